@@ -1,0 +1,36 @@
+# make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests.
+# make bench: measure. make clean: remove what these made. Only Python 3.10 or newer is needed.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: demo test bench clean
+
+# Installing anew only when setup.py changes keeps the second run quick.
+.venv/installed: setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/test-installed: .venv/installed
+	$(BIN)/pip install --quiet --editable .[test]
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/pycharrnn data pydoc
+	$(BIN)/pycharrnn train -data_dir data/pydoc -gpuid -1 -exact 0 -rnn_size 192 -num_layers 1 -learning_rate 0.004 \
+		-max_epochs 8 -print_every 50 -eval_val_every 700 -savefile demo -checkpoint_dir cv
+	@echo
+	@echo "a sample from the newest checkpoint, at temperature 0.5:"
+	@$(BIN)/pycharrnn sample "$$(ls -t cv/lm_demo_*.t7 | head -n 1)" -gpuid -1 -verbose 0 -length 600 -temperature 0.5
+
+test: .venv/test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/train_step.py
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis data/pydoc cv/lm_demo_*.t7
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,14 @@
+"""Everything that is Lua's: the .t7 format, Torch7's random numbers, LuaJIT's number formats, char-rnn's checkpoints.
+
+    >>> import compat
+    >>> table = compat.load_t7("data.t7")
+    >>> compat.save_t7("copy.t7", table)
+
+Knows bytes and NumPy arrays; imports neither torch nor pycharrnn.
+"""
+
+from compat.t7_objects import LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
+from compat.t7_reader import load_t7
+from compat.t7_writer import save_t7
+
+__all__ = ["LuaFunction", "Storage", "T7Error", "Table", "Tensor", "TorchObject", "load_t7", "save_t7"]

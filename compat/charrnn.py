@@ -1,0 +1,149 @@
+"""A char-rnn checkpoint as vocabulary, options, losses and named weights, and back.
+
+Source: the end of train.lua, where `checkpoint` is filled and saved.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from compat import nngraph
+from compat.graph_match import CheckpointError, Network, follow
+from compat.t7_objects import Table, TorchObject
+from compat.t7_reader import load_t7
+from compat.t7_writer import save_t7
+
+
+@dataclass
+class Checkpoint:
+    """Everything that a char-rnn checkpoint says.
+
+    Attributes:
+        network: the model and its weights.
+        vocab: character (one byte) -> number from 1.
+        opt: the options of the training run; values int, float, bool or str.
+        train_losses: nats per character of iterations 1, 2, ...
+        val_losses: iteration -> nats per character of the validation split.
+        i, epoch: iteration of this checkpoint, and that in passes through the training split.
+        gradients: float64, shape (P,), the last clipped gradient; zeros where None.
+    """
+
+    network: Network
+    vocab: dict[bytes, int]
+    opt: dict[str, object] = field(default_factory=dict)
+    train_losses: list[float] = field(default_factory=list)
+    val_losses: dict[int, float] = field(default_factory=dict)
+    val_loss: float | None = None
+    i: int = 0
+    epoch: float = 0.0
+    gradients: np.ndarray | None = None
+
+
+def load(path: str | os.PathLike) -> Checkpoint:
+    """The checkpoint in a .t7 file.
+
+    Errors: OSError (T7Error among them), CheckpointError.
+    """
+    return from_table(load_t7(path))
+
+
+def save(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint that the Lua programs load. Errors: OSError."""
+    save_t7(path, to_table(checkpoint))
+
+
+def from_table(table) -> Checkpoint:
+    """What Lua's `torch.load` gives -> Checkpoint. Errors: CheckpointError."""
+    protos = table.get(b"protos") if isinstance(table, Table) else None
+    if not isinstance(protos, Table) or b"rnn" not in protos:
+        raise CheckpointError(f"it holds {_describe(table)}, not a char-rnn checkpoint with its 'protos'")
+    network = follow(protos[b"rnn"])
+    _check_shapes(network)
+    vocab = _vocabulary(table.get(b"vocab"))
+    if len(vocab) != network.vocab_size:
+        raise CheckpointError(
+            f"its vocabulary has {len(vocab)} characters but its decoder predicts {network.vocab_size} classes"
+        )
+    checkpoint = Checkpoint(network, vocab, _options(table.get(b"opt")))
+    if isinstance(table.get(b"train_losses"), Table):
+        checkpoint.train_losses = table[b"train_losses"].as_list()
+    if isinstance(table.get(b"val_losses"), Table):
+        checkpoint.val_losses = dict(table[b"val_losses"])
+    checkpoint.val_loss = table.get(b"val_loss")
+    checkpoint.i = table.get(b"i", 0)
+    checkpoint.epoch = table.get(b"epoch", 0.0)
+    return checkpoint
+
+
+def to_table(checkpoint: Checkpoint) -> Table:
+    """The table that train.lua saves. Weights are doubles, which the Lua programs run on any CPU."""
+    network = checkpoint.network
+    flat = np.concatenate([np.asarray(w, "<f8").reshape(-1) for w in network.weights.values()])
+    gradients = np.zeros_like(flat) if checkpoint.gradients is None else checkpoint.gradients
+    rnn = nngraph.build(
+        network.model, network.vocab_size, network.rnn_size, network.num_layers, network.dropout, flat, gradients
+    )
+    opt = Table((key.encode(), _lua_value(value)) for key, value in checkpoint.opt.items())
+    fields = {
+        b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion()}),
+        b"opt": opt,
+        b"train_losses": Table.of_list(checkpoint.train_losses),
+        b"val_losses": Table(sorted(checkpoint.val_losses.items())),
+        b"i": checkpoint.i,
+        b"epoch": checkpoint.epoch,
+        b"vocab": Table(checkpoint.vocab),
+    }
+    if checkpoint.val_loss is not None:
+        fields[b"val_loss"] = checkpoint.val_loss
+    return Table(fields)
+
+
+def _check_shapes(network: Network) -> None:
+    expected = nngraph.parameter_shapes(network.model, network.vocab_size, network.rnn_size, network.num_layers)
+    for name, shape in expected.items():
+        if network.weights[name].shape != shape:
+            raise CheckpointError(f"its {name} is {network.weights[name].shape}, expected {shape}")
+
+
+def _vocabulary(table) -> dict[bytes, int]:
+    """Checked: single bytes numbered 1 to n without gaps."""
+    if not isinstance(table, Table) or not table:
+        raise CheckpointError("it has no vocabulary")
+    if sorted(map(_sortable, table.values())) != list(range(1, len(table) + 1)):
+        raise CheckpointError("its vocabulary is not numbered 1 to n")
+    for character in table:
+        if not isinstance(character, bytes) or len(character) != 1:
+            raise CheckpointError(f"its vocabulary holds {character!r:.40}, which is no single byte")
+    return dict(table)
+
+
+def _sortable(value) -> int:
+    return value if type(value) is int else 0
+
+
+def _options(table) -> dict[str, object]:
+    """Scalars only; whatever else people have put into their opt is no option."""
+    if not isinstance(table, Table):
+        return {}
+    options = {}
+    for key, value in table.items():
+        if isinstance(key, bytes) and isinstance(value, (bytes, bool, int, float)):
+            text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+            options[key.decode("utf-8", "surrogateescape")] = text
+    return options
+
+
+def _lua_value(value):
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+
+
+def _describe(value) -> str:
+    if isinstance(value, TorchObject):
+        return "a " + value.typename.decode(errors="replace")
+    if isinstance(value, Table):
+        keys = [k.decode(errors="replace") if isinstance(k, bytes) else str(k) for k in list(value)[:6]]
+        return f"a table with {', '.join(keys)}" if keys else "an empty table"
+    return f"a {type(value).__name__}"

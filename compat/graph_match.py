@@ -1,0 +1,358 @@
+"""Which char-rnn network an nn.gModule computes, and its weights: found by following the graph.
+
+Neither the place nor the name of a module is trusted: a weight is the forget gate's because its product, through a
+sigmoid, multiplies the previous cell state. So every version of char-rnn is read alike, and a graph that computes
+something else is refused instead of misread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from compat.nngraph import STATES_PER_LAYER
+from compat.t7_objects import Storage, Table, Tensor, TorchObject
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is no char-rnn model; the message says what was found and where it differs."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What `follow` finds. Arrays are views of the checkpoint's storages, in its precision.
+
+    Attributes:
+        model: "lstm", "gru" or "rnn".
+        weights: name -> array, the names and shapes of nngraph.parameter_shapes.
+        dropout: probability of dropping, 0 without dropout.
+    """
+
+    model: str
+    rnn_size: int
+    num_layers: int
+    vocab_size: int
+    dropout: float
+    weights: dict[str, np.ndarray]
+
+
+def follow(module: TorchObject) -> Network:
+    """The network that the gModule `module` computes.
+
+    Errors: CheckpointError.
+    """
+    if not isinstance(module, TorchObject) or module.typename != b"nn.gModule":
+        raise CheckpointError(f"the model is {_describe(module)}, not the nn.gModule that char-rnn builds")
+    outnode = module.get(b"outnode")
+    if not isinstance(outnode, TorchObject) or not isinstance(outnode.get(b"data"), Table):
+        raise CheckpointError("its nn.gModule has no output node")
+    expressions = _Expressions()
+    outputs = [expressions.of(data) for data in _inputs(outnode[b"data"])]
+    return _Matcher(expressions).network(outputs)
+
+
+# -- the graph as expressions ----------------------------------------------------------------------------------------
+
+# An expression is a tuple (operation, details..., inputs...); equal parts of the graph give equal expressions.
+# Sums and products list their terms in the graph's order.
+_UNARY = {b"nn.Sigmoid": "sigmoid", b"nn.Tanh": "tanh", b"nn.LogSoftMax": "logsoftmax"}
+_NARY = {b"nn.CAddTable": "add", b"nn.CMulTable": "mul"}
+
+
+def _inputs(data: Table) -> list[Table]:
+    mapindex = data.get(b"mapindex")
+    inputs = mapindex.as_list() if isinstance(mapindex, Table) else []
+    if not all(isinstance(i, Table) for i in inputs):
+        raise CheckpointError("a node of its graph has inputs that are no nodes")
+    return inputs
+
+
+class _Expressions:
+    """Turns the data tables of nodes into expressions, each once."""
+
+    def __init__(self):
+        self._done: dict[int, tuple] = {}
+        self._interned: dict[tuple, tuple] = {}
+        self.linears: dict[int, TorchObject] = {}
+
+    def of(self, data: Table) -> tuple:
+        """The expression of a node, its inputs first; on a stack, since graphs of many layers are deep."""
+        stack, open_nodes = [data], set()
+        while stack:
+            node = stack[-1]
+            if id(node) in self._done:
+                stack.pop()
+                continue
+            missing = [i for i in _inputs(node) if id(i) not in self._done]
+            if not missing:
+                self._done[id(node)] = self._intern(self._make(node, [self._done[id(i)] for i in _inputs(node)]))
+                stack.pop()
+                continue
+            if id(node) in open_nodes:
+                raise CheckpointError("its graph has a cycle")
+            open_nodes.add(id(node))
+            stack += missing
+        return self._done[id(data)]
+
+    def _intern(self, expression: tuple) -> tuple:
+        """Inputs are named by identity, so that comparing expressions takes no walk."""
+        key = tuple(id(part) if isinstance(part, tuple) else part for part in expression)
+        return self._interned.setdefault(key, expression)
+
+    def _make(self, data: Table, inputs: list[tuple]) -> tuple:
+        module = data.get(b"module")
+        if module is None:
+            return self._routing(data, inputs)
+        if not isinstance(module, TorchObject):
+            raise CheckpointError(f"a node of its graph applies {_describe(module)}")
+        kind = module.typename
+        if kind in _NARY:
+            return (_NARY[kind], *inputs)
+        if len(inputs) != 1:
+            raise CheckpointError(f"its {kind.decode()} takes {len(inputs)} inputs")
+        if kind in _UNARY:
+            return (_UNARY[kind], *inputs)
+        if kind == b"nn.Identity":
+            return inputs[0]
+        if kind == b"nn.Linear":
+            self.linears[id(module)] = module
+            return ("linear", id(module), *inputs)
+        if kind == b"nn.Dropout":
+            return ("dropout", _number(module, b"p"), *inputs)
+        if kind == b"OneHot":
+            return ("onehot", _number(module, b"outputSize"), *inputs)
+        if kind in (b"nn.MulConstant", b"nn.AddConstant"):
+            return (kind.decode()[3:6].lower() + "constant", _number(module, b"constant_scalar"), *inputs)
+        if kind == b"nn.Reshape":
+            return ("reshape", _longs(module.get(b"size")), *inputs)
+        if kind == b"nn.SplitTable":
+            return ("splittable", _number(module, b"dimension"), *inputs)
+        if kind == b"nn.Narrow":
+            return ("narrow", *(_number(module, key) for key in (b"dimension", b"index", b"length")), *inputs)
+        raise CheckpointError(f"its graph holds a {kind.decode(errors='replace')}, which no char-rnn model has")
+
+    def _routing(self, data: Table, inputs: list[tuple]) -> tuple:
+        if not inputs:
+            return ("input",)
+        if len(inputs) != 1:
+            raise CheckpointError(f"a node without a module takes {len(inputs)} inputs")
+        select = data.get(b"selectindex")
+        return inputs[0] if select is None else ("select", select, *inputs)
+
+
+def _number(module: TorchObject, key: bytes):
+    value = module.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise CheckpointError(f"its {module.typename.decode()} has no {key.decode()}")
+    return value
+
+
+def _longs(size) -> tuple[int, ...]:
+    if not isinstance(size, (Storage, Tensor)):
+        raise CheckpointError("its nn.Reshape has no size")
+    return tuple(int(n) for n in np.asarray(size).reshape(-1)[:8])
+
+
+def _describe(value) -> str:
+    if isinstance(value, TorchObject):
+        return "a " + value.typename.decode(errors="replace")
+    return f"a {type(value).__name__}"
+
+
+# -- expressions as a network ----------------------------------------------------------------------------------------
+
+
+class _Matcher:
+    def __init__(self, expressions: _Expressions):
+        self.linears = expressions.linears
+        self.dropout = 0.0
+
+    def network(self, outputs: list[tuple]) -> Network:
+        if len(outputs) < 2:
+            raise CheckpointError(f"it has {len(outputs)} outputs; char-rnn's has the states and the log-probabilities")
+        *states, scores = outputs
+        self.inputs = {("select", k) for k in range(1, len(outputs) + 1)}
+        model = self._model(states)
+        per_layer = STATES_PER_LAYER[model]
+        if len(states) % per_layer:
+            raise CheckpointError(f"an {model} with {len(states)} states")
+        weights: dict[str, np.ndarray] = {}
+        below = None
+        for layer in range(1, len(states) // per_layer + 1):
+            layer_states = states[(layer - 1) * per_layer : layer * per_layer]
+            previous = [self._input(1 + (layer - 1) * per_layer + k) for k in range(1, per_layer + 1)]
+            x = _LayerInput(self, layer, below)
+            {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[model](layer, layer_states, previous, x, weights)
+            below = layer_states[-1]
+        if scores[0] != "logsoftmax" or scores[1][0] != "linear":
+            raise CheckpointError("its last output is not the log-softmax of an nn.Linear")
+        _, decoder, top = scores[1]
+        if self._without_dropout(top) is not below:
+            raise CheckpointError("its decoder does not read the hidden state of the last layer")
+        self._store(weights, "decoder", decoder)
+        vocab_size, rnn_size = weights["decoder.weight"].shape
+        return Network(model, rnn_size, len(states) // per_layer, vocab_size, self.dropout, weights)
+
+    def _model(self, states: list[tuple]) -> str:
+        """By what makes the first state: rnn tanh(...), gru z*candidate + (1-z)*h, lstm f*c + i*g."""
+        first = states[0]
+        if first[0] == "tanh":
+            return "rnn"
+        if first[0] == "add" and len(first) == 3 and all(term[0] == "mul" for term in first[1:]):
+            factors = [factor[0] for term in first[1:] for factor in term[1:]]
+            return "gru" if "addconstant" in factors else "lstm"
+        raise CheckpointError(f"its first state comes from '{first[0]}', unlike in an lstm, gru or rnn")
+
+    def _input(self, k: int) -> tuple:
+        return ("select", k)
+
+    def _is_input(self, expression: tuple, k: int) -> bool:
+        return expression[:2] == ("select", k) and expression[2] == ("input",)
+
+    def _without_dropout(self, expression: tuple) -> tuple:
+        if expression[0] == "dropout":
+            self.dropout = float(expression[1])
+            return expression[2]
+        return expression
+
+    def _product(self, expression: tuple, what: str) -> tuple:
+        if expression[0] != "linear":
+            raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
+        return expression
+
+    def _sum_of_products(self, expression: tuple, x: _LayerInput, is_state, what: str) -> tuple[int, int]:
+        """(the Linear on the layer's input, the Linear on the state) of an expression that adds just these."""
+        if expression[0] != "add" or len(expression) != 3:
+            raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
+        for a, b in permutations(expression[1:]):
+            a, b = self._product(a, what), self._product(b, what)
+            if x.matches(a[2]) and is_state(b[2]):
+                return a[1], b[1]
+        raise CheckpointError(f"its {what} is not made of the layer's input and its previous hidden state")
+
+    def _factors(self, expression: tuple, *tests) -> list[tuple] | None:
+        """The factors of a product in the order of `tests`, each of which accepts one of them."""
+        if expression[0] != "mul" or len(expression) != len(tests) + 1:
+            return None
+        for order in permutations(expression[1:]):
+            if all(test(factor) for test, factor in zip(tests, order, strict=True)):
+                return list(order)
+        return None
+
+    def _store(self, weights: dict, name: str, linear: int, rows=None) -> None:
+        module = self.linears[linear]
+        weight, bias = module.get(b"weight"), module.get(b"bias")
+        if not isinstance(weight, Tensor) or not isinstance(bias, Tensor):
+            raise CheckpointError("one of its nn.Linear has no weight or no bias")
+        weight, bias = weight.numpy(), bias.numpy()
+        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            raise CheckpointError(f"one of its nn.Linear has weights {weight.shape} and biases {bias.shape}")
+        weights[name + ".weight"] = weight if rows is None else weight[rows]
+        weights[name + ".bias"] = bias if rows is None else bias[rows]
+
+    # -- the cells -------------------------------------------------------------------------------------------------
+
+    def _rnn(self, layer, states, previous, x, weights) -> None:
+        """h' = tanh(i2h(x) + h2h(h))"""
+        (h,) = states
+        if h[0] != "tanh":
+            raise CheckpointError(f"the state of layer {layer} comes from '{h[0]}', unlike in an rnn")
+        i2h, h2h = self._sum_of_products(h[1], x, lambda e: self._is_input(e, previous[0][1]), f"layer {layer}")
+        self._store(weights, f"i2h_{layer}", i2h)
+        self._store(weights, f"h2h_{layer}", h2h)
+
+    def _gru(self, layer, states, previous, x, weights) -> None:
+        """h' = z*candidate + (1 + -1*z)*h, candidate = tanh(i2h(x) + h2h(r*h))"""
+        where = f"layer {layer}"
+        is_h = lambda e: self._is_input(e, previous[0][1])  # noqa: E731
+        is_gate = lambda e: e[0] == "sigmoid"  # noqa: E731
+        is_rest = lambda e: e[:2] == ("addconstant", 1) and e[2][:2] == ("mulconstant", -1) and is_gate(e[2][2])  # noqa: E731
+        if states[0][0] != "add" or len(states[0]) != 3:
+            raise CheckpointError(f"the state of {where} is not a sum of two, unlike in a gru")
+        for written, kept in permutations(states[0][1:]):
+            new = self._factors(written, is_gate, lambda e: e[0] == "tanh")
+            old = self._factors(kept, is_rest, is_h)
+            if new and old and old[0][2][2] is new[0]:
+                break
+        else:
+            raise CheckpointError(f"the state of {where} is not z*candidate + (1-z)*h, unlike in a gru")
+        update, candidate = new
+        for name, linear in zip(
+            ("update_i2h", "update_h2h"),
+            self._sum_of_products(update[1], x, is_h, f"update gate of {where}"),
+            strict=True,
+        ):
+            self._store(weights, f"{name}_{layer}", linear)
+        reset: list[tuple] = []
+
+        def is_reset_state(e: tuple) -> bool:
+            factors = self._factors(e, is_gate, is_h)
+            if factors:
+                reset.append(factors[0])
+            return factors is not None
+
+        i2h, h2h = self._sum_of_products(candidate[1], x, is_reset_state, f"candidate of {where}")
+        self._store(weights, f"candidate_i2h_{layer}", i2h)
+        r_i2h, r_h2h = self._sum_of_products(reset[-1][1], x, is_h, f"reset gate of {where}")
+        self._store(weights, f"reset_i2h_{layer}", r_i2h)
+        self._store(weights, f"reset_h2h_{layer}", r_h2h)
+        self._store(weights, f"candidate_h2h_{layer}", h2h)
+
+    def _lstm(self, layer, states, previous, x, weights) -> None:
+        """c' = f*c + i*g, h' = o*tanh(c'); the gates are parts of i2h(x) + h2h(h)"""
+        where = f"layer {layer}"
+        next_c, next_h = states
+        is_c = lambda e: self._is_input(e, previous[0][1])  # noqa: E731
+        is_h = lambda e: self._is_input(e, previous[1][1])  # noqa: E731
+        is_gate = lambda e: e[0] == "sigmoid"  # noqa: E731
+        if next_c[0] != "add" or len(next_c) != 3:
+            raise CheckpointError(f"the cell state of {where} is not a sum of two, unlike in an lstm")
+        for kept, written in permutations(next_c[1:]):
+            old = self._factors(kept, is_gate, is_c)
+            new = self._factors(written, is_gate, lambda e: e[0] == "tanh")
+            if old and new:
+                break
+        else:
+            raise CheckpointError(f"the cell state of {where} is not f*c + i*g, unlike in an lstm")
+        out = self._factors(next_h, is_gate, lambda e: e[0] == "tanh" and e[1] is next_c)
+        if not out:
+            raise CheckpointError(f"the hidden state of {where} is not o*tanh(c), unlike in an lstm")
+        parts = [self._gate_part(gate[1], where) for gate in (new[0], old[0], out[0], new[1])]  # i, f, o, g
+        if any(sums is not parts[0][0] for sums, _, _ in parts) or len({size for _, _, size in parts}) != 1:
+            raise CheckpointError(f"the gates of {where} are not parts of one sum")
+        i2h, h2h = self._sum_of_products(parts[0][0], x, is_h, f"gates of {where}")
+        size = parts[0][2]
+        rows = np.concatenate([np.arange(start, start + size) for _, start, _ in parts])
+        if sorted(rows) != list(range(4 * size)):
+            raise CheckpointError(f"the gates of {where} overlap")
+        in_order = None if np.array_equal(rows, np.arange(4 * size)) else rows
+        self._store(weights, f"i2h_{layer}", i2h, in_order)
+        self._store(weights, f"h2h_{layer}", h2h, in_order)
+
+    def _gate_part(self, expression: tuple, where: str) -> tuple[tuple, int, int]:
+        """(the sum a gate is cut from, its first row, its number of rows), cut either way char-rnn has cut them."""
+        if expression[0] == "select" and expression[2][:2] == ("splittable", 2):
+            reshape = expression[2][2]
+            if reshape[0] == "reshape" and len(reshape[1]) == 2 and 1 <= expression[1] <= reshape[1][0]:
+                size = reshape[1][1]
+                return reshape[2], (int(expression[1]) - 1) * size, size
+        if expression[0] == "narrow" and expression[1] == 2:
+            return expression[4], int(expression[2]) - 1, int(expression[3])
+        raise CheckpointError(f"a gate of {where} comes from '{expression[0]}', unlike in an lstm")
+
+
+class _LayerInput:
+    """What a layer reads: the one-hot character in layer 1, above it the hidden state below, perhaps with dropout."""
+
+    def __init__(self, matcher: _Matcher, layer: int, below: tuple | None):
+        self.matcher, self.layer, self.below = matcher, layer, below
+
+    def matches(self, expression: tuple) -> bool:
+        if self.below is None:
+            return expression[0] == "onehot" and self.matcher._is_input(expression[2], 1)
+        if expression[0] == "dropout" and expression[2] is self.below:
+            self.matcher.dropout = float(expression[1])
+            return True
+        return expression is self.below

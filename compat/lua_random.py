@@ -1,0 +1,62 @@
+"""Torch7's random numbers: MT19937, one 32-bit output a number.
+
+Source: lib/TH/THRandom.c and lib/TH/generic/THTensorRandom.c of torch7. NumPy's RandomState is the same generator
+with the same seeding (`init_genrand`); only the way from its output to a real number differs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class LuaRandom:
+    """The stream that `torch.manualSeed(seed)` starts.
+
+    Example:
+        >>> LuaRandom(123).uniform(-0.08, 0.08, 3)
+        array([ 0.03143507,  0.03407285, -0.03421771])
+    """
+
+    def __init__(self, seed: int):
+        self._generator = np.random.RandomState(int(seed) & 0xFFFFFFFF)
+
+    def random(self, n: int) -> np.ndarray:
+        """The next n outputs as float64 in [0, 1), each a multiple of 2**-32. Shape (n,)."""
+        return np.frombuffer(self._generator.bytes(4 * n), "<u4") * 2.0**-32
+
+    def uniform(self, a: float, b: float, n: int) -> np.ndarray:
+        """`tensor:uniform(a, b)`: float64 in [a, b), shape (n,)."""
+        return self.random(n) * (b - a) + a
+
+    def bernoulli(self, p: float, n: int) -> np.ndarray:
+        """`tensor:bernoulli(p)`: float64, 1 with probability p, else 0, shape (n,)."""
+        return (self.random(n) <= p).astype(np.float64)
+
+    def skip(self, n: int) -> None:
+        """Throw the next n outputs away, in pieces so that memory stays small."""
+        while n > 0:
+            step = min(n, 1 << 20)
+            self._generator.bytes(4 * step)
+            n -= step
+
+
+def multinomial(probabilities: np.ndarray, u: float) -> int:
+    """`torch.multinomial(probabilities:float(), 1)` for the random number u: an index from 0.
+
+    Args:
+        probabilities: float32, shape (n,), of any positive sum.
+        u: in [0, 1), from LuaRandom.random.
+
+    Errors: ValueError if the sum is not positive (NaN included), as in Torch7.
+
+    Example:
+        >>> multinomial(np.float32([0.25, 0.5, 0.25]), 0.75)
+        1
+    """
+    cumulative = np.cumsum(probabilities, dtype=np.float64)
+    total = cumulative[-1]
+    if not total > 0:
+        raise ValueError("invalid multinomial distribution (sum of probabilities <= 0)")
+    cumulative /= total
+    cumulative[-1] = 1
+    return int(cumulative.searchsorted(u))

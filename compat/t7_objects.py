@@ -1,0 +1,212 @@
+"""What a .t7 file holds, as Python objects: numbers, byte strings, tables, tensors, storages, objects, functions.
+
+    nil -> None   number -> int (when whole) or float   string -> bytes   boolean -> bool
+    table -> Table   nn.Linear -> TorchObject   torch.DoubleTensor -> Tensor   torch.DoubleStorage -> Storage
+
+Two variables of a Lua program can refer to one table or one storage, and a .t7 file keeps that.
+So everything but the scalars is compared by identity here, and a tensor knows the storage it is a view of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import torchfile
+
+
+class T7Error(OSError, ValueError):
+    """A .t7 file that can't be read; the message gives the byte offset where it went wrong."""
+
+
+class Table(torchfile.hashable_uniq_dict):
+    """A Lua table: a dict in file order that equals only itself, so that it can be a key of another table.
+
+    Example:
+        >>> t = Table.of_list([b"a", b"b"]); t[b"n"] = 2
+        >>> t
+        {1: b'a', 2: b'b', b'n': 2}
+        >>> t.as_list()
+        [b'a', b'b']
+    """
+
+    __getattribute__ = object.__getattribute__  # torchfile answers None for every attribute that is missing
+
+    def __getattr__(self, name: str):
+        raise AttributeError(name)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    @classmethod
+    def of_list(cls, values) -> Table:
+        """The table {values[0], values[1], ...} of Lua: keys from 1."""
+        return cls(enumerate(values, 1))
+
+    def as_list(self) -> list:
+        """Values of the keys 1, 2, ... up to the first key that is missing (Lua's array part)."""
+        out = []
+        while len(out) + 1 in self:
+            out.append(self[len(out) + 1])
+        return out
+
+
+class TorchObject(torchfile.TorchObject):
+    """An instance of a Torch class that is neither tensor nor storage, such as `nn.Linear`.
+
+    Attributes:
+        typename: the class, as bytes, e.g. b"nn.Linear".
+        fields: what it holds, a Table (None until read).
+        version: the class version in the file, 1 for all files since 2012.
+    """
+
+    def __init__(self, typename: bytes, fields: Table | None = None, version: int = 1):
+        super().__init__(typename, fields, version)
+
+    @property
+    def typename(self) -> bytes:
+        return self._typename
+
+    @property
+    def version(self) -> int:
+        return self._version_number
+
+    @property
+    def fields(self):
+        return self._obj
+
+    @fields.setter
+    def fields(self, value) -> None:
+        self._obj = value
+
+    def __getattr__(self, name: str):
+        raise AttributeError(name)
+
+    def __getitem__(self, key):
+        return self._obj[key]
+
+    def get(self, key, default=None):
+        """Field `key` (bytes), or `default` if this object has none."""
+        return self._obj.get(key, default) if isinstance(self._obj, dict) else default
+
+    def __repr__(self) -> str:
+        return f"TorchObject({self._typename!r})"
+
+
+class LuaFunction:
+    """A Lua function, kept as data and never run: `code` is its bytecode (bytes), `upvalues` what it closes over."""
+
+    def __init__(self, code: bytes, upvalues=None):
+        self.code = code
+        self.upvalues = upvalues
+
+    def __repr__(self) -> str:
+        return f"LuaFunction({len(self.code)} bytes)"
+
+
+class Storage:
+    """A flat block of numbers, the memory behind one or more tensors.
+
+    Attributes:
+        typename: e.g. b"torch.DoubleStorage" or b"torch.CudaStorage".
+        data: 1-D array; the dtype follows from `typename`.
+    """
+
+    def __init__(self, typename: bytes, data: np.ndarray, version: int = 1):
+        self.typename = typename
+        self.data = data
+        self.version = version
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The elements in order, in pieces, for writing; a storage that is made on the fly overrides this."""
+        yield self.data
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return f"Storage({self.typename!r}, {len(self)})"
+
+
+class Tensor:
+    """An n-dimensional view of a storage. `tensor.numpy()` or `np.asarray(tensor)` gives the array.
+
+    Attributes:
+        typename: e.g. b"torch.DoubleTensor".
+        storage: Storage, or None for a tensor without memory.
+        shape, strides: tuples, strides in elements; both empty for a tensor with no dimension, which holds nothing.
+        offset: index of the first element in the storage, from 0.
+    """
+
+    def __init__(self, typename: bytes, storage: Storage | None, shape=(), strides=None, offset=0, version: int = 1):
+        self.typename = typename
+        self.storage = storage
+        self.shape = tuple(shape)
+        self.strides = contiguous_strides(self.shape) if strides is None else tuple(strides)
+        self.offset = offset
+        self.version = version
+
+    @classmethod
+    def of_array(cls, array: np.ndarray, kind: bytes = b"torch.Double") -> Tensor:
+        """A tensor of class `kind` + b"Tensor" with a storage of its own that holds `array` (not copied if it fits)."""
+        array = np.ascontiguousarray(array, dtype=element_dtype(kind + b"Tensor"))
+        return cls(kind + b"Tensor", Storage(kind + b"Storage", array.reshape(-1)), array.shape)
+
+    def numpy(self) -> np.ndarray:
+        """The elements as an array that shares the storage's memory; shape (0,) for a tensor with no dimension."""
+        if self.storage is None or not self.shape:
+            return np.empty(0, element_dtype(self.typename))
+        step = self.storage.data.itemsize
+        return np.lib.stride_tricks.as_strided(
+            self.storage.data[self.offset :], self.shape, [s * step for s in self.strides]
+        )
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.typename!r}, {self.shape})"
+
+
+def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(2, 3, 4) -> (12, 4, 1)"""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return tuple(reversed(strides))
+
+
+_DTYPES = {
+    b"Byte": "u1",
+    b"Char": "i1",
+    b"Short": "i2",
+    b"Int": "i4",
+    b"Long": "i8",
+    b"Half": "f2",
+    b"Float": "f4",
+    b"Double": "f8",
+    b"": "f4",  # torch.CudaTensor and torch.ClTensor are float32
+}
+_NUMERIC_CLASS = re.compile(rb"torch\.(Cuda|Cl|)(Byte|Char|Short|Int|Long|Half|Float|Double|)(Tensor|Storage)\Z")
+
+
+def element_dtype(typename: bytes) -> np.dtype | None:
+    """b"torch.CudaTensor" -> dtype('float32'); None if `typename` is no tensor or storage class."""
+    match = _NUMERIC_CLASS.match(typename)
+    if not match or not (match[1] or match[2]):
+        return None
+    return np.dtype("<" + _DTYPES[match[2]])
+
+
+def is_tensor_class(typename: bytes) -> bool:
+    return typename.endswith(b"Tensor")

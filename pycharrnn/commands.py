@@ -1,0 +1,218 @@
+"""The command line: one function a command, each only parses, calls, prints.
+
+Flags are char-rnn's, `-data_dir data/ulysses`; two dashes work as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import sys
+import typing
+
+import click
+
+from pycharrnn import __version__
+from pycharrnn.options import SampleOptions, TrainOptions, UserError
+
+_HELP = ("-help", "--help", "-h")
+
+
+# -- how options are read and shown -----------------------------------------------------------------------------------
+
+
+class _Number(click.ParamType):
+    """A number as Lua reads one: 50, 50.0, 5e1."""
+
+    def __init__(self, whole: bool):
+        self.whole = whole
+        self.name = "whole number" if whole else "number"
+
+    def convert(self, value, param, ctx):
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if number != number or (self.whole and not number.is_integer()):
+            raise click.UsageError(f"{param.opts[0]} needs a {self.name}, not {value!r}.", ctx)
+        return int(number) if self.whole else number
+
+
+_TYPES = {int: _Number(whole=True), float: _Number(whole=False), str: click.STRING}
+
+
+class _Command(click.Command):
+    """A command whose flags have one dash, and whose -help looks like char-rnn's."""
+
+    def __init__(self, *args, options=None, arguments=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        self.options = options
+        self.arguments = arguments  # (name, help)
+        if options:
+            hints = typing.get_type_hints(options)
+            for field in dataclasses.fields(options):
+                flags = [f"-{field.name}", f"--{field.name}"]
+                if field.metadata["short"]:
+                    flags.append(f"-{field.metadata['short']}")
+                self.params.append(
+                    click.Option([*flags, field.name], type=_TYPES[hints[field.name]], default=field.default)
+                )
+
+    def parse_args(self, ctx, args):
+        self._check_flags(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def _check_flags(self, ctx, args: list[str]) -> None:
+        """Name an unknown flag whole: click would take -tmperature for -t with the value mperature."""
+        known = {flag for param in self.params if isinstance(param, click.Option) for flag in param.opts}
+        rest = iter(args)
+        for word in rest:
+            flag = word.split("=", 1)[0]
+            if word in _HELP or word == "--":
+                return
+            if flag in known:
+                if flag == word:
+                    next(rest, None)  # its value
+            elif word.startswith("-") and word != "-":
+                close = difflib.get_close_matches(flag.lstrip("-"), [k.lstrip("-") for k in known], 1, 0.7)
+                hint = f"; did you mean -{close[0]}?" if close else "."
+                raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
+
+    def format_help(self, ctx, formatter):
+        fields = dataclasses.fields(self.options) if self.options else ()
+        own = getattr(self.options, "not_in_char_rnn", ())
+        rows = [(f"<{name}>", text, None) for name, text in self.arguments]
+        rows += [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name not in own]
+        own_rows = [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name in own]
+        width = max((len(flag) for flag, _, _ in rows + own_rows), default=0)
+        names = "".join(f" <{name}>" for name, _ in self.arguments)
+        options = " [options]" if fields else ""
+        lines = [f"Usage: {ctx.command_path}{options}{names}", "", self.help, "", "Options"]
+        lines += [_help_line(row, width) for row in rows]
+        if own_rows:
+            lines += ["", "Options that char-rnn lacks", *(_help_line(row, width) for row in own_rows)]
+        formatter.write("\n".join(lines) + "\n")
+
+
+def _help_line(row, width: int) -> str:
+    flag, text, default = row
+    shown = "" if default is None else f" [{default:.14g}]" if isinstance(default, (int, float)) else f" [{default}]"
+    return f"  {flag:{width}} {text}{shown}"
+
+
+class _Group(click.Group):
+    def resolve_command(self, ctx, args):
+        if args and args[0] not in self.commands:
+            names = ", ".join(self.commands)
+            raise click.UsageError(f"there is no command {args[0]!r}; there are {names}.", ctx)
+        return super().resolve_command(ctx, args)
+
+
+# -- the commands ----------------------------------------------------------------------------------------------------
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": list(_HELP)},
+    help="char-rnn in Python: train a character-level lstm, gru or rnn on a text, and sample from it.",
+    epilog="pycharrnn COMMAND -help lists the flags of a command.",
+)
+@click.version_option(__version__, "-version", "--version", message=f"pycharrnn {__version__}")
+def cli() -> None:
+    pass
+
+
+@cli.command(
+    "train",
+    cls=_Command,
+    options=TrainOptions,
+    help="Train a character-level language model",
+    short_help="Train a model on DATA_DIR/input.txt.",
+)
+def train_command(**values) -> None:
+    opt = TrainOptions(**values)
+    opt.check()
+    from pycharrnn.training import train
+
+    train(opt, _say)
+
+
+@cli.command(
+    "sample",
+    cls=_Command,
+    options=SampleOptions,
+    arguments=[("model", "model checkpoint to use for sampling")],
+    help="Sample from a character-level language model",
+    short_help="Print text that a checkpoint makes up.",
+)
+@click.argument("checkpoint_file", metavar="<model>")
+def sample_command(checkpoint_file: str, **values) -> None:
+    opt = SampleOptions(**values)
+    opt.check()
+    from pycharrnn import checkpoint, device, sampling
+
+    say = _say if opt.verbose else lambda line: None
+    loaded = checkpoint.load(checkpoint_file)
+    primetext = os.fsencode(opt.primetext)
+    sampling.check_primetext(primetext, loaded.vocab)
+    where, _ = device.choose(opt.gpuid, opt.opencl, say)
+    if where == "cpu":
+        stepper = sampling.NumpyStepper(loaded.network)
+    else:
+        stepper = sampling.TorchStepper(checkpoint.to_model(loaded, device=where))
+    say(f"creating an {loaded.network.model}...")
+    say(
+        f"seeding with {opt.primetext}"
+        if primetext
+        else "missing seed text, using uniform probability over first character"
+    )
+    say("--------------------------")
+    out = sys.stdout.buffer
+    for character in sampling.sample(stepper, loaded.vocab, opt, primetext):
+        out.write(character)
+        out.flush()
+    out.write(b"\n")
+    out.flush()
+
+
+@cli.command(
+    "data",
+    cls=_Command,
+    arguments=[("name", "pydoc, tinyshakespeare or ulysses")],
+    help="Make data/NAME/input.txt: pydoc (the manual that comes with Python, needs no network),\n"
+    "tinyshakespeare or ulysses (downloaded)",
+    short_help="Make data/NAME/input.txt: pydoc, tinyshakespeare or ulysses.",
+)
+@click.argument("name", metavar="<name>")
+def data_command(name: str) -> None:
+    from pycharrnn import datasets
+
+    datasets.make(name, say=_say)
+
+
+def _say(line: str) -> None:
+    """A line on stdout, at once; whatever bytes the command line held come out as they went in."""
+    sys.stdout.buffer.write(os.fsencode(line + "\n"))
+    sys.stdout.buffer.flush()
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit: 0, 1 for an error (one sentence on stderr), 2 for usage, 130 for Ctrl-C."""
+    try:
+        cli.main(args, prog_name="pycharrnn", standalone_mode=False)
+    except click.UsageError as e:
+        where = e.ctx.command_path if e.ctx else "pycharrnn"
+        message = e.format_message()
+        print(f"{where}: {message} ({where} -help lists what there is)", file=sys.stderr)
+        sys.exit(2)
+    except UserError as e:
+        print(f"pycharrnn: {e}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as e:
+        what = f"{e.filename}: " if getattr(e, "filename", None) else ""
+        print(f"pycharrnn: {what}{e.strerror or e}.", file=sys.stderr)
+        sys.exit(1)
+    except click.exceptions.Abort:
+        print("pycharrnn: stopped by Ctrl-C.", file=sys.stderr)
+        sys.exit(130)

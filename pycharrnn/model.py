@@ -1,0 +1,146 @@
+"""CharRNN: char-rnn's lstm, gru and rnn as a torch.nn.Module over one flat parameter vector."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from compat.lua_random import LuaRandom
+from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
+from pycharrnn.bptt import BPTT
+
+
+class CharRNN(nn.Module):
+    """A character-level recurrent network: characters in, log-probabilities of the next character out.
+
+    Args:
+        model: "lstm", "gru" or "rnn".
+        vocab_size: number of characters, V.
+        rnn_size: units in a layer, H.
+        num_layers: number of layers, L.
+        dropout: probability of dropping on the input of layers 2, 3, ... and of the decoder, in training mode.
+        dtype, device: of the parameters.
+
+    Attributes:
+        flat: nn.Parameter, shape (P,): all weights and biases in the original's order.
+        weights: name -> view of `flat`, names and shapes as in compat.nngraph.parameter_shapes.
+
+    Example:
+        >>> model = CharRNN("gru", vocab_size=65, rnn_size=128, num_layers=2)
+        >>> log_probs, state = model(torch.zeros(50, 8, dtype=torch.long))
+        >>> log_probs.shape
+        torch.Size([50, 8, 65])
+    """
+
+    def __init__(
+        self,
+        model: str,
+        vocab_size: int,
+        rnn_size: int,
+        num_layers: int,
+        dropout: float = 0.0,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ):
+        super().__init__()
+        if model not in MODELS:
+            raise ValueError(f"model must be one of {', '.join(MODELS)}, not {model!r}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), not {dropout}")
+        self.model, self.vocab_size, self.rnn_size, self.num_layers = model, vocab_size, rnn_size, num_layers
+        self.dropout = dropout
+        self._shapes = parameter_shapes(model, vocab_size, rnn_size, num_layers)
+        size = sum(int(np.prod(shape)) for shape in self._shapes.values())
+        self.flat = nn.Parameter(torch.empty(size, dtype=dtype, device=device))
+        self.reset_parameters(LuaRandom(int(torch.randint(2**31, ()))))
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        return self.views(self.flat.detach())
+
+    def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Name -> view of a vector that is laid out as `flat`, such as its gradient."""
+        sizes = [int(np.prod(shape)) for shape in self._shapes.values()]
+        parts = flat.split(sizes)
+        return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+
+    def reset_parameters(self, random: LuaRandom, forget_bias: bool = True) -> None:
+        """Draw all parameters as char-rnn does: uniform in [-0.08, 0.08), then LSTM forget biases 1.
+
+        Building the network in Torch7 draws and throws away one number a parameter first. Source: train.lua.
+        """
+        random.skip(self.flat.numel())
+        drawn = torch.from_numpy(random.uniform(-0.08, 0.08, self.flat.numel()))
+        with torch.no_grad():
+            self.flat.copy_(drawn)
+        if forget_bias:
+            self.set_forget_bias()
+
+    def set_forget_bias(self) -> None:
+        """Set the forget gate's part of every i2h bias of an lstm to 1, to encourage remembering at the start."""
+        if self.model == "lstm":
+            for layer in range(1, self.num_layers + 1):
+                self.weights[f"i2h_{layer}.bias"][self.rnn_size : 2 * self.rnn_size] = 1.0
+
+    def load_weights(self, weights) -> None:
+        """Copy name -> array (NumPy or tensor) into the parameters."""
+        with torch.no_grad():
+            for name, view in self.weights.items():
+                view.copy_(torch.as_tensor(np.array(weights[name])))
+
+    def bptt(self, T: int, B: int) -> BPTT:
+        """Buffers for batches of T steps and B texts that share this model's parameters."""
+        return BPTT(self.model, self.weights, self.num_layers, T, B)
+
+    def initial_state(self, B: int) -> list[torch.Tensor]:
+        """Zeros: c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer; each (B, H)."""
+        n = STATES_PER_LAYER[self.model] * self.num_layers
+        return [self.flat.detach().new_zeros(B, self.rnn_size) for _ in range(n)]
+
+    def forward(self, x: torch.Tensor, state: list[torch.Tensor] | None = None):
+        """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
+
+        Args:
+            x: (T, B), int64, characters numbered from 0.
+            state: as initial_state gives, which it defaults to; gradients flow through it.
+        """
+        T, B = x.shape
+        state = self.initial_state(B) if state is None else list(state)
+        masks = None
+        if self.dropout and self.training:
+            keep = 1 - self.dropout
+            masks = torch.empty(
+                self.num_layers, T, B, self.rnn_size, dtype=self.flat.dtype, device=self.flat.device
+            ).bernoulli_(keep)
+            masks /= keep
+        log_probs, *state = _Sequence.apply(self, masks, x, self.flat, *state)
+        return log_probs, list(state)
+
+    def extra_repr(self) -> str:
+        return f"{self.model}, vocab_size={self.vocab_size}, rnn_size={self.rnn_size}, num_layers={self.num_layers}"
+
+
+class _Sequence(torch.autograd.Function):
+    """A whole sequence as one differentiable operation, with the passes of BPTT."""
+
+    @staticmethod
+    def forward(ctx, model, masks, x, flat, *state):
+        T, B = x.shape
+        bptt = BPTT(model.model, model.views(flat.detach()), model.num_layers, T, B)
+        for buffer, value in zip(bptt.states(0), state, strict=True):
+            buffer.copy_(value)
+        log_probs = bptt.forward(x, masks)
+        ctx.bptt, ctx.model = bptt, model
+        return (log_probs.view(T, B, -1), *(s.clone() for s in bptt.states(-1)))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, d_log_probs, *d_state):
+        bptt, model = ctx.bptt, ctx.model
+        d_log_probs = d_log_probs.reshape(bptt.log_probs.shape)
+        d_logits = d_log_probs - bptt.log_probs.exp() * d_log_probs.sum(1, keepdim=True)
+        d_flat = torch.empty_like(model.flat)
+        d_first = bptt.backward(d_logits, model.views(d_flat), d_state)
+        return (None, None, None, d_flat, *d_first)

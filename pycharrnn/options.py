@@ -1,0 +1,116 @@
+"""Every flag once: its name, default and help. char-rnn's flags keep char-rnn's wording.
+
+Source: the cmd:option lines of train.lua and sample.lua; flags that char-rnn lacks stand at the end of each class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class UserError(Exception):
+    """Something the user can mend; the message is one sentence that says what, which value, and what to do."""
+
+
+def option(default, help: str, short: str | None = None):
+    """A field with the text that -help prints; `short` is a second, shorter flag."""
+    return dataclasses.field(default=default, metadata={"help": help, "short": short})
+
+
+@dataclass
+class TrainOptions:
+    """Options of `pycharrnn train`."""
+
+    # data
+    data_dir: str = option("data/tinyshakespeare", "data directory. Should contain the file input.txt with input data")
+    # model params
+    rnn_size: int = option(128, "size of LSTM internal state")
+    num_layers: int = option(2, "number of layers in the LSTM")
+    model: str = option("lstm", "lstm,gru or rnn")
+    # optimization
+    learning_rate: float = option(2e-3, "learning rate")
+    learning_rate_decay: float = option(0.97, "learning rate decay")
+    learning_rate_decay_after: float = option(10, "in number of epochs, when to start decaying the learning rate")
+    decay_rate: float = option(0.95, "decay rate for rmsprop")
+    dropout: float = option(0, "dropout for regularization, used after each RNN hidden layer. 0 = no dropout")
+    seq_length: int = option(50, "number of timesteps to unroll for")
+    batch_size: int = option(50, "number of sequences to train on in parallel")
+    max_epochs: float = option(50, "number of full passes through the training data")
+    grad_clip: float = option(5, "clip gradients at this value")
+    train_frac: float = option(0.95, "fraction of data that goes into train set")
+    val_frac: float = option(0.05, "fraction of data that goes into validation set")
+    init_from: str = option("", "initialize network parameters from checkpoint at this path")
+    # bookkeeping
+    seed: int = option(123, "torch manual random number generator seed")
+    print_every: int = option(1, "how many steps/minibatches between printing out the loss")
+    eval_val_every: int = option(1000, "every how many iterations should we evaluate on validation data?")
+    checkpoint_dir: str = option("cv", "output directory where checkpoints get written")
+    savefile: str = option("lstm", "filename to autosave the checkpont to. Will be inside checkpoint_dir/")
+    accurate_gpu_timing: int = option(
+        0,
+        "set this flag to 1 to get precise timings when using GPU. Might make code bit slower but reports accurate"
+        " timings.",
+    )
+    # GPU/CPU
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)")
+    not_in_char_rnn: ClassVar[tuple[str, ...]] = ("exact", "forget_bias")
+    exact: int = option(
+        1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
+    )
+    forget_bias: int = option(
+        1, "1 = set LSTM forget gate biases to 1. 0 = as drawn, as char-rnn did before 2015-09-20"
+    )
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that training can't use."""
+        for name in ("rnn_size", "num_layers", "seq_length", "batch_size", "print_every", "eval_val_every"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+        _require(self, "model", self.model in ("lstm", "gru", "rnn"), "lstm, gru or rnn")
+        _require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
+        for name in ("learning_rate", "learning_rate_decay", "grad_clip", "max_epochs"):
+            _require(self, name, 0 < getattr(self, name) < float("inf"), "greater than 0")
+        _require(self, "decay_rate", 0 <= self.decay_rate < 1, "at least 0 and less than 1")
+        for name in ("train_frac", "val_frac"):
+            _require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        if self.train_frac + self.val_frac > 1 + 1e-9:
+            raise UserError(
+                f"-train_frac {self.train_frac:g} and -val_frac {self.val_frac:g} sum to more than 1: lower one."
+            )
+        _require_switches(self, "accurate_gpu_timing", "opencl", "exact", "forget_bias")
+
+
+@dataclass
+class SampleOptions:
+    """Options of `pycharrnn sample`."""
+
+    seed: int = option(123, "random number generator's seed")
+    sample: int = option(1, " 0 to use max at each timestep, 1 to sample at each timestep")
+    primetext: str = option(
+        "", 'used as a prompt to "seed" the state of the LSTM using a given sequence, before we sample.'
+    )
+    length: int = option(2000, "number of characters to sample")
+    temperature: float = option(1, "temperature of sampling", short="t")
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)")
+    verbose: int = option(1, "set to 0 to ONLY print the sampled text, no diagnostics")
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that sampling can't use."""
+        _require(self, "length", self.length >= 0, "at least 0")
+        _require(self, "temperature", 0 < self.temperature < float("inf"), "greater than 0")
+        _require_switches(self, "sample", "opencl", "verbose")
+
+
+def _require(options, name: str, holds: bool, what: str) -> None:
+    if not holds:
+        value = getattr(options, name)
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise UserError(f"-{name} must be {what}, not {shown}.")
+
+
+def _require_switches(options, *names: str) -> None:
+    for name in names:
+        _require(options, name, getattr(options, name) in (0, 1), "0 or 1")

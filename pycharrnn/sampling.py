@@ -1,0 +1,142 @@
+"""Sampling: one character after another. Source: sample.lua.
+
+On the CPU a model runs in NumPy, in double precision, so that sampling starts at once and draws char-rnn's very bytes;
+on a GPU it runs in PyTorch. Either way the draws are made from double-precision log-probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from compat.graph_match import Network
+from compat.lua_random import LuaRandom, multinomial
+from pycharrnn.options import SampleOptions, UserError
+from pycharrnn.recurrence import CELLS, numpy_ops
+
+_DRAWS_AT_A_TIME = 1024
+
+
+class Stepper(Protocol):
+    """A model with its hidden state, zeros at first."""
+
+    vocab_size: int
+
+    def step(self, index: int) -> np.ndarray:
+        """Read character `index` (from 0); log-probabilities of the next one in nats, float64, shape (V,)."""
+
+
+class NumpyStepper:
+    """Runs a network on the CPU in double precision, without PyTorch."""
+
+    def __init__(self, network: Network):
+        cell_class = CELLS[network.model]
+        weights = {name: np.asarray(w, np.float64) for name, w in network.weights.items()}
+
+        def packed(names: tuple[str, ...], layer: int):
+            w, b = ([weights[f"{name}_{layer}.{part}"] for name in names] for part in ("weight", "bias"))
+            return np.concatenate(w), np.concatenate(b)
+
+        self.vocab_size = network.vocab_size
+        self._layers = []
+        for layer in range(1, network.num_layers + 1):
+            cell = cell_class(lambda *shape: np.zeros(shape), 1, 1, network.rnn_size)
+            weight, bias = packed(cell_class.input_linears, layer)
+            h2h, h_bias = packed(cell_class.recurrent_linears, layer)
+            self._layers.append((cell, weight.T, bias + h_bias, h2h))
+        first_weight, first_bias = self._layers[0][1:3]
+        self._by_character = np.ascontiguousarray(first_weight) + first_bias  # a one-hot input picks a row
+        self._decoder = weights["decoder.weight"].T, weights["decoder.bias"]
+
+    def step(self, index: int) -> np.ndarray:
+        """See Stepper.step."""
+        x = None
+        for cell, weight, bias, h2h in self._layers:
+            for state in cell.states:
+                state[0] = state[1]
+            cell.gates[0] = self._by_character[index] if x is None else x @ weight + bias
+            cell.forward(numpy_ops, h2h)
+            x = cell.h[1]
+        weight, bias = self._decoder
+        scores = (x @ weight + bias)[0]
+        highest = scores.max()
+        return scores - (highest + np.log(np.exp(scores - highest).sum()))
+
+
+class TorchStepper:
+    """Runs a CharRNN on its device, in its precision."""
+
+    def __init__(self, model):
+        self.vocab_size = model.vocab_size
+        self._device = model.flat.device
+        self._bptt = model.bptt(1, 1)
+        for state in self._bptt.states(-1):
+            state.zero_()
+
+    def step(self, index: int) -> np.ndarray:
+        """See Stepper.step."""
+        import torch
+
+        for first, last in zip(self._bptt.states(0), self._bptt.states(-1), strict=True):
+            first.copy_(last)
+        log_probs = self._bptt.forward(torch.tensor([[index]], device=self._device))
+        return log_probs[0].cpu().double().numpy()
+
+
+def sample(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[bytes]:
+    """The characters of `primetext`, then `opt.length` drawn ones; what sample.lua prints before its final newline.
+
+    Args:
+        vocab: character (one byte) -> number from 1.
+
+    Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
+    """
+    check_primetext(primetext, vocab)
+    characters = [character for character, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
+    scores = np.full(len(characters), 1 / len(characters))  # without a primetext: all alike
+    for byte in primetext:
+        character = bytes([byte])
+        yield character
+        scores = stepper.step(vocab[character] - 1)
+    draws = _draws(opt.seed)
+    for left in range(opt.length, 0, -1):
+        index = int(scores.argmax()) if opt.sample == 0 else _draw(scores, opt.temperature, next(draws))
+        yield characters[index]
+        if left > 1:
+            scores = stepper.step(index)
+
+
+def _draws(seed: int) -> Iterator[float]:
+    random = LuaRandom(seed)
+    while True:
+        yield from random.random(_DRAWS_AT_A_TIME).tolist()
+
+
+def _draw(scores: np.ndarray, temperature: float, u: float) -> int:
+    """An index with probability proportional to exp(scores / temperature), for the random number u."""
+    probabilities = np.exp(scores / temperature)
+    probabilities /= probabilities.sum()
+    try:
+        return multinomial(probabilities.astype(np.float32), u)
+    except ValueError:
+        raise UserError(
+            f"the model's probabilities at -temperature {temperature:g} are no numbers: try a -temperature nearer to 1;"
+            " if that does not help, the checkpoint holds a model whose training failed."
+        ) from None
+
+
+def check_primetext(primetext: bytes, vocab: dict[bytes, int]) -> None:
+    """Errors: UserError naming the first character (a whole one, where the text is UTF-8) that `vocab` lacks."""
+    position = next((i for i in range(len(primetext)) if primetext[i : i + 1] not in vocab), None)
+    if position is None:
+        return
+    start = position
+    while start > 0 and primetext[start] & 0xC0 == 0x80:
+        start -= 1
+    shown = repr(primetext[start : start + 4].decode("utf-8", "replace")[:1])
+    raise UserError(
+        f"-primetext has the character {shown} (byte 0x{primetext[position]:02x}), which the model has never seen:"
+        " leave it out."
+    )

@@ -1,0 +1,232 @@
+"""Training, top to bottom in the order of events. Source: train.lua."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from compat import lua_format
+from compat.lua_random import LuaRandom
+from pycharrnn import checkpoint, device
+from pycharrnn.bptt import BPTT
+from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.model import CharRNN
+from pycharrnn.options import TrainOptions, UserError
+from pycharrnn.rmsprop import RMSprop
+
+
+def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
+    """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
+
+    Settings that a checkpoint of -init_from or the machine overrule are changed in `opt`, as in the original.
+
+    Errors: UserError, OSError, compat's T7Error and CheckpointError.
+    """
+    opt.check()
+    random = LuaRandom(opt.seed)
+    where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say)
+    test_frac = max(0.0, 1 - (opt.train_frac + opt.val_frac))
+    split_fractions = (opt.train_frac, opt.val_frac, test_frac)
+    loader = CharSplitLMMinibatchLoader(opt.data_dir, opt.batch_size, opt.seq_length, split_fractions, say)
+    for split, name in ((TRAIN, "train"), (VAL, "val")):
+        if loader.split_sizes[split] == 0:
+            raise UserError(f"the {name} split has no batch of the {loader.nbatches}: use a larger -{name}_frac.")
+    say(f"vocab size: {loader.vocab_size}")
+    _make_checkpoint_dir(opt.checkpoint_dir)
+
+    # Double precision is the original's on the CPU, float32 on a GPU.
+    dtype = torch.float64 if opt.exact and where == "cpu" else torch.float32
+    if opt.init_from:
+        model = _model_from_checkpoint(opt, loader, dtype, where, say)
+    else:
+        say(f"creating an {opt.model} with {opt.num_layers} layers")
+        model = CharRNN(
+            opt.model, loader.vocab_size, opt.rnn_size, opt.num_layers, opt.dropout, dtype=dtype, device=where
+        )
+        model.reset_parameters(random, forget_bias=False)
+    if opt.forget_bias and model.model == "lstm":
+        for layer in range(1, model.num_layers + 1):
+            say(f"setting forget gate biases to 1 in LSTM layer {layer}")
+        model.set_forget_bias()
+    say(f"number of parameters in the model: {model.flat.numel()}")
+
+    run = _Run(opt, model, loader, random)
+    train_losses: list[float] = []
+    val_losses: dict[int, float] = {}
+    iterations = int(opt.max_epochs * loader.ntrain)
+    for i in range(1, iterations + 1):
+        epoch = i / loader.ntrain
+        start = time.perf_counter()
+        train_loss = run.step()
+        if opt.accurate_gpu_timing and where.startswith("cuda"):
+            torch.cuda.synchronize(where)
+        seconds = time.perf_counter() - start
+        train_losses.append(train_loss)
+
+        # exponential learning rate decay
+        if i % loader.ntrain == 0 and opt.learning_rate_decay < 1 and epoch >= opt.learning_rate_decay_after:
+            run.optimizer.learning_rate *= opt.learning_rate_decay
+            factor, rate = (lua_format.tostring(v) for v in (opt.learning_rate_decay, run.optimizer.learning_rate))
+            say(f"decayed learning rate by a factor {factor} to {rate}")
+
+        # every now and then or on last iteration
+        if i % opt.eval_val_every == 0 or i == iterations:
+            val_losses[i] = val_loss = run.evaluate(VAL, say)
+            name = f"lm_{opt.savefile}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
+            path = f"{opt.checkpoint_dir}/{name}"
+            say(f"saving checkpoint to {path}")
+            checkpoint.save(
+                path,
+                model,
+                loader.vocab_mapping,
+                opt,
+                train_losses=train_losses,
+                val_losses=val_losses,
+                val_loss=val_loss,
+                i=i,
+                epoch=epoch,
+                gradients=run.gradient,
+            )
+
+        if i % opt.print_every == 0:
+            norm_ratio = float(run.gradient.norm() / model.flat.detach().norm())
+            say(
+                f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}),"
+                f" train_loss = {lua_format.fixed(train_loss, 8)},"
+                f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"
+            )
+
+        # handle early stopping if things are going really bad
+        if train_loss != train_loss:
+            say(
+                "loss is NaN.  This usually indicates a bug.  Please check the issues page for existing issues, or"
+                " create a new issue, if none exist.  Ideally, please state: your operating system, 32-bit/64-bit,"
+                " your blas version, cpu/cuda/cl?"
+            )
+            break
+        if train_loss > train_losses[0] * 3:
+            say("loss is exploding, aborting.")
+            break
+
+
+def _make_checkpoint_dir(path: str) -> None:
+    """Make the folder and see now, not after 1000 iterations, that files can be written there."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(None, "no permission to write there")
+    except OSError as e:
+        raise UserError(f"can't write checkpoints to {path} ({e.strerror}): choose another -checkpoint_dir.") from e
+
+
+def _model_from_checkpoint(opt: TrainOptions, loader, dtype, where, say) -> CharRNN:
+    """The model of -init_from; its size, not the command line's, is what `opt` says afterwards."""
+    say(f"loading a model from checkpoint {opt.init_from}")
+    loaded = checkpoint.load(opt.init_from)
+    _check_same_vocabulary(opt, loaded.vocab, loader.vocab_mapping)
+    network = loaded.network
+    opt.rnn_size, opt.num_layers, opt.model = network.rnn_size, network.num_layers, network.model
+    say(f"overwriting rnn_size={opt.rnn_size}, num_layers={opt.num_layers}, model={opt.model} based on the checkpoint.")
+    return checkpoint.to_model(loaded, dtype=dtype, device=where)
+
+
+def _check_same_vocabulary(opt: TrainOptions, theirs: dict[bytes, int], ours: dict[bytes, int]) -> None:
+    if theirs == ours:
+        return
+
+    def some(characters: set[bytes]) -> str:
+        shown = " ".join(repr(c)[1:] for c in sorted(characters)[:20])
+        return shown + (f" and {len(characters) - 20} more" if len(characters) > 20 else "")
+
+    only_theirs, only_ours = set(theirs) - set(ours), set(ours) - set(theirs)
+    differences = [
+        f"{side} {some(characters)}"
+        for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
+        if characters
+    ] or ["the same characters are numbered differently"]
+    raise UserError(
+        f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {opt.init_from} ({len(theirs)}):"
+        f" {'; '.join(differences)}."
+    )
+
+
+class _Run:
+    """A model with its optimiser, buffers and hidden state on their way through the text.
+
+    With -exact 1 the hidden state behaves as in the original, which keeps it by reference to buffers that are
+    overwritten later: see `step` and `evaluate`.
+    """
+
+    def __init__(self, opt: TrainOptions, model: CharRNN, loader: CharSplitLMMinibatchLoader, random: LuaRandom):
+        self.opt, self.model, self.loader, self.random = opt, model, loader, random
+        self.gradient = torch.zeros_like(model.flat.detach())
+        self._gradients = model.views(self.gradient)
+        self.optimizer = RMSprop(model.flat.detach(), opt.learning_rate, opt.decay_rate)
+        self.bptt: BPTT = model.bptt(opt.seq_length, opt.batch_size)
+        self._set_states(model.initial_state(opt.batch_size))
+        self._first_batch = True
+
+    def _set_states(self, states: list[torch.Tensor]) -> None:
+        """What the next batch starts from. It is the last state of a batch, where `_carry` picks it up."""
+        for last, state in zip(self.bptt.states(-1), states, strict=True):
+            last.copy_(state)
+
+    def _carry(self) -> None:
+        """Copy the state after the batch to where the next one starts."""
+        for first, last in zip(self.bptt.states(0), self.bptt.states(-1), strict=True):
+            first.copy_(last)
+
+    def _batch(self, split: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(x, y), each (T, B), int64, on the model's device."""
+        return tuple(
+            torch.from_numpy(np.ascontiguousarray(part.T)).to(self.model.flat.device).long()
+            for part in self.loader.next_batch(split)
+        )
+
+    def _dropout_masks(self) -> torch.Tensor | None:
+        """(layers, T, B, H); drawn time step by time step, inside one step layer 2, 3, ..., decoder."""
+        p, flat = self.model.dropout, self.model.flat
+        if not p:
+            return None
+        shape = (self.opt.seq_length, self.model.num_layers, self.opt.batch_size, self.model.rnn_size)
+        keep = self.random.bernoulli(1 - p, int(np.prod(shape))).reshape(shape) / (1 - p)
+        return torch.from_numpy(np.ascontiguousarray(keep.swapaxes(0, 1))).to(flat.device, flat.dtype)
+
+    def step(self) -> float:
+        """One iteration: forward, backward, clip, update. The loss in nats per character."""
+        opt = self.opt
+        x, y = self._batch(TRAIN)
+        self._carry()
+        self.bptt.forward(x, self._dropout_masks())
+        loss = self.bptt.nll(y)
+        if opt.exact and not self._first_batch:
+            # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
+            self._carry()
+        self._first_batch = False
+        self.bptt.backward(self.bptt.d_nll(), self._gradients)
+        self.gradient.clamp_(-opt.grad_clip, opt.grad_clip)
+        self.optimizer.step(self.gradient)
+        return float(loss) / opt.seq_length
+
+    def evaluate(self, split: int, say: Callable[[str], None]) -> float:
+        """Loss of a whole split in nats per character, from a state of zeros, without dropout."""
+        say(f"evaluating loss over split index {split}")
+        n = self.loader.split_sizes[split]
+        self.loader.reset_batch_pointer(split)
+        before = [state.clone() for state in self.bptt.states(-1)]
+        self._set_states(self.model.initial_state(self.opt.batch_size))
+        loss = 0.0
+        for i in range(1, n + 1):
+            x, y = self._batch(split)
+            self._carry()
+            self.bptt.forward(x)
+            loss += float(self.bptt.nll(y))
+            say(f"{i}/{n}...")
+        if not self.opt.exact:
+            self._set_states(before)
+        # else: the original's training state lies in the buffers that validation just used, and goes on from there.
+        return loss / self.opt.seq_length / n

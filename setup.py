@@ -1,0 +1,35 @@
+"""pycharrnn: char-rnn in Python."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
+
+setup(
+    name="pycharrnn",
+    version=version,
+    description="char-rnn in Python: exact to the last digit, reads and writes its .t7 checkpoints",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=["compat", "pycharrnn"],
+    install_requires=[
+        "click>=8.1,<9",
+        "numpy>=1.24,<3",
+        "torch>=2.1,<3",
+        "torchfile>=0.1,<0.2",
+    ],
+    extras_require={
+        "test": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.15,<1"],
+    },
+    entry_points={"console_scripts": ["pycharrnn=pycharrnn.commands:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
