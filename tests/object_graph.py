@@ -70,7 +70,7 @@ def assert_same_graph(ours, theirs, close=lambda path, a, b: a == b, ignore=lamb
             if plain != plain_b or len(a) != len(b):
                 raise Differences(f"{path}: keys {sorted(map(str, plain ^ plain_b))}, sizes {len(a)} and {len(b)}")
             for key in plain:
-                pair(f"{path}.{key.decode() if isinstance(key, bytes) else key}", a[key], b[key])
+                pair(f"{path}.{key.decode('latin-1') if isinstance(key, bytes) else key}", a[key], b[key])
             if len(plain) < len(a):
                 rest_a = {k: v for k, v in a.items() if k not in plain}
                 later.append((path, rest_a, {k: v for k, v in b.items() if k not in plain}))

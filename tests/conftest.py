@@ -1,0 +1,65 @@
+"""Shared by the tests: where the recorded runs are, and one training of each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+GOLDEN = Path(__file__).parent / "golden"
+TRAIN_RUNS = sorted(p.parent.name for p in GOLDEN.glob("*/run.json") if not p.parent.name.startswith("legacy_"))
+
+
+def spec(name: str) -> dict:
+    return json.loads((GOLDEN / name / "run.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """name of a recorded run -> (what our train prints with the recorded arguments, folder of its checkpoints)."""
+    from pycharrnn.commands import cli
+
+    done: dict[str, tuple[str, Path]] = {}
+
+    def run(name: str) -> tuple[str, Path]:
+        if name not in done:
+            args = spec(name)["train"]
+            folder = tmp_path_factory.mktemp(name)
+            flags = dict(zip(args[::2], args[1::2], strict=True))
+            (folder / flags["-data_dir"]).mkdir(parents=True)
+            shutil.copy(GOLDEN / "corpus" / "input.txt", folder / flags["-data_dir"])
+            if "-init_from" in flags:
+                start = Path(flags["-init_from"])
+                (folder / start).parent.mkdir(parents=True)
+                shutil.copy(GOLDEN / start.parent.name / start.name, folder / start)
+            with working_in(folder):
+                result = CliRunner().invoke(cli, ["train", *args], catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+            done[name] = result.stdout, folder / flags["-checkpoint_dir"]
+        return done[name]
+
+    return run
+
+
+@contextlib.contextmanager
+def working_in(folder: Path):
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A data_dir with the recorded runs' input.txt."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    shutil.copy(GOLDEN / "corpus" / "input.txt", folder)
+    return folder

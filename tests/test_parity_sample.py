@@ -1,0 +1,88 @@
+"""Every byte of the recorded samples."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import GOLDEN, spec
+
+from pycharrnn.commands import cli
+
+CASES = [
+    pytest.param(run.parent, sample, id=f"{run.parent.name}-{k}")
+    for run in sorted(GOLDEN.glob("*/run.json"))
+    if not run.parent.name.startswith("legacy_")
+    for k, sample in enumerate(spec(run.parent.name)["samples"])
+]
+SHARED = Path(__file__).parents[2] / "shared" / "real"
+
+
+def sampled(checkpoint: Path, args: list[str]) -> bytes:
+    command = [sys.executable, "-m", "pycharrnn", "sample", os.fspath(checkpoint), "-gpuid", "-1", "-verbose", "0"]
+    return subprocess.run([*command, *args], capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("folder, sample", CASES)
+def test_recorded_text(folder, sample):
+    want = (folder / sample["stdout"]).read_bytes()
+    assert sampled(folder / sample["checkpoint"], sample["args"]) == want
+
+
+@pytest.mark.parametrize("name", ["float_cpu", "float", "cuda"])
+def test_recorded_text_of_other_tensor_types(name):
+    want = (GOLDEN / "variants" / "samples" / "float_cpu.txt").read_bytes()
+    assert sampled(GOLDEN / "variants" / f"{name}.t7", ["-length", "400"]) == want
+
+
+@pytest.mark.parametrize("name", ["lstm2", "gru2", "rnn3"])
+def test_a_checkpoint_of_ours_speaks_like_the_original(trained, name):
+    first = spec(name)["samples"][0]
+    want = (GOLDEN / name / first["stdout"]).read_bytes()
+    assert sampled(trained(name)[1] / first["checkpoint"], first["args"]) == want
+
+
+@pytest.mark.parametrize("name", ["lstm2", "gru2", "rnn3"])
+def test_pytorch_draws_the_same_text(name):
+    """The way a GPU would take, on the CPU."""
+    import torch
+
+    from pycharrnn import checkpoint, sampling
+    from pycharrnn.options import SampleOptions
+
+    first = spec(name)["samples"][0]
+    loaded = checkpoint.load(GOLDEN / name / first["checkpoint"])
+    stepper = sampling.TorchStepper(checkpoint.to_model(loaded, dtype=torch.float64))
+    text = b"".join(sampling.sample(stepper, loaded.vocab, SampleOptions(length=400), b""))
+    assert text + b"\n" == (GOLDEN / name / first["stdout"]).read_bytes()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the strangers' checkpoints are third-party, not in this project")
+def test_checkpoints_that_strangers_trained():
+    manifest = json.loads((SHARED / "manifest.json").read_text())
+    names = [n for n in manifest if n.startswith(("cuda_", "double_")) and "long32" not in n]
+    for name in names:
+        for sample in manifest[name]["samples"]:
+            want = (SHARED / sample["stdout"]).read_bytes()
+            assert sampled(SHARED / f"{name}.t7", sample["args"]) == want, name
+
+
+def test_diagnostics_only_under_verbose():
+    from click.testing import CliRunner
+
+    checkpoint = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+    args = ["sample", checkpoint, "-length", "5", "-gpuid", "-1"]
+    quiet = CliRunner().invoke(cli, [*args, "-verbose", "0"]).stdout
+    loud = CliRunner().invoke(cli, args).stdout
+    assert loud == (
+        "creating an lstm...\n"
+        "missing seed text, using uniform probability over first character\n"
+        "--------------------------\n" + quiet
+    )
+    assert len(quiet) == 6
+    primed = CliRunner().invoke(cli, [*args, "-primetext", "The "]).stdout
+    assert primed.startswith("creating an lstm...\nseeding with The \n--------------------------\nThe ")
