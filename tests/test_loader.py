@@ -1,0 +1,174 @@
+"""The loader against recorded batches and the definition in its docstring."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+import pytest
+from conftest import GOLDEN
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import compat
+from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.options import UserError
+
+SILENT = lambda line: None  # noqa: E731
+
+
+def fractions(train: float, val: float) -> tuple[float, float, float]:
+    return train, val, max(0.0, 1 - (train + val))
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("loader/*.txt")), ids=lambda p: p.stem)
+def test_recorded_batches(corpus, path):
+    batch, length, train, val = (float(n) for n in re.findall(r"[bstv]([\d.]+)", path.stem))
+    messages: list[str] = []
+    loader = CharSplitLMMinibatchLoader(corpus, int(batch), int(length), fractions(train, val), SILENT)
+    loader = CharSplitLMMinibatchLoader(corpus, int(batch), int(length), fractions(train, val), messages.append)
+    head, *blocks = re.split(r"^#", path.read_text(), flags=re.M)
+    assert messages == head.splitlines()
+    assert blocks[0].split() == ["split", *map(str, (loader.ntrain, loader.nval, loader.ntest, loader.vocab_size))]
+    compared = 0
+    for x_block, y_block in zip(blocks[1::2], blocks[2::2], strict=True):
+        split = int(x_block.split()[1])
+        x, y = loader.next_batch(split)
+        for block, ours in ((x_block, x), (y_block, y)):
+            theirs = np.array([row.split() for row in block.splitlines()[1:] if row.strip()], int)
+            np.testing.assert_array_equal(ours + 1, theirs)
+            compared += 1
+    assert compared >= 6
+
+
+def test_cache_files_equal_the_originals(corpus):
+    loader = CharSplitLMMinibatchLoader(corpus, 10, 20, fractions(0.95, 0.05), SILENT)
+    assert (corpus / "data.t7").read_bytes() == (GOLDEN / "corpus" / "data.t7").read_bytes()
+    assert compat.load_t7(corpus / "vocab.t7").items() == compat.load_t7(GOLDEN / "corpus" / "vocab.t7").items()
+    assert loader.vocab_mapping[b"\t"] == 1
+
+
+def test_every_byte_is_a_character(tmp_path):
+    text = bytes(np.random.default_rng(1).permutation(np.repeat(np.arange(256, dtype=np.uint8), 8)))
+    (tmp_path / "input.txt").write_bytes(text)
+    loader = CharSplitLMMinibatchLoader(tmp_path, 4, 16, fractions(0.5, 0.5), SILENT)
+    assert loader.vocab_size == 256
+    assert compat.load_t7(tmp_path / "data.t7").numpy()[text.index(255)] == 0  # 256 in a ByteTensor
+    x, y = loader.next_batch(TRAIN)
+    assert bytes(x[0]) == text[:16]
+    assert bytes(y[0]) == text[1:17]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.binary(min_size=1, max_size=400),
+    batch=st.integers(1, 6),
+    length=st.integers(1, 12),
+    train=st.sampled_from([0.0, 0.3, 0.5, 0.95, 1.0]),
+    val=st.sampled_from([0.0, 0.05, 0.2, 0.5]),
+)
+def test_the_plain_definition(tmp_path_factory, text, batch, length, train, val):
+    folder = tmp_path_factory.mktemp("text")
+    (folder / "input.txt").write_bytes(text)
+    if train + val > 1:
+        val = 1 - train
+    split = fractions(train, val)
+    if len(text) < batch * length:
+        with pytest.raises(UserError, match="fits"):
+            CharSplitLMMinibatchLoader(folder, batch, length, split, SILENT)
+        return
+    loader = CharSplitLMMinibatchLoader(folder, batch, length, split, SILENT)
+    numbers = {c: k for k, c in enumerate(sorted(set(text)))}
+    assert loader.vocab_mapping == {bytes([c]): k + 1 for c, k in numbers.items()}
+    cut = [numbers[c] for c in text[: len(text) // (batch * length) * batch * length]]
+    x_all = np.array(cut).reshape(batch, -1)
+    y_all = np.array(cut[1:] + cut[:1]).reshape(batch, -1)
+    n = x_all.shape[1] // length
+    ntrain = int(n * split[0])
+    nval = n - ntrain if split[2] == 0 else int(n * split[1])
+    assert (loader.ntrain, loader.nval, loader.ntest) == (ntrain, nval, n - ntrain - nval)
+    for index, first, size in ((TRAIN, 0, ntrain), (VAL, ntrain, nval), (TEST, ntrain + nval, n - ntrain - nval)):
+        if size == 0:
+            with pytest.raises(UserError, match="no data"):
+                loader.next_batch(index)
+            continue
+        for k in [*range(size), 0]:  # and round again
+            columns = slice((first + k) * length, (first + k + 1) * length)
+            x, y = loader.next_batch(index)
+            np.testing.assert_array_equal(x, x_all[:, columns])
+            np.testing.assert_array_equal(y, y_all[:, columns])
+        loader.reset_batch_pointer(index)
+        np.testing.assert_array_equal(loader.next_batch(index)[0], x_all[:, first * length : (first + 1) * length])
+
+
+# -- the cache -------------------------------------------------------------------------------------------------------
+
+
+def load(folder) -> list[str]:
+    messages: list[str] = []
+    CharSplitLMMinibatchLoader(folder, 10, 20, fractions(0.95, 0.05), messages.append)
+    return messages
+
+
+def test_a_fresh_cache_is_used(corpus):
+    assert load(corpus)[0] == "vocab.t7 and data.t7 do not exist. Running preprocessing..."
+    before = (corpus / "data.t7").stat().st_ino
+    assert load(corpus)[0] == "loading data files..."
+    assert (corpus / "data.t7").stat().st_ino == before
+
+
+def test_an_older_cache_is_remade(corpus):
+    load(corpus)
+    (corpus / "input.txt").write_bytes(b"ab" * 2000)
+    for name in ("vocab.t7", "data.t7"):
+        os.utime(corpus / name, (1e9, 1e9))
+    assert load(corpus)[0] == "vocab.t7 or data.t7 detected as stale. Re-running preprocessing..."
+    assert len(compat.load_t7(corpus / "data.t7").numpy()) == 4000
+
+
+@pytest.mark.parametrize("name", ["vocab.t7", "data.t7"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: None,
+        lambda content: b"",
+        lambda content: content[:-1],
+        lambda content: content[:50],
+        lambda content: b"not a .t7 file at all",
+        lambda content: b"\x04\x00\x00\x00" + content,
+        lambda content: b"\x00\x00\x00\x00",
+    ],
+    ids=["missing", "empty", "truncated", "head only", "text", "shifted", "nil"],
+)
+def test_a_damaged_cache_is_remade(corpus, name, damage):
+    load(corpus)
+    whole = (corpus / name).read_bytes()
+    damaged = damage(whole)
+    if damaged is None:
+        (corpus / name).unlink()
+    else:
+        (corpus / name).write_bytes(damaged)
+    assert any("unning preprocessing" in line for line in load(corpus))
+    assert (corpus / name).read_bytes() == whole
+
+
+def test_a_foreign_cache_is_remade(corpus):
+    load(corpus)
+    wanted = (corpus / "data.t7").read_bytes()
+    compat.save_t7(corpus / "data.t7", np.full(46717, 74, np.uint8))  # a character that vocab.t7 lacks
+    load(corpus)
+    assert (corpus / "data.t7").read_bytes() == wanted
+    compat.save_t7(corpus / "vocab.t7", {b"a": 1, b"b": 3})
+    load(corpus)
+    assert len(compat.load_t7(corpus / "vocab.t7")) == 73
+
+
+def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
+    def broken(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(UserError, match="No space left"):
+        load(corpus)
+    assert [p.name for p in corpus.iterdir()] == ["input.txt"]
