@@ -116,8 +116,9 @@ def _draws(seed: int) -> Iterator[float]:
 
 def _draw(scores: np.ndarray, temperature: float, u: float) -> int:
     """An index with probability proportional to exp(scores / temperature), for the random number u."""
-    probabilities = np.exp(scores / temperature)
-    probabilities /= probabilities.sum()
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at below
+        probabilities = np.exp(scores / temperature)
+        probabilities /= probabilities.sum()
     try:
         return multinomial(probabilities.astype(np.float32), u)
     except ValueError:

@@ -1,0 +1,275 @@
+"""The command line as a user meets it: help, errors of one sentence, exit statuses, pipes, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import GOLDEN
+
+from pycharrnn.commands import cli
+
+ROOT = Path(__file__).parents[1]
+CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+SMALL = ["-gpuid", "-1", "-rnn_size", "8", "-num_layers", "1", "-batch_size", "10", "-seq_length", "20"]
+
+
+def run(*args: str, cwd=None, **keywords) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pycharrnn", *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, **keywords)
+
+
+def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
+    """The one sentence of a failed command."""
+    error = result.stderr.decode()
+    assert result.returncode == status, error
+    assert "Traceback" not in error
+    assert error.count("\n") == 1, error
+    return error
+
+
+# -- help ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["train", "sample"])
+def test_help_has_the_originals_words(name):
+    theirs = (GOLDEN / "help" / f"{name}.txt").read_text().splitlines()
+    ours = CliRunner().invoke(cli, [name, "-help"]).stdout.splitlines()
+    their_options = [line for line in theirs if line.startswith("  ")]
+    assert their_options == [line for line in ours if line.startswith("  ")][: len(their_options)]
+
+
+@pytest.mark.parametrize("flag", ["-help", "--help", "-h"])
+def test_help_of_the_whole(flag):
+    result = CliRunner().invoke(cli, [flag])
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in ("train", "sample", "data"))
+
+
+def test_help_and_sampling_load_no_pytorch(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    for args in (["-help"], ["train", "-help"], ["sample", CHECKPOINT, "-length", "5", "-gpuid", "-1"]):
+        result = subprocess.run([sys.executable, "-m", "pycharrnn", *args], env=environment, capture_output=True)
+        assert result.returncode == 0, result.stderr
+
+
+def test_version():
+    import pycharrnn
+
+    assert run("-version").stdout.decode().split() == ["pycharrnn", pycharrnn.__version__]
+
+
+def test_launcher_of_a_checkout():
+    args = ["sample", CHECKPOINT, "-length", "9", "-gpuid", "-1"]
+    ours = subprocess.run([sys.executable, str(ROOT / "cli.py"), *args], capture_output=True)
+    assert ours.stdout == run(*args).stdout
+
+
+# -- flags -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["-temperature", "0.5"], ["-t", "0.5"], ["--temperature", "0.5"], ["-temperature=0.5"], ["-temperature", "5e-1"]],
+)
+def test_ways_to_write_a_flag(flags):
+    plain = CliRunner().invoke(cli, ["sample", CHECKPOINT, "-gpuid", "-1", "-length", "50", "-t", "0.5"]).stdout
+    assert CliRunner().invoke(cli, ["sample", *flags, "-gpuid", "-1", CHECKPOINT, "-length", "50"]).stdout == plain
+
+
+def test_a_primetext_may_look_like_a_flag():
+    result = CliRunner().invoke(cli, ["sample", CHECKPOINT, "-primetext", "-1", "-gpuid", "-1", "-verbose", "0"])
+    assert result.stdout.startswith("-1")
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["train", "-rnnsize", "3"], ["no flag -rnnsize", "did you mean -rnn_size?"]),
+        (["train", "-rnn_size", "big"], ["-rnn_size needs a whole number, not 'big'"]),
+        (["train", "-batch_size", "2.5"], ["-batch_size needs a whole number, not '2.5'"]),
+        (["train", "-learning_rate", "fast"], ["-learning_rate needs a number, not 'fast'"]),
+        (["sample", CHECKPOINT, "-tmperature", "1"], ["no flag -tmperature", "-temperature?"]),
+        (["sample"], ["<model>"]),
+        (["sample", CHECKPOINT, "-length"], ["-length"]),
+        (["smaple", CHECKPOINT], ["no command 'smaple'", "sample"]),
+    ],
+)
+def test_usage_errors(args, words):
+    error = sentence(run(*args), 2)
+    assert all(word in error for word in words), error
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["-model", "transformer"], ["-model must be lstm, gru or rnn, not transformer"]),
+        (["-train_frac", "1.5"], ["-train_frac must be between 0 and 1, not 1.5"]),
+        (["-val_frac", "-0.1"], ["-val_frac must be between 0 and 1"]),
+        (["-train_frac", "0.9", "-val_frac", "0.2"], ["sum to more than 1"]),
+        (["-train_frac", "1", "-val_frac", "0"], ["val split has no batch", "-val_frac"]),
+        (["-val_frac", "0"], ["val split has no batch", "-val_frac"]),
+        (["-train_frac", "0", "-val_frac", "1"], ["train split has no batch", "-train_frac"]),
+        (["-dropout", "1"], ["-dropout must be at least 0 and less than 1, not 1"]),
+        (["-rnn_size", "0"], ["-rnn_size must be at least 1, not 0"]),
+        (["-batch_size", "500", "-seq_length", "1000"], ["46717 characters", "-batch_size 46 -seq_length 1000 fits"]),
+        (["-seq_length", "100000", "-batch_size", "1"], ["-batch_size 1 -seq_length 46717 fits"]),
+        (["-learning_rate", "0"], ["-learning_rate must be greater than 0"]),
+        (["-exact", "2"], ["-exact must be 0 or 1"]),
+    ],
+)
+def test_bad_training_options(corpus, tmp_path, args, words):
+    error = sentence(run("train", "-data_dir", str(corpus), *SMALL, *args, cwd=tmp_path))
+    assert all(word in error for word in words), error
+    assert not (tmp_path / "cv").exists()
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_missing_text(tmp_path):
+    assert "there is no folder nowhere" in sentence(run("train", "-data_dir", "nowhere", cwd=tmp_path))
+    (tmp_path / "empty").mkdir()
+    assert "has no input.txt" in sentence(run("train", "-data_dir", "empty", cwd=tmp_path))
+    (tmp_path / "empty" / "input.txt").touch()
+    assert "is empty" in sentence(run("train", "-data_dir", "empty", cwd=tmp_path))
+    assert [p.name for p in (tmp_path / "empty").iterdir()] == ["input.txt"]
+
+
+def test_init_from_another_vocabulary(tmp_path):
+    (tmp_path / "input.txt").write_bytes("The night porter, été\n".encode() * 200)
+    error = sentence(run("train", "-data_dir", ".", *SMALL, "-init_from", CHECKPOINT, cwd=tmp_path))
+    assert "(73)" in error
+    assert "only the checkpoint has" in error
+    (tmp_path / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes() + b"~")
+    error = sentence(run("train", "-data_dir", ".", *SMALL, "-init_from", CHECKPOINT, cwd=tmp_path))
+    assert "only the text has '~'." in error
+
+
+def test_unwritable_checkpoint_dir(corpus, tmp_path):
+    (tmp_path / "cv").write_text("a file where the folder should be")
+    error = sentence(run("train", "-data_dir", str(corpus), *SMALL, cwd=tmp_path))
+    assert "can't write checkpoints to cv" in error
+    assert "-checkpoint_dir" in error
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_checkpoint_dir(corpus, tmp_path):
+    (tmp_path / "cv").mkdir(mode=0o500)
+    assert "no permission" in sentence(run("train", "-data_dir", str(corpus), *SMALL, cwd=tmp_path))
+
+
+@pytest.mark.parametrize("command", [["sample"], ["train", "-init_from"]])
+def test_missing_checkpoint(corpus, tmp_path, command):
+    args = [*command, "lm.t7"] + (["-data_dir", str(corpus), *SMALL] if "train" in command else [])
+    error = sentence(run(*args, cwd=tmp_path))
+    assert "File lm.t7 does not exist. Are you sure you didn't forget to prepend cv/ ?" in error
+
+
+WHOLE = Path(CHECKPOINT).read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, this is no checkpoint", WHOLE[:-1], WHOLE[:999]])
+def test_broken_checkpoint(tmp_path, content):
+    (tmp_path / "lm.t7").write_bytes(content)
+    assert "can't read lm.t7 as a checkpoint" in sentence(run("sample", "lm.t7", cwd=tmp_path))
+
+
+def test_checkpoint_that_is_a_folder(tmp_path):
+    assert "Is a directory" in sentence(run("sample", ".", cwd=tmp_path))
+
+
+# -- sampling --------------------------------------------------------------------------------------------------------
+
+
+def test_primetext_with_an_unknown_character():
+    error = sentence(run("sample", CHECKPOINT, "-primetext", "The ünknown", "-gpuid", "-1"))
+    assert "'ü'" in error
+    result = run("sample", CHECKPOINT, "-primetext", "The ünknown", "-gpuid", "-1", "-verbose", "0")
+    assert result.stdout == b""
+
+
+def test_primetext_of_raw_bytes():
+    result = run("sample", CHECKPOINT, "-primetext", b"\xe2\x80", "-length", "1", "-gpuid", "-1", "-verbose", "0")
+    assert result.stdout.startswith(b"\xe2\x80")
+    assert "0xff" in sentence(run("sample", CHECKPOINT, "-primetext", b"a\xff", "-gpuid", "-1"))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan"])
+def test_temperature(value):
+    result = run("sample", CHECKPOINT, "-temperature", value)
+    assert "-temperature" in sentence(result, 2 if value == "nan" else 1)
+
+
+def test_length_zero():
+    assert run("sample", CHECKPOINT, "-length", "0", "-gpuid", "-1", "-verbose", "0").stdout == b"\n"
+
+
+def test_an_extreme_temperature_is_no_traceback():
+    result = run("sample", CHECKPOINT, "-temperature", "1e-320", "-length", "5", "-gpuid", "-1", "-verbose", "0")
+    assert "-temperature" in sentence(result)
+
+
+# -- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_that_closes():
+    command = f"{sys.executable} -m pycharrnn sample {CHECKPOINT} -length 100000 -gpuid -1 -verbose 0 | head -c 10"
+    result = subprocess.run(command, shell=True, capture_output=True, timeout=60)
+    assert len(result.stdout) == 10
+    assert result.stderr == b""
+
+
+def test_ctrl_c(corpus, tmp_path):
+    command = [sys.executable, "-m", "pycharrnn", "train", "-data_dir", str(corpus), *SMALL, "-max_epochs", "1000"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stdout:
+        if b"train_loss" in line:
+            break
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error.strip() == b"pycharrnn: stopped by Ctrl-C."
+    assert not list(tmp_path.glob("cv/.*"))
+
+
+def test_float32_is_close_to_exact(corpus, tmp_path):
+    def last_loss(*args: str) -> float:
+        result = run("train", "-data_dir", str(corpus), *SMALL, "-max_epochs", "1", *args, cwd=tmp_path)
+        return float(result.stdout.decode().rsplit("saving checkpoint to", 1)[1].split("_")[3].split(".t7")[0])
+
+    assert last_loss("-exact", "0") == pytest.approx(last_loss("-exact", "1"), rel=5e-3)
+
+
+def test_forget_bias_0_leaves_biases_as_drawn(corpus, tmp_path):
+    from pycharrnn import checkpoint
+
+    args = ["train", "-data_dir", str(corpus), *SMALL, "-max_epochs", "0.01", "-forget_bias", "0"]
+    result = run(*args, cwd=tmp_path)
+    assert b"setting forget gate" not in result.stdout
+    (path,) = tmp_path.glob("cv/*.t7")
+    loaded = checkpoint.load(path)
+    assert abs(loaded.network.weights["i2h_1.bias"][8:16]).max() < 0.2
+    assert loaded.opt["forget_bias"] == 0
+    assert "exact" not in loaded.opt
+
+
+def test_no_gpu_falls_back_on_the_cpu(corpus, tmp_path, monkeypatch):
+    from pycharrnn import device
+
+    monkeypatch.setattr(device, "_might_have_gpu", lambda: False)
+    messages: list[str] = []
+    assert device.choose(0, 0, messages.append) == ("cpu", -1)
+    assert "Falling back on CPU mode" in messages
+    assert device.choose(-1, 0, messages.append) == ("cpu", -1)
+    assert len(messages) == 2

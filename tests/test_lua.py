@@ -1,0 +1,82 @@
+"""Torch7's random numbers and LuaJIT's number formats."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compat import lua_format
+from compat.lua_random import LuaRandom, multinomial
+
+
+def mt19937(seed: int, n: int) -> list[int]:
+    """The generator as Matsumoto and Nishimura define it, written out."""
+    state = [seed & 0xFFFFFFFF]
+    for i in range(1, 624):
+        state.append((1812433253 * (state[-1] ^ (state[-1] >> 30)) + i) & 0xFFFFFFFF)
+    out = []
+    while len(out) < n:
+        for i in range(624):
+            y = (state[i] & 0x80000000) | (state[(i + 1) % 624] & 0x7FFFFFFF)
+            state[i] = state[(i + 397) % 624] ^ (y >> 1) ^ (0x9908B0DF if y & 1 else 0)
+        for y in state:
+            y ^= y >> 11
+            y ^= (y << 7) & 0x9D2C5680
+            y ^= (y << 15) & 0xEFC60000
+            out.append(y ^ (y >> 18))
+    return out[:n]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 123, 2**32 - 1])
+def test_the_generator(seed):
+    np.testing.assert_array_equal(LuaRandom(seed).random(1500) * 2**32, mt19937(seed, 1500))
+
+
+def test_seeds_wrap_as_in_c():
+    np.testing.assert_array_equal(LuaRandom(-1).random(3), LuaRandom(2**32 - 1).random(3))
+
+
+def test_draws_follow_one_another():
+    whole = LuaRandom(7).random(10)
+    pieces = LuaRandom(7)
+    pieces.skip(3)
+    np.testing.assert_array_equal(pieces.random(2), whole[3:5])
+    np.testing.assert_array_equal(pieces.uniform(-1, 3, 2), whole[5:7] * 4 - 1)
+    np.testing.assert_array_equal(pieces.bernoulli(0.3, 3), whole[7:] <= 0.3)
+
+
+def test_multinomial_picks_the_first_entry_at_or_above():
+    p = np.float32([0.25, 0.25, 0.0, 0.5])
+    assert [multinomial(p, u) for u in (0.0, 0.25, 0.2500001, 0.5, 0.50001, 1 - 2**-32)] == [0, 0, 1, 1, 3, 3]
+    assert multinomial(2 * p, 0.25) == 0
+    for bad in ([0, 0], [np.nan, 1]):
+        with pytest.raises(ValueError, match="multinomial"):
+            multinomial(np.float32(bad), 0.5)
+
+
+@pytest.mark.parametrize(
+    "text, want",
+    [
+        (lua_format.fixed(0.0625, 3), "0.063"),
+        (lua_format.fixed(0.125, 2), "0.13"),
+        (lua_format.fixed(-0.125, 2), "-0.13"),
+        (lua_format.fixed(2.675, 2), "2.67"),  # the double lies below the tie
+        (lua_format.fixed(1.9188, 4), "1.9188"),
+        (lua_format.fixed(123456789.987654321, 8), "123456789.98765433"),
+        (lua_format.fixed(0, 2), "0.00"),
+        (lua_format.fixed(float("nan"), 4), "nan"),
+        (lua_format.fixed(float("-inf"), 4), "-inf"),
+        (lua_format.scientific(0.65711, 4), "6.5711e-01"),
+        (lua_format.scientific(0.00099999999, 4), "1.0000e-03"),
+        (lua_format.scientific(1.5e300, 4), "1.5000e+300"),
+        (lua_format.scientific(0.125, 1), "1.3e-01"),
+        (lua_format.scientific(0.0, 4), "0.0000e+00"),
+        (lua_format.tostring(0.97), "0.97"),
+        (lua_format.tostring(0.002 * 0.97), "0.00194"),
+        (lua_format.tostring(50.0), "50"),
+        (lua_format.tostring(1e15), "1e+15"),
+        (lua_format.tostring(float("inf")), "inf"),
+    ],
+)
+def test_numbers_as_luajit_prints_them(text, want):
+    assert text == want

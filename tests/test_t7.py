@@ -1,0 +1,156 @@
+"""The .t7 reader and writer."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from conftest import GOLDEN
+
+import compat
+from compat import Storage, T7Error, Table, Tensor, TorchObject, load_t7, save_t7
+from compat.t7_writer import T7Writer
+from compat.whole_file import whole_file
+
+FILES = [p for p in sorted(GOLDEN.rglob("*.t7")) if p.name != "ascii.t7"]
+
+
+def written(value) -> bytes:
+    f = io.BytesIO()
+    T7Writer(f).write_obj(value)
+    return f.getvalue()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_what_the_original_wrote_comes_back_byte_for_byte(path):
+    assert written(load_t7(path)) == path.read_bytes()
+
+
+def test_scalars_and_containers(tmp_path):
+    value = {b"a": None, b"b": True, b"c": 3, b"d": 0.25, b"e": b"\x00\xff", 1: [False, -2], 2.5: {}}
+    save_t7(tmp_path / "v.t7", value)
+    read = load_t7(tmp_path / "v.t7")
+    assert list(read) == list(value)
+    assert [read[k] for k in (b"a", b"b", b"c", b"d", b"e")] == [None, True, 3, 0.25, b"\x00\xff"]
+    assert read[1].as_list() == [False, -2]
+    assert isinstance(read[2.5], Table) and not read[2.5]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "i8", "f4", "f8"])
+def test_arrays(tmp_path, dtype):
+    array = np.arange(12, dtype=dtype).reshape(3, 4)
+    save_t7(tmp_path / "v.t7", [array, array.T, array[::2]])
+    read = load_t7(tmp_path / "v.t7").as_list()
+    for want, got in zip([array, array.T, array[::2]], read, strict=True):
+        assert got.numpy().dtype == array.dtype
+        np.testing.assert_array_equal(np.asarray(got), want)
+
+
+def test_sharing_survives(tmp_path):
+    storage = Storage(b"torch.DoubleStorage", np.arange(6.0))
+    row = Tensor(b"torch.DoubleTensor", storage, (3,), offset=3)
+    table = Table({b"row": row, b"again": row, b"column": Tensor(b"torch.DoubleTensor", storage, (2,), (3,), 1)})
+    table[b"self"] = table
+    table[table] = TorchObject(b"nn.Thing", Table({b"of": table}))
+    save_t7(tmp_path / "v.t7", table)
+    read = load_t7(tmp_path / "v.t7")
+    assert read[b"self"] is read
+    assert read[read][b"of"] is read
+    assert read[b"row"] is read[b"again"]
+    assert read[b"row"].storage is read[b"column"].storage
+    np.testing.assert_array_equal(read[b"row"], [3, 4, 5])
+    np.testing.assert_array_equal(read[b"column"], [1, 4])
+    read[b"row"].numpy()[:] = 0  # private to this process
+    np.testing.assert_array_equal(read[b"column"], [1, 0])
+    np.testing.assert_array_equal(load_t7(tmp_path / "v.t7")[b"row"], [3, 4, 5])
+
+
+def test_nesting_is_no_recursion(tmp_path):
+    value = Table()
+    for _ in range(20 * sys.getrecursionlimit()):
+        value = Table({1: value})
+    save_t7(tmp_path / "v.t7", value)
+    read, depth = load_t7(tmp_path / "v.t7"), 0
+    while read:
+        read, depth = read[1], depth + 1
+    assert depth == 20 * sys.getrecursionlimit()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3, 4, 7, 8, 11, 12, 40, 100, 1000, 50_000, -1])
+def test_a_truncated_file_says_where(tmp_path, cut):
+    whole = (GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7").read_bytes()
+    (tmp_path / "v.t7").write_bytes(whole[:cut])
+    with pytest.raises(T7Error, match="at byte|empty"):
+        load_t7(tmp_path / "v.t7")
+
+
+def tensor_file(shape=(2, 2), strides=(2, 1), offset=1, count=4, data=bytes(32)) -> bytes:
+    """A DoubleTensor as a file might claim it to be."""
+    longs = lambda values: b"".join(int(v).to_bytes(8, "little", signed=True) for v in values)  # noqa: E731
+    head = written(Tensor(b"torch.DoubleTensor", None))[:-16]
+    head += len(shape).to_bytes(4, "little", signed=True)
+    storage = written(Storage(b"torch.DoubleStorage", np.zeros(0)))[:-8].replace(b"\1\0\0\0\3", b"\2\0\0\0\3", 1)
+    return head + longs([*shape, *strides, offset]) + storage + longs([count]) + data
+
+
+def test_a_whole_tensor(tmp_path):
+    (tmp_path / "v.t7").write_bytes(tensor_file())
+    assert load_t7(tmp_path / "v.t7").shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"shape": (3, 2)},
+        {"strides": (1 << 40, 1)},
+        {"strides": (-2, 1)},
+        {"shape": (-2, 2)},
+        {"offset": 2},
+        {"offset": -1},
+        {"offset": 1 << 62},
+        {"count": 5},
+        {"count": -1},
+        {"count": 1 << 62},
+        {"count": 3, "data": bytes(24)},
+        {"shape": (1 << 62, 1 << 62)},
+    ],
+)
+def test_claims_beyond_the_file_are_not_believed(tmp_path, claim):
+    (tmp_path / "v.t7").write_bytes(tensor_file(**claim))
+    with pytest.raises(T7Error, match="at byte"):
+        load_t7(tmp_path / "v.t7")
+
+
+def test_unwritable_values_are_refused(tmp_path):
+    for value in (object(), {b"x": 1j}, np.zeros(2, "c16")):
+        with pytest.raises(TypeError, match="can't be written"):
+            save_t7(tmp_path / "v.t7", value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "v.t7"
+    save_t7(path, 1)
+
+    class Stop(BaseException):
+        pass
+
+    with pytest.raises(Stop), whole_file(path) as f:
+        f.write(b"half")
+        raise Stop
+    assert load_t7(path) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["v.t7"]
+    path.chmod(0o640)
+    save_t7(path, 2)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_compat_knows_neither_torch_nor_pycharrnn():
+    import subprocess
+
+    code = "import sys, compat, compat.charrnn; print([m for m in ('torch', 'pycharrnn') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+    assert compat.__doc__
