@@ -74,7 +74,7 @@ class CharRNN(nn.Module):
         random.skip(self.flat.numel())
         drawn = torch.from_numpy(random.uniform(-0.08, 0.08, self.flat.numel()))
         with torch.no_grad():
-            self.flat.copy_(drawn)
+            self.flat.copy_(drawn.to(self.flat.dtype))  # on the CPU: MPS has no float64
         if forget_bias:
             self.set_forget_bias()
 
@@ -88,7 +88,7 @@ class CharRNN(nn.Module):
         """Copy name -> array (NumPy or tensor) into the parameters."""
         with torch.no_grad():
             for name, view in self.weights.items():
-                view.copy_(torch.as_tensor(np.array(weights[name])))
+                view.copy_(torch.as_tensor(np.array(weights[name])).to(view.dtype))
 
     def bptt(self, T: int, B: int) -> BPTT:
         """Buffers for batches of T steps and B texts that share this model's parameters."""
