@@ -5,6 +5,7 @@ Source: the end of train.lua, where `checkpoint` is filled and saved.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 
@@ -60,22 +61,33 @@ def from_table(table) -> Checkpoint:
     protos = table.get(b"protos") if isinstance(table, Table) else None
     if not isinstance(protos, Table) or b"rnn" not in protos:
         raise CheckpointError(f"it holds {_describe(table)}, not a char-rnn checkpoint with its 'protos'")
-    network = follow(protos[b"rnn"])
-    _check_shapes(network)
+    network = follow(protos)
     vocab = _vocabulary(table.get(b"vocab"))
     if len(vocab) != network.vocab_size:
         raise CheckpointError(
             f"its vocabulary has {len(vocab)} characters but its decoder predicts {network.vocab_size} classes"
         )
+    _check_shapes(network)
     checkpoint = Checkpoint(network, vocab, _options(table.get(b"opt")))
-    if isinstance(table.get(b"train_losses"), Table):
-        checkpoint.train_losses = table[b"train_losses"].as_list()
-    if isinstance(table.get(b"val_losses"), Table):
-        checkpoint.val_losses = dict(table[b"val_losses"])
-    checkpoint.val_loss = table.get(b"val_loss")
-    checkpoint.i = table.get(b"i", 0)
-    checkpoint.epoch = table.get(b"epoch", 0.0)
+    # The first version, of 21 May 2015, counted bits: val_bpc, train_bpcs. Later ones count nats.
+    unit, nats = ("bpc", math.log(2)) if b"val_bpc" in table else ("loss", 1)
+    plural = "s" if unit == "bpc" else "es"
+    train_losses, val_losses = (table.get(f"{split}_{unit}{plural}".encode()) for split in ("train", "val"))
+    if isinstance(train_losses, Table):
+        checkpoint.train_losses = [nats * _number(x) for x in train_losses.as_list()]
+    if isinstance(val_losses, Table):
+        checkpoint.val_losses = {k: nats * _number(x) for k, x in val_losses.items() if isinstance(k, (int, float))}
+    if isinstance(table.get(f"val_{unit}".encode()), (int, float)):
+        checkpoint.val_loss = nats * table[f"val_{unit}".encode()]
+    checkpoint.i = _number(table.get(b"i", 0))
+    checkpoint.epoch = _number(table.get(b"epoch", 0.0))
     return checkpoint
+
+
+def _number(value) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise CheckpointError(f"it has {_describe(value)} where a number belongs")
+    return value
 
 
 def to_table(checkpoint: Checkpoint) -> Table:

@@ -38,18 +38,27 @@ class Network:
     weights: dict[str, np.ndarray]
 
 
-def follow(module: TorchObject) -> Network:
-    """The network that the gModule `module` computes.
+def follow(protos: Table) -> Network:
+    """The network that the modules of a checkpoint compute.
+
+    Args:
+        protos: `rnn`, an nn.gModule; until June 2015 also `embed`, which makes the one-hot input, and `softmax`, which
+            makes log-probabilities of the last hidden state.
 
     Errors: CheckpointError.
     """
+    module = protos.get(b"rnn")
     if not isinstance(module, TorchObject) or module.typename != b"nn.gModule":
-        raise CheckpointError(f"the model is {_describe(module)}, not the nn.gModule that char-rnn builds")
+        raise CheckpointError(f"its model is {_describe(module)}, not the nn.gModule that char-rnn builds")
     outnode = module.get(b"outnode")
     if not isinstance(outnode, TorchObject) or not isinstance(outnode.get(b"data"), Table):
         raise CheckpointError("its nn.gModule has no output node")
     expressions = _Expressions()
+    if b"embed" in protos:
+        expressions.embed(protos[b"embed"])
     outputs = [expressions.of(data) for data in _inputs(outnode[b"data"])]
+    if b"softmax" in protos:
+        outputs.append(expressions.apply_all(protos[b"softmax"], outputs[-1]))
     return _Matcher(expressions).network(outputs)
 
 
@@ -76,6 +85,22 @@ class _Expressions:
         self._done: dict[int, tuple] = {}
         self._interned: dict[tuple, tuple] = {}
         self.linears: dict[int, TorchObject] = {}
+        self._embedding: int | None = None
+
+    def embed(self, module) -> None:
+        """From now on the first input of the graph is a one-hot vector that `module` has made."""
+        if not isinstance(module, TorchObject) or module.typename != b"OneHot":
+            raise CheckpointError(f"its embedding is {_describe(module)}, not the OneHot of char-rnn")
+        self._embedding = _number(module, b"outputSize")
+
+    def apply_all(self, sequential, x: tuple) -> tuple:
+        """The expression of an nn.Sequential applied to x."""
+        modules = sequential.get(b"modules") if isinstance(sequential, TorchObject) else None
+        if not isinstance(modules, Table):
+            raise CheckpointError(f"its softmax is {_describe(sequential)}, not the nn.Sequential of char-rnn")
+        for module in modules.as_list():
+            x = self._intern(self._apply(module, [x]))
+        return x
 
     def of(self, data: Table) -> tuple:
         """The expression of a node, its inputs first; on a stack, since graphs of many layers are deep."""
@@ -103,8 +128,9 @@ class _Expressions:
 
     def _make(self, data: Table, inputs: list[tuple]) -> tuple:
         module = data.get(b"module")
-        if module is None:
-            return self._routing(data, inputs)
+        return self._routing(data, inputs) if module is None else self._apply(module, inputs)
+
+    def _apply(self, module, inputs: list[tuple]) -> tuple:
         if not isinstance(module, TorchObject):
             raise CheckpointError(f"a node of its graph applies {_describe(module)}")
         kind = module.typename
@@ -120,6 +146,8 @@ class _Expressions:
             self.linears[id(module)] = module
             return ("linear", id(module), *inputs)
         if kind == b"nn.Dropout":
+            if module.get(b"v2") is not True:  # before 2014 it scaled at evaluation time instead
+                raise CheckpointError("its nn.Dropout is of a version that char-rnn never used")
             return ("dropout", _number(module, b"p"), *inputs)
         if kind == b"OneHot":
             return ("onehot", _number(module, b"outputSize"), *inputs)
@@ -130,7 +158,7 @@ class _Expressions:
         if kind == b"nn.SplitTable":
             return ("splittable", _number(module, b"dimension"), *inputs)
         if kind == b"nn.Narrow":
-            return ("narrow", *(_number(module, key) for key in (b"dimension", b"index", b"length")), *inputs)
+            return self._narrow(*(_number(module, key) for key in (b"dimension", b"index", b"length")), *inputs)
         raise CheckpointError(f"its graph holds a {kind.decode(errors='replace')}, which no char-rnn model has")
 
     def _routing(self, data: Table, inputs: list[tuple]) -> tuple:
@@ -139,7 +167,22 @@ class _Expressions:
         if len(inputs) != 1:
             raise CheckpointError(f"a node without a module takes {len(inputs)} inputs")
         select = data.get(b"selectindex")
-        return inputs[0] if select is None else ("select", select, *inputs)
+        if select is None:
+            return inputs[0]
+        if self._embedding is not None and inputs[0] == ("input",) and select == 1:
+            return ("onehot", self._embedding, self._intern(("select", 1, *inputs)))
+        return ("select", select, *inputs)
+
+    def _narrow(self, dimension: int, index: int, length: int, x: tuple) -> tuple:
+        """A part of the columns of x. A part of a sigmoid is the sigmoid of a part; of a part, a part."""
+        if dimension == 2 and x[0] == "sigmoid":
+            return ("sigmoid", self._intern(self._narrow(2, index, length, x[1])))
+        if dimension == 2 and x[:2] == ("narrow", 2):
+            _, _, first, available, whole = x
+            if index < 1 or index - 1 + length > available:
+                raise CheckpointError("an nn.Narrow of its graph reaches beyond its input")
+            return ("narrow", 2, first + index - 1, length, whole)
+        return ("narrow", dimension, index, length, x)
 
 
 def _number(module: TorchObject, key: bytes):
@@ -172,8 +215,8 @@ class _Matcher:
     def network(self, outputs: list[tuple]) -> Network:
         if len(outputs) < 2:
             raise CheckpointError(f"it has {len(outputs)} outputs; char-rnn's has the states and the log-probabilities")
-        *states, scores = outputs
-        self.inputs = {("select", k) for k in range(1, len(outputs) + 1)}
+        # Until June 2015 dropout sat on the hidden state itself; when it is off, as in sampling, that is no difference.
+        *states, scores = [self._without_dropout(output) for output in outputs]
         model = self._model(states)
         per_layer = STATES_PER_LAYER[model]
         if len(states) % per_layer:
@@ -182,7 +225,7 @@ class _Matcher:
         below = None
         for layer in range(1, len(states) // per_layer + 1):
             layer_states = states[(layer - 1) * per_layer : layer * per_layer]
-            previous = [self._input(1 + (layer - 1) * per_layer + k) for k in range(1, per_layer + 1)]
+            previous = [1 + (layer - 1) * per_layer + k for k in range(1, per_layer + 1)]  # inputs of the graph
             x = _LayerInput(self, layer, below)
             {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[model](layer, layer_states, previous, x, weights)
             below = layer_states[-1]
@@ -204,9 +247,6 @@ class _Matcher:
             factors = [factor[0] for term in first[1:] for factor in term[1:]]
             return "gru" if "addconstant" in factors else "lstm"
         raise CheckpointError(f"its first state comes from '{first[0]}', unlike in an lstm, gru or rnn")
-
-    def _input(self, k: int) -> tuple:
-        return ("select", k)
 
     def _is_input(self, expression: tuple, k: int) -> bool:
         return expression[:2] == ("select", k) and expression[2] == ("input",)
@@ -259,14 +299,14 @@ class _Matcher:
         (h,) = states
         if h[0] != "tanh":
             raise CheckpointError(f"the state of layer {layer} comes from '{h[0]}', unlike in an rnn")
-        i2h, h2h = self._sum_of_products(h[1], x, lambda e: self._is_input(e, previous[0][1]), f"layer {layer}")
+        i2h, h2h = self._sum_of_products(h[1], x, lambda e: self._is_input(e, previous[0]), f"layer {layer}")
         self._store(weights, f"i2h_{layer}", i2h)
         self._store(weights, f"h2h_{layer}", h2h)
 
     def _gru(self, layer, states, previous, x, weights) -> None:
         """h' = z*candidate + (1 + -1*z)*h, candidate = tanh(i2h(x) + h2h(r*h))"""
         where = f"layer {layer}"
-        is_h = lambda e: self._is_input(e, previous[0][1])  # noqa: E731
+        is_h = lambda e: self._is_input(e, previous[0])  # noqa: E731
         is_gate = lambda e: e[0] == "sigmoid"  # noqa: E731
         is_rest = lambda e: e[:2] == ("addconstant", 1) and e[2][:2] == ("mulconstant", -1) and is_gate(e[2][2])  # noqa: E731
         if states[0][0] != "add" or len(states[0]) != 3:
@@ -304,8 +344,8 @@ class _Matcher:
         """c' = f*c + i*g, h' = o*tanh(c'); the gates are parts of i2h(x) + h2h(h)"""
         where = f"layer {layer}"
         next_c, next_h = states
-        is_c = lambda e: self._is_input(e, previous[0][1])  # noqa: E731
-        is_h = lambda e: self._is_input(e, previous[1][1])  # noqa: E731
+        is_c = lambda e: self._is_input(e, previous[0])  # noqa: E731
+        is_h = lambda e: self._is_input(e, previous[1])  # noqa: E731
         is_gate = lambda e: e[0] == "sigmoid"  # noqa: E731
         if next_c[0] != "add" or len(next_c) != 3:
             raise CheckpointError(f"the cell state of {where} is not a sum of two, unlike in an lstm")

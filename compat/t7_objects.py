@@ -9,8 +9,10 @@ So everything but the scalars is compared by identity here, and a tensor knows t
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torchfile
@@ -18,6 +20,19 @@ import torchfile
 
 class T7Error(OSError, ValueError):
     """A .t7 file that can't be read; the message gives the byte offset where it went wrong."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a .t7 file is written.
+
+    Attributes:
+        encoding: "binary" or "ascii".
+        long_size: bytes of a C long in the binary encoding: 8, or 4 from Windows and 32-bit systems.
+    """
+
+    encoding: str = "binary"
+    long_size: int = 8
 
 
 class Table(torchfile.hashable_uniq_dict):
@@ -63,10 +78,10 @@ class TorchObject(torchfile.TorchObject):
     Attributes:
         typename: the class, as bytes, e.g. b"nn.Linear".
         fields: what it holds, a Table (None until read).
-        version: the class version in the file, 1 for all files since 2012.
+        version: the class version in the file, 1 for nearly all classes; None where a file of before 2012 gives none.
     """
 
-    def __init__(self, typename: bytes, fields: Table | None = None, version: int = 1):
+    def __init__(self, typename: bytes, fields: Table | None = None, version: int | None = 1):
         super().__init__(typename, fields, version)
 
     @property
@@ -99,12 +114,29 @@ class TorchObject(torchfile.TorchObject):
         return f"TorchObject({self._typename!r})"
 
 
-class LuaFunction:
-    """A Lua function, kept as data and never run: `code` is its bytecode (bytes), `upvalues` what it closes over."""
+class BooleanKey(enum.Enum):
+    """A Lua boolean as a table key: in a Python dict, True and 1 would be one key."""
 
-    def __init__(self, code: bytes, upvalues=None):
+    TRUE = True
+    FALSE = False
+
+    @classmethod
+    def of(cls, value: bool) -> BooleanKey:
+        return cls.TRUE if value else cls.FALSE
+
+
+class LuaFunction:
+    """A Lua function, kept as data and never run.
+
+    Attributes:
+        code: its bytecode. upvalues: what it closes over.
+        kind: the type number in the file, which says how upvalues are laid out: 6, 7, or 8 since 2014.
+    """
+
+    def __init__(self, code: bytes, upvalues=None, kind: int = torchfile.TYPE_RECUR_FUNCTION):
         self.code = code
         self.upvalues = upvalues
+        self.kind = kind
 
     def __repr__(self) -> str:
         return f"LuaFunction({len(self.code)} bytes)"
@@ -118,7 +150,7 @@ class Storage:
         data: 1-D array; the dtype follows from `typename`.
     """
 
-    def __init__(self, typename: bytes, data: np.ndarray, version: int = 1):
+    def __init__(self, typename: bytes, data: np.ndarray, version: int | None = 1):
         self.typename = typename
         self.data = data
         self.version = version
@@ -147,7 +179,9 @@ class Tensor:
         offset: index of the first element in the storage, from 0.
     """
 
-    def __init__(self, typename: bytes, storage: Storage | None, shape=(), strides=None, offset=0, version: int = 1):
+    def __init__(
+        self, typename: bytes, storage: Storage | None, shape=(), strides=None, offset=0, version: int | None = 1
+    ):
         self.typename = typename
         self.storage = storage
         self.shape = tuple(shape)

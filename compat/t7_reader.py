@@ -10,12 +10,16 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import re
 import struct
+import zlib
 
 import numpy as np
 import torchfile
 
 from compat.t7_objects import (
+    BooleanKey,
+    Dialect,
     LuaFunction,
     Storage,
     T7Error,
@@ -29,13 +33,20 @@ from compat.t7_objects import (
 _FUNCTION_TYPES = (torchfile.TYPE_FUNCTION, torchfile.TYPE_RECUR_FUNCTION, torchfile.LEGACY_TYPE_RECUR_FUNCTION)
 _REFERENCE_TYPES = (torchfile.TYPE_TABLE, torchfile.TYPE_TORCH, *_FUNCTION_TYPES)
 _MAX_DIMENSIONS = 64  # more than NumPy allows; Torch7 programs use up to 5
+_ASCII_START = re.compile(rb"[0-8]\n")
+_WORD = re.compile(rb"\s*([-+.\w]{1,64})")
+_UNZIP_RATIO, _UNZIP_ALWAYS = 100, 1 << 25
 _UNFINISHED = object()
 
 
-def load_t7(path: str | os.PathLike):
+def load_t7(source):
     """The object in a .t7 file: None, bool, int, float, bytes, Table, TorchObject, Tensor, Storage or LuaFunction.
 
-    Storages are views of the memory-mapped file, private to this process: changing them never changes the file.
+    Encoding, size of longs and gzip are detected. Storages of a plain binary file are views of the memory-mapped file,
+    private to this process: changing them never changes the file.
+
+    Args:
+        source: a path, bytes, or a binary stream (read from where it stands to its end).
 
     Errors: OSError if the file can't be opened, T7Error (an OSError) if it isn't a whole .t7 file.
 
@@ -43,18 +54,74 @@ def load_t7(path: str | os.PathLike):
         >>> load_t7("vocab.t7")[b"a"]
         42
     """
-    with open(path, "rb") as f:
-        if os.fstat(f.fileno()).st_size == 0:
-            raise T7Error("it is empty")
-        content = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
-    return T7Reader(content).read_obj()
+    return load_with_dialect(source)[0]
+
+
+def load_with_dialect(source) -> tuple[object, Dialect]:
+    """What load_t7 gives, and how it was written. Arguments and errors as there."""
+    content = _content(source)
+    if content[:2] == b"\x1f\x8b":
+        content = _unzipped(content)
+    if _ASCII_START.match(content):
+        return _AsciiT7Reader(content).read_obj(), Dialect("ascii")
+    # Longs of the wrong size soon make nonsense. A file that ends where its object ends was read right.
+    outcomes = []
+    for long_size in (8, 4):
+        reader = T7Reader(content, long_size)
+        try:
+            value = reader.read_obj()
+        except T7Error as e:
+            outcomes.append((0, reader.position, e, None))
+            continue
+        if reader.position == len(content):
+            return value, Dialect("binary", long_size)
+        outcomes.append((1, -reader.position, value, Dialect("binary", long_size)))
+    succeeded, _, result, dialect = max(outcomes, key=lambda o: o[:2])
+    if not succeeded:
+        raise result
+    return result, dialect
+
+
+def _content(source):
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        content = bytes(source)
+    elif hasattr(source, "read"):
+        content = source.read()
+    else:
+        with open(source, "rb") as f:
+            size = os.fstat(f.fileno()).st_size
+            content = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY) if size else b""
+    if not len(content):
+        raise T7Error("it is empty")
+    return content
+
+
+def _unzipped(content) -> bytes:
+    """The content of a gzip-ed file, unless it swells beyond what tensors ever do."""
+    limit = max(_UNZIP_RATIO * len(content), _UNZIP_ALWAYS)
+    unzip = zlib.decompressobj(wbits=31)
+    try:
+        unzipped = unzip.decompress(content, limit)
+    except zlib.error as e:
+        raise T7Error(f"it is a broken gzip file ({e})") from None
+    if not unzip.eof:
+        cause = "ends too early" if len(unzipped) < limit else f"unpacks to more than {limit} bytes"
+        raise T7Error(f"it is a gzip file that {cause}")
+    return unzipped
 
 
 class T7Reader(torchfile.T7Reader):
-    """Reads one object after another from `content`, bytes or a memory map in the binary encoding, 8-byte longs."""
+    """Reads one object after another from `content`, bytes or a memory map in the binary encoding.
 
-    def __init__(self, content):
+    Attributes:
+        position: byte offset of what is read next.
+    """
+
+    smallest_entry = 8  # bytes of a table entry: two types
+
+    def __init__(self, content, long_size: int = 8):
         self.content = content
+        self.long_size = long_size
         self.position = 0
         self.objects = {}
 
@@ -76,10 +143,11 @@ class T7Reader(torchfile.T7Reader):
         return struct.unpack_from("<i", self.content, self._take(4))[0]
 
     def read_long(self) -> int:
-        return struct.unpack_from("<q", self.content, self._take(8))[0]
+        return self.read_long_array(1)[0]
 
     def read_long_array(self, n: int) -> list[int]:
-        return list(struct.unpack_from(f"<{n}q", self.content, self._take(8 * n)))
+        letter = "q" if self.long_size == 8 else "i"
+        return list(struct.unpack_from(f"<{n}{letter}", self.content, self._take(self.long_size * n)))
 
     def read_double(self) -> float:
         return struct.unpack_from("<d", self.content, self._take(8))[0]
@@ -90,7 +158,8 @@ class T7Reader(torchfile.T7Reader):
         return self.content[start : start + n]
 
     def read_array(self, dtype: np.dtype, n: int) -> np.ndarray:
-        return np.frombuffer(self.content, dtype, n, self._take(n * dtype.itemsize))
+        in_file = np.dtype(f"<i{self.long_size}") if dtype == "<i8" else dtype
+        return np.frombuffer(self.content, in_file, n, self._take(n * in_file.itemsize)).astype(dtype, copy=False)
 
     # -- objects -----------------------------------------------------------------------------------------------------
 
@@ -121,6 +190,8 @@ class T7Reader(torchfile.T7Reader):
         if kind not in _REFERENCE_TYPES:
             self.position -= 4
             raise self.fault(f"type {kind} is none of Torch7's")
+        if kind == torchfile.TYPE_FUNCTION:  # the oldest way to write a function: without a number
+            return self._begin_function(kind, waiting)
         index = self.read_int()
         if index in self.objects:
             return self.objects[index]
@@ -128,13 +199,18 @@ class T7Reader(torchfile.T7Reader):
             return self._begin_table(index, waiting)
         if kind == torchfile.TYPE_TORCH:
             return self._begin_torch_object(index, waiting)
-        function = self.objects[index] = LuaFunction(self.read_string())
+        return self._begin_function(kind, waiting, index)
+
+    def _begin_function(self, kind: int, waiting: list, index: int | None = None):
+        function = LuaFunction(self.read_string(), kind=kind)
+        if index is not None:
+            self.objects[index] = function
         waiting.append(_FunctionInProgress(function))
         return _UNFINISHED
 
     def _begin_table(self, index: int, waiting: list):
         count = self.read_int()
-        if not 0 <= count <= (len(self.content) - self.position) // 8:  # an entry takes at least two 4-byte types
+        if not 0 <= count <= (len(self.content) - self.position) // self.smallest_entry:
             raise self.fault(f"a table of {count} entries does not fit the file")
         table = self.objects[index] = Table()
         if count == 0:
@@ -143,10 +219,12 @@ class T7Reader(torchfile.T7Reader):
         return _UNFINISHED
 
     def _begin_torch_object(self, index: int, waiting: list):
-        version, typename = 0, self.read_string()
+        version, typename = None, self.read_string()
         if typename.startswith(b"V "):
             version = self._version_number(typename)
             typename = self.read_string()
+        if typename in (b"tds.Hash", b"tds.Vec"):
+            return self._begin_tds(index, typename, version, waiting)
         dtype = element_dtype(typename)
         if dtype is None:
             value = self.objects[index] = TorchObject(typename, None, version)
@@ -163,6 +241,18 @@ class T7Reader(torchfile.T7Reader):
         waiting.append(_TensorInProgress(self, tensor))
         return _UNFINISHED
 
+    def _begin_tds(self, index: int, typename: bytes, version: int, waiting: list):
+        """tds.Hash and tds.Vec: their number of entries, then the entries; kept as an object around a Table."""
+        count = self.read_long()
+        if not 0 <= count <= (len(self.content) - self.position) // (self.smallest_entry // 2):
+            raise self.fault(f"a {typename.decode()} of {count} entries does not fit the file")
+        value = self.objects[index] = TorchObject(typename, Table(), version)
+        if count == 0:
+            return value
+        keys = range(1, count + 1) if typename == b"tds.Vec" else None
+        waiting.append(_TableInProgress(self, value.fields, count, keys, value))
+        return _UNFINISHED
+
     def _version_number(self, text: bytes) -> int:
         try:
             return int(text[2:])
@@ -173,22 +263,84 @@ class T7Reader(torchfile.T7Reader):
         return self.read_array(dtype, self.read_long())
 
 
-class _TableInProgress:
-    """A table whose keys and values are being read."""
+class _AsciiT7Reader(T7Reader):
+    """The ASCII encoding: numbers in decimal, arrays separated by blanks, everything that isn't empty ends its line."""
 
-    def __init__(self, reader: T7Reader, table: Table, count: int):
+    smallest_entry = 4  # two one-digit types, a line each
+
+    def _words(self, n: int) -> list[bytes]:
+        """The next n words and the line end after them."""
+        if not 0 <= n <= (len(self.content) - self.position + 1) // 2:
+            raise self.fault(f"the file ends too early or is no .t7 file: {n} numbers wanted")
+        words = []
+        for _ in range(n):
+            match = _WORD.match(self.content, self.position)
+            if not match:
+                raise self.fault("a number expected")
+            words.append(match[1])
+            self.position = match.end()
+        self._end_line(n)
+        return words
+
+    def _end_line(self, n: int) -> None:
+        if n and self.content[self.position : self.position + 1] == b"\n":
+            self.position += 1
+
+    def _integers(self, n: int) -> list[int]:
+        try:
+            values = [int(word) for word in self._words(n)]
+        except ValueError:
+            raise self.fault("a whole number expected before") from None
+        if any(not -(1 << 63) <= v < 1 << 63 for v in values):
+            raise self.fault("a whole number beyond 64 bits before")
+        return values
+
+    def read_int(self) -> int:
+        return self._integers(1)[0]
+
+    def read_long_array(self, n: int) -> list[int]:
+        return self._integers(n)
+
+    def read_double(self) -> float:
+        return float(self.read_array(np.dtype("<f8"), 1)[0])
+
+    def read_string(self, disable_utf8: bool = True) -> bytes:
+        n = self.read_int()
+        start = self._take(n)
+        self._end_line(n)
+        return self.content[start : start + n]
+
+    def read_array(self, dtype: np.dtype, n: int) -> np.ndarray:
+        if dtype.itemsize == 1:  # bytes stand as they are
+            start = self._take(n)
+            self._end_line(n)
+            return np.frombuffer(self.content, dtype, n, start).copy()
+        words = self._words(n)
+        try:
+            return np.array([float(w) if dtype.kind == "f" else int(w) for w in words], dtype)
+        except (ValueError, OverflowError):
+            raise self.fault(f"an array of {dtype} with something else in it before") from None
+
+
+class _TableInProgress:
+    """A table whose keys and values are being read; `keys` where the file holds values only."""
+
+    def __init__(self, reader: T7Reader, table: Table, count: int, keys=None, result=None):
         self.reader, self.table, self.left, self.key = reader, table, count, _UNFINISHED
+        self.keys, self.result = keys and iter(keys), table if result is None else result
 
     def receive(self, value):
-        if self.key is _UNFINISHED:
+        if self.keys:
+            self.key = next(self.keys)
+        elif self.key is _UNFINISHED:
             if value is None or value != value:
                 raise self.reader.fault("a table key that is nil or NaN")
-            self.key = value
+            self.key = BooleanKey.of(value) if isinstance(value, bool) else value
             return _UNFINISHED
         self.table[self.key] = value
         self.key = _UNFINISHED
         self.left -= 1
-        return _UNFINISHED if self.left else self.table
+        return _UNFINISHED if self.left else self.result
 
 
 class _ObjectInProgress:

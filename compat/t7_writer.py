@@ -1,4 +1,4 @@
-"""Write Torch7's .t7 files: binary encoding, 8-byte longs, as `torch.save` of a 64-bit Lua Torch7 does.
+"""Write Torch7's .t7 files: binary with longs of 8 or 4 bytes, or ASCII, as Lua's `torch.save` does.
 
 Objects are numbered in the order in which they are first met and written once; tables nest on a stack of our own.
 Source: File.lua, generic/Tensor.c and generic/Storage.c of torch7.
@@ -11,36 +11,41 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import numpy as np
 import torchfile
 
-from compat.t7_objects import LuaFunction, Storage, Table, Tensor, TorchObject, element_dtype
+from compat.t7_objects import BooleanKey, LuaFunction, Storage, Table, Tensor, TorchObject, element_dtype
 from compat.whole_file import whole_file
 
 _INT = struct.Struct("<i")
 _NUMBER = struct.Struct("<id")
 
 
-def save_t7(path: str | os.PathLike, value) -> None:
+def save_t7(path: str | os.PathLike, value, encoding: str = "binary", long_size: int = 8) -> None:
     """Write `value` to `path`, whole or not at all, so that Lua's `torch.load(path)` gives it back.
 
     Args:
         value: what load_t7 returns; also plain dicts, lists and tuples (as tables), str (as UTF-8 bytes),
             and NumPy arrays (as tensors of their own).
+        encoding: "binary", or "ascii" for what `torch.save(path, value, 'ascii')` writes.
+        long_size: bytes of a long in the binary encoding; 4 for a Torch7 on Windows or a 32-bit system.
 
-    Errors: OSError; TypeError for a value that Torch7 has no word for.
+    Errors: OSError; TypeError for a value that Torch7 has no word for; ValueError for one too large for the dialect.
 
     Example:
         >>> save_t7("numbers.t7", {"mean": 0.5, "values": np.arange(3.0)})
     """
     with whole_file(path) as f:
-        T7Writer(f).write_obj(value)
+        writer = _AsciiT7Writer(f) if encoding == "ascii" else T7Writer(f, long_size)
+        writer.write_obj(value)
 
 
 class T7Writer:
     """Writes one object after another to the binary file `f`, numbering shared ones across calls."""
 
-    def __init__(self, f: BinaryIO):
+    def __init__(self, f: BinaryIO, long_size: int = 8):
         self._f = f
+        self._long_size = long_size
         self._index: dict[int, int] = {}  # id(object) -> its number in the file
         self._alive: list = []  # an id is only good as long as its object lives
 
@@ -60,12 +65,13 @@ class T7Writer:
         """Write the start of `value`; what must follow it, as an iterator of values, or None if that was all."""
         if value is None:
             return self._int(torchfile.TYPE_NIL)
+        if isinstance(value, BooleanKey):
+            value = value.value
         if isinstance(value, bool):
             self._int(torchfile.TYPE_BOOLEAN)
             return self._int(value)
         if isinstance(value, (int, float)):
-            self._f.write(_NUMBER.pack(torchfile.TYPE_NUMBER, value))
-            return None
+            return self._number(value)
         if isinstance(value, str):
             value = value.encode()
         if isinstance(value, bytes):
@@ -76,7 +82,7 @@ class T7Writer:
         if isinstance(value, LuaFunction):
             return self._write_function(value)
         if isinstance(value, TorchObject):
-            return iter((value.fields,)) if self._begin_object(value) else None
+            return self._write_object(value)
         if isinstance(value, Tensor):
             return self._write_tensor(value)
         if isinstance(value, Storage):
@@ -93,16 +99,30 @@ class T7Writer:
         return (part for entry in table.items() for part in entry)
 
     def _write_function(self, value: LuaFunction) -> Iterator | None:
-        if not self._begin(torchfile.TYPE_RECUR_FUNCTION, value):
+        if value.kind == torchfile.TYPE_FUNCTION:  # the oldest way: without a number
+            self._int(value.kind)
+        elif not self._begin(value.kind, value):
             return None
         self._string(value.code)
         return iter((value.upvalues,))
+
+    def _write_object(self, value: TorchObject) -> Iterator | None:
+        if not self._begin_object(value):
+            return None
+        if value.typename == b"tds.Vec":
+            self._longs(len(value.fields))
+            return iter(value.fields.as_list())
+        if value.typename == b"tds.Hash":
+            self._longs(len(value.fields))
+            return (part for entry in value.fields.items() for part in entry)
+        return iter((value.fields,))
 
     def _write_tensor(self, value: Tensor) -> Iterator | None:
         if not self._begin_object(value):
             return None
         self._int(len(value.shape))
-        self._longs(*value.shape, *value.strides, value.offset + 1)
+        for longs in (value.shape, value.strides, (value.offset + 1,)):
+            self._longs(*longs)
         return iter((value.storage,))
 
     def _write_storage(self, value: Storage) -> None:
@@ -110,7 +130,7 @@ class T7Writer:
             self._longs(len(value))
             dtype = element_dtype(value.typename)
             for block in value.blocks():
-                self._f.write(block.astype(dtype, copy=False).data)
+                self._elements(block.astype(dtype, copy=False))
 
     def _write_array(self, value) -> Iterator | None:
         kind = _KINDS.get(value.dtype.str.lstrip("<|"))
@@ -122,7 +142,7 @@ class T7Writer:
     def _begin_object(self, value) -> bool:
         if not self._begin(torchfile.TYPE_TORCH, value):
             return False
-        if value.version:  # files from before class versions existed name the class alone
+        if value.version is not None:
             self._string(b"V %d" % value.version)
         self._string(value.typename)
         return True
@@ -143,11 +163,47 @@ class T7Writer:
         self._f.write(_INT.pack(n))
 
     def _longs(self, *values: int) -> None:
-        self._f.write(struct.pack(f"<{len(values)}q", *values))
+        self._elements(np.array(values, "<i8"))
+
+    def _number(self, x: float) -> None:
+        self._f.write(_NUMBER.pack(torchfile.TYPE_NUMBER, x))
 
     def _string(self, value: bytes) -> None:
         self._int(len(value))
         self._f.write(value)
+
+    def _elements(self, array: np.ndarray) -> None:
+        if array.dtype == "<i8" and self._long_size == 4:
+            if array.size and (array.min() < -(1 << 31) or array.max() >= 1 << 31):
+                raise ValueError(f"{array[np.abs(array).argmax()]} does not fit a 4-byte long")
+            array = array.astype("<i4")
+        self._f.write(array.data)
+
+
+class _AsciiT7Writer(T7Writer):
+    """The ASCII encoding; see the reader's."""
+
+    def _line(self, text: bytes) -> None:
+        if text:
+            self._f.write(text + b"\n")
+
+    def _int(self, n: int) -> None:
+        self._line(b"%d" % n)
+
+    def _number(self, x: float) -> None:
+        self._int(torchfile.TYPE_NUMBER)
+        self._line(b"%.17g" % x)
+
+    def _string(self, value: bytes) -> None:
+        self._int(len(value))
+        self._line(value)
+
+    def _elements(self, array: np.ndarray) -> None:
+        if array.dtype.itemsize == 1:  # bytes stand as they are
+            self._line(array.tobytes())
+            return
+        digits = {"f8": b"%.17g", "f4": b"%.9g", "f2": b"%.5g"}.get(array.dtype.str[1:], b"%d")
+        self._line(b" ".join(digits % x for x in array.tolist()))
 
 
 _KINDS = {

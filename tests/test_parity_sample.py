@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,6 @@ from pycharrnn.commands import cli
 CASES = [
     pytest.param(run.parent, sample, id=f"{run.parent.name}-{k}")
     for run in sorted(GOLDEN.glob("*/run.json"))
-    if not run.parent.name.startswith("legacy_")
     for k, sample in enumerate(spec(run.parent.name)["samples"])
 ]
 SHARED = Path(__file__).parents[2] / "shared" / "real"
@@ -33,8 +33,8 @@ def test_recorded_text(folder, sample):
     assert sampled(folder / sample["checkpoint"], sample["args"]) == want
 
 
-@pytest.mark.parametrize("name", ["float_cpu", "float", "cuda"])
-def test_recorded_text_of_other_tensor_types(name):
+@pytest.mark.parametrize("name", ["float_cpu", "float", "cuda", "cl", "ascii"])
+def test_recorded_text_of_other_types_and_encodings(name):
     want = (GOLDEN / "variants" / "samples" / "float_cpu.txt").read_bytes()
     assert sampled(GOLDEN / "variants" / f"{name}.t7", ["-length", "400"]) == want
 
@@ -64,11 +64,30 @@ def test_pytorch_draws_the_same_text(name):
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the strangers' checkpoints are third-party, not in this project")
 def test_checkpoints_that_strangers_trained():
     manifest = json.loads((SHARED / "manifest.json").read_text())
-    names = [n for n in manifest if n.startswith(("cuda_", "double_")) and "long32" not in n]
-    for name in names:
+    assert len(manifest) == 9
+    manifest = {name: entry for name, entry in manifest.items() if not name.startswith("torch_rnn")}
+    for name in manifest:
         for sample in manifest[name]["samples"]:
             want = (SHARED / sample["stdout"]).read_bytes()
             assert sampled(SHARED / f"{name}.t7", sample["args"]) == want, name
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the strangers' checkpoints are third-party, not in this project")
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("bare_sequential", "nn.Sequential"),
+        ("decoder_not_vocab", "48 characters but its decoder predicts 5 classes"),
+        ("modified_graph", "protos|nn.gModule"),
+        ("not_a_t7", "at byte 0"),
+    ],
+)
+def test_files_that_are_no_character_model(name, words):
+    command = [sys.executable, "-m", "pycharrnn", "sample", os.fspath(SHARED / "refuse" / f"{name}.t7")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert re.search(words, result.stderr), result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_diagnostics_only_under_verbose():

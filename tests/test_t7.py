@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sys
 
 import numpy as np
 import pytest
 from conftest import GOLDEN
+from object_graph import assert_same_graph
 
 import compat
-from compat import Storage, T7Error, Table, Tensor, TorchObject, load_t7, save_t7
+from compat import LuaFunction, Storage, T7Error, Table, Tensor, TorchObject, load_t7, save_t7
+from compat.t7_objects import BooleanKey, element_dtype
+from compat.t7_reader import load_with_dialect
 from compat.t7_writer import T7Writer
 from compat.whole_file import whole_file
 
-FILES = [p for p in sorted(GOLDEN.rglob("*.t7")) if p.name != "ascii.t7"]
+FILES = sorted(GOLDEN.rglob("*.t7"))
 
 
 def written(value) -> bytes:
@@ -24,8 +28,88 @@ def written(value) -> bytes:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.name}")
-def test_what_the_original_wrote_comes_back_byte_for_byte(path):
-    assert written(load_t7(path)) == path.read_bytes()
+def test_what_the_original_wrote_comes_back_byte_for_byte(tmp_path, path):
+    value, dialect = load_with_dialect(path)
+    assert dialect.encoding == ("ascii" if path.name == "ascii.t7" else "binary")
+    save_t7(tmp_path / "v.t7", value, dialect.encoding, dialect.long_size)
+    assert (tmp_path / "v.t7").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("encoding, long_size", [("ascii", 8), ("binary", 4), ("binary", 8)])
+@pytest.mark.parametrize("name", ["lstm2/lm_lstm2_epoch3.00_2.8734", "variants/float", "variants/cl"])
+def test_dialects_are_detected(tmp_path, name, encoding, long_size):
+    original = load_t7(GOLDEN / f"{name}.t7")
+    for module in original[b"protos"][b"rnn"][b"modules"].values():
+        if module.typename == b"nn.Reshape":
+            module[b"batchsize"].data[0] = 1  # uninitialised: what the original left there fits no short long
+    save_t7(tmp_path / "v.t7", original, encoding, long_size)
+    read, dialect = load_with_dialect(tmp_path / "v.t7")
+    assert (dialect.encoding, dialect.long_size) == (encoding, 8 if encoding == "ascii" else long_size)
+    assert_same_graph(read, original, lambda path, a, b: np.array_equal(a, b))
+
+
+def test_bytes_streams_and_gzip(tmp_path):
+    path = GOLDEN / "corpus" / "vocab.t7"
+    content, want = path.read_bytes(), load_t7(path).items()
+    assert load_t7(content).items() == want
+    assert load_t7(io.BytesIO(content)).items() == want
+    (tmp_path / "v.t7").write_bytes(gzip.compress(content))
+    assert load_t7(tmp_path / "v.t7").items() == want
+    for broken in (gzip.compress(content)[:-9], gzip.compress(content)[:40], gzip.compress(bytes(1 << 26))):
+        with pytest.raises(T7Error, match="gzip"):
+            load_t7(broken)
+
+
+def test_boolean_keys_are_not_numbers():
+    table = Table({1: b"one", BooleanKey.TRUE: b"true", BooleanKey.FALSE: b"false"})
+    read = load_t7(written(table))
+    assert read == read and len(read) == 3
+    assert (read[1], read[BooleanKey.TRUE], read[BooleanKey.FALSE]) == (b"one", b"true", b"false")
+
+
+def test_empty_tables_stay_tables():
+    assert isinstance(load_t7(written({})), Table)
+    assert isinstance(load_t7(written([])), Table)
+
+
+@pytest.mark.parametrize("kind", [6, 7, 8])
+def test_functions_are_kept_as_data(kind):
+    function = LuaFunction(b"\x1bLJ", None, kind)
+    function.upvalues = Table({1: b"x"} if kind == 6 else {1: function})
+    read = load_t7(written([function, 5]))
+    assert (read[1].code, read[1].kind, read[2]) == (b"\x1bLJ", kind, 5)
+    assert read[1].upvalues[1] == (b"x" if kind == 6 else read[1])
+
+
+@pytest.mark.parametrize("typename", [b"tds.Hash", b"tds.Vec"])
+def test_tds(typename):
+    value = TorchObject(typename, Table({1: b"a", 2: Table()}), 0)
+    read = load_t7(written(value))
+    assert (read.typename, read.version, read[1], list(read.fields)) == (typename, 0, b"a", [1, 2])
+
+
+@pytest.mark.parametrize("place", ["", "Cuda", "Cl"])
+@pytest.mark.parametrize("kind", ["Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", ""])
+@pytest.mark.parametrize("version", [None, 0, 1])
+def test_every_class_of_tensor(place, kind, version):
+    if not place + kind:
+        return
+    name = f"torch.{place}{kind}".encode()
+    dtype = element_dtype(name + b"Tensor")
+    storage = Storage(name + b"Storage", np.arange(10, dtype=dtype), version)
+    column = Tensor(name + b"Tensor", storage, (3,), (3,), 1, version)
+    for encoding_size in (8, 4):
+        f = io.BytesIO()
+        T7Writer(f, encoding_size).write_obj([column, 7])
+        read = load_t7(f.getvalue())
+        assert (read[1].typename, read[1].storage.typename, read[1].version) == (
+            column.typename,
+            storage.typename,
+            version,
+        )
+        np.testing.assert_array_equal(read[1], [1, 4, 7])
+        assert np.asarray(read[1]).dtype == dtype
+        assert read[2] == 7
 
 
 def test_scalars_and_containers(tmp_path):
