@@ -14,7 +14,6 @@ import numpy as np
 from compat import nngraph
 from compat.graph_match import CheckpointError, Network, follow
 from compat.t7_objects import Table, TorchObject
-from compat.t7_reader import load_t7
 from compat.t7_writer import save_t7
 
 
@@ -24,11 +23,12 @@ class Checkpoint:
 
     Attributes:
         network: the model and its weights.
-        vocab: character (one byte) -> number from 1.
+        vocab: character (one byte, or several in programs that read UTF-8) -> number from 1.
         opt: the options of the training run; values int, float, bool or str.
         train_losses: nats per character of iterations 1, 2, ...
         val_losses: iteration -> nats per character of the validation split.
         i, epoch: iteration of this checkpoint, and that in passes through the training split.
+        program: what wrote it, "char-rnn" or "torch-rnn".
         gradients: float64, shape (P,), the last clipped gradient; zeros where None.
     """
 
@@ -41,14 +41,7 @@ class Checkpoint:
     i: int = 0
     epoch: float = 0.0
     gradients: np.ndarray | None = None
-
-
-def load(path: str | os.PathLike) -> Checkpoint:
-    """The checkpoint in a .t7 file.
-
-    Errors: OSError (T7Error among them), CheckpointError.
-    """
-    return from_table(load_t7(path))
+    program: str = "char-rnn"
 
 
 def save(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
@@ -62,13 +55,13 @@ def from_table(table) -> Checkpoint:
     if not isinstance(protos, Table) or b"rnn" not in protos:
         raise CheckpointError(f"it holds {_describe(table)}, not a char-rnn checkpoint with its 'protos'")
     network = follow(protos)
-    vocab = _vocabulary(table.get(b"vocab"))
+    vocab = vocabulary(table.get(b"vocab"))
     if len(vocab) != network.vocab_size:
         raise CheckpointError(
             f"its vocabulary has {len(vocab)} characters but its decoder predicts {network.vocab_size} classes"
         )
     _check_shapes(network)
-    checkpoint = Checkpoint(network, vocab, _options(table.get(b"opt")))
+    checkpoint = Checkpoint(network, vocab, options(table.get(b"opt")))
     # The first version, of 21 May 2015, counted bits: val_bpc, train_bpcs. Later ones count nats.
     unit, nats = ("bpc", math.log(2)) if b"val_bpc" in table else ("loss", 1)
     plural = "s" if unit == "bpc" else "es"
@@ -120,15 +113,15 @@ def _check_shapes(network: Network) -> None:
             raise CheckpointError(f"its {name} is {network.weights[name].shape}, expected {shape}")
 
 
-def _vocabulary(table) -> dict[bytes, int]:
-    """Checked: single bytes numbered 1 to n without gaps."""
+def vocabulary(table) -> dict[bytes, int]:
+    """Checked: characters numbered 1 to n without gaps. Forks that read UTF-8 have characters of several bytes."""
     if not isinstance(table, Table) or not table:
         raise CheckpointError("it has no vocabulary")
     if sorted(map(_sortable, table.values())) != list(range(1, len(table) + 1)):
         raise CheckpointError("its vocabulary is not numbered 1 to n")
     for character in table:
-        if not isinstance(character, bytes) or len(character) != 1:
-            raise CheckpointError(f"its vocabulary holds {character!r:.40}, which is no single byte")
+        if not isinstance(character, bytes) or not character:
+            raise CheckpointError(f"its vocabulary holds {character!r:.40}, which is no character")
     return dict(table)
 
 
@@ -136,16 +129,16 @@ def _sortable(value) -> int:
     return value if type(value) is int else 0
 
 
-def _options(table) -> dict[str, object]:
+def options(table) -> dict[str, object]:
     """Scalars only; whatever else people have put into their opt is no option."""
     if not isinstance(table, Table):
         return {}
-    options = {}
+    found = {}
     for key, value in table.items():
         if isinstance(key, bytes) and isinstance(value, (bytes, bool, int, float)):
             text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-            options[key.decode("utf-8", "surrogateescape")] = text
-    return options
+            found[key.decode("utf-8", "surrogateescape")] = text
+    return found
 
 
 def _lua_value(value):

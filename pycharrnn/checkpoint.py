@@ -1,4 +1,4 @@
-"""Checkpoints: char-rnn's .t7 files <-> CharRNN."""
+"""Checkpoints: .t7 files of char-rnn (and of torch-rnn, to read) <-> CharRNN."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import os
 
 import numpy as np
 
-from compat import charrnn
+from compat import charrnn, load_t7, torchrnn
 from compat.graph_match import CheckpointError, Network
 from pycharrnn.options import TrainOptions, UserError
 
 
 def load(path: str | os.PathLike) -> charrnn.Checkpoint:
-    """The checkpoint at `path`, its weights as NumPy arrays; needs no PyTorch.
+    """The char-rnn or torch-rnn checkpoint at `path`, its weights as NumPy arrays; needs no PyTorch.
 
     Errors: UserError, with the path, for whatever stands in the way.
     """
     try:
-        return charrnn.load(path)
+        table = load_t7(path)
+        return torchrnn.from_table(table) if torchrnn.is_checkpoint(table) else charrnn.from_table(table)
     except FileNotFoundError:
         raise UserError(f"File {path} does not exist. Are you sure you didn't forget to prepend cv/ ?") from None
     except (OSError, CheckpointError) as e:

@@ -155,7 +155,7 @@ def sample_command(checkpoint_file: str, **values) -> None:
     say = _say if opt.verbose else lambda line: None
     loaded = checkpoint.load(checkpoint_file)
     primetext = os.fsencode(opt.primetext)
-    sampling.check_primetext(primetext, loaded.vocab)
+    sampling.tokens(primetext, loaded.vocab)  # before anything is printed
     where, _ = device.choose(opt.gpuid, opt.opencl, say)
     if where == "cpu":
         stepper = sampling.NumpyStepper(loaded.network)

@@ -89,15 +89,14 @@ def sample(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primet
     """The characters of `primetext`, then `opt.length` drawn ones; what sample.lua prints before its final newline.
 
     Args:
-        vocab: character (one byte) -> number from 1.
+        vocab: character (one byte, or several) -> number from 1.
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
-    check_primetext(primetext, vocab)
+    prime = tokens(primetext, vocab)
     characters = [character for character, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
     scores = np.full(len(characters), 1 / len(characters))  # without a primetext: all alike
-    for byte in primetext:
-        character = bytes([byte])
+    for character in prime:
         yield character
         scores = stepper.step(vocab[character] - 1)
     draws = _draws(opt.seed)
@@ -128,16 +127,29 @@ def _draw(scores: np.ndarray, temperature: float, u: float) -> int:
         ) from None
 
 
-def check_primetext(primetext: bytes, vocab: dict[bytes, int]) -> None:
-    """Errors: UserError naming the first character (a whole one, where the text is UTF-8) that `vocab` lacks."""
-    position = next((i for i in range(len(primetext)) if primetext[i : i + 1] not in vocab), None)
-    if position is None:
-        return
+def tokens(primetext: bytes, vocab: dict[bytes, int]) -> list[bytes]:
+    """`primetext` cut into characters of `vocab`, the longest that fits first.
+
+    Errors: UserError naming the first character (a whole one, where the text is UTF-8) that `vocab` lacks.
+    """
+    longest = max(map(len, vocab))
+    found, position = [], 0
+    while position < len(primetext):
+        for length in range(longest, 0, -1):
+            character = primetext[position : position + length]
+            if character in vocab:
+                break
+        else:
+            raise UserError(_unknown(primetext, position))
+        found.append(character)
+        position += len(character)
+    return found
+
+
+def _unknown(primetext: bytes, position: int) -> str:
     start = position
     while start > 0 and primetext[start] & 0xC0 == 0x80:
         start -= 1
     shown = repr(primetext[start : start + 4].decode("utf-8", "replace")[:1])
-    raise UserError(
-        f"-primetext has the character {shown} (byte 0x{primetext[position]:02x}), which the model has never seen:"
-        " leave it out."
-    )
+    byte = primetext[position]
+    return f"-primetext has the character {shown} (byte 0x{byte:02x}), which the model has never seen: leave it out."

@@ -1,0 +1,143 @@
+"""A checkpoint of jcjohnson/torch-rnn as a char-rnn checkpoint (read only).
+
+torch-rnn looks characters up in a table of word vectors where char-rnn has one-hot characters, and may normalise the
+hidden states of a batch. Both are linear once trained, so they fold into the weights that come after them, and what is
+left is char-rnn's network: the same gates in the same order, the same dropout.
+
+Source: LanguageModel.lua, LSTM.lua and VanillaRNN.lua of torch-rnn; BatchNormalization.lua of torch/nn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compat.charrnn import Checkpoint, options, vocabulary
+from compat.graph_match import CheckpointError, Network
+from compat.t7_objects import Table, Tensor, TorchObject
+
+_MODELS = {b"nn.LSTM": ("lstm", 4), b"nn.VanillaRNN": ("rnn", 1)}
+
+
+def is_checkpoint(table) -> bool:
+    """Whether what load_t7 gave is a torch-rnn checkpoint."""
+    model = table.get(b"model") if isinstance(table, Table) else None
+    return isinstance(model, TorchObject) and model.typename == b"nn.LanguageModel"
+
+
+def from_table(table: Table) -> Checkpoint:
+    """What Lua's `torch.load` gives -> Checkpoint, weights in float64. Errors: CheckpointError."""
+    language_model = table[b"model"]
+    net = language_model.get(b"net")
+    modules = net.get(b"modules") if isinstance(net, TorchObject) else None
+    if not isinstance(modules, Table):
+        raise CheckpointError("its nn.LanguageModel has no network")
+    tokens = language_model.get(b"idx_to_token")
+    if not isinstance(tokens, Table):
+        raise CheckpointError("its nn.LanguageModel has no idx_to_token")
+    vocab = vocabulary(Table((token, index) for index, token in tokens.items() if isinstance(token, bytes)))
+    network = _Folder(len(vocab)).network(modules.as_list())
+    opt = options(table.get(b"opt"))
+    opt.update(model=network.model, rnn_size=network.rnn_size, num_layers=network.num_layers)
+    checkpoint = Checkpoint(network, vocab, opt, program="torch-rnn")
+    checkpoint.train_losses = _losses(table.get(b"train_loss_history"))
+    val_losses = _losses(table.get(b"val_loss_history"))
+    checkpoint.val_losses = dict(zip(map(int, _losses(table.get(b"val_loss_history_it"))), val_losses, strict=False))
+    checkpoint.val_loss = val_losses[-1] if val_losses else None
+    if isinstance(table.get(b"i"), (int, float)):
+        checkpoint.i = table[b"i"]
+    return checkpoint
+
+
+def _losses(table) -> list[float]:
+    values = table.as_list() if isinstance(table, Table) else []
+    return [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+
+
+class _Folder:
+    """Walks the modules in order, folding what is linear into the next weights."""
+
+    def __init__(self, vocab_size: int):
+        self.vocab_size = vocab_size
+        self.weights: dict[str, np.ndarray] = {}
+        self.model: str | None = None
+        self.layers = 0
+        self.dropout = 0.0
+
+    def network(self, modules: list) -> Network:
+        lookup, decoder = None, None
+        # What reads x next reads x*scale + shift instead.
+        scale = shift = None
+        for module in modules:
+            if not isinstance(module, TorchObject):
+                raise CheckpointError("its network holds something that is no module")
+            kind = module.typename
+            if kind == b"nn.LookupTable":
+                lookup = _array(module, b"weight", (self.vocab_size, None))
+            elif kind in _MODELS:
+                if lookup is None:
+                    raise CheckpointError("its network has no nn.LookupTable before its layers")
+                self._layer(module, lookup, scale, shift)
+                scale = shift = None
+            elif kind == b"nn.BatchNormalization":
+                scale, shift = _normalisation(module, self.rnn_size)
+            elif kind == b"nn.Dropout":
+                p = module.get(b"p")
+                if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p < 1:
+                    raise CheckpointError(f"its nn.Dropout drops with probability {p!r:.20}")
+                self.dropout = float(p)
+            elif kind == b"nn.Linear":
+                decoder = module
+            elif kind != b"nn.View":
+                raise CheckpointError(f"its network holds a {kind.decode(errors='replace')}, unlike torch-rnn's")
+        if decoder is None or not self.layers:
+            raise CheckpointError("its network has no layers or no decoder")
+        weight = _array(decoder, b"weight", (self.vocab_size, self.rnn_size))
+        bias = _array(decoder, b"bias", (self.vocab_size,))
+        if scale is not None:
+            weight, bias = weight * scale, bias + weight @ shift
+        self.weights["decoder.weight"], self.weights["decoder.bias"] = weight, bias
+        return Network(self.model, self.rnn_size, self.layers, self.vocab_size, self.dropout, self.weights)
+
+    def _layer(self, module: TorchObject, lookup: np.ndarray, scale, shift) -> None:
+        model, gates = _MODELS[module.typename]
+        if self.model not in (None, model):
+            raise CheckpointError("its layers are not all of one kind")
+        self.model = model
+        columns = _array(module, b"bias", (None,))
+        self.rnn_size = len(columns) // gates if not self.layers else self.rnn_size
+        inputs = lookup.shape[1] if not self.layers else self.rnn_size
+        weight = _array(module, b"weight", (inputs + self.rnn_size, gates * self.rnn_size))
+        bias = _array(module, b"bias", (gates * self.rnn_size,))
+        i2h, h2h = weight[:inputs], weight[inputs:]
+        if not self.layers:
+            i2h = lookup @ i2h
+        elif scale is not None:
+            i2h, bias = scale[:, None] * i2h, bias + shift @ i2h
+        self.layers += 1
+        self.weights[f"i2h_{self.layers}.weight"] = np.ascontiguousarray(i2h.T)
+        self.weights[f"i2h_{self.layers}.bias"] = bias
+        self.weights[f"h2h_{self.layers}.weight"] = np.ascontiguousarray(h2h.T)
+        self.weights[f"h2h_{self.layers}.bias"] = np.zeros_like(bias)
+
+
+def _normalisation(module: TorchObject, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(scale, shift) of a batch normalisation with its running statistics: y = x*scale + shift."""
+    mean = _array(module, b"running_mean", (size,))
+    if module.get(b"running_var") is not None:
+        eps = module.get(b"eps", 1e-5)
+        inverse = 1 / np.sqrt(_array(module, b"running_var", (size,)) + eps)
+    else:  # until November 2015 nn kept the inverse of the standard deviation under this name
+        inverse = _array(module, b"running_std", (size,))
+    if module.get(b"weight") is None:
+        return inverse, -mean * inverse
+    scale = _array(module, b"weight", (size,)) * inverse
+    return scale, _array(module, b"bias", (size,)) - mean * scale
+
+
+def _array(module: TorchObject, key: bytes, shape: tuple) -> np.ndarray:
+    """A field as float64, if its shape is `shape` (None for any number)."""
+    tensor = module.get(key)
+    found = tensor.shape if isinstance(tensor, Tensor) else None
+    if found is None or len(found) != len(shape) or any(n not in (None, m) for n, m in zip(shape, found, strict=True)):
+        raise CheckpointError(f"its {module.typename.decode()} has a {key.decode()} of shape {found}, expected {shape}")
+    return tensor.numpy().astype(np.float64)

@@ -1,0 +1,130 @@
+"""torch-rnn checkpoints, against the plain arithmetic of LanguageModel.lua."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compat import CheckpointError, Storage, Table, Tensor, TorchObject, load_t7, save_t7, torchrnn
+from pycharrnn import checkpoint, sampling
+from pycharrnn.options import SampleOptions, UserError
+
+TOKENS = ["a", "é", "b", "水", " "]
+V, D, H = len(TOKENS), 3, 4
+
+
+def module(name: str, **fields) -> TorchObject:
+    wrapped = {k.encode(): Tensor.of_array(v) if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+    return TorchObject(b"nn." + name.encode(), Table(wrapped))
+
+
+def make(kind: str, batchnorm: str | None, dropout: float = 0.0) -> Table:
+    """A checkpoint of two layers as torch-rnn lays it out; batchnorm: "var" or "std", as nn keeps its statistics."""
+    rng = np.random.default_rng(4)
+    n = 4 if kind == "LSTM" else 1
+    modules = [module("LookupTable", weight=rng.normal(size=(V, D)))]
+    for inputs in (D, H):
+        modules.append(module(kind, weight=rng.normal(size=(inputs + H, n * H)), bias=rng.normal(size=n * H)))
+        if batchnorm:
+            spread = rng.uniform(0.5, 2, H)
+            statistics = {"running_var": spread} if batchnorm == "var" else {"running_std": spread}
+            affine = {"weight": rng.normal(size=H), "bias": rng.normal(size=H)}
+            modules.append(module("View"))
+            modules.append(
+                module("BatchNormalization", running_mean=rng.normal(size=H), eps=1e-5, **statistics, **affine)
+            )
+            modules.append(module("View"))
+        if dropout:
+            modules.append(module("Dropout", p=dropout, v2=True))
+    modules += [
+        module("View"),
+        module("Linear", weight=rng.normal(size=(V, H)), bias=rng.normal(size=V)),
+        module("View"),
+    ]
+    net = TorchObject(b"nn.Sequential", Table({b"modules": Table.of_list(modules)}))
+    tokens = Table((i, t.encode()) for i, t in enumerate(TOKENS, 1))
+    model = module("LanguageModel", net=net, idx_to_token=tokens)
+    history = {b"train_loss_history": Table.of_list([2.0, 1.5]), b"val_loss_history": Table.of_list([1.75])}
+    return Table({b"model": model, b"i": 2, b"opt": Table({b"dropout": dropout}), **history})
+
+
+def reference(table: Table, text: list[int]) -> np.ndarray:
+    """Log-probabilities after each character, computed module by module as torch-rnn does when evaluating."""
+    x = np.array(text)
+    for m in table[b"model"][b"net"][b"modules"].as_list():
+        field = lambda key, m=m: np.asarray(m[key])  # noqa: E731
+        if m.typename == b"nn.LookupTable":
+            x = field(b"weight")[x]
+        elif m.typename in (b"nn.LSTM", b"nn.VanillaRNN"):
+            h = c = np.zeros(H)
+            out = []
+            for row in x:
+                a = field(b"bias") + np.concatenate([row, h]) @ field(b"weight")
+                if m.typename == b"nn.LSTM":
+                    i, f, o = (1 / (1 + np.exp(-a[k * H : (k + 1) * H])) for k in range(3))
+                    c = f * c + i * np.tanh(a[3 * H :])
+                    h = o * np.tanh(c)
+                else:
+                    h = np.tanh(a)
+                out.append(h)
+            x = np.array(out)
+        elif m.typename == b"nn.BatchNormalization":
+            inverse = field(b"running_std") if b"running_std" in m.fields else (field(b"running_var") + 1e-5) ** -0.5
+            x = (x - field(b"running_mean")) * inverse * field(b"weight") + field(b"bias")
+        elif m.typename == b"nn.Linear":
+            x = x @ field(b"weight").T + field(b"bias")
+    return x - np.log(np.exp(x).sum(1, keepdims=True))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "VanillaRNN"])
+@pytest.mark.parametrize("batchnorm", [None, "var", "std"])
+def test_same_probabilities(kind, batchnorm):
+    table = make(kind, batchnorm)
+    text = [0, 1, 4, 3, 3, 2]
+    stepper = sampling.NumpyStepper(torchrnn.from_table(table).network)
+    ours = np.stack([stepper.step(k) for k in text])
+    np.testing.assert_allclose(ours, reference(table, text), atol=1e-12)
+
+
+def test_characters_of_several_bytes(tmp_path):
+    save_t7(tmp_path / "c.t7", make("LSTM", None, dropout=0.25))
+    loaded = checkpoint.load(tmp_path / "c.t7")
+    assert (loaded.program, loaded.i, loaded.train_losses, loaded.val_loss) == ("torch-rnn", 2, [2.0, 1.5], 1.75)
+    assert loaded.network.dropout == 0.25
+    opt = SampleOptions(length=40)
+    stepper = sampling.NumpyStepper(loaded.network)
+    text = b"".join(sampling.sample(stepper, loaded.vocab, opt, "é水".encode())).decode()
+    assert text.startswith("é水")
+    assert len(text) == 42  # -length counts drawn characters
+    assert set(text) <= set(TOKENS)
+    with pytest.raises(UserError, match="'ü'"):
+        list(sampling.sample(stepper, loaded.vocab, opt, "aü".encode()))
+
+
+def test_it_can_be_saved_for_char_rnn(tmp_path):
+    from compat import charrnn
+
+    table = make("LSTM", "var")
+    charrnn.save(tmp_path / "c.t7", torchrnn.from_table(table))
+    again = checkpoint.load(tmp_path / "c.t7")
+    stepper = sampling.NumpyStepper(again.network)
+    np.testing.assert_allclose(np.stack([stepper.step(k) for k in (1, 2, 3)]), reference(table, [1, 2, 3]), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda net: net.update({2: module("GRU")}), "nn.GRU"),
+        (lambda net: net.pop(1), "no layers|no module|LookupTable"),
+        (lambda net: net[1].fields.update({b"weight": Tensor.of_array(np.zeros((V + 1, D)))}), "LookupTable"),
+        (lambda net: net[2].fields.update({b"weight": Tensor.of_array(np.zeros((2, 2)))}), "LSTM"),
+        (lambda net: net[3].fields.update({b"bias": Storage(b"torch.DoubleStorage", np.zeros(4))}), "bias"),
+        (lambda net: net.update({3: module("VanillaRNN")}), "one kind"),
+    ],
+)
+def test_other_networks_are_refused(tmp_path, change, words):
+    table = make("LSTM", None)
+    change(table[b"model"][b"net"][b"modules"])
+    save_t7(tmp_path / "c.t7", table)
+    with pytest.raises(CheckpointError, match=words):
+        torchrnn.from_table(load_t7(tmp_path / "c.t7"))
