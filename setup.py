@@ -25,7 +25,8 @@ setup(
         "torchfile>=0.1,<0.2",
     ],
     extras_require={
-        "test": ["pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.15,<1"],
+        "safetensors": ["safetensors>=0.4,<1"],
+        "test": ["safetensors>=0.4,<1", "pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.15,<1"],
     },
     entry_points={"console_scripts": ["pycharrnn=pycharrnn.commands:main"]},
     classifiers=[

@@ -28,7 +28,7 @@ class Checkpoint:
         train_losses: nats per character of iterations 1, 2, ...
         val_losses: iteration -> nats per character of the validation split.
         i, epoch: iteration of this checkpoint, and that in passes through the training split.
-        program: what wrote it, "char-rnn" or "torch-rnn".
+        program: what wrote it, "char-rnn" or "torch-rnn". era: when that version was in use.
         gradients: float64, shape (P,), the last clipped gradient; zeros where None.
     """
 
@@ -42,11 +42,25 @@ class Checkpoint:
     epoch: float = 0.0
     gradients: np.ndarray | None = None
     program: str = "char-rnn"
+    era: str = ""
 
 
-def save(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint that the Lua programs load. Errors: OSError."""
-    save_t7(path, to_table(checkpoint))
+def save(
+    path: str | os.PathLike,
+    checkpoint: Checkpoint,
+    kind: str = "double",
+    encoding: str = "binary",
+    long_size: int = 8,
+) -> None:
+    """Write a checkpoint that the Lua programs load.
+
+    Args:
+        kind: precision of the tensors, "double" (which the Lua programs run on any CPU) or "float".
+        encoding, long_size: as for save_t7.
+
+    Errors: OSError.
+    """
+    save_t7(path, to_table(checkpoint, kind), encoding, long_size)
 
 
 def from_table(table) -> Checkpoint:
@@ -74,7 +88,23 @@ def from_table(table) -> Checkpoint:
         checkpoint.val_loss = nats * table[f"val_{unit}".encode()]
     checkpoint.i = _number(table.get(b"i", 0))
     checkpoint.epoch = _number(table.get(b"epoch", 0.0))
+    checkpoint.era = _era(table)
     return checkpoint
+
+
+def _era(table: Table) -> str:
+    """When the version of char-rnn that wrote this was in use, by what later versions changed."""
+    if b"val_bpc" in table:
+        return "21 to 27 May 2015: losses in bits"
+    if b"embed" in table[b"protos"]:
+        return "28 May to 2 June 2015: embedding and softmax apart"
+    nodes = table[b"protos"][b"rnn"].get(b"forwardnodes")
+    for node in nodes.as_list() if isinstance(nodes, Table) else ():
+        data = node.get(b"data") if isinstance(node, TorchObject) else None
+        module = data.get(b"module") if isinstance(data, Table) else None
+        if isinstance(module, TorchObject) and module.typename == b"nn.Narrow":
+            return "June and July 2015: gates cut by nn.Narrow"
+    return "since the end of July 2015"
 
 
 def _number(value) -> float:
@@ -83,17 +113,24 @@ def _number(value) -> float:
     return value
 
 
-def to_table(checkpoint: Checkpoint) -> Table:
-    """The table that train.lua saves. Weights are doubles, which the Lua programs run on any CPU."""
-    network = checkpoint.network
+def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
+    """The table that train.lua saves, tensors in precision `kind`, "double" or "float"."""
+    network, torch_kind = checkpoint.network, b"torch." + kind.title().encode()
     flat = np.concatenate([np.asarray(w, "<f8").reshape(-1) for w in network.weights.values()])
     gradients = np.zeros_like(flat) if checkpoint.gradients is None else checkpoint.gradients
     rnn = nngraph.build(
-        network.model, network.vocab_size, network.rnn_size, network.num_layers, network.dropout, flat, gradients
+        network.model,
+        network.vocab_size,
+        network.rnn_size,
+        network.num_layers,
+        network.dropout,
+        flat,
+        gradients,
+        torch_kind,
     )
-    opt = Table((key.encode(), _lua_value(value)) for key, value in checkpoint.opt.items())
+    opt = Table((_lua_value(key), _lua_value(value)) for key, value in checkpoint.opt.items())
     fields = {
-        b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion()}),
+        b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_kind)}),
         b"opt": opt,
         b"train_losses": Table.of_list(checkpoint.train_losses),
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
@@ -149,6 +186,6 @@ def _describe(value) -> str:
     if isinstance(value, TorchObject):
         return "a " + value.typename.decode(errors="replace")
     if isinstance(value, Table):
-        keys = [k.decode(errors="replace") if isinstance(k, bytes) else str(k) for k in list(value)[:6]]
+        keys = [k.decode(errors="replace") if isinstance(k, bytes) else repr(k) for k in list(value)[:6]]
         return f"a table with {', '.join(keys)}" if keys else "an empty table"
     return f"a {type(value).__name__}"

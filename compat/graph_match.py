@@ -28,6 +28,7 @@ class Network:
         model: "lstm", "gru" or "rnn".
         weights: name -> array, the names and shapes of nngraph.parameter_shapes.
         dropout: probability of dropping, 0 without dropout.
+        tensor_type: class of the weights in the file, e.g. "torch.CudaTensor".
     """
 
     model: str
@@ -36,6 +37,7 @@ class Network:
     vocab_size: int
     dropout: float
     weights: dict[str, np.ndarray]
+    tensor_type: str = "torch.DoubleTensor"
 
 
 def follow(protos: Table) -> Network:
@@ -57,7 +59,7 @@ def follow(protos: Table) -> Network:
     if b"embed" in protos:
         expressions.embed(protos[b"embed"])
     outputs = [expressions.of(data) for data in _inputs(outnode[b"data"])]
-    if b"softmax" in protos:
+    if b"softmax" in protos and outputs:
         outputs.append(expressions.apply_all(protos[b"softmax"], outputs[-1]))
     return _Matcher(expressions).network(outputs)
 
@@ -91,7 +93,7 @@ class _Expressions:
         """From now on the first input of the graph is a one-hot vector that `module` has made."""
         if not isinstance(module, TorchObject) or module.typename != b"OneHot":
             raise CheckpointError(f"its embedding is {_describe(module)}, not the OneHot of char-rnn")
-        self._embedding = _number(module, b"outputSize")
+        self._embedding = _integer(module, b"outputSize")
 
     def apply_all(self, sequential, x: tuple) -> tuple:
         """The expression of an nn.Sequential applied to x."""
@@ -150,15 +152,15 @@ class _Expressions:
                 raise CheckpointError("its nn.Dropout is of a version that char-rnn never used")
             return ("dropout", _number(module, b"p"), *inputs)
         if kind == b"OneHot":
-            return ("onehot", _number(module, b"outputSize"), *inputs)
+            return ("onehot", _integer(module, b"outputSize"), *inputs)
         if kind in (b"nn.MulConstant", b"nn.AddConstant"):
             return (kind.decode()[3:6].lower() + "constant", _number(module, b"constant_scalar"), *inputs)
         if kind == b"nn.Reshape":
             return ("reshape", _longs(module.get(b"size")), *inputs)
         if kind == b"nn.SplitTable":
-            return ("splittable", _number(module, b"dimension"), *inputs)
+            return ("splittable", _integer(module, b"dimension"), *inputs)
         if kind == b"nn.Narrow":
-            return self._narrow(*(_number(module, key) for key in (b"dimension", b"index", b"length")), *inputs)
+            return self._narrow(*(_integer(module, key) for key in (b"dimension", b"index", b"length")), *inputs)
         raise CheckpointError(f"its graph holds a {kind.decode(errors='replace')}, which no char-rnn model has")
 
     def _routing(self, data: Table, inputs: list[tuple]) -> tuple:
@@ -169,6 +171,8 @@ class _Expressions:
         select = data.get(b"selectindex")
         if select is None:
             return inputs[0]
+        if type(select) is not int:
+            raise CheckpointError(f"a node of its graph selects {_describe(select)}")
         if self._embedding is not None and inputs[0] == ("input",) and select == 1:
             return ("onehot", self._embedding, self._intern(("select", 1, *inputs)))
         return ("select", select, *inputs)
@@ -189,6 +193,13 @@ def _number(module: TorchObject, key: bytes):
     value = module.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise CheckpointError(f"its {module.typename.decode()} has no {key.decode()}")
+    return value
+
+
+def _integer(module: TorchObject, key: bytes) -> int:
+    value = _number(module, key)
+    if type(value) is not int:
+        raise CheckpointError(f"its {module.typename.decode()} has {value!r:.20} as its {key.decode()}")
     return value
 
 
@@ -236,7 +247,8 @@ class _Matcher:
             raise CheckpointError("its decoder does not read the hidden state of the last layer")
         self._store(weights, "decoder", decoder)
         vocab_size, rnn_size = weights["decoder.weight"].shape
-        return Network(model, rnn_size, len(states) // per_layer, vocab_size, self.dropout, weights)
+        layers = len(states) // per_layer
+        return Network(model, rnn_size, layers, vocab_size, self.dropout, weights, self._tensor_type)
 
     def _model(self, states: list[tuple]) -> str:
         """By what makes the first state: rnn tanh(...), gru z*candidate + (1-z)*h, lstm f*c + i*g."""
@@ -281,11 +293,16 @@ class _Matcher:
                 return list(order)
         return None
 
+    def _rows(self, linear: int) -> int:
+        weight = self.linears[linear].get(b"weight")
+        return weight.shape[0] if isinstance(weight, Tensor) and weight.shape else 0
+
     def _store(self, weights: dict, name: str, linear: int, rows=None) -> None:
         module = self.linears[linear]
         weight, bias = module.get(b"weight"), module.get(b"bias")
         if not isinstance(weight, Tensor) or not isinstance(bias, Tensor):
             raise CheckpointError("one of its nn.Linear has no weight or no bias")
+        self._tensor_type = weight.typename.decode()
         weight, bias = weight.numpy(), bias.numpy()
         if weight.ndim != 2 or bias.shape != weight.shape[:1]:
             raise CheckpointError(f"one of its nn.Linear has weights {weight.shape} and biases {bias.shape}")
@@ -364,6 +381,8 @@ class _Matcher:
             raise CheckpointError(f"the gates of {where} are not parts of one sum")
         i2h, h2h = self._sum_of_products(parts[0][0], x, is_h, f"gates of {where}")
         size = parts[0][2]
+        if size < 1 or self._rows(h2h) != 4 * size:
+            raise CheckpointError(f"the gates of {where} are not quarters of their sum")
         rows = np.concatenate([np.arange(start, start + size) for _, start, _ in parts])
         if sorted(rows) != list(range(4 * size)):
             raise CheckpointError(f"the gates of {where} overlap")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compat.t7_objects import Storage, Table, Tensor, TorchObject
+from compat.t7_objects import Storage, Table, Tensor, TorchObject, element_dtype
 
 MODELS = ("lstm", "gru", "rnn")
 
@@ -55,32 +55,35 @@ def build(
     dropout: float,
     parameters: np.ndarray,
     gradients: np.ndarray,
+    kind: bytes = b"torch.Double",
 ) -> TorchObject:
     """The nn.gModule of one time step, its weights and gradients being views of two flat storages.
 
     Args:
         model: "lstm", "gru" or "rnn".
         dropout: probability of dropping, 0 for no nn.Dropout in the graph.
-        parameters, gradients: float64, shape (P,), in the order of parameter_shapes.
+        parameters, gradients: shape (P,), in the order of parameter_shapes.
+        kind: b"torch.Double" or b"torch.Float", the precision of all tensors.
     """
-    step = _Step(vocab_size, rnn_size, dropout)
+    step = _Step(vocab_size, rnn_size, dropout, kind)
     inputs, outputs = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}[model](step, num_layers)
-    module = _gmodule(inputs, outputs)
-    _share_flat_storages(module, parameters, gradients)
+    module = _gmodule(inputs, outputs, kind)
+    _share_flat_storages(module, parameters, gradients, kind)
     return module
 
 
-def criterion() -> TorchObject:
-    """The nn.ClassNLLCriterion of a checkpoint, as it is before its first use."""
+def criterion(kind: bytes = b"torch.Double") -> TorchObject:
+    """The nn.ClassNLLCriterion of a checkpoint, as it is before its first use (and, in float, after conversion)."""
+    target_kind = b"torch.Long" if kind == b"torch.Double" else kind
     return TorchObject(
         b"nn.ClassNLLCriterion",
         Table(
             {
                 b"output": 0,
-                b"output_tensor": Tensor.of_array(np.zeros(1)),
-                b"total_weight_tensor": Tensor.of_array(np.ones(1)),
-                b"target": Tensor.of_array(np.zeros(1), b"torch.Long"),
-                b"gradInput": _empty(),
+                b"output_tensor": Tensor.of_array(np.zeros(1), kind),
+                b"total_weight_tensor": Tensor.of_array(np.ones(1), kind),
+                b"target": Tensor.of_array(np.zeros(1), target_kind),
+                b"gradInput": _empty(kind),
                 b"sizeAverage": True,
                 b"ignoreIndex": -100,
             }
@@ -158,8 +161,8 @@ def _rnn(step: _Step, num_layers: int):
 class _Step:
     """Makes nodes. Each carries the line of char-rnn that made it, as nngraph's debug label does."""
 
-    def __init__(self, vocab_size: int, rnn_size: int, dropout: float):
-        self.vocab_size, self.rnn_size, self.dropout = vocab_size, rnn_size, dropout
+    def __init__(self, vocab_size: int, rnn_size: int, dropout: float, kind: bytes):
+        self.vocab_size, self.rnn_size, self.dropout, self.kind = vocab_size, rnn_size, dropout, kind
         self.source = b""
         self._widths: dict[int, int] = {}  # id(node) -> number of columns of what it puts out
 
@@ -169,8 +172,8 @@ class _Step:
     def module(self, line: int, typename: bytes, inputs: list[TorchObject], annotations=None, **fields) -> TorchObject:
         """A node with a fresh module of class `typename` applied to `inputs`."""
         tables = typename in (b"nn.CAddTable", b"nn.CMulTable")  # their gradient is a table, one entry an input
-        all_fields = Table({b"_type": b"torch.DoubleTensor", b"output": _empty()})
-        all_fields[b"gradInput"] = Table() if tables else _empty()
+        all_fields = Table({b"_type": self.kind + b"Tensor", b"output": _empty(self.kind)})
+        all_fields[b"gradInput"] = Table() if tables else _empty(self.kind)
         all_fields.update({key.encode(): value for key, value in fields.items()})
         labels = Table({b"_debugLabel": self.place(line) + b"_", **(annotations or {})})
         node = _node({b"module": TorchObject(typename, all_fields), b"annotations": labels})
@@ -182,7 +185,7 @@ class _Step:
         return self.module(line, b"nn.Identity", [])
 
     def onehot(self, line: int, x: TorchObject) -> TorchObject:
-        eye = Tensor.of_array(np.eye(self.vocab_size))
+        eye = Tensor.of_array(np.eye(self.vocab_size), self.kind)
         node = self.module(line, b"OneHot", [x], outputSize=self.vocab_size, _eye=eye)
         self._widths[id(node)] = self.vocab_size
         return node
@@ -191,7 +194,7 @@ class _Step:
         if not self.dropout:
             return x
         options = {"p": self.dropout, "v2": True, "train": True, "stochastic_inference": False}
-        return self.module(line, b"nn.Dropout", [x], noise=_empty(), **options)
+        return self.module(line, b"nn.Dropout", [x], noise=_empty(self.kind), **options)
 
     def linear(self, line: int, rows: int, x: TorchObject, name: str | None = None) -> TorchObject:
         """Weights are set by _share_flat_storages, once their order is known."""
@@ -216,8 +219,8 @@ class _Step:
         return self.module(softmax_line, b"nn.LogSoftMax", [scores])
 
 
-def _empty() -> Tensor:
-    return Tensor(b"torch.DoubleTensor", None)
+def _empty(kind: bytes) -> Tensor:
+    return Tensor(kind + b"Tensor", None)
 
 
 # -- nodes -----------------------------------------------------------------------------------------------------------
@@ -331,7 +334,7 @@ def _graph_below(root: TorchObject) -> _Graph:
     return graph
 
 
-def _gmodule(inputs: list[TorchObject], outputs: list[TorchObject]) -> TorchObject:
+def _gmodule(inputs: list[TorchObject], outputs: list[TorchObject], kind: bytes) -> TorchObject:
     """nn.gModule(inputs, outputs)."""
     outnode, innode = _node({b"input": Table()}), _node({b"input": Table()})
     for node in outputs:
@@ -347,7 +350,7 @@ def _gmodule(inputs: list[TorchObject], outputs: list[TorchObject]) -> TorchObje
         if b"module" in node[b"data"]:
             modules.append(node[b"data"][b"module"])
     fields = {
-        b"_type": b"torch.DoubleTensor",
+        b"_type": kind + b"Tensor",
         b"modules": Table.of_list(modules),
         b"bg": backward.as_object(),
         b"fg": forward.as_object(),
@@ -362,11 +365,10 @@ def _gmodule(inputs: list[TorchObject], outputs: list[TorchObject]) -> TorchObje
     return TorchObject(b"nn.gModule", Table(fields))
 
 
-def _share_flat_storages(module: TorchObject, parameters: np.ndarray, gradients: np.ndarray) -> None:
+def _share_flat_storages(module: TorchObject, parameters: np.ndarray, gradients: np.ndarray, kind: bytes) -> None:
     """Give every nn.Linear its part of the two flat vectors, in the order of the modules."""
-    kind = b"torch.Double"
     storages = {
-        prefix: Storage(kind + b"Storage", np.ascontiguousarray(flat, "<f8"))
+        prefix: Storage(kind + b"Storage", np.ascontiguousarray(flat, element_dtype(kind + b"Tensor")))
         for prefix, flat in (("", parameters), ("grad", gradients))
     }
     offset = 0

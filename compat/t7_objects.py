@@ -10,6 +10,7 @@ So everything but the scalars is compared by identity here, and a tensor knows t
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,6 +59,14 @@ class Table(torchfile.hashable_uniq_dict):
 
     def __ne__(self, other: object) -> bool:
         return self is not other
+
+    def __repr__(self) -> str:
+        """Short whatever the table holds: tables inside it as {...}, and no more than eight entries."""
+        shown = [
+            ": ".join("{...}" if isinstance(part, Table) else f"{part!r:.40}" for part in entry)
+            for entry in itertools.islice(self.items(), 8)
+        ]
+        return "{" + ", ".join(shown + ["..."] * (len(self) > 8)) + "}"
 
     @classmethod
     def of_list(cls, values) -> Table:

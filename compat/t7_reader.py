@@ -7,6 +7,7 @@ or T7Error. Source: File.lua, generic/Tensor.c and generic/Storage.c of torch7.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
@@ -64,22 +65,20 @@ def load_with_dialect(source) -> tuple[object, Dialect]:
         content = _unzipped(content)
     if _ASCII_START.match(content):
         return _AsciiT7Reader(content).read_obj(), Dialect("ascii")
-    # Longs of the wrong size soon make nonsense. A file that ends where its object ends was read right.
-    outcomes = []
-    for long_size in (8, 4):
-        reader = T7Reader(content, long_size)
-        try:
-            value = reader.read_obj()
-        except T7Error as e:
-            outcomes.append((0, reader.position, e, None))
-            continue
-        if reader.position == len(content):
-            return value, Dialect("binary", long_size)
-        outcomes.append((1, -reader.position, value, Dialect("binary", long_size)))
-    succeeded, _, result, dialect = max(outcomes, key=lambda o: o[:2])
-    if not succeeded:
-        raise result
-    return result, dialect
+    # Longs of the wrong size soon make nonsense, and a file that ends where its object ends was read right.
+    reader, short_reader = T7Reader(content, 8), T7Reader(content, 4)
+    try:
+        value, fault = reader.read_obj(), None
+    except T7Error as e:
+        value, fault = None, e
+    if fault or reader.position < len(content):
+        with contextlib.suppress(T7Error):
+            short_value = short_reader.read_obj()
+            if short_reader.position == len(content):
+                return short_value, Dialect("binary", 4)
+    if fault:
+        raise fault
+    return value, Dialect("binary", 8)
 
 
 def _content(source):

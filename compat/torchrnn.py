@@ -92,11 +92,14 @@ class _Folder:
         if decoder is None or not self.layers:
             raise CheckpointError("its network has no layers or no decoder")
         weight = _array(decoder, b"weight", (self.vocab_size, self.rnn_size))
+        self.tensor_type = decoder[b"weight"].typename.decode()
         bias = _array(decoder, b"bias", (self.vocab_size,))
         if scale is not None:
             weight, bias = weight * scale, bias + weight @ shift
         self.weights["decoder.weight"], self.weights["decoder.bias"] = weight, bias
-        return Network(self.model, self.rnn_size, self.layers, self.vocab_size, self.dropout, self.weights)
+        return Network(
+            self.model, self.rnn_size, self.layers, self.vocab_size, self.dropout, self.weights, self.tensor_type
+        )
 
     def _layer(self, module: TorchObject, lookup: np.ndarray, scale, shift) -> None:
         model, gates = _MODELS[module.typename]

@@ -9,7 +9,23 @@ __version__ = "0.1.0"
 
 _HOMES = {"CharRNN": "pycharrnn.model", "CharSplitLMMinibatchLoader": "pycharrnn.loader"}
 
-__all__ = [*_HOMES]
+__all__ = [*_HOMES, "load"]
+
+
+def load(path, **dtype_and_device):
+    """The model in a checkpoint (.t7 of char-rnn or torch-rnn, .safetensors), with its `vocab` and `opt`.
+
+    Args:
+        dtype_and_device: dtype and device of the parameters, as for CharRNN.
+
+    Errors: pycharrnn.options.UserError.
+
+    Example:
+        >>> model = pycharrnn.load("lm_lstm_epoch17.33_1.5834.t7")
+    """
+    from pycharrnn import checkpoint
+
+    return checkpoint.to_model(checkpoint.load(path), **dtype_and_device)
 
 
 def __getattr__(name: str):

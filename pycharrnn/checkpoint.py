@@ -1,4 +1,4 @@
-"""Checkpoints: .t7 files of char-rnn (and of torch-rnn, to read) <-> CharRNN."""
+"""Checkpoints: .t7 files of char-rnn (and of torch-rnn, to read) and .safetensors <-> CharRNN."""
 
 from __future__ import annotations
 
@@ -9,21 +9,49 @@ import numpy as np
 
 from compat import charrnn, load_t7, torchrnn
 from compat.graph_match import CheckpointError, Network
+from pycharrnn import formats
 from pycharrnn.options import TrainOptions, UserError
 
 
 def load(path: str | os.PathLike) -> charrnn.Checkpoint:
-    """The char-rnn or torch-rnn checkpoint at `path`, its weights as NumPy arrays; needs no PyTorch.
+    """The checkpoint at `path`, its weights as NumPy arrays; needs no PyTorch.
+
+    Reads the .t7 files of char-rnn and torch-rnn, and .safetensors files that `convert` has made.
 
     Errors: UserError, with the path, for whatever stands in the way.
     """
     try:
+        if is_safetensors(path):
+            return formats.load_safetensors(path)
         table = load_t7(path)
         return torchrnn.from_table(table) if torchrnn.is_checkpoint(table) else charrnn.from_table(table)
     except FileNotFoundError:
         raise UserError(f"File {path} does not exist. Are you sure you didn't forget to prepend cv/ ?") from None
     except (OSError, CheckpointError) as e:
         raise UserError(f"can't read {path} as a checkpoint: {getattr(e, 'strerror', None) or e}.") from e
+
+
+def is_safetensors(path: str | os.PathLike) -> bool:
+    return os.fspath(path).endswith(".safetensors")
+
+
+def convert(loaded: charrnn.Checkpoint, path: str | os.PathLike, kind: str = "double", ascii: bool = False) -> None:
+    """Write a checkpoint in the format of the ending of `path`: .t7, .safetensors or .json.
+
+    Args:
+        kind, ascii: for .t7, precision ("double" or "float") and encoding.
+
+    Errors: OSError; UserError for another ending.
+    """
+    ending = os.path.splitext(os.fspath(path))[1]
+    if ending == ".t7":
+        charrnn.save(path, loaded, kind, "ascii" if ascii else "binary")
+    elif ending == ".safetensors":
+        formats.save_safetensors(path, loaded)
+    elif ending == ".json":
+        formats.save_json(path, loaded)
+    else:
+        raise UserError(f"can't tell the format of {path} from its ending: use .t7, .safetensors or .json.")
 
 
 def to_model(loaded: charrnn.Checkpoint, **dtype_and_device):
@@ -33,7 +61,18 @@ def to_model(loaded: charrnn.Checkpoint, **dtype_and_device):
     n = loaded.network
     model = CharRNN(n.model, n.vocab_size, n.rnn_size, n.num_layers, n.dropout, **dtype_and_device)
     model.load_weights(n.weights)
+    model.vocab, model.opt = loaded.vocab, loaded.opt
     return model
+
+
+def from_model(model, vocab: dict[bytes, int], opt: dict[str, object], **progress) -> charrnn.Checkpoint:
+    """A CharRNN as a checkpoint; `progress`: the other fields of compat.charrnn.Checkpoint."""
+    weights = {name: _numpy(view) for name, view in model.weights.items()}
+    tensor_type = "torch.DoubleTensor" if next(iter(weights.values())).dtype == np.float64 else "torch.FloatTensor"
+    network = Network(
+        model.model, model.rnn_size, model.num_layers, model.vocab_size, model.dropout, weights, tensor_type
+    )
+    return charrnn.Checkpoint(network, vocab, opt, **progress)
 
 
 def save(path: str | os.PathLike, model, vocab: dict[bytes, int], opt: TrainOptions, *, gradients, **progress) -> None:
@@ -45,13 +84,11 @@ def save(path: str | os.PathLike, model, vocab: dict[bytes, int], opt: TrainOpti
 
     Errors: OSError.
     """
-    weights = {name: _numpy(view) for name, view in model.weights.items()}
-    network = Network(model.model, model.rnn_size, model.num_layers, model.vocab_size, model.dropout, weights)
-    charrnn.save(path, charrnn.Checkpoint(network, vocab, _recorded(opt), gradients=_numpy(gradients), **progress))
+    charrnn.save(path, from_model(model, vocab, _recorded(opt), gradients=_numpy(gradients), **progress))
 
 
 def _numpy(tensor) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy()
+    return tensor.detach().cpu().numpy()
 
 
 def _recorded(opt: TrainOptions) -> dict[str, object]:

@@ -14,7 +14,7 @@ import typing
 import click
 
 from pycharrnn import __version__
-from pycharrnn.options import SampleOptions, TrainOptions, UserError
+from pycharrnn.options import ConvertOptions, InspectOptions, SampleOptions, TrainOptions, UserError
 
 _HELP = ("-help", "--help", "-h")
 
@@ -174,6 +174,59 @@ def sample_command(checkpoint_file: str, **values) -> None:
         out.flush()
     out.write(b"\n")
     out.flush()
+
+
+@cli.command(
+    "inspect",
+    cls=_Command,
+    options=InspectOptions,
+    arguments=[("file", "a checkpoint, or any .t7 file")],
+    help="Say what a file is: program, model, size, options and losses of a checkpoint; the tree of another .t7 file",
+    short_help="Say what a checkpoint, or any .t7 file, holds.",
+)
+@click.argument("file", metavar="<file>")
+def inspect_command(file: str, **values) -> None:
+    opt = InspectOptions(**values)
+    opt.check()
+    from compat import CheckpointError
+    from pycharrnn import inspection
+
+    try:
+        found = inspection.facts(file)
+    except UserError as e:
+        if opt.json or not isinstance(e.__cause__, CheckpointError) or not file.endswith(".t7"):
+            raise
+        _say(inspection.tree(file))
+        raise UserError(f"{file} is no checkpoint of a character model: {e.__cause__}.") from e
+    if opt.json:
+        import json
+
+        _say(json.dumps(found))
+    else:
+        _say(inspection.as_table(found))
+
+
+@cli.command(
+    "convert",
+    cls=_Command,
+    options=ConvertOptions,
+    arguments=[
+        ("in", "a checkpoint: .t7 of char-rnn or torch-rnn, or .safetensors"),
+        ("out", "what to write, by its ending: .t7, .safetensors or .json; left out: <in>_cpu.t7"),
+    ],
+    help="Write a checkpoint in another format",
+    short_help="Write a checkpoint as .t7 for the CPU, .safetensors or .json.",
+)
+@click.argument("source", metavar="<in>")
+@click.argument("target", metavar="<out>", required=False)
+def convert_command(source: str, target: str | None, **values) -> None:
+    opt = ConvertOptions(**values)
+    opt.check()
+    from pycharrnn import checkpoint
+
+    target = target or f"{source}_cpu.t7"
+    checkpoint.convert(checkpoint.load(source), target, opt.type, bool(opt.ascii))
+    _say(f"saved {target}")
 
 
 @cli.command(

@@ -8,6 +8,7 @@ from torch import nn
 
 from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
+from pycharrnn import checkpoint
 from pycharrnn.bptt import BPTT
 
 
@@ -24,6 +25,7 @@ class CharRNN(nn.Module):
 
     Attributes:
         flat: nn.Parameter, shape (P,): all weights and biases in the original's order.
+        vocab: character (bytes) -> number from 1, and opt: training options; empty but for a loaded model.
         weights: name -> view of `flat`, names and shapes as in compat.nngraph.parameter_shapes.
 
     Example:
@@ -51,6 +53,8 @@ class CharRNN(nn.Module):
             raise ValueError(f"dropout must be in [0, 1), not {dropout}")
         self.model, self.vocab_size, self.rnn_size, self.num_layers = model, vocab_size, rnn_size, num_layers
         self.dropout = dropout
+        self.vocab: dict[bytes, int] = {}
+        self.opt: dict[str, object] = {}
         self._shapes = parameter_shapes(model, vocab_size, rnn_size, num_layers)
         size = sum(int(np.prod(shape)) for shape in self._shapes.values())
         self.flat = nn.Parameter(torch.empty(size, dtype=dtype, device=device))
@@ -89,6 +93,19 @@ class CharRNN(nn.Module):
         with torch.no_grad():
             for name, view in self.weights.items():
                 view.copy_(torch.as_tensor(np.array(weights[name])).to(view.dtype))
+
+    def save(self, path, **keywords) -> None:
+        """Write a checkpoint in the format of the path's ending; keywords as for checkpoint.convert.
+
+        Errors: OSError; ValueError for a model without a vocabulary.
+
+        Example:
+            >>> model.save("mine.t7")
+        """
+        if len(self.vocab) != self.vocab_size:
+            raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
+        opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
+        checkpoint.convert(checkpoint.from_model(self, self.vocab, opt), path, **keywords)
 
     def bptt(self, T: int, B: int) -> BPTT:
         """Buffers for batches of T steps and B texts that share this model's parameters."""

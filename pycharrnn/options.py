@@ -104,6 +104,30 @@ class SampleOptions:
         _require_switches(self, "sample", "opencl", "verbose")
 
 
+@dataclass
+class InspectOptions:
+    """Options of `pycharrnn inspect`."""
+
+    json: int = option(0, "1 = print JSON, for programs")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        _require_switches(self, "json")
+
+
+@dataclass
+class ConvertOptions:
+    """Options of `pycharrnn convert`."""
+
+    type: str = option("double", "precision of a .t7 file, double or float. The Lua programs want double")
+    ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        _require(self, "type", self.type in ("double", "float"), "double or float")
+        _require_switches(self, "ascii")
+
+
 def _require(options, name: str, holds: bool, what: str) -> None:
     if not holds:
         value = getattr(options, name)

@@ -1,0 +1,137 @@
+"""What a file is, in words: a checkpoint's facts, or the tree of any other .t7 file."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from compat import LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
+from compat.charrnn import Checkpoint
+from compat.t7_objects import Dialect
+from compat.t7_reader import load_with_dialect
+from pycharrnn import checkpoint
+from pycharrnn.options import UserError
+
+_MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
+
+
+def facts(path: str | os.PathLike) -> dict[str, object]:
+    """What there is to know about a checkpoint; values are numbers, text, or dicts and lists of them.
+
+    Errors: UserError, also for a .t7 file that is no checkpoint.
+    """
+    found = checkpoint.load(path)
+    network = found.network
+    out: dict[str, object] = {
+        "program": found.program,
+        "era": found.era,
+        "model": network.model,
+        "num_layers": network.num_layers,
+        "rnn_size": network.rnn_size,
+        "vocab_size": network.vocab_size,
+        "vocab": [c.decode("utf-8", "backslashreplace") for c, _ in sorted(found.vocab.items(), key=lambda e: e[1])],
+        "parameters": sum(int(np.prod(w.shape)) for w in network.weights.values()),
+        "dropout": network.dropout,
+        "tensor_type": network.tensor_type,
+        "iteration": found.i,
+        "epoch": found.epoch,
+        "validation": _curve(found),
+        "opt": found.opt,
+    }
+    if not checkpoint.is_safetensors(path):
+        dialect = load_with_dialect(path)[1]
+        out |= {"encoding": dialect.encoding, "long_size": dialect.long_size}
+    return {key: value for key, value in out.items() if value != ""}
+
+
+def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
+    """First, best and last validation loss (nats per character), each with its iteration and epoch."""
+    if not found.val_losses:
+        return {}
+    per_iteration = found.epoch / found.i if found.i else 0.0
+    iterations = sorted(found.val_losses)
+    chosen = {"first": iterations[0], "best": min(iterations, key=found.val_losses.get), "last": iterations[-1]}
+    return {
+        name: {"loss": found.val_losses[i], "iteration": i, "epoch": i * per_iteration} for name, i in chosen.items()
+    }
+
+
+def as_table(found: dict[str, object]) -> str:
+    """The facts, a line each, names in one column."""
+    rows: list[tuple[str, str]] = []
+    for key, value in found.items():
+        if key == "vocab":
+            rows.append((key, " ".join(repr(c)[1:-1] for c in value)))
+        elif key == "validation":
+            for name, point in value.items():
+                when = f"epoch {point['epoch']:.2f}" if point["epoch"] else f"iteration {point['iteration']}"
+                rows.append((f"{name} val loss", f"{point['loss']:.4f} at {when}"))
+        elif key == "opt":
+            rows += [(f"opt.{name}", str(option)) for name, option in sorted(value.items())]
+        else:
+            rows.append((key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value)))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:{width}}  {text}" for name, text in rows)
+
+
+def tree(path: str | os.PathLike) -> str:
+    """Any .t7 file as an indented tree, long and deep parts cut.
+
+    Errors: UserError.
+    """
+    try:
+        value, dialect = load_with_dialect(path)
+    except T7Error as e:
+        raise UserError(f"can't read {path}: {e}.") from e
+    lines = [f"{path}: .t7, {_dialect(dialect)}"]
+    _walk(value, "", 0, set(), lines)
+    if len(lines) > _MAX_LINES:
+        lines[_MAX_LINES:] = ["..."]
+    return "\n".join(lines)
+
+
+def _dialect(dialect: Dialect) -> str:
+    return "ASCII" if dialect.encoding == "ascii" else f"binary, longs of {dialect.long_size} bytes"
+
+
+def _walk(value, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
+    indent = "  " * depth + (f"{name}: " if name else "")
+    if isinstance(value, TorchObject) and id(value) in seen or isinstance(value, Table) and value and id(value) in seen:
+        lines.append(f"{indent}(see above)")
+        return
+    seen.add(id(value))
+    lines.append(indent + _summary(value))
+    children = value.fields if isinstance(value, TorchObject) else value
+    if not isinstance(children, Table) or depth >= _MAX_DEPTH or len(lines) > _MAX_LINES:
+        return
+    for count, (key, child) in enumerate(children.items()):
+        if count == _MAX_ENTRIES:
+            lines.append("  " * (depth + 1) + f"... {len(children) - count} more")
+            return
+        _walk(child, _scalar(key), depth + 1, seen, lines)
+
+
+def _summary(value) -> str:
+    if isinstance(value, Table):
+        return f"table of {len(value)}"
+    if isinstance(value, TorchObject):
+        return value.typename.decode(errors="replace")
+    if isinstance(value, Tensor):
+        return f"{value.typename.decode()} {' x '.join(map(str, value.shape)) or 'empty'}"
+    if isinstance(value, Storage):
+        return f"{value.typename.decode()} of {len(value)}"
+    if isinstance(value, LuaFunction):
+        return f"function, {len(value.code)} bytes of bytecode"
+    return _scalar(value)
+
+
+def _scalar(value) -> str:
+    if isinstance(value, bytes):
+        text = repr(value.decode("utf-8", "backslashreplace"))
+        return text if len(text) <= 60 else text[:57] + "..."
+    return repr(value) if isinstance(value, (int, float, bool, type(None))) else _summary_of_key(value)
+
+
+def _summary_of_key(value) -> str:
+    return f"<{type(value).__name__}>"

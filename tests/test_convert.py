@@ -1,0 +1,190 @@
+"""inspect, convert, and checkpoints as a library."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import GOLDEN
+from object_graph import assert_same_graph
+from test_checkpoints import close
+from test_commands import run, sentence
+from test_parity_sample import sampled
+
+import pycharrnn
+from compat import load_t7
+from pycharrnn import checkpoint
+from pycharrnn.commands import cli
+
+LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+EVERY_KIND = [
+    LSTM,
+    GOLDEN / "gru1_dropout" / "lm_gru1d_epoch1.00_3.1027.t7",
+    GOLDEN / "rnn3" / "lm_rnn3_epoch1.00_3.0075.t7",
+    GOLDEN / "legacy_2015-05-21_lstm_dropout" / "lm_old_epoch1.00_4.7287.t7",
+    GOLDEN / "legacy_2015-06-14_lstm" / "lm_old_epoch1.00_3.2631.t7",
+    GOLDEN / "variants" / "cuda.t7",
+    GOLDEN / "variants" / "ascii.t7",
+]
+
+
+def convert(*args) -> str:
+    result = CliRunner().invoke(cli, ["convert", *map(str, args)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@pytest.mark.parametrize("path", EVERY_KIND, ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("ending", [".t7", ".safetensors"])
+def test_a_converted_checkpoint_is_the_same_model(tmp_path, path, ending):
+    target = tmp_path / f"c{ending}"
+    assert convert(path, target) == f"saved {target}\n"
+    before, after = checkpoint.load(path), checkpoint.load(target)
+    assert (after.vocab, after.opt, after.i, after.epoch) == (before.vocab, before.opt, before.i, before.epoch)
+    assert (after.train_losses, after.val_losses) == (before.train_losses, before.val_losses)
+    assert after.network.dropout == before.network.dropout
+    for name, weight in before.network.weights.items():
+        np.testing.assert_array_equal(after.network.weights[name], weight)
+    assert sampled(target, ["-length", "60"]) == sampled(path, ["-length", "60"])
+
+
+def test_out_defaults_to_the_originals_name(tmp_path):
+    source = tmp_path / "gpu.t7"
+    source.write_bytes((GOLDEN / "variants" / "cuda.t7").read_bytes())
+    assert convert(source) == f"saved {source}_cpu.t7\n"
+    table = load_t7(f"{source}_cpu.t7")
+    assert table[b"protos"][b"rnn"][b"modules"][3][b"weight"].typename == b"torch.DoubleTensor"
+
+
+def test_float_and_ascii(tmp_path):
+    convert(GOLDEN / "variants" / "float.t7", tmp_path / "c.t7", "-type", "float", "-ascii", "1")
+    assert (tmp_path / "c.t7").read_bytes()[:2] == b"3\n"
+    ours, theirs = load_t7(tmp_path / "c.t7"), load_t7(GOLDEN / "variants" / "float.t7")
+
+    def same_but_for_gradients(path, a, b):
+        return ".gradWeight" in path or ".gradBias" in path or close(path, a, b)
+
+    assert assert_same_graph(ours, theirs, same_but_for_gradients) > 900
+
+
+@pytest.mark.parametrize("path", EVERY_KIND[:3], ids=lambda p: p.parent.name)
+def test_converting_rebuilds_the_originals_graph(tmp_path, path):
+    convert(path, tmp_path / "c.t7")
+
+    def same_but_for_gradients(where, a, b):
+        return ".gradWeight" in where or ".gradBias" in where or close(where, a, b)
+
+    assert assert_same_graph(load_t7(tmp_path / "c.t7"), load_t7(path), same_but_for_gradients) > 400
+
+
+def test_json(tmp_path):
+    convert(LSTM, tmp_path / "c.json")
+    content = json.loads((tmp_path / "c.json").read_text())
+    assert (content["model"], content["rnn_size"], content["vocab"][0]) == ("lstm", 16, [9])
+    weights = checkpoint.load(LSTM).network.weights
+    assert content["weights"]["h2h_2.bias"] == weights["h2h_2.bias"].tolist()
+    assert set(content["weights"]) == set(weights)
+
+
+def test_safetensors_trains_on(tmp_path, corpus):
+    convert(LSTM, tmp_path / "c.safetensors")
+    args = ["-data_dir", str(corpus), "-gpuid", "-1", "-batch_size", "10", "-seq_length", "20", "-max_epochs", "0.02"]
+    ours = run("train", *args, "-init_from", str(tmp_path / "c.safetensors"), cwd=tmp_path).stdout.decode()
+    theirs = run("train", *args, "-init_from", str(LSTM), cwd=tmp_path).stdout.decode()
+    losses = lambda text: [line.split(", time")[0] for line in text.splitlines() if "train_loss" in line]  # noqa: E731
+    assert losses(ours) == losses(theirs) != []
+
+
+def test_bad_conversions(tmp_path):
+    assert "use .t7, .safetensors or .json" in sentence(run("convert", str(LSTM), str(tmp_path / "c.onnx")))
+    assert "double or float" in sentence(run("convert", str(LSTM), str(tmp_path / "c.t7"), "-type", "half"))
+    (tmp_path / "c.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0no header at all")
+    assert "no safetensors file" in sentence(run("sample", str(tmp_path / "c.safetensors")))
+    import safetensors.numpy
+
+    safetensors.numpy.save_file({"x": np.zeros(3)}, tmp_path / "c.safetensors")
+    assert "metadata are not pycharrnn's" in sentence(run("sample", str(tmp_path / "c.safetensors")))
+
+
+def test_without_safetensors_the_extra_is_named(tmp_path, monkeypatch):
+    import sys
+
+    from pycharrnn.options import UserError
+
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(UserError, match=r"pip install 'pycharrnn\[safetensors\]'"):
+        checkpoint.convert(checkpoint.load(LSTM), tmp_path / "c.safetensors")
+
+
+# -- inspect ---------------------------------------------------------------------------------------------------------
+
+
+def inspect(path, *args) -> str:
+    result = CliRunner().invoke(cli, ["inspect", str(path), *args], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_inspect_prints_a_table():
+    lines = dict(line.split("  ", 1) for line in inspect(LSTM).splitlines())
+    facts = {key: value.strip() for key, value in lines.items()}
+    assert (facts["program"], facts["model"], facts["num layers"], facts["vocab size"]) == (
+        "char-rnn",
+        "lstm",
+        "2",
+        "73",
+    )
+    assert facts["parameters"] == "9241"
+    assert facts["first val loss"] == "3.2062 at epoch 0.45"
+    assert facts["best val loss"] == facts["last val loss"] == "2.8734 at epoch 3.00"
+    assert facts["opt.learning_rate"] == "0.002"
+
+
+@pytest.mark.parametrize("path", EVERY_KIND, ids=lambda p: p.parent.name)
+def test_inspect_as_json(path):
+    facts = json.loads(inspect(path, "-json", "1"))
+    loaded = checkpoint.load(path)
+    assert facts["parameters"] == sum(w.size for w in loaded.network.weights.values())
+    assert facts["encoding"] == ("ascii" if path.name == "ascii.t7" else "binary")
+    assert facts["opt"] == loaded.opt
+
+
+def test_eras():
+    era = lambda name: json.loads(inspect(next(GOLDEN.glob(f"{name}/lm*.t7")), "-json", "1"))["era"]  # noqa: E731
+    assert era("legacy_2015-05-21_lstm").startswith("21 to 27 May 2015")
+    assert era("legacy_2015-05-28_lstm").startswith("28 May")
+    assert era("legacy_2015-07-12_lstm").startswith("June and July 2015")
+    assert era("gru2").startswith("since")
+
+
+def test_inspect_shows_the_tree_of_another_file(tmp_path):
+    result = run("inspect", str(GOLDEN / "corpus" / "data.t7"))
+    assert result.stdout.decode().splitlines()[1] == "torch.ByteTensor 46717"
+    assert "no checkpoint" in sentence(result)
+    assert "at byte 0" in sentence(run("inspect", str(GOLDEN / "corpus" / "input.txt")))
+    assert "does not exist" in sentence(run("inspect", "nothing.t7"))
+
+
+# -- as a library ----------------------------------------------------------------------------------------------------
+
+
+def test_load_and_save(tmp_path):
+    model = pycharrnn.load(EVERY_KIND[1], dtype=torch.float64)
+    assert (model.model, len(model.vocab), model.opt["rnn_size"]) == ("gru", 73, 20)
+    for name in ("m.t7", "m.safetensors"):
+        model.save(tmp_path / name)
+        again = pycharrnn.load(tmp_path / name, dtype=torch.float64)
+        assert torch.equal(again.flat, model.flat)
+        assert again.vocab == model.vocab
+
+
+def test_a_model_without_vocabulary_is_not_saved(tmp_path):
+    model = pycharrnn.CharRNN("rnn", 3, 2, 1)
+    with pytest.raises(ValueError, match="vocab"):
+        model.save(tmp_path / "m.t7")
+    model.vocab = {b"a": 1, b"b": 2, b"c": 3}
+    model.save(tmp_path / "m.t7", kind="float")
+    assert pycharrnn.load(tmp_path / "m.t7").vocab == model.vocab
