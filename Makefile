@@ -30,6 +30,7 @@ test: .venv/test-installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/read_t7.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis data/pydoc cv/lm_demo_*.t7

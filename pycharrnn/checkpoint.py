@@ -35,17 +35,23 @@ def is_safetensors(path: str | os.PathLike) -> bool:
     return os.fspath(path).endswith(".safetensors")
 
 
-def convert(loaded: charrnn.Checkpoint, path: str | os.PathLike, kind: str = "double", ascii: bool = False) -> None:
+def convert(
+    loaded: charrnn.Checkpoint,
+    path: str | os.PathLike,
+    kind: str = "double",
+    encoding: str = "binary",
+    long_size: int = 8,
+) -> None:
     """Write a checkpoint in the format of the ending of `path`: .t7, .safetensors or .json.
 
     Args:
-        kind, ascii: for .t7, precision ("double" or "float") and encoding.
+        kind, encoding, long_size: for .t7, as in compat.charrnn.save.
 
     Errors: OSError; UserError for another ending.
     """
     ending = os.path.splitext(os.fspath(path))[1]
     if ending == ".t7":
-        charrnn.save(path, loaded, kind, "ascii" if ascii else "binary")
+        charrnn.save(path, loaded, kind, encoding, long_size)
     elif ending == ".safetensors":
         formats.save_safetensors(path, loaded)
     elif ending == ".json":

@@ -225,7 +225,8 @@ def convert_command(source: str, target: str | None, **values) -> None:
     from pycharrnn import checkpoint
 
     target = target or f"{source}_cpu.t7"
-    checkpoint.convert(checkpoint.load(source), target, opt.type, bool(opt.ascii))
+    encoding = "ascii" if opt.ascii else "binary"
+    checkpoint.convert(checkpoint.load(source), target, opt.type, encoding, opt.longs)
     _say(f"saved {target}")
 
 

@@ -121,10 +121,12 @@ class ConvertOptions:
 
     type: str = option("double", "precision of a .t7 file, double or float. The Lua programs want double")
     ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding")
+    longs: int = option(8, "bytes of a long in a .t7 file: 4 for a Torch7 on Windows or a 32-bit system")
 
     def check(self) -> None:
         """Errors: UserError."""
         _require(self, "type", self.type in ("double", "float"), "double or float")
+        _require(self, "longs", self.longs in (4, 8), "4 or 8")
         _require_switches(self, "ascii")
 
 

@@ -70,6 +70,12 @@ def test_float_and_ascii(tmp_path):
     assert assert_same_graph(ours, theirs, same_but_for_gradients) > 900
 
 
+def test_longs_of_4_bytes(tmp_path):
+    convert(LSTM, tmp_path / "c.t7", "-longs", "4")
+    assert json.loads(inspect(tmp_path / "c.t7", "-json", "1"))["long_size"] == 4
+    assert sampled(tmp_path / "c.t7", ["-length", "60"]) == sampled(LSTM, ["-length", "60"])
+
+
 @pytest.mark.parametrize("path", EVERY_KIND[:3], ids=lambda p: p.parent.name)
 def test_converting_rebuilds_the_originals_graph(tmp_path, path):
     convert(path, tmp_path / "c.t7")

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
+import importlib
 import re
+import shutil
 from pathlib import Path
 
+import pytest
+from conftest import GOLDEN, working_in
+
+import pycharrnn
 from pycharrnn.options import SampleOptions, TrainOptions
 
+DOCS = Path(__file__).parents[1] / "docs"
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -16,6 +24,28 @@ def test_python_in_the_readme():
     names: dict = {}
     exec(code, names)
     assert names["log_probs"].shape == (50, 8, 65)
+
+
+def test_examples_in_the_docs(tmp_path):
+    shutil.copy(GOLDEN / "corpus" / "vocab.t7", tmp_path)
+    with working_in(tmp_path):
+        failed, tried = doctest.testfile(str(DOCS / "t7.md"), module_relative=False)
+    assert tried >= 3
+    assert failed == 0
+
+
+@pytest.mark.parametrize("name", ["compat.lua_random", "compat.lua_format", "compat.t7_objects", "compat.nngraph"])
+def test_examples_in_docstrings(name):
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert failed == 0
+
+
+def test_loading_as_the_readme_says(tmp_path):
+    shutil.copy(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7", tmp_path / "lm_lstm_epoch17.33_1.5834.t7")
+    with working_in(tmp_path):
+        model = pycharrnn.load("lm_lstm_epoch17.33_1.5834.t7")
+        model.save("mine.t7")
+        assert pycharrnn.load("mine.t7").opt == model.opt
 
 
 def test_flags_in_the_readme():
