@@ -7,7 +7,7 @@
 Knows bytes and NumPy arrays; imports neither torch nor pycharrnn.
 """
 
-from compat.graph_match import CheckpointError
+from compat.graph_expressions import CheckpointError
 from compat.t7_objects import LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
 from compat.t7_reader import load_t7
 from compat.t7_writer import save_t7

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compat import nngraph
-from compat.graph_match import CheckpointError, Network, follow
+from compat.graph_expressions import CheckpointError, describe
+from compat.graph_match import Network, follow
 from compat.t7_objects import Table, TorchObject
 from compat.t7_writer import save_t7
 
@@ -67,7 +68,7 @@ def from_table(table) -> Checkpoint:
     """What Lua's `torch.load` gives -> Checkpoint. Errors: CheckpointError."""
     protos = table.get(b"protos") if isinstance(table, Table) else None
     if not isinstance(protos, Table) or b"rnn" not in protos:
-        raise CheckpointError(f"it holds {_describe(table)}, not a char-rnn checkpoint with its 'protos'")
+        raise CheckpointError(f"it holds {describe(table)}, not a char-rnn checkpoint with its 'protos'")
     network = follow(protos)
     vocab = vocabulary(table.get(b"vocab"))
     if len(vocab) != network.vocab_size:
@@ -109,7 +110,7 @@ def _era(table: Table) -> str:
 
 def _number(value) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise CheckpointError(f"it has {_describe(value)} where a number belongs")
+        raise CheckpointError(f"it has {describe(value)} where a number belongs")
     return value
 
 
@@ -180,12 +181,3 @@ def options(table) -> dict[str, object]:
 
 def _lua_value(value):
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-
-
-def _describe(value) -> str:
-    if isinstance(value, TorchObject):
-        return "a " + value.typename.decode(errors="replace")
-    if isinstance(value, Table):
-        keys = [k.decode(errors="replace") if isinstance(k, bytes) else repr(k) for k in list(value)[:6]]
-        return f"a table with {', '.join(keys)}" if keys else "an empty table"
-    return f"a {type(value).__name__}"

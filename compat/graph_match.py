@@ -12,12 +12,9 @@ from itertools import permutations
 
 import numpy as np
 
+from compat.graph_expressions import CheckpointError, Expressions, describe, node_inputs
 from compat.nngraph import STATES_PER_LAYER
-from compat.t7_objects import Storage, Table, Tensor, TorchObject
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is no char-rnn model; the message says what was found and where it differs."""
+from compat.t7_objects import Table, Tensor, TorchObject
 
 
 @dataclass(frozen=True)
@@ -51,175 +48,21 @@ def follow(protos: Table) -> Network:
     """
     module = protos.get(b"rnn")
     if not isinstance(module, TorchObject) or module.typename != b"nn.gModule":
-        raise CheckpointError(f"its model is {_describe(module)}, not the nn.gModule that char-rnn builds")
+        raise CheckpointError(f"its model is {describe(module)}, not the nn.gModule that char-rnn builds")
     outnode = module.get(b"outnode")
     if not isinstance(outnode, TorchObject) or not isinstance(outnode.get(b"data"), Table):
         raise CheckpointError("its nn.gModule has no output node")
-    expressions = _Expressions()
+    expressions = Expressions()
     if b"embed" in protos:
         expressions.embed(protos[b"embed"])
-    outputs = [expressions.of(data) for data in _inputs(outnode[b"data"])]
+    outputs = [expressions.of(data) for data in node_inputs(outnode[b"data"])]
     if b"softmax" in protos and outputs:
         outputs.append(expressions.apply_all(protos[b"softmax"], outputs[-1]))
     return _Matcher(expressions).network(outputs)
 
 
-# -- the graph as expressions ----------------------------------------------------------------------------------------
-
-# An expression is a tuple (operation, details..., inputs...); equal parts of the graph give equal expressions.
-# Sums and products list their terms in the graph's order.
-_UNARY = {b"nn.Sigmoid": "sigmoid", b"nn.Tanh": "tanh", b"nn.LogSoftMax": "logsoftmax"}
-_NARY = {b"nn.CAddTable": "add", b"nn.CMulTable": "mul"}
-
-
-def _inputs(data: Table) -> list[Table]:
-    mapindex = data.get(b"mapindex")
-    inputs = mapindex.as_list() if isinstance(mapindex, Table) else []
-    if not all(isinstance(i, Table) for i in inputs):
-        raise CheckpointError("a node of its graph has inputs that are no nodes")
-    return inputs
-
-
-class _Expressions:
-    """Turns the data tables of nodes into expressions, each once."""
-
-    def __init__(self):
-        self._done: dict[int, tuple] = {}
-        self._interned: dict[tuple, tuple] = {}
-        self.linears: dict[int, TorchObject] = {}
-        self._embedding: int | None = None
-
-    def embed(self, module) -> None:
-        """From now on the first input of the graph is a one-hot vector that `module` has made."""
-        if not isinstance(module, TorchObject) or module.typename != b"OneHot":
-            raise CheckpointError(f"its embedding is {_describe(module)}, not the OneHot of char-rnn")
-        self._embedding = _integer(module, b"outputSize")
-
-    def apply_all(self, sequential, x: tuple) -> tuple:
-        """The expression of an nn.Sequential applied to x."""
-        modules = sequential.get(b"modules") if isinstance(sequential, TorchObject) else None
-        if not isinstance(modules, Table):
-            raise CheckpointError(f"its softmax is {_describe(sequential)}, not the nn.Sequential of char-rnn")
-        for module in modules.as_list():
-            x = self._intern(self._apply(module, [x]))
-        return x
-
-    def of(self, data: Table) -> tuple:
-        """The expression of a node, its inputs first; on a stack, since graphs of many layers are deep."""
-        stack, open_nodes = [data], set()
-        while stack:
-            node = stack[-1]
-            if id(node) in self._done:
-                stack.pop()
-                continue
-            missing = [i for i in _inputs(node) if id(i) not in self._done]
-            if not missing:
-                self._done[id(node)] = self._intern(self._make(node, [self._done[id(i)] for i in _inputs(node)]))
-                stack.pop()
-                continue
-            if id(node) in open_nodes:
-                raise CheckpointError("its graph has a cycle")
-            open_nodes.add(id(node))
-            stack += missing
-        return self._done[id(data)]
-
-    def _intern(self, expression: tuple) -> tuple:
-        """Inputs are named by identity, so that comparing expressions takes no walk."""
-        key = tuple(id(part) if isinstance(part, tuple) else part for part in expression)
-        return self._interned.setdefault(key, expression)
-
-    def _make(self, data: Table, inputs: list[tuple]) -> tuple:
-        module = data.get(b"module")
-        return self._routing(data, inputs) if module is None else self._apply(module, inputs)
-
-    def _apply(self, module, inputs: list[tuple]) -> tuple:
-        if not isinstance(module, TorchObject):
-            raise CheckpointError(f"a node of its graph applies {_describe(module)}")
-        kind = module.typename
-        if kind in _NARY:
-            return (_NARY[kind], *inputs)
-        if len(inputs) != 1:
-            raise CheckpointError(f"its {kind.decode()} takes {len(inputs)} inputs")
-        if kind in _UNARY:
-            return (_UNARY[kind], *inputs)
-        if kind == b"nn.Identity":
-            return inputs[0]
-        if kind == b"nn.Linear":
-            self.linears[id(module)] = module
-            return ("linear", id(module), *inputs)
-        if kind == b"nn.Dropout":
-            if module.get(b"v2") is not True:  # before 2014 it scaled at evaluation time instead
-                raise CheckpointError("its nn.Dropout is of a version that char-rnn never used")
-            return ("dropout", _number(module, b"p"), *inputs)
-        if kind == b"OneHot":
-            return ("onehot", _integer(module, b"outputSize"), *inputs)
-        if kind in (b"nn.MulConstant", b"nn.AddConstant"):
-            return (kind.decode()[3:6].lower() + "constant", _number(module, b"constant_scalar"), *inputs)
-        if kind == b"nn.Reshape":
-            return ("reshape", _longs(module.get(b"size")), *inputs)
-        if kind == b"nn.SplitTable":
-            return ("splittable", _integer(module, b"dimension"), *inputs)
-        if kind == b"nn.Narrow":
-            return self._narrow(*(_integer(module, key) for key in (b"dimension", b"index", b"length")), *inputs)
-        raise CheckpointError(f"its graph holds a {kind.decode(errors='replace')}, which no char-rnn model has")
-
-    def _routing(self, data: Table, inputs: list[tuple]) -> tuple:
-        if not inputs:
-            return ("input",)
-        if len(inputs) != 1:
-            raise CheckpointError(f"a node without a module takes {len(inputs)} inputs")
-        select = data.get(b"selectindex")
-        if select is None:
-            return inputs[0]
-        if type(select) is not int:
-            raise CheckpointError(f"a node of its graph selects {_describe(select)}")
-        if self._embedding is not None and inputs[0] == ("input",) and select == 1:
-            return ("onehot", self._embedding, self._intern(("select", 1, *inputs)))
-        return ("select", select, *inputs)
-
-    def _narrow(self, dimension: int, index: int, length: int, x: tuple) -> tuple:
-        """A part of the columns of x. A part of a sigmoid is the sigmoid of a part; of a part, a part."""
-        if dimension == 2 and x[0] == "sigmoid":
-            return ("sigmoid", self._intern(self._narrow(2, index, length, x[1])))
-        if dimension == 2 and x[:2] == ("narrow", 2):
-            _, _, first, available, whole = x
-            if index < 1 or index - 1 + length > available:
-                raise CheckpointError("an nn.Narrow of its graph reaches beyond its input")
-            return ("narrow", 2, first + index - 1, length, whole)
-        return ("narrow", dimension, index, length, x)
-
-
-def _number(module: TorchObject, key: bytes):
-    value = module.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise CheckpointError(f"its {module.typename.decode()} has no {key.decode()}")
-    return value
-
-
-def _integer(module: TorchObject, key: bytes) -> int:
-    value = _number(module, key)
-    if type(value) is not int:
-        raise CheckpointError(f"its {module.typename.decode()} has {value!r:.20} as its {key.decode()}")
-    return value
-
-
-def _longs(size) -> tuple[int, ...]:
-    if not isinstance(size, (Storage, Tensor)):
-        raise CheckpointError("its nn.Reshape has no size")
-    return tuple(int(n) for n in np.asarray(size).reshape(-1)[:8])
-
-
-def _describe(value) -> str:
-    if isinstance(value, TorchObject):
-        return "a " + value.typename.decode(errors="replace")
-    return f"a {type(value).__name__}"
-
-
-# -- expressions as a network ----------------------------------------------------------------------------------------
-
-
 class _Matcher:
-    def __init__(self, expressions: _Expressions):
+    def __init__(self, expressions: Expressions):
         self.linears = expressions.linears
         self.dropout = 0.0
 

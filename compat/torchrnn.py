@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from compat.charrnn import Checkpoint, options, vocabulary
-from compat.graph_match import CheckpointError, Network
+from compat.graph_expressions import CheckpointError
+from compat.graph_match import Network
 from compat.t7_objects import Table, Tensor, TorchObject
 
 _MODELS = {b"nn.LSTM": ("lstm", 4), b"nn.VanillaRNN": ("rnn", 1)}

@@ -8,7 +8,8 @@ import os
 import numpy as np
 
 from compat import charrnn, load_t7, torchrnn
-from compat.graph_match import CheckpointError, Network
+from compat.graph_expressions import CheckpointError
+from compat.graph_match import Network
 from pycharrnn import formats
 from pycharrnn.options import TrainOptions, UserError
 

@@ -12,7 +12,8 @@ import os
 import numpy as np
 
 from compat.charrnn import Checkpoint
-from compat.graph_match import CheckpointError, Network
+from compat.graph_expressions import CheckpointError
+from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from compat.whole_file import whole_file
 from pycharrnn.options import UserError
