@@ -162,6 +162,6 @@ def describe(value) -> str:
     if isinstance(value, TorchObject):
         return "a " + value.typename.decode(errors="replace")
     if isinstance(value, Table):
-        keys = [k.decode(errors="replace") if isinstance(k, bytes) else repr(k) for k in list(value)[:6]]
+        keys = [k[:40].decode(errors="replace") if isinstance(k, bytes) else repr(k) for k in list(value)[:6]]
         return f"a table with {', '.join(keys)}" if keys else "an empty table"
     return f"a {type(value).__name__}"

@@ -61,6 +61,22 @@ def convert(
         raise UserError(f"can't tell the format of {path} from its ending: use .t7, .safetensors or .json.")
 
 
+def renumbered(loaded: charrnn.Checkpoint, vocab: dict[bytes, int]) -> charrnn.Checkpoint:
+    """The same model with its characters numbered as in `vocab`, which must have the same characters.
+
+    torch-rnn numbers characters as they first occur, char-rnn by their bytes.
+    """
+    order = [loaded.vocab[c] - 1 for c, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
+    weights = dict(loaded.network.weights)
+    for name in weights:
+        if name.endswith("i2h_1.weight"):
+            weights[name] = weights[name][:, order]
+        elif name.startswith("decoder."):
+            weights[name] = weights[name][order]
+    network = dataclasses.replace(loaded.network, weights=weights)
+    return dataclasses.replace(loaded, network=network, vocab=dict(vocab))
+
+
 def to_model(loaded: charrnn.Checkpoint, **dtype_and_device):
     """A CharRNN with the weights of a checkpoint; keywords as for CharRNN."""
     from pycharrnn.model import CharRNN

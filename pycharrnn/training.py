@@ -128,6 +128,7 @@ def _model_from_checkpoint(opt: TrainOptions, loader, dtype, where, say) -> Char
     say(f"loading a model from checkpoint {opt.init_from}")
     loaded = checkpoint.load(opt.init_from)
     _check_same_vocabulary(opt, loaded.vocab, loader.vocab_mapping)
+    loaded = checkpoint.renumbered(loaded, loader.vocab_mapping)
     network = loaded.network
     opt.rnn_size, opt.num_layers, opt.model = network.rnn_size, network.num_layers, network.model
     say(f"overwriting rnn_size={opt.rnn_size}, num_layers={opt.num_layers}, model={opt.model} based on the checkpoint.")
@@ -135,7 +136,7 @@ def _model_from_checkpoint(opt: TrainOptions, loader, dtype, where, say) -> Char
 
 
 def _check_same_vocabulary(opt: TrainOptions, theirs: dict[bytes, int], ours: dict[bytes, int]) -> None:
-    if theirs == ours:
+    if set(theirs) == set(ours):
         return
 
     def some(characters: set[bytes]) -> str:
@@ -147,7 +148,7 @@ def _check_same_vocabulary(opt: TrainOptions, theirs: dict[bytes, int], ours: di
         f"{side} {some(characters)}"
         for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
         if characters
-    ] or ["the same characters are numbered differently"]
+    ]
     raise UserError(
         f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {opt.init_from} ({len(theirs)}):"
         f" {'; '.join(differences)}."

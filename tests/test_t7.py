@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torchfile
 from conftest import GOLDEN
 from object_graph import assert_same_graph
 
@@ -33,6 +34,35 @@ def test_what_the_original_wrote_comes_back_byte_for_byte(tmp_path, path):
     assert dialect.encoding == ("ascii" if path.name == "ascii.t7" else "binary")
     save_t7(tmp_path / "v.t7", value, dialect.encoding, dialect.long_size)
     assert (tmp_path / "v.t7").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["lstm2/lm_lstm2_epoch3.00_2.8734", "gru2/lm_gru2_epoch1.00_2.9340", "corpus/data"])
+def test_torchfile_reads_the_same_where_it_can_read(name):
+    def same(ours, theirs) -> int:
+        if isinstance(ours, (Tensor, Storage)):
+            np.testing.assert_array_equal(np.asarray(ours), theirs)
+            return 1
+        if isinstance(ours, TorchObject):
+            assert ours.typename == theirs.torch_typename()
+            return 0
+        if isinstance(ours, Table):
+            plain = [k for k in ours if isinstance(k, (bytes, int))]
+            return sum(same(ours[k], theirs[k]) for k in plain if not isinstance(ours[k], Table))
+        assert ours == theirs
+        return 1
+
+    ours = load_t7(GOLDEN / f"{name}.t7")
+    theirs = torchfile.load(str(GOLDEN / f"{name}.t7"), use_list_heuristic=False)
+    if name == "corpus/data":
+        assert same(ours, theirs) == 1
+        return
+    for key in (b"vocab", b"opt", b"train_losses"):
+        assert same(ours[key], theirs[key]) > 20
+    for our, their in zip(
+        ours[b"protos"][b"rnn"][b"modules"].values(), theirs[b"protos"][b"rnn"][b"modules"].values(), strict=True
+    ):
+        assert same(our, their) == 0
+        assert same(our.fields, their._obj) >= 1
 
 
 @pytest.mark.parametrize("encoding, long_size", [("ascii", 8), ("binary", 4), ("binary", 8)])

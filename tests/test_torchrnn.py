@@ -101,6 +101,37 @@ def test_characters_of_several_bytes(tmp_path):
         list(sampling.sample(stepper, loaded.vocab, opt, "aü".encode()))
 
 
+def test_training_goes_on_from_it(tmp_path):
+    """torch-rnn numbers characters as they occur, char-rnn by their bytes: the rows change places."""
+    from pycharrnn.loader import CharSplitLMMinibatchLoader
+    from pycharrnn.options import TrainOptions
+    from pycharrnn.training import train
+
+    table = make("LSTM", "std")
+    letters = "dabec"
+    table[b"model"].fields[b"idx_to_token"] = Table((i, c.encode()) for i, c in enumerate(letters, 1))
+    save_t7(tmp_path / "c.t7", table)
+    text = "".join(np.random.default_rng(5).choice(list(letters), 4000))
+    (tmp_path / "input.txt").write_text(text)
+    opt = TrainOptions(
+        data_dir=str(tmp_path), init_from=str(tmp_path / "c.t7"), checkpoint_dir=str(tmp_path / "cv"), gpuid=-1,
+        batch_size=2, seq_length=10, max_epochs=1 / 190, forget_bias=0,
+    )  # fmt: skip
+    lines: list[str] = []
+    train(opt, lines.append)
+    (line,) = (line for line in lines if "train_loss" in line)
+    loader = CharSplitLMMinibatchLoader(tmp_path, 2, 10, (0.95, 0.05, 0), lambda line: None)
+    rows = [
+        "".join(sorted(letters)[k] for k in np.append(x, y[-1])) for x, y in zip(*loader.next_batch(1), strict=True)
+    ]
+    expected = 0.0
+    for row in rows:
+        numbers = [letters.index(c) for c in row]
+        log_probs = reference(table, numbers[:-1])
+        expected -= log_probs[np.arange(10), numbers[1:]].sum() / 10 / 2
+    assert float(line.split("train_loss = ")[1].split(",")[0]) == pytest.approx(expected, abs=1e-8)
+
+
 def test_it_can_be_saved_for_char_rnn(tmp_path):
     from compat import charrnn
 
