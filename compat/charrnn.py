@@ -67,7 +67,9 @@ def save(
 def from_table(table) -> Checkpoint:
     """What Lua's `torch.load` gives -> Checkpoint. Errors: CheckpointError."""
     protos = table.get(b"protos") if isinstance(table, Table) else None
-    if not isinstance(protos, Table) or b"rnn" not in protos:
+    if isinstance(protos, Table) and b"rnn" not in protos:
+        raise CheckpointError(f"its 'protos' is {describe(protos)}, without char-rnn's 'rnn'")
+    if not isinstance(protos, Table):
         raise CheckpointError(f"it holds {describe(table)}, not a char-rnn checkpoint with its 'protos'")
     network = follow(protos)
     vocab = vocabulary(table.get(b"vocab"))

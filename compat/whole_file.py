@@ -20,7 +20,10 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     path = os.path.abspath(os.fspath(path))
     folder, name = os.path.split(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+    except OSError as e:
+        raise type(e)(e.errno, e.strerror, path) from None  # the user knows no temporary file
     try:
         with open(handle, "wb") as f:
             yield f

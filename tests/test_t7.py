@@ -256,6 +256,9 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
         raise Stop
     assert load_t7(path) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["v.t7"]
+    with pytest.raises(FileNotFoundError) as caught:
+        save_t7(tmp_path / "nowhere" / "v.t7", 1)
+    assert caught.value.filename == str(tmp_path / "nowhere" / "v.t7")
     path.chmod(0o640)
     save_t7(path, 2)
     assert path.stat().st_mode & 0o777 == 0o640
