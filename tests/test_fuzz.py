@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 
 import pytest
 from conftest import GOLDEN
@@ -15,7 +14,7 @@ SMALL = [GOLDEN / "corpus" / "vocab.t7", *sorted(GOLDEN.glob("rnn2_dropout/*.t7"
 
 
 def test_damaged_files():
-    tried, readable, _ = fuzz_t7.run(cases=1500, seed=int(time.time()), seconds=60)
+    tried, readable, _ = fuzz_t7.run(cases=1500, seed=0, seconds=60)
     assert tried > 100
     assert 0 < readable < tried
 
