@@ -98,15 +98,15 @@ def from_table(table) -> Checkpoint:
 def _era(table: Table) -> str:
     """When the version of char-rnn that wrote this was in use, by what later versions changed."""
     if b"val_bpc" in table:
-        return "21 to 27 May 2015: losses in bits"
+        return "May 2015, first version: losses in bits"
     if b"embed" in table[b"protos"]:
-        return "28 May to 2 June 2015: embedding and softmax apart"
+        return "May to June 2015: embedding and softmax apart"
     nodes = table[b"protos"][b"rnn"].get(b"forwardnodes")
     for node in nodes.as_list() if isinstance(nodes, Table) else ():
         data = node.get(b"data") if isinstance(node, TorchObject) else None
         module = data.get(b"module") if isinstance(data, Table) else None
         if isinstance(module, TorchObject) and module.typename == b"nn.Narrow":
-            return "June and July 2015: gates cut by nn.Narrow"
+            return "June to July 2015: gates cut by nn.Narrow"
     return "since the end of July 2015"
 
 

@@ -21,6 +21,7 @@ _NARY = {b"nn.CAddTable": "add", b"nn.CMulTable": "mul"}
 
 
 def node_inputs(data: Table) -> list[Table]:
+    """The data tables of the nodes that feed the node of `data`, in order. Errors: CheckpointError."""
     mapindex = data.get(b"mapindex")
     inputs = mapindex.as_list() if isinstance(mapindex, Table) else []
     if not all(isinstance(i, Table) for i in inputs):
@@ -96,9 +97,9 @@ class Expressions:
             self.linears[id(module)] = module
             return ("linear", id(module), *inputs)
         if kind == b"nn.Dropout":
-            if module.get(b"v2") is not True:  # before 2014 it scaled at evaluation time instead
+            if module.get(b"v2") is not True:  # nn's first version scaled at evaluation time instead
                 raise CheckpointError("its nn.Dropout is of a version that char-rnn never used")
-            return ("dropout", _number(module, b"p"), *inputs)
+            return ("dropout", dropout_probability(module), *inputs)
         if kind == b"OneHot":
             return ("onehot", _integer(module, b"outputSize"), *inputs)
         if kind in (b"nn.MulConstant", b"nn.AddConstant"):
@@ -149,6 +150,14 @@ def _integer(module: TorchObject, key: bytes) -> int:
     if type(value) is not int:
         raise CheckpointError(f"its {module.typename.decode()} has {value!r:.20} as its {key.decode()}")
     return value
+
+
+def dropout_probability(module: TorchObject) -> float:
+    """The p of an nn.Dropout, in [0, 1). Errors: CheckpointError."""
+    p = _number(module, b"p")
+    if not 0 <= p < 1:
+        raise CheckpointError(f"its nn.Dropout drops with probability {p!r:.20}, which is not in [0, 1)")
+    return float(p)
 
 
 def _longs(size) -> tuple[int, ...]:

@@ -62,6 +62,8 @@ def follow(protos: Table) -> Network:
 
 
 class _Matcher:
+    """Compares expressions with the formulas of the three cells, and collects the weights where they agree."""
+
     def __init__(self, expressions: Expressions):
         self.linears = expressions.linears
         self.dropout = 0.0
@@ -80,7 +82,7 @@ class _Matcher:
         for layer in range(1, len(states) // per_layer + 1):
             layer_states = states[(layer - 1) * per_layer : layer * per_layer]
             previous = [1 + (layer - 1) * per_layer + k for k in range(1, per_layer + 1)]  # inputs of the graph
-            x = _LayerInput(self, layer, below)
+            x = _LayerInput(self, below)
             {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[model](layer, layer_states, previous, x, weights)
             below = layer_states[-1]
         if scores[0] != "logsoftmax" or scores[1][0] != "linear":
@@ -248,8 +250,8 @@ class _Matcher:
 class _LayerInput:
     """What a layer reads: the one-hot character in layer 1, above it the hidden state below, perhaps with dropout."""
 
-    def __init__(self, matcher: _Matcher, layer: int, below: tuple | None):
-        self.matcher, self.layer, self.below = matcher, layer, below
+    def __init__(self, matcher: _Matcher, below: tuple | None):
+        self.matcher, self.below = matcher, below
 
     def matches(self, expression: tuple) -> bool:
         if self.below is None:

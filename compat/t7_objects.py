@@ -87,7 +87,7 @@ class TorchObject(torchfile.TorchObject):
     Attributes:
         typename: the class, as bytes, e.g. b"nn.Linear".
         fields: what it holds, a Table (None until read).
-        version: the class version in the file, 1 for nearly all classes; None where a file of before 2012 gives none.
+        version: the class version in the file, 1 for nearly all classes; None where an old file gives none.
     """
 
     def __init__(self, typename: bytes, fields: Table | None = None, version: int | None = 1):
@@ -139,7 +139,7 @@ class LuaFunction:
 
     Attributes:
         code: its bytecode. upvalues: what it closes over.
-        kind: the type number in the file, which says how upvalues are laid out: 6, 7, or 8 since 2014.
+        kind: the type number in the file, which says how upvalues are laid out: 6 or 7 in old files, 8 in newer ones.
     """
 
     def __init__(self, code: bytes, upvalues=None, kind: int = torchfile.TYPE_RECUR_FUNCTION):

@@ -9,10 +9,12 @@ Source: LanguageModel.lua, LSTM.lua and VanillaRNN.lua of torch-rnn; BatchNormal
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from compat.charrnn import Checkpoint, options, vocabulary
-from compat.graph_expressions import CheckpointError
+from compat.graph_expressions import CheckpointError, dropout_probability
 from compat.graph_match import Network
 from compat.t7_objects import Table, Tensor, TorchObject
 
@@ -51,7 +53,7 @@ def from_table(table: Table) -> Checkpoint:
 
 def _losses(table) -> list[float]:
     values = table.as_list() if isinstance(table, Table) else []
-    return [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    return [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)]
 
 
 class _Folder:
@@ -62,6 +64,7 @@ class _Folder:
         self.weights: dict[str, np.ndarray] = {}
         self.model: str | None = None
         self.layers = 0
+        self.rnn_size = 0
         self.dropout = 0.0
 
     def network(self, modules: list) -> Network:
@@ -82,10 +85,7 @@ class _Folder:
             elif kind == b"nn.BatchNormalization":
                 scale, shift = _normalisation(module, self.rnn_size)
             elif kind == b"nn.Dropout":
-                p = module.get(b"p")
-                if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p < 1:
-                    raise CheckpointError(f"its nn.Dropout drops with probability {p!r:.20}")
-                self.dropout = float(p)
+                self.dropout = dropout_probability(module)
             elif kind == b"nn.Linear":
                 decoder = module
             elif kind != b"nn.View":
@@ -128,9 +128,11 @@ def _normalisation(module: TorchObject, size: int) -> tuple[np.ndarray, np.ndarr
     """(scale, shift) of a batch normalisation with its running statistics: y = x*scale + shift."""
     mean = _array(module, b"running_mean", (size,))
     if module.get(b"running_var") is not None:
-        eps = module.get(b"eps", 1e-5)
+        eps = module.get(b"eps")
+        if isinstance(eps, bool) or not isinstance(eps, (int, float)):
+            raise CheckpointError("its nn.BatchNormalization has no eps")
         inverse = 1 / np.sqrt(_array(module, b"running_var", (size,)) + eps)
-    else:  # until November 2015 nn kept the inverse of the standard deviation under this name
+    else:  # earlier versions of nn kept the inverse of the standard deviation, under this name
         inverse = _array(module, b"running_std", (size,))
     if module.get(b"weight") is None:
         return inverse, -mean * inverse

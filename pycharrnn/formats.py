@@ -90,6 +90,9 @@ def _from_facts(facts: dict, weights: dict[str, np.ndarray]) -> Checkpoint:
     model, sizes = facts["model"], [facts[key] for key in ("vocab_size", "rnn_size", "num_layers")]
     if model not in MODELS or not all(isinstance(n, int) and 0 < n < 1 << 31 for n in sizes) or sizes[2] > len(weights):
         raise CheckpointError(f"its model is {model!r:.20} of sizes {sizes}")
+    dropout = float(facts["dropout"])
+    if not 0 <= dropout < 1:
+        raise CheckpointError(f"its dropout is {dropout:g}, which is not in [0, 1)")
     shapes = parameter_shapes(model, *sizes)
     if {name: w.shape for name, w in weights.items()} != shapes:
         raise CheckpointError(f"its tensors are not those of an {model} of sizes {sizes}")
@@ -97,7 +100,7 @@ def _from_facts(facts: dict, weights: dict[str, np.ndarray]) -> Checkpoint:
     if len(vocab) != sizes[0] or b"" in vocab:
         raise CheckpointError(f"its vocabulary has {len(vocab)} characters, its model {sizes[0]}")
     ordered = {name: weights[name] for name in shapes}
-    network = Network(model, sizes[1], sizes[2], sizes[0], float(facts["dropout"]), ordered, str(facts["tensor_type"]))
+    network = Network(model, sizes[1], sizes[2], sizes[0], dropout, ordered, str(facts["tensor_type"]))
     return Checkpoint(
         network,
         vocab,

@@ -160,9 +160,9 @@ def test_inspect_as_json(path):
 
 def test_eras():
     era = lambda name: json.loads(inspect(next(GOLDEN.glob(f"{name}/lm*.t7")), "-json", "1"))["era"]  # noqa: E731
-    assert era("legacy_2015-05-21_lstm").startswith("21 to 27 May 2015")
-    assert era("legacy_2015-05-28_lstm").startswith("28 May")
-    assert era("legacy_2015-07-12_lstm").startswith("June and July 2015")
+    assert era("legacy_2015-05-21_lstm").startswith("May 2015, first version")
+    assert era("legacy_2015-05-28_lstm").startswith("May to June 2015")
+    assert era("legacy_2015-07-12_lstm").startswith("June to July 2015")
     assert era("gru2").startswith("since")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import random
 import resource
 import struct
@@ -19,7 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from compat import CheckpointError, T7Error, Table, Tensor, TorchObject, charrnn, load_t7, torchrnn
+from compat.t7_writer import T7Writer
 from pycharrnn.sampling import NumpyStepper
+from tests.test_torchrnn import make
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = [
@@ -123,6 +126,10 @@ def run(cases: int, seed: int, seconds: float = float("inf")) -> tuple[int, int,
     """(files tried, files that were readable, the slowest in seconds)."""
     rng = random.Random(seed)
     originals = [(GOLDEN / name).read_bytes() for name in FILES]
+    for kind, batchnorm in (("LSTM", "var"), ("VanillaRNN", "std")):
+        torch_rnn = io.BytesIO()
+        T7Writer(torch_rnn).write_obj(make(kind, batchnorm, dropout=0.5))
+        originals.append(torch_rnn.getvalue())
     start, tried, readable, slowest = time.monotonic(), 0, 0, 0.0
     while tried < cases and time.monotonic() - start < seconds:
         original = rng.choice(originals)
