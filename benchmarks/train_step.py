@@ -35,8 +35,7 @@ def ours(dtype: torch.dtype):
         bptt.forward(x)
         loss = bptt.nll(y)
         bptt.backward(bptt.d_nll(), gradients)
-        gradient.clamp_(-5, 5)
-        optimizer.step(gradient)
+        optimizer.step(gradient, clip=5)
         return float(loss) / T
 
     return step

@@ -93,7 +93,7 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
             )
 
         if i % opt.print_every == 0:
-            norm_ratio = float(run.gradient.norm() / model.flat.detach().norm())
+            norm_ratio = run.optimizer.norm_ratio(run.gradient)
             say(
                 f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}),"
                 f" train_loss = {lua_format.fixed(train_loss, 8)},"
@@ -209,8 +209,7 @@ class _Run:
             self._carry()
         self._first_batch = False
         self.bptt.backward(self.bptt.d_nll(), self._gradients)
-        self.gradient.clamp_(-opt.grad_clip, opt.grad_clip)
-        self.optimizer.step(self.gradient)
+        self.optimizer.step(self.gradient, opt.grad_clip)
         return float(loss) / opt.seq_length
 
     def evaluate(self, split: int, say: Callable[[str], None]) -> float:
