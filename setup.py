@@ -9,7 +9,7 @@ from setuptools import Extension, setup
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
 
-# The C kernel, once for each instruction set that the processor may have; pycharrnn/kernel.py chooses. Without a compiler,
+# The C kernel, once for each instruction set the processor may have; pycharrnn/kernel.py chooses. Without a compiler,
 # or with one that does not understand GCC's vector types, installing goes on and PyTorch does the work.
 instruction_sets = {"any": []}
 if platform.machine() in ("x86_64", "AMD64"):
