@@ -12,6 +12,7 @@ import sys
 import typing
 
 import click
+from click.core import ParameterSource
 
 from pycharrnn import __version__
 from pycharrnn.options import ConvertOptions, InspectOptions, SampleOptions, TrainOptions, UserError
@@ -135,7 +136,9 @@ def train_command(**values) -> None:
     opt.check()
     from pycharrnn.training import train
 
-    train(opt, _say)
+    context = click.get_current_context()
+    given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    train(opt, _say, given)
 
 
 @cli.command(

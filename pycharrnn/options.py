@@ -56,13 +56,17 @@ class TrainOptions:
     # GPU/CPU
     gpuid: int = option(0, "which gpu to use. -1 = use CPU")
     opencl: int = option(0, "use OpenCL (instead of CUDA)")
-    not_in_char_rnn: ClassVar[tuple[str, ...]] = ("exact", "forget_bias")
+    not_in_char_rnn: ClassVar[tuple[str, ...]] = ("exact", "forget_bias", "resume", "save_state")
     exact: int = option(
         1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
     )
     forget_bias: int = option(
         1, "1 = set LSTM forget gate biases to 1. 0 = as drawn, as char-rnn did before 2015-09-20"
     )
+    resume: str = option(
+        "", "go on with the run that wrote this checkpoint, or the newest in this directory, and with its options"
+    )
+    save_state: int = option(1, "1 = keep in checkpoints what -resume needs to go on exactly. 0 = leave it out")
 
     def check(self) -> None:
         """Errors: UserError for the first value that training can't use."""
@@ -79,7 +83,9 @@ class TrainOptions:
             raise UserError(
                 f"-train_frac {self.train_frac:g} and -val_frac {self.val_frac:g} sum to more than 1: lower one."
             )
-        _require_switches(self, "accurate_gpu_timing", "opencl", "exact", "forget_bias")
+        if self.resume and self.init_from:
+            raise UserError("-resume goes on with a run, -init_from starts another: give one of them.")
+        _require_switches(self, "accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state")
 
 
 @dataclass

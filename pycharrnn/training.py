@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
 
 from compat import lua_format
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, device
+from compat.run_state import RunState
+from pycharrnn import checkpoint, device, resume
 from pycharrnn.bptt import BPTT
 from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.model import CharRNN
@@ -19,14 +20,18 @@ from pycharrnn.options import TrainOptions, UserError
 from pycharrnn.rmsprop import RMSprop
 
 
-def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
+def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collection[str] | None = None) -> None:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
 
-    Settings that a checkpoint of -init_from or the machine overrule are changed in `opt`, as in the original.
+    Settings that a checkpoint or the machine overrule are changed in `opt`, as in the original.
+
+    Args:
+        given: names of options that overrule the checkpoint of -resume; None: those that are not at their default.
 
     Errors: UserError, OSError, compat's T7Error and CheckpointError.
     """
     opt.check()
+    resumed = resume.begin(opt, given, say) if opt.resume else None
     random = LuaRandom(opt.seed)
     where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say)
     test_frac = max(0.0, 1 - (opt.train_frac + opt.val_frac))
@@ -36,11 +41,16 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
         if loader.split_sizes[split] == 0:
             raise UserError(f"the {name} split has no batch of the {loader.nbatches}: use a larger -{name}_frac.")
     say(f"vocab size: {loader.vocab_size}")
+    text = resume.fingerprint(f"{opt.data_dir}/input.txt")
     _make_checkpoint_dir(opt.checkpoint_dir)
 
     # Double precision is the original's on the CPU, float32 on a GPU.
     dtype = torch.float64 if opt.exact and where == "cpu" else torch.float32
-    if opt.init_from:
+    if resumed:
+        _check_same_vocabulary(opt, resumed.path, resumed.checkpoint.vocab, loader.vocab_mapping)
+        resumed.checkpoint = checkpoint.renumbered(resumed.checkpoint, loader.vocab_mapping)
+        model = checkpoint.to_model(resumed.checkpoint, dtype=dtype, device=where)
+    elif opt.init_from:
         model = _model_from_checkpoint(opt, loader, dtype, where, say)
     else:
         say(f"creating an {opt.model} with {opt.num_layers} layers")
@@ -48,7 +58,7 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
             opt.model, loader.vocab_size, opt.rnn_size, opt.num_layers, opt.dropout, dtype=dtype, device=where
         )
         model.reset_parameters(random, forget_bias=False)
-    if opt.forget_bias and model.model == "lstm":
+    if opt.forget_bias and model.model == "lstm" and not resumed:
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
@@ -57,8 +67,15 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
     run = _Run(opt, model, loader, random)
     train_losses: list[float] = []
     val_losses: dict[int, float] = {}
-    iterations = int(opt.max_epochs * loader.ntrain)
-    for i in range(1, iterations + 1):
+    iterations, done = int(opt.max_epochs * loader.ntrain), 0
+    if resumed:
+        resume.restore(resumed, run, opt, text, say)
+        train_losses, val_losses, done = (
+            resumed.checkpoint.train_losses,
+            resumed.checkpoint.val_losses,
+            resumed.checkpoint.i,
+        )
+    for i in range(done + 1, iterations + 1):
         epoch = i / loader.ntrain
         start = time.perf_counter()
         train_loss = run.step()
@@ -90,6 +107,7 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
                 i=i,
                 epoch=epoch,
                 gradients=run.gradient,
+                state=run.state(text) if opt.save_state else None,
             )
 
         if i % opt.print_every == 0:
@@ -127,7 +145,7 @@ def _model_from_checkpoint(opt: TrainOptions, loader, dtype, where, say) -> Char
     """The model of -init_from; its size, not the command line's, is what `opt` says afterwards."""
     say(f"loading a model from checkpoint {opt.init_from}")
     loaded = checkpoint.load(opt.init_from)
-    _check_same_vocabulary(opt, loaded.vocab, loader.vocab_mapping)
+    _check_same_vocabulary(opt, opt.init_from, loaded.vocab, loader.vocab_mapping)
     loaded = checkpoint.renumbered(loaded, loader.vocab_mapping)
     network = loaded.network
     opt.rnn_size, opt.num_layers, opt.model = network.rnn_size, network.num_layers, network.model
@@ -135,7 +153,7 @@ def _model_from_checkpoint(opt: TrainOptions, loader, dtype, where, say) -> Char
     return checkpoint.to_model(loaded, dtype=dtype, device=where)
 
 
-def _check_same_vocabulary(opt: TrainOptions, theirs: dict[bytes, int], ours: dict[bytes, int]) -> None:
+def _check_same_vocabulary(opt: TrainOptions, path: str, theirs: dict[bytes, int], ours: dict[bytes, int]) -> None:
     if set(theirs) == set(ours):
         return
 
@@ -150,7 +168,7 @@ def _check_same_vocabulary(opt: TrainOptions, theirs: dict[bytes, int], ours: di
         if characters
     ]
     raise UserError(
-        f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {opt.init_from} ({len(theirs)}):"
+        f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {path} ({len(theirs)}):"
         f" {'; '.join(differences)}."
     )
 
@@ -175,6 +193,35 @@ class _Run:
         """What the next batch starts from. It is the last state of a batch, where `_carry` picks it up."""
         for last, state in zip(self.bptt.states(-1), states, strict=True):
             last.copy_(state)
+
+    def state(self, text: str) -> RunState:
+        """What a run that goes on from here needs beside the weights. `text`: the fingerprint of input.txt."""
+        words, position = self.random.get_state()
+        return RunState(
+            mean_square=self.optimizer.mean_square.cpu().numpy(),
+            learning_rate=self.optimizer.learning_rate,
+            hidden_state=[h.cpu().numpy() for h in self.bptt.states(-1)],
+            batch_positions=dict(self.loader.batch_ix),
+            random_words=words,
+            random_position=position,
+            gradient_norm=float(self.gradient.norm()),
+            text=text,
+            versions=resume.versions(),
+        )
+
+    def restore(self, state: RunState) -> None:
+        """Optimiser and hidden state as they were. A state is taken after a batch, so the next is not the first."""
+        flat = self.model.flat
+        self.optimizer.mean_square.copy_(torch.from_numpy(state.mean_square).to(flat.dtype))  # on the CPU, for MPS
+        hidden = [torch.from_numpy(h).to(flat.dtype) for h in state.hidden_state]
+        if hidden[0].shape == self.bptt.states(-1)[0].shape:
+            self._set_states(hidden)
+            self._first_batch = False
+
+    def forget_place(self) -> None:
+        """Go on from a hidden state of zeros, which no batch has left behind."""
+        self._set_states(self.model.initial_state(self.opt.batch_size))
+        self._first_batch = True
 
     def _carry(self) -> None:
         """Copy the state after the batch to where the next one starts."""
