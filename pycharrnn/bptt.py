@@ -118,10 +118,19 @@ class BPTT:
         log_probs: (T*B, V) after forward.
     """
 
-    def __init__(self, model: str, weights: dict[str, torch.Tensor], num_layers: int, T: int, B: int):
-        """`weights`: name -> view of the flat parameter vector, as CharRNN.weights."""
+    def __init__(
+        self,
+        model: str,
+        weights: dict[str, torch.Tensor],
+        num_layers: int,
+        T: int,
+        B: int,
+        batch_size: int | None = None,
+    ):
+        """See CharRNN.bptt. `weights`: name -> view of the flat parameter vector, as CharRNN.weights."""
         self._cell_class = CELLS[model]
         self.weights, self.num_layers, self.T, self.B = weights, num_layers, T, B
+        self._batch_size = batch_size or B
         decoder = weights["decoder.weight"]
         self.V, self.H = decoder.shape
         self._empty = lambda *shape: torch.empty(shape, dtype=decoder.dtype, device=decoder.device)
@@ -172,13 +181,13 @@ class BPTT:
     def nll(self, y: torch.Tensor) -> torch.Tensor:
         """Sum over time of the mean negative log-likelihood over the batch, in nats. `y`: (T, B), int64, from 0."""
         self._y = y.reshape(-1, 1)
-        return self.log_probs.gather(1, self._y).sum().neg() / self.B
+        return self.log_probs.gather(1, self._y).sum().neg() / self._batch_size
 
     def d_nll(self) -> torch.Tensor:
         """Gradient of nll for the decoder's output: (T*B, V)."""
         d = torch.exp(self.log_probs, out=self._d_logits)
         d.scatter_add_(1, self._y, d.new_full((), -1).expand(self._y.shape))
-        return d.div_(self.B)
+        return d.div_(self._batch_size)
 
     def backward(self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last=None) -> list[torch.Tensor]:
         """Write the gradients of all weights; the gradients of the states at index 0.

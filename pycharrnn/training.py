@@ -6,18 +6,15 @@ import os
 import time
 from collections.abc import Callable, Collection
 
-import numpy as np
 import torch
 
 from compat import lua_format
 from compat.lua_random import LuaRandom
-from compat.run_state import RunState
-from pycharrnn import checkpoint, device, resume
-from pycharrnn.bptt import BPTT
+from pycharrnn import checkpoint, device, distributed, resume
 from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.model import CharRNN
 from pycharrnn.options import TrainOptions, UserError
-from pycharrnn.rmsprop import RMSprop
+from pycharrnn.run import Run
 
 
 def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collection[str] | None = None) -> None:
@@ -31,12 +28,21 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collecti
     Errors: UserError, OSError, compat's T7Error and CheckpointError.
     """
     opt.check()
+    if distributed.from_environment().rank:
+        say = _nothing  # the first process speaks for all
     resumed = resume.begin(opt, given, say) if opt.resume else None
     random = LuaRandom(opt.seed)
-    where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say)
+    where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say, distributed.from_environment().local_rank)
+    ranks = distributed.join(where)
+    if opt.batch_size < ranks.size:
+        raise UserError(f"-batch_size {opt.batch_size} can't be divided among {ranks.size} processes: use fewer.")
     test_frac = max(0.0, 1 - (opt.train_frac + opt.val_frac))
     split_fractions = (opt.train_frac, opt.val_frac, test_frac)
-    loader = CharSplitLMMinibatchLoader(opt.data_dir, opt.batch_size, opt.seq_length, split_fractions, say)
+    loader = ranks.one_a_machine_first(
+        lambda: CharSplitLMMinibatchLoader(
+            opt.data_dir, opt.batch_size, opt.seq_length, split_fractions, say, ranks.rows(opt.batch_size)
+        )
+    )
     for split, name in ((TRAIN, "train"), (VAL, "val")):
         if loader.split_sizes[split] == 0:
             raise UserError(f"the {name} split has no batch of the {loader.nbatches}: use a larger -{name}_frac.")
@@ -64,7 +70,7 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collecti
         model.set_forget_bias()
     say(f"number of parameters in the model: {model.flat.numel()}")
 
-    run = _Run(opt, model, loader, random)
+    run = Run(opt, model, loader, random, ranks)
     train_losses: list[float] = []
     val_losses: dict[int, float] = {}
     iterations, done = int(opt.max_epochs * loader.ntrain), 0
@@ -78,7 +84,7 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collecti
     for i in range(done + 1, iterations + 1):
         epoch = i / loader.ntrain
         start = time.perf_counter()
-        train_loss = run.step()
+        train_loss = float(run.step())
         if opt.accurate_gpu_timing and where.startswith("cuda"):
             torch.cuda.synchronize(where)
         seconds = time.perf_counter() - start
@@ -96,19 +102,21 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collecti
             name = f"lm_{opt.savefile}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
             path = f"{opt.checkpoint_dir}/{name}"
             say(f"saving checkpoint to {path}")
-            checkpoint.save(
-                path,
-                model,
-                loader.vocab_mapping,
-                opt,
-                train_losses=train_losses,
-                val_losses=val_losses,
-                val_loss=val_loss,
-                i=i,
-                epoch=epoch,
-                gradients=run.gradient,
-                state=run.state(text) if opt.save_state else None,
-            )
+            state = run.state(text) if opt.save_state else None
+            if ranks.rank == 0:
+                checkpoint.save(
+                    path,
+                    model,
+                    loader.vocab_mapping,
+                    opt,
+                    train_losses=train_losses,
+                    val_losses=val_losses,
+                    val_loss=val_loss,
+                    i=i,
+                    epoch=epoch,
+                    gradients=run.gradient,
+                    state=state,
+                )
 
         if i % opt.print_every == 0:
             norm_ratio = run.optimizer.norm_ratio(run.gradient)
@@ -129,6 +137,11 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collecti
         if train_loss > train_losses[0] * 3:
             say("loss is exploding, aborting.")
             break
+    ranks.leave()
+
+
+def _nothing(line: str) -> None:
+    pass
 
 
 def _make_checkpoint_dir(path: str) -> None:
@@ -171,109 +184,3 @@ def _check_same_vocabulary(opt: TrainOptions, path: str, theirs: dict[bytes, int
         f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {path} ({len(theirs)}):"
         f" {'; '.join(differences)}."
     )
-
-
-class _Run:
-    """A model with its optimiser, buffers and hidden state on their way through the text.
-
-    With -exact 1 the hidden state behaves as in the original, which keeps it by reference to buffers that are
-    overwritten later: see `step` and `evaluate`.
-    """
-
-    def __init__(self, opt: TrainOptions, model: CharRNN, loader: CharSplitLMMinibatchLoader, random: LuaRandom):
-        self.opt, self.model, self.loader, self.random = opt, model, loader, random
-        self.gradient = torch.zeros_like(model.flat.detach())
-        self._gradients = model.views(self.gradient)
-        self.optimizer = RMSprop(model.flat.detach(), opt.learning_rate, opt.decay_rate)
-        self.bptt: BPTT = model.bptt(opt.seq_length, opt.batch_size)
-        self._set_states(model.initial_state(opt.batch_size))
-        self._first_batch = True
-
-    def _set_states(self, states: list[torch.Tensor]) -> None:
-        """What the next batch starts from. It is the last state of a batch, where `_carry` picks it up."""
-        for last, state in zip(self.bptt.states(-1), states, strict=True):
-            last.copy_(state)
-
-    def state(self, text: str) -> RunState:
-        """What a run that goes on from here needs beside the weights. `text`: the fingerprint of input.txt."""
-        words, position = self.random.get_state()
-        return RunState(
-            mean_square=self.optimizer.mean_square.cpu().numpy(),
-            learning_rate=self.optimizer.learning_rate,
-            hidden_state=[h.cpu().numpy() for h in self.bptt.states(-1)],
-            batch_positions=dict(self.loader.batch_ix),
-            random_words=words,
-            random_position=position,
-            gradient_norm=float(self.gradient.norm()),
-            text=text,
-            versions=resume.versions(),
-        )
-
-    def restore(self, state: RunState) -> None:
-        """Optimiser and hidden state as they were. A state is taken after a batch, so the next is not the first."""
-        flat = self.model.flat
-        self.optimizer.mean_square.copy_(torch.from_numpy(state.mean_square).to(flat.dtype))  # on the CPU, for MPS
-        hidden = [torch.from_numpy(h).to(flat.dtype) for h in state.hidden_state]
-        if hidden[0].shape == self.bptt.states(-1)[0].shape:
-            self._set_states(hidden)
-            self._first_batch = False
-
-    def forget_place(self) -> None:
-        """Go on from a hidden state of zeros, which no batch has left behind."""
-        self._set_states(self.model.initial_state(self.opt.batch_size))
-        self._first_batch = True
-
-    def _carry(self) -> None:
-        """Copy the state after the batch to where the next one starts."""
-        for first, last in zip(self.bptt.states(0), self.bptt.states(-1), strict=True):
-            first.copy_(last)
-
-    def _batch(self, split: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y), each (T, B), int64, on the model's device."""
-        return tuple(
-            torch.from_numpy(np.ascontiguousarray(part.T)).to(self.model.flat.device).long()
-            for part in self.loader.next_batch(split)
-        )
-
-    def _dropout_masks(self) -> torch.Tensor | None:
-        """(layers, T, B, H); drawn time step by time step, inside one step layer 2, 3, ..., decoder."""
-        p, flat = self.model.dropout, self.model.flat
-        if not p:
-            return None
-        shape = (self.opt.seq_length, self.model.num_layers, self.opt.batch_size, self.model.rnn_size)
-        keep = self.random.bernoulli(1 - p, int(np.prod(shape))).reshape(shape) / (1 - p)
-        return torch.from_numpy(np.ascontiguousarray(keep.swapaxes(0, 1))).to(flat.device, flat.dtype)
-
-    def step(self) -> float:
-        """One iteration: forward, backward, clip, update. The loss in nats per character."""
-        opt = self.opt
-        x, y = self._batch(TRAIN)
-        self._carry()
-        self.bptt.forward(x, self._dropout_masks())
-        loss = self.bptt.nll(y)
-        if opt.exact and not self._first_batch:
-            # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
-            self._carry()
-        self._first_batch = False
-        self.bptt.backward(self.bptt.d_nll(), self._gradients)
-        self.optimizer.step(self.gradient, opt.grad_clip)
-        return float(loss) / opt.seq_length
-
-    def evaluate(self, split: int, say: Callable[[str], None]) -> float:
-        """Loss of a whole split in nats per character, from a state of zeros, without dropout."""
-        say(f"evaluating loss over split index {split}")
-        n = self.loader.split_sizes[split]
-        self.loader.reset_batch_pointer(split)
-        before = [state.clone() for state in self.bptt.states(-1)]
-        self._set_states(self.model.initial_state(self.opt.batch_size))
-        loss = 0.0
-        for i in range(1, n + 1):
-            x, y = self._batch(split)
-            self._carry()
-            self.bptt.forward(x)
-            loss += float(self.bptt.nll(y))
-            say(f"{i}/{n}...")
-        if not self.opt.exact:
-            self._set_states(before)
-        # else: the original's training state lies in the buffers that validation just used, and goes on from there.
-        return loss / self.opt.seq_length / n
