@@ -249,6 +249,18 @@ def data_command(name: str) -> None:
     datasets.make(name, say=_say)
 
 
+@cli.command(
+    "doctor",
+    cls=_Command,
+    help="Print versions, devices, threads and speeds, and test whether this machine computes what it should",
+    short_help="Print the facts for a bug report, and test this machine.",
+)
+def doctor_command() -> None:
+    from pycharrnn import doctor
+
+    doctor.examine(_say)
+
+
 def _say(line: str) -> None:
     """A line on stdout, at once; whatever bytes the command line held come out as they went in."""
     sys.stdout.buffer.write(os.fsencode(line + "\n"))
