@@ -29,7 +29,7 @@ class RunState:
         hidden_state: what the next batch starts from, (B, H) each, in the order of CharRNN.initial_state.
         batch_positions: split (1 train, 2 val, 3 test) -> batches taken from it since its start.
         random_words, random_position: the generator's, as LuaRandom.get_state gives them.
-        gradient_norm: of the last clipped gradient.
+        norm_ratio: norm of the last clipped gradient by that of the parameters, as the log shows it.
         text: size and hash of input.txt, as words. versions: program -> version that wrote this.
     """
 
@@ -39,7 +39,7 @@ class RunState:
     batch_positions: dict[int, int]
     random_words: np.ndarray
     random_position: int
-    gradient_norm: float
+    norm_ratio: float
     text: str = ""
     versions: dict[str, str] | None = None
 
@@ -56,7 +56,7 @@ def to_table(state: RunState) -> Table:
             # Doubles hold 32 bits exactly; a LongTensor of a file with 4-byte longs would not.
             b"random_words": Tensor.of_array(np.asarray(state.random_words, "<f8")),
             b"random_position": state.random_position,
-            b"gradient_norm": float(state.gradient_norm),
+            b"norm_ratio": float(state.norm_ratio),
             b"text": state.text.encode(),
             b"versions": Table((k.encode(), v.encode()) for k, v in (state.versions or {}).items()),
         }
@@ -93,7 +93,7 @@ def from_table(table, network: Network) -> RunState | None:
         batch_positions={split: _whole(positions, split, 1 << 53) for split in (1, 2, 3)},
         random_words=words.astype(np.uint32),
         random_position=_whole(table, b"random_position", STATE_WORDS),
-        gradient_norm=_number(table, b"gradient_norm"),
+        norm_ratio=_number(table, b"norm_ratio"),
         text=_text(table.get(b"text")),
         versions={_text(k): _text(v) for k, v in versions.items()},
     )

@@ -50,6 +50,10 @@ class Ranks:
         whole[self.rows(batch_size)] = part
         return self.sum(whole)
 
+    def any(self, *flags: bool) -> list[bool]:
+        """Whether a flag is set in any process, for each; on the CPU, so that no GPU has to be waited for."""
+        return [bool(flag) for flag in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
+
     def one_a_machine_first(self, work: Callable[[], object]) -> object:
         """The result of `work`, which one process a machine does before the others."""
         if self.local_rank == 0:

@@ -53,6 +53,7 @@ def begin(opt: TrainOptions, given: Collection[str] | None, say: Callable[[str],
         raise UserError(f"{path} is a checkpoint of {found.program}, which can't be resumed: use -init_from {path}.")
     if not isinstance(found.i, int) or not 0 <= found.i <= _MOST_ITERATIONS:
         raise UserError(f"can't resume from {path}: it says it was written after iteration {found.i}.")
+    found.val_losses = {i: loss for i, loss in found.val_losses.items() if isinstance(i, int) and 0 < i <= found.i}
     say(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     recorded = {**found.opt, **{name: getattr(found.network, name) for name in ("rnn_size", "num_layers", "model")}}
     overridden = {}

@@ -44,6 +44,7 @@ class Run:
         self.bptt: BPTT = model.bptt(opt.seq_length, self._rows.stop - self._rows.start, opt.batch_size)
         self._set_states(self._zeros())
         self._first_batch = True
+        self._new_losses: list[torch.Tensor] = []
 
     def _zeros(self) -> list[torch.Tensor]:
         return [torch.zeros_like(state) for state in self.bptt.states(-1)]
@@ -63,7 +64,7 @@ class Run:
             batch_positions=dict(self.loader.batch_ix),
             random_words=words,
             random_position=position,
-            gradient_norm=float(self.gradient.norm()),
+            norm_ratio=self.optimizer.norm_ratio(self.gradient),
             text=text,
             versions=resume.versions(),
         )
@@ -104,8 +105,8 @@ class Run:
         ours = keep[:, :, self._rows].swapaxes(0, 1)
         return torch.from_numpy(np.ascontiguousarray(ours)).to(flat.device, flat.dtype)
 
-    def step(self) -> torch.Tensor:
-        """One iteration: forward, backward, clip, update. The loss in nats per character, on the model's device."""
+    def step(self) -> None:
+        """One iteration: forward, backward, clip, update."""
         opt = self.opt
         x, y = self._batch(TRAIN)
         self._carry()
@@ -118,7 +119,12 @@ class Run:
         self.bptt.backward(self.bptt.d_nll(), self._gradients)
         self.ranks.sum(self._summed)
         self.optimizer.step(self.gradient, opt.grad_clip)
-        return self._loss / opt.seq_length
+        self._new_losses.append(self._loss / opt.seq_length)
+
+    def new_losses(self) -> list[float]:
+        """The losses, in nats per character, of the iterations since the last call."""
+        losses, self._new_losses = self._new_losses, []
+        return torch.stack(losses).tolist() if losses else []
 
     def evaluate(self, split: int, say: Callable[[str], None]) -> float:
         """Loss of a whole split in nats per character, from a state of zeros, without dropout."""

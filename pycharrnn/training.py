@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 
 import torch
 
 from compat import lua_format
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, device, distributed, resume
+from pycharrnn import checkpoint, device, distributed, resume, saving
 from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.lock import lock
 from pycharrnn.model import CharRNN
 from pycharrnn.options import TrainOptions, UserError
 from pycharrnn.run import Run
+from pycharrnn.stopping import Stop
 
 
-def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collection[str] | None = None) -> None:
+def train(
+    opt: TrainOptions,
+    say: Callable[[str], None] = print,
+    given: Collection[str] | None = None,
+    note: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+) -> None:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
 
     Settings that a checkpoint or the machine overrule are changed in `opt`, as in the original.
 
     Args:
         given: names of options that overrule the checkpoint of -resume; None: those that are not at their default.
+        note: prints what the original doesn't say, such as the best checkpoint at the end.
 
-    Errors: UserError, OSError, compat's T7Error and CheckpointError.
+    Errors: UserError, among them Stopped for a signal (which only the main thread catches), NaN and explosion; OSError.
     """
     opt.check()
     if distributed.from_environment().rank:
-        say = _nothing  # the first process speaks for all
+        say = note = _nothing  # the first process speaks for all
     resumed = resume.begin(opt, given, say) if opt.resume else None
     random = LuaRandom(opt.seed)
     where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say, distributed.from_environment().local_rank)
@@ -48,7 +58,8 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collecti
             raise UserError(f"the {name} split has no batch of the {loader.nbatches}: use a larger -{name}_frac.")
     say(f"vocab size: {loader.vocab_size}")
     text = resume.fingerprint(f"{opt.data_dir}/input.txt")
-    _make_checkpoint_dir(opt.checkpoint_dir)
+    if ranks.rank == 0:
+        _make_checkpoint_dir(os.path.dirname(f"{opt.checkpoint_dir}/lm_{opt.savefile}"))
 
     # Double precision is the original's on the CPU, float32 on a GPU.
     dtype = torch.float64 if opt.exact and where == "cpu" else torch.float32
@@ -76,72 +87,83 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print, given: Collecti
     iterations, done = int(opt.max_epochs * loader.ntrain), 0
     if resumed:
         resume.restore(resumed, run, opt, text, say)
-        train_losses, val_losses, done = (
-            resumed.checkpoint.train_losses,
-            resumed.checkpoint.val_losses,
-            resumed.checkpoint.i,
-        )
-    for i in range(done + 1, iterations + 1):
-        epoch = i / loader.ntrain
-        start = time.perf_counter()
-        train_loss = float(run.step())
-        if opt.accurate_gpu_timing and where.startswith("cuda"):
-            torch.cuda.synchronize(where)
-        seconds = time.perf_counter() - start
-        train_losses.append(train_loss)
+        found = resumed.checkpoint
+        train_losses, val_losses, done = found.train_losses, found.val_losses, found.i
+        if done >= iterations:
+            note(f"iteration {done} of {iterations}: nothing is left to train; a larger -max_epochs goes on.")
+            if found.state and train_losses and done == iterations and done % opt.print_every == 0:
+                # The run may have ended between saving its last checkpoint and this line.
+                say(_step_line(done, iterations, done / loader.ntrain, train_losses[-1], found.state.norm_ratio, 0.0))
+    saver = saving.Saver(opt, run, text, train_losses, val_losses, note, resumed.path if resumed else None)
 
-        # exponential learning rate decay
-        if i % loader.ntrain == 0 and opt.learning_rate_decay < 1 and epoch >= opt.learning_rate_decay_after:
-            run.optimizer.learning_rate *= opt.learning_rate_decay
-            factor, rate = (lua_format.tostring(v) for v in (opt.learning_rate_decay, run.optimizer.learning_rate))
-            say(f"decayed learning rate by a factor {factor} to {rate}")
+    with lock(opt, note) if ranks.rank == 0 else nullcontext() as alone, Stop(say, note, ranks.size == 1) as stop:
+        if alone:
+            saving.remove_leavings(opt)
+        say = stop.say
+        for i in range(done + 1, iterations + 1):
+            epoch = i / loader.ntrain
+            start = time.perf_counter()
+            run.step()
+            if opt.accurate_gpu_timing and where.startswith("cuda"):
+                torch.cuda.synchronize(where)
+            seconds = time.perf_counter() - start
+            validates = i % opt.eval_val_every == 0 or i == iterations
+            if where == "cpu" or i % opt.print_every == 0 or validates or not train_losses:
+                train_losses += run.new_losses()  # a GPU would have to be waited for every time
+            train_loss = train_losses[-1]
 
-        # every now and then or on last iteration
-        if i % opt.eval_val_every == 0 or i == iterations:
-            val_losses[i] = val_loss = run.evaluate(VAL, say)
-            name = f"lm_{opt.savefile}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
-            path = f"{opt.checkpoint_dir}/{name}"
-            say(f"saving checkpoint to {path}")
-            state = run.state(text) if opt.save_state else None
-            if ranks.rank == 0:
-                checkpoint.save(
-                    path,
-                    model,
-                    loader.vocab_mapping,
-                    opt,
-                    train_losses=train_losses,
-                    val_losses=val_losses,
-                    val_loss=val_loss,
-                    i=i,
-                    epoch=epoch,
-                    gradients=run.gradient,
-                    state=state,
+            # exponential learning rate decay
+            if i % loader.ntrain == 0 and opt.learning_rate_decay < 1 and epoch >= opt.learning_rate_decay_after:
+                run.optimizer.learning_rate *= opt.learning_rate_decay
+                factor, rate = (lua_format.tostring(v) for v in (opt.learning_rate_decay, run.optimizer.learning_rate))
+                say(f"decayed learning rate by a factor {factor} to {rate}")
+
+            # every now and then or on last iteration
+            if validates:
+                val_losses[i] = run.evaluate(VAL, say)
+                say(f"saving checkpoint to {saving.path_of(opt, epoch, val_losses[i])}")
+                saver.named(i, epoch)
+
+            if i % opt.print_every == 0:
+                norm_ratio = run.optimizer.norm_ratio(run.gradient)
+                say(_step_line(i, iterations, epoch, train_loss, norm_ratio, seconds))
+
+            # handle early stopping if things are going really bad
+            if train_loss != train_loss:
+                say(
+                    "loss is NaN.  This usually indicates a bug.  Please check the issues page for existing issues, or"
+                    " create a new issue, if none exist.  Ideally, please state: your operating system, 32-bit/64-bit,"
+                    " your blas version, cpu/cuda/cl?"
                 )
+                raise saver.bad_numbers()
+            if train_loss > train_losses[0] * 3:
+                say("loss is exploding, aborting.")
+                raise saver.bad_numbers()
 
-        if i % opt.print_every == 0:
-            norm_ratio = run.optimizer.norm_ratio(run.gradient)
-            say(
-                f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}),"
-                f" train_loss = {lua_format.fixed(train_loss, 8)},"
-                f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"
-            )
-
-        # handle early stopping if things are going really bad
-        if train_loss != train_loss:
-            say(
-                "loss is NaN.  This usually indicates a bug.  Please check the issues page for existing issues, or"
-                " create a new issue, if none exist.  Ideally, please state: your operating system, 32-bit/64-bit,"
-                " your blas version, cpu/cuda/cl?"
-            )
-            break
-        if train_loss > train_losses[0] * 3:
-            say("loss is exploding, aborting.")
-            break
+            # what the original lacks: early stopping, and an end at any time
+            if i in val_losses and saving.out_of_patience(val_losses, opt.patience):
+                note(f"stopping after iteration {i}: the last {opt.patience} validations (-patience) were no better.")
+                break
+            stopping, due = ranks.any(bool(stop.cause), saver.due())
+            if stopping or due:
+                train_losses += run.new_losses()
+            if stopping and i < iterations:
+                raise saver.stopped(stop.cause, stop.status, i, epoch)
+            if due:
+                saver.latest(i, epoch)
+        saver.finish()
     ranks.leave()
 
 
 def _nothing(line: str) -> None:
     pass
+
+
+def _step_line(i: int, iterations: int, epoch: float, train_loss: float, norm_ratio: float, seconds: float) -> str:
+    return (
+        f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}), train_loss = {lua_format.fixed(train_loss, 8)},"
+        f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"
+    )
 
 
 def _make_checkpoint_dir(path: str) -> None:

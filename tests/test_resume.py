@@ -112,6 +112,8 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-eval_val_every", "10", "-max_epochs", "0.667")
     first, second, third, fourth = named(folder)
+    for other in ("latest", "best"):
+        (folder / "cv" / f"lm_lstm_{other}.t7").unlink()
     for age, path in enumerate((second, fourth, third, first)):
         os.utime(path, (1e9 - age, 1e9 - age))
     second.write_bytes(second.read_bytes()[:-9])
@@ -308,7 +310,7 @@ def test_saved_loaded_and_saved_again(tmp_path_factory, model, sizes, dropout, d
             batch_positions={1: seed, 2: 0, 3: 7},
             random_words=words,
             random_position=position,
-            gradient_norm=numbers[-1],
+            norm_ratio=numbers[-1],
             text="3 bytes",
             versions={"torch": "2"},
         )
