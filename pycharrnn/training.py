@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from array import array
 from collections.abc import Callable, Collection
 
 import numpy as np
@@ -74,13 +75,13 @@ def train(
     say(f"number of parameters in the model: {model.flat.numel()}")
 
     run = _Run(opt, model, loader, random)
-    train_losses: list[float] = []
+    train_losses = array("d")  # 8 bytes an iteration, of which there may be millions
     val_losses: dict[int, float] = {}
     iterations, done = int(opt.max_epochs * loader.ntrain), 0
     if resumed:
         resume.restore(resumed, run, opt, text, say)
         found = resumed.checkpoint
-        train_losses, val_losses, done = found.train_losses, found.val_losses, found.i
+        train_losses, val_losses, done = array("d", found.train_losses), found.val_losses, found.i
         if done >= iterations:
             note(f"iteration {done} of {iterations}: nothing is left to train; a larger -max_epochs goes on.")
             if found.state and train_losses and done == iterations and done % opt.print_every == 0:
