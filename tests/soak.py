@@ -2,8 +2,8 @@
 
     python tests/soak.py [-minutes 60]
 
-Linux only. Fails unless, from the first minute to the end, memory stays within 2 %, no file descriptor more is open, and
-every checkpoint that is listed can be loaded; then stops the run with SIGTERM and goes on with it.
+Linux only. Fails unless, from the first minute to the end, memory stays within 2 %, no file descriptor more is open,
+and every checkpoint that is listed can be loaded; then stops the run with SIGTERM and goes on with it.
 """
 
 from __future__ import annotations
