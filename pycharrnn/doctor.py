@@ -23,6 +23,7 @@ from pycharrnn import __version__, checkpoint, sampling
 from pycharrnn.model import CharRNN
 from pycharrnn.options import SampleOptions, TrainOptions, UserError
 from pycharrnn.rmsprop import RMSprop
+from pycharrnn.stopping import Stopped
 from pycharrnn.training import train
 
 _WORDS = "the quick brown fox jumps over a lazy dog and\nthen naps under \u00e9lan trees".encode().split(b" ")
@@ -53,6 +54,8 @@ def examine(say: Callable[[str], None]) -> None:
         try:
             fault = test()
         except Exception as e:  # whatever goes wrong here is what the report is about
+            if isinstance(e, Stopped) and e.status > 128:  # but for Ctrl-C
+                raise
             fault = f"{type(e).__name__}: {e}"
         failed |= fault is not None
         say(f"self-test: {name:10} {'ok' if fault is None else f'FAILED: {fault}'}")

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -69,7 +69,7 @@ class Saver:
         opt: TrainOptions,
         run,
         text: str,
-        train_losses: list[float],
+        train_losses: Sequence[float],
         val_losses: dict[int, float],
         note: Callable[[str], None],
         resumed: str | None = None,

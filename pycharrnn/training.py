@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from array import array
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
 
@@ -82,13 +83,13 @@ def train(
     say(f"number of parameters in the model: {model.flat.numel()}")
 
     run = Run(opt, model, loader, random, ranks)
-    train_losses: list[float] = []
+    train_losses = array("d")  # 8 bytes an iteration, of which there may be millions
     val_losses: dict[int, float] = {}
     iterations, done = int(opt.max_epochs * loader.ntrain), 0
     if resumed:
         resume.restore(resumed, run, opt, text, say)
         found = resumed.checkpoint
-        train_losses, val_losses, done = found.train_losses, found.val_losses, found.i
+        train_losses, val_losses, done = array("d", found.train_losses), found.val_losses, found.i
         if done >= iterations:
             note(f"iteration {done} of {iterations}: nothing is left to train; a larger -max_epochs goes on.")
             if found.state and train_losses and done == iterations and done % opt.print_every == 0:
@@ -109,7 +110,7 @@ def train(
             seconds = time.perf_counter() - start
             validates = i % opt.eval_val_every == 0 or i == iterations
             if where == "cpu" or i % opt.print_every == 0 or validates or not train_losses:
-                train_losses += run.new_losses()  # a GPU would have to be waited for every time
+                train_losses.extend(run.new_losses())  # a GPU would have to be waited for every time
             train_loss = train_losses[-1]
 
             # exponential learning rate decay
@@ -146,7 +147,7 @@ def train(
                 break
             stopping, due = ranks.any(bool(stop.cause), saver.due())
             if stopping or due:
-                train_losses += run.new_losses()
+                train_losses.extend(run.new_losses())
             if stopping and i < iterations:
                 raise saver.stopped(stop.cause, stop.status, i, epoch)
             if due:

@@ -15,7 +15,7 @@ import compat
 from compat import charrnn, nngraph, run_state
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, resume
+from pycharrnn import checkpoint, inspection, resume
 from pycharrnn.options import TrainOptions, UserError
 
 SILENT = lambda line: None  # noqa: E731
@@ -170,6 +170,23 @@ def test_lua_checkpoints_resume_as_far_as_they_can(tmp_path, name):
     decays = [line.split(" to ")[1] for line in log.splitlines() if line.startswith("decayed")]
     rate = decays[-1] if decays else f"{found.opt['learning_rate']:.14g}"
     assert f"learning rate {rate} by the decay rule" in said
+
+
+def test_inspect_and_convert_know_the_state(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (path,) = named(folder)
+    assert inspection.facts(path)["run_state"].startswith("pycharrnn 0.")
+    for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", False)):
+        checkpoint.convert(checkpoint.load(path), tmp_path / to, kind="float" if to == "float.t7" else "double")
+        assert (checkpoint.load(tmp_path / to).state is not None) == kept
+    ascii = tmp_path / "ascii.t7"
+    checkpoint.convert(checkpoint.load(path), ascii, encoding="ascii")
+    ours, theirs = checkpoint.load(ascii).state, checkpoint.load(path).state
+    np.testing.assert_array_equal(ours.random_words, theirs.random_words)
+    np.testing.assert_array_equal(ours.mean_square, theirs.mean_square)
+    checkpoint.convert(checkpoint.load(path), tmp_path / "longs.t7", long_size=4)
+    assert checkpoint.load(tmp_path / "longs.t7").state.random_position == theirs.random_position
 
 
 def test_save_state_0_leaves_the_key_out(tmp_path):
