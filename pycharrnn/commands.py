@@ -169,8 +169,8 @@ def sample_command(checkpoint_file: str, **values) -> None:
     )
     say("--------------------------")
     out = sys.stdout.buffer
-    for character in sampling.sample(stepper, loaded.vocab, opt, primetext):
-        out.write(character)
+    for drawn in sampling.draw(stepper, loaded.vocab, opt, primetext):
+        out.write(drawn.character)
         out.flush()
     out.write(b"\n")
     out.flush()

@@ -96,11 +96,16 @@ class SampleOptions:
     gpuid: int = option(0, "which gpu to use. -1 = use CPU")
     opencl: int = option(0, "use OpenCL (instead of CUDA)")
     verbose: int = option(1, "set to 0 to ONLY print the sampled text, no diagnostics")
+    not_in_char_rnn: ClassVar[tuple[str, ...]] = ("topk", "topp")
+    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all")
+    topp: float = option(1, "draw only from the likeliest characters that together have this probability. 1 = from all")
 
     def check(self) -> None:
         """Errors: UserError for the first value that sampling can't use."""
         _require(self, "length", self.length >= 0, "at least 0")
         _require(self, "temperature", 0 < self.temperature < float("inf"), "greater than 0")
+        _require(self, "topk", self.topk >= 0, "at least 0")
+        _require(self, "topp", 0 < self.topp <= 1, "greater than 0 and at most 1")
         _require_switches(self, "sample", "opencl", "verbose")
 
 

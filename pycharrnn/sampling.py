@@ -7,6 +7,7 @@ on a GPU it runs in PyTorch. Either way the draws are made from double-precision
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -85,7 +86,30 @@ class TorchStepper:
         return log_probs[0].cpu().double().numpy()
 
 
-def sample(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[bytes]:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One character of a sample and the distribution that it came from.
+
+    Attributes:
+        character: one byte, or several in a vocabulary of UTF-8 characters.
+        index: its number in the vocabulary, from 0.
+        probabilities: float64, shape (V,), by index. For a drawn character: after -temperature, -topk and -topp. For a
+            given one: the model's own (temperature 1); alike for all where the model has read nothing yet.
+        given: it stands in the primetext; it was not drawn.
+    """
+
+    character: bytes
+    index: int
+    probabilities: np.ndarray
+    given: bool
+
+    @property
+    def probability(self) -> float:
+        """That of `character` in `probabilities`."""
+        return float(self.probabilities[self.index])
+
+
+def draw(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
     """The characters of `primetext`, then `opt.length` drawn ones; what sample.lua prints before its final newline.
 
     Args:
@@ -95,14 +119,16 @@ def sample(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primet
     """
     prime = tokens(primetext, vocab)
     characters = [character for character, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
-    scores = np.full(len(characters), 1 / len(characters))  # without a primetext: all alike
+    scores = np.full(len(characters), 1 / len(characters))  # before any character: all alike
     for character in prime:
-        yield character
-        scores = stepper.step(vocab[character] - 1)
+        index = vocab[character] - 1
+        yield Drawn(character, index, _softmax(scores, 1), True)
+        scores = stepper.step(index)
     draws = _draws(opt.seed)
     for left in range(opt.length, 0, -1):
-        index = int(scores.argmax()) if opt.sample == 0 else _draw(scores, opt.temperature, next(draws))
-        yield characters[index]
+        probabilities = _probabilities(scores, opt)
+        index = int(scores.argmax()) if opt.sample == 0 else _pick(probabilities, next(draws), opt)
+        yield Drawn(characters[index], index, probabilities, False)
         if left > 1:
             scores = stepper.step(index)
 
@@ -113,17 +139,38 @@ def _draws(seed: int) -> Iterator[float]:
         yield from random.random(_DRAWS_AT_A_TIME).tolist()
 
 
-def _draw(scores: np.ndarray, temperature: float, u: float) -> int:
-    """An index with probability proportional to exp(scores / temperature), for the random number u."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at below
+def _softmax(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """exp(scores / temperature), summing to 1."""
+    with np.errstate(over="ignore", invalid="ignore"):  # _pick looks at what comes of it
         probabilities = np.exp(scores / temperature)
         probabilities /= probabilities.sum()
+    return probabilities
+
+
+def _probabilities(scores: np.ndarray, opt: SampleOptions) -> np.ndarray:
+    """What to draw from: 0 for what -topk and -topp leave out. Shape (V,)."""
+    probabilities = _softmax(scores, opt.temperature)
+    if opt.topk or opt.topp < 1:
+        by_rank = np.argsort(-probabilities, kind="stable")
+        # -topp keeps the likeliest characters up to and with the one at which they reach the share P together.
+        before = np.cumsum(probabilities[by_rank]) - probabilities[by_rank]
+        left_out = before >= opt.topp
+        if opt.topk:
+            left_out[opt.topk :] = True
+        left_out[0] = False
+        probabilities[by_rank[left_out]] = 0
+        probabilities /= probabilities.sum()
+    return probabilities
+
+
+def _pick(probabilities: np.ndarray, u: float, opt: SampleOptions) -> int:
+    """The index that the random number u draws."""
     try:
         return multinomial(probabilities.astype(np.float32), u)
     except ValueError:
         raise UserError(
-            f"the model's probabilities at -temperature {temperature:g} are no numbers: try a -temperature nearer to 1;"
-            " if that does not help, the checkpoint holds a model whose training failed."
+            f"the model's probabilities at -temperature {opt.temperature:g} are no numbers: try a -temperature nearer"
+            " to 1; if that does not help, the checkpoint holds a model whose training failed."
         ) from None
 
 

@@ -218,6 +218,19 @@ def test_an_extreme_temperature_is_no_traceback():
     assert "-temperature" in sentence(result)
 
 
+def text(*args: str) -> bytes:
+    return run("sample", CHECKPOINT, "-gpuid", "-1", "-verbose", "0", "-length", "300", *args).stdout
+
+
+def test_topk_and_topp():
+    assert text("-topk", "1") == text("-sample", "0")
+    assert text("-topk", "1000", "-topp", "1") == text()
+    assert text("-topp", "1e-9") == text("-sample", "0")
+    assert len(set(text("-topk", "5", "-temperature", "20"))) < len(set(text("-temperature", "20")))
+    assert "-topp must be greater than 0 and at most 1" in sentence(run("sample", CHECKPOINT, "-topp", "0"))
+    assert "-topk must be at least 0" in sentence(run("sample", CHECKPOINT, "-topk", "-1"))
+
+
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 

@@ -93,12 +93,12 @@ def test_characters_of_several_bytes(tmp_path):
     assert loaded.network.dropout == 0.25
     opt = SampleOptions(length=40)
     stepper = sampling.NumpyStepper(loaded.network)
-    text = b"".join(sampling.sample(stepper, loaded.vocab, opt, "é水".encode())).decode()
+    text = b"".join(d.character for d in sampling.draw(stepper, loaded.vocab, opt, "é水".encode())).decode()
     assert text.startswith("é水")
     assert len(text) == 42  # -length counts drawn characters
     assert set(text) <= set(TOKENS)
     with pytest.raises(UserError, match="'ü'"):
-        list(sampling.sample(stepper, loaded.vocab, opt, "aü".encode()))
+        list(sampling.draw(stepper, loaded.vocab, opt, "aü".encode()))
 
 
 def test_training_goes_on_from_it(tmp_path):
