@@ -13,7 +13,7 @@ import pytest
 from conftest import GOLDEN, working_in
 
 import pycharrnn
-from pycharrnn.options import SampleOptions, TrainOptions
+from pycharrnn import options
 
 DOCS = Path(__file__).parents[1] / "docs"
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -34,7 +34,9 @@ def test_examples_in_the_docs(tmp_path):
     assert failed == 0
 
 
-@pytest.mark.parametrize("name", ["compat.lua_random", "compat.lua_format", "compat.t7_objects", "compat.nngraph"])
+@pytest.mark.parametrize(
+    "name", ["compat.lua_random", "compat.lua_format", "compat.t7_objects", "compat.nngraph", "compat.old_exp"]
+)
 def test_examples_in_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert failed == 0
@@ -50,14 +52,15 @@ def test_loading_as_the_readme_says(tmp_path):
 
 @pytest.mark.parametrize("page", ["long-runs.md"])
 def test_flags_in_the_docs(page):
-    known = {f.name for f in dataclasses.fields(TrainOptions)} | {"minutes"}  # the soak's
+    known = {f.name for f in dataclasses.fields(options.TrainOptions)} | {"minutes"}  # the soak's
     named = set(re.findall(r"[ `]-([a-z]\w+)", (DOCS / page).read_text()))
     assert "resume" in named
     assert named <= known
 
 
 def test_flags_in_the_readme():
-    known = {f.name for options in (TrainOptions, SampleOptions) for f in dataclasses.fields(options)} | {"t", "help"}
+    classes = [value for value in vars(options).values() if dataclasses.is_dataclass(value)]
+    known = {field.name for one in classes for field in dataclasses.fields(one)} | {"t", "help"}
     named = set(re.findall(r"[ `]-([a-z]\w+|t)\b", README)) - {"rnn"}
     assert "data_dir" in named
     assert named <= known

@@ -23,7 +23,7 @@ from compat import CheckpointError, T7Error, Table, Tensor, TorchObject, charrnn
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from compat.t7_writer import T7Writer
-from pycharrnn.sampling import NumpyStepper
+from pycharrnn.stepper import NumpyStepper
 from tests.test_torchrnn import make
 
 GOLDEN = Path(__file__).parents[1] / "golden"
