@@ -26,7 +26,14 @@ setup(
     ],
     extras_require={
         "safetensors": ["safetensors>=0.4,<1"],
-        "test": ["safetensors>=0.4,<1", "pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.15,<1"],
+        "plot": ["matplotlib>=3.8,<4"],
+        "test": [
+            "safetensors>=0.4,<1",
+            "matplotlib>=3.8,<4",
+            "pytest>=8,<10",
+            "hypothesis>=6.100,<7",
+            "ruff>=0.15,<1",
+        ],
     },
     entry_points={"console_scripts": ["pycharrnn=pycharrnn.commands:main"]},
     classifiers=[

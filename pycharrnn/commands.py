@@ -14,7 +14,7 @@ import typing
 import click
 
 from pycharrnn import __version__
-from pycharrnn.options import ConvertOptions, InspectOptions, SampleOptions, TrainOptions, UserError
+from pycharrnn.options import ConvertOptions, InspectOptions, PlotOptions, SampleOptions, TrainOptions, UserError
 
 _HELP = ("-help", "--help", "-h")
 
@@ -228,6 +228,29 @@ def convert_command(source: str, target: str | None, **values) -> None:
     encoding = "ascii" if opt.ascii else "binary"
     checkpoint.convert(checkpoint.load(source), target, opt.type, encoding, opt.longs)
     _say(f"saved {target}")
+
+
+@cli.command(
+    "plot",
+    cls=_Command,
+    options=PlotOptions,
+    arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
+    help="Draw the training and validation losses of one or several runs, from their checkpoints",
+    short_help="Draw the losses of one or several runs.",
+)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True)
+def plot_command(paths: tuple[str, ...], **values) -> None:
+    opt = PlotOptions(**values)
+    opt.check()
+    from pycharrnn import checkpoint, checkpoint_paths, plotting
+
+    files = [checkpoint_paths.newest(path) for path in paths]
+    names = checkpoint_paths.short_names(files)
+    curves = [plotting.curve(checkpoint.load(file), name) for file, name in zip(files, names, strict=True)]
+    plotting.save(opt.o, curves)
+    for curve in curves:
+        _say(curve.label)
+    _say(f"saved {opt.o}")
 
 
 @cli.command(

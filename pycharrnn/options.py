@@ -135,6 +135,37 @@ class ConvertOptions:
         _require_switches(self, "ascii")
 
 
+@dataclass
+class PlotOptions:
+    """Options of `pycharrnn plot`."""
+
+    o: str = option("losses.png", "picture to write, by its ending: .png or .svg")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        _require(self, "o", self.o.lower().endswith((".png", ".svg")), "a file that ends in .png or .svg")
+
+
+@dataclass
+class ActivationsOptions:
+    """Options of `pycharrnn activations`."""
+
+    primetext: str = option("", "the text to read")
+    primefile: str = option("", "a file with the text to read, - for standard input")
+    layer: int = option(0, "layer of the units, 1 = the first. 0 = all for the choice by itself, the last for -units")
+    units: str = option("", "numbers of the units to show, from 1: 3,17. Empty = those that hold large values longest")
+    count: int = option(8, "how many units to show where -units names none")
+    o: str = option("activations.html", "page to write")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        if bool(self.primetext) == bool(self.primefile):
+            raise UserError("activations needs a text to read: either -primetext TEXT or -primefile FILE.")
+        _require(self, "layer", self.layer >= 0, "at least 0")
+        _require(self, "count", self.count >= 1, "at least 1")
+        _require(self, "o", self.o.lower().endswith((".html", ".htm")), "a file that ends in .html")
+
+
 def _require(options, name: str, holds: bool, what: str) -> None:
     if not holds:
         value = getattr(options, name)

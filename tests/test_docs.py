@@ -34,7 +34,10 @@ def test_examples_in_the_docs(tmp_path):
     assert failed == 0
 
 
-@pytest.mark.parametrize("name", ["compat.lua_random", "compat.lua_format", "compat.t7_objects", "compat.nngraph"])
+@pytest.mark.parametrize(
+    "name",
+    ["compat.lua_random", "compat.lua_format", "compat.t7_objects", "compat.nngraph", "pycharrnn.checkpoint_paths"],
+)
 def test_examples_in_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert failed == 0
