@@ -14,7 +14,15 @@ import typing
 import click
 
 from pycharrnn import __version__
-from pycharrnn.options import ConvertOptions, InspectOptions, PlotOptions, SampleOptions, TrainOptions, UserError
+from pycharrnn.options import (
+    ActivationsOptions,
+    ConvertOptions,
+    InspectOptions,
+    PlotOptions,
+    SampleOptions,
+    TrainOptions,
+    UserError,
+)
 
 _HELP = ("-help", "--help", "-h")
 
@@ -251,6 +259,41 @@ def plot_command(paths: tuple[str, ...], **values) -> None:
     for curve in curves:
         _say(curve.label)
     _say(f"saved {opt.o}")
+
+
+@cli.command(
+    "activations",
+    cls=_Command,
+    options=ActivationsOptions,
+    arguments=[("checkpoint", "the model; of a folder the newest checkpoint")],
+    help="Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn",
+    short_help="Show what hidden units do along a text, as a page.",
+)
+@click.argument("path", metavar="<checkpoint>")
+def activations_command(path: str, **values) -> None:
+    opt = ActivationsOptions(**values)
+    opt.check()
+    from compat.whole_file import whole_file
+    from pycharrnn import activation_page, activations, checkpoint, checkpoint_paths
+
+    file = checkpoint_paths.newest(path)
+    loaded = checkpoint.load(file)
+    read = activations.record(loaded, _given_text(opt.primetext, opt.primefile), _say)
+    units = activations.choose(read.values, opt.layer, opt.units, opt.count)
+    (name,) = checkpoint_paths.short_names([file])
+    with whole_file(opt.o) as f:
+        f.write(activation_page.html(name, loaded.network, read, units).encode())
+    _say(f"saved {opt.o}")
+
+
+def _given_text(primetext: str, primefile: str) -> bytes:
+    """The bytes of -primetext, or of -primefile, - being standard input."""
+    if not primefile:
+        return os.fsencode(primetext)
+    if primefile == "-":
+        return sys.stdin.buffer.read()
+    with open(primefile, "rb") as f:
+        return f.read()
 
 
 @cli.command(

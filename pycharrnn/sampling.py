@@ -6,6 +6,7 @@ on a GPU it runs in PyTorch. Either way the draws are made from double-precision
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -64,6 +65,20 @@ class NumpyStepper:
         scores = (x @ weight + bias)[0]
         highest = scores.max()
         return scores - (highest + np.log(np.exp(scores - highest).sum()))
+
+    def activations(self) -> np.ndarray:
+        """What the units hold after the last step, in [-1, 1]: tanh(c) of an lstm, else h. Shape (L, H)."""
+        cells = [layer[0] for layer in self._layers]
+        return np.stack([cell.tanh_c[0, 0] if hasattr(cell, "tanh_c") else cell.h[1, 0] for cell in cells])
+
+    def fresh(self) -> NumpyStepper:
+        """Another reader with the same weights, shared, and a state of zeros."""
+        other = copy.copy(self)
+        other._layers = [
+            (type(cell)(lambda *shape: np.zeros(shape), 1, 1, cell.h.shape[2]), *weights)
+            for cell, *weights in self._layers
+        ]
+        return other
 
 
 class TorchStepper:
