@@ -18,6 +18,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=["compat", "pycharrnn"],
+    package_data={"pycharrnn": ["page/*"]},
     install_requires=[
         "click>=8.1,<9",
         "numpy>=1.24,<3",
@@ -27,9 +28,14 @@ setup(
     extras_require={
         "safetensors": ["safetensors>=0.4,<1"],
         "plot": ["matplotlib>=3.8,<4"],
+        "serve": ["fastapi>=0.110,<1", "uvicorn>=0.29,<1"],
         "test": [
             "safetensors>=0.4,<1",
             "matplotlib>=3.8,<4",
+            "fastapi>=0.110,<1",
+            "uvicorn>=0.29,<1",
+            "httpx>=0.27,<1",
+            "selenium>=4.20,<5",
             "pytest>=8,<10",
             "hypothesis>=6.100,<7",
             "ruff>=0.15,<1",

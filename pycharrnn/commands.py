@@ -20,6 +20,7 @@ from pycharrnn.options import (
     InspectOptions,
     PlotOptions,
     SampleOptions,
+    ServeOptions,
     TrainOptions,
     UserError,
 )
@@ -294,6 +295,27 @@ def _given_text(primetext: str, primefile: str) -> bytes:
         return sys.stdin.buffer.read()
     with open(primefile, "rb") as f:
         return f.read()
+
+
+@cli.command(
+    "serve",
+    cls=_Command,
+    options=ServeOptions,
+    arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
+    help="Offer models on a page to play on, and as a JSON API",
+    short_help="Offer models on a page in the browser.",
+)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True)
+def serve_command(paths: tuple[str, ...], **values) -> None:
+    opt = ServeOptions(**values)
+    opt.check()
+    try:
+        from pycharrnn import serving
+    except ImportError as e:
+        if (e.name or "").partition(".")[0] not in ("fastapi", "pydantic", "starlette", "uvicorn"):
+            raise
+        raise UserError("the page needs the extra: pip install 'pycharrnn[serve]'.") from None
+    serving.serve(list(paths), opt, _say)
 
 
 @cli.command(
