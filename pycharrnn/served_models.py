@@ -121,7 +121,8 @@ def _events(shown: list[tuple[str, int]], waiting: list, names: list[str], candi
 
 
 def _short(x: float) -> float:
-    return float(f"{x:.4g}")
+    """To four digits; 0 for NaN, which JSON has not: the sample ends with an error as soon as it is to draw from it."""
+    return float(f"{x:.4g}") if np.isfinite(x) else 0.0
 
 
 def _name(character: bytes) -> str:

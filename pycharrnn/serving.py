@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -117,8 +118,8 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
         events = served_models.events(model, options, primetext, unit, request.candidates)
         return LineStream(desk, events, STREAM_SECONDS)
 
-    @app.post("/api/score", responses=_PROBLEMS)
-    async def score_text(request: ScoreRequest, connection: Request) -> ScoreAnswer:
+    @app.post("/api/score", response_class=JSONResponse, responses={200: {"model": ScoreAnswer}, **_PROBLEMS})
+    async def score_text(request: ScoreRequest, connection: Request) -> Response:
         """How much each character of a text surprises a model."""
         model = chosen(request.model)
         scored: list[Scored] = []
@@ -131,7 +132,8 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
                     scored += items
                     if await connection.is_disconnected():
                         break
-        return _score_answer(scored)
+            content = await asyncio.to_thread(_score_answer, scored)
+        return Response(content, media_type="application/json")
 
     return app
 
@@ -143,14 +145,16 @@ def _file(content: bytes, kind: str) -> Callable[[], object]:
     return answer
 
 
-def _score_answer(scored: list[Scored]) -> ScoreAnswer:
+def _score_answer(scored: list[Scored]) -> str:
+    """A ScoreAnswer as JSON."""
     known = [one.bits for one in scored if one.bits is not None]
-    return ScoreAnswer(
+    answer = ScoreAnswer(
         bits_per_character=sum(known) / len(known) if known else None,
         known=len(known),
         unknown=len(scored) - len(known),
         characters=list(_on_screen(scored)),
     )
+    return answer.model_dump_json()
 
 
 def _on_screen(scored: list[Scored]) -> Iterator[ScoredCharacter]:

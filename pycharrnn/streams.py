@@ -76,7 +76,7 @@ class LineStream(Response):
     def __init__(self, desk: Desk, iterator: Iterator[dict], limit: float):
         super().__init__()
         del self.headers["content-length"]
-        self._desk, self._iterator, self._limit = desk, iterator, limit
+        self._desk, self._iterator, self._limit = desk, _with_error(iterator), limit
 
     async def __call__(self, scope, receive, send) -> None:
         with self._desk.place() as free:
@@ -95,14 +95,18 @@ class LineStream(Response):
 
     async def _send(self, send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        try:
-            async with contextlib.aclosing(self._desk.turns(self._iterator)) as turns:
-                async for items in turns:
-                    await send({"type": "http.response.body", "body": _lines(items), "more_body": True})
-            last = [{"error": "the server is stopping."}] if self._desk.closed else []
-        except UserError as e:
-            last = [{"error": str(e)}]
+        async with contextlib.aclosing(self._desk.turns(self._iterator)) as turns:
+            async for items in turns:
+                await send({"type": "http.response.body", "body": _lines(items), "more_body": True})
+        last = [{"error": "the server is stopping."}] if self._desk.closed else []
         await send({"type": "http.response.body", "body": _lines(last)})
+
+
+def _with_error(iterator: Iterator[dict]) -> Iterator[dict]:
+    try:
+        yield from iterator
+    except UserError as e:
+        yield {"error": str(e)}
 
 
 def _lines(items: list[dict]) -> bytes:

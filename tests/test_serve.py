@@ -416,8 +416,12 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, desk)
     broken._decoder = (broken._decoder[0] * np.nan, broken._decoder[1])
     model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts | {"id": "x"})
     client = Client(serving.create_app({"x": model}, desk, LOOPBACK, ""))
-    lines = client.post("/api/sample", json={"model": "x", "length": 5}).text.splitlines()
-    assert "no numbers" in json.loads(lines[-1])["error"]
+    body = {"model": "x", "length": 5, "primetext": "The"}
+    *given, last = [
+        json.loads(line, parse_constant=pytest.fail) for line in client.post("/api/sample", json=body).text.splitlines()
+    ]
+    assert "".join(item["text"] for item in given) == "The"
+    assert "no numbers" in last["error"]
 
 
 def test_turns_run_beside_the_event_loop(models):

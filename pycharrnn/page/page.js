@@ -63,7 +63,7 @@ async function draw() {
   } catch (error) {
     if (mine !== running) return;
     if (error.name === "AbortError") say(`stopped after ${characters.length} characters`);
-    else say(error.message, true);
+    else say(inWords(error), true);
   }
   running = null;
   $("stop").disabled = true;
@@ -236,6 +236,10 @@ function say(text, problem = false) {
   $("status").classList.toggle("problem", problem);
 }
 
+function inWords(error) {
+  return error instanceof TypeError ? "the server can't be reached." : error.message;
+}
+
 function describe() {
   const model = models.find((one) => one.id === $("model").value);
   if (!model) return;
@@ -263,7 +267,7 @@ async function start() {
     refresh();
     if (wanted) draw();
   } catch (error) {
-    say(error.message, true);
+    say(inWords(error), true);
   }
 }
 
