@@ -40,23 +40,23 @@ class LuaRandom:
             n -= step
 
 
-def multinomial(probabilities: np.ndarray, u: float) -> int:
-    """`torch.multinomial(probabilities:float(), 1)` for the random number u: an index from 0.
+def multinomial(probabilities: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """`torch.multinomial(probabilities:float(), 1)` in each row, for the random number of each: indices from 0, (B,).
 
     Args:
-        probabilities: float32, shape (n,), of any positive sum.
-        u: in [0, 1), from LuaRandom.random.
+        probabilities: float32, shape (B, n), of any positive sum.
+        u: in [0, 1), from LuaRandom.random; shape (B,).
 
-    Errors: ValueError if the sum is not positive (NaN included), as in Torch7.
+    Errors: ValueError if a sum is not positive (NaN included), as in Torch7.
 
     Example:
-        >>> multinomial(np.float32([0.25, 0.5, 0.25]), 0.75)
-        1
+        >>> multinomial(np.float32([[0.25, 0.5, 0.25]]), np.array([0.75]))
+        array([1])
     """
-    cumulative = np.cumsum(probabilities, dtype=np.float64)
-    total = cumulative[-1]
-    if not total > 0:
+    cumulative = np.cumsum(probabilities, -1, dtype=np.float64)
+    total = cumulative[:, -1:].copy()
+    if not total.min() > 0:
         raise ValueError("invalid multinomial distribution (sum of probabilities <= 0)")
     cumulative /= total
-    cumulative[-1] = 1
-    return int(cumulative.searchsorted(u))
+    cumulative[:, -1] = 1
+    return (cumulative < u[:, None]).sum(-1)  # where a binary search for the first entry >= u ends

@@ -14,8 +14,9 @@ import numpy as np
 
 from compat.charrnn import Checkpoint
 from pycharrnn.options import UserError
-from pycharrnn.sampling import NumpyStepper, tokens
+from pycharrnn.sampling import tokens
 from pycharrnn.screen_text import ScreenText
+from pycharrnn.stepper import NumpyStepper
 
 MAX_CHARACTERS = 10_000  # more is a page that no browser likes
 
@@ -50,7 +51,7 @@ def record(loaded: Checkpoint, text: bytes, say: Callable[[str], None] = print) 
     before = np.zeros((loaded.network.num_layers, loaded.network.rnn_size), np.float32)
     for piece in pieces:
         stepper.step(loaded.vocab[piece] - 1)
-        now = stepper.activations().astype(np.float32)
+        now = stepper.activations()[:, 0, 0].astype(np.float32)
         for shown, _ in (done := screen.push(piece)):
             characters.append(shown)
         if done:

@@ -5,21 +5,29 @@ Flags are char-rnn's, `-data_dir data/ulysses`; two dashes work as well.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
+import shutil
 import sys
+import tempfile
 import typing
 
 import click
 
+from compat.whole_file import whole_file
 from pycharrnn import __version__
 from pycharrnn.options import (
     ActivationsOptions,
+    ChatOptions,
     ConvertOptions,
+    EvalOptions,
     InspectOptions,
     PlotOptions,
+    Ramp,
     SampleOptions,
+    ScoreOptions,
     ServeOptions,
     TrainOptions,
     UserError,
@@ -48,7 +56,30 @@ class _Number(click.ParamType):
         return int(number) if self.whole else number
 
 
-_TYPES = {int: _Number(whole=True), float: _Number(whole=False), str: click.STRING}
+class _Ramp(_Number):
+    """A number, or A:B, from A to B."""
+
+    def __init__(self):
+        super().__init__(whole=False)
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, str) and value.count(":") == 1:
+            return tuple(super(_Ramp, self).convert(end, param, ctx) for end in value.split(":"))
+        return super().convert(value, param, ctx)
+
+
+_TYPES = {int: _Number(whole=True), float: _Number(whole=False), Ramp: _Ramp(), str: click.STRING, bool: click.BOOL}
+
+
+class _Path(click.Path):
+    """A path that the shell completes; whoever opens it checks it."""
+
+    def convert(self, value, param, ctx):
+        return value
+
+
+_FILE = _Path()
+_PATHS = {"": None, "file": _FILE, "dir": _Path(file_okay=False)}
 
 
 class _Command(click.Command):
@@ -64,29 +95,43 @@ class _Command(click.Command):
                 flags = [f"-{field.name}", f"--{field.name}"]
                 if field.metadata["short"]:
                     flags.append(f"-{field.metadata['short']}")
+                kind = hints[field.name]
                 self.params.append(
-                    click.Option([*flags, field.name], type=_TYPES[hints[field.name]], default=field.default)
+                    click.Option(
+                        [*flags, field.name],
+                        type=_PATHS[field.metadata["path"]] or _TYPES[kind],
+                        is_flag=kind is bool,
+                        default=field.default,
+                    )
                 )
 
     def parse_args(self, ctx, args):
-        self._check_flags(ctx, args)
+        if not ctx.resilient_parsing:  # as in completion, where a word may be half
+            self._check_flags(ctx, args)
         return super().parse_args(ctx, args)
 
     def _check_flags(self, ctx, args: list[str]) -> None:
         """Name an unknown flag whole: click would take -tmperature for -t with the value mperature."""
-        known = {flag for param in self.params if isinstance(param, click.Option) for flag in param.opts}
+        options = [param for param in self.params if isinstance(param, click.Option)]
+        known = {flag: param for param in options for flag in param.opts}
         rest = iter(args)
         for word in rest:
             flag = word.split("=", 1)[0]
             if word in _HELP or word == "--":
                 return
             if flag in known:
-                if flag == word:
+                if flag == word and not known[flag].is_flag:
                     next(rest, None)  # its value
             elif word.startswith("-") and word != "-":
                 close = difflib.get_close_matches(flag.lstrip("-"), [k.lstrip("-") for k in known], 1, 0.7)
                 hint = f"; did you mean -{close[0]}?" if close else "."
                 raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
+
+    def shell_complete(self, ctx, incomplete):
+        """Each flag once, with one dash unless two have been typed."""
+        found = super().shell_complete(ctx, incomplete)
+        two = incomplete.startswith("--")
+        return [item for item in found if item.value.startswith("--") == two or not item.value.startswith("-")]
 
     def format_help(self, ctx, formatter):
         fields = dataclasses.fields(self.options) if self.options else ()
@@ -94,20 +139,26 @@ class _Command(click.Command):
         rows = [(f"<{name}>", text, None) for name, text in self.arguments]
         rows += [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name not in own]
         own_rows = [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name in own]
-        width = max((len(flag) for flag, _, _ in rows + own_rows), default=0)
         names = "".join(f" <{name}>" for name, _ in self.arguments)
         options = " [options]" if fields else ""
         lines = [f"Usage: {ctx.command_path}{options}{names}", "", self.help, "", "Options"]
-        lines += [_help_line(row, width) for row in rows]
+        lines += _help_lines(rows)
         if own_rows:
-            lines += ["", "Options that char-rnn lacks", *(_help_line(row, width) for row in own_rows)]
+            lines += ["", "Options that char-rnn lacks", *_help_lines(own_rows)]
         formatter.write("\n".join(lines) + "\n")
 
 
-def _help_line(row, width: int) -> str:
-    flag, text, default = row
-    shown = "" if default is None else f" [{default:.14g}]" if isinstance(default, (int, float)) else f" [{default}]"
-    return f"  {flag:{width}} {text}{shown}"
+def _help_lines(rows: list[tuple]) -> list[str]:
+    """Rows of (flag, help, default) as lines."""
+    width = max((len(flag) for flag, _, _ in rows), default=0)
+    lines = []
+    for flag, text, default in rows:
+        if default is None or isinstance(default, bool):
+            shown = ""
+        else:
+            shown = f" [{default:.14g}]" if isinstance(default, (int, float)) else f" [{default}]"
+        lines.append(f"  {flag:{width}} {text}{shown}")
+    return lines
 
 
 class _Group(click.Group):
@@ -155,34 +206,140 @@ def train_command(**values) -> None:
     help="Sample from a character-level language model",
     short_help="Print text that a checkpoint makes up.",
 )
-@click.argument("checkpoint_file", metavar="<model>")
+@click.argument("checkpoint_file", metavar="<model>", type=_FILE)
 def sample_command(checkpoint_file: str, **values) -> None:
     opt = SampleOptions(**values)
     opt.check()
-    from pycharrnn import checkpoint, device, sampling
+    # A step has few rows: threads in its products cost more than they bring, and -samples has processes instead.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from pycharrnn import beam, checkpoint, samples, sampling, stepper
 
     say = _say if opt.verbose else lambda line: None
     loaded = checkpoint.load(checkpoint_file)
-    primetext = os.fsencode(opt.primetext)
-    sampling.tokens(primetext, loaded.vocab)  # before anything is printed
-    where, _ = device.choose(opt.gpuid, opt.opencl, say)
-    if where == "cpu":
-        stepper = sampling.NumpyStepper(loaded.network)
-    else:
-        stepper = sampling.TorchStepper(checkpoint.to_model(loaded, device=where))
+    primetext = _read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
+    bad = 0
+    if opt.ignore_bad_primetext:
+        primetext, bad = sampling.known(primetext, loaded.vocab)
+    prime = sampling.tokens(primetext, loaded.vocab)  # before anything is printed
+    many = opt.samples > 1
+    if opt.o:
+        os.makedirs(opt.o, exist_ok=True)
+    model = None if many else stepper.make(loaded, opt.gpuid, opt.opencl, say, opt.beam or 1)
     say(f"creating an {loaded.network.model}...")
+    if bad:
+        say(f"left out of the primetext: {bad} bytes that the model has never seen")
     say(
-        f"seeding with {opt.primetext}"
+        f"seeding with {opt.primefile or os.fsdecode(primetext)}"
         if primetext
         else "missing seed text, using uniform probability over first character"
     )
     say("--------------------------")
+    if many:
+        with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
+            samples.write(checkpoint_file, loaded, opt, prime, folder, say)
+            for seed in range(opt.seed, opt.seed + opt.samples):
+                path = samples.file_of(folder, seed)
+                if opt.o:
+                    say(f"saved {path}")
+                    continue
+                say(f"-------- -seed {seed}")
+                with open(path, "rb") as f:
+                    shutil.copyfileobj(f, sys.stdout.buffer)
+        return
+    path = samples.file_of(opt.o, opt.seed)
+    with whole_file(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
+        search = beam.search if opt.beam else sampling.draw
+        samples.put_all(out, opt, search(model, loaded.vocab, opt, primetext), live=not opt.o)
+    if opt.o:
+        say(f"saved {path}")
+
+
+def _read(file: str) -> bytes:
+    """The bytes of a file; - is standard input."""
+    if file == "-":
+        return sys.stdin.buffer.read()
+    with open(file, "rb") as f:
+        return f.read()
+
+
+@cli.command(
+    "chat",
+    cls=_Command,
+    options=ChatOptions,
+    arguments=[("model", "model checkpoint to talk to")],
+    help="Type a line, and the model goes on from it; it remembers what went before. Ctrl-D ends it",
+    short_help="Talk to a model, line by line.",
+)
+@click.argument("checkpoint_file", metavar="<model>", type=_FILE)
+def chat_command(checkpoint_file: str, **values) -> None:
+    opt = ChatOptions(**values)
+    opt.check()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as for sampling
+    from pycharrnn import checkpoint, samples, stepper
+    from pycharrnn.chat import Chat
+
+    loaded = checkpoint.load(checkpoint_file)
+    chat = Chat(stepper.make(loaded, opt.gpuid, opt.opencl, lambda line: None), loaded.vocab, opt)
     out = sys.stdout.buffer
-    for drawn in sampling.draw(stepper, loaded.vocab, opt, primetext):
-        out.write(drawn.character)
-        out.flush()
-    out.write(b"\n")
-    out.flush()
+    while True:
+        if sys.stdin.isatty():
+            out.write(b"> ")
+            out.flush()
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return
+        line, bad = chat.known(line)
+        if bad:
+            print(f"left out: {bad} bytes that the model has never seen", file=sys.stderr)
+        samples.put_all(out, opt.sampling(), chat.answer(line), live=True)
+
+
+@cli.command(
+    "eval",
+    cls=_Command,
+    options=EvalOptions,
+    arguments=[("model", "model checkpoint, one or more")],
+    help="Loss of a split of a text, as training would print it; what is not given is as in the checkpoint's training",
+    short_help="Print the loss of checkpoints on a split of a text.",
+)
+@click.argument("checkpoint_files", metavar="<model>", nargs=-1, required=True, type=_FILE)
+def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
+    opt = EvalOptions(**values)
+    opt.check()
+    if len(checkpoint_files) > 1 and not opt.compare:
+        raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
+    from pycharrnn import checkpoint, scoring
+
+    rows = []
+    for path in checkpoint_files:
+        loaded = checkpoint.load(path)
+        rows.append((path, scoring.split_loss(path, loaded, opt), loaded.val_loss))
+    _say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:]))
+
+
+@cli.command(
+    "score",
+    cls=_Command,
+    options=ScoreOptions,
+    arguments=[("model", "model checkpoint"), ("file", "text, one or more. - = standard input")],
+    help="How well a model predicts texts: bits per character of each",
+    short_help="Print how much texts surprise a checkpoint.",
+)
+@click.argument("checkpoint_file", metavar="<model>", type=_FILE)
+@click.argument("files", metavar="<file>", nargs=-1, required=True, type=_FILE)
+def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> None:
+    opt = ScoreOptions(**values)
+    opt.check()
+    from pycharrnn import checkpoint, scoring, surprise_page
+
+    loaded = checkpoint.load(checkpoint_file)
+    scores = []
+    for file in files:
+        scores.append((file, scoring.score(loaded, _read(file), opt.gpuid, lambda line: None)))
+        _say(f"{file}: {scoring.facts(scores[-1][1])}")
+    if opt.html:
+        surprise_page.write(opt.html, checkpoint_file, scores)
+        _say(f"saved {opt.html}")
 
 
 @cli.command(
@@ -247,7 +404,7 @@ def convert_command(source: str, target: str | None, **values) -> None:
     help="Draw the training and validation losses of one or several runs, from their checkpoints",
     short_help="Draw the losses of one or several runs.",
 )
-@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=_FILE)
 def plot_command(paths: tuple[str, ...], **values) -> None:
     opt = PlotOptions(**values)
     opt.check()
@@ -270,31 +427,21 @@ def plot_command(paths: tuple[str, ...], **values) -> None:
     help="Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn",
     short_help="Show what hidden units do along a text, as a page.",
 )
-@click.argument("path", metavar="<checkpoint>")
+@click.argument("path", metavar="<checkpoint>", type=_FILE)
 def activations_command(path: str, **values) -> None:
     opt = ActivationsOptions(**values)
     opt.check()
-    from compat.whole_file import whole_file
     from pycharrnn import activation_page, activations, checkpoint, checkpoint_paths
 
     file = checkpoint_paths.newest(path)
     loaded = checkpoint.load(file)
-    read = activations.record(loaded, _given_text(opt.primetext, opt.primefile), _say)
+    text = _read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
+    read = activations.record(loaded, text, _say)
     units = activations.choose(read.values, opt.layer, opt.units, opt.count)
     (name,) = checkpoint_paths.short_names([file])
     with whole_file(opt.o) as f:
         f.write(activation_page.html(name, loaded.network, read, units).encode())
     _say(f"saved {opt.o}")
-
-
-def _given_text(primetext: str, primefile: str) -> bytes:
-    """The bytes of -primetext, or of -primefile, - being standard input."""
-    if not primefile:
-        return os.fsencode(primetext)
-    if primefile == "-":
-        return sys.stdin.buffer.read()
-    with open(primefile, "rb") as f:
-        return f.read()
 
 
 @cli.command(
@@ -305,10 +452,11 @@ def _given_text(primetext: str, primefile: str) -> bytes:
     help="Offer models on a page to play on, and as a JSON API",
     short_help="Offer models on a page in the browser.",
 )
-@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=_FILE)
 def serve_command(paths: tuple[str, ...], **values) -> None:
     opt = ServeOptions(**values)
     opt.check()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as for sampling
     try:
         from pycharrnn import serving
     except ImportError as e:
@@ -331,6 +479,21 @@ def data_command(name: str) -> None:
     from pycharrnn import datasets
 
     datasets.make(name, say=_say)
+
+
+@cli.command(
+    "completion",
+    cls=_Command,
+    arguments=[("shell", "bash, zsh or fish")],
+    help="Print a script with which the shell completes commands, flags and files;\n"
+    'for bash: eval "$(pycharrnn completion bash)" in ~/.bashrc',
+    short_help="Print a script for completion in bash, zsh or fish.",
+)
+@click.argument("shell", metavar="<shell>", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    from click.shell_completion import get_completion_class
+
+    _say(get_completion_class(shell)(cli, {}, "pycharrnn", "_PYCHARRNN_COMPLETE").source())
 
 
 def _say(line: str) -> None:

@@ -15,9 +15,16 @@ class UserError(Exception):
     """Something the user can mend; the message is one sentence that says what, which value, and what to do."""
 
 
-def option(default, help: str, short: str | None = None):
-    """A field with the text that -help prints; `short` is a second, shorter flag."""
-    return dataclasses.field(default=default, metadata={"help": help, "short": short})
+Ramp = float | tuple[float, float]  # a number, or the two that it goes from and to
+
+
+def option(default, help: str, short: str | None = None, path: str = ""):
+    """A field with the text that -help prints.
+
+    Args:
+        short: a second, shorter flag. path: what the shell completes, "file" or "dir"; "" for neither.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "short": short, "path": path})
 
 
 @dataclass
@@ -25,7 +32,9 @@ class TrainOptions:
     """Options of `pycharrnn train`."""
 
     # data
-    data_dir: str = option("data/tinyshakespeare", "data directory. Should contain the file input.txt with input data")
+    data_dir: str = option(
+        "data/tinyshakespeare", "data directory. Should contain the file input.txt with input data", path="dir"
+    )
     # model params
     rnn_size: int = option(128, "size of LSTM internal state")
     num_layers: int = option(2, "number of layers in the LSTM")
@@ -42,12 +51,12 @@ class TrainOptions:
     grad_clip: float = option(5, "clip gradients at this value")
     train_frac: float = option(0.95, "fraction of data that goes into train set")
     val_frac: float = option(0.05, "fraction of data that goes into validation set")
-    init_from: str = option("", "initialize network parameters from checkpoint at this path")
+    init_from: str = option("", "initialize network parameters from checkpoint at this path", path="file")
     # bookkeeping
     seed: int = option(123, "torch manual random number generator seed")
     print_every: int = option(1, "how many steps/minibatches between printing out the loss")
     eval_val_every: int = option(1000, "every how many iterations should we evaluate on validation data?")
-    checkpoint_dir: str = option("cv", "output directory where checkpoints get written")
+    checkpoint_dir: str = option("cv", "output directory where checkpoints get written", path="dir")
     savefile: str = option("lstm", "filename to autosave the checkpont to. Will be inside checkpoint_dir/")
     accurate_gpu_timing: int = option(
         0,
@@ -93,21 +102,122 @@ class SampleOptions:
         "", 'used as a prompt to "seed" the state of the LSTM using a given sequence, before we sample.'
     )
     length: int = option(2000, "number of characters to sample")
-    temperature: float = option(1, "temperature of sampling", short="t")
+    temperature: Ramp = option(1, "temperature of sampling", short="t")
     gpuid: int = option(0, "which gpu to use. -1 = use CPU")
     opencl: int = option(0, "use OpenCL (instead of CUDA)")
     verbose: int = option(1, "set to 0 to ONLY print the sampled text, no diagnostics")
-    not_in_char_rnn: ClassVar[tuple[str, ...]] = ("topk", "topp")
+    not_in_char_rnn: ClassVar[tuple[str, ...]] = (
+        "samples",
+        "o",
+        "topk",
+        "topp",
+        "stop",
+        "beam",
+        "primefile",
+        "hide_prime",
+        "ignore_bad_primetext",
+        "unicode",
+        "color",
+    )
+    samples: int = option(1, "number of samples, with the seeds -seed, -seed + 1, ...")
+    o: str = option("", "folder to write each sample to, as sample_SEED.txt, instead of printing", path="dir")
     topk: int = option(0, "draw only from the K likeliest characters. 0 = from all")
     topp: float = option(1, "draw only from the likeliest characters that together have this probability. 1 = from all")
+    stop: str = option("", "stop once this text has been drawn")
+    beam: int = option(0, "do not draw: search for the likeliest text, keeping the best W at each timestep. 0 = draw")
+    primefile: str = option("", "file with the text for -primetext. - = standard input", path="file")
+    hide_prime: int = option(0, "1 = print only what is drawn, not the primetext")
+    ignore_bad_primetext: int = option(0, "1 = leave out what the model has never seen from the primetext")
+    unicode: int = option(0, "1 = print only whole UTF-8 characters")
+    color: int = option(0, "1 = color each character by its probability, for a terminal")
 
     def check(self) -> None:
         """Errors: UserError for the first value that sampling can't use."""
         _require(self, "length", self.length >= 0, "at least 0")
-        _require(self, "temperature", 0 < self.temperature < float("inf"), "greater than 0")
+        ramp = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
+        if not all(0 < t < float("inf") for t in ramp):
+            shown = ":".join(f"{t:g}" for t in ramp)
+            raise UserError(f"-temperature must be greater than 0, not {shown}.")
+        _require(self, "samples", self.samples >= 1, "at least 1")
         _require(self, "topk", self.topk >= 0, "at least 0")
         _require(self, "topp", 0 < self.topp <= 1, "greater than 0 and at most 1")
-        _require_switches(self, "sample", "opencl", "verbose")
+        _require(self, "beam", self.beam >= 0, "at least 0")
+        switches = ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")
+        _require_switches(self, *switches)
+        for no_good, why in (
+            (self.primetext and self.primefile, "-primetext and -primefile exclude each other: leave one out."),
+            (self.beam and self.samples > 1, "-beam finds one text, whatever the seed: leave -samples out."),
+            (self.color and self.o, "-color is for the screen: leave -o out."),
+            (len(ramp) > 1 and not self.length, "-temperature A:B needs a -length at which B is reached."),
+            (
+                not self.length and (self.samples > 1 or self.o) and not self.stop,
+                "-length 0 goes on until it is stopped: it needs -stop with -samples or -o.",
+            ),
+        ):
+            if no_good:
+                raise UserError(why)
+
+
+@dataclass
+class ChatOptions:
+    """Options of `pycharrnn chat`."""
+
+    seed: int = option(123, "random number generator's seed; each answer takes the next")
+    length: int = option(500, "number of characters at which an answer is cut off")
+    temperature: float = option(1, "temperature of sampling", short="t")
+    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all")
+    topp: float = option(1, "draw only from the likeliest characters that together have this probability. 1 = from all")
+    stop: str = option("", "an answer ends once this text has been drawn. Left out: at the end of a line")
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)")
+    color: int = option(0, "1 = color each character by its probability")
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that can't be used."""
+        _require(self, "length", self.length >= 1, "at least 1")
+        self.sampling().check()
+
+    def sampling(self) -> SampleOptions:
+        """The same as options of sampling."""
+        return SampleOptions(**{**dataclasses.asdict(self), "stop": self.stop or "\n"})
+
+
+@dataclass
+class EvalOptions:
+    """Options of `pycharrnn eval`."""
+
+    data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir")
+    split: str = option("val", "train, val or test")
+    compare: bool = option(False, "print a table, one line a checkpoint")
+    batch_size: int = option(0, "number of sequences side by side. 0 = as in training")
+    seq_length: int = option(0, "number of timesteps in a batch. 0 = as in training")
+    train_frac: float = option(-1, "fraction of data that goes into train set. -1 = as in training")
+    val_frac: float = option(-1, "fraction of data that goes into validation set. -1 = as in training")
+    old_exp: int = option(0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016")
+    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision")
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that can't be used."""
+        _require(self, "split", self.split in ("train", "val", "test"), "train, val or test")
+        for name in ("batch_size", "seq_length"):
+            _require(self, name, getattr(self, name) >= 0, "at least 0")
+        for name in ("train_frac", "val_frac"):
+            value = getattr(self, name)
+            _require(self, name, value == -1 or 0 <= value <= 1, "between 0 and 1")
+        _require_switches(self, "old_exp")
+        if self.old_exp and self.gpuid >= 0:
+            raise UserError("-old_exp is of the CPU: leave -gpuid out.")
+
+
+@dataclass
+class ScoreOptions:
+    """Options of `pycharrnn score`."""
+
+    html: str = option("", "file to write the texts to as a page, each character colored by its surprise", path="file")
+    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision")
+
+    def check(self) -> None:
+        """Errors: none; there is nothing to check."""
 
 
 @dataclass
@@ -140,7 +250,7 @@ class ConvertOptions:
 class PlotOptions:
     """Options of `pycharrnn plot`."""
 
-    o: str = option("losses.png", "picture to write, by its ending: .png or .svg")
+    o: str = option("losses.png", "picture to write, by its ending: .png or .svg", path="file")
 
     def check(self) -> None:
         """Errors: UserError."""
@@ -152,11 +262,11 @@ class ActivationsOptions:
     """Options of `pycharrnn activations`."""
 
     primetext: str = option("", "the text to read")
-    primefile: str = option("", "a file with the text to read, - for standard input")
+    primefile: str = option("", "file with the text to read. - = standard input", path="file")
     layer: int = option(0, "layer of the units, 1 = the first. 0 = all for the choice by itself, the last for -units")
     units: str = option("", "numbers of the units to show, from 1: 3,17. Empty = those that hold large values longest")
     count: int = option(8, "how many units to show where -units names none")
-    o: str = option("activations.html", "page to write")
+    o: str = option("activations.html", "page to write", path="file")
 
     def check(self) -> None:
         """Errors: UserError."""

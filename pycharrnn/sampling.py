@@ -1,104 +1,22 @@
 """Sampling: one character after another. Source: sample.lua.
 
-On the CPU a model runs in NumPy, in double precision, so that sampling starts at once and draws char-rnn's very bytes;
-on a GPU it runs in PyTorch. Either way the draws are made from double-precision log-probabilities.
+The draws are made from double-precision log-probabilities, and so are char-rnn's very bytes where a stepper gives its
+very numbers. Several streams, texts with seeds of their own, go side by side; each is what it would be alone.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from compat.graph_match import Network
 from compat.lua_random import LuaRandom, multinomial
 from pycharrnn.options import SampleOptions, UserError
-from pycharrnn.recurrence import CELLS, numpy_ops
+from pycharrnn.stepper import Stepper
 
 _DRAWS_AT_A_TIME = 1024
-
-
-class Stepper(Protocol):
-    """A model with its hidden state, zeros at first."""
-
-    vocab_size: int
-
-    def step(self, index: int) -> np.ndarray:
-        """Read character `index` (from 0); log-probabilities of the next one in nats, float64, shape (V,)."""
-
-
-class NumpyStepper:
-    """Runs a network on the CPU in double precision, without PyTorch."""
-
-    def __init__(self, network: Network):
-        cell_class = CELLS[network.model]
-        weights = {name: np.asarray(w, np.float64) for name, w in network.weights.items()}
-
-        def packed(names: tuple[str, ...], layer: int):
-            w, b = ([weights[f"{name}_{layer}.{part}"] for name in names] for part in ("weight", "bias"))
-            return np.concatenate(w), np.concatenate(b)
-
-        self.vocab_size = network.vocab_size
-        self._layers = []
-        for layer in range(1, network.num_layers + 1):
-            cell = cell_class(lambda *shape: np.zeros(shape), 1, 1, network.rnn_size)
-            weight, bias = packed(cell_class.input_linears, layer)
-            h2h, h_bias = packed(cell_class.recurrent_linears, layer)
-            self._layers.append((cell, weight.T, bias + h_bias, h2h))
-        first_weight, first_bias = self._layers[0][1:3]
-        self._by_character = np.ascontiguousarray(first_weight) + first_bias  # a one-hot input picks a row
-        self._decoder = weights["decoder.weight"].T, weights["decoder.bias"]
-
-    def step(self, index: int) -> np.ndarray:
-        """See Stepper.step."""
-        x = None
-        for cell, weight, bias, h2h in self._layers:
-            for state in cell.states:
-                state[0] = state[1]
-            cell.gates[0] = self._by_character[index] if x is None else x @ weight + bias
-            cell.forward(numpy_ops, h2h)
-            x = cell.h[1]
-        weight, bias = self._decoder
-        scores = (x @ weight + bias)[0]
-        highest = scores.max()
-        return scores - (highest + np.log(np.exp(scores - highest).sum()))
-
-    def activations(self) -> np.ndarray:
-        """What the units hold after the last step, in [-1, 1]: tanh(c) of an lstm, else h. Shape (L, H)."""
-        cells = [layer[0] for layer in self._layers]
-        return np.stack([cell.tanh_c[0, 0] if hasattr(cell, "tanh_c") else cell.h[1, 0] for cell in cells])
-
-    def fresh(self) -> NumpyStepper:
-        """Another reader with the same weights, shared, and a state of zeros."""
-        other = copy.copy(self)
-        other._layers = [
-            (type(cell)(lambda *shape: np.zeros(shape), 1, 1, cell.h.shape[2]), *weights)
-            for cell, *weights in self._layers
-        ]
-        return other
-
-
-class TorchStepper:
-    """Runs a CharRNN on its device, in its precision."""
-
-    def __init__(self, model):
-        self.vocab_size = model.vocab_size
-        self._device = model.flat.device
-        self._bptt = model.bptt(1, 1)
-        for state in self._bptt.states(-1):
-            state.zero_()
-
-    def step(self, index: int) -> np.ndarray:
-        """See Stepper.step."""
-        import torch
-
-        for first, last in zip(self._bptt.states(0), self._bptt.states(-1), strict=True):
-            first.copy_(last)
-        log_probs = self._bptt.forward(torch.tensor([[index]], device=self._device))
-        return log_probs[0].cpu().double().numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,69 +42,135 @@ class Drawn:
         return float(self.probabilities[self.index])
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One character in each of B streams.
+
+    Attributes:
+        indices: their numbers in the vocabulary, from 0, shape (B,).
+        probabilities: shape (B, V); see Drawn.
+        given: they stand in the primetext.
+    """
+
+    indices: np.ndarray
+    probabilities: np.ndarray
+    given: bool
+
+
 def draw(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
-    """The characters of `primetext`, then `opt.length` drawn ones; what sample.lua prints before its final newline.
+    """The characters of `primetext`, then drawn ones; what sample.lua prints before its final newline.
+
+    Ends after `opt.length` drawn characters (0: never), or after `opt.stop` has been drawn.
 
     Args:
         vocab: character (one byte, or several) -> number from 1.
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
-    prime = tokens(primetext, vocab)
-    characters = [character for character, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
-    scores = np.full(len(characters), 1 / len(characters))  # before any character: all alike
+    characters = in_order(vocab)
+    ending = Ending(opt.stop)
+    for step in draw_streams(stepper, tokens(primetext, vocab), vocab, opt, [opt.seed]):
+        index = int(step.indices[0])
+        yield Drawn(characters[index], index, step.probabilities[0], step.given)
+        if not step.given and ending.reached(characters[index]):
+            return
+
+
+def draw_streams(
+    stepper: Stepper, prime: list[bytes], vocab: dict[bytes, int], opt: SampleOptions, seeds: Sequence[int]
+) -> Iterator[Step]:
+    """`prime`, then drawn characters, in one stream for each of `seeds`, side by side; `opt.stop` is the caller's.
+
+    Args:
+        stepper: with as many streams as there are seeds, one step at a time.
+        prime: characters of vocab, the same in all streams.
+
+    Errors: UserError for a model that predicts NaN.
+    """
+    shape = len(seeds), len(vocab)
+    scores = np.full(shape, 1 / len(vocab))  # before any character: all alike
     for character in prime:
-        index = vocab[character] - 1
-        yield Drawn(character, index, _softmax(scores, 1), True)
-        scores = stepper.step(index)
-    draws = _draws(opt.seed)
-    for left in range(opt.length, 0, -1):
-        probabilities = _probabilities(scores, opt)
-        index = int(scores.argmax()) if opt.sample == 0 else _pick(probabilities, next(draws), opt)
-        yield Drawn(characters[index], index, probabilities, False)
-        if left > 1:
-            scores = stepper.step(index)
+        indices = np.full(len(seeds), vocab[character] - 1)
+        yield Step(indices, _softmax(scores, 1), True)
+        scores = stepper.read(indices[None])[0]
+    draws = _draws(seeds)
+    drawn = 0
+    while drawn < opt.length or not opt.length:
+        if drawn:
+            scores = stepper.read(indices[None])[0]
+        temperature = _temperature(opt, drawn)
+        probabilities = _softmax(scores, temperature)
+        if opt.topk or opt.topp < 1:
+            probabilities = _likeliest(probabilities, opt.topk, opt.topp)
+        indices = _pick(probabilities, next(draws), temperature) if opt.sample else scores.argmax(-1)
+        yield Step(indices, probabilities, False)
+        drawn += 1
 
 
-def _draws(seed: int) -> Iterator[float]:
-    random = LuaRandom(seed)
+def _temperature(opt: SampleOptions, drawn: int) -> float:
+    """That of the next character after `drawn` ones; a ramp goes in a straight line from the first to the last one."""
+    if isinstance(opt.temperature, tuple):
+        first, last = opt.temperature
+        return first + (last - first) * drawn / max(opt.length - 1, 1)
+    return opt.temperature
+
+
+def _draws(seeds: Sequence[int]) -> Iterator[np.ndarray]:
+    """The next random number of each stream, shape (B,), again and again."""
+    randoms = [LuaRandom(seed) for seed in seeds]
     while True:
-        yield from random.random(_DRAWS_AT_A_TIME).tolist()
+        yield from np.stack([random.random(_DRAWS_AT_A_TIME) for random in randoms], 1)
 
 
 def _softmax(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """exp(scores / temperature), summing to 1."""
+    """exp(scores / temperature), each row summing to 1."""
     with np.errstate(over="ignore", invalid="ignore"):  # _pick looks at what comes of it
         probabilities = np.exp(scores / temperature)
-        probabilities /= probabilities.sum()
+        probabilities /= probabilities.sum(-1, keepdims=True)
     return probabilities
 
 
-def _probabilities(scores: np.ndarray, opt: SampleOptions) -> np.ndarray:
-    """What to draw from: 0 for what -topk and -topp leave out. Shape (V,)."""
-    probabilities = _softmax(scores, opt.temperature)
-    if opt.topk or opt.topp < 1:
-        by_rank = np.argsort(-probabilities, kind="stable")
-        # -topp keeps the likeliest characters up to and with the one at which they reach the share P together.
-        before = np.cumsum(probabilities[by_rank]) - probabilities[by_rank]
-        left_out = before >= opt.topp
-        if opt.topk:
-            left_out[opt.topk :] = True
-        left_out[0] = False
-        probabilities[by_rank[left_out]] = 0
-        probabilities /= probabilities.sum()
-    return probabilities
+def _likeliest(probabilities: np.ndarray, topk: int, topp: float) -> np.ndarray:
+    """Each row with 0 for all but its `topk` largest, of them those that reach `topp` together; again summing to 1."""
+    by_rank = np.argsort(-probabilities, -1, kind="stable")
+    ranked = np.take_along_axis(probabilities, by_rank, -1)
+    left_out = np.cumsum(ranked, -1) - ranked >= topp
+    if topk:
+        left_out[:, topk:] = True
+    left_out[:, 0] = False
+    np.put_along_axis(probabilities, by_rank, np.where(left_out, 0, ranked), -1)
+    return probabilities / probabilities.sum(-1, keepdims=True)
 
 
-def _pick(probabilities: np.ndarray, u: float, opt: SampleOptions) -> int:
-    """The index that the random number u draws."""
+def _pick(probabilities: np.ndarray, u: np.ndarray, temperature: float) -> np.ndarray:
+    """The index that each row's random number draws, (B,)."""
     try:
         return multinomial(probabilities.astype(np.float32), u)
     except ValueError:
         raise UserError(
-            f"the model's probabilities at -temperature {opt.temperature:g} are no numbers: try a -temperature nearer"
+            f"the model's probabilities at -temperature {temperature:g} are no numbers: try a -temperature nearer"
             " to 1; if that does not help, the checkpoint holds a model whose training failed."
         ) from None
+
+
+class Ending:
+    """Watches the characters drawn for the text at which to stop, "" for none."""
+
+    def __init__(self, text: bytes | str):
+        self._text = os.fsencode(text)
+        self._seen = b""
+
+    def reached(self, character: bytes) -> bool:
+        """True if the text has just been completed."""
+        if not self._text:
+            return False
+        self._seen = (self._seen + character)[-len(self._text) :]
+        return self._seen == self._text
+
+
+def in_order(vocab: dict[bytes, int]) -> list[bytes]:
+    """The characters by their numbers."""
+    return [character for character, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
 
 
 def tokens(primetext: bytes, vocab: dict[bytes, int]) -> list[bytes]:
@@ -194,18 +178,34 @@ def tokens(primetext: bytes, vocab: dict[bytes, int]) -> list[bytes]:
 
     Errors: UserError naming the first character (a whole one, where the text is UTF-8) that `vocab` lacks.
     """
-    longest = max(map(len, vocab))
-    found, position = [], 0
-    while position < len(primetext):
-        for length in range(longest, 0, -1):
-            character = primetext[position : position + length]
-            if character in vocab:
-                break
-        else:
+    found = []
+    for position, character in cut(primetext, vocab):
+        if character is None:
             raise UserError(_unknown(primetext, position))
         found.append(character)
-        position += len(character)
     return found
+
+
+def known(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
+    """`text` without the bytes with which no character of `vocab` begins, and how many those are."""
+    found = [character for _, character in cut(text, vocab)]
+    return b"".join(filter(None, found)), found.count(None)
+
+
+def cut(text: bytes, vocab: dict[bytes, int]) -> Iterator[tuple[int, bytes | None]]:
+    """(position, character of `vocab`), the longest that fits first; None for a byte with which none begins."""
+    longest = max(map(len, vocab))
+    position = 0
+    while position < len(text):
+        for length in range(longest, 0, -1):
+            character = text[position : position + length]
+            if character in vocab:
+                yield position, character
+                position += len(character)
+                break
+        else:
+            yield position, None
+            position += 1
 
 
 def _unknown(primetext: bytes, position: int) -> str:
@@ -214,4 +214,7 @@ def _unknown(primetext: bytes, position: int) -> str:
         start -= 1
     shown = repr(primetext[start : start + 4].decode("utf-8", "replace")[:1])
     byte = primetext[position]
-    return f"-primetext has the character {shown} (byte 0x{byte:02x}), which the model has never seen: leave it out."
+    return (
+        f"-primetext has the character {shown} (byte 0x{byte:02x}), which the model has never seen: leave it out, or"
+        " use -ignore_bad_primetext 1."
+    )

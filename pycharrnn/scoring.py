@@ -1,47 +1,165 @@
-"""How well a model predicts a text: the surprise of each character, in bits."""
+"""How well a model predicts: the loss of a split as in training, and the surprise of each character of a text."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pycharrnn.sampling import Stepper
+import numpy as np
+
+from compat import old_exp
+from pycharrnn import stepper
+from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.options import EvalOptions, TrainOptions, UserError
+from pycharrnn.sampling import cut, in_order
+
+_SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
+_STEPS = 256  # characters of a text that the model reads at once
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A character of a text and how much it surprised the model.
+def split_loss(path: str, loaded, opt: EvalOptions) -> float:
+    """Loss of a split in nats per character, as training prints it: from a state of zeros, carried from batch to batch.
 
-    Attributes:
-        character: its bytes; of one that the vocabulary lacks, one byte.
-        bits: -log2 of the probability the model gave it; None where the vocabulary lacks it. Before the model has read
-            anything all characters are alike.
-    """
-
-    character: bytes
-    bits: float | None
-
-
-def score(stepper: Stepper, vocab: dict[bytes, int], text: bytes) -> Iterator[Scored]:
-    """The characters of `text`, the longest that fits first; what the vocabulary lacks is passed over.
+    What `opt` leaves open is as in the checkpoint's training.
 
     Args:
-        vocab: character (one byte, or several) -> number from 1.
+        path, loaded: the checkpoint's file, for messages, and what checkpoint.load made of it.
+
+    Errors: UserError.
     """
-    longest = max(map(len, vocab))
-    scores, position = None, 0
-    while position < len(text):
-        for length in range(longest, 0, -1):
-            character = text[position : position + length]
-            if character in vocab:
-                break
+    loader = _loader(path, loaded, opt)
+    unknown = [c for c in in_order(loader.vocab_mapping) if c not in loaded.vocab]
+    if unknown:
+        shown = " ".join(repr(c)[1:] for c in unknown[:20])
+        raise UserError(
+            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({shown}):"
+            " pycharrnn score leaves such characters out."
+        )
+    T, B = loader.seq_length, loader.batch_size
+    numbers = np.array([loaded.vocab[c] - 1 for c in in_order(loader.vocab_mapping)])
+    if opt.old_exp:
+        model = stepper.NumpyStepper(loaded.network, B, T, old_exp.log_softmax)
+    else:
+        model = stepper.make(loaded, opt.gpuid, 0, lambda line: None, B, T)
+    split = _SPLITS[opt.split]
+    loss = 0.0
+    for _ in range(loader.split_sizes[split]):
+        x, y = (numbers[part.T] for part in loader.next_batch(split))
+        log_probs = model.read(x)
+        loss += float(-np.take_along_axis(log_probs, y[..., None], -1).sum() / B)
+    return loss / T / loader.split_sizes[split]
+
+
+def _loader(path: str, loaded, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
+    def as_in_training(name: str, left_out):
+        value = getattr(opt, name)
+        return loaded.opt.get(name, getattr(TrainOptions, name)) if value == left_out else value
+
+    data_dir = as_in_training("data_dir", "")
+    train_frac, val_frac = (float(as_in_training(name, -1)) for name in ("train_frac", "val_frac"))
+    if train_frac + val_frac > 1 + 1e-9:
+        raise UserError(f"-train_frac {train_frac:g} and -val_frac {val_frac:g} sum to more than 1: lower one.")
+    fractions = (train_frac, val_frac, max(0.0, 1 - (train_frac + val_frac)))
+    sizes = [int(as_in_training(name, 0)) for name in ("batch_size", "seq_length")]
+    if min(sizes) < 1:
+        raise UserError(f"{path} records no usable sizes of a batch: give -batch_size and -seq_length.")
+    loader = CharSplitLMMinibatchLoader(data_dir, *sizes, fractions, lambda line: None)
+    if not loader.split_sizes[_SPLITS[opt.split]]:
+        raise UserError(f"the {opt.split} split has no batch of the {loader.nbatches}: choose another -split.")
+    return loader
+
+
+@dataclass
+class Score:
+    """How a model takes one text.
+
+    Attributes:
+        characters: those that it knows, in order. bits: what each cost it, -log2 of its probability; the first one is
+            taken as one of V alike, and the state goes on over what is unknown.
+        unknown: byte that begins no character of the vocabulary -> how often.
+    """
+
+    characters: list[bytes]
+    bits: np.ndarray
+    unknown: Counter[bytes]
+
+    @property
+    def bits_per_character(self) -> float:
+        """NaN for a text without a known character."""
+        return float(self.bits.mean()) if len(self.bits) else math.nan
+
+
+def score(loaded, text: bytes, gpuid: int = -1, say: Callable[[str], None] = print) -> Score:
+    """The surprise of each character of `text`. Errors: UserError."""
+    characters, bits, unknown = [], [], Counter()
+    for character, cost in surprises(stepper.make(loaded, gpuid, 0, say, 1, _STEPS), _STEPS, loaded.vocab, text):
+        if cost is None:
+            unknown[character] += 1
         else:
-            character = text[position : position + 1]
-        position += len(character)
-        if character not in vocab:
-            yield Scored(character, None)
-            continue
-        index = vocab[character] - 1
-        yield Scored(character, math.log2(len(vocab)) if scores is None else -float(scores[index]) / math.log(2))
-        scores = stepper.step(index)
+            characters.append(character)
+            bits.append(cost)
+    return Score(characters, np.array(bits), unknown)
+
+
+def surprises(
+    model: stepper.Stepper, steps: int, vocab: dict[bytes, int], text: bytes
+) -> Iterator[tuple[bytes, float | None]]:
+    """(character, bits) along `text`, as in Score; (byte, None) where it begins no character of `vocab`.
+
+    Args:
+        model: with one stream and this many steps, its state zeros.
+    """
+    pieces = list(cut(text, vocab))
+    indices = np.array([vocab[character] - 1 for _, character in pieces if character], np.int64)
+    costs = _bits(model, steps, indices)
+    for position, character in pieces:
+        yield (character, next(costs)) if character else (text[position : position + 1], None)
+
+
+def _bits(model: stepper.Stepper, steps: int, indices: np.ndarray) -> Iterator[float]:
+    """What each of the characters with these numbers, shape (n,), costs, read `steps` at a time."""
+    yield math.log2(model.vocab_size)
+    n = len(indices)
+    padded = np.concatenate([indices, np.zeros(-n % steps, np.int64)])  # beyond the end, where it changes nothing
+    for start in range(0, n - 1, steps):
+        log_probs = model.read(padded[start : start + steps, None])[:, 0]
+        following = indices[start + 1 : start + 1 + steps]
+        yield from (-log_probs[np.arange(len(following)), following] / math.log(2)).tolist()
+
+
+def as_lines(split: str, loss: float, stored: float | None) -> str:
+    """What `pycharrnn eval` prints of one checkpoint."""
+    kept = f" (val_loss in the checkpoint: {stored:.8f})" if stored is not None else ""
+    return (
+        f"loss over {split} split  {loss:.8f} nats per character{kept}\n"
+        f"                     {loss / math.log(2):.8f} bits per character\n"
+        f"perplexity           {_perplexity(loss):.8f}"
+    )
+
+
+def as_table(rows: list[tuple[str, float, float | None]]) -> str:
+    """Rows of (file, loss, val_loss in the checkpoint) with headings."""
+    cells = [("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it")]
+    for path, loss, stored in rows:
+        numbers = (loss, loss / math.log(2), _perplexity(loss), stored)
+        cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers)))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in cells
+    )
+
+
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, 700))
+
+
+def facts(score: Score) -> str:
+    """A score in words."""
+    line = f"{score.bits_per_character:.6f} bits per character, {len(score.bits)} characters"
+    if score.unknown:
+        shown = " ".join(repr(byte)[1:] for byte, _ in score.unknown.most_common(20))
+        line += f"; left out {sum(score.unknown.values())} bytes that the model has never seen: {shown}"
+    return line

@@ -10,8 +10,9 @@ import numpy as np
 from compat.charrnn import Checkpoint
 from pycharrnn import checkpoint, checkpoint_paths, sampling
 from pycharrnn.options import SampleOptions, UserError
-from pycharrnn.sampling import Drawn, NumpyStepper
+from pycharrnn.sampling import Drawn
 from pycharrnn.screen_text import ScreenText
+from pycharrnn.stepper import NumpyStepper
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def events(
     Errors: UserError, as sampling.draw.
     """
     stepper = model.stepper.fresh()
-    names = [_name(character) for character, _ in sorted(model.vocab.items(), key=lambda entry: entry[1])]
+    names = [_name(character) for character in sampling.in_order(model.vocab)]
     drawn = sampling.draw(stepper, model.vocab, opt, primetext)
     screen, waiting = ScreenText(), []
     shown: list[tuple[str, int]]
@@ -94,7 +95,7 @@ def _watched(drawn: Iterator[Drawn], stepper: NumpyStepper, unit: tuple[int, int
         for one in drawn:
             yield one, None
         return
-    where = unit[0] - 1, unit[1] - 1
+    where = unit[0] - 1, 0, 0, unit[1] - 1
     before = None
     for one in drawn:
         if before is not None:

@@ -33,11 +33,14 @@ from pycharrnn.api_types import (
 )
 from pycharrnn.guard import Guard
 from pycharrnn.options import SampleOptions, ServeOptions, UserError
-from pycharrnn.scoring import Scored, score
+from pycharrnn.scoring import surprises
 from pycharrnn.screen_text import ScreenText
 from pycharrnn.served_models import ServedModel
 from pycharrnn.streams import Desk, LineStream, busy
 
+Scored = tuple[bytes, float | None]  # a character and its bits, as scoring.surprises gives them
+
+_STEPS = 32  # characters of a text to score that are read at once: few, so that a turn stays short
 STREAM_SECONDS = 600.0  # the longest that one sample may take, its reader's slowness included
 
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -114,7 +117,7 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
         try:
             sampling.tokens(primetext, model.vocab)
         except UserError as e:
-            raise HTTPException(422, str(e).removeprefix("-")) from None
+            raise HTTPException(422, _of_request(e)) from None
         events = served_models.events(model, options, primetext, unit, request.candidates)
         return LineStream(desk, events, STREAM_SECONDS)
 
@@ -123,10 +126,11 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
         """How much each character of a text surprises a model."""
         model = chosen(request.model)
         scored: list[Scored] = []
+        text = request.text.encode()
         with desk.place() as free:
             if not free:
                 return busy()
-            pieces = score(model.stepper.fresh(), model.vocab, request.text.encode())
+            pieces = surprises(model.stepper.fresh(_STEPS), _STEPS, model.vocab, text)
             async with contextlib.aclosing(desk.turns(pieces)) as turns:
                 async for items in turns:
                     scored += items
@@ -138,6 +142,11 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
     return app
 
 
+def _of_request(error: UserError) -> str:
+    """An error about -primetext, without its advice for the command line."""
+    return str(error).removeprefix("-").replace("leave it out, or use -ignore_bad_primetext 1.", "leave it out.")
+
+
 def _file(content: bytes, kind: str) -> Callable[[], object]:
     async def answer() -> Response:
         return Response(content, media_type=kind)
@@ -147,7 +156,7 @@ def _file(content: bytes, kind: str) -> Callable[[], object]:
 
 def _score_answer(scored: list[Scored]) -> str:
     """A ScoreAnswer as JSON."""
-    known = [one.bits for one in scored if one.bits is not None]
+    known = [bits for _, bits in scored if bits is not None]
     answer = ScoreAnswer(
         bits_per_character=sum(known) / len(known) if known else None,
         known=len(known),
@@ -160,9 +169,9 @@ def _score_answer(scored: list[Scored]) -> str:
 def _on_screen(scored: list[Scored]) -> Iterator[ScoredCharacter]:
     """Characters that a screen can show; the bits of one of several bytes are the sum of theirs."""
     screen, position = ScreenText(), 0
-    for shown in [*(screen.push(one.character) for one in scored), screen.end()]:
+    for shown in [*(screen.push(character) for character, _ in scored), screen.end()]:
         for text, taken in shown:
-            bits = [one.bits for one in scored[position : position + taken]]
+            bits = [cost for _, cost in scored[position : position + taken]]
             position += taken
             yield ScoredCharacter(text=text, bits=None if None in bits else sum(bits))
 

@@ -6,17 +6,35 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 TRAIN_RUNS = sorted(p.parent.name for p in GOLDEN.glob("*/run.json") if not p.parent.name.startswith("legacy_"))
 
 
 def spec(name: str) -> dict:
     return json.loads((GOLDEN / name / "run.json").read_text())
+
+
+def run(*args: str, cwd=None, **keywords) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pycharrnn", *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, **keywords)
+
+
+def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
+    """The one sentence of a failed command."""
+    error = result.stderr.decode()
+    assert result.returncode == status, error
+    assert "Traceback" not in error
+    assert error.count("\n") == 1, error
+    return error
 
 
 @pytest.fixture(scope="session")

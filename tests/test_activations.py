@@ -18,8 +18,8 @@ from pycharrnn import activation_page, activations, checkpoint
 from pycharrnn.activations import Reading
 from pycharrnn.commands import cli
 from pycharrnn.options import UserError
-from pycharrnn.sampling import NumpyStepper
 from pycharrnn.screen_text import ScreenText
+from pycharrnn.stepper import NumpyStepper
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"

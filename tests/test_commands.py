@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,28 +12,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import GOLDEN
+from conftest import GOLDEN, ROOT, run, sentence
 
 from pycharrnn.commands import cli
 
-ROOT = Path(__file__).parents[1]
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 SMALL = ["-gpuid", "-1", "-rnn_size", "8", "-num_layers", "1", "-batch_size", "10", "-seq_length", "20"]
-
-
-def run(*args: str, cwd=None, **keywords) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pycharrnn", *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, **keywords)
-
-
-def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
-    """The one sentence of a failed command."""
-    error = result.stderr.decode()
-    assert result.returncode == status, error
-    assert "Traceback" not in error
-    assert error.count("\n") == 1, error
-    return error
 
 
 # -- help ------------------------------------------------------------------------------------------------------------
@@ -132,6 +117,56 @@ def test_bad_training_options(corpus, tmp_path, args, words):
     assert not (tmp_path / "cv").exists()
 
 
+# -- completion -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def launcher(tmp_path) -> dict[str, str]:
+    """An environment whose PATH has the command pycharrnn."""
+    script = tmp_path / "pycharrnn"
+    script.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m pycharrnn "$@"\n')
+    script.chmod(0o755)
+    return {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize(
+    "typed, want",
+    [
+        ("sam", {"sample"}),
+        ("sample lm.t7 -prim", {"-primetext", "-primefile"}),
+        ("train --data", {"--data_dir"}),
+        ("eval lm.t7 -comp", {"-compare"}),
+        ("sample -no_such_flag 3 -top", {"-topk", "-topp"}),
+        ("sample lm.t7 -primetext -5 -tem", {"-temperature"}),
+    ],
+)
+def test_completion_in_bash(launcher, typed, want):
+    words = ["pycharrnn", *typed.split()]
+    code = (
+        'eval "$(pycharrnn completion bash)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1));'
+        ' _pycharrnn_completion pycharrnn; echo "${COMPREPLY[@]}"'
+    )
+    result = subprocess.run(["bash", "-c", code, "bash", *words], env=launcher, capture_output=True, text=True)
+    assert set(result.stdout.split()) == want, result.stderr
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_elsewhere(launcher, shell):
+    """The script, and what it asks of the command."""
+    script = subprocess.run(["pycharrnn", "completion", shell], env=launcher, capture_output=True, text=True).stdout
+    assert f"_PYCHARRNN_COMPLETE={shell}_complete" in script
+    if shutil.which(shell):
+        assert subprocess.run([shell, "-n"], input=script, text=True, capture_output=True).returncode == 0
+    words, current = ("pycharrnn sample -prim", "2") if shell == "zsh" else ("pycharrnn sample -prim", "-prim")
+    asked = {**launcher, "_PYCHARRNN_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": current}
+    answer = subprocess.run(["pycharrnn"], env=asked, capture_output=True, text=True).stdout
+    assert "-primetext" in answer
+    assert "-primefile" in answer
+    assert "-topk" not in answer
+    assert "bash, zsh or fish" in run("completion", "-help").stdout.decode()
+
+
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -209,8 +244,25 @@ def test_temperature(value):
     assert "-temperature" in sentence(result, 2 if value == "nan" else 1)
 
 
-def test_length_zero():
-    assert run("sample", CHECKPOINT, "-length", "0", "-gpuid", "-1", "-verbose", "0").stdout == b"\n"
+def test_length_zero_goes_on_until_the_stop():
+    prime = ["-primetext", "The ", "-hide_prime", "1"]
+    sampled = run("sample", CHECKPOINT, "-length", "0", "-stop", " th", "-gpuid", "-1", "-verbose", "0", *prime).stdout
+    assert sampled.endswith(b" th\n")
+    assert sampled.count(b" th") == 1
+
+
+def test_length_zero_goes_on_until_ctrl_c():
+    command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-length", "0", "-gpuid", "-1", "-verbose", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    begun = process.stdout.read(3000)
+    process.send_signal(signal.SIGINT)
+    rest, error = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert rest.endswith(b"\n")
+    assert error == b""
+    whole = run("sample", CHECKPOINT, "-length", "3000", "-gpuid", "-1", "-verbose", "0").stdout
+    assert begun == whole[:3000]
 
 
 def test_an_extreme_temperature_is_no_traceback():

@@ -41,6 +41,7 @@ def test_examples_in_the_docs(tmp_path):
         "compat.lua_format",
         "compat.t7_objects",
         "compat.nngraph",
+        "compat.old_exp",
         "pycharrnn.checkpoint_paths",
         "pycharrnn.screen_text",
     ],
@@ -59,8 +60,8 @@ def test_loading_as_the_readme_says(tmp_path):
 
 
 def test_flags_in_the_readme():
-    commands = [kind for kind in vars(options).values() if dataclasses.is_dataclass(kind)]
-    known = {f.name for kind in commands for f in dataclasses.fields(kind)} | {"t", "help"}
+    classes = [value for value in vars(options).values() if dataclasses.is_dataclass(value)]
+    known = {field.name for one in classes for field in dataclasses.fields(one)} | {"t", "help"}
     named = set(re.findall(r"[ `]-([a-z]\w+|t)\b", README)) - {"rnn"}
     assert "data_dir" in named
     assert named <= known

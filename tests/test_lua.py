@@ -47,11 +47,12 @@ def test_draws_follow_one_another():
 
 def test_multinomial_picks_the_first_entry_at_or_above():
     p = np.float32([0.25, 0.25, 0.0, 0.5])
-    assert [multinomial(p, u) for u in (0.0, 0.25, 0.2500001, 0.5, 0.50001, 1 - 2**-32)] == [0, 0, 1, 1, 3, 3]
-    assert multinomial(2 * p, 0.25) == 0
+    u = np.array([0.0, 0.25, 0.2500001, 0.5, 0.50001, 1 - 2**-32])
+    assert multinomial(np.tile(p, (6, 1)), u).tolist() == [0, 0, 1, 1, 3, 3]
+    assert multinomial(2 * p[None], np.array([0.25])).tolist() == [0]
     for bad in ([0, 0], [np.nan, 1]):
         with pytest.raises(ValueError, match="multinomial"):
-            multinomial(np.float32(bad), 0.5)
+            multinomial(np.float32([[1, 0], bad]), np.array([0.5, 0.5]))
 
 
 @pytest.mark.parametrize(

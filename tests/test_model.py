@@ -11,7 +11,7 @@ from compat import charrnn, nngraph
 from compat.lua_random import LuaRandom
 from pycharrnn import CharRNN, checkpoint
 from pycharrnn.rmsprop import RMSprop
-from pycharrnn.sampling import NumpyStepper
+from pycharrnn.stepper import NumpyStepper
 
 V, H = 7, 5
 

@@ -53,10 +53,11 @@ def test_pytorch_draws_the_same_text(name):
 
     from pycharrnn import checkpoint, sampling
     from pycharrnn.options import SampleOptions
+    from pycharrnn.stepper import TorchStepper
 
     first = spec(name)["samples"][0]
     loaded = checkpoint.load(GOLDEN / name / first["checkpoint"])
-    stepper = sampling.TorchStepper(checkpoint.to_model(loaded, dtype=torch.float64))
+    stepper = TorchStepper(checkpoint.to_model(loaded, dtype=torch.float64))
     text = b"".join(d.character for d in sampling.draw(stepper, loaded.vocab, SampleOptions(length=400), b""))
     assert text + b"\n" == (GOLDEN / name / first["stdout"]).read_bytes()
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
-from conftest import GOLDEN
+from conftest import GOLDEN, run, sentence, spec
 
-from pycharrnn import checkpoint, sampling
+from pycharrnn import beam, checkpoint, sampling
 from pycharrnn.options import SampleOptions
+from pycharrnn.stepper import NumpyStepper
 
-LOADED = checkpoint.load(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+CHECKPOINTS = [
+    GOLDEN / name / spec(name)["samples"][0]["checkpoint"] for name in ("lstm2", "gru2", "rnn3", "lstm3_dropout")
+]
+LOADED = checkpoint.load(CHECKPOINT)
 
 
 def drawn(primetext: bytes = b"", **options) -> list[sampling.Drawn]:
-    stepper = sampling.NumpyStepper(LOADED.network)
+    stepper = NumpyStepper(LOADED.network)
     return list(sampling.draw(stepper, LOADED.vocab, SampleOptions(**options), primetext))
 
 
@@ -22,7 +35,7 @@ def test_given_characters_come_with_the_models_own_probability():
     assert [d.given for d in found] == [True] * 3 + [False] * 2
     assert b"".join(d.character for d in found[:3]) == b"The"
     assert found[0].probability == pytest.approx(1 / len(LOADED.vocab))
-    stepper = sampling.NumpyStepper(LOADED.network)
+    stepper = NumpyStepper(LOADED.network)
     after_t = np.exp(stepper.step(LOADED.vocab[b"T"] - 1))
     assert found[1].probability == pytest.approx(after_t[LOADED.vocab[b"h"] - 1])
 
@@ -46,3 +59,243 @@ def test_topp_keeps_the_fewest_that_reach_p():
     assert plain[kept].sum() >= 0.6
     assert plain[kept].min() >= plain[~kept].max()
     assert plain[kept].sum() - plain[kept].min() < 0.6
+
+
+# -- many streams ----------------------------------------------------------------------------------------------------
+
+
+def alone(path, seed: int, *args: str) -> bytes:
+    """What a run of its own prints for one seed."""
+    return run("sample", str(path), "-gpuid", "-1", "-verbose", "0", "-seed", str(seed), *args).stdout
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
+def test_each_stream_is_its_own_single_run(path, tmp_path):
+    loaded = checkpoint.load(path)
+    characters = sampling.in_order(loaded.vocab)
+    opt = SampleOptions(length=300)
+    prime = [b"T", b"h", b"e"]
+    steps = list(sampling.draw_streams(NumpyStepper(loaded.network, 64), prime, loaded.vocab, opt, range(5, 69)))
+    indices = np.stack([step.indices for step in steps], 1)
+    for seed in (5, 6, 36, 68):
+        stepper = NumpyStepper(loaded.network)
+        single = sampling.draw(stepper, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
+        assert b"".join(d.character for d in single) == b"".join(characters[i] for i in indices[seed - 5])
+
+
+@pytest.mark.parametrize("samples", [3, 40])
+def test_a_folder_of_samples(tmp_path, samples):
+    """3 are drawn in this process; 40 in several, where there are several cores."""
+    folder = tmp_path / "new" / "folder"
+    args = ["-length", "120", "-primetext", "A", "-stop", "en"]
+    result = run("sample", CHECKPOINT, "-gpuid", "-1", "-samples", str(samples), "-seed", "7", "-o", str(folder), *args)
+    assert result.returncode == 0, result.stderr
+    names = {path.name for path in folder.iterdir()}
+    assert names == {f"sample_{seed}.txt" for seed in range(7, 7 + samples)}
+    for seed in (7, 8, 6 + samples):
+        assert (folder / f"sample_{seed}.txt").read_bytes() == alone(CHECKPOINT, seed, *args)
+    assert f"saved {folder}/sample_7.txt".encode() in result.stdout
+
+
+def test_one_sample_into_a_folder(tmp_path):
+    args = ["-length", "50", "-unicode", "1", "-temperature", "2"]
+    result = run("sample", CHECKPOINT, "-gpuid", "-1", "-o", str(tmp_path), "-verbose", "0", *args)
+    assert result.stdout == b""
+    assert (tmp_path / "sample_123.txt").read_bytes() == alone(CHECKPOINT, 123, *args)
+
+
+def test_samples_one_after_another():
+    args = ["sample", CHECKPOINT, "-gpuid", "-1", "-samples", "3", "-length", "40"]
+    texts = [alone(CHECKPOINT, seed, "-length", "40") for seed in (123, 124, 125)]
+    assert run(*args, "-verbose", "0").stdout == b"".join(texts)
+    loud = run(*args).stdout.split(b"--------------------------\n")[1]
+    assert loud == b"".join(b"-------- -seed %d\n%b" % (123 + k, text) for k, text in enumerate(texts))
+
+
+def test_samples_on_pytorch(tmp_path):
+    import torch
+
+    from pycharrnn.stepper import TorchStepper
+
+    stepper = TorchStepper(checkpoint.to_model(LOADED, dtype=torch.float64), 3)
+    steps = list(sampling.draw_streams(stepper, [], LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
+    for k in range(3):
+        text = b"".join(sampling.in_order(LOADED.vocab)[step.indices[k]] for step in steps)
+        assert text + b"\n" == alone(CHECKPOINT, 1 + k, "-length", "200")
+
+
+def test_ctrl_c_leaves_no_half_sample(tmp_path):
+    command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
+    command += ["-samples", "64", "-o", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    while len(list(tmp_path.iterdir())) < 64 and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error.strip() == b"pycharrnn: stopped by Ctrl-C."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_numbers_fails_in_one_sentence_in_every_process(tmp_path):
+    weights = {name: np.array(w) for name, w in LOADED.network.weights.items()}
+    weights["decoder.bias"][0] = np.nan
+    broken = dataclasses.replace(LOADED, network=dataclasses.replace(LOADED.network, weights=weights))
+    checkpoint.convert(broken, tmp_path / "nan.t7")
+    for samples in ("1", "64"):
+        args = ["-samples", samples, "-gpuid", "-1", "-o", str(tmp_path / "out"), "-primetext", "T"]
+        result = run("sample", str(tmp_path / "nan.t7"), *args)
+        assert "training failed" in sentence(result)
+        assert list((tmp_path / "out").iterdir()) == []
+
+
+# -- what people want of a sample ------------------------------------------------------------------------------------
+
+
+def test_primetext_from_a_file_or_standard_input(tmp_path):
+    (tmp_path / "prime.txt").write_bytes(b"The night\n")
+    want = alone(CHECKPOINT, 123, "-primetext", "The night\n", "-length", "30")
+    assert want.startswith(b"The night\n")
+    assert alone(CHECKPOINT, 123, "-primefile", str(tmp_path / "prime.txt"), "-length", "30") == want
+    piped = ["sample", CHECKPOINT, "-gpuid", "-1", "-verbose", "0", "-length", "30", "-primefile", "-"]
+    assert run(*piped, input=b"The night\n").stdout == want
+    hidden = alone(CHECKPOINT, 123, "-primetext", "The night\n", "-length", "30", "-hide_prime", "1")
+    assert b"The night\n" + hidden == want
+    error = sentence(run("sample", CHECKPOINT, "-gpuid", "-1", "-primefile", "nowhere.txt"))
+    assert "nowhere.txt" in error
+
+
+def test_unknown_characters_of_the_primetext_can_be_left_out():
+    args = ["sample", CHECKPOINT, "-gpuid", "-1", "-length", "20", "-primetext", "The~ night~"]
+    result = run(*args, "-ignore_bad_primetext", "1")
+    assert b"left out of the primetext: 2 bytes" in result.stdout
+    assert result.stdout.endswith(alone(CHECKPOINT, 123, "-primetext", "The night", "-length", "20"))
+    assert "-ignore_bad_primetext 1" in sentence(run(*args))
+
+
+def test_stop_ends_each_text_at_its_first_occurrence():
+    whole = alone(CHECKPOINT, 123, "-length", "500")
+    end = whole.index(b"the") + 3
+    assert alone(CHECKPOINT, 123, "-length", "500", "-stop", "the") == whole[:end] + b"\n"
+    primed = alone(CHECKPOINT, 123, "-length", "500", "-stop", "the", "-primetext", "the ")
+    assert primed.startswith(b"the ")  # what is given stops nothing
+    assert len(primed) > 5
+
+
+def test_a_ramp_of_temperatures():
+    found = drawn(length=5, temperature=(0.5, 1.5))
+    stepper = NumpyStepper(LOADED.network)
+    scores = stepper.step(found[0].index)
+    for d, temperature in zip(found[1:], (0.75, 1.0, 1.25, 1.5), strict=True):
+        want = np.exp(scores / temperature)
+        np.testing.assert_allclose(d.probabilities, want / want.sum(), rtol=1e-12)
+        scores = stepper.step(d.index)
+    assert alone(CHECKPOINT, 123, "-temperature", "0.7:0.7") == alone(CHECKPOINT, 123, "-temperature", "0.7")
+    assert "-temperature must be greater than 0, not 1:0" in sentence(run("sample", CHECKPOINT, "-t", "1:0"))
+    assert "needs a number, not 'a'" in sentence(run("sample", CHECKPOINT, "-t", "a:1"), 2)
+
+
+def test_only_whole_utf8_characters():
+    raw = alone(CHECKPOINT, 123, "-temperature", "3")
+    whole = alone(CHECKPOINT, 123, "-temperature", "3", "-unicode", "1")
+    assert whole.decode() == raw.decode("utf-8", "ignore")
+    assert whole != raw
+    assert alone(CHECKPOINT, 123, "-unicode", "1", "-primetext", "é").startswith("é".encode())
+
+
+def test_colors_tint_the_same_text():
+    plain = alone(CHECKPOINT, 123, "-length", "300")
+    colored = alone(CHECKPOINT, 123, "-length", "300", "-color", "1")
+    assert re.sub(rb"\x1b\[[0-9;]*m", b"", colored) == plain
+    assert len(set(re.findall(rb"\x1b\[[0-9;]*m", colored))) >= 4
+    assert alone(CHECKPOINT, 123, "-length", "20", "-sample", "0", "-color", "1").endswith(b"\x1b[0m\n")
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["-primetext", "a", "-primefile", "b"], "exclude each other"),
+        (["-beam", "3", "-samples", "2"], "leave -samples out"),
+        (["-color", "1", "-o", "x"], "leave -o out"),
+        (["-length", "0", "-temperature", "1:2"], "-length at which B is reached"),
+        (["-length", "0", "-samples", "2"], "needs -stop"),
+        (["-samples", "0"], "-samples must be at least 1, not 0"),
+        (["-beam", "-1"], "-beam must be at least 0"),
+        (["-unicode", "2"], "-unicode must be 0 or 1"),
+    ],
+)
+def test_options_that_do_not_go_together(args, words):
+    assert words in sentence(run("sample", CHECKPOINT, "-gpuid", "-1", *args))
+
+
+# -- beam search -----------------------------------------------------------------------------------------------------
+
+
+def log_probability(text: list[int]) -> float:
+    """Of the characters after the first, in nats."""
+    stepper = NumpyStepper(LOADED.network)
+    return sum(stepper.step(a)[b] for a, b in zip(text[:-1], text[1:], strict=True))
+
+
+def beamed(width: int, **options) -> list[int]:
+    opt = SampleOptions(beam=width, **options)
+    return [d.index for d in beam.search(NumpyStepper(LOADED.network, width), LOADED.vocab, opt, b"T")]
+
+
+def test_one_beam_takes_the_maximum():
+    args = ["-length", "100", "-primetext", "The "]
+    assert alone(CHECKPOINT, 1, *args, "-beam", "1") == alone(CHECKPOINT, 1, *args, "-sample", "0")
+
+
+def test_a_beam_of_all_finds_the_likeliest_text():
+    V = len(LOADED.vocab)
+    found = beamed(V, length=2)
+    stepper = NumpyStepper(LOADED.network)
+    first = stepper.step(LOADED.vocab[b"T"] - 1)
+    second = np.stack([pair_after_t(index) for index in range(V)])
+    best = np.unravel_index((first[:, None] + second).argmax(), (V, V))
+    assert found[1:] == list(best)
+
+
+def pair_after_t(index: int) -> np.ndarray:
+    stepper = NumpyStepper(LOADED.network)
+    stepper.step(LOADED.vocab[b"T"] - 1)
+    return stepper.step(index)
+
+
+def test_wider_beams_find_likelier_texts():
+    narrow, wide = beamed(1, length=60), beamed(20, length=60)
+    assert len(narrow) == len(wide) == 61
+    assert log_probability(wide) > log_probability(narrow)
+
+
+def test_a_beam_comes_out_piece_by_piece_and_stops(monkeypatch):
+    whole = beamed(6, length=200)
+    monkeypatch.setattr(beam, "_LOOK_EVERY", 1000)
+    assert beamed(6, length=200) == whole
+    monkeypatch.undo()
+    opt = SampleOptions(beam=6, length=0, stop="e")
+    text = b"".join(d.character for d in beam.search(NumpyStepper(LOADED.network, 6), LOADED.vocab, opt, b"T"))
+    assert text.endswith(b"e")
+
+
+def test_beams_that_do_not_agree_are_cut(monkeypatch):
+    monkeypatch.setattr(beam, "_UNDECIDED", 1)
+    found = beamed(6, length=100)
+    assert len(found) == 101
+    assert log_probability(found) > log_probability(beamed(1, length=100)) - 10
+
+
+# -- chat ------------------------------------------------------------------------------------------------------------
+
+
+def test_chat_answers_line_by_line_and_remembers():
+    talk = run("chat", CHECKPOINT, "-gpuid", "-1", "-length", "80", input=b"The night~\nyes\n")
+    assert talk.returncode == 0
+    assert b"left out: 1 bytes" in talk.stderr
+    first = alone(CHECKPOINT, 123, "-primetext", "The night\n", "-hide_prime", "1", "-length", "80", "-stop", "\n")
+    assert talk.stdout.startswith(first)
+    drawn_first = first[:-1]
+    before = "The night\n" + drawn_first.decode() + "yes\n"
+    second = alone(CHECKPOINT, 124, "-primetext", before, "-hide_prime", "1", "-length", "80", "-stop", "\n")
+    assert talk.stdout == first + second

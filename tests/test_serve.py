@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from serving_tools import GRU, LSTM, ROOT, server
 
-from pycharrnn import activations, checkpoint, sampling, served_models, serving
+from pycharrnn import activations, checkpoint, sampling, scoring, served_models, serving
 from pycharrnn.api_types import MAX_LENGTH, MAX_SCORED
 from pycharrnn.guard import MAX_BODY
 from pycharrnn.options import SampleOptions, ServeOptions, UserError
+from pycharrnn.stepper import NumpyStepper
 from pycharrnn.streams import Desk
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -85,7 +86,7 @@ def test_a_sample_is_what_the_command_prints(client, options):
     assert items.pop() == {"done": True}
     loaded = checkpoint.load(LSTM)
     opt = SampleOptions(length=300, **options)
-    drawn = list(sampling.draw(sampling.NumpyStepper(loaded.network), loaded.vocab, opt, b"The "))
+    drawn = list(sampling.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The "))
     assert "".join(item["text"] for item in items) == b"".join(d.character for d in drawn).decode("utf-8", "replace")
     assert [item["given"] for item in items[:5]] == [True] * 4 + [False]
     single = [(item, d) for item, d in zip(items, drawn, strict=False)][:4]
@@ -107,7 +108,7 @@ def test_activations_are_those_after_each_character(client, path):
     items = sample(client, model=path.stem, primetext="The night", length=60, unit={"layer": 2, "unit": 5})[:-1]
     loaded = checkpoint.load(path)
     opt = SampleOptions(length=60)
-    drawn = sampling.draw(sampling.NumpyStepper(loaded.network), loaded.vocab, opt, b"The night")
+    drawn = sampling.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The night")
     text = b"".join(one.character for one in drawn)
     values = activations.record(loaded, text).values[:, 1, 4]
     assert [item["activation"] for item in items] == pytest.approx(values.tolist(), rel=1e-3, abs=1e-4)
@@ -117,14 +118,14 @@ def test_characters_of_several_bytes_are_one(client):
     items = sample(client, primetext="\u00e9\u2013", length=1)
     assert [item["text"] for item in items[:2]] == ["\u00e9", "\u2013"]
     loaded = checkpoint.load(LSTM)
-    bits = [one.bits for one in serving.score(sampling.NumpyStepper(loaded.network), loaded.vocab, "\u00e9".encode())]
+    bits = scoring.score(loaded, "\u00e9".encode()).bits
     assert items[0]["probability"] == pytest.approx(2 ** -sum(bits), rel=1e-3)
 
 
 def test_score(client):
     answer = client.post("/api/score", json={"model": LSTM.stem, "text": "The \u00fc night"}).json()
     loaded = checkpoint.load(LSTM)
-    stepper = sampling.NumpyStepper(loaded.network)
+    stepper = NumpyStepper(loaded.network)
     bits, scores = [], None
     for byte in b"The  night":
         index = loaded.vocab[bytes([byte])] - 1
@@ -329,14 +330,14 @@ def asgi(app, body: dict, leave_after: int | None = None):
 
 def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
     steps = 0
-    step = sampling.NumpyStepper.step
+    read = NumpyStepper.read
 
-    def counted(self, index):
+    def counted(self, indices):
         nonlocal steps
         steps += 1
-        return step(self, index)
+        return read(self, indices)
 
-    monkeypatch.setattr(sampling.NumpyStepper, "step", counted)
+    monkeypatch.setattr(NumpyStepper, "read", counted)
     desk = Desk(2, threads=2)
 
     async def scenario():

@@ -8,6 +8,7 @@ import pytest
 from compat import CheckpointError, Storage, Table, Tensor, TorchObject, load_t7, save_t7, torchrnn
 from pycharrnn import checkpoint, sampling
 from pycharrnn.options import SampleOptions, UserError
+from pycharrnn.stepper import NumpyStepper
 
 TOKENS = ["a", "é", "b", "水", " "]
 V, D, H = len(TOKENS), 3, 4
@@ -81,7 +82,7 @@ def reference(table: Table, text: list[int]) -> np.ndarray:
 def test_same_probabilities(kind, batchnorm):
     table = make(kind, batchnorm)
     text = [0, 1, 4, 3, 3, 2]
-    stepper = sampling.NumpyStepper(torchrnn.from_table(table).network)
+    stepper = NumpyStepper(torchrnn.from_table(table).network)
     ours = np.stack([stepper.step(k) for k in text])
     np.testing.assert_allclose(ours, reference(table, text), atol=1e-12)
 
@@ -92,7 +93,7 @@ def test_characters_of_several_bytes(tmp_path):
     assert (loaded.program, loaded.i, loaded.train_losses, loaded.val_loss) == ("torch-rnn", 2, [2.0, 1.5], 1.75)
     assert loaded.network.dropout == 0.25
     opt = SampleOptions(length=40)
-    stepper = sampling.NumpyStepper(loaded.network)
+    stepper = NumpyStepper(loaded.network)
     text = b"".join(d.character for d in sampling.draw(stepper, loaded.vocab, opt, "é水".encode())).decode()
     assert text.startswith("é水")
     assert len(text) == 42  # -length counts drawn characters
@@ -138,7 +139,7 @@ def test_it_can_be_saved_for_char_rnn(tmp_path):
     table = make("LSTM", "var")
     charrnn.save(tmp_path / "c.t7", torchrnn.from_table(table))
     again = checkpoint.load(tmp_path / "c.t7")
-    stepper = sampling.NumpyStepper(again.network)
+    stepper = NumpyStepper(again.network)
     np.testing.assert_allclose(np.stack([stepper.step(k) for k in (1, 2, 3)]), reference(table, [1, 2, 3]), atol=1e-12)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from compat import CheckpointError, T7Error, Table, Tensor, TorchObject, charrnn, load_t7, torchrnn
 from compat.t7_writer import T7Writer
-from pycharrnn.sampling import NumpyStepper
+from pycharrnn.stepper import NumpyStepper
 from tests.test_torchrnn import make
 
 GOLDEN = Path(__file__).parents[1] / "golden"

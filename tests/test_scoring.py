@@ -1,0 +1,190 @@
+"""eval and score, as a user runs them."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import GOLDEN, ROOT, run, sentence, spec
+
+from compat import old_exp
+from pycharrnn import checkpoint, scoring
+from pycharrnn.options import EvalOptions
+from pycharrnn.stepper import NumpyStepper
+
+CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+LOADED = checkpoint.load(CHECKPOINT)
+STRANGERS = ROOT.parent / "shared"
+RUNS = ["lstm2", "gru2", "rnn3", "lstm3_dropout", "lstm1_test_split"]
+
+
+def last_checkpoint(name: str) -> Path:
+    return GOLDEN / name / spec(name)["samples"][-1]["checkpoint"]
+
+
+# -- eval ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_eval_reproduces_the_recorded_loss(corpus, name):
+    path = last_checkpoint(name)
+    loaded = checkpoint.load(path)
+    loss = scoring.split_loss(str(path), loaded, EvalOptions(data_dir=str(corpus)))
+    assert loss == pytest.approx(loaded.val_loss, abs=1e-12)
+
+
+def test_eval_on_pytorch_is_the_same(corpus):
+    import torch
+
+    from pycharrnn.stepper import TorchStepper
+
+    x = np.array([[1, 2], [3, 4], [5, 6]])
+    numpy_model = NumpyStepper(LOADED.network, 2, 3)
+    torch_model = TorchStepper(checkpoint.to_model(LOADED, dtype=torch.float64), 2, 3)
+    for _ in range(2):  # the second time from the state that the first one left
+        np.testing.assert_allclose(numpy_model.read(x), torch_model.read(x), atol=1e-13)
+
+
+def test_eval_prints_nats_bits_and_perplexity(corpus):
+    result = run("eval", CHECKPOINT, "-data_dir", str(corpus))
+    numbers = [float(x) for x in re.findall(r"\d+\.\d{8}", result.stdout.decode())]
+    loss, stored, bits, perplexity = numbers
+    assert loss == pytest.approx(LOADED.val_loss, abs=1e-8)
+    assert loss == stored
+    assert bits == pytest.approx(loss / math.log(2), abs=1e-7)
+    assert perplexity == pytest.approx(math.exp(loss), abs=1e-6)
+
+
+def test_eval_of_other_splits_and_sizes(corpus):
+    train = run("eval", CHECKPOINT, "-data_dir", str(corpus), "-split", "train")
+    assert b"loss over train split" in train.stdout
+    assert b"loss over val split" in run("eval", CHECKPOINT, "-data_dir", str(corpus), "-batch_size", "3").stdout
+    assert "test split has no batch" in sentence(run("eval", CHECKPOINT, "-data_dir", str(corpus), "-split", "test"))
+    assert "-split must be train, val or test, not dev" in sentence(run("eval", CHECKPOINT, "-split", "dev"))
+    error = sentence(run("eval", CHECKPOINT, "-data_dir", str(corpus), "-val_frac", "0.5"))
+    assert "sum to more than 1" in error
+
+
+def test_eval_finds_the_data_of_training(corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "data" / "corpus")
+    assert LOADED.opt["data_dir"] == "data/corpus"
+    assert b"val_loss in the checkpoint" in run("eval", CHECKPOINT, cwd=tmp_path).stdout
+    assert "there is no folder data/corpus" in sentence(run("eval", CHECKPOINT, cwd=corpus))
+
+
+def test_eval_refuses_unknown_characters(tmp_path):
+    (tmp_path / "input.txt").write_bytes(b"What ~ is the night~\n" * 5000)
+    error = sentence(run("eval", CHECKPOINT, "-data_dir", str(tmp_path)))
+    assert "1 characters" in error
+    assert "'~'" in error
+    assert "pycharrnn score" in error
+
+
+def test_a_table_of_several(corpus):
+    paths = [str(last_checkpoint(name)) for name in ("lstm2", "gru2")]
+    result = run("eval", paths[0], "-compare", paths[1], "-data_dir", str(corpus))
+    assert result.returncode == 0, result.stderr
+    heading, *rows = result.stdout.decode().splitlines()
+    assert heading.split() == ["checkpoint", "nats/char", "bits/char", "perplexity", "val_loss", "in", "it"]
+    for path, row in zip(paths, rows, strict=True):
+        cells = row.split()
+        assert cells[0] == path
+        assert cells[1] == cells[4] == f"{checkpoint.load(path).val_loss:.6f}"
+    assert "-compare" in sentence(run("eval", *paths, "-data_dir", str(corpus)), 2)
+
+
+# -- the exponential of old ------------------------------------------------------------------------------------------
+
+
+def test_old_exponential():
+    x = np.linspace(0, 20, 2001)
+    approximate = old_exp.exp_minus(x)
+    assert approximate[0] == 1
+    assert (approximate[x >= 13] == 0).all()
+    error = approximate / np.exp(-x) - 1
+    assert 1e-9 < abs(error[x < 1]).max() < 1e-5
+    assert abs(error[x < 6]).max() < 0.02
+    # x = 8: the series of exp(1), 1 + 1 + 1/2 + 1/6 + 1/24, to the coefficients' eight digits
+    assert float(old_exp.exp_minus(np.array(8.0))) == pytest.approx((65 / 24) ** -8, rel=1e-6)
+
+
+def test_old_softmax_moves_losses_a_little(corpus):
+    new, old = (
+        scoring.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), old_exp=switch)) for switch in (0, 1)
+    )
+    assert 1e-6 < abs(new - old) < 1e-3
+    assert b"2.87" in run("eval", CHECKPOINT, "-data_dir", str(corpus), "-old_exp", "1").stdout
+    assert "leave -gpuid out" in sentence(run("eval", CHECKPOINT, "-old_exp", "1", "-gpuid", "0"))
+
+
+@pytest.mark.skipif(not STRANGERS.is_dir(), reason="the strangers' checkpoints are third-party, not in this project")
+def test_a_loss_of_2015_to_the_last_digit(tmp_path):
+    shutil.copy(STRANGERS / "corpora" / "tinyshakespeare" / "input.txt", tmp_path)
+    path = STRANGERS / "real" / "double_lstm_tinyshakespeare.t7"
+    loaded = checkpoint.load(path)
+    loss = scoring.split_loss(str(path), loaded, EvalOptions(data_dir=str(tmp_path), old_exp=1))
+    assert loss == pytest.approx(loaded.val_loss, abs=1e-12)
+
+
+# -- score -----------------------------------------------------------------------------------------------------------
+
+
+def bits_one_by_one(text: bytes) -> list[float]:
+    stepper = NumpyStepper(LOADED.network)
+    found = [math.log2(len(LOADED.vocab))]
+    for a, b in zip(text[:-1], text[1:], strict=True):
+        scores = stepper.step(LOADED.vocab[bytes([a])] - 1)
+        found.append(-scores[LOADED.vocab[bytes([b])] - 1] / math.log(2))
+    return found
+
+
+@pytest.mark.parametrize("length", [1, 2, 256, 257, 258, 600])
+def test_score_is_the_sum_of_surprises(length):
+    text = (GOLDEN / "corpus" / "input.txt").read_bytes()[:length]
+    score = scoring.score(LOADED, text)
+    np.testing.assert_allclose(score.bits, bits_one_by_one(text), atol=1e-11)
+    assert b"".join(score.characters) == text
+    assert score.bits_per_character == pytest.approx(np.mean(score.bits))
+
+
+def test_score_of_files_and_standard_input(tmp_path):
+    text = (GOLDEN / "corpus" / "input.txt").read_bytes()[:400]
+    (tmp_path / "known.txt").write_bytes(text)
+    (tmp_path / "odd.txt").write_bytes(text[:200] + b"~~\xff" + text[200:])
+    (tmp_path / "empty.txt").touch()
+    names = ["known.txt", "odd.txt", "empty.txt", "-"]
+    result = run("score", CHECKPOINT, *names, cwd=tmp_path, input=text)
+    known, odd, empty, piped = result.stdout.decode().splitlines()
+    want = f"{np.mean(bits_one_by_one(text)):.6f} bits per character, 400 characters"
+    assert known == f"known.txt: {want}"
+    assert piped == f"-: {want}"
+    assert odd == f"odd.txt: {want}; left out 3 bytes that the model has never seen: '~' '\\xff'"
+    assert empty == "empty.txt: nan bits per character, 0 characters"
+    assert "nowhere.txt" in sentence(run("score", CHECKPOINT, "nowhere.txt"))
+
+
+def test_a_page_colored_by_surprise(tmp_path):
+    (tmp_path / "a<b.txt").write_bytes("The night é <porter> & co\n".encode())
+    result = run("score", CHECKPOINT, "a<b.txt", "-html", "page.html", cwd=tmp_path)
+    assert b"saved page.html" in result.stdout
+    page = (tmp_path / "page.html").read_text()
+    assert "<h2>a&lt;b.txt</h2>" in page
+    assert "<script" not in page
+    (body,) = re.findall(r"<pre>(.*?)</pre>", page, re.S)
+    text = re.sub(r"<[^>]*>", "", body).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    score = scoring.score(LOADED, (tmp_path / "a<b.txt").read_bytes())
+    assert text == b"".join(score.characters).decode()
+    levels = [int(level) for level in re.findall(r'class="s(\d)"', body)]
+    assert len(set(levels)) > 2
+    assert f'title="{score.bits[1]:.1f} bits">h</b>' in body
+
+
+def test_eval_and_score_load_no_pytorch(corpus, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    for args in (["eval", CHECKPOINT, "-data_dir", str(corpus)], ["score", CHECKPOINT, str(corpus / "input.txt")]):
+        result = run(*args, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
