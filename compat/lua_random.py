@@ -53,10 +53,10 @@ def multinomial(probabilities: np.ndarray, u: np.ndarray) -> np.ndarray:
         >>> multinomial(np.float32([[0.25, 0.5, 0.25]]), np.array([0.75]))
         array([1])
     """
-    cumulative = np.cumsum(probabilities, -1, dtype=np.float64)
+    cumulative = np.add.accumulate(probabilities, -1, dtype=np.float64)
     total = cumulative[:, -1:].copy()
-    if not total.min() > 0:
+    if not (total > 0).all():
         raise ValueError("invalid multinomial distribution (sum of probabilities <= 0)")
     cumulative /= total
     cumulative[:, -1] = 1
-    return (cumulative < u[:, None]).sum(-1)  # where a binary search for the first entry >= u ends
+    return np.add.reduce(cumulative < u[:, None], -1)  # where a binary search for the first entry >= u ends

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from pycharrnn.stepper import Stepper
 _DRAWS_AT_A_TIME = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(NamedTuple):
     """One character of a sample and the distribution that it came from.
 
     Attributes:
@@ -42,8 +41,7 @@ class Drawn:
         return float(self.probabilities[self.index])
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One character in each of B streams.
 
     Attributes:
@@ -126,7 +124,7 @@ def _softmax(scores: np.ndarray, temperature: float) -> np.ndarray:
     """exp(scores / temperature), each row summing to 1."""
     with np.errstate(over="ignore", invalid="ignore"):  # _pick looks at what comes of it
         probabilities = np.exp(scores / temperature)
-        probabilities /= probabilities.sum(-1, keepdims=True)
+        probabilities /= np.add.reduce(probabilities, -1, keepdims=True)  # as sum(), without its overhead
     return probabilities
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
+from conftest import GOLDEN, ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,3 +174,44 @@ def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
     with pytest.raises(UserError, match="No space left"):
         load(corpus)
     assert [p.name for p in corpus.iterdir()] == ["input.txt"]
+
+
+def test_a_character_that_comes_late(tmp_path, monkeypatch):
+    from pycharrnn import loader
+
+    monkeypatch.setattr(loader, "_PIECE", 7)
+    monkeypatch.setattr(loader, "_CHECKED", 5)
+    text = b"abc" * 30 + b"\x00z" + b"cab" * 30
+    (tmp_path / "input.txt").write_bytes(text)
+    batches = CharSplitLMMinibatchLoader(tmp_path, 1, len(text), (1, 0, 0), SILENT)
+    x, _ = batches.next_batch(1)
+    assert x[0].tolist() == [sorted(set(text)).index(byte) for byte in text]
+
+
+def test_a_number_beyond_the_vocabulary_anywhere_is_noticed(corpus):
+    messages: list[str] = []
+    CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), messages.append)
+    for position in (-1, -20000, -46717):  # the text's numbers are the file's last bytes
+        for number in (0, 74, 255):
+            content = bytearray((corpus / "data.t7").read_bytes())
+            content[position] = number
+            (corpus / "data.t7").write_bytes(content)
+            messages.clear()
+            CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), messages.append)
+            assert any("is not of this input.txt" in line for line in messages), (position, number)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_text(tmp_path):
+    code = (
+        "import sys; from pycharrnn.loader import CharSplitLMMinibatchLoader\n"
+        "def own(): return int(next(line for line in open('/proc/self/status') if 'RssAnon' in line).split()[1])\n"
+        "before = own(); loader = CharSplitLMMinibatchLoader(sys.argv[1], 50, 50, (1, 0, 0), print)\n"
+        "batch = loader.next_batch(1); print(own() - before)"
+    )
+    with open(tmp_path / "input.txt", "wb") as f:
+        for _ in range(100):
+            f.write(b"0123456789abcdef" * 65536)
+    for _ in ("preprocess", "open"):
+        result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, cwd=ROOT, check=True)
+        assert int(result.stdout.split()[-1]) < 40_000  # kilobytes; the text has 100,000
