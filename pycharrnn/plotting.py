@@ -133,7 +133,7 @@ def _figure(curves: list[Curve]):
         if c.best:
             x, y = c.best[0] * unit, c.best[1]
             axes.plot([x], [y], marker, color=colour, markersize=9, markeredgecolor="black", zorder=5)
-            best.append((x, y, colour))
+            best.append((x, y))
             when = f"epoch {x:.2f}" if in_epochs else f"iteration {x:.0f}"
             label += (", " if below else "\n") + f"best {y:.4f} at {when}"
         handles.append(_sample(colour, "-", marker))
@@ -177,32 +177,31 @@ def _scales(axes, curves: list[Curve], in_epochs: bool) -> None:
     bits.set_ylabel("bits per character")
 
 
-def _name_best(axes, best: list[tuple[float, float, str]]) -> None:
-    """The value beside each best point, those that would lie on one another moved up."""
+def _name_best(axes, best: list[tuple[float, float]]) -> None:
+    """The value beside each best point: above or below it, further off where other points or values are in the way."""
     axes.figure.draw_without_rendering()  # from here on the scales are settled
-    right = axes.bbox.x1
-    taken: list[tuple[float, float]] = []
-    for x, y, colour in sorted(best, key=lambda point: point[1]):
-        px, py = axes.transData.transform((x, y))
-        height, clear = py + 9, False
-        while not clear:
-            near = [h for w, h in taken if abs(w - px) < 70 and abs(h - height) < 20]
-            clear = not near
-            if near:
-                height = max(near) + 20
-        taken.append((px, height))
-        scale = 72 / axes.figure.dpi
-        arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.8} if height > py + 12 else None
+    points = [tuple(axes.transData.transform(point)) for point in best]
+    taken = list(points)
+    for (x, y), (px, py) in zip(best, points, strict=True):
+        offsets = (sign * distance for distance in range(17, 400, 18) for sign in (1, -1))
+        free = (
+            d
+            for d in offsets
+            if py + d > axes.bbox.y0 + 8 and not any(abs(w - px) < 60 and abs(h - py - d) < 15 for w, h in taken)
+        )
+        offset = next(free, 17)
+        taken.append((px, py + offset))
         axes.annotate(
             f"{y:.4f}",
             (x, y),
-            xytext=(0, (height - py) * scale),
+            xytext=(0, offset * 72 / axes.figure.dpi),
             textcoords="offset points",
-            ha="right" if px > right - 30 else "center",
+            ha="right" if px > axes.bbox.x1 - 30 else "center",
+            va="center",
             fontweight="bold",
-            arrowprops=arrow,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.8} if abs(offset) > 17 else None,
             bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
-            zorder=6,
+            zorder=4.5,
         )
 
 
