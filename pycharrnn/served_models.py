@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -111,11 +112,12 @@ def _events(shown: list[tuple[str, int]], waiting: list, names: list[str], candi
     for text, taken in shown:
         pieces, waiting[:] = waiting[:taken], waiting[taken:]
         first = pieces[0][0]
-        probability = float(np.prod([one.probability for one, _ in pieces]))
+        probability = math.prod(one.probability for one, _ in pieces)
         event: dict[str, object] = {"text": text, "given": first.given, "probability": _short(probability)}
         if candidates:
             likeliest = np.argsort(-first.probabilities, kind="stable")[:candidates]
-            event["candidates"] = [[names[k], _short(first.probabilities[k])] for k in likeliest.tolist()]
+            shares = first.probabilities[likeliest].tolist()
+            event["candidates"] = [[names[k], _short(p)] for k, p in zip(likeliest.tolist(), shares, strict=True)]
         if pieces[-1][1] is not None:
             event["activation"] = _short(pieces[-1][1])
         yield event
@@ -123,7 +125,7 @@ def _events(shown: list[tuple[str, int]], waiting: list, names: list[str], candi
 
 def _short(x: float) -> float:
     """To four digits; 0 for NaN, which JSON has not: the sample ends with an error as soon as it is to draw from it."""
-    return float(f"{x:.4g}") if np.isfinite(x) else 0.0
+    return float(f"{x:.4g}") if math.isfinite(x) else 0.0
 
 
 def _name(character: bytes) -> str:
