@@ -212,7 +212,7 @@ def sample_command(checkpoint_file: str, **values) -> None:
     opt.check()
     # A step has few rows: threads in its products cost more than they bring, and -samples has processes instead.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from pycharrnn import beam, checkpoint, samples, sampling, stepper
+    from pycharrnn import beam, checkpoint, device, samples, sampling, stepper
 
     say = _say if opt.verbose else lambda line: None
     loaded = checkpoint.load(checkpoint_file)
@@ -221,22 +221,18 @@ def sample_command(checkpoint_file: str, **values) -> None:
     if opt.ignore_bad_primetext:
         primetext, bad = sampling.known(primetext, loaded.vocab)
     prime = sampling.tokens(primetext, loaded.vocab)  # before anything is printed
-    many = opt.samples > 1
     if opt.o:
         os.makedirs(opt.o, exist_ok=True)
-    model = None if many else stepper.make(loaded, opt.gpuid, opt.opencl, say, opt.beam or 1)
+    where, _ = device.choose(opt.gpuid, opt.opencl, say)
     say(f"creating an {loaded.network.model}...")
     if bad:
         say(f"left out of the primetext: {bad} bytes that the model has never seen")
-    say(
-        f"seeding with {opt.primefile or os.fsdecode(primetext)}"
-        if primetext
-        else "missing seed text, using uniform probability over first character"
-    )
+    source = f"the text of {opt.primefile}" if opt.primefile else os.fsdecode(primetext)
+    say(f"seeding with {source}" if primetext else "missing seed text, using uniform probability over first character")
     say("--------------------------")
-    if many:
+    if opt.samples > 1:
         with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
-            samples.write(checkpoint_file, loaded, opt, prime, folder, say)
+            samples.write(checkpoint_file, loaded, opt, prime, folder, where)
             for seed in range(opt.seed, opt.seed + opt.samples):
                 path = samples.file_of(folder, seed)
                 if opt.o:
@@ -248,8 +244,9 @@ def sample_command(checkpoint_file: str, **values) -> None:
         return
     path = samples.file_of(opt.o, opt.seed)
     with whole_file(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
-        search = beam.search if opt.beam else sampling.draw
-        samples.put_all(out, opt, search(model, loaded.vocab, opt, primetext), live=not opt.o)
+        draw = beam.search if opt.beam else sampling.draw
+        model = stepper.make(loaded, where, opt.beam or 1)
+        samples.put_all(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
     if opt.o:
         say(f"saved {path}")
 
@@ -275,11 +272,12 @@ def chat_command(checkpoint_file: str, **values) -> None:
     opt = ChatOptions(**values)
     opt.check()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as for sampling
-    from pycharrnn import checkpoint, samples, stepper
+    from pycharrnn import checkpoint, device, samples, stepper
     from pycharrnn.chat import Chat
 
     loaded = checkpoint.load(checkpoint_file)
-    chat = Chat(stepper.make(loaded, opt.gpuid, opt.opencl, lambda line: None), loaded.vocab, opt)
+    where, _ = device.choose(opt.gpuid, opt.opencl, lambda line: None)
+    chat = Chat(stepper.make(loaded, where), loaded.vocab, opt)
     out = sys.stdout.buffer
     while True:
         if sys.stdin.isatty():
@@ -308,12 +306,13 @@ def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
     opt.check()
     if len(checkpoint_files) > 1 and not opt.compare:
         raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
-    from pycharrnn import checkpoint, scoring
+    from pycharrnn import checkpoint, device, scoring
 
+    where, _ = device.choose(opt.gpuid, 0, lambda line: None)
     rows = []
     for path in checkpoint_files:
         loaded = checkpoint.load(path)
-        rows.append((path, scoring.split_loss(path, loaded, opt), loaded.val_loss))
+        rows.append((path, scoring.split_loss(path, loaded, opt, where), loaded.val_loss))
     _say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:]))
 
 
@@ -330,12 +329,13 @@ def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
 def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> None:
     opt = ScoreOptions(**values)
     opt.check()
-    from pycharrnn import checkpoint, scoring, surprise_page
+    from pycharrnn import checkpoint, device, scoring, surprise_page
 
+    where, _ = device.choose(opt.gpuid, 0, lambda line: None)
     loaded = checkpoint.load(checkpoint_file)
     scores = []
     for file in files:
-        scores.append((file, scoring.score(loaded, _read(file), opt.gpuid, lambda line: None)))
+        scores.append((file, scoring.score(loaded, _read(file), where)))
         _say(f"{file}: {scoring.facts(scores[-1][1])}")
     if opt.html:
         surprise_page.write(opt.html, checkpoint_file, scores)

@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from compat.charrnn import Checkpoint
 from compat.whole_file import whole_file
 from pycharrnn import checkpoint, sampling, stepper
 from pycharrnn.options import SampleOptions, UserError
@@ -19,7 +20,7 @@ _STREAMS = 64  # side by side in one process: more would be no faster, and each 
 _WORTH_A_PROCESS = 16  # streams: fewer are drawn before another process has started
 
 
-def write(path: str, loaded, opt: SampleOptions, prime: list[bytes], folder: str, say: Callable[[str], None]) -> None:
+def write(path: str, loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], folder: str, where: str) -> None:
     """Write `opt.samples` samples of a checkpoint into `folder`, each whole or not at all.
 
     Each file holds what `pycharrnn sample -verbose 0` with its seed prints.
@@ -27,16 +28,16 @@ def write(path: str, loaded, opt: SampleOptions, prime: list[bytes], folder: str
     Args:
         path, loaded: the checkpoint's file, and what checkpoint.load made of it.
         prime: characters of the vocabulary.
-        say: where messages about the device go.
+        where: PyTorch's name of the device.
 
     Errors: OSError; UserError.
     """
     seeds = range(opt.seed, opt.seed + opt.samples)
-    processes = min(_cores(), len(seeds) // _WORTH_A_PROCESS) if opt.gpuid < 0 else 1
+    processes = min(_cores(), len(seeds) // _WORTH_A_PROCESS) if where == "cpu" else 1
     if processes > 1:
         _share_out([(path, opt, prime, seeds[k::processes], folder) for k in range(processes)])
     else:
-        _write(loaded, opt, prime, seeds, folder, say)
+        _write(loaded, opt, prime, seeds, folder, where)
 
 
 def put_all(out: BinaryIO, opt: SampleOptions, stream: Iterable[sampling.Drawn], live: bool) -> None:
@@ -53,10 +54,12 @@ def file_of(folder: str, seed: int) -> str:
     return os.path.join(folder, f"sample_{seed}.txt")
 
 
-def _write(loaded, opt, prime: list[bytes], seeds: Sequence[int], folder: str, say) -> None:
+def _write(
+    loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], seeds: Sequence[int], folder: str, where: str
+) -> None:
     characters = sampling.in_order(loaded.vocab)
     for some in (seeds[k : k + _STREAMS] for k in range(0, len(seeds), _STREAMS)):
-        model = stepper.make(loaded, opt.gpuid, opt.opencl, say, len(some))
+        model = stepper.make(loaded, where, len(some))
         with contextlib.ExitStack() as files:
             writers = [Writer(files.enter_context(whole_file(file_of(folder, seed))), opt) for seed in some]
             going = [(b, writer, sampling.Ending(opt.stop)) for b, writer in enumerate(writers)]
@@ -111,7 +114,7 @@ def _share_out(parts: list[tuple]) -> None:
 def _work(pipe, path: str, opt: SampleOptions, prime: list[bytes], seeds: Sequence[int], folder: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exception, so that half-written files go away
     try:
-        _write(checkpoint.load(path), opt, prime, seeds, folder, lambda line: None)
+        _write(checkpoint.load(path), opt, prime, seeds, folder, "cpu")
     except (UserError, OSError) as e:
         pipe.send(e)
     else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from compat import old_exp
+from compat.charrnn import Checkpoint
 from pycharrnn import stepper
 from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.options import EvalOptions, TrainOptions, UserError
@@ -19,13 +20,14 @@ _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _STEPS = 256  # characters of a text that the model reads at once
 
 
-def split_loss(path: str, loaded, opt: EvalOptions) -> float:
+def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cpu") -> float:
     """Loss of a split in nats per character, as training prints it: from a state of zeros, carried from batch to batch.
 
     What `opt` leaves open is as in the checkpoint's training.
 
     Args:
         path, loaded: the checkpoint's file, for messages, and what checkpoint.load made of it.
+        where: PyTorch's name of the device.
 
     Errors: UserError.
     """
@@ -42,7 +44,7 @@ def split_loss(path: str, loaded, opt: EvalOptions) -> float:
     if opt.old_exp:
         model = stepper.NumpyStepper(loaded.network, B, T, old_exp.log_softmax)
     else:
-        model = stepper.make(loaded, opt.gpuid, 0, lambda line: None, B, T)
+        model = stepper.make(loaded, where, B, T)
     split = _SPLITS[opt.split]
     loss = 0.0
     for _ in range(loader.split_sizes[split]):
@@ -52,7 +54,7 @@ def split_loss(path: str, loaded, opt: EvalOptions) -> float:
     return loss / T / loader.split_sizes[split]
 
 
-def _loader(path: str, loaded, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
+def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
     def as_in_training(name: str, left_out):
         value = getattr(opt, name)
         return loaded.opt.get(name, getattr(TrainOptions, name)) if value == left_out else value
@@ -91,10 +93,10 @@ class Score:
         return float(self.bits.mean()) if len(self.bits) else math.nan
 
 
-def score(loaded, text: bytes, gpuid: int = -1, say: Callable[[str], None] = print) -> Score:
-    """The surprise of each character of `text`. Errors: UserError."""
+def score(loaded: Checkpoint, text: bytes, where: str = "cpu") -> Score:
+    """The surprise of each character of `text`. `where`: PyTorch's name of the device."""
     characters, bits, unknown = [], [], Counter()
-    for character, cost in surprises(stepper.make(loaded, gpuid, 0, say, 1, _STEPS), _STEPS, loaded.vocab, text):
+    for character, cost in surprises(stepper.make(loaded, where, 1, _STEPS), _STEPS, loaded.vocab, text):
         if cost is None:
             unknown[character] += 1
         else:

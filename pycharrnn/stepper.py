@@ -7,13 +7,13 @@ GPU it runs in PyTorch. Any number of texts, streams, go side by side, each with
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
+from compat.charrnn import Checkpoint
 from compat.graph_match import Network
-from pycharrnn import checkpoint, device
+from pycharrnn import checkpoint
 from pycharrnn.recurrence import CELLS, numpy_ops
 
 
@@ -36,11 +36,8 @@ class Stepper(Protocol):
         """Let stream k go on from where streams[k] is now."""
 
 
-def make(
-    loaded, gpuid: int = -1, opencl: int = 0, say: Callable[[str], None] = print, streams: int = 1, steps: int = 1
-) -> Stepper:
-    """A stepper for a loaded checkpoint where -gpuid and -opencl want it. Errors: UserError."""
-    where, _ = device.choose(gpuid, opencl, say)
+def make(loaded: Checkpoint, where: str = "cpu", streams: int = 1, steps: int = 1) -> Stepper:
+    """A stepper for a loaded checkpoint on the device that PyTorch calls `where`."""
     if where == "cpu":
         return NumpyStepper(loaded.network, streams, steps)
     return TorchStepper(checkpoint.to_model(loaded, device=where), streams, steps)
