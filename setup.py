@@ -36,7 +36,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=["compat", "pycharrnn"],
-    package_data={"pycharrnn": ["kernel.c", "kernel_body.h"]},
+    package_data={"pycharrnn": ["kernel.c", "kernel_body.h", "page/*"]},
     ext_modules=kernels,
     install_requires=[
         "click>=8.1,<9",
@@ -46,7 +46,19 @@ setup(
     ],
     extras_require={
         "safetensors": ["safetensors>=0.4,<1"],
-        "test": ["safetensors>=0.4,<1", "pytest>=8,<10", "hypothesis>=6.100,<7", "ruff>=0.15,<1"],
+        "plot": ["matplotlib>=3.8,<4"],
+        "serve": ["fastapi>=0.110,<1", "uvicorn>=0.29,<1"],
+        "test": [
+            "safetensors>=0.4,<1",
+            "matplotlib>=3.8,<4",
+            "fastapi>=0.110,<1",
+            "uvicorn>=0.29,<1",
+            "httpx>=0.27,<1",
+            "selenium>=4.20,<5",
+            "pytest>=8,<10",
+            "hypothesis>=6.100,<7",
+            "ruff>=0.15,<1",
+        ],
     },
     entry_points={"console_scripts": ["pycharrnn=pycharrnn.commands:main"]},
     classifiers=[

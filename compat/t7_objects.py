@@ -151,6 +151,11 @@ class LuaFunction:
         return f"LuaFunction({len(self.code)} bytes)"
 
 
+def _as_array(data: np.ndarray, dtype, copy: bool | None) -> np.ndarray:
+    """What __array__ answers; copy=None is "only if need be", which np.array understands from NumPy 2 on."""
+    return np.asarray(data, dtype) if copy is None else np.array(data, dtype=dtype, copy=copy)
+
+
 class Storage:
     """A flat block of numbers, the memory behind one or more tensors.
 
@@ -172,7 +177,7 @@ class Storage:
         yield self.data
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return _as_array(self.data, dtype, copy)
 
     def __repr__(self) -> str:
         return f"Storage({self.typename!r}, {len(self)})"
@@ -214,7 +219,7 @@ class Tensor:
         )
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
+        return _as_array(self.numpy(), dtype, copy)
 
     def __repr__(self) -> str:
         return f"Tensor({self.typename!r}, {self.shape})"

@@ -20,13 +20,16 @@ from click.core import ParameterSource
 from compat.whole_file import whole_file
 from pycharrnn import __version__
 from pycharrnn.options import (
+    ActivationsOptions,
     ChatOptions,
     ConvertOptions,
     EvalOptions,
     InspectOptions,
+    PlotOptions,
     Ramp,
     SampleOptions,
     ScoreOptions,
+    ServeOptions,
     TrainOptions,
     UserError,
 )
@@ -394,6 +397,76 @@ def convert_command(source: str, target: str | None, **values) -> None:
     encoding = "ascii" if opt.ascii else "binary"
     checkpoint.convert(checkpoint.load(source), target, opt.type, encoding, opt.longs)
     _say(f"saved {target}")
+
+
+@cli.command(
+    "plot",
+    cls=_Command,
+    options=PlotOptions,
+    arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
+    help="Draw the training and validation losses of one or several runs, from their checkpoints",
+    short_help="Draw the losses of one or several runs.",
+)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=_FILE)
+def plot_command(paths: tuple[str, ...], **values) -> None:
+    opt = PlotOptions(**values)
+    opt.check()
+    from pycharrnn import checkpoint, checkpoint_paths, plotting
+
+    files = [checkpoint_paths.newest(path) for path in paths]
+    names = checkpoint_paths.short_names(files)
+    curves = [plotting.curve(checkpoint.load(file), name) for file, name in zip(files, names, strict=True)]
+    plotting.save(opt.o, curves)
+    for curve in curves:
+        _say(curve.label)
+    _say(f"saved {opt.o}")
+
+
+@cli.command(
+    "activations",
+    cls=_Command,
+    options=ActivationsOptions,
+    arguments=[("checkpoint", "the model; of a folder the newest checkpoint")],
+    help="Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn",
+    short_help="Show what hidden units do along a text, as a page.",
+)
+@click.argument("path", metavar="<checkpoint>", type=_FILE)
+def activations_command(path: str, **values) -> None:
+    opt = ActivationsOptions(**values)
+    opt.check()
+    from pycharrnn import activation_page, activations, checkpoint, checkpoint_paths
+
+    file = checkpoint_paths.newest(path)
+    loaded = checkpoint.load(file)
+    text = _read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
+    read = activations.record(loaded, text, _say)
+    units = activations.choose(read.values, opt.layer, opt.units, opt.count)
+    (name,) = checkpoint_paths.short_names([file])
+    with whole_file(opt.o) as f:
+        f.write(activation_page.html(name, loaded.network, read, units).encode())
+    _say(f"saved {opt.o}")
+
+
+@cli.command(
+    "serve",
+    cls=_Command,
+    options=ServeOptions,
+    arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
+    help="Offer models on a page to play on, and as a JSON API",
+    short_help="Offer models on a page in the browser.",
+)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=_FILE)
+def serve_command(paths: tuple[str, ...], **values) -> None:
+    opt = ServeOptions(**values)
+    opt.check()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as for sampling
+    try:
+        from pycharrnn import serving
+    except ImportError as e:
+        if (e.name or "").partition(".")[0] not in ("fastapi", "pydantic", "starlette", "uvicorn"):
+            raise
+        raise UserError("the page needs the extra: pip install 'pycharrnn[serve]'.") from None
+    serving.serve(list(paths), opt, _say)
 
 
 @cli.command(

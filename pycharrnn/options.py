@@ -6,6 +6,7 @@ Source: the cmd:option lines of train.lua and sample.lua; flags that char-rnn la
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -268,6 +269,69 @@ class ConvertOptions:
         _require(self, "type", self.type in ("double", "float"), "double or float")
         _require(self, "longs", self.longs in (4, 8), "4 or 8")
         _require_switches(self, "ascii")
+
+
+@dataclass
+class PlotOptions:
+    """Options of `pycharrnn plot`."""
+
+    o: str = option("losses.png", "picture to write, by its ending: .png or .svg", path="file")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        _require(self, "o", self.o.lower().endswith((".png", ".svg")), "a file that ends in .png or .svg")
+
+
+@dataclass
+class ActivationsOptions:
+    """Options of `pycharrnn activations`."""
+
+    primetext: str = option("", "the text to read")
+    primefile: str = option("", "file with the text to read. - = standard input", path="file")
+    layer: int = option(0, "layer of the units, 1 = the first. 0 = all for the choice by itself, the last for -units")
+    units: str = option("", "numbers of the units to show, from 1: 3,17. Empty = those that hold large values longest")
+    count: int = option(8, "how many units to show where -units names none")
+    o: str = option("activations.html", "page to write", path="file")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        if bool(self.primetext) == bool(self.primefile):
+            raise UserError("activations needs a text to read: either -primetext TEXT or -primefile FILE.")
+        _require(self, "layer", self.layer >= 0, "at least 0")
+        _require(self, "count", self.count >= 1, "at least 1")
+        _require(self, "o", self.o.lower().endswith((".html", ".htm")), "a file that ends in .html")
+
+
+@dataclass
+class ServeOptions:
+    """Options of `pycharrnn serve`."""
+
+    host: str = option("127.0.0.1", "address to listen on. Anything but this machine's own needs -token")
+    port: int = option(8015, "port to listen on. 0 = one that is free")
+    token: str = option("", "what a client must know, 16 characters or more. new = make one")
+    streams: int = option(64, "how many clients are served at once, from 1 to 1000; others are asked to come back")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        _require(self, "port", 0 <= self.port < 1 << 16, "from 0 to 65535")
+        _require(self, "streams", 1 <= self.streams <= 1000, "from 1 to 1000")
+        if self.token not in ("", "new") and (len(self.token) < 16 or not _plain(self.token)):
+            raise UserError("-token must be 16 letters and digits or more, or new to have one made.")
+        if not self.token and not self.is_loopback():
+            raise UserError(
+                f"-host {self.host} lets others in, so it needs a -token: -token new makes one and prints the link."
+            )
+
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine can reach -host."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _plain(text: str) -> bool:
+    return all(c.isascii() and (c.isalnum() or c in "-_.~") for c in text)
 
 
 def _require(options, name: str, holds: bool, what: str) -> None:

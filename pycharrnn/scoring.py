@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,22 +95,40 @@ class Score:
 
 def score(loaded: Checkpoint, text: bytes, where: str = "cpu") -> Score:
     """The surprise of each character of `text`. `where`: PyTorch's name of the device."""
-    characters, unknown = [], Counter()
-    for position, character in cut(text, loaded.vocab):
-        if character:
-            characters.append(character)
+    characters, bits, unknown = [], [], Counter()
+    for character, cost in surprises(stepper.make(loaded, where, 1, _STEPS), _STEPS, loaded.vocab, text):
+        if cost is None:
+            unknown[character] += 1
         else:
-            unknown[text[position : position + 1]] += 1
-    V, n = len(loaded.vocab), len(characters)
-    indices = np.fromiter((loaded.vocab[c] - 1 for c in characters), np.int64, n)
-    bits = np.full(n, math.log2(V))
-    model = stepper.make(loaded, where, 1, _STEPS)
-    padded = np.concatenate([indices, np.zeros(-n % _STEPS, np.int64)])  # beyond the end, where it changes nothing
-    for start in range(0, n - 1, _STEPS):
-        log_probs = model.read(padded[start : start + _STEPS, None])[:, 0]
-        following = indices[start + 1 : start + 1 + _STEPS]
-        bits[start + 1 : start + 1 + _STEPS] = -log_probs[np.arange(len(following)), following] / math.log(2)
-    return Score(characters, bits, unknown)
+            characters.append(character)
+            bits.append(cost)
+    return Score(characters, np.array(bits), unknown)
+
+
+def surprises(
+    model: stepper.Stepper, steps: int, vocab: dict[bytes, int], text: bytes
+) -> Iterator[tuple[bytes, float | None]]:
+    """(character, bits) along `text`, as in Score; (byte, None) where it begins no character of `vocab`.
+
+    Args:
+        model: with one stream and this many steps, its state zeros.
+    """
+    pieces = list(cut(text, vocab))
+    indices = np.array([vocab[character] - 1 for _, character in pieces if character], np.int64)
+    costs = _bits(model, steps, indices)
+    for position, character in pieces:
+        yield (character, next(costs)) if character else (text[position : position + 1], None)
+
+
+def _bits(model: stepper.Stepper, steps: int, indices: np.ndarray) -> Iterator[float]:
+    """What each of the characters with these numbers, shape (n,), costs, read `steps` at a time."""
+    yield math.log2(model.vocab_size)
+    n = len(indices)
+    padded = np.concatenate([indices, np.zeros(-n % steps, np.int64)])  # beyond the end, where it changes nothing
+    for start in range(0, n - 1, steps):
+        log_probs = model.read(padded[start : start + steps, None])[:, 0]
+        following = indices[start + 1 : start + 1 + steps]
+        yield from (-log_probs[np.arange(len(following)), following] / math.log(2)).tolist()
 
 
 def as_lines(split: str, loss: float, stored: float | None) -> str:

@@ -6,6 +6,7 @@ GPU it runs in PyTorch. Any number of texts, streams, go side by side, each with
 
 from __future__ import annotations
 
+import copy
 from typing import Protocol
 
 import numpy as np
@@ -104,6 +105,23 @@ class NumpyStepper:
         for cell, *_ in self._layers:
             for state in cell.states:
                 state[-1] = state[-1][streams]
+
+    def activations(self) -> np.ndarray:
+        """What the units held after each character of the last `read`, in [-1, 1]: tanh(c) of an lstm, else h.
+
+        Shape (L, T, B, H).
+        """
+        cells = [cell for cell, *_ in self._layers]
+        return np.stack([cell.tanh_c if hasattr(cell, "tanh_c") else cell.h[1:] for cell in cells])
+
+    def fresh(self, steps: int = 1) -> NumpyStepper:
+        """A stepper of one stream with the same weights, shared, and a state of zeros; `steps` as above."""
+        other = copy.copy(self)
+        other._layers = [
+            (type(cell)(lambda *shape: np.zeros(shape), steps, 1, cell.h.shape[2]), *weights)
+            for cell, *weights in self._layers
+        ]
+        return other
 
 
 class TorchStepper:

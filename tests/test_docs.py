@@ -35,7 +35,16 @@ def test_examples_in_the_docs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["compat.lua_random", "compat.lua_format", "compat.t7_objects", "compat.nngraph", "compat.old_exp"]
+    "name",
+    [
+        "compat.lua_random",
+        "compat.lua_format",
+        "compat.t7_objects",
+        "compat.nngraph",
+        "compat.old_exp",
+        "pycharrnn.checkpoint_paths",
+        "pycharrnn.screen_text",
+    ],
 )
 def test_examples_in_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))

@@ -1,0 +1,90 @@
+"""Requests and answers of the JSON API of `pycharrnn serve`, as /openapi.json describes them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_LENGTH = 10_000  # characters of a sample
+MAX_PRIMETEXT = 2_000
+MAX_SCORED = 20_000
+MAX_CANDIDATES = 20
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Unit(_Request):
+    """A hidden unit, counted from 1."""
+
+    layer: int = Field(ge=1)
+    unit: int = Field(ge=1)
+
+
+class SampleRequest(_Request):
+    """What to draw: the flags of `pycharrnn sample`."""
+
+    model: str = Field(max_length=1000, description="an id from /api/models")
+    primetext: str = Field("", max_length=MAX_PRIMETEXT, description="the beginning; the sample goes on from it")
+    length: int = Field(400, ge=1, le=MAX_LENGTH, description="characters to draw")
+    temperature: float = Field(1.0, ge=0.01, le=100)
+    topk: int = Field(0, ge=0, le=1_000_000, description="draw only from the K likeliest characters; 0: from all")
+    topp: float = Field(1.0, gt=0, le=1, description="draw only from the likeliest that together have this probability")
+    seed: int = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
+    unit: Unit | None = Field(None, description="a hidden unit whose activation to add to each character")
+    candidates: int = Field(5, ge=0, le=MAX_CANDIDATES, description="likeliest characters to name with each")
+
+
+class SampledCharacter(BaseModel):
+    """A line of the answer to /api/sample. The last line is {"done": true}, or {"error": "..."}."""
+
+    text: str = Field(description="the character; U+FFFD for bytes that are no UTF-8")
+    given: bool = Field(description="it stands in the primetext, it was not drawn")
+    probability: float = Field(description="after temperature, topk and topp; the model's own for a given character")
+    candidates: list[tuple[str, float]] = Field([], description="the likeliest characters in its place")
+    activation: float | None = Field(None, description="of the unit asked for, after this character; from -1 to 1")
+
+
+class ScoreRequest(_Request):
+    model: str = Field(max_length=1000, description="an id from /api/models")
+    text: str = Field(min_length=1, max_length=MAX_SCORED)
+
+
+class ScoredCharacter(BaseModel):
+    text: str
+    bits: float | None = Field(description="-log2 of its probability; null where the model does not know it")
+
+
+class ScoreAnswer(BaseModel):
+    bits_per_character: float | None = Field(description="mean over the known characters; null where there are none")
+    known: int = Field(description="characters of the model's vocabulary in the text: bytes, for most models")
+    unknown: int = Field(description="bytes that the model does not know; passed over")
+    characters: list[ScoredCharacter]
+
+
+class ModelFacts(BaseModel):
+    id: str
+    model: str = Field(description="lstm, gru or rnn")
+    num_layers: int
+    rnn_size: int
+    vocab_size: int
+    epoch: float
+    best_val_loss: float | None = Field(description="nats per character")
+    program: str = Field(description="what trained it: char-rnn or torch-rnn")
+
+
+class Limits(BaseModel):
+    length: int
+    primetext: int
+    score: int
+    candidates: int
+    streams: int
+
+
+class ModelList(BaseModel):
+    models: list[ModelFacts]
+    limits: Limits
+
+
+class Problem(BaseModel):
+    detail: str

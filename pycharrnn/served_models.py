@@ -1,0 +1,136 @@
+"""The models that `pycharrnn serve` offers, and what it draws from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from compat.charrnn import Checkpoint
+from pycharrnn import checkpoint, checkpoint_paths, sampling
+from pycharrnn.options import SampleOptions, UserError
+from pycharrnn.sampling import Drawn
+from pycharrnn.screen_text import ScreenText
+from pycharrnn.stepper import NumpyStepper
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model under the name by which requests choose it.
+
+    Attributes:
+        stepper: never stepped itself; every request works on a `fresh` one.
+        facts: what the page tells about it.
+    """
+
+    id: str
+    vocab: dict[bytes, int]
+    stepper: NumpyStepper
+    facts: dict[str, object]
+
+
+def load_all(paths: list[str], say: Callable[[str], None]) -> dict[str, ServedModel]:
+    """id -> model. All is read here, so that no request ever touches the disk.
+
+    Errors: UserError.
+    """
+    files = [checkpoint_paths.newest(path) for path in paths]
+    models: dict[str, ServedModel] = {}
+    for file, name in zip(files, checkpoint_paths.short_names(files), strict=True):
+        if name in models:
+            raise UserError(f"{file} is named twice: once is enough.")
+        models[name] = _served(name, checkpoint.load(file))
+        say(f"offering {name}")
+    return models
+
+
+def _served(name: str, loaded: Checkpoint) -> ServedModel:
+    n = loaded.network
+    losses = [loss for loss in loaded.val_losses.values() if np.isfinite(loss)]
+    facts = {
+        "id": name,
+        "model": n.model,
+        "num_layers": n.num_layers,
+        "rnn_size": n.rnn_size,
+        "vocab_size": n.vocab_size,
+        "epoch": float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,
+        "best_val_loss": min(losses, default=None),
+        "program": loaded.program,
+    }
+    return ServedModel(name, loaded.vocab, NumpyStepper(n), facts)
+
+
+def events(
+    model: ServedModel,
+    opt: SampleOptions,
+    primetext: bytes,
+    unit: tuple[int, int] | None,
+    candidates: int,
+) -> Iterator[dict[str, object]]:
+    """A sample, an object for each character that a screen can show, then {"done": true}.
+
+    Args:
+        unit: (layer, unit) from 1 whose activation to add, or None.
+        candidates: how many of the likeliest characters to name with each.
+
+    Errors: UserError, as sampling.draw.
+    """
+    stepper = model.stepper.fresh()
+    names = [_name(character) for character in sampling.in_order(model.vocab)]
+    drawn = sampling.draw(stepper, model.vocab, opt, primetext)
+    screen, waiting = ScreenText(), []
+    shown: list[tuple[str, int]]
+    for one, activation in _watched(drawn, stepper, unit):
+        waiting.append((one, activation))
+        shown = screen.push(one.character)
+        yield from _events(shown, waiting, names, candidates)
+    yield from _events(screen.end(), waiting, names, candidates)
+    yield {"done": True}
+
+
+def _watched(drawn: Iterator[Drawn], stepper: NumpyStepper, unit: tuple[int, int] | None):
+    """Each drawn character with the activation after the model has read it, which is one character later."""
+    if unit is None:
+        for one in drawn:
+            yield one, None
+        return
+    where = unit[0] - 1, 0, 0, unit[1] - 1
+    before = None
+    for one in drawn:
+        if before is not None:
+            yield before, float(stepper.activations()[where])
+        before = one
+    if before is not None:
+        stepper.step(before.index)  # nothing is drawn after the last one, so it has not been read
+        yield before, float(stepper.activations()[where])
+
+
+def _events(shown: list[tuple[str, int]], waiting: list, names: list[str], candidates: int):
+    """Events of the characters that are complete; of one that took several bytes, the candidates of its first."""
+    for text, taken in shown:
+        pieces, waiting[:] = waiting[:taken], waiting[taken:]
+        first = pieces[0][0]
+        probability = math.prod(one.probability for one, _ in pieces)
+        event: dict[str, object] = {"text": text, "given": first.given, "probability": _short(probability)}
+        if candidates:
+            likeliest = np.argsort(-first.probabilities, kind="stable")[:candidates]
+            shares = first.probabilities[likeliest].tolist()
+            event["candidates"] = [[names[k], _short(p)] for k, p in zip(likeliest.tolist(), shares, strict=True)]
+        if pieces[-1][1] is not None:
+            event["activation"] = _short(pieces[-1][1])
+        yield event
+
+
+def _short(x: float) -> float:
+    """To four digits; 0 for NaN, which JSON has not: the sample ends with an error as soon as it is to draw from it."""
+    return float(f"{x:.4g}") if math.isfinite(x) else 0.0
+
+
+def _name(character: bytes) -> str:
+    """A character of the vocabulary for the screen; a byte that is none by itself as 0xE2."""
+    try:
+        return character.decode()
+    except UnicodeDecodeError:
+        return "0x" + character.hex().upper()

@@ -1,0 +1,51 @@
+"""A server in a process of its own, for tests of `pycharrnn serve`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conftest import GOLDEN
+
+ROOT = Path(__file__).parents[1]
+LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen
+    url: str  # http://127.0.0.1:PORT/, with #token=... where it has one
+
+
+@contextlib.contextmanager
+def server(*args: str, env: dict[str, str] | None = None) -> Iterator[Server]:
+    """`pycharrnn serve` on a free port; ended by Ctrl-C."""
+    command = [sys.executable, "-m", "pycharrnn", "serve", *map(str, args), "-port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        for line in process.stdout:
+            if found := re.match(r"http://\S+", line):
+                break
+        else:
+            raise AssertionError(process.stderr.read())
+        yield Server(process, found[0])
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise

@@ -1,0 +1,199 @@
+"""pycharrnn activations: what hidden units hold along a text, and the page that shows it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import GOLDEN
+
+from pycharrnn import activation_page, activations, checkpoint
+from pycharrnn.activations import Reading
+from pycharrnn.commands import cli
+from pycharrnn.options import UserError
+from pycharrnn.screen_text import ScreenText
+from pycharrnn.stepper import NumpyStepper
+
+LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
+RNN = GOLDEN / "rnn3" / "lm_rnn3_epoch1.00_3.0075.t7"
+
+
+class Page(HTMLParser):
+    """Texts of the <pre> elements, the shades of their characters, and the names of all elements."""
+
+    def __init__(self, content: str):
+        super().__init__()
+        self.texts: list[str] = []
+        self.shades: list[list[tuple[str, str]]] = []
+        self.tags: set[str] = set()
+        self._inside, self._shade = False, ""
+        self.feed(content)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        attrs = dict(attrs)
+        if tag == "pre":
+            self._inside = True
+            self.texts.append("")
+            self.shades.append([])
+        if tag == "b":
+            self._shade = attrs["class"].split()[0]
+
+    def handle_endtag(self, tag):
+        if tag == "pre":
+            self._inside = False
+
+    def handle_data(self, data):
+        if self._inside:
+            self.texts[-1] += data
+            self.shades[-1] += [(character, self._shade) for character in data if character != "\n"]
+
+
+@pytest.mark.parametrize("path", [LSTM, GRU, RNN])
+def test_values_are_those_of_the_model(path):
+    loaded = checkpoint.load(path)
+    text = b"The night porter"
+    values = activations.record(loaded, text).values
+    model = checkpoint.to_model(loaded, dtype=torch.float64)
+    _, state = model(torch.tensor([[loaded.vocab[bytes([byte])] - 1] for byte in text]))
+    last = [c.tanh() for c in state[::2]] if path == LSTM else state
+    assert values.shape == (len(text), loaded.network.num_layers, loaded.network.rnn_size)
+    np.testing.assert_allclose(values[-1], torch.cat(last).detach().numpy(), atol=1e-6)
+
+
+def test_fresh_steppers_share_weights_and_no_state():
+    stepper = NumpyStepper(checkpoint.load(LSTM).network)
+    first = stepper.step(3)
+    other = stepper.fresh()
+    assert (other.step(3) == first).all()
+    assert (stepper.step(3) != first).any()
+    assert (stepper.fresh().step(3) == first).all()
+    assert other._layers[0][3] is stepper._layers[0][3]
+
+
+def test_the_choice_prefers_what_swings_far_and_holds():
+    values = np.zeros((400, 2, 5), np.float32)
+    time = np.arange(400)
+    values[:, 0, 1] = np.where(time % 100 < 50, 0.9, -0.9)  # holds
+    values[:, 1, 2] = np.where(time % 20 < 10, 0.9, -0.9)  # holds for less long
+    values[:, 1, 3] = np.where(time % 2, 0.9, -0.9)  # flickers
+    values[:, 0, 4] = np.where(time % 100 < 50, 0.1, -0.1)  # hardly moves
+    values[:, 0, 0] = 0.95  # does not move
+    assert activations.choose(values, 0, "", 3) == [(1, 2), (2, 3), (1, 5)]
+    assert activations.choose(values, 1, "", 2) == [(1, 2), (1, 5)]
+    assert activations.choose(values, 2, "", 99)[0] == (2, 3)
+    assert len(activations.choose(values, 2, "", 99)) == 5
+    assert len(activations.choose(values, 0, "", 99)) == 10
+    assert activations.choose(values, 0, "4, 1", 3) == [(2, 4), (2, 1)]
+    assert activations.choose(values, 1, "4", 3) == [(1, 4)]
+    assert len(activations.choose(values[:1], 0, "", 2)) == 2
+
+
+@pytest.mark.parametrize(
+    "layer, units, words", [(3, "", "-layer 3"), (0, "6", "1 to 5"), (0, "1,,2", "''"), (0, "²", "²")]
+)
+def test_bad_choices(layer, units, words):
+    with pytest.raises(UserError, match=words):
+        activations.choose(np.zeros((4, 2, 5)), layer, units, 3)
+
+
+def test_markup_in_text_and_name_is_only_text():
+    characters = list("<script>alert('&amp;')</script>\n\n\"\x00\r")
+    values = np.linspace(-1, 1, len(characters)).astype(np.float32)[:, None, None]
+    network = checkpoint.load(LSTM).network
+    page = activation_page.html("<img src=x>", network, Reading(characters, values), [(1, 1)])
+    parsed = Page(page)
+    assert "script" not in parsed.tags
+    assert "img" not in parsed.tags
+    assert parsed.texts == ["\n" + "".join(characters).replace("\x00", "\u2400").replace("\r", "\u240d")]
+    assert parsed.shades[0][0] == ("<", "n10")
+    assert parsed.shades[0][-1] == ("\u240d", "p10")
+    assert "http" not in page  # nothing comes from elsewhere
+
+
+def test_values_that_are_no_numbers_have_no_colour():
+    reading = Reading(["a"], np.full((1, 1, 1), np.nan, np.float32))
+    page = activation_page.html("failed", checkpoint.load(LSTM).network, reading, [(1, 1)])
+    assert Page(page).shades == [[("a", "z")]]
+
+
+def run(*args, cwd: Path, **keywords) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "pycharrnn", "activations", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, **keywords)
+
+
+def test_a_page(tmp_path):
+    result = run(LSTM.parent, "-primetext", "A quiet night.\nNobody", "-units", "3,16", "-o", "page.html", cwd=tmp_path)
+    assert result.stdout == b"saved page.html\n", result.stderr
+    page = (tmp_path / "page.html").read_text()
+    parsed = Page(page)
+    assert parsed.texts == ["\nA quiet night.\nNobody"] * 2
+    assert "Layer 2, unit 3" in page
+    assert "Layer 2, unit 16" in page
+    values = activations.record(checkpoint.load(LSTM), b"A quiet night.\nNobody").values
+    shown = int(parsed.shades[1][-1][1].lstrip("pnz") or 0)
+    assert shown == round(10 * abs(float(values[-1, 1, 15])))
+
+
+def test_texts_from_files_and_pipes(tmp_path):
+    text = "The \u2013 n\u00e9ght porter".encode()
+    (tmp_path / "text").write_bytes(text)
+    assert run(LSTM, "-primefile", "text", "-count", "1", "-o", "a.html", cwd=tmp_path).returncode == 0
+    assert run(LSTM, "-primefile", "-", "-count", "1", "-o", "b.html", cwd=tmp_path, input=text).returncode == 0
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert Page((tmp_path / "a.html").read_text()).texts == ["\n" + text.decode()]
+
+
+def test_a_long_text_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(activations, "MAX_CHARACTERS", 100)
+    said: list[str] = []
+    reading = activations.record(checkpoint.load(LSTM), b"night " * 50, said.append)
+    assert len(reading.characters) == 100
+    assert said == ["the page shows the first 100 of 300 characters"]
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        ([], "either -primetext TEXT or -primefile FILE"),
+        (["-primetext", "a", "-primefile", "text"], "either -primetext TEXT or -primefile FILE"),
+        (["-primefile", "nowhere"], "nowhere: No such file"),
+        (["-primefile", os.devnull], "the text is empty"),
+        (["-primetext", "a\u00fc"], "'\u00fc'"),
+        (["-primetext", "a", "-layer", "9"], "-layer 9 is not there: the model has 2"),
+        (["-primetext", "a", "-units", "0"], "1 to 16"),
+        (["-primetext", "a", "-count", "0"], "-count must be at least 1"),
+        (["-primetext", "a", "-o", "page.pdf"], "-o must be a file that ends in .html"),
+    ],
+)
+def test_errors_are_one_sentence(tmp_path, args, words):
+    result = run(LSTM, *args, cwd=tmp_path)
+    error = result.stderr.decode()
+    assert result.returncode == 1, error
+    assert words in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_is_complete():
+    text = CliRunner().invoke(cli, ["activations", "-help"]).stdout
+    assert all(flag in text for flag in ("-primetext", "-primefile", "-layer", "-units", "-count", "-o"))
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_screen_text_is_what_decoding_at_once_gives(cut):
+    content = "a\u00e9\u20ac\U0001f600".encode() + b"\xff\xe2\x82b\xe2\x82\xe2\x82\xac\xc3"
+    pieces = [content[k : k + cut] for k in range(0, len(content), cut)]
+    text = ScreenText()
+    shown = [entry for piece in pieces for entry in text.push(piece)] + text.end()
+    assert "".join(characters for characters, _ in shown) == content.decode("utf-8", "replace")
+    assert sum(taken for _, taken in shown) == len(pieces)

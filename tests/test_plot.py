@@ -1,0 +1,160 @@
+"""pycharrnn plot: pictures of the losses in checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import GOLDEN
+
+from pycharrnn import checkpoint, checkpoint_paths, plotting
+from pycharrnn.commands import cli
+from pycharrnn.options import UserError
+
+CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+FIRST_VERSION = GOLDEN / "legacy_2015-05-21_lstm" / "lm_old_epoch1.00_4.7298.t7"
+
+
+def plot(*args) -> str:
+    result = CliRunner().invoke(cli, ["plot", *map(str, args)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def texts(svg: Path) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text())
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    content = path.read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+def with_losses(train, val, i: int, epoch: float = 2.0):
+    return dataclasses.replace(checkpoint.load(CHECKPOINT), train_losses=train, val_losses=val, i=i, epoch=epoch)
+
+
+def test_a_picture_of_two_runs(tmp_path):
+    said = plot(CHECKPOINT, FIRST_VERSION.parent, "-o", tmp_path / "two.svg")
+    assert said.endswith(f"saved {tmp_path / 'two.svg'}\n")
+    found = texts(tmp_path / "two.svg")
+    assert "lm_lstm2_epoch3.00_2.8734: lstm, 2 x 16" in found
+    assert "best 2.8734 at epoch 3.00" in found
+    assert "2.8734" in found  # beside the best point
+    assert "lm_old_epoch1.00_4.7298: lstm, 2 x 14" in found
+    assert {"epoch", "loss (nats per character)", "bits per character", "validation loss"} <= set(found)
+    assert any("mean of 1% of the run" in text for text in found)
+
+
+def test_png(tmp_path):
+    plot(CHECKPOINT, "-o", tmp_path / "one.png")
+    width, height = png_size(tmp_path / "one.png")
+    assert 600 < width < 1200
+    assert 350 < height < 900
+
+
+def test_the_same_losses_are_the_same_picture(tmp_path):
+    for name in ("a.svg", "b.svg"):
+        plot(CHECKPOINT, "-o", tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+@pytest.mark.parametrize("n", [1, 2, 200, 100_000])
+def test_any_number_of_losses(tmp_path, n):
+    curve = plotting.curve(with_losses([1.5] * n, {n: 2.0}, n), "run")
+    assert len(curve.train[0]) == min(n, 200) if n <= 200 else len(curve.train[0]) <= 400
+    assert np.allclose(curve.train[1], 1.5)
+    assert curve.best == (n, 2.0)
+    plotting.save(tmp_path / "picture.svg", [curve])
+    assert (tmp_path / "picture.svg").stat().st_size < 60_000
+
+
+def test_smoothing_is_the_mean_of_one_percent_around():
+    y = np.random.default_rng(1).normal(2, 1, 5000)
+    (x, means), window = plotting.smooth(np.arange(1.0, 5001), y)
+    assert window == 51
+    assert (x[0], x[-1]) == (1, 5000)
+    for at, mean in zip(x.astype(int) - 1, means, strict=True):
+        assert mean == pytest.approx(y[max(at - 25, 0) : at + 26].mean())
+
+
+def test_losses_that_are_no_numbers_are_left_out(tmp_path):
+    curve = plotting.curve(with_losses([3.0, float("nan"), 2.0, float("inf")], {2: float("nan"), 4: 2.5}, 4), "run")
+    assert curve.train[0].tolist() == [1, 3]
+    assert curve.best == (4, 2.5)
+    plotting.save(tmp_path / "picture.svg", [curve])
+
+
+def test_without_epochs_the_axis_counts_iterations(tmp_path):
+    with_epochs = plotting.curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "one")
+    without = plotting.curve(with_losses([3.0, 2.0], {2: 2.5}, 0, 0.0), "another")
+    plotting.save(tmp_path / "picture.svg", [with_epochs, without])
+    assert "iteration" in texts(tmp_path / "picture.svg")
+    assert "epoch" not in texts(tmp_path / "picture.svg")
+
+
+def test_many_runs_and_odd_names(tmp_path):
+    names = ["_under", "$x^2$", "a & b", *(f"run{k}" for k in range(9))]
+    curves = [plotting.curve(with_losses([3.0, 2.0 + k], {2: 2.5 + k}, 2), name) for k, name in enumerate(names)]
+    plotting.save(tmp_path / "picture.svg", curves)
+    found = " ".join(texts(tmp_path / "picture.svg"))
+    assert all(f"{name.replace('&', '&amp;')}: lstm" in found for name in names)
+    with pytest.raises(UserError, match="too many"):
+        plotting.save(tmp_path / "more.svg", curves * 3)
+
+
+def test_a_folder_is_its_newest_checkpoint(tmp_path):
+    for age, name in enumerate(["lm_new.t7", "lm_old.t7", "data.t7", "note.txt", ".lm_half.t7"]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age if name != "data.t7" else 2000))
+    assert checkpoint_paths.newest(str(tmp_path)) == str(tmp_path / "lm_new.t7")
+    assert checkpoint_paths.newest("no/such.t7") == "no/such.t7"
+
+
+def test_names_tell_files_apart():
+    paths = ["cv/a/lm.t7", "cv/b/lm.t7", "cv/b/lm_2.t7"]
+    assert checkpoint_paths.short_names(paths) == ["a/lm", "b/lm", "lm_2"]
+    assert checkpoint_paths.short_names(["lm.t7", "lm.t7"]) == ["lm", "lm"]
+    assert checkpoint_paths.short_names([os.fsdecode(b"lm_\xff.t7")]) == ["lm_\ufffd"]
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        ([CHECKPOINT, "-o", "losses.pdf"], "-o must be a file that ends in .png or .svg, not losses.pdf"),
+        (["empty"], "the folder empty has no checkpoint"),
+        (["nowhere.t7"], "nowhere.t7 does not exist"),
+        ([CHECKPOINT, "-o", "no/folder/x.png"], "x.png: No such file or directory"),
+        (["untrained.safetensors"], "untrained holds no losses to draw"),
+    ],
+)
+def test_errors_are_one_sentence(tmp_path, args, words):
+    (tmp_path / "empty").mkdir()
+    checkpoint.convert(with_losses([], {}, 0), tmp_path / "untrained.safetensors")
+    error = failed(["plot", *map(str, args)], tmp_path)
+    assert words in error
+
+
+def test_without_matplotlib(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ImportError('as if it were not installed')")
+    shutil.copy(CHECKPOINT, tmp_path)
+    assert "needs the extra: pip install 'pycharrnn[plot]'" in failed(["plot", CHECKPOINT.name], tmp_path)
+
+
+def failed(args: list[str], folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parents[1]}"}
+    result = subprocess.run(
+        [sys.executable, "-m", "pycharrnn", *args], cwd=folder, capture_output=True, env=environment, text=True
+    )
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    return result.stderr

@@ -1,0 +1,521 @@
+"""The JSON API of pycharrnn serve: its answers, its limits, and who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+from serving_tools import GRU, LSTM, ROOT, server
+
+from pycharrnn import activations, checkpoint, sampling, scoring, served_models, serving
+from pycharrnn.api_types import MAX_LENGTH, MAX_SCORED
+from pycharrnn.guard import MAX_BODY
+from pycharrnn.options import SampleOptions, ServeOptions, UserError
+from pycharrnn.stepper import NumpyStepper
+from pycharrnn.streams import Desk
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@pytest.fixture(scope="module")
+def models():
+    return served_models.load_all([str(LSTM), str(GRU)], lambda line: None)
+
+
+@pytest.fixture
+def desk():
+    return Desk(8, threads=2)
+
+
+class Client:
+    """Asks an application directly, without a socket."""
+
+    def __init__(self, app, base_url: str = "http://127.0.0.1"):
+        self.app, self.base_url = app, base_url
+
+    def request(self, method: str, path: str, **keywords) -> httpx.Response:
+        async def ask():
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url=self.base_url) as client:
+                return await client.request(method, path, **keywords)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **keywords) -> httpx.Response:
+        return self.request("GET", path, **keywords)
+
+    def post(self, path: str, **keywords) -> httpx.Response:
+        return self.request("POST", path, **keywords)
+
+
+@pytest.fixture
+def client(models, desk):
+    return Client(serving.create_app(models, desk, LOOPBACK, ""))
+
+
+def sample(client, **body) -> list[dict]:
+    answer = client.post("/api/sample", json={"model": LSTM.stem, **body})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_models(client):
+    answer = client.get("/api/models").json()
+    assert [model["id"] for model in answer["models"]] == [LSTM.stem, GRU.stem]
+    first = answer["models"][0]
+    assert (first["model"], first["num_layers"], first["rnn_size"], first["vocab_size"]) == ("lstm", 2, 16, 73)
+    assert first["best_val_loss"] == pytest.approx(2.8734, abs=1e-4)
+    assert answer["limits"]["length"] == MAX_LENGTH
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.4, "seed": 7}, {"topk": 3}, {"topp": 0.5}])
+def test_a_sample_is_what_the_command_prints(client, options):
+    items = sample(client, primetext="The ", length=300, **options)
+    assert items.pop() == {"done": True}
+    loaded = checkpoint.load(LSTM)
+    opt = SampleOptions(length=300, **options)
+    drawn = list(sampling.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The "))
+    assert "".join(item["text"] for item in items) == b"".join(d.character for d in drawn).decode("utf-8", "replace")
+    assert [item["given"] for item in items[:5]] == [True] * 4 + [False]
+    single = [(item, d) for item, d in zip(items, drawn, strict=False)][:4]
+    assert all(item["probability"] == pytest.approx(d.probability, rel=1e-3) for item, d in single)
+
+
+def test_candidates_are_the_likeliest(client):
+    items = sample(client, primetext="Th", length=1, candidates=20)
+    first = [probability for _, probability in items[0]["candidates"]]
+    assert np.allclose(first, 1 / 73, rtol=1e-3)  # before anything was read
+    last = items[2]["candidates"]
+    assert len(last) == 20
+    assert [p for _, p in last] == sorted((p for _, p in last), reverse=True)
+    assert "candidates" not in sample(client, length=1, candidates=0)[0]
+
+
+@pytest.mark.parametrize("path", [LSTM, GRU])
+def test_activations_are_those_after_each_character(client, path):
+    items = sample(client, model=path.stem, primetext="The night", length=60, unit={"layer": 2, "unit": 5})[:-1]
+    loaded = checkpoint.load(path)
+    opt = SampleOptions(length=60)
+    drawn = sampling.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The night")
+    text = b"".join(one.character for one in drawn)
+    values = activations.record(loaded, text).values[:, 1, 4]
+    assert [item["activation"] for item in items] == pytest.approx(values.tolist(), rel=1e-3, abs=1e-4)
+
+
+def test_characters_of_several_bytes_are_one(client):
+    items = sample(client, primetext="\u00e9\u2013", length=1)
+    assert [item["text"] for item in items[:2]] == ["\u00e9", "\u2013"]
+    loaded = checkpoint.load(LSTM)
+    bits = scoring.score(loaded, "\u00e9".encode()).bits
+    assert items[0]["probability"] == pytest.approx(2 ** -sum(bits), rel=1e-3)
+
+
+def test_score(client):
+    answer = client.post("/api/score", json={"model": LSTM.stem, "text": "The \u00fc night"}).json()
+    loaded = checkpoint.load(LSTM)
+    stepper = NumpyStepper(loaded.network)
+    bits, scores = [], None
+    for byte in b"The  night":
+        index = loaded.vocab[bytes([byte])] - 1
+        bits.append(math.log2(73) if scores is None else -scores[index] / math.log(2))
+        scores = stepper.step(index)
+    # u-umlaut is C3 BC: the model knows its first byte only, so what follows depends on that one
+    assert answer["unknown"] == 1
+    assert answer["known"] == 11
+    assert "".join(c["text"] for c in answer["characters"]) == "The \u00fc night"
+    assert [c["bits"] for c in answer["characters"][:4]] == pytest.approx(bits[:4])
+    assert answer["characters"][4] == {"text": "\u00fc", "bits": None}
+    known = client.post("/api/score", json={"model": LSTM.stem, "text": "The  night"}).json()
+    assert [c["bits"] for c in known["characters"]] == pytest.approx(bits)
+    assert known["bits_per_character"] == pytest.approx(np.mean(bits))
+    none = client.post("/api/score", json={"model": LSTM.stem, "text": "\u4e2d"}).json()
+    assert (none["bits_per_character"], none["unknown"]) == (None, 3)
+
+
+# -- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body, status, words",
+    [
+        ({"model": "lm_lstm2"}, 404, "/api/models"),
+        ({"model": "../../etc/passwd"}, 404, "no such model"),
+        ({"model": str(LSTM)}, 404, "no such model"),
+        ({"length": MAX_LENGTH + 1}, 422, "length"),
+        ({"length": 0}, 422, "length"),
+        ({"length": "many"}, 422, "length"),
+        ({"temperature": 0}, 422, "temperature"),
+        ({"temperature": float("nan")}, 422, "temperature"),
+        ({"temperature": float("inf")}, 422, "temperature"),
+        ({"topp": 0}, 422, "topp"),
+        ({"topk": -1}, 422, "topk"),
+        ({"seed": 1 << 32}, 422, "seed"),
+        ({"candidates": 21}, 422, "candidates"),
+        ({"primetext": "a" * 2001}, 422, "primetext"),
+        ({"primetext": "\ud800"}, 422, "primetext"),
+        ({"primetext": "The \u00fc"}, 422, "primetext has the character '\u00fc'"),
+        ({"unit": {"layer": 3, "unit": 1}}, 422, "2 layers of 16 units"),
+        ({"unit": {"layer": 1, "unit": 17}}, 422, "2 layers of 16 units"),
+        ({"unit": {"layer": 0, "unit": 1}}, 422, "unit.layer"),
+        ({"checkpoint": "/etc/passwd"}, 422, "checkpoint"),
+    ],
+)
+def test_bad_requests(client, body, status, words):
+    content = json.dumps({"model": LSTM.stem, **body})
+    answer = client.post("/api/sample", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"[]", b'{"model": 3}', b"\xff", b"9" * 5000])
+def test_bodies_that_are_no_request(client, content):
+    answer = client.post("/api/sample", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert isinstance(answer.json()["detail"], str)
+
+
+def test_a_form_of_another_site_is_no_request(client):
+    content = json.dumps({"model": LSTM.stem})
+    answer = client.post("/api/sample", content=content, headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("text, status", [("a" * MAX_SCORED, 200), ("a" * (MAX_SCORED + 1), 422), ("", 422)])
+def test_texts_to_score_are_capped(client, text, status):
+    assert client.post("/api/score", json={"model": LSTM.stem, "text": text}).status_code == status
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bodies_are_capped(client, chunked):
+    content = b" " * (MAX_BODY + 1)
+
+    async def chunks():
+        for k in range(0, len(content), 4096):
+            yield content[k : k + 4096]
+
+    body = chunks() if chunked else content
+    answer = client.post("/api/score", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path", ["/..%2f..%2fetc/passwd", "/../setup.py", "/page/page.js", "/docs", "/redoc", "//etc/passwd"]
+)
+def test_other_paths_are_not_there(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_no_request_touches_the_disk(client, models):
+    """An audit hook, which sees every open() of the process, sees Python's own modules at most."""
+    opened: list[object] = []
+    watching = True
+    sys.addaudithook(lambda event, args: opened.append(args[0]) if watching and event == "open" else None)
+    try:
+        for path in ("/", "/page.js", "/style.css", "/icon.svg", "/nowhere", "/api/models", "/openapi.json"):
+            client.get(path)
+        for model in (LSTM.stem, str(LSTM), "../x"):
+            client.post("/api/sample", json={"model": model, "length": 20, "primetext": "/etc/"})
+            client.post("/api/score", json={"model": model, "text": "/etc/passwd"})
+    finally:
+        watching = False
+    assert [path for path in opened if not str(path).endswith((".py", ".pyc"))] == []
+
+
+@pytest.mark.parametrize(
+    "host, status",
+    [
+        ("127.0.0.1:8015", 200),
+        ("localhost", 200),
+        ("[::1]:8015", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+    ],
+)
+def test_names_of_this_machine_only(client, host, status):
+    assert client.get("/api/models", headers={"host": host}).status_code == status
+
+
+def test_token(models, desk):
+    token = "0123456789abcdef"
+    client = Client(serving.create_app(models, desk, None, token), "http://somewhere.example")
+    for path in ("/", "/page.js", "/style.css", "/icon.svg"):
+        assert client.get(path).status_code == 200
+    for header in (
+        {},
+        {"authorization": "Bearer x"},
+        {"authorization": token},
+        {"authorization": "Bearer \u00fc".encode()},
+    ):
+        for path in ("/api/models", "/openapi.json", "/nowhere"):
+            answer = client.get(path, headers=header)
+            assert answer.status_code == 401
+            assert "bearer" in answer.headers["www-authenticate"].lower()
+        assert client.post("/api/sample", json={"model": LSTM.stem}, headers=header).status_code == 401
+    assert client.get("/api/models", headers={"authorization": f"Bearer {token}"}).status_code == 200
+    assert client.get("/api/models?token=" + token).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/api/models", "/nowhere"])
+def test_headers(client, path):
+    headers = client.get(path).headers
+    assert headers["content-security-policy"].startswith("default-src 'self'")
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_page_loads_nothing_from_elsewhere():
+    for content, _ in serving.page_files().values():
+        text = content.decode().replace("http://www.w3.org/2000/svg", "")  # a name, not an address
+        assert "http:" not in text
+        assert "https:" not in text
+        assert "//" not in text.replace("// ", "")
+
+
+def test_openapi(client):
+    schema = client.get("/openapi.json").json()
+    assert set(schema["paths"]) == {"/api/models", "/api/sample", "/api/score"}
+    assert {"SampleRequest", "SampledCharacter", "ScoreRequest", "ScoreAnswer"} <= set(schema["components"]["schemas"])
+    responses = schema["paths"]["/api/sample"]["post"]["responses"]
+    assert set(responses) == {"200", "404", "422", "503"}
+    assert list(responses["200"]["content"]) == ["application/x-ndjson"]
+    assert responses["422"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert "Problem" in schema["components"]["schemas"]
+
+
+# -- many at once, and some that leave -------------------------------------------------------------------------------
+
+
+def asgi(app, body: dict, leave_after: int | None = None):
+    """One POST to /api/sample as an ASGI server would put it; leaves after so many chunks. The chunks' bodies."""
+
+    async def request():
+        asked, gone, chunks = False, asyncio.Event(), []
+        content = json.dumps({"model": LSTM.stem, **body}).encode()
+
+        async def receive():
+            nonlocal asked
+            if not asked:
+                asked = True
+                return {"type": "http.request", "body": content}
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            chunks.append(message)
+            if leave_after is not None and len(chunks) > leave_after:
+                gone.set()
+
+        headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]
+        scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}
+        scope |= {"method": "POST", "path": "/api/sample", "raw_path": b"/api/sample", "query_string": b""}
+        scope |= {"headers": headers, "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1), "server": ("x", 1)}
+        await app(scope, receive, send)
+        return chunks
+
+    return request()
+
+
+def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
+    steps = 0
+    read = NumpyStepper.read
+
+    def counted(self, indices):
+        nonlocal steps
+        steps += 1
+        return read(self, indices)
+
+    monkeypatch.setattr(NumpyStepper, "read", counted)
+    desk = Desk(2, threads=2)
+
+    async def scenario():
+        await asgi(serving.create_app(models, desk, LOOPBACK, ""), {"length": MAX_LENGTH}, leave_after=2)
+        assert desk.taken == 0
+        await asyncio.sleep(0.1)  # the turn that was under way
+        return steps
+
+    at_once = asyncio.run(scenario())
+    time.sleep(0.2)
+    assert steps == at_once
+    assert 0 < steps < MAX_LENGTH - 1
+
+
+def test_clients_beyond_the_limit_are_asked_to_come_back(models):
+    desk = Desk(2, threads=2)
+
+    async def scenario():
+        app = serving.create_app(models, desk, LOOPBACK, "")
+        return await asyncio.gather(*(asgi(app, {"length": 2000}) for _ in range(5)))
+
+    answers = asyncio.run(scenario())
+    statuses = [chunks[0]["status"] for chunks in answers]
+    assert sorted(statuses) == [200, 200, 503, 503, 503]
+    for chunks in answers:
+        if chunks[0]["status"] == 200:
+            assert chunks[-2]["body"].endswith(b'{"done":true}\n')
+    assert desk.taken == 0
+
+
+def test_turns_are_shared_fairly(models):
+    """Of ten samples that start together, on one thread, none ends before all others are well under way."""
+    desk = Desk(20, threads=1)
+    progress: dict[int, int] = {}
+    at_first_end: list[dict[int, int]] = []
+
+    async def client(k: int):
+        events = served_models.events(models[LSTM.stem], SampleOptions(length=3000, seed=k), b"", None, 5)
+        with desk.place():
+            async for items in desk.turns(events):
+                progress[k] = progress.get(k, 0) + len(items)
+        at_first_end.append(dict(progress))
+
+    async def scenario():
+        await asyncio.gather(*(client(k) for k in range(10)))
+
+    asyncio.run(scenario())
+    assert len(at_first_end[0]) == 10
+    assert min(at_first_end[0].values()) > 1000
+
+
+def test_a_reader_that_stalls_is_let_go(models, monkeypatch):
+    monkeypatch.setattr(serving, "STREAM_SECONDS", 0.3)
+    desk = Desk(1, threads=1)
+    app = serving.create_app(models, desk, LOOPBACK, "")
+
+    async def scenario():
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()  # a socket whose buffer stays full
+
+        async def stalled(scope, receive, _):
+            await app(scope, receive, send)
+
+        await asyncio.wait_for(asgi(stalled, {"length": 100}), 5)
+        assert len(sent) == 2
+        assert desk.taken == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, desk):
+    broken = models[LSTM.stem].stepper.fresh()
+    broken._decoder = (broken._decoder[0] * np.nan, broken._decoder[1])
+    model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts | {"id": "x"})
+    client = Client(serving.create_app({"x": model}, desk, LOOPBACK, ""))
+    body = {"model": "x", "length": 5, "primetext": "The"}
+    *given, last = [
+        json.loads(line, parse_constant=pytest.fail) for line in client.post("/api/sample", json=body).text.splitlines()
+    ]
+    assert "".join(item["text"] for item in given) == "The"
+    assert "no numbers" in last["error"]
+
+
+def test_turns_run_beside_the_event_loop(models):
+    desk = Desk(4, threads=2)
+
+    async def scenario():
+        threads = set()
+
+        def watched():
+            for k in range(50):
+                threads.add(threading.get_ident())
+                yield k
+
+        items = [item async for turn in desk.turns(watched()) for item in turn]
+        assert items == list(range(50))
+        assert threading.get_ident() not in threads
+
+    asyncio.run(scenario())
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"host": "0.0.0.0"}, "-token new makes one"),
+        ({"host": "192.168.1.7"}, "needs a -token"),
+        ({"host": "example.org"}, "needs a -token"),
+        ({"token": "short"}, "-token must be 16"),
+        ({"token": "a b c d e f g h i j k"}, "-token must be 16"),
+        ({"port": 65536}, "-port must be from 0 to 65535"),
+        ({"streams": 0}, "-streams must be from 1 to 1000"),
+    ],
+)
+def test_bad_options(options, words):
+    with pytest.raises(UserError, match=words):
+        ServeOptions(**options).check()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_this_machine_needs_no_token(host):
+    ServeOptions(host=host).check()
+
+
+def failed(*args, env=None) -> str:
+    result = subprocess.run(
+        [sys.executable, "-m", "pycharrnn", "serve", *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+    )
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    return result.stderr
+
+
+def test_errors_are_one_sentence(tmp_path):
+    assert "does not exist" in failed("nowhere.t7")
+    assert "is named twice" in failed(LSTM, LSTM)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "choose another -port" in failed(LSTM, "-port", taken.getsockname()[1])
+    assert "-host" in failed(LSTM, "-host", "203.0.113.1", "-token", "new", "-port", "0")
+    (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('no', name='fastapi')")
+    assert "pip install 'pycharrnn[serve]'" in failed(LSTM, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+
+
+def test_a_server_that_is_stopped_amid_a_sample_says_so():
+    with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=20) as client:
+        with client.stream("POST", "/api/sample", json={"model": LSTM.stem, "length": 10_000}) as answer:
+            lines = answer.iter_lines()
+            assert "text" in json.loads(next(lines))
+            running.process.send_signal(signal.SIGINT)
+            assert json.loads(list(lines)[-1]) == {"error": "the server is stopping."}
+        _, error = running.process.communicate(timeout=20)
+    assert running.process.returncode == 130
+    assert error.strip() == "pycharrnn: stopped by Ctrl-C."
+
+
+def test_a_token_that_was_made():
+    with server(LSTM, "-host", "0.0.0.0", "-token", "new") as running:
+        address, _, token = running.url.partition("#token=")
+        assert len(token) >= 32
+        url = address.replace("0.0.0.0", "127.0.0.1") + "api/models"
+        assert httpx.get(url).status_code == 401
+        assert httpx.get(url, headers={"authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_many_clients_for_some_seconds():
+    """The benchmark, shorter and with fewer characters: no error, and memory that stays."""
+    script = ROOT / "benchmarks" / "serve_clients.py"
+    command = [sys.executable, str(script), str(LSTM), "-seconds", "5"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " 0 errors" in result.stdout
