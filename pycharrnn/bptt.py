@@ -110,27 +110,42 @@ class LoopLayer:
                 bias.copy_(part)
 
 
-class BPTT:
+class Likelihood:
+    """The loss of batches and its gradient, from `log_probs` (T*B, V); a mean over `_batch_size` texts."""
+
+    log_probs: torch.Tensor
+    _batch_size: int
+    _d_logits: torch.Tensor | None = None
+
+    def nll(self, y: torch.Tensor) -> torch.Tensor:
+        """Sum over time of the mean negative log-likelihood over the batch, in nats. `y`: (T, B), int64, from 0."""
+        self._y = y.reshape(-1, 1)
+        return self.log_probs.gather(1, self._y).sum().neg() / self._batch_size
+
+    def d_nll(self) -> torch.Tensor:
+        """Gradient of nll for the decoder's output: (T*B, V)."""
+        if self._d_logits is None:
+            self._d_logits = torch.empty_like(self.log_probs)
+        d = torch.exp(self.log_probs, out=self._d_logits)
+        d.scatter_add_(1, self._y, d.new_full((), -1).expand(self._y.shape))
+        return d.div_(self._batch_size)
+
+
+class BPTT(Likelihood):
     """Forward and backward passes of a network over batches of one shape.
 
     Attributes:
+        flat: (P,), the parameters, in the order of CharRNN.flat.
         cells: one recurrence cell a layer; their `states` hold the hidden states, index 0 before the batch.
         log_probs: (T*B, V) after forward.
     """
 
-    def __init__(
-        self,
-        model: str,
-        weights: dict[str, torch.Tensor],
-        num_layers: int,
-        T: int,
-        B: int,
-        batch_size: int | None = None,
-    ):
-        """See CharRNN.bptt. `weights`: name -> view of the flat parameter vector, as CharRNN.weights."""
-        self._cell_class = CELLS[model]
-        self.weights, self.num_layers, self.T, self.B = weights, num_layers, T, B
-        self._batch_size = batch_size or B
+    def __init__(self, model, flat: torch.Tensor, T: int, B: int, batch_size: int | None = None):
+        """As CharRNN.bptt, which makes it from a CharRNN and its parameters `flat` (P,)."""
+        self._cell_class, self.num_layers = CELLS[model.model], model.num_layers
+        self.flat, self.views, self.weights = flat, model.views, model.views(flat)
+        self.T, self.B, self._batch_size = T, B, batch_size or B
+        weights, num_layers = self.weights, model.num_layers
         decoder = weights["decoder.weight"]
         self.V, self.H = decoder.shape
         self._empty = lambda *shape: torch.empty(shape, dtype=decoder.dtype, device=decoder.device)
@@ -141,7 +156,7 @@ class BPTT:
             layer_class(cell, *self._linears(weights, layer), layer == 0, scratch)
             for layer, cell in enumerate(self.cells)
         ]
-        self._logits, self.log_probs, self._d_logits = (self._empty(T * B, self.V) for _ in range(3))
+        self._logits, self.log_probs = (self._empty(T * B, self.V) for _ in range(2))
         self._dh = self._empty(T, B, self.H)
         self._masked: list[torch.Tensor] = []
 
@@ -151,6 +166,12 @@ class BPTT:
             [(of[f"{name}_{layer + 1}.weight"], of[f"{name}_{layer + 1}.bias"]) for name in names]
             for names in (self._cell_class.input_linears, self._cell_class.recurrent_linears)
         )
+
+    def canonical(self, vector: torch.Tensor) -> torch.Tensor:
+        """A vector laid out as `flat`, in the order of CharRNN.flat: the same."""
+        return vector
+
+    from_canonical = canonical
 
     def states(self, t: int) -> list[torch.Tensor]:
         """The states of all layers at index t (0 before the batch, -1 after it): c, h of layer 1, c, h of layer 2..."""
@@ -177,17 +198,6 @@ class BPTT:
         weight, bias = self.weights["decoder.weight"], self.weights["decoder.bias"]
         torch.addmm(bias, above, weight.t(), out=self._logits)
         return torch.log_softmax(self._logits, 1, out=self.log_probs)
-
-    def nll(self, y: torch.Tensor) -> torch.Tensor:
-        """Sum over time of the mean negative log-likelihood over the batch, in nats. `y`: (T, B), int64, from 0."""
-        self._y = y.reshape(-1, 1)
-        return self.log_probs.gather(1, self._y).sum().neg() / self._batch_size
-
-    def d_nll(self) -> torch.Tensor:
-        """Gradient of nll for the decoder's output: (T*B, V)."""
-        d = torch.exp(self.log_probs, out=self._d_logits)
-        d.scatter_add_(1, self._y, d.new_full((), -1).expand(self._y.shape))
-        return d.div_(self._batch_size)
 
     def backward(self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last=None) -> list[torch.Tensor]:
         """Write the gradients of all weights; the gradients of the states at index 0.

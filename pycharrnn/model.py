@@ -113,7 +113,7 @@ class CharRNN(nn.Module):
         Args:
             batch_size: what the loss is the mean over, where the B texts are only a part of a batch.
         """
-        return BPTT(self.model, self.weights, self.num_layers, T, B, batch_size)
+        return BPTT(self, self.flat.detach(), T, B, batch_size)
 
     def initial_state(self, B: int) -> list[torch.Tensor]:
         """Zeros: c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer; each (B, H)."""
@@ -149,7 +149,7 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx, model, masks, x, flat, *state):
         T, B = x.shape
-        bptt = BPTT(model.model, model.views(flat.detach()), model.num_layers, T, B)
+        bptt = BPTT(model, flat.detach(), T, B)
         for buffer, value in zip(bptt.states(0), state, strict=True):
             buffer.copy_(value)
         log_probs = bptt.forward(x, masks)

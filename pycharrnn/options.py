@@ -70,6 +70,7 @@ class TrainOptions:
     opencl: int = option(0, "use OpenCL (instead of CUDA)")
     not_in_char_rnn: ClassVar[tuple[str, ...]] = (
         "exact",
+        "dtype",
         "forget_bias",
         "resume",
         "save_state",
@@ -80,6 +81,11 @@ class TrainOptions:
     )
     exact: int = option(
         1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
+    )
+    dtype: str = option(
+        "",
+        "precision: double, float32, or, in part, bfloat16 or float16 (lstm and rnn). Empty = double with -exact 1 on"
+        " the CPU, else float32",
     )
     forget_bias: int = option(
         1, "1 = set LSTM forget gate biases to 1. 0 = as drawn, as char-rnn did before 2015-09-20"
@@ -100,6 +106,12 @@ class TrainOptions:
         for name in ("rnn_size", "num_layers", "seq_length", "batch_size", "print_every", "eval_val_every"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         _require(self, "model", self.model in ("lstm", "gru", "rnn"), "lstm, gru or rnn")
+        _require(
+            self,
+            "dtype",
+            self.dtype in ("", "double", "float32", "bfloat16", "float16"),
+            "one of double, float32, bfloat16, float16",
+        )
         _require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
         for name in ("learning_rate", "learning_rate_decay", "grad_clip", "max_epochs"):
             _require(self, name, 0 < getattr(self, name) < float("inf"), "greater than 0")

@@ -133,8 +133,6 @@ def restore(resumed: Resumed, run, opt: TrainOptions, text: str, say: Callable[[
     state = found.state
     rate = _decayed(opt, found.i, loader.ntrain) if state is None else state.learning_rate
     run.optimizer.learning_rate = opt.learning_rate if "learning_rate" in resumed.overridden else rate
-    if "dropout" in resumed.overridden:
-        run.model.dropout = opt.dropout
     if state is None:
         loader.reset_batch_pointer(TRAIN, found.i % loader.ntrain)
         say(

@@ -11,9 +11,11 @@ from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from pycharrnn import resume
 from pycharrnn.bptt import BPTT
+from pycharrnn.cuda_graph import Replayed
 from pycharrnn.distributed import Ranks
 from pycharrnn.loader import TRAIN, CharSplitLMMinibatchLoader
 from pycharrnn.model import CharRNN
+from pycharrnn.modules import MODELS, ModuleBPTT
 from pycharrnn.options import TrainOptions
 from pycharrnn.rmsprop import RMSprop
 
@@ -37,11 +39,19 @@ class Run:
     ):
         self.opt, self.model, self.loader, self.random, self.ranks = opt, model, loader, random, ranks
         self._rows = ranks.rows(opt.batch_size)
-        self._summed = model.flat.detach().new_zeros(model.flat.numel() + 1)  # over ranks: the gradient, and the loss
+        self.bptt = _passes(opt, model, self._rows.stop - self._rows.start)
+        flat = self.bptt.flat
+        self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
         self.gradient, self._loss = self._summed[:-1], self._summed[-1]
-        self._gradients = model.views(self.gradient)
-        self.optimizer = RMSprop(model.flat.detach(), opt.learning_rate, opt.decay_rate)
-        self.bptt: BPTT = model.bptt(opt.seq_length, self._rows.stop - self._rows.start, opt.batch_size)
+        self._gradients = self.bptt.views(self.gradient)
+        self.optimizer = RMSprop(flat, opt.learning_rate, opt.decay_rate)
+        shape = opt.seq_length, self._rows.stop - self._rows.start
+        self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
+        self._masks: torch.Tensor | None = None
+        if model.dropout:
+            self._masks = flat.new_empty(model.num_layers, *shape, model.rnn_size)
+        # torch.nn's modules keep Python out of their loops, and autograd can't be recorded.
+        self._replayed = Replayed(self._forward_backward, flat.device) if isinstance(self.bptt, BPTT) else None
         self._set_states(self._zeros())
         self._first_batch = True
         self._new_losses: list[torch.Tensor] = []
@@ -58,7 +68,7 @@ class Run:
         """What a run that goes on from here needs beside the weights. `text`: the fingerprint of input.txt."""
         words, position = self.random.get_state()
         return RunState(
-            mean_square=self.optimizer.mean_square.cpu().numpy(),
+            mean_square=self.bptt.canonical(self.optimizer.mean_square).cpu().numpy(),
             learning_rate=self.optimizer.learning_rate,
             hidden_state=[self.ranks.whole_batch(h, self.opt.batch_size).cpu().numpy() for h in self.bptt.states(-1)],
             batch_positions=dict(self.loader.batch_ix),
@@ -71,8 +81,9 @@ class Run:
 
     def restore(self, state: RunState) -> None:
         """Optimiser and hidden state as they were. A state is taken after a batch, so the next is not the first."""
-        flat = self.model.flat
-        self.optimizer.mean_square.copy_(torch.from_numpy(state.mean_square).to(flat.dtype))  # on the CPU, for MPS
+        flat = self.bptt.flat
+        mean_square = torch.from_numpy(state.mean_square).to(flat.dtype).to(flat.device)  # on the CPU first, for MPS
+        self.optimizer.mean_square.copy_(self.bptt.from_canonical(mean_square))
         hidden = [torch.from_numpy(h[self._rows]).to(flat.dtype) for h in state.hidden_state]
         if hidden[0].shape == self.bptt.states(-1)[0].shape:
             self._set_states(hidden)
@@ -88,44 +99,53 @@ class Run:
         for first, last in zip(self.bptt.states(0), self.bptt.states(-1), strict=True):
             first.copy_(last)
 
-    def _batch(self, split: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y) of this process's rows, each (T, B), int64, on the model's device."""
-        return tuple(
-            torch.from_numpy(np.ascontiguousarray(part.T)).to(self.model.flat.device).long()
-            for part in self.loader.next_batch(split)
-        )
+    def _read_batch(self, split: int) -> None:
+        """Fill x and y with this process's rows of the next batch, each (T, B)."""
+        cuda = self._x.device.type == "cuda"
+        for to, part in zip((self._x, self._y), self.loader.next_batch(split), strict=True):
+            part = torch.from_numpy(np.ascontiguousarray(part.T))
+            # From pinned memory the copy goes on while Python does; as bytes, since a GPU is far away.
+            to.copy_(part.pin_memory().to(to.device, non_blocking=True) if cuda else part)
 
-    def _dropout_masks(self) -> torch.Tensor | None:
-        """(layers, T, B, H); drawn time step by time step, inside one step layer 2, 3, ..., decoder."""
-        p, flat = self.model.dropout, self.model.flat
-        if not p:
-            return None
+    def _draw_masks(self) -> None:
+        """Fill the dropout masks; drawn time step by time step, inside one step layer 2, 3, ..., decoder."""
+        p = self.model.dropout
         shape = (self.opt.seq_length, self.model.num_layers, self.opt.batch_size, self.model.rnn_size)
         keep = self.random.bernoulli(1 - p, int(np.prod(shape))).reshape(shape) / (1 - p)
-        ours = keep[:, :, self._rows].swapaxes(0, 1)
-        return torch.from_numpy(np.ascontiguousarray(ours)).to(flat.device, flat.dtype)
+        self._masks.copy_(torch.from_numpy(np.ascontiguousarray(keep[:, :, self._rows].swapaxes(0, 1))))
+
+    def _forward_backward(self) -> None:
+        """Loss and gradient of the batch in x and y."""
+        self._carry()
+        self.bptt.forward(self._x, self._masks)
+        self._loss.copy_(self.bptt.nll(self._y))
+        if self.opt.exact and not self._first_batch:
+            # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
+            self._carry()
+        self.bptt.backward(self.bptt.d_nll(), self._gradients)
 
     def step(self) -> None:
         """One iteration: forward, backward, clip, update."""
-        opt = self.opt
-        x, y = self._batch(TRAIN)
-        self._carry()
-        self.bptt.forward(x, self._dropout_masks())
-        self._loss.copy_(self.bptt.nll(y))
-        if opt.exact and not self._first_batch:
-            # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
-            self._carry()
+        self._read_batch(TRAIN)
+        if self._masks is not None:
+            self._draw_masks()
+        (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
         self._first_batch = False
-        self.bptt.backward(self.bptt.d_nll(), self._gradients)
         self.ranks.sum(self._summed)
-        self.optimizer.step(self.gradient, opt.grad_clip)
-        self._new_losses.append(self._loss / opt.seq_length)
+        self.optimizer.step(self.gradient, self.opt.grad_clip)
+        self._new_losses.append(self._loss / self.opt.seq_length)
+
+    def store(self) -> None:
+        """Write what has been trained into the model's parameters."""
+        if self.bptt.flat.data_ptr() != self.model.flat.data_ptr():
+            self.model.flat.detach().copy_(self.bptt.canonical(self.bptt.flat))
 
     def new_losses(self) -> list[float]:
         """The losses, in nats per character, of the iterations since the last call."""
         losses, self._new_losses = self._new_losses, []
         return torch.stack(losses).tolist() if losses else []
 
+    @torch.no_grad()
     def evaluate(self, split: int, say: Callable[[str], None]) -> float:
         """Loss of a whole split in nats per character, from a state of zeros, without dropout."""
         say(f"evaluating loss over split index {split}")
@@ -135,13 +155,21 @@ class Run:
         self._set_states(self._zeros())
         loss = 0.0
         for i in range(1, n + 1):
-            x, y = self._batch(split)
+            self._read_batch(split)
             self._carry()
-            self.bptt.forward(x)
-            loss += float(self.bptt.nll(y))
+            self.bptt.forward(self._x)
+            loss += float(self.bptt.nll(self._y))
             say(f"{i}/{n}...")
         loss = float(self.ranks.sum(self._loss.new_tensor(loss)))
         if not self.opt.exact:
             self._set_states(before)
         # else: the original's training state lies in the buffers that validation just used, and goes on from there.
         return loss / self.opt.seq_length / n
+
+
+def _passes(opt: TrainOptions, model: CharRNN, rows: int) -> BPTT | ModuleBPTT:
+    """The forward and backward passes to train with: our own, or torch.nn's where they are faster."""
+    mixed = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(opt.dtype)
+    if model.model in MODELS and (mixed or model.flat.device.type != "cpu"):
+        return ModuleBPTT(model, opt.seq_length, rows, opt.batch_size, mixed)
+    return model.bptt(opt.seq_length, rows, opt.batch_size)

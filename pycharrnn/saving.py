@@ -123,6 +123,7 @@ class Saver:
 
     def _state(self) -> RunState | None:
         """What -resume needs. Processes share it out, so all ask for it, whatever becomes of the file."""
+        self._run.store()
         return self._run.state(self._text) if self._opt.save_state else None
 
     def _finite(self) -> bool:
@@ -161,7 +162,7 @@ class Saver:
             val_loss=self._val_losses[max(self._val_losses)] if self._val_losses else None,
             i=i,
             epoch=epoch,
-            gradients=run.gradient,
+            gradients=run.bptt.canonical(run.gradient),
             state=state,
         )
 

@@ -17,6 +17,7 @@ from pycharrnn import checkpoint, device, distributed, resume, saving
 from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.lock import lock
 from pycharrnn.model import CharRNN
+from pycharrnn.modules import MODELS
 from pycharrnn.options import TrainOptions, UserError
 from pycharrnn.run import Run
 from pycharrnn.stopping import Stop
@@ -62,12 +63,13 @@ def train(
     if ranks.rank == 0:
         _make_checkpoint_dir(os.path.dirname(f"{opt.checkpoint_dir}/lm_{opt.savefile}"))
 
-    # Double precision is the original's on the CPU, float32 on a GPU.
-    dtype = torch.float64 if opt.exact and where == "cpu" else torch.float32
+    dtype = _dtype(opt, where)
     if resumed:
         _check_same_vocabulary(opt, resumed.path, resumed.checkpoint.vocab, loader.vocab_mapping)
         resumed.checkpoint = checkpoint.renumbered(resumed.checkpoint, loader.vocab_mapping)
         model = checkpoint.to_model(resumed.checkpoint, dtype=dtype, device=where)
+        if "dropout" in resumed.overridden:
+            model.dropout = opt.dropout
     elif opt.init_from:
         model = _model_from_checkpoint(opt, loader, dtype, where, say)
     else:
@@ -80,6 +82,8 @@ def train(
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
+    if opt.dtype.endswith("16") and model.model not in MODELS:
+        raise UserError(f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {model.model} with -dtype float32.")
     say(f"number of parameters in the model: {model.flat.numel()}")
 
     run = Run(opt, model, loader, random, ranks)
@@ -154,6 +158,16 @@ def train(
                 saver.latest(i, epoch)
         saver.finish()
     ranks.leave()
+
+
+def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
+    """Of the parameters. Double precision is the original's on the CPU, float32 on a GPU."""
+    exact_on_cpu = opt.exact and where == "cpu"
+    if exact_on_cpu and opt.dtype not in ("", "double"):
+        raise UserError(f"-dtype {opt.dtype} does not give char-rnn's digits: add -exact 0.")
+    if where == "mps" and opt.dtype == "double":
+        raise UserError("-dtype double does not exist on MPS: use float32, or -gpuid -1.")
+    return torch.float64 if opt.dtype == "double" or (exact_on_cpu and not opt.dtype) else torch.float32
 
 
 def _nothing(line: str) -> None:

@@ -37,29 +37,33 @@ def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
     return error
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """name of a recorded run -> (what our train prints with the recorded arguments, folder of its checkpoints)."""
+def train_as_recorded(name: str, folder: Path) -> tuple[str, Path]:
+    """What our train prints with the arguments of a recorded run, and the folder of its checkpoints."""
     from pycharrnn.commands import cli
 
+    args = spec(name)["train"]
+    flags = dict(zip(args[::2], args[1::2], strict=True))
+    (folder / flags["-data_dir"]).mkdir(parents=True)
+    shutil.copy(GOLDEN / "corpus" / "input.txt", folder / flags["-data_dir"])
+    if "-init_from" in flags:
+        start = Path(flags["-init_from"])
+        (folder / start).parent.mkdir(parents=True)
+        shutil.copy(GOLDEN / start.parent.name / start.name, folder / start)
+    with working_in(folder):
+        result = CliRunner().invoke(cli, ["train", *args])
+    status = getattr(result.exception, "status", result.exit_code)
+    assert status == (3 if name == "exploding" else 0), result.output
+    return result.stdout, folder / flags["-checkpoint_dir"]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """name of a recorded run -> as train_as_recorded, once a session."""
     done: dict[str, tuple[str, Path]] = {}
 
     def run(name: str) -> tuple[str, Path]:
         if name not in done:
-            args = spec(name)["train"]
-            folder = tmp_path_factory.mktemp(name)
-            flags = dict(zip(args[::2], args[1::2], strict=True))
-            (folder / flags["-data_dir"]).mkdir(parents=True)
-            shutil.copy(GOLDEN / "corpus" / "input.txt", folder / flags["-data_dir"])
-            if "-init_from" in flags:
-                start = Path(flags["-init_from"])
-                (folder / start).parent.mkdir(parents=True)
-                shutil.copy(GOLDEN / start.parent.name / start.name, folder / start)
-            with working_in(folder):
-                result = CliRunner().invoke(cli, ["train", *args])
-            status = getattr(result.exception, "status", result.exit_code)
-            assert status == (3 if name == "exploding" else 0), result.output
-            done[name] = result.stdout, folder / flags["-checkpoint_dir"]
+            done[name] = train_as_recorded(name, tmp_path_factory.mktemp(name))
         return done[name]
 
     return run

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import GOLDEN, spec
-from test_parity_train import STEP, lines
+from test_parity_train import STEP, assert_same_digits, lines
 
 from pycharrnn import checkpoint
 
@@ -44,19 +44,6 @@ def with_text(folder: Path, data_dir: str) -> Path:
     (folder / data_dir).mkdir(parents=True)
     shutil.copy(GOLDEN / "corpus" / "input.txt", folder / data_dir)
     return folder
-
-
-def assert_same_digits(ours: list[str], theirs: list[str]) -> None:
-    """Both logs' lines, but for what a last digit's rounding may do."""
-    assert len(ours) == len(theirs)
-    for our, their in zip(ours, theirs, strict=True):
-        our_step, their_step = STEP.fullmatch(our), STEP.fullmatch(their)
-        if their_step:
-            assert our_step, our
-            assert float(our_step[4]) == pytest.approx(float(their_step[4]), abs=1.01e-8)
-            assert float(our_step[5]) == pytest.approx(float(their_step[5]), rel=1.01e-4)
-        else:
-            assert our == their
 
 
 @pytest.mark.parametrize("name", ["lstm2", "gru1_dropout", "rnn3"])
