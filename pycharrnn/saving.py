@@ -78,7 +78,7 @@ class Saver:
         self._latest = f"{_stem(opt)}_latest.t7"
         self._best = f"{_stem(opt)}_best.t7"
         self._linked: int | None = None  # iteration that `best` shows
-        self._failure: OSError | None = None  # of the last attempt to save
+        self._failure = ""  # of the last attempt to save, in words: an exception would keep the checkpoint in memory
         self._noted: set[str] = set()
         self._resumed = resumed
         self._good = resumed  # path of the last file with the run as it should be
@@ -131,13 +131,13 @@ class Saver:
                 self._note(f"{os.path.dirname(path)} had gone: made anew.")
                 self._save(path, i, epoch)
         except OSError as e:
-            if self._failure is None:
+            if not self._failure:
                 self._note(f"can't write {path} ({_words(e)}): trying again at the next save; {self._last_good()}.")
-            self._failure = e
+            self._failure = _words(e)
             return False
         finally:
             self._clock = time.monotonic()
-        self._failure = None
+        self._failure = ""
         return True
 
     def _save(self, path: str, i: int, epoch: float) -> None:
@@ -194,7 +194,7 @@ class Saver:
         if self._good_at == i:
             how = f"go on with: pycharrnn train -resume {shlex.quote(self._good)}"
         else:
-            why = _words(self._failure) if self._failure else "numbers that are not finite"
+            why = self._failure or "its numbers are not finite"
             how = f"that could not be saved ({why}), {self._last_good()}."
         return Stopped(f"stopped by {cause} after iteration {i}; {how}", status)
 
@@ -213,10 +213,9 @@ class Saver:
         """
         if self._bad:
             raise self.bad_numbers()
-        if self._failure is not None:
-            where, why = self._opt.checkpoint_dir, _words(self._failure)
-            message = f"the last checkpoint could not be written to {where} ({why}); {self._last_good()}."
-            raise UserError(message) from self._failure
+        if self._failure:
+            where = f"{self._opt.checkpoint_dir} ({self._failure})"
+            raise UserError(f"the last checkpoint could not be written to {where}; {self._last_good()}.")
         best = best_of({i: loss for i, loss in self._val_losses.items() if os.path.exists(self._path_at(i))})
         if best is None:
             return
