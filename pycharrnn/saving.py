@@ -99,7 +99,7 @@ class Saver:
         if not self._write(path, i, epoch) or not good:
             return
         self._good, self._good_at = path, i
-        best = best_of(self._val_losses)
+        best = self._best_written()
         if best != self._linked and self._link(self._path_at(best), self._best):
             self._linked = best
         if self._opt.save_every_minutes or os.path.exists(self._latest):
@@ -178,6 +178,9 @@ class Saver:
     def _path_at(self, i: int) -> str:
         return path_of(self._opt, i / self._run.loader.ntrain, self._val_losses[i])
 
+    def _best_written(self) -> int | None:
+        return best_of({i: loss for i, loss in self._val_losses.items() if os.path.exists(self._path_at(i))})
+
     def _once(self, key: str, line: str) -> None:
         if key not in self._noted:
             self._noted.add(key)
@@ -203,6 +206,8 @@ class Saver:
         limit = 3 * self._train_losses[0]
         good = [i for i, loss in self._val_losses.items() if loss <= limit and os.path.exists(self._path_at(i))]
         path = self._path_at(max(good)) if good else self._resumed
+        if path and not os.path.exists(path):  # -keep, or the user, removed it
+            path = None
         again = f"go on from the last good checkpoint, -resume {shlex.quote(path)}" if path else self._last_good()
         return Stopped(f"training went astray: {_ADVICE}; {again}.", 3)
 
@@ -216,7 +221,7 @@ class Saver:
         if self._failure:
             where = f"{self._opt.checkpoint_dir} ({self._failure})"
             raise UserError(f"the last checkpoint could not be written to {where}; {self._last_good()}.")
-        best = best_of({i: loss for i, loss in self._val_losses.items() if os.path.exists(self._path_at(i))})
+        best = self._best_written()
         if best is None:
             return
         path, loss = self._path_at(best), lua_format.fixed(self._val_losses[best], 4)

@@ -61,7 +61,7 @@ def test_precision_may_change_on_the_way(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.5", "-dropout", "0.2")
     lines = train(folder, "-resume", "cv", "-exact", "0", "-max_epochs", "0.7", small=[])
-    assert "overridden on the command line: -exact 0 (was 1), -max_epochs 0.7 (was 0.5)" in lines
+    assert "overridden on the command line: -max_epochs 0.7 (was 0.5), -exact 0 (was 1)" in lines
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").state.mean_square.dtype == np.float32
     train(folder, "-resume", "cv", "-exact", "1", "-max_epochs", "0.9", small=[])
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").state.mean_square.dtype == np.float64
