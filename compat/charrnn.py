@@ -64,7 +64,24 @@ def save(
 
     Errors: OSError.
     """
-    save_t7(path, to_table(checkpoint, kind), encoding, long_size)
+    table = to_table(checkpoint, kind)
+    try:
+        save_t7(path, table, encoding, long_size)
+    finally:
+        _dismantle(table)
+
+
+def _dismantle(table: Table) -> None:
+    """Empty a table and all in it. A module graph is full of cycles: left alone, it and its copies of the weights would
+    stay in memory until Python's next full garbage collection, many checkpoints later."""
+    parts = [table]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, TorchObject):
+            part.fields, part = None, part.fields
+        if isinstance(part, Table):
+            parts += [p for entry in part.items() for p in entry if isinstance(p, (Table, TorchObject))]
+            part.clear()
 
 
 def from_table(table) -> Checkpoint:

@@ -79,7 +79,7 @@ class Saver:
         self._latest = f"{_stem(opt)}_latest.t7"
         self._best = f"{_stem(opt)}_best.t7"
         self._linked: int | None = None  # iteration that `best` shows
-        self._failure: OSError | None = None  # of the last attempt to save
+        self._failure = ""  # of the last attempt to save, in words: an exception would keep the checkpoint in memory
         self._noted: set[str] = set()
         self._resumed = resumed
         self._good = resumed  # path of the last file with the run as it should be
@@ -101,7 +101,7 @@ class Saver:
         if not self._write(path, i, epoch, state) or not good:
             return
         self._good, self._good_at = path, i
-        best = best_of(self._val_losses)
+        best = self._best_written()
         if best != self._linked and self._link(self._path_at(best), self._best):
             self._linked = best
         if self._opt.save_every_minutes or os.path.exists(self._latest):
@@ -141,13 +141,13 @@ class Saver:
                 self._note(f"{os.path.dirname(path)} had gone: made anew.")
                 self._save(path, i, epoch, state)
         except OSError as e:
-            if self._failure is None:
+            if not self._failure:
                 self._note(f"can't write {path} ({_words(e)}): trying again at the next save; {self._last_good()}.")
-            self._failure = e
+            self._failure = _words(e)
             return False
         finally:
             self._clock = time.monotonic()
-        self._failure = None
+        self._failure = ""
         return True
 
     def _save(self, path: str, i: int, epoch: float, state: RunState | None) -> None:
@@ -188,6 +188,9 @@ class Saver:
     def _path_at(self, i: int) -> str:
         return path_of(self._opt, i / self._run.loader.ntrain, self._val_losses[i])
 
+    def _best_written(self) -> int | None:
+        return best_of({i: loss for i, loss in self._val_losses.items() if os.path.exists(self._path_at(i))})
+
     def _once(self, key: str, line: str) -> None:
         if key not in self._noted:
             self._noted.add(key)
@@ -207,7 +210,7 @@ class Saver:
         if self._good_at == i:
             how = f"go on with: pycharrnn train -resume {shlex.quote(self._good)}"
         else:
-            why = _words(self._failure) if self._failure else "numbers that are not finite"
+            why = self._failure or "its numbers are not finite"
             how = f"that could not be saved ({why}), {self._last_good()}."
         return Stopped(f"stopped by {cause} after iteration {i}; {how}", status)
 
@@ -218,6 +221,8 @@ class Saver:
         limit = 3 * self._train_losses[0]
         good = [i for i, loss in self._val_losses.items() if loss <= limit and os.path.exists(self._path_at(i))]
         path = self._path_at(max(good)) if good else self._resumed
+        if path and not os.path.exists(path):  # -keep, or the user, removed it
+            path = None
         again = f"go on from the last good checkpoint, -resume {shlex.quote(path)}" if path else self._last_good()
         return Stopped(f"training went astray: {_ADVICE}; {again}.", 3)
 
@@ -230,11 +235,10 @@ class Saver:
             raise self.bad_numbers()
         if self._run.ranks.rank:
             return
-        if self._failure is not None:
-            where, why = self._opt.checkpoint_dir, _words(self._failure)
-            message = f"the last checkpoint could not be written to {where} ({why}); {self._last_good()}."
-            raise UserError(message) from self._failure
-        best = best_of({i: loss for i, loss in self._val_losses.items() if os.path.exists(self._path_at(i))})
+        if self._failure:
+            where = f"{self._opt.checkpoint_dir} ({self._failure})"
+            raise UserError(f"the last checkpoint could not be written to {where}; {self._last_good()}.")
+        best = self._best_written()
         if best is None:
             return
         path, loss = self._path_at(best), lua_format.fixed(self._val_losses[best], 4)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import os
+import weakref
+
 import numpy as np
 import pytest
 from conftest import GOLDEN, TRAIN_RUNS, spec
@@ -83,6 +88,30 @@ def test_any_model_survives_saving(tmp_path, model, num_layers):
     assert list(found.weights) == list(shapes)
     for name, weight in weights.items():
         np.testing.assert_array_equal(found.weights[name], weight)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_saving_leaves_nothing_in_memory(tmp_path, monkeypatch, full):
+    """Without waiting for a garbage collection, which is off here."""
+    found = checkpoint.load(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7")
+    made = []
+    build = nngraph.build
+    monkeypatch.setattr(nngraph, "build", lambda *args: made.append(build(*args)) or made[0])
+    if full:
+
+        def no_space(fd):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", no_space)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(OSError):
+            charrnn.save(tmp_path / "c.t7", found)
+        alive = weakref.ref(made.pop())
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", RUNS)

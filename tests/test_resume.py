@@ -57,6 +57,16 @@ def test_going_on_from_every_checkpoint(tmp_path, args):
     assert any("decayed learning rate" in line for line in lines)
 
 
+def test_precision_may_change_on_the_way(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.5", "-dropout", "0.2")
+    lines = train(folder, "-resume", "cv", "-exact", "0", "-max_epochs", "0.7", small=[])
+    assert "overridden on the command line: -max_epochs 0.7 (was 0.5), -exact 0 (was 1)" in lines
+    assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").state.mean_square.dtype == np.float32
+    train(folder, "-resume", "cv", "-exact", "1", "-max_epochs", "0.9", small=[])
+    assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").state.mean_square.dtype == np.float64
+
+
 def test_a_run_that_resumes_again_and_again(tmp_path):
     whole = folder_with_text(tmp_path / "whole")
     args = ["-eval_val_every", "10", "-dropout", "0.3", "-max_epochs"]

@@ -84,7 +84,7 @@ def interpret(value) -> None:
         checkpoint = reader.from_table(value)
         with np.errstate(all="ignore"):
             NumpyStepper(checkpoint.network).step(0)
-        charrnn.to_table(checkpoint)
+            charrnn.to_table(checkpoint)
 
 
 def rearranged(rng: random.Random, value):
