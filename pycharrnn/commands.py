@@ -16,7 +16,6 @@ import typing
 
 import click
 
-from compat.whole_file import whole_file
 from pycharrnn import __version__
 from pycharrnn.options import (
     ChatOptions,
@@ -208,6 +207,7 @@ def sample_command(checkpoint_file: str, **values) -> None:
     opt = SampleOptions(**values)
     opt.check()
     _use_one_thread()
+    from compat.whole_file import whole_file
     from pycharrnn import beam, checkpoint, device, samples, sampling, stepper
 
     say = _say if opt.verbose else lambda line: None
