@@ -53,7 +53,7 @@ def one_stream(loaded: charrnn.Checkpoint, length: int = 5000) -> float:
     return length / (time.perf_counter() - start)
 
 
-def many_streams(path: str, streams: int = 64, length: int = 5000) -> float:
+def many_streams(path: str, streams: int = 64, length: int = 10000) -> float:
     """Characters a second of all streams together, as the command writes them into files, start-up included."""
     with tempfile.TemporaryDirectory() as folder:
         args = ["-samples", str(streams), "-o", folder, "-length", str(length), "-gpuid", "-1", "-verbose", "0"]

@@ -17,7 +17,6 @@ import typing
 import click
 from click.core import ParameterSource
 
-from compat.whole_file import whole_file
 from pycharrnn import __version__
 from pycharrnn.options import (
     ActivationsOptions,
@@ -213,8 +212,8 @@ def train_command(**values) -> None:
 def sample_command(checkpoint_file: str, **values) -> None:
     opt = SampleOptions(**values)
     opt.check()
-    # A step has few rows: threads in its products cost more than they bring, and -samples has processes instead.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _use_one_thread()
+    from compat.whole_file import whole_file
     from pycharrnn import beam, checkpoint, device, samples, sampling, stepper
 
     say = _say if opt.verbose else lambda line: None
@@ -254,6 +253,11 @@ def sample_command(checkpoint_file: str, **values) -> None:
         say(f"saved {path}")
 
 
+def _use_one_thread() -> None:
+    """In NumPy's products, before it is loaded: with the few rows of a step, more threads cost more than they bring."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def _read(file: str) -> bytes:
     """The bytes of a file; - is standard input."""
     if file == "-":
@@ -274,7 +278,7 @@ def _read(file: str) -> bytes:
 def chat_command(checkpoint_file: str, **values) -> None:
     opt = ChatOptions(**values)
     opt.check()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as for sampling
+    _use_one_thread()
     from pycharrnn import checkpoint, device, samples, stepper
     from pycharrnn.chat import Chat
 
@@ -309,6 +313,7 @@ def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
     opt.check()
     if len(checkpoint_files) > 1 and not opt.compare:
         raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
+    _use_one_thread()
     from pycharrnn import checkpoint, device, scoring
 
     where, _ = device.choose(opt.gpuid, 0, lambda line: None)
@@ -332,6 +337,7 @@ def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
 def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> None:
     opt = ScoreOptions(**values)
     opt.check()
+    _use_one_thread()
     from pycharrnn import checkpoint, device, scoring, surprise_page
 
     where, _ = device.choose(opt.gpuid, 0, lambda line: None)

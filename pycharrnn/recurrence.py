@@ -34,10 +34,11 @@ class numpy_ops:
     @staticmethod
     def sigmoid(x, out):
         """1 / (1 + exp(-x)); an exp that overflows is a gate that is shut."""
+        exp = np.negative(x)  # all in one piece, where `out` is a few columns of each row: twice as fast
         with np.errstate(over="ignore"):
-            np.exp(np.negative(x, out=out), out=out)
-        out += 1
-        np.reciprocal(out, out=out)
+            np.exp(exp, out=exp)
+        exp += 1
+        np.reciprocal(exp, out=out)
 
     @staticmethod
     def mix(share, a, b, out):

@@ -62,21 +62,20 @@ def _write(
         model = stepper.make(loaded, where, len(some))
         with contextlib.ExitStack() as files:
             writers = [Writer(files.enter_context(whole_file(file_of(folder, seed))), opt) for seed in some]
-            going = [(b, writer, sampling.Ending(opt.stop)) for b, writer in enumerate(writers)]
+            going = {b: (writer.put, sampling.Ending(opt.stop)) for b, writer in enumerate(writers)}
             rows = range(len(some))
             for step in sampling.draw_streams(model, prime, loaded.vocab, opt, some):
                 indices, probabilities = step.indices.tolist(), step.probabilities[rows, step.indices].tolist()
                 ended = []
-                for entry in going:
-                    b, writer, ending = entry
+                for b, (put, ending) in going.items():
                     character = characters[indices[b]]
-                    writer.put(character, probabilities[b], step.given)
-                    if not step.given and ending.reached(character):
-                        ended.append(entry)
-                if ended:
-                    going = [entry for entry in going if entry not in ended]
-                    if not going:
-                        break
+                    put(character, probabilities[b], step.given)
+                    if opt.stop and not step.given and ending.reached(character):
+                        ended.append(b)
+                for b in ended:
+                    del going[b]
+                if not going:
+                    break
             for writer in writers:
                 writer.end()
 

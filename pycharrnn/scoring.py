@@ -55,11 +55,13 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
 
 
 def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
-    def as_in_training(name: str, left_out):
+    def as_in_training(name: str, left_out: int):
         value = getattr(opt, name)
         return loaded.opt.get(name, getattr(TrainOptions, name)) if value == left_out else value
 
-    data_dir = as_in_training("data_dir", "")
+    data_dir = opt.data_dir or loaded.opt.get("data_dir")
+    if not data_dir:
+        raise UserError(f"{path} does not say what it was trained on: give -data_dir.")
     train_frac, val_frac = (float(as_in_training(name, -1)) for name in ("train_frac", "val_frac"))
     if train_frac + val_frac > 1 + 1e-9:
         raise UserError(f"-train_frac {train_frac:g} and -val_frac {val_frac:g} sum to more than 1: lower one.")

@@ -72,7 +72,8 @@ class NumpyStepper:
             cell = cell_class(lambda *shape: np.zeros(shape), steps, streams, network.rnn_size)
             weight, bias = packed(cell_class.input_linears, layer)
             h2h, h_bias = packed(cell_class.recurrent_linears, layer)
-            self._layers.append((cell, np.ascontiguousarray(weight.T), bias + h_bias, h2h))
+            # The products read both weights transposed, so that is how they lie in memory.
+            self._layers.append((cell, np.ascontiguousarray(weight.T), bias + h_bias, np.asfortranarray(h2h)))
         first_weight, first_bias = self._layers[0][1:3]
         self._by_character = first_weight + first_bias  # a one-hot input picks a row
         self._decoder = np.ascontiguousarray(weights["decoder.weight"].T), weights["decoder.bias"]

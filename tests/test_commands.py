@@ -45,6 +45,12 @@ def test_help_and_sampling_load_no_pytorch(tmp_path):
         assert result.returncode == 0, result.stderr
 
 
+def test_numpy_is_loaded_late():
+    """Help is quick, and the commands may still say how many threads NumPy's products take."""
+    code = "import sys, pycharrnn.commands; print('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).stdout == b"False\n"
+
+
 def test_version():
     import pycharrnn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import shutil
@@ -74,6 +75,13 @@ def test_eval_finds_the_data_of_training(corpus, tmp_path):
     assert LOADED.opt["data_dir"] == "data/corpus"
     assert b"val_loss in the checkpoint" in run("eval", CHECKPOINT, cwd=tmp_path).stdout
     assert "there is no folder data/corpus" in sentence(run("eval", CHECKPOINT, cwd=corpus))
+
+
+def test_eval_of_a_checkpoint_that_does_not_know_its_data(corpus, tmp_path):
+    checkpoint.convert(dataclasses.replace(LOADED, opt={}), tmp_path / "bare.t7")
+    assert "give -data_dir" in sentence(run("eval", str(tmp_path / "bare.t7")))
+    result = run("eval", str(tmp_path / "bare.t7"), "-data_dir", str(corpus), "-batch_size", "10", "-seq_length", "20")
+    assert b"loss over val split" in result.stdout
 
 
 def test_eval_refuses_unknown_characters(tmp_path):
