@@ -1,12 +1,30 @@
 """pycharrnn: char-rnn in Python."""
 
+import platform
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
+
+# The C kernel, once for each instruction set the processor may have; pycharrnn/kernel.py chooses. Without a compiler,
+# or with one that does not understand GCC's vector types, installing goes on and PyTorch does the work.
+instruction_sets = {"any": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    instruction_sets["avx2"] = ["-mavx2", "-mfma"]
+    instruction_sets["avx512"] = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mavx2", "-mfma"]
+kernels = [
+    Extension(
+        f"pycharrnn._kernel_{name}",
+        ["pycharrnn/kernel.c"],
+        depends=["pycharrnn/kernel_body.h"],
+        extra_compile_args=["-O3", "-fno-math-errno", "-fvisibility=hidden", *flags],
+        optional=True,
+    )
+    for name, flags in instruction_sets.items()
+]
 
 setup(
     name="pycharrnn",
@@ -18,7 +36,8 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=["compat", "pycharrnn"],
-    package_data={"pycharrnn": ["page/*"]},
+    package_data={"pycharrnn": ["kernel.c", "kernel_body.h", "page/*"]},
+    ext_modules=kernels,
     install_requires=[
         "click>=8.1,<9",
         "numpy>=1.24,<3",

@@ -1,8 +1,9 @@
-"""The time of a training step beside the same network in torch.nn with autograd, measured in turn in one run.
+"""The time of a training step beside the same network on torch.nn with autograd, and beside the floor.
 
-    python benchmarks/train_step.py [-threads 2] [-repeats 15]
+    python benchmarks/train_step.py [-models lstm,gru,rnn] [-sizes 1x128,2x128,3x512] [-threads 1,2] [-seconds 3]
 
-Default settings of char-rnn: 2x128 lstm, batch 50, sequence 50, 65 characters. Prints medians and their ratio.
+Batch 50, sequence 50, 65 characters. torch.nn is nn.LSTM, or a loop over nn.GRUCell or nn.RNNCell. The floor is one
+large product with as many floating-point operations as the step's own products. All take turns in one run; medians.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ import time
 import torch
 from torch import nn
 
+from compat.nngraph import parameter_shapes
 from pycharrnn.model import CharRNN
 from pycharrnn.rmsprop import RMSprop
 
-V, H, LAYERS, B, T = 65, 128, 2, 50, 50
+V, B, T = 65, 50, 50
 
 
-def ours(dtype: torch.dtype):
-    model = CharRNN("lstm", V, H, LAYERS, dtype=dtype)
-    gradient = torch.zeros_like(model.flat.detach())
-    gradients = model.views(gradient)
-    optimizer = RMSprop(model.flat.detach(), 2e-3, 0.95)
-    bptt = model.bptt(T, B)
+def ours(model: str, layers: int, H: int, dtype: torch.dtype):
+    """A function of (x, y), each (T, B), that takes a training step of ours."""
+    network = CharRNN(model, V, H, layers, dtype=dtype)
+    gradient = torch.zeros_like(network.flat.detach())
+    gradients = network.views(gradient)
+    optimizer = RMSprop(network.flat.detach(), 2e-3, 0.95)
+    bptt = network.bptt(T, B)
     for state in bptt.states(-1):
         state.zero_()
 
@@ -35,25 +38,50 @@ def ours(dtype: torch.dtype):
         bptt.forward(x)
         loss = bptt.nll(y)
         bptt.backward(bptt.d_nll(), gradients)
-        gradient.clamp_(-5, 5)
-        optimizer.step(gradient)
+        optimizer.step(gradient, clip=5)
         return float(loss) / T
 
     return step
 
 
-def torch_nn(dtype: torch.dtype):
-    lstm, decoder = nn.LSTM(V, H, LAYERS).to(dtype), nn.Linear(H, V).to(dtype)
-    parameters = [*lstm.parameters(), *decoder.parameters()]
+class _Cells(nn.Module):
+    """A stack of nn.GRUCell or nn.RNNCell, stepped in a loop; called as nn.LSTM is."""
+
+    def __init__(self, cell: type, layers: int, H: int):
+        super().__init__()
+        self.cells = nn.ModuleList(cell(V if layer == 0 else H, H) for layer in range(layers))
+
+    def forward(self, x, h):
+        above = list(x)
+        last = []
+        for cell, state in zip(self.cells, h, strict=True):
+            below, above = above, []
+            for row in below:
+                state = cell(row, state)
+                above.append(state)
+            last.append(state)
+        return torch.stack(above), torch.stack(last)
+
+
+def torch_nn(model: str, layers: int, H: int, dtype: torch.dtype):
+    """The same on torch.nn modules with autograd."""
+    if model == "lstm":
+        recurrent = nn.LSTM(V, H, layers)
+        state = tuple(torch.zeros(layers, B, H, dtype=dtype) for _ in range(2))
+    else:
+        recurrent = _Cells(nn.GRUCell if model == "gru" else nn.RNNCell, layers, H)
+        state = torch.zeros(layers, B, H, dtype=dtype)
+    recurrent, decoder = recurrent.to(dtype), nn.Linear(H, V).to(dtype)
+    parameters = [*recurrent.parameters(), *decoder.parameters()]
     for p in parameters:
         nn.init.uniform_(p, -0.08, 0.08)
     optimizer = torch.optim.RMSprop(parameters, lr=2e-3, alpha=0.95, eps=1e-8)
-    state = [torch.zeros(LAYERS, B, H, dtype=dtype) for _ in range(2)]
     eye = torch.eye(V, dtype=dtype)
 
     def step(x, y):
-        h, last = lstm(eye[x], tuple(state))
-        state[:] = [s.detach() for s in last]
+        nonlocal state
+        h, last = recurrent(eye[x], state)
+        state = tuple(s.detach() for s in last) if model == "lstm" else last.detach()
         loss = nn.functional.cross_entropy(decoder(h).flatten(0, 1), y.flatten(), reduction="sum") / B
         optimizer.zero_grad()
         loss.backward()
@@ -64,28 +92,76 @@ def torch_nn(dtype: torch.dtype):
     return step
 
 
+def operations(model: str, layers: int, H: int) -> int:
+    """Floating-point operations of a step's products. A one-hot input needs none."""
+    products = 0
+    for name, shape in parameter_shapes(model, V, H, layers).items():
+        if name.endswith(".weight") and not name.endswith("i2h_1.weight"):
+            products += 3 * shape[0] * shape[1]  # forward, backward, and the gradient of the weight
+    return 2 * products * T * B
+
+
+def floor(model: str, layers: int, H: int, dtype: torch.dtype):
+    """One product of `operations` operations, large enough to run at the processor's best."""
+    inner = 1024
+    rows = round(operations(model, layers, H) / (2 * inner * inner))
+    a, b, out = (torch.ones(m, inner, dtype=dtype) for m in (rows, inner, rows))
+    return lambda x, y: torch.mm(a, b, out=out)
+
+
+def measure(model: str, layers: int, H: int, dtype: torch.dtype, threads: int, seconds: float) -> dict[str, object]:
+    """Median milliseconds of each, taking turns for about `seconds`."""
+    torch.set_num_threads(threads)
+    generator = torch.Generator().manual_seed(1)
+    x, y = (torch.randint(V, (T, B), generator=generator) for _ in range(2))
+    steps = {"pycharrnn": ours, "torch.nn": torch_nn, "floor": floor}
+    steps = {name: make(model, layers, H, dtype) for name, make in steps.items()}
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    end = None
+    while end is None or time.perf_counter() < end or len(taken["floor"]) < 5:
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step(x, y)
+            if end is not None:  # the first round warms up
+                taken[name].append(time.perf_counter() - start)
+        end = end or time.perf_counter() + seconds
+    medians = {name: 1000 * statistics.median(values) for name, values in taken.items()}
+    return {
+        "model": model,
+        "size": f"{layers}x{H}",
+        "precision": "double" if dtype == torch.float64 else "float",
+        "threads": threads,
+        **{f"{name} ms": round(value, 2) for name, value in medians.items()},
+        "/ torch.nn": round(medians["pycharrnn"] / medians["torch.nn"], 2),
+        "/ floor": round(medians["pycharrnn"] / medians["floor"], 2),
+    }
+
+
+def run(
+    models=("lstm", "gru", "rnn"), sizes=("1x128", "2x128", "3x512"), threads=(1, 2), seconds: float = 3
+) -> list[dict[str, object]]:
+    """One row a configuration, in double precision and float32."""
+    return [
+        measure(model, *map(int, size.split("x")), dtype, n, seconds)
+        for model in models
+        for size in sizes
+        for dtype in (torch.float64, torch.float32)
+        for n in threads
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("-threads", type=int, default=2)
-    parser.add_argument("-repeats", type=int, default=15)
+    parser.add_argument("-models", default="lstm,gru,rnn")
+    parser.add_argument("-sizes", default="1x128,2x128,3x512")
+    parser.add_argument("-threads", default="1,2")
+    parser.add_argument("-seconds", type=float, default=3)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    print(f"2x128 lstm, batch 50, sequence 50, {args.threads} threads, PyTorch {torch.__version__}")
-    x = torch.randint(V, (T, B))
-    y = torch.randint(V, (T, B))
-    for dtype in (torch.float64, torch.float32):
-        steps = {"pycharrnn": ours(dtype), "torch.nn.LSTM": torch_nn(dtype)}
-        seconds = {name: [] for name in steps}
-        for repeat in range(args.repeats + 3):
-            for name, step in steps.items():
-                start = time.perf_counter()
-                step(x, y)
-                if repeat >= 3:  # the first ones warm up
-                    seconds[name].append(time.perf_counter() - start)
-        medians = {name: statistics.median(values) for name, values in seconds.items()}
-        ratio = medians["pycharrnn"] / medians["torch.nn.LSTM"]
-        shown = ", ".join(f"{name} {1000 * median:.1f} ms" for name, median in medians.items())
-        print(f"{str(dtype).removeprefix('torch.')}: {shown}, ratio {ratio:.2f}")
+    for model in args.models.split(","):
+        for size in args.sizes.split(","):
+            for n in map(int, args.threads.split(",")):
+                for row in run([model], [size], [n], args.seconds):
+                    print(", ".join(f"{value} {key}" if " ms" in key else str(value) for key, value in row.items()))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compat import nngraph
+from compat import nngraph, run_state
 from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network, follow
+from compat.run_state import RunState
 from compat.t7_objects import Table, TorchObject
 from compat.t7_writer import save_t7
 
@@ -31,6 +32,7 @@ class Checkpoint:
         i, epoch: iteration of this checkpoint, and that in passes through the training split.
         program: what wrote it, "char-rnn" or "torch-rnn". era: when that version was in use.
         gradients: float64, shape (P,), the last clipped gradient; zeros where None.
+        state: the rest of a training run of pycharrnn, with which it goes on exactly.
     """
 
     network: Network
@@ -44,6 +46,7 @@ class Checkpoint:
     gradients: np.ndarray | None = None
     program: str = "char-rnn"
     era: str = ""
+    state: RunState | None = None
 
 
 def save(
@@ -92,6 +95,7 @@ def from_table(table) -> Checkpoint:
     checkpoint.i = _number(table.get(b"i", 0))
     checkpoint.epoch = _number(table.get(b"epoch", 0.0))
     checkpoint.era = _era(table)
+    checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
     return checkpoint
 
 
@@ -117,7 +121,10 @@ def _number(value) -> float:
 
 
 def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
-    """The table that train.lua saves, tensors in precision `kind`, "double" or "float"."""
+    """The table that train.lua saves, tensors in precision `kind`, "double" or "float".
+
+    Rounded weights are not those of the run any more, so only "double" keeps its state.
+    """
     network, torch_kind = checkpoint.network, b"torch." + kind.title().encode()
     flat = np.concatenate([np.asarray(w, "<f8").reshape(-1) for w in network.weights.values()])
     gradients = np.zeros_like(flat) if checkpoint.gradients is None else checkpoint.gradients
@@ -143,6 +150,8 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
     }
     if checkpoint.val_loss is not None:
         fields[b"val_loss"] = checkpoint.val_loss
+    if checkpoint.state is not None and kind == "double":
+        fields[b"pycharrnn"] = run_state.to_table(checkpoint.state)
     return Table(fields)
 
 

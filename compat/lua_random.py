@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+STATE_WORDS = 624  # of MT19937, 32 bits each
+
 
 class LuaRandom:
     """The stream that `torch.manualSeed(seed)` starts.
@@ -31,6 +33,15 @@ class LuaRandom:
     def bernoulli(self, p: float, n: int) -> np.ndarray:
         """`tensor:bernoulli(p)`: float64, 1 with probability p, else 0, shape (n,)."""
         return (self.random(n) <= p).astype(np.float64)
+
+    def get_state(self) -> tuple[np.ndarray, int]:
+        """Where the stream stands: the generator's words, uint32 (624,), and which of them is next, 0 to 624."""
+        _, words, position, *_ = self._generator.get_state(legacy=True)
+        return words.astype(np.uint32), int(position)
+
+    def set_state(self, words: np.ndarray, position: int) -> None:
+        """Go on from where `get_state` was called."""
+        self._generator.set_state(("MT19937", words, position))
 
     def skip(self, n: int) -> None:
         """Throw the next n outputs away, in pieces so that memory stays small."""

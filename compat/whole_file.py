@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -38,6 +41,31 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     _sync_folder(folder)
 
 
+def whole_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Make `target` a second name of the file `source`, or a copy where the file system has no links.
+
+    Errors: OSError.
+    """
+    source, target = os.path.abspath(os.fspath(source)), os.path.abspath(os.fspath(target))
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        os.link(source, temporary)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with open(source, "rb") as whole, whole_file(target) as copy:
+            shutil.copyfileobj(whole, copy, 1 << 20)
+        return
+    try:
+        os.replace(temporary, target)
+    finally:
+        # Renaming one name of a file to another name of the same file does nothing.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    _sync_folder(folder)
+
+
 def _mode(path: str) -> int:
     """Permissions that open(path, "w") would leave: those of the file it replaces, else what the umask allows."""
     try:
@@ -52,9 +80,12 @@ def _sync_folder(folder: str) -> None:
     """A rename survives a power cut only once the directory itself is on disk; some systems can't sync directories."""
     if os.name == "nt":
         return
-    with contextlib.suppress(OSError):
+    try:
         fd = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
+    except OSError as e:
+        if e.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+            raise type(e)(e.errno, e.strerror, folder) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 
+from pycharrnn import kernel
 from pycharrnn.recurrence import CELLS
 
 
@@ -46,6 +47,69 @@ class torch_ops:
         torch.ops.aten.tanh_backward(d, y, grad_input=out)
 
 
+class LoopLayer:
+    """One layer over batches of T steps and B texts, on any device: the cell's loops and large products.
+
+    Args:
+        cell: with the layer's buffers, see recurrence.py.
+        inputs, recurrent: one (weight, bias) a Linear, in the cell's order: of the input, and of the state before.
+        reads_characters: whether the input is characters, not the layer below.
+        scratch: from make_scratch; layers may share it.
+    """
+
+    def __init__(self, cell, inputs, recurrent, reads_characters: bool, scratch):
+        self._cell, self._inputs, self._recurrent, self._scratch = cell, inputs, recurrent, scratch
+        self._reads_characters = reads_characters
+
+    @staticmethod
+    def make_scratch(cell, V: int):
+        """Buffers that one pass needs and all layers can share; V: number of characters."""
+        return cell.scratch(lambda *shape: cell.h.new_empty(shape))
+
+    def forward(self, x: torch.Tensor) -> None:
+        """From the states at index 0 to those after. `x`: (T*B,) int64 characters, or (T*B, D) inputs."""
+        self._x = x
+        self._weight, i_bias = (_cat([linear[part] for linear in self._inputs]) for part in (0, 1))
+        self._h2h, h_bias = (_cat([linear[part] for linear in self._recurrent]) for part in (0, 1))
+        gates = self._cell.gates.flatten(0, 1)
+        if self._reads_characters:  # a one-hot input picks a column of the weights
+            torch.index_select(self._weight.t() + (i_bias + h_bias), 0, x, out=gates)
+        else:
+            torch.addmm(i_bias + h_bias, x, self._weight.t(), out=gates)
+        self._cell.forward(torch_ops, self._h2h)
+
+    def backward(self, dh: torch.Tensor, d_last=None) -> tuple[torch.Tensor, ...]:
+        """Gradient of the first states. `dh` (T, B, H) becomes the gradient of the input, if that is no characters.
+
+        Args:
+            dh: gradient of h[1:] that comes from above.
+            d_last: gradients (B, H) of the last states from beyond this sequence, or None for zeros.
+        """
+        d_gates, d_first = self._cell.backward(torch_ops, self._h2h, dh, self._scratch, d_last)
+        self._d_gates = d_gates.flatten(0, 1)
+        if not self._reads_characters:
+            d_first = tuple(d.clone() for d in d_first)  # some lie in dh
+            torch.mm(self._d_gates, self._weight, out=dh.flatten(0, 1))
+        return d_first
+
+    def gradients(self, inputs, recurrent) -> None:
+        """After backward: write the gradients of all weights and biases, laid out as the weights."""
+        d_gates = self._d_gates
+        with _whole([w for w, _ in inputs]) as d_weight:
+            if self._reads_characters:
+                by_character = d_gates.new_zeros(d_weight.shape[1], d_gates.shape[1]).index_add_(0, self._x, d_gates)
+                d_weight.copy_(by_character.t())
+            else:
+                torch.mm(d_gates.t(), self._x, out=d_weight)
+        with _whole([w for w, _ in recurrent]) as d_h2h:
+            for rows, h in self._cell.recurrent_inputs():
+                torch.mm(d_gates[:, rows].t(), h.flatten(0, 1), out=d_h2h[rows])
+        with _whole([b for _, b in inputs]) as d_bias:
+            torch.sum(d_gates, 0, out=d_bias)
+            for (_, bias), part in zip(recurrent, d_bias.chunk(len(recurrent)), strict=True):
+                bias.copy_(part)
+
+
 class BPTT:
     """Forward and backward passes of a network over batches of one shape.
 
@@ -54,17 +118,39 @@ class BPTT:
         log_probs: (T*B, V) after forward.
     """
 
-    def __init__(self, model: str, weights: dict[str, torch.Tensor], num_layers: int, T: int, B: int):
-        """`weights`: name -> view of the flat parameter vector, as CharRNN.weights."""
+    def __init__(
+        self,
+        model: str,
+        weights: dict[str, torch.Tensor],
+        num_layers: int,
+        T: int,
+        B: int,
+        batch_size: int | None = None,
+    ):
+        """See CharRNN.bptt. `weights`: name -> view of the flat parameter vector, as CharRNN.weights."""
         self._cell_class = CELLS[model]
         self.weights, self.num_layers, self.T, self.B = weights, num_layers, T, B
+        self._batch_size = batch_size or B
         decoder = weights["decoder.weight"]
         self.V, self.H = decoder.shape
         self._empty = lambda *shape: torch.empty(shape, dtype=decoder.dtype, device=decoder.device)
         self.cells = [self._cell_class(self._empty, T, B, self.H) for _ in range(num_layers)]
-        self._logits = self._empty(T * B, self.V)
-        self._inputs: list[torch.Tensor] = []
-        self._backward_buffers = None
+        layer_class = kernel.KernelLayer if kernel.usable(decoder) else LoopLayer
+        scratch = layer_class.make_scratch(self.cells[0], self.V)
+        self._layers = [
+            layer_class(cell, *self._linears(weights, layer), layer == 0, scratch)
+            for layer, cell in enumerate(self.cells)
+        ]
+        self._logits, self.log_probs, self._d_logits = (self._empty(T * B, self.V) for _ in range(3))
+        self._dh = self._empty(T, B, self.H)
+        self._masked: list[torch.Tensor] = []
+
+    def _linears(self, of: dict[str, torch.Tensor], layer: int):
+        """((weight, bias) of each Linear of the input), (the same of the state before); `layer` from 0."""
+        return (
+            [(of[f"{name}_{layer + 1}.weight"], of[f"{name}_{layer + 1}.bias"]) for name in names]
+            for names in (self._cell_class.input_linears, self._cell_class.recurrent_linears)
+        )
 
     def states(self, t: int) -> list[torch.Tensor]:
         """The states of all layers at index t (0 before the batch, -1 after it): c, h of layer 1, c, h of layer 2..."""
@@ -77,56 +163,31 @@ class BPTT:
             x: (T, B), int64, characters numbered from 0.
             masks: (num_layers, T, B, H), what dropout multiplies the inputs of layers 2, 3, ..., decoder with.
         """
-        self._x, self._masks = x.reshape(-1), masks
-        self._inputs = []
-        self._packed = [self._pack(layer) for layer in range(1, self.num_layers + 1)]
-        for layer, cell in enumerate(self.cells):
-            weight, bias, h2h = self._packed[layer]
-            gates = cell.gates.view(self.T * self.B, -1)
-            if layer == 0:  # a one-hot input picks a column of the weights
-                torch.index_select(weight.t() + bias, 0, self._x, out=gates)
-            else:
-                torch.addmm(bias, self._input_above(layer - 1), weight.t(), out=gates)
-            cell.forward(torch_ops, h2h)
-        top = self._input_above(self.num_layers - 1)
-        weights = self.weights
-        torch.addmm(weights["decoder.bias"], top, weights["decoder.weight"].t(), out=self._logits)
-        self.log_probs = torch.log_softmax(self._logits, 1)
-        return self.log_probs
-
-    def _input_above(self, layer: int) -> torch.Tensor:
-        """What the layer above `layer` (from 0) reads: (T*B, H)."""
-        h = self.cells[layer].h[1:]
-        if self._masks is not None:
-            h = h * self._masks[layer]
-        self._inputs.append(h.reshape(self.T * self.B, self.H))
-        return self._inputs[-1]
-
-    def _pack(self, layer: int):
-        """(input weight (n*H, D), sum of both biases (n*H,), recurrent weight (n*H, H)) with the cell's n gates."""
-        parts = [
-            self._linears(layer, names)
-            for names in (self._cell_class.input_linears, self._cell_class.recurrent_linears)
-        ]
-        (weight, i_bias), (h2h, h_bias) = (
-            (_cat([w for w, _ in linears]), _cat([b for _, b in linears])) for linears in parts
-        )
-        return weight, i_bias + h_bias, h2h
-
-    def _linears(self, layer: int, names: tuple[str, ...], of=None) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        of = self.weights if of is None else of
-        return [(of[f"{name}_{layer}.weight"], of[f"{name}_{layer}.bias"]) for name in names]
+        self._masks = masks
+        if masks is not None and not self._masked:
+            self._masked = [self._empty(self.T, self.B, self.H) for _ in self.cells]
+        above = x.reshape(-1)
+        for index, (cell, layer) in enumerate(zip(self.cells, self._layers, strict=True)):
+            layer.forward(above)
+            above = cell.h[1:]
+            if masks is not None:
+                above = torch.mul(above, masks[index], out=self._masked[index])
+            above = above.flatten(0, 1)
+        self._top = above
+        weight, bias = self.weights["decoder.weight"], self.weights["decoder.bias"]
+        torch.addmm(bias, above, weight.t(), out=self._logits)
+        return torch.log_softmax(self._logits, 1, out=self.log_probs)
 
     def nll(self, y: torch.Tensor) -> torch.Tensor:
         """Sum over time of the mean negative log-likelihood over the batch, in nats. `y`: (T, B), int64, from 0."""
         self._y = y.reshape(-1, 1)
-        return self.log_probs.gather(1, self._y).sum().neg() / self.B
+        return self.log_probs.gather(1, self._y).sum().neg() / self._batch_size
 
     def d_nll(self) -> torch.Tensor:
         """Gradient of nll for the decoder's output: (T*B, V)."""
-        d = self.log_probs.exp()
+        d = torch.exp(self.log_probs, out=self._d_logits)
         d.scatter_add_(1, self._y, d.new_full((), -1).expand(self._y.shape))
-        return d.div_(self.B)
+        return d.div_(self._batch_size)
 
     def backward(self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last=None) -> list[torch.Tensor]:
         """Write the gradients of all weights; the gradients of the states at index 0.
@@ -136,44 +197,19 @@ class BPTT:
             gradients: name -> tensor to fill, as `weights`.
             d_last: gradients of the states after the batch, in the order of states(), or None for zeros.
         """
-        if self._backward_buffers is None:
-            self._backward_buffers = self._empty(self.T, self.B, self.H), self.cells[0].scratch(self._empty)
-        dh, scratch = self._backward_buffers
-        flat_dh = dh.view(self.T * self.B, self.H)
-        torch.mm(d_logits.t(), self._inputs[-1], out=gradients["decoder.weight"])
+        torch.mm(d_logits.t(), self._top, out=gradients["decoder.weight"])
         torch.sum(d_logits, 0, out=gradients["decoder.bias"])
-        torch.mm(d_logits, self.weights["decoder.weight"], out=flat_dh)
+        torch.mm(d_logits, self.weights["decoder.weight"], out=self._dh.flatten(0, 1))
         d_first: list[torch.Tensor] = []
-        for layer in range(self.num_layers - 1, -1, -1):
+        for index in range(self.num_layers - 1, -1, -1):
             if self._masks is not None:
-                dh.mul_(self._masks[layer])
-            cell, (weight, _, h2h) = self.cells[layer], self._packed[layer]
-            n = len(cell.states)
-            last = None if d_last is None else d_last[layer * n : (layer + 1) * n]
-            d_gates, first = cell.backward(torch_ops, h2h, dh, scratch, last)
+                self._dh.mul_(self._masks[index])
+            n = len(self.cells[index].states)
+            last = None if d_last is None else d_last[index * n : (index + 1) * n]
+            first = self._layers[index].backward(self._dh, last)
             d_first = [d.clone() for d in first] + d_first
-            d_gates = d_gates.view(self.T * self.B, -1)
-            self._weight_gradients(layer, cell, d_gates, gradients)
-            if layer:
-                torch.mm(d_gates, weight, out=flat_dh)
+            self._layers[index].gradients(*self._linears(gradients, index))
         return d_first
-
-    def _weight_gradients(self, layer: int, cell, d_gates: torch.Tensor, gradients: dict[str, torch.Tensor]) -> None:
-        inputs = self._linears(layer + 1, cell.input_linears, gradients)
-        recurrent = self._linears(layer + 1, cell.recurrent_linears, gradients)
-        with _whole([w for w, _ in inputs]) as d_weight:
-            if layer == 0:
-                by_character = d_gates.new_zeros(self.V, d_gates.shape[1]).index_add_(0, self._x, d_gates)
-                d_weight.copy_(by_character.t())
-            else:
-                torch.mm(d_gates.t(), self._inputs[layer - 1], out=d_weight)
-        with _whole([w for w, _ in recurrent]) as d_h2h:
-            for rows, h in cell.recurrent_inputs():
-                torch.mm(d_gates[:, rows].t(), h.reshape(self.T * self.B, self.H), out=d_h2h[rows])
-        with _whole([b for _, b in inputs]) as d_bias:
-            torch.sum(d_gates, 0, out=d_bias)
-            for (_, bias), part in zip(recurrent, d_bias.chunk(len(recurrent)), strict=True):
-                bias.copy_(part)
 
 
 def _cat(parts: list[torch.Tensor]) -> torch.Tensor:

@@ -66,6 +66,8 @@ def renumbered(loaded: charrnn.Checkpoint, vocab: dict[bytes, int]) -> charrnn.C
 
     torch-rnn numbers characters as they first occur, char-rnn by their bytes.
     """
+    if loaded.vocab == vocab:
+        return loaded
     order = [loaded.vocab[c] - 1 for c, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
     weights = dict(loaded.network.weights)
     for name in weights:
@@ -74,7 +76,7 @@ def renumbered(loaded: charrnn.Checkpoint, vocab: dict[bytes, int]) -> charrnn.C
         elif name.startswith("decoder."):
             weights[name] = weights[name][order]
     network = dataclasses.replace(loaded.network, weights=weights)
-    return dataclasses.replace(loaded, network=network, vocab=dict(vocab))
+    return dataclasses.replace(loaded, network=network, vocab=dict(vocab), state=None)
 
 
 def to_model(loaded: charrnn.Checkpoint, **dtype_and_device):
@@ -103,7 +105,7 @@ def save(path: str | os.PathLike, model, vocab: dict[bytes, int], opt: TrainOpti
 
     Args:
         gradients: flat gradient (P,), as train.lua's checkpoints hold it.
-        progress: train_losses, val_losses, val_loss, i, epoch of compat.charrnn.Checkpoint.
+        progress: train_losses, val_losses, val_loss, i, epoch, state of compat.charrnn.Checkpoint.
 
     Errors: OSError.
     """

@@ -15,6 +15,7 @@ import tempfile
 import typing
 
 import click
+from click.core import ParameterSource
 
 from compat.whole_file import whole_file
 from pycharrnn import __version__
@@ -195,7 +196,9 @@ def train_command(**values) -> None:
     opt.check()
     from pycharrnn.training import train
 
-    train(opt, _say)
+    context = click.get_current_context()
+    given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    train(opt, _say, given, _note)
 
 
 @cli.command(
@@ -496,14 +499,44 @@ def completion_command(shell: str) -> None:
     _say(get_completion_class(shell)(cli, {}, "pycharrnn", "_PYCHARRNN_COMPLETE").source())
 
 
+@cli.command(
+    "doctor",
+    cls=_Command,
+    help="Print versions, devices, threads and speeds, and test whether this machine computes what it should",
+    short_help="Print the facts for a bug report, and test this machine.",
+)
+def doctor_command() -> None:
+    from pycharrnn import doctor
+
+    doctor.examine(_say)
+
+
 def _say(line: str) -> None:
     """A line on stdout, at once; whatever bytes the command line held come out as they went in."""
     sys.stdout.buffer.write(os.fsencode(line + "\n"))
     sys.stdout.buffer.flush()
 
 
+def _note(line: str) -> None:
+    """A line on stderr, if anybody listens there."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"pycharrnn: {line}", file=sys.stderr, flush=True)
+
+
+def _exit(status: int) -> None:
+    """Exit; what is left to print of a log that nobody reads any more must not change the status."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
 def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit: 0, 1 for an error (one sentence on stderr), 2 for usage, 130 for Ctrl-C."""
+    """Run the command line and exit: 0, 1 for an error (one sentence on stderr), 2 for usage, 3 for a training that
+    went astray, 130 for Ctrl-C, 143 for SIGTERM."""
+    if sys.stdout is None:  # started with a closed stdout, whose number the next file would get
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         cli.main(args, prog_name="pycharrnn", standalone_mode=False)
     except click.UsageError as e:
@@ -512,8 +545,9 @@ def main(args: list[str] | None = None) -> None:
         print(f"{where}: {message} ({where} -help lists what there is)", file=sys.stderr)
         sys.exit(2)
     except UserError as e:
-        print(f"pycharrnn: {e}", file=sys.stderr)
-        sys.exit(1)
+        if str(e):
+            _note(str(e))
+        _exit(e.status)
     except OSError as e:
         what = f"{e.filename}: " if getattr(e, "filename", None) else ""
         print(f"pycharrnn: {what}{e.strerror or e}.", file=sys.stderr)

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pycharrnn.options import UserError
 
 
-def choose(gpuid: int, opencl: int, say: Callable[[str], None]) -> tuple[str, int]:
+def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int = 0) -> tuple[str, int]:
     """PyTorch's name of the device to use ("cpu", "cuda:0", "mps") and the gpuid to record, -1 for the CPU.
 
     No GPU that can be used is no error: it says so and falls back on the CPU, as char-rnn does.
+
+    Args:
+        local_rank: number of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
 
     Errors: UserError for a gpuid beyond the GPUs there are.
     """
@@ -26,12 +29,14 @@ def choose(gpuid: int, opencl: int, say: Callable[[str], None]) -> tuple[str, in
             say("PyTorch has no OpenCL: using the GPU through CUDA or MPS instead.")
         if torch.cuda.is_available():
             count = torch.cuda.device_count()
-            if gpuid >= count:
+            gpu = gpuid + local_rank
+            if gpu >= count:
+                fewer = "; start as many processes a machine as it has GPUs" if local_rank else ""
                 raise UserError(
-                    f"-gpuid {gpuid}: GPUs here are numbered 0 to {count - 1}; use one of them, or -1 for the CPU."
+                    f"-gpuid {gpu}: GPUs here are numbered 0 to {count - 1}; use one of them, or -1 for the CPU{fewer}."
                 )
-            say(f"using CUDA on GPU {gpuid}...")
-            return f"cuda:{gpuid}", gpuid
+            say(f"using CUDA on GPU {gpu}...")
+            return f"cuda:{gpu}", gpuid
         if torch.backends.mps.is_available():
             say("using MPS on the GPU...")
             return "mps", gpuid

@@ -1,7 +1,8 @@
 """Checkpoints in other files than .t7: safetensors (read and written) and JSON (written).
 
 A .safetensors file holds the named weights of compat.nngraph.parameter_shapes, in the precision of the checkpoint; its
-metadata is one JSON text under "pycharrnn" with the rest: model, vocabulary, options, losses.
+metadata is one JSON text under "pycharrnn" with the rest: model, vocabulary, options, losses. The state of the training
+run (Checkpoint.state) is left out: a run goes on from its .t7 files.
 """
 
 from __future__ import annotations

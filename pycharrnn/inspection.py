@@ -36,6 +36,7 @@ def facts(path: str | os.PathLike) -> dict[str, object]:
         "tensor_type": network.tensor_type,
         "iteration": found.i,
         "epoch": found.epoch,
+        "run_state": _run_state(found),
         "validation": _curve(found),
         "opt": found.opt,
     }
@@ -43,6 +44,13 @@ def facts(path: str | os.PathLike) -> dict[str, object]:
         dialect = load_with_dialect(path)[1]
         out |= {"encoding": dialect.encoding, "long_size": dialect.long_size}
     return {key: value for key, value in out.items() if value != ""}
+
+
+def _run_state(found: Checkpoint) -> str:
+    """Whether -resume goes on exactly: what wrote the run state."""
+    if found.state is None:
+        return "none"
+    return ", ".join(f"{program} {version}" for program, version in found.state.versions.items()) or "whole"
 
 
 def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:

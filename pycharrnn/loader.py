@@ -30,6 +30,7 @@ class CharSplitLMMinibatchLoader:
         data_dir: folder with input.txt; vocab.t7 and data.t7 are cached there.
         split_fractions: (train, val, test) fractions of the batches; a test fraction of 0 gives val all the rest.
         say: where the original's messages go.
+        rows: the rows of every batch that next_batch gives; default: all.
 
     Attributes:
         vocab_mapping: character (one byte) -> number from 1, in the order of the bytes. vocab_size: how many.
@@ -49,8 +50,10 @@ class CharSplitLMMinibatchLoader:
         seq_length: int,
         split_fractions: tuple[float, float, float],
         say: Callable[[str], None] = print,
+        rows: slice = slice(None),
     ):
         self.batch_size, self.seq_length = batch_size, seq_length
+        self._rows = range(batch_size)[rows]
         self.vocab_mapping, data = _cached(os.fspath(data_dir), say)
         self.vocab_size = len(self.vocab_mapping)
         cut = len(data) - len(data) % (batch_size * seq_length)
@@ -92,7 +95,7 @@ class CharSplitLMMinibatchLoader:
     def next_batch(self, split_index: int) -> tuple[np.ndarray, np.ndarray]:
         """The next (x, y) of a split (1 train, 2 val, 3 test), starting over at its end.
 
-        Returns: two (batch_size, seq_length) uint8 arrays, characters numbered from 0 (vocab_mapping's number less 1).
+        Returns: two (rows, seq_length) uint8 arrays, characters numbered from 0 (vocab_mapping's number less 1).
             y is x moved one on; after the very last character comes the first.
 
         Errors: UserError if the split has no batch.
@@ -106,10 +109,10 @@ class CharSplitLMMinibatchLoader:
         k = self.batch_ix[split_index] % size
         self.batch_ix[split_index] = k + 1
         start = (self._first[split_index] + k) * self.seq_length
-        rows = self._data.reshape(self.batch_size, self._row_length)
-        window = np.empty((self.batch_size, self.seq_length + 1), np.uint8)
+        rows = self._data.reshape(self.batch_size, self._row_length)[self._rows.start : self._rows.stop]
+        window = np.empty((len(rows), self.seq_length + 1), np.uint8)
         window[:, :-1] = rows[:, start : start + self.seq_length]
-        following = np.arange(1, self.batch_size + 1) * self._row_length - self._row_length + start + self.seq_length
+        following = np.asarray(self._rows) * self._row_length + start + self.seq_length
         window[:, -1] = self._data[following % len(self._data)]
         window -= 1  # uint8: character 256 is stored as 0, and becomes 255
         return window[:, :-1], window[:, 1:]

@@ -107,9 +107,13 @@ class CharRNN(nn.Module):
         opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
         checkpoint.convert(checkpoint.from_model(self, self.vocab, opt), path, **keywords)
 
-    def bptt(self, T: int, B: int) -> BPTT:
-        """Buffers for batches of T steps and B texts that share this model's parameters."""
-        return BPTT(self.model, self.weights, self.num_layers, T, B)
+    def bptt(self, T: int, B: int, batch_size: int | None = None) -> BPTT:
+        """Buffers for batches of T steps and B texts that share this model's parameters.
+
+        Args:
+            batch_size: what the loss is the mean over, where the B texts are only a part of a batch.
+        """
+        return BPTT(self.model, self.weights, self.num_layers, T, B, batch_size)
 
     def initial_state(self, B: int) -> list[torch.Tensor]:
         """Zeros: c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer; each (B, H)."""

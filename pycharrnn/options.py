@@ -14,6 +14,8 @@ from typing import ClassVar
 class UserError(Exception):
     """Something the user can mend; the message is one sentence that says what, which value, and what to do."""
 
+    status = 1  # the exit status
+
 
 Ramp = float | tuple[float, float]  # a number, or the two that it goes from and to
 
@@ -66,13 +68,32 @@ class TrainOptions:
     # GPU/CPU
     gpuid: int = option(0, "which gpu to use. -1 = use CPU")
     opencl: int = option(0, "use OpenCL (instead of CUDA)")
-    not_in_char_rnn: ClassVar[tuple[str, ...]] = ("exact", "forget_bias")
+    not_in_char_rnn: ClassVar[tuple[str, ...]] = (
+        "exact",
+        "forget_bias",
+        "resume",
+        "save_state",
+        "save_every_minutes",
+        "keep",
+        "patience",
+        "lock",
+    )
     exact: int = option(
         1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
     )
     forget_bias: int = option(
         1, "1 = set LSTM forget gate biases to 1. 0 = as drawn, as char-rnn did before 2015-09-20"
     )
+    resume: str = option(
+        "", "go on with the run that wrote this checkpoint, or the newest in this directory, and with its options"
+    )
+    save_state: int = option(1, "1 = keep in checkpoints what -resume needs to go on exactly. 0 = leave it out")
+    save_every_minutes: float = option(
+        10, "keep lm_<savefile>_latest.t7 no older than this. 0 = write it only when a signal ends the run"
+    )
+    keep: int = option(0, "how many checkpoints to keep, the best by validation loss, beside the newest. 0 = all")
+    patience: int = option(0, "stop after this many validations without a better one. 0 = never")
+    lock: int = option(1, "1 = refuse to train where another training writes the same files. 0 = train all the same")
 
     def check(self) -> None:
         """Errors: UserError for the first value that training can't use."""
@@ -89,7 +110,11 @@ class TrainOptions:
             raise UserError(
                 f"-train_frac {self.train_frac:g} and -val_frac {self.val_frac:g} sum to more than 1: lower one."
             )
-        _require_switches(self, "accurate_gpu_timing", "opencl", "exact", "forget_bias")
+        if self.resume and self.init_from:
+            raise UserError("-resume goes on with a run, -init_from starts another: give one of them.")
+        for name in ("save_every_minutes", "keep", "patience"):
+            _require(self, name, getattr(self, name) >= 0, "at least 0")
+        _require_switches(self, "accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock")
 
 
 @dataclass

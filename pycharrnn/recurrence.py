@@ -56,6 +56,7 @@ class LSTM:
     blocks = 4  # i, f, o, g
     input_linears = ("i2h",)
     recurrent_linears = ("h2h",)
+    kept = "tanh_c"  # what backward needs besides gates and states
 
     def __init__(self, empty, T: int, B: int, H: int):
         """`empty(*shape)` makes an uninitialised array."""
@@ -135,6 +136,7 @@ class GRU:
     blocks = 3  # z (update), r (reset), candidate
     input_linears = ("update_i2h", "reset_i2h", "candidate_i2h")
     recurrent_linears = ("update_h2h", "reset_h2h", "candidate_h2h")
+    kept = "reset_h"
 
     def __init__(self, empty, T: int, B: int, H: int):
         """`empty(*shape)` makes an uninitialised array."""
@@ -210,6 +212,7 @@ class RNN:
     blocks = 1
     input_linears = ("i2h",)
     recurrent_linears = ("h2h",)
+    kept = ""
 
     def __init__(self, empty, T: int, B: int, H: int):
         """`empty(*shape)` makes an uninitialised array."""

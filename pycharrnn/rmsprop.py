@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+
+from pycharrnn import kernel
 
 
 class RMSprop:
@@ -22,9 +26,23 @@ class RMSprop:
         self.parameters, self.learning_rate, self.alpha = parameters, learning_rate, alpha
         self.mean_square = torch.zeros_like(parameters)
         self._root = torch.empty_like(parameters)
+        self._squared_norms: list[float] | None = None
 
-    def step(self, gradient: torch.Tensor) -> None:
-        """One update. `gradient`: (P,)."""
+    def step(self, gradient: torch.Tensor, clip: float) -> None:
+        """Clip every element of `gradient` (P,) to [-clip, clip], in place, and update."""
+        if kernel.usable(self.parameters):
+            self._squared_norms = kernel.rmsprop(
+                self.parameters, gradient, self.mean_square, clip, self.alpha, self.learning_rate, self.epsilon
+            )
+            return
+        gradient.clamp_(-clip, clip)
         self.mean_square.mul_(self.alpha).addcmul_(gradient, gradient, value=1.0 - self.alpha)
         torch.sqrt(self.mean_square, out=self._root).add_(self.epsilon)
         self.parameters.addcdiv_(gradient, self._root, value=-self.learning_rate)
+
+    def norm_ratio(self, gradient: torch.Tensor) -> float:
+        """After step: the norm of the clipped gradient over that of the updated parameters."""
+        if self._squared_norms is None:
+            return float(gradient.norm() / self.parameters.norm())
+        of_gradient, of_parameters = self._squared_norms
+        return math.sqrt(of_gradient / of_parameters) if of_parameters else math.nan

@@ -3,44 +3,72 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
 
-import numpy as np
 import torch
 
 from compat import lua_format
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, device
-from pycharrnn.bptt import BPTT
+from pycharrnn import checkpoint, device, distributed, resume, saving
 from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.lock import lock
 from pycharrnn.model import CharRNN
 from pycharrnn.options import TrainOptions, UserError
-from pycharrnn.rmsprop import RMSprop
+from pycharrnn.run import Run
+from pycharrnn.stopping import Stop
 
 
-def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
+def train(
+    opt: TrainOptions,
+    say: Callable[[str], None] = print,
+    given: Collection[str] | None = None,
+    note: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+) -> None:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
 
-    Settings that a checkpoint of -init_from or the machine overrule are changed in `opt`, as in the original.
+    Settings that a checkpoint or the machine overrule are changed in `opt`, as in the original.
 
-    Errors: UserError, OSError, compat's T7Error and CheckpointError.
+    Args:
+        given: names of options that overrule the checkpoint of -resume; None: those that are not at their default.
+        note: prints what the original doesn't say, such as the best checkpoint at the end.
+
+    Errors: UserError, among them Stopped for a signal (which only the main thread catches), NaN and explosion; OSError.
     """
     opt.check()
+    if distributed.from_environment().rank:
+        say = note = _nothing  # the first process speaks for all
+    resumed = resume.begin(opt, given, say) if opt.resume else None
     random = LuaRandom(opt.seed)
-    where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say)
+    where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say, distributed.from_environment().local_rank)
+    ranks = distributed.join(where)
+    if opt.batch_size < ranks.size:
+        raise UserError(f"-batch_size {opt.batch_size} can't be divided among {ranks.size} processes: use fewer.")
     test_frac = max(0.0, 1 - (opt.train_frac + opt.val_frac))
     split_fractions = (opt.train_frac, opt.val_frac, test_frac)
-    loader = CharSplitLMMinibatchLoader(opt.data_dir, opt.batch_size, opt.seq_length, split_fractions, say)
+    loader = ranks.one_a_machine_first(
+        lambda: CharSplitLMMinibatchLoader(
+            opt.data_dir, opt.batch_size, opt.seq_length, split_fractions, say, ranks.rows(opt.batch_size)
+        )
+    )
     for split, name in ((TRAIN, "train"), (VAL, "val")):
         if loader.split_sizes[split] == 0:
             raise UserError(f"the {name} split has no batch of the {loader.nbatches}: use a larger -{name}_frac.")
     say(f"vocab size: {loader.vocab_size}")
-    _make_checkpoint_dir(opt.checkpoint_dir)
+    text = resume.fingerprint(f"{opt.data_dir}/input.txt")
+    if ranks.rank == 0:
+        _make_checkpoint_dir(os.path.dirname(f"{opt.checkpoint_dir}/lm_{opt.savefile}"))
 
     # Double precision is the original's on the CPU, float32 on a GPU.
     dtype = torch.float64 if opt.exact and where == "cpu" else torch.float32
-    if opt.init_from:
+    if resumed:
+        _check_same_vocabulary(opt, resumed.path, resumed.checkpoint.vocab, loader.vocab_mapping)
+        resumed.checkpoint = checkpoint.renumbered(resumed.checkpoint, loader.vocab_mapping)
+        model = checkpoint.to_model(resumed.checkpoint, dtype=dtype, device=where)
+    elif opt.init_from:
         model = _model_from_checkpoint(opt, loader, dtype, where, say)
     else:
         say(f"creating an {opt.model} with {opt.num_layers} layers")
@@ -48,69 +76,95 @@ def train(opt: TrainOptions, say: Callable[[str], None] = print) -> None:
             opt.model, loader.vocab_size, opt.rnn_size, opt.num_layers, opt.dropout, dtype=dtype, device=where
         )
         model.reset_parameters(random, forget_bias=False)
-    if opt.forget_bias and model.model == "lstm":
+    if opt.forget_bias and model.model == "lstm" and not resumed:
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
     say(f"number of parameters in the model: {model.flat.numel()}")
 
-    run = _Run(opt, model, loader, random)
-    train_losses: list[float] = []
+    run = Run(opt, model, loader, random, ranks)
+    train_losses = array("d")  # 8 bytes an iteration, of which there may be millions
     val_losses: dict[int, float] = {}
-    iterations = int(opt.max_epochs * loader.ntrain)
-    for i in range(1, iterations + 1):
-        epoch = i / loader.ntrain
-        start = time.perf_counter()
-        train_loss = run.step()
-        if opt.accurate_gpu_timing and where.startswith("cuda"):
-            torch.cuda.synchronize(where)
-        seconds = time.perf_counter() - start
-        train_losses.append(train_loss)
+    iterations, done = int(opt.max_epochs * loader.ntrain), 0
+    if resumed:
+        resume.restore(resumed, run, opt, text, say)
+        found = resumed.checkpoint
+        train_losses, val_losses, done = array("d", found.train_losses), found.val_losses, found.i
+        if done >= iterations:
+            note(f"iteration {done} of {iterations}: nothing is left to train; a larger -max_epochs goes on.")
+            if found.state and train_losses and done == iterations and done % opt.print_every == 0:
+                # The run may have ended between saving its last checkpoint and this line.
+                say(_step_line(done, iterations, done / loader.ntrain, train_losses[-1], found.state.norm_ratio, 0.0))
+    saver = saving.Saver(opt, run, text, train_losses, val_losses, note, resumed.path if resumed else None)
 
-        # exponential learning rate decay
-        if i % loader.ntrain == 0 and opt.learning_rate_decay < 1 and epoch >= opt.learning_rate_decay_after:
-            run.optimizer.learning_rate *= opt.learning_rate_decay
-            factor, rate = (lua_format.tostring(v) for v in (opt.learning_rate_decay, run.optimizer.learning_rate))
-            say(f"decayed learning rate by a factor {factor} to {rate}")
+    with lock(opt, note) if ranks.rank == 0 else nullcontext() as alone, Stop(say, note, ranks.size == 1) as stop:
+        if alone:
+            saving.remove_leavings(opt)
+        say = stop.say
+        for i in range(done + 1, iterations + 1):
+            epoch = i / loader.ntrain
+            start = time.perf_counter()
+            run.step()
+            if opt.accurate_gpu_timing and where.startswith("cuda"):
+                torch.cuda.synchronize(where)
+            seconds = time.perf_counter() - start
+            validates = i % opt.eval_val_every == 0 or i == iterations
+            if where == "cpu" or i % opt.print_every == 0 or validates or not train_losses:
+                train_losses.extend(run.new_losses())  # a GPU would have to be waited for every time
+            train_loss = train_losses[-1]
 
-        # every now and then or on last iteration
-        if i % opt.eval_val_every == 0 or i == iterations:
-            val_losses[i] = val_loss = run.evaluate(VAL, say)
-            name = f"lm_{opt.savefile}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
-            path = f"{opt.checkpoint_dir}/{name}"
-            say(f"saving checkpoint to {path}")
-            checkpoint.save(
-                path,
-                model,
-                loader.vocab_mapping,
-                opt,
-                train_losses=train_losses,
-                val_losses=val_losses,
-                val_loss=val_loss,
-                i=i,
-                epoch=epoch,
-                gradients=run.gradient,
-            )
+            # exponential learning rate decay
+            if i % loader.ntrain == 0 and opt.learning_rate_decay < 1 and epoch >= opt.learning_rate_decay_after:
+                run.optimizer.learning_rate *= opt.learning_rate_decay
+                factor, rate = (lua_format.tostring(v) for v in (opt.learning_rate_decay, run.optimizer.learning_rate))
+                say(f"decayed learning rate by a factor {factor} to {rate}")
 
-        if i % opt.print_every == 0:
-            norm_ratio = float(run.gradient.norm() / model.flat.detach().norm())
-            say(
-                f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}),"
-                f" train_loss = {lua_format.fixed(train_loss, 8)},"
-                f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"
-            )
+            # every now and then or on last iteration
+            if validates:
+                val_losses[i] = run.evaluate(VAL, say)
+                say(f"saving checkpoint to {saving.path_of(opt, epoch, val_losses[i])}")
+                saver.named(i, epoch)
 
-        # handle early stopping if things are going really bad
-        if train_loss != train_loss:
-            say(
-                "loss is NaN.  This usually indicates a bug.  Please check the issues page for existing issues, or"
-                " create a new issue, if none exist.  Ideally, please state: your operating system, 32-bit/64-bit,"
-                " your blas version, cpu/cuda/cl?"
-            )
-            break
-        if train_loss > train_losses[0] * 3:
-            say("loss is exploding, aborting.")
-            break
+            if i % opt.print_every == 0:
+                norm_ratio = run.optimizer.norm_ratio(run.gradient)
+                say(_step_line(i, iterations, epoch, train_loss, norm_ratio, seconds))
+
+            # handle early stopping if things are going really bad
+            if train_loss != train_loss:
+                say(
+                    "loss is NaN.  This usually indicates a bug.  Please check the issues page for existing issues, or"
+                    " create a new issue, if none exist.  Ideally, please state: your operating system, 32-bit/64-bit,"
+                    " your blas version, cpu/cuda/cl?"
+                )
+                raise saver.bad_numbers()
+            if train_loss > train_losses[0] * 3:
+                say("loss is exploding, aborting.")
+                raise saver.bad_numbers()
+
+            # what the original lacks: early stopping, and an end at any time
+            if i in val_losses and saving.out_of_patience(val_losses, opt.patience):
+                note(f"stopping after iteration {i}: the last {opt.patience} validations (-patience) were no better.")
+                break
+            stopping, due = ranks.any(bool(stop.cause), saver.due())
+            if stopping or due:
+                train_losses.extend(run.new_losses())
+            if stopping and i < iterations:
+                raise saver.stopped(stop.cause, stop.status, i, epoch)
+            if due:
+                saver.latest(i, epoch)
+        saver.finish()
+    ranks.leave()
+
+
+def _nothing(line: str) -> None:
+    pass
+
+
+def _step_line(i: int, iterations: int, epoch: float, train_loss: float, norm_ratio: float, seconds: float) -> str:
+    return (
+        f"{i}/{iterations} (epoch {lua_format.fixed(epoch, 3)}), train_loss = {lua_format.fixed(train_loss, 8)},"
+        f" grad/param norm = {lua_format.scientific(norm_ratio, 4)}, time/batch = {seconds:.4f}s"
+    )
 
 
 def _make_checkpoint_dir(path: str) -> None:
@@ -127,7 +181,7 @@ def _model_from_checkpoint(opt: TrainOptions, loader, dtype, where, say) -> Char
     """The model of -init_from; its size, not the command line's, is what `opt` says afterwards."""
     say(f"loading a model from checkpoint {opt.init_from}")
     loaded = checkpoint.load(opt.init_from)
-    _check_same_vocabulary(opt, loaded.vocab, loader.vocab_mapping)
+    _check_same_vocabulary(opt, opt.init_from, loaded.vocab, loader.vocab_mapping)
     loaded = checkpoint.renumbered(loaded, loader.vocab_mapping)
     network = loaded.network
     opt.rnn_size, opt.num_layers, opt.model = network.rnn_size, network.num_layers, network.model
@@ -135,7 +189,7 @@ def _model_from_checkpoint(opt: TrainOptions, loader, dtype, where, say) -> Char
     return checkpoint.to_model(loaded, dtype=dtype, device=where)
 
 
-def _check_same_vocabulary(opt: TrainOptions, theirs: dict[bytes, int], ours: dict[bytes, int]) -> None:
+def _check_same_vocabulary(opt: TrainOptions, path: str, theirs: dict[bytes, int], ours: dict[bytes, int]) -> None:
     if set(theirs) == set(ours):
         return
 
@@ -150,84 +204,6 @@ def _check_same_vocabulary(opt: TrainOptions, theirs: dict[bytes, int], ours: di
         if characters
     ]
     raise UserError(
-        f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {opt.init_from} ({len(theirs)}):"
+        f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {path} ({len(theirs)}):"
         f" {'; '.join(differences)}."
     )
-
-
-class _Run:
-    """A model with its optimiser, buffers and hidden state on their way through the text.
-
-    With -exact 1 the hidden state behaves as in the original, which keeps it by reference to buffers that are
-    overwritten later: see `step` and `evaluate`.
-    """
-
-    def __init__(self, opt: TrainOptions, model: CharRNN, loader: CharSplitLMMinibatchLoader, random: LuaRandom):
-        self.opt, self.model, self.loader, self.random = opt, model, loader, random
-        self.gradient = torch.zeros_like(model.flat.detach())
-        self._gradients = model.views(self.gradient)
-        self.optimizer = RMSprop(model.flat.detach(), opt.learning_rate, opt.decay_rate)
-        self.bptt: BPTT = model.bptt(opt.seq_length, opt.batch_size)
-        self._set_states(model.initial_state(opt.batch_size))
-        self._first_batch = True
-
-    def _set_states(self, states: list[torch.Tensor]) -> None:
-        """What the next batch starts from. It is the last state of a batch, where `_carry` picks it up."""
-        for last, state in zip(self.bptt.states(-1), states, strict=True):
-            last.copy_(state)
-
-    def _carry(self) -> None:
-        """Copy the state after the batch to where the next one starts."""
-        for first, last in zip(self.bptt.states(0), self.bptt.states(-1), strict=True):
-            first.copy_(last)
-
-    def _batch(self, split: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y), each (T, B), int64, on the model's device."""
-        return tuple(
-            torch.from_numpy(np.ascontiguousarray(part.T)).to(self.model.flat.device).long()
-            for part in self.loader.next_batch(split)
-        )
-
-    def _dropout_masks(self) -> torch.Tensor | None:
-        """(layers, T, B, H); drawn time step by time step, inside one step layer 2, 3, ..., decoder."""
-        p, flat = self.model.dropout, self.model.flat
-        if not p:
-            return None
-        shape = (self.opt.seq_length, self.model.num_layers, self.opt.batch_size, self.model.rnn_size)
-        keep = self.random.bernoulli(1 - p, int(np.prod(shape))).reshape(shape) / (1 - p)
-        return torch.from_numpy(np.ascontiguousarray(keep.swapaxes(0, 1))).to(flat.device, flat.dtype)
-
-    def step(self) -> float:
-        """One iteration: forward, backward, clip, update. The loss in nats per character."""
-        opt = self.opt
-        x, y = self._batch(TRAIN)
-        self._carry()
-        self.bptt.forward(x, self._dropout_masks())
-        loss = self.bptt.nll(y)
-        if opt.exact and not self._first_batch:
-            # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
-            self._carry()
-        self._first_batch = False
-        self.bptt.backward(self.bptt.d_nll(), self._gradients)
-        self.gradient.clamp_(-opt.grad_clip, opt.grad_clip)
-        self.optimizer.step(self.gradient)
-        return float(loss) / opt.seq_length
-
-    def evaluate(self, split: int, say: Callable[[str], None]) -> float:
-        """Loss of a whole split in nats per character, from a state of zeros, without dropout."""
-        say(f"evaluating loss over split index {split}")
-        n = self.loader.split_sizes[split]
-        self.loader.reset_batch_pointer(split)
-        before = [state.clone() for state in self.bptt.states(-1)]
-        self._set_states(self.model.initial_state(self.opt.batch_size))
-        loss = 0.0
-        for i in range(1, n + 1):
-            x, y = self._batch(split)
-            self._carry()
-            self.bptt.forward(x)
-            loss += float(self.bptt.nll(y))
-            say(f"{i}/{n}...")
-        if not self.opt.exact:
-            self._set_states(before)
-        # else: the original's training state lies in the buffers that validation just used, and goes on from there.
-        return loss / self.opt.seq_length / n

@@ -147,6 +147,7 @@ def test_inspect_prints_a_table():
     assert facts["first val loss"] == "3.2062 at epoch 0.45"
     assert facts["best val loss"] == facts["last val loss"] == "2.8734 at epoch 3.00"
     assert facts["opt.learning_rate"] == "0.002"
+    assert facts["run state"] == "none"
 
 
 @pytest.mark.parametrize("path", EVERY_KIND, ids=lambda p: p.parent.name)

@@ -59,6 +59,14 @@ def test_loading_as_the_readme_says(tmp_path):
         assert pycharrnn.load("mine.t7").opt == model.opt
 
 
+@pytest.mark.parametrize("page", ["long-runs.md"])
+def test_flags_in_the_docs(page):
+    known = {f.name for f in dataclasses.fields(options.TrainOptions)} | {"minutes"}  # the soak's
+    named = set(re.findall(r"[ `]-([a-z]\w+)", (DOCS / page).read_text()))
+    assert "resume" in named
+    assert named <= known
+
+
 def test_flags_in_the_readme():
     classes = [value for value in vars(options).values() if dataclasses.is_dataclass(value)]
     known = {field.name for one in classes for field in dataclasses.fields(one)} | {"t", "help"}

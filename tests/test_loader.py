@@ -62,13 +62,13 @@ def test_every_byte_is_a_character(tmp_path):
     assert bytes(y[0]) == text[1:17]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     text=st.binary(min_size=1, max_size=400),
     batch=st.integers(1, 6),
     length=st.integers(1, 12),
-    train=st.sampled_from([0.0, 0.3, 0.5, 0.95, 1.0]),
-    val=st.sampled_from([0.0, 0.05, 0.2, 0.5]),
+    train=st.sampled_from([0.0, 0.3, 0.5, 0.95, 1.0]) | st.floats(0, 1),
+    val=st.sampled_from([0.0, 0.05, 0.2, 0.5]) | st.floats(0, 1),
 )
 def test_the_plain_definition(tmp_path_factory, text, batch, length, train, val):
     folder = tmp_path_factory.mktemp("text")

@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from compat import CheckpointError, T7Error, Table, Tensor, TorchObject, charrnn, load_t7, torchrnn
+from compat.lua_random import LuaRandom
+from compat.run_state import RunState
 from compat.t7_writer import T7Writer
 from pycharrnn.stepper import NumpyStepper
 from tests.test_torchrnn import make
@@ -122,6 +124,18 @@ def rearranged(rng: random.Random, value):
     return value
 
 
+def with_run_state(content: bytes) -> bytes:
+    """A checkpoint as -resume wants it."""
+    checkpoint = charrnn.from_table(load_t7(content))
+    network, (words, position) = checkpoint.network, LuaRandom(1).get_state()
+    hidden = [np.zeros((2, network.rnn_size)) for _ in range(network.num_layers)]
+    size = sum(w.size for w in network.weights.values())
+    checkpoint.state = RunState(np.zeros(size), 2e-3, hidden, {1: 1, 2: 0, 3: 0}, words, position, 1.0)
+    out = io.BytesIO()
+    T7Writer(out).write_obj(charrnn.to_table(checkpoint))
+    return out.getvalue()
+
+
 def run(cases: int, seed: int, seconds: float = float("inf")) -> tuple[int, int, float]:
     """(files tried, files that were readable, the slowest in seconds)."""
     rng = random.Random(seed)
@@ -130,6 +144,7 @@ def run(cases: int, seed: int, seconds: float = float("inf")) -> tuple[int, int,
         torch_rnn = io.BytesIO()
         T7Writer(torch_rnn).write_obj(make(kind, batchnorm, dropout=0.5))
         originals.append(torch_rnn.getvalue())
+    originals.append(with_run_state((GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7").read_bytes()))
     start, tried, readable, slowest = time.monotonic(), 0, 0, 0.0
     while tried < cases and time.monotonic() - start < seconds:
         original = rng.choice(originals)

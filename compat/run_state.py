@@ -1,0 +1,139 @@
+"""What a training run is beside its weights and losses: the table `pycharrnn` in a checkpoint.
+
+It holds numbers, strings, tables and tensors only, so the Lua programs load a file that has it, and ignore it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compat.graph_expressions import CheckpointError, describe
+from compat.graph_match import Network
+from compat.lua_random import STATE_WORDS
+from compat.nngraph import STATES_PER_LAYER
+from compat.t7_objects import Table, Tensor, contiguous_strides
+
+FORMAT = 1  # of the table; one with another number is left alone
+_KINDS = {"<f8": b"torch.Double", "<f4": b"torch.Float"}
+
+
+@dataclass
+class RunState:
+    """A run after an iteration, as far as a char-rnn checkpoint doesn't hold it. P parameters, B texts, H units.
+
+    Attributes:
+        mean_square: RMSprop's, (P,), float64 or float32 as the run computes.
+        learning_rate: after decay.
+        hidden_state: what the next batch starts from, (B, H) each, in the order of CharRNN.initial_state.
+        batch_positions: split (1 train, 2 val, 3 test) -> batches taken from it since its start.
+        random_words, random_position: the generator's, as LuaRandom.get_state gives them.
+        norm_ratio: norm of the last clipped gradient by that of the parameters, as the log shows it.
+        text: size and hash of input.txt, as words. versions: program -> version that wrote this.
+    """
+
+    mean_square: np.ndarray
+    learning_rate: float
+    hidden_state: list[np.ndarray]
+    batch_positions: dict[int, int]
+    random_words: np.ndarray
+    random_position: int
+    norm_ratio: float
+    text: str = ""
+    versions: dict[str, str] | None = None
+
+
+def to_table(state: RunState) -> Table:
+    """The table for a checkpoint."""
+    return Table(
+        {
+            b"format": FORMAT,
+            b"mean_square": _tensor(state.mean_square),
+            b"learning_rate": float(state.learning_rate),
+            b"hidden_state": Table.of_list([_tensor(h) for h in state.hidden_state]),
+            b"batch_positions": Table.of_list([state.batch_positions[split] for split in (1, 2, 3)]),
+            # Doubles hold 32 bits exactly; a LongTensor of a file with 4-byte longs would not.
+            b"random_words": Tensor.of_array(np.asarray(state.random_words, "<f8")),
+            b"random_position": state.random_position,
+            b"norm_ratio": float(state.norm_ratio),
+            b"text": state.text.encode(),
+            b"versions": Table((k.encode(), v.encode()) for k, v in (state.versions or {}).items()),
+        }
+    )
+
+
+def from_table(table, network: Network) -> RunState | None:
+    """Checked against the network that it belongs to; None where there is none, or one of another format.
+
+    Errors: CheckpointError.
+    """
+    if table is None:
+        return None
+    if not isinstance(table, Table):
+        raise CheckpointError(f"its run state 'pycharrnn' is {describe(table)}, not a table")
+    if table.get(b"format") != FORMAT:
+        return None
+    hidden, positions, versions = (_table(table, key) for key in (b"hidden_state", b"batch_positions", b"versions"))
+    count = STATES_PER_LAYER[network.model] * network.num_layers
+    if len(hidden) != count:
+        raise CheckpointError(f"its run state holds {len(hidden)} hidden states, its model has {count}")
+    first = hidden.get(1)
+    batch_size = first.shape[0] if isinstance(first, Tensor) and first.shape else 0
+    words = _array(table.get(b"random_words"), b"random_words", (STATE_WORDS,))
+    if not np.all((words >= 0) & (words < 2.0**32) & (words == np.floor(words))):
+        raise CheckpointError("its run state 'random_words' are not numbers of 32 bits")
+    parameters = sum(w.size for w in network.weights.values())
+    return RunState(
+        mean_square=_array(table.get(b"mean_square"), b"mean_square", (parameters,)),
+        learning_rate=_number(table, b"learning_rate"),
+        hidden_state=[
+            _array(hidden.get(k), b"hidden_state", (batch_size, network.rnn_size)) for k in range(1, count + 1)
+        ],
+        batch_positions={split: _whole(positions, split, 1 << 53) for split in (1, 2, 3)},
+        random_words=words.astype(np.uint32),
+        random_position=_whole(table, b"random_position", STATE_WORDS),
+        norm_ratio=_number(table, b"norm_ratio"),
+        text=_text(table.get(b"text")),
+        versions={_text(k): _text(v) for k, v in versions.items()},
+    )
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return Tensor.of_array(array, _KINDS[array.dtype.newbyteorder("<").str])
+
+
+def _array(value, name: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """A copy of a tensor that must have this shape, lie in one piece, and be of doubles or floats."""
+    if not isinstance(value, Tensor) or value.typename not in (b"torch.DoubleTensor", b"torch.FloatTensor"):
+        raise CheckpointError(f"its run state has {describe(value)} where the tensor {name.decode()} belongs")
+    # With other strides a small file could claim any shape.
+    if value.shape != shape or value.strides != contiguous_strides(shape) or value.storage is None:
+        raise CheckpointError(f"its run state's {name.decode()} is {value.shape}, expected {shape}")
+    return np.array(value.numpy())
+
+
+def _table(table: Table, key: bytes) -> Table:
+    if not isinstance(table.get(key), Table):
+        raise CheckpointError(f"its run state has {describe(table.get(key))} where the table {key.decode()} belongs")
+    return table[key]
+
+
+def _number(table: Table, key) -> float:
+    value = table.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise CheckpointError(f"its run state has {describe(value)} where the number {_text(key)} belongs")
+    return value
+
+
+def _whole(table: Table, key, most: int) -> int:
+    value = _number(table, key)
+    if not isinstance(value, int) or not 0 <= value <= most:
+        raise CheckpointError(f"its run state has {value!r:.40} where a whole number from 0 to {most} belongs")
+    return value
+
+
+def _text(value) -> str:
+    """Short text of a file, for the screen: letters of one line."""
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    return "".join(c if c.isprintable() else "?" for c in text[:200])

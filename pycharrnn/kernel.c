@@ -1,0 +1,166 @@
+/* The time loops of recurrence.py, the products around them and RMSprop, for the CPU. Optional: without it PyTorch does the
+   same in more time, and recurrence.py stays the definition that both are tested against.
+
+   A batch's rows do not depend on each other, so each thread takes some rows through all time steps without waiting for
+   the others. All buffers belong to the caller, nothing is allocated, nothing here knows PyTorch or Python.
+
+   Source of the product's blocking: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication". */
+
+#include <stdint.h>
+
+enum { LSTM, GRU, RNN };
+
+/* One layer over a batch: T time steps, B texts, H units, D inputs (0: characters, of a vocabulary of `vocab`).
+   Arrays hold doubles or floats, as the pass; shapes as in recurrence.py. Field for field as in kernel.py. */
+struct layer {
+  int64_t cell, blocks, T, B, H, D, vocab;
+  const int64_t *characters;                                           /* (T, B), or null where there is an input x */
+  const void *x;                                                       /* (T, B, D) */
+  void *gates, *c, *h, *extra;                                         /* extra: tanh_c of an lstm, reset_h of a gru */
+  void *i2h_weight[4], *i2h_bias[4], *h2h_weight[4], *h2h_bias[4];         /* one a gate */
+  void *d_i2h_weight[4], *d_i2h_bias[4], *d_h2h_weight[4], *d_h2h_bias[4]; /* their gradients */
+  void *dh, *dc, *d_gates, *d_reset_h, *first_dh;
+  void *bias, *panels, *back_panels; /* made by prepare: (vocab, blocks*H) or (blocks*H); packed weights */
+  void *left, *space, *sums;         /* room for packed rows (B, left_width), for gradients, for sums by character */
+  int64_t left_width, space_width;   /* in elements, a row and a thread */
+};
+
+struct update {
+  int64_t size;
+  void *gradient, *mean_square, *parameters;
+  double clip, alpha, learning_rate, epsilon;
+  double *squares; /* (threads, 2) */
+};
+
+/* -- threads -------------------------------------------------------------------------------------------------------- */
+
+struct task;
+typedef void (*work)(const struct task *, int id);
+struct task {
+  work do_part;
+  const void *on;
+  int parts, is_double;
+  int next; /* the next part that no thread has taken */
+};
+
+/* GOMP_parallel of the OpenMP runtime that PyTorch has loaded: the same threads then work for both. Null: no threads. */
+typedef void (*team)(void (*)(void *), void *, unsigned threads, unsigned flags);
+
+static void take_parts(void *data) {
+  struct task *task = data;
+  for (int id; (id = __atomic_fetch_add(&task->next, 1, __ATOMIC_RELAXED)) < task->parts;) task->do_part(task, id);
+}
+
+static void run(team parallel, work do_part, const void *on, int parts, int is_double) {
+  struct task task = {do_part, on, parts, is_double, 0};
+  if (parallel && parts > 1) parallel(take_parts, &task, (unsigned)parts, 0);
+  else take_parts(&task);
+}
+
+/* -- the passes, once for each precision and instruction set --------------------------------------------------------- */
+
+#define INLINE static inline __attribute__((always_inline))
+#define ROUND_UP(n, to) (((n) + (to)-1) / (to) * (to))
+#define CHUNK 64  /* rows at a time, so that a step's arrays stay in the cache */
+#define DEPTH 128 /* terms of a gradient's sum at a time */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+#define PASTE(a, b) a##b
+
+#if defined(__AVX512F__)
+#define BYTES 64
+#define ROWS 12
+#elif defined(__AVX2__)
+#define BYTES 32
+#define ROWS 6
+#else
+#define BYTES 16
+#define ROWS 6
+#endif
+
+#define NAME(x) PASTE(x, _double)
+#define REAL double
+#define WHOLE int64_t
+#define IS_DOUBLE 1
+#define SQRT __builtin_sqrt
+#include "kernel_body.h"
+#undef NAME
+#undef REAL
+#undef WHOLE
+#undef IS_DOUBLE
+#undef SQRT
+#define NAME(x) PASTE(x, _float)
+#define REAL float
+#define WHOLE int32_t
+#define IS_DOUBLE 0
+#define SQRT __builtin_sqrtf
+#include "kernel_body.h"
+
+/* -- what kernel.py calls -------------------------------------------------------------------------------------------- */
+
+#define PART(n, id, parts) ((n) * (id) / (parts))
+
+static void prepare_part(const struct task *task, int id) {
+  (task->is_double ? prepare_double : prepare_float)(task->on, id, task->parts);
+}
+
+static void each_chunk(const struct task *task, int id, void (*pass)(const struct layer *, int64_t, int64_t)) {
+  const struct layer *l = task->on;
+  int64_t first = PART(l->B, id, task->parts), rows = PART(l->B, id + 1, task->parts) - first;
+  int64_t chunks = (rows + CHUNK - 1) / CHUNK;
+  for (int64_t i = 0; i < chunks; i++) {
+    int64_t from = PART(rows, i, chunks);
+    pass(l, first + from, PART(rows, i + 1, chunks) - from);
+  }
+}
+
+static void forward_part(const struct task *task, int id) {
+  each_chunk(task, id, task->is_double ? forward_double : forward_float);
+}
+
+static void backward_part(const struct task *task, int id) {
+  each_chunk(task, id, task->is_double ? backward_double : backward_float);
+}
+
+static void gradients_part(const struct task *task, int id) {
+  const struct layer *l = task->on;
+  int64_t first = PART(l->H, id, task->parts), units = PART(l->H, id + 1, task->parts) - first;
+  if (task->is_double) gradients_double(l, first, units, (double *)l->space + id * l->space_width);
+  else gradients_float(l, first, units, (float *)l->space + id * l->space_width);
+}
+
+static void rmsprop_part(const struct task *task, int id) {
+  const struct update *u = task->on;
+  int64_t first = PART(u->size, id, task->parts), last = PART(u->size, id + 1, task->parts);
+  (task->is_double ? rmsprop_double : rmsprop_float)(u, first, last, u->squares + 2 * id);
+}
+
+#ifdef _WIN32
+#define PUBLIC __declspec(dllexport)
+#else
+#define PUBLIC __attribute__((visibility("default")))
+#endif
+
+PUBLIC void charrnn_prepare(team t, const struct layer *l, int parts, int is_double) {
+  run(t, prepare_part, l, parts, is_double);
+}
+PUBLIC void charrnn_forward(team t, const struct layer *l, int parts, int is_double) {
+  run(t, forward_part, l, parts, is_double);
+}
+PUBLIC void charrnn_backward(team t, const struct layer *l, int parts, int is_double) {
+  run(t, backward_part, l, parts, is_double);
+}
+PUBLIC void charrnn_gradients(team t, const struct layer *l, int parts, int is_double) {
+  run(t, gradients_part, l, parts, is_double);
+}
+PUBLIC void charrnn_rmsprop(team t, const struct update *u, int parts, int is_double) {
+  run(t, rmsprop_part, u, parts, is_double);
+}
+PUBLIC int charrnn_layout(void) { /* kernel.py checks that it means the same structures */
+  return (int)(sizeof(struct layer) * 1000 + sizeof(struct update));
+}
+PUBLIC int charrnn_bytes(void) { return BYTES; }

@@ -1,0 +1,448 @@
+/* The passes of kernel.c for one precision and one instruction set. kernel.c includes this file once for each, with
+
+     REAL, WHOLE     double and int64_t, or float and int32_t
+     BYTES           of a vector register
+     ROWS            rows of the largest register tile; ROWS x 2 vectors of sums, and some more, fit the registers
+     NAME(x)         x with a suffix of its own
+     IS_DOUBLE       1 or 0
+
+   All matrices are row-major. A product's right factor is packed once a pass into panels of 2 vectors' width, (K, 2*LANES)
+   each; its left factor is packed row block by row block as (K, rows), so that both are read in order. A row's result
+   depends on neither the number of rows nor the number of threads: its terms are always summed in the same order. */
+
+#define LANES ((int)(BYTES / sizeof(REAL)))
+#define PANEL (2 * LANES)
+typedef REAL NAME(vector) __attribute__((vector_size(BYTES)));
+typedef WHOLE NAME(whole) __attribute__((vector_size(BYTES)));
+#define VECTOR NAME(vector)
+
+INLINE VECTOR NAME(load)(const REAL *p, int n) {
+  VECTOR v = {0};
+  if (n == LANES) __builtin_memcpy(&v, p, BYTES);
+  else __builtin_memcpy(&v, p, n * sizeof(REAL));
+  return v;
+}
+
+INLINE void NAME(store)(REAL *p, VECTOR v, int n) {
+  if (n == LANES) __builtin_memcpy(p, &v, BYTES);
+  else __builtin_memcpy(p, &v, n * sizeof(REAL));
+}
+
+INLINE VECTOR NAME(splat)(REAL x) { return x - (VECTOR){0}; }
+
+/* -- sigmoid and tanh ---------------------------------------------------------------------------------------------- */
+
+/* exp(x) = 2^k * exp(r), |r| <= ln(2)/2. Gives 2^k, and exp(r)-1 from its Taylor series: the first term left out is below
+   a quarter of the last bit. x must be clamped to where 2^k is a normal number; a NaN stays one. */
+INLINE VECTOR NAME(exp_parts)(VECTOR x, VECTOR *scale) {
+#if IS_DOUBLE
+  const REAL magic = 6755399441055744.0; /* 1.5 * 2^52: adding it rounds to a whole number, found in the low bits */
+  const REAL ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
+  const int bias = 1023, mantissa = 52;
+#else
+  const REAL magic = 12582912.0f; /* 1.5 * 2^23 */
+  const REAL ln2_high = 6.93145751953125e-1f, ln2_low = 1.42860682030941723212e-6f;
+  const int bias = 127, mantissa = 23;
+#endif
+  VECTOR shifted = x * (REAL)1.44269504088896340736 + magic;
+  VECTOR k = shifted - magic;
+  VECTOR r = x - k * ln2_high;
+  r = r - k * ln2_low;
+  *scale = (VECTOR)(((NAME(whole))shifted + bias) << mantissa);
+#if IS_DOUBLE
+  VECTOR p = NAME(splat)(1.0 / 6227020800.0);
+  p = p * r + 1.0 / 479001600.0;
+  p = p * r + 1.0 / 39916800.0;
+  p = p * r + 1.0 / 3628800.0;
+  p = p * r + 1.0 / 362880.0;
+  p = p * r + 1.0 / 40320.0;
+  p = p * r + 1.0 / 5040.0;
+#else
+  VECTOR p = NAME(splat)(1.0f / 5040.0f);
+#endif
+  p = p * r + (REAL)(1.0 / 720.0);
+  p = p * r + (REAL)(1.0 / 120.0);
+  p = p * r + (REAL)(1.0 / 24.0);
+  p = p * r + (REAL)(1.0 / 6.0);
+  p = p * r + (REAL)0.5;
+  p = p * r + (REAL)1;
+  return p * r;
+}
+
+/* `yes` where the mask is all ones, else `no`. */
+INLINE VECTOR NAME(choose)(NAME(whole) mask, VECTOR yes, VECTOR no) {
+  return (VECTOR)((mask & (NAME(whole))yes) | (~mask & (NAME(whole))no));
+}
+
+INLINE VECTOR NAME(clamp)(VECTOR x, REAL limit) {
+  VECTOR low = NAME(splat)(-limit), high = NAME(splat)(limit);
+  x = NAME(choose)(x < low, low, x);
+  return NAME(choose)(x > high, high, x);
+}
+
+INLINE VECTOR NAME(sigmoid)(VECTOR x) {
+  VECTOR scale, less_one = NAME(exp_parts)(NAME(clamp)(-x, IS_DOUBLE ? 708 : 87), &scale);
+  return 1 / (1 + (scale * less_one + scale));
+}
+
+INLINE VECTOR NAME(tanh)(VECTOR x) { /* (exp(2x)-1) / (exp(2x)+1), exact in relative terms near 0 too */
+  VECTOR scale, less_one = NAME(exp_parts)(NAME(clamp)(2 * x, 60), &scale);
+  VECTOR exp_less_one = scale * less_one + (scale - 1);
+  return exp_less_one / (exp_less_one + 2);
+}
+
+/* -- products ------------------------------------------------------------------------------------------------------ */
+
+/* c (rows, n0 + n1) = start + block @ panel, where row r of the start lies at start[r], or is zeros if start is null. */
+INLINE void NAME(tile)(const int rows, int64_t K, const REAL *block, const REAL *panel, const REAL *const *start,
+                       int64_t column, REAL *c, int64_t c_step, int n0, int n1) {
+  VECTOR sum[ROWS][2];
+  UNROLL for (int r = 0; r < rows; r++) {
+    sum[r][0] = start ? NAME(load)(start[r] + column, n0) : (VECTOR){0};
+    sum[r][1] = start && n1 ? NAME(load)(start[r] + column + LANES, n1) : (VECTOR){0};
+  }
+  for (int64_t k = 0; k < K; k++) {
+    VECTOR b0 = NAME(load)(panel, LANES), b1 = NAME(load)(panel + LANES, LANES);
+    panel += PANEL;
+    UNROLL for (int r = 0; r < rows; r++) {
+      VECTOR a = NAME(splat)(block[r]);
+      sum[r][0] += a * b0;
+      sum[r][1] += a * b1;
+    }
+    block += rows;
+  }
+  UNROLL for (int r = 0; r < rows; r++) {
+    NAME(store)(c + r * c_step, sum[r][0], n0);
+    if (n1) NAME(store)(c + r * c_step + LANES, sum[r][1], n1);
+  }
+}
+
+#define TILE(rows)                                                                             \
+  case rows:                                                                                   \
+    if (n1 == LANES) NAME(tile)(rows, K, block, panel, start, column, c, c_step, LANES, LANES); \
+    else NAME(tile)(rows, K, block, panel, start, column, c, c_step, n0, n1);                  \
+    break;
+
+static void NAME(any_tile)(int rows, int64_t K, const REAL *block, const REAL *panel, const REAL *const *start,
+                           int64_t column, REAL *c, int64_t c_step, int n0, int n1) {
+  switch (rows) {
+    TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+#if ROWS > 6
+    TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+#endif
+  }
+}
+
+/* Row blocks of nearly one size: no tile of a row or two, which would waste the registers. */
+INLINE int64_t NAME(blocks)(int64_t rows) { return (rows + ROWS - 1) / ROWS; }
+INLINE int64_t NAME(block_start)(int64_t rows, int64_t i) { return rows * i / NAME(blocks)(rows); }
+
+/* c (M, N) = start + a @ b. `a` is packed in row blocks, `b` in panels first_panel... of width PANEL. */
+static void NAME(product)(int64_t M, int64_t K, int64_t N, const REAL *a, const REAL *b, const REAL *const *start,
+                          REAL *c, int64_t c_step) {
+  int64_t blocks = NAME(blocks)(M);
+  for (int64_t n = 0; n < N; n += PANEL) {
+    int n0 = N - n < LANES ? (int)(N - n) : LANES;
+    int n1 = N - n - n0 < LANES ? (int)(N - n - n0) : LANES;
+    for (int64_t i = 0; i < blocks; i++) {
+      int64_t m = NAME(block_start)(M, i), rows = NAME(block_start)(M, i + 1) - m;
+      NAME(any_tile)((int)rows, K, a + m * K, b + n * K, start ? start + m : 0, n, c + m * c_step + n, c_step, n0, n1);
+    }
+  }
+}
+
+/* The left factor `a` (M, K) as row blocks (K_all, rows), into their columns `before`... */
+static void NAME(pack_left)(REAL *packed, int64_t M, const REAL *a, int64_t K, int64_t a_step, int64_t before,
+                                int64_t K_all) {
+  int64_t blocks = NAME(blocks)(M);
+  for (int64_t i = 0; i < blocks; i++) {
+    int64_t m = NAME(block_start)(M, i), rows = NAME(block_start)(M, i + 1) - m;
+    REAL *to = packed + m * K_all + before * rows;
+    const REAL *from = a + m * a_step;
+    for (int64_t k = 0; k < K; k++)
+      for (int64_t r = 0; r < rows; r++) to[k * rows + r] = from[r * a_step + k];
+  }
+}
+
+/* The right factor b (K, N), rows b_step apart, as panels (K, PANEL). */
+static void NAME(pack_right)(REAL *panels, int64_t K, int64_t N, const REAL *b, int64_t b_step) {
+  for (int64_t n0 = 0; n0 < N; n0 += PANEL) {
+    int64_t width = N - n0 < PANEL ? N - n0 : PANEL;
+    REAL *panel = panels + n0 * K;
+    for (int64_t k = 0; k < K; k++)
+      for (int64_t n = 0; n < PANEL; n++) panel[k * PANEL + n] = n < width ? b[k * b_step + n0 + n] : 0;
+  }
+}
+
+/* -- cells: what recurrence.py says, step by step, for rows first..last of the batch -------------------------------- */
+
+#define EACH_UNIT(H, ...)                                   \
+  for (int64_t j = 0; j < (H); j += LANES) {                \
+    if ((H) - j >= LANES) {                                 \
+      const int n = LANES;                                  \
+      __VA_ARGS__;                                          \
+    } else {                                                \
+      const int n = (int)((H) - j);                         \
+      __VA_ARGS__;                                          \
+    }                                                       \
+  }
+#define LOAD(p) NAME(load)((p) + j, n)
+#define STORE(p, v) NAME(store)((p) + j, v, n)
+
+INLINE void NAME(lstm_unit)(int64_t H, int64_t j, int n, REAL *gates, const REAL *c, REAL *next_c, REAL *next_h,
+                            REAL *tanh_c) {
+  VECTOR i = NAME(sigmoid)(LOAD(gates)), f = NAME(sigmoid)(LOAD(gates + H)), o = NAME(sigmoid)(LOAD(gates + 2 * H));
+  VECTOR g = NAME(tanh)(LOAD(gates + 3 * H));
+  VECTOR new_c = f * LOAD(c) + i * g, t = NAME(tanh)(new_c);
+  STORE(gates, i), STORE(gates + H, f), STORE(gates + 2 * H, o), STORE(gates + 3 * H, g);
+  STORE(next_c, new_c), STORE(tanh_c, t), STORE(next_h, o * t);
+}
+
+INLINE void NAME(lstm_unit_back)(int64_t H, int64_t j, int n, const REAL *gates, const REAL *c, const REAL *tanh_c,
+                                 const REAL *dh, REAL *dc, REAL *d_gates) {
+  VECTOR i = LOAD(gates), f = LOAD(gates + H), o = LOAD(gates + 2 * H), g = LOAD(gates + 3 * H);
+  VECTOR t = LOAD(tanh_c), d_h = LOAD(dh), d_c = LOAD(dc) + d_h * (o * (1 - t * t));
+  STORE(d_gates, g * ((1 - i) * i) * d_c);
+  STORE(d_gates + H, LOAD(c) * ((1 - f) * f) * d_c);
+  STORE(d_gates + 2 * H, t * ((1 - o) * o) * d_h);
+  STORE(d_gates + 3 * H, i * (1 - g * g) * d_c);
+  STORE(dc, d_c * f);
+}
+
+INLINE void NAME(gru_reset)(int64_t H, int64_t j, int n, REAL *gates, const REAL *h, REAL *reset_h) {
+  VECTOR z = NAME(sigmoid)(LOAD(gates)), r = NAME(sigmoid)(LOAD(gates + H));
+  STORE(gates, z), STORE(gates + H, r), STORE(reset_h, r * LOAD(h));
+}
+
+INLINE void NAME(gru_unit)(int64_t H, int64_t j, int n, REAL *gates, const REAL *h, REAL *next_h) {
+  VECTOR z = LOAD(gates), candidate = NAME(tanh)(LOAD(gates + 2 * H)), before = LOAD(h);
+  STORE(gates + 2 * H, candidate), STORE(next_h, before + z * (candidate - before));
+}
+
+INLINE void NAME(gru_candidate_back)(int64_t H, int64_t j, int n, const REAL *gates, const REAL *h, REAL *dh,
+                                     REAL *d_gates) {
+  VECTOR z = LOAD(gates), candidate = LOAD(gates + 2 * H), d_h = LOAD(dh);
+  STORE(d_gates, (candidate - LOAD(h)) * ((1 - z) * z) * d_h);
+  STORE(d_gates + 2 * H, z * (1 - candidate * candidate) * d_h);
+  STORE(dh, d_h * (1 - z)); /* from here on: the gradient of the h before */
+}
+
+INLINE void NAME(gru_reset_back)(int64_t H, int64_t j, int n, const REAL *gates, const REAL *h, const REAL *d_reset_h,
+                                 REAL *dh, REAL *d_gates) {
+  VECTOR r = LOAD(gates + H), d = LOAD(d_reset_h);
+  STORE(d_gates + H, LOAD(h) * ((1 - r) * r) * d);
+  STORE(dh, LOAD(dh) + d * r);
+}
+
+INLINE void NAME(rnn_unit)(int64_t j, int n, const REAL *gates, REAL *next_h) { STORE(next_h, NAME(tanh)(LOAD(gates))); }
+
+INLINE void NAME(rnn_unit_back)(int64_t j, int n, const REAL *h, const REAL *dh, REAL *d_gates) {
+  VECTOR y = LOAD(h);
+  STORE(d_gates, LOAD(dh) * (1 - y * y));
+}
+
+/* Where the sums of a row of (T*B) start: at its character's row of the table (layer 1), or at the bias. */
+INLINE const REAL *NAME(start_of)(const struct layer *l, int64_t row) {
+  const REAL *bias = l->bias;
+  return l->characters ? bias + l->characters[row] * l->blocks * l->H : bias;
+}
+
+static void NAME(forward)(const struct layer *l, int64_t first, int64_t rows) {
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H, K = D + H;
+  const REAL *panels = l->panels, *candidate_panels = panels + ROUND_UP(2 * H, PANEL) * K, *start[CHUNK];
+  REAL *packed = (REAL *)l->left + first * l->left_width;
+  for (int64_t t = 0; t < l->T; t++) {
+    int64_t row = t * B + first;
+    REAL *gates = (REAL *)l->gates + row * G, *h = (REAL *)l->h + row * H, *next_h = h + B * H;
+    REAL *c = (REAL *)l->c + row * H, *next_c = c + B * H, *extra = (REAL *)l->extra + row * H;
+    for (int64_t r = 0; r < rows; r++) start[r] = NAME(start_of)(l, row + r);
+    if (D) NAME(pack_left)(packed, rows, (const REAL *)l->x + row * D, D, D, 0, K);
+    NAME(pack_left)(packed, rows, h, H, H, D, K);
+    if (l->cell == GRU) {
+      NAME(product)(rows, K, 2 * H, packed, panels, start, gates, G);
+      for (int64_t r = 0; r < rows; r++)
+        EACH_UNIT(H, NAME(gru_reset)(H, j, n, gates + r * G, h + r * H, extra + r * H))
+      NAME(pack_left)(packed, rows, extra, H, H, D, K);
+      for (int64_t r = 0; r < rows; r++) start[r] += 2 * H;
+      NAME(product)(rows, K, H, packed, candidate_panels, start, gates + 2 * H, G);
+      for (int64_t r = 0; r < rows; r++)
+        EACH_UNIT(H, NAME(gru_unit)(H, j, n, gates + r * G, h + r * H, next_h + r * H))
+    } else {
+      NAME(product)(rows, K, G, packed, panels, start, gates, G);
+      for (int64_t r = 0, at = 0; r < rows; r++, at += H)
+        if (l->cell == LSTM)
+          EACH_UNIT(H, NAME(lstm_unit)(H, j, n, gates + r * G, c + at, next_c + at, next_h + at, extra + at))
+        else
+          EACH_UNIT(H, NAME(rnn_unit)(j, n, gates + at, next_h + at))
+    }
+  }
+}
+
+/* Backward through time. dh (T,B,H) comes in as the gradient of h[1:] from above and goes out, where the layer has an
+   input, as the gradient of that; first_dh (B,H) becomes the gradient of h[0], dc (B,H) that of c[0]. */
+static void NAME(backward)(const struct layer *l, int64_t first, int64_t rows) {
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H, N = ROUND_UP(H, PANEL);
+  const REAL *panels = l->back_panels, *start[CHUNK];
+  const REAL *candidate_panels = panels + 2 * H * N; /* gru: after those of z and r */
+  const REAL *input_panels = panels + G * N;
+  REAL *packed = (REAL *)l->left + first * l->left_width;
+  for (int64_t t = l->T - 1; t >= 0; t--) {
+    int64_t row = t * B + first;
+    const REAL *gates = (REAL *)l->gates + row * G, *h = (REAL *)l->h + row * H, *next_h = h + B * H;
+    const REAL *c = (REAL *)l->c + row * H, *extra = (REAL *)l->extra + row * H;
+    REAL *dh = (REAL *)l->dh + row * H, *d_gates = (REAL *)l->d_gates + row * G, *dc = (REAL *)l->dc + first * H;
+    REAL *before = t ? dh - B * H : (REAL *)l->first_dh + first * H; /* gets the gradient of the h before */
+    int64_t used = l->cell == GRU ? 2 * H : G;                     /* columns that h reaches directly */
+    for (int64_t r = 0, at = 0; r < rows; r++, at += H)
+      if (l->cell == LSTM)
+        EACH_UNIT(H, NAME(lstm_unit_back)(H, j, n, gates + r * G, c + at, extra + at, dh + at, dc + at, d_gates + r * G))
+      else if (l->cell == GRU)
+        EACH_UNIT(H, NAME(gru_candidate_back)(H, j, n, gates + r * G, h + at, dh + at, d_gates + r * G))
+      else
+        EACH_UNIT(H, NAME(rnn_unit_back)(j, n, next_h + at, dh + at, d_gates + at))
+    if (l->cell == GRU) {
+      REAL *d_reset_h = (REAL *)l->d_reset_h + first * H;
+      NAME(pack_left)(packed, rows, d_gates + 2 * H, H, G, 0, H);
+      NAME(product)(rows, H, H, packed, candidate_panels, 0, d_reset_h, H);
+      for (int64_t r = 0, at = 0; r < rows; r++, at += H)
+        EACH_UNIT(H, NAME(gru_reset_back)(H, j, n, gates + r * G, h + at, d_reset_h + at, dh + at, d_gates + r * G))
+      for (int64_t i = 0; i < rows * H; i++) before[i] = t ? before[i] + dh[i] : dh[i];
+    }
+    NAME(pack_left)(packed, rows, d_gates, used, G, 0, used);
+    for (int64_t r = 0; r < rows; r++) start[r] = before + r * H;
+    NAME(product)(rows, used, H, packed, panels, t || l->cell == GRU ? start : 0, before, H);
+    if (D) {
+      if (used < G) NAME(pack_left)(packed, rows, d_gates, G, G, 0, G);
+      NAME(product)(rows, G, D, packed, input_panels, 0, dh, D);
+    }
+  }
+}
+
+/* Gradients of units first..first+units of every gate: of biases, and of weights as d_gates^T @ what they multiplied. */
+static void NAME(gradients)(const struct layer *l, int64_t first, int64_t units, REAL *space) {
+  const int64_t H = l->H, D = l->D, G = l->blocks * H, all = l->T * l->B;
+  const REAL *d_gates = l->d_gates, *start[CHUNK];
+  REAL *right[3], *left; /* panels of x, of h, and for the gru of r*h, DEPTH rows each; row blocks of d_gates */
+  right[0] = space, right[1] = right[0] + DEPTH * ROUND_UP(D, PANEL);
+  right[2] = right[1] + DEPTH * ROUND_UP(H, PANEL), left = right[2] + DEPTH * ROUND_UP(H, PANEL);
+  for (int64_t row = 0; row < all; row += DEPTH) {
+    int64_t depth = all - row < DEPTH ? all - row : DEPTH;
+    if (D) NAME(pack_right)(right[0], depth, D, (const REAL *)l->x + row * D, D);
+    NAME(pack_right)(right[1], depth, H, (const REAL *)l->h + row * H, H);
+    if (l->cell == GRU) NAME(pack_right)(right[2], depth, H, (const REAL *)l->extra + row * H, H);
+    for (int64_t g = 0; g < l->blocks; g++) {
+      for (int64_t u = first; u < first + units; u += CHUNK) { /* the left factor is d_gates transposed */
+        int64_t m = first + units - u < CHUNK ? first + units - u : CHUNK, blocks = NAME(blocks)(m);
+        for (int64_t i = 0; i < blocks; i++) {
+          int64_t r0 = NAME(block_start)(m, i), rows = NAME(block_start)(m, i + 1) - r0;
+          const REAL *from = d_gates + row * G + g * H + u + r0;
+          for (int64_t k = 0; k < depth; k++)
+            for (int64_t r = 0; r < rows; r++) left[r0 * depth + k * rows + r] = from[k * G + r];
+        }
+        for (int part = D ? 0 : 1; part < 2; part++) {
+          int64_t N = part ? H : D;
+          REAL *to = (REAL *)(part ? l->d_h2h_weight[g] : l->d_i2h_weight[g]) + u * N;
+          for (int64_t r = 0; r < m; r++) start[r] = to + r * N;
+          REAL *factor = right[part && l->cell == GRU && g == 2 ? 2 : part];
+          NAME(product)(m, depth, N, left, factor, row ? start : 0, to, N);
+        }
+      }
+    }
+  }
+  for (int64_t g = 0; g < l->blocks; g++) {
+    REAL *bias = (REAL *)l->d_i2h_bias[g], *h_bias = (REAL *)l->d_h2h_bias[g];
+    for (int64_t u = first; u < first + units; u++) bias[u] = 0;
+    if (l->characters) { /* one-hot inputs: the rows of d_gates add up by character */
+      REAL *sums = l->sums, *weight = l->d_i2h_weight[g];
+      for (int64_t v = 0; v < l->vocab; v++)
+        for (int64_t u = first; u < first + units; u++) sums[v * G + g * H + u] = 0;
+      for (int64_t row = 0; row < all; row++) {
+        REAL *sum = sums + l->characters[row] * G + g * H;
+        const REAL *d = d_gates + row * G + g * H;
+        for (int64_t u = first; u < first + units; u++) sum[u] += d[u];
+      }
+      for (int64_t v = 0; v < l->vocab; v++)
+        for (int64_t u = first; u < first + units; u++) {
+          weight[u * l->vocab + v] = sums[v * G + g * H + u];
+          bias[u] += sums[v * G + g * H + u];
+        }
+    } else
+      for (int64_t row = 0; row < all; row++)
+        for (int64_t u = first; u < first + units; u++) bias[u] += d_gates[row * G + g * H + u];
+    for (int64_t u = first; u < first + units; u++) h_bias[u] = bias[u];
+  }
+}
+
+/* -- weights, laid out for the passes: part `id` of `parts` --------------------------------------------------------- */
+
+/* Columns of the right factor of forward: column n0 + u takes the weights of unit u of gate g, for x (D) and h (H). */
+static void NAME(pack_columns)(const struct layer *l, REAL *panels, int64_t gate, int64_t gates, int id, int parts) {
+  const int64_t H = l->H, D = l->D, K = D + H, N = gates * H;
+  for (int64_t n0 = id * PANEL; n0 < N; n0 += parts * PANEL) {
+    REAL *panel = panels + n0 * K;
+    for (int64_t n = 0; n < PANEL; n++) {
+      int64_t g = gate + (n0 + n) / H, u = (n0 + n) % H, inside = n0 + n < N;
+      const REAL *i2h = inside && D ? (const REAL *)l->i2h_weight[g] + u * D : 0;
+      const REAL *h2h = inside ? (const REAL *)l->h2h_weight[g] + u * H : 0;
+      for (int64_t k = 0; k < D; k++) panel[k * PANEL + n] = inside ? i2h[k] : 0;
+      for (int64_t k = 0; k < H; k++) panel[(D + k) * PANEL + n] = inside ? h2h[k] : 0;
+    }
+  }
+}
+
+/* The right factor (gates*H, N) of backward from one (H, N) matrix a gate. */
+static void NAME(pack_gates)(REAL *panels, void *const *weight, int64_t gates, int64_t H, int64_t N, int id, int parts) {
+  for (int64_t n0 = id * PANEL; n0 < N; n0 += parts * PANEL) {
+    REAL *panel = panels + n0 * gates * H;
+    int64_t width = N - n0 < PANEL ? N - n0 : PANEL;
+    for (int64_t g = 0; g < gates; g++)
+      for (int64_t u = 0; u < H; u++, panel += PANEL)
+        for (int64_t n = 0; n < PANEL; n++) panel[n] = n < width ? ((const REAL *)weight[g])[u * N + n0 + n] : 0;
+  }
+}
+
+static void NAME(prepare)(const struct layer *l, int id, int parts) {
+  const int64_t H = l->H, G = l->blocks * H, N = ROUND_UP(H, PANEL), direct = l->cell == GRU ? 2 : l->blocks;
+  REAL *bias = l->bias, *panels = l->panels, *back = l->back_panels;
+  for (int64_t g = 0; g < l->blocks; g++) {
+    const REAL *i2h = l->i2h_bias[g], *h2h = l->h2h_bias[g], *weight = l->i2h_weight[g];
+    for (int64_t v = l->D ? 0 : id; v < (l->D ? 1 : l->vocab); v += parts)
+      for (int64_t u = 0; u < H; u++)
+        bias[v * G + g * H + u] = i2h[u] + h2h[u] + (l->D ? 0 : weight[u * l->vocab + v]);
+  }
+  NAME(pack_columns)(l, panels, 0, direct, id, parts);
+  if (l->cell == GRU) NAME(pack_columns)(l, panels + ROUND_UP(2 * H, PANEL) * (l->D + H), 2, 1, id, parts);
+  NAME(pack_gates)(back, l->h2h_weight, direct, H, H, id, parts);
+  if (l->cell == GRU) NAME(pack_gates)(back + 2 * H * N, l->h2h_weight + 2, 1, H, H, id, parts);
+  if (l->D) NAME(pack_gates)(back + G * N, l->i2h_weight, l->blocks, H, l->D, id, parts);
+}
+
+/* -- clip and RMSprop: rmsprop.py in one pass, with the sums of squares for both norms ------------------------------- */
+
+static void NAME(rmsprop)(const struct update *u, int64_t first, int64_t last, double *squares) {
+  REAL *gradient = u->gradient, *mean_square = u->mean_square, *parameters = u->parameters;
+  const REAL clip = (REAL)u->clip, alpha = (REAL)u->alpha, rest = (REAL)(1 - u->alpha), rate = (REAL)u->learning_rate;
+  double of_gradient = 0, of_parameters = 0;
+  for (int64_t i = first; i < last; i += 4096) { /* sums in blocks: float32 adds up a few thousand squares well enough */
+    REAL g_squares = 0, w_squares = 0;
+    for (int64_t k = i; k < last && k < i + 4096; k++) {
+      REAL g = gradient[k];
+      g = g < -clip ? -clip : g;
+      g = g > clip ? clip : g;
+      REAL m = mean_square[k] * alpha + rest * g * g;
+      REAL w = parameters[k] - rate * (g / (SQRT(m) + (REAL)u->epsilon));
+      gradient[k] = g, mean_square[k] = m, parameters[k] = w;
+      g_squares += g * g, w_squares += w * w;
+    }
+    of_gradient += g_squares, of_parameters += w_squares;
+  }
+  squares[0] = of_gradient, squares[1] = of_parameters;
+}
+
+#undef LANES
+#undef PANEL
+#undef VECTOR
+#undef TILE
+#undef EACH_UNIT
+#undef LOAD
+#undef STORE

@@ -1,0 +1,247 @@
+"""Which files a run keeps: named checkpoints, the best, the latest. A disk that fails costs a save, not the run."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from compat import lua_format
+from compat.run_state import RunState
+from compat.whole_file import whole_link
+from pycharrnn import checkpoint
+from pycharrnn.options import TrainOptions, UserError
+from pycharrnn.stopping import Stopped
+
+_ADVICE = "lower -learning_rate or -grad_clip"
+
+
+def path_of(opt: TrainOptions, epoch: float, val_loss: float) -> str:
+    """Where a named checkpoint lies: cv/lm_lstm_epoch1.73_1.9188.t7"""
+    return f"{_stem(opt)}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
+
+
+def _stem(opt: TrainOptions) -> str:
+    return f"{opt.checkpoint_dir}/lm_{opt.savefile}"
+
+
+def remove_leavings(opt: TrainOptions) -> None:
+    """Remove the temporary files of this -savefile that a run left which was killed; the lock says that none writes."""
+    folder, stem = os.path.split(_stem(opt))
+    name = re.compile(rf"\.{re.escape(stem)}_(epoch[\d.]+_[-\w.]+|latest|best)\.t7\.\w{{8}}\.tmp", re.DOTALL)
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(folder):
+            if name.fullmatch(entry):
+                os.unlink(os.path.join(folder, entry))
+
+
+def best_of(val_losses: dict[int, float]) -> int | None:
+    """The first iteration with the lowest validation loss, of those that are numbers."""
+    finite = {i: loss for i, loss in val_losses.items() if math.isfinite(loss)}
+    return min(sorted(finite), key=finite.get, default=None)
+
+
+def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:
+    """Whether the last `patience` validations (0: any number) brought no better one."""
+    best = best_of(val_losses)
+    since = sum(best is None or i > best for i in val_losses)
+    return 0 < patience <= since
+
+
+class Saver:
+    """The files of one run.
+
+    Args:
+        run: run.Run. text: the fingerprint of input.txt.
+        train_losses, val_losses: the run's, which grow while it goes on.
+        note: prints a line on stderr.
+        resumed: the checkpoint that the run goes on from.
+    """
+
+    def __init__(
+        self,
+        opt: TrainOptions,
+        run,
+        text: str,
+        train_losses: Sequence[float],
+        val_losses: dict[int, float],
+        note: Callable[[str], None],
+        resumed: str | None = None,
+    ):
+        self._opt, self._run, self._text, self._note = opt, run, text, note
+        self._train_losses, self._val_losses = train_losses, val_losses
+        self._latest = f"{_stem(opt)}_latest.t7"
+        self._best = f"{_stem(opt)}_best.t7"
+        self._linked: int | None = None  # iteration that `best` shows
+        self._failure: OSError | None = None  # of the last attempt to save
+        self._noted: set[str] = set()
+        self._resumed = resumed
+        self._good = resumed  # path of the last file with the run as it should be
+        self._good_at = 0  # and its iteration, of those written here
+        self._bad = False  # the last named checkpoint holds numbers that are not finite
+        self._clock = time.monotonic()
+
+    # -- the files -----------------------------------------------------------------------------------------------------
+
+    def named(self, i: int, epoch: float) -> None:
+        """The checkpoint of a validation; then best, latest and -keep."""
+        val_loss = self._val_losses[i]
+        path = path_of(self._opt, epoch, val_loss)
+        state = self._state()
+        good = math.isfinite(val_loss) and self._finite()
+        self._bad = not good
+        if self._bad:
+            self._note(f"{path} holds numbers that are not finite: {_ADVICE}; {self._last_good()}.")
+        if not self._write(path, i, epoch, state) or not good:
+            return
+        self._good, self._good_at = path, i
+        best = best_of(self._val_losses)
+        if best != self._linked and self._link(self._path_at(best), self._best):
+            self._linked = best
+        if self._opt.save_every_minutes or os.path.exists(self._latest):
+            self._link(path, self._latest)
+        if self._opt.keep:
+            self._delete_all_but(self._opt.keep, path)
+
+    def due(self) -> bool:
+        """Whether -save_every_minutes have passed since the last attempt to save."""
+        minutes = self._opt.save_every_minutes
+        return 0 < minutes <= (time.monotonic() - self._clock) / 60
+
+    def latest(self, i: int, epoch: float) -> None:
+        """The run as it stands, unless it has just been saved or is past saving."""
+        state = self._state()
+        saved_now = self._good_at == i and os.path.exists(self._good)
+        if not saved_now and self._finite() and self._write(self._latest, i, epoch, state):
+            self._good, self._good_at = self._latest, i
+
+    def _state(self) -> RunState | None:
+        """What -resume needs. Processes share it out, so all ask for it, whatever becomes of the file."""
+        return self._run.state(self._text) if self._opt.save_state else None
+
+    def _finite(self) -> bool:
+        return bool(torch.isfinite(self._run.model.flat.detach()).all())
+
+    def _write(self, path: str, i: int, epoch: float, state: RunState | None) -> bool:
+        """Save, and remember how it went. A folder that has gone is made anew. Only the first process writes."""
+        if self._run.ranks.rank:
+            return False
+        try:
+            try:
+                self._save(path, i, epoch, state)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                self._note(f"{os.path.dirname(path)} had gone: made anew.")
+                self._save(path, i, epoch, state)
+        except OSError as e:
+            if self._failure is None:
+                self._note(f"can't write {path} ({_words(e)}): trying again at the next save; {self._last_good()}.")
+            self._failure = e
+            return False
+        finally:
+            self._clock = time.monotonic()
+        self._failure = None
+        return True
+
+    def _save(self, path: str, i: int, epoch: float, state: RunState | None) -> None:
+        run = self._run
+        checkpoint.save(
+            path,
+            run.model,
+            run.loader.vocab_mapping,
+            self._opt,
+            train_losses=self._train_losses,
+            val_losses=self._val_losses,
+            val_loss=self._val_losses[max(self._val_losses)] if self._val_losses else None,
+            i=i,
+            epoch=epoch,
+            gradients=run.gradient,
+            state=state,
+        )
+
+    def _link(self, source: str, target: str) -> bool:
+        try:
+            whole_link(source, target)
+        except FileNotFoundError:  # the user removed a checkpoint
+            return False
+        except OSError as e:
+            self._once(target, f"can't make {target}, a copy of {source} ({_words(e)}).")
+            return False
+        return True
+
+    def _delete_all_but(self, count: int, newest: str) -> None:
+        """Keep the `count` best and the newest of this run's named checkpoints; other runs' files are not touched."""
+        order = sorted(self._val_losses, key=lambda i: (not math.isfinite(self._val_losses[i]), self._val_losses[i], i))
+        paths = [self._path_at(i) for i in order]
+        kept = {*list(dict.fromkeys(paths))[:count], newest}
+        for path in set(paths) - kept:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def _path_at(self, i: int) -> str:
+        return path_of(self._opt, i / self._run.loader.ntrain, self._val_losses[i])
+
+    def _once(self, key: str, line: str) -> None:
+        if key not in self._noted:
+            self._noted.add(key)
+            self._note(line)
+
+    def _last_good(self) -> str:
+        return f"the last good checkpoint is {self._good}" if self._good else "there is no good checkpoint"
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def stopped(self, cause: str, status: int, i: int, epoch: float) -> Stopped:
+        """Save the run as it stands; what to raise when something asked for its end."""
+        self.latest(i, epoch)
+        if self._run.ranks.rank:
+            return Stopped("", status or 1)  # the first process says it
+        cause, status = cause or "a signal to another process", status or 1
+        if self._good_at == i:
+            how = f"go on with: pycharrnn train -resume {shlex.quote(self._good)}"
+        else:
+            why = _words(self._failure) if self._failure else "numbers that are not finite"
+            how = f"that could not be saved ({why}), {self._last_good()}."
+        return Stopped(f"stopped by {cause} after iteration {i}; {how}", status)
+
+    def bad_numbers(self) -> Stopped:
+        """What to raise when the loss is NaN or explodes: the last good checkpoint is one that was validated."""
+        if self._run.ranks.rank:
+            return Stopped("", 3)
+        limit = 3 * self._train_losses[0]
+        good = [i for i, loss in self._val_losses.items() if loss <= limit and os.path.exists(self._path_at(i))]
+        path = self._path_at(max(good)) if good else self._resumed
+        again = f"go on from the last good checkpoint, -resume {shlex.quote(path)}" if path else self._last_good()
+        return Stopped(f"training went astray: {_ADVICE}; {again}.", 3)
+
+    def finish(self) -> None:
+        """Say which checkpoint is the best and how to sample from it.
+
+        Errors: UserError if the end of the run is in no file; Stopped if it is not numbers.
+        """
+        if self._bad:
+            raise self.bad_numbers()
+        if self._run.ranks.rank:
+            return
+        if self._failure is not None:
+            where, why = self._opt.checkpoint_dir, _words(self._failure)
+            message = f"the last checkpoint could not be written to {where} ({why}); {self._last_good()}."
+            raise UserError(message) from self._failure
+        best = best_of({i: loss for i, loss in self._val_losses.items() if os.path.exists(self._path_at(i))})
+        if best is None:
+            return
+        path, loss = self._path_at(best), lua_format.fixed(self._val_losses[best], 4)
+        shown = self._best if self._linked == best and os.path.exists(self._best) else path
+        gpu = " -gpuid -1" if self._opt.gpuid < 0 else ""
+        self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
+        self._note(f"sample from it with: pycharrnn sample {shlex.quote(shown)}{gpu}")
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error)

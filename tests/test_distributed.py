@@ -1,0 +1,139 @@
+"""A run divided among processes is the run of one process."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import GOLDEN, spec
+from test_parity_train import STEP, lines
+
+from pycharrnn import checkpoint
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
+ALONE = [sys.executable, "-m", "pycharrnn"]
+
+
+def start(folder: Path, command: list[str], *args: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*command, "train", *args],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+    )
+
+
+def run(folder: Path, command: list[str], *args: str) -> str:
+    process = start(folder, command, *args)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return out
+
+
+def with_text(folder: Path, data_dir: str) -> Path:
+    (folder / data_dir).mkdir(parents=True)
+    shutil.copy(GOLDEN / "corpus" / "input.txt", folder / data_dir)
+    return folder
+
+
+def assert_same_digits(ours: list[str], theirs: list[str]) -> None:
+    """Both logs' lines, but for what a last digit's rounding may do."""
+    assert len(ours) == len(theirs)
+    for our, their in zip(ours, theirs, strict=True):
+        our_step, their_step = STEP.fullmatch(our), STEP.fullmatch(their)
+        if their_step:
+            assert our_step, our
+            assert float(our_step[4]) == pytest.approx(float(their_step[4]), abs=1.01e-8)
+            assert float(our_step[5]) == pytest.approx(float(their_step[5]), rel=1.01e-4)
+        else:
+            assert our == their
+
+
+@pytest.mark.parametrize("name", ["lstm2", "gru1_dropout", "rnn3"])
+def test_two_processes_print_the_recorded_digits(name, tmp_path):
+    args = spec(name)["train"]
+    flags = dict(zip(args[::2], args[1::2], strict=True))
+    out = run(with_text(tmp_path, flags["-data_dir"]), TORCHRUN, *args)
+    assert_same_digits(lines(out), lines((GOLDEN / name / "train.log").read_text()))
+    written = sorted(p.name for p in (tmp_path / flags["-checkpoint_dir"]).glob("*_epoch*.t7"))
+    assert written == sorted(spec(name)["checkpoints_written"])
+
+
+SMALL = [
+    *("-data_dir", "text", "-gpuid", "-1", "-rnn_size", "12", "-num_layers", "2", "-dropout", "0.2"),
+    *("-batch_size", "7", "-seq_length", "9", "-eval_val_every", "20"),
+]
+
+
+def newest(folder: Path) -> Path:
+    return max(folder.glob("cv/lm_*_epoch*.t7"), key=os.path.getmtime)
+
+
+def test_a_run_goes_on_with_more_or_fewer_processes(tmp_path):
+    """Rows that don't divide evenly, dropout, hidden state, from two processes to one and back."""
+    whole = with_text(tmp_path / "whole", "text")
+    expected = run(whole, ALONE, *SMALL, "-max_epochs", "0.3")
+    for first, second in ((TORCHRUN, ALONE), (ALONE, TORCHRUN)):
+        folder = with_text(tmp_path / f"then {len(second)}", "text")
+        run(folder, first, *SMALL, "-max_epochs", "0.1425")  # iteration 100 of 703, which both validate
+        out = run(folder, second, "-resume", "cv", "-max_epochs", "0.3")
+        ours = [line for line in lines(out) if STEP.fullmatch(line)]
+        theirs = [line for line in lines(expected) if STEP.fullmatch(line)][-len(ours) :]
+        assert len(ours) > 10
+        assert_same_digits(ours, theirs)
+        assert newest(folder).name == newest(whole).name
+        a, b = (checkpoint.load(newest(f)) for f in (folder, whole))
+        np.testing.assert_allclose(a.state.mean_square, b.state.mean_square, rtol=1e-9)
+        np.testing.assert_allclose(a.state.hidden_state[-1], b.state.hidden_state[-1], rtol=0, atol=1e-9)
+
+
+def is_worker(entry: Path, of: int) -> bool:
+    try:
+        parent = re.search(r"^PPid:\s+(\d+)", (entry / "status").read_text(), re.MULTILINE)
+        return int(parent[1]) == of and b"pycharrnn" in (entry / "cmdline").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return False
+
+
+def workers(of: int) -> list[int]:
+    """Process ids of the training processes that torchrun has started."""
+    return sorted(int(entry.name) for entry in Path("/proc").glob("[0-9]*") if is_worker(entry, of))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for processes in /proc")
+def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path):
+    process = start(with_text(tmp_path, "text"), TORCHRUN, *SMALL, "-max_epochs", "10000")
+    try:
+        for line in process.stdout:
+            if line.startswith("30/") and "train_loss" in line:
+                break
+        ours = workers(process.pid)
+        assert len(ours) == 2
+        os.kill(ours[1], signal.SIGKILL)
+        killed = time.monotonic()
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert time.monotonic() - killed < 30
+    assert process.returncode != 0
+    assert "pycharrnn: process 0 of 2 stops, since another one ended" in err
+    own = err[: err.index("torch/distributed")] if "torch/distributed" in err else err
+    assert "Traceback" not in own
+    checkpoint.load(newest(tmp_path))
+
+
+def test_more_processes_than_rows(tmp_path):
+    process = start(with_text(tmp_path, "text"), TORCHRUN, *SMALL, "-batch_size", "1")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "-batch_size 1 can't be divided among 2 processes" in err

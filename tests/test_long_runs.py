@@ -1,0 +1,565 @@
+"""Runs that are stopped, run out of disk or go astray end clearly, and keep what they have."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import working_in
+from runs import SMALL, copied, folder_with_text, masked, named, steps, train
+
+from compat import whole_file
+from pycharrnn import checkpoint, lock, saving
+from pycharrnn.commands import cli
+from pycharrnn.options import TrainOptions, UserError
+from pycharrnn.stopping import Stop, Stopped
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+COMMAND = [sys.executable, "-m", "pycharrnn", "train", *SMALL]
+LONG = ["-max_epochs", "100000", "-print_every", "20"]
+
+
+def result_of(folder: Path, *args: str, small=SMALL):
+    """(exception or None, stdout masked, stderr) of a training in this process."""
+    with working_in(folder):
+        result = CliRunner().invoke(cli, ["train", *small, *args])
+    error = result.exception
+    assert error is None or isinstance(error, UserError), repr(error)
+    return error, masked(result.stdout), result.stderr
+
+
+def started(folder: Path, *args: str, lines: int = 3, **keywords) -> subprocess.Popen:
+    """A training in a process of its own, once it has printed some lines of steps."""
+    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **keywords}
+    process = subprocess.Popen([*COMMAND, *args], cwd=folder, env=ENVIRONMENT, text=True, **keywords)
+    while lines:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        lines -= "train_loss" in line
+    return process
+
+
+def leavings(folder: Path) -> list[str]:
+    return [p.name for p in folder.glob("cv/.*")]
+
+
+# -- signals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_saves_and_says_how_to_resume(tmp_path, name, status):
+    folder = folder_with_text(tmp_path / "a")
+    process = started(folder, *LONG, "-dropout", "0.2")
+    process.send_signal(getattr(signal, name))
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == status, error
+    said, last = error.strip().split("\n")
+    assert said == f"pycharrnn: {name}: finishing the step and saving; a second one stops at once."
+    latest = folder / "cv" / "lm_lstm_latest.t7"
+    i = checkpoint.load(latest).i
+    assert last == (
+        f"pycharrnn: stopped by {name} after iteration {i}; go on with: pycharrnn train -resume cv/lm_lstm_latest.t7"
+    )
+    assert not leavings(folder)
+    # and the run that goes on is the one that never stopped
+    end = f"{(i + 30.5) / 60}"
+    whole = folder_with_text(tmp_path / "b")
+    lines = train(whole, *LONG, "-dropout", "0.2", "-max_epochs", end, "-print_every", "1")
+    resumed = train(folder, "-resume", "cv", "-max_epochs", end, "-print_every", "1", small=[])
+    assert steps(resumed) == steps(lines)[i:]
+    assert named(folder)[-1].read_bytes() == named(whole)[-1].read_bytes()
+
+
+def slow_saving(tmp_path: Path) -> dict[str, str]:
+    """An environment in which every fsync says so and takes two seconds."""
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(
+        "import os, time\n"
+        "sync = os.fsync\n"
+        "def fsync(fd):\n"
+        "    os.write(1, b'SYNC\\n')\n"
+        "    time.sleep(2)\n"
+        "    sync(fd)\n"
+        "os.fsync = fsync\n"
+    )
+    return {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path / 'slow'}{os.pathsep}{ROOT}"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("signals, status", [(1, 143), (2, 130)])
+def test_signals_during_a_save(tmp_path, signals, status):
+    """One lets the save finish; a second one ends it, and leaves no half file."""
+    folder = folder_with_text(tmp_path / "a")
+    train(folder, "-max_epochs", "0.01")  # the cache is there, so that saving is the first thing to sync
+    before = {p.name for p in folder.glob("cv/*")}
+    command = [*COMMAND, *LONG, "-eval_val_every", "20"]
+    process = subprocess.Popen(
+        command, cwd=folder, env=slow_saving(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while "SYNC" not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+    process.send_signal(signal.SIGTERM)
+    if signals == 2:
+        assert "SIGTERM: finishing" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in error
+    new = {p.name for p in folder.glob("cv/*")} - before
+    if signals == 2:
+        assert error.strip() == "pycharrnn: stopped at once by a second signal, SIGINT."
+        assert not new
+    else:
+        (path,) = new - {"lm_lstm_latest.t7", "lm_lstm_best.t7"}
+        assert checkpoint.load(folder / "cv" / path).i == 20
+        assert f"after iteration 20; go on with: pycharrnn train -resume cv/{path}" in error
+    assert not leavings(folder)
+
+
+def test_signals_are_handled_only_while_training():
+    before = signal.getsignal(signal.SIGINT)
+    with Stop(print, print) as stop:
+        assert signal.getsignal(signal.SIGINT) is not before
+        signal.raise_signal(signal.SIGINT)
+        assert (stop.cause, stop.status) == ("SIGINT", 130)
+        with pytest.raises(Stopped, match="second signal") as error:
+            signal.raise_signal(signal.SIGTERM)
+        assert error.value.status == 143
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_outside_the_main_thread_only_the_log_is_watched(tmp_path):
+    folder = folder_with_text(tmp_path)
+    opt = TrainOptions(data_dir=str(folder / "data"), checkpoint_dir=str(folder / "cv"), gpuid=-1, rnn_size=4)
+    opt.batch_size, opt.seq_length, opt.max_epochs = 5, 8, 0.1
+    from pycharrnn.training import train as train_
+
+    notes: list[str] = []
+    thread = threading.Thread(target=train_, args=(opt, lambda line: None, None, notes.append))
+    thread.start()
+    thread.join(60)
+    assert any("finished" in line for line in notes)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_reader_of_the_log_that_goes_away(tmp_path):
+    folder = folder_with_text(tmp_path)
+    process = started(folder, *LONG)
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(60) == 1
+    assert error.startswith("pycharrnn: stopped by the end of whoever read its log after iteration ")
+    assert error.count("\n") == 1
+    assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i > 40
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+def test_started_with_a_closed_stdout(tmp_path):
+    folder = folder_with_text(tmp_path)
+    result = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "-max_epochs", "0.1"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "finished" in result.stderr
+    assert len(named(folder)) == 1
+    assert (folder / "data" / "input.txt").read_bytes() == (
+        folder_with_text(tmp_path / "b") / "data/input.txt"
+    ).read_bytes()
+
+
+def test_a_full_disk_under_the_log_does_not_stop_training(tmp_path):
+    lost: list[str] = []
+    notes: list[str] = []
+
+    def full(line):
+        lost.append(line)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    stop = Stop(full, notes.append)
+    stop.say("a")
+    stop.say("b")
+    assert lost == ["a", "b"]
+    assert notes == ["can't write the log (No space left on device): training goes on."]
+    assert not stop.cause
+
+
+# -- saved in time ---------------------------------------------------------------------------------------------------
+
+
+def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
+    plain, timed = folder_with_text(tmp_path / "plain"), folder_with_text(tmp_path / "timed")
+    args = ["-max_epochs", "1.3", "-eval_val_every", "30", "-dropout", "0.2"]
+    lines = train(plain, *args, "-save_every_minutes", "0")
+    assert not (plain / "cv" / "lm_lstm_latest.t7").exists()
+    seen: list[int] = []
+
+    def spy(saver, i, epoch, latest=saving.Saver.latest):
+        latest(saver, i, epoch)
+        seen.append(checkpoint.load("cv/lm_lstm_latest.t7").i)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saving.Saver, "latest", spy)
+        timed_lines = train(timed, *args, "-save_every_minutes", "0.000001")
+    assert timed_lines == lines
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    for ours, theirs in zip(named(timed), named(plain), strict=True):
+        ours, theirs = checkpoint.load(ours), checkpoint.load(theirs)
+        assert ours.train_losses == theirs.train_losses
+        np.testing.assert_array_equal(ours.state.mean_square, theirs.state.mean_square)
+    # at the end it is the last checkpoint
+    assert (timed / "cv" / "lm_lstm_latest.t7").read_bytes() == named(timed)[-1].read_bytes()
+    resumed = train(copied(timed, tmp_path / "c", named(timed)[0]), "-resume", "cv", small=[])
+    assert (
+        steps(resumed)
+        == steps(lines)[lines.index("saving checkpoint to cv/" + named(plain)[0].name) + 2 - len(lines) :]
+    )
+
+
+def test_keep_n_best_and_the_newest(tmp_path):
+    folder = folder_with_text(tmp_path)
+    args = ["-eval_val_every", "10", "-max_epochs", "1.34", "-learning_rate", "0.3", "-seed", "1"]
+    (folder / "cv").mkdir()
+    foreign = folder / "cv" / "lm_lstm_epoch9.00_9.9999.t7"
+    foreign.write_bytes(b"of another run")
+    train(folder, *args, "-keep", "2")
+    losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
+    assert len(losses) == 8
+    best = sorted(losses, key=losses.get)[:2]
+    expected = {saving.path_of(TrainOptions(), i / 60, losses[i]) for i in [*best, 80]}
+    assert 80 not in best
+    assert {f"cv/{p.name}" for p in named(folder)} == expected | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
+    assert (folder / "cv" / "lm_lstm_best.t7").samefile(
+        folder / saving.path_of(TrainOptions(), best[0] / 60, losses[best[0]])
+    )
+    # a run that goes on knows its earlier checkpoints
+    train(folder, "-resume", "cv/lm_lstm_latest.t7", "-keep", "1", "-max_epochs", "1.5", small=[])
+    losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
+    kept = {saving.path_of(TrainOptions(), i / 60, losses[i]) for i in [saving.best_of(losses), 90]}
+    assert {f"cv/{p.name}" for p in named(folder)} == kept | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
+
+
+def test_patience(tmp_path):
+    folder = folder_with_text(tmp_path)
+    args = ["-eval_val_every", "10", "-max_epochs", "20", "-learning_rate", "0.08", "-seed", "4"]
+    error, out, err = result_of(folder, *args, "-patience", "3")
+    assert error is None
+    losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
+    best = saving.best_of(losses)
+    assert len(losses) == best / 10 + 3
+    assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
+    assert "finished; the best checkpoint is" in err
+
+
+@pytest.mark.parametrize(
+    "losses, patience, over",
+    [
+        ({}, 1, False),
+        ({1: 2.0}, 1, False),
+        ({1: 2.0, 2: 2.0}, 1, True),
+        ({1: 2.0, 2: 2.0}, 0, False),
+        ({1: float("nan"), 2: 3.0}, 1, False),
+        ({1: 3.0, 2: float("nan")}, 1, True),
+        ({1: float("nan"), 2: float("inf")}, 2, True),
+        ({1: 3.0, 2: 4.0, 3: 2.0, 4: 2.5}, 2, False),
+    ],
+)
+def test_patience_counts(losses, patience, over):
+    assert saving.out_of_patience(losses, patience) is over
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_says_so(tmp_path):
+    folder = folder_with_text(tmp_path)
+    error, out, err = result_of(folder, "-max_epochs", "0.5", "-eval_val_every", "15")
+    assert error is None
+    losses = {p: float(p.name.split("_")[3][:-3]) for p in named(folder)}
+    best = min(losses, key=losses.get)
+    assert err.splitlines() == [
+        f"pycharrnn: finished; the best checkpoint is cv/{best.name}, with validation loss {losses[best]:.4f}.",
+        "pycharrnn: sample from it with: pycharrnn sample cv/lm_lstm_best.t7 -gpuid -1",
+    ]
+    assert (folder / "cv" / "lm_lstm_best.t7").samefile(best)
+    with working_in(folder):
+        assert CliRunner().invoke(cli, ["sample", "cv/lm_lstm_best.t7", "-gpuid", "-1"]).exit_code == 0
+
+
+def test_best_is_a_copy_where_links_do_not_work(tmp_path, monkeypatch):
+    def no_links(*args):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    assert (folder / "cv" / "lm_lstm_best.t7").read_bytes() == named(folder)[0].read_bytes()
+    assert not leavings(folder)
+
+
+def test_resuming_a_finished_run(tmp_path):
+    folder = folder_with_text(tmp_path)
+    lines = train(folder, "-max_epochs", "0.5")
+    error, out, err = result_of(folder, "-resume", "cv", small=[])
+    assert error is None
+    assert steps(out) == [lines[-1]]
+    assert "iteration 30 of 30: nothing is left to train; a larger -max_epochs goes on." in err
+    assert "the best checkpoint is" in err
+    assert len(named(folder)) == 1
+
+
+# -- bad numbers -----------------------------------------------------------------------------------------------------
+
+
+def test_explosion(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.5")
+    (good,) = named(folder)
+    error, out, err = result_of(folder, "-resume", "cv", "-learning_rate", "9", "-max_epochs", "3", small=[])
+    assert out[-1] == "loss is exploding, aborting."
+    assert error.status == 3
+    assert str(error) == (
+        "training went astray: lower -learning_rate or -grad_clip;"
+        f" go on from the last good checkpoint, -resume cv/{good.name}."
+    )
+
+
+def test_nan(tmp_path, monkeypatch):
+    """Weights that are not numbers: the original's name, but never without a line, and no latest, no best."""
+    from pycharrnn.rmsprop import RMSprop
+
+    step, count = RMSprop.step, iter(range(1000))
+
+    def break_at_20(self, gradient, clip):
+        step(self, gradient, clip)
+        if next(count) == 19:
+            self.parameters[-1] = float("nan")
+
+    monkeypatch.setattr(RMSprop, "step", break_at_20)
+    folder = folder_with_text(tmp_path)
+    error, out, err = result_of(folder, "-max_epochs", "1", "-eval_val_every", "10")
+    good, bad = named(folder)
+    assert "nan" in bad.name
+    assert out[-1].startswith("loss is NaN.  This usually indicates a bug.")
+    assert err.splitlines() == [
+        f"pycharrnn: cv/{bad.name} holds numbers that are not finite: lower -learning_rate or -grad_clip;"
+        f" the last good checkpoint is cv/{good.name}."
+    ]
+    assert error.status == 3
+    assert f"go on from the last good checkpoint, -resume cv/{good.name}" in str(error)
+    for name in ("latest", "best"):
+        assert (folder / "cv" / f"lm_lstm_{name}.t7").samefile(good)
+    lines = train(folder, "-resume", "cv", "-max_epochs", "0.2", small=[])
+    assert any(line.startswith(f"resuming from cv/{good.name}") for line in lines)
+
+
+def test_nan_in_the_last_validation(tmp_path, monkeypatch):
+    from pycharrnn.rmsprop import RMSprop
+
+    monkeypatch.setattr(RMSprop, "step", lambda self, gradient, clip: self.parameters.fill_(float("nan")))
+    folder = folder_with_text(tmp_path)
+    error, out, err = result_of(folder, "-max_epochs", "0.017")
+    assert error.status == 3
+    assert str(error) == ("training went astray: lower -learning_rate or -grad_clip; there is no good checkpoint.")
+    assert "_nan.t7 holds numbers that are not finite" in err
+
+
+# -- disks -----------------------------------------------------------------------------------------------------------
+
+
+class Disk:
+    """Faults in the file layer: `fault` raises, or not, by what is done and how often it was done before."""
+
+    def __init__(self, monkeypatch, fault):
+        self.done: list[str] = []
+        for name in ("fsync", "replace"):
+            monkeypatch.setattr(whole_file.os, name, self._wrapped(name, getattr(os, name), fault))
+
+    def _wrapped(self, name, real, fault):
+        def call(*args, **keywords):
+            self.done.append(name)
+            number = fault(name, self.done.count(name))
+            if number:
+                raise OSError(number, os.strerror(number))
+            return real(*args, **keywords)
+
+        return call
+
+
+EVERY_10 = ["-eval_val_every", "10", "-max_epochs", "1", "-save_every_minutes", "0"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
+@pytest.mark.parametrize("what", ["fsync", "replace"])
+def test_a_disk_that_fails_at_the_end(tmp_path, monkeypatch, number, what):
+    folder = folder_with_text(tmp_path)
+    train(folder_with_text(tmp_path / "whole"), *EVERY_10)
+    whole = named(tmp_path / "whole")
+    train(folder, "-max_epochs", "0.01", "-savefile", "cache")
+    shutil.rmtree(folder / "cv")
+    Disk(monkeypatch, lambda name, count: number if name == what and count > 6 else None)
+    error, out, err = result_of(folder, *EVERY_10)
+    assert len([line for line in out if line.startswith("saving checkpoint")]) == 6
+    assert err.count("can't write") == 1
+    assert err.count(os.strerror(number)) == 1
+    written = named(folder)
+    assert 1 <= len(written) < 6
+    for ours, theirs in zip(written, whole, strict=False):
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert error.status == 1
+    assert f"the last checkpoint could not be written to cv ({os.strerror(number)})" in str(error)
+    assert f"the last good checkpoint is cv/{written[-1].name}" in str(error)
+    assert not leavings(folder)
+
+
+def test_a_disk_that_recovers(tmp_path, monkeypatch):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.01", "-savefile", "cache")
+    Disk(monkeypatch, lambda name, count: errno.ENOSPC if name == "fsync" and count in (4, 5, 9) else None)
+    error, out, err = result_of(folder, *EVERY_10, "-print_every", "30")
+    assert error is None
+    assert "finished" in err
+    assert err.count("trying again at the next save") >= 1
+    assert all(checkpoint.load(p).i for p in named(folder))
+
+
+def test_a_checkpoint_dir_that_vanishes(tmp_path):
+    folder = folder_with_text(tmp_path)
+    save = checkpoint.save
+    with pytest.MonkeyPatch.context() as patch:
+
+        def vanish(path, *args, i, **keywords):
+            if i == 20:
+                shutil.rmtree("cv")
+            save(path, *args, i=i, **keywords)
+
+        patch.setattr(checkpoint, "save", vanish)
+        count = iter(range(99))
+        patch.setattr(shutil, "rmtree", lambda path, real=shutil.rmtree: real(path) if next(count) == 0 else None)
+        error, out, err = result_of(folder, *EVERY_10)
+    assert error is None
+    assert err.count("cv had gone: made anew") == 1
+    assert [checkpoint.load(p).i for p in named(folder)] == [20, 30, 40, 50, 60]
+
+
+def test_a_checkpoint_dir_that_can_not_be_made_anew(tmp_path):
+    folder = folder_with_text(tmp_path)
+    save = checkpoint.save
+    with pytest.MonkeyPatch.context() as patch:
+
+        def vanish(path, *args, i, **keywords):
+            if os.path.isdir("cv"):
+                shutil.rmtree("cv")
+                Path("cv").write_text("a file in its place")
+            save(path, *args, i=i, **keywords)
+
+        patch.setattr(checkpoint, "save", vanish)
+        error, out, err = result_of(folder, *EVERY_10)
+    assert error.status == 1
+    assert "there is no good checkpoint" in str(error)
+    assert err.count("can't write") == 1
+
+
+def can_mount(path: Path) -> bool:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("mount"):
+        return False
+    path.mkdir()
+    return (
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(path)], capture_output=True).returncode
+        == 0
+    )
+
+
+def test_a_file_system_of_3_mb_that_fills_up(tmp_path):
+    small = tmp_path / "small"
+    if not can_mount(small):
+        pytest.skip("mounting a file system is not allowed here")
+    try:
+        folder = folder_with_text(tmp_path / "a")
+        args = ["-rnn_size", "40", "-num_layers", "1", "-eval_val_every", "5", "-max_epochs", "1"]
+        process = subprocess.run(
+            [*COMMAND, *args, "-checkpoint_dir", str(small)],
+            cwd=folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+        )
+        assert process.returncode == 1, process.stderr
+        assert "Traceback" not in process.stderr
+        first, last = process.stderr.strip().split("\n")
+        assert "No space left on device): trying again at the next save" in first
+        assert "the last checkpoint could not be written" in last
+        assert "60/60" in process.stdout.splitlines()[-1]
+        files = sorted(small.glob("*.t7"))
+        assert len(files) > 3
+        assert all(checkpoint.load(path).i % 5 == 0 for path in files)
+        assert not list(small.glob(".*"))
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+# -- two at a time ---------------------------------------------------------------------------------------------------
+
+
+def test_a_second_training_is_refused(tmp_path):
+    folder = folder_with_text(tmp_path)
+    process = started(folder, *LONG)
+    try:
+        error, _, _ = result_of(folder, "-max_epochs", "0.1")
+        assert error.status == 1
+        assert f"another training (process {process.pid} on " in str(error)
+        assert "writes lm_lstm_* to cv: choose another -savefile" in str(error)
+        assert result_of(folder, "-max_epochs", "0.1", "-savefile", "other")[0] is None
+        assert result_of(folder, "-max_epochs", "0.1", "-lock", "0")[0] is None
+    finally:
+        process.kill()
+        process.communicate()
+    # a crash leaves no lock behind, and what it left half written goes
+    half = folder / "cv" / ".lm_lstm_epoch1.00_2.0000.t7.abcdefgh.tmp"
+    others = folder / "cv" / ".lm_lstm_2_epoch1.00_2.0000.t7.abcdefgh.tmp"
+    half.touch()
+    others.touch()
+    assert result_of(folder, "-max_epochs", "0.1")[0] is None
+    assert leavings(folder) == [others.name]
+
+
+def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
+    def no_locks(fd):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock, "_lock_descriptor", no_locks)
+    error, _, err = result_of(folder_with_text(tmp_path), "-max_epochs", "0.1")
+    assert error is None
+    assert "can't lock cv/.lm_lstm.lock (No locks available)" in err
+
+
+def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+    real, removed = lock._lock_descriptor, []
+
+    def remove_once(fd):
+        if not removed:
+            removed.append(os.unlink(tmp_path / ".lm_lstm.lock"))
+        real(fd)
+
+    monkeypatch.setattr(lock, "_lock_descriptor", remove_once)
+    with lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print):
+        assert (tmp_path / ".lm_lstm.lock").read_text().startswith(f"process {os.getpid()}")
+        second = lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print)
+        with pytest.raises(UserError, match="another training"), second:
+            pass
+    assert not list(tmp_path.iterdir())

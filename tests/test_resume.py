@@ -1,0 +1,354 @@
+"""A resumed run is the run that never stopped: its log to the last digit, its checkpoints to the last byte."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from conftest import GOLDEN
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runs import SMALL, TEXT, copied, folder_with_text, named, steps, train
+
+import compat
+from compat import charrnn, nngraph, run_state
+from compat.graph_expressions import CheckpointError
+from compat.lua_random import LuaRandom
+from pycharrnn import checkpoint, inspection, resume
+from pycharrnn.options import TrainOptions, UserError
+
+SILENT = lambda line: None  # noqa: E731
+EVALS = ["-eval_val_every", "30", "-max_epochs", "1.7", "-learning_rate_decay_after", "1"]  # 102 iterations
+
+
+def after(lines: list[str], path) -> list[str]:
+    """What a log says once the iteration of a checkpoint is over: its own step line comes after its saving."""
+    at = next(k for k, line in enumerate(lines) if line.endswith(path.name))
+    rest = lines[at + 1 :]
+    return rest[1:] if rest and rest[0].startswith(f"{checkpoint.load(path).i}/") else rest
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["-model", "lstm"],
+        ["-model", "gru"],
+        ["-model", "rnn"],
+        ["-model", "lstm", "-dropout", "0.5"],
+        ["-model", "gru", "-dropout", "0.25", "-exact", "0"],
+        ["-model", "rnn", "-dropout", "0.1", "-num_layers", "3", "-train_frac", "0.8", "-val_frac", "0.1"],
+        ["-model", "lstm", "-exact", "0"],
+        ["-model", "lstm", "-print_every", "7", "-eval_val_every", "13", "-grad_clip", "0.01"],
+    ],
+    ids=" ".join,
+)
+def test_going_on_from_every_checkpoint(tmp_path, args):
+    whole = folder_with_text(tmp_path / "whole")
+    lines = train(whole, *EVALS, *args)
+    checkpoints = named(whole)
+    assert len(checkpoints) >= 3
+    for k, start in enumerate(checkpoints[:-1]):
+        part = copied(whole, tmp_path / f"part{k}", start)
+        resumed = train(part, "-resume", f"cv/{start.name}", small=[])
+        assert steps(resumed) == after(lines, start)
+        for path in checkpoints[k + 1 :]:
+            assert (part / "cv" / path.name).read_bytes() == path.read_bytes(), path.name
+    assert any("decayed learning rate" in line for line in lines)
+
+
+def test_a_run_that_resumes_again_and_again(tmp_path):
+    whole = folder_with_text(tmp_path / "whole")
+    args = ["-eval_val_every", "10", "-dropout", "0.3", "-max_epochs"]
+    train(whole, *args, "1")
+    pieces = folder_with_text(tmp_path / "pieces")
+    train(pieces, *args, "0.334")  # 20 iterations
+    for end in ("0.667", "1"):  # 40, 60
+        train(pieces, "-resume", "cv", "-max_epochs", end, small=[])
+    ours, theirs = named(pieces)[-1], named(whole)[-1]
+    assert ours.name == theirs.name
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_options_of_the_command_line_are_kept_and_said(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, *EVALS, "-print_every", "50")
+    start = named(folder)[1]
+    alike = copied(folder, tmp_path / "alike", start)
+    other = copied(folder, tmp_path / "other", start)
+    lines = train(alike, "-resume", f"cv/{start.name}", "-print_every", "1", "-seed", "123", small=[])
+    assert f"resuming from cv/{start.name}, iteration 60, epoch 1.00" in lines
+    assert "overridden on the command line: -print_every 1 (was 50)" in lines
+    assert steps(lines)[0].startswith("61/102")
+    lines = train(
+        other, "-resume", f"cv/{start.name}", "-learning_rate", "0.5", "-savefile", "b", "-max_epochs", "1.5", small=[]
+    )
+    said = "-learning_rate 0.5 (was 0.002), -max_epochs 1.5 (was 1.7), -savefile b (was lstm)"
+    assert f"overridden on the command line: {said}" in lines
+    assert checkpoint.load(next((other / "cv").glob("lm_b_*"))).opt["learning_rate"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["-rnn_size", "7"], "-rnn_size 7 (was 6) can't change on the way"),
+        (["-model", "gru"], "-model gru (was lstm) can't change"),
+        (["-init_from", "x.t7"], "give one of them"),
+        (["-savefile", "other"], "cv holds no whole checkpoint lm_other_*.t7 to resume from"),
+        (["-resume", "cv/none.t7"], "does not exist"),
+        (["-resume", "data"], "data holds no whole checkpoint"),
+        (["-batch_size", "0"], "-batch_size must be at least 1"),
+    ],
+)
+def test_what_is_refused(tmp_path, args, words):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    with pytest.raises(UserError) as error:
+        train(folder, "-resume", "cv", *args, small=[])
+    assert words in str(error.value)
+
+
+def test_the_newest_whole_checkpoint_is_taken(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-eval_val_every", "10", "-max_epochs", "0.667")
+    first, second, third, fourth = named(folder)
+    for other in ("latest", "best"):
+        (folder / "cv" / f"lm_lstm_{other}.t7").unlink()
+    for age, path in enumerate((second, fourth, third, first)):
+        os.utime(path, (1e9 - age, 1e9 - age))
+    second.write_bytes(second.read_bytes()[:-9])
+    table = compat.load_t7(fourth)
+    weights = table[b"protos"][b"rnn"][b"modules"].as_list()
+    next(m for m in weights if m.get(b"weight") is not None)[b"weight"].storage.data[0] = np.nan
+    compat.save_t7(fourth, table)
+    os.utime(fourth, (1e9 - 1, 1e9 - 1))
+    lines = train(folder, "-resume", "cv", "-max_epochs", "0.71", small=[])
+    assert lines[0].startswith(f"skipping cv/{second.name}: can't read")
+    assert lines[1] == f"skipping cv/{fourth.name}: its weights are not finite numbers."
+    assert lines[2].startswith(f"resuming from cv/{third.name}, iteration 30")
+
+
+@pytest.mark.parametrize("change", [TEXT + TEXT[:40], TEXT.swapcase()[:100] + TEXT[100:]], ids=["longer", "edited"])
+def test_another_text_is_noticed(tmp_path, change):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.5")
+    (folder / "data" / "input.txt").write_bytes(change)
+    for name in ("vocab.t7", "data.t7"):
+        os.utime(folder / "data" / name, (1e9, 1e9))
+    if set(change) != set(TEXT):
+        with pytest.raises(UserError, match="are not those of cv/lm_"):
+            train(folder, "-resume", "cv", "-max_epochs", "0.6", small=[])
+        return
+    lines = train(folder, "-resume", "cv", "-max_epochs", "0.6", small=[])
+    assert any(line.startswith("data/input.txt is not the text of the checkpoint: it was 2560 bytes") for line in lines)
+    assert any(line.startswith("the text changed: at the text's start") for line in lines)
+
+
+def test_another_batch_size_starts_the_text_anew(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.5")
+    lines = train(folder, "-resume", "cv", "-batch_size", "10", "-max_epochs", "2", small=[])
+    # of 60 iterations a pass, 30 were done; with ten texts side by side there are 30 a pass
+    said = "-batch_size changed: at the text's start, hidden state from zero; epoch counted as 1.00."
+    assert said in lines
+    assert steps(lines)[0].startswith("31/60")
+
+
+@pytest.mark.parametrize("name", ["lstm2", "gru2", "lstm3_dropout"])
+def test_lua_checkpoints_resume_as_far_as_they_can(tmp_path, name):
+    """Weights, losses, iteration, and the learning rate after the decays that took place."""
+    (start,) = list((GOLDEN / name).glob("*.t7"))[:1]
+    (tmp_path / "data" / "corpus").mkdir(parents=True)
+    (tmp_path / "data" / "corpus" / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes())
+    found = checkpoint.load(start)
+    epochs = str(found.epoch + 0.02)
+    lines = train(tmp_path, "-resume", str(start), "-max_epochs", epochs, "-gpuid", "-1", small=[])
+    (said,) = (line for line in lines if "no run state" in line)
+    assert "RMSprop's mean squares and the hidden state from zero" in said
+    assert steps(lines)[0].startswith(f"{found.i + 1}/")
+    log = (GOLDEN / name / "train.log").read_text()
+    decays = [line.split(" to ")[1] for line in log.splitlines() if line.startswith("decayed")]
+    rate = decays[-1] if decays else f"{found.opt['learning_rate']:.14g}"
+    assert f"learning rate {rate} by the decay rule" in said
+
+
+def test_inspect_and_convert_know_the_state(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (path,) = named(folder)
+    assert inspection.facts(path)["run_state"].startswith("pycharrnn 0.")
+    for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", False)):
+        checkpoint.convert(checkpoint.load(path), tmp_path / to, kind="float" if to == "float.t7" else "double")
+        assert (checkpoint.load(tmp_path / to).state is not None) == kept
+    ascii = tmp_path / "ascii.t7"
+    checkpoint.convert(checkpoint.load(path), ascii, encoding="ascii")
+    ours, theirs = checkpoint.load(ascii).state, checkpoint.load(path).state
+    np.testing.assert_array_equal(ours.random_words, theirs.random_words)
+    np.testing.assert_array_equal(ours.mean_square, theirs.mean_square)
+    checkpoint.convert(checkpoint.load(path), tmp_path / "longs.t7", long_size=4)
+    assert checkpoint.load(tmp_path / "longs.t7").state.random_position == theirs.random_position
+
+
+def test_save_state_0_leaves_the_key_out(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1", "-save_state", "0")
+    (path,) = named(folder)
+    assert b"pycharrnn" not in compat.load_t7(path)
+    assert checkpoint.load(path).opt["save_state"] == 0
+
+
+def test_a_state_of_another_format_is_left_alone(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (path,) = named(folder)
+    table = compat.load_t7(path)
+    table[b"pycharrnn"][b"format"] = 2
+    compat.save_t7(path, table)
+    assert checkpoint.load(path).state is None
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda t: t.update({b"pycharrnn": 3}), "is a int, not a table"),
+        (lambda s: s.update({b"mean_square": compat.Tensor.of_array(np.zeros(3))}), "mean_square is"),
+        (lambda s: s.update({b"mean_square": compat.Tensor(b"torch.DoubleTensor", None)}), "mean_square is"),
+        (lambda s: s.update({b"mean_square": b"x"}), "where the tensor mean_square belongs"),
+        (lambda s: s[b"hidden_state"].pop(1), "holds 3 hidden states, its model has 4"),
+        (lambda s: s[b"hidden_state"].update({2: compat.Tensor.of_array(np.zeros((9, 6)))}), "hidden_state is"),
+        (lambda s: s.update({b"random_words": compat.Tensor.of_array(np.full(624, -1.0))}), "32 bits"),
+        (lambda s: s.update({b"random_words": compat.Tensor.of_array(np.full(624, np.nan))}), "32 bits"),
+        (lambda s: s.update({b"random_position": 625}), "625 where a whole number from 0 to 624"),
+        (lambda s: s.update({b"learning_rate": b"fast"}), "where the number learning_rate belongs"),
+        (lambda s: s.update({b"batch_positions": compat.Table()}), "where the number 1 belongs"),
+        (lambda s: s[b"batch_positions"].update({1: -1}), "-1 where a whole number"),
+    ],
+)
+def test_a_damaged_state_is_one_sentence(tmp_path, change, message):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (path,) = named(folder)
+    table = compat.load_t7(path)
+    change(table if "not a table" in message else table[b"pycharrnn"])
+    with pytest.raises(CheckpointError, match=message):
+        charrnn.from_table(table)
+    compat.save_t7(path, table)
+    with pytest.raises(UserError, match="can't read .* as a checkpoint"):
+        checkpoint.load(path)
+
+
+def test_stretched_tensors_claim_no_memory():
+    """A stride of 0 makes a thousand billion numbers out of one."""
+    small = compat.Storage(b"torch.DoubleStorage", np.zeros(1))
+    huge = compat.Tensor(b"torch.DoubleTensor", small, (10**12, 6), (0, 0))
+    with pytest.raises(CheckpointError):
+        run_state._array(huge, b"hidden_state", (10**12, 6))
+
+
+def test_recorded_options_are_checked(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (path,) = named(folder)
+    table = compat.load_t7(path)
+    table[b"opt"][b"print_every"] = b"often"
+    compat.save_t7(path, table)
+    with pytest.raises(UserError, match="-print_every 'often': give -print_every"):
+        train(folder, "-resume", "cv", small=[])
+    train(folder, "-resume", "cv", "-print_every", "1", "-max_epochs", "0.2", small=[])
+
+
+def test_without_a_command_line_what_differs_from_the_defaults_is_given(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    opt = TrainOptions(resume=str(named(folder)[0]), print_every=9)
+    resumed = resume.begin(opt, None, SILENT)
+    assert resumed.overridden == {"print_every"}
+    assert (opt.rnn_size, opt.batch_size, opt.resume) == (6, 5, "")
+
+
+def test_random_numbers_go_on():
+    random = LuaRandom(7)
+    random.skip(1000)
+    state = random.get_state()
+    expected = random.random(2000)
+    other = LuaRandom(1)
+    other.set_state(*state)
+    np.testing.assert_array_equal(other.random(2000), expected)
+
+
+def test_fingerprint_of_a_text(tmp_path, monkeypatch):
+    path = tmp_path / "input.txt"
+    path.write_bytes(b"abc")
+    assert resume.fingerprint(path) == (
+        "3 bytes, SHA-256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+    monkeypatch.setattr(resume, "_WHOLE_HASH", 2)
+    monkeypatch.setattr(resume, "_BLOCK", 1)
+    three = resume.fingerprint(path)
+    assert three.startswith("3 bytes, SHA-256 of 1024 blocks")
+    path.write_bytes(b"abd")
+    assert resume.fingerprint(path) != three
+    with pytest.raises(UserError, match="can't read"):
+        resume.fingerprint(tmp_path / "none")
+
+
+# -- any run state of any model survives saving ----------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    model=st.sampled_from(nngraph.MODELS),
+    sizes=st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 3)),
+    dropout=st.sampled_from([0.0, 0.3]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+    numbers=st.lists(st.floats(allow_nan=False), min_size=1, max_size=6),
+    names=st.dictionaries(st.from_regex(r"[a-z_]{1,9}", fullmatch=True), st.text(max_size=9), max_size=3),
+    seed=st.integers(0, 2**32 - 1),
+    with_state=st.booleans(),
+)
+def test_saved_loaded_and_saved_again(tmp_path_factory, model, sizes, dropout, dtype, numbers, names, seed, with_state):
+    vocab_size, rnn_size, num_layers = sizes
+    rng = np.random.default_rng(seed)
+    shapes = nngraph.parameter_shapes(model, vocab_size, rnn_size, num_layers)
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    network = charrnn.Network(model, rnn_size, num_layers, vocab_size, dropout, weights)
+    state = None
+    if with_state:
+        random = LuaRandom(seed)
+        random.skip(seed % 1000)
+        words, position = random.get_state()
+        state = run_state.RunState(
+            mean_square=rng.random(sum(w.size for w in weights.values())).astype(dtype),
+            learning_rate=numbers[0],
+            hidden_state=[
+                rng.normal(size=(3, rnn_size)).astype(dtype)
+                for _ in range(nngraph.STATES_PER_LAYER[model] * num_layers)
+            ],
+            batch_positions={1: seed, 2: 0, 3: 7},
+            random_words=words,
+            random_position=position,
+            norm_ratio=numbers[-1],
+            text="3 bytes",
+            versions={"torch": "2"},
+        )
+    vocab = {bytes([c]): c + 1 for c in range(vocab_size)}
+    losses = dict(enumerate(numbers, 1))
+    saved = charrnn.Checkpoint(
+        network, vocab, dict(names), numbers, losses, numbers[-1], len(numbers), 0.5, state=state
+    )
+    folder = tmp_path_factory.mktemp("saved")
+    charrnn.save(folder / "a.t7", saved)
+    loaded = checkpoint.load(folder / "a.t7")
+    charrnn.save(folder / "b.t7", loaded)
+    assert (folder / "a.t7").read_bytes() == (folder / "b.t7").read_bytes()
+    assert (loaded.state is None) == (not with_state)
+    if with_state:
+        np.testing.assert_array_equal(loaded.state.mean_square, state.mean_square)
+        assert loaded.state.mean_square.dtype == dtype
+        np.testing.assert_array_equal(loaded.state.random_words, state.random_words)
+        assert loaded.state.versions == state.versions
+
+
+def test_the_runs_here_are_small():
+    assert "-rnn_size" in SMALL
+    assert 26 < len(set(TEXT)) < 80
