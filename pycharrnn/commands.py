@@ -485,6 +485,18 @@ def data_command(name: str) -> None:
 
 
 @cli.command(
+    "doctor",
+    cls=_Command,
+    help="Print versions, devices, threads and speeds, and test whether this machine computes what it should",
+    short_help="Print the facts for a bug report, and test this machine.",
+)
+def doctor_command() -> None:
+    from pycharrnn import doctor
+
+    doctor.examine(_say)
+
+
+@cli.command(
     "completion",
     cls=_Command,
     arguments=[("shell", "bash, zsh or fish")],
@@ -497,18 +509,6 @@ def completion_command(shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     _say(get_completion_class(shell)(cli, {}, "pycharrnn", "_PYCHARRNN_COMPLETE").source())
-
-
-@cli.command(
-    "doctor",
-    cls=_Command,
-    help="Print versions, devices, threads and speeds, and test whether this machine computes what it should",
-    short_help="Print the facts for a bug report, and test this machine.",
-)
-def doctor_command() -> None:
-    from pycharrnn import doctor
-
-    doctor.examine(_say)
 
 
 def _say(line: str) -> None:
