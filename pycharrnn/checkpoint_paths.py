@@ -17,15 +17,20 @@ def newest(path: str) -> str:
     if not os.path.isdir(path):
         return path
     with os.scandir(path) as entries:
-        found = [(e.stat().st_mtime_ns, e.path) for e in entries if _may_be_checkpoint(e)]
+        found = [(e.stat().st_mtime_ns, not _is_second_name(e.name), e.path) for e in entries if _may_be_checkpoint(e)]
     if not found:
         raise UserError(f"the folder {path} has no checkpoint (.t7 or .safetensors): name one, or another folder.")
-    return max(found)[1]
+    return max(found)[-1]
 
 
 def _may_be_checkpoint(entry: os.DirEntry) -> bool:
     name = entry.name
     return name.endswith((".t7", ".safetensors")) and name not in _CACHES and name[0] != "." and entry.is_file()
+
+
+def _is_second_name(name: str) -> bool:
+    """Whether training gives this name to a file that has another one, with its epoch and loss."""
+    return name.endswith(("_latest.t7", "_best.t7"))
 
 
 def short_names(paths: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ from pycharrnn import __version__, checkpoint, sampling
 from pycharrnn.model import CharRNN
 from pycharrnn.options import SampleOptions, TrainOptions, UserError
 from pycharrnn.rmsprop import RMSprop
+from pycharrnn.stepper import NumpyStepper
 from pycharrnn.stopping import Stopped
 from pycharrnn.training import train
 
@@ -152,7 +153,8 @@ def sample(folder: str) -> bytes:
     """60 characters from the end of the recorded run."""
     loaded = checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7"))
     options = SampleOptions(length=60, temperature=0.8)
-    return b"".join(sampling.sample(sampling.NumpyStepper(loaded.network), loaded.vocab, options, b"the "))
+    drawn = sampling.draw(NumpyStepper(loaded.network), loaded.vocab, options, b"the ")
+    return b"".join(one.character for one in drawn)
 
 
 def _sampling(folder: str) -> str | None:

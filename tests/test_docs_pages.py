@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from serving_tools import ROOT, server
 
+from pycharrnn import checkpoint_paths
+
 TEXT = (ROOT / "docs" / "pages.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.S | re.M)
 COMMANDS = [line for language, block in BLOCKS if not language for line in block.splitlines()]
@@ -71,7 +73,7 @@ def test_pictures_and_units(home, line):
 
 
 def test_the_page_and_its_api(home):
-    (name,) = (path.stem for path in (home / "cv" / "demo").iterdir())
+    name = Path(checkpoint_paths.newest(str(home / "cv" / "demo"))).stem
     with server(*(str(home / folder) for folder in ("cv/demo", "cv/gru"))) as running:
 
         def here(line: str) -> str:

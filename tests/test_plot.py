@@ -120,6 +120,13 @@ def test_a_folder_is_its_newest_checkpoint(tmp_path):
     assert checkpoint_paths.newest("no/such.t7") == "no/such.t7"
 
 
+def test_a_folder_names_its_newest_checkpoint_by_epoch_and_loss(tmp_path):
+    (tmp_path / "lm_x_epoch1.00_2.0000.t7").touch()
+    for name in ("lm_x_best.t7", "lm_x_latest.t7"):
+        os.link(tmp_path / "lm_x_epoch1.00_2.0000.t7", tmp_path / name)
+    assert checkpoint_paths.newest(str(tmp_path)) == str(tmp_path / "lm_x_epoch1.00_2.0000.t7")
+
+
 def test_names_tell_files_apart():
     paths = ["cv/a/lm.t7", "cv/b/lm.t7", "cv/b/lm_2.t7"]
     assert checkpoint_paths.short_names(paths) == ["a/lm", "b/lm", "lm_2"]

@@ -503,6 +503,18 @@ def test_a_server_that_is_stopped_amid_a_sample_says_so():
     assert error.strip() == "pycharrnn: stopped by Ctrl-C."
 
 
+def test_plot_activations_and_serve_load_no_pytorch(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    for args in (["plot", LSTM, "-o", "a.svg"], ["activations", LSTM, "-primetext", "The night", "-o", "a.html"]):
+        command = [sys.executable, "-m", "pycharrnn", *map(str, args)]
+        result = subprocess.run(command, cwd=tmp_path, env={**os.environ, **env}, capture_output=True)
+        assert result.returncode == 0, result.stderr
+    with server(LSTM, env=env) as running:
+        body = {"model": LSTM.stem, "text": "The night"}
+        assert httpx.post(running.url + "api/score", json=body).status_code == 200
+
+
 def test_a_token_that_was_made():
     with server(LSTM, "-host", "0.0.0.0", "-token", "new") as running:
         address, _, token = running.url.partition("#token=")
