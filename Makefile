@@ -26,7 +26,7 @@ demo: .venv/installed
 test: .venv/test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/train_step.py

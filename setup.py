@@ -56,6 +56,7 @@ setup(
             "httpx>=0.27,<1",
             "selenium>=4.20,<5",
             "pytest>=8,<10",
+            "pytest-xdist>=3.5,<4",
             "hypothesis>=6.100,<7",
             "ruff>=0.15,<1",
         ],

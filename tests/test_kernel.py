@@ -138,7 +138,8 @@ def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch):
         torch.testing.assert_close(b, a, rtol=0, atol=1e-13 if dtype == torch.float64 else 1e-6)
 
 
-def test_it_can_be_switched_off(monkeypatch):
+def test_it_can_be_switched_off(level, monkeypatch):
+    assert kernel.usable(torch.zeros(1))
     monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
     kernel._library.cache_clear()
     assert not kernel.usable(torch.zeros(1))
