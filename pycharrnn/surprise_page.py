@@ -48,8 +48,8 @@ def _shown(name: str) -> str:
 
 
 def _legend() -> str:
-    shown = "".join(_colored(f" from {least} bits ", least) for least in _LEVELS)
-    return f"The darker a character, the less the model expected it: {shown}"
+    shown = "".join(_colored(f" {least} ", least) for least in _LEVELS)
+    return f"The deeper the color, the more a character surprised the model: from {shown} bits."
 
 
 def _whole_characters(score: Score) -> Iterator[tuple[str, float]]:
