@@ -440,6 +440,7 @@ def plot_command(paths: tuple[str, ...], **values) -> None:
 def activations_command(path: str, **values) -> None:
     opt = ActivationsOptions(**values)
     opt.check()
+    from compat.whole_file import whole_file
     from pycharrnn import activation_page, activations, checkpoint, checkpoint_paths
 
     file = checkpoint_paths.newest(path)
