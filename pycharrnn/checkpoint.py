@@ -12,6 +12,7 @@ from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
 from pycharrnn import formats
 from pycharrnn.options import TrainOptions, UserError
+from pycharrnn.progress import bar
 
 
 def load(path: str | os.PathLike) -> charrnn.Checkpoint:
@@ -43,7 +44,7 @@ def convert(
     encoding: str = "binary",
     long_size: int = 8,
 ) -> None:
-    """Write a checkpoint in the format of the ending of `path`: .t7, .safetensors or .json.
+    """Write a checkpoint in the format of the ending of `path`: .t7, .safetensors or .json; with a bar on a terminal.
 
     Args:
         kind, encoding, long_size: for .t7, as in compat.charrnn.save.
@@ -52,13 +53,20 @@ def convert(
     """
     ending = os.path.splitext(os.fspath(path))[1]
     if ending == ".t7":
-        charrnn.save(path, loaded, kind, encoding, long_size)
+        copies = 2 if loaded.state is None or kind != "double" else 3  # weights, gradients, mean squares
+        with bar(f"writing {path}", copies * _parameters(loaded)) as advance:
+            charrnn.save(path, loaded, kind, encoding, long_size, advance)
     elif ending == ".safetensors":
         formats.save_safetensors(path, loaded)
     elif ending == ".json":
-        formats.save_json(path, loaded)
+        with bar(f"writing {path}", _parameters(loaded)) as advance:
+            formats.save_json(path, loaded, advance)
     else:
         raise UserError(f"can't tell the format of {path} from its ending: use .t7, .safetensors or .json.")
+
+
+def _parameters(loaded: charrnn.Checkpoint) -> int:
+    return sum(w.size for w in loaded.network.weights.values())
 
 
 def renumbered(loaded: charrnn.Checkpoint, vocab: dict[bytes, int]) -> charrnn.Checkpoint:
@@ -117,9 +125,11 @@ def _numpy(tensor) -> np.ndarray:
 
 
 def _recorded(opt: TrainOptions) -> dict[str, object]:
-    """The options for the checkpoint: all of char-rnn's, and of our own those that are not at their default."""
+    """The options for the checkpoint: all of char-rnn's, and of our own those that are not at their default; -progress
+    is about who watches, not about the run."""
     return {
         field.name: getattr(opt, field.name)
         for field in dataclasses.fields(opt)
-        if field.name not in TrainOptions.not_in_char_rnn or getattr(opt, field.name) != field.default
+        if field.name not in TrainOptions.not_in_char_rnn
+        or (getattr(opt, field.name) != field.default and field.name != "progress")
     }

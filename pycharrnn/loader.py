@@ -13,6 +13,7 @@ import numpy as np
 
 from compat import Storage, T7Error, Table, Tensor, load_t7, save_t7
 from pycharrnn.options import UserError
+from pycharrnn.progress import bar
 
 TRAIN, VAL, TEST = 1, 2, 3
 _SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
@@ -31,6 +32,7 @@ class CharSplitLMMinibatchLoader:
         split_fractions: (train, val, test) fractions of the batches; a test fraction of 0 gives val all the rest.
         say: where the original's messages go.
         rows: the rows of every batch that next_batch gives; default: all.
+        progress: whether to show bars, as for progress.shown.
 
     Attributes:
         vocab_mapping: character (one byte) -> number from 1, in the order of the bytes. vocab_size: how many.
@@ -51,10 +53,11 @@ class CharSplitLMMinibatchLoader:
         split_fractions: tuple[float, float, float],
         say: Callable[[str], None] = print,
         rows: slice = slice(None),
+        progress: int = 0,
     ):
         self.batch_size, self.seq_length = batch_size, seq_length
         self._rows = range(batch_size)[rows]
-        self.vocab_mapping, data = _cached(os.fspath(data_dir), say)
+        self.vocab_mapping, data = _cached(os.fspath(data_dir), say, progress)
         self.vocab_size = len(self.vocab_mapping)
         cut = len(data) - len(data) % (batch_size * seq_length)
         if cut != len(data):
@@ -130,7 +133,7 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
 # -- the cache beside input.txt --------------------------------------------------------------------------------------
 
 
-def _cached(data_dir: str, say: Callable[[str], None]) -> tuple[dict[bytes, int], np.ndarray]:
+def _cached(data_dir: str, say: Callable[[str], None], progress: int) -> tuple[dict[bytes, int], np.ndarray]:
     """The vocabulary and the numbered text (1-D uint8, memory-mapped), made anew if missing, stale or foreign."""
     input_file, vocab_file, tensor_file = (os.path.join(data_dir, n) for n in ("input.txt", "vocab.t7", "data.t7"))
     length = _input_length(data_dir, input_file)
@@ -143,17 +146,17 @@ def _cached(data_dir: str, say: Callable[[str], None]) -> tuple[dict[bytes, int]
     else:
         say("loading data files...")
         try:
-            return _read_cache(vocab_file, tensor_file, length)
+            return _read_cache(vocab_file, tensor_file, length, progress)
         except T7Error as e:
             say(f"vocab.t7 or data.t7 is not of this input.txt ({e}). Re-running preprocessing...")
     say(f"one-time setup: preprocessing input text file {input_file}...")
     try:
-        text_to_tensor(input_file, vocab_file, tensor_file, say)
+        text_to_tensor(input_file, vocab_file, tensor_file, say, progress)
     except OSError as e:
         raise UserError(f"can't write the cache {vocab_file} and {tensor_file}: {e.strerror or e}.") from e
     say("loading data files...")
     try:
-        return _read_cache(vocab_file, tensor_file, length)
+        return _read_cache(vocab_file, tensor_file, length, progress)
     except T7Error as e:
         raise UserError(f"{input_file} changed while it was read ({e}); start again.") from e
 
@@ -173,7 +176,7 @@ def _input_length(data_dir: str, input_file: str) -> int:
     return length
 
 
-def _read_cache(vocab_file: str, tensor_file: str, length: int) -> tuple[dict[bytes, int], np.ndarray]:
+def _read_cache(vocab_file: str, tensor_file: str, length: int, progress: int) -> tuple[dict[bytes, int], np.ndarray]:
     """Errors: T7Error if the files are not what text_to_tensor makes of a text of `length` bytes."""
     vocab = load_t7(vocab_file)
     if not isinstance(vocab, Table) or not all(isinstance(c, bytes) and len(c) == 1 for c in vocab):
@@ -184,15 +187,18 @@ def _read_cache(vocab_file: str, tensor_file: str, length: int) -> tuple[dict[by
     if not isinstance(tensor, Tensor) or tensor.typename != b"torch.ByteTensor" or tensor.shape != (length,):
         raise T7Error(f"data.t7 does not hold {length} characters")
     data = tensor.numpy()
-    for start in range(0, len(data), _CHECKED):
-        highest = int((data[start : start + _CHECKED] - 1).max())  # from 0, as in a batch: what is stored as 0 is 255
-        if highest >= len(vocab):
-            raise T7Error(f"data.t7 holds character number {highest + 1}, vocab.t7 numbers {len(vocab)}")
+    with bar("checking data.t7", len(data), progress) as advance:
+        for start in range(0, len(data), _CHECKED):
+            part = data[start : start + _CHECKED]
+            highest = int((part - 1).max())  # from 0, as in a batch: what is stored as 0 is 255
+            if highest >= len(vocab):
+                raise T7Error(f"data.t7 holds character number {highest + 1}, vocab.t7 numbers {len(vocab)}")
+            advance(len(part))
     return dict(vocab), data
 
 
 def text_to_tensor(
-    in_textfile: str, out_vocabfile: str, out_tensorfile: str, say: Callable[[str], None] = print
+    in_textfile: str, out_vocabfile: str, out_tensorfile: str, say: Callable[[str], None] = print, progress: int = 0
 ) -> None:
     """Write the vocabulary and the numbered text of `in_textfile` as .t7 files that the Lua program reads.
 
@@ -201,31 +207,32 @@ def text_to_tensor(
     say("loading text file...")
     say("creating vocabulary mapping...")
     characters, length = b"", 0
-    for piece in _text_pieces(in_textfile):
+    for piece in _text_pieces(in_textfile, "reading", progress):
         new = piece.translate(None, characters)  # deletes what is known: much faster than counting every byte
         if new:
             characters = bytes(sorted({*characters, *new}))
         length += len(piece)
     say("putting data into tensor...")
-    storage = _NumberedText(in_textfile, characters, length)
+    storage = _NumberedText(in_textfile, characters, length, progress)
     say(f"saving {out_vocabfile}")
     save_t7(out_vocabfile, {bytes([c]): number for number, c in enumerate(characters, 1)})
     say(f"saving {out_tensorfile}")
     save_t7(out_tensorfile, Tensor(b"torch.ByteTensor", storage, (len(storage),)))
 
 
-def _text_pieces(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as f:
+def _text_pieces(path: str, label: str, progress: int) -> Iterator[bytes]:
+    with open(path, "rb") as f, bar(label, os.fstat(f.fileno()).st_size, progress) as advance:
         while piece := f.read(_PIECE):
             yield piece
+            advance(len(piece))
 
 
 class _NumberedText(Storage):
     """The storage of data.t7, translated from the text piece by piece while it is written."""
 
-    def __init__(self, path: str, characters: bytes, length: int):
+    def __init__(self, path: str, characters: bytes, length: int, progress: int):
         super().__init__(b"torch.ByteStorage", np.empty(0, np.uint8))
-        self._path, self._length = path, length
+        self._path, self._length, self._progress = path, length, progress
         self._numbers = bytearray(256)
         for number, character in enumerate(characters, 1):
             self._numbers[character] = number % 256  # a ByteTensor keeps 256 as 0
@@ -234,5 +241,5 @@ class _NumberedText(Storage):
         return self._length
 
     def blocks(self) -> Iterator[np.ndarray]:
-        for piece in _text_pieces(self._path):
+        for piece in _text_pieces(self._path, "numbering", self._progress):
             yield np.frombuffer(piece.translate(self._numbers), np.uint8)

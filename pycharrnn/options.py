@@ -78,6 +78,7 @@ class TrainOptions:
         "keep",
         "patience",
         "lock",
+        "progress",
     )
     exact: int = option(
         1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
@@ -100,6 +101,11 @@ class TrainOptions:
     keep: int = option(0, "how many checkpoints to keep, the best by validation loss, beside the newest. 0 = all")
     patience: int = option(0, "stop after this many validations without a better one. 0 = never")
     lock: int = option(1, "1 = refuse to train where another training writes the same files. 0 = train all the same")
+    progress: int = option(
+        -1,
+        "a line with epoch, time left, speed and best loss below the log. -1 = on a terminal; 1 = also if the log goes"
+        " elsewhere; 0 = never",
+    )
 
     def check(self) -> None:
         """Errors: UserError for the first value that training can't use."""
@@ -127,6 +133,7 @@ class TrainOptions:
         for name in ("save_every_minutes", "keep", "patience"):
             _require(self, name, getattr(self, name) >= 0, "at least 0")
         _require_switches(self, "accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock")
+        _require(self, "progress", self.progress in (-1, 0, 1), "-1, 0 or 1")
 
 
 @dataclass

@@ -64,7 +64,7 @@ def begin(opt: TrainOptions, given: Collection[str] | None, say: Callable[[str],
             if value is None:
                 raise UserError(f"{path} says -{name} {recorded[name]!r:.40}: give -{name} on the command line.")
             setattr(opt, name, value)
-        elif name != "resume" and getattr(opt, name) != value:
+        elif name not in ("resume", "progress") and getattr(opt, name) != value:
             overridden[name] = f"-{name} {_shown(getattr(opt, name))} (was {_shown(value)})"
     for name in ("rnn_size", "num_layers", "model"):
         if name in overridden:

@@ -13,7 +13,7 @@ import torch
 
 from compat import lua_format
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, device, distributed, resume, saving
+from pycharrnn import checkpoint, device, distributed, progress, resume, saving
 from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.lock import lock
 from pycharrnn.model import CharRNN
@@ -42,6 +42,9 @@ def train(
     opt.check()
     if distributed.from_environment().rank:
         say = note = _nothing  # the first process speaks for all
+        opt.progress = 0
+    live = progress.Live(opt.progress)
+    say, note = live.above(say), live.above(note)
     resumed = resume.begin(opt, given, say) if opt.resume else None
     random = LuaRandom(opt.seed)
     where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say, distributed.from_environment().local_rank)
@@ -52,7 +55,7 @@ def train(
     split_fractions = (opt.train_frac, opt.val_frac, test_frac)
     loader = ranks.one_a_machine_first(
         lambda: CharSplitLMMinibatchLoader(
-            opt.data_dir, opt.batch_size, opt.seq_length, split_fractions, say, ranks.rows(opt.batch_size)
+            opt.data_dir, opt.batch_size, opt.seq_length, split_fractions, say, ranks.rows(opt.batch_size), opt.progress
         )
     )
     for split, name in ((TRAIN, "train"), (VAL, "val")):
@@ -101,7 +104,14 @@ def train(
                 say(_step_line(done, iterations, done / loader.ntrain, train_losses[-1], found.state.norm_ratio, 0.0))
     saver = saving.Saver(opt, run, text, train_losses, val_losses, note, resumed.path if resumed else None)
 
-    with lock(opt, note) if ranks.rank == 0 else nullcontext() as alone, Stop(say, note, ranks.size == 1) as stop:
+    figures = progress.Figures(
+        iterations, done, loader.ntrain, loader.nval, opt.batch_size * opt.seq_length, opt.eval_val_every, val_losses
+    )
+    with (
+        lock(opt, note) if ranks.rank == 0 else nullcontext() as alone,
+        live,
+        Stop(say, note, ranks.size == 1, live.clear) as stop,
+    ):
         if alone:
             saving.remove_leavings(opt)
         say = stop.say
@@ -125,13 +135,18 @@ def train(
 
             # every now and then or on last iteration
             if validates:
-                val_losses[i] = run.evaluate(VAL, say)
-                say(f"saving checkpoint to {saving.path_of(opt, epoch, val_losses[i])}")
-                saver.named(i, epoch)
+                with figures.validation():
+                    val_losses[i] = run.evaluate(
+                        VAL, say, lambda k: live.show(figures.validating(k)) if live.due() else None
+                    )
+                    say(f"saving checkpoint to {saving.path_of(opt, epoch, val_losses[i])}")
+                    saver.named(i, epoch)
 
             if i % opt.print_every == 0:
                 norm_ratio = run.optimizer.norm_ratio(run.gradient)
                 say(_step_line(i, iterations, epoch, train_loss, norm_ratio, seconds))
+            if live.due():
+                live.show(figures.training(i))
 
             # handle early stopping if things are going really bad
             if train_loss != train_loss:
