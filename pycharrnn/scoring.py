@@ -11,8 +11,8 @@ import numpy as np
 
 from compat import old_exp
 from compat.charrnn import Checkpoint
-from pycharrnn import stepper
-from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn import checkpoint, stepper
+from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, shown
 from pycharrnn.options import EvalOptions, TrainOptions, UserError
 from pycharrnn.progress import bar
 from pycharrnn.sampling import cut, in_order
@@ -35,9 +35,8 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
     loader = _loader(path, loaded, opt)
     unknown = [c for c in in_order(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
-        shown = " ".join(repr(c)[1:] for c in unknown[:20])
         raise UserError(
-            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({shown}):"
+            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({shown(unknown)}):"
             " pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
@@ -72,7 +71,17 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
     sizes = [int(as_in_training(name, 0)) for name in ("batch_size", "seq_length")]
     if min(sizes) < 1:
         raise UserError(f"{path} records no usable sizes of a batch: give -batch_size and -seq_length.")
-    loader = CharSplitLMMinibatchLoader(data_dir, *sizes, fractions, lambda line: None, progress=-1)
+    keep = loaded.opt.get("vocab") == "keep"
+    loader = CharSplitLMMinibatchLoader(
+        data_dir,
+        *sizes,
+        fractions,
+        lambda line: None,
+        progress=-1,
+        encoding=checkpoint.encoding(loaded),
+        known=loaded.vocab if keep else None,
+        keep=keep,
+    )
     if not loader.split_sizes[_SPLITS[opt.split]]:
         raise UserError(f"the {opt.split} split has no batch of the {loader.nbatches}: choose another -split.")
     return loader
