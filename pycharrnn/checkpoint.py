@@ -55,12 +55,12 @@ def convert(
     ending = os.path.splitext(os.fspath(path))[1]
     if ending == ".t7":
         copies = 2 if loaded.state is None or kind != "double" else 3  # weights, gradients, mean squares
-        with bar(f"writing {path}", copies * _parameters(loaded)) as advance:
+        with bar(f"writing {os.path.basename(path)}", copies * _parameters(loaded)) as advance:
             charrnn.save(path, loaded, kind, encoding, long_size, advance)
     elif ending == ".safetensors":
         formats.save_safetensors(path, loaded)
     elif ending == ".json":
-        with bar(f"writing {path}", _parameters(loaded)) as advance:
+        with bar(f"writing {os.path.basename(path)}", _parameters(loaded)) as advance:
             formats.save_json(path, loaded, advance)
     else:
         raise UserError(f"can't tell the format of {path} from its ending: use .t7, .safetensors or .json.")

@@ -68,11 +68,11 @@ class CharSplitLMMinibatchLoader:
             if new and keep:
                 length = len(data)
                 data = preprocessing.without(os.fspath(data_dir), data, of_text, new, progress)
-                say(f"left out {length - len(data)} of {length} characters of the text, {shown(new)}")
+                say(f"characters left out of the text ({length - len(data)} of {length}): {shown(new)}")
                 if not len(data):
                     raise UserError(f"{data_dir}/input.txt holds none of the characters that the checkpoint knows.")
             elif new:
-                say(f"added {len(new)} characters to the vocabulary: {shown(new)}")
+                say(f"characters added to the vocabulary ({len(new)}): {shown(new)}")
             characters = sorted(known if keep else {*known, *new})
             self.vocab_mapping = {c: number for number, c in enumerate(characters, 1)}
             if self.vocab_mapping != of_text:

@@ -30,10 +30,10 @@ class _Bytes:
     vocab_name, data_name, kind = "vocab.t7", "data.t7", b"torch.Byte"
 
     @staticmethod
-    def survey(path: str, progress: int) -> tuple[list[bytes], int]:
+    def survey(path: str, advance: Callable[[int], None]) -> tuple[list[bytes], int]:
         """The distinct characters of a text by their bytes, and how many characters it has. Errors: OSError."""
         characters, length = b"", 0
-        for piece in _pieces(path, "reading", progress, _PIECE):
+        for piece in _pieces(path, _PIECE, advance):
             new = piece.translate(None, characters)  # deletes what is known: much faster than counting every byte
             if new:
                 characters = bytes(sorted({*characters, *new}))
@@ -41,12 +41,12 @@ class _Bytes:
         return [bytes([c]) for c in characters], length
 
     @staticmethod
-    def numbered(path: str, characters: list[bytes], progress: int) -> Iterator[np.ndarray]:
+    def numbered(path: str, characters: list[bytes], advance: Callable[[int], None]) -> Iterator[np.ndarray]:
         """The text as numbers of its characters, from 1, in pieces. Errors: OSError."""
         numbers = bytearray(256)
         for number, character in enumerate(characters, 1):
             numbers[character[0]] = number % 256
-        for piece in _pieces(path, "numbering", progress, _PIECE):
+        for piece in _pieces(path, _PIECE, advance):
             yield np.frombuffer(piece.translate(numbers), np.uint8)
 
     @staticmethod
@@ -61,21 +61,21 @@ class _Utf8:
     vocab_name, data_name, kind = "vocab_utf8.t7", "data_utf8.t7", b"torch.Int"
 
     @staticmethod
-    def survey(path: str, progress: int) -> tuple[list[bytes], int]:
+    def survey(path: str, advance: Callable[[int], None]) -> tuple[list[bytes], int]:
         """As _Bytes.survey. Errors: UserError where the text is not UTF-8."""
         seen = np.zeros(0x110000, bool)
         length = 0
-        for points in _code_points(path, "reading", progress):
+        for points in _code_points(path, advance):
             seen[points] = True
             length += len(points)
         return [chr(point).encode() for point in np.flatnonzero(seen)], length  # the order of their bytes as well
 
     @staticmethod
-    def numbered(path: str, characters: list[bytes], progress: int) -> Iterator[np.ndarray]:
+    def numbered(path: str, characters: list[bytes], advance: Callable[[int], None]) -> Iterator[np.ndarray]:
         """As _Bytes.numbered."""
         numbers = np.zeros(0x110000, np.int32)
         numbers[[ord(c.decode()) for c in characters]] = np.arange(1, len(characters) + 1)
-        for points in _code_points(path, "numbering", progress):
+        for points in _code_points(path, advance):
             yield numbers[points]
 
     @staticmethod
@@ -144,13 +144,16 @@ def text_to_tensor(
     code = _ENCODINGS[encoding]
     say("loading text file...")
     say("creating vocabulary mapping...")
-    characters, length = code.survey(in_textfile, progress)
+    size = os.path.getsize(in_textfile)
+    with bar("reading", size, progress) as advance:
+        characters, length = code.survey(in_textfile, advance)
     say("putting data into tensor...")
-    storage = _Streamed(code.kind, length, lambda: code.numbered(in_textfile, characters, progress))
     say(f"saving {out_vocabfile}")
     save_t7(out_vocabfile, {c: number for number, c in enumerate(characters, 1)})
     say(f"saving {out_tensorfile}")
-    save_t7(out_tensorfile, Tensor(code.kind + b"Tensor", storage, (length,)))
+    with bar("numbering", size, progress) as advance:
+        storage = _Streamed(code.kind, length, lambda: code.numbered(in_textfile, characters, advance))
+        save_t7(out_tensorfile, Tensor(code.kind + b"Tensor", storage, (length,)))
 
 
 def without(
@@ -173,24 +176,24 @@ def without(
     left_out = np.zeros(max(256, len(vocab) + 1), bool)  # by the numbers as they are stored
     left_out[[vocab[c] % 256 if code is _Bytes else vocab[c] for c in dropped]] = True
 
-    def kept(label: str) -> Iterator[np.ndarray]:
-        with bar(label, len(numbers), progress) as advance:
-            for start in range(0, len(numbers), _PIECE):
-                part = numbers[start : start + _PIECE]
-                yield part[~left_out[part]]
-                advance(len(part))
+    def kept(advance: Callable[[int], None]) -> Iterator[np.ndarray]:
+        for start in range(0, len(numbers), _PIECE):
+            part = numbers[start : start + _PIECE]
+            yield part[~left_out[part]]
+            advance(len(part))
 
     with contextlib.suppress(OSError, T7Error):
         if os.stat(path).st_mtime_ns >= os.stat(source).st_mtime_ns:
             return _numbers(load_t7(path), os.path.basename(path), len(vocab), encoding)
-    length = sum(map(len, kept("counting")))
-    if not length:
-        return numbers[:0]
-    storage = _Streamed(code.kind, length, lambda: kept("leaving out"))
-    try:
-        save_t7(path, Tensor(code.kind + b"Tensor", storage, (length,)))
-    except OSError as e:
-        raise UserError(f"can't write {path}: {e.strerror or e}.") from e
+    with bar("leaving out", 2 * len(numbers), progress) as advance:
+        length = sum(map(len, kept(advance)))
+        if not length:
+            return numbers[:0]
+        storage = _Streamed(code.kind, length, lambda: kept(advance))
+        try:
+            save_t7(path, Tensor(code.kind + b"Tensor", storage, (length,)))
+        except OSError as e:
+            raise UserError(f"can't write {path}: {e.strerror or e}.") from e
     return _numbers(load_t7(path), os.path.basename(path), len(vocab), encoding)
 
 
@@ -280,21 +283,21 @@ def _numbers(
     return numbers
 
 
-def _pieces(path: str, label: str, progress: int, size: int) -> Iterator[bytes]:
-    with open(path, "rb") as f, bar(label, os.fstat(f.fileno()).st_size, progress) as advance:
+def _pieces(path: str, size: int, advance: Callable[[int], None]) -> Iterator[bytes]:
+    with open(path, "rb") as f:
         while piece := f.read(size):
             yield piece
             advance(len(piece))
 
 
-def _code_points(path: str, label: str, progress: int) -> Iterator[np.ndarray]:
+def _code_points(path: str, advance: Callable[[int], None]) -> Iterator[np.ndarray]:
     """The code points of a text, uint32, in pieces; one whose bytes lie in two pieces comes with the second.
 
     Errors: OSError; UserError with the offset of the first byte that is not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset = 0  # of the first byte that is not decoded yet
-    pieces = _pieces(path, label, progress, _UTF8_PIECE)
+    pieces = _pieces(path, _UTF8_PIECE, advance)
     while True:
         piece = next(pieces, b"")
         waiting = len(decoder.getstate()[0])

@@ -17,6 +17,7 @@ import click
 _ERASE = b"\r\x1b[K"
 _REDRAW_SECONDS = 0.1  # a person can't read faster
 _BAR_AFTER_SECONDS = 1  # what takes less needs no bar
+_LONGEST_LABEL = 36  # leaves room for a bar in 80 columns
 _MEASURED = 100  # redraws over which the speed is taken
 
 
@@ -52,7 +53,12 @@ def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], N
             if drawn is None and time.time() - started > _BAR_AFTER_SECONDS:
                 steps = max(length // 1000, 1)  # of which one is worth a redraw
                 drawn = click.progressbar(
-                    length=length, label=label, file=sys.stderr, width=0, update_min_steps=steps, show_percent=True
+                    length=length,
+                    label=label[:_LONGEST_LABEL],
+                    file=sys.stderr,
+                    width=0,
+                    update_min_steps=steps,
+                    show_percent=True,
                 )
                 drawn.start = started  # or it would promise too much
                 stack.enter_context(drawn)
@@ -119,9 +125,10 @@ class Live:
 
     def _draw(self) -> None:
         try:
-            width = os.get_terminal_size(self._fd).columns - 1  # in the last column, some terminals start a new line
+            columns = os.get_terminal_size(self._fd).columns
         except OSError:
-            width = 79
+            columns = 0
+        width = (columns or 80) - 1  # in the last column, some terminals start a new line
         text = " | ".join(self._parts)
         for count in range(len(self._parts) - 1, 0, -1):
             if len(text) > width:
@@ -129,7 +136,7 @@ class Live:
         if self._on and _in_foreground(self._fd):
             self._drawn = True
             # The cursor rests at the start, where the ^C of a terminal's echo is erased with the rest.
-            self._write(b"\r" + text[: max(width, 0)].encode() + b"\x1b[K\r")
+            self._write(b"\r" + text[:width].encode() + b"\x1b[K\r")
 
     def _write(self, text: bytes) -> None:
         """At once and in one piece. A terminal that has gone is no reason to stop."""

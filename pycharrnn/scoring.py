@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
         model = stepper.make(loaded, where, B, T)
     split = _SPLITS[opt.split]
     loss = 0.0
-    with bar(path, loader.split_sizes[split]) as advance:
+    with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
             x, y = (numbers[part.T] for part in loader.next_batch(split))
             log_probs = model.read(x)

@@ -177,7 +177,7 @@ def test_a_loader_that_knows_more_or_fewer_characters(tmp_path):
     kept = loader(tmp_path, known=[b"q", b"b", b"a", b"z"], keep=True, say=lines.append)
     assert kept.vocab_mapping == {b"a": 1, b"b": 2, b"q": 3, b"z": 4}
     assert text_of(kept) == re.sub(rb"[^qabz]", b"", text)[:80]
-    assert "left out 176 of 280 characters of the text, 'c' 'x' 'y' '\\xa9' '\\xc3'" in lines
+    assert "characters left out of the text (176 of 280): 'c' 'x' 'y' '\\xa9' '\\xc3'" in lines
     (own,) = {p.name for p in tmp_path.iterdir()} - set(cache)
     assert re.fullmatch(r"data_without_[0-9a-f]{12}\.t7", own)
     assert all((tmp_path / name).read_bytes() == content for name, content in cache.items())
@@ -287,7 +287,7 @@ def test_extend(tmp_path):
     folder, lines = checked_run(tmp_path, OTHER, "-init_from", str(LSTM), "-vocab", "extend")
     old = checkpoint.load(LSTM)
     loaded = checkpoint.load(named(folder)[-1])
-    assert "added 2 characters to the vocabulary: '~' '\\xe7'" in lines
+    assert "characters added to the vocabulary (2): '~' '\\xe7'" in lines
     assert f"vocab size: {len(old.vocab) + 2}" in lines
     assert loaded.vocab == {c: k for k, c in enumerate(sorted([*old.vocab, *NEW]), 1)}
     assert invoke(folder, "sample", str(named(folder)[-1]), "-primetext", "the ~", "-verbose", "0", "-length", "10")
@@ -296,7 +296,7 @@ def test_extend(tmp_path):
 def test_keep(tmp_path):
     folder, lines = checked_run(tmp_path, OTHER, "-init_from", str(LSTM), "-vocab", "keep")
     count = sum(map(OTHER.count, NEW))
-    assert f"left out {count} of {len(OTHER)} characters of the text, '~' '\\xe7'" in lines
+    assert f"characters left out of the text ({count} of {len(OTHER)}): '~' '\\xe7'" in lines
     assert checkpoint.load(named(folder)[-1]).vocab == checkpoint.load(LSTM).vocab
 
 
@@ -409,7 +409,7 @@ def test_going_on_from_it(poet, tmp_path):
     folder = folder_with_text(tmp_path / "a", text)
     lines = train(folder, "-init_from", str(named(poet)[-1]), "-vocab", "extend", "-max_epochs", "0.2")
     assert "overwriting encoding=utf8 based on the checkpoint." in lines
-    assert "added 1 characters to the vocabulary: 'č'" in lines
+    assert "characters added to the vocabulary (1): 'č'" in lines
     other = folder_with_text(tmp_path / "b", text)
     lines = train(other, "-init_from", str(LSTM), "-vocab", "extend", "-encoding", "utf8", "-max_epochs", "0.2")
     loaded = checkpoint.load(named(other)[-1])

@@ -89,6 +89,32 @@ def test_nothing_in_pipes(tmp_path):
         assert b"ETA" not in result.stderr
 
 
+def test_a_log_whose_reader_goes_away(tmp_path):
+    reader, writer = os.pipe()
+    folder = folder_with_text(tmp_path / "a")
+    with Terminal("train", *SMALL, *LONG, "-progress", "1", cwd=folder, stdout=writer, columns=200) as terminal:
+        os.close(writer)
+        terminal.read(lambda: bool(LINE.fullmatch(bottom(terminal))))
+        os.close(reader)
+        assert terminal.end() == 1
+    (line,) = terminal.lines()
+    assert line.startswith("pycharrnn: stopped by the end of whoever read its log after iteration")
+
+
+def test_nothing_in_the_background(tmp_path):
+    """Where the terminal's lines belong to another program, such as the shell."""
+    folder = folder_with_text(tmp_path / "a")
+    code = (
+        "import os, subprocess, sys\n"
+        "command = [sys.executable, '-m', 'pycharrnn', *sys.argv[1:]]\n"
+        "sys.exit(subprocess.run(command, preexec_fn=os.setpgrp).returncode)"
+    )
+    with Terminal("train", *SMALL, *FEW, cwd=folder, command=("-c", code)) as terminal:
+        assert terminal.end() == 0
+    assert b"train_loss" in terminal.output
+    assert b"ETA" not in terminal.output
+
+
 def test_a_dumb_terminal_is_left_alone(tmp_path):
     with Terminal("train", *SMALL, *FEW, cwd=folder_with_text(tmp_path / "a"), TERM="dumb") as terminal:
         assert terminal.end() == 0
@@ -160,6 +186,25 @@ def test_preprocessing_and_eval_show_bars(tmp_path):
     with Terminal("eval", str(checkpoint), cwd=folder, command=("-c", code), columns=200) as terminal:
         assert terminal.end() == 0
     assert re.search(re.escape(checkpoint.name).encode() + rb"  \[#+\]  100%", terminal.output)
+
+
+def test_ctrl_c_ends_a_bar(tmp_path):
+    code = (
+        "import time; from pycharrnn import commands, preprocessing, progress\n"
+        "progress._BAR_AFTER_SECONDS, preprocessing._PIECE, pieces = -1, 10, preprocessing._pieces\n"
+        "def slow(*args):\n"
+        "    for piece in pieces(*args):\n"
+        "        yield piece\n"
+        "        time.sleep(0.1)\n"
+        "preprocessing._pieces = slow\n"
+        "commands.main()"
+    )
+    with Terminal("train", *SMALL, cwd=folder_with_text(tmp_path / "a"), command=("-c", code)) as terminal:
+        terminal.read(lambda: b"reading  [#" in terminal.output)
+        terminal.type(b"\x03")
+        assert terminal.end() == 130
+    assert terminal.output.rfind(b"\x1b[?25h") > terminal.output.rfind(b"\x1b[?25l")  # the cursor is back
+    assert terminal.lines()[-1] == "pycharrnn: stopped by Ctrl-C."
 
 
 def test_conversions_show_a_bar(tmp_path):
