@@ -55,10 +55,10 @@ def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], N
                 drawn = click.progressbar(
                     length=length,
                     label=label[:_LONGEST_LABEL],
+                    show_percent=True,
                     file=sys.stderr,
                     width=0,
                     update_min_steps=steps,
-                    show_percent=True,
                 )
                 drawn.start = started  # or it would promise too much
                 stack.enter_context(drawn)
