@@ -59,6 +59,7 @@ setup(
             "pytest-xdist>=3.5,<4",
             "hypothesis>=6.100,<7",
             "ruff>=0.15,<1",
+            "pyte>=0.8.1,<1",
         ],
     },
     entry_points={"console_scripts": ["pycharrnn=pycharrnn.commands:main"]},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,18 +56,19 @@ def save(
     kind: str = "double",
     encoding: str = "binary",
     long_size: int = 8,
+    written: Callable[[int], None] = lambda count: None,
 ) -> None:
     """Write a checkpoint that the Lua programs load.
 
     Args:
         kind: precision of the tensors, "double" (which the Lua programs run on any CPU) or "float".
-        encoding, long_size: as for save_t7.
+        encoding, long_size, written: as for save_t7.
 
     Errors: OSError.
     """
     table = to_table(checkpoint, kind)
     try:
-        save_t7(path, table, encoding, long_size)
+        save_t7(path, table, encoding, long_size, written)
     finally:
         _dismantle(table)
 

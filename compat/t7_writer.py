@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -19,9 +19,16 @@ from compat.whole_file import whole_file
 
 _INT = struct.Struct("<i")
 _NUMBER = struct.Struct("<id")
+_PIECE = 1 << 20  # elements written at a time
 
 
-def save_t7(path: str | os.PathLike, value, encoding: str = "binary", long_size: int = 8) -> None:
+def save_t7(
+    path: str | os.PathLike,
+    value,
+    encoding: str = "binary",
+    long_size: int = 8,
+    written: Callable[[int], None] = lambda count: None,
+) -> None:
     """Write `value` to `path`, whole or not at all, so that Lua's `torch.load(path)` gives it back.
 
     Args:
@@ -29,6 +36,7 @@ def save_t7(path: str | os.PathLike, value, encoding: str = "binary", long_size:
             and NumPy arrays (as tensors of their own).
         encoding: "binary", or "ascii" for what `torch.save(path, value, 'ascii')` writes.
         long_size: bytes of a long in the binary encoding; 4 for a Torch7 on Windows or a 32-bit system.
+        written: called with how many elements of storages have just been written.
 
     Errors: OSError; TypeError for a value that Torch7 has no word for; ValueError for one too large for the dialect.
 
@@ -36,16 +44,17 @@ def save_t7(path: str | os.PathLike, value, encoding: str = "binary", long_size:
         >>> save_t7("numbers.t7", {"mean": 0.5, "values": np.arange(3.0)})
     """
     with whole_file(path) as f:
-        writer = _AsciiT7Writer(f) if encoding == "ascii" else T7Writer(f, long_size)
+        writer = _AsciiT7Writer(f, 8, written) if encoding == "ascii" else T7Writer(f, long_size, written)
         writer.write_obj(value)
 
 
 class T7Writer:
     """Writes one object after another to the binary file `f`, numbering shared ones across calls."""
 
-    def __init__(self, f: BinaryIO, long_size: int = 8):
+    def __init__(self, f: BinaryIO, long_size: int = 8, written: Callable[[int], None] = lambda count: None):
         self._f = f
         self._long_size = long_size
+        self._written = written
         self._index: dict[int, int] = {}  # id(object) -> its number in the file
         self._alive: list = []  # an id is only good as long as its object lives
 
@@ -177,7 +186,10 @@ class T7Writer:
             if array.size and (array.min() < -(1 << 31) or array.max() >= 1 << 31):
                 raise ValueError(f"{array[np.abs(array).argmax()]} does not fit a 4-byte long")
             array = array.astype("<i4")
-        self._f.write(array.data)
+        for start in range(0, len(array), _PIECE):
+            piece = array[start : start + _PIECE]
+            self._f.write(piece.data)
+            self._written(len(piece))
 
 
 class _AsciiT7Writer(T7Writer):
@@ -201,9 +213,15 @@ class _AsciiT7Writer(T7Writer):
     def _elements(self, array: np.ndarray) -> None:
         if array.dtype.itemsize == 1:  # bytes stand as they are
             self._line(array.tobytes())
+            self._written(len(array))
             return
         digits = {"f8": b"%.17g", "f4": b"%.9g", "f2": b"%.5g"}.get(array.dtype.str[1:], b"%d")
-        self._line(b" ".join(digits % x for x in array.tolist()))
+        for start in range(0, len(array), _PIECE):
+            piece = array[start : start + _PIECE]
+            self._f.write((b" " if start else b"") + b" ".join(digits % x for x in piece.tolist()))
+            self._written(len(piece))
+        if len(array):
+            self._f.write(b"\n")
 
 
 _KINDS = {

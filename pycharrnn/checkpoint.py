@@ -7,11 +7,13 @@ import os
 
 import numpy as np
 
-from compat import charrnn, load_t7, torchrnn
+from compat import charrnn, load_t7, nngraph, torchrnn
 from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
+from compat.lua_random import LuaRandom
 from pycharrnn import formats
 from pycharrnn.options import TrainOptions, UserError
+from pycharrnn.progress import bar
 
 
 def load(path: str | os.PathLike) -> charrnn.Checkpoint:
@@ -45,7 +47,7 @@ def convert(
     encoding: str = "binary",
     long_size: int = 8,
 ) -> None:
-    """Write a checkpoint in the format of the ending of `path`: .t7, .safetensors or .json.
+    """Write a checkpoint in the format of the ending of `path`: .t7, .safetensors or .json; with a bar on a terminal.
 
     Args:
         kind, encoding, long_size: for .t7, as in compat.charrnn.save.
@@ -54,31 +56,59 @@ def convert(
     """
     ending = os.path.splitext(os.fspath(path))[1]
     if ending == ".t7":
-        charrnn.save(path, loaded, kind, encoding, long_size)
+        copies = 2 if loaded.state is None or kind != "double" else 3  # weights, gradients, mean squares
+        with bar(f"writing {os.path.basename(path)}", copies * _parameters(loaded)) as advance:
+            charrnn.save(path, loaded, kind, encoding, long_size, advance)
     elif ending == ".safetensors":
         formats.save_safetensors(path, loaded)
     elif ending == ".json":
-        formats.save_json(path, loaded)
+        with bar(f"writing {os.path.basename(path)}", _parameters(loaded)) as advance:
+            formats.save_json(path, loaded, advance)
     else:
         raise UserError(f"can't tell the format of {path} from its ending: use .t7, .safetensors or .json.")
 
 
-def renumbered(loaded: charrnn.Checkpoint, vocab: dict[bytes, int]) -> charrnn.Checkpoint:
-    """The same model with its characters numbered as in `vocab`, which must have the same characters.
+def _parameters(loaded: charrnn.Checkpoint) -> int:
+    return sum(w.size for w in loaded.network.weights.values())
+
+
+def renumbered(
+    loaded: charrnn.Checkpoint, vocab: dict[bytes, int], random: LuaRandom | None = None
+) -> charrnn.Checkpoint:
+    """The same model with its characters numbered as in `vocab`, which has all of them, and more with `random`.
 
     torch-rnn numbers characters as they first occur, char-rnn by their bytes.
+
+    Args:
+        random: what draws the weights of new characters, as char-rnn draws those of a new model: uniform in
+            [-0.08, 0.08), tensor by tensor in the order of the parameters, in each of them row by row.
     """
     if loaded.vocab == vocab:
         return loaded
-    order = [loaded.vocab[c] - 1 for c, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
-    weights = dict(loaded.network.weights)
-    for name in weights:
-        if name.endswith("i2h_1.weight"):
-            weights[name] = weights[name][:, order]
-        elif name.startswith("decoder."):
-            weights[name] = weights[name][order]
-    network = dataclasses.replace(loaded.network, weights=weights)
-    return dataclasses.replace(loaded, network=network, vocab=dict(vocab), state=None)
+    n = loaded.network
+    shapes = nngraph.parameter_shapes(n.model, len(vocab), n.rnn_size, n.num_layers)
+    old = [vocab[c] - 1 for c in sorted(loaded.vocab, key=loaded.vocab.get)]  # where the characters go
+    is_new = np.ones(len(vocab), bool)
+    is_new[old] = False
+    weights = dict(n.weights)
+    for name, shape in shapes.items():
+        per_column = name.endswith("i2h_1.weight")
+        if per_column or name.startswith("decoder."):
+            weights[name] = np.empty(shape, n.weights[name].dtype)
+            by_character = weights[name].T if per_column else weights[name]
+            by_character[old] = n.weights[name].T if per_column else n.weights[name]
+            if is_new.any():
+                new = np.broadcast_to(is_new if per_column else is_new.reshape(-1, *[1] * (len(shape) - 1)), shape)
+                weights[name][new] = random.uniform(-0.08, 0.08, int(new.sum()))
+    network = dataclasses.replace(n, vocab_size=len(vocab), weights=weights)
+    return dataclasses.replace(loaded, network=network, vocab=dict(vocab), gradients=None, state=None)
+
+
+def encoding(loaded: charrnn.Checkpoint) -> str:
+    """What the characters of a checkpoint are: "utf8" for code points, else "bytes"."""
+    if loaded.opt.get("encoding") == "utf8" or any(len(c) > 1 for c in loaded.vocab):
+        return "utf8"
+    return "bytes"
 
 
 def to_model(loaded: charrnn.Checkpoint, **dtype_and_device):
@@ -119,9 +149,11 @@ def _numpy(tensor) -> np.ndarray:
 
 
 def _recorded(opt: TrainOptions) -> dict[str, object]:
-    """The options for the checkpoint: all of char-rnn's, and of our own those that are not at their default."""
+    """The options for the checkpoint: all of char-rnn's, and of our own those that are not at their default; -progress
+    is about who watches, not about the run."""
     return {
         field.name: getattr(opt, field.name)
         for field in dataclasses.fields(opt)
-        if field.name not in TrainOptions.not_in_char_rnn or getattr(opt, field.name) != field.default
+        if field.name not in TrainOptions.not_in_char_rnn
+        or (getattr(opt, field.name) != field.default and field.name != "progress")
     }

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 
 from compat.whole_file import whole_file
 from pycharrnn.options import UserError
+from pycharrnn.progress import bar
 
 TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 ULYSSES_URL = "https://www.gutenberg.org/files/4300/4300-0.txt"
 _MAX_BYTES = 1 << 28  # far above what either text takes; a server that never ends is cut off here
+_USUAL_BYTES = 1_500_000  # for the bar, where a server does not say how many there are
 
 
 def make(name: str, data_dir: str = "data", say: Callable[[str], None] = print) -> str:
@@ -86,28 +87,16 @@ def _download(url: str, path: str) -> bytes:
         with urllib.request.urlopen(url, timeout=30) as response:
             total = int(response.headers.get("Content-Length") or 0)
             done = 0
-            while part := response.read(1 << 16):
-                parts.append(part)
-                done += len(part)
-                if done > _MAX_BYTES:
-                    raise OSError("it does not end")
-                _show_progress(done, total)
+            with bar("downloading", total or _USUAL_BYTES) as advance:
+                while part := response.read(1 << 16):
+                    parts.append(part)
+                    done += len(part)
+                    if done > _MAX_BYTES:
+                        raise OSError("it does not end")
+                    advance(len(part))
             if total and done != total:
                 raise OSError(f"the connection broke after {done} of {total} bytes")
     except (OSError, ValueError) as e:
-        _end_progress()
         reason = getattr(e, "reason", None) or e
         raise UserError(f"can't download {url} ({reason}): get it some other way and put it into {path}.") from e
-    _end_progress()
     return b"".join(parts)
-
-
-def _show_progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        share = f"{'#' * (30 * done // total):30} {100 * done // total:3}%" if total else ""
-        print(f"\rdownloading {share} {done / 1e6:.1f} MB", end="", file=sys.stderr, flush=True)
-
-
-def _end_progress() -> None:
-    if sys.stderr.isatty():
-        print(file=sys.stderr)

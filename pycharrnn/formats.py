@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -47,14 +48,25 @@ def load_safetensors(path: str | os.PathLike) -> Checkpoint:
         raise CheckpointError(f"its metadata are not pycharrnn's ({e!r:.80})") from None
 
 
-def save_json(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
+def save_json(
+    path: str | os.PathLike, checkpoint: Checkpoint, written: Callable[[int], None] = lambda count: None
+) -> None:
     """All of a checkpoint as one JSON object, weights as nested lists: "weights": {"decoder.bias": [...]}.
+
+    Args:
+        written: called with how many weights have just been written.
 
     Errors: OSError.
     """
-    weights = {name: w.tolist() for name, w in checkpoint.network.weights.items()}
     with whole_file(path) as f:
-        f.write(json.dumps({**_facts(checkpoint), "weights": weights}).encode())
+        f.write(json.dumps(_facts(checkpoint))[:-1].encode() + b', "weights": {')
+        for k, (name, weights) in enumerate(checkpoint.network.weights.items()):
+            f.write(f"{', ' if k else ''}{json.dumps(name)}: [".encode())
+            for row, values in enumerate(weights):  # piece by piece: as Python's numbers they take much memory
+                f.write((", " if row else "").encode() + json.dumps(values.tolist()).encode())
+                written(values.size)
+            f.write(b"]")
+        f.write(b"}}")
 
 
 def _safetensors():

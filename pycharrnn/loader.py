@@ -1,23 +1,21 @@
 """CharSplitLMMinibatchLoader: input.txt as numbered characters, cut into batches and splits as char-rnn cuts them.
 
-Source: util/CharSplitLMMinibatchLoader.lua. The text is bytes, never decoded. Preprocessing and batches look at the
-files piece by piece, so memory stays small whatever the text's size.
+Source: util/CharSplitLMMinibatchLoader.lua. Batches look at the memory-mapped text piece by piece, so memory stays
+small whatever its size.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 
 import numpy as np
 
-from compat import Storage, T7Error, Table, Tensor, load_t7, save_t7
+from pycharrnn import preprocessing
 from pycharrnn.options import UserError
 
 TRAIN, VAL, TEST = 1, 2, 3
 _SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
-_PIECE = 1 << 22  # bytes of text held at a time
-_CHECKED = 1 << 17  # bytes of the numbered text checked at a time: what fits in a processor's cache
 
 
 class CharSplitLMMinibatchLoader:
@@ -27,13 +25,18 @@ class CharSplitLMMinibatchLoader:
     k*seq_length... of every row. Training batches come first, then validation, then test.
 
     Args:
-        data_dir: folder with input.txt; vocab.t7 and data.t7 are cached there.
+        data_dir: folder with input.txt, beside which preprocessing keeps its cache.
         split_fractions: (train, val, test) fractions of the batches; a test fraction of 0 gives val all the rest.
         say: where the original's messages go.
         rows: the rows of every batch that next_batch gives; default: all.
+        progress: whether to show bars, as for progress.shown.
+        encoding: what characters are, "bytes" or "utf8" (code points).
+        known: characters that have numbers beside those of the text; a model's.
+        keep: with `known`: leave all other characters out of the text.
 
     Attributes:
-        vocab_mapping: character (one byte) -> number from 1, in the order of the bytes. vocab_size: how many.
+        vocab_mapping: character (one byte, or the bytes of a code point) -> number from 1, in the order of the bytes.
+        vocab_size: how many.
         nbatches, ntrain, nval, ntest: numbers of batches.
 
     Errors: UserError.
@@ -51,10 +54,29 @@ class CharSplitLMMinibatchLoader:
         split_fractions: tuple[float, float, float],
         say: Callable[[str], None] = print,
         rows: slice = slice(None),
+        progress: int = 0,
+        encoding: str = "bytes",
+        known: Collection[bytes] | None = None,
+        keep: bool = False,
     ):
         self.batch_size, self.seq_length = batch_size, seq_length
         self._rows = range(batch_size)[rows]
-        self.vocab_mapping, data = _cached(os.fspath(data_dir), say)
+        of_text, data = preprocessing.cached(os.fspath(data_dir), say, progress, encoding)
+        self.vocab_mapping, self._translation = of_text, None
+        if known is not None:
+            new = sorted(set(of_text) - set(known))
+            if new and keep:
+                length = len(data)
+                data = preprocessing.without(os.fspath(data_dir), data, of_text, new, progress)
+                say(f"characters left out of the text ({length - len(data)} of {length}): {shown(new)}")
+                if not len(data):
+                    raise UserError(f"{data_dir}/input.txt holds none of the characters that the checkpoint knows.")
+            elif new:
+                say(f"characters added to the vocabulary ({len(new)}): {shown(new)}")
+            characters = sorted(known if keep else {*known, *new})
+            self.vocab_mapping = {c: number for number, c in enumerate(characters, 1)}
+            if self.vocab_mapping != of_text:
+                self._translation = _translation(of_text, self.vocab_mapping)
         self.vocab_size = len(self.vocab_mapping)
         cut = len(data) - len(data) % (batch_size * seq_length)
         if cut != len(data):
@@ -95,8 +117,9 @@ class CharSplitLMMinibatchLoader:
     def next_batch(self, split_index: int) -> tuple[np.ndarray, np.ndarray]:
         """The next (x, y) of a split (1 train, 2 val, 3 test), starting over at its end.
 
-        Returns: two (rows, seq_length) uint8 arrays, characters numbered from 0 (vocab_mapping's number less 1).
-            y is x moved one on; after the very last character comes the first.
+        Returns: two (rows, seq_length) arrays, characters numbered from 0 (vocab_mapping's number less 1); uint8, or
+            int32 where a vocabulary may be too large for that. y is x moved one on; after the very last character
+            comes the first.
 
         Errors: UserError if the split has no batch.
         """
@@ -110,11 +133,13 @@ class CharSplitLMMinibatchLoader:
         self.batch_ix[split_index] = k + 1
         start = (self._first[split_index] + k) * self.seq_length
         rows = self._data.reshape(self.batch_size, self._row_length)[self._rows.start : self._rows.stop]
-        window = np.empty((len(rows), self.seq_length + 1), np.uint8)
+        window = np.empty((len(rows), self.seq_length + 1), self._data.dtype)
         window[:, :-1] = rows[:, start : start + self.seq_length]
         following = np.asarray(self._rows) * self._row_length + start + self.seq_length
         window[:, -1] = self._data[following % len(self._data)]
-        window -= 1  # uint8: character 256 is stored as 0, and becomes 255
+        window = preprocessing.from_zero(window)
+        if self._translation is not None:
+            window = self._translation[window]
         return window[:, :-1], window[:, 1:]
 
 
@@ -127,114 +152,16 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
     )
 
 
-# -- the cache beside input.txt --------------------------------------------------------------------------------------
+def _translation(vocab: dict[bytes, int], to: dict[bytes, int]) -> np.ndarray:
+    """Number in one vocabulary -> number in another, both from 0; 0 for what the other lacks."""
+    numbers = np.array([to.get(c, 1) - 1 for c, _ in sorted(vocab.items(), key=lambda entry: entry[1])])
+    return numbers.astype(np.uint8 if len(to) <= 256 else np.int32)
 
 
-def _cached(data_dir: str, say: Callable[[str], None]) -> tuple[dict[bytes, int], np.ndarray]:
-    """The vocabulary and the numbered text (1-D uint8, memory-mapped), made anew if missing, stale or foreign."""
-    input_file, vocab_file, tensor_file = (os.path.join(data_dir, n) for n in ("input.txt", "vocab.t7", "data.t7"))
-    length = _input_length(data_dir, input_file)
-    caches = [os.path.exists(f) for f in (vocab_file, tensor_file)]
-    if not all(caches):
-        missing = "vocab.t7 and data.t7 do not exist" if not any(caches) else "vocab.t7 or data.t7 does not exist"
-        say(f"{missing}. Running preprocessing...")
-    elif any(os.stat(input_file).st_mtime_ns > os.stat(f).st_mtime_ns for f in (vocab_file, tensor_file)):
-        say("vocab.t7 or data.t7 detected as stale. Re-running preprocessing...")
-    else:
-        say("loading data files...")
-        try:
-            return _read_cache(vocab_file, tensor_file, length)
-        except T7Error as e:
-            say(f"vocab.t7 or data.t7 is not of this input.txt ({e}). Re-running preprocessing...")
-    say(f"one-time setup: preprocessing input text file {input_file}...")
-    try:
-        text_to_tensor(input_file, vocab_file, tensor_file, say)
-    except OSError as e:
-        raise UserError(f"can't write the cache {vocab_file} and {tensor_file}: {e.strerror or e}.") from e
-    say("loading data files...")
-    try:
-        return _read_cache(vocab_file, tensor_file, length)
-    except T7Error as e:
-        raise UserError(f"{input_file} changed while it was read ({e}); start again.") from e
-
-
-def _input_length(data_dir: str, input_file: str) -> int:
-    if os.path.isfile(data_dir):
-        raise UserError(f"-data_dir {data_dir} is a file: put it into a folder as input.txt, and name the folder.")
-    if not os.path.isdir(data_dir):
-        raise UserError(f"there is no folder {data_dir}: make it, with your text in {input_file}, or mend -data_dir.")
-    try:
-        with open(input_file, "rb") as f:
-            length = os.fstat(f.fileno()).st_size
-    except FileNotFoundError:
-        raise UserError(f"{data_dir} has no input.txt: put your text into {input_file}, or mend -data_dir.") from None
-    except OSError as e:
-        raise UserError(f"can't read {input_file}: {e.strerror or e}.") from e
-    if length == 0:
-        raise UserError(f"{input_file} is empty: put your text into it.")
-    return length
-
-
-def _read_cache(vocab_file: str, tensor_file: str, length: int) -> tuple[dict[bytes, int], np.ndarray]:
-    """Errors: T7Error if the files are not what text_to_tensor makes of a text of `length` bytes."""
-    vocab = load_t7(vocab_file)
-    if not isinstance(vocab, Table) or not all(isinstance(c, bytes) and len(c) == 1 for c in vocab):
-        raise T7Error("vocab.t7 holds no characters")
-    if [v for _, v in sorted(vocab.items())] != list(range(1, len(vocab) + 1)):
-        raise T7Error("the characters of vocab.t7 are not numbered in order")
-    tensor = load_t7(tensor_file)
-    if not isinstance(tensor, Tensor) or tensor.typename != b"torch.ByteTensor" or tensor.shape != (length,):
-        raise T7Error(f"data.t7 does not hold {length} characters")
-    data = tensor.numpy()
-    for start in range(0, len(data), _CHECKED):
-        highest = int((data[start : start + _CHECKED] - 1).max())  # from 0, as in a batch: what is stored as 0 is 255
-        if highest >= len(vocab):
-            raise T7Error(f"data.t7 holds character number {highest + 1}, vocab.t7 numbers {len(vocab)}")
-    return dict(vocab), data
-
-
-def text_to_tensor(
-    in_textfile: str, out_vocabfile: str, out_tensorfile: str, say: Callable[[str], None] = print
-) -> None:
-    """Write the vocabulary and the numbered text of `in_textfile` as .t7 files that the Lua program reads.
-
-    Errors: OSError.
-    """
-    say("loading text file...")
-    say("creating vocabulary mapping...")
-    characters, length = b"", 0
-    for piece in _text_pieces(in_textfile):
-        new = piece.translate(None, characters)  # deletes what is known: much faster than counting every byte
-        if new:
-            characters = bytes(sorted({*characters, *new}))
-        length += len(piece)
-    say("putting data into tensor...")
-    storage = _NumberedText(in_textfile, characters, length)
-    say(f"saving {out_vocabfile}")
-    save_t7(out_vocabfile, {bytes([c]): number for number, c in enumerate(characters, 1)})
-    say(f"saving {out_tensorfile}")
-    save_t7(out_tensorfile, Tensor(b"torch.ByteTensor", storage, (len(storage),)))
-
-
-def _text_pieces(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as f:
-        while piece := f.read(_PIECE):
-            yield piece
-
-
-class _NumberedText(Storage):
-    """The storage of data.t7, translated from the text piece by piece while it is written."""
-
-    def __init__(self, path: str, characters: bytes, length: int):
-        super().__init__(b"torch.ByteStorage", np.empty(0, np.uint8))
-        self._path, self._length = path, length
-        self._numbers = bytearray(256)
-        for number, character in enumerate(characters, 1):
-            self._numbers[character] = number % 256  # a ByteTensor keeps 256 as 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        for piece in _text_pieces(self._path):
-            yield np.frombuffer(piece.translate(self._numbers), np.uint8)
+def shown(characters: Collection[bytes]) -> str:
+    """Some characters for a message, in the order of their bytes, at most twenty."""
+    words = [
+        repr(c.decode("utf-8", "backslashreplace") if len(c) > 1 else c).removeprefix("b")
+        for c in sorted(characters)[:20]
+    ]
+    return " ".join(words) + (f" and {len(characters) - 20} more" if len(characters) > 20 else "")

@@ -78,6 +78,9 @@ class TrainOptions:
         "keep",
         "patience",
         "lock",
+        "progress",
+        "vocab",
+        "encoding",
     )
     exact: int = option(
         1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
@@ -100,6 +103,17 @@ class TrainOptions:
     keep: int = option(0, "how many checkpoints to keep, the best by validation loss, beside the newest. 0 = all")
     patience: int = option(0, "stop after this many validations without a better one. 0 = never")
     lock: int = option(1, "1 = refuse to train where another training writes the same files. 0 = train all the same")
+    progress: int = option(
+        -1,
+        "a line with epoch, time left, speed and best loss below the log. -1 = on a terminal; 1 = also if the log goes"
+        " elsewhere; 0 = never",
+    )
+    vocab: str = option(
+        "strict",
+        "with -init_from, for a text with other characters than the checkpoint's: strict = refuse it, as char-rnn does;"
+        " extend = add the new ones to the model; keep = leave them out of the text",
+    )
+    encoding: str = option("bytes", "what a character is: bytes, as in char-rnn, or utf8: a code point of UTF-8")
 
     def check(self) -> None:
         """Errors: UserError for the first value that training can't use."""
@@ -127,6 +141,9 @@ class TrainOptions:
         for name in ("save_every_minutes", "keep", "patience"):
             _require(self, name, getattr(self, name) >= 0, "at least 0")
         _require_switches(self, "accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock")
+        _require(self, "progress", self.progress in (-1, 0, 1), "-1, 0 or 1")
+        _require(self, "vocab", self.vocab in ("strict", "extend", "keep"), "strict, extend or keep")
+        _require(self, "encoding", self.encoding in ("bytes", "utf8"), "bytes or utf8")
 
 
 @dataclass

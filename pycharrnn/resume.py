@@ -22,7 +22,14 @@ _NAME = re.compile(r"lm_(?P<savefile>.+)_(epoch(?P<epoch>[\d.]+)_[\d.]+|latest)\
 _WHOLE_HASH = 1 << 30  # bytes of text that are hashed to the last; beyond, blocks of it
 _BLOCKS, _BLOCK = 1024, 1 << 20
 _MOST_ITERATIONS = 10**9
-_LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac")  # change which characters a batch holds
+_LAYOUT = (
+    "batch_size",
+    "seq_length",
+    "train_frac",
+    "val_frac",
+    "vocab",
+    "encoding",
+)  # change which characters a batch holds
 
 
 @dataclass
@@ -64,7 +71,7 @@ def begin(opt: TrainOptions, given: Collection[str] | None, say: Callable[[str],
             if value is None:
                 raise UserError(f"{path} says -{name} {recorded[name]!r:.40}: give -{name} on the command line.")
             setattr(opt, name, value)
-        elif name != "resume" and getattr(opt, name) != value:
+        elif name not in ("resume", "progress") and getattr(opt, name) != value:
             overridden[name] = f"-{name} {_shown(getattr(opt, name))} (was {_shown(value)})"
     for name in ("rnn_size", "num_layers", "model"):
         if name in overridden:

@@ -156,8 +156,14 @@ class Run:
         return torch.stack(losses).tolist() if losses else []
 
     @torch.no_grad()
-    def evaluate(self, split: int, say: Callable[[str], None]) -> float:
-        """Loss of a whole split in nats per character, from a state of zeros, without dropout."""
+    def evaluate(
+        self, split: int, say: Callable[[str], None], batch_done: Callable[[int], None] = lambda i: None
+    ) -> float:
+        """Loss of a whole split in nats per character, from a state of zeros, without dropout.
+
+        Args:
+            batch_done: called with the number of batches done after each.
+        """
         say(f"evaluating loss over split index {split}")
         n = self.loader.split_sizes[split]
         self.loader.reset_batch_pointer(split)
@@ -169,6 +175,7 @@ class Run:
             self._carry()
             self.bptt.forward(self._x)
             loss += float(self.bptt.nll(self._y))
+            batch_done(i)
             say(f"{i}/{n}...")
         loss = float(self.ranks.sum(self._loss.new_tensor(loss)))
         if not self.opt.exact:

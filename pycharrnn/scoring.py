@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import numpy as np
 
 from compat import old_exp
 from compat.charrnn import Checkpoint
-from pycharrnn import stepper
-from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn import checkpoint, stepper
+from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, shown
 from pycharrnn.options import EvalOptions, TrainOptions, UserError
+from pycharrnn.progress import bar
 from pycharrnn.sampling import cut, in_order
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
@@ -34,9 +36,8 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
     loader = _loader(path, loaded, opt)
     unknown = [c for c in in_order(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
-        shown = " ".join(repr(c)[1:] for c in unknown[:20])
         raise UserError(
-            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({shown}):"
+            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({shown(unknown)}):"
             " pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
@@ -47,10 +48,12 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
         model = stepper.make(loaded, where, B, T)
     split = _SPLITS[opt.split]
     loss = 0.0
-    for _ in range(loader.split_sizes[split]):
-        x, y = (numbers[part.T] for part in loader.next_batch(split))
-        log_probs = model.read(x)
-        loss += float(-np.take_along_axis(log_probs, y[..., None], -1).sum() / B)
+    with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
+        for _ in range(loader.split_sizes[split]):
+            x, y = (numbers[part.T] for part in loader.next_batch(split))
+            log_probs = model.read(x)
+            loss += float(-np.take_along_axis(log_probs, y[..., None], -1).sum() / B)
+            advance(1)
     return loss / T / loader.split_sizes[split]
 
 
@@ -69,7 +72,17 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
     sizes = [int(as_in_training(name, 0)) for name in ("batch_size", "seq_length")]
     if min(sizes) < 1:
         raise UserError(f"{path} records no usable sizes of a batch: give -batch_size and -seq_length.")
-    loader = CharSplitLMMinibatchLoader(data_dir, *sizes, fractions, lambda line: None)
+    keep = loaded.opt.get("vocab") == "keep"
+    loader = CharSplitLMMinibatchLoader(
+        data_dir,
+        *sizes,
+        fractions,
+        lambda line: None,
+        progress=-1,
+        encoding=checkpoint.encoding(loaded),
+        known=loaded.vocab if keep else None,
+        keep=keep,
+    )
     if not loader.split_sizes[_SPLITS[opt.split]]:
         raise UserError(f"the {opt.split} split has no batch of the {loader.nbatches}: choose another -split.")
     return loader

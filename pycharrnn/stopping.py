@@ -33,13 +33,20 @@ class Stop:
         say: prints a line of the log. note: prints a line on stderr.
         alone: a second signal ends at once, and signals are as before after the end. Not under torchrun, which passes
             on what a terminal has sent to all, sends more to those that are ending, and kills who takes 30 s.
+        clear: clears a line on the screen that the handler's own would run into.
 
     Attributes:
         cause: why to stop, as a subject ("SIGTERM"), or "". status: the exit status that goes with it.
     """
 
-    def __init__(self, say: Callable[[str], None], note: Callable[[str], None], alone: bool = True):
-        self._say, self._note, self._alone = say, note, alone
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        note: Callable[[str], None],
+        alone: bool = True,
+        clear: Callable[[], None] = lambda: None,
+    ):
+        self._say, self._note, self._alone, self._clear = say, note, alone, clear
         self._log_failed = False
         self._before: dict[int, object] = {}
         self.cause, self.status = "", 0
@@ -89,5 +96,6 @@ class Stop:
         self.cause, self.status = name, 128 + number
         # Not print: the signal may have come in the middle of one.
         second = "; a second one stops at once" if self._alone else ""
+        self._clear()
         with contextlib.suppress(OSError):
             os.write(2, f"pycharrnn: {name}: finishing the step and saving{second}.\n".encode())

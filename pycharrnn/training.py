@@ -13,8 +13,8 @@ import torch
 
 from compat import lua_format
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, device, distributed, resume, saving
-from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn import checkpoint, device, distributed, progress, resume, saving
+from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, shown
 from pycharrnn.lock import lock
 from pycharrnn.model import CharRNN
 from pycharrnn.modules import MODELS
@@ -42,7 +42,17 @@ def train(
     opt.check()
     if distributed.from_environment().rank:
         say = note = _nothing  # the first process speaks for all
+        opt.progress = 0
+    live = progress.Live(opt.progress)
+    say, note = live.above(say), live.above(note)
     resumed = resume.begin(opt, given, say) if opt.resume else None
+    start = resumed.checkpoint if resumed else checkpoint.load(opt.init_from) if opt.init_from else None
+    if start and opt.encoding != (encoding := checkpoint.encoding(start)) and encoding == "utf8":
+        opt.encoding = encoding
+        say("overwriting encoding=utf8 based on the checkpoint.")
+    if opt.vocab != "strict" and not start:
+        raise UserError(f"-vocab {opt.vocab} is about a checkpoint's characters: give -init_from as well.")
+    known = start.vocab if start and opt.vocab != "strict" else None
     random = LuaRandom(opt.seed)
     where, opt.gpuid = device.choose(opt.gpuid, opt.opencl, say, distributed.from_environment().local_rank)
     ranks = distributed.join(where)
@@ -52,7 +62,16 @@ def train(
     split_fractions = (opt.train_frac, opt.val_frac, test_frac)
     loader = ranks.one_a_machine_first(
         lambda: CharSplitLMMinibatchLoader(
-            opt.data_dir, opt.batch_size, opt.seq_length, split_fractions, say, ranks.rows(opt.batch_size)
+            opt.data_dir,
+            opt.batch_size,
+            opt.seq_length,
+            split_fractions,
+            say,
+            ranks.rows(opt.batch_size),
+            opt.progress,
+            opt.encoding,
+            known,
+            opt.vocab == "keep",
         )
     )
     for split, name in ((TRAIN, "train"), (VAL, "val")):
@@ -71,7 +90,7 @@ def train(
         if "dropout" in resumed.overridden:
             model.dropout = opt.dropout
     elif opt.init_from:
-        model = _model_from_checkpoint(opt, loader, dtype, where, say)
+        model = _model_from_checkpoint(opt, start, loader, random, dtype, where, say)
     else:
         say(f"creating an {opt.model} with {opt.num_layers} layers")
         model = CharRNN(
@@ -101,7 +120,14 @@ def train(
                 say(_step_line(done, iterations, done / loader.ntrain, train_losses[-1], found.state.norm_ratio, 0.0))
     saver = saving.Saver(opt, run, text, train_losses, val_losses, note, resumed.path if resumed else None)
 
-    with lock(opt, note) if ranks.rank == 0 else nullcontext() as alone, Stop(say, note, ranks.size == 1) as stop:
+    figures = progress.Figures(
+        iterations, done, loader.ntrain, loader.nval, opt.batch_size * opt.seq_length, opt.eval_val_every, val_losses
+    )
+    with (
+        lock(opt, note) if ranks.rank == 0 else nullcontext() as alone,
+        live,
+        Stop(say, note, ranks.size == 1, live.clear) as stop,
+    ):
         if alone:
             saving.remove_leavings(opt)
         say = stop.say
@@ -125,13 +151,18 @@ def train(
 
             # every now and then or on last iteration
             if validates:
-                val_losses[i] = run.evaluate(VAL, say)
-                say(f"saving checkpoint to {saving.path_of(opt, epoch, val_losses[i])}")
-                saver.named(i, epoch)
+                with figures.validation():
+                    val_losses[i] = run.evaluate(
+                        VAL, say, lambda k: live.show(figures.validating(k)) if live.due() else None
+                    )
+                    say(f"saving checkpoint to {saving.path_of(opt, epoch, val_losses[i])}")
+                    saver.named(i, epoch)
 
             if i % opt.print_every == 0:
                 norm_ratio = run.optimizer.norm_ratio(run.gradient)
                 say(_step_line(i, iterations, epoch, train_loss, norm_ratio, seconds))
+            if live.due():
+                live.show(figures.training(i))
 
             # handle early stopping if things are going really bad
             if train_loss != train_loss:
@@ -192,12 +223,12 @@ def _make_checkpoint_dir(path: str) -> None:
         raise UserError(f"can't write checkpoints to {path} ({e.strerror}): choose another -checkpoint_dir.") from e
 
 
-def _model_from_checkpoint(opt: TrainOptions, loader, dtype, where, say) -> CharRNN:
+def _model_from_checkpoint(opt: TrainOptions, loaded, loader, random, dtype, where, say) -> CharRNN:
     """The model of -init_from; its size, not the command line's, is what `opt` says afterwards."""
     say(f"loading a model from checkpoint {opt.init_from}")
-    loaded = checkpoint.load(opt.init_from)
-    _check_same_vocabulary(opt, opt.init_from, loaded.vocab, loader.vocab_mapping)
-    loaded = checkpoint.renumbered(loaded, loader.vocab_mapping)
+    if opt.vocab == "strict":
+        _check_same_vocabulary(opt, opt.init_from, loaded.vocab, loader.vocab_mapping)
+    loaded = checkpoint.renumbered(loaded, loader.vocab_mapping, random)
     network = loaded.network
     opt.rnn_size, opt.num_layers, opt.model = network.rnn_size, network.num_layers, network.model
     say(f"overwriting rnn_size={opt.rnn_size}, num_layers={opt.num_layers}, model={opt.model} based on the checkpoint.")
@@ -208,17 +239,14 @@ def _check_same_vocabulary(opt: TrainOptions, path: str, theirs: dict[bytes, int
     if set(theirs) == set(ours):
         return
 
-    def some(characters: set[bytes]) -> str:
-        shown = " ".join(repr(c)[1:] for c in sorted(characters)[:20])
-        return shown + (f" and {len(characters) - 20} more" if len(characters) > 20 else "")
-
     only_theirs, only_ours = set(theirs) - set(ours), set(ours) - set(theirs)
     differences = [
-        f"{side} {some(characters)}"
+        f"{side} {shown(characters)}"
         for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
         if characters
     ]
     raise UserError(
         f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {path} ({len(theirs)}):"
-        f" {'; '.join(differences)}."
+        f" {'; '.join(differences)}; -init_from {path} with -vocab extend adds what is new to the model, -vocab keep"
+        " leaves it out of the text."
     )

@@ -32,10 +32,13 @@ from pycharrnn.commands import cli
 
 PAGES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 
+OWN = "Où sont les neiges d'antan?\n".encode()  # my_text.txt has characters that no other text has
+
 # What a reader of a page has before it begins: texts, and checkpoints of a small model of such a text.
 READER_HAS = {
     "README.md": ("my_text.txt", "letter.txt", "lm_lstm_epoch17.33_1.5834.t7"),
     "tutorial.md": ("letters/1.txt", "letters/2.txt"),
+    "fine-tuning.md": ("my_text.txt",),
     "old-checkpoints.md": (
         "lm_lstm_epoch17.33_1.5834.t7",
         "checkpoint_10000.t7",
@@ -215,9 +218,9 @@ class Reader:
 
 
 def _shorten(file: Path) -> None:
-    """To 20 KB that have all of its characters."""
-    text = file.read_bytes()
-    file.write_bytes(text[:20_000] + bytes(sorted(set(text))))
+    """To 20,000 characters and one of each that it has."""
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[:20_000] + "".join(sorted(set(text))), encoding="utf-8")
 
 
 def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:
@@ -233,5 +236,5 @@ def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:
         if name.endswith(".t7"):
             shutil.copy(checkpoint, folder / name)
         else:
-            (folder / name).write_bytes(text)
+            (folder / name).write_bytes(text + (OWN if name == "my_text.txt" else b""))
     return folder

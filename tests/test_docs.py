@@ -193,6 +193,7 @@ def test_examples_in_the_docs(tmp_path):
         "compat.nngraph",
         "compat.old_exp",
         "pycharrnn.checkpoint_paths",
+        "pycharrnn.progress",
         "pycharrnn.screen_text",
     ],
 )

@@ -177,10 +177,10 @@ def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
 
 
 def test_a_character_that_comes_late(tmp_path, monkeypatch):
-    from pycharrnn import loader
+    from pycharrnn import preprocessing
 
-    monkeypatch.setattr(loader, "_PIECE", 7)
-    monkeypatch.setattr(loader, "_CHECKED", 5)
+    monkeypatch.setattr(preprocessing, "_PIECE", 7)
+    monkeypatch.setattr(preprocessing, "_CHECKED", 5)
     text = b"abc" * 30 + b"\x00z" + b"cab" * 30
     (tmp_path / "input.txt").write_bytes(text)
     batches = CharSplitLMMinibatchLoader(tmp_path, 1, len(text), (1, 0, 0), SILENT)

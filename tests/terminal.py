@@ -1,0 +1,91 @@
+"""A terminal with a program in it, and what one sees on its screen."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyte
+from conftest import ROOT
+
+
+class Terminal:
+    """`pycharrnn ARGS` on a screen of `columns` by `rows`.
+
+    Args:
+        stdout: a file for it, instead of the screen. command: instead of pycharrnn.
+
+    Attributes:
+        output: all bytes that reached the screen.
+    """
+
+    def __init__(self, *args: str, cwd: Path, columns=80, rows=24, stdout=None, command=("-m", "pycharrnn"), **extra):
+        self.screen = pyte.HistoryScreen(columns, rows, history=100_000, ratio=0.5)
+        self._stream = pyte.ByteStream(self.screen)
+        self.output = b""
+        self._fd, slave = pty.openpty()
+        self.resize(columns, rows)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TERM": "xterm", **extra}
+        self.process = subprocess.Popen(
+            [sys.executable, *command, *args],
+            cwd=cwd,
+            env=environment,
+            stdin=slave,
+            stdout=slave if stdout is None else stdout,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # what makes Ctrl-C a signal
+        )
+        os.close(slave)
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.screen.resize(rows, columns)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._fd, keys)
+
+    def read(self, until: Callable[[], bool] = lambda: False, seconds: float = 60) -> None:
+        """Show what the program writes until something is seen, or it ends."""
+        end = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < end, "\n".join(self.lines())
+            if not select.select([self._fd], [], [], 0.1)[0]:
+                continue
+            try:
+                part = os.read(self._fd, 1 << 16)
+            except OSError:  # Linux's word for the end
+                part = b""
+            if not part:
+                return
+            self.output += part
+            self._stream.feed(part)
+
+    def lines(self) -> list[str]:
+        """Everything above and on the screen, but for empty lines at its end."""
+        above = ["".join(row[k].data for k in range(max(row, default=-1) + 1)) for row in self.screen.history.top]
+        return [line.rstrip() for line in [*above, *self.screen.display] if line.strip()]
+
+    def end(self) -> int:
+        """Read to the end: the exit status."""
+        self.read()
+        return self.process.wait(30)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(OSError):
+            os.close(self._fd)

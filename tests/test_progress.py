@@ -1,0 +1,293 @@
+"""What a person at a terminal sees, and that nobody else does."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import os
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import GOLDEN
+from runs import SMALL, folder_with_text, masked, train
+
+from pycharrnn import progress
+
+pytest.importorskip("pyte")
+if os.name == "nt":
+    pytest.skip("pseudo-terminals of POSIX", allow_module_level=True)
+from terminal import Terminal  # noqa: E402
+
+LINE = re.compile(r"epoch \d+\.\d\d of [\d.e+]+( \| ETA \S+( \| [\d,]+ characters/s)?)?( \| best val_loss \d\.\d{4})?")
+FEW = ["-max_epochs", "4"]
+LONG = ["-max_epochs", "100000", "-print_every", "1", "-eval_val_every", "50"]
+
+
+def bottom(terminal: Terminal) -> str:
+    return (terminal.lines() or [""])[-1]
+
+
+def test_the_log_scrolls_above_the_line(tmp_path):
+    expected = train(folder_with_text(tmp_path / "a"), *FEW)
+    with Terminal("train", *SMALL, *FEW, cwd=folder_with_text(tmp_path / "b"), columns=200) as terminal:
+        terminal.read(lambda: bool(LINE.fullmatch(bottom(terminal))))
+        assert terminal.end() == 0
+    assert b"reading" not in terminal.output  # what is quick has no bar
+    lines = masked("\n".join(terminal.lines()))
+    notes = [line for line in lines if line.startswith("pycharrnn: ")]
+    assert len(notes) == 2
+    assert [line for line in lines if line not in notes] == expected  # and so no leavings of the line
+
+
+def test_the_line_tells_speed_and_best_loss(tmp_path):
+    with Terminal("train", *SMALL, *LONG, cwd=folder_with_text(tmp_path / "a")) as terminal:
+        terminal.read(lambda: "best val_loss" in bottom(terminal) and "validating" not in bottom(terminal))
+        assert re.fullmatch(
+            r"epoch \d+\.\d\d of 1e\+05 \| ETA .+ \| [\d,]+ characters/s \| best val_loss \d\.\d{4}", bottom(terminal)
+        )
+        terminal.type(b"\x03")
+        assert terminal.end() == 130
+
+
+def test_ctrl_c_leaves_the_log_and_the_notes(tmp_path):
+    with Terminal("train", *SMALL, *LONG, cwd=folder_with_text(tmp_path / "a"), columns=200) as terminal:
+        terminal.read(lambda: bool(LINE.fullmatch(bottom(terminal))))
+        terminal.type(b"\x03")
+        assert terminal.end() == 130
+    lines = terminal.lines()
+    assert lines[-1].endswith("go on with: pycharrnn train -resume cv/lm_lstm_latest.t7")
+    (said,) = [line for line in lines if "finishing the step" in line]
+    assert said.replace("^C", "").startswith("pycharrnn: SIGINT: finishing")
+    assert not [line for line in lines if "ETA" in line]
+
+
+@pytest.mark.parametrize("args, shown", [((), False), (("-progress", "0"), False), (("-progress", "1"), True)])
+def test_a_log_in_a_file_is_only_the_log(tmp_path, args, shown):
+    expected = train(folder_with_text(tmp_path / "a"), *FEW)
+    folder = folder_with_text(tmp_path / "b")
+    with (
+        open(tmp_path / "log", "wb") as log,
+        Terminal("train", *SMALL, *FEW, *args, cwd=folder, stdout=log, columns=200) as terminal,
+    ):
+        assert terminal.end() == 0
+    assert masked((tmp_path / "log").read_text()) == expected
+    assert (b"ETA" in terminal.output) == shown
+    assert not [line for line in terminal.lines() if not line.startswith("pycharrnn: ")]
+
+
+def test_nothing_in_pipes(tmp_path):
+    for choice in ("-1", "1"):
+        folder = folder_with_text(tmp_path / choice)
+        command = [sys.executable, "-m", "pycharrnn", "train", *SMALL, *FEW, "-progress", choice]
+        result = subprocess.run(command, cwd=folder, capture_output=True, timeout=60)
+        assert result.returncode == 0
+        assert b"\x1b" not in result.stdout + result.stderr
+        assert b"\r" not in result.stdout + result.stderr
+        assert b"ETA" not in result.stderr
+
+
+def test_a_log_whose_reader_goes_away(tmp_path):
+    reader, writer = os.pipe()
+    folder = folder_with_text(tmp_path / "a")
+    with Terminal("train", *SMALL, *LONG, "-progress", "1", cwd=folder, stdout=writer, columns=200) as terminal:
+        os.close(writer)
+        terminal.read(lambda: bool(LINE.fullmatch(bottom(terminal))))
+        os.close(reader)
+        assert terminal.end() == 1
+    (line,) = terminal.lines()
+    assert line.startswith("pycharrnn: stopped by the end of whoever read its log after iteration")
+
+
+def test_nothing_in_the_background(tmp_path):
+    """Where the terminal's lines belong to another program, such as the shell."""
+    folder = folder_with_text(tmp_path / "a")
+    code = (
+        "import os, subprocess, sys\n"
+        "command = [sys.executable, '-m', 'pycharrnn', *sys.argv[1:]]\n"
+        "sys.exit(subprocess.run(command, preexec_fn=os.setpgrp).returncode)"
+    )
+    with Terminal("train", *SMALL, *FEW, cwd=folder, command=("-c", code)) as terminal:
+        assert terminal.end() == 0
+    assert b"train_loss" in terminal.output
+    assert b"ETA" not in terminal.output
+
+
+def test_a_dumb_terminal_is_left_alone(tmp_path):
+    with Terminal("train", *SMALL, *FEW, cwd=folder_with_text(tmp_path / "a"), TERM="dumb") as terminal:
+        assert terminal.end() == 0
+    assert b"\x1b" not in terminal.output
+
+
+def test_windows_of_any_width(tmp_path):
+    """What doesn't fit is left out, from the end; after a change of size the line is right again, and the log whole."""
+    with Terminal("train", *SMALL, *LONG, "-print_every", "100000", cwd=folder_with_text(tmp_path / "a")) as terminal:
+        terminal.read(lambda: "best val_loss" in bottom(terminal))
+        for columns in (60, 25, 12, 120):
+            terminal.resize(columns, 24)
+            terminal.output = b""
+            terminal.read(lambda: terminal.output.count(b"\repoch") > 3)
+            drawn = re.findall(rb"\r(epoch[^\r\x1b]*)\x1b", terminal.output)[-1].decode()
+            assert len(drawn) < columns
+            assert LINE.fullmatch(drawn) or columns == 12
+            assert ("best val_loss" in drawn) == (columns == 120)
+        terminal.type(b"\x03")
+        assert terminal.end() == 130
+
+
+def test_many_lines_are_no_more_figures(tmp_path):
+    """At hundreds of lines a second the figures change ten times a second, and each redraw is one write."""
+    with Terminal("train", *SMALL, *LONG, cwd=folder_with_text(tmp_path / "a")) as terminal:
+        terminal.read(lambda: terminal.output.count(b"train_loss") > 600)
+        terminal.process.kill()
+    drawn = re.findall(rb"\r(epoch[^\r\x1b]*)\x1b\[K\r", terminal.output)
+    assert len(drawn) > 50
+    # Texts in a row that differ come at least a tenth of a second apart: log lines between them share one.
+    assert len(set(drawn)) < len(drawn) / 2
+
+
+def test_progress_is_not_part_of_a_run(tmp_path):
+    """Neither in its checkpoints, nor among what -resume overrides."""
+    a, b = folder_with_text(tmp_path / "a"), folder_with_text(tmp_path / "b")
+    train(a, "-max_epochs", "0.5")
+    train(b, "-max_epochs", "0.5", "-progress", "0")
+    (x,), (y,) = (list(folder.glob("cv/*epoch*.t7")) for folder in (a, b))
+    assert x.read_bytes() == y.read_bytes()
+    lines = train(b, "-resume", "cv", "-progress", "1", "-max_epochs", "1", small=[])
+    assert "overridden on the command line: -max_epochs 1 (was 0.5)" in lines
+
+
+def test_only_the_first_process_shows_the_line(tmp_path):
+    command = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn")
+    folder = folder_with_text(tmp_path / "a")
+    with Terminal("train", *SMALL, *LONG, cwd=folder, command=command, columns=200) as terminal:
+        terminal.read(lambda: terminal.output.count(b"\repoch") > 5)
+        terminal.type(b"\x03")
+        terminal.read()
+    epochs = [float(e) for e in re.findall(rb"\repoch ([\d.]+) of", terminal.output)]
+    assert epochs == sorted(epochs)
+
+
+# -- bars ------------------------------------------------------------------------------------------------------------
+
+
+def test_preprocessing_and_eval_show_bars(tmp_path):
+    """As for a text of gigabytes: in the test, everything takes long enough."""
+    folder = folder_with_text(tmp_path / "a")
+    code = "from pycharrnn import commands, progress; progress._BAR_AFTER_SECONDS = -1; commands.main()"
+    with Terminal("train", *SMALL, *FEW, cwd=folder, command=("-c", code)) as terminal:
+        assert terminal.end() == 0
+    for label in (b"reading", b"numbering", b"checking data.t7"):
+        assert re.search(label + rb"  \[#+\]  100%", terminal.output)
+    assert terminal.output.rfind(b"\x1b[?25h") > terminal.output.rfind(b"\x1b[?25l")  # the cursor is back
+    (checkpoint, *_) = folder.glob("cv/*epoch*.t7")
+    with Terminal("eval", str(checkpoint), cwd=folder, command=("-c", code), columns=200) as terminal:
+        assert terminal.end() == 0
+    assert re.search(re.escape(checkpoint.name).encode() + rb"  \[#+\]  100%", terminal.output)
+
+
+def test_ctrl_c_ends_a_bar(tmp_path):
+    code = (
+        "import time; from pycharrnn import commands, preprocessing, progress\n"
+        "progress._BAR_AFTER_SECONDS, preprocessing._PIECE, pieces = -1, 10, preprocessing._pieces\n"
+        "def slow(*args):\n"
+        "    for piece in pieces(*args):\n"
+        "        yield piece\n"
+        "        time.sleep(0.1)\n"
+        "preprocessing._pieces = slow\n"
+        "commands.main()"
+    )
+    with Terminal("train", *SMALL, cwd=folder_with_text(tmp_path / "a"), command=("-c", code)) as terminal:
+        terminal.read(lambda: b"reading  [#" in terminal.output)
+        terminal.type(b"\x03")
+        assert terminal.end() == 130
+    assert terminal.output.rfind(b"\x1b[?25h") > terminal.output.rfind(b"\x1b[?25l")  # the cursor is back
+    assert terminal.lines()[-1] == "pycharrnn: stopped by Ctrl-C."
+
+
+def test_conversions_show_a_bar(tmp_path):
+    code = "from pycharrnn import commands, progress; progress._BAR_AFTER_SECONDS = -1; commands.main()"
+    source = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+    for name, extra in (("a.t7", ()), ("b.t7", ("-ascii", "1")), ("c.json", ())):
+        with Terminal("convert", source, name, *extra, cwd=tmp_path, command=("-c", code), columns=200) as terminal:
+            assert terminal.end() == 0
+        assert re.search(b"writing " + name.encode() + rb"  \[[#-]+\]", terminal.output)
+        assert terminal.lines()[-1] == f"saved {name}"
+
+
+def test_downloads_show_a_bar(tmp_path):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(1 << 20))
+            self.end_headers()
+            self.wfile.write(b"x" * (1 << 20))
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        code = (
+            "from pycharrnn import commands, datasets, progress; progress._BAR_AFTER_SECONDS = -1\n"
+            f"datasets.TINYSHAKESPEARE_URL = 'http://127.0.0.1:{server.server_port}/'\n"
+            "commands.main()"
+        )
+        with Terminal("data", "tinyshakespeare", cwd=tmp_path, command=("-c", code)) as terminal:
+            assert terminal.end() == 0
+        server.shutdown()
+    assert re.search(rb"downloading  \[#+\]  100%", terminal.output)
+    assert terminal.lines()[-1] == "data/tinyshakespeare/input.txt: 1048576 characters, 1 distinct"
+
+
+# -- the figures -----------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_figures():
+    clock, losses = Clock(), {}
+    figures = progress.Figures(200, 0, 50, 6, 1000, 60, losses, clock)
+    assert figures.training(0) == ["epoch 0.00 of 4"]
+    clock.now += 10
+    # 2 s an iteration; validations after 60, 120, 180 and 200, guessed at 6 * 2 / 3 s each
+    assert figures.training(5) == ["epoch 0.10 of 4", f"ETA {progress.duration(195 * 2 + 4 * 4)}", "500 characters/s"]
+    with figures.validation():
+        clock.now += 30
+        losses[60] = 1.25
+    clock.now += 110
+    expected = f"ETA {progress.duration(140 * 2 + 3 * 30)}"
+    assert figures.training(60) == ["epoch 1.20 of 4", expected, "500 characters/s", "best val_loss 1.2500"]
+    losses[120] = float("nan")
+    assert figures.training(60)[-1] == "best val_loss 1.2500"
+    clock.now += 280
+    assert figures.training(200)[1] == "ETA 0:00:00"
+
+
+def test_figures_of_a_resumed_run():
+    clock = Clock()
+    figures = progress.Figures(200, 100, 50, 6, 1000, 1000, {}, clock)
+    clock.now += 10
+    assert figures.training(110)[1:] == [f"ETA {progress.duration(90 + 2)}", "1,000 characters/s"]
+
+
+def test_a_validation_as_a_bar():
+    figures = progress.Figures(200, 0, 50, 6, 1000, 60, {})
+    assert figures.validating(2) == [f"validating [{'#' * 10}{'-' * 20}] 2/6"]
+    assert figures.validating(6) == [f"validating [{'#' * 30}] 6/6"]
+
+
+def test_nothing_without_streams(monkeypatch):
+    """As under pythonw, or where a caller has put something else in their place."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert not progress.shown(-1) and not progress.shown(1) and not progress.shown(0)
+    with progress.bar("work", 10) as advance:
+        advance(10)
