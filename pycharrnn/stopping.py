@@ -31,8 +31,8 @@ class Stop:
 
     Args:
         say: prints a line of the log. note: prints a line on stderr.
-        alone: a second signal ends at once, and signals are as before after the end. Not under torchrun, which passes
-            on what a terminal has sent to all, sends more to those that are ending, and kills who takes 30 s.
+        alone: whether a second signal ends at once. Not under torchrun, which passes on what a terminal sends to all,
+            and kills whoever needs longer than 30 s.
         clear: clears a line on the screen that the handler's own would run into.
 
     Attributes:
