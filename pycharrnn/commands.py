@@ -6,18 +6,16 @@ Flags are char-rnn's, `-data_dir data/ulysses`; two dashes work as well.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import difflib
 import os
 import shutil
 import sys
 import tempfile
-import typing
 
 import click
 from click.core import ParameterSource
 
 from pycharrnn import __version__
+from pycharrnn.flags import FILE, HELP, Command, Group
 from pycharrnn.options import (
     ActivationsOptions,
     ChatOptions,
@@ -25,7 +23,6 @@ from pycharrnn.options import (
     EvalOptions,
     InspectOptions,
     PlotOptions,
-    Ramp,
     SampleOptions,
     ScoreOptions,
     ServeOptions,
@@ -33,149 +30,11 @@ from pycharrnn.options import (
     UserError,
 )
 
-_HELP = ("-help", "--help", "-h")
-
-
-# -- how options are read and shown -----------------------------------------------------------------------------------
-
-
-class _Number(click.ParamType):
-    """A number as Lua reads one: 50, 50.0, 5e1."""
-
-    def __init__(self, whole: bool):
-        self.whole = whole
-        self.name = "whole number" if whole else "number"
-
-    def convert(self, value, param, ctx):
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if number != number or (self.whole and not number.is_integer()):
-            raise click.UsageError(f"{param.opts[0]} needs a {self.name}, not {value!r}.", ctx)
-        return int(number) if self.whole else number
-
-
-class _Ramp(_Number):
-    """A number, or A:B, from A to B."""
-
-    def __init__(self):
-        super().__init__(whole=False)
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, str) and value.count(":") == 1:
-            return tuple(super(_Ramp, self).convert(end, param, ctx) for end in value.split(":"))
-        return super().convert(value, param, ctx)
-
-
-_TYPES = {int: _Number(whole=True), float: _Number(whole=False), Ramp: _Ramp(), str: click.STRING, bool: click.BOOL}
-
-
-class _Path(click.Path):
-    """A path that the shell completes; whoever opens it checks it."""
-
-    def convert(self, value, param, ctx):
-        return value
-
-
-_FILE = _Path()
-_PATHS = {"": None, "file": _FILE, "dir": _Path(file_okay=False)}
-
-
-class _Command(click.Command):
-    """A command whose flags have one dash, and whose -help looks like char-rnn's."""
-
-    def __init__(self, *args, options=None, arguments=(), **kwargs):
-        super().__init__(*args, **kwargs)
-        self.options = options
-        self.arguments = arguments  # (name, help)
-        if options:
-            hints = typing.get_type_hints(options)
-            for field in dataclasses.fields(options):
-                flags = [f"-{field.name}", f"--{field.name}"]
-                if field.metadata["short"]:
-                    flags.append(f"-{field.metadata['short']}")
-                kind = hints[field.name]
-                self.params.append(
-                    click.Option(
-                        [*flags, field.name],
-                        type=_PATHS[field.metadata["path"]] or _TYPES[kind],
-                        is_flag=kind is bool,
-                        default=field.default,
-                    )
-                )
-
-    def parse_args(self, ctx, args):
-        if not ctx.resilient_parsing:  # as in completion, where a word may be half
-            self._check_flags(ctx, args)
-        return super().parse_args(ctx, args)
-
-    def _check_flags(self, ctx, args: list[str]) -> None:
-        """Name an unknown flag whole: click would take -tmperature for -t with the value mperature."""
-        options = [param for param in self.params if isinstance(param, click.Option)]
-        known = {flag: param for param in options for flag in param.opts}
-        rest = iter(args)
-        for word in rest:
-            flag = word.split("=", 1)[0]
-            if word in _HELP or word == "--":
-                return
-            if flag in known:
-                if flag == word and not known[flag].is_flag:
-                    next(rest, None)  # its value
-            elif word.startswith("-") and word != "-":
-                close = difflib.get_close_matches(flag.lstrip("-"), [k.lstrip("-") for k in known], 1, 0.7)
-                hint = f"; did you mean -{close[0]}?" if close else "."
-                raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
-
-    def shell_complete(self, ctx, incomplete):
-        """Each flag once, with one dash unless two have been typed."""
-        found = super().shell_complete(ctx, incomplete)
-        two = incomplete.startswith("--")
-        return [item for item in found if item.value.startswith("--") == two or not item.value.startswith("-")]
-
-    def format_help(self, ctx, formatter):
-        fields = dataclasses.fields(self.options) if self.options else ()
-        own = getattr(self.options, "not_in_char_rnn", ())
-        rows = [(f"<{name}>", text, None) for name, text in self.arguments]
-        rows += [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name not in own]
-        own_rows = [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name in own]
-        names = "".join(f" <{name}>" for name, _ in self.arguments)
-        options = " [options]" if fields else ""
-        lines = [f"Usage: {ctx.command_path}{options}{names}", "", self.help, "", "Options"]
-        lines += _help_lines(rows)
-        if own_rows:
-            lines += ["", "Options that char-rnn lacks", *_help_lines(own_rows)]
-        formatter.write("\n".join(lines) + "\n")
-
-
-def _help_lines(rows: list[tuple]) -> list[str]:
-    """Rows of (flag, help, default) as lines."""
-    width = max((len(flag) for flag, _, _ in rows), default=0)
-    lines = []
-    for flag, text, default in rows:
-        if default is None or isinstance(default, bool):
-            shown = ""
-        else:
-            shown = f" [{default:.14g}]" if isinstance(default, (int, float)) else f" [{default}]"
-        lines.append(f"  {flag:{width}} {text}{shown}")
-    return lines
-
-
-class _Group(click.Group):
-    def resolve_command(self, ctx, args):
-        if args and args[0] not in self.commands:
-            names = ", ".join(self.commands)
-            raise click.UsageError(f"there is no command {args[0]!r}; there are {names}.", ctx)
-        return super().resolve_command(ctx, args)
-
-
-# -- the commands ----------------------------------------------------------------------------------------------------
-
 
 @click.group(
-    cls=_Group,
+    cls=Group,
     invoke_without_command=True,
-    context_settings={"help_option_names": list(_HELP)},
+    context_settings={"help_option_names": list(HELP)},
     help="char-rnn in Python: train a character-level lstm, gru or rnn on a text, and sample from it.",
     epilog="pycharrnn COMMAND -help lists the flags of a command.",
 )
@@ -188,7 +47,7 @@ def cli(context: click.Context) -> None:
 
 @cli.command(
     "train",
-    cls=_Command,
+    cls=Command,
     options=TrainOptions,
     help="Train a character-level language model",
     short_help="Train a model on DATA_DIR/input.txt.",
@@ -205,13 +64,13 @@ def train_command(**values) -> None:
 
 @cli.command(
     "sample",
-    cls=_Command,
+    cls=Command,
     options=SampleOptions,
     arguments=[("model", "model checkpoint to use for sampling")],
     help="Sample from a character-level language model",
     short_help="Print text that a checkpoint makes up.",
 )
-@click.argument("checkpoint_file", metavar="<model>", type=_FILE)
+@click.argument("checkpoint_file", metavar="<model>", type=FILE)
 def sample_command(checkpoint_file: str, **values) -> None:
     opt = SampleOptions(**values)
     opt.check()
@@ -271,13 +130,13 @@ def _read(file: str) -> bytes:
 
 @cli.command(
     "chat",
-    cls=_Command,
+    cls=Command,
     options=ChatOptions,
     arguments=[("model", "model checkpoint to talk to")],
     help="Type a line, and the model goes on from it; it remembers what went before. Ctrl-D ends it",
     short_help="Talk to a model, line by line.",
 )
-@click.argument("checkpoint_file", metavar="<model>", type=_FILE)
+@click.argument("checkpoint_file", metavar="<model>", type=FILE)
 def chat_command(checkpoint_file: str, **values) -> None:
     opt = ChatOptions(**values)
     opt.check()
@@ -304,13 +163,13 @@ def chat_command(checkpoint_file: str, **values) -> None:
 
 @cli.command(
     "eval",
-    cls=_Command,
+    cls=Command,
     options=EvalOptions,
     arguments=[("model", "model checkpoint, one or more")],
     help="Loss of a split of a text, as training would print it; what is not given is as in the checkpoint's training",
     short_help="Print the loss of checkpoints on a split of a text.",
 )
-@click.argument("checkpoint_files", metavar="<model>", nargs=-1, required=True, type=_FILE)
+@click.argument("checkpoint_files", metavar="<model>", nargs=-1, required=True, type=FILE)
 def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
     opt = EvalOptions(**values)
     opt.check()
@@ -329,14 +188,14 @@ def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
 
 @cli.command(
     "score",
-    cls=_Command,
+    cls=Command,
     options=ScoreOptions,
     arguments=[("model", "model checkpoint"), ("file", "text, one or more. - = standard input")],
     help="How well a model predicts texts: bits per character of each",
     short_help="Print how much texts surprise a checkpoint.",
 )
-@click.argument("checkpoint_file", metavar="<model>", type=_FILE)
-@click.argument("files", metavar="<file>", nargs=-1, required=True, type=_FILE)
+@click.argument("checkpoint_file", metavar="<model>", type=FILE)
+@click.argument("files", metavar="<file>", nargs=-1, required=True, type=FILE)
 def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> None:
     opt = ScoreOptions(**values)
     opt.check()
@@ -356,7 +215,7 @@ def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> Non
 
 @cli.command(
     "inspect",
-    cls=_Command,
+    cls=Command,
     options=InspectOptions,
     arguments=[("file", "a checkpoint, or any .t7 file")],
     help="Say what a file is: program, model, size, options and losses of a checkpoint; the tree of another .t7 file",
@@ -386,7 +245,7 @@ def inspect_command(file: str, **values) -> None:
 
 @cli.command(
     "convert",
-    cls=_Command,
+    cls=Command,
     options=ConvertOptions,
     arguments=[
         ("in", "a checkpoint: .t7 of char-rnn or torch-rnn, or .safetensors"),
@@ -410,13 +269,13 @@ def convert_command(source: str, target: str | None, **values) -> None:
 
 @cli.command(
     "plot",
-    cls=_Command,
+    cls=Command,
     options=PlotOptions,
     arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
     help="Draw the training and validation losses of one or several runs, from their checkpoints",
     short_help="Draw the losses of one or several runs.",
 )
-@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=_FILE)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)
 def plot_command(paths: tuple[str, ...], **values) -> None:
     opt = PlotOptions(**values)
     opt.check()
@@ -433,13 +292,13 @@ def plot_command(paths: tuple[str, ...], **values) -> None:
 
 @cli.command(
     "activations",
-    cls=_Command,
+    cls=Command,
     options=ActivationsOptions,
     arguments=[("checkpoint", "the model; of a folder the newest checkpoint")],
     help="Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn",
     short_help="Show what hidden units do along a text, as a page.",
 )
-@click.argument("path", metavar="<checkpoint>", type=_FILE)
+@click.argument("path", metavar="<checkpoint>", type=FILE)
 def activations_command(path: str, **values) -> None:
     opt = ActivationsOptions(**values)
     opt.check()
@@ -459,13 +318,13 @@ def activations_command(path: str, **values) -> None:
 
 @cli.command(
     "serve",
-    cls=_Command,
+    cls=Command,
     options=ServeOptions,
     arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
     help="Offer models on a page to play on, and as a JSON API",
     short_help="Offer models on a page in the browser.",
 )
-@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=_FILE)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)
 def serve_command(paths: tuple[str, ...], **values) -> None:
     opt = ServeOptions(**values)
     opt.check()
@@ -481,7 +340,7 @@ def serve_command(paths: tuple[str, ...], **values) -> None:
 
 @cli.command(
     "data",
-    cls=_Command,
+    cls=Command,
     arguments=[("name", "pydoc, tinyshakespeare or ulysses")],
     help="Make data/NAME/input.txt: pydoc (the manual that comes with Python, needs no network),\n"
     "tinyshakespeare or ulysses (downloaded)",
@@ -496,7 +355,7 @@ def data_command(name: str) -> None:
 
 @cli.command(
     "doctor",
-    cls=_Command,
+    cls=Command,
     help="Print versions, devices, threads and speeds, and test whether this machine computes what it should",
     short_help="Print the facts for a bug report, and test this machine.",
 )
@@ -508,7 +367,7 @@ def doctor_command() -> None:
 
 @cli.command(
     "completion",
-    cls=_Command,
+    cls=Command,
     arguments=[("shell", "bash, zsh or fish")],
     help="Print a script with which the shell completes commands, flags and files;\n"
     'for bash: eval "$(pycharrnn completion bash)" in ~/.bashrc',
