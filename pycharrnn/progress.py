@@ -117,8 +117,10 @@ class Live:
             self._write(_ERASE)
 
     def interrupted(self) -> None:
-        """Take the line off the screen in a signal's handler. At ^C a terminal throws away what it has not yet shown, so
-        that the line may still stand there when it has been erased."""
+        """Take the line off the screen in a signal's handler.
+
+        At ^C a terminal throws away what it has not shown yet, so that an erased line may still stand there.
+        """
         if self._on:
             self._drawn = False
             self._write(_ERASE)
