@@ -5,8 +5,8 @@ BIN = .venv/bin
 
 .PHONY: demo test bench clean
 
-# Installing anew only when setup.py changes keeps the second run quick.
-.venv/installed: setup.py
+# Installing anew only when setup.py or the C kernel changes keeps the second run quick.
+.venv/installed: setup.py pycharrnn/kernel.c pycharrnn/kernel_body.h
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .
 	touch $@
@@ -29,8 +29,7 @@ test: .venv/test-installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 bench: .venv/installed
-	$(BIN)/python benchmarks/train_step.py
-	$(BIN)/python benchmarks/read_t7.py
+	$(BIN)/python benchmarks/all.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis data/pydoc cv/lm_demo_*.t7

@@ -22,7 +22,7 @@ from pycharrnn.rmsprop import RMSprop
 V, B, T = 65, 50, 50
 
 
-def ours(model: str, layers: int, H: int, dtype: torch.dtype):
+def ours(model: str, layers: int, H: int, dtype: torch.dtype, T: int = T):
     """A function of (x, y), each (T, B), that takes a training step of ours."""
     network = CharRNN(model, V, H, layers, dtype=dtype)
     gradient = torch.zeros_like(network.flat.detach())
@@ -63,7 +63,7 @@ class _Cells(nn.Module):
         return torch.stack(above), torch.stack(last)
 
 
-def torch_nn(model: str, layers: int, H: int, dtype: torch.dtype):
+def torch_nn(model: str, layers: int, H: int, dtype: torch.dtype, T: int = T):
     """The same on torch.nn modules with autograd."""
     if model == "lstm":
         recurrent = nn.LSTM(V, H, layers)
@@ -137,10 +137,10 @@ def measure(model: str, layers: int, H: int, dtype: torch.dtype, threads: int, s
     }
 
 
-def run(
+def figures(
     models=("lstm", "gru", "rnn"), sizes=("1x128", "2x128", "3x512"), threads=(1, 2), seconds: float = 3
 ) -> list[dict[str, object]]:
-    """One row a configuration, in double precision and float32."""
+    """One row a configuration."""
     return [
         measure(model, *map(int, size.split("x")), dtype, n, seconds)
         for model in models
@@ -160,7 +160,7 @@ def main() -> None:
     for model in args.models.split(","):
         for size in args.sizes.split(","):
             for n in map(int, args.threads.split(",")):
-                for row in run([model], [size], [n], args.seconds):
+                for row in figures([model], [size], [n], args.seconds):
                     print(", ".join(f"{value} {key}" if " ms" in key else str(value) for key, value in row.items()))
 
 

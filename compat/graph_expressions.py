@@ -171,6 +171,11 @@ def describe(value) -> str:
     if isinstance(value, TorchObject):
         return "a " + value.typename.decode(errors="replace")
     if isinstance(value, Table):
-        keys = [k[:40].decode(errors="replace") if isinstance(k, bytes) else repr(k) for k in list(value)[:6]]
+        keys = [_printable(k[:40]) if isinstance(k, bytes) else repr(k) for k in list(value)[:6]]
         return f"a table with {', '.join(keys)}" if keys else "an empty table"
     return f"a {type(value).__name__}"
+
+
+def _printable(text: bytes) -> str:
+    """Text for one line of a message: b"a\\n" -> "a\\\\n"."""
+    return repr(text.decode("utf-8", "backslashreplace"))[1:-1]

@@ -35,6 +35,7 @@ _FUNCTION_TYPES = (torchfile.TYPE_FUNCTION, torchfile.TYPE_RECUR_FUNCTION, torch
 _REFERENCE_TYPES = (torchfile.TYPE_TABLE, torchfile.TYPE_TORCH, *_FUNCTION_TYPES)
 _MAX_DIMENSIONS = 64  # more than NumPy allows; Torch7 programs use up to 5
 _ASCII_START = re.compile(rb"[0-8]\n")
+_LFS_START = b"version https://git-lfs"
 _WORD = re.compile(rb"\s*([-+.\w]{1,64})")
 _UNZIP_RATIO, _UNZIP_ALWAYS = 100, 1 << 25
 _UNFINISHED = object()
@@ -63,6 +64,8 @@ def load_with_dialect(source) -> tuple[object, Dialect]:
     content = _content(source)
     if content[:2] == b"\x1f\x8b":
         content = _unzipped(content)
+    if content[: len(_LFS_START)] == _LFS_START:
+        raise T7Error("it is a Git LFS pointer, not the file it stands for: fetch that with git lfs pull")
     if _ASCII_START.match(content):
         return _AsciiT7Reader(content).read_obj(), Dialect("ascii")
     # Longs of the wrong size soon make nonsense, and a file that ends where its object ends was read right.
@@ -188,7 +191,8 @@ class T7Reader(torchfile.T7Reader):
             return self.read_int() == 1
         if kind not in _REFERENCE_TYPES:
             self.position -= 4
-            raise self.fault(f"type {kind} is none of Torch7's")
+            no_t7 = "" if self.position else "it is no .t7 file: "
+            raise self.fault(f"{no_t7}type {kind} is none of Torch7's")
         if kind == torchfile.TYPE_FUNCTION:  # the oldest way to write a function: without a number
             return self._begin_function(kind, waiting)
         index = self.read_int()

@@ -30,6 +30,8 @@ def load(path: str | os.PathLike) -> charrnn.Checkpoint:
         return torchrnn.from_table(table) if torchrnn.is_checkpoint(table) else charrnn.from_table(table)
     except FileNotFoundError:
         raise UserError(f"File {path} does not exist. Are you sure you didn't forget to prepend cv/ ?") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
         raise UserError(f"can't read {path} as a checkpoint: {getattr(e, 'strerror', None) or e}.") from e
 

@@ -174,13 +174,16 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
+    invoke_without_command=True,
     context_settings={"help_option_names": list(_HELP)},
     help="char-rnn in Python: train a character-level lstm, gru or rnn on a text, and sample from it.",
     epilog="pycharrnn COMMAND -help lists the flags of a command.",
 )
 @click.version_option(__version__, "-version", "--version", message=f"pycharrnn {__version__}")
-def cli() -> None:
-    pass
+@click.pass_context
+def cli(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command(

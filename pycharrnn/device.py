@@ -36,6 +36,7 @@ def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int 
                     f"-gpuid {gpu}: GPUs here are numbered 0 to {count - 1}; use one of them, or -1 for the CPU{fewer}."
                 )
             say(f"using CUDA on GPU {gpu}...")
+            torch.cuda.set_device(gpu)  # NCCL and CUDA graphs work on the current one
             return f"cuda:{gpu}", gpuid
         if torch.backends.mps.is_available():
             say("using MPS on the GPU...")

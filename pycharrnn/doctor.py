@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from compat.lua_random import LuaRandom
-from pycharrnn import __version__, checkpoint, sampling
+from pycharrnn import __version__, checkpoint, kernel, sampling
 from pycharrnn.model import CharRNN
 from pycharrnn.options import SampleOptions, TrainOptions, UserError
 from pycharrnn.rmsprop import RMSprop
@@ -73,6 +73,7 @@ def facts() -> Iterator[str]:
     settings = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ}
     blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     yield f"BLAS: {blas[1] if blas else 'unknown'}" + "".join(f", {name}={value}" for name, value in settings.items())
+    yield f"C kernel: {kernel.name() or 'none; training on the CPU takes about twice as long'}"
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(k).total_memory / 2**30

@@ -67,6 +67,12 @@ def _library():
     return None
 
 
+def name() -> str | None:
+    """For which instructions the kernel in use was compiled ("avx2"), or None without one."""
+    library = _library()
+    return library and os.path.basename(library._name).split(".")[0].removeprefix("_kernel_")
+
+
 def usable(parameters: torch.Tensor) -> bool:
     """Whether the kernel can work on this vector: on the CPU, in double precision or float32."""
     return parameters.device.type == "cpu" and parameters.dtype in (torch.float64, torch.float32) and bool(_library())

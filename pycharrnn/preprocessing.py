@@ -206,6 +206,8 @@ def from_zero(numbers: np.ndarray) -> np.ndarray:
 
 
 def _input_size(data_dir: str, input_file: str) -> int:
+    if os.path.isfile(data_dir):
+        raise UserError(f"-data_dir {data_dir} is a file: put it into a folder as input.txt, and name the folder.")
     if not os.path.isdir(data_dir):
         raise UserError(f"there is no folder {data_dir}: make it, with your text in {input_file}, or mend -data_dir.")
     try:

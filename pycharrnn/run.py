@@ -47,6 +47,7 @@ class Run:
         self.optimizer = RMSprop(flat, opt.learning_rate, opt.decay_rate)
         shape = opt.seq_length, self._rows.stop - self._rows.start
         self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
+        self._generator = torch.Generator(flat.device)
         self._masks: torch.Tensor | None = None
         if model.dropout:
             self._masks = flat.new_empty(model.num_layers, *shape, model.rnn_size)
@@ -108,11 +109,20 @@ class Run:
             to.copy_(part.pin_memory().to(to.device, non_blocking=True) if cuda else part)
 
     def _draw_masks(self) -> None:
-        """Fill the dropout masks; drawn time step by time step, inside one step layer 2, 3, ..., decoder."""
-        p = self.model.dropout
-        shape = (self.opt.seq_length, self.model.num_layers, self.opt.batch_size, self.model.rnn_size)
-        keep = self.random.bernoulli(1 - p, int(np.prod(shape))).reshape(shape) / (1 - p)
-        self._masks.copy_(torch.from_numpy(np.ascontiguousarray(keep[:, :, self._rows].swapaxes(0, 1))))
+        """Fill the dropout masks; all ranks draw those of the whole batch, and take their rows.
+
+        With -exact 1 from Torch7's generator, time step by time step, inside one step layer 2, 3, ..., decoder. Else on
+        the device, where that costs less than the step itself, from one number of that generator as the seed.
+        """
+        keep, B = 1 - self.model.dropout, self.opt.batch_size
+        L, T, _, H = self._masks.shape
+        if self.opt.exact:
+            drawn = torch.from_numpy(self.random.bernoulli(keep, T * L * B * H)).view(T, L, B, H).transpose(0, 1)
+        else:
+            self._generator.manual_seed(int(self.random.random(1)[0] * 2**32))
+            drawn = torch.rand(L, T, B, H, generator=self._generator, device=self._x.device) < keep
+        self._masks.copy_(drawn[:, :, self._rows])
+        self._masks /= keep
 
     def _forward_backward(self) -> None:
         """Loss and gradient of the batch in x and y."""

@@ -31,8 +31,8 @@ class Stop:
 
     Args:
         say: prints a line of the log. note: prints a line on stderr.
-        twice: whether a second signal ends at once. Not under torchrun, which passes on what a terminal sends to all,
-            and kills whoever needs longer than 30 s.
+        alone: a second signal ends at once, and signals are as before after the end. Not under torchrun, which passes
+            on what a terminal has sent to all, sends more to those that are ending, and kills who takes 30 s.
         clear: clears a line on the screen that the handler's own would run into.
 
     Attributes:
@@ -43,10 +43,10 @@ class Stop:
         self,
         say: Callable[[str], None],
         note: Callable[[str], None],
-        twice: bool = True,
+        alone: bool = True,
         clear: Callable[[], None] = lambda: None,
     ):
-        self._say, self._note, self._twice, self._clear = say, note, twice, clear
+        self._say, self._note, self._alone, self._clear = say, note, alone, clear
         self._log_failed = False
         self._before: dict[int, object] = {}
         self.cause, self.status = "", 0
@@ -75,7 +75,11 @@ class Stop:
         return self
 
     def __exit__(self, *exception) -> None:
-        self._restore()
+        if self._alone:
+            self._restore()
+        else:
+            for number in self._before:
+                signal.signal(number, signal.SIG_IGN)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
@@ -84,14 +88,14 @@ class Stop:
 
     def _handle(self, number: int, frame) -> None:
         name = signal.Signals(number).name
-        if self.status > 128 and not self._twice:
+        if self.status > 128 and not self._alone:
             return
         if self.status > 128:
             self._restore()
             raise Stopped(f"stopped at once by a second signal, {name}.", 128 + number)
         self.cause, self.status = name, 128 + number
         # Not print: the signal may have come in the middle of one.
-        second = "; a second one stops at once" if self._twice else ""
+        second = "; a second one stops at once" if self._alone else ""
         self._clear()
         with contextlib.suppress(OSError):
             os.write(2, f"pycharrnn: {name}: finishing the step and saving{second}.\n".encode())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 import html
+import itertools
 import os
 from collections.abc import Iterator
 
 from compat.whole_file import whole_file
 from pycharrnn.scoring import Score, facts
+from pycharrnn.screen_text import ScreenText, visible
 
 _LEVELS = (1, 2, 3, 4, 6, 8, 11)  # bits from which on a character is colored one level deeper
 _STYLE = """
@@ -54,16 +55,15 @@ def _legend() -> str:
 
 def _whole_characters(score: Score) -> Iterator[tuple[str, float]]:
     """(text, bits), where the bytes of one UTF-8 character count together."""
-    decoder, bits = codecs.getincrementaldecoder("utf-8")("replace"), 0.0
-    for character, more in zip(score.characters, score.bits.tolist(), strict=True):
-        bits += more
-        if text := decoder.decode(character):
-            yield text, bits
-            bits = 0.0
-    if text := decoder.decode(b"", final=True):
-        yield text, bits
+    screen, bits = ScreenText(), iter(score.bits.tolist())
+    for character in score.characters:
+        for text, pieces in screen.push(character):
+            yield text, sum(itertools.islice(bits, pieces))
+    for text, pieces in screen.end():
+        yield text, sum(itertools.islice(bits, pieces))
 
 
 def _colored(text: str, bits: float) -> str:
     level = sum(bits >= least for least in _LEVELS)
-    return f'<b class="s{level}" title="{bits:.1f} bits">{html.escape(text)}</b>' if level else html.escape(text)
+    shown = html.escape(visible(text))
+    return f'<b class="s{level}" title="{bits:.1f} bits">{shown}</b>' if level else shown

@@ -192,7 +192,8 @@ def train(
 
 
 def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
-    """Of the parameters. Double precision is the original's on the CPU, float32 on a GPU."""
+    """Of the parameters. Double precision is the original's on the CPU, float32, all of it, on a GPU."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = not opt.exact
     exact_on_cpu = opt.exact and where == "cpu"
     if exact_on_cpu and opt.dtype not in ("", "double"):
         raise UserError(f"-dtype {opt.dtype} does not give char-rnn's digits: add -exact 0.")

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import GOLDEN, ROOT, run, sentence
 
+from compat import save_t7
 from pycharrnn.commands import cli
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
@@ -184,6 +185,28 @@ def test_missing_text(tmp_path):
     assert [p.name for p in (tmp_path / "empty").iterdir()] == ["input.txt"]
 
 
+def test_a_file_for_a_folder_and_a_folder_for_a_file(corpus, tmp_path):
+    error = sentence(run("train", "-data_dir", str(corpus / "input.txt"), *SMALL, cwd=tmp_path))
+    assert "input.txt is a file: put it into a folder" in error
+    for command in (["sample"], ["eval"], ["chat"], ["inspect"], ["convert"]):
+        assert "is a folder: name one of the checkpoints in it" in sentence(run(*command, str(corpus), cwd=tmp_path))
+
+
+def test_files_that_are_no_checkpoints(corpus, tmp_path):
+    (tmp_path / "pointer.t7").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    assert "is a Git LFS pointer" in sentence(run("sample", "pointer.t7", cwd=tmp_path))
+    (tmp_path / "page.t7").write_text("<!DOCTYPE html>")
+    assert "it is no .t7 file: type" in sentence(run("sample", "page.t7", cwd=tmp_path))
+    save_t7(tmp_path / "vocab.t7", {b"\n": 1, b"a": 2})
+    assert r"a table with \n, a, not" in sentence(run("sample", "vocab.t7", cwd=tmp_path))
+
+
+def test_without_a_command():
+    result = run()
+    assert result.returncode == 0
+    assert result.stdout == run("-help").stdout
+
+
 def test_init_from_another_vocabulary(tmp_path):
     (tmp_path / "input.txt").write_bytes("The night porter, été\n".encode() * 200)
     error = sentence(run("train", "-data_dir", ".", *SMALL, "-init_from", CHECKPOINT, cwd=tmp_path))
@@ -221,10 +244,6 @@ WHOLE = Path(CHECKPOINT).read_bytes()
 def test_broken_checkpoint(tmp_path, content):
     (tmp_path / "lm.t7").write_bytes(content)
     assert "can't read lm.t7 as a checkpoint" in sentence(run("sample", "lm.t7", cwd=tmp_path))
-
-
-def test_checkpoint_that_is_a_folder(tmp_path):
-    assert "Is a directory" in sentence(run("sample", ".", cwd=tmp_path))
 
 
 # -- sampling --------------------------------------------------------------------------------------------------------

@@ -97,13 +97,32 @@ def workers(of: int) -> list[int]:
     return sorted(int(entry.name) for entry in Path("/proc").glob("[0-9]*") if is_worker(entry, of))
 
 
+def start_long(folder: Path) -> subprocess.Popen:
+    """Two processes that train until something ends them; they are past iteration 30 and a checkpoint at 20."""
+    process = start(with_text(folder, "text"), TORCHRUN, *SMALL, "-max_epochs", "10000")
+    for line in process.stdout:
+        if line.startswith("30/") and "train_loss" in line:
+            break
+    return process
+
+
+def assert_goes_on_as_if_nothing_had_happened(folder: Path) -> None:
+    """With one process and with two: the digits of a run that never stopped."""
+    until = ("-max_epochs", "0.3")
+    expected = run(with_text(folder / "whole", "text"), ALONE, *SMALL, *until)
+    for command in (ALONE, TORCHRUN):
+        copy = folder / f"copy {len(command)}"
+        shutil.copytree(folder / "cv", copy / "cv")
+        shutil.copytree(folder / "text", copy / "text")
+        ours = [line for line in lines(run(copy, command, "-resume", "cv", *until)) if STEP.fullmatch(line)]
+        assert len(ours) > 10
+        assert_same_digits(ours, [line for line in lines(expected) if STEP.fullmatch(line)][-len(ours) :])
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for processes in /proc")
 def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path):
-    process = start(with_text(tmp_path, "text"), TORCHRUN, *SMALL, "-max_epochs", "10000")
+    process = start_long(tmp_path)
     try:
-        for line in process.stdout:
-            if line.startswith("30/") and "train_loss" in line:
-                break
         ours = workers(process.pid)
         assert len(ours) == 2
         os.kill(ours[1], signal.SIGKILL)
@@ -116,7 +135,20 @@ def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path):
     assert "pycharrnn: process 0 of 2 stops, since another one ended" in err
     own = err[: err.index("torch/distributed")] if "torch/distributed" in err else err
     assert "Traceback" not in own
-    checkpoint.load(newest(tmp_path))
+    assert_goes_on_as_if_nothing_had_happened(tmp_path)
+
+
+def test_sigterm_saves_the_run_of_all(tmp_path):
+    process = start_long(tmp_path)
+    try:
+        process.send_signal(signal.SIGTERM)  # torchrun passes it on
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    assert err.count("pycharrnn: stopped by SIGTERM after iteration") == 1
+    saved = re.search(r"go on with: pycharrnn train -resume (cv/lm_lstm_\S+\.t7)", err)[1]
+    assert checkpoint.load(tmp_path / saved).i >= 20
 
 
 def test_more_processes_than_rows(tmp_path):

@@ -1,35 +1,186 @@
-"""The README's Python runs, and every flag it names exists."""
+"""What README.md and docs/ say: commands run, flags exist, links lead somewhere, and no file is left out."""
 
 from __future__ import annotations
 
 import dataclasses
 import doctest
 import importlib
+import json
 import re
+import runpy
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import GOLDEN, working_in
+from doc_commands import NOT_RUN, PAGES, READER_HAS, ROOT, Reader, blocks, check_parses, home_for
 
-import pycharrnn
 from pycharrnn import options
+from pycharrnn.commands import cli
 
-DOCS = Path(__file__).parents[1] / "docs"
-README = (Path(__file__).parents[1] / "README.md").read_text()
+FLAGS = {f.name for one in vars(options).values() if dataclasses.is_dataclass(one) for f in dataclasses.fields(one)}
 
 
-def test_python_in_the_readme():
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    names: dict = {}
-    exec(code, names)
-    assert names["log_probs"].shape == (50, 8, 65)
+@pytest.fixture(scope="module")
+def of_reader(tmp_path_factory) -> tuple[bytes, Path]:
+    """A text, and a checkpoint of a model that knows its characters."""
+    folder = tmp_path_factory.mktemp("reader")
+    Reader(folder, "").do("pycharrnn data pydoc")
+    Reader(folder, "").do("pycharrnn train -data_dir data/pydoc -gpuid -1")
+    return (folder / "data" / "pydoc" / "input.txt").read_bytes(), folder / "cv" / "lm_lstm_best.t7"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_runs(page, of_reader, tmp_path):
+    reader = Reader(home_for(page, tmp_path, *of_reader), page)
+    with reader.stack:
+        for block in blocks(page):
+            if block.language == "python":
+                reader.program(block.text)
+            for line in block.commands():
+                try:
+                    printed = reader.do(line)
+                except (Exception, SystemExit) as e:
+                    raise AssertionError(f"{page}:{block.number}: {line}") from e
+                if line.startswith("curl ") and "/api/sample" in line and printed:
+                    assert printed.endswith('{"done":true}\n')
+                if " -o " in line and line.startswith("pycharrnn"):
+                    assert (tmp_path / re.search(r" -o (\S+)", line)[1]).exists()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_command_hides(page):
+    """Commands stand in shell blocks, or within a line of prose, where their flags exist."""
+    text = PAGES[page].read_text()
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+    assert not re.findall(r"^(?:    |\t)\$? ?(?:pycharrnn|python|torchrun|make) .*", prose, re.M)
+    for block in blocks(page):
+        if not block.commands():
+            assert not re.findall(r"^\$? ?pycharrnn .*", block.text, re.M)
+    for line in re.findall(r"`pycharrnn ([a-z]+(?: [^`]+)?)`", re.sub(r"\s*\n\s*", " ", prose)):
+        name, *words = line.split()
+        assert name in cli.commands, line
+        named = {word[1:] for word in words if re.match(r"-[a-z]", word)}
+        assert named <= {param.name for param in cli.commands[name].params} | {"t", "help"}, line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_flags_exist(page):
+    text = PAGES[page].read_text().split("## Which flag is which")[0]
+    named = set(re.findall(r"[ `(]-([a-z]\w+|t|o)\b(?!-)", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)))
+    of_other_programs = {"help", "t", "version", "minutes", "reset_iterations", "batchnorm"}
+    assert named - FLAGS <= of_other_programs
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page].read_text()):
+        if link.startswith(("http:", "https:")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (PAGES[page].parent / name) if name else PAGES[page]
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)", target.read_text(), re.M)
+            anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, link
+
+
+def test_what_cannot_run_has_a_reason():
+    for start, reason, _ in NOT_RUN:
+        assert reason
+        assert any(re.match(start, line) for page in PAGES for block in blocks(page) for line in block.commands()), (
+            start
+        )
+    assert set(READER_HAS) <= set(PAGES)
+
+
+def test_a_wrong_command_is_noticed(of_reader, tmp_path):
+    reader = Reader(home_for("README.md", tmp_path, *of_reader), "README.md")
+    for line in (
+        "pycharrnn sample nowhere.t7 -gpuid -1",
+        "pycharrnn sample lm_lstm_epoch17.33_1.5834.t7 -tmperature 1",
+        "pycharrnn train -data_dir nowhere",
+        "pycharrnn data tinyshakespear",
+        "cat nowhere.txt | head -n 1",
+        "frobnicate",
+        "pip install '.[nothing]'",
+        "make tea",
+        "python benchmarks/nothing.py",
+    ):
+        with pytest.raises(BaseException):  # noqa: B017, PT011
+            reader.do(line)
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        check_parses("pycharrnn train -rnn_size many")
+
+
+def test_flags_page_is_up_to_date():
+    page = runpy.run_path(str(ROOT / "docs" / "flags.py"))["page"]()
+    assert page == PAGES["flags.md"].read_text(), "run: python docs/flags.py"
+    missing = [name for name in FLAGS if f"| `-{name}`" not in page]
+    assert not missing
+
+
+def test_flags_page_is_written(tmp_path):
+    shutil.copy(ROOT / "docs" / "flags.py", tmp_path)
+    runpy.run_path(str(tmp_path / "flags.py"), run_name="__main__")
+    assert (tmp_path / "flags.md").read_text() == PAGES["flags.md"].read_text()
+
+
+def test_which_flag_is_which():
+    """pycharrnn's flags in the table are char-rnn's, and both defaults are pycharrnn's."""
+    table = PAGES["old-checkpoints.md"].read_text().split("## Which flag is which")[1].split("\n## ")[0]
+    for title, of in (("### Training", options.TrainOptions), ("### Sampling", options.SampleOptions)):
+        defaults = {f.name: f.default for f in dataclasses.fields(of)}
+        rows = re.findall(r"^\| `-(\w+)` \|([^|]*)\|[^|]*\| `-(\w+)`", table.split(title)[1].split("\n### ")[0], re.M)
+        own = set(getattr(of, "not_in_char_rnn", ()))
+        assert [name for name, _, _ in rows] == [name for name in defaults if name not in own]
+        for theirs, default, ours in rows:
+            assert theirs == ours
+            shown = default.strip()
+            assert shown == (
+                ""
+                if defaults[ours] == ""
+                else f"{defaults[ours]:g}"
+                if not isinstance(defaults[ours], str)
+                else defaults[ours]
+            )
+
+
+def test_files_in_contributing_are_all_there_are():
+    text = PAGES["contributing.md"].read_text().split("reading order")[1].split("\n## ")[0]
+    named = set(re.findall(r"\b\w+\.py\b", text))
+    there = {p.name for folder in ("pycharrnn", "compat") for p in (ROOT / folder).glob("*.py")}
+    assert named == there - {"__init__.py", "__main__.py"}
+
+
+def test_every_page_is_in_the_index():
+    index = PAGES["README.md"].read_text()
+    assert [name for name in PAGES if name != "README.md" and f"(docs/{name})" not in index] == []
+
+
+def test_pictures_are_small():
+    pictures = {ROOT / "docs" / name for name in re.findall(r"\]\((?:docs/)?(pictures/[^)]+)\)", _all_text())}
+    assert pictures
+    for picture in pictures:
+        assert 10_000 < picture.stat().st_size < 150_000
+
+
+def _all_text() -> str:
+    return "".join(path.read_text() for path in PAGES.values())
+
+
+def test_json_in_the_docs():
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language == "json":
+                json.loads(block.text)
 
 
 def test_examples_in_the_docs(tmp_path):
     shutil.copy(GOLDEN / "corpus" / "vocab.t7", tmp_path)
     with working_in(tmp_path):
-        failed, tried = doctest.testfile(str(DOCS / "t7.md"), module_relative=False)
+        failed, tried = doctest.testfile(str(PAGES["t7.md"]), module_relative=False)
     assert tried >= 3
     assert failed == 0
 
@@ -38,7 +189,6 @@ def test_examples_in_the_docs(tmp_path):
     "name",
     [
         "compat.lua_random",
-        "compat.lua_format",
         "compat.t7_objects",
         "compat.nngraph",
         "compat.old_exp",
@@ -50,34 +200,4 @@ def test_examples_in_the_docs(tmp_path):
 def test_examples_in_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert failed == 0
-
-
-def test_loading_as_the_readme_says(tmp_path):
-    shutil.copy(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7", tmp_path / "lm_lstm_epoch17.33_1.5834.t7")
-    with working_in(tmp_path):
-        model = pycharrnn.load("lm_lstm_epoch17.33_1.5834.t7")
-        model.save("mine.t7")
-        assert pycharrnn.load("mine.t7").opt == model.opt
-
-
-@pytest.mark.parametrize("page", ["long-runs.md"])
-def test_flags_in_the_docs(page):
-    known = {f.name for f in dataclasses.fields(options.TrainOptions)} | {"minutes"}  # the soak's
-    named = set(re.findall(r"[ `]-([a-z]\w+)", (DOCS / page).read_text()))
-    assert "resume" in named
-    assert named <= known
-
-
-def test_flags_in_the_readme():
-    classes = [value for value in vars(options).values() if dataclasses.is_dataclass(value)]
-    known = {field.name for one in classes for field in dataclasses.fields(one)} | {"t", "help"}
-    named = set(re.findall(r"[ `]-([a-z]\w+|t)\b", README)) - {"rnn"}
-    assert "data_dir" in named
-    assert named <= known
-
-
-def test_files_in_the_readme_are_all_there_are():
-    root = Path(__file__).parents[1]
-    named = set(re.findall(r"\b\w+\.py\b", README.split("reading order")[1].split("## Tests")[0]))
-    there = {p.name for folder in ("pycharrnn", "compat") for p in (root / folder).glob("*.py")}
-    assert named == there - {"__init__.py", "__main__.py"}
+    assert tried

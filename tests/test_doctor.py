@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pycharrnn import doctor
+from pycharrnn import doctor, kernel
 from pycharrnn.commands import cli
 from pycharrnn.options import UserError
 
@@ -31,9 +32,21 @@ def test_facts_and_self_test():
     assert re.match(r"pycharrnn \S+, Python 3\.\d+", lines[0])
     assert re.match(r"torch \d.*numpy \d.*click \d.*torchfile \d", lines[1])
     assert re.match(r"CPU: .*threads", lines[2])
+    assert f"C kernel: {kernel.name()}" in lines or kernel.name() is None
     for name in ("training", "resuming", "sampling"):
         assert f"self-test: {name:10} ok" in lines
     assert sum(line.startswith("speed: ") for line in lines) >= 2
+
+
+@pytest.mark.skipif(kernel.name() is None, reason="no kernel was compiled here")
+def test_the_kernel_is_named():
+    environment = {**os.environ, "PYCHARRNN_KERNEL": "any"}
+    code = "from pycharrnn import doctor; print(*doctor.facts(), sep='\\n')"
+    printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+    assert "\nC kernel: any\n" in printed
+    environment["PYCHARRNN_KERNEL"] = "off"
+    printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+    assert "\nC kernel: none" in printed
 
 
 @pytest.mark.parametrize(

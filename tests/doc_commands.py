@@ -1,0 +1,240 @@
+"""Runs what the pages say: the shell and Python blocks of a page, in their order, in a folder of their own.
+
+A fenced block without a language, or with `sh`, is commands, one a line; where a line of it starts with `$ `, only such
+lines are, and the others are what they print. A fenced `python` block is a program; what one defines, the next sees.
+
+A command runs as it stands, but for what would take long or hold a name that changes from run to run:
+training is of a small network and text for two epochs, a checkpoint's epoch and loss are those of the run that took
+place here, a page is served on a free port. NOT_RUN holds what can't run here, why, and what is checked instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from click.testing import CliRunner
+from conftest import working_in
+from serving_tools import ROOT, Server, server
+
+from pycharrnn.commands import cli
+
+PAGES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+
+OWN = "Où sont les neiges d'antan?\n".encode()  # my_text.txt has characters that no other text has
+
+# What a reader of a page has before it begins: texts, and checkpoints of a small model of such a text.
+READER_HAS = {
+    "README.md": ("my_text.txt", "letter.txt", "lm_lstm_epoch17.33_1.5834.t7"),
+    "tutorial.md": ("letters/1.txt", "letters/2.txt"),
+    "fine-tuning.md": ("my_text.txt",),
+    "old-checkpoints.md": (
+        "lm_lstm_epoch17.33_1.5834.t7",
+        "checkpoint_10000.t7",
+        "data/ulysses/input.txt",
+        "data/pydoc/input.txt",
+    ),
+    "library.md": ("lm_lstm_epoch17.33_1.5834.t7", "data/mine/input.txt"),
+    "long-runs.md": ("data/mine/input.txt",),
+    "parity.md": ("data/ulysses/input.txt",),
+    "scale.md": ("data/pydoc/input.txt",),
+}
+
+
+@dataclass
+class Block:
+    page: str
+    number: int  # of its first line
+    language: str
+    text: str
+
+    def commands(self) -> list[str]:
+        """Its command lines, each whole; none where it is no shell block."""
+        if self.language not in ("", "sh"):
+            return []
+        lines = self.text.replace("\\\n", " ").splitlines()
+        if any(line.startswith("$ ") for line in lines):
+            return [line[2:] for line in lines if line.startswith("$ ")]
+        return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def blocks(page: str) -> list[Block]:
+    text = PAGES[page].read_text()
+    return [
+        Block(page, text[: found.start()].count("\n") + 2, found[1], found[2])
+        for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M)
+    ]
+
+
+def check_parses(line: str) -> None:
+    """The command and its flags exist, and the values are of their types."""
+    name, *args = shlex.split(line, comments=True)[1:]
+    cli.commands[name].make_context(name, args).close()
+
+
+def _extra_exists(line: str) -> None:
+    setup = (ROOT / "setup.py").read_text()
+    for extras in re.findall(r"\[([\w,]+)\]", line):
+        for extra in extras.split(","):
+            assert f'"{extra}": [' in setup
+
+
+def _target_exists(line: str) -> None:
+    for target in line.split("#")[0].split()[1:]:
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), target
+
+
+def _script_exists(line: str) -> None:
+    assert (ROOT / next(word for word in line.split() if word.endswith(".py"))).is_file()
+
+
+# (beginning of the line, why it is not run here, what is checked instead)
+NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
+    (r"python3 -m venv |\. \.venv/bin/activate", "the tests have an environment", lambda line: None),
+    (r"pip install ", "needs the network", _extra_exists),
+    (r"make ", "installs, and takes minutes", _target_exists),
+    (r"pycharrnn data (tinyshakespeare|ulysses)", "needs the network", check_parses),
+    (
+        r"torchrun .* -m pycharrnn ",
+        "tests/test_distributed.py runs the like",
+        lambda line: check_parses(line[line.index("pycharrnn ") :]),
+    ),
+    (r"\.venv/bin/(python -m pytest|ruff) ", "this is the suite", lambda line: None),
+    (r"(\.venv/bin/)?python (tests|benchmarks)/", "takes minutes", _script_exists),
+)
+SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for) ")
+
+
+@dataclass
+class Reader:
+    """Somebody who does what a page says, in `home`."""
+
+    home: Path
+    page: str
+    names: dict = field(default_factory=dict)  # what its Python blocks have defined
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    serving: Server | None = None
+
+    def do(self, line: str) -> str:
+        """Run a command line: its output. AssertionError if it fails, or if nobody knows how to run it."""
+        for start, _, check in NOT_RUN:
+            if re.match(start, line):
+                check(line)
+                return ""
+        line = self._with_names_of_here(line)
+        if line.startswith("pycharrnn serve "):
+            return self._serve(line)
+        if line.startswith(("curl ", "python docs/pictures/page.py ")):
+            return self._with_server(line)
+        assert line.startswith("pycharrnn ") or SHELL.match(line), f"tests/doc_commands.py has no way to run: {line}"
+        if line.startswith("pycharrnn ") and not re.search(r"[|<>;&$]", re.sub(r"'[^']*'|\"[^\"$]*\"|#.*", "", line)):
+            return self._in_process(shlex.split(self._shorter(line), comments=True)[1:])
+        return self._shell(self._shorter(line))
+
+    def program(self, code: str) -> None:
+        with working_in(self.home):
+            exec(code, self.names)
+
+    def _in_process(self, words: list[str]) -> str:
+        with working_in(self.home):
+            args = [name for word in words for name in (sorted(glob.glob(word)) if "*" in word else [word])]
+            result = CliRunner().invoke(
+                cli, args, input="Hello.\n" if words[0] == "chat" else None, prog_name="pycharrnn"
+            )
+        assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+        if args[0] == "data":
+            _shorten(self.home / "data" / args[1] / "input.txt")
+        return result.stdout
+
+    def _shell(self, line: str) -> str:
+        path = f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            cwd=self.home, env=environment, capture_output=True, text=True, errors="replace", timeout=120,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def _serve(self, line: str) -> str:
+        words = shlex.split(line.removesuffix("&"), comments=True)[2:]
+        with working_in(self.home):
+            opened = server(*(os.path.abspath(word) if os.path.exists(word) else word for word in words))
+        if "-token" in words:
+            with opened as running:
+                assert "#token=" in running.url
+            return running.url
+        self.stack.close()
+        self.serving = self.stack.enter_context(opened)
+        return self.serving.url
+
+    def _with_server(self, line: str) -> str:
+        program = "curl" if line.startswith("curl") else "chromedriver"
+        if not shutil.which(program):
+            return ""
+        with urllib.request.urlopen(f"{self.serving.url}api/models") as answer:
+            model = json.load(answer)["models"][0]["id"]
+        line = line.replace("http://127.0.0.1:8015/", self.serving.url)
+        return self._shell(re.sub(r"lm_\w+_epoch[\d.]+_\d+\.\d+", model, line))
+
+    def _with_names_of_here(self, line: str) -> str:
+        """The line with the newest checkpoint where one of another epoch and loss is named."""
+
+        def here(found: re.Match) -> str:
+            if (self.home / found[0]).exists():
+                return found[0]
+            like = list(self.home.glob(re.sub(r"epoch[\d.]+_\d+\.\d+", "epoch*", found[0])))
+            if not like:
+                return found[0]
+            return str(max(like, key=lambda p: (p.stat().st_mtime_ns, p.name)).relative_to(self.home))
+
+        return re.sub(r"(?:[\w.]+/)*lm_\w+_epoch[\d.]+_\d+\.\d+\.t7", here, line)
+
+    def _shorter(self, line: str) -> str:
+        """A training that takes a second; other lines as they are."""
+        if not line.startswith("pycharrnn train "):
+            return line
+        check_parses(line)
+        limits = {"max_epochs": (2, 50), "rnn_size": (24, 128), "eval_val_every": (5, 1000)}
+        if "-resume" in line:
+            limits = {"max_epochs": (3, 50)} if "-max_epochs" in line else {}
+        flags = ""
+        for name, (most, default) in limits.items():
+            given = re.search(rf" -{name} (\S+)", line)
+            line = line.replace(given[0], "", 1) if given else line
+            flags += f" -{name} {min(most, float(given[1] if given else default)):g}"
+        return line.replace("pycharrnn train", f"pycharrnn train{flags}", 1)
+
+
+def _shorten(file: Path) -> None:
+    """To 20,000 characters and one of each that it has."""
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[:20_000] + "".join(sorted(set(text))), encoding="utf-8")
+
+
+def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:
+    """A folder with what the reader of a page has."""
+    (folder / "docs").mkdir(parents=True)
+    shutil.copytree(ROOT / "docs" / "pictures", folder / "docs" / "pictures")
+    (folder / "bin").mkdir()
+    for name, start in (("pycharrnn", "-m pycharrnn"), ("python", "")):
+        (folder / "bin" / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {start} "$@"\n')
+        (folder / "bin" / name).chmod(0o755)
+    for name in READER_HAS.get(page, ()):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".t7"):
+            shutil.copy(checkpoint, folder / name)
+        else:
+            (folder / name).write_bytes(text + (OWN if name == "my_text.txt" else b""))
+    return folder
