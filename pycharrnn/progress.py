@@ -111,8 +111,17 @@ class Live:
         return say_above
 
     def clear(self) -> None:
-        """Take the line off the screen; also from a signal's handler."""
+        """Take the line off the screen."""
         if self._drawn:
+            self._drawn = False
+            self._write(_ERASE)
+
+    def interrupted(self) -> None:
+        """Take the line off the screen in a signal's handler.
+
+        At ^C a terminal throws away what it has not shown yet, so that an erased line may still stand there.
+        """
+        if self._on:
             self._drawn = False
             self._write(_ERASE)
 

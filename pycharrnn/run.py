@@ -105,7 +105,7 @@ class Run:
         cuda = self._x.device.type == "cuda"
         for to, part in zip((self._x, self._y), self.loader.next_batch(split), strict=True):
             part = torch.from_numpy(np.ascontiguousarray(part.T))
-            # From pinned memory the copy goes on while Python does; as bytes, since a GPU is far away.
+            # From pinned memory the copy goes on while Python does; in small numbers, since a GPU is far away.
             to.copy_(part.pin_memory().to(to.device, non_blocking=True) if cuda else part)
 
     def _draw_masks(self) -> None:

@@ -126,7 +126,7 @@ def train(
     with (
         lock(opt, note) if ranks.rank == 0 else nullcontext() as alone,
         live,
-        Stop(say, note, ranks.size == 1, live.clear) as stop,
+        Stop(say, note, ranks.size == 1, live.interrupted) as stop,
     ):
         if alone:
             saving.remove_leavings(opt)
