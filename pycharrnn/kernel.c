@@ -62,7 +62,7 @@ static void run(team parallel, work do_part, const void *on, int parts, int is_d
 #define INLINE static inline __attribute__((always_inline))
 #define ROUND_UP(n, to) (((n) + (to)-1) / (to) * (to))
 #define CHUNK 64  /* rows at a time, so that a step's arrays stay in the cache */
-#define DEPTH 128 /* terms of a gradient's sum at a time */
+#define DEPTH 256 /* terms of a gradient's sum at a time */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else

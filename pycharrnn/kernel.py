@@ -17,7 +17,7 @@ import torch
 _LEVELS = {"AVX512": ("avx512", "avx2", "any"), "AVX2": ("avx2", "any")}  # by PyTorch's name of the processor's best
 _CELLS = {"LSTM": 0, "GRU": 1, "RNN": 2}
 _MAX_GATES = 4
-_CHUNK, _DEPTH = 64, 128  # as in kernel.c
+_CHUNK, _DEPTH = 64, 256  # as in kernel.c
 _Pointers = ctypes.c_void_p * _MAX_GATES
 _Team = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 

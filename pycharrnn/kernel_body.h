@@ -164,13 +164,19 @@ static void NAME(pack_left)(REAL *packed, int64_t M, const REAL *a, int64_t K, i
   }
 }
 
+/* A row of a panel: `width` elements, then zeros. */
+INLINE void NAME(copy_row)(REAL *to, const REAL *from, int64_t width) {
+  if (width == PANEL) __builtin_memcpy(to, from, PANEL * sizeof(REAL));
+  else
+    for (int64_t n = 0; n < PANEL; n++) to[n] = n < width ? from[n] : 0;
+}
+
 /* The right factor b (K, N), rows b_step apart, as panels (K, PANEL). */
 static void NAME(pack_right)(REAL *panels, int64_t K, int64_t N, const REAL *b, int64_t b_step) {
   for (int64_t n0 = 0; n0 < N; n0 += PANEL) {
     int64_t width = N - n0 < PANEL ? N - n0 : PANEL;
     REAL *panel = panels + n0 * K;
-    for (int64_t k = 0; k < K; k++)
-      for (int64_t n = 0; n < PANEL; n++) panel[k * PANEL + n] = n < width ? b[k * b_step + n0 + n] : 0;
+    for (int64_t k = 0; k < K; k++, panel += PANEL) NAME(copy_row)(panel, b + k * b_step + n0, width);
   }
 }
 
@@ -397,7 +403,7 @@ static void NAME(pack_gates)(REAL *panels, void *const *weight, int64_t gates, i
     int64_t width = N - n0 < PANEL ? N - n0 : PANEL;
     for (int64_t g = 0; g < gates; g++)
       for (int64_t u = 0; u < H; u++, panel += PANEL)
-        for (int64_t n = 0; n < PANEL; n++) panel[n] = n < width ? ((const REAL *)weight[g])[u * N + n0 + n] : 0;
+        NAME(copy_row)(panel, (const REAL *)weight[g] + u * N + n0, width);
   }
 }
 
