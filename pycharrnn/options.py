@@ -267,7 +267,7 @@ class EvalOptions:
 class ScoreOptions:
     """Options of `pycharrnn score`."""
 
-    html: str = option("", "file to write the texts to as a page, each character colored by its surprise", path="file")
+    html: str = option("", "file to write the texts to as a page, each character coloured by its surprise", path="file")
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision")
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""How characters reach a terminal or a file: at once, by whole UTF-8 characters, in colors."""
+"""How characters reach a terminal or a file: at once, by whole UTF-8 characters, in colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 from pycharrnn.options import SampleOptions
 
 _FLUSH_SECONDS = 0.02  # often enough to watch; a write a character would cost as much as drawing it
-# (bits of surprise from which on, the terminal's code): colors that differ for the color-blind too, the last one bold.
+# (least bits of surprise, the code of a terminal): colours that differ for the colour-blind too, the deepest bold.
 _COLORS = ((7, "1;31"), (5, "35"), (3, "34"), (1, "36"), (0, "0"))
 
 

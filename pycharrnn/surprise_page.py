@@ -1,4 +1,4 @@
-"""A page of texts, each character colored by how much it surprised a model."""
+"""A page of texts, each character coloured by how much it surprised a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compat.whole_file import whole_file
 from pycharrnn.scoring import Score, facts
 from pycharrnn.screen_text import ScreenText, visible
 
-_LEVELS = (1, 2, 3, 4, 6, 8, 11)  # bits from which on a character is colored one level deeper
+_LEVELS = (1, 2, 3, 4, 6, 8, 11)  # bits from which on a character is coloured one level deeper
 _STYLE = """
 :root { color-scheme: light dark; }
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
@@ -50,7 +50,7 @@ def _shown(name: str) -> str:
 
 def _legend() -> str:
     shown = "".join(_colored(f" {least} ", least) for least in _LEVELS)
-    return f"The deeper the color, the more a character surprised the model: from {shown} bits."
+    return f"The deeper the colour, the more a character surprised the model: from {shown} bits."
 
 
 def _whole_characters(score: Score) -> Iterator[tuple[str, float]]:
