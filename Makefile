@@ -20,8 +20,8 @@ demo: .venv/installed
 	$(BIN)/pycharrnn train -data_dir data/pydoc -gpuid -1 -exact 0 -rnn_size 192 -num_layers 1 -learning_rate 0.004 \
 		-max_epochs 8 -print_every 50 -eval_val_every 700 -savefile demo -checkpoint_dir cv
 	@echo
-	@echo "a sample from the newest checkpoint, at temperature 0.5:"
-	@$(BIN)/pycharrnn sample "$$(ls -t cv/lm_demo_*.t7 | head -n 1)" -gpuid -1 -verbose 0 -length 600 -temperature 0.5
+	@echo "a sample from the best checkpoint, at temperature 0.5:"
+	@$(BIN)/pycharrnn sample cv/lm_demo_best.t7 -gpuid -1 -verbose 0 -length 600 -temperature 0.5
 
 test: .venv/test-installed
 	$(BIN)/ruff check .

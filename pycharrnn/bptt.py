@@ -87,8 +87,8 @@ class LoopLayer:
         """
         d_gates, d_first = self._cell.backward(torch_ops, self._h2h, dh, self._scratch, d_last)
         self._d_gates = d_gates.flatten(0, 1)
+        d_first = tuple(d.clone() for d in d_first)  # some lie in dh, some in what layers share
         if not self._reads_characters:
-            d_first = tuple(d.clone() for d in d_first)  # some lie in dh
             torch.mm(self._d_gates, self._weight, out=dh.flatten(0, 1))
         return d_first
 
@@ -217,7 +217,7 @@ class BPTT(Likelihood):
             n = len(self.cells[index].states)
             last = None if d_last is None else d_last[index * n : (index + 1) * n]
             first = self._layers[index].backward(self._dh, last)
-            d_first = [d.clone() for d in first] + d_first
+            d_first = [*first, *d_first]
             self._layers[index].gradients(*self._linears(gradients, index))
         return d_first
 

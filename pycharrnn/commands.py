@@ -328,7 +328,7 @@ def activations_command(path: str, **values) -> None:
 def serve_command(paths: tuple[str, ...], **values) -> None:
     opt = ServeOptions(**values)
     opt.check()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as for sampling
+    _use_one_thread()
     try:
         from pycharrnn import serving
     except ImportError as e:
@@ -419,8 +419,8 @@ def main(args: list[str] | None = None) -> None:
         _exit(e.status)
     except OSError as e:
         what = f"{e.filename}: " if getattr(e, "filename", None) else ""
-        print(f"pycharrnn: {what}{e.strerror or e}.", file=sys.stderr)
+        _note(f"{what}{e.strerror or e}.")
         sys.exit(1)
     except click.exceptions.Abort:
-        print("pycharrnn: stopped by Ctrl-C.", file=sys.stderr)
+        _note("stopped by Ctrl-C.")
         sys.exit(130)

@@ -63,6 +63,7 @@ class Ranks:
         return result if self.local_rank == 0 else work()
 
     def leave(self) -> None:
+        """Part from the others, once nothing more is to be summed."""
         if self.size > 1:
             dist.destroy_process_group()
 

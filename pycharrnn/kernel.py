@@ -179,8 +179,8 @@ class KernelLayer:
             if s.c:
                 dc.copy_(d_last[0])
         self._call("charrnn_backward")
-        first_dh = self._scratch["first_dh"]
-        return (dc, first_dh) if s.c else (first_dh,)
+        first_dh = self._scratch["first_dh"].clone()  # layers share the buffers
+        return (dc.clone(), first_dh) if s.c else (first_dh,)
 
     def gradients(self, inputs, recurrent) -> None:
         """After backward: write the gradients of all weights and biases, laid out as the weights."""

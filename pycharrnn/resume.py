@@ -22,14 +22,8 @@ _NAME = re.compile(r"lm_(?P<savefile>.+)_(epoch(?P<epoch>[\d.]+)_[\d.]+|latest)\
 _WHOLE_HASH = 1 << 30  # bytes of text that are hashed to the last; beyond, blocks of it
 _BLOCKS, _BLOCK = 1024, 1 << 20
 _MOST_ITERATIONS = 10**9
-_LAYOUT = (
-    "batch_size",
-    "seq_length",
-    "train_frac",
-    "val_frac",
-    "vocab",
-    "encoding",
-)  # change which characters a batch holds
+# Options that change which characters a batch holds.
+_LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encoding")
 
 
 @dataclass

@@ -19,8 +19,6 @@ from pycharrnn.modules import MODELS, ModuleBPTT
 from pycharrnn.options import TrainOptions
 from pycharrnn.rmsprop import RMSprop
 
-_ALONE = Ranks()
-
 
 class Run:
     """A model with its optimiser, buffers and hidden state on their way through the text.
@@ -35,7 +33,7 @@ class Run:
         model: CharRNN,
         loader: CharSplitLMMinibatchLoader,
         random: LuaRandom,
-        ranks: Ranks = _ALONE,
+        ranks: Ranks,
     ):
         self.opt, self.model, self.loader, self.random, self.ranks = opt, model, loader, random, ranks
         self._rows = ranks.rows(opt.batch_size)
