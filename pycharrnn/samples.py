@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from compat.charrnn import Checkpoint
@@ -55,8 +55,15 @@ def file_of(folder: str, seed: int) -> str:
 
 
 def _write(
-    loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], seeds: Sequence[int], folder: str, where: str
+    loaded: Checkpoint,
+    opt: SampleOptions,
+    prime: list[bytes],
+    seeds: Sequence[int],
+    folder: str,
+    where: str,
+    told_to_end: Callable[[], bool] = lambda: False,
 ) -> None:
+    """Draw and write the samples of `seeds`; `told_to_end` is asked after each character whether to exit."""
     characters = sampling.in_order(loaded.vocab)
     for some in (seeds[k : k + _STREAMS] for k in range(0, len(seeds), _STREAMS)):
         model = stepper.make(loaded, where, len(some))
@@ -74,6 +81,8 @@ def _write(
                         ended.append(b)
                 for b in ended:
                     del going[b]
+                if told_to_end():
+                    sys.exit(1)  # an exception, so that half-written files go away
                 if not going:
                     break
             for writer in writers:
@@ -111,9 +120,11 @@ def _share_out(parts: list[tuple]) -> None:
 
 
 def _work(pipe, path: str, opt: SampleOptions, prime: list[bytes], seeds: Sequence[int], folder: str) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exception, so that half-written files go away
+    # An exception out of the handler could come where Python drops it, and the process would draw on.
+    terminated: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: terminated.append(number))
     try:
-        _write(checkpoint.load(path), opt, prime, seeds, folder, "cpu")
+        _write(checkpoint.load(path), opt, prime, seeds, folder, "cpu", lambda: bool(terminated))
     except (UserError, OSError) as e:
         pipe.send(e)
     else:

@@ -179,7 +179,9 @@ def tokens(primetext: bytes, vocab: dict[bytes, int]) -> list[bytes]:
     found = []
     for position, character in cut(primetext, vocab):
         if character is None:
-            raise UserError(_unknown(primetext, position))
+            raise UserError(
+                f"-primetext has {described(primetext, position)}: leave it out, or use -ignore_bad_primetext 1."
+            )
         found.append(character)
     return found
 
@@ -206,13 +208,10 @@ def cut(text: bytes, vocab: dict[bytes, int]) -> Iterator[tuple[int, bytes | Non
             position += 1
 
 
-def _unknown(primetext: bytes, position: int) -> str:
+def described(text: bytes, position: int) -> str:
+    """The unknown character at a position of `text`, a whole one where that is UTF-8, in words for a message."""
     start = position
-    while start > 0 and primetext[start] & 0xC0 == 0x80:
+    while start > 0 and text[start] & 0xC0 == 0x80:
         start -= 1
-    shown = repr(primetext[start : start + 4].decode("utf-8", "replace")[:1])
-    byte = primetext[position]
-    return (
-        f"-primetext has the character {shown} (byte 0x{byte:02x}), which the model has never seen: leave it out, or"
-        " use -ignore_bad_primetext 1."
-    )
+    shown = repr(text[start : start + 4].decode("utf-8", "replace")[:1])
+    return f"the character {shown} (byte 0x{text[position]:02x}), which the model has never seen"

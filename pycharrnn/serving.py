@@ -114,10 +114,9 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
         if unit and (unit[0] > layers or unit[1] > size):
             raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
         primetext = request.primetext.encode()
-        try:
-            sampling.tokens(primetext, model.vocab)
-        except UserError as e:
-            raise HTTPException(422, _of_request(e)) from None
+        unknown = next((at for at, character in sampling.cut(primetext, model.vocab) if character is None), None)
+        if unknown is not None:
+            raise HTTPException(422, f"primetext has {sampling.described(primetext, unknown)}: leave it out.")
         events = served_models.events(model, options, primetext, unit, request.candidates)
         return LineStream(desk, events, STREAM_SECONDS)
 
@@ -140,11 +139,6 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
         return Response(content, media_type="application/json")
 
     return app
-
-
-def _of_request(error: UserError) -> str:
-    """An error about -primetext, without its advice for the command line."""
-    return str(error).removeprefix("-").replace("leave it out, or use -ignore_bad_primetext 1.", "leave it out.")
 
 
 def _file(content: bytes, kind: str) -> Callable[[], object]:
