@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -58,10 +59,9 @@ class Guard:
 
 
 def _host(header: str) -> str:
-    """The name in a Host header, without the port: [::1]:80 -> ::1."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.partition(":")[0].lower()
+    """The name in a Host header, without the port: [::1]:80 -> ::1. Empty for what is no such header."""
+    found = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d*)?", header.lower())
+    return (found[1] or found[2] or "") if found else ""
 
 
 def _capped(receive):

@@ -241,6 +241,12 @@ def test_no_request_touches_the_disk(client, models):
         ("[::1]:8015", 200),
         ("evil.example", 421),
         ("127.0.0.1.evil.example", 421),
+        ("[::1].evil.example", 421),
+        ("[::1]evil.example:80", 421),
+        ("127.0.0.1:80:evil.example", 421),
+        ("evil.example@127.0.0.1", 421),
+        ("evil.example[127.0.0.1]", 421),
+        ("", 421),
     ],
 )
 def test_names_of_this_machine_only(client, host, status):
