@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,7 +59,9 @@ def _served(name: str, loaded: Checkpoint) -> ServedModel:
         "best_val_loss": min(losses, default=None),
         "program": loaded.program,
     }
-    return ServedModel(name, loaded.vocab, NumpyStepper(n), facts)
+    # In memory of its own, whatever becomes of the file: a stepper may keep the arrays that it is given.
+    own = replace(n, weights={part: np.array(weight, np.float64) for part, weight in n.weights.items()})
+    return ServedModel(name, loaded.vocab, NumpyStepper(own), facts)
 
 
 def events(

@@ -301,6 +301,27 @@ def test_openapi(client):
     assert "Problem" in schema["components"]["schemas"]
 
 
+def test_models_are_in_memory_of_their_own(models):
+    """What a file's reader holds may be the file itself, which another program can change."""
+    loaded = checkpoint.load(LSTM)
+    served = served_models._served("x", loaded)
+    held = list(arrays(served.stepper))
+    assert len(held) > 10
+    for weight in loaded.network.weights.values():
+        assert not any(np.shares_memory(value, weight) for value in held)
+
+
+def arrays(value):
+    """All arrays in an object's attributes, lists and tuples."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from arrays(part)
+    elif hasattr(value, "__dict__"):
+        yield from arrays(list(vars(value).values()))
+
+
 # -- many at once, and some that leave -------------------------------------------------------------------------------
 
 
