@@ -47,12 +47,13 @@ setup(
     extras_require={
         "safetensors": ["safetensors>=0.4,<1"],
         "plot": ["matplotlib>=3.8,<4"],
-        "serve": ["fastapi>=0.110,<1", "uvicorn>=0.29,<1"],
+        "serve": ["fastapi>=0.132,<1", "uvicorn>=0.29,<1", "h11>=0.14,<1"],
         "test": [
             "safetensors>=0.4,<1",
             "matplotlib>=3.8,<4",
-            "fastapi>=0.110,<1",
+            "fastapi>=0.132,<1",
             "uvicorn>=0.29,<1",
+            "h11>=0.14,<1",
             "httpx>=0.27,<1",
             "selenium>=4.20,<5",
             "pytest>=8,<10",

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 MAX_LENGTH = 10_000  # characters of a sample
 MAX_PRIMETEXT = 2_000
 MAX_SCORED = 20_000
 MAX_CANDIDATES = 20
+MAX_FIELDS = 20  # of any object in a request: more than any has, fewer than cost memory
+
+
+def _whole(x: object) -> object:
+    return int(x) if isinstance(x, float) and x.is_integer() else x
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]  # as JSON Schema has it: 10.0 too, but neither true nor "10"
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class Unit(_Request):
     """A hidden unit, counted from 1."""
 
-    layer: int = Field(ge=1)
-    unit: int = Field(ge=1)
+    layer: Integer = Field(ge=1)
+    unit: Integer = Field(ge=1)
 
 
 class SampleRequest(_Request):
@@ -26,23 +36,39 @@ class SampleRequest(_Request):
 
     model: str = Field(max_length=1000, description="an id from /api/models")
     primetext: str = Field("", max_length=MAX_PRIMETEXT, description="the beginning; the sample goes on from it")
-    length: int = Field(400, ge=1, le=MAX_LENGTH, description="characters to draw")
+    length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="characters to draw")
     temperature: float = Field(1.0, ge=0.01, le=100)
-    topk: int = Field(0, ge=0, le=1_000_000, description="draw only from the K likeliest characters; 0: from all")
+    topk: Integer = Field(0, ge=0, le=1_000_000, description="draw only from the K likeliest characters; 0: from all")
     topp: float = Field(1.0, gt=0, le=1, description="draw only from the likeliest that together have this probability")
-    seed: int = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
+    seed: Integer = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
     unit: Unit | None = Field(None, description="a hidden unit whose activation to add to each character")
-    candidates: int = Field(5, ge=0, le=MAX_CANDIDATES, description="likeliest characters to name with each")
+    candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="likeliest characters to name with each")
 
 
 class SampledCharacter(BaseModel):
-    """A line of the answer to /api/sample. The last line is {"done": true}, or {"error": "..."}."""
+    """A character of a sample."""
 
     text: str = Field(description="the character; U+FFFD for bytes that are no UTF-8")
     given: bool = Field(description="it stands in the primetext, it was not drawn")
     probability: float = Field(description="after temperature, topk and topp; the model's own for a given character")
     candidates: list[tuple[str, float]] = Field([], description="the likeliest characters in its place")
     activation: float | None = Field(None, description="of the unit asked for, after this character; from -1 to 1")
+
+
+class SampleDone(BaseModel):
+    """The sample is whole."""
+
+    done: Literal[True]
+
+
+class SampleError(BaseModel):
+    """The sample ends here."""
+
+    error: str
+
+
+class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
+    """A line of the answer to /api/sample: a SampledCharacter, or the last one."""
 
 
 class ScoreRequest(_Request):

@@ -332,7 +332,7 @@ def serve_command(paths: tuple[str, ...], **values) -> None:
     try:
         from pycharrnn import serving
     except ImportError as e:
-        if (e.name or "").partition(".")[0] not in ("fastapi", "pydantic", "starlette", "uvicorn"):
+        if (e.name or "").partition(".")[0] not in ("fastapi", "h11", "pydantic", "starlette", "uvicorn"):
             raise
         raise UserError("the page needs the extra: pip install 'pycharrnn[serve]'.") from None
     serving.serve(list(paths), opt, _say)

@@ -338,10 +338,12 @@ class ServeOptions:
     host: str = option("127.0.0.1", "address to listen on. Anything but this machine's own needs -token")
     port: int = option(8015, "port to listen on. 0 = one that is free")
     token: str = option("", "what a client must know, 16 characters or more. new = make one")
-    streams: int = option(64, "how many clients are served at once, from 1 to 1000; others are asked to come back")
+    streams: int = option(512, "how many clients are served at once, from 1 to 1000; others are asked to come back")
 
     def check(self) -> None:
         """Errors: UserError."""
+        if not self.host:
+            raise UserError("-host must be an address or a name, not empty.")
         _require(self, "port", 0 <= self.port < 1 << 16, "from 0 to 65535")
         _require(self, "streams", 1 <= self.streams <= 1000, "from 1 to 1000")
         if self.token not in ("", "new") and (len(self.token) < 16 or not _plain(self.token)):

@@ -1,7 +1,8 @@
-"""The models that `pycharrnn serve` offers, and what it draws from them."""
+"""The models that `pycharrnn serve` offers, what it draws from them, and how they take a text."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,11 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compat.charrnn import Checkpoint
-from pycharrnn import checkpoint, checkpoint_paths, sampling
+from pycharrnn import checkpoint, checkpoint_paths, sampling, scoring
 from pycharrnn.options import SampleOptions, UserError
 from pycharrnn.sampling import Drawn
 from pycharrnn.screen_text import ScreenText
 from pycharrnn.stepper import NumpyStepper
+
+_STEPS = 32  # characters of a text to score that are read at once, at most
+_PRODUCTS = 1 << 28  # and of a large model, as many as take about so many multiplications, so that a turn stays short
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,41 @@ def _events(shown: list[tuple[str, int]], waiting: list, names: list[str], candi
         if pieces[-1][1] is not None:
             event["activation"] = _short(pieces[-1][1])
         yield event
+
+
+def score(model: ServedModel, text: bytes) -> Iterator[str | None]:
+    """None again and again while it works, then an api_types.ScoreAnswer as JSON.
+
+    That is put together as it comes: as objects, a long text would take ten megabytes.
+    """
+    steps = max(1, min(_STEPS, _PRODUCTS // (8 * model.facts["num_layers"] * model.facts["rnn_size"] ** 2)))
+    screen, waiting, characters = ScreenText(), [], []
+    known, unknown, total = 0, 0, 0.0
+    for character, bits in scoring.surprises(model.stepper.fresh(steps), steps, model.vocab, text):
+        waiting.append(bits)
+        if bits is None:
+            unknown += 1
+        else:
+            known, total = known + 1, total + bits
+        characters += _scored(screen.push(character), waiting)
+        yield None
+    characters += _scored(screen.end(), waiting)
+    mean = json.dumps(_number(total / known) if known else None)
+    counts = f'"bits_per_character":{mean},"known":{known},"unknown":{unknown}'
+    yield f'{{{counts},"characters":[{",".join(characters)}]}}'
+
+
+def _scored(shown: list[tuple[str, int]], waiting: list[float | None]) -> Iterator[str]:
+    """The characters that are complete, each an api_types.ScoredCharacter as JSON with the bits of all its bytes."""
+    for text, taken in shown:
+        pieces, waiting[:] = waiting[:taken], waiting[taken:]
+        bits = None if None in pieces else _number(sum(pieces))
+        yield json.dumps({"text": text, "bits": bits}, separators=(",", ":"))
+
+
+def _number(x: float) -> float | None:
+    """None for NaN and infinity, which JSON has not."""
+    return x if math.isfinite(x) else None
 
 
 def _short(x: float) -> float:

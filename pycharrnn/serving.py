@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
+import json
 import os
 import secrets
+import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
-from pycharrnn import __version__, sampling, served_models
+from pycharrnn import __version__, connections, sampling, served_models
 from pycharrnn.api_types import (
     MAX_CANDIDATES,
+    MAX_FIELDS,
     MAX_LENGTH,
     MAX_PRIMETEXT,
     MAX_SCORED,
@@ -25,26 +31,23 @@ from pycharrnn.api_types import (
     ModelFacts,
     ModelList,
     Problem,
-    SampledCharacter,
+    SampleLine,
     SampleRequest,
     ScoreAnswer,
-    ScoredCharacter,
     ScoreRequest,
 )
+from pycharrnn.connections import Connection, Room
 from pycharrnn.guard import Guard
 from pycharrnn.options import SampleOptions, ServeOptions, UserError
-from pycharrnn.scoring import surprises
-from pycharrnn.screen_text import ScreenText
 from pycharrnn.served_models import ServedModel
-from pycharrnn.streams import Desk, LineStream, busy
+from pycharrnn.streams import STOPPING, Desk, LineStream, Stopping, unavailable
 
-Scored = tuple[bytes, float | None]  # a character and its bits, as scoring.surprises gives them
-
-_STEPS = 32  # characters of a text to score that are read at once: few, so that a turn stays short
-STREAM_SECONDS = 600.0  # the longest that one sample may take, its reader's slowness included
+_BESIDE = 512  # connections beside those of -streams: for pages, for refusals, and that wait for the next request
+_QUEUE = 1024  # connections that may wait to be accepted
+_SMALL_BODY = 1 << 12  # bytes
 
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_PROBLEMS = {404: {"model": Problem}, 422: {"model": Problem}, 503: {"model": Problem}}
+_ANYWHERE = (401, 421)  # what Guard answers to a request of any kind
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -63,10 +66,13 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
         hosts, token: as for Guard.
     """
     files = page_files()
-    app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.desk, app.router.route_class = desk, _Route
     app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files))
     for path in files:
-        app.add_api_route(path, _file(*files[path]), include_in_schema=False)
+        app.add_api_route(path, _file(*files[path]), methods=["GET", "HEAD"], include_in_schema=False)
+    # An answer that comes whole gains nothing by getting on beside its like, and each takes megabytes while it does.
+    scoring: dict[tuple[str, int], asyncio.Lock] = collections.defaultdict(asyncio.Lock)
 
     @app.exception_handler(RequestValidationError)
     async def refuse(request: Request, error: RequestValidationError) -> Response:
@@ -79,7 +85,7 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
             raise HTTPException(404, "there is no such model here: /api/models lists them.")
         return models[name]
 
-    @app.get("/api/models")
+    @app.get("/api/models", responses={status: {"model": Problem} for status in _ANYWHERE})
     async def list_models() -> ModelList:
         """The models to choose from, and the limits of a request."""
         return ModelList(
@@ -93,14 +99,13 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
             ),
         )
 
+    problems = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_ANYWHERE)}
+
     @app.post(
-        "/api/sample",
-        status_code=200,
-        response_class=LineStream,
-        responses={200: {"model": SampledCharacter}, **{status: {"content": _PROBLEM} for status in _PROBLEMS}},
+        "/api/sample", status_code=200, response_class=LineStream, responses={200: {"model": SampleLine}, **problems}
     )
     async def sample(request: SampleRequest) -> Response:
-        """A sample as JSON lines, a SampledCharacter each, sent as they are drawn."""
+        """A sample as JSON lines, one for each character, sent as they are drawn, and one at the end."""
         model = chosen(request.model)
         options = SampleOptions(
             seed=request.seed,
@@ -113,31 +118,36 @@ def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str]
         layers, size = model.facts["num_layers"], model.facts["rnn_size"]
         if unit and (unit[0] > layers or unit[1] > size):
             raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
-        primetext = request.primetext.encode()
-        unknown = next((at for at, character in sampling.cut(primetext, model.vocab) if character is None), None)
-        if unknown is not None:
-            raise HTTPException(422, f"primetext has {sampling.described(primetext, unknown)}: leave it out.")
-        events = served_models.events(model, options, primetext, unit, request.candidates)
-        return LineStream(desk, events, STREAM_SECONDS)
+        begin = partial(_events, model, options, request.primetext.encode(), unit, request.candidates)
+        return LineStream(desk, begin)
 
-    @app.post("/api/score", response_class=JSONResponse, responses={200: {"model": ScoreAnswer}, **_PROBLEMS})
+    @app.post("/api/score", response_class=JSONResponse, responses={200: {"model": ScoreAnswer}, **problems})
     async def score_text(request: ScoreRequest, connection: Request) -> Response:
         """How much each character of a text surprises a model."""
         model = chosen(request.model)
-        scored: list[Scored] = []
-        text = request.text.encode()
+        work, content = served_models.score(model, request.text.encode()), None
         with desk.place() as free:
             if not free:
-                return busy()
-            pieces = surprises(model.stepper.fresh(_STEPS), _STEPS, model.vocab, text)
-            async with contextlib.aclosing(desk.turns(pieces)) as turns:
-                async for items in turns:
-                    scored += items
-                    if await connection.is_disconnected():
-                        break
-            content = await asyncio.to_thread(_score_answer, scored)
+                return unavailable()
+            size = len(request.text).bit_length()
+            async with scoring[model.id, size], contextlib.aclosing(desk.turns(work)) as turns:
+                try:
+                    async for items in turns:
+                        content = items[-1] if items else content
+                        if await connection.is_disconnected():
+                            break
+                except Stopping:
+                    return unavailable(STOPPING)
         return Response(content, media_type="application/json")
 
+    schema = app.openapi()  # kept by the application
+    # The schema of each line, as FastAPI writes it for its own streams; it took that one for the whole answer's.
+    schema["paths"]["/api/sample"]["post"]["responses"]["200"]["content"][LineStream.media_type] = {
+        "itemSchema": {"$ref": "#/components/schemas/SampleLine"}
+    }
+    if token:
+        schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        schema["security"] = [{"token": []}]
     return app
 
 
@@ -148,73 +158,119 @@ def _file(content: bytes, kind: str) -> Callable[[], object]:
     return answer
 
 
-def _score_answer(scored: list[Scored]) -> str:
-    """A ScoreAnswer as JSON."""
-    known = [bits for _, bits in scored if bits is not None]
-    answer = ScoreAnswer(
-        bits_per_character=sum(known) / len(known) if known else None,
-        known=len(known),
-        unknown=len(scored) - len(known),
-        characters=list(_on_screen(scored)),
-    )
-    return answer.model_dump_json()
+def _events(model: ServedModel, opt: SampleOptions, primetext: bytes, unit: tuple[int, int] | None, candidates: int):
+    """served_models.events, after a look at the primetext."""
+    unknown = next((at for at, character in sampling.cut(primetext, model.vocab) if character is None), None)
+    if unknown is not None:
+        raise HTTPException(422, f"primetext has {sampling.described(primetext, unknown)}: leave it out.")
+    return served_models.events(model, opt, primetext, unit, candidates)
 
 
-def _on_screen(scored: list[Scored]) -> Iterator[ScoredCharacter]:
-    """Characters that a screen can show; the bits of one of several bytes are the sum of theirs."""
-    screen, position = ScreenText(), 0
-    for shown in [*(screen.push(character) for character, _ in scored), screen.end()]:
-        for text, taken in shown:
-            bits = [cost for _, cost in scored[position : position + taken]]
-            position += taken
-            yield ScoredCharacter(text=text, bits=None if None in bits else sum(bits))
+class _Route(APIRoute):
+    def get_route_handler(self):
+        handle = super().get_route_handler()
+
+        async def handle_request(request: Request) -> Response:
+            return await handle(_Request(request.scope, request.receive))
+
+        return handle_request
 
 
-class _Server(uvicorn.Server):
-    """Ends the streams at the first Ctrl-C instead of waiting for them."""
+class _Request(Request):
+    """Understands a large body in a turn at the desk: it takes milliseconds, and the event loop serves everybody."""
 
-    def __init__(self, config: uvicorn.Config, desk: Desk):
+    async def json(self):
+        body = await self.body()
+        if len(body) <= _SMALL_BODY:
+            return _parsed(body)
+        try:
+            return await self.app.state.desk.one_turn(_parsed, body)
+        except Stopping:
+            raise HTTPException(503, STOPPING) from None
+
+
+def _parsed(body: bytes):
+    return json.loads(body, object_pairs_hook=_object)
+
+
+def _object(fields: list[tuple[str, object]]) -> dict[str, object]:
+    if len(fields) > MAX_FIELDS:
+        raise HTTPException(422, f"an object of {len(fields)} fields is no part of a request.")
+    return dict(fields)
+
+
+class Server(uvicorn.Server):
+    """uvicorn with limits to what its connections may hold up; the first signal ends it and its streams."""
+
+    def __init__(self, app: FastAPI, desk: Desk, room: Room):
+        config = uvicorn.Config(
+            app,
+            http=partial(Connection, room),
+            loop="asyncio",
+            lifespan="off",
+            ws="none",
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=connections.BATCH,
+            timeout_graceful_shutdown=2,
+        )
         super().__init__(config)
-        self._desk = desk
+        self._desk, self._room = desk, room
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_QUEUE)  # asyncio accepts a batch at a time, and lets no more than that wait
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._room.closed = True
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig, frame) -> None:
-        self._desk.closed = True
-        super().handle_exit(sig, frame)
+        if not self.should_exit:  # it takes two seconds at most: another signal could only leave things undone
+            self._desk.closed = True
+            super().handle_exit(sig, frame)
 
 
 def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> None:
     """Offer the models until Ctrl-C.
 
-    Errors: UserError for a checkpoint that can't be read, or an address that can't be had.
+    Errors: UserError for a checkpoint that can't be read, an address that can't be had, or one that nobody is told.
     """
+    say = partial(_tell, say)
     models = served_models.load_all(paths, say)
-    listener = _listen(opt)
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
-    desk = Desk(opt.streams, threads=min(4, os.cpu_count() or 1))
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
-    config = uvicorn.Config(
-        create_app(models, desk, hosts, token),
-        lifespan="off",
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=2 * opt.streams + 64,
-        timeout_graceful_shutdown=2,
-    )
-    host = f"[{opt.host}]" if ":" in opt.host else opt.host
-    say(f"http://{host}:{listener.getsockname()[1]}/{f'#token={token}' if token else ''}")
-    say("Ctrl-C ends it.")
-    with listener:
-        _Server(config, desk).run(sockets=[listener])
+    most = connections.files_allow(opt.streams + _BESIDE)
+    desk = Desk(min(opt.streams, max(1, most // 2)), threads=min(4, os.cpu_count() or 1))
+    server = Server(create_app(models, desk, hosts, token), desk, Room(most))
+    with _listen(opt) as listener:
+        host = f"[{opt.host}]" if ":" in opt.host else opt.host
+        address = f"http://{host}:{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
+        say(f"{address}\nCtrl-C ends it.")  # at once: who reads the first line may read no more
+        try:
+            server.run(sockets=[listener])
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is to wait for the last turns
+
+
+def _tell(say: Callable[[str], None], line: str) -> None:
+    try:
+        say(line)
+    except OSError as e:
+        raise UserError(
+            f"can't print the server's address ({e.strerror or e}): let stdout go where it can be read."
+        ) from e
 
 
 def _listen(opt: ServeOptions) -> socket.socket:
     family = socket.AF_INET6 if ":" in opt.host else socket.AF_INET
     try:
-        return socket.create_server((opt.host, opt.port), family=family, backlog=256)
-    except OSError as e:
+        return socket.create_server((opt.host, opt.port), family=family, backlog=_QUEUE)
+    except (OSError, TypeError) as e:  # TypeError: for a name that the system's encoding does not take
+        reason = getattr(e, "strerror", None) or e
         raise UserError(
-            f"can't listen on {opt.host}, port {opt.port} ({e.strerror or e}): choose another -port or -host."
+            f"can't listen on {opt.host}, port {opt.port} ({reason}): choose another -port or -host."
         ) from e

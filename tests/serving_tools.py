@@ -1,4 +1,4 @@
-"""A server in a process of its own, for tests of `pycharrnn serve`."""
+"""Servers for tests of `pycharrnn serve`: in a process of its own, as a user starts it, or in a thread."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import GOLDEN
 
+from pycharrnn import serving
+from pycharrnn.connections import Room
+from pycharrnn.streams import Desk
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ROOT = Path(__file__).parents[1]
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
@@ -26,12 +33,32 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(*args: str, env: dict[str, str] | None = None) -> Iterator[Server]:
-    """`pycharrnn serve` on a free port; ended by Ctrl-C."""
+def server_in_thread(app, desk: Desk, room: Room) -> Iterator[int]:
+    """The port of a server with limits of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        running = serving.Server(app, desk, room)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            desk.closed = running.should_exit = True
+            thread.join()
+
+
+@contextlib.contextmanager
+def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> Iterator[Server]:
+    """`pycharrnn serve` on a free port; ended by Ctrl-C. preexec_fn: as for subprocess.Popen."""
     command = [sys.executable, "-m", "pycharrnn", "serve", *map(str, args), "-port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=preexec_fn,
     )
     try:
         for line in process.stdout:

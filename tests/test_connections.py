@@ -1,0 +1,395 @@
+"""Clients of pycharrnn serve that are silent, slow, malformed or many: what they may hold up."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from serving_tools import LOOPBACK, LSTM, ROOT, server, server_in_thread
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pycharrnn import connections, served_models, serving
+from pycharrnn.connections import Connection, Patience, Room
+from pycharrnn.options import UserError
+from pycharrnn.streams import Desk
+
+HOST = b"Host: 127.0.0.1\r\n"
+HEAD = b"POST /api/sample HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+
+
+def post(path: str, **body) -> bytes:
+    content = json.dumps({"model": LSTM.stem, **body}).encode()
+    head = f"POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+    return head.encode() + HOST + b"\r\n" + content
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether a connection was closed")
+
+PAGE = b"GET /page.js HTTP/1.1\r\n" + HOST + b"\r\n"
+LONG = post("/api/sample", length=10_000, candidates=20)  # megabytes, if one were to read them
+SIEGES = {
+    "silent": b"",
+    "half a head": b"GET / HTTP/1.1\r\n" + HOST + b"X-a: ",
+    "half a body": HEAD + b"Content-Length: 100\r\n\r\n{",
+    "waiting for 100 Continue": HEAD + b"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n",
+    "beginning of TLS": b"\x16\x03\x01\x02",
+    "unread sample": LONG,
+    "unread pages": 60 * PAGE,
+    "thousands of fields": post("/api/sample", **{str(k): k for k in range(15_000)}),
+    "thousands of headers": b"GET / HTTP/1.1\r\n" + HOST + 60_000 * b"a:\r\n" + b"\r\n",
+}
+
+
+@pytest.fixture(scope="module")
+def models():
+    return served_models.load_all([str(LSTM)], lambda line: None)
+
+
+@pytest.fixture
+def serve(models):
+    """serve(most=..., places=..., **patience) -> the port of a server in a thread."""
+    with contextlib.ExitStack() as stack:
+
+        def start(most: int = 100, places: int = 8, **patience: float) -> int:
+            desk = Desk(places, threads=2)
+            app = serving.create_app(models, desk, LOOPBACK, "")
+            return stack.enter_context(server_in_thread(app, desk, Room(most, Patience(**patience))))
+
+        yield start
+
+
+def connect(port: int, first: bytes = b"") -> socket.socket:
+    s = socket.create_connection(("127.0.0.1", port), timeout=20)
+    with contextlib.suppress(OSError):  # the server may have heard enough
+        s.sendall(first)
+    return s
+
+
+def answer(port: int, content: bytes) -> bytes:
+    """All that comes back until the server closes the connection."""
+    with connect(port, content) as s:
+        return b"".join(iter(lambda: s.recv(1 << 16), b""))
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d+)", answers)]
+
+
+def sample(port: int, length: int = 200) -> tuple[int, bytes]:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as c:
+        body = json.dumps({"model": LSTM.stem, "length": length})
+        c.request("POST", "/api/sample", body, {"Content-Type": "application/json"})
+        got = c.getresponse()
+        return got.status, got.read()
+
+
+def port_of(url: str) -> int:
+    return int(re.search(r":(\d+)/", url)[1])
+
+
+def is_closed(s: socket.socket) -> bool:
+    """Whether the server has closed this connection; reads nothing of an answer that waits on it."""
+    poll = select.poll()
+    poll.register(s, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
+def until_closed(s: socket.socket, drip: bytes = b"") -> None:
+    while not is_closed(s):
+        with contextlib.suppress(OSError):
+            s.send(drip)
+        time.sleep(0.02)
+
+
+# -- many ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def running():
+    with server(LSTM) as one:
+        yield one
+
+
+@pytest.mark.parametrize("kind", SIEGES)
+def test_a_client_gets_its_sample_beside_250_others(running, kind):
+    port = port_of(running.url)
+    with contextlib.ExitStack() as stack:
+        for _ in range(250):
+            stack.enter_context(connect(port, SIEGES[kind]))
+        for _ in range(2):
+            status, body = sample(port)
+            assert status == 200
+            assert body.endswith(b'{"done":true}\n')
+
+
+def test_one_connection_too_many_costs_the_longest_silent_one_its_place(serve):
+    port = serve(most=20)
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connect(port)) for _ in range(20)]
+        assert sample(port)[0] == 200
+        until_closed(silent[0])
+        assert not any(map(is_closed, silent[1:]))
+        stack.enter_context(connect(port))  # in the place that the sample's has left
+        assert sample(port)[0] == 200
+        until_closed(silent[1])
+        assert not any(map(is_closed, silent[2:]))
+
+
+def test_who_reads_nothing_keeps_the_server_waiting_too(serve):
+    port = serve(most=10)
+    with contextlib.ExitStack() as stack:
+        unread = stack.enter_context(connect(port, LONG))
+        select.select([unread], [], [])
+        time.sleep(1)  # for the buffers to fill
+        for _ in range(9):
+            stack.enter_context(connect(port))
+        assert sample(port)[0] == 200
+        until_closed(unread)
+
+
+def test_where_all_places_are_taken_a_client_is_asked_to_come_back(serve):
+    port = serve(places=3)
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            select.select([stack.enter_context(connect(port, LONG))], [], [])
+        status, body = sample(port)
+        assert (status, json.loads(body)) == (503, {"detail": "all places are taken: try again in a moment."})
+        assert statuses(answer(port, PAGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))) == [200]
+    while sample(port)[0] != 200:  # once the server has noticed that they are gone
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("limit", [200, 400])
+def test_few_open_files_are_enough(limit):
+    """A program that may open few files keeps few connections, and accepts no more than it may open."""
+    resource = pytest.importorskip("resource", reason="this system has no limit of open files")
+
+    def few_files():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+    with server(LSTM, preexec_fn=few_files) as running, contextlib.ExitStack() as stack:
+        port = port_of(running.url)
+        for kind in ("silent", "unread sample"):
+            for _ in range(300):
+                stack.enter_context(connect(port, SIEGES[kind]))
+        assert len(os.listdir(f"/proc/{running.process.pid}/fd")) < limit
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.communicate(timeout=20)[1].strip() == "pycharrnn: stopped by Ctrl-C."
+
+
+def test_the_limit_of_open_files(monkeypatch):
+    resource = pytest.importorskip("resource", reason="this system has no limit of open files")
+    now = [256, 4096]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: tuple(now))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: now.__setitem__(slice(2), limits))
+    assert connections.files_allow(100) == 100
+    assert now == [256, 4096]
+    assert connections.files_allow(1000) == 1000
+    assert 1000 < now[0] < 1200
+    assert 3900 < connections.files_allow(10_000) < 4096
+    now[:] = 100, 100
+    with pytest.raises(UserError, match="100 open files is too low"):
+        connections.files_allow(1000)
+    now[:] = resource.RLIM_INFINITY, resource.RLIM_INFINITY
+    assert connections.files_allow(1000) == 1000
+
+
+# -- slow ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("drip", [b"", b"x"])
+@pytest.mark.parametrize("kind", list(SIEGES)[:5])
+def test_a_request_has_its_time(serve, kind, drip):
+    port = serve(request=0.3)
+    with connect(port, SIEGES[kind]) as s:
+        until_closed(s, drip)
+    assert sample(port)[0] == 200
+
+
+def test_the_next_request_has_its_time(serve):
+    """A byte now and then is no sign of life."""
+    port = serve(request=0.3)
+    with connect(port, PAGE) as s:
+        assert select.select([s], [], [], 20)[0]
+        until_closed(s, b"G")
+
+
+def test_a_body_that_is_refused_unread_has_its_time(serve):
+    port = serve(request=0.3)
+    with connect(port, HEAD + b"Content-Length: 1000000\r\n\r\n") as s:
+        assert statuses(s.recv(1 << 16)) == [413]
+        until_closed(s, b"x")
+
+
+def test_a_reader_has_its_time(serve):
+    port = serve(reading=0.3)
+    with connect(port, LONG) as s:
+        until_closed(s)
+    with connect(port, 60 * PAGE) as s:
+        until_closed(s)
+    assert sample(port)[0] == 200
+
+
+def test_an_answer_has_its_time(serve):
+    """However steadily it is read."""
+    port = serve(answer=1)
+    with connect(port, LONG) as s:
+        got = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := s.recv(1 << 16):
+                got += piece
+                time.sleep(0.1)  # so that the server has to pause, but never for long
+    assert statuses(got) == [200]
+    assert b'{"done":true}' not in got
+    assert sample(port)[0] == 200
+
+
+def test_limits_end_with_what_they_are_for(serve):
+    """A connection that lives for several times each limit, and is used."""
+    port = serve(request=0.5, reading=0.5, answer=0.5)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as c:
+        for _ in range(6):
+            c.request("GET", "/page.js", headers={"Connection": "keep-alive"})
+            assert c.getresponse().read()
+            address = c.sock.getsockname()
+            time.sleep(0.2)
+        assert c.sock.getsockname() == address
+
+
+# -- malformed -------------------------------------------------------------------------------------------------------
+
+MALFORMED = {
+    "in chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n\r\n",
+    "in chunks, with a length": HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "in chunks, of old": HEAD.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}}",
+    "a length with a sign": HEAD + b"Content-Length: +2\r\n\r\n{}",
+    "two hosts": b"GET /api/models HTTP/1.1\r\nHost: evil.example\r\n" + HOST + b"\r\n",
+    "no host": b"GET /api/models HTTP/1.1\r\n\r\n",
+    "a large head": b"GET / HTTP/1.1\r\n" + HOST + b"X: " + 2 * connections.MAX_HEAD * b"x" + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\n" + HOST + 10_000 * b"a:\r\n" + b"\r\n",
+    "a long first line": b"GET /" + 2 * connections.MAX_HEAD * b"x" + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_what_is_no_request_is_refused_once(running, kind):
+    with contextlib.suppress(ConnectionResetError):  # what was not read any more may cost the answer
+        head, _, body = answer(port_of(running.url), MALFORMED[kind] + PAGE).partition(b"\r\n\r\n")
+        assert statuses(head + body) == [421 if kind == "HTTP/2" else 400]
+        assert b"application/json" in head
+        assert set(json.loads(body)) == {"detail"}
+    assert sample(port_of(running.url))[0] == 200
+
+
+def test_a_body_in_chunks_is_told_why(running):
+    assert b"Content-Length" in answer(port_of(running.url), MALFORMED["in chunks"])
+
+
+def test_requests_that_do_not_wait_for_an_answer_get_one(running):
+    """Those that came with it would otherwise be answered before anybody else's."""
+    assert statuses(answer(port_of(running.url), 5 * PAGE)) == [200]
+
+
+def test_one_request_after_the_other_is_answered(running):
+    with connect(port_of(running.url)) as s:
+        for _ in range(3):
+            s.sendall(PAGE)
+            got = b""
+            while not got.endswith(serving.page_files()["/page.js"][0]):
+                got += s.recv(1 << 16)
+            assert statuses(got) == [200]
+
+
+@pytest.mark.parametrize(
+    "line, status",
+    [
+        ("HEAD /page.js", 200),
+        ("HEAD /api/models", 405),
+        ("OPTIONS /api/sample", 405),
+        ("OPTIONS *", 404),
+        ("TRACE /", 405),
+        ("CONNECT 127.0.0.1:80", 404),
+        ("GET http://evil.example/api/models", 404),
+        ("GET /api/models/", 404),
+        ("GET /page.js%00", 404),
+        ("BREW /", 405),
+    ],
+)
+def test_other_methods_and_targets(running, line, status):
+    got = answer(port_of(running.url), f"{line} HTTP/1.1\r\nConnection: close\r\n".encode() + HOST + b"\r\n")
+    assert statuses(got) == [status]
+    assert b"location" not in got.lower()
+    assert (got.partition(b"\r\n\r\n")[2] == b"") == line.startswith("HEAD")
+
+
+@pytest.mark.parametrize("length, first", [(2, 100), (1_000_000, 413)])
+def test_a_body_is_asked_for_only_where_it_will_be_read(running, length, first):
+    with connect(port_of(running.url), HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % length) as s:
+        assert statuses(s.recv(1 << 16)) == [first]
+
+
+# -- stopping and starting -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_signals_end_a_server_with_all_it_has(number, status):
+    """As many of them as somebody impatient likes."""
+    with server(LSTM) as running, contextlib.ExitStack() as stack:
+        for kind in SIEGES:
+            for _ in range(30):
+                stack.enter_context(connect(port_of(running.url), SIEGES[kind]))
+        while running.process.poll() is None:
+            running.process.send_signal(number)
+            time.sleep(0.01)
+        _, error = running.process.communicate(timeout=10)
+        assert running.process.returncode == status
+        assert error.strip() == ("pycharrnn: stopped by Ctrl-C." if number == signal.SIGINT else "")
+
+
+@pytest.mark.parametrize("where", ["a closed pipe", "a full disk"])
+def test_an_address_that_cannot_be_printed(where):
+    if where == "a full disk" and not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    reading, writing = os.pipe()
+    os.close(reading)
+    out = writing if where == "a closed pipe" else os.open("/dev/full", os.O_WRONLY)
+    command = [sys.executable, "-m", "pycharrnn", "serve", str(LSTM), "-port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, env=environment, text=True, timeout=60)
+    for number in {writing, out}:
+        os.close(number)
+    assert result.returncode == 1
+    assert re.fullmatch(r"pycharrnn: can't print the server's address \(.+\): .+\n", result.stderr)
+
+
+def test_a_token_stays_out_of_what_is_printed():
+    token = "0123456789abcdef"
+    with server(LSTM, "-token", token) as running:
+        port = port_of(running.url)
+        for content in (*SIEGES.values(), *MALFORMED.values(), PAGE):
+            first, _, rest = content.partition(b"\r\n")
+            with connect(port, first + b"\r\nAuthorization: Bearer " + token.encode() + b"\r\n" + rest) as s:
+                select.select([s], [], [], 0.1)
+        running.process.send_signal(signal.SIGINT)
+        out, error = running.process.communicate(timeout=20)
+    assert token not in out + error
+
+
+def test_uvicorn_calls_what_is_overridden():
+    """The name of each public method is one of uvicorn's; that they still do their work, the tests above show."""
+    own = {name for name, value in vars(Connection).items() if callable(value) and not name.startswith("_")} - {"drop"}
+    assert own
+    assert own <= set(dir(H11Protocol))
