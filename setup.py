@@ -59,6 +59,7 @@ setup(
             "pytest>=8,<10",
             "pytest-xdist>=3.5,<4",
             "hypothesis>=6.100,<7",
+            "schemathesis>=4,<5",
             "ruff>=0.15,<1",
             "pyte>=0.8.1,<1",
         ],

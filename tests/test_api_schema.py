@@ -1,0 +1,51 @@
+"""The JSON API of pycharrnn serve against its own description, by schemathesis: no answer that this does not announce.
+
+For longer: PYCHARRNN_API_CASES=5000 python -m pytest tests/test_api_schema.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from serving_tools import GRU, LSTM
+
+from pycharrnn import served_models, serving
+from pycharrnn.streams import Desk
+
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+import jsonschema_rs  # noqa: E402
+from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
+
+CASES = int(os.environ.get("PYCHARRNN_API_CASES", "40"))
+TOKEN = {"Authorization": "Bearer 0123456789abcdef"}
+
+models = served_models.load_all([str(LSTM), str(GRU)], lambda line: None)
+app = serving.create_app(models, Desk(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
+schemas = app.openapi()["components"]["schemas"]
+# What is made up would hardly be a model that is there, or a text of characters that it knows.
+for request in ("SampleRequest", "ScoreRequest"):
+    schemas[request]["properties"]["model"]["enum"] = [*models, "another"]
+schemas["SampleRequest"]["properties"]["primetext"]["pattern"] = "^[a-z ,.]*$"
+described = schemathesis.openapi.from_asgi("/openapi.json", app, headers=TOKEN)
+line_schema = jsonschema_rs.validator_for({"$ref": "#/components/schemas/SampleLine", **app.openapi()})
+
+
+@described.parametrize()
+@settings(max_examples=CASES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_announced(case):
+    # No schema can say that a model has never seen a character, or has no such unit.
+    answer = case.call_and_validate(headers=TOKEN, excluded_checks=[positive_data_acceptance])
+    if answer.headers["content-type"] == ["application/x-ndjson"]:
+        lines = [json.loads(line) for line in answer.text.splitlines()]
+        assert all(map(line_schema.is_valid, lines))
+        assert lines[-1] == {"done": True}
+
+
+def test_the_schema_of_a_line_refuses_others():
+    assert line_schema.is_valid({"text": "a", "given": False, "probability": 0.5})
+    for line in ({}, {"done": False}, {"error": 3}, {"text": "a", "given": False}, []):
+        assert not line_schema.is_valid(line)
