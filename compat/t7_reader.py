@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-import mmap
 import os
 import re
+import stat
 import struct
 import zlib
 
@@ -44,13 +44,13 @@ _UNFINISHED = object()
 def load_t7(source):
     """The object in a .t7 file: None, bool, int, float, bytes, Table, TorchObject, Tensor, Storage or LuaFunction.
 
-    Encoding, size of longs and gzip are detected. Storages of a plain binary file are views of the memory-mapped file,
-    private to this process: changing them never changes the file.
+    Encoding, size of longs and gzip are detected. The file is read into memory once, and the storages of a plain binary
+    file are views of that: nobody who writes to the file later changes them, and changing them never changes the file.
 
     Args:
-        source: a path, bytes, or a binary stream (read from where it stands to its end).
+        source: the path of a regular file, bytes, or a binary stream (read from where it stands to its end).
 
-    Errors: OSError if the file can't be opened, T7Error (an OSError) if it isn't a whole .t7 file.
+    Errors: OSError if the file can't be read, T7Error (an OSError) if it isn't a whole .t7 file.
 
     Example:
         >>> load_t7("vocab.t7")[b"a"]
@@ -90,11 +90,23 @@ def _content(source):
     elif hasattr(source, "read"):
         content = source.read()
     else:
-        with open(source, "rb") as f:
-            size = os.fstat(f.fileno()).st_size
-            content = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY) if size else b""
+        content = _file_content(source)
     if not len(content):
         raise T7Error("it is empty")
+    return content
+
+
+def _file_content(path: str | os.PathLike) -> bytearray:
+    """All bytes of a file, in memory of our own.
+
+    A memory map would be there at once, but whoever shortens a mapped file ends the process that reads it, and whoever
+    writes to it changes what has been read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):  # opening a pipe might wait for ever
+        raise T7Error("it is a device or a pipe, not a file")
+    with open(path, "rb") as f:
+        content = bytearray(os.fstat(f.fileno()).st_size)
+        del content[f.readinto(content) :]  # it may have been shortened in between
     return content
 
 
@@ -113,7 +125,7 @@ def _unzipped(content) -> bytes:
 
 
 class T7Reader(torchfile.T7Reader):
-    """Reads one object after another from `content`, bytes or a memory map in the binary encoding.
+    """Reads one object after another from `content`, bytes or a bytearray in the binary encoding.
 
     Attributes:
         position: byte offset of what is read next.
@@ -157,7 +169,7 @@ class T7Reader(torchfile.T7Reader):
     def read_string(self, disable_utf8: bool = True) -> bytes:
         n = self.read_int()
         start = self._take(n)
-        return self.content[start : start + n]
+        return bytes(self.content[start : start + n])
 
     def read_array(self, dtype: np.dtype, n: int) -> np.ndarray:
         in_file = np.dtype(f"<i{self.long_size}") if dtype == "<i8" else dtype
@@ -234,7 +246,7 @@ class T7Reader(torchfile.T7Reader):
             waiting.append(_ObjectInProgress(self, value))
             return _UNFINISHED
         if not is_tensor_class(typename):
-            storage = self.objects[index] = Storage(typename, self._read_elements(dtype), version)
+            storage = self.objects[index] = self._read_storage(typename, dtype, version)
             return storage
         n = self.read_int()
         if not 0 <= n <= _MAX_DIMENSIONS:
@@ -262,8 +274,8 @@ class T7Reader(torchfile.T7Reader):
         except ValueError:
             raise self.fault(f"class version {text[:20]!r}") from None
 
-    def _read_elements(self, dtype: np.dtype) -> np.ndarray:
-        return self.read_array(dtype, self.read_long())
+    def _read_storage(self, typename: bytes, dtype: np.dtype, version: int | None) -> Storage:
+        return Storage(typename, self.read_array(dtype, self.read_long()), version)
 
 
 class _AsciiT7Reader(T7Reader):
@@ -311,7 +323,7 @@ class _AsciiT7Reader(T7Reader):
         n = self.read_int()
         start = self._take(n)
         self._end_line(n)
-        return self.content[start : start + n]
+        return bytes(self.content[start : start + n])
 
     def read_array(self, dtype: np.dtype, n: int) -> np.ndarray:
         if dtype.itemsize == 1:  # bytes stand as they are
