@@ -14,7 +14,7 @@ import numpy as np
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from pycharrnn import __version__, checkpoint
+from pycharrnn import __version__, checkpoint, saving
 from pycharrnn.loader import TRAIN
 from pycharrnn.options import TrainOptions, UserError
 
@@ -59,22 +59,40 @@ def begin(opt: TrainOptions, given: Collection[str] | None, say: Callable[[str],
     recorded = {**found.opt, **{name: getattr(found.network, name) for name in ("rnn_size", "num_layers", "model")}}
     overridden = {}
     hints = typing.get_type_hints(type(opt))
+    for name in TrainOptions.not_of_the_run:
+        del fields[name]
     for name, field in fields.items():
         value = _typed(recorded.get(name, field.default), hints[name])
         if name not in given:
             if value is None:
                 raise UserError(f"{path} says -{name} {recorded[name]!r:.40}: give -{name} on the command line.")
             setattr(opt, name, value)
-        elif name not in ("resume", "progress") and getattr(opt, name) != value:
+        elif getattr(opt, name) != value:
             overridden[name] = f"-{name} {_shown(getattr(opt, name))} (was {_shown(value)})"
     for name in ("rnn_size", "num_layers", "model"):
         if name in overridden:
             raise UserError(f"{overridden[name]} can't change on the way: leave -{name} out, or start a new run.")
+    _stay_beside(opt, path, given)
     if overridden:
         say(f"overridden on the command line: {', '.join(overridden.values())}")
     opt.resume = ""  # the checkpoints that follow are those of a run that never stopped
     opt.check()
     return Resumed(path, found, set(overridden))
+
+
+def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> None:
+    """Let the run write beside `path`, its checkpoint, or where the command line says, wherever the checkpoint says.
+
+    Errors: UserError for a recorded -savefile that names a folder.
+    """
+    if "savefile" not in given and ({os.sep, os.altsep, "\0"} & {*opt.savefile}):
+        raise UserError(
+            f"{path} records the -savefile {opt.savefile!r:.80}, which is no name of a file: give -savefile, and"
+            " -checkpoint_dir, on the command line."
+        )
+    beside = os.path.dirname(path)
+    if "checkpoint_dir" not in given and not saving.same_folder(opt.checkpoint_dir, beside):
+        opt.checkpoint_dir = beside or "."
 
 
 def _newest(folder: str, savefile: str | None, say) -> tuple[str, Checkpoint]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from compat import whole_file
 from pycharrnn import checkpoint, lock, saving
 from pycharrnn.commands import cli
 from pycharrnn.options import TrainOptions, UserError
-from pycharrnn.stopping import Stop, Stopped
+from pycharrnn.stopping import Log, Stop, Stopped
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -127,9 +128,23 @@ def test_signals_during_a_save(tmp_path, signals, status):
     assert not leavings(folder)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("pause", [0, 0.001, 0.004])
+def test_many_signals_end_without_noise(tmp_path, pause):
+    process = started(folder_with_text(tmp_path), *LONG)
+    numbers = [signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM]
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(pause)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode in (130, 143, 129, -signal.SIGINT)
+    assert "Traceback" not in error, error
+    assert "race condition" not in error, error
+
+
 def test_signals_are_handled_only_while_training():
     before = signal.getsignal(signal.SIGINT)
-    with Stop(print, print) as stop:
+    with Stop(Log(print, print)) as stop:
         assert signal.getsignal(signal.SIGINT) is not before
         signal.raise_signal(signal.SIGINT)
         assert (stop.cause, stop.status) == ("SIGINT", 130)
@@ -190,12 +205,45 @@ def test_a_full_disk_under_the_log_does_not_stop_training(tmp_path):
         lost.append(line)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    stop = Stop(full, notes.append)
-    stop.say("a")
-    stop.say("b")
+    log = Log(full, notes.append)
+    log.say("a")
+    log.say("b")
     assert lost == ["a", "b"]
     assert notes == ["can't write the log (No space left on device): training goes on."]
-    assert not stop.cause
+    assert not log.closed
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_log_on_a_full_disk_costs_no_run(tmp_path):
+    folder = folder_with_text(tmp_path)
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            [*COMMAND, "-max_epochs", "1"], cwd=folder, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert process.returncode == 0, process.stderr
+    first, *_, last = process.stderr.strip().split("\n")
+    assert first == "pycharrnn: can't write the log (No space left on device): training goes on."
+    assert "sample from it with" in last
+    assert len(named(folder)) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+@pytest.mark.parametrize("lines", [0, 1, 5])
+def test_a_log_that_is_closed_before_training_begins(tmp_path, lines):
+    """As by `| head -1`: one step is trained and saved, and how to go on is said."""
+    folder = folder_with_text(tmp_path)
+    command = [*COMMAND, *LONG]
+    process = subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(lines):
+        process.stdout.readline()
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(60) == 1
+    assert error.startswith("pycharrnn: stopped by the end of whoever read its log after iteration ")
+    assert "go on with: pycharrnn train -resume cv/lm_lstm_latest.t7" in error
+    assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i >= 1
 
 
 # -- saved in time ---------------------------------------------------------------------------------------------------
@@ -473,6 +521,32 @@ def test_a_checkpoint_dir_that_can_not_be_made_anew(tmp_path):
     assert error.status == 1
     assert "there is no good checkpoint" in str(error)
     assert err.count("can't write") == 1
+
+
+@pytest.mark.parametrize("fate", ["moved", "removed"])
+def test_the_last_good_checkpoint_is_one_that_exists(tmp_path, monkeypatch, fate):
+    """Saving fails from iteration 40 on, and what was saved last has gone."""
+    folder = folder_with_text(tmp_path)
+    save = checkpoint.save
+
+    def fail(path, *args, i, **keywords):
+        if i >= 40:
+            for old in Path("cv").glob("lm_lstm_epoch0.50_*"):
+                old.unlink()
+            if fate == "moved" and os.path.isdir("cv"):
+                os.rename("cv", "cv.old")
+                Path("cv").touch()
+            raise OSError(errno.EIO, "Input/output error")
+        save(path, *args, i=i, **keywords)
+
+    monkeypatch.setattr(checkpoint, "save", fail)
+    error, _, err = result_of(folder, *EVERY_10)
+    said = str(error)
+    if fate == "moved":
+        assert said.endswith("there is no good checkpoint.")
+    else:
+        path = said.rpartition("the last good checkpoint is ")[2].removesuffix(".")
+        assert checkpoint.load(folder / path).i == 20
 
 
 def can_mount(path: Path) -> bool:
