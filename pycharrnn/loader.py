@@ -162,7 +162,7 @@ class CharSplitLMMinibatchLoader:
         except OSError as e:
             fault = e if isinstance(e, T7Error) else e.strerror or e
             raise TextChanged(
-                f"{self._text.path} can't be read any more ({fault}): remove it, and it is made anew from input.txt"
+                f"{self._text.path} can't be read any more ({fault}): remove it, and it is made anew from input.txt."
             ) from e
         window = flat.reshape(window.shape)
         self._window = window if self._translation is None else self._translation[window]

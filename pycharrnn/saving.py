@@ -227,7 +227,8 @@ class Saver:
         return Stopped(f"stopped by {cause or 'a signal to another process'} after iteration {i}; {how}", status or 1)
 
     def text_changed(self, what: str, i: int, epoch: float) -> Stopped:
-        """Save the run as it stands; what to raise when its text can't be read on, for the reason `what`."""
+        """Save the run as it stands; what to raise when its text can't be read on, for which `what` is a sentence."""
+        what = what.removesuffix(".")
         if self._run.ranks.size > 1:  # the others wait in the middle of a step, and can't help to save it
             return Stopped(f"{what}; {self._last_good()}.", 1)
         return Stopped(f"{what}; stopped after iteration {i}; {self._saved_at_the_end(i, epoch)}", 1)
