@@ -279,6 +279,109 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
     )
 
 
+def a_saver(folder: Path, monkeypatch, **options) -> saving.Saver:
+    """Of a run that has trained one iteration in `folder`."""
+    from test_run import a_run
+
+    folder_with_text(folder)
+    (folder / "cv").mkdir()
+    monkeypatch.chdir(folder)
+    run = a_run(folder)
+    run.opt.checkpoint_dir = options.pop("checkpoint_dir", "cv")
+    for name, value in options.items():
+        setattr(run.opt, name, value)
+    run.step()
+    return saving.Saver(run.opt, run, "text", run.new_losses(), {}, lambda line: None)
+
+
+def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(saving.time, "monotonic", lambda: now)
+    saver = a_saver(tmp_path, monkeypatch, save_every_minutes=2)
+    assert not saver.due()
+    now += 119
+    assert not saver.due()
+    now += 1
+    assert saver.due()
+    saver.latest(1, 0.1)
+    assert not saver.due()
+    now += 120
+    assert saver.due()
+    monkeypatch.setattr(checkpoint, "save", _no_space)
+    saver.latest(2, 0.2)
+    assert not saver.due(), "a save that failed is tried again in its time, not at every step"
+
+
+def _no_space(*args, **keywords):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_is_not_finite_never_becomes_latest(tmp_path, monkeypatch):
+    saver = a_saver(tmp_path, monkeypatch)
+    saver._run.model.flat.detach()[3] = float("inf")
+    saver.latest(1, 0.1)
+    assert not list((tmp_path / "cv").iterdir())
+
+
+def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
+    saver = a_saver(tmp_path, monkeypatch)
+    latest = tmp_path / "cv/lm_lstm_latest.t7"
+    saver.latest(1, 0.1)
+    written = latest.stat().st_ino
+    saver.latest(1, 0.1)
+    assert latest.stat().st_ino == written  # nothing new to save
+    latest.unlink()
+    saver.latest(1, 0.1)
+    assert latest.exists()
+
+
+def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
+    saver = a_saver(tmp_path, monkeypatch, checkpoint_dir="my cv; rm x")
+    (tmp_path / "my cv; rm x").mkdir()
+    said = str(saver.stopped("SIGTERM", 143, 1, 0.1))
+    assert said.endswith("pycharrnn train -resume 'my cv; rm x/lm_lstm_latest.t7'")
+
+
+def test_what_others_leave_half_written_stays(tmp_path):
+    """Of another -savefile that differs in what a pattern would take for any character; and of any, with -lock 0."""
+    folder = folder_with_text(tmp_path)
+    (folder / "cv").mkdir()
+    ours, others = (folder / f"cv/.lm_{name}_latest.t7.abcdefgh.tmp" for name in ("a.b", "aXb"))
+    for path in (ours, others):
+        path.touch()
+    assert result_of(folder, "-max_epochs", "0.05", "-savefile", "a.b", "-lock", "0")[0] is None
+    assert ours.exists() and others.exists()
+    assert result_of(folder, "-max_epochs", "0.05", "-savefile", "a.b")[0] is None
+    assert others.exists() and not ours.exists()
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_tf32_is_for_what_need_not_be_exact(tmp_path, exact):
+    import torch
+
+    args = ["-exact", str(exact), "-max_epochs", "0.02"]
+    assert result_of(folder_with_text(tmp_path), *args)[0] is None
+    allowed = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    assert allowed == (not exact, not exact)
+
+
+def test_an_end_that_is_asked_for_at_the_last_iteration_is_the_end(tmp_path):
+    """A log whose reader goes away with the last line has been read to its end."""
+    folder = folder_with_text(tmp_path)
+    opt = TrainOptions(data_dir=str(folder / "data"), checkpoint_dir=str(folder / "cv"), gpuid=-1, rnn_size=4)
+    opt.batch_size, opt.seq_length, opt.max_epochs = 5, 8, 0.1
+    from pycharrnn.training import train as train_
+
+    notes: list[str] = []
+
+    def say(line):
+        if line.startswith("6/6 "):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    train_(opt, say, None, notes.append)
+    assert notes[0].startswith("finished; the best checkpoint is ")
+
+
 def test_keep_n_best_and_the_newest(tmp_path):
     folder = folder_with_text(tmp_path)
     args = ["-eval_val_every", "10", "-max_epochs", "1.34", "-learning_rate", "0.3", "-seed", "1"]
@@ -622,12 +725,15 @@ def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
     assert "can't lock cv/.lm_lstm.lock (No locks available)" in err
 
 
-def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, replaced):
     real, removed = lock._lock_descriptor, []
 
     def remove_once(fd):
         if not removed:
             removed.append(os.unlink(tmp_path / ".lm_lstm.lock"))
+            if replaced:
+                (tmp_path / ".lm_lstm.lock").touch()
         real(fd)
 
     monkeypatch.setattr(lock, "_lock_descriptor", remove_once)
