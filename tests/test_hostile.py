@@ -221,7 +221,7 @@ def test_a_narrow_below_any_number_of_sigmoids():
     table = load_t7(GOLDEN / "legacy_2015-06-14_lstm" / "lm_old_epoch1.00_3.2631.t7")
     nodes = [node[b"data"] for node in table[b"protos"][b"rnn"][b"forwardnodes"].values()]
     of = lambda name: [n for n in nodes if n.get(b"module") and n[b"module"].typename == name]  # noqa: E731
-    below = of(b"nn.Sigmoid")[0]
+    below = of(b"nn.CAddTable")[0]  # the sum that the gates are parts of
     for _ in range(5000):
         below = Table({b"module": TorchObject(b"nn.Sigmoid", Table()), b"mapindex": Table({1: below, below: 1})})
     for narrow in of(b"nn.Narrow"):
