@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from compat import charrnn, load_t7, nngraph, torchrnn
 from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
+from compat.plain_text import printable
 from pycharrnn import formats
 from pycharrnn.options import TrainOptions, UserError
 from pycharrnn.progress import bar
@@ -23,17 +26,39 @@ def load(path: str | os.PathLike) -> charrnn.Checkpoint:
 
     Errors: UserError, with the path, for whatever stands in the way.
     """
+    with reading(path):
+        return formats.load_safetensors(path) if is_safetensors(path) else from_value(load_t7(path))
+
+
+def from_value(value) -> charrnn.Checkpoint:
+    """What load_t7 gives -> the checkpoint that it is.
+
+    Errors: CheckpointError; T7Error for a tensor that claims more than its file holds.
+    """
+    return torchrnn.from_table(value) if torchrnn.is_checkpoint(value) else charrnn.from_table(value)
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike) -> Iterator[None]:
+    """Turns what goes wrong in reading a checkpoint into a UserError with its path."""
     try:
-        if is_safetensors(path):
-            return formats.load_safetensors(path)
-        table = load_t7(path)
-        return torchrnn.from_table(table) if torchrnn.is_checkpoint(table) else charrnn.from_table(table)
+        yield
     except FileNotFoundError:
         raise UserError(f"File {path} does not exist. Are you sure you didn't forget to prepend cv/ ?") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
         raise UserError(f"can't read {path} as a checkpoint: {getattr(e, 'strerror', None) or e}.") from e
+
+
+def trained_on(loaded: charrnn.Checkpoint) -> str:
+    """The text of a checkpoint's training, for a person to know it by: where it lay, its size and hash; "" if that is
+    not recorded."""
+    place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name
+    words = [printable(place)] if isinstance(place, str) else []
+    if loaded.state and loaded.state.text:
+        words.append(loaded.state.text)
+    return ", ".join(words)
 
 
 def is_safetensors(path: str | os.PathLike) -> bool:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import warnings
 
 import click
 from click.core import ParameterSource
@@ -194,8 +195,9 @@ def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
     rows = []
     for path in checkpoint_files:
         loaded = checkpoint.load(path)
-        rows.append((path, scoring.split_loss(path, loaded, opt, where), loaded.val_loss))
-    _say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:]))
+        loss = scoring.split_loss(path, loaded, opt, where)
+        rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
+    _say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:3]))
 
 
 @cli.command(
@@ -238,22 +240,19 @@ def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> Non
 def inspect_command(file: str, **values) -> None:
     opt = InspectOptions(**values)
     opt.check()
-    from compat import CheckpointError
     from pycharrnn import inspection
 
-    try:
-        found = inspection.facts(file)
-    except UserError as e:
-        if opt.json or not isinstance(e.__cause__, CheckpointError) or not file.endswith(".t7"):
-            raise
-        _say(inspection.tree(file))
-        raise UserError(f"{file} is no checkpoint of a character model: {e.__cause__}.") from e
+    found = inspection.look(file)
+    if found.facts is None:
+        if not opt.json:
+            _say(found.tree)
+        raise UserError(f"{file} is no checkpoint of a character model: {found.fault}.")
     if opt.json:
         import json
 
-        _say(json.dumps(found))
+        _say(json.dumps(inspection.for_json(found.facts)))
     else:
-        _say(inspection.as_table(found))
+        _say(inspection.as_table(found.facts))
 
 
 @cli.command(
@@ -413,6 +412,8 @@ def main(args: list[str] | None = None) -> None:
     went astray, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
     if sys.stdout is None:  # started with a closed stdout, whose number the next file would get
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    # The numbers of a model whose training failed overflow; whoever looks at the result says it in a sentence.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"(pycharrnn|compat)\.")
     try:
         try:
             interrupts.hear()

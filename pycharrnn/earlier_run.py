@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from pycharrnn import checkpoint, saving
+from compat.plain_text import printable
+from pycharrnn import checkpoint, recorded_options, saving
 from pycharrnn.lock import is_held
 from pycharrnn.options import TrainOptions, UserError
 
@@ -57,21 +58,18 @@ def _is_of(path: str, stem: str) -> bool:
 
 def _is_finished(found: Checkpoint) -> bool:
     """Whether the run that wrote a checkpoint ended with it, at -max_epochs or by -patience."""
-    max_epochs, patience = (_number(found.opt.get(name)) for name in ("max_epochs", "patience"))
-    ntrain = round(found.i / found.epoch) if found.epoch > 0 and math.isfinite(found.i / found.epoch) else 0
-    return 0 < max_epochs * ntrain < found.i + 1 or saving.out_of_patience(found.val_losses, int(patience))
-
-
-def _number(value) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return value if number else 0
+    max_epochs, patience = (recorded_options.find(found, name) or 0 for name in ("max_epochs", "patience"))
+    per_epoch = found.i / found.epoch if found.epoch > 0 else 0
+    iterations = max_epochs * round(per_epoch) if math.isfinite(per_epoch) else 0
+    return 0 < iterations < found.i + 1 or saving.out_of_patience(found.val_losses, patience)
 
 
 def _described(found: Checkpoint) -> str:
     """Text, iteration and loss of an unfinished run."""
     words = [f"iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}"]
-    if isinstance(found.opt.get("data_dir"), str):
-        words.insert(0, f"text of -data_dir {found.opt['data_dir']!r}")
+    data_dir = recorded_options.find(found, "data_dir")
+    if data_dir is not None:
+        words.insert(0, f"text of -data_dir {printable(data_dir)}")
     if found.val_losses:
         words.append(f"validation loss {lua_format.fixed(found.val_losses[max(found.val_losses)], 4)}")
     elif found.train_losses:

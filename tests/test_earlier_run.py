@@ -50,9 +50,7 @@ def test_an_unfinished_run_is_not_overwritten(stopped, args):
     error, out, _ = result_of(stopped, *args, "-max_epochs", "0.2")
     assert isinstance(error, UserError) and error.status == 1
     said = str(error)
-    assert said.startswith(
-        f"cv/lm_lstm_latest.t7 is an unfinished run: text of -data_dir 'data', iteration {i}, epoch "
-    )
+    assert said.startswith(f"cv/lm_lstm_latest.t7 is an unfinished run: text of -data_dir data, iteration {i}, epoch ")
     assert ", training loss " in said
     for way_on in ("-resume cv/lm_lstm_latest.t7", "-savefile", "-checkpoint_dir", "-overwrite 1"):
         assert way_on in said
@@ -75,7 +73,7 @@ def test_the_ways_on(stopped, tmp_path):
 def test_overwrite_gives_it_up(stopped):
     error, out, err = result_of(stopped, "-data_dir", "other", "-max_epochs", "0.1", "-overwrite", "1")
     assert error is None
-    assert "-overwrite 1 gives up the unfinished run cv/lm_lstm_latest.t7: text of -data_dir 'data', iteration " in err
+    assert "-overwrite 1 gives up the unfinished run cv/lm_lstm_latest.t7: text of -data_dir data, iteration " in err
     found = checkpoint.load(stopped / "cv/lm_lstm_latest.t7")
     assert found.opt["data_dir"] == "other"
     assert "overwrite" not in found.opt  # it is of the command, not of the run
@@ -154,7 +152,7 @@ def test_going_on_writes_beside_the_checkpoint(stopped, tmp_path):
     assert (victim / "lm_lstm_latest.t7").exists()
 
 
-@pytest.mark.parametrize("name", ["a/../../../escaped", "/../../escaped", "sub/x", "a\0b"])
+@pytest.mark.parametrize("name", ["a/../../../escaped", "/../../escaped", "sub/x"])
 def test_a_recorded_savefile_that_is_no_name_is_refused(stopped, tmp_path, name):
     file = recording(stopped / "cv/lm_lstm_latest.t7", stopped / "cv/lm_gift.t7", savefile=name)
     before = sorted(tmp_path.rglob("*"))

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence, spec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pycharrnn import beam, checkpoint, samples, sampling
 from pycharrnn.options import SampleOptions
@@ -287,6 +289,55 @@ def test_options_that_do_not_go_together(args, words):
     assert words in sentence(run("sample", CHECKPOINT, "-gpuid", "-1", *args))
 
 
+# -- cutting a text ---------------------------------------------------------------------------------------------------
+
+
+class Counted(dict):
+    """Counts how often somebody looks something up."""
+
+    def __contains__(self, key) -> bool:
+        self.looks = getattr(self, "looks", 0) + 1
+        return super().__contains__(key)
+
+
+def cut_plainly(text: bytes, vocab: dict[bytes, int]) -> list[tuple[int, bytes | None]]:
+    found, position = [], 0
+    while position < len(text):
+        fits = [c for c in vocab if text.startswith(c, position)]
+        found.append((position, max(fits, key=len, default=None)))
+        position += len(found[-1][1] or b"x")
+    return found
+
+
+@given(
+    vocab=st.sets(st.binary(min_size=1, max_size=4), min_size=1, max_size=12),
+    text=st.lists(st.sampled_from([b"a", b"ab", b"abc", b"\xc3", b"\xa9", b"\0"]), max_size=20),
+)
+def test_a_text_is_cut_into_the_longest_characters(vocab, text):
+    vocab = {c: k for k, c in enumerate(sorted({*vocab, b"a", b"abc"}), 1)}
+    assert list(sampling.cut(b"".join(text), vocab)) == cut_plainly(b"".join(text), vocab)
+
+
+def test_one_long_character_makes_cutting_no_slower():
+    vocab = Counted({b"a": 1, b"b" * 64: 2, "é".encode(): 3})
+    text = b"aab~" * 1000
+    assert sum(c == b"a" for _, c in sampling.cut(text, vocab)) == 2000
+    assert vocab.looks == 3000  # one for each byte that begins a character
+
+
+# -- models whose training failed -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [[], ["-sample", "0"], ["-beam", "3"], ["-topk", "2"]], ids=" ".join)
+@pytest.mark.parametrize("value", [np.nan, 1e308])
+def test_a_model_that_predicts_no_numbers_says_so(tmp_path, args, value):
+    weights = {name: np.full_like(w, value) for name, w in LOADED.network.weights.items()}
+    broken = dataclasses.replace(LOADED, network=dataclasses.replace(LOADED.network, weights=weights))
+    checkpoint.convert(broken, tmp_path / "x.t7")
+    result = run("sample", str(tmp_path / "x.t7"), "-gpuid", "-1", "-length", "9", "-primetext", "The", *args)
+    assert "at -temperature 1 are no numbers: try" in sentence(result)
+
+
 # -- beam search -----------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +387,14 @@ def test_a_beam_comes_out_piece_by_piece_and_stops(monkeypatch):
     opt = SampleOptions(beam=6, length=0, stop="e")
     text = b"".join(d.character for d in beam.search(NumpyStepper(LOADED.network, 6), LOADED.vocab, opt, b"T"))
     assert text.endswith(b"e")
+
+
+def test_the_history_is_walked_now_and_then(monkeypatch):
+    walked: list[int] = []
+    path = beam._path
+    monkeypatch.setattr(beam, "_path", lambda history: walked.append(len(history)) or path(history))
+    beamed(6, length=200)
+    assert 0 < len(walked) <= 200 / 16 + 1
 
 
 def test_beams_that_do_not_agree_are_cut(monkeypatch):
