@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from compat.graph_match import Network
+from pycharrnn import memory
 from pycharrnn.options import SampleOptions
 from pycharrnn.sampling import Drawn, Ending, in_order, no_numbers, tokens
 from pycharrnn.stepper import Stepper
 
 _LOOK_EVERY = 16  # timesteps between looks at what all beams agree on
 _UNDECIDED = 256  # timesteps after which the likeliest beam decides
+
+
+def check_memory(network: Network, beams: int) -> None:
+    """Errors: UserError for more beams than memory holds."""
+    per_beam = _LOOK_EVERY * network.vocab_size + 6 * network.num_layers * network.rnn_size  # history; gates and states
+    memory.check(8 * beams * per_beam, f"-beam {beams:.10g}")
 
 
 def search(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:

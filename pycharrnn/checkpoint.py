@@ -189,11 +189,10 @@ def _numpy(tensor) -> np.ndarray:
 
 
 def _recorded(opt: TrainOptions) -> dict[str, object]:
-    """The options for the checkpoint: all of char-rnn's, and of our own those that are not at their default; -progress
-    is about who watches, not about the run."""
+    """The options for the checkpoint: all of char-rnn's, and of our own those of the run that are not at default."""
     return {
         field.name: getattr(opt, field.name)
         for field in dataclasses.fields(opt)
         if field.name not in TrainOptions.not_in_char_rnn
-        or (getattr(opt, field.name) != field.default and field.name != "progress")
+        or (getattr(opt, field.name) != field.default and field.name not in TrainOptions.not_of_the_run)
     }

@@ -23,7 +23,7 @@ _SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
 
 
 class TextChanged(UserError):
-    """The text was changed by somebody else while batches were made of it."""
+    """The cache of the text was changed by somebody else while batches were made of it."""
 
 
 class CharSplitLMMinibatchLoader:
@@ -162,8 +162,7 @@ class CharSplitLMMinibatchLoader:
         except OSError as e:
             fault = e if isinstance(e, T7Error) else e.strerror or e
             raise TextChanged(
-                f"{self._text.path} can't be read any more ({fault}): if it has been changed, remove it, and it is made"
-                " anew from input.txt."
+                f"{self._text.path} can't be read any more ({fault}): remove it, and it is made anew from input.txt."
             ) from e
         window = flat.reshape(window.shape)
         self._window = window if self._translation is None else self._translation[window]

@@ -14,7 +14,8 @@ import numpy as np
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from pycharrnn import __version__, checkpoint, recorded_options
+from compat.plain_text import printable
+from pycharrnn import __version__, checkpoint, recorded_options, saving
 from pycharrnn.loader import TRAIN
 from pycharrnn.options import TrainOptions, UserError
 
@@ -58,20 +59,38 @@ def begin(opt: TrainOptions, given: Collection[str] | None, say: Callable[[str],
     found.val_losses = {i: loss for i, loss in found.val_losses.items() if isinstance(i, int) and 0 < i <= found.i}
     say(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     overridden = {}
+    for name in TrainOptions.not_of_the_run:
+        del fields[name]
     for name in fields:
         value = recorded_options.find(found, name)
         if name not in given:
             setattr(opt, name, recorded_options.require(path, found, name))
-        elif name not in ("resume", "progress") and getattr(opt, name) != value:
+        elif getattr(opt, name) != value:
             overridden[name] = f"-{name} {_shown(getattr(opt, name))} (was {_shown(value)})"
     for name in ("rnn_size", "num_layers", "model"):
         if name in overridden:
             raise UserError(f"{overridden[name]} can't change on the way: leave -{name} out, or start a new run.")
+    _stay_beside(opt, path, given)
     if overridden:
         say(f"overridden on the command line: {', '.join(overridden.values())}")
     opt.resume = ""  # the checkpoints that follow are those of a run that never stopped
     recorded_options.check(path, opt)
     return Resumed(path, found, set(overridden))
+
+
+def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> None:
+    """Let the run write beside `path`, its checkpoint, or where the command line says, wherever the checkpoint says.
+
+    Errors: UserError for a recorded -savefile that names a folder.
+    """
+    if "savefile" not in given and ({os.sep, os.altsep, "\0"} & {*opt.savefile}):
+        raise UserError(
+            f"{path} records the -savefile {printable(opt.savefile, 80)}, which is no name of a file: give -savefile,"
+            " and -checkpoint_dir, on the command line."
+        )
+    beside = os.path.dirname(path)
+    if "checkpoint_dir" not in given and not saving.same_folder(opt.checkpoint_dir, beside):
+        opt.checkpoint_dir = beside or "."
 
 
 def _newest(folder: str, savefile: str | None, say) -> tuple[str, Checkpoint]:

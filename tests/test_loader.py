@@ -137,6 +137,50 @@ def test_an_older_cache_is_remade(corpus):
 
 
 @pytest.mark.parametrize("name", ["vocab.t7", "data.t7"])
+def test_one_older_file_is_enough(corpus, name):
+    load(corpus)
+    (corpus / "input.txt").write_bytes(b"ab" * 2000)
+    os.utime(corpus / "input.txt", (2e9, 2e9))
+    for file in ("vocab.t7", "data.t7"):
+        os.utime(corpus / file, (1.9e9, 1.9e9) if file == name else (2.1e9, 2.1e9))
+    assert load(corpus)[0] == "vocab.t7 or data.t7 detected as stale. Re-running preprocessing..."
+
+
+@pytest.mark.parametrize("characters, train", [(255, 1.0), (256, 1.0), (257, 1.0), (600, 1.0)])
+def test_a_model_may_know_more_characters_than_a_byte_has_values(tmp_path, characters, train):
+    """A text of few characters in the numbers of a model of many."""
+    known = [chr(0x400 + k).encode() for k in range(characters)]
+    text = [known[0], known[-1], known[characters // 2]] * 40
+    (tmp_path / "input.txt").write_bytes(b"".join(text))
+    batches = CharSplitLMMinibatchLoader(tmp_path, 2, 10, (train, 0, 0), SILENT, encoding="utf8", known=known)
+    x, _ = batches.next_batch(TRAIN)
+    numbers = [batches.vocab_mapping[c] - 1 for c in text]
+    assert x[0].tolist() == numbers[:10]
+    assert max(numbers) == characters - 1
+
+
+@pytest.mark.parametrize(
+    "split, sizes",
+    [
+        ((0.5, 0.5, 1e-12), (5, 5, 0)),
+        ((0.6, 0.4, 0.2), (6, 4, 0)),
+        ((0.6, 0.5, 0.2), None),
+        ((1.0, 0.0, 0.0), (10, 0, 0)),
+        ((1.0, 1e-9, 0.3), (10, 0, 0)),
+        ((0.0, 1.0, 0.0), (0, 10, 0)),
+    ],
+)
+def test_splits_at_their_limits(tmp_path, split, sizes):
+    (tmp_path / "input.txt").write_bytes(b"abcde" * 10)
+    if sizes is None:
+        with pytest.raises(UserError, match="sum to more than 1"):
+            CharSplitLMMinibatchLoader(tmp_path, 1, 5, split, SILENT)
+    else:
+        batches = CharSplitLMMinibatchLoader(tmp_path, 1, 5, split, SILENT)
+        assert (batches.ntrain, batches.nval, batches.ntest) == sizes
+
+
+@pytest.mark.parametrize("name", ["vocab.t7", "data.t7"])
 @pytest.mark.parametrize(
     "damage",
     [

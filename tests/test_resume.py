@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,10 +167,45 @@ def test_another_batch_size_starts_the_text_anew(tmp_path):
     assert steps(lines)[0].startswith("31/60")
 
 
+def test_the_newest_of_two_in_one_second(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2", "-eval_val_every", "6", "-save_every_minutes", "0")
+    first, second = named(folder)
+    for path, nanoseconds in ((first, 1_500_000_001_000_000_900), (second, 1_500_000_001_000_000_100)):
+        os.utime(path, ns=(0, nanoseconds))
+    (folder / "cv/lm_lstm_best.t7").unlink()
+    lines = train(folder, "-resume", "cv", "-max_epochs", "0.21", small=[])
+    assert lines[0].startswith(f"resuming from cv/{first.name}")
+
+
+def test_another_seed_is_another_run_from_there_on(tmp_path):
+    folder = folder_with_text(tmp_path / "a")
+    train(folder, "-max_epochs", "0.2", "-dropout", "0.5")
+    logs = []
+    for seed in ([], ["-seed", "5"], ["-seed", "6"]):
+        again = copied(folder, tmp_path / f"b{len(logs)}", *named(folder))
+        logs.append(steps(train(again, "-resume", "cv", "-max_epochs", "0.3", *seed, small=[])))
+    assert len({tuple(log) for log in logs}) == 3
+
+
+def test_losses_of_other_iterations_are_left_out(tmp_path):
+    """Of those in a checkpoint, only validations after iterations 1 to its own can be of its run."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2")
+    (path,) = named(folder)
+    found = checkpoint.load(path)
+    loss = found.val_losses[12]
+    found.val_losses = {0: 0.1, 1: 5.0, 12: loss, 13: 0.2, 14: 0.3}
+    checkpoint.convert(found, path)
+    opt = TrainOptions(resume=str(path))
+    assert resume.begin(opt, {"resume"}, lambda line: None).checkpoint.val_losses == {1: 5.0, 12: loss}
+
+
 @pytest.mark.parametrize("name", ["lstm2", "gru2", "lstm3_dropout"])
 def test_lua_checkpoints_resume_as_far_as_they_can(tmp_path, name):
     """Weights, losses, iteration, and the learning rate after the decays that took place."""
-    (start,) = list((GOLDEN / name).glob("*.t7"))[:1]
+    (recorded,) = list((GOLDEN / name).glob("*.t7"))[:1]
+    start = Path(shutil.copy(recorded, tmp_path))
     (tmp_path / "data" / "corpus").mkdir(parents=True)
     (tmp_path / "data" / "corpus" / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes())
     found = checkpoint.load(start)

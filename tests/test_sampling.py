@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from conftest import GOLDEN, run, sentence, spec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycharrnn import beam, checkpoint, sampling
+from pycharrnn import beam, checkpoint, samples, sampling
 from pycharrnn.options import SampleOptions
 from pycharrnn.stepper import NumpyStepper
 
@@ -139,13 +141,70 @@ def test_ctrl_c_leaves_no_half_sample(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def workers_of(process: subprocess.Popen) -> list[int]:
+    """The processes that it has started to draw samples; reads /proc."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            pid, parent = int(entry.name), int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == process.pid and b"spawn_main" in (entry / "cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def until(true) -> bool:
+    deadline = time.monotonic() + 20
+    while not (done := true()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return done
+
+
+@pytest.mark.skipif(sys.platform != "linux" or samples._cores() < 2, reason="reads /proc; needs two processors")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
+def test_processes_that_draw_end_with_their_parent(tmp_path, number):
+    command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
+    command += ["-samples", "64", "-o", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert until(lambda: len(list(tmp_path.iterdir())) == 64 or process.poll() is not None)
+            workers = workers_of(process)
+            assert len(workers) == 2
+            process.send_signal(number)
+            _, error = process.communicate(timeout=30)
+            assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+            assert until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+            assert list(tmp_path.iterdir()) == []
+            assert b"Traceback" not in error
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or samples._cores() < 2, reason="reads /proc; needs two processors")
+def test_ctrl_c_is_heard_while_processes_start(tmp_path):
+    command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
+    with subprocess.Popen(
+        [*command, "-samples", "64", "-o", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert until(lambda: workers_of(process))  # the first is there, and has not begun to draw
+            os.killpg(process.pid, signal.SIGINT)
+            _, error = process.communicate(timeout=30)
+            assert process.returncode == 130
+            assert error.strip() == b"pycharrnn: stopped by Ctrl-C."
+        finally:
+            process.kill()
+
+
 def test_a_model_without_numbers_fails_in_one_sentence_in_every_process(tmp_path):
     weights = {name: np.array(w) for name, w in LOADED.network.weights.items()}
     weights["decoder.bias"][0] = np.nan
     broken = dataclasses.replace(LOADED, network=dataclasses.replace(LOADED.network, weights=weights))
     checkpoint.convert(broken, tmp_path / "nan.t7")
-    for samples in ("1", "64"):
-        args = ["-samples", samples, "-gpuid", "-1", "-o", str(tmp_path / "out"), "-primetext", "T"]
+    for count in ("1", "64"):
+        args = ["-samples", count, "-gpuid", "-1", "-o", str(tmp_path / "out"), "-primetext", "T"]
         result = run("sample", str(tmp_path / "nan.t7"), *args)
         assert "training failed" in sentence(result)
         assert list((tmp_path / "out").iterdir()) == []
@@ -221,7 +280,7 @@ def test_colors_tint_the_same_text():
         (["-color", "1", "-o", "x"], "leave -o out"),
         (["-length", "0", "-temperature", "1:2"], "-length at which B is reached"),
         (["-length", "0", "-samples", "2"], "needs -stop"),
-        (["-samples", "0"], "-samples must be at least 1, not 0"),
+        (["-samples", "0"], "-samples must be at least 1 and at most 1e12, not 0"),
         (["-beam", "-1"], "-beam must be at least 0"),
         (["-unicode", "2"], "-unicode must be 0 or 1"),
     ],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
+import stat
 import sys
 import threading
 
@@ -264,6 +266,55 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
     path.chmod(0o640)
     save_t7(path, 2)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders of POSIX")
+@pytest.mark.parametrize("write", ["file", "link"])
+def test_a_rename_reaches_the_disk(tmp_path, monkeypatch, write):
+    """The folder is synced after the file has got its name; where that fails for good, it is said."""
+    (tmp_path / "source").touch()
+    synced: list[tuple[bool, bool]] = []
+    number = 0
+
+    def fsync(fd):
+        is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
+        synced.append((is_folder, (tmp_path / "x").exists()))
+        if is_folder and number:
+            raise OSError(number, "no")
+
+    def make():
+        if write == "link":
+            whole_link(tmp_path / "source", tmp_path / "x")
+        else:
+            with whole_file(tmp_path / "x") as f:
+                f.write(b"x")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make()
+    assert synced[-1] == (True, True)
+    number = errno.EINVAL  # some systems can't sync a folder
+    make()
+    for number in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+        with pytest.raises(OSError) as error:
+            make()
+        assert error.value.errno == number
+
+
+def test_the_longest_name_that_a_file_can_have(tmp_path):
+    path = tmp_path / ("x" * 255)
+    with whole_file(path) as f:
+        f.write(b"a")
+    whole_link(path, tmp_path / ("y" * 255))
+    assert path.read_bytes() == (tmp_path / ("y" * 255)).read_bytes() == b"a"
+
+
+def test_a_second_name_that_is_the_first(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"a")
+    whole_link(path, path)
+    whole_link(path, tmp_path / "y")
+    whole_link(path, tmp_path / "y")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "y"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")

@@ -110,9 +110,9 @@ def _place(folder: Path, name: str, content: bytes) -> Path:
 def _lines(rng: random.Random, file: Path, original: originals.Original) -> list[list[str]]:
     """The command lines for a file; where the first fails, one other is enough."""
     name, sizes = str(file), ["-batch_size", str(_BATCH), "-seq_length", str(_LENGTH)]
-    small = ["-gpuid", "-1", "-checkpoint_dir", "cv", "-savefile", "x", "-lock", "0"]
+    small = ["-gpuid", "-1", "-checkpoint_dir", "cv", "-lock", "0", "-savefile"]
     if file.parent.name == "cached":
-        tiny = [*small, *sizes, "-rnn_size", "4", "-num_layers", "1", "-max_epochs", "0.001"]
+        tiny = [*small, "x", *sizes, "-rnn_size", "4", "-num_layers", "1", "-max_epochs", "0.001"]
         return [["inspect", name], ["train", "-data_dir", "cached", *tiny]]
     data, short = ["-data_dir", f"data/{original.text}"], f"{original.text}.txt"
     end = str((original.done + 2) / _BATCHES)
@@ -124,8 +124,20 @@ def _lines(rng: random.Random, file: Path, original: originals.Original) -> list
         ["score", name, short],
         ["convert", name, rng.choice(("o.t7", "o.safetensors", "o.json"))],
         ["activations", name, "-primefile", short, "-o", "a.html"],
-        ["train", "-init_from", name, *data, *small, *sizes, "-vocab", "extend", "-max_epochs", str(1.5 / _BATCHES)],
-        ["train", "-resume", name, *data, *small, *rng.choice(([], sizes)), "-max_epochs", end],
+        [
+            "train",
+            "-init_from",
+            name,
+            *data,
+            *small,
+            "x",
+            *sizes,
+            "-vocab",
+            "extend",
+            "-max_epochs",
+            str(1.5 / _BATCHES),
+        ],
+        ["train", "-resume", name, *data, *small, "y", *rng.choice(([], sizes)), "-max_epochs", end],
     ]
     if rng.random() < 0.25:  # it takes as long as all others together
         lines.append(["plot", name, "-o", "l.svg"])
