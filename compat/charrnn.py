@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -157,7 +158,7 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
     fields = {
         b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_kind)}),
         b"opt": opt,
-        b"train_losses": Table.of_list(checkpoint.train_losses),
+        b"train_losses": array("d", checkpoint.train_losses),  # which there may be millions of
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
         b"i": checkpoint.i,
         b"epoch": checkpoint.epoch,

@@ -20,7 +20,7 @@ class CheckpointError(ValueError):
 _UNARY = {b"nn.Sigmoid": "sigmoid", b"nn.Tanh": "tanh", b"nn.LogSoftMax": "logsoftmax"}
 _NARY = {b"nn.CAddTable": "add", b"nn.CMulTable": "mul"}
 _CONSTANTS = {b"nn.MulConstant": "mulconstant", b"nn.AddConstant": "addconstant"}
-_MOST_INPUTS = 100  # of a node, where char-rnn's have two; many nodes can share one list of them, in a few bytes each
+_MOST_INPUTS = 16  # of a node, where char-rnn's have two; many nodes can share one list of them, in a few bytes each
 
 
 def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:

@@ -38,7 +38,7 @@ _MAX_DIMENSIONS = 32  # as many as every NumPy allows; Torch7 programs use up to
 _ASCII_START = re.compile(rb"[0-8]\n")
 _INTEGER = re.compile(rb"\s*([-+]?[0-9]{1,20})(?![-+.\w])\n?")
 _REAL = re.compile(rb"\s*([-+.\w]{1,64})(?![-+.\w])\n?")
-_SPARE = 192 << 20  # bytes of memory that what is read may take beyond three times the file
+_SPARE = 128 << 20  # bytes of memory that what is read may take beyond three times the file
 _UNZIP_RATIO, _UNZIP_ALWAYS, _UNZIP_PIECE = 4, 1 << 25, 1 << 20
 # What a value takes in memory, in bytes, as measured with tracemalloc; some kinds of object take twenty times their
 # bytes in the file, so that only counting bounds the memory.
@@ -50,6 +50,7 @@ _BLANKS = re.compile(rb"\s*")
 _INT, _DOUBLE = struct.Struct("<i"), struct.Struct("<d")
 _NUMBERS = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), ("value", "<f8")])
 _UNFINISHED = object()
+MOST_FURTHER = 10_000  # objects after the first that `survey` counts
 
 
 def load_t7(source):
@@ -82,7 +83,8 @@ class Survey:
 
     Attributes:
         value, dialect: as load_with_dialect gives them.
-        further: how many whole objects follow the first. unread: bytes after the last of them, which are none.
+        further: how many whole objects follow the first, at most MOST_FURTHER: more are not counted.
+        unread: bytes after the last of them, which are no object.
     """
 
     value: object
@@ -106,7 +108,7 @@ def survey(source) -> Survey:
 def _further(reader: T7Reader, anew: bool) -> tuple[int, int]:
     """(how many objects follow, how many bytes after them are none); `anew`: each with numbers of its own."""
     count = 0
-    while not reader.at_end():
+    while not reader.at_end() and count < MOST_FURTHER:
         start = reader.position
         reader.objects = {} if anew else reader.objects
         try:
@@ -137,22 +139,20 @@ def _first(source) -> tuple[T7Reader, object]:
 
 def _first_binary(content, memory: int) -> tuple[T7Reader, object]:
     """Longs of the wrong size soon make nonsense, and a file that ends where its object ends was read right."""
-    fault = None
+    reader, value, fault = T7Reader(content, 8, memory), None, None
     try:
-        reader = T7Reader(content, 8, memory)
         value = reader.read_obj()
-        if reader.at_end() or not reader.has_longs:
-            return reader, value
-        memory = reader.memory  # for a second value beside the first
     except T7Error as e:
-        reader, fault = None, e.with_traceback(None)  # both hold on to all that has been read
-    try:
-        short = T7Reader(content, 4, memory)
-        short_value = short.read_obj()
-        if short.at_end():
-            return short, short_value
-    except T7Error:
-        pass
+        fault = e.with_traceback(None)  # it holds on to all that has been read, as the reader does
+        reader.objects.clear()
+    if reader.has_longs and (fault or not reader.at_end()):
+        short = T7Reader(content, 4, memory if fault else reader.memory)
+        try:
+            short_value = short.read_obj()
+            if short.at_end():
+                return short, short_value
+        except T7Error:
+            pass
     if fault:
         raise fault
     return reader, value

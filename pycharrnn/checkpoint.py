@@ -18,6 +18,8 @@ from pycharrnn import formats
 from pycharrnn.options import TrainOptions, UserError
 from pycharrnn.progress import bar
 
+_ANY_CHARACTERS, _IDENTITY_RATIO = 4096, 32
+
 
 def load(path: str | os.PathLike) -> charrnn.Checkpoint:
     """The checkpoint at `path`, its weights as NumPy arrays; needs no PyTorch.
@@ -81,6 +83,7 @@ def convert(
     """
     ending = os.path.splitext(os.fspath(path))[1]
     if ending == ".t7":
+        check_size(loaded.network.vocab_size, _parameters(loaded))
         copies = 2 if loaded.state is None or kind != "double" else 3  # weights, gradients, mean squares
         with bar(f"writing {os.path.basename(path)}", copies * _parameters(loaded)) as advance:
             charrnn.save(path, loaded, kind, encoding, long_size, advance)
@@ -91,6 +94,18 @@ def convert(
             formats.save_json(path, loaded, advance)
     else:
         raise UserError(f"can't tell the format of {path} from its ending: use .t7, .safetensors or .json.")
+
+
+def check_size(vocab_size: int, parameters: int) -> None:
+    """See whether a model is the larger part of its .t7 file, which holds the identity matrix of its characters too.
+
+    Errors: UserError where that matrix dwarfs it: such a model is no char-rnn's, and would fill the disk.
+    """
+    if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
+        raise UserError(
+            f"a .t7 file of {vocab_size} characters is {8e-9 * vocab_size**2:.1f} GB large, for a model of {parameters}"
+            " parameters: use .safetensors, or train with a larger -rnn_size."
+        )
 
 
 def _parameters(loaded: charrnn.Checkpoint) -> int:

@@ -413,7 +413,7 @@ def main(args: list[str] | None = None) -> None:
     if sys.stdout is None:  # started with a closed stdout, whose number the next file would get
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     # The numbers of a model whose training failed overflow; whoever looks at the result says it in a sentence.
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"(pycharrnn|compat)\.")
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
     try:
         try:
             interrupts.hear()

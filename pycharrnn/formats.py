@@ -26,7 +26,7 @@ from pycharrnn.options import UserError
 
 _MOST_LAYERS = 100_000
 _JSON_MEMORY = {b"{": 240, b"[": 64, b",": 40, b":": 100}  # bytes that what follows such a sign takes at most
-_JSON_SPARE = 192 << 20
+_JSON_SPARE = 128 << 20
 
 
 def save_safetensors(path: str | os.PathLike, checkpoint: Checkpoint) -> None:

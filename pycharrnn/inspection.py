@@ -12,7 +12,7 @@ from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
 from compat.t7_objects import Dialect
-from compat.t7_reader import Survey, survey
+from compat.t7_reader import MOST_FURTHER, Survey, survey
 from pycharrnn import checkpoint, formats
 from pycharrnn.options import UserError
 
@@ -83,7 +83,8 @@ def _facts(found: Checkpoint) -> dict[str, object]:
 
 def _rest(found: Survey) -> str:
     """What a file holds after its first object, in words."""
-    words = [f"{found.further} more objects"] if found.further else []
+    at_least, plural = "at least " if found.further == MOST_FURTHER else "", "s" if found.further > 1 else ""
+    words = [f"{at_least}{found.further} more object{plural}"] if found.further else []
     words += [f"{found.unread} bytes that are no object"] if found.unread else []
     return " and ".join(words)
 

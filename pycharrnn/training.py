@@ -118,6 +118,7 @@ def train(
     if opt.dtype.endswith("16") and model.model not in MODELS:
         raise UserError(f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {model.model} with -dtype float32.")
     say(f"number of parameters in the model: {model.flat.numel()}")
+    checkpoint.check_size(model.vocab_size, model.flat.numel())
 
     run = Run(opt, model, loader, random, ranks)
     train_losses = array("d")  # 8 bytes an iteration, of which there may be millions

@@ -52,7 +52,7 @@ def test_the_fuzzer_notices_faults(tmp_path, monkeypatch):
         return outcome.fault
 
     monkeypatch.setattr(commands, "MEMORY", 50 << 20)
-    monkeypatch.setattr(commands, "SECONDS", 1)
+    monkeypatch.setattr(commands, "SILENCE", 1)
     assert run_one(lambda args: None) == ""
     assert run_one(lambda args: print("one sentence", file=sys.stderr) or sys.exit(1)) == ""
     assert "exit status 99: ZeroDivisionError" in run_one(lambda args: 1 / 0)

@@ -8,6 +8,7 @@ import json
 import math
 import struct
 import tracemalloc
+from array import array
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ from compat import (
     TorchObject,
     charrnn,
     load_t7,
+    nngraph,
     save_t7,
     t7_reader,
+    t7_writer,
     torchrnn,
 )
 from compat.plain_text import printable
@@ -606,8 +609,8 @@ def test_more_than_one_object_in_a_file(tmp_path, encoding):
     save_t7(path, [1, b"x"], encoding)
     further = path.read_bytes()
     for rest, words in (
-        (further, "1 more objects"),
-        (further + b"~~~~~~~~", "1 more objects and 8 bytes that are no object"),
+        (further, "1 more object"),
+        (further + b"~~~~~~~~", "1 more object and 8 bytes that are no object"),
         (b"\xff\xff", "2 bytes that are no object"),
     ):
         path.write_bytes(whole + rest)
@@ -627,6 +630,11 @@ def test_objects_that_one_program_has_written_one_after_another():
         writer.write_obj(value)
     found = survey(f.getvalue())
     assert (found.further, found.unread) == (3, 0)
+
+
+def test_objects_are_counted_up_to_ten_thousand(tmp_path):
+    (tmp_path / "x.t7").write_bytes(bytes(4 * 50_000))
+    assert b"after it: at least 10000 more objects\n" in run("inspect", str(tmp_path / "x.t7")).stdout
 
 
 def test_the_tree_is_shown_whatever_the_name(tmp_path):
@@ -670,3 +678,49 @@ def test_inspect_names_the_text(tmp_path):
 )
 def test_printable(text, shown):
     assert printable(text) == shown
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["binary", "ascii"])
+def test_many_losses_are_written_as_a_few(tmp_path, monkeypatch, encoding):
+    monkeypatch.setattr(t7_writer, "_PIECE", 7)
+    losses = [1.5, 2.0, math.nan, -math.inf, 5e-324, *np.random.default_rng(0).normal(size=40).tolist()]
+    for n in (0, 1, 6, 7, 8, 45):
+        save_t7(tmp_path / "a.t7", {b"x": array("d", losses[:n]), b"y": 1}, encoding)
+        save_t7(tmp_path / "b.t7", {b"x": losses[:n], b"y": 1}, encoding)
+        assert (tmp_path / "a.t7").read_bytes() == (tmp_path / "b.t7").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["double", "float"])
+def test_the_identity_matrix_is_made_in_blocks(monkeypatch, kind):
+    checkpoint = charrnn.from_table(load_t7(LSTM))
+
+    def written() -> bytes:
+        f = io.BytesIO()
+        T7Writer(f).write_obj(charrnn.to_table(checkpoint, kind))
+        return f.getvalue()
+
+    whole = written()
+    monkeypatch.setattr(nngraph, "_BLOCK", 5 * 73)
+    assert written() == whole
+    (onehot,) = modules(load_t7(whole), b"OneHot")
+    np.testing.assert_array_equal(onehot[b"_eye"].numpy(), np.eye(73))
+
+
+def test_a_small_model_of_many_characters_is_no_t7_file(tmp_path):
+    """Its identity matrix would fill the disk."""
+    V = 100_000
+    shapes = nngraph.parameter_shapes("rnn", V, 1, 1)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    vocab = {b"%05x" % k: k + 1 for k in range(V)}
+    wide = charrnn.Checkpoint(charrnn.Network("rnn", 1, 1, V, 0.0, weights), vocab)
+    with pytest.raises(UserError, match=r"a .t7 file of 100000 characters is 80.0 GB large.*use .safetensors"):
+        checkpoint.convert(wide, tmp_path / "x.t7")
+    checkpoint.convert(wide, tmp_path / "x.safetensors")
+    (tmp_path / "input.txt").write_bytes(b"00000" * 1000)
+    small = ["-gpuid", "-1", "-batch_size", "3", "-seq_length", "10", "-vocab", "extend"]
+    result = run("train", "-init_from", "x.safetensors", "-data_dir", ".", *small, cwd=tmp_path)
+    assert "a .t7 file of 100001 characters" in sentence(result)
+    checkpoint.check_size(8000, 16_000 * 128)  # Chinese, in the smallest model that anybody trains

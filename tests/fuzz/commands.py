@@ -16,7 +16,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-SECONDS = 10  # that a command may take
+SECONDS = 10  # of a processor that a command may take
+SILENCE = 60  # seconds after which a command hangs, on a machine that has other things to do
 MEMORY = 300 << 20  # bytes that a case may take beside three times its file
 _SPACE = 4 << 30  # bytes of address space more than at the start
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
@@ -72,7 +73,7 @@ def run_all(folder: Path, size: int, lines: list[list[str]], otherwise: list[lis
     outcomes = [Outcome(*words) for words in told]
     if os.WIFSIGNALED(status):
         ran = lines[:1] + otherwise if outcomes and outcomes[0].status else lines
-        fault = f"not done after {SECONDS} s" if late else f"killed by signal {os.WTERMSIG(status)}"
+        fault = f"not done after {SILENCE} s" if late else f"killed by signal {os.WTERMSIG(status)}"
         outcomes.append(Outcome(" ".join(ran[min(len(outcomes), len(ran) - 1)]), fault, -os.WTERMSIG(status)))
     elif memory > 3 * size + MEMORY:
         outcomes.append(Outcome("all", f"{memory >> 20} MB of memory"))
@@ -82,7 +83,7 @@ def run_all(folder: Path, size: int, lines: list[list[str]], otherwise: list[lis
 def _listen(pipe: int, child: int) -> list:
     """What the child tells; last, whether it had to be killed for taking too long."""
     text = b""
-    while select.select([pipe], [], [], SECONDS)[0]:
+    while select.select([pipe], [], [], SILENCE)[0]:
         piece = os.read(pipe, 1 << 16)
         if not piece:
             return [*map(json.loads, text.splitlines()), False]
@@ -142,7 +143,7 @@ def _run(args: list[str], out: int, err: int) -> Outcome:
     for fd in (out, err):
         os.ftruncate(fd, 0)
         os.lseek(fd, 0, os.SEEK_SET)
-    status, start = 0, time.monotonic()
+    status, start = 0, time.process_time()
     try:
         main(args)
     except SystemExit as e:
@@ -150,7 +151,7 @@ def _run(args: list[str], out: int, err: int) -> Outcome:
     except BaseException:
         status = 99
         traceback.print_exc()
-    seconds = time.monotonic() - start
+    seconds = time.process_time() - start
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()

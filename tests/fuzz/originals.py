@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compat import charrnn, load_t7
+from compat import charrnn, load_t7, nngraph
+from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
-from compat.t7_writer import T7Writer
+from compat.t7_writer import T7Writer, _AsciiT7Writer
 from pycharrnn import formats
 from tests.test_torchrnn import TOKENS, make
 
@@ -59,6 +60,23 @@ def all_of_them() -> list[Original]:
         found.append(Original(f"torch_rnn_{kind}.t7", _written(make(kind, batchnorm, dropout=0.5)), 2, "utf8"))
     found += [Original(name, (GOLDEN / "corpus" / name).read_bytes()) for name in ("vocab.t7", "data.t7")]
     return found
+
+
+def small_ones() -> list[bytes]:
+    """Checkpoints of a few kilobytes, of every model and encoding, and of torch-rnn."""
+    found = []
+    for model, layers in (("lstm", 1), ("lstm", 2), ("gru", 1), ("rnn", 2)):
+        shapes = nngraph.parameter_shapes(model, 3, 2, layers)
+        weights = {name: np.full(shape, 0.1) for name, shape in shapes.items()}
+        network = Network(model, 2, layers, 3, 0.5, weights)
+        checkpoint = charrnn.Checkpoint(network, {b"a": 1, b"b": 2, b"c": 3}, {"seed": 1}, [2.0], {1: 2.0}, 2.0, 1, 1.0)
+        found.append(_with_run_state(checkpoint))
+    value = load_t7(found[0])
+    for writer in (_AsciiT7Writer, lambda out: T7Writer(out, 4)):
+        out = io.BytesIO()
+        writer(out).write_obj(value)
+        found.append(out.getvalue())
+    return [*found, _written(make("LSTM", "var", 0.5)), _written(make("VanillaRNN", "std"))]
 
 
 def text(name: str, characters: int) -> bytes:

@@ -3,10 +3,10 @@
 Run by hand, it searches for bytes that are something else, guided by what parts of the code they reach:
 
     pip install atheris
-    python tests/fuzz/reader.py -max_total_time=3600 FOLDER
+    python tests/fuzz/reader.py -max_total_time=3600 -timeout=10 -rss_limit_mb=1000 FOLDER
 
-FOLDER keeps what it finds worth trying; damaged checkpoints are put there first, if it is empty. The flags are
-libFuzzer's.
+FOLDER keeps what it finds worth trying; small checkpoints, whole and damaged, are put there first, if it is empty. The
+flags are libFuzzer's.
 """
 
 from __future__ import annotations
@@ -45,17 +45,15 @@ def main() -> None:
     import atheris
 
     from tests.fuzz.damage import damaged
-    from tests.fuzz.originals import all_of_them
+    from tests.fuzz.originals import small_ones
 
     folders = [Path(word) for word in sys.argv[1:] if not word.startswith("-")]
     for folder in folders[:1]:
         folder.mkdir(parents=True, exist_ok=True)
         if not any(folder.iterdir()):
-            rng, originals = random.Random(0), [o for o in all_of_them() if o.name.endswith(".t7")]
-            for k in range(300):
-                original = rng.choice(originals)
-                content = original.content if k < len(originals) else damaged(rng, original.name, original.content)
-                (folder / f"{k}_{original.name}").write_bytes(content)
+            rng, whole = random.Random(0), small_ones()
+            for k, content in enumerate([*whole, *(damaged(rng, "x.t7", rng.choice(whole)) for _ in range(300))]):
+                (folder / f"{k}.t7").write_bytes(content)
     atheris.instrument_all()
     atheris.Setup(sys.argv, use)
     atheris.Fuzz()
