@@ -14,7 +14,7 @@ from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.plain_text import printable
-from pycharrnn import formats
+from pycharrnn import formats, recorded_options
 from pycharrnn.options import TrainOptions, UserError
 from pycharrnn.progress import bar
 
@@ -146,7 +146,7 @@ def renumbered(
 
 def encoding(loaded: charrnn.Checkpoint) -> str:
     """What the characters of a checkpoint are: "utf8" for code points, else "bytes"."""
-    if loaded.opt.get("encoding") == "utf8" or any(len(c) > 1 for c in loaded.vocab):
+    if recorded_options.find(loaded, "encoding") == "utf8" or any(len(c) > 1 for c in loaded.vocab):
         return "utf8"
     return "bytes"
 

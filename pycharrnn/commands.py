@@ -11,12 +11,11 @@ import shutil
 import signal
 import sys
 import tempfile
-import warnings
 
 import click
 from click.core import ParameterSource
 
-from pycharrnn import __version__, interrupts, memory
+from pycharrnn import __version__, interrupts, memory, overflow
 from pycharrnn.flags import FILE, HELP, Command, Group
 from pycharrnn.interrupts import Interrupted
 from pycharrnn.options import (
@@ -412,8 +411,7 @@ def main(args: list[str] | None = None) -> None:
     went astray, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
     if sys.stdout is None:  # started with a closed stdout, whose number the next file would get
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    # The numbers of a model whose training failed overflow; whoever looks at the result says it in a sentence.
-    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    overflow.be_silent()
     try:
         try:
             interrupts.hear()

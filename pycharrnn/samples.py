@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from compat.charrnn import Checkpoint
 from compat.whole_file import whole_file
-from pycharrnn import checkpoint, sampling, stepper
+from pycharrnn import checkpoint, overflow, sampling, stepper
 from pycharrnn.options import SampleOptions, UserError
 from pycharrnn.screen import Writer
 
@@ -141,6 +141,7 @@ def _work(pipe, path: str, opt: SampleOptions, prime: list[bytes], seeds: Sequen
     signal.signal(signal.SIGTERM, lambda number, frame: told_to_end.append("by a signal"))
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    overflow.be_silent()
     threading.Thread(target=lambda: told_to_end.append(_end_of_parent()), daemon=True).start()
     try:
         _write(checkpoint.load(path), opt, prime, seeds, folder, "cpu", lambda: bool(told_to_end))

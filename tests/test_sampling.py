@@ -328,7 +328,7 @@ def test_one_long_character_makes_cutting_no_slower():
 # -- models whose training failed -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("args", [[], ["-sample", "0"], ["-beam", "3"], ["-topk", "2"]], ids=" ".join)
+@pytest.mark.parametrize("args", [[], ["-sample", "0"], ["-beam", "3"], ["-samples", "32"]], ids=" ".join)
 @pytest.mark.parametrize("value", [np.nan, 1e308])
 def test_a_model_that_predicts_no_numbers_says_so(tmp_path, args, value):
     weights = {name: np.full_like(w, value) for name, w in LOADED.network.weights.items()}

@@ -9,7 +9,6 @@ Prints a line for each fault, which is anything but success or one sentence, 10 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
 import sys
@@ -26,6 +25,8 @@ from tests.fuzz import commands, originals
 from tests.fuzz.damage import damaged
 
 _CHARACTERS, _BATCH, _LENGTH = 1500, 3, 10
+_CACHE = ("vocab.t7", "data.t7")
+_WORK = "somewhere/below"
 _BATCHES = int(_CHARACTERS // (_BATCH * _LENGTH) * 0.95)  # in the training split, so many an epoch
 
 
@@ -64,8 +65,9 @@ def fuzz(cases, seed: int, keep: Path | None = None, say=lambda line: None) -> F
             original = rng.choice(whole)
             content = damaged(rng, original.name, original.content)
             file = _place(folder, original.name, content)
-            lines = _lines(rng, file.relative_to(folder), original)
-            outcomes, memory = commands.run_all(folder, len(content), lines, [rng.choice(lines[1:])])
+            lines = _lines(rng, file, original)
+            outcomes, memory = commands.run_all(folder / _WORK, len(content), lines, [rng.choice(lines[1:])])
+            outcomes += [commands.Outcome("all", f"wrote {path}") for path in _strays(folder)]
             figures.cases += 1
             figures.memory = max(figures.memory, memory)
             for outcome in outcomes:
@@ -73,50 +75,61 @@ def fuzz(cases, seed: int, keep: Path | None = None, say=lambda line: None) -> F
                 figures.statuses[command, outcome.status] += 1
                 figures.slowest = max(figures.slowest, (outcome.seconds, f"{command}, case {case}"))
                 if outcome.fault:
-                    figures.faults.append(
-                        f"-seed {seed} -only {case} ({original.name}): {outcome.command}: {outcome.fault}"
-                    )
+                    which = f"-seed {seed} -only {case} ({original.name})"
+                    figures.faults.append(f"{which}: {outcome.command}: {outcome.fault}")
                     say(f"FAULT {figures.faults[-1]}")
                     if keep:
                         keep.mkdir(parents=True, exist_ok=True)
-                        shutil.copy(file, keep / f"{seed}_{case}_{original.name}")
+                        shutil.copy(folder / _WORK / file, keep / f"{seed}_{case}_{original.name}")
     return figures
 
 
 def _texts(folder: Path) -> None:
-    """The texts that the checkpoints know, where the command lines and where they themselves look for them."""
+    """The texts that the checkpoints know."""
     for name in ("corpus", "utf8"):
         (folder / "data" / name).mkdir(parents=True)
         (folder / "data" / name / "input.txt").write_bytes(originals.text(name, _CHARACTERS))
-        (folder / f"{name}.txt").write_bytes(originals.text(name, 200)[100:])
-    (folder / "cached").mkdir()
-    shutil.copy(originals.GOLDEN / "corpus/input.txt", folder / "cached")
+        (folder / "data" / f"{name}.txt").write_bytes(originals.text(name, 200)[100:])
 
 
 def _place(folder: Path, name: str, content: bytes) -> Path:
-    """Put a damaged file where it is read from; a cache stands beside its text, and is newer."""
-    shutil.rmtree(folder / "cv", ignore_errors=True)
-    if name not in ("vocab.t7", "data.t7"):
-        (folder / name).write_bytes(content)
-        return folder / name
-    for file in ("vocab.t7", "data.t7"):
-        shutil.copy(originals.GOLDEN / "corpus" / file, folder / "cached" / file)
-    (folder / "cached" / name).write_bytes(content)
-    for file in ("vocab.t7", "data.t7"):
-        os.utime(folder / "cached" / file)
-    return folder / "cached" / name
+    """Put a damaged file into a new folder to work in, where the texts are as well, by the names that checkpoints know.
+
+    A cache stands beside its text, and is newer.
+    """
+    work = folder / _WORK
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    (work / "data").symlink_to(folder / "data")
+    if name not in _CACHE:
+        (work / name).write_bytes(content)
+        return Path(name)
+    (work / "cached").mkdir()
+    for file in ("input.txt", *_CACHE):
+        shutil.copy(originals.GOLDEN / "corpus" / file, work / "cached" / file)
+    (work / "cached" / name).write_bytes(content)
+    return Path("cached") / name
+
+
+def _strays(folder: Path) -> list[str]:
+    """What has been written outside the folder to work in."""
+    above = [folder / path for path in Path(_WORK).parents]
+    found = [path.relative_to(folder) for part in above for path in part.iterdir()]
+    return [str(path) for path in found if path != Path("data") and path not in (Path(_WORK), *Path(_WORK).parents)]
 
 
 def _lines(rng: random.Random, file: Path, original: originals.Original) -> list[list[str]]:
     """The command lines for a file; where the first fails, one other is enough."""
     name, sizes = str(file), ["-batch_size", str(_BATCH), "-seq_length", str(_LENGTH)]
-    small = ["-gpuid", "-1", "-checkpoint_dir", "cv", "-lock", "0", "-savefile"]
+    small, place = ["-gpuid", "-1", "-lock", "0"], ["-checkpoint_dir", "cv", "-savefile"]
     if file.parent.name == "cached":
-        tiny = [*small, "x", *sizes, "-rnn_size", "4", "-num_layers", "1", "-max_epochs", "0.001"]
+        tiny = [*small, *place, "x", *sizes, "-rnn_size", "4", "-num_layers", "1", "-max_epochs", "0.001"]
         return [["inspect", name], ["train", "-data_dir", "cached", *tiny]]
-    data, short = ["-data_dir", f"data/{original.text}"], f"{original.text}.txt"
-    end = str((original.done + 2) / _BATCHES)
+    data, short = ["-data_dir", f"data/{original.text}"], f"data/{original.text}.txt"
+    begun, gone_on = str(1.5 / _BATCHES), str((original.done + 2) / _BATCHES)
     drawing = rng.choice((["-sample", "0"], ["-beam", "2"], ["-topk", "3"], ["-samples", "2"], []))
+    tuned = [*data, *small, *place, "x", *sizes, "-vocab", "extend", "-max_epochs", begun]
+    resumed = [*data, *small, *rng.choice(([*place, "y"], [])), *rng.choice((sizes, [])), "-max_epochs", gone_on]
     lines = [
         ["inspect", name, "-json", str(rng.randrange(2))],
         ["sample", name, "-gpuid", "-1", "-length", "6", "-primetext", "T", "-ignore_bad_primetext", "1", *drawing],
@@ -124,20 +137,8 @@ def _lines(rng: random.Random, file: Path, original: originals.Original) -> list
         ["score", name, short],
         ["convert", name, rng.choice(("o.t7", "o.safetensors", "o.json"))],
         ["activations", name, "-primefile", short, "-o", "a.html"],
-        [
-            "train",
-            "-init_from",
-            name,
-            *data,
-            *small,
-            "x",
-            *sizes,
-            "-vocab",
-            "extend",
-            "-max_epochs",
-            str(1.5 / _BATCHES),
-        ],
-        ["train", "-resume", name, *data, *small, "y", *rng.choice(([], sizes)), "-max_epochs", end],
+        ["train", "-init_from", name, *tuned],
+        ["train", "-resume", name, *resumed],
     ]
     if rng.random() < 0.25:  # it takes as long as all others together
         lines.append(["plot", name, "-o", "l.svg"])
