@@ -40,30 +40,38 @@ def save_safetensors(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
 def load_safetensors(path: str | os.PathLike) -> Checkpoint:
     """Errors: OSError; CheckpointError; UserError where safetensors is not installed."""
     numpy_format = _safetensors()
-    content = file_content(path)
+    content = bytes(file_content(path))
     if not foreign.is_safetensors(content):
         raise CheckpointError(f"it is {foreign.name_of(content) or 'no safetensors file'}")
     try:
-        header = _json(content[8 : 8 + int.from_bytes(content[:8], "little")], len(content))
-        facts = _json(header["__metadata__"]["pycharrnn"].encode(), len(content))
-        checkpoint, shapes = _from_facts(facts)
-        claimed = {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
+        checkpoint, shapes, claimed = _described(content)
+    except CheckpointError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
-        if isinstance(e, CheckpointError):
-            raise
         raise CheckpointError(f"its metadata are not pycharrnn's ({printable(repr(e), 80)})") from None
     if claimed != shapes:
         n = checkpoint.network
         sizes = [n.vocab_size, n.rnn_size, n.num_layers]
         raise CheckpointError(f"its tensors are not those of an {n.model} of sizes {sizes}")
     try:
-        weights = numpy_format.load(bytes(content))
+        weights = numpy_format.load(content)
     except Exception as e:  # the library has classes of its own, and has had others
         raise CheckpointError(f"it is no safetensors file ({printable(str(e))})") from None
     if any(w.dtype.kind != "f" for w in weights.values()):
         raise CheckpointError("its tensors are of whole numbers")
     checkpoint.network.weights.update((name, weights[name]) for name in shapes)
     return checkpoint
+
+
+def _described(content: bytes) -> tuple[Checkpoint, dict, dict]:
+    """A checkpoint without its weights; names and shapes that they must have; those that the file claims.
+
+    Errors: as _from_facts.
+    """
+    header = _json(content[8 : 8 + int.from_bytes(content[:8], "little")], len(content))
+    facts = _json(header["__metadata__"]["pycharrnn"].encode(), len(content))
+    claimed = {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
+    return *_from_facts(facts), claimed
 
 
 def _json(text: bytes, size: int):
@@ -138,8 +146,8 @@ def _facts(checkpoint: Checkpoint) -> dict:
 def _from_facts(facts: dict) -> tuple[Checkpoint, dict[str, tuple[int, ...]]]:
     """A checkpoint without its weights, and the names and shapes that they must have.
 
-    Errors: CheckpointError; KeyError, TypeError, ValueError, AttributeError where something is missing or of another
-        type.
+    Errors: CheckpointError; KeyError, TypeError, ValueError, AttributeError, RecursionError where something is missing
+        or of another type.
     """
     model, sizes = facts["model"], [facts[key] for key in ("vocab_size", "rnn_size", "num_layers")]
     if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > _MOST_LAYERS:

@@ -54,9 +54,10 @@ def test_the_fuzzer_notices_faults(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "MEMORY", 50 << 20)
     monkeypatch.setattr(commands, "SILENCE", 1)
     assert run_one(lambda args: None) == ""
-    assert run_one(lambda args: print("one sentence", file=sys.stderr) or sys.exit(1)) == ""
+    assert run_one(lambda args: print("pycharrnn: a sentence.", file=sys.stderr) or sys.exit(1)) == ""
     assert "exit status 99: ZeroDivisionError" in run_one(lambda args: 1 / 0)
-    assert "no single line" in run_one(lambda args: print("two\nlines", file=sys.stderr) or sys.exit(1))
+    assert "none of ours" in run_one(lambda args: print("two\nlines", file=sys.stderr) or sys.exit(1))
+    assert "no single line" in run_one(lambda args: sys.exit(1))
     assert "control characters" in run_one(lambda args: print("\x1b[2J"))
     assert "killed by signal 9" in run_one(lambda args: os.kill(os.getpid(), 9))
     assert "not done after 1 s" in run_one(lambda args: time.sleep(60))

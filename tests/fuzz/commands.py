@@ -166,7 +166,10 @@ def _fault(command: str, status: int, said: bytes, complaint: bytes, seconds: fl
         return f"exit status {status}: {last}"
     if b"Traceback" in complaint or b"Warning" in complaint:
         return f"more than a sentence: {last}"
-    if status == 1 and complaint.count(b"\n") != 1:
+    lines = complaint.splitlines()
+    if not all(line.startswith(b"pycharrnn: ") for line in lines):
+        return f"a line that is none of ours: {last}"
+    if status == 1 and len(lines) != 1 and command != "train":  # training may say more on its way
         return f"no single line: {last}"
     if seconds > SECONDS:
         return f"{seconds:.0f} s"
