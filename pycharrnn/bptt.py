@@ -73,7 +73,11 @@ class LoopLayer:
 
         Args:
             x: (T*B,) int64 characters, or (T*B, H) inputs; to stay as they are until the gradients are made.
+
+        Errors: on the CPU IndexError for a character that the vocabulary lacks.
         """
+        if self._reads_characters and x.device == contract.CPU:
+            contract.in_range("x", x, self._inputs[0][0].shape[1])
         self._x = x
         self._weight, i_bias = (_cat([linear[part] for linear in self._inputs]) for part in (0, 1))
         self._h2h, h_bias = (_cat([linear[part] for linear in self._recurrent]) for part in (0, 1))
@@ -99,7 +103,13 @@ class LoopLayer:
         return d_first
 
     def gradients(self, inputs, recurrent) -> None:
-        """After backward: write the gradients of all weights and biases, laid out as the weights."""
+        """After backward: write the gradients of all weights and biases, laid out as the weights.
+
+        Errors: TypeError, ValueError.
+        """
+        for linear, gradient in zip((*self._inputs, *self._recurrent), (*inputs, *recurrent), strict=True):
+            for weight, d_weight in zip(linear, gradient, strict=True):
+                contract.tensor("a gradient", d_weight, weight.dtype, weight.device, weight.shape)
         d_gates = self._d_gates
         with _whole([w for w, _ in inputs]) as d_weight:
             if self._reads_characters:
@@ -128,16 +138,9 @@ class Likelihood:
     _d_logits: torch.Tensor | None = None
 
     def _characters(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        """Characters (T, B) as int64, in memory that nobody else writes to before the backward pass.
-
-        Errors: TypeError, ValueError; on the CPU IndexError for a character that the vocabulary lacks. On a GPU the
-            CPU would have to wait for that.
-        """
+        """Characters (T, B) as int64, not yet known to be in range. Errors: TypeError, ValueError."""
         contract.characters(name, value, self.flat.device, (self.T, self.B))
-        own = value.to(torch.int64, copy=True, memory_format=torch.contiguous_format)
-        if own.device == contract.CPU:
-            contract.in_range(name, own, self.V)
-        return own
+        return value.long()
 
     def nll(self, y: torch.Tensor) -> torch.Tensor:
         """Sum over time of the mean negative log-likelihood over the batch, in nats.
@@ -147,8 +150,13 @@ class Likelihood:
 
         Errors: as those of forward.
         """
-        self._y = self._characters("y", y).view(-1, 1)
-        return self.log_probs.gather(1, self._y).sum().neg() / self._batch_size
+        self._y = self._characters("y", y).reshape(-1, 1)
+        try:
+            likelihoods = self.log_probs.gather(1, self._y)
+        except RuntimeError:
+            contract.in_range("y", self._y, self.V)
+            raise
+        return likelihoods.sum().neg() / self._batch_size
 
     def d_nll(self) -> torch.Tensor:
         """Gradient of nll for the decoder's output: (T*B, V)."""
@@ -217,7 +225,7 @@ class BPTT(Likelihood):
 
         Errors: TypeError, ValueError; on the CPU IndexError for a character that the vocabulary lacks.
         """
-        above = self._characters("x", x).view(-1)
+        above = self._characters("x", x).flatten().clone()  # so that nobody writes to it before the backward pass
         self._masks = masks
         if masks is not None:
             contract.tensor("masks", masks, None, self.flat.device, (self.num_layers, self.T, self.B, self.H))
@@ -244,8 +252,8 @@ class BPTT(Likelihood):
         Errors: TypeError, ValueError.
         """
         self._check("d_logits", d_logits, self.log_probs.shape)
-        for name, weight in self.weights.items():
-            self._check(f"the gradient of {name}", gradients[name], weight.shape)
+        for name in ("decoder.weight", "decoder.bias"):  # the layers look at theirs
+            self._check(f"the gradient of {name}", gradients[name], self.weights[name].shape)
         if d_last is not None:
             d_last = contract.states("d_last", d_last, len(self.states(-1)), self.flat, (self.B, self.H))
         torch.mm(d_logits.t(), self._top, out=gradients["decoder.weight"])

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from compat.nngraph import parameter_shapes
+from pycharrnn import contract
 from pycharrnn.bptt import Likelihood
 
 MODELS = ("lstm", "rnn")
@@ -97,7 +98,10 @@ class ModuleBPTT(Likelihood):
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
         """As bptt.BPTT.forward; under torch.no_grad it keeps nothing for backward."""
-        above = nn.functional.one_hot(self._characters("x", x), self.V).to(self.flat.dtype)
+        x = self._characters("x", x)
+        if x.device == contract.CPU:
+            contract.in_range("x", x, self.V)
+        above = nn.functional.one_hot(x, self.V).to(self.flat.dtype)
         layers = self._num_layers // self._calls
         with torch.autocast(x.device.type, self._precision, enabled=self._precision is not None):
             for call, module in enumerate(self._modules):
