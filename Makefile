@@ -1,9 +1,10 @@
 # make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests.
-# make bench: measure. make clean: remove what these made. Only Python 3.10 or newer is needed.
+# make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make clean: remove what
+# these made. Only Python 3.10 or newer is needed.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test sanitize bench clean
 
 # Installing anew only when setup.py or the C kernel changes keeps the second run quick.
 .venv/installed: setup.py pycharrnn/kernel.c pycharrnn/kernel_body.h
@@ -28,9 +29,13 @@ test: .venv/test-installed
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+sanitize: .venv/test-installed
+	tests/sanitize/run
+
 bench: .venv/installed
 	$(BIN)/python benchmarks/all.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis data/pydoc cv/lm_demo_*.t7
+	rm -f pycharrnn/_kernel_*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
