@@ -6,6 +6,7 @@ very numbers. Several streams, texts with seeds of their own, go side by side; e
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -151,8 +152,9 @@ def _pick(probabilities: np.ndarray, u: np.ndarray, temperature: float) -> np.nd
 def _largest(scores: np.ndarray, temperature: float) -> np.ndarray:
     """The index of each row's largest, (B,). Errors: UserError if it is NaN, which is larger than anything."""
     indices = scores.argmax(-1)
-    if np.isnan(scores[np.arange(len(scores)), indices]).any():
-        raise no_numbers(temperature)
+    for row, index in enumerate(indices.tolist()):
+        if math.isnan(scores.item(row, index)):
+            raise no_numbers(temperature)
     return indices
 
 

@@ -197,7 +197,7 @@ def _safetensors(rng: random.Random, whole: bytes) -> bytes:
     header = json.loads(whole[8 : 8 + length])
     facts = json.loads(header["__metadata__"]["pycharrnn"])
     for _ in range(rng.choice((1, 1, 2, 3))):
-        part = rng.choice((facts, facts, facts["opt"], header))
+        part = rng.choice((facts, facts, facts.get("opt"), header))
         part = part if isinstance(part, dict) and part else facts
         key = rng.choice(list(part) or ["x"])
         if part is header and isinstance(part[key], dict) and rng.random() < 0.7:

@@ -81,6 +81,8 @@ def fuzz(cases, seed: int, keep: Path | None = None, say=lambda line: None) -> F
                     if keep:
                         keep.mkdir(parents=True, exist_ok=True)
                         shutil.copy(folder / _WORK / file, keep / f"{seed}_{case}_{original.name}")
+            if figures.cases % 1000 == 0:
+                say(figures.lines()[-1])
     return figures
 
 
