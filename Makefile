@@ -1,9 +1,10 @@
 # make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests.
-# make bench: measure. make clean: remove what these made. Only Python 3.10 or newer is needed.
+# make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make clean: remove what
+# these made. Only Python 3.10 or newer is needed.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test sanitize bench clean
 
 # Installing anew only when setup.py or the C kernel changes keeps the second run quick.
 .venv/installed: setup.py pycharrnn/kernel.c pycharrnn/kernel_body.h
@@ -18,7 +19,7 @@ BIN = .venv/bin
 demo: .venv/installed
 	$(BIN)/pycharrnn data pydoc
 	$(BIN)/pycharrnn train -data_dir data/pydoc -gpuid -1 -exact 0 -rnn_size 192 -num_layers 1 -learning_rate 0.004 \
-		-max_epochs 8 -print_every 50 -eval_val_every 700 -savefile demo -checkpoint_dir cv
+		-max_epochs 8 -print_every 50 -eval_val_every 700 -savefile demo -checkpoint_dir cv -overwrite 1
 	@echo
 	@echo "a sample from the best checkpoint, at temperature 0.5:"
 	@$(BIN)/pycharrnn sample cv/lm_demo_best.t7 -gpuid -1 -verbose 0 -length 600 -temperature 0.5
@@ -28,9 +29,13 @@ test: .venv/test-installed
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+sanitize: .venv/test-installed
+	tests/sanitize/run
+
 bench: .venv/installed
 	$(BIN)/python benchmarks/all.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis data/pydoc cv/lm_demo_*.t7
+	rm -f pycharrnn/_kernel_*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

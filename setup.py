@@ -1,16 +1,24 @@
 """pycharrnn: char-rnn in Python."""
 
+import hashlib
+import os
 import platform
 import re
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
 
-# The C kernel, once for each instruction set the processor may have; pycharrnn/kernel.py chooses. Without a compiler,
-# or with one that does not understand GCC's vector types, installing goes on and PyTorch does the work.
+# The C kernel, once for each instruction set the processor may have; pycharrnn/kernel_library.py chooses. Without a
+# compiler, or with one that does not understand GCC's vector types, installing goes on and PyTorch does the work.
+sources = ["pycharrnn/kernel.c", "pycharrnn/kernel_body.h"]
+stamp = hashlib.sha256(b"".join((here / source).read_bytes() for source in sources)).hexdigest()
+# Loops start where they are fetched at once: else what stands above one makes it up to a tenth slower, or faster.
+optimization = ["-O3", "-falign-functions=64", "-falign-loops=32"]
+more_flags = os.environ.get("PYCHARRNN_CFLAGS", "").split()  # make sanitize gives some; they come last, so they count
 instruction_sets = {"any": []}
 if platform.machine() in ("x86_64", "AMD64"):
     instruction_sets["avx2"] = ["-mavx2", "-mfma"]
@@ -18,13 +26,36 @@ if platform.machine() in ("x86_64", "AMD64"):
 kernels = [
     Extension(
         f"pycharrnn._kernel_{name}",
-        ["pycharrnn/kernel.c"],
-        depends=["pycharrnn/kernel_body.h"],
-        extra_compile_args=["-O3", "-fno-math-errno", "-fvisibility=hidden", *flags],
+        sources[:1],
+        depends=sources[1:],
+        define_macros=[("SOURCES", f'"{stamp}"')],
+        extra_compile_args=[*optimization, "-fno-math-errno", "-fvisibility=hidden", *flags, *more_flags],
+        extra_link_args=more_flags,
         optional=True,
     )
     for name, flags in instruction_sets.items()
 ]
+
+
+class BuildWithChecksums(build_ext):
+    """Builds the libraries, each anew, and writes beside each a checksum, without which it is not loaded."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.force = True  # what an earlier build has left may be damaged, and must not get a checksum
+        self.checksums = {}
+
+    def build_extension(self, extension):
+        super().build_extension(extension)
+        library = Path(self.get_ext_fullpath(extension.name))
+        self.checksums[extension.name] = hashlib.sha256(library.read_bytes()).hexdigest()
+
+    def run(self):
+        super().run()  # at its end, an editable installation copies the libraries to where get_ext_fullpath is then
+        for name, checksum in self.checksums.items():
+            library = Path(self.get_ext_fullpath(name))
+            Path(f"{library}.sha256").write_text(f"{checksum}  {library.name}\n")
+
 
 setup(
     name="pycharrnn",
@@ -38,6 +69,7 @@ setup(
     packages=["compat", "pycharrnn"],
     package_data={"pycharrnn": ["kernel.c", "kernel_body.h", "page/*"]},
     ext_modules=kernels,
+    cmdclass={"build_ext": BuildWithChecksums},
     install_requires=[
         "click>=8.1,<9",
         "numpy>=1.24,<3",

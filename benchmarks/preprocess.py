@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PIECE = 1 << 22
 WORDS = "the of and to a in that was his it with is é for as had – you not be her"
 # Preprocesses a folder's input.txt, or opens its cache as training does; prints seconds and peak megabytes of its own
-# memory. Pages of the mapped cache are the system's, which takes them back when it wants to.
+# memory.
 CHILD = """
 import sys, time
 from pycharrnn.loader import CharSplitLMMinibatchLoader, TRAIN

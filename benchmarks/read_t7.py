@@ -47,7 +47,7 @@ def median_seconds(read, repeats: int = 5) -> float:
 
 
 def peak_megabytes(path: str) -> float:
-    """Beyond what importing compat takes, in a process of its own; the mapped file itself does not count."""
+    """Beyond what importing compat takes, in a process of its own."""
     code = (
         "import sys, compat\n"
         "def status(): return int(next(l for l in open('/proc/self/status') if 'RssAnon' in l).split()[1])\n"

@@ -11,6 +11,7 @@ from compat.graph_expressions import CheckpointError
 from compat.t7_objects import LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
 from compat.t7_reader import load_t7
 from compat.t7_writer import save_t7
+from compat.tensor_file import TensorFile
 
 __all__ = [
     "CheckpointError",
@@ -19,6 +20,7 @@ __all__ = [
     "T7Error",
     "Table",
     "Tensor",
+    "TensorFile",
     "TorchObject",
     "load_t7",
     "save_t7",

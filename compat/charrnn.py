@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import os
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from compat import nngraph, run_state
+from compat import nngraph, recorded, run_state
 from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network, follow
 from compat.run_state import RunState
@@ -94,25 +95,27 @@ def from_table(table) -> Checkpoint:
     if not isinstance(protos, Table):
         raise CheckpointError(f"it holds {describe(table)}, not a char-rnn checkpoint with its 'protos'")
     network = follow(protos)
-    vocab = vocabulary(table.get(b"vocab"))
+    vocab = recorded.vocabulary(table.get(b"vocab"))
     if len(vocab) != network.vocab_size:
         raise CheckpointError(
             f"its vocabulary has {len(vocab)} characters but its decoder predicts {network.vocab_size} classes"
         )
     _check_shapes(network)
-    checkpoint = Checkpoint(network, vocab, options(table.get(b"opt")))
+    opt = table.get(b"opt")
+    checkpoint = Checkpoint(network, vocab, recorded.options(opt.items()) if isinstance(opt, Table) else {})
     # The first version, of 21 May 2015, counted bits: val_bpc, train_bpcs. Later ones count nats.
     unit, nats = ("bpc", math.log(2)) if b"val_bpc" in table else ("loss", 1)
     plural = "s" if unit == "bpc" else "es"
     train_losses, val_losses = (table.get(f"{split}_{unit}{plural}".encode()) for split in ("train", "val"))
+    val_loss = table.get(f"val_{unit}".encode())
     if isinstance(train_losses, Table):
-        checkpoint.train_losses = [nats * _number(x) for x in train_losses.as_list()]
+        checkpoint.train_losses = recorded.losses(train_losses.as_list(), nats)
     if isinstance(val_losses, Table):
-        checkpoint.val_losses = {k: nats * _number(x) for k, x in val_losses.items() if isinstance(k, (int, float))}
-    if isinstance(table.get(f"val_{unit}".encode()), (int, float)):
-        checkpoint.val_loss = nats * table[f"val_{unit}".encode()]
-    checkpoint.i = _number(table.get(b"i", 0))
-    checkpoint.epoch = _number(table.get(b"epoch", 0.0))
+        checkpoint.val_losses = recorded.losses_by_iteration(val_losses.items(), nats)
+    if recorded.is_number(val_loss):
+        checkpoint.val_loss = nats * val_loss
+    checkpoint.i = recorded.number(table.get(b"i", 0), "an iteration")
+    checkpoint.epoch = recorded.number(table.get(b"epoch", 0.0), "an epoch")
     checkpoint.era = _era(table)
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
     return checkpoint
@@ -131,12 +134,6 @@ def _era(table: Table) -> str:
         if isinstance(module, TorchObject) and module.typename == b"nn.Narrow":
             return "June to July 2015: gates cut by nn.Narrow"
     return "since the end of July 2015"
-
-
-def _number(value) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise CheckpointError(f"it has {describe(value)} where a number belongs")
-    return value
 
 
 def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
@@ -161,7 +158,7 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
     fields = {
         b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_kind)}),
         b"opt": opt,
-        b"train_losses": Table.of_list(checkpoint.train_losses),
+        b"train_losses": array("d", checkpoint.train_losses),  # which there may be millions of
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
         b"i": checkpoint.i,
         b"epoch": checkpoint.epoch,
@@ -179,34 +176,6 @@ def _check_shapes(network: Network) -> None:
     for name, shape in expected.items():
         if network.weights[name].shape != shape:
             raise CheckpointError(f"its {name} is {network.weights[name].shape}, expected {shape}")
-
-
-def vocabulary(table) -> dict[bytes, int]:
-    """Checked: characters numbered 1 to n without gaps. Forks that read UTF-8 have characters of several bytes."""
-    if not isinstance(table, Table) or not table:
-        raise CheckpointError("it has no vocabulary")
-    if sorted(map(_sortable, table.values())) != list(range(1, len(table) + 1)):
-        raise CheckpointError("its vocabulary is not numbered 1 to n")
-    for character in table:
-        if not isinstance(character, bytes) or not character:
-            raise CheckpointError(f"its vocabulary holds {character!r:.40}, which is no character")
-    return dict(table)
-
-
-def _sortable(value) -> int:
-    return value if type(value) is int else 0
-
-
-def options(table) -> dict[str, object]:
-    """Scalars only; whatever else people have put into their opt is no option."""
-    if not isinstance(table, Table):
-        return {}
-    found = {}
-    for key, value in table.items():
-        if isinstance(key, bytes) and isinstance(value, (bytes, bool, int, float)):
-            text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-            found[key.decode("utf-8", "surrogateescape")] = text
-    return found
 
 
 def _lua_value(value):

@@ -5,8 +5,9 @@ Equal parts of a graph give the very same expression, so that matching one again
 
 from __future__ import annotations
 
-import numpy as np
+import itertools
 
+from compat.plain_text import printable
 from compat.t7_objects import Storage, Table, Tensor, TorchObject
 
 
@@ -18,12 +19,18 @@ class CheckpointError(ValueError):
 # Sums and products list their terms in the graph's order.
 _UNARY = {b"nn.Sigmoid": "sigmoid", b"nn.Tanh": "tanh", b"nn.LogSoftMax": "logsoftmax"}
 _NARY = {b"nn.CAddTable": "add", b"nn.CMulTable": "mul"}
+_CONSTANTS = {b"nn.MulConstant": "mulconstant", b"nn.AddConstant": "addconstant"}
+_MOST_INPUTS = 16  # of a node, where char-rnn's have two; many nodes can share one list of them, in a few bytes each
 
 
-def node_inputs(data: Table) -> list[Table]:
+def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:
     """The data tables of the nodes that feed the node of `data`, in order. Errors: CheckpointError."""
     mapindex = data.get(b"mapindex")
-    inputs = mapindex.as_list() if isinstance(mapindex, Table) else []
+    if not isinstance(mapindex, Table):
+        return []
+    if len(mapindex) > 2 * most:  # it holds each node twice, by its number and as a key
+        raise CheckpointError(f"a node of its graph has {len(mapindex) // 2} inputs")
+    inputs = mapindex.as_list()
     if not all(isinstance(i, Table) for i in inputs):
         raise CheckpointError("a node of its graph has inputs that are no nodes")
     return inputs
@@ -88,7 +95,7 @@ class Expressions:
         if kind in _NARY:
             return (_NARY[kind], *inputs)
         if len(inputs) != 1:
-            raise CheckpointError(f"its {kind.decode()} takes {len(inputs)} inputs")
+            raise CheckpointError(f"its {printable(kind)} takes {len(inputs)} inputs")
         if kind in _UNARY:
             return (_UNARY[kind], *inputs)
         if kind == b"nn.Identity":
@@ -102,15 +109,15 @@ class Expressions:
             return ("dropout", dropout_probability(module), *inputs)
         if kind == b"OneHot":
             return ("onehot", _integer(module, b"outputSize"), *inputs)
-        if kind in (b"nn.MulConstant", b"nn.AddConstant"):
-            return (kind.decode()[3:6].lower() + "constant", _number(module, b"constant_scalar"), *inputs)
+        if kind in _CONSTANTS:
+            return (_CONSTANTS[kind], _number(module, b"constant_scalar"), *inputs)
         if kind == b"nn.Reshape":
             return ("reshape", _longs(module.get(b"size")), *inputs)
         if kind == b"nn.SplitTable":
             return ("splittable", _integer(module, b"dimension"), *inputs)
         if kind == b"nn.Narrow":
             return self._narrow(*(_integer(module, key) for key in (b"dimension", b"index", b"length")), *inputs)
-        raise CheckpointError(f"its graph holds a {kind.decode(errors='replace')}, which no char-rnn model has")
+        raise CheckpointError(f"its graph holds a {printable(kind)}, which no char-rnn model has")
 
     def _routing(self, data: Table, inputs: list[tuple]) -> tuple:
         if not inputs:
@@ -128,7 +135,7 @@ class Expressions:
 
     def _narrow(self, dimension: int, index: int, length: int, x: tuple) -> tuple:
         """A part of the columns of x. A part of a sigmoid is the sigmoid of a part; of a part, a part."""
-        if dimension == 2 and x[0] == "sigmoid":
+        if dimension == 2 and x[0] == "sigmoid" and x[1][0] != "sigmoid":  # any number of them would be any depth
             return ("sigmoid", self._intern(self._narrow(2, index, length, x[1])))
         if dimension == 2 and x[:2] == ("narrow", 2):
             _, _, first, available, whole = x
@@ -141,14 +148,14 @@ class Expressions:
 def _number(module: TorchObject, key: bytes):
     value = module.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise CheckpointError(f"its {module.typename.decode()} has no {key.decode()}")
+        raise CheckpointError(f"its {printable(module.typename)} has no {printable(key)}")
     return value
 
 
 def _integer(module: TorchObject, key: bytes) -> int:
     value = _number(module, key)
     if type(value) is not int:
-        raise CheckpointError(f"its {module.typename.decode()} has {value!r:.20} as its {key.decode()}")
+        raise CheckpointError(f"its {printable(module.typename)} has {value!r:.20} as its {printable(key)}")
     return value
 
 
@@ -163,19 +170,17 @@ def dropout_probability(module: TorchObject) -> float:
 def _longs(size) -> tuple[int, ...]:
     if not isinstance(size, (Storage, Tensor)):
         raise CheckpointError("its nn.Reshape has no size")
-    return tuple(int(n) for n in np.asarray(size).reshape(-1)[:8])
+    numbers = size.data if isinstance(size, Storage) else size.numpy()
+    if numbers.dtype.kind not in "iu":
+        raise CheckpointError(f"its nn.Reshape has {printable(size.typename)} as its size")
+    return tuple(numbers.flat[:8].tolist())
 
 
 def describe(value) -> str:
     """A value in a few words, for messages: "a nn.Linear", "a table with opt, vocab"."""
     if isinstance(value, TorchObject):
-        return "a " + value.typename.decode(errors="replace")
+        return "a " + printable(value.typename)
     if isinstance(value, Table):
-        keys = [_printable(k[:40]) if isinstance(k, bytes) else repr(k) for k in list(value)[:6]]
+        keys = [printable(k, 40) if isinstance(k, bytes) else f"{k!r:.40}" for k in itertools.islice(value, 6)]
         return f"a table with {', '.join(keys)}" if keys else "an empty table"
     return f"a {type(value).__name__}"
-
-
-def _printable(text: bytes) -> str:
-    """Text for one line of a message: b"a\\n" -> "a\\\\n"."""
-    return repr(text.decode("utf-8", "backslashreplace"))[1:-1]

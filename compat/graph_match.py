@@ -14,7 +14,10 @@ import numpy as np
 
 from compat.graph_expressions import CheckpointError, Expressions, describe, node_inputs
 from compat.nngraph import STATES_PER_LAYER
-from compat.t7_objects import Table, Tensor, TorchObject
+from compat.t7_objects import Table, TorchObject
+from compat.weights import WeightReader
+
+_MOST_OUTPUTS = 1 << 20  # of a graph: the states of its layers
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def follow(protos: Table) -> Network:
     expressions = Expressions()
     if b"embed" in protos:
         expressions.embed(protos[b"embed"])
-    outputs = [expressions.of(data) for data in node_inputs(outnode[b"data"])]
+    outputs = [expressions.of(data) for data in node_inputs(outnode[b"data"], _MOST_OUTPUTS)]
     if b"softmax" in protos and outputs:
         outputs.append(expressions.apply_all(protos[b"softmax"], outputs[-1]))
     return _Matcher(expressions).network(outputs)
@@ -67,6 +70,7 @@ class _Matcher:
     def __init__(self, expressions: Expressions):
         self.linears = expressions.linears
         self.dropout = 0.0
+        self._reader = WeightReader()
 
     def network(self, outputs: list[tuple]) -> Network:
         if len(outputs) < 2:
@@ -138,21 +142,14 @@ class _Matcher:
                 return list(order)
         return None
 
-    def _rows(self, linear: int) -> int:
-        weight = self.linears[linear].get(b"weight")
-        return weight.shape[0] if isinstance(weight, Tensor) and weight.shape else 0
-
-    def _store(self, weights: dict, name: str, linear: int, rows=None) -> None:
+    def _store(self, weights: dict, name: str, linear: int, gates: list[int] | None = None) -> None:
+        """Read the weights of an nn.Linear; `gates`: which quarter of its rows is the first, second, ... gate."""
         module = self.linears[linear]
-        weight, bias = module.get(b"weight"), module.get(b"bias")
-        if not isinstance(weight, Tensor) or not isinstance(bias, Tensor):
-            raise CheckpointError("one of its nn.Linear has no weight or no bias")
-        self._tensor_type = weight.typename.decode()
-        weight, bias = weight.numpy(), bias.numpy()
-        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
-            raise CheckpointError(f"one of its nn.Linear has weights {weight.shape} and biases {bias.shape}")
-        weights[name + ".weight"] = weight if rows is None else weight[rows]
-        weights[name + ".bias"] = bias if rows is None else bias[rows]
+        weight = self._reader.read(module, b"weight", (None, None))
+        bias = self._reader.read(module, b"bias", weight.shape[:1])
+        self._tensor_type = module[b"weight"].typename.decode()
+        for part, array in (("weight", weight), ("bias", bias)):
+            weights[f"{name}.{part}"] = array if gates in (None, [0, 1, 2, 3]) else _rearranged(array, gates)
 
     # -- the cells -------------------------------------------------------------------------------------------------
 
@@ -226,14 +223,13 @@ class _Matcher:
             raise CheckpointError(f"the gates of {where} are not parts of one sum")
         i2h, h2h = self._sum_of_products(parts[0][0], x, is_h, f"gates of {where}")
         size = parts[0][2]
-        if size < 1 or self._rows(h2h) != 4 * size:
-            raise CheckpointError(f"the gates of {where} are not quarters of their sum")
-        rows = np.concatenate([np.arange(start, start + size) for _, start, _ in parts])
-        if sorted(rows) != list(range(4 * size)):
-            raise CheckpointError(f"the gates of {where} overlap")
-        in_order = None if np.array_equal(rows, np.arange(4 * size)) else rows
-        self._store(weights, f"i2h_{layer}", i2h, in_order)
-        self._store(weights, f"h2h_{layer}", h2h, in_order)
+        if size < 1 or sorted(start for _, start, _ in parts) != [0, size, 2 * size, 3 * size]:
+            raise CheckpointError(f"the gates of {where} are not the quarters of their sum")
+        gates = [start // size for _, start, _ in parts]
+        for name, linear in ((f"i2h_{layer}", i2h), (f"h2h_{layer}", h2h)):
+            self._store(weights, name, linear, gates)
+            if len(weights[f"{name}.bias"]) != 4 * size:
+                raise CheckpointError(f"the gates of {where} are not the quarters of their sum")
 
     def _gate_part(self, expression: tuple, where: str) -> tuple[tuple, int, int]:
         """(the sum a gate is cut from, its first row, its number of rows), cut either way char-rnn has cut them."""
@@ -245,6 +241,12 @@ class _Matcher:
         if expression[0] == "narrow" and expression[1] == 2:
             return expression[4], int(expression[2]) - 1, int(expression[3])
         raise CheckpointError(f"a gate of {where} comes from '{expression[0]}', unlike in an lstm")
+
+
+def _rearranged(array: np.ndarray, quarters: list[int]) -> np.ndarray:
+    """`array` with the quarters of its rows in this order."""
+    size = len(array) // 4
+    return np.concatenate([array[k * size : (k + 1) * size] for k in quarters])
 
 
 class _LayerInput:

@@ -10,6 +10,8 @@ of the graph package.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from compat.t7_objects import Storage, Table, Tensor, TorchObject, element_dtype
@@ -23,6 +25,7 @@ _LAYER_LINEARS = {
     "rnn": ("i2h", "h2h"),
 }
 STATES_PER_LAYER = {"lstm": 2, "gru": 1, "rnn": 1}
+_BLOCK = 1 << 20  # numbers of the identity matrix that are made at a time
 _GATES_PER_LINEAR = {"lstm": 4, "gru": 1, "rnn": 1}
 
 
@@ -185,7 +188,7 @@ class _Step:
         return self.module(line, b"nn.Identity", [])
 
     def onehot(self, line: int, x: TorchObject) -> TorchObject:
-        eye = Tensor.of_array(np.eye(self.vocab_size), self.kind)
+        eye = Tensor(self.kind + b"Tensor", _Identity(self.kind, self.vocab_size), (self.vocab_size,) * 2)
         node = self.module(line, b"OneHot", [x], outputSize=self.vocab_size, _eye=eye)
         self._widths[id(node)] = self.vocab_size
         return node
@@ -217,6 +220,25 @@ class _Step:
     def decoder(self, line: int, softmax_line: int, top: TorchObject, name: str | None = None) -> TorchObject:
         scores = self.linear(line, self.vocab_size, top, name)
         return self.module(softmax_line, b"nn.LogSoftMax", [scores])
+
+
+class _Identity(Storage):
+    """The identity matrix, row by row, made while it is written: no part of a model with many characters is larger."""
+
+    def __init__(self, kind: bytes, size: int):
+        self.typename, self.version, self._size = kind + b"Storage", 1, size
+
+    def __len__(self) -> int:
+        return self._size**2
+
+    @property
+    def data(self) -> np.ndarray:
+        return np.concatenate(list(self.blocks()))
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        rows = max(_BLOCK // self._size, 1)
+        for start in range(0, self._size, rows):
+            yield np.eye(min(rows, self._size - start), self._size, start).reshape(-1)
 
 
 def _empty(kind: bytes) -> Tensor:

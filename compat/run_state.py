@@ -13,7 +13,10 @@ from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network
 from compat.lua_random import STATE_WORDS
 from compat.nngraph import STATES_PER_LAYER
+from compat.plain_text import printable
+from compat.recorded import is_number
 from compat.t7_objects import Table, Tensor, contiguous_strides
+from compat.weights import WeightReader
 
 FORMAT = 1  # of the table; one with another number is left alone
 _KINDS = {"<f8": b"torch.Double", "<f4": b"torch.Float"}
@@ -80,15 +83,16 @@ def from_table(table, network: Network) -> RunState | None:
         raise CheckpointError(f"its run state holds {len(hidden)} hidden states, its model has {count}")
     first = hidden.get(1)
     batch_size = first.shape[0] if isinstance(first, Tensor) and first.shape else 0
-    words = _array(table.get(b"random_words"), b"random_words", (STATE_WORDS,))
+    reader = WeightReader()
+    words = _array(reader, table.get(b"random_words"), "random_words", (STATE_WORDS,))
     if not np.all((words >= 0) & (words < 2.0**32) & (words == np.floor(words))):
         raise CheckpointError("its run state 'random_words' are not numbers of 32 bits")
     parameters = sum(w.size for w in network.weights.values())
     return RunState(
-        mean_square=_array(table.get(b"mean_square"), b"mean_square", (parameters,)),
+        mean_square=_array(reader, table.get(b"mean_square"), "mean_square", (parameters,)),
         learning_rate=_number(table, b"learning_rate"),
         hidden_state=[
-            _array(hidden.get(k), b"hidden_state", (batch_size, network.rnn_size)) for k in range(1, count + 1)
+            _array(reader, hidden.get(k), "hidden_state", (batch_size, network.rnn_size)) for k in range(1, count + 1)
         ],
         batch_positions={split: _whole(positions, split, 1 << 53) for split in (1, 2, 3)},
         random_words=words.astype(np.uint32),
@@ -103,26 +107,26 @@ def _tensor(array: np.ndarray) -> Tensor:
     return Tensor.of_array(array, _KINDS[array.dtype.newbyteorder("<").str])
 
 
-def _array(value, name: bytes, shape: tuple[int, ...]) -> np.ndarray:
+def _array(reader: WeightReader, value, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A copy of a tensor that must have this shape, lie in one piece, and be of doubles or floats."""
     if not isinstance(value, Tensor) or value.typename not in (b"torch.DoubleTensor", b"torch.FloatTensor"):
-        raise CheckpointError(f"its run state has {describe(value)} where the tensor {name.decode()} belongs")
-    # With other strides a small file could claim any shape.
+        raise CheckpointError(f"its run state has {describe(value)} where the tensor {name} belongs")
     if value.shape != shape or value.strides != contiguous_strides(shape) or value.storage is None:
-        raise CheckpointError(f"its run state's {name.decode()} is {value.shape}, expected {shape}")
-    return np.array(value.numpy())
+        raise CheckpointError(f"its run state's {name} is {value.shape!s:.80}, expected {shape}")
+    return np.array(reader.array(value))
 
 
 def _table(table: Table, key: bytes) -> Table:
     if not isinstance(table.get(key), Table):
-        raise CheckpointError(f"its run state has {describe(table.get(key))} where the table {key.decode()} belongs")
+        raise CheckpointError(f"its run state has {describe(table.get(key))} where the table {printable(key)} belongs")
     return table[key]
 
 
 def _number(table: Table, key) -> float:
     value = table.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise CheckpointError(f"its run state has {describe(value)} where the number {_text(key)} belongs")
+    if not is_number(value):
+        what = printable(key) if isinstance(key, bytes) else key
+        raise CheckpointError(f"its run state has {describe(value)} where the number {what} belongs")
     return value
 
 
@@ -134,6 +138,5 @@ def _whole(table: Table, key, most: int) -> int:
 
 
 def _text(value) -> str:
-    """Short text of a file, for the screen: letters of one line."""
-    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
-    return "".join(c if c.isprintable() else "?" for c in text[:200])
+    """Short text of a file, for the screen; empty for what is no text."""
+    return printable(value) if isinstance(value, bytes) else ""

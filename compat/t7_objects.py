@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -210,13 +211,34 @@ class Tensor:
         return cls(kind + b"Tensor", Storage(kind + b"Storage", array.reshape(-1)), array.shape)
 
     def numpy(self) -> np.ndarray:
-        """The elements as an array that shares the storage's memory; shape (0,) for a tensor with no dimension."""
+        """The elements as an array that shares the storage's memory; shape (0,) for a tensor with no dimension.
+
+        Errors: T7Error for elements outside the storage, and where the tensor claims more of them than the storage
+            holds. Torch7 makes such tensors with `expand`, of stride 0, and they are kept as they are; but as an array
+            to compute with, a few bytes of a file would become any number of gigabytes.
+        """
         if self.storage is None or not self.shape:
             return np.empty(0, element_dtype(self.typename))
+        if fault := self.place_fault():
+            raise T7Error(fault)
+        shape, length = self.shape, len(self.storage)
+        if math.prod(max(n, 1) for n in shape) > max(length, 1):
+            raise T7Error(f"a tensor of shape {shape!s:.80} claims more elements than the {length} of its storage")
         step = self.storage.data.itemsize
-        return np.lib.stride_tricks.as_strided(
-            self.storage.data[self.offset :], self.shape, [s * step for s in self.strides]
-        )
+        # The stride of a dimension that has one element at most means nothing, and may be any number.
+        strides = [s * step if n > 1 and 0 not in shape else 0 for n, s in zip(shape, self.strides, strict=True)]
+        return np.lib.stride_tricks.as_strided(self.storage.data[self.offset :], self.shape, strides)
+
+    def place_fault(self) -> str:
+        """What is wrong with where the elements lie in the storage, in words; empty if each of them lies inside."""
+        shape, strides, first = self.shape, self.strides, self.offset
+        if len(shape) != len(strides) or min((first, *shape, *strides)) < 0:
+            return f"a tensor of shape {shape!s:.80}, strides {strides!s:.80}, offset {first}"
+        if not shape or 0 in shape:
+            return ""
+        length = 0 if self.storage is None else len(self.storage)
+        last = first + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        return f"a tensor reaches element {last} of a storage of {length}" if last >= length else ""
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return _as_array(self.numpy(), dtype, copy)

@@ -7,17 +7,18 @@ or T7Error. Source: File.lua, generic/Tensor.c and generic/Storage.c of torch7.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import mmap
 import os
 import re
+import stat
 import struct
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 import torchfile
 
+from compat import foreign
 from compat.t7_objects import (
     BooleanKey,
     Dialect,
@@ -33,24 +34,35 @@ from compat.t7_objects import (
 
 _FUNCTION_TYPES = (torchfile.TYPE_FUNCTION, torchfile.TYPE_RECUR_FUNCTION, torchfile.LEGACY_TYPE_RECUR_FUNCTION)
 _REFERENCE_TYPES = (torchfile.TYPE_TABLE, torchfile.TYPE_TORCH, *_FUNCTION_TYPES)
-_MAX_DIMENSIONS = 64  # more than NumPy allows; Torch7 programs use up to 5
+_MAX_DIMENSIONS = 32  # as many as every NumPy allows; Torch7 programs use up to 5
 _ASCII_START = re.compile(rb"[0-8]\n")
-_LFS_START = b"version https://git-lfs"
-_WORD = re.compile(rb"\s*([-+.\w]{1,64})")
-_UNZIP_RATIO, _UNZIP_ALWAYS = 100, 1 << 25
+_INTEGER = re.compile(rb"\s*([-+]?[0-9]{1,20})(?![-+.\w])\n?")
+_REAL = re.compile(rb"\s*([-+.\w]{1,64})(?![-+.\w])\n?")
+_SPARE = 128 << 20  # bytes of memory that what is read may take beyond three times the file
+_UNZIP_RATIO, _UNZIP_ALWAYS, _UNZIP_PIECE = 4, 1 << 25, 1 << 20
+# What a value takes in memory, in bytes, as measured with tracemalloc; some kinds of object take twenty times their
+# bytes in the file, so that only counting bounds the memory.
+_ENTRY, _TABLE, _OBJECT, _TENSOR, _DIMENSION, _TEXT = 110, 330, 250, 400, 80, 50
+# A table from this many entries on is looked at for entries that are two numbers, which come by the million.
+_MANY, _BLOCK = 32, 1 << 14
+_PIECE = 1 << 16  # bytes of ASCII that are cut into words at a time
+_BLANKS = re.compile(rb"\s*")
+_INT, _DOUBLE = struct.Struct("<i"), struct.Struct("<d")
+_NUMBERS = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), ("value", "<f8")])
 _UNFINISHED = object()
+MOST_FURTHER = 10_000  # objects after the first that `survey` counts
 
 
 def load_t7(source):
     """The object in a .t7 file: None, bool, int, float, bytes, Table, TorchObject, Tensor, Storage or LuaFunction.
 
-    Encoding, size of longs and gzip are detected. Storages of a plain binary file are views of the memory-mapped file,
-    private to this process: changing them never changes the file.
+    Encoding, size of longs and gzip are detected. The file is read into memory once, and the storages of a plain binary
+    file are views of that: nobody who writes to the file later changes them, and changing them never changes the file.
 
     Args:
-        source: a path, bytes, or a binary stream (read from where it stands to its end).
+        source: the path of a regular file, bytes, or a binary stream (read from where it stands to its end).
 
-    Errors: OSError if the file can't be opened, T7Error (an OSError) if it isn't a whole .t7 file.
+    Errors: OSError if the file can't be read, T7Error (an OSError) if it isn't a whole .t7 file.
 
     Example:
         >>> load_t7("vocab.t7")[b"a"]
@@ -61,27 +73,89 @@ def load_t7(source):
 
 def load_with_dialect(source) -> tuple[object, Dialect]:
     """What load_t7 gives, and how it was written. Arguments and errors as there."""
+    reader, value = _first(source)
+    return value, reader.dialect
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All of a file.
+
+    Attributes:
+        value, dialect: as load_with_dialect gives them.
+        further: how many whole objects follow the first, at most MOST_FURTHER: more are not counted.
+        unread: bytes after the last of them, which are no object.
+    """
+
+    value: object
+    dialect: Dialect
+    further: int
+    unread: int
+
+
+def survey(source) -> Survey:
+    """What load_t7 gives, and what else the file holds. Arguments and errors as there."""
+    reader, value = _first(source)
+    # Files that were joined begin to number their objects anew; what one program writes, object after object, does not.
+    start, objects = reader.position, reader.objects
+    further, unread = _further(reader, anew=True)
+    if unread:
+        reader.position, reader.objects = start, objects
+        further, unread = min((further, unread), _further(reader, anew=False), key=lambda found: found[1])
+    return Survey(value, reader.dialect, further, unread)
+
+
+def _further(reader: T7Reader, anew: bool) -> tuple[int, int]:
+    """(how many objects follow, how many bytes after them are none); `anew`: each with numbers of its own."""
+    count = 0
+    while not reader.at_end() and count < MOST_FURTHER:
+        start = reader.position
+        reader.objects = {} if anew else reader.objects
+        try:
+            reader.read_obj()
+        except T7Error:
+            return count, len(reader.content) - start
+        count += 1
+    return count, 0
+
+
+def _first(source) -> tuple[T7Reader, object]:
+    """The first object of a file, and its reader, which stands after that. Errors: as load_t7."""
     content = _content(source)
+    size = len(content)
     if content[:2] == b"\x1f\x8b":
         content = _unzipped(content)
-    if content[: len(_LFS_START)] == _LFS_START:
-        raise T7Error("it is a Git LFS pointer, not the file it stands for: fetch that with git lfs pull")
-    if _ASCII_START.match(content):
-        return _AsciiT7Reader(content).read_obj(), Dialect("ascii")
-    # Longs of the wrong size soon make nonsense, and a file that ends where its object ends was read right.
-    reader, short_reader = T7Reader(content, 8), T7Reader(content, 4)
+    memory = 3 * size + _SPARE - len(content)
     try:
-        value, fault = reader.read_obj(), None
+        if _ASCII_START.match(content):
+            reader = _AsciiT7Reader(content, memory=memory)
+            return reader, reader.read_obj()
+        return _first_binary(content, memory)
+    except T7Error:
+        if kind := foreign.name_of(content):
+            raise T7Error(f"it is {kind}") from None
+        raise
+
+
+def _first_binary(content, memory: int) -> tuple[T7Reader, object]:
+    """Longs of the wrong size soon make nonsense, and a file that ends where its object ends was read right."""
+    reader, value, fault = T7Reader(content, 8, memory), None, None
+    try:
+        value = reader.read_obj()
     except T7Error as e:
-        value, fault = None, e
-    if fault or reader.position < len(content):
-        with contextlib.suppress(T7Error):
-            short_value = short_reader.read_obj()
-            if short_reader.position == len(content):
-                return short_value, Dialect("binary", 4)
+        fault = e.with_traceback(None)  # it holds on to all that has been read, as the reader does
+        reader.objects.clear()
+    if reader.has_longs and (fault or not reader.at_end()):
+        short = T7Reader(content, 4, memory if fault else reader.memory)
+        try:
+            short_value = short.read_obj()
+            if short.at_end():
+                return short, short_value
+        except T7Error:
+            pass
     if fault:
         raise fault
-    return value, Dialect("binary", 8)
+    return reader, value
 
 
 def _content(source):
@@ -90,48 +164,86 @@ def _content(source):
     elif hasattr(source, "read"):
         content = source.read()
     else:
-        with open(source, "rb") as f:
-            size = os.fstat(f.fileno()).st_size
-            content = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY) if size else b""
+        content = file_content(source)
     if not len(content):
         raise T7Error("it is empty")
     return content
 
 
-def _unzipped(content) -> bytes:
-    """The content of a gzip-ed file, unless it swells beyond what tensors ever do."""
-    limit = max(_UNZIP_RATIO * len(content), _UNZIP_ALWAYS)
-    unzip = zlib.decompressobj(wbits=31)
+def file_content(path: str | os.PathLike) -> bytearray:
+    """All bytes of a file, in memory of our own.
+
+    A memory map would be there at once, but whoever shortens a mapped file ends the process that reads it, and whoever
+    writes to it changes what has been read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):  # opening a pipe might wait for ever
+        raise T7Error("it is a device or a pipe, not a file")
+    with open(path, "rb") as f:
+        content = bytearray(os.fstat(f.fileno()).st_size)
+        del content[f.readinto(content) :]  # it may have been shortened in between
+    return content
+
+
+def _unzipped(content) -> bytearray:
+    """The content of a gzip-ed file, unless it swells beyond what weights and zeros beside them do."""
+    limit = _UNZIP_RATIO * len(content) + _UNZIP_ALWAYS
+    unzip, unzipped = zlib.decompressobj(wbits=31), bytearray()
     try:
-        unzipped = unzip.decompress(content, limit)
+        for start in range(0, len(content), _UNZIP_PIECE):
+            packed = content[start : start + _UNZIP_PIECE]
+            while packed and not unzip.eof:
+                unzipped += unzip.decompress(packed, _UNZIP_PIECE)
+                if len(unzipped) > limit:
+                    raise T7Error(f"it is a gzip file that unpacks to more than {limit} bytes")
+                packed = unzip.unconsumed_tail
     except zlib.error as e:
         raise T7Error(f"it is a broken gzip file ({e})") from None
     if not unzip.eof:
-        cause = "ends too early" if len(unzipped) < limit else f"unpacks to more than {limit} bytes"
-        raise T7Error(f"it is a gzip file that {cause}")
+        raise T7Error("it is a gzip file that ends too early")
     return unzipped
 
 
 class T7Reader(torchfile.T7Reader):
-    """Reads one object after another from `content`, bytes or a memory map in the binary encoding.
+    """Reads one object after another from `content`, bytes or a bytearray in the binary encoding.
+
+    Args:
+        memory: bytes that what is read may take, beside `content`; None: in proportion to it.
 
     Attributes:
         position: byte offset of what is read next.
+        memory: what is left of it.
+        has_longs: whether something has been read that depends on the size of longs.
     """
 
     smallest_entry = 8  # bytes of a table entry: two types
 
-    def __init__(self, content, long_size: int = 8):
+    def __init__(self, content, long_size: int = 8, memory: int | None = None):
         self.content = content
         self.long_size = long_size
         self.position = 0
+        self.memory = 2 * len(content) + _SPARE if memory is None else memory
+        self.has_longs = False
         self.objects = {}
+
+    @property
+    def dialect(self) -> Dialect:
+        return Dialect("binary", self.long_size)
+
+    def at_end(self) -> bool:
+        """Whether nothing follows."""
+        return self.position == len(self.content)
 
     # -- numbers and blocks ------------------------------------------------------------------------------------------
 
     def fault(self, what: str) -> T7Error:
         """The error for something wrong at the current byte."""
         return T7Error(f"{what} at byte {self.position}")
+
+    def _charge(self, n: int) -> None:
+        """Take n bytes of memory."""
+        self.memory -= n
+        if self.memory < 0:
+            raise self.fault("it unfolds to far more than its size, as no checkpoint does,")
 
     def _take(self, n: int) -> int:
         """Move past the next n bytes; their offset."""
@@ -142,26 +254,31 @@ class T7Reader(torchfile.T7Reader):
         return start
 
     def read_int(self) -> int:
-        return struct.unpack_from("<i", self.content, self._take(4))[0]
+        return _INT.unpack_from(self.content, self._take(4))[0]
 
     def read_long(self) -> int:
         return self.read_long_array(1)[0]
 
     def read_long_array(self, n: int) -> list[int]:
+        self.has_longs = True
         letter = "q" if self.long_size == 8 else "i"
         return list(struct.unpack_from(f"<{n}{letter}", self.content, self._take(self.long_size * n)))
 
     def read_double(self) -> float:
-        return struct.unpack_from("<d", self.content, self._take(8))[0]
+        return _DOUBLE.unpack_from(self.content, self._take(8))[0]
 
     def read_string(self, disable_utf8: bool = True) -> bytes:
         n = self.read_int()
         start = self._take(n)
-        return self.content[start : start + n]
+        self._charge(n + _TEXT)
+        return bytes(self.content[start : start + n])
 
     def read_array(self, dtype: np.dtype, n: int) -> np.ndarray:
         in_file = np.dtype(f"<i{self.long_size}") if dtype == "<i8" else dtype
-        return np.frombuffer(self.content, in_file, n, self._take(n * in_file.itemsize)).astype(dtype, copy=False)
+        array = np.frombuffer(self.content, in_file, n, self._take(n * in_file.itemsize))
+        if in_file != dtype:
+            self._charge(n * dtype.itemsize)
+        return array.astype(dtype, copy=False)
 
     # -- objects -----------------------------------------------------------------------------------------------------
 
@@ -181,8 +298,7 @@ class T7Reader(torchfile.T7Reader):
         """A value that needs no other object, or _UNFINISHED after pushing one that does."""
         kind = self.read_int()
         if kind == torchfile.TYPE_NUMBER:
-            x = self.read_double()
-            return int(x) if x.is_integer() and (x or math.copysign(1, x) > 0) else x
+            return _lua_number(self.read_double())
         if kind == torchfile.TYPE_STRING:
             return self.read_string()
         if kind == torchfile.TYPE_NIL:
@@ -205,6 +321,7 @@ class T7Reader(torchfile.T7Reader):
         return self._begin_function(kind, waiting, index)
 
     def _begin_function(self, kind: int, waiting: list, index: int | None = None):
+        self._charge(_OBJECT)
         function = LuaFunction(self.read_string(), kind=kind)
         if index is not None:
             self.objects[index] = function
@@ -215,13 +332,35 @@ class T7Reader(torchfile.T7Reader):
         count = self.read_int()
         if not 0 <= count <= (len(self.content) - self.position) // self.smallest_entry:
             raise self.fault(f"a table of {count} entries does not fit the file")
+        self._charge(_TABLE)
         table = self.objects[index] = Table()
+        count -= self._read_numbers(table, count) if count >= _MANY else 0
         if count == 0:
             return table
+        self._charge(count * _ENTRY)
         waiting.append(_TableInProgress(self, table, count))
         return _UNFINISHED
 
+    def _read_numbers(self, table: Table, count: int) -> int:
+        """Put the next entries into a table as long as they are two numbers, at most `count`; how many those are."""
+        done = 0
+        while done < count:
+            n = min(count - done, _BLOCK, (len(self.content) - self.position) // _NUMBERS.itemsize)
+            block = np.frombuffer(self.content[self.position : self.position + n * _NUMBERS.itemsize], _NUMBERS)
+            good = (block["key_type"] == torchfile.TYPE_NUMBER) & (block["type"] == torchfile.TYPE_NUMBER)
+            good &= block["key"] == block["key"]  # NaN is no key
+            numbers = n if good.all() else int(good.argmin())
+            self._charge(2 * numbers * _NUMBERS.itemsize)
+            keys, values = (_lua_numbers(block[part][:numbers]) for part in ("key", "value"))
+            table.update(zip(keys, values, strict=True))
+            self.position += numbers * _NUMBERS.itemsize
+            done += numbers
+            if numbers < _BLOCK:
+                break
+        return done
+
     def _begin_torch_object(self, index: int, waiting: list):
+        self._charge(_OBJECT)
         version, typename = None, self.read_string()
         if typename.startswith(b"V "):
             version = self._version_number(typename)
@@ -234,11 +373,12 @@ class T7Reader(torchfile.T7Reader):
             waiting.append(_ObjectInProgress(self, value))
             return _UNFINISHED
         if not is_tensor_class(typename):
-            storage = self.objects[index] = Storage(typename, self._read_elements(dtype), version)
+            storage = self.objects[index] = self._read_storage(typename, dtype, version)
             return storage
         n = self.read_int()
         if not 0 <= n <= _MAX_DIMENSIONS:
             raise self.fault(f"a tensor of {n} dimensions")
+        self._charge(_TENSOR + n * _DIMENSION)
         shape, strides = self.read_long_array(n), self.read_long_array(n)
         tensor = self.objects[index] = Tensor(typename, None, shape, strides, self.read_long() - 1, version)
         waiting.append(_TensorInProgress(self, tensor))
@@ -249,6 +389,7 @@ class T7Reader(torchfile.T7Reader):
         count = self.read_long()
         if not 0 <= count <= (len(self.content) - self.position) // (self.smallest_entry // 2):
             raise self.fault(f"a {typename.decode()} of {count} entries does not fit the file")
+        self._charge(_TABLE + count * _ENTRY)
         value = self.objects[index] = TorchObject(typename, Table(), version)
         if count == 0:
             return value
@@ -257,13 +398,12 @@ class T7Reader(torchfile.T7Reader):
         return _UNFINISHED
 
     def _version_number(self, text: bytes) -> int:
-        try:
-            return int(text[2:])
-        except ValueError:
-            raise self.fault(f"class version {text[:20]!r}") from None
+        if not re.fullmatch(rb"V -?[0-9]{1,9}", text):
+            raise self.fault(f"class version {text[:20]!r}")
+        return int(text[2:])
 
-    def _read_elements(self, dtype: np.dtype) -> np.ndarray:
-        return self.read_array(dtype, self.read_long())
+    def _read_storage(self, typename: bytes, dtype: np.dtype, version: int | None) -> Storage:
+        return Storage(typename, self.read_array(dtype, self.read_long()), version)
 
 
 class _AsciiT7Reader(T7Reader):
@@ -271,58 +411,95 @@ class _AsciiT7Reader(T7Reader):
 
     smallest_entry = 4  # two one-digit types, a line each
 
-    def _words(self, n: int) -> list[bytes]:
-        """The next n words and the line end after them."""
-        if not 0 <= n <= (len(self.content) - self.position + 1) // 2:
-            raise self.fault(f"the file ends too early or is no .t7 file: {n} numbers wanted")
-        words = []
-        for _ in range(n):
-            match = _WORD.match(self.content, self.position)
-            if not match:
-                raise self.fault("a number expected")
-            words.append(match[1])
-            self.position = match.end()
-        self._end_line(n)
+    @property
+    def dialect(self) -> Dialect:
+        return Dialect("ascii")
+
+    def at_end(self) -> bool:
+        return _BLANKS.match(self.content, self.position).end() == len(self.content)
+
+    def _word(self, pattern: re.Pattern) -> bytes:
+        """The next word, if it is like `pattern`; the line end after it is passed too."""
+        match = pattern.match(self.content, self.position)
+        if not match:
+            raise self.fault("the file ends too early or is no .t7 file: a number expected")
+        self.position = match.end()
+        return match[1]
+
+    def _words(self, most: int) -> list[bytes]:
+        """Some of the next words, `most` at most, and, if that many, the line end after them."""
+        piece = bytes(self.content[self.position : self.position + _PIECE])
+        if len(piece) == _PIECE:  # whose end may be half a word
+            piece = piece[: max(piece.rfind(b" "), piece.rfind(b"\n"), 0)]
+        words = piece.split(None, most)
+        if len(words) > most:
+            piece = piece[: len(piece) - len(words.pop())].rstrip()
+        if not words:
+            raise self.fault("the file ends too early or is no .t7 file: a number expected")
+        self.position += len(piece)
+        if len(words) == most:
+            self._end_line(most)
         return words
 
     def _end_line(self, n: int) -> None:
         if n and self.content[self.position : self.position + 1] == b"\n":
             self.position += 1
 
-    def _integers(self, n: int) -> list[int]:
-        try:
-            values = [int(word) for word in self._words(n)]
-        except ValueError:
-            raise self.fault("a whole number expected before") from None
-        if any(not -(1 << 63) <= v < 1 << 63 for v in values):
-            raise self.fault("a whole number beyond 64 bits before")
-        return values
-
     def read_int(self) -> int:
-        return self._integers(1)[0]
+        value = int(self._word(_INTEGER))
+        if not -(1 << 63) <= value < 1 << 63:
+            raise self.fault("a whole number beyond 64 bits before")
+        return value
 
     def read_long_array(self, n: int) -> list[int]:
-        return self._integers(n)
+        return [self.read_int() for _ in range(n)]
 
     def read_double(self) -> float:
-        return float(self.read_array(np.dtype("<f8"), 1)[0])
+        word = self._word(_REAL)
+        try:
+            return float(word)
+        except ValueError:
+            raise self.fault("a number expected before") from None
 
     def read_string(self, disable_utf8: bool = True) -> bytes:
-        n = self.read_int()
-        start = self._take(n)
-        self._end_line(n)
-        return self.content[start : start + n]
+        text = super().read_string()
+        self._end_line(len(text))
+        return text
+
+    def _read_numbers(self, table: Table, count: int) -> int:
+        return 0
 
     def read_array(self, dtype: np.dtype, n: int) -> np.ndarray:
         if dtype.itemsize == 1:  # bytes stand as they are
             start = self._take(n)
+            self._charge(n)
             self._end_line(n)
             return np.frombuffer(self.content, dtype, n, start).copy()
-        words = self._words(n)
-        try:
-            return np.array([float(w) if dtype.kind == "f" else int(w) for w in words], dtype)
-        except (ValueError, OverflowError):
-            raise self.fault(f"an array of {dtype} with something else in it before") from None
+        if not 0 <= n <= (len(self.content) - self.position + 1) // 2:
+            raise self.fault(f"the file ends too early or is no .t7 file: {n} numbers wanted")
+        self._charge(n * dtype.itemsize)
+        array, filled = np.empty(n, dtype), 0
+        while filled < n:
+            words = self._words(n - filled)
+            try:
+                array[filled : filled + len(words)] = list(map(float if dtype.kind == "f" else int, words))
+            except (ValueError, OverflowError):
+                raise self.fault(f"an array of {dtype} with something else in it before") from None
+            filled += len(words)
+        return array
+
+
+def _lua_number(x: float) -> float:
+    """A number of Lua as an int, if it is whole; -0 is not."""
+    return int(x) if x.is_integer() and (x or math.copysign(1, x) > 0) else x
+
+
+def _lua_numbers(array: np.ndarray) -> list[float]:
+    """_lua_number of each number, for an array of float64."""
+    whole = (np.abs(array) < 1 << 63) & (array == np.trunc(array)) & ((array != 0) | ~np.signbit(array))
+    if whole.all():
+        return array.astype(np.int64).tolist()
+    return [_lua_number(x) for x in array.tolist()]
 
 
 class _TableInProgress:
@@ -358,7 +535,11 @@ class _ObjectInProgress:
 
 
 class _TensorInProgress:
-    """A tensor whose storage is being read; believed only if every element lies inside it."""
+    """A tensor whose storage is being read; believed only if every element lies inside it.
+
+    It may have more elements than the storage: Torch7's `expand` makes such tensors, and a file that holds one beside a
+    model is whole. Tensor.numpy refuses to make an array of it.
+    """
 
     def __init__(self, reader: T7Reader, tensor: Tensor):
         self.reader, self.tensor = reader, tensor
@@ -368,21 +549,12 @@ class _TensorInProgress:
         if storage is not None:
             if not isinstance(storage, Storage) or storage.data.dtype != element_dtype(tensor.typename):
                 raise self.reader.fault(f"the storage of a {tensor.typename.decode()} is {storage!r:.60}")
-            self._check_inside(tensor, len(storage))
         elif any(tensor.shape):
-            raise self.reader.fault(f"a tensor of shape {tensor.shape} without storage")
+            raise self.reader.fault(f"a tensor of shape {tensor.shape!s:.80} without storage")
         tensor.storage = storage
+        if storage is not None and (fault := tensor.place_fault()):
+            raise self.reader.fault(fault)
         return tensor
-
-    def _check_inside(self, tensor: Tensor, length: int) -> None:
-        shape, strides, first = tensor.shape, tensor.strides, tensor.offset
-        if any(n < 0 for n in shape) or any(s < 0 for s in strides) or first < 0:
-            raise self.reader.fault(f"a tensor of shape {shape}, strides {strides}, offset {first}")
-        if not shape or 0 in shape:
-            return
-        last = first + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        if last >= length:
-            raise self.reader.fault(f"a tensor reaches element {last} of a storage of {length}")
 
 
 class _FunctionInProgress:

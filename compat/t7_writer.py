@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import struct
+from array import array
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import numpy as np
 import torchfile
 
-from compat.t7_objects import BooleanKey, LuaFunction, Storage, Table, Tensor, TorchObject, element_dtype
+from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObject, element_dtype
 from compat.whole_file import whole_file
 
 _INT = struct.Struct("<i")
 _NUMBER = struct.Struct("<id")
 _PIECE = 1 << 20  # elements written at a time
+_NUMBER_ENTRY = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), ("value", "<f8")])
 
 
 def save_t7(
@@ -32,8 +34,8 @@ def save_t7(
     """Write `value` to `path`, whole or not at all, so that Lua's `torch.load(path)` gives it back.
 
     Args:
-        value: what load_t7 returns; also plain dicts, lists and tuples (as tables), str (as UTF-8 bytes),
-            and NumPy arrays (as tensors of their own).
+        value: what load_t7 returns; also plain dicts, lists, tuples and array.array("d") (as tables), str (as UTF-8
+            bytes), and NumPy arrays (as tensors of their own).
         encoding: "binary", or "ascii" for what `torch.save(path, value, 'ascii')` writes.
         long_size: bytes of a long in the binary encoding; 4 for a Torch7 on Windows or a 32-bit system.
         written: called with how many elements of storages have just been written.
@@ -86,7 +88,7 @@ class T7Writer:
         if isinstance(value, bytes):
             self._int(torchfile.TYPE_STRING)
             return self._string(value)
-        if isinstance(value, (dict, list, tuple)):
+        if isinstance(value, (dict, list, tuple, array)):
             return self._write_table(value)
         if isinstance(value, LuaFunction):
             return self._write_function(value)
@@ -103,9 +105,20 @@ class T7Writer:
     def _write_table(self, value) -> Iterator | None:
         if not self._begin(torchfile.TYPE_TABLE, value):
             return None
-        table = value if isinstance(value, dict) else Table.of_list(value)
-        self._int(len(table))
-        return (part for entry in table.items() for part in entry)
+        self._int(len(value))
+        if isinstance(value, array):
+            return self._write_numbers(value)
+        entries = value.items() if isinstance(value, dict) else enumerate(value, 1)
+        return (part for entry in entries for part in entry)
+
+    def _write_numbers(self, values: array) -> Iterator | None:
+        """The entries of a list of doubles, which may be millions, in blocks."""
+        for start in range(0, len(values), _PIECE):
+            piece = values[start : start + _PIECE]
+            block = np.full(len(piece), torchfile.TYPE_NUMBER, _NUMBER_ENTRY)
+            block["key"], block["value"] = np.arange(start + 1, start + 1 + len(piece)), piece
+            self._f.write(block.data)
+        return None
 
     def _write_function(self, value: LuaFunction) -> Iterator | None:
         if value.kind == torchfile.TYPE_FUNCTION:  # the oldest way: without a number
@@ -181,13 +194,13 @@ class T7Writer:
         self._int(len(value))
         self._f.write(value)
 
-    def _elements(self, array: np.ndarray) -> None:
-        if array.dtype == "<i8" and self._long_size == 4:
-            if array.size and (array.min() < -(1 << 31) or array.max() >= 1 << 31):
-                raise ValueError(f"{array[np.abs(array).argmax()]} does not fit a 4-byte long")
-            array = array.astype("<i4")
-        for start in range(0, len(array), _PIECE):
-            piece = array[start : start + _PIECE]
+    def _elements(self, elements: np.ndarray) -> None:
+        if elements.dtype == "<i8" and self._long_size == 4:
+            if elements.size and (elements.min() < -(1 << 31) or elements.max() >= 1 << 31):
+                raise ValueError(f"{elements[np.abs(elements).argmax()]} does not fit a 4-byte long")
+            elements = elements.astype("<i4")
+        for start in range(0, len(elements), _PIECE):
+            piece = elements[start : start + _PIECE]
             self._f.write(piece.data)
             self._written(len(piece))
 
@@ -210,17 +223,20 @@ class _AsciiT7Writer(T7Writer):
         self._int(len(value))
         self._line(value)
 
-    def _elements(self, array: np.ndarray) -> None:
-        if array.dtype.itemsize == 1:  # bytes stand as they are
-            self._line(array.tobytes())
-            self._written(len(array))
+    def _write_numbers(self, values: array) -> Iterator | None:
+        return (part for entry in enumerate(values, 1) for part in entry)
+
+    def _elements(self, elements: np.ndarray) -> None:
+        if elements.dtype.itemsize == 1:  # bytes stand as they are
+            self._line(elements.tobytes())
+            self._written(len(elements))
             return
-        digits = {"f8": b"%.17g", "f4": b"%.9g", "f2": b"%.5g"}.get(array.dtype.str[1:], b"%d")
-        for start in range(0, len(array), _PIECE):
-            piece = array[start : start + _PIECE]
+        digits = {"f8": b"%.17g", "f4": b"%.9g", "f2": b"%.5g"}.get(elements.dtype.str[1:], b"%d")
+        for start in range(0, len(elements), _PIECE):
+            piece = elements[start : start + _PIECE]
             self._f.write((b" " if start else b"") + b" ".join(digits % x for x in piece.tolist()))
             self._written(len(piece))
-        if len(array):
+        if len(elements):
             self._f.write(b"\n")
 
 

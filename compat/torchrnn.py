@@ -13,10 +13,13 @@ import math
 
 import numpy as np
 
-from compat.charrnn import Checkpoint, options, vocabulary
+from compat import recorded
+from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, dropout_probability
 from compat.graph_match import Network
+from compat.plain_text import printable
 from compat.t7_objects import Table, Tensor, TorchObject
+from compat.weights import WeightReader
 
 _MODELS = {b"nn.LSTM": ("lstm", 4), b"nn.VanillaRNN": ("rnn", 1)}
 
@@ -37,23 +40,24 @@ def from_table(table: Table) -> Checkpoint:
     tokens = language_model.get(b"idx_to_token")
     if not isinstance(tokens, Table):
         raise CheckpointError("its nn.LanguageModel has no idx_to_token")
-    vocab = vocabulary(Table((token, index) for index, token in tokens.items() if isinstance(token, bytes)))
+    vocab = recorded.vocabulary({token: index for index, token in tokens.items() if isinstance(token, bytes)})
     network = _Folder(len(vocab)).network(modules.as_list())
-    opt = options(table.get(b"opt"))
+    opt = recorded.options(table[b"opt"].items()) if isinstance(table.get(b"opt"), Table) else {}
     opt.update(model=network.model, rnn_size=network.rnn_size, num_layers=network.num_layers)
     checkpoint = Checkpoint(network, vocab, opt, program="torch-rnn")
     checkpoint.train_losses = _losses(table.get(b"train_loss_history"))
     val_losses = _losses(table.get(b"val_loss_history"))
-    checkpoint.val_losses = dict(zip(map(int, _losses(table.get(b"val_loss_history_it"))), val_losses, strict=False))
+    iterations = map(int, _losses(table.get(b"val_loss_history_it")))
+    checkpoint.val_losses = recorded.losses_by_iteration(zip(iterations, val_losses, strict=False))
     checkpoint.val_loss = val_losses[-1] if val_losses else None
-    if isinstance(table.get(b"i"), (int, float)):
+    if recorded.is_number(table.get(b"i")):
         checkpoint.i = table[b"i"]
     return checkpoint
 
 
 def _losses(table) -> list[float]:
     values = table.as_list() if isinstance(table, Table) else []
-    return [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)]
+    return [float(v) for v in values if recorded.is_number(v) and math.isfinite(v)]
 
 
 class _Folder:
@@ -66,6 +70,7 @@ class _Folder:
         self.layers = 0
         self.rnn_size = 0
         self.dropout = 0.0
+        self._reader = WeightReader()
 
     def network(self, modules: list) -> Network:
         lookup, decoder = None, None
@@ -76,25 +81,25 @@ class _Folder:
                 raise CheckpointError("its network holds something that is no module")
             kind = module.typename
             if kind == b"nn.LookupTable":
-                lookup = _array(module, b"weight", (self.vocab_size, None))
+                lookup = self._array(module, b"weight", (self.vocab_size, None))
             elif kind in _MODELS:
                 if lookup is None:
                     raise CheckpointError("its network has no nn.LookupTable before its layers")
                 self._layer(module, lookup, scale, shift)
                 scale = shift = None
             elif kind == b"nn.BatchNormalization":
-                scale, shift = _normalisation(module, self.rnn_size)
+                scale, shift = self._normalisation(module, self.rnn_size)
             elif kind == b"nn.Dropout":
                 self.dropout = dropout_probability(module)
             elif kind == b"nn.Linear":
                 decoder = module
             elif kind != b"nn.View":
-                raise CheckpointError(f"its network holds a {kind.decode(errors='replace')}, unlike torch-rnn's")
+                raise CheckpointError(f"its network holds a {printable(kind)}, unlike torch-rnn's")
         if decoder is None or not self.layers:
             raise CheckpointError("its network has no layers or no decoder")
-        weight = _array(decoder, b"weight", (self.vocab_size, self.rnn_size))
+        weight = self._array(decoder, b"weight", (self.vocab_size, self.rnn_size))
         self.tensor_type = decoder[b"weight"].typename.decode()
-        bias = _array(decoder, b"bias", (self.vocab_size,))
+        bias = self._array(decoder, b"bias", (self.vocab_size,))
         if scale is not None:
             weight, bias = weight * scale, bias + weight @ shift
         self.weights["decoder.weight"], self.weights["decoder.bias"] = weight, bias
@@ -107,43 +112,38 @@ class _Folder:
         if self.model not in (None, model):
             raise CheckpointError("its layers are not all of one kind")
         self.model = model
-        columns = _array(module, b"bias", (None,))
-        self.rnn_size = len(columns) // gates if not self.layers else self.rnn_size
+        if not self.layers:
+            size = module.get(b"bias")
+            self.rnn_size = size.shape[0] // gates if isinstance(size, Tensor) and size.shape else 0
         inputs = lookup.shape[1] if not self.layers else self.rnn_size
-        weight = _array(module, b"weight", (inputs + self.rnn_size, gates * self.rnn_size))
-        bias = _array(module, b"bias", (gates * self.rnn_size,))
+        weight = self._array(module, b"weight", (inputs + self.rnn_size, gates * self.rnn_size))
+        bias = self._array(module, b"bias", (gates * self.rnn_size,))
         i2h, h2h = weight[:inputs], weight[inputs:]
         if not self.layers:
             i2h = lookup @ i2h
         elif scale is not None:
             i2h, bias = scale[:, None] * i2h, bias + shift @ i2h
         self.layers += 1
-        self.weights[f"i2h_{self.layers}.weight"] = np.ascontiguousarray(i2h.T)
+        self.weights[f"i2h_{self.layers}.weight"] = i2h.T
         self.weights[f"i2h_{self.layers}.bias"] = bias
-        self.weights[f"h2h_{self.layers}.weight"] = np.ascontiguousarray(h2h.T)
+        self.weights[f"h2h_{self.layers}.weight"] = h2h.T
         self.weights[f"h2h_{self.layers}.bias"] = np.zeros_like(bias)
 
+    def _normalisation(self, module: TorchObject, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """(scale, shift) of a batch normalisation with its running statistics: y = x*scale + shift."""
+        mean = self._array(module, b"running_mean", (size,))
+        if module.get(b"running_var") is not None:
+            eps = module.get(b"eps")
+            if isinstance(eps, bool) or not isinstance(eps, (int, float)):
+                raise CheckpointError("its nn.BatchNormalization has no eps")
+            inverse = 1 / np.sqrt(self._array(module, b"running_var", (size,)) + eps)
+        else:  # earlier versions of nn kept the inverse of the standard deviation, under this name
+            inverse = self._array(module, b"running_std", (size,))
+        if module.get(b"weight") is None:
+            return inverse, -mean * inverse
+        scale = self._array(module, b"weight", (size,)) * inverse
+        return scale, self._array(module, b"bias", (size,)) - mean * scale
 
-def _normalisation(module: TorchObject, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """(scale, shift) of a batch normalisation with its running statistics: y = x*scale + shift."""
-    mean = _array(module, b"running_mean", (size,))
-    if module.get(b"running_var") is not None:
-        eps = module.get(b"eps")
-        if isinstance(eps, bool) or not isinstance(eps, (int, float)):
-            raise CheckpointError("its nn.BatchNormalization has no eps")
-        inverse = 1 / np.sqrt(_array(module, b"running_var", (size,)) + eps)
-    else:  # earlier versions of nn kept the inverse of the standard deviation, under this name
-        inverse = _array(module, b"running_std", (size,))
-    if module.get(b"weight") is None:
-        return inverse, -mean * inverse
-    scale = _array(module, b"weight", (size,)) * inverse
-    return scale, _array(module, b"bias", (size,)) - mean * scale
-
-
-def _array(module: TorchObject, key: bytes, shape: tuple) -> np.ndarray:
-    """A field as float64, if its shape is `shape` (None for any number)."""
-    tensor = module.get(key)
-    found = tensor.shape if isinstance(tensor, Tensor) else None
-    if found is None or len(found) != len(shape) or any(n not in (None, m) for n, m in zip(shape, found, strict=True)):
-        raise CheckpointError(f"its {module.typename.decode()} has a {key.decode()} of shape {found}, expected {shape}")
-    return tensor.numpy().astype(np.float64)
+    def _array(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> np.ndarray:
+        """A field as float64, of this shape (None for any number)."""
+        return self._reader.read(module, key, shape).astype(np.float64)

@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -16,12 +17,17 @@ from typing import BinaryIO
 def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it holds either its old content or, once all is written, the new.
 
-    The bytes go to a temporary file beside `path`, reach the disk, and are renamed into place;
-    on any exception, Ctrl-C included, the temporary file is removed and `path` is untouched.
+    The bytes go to a temporary file beside `path`, reach the disk, and are renamed into place; on any exception, Ctrl-C
+    included, the temporary file is removed and `path` is untouched. A symbolic link stays: the file that it leads to
+    gets the bytes. What is no file, a pipe or /dev/null, is written to as it is.
 
     Errors: OSError, as open() and write() raise it.
     """
-    path = os.path.abspath(os.fspath(path))
+    path = _real_path(path)
+    if _is_special(path):
+        with open(path, "wb") as f:
+            yield f
+        return
     folder, name = os.path.split(path)
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
@@ -42,14 +48,18 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def whole_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
-    """Make `target` a second name of the file `source`, or a copy where the file system has no links.
+    """Make `target` a second name of the file `source`, or a copy where there can be no second name.
+
+    A symbolic link stays; it is what it leads to that becomes a second name.
 
     Errors: OSError.
     """
-    source, target = os.path.abspath(os.fspath(source)), os.path.abspath(os.fspath(target))
+    source, target = os.path.abspath(os.fspath(source)), _real_path(target)
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
+        if _is_special(target):
+            raise OSError(errno.EEXIST, "no file, so nothing that can be replaced", target)
         os.link(source, temporary)
     except FileNotFoundError:
         raise
@@ -64,6 +74,25 @@ def whole_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     _sync_folder(folder)
+
+
+def _real_path(path: str | os.PathLike) -> str:
+    """The absolute path with all symbolic links followed. Errors: OSError where they lead in a circle."""
+    real = os.path.realpath(os.fspath(path))
+    if os.path.islink(real):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+    return real
+
+
+def _is_special(path: str) -> bool:
+    """Whether there is something at `path` that is no file: a pipe, a device. Errors: IsADirectoryError."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False  # opening it will tell
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    return not stat.S_ISREG(mode)
 
 
 def _mode(path: str) -> int:

@@ -15,6 +15,8 @@ __all__ = [*_HOMES, "load"]
 def load(path, **dtype_and_device):
     """The model in a checkpoint (.t7 of char-rnn or torch-rnn, .safetensors), with its `vocab` and `opt`.
 
+    It is in evaluation mode, in which nothing is dropped; `model.train()` is for training on.
+
     Args:
         dtype_and_device: dtype and device of the parameters, as for CharRNN.
 
@@ -25,7 +27,7 @@ def load(path, **dtype_and_device):
     """
     from pycharrnn import checkpoint
 
-    return checkpoint.to_model(checkpoint.load(path), **dtype_and_device)
+    return checkpoint.to_model(checkpoint.load(path), **dtype_and_device).eval()
 
 
 def __getattr__(name: str):

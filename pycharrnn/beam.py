@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from compat.graph_match import Network
+from pycharrnn import memory
 from pycharrnn.options import SampleOptions
-from pycharrnn.sampling import Drawn, Ending, in_order, tokens
+from pycharrnn.sampling import Drawn, Ending, in_order, no_numbers, tokens
 from pycharrnn.stepper import Stepper
 
 _LOOK_EVERY = 16  # timesteps between looks at what all beams agree on
 _UNDECIDED = 256  # timesteps after which the likeliest beam decides
+
+
+def check_memory(network: Network, beams: int) -> None:
+    """Errors: UserError for more beams than memory holds."""
+    per_beam = _LOOK_EVERY * network.vocab_size + 6 * network.num_layers * network.rnn_size  # history; gates and states
+    memory.check(8 * beams * per_beam, f"-beam {beams:.10g}")
 
 
 def search(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
@@ -23,7 +31,7 @@ def search(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primet
     Args:
         stepper: with `opt.beam` streams, one step at a time.
 
-    Errors: UserError for a character of primetext that the vocabulary lacks.
+    Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
     W, V, characters, ending = opt.beam, len(vocab), in_order(vocab), Ending(opt.stop)
     log_probs = np.full((W, V), -np.log(V))
@@ -36,6 +44,8 @@ def search(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primet
     history: list[tuple[np.ndarray, ...]] = []  # of timesteps: parents (W,), indices (W,), log_probs (W, V)
     found = 0
     while found < opt.length or not opt.length:
+        if np.isnan(log_probs).any():
+            raise no_numbers(1)
         candidates = (totals[:, None] + log_probs).reshape(-1)
         best = np.argsort(-candidates, kind="stable")[:W]
         totals = candidates[best] - candidates[best[0]]  # only differences count
@@ -44,7 +54,7 @@ def search(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primet
         found += 1
         decided = _decided(history, totals) if found % _LOOK_EVERY == 0 else 0
         decided = len(history) if found == opt.length else decided
-        for t, (slot, parent) in enumerate(_path(history)[:decided]):
+        for t, (slot, parent) in enumerate(_path(history)[:decided] if decided else ()):
             index = int(history[t][1][slot])
             yield Drawn(characters[index], index, np.exp(history[t][2][parent]), False)
             if ending.reached(characters[index]):

@@ -6,9 +6,11 @@ the input's share of all gates, the gradients of all weights, and the decoder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
-from pycharrnn import kernel
+from pycharrnn import contract, kernel
 from pycharrnn.recurrence import CELLS
 
 
@@ -67,7 +69,15 @@ class LoopLayer:
         return cell.scratch(lambda *shape: cell.h.new_empty(shape))
 
     def forward(self, x: torch.Tensor) -> None:
-        """From the states at index 0 to those after. `x`: (T*B,) int64 characters, or (T*B, D) inputs."""
+        """From the states at index 0 to those after.
+
+        Args:
+            x: (T*B,) int64 characters, or (T*B, H) inputs; to stay as they are until the gradients are made.
+
+        Errors: on the CPU IndexError for a character that the vocabulary lacks.
+        """
+        if self._reads_characters and x.device == contract.CPU:
+            contract.in_range("x", x, self._inputs[0][0].shape[1])
         self._x = x
         self._weight, i_bias = (_cat([linear[part] for linear in self._inputs]) for part in (0, 1))
         self._h2h, h_bias = (_cat([linear[part] for linear in self._recurrent]) for part in (0, 1))
@@ -93,7 +103,13 @@ class LoopLayer:
         return d_first
 
     def gradients(self, inputs, recurrent) -> None:
-        """After backward: write the gradients of all weights and biases, laid out as the weights."""
+        """After backward: write the gradients of all weights and biases, laid out as the weights.
+
+        Errors: TypeError, ValueError.
+        """
+        for linear, gradient in zip((*self._inputs, *self._recurrent), (*inputs, *recurrent), strict=True):
+            for weight, d_weight in zip(linear, gradient, strict=True):
+                contract.tensor("a gradient", d_weight, weight.dtype, weight.device, weight.shape)
         d_gates = self._d_gates
         with _whole([w for w, _ in inputs]) as d_weight:
             if self._reads_characters:
@@ -113,14 +129,34 @@ class LoopLayer:
 class Likelihood:
     """The loss of batches and its gradient, from `log_probs` (T*B, V); a mean over `_batch_size` texts."""
 
+    T: int
+    B: int
+    V: int
+    flat: torch.Tensor
     log_probs: torch.Tensor
     _batch_size: int
     _d_logits: torch.Tensor | None = None
 
+    def _characters(self, name: str, value: torch.Tensor) -> torch.Tensor:
+        """Characters (T, B) as int64, not yet known to be in range. Errors: TypeError, ValueError."""
+        contract.characters(name, value, self.flat.device, (self.T, self.B))
+        return value.long()
+
     def nll(self, y: torch.Tensor) -> torch.Tensor:
-        """Sum over time of the mean negative log-likelihood over the batch, in nats. `y`: (T, B), int64, from 0."""
-        self._y = y.reshape(-1, 1)
-        return self.log_probs.gather(1, self._y).sum().neg() / self._batch_size
+        """Sum over time of the mean negative log-likelihood over the batch, in nats.
+
+        Args:
+            y: (T, B), whole numbers, characters numbered from 0.
+
+        Errors: as those of forward.
+        """
+        self._y = self._characters("y", y).reshape(-1, 1)
+        try:
+            likelihoods = self.log_probs.gather(1, self._y)
+        except RuntimeError:
+            contract.in_range("y", self._y, self.V)
+            raise
+        return likelihoods.sum().neg() / self._batch_size
 
     def d_nll(self) -> torch.Tensor:
         """Gradient of nll for the decoder's output: (T*B, V)."""
@@ -142,6 +178,9 @@ class BPTT(Likelihood):
 
     def __init__(self, model, flat: torch.Tensor, T: int, B: int, batch_size: int | None = None):
         """As CharRNN.bptt, which makes it from a CharRNN and its parameters `flat` (P,)."""
+        for name, value in (("T", T), ("B", B), ("batch_size", batch_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
         self._cell_class, self.num_layers = CELLS[model.model], model.num_layers
         self.flat, self.views, self.weights = flat, model.views, model.views(flat)
         self.T, self.B, self._batch_size = T, B, batch_size or B
@@ -150,7 +189,7 @@ class BPTT(Likelihood):
         self.V, self.H = decoder.shape
         self._empty = lambda *shape: torch.empty(shape, dtype=decoder.dtype, device=decoder.device)
         self.cells = [self._cell_class(self._empty, T, B, self.H) for _ in range(num_layers)]
-        layer_class = kernel.KernelLayer if kernel.usable(decoder) else LoopLayer
+        layer_class = kernel.KernelLayer if kernel.usable(flat) else LoopLayer
         scratch = layer_class.make_scratch(self.cells[0], self.V)
         self._layers = [
             layer_class(cell, *self._linears(weights, layer), layer == 0, scratch)
@@ -181,13 +220,16 @@ class BPTT(Likelihood):
         """Log-probabilities (T*B, V) of the next character, from the states at index 0.
 
         Args:
-            x: (T, B), int64, characters numbered from 0.
+            x: (T, B), whole numbers, characters numbered from 0.
             masks: (num_layers, T, B, H), what dropout multiplies the inputs of layers 2, 3, ..., decoder with.
+
+        Errors: TypeError, ValueError; on the CPU IndexError for a character that the vocabulary lacks.
         """
+        above = self._characters("x", x).flatten().clone()  # so that nobody writes to it before the backward pass
         self._masks = masks
-        if masks is not None and not self._masked:
-            self._masked = [self._empty(self.T, self.B, self.H) for _ in self.cells]
-        above = x.reshape(-1)
+        if masks is not None:
+            contract.tensor("masks", masks, None, self.flat.device, (self.num_layers, self.T, self.B, self.H))
+            self._masked = self._masked or [self._empty(self.T, self.B, self.H) for _ in self.cells]
         for index, (cell, layer) in enumerate(zip(self.cells, self._layers, strict=True)):
             layer.forward(above)
             above = cell.h[1:]
@@ -206,7 +248,14 @@ class BPTT(Likelihood):
             d_logits: (T*B, V), gradient of the decoder's output.
             gradients: name -> tensor to fill, as `weights`.
             d_last: gradients of the states after the batch, in the order of states(), or None for zeros.
+
+        Errors: TypeError, ValueError.
         """
+        self._check("d_logits", d_logits, self.log_probs.shape)
+        for name in ("decoder.weight", "decoder.bias"):  # the layers look at theirs
+            self._check(f"the gradient of {name}", gradients[name], self.weights[name].shape)
+        if d_last is not None:
+            d_last = contract.states("d_last", d_last, len(self.states(-1)), self.flat, (self.B, self.H))
         torch.mm(d_logits.t(), self._top, out=gradients["decoder.weight"])
         torch.sum(d_logits, 0, out=gradients["decoder.bias"])
         torch.mm(d_logits, self.weights["decoder.weight"], out=self._dh.flatten(0, 1))
@@ -220,6 +269,9 @@ class BPTT(Likelihood):
             d_first = [*first, *d_first]
             self._layers[index].gradients(*self._linears(gradients, index))
         return d_first
+
+    def _check(self, name: str, value: torch.Tensor, shape: Sequence[int]) -> None:
+        contract.tensor(name, value, self.flat.dtype, self.flat.device, shape)
 
 
 def _cat(parts: list[torch.Tensor]) -> torch.Tensor:

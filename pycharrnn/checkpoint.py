@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,9 +13,12 @@ from compat import charrnn, load_t7, nngraph, torchrnn
 from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
-from pycharrnn import formats
+from compat.plain_text import printable
+from pycharrnn import formats, recorded_options
 from pycharrnn.options import TrainOptions, UserError
 from pycharrnn.progress import bar
+
+_ANY_CHARACTERS, _IDENTITY_RATIO = 4096, 32
 
 
 def load(path: str | os.PathLike) -> charrnn.Checkpoint:
@@ -23,17 +28,39 @@ def load(path: str | os.PathLike) -> charrnn.Checkpoint:
 
     Errors: UserError, with the path, for whatever stands in the way.
     """
+    with reading(path):
+        return formats.load_safetensors(path) if is_safetensors(path) else from_value(load_t7(path))
+
+
+def from_value(value) -> charrnn.Checkpoint:
+    """What load_t7 gives -> the checkpoint that it is.
+
+    Errors: CheckpointError; T7Error for a tensor that claims more than its file holds.
+    """
+    return torchrnn.from_table(value) if torchrnn.is_checkpoint(value) else charrnn.from_table(value)
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike) -> Iterator[None]:
+    """Turns what goes wrong in reading a checkpoint into a UserError with its path."""
     try:
-        if is_safetensors(path):
-            return formats.load_safetensors(path)
-        table = load_t7(path)
-        return torchrnn.from_table(table) if torchrnn.is_checkpoint(table) else charrnn.from_table(table)
+        yield
     except FileNotFoundError:
         raise UserError(f"File {path} does not exist. Are you sure you didn't forget to prepend cv/ ?") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
         raise UserError(f"can't read {path} as a checkpoint: {getattr(e, 'strerror', None) or e}.") from e
+
+
+def trained_on(loaded: charrnn.Checkpoint) -> str:
+    """The text of a checkpoint's training, for a person to know it by: where it lay, its size and hash; "" if that is
+    not recorded."""
+    place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name
+    words = [printable(place)] if isinstance(place, str) else []
+    if loaded.state and loaded.state.text:
+        words.append(loaded.state.text)
+    return ", ".join(words)
 
 
 def is_safetensors(path: str | os.PathLike) -> bool:
@@ -56,6 +83,7 @@ def convert(
     """
     ending = os.path.splitext(os.fspath(path))[1]
     if ending == ".t7":
+        check_size(loaded.network.vocab_size, _parameters(loaded))
         copies = 2 if loaded.state is None or kind != "double" else 3  # weights, gradients, mean squares
         with bar(f"writing {os.path.basename(path)}", copies * _parameters(loaded)) as advance:
             charrnn.save(path, loaded, kind, encoding, long_size, advance)
@@ -66,6 +94,18 @@ def convert(
             formats.save_json(path, loaded, advance)
     else:
         raise UserError(f"can't tell the format of {path} from its ending: use .t7, .safetensors or .json.")
+
+
+def check_size(vocab_size: int, parameters: int) -> None:
+    """See whether a model is the larger part of its .t7 file, which holds the identity matrix of its characters too.
+
+    Errors: UserError where that matrix dwarfs it: such a model is no char-rnn's, and would fill the disk.
+    """
+    if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
+        raise UserError(
+            f"a .t7 file of {vocab_size} characters is {8e-9 * vocab_size**2:.1f} GB large, for a model of {parameters}"
+            " parameters: use .safetensors, or train with a larger -rnn_size."
+        )
 
 
 def _parameters(loaded: charrnn.Checkpoint) -> int:
@@ -106,7 +146,7 @@ def renumbered(
 
 def encoding(loaded: charrnn.Checkpoint) -> str:
     """What the characters of a checkpoint are: "utf8" for code points, else "bytes"."""
-    if loaded.opt.get("encoding") == "utf8" or any(len(c) > 1 for c in loaded.vocab):
+    if recorded_options.find(loaded, "encoding") == "utf8" or any(len(c) > 1 for c in loaded.vocab):
         return "utf8"
     return "bytes"
 
@@ -149,11 +189,10 @@ def _numpy(tensor) -> np.ndarray:
 
 
 def _recorded(opt: TrainOptions) -> dict[str, object]:
-    """The options for the checkpoint: all of char-rnn's, and of our own those that are not at their default; -progress
-    is about who watches, not about the run."""
+    """The options for the checkpoint: all of char-rnn's, and of our own those of the run that are not at default."""
     return {
         field.name: getattr(opt, field.name)
         for field in dataclasses.fields(opt)
         if field.name not in TrainOptions.not_in_char_rnn
-        or (getattr(opt, field.name) != field.default and field.name != "progress")
+        or (getattr(opt, field.name) != field.default and field.name not in TrainOptions.not_of_the_run)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from compat.plain_text import printable
 from pycharrnn.options import UserError
 
 _CACHES = {"vocab.t7", "data.t7"}  # the loader's, beside input.txt
@@ -36,7 +37,7 @@ def _is_second_name(name: str) -> bool:
 def short_names(paths: list[str]) -> list[str]:
     """Names to tell the files apart by: without folder and ending, with as many folders as it takes.
 
-    Bytes that are no UTF-8 are shown as U+FFFD.
+    Bytes that are no UTF-8 are shown as U+FFFD, and what a screen would obey as escapes.
 
     Example:
         >>> short_names(["a/lm_x.t7", "b/lm_x.t7", "b/lm_y.t7"])
@@ -48,5 +49,6 @@ def short_names(paths: list[str]) -> list[str]:
         depth = 1
         while depth < len(own) and sum(own[-depth:] == other[-depth:] for other in parts) > 1:
             depth += 1
-        names.append("/".join(own[-depth:]).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        name = "/".join(own[-depth:]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        names.append(printable(name, len(name) * 10))
     return names

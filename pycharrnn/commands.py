@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
 import click
 from click.core import ParameterSource
 
-from pycharrnn import __version__
+from pycharrnn import __version__, interrupts, memory, overflow
 from pycharrnn.flags import FILE, HELP, Command, Group
+from pycharrnn.interrupts import Interrupted
 from pycharrnn.options import (
     ActivationsOptions,
     ChatOptions,
@@ -85,8 +87,10 @@ def sample_command(checkpoint_file: str, **values) -> None:
     if opt.ignore_bad_primetext:
         primetext, bad = sampling.known(primetext, loaded.vocab)
     prime = sampling.tokens(primetext, loaded.vocab)  # before anything is printed
+    beam.check_memory(loaded.network, opt.beam)
     if opt.o:
         os.makedirs(opt.o, exist_ok=True)
+        samples.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
     where, _ = device.choose(opt.gpuid, opt.opencl, say)
     say(f"creating an {loaded.network.model}...")
     if bad:
@@ -118,6 +122,14 @@ def sample_command(checkpoint_file: str, **values) -> None:
 def _use_one_thread() -> None:
     """In NumPy's products, before it is loaded: with the few rows of a step, more threads cost more than they bring."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _refuse_to_overwrite(flag: str, out: str, *inputs: str) -> None:
+    """Errors: UserError where what is to be written is one of the files that are read."""
+    for file in inputs:
+        with contextlib.suppress(OSError, ValueError):  # what is not there will be noticed where it is opened
+            if os.path.samefile(file, out):
+                raise UserError(f"{flag}{out} would overwrite {file}, which it is made of: choose another name.")
 
 
 def _read(file: str) -> bytes:
@@ -182,8 +194,9 @@ def eval_command(checkpoint_files: tuple[str, ...], **values) -> None:
     rows = []
     for path in checkpoint_files:
         loaded = checkpoint.load(path)
-        rows.append((path, scoring.split_loss(path, loaded, opt, where), loaded.val_loss))
-    _say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:]))
+        loss = scoring.split_loss(path, loaded, opt, where)
+        rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
+    _say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:3]))
 
 
 @cli.command(
@@ -202,6 +215,7 @@ def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> Non
     _use_one_thread()
     from pycharrnn import checkpoint, device, scoring, surprise_page
 
+    _refuse_to_overwrite("-html ", opt.html, checkpoint_file, *files)
     where, _ = device.choose(opt.gpuid, 0, lambda line: None)
     loaded = checkpoint.load(checkpoint_file)
     scores = []
@@ -225,22 +239,19 @@ def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> Non
 def inspect_command(file: str, **values) -> None:
     opt = InspectOptions(**values)
     opt.check()
-    from compat import CheckpointError
     from pycharrnn import inspection
 
-    try:
-        found = inspection.facts(file)
-    except UserError as e:
-        if opt.json or not isinstance(e.__cause__, CheckpointError) or not file.endswith(".t7"):
-            raise
-        _say(inspection.tree(file))
-        raise UserError(f"{file} is no checkpoint of a character model: {e.__cause__}.") from e
+    found = inspection.look(file)
+    if found.facts is None:
+        if not opt.json:
+            _say(found.tree)
+        raise UserError(f"{file} is no checkpoint of a character model: {found.fault}.")
     if opt.json:
         import json
 
-        _say(json.dumps(found))
+        _say(json.dumps(inspection.for_json(found.facts)))
     else:
-        _say(inspection.as_table(found))
+        _say(inspection.as_table(found.facts))
 
 
 @cli.command(
@@ -262,6 +273,7 @@ def convert_command(source: str, target: str | None, **values) -> None:
     from pycharrnn import checkpoint
 
     target = target or f"{source}_cpu.t7"
+    _refuse_to_overwrite("", target, source)
     encoding = "ascii" if opt.ascii else "binary"
     checkpoint.convert(checkpoint.load(source), target, opt.type, encoding, opt.longs)
     _say(f"saved {target}")
@@ -282,6 +294,7 @@ def plot_command(paths: tuple[str, ...], **values) -> None:
     from pycharrnn import checkpoint, checkpoint_paths, plotting
 
     files = [checkpoint_paths.newest(path) for path in paths]
+    _refuse_to_overwrite("-o ", opt.o, *files)
     names = checkpoint_paths.short_names(files)
     curves = [plotting.curve(checkpoint.load(file), name) for file, name in zip(files, names, strict=True)]
     plotting.save(opt.o, curves)
@@ -306,6 +319,7 @@ def activations_command(path: str, **values) -> None:
     from pycharrnn import activation_page, activations, checkpoint, checkpoint_paths
 
     file = checkpoint_paths.newest(path)
+    _refuse_to_overwrite("-o ", opt.o, file, opt.primefile)
     loaded = checkpoint.load(file)
     text = _read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
     read = activations.record(loaded, text, _say)
@@ -386,10 +400,59 @@ def _say(line: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def _note(line: str) -> None:
+def _note(line: str, speaker: str = "pycharrnn") -> None:
     """A line on stderr, if anybody listens there."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"pycharrnn: {line}", file=sys.stderr, flush=True)
+        print(f"{speaker}: {line}", file=sys.stderr, flush=True)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit: 0, 1 for an error (one sentence on stderr), 2 for usage, 3 for a training that
+    went astray, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
+    if sys.stdout is None:  # started with a closed stdout, whose number the next file would get
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    overflow.be_silent()
+    try:
+        try:
+            interrupts.hear()
+            status = _run(args)
+        finally:
+            interrupts.end_at_once_from_here()
+    except (KeyboardInterrupt, Interrupted) as e:  # it came while another end was being said
+        interrupts.end_at_once_from_here()
+        status = interrupts.status_of(getattr(e, "number", signal.SIGINT))
+    _exit(status)
+
+
+def _run(args: list[str] | None) -> int:
+    """Run the command line; the exit status, with what went wrong said on stderr."""
+    try:
+        cli.main(args, prog_name="pycharrnn", standalone_mode=False)
+    except click.UsageError as e:
+        where = e.ctx.command_path if e.ctx else "pycharrnn"
+        _note(f"{e.format_message()} ({where} -help lists what there is)", where)
+        return 2
+    except UserError as e:
+        if str(e):
+            _note(str(e))
+        return e.status
+    except OSError as e:
+        what = f"{e.filename}: " if getattr(e, "filename", None) else ""
+        _note(f"{what}{e.strerror or e}.")
+        return 1
+    except click.exceptions.Abort:
+        _note(interrupts.sentence(signal.SIGINT))
+        return interrupts.status_of(signal.SIGINT)
+    except (MemoryError, RuntimeError) as e:
+        said = memory.ran_out(e)
+        if said is None:
+            raise
+        _note(said)
+        return 1
+    except Interrupted as e:
+        _note(interrupts.sentence(e.number))
+        return interrupts.status_of(e.number)
+    return 0
 
 
 def _exit(status: int) -> None:
@@ -399,28 +462,3 @@ def _exit(status: int) -> None:
     except (OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
-
-
-def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit: 0, 1 for an error (one sentence on stderr), 2 for usage, 3 for a training that
-    went astray, 130 for Ctrl-C, 143 for SIGTERM."""
-    if sys.stdout is None:  # started with a closed stdout, whose number the next file would get
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    try:
-        cli.main(args, prog_name="pycharrnn", standalone_mode=False)
-    except click.UsageError as e:
-        where = e.ctx.command_path if e.ctx else "pycharrnn"
-        message = e.format_message()
-        print(f"{where}: {message} ({where} -help lists what there is)", file=sys.stderr)
-        sys.exit(2)
-    except UserError as e:
-        if str(e):
-            _note(str(e))
-        _exit(e.status)
-    except OSError as e:
-        what = f"{e.filename}: " if getattr(e, "filename", None) else ""
-        _note(f"{what}{e.strerror or e}.")
-        sys.exit(1)
-    except click.exceptions.Abort:
-        _note("stopped by Ctrl-C.")
-        sys.exit(130)

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
 
 import numpy as np
 
-from compat import LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
+from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
 from compat.charrnn import Checkpoint
+from compat.plain_text import printable
 from compat.t7_objects import Dialect
-from compat.t7_reader import load_with_dialect
-from pycharrnn import checkpoint
+from compat.t7_reader import MOST_FURTHER, Survey, survey
+from pycharrnn import checkpoint, formats
 from pycharrnn.options import UserError
 
 _MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
 
 
-def facts(path: str | os.PathLike) -> dict[str, object]:
-    """What there is to know about a checkpoint; values are numbers, text, or dicts and lists of them.
+@dataclass(frozen=True)
+class Finding:
+    """What a file is.
 
-    Errors: UserError, also for a .t7 file that is no checkpoint.
+    Attributes:
+        facts: what there is to know about a checkpoint, values being numbers, text, or dicts and lists of them; None of
+            another file.
+        fault: why it is no checkpoint, in words. tree: what it holds instead, long and deep parts cut.
     """
-    found = checkpoint.load(path)
+
+    facts: dict[str, object] | None
+    fault: str = ""
+    tree: str = ""
+
+
+def look(path: str | os.PathLike) -> Finding:
+    """Errors: UserError for what is neither a checkpoint nor a .t7 file."""
+    with checkpoint.reading(path):
+        if checkpoint.is_safetensors(path):
+            return Finding(_facts(formats.load_safetensors(path)))
+        found = survey(path)
+        try:
+            facts = _facts(checkpoint.from_value(found.value))
+        except (CheckpointError, T7Error) as e:
+            return Finding(None, str(e), _tree(path, found))
+    facts |= {"encoding": found.dialect.encoding, "long_size": found.dialect.long_size}
+    if found.further or found.unread:
+        facts["after_it"] = _rest(found)
+    return Finding(facts)
+
+
+def facts(path: str | os.PathLike) -> dict[str, object]:
+    """What there is to know about a checkpoint. Errors: UserError, also for a .t7 file that is none."""
+    found = look(path)
+    if found.facts is None:
+        raise UserError(f"{path} is no checkpoint of a character model: {found.fault}.")
+    return found.facts
+
+
+def _facts(found: Checkpoint) -> dict[str, object]:
     network = found.network
     out: dict[str, object] = {
         "program": found.program,
@@ -34,16 +71,31 @@ def facts(path: str | os.PathLike) -> dict[str, object]:
         "parameters": sum(int(np.prod(w.shape)) for w in network.weights.values()),
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
+        "trained_on": checkpoint.trained_on(found),
         "iteration": found.i,
         "epoch": found.epoch,
         "run_state": _run_state(found),
         "validation": _curve(found),
         "opt": found.opt,
     }
-    if not checkpoint.is_safetensors(path):
-        dialect = load_with_dialect(path)[1]
-        out |= {"encoding": dialect.encoding, "long_size": dialect.long_size}
     return {key: value for key, value in out.items() if value != ""}
+
+
+def _rest(found: Survey) -> str:
+    """What a file holds after its first object, in words."""
+    at_least, plural = "at least " if found.further == MOST_FURTHER else "", "s" if found.further > 1 else ""
+    words = [f"{at_least}{found.further} more object{plural}"] if found.further else []
+    words += [f"{found.unread} bytes that are no object"] if found.unread else []
+    return " and ".join(words)
+
+
+def for_json(value):
+    """Facts for json.dumps: infinity and NaN, which JSON has no words for, as null."""
+    if isinstance(value, dict):
+        return {key: for_json(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [for_json(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _run_state(found: Checkpoint) -> str:
@@ -59,10 +111,18 @@ def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
         return {}
     per_iteration = found.epoch / found.i if found.i else 0.0
     iterations = sorted(found.val_losses)
-    chosen = {"first": iterations[0], "best": min(iterations, key=found.val_losses.get), "last": iterations[-1]}
+    chosen = {
+        "first": iterations[0],
+        "best": min(iterations, key=lambda i: _nan_last(found.val_losses[i])),
+        "last": iterations[-1],
+    }
     return {
         name: {"loss": found.val_losses[i], "iteration": i, "epoch": i * per_iteration} for name, i in chosen.items()
     }
+
+
+def _nan_last(loss: float) -> float:
+    return math.inf if math.isnan(loss) else loss
 
 
 def as_table(found: dict[str, object]) -> str:
@@ -76,27 +136,25 @@ def as_table(found: dict[str, object]) -> str:
                 when = f"epoch {point['epoch']:.2f}" if point["epoch"] else f"iteration {point['iteration']}"
                 rows.append((f"{name} val loss", f"{point['loss']:.4f} at {when}"))
         elif key == "opt":
-            rows += [(f"opt.{name}", str(option)) for name, option in sorted(value.items())]
+            rows += [(f"opt.{printable(name, 40)}", _option(option)) for name, option in sorted(value.items())]
         else:
             rows.append((key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value)))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:{width}}  {text}" for name, text in rows)
 
 
-def tree(path: str | os.PathLike) -> str:
-    """Any .t7 file as an indented tree, long and deep parts cut.
+def _option(value) -> str:
+    return printable(value) if isinstance(value, str) else str(value)
 
-    Errors: UserError.
-    """
-    try:
-        value, dialect = load_with_dialect(path)
-    except T7Error as e:
-        raise UserError(f"can't read {path}: {e}.") from e
-    lines = [f"{path}: .t7, {_dialect(dialect)}"]
-    _walk(value, "", 0, set(), lines)
+
+def _tree(path: str | os.PathLike, found: Survey) -> str:
+    """Any .t7 file as an indented tree, long and deep parts cut."""
+    lines: list[str] = []
+    _walk(found.value, "", 0, set(), lines)
     if len(lines) > _MAX_LINES:
         lines[_MAX_LINES:] = ["..."]
-    return "\n".join(lines)
+    rest = [f"after it: {_rest(found)}"] if found.further or found.unread else []
+    return "\n".join([f"{os.fspath(path)}: .t7, {_dialect(found.dialect)}", *lines, *rest])
 
 
 def _dialect(dialect: Dialect) -> str:
@@ -124,11 +182,11 @@ def _summary(value) -> str:
     if isinstance(value, Table):
         return f"table of {len(value)}"
     if isinstance(value, TorchObject):
-        return value.typename.decode(errors="replace")
+        return printable(value.typename)
     if isinstance(value, Tensor):
-        return f"{value.typename.decode()} {' x '.join(map(str, value.shape)) or 'empty'}"
+        return f"{printable(value.typename)} {' x '.join(map(str, value.shape)) or 'empty'}"
     if isinstance(value, Storage):
-        return f"{value.typename.decode()} of {len(value)}"
+        return f"{printable(value.typename)} of {len(value)}"
     if isinstance(value, LuaFunction):
         return f"function, {len(value.code)} bytes of bytecode"
     return _scalar(value)
@@ -136,10 +194,6 @@ def _summary(value) -> str:
 
 def _scalar(value) -> str:
     if isinstance(value, bytes):
-        text = repr(value.decode("utf-8", "backslashreplace"))
+        text = repr(value[:240].decode("utf-8", "backslashreplace"))
         return text if len(text) <= 60 else text[:57] + "..."
-    return repr(value) if isinstance(value, (int, float, bool, type(None))) else _summary_of_key(value)
-
-
-def _summary_of_key(value) -> str:
-    return f"<{type(value).__name__}>"
+    return repr(value) if isinstance(value, (int, float, bool, type(None))) else f"<{type(value).__name__}>"

@@ -6,6 +6,7 @@
 
    Source of the product's blocking: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication". */
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { LSTM, GRU, RNN };
@@ -23,6 +24,12 @@ struct layer {
   void *bias, *panels, *back_panels; /* made by prepare: (vocab, blocks*H) or (blocks*H); packed weights */
   void *left, *space, *sums;         /* room for packed rows (B, left_width), for gradients, for sums by character */
   int64_t left_width, space_width;   /* in elements, a row and a thread */
+};
+
+/* How many elements the passes need in a layer's buffers: in those that prepare fills, in `left` for each row of the
+   batch, in `space` for each thread. The sizes of all other buffers follow from the shapes above. */
+struct room {
+  int64_t bias, panels, back_panels, left_width, space_width;
 };
 
 struct update {
@@ -81,6 +88,7 @@ static void run(team parallel, work do_part, const void *on, int parts, int is_d
 #define BYTES 16
 #define ROWS 6
 #endif
+_Static_assert(ROWS <= 12 && ROWS <= CHUNK, "any_tile has as many cases, and a block of rows lies within a chunk");
 
 #define NAME(x) PASTE(x, _double)
 #define REAL double
@@ -160,7 +168,31 @@ PUBLIC void charrnn_gradients(team t, const struct layer *l, int parts, int is_d
 PUBLIC void charrnn_rmsprop(team t, const struct update *u, int parts, int is_double) {
   run(t, rmsprop_part, u, parts, is_double);
 }
-PUBLIC int charrnn_layout(void) { /* kernel.py checks that it means the same structures */
-  return (int)(sizeof(struct layer) * 1000 + sizeof(struct update));
+PUBLIC void charrnn_room(const struct layer *l, struct room *room, int is_double) {
+  (is_double ? room_double : room_float)(l, room);
 }
-PUBLIC int charrnn_bytes(void) { return BYTES; }
+
+/* What kernel.py compares before it calls anything: where the fields of the structures lie, and their sizes. */
+struct fact {
+  const char *name;
+  int64_t value;
+};
+#define SIZE(structure) {#structure, sizeof(struct structure)}
+#define LAYER(field) {"layer." #field, offsetof(struct layer, field)}
+#define ROOM(field) {"room." #field, offsetof(struct room, field)}
+#define UPDATE(field) {"update." #field, offsetof(struct update, field)}
+PUBLIC const struct fact charrnn_facts[] = {
+    SIZE(layer), LAYER(cell), LAYER(blocks), LAYER(T), LAYER(B), LAYER(H), LAYER(D), LAYER(vocab), LAYER(characters),
+    LAYER(x), LAYER(gates), LAYER(c), LAYER(h), LAYER(extra), LAYER(i2h_weight), LAYER(i2h_bias), LAYER(h2h_weight),
+    LAYER(h2h_bias), LAYER(d_i2h_weight), LAYER(d_i2h_bias), LAYER(d_h2h_weight), LAYER(d_h2h_bias), LAYER(dh),
+    LAYER(dc), LAYER(d_gates), LAYER(d_reset_h), LAYER(first_dh), LAYER(bias), LAYER(panels), LAYER(back_panels),
+    LAYER(left), LAYER(space), LAYER(sums), LAYER(left_width), LAYER(space_width),
+    SIZE(room), ROOM(bias), ROOM(panels), ROOM(back_panels), ROOM(left_width), ROOM(space_width),
+    SIZE(update), UPDATE(size), UPDATE(gradient), UPDATE(mean_square), UPDATE(parameters), UPDATE(clip), UPDATE(alpha),
+    UPDATE(learning_rate), UPDATE(epsilon), UPDATE(squares), {0, 0}};
+
+/* A hash of this file and kernel_body.h as they were compiled; setup.py gives it. */
+#ifndef SOURCES
+#define SOURCES "unknown"
+#endif
+PUBLIC const char *const charrnn_sources = SOURCES;

@@ -2,22 +2,28 @@
 
 setup.py compiles kernel.c where there is a compiler, once for each instruction set; nothing else depends on it. The
 environment variable PYCHARRNN_KERNEL chooses one (any, avx2, avx512) or none (off).
+
+C believes every address: each has been through `_address` here, and each character through `contract.in_range`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.util
+import math
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-_LEVELS = {"AVX512": ("avx512", "avx2", "any"), "AVX2": ("avx2", "any")}  # by PyTorch's name of the processor's best
+from pycharrnn import contract, kernel_library
+from pycharrnn.options import UserError
+
+_BEST = {"AVX512": "avx512", "AVX2": "avx2"}  # by PyTorch's name of the processor's best
 _CELLS = {"LSTM": 0, "GRU": 1, "RNN": 2}
+_IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
 _MAX_GATES = 4
-_CHUNK, _DEPTH = 64, 256  # as in kernel.c
 _Pointers = ctypes.c_void_p * _MAX_GATES
 _Team = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
@@ -36,6 +42,12 @@ class _Layer(ctypes.Structure):
     ]
 
 
+class _Room(ctypes.Structure):
+    """struct room of kernel.c."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("bias", "panels", "back_panels", "left_width", "space_width")]
+
+
 class _Update(ctypes.Structure):
     """struct update of kernel.c."""
 
@@ -47,35 +59,46 @@ class _Update(ctypes.Structure):
     ]
 
 
+def _facts(**structures: type[ctypes.Structure]) -> dict[str, int]:
+    """The sizes of structures and where their fields lie, under the names that kernel.c gives them."""
+    facts = {name: ctypes.sizeof(structure) for name, structure in structures.items()}
+    for name, structure in structures.items():
+        facts |= {f"{name}.{field}": getattr(structure, field).offset for field, _ in structure._fields_}
+    return facts
+
+
+_FACTS = _facts(layer=_Layer, room=_Room, update=_Update)
+_WORK = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # team, structure, parts, is_double
+_FUNCTIONS = {
+    **{f"charrnn_{name}": _WORK for name in ("prepare", "forward", "backward", "gradients", "rmsprop")},
+    "charrnn_room": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int],
+}
+
+
+def best_level() -> str:
+    """The highest of kernel_library.LEVELS whose instructions the processor has."""
+    return _BEST.get(torch.backends.cpu.get_cpu_capability(), "any")
+
+
 @functools.cache
-def _library():
-    """The compiled kernel for this processor, or None."""
-    wanted = os.environ.get("PYCHARRNN_KERNEL", "")
-    if wanted == "off":
-        return None
-    levels = _LEVELS.get(torch.backends.cpu.get_cpu_capability(), ("any",))
-    for level in levels:
-        found = importlib.util.find_spec(f"pycharrnn._kernel_{level}")
-        if found is None or wanted not in ("", level):
-            continue
-        try:
-            library = ctypes.CDLL(found.origin)
-        except OSError:  # made for another system
-            continue
-        if library.charrnn_layout() == 1000 * ctypes.sizeof(_Layer) + ctypes.sizeof(_Update):
-            return library
-    return None
+def _library() -> ctypes.CDLL | None:
+    """The compiled kernel for this processor, or None. Errors: UserError for a PYCHARRNN_KERNEL that there is not."""
+    return kernel_library.load(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), _FACTS, _FUNCTIONS)
 
 
 def name() -> str | None:
-    """For which instructions the kernel in use was compiled ("avx2"), or None without one."""
-    library = _library()
-    return library and os.path.basename(library._name).split(".")[0].removeprefix("_kernel_")
+    """For which instructions the kernel in use was compiled ("avx2"), or None without one, whatever the reason."""
+    try:
+        library = _library()
+    except UserError:
+        return None
+    return library and kernel_library.level(library)
 
 
 def usable(parameters: torch.Tensor) -> bool:
-    """Whether the kernel can work on this vector: on the CPU, in double precision or float32."""
-    return parameters.device.type == "cpu" and parameters.dtype in (torch.float64, torch.float32) and bool(_library())
+    """Whether the kernel can work on this vector: on the CPU, in double precision or float32, in one piece."""
+    fits = parameters.device == contract.CPU and parameters.dtype in _IS_DOUBLE and parameters.is_contiguous()
+    return fits and _library() is not None
 
 
 @functools.cache
@@ -97,13 +120,19 @@ def _team():
         return _Team(run)
 
 
-def _call(name: str, structure, dtype: torch.dtype) -> None:
-    function = getattr(_library(), name)
-    function(_team(), ctypes.byref(structure), torch.get_num_threads(), int(dtype == torch.float64))
+def _call(name: str, structure, parts: int, dtype: torch.dtype) -> None:
+    getattr(_library(), name)(_team(), ctypes.byref(structure), parts, _IS_DOUBLE[dtype])
 
 
-def _address(tensor: torch.Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+def _address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence[int]) -> int:
+    """Where a tensor's elements lie in memory, one after the other.
+
+    Errors: TypeError, ValueError unless it is of this type and shape, on the CPU, and in one piece.
+    """
+    contract.tensor(name, tensor, dtype, contract.CPU, shape)
+    if not tensor.is_contiguous():
+        raise ValueError(f"{name} must be contiguous, but has the strides {tensor.stride()}")
+    return tensor.data_ptr()
 
 
 class KernelLayer:
@@ -111,120 +140,143 @@ class KernelLayer:
 
     Args:
         cell: with the layer's buffers, see recurrence.py.
-        inputs, recurrent: one (weight, bias) a gate, of the input and of the state before.
-        reads_characters: whether the input is characters, not the layer below.
+        inputs, recurrent: one (weight, bias) a Linear, in the cell's order: of the input, and of the state before.
+        reads_characters: whether the input is characters, not the layer below, which has as many units.
         scratch: from make_scratch; layers may share it.
+
+    Errors: TypeError, ValueError for tensors that are not what they must be; so of all methods.
     """
 
     def __init__(self, cell, inputs, recurrent, reads_characters: bool, scratch: dict[str, torch.Tensor]):
-        T, B, H = len(cell.h) - 1, *cell.h.shape[1:]
-        D = 0 if reads_characters else inputs[0][0].shape[1]
-        G = cell.blocks * H
-        self._cell, self._scratch, self._reads_characters = cell, scratch, reads_characters
-        self._weights = inputs, recurrent  # the structure holds only addresses
-        self._structure = s = _Layer(_CELLS[type(cell).__name__], cell.blocks, T, B, H, D, inputs[0][0].shape[1])
-        s.gates, s.h = cell.gates.data_ptr(), cell.h.data_ptr()
-        s.c, s.extra = (_address(getattr(cell, name, None)) for name in ("c", cell.kept))
-        _set_linears(s, "", inputs, recurrent, H)
-        direct = 2 * H if cell.kept == "reset_h" else G  # gate columns that the state before reaches directly
-        up = functools.partial(_round_up, to=_panel_width(cell.h.dtype))
-        self._packed = {
-            "bias": cell.h.new_empty(G if D else s.vocab * G),
-            "panels": cell.h.new_empty((up(direct) + up(G - direct)) * (D + H)),
-            "back_panels": cell.h.new_empty(G * (up(H) + up(D))),
-        }
-        s.left_width, s.space_width = max(D + H, G), scratch["space"].shape[1]
-        for name, tensor in (self._packed | scratch).items():
-            setattr(s, name, tensor.data_ptr())
+        V, H = inputs[0][0].shape[1], cell.h.shape[2]
+        self._dtype = cell.h.dtype
+        self._structure = s = _layer(cell, 0 if reads_characters else H, V)
+        self._held: dict[str, object] = {"weights": (inputs, recurrent)}  # what the structure has the addresses of
+        room = _room(s, self._dtype)
+        packed = {name: (getattr(room, name),) for name in ("bias", "panels", "back_panels")}
+        shared = _scratch_shapes(cell, V if reads_characters else len(scratch["sums"]), len(scratch["space"]))
+        s.left_width, s.space_width = shared["left"][1], shared["space"][1]
+        for name, tensor, shape in _buffers(cell):
+            self._point(name, tensor, shape)
+        for name, shape in packed.items():
+            self._point(name, cell.h.new_empty(shape), shape)
+        for name, shape in shared.items():
+            self._point(name, scratch[name], shape)
+        self._point_gates("", inputs, recurrent)
 
     @staticmethod
     def make_scratch(cell, V: int) -> dict[str, torch.Tensor]:
         """Buffers that one pass needs and all layers can share; V: number of characters."""
-        T, B, H = len(cell.h) - 1, *cell.h.shape[1:]
-        G = cell.blocks * H
-        space = _DEPTH * (3 * _round_up(H, _panel_width(cell.h.dtype)) + _CHUNK)
-        shapes = {
-            "d_gates": (T, B, G),
-            "d_reset_h": (B, H),
-            "dc": (B, H),
-            "first_dh": (B, H),
-            "left": (B, max(2 * H, G)),
-            "space": (torch.get_num_threads(), space),
-            "sums": (V, G),
-        }
+        shapes = _scratch_shapes(cell, V, torch.get_num_threads())
         return {name: cell.h.new_empty(shape) for name, shape in shapes.items()}
 
     def forward(self, x: torch.Tensor) -> None:
-        """From the states at index 0 to those after. `x`: (T*B,) int64 characters, or (T*B, D) inputs."""
-        if self._reads_characters:
-            self._structure.characters = x.data_ptr()
+        """From the states at index 0 to those after.
+
+        Args:
+            x: (T*B,) int64 characters, or (T*B, H) inputs; to stay as they are until the gradients are made.
+
+        Errors: IndexError for a character that the vocabulary lacks.
+        """
+        s = self._structure
+        if s.D:
+            self._point("x", x, (s.T * s.B, s.D))
         else:
-            self._structure.x = x.data_ptr()
-        self._x = x  # backward needs it again
+            address = _address("x", x, torch.int64, (s.T * s.B,))
+            contract.in_range("x", x, s.vocab)
+            s.characters, self._held["x"] = address, x  # now that they are right: a backward pass reads them again
         self._call("charrnn_prepare")
         self._call("charrnn_forward")
 
     def backward(self, dh: torch.Tensor, d_last=None) -> tuple[torch.Tensor, ...]:
-        """Gradient of the first states. `dh` (T, B, H) becomes the gradient of the input, if that is no characters.
+        """After forward: the gradient of the first states. `dh` becomes that of the input, if that is no characters.
 
         Args:
-            dh: gradient of h[1:] that comes from above.
+            dh: (T, B, H), gradient of h[1:] that comes from above.
             d_last: gradients (B, H) of the last states from beyond this sequence, or None for zeros.
         """
-        s, dc = self._structure, self._scratch["dc"]
-        s.dh = dh.data_ptr()
+        s, dc = self._structure, self._held["dc"]
+        self._point("dh", dh, (s.T, s.B, s.H))
         dc.zero_()
         if d_last is not None:
             dh[-1] += d_last[-1]
             if s.c:
                 dc.copy_(d_last[0])
         self._call("charrnn_backward")
-        first_dh = self._scratch["first_dh"].clone()  # layers share the buffers
+        first_dh = self._held["first_dh"].clone()  # layers share the buffers
         return (dc.clone(), first_dh) if s.c else (first_dh,)
 
     def gradients(self, inputs, recurrent) -> None:
         """After backward: write the gradients of all weights and biases, laid out as the weights."""
-        _set_linears(self._structure, "d_", inputs, recurrent, self._structure.H)
+        self._point_gates("d_", inputs, recurrent)
         self._call("charrnn_gradients")
 
+    def _point(self, name: str, tensor: torch.Tensor, shape: Sequence[int]) -> None:
+        """Fill one pointer of the structure."""
+        setattr(self._structure, name, _address(name, tensor, self._dtype, shape))
+        self._held[name] = tensor
+
+    def _point_gates(self, prefix: str, inputs, recurrent) -> None:
+        """Fill the pointers of all gates; one Linear may hold several gates, H rows each."""
+        s = self._structure
+        for kind, linears, columns in (("i2h", inputs, s.D or s.vocab), ("h2h", recurrent, s.H)):
+            rows = s.blocks * s.H // len(linears)
+            for part, name, shape in ((0, "weight", (rows, columns)), (1, "bias", (rows,))):
+                gate = s.H * math.prod(shape[1:]) * self._dtype.itemsize  # bytes of one
+                starts = (_address(f"{kind} {name}", linear[part], self._dtype, shape) for linear in linears)
+                gates = [start + k * gate for start in starts for k in range(rows // s.H)]
+                setattr(s, f"{prefix}{kind}_{name}", _Pointers(*gates))
+
     def _call(self, name: str) -> None:
-        parts = min(torch.get_num_threads(), len(self._scratch["space"]))
-        _call(name, self._structure, parts, self._cell.h.dtype)
+        if not (self._structure.characters or self._structure.x):
+            raise RuntimeError("a layer's forward pass comes before its backward pass")
+        _call(name, self._structure, min(torch.get_num_threads(), len(self._held["space"])), self._dtype)
 
 
-def _call(name: str, structure, parts: int, dtype: torch.dtype) -> None:
-    getattr(_library(), name)(_team(), ctypes.byref(structure), parts, int(dtype == torch.float64))
+def _layer(cell, D: int, V: int) -> _Layer:
+    """The sizes of a layer, without addresses; D: elements of its input, 0 for characters."""
+    T, B, H = len(cell.h) - 1, *cell.h.shape[1:]
+    return _Layer(_CELLS[type(cell).__name__], cell.blocks, T, B, H, D, V)
 
 
-def _address(tensor: torch.Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+def _buffers(cell) -> Iterator[tuple[str, torch.Tensor, tuple[int, ...]]]:
+    """(name in struct layer, tensor, shape that it must have) of what a cell keeps."""
+    T, B, H = len(cell.h) - 1, *cell.h.shape[1:]
+    yield "gates", cell.gates, (T, B, cell.blocks * H)
+    yield "h", cell.h, (T + 1, B, H)
+    if hasattr(cell, "c"):
+        yield "c", cell.c, (T + 1, B, H)
+    if cell.kept:
+        yield "extra", getattr(cell, cell.kept), (T, B, H)
 
 
-def _round_up(n: int, to: int) -> int:
-    return -(-n // to) * to
+def _room(layer: _Layer, dtype: torch.dtype) -> _Room:
+    """How much room the kernel needs for a layer of these sizes."""
+    room = _Room()
+    _library().charrnn_room(ctypes.byref(layer), ctypes.byref(room), _IS_DOUBLE[dtype])
+    return room
 
 
-def _panel_width(dtype: torch.dtype) -> int:
-    return 2 * _library().charrnn_bytes() // dtype.itemsize
-
-
-def _set_linears(structure: _Layer, prefix: str, inputs, recurrent, H: int) -> None:
-    """Fill the pointers of all gates; one Linear may hold several gates, H rows each."""
-    for kind, linears in (("i2h", inputs), ("h2h", recurrent)):
-        for part in (0, 1):
-            gates = [rows for linear in linears for rows in linear[part].split(H)]
-            name = f"{prefix}{kind}_{('weight', 'bias')[part]}"
-            setattr(structure, name, _Pointers(*(rows.data_ptr() for rows in gates)))
+def _scratch_shapes(cell, V: int, threads: int) -> dict[str, tuple[int, ...]]:
+    """Those of make_scratch, for layers whose input is as wide as they are, which need the most."""
+    s = _layer(cell, cell.h.shape[2], V)
+    room, G = _room(s, cell.h.dtype), s.blocks * s.H
+    shapes = {"d_gates": (s.T, s.B, G), "d_reset_h": (s.B, s.H), "dc": (s.B, s.H), "first_dh": (s.B, s.H)}
+    return shapes | {"left": (s.B, room.left_width), "space": (threads, room.space_width), "sums": (V, G)}
 
 
 def rmsprop(parameters, gradient, mean_square, clip: float, alpha: float, learning_rate: float, epsilon: float):
     """Clip the gradient and update, as rmsprop.RMSprop says, in one pass over the flat vectors (P,).
 
     Returns: the squared norms of the clipped gradient and of the updated parameters.
+
+    Errors: TypeError, ValueError for vectors that are not of one type and length.
     """
-    parts = torch.get_num_threads()
+    parts, shape = torch.get_num_threads(), (parameters.numel(),)
     squares = torch.empty(parts, 2, dtype=torch.float64)
-    vectors = (gradient.data_ptr(), mean_square.data_ptr(), parameters.data_ptr())
-    update = _Update(len(parameters), *vectors, clip, alpha, learning_rate, epsilon, squares.data_ptr())
+    vectors = {"gradient": gradient, "mean_square": mean_square, "parameters": parameters}
+    addresses = (_address(name, vector, parameters.dtype, shape) for name, vector in vectors.items())
+    update = _Update(*shape, *addresses, clip, alpha, learning_rate, epsilon, squares.data_ptr())
     _call("charrnn_rmsprop", update, parts, parameters.dtype)
+    parameters[:0].zero_()  # tells autograd that they have changed
     return squares.sum(0).tolist()

@@ -253,6 +253,9 @@ INLINE const REAL *NAME(start_of)(const struct layer *l, int64_t row) {
   return l->characters ? bias + l->characters[row] * l->blocks * l->H : bias;
 }
 
+/* An element of an array that some cells lack. */
+INLINE REAL *NAME(at)(void *array, int64_t offset) { return array ? (REAL *)array + offset : 0; }
+
 static void NAME(forward)(const struct layer *l, int64_t first, int64_t rows) {
   const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H, K = D + H;
   const REAL *panels = l->panels, *candidate_panels = panels + ROUND_UP(2 * H, PANEL) * K, *start[CHUNK];
@@ -260,7 +263,7 @@ static void NAME(forward)(const struct layer *l, int64_t first, int64_t rows) {
   for (int64_t t = 0; t < l->T; t++) {
     int64_t row = t * B + first;
     REAL *gates = (REAL *)l->gates + row * G, *h = (REAL *)l->h + row * H, *next_h = h + B * H;
-    REAL *c = (REAL *)l->c + row * H, *next_c = c + B * H, *extra = (REAL *)l->extra + row * H;
+    REAL *c = NAME(at)(l->c, row * H), *next_c = NAME(at)(l->c, (row + B) * H), *extra = NAME(at)(l->extra, row * H);
     for (int64_t r = 0; r < rows; r++) start[r] = NAME(start_of)(l, row + r);
     if (D) NAME(pack_left)(packed, rows, (const REAL *)l->x + row * D, D, D, 0, K);
     NAME(pack_left)(packed, rows, h, H, H, D, K);
@@ -295,7 +298,7 @@ static void NAME(backward)(const struct layer *l, int64_t first, int64_t rows) {
   for (int64_t t = l->T - 1; t >= 0; t--) {
     int64_t row = t * B + first;
     const REAL *gates = (REAL *)l->gates + row * G, *h = (REAL *)l->h + row * H, *next_h = h + B * H;
-    const REAL *c = (REAL *)l->c + row * H, *extra = (REAL *)l->extra + row * H;
+    const REAL *c = NAME(at)(l->c, row * H), *extra = NAME(at)(l->extra, row * H);
     REAL *dh = (REAL *)l->dh + row * H, *d_gates = (REAL *)l->d_gates + row * G, *dc = (REAL *)l->dc + first * H;
     REAL *before = t ? dh - B * H : (REAL *)l->first_dh + first * H; /* gets the gradient of the h before */
     int64_t used = l->cell == GRU ? 2 * H : G;                     /* columns that h reaches directly */
@@ -407,12 +410,21 @@ static void NAME(pack_gates)(REAL *panels, void *const *weight, int64_t gates, i
   }
 }
 
+static void NAME(room)(const struct layer *l, struct room *room) {
+  const int64_t H = l->H, D = l->D, G = l->blocks * H, direct = (l->cell == GRU ? 2 : l->blocks) * H;
+  room->bias = D ? G : l->vocab * G;
+  room->panels = (ROUND_UP(direct, PANEL) + ROUND_UP(G - direct, PANEL)) * (D + H);
+  room->back_panels = G * (ROUND_UP(H, PANEL) + ROUND_UP(D, PANEL));
+  room->left_width = D + H > G ? D + H : G;
+  room->space_width = DEPTH * (ROUND_UP(D, PANEL) + 2 * ROUND_UP(H, PANEL) + CHUNK);
+}
+
 static void NAME(prepare)(const struct layer *l, int id, int parts) {
   const int64_t H = l->H, G = l->blocks * H, N = ROUND_UP(H, PANEL), direct = l->cell == GRU ? 2 : l->blocks;
   REAL *bias = l->bias, *panels = l->panels, *back = l->back_panels;
   for (int64_t g = 0; g < l->blocks; g++) {
     const REAL *i2h = l->i2h_bias[g], *h2h = l->h2h_bias[g], *weight = l->i2h_weight[g];
-    for (int64_t v = l->D ? 0 : id; v < (l->D ? 1 : l->vocab); v += parts)
+    for (int64_t v = id; v < (l->D ? 1 : l->vocab); v += parts)
       for (int64_t u = 0; u < H; u++)
         bias[v * G + g * H + u] = i2h[u] + h2h[u] + (l->D ? 0 : weight[u * l->vocab + v]);
   }

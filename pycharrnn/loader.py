@@ -1,7 +1,7 @@
 """CharSplitLMMinibatchLoader: input.txt as numbered characters, cut into batches and splits as char-rnn cuts them.
 
-Source: util/CharSplitLMMinibatchLoader.lua. Batches look at the memory-mapped text piece by piece, so memory stays
-small whatever its size.
+Source: util/CharSplitLMMinibatchLoader.lua. The text stays on disk, and some columns of it at a time are in memory,
+which stays small whatever the size of the text.
 """
 
 from __future__ import annotations
@@ -11,11 +11,19 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from compat import T7Error
 from pycharrnn import preprocessing
 from pycharrnn.options import UserError
 
+_READ_AHEAD = 1 << 14  # characters of each row that are read at a time, so that reading costs next to nothing
+_MOST_AHEAD = 1 << 22  # and of all rows together
+
 TRAIN, VAL, TEST = 1, 2, 3
 _SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
+
+
+class TextChanged(UserError):
+    """The cache of the text was changed by somebody else while batches were made of it."""
 
 
 class CharSplitLMMinibatchLoader:
@@ -39,7 +47,7 @@ class CharSplitLMMinibatchLoader:
         vocab_size: how many.
         nbatches, ntrain, nval, ntest: numbers of batches.
 
-    Errors: UserError.
+    Errors: UserError, in next_batch too; there TextChanged if somebody writes to the cache of the text.
 
     Example:
         >>> loader = CharSplitLMMinibatchLoader("data/tinyshakespeare", 50, 50, (0.95, 0.05, 0))
@@ -69,8 +77,6 @@ class CharSplitLMMinibatchLoader:
                 length = len(data)
                 data = preprocessing.without(os.fspath(data_dir), data, of_text, new, progress)
                 say(f"characters left out of the text ({length - len(data)} of {length}): {shown(new)}")
-                if not len(data):
-                    raise UserError(f"{data_dir}/input.txt holds none of the characters that the checkpoint knows.")
             elif new:
                 say(f"characters added to the vocabulary ({len(new)}): {shown(new)}")
             characters = sorted(known if keep else {*known, *new})
@@ -83,10 +89,11 @@ class CharSplitLMMinibatchLoader:
             say("cutting off end of data so that the batches/sequences divide evenly")
         if not cut:
             raise UserError(_too_short(len(data), batch_size, seq_length))
-        self._data = data[:cut]
+        self._text, self._size_of_text = data, len(of_text)
         say("reshaping tensor...")
         self._row_length = cut // batch_size
         self.nbatches = self._row_length // seq_length
+        self._window = self._columns = None  # some columns of the text, and which: a range
         if self.nbatches < 50:
             say(
                 "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
@@ -130,17 +137,36 @@ class CharSplitLMMinibatchLoader:
                 " a smaller -batch_size or a smaller -seq_length."
             )
         k = self.batch_ix[split_index] % size
-        self.batch_ix[split_index] = k + 1
         start = (self._first[split_index] + k) * self.seq_length
-        rows = self._data.reshape(self.batch_size, self._row_length)[self._rows.start : self._rows.stop]
-        window = np.empty((len(rows), self.seq_length + 1), self._data.dtype)
-        window[:, :-1] = rows[:, start : start + self.seq_length]
-        following = np.asarray(self._rows) * self._row_length + start + self.seq_length
-        window[:, -1] = self._data[following % len(self._data)]
-        window = preprocessing.from_zero(window)
-        if self._translation is not None:
-            window = self._translation[window]
-        return window[:, :-1], window[:, 1:]
+        end = start + self.seq_length  # the column of y's last character
+        if self._window is None or not (self._columns.start <= start and end < self._columns.stop):
+            ahead = min(_READ_AHEAD, _MOST_AHEAD // len(self._rows))
+            self._read_columns(start, max(end + 1, start + ahead))
+        self.batch_ix[split_index] = k + 1
+        batch = self._window[:, start - self._columns.start : end + 1 - self._columns.start].copy()
+        return batch[:, :-1], batch[:, 1:]
+
+    def _read_columns(self, start: int, stop: int) -> None:
+        """Make `_window` hold columns `start` to `stop`, as next_batch gives them; fewer at the end of the rows."""
+        length = self._row_length
+        stop = min(stop, length + 1)  # the column after the last holds what follows each row
+        text_length = self.batch_size * length
+        window = np.empty((len(self._rows), stop - start), self._text.dtype)
+        try:
+            for to, row in zip(window, self._rows, strict=True):
+                first, last = row * length + start, row * length + stop
+                to[: min(last, text_length) - first] = self._text.read(first, min(last, text_length))
+                if last > text_length:
+                    to[-1:] = self._text.read(0, 1)
+            flat = preprocessing.from_zero(window.reshape(-1), self._size_of_text)
+        except OSError as e:
+            fault = e if isinstance(e, T7Error) else e.strerror or e
+            raise TextChanged(
+                f"{self._text.path} can't be read any more ({fault}): remove it, and it is made anew from input.txt."
+            ) from e
+        window = flat.reshape(window.shape)
+        self._window = window if self._translation is None else self._translation[window]
+        self._columns = range(start, stop)
 
 
 def _too_short(length: int, batch_size: int, seq_length: int) -> str:

@@ -28,7 +28,7 @@ def lock(opt: TrainOptions, note: Callable[[str], None]) -> Iterator[bool]:
         yield False
         return
     folder, stem = os.path.split(f"{opt.checkpoint_dir}/lm_{opt.savefile}")
-    path = os.path.join(folder, f".{stem}.lock")
+    path = _path(opt)
     try:
         fd = _take(path)
     except OSError as e:
@@ -46,6 +46,23 @@ def lock(opt: TrainOptions, note: Callable[[str], None]) -> Iterator[bool]:
         with contextlib.suppress(OSError):  # Windows removes no open file
             os.unlink(path)
         os.close(fd)
+
+
+def is_held(opt: TrainOptions) -> bool:
+    """Whether another training has the lock, so that `lock` would be refused."""
+    if not opt.lock or not os.path.exists(_path(opt)):
+        return False
+    try:
+        fd = _take(_path(opt))
+    except OSError as e:
+        return e.errno in _HELD
+    os.close(fd)
+    return False
+
+
+def _path(opt: TrainOptions) -> str:
+    folder, stem = os.path.split(f"{opt.checkpoint_dir}/lm_{opt.savefile}")
+    return os.path.join(folder, f".{stem}.lock")
 
 
 def _take(path: str) -> int:

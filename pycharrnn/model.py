@@ -8,7 +8,7 @@ from torch import nn
 
 from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
-from pycharrnn import checkpoint
+from pycharrnn import checkpoint, contract
 from pycharrnn.bptt import BPTT
 
 
@@ -49,10 +49,16 @@ class CharRNN(nn.Module):
         super().__init__()
         if model not in MODELS:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, not {model!r}")
+        for name, size in (("vocab_size", vocab_size), ("rnn_size", rnn_size), ("num_layers", num_layers)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), not {dropout}")
+        if not dtype.is_floating_point:
+            raise TypeError(f"dtype must be one of floating-point numbers, not {dtype}")
         self.model, self.vocab_size, self.rnn_size, self.num_layers = model, vocab_size, rnn_size, num_layers
         self.dropout = dropout
+        self._num_states = STATES_PER_LAYER[model] * num_layers
         self.vocab: dict[bytes, int] = {}
         self.opt: dict[str, object] = {}
         self._shapes = parameter_shapes(model, vocab_size, rnn_size, num_layers)
@@ -89,10 +95,13 @@ class CharRNN(nn.Module):
                 self.weights[f"i2h_{layer}.bias"][self.rnn_size : 2 * self.rnn_size] = 1.0
 
     def load_weights(self, weights) -> None:
-        """Copy name -> array (NumPy or tensor) into the parameters."""
+        """Copy name -> array (NumPy or tensor) into the parameters. Errors: ValueError for one of another shape."""
         with torch.no_grad():
             for name, view in self.weights.items():
-                view.copy_(torch.as_tensor(np.array(weights[name])).to(view.dtype))
+                weight = torch.as_tensor(np.array(weights[name]))
+                if weight.shape != view.shape:
+                    raise ValueError(f"{name} must have the shape {tuple(view.shape)}, not {tuple(weight.shape)}")
+                view.copy_(weight.to(view.dtype))
 
     def save(self, path, **keywords) -> None:
         """Write a checkpoint in the format of the path's ending; keywords as for checkpoint.convert.
@@ -112,23 +121,35 @@ class CharRNN(nn.Module):
 
         Args:
             batch_size: what the loss is the mean over, where the B texts are only a part of a batch.
+
+        Errors: ValueError for a size below 1.
         """
         return BPTT(self, self.flat.detach(), T, B, batch_size)
 
     def initial_state(self, B: int) -> list[torch.Tensor]:
         """Zeros: c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer; each (B, H)."""
-        n = STATES_PER_LAYER[self.model] * self.num_layers
-        return [self.flat.detach().new_zeros(B, self.rnn_size) for _ in range(n)]
+        return [self.flat.detach().new_zeros(B, self.rnn_size) for _ in range(self._num_states)]
 
     def forward(self, x: torch.Tensor, state: list[torch.Tensor] | None = None):
         """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
 
+        Gradients can be taken once, not of gradients.
+
         Args:
-            x: (T, B), int64, characters numbered from 0.
+            x: (T, B), whole numbers of any type, characters numbered from 0.
             state: as initial_state gives, which it defaults to; gradients flow through it.
+
+        Errors: TypeError, ValueError for tensors of another type, shape or device; IndexError for a character that the
+            vocabulary lacks.
         """
+        contract.characters("x", x, self.flat.device)
+        if x.device != contract.CPU:  # else BPTT does so
+            contract.in_range("x", x.long(), self.vocab_size)
         T, B = x.shape
-        state = self.initial_state(B) if state is None else list(state)
+        if state is None:
+            state = self.initial_state(B)
+        else:
+            state = contract.states("state", state, self._num_states, self.flat, (B, self.rnn_size))
         masks = None
         if self.dropout and self.training:
             keep = 1 - self.dropout
@@ -152,16 +173,37 @@ class _Sequence(torch.autograd.Function):
         bptt = BPTT(model, flat.detach(), T, B)
         for buffer, value in zip(bptt.states(0), state, strict=True):
             buffer.copy_(value)
-        log_probs = bptt.forward(x, masks)
+        log_probs = bptt.forward(x, masks).view(T, B, -1)
         ctx.bptt, ctx.model = bptt, model
-        return (log_probs.view(T, B, -1), *(s.clone() for s in bptt.states(-1)))
+        ctx.save_for_backward(flat, log_probs)  # backward uses both: PyTorch raises if they have been changed by then
+        ctx.depends_on = [flat, *(s for s in state if s.requires_grad)]
+        return (log_probs, *(s.clone() for s in bptt.states(-1)))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, d_log_probs, *d_state):
         bptt, model = ctx.bptt, ctx.model
-        d_log_probs = d_log_probs.reshape(bptt.log_probs.shape)
-        d_logits = d_log_probs - bptt.log_probs.exp() * d_log_probs.sum(1, keepdim=True)
-        d_flat = torch.empty_like(model.flat)
-        d_first = bptt.backward(d_logits, model.views(d_flat), d_state)
-        return (None, None, None, d_flat, *d_first)
+        flat, log_probs = ctx.saved_tensors
+        with torch.no_grad():
+            d_logits = d_log_probs - log_probs.exp() * d_log_probs.sum(-1, keepdim=True)
+            d_flat = torch.empty_like(flat, memory_format=torch.contiguous_format)
+            d_first = bptt.backward(d_logits.reshape(bptt.log_probs.shape), model.views(d_flat), d_state)
+        gradients = d_flat, *d_first
+        if torch.is_grad_enabled():  # create_graph=True
+            gradients = _Once.apply(len(gradients), *gradients, *ctx.depends_on, d_log_probs, *d_state)
+        return None, None, None, *gradients
+
+
+class _Once(torch.autograd.Function):
+    """Hands the gradients on, and raises where they are differentiated: else they would pass for constants.
+
+    Args:
+        n, tensors: the number of gradients; they, then what they depend on.
+    """
+
+    @staticmethod
+    def forward(ctx, n, *tensors):
+        return tensors[:n]
+
+    @staticmethod
+    def backward(ctx, *d):
+        raise RuntimeError("the gradients of CharRNN.forward can't be differentiated again")

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from compat.nngraph import parameter_shapes
+from pycharrnn import contract
 from pycharrnn.bptt import Likelihood
 
 MODELS = ("lstm", "rnn")
@@ -36,8 +37,8 @@ class ModuleBPTT(Likelihood):
     def __init__(self, model, T: int, B: int, batch_size: int, precision: torch.dtype | None = None):
         if model.model not in MODELS:
             raise ValueError(f"torch.nn has no {model.model} as char-rnn's")
-        self._batch_size, self._shape, self._precision = batch_size, (T, B), precision
-        self._num_layers, self._vocab_size = model.num_layers, model.vocab_size
+        self.T, self.B, self.V = T, B, model.vocab_size
+        self._batch_size, self._precision, self._num_layers = batch_size, precision, model.num_layers
         # Dropout as char-rnn draws it lies between the layers; without it all layers are one call.
         self._calls = model.num_layers if model.dropout else 1
         layers, H, device = model.num_layers // self._calls, model.rnn_size, model.flat.device
@@ -97,7 +98,10 @@ class ModuleBPTT(Likelihood):
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
         """As bptt.BPTT.forward; under torch.no_grad it keeps nothing for backward."""
-        above = nn.functional.one_hot(x, self._vocab_size).to(self.flat.dtype)
+        x = self._characters("x", x)
+        if x.device == contract.CPU:
+            contract.in_range("x", x, self.V)
+        above = nn.functional.one_hot(x, self.V).to(self.flat.dtype)
         layers = self._num_layers // self._calls
         with torch.autocast(x.device.type, self._precision, enabled=self._precision is not None):
             for call, module in enumerate(self._modules):

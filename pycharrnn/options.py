@@ -17,6 +17,8 @@ class UserError(Exception):
     status = 1  # the exit status
 
 
+_MOST = 10**12  # of what may be as many as one likes: more takes longer than anybody waits
+
 Ramp = float | tuple[float, float]  # a number, or the two that it goes from and to
 
 
@@ -78,10 +80,12 @@ class TrainOptions:
         "keep",
         "patience",
         "lock",
+        "overwrite",
         "progress",
         "vocab",
         "encoding",
     )
+    not_of_the_run: ClassVar[tuple[str, ...]] = ("resume", "overwrite", "progress")  # but of who starts or watches it
     exact: int = option(
         1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
     )
@@ -103,6 +107,7 @@ class TrainOptions:
     keep: int = option(0, "how many checkpoints to keep, the best by validation loss, beside the newest. 0 = all")
     patience: int = option(0, "stop after this many validations without a better one. 0 = never")
     lock: int = option(1, "1 = refuse to train where another training writes the same files. 0 = train all the same")
+    overwrite: int = option(0, "1 = give up an unfinished run that has written files of these names. 0 = refuse to")
     progress: int = option(
         -1,
         "a line with epoch, time left, speed and best loss below the log. -1 = on a terminal; 1 = also if the log goes"
@@ -127,8 +132,9 @@ class TrainOptions:
             "one of double, float32, bfloat16, float16",
         )
         _require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
-        for name in ("learning_rate", "learning_rate_decay", "grad_clip", "max_epochs"):
+        for name in ("learning_rate", "learning_rate_decay", "grad_clip"):
             _require(self, name, 0 < getattr(self, name) < float("inf"), "greater than 0")
+        _require(self, "max_epochs", 0 < self.max_epochs <= _MOST, "greater than 0 and at most 1e12")
         _require(self, "decay_rate", 0 <= self.decay_rate < 1, "at least 0 and less than 1")
         for name in ("train_frac", "val_frac"):
             _require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
@@ -140,7 +146,8 @@ class TrainOptions:
             raise UserError("-resume goes on with a run, -init_from starts another: give one of them.")
         for name in ("save_every_minutes", "keep", "patience"):
             _require(self, name, getattr(self, name) >= 0, "at least 0")
-        _require_switches(self, "accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock")
+        switches = ("accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock", "overwrite")
+        _require_switches(self, *switches)
         _require(self, "progress", self.progress in (-1, 0, 1), "-1, 0 or 1")
         _require(self, "vocab", self.vocab in ("strict", "extend", "keep"), "strict, extend or keep")
         _require(self, "encoding", self.encoding in ("bytes", "utf8"), "bytes or utf8")
@@ -192,7 +199,7 @@ class SampleOptions:
         if not all(0 < t < float("inf") for t in ramp):
             shown = ":".join(f"{t:g}" for t in ramp)
             raise UserError(f"-temperature must be greater than 0, not {shown}.")
-        _require(self, "samples", self.samples >= 1, "at least 1")
+        _require(self, "samples", 1 <= self.samples <= _MOST, "at least 1 and at most 1e12")
         _require(self, "topk", self.topk >= 0, "at least 0")
         _require(self, "topp", 0 < self.topp <= 1, "greater than 0 and at most 1")
         _require(self, "beam", self.beam >= 0, "at least 0")
@@ -368,7 +375,7 @@ def _plain(text: str) -> bool:
 def _require(options, name: str, holds: bool, what: str) -> None:
     if not holds:
         value = getattr(options, name)
-        shown = f"{value:g}" if isinstance(value, float) else value
+        shown = f"{value:.10g}" if isinstance(value, (int, float)) else value
         raise UserError(f"-{name} must be {what}, not {shown}.")
 
 

@@ -24,6 +24,7 @@ _SMOOTH_FROM = 200  # training losses; fewer are drawn as they are
 _POINTS = 400  # of a smoothed curve: more than a picture can show
 _INSIDE = 3  # runs whose legend fits inside the picture
 _LINE_LIMIT = 30  # runs in one picture
+_LARGEST = 1e15  # iteration or loss that is drawn; no training has larger ones, and no scale can show them
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def curve(checkpoint: Checkpoint, name: str) -> Curve:
         raise UserError(f"{name} holds no losses to draw: choose a checkpoint that `pycharrnn train` has written.")
     smoothed, window = smooth(*train)
     per_iteration = checkpoint.epoch / checkpoint.i if checkpoint.i > 0 and checkpoint.epoch > 0 else 0.0
+    if not 1 / _LARGEST < per_iteration < _LARGEST:
+        per_iteration = 0.0
     label = f"{name}: {network.model}, {network.num_layers} x {network.rnn_size}"
     return Curve(label, smoothed, val, per_iteration, window)
 
@@ -72,7 +75,7 @@ def _values(losses: dict[int, float]) -> list[float]:
 
 
 def _finite(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    keep = np.isfinite(x) & np.isfinite(y)
+    keep = (np.abs(x) <= _LARGEST) & (np.abs(y) <= _LARGEST)
     return x[keep], y[keep]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
-from compat import Storage, T7Error, Table, Tensor, load_t7, save_t7
+from compat import Storage, T7Error, Table, Tensor, TensorFile, load_t7, save_t7
 from pycharrnn.options import UserError
 from pycharrnn.progress import bar
 
@@ -89,15 +89,15 @@ _ENCODINGS = {"bytes": _Bytes, "utf8": _Utf8}
 
 def cached(
     data_dir: str, say: Callable[[str], None], progress: int = 0, encoding: str = "bytes"
-) -> tuple[dict[bytes, int], np.ndarray]:
+) -> tuple[dict[bytes, int], TensorFile]:
     """The vocabulary of data_dir/input.txt and the text in its numbers, from the cache; made anew if missing, stale or
     foreign.
 
     Args:
         progress: whether to show bars, as for progress.shown. encoding: "bytes" or "utf8".
 
-    Returns: character -> number from 1, in the order of their bytes; numbers, 1-D, memory-mapped, uint8 for bytes (256
-        is 0 there), int32 for utf8.
+    Returns: character -> number from 1, in the order of their bytes; the numbers, on disk, uint8 for bytes (256 is 0
+        there), int32 for utf8.
 
     Errors: UserError.
     """
@@ -157,16 +157,16 @@ def text_to_tensor(
 
 
 def without(
-    data_dir: str, numbers: np.ndarray, vocab: dict[bytes, int], dropped: Collection[bytes], progress: int = 0
-) -> np.ndarray:
-    """The numbered text less some of its characters, memory-mapped from a file beside the cache, made if need be.
+    data_dir: str, numbers: TensorFile, vocab: dict[bytes, int], dropped: Collection[bytes], progress: int = 0
+) -> TensorFile:
+    """The numbered text less some of its characters, in a file beside the cache that is made if need be.
 
     The file is named for what is left out, data_without_0123456789ab.t7, and is one with the cache otherwise.
 
     Args:
         numbers, vocab: as `cached` gives them.
 
-    Errors: UserError.
+    Errors: UserError, also where nothing is left.
     """
     encoding = "bytes" if numbers.dtype == np.uint8 else "utf8"
     code = _ENCODINGS[encoding]
@@ -178,28 +178,38 @@ def without(
 
     def kept(advance: Callable[[int], None]) -> Iterator[np.ndarray]:
         for start in range(0, len(numbers), _PIECE):
-            part = numbers[start : start + _PIECE]
+            part = numbers.read(start, min(start + _PIECE, len(numbers)))
             yield part[~left_out[part]]
             advance(len(part))
 
     with contextlib.suppress(OSError, T7Error):
         if os.stat(path).st_mtime_ns >= os.stat(source).st_mtime_ns:
-            return _numbers(load_t7(path), os.path.basename(path), len(vocab), encoding)
+            return _numbers(path, len(vocab), encoding)
     with bar("leaving out", 2 * len(numbers), progress) as advance:
-        length = sum(map(len, kept(advance)))
-        if not length:
-            return numbers[:0]
-        storage = _Streamed(code.kind, length, lambda: kept(advance))
         try:
+            length = sum(map(len, kept(advance)))
+            if not length:
+                raise UserError(f"{data_dir}/input.txt holds none of the characters that the checkpoint knows.")
+            storage = _Streamed(code.kind, length, lambda: kept(advance))
             save_t7(path, Tensor(code.kind + b"Tensor", storage, (length,)))
+            return _numbers(path, len(vocab), encoding)
+        except T7Error as e:
+            raise UserError(f"can't leave characters out of {source} ({e}): start again.") from e
         except OSError as e:
             raise UserError(f"can't write {path}: {e.strerror or e}.") from e
-    return _numbers(load_t7(path), os.path.basename(path), len(vocab), encoding)
 
 
-def from_zero(numbers: np.ndarray) -> np.ndarray:
-    """Numbers from 1, as in the cache, as numbers from 0 of the same type."""
-    return (_Bytes if numbers.dtype == np.uint8 else _Utf8).from_zero(numbers)
+def from_zero(numbers: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Numbers from 1, as in the cache, as numbers from 0 of the same type.
+
+    Errors: T7Error for a number that the vocabulary has not.
+    """
+    numbers = (_Bytes if numbers.dtype == np.uint8 else _Utf8).from_zero(numbers)
+    unsigned = numbers.view(f"u{numbers.itemsize}")  # so that what is negative is large as well
+    if len(numbers) and int(unsigned.max()) >= vocab_size:
+        wrong = int(numbers[unsigned.argmax()]) + 1
+        raise T7Error(f"it holds character number {wrong}, the vocabulary numbers {vocab_size}")
+    return numbers
 
 
 # -- reading and writing ----------------------------------------------------------------------------------------------
@@ -224,7 +234,7 @@ def _input_size(data_dir: str, input_file: str) -> int:
 
 def _read(
     vocab_file: str, tensor_file: str, size: int, progress: int, encoding: str
-) -> tuple[dict[bytes, int], np.ndarray]:
+) -> tuple[dict[bytes, int], TensorFile]:
     """Errors: T7Error if the files are not what text_to_tensor makes of a text of `size` bytes."""
     vocab = load_t7(vocab_file)
     name = os.path.basename(vocab_file)
@@ -233,10 +243,8 @@ def _read(
     characters = [c for c, _ in sorted(vocab.items())]
     if [vocab[c] for c in characters] != list(range(1, len(vocab) + 1)):
         raise T7Error(f"the characters of {name} are not numbered in order")
-    name = os.path.basename(tensor_file)
     lengths = np.array([len(c) for c in characters])
-    data = _numbers(load_t7(tensor_file), name, len(vocab), encoding, progress, lengths, size)
-    return dict(vocab), data
+    return dict(vocab), _numbers(tensor_file, len(vocab), encoding, progress, lengths, size)
 
 
 def _is_character(character: bytes, encoding: str) -> bool:
@@ -249,39 +257,37 @@ def _is_character(character: bytes, encoding: str) -> bool:
 
 
 def _numbers(
-    tensor,
-    name: str,
+    path: str,
     vocab_size: int,
     encoding: str,
     progress: int = 0,
     lengths: np.ndarray | None = None,
     size: int | None = None,
-) -> np.ndarray:
-    """What a .t7 file holds, if that is a text in numbers from 1 to vocab_size.
+) -> TensorFile:
+    """A .t7 file, if it holds a text in numbers from 1 to vocab_size.
 
     Args:
         lengths: bytes of each character, shape (vocab_size,). size: bytes of the whole text; None: any.
 
     Errors: T7Error.
     """
-    code = _ENCODINGS[encoding]
-    if not isinstance(tensor, Tensor) or tensor.typename != code.kind + b"Tensor" or len(tensor.shape) != 1:
-        raise T7Error(f"{name} holds no numbered text")
-    if encoding == "bytes" and size not in (None, tensor.shape[0]):
-        raise T7Error(f"{name} does not hold {size} characters")
-    numbers, held = tensor.numpy(), 0
-    with bar(f"checking {name}", len(numbers), progress) as advance:
-        for start in range(0, len(numbers), _CHECKED):
-            part = code.from_zero(numbers[start : start + _CHECKED])
-            unsigned = part.view(f"u{part.itemsize}")  # so that what is negative is large as well
-            if int(unsigned.max()) >= vocab_size:
-                wrong = int(part[unsigned.argmax()]) + 1
-                raise T7Error(f"{name} holds character number {wrong}, the vocabulary numbers {vocab_size}")
-            if encoding != "bytes" and size is not None:
-                held += int(lengths[part].sum())
-            advance(len(part))
-    if encoding != "bytes" and size not in (None, held):
-        raise T7Error(f"{name} holds {held} bytes of text, not {size}")
+    kind = _ENCODINGS[encoding].kind
+    try:
+        numbers, held = TensorFile(path), 0
+        if numbers.typename != kind + b"Tensor":
+            raise T7Error("it holds no numbered text")
+        if encoding == "bytes" and size not in (None, len(numbers)):
+            raise T7Error(f"it does not hold {size} characters")
+        with bar(f"checking {os.path.basename(path)}", len(numbers), progress) as advance:
+            for start in range(0, len(numbers), _CHECKED):
+                part = from_zero(numbers.read(start, min(start + _CHECKED, len(numbers))), vocab_size)
+                if encoding != "bytes" and size is not None:
+                    held += int(lengths[part].sum())
+                advance(len(part))
+        if encoding != "bytes" and size not in (None, held):
+            raise T7Error(f"it holds {held} bytes of text, not {size}")
+    except T7Error as e:
+        raise T7Error(f"{os.path.basename(path)}: {e}") from e
     return numbers
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 import re
-import typing
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from pycharrnn import __version__, checkpoint
+from compat.plain_text import printable
+from pycharrnn import __version__, checkpoint, recorded_options, saving
 from pycharrnn.loader import TRAIN
 from pycharrnn.options import TrainOptions, UserError
 
@@ -22,6 +23,7 @@ _NAME = re.compile(r"lm_(?P<savefile>.+)_(epoch(?P<epoch>[\d.]+)_[\d.]+|latest)\
 _WHOLE_HASH = 1 << 30  # bytes of text that are hashed to the last; beyond, blocks of it
 _BLOCKS, _BLOCK = 1024, 1 << 20
 _MOST_ITERATIONS = 10**9
+_EXACT_DECAYS = 10**6  # more epochs than any run has, and no time at all
 # Options that change which characters a batch holds.
 _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encoding")
 
@@ -56,25 +58,39 @@ def begin(opt: TrainOptions, given: Collection[str] | None, say: Callable[[str],
         raise UserError(f"can't resume from {path}: it says it was written after iteration {found.i}.")
     found.val_losses = {i: loss for i, loss in found.val_losses.items() if isinstance(i, int) and 0 < i <= found.i}
     say(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
-    recorded = {**found.opt, **{name: getattr(found.network, name) for name in ("rnn_size", "num_layers", "model")}}
     overridden = {}
-    hints = typing.get_type_hints(type(opt))
-    for name, field in fields.items():
-        value = _typed(recorded.get(name, field.default), hints[name])
+    for name in TrainOptions.not_of_the_run:
+        del fields[name]
+    for name in fields:
+        value = recorded_options.find(found, name)
         if name not in given:
-            if value is None:
-                raise UserError(f"{path} says -{name} {recorded[name]!r:.40}: give -{name} on the command line.")
-            setattr(opt, name, value)
-        elif name not in ("resume", "progress") and getattr(opt, name) != value:
+            setattr(opt, name, recorded_options.require(path, found, name))
+        elif getattr(opt, name) != value:
             overridden[name] = f"-{name} {_shown(getattr(opt, name))} (was {_shown(value)})"
     for name in ("rnn_size", "num_layers", "model"):
         if name in overridden:
             raise UserError(f"{overridden[name]} can't change on the way: leave -{name} out, or start a new run.")
+    _stay_beside(opt, path, given)
     if overridden:
         say(f"overridden on the command line: {', '.join(overridden.values())}")
     opt.resume = ""  # the checkpoints that follow are those of a run that never stopped
-    opt.check()
+    recorded_options.check(path, opt)
     return Resumed(path, found, set(overridden))
+
+
+def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> None:
+    """Let the run write beside `path`, its checkpoint, or where the command line says, wherever the checkpoint says.
+
+    Errors: UserError for a recorded -savefile that names a folder.
+    """
+    if "savefile" not in given and ({os.sep, os.altsep, "\0"} & {*opt.savefile}):
+        raise UserError(
+            f"{path} records the -savefile {printable(opt.savefile, 80)}, which is no name of a file: give -savefile,"
+            " and -checkpoint_dir, on the command line."
+        )
+    beside = os.path.dirname(path)
+    if "checkpoint_dir" not in given and not saving.same_folder(opt.checkpoint_dir, beside):
+        opt.checkpoint_dir = beside or "."
 
 
 def _newest(folder: str, savefile: str | None, say) -> tuple[str, Checkpoint]:
@@ -108,19 +124,9 @@ def _number(text: str | None) -> float:
         return -1.0
 
 
-def _typed(value, kind: type):
-    """An option of a checkpoint in the type that it has here, or None; Lua knows one kind of number."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-    if kind is str and isinstance(value, str):
-        return value
-    if kind is float and number:
-        return value
-    if kind is int and number and float(value).is_integer():
-        return int(value)
-    return None
-
-
 def _shown(value) -> str:
+    if value is None:
+        return "nothing that can be used"
     return lua_format.tostring(value) if isinstance(value, (int, float)) else str(value)
 
 
@@ -132,8 +138,13 @@ def restore(resumed: Resumed, run, opt: TrainOptions, text: str, say: Callable[[
     """
     found, loader = resumed.checkpoint, run.loader
     state = found.state
-    rate = _decayed(opt, found.i, loader.ntrain) if state is None else state.learning_rate
-    run.optimizer.learning_rate = opt.learning_rate if "learning_rate" in resumed.overridden else rate
+    if "learning_rate" in resumed.overridden:
+        rate = opt.learning_rate
+    else:
+        rate = _decayed(opt, found.i, loader.ntrain) if state is None else state.learning_rate
+    if not 0 <= rate < math.inf:
+        raise UserError(f"{resumed.path} records the learning rate {rate:g}: give -learning_rate on the command line.")
+    run.optimizer.learning_rate = rate
     if state is None:
         loader.reset_batch_pointer(TRAIN, found.i % loader.ntrain)
         say(
@@ -163,11 +174,14 @@ def restore(resumed: Resumed, run, opt: TrainOptions, text: str, say: Callable[[
 
 
 def _decayed(opt: TrainOptions, i: int, ntrain: int) -> float:
-    """The learning rate after iteration i, by train.lua's rule."""
-    rate = opt.learning_rate
-    for epoch in range(1, i // ntrain + 1):
-        if opt.learning_rate_decay < 1 and epoch >= opt.learning_rate_decay_after and rate:
-            rate *= opt.learning_rate_decay
+    """The learning rate after iteration i, by train.lua's rule: a product after each epoch, whose rounding counts."""
+    rate, decay = opt.learning_rate, opt.learning_rate_decay
+    if decay < 1:
+        first = math.ceil(min(max(opt.learning_rate_decay_after, 1), _MOST_ITERATIONS + 1))
+        times = max(i // ntrain - first + 1, 0)
+        for _ in range(min(times, _EXACT_DECAYS)):
+            rate *= decay
+        rate *= decay ** max(times - _EXACT_DECAYS, 0)
     return rate
 
 

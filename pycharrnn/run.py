@@ -13,7 +13,7 @@ from pycharrnn import resume
 from pycharrnn.bptt import BPTT
 from pycharrnn.cuda_graph import Replayed
 from pycharrnn.distributed import Ranks
-from pycharrnn.loader import TRAIN, CharSplitLMMinibatchLoader
+from pycharrnn.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
 from pycharrnn.model import CharRNN
 from pycharrnn.modules import MODELS, ModuleBPTT
 from pycharrnn.options import TrainOptions
@@ -133,7 +133,7 @@ class Run:
         self.bptt.backward(self.bptt.d_nll(), self._gradients)
 
     def step(self) -> None:
-        """One iteration: forward, backward, clip, update."""
+        """One iteration: forward, backward, clip, update. Errors: TextChanged, before anything is changed."""
         self._read_batch(TRAIN)
         if self._masks is not None:
             self._draw_masks()
@@ -161,6 +161,8 @@ class Run:
 
         Args:
             batch_done: called with the number of batches done after each.
+
+        Errors: TextChanged, with the hidden state as it was before.
         """
         say(f"evaluating loss over split index {split}")
         n = self.loader.split_sizes[split]
@@ -168,13 +170,17 @@ class Run:
         before = [state.clone() for state in self.bptt.states(-1)]
         self._set_states(self._zeros())
         loss = 0.0
-        for i in range(1, n + 1):
-            self._read_batch(split)
-            self._carry()
-            self.bptt.forward(self._x)
-            loss += float(self.bptt.nll(self._y))
-            batch_done(i)
-            say(f"{i}/{n}...")
+        try:
+            for i in range(1, n + 1):
+                self._read_batch(split)
+                self._carry()
+                self.bptt.forward(self._x)
+                loss += float(self.bptt.nll(self._y))
+                batch_done(i)
+                say(f"{i}/{n}...")
+        except TextChanged:
+            self._set_states(before)  # what is left to do is to save the run as it was
+            raise
         loss = float(self.ranks.sum(self._loss.new_tensor(loss)))
         if not self.opt.exact:
             self._set_states(before)

@@ -7,12 +7,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from typing import BinaryIO
 
 from compat.charrnn import Checkpoint
 from compat.whole_file import whole_file
-from pycharrnn import checkpoint, sampling, stepper
+from pycharrnn import checkpoint, overflow, sampling, stepper
 from pycharrnn.options import SampleOptions, UserError
 from pycharrnn.screen import Writer
 
@@ -38,6 +40,17 @@ def write(path: str, loaded: Checkpoint, opt: SampleOptions, prime: list[bytes],
         _share_out([(path, opt, prime, seeds[k::processes], folder) for k in range(processes)])
     else:
         _write(loaded, opt, prime, seeds, folder, where)
+
+
+def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
+    """Errors: UserError where a file that is read is one of those that will be written into the folder of -o."""
+    folder = os.path.realpath(opt.o)
+    for file in inputs:
+        at, name = os.path.split(os.path.realpath(file))
+        seed = name.removeprefix("sample_").removesuffix(".txt")
+        is_sample = seed.isdecimal() and name == os.path.basename(file_of("", int(seed)))
+        if at == folder and is_sample and 0 <= int(seed) - opt.seed < opt.samples:
+            raise UserError(f"-o {opt.o} would overwrite {file}, which is read: choose another folder.")
 
 
 def put_all(out: BinaryIO, opt: SampleOptions, stream: Iterable[sampling.Drawn], live: bool) -> None:
@@ -96,15 +109,18 @@ def _cores() -> int:
 def _share_out(parts: list[tuple]) -> None:
     """_write each part in a process of its own. What stops one of them, or this one, stops all."""
     context = multiprocessing.get_context("spawn")
+    if os.name != "nt":
+        resource_tracker.ensure_running()  # now, since it lets signals through that are held back
     pipes, workers = [], []
-    with _ctrl_c_ignored():  # as the workers then do: this process hears it, and ends them
+    try:
         for part in parts:
             here, there = context.Pipe(duplex=False)
-            workers.append(context.Process(target=_work, args=(there, *part)))
-            workers[-1].start()
+            worker = context.Process(target=_work, args=(there, *part))
+            with _signals_held_back():  # a worker ignores them for ever, this process hears them after the start
+                worker.start()
+                workers.append(worker)
             there.close()
             pipes.append(here)
-    try:
         for pipe in pipes:
             try:
                 error = pipe.recv()
@@ -121,20 +137,34 @@ def _share_out(parts: list[tuple]) -> None:
 
 def _work(pipe, path: str, opt: SampleOptions, prime: list[bytes], seeds: Sequence[int], folder: str) -> None:
     # An exception out of the handler could come where Python drops it, and the process would draw on.
-    terminated: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: terminated.append(number))
+    told_to_end: list[str] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: told_to_end.append("by a signal"))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    overflow.be_silent()
+    threading.Thread(target=lambda: told_to_end.append(_end_of_parent()), daemon=True).start()
     try:
-        _write(checkpoint.load(path), opt, prime, seeds, folder, "cpu", lambda: bool(terminated))
+        _write(checkpoint.load(path), opt, prime, seeds, folder, "cpu", lambda: bool(told_to_end))
     except (UserError, OSError) as e:
         pipe.send(e)
     else:
         pipe.send(None)
 
 
+def _end_of_parent() -> str:
+    """Return when the process that started this one has ended, whatever has ended it."""
+    multiprocessing.parent_process().join()
+    return "with its parent"
+
+
 @contextlib.contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _signals_held_back() -> Iterator[None]:
+    """Let signals that end the program wait; a process that is started meanwhile hears them only if it wants to."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,6 +6,7 @@ very numbers. Several streams, texts with seeds of their own, go side by side; e
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -100,7 +101,7 @@ def draw_streams(
         probabilities = _softmax(scores, temperature)
         if opt.topk or opt.topp < 1:
             probabilities = _likeliest(probabilities, opt.topk, opt.topp)
-        indices = _pick(probabilities, next(draws), temperature) if opt.sample else scores.argmax(-1)
+        indices = _pick(probabilities, next(draws), temperature) if opt.sample else _largest(scores, temperature)
         yield Step(indices, probabilities, False)
         drawn += 1
 
@@ -145,10 +146,24 @@ def _pick(probabilities: np.ndarray, u: np.ndarray, temperature: float) -> np.nd
     try:
         return multinomial(probabilities.astype(np.float32), u)
     except ValueError:
-        raise UserError(
-            f"the model's probabilities at -temperature {temperature:g} are no numbers: try a -temperature nearer"
-            " to 1; if that does not help, the checkpoint holds a model whose training failed."
-        ) from None
+        raise no_numbers(temperature) from None
+
+
+def _largest(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """The index of each row's largest, (B,). Errors: UserError if it is NaN, which is larger than anything."""
+    indices = scores.argmax(-1)
+    for row, index in enumerate(indices.tolist()):
+        if math.isnan(scores.item(row, index)):
+            raise no_numbers(temperature)
+    return indices
+
+
+def no_numbers(temperature: float) -> UserError:
+    """What to raise when a model predicts NaN."""
+    return UserError(
+        f"the model's probabilities at -temperature {temperature:g} are no numbers: try a -temperature nearer to 1; if"
+        " that does not help, the checkpoint holds a model whose training failed."
+    )
 
 
 class Ending:
@@ -193,19 +208,30 @@ def known(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
 
 
 def cut(text: bytes, vocab: dict[bytes, int]) -> Iterator[tuple[int, bytes | None]]:
-    """(position, character of `vocab`), the longest that fits first; None for a byte with which none begins."""
-    longest = max(map(len, vocab))
+    """(position, character of `vocab`), the longest that fits first; None for a byte with which none begins.
+
+    The work for each byte is bounded by the longest character, of which the reader of checkpoints allows 64 bytes.
+    """
+    lengths = _lengths_by_first_byte(vocab)
     position = 0
     while position < len(text):
-        for length in range(longest, 0, -1):
+        for length in lengths.get(text[position], ()):
             character = text[position : position + length]
             if character in vocab:
                 yield position, character
-                position += len(character)
+                position += length
                 break
         else:
             yield position, None
             position += 1
+
+
+def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
+    """How long the characters are that begin with a byte, the longest first."""
+    found: dict[int, set[int]] = {}
+    for character in vocab:
+        found.setdefault(character[0], set()).add(len(character))
+    return {byte: sorted(lengths, reverse=True) for byte, lengths in found.items()}
 
 
 def described(text: bytes, position: int) -> str:

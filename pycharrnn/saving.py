@@ -22,18 +22,32 @@ from pycharrnn.stopping import Stopped
 _ADVICE = "lower -learning_rate or -grad_clip"
 
 
-def path_of(opt: TrainOptions, epoch: float, val_loss: float) -> str:
-    """Where a named checkpoint lies: cv/lm_lstm_epoch1.73_1.9188.t7"""
-    return f"{_stem(opt)}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
-
-
-def _stem(opt: TrainOptions) -> str:
+def stem_of(opt: TrainOptions) -> str:
+    """What the paths of all files of a run begin with: cv/lm_lstm"""
     return f"{opt.checkpoint_dir}/lm_{opt.savefile}"
+
+
+def name_of(stem: str, epoch: float, val_loss: float) -> str:
+    """Where a named checkpoint lies: cv/lm_lstm_epoch1.73_1.9188.t7"""
+    return f"{stem}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
+
+
+def path_of(opt: TrainOptions, epoch: float, val_loss: float) -> str:
+    """The same for a run with these options."""
+    return name_of(stem_of(opt), epoch, val_loss)
+
+
+def same_folder(a: str, b: str) -> bool:
+    """Whether two paths lead to one folder that exists; an empty path is the current one."""
+    try:
+        return os.path.samefile(a or ".", b or ".")
+    except (OSError, ValueError):  # ValueError: a file may record a path with a NUL
+        return False
 
 
 def remove_leavings(opt: TrainOptions) -> None:
     """Remove the temporary files of this -savefile that a run left which was killed; the lock says that none writes."""
-    folder, stem = os.path.split(_stem(opt))
+    folder, stem = os.path.split(stem_of(opt))
     name = re.compile(rf"\.{re.escape(stem)}_(epoch[\d.]+_[-\w.]+|latest|best)\.t7\.\w{{8}}\.tmp", re.DOTALL)
     with contextlib.suppress(OSError):
         for entry in os.listdir(folder):
@@ -76,8 +90,8 @@ class Saver:
     ):
         self._opt, self._run, self._text, self._note = opt, run, text, note
         self._train_losses, self._val_losses = train_losses, val_losses
-        self._latest = f"{_stem(opt)}_latest.t7"
-        self._best = f"{_stem(opt)}_best.t7"
+        self._latest = f"{stem_of(opt)}_latest.t7"
+        self._best = f"{stem_of(opt)}_best.t7"
         self._linked: int | None = None  # iteration that `best` shows
         self._failure = ""  # of the last attempt to save, in words: an exception would keep the checkpoint in memory
         self._noted: set[str] = set()
@@ -117,8 +131,8 @@ class Saver:
     def latest(self, i: int, epoch: float) -> None:
         """The run as it stands, unless it has just been saved or is past saving."""
         state = self._state()
-        saved_now = self._good_at == i and os.path.exists(self._good)
-        if not saved_now and self._finite() and self._write(self._latest, i, epoch, state):
+        saved_now = self._good_at == i and self._good is not None and os.path.isfile(self._good)
+        if i and not saved_now and self._finite() and self._write(self._latest, i, epoch, state):
             self._good, self._good_at = self._latest, i
 
     def _state(self) -> RunState | None:
@@ -197,22 +211,35 @@ class Saver:
             self._note(line)
 
     def _last_good(self) -> str:
-        return f"the last good checkpoint is {self._good}" if self._good else "there is no good checkpoint"
+        """Which checkpoint to go back to, in words; one that is still there."""
+        finite = [i for i, loss in self._val_losses.items() if math.isfinite(loss)]
+        paths = [self._good, *(self._path_at(i) for i in sorted(finite, reverse=True)), self._resumed]
+        found = next((path for path in paths if path and os.path.isfile(path)), None)
+        return f"the last good checkpoint is {found}" if found else "there is no good checkpoint"
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def stopped(self, cause: str, status: int, i: int, epoch: float) -> Stopped:
         """Save the run as it stands; what to raise when something asked for its end."""
-        self.latest(i, epoch)
+        how = self._saved_at_the_end(i, epoch)
         if self._run.ranks.rank:
             return Stopped("", status or 1)  # the first process says it
-        cause, status = cause or "a signal to another process", status or 1
-        if self._good_at == i:
-            how = f"go on with: pycharrnn train -resume {shlex.quote(self._good)}"
-        else:
-            why = self._failure or "its numbers are not finite"
-            how = f"that could not be saved ({why}), {self._last_good()}."
-        return Stopped(f"stopped by {cause} after iteration {i}; {how}", status)
+        return Stopped(f"stopped by {cause or 'a signal to another process'} after iteration {i}; {how}", status or 1)
+
+    def text_changed(self, what: str, i: int, epoch: float) -> Stopped:
+        """Save the run as it stands; what to raise when its text can't be read on, for which `what` is a sentence."""
+        what = what.removesuffix(".")
+        if self._run.ranks.size > 1:  # the others wait in the middle of a step, and can't help to save it
+            return Stopped(f"{what}; {self._last_good()}.", 1)
+        return Stopped(f"{what}; stopped after iteration {i}; {self._saved_at_the_end(i, epoch)}", 1)
+
+    def _saved_at_the_end(self, i: int, epoch: float) -> str:
+        """Save, and say how to go on."""
+        self.latest(i, epoch)
+        if self._good_at == i and i:
+            return f"go on with: pycharrnn train -resume {shlex.quote(self._good)}"
+        why = self._failure or ("its numbers are not finite" if i else "nothing has been trained")
+        return f"that could not be saved ({why}), {self._last_good()}."
 
     def bad_numbers(self) -> Stopped:
         """What to raise when the loss is NaN or explodes: the last good checkpoint is one that was validated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from compat import old_exp
 from compat.charrnn import Checkpoint
-from pycharrnn import checkpoint, stepper
+from pycharrnn import checkpoint, recorded_options, stepper
 from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, shown
 from pycharrnn.options import EvalOptions, TrainOptions, UserError
 from pycharrnn.progress import bar
@@ -20,6 +21,10 @@ from pycharrnn.sampling import cut, in_order
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _STEPS = 256  # characters of a text that the model reads at once
+_NUMBERS = 1 << 24  # that a model holds at a time while it reads, roughly: 128 MiB
+_LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # of which 8 digits are enough to tell texts apart
+# How EvalOptions says "as in training".
+_AS_IN_TRAINING = {"data_dir": "", "batch_size": 0, "seq_length": 0, "train_frac": -1, "val_frac": -1}
 
 
 def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cpu") -> float:
@@ -42,40 +47,58 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
         )
     T, B = loader.seq_length, loader.batch_size
     numbers = np.array([loaded.vocab[c] - 1 for c in in_order(loader.vocab_mapping)])
+    in_a_step = _numbers_in_a_step(loaded, B)
+    if in_a_step > 2 * _NUMBERS:
+        raise UserError(
+            f"{B} texts side by side would take {path} {8 * in_a_step / 1e9:.1f} GB of memory: give a smaller"
+            " -batch_size."
+        )
+    steps = _steps_at_once(T, in_a_step)
     if opt.old_exp:
-        model = stepper.NumpyStepper(loaded.network, B, T, old_exp.log_softmax)
+        model = stepper.NumpyStepper(loaded.network, B, steps, old_exp.log_softmax)
     else:
-        model = stepper.make(loaded, where, B, T)
+        model = stepper.make(loaded, where, B, steps)
     split = _SPLITS[opt.split]
     loss = 0.0
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
             x, y = (numbers[part.T] for part in loader.next_batch(split))
-            log_probs = model.read(x)
-            loss += float(-np.take_along_axis(log_probs, y[..., None], -1).sum() / B)
+            for start in range(0, T, steps):
+                log_probs = model.read(x[start : start + steps])
+                targets = y[start : start + steps, :, None]
+                loss += float(-np.take_along_axis(log_probs, targets, -1).sum() / B)
             advance(1)
     return loss / T / loader.split_sizes[split]
 
 
-def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
-    def as_in_training(name: str, left_out: int):
-        value = getattr(opt, name)
-        return loaded.opt.get(name, getattr(TrainOptions, name)) if value == left_out else value
+def _numbers_in_a_step(loaded: Checkpoint, B: int) -> int:
+    """How many numbers a model holds for each step that it reads of B texts, roughly: gates and states, scores."""
+    n = loaded.network
+    return B * (8 * n.num_layers * n.rnn_size + 4 * n.vocab_size)
 
-    data_dir = opt.data_dir or loaded.opt.get("data_dir")
-    if not data_dir:
+
+def _steps_at_once(T: int, numbers_in_a_step: int) -> int:
+    """The most steps, a divisor of T, that take little memory together."""
+    most = max(_NUMBERS // numbers_in_a_step, 1)
+    return next(steps for steps in range(min(T, most), 0, -1) if T % steps == 0)
+
+
+def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
+    if not opt.data_dir and not loaded.opt.get("data_dir"):
         raise UserError(f"{path} does not say what it was trained on: give -data_dir.")
-    train_frac, val_frac = (float(as_in_training(name, -1)) for name in ("train_frac", "val_frac"))
-    if train_frac + val_frac > 1 + 1e-9:
-        raise UserError(f"-train_frac {train_frac:g} and -val_frac {val_frac:g} sum to more than 1: lower one.")
-    fractions = (train_frac, val_frac, max(0.0, 1 - (train_frac + val_frac)))
-    sizes = [int(as_in_training(name, 0)) for name in ("batch_size", "seq_length")]
-    if min(sizes) < 1:
-        raise UserError(f"{path} records no usable sizes of a batch: give -batch_size and -seq_length.")
-    keep = loaded.opt.get("vocab") == "keep"
+    given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
+    values = {
+        name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
+        for name in _AS_IN_TRAINING
+    }
+    asked = TrainOptions(**values)
+    recorded_options.check(path, asked)
+    fractions = (asked.train_frac, asked.val_frac, max(0.0, 1 - (asked.train_frac + asked.val_frac)))
+    keep = recorded_options.find(loaded, "vocab") == "keep"
     loader = CharSplitLMMinibatchLoader(
-        data_dir,
-        *sizes,
+        asked.data_dir,
+        asked.batch_size,
+        asked.seq_length,
         fractions,
         lambda line: None,
         progress=-1,
@@ -111,7 +134,8 @@ class Score:
 def score(loaded: Checkpoint, text: bytes, where: str = "cpu") -> Score:
     """The surprise of each character of `text`. `where`: PyTorch's name of the device."""
     characters, bits, unknown = [], [], Counter()
-    for character, cost in surprises(stepper.make(loaded, where, 1, _STEPS), _STEPS, loaded.vocab, text):
+    steps = _steps_at_once(_STEPS, _numbers_in_a_step(loaded, 1))
+    for character, cost in surprises(stepper.make(loaded, where, 1, steps), steps, loaded.vocab, text):
         if cost is None:
             unknown[character] += 1
         else:
@@ -156,15 +180,17 @@ def as_lines(split: str, loss: float, stored: float | None) -> str:
     )
 
 
-def as_table(rows: list[tuple[str, float, float | None]]) -> str:
-    """Rows of (file, loss, val_loss in the checkpoint) with headings."""
-    cells = [("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it")]
-    for path, loss, stored in rows:
+def as_table(rows: list[tuple[str, float, float | None, str]]) -> str:
+    """Rows of (file, loss, val_loss in the checkpoint, the text of its training) with headings."""
+    cells = [("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", "trained on")]
+    for path, loss, stored, text in rows:
         numbers = (loss, loss / math.log(2), _perplexity(loss), stored)
-        cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers)))
+        cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), _LONG_HASH.sub(r"\1", text) or "-"))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        "  ".join(
+            [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True)), row[-1]]
+        )
         for row in cells
     )
 

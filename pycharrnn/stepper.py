@@ -26,14 +26,17 @@ class Stepper(Protocol):
         """Read T characters in each stream; log-probabilities after each, in nats, float64, shape (T, B, V).
 
         Args:
-            indices: int array (T, B), characters numbered from 0; T and B as the stepper was made for.
+            indices: whole numbers (T, B), characters numbered from 0; T and B as the stepper was made for.
+
+        Errors: TypeError, ValueError for an array of another type or shape; IndexError for a character that the
+            vocabulary lacks.
         """
 
     def step(self, index: int) -> np.ndarray:
-        """Read one character in the only stream; log-probabilities of the next one, shape (V,)."""
+        """Read one character in the only stream; log-probabilities of the next one, shape (V,). Errors: as read's."""
 
     def choose(self, streams: np.ndarray) -> None:
-        """Let stream k go on from where streams[k] is now."""
+        """Let stream k go on from where streams[k] is now, (B,). Errors: TypeError, ValueError, IndexError."""
 
 
 def make(loaded: Checkpoint, where: str = "cpu", streams: int = 1, steps: int = 1) -> Stepper:
@@ -41,6 +44,22 @@ def make(loaded: Checkpoint, where: str = "cpu", streams: int = 1, steps: int = 
     if where == "cpu":
         return NumpyStepper(loaded.network, streams, steps)
     return TorchStepper(checkpoint.to_model(loaded, device=where), streams, steps)
+
+
+def _numbers(name: str, values: np.ndarray, shape: tuple[int, ...], end: int) -> np.ndarray:
+    """`values`, of shape `shape`, as int64. Errors: TypeError, ValueError; IndexError unless all lie in [0, end)."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be whole numbers, not {values.dtype}")
+    if values.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, not {values.shape}")
+    if values.size == 1:  # sampling reads one at a time, for which NumPy's min and max would take 2 us
+        low = high = values.item()
+    else:
+        low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= end:
+        raise IndexError(f"{name} hold {low if low < 0 else high}, but there are only 0 to {end - 1}")
+    return values.astype(np.int64, copy=False)
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
@@ -58,6 +77,9 @@ class NumpyStepper:
     """
 
     def __init__(self, network: Network, streams: int = 1, steps: int = 1, log_softmax=log_softmax):
+        if streams < 1 or steps < 1:
+            raise ValueError(f"streams and steps must be at least 1, not {streams} and {steps}")
+        self._shape = steps, streams
         cell_class = CELLS[network.model]
         weights = {name: np.asarray(w, np.float64) for name, w in network.weights.items()}
 
@@ -84,12 +106,15 @@ class NumpyStepper:
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """See Stepper.read."""
+        indices = _numbers("the characters", indices, self._shape, self.vocab_size)
         x = None
         for cell, weight, bias, h2h in self._layers:
             for state in cell.states:
                 state[0] = state[-1]
             if x is None:
-                np.take(self._by_character, indices, 0, out=cell.gates, mode="clip")  # "raise" would copy
+                np.take(
+                    self._by_character, indices, 0, out=cell.gates, mode="clip"
+                )  # "raise", not needed here, would copy
             else:
                 gates = cell.gates.reshape(len(x), -1)
                 np.matmul(x, weight, out=gates)
@@ -103,6 +128,7 @@ class NumpyStepper:
 
     def choose(self, streams: np.ndarray) -> None:
         """See Stepper.choose."""
+        streams = _numbers("the streams", streams, self._shape[1:], self._shape[1])
         for cell, *_ in self._layers:
             for state in cell.states:
                 state[-1] = state[-1][streams]
@@ -118,6 +144,7 @@ class NumpyStepper:
     def fresh(self, steps: int = 1) -> NumpyStepper:
         """A stepper of one stream with the same weights, shared, and a state of zeros; `steps` as above."""
         other = copy.copy(self)
+        other._shape = steps, 1
         other._layers = [
             (type(cell)(lambda *shape: np.zeros(shape), steps, 1, cell.h.shape[2]), *weights)
             for cell, *weights in self._layers
@@ -131,6 +158,7 @@ class TorchStepper:
     def __init__(self, model, streams: int = 1, steps: int = 1):
         self.vocab_size = model.vocab_size
         self._device = model.flat.device
+        self._shape = steps, streams
         self._bptt = model.bptt(steps, streams)
         for state in self._bptt.states(-1):
             state.zero_()
@@ -143,6 +171,7 @@ class TorchStepper:
         """See Stepper.read."""
         import torch
 
+        indices = _numbers("the characters", indices, self._shape, self.vocab_size)
         for first, last in zip(self._bptt.states(0), self._bptt.states(-1), strict=True):
             first.copy_(last)
         log_probs = self._bptt.forward(torch.tensor(indices, device=self._device))
@@ -150,5 +179,6 @@ class TorchStepper:
 
     def choose(self, streams: np.ndarray) -> None:
         """See Stepper.choose."""
+        streams = _numbers("the streams", streams, self._shape[1:], self._shape[1])
         for state in self._bptt.states(-1):
-            state.copy_(state[list(streams)])
+            state.copy_(state[streams.tolist()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -13,14 +14,21 @@ import torch
 
 from compat import lua_format
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, device, distributed, progress, resume, saving
-from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, shown
+from compat.nngraph import parameter_shapes
+from pycharrnn import checkpoint, device, distributed, earlier_run, memory, progress, resume, saving
+from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged, shown
 from pycharrnn.lock import lock
 from pycharrnn.model import CharRNN
 from pycharrnn.modules import MODELS
 from pycharrnn.options import TrainOptions, UserError
 from pycharrnn.run import Run
-from pycharrnn.stopping import Stop
+from pycharrnn.stopping import Log, Stop
+
+_NAN = (
+    "loss is NaN.  This usually indicates a bug.  Please check the issues page for existing issues, or create a new"
+    " issue, if none exist.  Ideally, please state: your operating system, 32-bit/64-bit, your blas version,"
+    " cpu/cuda/cl?"
+)
 
 
 def train(
@@ -44,9 +52,13 @@ def train(
         say = note = _nothing  # the first process speaks for all
         opt.progress = 0
     live = progress.Live(opt.progress)
-    say, note = live.above(say), live.above(note)
+    note = live.above(note)
+    log = Log(live.above(say), note)
+    say = log.say
     resumed = resume.begin(opt, given, say) if opt.resume else None
     start = resumed.checkpoint if resumed else checkpoint.load(opt.init_from) if opt.init_from else None
+    if not distributed.from_environment().rank:
+        earlier_run.make_way(opt, resumed.path if resumed else None, note)
     if start and opt.encoding != (encoding := checkpoint.encoding(start)) and encoding == "utf8":
         opt.encoding = encoding
         say("overwriting encoding=utf8 based on the checkpoint.")
@@ -78,11 +90,13 @@ def train(
         if loader.split_sizes[split] == 0:
             raise UserError(f"the {name} split has no batch of the {loader.nbatches}: use a larger -{name}_frac.")
     say(f"vocab size: {loader.vocab_size}")
+    dtype = _dtype(opt, where)
+    if not start:
+        _check_memory(opt, loader.vocab_size, where, dtype)
     text = resume.fingerprint(f"{opt.data_dir}/input.txt")
     if ranks.rank == 0:
         _make_checkpoint_dir(os.path.dirname(f"{opt.checkpoint_dir}/lm_{opt.savefile}"))
 
-    dtype = _dtype(opt, where)
     if resumed:
         _check_same_vocabulary(opt, resumed.path, resumed.checkpoint.vocab, loader.vocab_mapping)
         resumed.checkpoint = checkpoint.renumbered(resumed.checkpoint, loader.vocab_mapping)
@@ -104,6 +118,7 @@ def train(
     if opt.dtype.endswith("16") and model.model not in MODELS:
         raise UserError(f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {model.model} with -dtype float32.")
     say(f"number of parameters in the model: {model.flat.numel()}")
+    checkpoint.check_size(model.vocab_size, model.flat.numel())
 
     run = Run(opt, model, loader, random, ranks)
     train_losses = array("d")  # 8 bytes an iteration, of which there may be millions
@@ -126,67 +141,70 @@ def train(
     with (
         lock(opt, note) if ranks.rank == 0 else nullcontext() as alone,
         live,
-        Stop(say, note, ranks.size == 1, live.interrupted) as stop,
+        Stop(log, ranks.size == 1, live.interrupted) as stop,
     ):
         if alone:
             saving.remove_leavings(opt)
-        say = stop.say
-        for i in range(done + 1, iterations + 1):
-            epoch = i / loader.ntrain
-            start = time.perf_counter()
-            run.step()
-            if opt.accurate_gpu_timing and where.startswith("cuda"):
-                torch.cuda.synchronize(where)
-            seconds = time.perf_counter() - start
-            validates = i % opt.eval_val_every == 0 or i == iterations
-            if where == "cpu" or i % opt.print_every == 0 or validates or not train_losses:
-                train_losses.extend(run.new_losses())  # a GPU would have to be waited for every time
-            train_loss = train_losses[-1]
+        trained = done
+        try:
+            for i in range(done + 1, iterations + 1):
+                epoch = i / loader.ntrain
+                start = time.perf_counter()
+                run.step()
+                trained = i
+                if opt.accurate_gpu_timing and where.startswith("cuda"):
+                    torch.cuda.synchronize(where)
+                seconds = time.perf_counter() - start
+                validates = i % opt.eval_val_every == 0 or i == iterations
+                if where == "cpu" or i % opt.print_every == 0 or validates or not train_losses:
+                    train_losses.extend(run.new_losses())  # a GPU would have to be waited for every time
+                train_loss = train_losses[-1]
 
-            # exponential learning rate decay
-            if i % loader.ntrain == 0 and opt.learning_rate_decay < 1 and epoch >= opt.learning_rate_decay_after:
-                run.optimizer.learning_rate *= opt.learning_rate_decay
-                factor, rate = (lua_format.tostring(v) for v in (opt.learning_rate_decay, run.optimizer.learning_rate))
-                say(f"decayed learning rate by a factor {factor} to {rate}")
+                # exponential learning rate decay
+                if i % loader.ntrain == 0 and opt.learning_rate_decay < 1 and epoch >= opt.learning_rate_decay_after:
+                    run.optimizer.learning_rate *= opt.learning_rate_decay
+                    factor = lua_format.tostring(opt.learning_rate_decay)
+                    rate = lua_format.tostring(run.optimizer.learning_rate)
+                    say(f"decayed learning rate by a factor {factor} to {rate}")
 
-            # every now and then or on last iteration
-            if validates:
-                with figures.validation():
-                    val_losses[i] = run.evaluate(
-                        VAL, say, lambda k: live.show(figures.validating(k)) if live.due() else None
-                    )
-                    say(f"saving checkpoint to {saving.path_of(opt, epoch, val_losses[i])}")
-                    saver.named(i, epoch)
+                # every now and then or on last iteration
+                if validates:
+                    with figures.validation():
+                        val_losses[i] = run.evaluate(
+                            VAL, say, lambda k: live.show(figures.validating(k)) if live.due() else None
+                        )
+                        say(f"saving checkpoint to {saving.path_of(opt, epoch, val_losses[i])}")
+                        saver.named(i, epoch)
 
-            if i % opt.print_every == 0:
-                norm_ratio = run.optimizer.norm_ratio(run.gradient)
-                say(_step_line(i, iterations, epoch, train_loss, norm_ratio, seconds))
-            if live.due():
-                live.show(figures.training(i))
+                if i % opt.print_every == 0:
+                    norm_ratio = run.optimizer.norm_ratio(run.gradient)
+                    say(_step_line(i, iterations, epoch, train_loss, norm_ratio, seconds))
+                if live.due():
+                    live.show(figures.training(i))
 
-            # handle early stopping if things are going really bad
-            if train_loss != train_loss:
-                say(
-                    "loss is NaN.  This usually indicates a bug.  Please check the issues page for existing issues, or"
-                    " create a new issue, if none exist.  Ideally, please state: your operating system, 32-bit/64-bit,"
-                    " your blas version, cpu/cuda/cl?"
-                )
-                raise saver.bad_numbers()
-            if train_loss > train_losses[0] * 3:
-                say("loss is exploding, aborting.")
-                raise saver.bad_numbers()
+                # handle early stopping if things are going really bad
+                if train_loss != train_loss:
+                    say(_NAN)
+                    raise saver.bad_numbers()
+                if train_loss > train_losses[0] * 3:
+                    say("loss is exploding, aborting.")
+                    raise saver.bad_numbers()
 
-            # what the original lacks: early stopping, and an end at any time
-            if i in val_losses and saving.out_of_patience(val_losses, opt.patience):
-                note(f"stopping after iteration {i}: the last {opt.patience} validations (-patience) were no better.")
-                break
-            stopping, due = ranks.any(bool(stop.cause), saver.due())
-            if stopping or due:
-                train_losses.extend(run.new_losses())
-            if stopping and i < iterations:
-                raise saver.stopped(stop.cause, stop.status, i, epoch)
-            if due:
-                saver.latest(i, epoch)
+                # what the original lacks: early stopping, and an end at any time
+                if i in val_losses and saving.out_of_patience(val_losses, opt.patience):
+                    validations = f"the last {opt.patience} validations (-patience)"
+                    note(f"stopping after iteration {i}: {validations} were no better.")
+                    break
+                stopping, due = ranks.any(bool(stop.cause), saver.due())
+                if stopping or due:
+                    train_losses.extend(run.new_losses())
+                if stopping and i < iterations:
+                    raise saver.stopped(stop.cause, stop.status, i, epoch)
+                if due:
+                    saver.latest(i, epoch)
+        except TextChanged as e:
+            train_losses.extend(run.new_losses())
+            raise saver.text_changed(str(e), trained, trained / loader.ntrain) from e
         saver.finish()
     ranks.leave()
 
@@ -200,6 +218,19 @@ def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
     if where == "mps" and opt.dtype == "double":
         raise UserError("-dtype double does not exist on MPS: use float32, or -gpuid -1.")
     return torch.float64 if opt.dtype == "double" or (exact_on_cpu and not opt.dtype) else torch.float32
+
+
+def _check_memory(opt: TrainOptions, vocab_size: int, where: str, dtype: torch.dtype) -> None:
+    """Errors: UserError for a network that can't be trained here, since its largest parts alone are too large."""
+
+    def parameters(layers: int) -> int:
+        return sum(math.prod(s) for s in parameter_shapes(opt.model, vocab_size, opt.rnn_size, layers).values())
+
+    weights = parameters(1) + (opt.num_layers - 1) * (parameters(2) - parameters(1))
+    states = opt.rnn_size * opt.num_layers * opt.seq_length * opt.batch_size
+    need = dtype.itemsize * (3 * weights + 2 * states)  # weights, gradient and mean square; gates and hidden state
+    gpu = torch.cuda.get_device_properties(where).total_memory if where.startswith("cuda") else None
+    memory.check(need, f"-rnn_size {opt.rnn_size:.10g} with -num_layers {opt.num_layers:.10g}", gpu)
 
 
 def _nothing(line: str) -> None:

@@ -102,7 +102,7 @@ def _script_exists(line: str) -> None:
 # (beginning of the line, why it is not run here, what is checked instead)
 NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
     (r"python3 -m venv |\. \.venv/bin/activate", "the tests have an environment", lambda line: None),
-    (r"pip install ", "needs the network", _extra_exists),
+    (r"(\.venv/bin/)?pip install ", "needs the network", _extra_exists),
     (r"make ", "installs, and takes minutes", _target_exists),
     (r"pycharrnn data (tinyshakespeare|ulysses)", "needs the network", check_parses),
     (

@@ -115,6 +115,11 @@ def test_usage_errors(args, words):
         (["-seq_length", "100000", "-batch_size", "1"], ["-batch_size 1 -seq_length 46717 fits"]),
         (["-learning_rate", "0"], ["-learning_rate must be greater than 0"]),
         (["-exact", "2"], ["-exact must be 0 or 1"]),
+        (["-rnn_size", "1e9"], ["-rnn_size 1000000000 with -num_layers 1 takes about", "GB of memory"]),
+        (["-rnn_size", "1e300"], ["-rnn_size 1e+300 with", "GB of memory"]),
+        (["-num_layers", "1e9"], ["with -num_layers 1000000000 takes about", "GB of memory"]),
+        (["-max_epochs", "1e300"], ["-max_epochs must be greater than 0 and at most 1e12, not 1e+300"]),
+        (["-seq_length", "1e300"], ["fits"]),
     ],
 )
 def test_bad_training_options(corpus, tmp_path, args, words):
@@ -195,8 +200,8 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file(corpus, tmp_path):
 def test_files_that_are_no_checkpoints(corpus, tmp_path):
     (tmp_path / "pointer.t7").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     assert "is a Git LFS pointer" in sentence(run("sample", "pointer.t7", cwd=tmp_path))
-    (tmp_path / "page.t7").write_text("<!DOCTYPE html>")
-    assert "it is no .t7 file: type" in sentence(run("sample", "page.t7", cwd=tmp_path))
+    (tmp_path / "text.t7").write_text("Once upon a time")
+    assert "it is no .t7 file: type" in sentence(run("sample", "text.t7", cwd=tmp_path))
     save_t7(tmp_path / "vocab.t7", {b"\n": 1, b"a": 2})
     assert r"a table with \n, a, not" in sentence(run("sample", "vocab.t7", cwd=tmp_path))
 
@@ -315,6 +320,138 @@ def test_a_pipe_that_closes():
     result = subprocess.run(command, shell=True, capture_output=True, timeout=60)
     assert len(result.stdout) == 10
     assert result.stderr == b""
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["-beam", "1e9"], "-beam 1000000000 takes about"),
+        (["-beam", "1e300"], "-beam 1e+300 takes about"),
+        (["-samples", "1e300"], "-samples must be at least 1 and at most 1e12, not 1e+300"),
+    ],
+)
+def test_absurd_sizes_of_samples(args, words):
+    assert words in sentence(run("sample", CHECKPOINT, "-gpuid", "-1", "-length", "5", *args))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize(
+    "args",
+    [["train", "-rnn_size", "3000", "-max_epochs", "1"], ["sample", CHECKPOINT, "-beam", "150000"]],
+    ids=" ".join,
+)
+def test_out_of_memory_is_a_sentence(corpus, tmp_path, args):
+    """Sizes that might fit, beside a limit that is lower: whoever allocates finds out."""
+    code = (
+        "import resource, sys, torch, numpy\n"
+        "from pycharrnn import commands, memory\n"
+        "memory._main_memory = lambda: float('inf')\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20),) * 2)\n"
+        "commands.main()"
+    )
+    command = [sys.executable, "-c", code, *args, "-gpuid", "-1"]
+    command += ["-data_dir", str(corpus)] if args[0] == "train" else []
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+    assert "pycharrnn: out of memory, " in sentence(result)
+
+
+# -- files that are read are not written -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["convert", "a.t7", "a.t7"],
+        ["convert", "a.t7", "./x/../a.t7"],
+        ["convert", "a.t7", "link.t7"],
+        ["convert", "link.t7", "a.t7"],
+        ["convert", "a.t7", "hard.t7"],
+        ["score", "a.t7", "text.html", "-html", "text.html"],
+        ["score", "a.t7", "text.html", "-html", "a.t7"],
+        ["plot", "a.t7", "a.svg", "-o", "a.svg"],
+        ["activations", "a.t7", "-primefile", "text.html", "-o", "text.html"],
+        ["sample", "a.t7", "-primefile", "sample_124.txt", "-samples", "2", "-o", "."],
+        ["sample", "sample_123.txt", "-o", "."],
+    ],
+    ids=" ".join,
+)
+def test_what_is_read_is_not_overwritten(tmp_path, args):
+    (tmp_path / "x").mkdir()
+    for name in ("a.t7", "a.svg", "sample_123.txt"):
+        shutil.copy(CHECKPOINT, tmp_path / name)
+    (tmp_path / "link.t7").symlink_to("a.t7")
+    os.link(tmp_path / "a.t7", tmp_path / "hard.t7")
+    for name in ("text.html", "sample_124.txt"):
+        (tmp_path / name).write_bytes(b"The night")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    assert "would overwrite" in sentence(run(*args, cwd=tmp_path))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+def test_samples_beside_their_primetext(tmp_path):
+    (tmp_path / "sample_125.txt").write_bytes(b"The night")
+    args = ["-gpuid", "-1", "-length", "5", "-primefile", "sample_125.txt", "-o", "."]
+    assert run("sample", CHECKPOINT, *args, "-samples", "2", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "sample_125.txt").read_bytes() == b"The night"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
+def test_a_link_as_output_is_written_through(tmp_path):
+    (tmp_path / "null.t7").symlink_to(os.devnull)
+    (tmp_path / "there.t7").write_bytes(b"before")
+    (tmp_path / "link.t7").symlink_to("there.t7")
+    for name in ("null.t7", "link.t7"):
+        assert run("convert", CHECKPOINT, name, cwd=tmp_path).returncode == 0
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "there.t7").stat().st_size > 1000
+
+
+# -- signals that end a command --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_amid_an_import_is_heard(tmp_path, name, status):
+    """Whatever a module that is being imported does with exceptions, as PyTorch's import of NumPy drops them."""
+    (tmp_path / "half_imported.py").write_text(
+        "import signal\n"
+        f"try:\n    signal.raise_signal(signal.{name})\n"
+        "except BaseException:\n    print('dropped', flush=True)\n"
+    )
+    code = (
+        "import signal\n"
+        f"signal.signal(signal.{name}, signal.SIG_DFL if '{name}' != 'SIGINT' else signal.default_int_handler)\n"
+        "from pycharrnn import commands, datasets\n"
+        "def make(name, say):\n    import half_imported\n"
+        "datasets.make = make\n"
+        "commands.main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    result = subprocess.run([sys.executable, "-c", code, "data", "pydoc"], env=environment, capture_output=True)
+    said = "Ctrl-C" if name == "SIGINT" else name
+    assert (result.returncode, result.stdout) == (status, b"")
+    assert result.stderr.decode() == f"pycharrnn: stopped by {said}.\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_leaves_no_half_file(tmp_path, name, status):
+    code = (
+        "import signal\n"
+        f"signal.signal(signal.{name}, signal.SIG_DFL if '{name}' != 'SIGINT' else signal.default_int_handler)\n"
+        "from compat import whole_file\n"
+        "from pycharrnn import commands\n"
+        f"whole_file.os.fsync = lambda fd: signal.raise_signal(signal.{name})\n"
+        "commands.main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, "convert", CHECKPOINT, str(tmp_path / "a.t7")]
+    result = subprocess.run(command, env=environment, capture_output=True)
+    assert result.returncode == status
+    assert result.stderr.decode().strip() == f"pycharrnn: stopped by {'Ctrl-C' if name == 'SIGINT' else name}."
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_float32_is_close_to_exact(corpus, tmp_path):

@@ -17,9 +17,19 @@ from conftest import GOLDEN, spec
 from test_parity_train import STEP, assert_same_digits, lines
 
 from pycharrnn import checkpoint
+from pycharrnn.distributed import Ranks
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
 ALONE = [sys.executable, "-m", "pycharrnn"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_size", [7, 8, 50])
+def test_each_row_is_one_processs(size, batch_size):
+    """Also where they can't all have as many."""
+    rows = [range(batch_size)[Ranks(rank, size).rows(batch_size)] for rank in range(size)]
+    assert [row for some in rows for row in some] == list(range(batch_size))
+    assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 
 def start(folder: Path, command: list[str], *args: str) -> subprocess.Popen:

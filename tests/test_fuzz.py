@@ -2,27 +2,73 @@
 
 from __future__ import annotations
 
+import os
+import random
+import re
 import struct
+import subprocess
+import sys
+import time
 
 import pytest
-from conftest import GOLDEN
+from conftest import GOLDEN, ROOT
 
 from compat import T7Error, Table, load_t7, save_t7
-from tests.fuzz import fuzz_t7
+from tests.fuzz import commands, originals, reader
+from tests.fuzz.damage import damaged
 
 SMALL = [GOLDEN / "corpus" / "vocab.t7", *sorted(GOLDEN.glob("rnn2_dropout/*.t7")), GOLDEN / "variants" / "ascii.t7"]
 
 
-def test_damaged_files():
-    tried, readable, _ = fuzz_t7.run(cases=1500, seed=0, seconds=60)
-    assert tried > 100
-    assert 0 < readable < tried
+def test_damaged_files_are_read_or_refused():
+    rng = random.Random(0)
+    whole = [original for original in originals.all_of_them() if original.name.endswith(".t7")]
+    assert all(reader.use(original.content) for original in whole)
+    read = 0
+    for _ in range(300):
+        original = rng.choice(whole)
+        read += reader.use(damaged(rng, original.name, original.content))
+    assert 0 < read < 300
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer knows Linux")
+def test_every_command_takes_damaged_files():
+    script = ROOT / "tests" / "fuzz" / "run.py"
+    result = subprocess.run([sys.executable, script, "-cases", "50", "-seed", "0"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "50 cases, 0 faults" in result.stdout
+    ended = set(re.findall(r"(\w+) +\d+ ended with exit status (\d+)", result.stdout))
+    assert ended >= {(name, "0") for name in ("inspect", "sample", "eval", "score", "convert", "activations", "train")}
+    assert {status for _, status in ended} <= {"0", "1", "3"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer knows Linux")
+def test_the_fuzzer_notices_faults(tmp_path, monkeypatch):
+    from pycharrnn import commands as program
+
+    def run_one(main) -> str:
+        monkeypatch.setattr(program, "main", main)
+        (outcome,), _ = commands.run_all(tmp_path, 0, [["inspect", "x.t7"]], [])
+        return outcome.fault
+
+    monkeypatch.setattr(commands, "MEMORY", 50 << 20)
+    monkeypatch.setattr(commands, "SILENCE", 1)
+    assert run_one(lambda args: None) == ""
+    assert run_one(lambda args: print("pycharrnn: a sentence.", file=sys.stderr) or sys.exit(1)) == ""
+    assert "exit status 99: ZeroDivisionError" in run_one(lambda args: 1 / 0)
+    assert "none of ours" in run_one(lambda args: print("two\nlines", file=sys.stderr) or sys.exit(1))
+    assert "no single line" in run_one(lambda args: sys.exit(1))
+    assert "control characters" in run_one(lambda args: print("\x1b[2J"))
+    assert "killed by signal 9" in run_one(lambda args: os.kill(os.getpid(), 9))
+    assert "not done after 1 s" in run_one(lambda args: time.sleep(60))
+    monkeypatch.setattr(program, "main", lambda args: len(b"x" * (100 << 20)))
+    assert "MB of memory" in commands.run_all(tmp_path, 0, [["inspect", "x.t7"]], [])[0][-1].fault
 
 
 @pytest.mark.parametrize("path", SMALL, ids=lambda p: p.name)
 def test_prefixes(path):
     whole = path.read_bytes()
-    for end in [*range(600), *range(600, len(whole), max(1, len(whole) // 400))]:
+    for end in [*range(300), *range(600, len(whole), max(1, len(whole) // 400))]:
         if end < len(whole):
             with pytest.raises(T7Error):
                 load_t7(whole[:end])

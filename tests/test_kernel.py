@@ -1,21 +1,19 @@
 """The C kernel against recurrence.py, which defines what it computes."""
 
-import importlib.util
+from pathlib import Path
 
 import pytest
 import torch
 
-from pycharrnn import kernel
+from pycharrnn import kernel, kernel_library
 from pycharrnn.bptt import LoopLayer
 from pycharrnn.model import CharRNN
 from pycharrnn.recurrence import CELLS
 from pycharrnn.rmsprop import RMSprop
 
-LEVELS = [
-    level
-    for level in kernel._LEVELS.get(torch.backends.cpu.get_cpu_capability(), ("any",))
-    if importlib.util.find_spec(f"pycharrnn._kernel_{level}")
-]
+_PACKAGE = Path(kernel.__file__).parent
+_USABLE = kernel_library.LEVELS[: kernel_library.LEVELS.index(kernel.best_level()) + 1]
+LEVELS = [level for level in _USABLE if list(_PACKAGE.glob(f"_kernel_{level}.*"))]
 pytestmark = pytest.mark.skipif(not LEVELS, reason="no compiler was there when pycharrnn was installed")
 
 
@@ -23,6 +21,7 @@ pytestmark = pytest.mark.skipif(not LEVELS, reason="no compiler was there when p
 def level(request, monkeypatch):
     monkeypatch.setenv("PYCHARRNN_KERNEL", request.param)
     kernel._library.cache_clear()
+    assert kernel.name() == request.param
     yield request.param
     kernel._library.cache_clear()
 
@@ -143,3 +142,113 @@ def test_it_can_be_switched_off(level, monkeypatch):
     monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
     kernel._library.cache_clear()
     assert not kernel.usable(torch.zeros(1))
+
+
+def layer(model="lstm", T=3, B=4, H=5, V=6, reads_characters=True):
+    """A layer with weights of zeros, its cell, its scratch and its (inputs, recurrent)."""
+
+    def zeros(*shape):
+        return torch.zeros(*shape, dtype=torch.float64)
+
+    cell = CELLS[model](zeros, T, B, H)
+    rows = cell.blocks // len(cell.input_linears) * H
+    weights = [
+        [(zeros(rows, columns), zeros(rows)) for _ in linears]
+        for columns, linears in ((V if reads_characters else H, cell.input_linears), (H, cell.recurrent_linears))
+    ]
+    scratch = kernel.KernelLayer.make_scratch(cell, V)
+    return kernel.KernelLayer(cell, *weights, reads_characters, scratch), cell, scratch, weights
+
+
+@pytest.mark.parametrize("model", CELLS)
+def test_tensors_that_are_not_as_large_as_c_takes_them_to_be(model):
+    ours, cell, scratch, weights = layer(model)
+    x = torch.zeros(12, dtype=torch.int64)
+    ours.forward(x)
+    for bad in (x[:-1], x.view(3, 4), torch.zeros(24, dtype=torch.int64)[::2]):
+        with pytest.raises(ValueError):
+            ours.forward(bad)
+    with pytest.raises(TypeError):
+        ours.forward(x.int())
+    dh = torch.zeros(3, 4, 5, dtype=torch.float64)
+    for bad in (dh[:-1], dh[:, :, :1].expand(3, 4, 5), dh.transpose(0, 1).contiguous().transpose(0, 1)):
+        with pytest.raises(ValueError):
+            ours.backward(bad)
+    with pytest.raises(TypeError):
+        ours.backward(dh.float())
+    ours.backward(dh)
+    for part in (0, 1):
+        for change in (lambda t: t[:-1], lambda t: t.float(), lambda t: t[..., :1].expand(t.shape)):
+            wrong = [list(group) for group in weights]
+            wrong[1][-1] = tuple(change(t) if k == part else t for k, t in enumerate(wrong[1][-1]))
+            with pytest.raises((TypeError, ValueError)):
+                ours.gradients(*wrong)
+            with pytest.raises((TypeError, ValueError)):
+                kernel.KernelLayer(cell, *wrong, True, scratch)
+    for name, buffer in scratch.items():
+        with pytest.raises(ValueError):
+            kernel.KernelLayer(cell, *weights, True, scratch | {name: buffer[..., :-1].contiguous()})
+
+
+def test_an_input_as_wide_as_the_layer_is_what_the_buffers_are_made_for():
+    _, cell, scratch, (inputs, recurrent) = layer(reads_characters=False)
+    wider = [(torch.zeros(20, 6, dtype=torch.float64), bias) for _, bias in inputs]
+    with pytest.raises(ValueError, match=r"\(20, 5\), not \(20, 6\)"):
+        kernel.KernelLayer(cell, wider, recurrent, False, scratch)
+
+
+def test_backward_reads_the_characters_that_were_right():
+    """They are read again, so an input that was refused must not be where the structure points."""
+    ours, *_, weights = layer()
+    with pytest.raises(RuntimeError, match="forward"):
+        ours.gradients(*weights)
+    ours.forward(torch.ones(12, dtype=torch.int64))
+    for bad in (6, -1, 1 << 40):
+        with pytest.raises(IndexError, match=f" {bad},"):
+            ours.forward(torch.full((12,), bad))
+    ours.backward(torch.ones(3, 4, 5, dtype=torch.float64))
+    ours.gradients(*[[tuple(t.clone() for t in linear) for linear in group] for group in weights])
+
+
+def test_more_threads_than_there_is_room_for():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    ours, *_, weights = layer()
+    torch.set_num_threads(3)
+    x = torch.zeros(12, dtype=torch.int64)
+    ours.forward(x)
+    ours.backward(torch.ones(3, 4, 5, dtype=torch.float64))
+    gradients = [[tuple(torch.full_like(t, float("nan")) for t in linear) for linear in g] for g in weights]
+    ours.gradients(*gradients)
+    torch.set_num_threads(before)
+    assert all(t.isfinite().all() for group in gradients for linear in group for t in linear)
+
+
+def test_without_openmp_threads_of_python_do_the_same(level, threads, monkeypatch):
+    def step():
+        model = CharRNN("gru", 9, 24, 2, dtype=torch.float64)
+        with torch.no_grad():
+            model.flat.copy_(torch.linspace(-1, 1, len(model.flat)))
+        model(torch.arange(60).view(6, 10).remainder(9))[0].square().sum().backward()
+        return model.flat.grad
+
+    expected = step()
+    monkeypatch.setattr(kernel.ctypes, "CDLL", lambda name: None)
+    kernel._team.cache_clear()
+    found = step()
+    kernel._team.cache_clear()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["gradient", "mean_square"])
+def test_rmsprop_takes_vectors_of_one_kind(name):
+    for change in (lambda t: t[:-1], lambda t: t.float(), lambda t: t[:1].expand(9), lambda t: t.to("meta")):
+        parameters = torch.zeros(9, dtype=torch.float64)
+        optimizer = RMSprop(parameters, 2e-3, 0.95)
+        gradient = torch.zeros_like(parameters)
+        if name == "gradient":
+            gradient = change(gradient)
+        else:
+            optimizer.mean_square = change(optimizer.mean_square)
+        with pytest.raises((TypeError, ValueError), match=name):
+            optimizer.step(gradient, clip=5)

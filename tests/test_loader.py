@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import compat
-from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn import loader as loader_module
+from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged
 from pycharrnn.options import UserError
 
 SILENT = lambda line: None  # noqa: E731
@@ -69,9 +70,15 @@ def test_every_byte_is_a_character(tmp_path):
     length=st.integers(1, 12),
     train=st.sampled_from([0.0, 0.3, 0.5, 0.95, 1.0]) | st.floats(0, 1),
     val=st.sampled_from([0.0, 0.05, 0.2, 0.5]) | st.floats(0, 1),
+    ahead=st.sampled_from([1, 5, 30, 1 << 14]),
 )
-def test_the_plain_definition(tmp_path_factory, text, batch, length, train, val):
-    folder = tmp_path_factory.mktemp("text")
+def test_the_plain_definition(tmp_path_factory, text, batch, length, train, val, ahead):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader_module, "_READ_AHEAD", ahead)
+        _check_plain_definition(tmp_path_factory.mktemp("text"), text, batch, length, train, val)
+
+
+def _check_plain_definition(folder, text, batch, length, train, val):
     (folder / "input.txt").write_bytes(text)
     if train + val > 1:
         val = 1 - train
@@ -127,6 +134,50 @@ def test_an_older_cache_is_remade(corpus):
         os.utime(corpus / name, (1e9, 1e9))
     assert load(corpus)[0] == "vocab.t7 or data.t7 detected as stale. Re-running preprocessing..."
     assert len(compat.load_t7(corpus / "data.t7").numpy()) == 4000
+
+
+@pytest.mark.parametrize("name", ["vocab.t7", "data.t7"])
+def test_one_older_file_is_enough(corpus, name):
+    load(corpus)
+    (corpus / "input.txt").write_bytes(b"ab" * 2000)
+    os.utime(corpus / "input.txt", (2e9, 2e9))
+    for file in ("vocab.t7", "data.t7"):
+        os.utime(corpus / file, (1.9e9, 1.9e9) if file == name else (2.1e9, 2.1e9))
+    assert load(corpus)[0] == "vocab.t7 or data.t7 detected as stale. Re-running preprocessing..."
+
+
+@pytest.mark.parametrize("characters, train", [(255, 1.0), (256, 1.0), (257, 1.0), (600, 1.0)])
+def test_a_model_may_know_more_characters_than_a_byte_has_values(tmp_path, characters, train):
+    """A text of few characters in the numbers of a model of many."""
+    known = [chr(0x400 + k).encode() for k in range(characters)]
+    text = [known[0], known[-1], known[characters // 2]] * 40
+    (tmp_path / "input.txt").write_bytes(b"".join(text))
+    batches = CharSplitLMMinibatchLoader(tmp_path, 2, 10, (train, 0, 0), SILENT, encoding="utf8", known=known)
+    x, _ = batches.next_batch(TRAIN)
+    numbers = [batches.vocab_mapping[c] - 1 for c in text]
+    assert x[0].tolist() == numbers[:10]
+    assert max(numbers) == characters - 1
+
+
+@pytest.mark.parametrize(
+    "split, sizes",
+    [
+        ((0.5, 0.5, 1e-12), (5, 5, 0)),
+        ((0.6, 0.4, 0.2), (6, 4, 0)),
+        ((0.6, 0.5, 0.2), None),
+        ((1.0, 0.0, 0.0), (10, 0, 0)),
+        ((1.0, 1e-9, 0.3), (10, 0, 0)),
+        ((0.0, 1.0, 0.0), (0, 10, 0)),
+    ],
+)
+def test_splits_at_their_limits(tmp_path, split, sizes):
+    (tmp_path / "input.txt").write_bytes(b"abcde" * 10)
+    if sizes is None:
+        with pytest.raises(UserError, match="sum to more than 1"):
+            CharSplitLMMinibatchLoader(tmp_path, 1, 5, split, SILENT)
+    else:
+        batches = CharSplitLMMinibatchLoader(tmp_path, 1, 5, split, SILENT)
+        assert (batches.ntrain, batches.nval, batches.ntest) == sizes
 
 
 @pytest.mark.parametrize("name", ["vocab.t7", "data.t7"])
@@ -199,6 +250,58 @@ def test_a_number_beyond_the_vocabulary_anywhere_is_noticed(corpus):
             messages.clear()
             CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), messages.append)
             assert any("is not of this input.txt" in line for line in messages), (position, number)
+
+
+# -- a cache that changes while it is read ---------------------------------------------------------------------------
+
+
+def _truncated(path):
+    os.truncate(path, 200)
+
+
+def _overwritten(path):
+    with open(path, "r+b") as f:
+        f.seek(-1000, os.SEEK_END)
+        f.write(b"\x05" * 1000)  # a character of the vocabulary
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # however coarse the clock of the file system is
+
+
+@pytest.mark.parametrize("change", [_truncated, _overwritten])
+def test_a_cache_that_somebody_changes_is_noticed(corpus, monkeypatch, change):
+    monkeypatch.setattr(loader_module, "_READ_AHEAD", 40)
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), SILENT)
+    batches.next_batch(TRAIN)
+    change(corpus / "data.t7")
+    with pytest.raises(TextChanged, match=r"data\.t7 can't be read any more .* remove it"):
+        for _ in range(4):
+            batches.next_batch(TRAIN)
+    assert batches.batch_ix[TRAIN] < 4  # a batch that was not given does not count
+
+
+def test_a_cache_that_is_replaced_or_removed_stays_what_it_was(corpus, monkeypatch):
+    monkeypatch.setattr(loader_module, "_READ_AHEAD", 40)
+    expected = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), SILENT)
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), SILENT)
+    wanted = [expected.next_batch(TRAIN) for _ in range(batches.ntrain)]
+    batches.next_batch(TRAIN)
+    (corpus / "input.txt").write_bytes(b"ab" * 5000)
+    load(corpus)  # makes the cache of the new text
+    assert len(compat.load_t7(corpus / "data.t7").numpy()) == 10000
+    for x, y in wanted[1:]:
+        ours = batches.next_batch(TRAIN)
+        np.testing.assert_array_equal(ours[0], x)
+        np.testing.assert_array_equal(ours[1], y)
+
+
+def test_a_batch_is_the_callers_own(corpus):
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), SILENT)
+    first = batches.next_batch(TRAIN)[0].copy()
+    batches.next_batch(TRAIN)[0][:] = 255
+    batches.reset_batch_pointer(TRAIN)
+    x, y = batches.next_batch(TRAIN)
+    np.testing.assert_array_equal(x, first)
+    x[:] = 255
+    assert batches.next_batch(TRAIN)[0].max() < 73
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from compat import whole_file
 from pycharrnn import checkpoint, lock, saving
 from pycharrnn.commands import cli
 from pycharrnn.options import TrainOptions, UserError
-from pycharrnn.stopping import Stop, Stopped
+from pycharrnn.stopping import Log, Stop, Stopped
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -127,9 +128,23 @@ def test_signals_during_a_save(tmp_path, signals, status):
     assert not leavings(folder)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("pause", [0, 0.001, 0.004])
+def test_many_signals_end_without_noise(tmp_path, pause):
+    process = started(folder_with_text(tmp_path), *LONG)
+    numbers = [signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM]
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(pause)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode in (130, 143, 129, -signal.SIGINT)
+    assert "Traceback" not in error, error
+    assert "race condition" not in error, error
+
+
 def test_signals_are_handled_only_while_training():
     before = signal.getsignal(signal.SIGINT)
-    with Stop(print, print) as stop:
+    with Stop(Log(print, print)) as stop:
         assert signal.getsignal(signal.SIGINT) is not before
         signal.raise_signal(signal.SIGINT)
         assert (stop.cause, stop.status) == ("SIGINT", 130)
@@ -190,12 +205,45 @@ def test_a_full_disk_under_the_log_does_not_stop_training(tmp_path):
         lost.append(line)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    stop = Stop(full, notes.append)
-    stop.say("a")
-    stop.say("b")
+    log = Log(full, notes.append)
+    log.say("a")
+    log.say("b")
     assert lost == ["a", "b"]
     assert notes == ["can't write the log (No space left on device): training goes on."]
-    assert not stop.cause
+    assert not log.closed
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_log_on_a_full_disk_costs_no_run(tmp_path):
+    folder = folder_with_text(tmp_path)
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            [*COMMAND, "-max_epochs", "1"], cwd=folder, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert process.returncode == 0, process.stderr
+    first, *_, last = process.stderr.strip().split("\n")
+    assert first == "pycharrnn: can't write the log (No space left on device): training goes on."
+    assert "sample from it with" in last
+    assert len(named(folder)) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+@pytest.mark.parametrize("lines", [0, 1, 5])
+def test_a_log_that_is_closed_before_training_begins(tmp_path, lines):
+    """As by `| head -1`: one step is trained and saved, and how to go on is said."""
+    folder = folder_with_text(tmp_path)
+    command = [*COMMAND, *LONG]
+    process = subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(lines):
+        process.stdout.readline()
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(60) == 1
+    assert error.startswith("pycharrnn: stopped by the end of whoever read its log after iteration ")
+    assert "go on with: pycharrnn train -resume cv/lm_lstm_latest.t7" in error
+    assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i >= 1
 
 
 # -- saved in time ---------------------------------------------------------------------------------------------------
@@ -229,6 +277,109 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
         steps(resumed)
         == steps(lines)[lines.index("saving checkpoint to cv/" + named(plain)[0].name) + 2 - len(lines) :]
     )
+
+
+def a_saver(folder: Path, monkeypatch, **options) -> saving.Saver:
+    """Of a run that has trained one iteration in `folder`."""
+    from test_run import a_run
+
+    folder_with_text(folder)
+    (folder / "cv").mkdir()
+    monkeypatch.chdir(folder)
+    run = a_run(folder)
+    run.opt.checkpoint_dir = options.pop("checkpoint_dir", "cv")
+    for name, value in options.items():
+        setattr(run.opt, name, value)
+    run.step()
+    return saving.Saver(run.opt, run, "text", run.new_losses(), {}, lambda line: None)
+
+
+def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(saving.time, "monotonic", lambda: now)
+    saver = a_saver(tmp_path, monkeypatch, save_every_minutes=2)
+    assert not saver.due()
+    now += 119
+    assert not saver.due()
+    now += 1
+    assert saver.due()
+    saver.latest(1, 0.1)
+    assert not saver.due()
+    now += 120
+    assert saver.due()
+    monkeypatch.setattr(checkpoint, "save", _no_space)
+    saver.latest(2, 0.2)
+    assert not saver.due(), "a save that failed is tried again in its time, not at every step"
+
+
+def _no_space(*args, **keywords):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_is_not_finite_never_becomes_latest(tmp_path, monkeypatch):
+    saver = a_saver(tmp_path, monkeypatch)
+    saver._run.model.flat.detach()[3] = float("inf")
+    saver.latest(1, 0.1)
+    assert not list((tmp_path / "cv").iterdir())
+
+
+def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
+    saver = a_saver(tmp_path, monkeypatch)
+    latest = tmp_path / "cv/lm_lstm_latest.t7"
+    saver.latest(1, 0.1)
+    written = latest.stat().st_ino
+    saver.latest(1, 0.1)
+    assert latest.stat().st_ino == written  # nothing new to save
+    latest.unlink()
+    saver.latest(1, 0.1)
+    assert latest.exists()
+
+
+def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
+    saver = a_saver(tmp_path, monkeypatch, checkpoint_dir="my cv; rm x")
+    (tmp_path / "my cv; rm x").mkdir()
+    said = str(saver.stopped("SIGTERM", 143, 1, 0.1))
+    assert said.endswith("pycharrnn train -resume 'my cv; rm x/lm_lstm_latest.t7'")
+
+
+def test_what_others_leave_half_written_stays(tmp_path):
+    """Of another -savefile that differs in what a pattern would take for any character; and of any, with -lock 0."""
+    folder = folder_with_text(tmp_path)
+    (folder / "cv").mkdir()
+    ours, others = (folder / f"cv/.lm_{name}_latest.t7.abcdefgh.tmp" for name in ("a.b", "aXb"))
+    for path in (ours, others):
+        path.touch()
+    assert result_of(folder, "-max_epochs", "0.05", "-savefile", "a.b", "-lock", "0")[0] is None
+    assert ours.exists() and others.exists()
+    assert result_of(folder, "-max_epochs", "0.05", "-savefile", "a.b")[0] is None
+    assert others.exists() and not ours.exists()
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_tf32_is_for_what_need_not_be_exact(tmp_path, exact):
+    import torch
+
+    args = ["-exact", str(exact), "-max_epochs", "0.02"]
+    assert result_of(folder_with_text(tmp_path), *args)[0] is None
+    allowed = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    assert allowed == (not exact, not exact)
+
+
+def test_an_end_that_is_asked_for_at_the_last_iteration_is_the_end(tmp_path):
+    """A log whose reader goes away with the last line has been read to its end."""
+    folder = folder_with_text(tmp_path)
+    opt = TrainOptions(data_dir=str(folder / "data"), checkpoint_dir=str(folder / "cv"), gpuid=-1, rnn_size=4)
+    opt.batch_size, opt.seq_length, opt.max_epochs = 5, 8, 0.1
+    from pycharrnn.training import train as train_
+
+    notes: list[str] = []
+
+    def say(line):
+        if line.startswith("6/6 "):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    train_(opt, say, None, notes.append)
+    assert notes[0].startswith("finished; the best checkpoint is ")
 
 
 def test_keep_n_best_and_the_newest(tmp_path):
@@ -475,6 +626,32 @@ def test_a_checkpoint_dir_that_can_not_be_made_anew(tmp_path):
     assert err.count("can't write") == 1
 
 
+@pytest.mark.parametrize("fate", ["moved", "removed"])
+def test_the_last_good_checkpoint_is_one_that_exists(tmp_path, monkeypatch, fate):
+    """Saving fails from iteration 40 on, and what was saved last has gone."""
+    folder = folder_with_text(tmp_path)
+    save = checkpoint.save
+
+    def fail(path, *args, i, **keywords):
+        if i >= 40:
+            for old in Path("cv").glob("lm_lstm_epoch0.50_*"):
+                old.unlink()
+            if fate == "moved" and os.path.isdir("cv"):
+                os.rename("cv", "cv.old")
+                Path("cv").touch()
+            raise OSError(errno.EIO, "Input/output error")
+        save(path, *args, i=i, **keywords)
+
+    monkeypatch.setattr(checkpoint, "save", fail)
+    error, _, err = result_of(folder, *EVERY_10)
+    said = str(error)
+    if fate == "moved":
+        assert said.endswith("there is no good checkpoint.")
+    else:
+        path = said.rpartition("the last good checkpoint is ")[2].removesuffix(".")
+        assert checkpoint.load(folder / path).i == 20
+
+
 def can_mount(path: Path) -> bool:
     if not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("mount"):
         return False
@@ -548,12 +725,15 @@ def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
     assert "can't lock cv/.lm_lstm.lock (No locks available)" in err
 
 
-def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, replaced):
     real, removed = lock._lock_descriptor, []
 
     def remove_once(fd):
         if not removed:
             removed.append(os.unlink(tmp_path / ".lm_lstm.lock"))
+            if replaced:
+                (tmp_path / ".lm_lstm.lock").touch()
         real(fd)
 
     monkeypatch.setattr(lock, "_lock_descriptor", remove_once)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 import shutil
@@ -66,6 +67,22 @@ def test_the_same_losses_are_the_same_picture(tmp_path):
     for name in ("a.svg", "b.svg"):
         plot(CHECKPOINT, "-o", tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "train, val, i, epoch",
+    [
+        ([1e308, -1e308, 1.5], {1: 1e308, 2: -1e308, 3: 2.0}, 3, 2.0),
+        ([1e15, -1e15], {2**53: 1.0}, 1, 1e308),
+        ([5e-324] * 3, {1: 5e-324}, 1e308, 5e-324),
+        ([math.inf, 1.5, math.nan], {}, math.nan, math.inf),
+        ([1.5], {1: 2.0}, math.inf, 1.0),
+    ],
+)
+def test_losses_that_no_scale_can_show_are_left_out(tmp_path, train, val, i, epoch):
+    curve = plotting.curve(with_losses(train, val, i, epoch), "run")
+    plotting.save(tmp_path / "picture.svg", [curve])
+    assert all(np.abs(values).max(initial=0) <= 1e15 for part in (curve.train, curve.val) for values in part)
 
 
 @pytest.mark.parametrize("n", [1, 2, 200, 100_000])
@@ -132,6 +149,7 @@ def test_names_tell_files_apart():
     assert checkpoint_paths.short_names(paths) == ["a/lm", "b/lm", "lm_2"]
     assert checkpoint_paths.short_names(["lm.t7", "lm.t7"]) == ["lm", "lm"]
     assert checkpoint_paths.short_names([os.fsdecode(b"lm_\xff.t7")]) == ["lm_\ufffd"]
+    assert checkpoint_paths.short_names(["lm\x1b[2J\n.t7"]) == [r"lm\x1b[2J\n"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,10 +167,45 @@ def test_another_batch_size_starts_the_text_anew(tmp_path):
     assert steps(lines)[0].startswith("31/60")
 
 
+def test_the_newest_of_two_in_one_second(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2", "-eval_val_every", "6", "-save_every_minutes", "0")
+    first, second = named(folder)
+    for path, nanoseconds in ((first, 1_500_000_001_000_000_900), (second, 1_500_000_001_000_000_100)):
+        os.utime(path, ns=(0, nanoseconds))
+    (folder / "cv/lm_lstm_best.t7").unlink()
+    lines = train(folder, "-resume", "cv", "-max_epochs", "0.21", small=[])
+    assert lines[0].startswith(f"resuming from cv/{first.name}")
+
+
+def test_another_seed_is_another_run_from_there_on(tmp_path):
+    folder = folder_with_text(tmp_path / "a")
+    train(folder, "-max_epochs", "0.2", "-dropout", "0.5")
+    logs = []
+    for seed in ([], ["-seed", "5"], ["-seed", "6"]):
+        again = copied(folder, tmp_path / f"b{len(logs)}", *named(folder))
+        logs.append(steps(train(again, "-resume", "cv", "-max_epochs", "0.3", *seed, small=[])))
+    assert len({tuple(log) for log in logs}) == 3
+
+
+def test_losses_of_other_iterations_are_left_out(tmp_path):
+    """Of those in a checkpoint, only validations after iterations 1 to its own can be of its run."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2")
+    (path,) = named(folder)
+    found = checkpoint.load(path)
+    loss = found.val_losses[12]
+    found.val_losses = {0: 0.1, 1: 5.0, 12: loss, 13: 0.2, 14: 0.3}
+    checkpoint.convert(found, path)
+    opt = TrainOptions(resume=str(path))
+    assert resume.begin(opt, {"resume"}, lambda line: None).checkpoint.val_losses == {1: 5.0, 12: loss}
+
+
 @pytest.mark.parametrize("name", ["lstm2", "gru2", "lstm3_dropout"])
 def test_lua_checkpoints_resume_as_far_as_they_can(tmp_path, name):
     """Weights, losses, iteration, and the learning rate after the decays that took place."""
-    (start,) = list((GOLDEN / name).glob("*.t7"))[:1]
+    (recorded,) = list((GOLDEN / name).glob("*.t7"))[:1]
+    start = Path(shutil.copy(recorded, tmp_path))
     (tmp_path / "data" / "corpus").mkdir(parents=True)
     (tmp_path / "data" / "corpus" / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes())
     found = checkpoint.load(start)
@@ -226,6 +264,8 @@ def test_a_state_of_another_format_is_left_alone(tmp_path):
         (lambda s: s.update({b"mean_square": b"x"}), "where the tensor mean_square belongs"),
         (lambda s: s[b"hidden_state"].pop(1), "holds 3 hidden states, its model has 4"),
         (lambda s: s[b"hidden_state"].update({2: compat.Tensor.of_array(np.zeros((9, 6)))}), "hidden_state is"),
+        # One storage named by many tensors would be any number of gigabytes from a small file.
+        (lambda s: s[b"hidden_state"].update({2: s[b"hidden_state"][1]}), r"claim \d+ numbers of storages that hold"),
         (lambda s: s.update({b"random_words": compat.Tensor.of_array(np.full(624, -1.0))}), "32 bits"),
         (lambda s: s.update({b"random_words": compat.Tensor.of_array(np.full(624, np.nan))}), "32 bits"),
         (lambda s: s.update({b"random_position": 625}), "625 where a whole number from 0 to 624"),
@@ -247,24 +287,55 @@ def test_a_damaged_state_is_one_sentence(tmp_path, change, message):
         checkpoint.load(path)
 
 
-def test_stretched_tensors_claim_no_memory():
-    """A stride of 0 makes a thousand billion numbers out of one."""
-    small = compat.Storage(b"torch.DoubleStorage", np.zeros(1))
-    huge = compat.Tensor(b"torch.DoubleTensor", small, (10**12, 6), (0, 0))
-    with pytest.raises(CheckpointError):
-        run_state._array(huge, b"hidden_state", (10**12, 6))
-
-
-def test_recorded_options_are_checked(tmp_path):
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        (b"print_every", b"often", "records the -print_every 'often', which can't be one: give -print_every"),
+        (b"print_every", 0, "records what can't be used, .*-print_every must be at least 1, not 0"),
+        (b"seed", 1e300, r"-seed 1e\+300, which"),
+        (b"keep", math.inf, "-keep inf"),
+        (b"learning_rate_decay", math.nan, "-learning_rate_decay nan"),
+        (b"gpuid", True, "-gpuid True"),
+        (b"data_dir", 5, "-data_dir 5"),
+        (b"data_dir", b"a\0b", r"-data_dir 'a\\x00b'"),
+        (b"savefile", b"\x1b[2J", r"-savefile '\\x1b\[2J'"),
+    ],
+)
+def test_recorded_options_are_checked(tmp_path, name, value, words):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")
     (path,) = named(folder)
     table = compat.load_t7(path)
-    table[b"opt"][b"print_every"] = b"often"
+    table[b"opt"][name] = value
     compat.save_t7(path, table)
-    with pytest.raises(UserError, match="-print_every 'often': give -print_every"):
-        train(folder, "-resume", "cv", small=[])
-    train(folder, "-resume", "cv", "-print_every", "1", "-max_epochs", "0.2", small=[])
+    with pytest.raises(UserError, match=words):
+        train(folder, "-resume", str(path), small=[])
+    if name == b"print_every":
+        train(folder, "-resume", str(path), "-print_every", "1", "-max_epochs", "0.2", small=[])
+
+
+def test_recorded_numbers_of_the_run_are_checked(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    (path,) = named(folder)
+    table = compat.load_t7(path)
+    table[b"pycharrnn"][b"learning_rate"] = math.inf
+    table[b"val_losses"].update({math.inf: 1.0, 1e300: 2.0, -1: 3.0, 0.5: math.nan, b"x": b"y"})
+    compat.save_t7(path, table)
+    assert set(checkpoint.load(path).val_losses) == {table[b"i"], 0.5}
+    with pytest.raises(UserError, match="records the learning rate inf: give -learning_rate"):
+        train(folder, "-resume", str(path), small=[])
+    train(folder, "-resume", str(path), "-learning_rate", "0.01", "-max_epochs", "0.2", small=[])
+
+
+def test_the_decay_rule_at_any_iteration():
+    opt = TrainOptions()
+    rate = resume._decayed(opt, 12 * 50, 50)
+    assert rate == opt.learning_rate * 0.97 * 0.97 * 0.97
+    assert resume._decayed(opt, 9 * 50, 50) == opt.learning_rate
+    assert resume._decayed(opt, 10**9, 1) == 0  # at once
+    opt.learning_rate_decay_after = math.inf
+    assert resume._decayed(opt, 10**9, 1) == opt.learning_rate
 
 
 def test_without_a_command_line_what_differs_from_the_defaults_is_given(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -9,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence, spec
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pycharrnn import beam, checkpoint, sampling
+from pycharrnn import beam, checkpoint, samples, sampling
 from pycharrnn.options import SampleOptions
 from pycharrnn.stepper import NumpyStepper
 
@@ -137,13 +141,70 @@ def test_ctrl_c_leaves_no_half_sample(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def workers_of(process: subprocess.Popen) -> list[int]:
+    """The processes that it has started to draw samples; reads /proc."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            pid, parent = int(entry.name), int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == process.pid and b"spawn_main" in (entry / "cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def until(true) -> bool:
+    deadline = time.monotonic() + 20
+    while not (done := true()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return done
+
+
+@pytest.mark.skipif(sys.platform != "linux" or samples._cores() < 2, reason="reads /proc; needs two processors")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
+def test_processes_that_draw_end_with_their_parent(tmp_path, number):
+    command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
+    command += ["-samples", "64", "-o", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert until(lambda: len(list(tmp_path.iterdir())) == 64 or process.poll() is not None)
+            workers = workers_of(process)
+            assert len(workers) == 2
+            process.send_signal(number)
+            _, error = process.communicate(timeout=30)
+            assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+            assert until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+            assert list(tmp_path.iterdir()) == []
+            assert b"Traceback" not in error
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or samples._cores() < 2, reason="reads /proc; needs two processors")
+def test_ctrl_c_is_heard_while_processes_start(tmp_path):
+    command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
+    with subprocess.Popen(
+        [*command, "-samples", "64", "-o", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert until(lambda: workers_of(process))  # the first is there, and has not begun to draw
+            os.killpg(process.pid, signal.SIGINT)
+            _, error = process.communicate(timeout=30)
+            assert process.returncode == 130
+            assert error.strip() == b"pycharrnn: stopped by Ctrl-C."
+        finally:
+            process.kill()
+
+
 def test_a_model_without_numbers_fails_in_one_sentence_in_every_process(tmp_path):
     weights = {name: np.array(w) for name, w in LOADED.network.weights.items()}
     weights["decoder.bias"][0] = np.nan
     broken = dataclasses.replace(LOADED, network=dataclasses.replace(LOADED.network, weights=weights))
     checkpoint.convert(broken, tmp_path / "nan.t7")
-    for samples in ("1", "64"):
-        args = ["-samples", samples, "-gpuid", "-1", "-o", str(tmp_path / "out"), "-primetext", "T"]
+    for count in ("1", "64"):
+        args = ["-samples", count, "-gpuid", "-1", "-o", str(tmp_path / "out"), "-primetext", "T"]
         result = run("sample", str(tmp_path / "nan.t7"), *args)
         assert "training failed" in sentence(result)
         assert list((tmp_path / "out").iterdir()) == []
@@ -219,13 +280,62 @@ def test_colors_tint_the_same_text():
         (["-color", "1", "-o", "x"], "leave -o out"),
         (["-length", "0", "-temperature", "1:2"], "-length at which B is reached"),
         (["-length", "0", "-samples", "2"], "needs -stop"),
-        (["-samples", "0"], "-samples must be at least 1, not 0"),
+        (["-samples", "0"], "-samples must be at least 1 and at most 1e12, not 0"),
         (["-beam", "-1"], "-beam must be at least 0"),
         (["-unicode", "2"], "-unicode must be 0 or 1"),
     ],
 )
 def test_options_that_do_not_go_together(args, words):
     assert words in sentence(run("sample", CHECKPOINT, "-gpuid", "-1", *args))
+
+
+# -- cutting a text ---------------------------------------------------------------------------------------------------
+
+
+class Counted(dict):
+    """Counts how often somebody looks something up."""
+
+    def __contains__(self, key) -> bool:
+        self.looks = getattr(self, "looks", 0) + 1
+        return super().__contains__(key)
+
+
+def cut_plainly(text: bytes, vocab: dict[bytes, int]) -> list[tuple[int, bytes | None]]:
+    found, position = [], 0
+    while position < len(text):
+        fits = [c for c in vocab if text.startswith(c, position)]
+        found.append((position, max(fits, key=len, default=None)))
+        position += len(found[-1][1] or b"x")
+    return found
+
+
+@given(
+    vocab=st.sets(st.binary(min_size=1, max_size=4), min_size=1, max_size=12),
+    text=st.lists(st.sampled_from([b"a", b"ab", b"abc", b"\xc3", b"\xa9", b"\0"]), max_size=20),
+)
+def test_a_text_is_cut_into_the_longest_characters(vocab, text):
+    vocab = {c: k for k, c in enumerate(sorted({*vocab, b"a", b"abc"}), 1)}
+    assert list(sampling.cut(b"".join(text), vocab)) == cut_plainly(b"".join(text), vocab)
+
+
+def test_one_long_character_makes_cutting_no_slower():
+    vocab = Counted({b"a": 1, b"b" * 64: 2, "é".encode(): 3})
+    text = b"aab~" * 1000
+    assert sum(c == b"a" for _, c in sampling.cut(text, vocab)) == 2000
+    assert vocab.looks == 3000  # one for each byte that begins a character
+
+
+# -- models whose training failed -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [[], ["-sample", "0"], ["-beam", "3"], ["-samples", "32"]], ids=" ".join)
+@pytest.mark.parametrize("value", [np.nan, 1e308])
+def test_a_model_that_predicts_no_numbers_says_so(tmp_path, args, value):
+    weights = {name: np.full_like(w, value) for name, w in LOADED.network.weights.items()}
+    broken = dataclasses.replace(LOADED, network=dataclasses.replace(LOADED.network, weights=weights))
+    checkpoint.convert(broken, tmp_path / "x.t7")
+    result = run("sample", str(tmp_path / "x.t7"), "-gpuid", "-1", "-length", "9", "-primetext", "The", *args)
+    assert "at -temperature 1 are no numbers: try" in sentence(result)
 
 
 # -- beam search -----------------------------------------------------------------------------------------------------
@@ -277,6 +387,14 @@ def test_a_beam_comes_out_piece_by_piece_and_stops(monkeypatch):
     opt = SampleOptions(beam=6, length=0, stop="e")
     text = b"".join(d.character for d in beam.search(NumpyStepper(LOADED.network, 6), LOADED.vocab, opt, b"T"))
     assert text.endswith(b"e")
+
+
+def test_the_history_is_walked_now_and_then(monkeypatch):
+    walked: list[int] = []
+    path = beam._path
+    monkeypatch.setattr(beam, "_path", lambda history: walked.append(len(history)) or path(history))
+    beamed(6, length=200)
+    assert 0 < len(walked) <= 200 / 16 + 1
 
 
 def test_beams_that_do_not_agree_are_cut(monkeypatch):

@@ -97,11 +97,19 @@ def test_a_table_of_several(corpus):
     result = run("eval", paths[0], "-compare", paths[1], "-data_dir", str(corpus))
     assert result.returncode == 0, result.stderr
     heading, *rows = result.stdout.decode().splitlines()
-    assert heading.split() == ["checkpoint", "nats/char", "bits/char", "perplexity", "val_loss", "in", "it"]
+    assert re.split("  +", heading) == [
+        "checkpoint",
+        "nats/char",
+        "bits/char",
+        "perplexity",
+        "val_loss in it",
+        "trained on",
+    ]
     for path, row in zip(paths, rows, strict=True):
         cells = row.split()
         assert cells[0] == path
         assert cells[1] == cells[4] == f"{checkpoint.load(path).val_loss:.6f}"
+        assert cells[5] == "data/corpus"
     assert "-compare" in sentence(run("eval", *paths, "-data_dir", str(corpus)), 2)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import os
+import stat
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -13,11 +17,11 @@ from conftest import GOLDEN
 from object_graph import assert_same_graph
 
 import compat
-from compat import LuaFunction, Storage, T7Error, Table, Tensor, TorchObject, load_t7, save_t7
+from compat import LuaFunction, Storage, T7Error, Table, Tensor, TensorFile, TorchObject, load_t7, save_t7
 from compat.t7_objects import BooleanKey, element_dtype
 from compat.t7_reader import load_with_dialect
 from compat.t7_writer import T7Writer
-from compat.whole_file import whole_file
+from compat.whole_file import whole_file, whole_link
 
 FILES = sorted(GOLDEN.rglob("*.t7"))
 
@@ -262,6 +266,157 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
     path.chmod(0o640)
     save_t7(path, 2)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders of POSIX")
+@pytest.mark.parametrize("write", ["file", "link"])
+def test_a_rename_reaches_the_disk(tmp_path, monkeypatch, write):
+    """The folder is synced after the file has got its name; where that fails for good, it is said."""
+    (tmp_path / "source").touch()
+    synced: list[tuple[bool, bool]] = []
+    number = 0
+
+    def fsync(fd):
+        is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
+        synced.append((is_folder, (tmp_path / "x").exists()))
+        if is_folder and number:
+            raise OSError(number, "no")
+
+    def make():
+        if write == "link":
+            whole_link(tmp_path / "source", tmp_path / "x")
+        else:
+            with whole_file(tmp_path / "x") as f:
+                f.write(b"x")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make()
+    assert synced[-1] == (True, True)
+    number = errno.EINVAL  # some systems can't sync a folder
+    make()
+    for number in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+        with pytest.raises(OSError) as error:
+            make()
+        assert error.value.errno == number
+
+
+def test_the_longest_name_that_a_file_can_have(tmp_path):
+    path = tmp_path / ("x" * 255)
+    with whole_file(path) as f:
+        f.write(b"a")
+    whole_link(path, tmp_path / ("y" * 255))
+    assert path.read_bytes() == (tmp_path / ("y" * 255)).read_bytes() == b"a"
+
+
+def test_a_second_name_that_is_the_first(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"a")
+    whole_link(path, path)
+    whole_link(path, tmp_path / "y")
+    whole_link(path, tmp_path / "y")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "y"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
+def test_a_link_is_written_through(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/file").write_bytes(b"before")
+    (tmp_path / "link").symlink_to("there/file")
+    (tmp_path / "dangling").symlink_to("there/new")
+    for name in ("link", "dangling"):
+        with whole_file(tmp_path / name) as f:
+            f.write(name.encode())
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "there/file").read_bytes() == b"link"
+    assert (tmp_path / "there/new").read_bytes() == b"dangling"
+    whole_link(tmp_path / "there/new", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there/file").read_bytes() == b"dangling"
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(OSError, match="symbolic links"), whole_file(tmp_path / "circle"):
+        pass
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["circle", "dangling", "file", "link", "new", "there"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
+def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
+    pipe = tmp_path / "pipe.t7"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    for write in (lambda: save_t7(pipe, b"text"), lambda: whole_link(tmp_path / "source", pipe)):
+        (tmp_path / "source").write_bytes(b"source")
+        thread = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+        thread.start()
+        write()
+        thread.join(10)
+    assert read == [b"\2\0\0\0\4\0\0\0text", b"source"]
+    assert pipe.is_fifo()
+    with whole_file(os.devnull) as f:
+        f.write(b"nothing")
+    assert not os.path.isfile(os.devnull)
+    with pytest.raises(IsADirectoryError), whole_file(tmp_path):
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pipe.t7", "source"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.t7")
+    for path in (tmp_path / "pipe.t7", os.devnull):
+        with pytest.raises(T7Error, match="not a file"):
+            load_t7(path)
+
+
+def test_what_has_been_read_does_not_change_with_the_file(tmp_path):
+    path = tmp_path / "x.t7"
+    save_t7(path, np.arange(10.0))
+    array = load_t7(path).numpy()
+    with open(path, "r+b") as f:
+        f.write(bytes(path.stat().st_size))
+    np.testing.assert_array_equal(array, np.arange(10.0))
+    array[0] = 7  # in our memory only
+    os.truncate(path, 0)
+    assert array[0] == 7 and array[9] == 9
+
+
+# -- tensors that stay in their file -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("longs", [8, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float64])
+def test_a_tensor_in_pieces(tmp_path, dtype, longs):
+    path = tmp_path / "x.t7"
+    save_t7(path, np.arange(100).astype(dtype), long_size=longs)
+    tensor = TensorFile(path)
+    assert (len(tensor), tensor.dtype, tensor.typename) == (100, dtype, load_t7(path).typename)
+    for first, last in ((0, 100), (0, 0), (17, 18), (90, 100)):
+        np.testing.assert_array_equal(tensor.read(first, last), np.arange(first, last).astype(dtype))
+    for first, last in ((-1, 5), (0, 101), (6, 5)):
+        with pytest.raises(IndexError):
+            tensor.read(first, last)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 5, b"text", Table({1: 2}), np.zeros((2, 3)), np.zeros(0), Tensor(b"torch.ByteTensor", None)],
+    ids=["nil", "number", "string", "table", "two dimensions", "no number", "no storage"],
+)
+def test_what_is_no_tensor_of_one_dimension(tmp_path, value):
+    save_t7(tmp_path / "x.t7", value)
+    if isinstance(value, np.ndarray) and value.shape == (0,):
+        assert len(TensorFile(tmp_path / "x.t7")) == 0
+        return
+    with pytest.raises(T7Error):
+        TensorFile(tmp_path / "x.t7")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 50, -1])
+def test_a_truncated_tensor_file(tmp_path, cut):
+    save_t7(tmp_path / "x.t7", np.arange(1000.0))
+    content = (tmp_path / "x.t7").read_bytes()
+    (tmp_path / "x.t7").write_bytes(content[:cut])
+    with pytest.raises(T7Error):
+        TensorFile(tmp_path / "x.t7")
 
 
 def test_compat_knows_neither_torch_nor_pycharrnn():

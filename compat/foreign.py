@@ -1,0 +1,65 @@
+"""What a file is that is no .t7 file, by how it begins: its name says little, and few people can look inside."""
+
+from __future__ import annotations
+
+import re
+
+_LOOK = 4096  # bytes that tell
+_PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before it wrote zip files
+_OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
+_READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and .safetensors files of its own"
+# How a file begins, and what that makes of it.
+_BEGINNINGS = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull"),
+    (b"PK", "a zip archive: unpack it, and name the .t7 file in it"),
+    (b"\x1f\x8b", "gzip-ed twice: unpack it once"),
+    (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
+    (b"\xfd7zXZ\0", "compressed by xz: unpack it with unxz"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it with unzstd"),
+    (b"7z\xbc\xaf'\x1c", "a 7z archive: unpack it, and name the .t7 file in it"),
+    (b"Rar!", "a rar archive: unpack it, and name the .t7 file in it"),
+    (b"\x89HDF", "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"),
+    (b"\x93NUMPY", f"an array of NumPy's: {_READS}"),
+)
+
+
+def name_of(content: bytes) -> str:
+    """What `content` is, and what to do, as words that follow "it is"; empty for what isn't known.
+
+    Example:
+        >>> name_of(b"BZh91AY")
+        'compressed by bzip2: unpack it with bunzip2'
+    """
+    start = bytes(content[:_LOOK])
+    if start[:1] == b"\x80" or (start[:2] == b"PK" and b"data.pkl" in start):
+        pytorch = start[:2] == b"PK" or _PYTORCH_MAGIC in start[:32]
+        kind = "a file of PyTorch's torch.save" if pytorch else "a Python pickle"
+        return f"{kind}, which only the program that wrote it understands: {_READS}"
+    for beginning, kind in _BEGINNINGS:
+        if start.startswith(beginning):
+            return kind
+    if is_safetensors(content):
+        return "a safetensors file: give it a name that ends in .safetensors"
+    if start[257:262] == b"ustar":
+        return "a tar archive: unpack it, and name the .t7 file in it"
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:1] in (b"{", b"["):
+        return _json(text)
+    if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):
+        return "a web page that was saved in the file's place: open it in a browser, and download the file itself"
+    return ""
+
+
+def is_safetensors(content: bytes) -> bool:
+    """Whether `content` begins with a length, 8 bytes, and as much JSON."""
+    length = int.from_bytes(content[:8], "little")
+    return 2 <= length <= len(content) - 8 and re.match(rb'\{\s*["}]', content[8:64]) is not None
+
+
+def _json(text: bytes) -> str:
+    if _OUR_JSON.match(text):
+        return (
+            "the JSON that pycharrnn convert writes for other programs, which nothing reads back: name the .t7 or"
+            " .safetensors file that it was made from"
+        )
+    return f"JSON text: {_READS}"

@@ -1,0 +1,81 @@
+"""What a checkpoint records in words and numbers, taken over only in the types that it must have.
+
+The same for .t7 files, whose values are what compat.load_t7 gives, and for metadata in JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+
+from compat.graph_expressions import CheckpointError, describe
+from compat.plain_text import printable
+
+LONGEST_CHARACTER = 64  # bytes; the longest in use are names such as "[233]" and words
+_EXACT = 1 << 53  # whole numbers up to here are exact in Lua
+_LARGEST = int(sys.float_info.max)
+
+
+def is_number(value) -> bool:
+    """Whether a double can hold `value`, which infinity and NaN are too, but no boolean."""
+    return isinstance(value, float) or (type(value) is int and abs(value) <= _LARGEST)
+
+
+def number(value, what: str = "a number") -> float:
+    """`value`, if it is a number. Errors: CheckpointError."""
+    if not is_number(value):
+        raise CheckpointError(f"it has {describe(value)} where {what} belongs")
+    return value
+
+
+def losses(values: Iterable, unit: float = 1) -> list[float]:
+    """Losses in nats. `unit`: nats in the unit of the values. Errors: CheckpointError."""
+    return [unit * float(number(x, "a loss")) for x in values]
+
+
+def losses_by_iteration(items: Iterable[tuple], unit: float = 1) -> dict[float, float]:
+    """iteration -> loss in nats, without what belongs to no iteration. Errors: CheckpointError."""
+    found = {}
+    for iteration, loss in items:
+        if type(iteration) in (int, float) and 0 <= iteration <= _EXACT:
+            found[iteration] = unit * float(number(loss, "a loss"))
+    return found
+
+
+def vocabulary(table: Mapping) -> dict[bytes, int]:
+    """Characters numbered 1 to n without gaps. Forks that read UTF-8 have characters of several bytes.
+
+    Errors: CheckpointError.
+    """
+    if not isinstance(table, Mapping) or not table:
+        raise CheckpointError("it has no vocabulary")
+    taken = bytearray(len(table) + 1)
+    for character, index in table.items():
+        if not isinstance(character, bytes) or not character:
+            shown = printable(character, 40) if isinstance(character, bytes) else describe(character)
+            raise CheckpointError(f"its vocabulary holds {shown or 'an empty text'}, which is no character")
+        if len(character) > LONGEST_CHARACTER:
+            shown = printable(character, 20)
+            raise CheckpointError(
+                f"its vocabulary holds {shown}, of {len(character)} bytes: no character has more than"
+                f" {LONGEST_CHARACTER}"
+            )
+        if type(index) is not int or not 0 < index <= len(table) or taken[index]:
+            raise CheckpointError("its vocabulary is not numbered 1 to n")
+        taken[index] = True
+    return dict(table)
+
+
+def options(items: Iterable[tuple]) -> dict[str, object]:
+    """name -> int, float, bool or str; whatever else people have put into their opt is no option."""
+    found = {}
+    for key, value in items:
+        key, value = _text(key), _text(value)
+        if isinstance(key, str) and (isinstance(value, str | bool) or is_number(value)):
+            found[key] = value
+    return found
+
+
+def _text(value):
+    """Bytes, and nothing else, as text; bytes that are no UTF-8 come out as they went in."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

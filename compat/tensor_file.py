@@ -1,0 +1,111 @@
+"""A tensor whose numbers stay in their .t7 file and are read piece by piece: a text that is larger than memory."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from compat.t7_objects import Storage, T7Error, Tensor
+from compat.t7_reader import T7Reader
+
+_HEAD = 4096  # bytes at the start of a file that hold all of a tensor but its numbers
+
+
+class TensorFile:
+    """A tensor of one dimension that is all of a binary .t7 file.
+
+    A memory map would be less code, but whoever shortens a mapped file ends the process that reads it. Here a file that
+    somebody else changes gives an error, and one that is replaced by another of the same name stays what it was.
+
+    Attributes:
+        path: the file. typename: e.g. b"torch.ByteTensor". dtype: that of the numbers.
+
+    Errors: OSError if the file can't be read, T7Error (an OSError) if it holds something else.
+
+    Example:
+        >>> text = TensorFile("data/ulysses/data.t7")
+        >>> len(text), text.read(0, 3)
+        (1520766, array([39, 63,  1], dtype=uint8))
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = os.fspath(path)
+        self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115, it is read as long as this object lives
+        self._stamp = self._stamp_now()
+        size = self._stamp[0]
+        tensor = _tensor_in(self._read(0, min(_HEAD, size)), size)
+        self.typename, self.dtype = tensor.typename, tensor.storage.data.dtype
+        self._length = tensor.shape[0]
+        self._start = tensor.storage.position + tensor.offset * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The numbers from `first` to before `last`, in memory of their own, shape (last - first,).
+
+        Errors: OSError; T7Error if the file has been changed since it was opened.
+        """
+        if not 0 <= first <= last <= self._length:
+            raise IndexError(f"numbers {first} to {last} of a tensor of {self._length}")
+        size = self.dtype.itemsize
+        content = self._read(self._start + first * size, (last - first) * size)
+        if self._stamp_now() != self._stamp:
+            raise T7Error("somebody has changed it while it was in use")
+        return np.frombuffer(content, self.dtype)
+
+    def _read(self, position: int, count: int) -> bytearray:
+        """`count` bytes from a position on; zeros beyond the end of the file, which the stamp tells of."""
+        content, done = bytearray(count), 0
+        self._file.seek(position)
+        with memoryview(content) as view:
+            while done < count and (read := self._file.readinto(view[done:])):
+                done += read
+        return content
+
+    def _stamp_now(self) -> tuple[int, int]:
+        """What changes when somebody writes to the file: its size, and when it was modified."""
+        found = os.fstat(self._file.fileno())
+        return found.st_size, found.st_mtime_ns
+
+
+def _tensor_in(head: bytearray, size: int) -> Tensor:
+    """The tensor that a file of `size` bytes with this beginning holds, without its numbers. Errors: T7Error."""
+    fault = None
+    for long_size in (8, 4):  # as in t7_reader, longs of the wrong size soon make nonsense
+        try:
+            value = _HeadReader(head, long_size, size).read_obj()
+        except T7Error as e:
+            fault = fault or e
+            continue
+        if isinstance(value, Tensor) and len(value.shape) == 1 and value.strides == (1,) and value.storage is not None:
+            return value
+        fault = fault or T7Error("it holds no tensor of one dimension")
+    raise fault
+
+
+class _HeadReader(T7Reader):
+    """Reads a tensor of a file of `size` bytes from the first of them; its numbers must be the rest of the file."""
+
+    def __init__(self, head: bytearray, long_size: int, size: int):
+        super().__init__(head, long_size)
+        self._size = size
+
+    def _read_storage(self, typename: bytes, dtype: np.dtype, version: int | None) -> Storage:
+        storage = _StorageElsewhere(typename, np.empty(0, dtype), version)
+        storage.length = self.read_long()
+        storage.position = self.position
+        if self.position + storage.length * dtype.itemsize != self._size:
+            raise self.fault(f"{storage.length} numbers do not end where the file ends")
+        return storage
+
+
+class _StorageElsewhere(Storage):
+    """A storage of `length` numbers that begin at byte `position` of a file."""
+
+    length: int
+    position: int
+
+    def __len__(self) -> int:
+        return self.length

@@ -1,0 +1,58 @@
+"""The tensors of a model as arrays: of the right kind and shape, and together no larger than what the file holds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compat.graph_expressions import CheckpointError
+from compat.plain_text import printable
+from compat.t7_objects import Tensor, TorchObject, element_dtype
+
+
+class WeightReader:
+    """Reads tensors of one model, and counts what they claim.
+
+    A file can name one storage in any number of tensors, or one tensor in any number of layers, for a few bytes each. A
+    model has no weight twice; so all that is read here may not be more than the storages that it lies in hold.
+    """
+
+    def __init__(self):
+        self._claimed = self._held = 0
+        self._storages: dict[int, object] = {}
+
+    def read(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> np.ndarray:
+        """The tensor in a field of a module, a view in the precision of the file.
+
+        Args:
+            shape: what it must have; None for any number from 1.
+
+        Errors: CheckpointError; T7Error, as Tensor.numpy.
+        """
+        tensor = module.get(key)
+        found = tensor.shape if isinstance(tensor, Tensor) else None
+        if found is None or not _fits(found, shape):
+            where = f"its {printable(module.typename)} has a {printable(key)}"
+            raise CheckpointError(f"{where} of shape {found!s:.80}, expected {_shown(shape)}")
+        if element_dtype(tensor.typename).kind != "f":
+            raise CheckpointError(f"its {printable(module.typename)} has whole numbers as its {printable(key)}")
+        return self.array(tensor)
+
+    def array(self, tensor: Tensor) -> np.ndarray:
+        """Any tensor as an array, counted. Errors: CheckpointError; T7Error, as Tensor.numpy."""
+        array = tensor.numpy()
+        if tensor.storage is not None and id(tensor.storage) not in self._storages:
+            self._storages[id(tensor.storage)] = tensor.storage  # an id is good as long as its object lives
+            self._held += len(tensor.storage)
+        self._claimed += array.size
+        if self._claimed > self._held:
+            raise CheckpointError(f"its tensors claim {self._claimed} numbers of storages that hold {self._held}")
+        return array
+
+
+def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(found) == len(shape) and all(m > 0 and n in (None, m) for n, m in zip(shape, found, strict=True))
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    """(None, 4) -> "(any, 4)" """
+    return f"({', '.join('any' if n is None else str(n) for n in shape)})"

@@ -1,0 +1,78 @@
+"""What the network's passes ask of their arguments, checked once, where the arguments come in.
+
+PyTorch's own functions check what they are given; C can't, and BLAS or a copy would take a wrong shape for another one.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable, Sequence
+
+import torch
+
+CPU = torch.device("cpu")
+_WHOLE_NUMBERS = {
+    getattr(torch, name)
+    for name in ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+    if hasattr(torch, name)  # the larger unsigned ones came with PyTorch 2.3
+}
+
+
+def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.device, shape: Sequence[int]) -> None:
+    """Errors: TypeError, ValueError unless `value` is a tensor of this type (None: any) and shape on this device."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} must be a tensor, not {_shown(value)}")
+    if dtype is not None and value.dtype != dtype:
+        raise TypeError(f"{name} must be of {dtype}, not {value.dtype}")
+    if value.shape != shape:
+        raise ValueError(f"{name} must have the shape {tuple(shape)}, not {tuple(value.shape)}")
+    _on(name, value, device)
+
+
+def states(name: str, value: Iterable[torch.Tensor], n: int, like: torch.Tensor, shape: Sequence[int]) -> list:
+    """Hidden states, or their gradients, as a list.
+
+    Errors: TypeError, ValueError unless they are `n` tensors of this shape, of the type and on the device of `like`.
+    """
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be {n} tensors, not {_shown(value)}")
+    found = list(value)
+    if len(found) != n:
+        raise ValueError(f"{name} must be {n} tensors, not {len(found)}")
+    for k, one in enumerate(found):
+        tensor(f"{name}[{k}]", one, like.dtype, like.device, shape)
+    return found
+
+
+def characters(name: str, value: object, device: torch.device, shape: Sequence[int] | None = None) -> None:
+    """Errors: TypeError, ValueError unless `value` is a tensor of whole numbers (T, B) on this device.
+
+    Args:
+        shape: (T, B), or None for any that is not empty.
+    """
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} must be a tensor of characters' numbers, not {_shown(value)}")
+    if value.dtype not in _WHOLE_NUMBERS or value.layout != torch.strided:
+        raise TypeError(f"{name} must hold whole numbers, such as torch.int64, not {value.dtype} ({value.layout})")
+    if value.shape != shape if shape else value.dim() != 2 or not value.numel():
+        wanted = tuple(shape) if shape else "(T, B), both at least 1"
+        raise ValueError(f"{name} must have the shape {wanted}, not {tuple(value.shape)}")
+    _on(name, value, device)
+
+
+def in_range(name: str, value: torch.Tensor, V: int) -> None:
+    """Errors: IndexError unless all of these whole numbers lie in [0, V). On a GPU the CPU waits for the answer."""
+    if value.is_meta or (value.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return  # there are no numbers yet
+    low, high = (int(bound) for bound in torch.aminmax(value))
+    if low < 0 or high >= V:
+        raise IndexError(f"{name} holds {low if low < 0 else high}, but the characters are 0 to {V - 1}")
+
+
+def _on(name: str, value: torch.Tensor, device: torch.device) -> None:
+    if value.device != device:
+        raise ValueError(f"{name} must be on {device}, not on {value.device}")
+
+
+def _shown(value: object) -> str:
+    return f"{type(value).__name__} {reprlib.repr(value)}"

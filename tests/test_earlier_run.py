@@ -1,0 +1,259 @@
+"""A new run, or one that goes on, does not destroy what an earlier one has left; and writes where it should."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import GOLDEN
+from runs import TEXT, copied, folder_with_text, named, steps, train
+from test_long_runs import LONG, result_of, started
+
+import compat
+from pycharrnn import checkpoint
+from pycharrnn.options import UserError
+
+OTHER_TEXT = TEXT[::-1]
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory) -> Path:
+    """A folder with a run of 90 iterations that was stopped at some point before the last."""
+    folder = folder_with_text(tmp_path_factory.mktemp("unfinished") / "a")
+    process = started(folder, "-max_epochs", "1000", "-print_every", "1")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").i > 1
+    return folder
+
+
+@pytest.fixture
+def stopped(unfinished, tmp_path) -> Path:
+    """A copy of it for each test, with a second text."""
+    folder = tmp_path / "stopped"
+    shutil.copytree(unfinished, folder)
+    (folder / "other").mkdir()
+    (folder / "other/input.txt").write_bytes(OTHER_TEXT)
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("args", [[], ["-data_dir", "other"], ["-model", "gru", "-init_from", "cv/lm_lstm_latest.t7"]])
+def test_an_unfinished_run_is_not_overwritten(stopped, args):
+    before = content(stopped / "cv")
+    i = checkpoint.load(stopped / "cv/lm_lstm_latest.t7").i
+    error, out, _ = result_of(stopped, *args, "-max_epochs", "0.2")
+    assert isinstance(error, UserError) and error.status == 1
+    said = str(error)
+    assert said.startswith(f"cv/lm_lstm_latest.t7 is an unfinished run: text of -data_dir data, iteration {i}, epoch ")
+    assert ", training loss " in said
+    for way_on in ("-resume cv/lm_lstm_latest.t7", "-savefile", "-checkpoint_dir", "-overwrite 1"):
+        assert way_on in said
+    assert out == [], "it should be said before any work is done"
+    assert content(stopped / "cv") == before
+
+
+def test_the_ways_on(stopped, tmp_path):
+    i = checkpoint.load(stopped / "cv/lm_lstm_latest.t7").i
+    for more in (["-savefile", "other"], ["-checkpoint_dir", "elsewhere"]):
+        before = content(stopped / "cv")
+        assert result_of(stopped, *more, "-data_dir", "other", "-max_epochs", "0.1")[0] is None
+        assert before.items() <= content(stopped / "cv").items()
+    error, out, err = result_of(
+        stopped, "-resume", "cv", "-savefile", "lstm", "-max_epochs", str(i / 60 + 0.1), small=[]
+    )
+    assert error is None and out[0].startswith("resuming from cv/lm_lstm_latest.t7")
+
+
+def test_overwrite_gives_it_up(stopped):
+    error, out, err = result_of(stopped, "-data_dir", "other", "-max_epochs", "0.1", "-overwrite", "1")
+    assert error is None
+    assert "-overwrite 1 gives up the unfinished run cv/lm_lstm_latest.t7: text of -data_dir data, iteration " in err
+    found = checkpoint.load(stopped / "cv/lm_lstm_latest.t7")
+    assert found.opt["data_dir"] == "other"
+    assert "overwrite" not in found.opt  # it is of the command, not of the run
+
+
+def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2", "-eval_val_every", "6")
+    best = min(named(folder), key=lambda p: checkpoint.load(p).val_loss)
+    last = named(folder)[-1]
+    before = {p: p.read_bytes() for p in named(folder)}
+    error, _, err = result_of(folder, "-seed", "5", "-max_epochs", "0.1")
+    assert error is None
+    for name, was in (("best", best), ("latest", last)):
+        said = f"cv/lm_lstm_{name}.t7 is of a finished run; it was cv/{was.name}, which stays, and becomes this run's."
+        assert said in err
+    assert all(p.read_bytes() == kept for p, kept in before.items())
+    found = checkpoint.load(best)
+    found.opt.update(patience=1, max_epochs=50)  # a run that -patience has finished
+    found.val_losses = {1: 1.0, 2: 2.0}
+    checkpoint.convert(found, folder / "cv/lm_lstm_latest.t7")
+    best.unlink()
+    error, _, err = result_of(folder, "-max_epochs", "0.05")
+    assert error is None
+    assert f"lm_lstm_latest.t7 is of a finished run; it was cv/{best.name}, which is there no more" in err
+
+
+def test_what_can_not_be_read_is_not_overwritten_either(tmp_path):
+    folder = folder_with_text(tmp_path)
+    (folder / "cv").mkdir()
+    latest = folder / "cv/lm_lstm_latest.t7"
+    latest.write_bytes(b"my thesis")
+    error, _, _ = result_of(folder, "-max_epochs", "0.1")
+    assert "cv/lm_lstm_latest.t7, which this training would overwrite, is no checkpoint" in str(error)
+    assert latest.read_bytes() == b"my thesis"
+    assert result_of(folder, "-max_epochs", "0.1", "-overwrite", "1")[0] is None
+    assert checkpoint.load(latest).i
+
+
+def test_a_run_that_is_going_on_is_said_to_be_locked(tmp_path):
+    folder = folder_with_text(tmp_path)
+    process = started(folder, *LONG, "-save_every_minutes", "0.0001", lines=2)
+    try:
+        assert (folder / "cv/lm_lstm_latest.t7").exists()
+        error, _, _ = result_of(folder, "-max_epochs", "0.1")
+        assert "another training" in str(error)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# -- where a run that goes on writes -----------------------------------------------------------------------------------
+
+
+def recording(path: Path, to: Path, **options) -> Path:
+    """A copy of a checkpoint that records other options."""
+    table = compat.load_t7(path)
+    table[b"opt"].update({k.encode(): str(v).encode() for k, v in options.items()})
+    compat.save_t7(to, table)
+    return to
+
+
+def test_going_on_writes_beside_the_checkpoint(stopped, tmp_path):
+    victim, gift = tmp_path / "victim", tmp_path / "gift"
+    victim.mkdir()
+    gift.mkdir()
+    latest = stopped / "cv/lm_lstm_latest.t7"
+    found = checkpoint.load(latest)
+    file = recording(latest, gift / "lm_gift.t7", checkpoint_dir=victim)
+    end = ["-max_epochs", str(found.i / 60 + 0.05)]
+    train(stopped, "-resume", str(file), *end, small=[])
+    assert not list(victim.iterdir())
+    assert {p.name for p in gift.iterdir()} > {"lm_gift.t7", "lm_lstm_latest.t7"}
+    # where the command line says, it does write
+    train(stopped, "-resume", str(file), *end, "-checkpoint_dir", str(victim), small=[])
+    assert (victim / "lm_lstm_latest.t7").exists()
+
+
+@pytest.mark.parametrize("name", ["a/../../../escaped", "/../../escaped", "sub/x"])
+def test_a_recorded_savefile_that_is_no_name_is_refused(stopped, tmp_path, name):
+    file = recording(stopped / "cv/lm_lstm_latest.t7", stopped / "cv/lm_gift.t7", savefile=name)
+    before = sorted(tmp_path.rglob("*"))
+    error, _, _ = result_of(stopped, "-resume", str(file), small=[])
+    assert "which is no name of a file: give -savefile, and -checkpoint_dir, on the command line" in str(error)
+    assert sorted(tmp_path.rglob("*")) == before
+    i = checkpoint.load(file).i
+    train(stopped, "-resume", str(file), "-savefile", "mine", "-max_epochs", str(i / 60 + 0.05), small=[])
+    assert (stopped / "cv/lm_mine_latest.t7").exists()
+
+
+def test_going_on_elsewhere_does_not_overwrite_an_unfinished_run_there(stopped, tmp_path):
+    other = copied(stopped, tmp_path / "other", stopped / "cv/lm_lstm_latest.t7")
+    before = (stopped / "cv/lm_lstm_latest.t7").read_bytes()
+    found = checkpoint.load(other / "cv/lm_lstm_latest.t7")
+    end = ["-max_epochs", str(found.i / 60 + 0.05)]
+    there = str(stopped / "cv")
+    error, _, _ = result_of(other, "-resume", "cv", "-checkpoint_dir", there, *end, small=[])
+    assert "is an unfinished run" in str(error)
+    assert (stopped / "cv/lm_lstm_latest.t7").read_bytes() == before
+    # a file of another name in the same folder is another run as well
+    gift = recording(stopped / "cv/lm_lstm_latest.t7", stopped / "cv/gift.t7")
+    assert "is an unfinished run" in str(result_of(stopped, "-resume", str(gift), *end, small=[])[0])
+
+
+# -- a text that changes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["step", "validation"])
+def test_a_text_that_is_changed_costs_no_run(tmp_path, monkeypatch, when):
+    """The run is saved, and goes on, once the cache is made anew, as if nothing had been."""
+    from pycharrnn import loader
+
+    monkeypatch.setattr(loader, "_READ_AHEAD", 1)
+    whole = steps(train(folder_with_text(tmp_path / "whole"), "-max_epochs", "1", "-eval_val_every", "20"))
+    folder = folder_with_text(tmp_path / "changed")
+    train(folder, "-max_epochs", "0.001")
+    data = folder / "data/data.t7"
+    read = loader.CharSplitLMMinibatchLoader.next_batch
+    splits: list[int] = []
+
+    def change_once(self, split):
+        splits.append(split)
+        if splits.count(1) == 30 and when == "step" or split == 2 and splits.count(2) == 3 and when == "validation":
+            data.write_bytes(data.read_bytes()[:-1] + b"\1")
+        return read(self, split)
+
+    monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", change_once)
+    error, out, _ = result_of(folder, "-max_epochs", "1", "-eval_val_every", "20")
+    monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", read)
+    done = 29 if when == "step" else 20
+    said = f"it is made anew from input.txt; stopped after iteration {done}; go on with: pycharrnn train -resume cv/lm_"
+    assert error.status == 1 and said in str(error), error
+    assert "data/data.t7 can't be read any more (somebody has changed it while it was in use): remove it" in str(error)
+    latest = checkpoint.load(folder / "cv/lm_lstm_latest.t7")
+    assert latest.i == done
+    data.unlink()
+    lines = steps(train(folder, "-resume", "cv", small=[]))
+    if when == "step":
+        assert lines == whole[whole.index(lines[0]) :]
+    else:  # the validation that could not end would have left its state to training
+        assert lines[0].startswith("21/60")
+    assert lines[-1].startswith("60/60")
+
+
+def test_a_text_that_changes_before_anything_is_trained(tmp_path, monkeypatch):
+    from pycharrnn import loader
+
+    def changed(self, split):
+        raise loader.TextChanged("gone")
+
+    monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", changed)
+    error, _, _ = result_of(folder_with_text(tmp_path), "-max_epochs", "1")
+    assert "stopped after iteration 0; that could not be saved (nothing has been trained)" in str(error)
+    assert not named(tmp_path)
+
+
+def test_the_state_before_a_validation_comes_back(tmp_path, monkeypatch):
+    """What is saved after a validation that could not end goes on from the step before it, with -exact 0 exactly."""
+    from pycharrnn import loader
+
+    monkeypatch.setattr(loader, "_READ_AHEAD", 1)
+    exact = ["-exact", "0", "-max_epochs", "1", "-eval_val_every", "20"]
+    whole = steps(train(folder_with_text(tmp_path / "whole"), *exact))
+    folder = folder_with_text(tmp_path / "changed")
+    read, failed = loader.CharSplitLMMinibatchLoader.next_batch, []
+
+    def fail_once(self, split):
+        if split == 2 and self.batch_ix[2] == 2 and not failed:
+            failed.append(split)
+            raise loader.TextChanged("gone")
+        return read(self, split)
+
+    monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", fail_once)
+    assert "after iteration 20" in str(result_of(folder, *exact)[0])
+    lines = steps(train(folder, "-resume", "cv", small=[]))
+    trained = [line for line in whole if line.startswith(tuple(f"{i}/" for i in range(21, 61)))]
+    assert [line for line in lines if "train_loss" in line] == [line for line in trained if "train_loss" in line]
+    assert failed
+
+
+def test_golden_checkpoints_are_where_they_were():
+    """Going on from a recorded checkpoint would write beside it: tests copy it first."""
+    assert not list(GOLDEN.glob("*/lm_*_latest.t7"))

@@ -1,0 +1,232 @@
+"""A C library is used only if it is whole and made for this kernel.py; else PyTorch does its work, and that is said."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, run, sentence
+
+from pycharrnn import kernel, kernel_library
+from pycharrnn.options import UserError
+
+pytestmark = pytest.mark.skipif(kernel.name() is None, reason="no compiler was there when pycharrnn was installed")
+LEVEL = kernel.name()
+
+
+@pytest.fixture
+def library(tmp_path) -> Path:
+    """A copy of the library in use, with its checksum and its sources beside it."""
+    path = Path(kernel._library()._name)
+    for name in (path.name, f"{path.name}.sha256", "kernel.c", "kernel_body.h"):
+        shutil.copy(path.parent / name, tmp_path)
+    return tmp_path / path.name
+
+
+def load(library: Path, wanted: str = "", best: str = LEVEL, facts=None, functions=None):
+    return kernel_library.load(
+        wanted, best, facts or kernel._FACTS, functions or kernel._FUNCTIONS, folder=library.parent
+    )
+
+
+def with_checksum(library: Path, content: bytes) -> None:
+    library.unlink(missing_ok=True)  # what is loaded stays as it is
+    library.write_bytes(content)
+    Path(f"{library}.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  {library.name}\n")
+
+
+def refused(library: Path, capsys, words: str, **keywords) -> None:
+    assert load(library, **keywords) is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"pycharrnn: can't use the C kernel {library} (")
+    assert words in line and line.endswith(": install pycharrnn again.")
+
+
+def test_a_right_one_is_loaded_without_a_word(library, capsys):
+    loaded = load(library)
+    assert loaded._name == str(library) and kernel_library.level(loaded) == LEVEL
+    assert capsys.readouterr() == ("", "")
+
+
+def test_one_that_was_cut(library, capsys):
+    """Loading one would end the process by SIGBUS."""
+    whole = library.read_bytes()
+    for size in (0, 1, 63, 64, 100, 4096, 9000, len(whole) // 2, len(whole) - 4096, len(whole) - 1):
+        library.write_bytes(whole[:size])
+        refused(library, capsys, "not as it was built")
+
+
+def test_one_that_was_half_written(library, capsys):
+    whole = library.read_bytes()
+    for start, size in ((0, 64), (len(whole) // 2, 4096), (len(whole) - 1, 1)):
+        library.write_bytes(
+            whole[:start] + bytes(byte ^ 1 for byte in whole[start : start + size]) + whole[start + size :]
+        )
+        refused(library, capsys, "not as it was built")
+
+
+def test_one_that_is_longer(library, capsys):
+    library.write_bytes(library.read_bytes() + b"\0")
+    refused(library, capsys, "not as it was built")
+
+
+@pytest.mark.parametrize("make", ["folder", "pipe", "dangling link", "link to itself", "device"])
+def test_one_that_is_no_file(library, capsys, make):
+    library.unlink()
+    if make == "folder":
+        library.mkdir()
+    elif make == "pipe":
+        os.mkfifo(library)
+    else:
+        library.symlink_to({"dangling link": "nowhere", "link to itself": library, "device": "/dev/zero"}[make])
+    words = {"dangling link": "No such file", "link to itself": "symbolic links"}.get(make, "it is no file")
+    refused(library, capsys, words)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_one_that_may_not_be_read(library, capsys):
+    library.chmod(0)
+    refused(library, capsys, "Permission denied")
+
+
+def test_one_without_its_checksum(library, capsys):
+    checksum = Path(f"{library}.sha256")
+    right = checksum.read_text()
+    for wrong in ("", "\n", right[1:], "\xff"):
+        checksum.write_text(wrong, "latin-1")
+        refused(library, capsys, "not as it was built")
+    checksum.unlink()
+    refused(library, capsys, "its checksum is missing")
+    os.mkfifo(checksum)
+    refused(library, capsys, "it is no file")
+
+
+def test_one_for_another_processor_or_of_anything(library, capsys):
+    whole = library.read_bytes()
+    for content in (whole[:18] + b"\xb7\0" + whole[20:], os.urandom(20000), b""):
+        with_checksum(library, content)
+        refused(library, capsys, str(library))
+
+
+def test_one_of_other_sources(library, capsys):
+    for name in ("kernel.c", "kernel_body.h"):
+        source = library.parent / name
+        right = source.read_bytes()
+        source.write_bytes(right + b"\n")
+        refused(library, capsys, "it was built from another kernel.c")
+        source.write_bytes(right)
+    assert load(library)
+
+
+def test_an_installation_may_leave_the_sources_out(library, capsys):
+    (library.parent / "kernel.c").unlink()
+    assert load(library)
+    assert capsys.readouterr().err == ""
+
+
+def test_one_for_other_structures(library, capsys):
+    for name, value in kernel._FACTS.items():
+        refused(library, capsys, "it was built for another kernel.py", facts=kernel._FACTS | {name: value + 8})
+    fewer = dict(list(kernel._FACTS.items())[1:])
+    refused(library, capsys, "it was built for another kernel.py", facts=fewer)
+
+
+def test_every_field_is_compared():
+    """Fields and sizes, of all structures that go to C."""
+    structures = [s for s in vars(kernel).values() if isinstance(s, type) and issubclass(s, ctypes.Structure)]
+    assert sorted(s.__doc__ for s in structures) == [f"struct {n} of kernel.c." for n in ("layer", "room", "update")]
+    assert len(kernel._FACTS) == sum(1 + len(s._fields_) for s in structures)
+
+
+def test_one_without_a_function(library, capsys):
+    refused(library, capsys, "charrnn_backwarr", functions=kernel._FUNCTIONS | {"charrnn_backwarr": []})
+
+
+@pytest.mark.parametrize("name", ["charrnn_facts", "charrnn_sources", "charrnn_prepare"])
+def test_one_that_calls_a_thing_otherwise(library, capsys, name):
+    with_checksum(library, library.read_bytes().replace(name.encode(), name[:-1].encode() + b"_"))
+    refused(library, capsys, name)
+
+
+def test_a_damaged_one_is_not_asked_for_when_switched_off(library, capsys):
+    library.write_bytes(b"")
+    assert load(library, "off") is None
+    assert capsys.readouterr().err == ""
+
+
+def test_none_was_built(tmp_path, capsys):
+    assert load(tmp_path / "none") is None
+    assert capsys.readouterr().err == ""
+    assert load(tmp_path / "none", "any") is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("pycharrnn: no kernel was built for PYCHARRNN_KERNEL=any")
+
+
+def test_a_level_that_the_processor_lacks(library, capsys):
+    for best, wanted, others in (("avx2", "avx512", "avx2 or any"), ("any", "avx2", "any"), ("any", "avx512", "any")):
+        assert load(library, wanted, best) is None
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"pycharrnn: this processor lacks what PYCHARRNN_KERNEL={wanted} needs")
+        assert line.endswith(f": set it to {others}.")
+
+
+def test_the_best_that_was_built_for_this_processor(tmp_path):
+    path = Path(kernel._library()._name)
+    for level in kernel_library.LEVELS:  # all alike but for the name, which says what level they are
+        with_checksum(tmp_path / path.name.replace(LEVEL, level), path.read_bytes())
+    for best, expected in (("avx512", "avx512"), ("avx2", "avx2"), ("any", "any")):
+        assert kernel_library.level(load(tmp_path / "x", best=best)) == expected
+    (tmp_path / path.name.replace(LEVEL, "avx512")).unlink()
+    assert kernel_library.level(load(tmp_path / "x", best="avx512")) == "avx2"
+
+
+@pytest.mark.parametrize("wanted", ["nonsense", "AVX2", " any", "avx512 ", "0", "on"])
+def test_a_level_that_there_is_not(library, wanted):
+    with pytest.raises(
+        UserError, match=re.escape(f"PYCHARRNN_KERNEL is {wanted!r}: set it to any, avx2, avx512 or off")
+    ):
+        load(library, wanted)
+
+
+def test_a_listener_who_has_gone(library, monkeypatch):
+    library.write_bytes(b"")
+    monkeypatch.setattr(sys, "stderr", None)
+    assert load(library) is None
+    with open(os.devnull, "w") as closed:
+        monkeypatch.setattr(sys, "stderr", closed)
+    assert load(library) is None
+
+
+SHORT = ["-gpuid", "-1", "-rnn_size", "9", "-batch_size", "5", "-seq_length", "5", "-max_epochs", "0.02"]
+
+
+def test_training_refuses_a_level_that_there_is_not(corpus, monkeypatch):
+    monkeypatch.setenv("PYCHARRNN_KERNEL", "nonsense")
+    ended = run("train", "-data_dir", str(corpus), *SHORT, cwd=corpus.parent)
+    assert "PYCHARRNN_KERNEL is 'nonsense'" in sentence(ended)
+
+
+def test_training_goes_on_without_a_damaged_one(corpus):
+    """Said once, with the same digits."""
+    home = corpus.parent / "home"
+    for package in ("compat", "pycharrnn"):
+        shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__"))
+    args = [sys.executable, "-m", "pycharrnn", "train", "-data_dir", str(corpus), *SHORT]
+    library = home / "pycharrnn" / Path(kernel._library()._name).name
+    library.write_bytes(library.read_bytes()[:9000])
+    ended = subprocess.run(args, cwd=home, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("can't use the C kernel") == 1 and "Traceback" not in ended.stderr
+    right = run("train", "-data_dir", str(corpus), *SHORT, cwd=corpus.parent)
+    assert losses(ended.stdout) == losses(right.stdout.decode()) != []
+
+
+def losses(log: str) -> list[str]:
+    return re.findall(r"train_loss = (\S+),", log)

@@ -1,0 +1,91 @@
+"""One iteration and one validation: the state that they leave, and dropout's masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from runs import folder_with_text, steps, train
+
+from compat.lua_random import LuaRandom
+from pycharrnn import run as run_module
+from pycharrnn.distributed import Ranks
+from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.model import CharRNN
+from pycharrnn.options import TrainOptions
+from pycharrnn.run import Run
+
+
+def a_run(folder, **options) -> Run:
+    opt = TrainOptions(rnn_size=6, num_layers=2, batch_size=5, seq_length=8, gpuid=-1, **options)
+    loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), lambda line: None)
+    model = CharRNN("lstm", loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
+    model.reset_parameters(LuaRandom(1))
+    return Run(opt, model, loader, LuaRandom(opt.seed), Ranks(0, 1))
+
+
+def train_losses(lines: list[str]) -> list[str]:
+    return [line.split(", ")[1] for line in steps(lines) if "train_loss" in line]
+
+
+@pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
+def test_with_exact_0_a_validation_changes_nothing(tmp_path, model):
+    """Training goes on from its own state; with -exact 1 it goes on from validation's, as the original does."""
+    losses = {}
+    for exact in ("0", "1"):
+        for every in ("7", "1000"):
+            folder = folder_with_text(tmp_path / (exact + every))
+            args = ["-exact", exact, "-eval_val_every", every, "-max_epochs", "0.5", "-model", model]
+            losses[exact, every] = train_losses(train(folder, *args))
+    assert losses["0", "7"] == losses["0", "1000"]
+    assert losses["1", "7"][:7] == losses["1", "1000"][:7]
+    assert losses["1", "7"][7:] != losses["1", "1000"][7:]
+
+
+def test_validation_starts_from_zeros_and_carries_its_state(tmp_path):
+    run = a_run(folder_with_text(tmp_path), exact=0)
+    first = run.evaluate(VAL, lambda line: None)
+    for _ in range(3):
+        run.step()
+    run.model.flat.detach().copy_(a_run(tmp_path, exact=0).model.flat)  # the same weights again, another state
+    assert run.evaluate(VAL, lambda line: None) == first
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+@pytest.mark.parametrize("dropout", [0.2, 0.75])
+def test_dropout_masks(tmp_path, exact, dropout):
+    """Each is 0 with the probability of dropping, else what makes up for that; no two steps have the same."""
+    run = a_run(folder_with_text(tmp_path), exact=exact, dropout=dropout)
+    masks = []
+    for _ in range(60):
+        run._draw_masks()
+        masks.append(run._masks.clone())
+    drawn = torch.stack(masks)
+    assert set(drawn.unique().tolist()) == {0.0, 1 / (1 - dropout)}
+    dropped = float((drawn == 0).double().mean())
+    assert abs(dropped - dropout) < 5 * np.sqrt(dropout * (1 - dropout) / drawn.numel())
+    assert not any(torch.equal(masks[0], mask) for mask in masks[1:])
+    again = a_run(tmp_path, exact=exact, dropout=dropout)
+    again._draw_masks()
+    assert torch.equal(again._masks, masks[0])
+
+
+def test_a_run_that_forgets_its_place_is_a_new_one(tmp_path):
+    """The next batch has no batch before it, so that backward sees the state that forward began with: zeros."""
+    folder = folder_with_text(tmp_path)
+    old, new = a_run(folder), a_run(folder)
+    for _ in range(3):
+        old.step()
+    old.forget_place()
+    old.loader.reset_batch_pointer(TRAIN)
+    new.model.flat.detach().copy_(old.model.flat)
+    for run in (old, new):
+        run.step()
+    assert torch.equal(old.gradient, new.gradient)
+
+
+def test_passes_of_half_precision_are_torch_nns(tmp_path):
+    folder_with_text(tmp_path)
+    run = a_run(tmp_path, exact=0, dtype="bfloat16")
+    assert isinstance(run.bptt, run_module.ModuleBPTT)
+    assert isinstance(a_run(tmp_path, exact=0).bptt, run_module.BPTT)
