@@ -344,7 +344,7 @@ def test_a_body_is_asked_for_only_where_it_will_be_read(running, length, first):
 # -- stopping and starting -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_a_server_with_all_it_has(number, status):
     """As many of them as somebody impatient likes."""
     with server(LSTM) as running, contextlib.ExitStack() as stack:
@@ -355,8 +355,8 @@ def test_signals_end_a_server_with_all_it_has(number, status):
             running.process.send_signal(number)
             time.sleep(0.01)
         _, error = running.process.communicate(timeout=10)
-        assert running.process.returncode == status
-        assert error.strip() == ("pycharrnn: stopped by Ctrl-C." if number == signal.SIGINT else "")
+        assert running.process.returncode in (status, -number)  # the last may come when Python has packed up
+        assert error.strip() == f"pycharrnn: stopped by {'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'}."
 
 
 @pytest.mark.parametrize("where", ["a closed pipe", "a full disk"])
