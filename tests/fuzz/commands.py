@@ -51,6 +51,22 @@ def prepare() -> None:
     gc.freeze()  # a collection in a child need not look at all that is loaded
 
 
+def draw_only_new_losses(files: list[Path]) -> None:
+    """Let `plot` draw nothing where the losses are those of one of these files: drawing takes as long as all else."""
+    from pycharrnn import checkpoint, plotting
+
+    def picture(curve: plotting.Curve) -> tuple:
+        return (
+            curve.label,
+            curve.epochs_per_iteration,
+            *(x.tobytes() for part in (curve.train, curve.val) for x in part),
+        )
+
+    save = plotting.save
+    known = {picture(plotting.curve(checkpoint.load(file), file.stem)) for file in files}
+    plotting.save = lambda path, curves: {picture(c) for c in curves} <= known or save(path, curves)
+
+
 def run_all(folder: Path, size: int, lines: list[list[str]], otherwise: list[list[str]]) -> tuple[list[Outcome], int]:
     """Run command lines in `folder`, one after another in one child: (outcomes, bytes of memory that they took at the
     peak).

@@ -38,7 +38,7 @@ class Original:
     Attributes:
         name: of its file, whose ending says how it is read.
         done: iterations that its run has behind it.
-        text: "corpus", or "utf8" for a text in the characters of torch-rnn's.
+        text: "corpus", or "utf8" for a text in the characters of torch-rnn's; empty for what is no checkpoint.
     """
 
     name: str
@@ -58,7 +58,7 @@ def all_of_them() -> list[Original]:
         found.append(Original(f"{path.stem}.safetensors", _as_safetensors(checkpoint), checkpoint.i))
     for kind, batchnorm in (("LSTM", "var"), ("VanillaRNN", "std")):
         found.append(Original(f"torch_rnn_{kind}.t7", _written(make(kind, batchnorm, dropout=0.5)), 2, "utf8"))
-    found += [Original(name, (GOLDEN / "corpus" / name).read_bytes()) for name in ("vocab.t7", "data.t7")]
+    found += [Original(name, (GOLDEN / "corpus" / name).read_bytes(), text="") for name in ("vocab.t7", "data.t7")]
     return found
 
 

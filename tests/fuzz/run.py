@@ -60,6 +60,7 @@ def fuzz(cases, seed: int, keep: Path | None = None, say=lambda line: None) -> F
     with tempfile.TemporaryDirectory(prefix="fuzz") as name:
         folder = Path(name)
         _texts(folder)
+        commands.draw_only_new_losses([_write(folder / "data" / o.name, o.content) for o in whole if o.text])
         for case in cases:
             rng = random.Random(f"{seed} {case}")
             original = rng.choice(whole)
@@ -84,6 +85,11 @@ def fuzz(cases, seed: int, keep: Path | None = None, say=lambda line: None) -> F
             if figures.cases % 1000 == 0:
                 say(figures.lines()[-1])
     return figures
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
 
 
 def _texts(folder: Path) -> None:
@@ -132,7 +138,7 @@ def _lines(rng: random.Random, file: Path, original: originals.Original) -> list
     drawing = rng.choice((["-sample", "0"], ["-beam", "2"], ["-topk", "3"], ["-samples", "2"], []))
     tuned = [*data, *small, *place, "x", *sizes, "-vocab", "extend", "-max_epochs", begun]
     resumed = [*data, *small, *rng.choice(([*place, "y"], [])), *rng.choice((sizes, [])), "-max_epochs", gone_on]
-    lines = [
+    return [
         ["inspect", name, "-json", str(rng.randrange(2))],
         ["sample", name, "-gpuid", "-1", "-length", "6", "-primetext", "T", "-ignore_bad_primetext", "1", *drawing],
         ["eval", name, *rng.choice((data, [*data, *sizes], []))],
@@ -141,10 +147,8 @@ def _lines(rng: random.Random, file: Path, original: originals.Original) -> list
         ["activations", name, "-primefile", short, "-o", "a.html"],
         ["train", "-init_from", name, *tuned],
         ["train", "-resume", name, *resumed],
+        ["plot", name, "-o", "l.svg"],
     ]
-    if rng.random() < 0.25:  # it takes as long as all others together
-        lines.append(["plot", name, "-o", "l.svg"])
-    return lines
 
 
 def main() -> None:
