@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -38,15 +39,28 @@ class ServedModel:
 def load_all(paths: list[str], say: Callable[[str], None]) -> dict[str, ServedModel]:
     """id -> model. All is read here, so that no request ever touches the disk.
 
-    Errors: UserError.
+    A file beside others that can't be read as a checkpoint is left out, and `say` says why.
+
+    Errors: UserError for one that does not exist, or where none is left.
     """
     files = [checkpoint_paths.newest(path) for path in paths]
     models: dict[str, ServedModel] = {}
+    refused: list[UserError] = []
     for file, name in zip(files, checkpoint_paths.short_names(files), strict=True):
         if name in models:
             raise UserError(f"{file} is named twice: once is enough.")
-        models[name] = _served(name, checkpoint.load(file))
-        say(f"offering {name}")
+        try:
+            models[name] = _served(name, checkpoint.load(file))
+        except UserError as e:
+            if not os.path.exists(file):
+                raise
+            refused.append(e)
+        else:
+            say(f"offering {name}")
+    if not models:
+        raise refused[0]
+    for error in refused:
+        say(f"left out: {error}")
     return models
 
 

@@ -10,7 +10,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -228,6 +229,23 @@ class Server(uvicorn.Server):
         self._room.closed = True
         await super().shutdown(sockets)
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's, and SIGHUP; and signals that the caller ignores stay ignored."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
+        before = {number: signal.getsignal(number) for number in numbers}
+        with super().capture_signals():
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is signal.SIG_IGN else self.handle_exit)
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
     def handle_exit(self, sig, frame) -> None:
         if not self.should_exit:  # it takes two seconds at most: another signal could only leave things undone
             self._desk.closed = True
@@ -250,10 +268,7 @@ def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> No
         host = f"[{opt.host}]" if ":" in opt.host else opt.host
         address = f"http://{host}:{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
         say(f"{address}\nCtrl-C ends it.")  # at once: who reads the first line may read no more
-        try:
-            server.run(sockets=[listener])
-        finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is to wait for the last turns
+        server.run(sockets=[listener])
 
 
 def _tell(say: Callable[[str], None], line: str) -> None:

@@ -344,19 +344,37 @@ def test_a_body_is_asked_for_only_where_it_will_be_read(running, length, first):
 # -- stopping and starting -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_a_server_with_all_it_has(number, status):
-    """As many of them as somebody impatient likes."""
+@pytest.mark.parametrize("name, often", [("SIGINT", False), ("SIGTERM", False), ("SIGHUP", False), ("SIGINT", True)])
+def test_signals_end_a_server_with_all_it_has(name, often):
+    """One of them, or as many as somebody impatient likes."""
+    number = getattr(signal, name)
     with server(LSTM) as running, contextlib.ExitStack() as stack:
         for kind in SIEGES:
-            for _ in range(30):
+            for _ in range(10):
                 stack.enter_context(connect(port_of(running.url), SIEGES[kind]))
-        while running.process.poll() is None:
+        running.process.send_signal(number)
+        while often and running.process.poll() is None:
             running.process.send_signal(number)
             time.sleep(0.01)
         _, error = running.process.communicate(timeout=10)
-        assert running.process.returncode in (status, -number)  # the last may come when Python has packed up
-        assert error.strip() == f"pycharrnn: stopped by {'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'}."
+    said = f"pycharrnn: stopped by {name.replace('SIGINT', 'Ctrl-C')}."
+    if often:  # then the last one may come amid the sentence, or when Python hears no more
+        assert running.process.returncode in (128 + number, -number)
+        assert said.startswith(error.strip())
+    else:
+        assert running.process.returncode == 128 + number
+        assert error.strip() == said
+
+
+def test_signals_that_the_caller_ignores_stay_ignored():
+    """As those from the keyboard are to what a script runs in the background."""
+    with server(LSTM, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) as running:
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert sample(port_of(running.url))[0] == 200
+        running.process.send_signal(signal.SIGTERM)
+        running.process.communicate(timeout=20)
+    assert running.process.returncode == 143
 
 
 @pytest.mark.parametrize("where", ["a closed pipe", "a full disk"])

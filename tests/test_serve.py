@@ -318,6 +318,19 @@ def test_openapi(client):
     assert with_token["security"] == [{"token": []}]
 
 
+def test_a_file_that_cannot_be_read_keeps_no_other_from_being_served(tmp_path):
+    damaged = tmp_path / "damaged.t7"
+    damaged.write_bytes(LSTM.read_bytes()[:30_000])
+    said: list[str] = []
+    assert list(served_models.load_all([str(damaged), str(LSTM)], said.append)) == [LSTM.stem]
+    assert said[0] == f"offering {LSTM.stem}"
+    assert said[1].startswith(f"left out: can't read {damaged}")
+    with pytest.raises(UserError, match=r"can't read .*damaged"):
+        served_models.load_all([str(damaged)], said.append)
+    with pytest.raises(UserError, match="does not exist"):
+        served_models.load_all([str(LSTM), str(tmp_path / "nowhere.t7")], said.append)
+
+
 def test_models_are_in_memory_of_their_own(models):
     """What a file's reader holds may be the file itself, which another program can change."""
     loaded = checkpoint.load(LSTM)
