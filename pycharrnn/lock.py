@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 from pycharrnn.options import TrainOptions, UserError
+from pycharrnn.saving import stem_of
 
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
@@ -27,7 +28,7 @@ def lock(opt: TrainOptions, note: Callable[[str], None]) -> Iterator[bool]:
     if not opt.lock:
         yield False
         return
-    folder, stem = os.path.split(f"{opt.checkpoint_dir}/lm_{opt.savefile}")
+    folder, stem = os.path.split(stem_of(opt))
     path = _path(opt)
     try:
         fd = _take(path)
@@ -61,7 +62,7 @@ def is_held(opt: TrainOptions) -> bool:
 
 
 def _path(opt: TrainOptions) -> str:
-    folder, stem = os.path.split(f"{opt.checkpoint_dir}/lm_{opt.savefile}")
+    folder, stem = os.path.split(stem_of(opt))
     return os.path.join(folder, f".{stem}.lock")
 
 

@@ -95,7 +95,7 @@ def train(
         _check_memory(opt, loader.vocab_size, where, dtype)
     text = resume.fingerprint(f"{opt.data_dir}/input.txt")
     if ranks.rank == 0:
-        _make_checkpoint_dir(os.path.dirname(f"{opt.checkpoint_dir}/lm_{opt.savefile}"))
+        _make_checkpoint_dir(os.path.dirname(saving.stem_of(opt)))
 
     if resumed:
         _check_same_vocabulary(opt, resumed.path, resumed.checkpoint.vocab, loader.vocab_mapping)
