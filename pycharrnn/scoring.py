@@ -152,11 +152,12 @@ def surprises(
     Args:
         model: with one stream and this many steps, its state zeros.
     """
-    pieces = list(cut(text, vocab))
-    indices = np.array([vocab[character] - 1 for _, character in pieces if character], np.int64)
-    costs = _bits(model, steps, indices)
-    for position, character in pieces:
+    characters = [character for _, character in cut(text, vocab)]
+    costs = _bits(model, steps, np.array([vocab[character] - 1 for character in characters if character], np.int64))
+    position = 0
+    for character in characters:
         yield (character, next(costs)) if character else (text[position : position + 1], None)
+        position += len(character) if character else 1
 
 
 def _bits(model: stepper.Stepper, steps: int, indices: np.ndarray) -> Iterator[float]:

@@ -143,26 +143,26 @@ def _events(shown: list[tuple[str, int]], waiting: list, names: list[str], candi
         yield event
 
 
-def score(model: ServedModel, text: bytes) -> Iterator[str | None]:
-    """None again and again while it works, then an api_types.ScoreAnswer as JSON.
-
-    That is put together as it comes: as objects, a long text would take ten megabytes.
-    """
+def score(model: ServedModel, text: bytes) -> Iterator[str]:
+    """An api_types.ScoreAnswer as JSON, piece by piece: as objects, a long text would take ten megabytes."""
     steps = max(1, min(_STEPS, _PRODUCTS // (8 * model.facts["num_layers"] * model.facts["rnn_size"] ** 2)))
-    screen, waiting, characters = ScreenText(), [], []
+    screen, waiting = ScreenText(), []
     known, unknown, total = 0, 0, 0.0
+    comma = '{"characters":['
     for character, bits in scoring.surprises(model.stepper.fresh(steps), steps, model.vocab, text):
         waiting.append(bits)
         if bits is None:
             unknown += 1
         else:
             known, total = known + 1, total + bits
-        characters += _scored(screen.push(character), waiting)
-        yield None
-    characters += _scored(screen.end(), waiting)
+        for one in _scored(screen.push(character), waiting):
+            yield comma + one
+            comma = ","
+    for one in _scored(screen.end(), waiting):
+        yield comma + one
+        comma = ","
     mean = json.dumps(_number(total / known) if known else None)
-    counts = f'"bits_per_character":{mean},"known":{known},"unknown":{unknown}'
-    yield f'{{{counts},"characters":[{",".join(characters)}]}}'
+    yield f'],"bits_per_character":{mean},"known":{known},"unknown":{unknown}}}'
 
 
 def _scored(shown: list[tuple[str, int]], waiting: list[float | None]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from serving_tools import GRU, LSTM
 
-from pycharrnn import served_models, serving
+from pycharrnn import api, served_models
 from pycharrnn.streams import Desk
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
@@ -24,7 +24,7 @@ CASES = int(os.environ.get("PYCHARRNN_API_CASES", "40"))
 TOKEN = {"Authorization": "Bearer 0123456789abcdef"}
 
 models = served_models.load_all([str(LSTM), str(GRU)], lambda line: None)
-app = serving.create_app(models, Desk(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
+app = api.create_app(models, Desk(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
 schemas = app.openapi()["components"]["schemas"]
 # What is made up would hardly be a model that is there, or a text of characters that it knows.
 for request in ("SampleRequest", "ScoreRequest"):

@@ -18,7 +18,7 @@ import pytest
 from serving_tools import LOOPBACK, LSTM, ROOT, server, server_in_thread
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pycharrnn import connections, served_models, serving
+from pycharrnn import api, connections, served_models
 from pycharrnn.connections import Connection, Patience, Room
 from pycharrnn.options import UserError
 from pycharrnn.streams import Desk
@@ -45,7 +45,7 @@ SIEGES = {
     "beginning of TLS": b"\x16\x03\x01\x02",
     "unread sample": LONG,
     "unread pages": 60 * PAGE,
-    "thousands of fields": post("/api/sample", **{str(k): k for k in range(15_000)}),
+    "thousands of fields": post("/api/score", **{str(k): k for k in range(15_000)}),
     "thousands of headers": b"GET / HTTP/1.1\r\n" + HOST + 60_000 * b"a:\r\n" + b"\r\n",
 }
 
@@ -62,7 +62,7 @@ def serve(models):
 
         def start(most: int = 100, places: int = 8, **patience: float) -> int:
             desk = Desk(places, threads=2)
-            app = serving.create_app(models, desk, LOOPBACK, "")
+            app = api.create_app(models, desk, LOOPBACK, "")
             return stack.enter_context(server_in_thread(app, desk, Room(most, Patience(**patience))))
 
         yield start
@@ -308,7 +308,7 @@ def test_one_request_after_the_other_is_answered(running):
         for _ in range(3):
             s.sendall(PAGE)
             got = b""
-            while not got.endswith(serving.page_files()["/page.js"][0]):
+            while not got.endswith(api.page_files()["/page.js"][0]):
                 got += s.recv(1 << 16)
             assert statuses(got) == [200]
 
