@@ -38,11 +38,13 @@ _MAX_DIMENSIONS = 32  # as many as every NumPy allows; Torch7 programs use up to
 _ASCII_START = re.compile(rb"[0-8]\n")
 _INTEGER = re.compile(rb"\s*([-+]?[0-9]{1,20})(?![-+.\w])\n?")
 _REAL = re.compile(rb"\s*([-+.\w]{1,64})(?![-+.\w])\n?")
-_SPARE = 128 << 20  # bytes of memory that what is read may take beyond three times the file
+_SPARE = 240 << 20  # bytes of memory that what is read may take beyond three times the file
 _UNZIP_RATIO, _UNZIP_ALWAYS, _UNZIP_PIECE = 4, 1 << 25, 1 << 20
 # What a value takes in memory, in bytes, as measured with tracemalloc; some kinds of object take twenty times their
-# bytes in the file, so that only counting bounds the memory.
-_ENTRY, _TABLE, _OBJECT, _TENSOR, _DIMENSION, _TEXT = 110, 330, 250, 400, 80, 50
+# bytes in the file, so that only counting bounds the memory. Tensors and storages are objects too.
+_OBJECT, _TENSOR, _DIMENSION, _STORAGE, _TEXT = 120, 110, 80, 170, 50
+_NUMBER, _EMPTY_TABLE, _TABLE, _ENTRY = 32, 160, 330, 80
+_ROOM = 5  # entries that a table which is not empty has room for from the start
 # A table from this many entries on is looked at for entries that are two numbers, which come by the million.
 _MANY, _BLOCK = 32, 1 << 14
 _PIECE = 1 << 16  # bytes of ASCII that are cut into words at a time
@@ -298,6 +300,7 @@ class T7Reader(torchfile.T7Reader):
         """A value that needs no other object, or _UNFINISHED after pushing one that does."""
         kind = self.read_int()
         if kind == torchfile.TYPE_NUMBER:
+            self.memory -= _NUMBER
             return _lua_number(self.read_double())
         if kind == torchfile.TYPE_STRING:
             return self.read_string()
@@ -332,12 +335,12 @@ class T7Reader(torchfile.T7Reader):
         count = self.read_int()
         if not 0 <= count <= (len(self.content) - self.position) // self.smallest_entry:
             raise self.fault(f"a table of {count} entries does not fit the file")
-        self._charge(_TABLE)
+        self._charge(_TABLE if count else _EMPTY_TABLE)
         table = self.objects[index] = Table()
         count -= self._read_numbers(table, count) if count >= _MANY else 0
         if count == 0:
             return table
-        self._charge(count * _ENTRY)
+        self._charge(max(count - _ROOM, 0) * _ENTRY)
         waiting.append(_TableInProgress(self, table, count))
         return _UNFINISHED
 
@@ -373,6 +376,7 @@ class T7Reader(torchfile.T7Reader):
             waiting.append(_ObjectInProgress(self, value))
             return _UNFINISHED
         if not is_tensor_class(typename):
+            self._charge(_STORAGE)
             storage = self.objects[index] = self._read_storage(typename, dtype, version)
             return storage
         n = self.read_int()
@@ -389,7 +393,7 @@ class T7Reader(torchfile.T7Reader):
         count = self.read_long()
         if not 0 <= count <= (len(self.content) - self.position) // (self.smallest_entry // 2):
             raise self.fault(f"a {typename.decode()} of {count} entries does not fit the file")
-        self._charge(_TABLE + count * _ENTRY)
+        self._charge(_TABLE + max(count - _ROOM, 0) * _ENTRY)
         value = self.objects[index] = TorchObject(typename, Table(), version)
         if count == 0:
             return value

@@ -36,6 +36,7 @@ from compat.t7_reader import T7Reader, survey
 from compat.t7_writer import T7Writer
 from pycharrnn import checkpoint, inspection, scoring
 from pycharrnn.commands import cli
+from pycharrnn.model import CharRNN
 from pycharrnn.options import EvalOptions, UserError
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -282,6 +283,20 @@ def test_what_is_read_is_charged_in_full(kind):
     tracemalloc.stop()
     assert len(value) == 5_000
     assert peak < before - reader.memory < 3 * peak
+
+
+def test_a_deep_network_is_hardly_charged_more_than_it_takes(tmp_path):
+    """Its modules take far more memory than its numbers, so that a charge too high refuses it."""
+    model = CharRNN("lstm", 3, 1, 40)
+    model.vocab = {b"a": 1, b"b": 2, b"c": 3}
+    model.save(tmp_path / "deep.t7")
+    reader = T7Reader((tmp_path / "deep.t7").read_bytes(), 8)
+    before = reader.memory
+    tracemalloc.start()
+    reader.read_obj()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < before - reader.memory < 1.4 * peak
 
 
 @pytest.mark.parametrize("kind", UNFOLDING)
