@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from multiprocessing import resource_tracker
 from typing import BinaryIO
 
 from compat.charrnn import Checkpoint
@@ -108,6 +106,10 @@ def _cores() -> int:
 
 def _share_out(parts: list[tuple]) -> None:
     """_write each part in a process of its own. What stops one of them, or this one, stops all."""
+    # Here, since a single sample would be over before they are imported.
+    import multiprocessing
+    from multiprocessing import resource_tracker
+
     context = multiprocessing.get_context("spawn")
     if os.name != "nt":
         resource_tracker.ensure_running()  # now, since it lets signals through that are held back
@@ -153,6 +155,8 @@ def _work(pipe, path: str, opt: SampleOptions, prime: list[bytes], seeds: Sequen
 
 def _end_of_parent() -> str:
     """Return when the process that started this one has ended, whatever has ended it."""
+    import multiprocessing
+
     multiprocessing.parent_process().join()
     return "with its parent"
 
