@@ -124,7 +124,22 @@ def test_a_sample_and_another_temperature(page):
     assert drawn(page, 209) == first
 
 
-def test_stop(page):
+@pytest.fixture
+def slow_network(page):
+    """Half a minute for the longest sample, which is drawn in less time than a busy machine may take for a click."""
+
+    def limit(throughput: int) -> None:  # bytes a second; -1: none
+        conditions = {"offline": False, "latency": 0, "downloadThroughput": throughput, "uploadThroughput": -1}
+        page.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+
+    page.execute_cdp_cmd("Network.enable", {})
+    limit(20_000)
+    yield
+    limit(-1)
+    page.execute_cdp_cmd("Network.disable", {})
+
+
+def test_stop(page, slow_network):
     fill(page, "length", 10_000)
     assert not element(page, "stop").is_enabled()
     element(page, "draw").click()
