@@ -6,14 +6,15 @@ import platform
 import re
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
 
-# The C kernel, once for each instruction set the processor may have; pycharrnn/kernel_library.py chooses. Without a
-# compiler, or with one that does not understand GCC's vector types, installing goes on and PyTorch does the work.
+# The C kernel, once for each instruction set the processor may have; pycharrnn/engine/kernel_library.py chooses.
+# Without a compiler, or with one that does not understand GCC's vector types, installing goes on and PyTorch does the
+# work.
 sources = ["pycharrnn/kernel.c", "pycharrnn/kernel_body.h"]
 stamp = hashlib.sha256(b"".join((here / source).read_bytes() for source in sources)).hexdigest()
 # Loops start where they are fetched at once: else what stands above one makes it up to a tenth slower, or faster.
@@ -66,8 +67,8 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    packages=["compat", "pycharrnn"],
-    package_data={"pycharrnn": ["kernel.c", "kernel_body.h", "page/*"]},
+    packages=["compat", *find_packages(include=["pycharrnn", "pycharrnn.*"])],
+    package_data={"pycharrnn": ["kernel.c", "kernel_body.h", "py.typed"], "pycharrnn.server": ["page/*"]},
     ext_modules=kernels,
     cmdclass={"build_ext": BuildWithChecksums},
     install_requires=[
@@ -96,7 +97,7 @@ setup(
             "pyte>=0.8.1,<1",
         ],
     },
-    entry_points={"console_scripts": ["pycharrnn=pycharrnn.commands:main"]},
+    entry_points={"console_scripts": ["pycharrnn=pycharrnn.cli.commands:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",

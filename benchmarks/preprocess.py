@@ -24,8 +24,8 @@ WORDS = "the of and to a in that was his it with is é for as had – you not be
 # memory.
 CHILD = """
 import sys, time
-from pycharrnn.loader import CharSplitLMMinibatchLoader, TRAIN
-from pycharrnn.preprocessing import text_to_tensor
+from pycharrnn.text.loader import CharSplitLMMinibatchLoader, TRAIN
+from pycharrnn.text.preprocessing import text_to_tensor
 quiet, folder = lambda line: None, sys.argv[2]
 start = time.perf_counter()
 if sys.argv[1] == "preprocess":

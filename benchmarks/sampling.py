@@ -25,9 +25,9 @@ import numpy as np  # noqa: E402
 
 from compat import charrnn, nngraph  # noqa: E402
 from compat.graph_match import Network  # noqa: E402
-from pycharrnn import sampling  # noqa: E402
-from pycharrnn.options import SampleOptions  # noqa: E402
-from pycharrnn.stepper import NumpyStepper  # noqa: E402
+from pycharrnn.sampling import sampler  # noqa: E402
+from pycharrnn.sampling.inference import NumpyStepper  # noqa: E402
+from pycharrnn.sampling.options import SampleOptions  # noqa: E402
 
 V, H, LAYERS = 65, 128, 2
 ROOT = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ def one_stream(loaded: charrnn.Checkpoint, length: int = 5000) -> float:
     """Characters a second."""
     stepper = NumpyStepper(loaded.network)
     start = time.perf_counter()
-    for _ in sampling.draw(stepper, loaded.vocab, SampleOptions(length=length), b""):
+    for _ in sampler.draw(stepper, loaded.vocab, SampleOptions(length=length), b""):
         pass
     return length / (time.perf_counter() - start)
 
@@ -89,7 +89,7 @@ def command(*args: str) -> float:
 def peak_megabytes(*args: str) -> float:
     """Peak resident memory of a pycharrnn command, by its own account: a parent's would count in. Linux only."""
     code = (
-        "import sys; from pycharrnn.commands import cli; cli.main(sys.argv[1:], standalone_mode=False)\n"
+        "import sys; from pycharrnn.cli.commands import cli; cli.main(sys.argv[1:], standalone_mode=False)\n"
         "print(next(line for line in open('/proc/self/status') if 'VmHWM' in line).split()[1], file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, cwd=ROOT, check=True)

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from compat.nngraph import parameter_shapes
-from pycharrnn.model import CharRNN
-from pycharrnn.rmsprop import RMSprop
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.rmsprop import RMSprop
 
 V, B, T = 65, 50, 50
 

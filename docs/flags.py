@@ -1,6 +1,6 @@
 """Write flags.md, every flag of every command, from where they are declared: python docs/flags.py
 
-Run it after a change to pycharrnn/options.py or to the help of a command; tests/test_docs.py tells when that was
+Run it after a change to an options.py or to the help of a command; tests/test_docs.py tells when that was
 forgotten.
 """
 
@@ -10,14 +10,14 @@ import dataclasses
 from pathlib import Path
 
 from compat.whole_file import whole_file
-from pycharrnn.commands import cli
+from pycharrnn.cli.commands import cli
 
 PAGE = Path(__file__).with_name("flags.md")
 
 INTRODUCTION = """\
 # Every flag
 
-Written by `python docs/flags.py` from `pycharrnn/options.py`; `pycharrnn COMMAND -help` prints the same.
+Written by `python docs/flags.py` from the `options.py` of each room; `pycharrnn COMMAND -help` prints the same.
 
 A flag and its value are two words, `-rnn_size 256`. Two dashes (`--rnn_size 256`, `--rnn_size=256`) work as well,
 numbers may be written as Lua reads them (`50`, `5e1`), a switch is 1 or 0, and `-temperature` takes a ramp as well

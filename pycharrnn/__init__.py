@@ -7,7 +7,11 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_HOMES = {"CharRNN": "pycharrnn.model", "CharSplitLMMinibatchLoader": "pycharrnn.loader"}
+_HOMES = {
+    "CharRNN": "pycharrnn.engine.model",
+    "CharSplitLMMinibatchLoader": "pycharrnn.text.loader",
+    "UserError": "pycharrnn.common.errors",
+}
 
 __all__ = [*_HOMES, "load"]
 
@@ -20,14 +24,15 @@ def load(path, **dtype_and_device):
     Args:
         dtype_and_device: dtype and device of the parameters, as for CharRNN.
 
-    Errors: pycharrnn.options.UserError.
+    Errors: pycharrnn.UserError.
 
     Example:
         >>> model = pycharrnn.load("lm_lstm_epoch17.33_1.5834.t7")
     """
-    from pycharrnn import checkpoint
+    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.engine.model import CharRNN
 
-    return checkpoint.to_model(checkpoint.load(path), **dtype_and_device).eval()
+    return CharRNN.from_checkpoint(checkpoint.load(path), **dtype_and_device).eval()
 
 
 def __getattr__(name: str):

@@ -1,6 +1,6 @@
 """python -m pycharrnn"""
 
-from pycharrnn.commands import main
+from pycharrnn.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -39,7 +39,7 @@ def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
 
 def train_as_recorded(name: str, folder: Path) -> tuple[str, Path]:
     """What our train prints with the arguments of a recorded run, and the folder of its checkpoints."""
-    from pycharrnn.commands import cli
+    from pycharrnn.cli.commands import cli
 
     args = spec(name)["train"]
     flags = dict(zip(args[::2], args[1::2], strict=True))

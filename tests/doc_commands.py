@@ -28,7 +28,7 @@ from click.testing import CliRunner
 from conftest import working_in
 from serving_tools import ROOT, Server, server
 
-from pycharrnn.commands import cli
+from pycharrnn.cli.commands import cli
 
 PAGES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 

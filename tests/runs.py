@@ -9,7 +9,7 @@ from pathlib import Path
 from click.testing import CliRunner
 from conftest import GOLDEN, working_in
 
-from pycharrnn.commands import cli
+from pycharrnn.cli.commands import cli
 
 SMALL = [
     "-gpuid",

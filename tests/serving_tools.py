@@ -16,9 +16,9 @@ from pathlib import Path
 
 from conftest import GOLDEN
 
-from pycharrnn import serving
-from pycharrnn.connections import Room
-from pycharrnn.streams import Desk
+from pycharrnn.server import serve
+from pycharrnn.server.connections import Room
+from pycharrnn.server.scheduler import Desk
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ class Server:
 def server_in_thread(app, desk: Desk, room: Room) -> Iterator[int]:
     """The port of a server with limits of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = serving.Server(app, desk, room)
+        running = serve.Server(app, desk, room)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

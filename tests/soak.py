@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pycharrnn import checkpoint  # noqa: E402
+from pycharrnn.checkpoints import checkpoint  # noqa: E402
 
 EVERY = 5  # seconds, between saves and between looks
 

@@ -14,12 +14,14 @@ import torch
 from click.testing import CliRunner
 from conftest import GOLDEN
 
-from pycharrnn import activation_page, activations, checkpoint
-from pycharrnn.activations import Reading
-from pycharrnn.commands import cli
-from pycharrnn.options import UserError
-from pycharrnn.screen_text import ScreenText
-from pycharrnn.stepper import NumpyStepper
+from pycharrnn.analysis import activation_page, activations
+from pycharrnn.analysis.activations import Reading
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.screen_text import ScreenText
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.sampling.inference import NumpyStepper
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
@@ -62,7 +64,7 @@ def test_values_are_those_of_the_model(path):
     loaded = checkpoint.load(path)
     text = b"The night porter"
     values = activations.record(loaded, text).values
-    model = checkpoint.to_model(loaded, dtype=torch.float64)
+    model = CharRNN.from_checkpoint(loaded, dtype=torch.float64)
     _, state = model(torch.tensor([[loaded.vocab[bytes([byte])] - 1] for byte in text]))
     last = [c.tanh() for c in state[::2]] if path == LSTM else state
     assert values.shape == (len(text), loaded.network.num_layers, loaded.network.rnn_size)

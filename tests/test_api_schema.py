@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from serving_tools import GRU, LSTM
 
-from pycharrnn import api, served_models
-from pycharrnn.streams import Desk
+from pycharrnn.server import served_models
+from pycharrnn.server.app import create_app
+from pycharrnn.server.scheduler import Desk
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
@@ -24,7 +25,7 @@ CASES = int(os.environ.get("PYCHARRNN_API_CASES", "40"))
 TOKEN = {"Authorization": "Bearer 0123456789abcdef"}
 
 models = served_models.load_all([str(LSTM), str(GRU)], lambda line: None)
-app = api.create_app(models, Desk(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
+app = create_app(models, Desk(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
 schemas = app.openapi()["components"]["schemas"]
 # What is made up would hardly be a model that is there, or a text of characters that it knows.
 for request in ("SampleRequest", "ScoreRequest"):

@@ -15,7 +15,7 @@ from object_graph import Differences, assert_same_graph
 import compat
 from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
-from pycharrnn import checkpoint
+from pycharrnn.checkpoints import checkpoint
 
 RUNS = [name for name in TRAIN_RUNS if spec(name)["checkpoints_written"]]
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from conftest import GOLDEN, ROOT, run, sentence
 
 from compat import save_t7
-from pycharrnn.commands import cli
+from pycharrnn.cli.commands import cli
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 SMALL = ["-gpuid", "-1", "-rnn_size", "8", "-num_layers", "1", "-batch_size", "10", "-seq_length", "20"]
@@ -48,7 +48,7 @@ def test_help_and_sampling_load_no_pytorch(tmp_path):
 
 def test_numpy_is_loaded_late():
     """Help is quick, and the commands may still say how many threads NumPy's products take."""
-    code = "import sys, pycharrnn.commands; print('numpy' in sys.modules)"
+    code = "import sys, pycharrnn.cli.commands; print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).stdout == b"False\n"
 
 
@@ -344,7 +344,8 @@ def test_out_of_memory_is_a_sentence(corpus, tmp_path, args):
     """Sizes that might fit, beside a limit that is lower: whoever allocates finds out."""
     code = (
         "import resource, sys, torch, numpy\n"
-        "from pycharrnn import commands, memory\n"
+        "from pycharrnn.cli import commands\n"
+        "from pycharrnn.common import memory\n"
         "memory._main_memory = lambda: float('inf')\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20),) * 2)\n"
@@ -423,7 +424,8 @@ def test_a_signal_amid_an_import_is_heard(tmp_path, name, status):
     code = (
         "import signal\n"
         f"signal.signal(signal.{name}, signal.SIG_DFL if '{name}' != 'SIGINT' else signal.default_int_handler)\n"
-        "from pycharrnn import commands, datasets\n"
+        "from pycharrnn.cli import commands\n"
+        "from pycharrnn.text import datasets\n"
         "def make(name, say):\n    import half_imported\n"
         "datasets.make = make\n"
         "commands.main()"
@@ -442,7 +444,7 @@ def test_a_signal_leaves_no_half_file(tmp_path, name, status):
         "import signal\n"
         f"signal.signal(signal.{name}, signal.SIG_DFL if '{name}' != 'SIGINT' else signal.default_int_handler)\n"
         "from compat import whole_file\n"
-        "from pycharrnn import commands\n"
+        "from pycharrnn.cli import commands\n"
         f"whole_file.os.fsync = lambda fd: signal.raise_signal(signal.{name})\n"
         "commands.main()"
     )
@@ -463,7 +465,7 @@ def test_float32_is_close_to_exact(corpus, tmp_path):
 
 
 def test_forget_bias_0_leaves_biases_as_drawn(corpus, tmp_path):
-    from pycharrnn import checkpoint
+    from pycharrnn.checkpoints import checkpoint
 
     args = ["train", "-data_dir", str(corpus), *SMALL, "-max_epochs", "0.01", "-forget_bias", "0"]
     result = run(*args, cwd=tmp_path)
@@ -476,7 +478,7 @@ def test_forget_bias_0_leaves_biases_as_drawn(corpus, tmp_path):
 
 
 def test_no_gpu_falls_back_on_the_cpu(corpus, tmp_path, monkeypatch):
-    from pycharrnn import device
+    from pycharrnn.engine import device
 
     monkeypatch.setattr(device, "_might_have_gpu", lambda: False)
     messages: list[str] = []

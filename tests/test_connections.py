@@ -18,10 +18,11 @@ import pytest
 from serving_tools import LOOPBACK, LSTM, ROOT, server, server_in_thread
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pycharrnn import api, connections, served_models
-from pycharrnn.connections import Connection, Patience, Room
-from pycharrnn.options import UserError
-from pycharrnn.streams import Desk
+from pycharrnn.common.errors import UserError
+from pycharrnn.server import connections, served_models
+from pycharrnn.server.app import create_app, page_files
+from pycharrnn.server.connections import Connection, Patience, Room
+from pycharrnn.server.scheduler import Desk
 
 HOST = b"Host: 127.0.0.1\r\n"
 HEAD = b"POST /api/sample HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
@@ -62,7 +63,7 @@ def serve(models):
 
         def start(most: int = 100, places: int = 8, **patience: float) -> int:
             desk = Desk(places, threads=2)
-            app = api.create_app(models, desk, LOOPBACK, "")
+            app = create_app(models, desk, LOOPBACK, "")
             return stack.enter_context(server_in_thread(app, desk, Room(most, Patience(**patience))))
 
         yield start
@@ -308,7 +309,7 @@ def test_one_request_after_the_other_is_answered(running):
         for _ in range(3):
             s.sendall(PAGE)
             got = b""
-            while not got.endswith(api.page_files()["/page.js"][0]):
+            while not got.endswith(page_files()["/page.js"][0]):
                 got += s.recv(1 << 16)
             assert statuses(got) == [200]
 

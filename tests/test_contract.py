@@ -11,10 +11,12 @@ import torch
 from conftest import GOLDEN
 
 import pycharrnn
-from pycharrnn import CharRNN, checkpoint, kernel
-from pycharrnn.modules import ModuleBPTT
-from pycharrnn.rmsprop import RMSprop
-from pycharrnn.stepper import NumpyStepper, TorchStepper
+from pycharrnn import CharRNN
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import kernel
+from pycharrnn.engine.rmsprop import RMSprop
+from pycharrnn.engine.torch_modules import ModuleBPTT
+from pycharrnn.sampling.inference import NumpyStepper, TorchStepper
 
 T, B, V, H = 3, 2, 5, 4
 DROPOUT = GOLDEN / "gru1_dropout" / "lm_gru1d_epoch1.00_3.1027.t7"
@@ -348,7 +350,7 @@ def test_passes_of_torch_nn(model):
 @pytest.fixture(params=[NumpyStepper, TorchStepper])
 def stepper(request):
     loaded = checkpoint.load(DROPOUT)
-    model = loaded.network if request.param is NumpyStepper else checkpoint.to_model(loaded, dtype=torch.float64)
+    model = loaded.network if request.param is NumpyStepper else CharRNN.from_checkpoint(loaded, dtype=torch.float64)
     return lambda *sizes: request.param(model, *sizes)
 
 

@@ -16,8 +16,8 @@ from test_parity_sample import sampled
 
 import pycharrnn
 from compat import load_t7
-from pycharrnn import checkpoint
-from pycharrnn.commands import cli
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 EVERY_KIND = [
@@ -118,7 +118,7 @@ def test_bad_conversions(tmp_path):
 def test_without_safetensors_the_extra_is_named(tmp_path, monkeypatch):
     import sys
 
-    from pycharrnn.options import UserError
+    from pycharrnn.common.errors import UserError
 
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     with pytest.raises(UserError, match=r"pip install 'pycharrnn\[safetensors\]'"):

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from pycharrnn import datasets
-from pycharrnn.options import UserError
+from pycharrnn.common.errors import UserError
+from pycharrnn.text import datasets
 
 GUTENBERG = (
     "\ufeffThe Project Gutenberg eBook of Ulysses\n\n*** START ***\n\nContents\n— I —\n— II —\n\n— I —\n\n[ 1 ]\n\n"

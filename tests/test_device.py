@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pycharrnn import device
-from pycharrnn.options import UserError
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine import device
 
 
 @pytest.fixture

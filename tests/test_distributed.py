@@ -16,8 +16,8 @@ import pytest
 from conftest import GOLDEN, spec
 from test_parity_train import STEP, assert_same_digits, lines
 
-from pycharrnn import checkpoint
-from pycharrnn.distributed import Ranks
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.training.distributed import Ranks
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
 ALONE = [sys.executable, "-m", "pycharrnn"]

@@ -15,10 +15,11 @@ import pytest
 from conftest import GOLDEN, working_in
 from doc_commands import NOT_RUN, PAGES, READER_HAS, ROOT, Reader, blocks, check_parses, home_for
 
-from pycharrnn import options
-from pycharrnn.commands import cli
+from pycharrnn.cli.commands import cli
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.training.options import TrainOptions
 
-FLAGS = {f.name for one in vars(options).values() if dataclasses.is_dataclass(one) for f in dataclasses.fields(one)}
+FLAGS = {f.name for command in cli.commands.values() if command.options for f in dataclasses.fields(command.options)}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_flags_page_is_written(tmp_path):
 def test_which_flag_is_which():
     """pycharrnn's flags in the table are char-rnn's, and both defaults are pycharrnn's."""
     table = PAGES["old-checkpoints.md"].read_text().split("## Which flag is which")[1].split("\n## ")[0]
-    for title, of in (("### Training", options.TrainOptions), ("### Sampling", options.SampleOptions)):
+    for title, of in (("### Training", TrainOptions), ("### Sampling", SampleOptions)):
         defaults = {f.name: f.default for f in dataclasses.fields(of)}
         rows = re.findall(r"^\| `-(\w+)` \|([^|]*)\|[^|]*\| `-(\w+)`", table.split(title)[1].split("\n### ")[0], re.M)
         own = set(getattr(of, "not_in_char_rnn", ()))
@@ -147,11 +148,12 @@ def test_which_flag_is_which():
             )
 
 
-def test_files_in_contributing_are_all_there_are():
-    text = PAGES["contributing.md"].read_text().split("reading order")[1].split("\n## ")[0]
-    named = set(re.findall(r"\b\w+\.py\b", text))
-    there = {p.name for folder in ("pycharrnn", "compat") for p in (ROOT / folder).glob("*.py")}
-    assert named == there - {"__init__.py", "__main__.py"}
+def test_files_in_architecture_are_all_there_are():
+    text = PAGES["architecture.md"].read_text().split("reading order")[1].split("\n## ")[0]
+    named = set(re.findall(r"`([\w/*]+\.py)`", text))
+    there = {str(p.relative_to(ROOT / "pycharrnn")) for p in (ROOT / "pycharrnn").glob("*/*.py")}
+    there |= {str(p.relative_to(ROOT)) for p in (ROOT / "compat").glob("*.py")}
+    assert named - {"*/options.py"} == {p for p in there if not p.endswith(("__init__.py", "/options.py"))}
 
 
 def test_every_page_is_in_the_index():
@@ -192,9 +194,9 @@ def test_examples_in_the_docs(tmp_path):
         "compat.t7_objects",
         "compat.nngraph",
         "compat.old_exp",
-        "pycharrnn.checkpoint_paths",
-        "pycharrnn.progress",
-        "pycharrnn.screen_text",
+        "pycharrnn.checkpoints.paths",
+        "pycharrnn.common.progress",
+        "pycharrnn.common.screen_text",
     ],
 )
 def test_examples_in_docstrings(name):

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pycharrnn import doctor, kernel
-from pycharrnn.commands import cli
-from pycharrnn.options import UserError
+from pycharrnn.cli import doctor
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine import kernel
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,7 +42,7 @@ def test_facts_and_self_test():
 @pytest.mark.skipif(kernel.name() is None, reason="no kernel was compiled here")
 def test_the_kernel_is_named():
     environment = {**os.environ, "PYCHARRNN_KERNEL": "any"}
-    code = "from pycharrnn import doctor; print(*doctor.facts(), sep='\\n')"
+    code = "from pycharrnn.cli import doctor; print(*doctor.facts(), sep='\\n')"
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
     assert "\nC kernel: any\n" in printed
     environment["PYCHARRNN_KERNEL"] = "off"
@@ -52,10 +53,10 @@ def test_the_kernel_is_named():
 @pytest.mark.parametrize(
     "breakage, tests",
     [
-        (("pycharrnn.rmsprop.RMSprop.epsilon", 1e-3), ["training", "resuming", "sampling"]),
+        (("pycharrnn.engine.rmsprop.RMSprop.epsilon", 1e-3), ["training", "resuming", "sampling"]),
         (("compat.lua_random.LuaRandom.set_state", lambda *args: None), ["resuming"]),
-        (("pycharrnn.sampling.multinomial", lambda p, u: 0), ["sampling"]),
-        (("pycharrnn.checkpoint.save", lambda *args, **keywords: 1 / 0), ["training", "resuming", "sampling"]),
+        (("pycharrnn.sampling.sampler.multinomial", lambda p, u: 0), ["sampling"]),
+        (("compat.charrnn.save", lambda *args, **keywords: 1 / 0), ["training", "resuming", "sampling"]),
     ],
     ids=["optimiser", "random state", "draws", "saving"],
 )
@@ -85,7 +86,7 @@ def test_from_an_installed_wheel(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import pycharrnn; print(pycharrnn.__file__)\n"
-    code += "from pycharrnn import doctor; doctor._SECONDS = 0; doctor.examine(print)"
+    code += "from pycharrnn.cli import doctor; doctor._SECONDS = 0; doctor.examine(print)"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(str(tmp_path / "site"))

@@ -12,8 +12,8 @@ from runs import TEXT, copied, folder_with_text, named, steps, train
 from test_long_runs import LONG, result_of, started
 
 import compat
-from pycharrnn import checkpoint
-from pycharrnn.options import UserError
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
 
 OTHER_TEXT = TEXT[::-1]
 
@@ -184,7 +184,7 @@ def test_going_on_elsewhere_does_not_overwrite_an_unfinished_run_there(stopped, 
 @pytest.mark.parametrize("when", ["step", "validation"])
 def test_a_text_that_is_changed_costs_no_run(tmp_path, monkeypatch, when):
     """The run is saved, and goes on, once the cache is made anew, as if nothing had been."""
-    from pycharrnn import loader
+    from pycharrnn.text import loader
 
     monkeypatch.setattr(loader, "_READ_AHEAD", 1)
     whole = steps(train(folder_with_text(tmp_path / "whole"), "-max_epochs", "1", "-eval_val_every", "20"))
@@ -219,7 +219,7 @@ def test_a_text_that_is_changed_costs_no_run(tmp_path, monkeypatch, when):
 
 
 def test_a_text_that_changes_before_anything_is_trained(tmp_path, monkeypatch):
-    from pycharrnn import loader
+    from pycharrnn.text import loader
 
     def changed(self, split):
         raise loader.TextChanged("gone")
@@ -232,7 +232,7 @@ def test_a_text_that_changes_before_anything_is_trained(tmp_path, monkeypatch):
 
 def test_the_state_before_a_validation_comes_back(tmp_path, monkeypatch):
     """What is saved after a validation that could not end goes on from the step before it, with -exact 0 exactly."""
-    from pycharrnn import loader
+    from pycharrnn.text import loader
 
     monkeypatch.setattr(loader, "_READ_AHEAD", 1)
     exact = ["-exact", "0", "-max_epochs", "1", "-eval_val_every", "20"]

@@ -20,11 +20,12 @@ from runs import SMALL, TEXT, copied, folder_with_text, masked, named, steps, tr
 
 import compat
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, preprocessing
-from pycharrnn.commands import cli
-from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
-from pycharrnn.options import UserError
-from pycharrnn.stepper import NumpyStepper
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.text import preprocessing
+from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 
 SILENT = lambda line: None  # noqa: E731
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -142,7 +143,7 @@ def test_a_damaged_cache_of_code_points_is_remade(tmp_path, name):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_with_a_text_of_code_points(tmp_path):
     code = (
-        "import sys, threading, time; from pycharrnn.loader import CharSplitLMMinibatchLoader\n"
+        "import sys, threading, time; from pycharrnn.text.loader import CharSplitLMMinibatchLoader\n"
         "def own(): return int(next(line for line in open('/proc/self/status') if 'RssAnon' in line).split()[1])\n"
         "before = own(); peak = [0]\n"
         "def watch():\n"

@@ -44,7 +44,7 @@ def test_every_command_takes_damaged_files():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer knows Linux")
 def test_the_fuzzer_notices_faults(tmp_path, monkeypatch):
-    from pycharrnn import commands as program
+    from pycharrnn.cli import commands as program
 
     def run_one(main) -> str:
         monkeypatch.setattr(program, "main", main)

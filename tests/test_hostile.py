@@ -34,10 +34,12 @@ from compat import (
 from compat.plain_text import printable
 from compat.t7_reader import T7Reader, survey
 from compat.t7_writer import T7Writer
-from pycharrnn import checkpoint, inspection, scoring
-from pycharrnn.commands import cli
-from pycharrnn.model import CharRNN
-from pycharrnn.options import EvalOptions, UserError
+from pycharrnn.analysis import scoring
+from pycharrnn.analysis.options import EvalOptions
+from pycharrnn.checkpoints import checkpoint, inspection
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine.model import CharRNN
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"

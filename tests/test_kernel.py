@@ -1,17 +1,15 @@
 """The C kernel against recurrence.py, which defines what it computes."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
-from pycharrnn import kernel, kernel_library
-from pycharrnn.bptt import LoopLayer
-from pycharrnn.model import CharRNN
-from pycharrnn.recurrence import CELLS
-from pycharrnn.rmsprop import RMSprop
+from pycharrnn.engine import kernel, kernel_library
+from pycharrnn.engine.bptt import LoopLayer
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.recurrence import CELLS
+from pycharrnn.engine.rmsprop import RMSprop
 
-_PACKAGE = Path(kernel.__file__).parent
+_PACKAGE = kernel_library.PACKAGE
 _USABLE = kernel_library.LEVELS[: kernel_library.LEVELS.index(kernel.best_level()) + 1]
 LEVELS = [level for level in _USABLE if list(_PACKAGE.glob(f"_kernel_{level}.*"))]
 pytestmark = pytest.mark.skipif(not LEVELS, reason="no compiler was there when pycharrnn was installed")

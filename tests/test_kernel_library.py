@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, run, sentence
 
-from pycharrnn import kernel, kernel_library
-from pycharrnn.options import UserError
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine import kernel, kernel_library
 
 pytestmark = pytest.mark.skipif(kernel.name() is None, reason="no compiler was there when pycharrnn was installed")
 LEVEL = kernel.name()

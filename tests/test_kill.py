@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from runs import TEXT, folder_with_text, masked, named
 
-from pycharrnn import checkpoint
+from pycharrnn.checkpoints import checkpoint
 
 MOMENTS = 30
 SIZES = {"rnn_size": 5, "num_layers": 1, "batch_size": 5, "seq_length": 8, "dropout": 0.2, "gpuid": -1}
@@ -22,8 +22,8 @@ def child(folder: str, log: str, options: dict) -> None:
     """One training in a process of its own, its log in a file."""
     import torch
 
-    from pycharrnn.options import TrainOptions
-    from pycharrnn.training import train
+    from pycharrnn.training.loop import train
+    from pycharrnn.training.options import TrainOptions
 
     torch.set_num_threads(1)
     os.chdir(folder)
@@ -38,7 +38,7 @@ def processes():
     if "forkserver" not in multiprocessing.get_all_start_methods():
         pytest.skip("needs fork")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pycharrnn.training"])
+    context.set_forkserver_preload(["pycharrnn.training.loop"])
     return context
 
 

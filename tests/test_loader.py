@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import compat
-from pycharrnn import loader as loader_module
-from pycharrnn.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged
-from pycharrnn.options import UserError
+from pycharrnn.common.errors import UserError
+from pycharrnn.text import loader as loader_module
+from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged
 
 SILENT = lambda line: None  # noqa: E731
 
@@ -228,7 +228,7 @@ def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
 
 
 def test_a_character_that_comes_late(tmp_path, monkeypatch):
-    from pycharrnn import preprocessing
+    from pycharrnn.text import preprocessing
 
     monkeypatch.setattr(preprocessing, "_PIECE", 7)
     monkeypatch.setattr(preprocessing, "_CHECKED", 5)
@@ -307,7 +307,7 @@ def test_a_batch_is_the_callers_own(corpus):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_with_the_text(tmp_path):
     code = (
-        "import sys; from pycharrnn.loader import CharSplitLMMinibatchLoader\n"
+        "import sys; from pycharrnn.text.loader import CharSplitLMMinibatchLoader\n"
         "def own(): return int(next(line for line in open('/proc/self/status') if 'RssAnon' in line).split()[1])\n"
         "before = own(); loader = CharSplitLMMinibatchLoader(sys.argv[1], 50, 50, (1, 0, 0), print)\n"
         "batch = loader.next_batch(1); print(own() - before)"

@@ -18,11 +18,13 @@ from click.testing import CliRunner
 from conftest import working_in
 from runs import SMALL, copied, folder_with_text, masked, named, steps, train
 
-from compat import whole_file
-from pycharrnn import checkpoint, lock, saving
-from pycharrnn.commands import cli
-from pycharrnn.options import TrainOptions, UserError
-from pycharrnn.stopping import Log, Stop, Stopped
+from compat import charrnn, whole_file
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.training import checkpoint_keeper, run_lock
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.signals import Log, Stop, Stopped
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -158,7 +160,7 @@ def test_outside_the_main_thread_only_the_log_is_watched(tmp_path):
     folder = folder_with_text(tmp_path)
     opt = TrainOptions(data_dir=str(folder / "data"), checkpoint_dir=str(folder / "cv"), gpuid=-1, rnn_size=4)
     opt.batch_size, opt.seq_length, opt.max_epochs = 5, 8, 0.1
-    from pycharrnn.training import train as train_
+    from pycharrnn.training.loop import train as train_
 
     notes: list[str] = []
     thread = threading.Thread(target=train_, args=(opt, lambda line: None, None, notes.append))
@@ -256,12 +258,12 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
     assert not (plain / "cv" / "lm_lstm_latest.t7").exists()
     seen: list[int] = []
 
-    def spy(saver, i, epoch, latest=saving.Saver.latest):
+    def spy(saver, i, epoch, latest=checkpoint_keeper.Saver.latest):
         latest(saver, i, epoch)
         seen.append(checkpoint.load("cv/lm_lstm_latest.t7").i)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saving.Saver, "latest", spy)
+        patch.setattr(checkpoint_keeper.Saver, "latest", spy)
         timed_lines = train(timed, *args, "-save_every_minutes", "0.000001")
     assert timed_lines == lines
     assert len(seen) > 3
@@ -279,7 +281,7 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
     )
 
 
-def a_saver(folder: Path, monkeypatch, **options) -> saving.Saver:
+def a_saver(folder: Path, monkeypatch, **options) -> checkpoint_keeper.Saver:
     """Of a run that has trained one iteration in `folder`."""
     from test_run import a_run
 
@@ -291,12 +293,12 @@ def a_saver(folder: Path, monkeypatch, **options) -> saving.Saver:
     for name, value in options.items():
         setattr(run.opt, name, value)
     run.step()
-    return saving.Saver(run.opt, run, "text", run.new_losses(), {}, lambda line: None)
+    return checkpoint_keeper.Saver(run.opt, run, "text", run.new_losses(), {}, lambda line: None)
 
 
 def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(saving.time, "monotonic", lambda: now)
+    monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
     saver = a_saver(tmp_path, monkeypatch, save_every_minutes=2)
     assert not saver.due()
     now += 119
@@ -307,7 +309,7 @@ def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
     assert not saver.due()
     now += 120
     assert saver.due()
-    monkeypatch.setattr(checkpoint, "save", _no_space)
+    monkeypatch.setattr(charrnn, "save", _no_space)
     saver.latest(2, 0.2)
     assert not saver.due(), "a save that failed is tried again in its time, not at every step"
 
@@ -370,7 +372,7 @@ def test_an_end_that_is_asked_for_at_the_last_iteration_is_the_end(tmp_path):
     folder = folder_with_text(tmp_path)
     opt = TrainOptions(data_dir=str(folder / "data"), checkpoint_dir=str(folder / "cv"), gpuid=-1, rnn_size=4)
     opt.batch_size, opt.seq_length, opt.max_epochs = 5, 8, 0.1
-    from pycharrnn.training import train as train_
+    from pycharrnn.training.loop import train as train_
 
     notes: list[str] = []
 
@@ -392,16 +394,18 @@ def test_keep_n_best_and_the_newest(tmp_path):
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
     assert len(losses) == 8
     best = sorted(losses, key=losses.get)[:2]
-    expected = {saving.path_of(TrainOptions(), i / 60, losses[i]) for i in [*best, 80]}
+    expected = {checkpoint_keeper.path_of(TrainOptions(), i / 60, losses[i]) for i in [*best, 80]}
     assert 80 not in best
     assert {f"cv/{p.name}" for p in named(folder)} == expected | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
     assert (folder / "cv" / "lm_lstm_best.t7").samefile(
-        folder / saving.path_of(TrainOptions(), best[0] / 60, losses[best[0]])
+        folder / checkpoint_keeper.path_of(TrainOptions(), best[0] / 60, losses[best[0]])
     )
     # a run that goes on knows its earlier checkpoints
     train(folder, "-resume", "cv/lm_lstm_latest.t7", "-keep", "1", "-max_epochs", "1.5", small=[])
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
-    kept = {saving.path_of(TrainOptions(), i / 60, losses[i]) for i in [saving.best_of(losses), 90]}
+    kept = {
+        checkpoint_keeper.path_of(TrainOptions(), i / 60, losses[i]) for i in [checkpoint_keeper.best_of(losses), 90]
+    }
     assert {f"cv/{p.name}" for p in named(folder)} == kept | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
 
 
@@ -411,7 +415,7 @@ def test_patience(tmp_path):
     error, out, err = result_of(folder, *args, "-patience", "3")
     assert error is None
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
-    best = saving.best_of(losses)
+    best = checkpoint_keeper.best_of(losses)
     assert len(losses) == best / 10 + 3
     assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
     assert "finished; the best checkpoint is" in err
@@ -431,7 +435,7 @@ def test_patience(tmp_path):
     ],
 )
 def test_patience_counts(losses, patience, over):
-    assert saving.out_of_patience(losses, patience) is over
+    assert checkpoint_keeper.out_of_patience(losses, patience) is over
 
 
 # -- the end ---------------------------------------------------------------------------------------------------------
@@ -492,7 +496,7 @@ def test_explosion(tmp_path):
 
 def test_nan(tmp_path, monkeypatch):
     """Weights that are not numbers: the original's name, but never without a line, and no latest, no best."""
-    from pycharrnn.rmsprop import RMSprop
+    from pycharrnn.engine.rmsprop import RMSprop
 
     step, count = RMSprop.step, iter(range(1000))
 
@@ -520,7 +524,7 @@ def test_nan(tmp_path, monkeypatch):
 
 
 def test_nan_in_the_last_validation(tmp_path, monkeypatch):
-    from pycharrnn.rmsprop import RMSprop
+    from pycharrnn.engine.rmsprop import RMSprop
 
     monkeypatch.setattr(RMSprop, "step", lambda self, gradient, clip: self.parameters.fill_(float("nan")))
     folder = folder_with_text(tmp_path)
@@ -591,15 +595,15 @@ def test_a_disk_that_recovers(tmp_path, monkeypatch):
 
 def test_a_checkpoint_dir_that_vanishes(tmp_path):
     folder = folder_with_text(tmp_path)
-    save = checkpoint.save
+    save = charrnn.save
     with pytest.MonkeyPatch.context() as patch:
 
-        def vanish(path, *args, i, **keywords):
-            if i == 20:
+        def vanish(path, found):
+            if found.i == 20:
                 shutil.rmtree("cv")
-            save(path, *args, i=i, **keywords)
+            save(path, found)
 
-        patch.setattr(checkpoint, "save", vanish)
+        patch.setattr(charrnn, "save", vanish)
         count = iter(range(99))
         patch.setattr(shutil, "rmtree", lambda path, real=shutil.rmtree: real(path) if next(count) == 0 else None)
         error, out, err = result_of(folder, *EVERY_10)
@@ -610,16 +614,16 @@ def test_a_checkpoint_dir_that_vanishes(tmp_path):
 
 def test_a_checkpoint_dir_that_can_not_be_made_anew(tmp_path):
     folder = folder_with_text(tmp_path)
-    save = checkpoint.save
+    save = charrnn.save
     with pytest.MonkeyPatch.context() as patch:
 
-        def vanish(path, *args, i, **keywords):
+        def vanish(path, found):
             if os.path.isdir("cv"):
                 shutil.rmtree("cv")
                 Path("cv").write_text("a file in its place")
-            save(path, *args, i=i, **keywords)
+            save(path, found)
 
-        patch.setattr(checkpoint, "save", vanish)
+        patch.setattr(charrnn, "save", vanish)
         error, out, err = result_of(folder, *EVERY_10)
     assert error.status == 1
     assert "there is no good checkpoint" in str(error)
@@ -630,19 +634,19 @@ def test_a_checkpoint_dir_that_can_not_be_made_anew(tmp_path):
 def test_the_last_good_checkpoint_is_one_that_exists(tmp_path, monkeypatch, fate):
     """Saving fails from iteration 40 on, and what was saved last has gone."""
     folder = folder_with_text(tmp_path)
-    save = checkpoint.save
+    save = charrnn.save
 
-    def fail(path, *args, i, **keywords):
-        if i >= 40:
+    def fail(path, found):
+        if found.i >= 40:
             for old in Path("cv").glob("lm_lstm_epoch0.50_*"):
                 old.unlink()
             if fate == "moved" and os.path.isdir("cv"):
                 os.rename("cv", "cv.old")
                 Path("cv").touch()
             raise OSError(errno.EIO, "Input/output error")
-        save(path, *args, i=i, **keywords)
+        save(path, found)
 
-    monkeypatch.setattr(checkpoint, "save", fail)
+    monkeypatch.setattr(charrnn, "save", fail)
     error, _, err = result_of(folder, *EVERY_10)
     said = str(error)
     if fate == "moved":
@@ -719,7 +723,7 @@ def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
     def no_locks(fd):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock, "_lock_descriptor", no_locks)
+    monkeypatch.setattr(run_lock, "_lock_descriptor", no_locks)
     error, _, err = result_of(folder_with_text(tmp_path), "-max_epochs", "0.1")
     assert error is None
     assert "can't lock cv/.lm_lstm.lock (No locks available)" in err
@@ -727,7 +731,7 @@ def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, replaced):
-    real, removed = lock._lock_descriptor, []
+    real, removed = run_lock._lock_descriptor, []
 
     def remove_once(fd):
         if not removed:
@@ -736,10 +740,10 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, 
                 (tmp_path / ".lm_lstm.lock").touch()
         real(fd)
 
-    monkeypatch.setattr(lock, "_lock_descriptor", remove_once)
-    with lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print):
+    monkeypatch.setattr(run_lock, "_lock_descriptor", remove_once)
+    with run_lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print):
         assert (tmp_path / ".lm_lstm.lock").read_text().startswith(f"process {os.getpid()}")
-        second = lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print)
+        second = run_lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print)
         with pytest.raises(UserError, match="another training"), second:
             pass
     assert not list(tmp_path.iterdir())

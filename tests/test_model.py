@@ -9,9 +9,10 @@ from conftest import GOLDEN
 
 from compat import charrnn, nngraph
 from compat.lua_random import LuaRandom
-from pycharrnn import CharRNN, checkpoint
-from pycharrnn.rmsprop import RMSprop
-from pycharrnn.stepper import NumpyStepper
+from pycharrnn import CharRNN
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine.rmsprop import RMSprop
+from pycharrnn.sampling.inference import NumpyStepper
 
 V, H = 7, 5
 
@@ -167,6 +168,6 @@ def test_rmsprop_is_pytorchs_up_to_rounding():
 
 def test_a_checkpoint_becomes_a_module():
     loaded = checkpoint.load(GOLDEN / "gru1_dropout" / "lm_gru1d_epoch1.00_3.1027.t7")
-    net = checkpoint.to_model(loaded, dtype=torch.float64)
+    net = CharRNN.from_checkpoint(loaded, dtype=torch.float64)
     assert (net.model, net.rnn_size, net.num_layers, net.dropout) == ("gru", 20, 1, 0.25)
     np.testing.assert_array_equal(net.weights["decoder.bias"].numpy(), loaded.network.weights["decoder.bias"])

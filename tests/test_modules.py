@@ -10,12 +10,13 @@ from click.testing import CliRunner
 from conftest import GOLDEN, train_as_recorded, working_in
 from test_parity_train import assert_same_digits, lines
 
-from pycharrnn import checkpoint, run
-from pycharrnn.bptt import BPTT
-from pycharrnn.commands import cli
-from pycharrnn.cuda_graph import Replayed
-from pycharrnn.model import CharRNN
-from pycharrnn.modules import ModuleBPTT
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
+from pycharrnn.engine.bptt import BPTT
+from pycharrnn.engine.cuda_graph import Replayed
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.torch_modules import ModuleBPTT
+from pycharrnn.training import trainer
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that CUDA can use")
 T, B, V, H = 7, 5, 11, 6
@@ -52,7 +53,7 @@ def test_loss_and_gradients_are_those_of_our_passes(model, layers, dropout):
 def test_the_recorded_digits(name, tmp_path, monkeypatch):
     """The habits, dropout's draws and the checkpoints, on torch.nn in double precision."""
     monkeypatch.setattr(
-        run, "_passes", lambda opt, model, rows: ModuleBPTT(model, opt.seq_length, rows, opt.batch_size)
+        trainer, "_passes", lambda opt, model, rows: ModuleBPTT(model, opt.seq_length, rows, opt.batch_size)
     )
     out, folder = train_as_recorded(name, tmp_path)
     assert_same_digits(lines(out), lines((GOLDEN / name / "train.log").read_text()))

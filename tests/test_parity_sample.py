@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import GOLDEN, spec
 
-from pycharrnn.commands import cli
+from pycharrnn.cli.commands import cli
+from pycharrnn.engine.model import CharRNN
 
 CASES = [
     pytest.param(run.parent, sample, id=f"{run.parent.name}-{k}")
@@ -51,14 +52,15 @@ def test_pytorch_draws_the_same_text(name):
     """The way a GPU would take, on the CPU."""
     import torch
 
-    from pycharrnn import checkpoint, sampling
-    from pycharrnn.options import SampleOptions
-    from pycharrnn.stepper import TorchStepper
+    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.sampling import sampler
+    from pycharrnn.sampling.inference import TorchStepper
+    from pycharrnn.sampling.options import SampleOptions
 
     first = spec(name)["samples"][0]
     loaded = checkpoint.load(GOLDEN / name / first["checkpoint"])
-    stepper = TorchStepper(checkpoint.to_model(loaded, dtype=torch.float64))
-    text = b"".join(d.character for d in sampling.draw(stepper, loaded.vocab, SampleOptions(length=400), b""))
+    stepper = TorchStepper(CharRNN.from_checkpoint(loaded, dtype=torch.float64))
+    text = b"".join(d.character for d in sampler.draw(stepper, loaded.vocab, SampleOptions(length=400), b""))
     assert text + b"\n" == (GOLDEN / name / first["stdout"]).read_bytes()
 
 

@@ -16,9 +16,11 @@ import pytest
 from click.testing import CliRunner
 from conftest import GOLDEN
 
-from pycharrnn import checkpoint, checkpoint_paths, plotting
-from pycharrnn.commands import cli
-from pycharrnn.options import UserError
+from pycharrnn.analysis import plotting
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints.paths import newest, short_names
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
 
 CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 FIRST_VERSION = GOLDEN / "legacy_2015-05-21_lstm" / "lm_old_epoch1.00_4.7298.t7"
@@ -133,23 +135,23 @@ def test_a_folder_is_its_newest_checkpoint(tmp_path):
     for age, name in enumerate(["lm_new.t7", "lm_old.t7", "data.t7", "note.txt", ".lm_half.t7"]):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1000 - age, 1000 - age if name != "data.t7" else 2000))
-    assert checkpoint_paths.newest(str(tmp_path)) == str(tmp_path / "lm_new.t7")
-    assert checkpoint_paths.newest("no/such.t7") == "no/such.t7"
+    assert newest(str(tmp_path)) == str(tmp_path / "lm_new.t7")
+    assert newest("no/such.t7") == "no/such.t7"
 
 
 def test_a_folder_names_its_newest_checkpoint_by_epoch_and_loss(tmp_path):
     (tmp_path / "lm_x_epoch1.00_2.0000.t7").touch()
     for name in ("lm_x_best.t7", "lm_x_latest.t7"):
         os.link(tmp_path / "lm_x_epoch1.00_2.0000.t7", tmp_path / name)
-    assert checkpoint_paths.newest(str(tmp_path)) == str(tmp_path / "lm_x_epoch1.00_2.0000.t7")
+    assert newest(str(tmp_path)) == str(tmp_path / "lm_x_epoch1.00_2.0000.t7")
 
 
 def test_names_tell_files_apart():
     paths = ["cv/a/lm.t7", "cv/b/lm.t7", "cv/b/lm_2.t7"]
-    assert checkpoint_paths.short_names(paths) == ["a/lm", "b/lm", "lm_2"]
-    assert checkpoint_paths.short_names(["lm.t7", "lm.t7"]) == ["lm", "lm"]
-    assert checkpoint_paths.short_names([os.fsdecode(b"lm_\xff.t7")]) == ["lm_\ufffd"]
-    assert checkpoint_paths.short_names(["lm\x1b[2J\n.t7"]) == [r"lm\x1b[2J\n"]
+    assert short_names(paths) == ["a/lm", "b/lm", "lm_2"]
+    assert short_names(["lm.t7", "lm.t7"]) == ["lm", "lm"]
+    assert short_names([os.fsdecode(b"lm_\xff.t7")]) == ["lm_\ufffd"]
+    assert short_names(["lm\x1b[2J\n.t7"]) == [r"lm\x1b[2J\n"]
 
 
 @pytest.mark.parametrize(

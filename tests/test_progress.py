@@ -14,7 +14,7 @@ import pytest
 from conftest import GOLDEN
 from runs import SMALL, folder_with_text, masked, train
 
-from pycharrnn import progress
+from pycharrnn.common import progress
 
 pytest.importorskip("pyte")
 if os.name == "nt":
@@ -174,7 +174,10 @@ def test_only_the_first_process_shows_the_line(tmp_path):
 def test_preprocessing_and_eval_show_bars(tmp_path):
     """As for a text of gigabytes: in the test, everything takes long enough."""
     folder = folder_with_text(tmp_path / "a")
-    code = "from pycharrnn import commands, progress; progress._BAR_AFTER_SECONDS = -1; commands.main()"
+    code = (
+        "from pycharrnn.cli import commands; from pycharrnn.common import progress\n"
+        "progress._BAR_AFTER_SECONDS = -1; commands.main()"
+    )
     with Terminal("train", *SMALL, *FEW, cwd=folder, command=("-c", code)) as terminal:
         assert terminal.end() == 0
     for label in (b"reading", b"numbering", b"checking data.t7"):
@@ -188,7 +191,8 @@ def test_preprocessing_and_eval_show_bars(tmp_path):
 
 def test_ctrl_c_ends_a_bar(tmp_path):
     code = (
-        "import time; from pycharrnn import commands, preprocessing, progress\n"
+        "import time; from pycharrnn.cli import commands; from pycharrnn.common import progress\n"
+        "from pycharrnn.text import preprocessing\n"
         "progress._BAR_AFTER_SECONDS, preprocessing._PIECE, pieces = -1, 10, preprocessing._pieces\n"
         "def slow(*args):\n"
         "    for piece in pieces(*args):\n"
@@ -206,7 +210,10 @@ def test_ctrl_c_ends_a_bar(tmp_path):
 
 
 def test_conversions_show_a_bar(tmp_path):
-    code = "from pycharrnn import commands, progress; progress._BAR_AFTER_SECONDS = -1; commands.main()"
+    code = (
+        "from pycharrnn.cli import commands; from pycharrnn.common import progress\n"
+        "progress._BAR_AFTER_SECONDS = -1; commands.main()"
+    )
     source = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
     for name, extra in (("a.t7", ()), ("b.t7", ("-ascii", "1")), ("c.json", ())):
         with Terminal("convert", source, name, *extra, cwd=tmp_path, command=("-c", code), columns=200) as terminal:
@@ -229,7 +236,8 @@ def test_downloads_show_a_bar(tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         code = (
-            "from pycharrnn import commands, datasets, progress; progress._BAR_AFTER_SECONDS = -1\n"
+            "from pycharrnn.cli import commands; from pycharrnn.common import progress\n"
+            "from pycharrnn.text import datasets; progress._BAR_AFTER_SECONDS = -1\n"
             f"datasets.TINYSHAKESPEARE_URL = 'http://127.0.0.1:{server.server_port}/'\n"
             "commands.main()"
         )

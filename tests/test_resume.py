@@ -18,8 +18,10 @@ import compat
 from compat import charrnn, nngraph, run_state
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
-from pycharrnn import checkpoint, inspection, resume
-from pycharrnn.options import TrainOptions, UserError
+from pycharrnn.checkpoints import checkpoint, inspection
+from pycharrnn.common.errors import UserError
+from pycharrnn.training import resume
+from pycharrnn.training.options import TrainOptions
 
 SILENT = lambda line: None  # noqa: E731
 EVALS = ["-eval_val_every", "30", "-max_epochs", "1.7", "-learning_rate_decay_after", "1"]  # 102 iterations

@@ -8,12 +8,12 @@ import torch
 from runs import folder_with_text, steps, train
 
 from compat.lua_random import LuaRandom
-from pycharrnn import run as run_module
-from pycharrnn.distributed import Ranks
-from pycharrnn.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
-from pycharrnn.model import CharRNN
-from pycharrnn.options import TrainOptions
-from pycharrnn.run import Run
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.training import trainer as run_module
+from pycharrnn.training.distributed import Ranks
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.trainer import Run
 
 
 def a_run(folder, **options) -> Run:

@@ -18,9 +18,11 @@ from conftest import GOLDEN, run, sentence, spec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycharrnn import beam, checkpoint, samples, sampling
-from pycharrnn.options import SampleOptions
-from pycharrnn.stepper import NumpyStepper
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.sampling import beam, many, sampler
+from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.options import SampleOptions
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 CHECKPOINTS = [
@@ -29,9 +31,9 @@ CHECKPOINTS = [
 LOADED = checkpoint.load(CHECKPOINT)
 
 
-def drawn(primetext: bytes = b"", **options) -> list[sampling.Drawn]:
+def drawn(primetext: bytes = b"", **options) -> list[sampler.Drawn]:
     stepper = NumpyStepper(LOADED.network)
-    return list(sampling.draw(stepper, LOADED.vocab, SampleOptions(**options), primetext))
+    return list(sampler.draw(stepper, LOADED.vocab, SampleOptions(**options), primetext))
 
 
 def test_given_characters_come_with_the_models_own_probability():
@@ -76,14 +78,14 @@ def alone(path, seed: int, *args: str) -> bytes:
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
 def test_each_stream_is_its_own_single_run(path, tmp_path):
     loaded = checkpoint.load(path)
-    characters = sampling.in_order(loaded.vocab)
+    characters = sampler.in_order(loaded.vocab)
     opt = SampleOptions(length=300)
     prime = [b"T", b"h", b"e"]
-    steps = list(sampling.draw_streams(NumpyStepper(loaded.network, 64), prime, loaded.vocab, opt, range(5, 69)))
+    steps = list(sampler.draw_streams(NumpyStepper(loaded.network, 64), prime, loaded.vocab, opt, range(5, 69)))
     indices = np.stack([step.indices for step in steps], 1)
     for seed in (5, 6, 36, 68):
         stepper = NumpyStepper(loaded.network)
-        single = sampling.draw(stepper, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
+        single = sampler.draw(stepper, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
         assert b"".join(d.character for d in single) == b"".join(characters[i] for i in indices[seed - 5])
 
 
@@ -119,12 +121,12 @@ def test_samples_one_after_another():
 def test_samples_on_pytorch(tmp_path):
     import torch
 
-    from pycharrnn.stepper import TorchStepper
+    from pycharrnn.sampling.inference import TorchStepper
 
-    stepper = TorchStepper(checkpoint.to_model(LOADED, dtype=torch.float64), 3)
-    steps = list(sampling.draw_streams(stepper, [], LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
+    stepper = TorchStepper(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 3)
+    steps = list(sampler.draw_streams(stepper, [], LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
     for k in range(3):
-        text = b"".join(sampling.in_order(LOADED.vocab)[step.indices[k]] for step in steps)
+        text = b"".join(sampler.in_order(LOADED.vocab)[step.indices[k]] for step in steps)
         assert text + b"\n" == alone(CHECKPOINT, 1 + k, "-length", "200")
 
 
@@ -159,7 +161,7 @@ def until(true) -> bool:
     return done
 
 
-@pytest.mark.skipif(sys.platform != "linux" or samples._cores() < 2, reason="reads /proc; needs two processors")
+@pytest.mark.skipif(sys.platform != "linux" or many._cores() < 2, reason="reads /proc; needs two processors")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
 def test_processes_that_draw_end_with_their_parent(tmp_path, number):
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
@@ -179,7 +181,7 @@ def test_processes_that_draw_end_with_their_parent(tmp_path, number):
             process.kill()
 
 
-@pytest.mark.skipif(sys.platform != "linux" or samples._cores() < 2, reason="reads /proc; needs two processors")
+@pytest.mark.skipif(sys.platform != "linux" or many._cores() < 2, reason="reads /proc; needs two processors")
 def test_ctrl_c_is_heard_while_processes_start(tmp_path):
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
     with subprocess.Popen(
@@ -315,13 +317,13 @@ def cut_plainly(text: bytes, vocab: dict[bytes, int]) -> list[tuple[int, bytes |
 )
 def test_a_text_is_cut_into_the_longest_characters(vocab, text):
     vocab = {c: k for k, c in enumerate(sorted({*vocab, b"a", b"abc"}), 1)}
-    assert list(sampling.cut(b"".join(text), vocab)) == cut_plainly(b"".join(text), vocab)
+    assert list(sampler.cut(b"".join(text), vocab)) == cut_plainly(b"".join(text), vocab)
 
 
 def test_one_long_character_makes_cutting_no_slower():
     vocab = Counted({b"a": 1, b"b" * 64: 2, "é".encode(): 3})
     text = b"aab~" * 1000
-    assert sum(c == b"a" for _, c in sampling.cut(text, vocab)) == 2000
+    assert sum(c == b"a" for _, c in sampler.cut(text, vocab)) == 2000
     assert vocab.looks == 3000  # one for each byte that begins a character
 
 

@@ -13,9 +13,11 @@ import pytest
 from conftest import GOLDEN, ROOT, run, sentence, spec
 
 from compat import old_exp
-from pycharrnn import checkpoint, scoring
-from pycharrnn.options import EvalOptions
-from pycharrnn.stepper import NumpyStepper
+from pycharrnn.analysis import scoring
+from pycharrnn.analysis.options import EvalOptions
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.sampling.inference import NumpyStepper
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 LOADED = checkpoint.load(CHECKPOINT)
@@ -41,11 +43,11 @@ def test_eval_reproduces_the_recorded_loss(corpus, name):
 def test_eval_on_pytorch_is_the_same(corpus):
     import torch
 
-    from pycharrnn.stepper import TorchStepper
+    from pycharrnn.sampling.inference import TorchStepper
 
     x = np.array([[1, 2], [3, 4], [5, 6]])
     numpy_model = NumpyStepper(LOADED.network, 2, 3)
-    torch_model = TorchStepper(checkpoint.to_model(LOADED, dtype=torch.float64), 2, 3)
+    torch_model = TorchStepper(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 2, 3)
     for _ in range(2):  # the second time from the state that the first one left
         np.testing.assert_allclose(numpy_model.read(x), torch_model.read(x), atol=1e-13)
 

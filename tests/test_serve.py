@@ -18,12 +18,18 @@ import numpy as np
 import pytest
 from serving_tools import GRU, LOOPBACK, LSTM, ROOT, server
 
-from pycharrnn import activations, api, checkpoint, sampling, scoring, served_models
-from pycharrnn.api_types import MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
-from pycharrnn.guard import MAX_BODY, MAX_OTHER_BODY
-from pycharrnn.options import SampleOptions, ServeOptions, UserError
-from pycharrnn.stepper import NumpyStepper
-from pycharrnn.streams import Desk
+from pycharrnn.analysis import activations, scoring
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.server import served_models
+from pycharrnn.server.app import create_app, page_files
+from pycharrnn.server.options import ServeOptions
+from pycharrnn.server.scheduler import Desk
+from pycharrnn.server.schemas import MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
+from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +68,7 @@ class Client:
 
 @pytest.fixture
 def client(models, desk):
-    return Client(api.create_app(models, desk, LOOPBACK, ""))
+    return Client(create_app(models, desk, LOOPBACK, ""))
 
 
 def sample(client, **body) -> list[dict]:
@@ -87,7 +93,7 @@ def test_a_sample_is_what_the_command_prints(client, options):
     assert items.pop() == {"done": True}
     loaded = checkpoint.load(LSTM)
     opt = SampleOptions(length=300, **options)
-    drawn = list(sampling.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The "))
+    drawn = list(sampler.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The "))
     assert "".join(item["text"] for item in items) == b"".join(d.character for d in drawn).decode("utf-8", "replace")
     assert [item["given"] for item in items[:5]] == [True] * 4 + [False]
     single = [(item, d) for item, d in zip(items, drawn, strict=False)][:4]
@@ -109,7 +115,7 @@ def test_activations_are_those_after_each_character(client, path):
     items = sample(client, model=path.stem, primetext="The night", length=60, unit={"layer": 2, "unit": 5})[:-1]
     loaded = checkpoint.load(path)
     opt = SampleOptions(length=60)
-    drawn = sampling.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The night")
+    drawn = sampler.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The night")
     text = b"".join(one.character for one in drawn)
     values = activations.record(loaded, text).values[:, 1, 4]
     assert [item["activation"] for item in items] == pytest.approx(values.tolist(), rel=1e-3, abs=1e-4)
@@ -269,7 +275,7 @@ def test_names_of_this_machine_only(client, host, status):
 
 def test_token(models, desk):
     token = "0123456789abcdef"
-    client = Client(api.create_app(models, desk, None, token), "http://somewhere.example")
+    client = Client(create_app(models, desk, None, token), "http://somewhere.example")
     for path in ("/", "/page.js", "/style.css", "/icon.svg"):
         assert client.get(path).status_code == 200
     for header in (
@@ -297,7 +303,7 @@ def test_headers(client, path):
 
 
 def test_the_page_loads_nothing_from_elsewhere():
-    for content, _ in api.page_files().values():
+    for content, _ in page_files().values():
         text = content.decode().replace("http://www.w3.org/2000/svg", "")  # a name, not an address
         assert "http:" not in text
         assert "https:" not in text
@@ -318,7 +324,7 @@ def test_openapi(client):
         "application/x-ndjson": {"itemSchema": {"$ref": "#/components/schemas/SampleLine"}}
     }
     assert "security" not in schema
-    with_token = api.create_app({}, Desk(1, 1), None, "0123456789abcdef").openapi()
+    with_token = create_app({}, Desk(1, 1), None, "0123456789abcdef").openapi()
     assert with_token["security"] == [{"token": []}]
 
 
@@ -358,7 +364,7 @@ def arrays(value):
 
 def test_large_texts_are_taken_in_beside_the_event_loop(models, desk, monkeypatch):
     """Understanding a body and cutting a text into characters, which take time in proportion to their length."""
-    client = Client(api.create_app(models, desk, LOOPBACK, ""))
+    client = Client(create_app(models, desk, LOOPBACK, ""))
     threads: dict[str, list[int]] = {"cut": [], "loads": []}
 
     def watched(name, function):
@@ -368,8 +374,8 @@ def test_large_texts_are_taken_in_beside_the_event_loop(models, desk, monkeypatc
 
         return call
 
-    cut = watched("cut", sampling.cut)
-    monkeypatch.setattr(sampling, "cut", cut)
+    cut = watched("cut", sampler.cut)
+    monkeypatch.setattr(sampler, "cut", cut)
     monkeypatch.setattr(scoring, "cut", cut)
     monkeypatch.setattr(json, "loads", watched("loads", json.loads))
     body = {"model": LSTM.stem, "primetext": "The " * 500, "length": 1}
@@ -426,7 +432,7 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
     desk = Desk(2, threads=2)
 
     async def scenario():
-        await asgi(api.create_app(models, desk, LOOPBACK, ""), {"length": MAX_LENGTH}, leave_after=2)
+        await asgi(create_app(models, desk, LOOPBACK, ""), {"length": MAX_LENGTH}, leave_after=2)
         assert desk.taken == 0
         await asyncio.sleep(0.1)  # the turn that was under way
         return steps
@@ -441,7 +447,7 @@ def test_clients_beyond_the_limit_are_asked_to_come_back(models):
     desk = Desk(2, threads=2)
 
     async def scenario():
-        app = api.create_app(models, desk, LOOPBACK, "")
+        app = create_app(models, desk, LOOPBACK, "")
         return await asyncio.gather(*(asgi(app, {"length": 2000}) for _ in range(5)))
 
     answers = asyncio.run(scenario())
@@ -540,7 +546,7 @@ def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
 def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
     """Each takes megabytes while it is being made, and is of no use before it is whole."""
     desk = Desk(20, threads=2)
-    app = api.create_app(models, desk, LOOPBACK, "")
+    app = create_app(models, desk, LOOPBACK, "")
     running: list[bytes] = []
     most = 0
 
@@ -581,7 +587,7 @@ def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monke
             yield one
 
     monkeypatch.setattr(scoring, "surprises", stopped)
-    client = Client(api.create_app(models, desk, LOOPBACK, ""))
+    client = Client(create_app(models, desk, LOOPBACK, ""))
     assert client.post("/api/score", json={"model": LSTM.stem, "text": "The night"}).status_code == 503
 
 
@@ -589,7 +595,7 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, desk)
     broken = models[LSTM.stem].stepper.fresh()
     broken._decoder = (broken._decoder[0] * np.nan, broken._decoder[1])
     model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts | {"id": "x"})
-    client = Client(api.create_app({"x": model}, desk, LOOPBACK, ""))
+    client = Client(create_app({"x": model}, desk, LOOPBACK, ""))
     body = {"model": "x", "length": 5, "primetext": "The"}
     *given, last = [
         json.loads(line, parse_constant=pytest.fail) for line in client.post("/api/sample", json=body).text.splitlines()

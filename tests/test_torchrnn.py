@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from compat import CheckpointError, Storage, Table, Tensor, TorchObject, load_t7, save_t7, torchrnn
-from pycharrnn import checkpoint, sampling
-from pycharrnn.options import SampleOptions, UserError
-from pycharrnn.stepper import NumpyStepper
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.options import SampleOptions
 
 TOKENS = ["a", "é", "b", "水", " "]
 V, D, H = len(TOKENS), 3, 4
@@ -94,19 +96,19 @@ def test_characters_of_several_bytes(tmp_path):
     assert loaded.network.dropout == 0.25
     opt = SampleOptions(length=40)
     stepper = NumpyStepper(loaded.network)
-    text = b"".join(d.character for d in sampling.draw(stepper, loaded.vocab, opt, "é水".encode())).decode()
+    text = b"".join(d.character for d in sampler.draw(stepper, loaded.vocab, opt, "é水".encode())).decode()
     assert text.startswith("é水")
     assert len(text) == 42  # -length counts drawn characters
     assert set(text) <= set(TOKENS)
     with pytest.raises(UserError, match="'ü'"):
-        list(sampling.draw(stepper, loaded.vocab, opt, "aü".encode()))
+        list(sampler.draw(stepper, loaded.vocab, opt, "aü".encode()))
 
 
 def test_training_goes_on_from_it(tmp_path):
     """torch-rnn numbers characters as they occur, char-rnn by their bytes: the rows change places."""
-    from pycharrnn.loader import CharSplitLMMinibatchLoader
-    from pycharrnn.options import TrainOptions
-    from pycharrnn.training import train
+    from pycharrnn.text.loader import CharSplitLMMinibatchLoader
+    from pycharrnn.training.loop import train
+    from pycharrnn.training.options import TrainOptions
 
     table = make("LSTM", "std")
     letters = "dabec"

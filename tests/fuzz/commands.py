@@ -44,7 +44,7 @@ def prepare() -> None:
     import safetensors.numpy  # noqa: F401
     import torch
 
-    from pycharrnn import inspection, plotting, scoring, surprise_page, training  # noqa: F401
+    from pycharrnn.training import loop  # noqa: F401
 
     torch.set_num_threads(1)
     gc.collect()
@@ -53,7 +53,8 @@ def prepare() -> None:
 
 def draw_only_new_losses(files: list[Path]) -> None:
     """Let `plot` draw nothing where the losses are those of one of these files: drawing takes as long as all else."""
-    from pycharrnn import checkpoint, plotting
+    from pycharrnn.analysis import plotting
+    from pycharrnn.checkpoints import checkpoint
 
     def picture(curve: plotting.Curve) -> tuple:
         return (
@@ -154,7 +155,7 @@ def _write(report: int, value) -> None:
 
 def _run(args: list[str], out: int, err: int) -> Outcome:
     """Run the program in this process, as its command line does."""
-    from pycharrnn.commands import main
+    from pycharrnn.cli.commands import main
 
     for fd in (out, err):
         os.ftruncate(fd, 0)

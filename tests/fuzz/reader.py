@@ -23,8 +23,8 @@ import numpy as np
 
 from compat import CheckpointError, T7Error, charrnn
 from compat.t7_reader import survey
-from pycharrnn import checkpoint
-from pycharrnn.stepper import NumpyStepper
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.sampling.inference import NumpyStepper
 
 
 def use(content: bytes) -> bool:

@@ -17,9 +17,9 @@ import torch
 from test_kernel import LEVELS, level  # noqa: F401
 
 from compat.nngraph import MODELS, parameter_shapes
-from pycharrnn import kernel
-from pycharrnn.bptt import BPTT
-from pycharrnn.rmsprop import RMSprop
+from pycharrnn.engine import kernel
+from pycharrnn.engine.bptt import BPTT
+from pycharrnn.engine.rmsprop import RMSprop
 
 # Around the rows and columns of a tile, and around the kernel's CHUNK and DEPTH.
 BATCHES = (1, 2, 5, 6, 7, 11, 12, 13, 63, 64, 65, 127, 128, 129, 130)

@@ -1,0 +1,77 @@
+"""The flags of the commands that look into a model: their names, defaults and help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.option_fields import option, require, require_switches
+
+
+@dataclass
+class EvalOptions:
+    """Options of `pycharrnn eval`."""
+
+    data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir")
+    split: str = option("val", "train, val or test")
+    compare: bool = option(False, "print a table, one line a checkpoint")
+    batch_size: int = option(0, "number of sequences side by side. 0 = as in training")
+    seq_length: int = option(0, "number of timesteps in a batch. 0 = as in training")
+    train_frac: float = option(-1, "fraction of data that goes into train set. -1 = as in training")
+    val_frac: float = option(-1, "fraction of data that goes into validation set. -1 = as in training")
+    old_exp: int = option(0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016")
+    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision")
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that can't be used."""
+        require(self, "split", self.split in ("train", "val", "test"), "train, val or test")
+        for name in ("batch_size", "seq_length"):
+            require(self, name, getattr(self, name) >= 0, "at least 0")
+        for name in ("train_frac", "val_frac"):
+            value = getattr(self, name)
+            require(self, name, value == -1 or 0 <= value <= 1, "between 0 and 1")
+        require_switches(self, "old_exp")
+        if self.old_exp and self.gpuid >= 0:
+            raise UserError("-old_exp is of the CPU: leave -gpuid out.")
+
+
+@dataclass
+class ScoreOptions:
+    """Options of `pycharrnn score`."""
+
+    html: str = option("", "file to write the texts to as a page, each character coloured by its surprise", path="file")
+    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision")
+
+    def check(self) -> None:
+        """Errors: none; there is nothing to check."""
+
+
+@dataclass
+class PlotOptions:
+    """Options of `pycharrnn plot`."""
+
+    o: str = option("losses.png", "picture to write, by its ending: .png or .svg", path="file")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        require(self, "o", self.o.lower().endswith((".png", ".svg")), "a file that ends in .png or .svg")
+
+
+@dataclass
+class ActivationsOptions:
+    """Options of `pycharrnn activations`."""
+
+    primetext: str = option("", "the text to read")
+    primefile: str = option("", "file with the text to read. - = standard input", path="file")
+    layer: int = option(0, "layer of the units, 1 = the first. 0 = all for the choice by itself, the last for -units")
+    units: str = option("", "numbers of the units to show, from 1: 3,17. Empty = those that hold large values longest")
+    count: int = option(8, "how many units to show where -units names none")
+    o: str = option("activations.html", "page to write", path="file")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        if bool(self.primetext) == bool(self.primefile):
+            raise UserError("activations needs a text to read: either -primetext TEXT or -primefile FILE.")
+        require(self, "layer", self.layer >= 0, "at least 0")
+        require(self, "count", self.count >= 1, "at least 1")
+        require(self, "o", self.o.lower().endswith((".html", ".htm")), "a file that ends in .html")

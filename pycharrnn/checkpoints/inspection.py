@@ -1,0 +1,199 @@
+"""What a file is, in words: a checkpoint's facts, or the tree of any other .t7 file."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
+from compat.charrnn import Checkpoint
+from compat.plain_text import printable
+from compat.t7_objects import Dialect
+from compat.t7_reader import MOST_FURTHER, Survey, survey
+from pycharrnn.checkpoints import checkpoint, formats
+from pycharrnn.common.errors import UserError
+
+_MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a file is.
+
+    Attributes:
+        facts: what there is to know about a checkpoint, values being numbers, text, or dicts and lists of them; None of
+            another file.
+        fault: why it is no checkpoint, in words. tree: what it holds instead, long and deep parts cut.
+    """
+
+    facts: dict[str, object] | None
+    fault: str = ""
+    tree: str = ""
+
+
+def look(path: str | os.PathLike) -> Finding:
+    """Errors: UserError for what is neither a checkpoint nor a .t7 file."""
+    with checkpoint.reading(path):
+        if checkpoint.is_safetensors(path):
+            return Finding(_facts(formats.load_safetensors(path)))
+        found = survey(path)
+        try:
+            facts = _facts(checkpoint.from_value(found.value))
+        except (CheckpointError, T7Error) as e:
+            return Finding(None, str(e), _tree(path, found))
+    facts |= {"encoding": found.dialect.encoding, "long_size": found.dialect.long_size}
+    if found.further or found.unread:
+        facts["after_it"] = _rest(found)
+    return Finding(facts)
+
+
+def facts(path: str | os.PathLike) -> dict[str, object]:
+    """What there is to know about a checkpoint. Errors: UserError, also for a .t7 file that is none."""
+    found = look(path)
+    if found.facts is None:
+        raise UserError(f"{path} is no checkpoint of a character model: {found.fault}.")
+    return found.facts
+
+
+def _facts(found: Checkpoint) -> dict[str, object]:
+    network = found.network
+    out: dict[str, object] = {
+        "program": found.program,
+        "era": found.era,
+        "model": network.model,
+        "num_layers": network.num_layers,
+        "rnn_size": network.rnn_size,
+        "vocab_size": network.vocab_size,
+        "vocab": [c.decode("utf-8", "backslashreplace") for c, _ in sorted(found.vocab.items(), key=lambda e: e[1])],
+        "parameters": sum(int(np.prod(w.shape)) for w in network.weights.values()),
+        "dropout": network.dropout,
+        "tensor_type": network.tensor_type,
+        "trained_on": checkpoint.trained_on(found),
+        "iteration": found.i,
+        "epoch": found.epoch,
+        "run_state": _run_state(found),
+        "validation": _curve(found),
+        "opt": found.opt,
+    }
+    return {key: value for key, value in out.items() if value != ""}
+
+
+def _rest(found: Survey) -> str:
+    """What a file holds after its first object, in words."""
+    at_least, plural = "at least " if found.further == MOST_FURTHER else "", "s" if found.further > 1 else ""
+    words = [f"{at_least}{found.further} more object{plural}"] if found.further else []
+    words += [f"{found.unread} bytes that are no object"] if found.unread else []
+    return " and ".join(words)
+
+
+def for_json(value):
+    """Facts for json.dumps: infinity and NaN, which JSON has no words for, as null."""
+    if isinstance(value, dict):
+        return {key: for_json(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [for_json(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _run_state(found: Checkpoint) -> str:
+    """Whether -resume goes on exactly: what wrote the run state."""
+    if found.state is None:
+        return "none"
+    return ", ".join(f"{program} {version}" for program, version in found.state.versions.items()) or "whole"
+
+
+def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
+    """First, best and last validation loss (nats per character), each with its iteration and epoch."""
+    if not found.val_losses:
+        return {}
+    per_iteration = found.epoch / found.i if found.i else 0.0
+    iterations = sorted(found.val_losses)
+    chosen = {
+        "first": iterations[0],
+        "best": min(iterations, key=lambda i: _nan_last(found.val_losses[i])),
+        "last": iterations[-1],
+    }
+    return {
+        name: {"loss": found.val_losses[i], "iteration": i, "epoch": i * per_iteration} for name, i in chosen.items()
+    }
+
+
+def _nan_last(loss: float) -> float:
+    return math.inf if math.isnan(loss) else loss
+
+
+def as_table(found: dict[str, object]) -> str:
+    """The facts, a line each, names in one column."""
+    rows: list[tuple[str, str]] = []
+    for key, value in found.items():
+        if key == "vocab":
+            rows.append((key, " ".join(repr(c)[1:-1] for c in value)))
+        elif key == "validation":
+            for name, point in value.items():
+                when = f"epoch {point['epoch']:.2f}" if point["epoch"] else f"iteration {point['iteration']}"
+                rows.append((f"{name} val loss", f"{point['loss']:.4f} at {when}"))
+        elif key == "opt":
+            rows += [(f"opt.{printable(name, 40)}", _option(option)) for name, option in sorted(value.items())]
+        else:
+            rows.append((key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value)))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:{width}}  {text}" for name, text in rows)
+
+
+def _option(value) -> str:
+    return printable(value) if isinstance(value, str) else str(value)
+
+
+def _tree(path: str | os.PathLike, found: Survey) -> str:
+    """Any .t7 file as an indented tree, long and deep parts cut."""
+    lines: list[str] = []
+    _walk(found.value, "", 0, set(), lines)
+    if len(lines) > _MAX_LINES:
+        lines[_MAX_LINES:] = ["..."]
+    rest = [f"after it: {_rest(found)}"] if found.further or found.unread else []
+    return "\n".join([f"{os.fspath(path)}: .t7, {_dialect(found.dialect)}", *lines, *rest])
+
+
+def _dialect(dialect: Dialect) -> str:
+    return "ASCII" if dialect.encoding == "ascii" else f"binary, longs of {dialect.long_size} bytes"
+
+
+def _walk(value, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
+    indent = "  " * depth + (f"{name}: " if name else "")
+    if isinstance(value, TorchObject) and id(value) in seen or isinstance(value, Table) and value and id(value) in seen:
+        lines.append(f"{indent}(see above)")
+        return
+    seen.add(id(value))
+    lines.append(indent + _summary(value))
+    children = value.fields if isinstance(value, TorchObject) else value
+    if not isinstance(children, Table) or depth >= _MAX_DEPTH or len(lines) > _MAX_LINES:
+        return
+    for count, (key, child) in enumerate(children.items()):
+        if count == _MAX_ENTRIES:
+            lines.append("  " * (depth + 1) + f"... {len(children) - count} more")
+            return
+        _walk(child, _scalar(key), depth + 1, seen, lines)
+
+
+def _summary(value) -> str:
+    if isinstance(value, Table):
+        return f"table of {len(value)}"
+    if isinstance(value, TorchObject):
+        return printable(value.typename)
+    if isinstance(value, Tensor):
+        return f"{printable(value.typename)} {' x '.join(map(str, value.shape)) or 'empty'}"
+    if isinstance(value, Storage):
+        return f"{printable(value.typename)} of {len(value)}"
+    if isinstance(value, LuaFunction):
+        return f"function, {len(value.code)} bytes of bytecode"
+    return _scalar(value)
+
+
+def _scalar(value) -> str:
+    if isinstance(value, bytes):
+        text = repr(value[:240].decode("utf-8", "backslashreplace"))
+        return text if len(text) <= 60 else text[:57] + "..."
+    return repr(value) if isinstance(value, (int, float, bool, type(None))) else f"<{type(value).__name__}>"

@@ -1,0 +1,33 @@
+"""The flags of the commands that read and write checkpoint files: their names, defaults and help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pycharrnn.common.option_fields import option, require, require_switches
+
+
+@dataclass
+class InspectOptions:
+    """Options of `pycharrnn inspect`."""
+
+    json: int = option(0, "1 = print JSON, for programs")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        require_switches(self, "json")
+
+
+@dataclass
+class ConvertOptions:
+    """Options of `pycharrnn convert`."""
+
+    type: str = option("double", "precision of a .t7 file, double or float. The Lua programs want double")
+    ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding")
+    longs: int = option(8, "bytes of a long in a .t7 file: 4 for a Torch7 on Windows or a 32-bit system")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        require(self, "type", self.type in ("double", "float"), "double or float")
+        require(self, "longs", self.longs in (4, 8), "4 or 8")
+        require_switches(self, "ascii")

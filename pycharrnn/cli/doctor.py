@@ -1,0 +1,203 @@
+"""`pycharrnn doctor`: the facts that a bug report starts with, and whether this machine computes what it should.
+
+The self-test trains a small network on a made-up text for 40 iterations, goes on with that run from its middle, and
+samples from it. What must come out was recorded here with the trainer that prints the digits of the Lua original's
+recorded runs (docs/parity.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from compat.lua_random import LuaRandom
+from pycharrnn import __version__
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine import kernel
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.rmsprop import RMSprop
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.training.loop import train
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.signals import Stopped
+
+_WORDS = "the quick brown fox jumps over a lazy dog and\nthen naps under \u00e9lan trees".encode().split(b" ")
+_STEP = re.compile(r"(\d+)/40 \(epoch (\S+)\), train_loss = (\S+), grad/param norm = (\S+), time/batch = \S+s")
+_RECORDED = """\
+5 0.106 3.30261041 5.3731e-01
+10 0.213 3.11169093 3.9806e-01
+15 0.319 3.19529144 4.6155e-01
+20 0.426 3.04470771 3.8947e-01
+25 0.532 3.17760360 3.5611e-01
+30 0.638 3.00777058 2.6229e-01
+35 0.745 3.08633362 3.0286e-01
+40 0.851 3.12748720 2.1996e-01
+"""  # iteration, epoch, loss, norm ratio: lstm, 2 layers of 12, dropout 0.2
+_SAMPLE = b"the qqdh ploqjfs\xa9enii ffenodh  pelon h  lpjen ukornapeanae ac\xc3nq"
+_SECONDS = 2.0  # of each measurement
+
+
+def examine(say: Callable[[str], None]) -> None:
+    """Print versions, devices, the self-test's outcome and speeds; about ten seconds.
+
+    Errors: UserError if the self-test fails.
+    """
+    for line in facts():
+        say(line)
+    failed = False
+    for name, test in self_tests():
+        try:
+            fault = test()
+        except Exception as e:  # whatever goes wrong here is what the report is about
+            if isinstance(e, Stopped) and e.status > 128:  # but for Ctrl-C
+                raise
+            fault = f"{type(e).__name__}: {e}"
+        failed |= fault is not None
+        say(f"self-test: {name:10} {'ok' if fault is None else f'FAILED: {fault}'}")
+    for line in speeds():
+        say(line)
+    if failed:
+        raise UserError("the self-test failed: please report it with the lines above.")
+
+
+def facts() -> Iterator[str]:
+    yield f"pycharrnn {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", "click", "torchfile", "safetensors"))
+    yield f"CPU: {_cpu()}, {os.cpu_count()} logical cores, PyTorch uses {torch.get_num_threads()} threads"
+    settings = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ}
+    blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    yield f"BLAS: {blas[1] if blas else 'unknown'}" + "".join(f", {name}={value}" for name, value in settings.items())
+    yield f"C kernel: {kernel.name() or 'none; training on the CPU takes about twice as long'}"
+    if torch.cuda.is_available():
+        for k in range(torch.cuda.device_count()):
+            memory = torch.cuda.get_device_properties(k).total_memory / 2**30
+            yield f"GPU {k}: {torch.cuda.get_device_name(k)}, {memory:.0f} GiB, CUDA {torch.version.cuda or 'none'}"
+    elif torch.backends.mps.is_available():
+        yield "GPU: Apple's, through MPS"
+    else:
+        yield f"GPU: none that PyTorch can use (it was built for CUDA {torch.version.cuda or 'none'})"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
+        for line in f:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+# -- the self-test ---------------------------------------------------------------------------------------------------
+
+
+def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
+    """(name, test) in the order in which they must run; a test gives what is wrong, or None."""
+    with tempfile.TemporaryDirectory(prefix="pycharrnn-doctor-", ignore_cleanup_errors=True) as folder:
+        with open(os.path.join(folder, "input.txt"), "wb") as f:
+            f.write(text())
+        yield "training", lambda: differences(recorded_run(folder), _RECORDED.splitlines())
+        yield "resuming", lambda: differences(recorded_run(folder, resume=_middle(folder)), _RECORDED.splitlines()[4:])
+        yield "sampling", lambda: _sampling(folder)
+        if torch.cuda.is_available() or torch.backends.mps.is_available():
+            recorded = _RECORDED.splitlines()  # in float32 there, so a few digits must do
+            yield "GPU", lambda: differences(recorded_run(folder, gpuid=0), recorded, loss=1e-3, norm=1e-2)
+
+
+def text() -> bytes:
+    """2,000 bytes of words in a random order."""
+    picked = (_WORDS[int(u * len(_WORDS))] for u in LuaRandom(1).random(800))
+    return b" ".join(picked)[:2000]
+
+
+def recorded_run(folder: str, **options) -> list[str]:
+    """The step lines of the recorded run, without their time."""
+    sizes = {"rnn_size": 12, "batch_size": 4, "seq_length": 10, "dropout": 0.2, "learning_rate": 0.01}
+    course = {"max_epochs": 40.5 / 47, "print_every": 5, "eval_val_every": 20, "lock": 0}
+    opt = TrainOptions(data_dir=folder, checkpoint_dir=folder, **{"gpuid": -1, **sizes, **course, **options})
+    lines: list[str] = []
+    train(opt, lines.append, note=lambda line: None)
+    matches = (_STEP.fullmatch(line) for line in lines)
+    return [" ".join(match.groups()) for match in matches if match]
+
+
+def differences(ours: list[str], recorded: list[str], loss: float = 1.01e-8, norm: float = 1.01e-4) -> str | None:
+    """What the first line that differs says, or None; of the last digit, rounding may move one unit."""
+    if len(ours) != len(recorded):
+        return f"{len(ours)} lines, recorded {len(recorded)}"
+    for our, their in zip(ours, recorded, strict=True):
+        (*place, our_loss, our_norm), (*their_place, their_loss, their_norm) = our.split(), their.split()
+        close = abs(float(our_loss) - float(their_loss)) <= loss
+        close &= abs(float(our_norm) - float(their_norm)) <= norm * float(their_norm)
+        if place != their_place or not close:
+            return f"{our!r}, recorded {their!r}"
+    return None
+
+
+def _middle(folder: str) -> str:
+    (path,) = (entry.path for entry in os.scandir(folder) if entry.name.startswith("lm_lstm_epoch0.43"))
+    return path
+
+
+def sample(folder: str) -> bytes:
+    """60 characters from the end of the recorded run."""
+    loaded = checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7"))
+    options = SampleOptions(length=60, temperature=0.8)
+    drawn = sampler.draw(NumpyStepper(loaded.network), loaded.vocab, options, b"the ")
+    return b"".join(one.character for one in drawn)
+
+
+def _sampling(folder: str) -> str | None:
+    ours = sample(folder)
+    return None if ours == _SAMPLE else f"{ours!r}, recorded {_SAMPLE!r}"
+
+
+# -- speed -----------------------------------------------------------------------------------------------------------
+
+
+def speeds() -> Iterator[str]:
+    """The time of a training step of the default network, on every device."""
+    yield f"speed: {_step_time('cpu', torch.float64):.1f} ms a step on the CPU (default network, -exact 1)"
+    yield f"speed: {_step_time('cpu', torch.float32):.1f} ms a step on the CPU (default network, -exact 0)"
+    if torch.cuda.is_available():
+        yield f"speed: {_step_time('cuda:0', torch.float32):.1f} ms a step on GPU 0 (default network)"
+
+
+def _step_time(device: str, dtype: torch.dtype) -> float:
+    """The median of as many steps as fit into two seconds, in ms; 65 characters."""
+    defaults = TrainOptions()
+    T, B = defaults.seq_length, defaults.batch_size
+    model = CharRNN("lstm", 65, defaults.rnn_size, defaults.num_layers, dtype=dtype, device=device)
+    gradient = torch.zeros_like(model.flat.detach())
+    gradients, bptt = model.views(gradient), model.bptt(T, B)
+    optimizer = RMSprop(model.flat.detach(), defaults.learning_rate, defaults.decay_rate)
+    for state in bptt.states(0):
+        state.zero_()
+    x = torch.randint(65, (T, B), device=device)
+    times: list[float] = []
+    end = time.perf_counter() + _SECONDS
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.perf_counter()
+        bptt.forward(x)
+        loss = bptt.nll(x)
+        bptt.backward(bptt.d_nll(), gradients)
+        optimizer.step(gradient, defaults.grad_clip)
+        float(loss)  # waits for a GPU
+        times.append(1000 * (time.perf_counter() - start))
+    return sorted(times)[len(times) // 2]

@@ -1,0 +1,55 @@
+"""Whether what somebody asks for fits into the memory of this machine: said at once, not after minutes of swapping."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+
+from pycharrnn.common.errors import UserError
+
+
+def check(need: float, what: str, available: float | None = None) -> None:
+    """Refuse what takes more memory than there is.
+
+    Args:
+        need: bytes, roughly. what: what takes them, such as "-beam 1000000".
+        available: bytes of the device; None for the main memory.
+
+    Errors: UserError.
+    """
+    available = _main_memory() if available is None else available
+    if need > available:
+        raise UserError(
+            f"{what} takes about {_gigabytes(need)} of memory, and there are {_gigabytes(available)} here: use smaller"
+            " numbers."
+        )
+
+
+def ran_out(error: BaseException) -> str | None:
+    """What to say of an exception that means that memory ran out; None of any other."""
+    # PyTorch has a class of its own for a GPU's memory only.
+    words = str(error)
+    if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory|not enough memory", words):
+        return None
+    wanted = re.search(r"allocate ([\d.]+ ?\w+)", words)
+    more = f", {wanted[1]} more were needed" if wanted else ""
+    return f"out of memory{more}: use smaller numbers, or end other programs."
+
+
+def _main_memory() -> float:
+    """Bytes of memory that this process can have; infinite where the system does not tell."""
+    limits = [math.inf]
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(ImportError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        limits += [limit] if limit != resource.RLIM_INFINITY else []
+    return min(limits)
+
+
+def _gigabytes(count: float) -> str:
+    return f"{min(count, 1e300) / 1e9:.3g} GB"  # a count may be more than a float holds

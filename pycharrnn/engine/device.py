@@ -1,0 +1,57 @@
+"""-gpuid and -opencl as a PyTorch device."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+
+from pycharrnn.common.errors import UserError
+
+
+def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int = 0) -> tuple[str, int]:
+    """PyTorch's name of the device to use ("cpu", "cuda:0", "mps") and the gpuid to record, -1 for the CPU.
+
+    No GPU that can be used is no error: it says so and falls back on the CPU, as char-rnn does.
+
+    Args:
+        local_rank: number of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
+
+    Errors: UserError for a gpuid beyond the GPUs there are.
+    """
+    if gpuid < 0:
+        return "cpu", -1
+    if _might_have_gpu():
+        import torch
+
+        if opencl:
+            say("PyTorch has no OpenCL: using the GPU through CUDA or MPS instead.")
+        if torch.cuda.is_available():
+            count = torch.cuda.device_count()
+            gpu = gpuid + local_rank
+            if gpu >= count:
+                fewer = "; start as many processes a machine as it has GPUs" if local_rank else ""
+                raise UserError(
+                    f"-gpuid {gpu}: GPUs here are numbered 0 to {count - 1}; use one of them, or -1 for the CPU{fewer}."
+                )
+            say(f"using CUDA on GPU {gpu}...")
+            torch.cuda.set_device(gpu)  # NCCL and CUDA graphs work on the current one
+            return f"cuda:{gpu}", gpuid
+        if torch.backends.mps.is_available():
+            say("using MPS on the GPU...")
+            return "mps", gpuid
+    say("no GPU found that PyTorch can use; -gpuid -1 asks for none.")
+    say("Falling back on CPU mode")
+    return "cpu", -1
+
+
+def _might_have_gpu() -> bool:
+    """False where there is surely no GPU to use; a look at the driver alone, since importing PyTorch takes seconds."""
+    if sys.platform == "darwin" or os.path.exists("/dev/kfd"):
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

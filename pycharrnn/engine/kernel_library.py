@@ -1,0 +1,131 @@
+"""Which compiled C kernel to load, and whether it may be loaded.
+
+A library that is cut short ends the process by a signal when it is loaded, and one of other sources writes where it
+likes. So only one is loaded whose bytes have the checksum that setup.py wrote beside it, and only one is used that was
+made of the sources beside it and means the same structures as kernel.py. Without it PyTorch does the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import stat
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+from pycharrnn.common.errors import UserError
+
+LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
+_OFF = "off"
+PACKAGE = Path(__file__).parents[1]  # where setup.py puts the libraries, and their sources lie
+_SOURCES = ("kernel.c", "kernel_body.h")  # as in setup.py
+_SLOWER = "so PyTorch does its work on the CPU, which takes about twice as long"
+
+
+class _Fact(ctypes.Structure):
+    """struct fact of kernel.c."""
+
+    _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_int64)]
+
+
+def load(
+    wanted: str, best: str, facts: dict[str, int], functions: dict[str, list], folder: Path = PACKAGE
+) -> ctypes.CDLL | None:
+    """The library for this processor, its functions declared, or None; then a sentence on stderr says what is amiss.
+
+    A library that was never built is nothing amiss, unless it is asked for.
+
+    Args:
+        wanted: PYCHARRNN_KERNEL: one of LEVELS, "off", or "" for the best that was built.
+        best: the highest of LEVELS that the processor has.
+        facts: what the library must state about its structures.
+        functions: the types of the arguments of each function that it must have.
+        folder: where the libraries and their sources lie.
+
+    Errors: UserError for another `wanted`.
+    """
+    if wanted not in ("", _OFF, *LEVELS):
+        raise UserError(f"PYCHARRNN_KERNEL is {wanted!r}: set it to {', '.join(LEVELS)} or {_OFF}, or leave it out.")
+    if wanted == _OFF:
+        return None
+    usable = LEVELS[LEVELS.index(best) :: -1]
+    if wanted and wanted not in usable:
+        _say(f"this processor lacks what PYCHARRNN_KERNEL={wanted} needs, {_SLOWER}: set it to {' or '.join(usable)}.")
+        return None
+    path = next(filter(None, (_built(folder, level) for level in ([wanted] if wanted else usable))), None)
+    if path is None:
+        if wanted:
+            _say(f"no kernel was built for PYCHARRNN_KERNEL={wanted}, {_SLOWER}: install pycharrnn with a C compiler.")
+        return None
+    try:
+        return _checked(path, facts, functions)
+    except (OSError, ValueError) as e:
+        _say(
+            f"can't use the C kernel {path} ({getattr(e, 'strerror', None) or e}), {_SLOWER}: install pycharrnn again."
+        )
+        return None
+
+
+def level(library: ctypes.CDLL) -> str:
+    """For which of LEVELS a library was compiled."""
+    return os.path.basename(library._name).split(".")[0].removeprefix("_kernel_")
+
+
+def _built(folder: Path, level: str) -> Path | None:
+    """Where setup.py has put the library of a level, whatever lies there now."""
+    paths = (folder / f"_kernel_{level}{suffix}" for suffix in EXTENSION_SUFFIXES)
+    return next((path for path in paths if os.path.lexists(path)), None)
+
+
+def _checked(path: Path, facts: dict[str, int], functions: dict[str, list]) -> ctypes.CDLL:
+    """Errors: OSError, ValueError, with what is wrong."""
+    checksum = hashlib.sha256(_content(path)).hexdigest()
+    try:
+        right = _content(Path(f"{path}.sha256")).decode("ascii", "replace").split(" ")[0]
+    except OSError:
+        raise ValueError("its checksum is missing beside it") from None
+    if checksum != right:
+        raise ValueError("it is not as it was built")
+    library = ctypes.CDLL(str(path))
+    try:
+        sources = _hash_of_sources(path.parent)
+        if sources and ctypes.c_char_p.in_dll(library, "charrnn_sources").value != sources:
+            raise ValueError("it was built from another kernel.c")
+        if _facts(library) != facts:
+            raise ValueError("it was built for another kernel.py")
+        for name, arguments in functions.items():
+            function = getattr(library, name)
+            function.argtypes, function.restype = arguments, None
+    except AttributeError as e:
+        raise ValueError(str(e)) from None
+    return library
+
+
+def _content(path: Path) -> bytes:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for somebody who writes
+        raise ValueError("it is no file")
+    return path.read_bytes()
+
+
+def _hash_of_sources(folder: Path) -> bytes | None:
+    """What setup.py compiles into a library; None where an installation came without the sources."""
+    try:
+        return hashlib.sha256(b"".join(_content(folder / name) for name in _SOURCES)).hexdigest().encode()
+    except FileNotFoundError:
+        return None
+
+
+def _facts(library: ctypes.CDLL) -> dict[str, int]:
+    fact, facts = ctypes.pointer(_Fact.in_dll(library, "charrnn_facts")), {}
+    while fact[len(facts)].name:
+        facts[fact[len(facts)].name.decode()] = fact[len(facts)].value
+    return facts
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody need listen
+        if sys.stderr:
+            print(f"pycharrnn: {sentence}", file=sys.stderr, flush=True)

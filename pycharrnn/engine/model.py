@@ -1,0 +1,241 @@
+"""CharRNN: char-rnn's lstm, gru and rnn as a torch.nn.Module over one flat parameter vector."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from compat.charrnn import Checkpoint
+from compat.graph_match import Network
+from compat.lua_random import LuaRandom
+from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import contract
+from pycharrnn.engine.bptt import BPTT
+
+
+class CharRNN(nn.Module):
+    """A character-level recurrent network: characters in, log-probabilities of the next character out.
+
+    Args:
+        model: "lstm", "gru" or "rnn".
+        vocab_size: number of characters, V.
+        rnn_size: units in a layer, H.
+        num_layers: number of layers, L.
+        dropout: probability of dropping on the input of layers 2, 3, ... and of the decoder, in training mode.
+        dtype, device: of the parameters.
+
+    Attributes:
+        flat: nn.Parameter, shape (P,): all weights and biases in the original's order.
+        vocab: character (bytes) -> number from 1, and opt: training options; empty but for a loaded model.
+        weights: name -> view of `flat`, names and shapes as in compat.nngraph.parameter_shapes.
+
+    Example:
+        >>> model = CharRNN("gru", vocab_size=65, rnn_size=128, num_layers=2)
+        >>> log_probs, state = model(torch.zeros(50, 8, dtype=torch.long))
+        >>> log_probs.shape
+        torch.Size([50, 8, 65])
+    """
+
+    def __init__(
+        self,
+        model: str,
+        vocab_size: int,
+        rnn_size: int,
+        num_layers: int,
+        dropout: float = 0.0,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ):
+        super().__init__()
+        if model not in MODELS:
+            raise ValueError(f"model must be one of {', '.join(MODELS)}, not {model!r}")
+        for name, size in (("vocab_size", vocab_size), ("rnn_size", rnn_size), ("num_layers", num_layers)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), not {dropout}")
+        if not dtype.is_floating_point:
+            raise TypeError(f"dtype must be one of floating-point numbers, not {dtype}")
+        self.model, self.vocab_size, self.rnn_size, self.num_layers = model, vocab_size, rnn_size, num_layers
+        self.dropout = dropout
+        self._num_states = STATES_PER_LAYER[model] * num_layers
+        self.vocab: dict[bytes, int] = {}
+        self.opt: dict[str, object] = {}
+        self._shapes = parameter_shapes(model, vocab_size, rnn_size, num_layers)
+        size = sum(int(np.prod(shape)) for shape in self._shapes.values())
+        self.flat = nn.Parameter(torch.empty(size, dtype=dtype, device=device))
+        self.reset_parameters(LuaRandom(int(torch.randint(2**31, ()))))
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        return self.views(self.flat.detach())
+
+    def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Name -> view of a vector that is laid out as `flat`, such as its gradient."""
+        sizes = [int(np.prod(shape)) for shape in self._shapes.values()]
+        parts = flat.split(sizes)
+        return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+
+    def reset_parameters(self, random: LuaRandom, forget_bias: bool = True) -> None:
+        """Draw all parameters as char-rnn does: uniform in [-0.08, 0.08), then LSTM forget biases 1.
+
+        Building the network in Torch7 draws and throws away one number a parameter first. Source: train.lua.
+        """
+        random.skip(self.flat.numel())
+        drawn = torch.from_numpy(random.uniform(-0.08, 0.08, self.flat.numel()))
+        with torch.no_grad():
+            self.flat.copy_(drawn.to(self.flat.dtype))  # on the CPU: MPS has no float64
+        if forget_bias:
+            self.set_forget_bias()
+
+    def set_forget_bias(self) -> None:
+        """Set the forget gate's part of every i2h bias of an lstm to 1, to encourage remembering at the start."""
+        if self.model == "lstm":
+            for layer in range(1, self.num_layers + 1):
+                self.weights[f"i2h_{layer}.bias"][self.rnn_size : 2 * self.rnn_size] = 1.0
+
+    def load_weights(self, weights) -> None:
+        """Copy name -> array (NumPy or tensor) into the parameters. Errors: ValueError for one of another shape."""
+        with torch.no_grad():
+            for name, view in self.weights.items():
+                weight = torch.as_tensor(np.array(weights[name]))
+                if weight.shape != view.shape:
+                    raise ValueError(f"{name} must have the shape {tuple(view.shape)}, not {tuple(weight.shape)}")
+                view.copy_(weight.to(view.dtype))
+
+    def save(self, path, **keywords) -> None:
+        """Write a checkpoint in the format of the path's ending; keywords as for checkpoint.convert.
+
+        Errors: OSError; ValueError for a model without a vocabulary.
+
+        Example:
+            >>> model.save("mine.t7")
+        """
+        if len(self.vocab) != self.vocab_size:
+            raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
+        opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
+        checkpoint.convert(self.as_checkpoint(self.vocab, opt), path, **keywords)
+
+    @classmethod
+    def from_checkpoint(cls, loaded: Checkpoint, **dtype_and_device) -> CharRNN:
+        """A model with the weights of a checkpoint, its `vocab` and its `opt`; keywords as for CharRNN."""
+        n = loaded.network
+        model = cls(n.model, n.vocab_size, n.rnn_size, n.num_layers, n.dropout, **dtype_and_device)
+        model.load_weights(n.weights)
+        model.vocab, model.opt = loaded.vocab, loaded.opt
+        return model
+
+    def as_checkpoint(
+        self, vocab: dict[bytes, int], opt: dict[str, object], gradients: torch.Tensor | None = None, **progress
+    ) -> Checkpoint:
+        """The model as a checkpoint that can be written.
+
+        Args:
+            gradients: flat gradient (P,), as train.lua's checkpoints hold it.
+            progress: train_losses, val_losses, val_loss, i, epoch, state of compat.charrnn.Checkpoint.
+        """
+        weights = {name: _numpy(view) for name, view in self.weights.items()}
+        tensor_type = "torch.DoubleTensor" if next(iter(weights.values())).dtype == np.float64 else "torch.FloatTensor"
+        network = Network(
+            self.model, self.rnn_size, self.num_layers, self.vocab_size, self.dropout, weights, tensor_type
+        )
+        return Checkpoint(network, vocab, opt, gradients=None if gradients is None else _numpy(gradients), **progress)
+
+    def bptt(self, T: int, B: int, batch_size: int | None = None) -> BPTT:
+        """Buffers for batches of T steps and B texts that share this model's parameters.
+
+        Args:
+            batch_size: what the loss is the mean over, where the B texts are only a part of a batch.
+
+        Errors: ValueError for a size below 1.
+        """
+        return BPTT(self, self.flat.detach(), T, B, batch_size)
+
+    def initial_state(self, B: int) -> list[torch.Tensor]:
+        """Zeros: c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer; each (B, H)."""
+        return [self.flat.detach().new_zeros(B, self.rnn_size) for _ in range(self._num_states)]
+
+    def forward(self, x: torch.Tensor, state: list[torch.Tensor] | None = None):
+        """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
+
+        Gradients can be taken once, not of gradients.
+
+        Args:
+            x: (T, B), whole numbers of any type, characters numbered from 0.
+            state: as initial_state gives, which it defaults to; gradients flow through it.
+
+        Errors: TypeError, ValueError for tensors of another type, shape or device; IndexError for a character that the
+            vocabulary lacks.
+        """
+        contract.characters("x", x, self.flat.device)
+        if x.device != contract.CPU:  # else BPTT does so
+            contract.in_range("x", x.long(), self.vocab_size)
+        T, B = x.shape
+        if state is None:
+            state = self.initial_state(B)
+        else:
+            state = contract.states("state", state, self._num_states, self.flat, (B, self.rnn_size))
+        masks = None
+        if self.dropout and self.training:
+            keep = 1 - self.dropout
+            masks = torch.empty(
+                self.num_layers, T, B, self.rnn_size, dtype=self.flat.dtype, device=self.flat.device
+            ).bernoulli_(keep)
+            masks /= keep
+        log_probs, *state = _Sequence.apply(self, masks, x, self.flat, *state)
+        return log_probs, list(state)
+
+    def extra_repr(self) -> str:
+        return f"{self.model}, vocab_size={self.vocab_size}, rnn_size={self.rnn_size}, num_layers={self.num_layers}"
+
+
+class _Sequence(torch.autograd.Function):
+    """A whole sequence as one differentiable operation, with the passes of BPTT."""
+
+    @staticmethod
+    def forward(ctx, model, masks, x, flat, *state):
+        T, B = x.shape
+        bptt = BPTT(model, flat.detach(), T, B)
+        for buffer, value in zip(bptt.states(0), state, strict=True):
+            buffer.copy_(value)
+        log_probs = bptt.forward(x, masks).view(T, B, -1)
+        ctx.bptt, ctx.model = bptt, model
+        ctx.save_for_backward(flat, log_probs)  # backward uses both: PyTorch raises if they have been changed by then
+        ctx.depends_on = [flat, *(s for s in state if s.requires_grad)]
+        return (log_probs, *(s.clone() for s in bptt.states(-1)))
+
+    @staticmethod
+    def backward(ctx, d_log_probs, *d_state):
+        bptt, model = ctx.bptt, ctx.model
+        flat, log_probs = ctx.saved_tensors
+        with torch.no_grad():
+            d_logits = d_log_probs - log_probs.exp() * d_log_probs.sum(-1, keepdim=True)
+            d_flat = torch.empty_like(flat, memory_format=torch.contiguous_format)
+            d_first = bptt.backward(d_logits.reshape(bptt.log_probs.shape), model.views(d_flat), d_state)
+        gradients = d_flat, *d_first
+        if torch.is_grad_enabled():  # create_graph=True
+            gradients = _Once.apply(len(gradients), *gradients, *ctx.depends_on, d_log_probs, *d_state)
+        return None, None, None, *gradients
+
+
+class _Once(torch.autograd.Function):
+    """Hands the gradients on, and raises where they are differentiated: else they would pass for constants.
+
+    Args:
+        n, tensors: the number of gradients; they, then what they depend on.
+    """
+
+    @staticmethod
+    def forward(ctx, n, *tensors):
+        return tensors[:n]
+
+    @staticmethod
+    def backward(ctx, *d):
+        raise RuntimeError("the gradients of CharRNN.forward can't be differentiated again")
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()

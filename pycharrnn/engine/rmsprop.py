@@ -1,0 +1,48 @@
+"""RMSprop as Torch7's optim package writes it. Source: optim/rmsprop.lua; Tieleman & Hinton 2012, lecture 6.5."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from pycharrnn.engine import kernel
+
+
+class RMSprop:
+    """m = alpha*m + (1-alpha)*g*g from m = 0; w -= lr * g / (sqrt(m) + 1e-8).
+
+    PyTorch's own RMSprop agrees up to rounding; this one keeps the order of operations, works on one flat vector and
+    allocates nothing.
+
+    Args:
+        parameters: flat vector (P,), changed in place.
+        learning_rate, alpha: `-learning_rate`, `-decay_rate`.
+    """
+
+    epsilon = 1e-8
+
+    def __init__(self, parameters: torch.Tensor, learning_rate: float, alpha: float):
+        self.parameters, self.learning_rate, self.alpha = parameters, learning_rate, alpha
+        self.mean_square = torch.zeros_like(parameters)
+        self._root = torch.empty_like(parameters)
+        self._squared_norms: list[float] | None = None
+
+    def step(self, gradient: torch.Tensor, clip: float) -> None:
+        """Clip every element of `gradient` (P,) to [-clip, clip], in place, and update."""
+        if kernel.usable(self.parameters):
+            self._squared_norms = kernel.rmsprop(
+                self.parameters, gradient, self.mean_square, clip, self.alpha, self.learning_rate, self.epsilon
+            )
+            return
+        gradient.clamp_(-clip, clip)
+        self.mean_square.mul_(self.alpha).addcmul_(gradient, gradient, value=1.0 - self.alpha)
+        torch.sqrt(self.mean_square, out=self._root).add_(self.epsilon)
+        self.parameters.addcdiv_(gradient, self._root, value=-self.learning_rate)
+
+    def norm_ratio(self, gradient: torch.Tensor) -> float:
+        """After step: the norm of the clipped gradient over that of the updated parameters."""
+        if self._squared_norms is None:
+            return float(gradient.norm() / self.parameters.norm())
+        of_gradient, of_parameters = self._squared_norms
+        return math.sqrt(of_gradient / of_parameters) if of_parameters else math.nan

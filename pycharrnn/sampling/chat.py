@@ -1,0 +1,33 @@
+"""A conversation with a model: its hidden state goes on from what was said and answered before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.inference import Stepper
+from pycharrnn.sampling.options import ChatOptions
+
+
+class Chat:
+    """Args: stepper: with one stream. vocab: character -> number from 1."""
+
+    def __init__(self, stepper: Stepper, vocab: dict[bytes, int], opt: ChatOptions):
+        self._stepper, self._vocab, self._opt = stepper, vocab, opt.sampling()
+        self._unread = b""  # the last character of an answer, which the model has drawn but not read
+
+    def known(self, line: bytes) -> tuple[bytes, int]:
+        """`line` without the bytes that the model has never seen, and how many those are."""
+        return sampler.known(line, self._vocab)
+
+    def answer(self, line: bytes) -> Iterator[sampler.Drawn]:
+        """What the model draws after reading `line`, up to and with the text of -stop, or -length characters.
+
+        Errors: UserError for a character of `line` that the vocabulary lacks.
+        """
+        for drawn in sampler.draw(self._stepper, self._vocab, self._opt, self._unread + line):
+            if not drawn.given:
+                self._unread = drawn.character
+                yield drawn
+        self._opt = dataclasses.replace(self._opt, seed=self._opt.seed + 1)

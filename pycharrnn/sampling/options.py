@@ -1,0 +1,100 @@
+"""Every flag of sampling once: its name, default and help. Source: the cmd:option lines of sample.lua."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.option_fields import MOST, Ramp, option, require, require_switches
+
+
+@dataclass
+class SampleOptions:
+    """Options of `pycharrnn sample`."""
+
+    seed: int = option(123, "random number generator's seed")
+    sample: int = option(1, " 0 to use max at each timestep, 1 to sample at each timestep")
+    primetext: str = option(
+        "", 'used as a prompt to "seed" the state of the LSTM using a given sequence, before we sample.'
+    )
+    length: int = option(2000, "number of characters to sample")
+    temperature: Ramp = option(1, "temperature of sampling", short="t")
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)")
+    verbose: int = option(1, "set to 0 to ONLY print the sampled text, no diagnostics")
+    not_in_char_rnn: ClassVar[tuple[str, ...]] = (
+        "samples",
+        "o",
+        "topk",
+        "topp",
+        "stop",
+        "beam",
+        "primefile",
+        "hide_prime",
+        "ignore_bad_primetext",
+        "unicode",
+        "color",
+    )
+    samples: int = option(1, "number of samples, with the seeds -seed, -seed + 1, ...")
+    o: str = option("", "folder to write each sample to, as sample_SEED.txt, instead of printing", path="dir")
+    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all")
+    topp: float = option(1, "draw only from the likeliest characters that together have this probability. 1 = from all")
+    stop: str = option("", "stop once this text has been drawn")
+    beam: int = option(0, "do not draw: search for the likeliest text, keeping the best W at each timestep. 0 = draw")
+    primefile: str = option("", "file with the text for -primetext. - = standard input", path="file")
+    hide_prime: int = option(0, "1 = print only what is drawn, not the primetext")
+    ignore_bad_primetext: int = option(0, "1 = leave out what the model has never seen from the primetext")
+    unicode: int = option(0, "1 = print only whole UTF-8 characters")
+    color: int = option(0, "1 = color each character by its probability, for a terminal")
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that sampling can't use."""
+        require(self, "length", self.length >= 0, "at least 0")
+        ramp = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
+        if not all(0 < t < float("inf") for t in ramp):
+            shown = ":".join(f"{t:g}" for t in ramp)
+            raise UserError(f"-temperature must be greater than 0, not {shown}.")
+        require(self, "samples", 1 <= self.samples <= MOST, "at least 1 and at most 1e12")
+        require(self, "topk", self.topk >= 0, "at least 0")
+        require(self, "topp", 0 < self.topp <= 1, "greater than 0 and at most 1")
+        require(self, "beam", self.beam >= 0, "at least 0")
+        switches = ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")
+        require_switches(self, *switches)
+        for no_good, why in (
+            (self.primetext and self.primefile, "-primetext and -primefile exclude each other: leave one out."),
+            (self.beam and self.samples > 1, "-beam finds one text, whatever the seed: leave -samples out."),
+            (self.color and self.o, "-color is for the screen: leave -o out."),
+            (len(ramp) > 1 and not self.length, "-temperature A:B needs a -length at which B is reached."),
+            (
+                not self.length and (self.samples > 1 or self.o) and not self.stop,
+                "-length 0 goes on until it is stopped: it needs -stop with -samples or -o.",
+            ),
+        ):
+            if no_good:
+                raise UserError(why)
+
+
+@dataclass
+class ChatOptions:
+    """Options of `pycharrnn chat`."""
+
+    seed: int = option(123, "random number generator's seed; each answer takes the next")
+    length: int = option(500, "number of characters at which an answer is cut off")
+    temperature: float = option(1, "temperature of sampling", short="t")
+    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all")
+    topp: float = option(1, "draw only from the likeliest characters that together have this probability. 1 = from all")
+    stop: str = option("", "an answer ends once this text has been drawn. Left out: at the end of a line")
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)")
+    color: int = option(0, "1 = color each character by its probability")
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that can't be used."""
+        require(self, "length", self.length >= 1, "at least 1")
+        self.sampling().check()
+
+    def sampling(self) -> SampleOptions:
+        """The same as options of sampling."""
+        return SampleOptions(**{**dataclasses.asdict(self), "stop": self.stop or "\n"})

@@ -1,0 +1,43 @@
+"""The flags of the server: their names, defaults and help."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.option_fields import option, require
+
+
+@dataclass
+class ServeOptions:
+    """Options of `pycharrnn serve`."""
+
+    host: str = option("127.0.0.1", "address to listen on. Anything but this machine's own needs -token")
+    port: int = option(8015, "port to listen on. 0 = one that is free")
+    token: str = option("", "what a client must know, 16 characters or more. new = make one")
+    streams: int = option(512, "how many clients are served at once, from 1 to 1000; others are asked to come back")
+
+    def check(self) -> None:
+        """Errors: UserError."""
+        if not self.host:
+            raise UserError("-host must be an address or a name, not empty.")
+        require(self, "port", 0 <= self.port < 1 << 16, "from 0 to 65535")
+        require(self, "streams", 1 <= self.streams <= 1000, "from 1 to 1000")
+        if self.token not in ("", "new") and (len(self.token) < 16 or not _plain(self.token)):
+            raise UserError("-token must be 16 letters and digits or more, or new to have one made.")
+        if not self.token and not self.is_loopback():
+            raise UserError(
+                f"-host {self.host} lets others in, so it needs a -token: -token new makes one and prints the link."
+            )
+
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine can reach -host."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _plain(text: str) -> bool:
+    return all(c.isascii() and (c.isalnum() or c in "-_.~") for c in text)

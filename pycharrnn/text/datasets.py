@@ -1,0 +1,102 @@
+"""Real text at once: `pycharrnn data NAME` makes data/NAME/input.txt."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from compat.whole_file import whole_file
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.progress import bar
+
+TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+ULYSSES_URL = "https://www.gutenberg.org/files/4300/4300-0.txt"
+_MAX_BYTES = 1 << 28  # far above what either text takes; a server that never ends is cut off here
+_USUAL_BYTES = 1_500_000  # for the bar, where a server does not say how many there are
+
+
+def make(name: str, data_dir: str = "data", say: Callable[[str], None] = print) -> str:
+    """Write data_dir/name/input.txt, whole or not at all; its path.
+
+    Errors: UserError for an unknown name, no network, or a folder that can't be written.
+    """
+    if name not in DATASETS:
+        raise UserError(
+            f"there is no data set {name!r}: choose {', '.join(DATASETS)}, or put a text of your own"
+            f" into {os.path.join(data_dir, 'NAME', 'input.txt')}."
+        )
+    path = os.path.join(data_dir, name, "input.txt")
+    text = DATASETS[name](path)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with whole_file(path) as f:
+            f.write(text)
+    except OSError as e:
+        raise UserError(f"can't write {path}: {e.strerror or e}.") from e
+    say(f"{path}: {len(text)} characters, {len(set(text))} distinct")
+    return path
+
+
+def _pydoc(path: str) -> bytes:
+    """Python's own manual of its language, as the `help` prompt prints it; on every machine that runs Python."""
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise UserError(f"this Python comes without pydoc_data: put a text of your own into {path}.") from None
+    return "\n\n".join(topics[name] for name in sorted(topics)).encode()
+
+
+def _tinyshakespeare(path: str) -> bytes:
+    return _download(TINYSHAKESPEARE_URL, path)
+
+
+def _ulysses(path: str) -> bytes:
+    return strip_gutenberg(_download(ULYSSES_URL, path))
+
+
+DATASETS = {"pydoc": _pydoc, "tinyshakespeare": _tinyshakespeare, "ulysses": _ulysses}
+
+
+def strip_gutenberg(text: bytes) -> bytes:
+    """Joyce's words alone: from the heading of part one to "1914-1921", lines ending in one newline.
+
+    The headings have been set as "— I —", "-- I --" and "[ 1 ]" over the years. The table of contents, where there is
+    one, names the part as well, so the last such line before the first sentence counts.
+
+    Errors: UserError if the text is not Ulysses.
+    """
+    text = text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    opening = text.find(b"Stately, plump Buck Mulligan")
+    headings = list(
+        re.finditer(rb"^[ \t]*((?:\xe2\x80\x94|--) ?I ?(?:\xe2\x80\x94|--))[ \t]*$", text[: max(opening, 0)], re.M)
+    )
+    ending = re.compile(rb"1914(?:-|\xe2\x80\x93|\xe2\x80\x94)1921").search(text, max(opening, 0))
+    if opening < 0 or not ending:
+        raise UserError("what was downloaded is not Ulysses as Project Gutenberg prints it; get the text by hand.")
+    start = headings[-1].start(1) if headings else opening
+    return text[start : ending.end()] + b"\n"
+
+
+def _download(url: str, path: str) -> bytes:
+    """The bytes at `url`, with a progress bar on a terminal. Errors: UserError."""
+    parts: list[bytes] = []
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            total = int(response.headers.get("Content-Length") or 0)
+            done = 0
+            with bar("downloading", total or _USUAL_BYTES) as advance:
+                while part := response.read(1 << 16):
+                    parts.append(part)
+                    done += len(part)
+                    if done > _MAX_BYTES:
+                        raise OSError("it does not end")
+                    advance(len(part))
+            if total and done != total:
+                raise OSError(f"the connection broke after {done} of {total} bytes")
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "reason", None) or e
+        raise UserError(f"can't download {url} ({reason}): get it some other way and put it into {path}.") from e
+    return b"".join(parts)

@@ -1,0 +1,5 @@
+"""A run of training: the loop, its state, its files, its end.
+
+From outside: `loop.train`, `options.TrainOptions`, `recorded_options`, `signals.Stopped`.
+It may import engine, text, checkpoints and common, never sampling.
+"""

@@ -1,0 +1,103 @@
+"""One run on many processes: `torchrun --nproc_per_node=N -m pycharrnn train ...`.
+
+The rows of every batch are divided among the processes, and gradients are summed before clipping, so together they are
+the run of one process. Source: PyTorch's torch.distributed; gloo on CPUs, NCCL on GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from pycharrnn.common.errors import UserError
+
+_LONGEST_WAIT = timedelta(
+    hours=12
+)  # others wait while the first preprocesses a large text; a dead one is noticed at once
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of the run: number `rank` of `size`, number `local_rank` on its machine."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    def rows(self, batch_size: int) -> slice:
+        """The rows of a batch that are this process's."""
+        return slice(batch_size * self.rank // self.size, batch_size * (self.rank + 1) // self.size)
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """`tensor`, in place the sum over all processes, the same to the last bit in each.
+
+        Errors: UserError if another process has ended.
+        """
+        if self.size > 1:
+            self._together(lambda: dist.all_reduce(tensor))
+        return tensor
+
+    def whole_batch(self, part: torch.Tensor, batch_size: int) -> torch.Tensor:
+        """A tensor (batch_size, ...) from each process's rows of it."""
+        if self.size == 1:
+            return part
+        whole = part.new_zeros(batch_size, *part.shape[1:])
+        whole[self.rows(batch_size)] = part
+        return self.sum(whole)
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Whether a flag is set in any process, for each; on the CPU, so that no GPU has to be waited for."""
+        return [bool(flag) for flag in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
+
+    def one_a_machine_first(self, work: Callable[[], object]) -> object:
+        """The result of `work`, which one process a machine does before the others."""
+        if self.local_rank == 0:
+            result = work()
+        if self.size > 1:
+            self._together(lambda: dist.all_reduce(torch.zeros(1)))
+        return result if self.local_rank == 0 else work()
+
+    def leave(self) -> None:
+        """Part from the others, once nothing more is to be summed."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
+    def _together(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except RuntimeError as e:
+            raise UserError(
+                f"process {self.rank} of {self.size} stops, since another one ended: see what that one said, then go on"
+                " with -resume."
+            ) from e
+
+
+def join(where: str) -> Ranks:
+    """This process's place among those that torchrun has started; alone without torchrun.
+
+    Args:
+        where: PyTorch's name of the device that the run uses.
+
+    Errors: UserError.
+    """
+    ranks = from_environment()
+    if ranks.size > 1:
+        if where == "mps":
+            raise UserError("a run on several processes needs CPUs or CUDA: use -gpuid -1.")
+        backend = "cpu:gloo,cuda:nccl" if where.startswith("cuda") else "gloo"
+        try:
+            dist.init_process_group(backend, timeout=_LONGEST_WAIT)
+        except (RuntimeError, ValueError) as e:
+            raise UserError(f"process {ranks.rank} of {ranks.size} can't reach the others: {e}.") from e
+    return ranks
+
+
+def from_environment() -> Ranks:
+    """What torchrun says in the environment, before anything is connected."""
+    names = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    return Ranks(*(int(os.environ.get(name, default)) for name, default in names))

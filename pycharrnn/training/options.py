@@ -1,0 +1,131 @@
+"""Every flag of training once: its name, default and help. Source: the cmd:option lines of train.lua."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.option_fields import MOST, option, require, require_switches
+
+
+@dataclass
+class TrainOptions:
+    """Options of `pycharrnn train`."""
+
+    # data
+    data_dir: str = option(
+        "data/tinyshakespeare", "data directory. Should contain the file input.txt with input data", path="dir"
+    )
+    # model params
+    rnn_size: int = option(128, "size of LSTM internal state")
+    num_layers: int = option(2, "number of layers in the LSTM")
+    model: str = option("lstm", "lstm,gru or rnn")
+    # optimization
+    learning_rate: float = option(2e-3, "learning rate")
+    learning_rate_decay: float = option(0.97, "learning rate decay")
+    learning_rate_decay_after: float = option(10, "in number of epochs, when to start decaying the learning rate")
+    decay_rate: float = option(0.95, "decay rate for rmsprop")
+    dropout: float = option(0, "dropout for regularization, used after each RNN hidden layer. 0 = no dropout")
+    seq_length: int = option(50, "number of timesteps to unroll for")
+    batch_size: int = option(50, "number of sequences to train on in parallel")
+    max_epochs: float = option(50, "number of full passes through the training data")
+    grad_clip: float = option(5, "clip gradients at this value")
+    train_frac: float = option(0.95, "fraction of data that goes into train set")
+    val_frac: float = option(0.05, "fraction of data that goes into validation set")
+    init_from: str = option("", "initialize network parameters from checkpoint at this path", path="file")
+    # bookkeeping
+    seed: int = option(123, "torch manual random number generator seed")
+    print_every: int = option(1, "how many steps/minibatches between printing out the loss")
+    eval_val_every: int = option(1000, "every how many iterations should we evaluate on validation data?")
+    checkpoint_dir: str = option("cv", "output directory where checkpoints get written", path="dir")
+    savefile: str = option("lstm", "filename to autosave the checkpont to. Will be inside checkpoint_dir/")
+    accurate_gpu_timing: int = option(
+        0,
+        "set this flag to 1 to get precise timings when using GPU. Might make code bit slower but reports accurate"
+        " timings.",
+    )
+    # GPU/CPU
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)")
+    not_in_char_rnn: ClassVar[tuple[str, ...]] = (
+        "exact",
+        "dtype",
+        "forget_bias",
+        "resume",
+        "save_state",
+        "save_every_minutes",
+        "keep",
+        "patience",
+        "lock",
+        "overwrite",
+        "progress",
+        "vocab",
+        "encoding",
+    )
+    not_of_the_run: ClassVar[tuple[str, ...]] = ("resume", "overwrite", "progress")  # but of who starts or watches it
+    exact: int = option(
+        1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
+    )
+    dtype: str = option(
+        "",
+        "precision: double, float32, or, in part, bfloat16 or float16 (lstm and rnn). Empty = double with -exact 1 on"
+        " the CPU, else float32",
+    )
+    forget_bias: int = option(
+        1, "1 = set LSTM forget gate biases to 1. 0 = as drawn, as char-rnn did before 2015-09-20"
+    )
+    resume: str = option(
+        "", "go on with the run that wrote this checkpoint, or the newest in this directory, and with its options"
+    )
+    save_state: int = option(1, "1 = keep in checkpoints what -resume needs to go on exactly. 0 = leave it out")
+    save_every_minutes: float = option(
+        10, "keep lm_<savefile>_latest.t7 no older than this. 0 = write it only when a signal ends the run"
+    )
+    keep: int = option(0, "how many checkpoints to keep, the best by validation loss, beside the newest. 0 = all")
+    patience: int = option(0, "stop after this many validations without a better one. 0 = never")
+    lock: int = option(1, "1 = refuse to train where another training writes the same files. 0 = train all the same")
+    overwrite: int = option(0, "1 = give up an unfinished run that has written files of these names. 0 = refuse to")
+    progress: int = option(
+        -1,
+        "a line with epoch, time left, speed and best loss below the log. -1 = on a terminal; 1 = also if the log goes"
+        " elsewhere; 0 = never",
+    )
+    vocab: str = option(
+        "strict",
+        "with -init_from, for a text with other characters than the checkpoint's: strict = refuse it, as char-rnn does;"
+        " extend = add the new ones to the model; keep = leave them out of the text",
+    )
+    encoding: str = option("bytes", "what a character is: bytes, as in char-rnn, or utf8: a code point of UTF-8")
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that training can't use."""
+        for name in ("rnn_size", "num_layers", "seq_length", "batch_size", "print_every", "eval_val_every"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+        require(self, "model", self.model in ("lstm", "gru", "rnn"), "lstm, gru or rnn")
+        require(
+            self,
+            "dtype",
+            self.dtype in ("", "double", "float32", "bfloat16", "float16"),
+            "one of double, float32, bfloat16, float16",
+        )
+        require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
+        for name in ("learning_rate", "learning_rate_decay", "grad_clip"):
+            require(self, name, 0 < getattr(self, name) < float("inf"), "greater than 0")
+        require(self, "max_epochs", 0 < self.max_epochs <= MOST, "greater than 0 and at most 1e12")
+        require(self, "decay_rate", 0 <= self.decay_rate < 1, "at least 0 and less than 1")
+        for name in ("train_frac", "val_frac"):
+            require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        if self.train_frac + self.val_frac > 1 + 1e-9:
+            raise UserError(
+                f"-train_frac {self.train_frac:g} and -val_frac {self.val_frac:g} sum to more than 1: lower one."
+            )
+        if self.resume and self.init_from:
+            raise UserError("-resume goes on with a run, -init_from starts another: give one of them.")
+        for name in ("save_every_minutes", "keep", "patience"):
+            require(self, name, getattr(self, name) >= 0, "at least 0")
+        switches = ("accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock", "overwrite")
+        require_switches(self, *switches)
+        require(self, "progress", self.progress in (-1, 0, 1), "-1, 0 or 1")
+        require(self, "vocab", self.vocab in ("strict", "extend", "keep"), "strict, extend or keep")
+        require(self, "encoding", self.encoding in ("bytes", "utf8"), "bytes or utf8")

@@ -1,0 +1,111 @@
+"""What asks a run to end between two steps: SIGINT, SIGTERM, SIGHUP, or a log that nobody reads any more."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.interrupts import end_at_once, status_of
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of anything
+
+
+class Stopped(UserError):
+    """A run that ended before its time; the message says how to go on. `status`: the exit status."""
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
+
+
+class Log:
+    """The lines that a run prints. None of them can end it: a closed log loses all that follow, a full disk some.
+
+    Args:
+        say: prints a line of the log. note: prints a line on stderr.
+
+    Attributes:
+        closed: whether nobody reads the log any more.
+    """
+
+    def __init__(self, say: Callable[[str], None], note: Callable[[str], None]):
+        self._say, self._note = say, note
+        self._lost_a_line = False
+        self.closed = False
+
+    def say(self, line: str) -> None:
+        """Print a line, if anybody reads it."""
+        if self.closed:
+            return
+        try:
+            self._say(line)
+        except OSError as e:
+            if e.errno in _CLOSED:
+                self.closed = True
+            elif not self._lost_a_line:
+                self._lost_a_line = True
+                self._note(f"can't write the log ({e.strerror or e}): training goes on.")
+
+
+class Stop:
+    """A context in which a signal only asks for an end, for the loop to look at; a second one raises Stopped at once.
+
+    A third one, while that exception is on its way, ends the process without a word. Signals that the caller ignores
+    (nohup, a shell's background job) stay ignored. Outside the main thread, where Python can't handle signals, only the
+    log is watched.
+
+    Args:
+        log: asks for an end as well, once it is closed.
+        alone: a second signal ends at once, and signals are as before after the end. Not under torchrun, which passes
+            on what a terminal has sent to all, sends more to those that are ending, and kills who takes 30 s.
+        clear: clears a line on the screen that the handler's own would run into.
+    """
+
+    def __init__(self, log: Log, alone: bool = True, clear: Callable[[], None] = lambda: None):
+        self._log, self._alone, self._clear = log, alone, clear
+        self._before: dict[int, object] = {}
+        self._number = 0  # of the signal that came first
+
+    @property
+    def cause(self) -> str:
+        """Why to stop, as a subject ("SIGTERM"); "" to go on."""
+        if self._number:
+            return signal.Signals(self._number).name
+        return "the end of whoever read its log" if self._log.closed else ""
+
+    @property
+    def status(self) -> int:
+        """The exit status that goes with `cause`."""
+        return status_of(self._number) if self._number else int(self._log.closed)
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            for name in _NAMES:
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler if self._alone else signal.SIG_IGN)
+
+    def _handle(self, number: int, frame) -> None:
+        name = signal.Signals(number).name
+        if not self._number:
+            self._number = number
+            # Not print: the signal may have come in the middle of one.
+            second = "; a second one stops at once" if self._alone else ""
+            self._clear()
+            with contextlib.suppress(OSError):
+                os.write(2, f"pycharrnn: {name}: finishing the step and saving{second}.\n".encode())
+        elif self._alone:
+            for handled in self._before:
+                signal.signal(handled, end_at_once)
+            raise Stopped(f"stopped at once by a second signal, {name}.", status_of(number))

@@ -1,0 +1,196 @@
+"""A training run between two log lines: one iteration, one validation, and all state that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from compat.lua_random import LuaRandom
+from compat.run_state import RunState
+from pycharrnn.engine.bptt import BPTT
+from pycharrnn.engine.cuda_graph import Replayed
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.rmsprop import RMSprop
+from pycharrnn.engine.torch_modules import MODELS, ModuleBPTT
+from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
+from pycharrnn.training import resume
+from pycharrnn.training.distributed import Ranks
+from pycharrnn.training.options import TrainOptions
+
+
+class Run:
+    """A model with its optimiser, buffers and hidden state on their way through the text.
+
+    With -exact 1 the hidden state behaves as in the original, which keeps it by reference to buffers that are
+    overwritten later: see `step` and `evaluate`.
+    """
+
+    def __init__(
+        self,
+        opt: TrainOptions,
+        model: CharRNN,
+        loader: CharSplitLMMinibatchLoader,
+        random: LuaRandom,
+        ranks: Ranks,
+    ):
+        self.opt, self.model, self.loader, self.random, self.ranks = opt, model, loader, random, ranks
+        self._rows = ranks.rows(opt.batch_size)
+        self.bptt = _passes(opt, model, self._rows.stop - self._rows.start)
+        flat = self.bptt.flat
+        self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
+        self.gradient, self._loss = self._summed[:-1], self._summed[-1]
+        self._gradients = self.bptt.views(self.gradient)
+        self.optimizer = RMSprop(flat, opt.learning_rate, opt.decay_rate)
+        shape = opt.seq_length, self._rows.stop - self._rows.start
+        self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
+        self._generator = torch.Generator(flat.device)
+        self._masks: torch.Tensor | None = None
+        if model.dropout:
+            self._masks = flat.new_empty(model.num_layers, *shape, model.rnn_size)
+        # torch.nn's modules keep Python out of their loops, and autograd can't be recorded.
+        self._replayed = Replayed(self._forward_backward, flat.device) if isinstance(self.bptt, BPTT) else None
+        self._set_states(self._zeros())
+        self._first_batch = True
+        self._new_losses: list[torch.Tensor] = []
+
+    def _zeros(self) -> list[torch.Tensor]:
+        return [torch.zeros_like(state) for state in self.bptt.states(-1)]
+
+    def _set_states(self, states: list[torch.Tensor]) -> None:
+        """What this process's rows of the next batch start from: the last state of a batch, where `_carry` gets it."""
+        for last, state in zip(self.bptt.states(-1), states, strict=True):
+            last.copy_(state)
+
+    def state(self, text: str) -> RunState:
+        """What a run that goes on from here needs beside the weights. `text`: the fingerprint of input.txt."""
+        words, position = self.random.get_state()
+        return RunState(
+            mean_square=self.bptt.canonical(self.optimizer.mean_square).cpu().numpy(),
+            learning_rate=self.optimizer.learning_rate,
+            hidden_state=[self.ranks.whole_batch(h, self.opt.batch_size).cpu().numpy() for h in self.bptt.states(-1)],
+            batch_positions=dict(self.loader.batch_ix),
+            random_words=words,
+            random_position=position,
+            norm_ratio=self.optimizer.norm_ratio(self.gradient),
+            text=text,
+            versions=resume.versions(),
+        )
+
+    def restore(self, state: RunState) -> None:
+        """Optimiser and hidden state as they were. A state is taken after a batch, so the next is not the first."""
+        flat = self.bptt.flat
+        mean_square = torch.from_numpy(state.mean_square).to(flat.dtype).to(flat.device)  # on the CPU first, for MPS
+        self.optimizer.mean_square.copy_(self.bptt.from_canonical(mean_square))
+        hidden = [torch.from_numpy(h[self._rows]).to(flat.dtype) for h in state.hidden_state]
+        if hidden[0].shape == self.bptt.states(-1)[0].shape:
+            self._set_states(hidden)
+            self._first_batch = False
+
+    def forget_place(self) -> None:
+        """Go on from a hidden state of zeros, which no batch has left behind."""
+        self._set_states(self._zeros())
+        self._first_batch = True
+
+    def _carry(self) -> None:
+        """Copy the state after the batch to where the next one starts."""
+        for first, last in zip(self.bptt.states(0), self.bptt.states(-1), strict=True):
+            first.copy_(last)
+
+    def _read_batch(self, split: int) -> None:
+        """Fill x and y with this process's rows of the next batch, each (T, B)."""
+        cuda = self._x.device.type == "cuda"
+        for to, part in zip((self._x, self._y), self.loader.next_batch(split), strict=True):
+            part = torch.from_numpy(np.ascontiguousarray(part.T))
+            # From pinned memory the copy goes on while Python does; in small numbers, since a GPU is far away.
+            to.copy_(part.pin_memory().to(to.device, non_blocking=True) if cuda else part)
+
+    def _draw_masks(self) -> None:
+        """Fill the dropout masks; all ranks draw those of the whole batch, and take their rows.
+
+        With -exact 1 from Torch7's generator, time step by time step, inside one step layer 2, 3, ..., decoder. Else on
+        the device, where that costs less than the step itself, from one number of that generator as the seed.
+        """
+        keep, B = 1 - self.model.dropout, self.opt.batch_size
+        L, T, _, H = self._masks.shape
+        if self.opt.exact:
+            drawn = torch.from_numpy(self.random.bernoulli(keep, T * L * B * H)).view(T, L, B, H).transpose(0, 1)
+        else:
+            self._generator.manual_seed(int(self.random.random(1)[0] * 2**32))
+            drawn = torch.rand(L, T, B, H, generator=self._generator, device=self._x.device) < keep
+        self._masks.copy_(drawn[:, :, self._rows])
+        self._masks /= keep
+
+    def _forward_backward(self) -> None:
+        """Loss and gradient of the batch in x and y."""
+        self._carry()
+        self.bptt.forward(self._x, self._masks)
+        self._loss.copy_(self.bptt.nll(self._y))
+        if self.opt.exact and not self._first_batch:
+            # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
+            self._carry()
+        self.bptt.backward(self.bptt.d_nll(), self._gradients)
+
+    def step(self) -> None:
+        """One iteration: forward, backward, clip, update. Errors: TextChanged, before anything is changed."""
+        self._read_batch(TRAIN)
+        if self._masks is not None:
+            self._draw_masks()
+        (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
+        self._first_batch = False
+        self.ranks.sum(self._summed)
+        self.optimizer.step(self.gradient, self.opt.grad_clip)
+        self._new_losses.append(self._loss / self.opt.seq_length)
+
+    def store(self) -> None:
+        """Write what has been trained into the model's parameters."""
+        if self.bptt.flat.data_ptr() != self.model.flat.data_ptr():
+            self.model.flat.detach().copy_(self.bptt.canonical(self.bptt.flat))
+
+    def new_losses(self) -> list[float]:
+        """The losses, in nats per character, of the iterations since the last call."""
+        losses, self._new_losses = self._new_losses, []
+        return torch.stack(losses).tolist() if losses else []
+
+    @torch.no_grad()
+    def evaluate(
+        self, split: int, say: Callable[[str], None], batch_done: Callable[[int], None] = lambda i: None
+    ) -> float:
+        """Loss of a whole split in nats per character, from a state of zeros, without dropout.
+
+        Args:
+            batch_done: called with the number of batches done after each.
+
+        Errors: TextChanged, with the hidden state as it was before.
+        """
+        say(f"evaluating loss over split index {split}")
+        n = self.loader.split_sizes[split]
+        self.loader.reset_batch_pointer(split)
+        before = [state.clone() for state in self.bptt.states(-1)]
+        self._set_states(self._zeros())
+        loss = 0.0
+        try:
+            for i in range(1, n + 1):
+                self._read_batch(split)
+                self._carry()
+                self.bptt.forward(self._x)
+                loss += float(self.bptt.nll(self._y))
+                batch_done(i)
+                say(f"{i}/{n}...")
+        except TextChanged:
+            self._set_states(before)  # what is left to do is to save the run as it was
+            raise
+        loss = float(self.ranks.sum(self._loss.new_tensor(loss)))
+        if not self.opt.exact:
+            self._set_states(before)
+        # else: the original's training state lies in the buffers that validation just used, and goes on from there.
+        return loss / self.opt.seq_length / n
+
+
+def _passes(opt: TrainOptions, model: CharRNN, rows: int) -> BPTT | ModuleBPTT:
+    """The forward and backward passes to train with: our own, or torch.nn's where they are faster."""
+    mixed = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(opt.dtype)
+    if model.model in MODELS and (mixed or model.flat.device.type != "cpu"):
+        return ModuleBPTT(model, opt.seq_length, rows, opt.batch_size, mixed)
+    return model.bptt(opt.seq_length, rows, opt.batch_size)
