@@ -86,3 +86,8 @@ def corpus(tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(GOLDEN / "corpus" / "input.txt", folder)
     return folder
+
+
+def sampled(checkpoint: Path, args: list[str]) -> bytes:
+    command = [sys.executable, "-m", "pycharrnn", "sample", os.fspath(checkpoint), "-gpuid", "-1", "-verbose", "0"]
+    return subprocess.run([*command, *args], capture_output=True, check=True).stdout

@@ -107,7 +107,7 @@ NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
     (r"pycharrnn data (tinyshakespeare|ulysses)", "needs the network", check_parses),
     (
         r"torchrun .* -m pycharrnn ",
-        "tests/test_distributed.py runs the like",
+        "tests/training/test_distributed.py runs the like",
         lambda line: check_parses(line[line.index("pycharrnn ") :]),
     ),
     (r"(\w+=\d+ )?\.venv/bin/(python -m pytest|ruff) ", "this is the suite", lambda line: None),

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+import torch
 from click.testing import CliRunner
-from conftest import GOLDEN, working_in
+from conftest import GOLDEN, ROOT, working_in
 
+from compat.lua_random import LuaRandom
 from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.text.loader import CharSplitLMMinibatchLoader
+from pycharrnn.training.distributed import Ranks
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.trainer import Run
 
 SMALL = [
     "-gpuid",
@@ -26,6 +38,10 @@ SMALL = [
     "2",
 ]
 TEXT = (GOLDEN / "corpus" / "input.txt").read_bytes()[:2560]  # 64 batches of SMALL, 60 of them to train on
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+COMMAND = [sys.executable, "-m", "pycharrnn", "train", *SMALL]
+LONG = ["-max_epochs", "100000", "-print_every", "20"]
 
 
 def folder_with_text(folder: Path, text: bytes = TEXT) -> Path:
@@ -64,3 +80,67 @@ def copied(folder: Path, to: Path, *checkpoints: Path) -> Path:
     for path in checkpoints:
         shutil.copy2(path, to / "cv")
     return to
+
+
+def result_of(folder: Path, *args: str, small=SMALL):
+    """(exception or None, stdout masked, stderr) of a training in this process."""
+    with working_in(folder):
+        result = CliRunner().invoke(cli, ["train", *small, *args])
+    error = result.exception
+    assert error is None or isinstance(error, UserError), repr(error)
+    return error, masked(result.stdout), result.stderr
+
+
+def started(folder: Path, *args: str, lines: int = 3, **keywords) -> subprocess.Popen:
+    """A training in a process of its own, once it has printed some lines of steps."""
+    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **keywords}
+    process = subprocess.Popen([*COMMAND, *args], cwd=folder, env=ENVIRONMENT, text=True, **keywords)
+    while lines:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        lines -= "train_loss" in line
+    return process
+
+
+def a_run(folder, **options) -> Run:
+    opt = TrainOptions(rnn_size=6, num_layers=2, batch_size=5, seq_length=8, gpuid=-1, **options)
+    loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), lambda line: None)
+    model = CharRNN("lstm", loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
+    model.reset_parameters(LuaRandom(1))
+    return Run(opt, model, loader, LuaRandom(opt.seed), Ranks(0, 1))
+
+
+# -- the recorded runs -------------------------------------------------------------------------------------------------
+
+STEP = re.compile(r"(\d+)/(\d+) \(epoch (\S+)\), train_loss = (\S+), grad/param norm = (\S+), time/batch = \d+\.\d{4}s")
+# Which of the two is cloned first depends on where Lua keeps the keys of a table; preprocessing runs once a folder.
+NOT_OURS = ("cloning rnn", "cloning criterion")
+
+
+def log_lines(log: str) -> list[str]:
+    """From the first line that every run prints."""
+    return [line for line in log[log.index("loading data files...") :].splitlines() if line not in NOT_OURS]
+
+
+def assert_same_digits(ours: list[str], theirs: list[str]) -> None:
+    """The same lines, to the last digit, but for the time that a step took; and steps have the form of steps."""
+    assert masked("\n".join(ours)) == masked("\n".join(theirs))
+    for our, their in zip(ours, theirs, strict=True):
+        assert bool(STEP.fullmatch(our)) == bool(STEP.fullmatch(their)), our
+
+
+def assert_close_digits(ours: list[str], theirs: list[str]) -> None:
+    """The same lines, but for one unit of a step's last printed digits.
+
+    For what adds in another order than the original: torch.nn's modules, and gradients summed over processes.
+    """
+    assert len(ours) == len(theirs)
+    for our, their in zip(ours, theirs, strict=True):
+        our_step, their_step = STEP.fullmatch(our), STEP.fullmatch(their)
+        if not their_step:
+            assert our == their
+            continue
+        assert our_step, our
+        assert our_step.groups()[:3] == their_step.groups()[:3]
+        assert float(our_step[4]) == pytest.approx(float(their_step[4]), abs=1.01e-8)
+        assert float(our_step[5]) == pytest.approx(float(their_step[5]), rel=1.01e-4)

@@ -15,7 +15,7 @@ from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from compat.t7_writer import T7Writer, _AsciiT7Writer
 from pycharrnn.checkpoints import formats
-from tests.test_torchrnn import TOKENS, make
+from tests.torchrnn_tables import TOKENS, make
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 _CHECKPOINTS = (

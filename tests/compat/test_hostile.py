@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import GOLDEN, run, sentence
-from test_torchrnn import make
+from torchrnn_tables import make
 
 from compat import (
     CheckpointError,

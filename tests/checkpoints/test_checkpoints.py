@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 from conftest import GOLDEN, TRAIN_RUNS, spec
-from object_graph import Differences, assert_same_graph
+from object_graph import Differences, assert_same_graph, close
 
 import compat
 from compat import charrnn, nngraph
@@ -18,23 +18,6 @@ from compat.graph_expressions import CheckpointError
 from pycharrnn.checkpoints import checkpoint
 
 RUNS = [name for name in TRAIN_RUNS if spec(name)["checkpoints_written"]]
-
-
-def _our_paths(label: bytes) -> bytes:
-    """Debug labels hold the paths under which the recorded runs were started; ours are those of char-rnn's README."""
-    return label.replace(b"./crnn/", b"./").replace(b"./torch/", b"./")
-
-
-def close(path: str, a, b) -> bool:
-    if isinstance(a, np.ndarray):
-        if path.endswith(".batchsize"):  # the first element is whatever was in memory
-            return np.array_equal(a[1:], b[1:])
-        return np.allclose(a, b, rtol=1e-6, atol=1e-9)
-    if isinstance(a, float) or isinstance(b, float):
-        return a == pytest.approx(b, rel=1e-9)
-    if isinstance(a, bytes):
-        return _our_paths(a) == _our_paths(b)
-    return a == b
 
 
 @pytest.mark.parametrize("name", RUNS)

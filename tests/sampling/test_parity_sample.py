@@ -7,10 +7,9 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import GOLDEN, spec
+from conftest import GOLDEN, ROOT, sampled, spec
 
 from pycharrnn.cli.commands import cli
 from pycharrnn.engine.model import CharRNN
@@ -20,12 +19,7 @@ CASES = [
     for run in sorted(GOLDEN.glob("*/run.json"))
     for k, sample in enumerate(spec(run.parent.name)["samples"])
 ]
-SHARED = Path(__file__).parents[2] / "shared" / "real"
-
-
-def sampled(checkpoint: Path, args: list[str]) -> bytes:
-    command = [sys.executable, "-m", "pycharrnn", "sample", os.fspath(checkpoint), "-gpuid", "-1", "-verbose", "0"]
-    return subprocess.run([*command, *args], capture_output=True, check=True).stdout
+SHARED = ROOT.parent / "shared" / "real"
 
 
 @pytest.mark.parametrize("folder, sample", CASES)

@@ -5,23 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from runs import folder_with_text, steps, train
+from runs import a_run, folder_with_text, steps, train
 
-from compat.lua_random import LuaRandom
-from pycharrnn.engine.model import CharRNN
-from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.text.loader import TRAIN, VAL
 from pycharrnn.training import trainer as run_module
-from pycharrnn.training.distributed import Ranks
-from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.trainer import Run
-
-
-def a_run(folder, **options) -> Run:
-    opt = TrainOptions(rnn_size=6, num_layers=2, batch_size=5, seq_length=8, gpuid=-1, **options)
-    loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), lambda line: None)
-    model = CharRNN("lstm", loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
-    model.reset_parameters(LuaRandom(1))
-    return Run(opt, model, loader, LuaRandom(opt.seed), Ranks(0, 1))
 
 
 def train_losses(lines: list[str]) -> list[str]:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,8 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import working_in
-from runs import SMALL, copied, folder_with_text, masked, named, steps, train
+from conftest import ROOT, working_in
+from runs import (
+    COMMAND,
+    ENVIRONMENT,
+    LONG,
+    a_run,
+    copied,
+    folder_with_text,
+    named,
+    result_of,
+    started,
+    steps,
+    train,
+)
 
 from compat import charrnn, whole_file
 from pycharrnn.checkpoints import checkpoint
@@ -25,31 +36,6 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.training import checkpoint_keeper, run_lock
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.signals import Log, Stop, Stopped
-
-ROOT = Path(__file__).parents[1]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-COMMAND = [sys.executable, "-m", "pycharrnn", "train", *SMALL]
-LONG = ["-max_epochs", "100000", "-print_every", "20"]
-
-
-def result_of(folder: Path, *args: str, small=SMALL):
-    """(exception or None, stdout masked, stderr) of a training in this process."""
-    with working_in(folder):
-        result = CliRunner().invoke(cli, ["train", *small, *args])
-    error = result.exception
-    assert error is None or isinstance(error, UserError), repr(error)
-    return error, masked(result.stdout), result.stderr
-
-
-def started(folder: Path, *args: str, lines: int = 3, **keywords) -> subprocess.Popen:
-    """A training in a process of its own, once it has printed some lines of steps."""
-    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **keywords}
-    process = subprocess.Popen([*COMMAND, *args], cwd=folder, env=ENVIRONMENT, text=True, **keywords)
-    while lines:
-        line = process.stdout.readline()
-        assert line, process.stderr.read()
-        lines -= "train_loss" in line
-    return process
 
 
 def leavings(folder: Path) -> list[str]:
@@ -283,8 +269,6 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
 
 def a_saver(folder: Path, monkeypatch, **options) -> checkpoint_keeper.Saver:
     """Of a run that has trained one iteration in `folder`."""
-    from test_run import a_run
-
     folder_with_text(folder)
     (folder / "cv").mkdir()
     monkeypatch.chdir(folder)

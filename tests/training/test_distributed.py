@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import GOLDEN, spec
-from test_parity_train import STEP, assert_same_digits, lines
+from runs import STEP, assert_close_digits, log_lines
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.training.distributed import Ranks
@@ -61,7 +61,7 @@ def test_two_processes_print_the_recorded_digits(name, tmp_path):
     args = spec(name)["train"]
     flags = dict(zip(args[::2], args[1::2], strict=True))
     out = run(with_text(tmp_path, flags["-data_dir"]), TORCHRUN, *args)
-    assert_same_digits(lines(out), lines((GOLDEN / name / "train.log").read_text()))
+    assert_close_digits(log_lines(out), log_lines((GOLDEN / name / "train.log").read_text()))
     written = sorted(p.name for p in (tmp_path / flags["-checkpoint_dir"]).glob("*_epoch*.t7"))
     assert written == sorted(spec(name)["checkpoints_written"])
 
@@ -84,10 +84,10 @@ def test_a_run_goes_on_with_more_or_fewer_processes(tmp_path):
         folder = with_text(tmp_path / f"then {len(second)}", "text")
         run(folder, first, *SMALL, "-max_epochs", "0.1425")  # iteration 100 of 703, which both validate
         out = run(folder, second, "-resume", "cv", "-max_epochs", "0.3")
-        ours = [line for line in lines(out) if STEP.fullmatch(line)]
-        theirs = [line for line in lines(expected) if STEP.fullmatch(line)][-len(ours) :]
+        ours = [line for line in log_lines(out) if STEP.fullmatch(line)]
+        theirs = [line for line in log_lines(expected) if STEP.fullmatch(line)][-len(ours) :]
         assert len(ours) > 10
-        assert_same_digits(ours, theirs)
+        assert_close_digits(ours, theirs)
         assert newest(folder).name == newest(whole).name
         a, b = (checkpoint.load(newest(f)) for f in (folder, whole))
         np.testing.assert_allclose(a.state.mean_square, b.state.mean_square, rtol=1e-9)
@@ -124,9 +124,9 @@ def assert_goes_on_as_if_nothing_had_happened(folder: Path) -> None:
         copy = folder / f"copy {len(command)}"
         shutil.copytree(folder / "cv", copy / "cv")
         shutil.copytree(folder / "text", copy / "text")
-        ours = [line for line in lines(run(copy, command, "-resume", "cv", *until)) if STEP.fullmatch(line)]
+        ours = [line for line in log_lines(run(copy, command, "-resume", "cv", *until)) if STEP.fullmatch(line)]
         assert len(ours) > 10
-        assert_same_digits(ours, [line for line in lines(expected) if STEP.fullmatch(line)][-len(ours) :])
+        assert_close_digits(ours, [line for line in log_lines(expected) if STEP.fullmatch(line)][-len(ours) :])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for processes in /proc")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import GOLDEN
-from runs import TEXT, copied, folder_with_text, named, steps, train
-from test_long_runs import LONG, result_of, started
+from runs import LONG, TEXT, copied, folder_with_text, named, result_of, started, steps, train
 
 import compat
 from pycharrnn.checkpoints import checkpoint

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN
+from conftest import GOLDEN, ROOT
 
 from pycharrnn.analysis import activation_page, activations
 from pycharrnn.analysis.activations import Reading
@@ -128,7 +128,7 @@ def test_values_that_are_no_numbers_have_no_colour():
 
 
 def run(*args, cwd: Path, **keywords) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pycharrnn", "activations", *map(str, args)]
     return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, **keywords)
 

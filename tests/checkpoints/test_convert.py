@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN
-from object_graph import assert_same_graph
-from test_checkpoints import close
-from test_commands import run, sentence
-from test_parity_sample import sampled
+from conftest import GOLDEN, run, sampled, sentence
+from object_graph import assert_same_graph, close
 
 import pycharrnn
 from compat import load_t7

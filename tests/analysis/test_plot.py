@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import GOLDEN
+from conftest import GOLDEN, ROOT
 
 from pycharrnn.analysis import plotting
 from pycharrnn.checkpoints import checkpoint
@@ -178,7 +178,7 @@ def test_without_matplotlib(tmp_path):
 
 
 def failed(args: list[str], folder: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parents[1]}"}
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     result = subprocess.run(
         [sys.executable, "-m", "pycharrnn", *args], cwd=folder, capture_output=True, env=environment, text=True
     )

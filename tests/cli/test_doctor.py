@@ -8,17 +8,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import ROOT
 
 from pycharrnn.cli import doctor
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)

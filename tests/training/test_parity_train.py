@@ -1,0 +1,23 @@
+"""Every digit of every log line of the recorded runs."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import GOLDEN, TRAIN_RUNS, spec
+from runs import assert_same_digits, log_lines
+
+
+@pytest.mark.parametrize("name", TRAIN_RUNS)
+def test_log_lines(trained, name):
+    assert_same_digits(log_lines(trained(name)[0]), log_lines((GOLDEN / name / "train.log").read_text()))
+
+
+@pytest.mark.parametrize("name", TRAIN_RUNS)
+def test_checkpoint_names(trained, name):
+    folder = trained(name)[1]
+    assert sorted(p.name for p in folder.glob("lm_*_epoch*")) == sorted(spec(name)["checkpoints_written"])
+
+
+def test_the_runs_cover_every_model():
+    assert len(TRAIN_RUNS) == 11
+    assert {"lstm2", "gru2", "rnn3", "lstm3_dropout", "gru1_dropout", "rnn2_dropout"} <= set(TRAIN_RUNS)
