@@ -10,15 +10,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 from pycharrnn.common.errors import UserError
 
-_LONGEST_WAIT = timedelta(
-    hours=12
-)  # others wait while the first preprocesses a large text; a dead one is noticed at once
+# Others wait while the first preprocesses a large text; a process that has died is noticed at once.
+_LONGEST_WAIT = timedelta(hours=12)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,12 @@ class Ranks:
         """Whether a flag is set in any process, for each; on the CPU, so that no GPU has to be waited for."""
         return [bool(flag) for flag in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
 
-    def one_a_machine_first(self, work: Callable[[], object]) -> object:
+    def one_a_machine_first(self, work: Callable[[], _T]) -> _T:
         """The result of `work`, which one process a machine does before the others."""
-        if self.local_rank == 0:
-            result = work()
+        first = [work()] if self.local_rank == 0 else []
         if self.size > 1:
             self._together(lambda: dist.all_reduce(torch.zeros(1)))
-        return result if self.local_rank == 0 else work()
+        return first[0] if first else work()
 
     def leave(self) -> None:
         """Part from the others, once nothing more is to be summed."""

@@ -12,12 +12,13 @@ from compat.charrnn import Checkpoint
 from compat.plain_text import printable
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
-from pycharrnn.training import checkpoint_keeper, recorded_options
+from pycharrnn.training import recorded_options, run_files
+from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_lock import is_held
 
 
-def make_way(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]) -> None:
+def check(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]) -> None:
     """See what lm_<savefile>_latest.t7 in -checkpoint_dir is, which a training with `opt` is going to overwrite.
 
     An unfinished run is only overwritten with -overwrite 1. A finished one is, as in char-rnn, whose checkpoints of
@@ -28,8 +29,8 @@ def make_way(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]
 
     Errors: UserError.
     """
-    stem = checkpoint_keeper.stem_of(opt)
-    latest, best = f"{stem}_latest.t7", f"{stem}_best.t7"
+    stem = run_files.stem_of(opt)
+    latest, best = run_files.latest_checkpoint(stem), run_files.best_checkpoint(stem)
     goes_on = resumed is not None and _is_of(resumed, stem)
     if goes_on or not os.path.lexists(latest) or is_held(opt):  # then the lock is what this training will fail at
         return
@@ -41,8 +42,8 @@ def make_way(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]
             raise UserError(f"{latest}, which this training would overwrite, is no checkpoint ({e}): {ways_on}.") from e
         return
     if _is_finished(found):
-        for path in (best, latest):
-            note(f"{path} is of a finished run; it was {_named(path, stem)}, and becomes this run's.")
+        for path, it in ((best, None), (latest, found)):
+            note(f"{path} is of a finished run; it was {_named(path, it, stem)}, and becomes this run's.")
     elif opt.overwrite:
         note(f"-overwrite 1 gives up the unfinished run {latest}: {_described(found)}.")
     else:
@@ -55,9 +56,7 @@ def make_way(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]
 def _is_of(path: str, stem: str) -> bool:
     """Whether a checkpoint is one that training with this stem writes: cv/lm_lstm_latest.t7 of cv/lm_lstm."""
     folder, name = os.path.split(path)
-    return name.startswith(os.path.basename(stem) + "_") and checkpoint_keeper.same_folder(
-        folder, os.path.dirname(stem)
-    )
+    return name.startswith(os.path.basename(stem) + "_") and run_files.same_folder(folder, os.path.dirname(stem))
 
 
 def _is_finished(found: Checkpoint) -> bool:
@@ -65,7 +64,7 @@ def _is_finished(found: Checkpoint) -> bool:
     max_epochs, patience = (recorded_options.find(found, name) or 0 for name in ("max_epochs", "patience"))
     per_epoch = found.i / found.epoch if found.epoch > 0 else 0
     iterations = max_epochs * round(per_epoch) if math.isfinite(per_epoch) else 0
-    return 0 < iterations < found.i + 1 or checkpoint_keeper.out_of_patience(found.val_losses, patience)
+    return 0 < iterations < found.i + 1 or out_of_patience(found.val_losses, patience)
 
 
 def _described(found: Checkpoint) -> str:
@@ -81,13 +80,13 @@ def _described(found: Checkpoint) -> str:
     return ", ".join(words)
 
 
-def _named(path: str, stem: str) -> str:
-    """The named checkpoint that `path` is a second name of, by what it says of itself."""
+def _named(path: str, found: Checkpoint | None, stem: str) -> str:
+    """The named checkpoint that `path` is a second name of, by what it says of itself; `found`: it, if it is loaded."""
     try:
-        found = checkpoint.load(path)
+        found = found or checkpoint.load(path)
     except UserError:
         return "no checkpoint"
     if found.val_loss is None:
         return f"iteration {found.i}, under no other name"
-    name = checkpoint_keeper.name_of(stem, found.epoch, found.val_loss)
+    name = run_files.named_checkpoint(stem, found.epoch, found.val_loss)
     return f"{name}, which stays" if os.path.exists(name) else f"{name}, which is there no more"

@@ -9,7 +9,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MOST, option, require, require_switches
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainOptions:
     """Options of `pycharrnn train`."""
 

@@ -1,4 +1,7 @@
-"""The options of the training that wrote a checkpoint. Its file may say anything, so this is the one way to them."""
+"""The options of the training that wrote a checkpoint, as its file records them.
+
+A file may say anything, so nothing else reads them from it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import dataclasses
 import math
 import re
 import typing
+from typing import Any
 
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
@@ -19,12 +23,15 @@ _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # in no name of a file, but in comm
 _EXACT = 1 << 53  # whole numbers beyond are none in Lua
 
 
-def find(found: Checkpoint, name: str):
-    """An option in the type that TrainOptions gives it, its default where nothing is recorded; None where what is
-    recorded can't be one."""
+def find(found: Checkpoint, name: str) -> Any:
+    """The value of an option, in the type that TrainOptions gives it.
+
+    Its default where nothing is recorded; None where what is recorded can't be a value of that option.
+    """
     if name in _OF_THE_NETWORK:
         return getattr(found.network, name)
-    value, kind = found.opt.get(name, getattr(TrainOptions, name)), _KINDS[name]
+    value: Any = found.opt.get(name, getattr(TrainOptions, name))
+    kind = _KINDS[name]
     if kind is str:
         return value if isinstance(value, str) and not _CONTROL.search(value) else None
     if not is_number(value) or not math.isfinite(value):
@@ -34,16 +41,19 @@ def find(found: Checkpoint, name: str):
     return value
 
 
-def require(path: str, found: Checkpoint, name: str):
-    """As find. Errors: UserError where what is recorded can't be one."""
+def require(path: str, found: Checkpoint, name: str) -> Any:
+    """As find, but with an error in the place of None.
+
+    Errors: UserError where what is recorded can't be a value of that option.
+    """
     value = find(found, name)
     if value is None:
-        shown = _shown(found.opt[name])
-        raise UserError(f"{path} records the -{name} {shown}, which can't be one: give -{name} on the command line.")
+        recorded = _in_words(found.opt[name])
+        raise UserError(f"{path} records the -{name} {recorded}, which can't be one: give -{name} on the command line.")
     return value
 
 
-def _shown(value) -> str:
+def _in_words(value: object) -> str:
     if isinstance(value, str):
         return f"'{printable(value, 60)}'"
     return f"{value:.10g}" if is_number(value) else str(value)

@@ -1,9 +1,8 @@
-"""-resume: find the checkpoint, take over its options, and put a run back where the checkpoint left it."""
+"""-resume: find the checkpoint, take over its options, and put a trainer back where the checkpoint left it."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import os
 import re
@@ -15,42 +14,74 @@ import numpy as np
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
-from pycharrnn import __version__
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.loader import TRAIN
-from pycharrnn.training import checkpoint_keeper, recorded_options
+from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.trainer import Trainer, versions
 
 _NAME = re.compile(r"lm_(?P<savefile>.+)_(epoch(?P<epoch>[\d.]+)_[\d.]+|latest)\.t7", re.DOTALL)
-_WHOLE_HASH = 1 << 30  # bytes of text that are hashed to the last; beyond, blocks of it
-_BLOCKS, _BLOCK = 1024, 1 << 20
 _MOST_ITERATIONS = 10**9
 _EXACT_DECAYS = 10**6  # more epochs than any run has, and no time at all
 # Options that change which characters a batch holds.
 _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encoding")
 
 
-@dataclass
-class Resumed:
-    """A run to go on with. `overridden`: options of the command line that differ from the checkpoint's."""
+@dataclass(frozen=True)
+class Start:
+    """The checkpoint that a run starts from.
+
+    Attributes:
+        path: where it lies.
+        resumed: whether its run goes on (-resume); else only its weights are taken (-init_from).
+        overridden: options of the command line that differ from those of the run that goes on.
+    """
 
     path: str
     checkpoint: Checkpoint
-    overridden: set[str]
+    resumed: bool
+    overridden: frozenset[str] = frozenset()
 
 
-def begin(opt: TrainOptions, given: Collection[str] | None, say: Callable[[str], None]) -> Resumed:
-    """Read the checkpoint of -resume and make `opt` say what the run that wrote it did.
+def take_over(
+    opt: TrainOptions, given: Collection[str] | None, say: Callable[[str], None]
+) -> tuple[TrainOptions, Start]:
+    """The checkpoint of -resume, and the options of the run that wrote it.
 
     Args:
         given: names of the options that the user gave, which stay; None: those that are not at their default.
 
     Errors: UserError.
     """
-    fields = {f.name: f for f in dataclasses.fields(opt)}
+    names = [f.name for f in dataclasses.fields(opt)]
     if given is None:
-        given = {name for name, f in fields.items() if getattr(opt, name) != f.default}
+        given = {f.name for f in dataclasses.fields(opt) if getattr(opt, f.name) != f.default}
+    path, found = _find(opt, given, say)
+    say(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
+    overridden: dict[str, str] = {}  # name -> in words
+    recorded: dict[str, object] = {}
+    for name in names:
+        if name in TrainOptions.not_of_the_run:
+            continue
+        if name not in given:
+            recorded[name] = recorded_options.require(path, found, name)
+        elif (asked := getattr(opt, name)) != (was := recorded_options.find(found, name)):
+            overridden[name] = f"-{name} {_in_words(asked)} (was {_in_words(was)})"
+    for name in ("rnn_size", "num_layers", "model"):
+        if name in overridden:
+            raise UserError(f"{overridden[name]} can't change on the way: leave -{name} out, or start a new run.")
+    # The checkpoints that follow are those of a run that never stopped, so they record no -resume.
+    opt = dataclasses.replace(opt, **recorded, resume="")  # type: ignore[arg-type]  # find gives each its type
+    opt = _stay_beside(opt, path, given)
+    if overridden:
+        say(f"overridden on the command line: {', '.join(overridden.values())}")
+    recorded_options.check(path, opt)
+    return opt, Start(path, found, resumed=True, overridden=frozenset(overridden))
+
+
+def _find(opt: TrainOptions, given: Collection[str], say: Callable[[str], None]) -> tuple[str, Checkpoint]:
+    """The checkpoint that -resume names, or the newest in that folder. Errors: UserError where it can't be resumed."""
     if os.path.isdir(opt.resume):
         path, found = _newest(opt.resume, opt.savefile if "savefile" in given else None, say)
     else:
@@ -59,30 +90,14 @@ def begin(opt: TrainOptions, given: Collection[str] | None, say: Callable[[str],
         raise UserError(f"{path} is a checkpoint of {found.program}, which can't be resumed: use -init_from {path}.")
     if not isinstance(found.i, int) or not 0 <= found.i <= _MOST_ITERATIONS:
         raise UserError(f"can't resume from {path}: it says it was written after iteration {found.i}.")
-    found.val_losses = {i: loss for i, loss in found.val_losses.items() if isinstance(i, int) and 0 < i <= found.i}
-    say(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
-    overridden = {}
-    for name in TrainOptions.not_of_the_run:
-        del fields[name]
-    for name in fields:
-        value = recorded_options.find(found, name)
-        if name not in given:
-            setattr(opt, name, recorded_options.require(path, found, name))
-        elif getattr(opt, name) != value:
-            overridden[name] = f"-{name} {_shown(getattr(opt, name))} (was {_shown(value)})"
-    for name in ("rnn_size", "num_layers", "model"):
-        if name in overridden:
-            raise UserError(f"{overridden[name]} can't change on the way: leave -{name} out, or start a new run.")
-    _stay_beside(opt, path, given)
-    if overridden:
-        say(f"overridden on the command line: {', '.join(overridden.values())}")
-    opt.resume = ""  # the checkpoints that follow are those of a run that never stopped
-    recorded_options.check(path, opt)
-    return Resumed(path, found, set(overridden))
+    val_losses = {i: loss for i, loss in found.val_losses.items() if isinstance(i, int) and 0 < i <= found.i}
+    return path, dataclasses.replace(found, val_losses=val_losses)
 
 
-def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> None:
-    """Let the run write beside `path`, its checkpoint, or where the command line says, wherever the checkpoint says.
+def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> TrainOptions:
+    """Options that let the run write beside `path`, its checkpoint, or where the command line says.
+
+    What the checkpoint says of folders does not count: its file may come from a stranger.
 
     Errors: UserError for a recorded -savefile that names a folder.
     """
@@ -92,13 +107,14 @@ def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> None:
             " and -checkpoint_dir, on the command line."
         )
     beside = os.path.dirname(path)
-    if "checkpoint_dir" not in given and not checkpoint_keeper.same_folder(opt.checkpoint_dir, beside):
-        opt.checkpoint_dir = beside or "."
+    if "checkpoint_dir" in given or run_files.same_folder(opt.checkpoint_dir, beside):
+        return opt
+    return dataclasses.replace(opt, checkpoint_dir=beside or ".")
 
 
-def _newest(folder: str, savefile: str | None, say) -> tuple[str, Checkpoint]:
+def _newest(folder: str, savefile: str | None, say: Callable[[str], None]) -> tuple[str, Checkpoint]:
     """The youngest checkpoint in a folder that is whole and holds numbers; of `savefile` alone unless None."""
-    found = []
+    found: list[tuple[int, float, str]] = []  # time in nanoseconds, epoch, path
     try:
         for entry in os.scandir(folder):
             match = _NAME.fullmatch(entry.name)
@@ -127,44 +143,40 @@ def _number(text: str | None) -> float:
         return -1.0
 
 
-def _shown(value) -> str:
+def _in_words(value: object) -> str:
     if value is None:
         return "nothing that can be used"
     return lua_format.tostring(value) if isinstance(value, (int, float)) else str(value)
 
 
-def restore(resumed: Resumed, run, opt: TrainOptions, text: str, say: Callable[[str], None]) -> None:
-    """Put `run` (training's) where the checkpoint left it, as far as the checkpoint knows; say what it doesn't know.
+def restore(start: Start, trainer: Trainer, opt: TrainOptions, text: str, say: Callable[[str], None]) -> None:
+    """Put a trainer where the checkpoint left it, as far as the checkpoint knows; say what it doesn't know.
 
     Args:
         text: the fingerprint of today's input.txt.
+
+    Errors: UserError.
     """
-    found, loader = resumed.checkpoint, run.loader
+    found, loader = start.checkpoint, trainer.loader
     state = found.state
-    if "learning_rate" in resumed.overridden:
-        rate = opt.learning_rate
-    else:
-        rate = _decayed(opt, found.i, loader.ntrain) if state is None else state.learning_rate
-    if not 0 <= rate < math.inf:
-        raise UserError(f"{resumed.path} records the learning rate {rate:g}: give -learning_rate on the command line.")
-    run.optimizer.learning_rate = rate
+    trainer.optimizer.learning_rate = _learning_rate(start, opt, loader.ntrain)
     if state is None:
         loader.reset_batch_pointer(TRAIN, found.i % loader.ntrain)
         say(
-            f"{resumed.path} holds weights, losses and the iteration, but no run state (the Lua program and -save_state"
-            f" 0 write none): learning rate {lua_format.tostring(run.optimizer.learning_rate)} by the decay rule,"
+            f"{start.path} holds weights, losses and the iteration, but no run state (the Lua program and -save_state"
+            f" 0 write none): learning rate {lua_format.tostring(trainer.optimizer.learning_rate)} by the decay rule,"
             " RMSprop's mean squares and the hidden state from zero, dropout from -seed."
         )
         return
-    run.restore(state)
-    if "seed" not in resumed.overridden:
-        run.random.set_state(state.random_words, state.random_position)
-    changed = [f"-{name}" for name in _LAYOUT if name in resumed.overridden]
+    trainer.restore(state)
+    if "seed" not in start.overridden:
+        trainer.random.set_state(state.random_words, state.random_position)
+    changed = [f"-{name}" for name in _LAYOUT if name in start.overridden]
     if text != state.text:
         say(f"{opt.data_dir}/input.txt is not the text of the checkpoint: it was {state.text}; it is {text}.")
         changed.append("the text")
     if changed:
-        run.forget_place()
+        trainer.forget_place()
         epoch = lua_format.fixed(found.i / loader.ntrain, 2)
         say(f"{' and '.join(changed)} changed: at the text's start, hidden state from zero; epoch counted as {epoch}.")
     else:
@@ -174,6 +186,21 @@ def restore(resumed: Resumed, run, opt: TrainOptions, text: str, say: Callable[[
     for program, version in sorted((state.versions or {}).items()):
         if ours.get(program, version) != version:
             say(f"written by {program} {version}, going on with {ours[program]}: last digits may differ.")
+
+
+def _learning_rate(start: Start, opt: TrainOptions, ntrain: int) -> float:
+    """The learning rate to go on with: the command line's, the recorded one, or what the decay rule says.
+
+    Errors: UserError.
+    """
+    found = start.checkpoint
+    if "learning_rate" in start.overridden:
+        rate = opt.learning_rate
+    else:
+        rate = _decayed(opt, found.i, ntrain) if found.state is None else found.state.learning_rate
+    if not 0 <= rate < math.inf:
+        raise UserError(f"{start.path} records the learning rate {rate:g}: give -learning_rate on the command line.")
+    return rate
 
 
 def _decayed(opt: TrainOptions, i: int, ntrain: int) -> float:
@@ -186,34 +213,3 @@ def _decayed(opt: TrainOptions, i: int, ntrain: int) -> float:
             rate *= decay
         rate *= decay ** max(times - _EXACT_DECAYS, 0)
     return rate
-
-
-def versions() -> dict[str, str]:
-    """What the digits of a run depend on, beside the machine."""
-    import torch
-
-    return {"pycharrnn": __version__, "torch": str(torch.__version__)}
-
-
-def fingerprint(path: str | os.PathLike) -> str:
-    """Size and SHA-256 of a text, as words that differ where the texts do.
-
-    Beyond 1 GiB, only 1024 blocks of 1 MiB, evenly spaced, first and last included, are hashed: enough to notice
-    another text or an insertion, whatever the size, in a second.
-
-    Errors: UserError.
-    """
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as f:
-            size = os.fstat(f.fileno()).st_size
-            if size <= _WHOLE_HASH:
-                while piece := f.read(_BLOCK):
-                    digest.update(piece)
-                return f"{size} bytes, SHA-256 {digest.hexdigest()}"
-            for k in range(_BLOCKS):
-                f.seek((size - _BLOCK) * k // (_BLOCKS - 1))
-                digest.update(f.read(_BLOCK))
-    except OSError as e:
-        raise UserError(f"can't read {path}: {e.strerror or e}.") from e
-    return f"{size} bytes, SHA-256 of {_BLOCKS} blocks {digest.hexdigest()}"

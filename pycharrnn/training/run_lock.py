@@ -9,8 +9,8 @@ import socket
 from collections.abc import Callable, Iterator
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.training.checkpoint_keeper import stem_of
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.run_files import stem_of
 
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
@@ -94,7 +94,7 @@ def _lock_descriptor(fd: int) -> None:
         import msvcrt
 
         os.lseek(fd, 1 << 30, os.SEEK_SET)  # Windows keeps others from reading what is locked
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # of Windows
         os.lseek(fd, 0, os.SEEK_SET)
     else:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

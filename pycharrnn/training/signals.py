@@ -8,10 +8,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import end_at_once, status_of
 
+_Handler = Callable[[int, FrameType | None], Any] | int | None  # what signal.signal takes and gives
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of anything
 
@@ -69,7 +72,7 @@ class Stop:
 
     def __init__(self, log: Log, alone: bool = True, clear: Callable[[], None] = lambda: None):
         self._log, self._alone, self._clear = log, alone, clear
-        self._before: dict[int, object] = {}
+        self._before: dict[int, _Handler] = {}
         self._number = 0  # of the signal that came first
 
     @property
@@ -92,11 +95,12 @@ class Stop:
                     self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler if self._alone else signal.SIG_IGN)
 
-    def _handle(self, number: int, frame) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """A signal has come: remember the first, end by the second."""
         name = signal.Signals(number).name
         if not self._number:
             self._number = number

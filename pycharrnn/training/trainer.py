@@ -1,4 +1,4 @@
-"""A training run between two log lines: one iteration, one validation, and all state that they need."""
+"""One iteration, one validation, and all the state that goes from one to the next."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
+from pycharrnn import __version__
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.cuda_graph import Replayed
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.torch_modules import MODELS, ModuleBPTT
 from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
-from pycharrnn.training import resume
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
 
 
-class Run:
+class Trainer:
     """A model with its optimiser, buffers and hidden state on their way through the text.
 
     With -exact 1 the hidden state behaves as in the original, which keeps it by reference to buffers that are
@@ -73,9 +73,9 @@ class Run:
             batch_positions=dict(self.loader.batch_ix),
             random_words=words,
             random_position=position,
-            norm_ratio=self.optimizer.norm_ratio(self.gradient),
+            norm_ratio=self.norm_ratio(),
             text=text,
-            versions=resume.versions(),
+            versions=versions(),
         )
 
     def restore(self, state: RunState) -> None:
@@ -102,25 +102,25 @@ class Run:
         """Fill x and y with this process's rows of the next batch, each (T, B)."""
         cuda = self._x.device.type == "cuda"
         for to, part in zip((self._x, self._y), self.loader.next_batch(split), strict=True):
-            part = torch.from_numpy(np.ascontiguousarray(part.T))
+            rows = torch.from_numpy(np.ascontiguousarray(part.T))
             # From pinned memory the copy goes on while Python does; in small numbers, since a GPU is far away.
-            to.copy_(part.pin_memory().to(to.device, non_blocking=True) if cuda else part)
+            to.copy_(rows.pin_memory().to(to.device, non_blocking=True) if cuda else rows)
 
-    def _draw_masks(self) -> None:
-        """Fill the dropout masks; all ranks draw those of the whole batch, and take their rows.
+    def _draw_masks(self, masks: torch.Tensor) -> None:
+        """Fill the dropout masks, (L, T, B, H); all ranks draw those of the whole batch, and take their rows.
 
         With -exact 1 from Torch7's generator, time step by time step, inside one step layer 2, 3, ..., decoder. Else on
         the device, where that costs less than the step itself, from one number of that generator as the seed.
         """
         keep, B = 1 - self.model.dropout, self.opt.batch_size
-        L, T, _, H = self._masks.shape
+        L, T, _, H = masks.shape
         if self.opt.exact:
             drawn = torch.from_numpy(self.random.bernoulli(keep, T * L * B * H)).view(T, L, B, H).transpose(0, 1)
         else:
             self._generator.manual_seed(int(self.random.random(1)[0] * 2**32))
             drawn = torch.rand(L, T, B, H, generator=self._generator, device=self._x.device) < keep
-        self._masks.copy_(drawn[:, :, self._rows])
-        self._masks /= keep
+        masks.copy_(drawn[:, :, self._rows])
+        masks /= keep
 
     def _forward_backward(self) -> None:
         """Loss and gradient of the batch in x and y."""
@@ -136,12 +136,20 @@ class Run:
         """One iteration: forward, backward, clip, update. Errors: TextChanged, before anything is changed."""
         self._read_batch(TRAIN)
         if self._masks is not None:
-            self._draw_masks()
+            self._draw_masks(self._masks)
         (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
         self._first_batch = False
         self.ranks.sum(self._summed)
         self.optimizer.step(self.gradient, self.opt.grad_clip)
         self._new_losses.append(self._loss / self.opt.seq_length)
+
+    def norm_ratio(self) -> float:
+        """The norm of the clipped gradient by that of the parameters, as the log shows it."""
+        return self.optimizer.norm_ratio(self.gradient)
+
+    def canonical_gradient(self) -> torch.Tensor:
+        """The clipped gradient in the order of the model's parameters, (P,)."""
+        return self.bptt.canonical(self.gradient)
 
     def store(self) -> None:
         """Write what has been trained into the model's parameters."""
@@ -194,3 +202,8 @@ def _passes(opt: TrainOptions, model: CharRNN, rows: int) -> BPTT | ModuleBPTT:
     if model.model in MODELS and (mixed or model.flat.device.type != "cpu"):
         return ModuleBPTT(model, opt.seq_length, rows, opt.batch_size, mixed)
     return model.bptt(opt.seq_length, rows, opt.batch_size)
+
+
+def versions() -> dict[str, str]:
+    """What the digits of a run depend on, beside the machine: program -> version."""
+    return {"pycharrnn": __version__, "torch": str(torch.__version__)}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from runs import (
     COMMAND,
     ENVIRONMENT,
     LONG,
-    a_run,
+    a_trainer,
     copied,
     folder_with_text,
     named,
@@ -30,12 +31,17 @@ from runs import (
 )
 
 from compat import charrnn, whole_file
+from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.training import checkpoint_keeper, run_lock
+from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
+from pycharrnn.training.history import History, best_of, out_of_patience
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.run_files import named_checkpoint
 from pycharrnn.training.signals import Log, Stop, Stopped
+from pycharrnn.training.trainer import Trainer
 
 
 def leavings(folder: Path) -> list[str]:
@@ -144,8 +150,8 @@ def test_signals_are_handled_only_while_training():
 
 def test_outside_the_main_thread_only_the_log_is_watched(tmp_path):
     folder = folder_with_text(tmp_path)
-    opt = TrainOptions(data_dir=str(folder / "data"), checkpoint_dir=str(folder / "cv"), gpuid=-1, rnn_size=4)
-    opt.batch_size, opt.seq_length, opt.max_epochs = 5, 8, 0.1
+    folders = {"data_dir": str(folder / "data"), "checkpoint_dir": str(folder / "cv")}
+    opt = TrainOptions(**folders, gpuid=-1, rnn_size=4, batch_size=5, seq_length=8, max_epochs=0.1)
     from pycharrnn.training.loop import train as train_
 
     notes: list[str] = []
@@ -244,12 +250,12 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
     assert not (plain / "cv" / "lm_lstm_latest.t7").exists()
     seen: list[int] = []
 
-    def spy(saver, i, epoch, latest=checkpoint_keeper.Saver.latest):
-        latest(saver, i, epoch)
+    def spy(keeper, saved, save_latest=CheckpointKeeper.save_latest):
+        save_latest(keeper, saved)
         seen.append(checkpoint.load("cv/lm_lstm_latest.t7").i)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint_keeper.Saver, "latest", spy)
+        patch.setattr(CheckpointKeeper, "save_latest", spy)
         timed_lines = train(timed, *args, "-save_every_minutes", "0.000001")
     assert timed_lines == lines
     assert len(seen) > 3
@@ -267,35 +273,38 @@ def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
     )
 
 
-def a_saver(folder: Path, monkeypatch, **options) -> checkpoint_keeper.Saver:
+def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Trainer]:
     """Of a run that has trained one iteration in `folder`."""
     folder_with_text(folder)
     (folder / "cv").mkdir()
     monkeypatch.chdir(folder)
-    run = a_run(folder)
-    run.opt.checkpoint_dir = options.pop("checkpoint_dir", "cv")
-    for name, value in options.items():
-        setattr(run.opt, name, value)
-    run.step()
-    return checkpoint_keeper.Saver(run.opt, run, "text", run.new_losses(), {}, lambda line: None)
+    trainer = a_trainer(folder, **options)
+    trainer.step()
+    history = History(array("d", trainer.new_losses()))
+    return CheckpointKeeper(trainer.opt, trainer.ranks, 60, history, lambda line: None), trainer
+
+
+def after(i: int, trainer: Trainer) -> Checkpoint:
+    """A checkpoint of a trainer's model that says it is of iteration `i`."""
+    return trainer.model.as_checkpoint(trainer.loader.vocab_mapping, {}, i=i, epoch=i / 60)
 
 
 def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
-    saver = a_saver(tmp_path, monkeypatch, save_every_minutes=2)
-    assert not saver.due()
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, save_every_minutes=2)
+    assert not keeper.is_due()
     now += 119
-    assert not saver.due()
+    assert not keeper.is_due()
     now += 1
-    assert saver.due()
-    saver.latest(1, 0.1)
-    assert not saver.due()
+    assert keeper.is_due()
+    keeper.save_latest(after(1, trainer))
+    assert not keeper.is_due()
     now += 120
-    assert saver.due()
+    assert keeper.is_due()
     monkeypatch.setattr(charrnn, "save", _no_space)
-    saver.latest(2, 0.2)
-    assert not saver.due(), "a save that failed is tried again in its time, not at every step"
+    keeper.save_latest(after(2, trainer))
+    assert not keeper.is_due(), "a save that failed is tried again in its time, not at every step"
 
 
 def _no_space(*args, **keywords):
@@ -303,28 +312,28 @@ def _no_space(*args, **keywords):
 
 
 def test_what_is_not_finite_never_becomes_latest(tmp_path, monkeypatch):
-    saver = a_saver(tmp_path, monkeypatch)
-    saver._run.model.flat.detach()[3] = float("inf")
-    saver.latest(1, 0.1)
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
+    trainer.model.flat.detach()[3] = float("inf")
+    keeper.save_latest(after(1, trainer))
     assert not list((tmp_path / "cv").iterdir())
 
 
 def test_latest_is_written_again_where_it_was_removed(tmp_path, monkeypatch):
-    saver = a_saver(tmp_path, monkeypatch)
+    keeper, trainer = a_keeper(tmp_path, monkeypatch)
     latest = tmp_path / "cv/lm_lstm_latest.t7"
-    saver.latest(1, 0.1)
+    keeper.save_latest(after(1, trainer))
     written = latest.stat().st_ino
-    saver.latest(1, 0.1)
+    keeper.save_latest(after(1, trainer))
     assert latest.stat().st_ino == written  # nothing new to save
     latest.unlink()
-    saver.latest(1, 0.1)
+    keeper.save_latest(after(1, trainer))
     assert latest.exists()
 
 
 def test_advice_can_be_pasted_into_a_shell(tmp_path, monkeypatch):
-    saver = a_saver(tmp_path, monkeypatch, checkpoint_dir="my cv; rm x")
+    keeper, trainer = a_keeper(tmp_path, monkeypatch, checkpoint_dir="my cv; rm x")
     (tmp_path / "my cv; rm x").mkdir()
-    said = str(saver.stopped("SIGTERM", 143, 1, 0.1))
+    said = str(keeper.stopped("SIGTERM", 143, after(1, trainer)))
     assert said.endswith("pycharrnn train -resume 'my cv; rm x/lm_lstm_latest.t7'")
 
 
@@ -354,8 +363,8 @@ def test_tf32_is_for_what_need_not_be_exact(tmp_path, exact):
 def test_an_end_that_is_asked_for_at_the_last_iteration_is_the_end(tmp_path):
     """A log whose reader goes away with the last line has been read to its end."""
     folder = folder_with_text(tmp_path)
-    opt = TrainOptions(data_dir=str(folder / "data"), checkpoint_dir=str(folder / "cv"), gpuid=-1, rnn_size=4)
-    opt.batch_size, opt.seq_length, opt.max_epochs = 5, 8, 0.1
+    folders = {"data_dir": str(folder / "data"), "checkpoint_dir": str(folder / "cv")}
+    opt = TrainOptions(**folders, gpuid=-1, rnn_size=4, batch_size=5, seq_length=8, max_epochs=0.1)
     from pycharrnn.training.loop import train as train_
 
     notes: list[str] = []
@@ -378,18 +387,16 @@ def test_keep_n_best_and_the_newest(tmp_path):
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
     assert len(losses) == 8
     best = sorted(losses, key=losses.get)[:2]
-    expected = {checkpoint_keeper.path_of(TrainOptions(), i / 60, losses[i]) for i in [*best, 80]}
+    expected = {named_checkpoint("cv/lm_lstm", i / 60, losses[i]) for i in [*best, 80]}
     assert 80 not in best
     assert {f"cv/{p.name}" for p in named(folder)} == expected | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
     assert (folder / "cv" / "lm_lstm_best.t7").samefile(
-        folder / checkpoint_keeper.path_of(TrainOptions(), best[0] / 60, losses[best[0]])
+        folder / named_checkpoint("cv/lm_lstm", best[0] / 60, losses[best[0]])
     )
     # a run that goes on knows its earlier checkpoints
     train(folder, "-resume", "cv/lm_lstm_latest.t7", "-keep", "1", "-max_epochs", "1.5", small=[])
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
-    kept = {
-        checkpoint_keeper.path_of(TrainOptions(), i / 60, losses[i]) for i in [checkpoint_keeper.best_of(losses), 90]
-    }
+    kept = {named_checkpoint("cv/lm_lstm", i / 60, losses[i]) for i in [best_of(losses), 90]}
     assert {f"cv/{p.name}" for p in named(folder)} == kept | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
 
 
@@ -399,7 +406,7 @@ def test_patience(tmp_path):
     error, out, err = result_of(folder, *args, "-patience", "3")
     assert error is None
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
-    best = checkpoint_keeper.best_of(losses)
+    best = best_of(losses)
     assert len(losses) == best / 10 + 3
     assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
     assert "finished; the best checkpoint is" in err
@@ -419,7 +426,7 @@ def test_patience(tmp_path):
     ],
 )
 def test_patience_counts(losses, patience, over):
-    assert checkpoint_keeper.out_of_patience(losses, patience) is over
+    assert out_of_patience(losses, patience) is over
 
 
 # -- the end ---------------------------------------------------------------------------------------------------------

@@ -199,8 +199,8 @@ def test_losses_of_other_iterations_are_left_out(tmp_path):
     loss = found.val_losses[12]
     found.val_losses = {0: 0.1, 1: 5.0, 12: loss, 13: 0.2, 14: 0.3}
     checkpoint.convert(found, path)
-    opt = TrainOptions(resume=str(path))
-    assert resume.begin(opt, {"resume"}, lambda line: None).checkpoint.val_losses == {1: 5.0, 12: loss}
+    _, start = resume.take_over(TrainOptions(resume=str(path)), {"resume"}, lambda line: None)
+    assert start.checkpoint.val_losses == {1: 5.0, 12: loss}
 
 
 @pytest.mark.parametrize("name", ["lstm2", "gru2", "lstm3_dropout"])
@@ -336,7 +336,7 @@ def test_the_decay_rule_at_any_iteration():
     assert rate == opt.learning_rate * 0.97 * 0.97 * 0.97
     assert resume._decayed(opt, 9 * 50, 50) == opt.learning_rate
     assert resume._decayed(opt, 10**9, 1) == 0  # at once
-    opt.learning_rate_decay_after = math.inf
+    opt = TrainOptions(learning_rate_decay_after=math.inf)
     assert resume._decayed(opt, 10**9, 1) == opt.learning_rate
 
 
@@ -344,8 +344,8 @@ def test_without_a_command_line_what_differs_from_the_defaults_is_given(tmp_path
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")
     opt = TrainOptions(resume=str(named(folder)[0]), print_every=9)
-    resumed = resume.begin(opt, None, SILENT)
-    assert resumed.overridden == {"print_every"}
+    opt, start = resume.take_over(opt, None, SILENT)
+    assert start.overridden == {"print_every"}
     assert (opt.rnn_size, opt.batch_size, opt.resume) == (6, 5, "")
 
 
@@ -357,22 +357,6 @@ def test_random_numbers_go_on():
     other = LuaRandom(1)
     other.set_state(*state)
     np.testing.assert_array_equal(other.random(2000), expected)
-
-
-def test_fingerprint_of_a_text(tmp_path, monkeypatch):
-    path = tmp_path / "input.txt"
-    path.write_bytes(b"abc")
-    assert resume.fingerprint(path) == (
-        "3 bytes, SHA-256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
-    monkeypatch.setattr(resume, "_WHOLE_HASH", 2)
-    monkeypatch.setattr(resume, "_BLOCK", 1)
-    three = resume.fingerprint(path)
-    assert three.startswith("3 bytes, SHA-256 of 1024 blocks")
-    path.write_bytes(b"abd")
-    assert resume.fingerprint(path) != three
-    with pytest.raises(UserError, match="can't read"):
-        resume.fingerprint(tmp_path / "none")
 
 
 # -- any run state of any model survives saving ----------------------------------------------------------------------

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from runs import a_run, folder_with_text, steps, train
+from runs import a_trainer, folder_with_text, steps, train
 
 from pycharrnn.text.loader import TRAIN, VAL
-from pycharrnn.training import trainer as run_module
+from pycharrnn.training import trainer as trainer_module
 
 
 def train_losses(lines: list[str]) -> list[str]:
@@ -30,49 +30,49 @@ def test_with_exact_0_a_validation_changes_nothing(tmp_path, model):
 
 
 def test_validation_starts_from_zeros_and_carries_its_state(tmp_path):
-    run = a_run(folder_with_text(tmp_path), exact=0)
-    first = run.evaluate(VAL, lambda line: None)
+    trainer = a_trainer(folder_with_text(tmp_path), exact=0)
+    first = trainer.evaluate(VAL, lambda line: None)
     for _ in range(3):
-        run.step()
-    run.model.flat.detach().copy_(a_run(tmp_path, exact=0).model.flat)  # the same weights again, another state
-    assert run.evaluate(VAL, lambda line: None) == first
+        trainer.step()
+    trainer.model.flat.detach().copy_(a_trainer(tmp_path, exact=0).model.flat)  # the same weights again, another state
+    assert trainer.evaluate(VAL, lambda line: None) == first
 
 
 @pytest.mark.parametrize("exact", [0, 1])
 @pytest.mark.parametrize("dropout", [0.2, 0.75])
 def test_dropout_masks(tmp_path, exact, dropout):
     """Each is 0 with the probability of dropping, else what makes up for that; no two steps have the same."""
-    run = a_run(folder_with_text(tmp_path), exact=exact, dropout=dropout)
+    trainer = a_trainer(folder_with_text(tmp_path), exact=exact, dropout=dropout)
     masks = []
     for _ in range(60):
-        run._draw_masks()
-        masks.append(run._masks.clone())
+        trainer._draw_masks(trainer._masks)
+        masks.append(trainer._masks.clone())
     drawn = torch.stack(masks)
     assert set(drawn.unique().tolist()) == {0.0, 1 / (1 - dropout)}
     dropped = float((drawn == 0).double().mean())
     assert abs(dropped - dropout) < 5 * np.sqrt(dropout * (1 - dropout) / drawn.numel())
     assert not any(torch.equal(masks[0], mask) for mask in masks[1:])
-    again = a_run(tmp_path, exact=exact, dropout=dropout)
-    again._draw_masks()
+    again = a_trainer(tmp_path, exact=exact, dropout=dropout)
+    again._draw_masks(again._masks)
     assert torch.equal(again._masks, masks[0])
 
 
-def test_a_run_that_forgets_its_place_is_a_new_one(tmp_path):
+def test_a_trainer_that_forgets_its_place_is_a_new_one(tmp_path):
     """The next batch has no batch before it, so that backward sees the state that forward began with: zeros."""
     folder = folder_with_text(tmp_path)
-    old, new = a_run(folder), a_run(folder)
+    old, new = a_trainer(folder), a_trainer(folder)
     for _ in range(3):
         old.step()
     old.forget_place()
     old.loader.reset_batch_pointer(TRAIN)
     new.model.flat.detach().copy_(old.model.flat)
-    for run in (old, new):
-        run.step()
+    for trainer in (old, new):
+        trainer.step()
     assert torch.equal(old.gradient, new.gradient)
 
 
 def test_passes_of_half_precision_are_torch_nns(tmp_path):
     folder_with_text(tmp_path)
-    run = a_run(tmp_path, exact=0, dtype="bfloat16")
-    assert isinstance(run.bptt, run_module.ModuleBPTT)
-    assert isinstance(a_run(tmp_path, exact=0).bptt, run_module.BPTT)
+    trainer = a_trainer(tmp_path, exact=0, dtype="bfloat16")
+    assert isinstance(trainer.bptt, trainer_module.ModuleBPTT)
+    assert isinstance(a_trainer(tmp_path, exact=0).bptt, trainer_module.BPTT)

@@ -1,0 +1,55 @@
+"""The losses of a run, from its first iteration on, also where it has been resumed."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class History:
+    """The losses of a run, in nats per character.
+
+    Attributes:
+        train_losses: of iterations 1, 2, ...; 8 bytes each, since there may be millions.
+        val_losses: iteration -> loss of the validation split.
+        done: how many iterations a resumed run had behind it.
+    """
+
+    train_losses: array[float] = field(default_factory=lambda: array("d"))
+    val_losses: dict[int, float] = field(default_factory=dict)
+    done: int = 0
+
+    @property
+    def last_val_loss(self) -> float | None:
+        """The loss of the newest validation; None before the first."""
+        return self.val_losses[max(self.val_losses)] if self.val_losses else None
+
+    def is_exploding(self) -> bool:
+        """Whether the newest training loss is more than three times the first. Source: train.lua."""
+        return self.train_losses[-1] > self.train_losses[0] * 3
+
+
+def finite(val_losses: dict[int, float]) -> dict[int, float]:
+    """The validation losses that are numbers."""
+    return {i: loss for i, loss in val_losses.items() if math.isfinite(loss)}
+
+
+def best_of(val_losses: dict[int, float]) -> int | None:
+    """The first iteration with the lowest validation loss, of those that are numbers; None if there is none."""
+    losses = finite(val_losses)
+    return min(sorted(losses), key=losses.__getitem__, default=None)
+
+
+def best_first(val_losses: dict[int, float]) -> list[int]:
+    """The iterations of all validations in the order of their losses, those that are no numbers last."""
+    return sorted(val_losses, key=lambda i: (not math.isfinite(val_losses[i]), val_losses[i], i))
+
+
+def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:
+    """Whether the last `patience` validations (0: any number) brought no better loss than the ones before."""
+    best = best_of(val_losses)
+    since: Iterable[int] = (i for i in val_losses if best is None or i > best)
+    return 0 < patience <= len(list(since))

@@ -1,0 +1,51 @@
+"""What the files of a run are called: lm_lstm_epoch1.73_1.9188.t7, lm_lstm_best.t7, lm_lstm_latest.t7."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+
+from compat import lua_format
+from pycharrnn.training.options import TrainOptions
+
+
+def stem_of(opt: TrainOptions) -> str:
+    """What the paths of all files of a run begin with: cv/lm_lstm"""
+    return f"{opt.checkpoint_dir}/lm_{opt.savefile}"
+
+
+def named_checkpoint(stem: str, epoch: float, val_loss: float) -> str:
+    """Where the checkpoint of a validation lies: cv/lm_lstm_epoch1.73_1.9188.t7. Source: train.lua."""
+    return f"{stem}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
+
+
+def latest_checkpoint(stem: str) -> str:
+    """Where the newest state of a run lies: cv/lm_lstm_latest.t7"""
+    return f"{stem}_latest.t7"
+
+
+def best_checkpoint(stem: str) -> str:
+    """Where the checkpoint with the lowest validation loss has its second name: cv/lm_lstm_best.t7"""
+    return f"{stem}_best.t7"
+
+
+def same_folder(a: str, b: str) -> bool:
+    """Whether two paths lead to one folder that exists; an empty path is the current one."""
+    try:
+        return os.path.samefile(a or ".", b or ".")
+    except (OSError, ValueError):  # ValueError: a file may record a path with a NUL
+        return False
+
+
+def remove_temporary_files(stem: str) -> None:
+    """Remove the half-written files of this run's names, which a run that was killed could not remove.
+
+    Only for the holder of the lock, which says that nobody is writing such files now.
+    """
+    folder, name = os.path.split(stem)
+    temporary = re.compile(rf"\.{re.escape(name)}_(epoch[\d.]+_[-\w.]+|latest|best)\.t7\.\w{{8}}\.tmp", re.DOTALL)
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(folder):
+            if temporary.fullmatch(entry):
+                os.unlink(os.path.join(folder, entry))
