@@ -1,19 +1,41 @@
-"""The benchmarks measure what they say; small, so that nothing here depends on time."""
+"""Each benchmark runs at toy size and measures what it says; nothing here depends on how long it takes."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
 import sys
+from types import ModuleType
 
 import pytest
-from conftest import ROOT
+from conftest import GOLDEN, ROOT
+
+LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 
 
-def benchmark(name: str):
+def benchmark(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def output(name: str, *args: str) -> str:
+    """What a benchmark prints as a program."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *args]
+    result = subprocess.run(command, capture_output=True, env=environment, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_every_benchmark_has_a_test():
+    there = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    assert there == {name.removeprefix("test_") for name in globals() if name.startswith("test_")} - {
+        "every_benchmark_has_a_test"
+    }
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -34,3 +56,50 @@ def test_sampling(tmp_path):
     assert sampling.one_stream(sampling.model(), 20) > 0
     assert sampling.many_streams(str(tmp_path / "lstm.t7"), 2, 20) > 0
     assert sampling.pytorch_loop(2, 5) > 0
+
+
+def test_train_step():
+    rows = output("train_step", "-models", "lstm,gru,rnn", "-sizes", "1x4", "-threads", "1", "-seconds", "0.01")
+    lines = rows.splitlines()
+    assert [line.split(", ")[:4] for line in lines] == [
+        [model, "1x4", precision, "1"] for model in ("lstm", "gru", "rnn") for precision in ("double", "float")
+    ]
+    for line in lines:
+        ours, theirs = (float(part.split()[0]) for part in line.split(", ")[4:6])
+        ratio = float(line.split(", ")[7])
+        assert ratio == pytest.approx(ours / theirs, rel=0.05, abs=0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory():
+    (row,) = benchmark("memory").figures((3,))
+    assert row["-seq_length"] == 3
+    assert row["pycharrnn MB"] >= 0 and row["torch.nn MB"] >= 0
+
+
+def test_read_t7():
+    lines = output("read_t7", "-megabytes", "2", str(LSTM)).splitlines()
+    assert [line.split("  ")[0].strip() for line in lines] == [LSTM.name[:36], "one large tensor", "100,000 losses"]
+    assert "2.1 MB" in lines[1]
+
+
+def test_serve_clients():
+    pytest.importorskip("fastapi")
+    lines = output("serve_clients", str(LSTM), "-clients", "2", "-seconds", "2").splitlines()
+    assert lines[0].startswith("2 clients, 2 s: ")
+    assert lines[0].endswith(" 0 errors")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_all(monkeypatch, tmp_path, capsys):
+    """The parts are measured above; here each is one row."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    everything = benchmark("all")
+    for module in ("train_step", "sampling", "preprocess", "memory"):
+        monkeypatch.setattr(getattr(everything, module), "figures", lambda *a, m=module, **k: [{"of": m, "s": 1.5}])
+    monkeypatch.setattr(sys, "argv", ["all.py", "-o", str(tmp_path / "results.json")])
+    everything.main()
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["memory of a training step"] == [{"of": "memory", "s": 1.5}]
+    assert len(found) == 5
+    assert "| preprocess | 1.50 |" in capsys.readouterr().out

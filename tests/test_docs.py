@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import doctest
 import importlib
@@ -154,6 +155,35 @@ def test_files_in_architecture_are_all_there_are():
     there = {str(p.relative_to(ROOT / "pycharrnn")) for p in (ROOT / "pycharrnn").glob("*/*.py")}
     there |= {str(p.relative_to(ROOT)) for p in (ROOT / "compat").glob("*.py")}
     assert named - {"*/options.py"} == {p for p in there if not p.endswith(("__init__.py", "/options.py"))}
+
+
+def names_in(path: Path) -> set[str]:
+    """What a module defines: functions, classes, their methods and fields, constants."""
+    found: set[str] = set()
+
+    def collect(body: list[ast.stmt], prefix: str) -> None:
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(prefix + node.name)
+            if isinstance(node, ast.ClassDef):
+                collect(node.body, f"{prefix}{node.name}.")
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            found.update(prefix + target.id for target in targets if isinstance(target, ast.Name))
+
+    collect(ast.parse(path.read_text()).body, "")
+    return found
+
+
+def test_the_walks_of_architecture_go_through_the_code():
+    text = PAGES["architecture.md"].read_text()
+    walked = re.findall(r"`([\w/]+\.py):([\w.]+)`", text)
+    assert len(walked) > 50
+    for file, name in walked:
+        path = ROOT / file if file.startswith("compat/") else ROOT / "pycharrnn" / file
+        assert path.is_file(), file
+        assert name in names_in(path), f"{file}:{name}"
+    for room in (p.name for p in (ROOT / "pycharrnn").glob("*/") if (p / "__init__.py").exists()):
+        assert re.search(rf"\b{room}\b", text.split("```")[1]), f"{room} is not in the picture"
 
 
 def test_every_page_is_in_the_index():
