@@ -1,10 +1,10 @@
 # make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests.
-# make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make clean: remove what
+# make check: what to run between two changes, in less than a minute. make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make clean: remove what
 # these made. Only Python 3.10 or newer is needed.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test sanitize bench clean
+.PHONY: demo lint check test sanitize bench clean
 
 # Installing anew only when setup.py or the C kernel changes keeps the second run quick.
 .venv/installed: setup.py pycharrnn/kernel.c pycharrnn/kernel_body.h
@@ -24,10 +24,23 @@ demo: .venv/installed
 	@echo "a sample from the best checkpoint, at temperature 0.5:"
 	@$(BIN)/pycharrnn sample cv/lm_demo_best.t7 -gpuid -1 -verbose 0 -length 600 -temperature 0.5
 
-test: .venv/test-installed
+lint: .venv/test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+
+# The tests that need no training.
+QUICK = tests/compat tests/text tests/engine/test_contract.py tests/engine/test_device.py tests/engine/test_model.py \
+	tests/sampling tests/analysis
+
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(QUICK)
+
+test: lint
+	rm -f .coverage .coverage.*
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --cov=pycharrnn --cov=compat --cov-report=
+	$(BIN)/python tests/coverage_below.py
 
 sanitize: .venv/test-installed
 	tests/sanitize/run
@@ -36,6 +49,6 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/all.py
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis data/pydoc cv/lm_demo_*.t7
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis data/pydoc cv/lm_demo_*.t7 .mypy_cache .coverage .coverage.*
 	rm -f pycharrnn/_kernel_*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -124,7 +124,8 @@ def _child(folder: Path, report: int, lines: list[list[str]], otherwise: list[li
         out, err = (os.memfd_create(name) for name in ("out", "err"))
         os.dup2(out, 1)
         os.dup2(err, 2)
-        sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate("rww"))  # noqa: SIM115
+        sys.stdin, sys.stdout = (open(n, mode, closefd=False) for n, mode in enumerate("rw"))  # noqa: SIM115
+        sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115  # as Python opens it
         before = _memory()
         first = _tell(report, _run(lines[0], out, err))
         for args in otherwise if first.status else lines[1:]:
