@@ -1,6 +1,6 @@
 """Name the modules of which tests run less than a part, from the data that the tests have left:
 
-    python tests/coverage_below.py [-percent 90]
+python tests/coverage_below.py [-percent 90]
 """
 
 from __future__ import annotations

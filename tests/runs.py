@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN, ROOT, working_in
+from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, working_in
 
 from compat.lua_random import LuaRandom
 from pycharrnn.cli.commands import cli
@@ -93,7 +93,7 @@ def result_of(folder: Path, *args: str, small=SMALL):
 
 def started(folder: Path, *args: str, lines: int = 3, **keywords) -> subprocess.Popen:
     """A training in a process of its own, once it has printed some lines of steps."""
-    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **keywords}
+    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **HEEDS_SIGNALS, **keywords}
     process = subprocess.Popen([*COMMAND, *args], cwd=folder, env=ENVIRONMENT, text=True, **keywords)
     while lines:
         line = process.stdout.readline()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyte
-from conftest import ROOT
+from conftest import ROOT, heed_signals
 
 
 class Terminal:
@@ -44,7 +44,7 @@ class Terminal:
             stdout=slave if stdout is None else stdout,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # what makes Ctrl-C a signal
+            preexec_fn=_take_the_terminal,
         )
         os.close(slave)
 
@@ -89,3 +89,8 @@ class Terminal:
         self.process.wait()
         with contextlib.suppress(OSError):
             os.close(self._fd)
+
+
+def _take_the_terminal() -> None:
+    heed_signals()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # what makes Ctrl-C a signal

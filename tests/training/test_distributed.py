@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, spec
+from conftest import GOLDEN, HEEDS_SIGNALS, spec
 from runs import STEP, assert_close_digits, log_lines
 
 from pycharrnn.checkpoints import checkpoint
@@ -40,6 +40,7 @@ def start(folder: Path, command: list[str], *args: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         text=True,
+        **HEEDS_SIGNALS,
     )
 
 

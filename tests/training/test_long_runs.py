@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, working_in
+from conftest import HEEDS_SIGNALS, ROOT, working_in
 from runs import (
     COMMAND,
     ENVIRONMENT,
@@ -100,7 +100,13 @@ def test_signals_during_a_save(tmp_path, signals, status):
     before = {p.name for p in folder.glob("cv/*")}
     command = [*COMMAND, *LONG, "-eval_val_every", "20"]
     process = subprocess.Popen(
-        command, cwd=folder, env=slow_saving(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=slow_saving(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **HEEDS_SIGNALS,
     )
     while "SYNC" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
@@ -136,7 +142,16 @@ def test_many_signals_end_without_noise(tmp_path, pause):
     assert "race condition" not in error, error
 
 
-def test_signals_are_handled_only_while_training():
+@pytest.fixture
+def heard_signals():
+    """SIGINT and SIGTERM as in a program of its own, whatever the tests' process ignores."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_signals_are_handled_only_while_training(heard_signals):
     before = signal.getsignal(signal.SIGINT)
     with Stop(Log(print, print)) as stop:
         assert signal.getsignal(signal.SIGINT) is not before
