@@ -10,6 +10,7 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from compat.graph_match import Network, follow
 from compat.run_state import RunState
 from compat.t7_objects import Table, TorchObject
 from compat.t7_writer import save_t7
+
+if TYPE_CHECKING:
+    from compat.recorded import Option
+    from compat.t7_objects import Array, Encoding
 
 
 @dataclass
@@ -39,23 +44,23 @@ class Checkpoint:
 
     network: Network
     vocab: dict[bytes, int]
-    opt: dict[str, object] = field(default_factory=dict)
+    opt: dict[str, Option] = field(default_factory=dict)
     train_losses: list[float] = field(default_factory=list)
     val_losses: dict[int, float] = field(default_factory=dict)
     val_loss: float | None = None
     i: int = 0
     epoch: float = 0.0
-    gradients: np.ndarray | None = None
+    gradients: Array | None = None
     program: str = "char-rnn"
     era: str = ""
     state: RunState | None = None
 
 
 def save(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     checkpoint: Checkpoint,
     kind: str = "double",
-    encoding: str = "binary",
+    encoding: Encoding = "binary",
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
 ) -> None:
@@ -77,7 +82,7 @@ def save(
 def _dismantle(table: Table) -> None:
     """Empty a table and all in it. A module graph is full of cycles: left alone, it and its copies of the weights would
     stay in memory until Python's next full garbage collection, many checkpoints later."""
-    parts = [table]
+    parts: list[object] = [table]
     while parts:
         part = parts.pop()
         if isinstance(part, TorchObject):
@@ -87,13 +92,13 @@ def _dismantle(table: Table) -> None:
             part.clear()
 
 
-def from_table(table) -> Checkpoint:
+def from_table(table: object) -> Checkpoint:
     """What Lua's `torch.load` gives -> Checkpoint. Errors: CheckpointError."""
     protos = table.get(b"protos") if isinstance(table, Table) else None
-    if isinstance(protos, Table) and b"rnn" not in protos:
-        raise CheckpointError(f"its 'protos' is {describe(protos)}, without char-rnn's 'rnn'")
-    if not isinstance(protos, Table):
+    if not isinstance(table, Table) or not isinstance(protos, Table):
         raise CheckpointError(f"it holds {describe(table)}, not a char-rnn checkpoint with its 'protos'")
+    if b"rnn" not in protos:
+        raise CheckpointError(f"its 'protos' is {describe(protos)}, without char-rnn's 'rnn'")
     network = follow(protos)
     vocab = recorded.vocabulary(table.get(b"vocab"))
     if len(vocab) != network.vocab_size:
@@ -114,7 +119,7 @@ def from_table(table) -> Checkpoint:
         checkpoint.val_losses = recorded.losses_by_iteration(val_losses.items(), nats)
     if recorded.is_number(val_loss):
         checkpoint.val_loss = nats * val_loss
-    checkpoint.i = recorded.number(table.get(b"i", 0), "an iteration")
+    checkpoint.i = recorded.iteration(table.get(b"i", 0))
     checkpoint.epoch = recorded.number(table.get(b"epoch", 0.0), "an epoch")
     checkpoint.era = _era(table)
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
@@ -155,7 +160,7 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
         torch_kind,
     )
     opt = Table((_lua_value(key), _lua_value(value)) for key, value in checkpoint.opt.items())
-    fields = {
+    fields: dict[bytes, object] = {
         b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_kind)}),
         b"opt": opt,
         b"train_losses": array("d", checkpoint.train_losses),  # which there may be millions of
@@ -178,5 +183,5 @@ def _check_shapes(network: Network) -> None:
             raise CheckpointError(f"its {name} is {network.weights[name].shape}, expected {shape}")
 
 
-def _lua_value(value):
+def _lua_value(value: Option) -> int | float | bytes:
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

@@ -23,7 +23,7 @@ _BEGINNINGS = (
 )
 
 
-def name_of(content: bytes) -> str:
+def name_of(content: bytes | bytearray) -> str:
     """What `content` is, and what to do, as words that follow "it is"; empty for what isn't known.
 
     Example:
@@ -50,7 +50,7 @@ def name_of(content: bytes) -> str:
     return ""
 
 
-def is_safetensors(content: bytes) -> bool:
+def is_safetensors(content: bytes | bytearray) -> bool:
     """Whether `content` begins with a length, 8 bytes, and as much JSON."""
     length = int.from_bytes(content[:8], "little")
     return 2 <= length <= len(content) - 8 and re.match(rb'\{\s*["}]', content[8:64]) is not None

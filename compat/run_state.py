@@ -6,6 +6,7 @@ It holds numbers, strings, tables and tensors only, so the Lua programs load a f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,11 @@ from compat.plain_text import printable
 from compat.recorded import is_number
 from compat.t7_objects import Table, Tensor, contiguous_strides
 from compat.weights import WeightReader
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from compat.t7_objects import Array
 
 FORMAT = 1  # of the table; one with another number is left alone
 _KINDS = {"<f8": b"torch.Double", "<f4": b"torch.Float"}
@@ -36,11 +42,11 @@ class RunState:
         text: size and hash of input.txt, as words. versions: program -> version that wrote this.
     """
 
-    mean_square: np.ndarray
+    mean_square: Array
     learning_rate: float
-    hidden_state: list[np.ndarray]
+    hidden_state: list[Array]
     batch_positions: dict[int, int]
-    random_words: np.ndarray
+    random_words: npt.NDArray[np.uint32]
     random_position: int
     norm_ratio: float
     text: str = ""
@@ -66,7 +72,7 @@ def to_table(state: RunState) -> Table:
     )
 
 
-def from_table(table, network: Network) -> RunState | None:
+def from_table(table: object, network: Network) -> RunState | None:
     """Checked against the network that it belongs to; None where there is none, or one of another format.
 
     Errors: CheckpointError.
@@ -103,11 +109,11 @@ def from_table(table, network: Network) -> RunState | None:
     )
 
 
-def _tensor(array: np.ndarray) -> Tensor:
+def _tensor(array: Array) -> Tensor:
     return Tensor.of_array(array, _KINDS[array.dtype.newbyteorder("<").str])
 
 
-def _array(reader: WeightReader, value, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _array(reader: WeightReader, value: object, name: str, shape: tuple[int, ...]) -> Array:
     """A copy of a tensor that must have this shape, lie in one piece, and be of doubles or floats."""
     if not isinstance(value, Tensor) or value.typename not in (b"torch.DoubleTensor", b"torch.FloatTensor"):
         raise CheckpointError(f"its run state has {describe(value)} where the tensor {name} belongs")
@@ -117,26 +123,27 @@ def _array(reader: WeightReader, value, name: str, shape: tuple[int, ...]) -> np
 
 
 def _table(table: Table, key: bytes) -> Table:
-    if not isinstance(table.get(key), Table):
-        raise CheckpointError(f"its run state has {describe(table.get(key))} where the table {printable(key)} belongs")
-    return table[key]
-
-
-def _number(table: Table, key) -> float:
     value = table.get(key)
+    if not isinstance(value, Table):
+        raise CheckpointError(f"its run state has {describe(value)} where the table {printable(key)} belongs")
+    return value
+
+
+def _number(table: Table, key: bytes | int) -> float:
+    value: object = table.get(key)
     if not is_number(value):
         what = printable(key) if isinstance(key, bytes) else key
         raise CheckpointError(f"its run state has {describe(value)} where the number {what} belongs")
     return value
 
 
-def _whole(table: Table, key, most: int) -> int:
+def _whole(table: Table, key: bytes | int, most: int) -> int:
     value = _number(table, key)
     if not isinstance(value, int) or not 0 <= value <= most:
         raise CheckpointError(f"its run state has {value!r:.40} where a whole number from 0 to {most} belongs")
     return value
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     """Short text of a file, for the screen; empty for what is no text."""
     return printable(value) if isinstance(value, bytes) else ""

@@ -10,13 +10,20 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import torchfile
 
 from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObject, element_dtype
 from compat.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from compat.t7_objects import Array, Encoding
+
+    _TableLike = dict[Any, Any] | list[Any] | tuple[Any, ...] | array[float]
 
 _INT = struct.Struct("<i")
 _NUMBER = struct.Struct("<id")
@@ -25,9 +32,9 @@ _NUMBER_ENTRY = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), 
 
 
 def save_t7(
-    path: str | os.PathLike,
-    value,
-    encoding: str = "binary",
+    path: str | os.PathLike[str],
+    value: object,
+    encoding: Encoding = "binary",
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
 ) -> None:
@@ -58,9 +65,9 @@ class T7Writer:
         self._long_size = long_size
         self._written = written
         self._index: dict[int, int] = {}  # id(object) -> its number in the file
-        self._alive: list = []  # an id is only good as long as its object lives
+        self._alive: list[object] = []  # an id is only good as long as its object lives
 
-    def write_obj(self, value) -> None:
+    def write_obj(self, value: object) -> None:
         """Write `value` and all it refers to."""
         pending = [iter((value,))]
         while pending:
@@ -72,22 +79,26 @@ class T7Writer:
             else:
                 pending.pop()
 
-    def _write_one(self, value) -> Iterator | None:
+    def _write_one(self, value: object) -> Iterator[object] | None:
         """Write the start of `value`; what must follow it, as an iterator of values, or None if that was all."""
         if value is None:
-            return self._int(torchfile.TYPE_NIL)
-        if isinstance(value, BooleanKey):
-            value = value.value
-        if isinstance(value, bool):
+            self._int(torchfile.TYPE_NIL)
+        elif isinstance(value, (bool, BooleanKey)):
             self._int(torchfile.TYPE_BOOLEAN)
-            return self._int(value)
-        if isinstance(value, (int, float)):
-            return self._number(value)
-        if isinstance(value, str):
-            value = value.encode()
-        if isinstance(value, bytes):
+            self._int(value.value if isinstance(value, BooleanKey) else value)
+        elif isinstance(value, (int, float)):
+            self._number(value)
+        elif isinstance(value, (str, bytes)):
             self._int(torchfile.TYPE_STRING)
-            return self._string(value)
+            self._string(value.encode() if isinstance(value, str) else value)
+        elif isinstance(value, Storage):
+            self._write_storage(value)
+        else:
+            return self._write_compound(value)
+        return None
+
+    def _write_compound(self, value: object) -> Iterator[object] | None:
+        """_write_one for what refers to other values. Errors: TypeError for what Torch7 has no word for."""
         if isinstance(value, (dict, list, tuple, array)):
             return self._write_table(value)
         if isinstance(value, LuaFunction):
@@ -96,13 +107,11 @@ class T7Writer:
             return self._write_object(value)
         if isinstance(value, Tensor):
             return self._write_tensor(value)
-        if isinstance(value, Storage):
-            return self._write_storage(value)
         if hasattr(value, "__array__"):
-            return self._write_array(value)
+            return self._write_array(np.asarray(value))
         raise TypeError(f"a {type(value).__name__} can't be written to a .t7 file")
 
-    def _write_table(self, value) -> Iterator | None:
+    def _write_table(self, value: _TableLike) -> Iterator[object] | None:
         if not self._begin(torchfile.TYPE_TABLE, value):
             return None
         self._int(len(value))
@@ -111,7 +120,7 @@ class T7Writer:
         entries = value.items() if isinstance(value, dict) else enumerate(value, 1)
         return (part for entry in entries for part in entry)
 
-    def _write_numbers(self, values: array) -> Iterator | None:
+    def _write_numbers(self, values: array[float]) -> Iterator[object] | None:
         """The entries of a list of doubles, which may be millions, in blocks."""
         for start in range(0, len(values), _PIECE):
             piece = values[start : start + _PIECE]
@@ -120,7 +129,7 @@ class T7Writer:
             self._f.write(block.data)
         return None
 
-    def _write_function(self, value: LuaFunction) -> Iterator | None:
+    def _write_function(self, value: LuaFunction) -> Iterator[object] | None:
         if value.kind == torchfile.TYPE_FUNCTION:  # the oldest way: without a number
             self._int(value.kind)
         elif not self._begin(value.kind, value):
@@ -128,18 +137,19 @@ class T7Writer:
         self._string(value.code)
         return iter((value.upvalues,))
 
-    def _write_object(self, value: TorchObject) -> Iterator | None:
+    def _write_object(self, value: TorchObject) -> Iterator[object] | None:
         if not self._begin_object(value):
             return None
         if value.typename == b"tds.Vec":
             self._longs(len(value.fields))
-            return iter(value.fields.as_list())
+            elements: list[object] = value.fields.as_list()
+            return iter(elements)
         if value.typename == b"tds.Hash":
             self._longs(len(value.fields))
             return (part for entry in value.fields.items() for part in entry)
         return iter((value.fields,))
 
-    def _write_tensor(self, value: Tensor) -> Iterator | None:
+    def _write_tensor(self, value: Tensor) -> Iterator[object] | None:
         if not self._begin_object(value):
             return None
         self._int(len(value.shape))
@@ -154,14 +164,14 @@ class T7Writer:
             for block in value.blocks():
                 self._elements(block.astype(dtype, copy=False))
 
-    def _write_array(self, value) -> Iterator | None:
+    def _write_array(self, value: Array) -> Iterator[object] | None:
         kind = _KINDS.get(value.dtype.str.lstrip("<|"))
         if kind is None:
             raise TypeError(f"an array of {value.dtype} can't be written to a .t7 file")
         tensor = Tensor.of_array(value, kind)
         return self._write_tensor(tensor)
 
-    def _begin_object(self, value) -> bool:
+    def _begin_object(self, value: TorchObject | Tensor | Storage) -> bool:
         if not self._begin(torchfile.TYPE_TORCH, value):
             return False
         if value.version is not None:
@@ -169,7 +179,7 @@ class T7Writer:
         self._string(value.typename)
         return True
 
-    def _begin(self, kind: int, value) -> bool:
+    def _begin(self, kind: int, value: object) -> bool:
         """Type and number; True if `value` is new to this file and its content must follow."""
         self._int(kind)
         index = self._index.get(id(value))
@@ -194,7 +204,7 @@ class T7Writer:
         self._int(len(value))
         self._f.write(value)
 
-    def _elements(self, elements: np.ndarray) -> None:
+    def _elements(self, elements: Array) -> None:
         if elements.dtype == "<i8" and self._long_size == 4:
             if elements.size and (elements.min() < -(1 << 31) or elements.max() >= 1 << 31):
                 raise ValueError(f"{elements[np.abs(elements).argmax()]} does not fit a 4-byte long")
@@ -223,10 +233,10 @@ class _AsciiT7Writer(T7Writer):
         self._int(len(value))
         self._line(value)
 
-    def _write_numbers(self, values: array) -> Iterator | None:
+    def _write_numbers(self, values: array[float]) -> Iterator[object] | None:
         return (part for entry in enumerate(values, 1) for part in entry)
 
-    def _elements(self, elements: np.ndarray) -> None:
+    def _elements(self, elements: Array) -> None:
         if elements.dtype.itemsize == 1:  # bytes stand as they are
             self._line(elements.tobytes())
             self._written(len(elements))

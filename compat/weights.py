@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
 from compat.t7_objects import Tensor, TorchObject, element_dtype
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
 
 
 class WeightReader:
@@ -16,11 +19,11 @@ class WeightReader:
     model has no weight twice; so all that is read here may not be more than the storages that it lies in hold.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._claimed = self._held = 0
         self._storages: dict[int, object] = {}
 
-    def read(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> np.ndarray:
+    def read(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> Array:
         """The tensor in a field of a module, a view in the precision of the file.
 
         Args:
@@ -29,15 +32,16 @@ class WeightReader:
         Errors: CheckpointError; T7Error, as Tensor.numpy.
         """
         tensor = module.get(key)
-        found = tensor.shape if isinstance(tensor, Tensor) else None
-        if found is None or not _fits(found, shape):
+        if not isinstance(tensor, Tensor) or not _fits(tensor.shape, shape):
+            found = tensor.shape if isinstance(tensor, Tensor) else None
             where = f"its {printable(module.typename)} has a {printable(key)}"
             raise CheckpointError(f"{where} of shape {found!s:.80}, expected {_shown(shape)}")
-        if element_dtype(tensor.typename).kind != "f":
+        dtype = element_dtype(tensor.typename)
+        if dtype is None or dtype.kind != "f":
             raise CheckpointError(f"its {printable(module.typename)} has whole numbers as its {printable(key)}")
         return self.array(tensor)
 
-    def array(self, tensor: Tensor) -> np.ndarray:
+    def array(self, tensor: Tensor) -> Array:
         """Any tensor as an array, counted. Errors: CheckpointError; T7Error, as Tensor.numpy."""
         array = tensor.numpy()
         if tensor.storage is not None and id(tensor.storage) not in self._storages:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +21,18 @@ from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from compat.plain_text import printable
+from compat.t7_content import file_content
 from compat.t7_objects import element_dtype
-from compat.t7_reader import file_content
 from compat.whole_file import whole_file
 from pycharrnn.common.errors import UserError
 
+_Shapes = dict[str, tuple[int, ...]]
 _MOST_LAYERS = 100_000
 _JSON_MEMORY = {b"{": 240, b"[": 64, b",": 40, b":": 100}  # bytes that what follows such a sign takes at most
 _JSON_SPARE = 128 << 20
 
 
-def save_safetensors(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
+def save_safetensors(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Errors: OSError; UserError where safetensors is not installed."""
     weights = {name: np.ascontiguousarray(w) for name, w in checkpoint.network.weights.items()}
     content = _safetensors().save(weights, metadata={"pycharrnn": json.dumps(_facts(checkpoint))})
@@ -37,7 +40,7 @@ def save_safetensors(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
         f.write(content)
 
 
-def load_safetensors(path: str | os.PathLike) -> Checkpoint:
+def load_safetensors(path: str | os.PathLike[str]) -> Checkpoint:
     """Errors: OSError; CheckpointError; UserError where safetensors is not installed."""
     numpy_format = _safetensors()
     content = bytes(file_content(path))
@@ -63,7 +66,7 @@ def load_safetensors(path: str | os.PathLike) -> Checkpoint:
     return checkpoint
 
 
-def _described(content: bytes) -> tuple[Checkpoint, dict, dict]:
+def _described(content: bytes) -> tuple[Checkpoint, _Shapes, _Shapes]:
     """A checkpoint without its weights; names and shapes that they must have; those that the file claims.
 
     Errors: as _from_facts.
@@ -74,7 +77,7 @@ def _described(content: bytes) -> tuple[Checkpoint, dict, dict]:
     return *_from_facts(facts), claimed
 
 
-def _json(text: bytes, size: int):
+def _json(text: bytes, size: int) -> Any:
     """What a JSON text says, if that takes memory in proportion to a file of `size` bytes.
 
     Errors: CheckpointError; ValueError; RecursionError.
@@ -84,7 +87,7 @@ def _json(text: bytes, size: int):
     return json.loads(text, object_pairs_hook=_distinct)
 
 
-def _distinct(pairs: list[tuple]) -> dict:
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object, whose names must differ: each reader would take another one of two."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -93,7 +96,7 @@ def _distinct(pairs: list[tuple]) -> dict:
 
 
 def save_json(
-    path: str | os.PathLike, checkpoint: Checkpoint, written: Callable[[int], None] = lambda count: None
+    path: str | os.PathLike[str], checkpoint: Checkpoint, written: Callable[[int], None] = lambda count: None
 ) -> None:
     """All of a checkpoint as one JSON object, weights as nested lists: "weights": {"decoder.bias": [...]}.
 
@@ -113,7 +116,8 @@ def save_json(
         f.write(b"}}")
 
 
-def _safetensors():
+def _safetensors() -> ModuleType:
+    """safetensors' functions for NumPy arrays. Errors: UserError where it is not installed."""
     try:
         import safetensors.numpy
     except ImportError:
@@ -121,7 +125,7 @@ def _safetensors():
     return safetensors.numpy
 
 
-def _facts(checkpoint: Checkpoint) -> dict:
+def _facts(checkpoint: Checkpoint) -> dict[str, object]:
     """Everything but the weights, as JSON can hold it; characters are lists of bytes, in the order of their numbers."""
     network = checkpoint.network
     return {
@@ -143,7 +147,7 @@ def _facts(checkpoint: Checkpoint) -> dict:
     }
 
 
-def _from_facts(facts: dict) -> tuple[Checkpoint, dict[str, tuple[int, ...]]]:
+def _from_facts(facts: dict[str, Any]) -> tuple[Checkpoint, _Shapes]:
     """A checkpoint without its weights, and the names and shapes that they must have.
 
     Errors: CheckpointError; KeyError, TypeError, ValueError, AttributeError, RecursionError where something is missing
@@ -168,12 +172,12 @@ def _from_facts(facts: dict) -> tuple[Checkpoint, dict[str, tuple[int, ...]]]:
     checkpoint.train_losses = recorded.losses(facts["train_losses"])
     checkpoint.val_losses = recorded.losses_by_iteration((i, loss) for i, loss in facts["val_losses"])
     checkpoint.val_loss = None if facts["val_loss"] is None else recorded.number(facts["val_loss"], "val_loss")
-    checkpoint.i = recorded.number(facts["i"], "an iteration")
+    checkpoint.i = recorded.iteration(facts["i"])
     checkpoint.epoch = recorded.number(facts["epoch"], "an epoch")
     return checkpoint, parameter_shapes(model, *sizes)
 
 
-def _word(facts: dict, key: str) -> str:
+def _word(facts: dict[str, Any], key: str) -> str:
     """A short text of one line."""
     value = facts[key]
     if not isinstance(value, str) or printable(value) != value:
@@ -181,7 +185,7 @@ def _word(facts: dict, key: str) -> str:
     return value
 
 
-def _character(numbers) -> bytes:
+def _character(numbers: object) -> bytes:
     if not isinstance(numbers, list):
         raise CheckpointError("its vocabulary holds something that is no list of bytes")
     return bytes(numbers)
