@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from compat.t7_reader import MOST_FURTHER, Survey, survey
 from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.common.errors import UserError
 
+Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
 _MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
 
 
@@ -29,12 +31,12 @@ class Finding:
         fault: why it is no checkpoint, in words. tree: what it holds instead, long and deep parts cut.
     """
 
-    facts: dict[str, object] | None
+    facts: Facts | None
     fault: str = ""
     tree: str = ""
 
 
-def look(path: str | os.PathLike) -> Finding:
+def look(path: str | os.PathLike[str]) -> Finding:
     """Errors: UserError for what is neither a checkpoint nor a .t7 file."""
     with checkpoint.reading(path):
         if checkpoint.is_safetensors(path):
@@ -50,7 +52,7 @@ def look(path: str | os.PathLike) -> Finding:
     return Finding(facts)
 
 
-def facts(path: str | os.PathLike) -> dict[str, object]:
+def facts(path: str | os.PathLike[str]) -> Facts:
     """What there is to know about a checkpoint. Errors: UserError, also for a .t7 file that is none."""
     found = look(path)
     if found.facts is None:
@@ -58,9 +60,9 @@ def facts(path: str | os.PathLike) -> dict[str, object]:
     return found.facts
 
 
-def _facts(found: Checkpoint) -> dict[str, object]:
+def _facts(found: Checkpoint) -> Facts:
     network = found.network
-    out: dict[str, object] = {
+    out: Facts = {
         "program": found.program,
         "era": found.era,
         "model": network.model,
@@ -89,7 +91,7 @@ def _rest(found: Survey) -> str:
     return " and ".join(words)
 
 
-def for_json(value):
+def for_json(value: Any) -> Any:
     """Facts for json.dumps: infinity and NaN, which JSON has no words for, as null."""
     if isinstance(value, dict):
         return {key: for_json(part) for key, part in value.items()}
@@ -102,7 +104,8 @@ def _run_state(found: Checkpoint) -> str:
     """Whether -resume goes on exactly: what wrote the run state."""
     if found.state is None:
         return "none"
-    return ", ".join(f"{program} {version}" for program, version in found.state.versions.items()) or "whole"
+    versions = found.state.versions or {}
+    return ", ".join(f"{program} {version}" for program, version in versions.items()) or "whole"
 
 
 def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
@@ -125,7 +128,7 @@ def _nan_last(loss: float) -> float:
     return math.inf if math.isnan(loss) else loss
 
 
-def as_table(found: dict[str, object]) -> str:
+def as_table(found: Facts) -> str:
     """The facts, a line each, names in one column."""
     rows: list[tuple[str, str]] = []
     for key, value in found.items():
@@ -143,11 +146,11 @@ def as_table(found: dict[str, object]) -> str:
     return "\n".join(f"{name:{width}}  {text}" for name, text in rows)
 
 
-def _option(value) -> str:
+def _option(value: object) -> str:
     return printable(value) if isinstance(value, str) else str(value)
 
 
-def _tree(path: str | os.PathLike, found: Survey) -> str:
+def _tree(path: str | os.PathLike[str], found: Survey) -> str:
     """Any .t7 file as an indented tree, long and deep parts cut."""
     lines: list[str] = []
     _walk(found.value, "", 0, set(), lines)
@@ -161,7 +164,7 @@ def _dialect(dialect: Dialect) -> str:
     return "ASCII" if dialect.encoding == "ascii" else f"binary, longs of {dialect.long_size} bytes"
 
 
-def _walk(value, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
+def _walk(value: object, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
     indent = "  " * depth + (f"{name}: " if name else "")
     if isinstance(value, TorchObject) and id(value) in seen or isinstance(value, Table) and value and id(value) in seen:
         lines.append(f"{indent}(see above)")
@@ -178,7 +181,7 @@ def _walk(value, name: str, depth: int, seen: set[int], lines: list[str]) -> Non
         _walk(child, _scalar(key), depth + 1, seen, lines)
 
 
-def _summary(value) -> str:
+def _summary(value: object) -> str:
     if isinstance(value, Table):
         return f"table of {len(value)}"
     if isinstance(value, TorchObject):
@@ -192,7 +195,7 @@ def _summary(value) -> str:
     return _scalar(value)
 
 
-def _scalar(value) -> str:
+def _scalar(value: object) -> str:
     if isinstance(value, bytes):
         text = repr(value[:240].decode("utf-8", "backslashreplace"))
         return text if len(text) <= 60 else text[:57] + "..."

@@ -24,7 +24,7 @@ def newest(path: str) -> str:
     return max(found)[-1]
 
 
-def _may_be_checkpoint(entry: os.DirEntry) -> bool:
+def _may_be_checkpoint(entry: os.DirEntry[str]) -> bool:
     name = entry.name
     return name.endswith((".t7", ".safetensors")) and name not in _CACHES and name[0] != "." and entry.is_file()
 
