@@ -81,35 +81,34 @@ class T7Writer:
 
     def _write_one(self, value: object) -> Iterator[object] | None:
         """Write the start of `value`; what must follow it, as an iterator of values, or None if that was all."""
-        if value is None:
-            self._int(torchfile.TYPE_NIL)
+        if isinstance(value, (dict, list, tuple, array)):
+            return self._write_table(value)
+        if isinstance(value, bytes):
+            self._int(torchfile.TYPE_STRING)
+            self._string(value)
         elif isinstance(value, (bool, BooleanKey)):
             self._int(torchfile.TYPE_BOOLEAN)
             self._int(value.value if isinstance(value, BooleanKey) else value)
         elif isinstance(value, (int, float)):
             self._number(value)
-        elif isinstance(value, (str, bytes)):
-            self._int(torchfile.TYPE_STRING)
-            self._string(value.encode() if isinstance(value, str) else value)
+        elif value is None:
+            self._int(torchfile.TYPE_NIL)
+        elif isinstance(value, TorchObject):
+            return self._write_object(value)
+        elif isinstance(value, Tensor):
+            return self._write_tensor(value)
         elif isinstance(value, Storage):
             self._write_storage(value)
-        else:
-            return self._write_compound(value)
-        return None
-
-    def _write_compound(self, value: object) -> Iterator[object] | None:
-        """_write_one for what refers to other values. Errors: TypeError for what Torch7 has no word for."""
-        if isinstance(value, (dict, list, tuple, array)):
-            return self._write_table(value)
-        if isinstance(value, LuaFunction):
+        elif isinstance(value, LuaFunction):
             return self._write_function(value)
-        if isinstance(value, TorchObject):
-            return self._write_object(value)
-        if isinstance(value, Tensor):
-            return self._write_tensor(value)
-        if hasattr(value, "__array__"):
+        elif isinstance(value, str):
+            self._int(torchfile.TYPE_STRING)
+            self._string(value.encode())
+        elif hasattr(value, "__array__"):
             return self._write_array(np.asarray(value))
-        raise TypeError(f"a {type(value).__name__} can't be written to a .t7 file")
+        else:
+            raise TypeError(f"a {type(value).__name__} can't be written to a .t7 file")
+        return None
 
     def _write_table(self, value: _TableLike) -> Iterator[object] | None:
         if not self._begin(torchfile.TYPE_TABLE, value):
