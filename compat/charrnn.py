@@ -36,6 +36,7 @@ class Checkpoint:
         opt: the options of the training run; values int, float, bool or str.
         train_losses: nats per character of iterations 1, 2, ...
         val_losses: iteration -> nats per character of the validation split.
+        val_loss: nats per character of the validation split at this checkpoint; None where that is not recorded.
         i, epoch: iteration of this checkpoint, and that in passes through the training split.
         program: what wrote it, "char-rnn" or "torch-rnn". era: when that version was in use.
         gradients: float64, shape (P,), the last clipped gradient; zeros where None.
@@ -80,8 +81,11 @@ def save(
 
 
 def _dismantle(table: Table) -> None:
-    """Empty a table and all in it. A module graph is full of cycles: left alone, it and its copies of the weights would
-    stay in memory until Python's next full garbage collection, many checkpoints later."""
+    """Empty a table and all in it.
+
+    A module graph is full of cycles. Unless they are broken, it and its copies of the weights stay in memory until
+    Python's next full garbage collection, many checkpoints later.
+    """
     parts: list[object] = [table]
     while parts:
         part = parts.pop()
@@ -163,7 +167,7 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
     fields: dict[bytes, object] = {
         b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_kind)}),
         b"opt": opt,
-        b"train_losses": array("d", checkpoint.train_losses),  # which there may be millions of
+        b"train_losses": array("d", checkpoint.train_losses),  # in blocks, since there may be millions
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
         b"i": checkpoint.i,
         b"epoch": checkpoint.epoch,
@@ -177,6 +181,7 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
 
 
 def _check_shapes(network: Network) -> None:
+    """Errors: CheckpointError for a weight of another shape than parameter_shapes says."""
     expected = nngraph.parameter_shapes(network.model, network.vocab_size, network.rnn_size, network.num_layers)
     for name, shape in expected.items():
         if network.weights[name].shape != shape:
@@ -184,4 +189,5 @@ def _check_shapes(network: Network) -> None:
 
 
 def _lua_value(value: Option) -> int | float | bytes:
+    """An option, or its name, as a .t7 file holds it; text that came from bytes gives the same bytes again."""
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

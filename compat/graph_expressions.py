@@ -1,6 +1,6 @@
 """The graph of an nn.gModule as expressions: what each node computes from the graph's inputs.
 
-Equal parts of a graph give the very same expression, so that matching one against a formula takes no search.
+Equal parts of a graph give the very same tuple, so that `is` tells whether two expressions are equal.
 """
 
 from __future__ import annotations
@@ -40,22 +40,26 @@ def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:
 
 
 class Expressions:
-    """Turns the data tables of nodes into expressions, each once."""
+    """Turns the data tables of nodes into expressions, and keeps them: each node is visited once.
+
+    Attributes:
+        linears: id(module) -> module, of each nn.Linear that an expression names.
+    """
 
     def __init__(self) -> None:
-        self._done: dict[int, Expression] = {}
+        self._done: dict[int, Expression] = {}  # id(data table of a node) -> its expression
         self._interned: dict[Expression, Expression] = {}
         self.linears: dict[int, TorchObject] = {}
         self._embedding: int | None = None
 
     def embed(self, module: object) -> None:
-        """From now on the first input of the graph is a one-hot vector that `module` has made."""
+        """Read the first input of the graph as the one-hot vector that `module` makes. Errors: CheckpointError."""
         if not isinstance(module, TorchObject) or module.typename != b"OneHot":
             raise CheckpointError(f"its embedding is {describe(module)}, not the OneHot of char-rnn")
         self._embedding = _integer(module, b"outputSize")
 
     def apply_all(self, sequential: object, x: Expression) -> Expression:
-        """The expression of an nn.Sequential applied to x."""
+        """The expression of an nn.Sequential applied to x. Errors: CheckpointError."""
         modules = sequential.get(b"modules") if isinstance(sequential, TorchObject) else None
         if not isinstance(modules, Table):
             raise CheckpointError(f"its softmax is {describe(sequential)}, not the nn.Sequential of char-rnn")
@@ -64,7 +68,10 @@ class Expressions:
         return x
 
     def of(self, data: Table) -> Expression:
-        """The expression of a node, its inputs first; on a stack, since graphs of many layers are deep."""
+        """The expression of the node with this data table.
+
+        Its inputs come first, on a stack of our own, since graphs of many layers are deep. Errors: CheckpointError.
+        """
         stack = [data]
         open_nodes: set[int] = set()
         while stack:
@@ -84,15 +91,20 @@ class Expressions:
         return self._done[id(data)]
 
     def _intern(self, expression: Expression) -> Expression:
-        """Inputs are named by identity, so that comparing expressions takes no walk."""
+        """The expression that equals this one, if there was one before, else this one.
+
+        Its inputs are interned already, so that their ids stand for them and nothing has to be walked.
+        """
         key = tuple(id(part) if isinstance(part, tuple) else part for part in expression)
         return self._interned.setdefault(key, expression)
 
     def _make(self, data: Table, inputs: list[Expression]) -> Expression:
+        """The expression of a node whose inputs have these expressions."""
         module = data.get(b"module")
         return self._routing(data, inputs) if module is None else self._apply(module, inputs)
 
     def _apply(self, module: object, inputs: list[Expression]) -> Expression:
+        """The expression of a module applied to inputs. Errors: CheckpointError for one that no char-rnn model has."""
         if not isinstance(module, TorchObject):
             raise CheckpointError(f"a node of its graph applies {describe(module)}")
         kind = module.typename
@@ -125,6 +137,7 @@ class Expressions:
         raise CheckpointError(f"its graph holds a {printable(kind)}, which no char-rnn model has")
 
     def _routing(self, data: Table, inputs: list[Expression]) -> Expression:
+        """The expression of a node without a module: an input of the graph, or a part of what another node puts out."""
         if not inputs:
             return ("input",)
         if len(inputs) != 1:
@@ -139,8 +152,13 @@ class Expressions:
         return ("select", select, *inputs)
 
     def _narrow(self, dimension: int, index: int, length: int, x: Expression) -> Expression:
-        """A part of the columns of x. A part of a sigmoid is the sigmoid of a part; of a part, a part."""
-        if dimension == 2 and x[0] == "sigmoid" and x[1][0] != "sigmoid":  # any number of them would be any depth
+        """Some of the columns of x, `index` being the first of them, from 1.
+
+        Columns of a sigmoid are the sigmoid of columns, and columns of columns are columns: both are written the second
+        way, whichever way the graph has it.
+        """
+        # Only one sigmoid is moved: a file may hold any number of them, and each takes one call of this method.
+        if dimension == 2 and x[0] == "sigmoid" and x[1][0] != "sigmoid":
             return ("sigmoid", self._intern(self._narrow(2, index, length, x[1])))
         if dimension == 2 and x[:2] == ("narrow", 2):
             _, _, first, available, whole = x
@@ -151,6 +169,7 @@ class Expressions:
 
 
 def _number(module: TorchObject, key: bytes) -> float:
+    """A field that must be a number. Errors: CheckpointError."""
     value: object = module.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise CheckpointError(f"its {printable(module.typename)} has no {printable(key)}")
@@ -158,6 +177,7 @@ def _number(module: TorchObject, key: bytes) -> float:
 
 
 def _integer(module: TorchObject, key: bytes) -> int:
+    """A field that must be a whole number. Errors: CheckpointError."""
     value = _number(module, key)
     if not isinstance(value, int):
         raise CheckpointError(f"its {printable(module.typename)} has {value!r:.20} as its {printable(key)}")
@@ -173,6 +193,7 @@ def dropout_probability(module: TorchObject) -> float:
 
 
 def _longs(size: object) -> tuple[int, ...]:
+    """The size that an nn.Reshape makes of each row, eight dimensions at most. Errors: CheckpointError."""
     if not isinstance(size, (Storage, Tensor)):
         raise CheckpointError("its nn.Reshape has no size")
     numbers = size.data if isinstance(size, Storage) else size.numpy()

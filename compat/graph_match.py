@@ -1,8 +1,8 @@
 """Which char-rnn network an nn.gModule computes, and its weights: found by following the graph.
 
-Neither the place nor the name of a module is trusted: a weight is the forget gate's because its product, through a
-sigmoid, multiplies the previous cell state. So every version of char-rnn is read alike, and a graph that computes
-something else is refused instead of misread.
+Neither the place nor the name of a module is trusted: a weight belongs to the forget gate because the sigmoid of its
+product multiplies the previous cell state. So all versions of char-rnn are read in the same way, and a graph that
+computes something else is refused instead of misread.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOST_OUTPUTS = 1 << 20  # of a graph: the states of its layers
 
 @dataclass(frozen=True)
 class Network:
-    """What `follow` finds. Arrays are views of the checkpoint's storages, in its precision.
+    """A char-rnn model with its weights. Those that `follow` finds are views of the checkpoint's storages.
 
     Attributes:
         model: "lstm", "gru" or "rnn".
@@ -72,7 +72,12 @@ def follow(protos: Table) -> Network:
 
 
 class _Matcher:
-    """Compares expressions with the formulas of the three cells, and collects the weights where they agree."""
+    """Compares expressions with the formulas of the three cells, and collects the weights where they agree.
+
+    Attributes:
+        linears: id(module) -> nn.Linear, as Expressions gives them.
+        dropout: probability of dropping, as the last nn.Dropout that was met says it.
+    """
 
     def __init__(self, expressions: Expressions):
         self.linears = expressions.linears
@@ -127,12 +132,19 @@ class _Matcher:
         return dropped
 
     def _product(self, expression: Expression, what: str) -> Expression:
+        """`expression`, if it is an nn.Linear of something. Errors: CheckpointError; `what` names the sum it is of."""
         if expression[0] != "linear":
             raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
         return expression
 
     def _sum_of_products(self, expression: Expression, x: _LayerInput, is_state: _Test, what: str) -> tuple[int, int]:
-        """(the Linear on the layer's input, the Linear on the state) of an expression that adds just these."""
+        """The two nn.Linear of an expression that adds just these: (that of the layer's input, that of the state).
+
+        Args:
+            is_state: whether an expression is the state. what: names the sum in errors.
+
+        Errors: CheckpointError.
+        """
         if expression[0] != "add" or len(expression) != 3:
             raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
         for a, b in permutations(expression[1:]):
@@ -142,7 +154,7 @@ class _Matcher:
         raise CheckpointError(f"its {what} is not made of the layer's input and its previous hidden state")
 
     def _factors(self, expression: Expression, *tests: _Test) -> list[Expression] | None:
-        """The factors of a product in the order of `tests`, each of which accepts one of them."""
+        """The factors of a product in the order of `tests`, each of which accepts one of them; None if that fails."""
         if expression[0] != "mul" or len(expression) != len(tests) + 1:
             return None
         for order in permutations(expression[1:]):
@@ -242,7 +254,11 @@ class _Matcher:
                 raise CheckpointError(f"the gates of {where} are not the quarters of their sum")
 
     def _gate_part(self, expression: Expression, where: str) -> tuple[Expression, int, int]:
-        """(the sum a gate is cut from, its first row, its number of rows), cut either way char-rnn has cut them."""
+        """(the sum of all gates, the first row of this gate from 0, its number of rows).
+
+        Versions of char-rnn have taken the gates from the sum by nn.Narrow, or by nn.Reshape and nn.SplitTable.
+        Errors: CheckpointError for another way.
+        """
         if expression[0] == "select" and expression[2][:2] == ("splittable", 2):
             reshape = expression[2][2]
             if reshape[0] == "reshape" and len(reshape[1]) == 2 and 1 <= expression[1] <= reshape[1][0]:
@@ -259,10 +275,12 @@ def _is_input(expression: Expression, k: int) -> bool:
 
 
 def _is_gate(expression: Expression) -> bool:
+    """Whether this is a sigmoid, as every gate is."""
     return bool(expression[0] == "sigmoid")
 
 
 def _is_candidate(expression: Expression) -> bool:
+    """Whether this is a tanh, as the candidate for the next state is."""
     return bool(expression[0] == "tanh")
 
 
@@ -287,6 +305,7 @@ class _LayerInput:
         self.matcher, self.below = matcher, below
 
     def matches(self, expression: Expression) -> bool:
+        """Whether `expression` is this input; notes the probability of dropout where there is dropout."""
         if self.below is None:
             return expression[0] == "onehot" and _is_input(expression[2], 1)
         if expression[0] == "dropout" and expression[2] is self.below:

@@ -1,4 +1,4 @@
-"""Torch7's random numbers: MT19937, one 32-bit output a number.
+"""Torch7's random numbers: MT19937, of which each number takes one output of 32 bits.
 
 Source: lib/TH/THRandom.c and lib/TH/generic/THTensorRandom.c of torch7. NumPy's RandomState is the same generator
 with the same seeding (`init_genrand`); only the way from its output to a real number differs.
@@ -57,7 +57,7 @@ class LuaRandom:
 
 
 def multinomial(probabilities: npt.NDArray[np.float32], u: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """`torch.multinomial(probabilities:float(), 1)` in each row, for the random number of each: indices from 0, (B,).
+    """`torch.multinomial(probabilities:float(), 1)`: what each row draws with its random number, from 0; shape (B,).
 
     Args:
         probabilities: float32, shape (B, n), of any positive sum.

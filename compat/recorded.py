@@ -1,4 +1,4 @@
-"""What a checkpoint records in words and numbers, taken over only in the types that it must have.
+"""What a checkpoint records beside its weights: losses, vocabulary, options, each checked for its type.
 
 The same for .t7 files, whose values are what compat.load_t7 gives, and for metadata in JSON.
 """
@@ -46,7 +46,7 @@ def losses(values: Iterable[object], unit: float = 1) -> list[float]:
 
 
 def losses_by_iteration(items: Iterable[tuple[Any, object]], unit: float = 1) -> dict[int, float]:
-    """iteration -> loss in nats, without what belongs to no iteration. Errors: CheckpointError."""
+    """iteration -> loss in nats, without entries whose key is no iteration. Errors: CheckpointError."""
     found: dict[int, float] = {}
     for iteration, loss in items:
         if type(iteration) in (int, float) and 0 <= iteration <= _EXACT:
@@ -55,7 +55,9 @@ def losses_by_iteration(items: Iterable[tuple[Any, object]], unit: float = 1) ->
 
 
 def vocabulary(table: object) -> dict[bytes, int]:
-    """Characters numbered 1 to n without gaps. Forks that read UTF-8 have characters of several bytes.
+    """A vocabulary, if it numbers its characters 1 to n without gaps.
+
+    Programs that read UTF-8 have characters of several bytes.
 
     Errors: CheckpointError.
     """
@@ -79,7 +81,7 @@ def vocabulary(table: object) -> dict[bytes, int]:
 
 
 def options(items: Iterable[tuple[object, object]]) -> dict[str, Option]:
-    """name -> int, float, bool or str; whatever else people have put into their opt is no option."""
+    """name -> int, float, bool or str. People have put other things into their opt; those are left out."""
     found: dict[str, Option] = {}
     for key, value in items:
         key, value = _text(key), _text(value)

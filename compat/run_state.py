@@ -1,6 +1,6 @@
-"""What a training run is beside its weights and losses: the table `pycharrnn` in a checkpoint.
+"""What a training run needs beside weights and losses to go on exactly: the table `pycharrnn` in a checkpoint.
 
-It holds numbers, strings, tables and tensors only, so the Lua programs load a file that has it, and ignore it.
+It holds numbers, strings, tables and tensors only, so that the Lua programs load a file with it, and ignore it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from compat.t7_objects import Array
 
-FORMAT = 1  # of the table; one with another number is left alone
+FORMAT = 1  # of the table; a table with another number is not read
 _KINDS = {"<f8": b"torch.Double", "<f4": b"torch.Float"}
 
 
 @dataclass
 class RunState:
-    """A run after an iteration, as far as a char-rnn checkpoint doesn't hold it. P parameters, B texts, H units.
+    """A run after an iteration, as far as a char-rnn checkpoint doesn't hold it. P parameters, B streams, H units.
 
     Attributes:
         mean_square: RMSprop's, (P,), float64 or float32 as the run computes.
@@ -110,11 +110,15 @@ def from_table(table: object, network: Network) -> RunState | None:
 
 
 def _tensor(array: Array) -> Tensor:
+    """A tensor in the precision of the array, float64 or float32."""
     return Tensor.of_array(array, _KINDS[array.dtype.newbyteorder("<").str])
 
 
 def _array(reader: WeightReader, value: object, name: str, shape: tuple[int, ...]) -> Array:
-    """A copy of a tensor that must have this shape, lie in one piece, and be of doubles or floats."""
+    """A copy of a tensor that must have this shape, lie in one piece, and be of doubles or floats.
+
+    Errors: CheckpointError; T7Error, as Tensor.numpy.
+    """
     if not isinstance(value, Tensor) or value.typename not in (b"torch.DoubleTensor", b"torch.FloatTensor"):
         raise CheckpointError(f"its run state has {describe(value)} where the tensor {name} belongs")
     if value.shape != shape or value.strides != contiguous_strides(shape) or value.storage is None:
@@ -123,6 +127,7 @@ def _array(reader: WeightReader, value: object, name: str, shape: tuple[int, ...
 
 
 def _table(table: Table, key: bytes) -> Table:
+    """A field that must be a table. Errors: CheckpointError."""
     value = table.get(key)
     if not isinstance(value, Table):
         raise CheckpointError(f"its run state has {describe(value)} where the table {printable(key)} belongs")
@@ -130,6 +135,7 @@ def _table(table: Table, key: bytes) -> Table:
 
 
 def _number(table: Table, key: bytes | int) -> float:
+    """A field that must be a number. Errors: CheckpointError."""
     value: object = table.get(key)
     if not is_number(value):
         what = printable(key) if isinstance(key, bytes) else key
@@ -138,6 +144,7 @@ def _number(table: Table, key: bytes | int) -> float:
 
 
 def _whole(table: Table, key: bytes | int, most: int) -> int:
+    """A field that must be a whole number from 0 to `most`. Errors: CheckpointError."""
     value = _number(table, key)
     if not isinstance(value, int) or not 0 <= value <= most:
         raise CheckpointError(f"its run state has {value!r:.40} where a whole number from 0 to {most} belongs")

@@ -58,14 +58,18 @@ def save_t7(
 
 
 class T7Writer:
-    """Writes one object after another to the binary file `f`, numbering shared ones across calls."""
+    """Writes one object after another to the binary file `f`. An object that several calls meet is written once.
+
+    Args:
+        long_size, written: as for save_t7.
+    """
 
     def __init__(self, f: BinaryIO, long_size: int = 8, written: Callable[[int], None] = lambda count: None):
         self._f = f
         self._long_size = long_size
         self._written = written
         self._index: dict[int, int] = {}  # id(object) -> its number in the file
-        self._alive: list[object] = []  # an id is only good as long as its object lives
+        self._alive: list[object] = []  # what has a number, since Python gives the id of a dead object to another one
 
     def write_obj(self, value: object) -> None:
         """Write `value` and all it refers to."""
@@ -111,6 +115,7 @@ class T7Writer:
         return None
 
     def _write_table(self, value: _TableLike) -> Iterator[object] | None:
+        """Number and size of a table; its keys and values in turn, unless they stand in the file already."""
         if not self._begin(torchfile.TYPE_TABLE, value):
             return None
         self._int(len(value))
@@ -171,6 +176,7 @@ class T7Writer:
         return self._write_tensor(tensor)
 
     def _begin_object(self, value: TorchObject | Tensor | Storage) -> bool:
+        """_begin for objects, whose version and class follow the number."""
         if not self._begin(torchfile.TYPE_TORCH, value):
             return False
         if value.version is not None:
@@ -179,7 +185,7 @@ class T7Writer:
         return True
 
     def _begin(self, kind: int, value: object) -> bool:
-        """Type and number; True if `value` is new to this file and its content must follow."""
+        """Write type and number; True if `value` is new to this file, so that its content must follow."""
         self._int(kind)
         index = self._index.get(id(value))
         if index is not None:
@@ -204,6 +210,7 @@ class T7Writer:
         self._f.write(value)
 
     def _elements(self, elements: Array) -> None:
+        """The numbers of a storage, or longs. Errors: ValueError for one that 4 bytes can't hold, if longs have 4."""
         if elements.dtype == "<i8" and self._long_size == 4:
             if elements.size and (elements.min() < -(1 << 31) or elements.max() >= 1 << 31):
                 raise ValueError(f"{elements[np.abs(elements).argmax()]} does not fit a 4-byte long")
@@ -215,7 +222,7 @@ class T7Writer:
 
 
 class _AsciiT7Writer(T7Writer):
-    """The ASCII encoding; see the reader's."""
+    """Writes the ASCII encoding, as compat.t7_ascii_reader describes it."""
 
     def _line(self, text: bytes) -> None:
         if text:

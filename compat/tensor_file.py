@@ -13,7 +13,7 @@ from compat.t7_objects import Storage, T7Error, Tensor
 if TYPE_CHECKING:
     from compat.t7_objects import Array
 
-_HEAD = 4096  # bytes at the start of a file that hold all of a tensor but its numbers
+_HEAD = 4096  # bytes at the start of a file in which all of a tensor but its numbers has room
 
 
 class TensorFile:
@@ -61,7 +61,7 @@ class TensorFile:
         return numbers
 
     def _read(self, position: int, count: int) -> bytearray:
-        """`count` bytes from a position on; zeros beyond the end of the file, which the stamp tells of."""
+        """`count` bytes from a position on; zeros beyond the end of the file, whose stamp has changed then."""
         content, done = bytearray(count), 0
         self._file.seek(position)
         with memoryview(content) as view:
@@ -70,7 +70,7 @@ class TensorFile:
         return content
 
     def _stamp_now(self) -> tuple[int, int]:
-        """What changes when somebody writes to the file: its size, and when it was modified."""
+        """Size and modification time, which change when somebody writes to the file."""
         found = os.fstat(self._file.fileno())
         return found.st_size, found.st_mtime_ns
 

@@ -25,6 +25,7 @@ from compat.weights import WeightReader
 if TYPE_CHECKING:
     from compat.t7_objects import Array
 
+# class of a layer -> (char-rnn's name of the model, rows of weights per hidden unit)
 _MODELS = {b"nn.LSTM": ("lstm", 4), b"nn.VanillaRNN": ("rnn", 1)}
 
 
@@ -45,7 +46,7 @@ def from_table(table: Table) -> Checkpoint:
     if not isinstance(tokens, Table):
         raise CheckpointError("its nn.LanguageModel has no idx_to_token")
     vocab = recorded.vocabulary({token: index for index, token in tokens.items() if isinstance(token, bytes)})
-    network = _Folder(len(vocab)).network(modules.as_list())
+    network = _WeightFolding(len(vocab)).network(modules.as_list())
     opt = recorded.options(table[b"opt"].items()) if isinstance(table.get(b"opt"), Table) else {}
     opt.update(model=network.model, rnn_size=network.rnn_size, num_layers=network.num_layers)
     checkpoint = Checkpoint(network, vocab, opt, program="torch-rnn")
@@ -60,12 +61,18 @@ def from_table(table: Table) -> Checkpoint:
 
 
 def _losses(table: object) -> list[float]:
+    """The finite numbers of a list; none for what is no list."""
     values = table.as_list() if isinstance(table, Table) else []
     return [float(v) for v in values if recorded.is_number(v) and math.isfinite(v)]
 
 
-class _Folder:
-    """Walks the modules in order, folding what is linear into the next weights."""
+class _WeightFolding:
+    """Makes char-rnn's weights of torch-rnn's modules: what is linear goes into the weights that come after it.
+
+    Attributes:
+        weights: name -> float64 array, names and shapes as in nngraph.parameter_shapes.
+        layers: how many layers have been read so far.
+    """
 
     def __init__(self, vocab_size: int):
         self.vocab_size = vocab_size
@@ -77,9 +84,9 @@ class _Folder:
         self._reader = WeightReader()
 
     def network(self, modules: list[object]) -> Network:
+        """The network that these modules compute, one after another. Errors: CheckpointError."""
         lookup, decoder = None, None
-        # What reads x next reads x*scale + shift instead.
-        scale = shift = None
+        scale = shift = None  # a batch normalisation that is not folded yet: the next module reads x*scale + shift
         for module in modules:
             if not isinstance(module, TorchObject):
                 raise CheckpointError("its network holds something that is no module")
@@ -112,6 +119,14 @@ class _Folder:
         )
 
     def _layer(self, module: TorchObject, lookup: Array, scale: Array | None, shift: Array | None) -> None:
+        """Take over an nn.LSTM or nn.VanillaRNN.
+
+        Args:
+            lookup: the word vectors, (V, D), which the first layer reads.
+            scale, shift: (H,), the batch normalisation before this layer; None for none.
+
+        Errors: CheckpointError.
+        """
         model, gates = _MODELS[module.typename]
         if self.model not in (None, model):
             raise CheckpointError("its layers are not all of one kind")

@@ -20,7 +20,8 @@ class WeightReader:
     """
 
     def __init__(self) -> None:
-        self._claimed = self._held = 0
+        self._claimed = 0  # numbers in the tensors that have been read
+        self._held = 0  # numbers in their storages, each storage counted once
         self._storages: dict[int, object] = {}
 
     def read(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> Array:
@@ -35,7 +36,7 @@ class WeightReader:
         if not isinstance(tensor, Tensor) or not _fits(tensor.shape, shape):
             found = tensor.shape if isinstance(tensor, Tensor) else None
             where = f"its {printable(module.typename)} has a {printable(key)}"
-            raise CheckpointError(f"{where} of shape {found!s:.80}, expected {_shown(shape)}")
+            raise CheckpointError(f"{where} of shape {found!s:.80}, expected {_in_words(shape)}")
         dtype = element_dtype(tensor.typename)
         if dtype is None or dtype.kind != "f":
             raise CheckpointError(f"its {printable(module.typename)} has whole numbers as its {printable(key)}")
@@ -45,7 +46,8 @@ class WeightReader:
         """Any tensor as an array, counted. Errors: CheckpointError; T7Error, as Tensor.numpy."""
         array = tensor.numpy()
         if tensor.storage is not None and id(tensor.storage) not in self._storages:
-            self._storages[id(tensor.storage)] = tensor.storage  # an id is good as long as its object lives
+            # Kept, since Python gives the id of a dead object to another one.
+            self._storages[id(tensor.storage)] = tensor.storage
             self._held += len(tensor.storage)
         self._claimed += array.size
         if self._claimed > self._held:
@@ -54,9 +56,10 @@ class WeightReader:
 
 
 def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    """Whether a tensor has this shape, None standing for any number from 1."""
     return len(found) == len(shape) and all(m > 0 and n in (None, m) for n, m in zip(shape, found, strict=True))
 
 
-def _shown(shape: tuple[int | None, ...]) -> str:
+def _in_words(shape: tuple[int | None, ...]) -> str:
     """(None, 4) -> "(any, 4)" """
     return f"({', '.join('any' if n is None else str(n) for n in shape)})"

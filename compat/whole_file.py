@@ -32,7 +32,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
     except OSError as e:
-        raise type(e)(e.errno, e.strerror, path) from None  # the user knows no temporary file
+        raise type(e)(e.errno, e.strerror, path) from None  # name the user's file, not the temporary one
     try:
         with open(handle, "wb") as f:
             yield f
@@ -89,7 +89,7 @@ def _is_special(path: str) -> bool:
     try:
         mode = os.stat(path).st_mode
     except OSError:
-        return False  # opening it will tell
+        return False  # there is nothing there, or opening it gives the error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     return not stat.S_ISREG(mode)

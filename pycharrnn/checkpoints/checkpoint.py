@@ -1,4 +1,7 @@
-"""Checkpoint files, .t7 of char-rnn (and of torch-rnn, to read), .safetensors and .json <-> weights as NumPy arrays."""
+"""Checkpoint files as weights in NumPy arrays, and back.
+
+Read: .t7 files of char-rnn and torch-rnn, and .safetensors files. Written: .t7 files of char-rnn, .safetensors, .json.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ from pycharrnn.common.progress import bar
 if TYPE_CHECKING:
     from compat.t7_objects import Encoding
 
+# A .t7 file holds the identity matrix of its characters. From so many characters on, it may have so many times as many
+# numbers as the model has parameters.
 _ANY_CHARACTERS, _IDENTITY_RATIO = 4096, 32
 
 
@@ -57,8 +62,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def trained_on(loaded: charrnn.Checkpoint) -> str:
-    """The text of a checkpoint's training, for a person to know it by: where it lay, its size and hash; "" if that is
-    not recorded."""
+    """The text that a checkpoint was trained on, in words: where it lay, its size and hash; "" if none is recorded."""
     place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name
     words = [printable(place)] if isinstance(place, str) else []
     if loaded.state and loaded.state.text:
@@ -101,9 +105,9 @@ def convert(
 
 
 def check_size(vocab_size: int, parameters: int) -> None:
-    """See whether a model is the larger part of its .t7 file, which holds the identity matrix of its characters too.
+    """Refuse a model that is tiny beside the identity matrix of its characters, which a .t7 file holds too.
 
-    Errors: UserError where that matrix dwarfs it: such a model is no char-rnn's, and would fill the disk.
+    Such a model is no char-rnn's, and its file would fill the disk. Errors: UserError.
     """
     if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
         raise UserError(

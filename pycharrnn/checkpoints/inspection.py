@@ -1,4 +1,4 @@
-"""What a file is, in words: a checkpoint's facts, or the tree of any other .t7 file."""
+"""What a file is, for a person: what a checkpoint records, or any other .t7 file as a tree."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ class Finding:
     """What a file is.
 
     Attributes:
-        facts: what there is to know about a checkpoint, values being numbers, text, or dicts and lists of them; None of
-            another file.
-        fault: why it is no checkpoint, in words. tree: what it holds instead, long and deep parts cut.
+        facts: what a checkpoint records; None for another file.
+        fault: why it is no checkpoint, in words. tree: what it holds instead, long and deep parts shortened.
     """
 
     facts: Facts | None
@@ -37,7 +36,7 @@ class Finding:
 
 
 def look(path: str | os.PathLike[str]) -> Finding:
-    """Errors: UserError for what is neither a checkpoint nor a .t7 file."""
+    """What the file at `path` is. Errors: UserError for what is neither a checkpoint nor a .t7 file."""
     with checkpoint.reading(path):
         if checkpoint.is_safetensors(path):
             return Finding(_facts(formats.load_safetensors(path)))
@@ -53,7 +52,7 @@ def look(path: str | os.PathLike[str]) -> Finding:
 
 
 def facts(path: str | os.PathLike[str]) -> Facts:
-    """What there is to know about a checkpoint. Errors: UserError, also for a .t7 file that is none."""
+    """What the checkpoint at `path` records. Errors: UserError, also for a .t7 file that is no checkpoint."""
     found = look(path)
     if found.facts is None:
         raise UserError(f"{path} is no checkpoint of a character model: {found.fault}.")
@@ -92,7 +91,7 @@ def _rest(found: Survey) -> str:
 
 
 def for_json(value: Any) -> Any:
-    """Facts for json.dumps: infinity and NaN, which JSON has no words for, as null."""
+    """Facts for json.dumps: infinity and NaN, for which JSON has no notation, as None."""
     if isinstance(value, dict):
         return {key: for_json(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -101,7 +100,7 @@ def for_json(value: Any) -> Any:
 
 
 def _run_state(found: Checkpoint) -> str:
-    """Whether -resume goes on exactly: what wrote the run state."""
+    """What wrote the run state, with which -resume goes on exactly; "none" without one."""
     if found.state is None:
         return "none"
     versions = found.state.versions or {}
@@ -125,6 +124,7 @@ def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
 
 
 def _nan_last(loss: float) -> float:
+    """A key for min(), to which NaN is the worst loss."""
     return math.inf if math.isnan(loss) else loss
 
 
@@ -151,7 +151,7 @@ def _option(value: object) -> str:
 
 
 def _tree(path: str | os.PathLike[str], found: Survey) -> str:
-    """Any .t7 file as an indented tree, long and deep parts cut."""
+    """Any .t7 file as an indented tree, long and deep parts shortened."""
     lines: list[str] = []
     _walk(found.value, "", 0, set(), lines)
     if len(lines) > _MAX_LINES:
@@ -165,6 +165,7 @@ def _dialect(dialect: Dialect) -> str:
 
 
 def _walk(value: object, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
+    """Add the lines of a value and all in it. `seen`: ids of what has lines already."""
     indent = "  " * depth + (f"{name}: " if name else "")
     if isinstance(value, TorchObject) and id(value) in seen or isinstance(value, Table) and value and id(value) in seen:
         lines.append(f"{indent}(see above)")
@@ -182,6 +183,7 @@ def _walk(value: object, name: str, depth: int, seen: set[int], lines: list[str]
 
 
 def _summary(value: object) -> str:
+    """A value on one line, without what it holds."""
     if isinstance(value, Table):
         return f"table of {len(value)}"
     if isinstance(value, TorchObject):
@@ -196,6 +198,7 @@ def _summary(value: object) -> str:
 
 
 def _scalar(value: object) -> str:
+    """A number, a string (shortened) or nil as Python writes it; the class of anything else."""
     if isinstance(value, bytes):
         text = repr(value[:240].decode("utf-8", "backslashreplace"))
         return text if len(text) <= 60 else text[:57] + "..."
