@@ -139,3 +139,19 @@ def test_swapped_gates_are_refused_or_found():
     np.testing.assert_array_equal(after[:24], before[24:48])
     np.testing.assert_array_equal(after[24:48], before[:24])
     np.testing.assert_array_equal(after[48:], before[48:])
+
+
+@pytest.mark.parametrize(
+    "opt, characters, encoding",
+    [
+        ({}, [b"a", b"b"], "bytes"),
+        ({}, [b"a", "é".encode()], "utf8"),
+        ({"encoding": "utf8"}, [b"a", b"b"], "utf8"),
+        ({"encoding": "bytes"}, [b"a", b"b"], "bytes"),
+    ],
+)
+def test_encoding(opt, characters, encoding):
+    network = charrnn.Network("rnn", 1, 1, 2, 0.0, {})
+    assert (
+        checkpoint.encoding(charrnn.Checkpoint(network, {c: k for k, c in enumerate(characters, 1)}, opt)) == encoding
+    )

@@ -17,7 +17,18 @@ from conftest import GOLDEN
 from object_graph import assert_same_graph
 
 import compat
-from compat import LuaFunction, Storage, T7Error, Table, Tensor, TensorFile, TorchObject, load_t7, save_t7
+from compat import (
+    LuaFunction,
+    Storage,
+    T7Error,
+    Table,
+    Tensor,
+    TensorFile,
+    TorchObject,
+    load_t7,
+    save_t7,
+    t7_writer,
+)
 from compat.t7_objects import BooleanKey, element_dtype
 from compat.t7_reader import load_with_dialect
 from compat.t7_writer import T7Writer
@@ -213,6 +224,13 @@ def tensor_file(shape=(2, 2), strides=(2, 1), offset=1, count=4, data=bytes(32))
     return head + longs([*shape, *strides, offset]) + storage + longs([count]) + data
 
 
+@pytest.mark.parametrize("storage", [Storage(b"torch.FloatStorage", np.zeros(8, "f4")), Table(), b"x", 5])
+def test_a_tensor_has_a_storage_of_its_own_type(storage):
+    tensor = Tensor(b"torch.DoubleTensor", storage, (2,))
+    with pytest.raises(T7Error, match="the storage of a torch.DoubleTensor is"):
+        load_t7(written(tensor))
+
+
 def test_a_whole_tensor(tmp_path):
     (tmp_path / "v.t7").write_bytes(tensor_file())
     assert load_t7(tmp_path / "v.t7").shape == (2, 2)
@@ -239,6 +257,29 @@ def test_claims_beyond_the_file_are_not_believed(tmp_path, claim):
     (tmp_path / "v.t7").write_bytes(tensor_file(**claim))
     with pytest.raises(T7Error, match="at byte"):
         load_t7(tmp_path / "v.t7")
+
+
+def test_longs_of_4_bytes_hold_32_bits(tmp_path):
+    fits = np.array([-(1 << 31), (1 << 31) - 1])
+    save_t7(tmp_path / "v.t7", fits, long_size=4)
+    np.testing.assert_array_equal(load_t7(tmp_path / "v.t7"), fits)
+    for value in (-(1 << 31) - 1, 1 << 31):
+        with pytest.raises(ValueError, match=f"{value} does not fit a 4-byte long"):
+            save_t7(tmp_path / "v.t7", np.array([0, value]), long_size=4)
+    np.testing.assert_array_equal(load_t7(tmp_path / "v.t7"), fits)
+
+
+@pytest.mark.parametrize("encoding", ["binary", "ascii"])
+@pytest.mark.parametrize("dtype", ["u1", "i8", "f2", "f4", "f8"])
+def test_long_arrays_are_written_as_short_ones(tmp_path, monkeypatch, encoding, dtype):
+    """They are written in pieces, which `written` counts."""
+    array = np.arange(20).astype(dtype)
+    counts: list[int] = []
+    save_t7(tmp_path / "whole.t7", array, encoding)
+    monkeypatch.setattr(t7_writer, "_PIECE", 7)
+    save_t7(tmp_path / "pieces.t7", array, encoding, written=counts.append)
+    assert (tmp_path / "pieces.t7").read_bytes() == (tmp_path / "whole.t7").read_bytes()
+    assert counts[-3:] == ([1, 1, 20] if (encoding, dtype) == ("ascii", "u1") else [7, 7, 6])
 
 
 def test_unwritable_values_are_refused(tmp_path):
@@ -348,7 +389,7 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
         thread = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
         thread.start()
         write()
-        thread.join(10)
+        thread.join(60)
     assert read == [b"\2\0\0\0\4\0\0\0text", b"source"]
     assert pipe.is_fifo()
     with whole_file(os.devnull) as f:
