@@ -7,7 +7,6 @@ computes something else is refused instead of misread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.graph_expressions import CheckpointError, Expression, Expressions, describe, node_inputs
+from compat.graph_formulas import factors_of, gate_part, is_candidate, is_gate, is_input, is_one_minus_gate, product_of
 from compat.nngraph import STATES_PER_LAYER
 from compat.t7_objects import Table, TorchObject
 from compat.weights import WeightReader
 
 if TYPE_CHECKING:
+    from compat.graph_formulas import Test
     from compat.t7_objects import Array
-
-    _Test = Callable[[Expression], bool]
 
 _MOST_OUTPUTS = 1 << 20  # of a graph: the states of its layers
 
@@ -131,13 +130,7 @@ class _Matcher:
         dropped: Expression = x
         return dropped
 
-    def _product(self, expression: Expression, what: str) -> Expression:
-        """`expression`, if it is an nn.Linear of something. Errors: CheckpointError; `what` names the sum it is of."""
-        if expression[0] != "linear":
-            raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
-        return expression
-
-    def _sum_of_products(self, expression: Expression, x: _LayerInput, is_state: _Test, what: str) -> tuple[int, int]:
+    def _sum_of_products(self, expression: Expression, x: _LayerInput, is_state: Test, what: str) -> tuple[int, int]:
         """The two nn.Linear of an expression that adds just these: (that of the layer's input, that of the state).
 
         Args:
@@ -148,19 +141,10 @@ class _Matcher:
         if expression[0] != "add" or len(expression) != 3:
             raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
         for a, b in permutations(expression[1:]):
-            a, b = self._product(a, what), self._product(b, what)
+            a, b = product_of(a, what), product_of(b, what)
             if x.matches(a[2]) and is_state(b[2]):
                 return a[1], b[1]
         raise CheckpointError(f"its {what} is not made of the layer's input and its previous hidden state")
-
-    def _factors(self, expression: Expression, *tests: _Test) -> list[Expression] | None:
-        """The factors of a product in the order of `tests`, each of which accepts one of them; None if that fails."""
-        if expression[0] != "mul" or len(expression) != len(tests) + 1:
-            return None
-        for order in permutations(expression[1:]):
-            if all(test(factor) for test, factor in zip(tests, order, strict=True)):
-                return list(order)
-        return None
 
     def _store(self, name: str, linear: int, gates: list[int] | None = None) -> None:
         """Read the weights of an nn.Linear; `gates`: which quarter of its rows is the first, second, ... gate."""
@@ -178,7 +162,7 @@ class _Matcher:
         (h,) = states
         if h[0] != "tanh":
             raise CheckpointError(f"the state of layer {layer} comes from '{h[0]}', unlike in an rnn")
-        i2h, h2h = self._sum_of_products(h[1], x, lambda e: _is_input(e, previous[0]), f"layer {layer}")
+        i2h, h2h = self._sum_of_products(h[1], x, lambda e: is_input(e, previous[0]), f"layer {layer}")
         self._store(f"i2h_{layer}", i2h)
         self._store(f"h2h_{layer}", h2h)
 
@@ -187,13 +171,13 @@ class _Matcher:
         where = f"layer {layer}"
 
         def is_h(e: Expression) -> bool:
-            return _is_input(e, previous[0])
+            return is_input(e, previous[0])
 
         if states[0][0] != "add" or len(states[0]) != 3:
             raise CheckpointError(f"the state of {where} is not a sum of two, unlike in a gru")
         for written, kept in permutations(states[0][1:]):
-            new = self._factors(written, _is_gate, _is_candidate)
-            old = self._factors(kept, _is_one_minus_gate, is_h)
+            new = factors_of(written, is_gate, is_candidate)
+            old = factors_of(kept, is_one_minus_gate, is_h)
             if new and old and old[0][2][2] is new[0]:  # both have the same update gate z
                 break
         else:
@@ -205,7 +189,7 @@ class _Matcher:
         reset: list[Expression] = []
 
         def is_reset_state(e: Expression) -> bool:
-            factors = self._factors(e, _is_gate, is_h)
+            factors = factors_of(e, is_gate, is_h)
             if factors:
                 reset.append(factors[0])
             return factors is not None
@@ -223,24 +207,24 @@ class _Matcher:
         next_c, next_h = states
 
         def is_c(e: Expression) -> bool:
-            return _is_input(e, previous[0])
+            return is_input(e, previous[0])
 
         def is_h(e: Expression) -> bool:
-            return _is_input(e, previous[1])
+            return is_input(e, previous[1])
 
         if next_c[0] != "add" or len(next_c) != 3:
             raise CheckpointError(f"the cell state of {where} is not a sum of two, unlike in an lstm")
         for kept, written in permutations(next_c[1:]):
-            old = self._factors(kept, _is_gate, is_c)
-            new = self._factors(written, _is_gate, _is_candidate)
+            old = factors_of(kept, is_gate, is_c)
+            new = factors_of(written, is_gate, is_candidate)
             if old and new:
                 break
         else:
             raise CheckpointError(f"the cell state of {where} is not f*c + i*g, unlike in an lstm")
-        out = self._factors(next_h, _is_gate, lambda e: e[0] == "tanh" and e[1] is next_c)
+        out = factors_of(next_h, is_gate, lambda e: e[0] == "tanh" and e[1] is next_c)
         if not out:
             raise CheckpointError(f"the hidden state of {where} is not o*tanh(c), unlike in an lstm")
-        parts = [self._gate_part(gate[1], where) for gate in (new[0], old[0], out[0], new[1])]  # i, f, o, g
+        parts = [gate_part(gate[1], where) for gate in (new[0], old[0], out[0], new[1])]  # i, f, o, g
         if any(sums is not parts[0][0] for sums, _, _ in parts) or len({size for _, _, size in parts}) != 1:
             raise CheckpointError(f"the gates of {where} are not parts of one sum")
         i2h, h2h = self._sum_of_products(parts[0][0], x, is_h, f"gates of {where}")
@@ -252,44 +236,6 @@ class _Matcher:
             self._store(name, linear, gates)
             if len(self._weights[f"{name}.bias"]) != 4 * size:
                 raise CheckpointError(f"the gates of {where} are not the quarters of their sum")
-
-    def _gate_part(self, expression: Expression, where: str) -> tuple[Expression, int, int]:
-        """(the sum of all gates, the first row of this gate from 0, its number of rows).
-
-        Versions of char-rnn have taken the gates from the sum by nn.Narrow, or by nn.Reshape and nn.SplitTable.
-        Errors: CheckpointError for another way.
-        """
-        if expression[0] == "select" and expression[2][:2] == ("splittable", 2):
-            reshape = expression[2][2]
-            if reshape[0] == "reshape" and len(reshape[1]) == 2 and 1 <= expression[1] <= reshape[1][0]:
-                size = reshape[1][1]
-                return reshape[2], (int(expression[1]) - 1) * size, size
-        if expression[0] == "narrow" and expression[1] == 2:
-            return expression[4], int(expression[2]) - 1, int(expression[3])
-        raise CheckpointError(f"a gate of {where} comes from '{expression[0]}', unlike in an lstm")
-
-
-def _is_input(expression: Expression, k: int) -> bool:
-    """Whether this is the k-th of the graph's inputs, from 1."""
-    return expression[:2] == ("select", k) and expression[2] == ("input",)
-
-
-def _is_gate(expression: Expression) -> bool:
-    """Whether this is a sigmoid, as every gate is."""
-    return bool(expression[0] == "sigmoid")
-
-
-def _is_candidate(expression: Expression) -> bool:
-    """Whether this is a tanh, as the candidate for the next state is."""
-    return bool(expression[0] == "tanh")
-
-
-def _is_one_minus_gate(expression: Expression) -> bool:
-    """Whether this is 1 + -1*gate."""
-    if expression[:2] != ("addconstant", 1):
-        return False
-    product = expression[2]
-    return product[:2] == ("mulconstant", -1) and _is_gate(product[2])
 
 
 def _rearranged(array: Array, quarters: list[int]) -> Array:
@@ -307,7 +253,7 @@ class _LayerInput:
     def matches(self, expression: Expression) -> bool:
         """Whether `expression` is this input; notes the probability of dropout where there is dropout."""
         if self.below is None:
-            return expression[0] == "onehot" and _is_input(expression[2], 1)
+            return expression[0] == "onehot" and is_input(expression[2], 1)
         if expression[0] == "dropout" and expression[2] is self.below:
             self.matcher.dropout = float(expression[1])
             return True

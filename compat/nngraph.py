@@ -14,7 +14,8 @@ import numpy as np
 
 from compat import cell_graphs
 from compat.graph_nodes import gmodule
-from compat.t7_objects import Storage, Table, Tensor, TorchObject, element_dtype
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import Storage, Table, Tensor, TorchObject
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array

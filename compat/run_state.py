@@ -16,7 +16,8 @@ from compat.lua_random import STATE_WORDS
 from compat.nngraph import STATES_PER_LAYER
 from compat.plain_text import printable
 from compat.recorded import is_number
-from compat.t7_objects import Table, Tensor, contiguous_strides
+from compat.t7_element_types import contiguous_strides
+from compat.t7_objects import Table, Tensor
 from compat.weights import WeightReader
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ import numpy as np
 import torchfile
 
 from compat.t7_content import memory_for
+from compat.t7_element_types import element_dtype, is_tensor_class
 from compat.t7_objects import (
     Dialect,
     LuaFunction,
@@ -24,8 +25,6 @@ from compat.t7_objects import (
     Table,
     Tensor,
     TorchObject,
-    element_dtype,
-    is_tensor_class,
 )
 from compat.t7_unfinished import UNFINISHED, UnfinishedFunction, UnfinishedObject, UnfinishedTable, UnfinishedTensor
 

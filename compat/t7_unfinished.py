@@ -9,7 +9,8 @@ import enum
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from compat.t7_objects import BooleanKey, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject, element_dtype
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import BooleanKey, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
 
 if TYPE_CHECKING:
     from compat.t7_objects import T7Value

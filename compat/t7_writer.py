@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import torchfile
 
-from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObject, element_dtype
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObject
 from compat.whole_file import whole_file
 
 if TYPE_CHECKING:

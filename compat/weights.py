@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
-from compat.t7_objects import Tensor, TorchObject, element_dtype
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import Tensor, TorchObject
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array

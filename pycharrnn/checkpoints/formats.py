@@ -22,7 +22,7 @@ from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from compat.plain_text import printable
 from compat.t7_content import file_content
-from compat.t7_objects import element_dtype
+from compat.t7_element_types import element_dtype
 from compat.whole_file import whole_file
 from pycharrnn.common.errors import UserError
 

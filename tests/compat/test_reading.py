@@ -25,7 +25,7 @@ from compat import (
     t7_content,
 )
 from compat.t7_binary_reader import T7Reader
-from compat.t7_objects import element_dtype
+from compat.t7_element_types import element_dtype
 from compat.t7_reader import load_with_dialect, survey
 from compat.t7_writer import T7Writer
 

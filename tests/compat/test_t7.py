@@ -29,7 +29,8 @@ from compat import (
     save_t7,
     t7_writer,
 )
-from compat.t7_objects import BooleanKey, element_dtype
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import BooleanKey
 from compat.t7_reader import load_with_dialect
 from compat.t7_writer import T7Writer
 from compat.whole_file import whole_file, whole_link
