@@ -94,6 +94,13 @@ def test_many_whole_numbers_beyond_64_bits():
         assert load_t7(written([x] * 40))[40] == x
 
 
+def test_zeros_keep_their_sign():
+    assert [str(x) for x in load_t7(written([0.0, -0.0])).values()] == ["0", "-0.0"]
+    assert [str(x) for x in load_t7(written([0.0, -0.0] * 20)).values()] == ["0", "-0.0"] * 20
+    strings = Table((b"%d" % k, k) for k in range(40))  # keys that are no numbers
+    assert dict(load_t7(written(strings))) == dict(strings)
+
+
 def test_class_versions_may_be_negative():
     assert load_t7(integers(4, 1, 4) + b"V -1" + integers(1) + b"X" + integers(0)).version == -1
 
@@ -125,6 +132,8 @@ def test_whole_numbers_in_ascii_have_64_bits():
 def test_longs_in_ascii_are_exact(tmp_path):
     longs = np.array([2**53 + 1, -(2**62) - 1, 0])
     save_t7(tmp_path / "x.t7", longs, "ascii")
+    np.testing.assert_array_equal(load_t7(tmp_path / "x.t7"), longs)
+    save_t7(tmp_path / "x.t7", longs, "ascii", long_size=4)  # of the binary encoding only
     np.testing.assert_array_equal(load_t7(tmp_path / "x.t7"), longs)
 
 
