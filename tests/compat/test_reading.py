@@ -142,7 +142,8 @@ def test_an_array_in_ascii_may_end_the_file():
     np.testing.assert_array_equal(load_t7(head + b"2\n1 2"), [1, 2])
     with pytest.raises(T7Error, match="3 numbers wanted"):
         load_t7(head + b"3\n1 2")
-    assert survey(head + b"2\n1 2 \n\n 5 1\n").further == 1
+    found = survey(head + b"2\n1 2 \n\n 5 1\n \n")  # blanks are no object
+    assert (found.further, found.unread) == (1, 0)
 
 
 def test_an_array_in_ascii_is_charged(monkeypatch):

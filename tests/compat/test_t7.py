@@ -310,6 +310,43 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
+    synced: list[tuple[int, bool]] = []
+    fsync = lambda fd: synced.append((os.fstat(fd).st_size, (tmp_path / "x").exists()))  # noqa: E731
+    monkeypatch.setattr(os, "fsync", fsync)
+    with whole_file(tmp_path / "x") as f:
+        f.write(b"four")
+    assert synced[0] == (4, False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        for _ in range(2):
+            with whole_file(tmp_path / "x"):
+                pass
+            assert (tmp_path / "x").stat().st_mode & 0o7777 == 0o640
+            (tmp_path / "x").unlink()
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+
+
+def test_where_there_are_no_second_names(tmp_path, monkeypatch):
+    def link(source, target):
+        raise OSError(errno.EPERM, "no")
+
+    monkeypatch.setattr(os, "link", link)
+    (tmp_path / "source").write_bytes(b"a" * (3 << 20))
+    whole_link(tmp_path / "source", tmp_path / "target")
+    (tmp_path / "source").write_bytes(b"b")
+    assert (tmp_path / "target").read_bytes() == b"a" * (3 << 20)
+    with pytest.raises(FileNotFoundError):
+        whole_link(tmp_path / "nothing", tmp_path / "target")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="folders of POSIX")
 @pytest.mark.parametrize("write", ["file", "link"])
 def test_a_rename_reaches_the_disk(tmp_path, monkeypatch, write):
