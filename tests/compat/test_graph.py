@@ -114,6 +114,28 @@ def test_expressions_of_modules():
     assert of(part) == ("select", 2, x)
 
 
+def test_an_embedding_makes_the_first_input_one_hot():
+    """Until June 2015 the one-hot vector was made outside the graph."""
+    expressions = Expressions()
+    expressions.embed(TorchObject(b"OneHot", Table({b"outputSize": 7})))
+    x = ("input",)
+
+    def part(k: int, source: Table) -> tuple:
+        data = Table({b"selectindex": k})
+        join(data, source)
+        return expressions.of(data)
+
+    assert part(1, X) == ("onehot", 7, ("select", 1, x))
+    assert part(2, X) == ("select", 2, x)
+    assert part(1, node(b"nn.SplitTable", X, dimension=2)) == ("select", 1, ("splittable", 2, x))
+    softmax = TorchObject(b"nn.Sequential", Table({b"modules": Table.of_list([TorchObject(b"nn.Tanh", Table())] * 2)}))
+    assert expressions.apply_all(softmax, x) == ("tanh", ("tanh", x))
+    with pytest.raises(CheckpointError, match="its embedding is a nn.Linear, not the OneHot of char-rnn"):
+        expressions.embed(TorchObject(b"nn.Linear", Table()))
+    with pytest.raises(CheckpointError, match="its softmax is a NoneType, not the nn.Sequential of char-rnn"):
+        expressions.apply_all(None, x)
+
+
 def test_parts_of_parts():
     narrow = lambda x, index, length, dimension=2: node(  # noqa: E731
         b"nn.Narrow", x, dimension=dimension, index=index, length=length
