@@ -118,16 +118,15 @@ def test_an_embedding_makes_the_first_input_one_hot():
     """Until June 2015 the one-hot vector was made outside the graph."""
     expressions = Expressions()
     expressions.embed(TorchObject(b"OneHot", Table({b"outputSize": 7})))
-    x = ("input",)
-
-    def part(k: int, source: Table) -> tuple:
-        data = Table({b"selectindex": k})
+    x, split = ("input",), node(b"nn.SplitTable", X, dimension=2)
+    parts = [Table({b"selectindex": k}) for k in (1, 2, 1)]
+    for data, source in zip(parts, (X, X, split), strict=True):
         join(data, source)
-        return expressions.of(data)
-
-    assert part(1, X) == ("onehot", 7, ("select", 1, x))
-    assert part(2, X) == ("select", 2, x)
-    assert part(1, node(b"nn.SplitTable", X, dimension=2)) == ("select", 1, ("splittable", 2, x))
+    assert [expressions.of(data) for data in parts] == [
+        ("onehot", 7, ("select", 1, x)),
+        ("select", 2, x),
+        ("select", 1, ("splittable", 2, x)),
+    ]
     softmax = TorchObject(b"nn.Sequential", Table({b"modules": Table.of_list([TorchObject(b"nn.Tanh", Table())] * 2)}))
     assert expressions.apply_all(softmax, x) == ("tanh", ("tanh", x))
     with pytest.raises(CheckpointError, match="its embedding is a nn.Linear, not the OneHot of char-rnn"):
@@ -233,6 +232,11 @@ def without_a_state(graph: Graph) -> None:
     join(graph.outputs, *inputs(graph.outputs)[1:])
 
 
+def without_the_last_hidden_state(graph: Graph) -> None:
+    c1, h1, c2, _, scores = inputs(graph.outputs)
+    join(graph.outputs, c1, h1, c2, scores)
+
+
 def without_softmax(graph: Graph) -> None:
     *states, scores = inputs(graph.outputs)
     join(graph.outputs, *states, inputs(scores)[0])
@@ -281,6 +285,7 @@ def a_gate_of_another_layer(graph: Graph) -> None:
     [
         (LSTM, without_states, "it has 1 outputs"),
         (LSTM, without_a_state, "unlike in an lstm, gru or rnn"),
+        (LSTM, without_the_last_hidden_state, "an lstm with 3 states"),
         (LSTM, without_softmax, "its last output is not the log-softmax of an nn.Linear"),
         (RNN, softmax_of_a_state, "its last output is not the log-softmax of an nn.Linear"),
         (RNN, layer_reads_its_state_twice, "is not made of the layer's input and its previous hidden state"),
@@ -309,7 +314,7 @@ def a_gate_of_another_layer(graph: Graph) -> None:
             "unlike in an lstm",
         ),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_almost_a_char_rnn(path, change, words):
     graph = Graph(path)
