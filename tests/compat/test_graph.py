@@ -154,9 +154,10 @@ def test_parts_of_parts():
 
 def test_equal_parts_are_one_expression():
     expressions = Expressions()
-    first, second = (expressions.of(node(b"nn.Tanh", node(b"nn.Sigmoid", X))) for _ in range(2))
+    nodes = [node(b"nn.Tanh", node(b"nn.Sigmoid", X)), node(b"nn.Tanh", node(b"nn.Sigmoid", X)), node(b"nn.Tanh", X)]
+    first, second, other = [expressions.of(data) for data in nodes]
     assert first is second
-    assert expressions.of(node(b"nn.Tanh", X)) is not first
+    assert other is not first
 
 
 @pytest.mark.parametrize(
