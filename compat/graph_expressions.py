@@ -42,6 +42,8 @@ def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:
 class Expressions:
     """Turns the data tables of nodes into expressions, and keeps them: each node is visited once.
 
+    It tells tables and modules apart by their ids, so they must live as long as it does.
+
     Attributes:
         linears: id(module) -> module, of each nn.Linear that an expression names.
     """
