@@ -10,6 +10,7 @@ from conftest import GOLDEN
 
 from compat import CheckpointError, Storage, Table, TorchObject, charrnn, load_t7
 from compat.graph_expressions import Expressions, describe, node_inputs
+from compat.graph_formulas import is_input
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
@@ -321,6 +322,30 @@ def test_almost_a_char_rnn(path, change, words):
     graph = Graph(path)
     change(graph)
     with pytest.raises(CheckpointError, match=words):
+        graph.read()
+
+
+def test_parts_of_an_input_are_no_input():
+    x = ("input",)
+    assert is_input(("select", 2, x), 2)
+    assert not is_input(("select", 1, x), 2)
+    assert not is_input(("select", 2, ("splittable", 2, x)), 2)
+
+
+def test_gates_are_equally_wide():
+    graph = Graph(next(GOLDEN.glob("legacy_2015-06-14_lstm/*.t7")))
+    last = max((data[b"module"] for data in graph.of(b"nn.Narrow")), key=lambda module: module[b"index"])
+    graph.read()
+    last.fields[b"length"] -= 1
+    with pytest.raises(CheckpointError, match="the gates of layer 1 are not parts of one sum"):
+        graph.read()
+
+
+def test_a_layer_drops_out_the_layer_below():
+    graph = Graph(next(GOLDEN.glob("lstm3_dropout/*.t7")))
+    graph.read()
+    join(graph.of(b"nn.Dropout")[0], inputs(graph.outputs)[0])  # of its cell state
+    with pytest.raises(CheckpointError, match="is not made of the layer's input and its previous hidden state"):
         graph.read()
 
 

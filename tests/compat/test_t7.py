@@ -385,6 +385,7 @@ def test_the_longest_name_that_a_file_can_have(tmp_path):
         f.write(b"a")
     whole_link(path, tmp_path / ("y" * 255))
     assert path.read_bytes() == (tmp_path / ("y" * 255)).read_bytes() == b"a"
+    assert path.samefile(tmp_path / ("y" * 255))
 
 
 def test_a_second_name_that_is_the_first(tmp_path):
