@@ -97,7 +97,7 @@ def test_many_whole_numbers_beyond_64_bits():
 def test_zeros_keep_their_sign():
     assert [str(x) for x in load_t7(written([0.0, -0.0])).values()] == ["0", "-0.0"]
     assert [str(x) for x in load_t7(written([0.0, -0.0] * 20)).values()] == ["0", "-0.0"] * 20
-    strings = Table((b"%d" % k, k) for k in range(40))  # keys that are no numbers
+    strings = Table((b"%04d" % k, k) for k in range(40))  # entries as long as those of two numbers
     assert dict(load_t7(written(strings))) == dict(strings)
 
 
@@ -110,6 +110,15 @@ def test_texts_are_charged():
     before = reader.memory
     reader.read_obj()
     assert before - reader.memory > 100_000
+
+
+def test_empty_tables_are_charged_less():
+    charges = []
+    for table in ({}, {1: None}):
+        reader = T7Reader(written(table), memory=10_000)
+        reader.read_obj()
+        charges.append(10_000 - reader.memory)
+    assert 0 < charges[0] < charges[1] - 100
 
 
 def test_a_tensor_without_storage_has_no_elements():
