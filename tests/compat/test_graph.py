@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import GOLDEN
 
-from compat import CheckpointError, Storage, Table, TorchObject, charrnn, load_t7
+from compat import CheckpointError, Storage, Table, Tensor, TorchObject, charrnn, load_t7
 from compat.graph_expressions import Expressions, describe, node_inputs
 from compat.graph_formulas import is_input
 
@@ -357,6 +357,16 @@ def test_the_first_version_counted_bits():
     found = charrnn.from_table(table)
     assert found.val_loss == table[b"val_bpc"] * math.log(2)
     assert found.train_losses == [math.log(2) * x for x in table[b"train_bpcs"].as_list()]
+
+
+def test_weights_have_the_shapes_of_a_network():
+    for name, size in ((b"weight", (20, 21)), (b"weight", (19, 20))):
+        graph = Graph(RNN)
+        h2h = inputs(graph.of(b"nn.CAddTable")[0])[1][b"module"]
+        h2h.fields[name] = Tensor.of_array(np.zeros(size))
+        h2h.fields[b"bias"] = Tensor.of_array(np.zeros(size[0]))
+        with pytest.raises(CheckpointError, match=r"its h2h_1.(weight|bias) is \(.*\), expected \("):
+            graph.read()
 
 
 def test_what_is_not_recorded():
