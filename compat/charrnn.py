@@ -10,6 +10,7 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from compat.graph_match import Network, follow
 from compat.run_state import RunState
 from compat.t7_objects import Table, TorchObject
 from compat.t7_writer import save_t7
+
+if TYPE_CHECKING:
+    from compat.recorded import Option
+    from compat.t7_objects import Array, Encoding
 
 
 @dataclass
@@ -31,6 +36,7 @@ class Checkpoint:
         opt: the options of the training run; values int, float, bool or str.
         train_losses: nats per character of iterations 1, 2, ...
         val_losses: iteration -> nats per character of the validation split.
+        val_loss: nats per character of the validation split at this checkpoint; None where that is not recorded.
         i, epoch: iteration of this checkpoint, and that in passes through the training split.
         program: what wrote it, "char-rnn" or "torch-rnn". era: when that version was in use.
         gradients: float64, shape (P,), the last clipped gradient; zeros where None.
@@ -39,23 +45,23 @@ class Checkpoint:
 
     network: Network
     vocab: dict[bytes, int]
-    opt: dict[str, object] = field(default_factory=dict)
+    opt: dict[str, Option] = field(default_factory=dict)
     train_losses: list[float] = field(default_factory=list)
     val_losses: dict[int, float] = field(default_factory=dict)
     val_loss: float | None = None
     i: int = 0
     epoch: float = 0.0
-    gradients: np.ndarray | None = None
+    gradients: Array | None = None
     program: str = "char-rnn"
     era: str = ""
     state: RunState | None = None
 
 
 def save(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     checkpoint: Checkpoint,
     kind: str = "double",
-    encoding: str = "binary",
+    encoding: Encoding = "binary",
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
 ) -> None:
@@ -75,9 +81,12 @@ def save(
 
 
 def _dismantle(table: Table) -> None:
-    """Empty a table and all in it. A module graph is full of cycles: left alone, it and its copies of the weights would
-    stay in memory until Python's next full garbage collection, many checkpoints later."""
-    parts = [table]
+    """Empty a table and all in it.
+
+    A module graph is full of cycles. Unless they are broken, it and its copies of the weights stay in memory until
+    Python's next full garbage collection, many checkpoints later.
+    """
+    parts: list[object] = [table]
     while parts:
         part = parts.pop()
         if isinstance(part, TorchObject):
@@ -87,13 +96,13 @@ def _dismantle(table: Table) -> None:
             part.clear()
 
 
-def from_table(table) -> Checkpoint:
+def from_table(table: object) -> Checkpoint:
     """What Lua's `torch.load` gives -> Checkpoint. Errors: CheckpointError."""
     protos = table.get(b"protos") if isinstance(table, Table) else None
-    if isinstance(protos, Table) and b"rnn" not in protos:
-        raise CheckpointError(f"its 'protos' is {describe(protos)}, without char-rnn's 'rnn'")
-    if not isinstance(protos, Table):
+    if not isinstance(table, Table) or not isinstance(protos, Table):
         raise CheckpointError(f"it holds {describe(table)}, not a char-rnn checkpoint with its 'protos'")
+    if b"rnn" not in protos:
+        raise CheckpointError(f"its 'protos' is {describe(protos)}, without char-rnn's 'rnn'")
     network = follow(protos)
     vocab = recorded.vocabulary(table.get(b"vocab"))
     if len(vocab) != network.vocab_size:
@@ -114,7 +123,7 @@ def from_table(table) -> Checkpoint:
         checkpoint.val_losses = recorded.losses_by_iteration(val_losses.items(), nats)
     if recorded.is_number(val_loss):
         checkpoint.val_loss = nats * val_loss
-    checkpoint.i = recorded.number(table.get(b"i", 0), "an iteration")
+    checkpoint.i = recorded.iteration(table.get(b"i", 0))
     checkpoint.epoch = recorded.number(table.get(b"epoch", 0.0), "an epoch")
     checkpoint.era = _era(table)
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
@@ -155,10 +164,10 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
         torch_kind,
     )
     opt = Table((_lua_value(key), _lua_value(value)) for key, value in checkpoint.opt.items())
-    fields = {
+    fields: dict[bytes, object] = {
         b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_kind)}),
         b"opt": opt,
-        b"train_losses": array("d", checkpoint.train_losses),  # which there may be millions of
+        b"train_losses": array("d", checkpoint.train_losses),  # in blocks, since there may be millions
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
         b"i": checkpoint.i,
         b"epoch": checkpoint.epoch,
@@ -172,11 +181,13 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
 
 
 def _check_shapes(network: Network) -> None:
+    """Errors: CheckpointError for a weight of another shape than parameter_shapes says."""
     expected = nngraph.parameter_shapes(network.model, network.vocab_size, network.rnn_size, network.num_layers)
     for name, shape in expected.items():
         if network.weights[name].shape != shape:
             raise CheckpointError(f"its {name} is {network.weights[name].shape}, expected {shape}")
 
 
-def _lua_value(value):
+def _lua_value(value: Option) -> int | float | bytes:
+    """An option, or its name, as a .t7 file holds it; text that came from bytes gives the same bytes again."""
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

@@ -1,14 +1,14 @@
-"""What a file is that is no .t7 file, by how it begins: its name says little, and few people can look inside."""
+"""Recognises files of other kinds by how they begin, so that an error can say what was given instead of a .t7 file."""
 
 from __future__ import annotations
 
 import re
 
-_LOOK = 4096  # bytes that tell
+_START = 4096  # bytes at the start of a file that are looked at
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before it wrote zip files
 _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and .safetensors files of its own"
-# How a file begins, and what that makes of it.
+# (the first bytes of a file, what such a file is and what to do with it)
 _BEGINNINGS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull"),
     (b"PK", "a zip archive: unpack it, and name the .t7 file in it"),
@@ -23,14 +23,14 @@ _BEGINNINGS = (
 )
 
 
-def name_of(content: bytes) -> str:
-    """What `content` is, and what to do, as words that follow "it is"; empty for what isn't known.
+def name_of(content: bytes | bytearray) -> str:
+    """What `content` is, and what to do, as words that follow "it is"; empty for a kind that is not recognised.
 
     Example:
         >>> name_of(b"BZh91AY")
         'compressed by bzip2: unpack it with bunzip2'
     """
-    start = bytes(content[:_LOOK])
+    start = bytes(content[:_START])
     if start[:1] == b"\x80" or (start[:2] == b"PK" and b"data.pkl" in start):
         pytorch = start[:2] == b"PK" or _PYTORCH_MAGIC in start[:32]
         kind = "a file of PyTorch's torch.save" if pytorch else "a Python pickle"
@@ -50,13 +50,14 @@ def name_of(content: bytes) -> str:
     return ""
 
 
-def is_safetensors(content: bytes) -> bool:
-    """Whether `content` begins with a length, 8 bytes, and as much JSON."""
+def is_safetensors(content: bytes | bytearray) -> bool:
+    """Whether `content` begins as a safetensors file does: a length in 8 bytes, then that many bytes of JSON."""
     length = int.from_bytes(content[:8], "little")
     return 2 <= length <= len(content) - 8 and re.match(rb'\{\s*["}]', content[8:64]) is not None
 
 
 def _json(text: bytes) -> str:
+    """name_of for a text that begins as JSON does."""
     if _OUR_JSON.match(text):
         return (
             "the JSON that pycharrnn convert writes for other programs, which nothing reads back: name the .t7 or"

@@ -1,11 +1,12 @@
 """The graph of an nn.gModule as expressions: what each node computes from the graph's inputs.
 
-Equal parts of a graph give the very same expression, so that matching one against a formula takes no search.
+Equal parts of a graph give the very same tuple, so that `is` tells whether two expressions are equal.
 """
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from compat.plain_text import printable
 from compat.t7_objects import Storage, Table, Tensor, TorchObject
@@ -15,8 +16,10 @@ class CheckpointError(ValueError):
     """A checkpoint that is no char-rnn model; the message says what was found and where it differs."""
 
 
-# An expression is a tuple (operation, details..., inputs...); equal parts of the graph give equal expressions.
-# Sums and products list their terms in the graph's order.
+# (operation, details..., inputs...), the inputs being expressions. Sums and products list their terms in the graph's
+# order.
+Expression = tuple[Any, ...]
+
 _UNARY = {b"nn.Sigmoid": "sigmoid", b"nn.Tanh": "tanh", b"nn.LogSoftMax": "logsoftmax"}
 _NARY = {b"nn.CAddTable": "add", b"nn.CMulTable": "mul"}
 _CONSTANTS = {b"nn.MulConstant": "mulconstant", b"nn.AddConstant": "addconstant"}
@@ -37,22 +40,28 @@ def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:
 
 
 class Expressions:
-    """Turns the data tables of nodes into expressions, each once."""
+    """Turns the data tables of nodes into expressions, and keeps them: each node is visited once.
 
-    def __init__(self):
-        self._done: dict[int, tuple] = {}
-        self._interned: dict[tuple, tuple] = {}
+    It tells tables and modules apart by their ids, so they must live as long as it does.
+
+    Attributes:
+        linears: id(module) -> module, of each nn.Linear that an expression names.
+    """
+
+    def __init__(self) -> None:
+        self._done: dict[int, Expression] = {}  # id(data table of a node) -> its expression
+        self._interned: dict[Expression, Expression] = {}
         self.linears: dict[int, TorchObject] = {}
         self._embedding: int | None = None
 
-    def embed(self, module) -> None:
-        """From now on the first input of the graph is a one-hot vector that `module` has made."""
+    def embed(self, module: object) -> None:
+        """Read the first input of the graph as the one-hot vector that `module` makes. Errors: CheckpointError."""
         if not isinstance(module, TorchObject) or module.typename != b"OneHot":
             raise CheckpointError(f"its embedding is {describe(module)}, not the OneHot of char-rnn")
         self._embedding = _integer(module, b"outputSize")
 
-    def apply_all(self, sequential, x: tuple) -> tuple:
-        """The expression of an nn.Sequential applied to x."""
+    def apply_all(self, sequential: object, x: Expression) -> Expression:
+        """The expression of an nn.Sequential applied to x. Errors: CheckpointError."""
         modules = sequential.get(b"modules") if isinstance(sequential, TorchObject) else None
         if not isinstance(modules, Table):
             raise CheckpointError(f"its softmax is {describe(sequential)}, not the nn.Sequential of char-rnn")
@@ -60,9 +69,13 @@ class Expressions:
             x = self._intern(self._apply(module, [x]))
         return x
 
-    def of(self, data: Table) -> tuple:
-        """The expression of a node, its inputs first; on a stack, since graphs of many layers are deep."""
-        stack, open_nodes = [data], set()
+    def of(self, data: Table) -> Expression:
+        """The expression of the node with this data table.
+
+        Its inputs come first, on a stack of our own, since graphs of many layers are deep. Errors: CheckpointError.
+        """
+        stack = [data]
+        open_nodes: set[int] = set()
         while stack:
             node = stack[-1]
             if id(node) in self._done:
@@ -79,16 +92,21 @@ class Expressions:
             stack += missing
         return self._done[id(data)]
 
-    def _intern(self, expression: tuple) -> tuple:
-        """Inputs are named by identity, so that comparing expressions takes no walk."""
+    def _intern(self, expression: Expression) -> Expression:
+        """The expression that equals this one, if there was one before, else this one.
+
+        Its inputs are interned already, so that their ids stand for them and nothing has to be walked.
+        """
         key = tuple(id(part) if isinstance(part, tuple) else part for part in expression)
         return self._interned.setdefault(key, expression)
 
-    def _make(self, data: Table, inputs: list[tuple]) -> tuple:
+    def _make(self, data: Table, inputs: list[Expression]) -> Expression:
+        """The expression of a node whose inputs have these expressions."""
         module = data.get(b"module")
         return self._routing(data, inputs) if module is None else self._apply(module, inputs)
 
-    def _apply(self, module, inputs: list[tuple]) -> tuple:
+    def _apply(self, module: object, inputs: list[Expression]) -> Expression:
+        """The expression of a module applied to inputs. Errors: CheckpointError for one that no char-rnn model has."""
         if not isinstance(module, TorchObject):
             raise CheckpointError(f"a node of its graph applies {describe(module)}")
         kind = module.typename
@@ -116,10 +134,12 @@ class Expressions:
         if kind == b"nn.SplitTable":
             return ("splittable", _integer(module, b"dimension"), *inputs)
         if kind == b"nn.Narrow":
-            return self._narrow(*(_integer(module, key) for key in (b"dimension", b"index", b"length")), *inputs)
+            dimension, index, length = (_integer(module, key) for key in (b"dimension", b"index", b"length"))
+            return self._narrow(dimension, index, length, inputs[0])
         raise CheckpointError(f"its graph holds a {printable(kind)}, which no char-rnn model has")
 
-    def _routing(self, data: Table, inputs: list[tuple]) -> tuple:
+    def _routing(self, data: Table, inputs: list[Expression]) -> Expression:
+        """The expression of a node without a module: an input of the graph, or a part of what another node puts out."""
         if not inputs:
             return ("input",)
         if len(inputs) != 1:
@@ -133,9 +153,14 @@ class Expressions:
             return ("onehot", self._embedding, self._intern(("select", 1, *inputs)))
         return ("select", select, *inputs)
 
-    def _narrow(self, dimension: int, index: int, length: int, x: tuple) -> tuple:
-        """A part of the columns of x. A part of a sigmoid is the sigmoid of a part; of a part, a part."""
-        if dimension == 2 and x[0] == "sigmoid" and x[1][0] != "sigmoid":  # any number of them would be any depth
+    def _narrow(self, dimension: int, index: int, length: int, x: Expression) -> Expression:
+        """Some of the columns of x, `index` being the first of them, from 1.
+
+        Columns of a sigmoid are the sigmoid of columns, and columns of columns are columns: both are written the second
+        way, whichever way the graph has it.
+        """
+        # Only one sigmoid is moved: a file may hold any number of them, and each takes one call of this method.
+        if dimension == 2 and x[0] == "sigmoid" and x[1][0] != "sigmoid":
             return ("sigmoid", self._intern(self._narrow(2, index, length, x[1])))
         if dimension == 2 and x[:2] == ("narrow", 2):
             _, _, first, available, whole = x
@@ -145,16 +170,18 @@ class Expressions:
         return ("narrow", dimension, index, length, x)
 
 
-def _number(module: TorchObject, key: bytes):
-    value = module.get(key)
+def _number(module: TorchObject, key: bytes) -> float:
+    """A field that must be a number. Errors: CheckpointError."""
+    value: object = module.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise CheckpointError(f"its {printable(module.typename)} has no {printable(key)}")
     return value
 
 
 def _integer(module: TorchObject, key: bytes) -> int:
+    """A field that must be a whole number. Errors: CheckpointError."""
     value = _number(module, key)
-    if type(value) is not int:
+    if not isinstance(value, int):
         raise CheckpointError(f"its {printable(module.typename)} has {value!r:.20} as its {printable(key)}")
     return value
 
@@ -167,16 +194,18 @@ def dropout_probability(module: TorchObject) -> float:
     return float(p)
 
 
-def _longs(size) -> tuple[int, ...]:
+def _longs(size: object) -> tuple[int, ...]:
+    """The size that an nn.Reshape makes of each row, eight dimensions at most. Errors: CheckpointError."""
     if not isinstance(size, (Storage, Tensor)):
         raise CheckpointError("its nn.Reshape has no size")
     numbers = size.data if isinstance(size, Storage) else size.numpy()
     if numbers.dtype.kind not in "iu":
         raise CheckpointError(f"its nn.Reshape has {printable(size.typename)} as its size")
-    return tuple(numbers.flat[:8].tolist())
+    longs: tuple[int, ...] = tuple(numbers.flat[:8].tolist())
+    return longs
 
 
-def describe(value) -> str:
+def describe(value: object) -> str:
     """A value in a few words, for messages: "a nn.Linear", "a table with opt, vocab"."""
     if isinstance(value, TorchObject):
         return "a " + printable(value.typename)

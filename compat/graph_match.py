@@ -1,28 +1,34 @@
 """Which char-rnn network an nn.gModule computes, and its weights: found by following the graph.
 
-Neither the place nor the name of a module is trusted: a weight is the forget gate's because its product, through a
-sigmoid, multiplies the previous cell state. So every version of char-rnn is read alike, and a graph that computes
-something else is refused instead of misread.
+Neither the place nor the name of a module is trusted: a weight belongs to the forget gate because the sigmoid of its
+product multiplies the previous cell state. So all versions of char-rnn are read in the same way, and a graph that
+computes something else is refused instead of misread.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.graph_expressions import CheckpointError, Expressions, describe, node_inputs
+from compat.graph_expressions import CheckpointError, Expression, Expressions, describe, node_inputs
+from compat.graph_formulas import factors_of, gate_part, is_candidate, is_gate, is_input, is_one_minus_gate, product_of
 from compat.nngraph import STATES_PER_LAYER
 from compat.t7_objects import Table, TorchObject
 from compat.weights import WeightReader
+
+if TYPE_CHECKING:
+    from compat.graph_formulas import Test
+    from compat.t7_objects import Array
 
 _MOST_OUTPUTS = 1 << 20  # of a graph: the states of its layers
 
 
 @dataclass(frozen=True)
 class Network:
-    """What `follow` finds. Arrays are views of the checkpoint's storages, in its precision.
+    """A char-rnn model with its weights. Those that `follow` finds are views of the checkpoint's storages.
 
     Attributes:
         model: "lstm", "gru" or "rnn".
@@ -36,7 +42,7 @@ class Network:
     num_layers: int
     vocab_size: int
     dropout: float
-    weights: dict[str, np.ndarray]
+    weights: dict[str, Array]
     tensor_type: str = "torch.DoubleTensor"
 
 
@@ -65,14 +71,21 @@ def follow(protos: Table) -> Network:
 
 
 class _Matcher:
-    """Compares expressions with the formulas of the three cells, and collects the weights where they agree."""
+    """Compares expressions with the formulas of the three cells, and collects the weights where they agree.
+
+    Attributes:
+        linears: id(module) -> nn.Linear, as Expressions gives them.
+        dropout: probability of dropping, as the last nn.Dropout that was met says it.
+    """
 
     def __init__(self, expressions: Expressions):
         self.linears = expressions.linears
         self.dropout = 0.0
+        self._weights: dict[str, Array] = {}
         self._reader = WeightReader()
 
-    def network(self, outputs: list[tuple]) -> Network:
+    def network(self, outputs: list[Expression]) -> Network:
+        """The network whose states and log-probabilities these are. Errors: CheckpointError."""
         if len(outputs) < 2:
             raise CheckpointError(f"it has {len(outputs)} outputs; char-rnn's has the states and the log-probabilities")
         # Until June 2015 dropout sat on the hidden state itself; when it is off, as in sampling, that is no difference.
@@ -81,25 +94,24 @@ class _Matcher:
         per_layer = STATES_PER_LAYER[model]
         if len(states) % per_layer:
             raise CheckpointError(f"an {model} with {len(states)} states")
-        weights: dict[str, np.ndarray] = {}
+        match_layer = {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[model]
         below = None
         for layer in range(1, len(states) // per_layer + 1):
             layer_states = states[(layer - 1) * per_layer : layer * per_layer]
             previous = [1 + (layer - 1) * per_layer + k for k in range(1, per_layer + 1)]  # inputs of the graph
-            x = _LayerInput(self, below)
-            {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[model](layer, layer_states, previous, x, weights)
+            match_layer(layer, layer_states, previous, _LayerInput(self, below))
             below = layer_states[-1]
         if scores[0] != "logsoftmax" or scores[1][0] != "linear":
             raise CheckpointError("its last output is not the log-softmax of an nn.Linear")
         _, decoder, top = scores[1]
         if self._without_dropout(top) is not below:
             raise CheckpointError("its decoder does not read the hidden state of the last layer")
-        self._store(weights, "decoder", decoder)
-        vocab_size, rnn_size = weights["decoder.weight"].shape
+        self._store("decoder", decoder)
+        vocab_size, rnn_size = self._weights["decoder.weight"].shape
         layers = len(states) // per_layer
-        return Network(model, rnn_size, layers, vocab_size, self.dropout, weights, self._tensor_type)
+        return Network(model, rnn_size, layers, vocab_size, self.dropout, self._weights, self._tensor_type)
 
-    def _model(self, states: list[tuple]) -> str:
+    def _model(self, states: list[Expression]) -> str:
         """By what makes the first state: rnn tanh(...), gru z*candidate + (1-z)*h, lstm f*c + i*g."""
         first = states[0]
         if first[0] == "tanh":
@@ -109,116 +121,110 @@ class _Matcher:
             return "gru" if "addconstant" in factors else "lstm"
         raise CheckpointError(f"its first state comes from '{first[0]}', unlike in an lstm, gru or rnn")
 
-    def _is_input(self, expression: tuple, k: int) -> bool:
-        return expression[:2] == ("select", k) and expression[2] == ("input",)
+    def _without_dropout(self, expression: Expression) -> Expression:
+        """What an nn.Dropout is applied to, if `expression` is one; notes its probability."""
+        if expression[0] != "dropout":
+            return expression
+        _, p, x = expression
+        self.dropout = float(p)
+        dropped: Expression = x
+        return dropped
 
-    def _without_dropout(self, expression: tuple) -> tuple:
-        if expression[0] == "dropout":
-            self.dropout = float(expression[1])
-            return expression[2]
-        return expression
+    def _sum_of_products(self, expression: Expression, x: _LayerInput, is_state: Test, what: str) -> tuple[int, int]:
+        """The two nn.Linear of an expression that adds just these: (that of the layer's input, that of the state).
 
-    def _product(self, expression: tuple, what: str) -> tuple:
-        if expression[0] != "linear":
-            raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
-        return expression
+        Args:
+            is_state: whether an expression is the state. what: names the sum in errors.
 
-    def _sum_of_products(self, expression: tuple, x: _LayerInput, is_state, what: str) -> tuple[int, int]:
-        """(the Linear on the layer's input, the Linear on the state) of an expression that adds just these."""
+        Errors: CheckpointError.
+        """
         if expression[0] != "add" or len(expression) != 3:
             raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
         for a, b in permutations(expression[1:]):
-            a, b = self._product(a, what), self._product(b, what)
+            a, b = product_of(a, what), product_of(b, what)
             if x.matches(a[2]) and is_state(b[2]):
                 return a[1], b[1]
         raise CheckpointError(f"its {what} is not made of the layer's input and its previous hidden state")
 
-    def _factors(self, expression: tuple, *tests) -> list[tuple] | None:
-        """The factors of a product in the order of `tests`, each of which accepts one of them."""
-        if expression[0] != "mul" or len(expression) != len(tests) + 1:
-            return None
-        for order in permutations(expression[1:]):
-            if all(test(factor) for test, factor in zip(tests, order, strict=True)):
-                return list(order)
-        return None
-
-    def _store(self, weights: dict, name: str, linear: int, gates: list[int] | None = None) -> None:
+    def _store(self, name: str, linear: int, gates: list[int] | None = None) -> None:
         """Read the weights of an nn.Linear; `gates`: which quarter of its rows is the first, second, ... gate."""
         module = self.linears[linear]
         weight = self._reader.read(module, b"weight", (None, None))
         bias = self._reader.read(module, b"bias", weight.shape[:1])
         self._tensor_type = module[b"weight"].typename.decode()
         for part, array in (("weight", weight), ("bias", bias)):
-            weights[f"{name}.{part}"] = array if gates in (None, [0, 1, 2, 3]) else _rearranged(array, gates)
+            self._weights[f"{name}.{part}"] = array if gates in (None, [0, 1, 2, 3]) else _rearranged(array, gates)
 
     # -- the cells -------------------------------------------------------------------------------------------------
 
-    def _rnn(self, layer, states, previous, x, weights) -> None:
+    def _rnn(self, layer: int, states: list[Expression], previous: list[int], x: _LayerInput) -> None:
         """h' = tanh(i2h(x) + h2h(h))"""
         (h,) = states
         if h[0] != "tanh":
             raise CheckpointError(f"the state of layer {layer} comes from '{h[0]}', unlike in an rnn")
-        i2h, h2h = self._sum_of_products(h[1], x, lambda e: self._is_input(e, previous[0]), f"layer {layer}")
-        self._store(weights, f"i2h_{layer}", i2h)
-        self._store(weights, f"h2h_{layer}", h2h)
+        i2h, h2h = self._sum_of_products(h[1], x, lambda e: is_input(e, previous[0]), f"layer {layer}")
+        self._store(f"i2h_{layer}", i2h)
+        self._store(f"h2h_{layer}", h2h)
 
-    def _gru(self, layer, states, previous, x, weights) -> None:
+    def _gru(self, layer: int, states: list[Expression], previous: list[int], x: _LayerInput) -> None:
         """h' = z*candidate + (1 + -1*z)*h, candidate = tanh(i2h(x) + h2h(r*h))"""
         where = f"layer {layer}"
-        is_h = lambda e: self._is_input(e, previous[0])  # noqa: E731
-        is_gate = lambda e: e[0] == "sigmoid"  # noqa: E731
-        is_rest = lambda e: e[:2] == ("addconstant", 1) and e[2][:2] == ("mulconstant", -1) and is_gate(e[2][2])  # noqa: E731
+
+        def is_h(e: Expression) -> bool:
+            return is_input(e, previous[0])
+
         if states[0][0] != "add" or len(states[0]) != 3:
             raise CheckpointError(f"the state of {where} is not a sum of two, unlike in a gru")
         for written, kept in permutations(states[0][1:]):
-            new = self._factors(written, is_gate, lambda e: e[0] == "tanh")
-            old = self._factors(kept, is_rest, is_h)
-            if new and old and old[0][2][2] is new[0]:
+            new = factors_of(written, is_gate, is_candidate)
+            old = factors_of(kept, is_one_minus_gate, is_h)
+            if new and old and old[0][2][2] is new[0]:  # both have the same update gate z
                 break
         else:
             raise CheckpointError(f"the state of {where} is not z*candidate + (1-z)*h, unlike in a gru")
         update, candidate = new
-        for name, linear in zip(
-            ("update_i2h", "update_h2h"),
-            self._sum_of_products(update[1], x, is_h, f"update gate of {where}"),
-            strict=True,
-        ):
-            self._store(weights, f"{name}_{layer}", linear)
-        reset: list[tuple] = []
+        z_i2h, z_h2h = self._sum_of_products(update[1], x, is_h, f"update gate of {where}")
+        self._store(f"update_i2h_{layer}", z_i2h)
+        self._store(f"update_h2h_{layer}", z_h2h)
+        reset: list[Expression] = []
 
-        def is_reset_state(e: tuple) -> bool:
-            factors = self._factors(e, is_gate, is_h)
+        def is_reset_state(e: Expression) -> bool:
+            factors = factors_of(e, is_gate, is_h)
             if factors:
                 reset.append(factors[0])
             return factors is not None
 
         i2h, h2h = self._sum_of_products(candidate[1], x, is_reset_state, f"candidate of {where}")
-        self._store(weights, f"candidate_i2h_{layer}", i2h)
+        self._store(f"candidate_i2h_{layer}", i2h)
         r_i2h, r_h2h = self._sum_of_products(reset[-1][1], x, is_h, f"reset gate of {where}")
-        self._store(weights, f"reset_i2h_{layer}", r_i2h)
-        self._store(weights, f"reset_h2h_{layer}", r_h2h)
-        self._store(weights, f"candidate_h2h_{layer}", h2h)
+        self._store(f"reset_i2h_{layer}", r_i2h)
+        self._store(f"reset_h2h_{layer}", r_h2h)
+        self._store(f"candidate_h2h_{layer}", h2h)
 
-    def _lstm(self, layer, states, previous, x, weights) -> None:
+    def _lstm(self, layer: int, states: list[Expression], previous: list[int], x: _LayerInput) -> None:
         """c' = f*c + i*g, h' = o*tanh(c'); the gates are parts of i2h(x) + h2h(h)"""
         where = f"layer {layer}"
         next_c, next_h = states
-        is_c = lambda e: self._is_input(e, previous[0])  # noqa: E731
-        is_h = lambda e: self._is_input(e, previous[1])  # noqa: E731
-        is_gate = lambda e: e[0] == "sigmoid"  # noqa: E731
+
+        def is_c(e: Expression) -> bool:
+            return is_input(e, previous[0])
+
+        def is_h(e: Expression) -> bool:
+            return is_input(e, previous[1])
+
         if next_c[0] != "add" or len(next_c) != 3:
             raise CheckpointError(f"the cell state of {where} is not a sum of two, unlike in an lstm")
         for kept, written in permutations(next_c[1:]):
-            old = self._factors(kept, is_gate, is_c)
-            new = self._factors(written, is_gate, lambda e: e[0] == "tanh")
+            old = factors_of(kept, is_gate, is_c)
+            new = factors_of(written, is_gate, is_candidate)
             if old and new:
                 break
         else:
             raise CheckpointError(f"the cell state of {where} is not f*c + i*g, unlike in an lstm")
-        out = self._factors(next_h, is_gate, lambda e: e[0] == "tanh" and e[1] is next_c)
+        out = factors_of(next_h, is_gate, lambda e: e[0] == "tanh" and e[1] is next_c)
         if not out:
             raise CheckpointError(f"the hidden state of {where} is not o*tanh(c), unlike in an lstm")
-        parts = [self._gate_part(gate[1], where) for gate in (new[0], old[0], out[0], new[1])]  # i, f, o, g
+        parts = [gate_part(gate[1], where) for gate in (new[0], old[0], out[0], new[1])]  # i, f, o, g
         if any(sums is not parts[0][0] for sums, _, _ in parts) or len({size for _, _, size in parts}) != 1:
             raise CheckpointError(f"the gates of {where} are not parts of one sum")
         i2h, h2h = self._sum_of_products(parts[0][0], x, is_h, f"gates of {where}")
@@ -227,23 +233,12 @@ class _Matcher:
             raise CheckpointError(f"the gates of {where} are not the quarters of their sum")
         gates = [start // size for _, start, _ in parts]
         for name, linear in ((f"i2h_{layer}", i2h), (f"h2h_{layer}", h2h)):
-            self._store(weights, name, linear, gates)
-            if len(weights[f"{name}.bias"]) != 4 * size:
+            self._store(name, linear, gates)
+            if len(self._weights[f"{name}.bias"]) != 4 * size:
                 raise CheckpointError(f"the gates of {where} are not the quarters of their sum")
 
-    def _gate_part(self, expression: tuple, where: str) -> tuple[tuple, int, int]:
-        """(the sum a gate is cut from, its first row, its number of rows), cut either way char-rnn has cut them."""
-        if expression[0] == "select" and expression[2][:2] == ("splittable", 2):
-            reshape = expression[2][2]
-            if reshape[0] == "reshape" and len(reshape[1]) == 2 and 1 <= expression[1] <= reshape[1][0]:
-                size = reshape[1][1]
-                return reshape[2], (int(expression[1]) - 1) * size, size
-        if expression[0] == "narrow" and expression[1] == 2:
-            return expression[4], int(expression[2]) - 1, int(expression[3])
-        raise CheckpointError(f"a gate of {where} comes from '{expression[0]}', unlike in an lstm")
 
-
-def _rearranged(array: np.ndarray, quarters: list[int]) -> np.ndarray:
+def _rearranged(array: Array, quarters: list[int]) -> Array:
     """`array` with the quarters of its rows in this order."""
     size = len(array) // 4
     return np.concatenate([array[k * size : (k + 1) * size] for k in quarters])
@@ -252,12 +247,13 @@ def _rearranged(array: np.ndarray, quarters: list[int]) -> np.ndarray:
 class _LayerInput:
     """What a layer reads: the one-hot character in layer 1, above it the hidden state below, perhaps with dropout."""
 
-    def __init__(self, matcher: _Matcher, below: tuple | None):
+    def __init__(self, matcher: _Matcher, below: Expression | None):
         self.matcher, self.below = matcher, below
 
-    def matches(self, expression: tuple) -> bool:
+    def matches(self, expression: Expression) -> bool:
+        """Whether `expression` is this input; notes the probability of dropout where there is dropout."""
         if self.below is None:
-            return expression[0] == "onehot" and self.matcher._is_input(expression[2], 1)
+            return expression[0] == "onehot" and is_input(expression[2], 1)
         if expression[0] == "dropout" and expression[2] is self.below:
             self.matcher.dropout = float(expression[1])
             return True

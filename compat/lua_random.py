@@ -1,4 +1,4 @@
-"""Torch7's random numbers: MT19937, one 32-bit output a number.
+"""Torch7's random numbers: MT19937, of which each number takes one output of 32 bits.
 
 Source: lib/TH/THRandom.c and lib/TH/generic/THTensorRandom.c of torch7. NumPy's RandomState is the same generator
 with the same seeding (`init_genrand`); only the way from its output to a real number differs.
@@ -6,7 +6,12 @@ with the same seeding (`init_genrand`); only the way from its output to a real n
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 STATE_WORDS = 624  # of MT19937, 32 bits each
 
@@ -22,26 +27,26 @@ class LuaRandom:
     def __init__(self, seed: int):
         self._generator = np.random.RandomState(int(seed) & 0xFFFFFFFF)
 
-    def random(self, n: int) -> np.ndarray:
+    def random(self, n: int) -> npt.NDArray[np.float64]:
         """The next n outputs as float64 in [0, 1), each a multiple of 2**-32. Shape (n,)."""
         return np.frombuffer(self._generator.bytes(4 * n), "<u4") * 2.0**-32
 
-    def uniform(self, a: float, b: float, n: int) -> np.ndarray:
+    def uniform(self, a: float, b: float, n: int) -> npt.NDArray[np.float64]:
         """`tensor:uniform(a, b)`: float64 in [a, b), shape (n,)."""
         return self.random(n) * (b - a) + a
 
-    def bernoulli(self, p: float, n: int) -> np.ndarray:
+    def bernoulli(self, p: float, n: int) -> npt.NDArray[np.float64]:
         """`tensor:bernoulli(p)`: float64, 1 with probability p, else 0, shape (n,)."""
         return (self.random(n) <= p).astype(np.float64)
 
-    def get_state(self) -> tuple[np.ndarray, int]:
+    def get_state(self) -> tuple[npt.NDArray[np.uint32], int]:
         """Where the stream stands: the generator's words, uint32 (624,), and which of them is next, 0 to 624."""
-        _, words, position, *_ = self._generator.get_state(legacy=True)
-        return words.astype(np.uint32), int(position)
+        state = self._generator.get_state(legacy=False)["state"]
+        return state["key"].astype(np.uint32), int(state["pos"])
 
-    def set_state(self, words: np.ndarray, position: int) -> None:
+    def set_state(self, words: npt.NDArray[np.uint32], position: int) -> None:
         """Go on from where `get_state` was called."""
-        self._generator.set_state(("MT19937", words, position))
+        self._generator.set_state(("MT19937", words, position, 0, 0.0))
 
     def skip(self, n: int) -> None:
         """Throw the next n outputs away, in pieces so that memory stays small."""
@@ -51,8 +56,8 @@ class LuaRandom:
             n -= step
 
 
-def multinomial(probabilities: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """`torch.multinomial(probabilities:float(), 1)` in each row, for the random number of each: indices from 0, (B,).
+def multinomial(probabilities: npt.NDArray[np.float32], u: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """`torch.multinomial(probabilities:float(), 1)`: what each row draws with its random number, from 0; shape (B,).
 
     Args:
         probabilities: float32, shape (B, n), of any positive sum.
@@ -70,4 +75,6 @@ def multinomial(probabilities: np.ndarray, u: np.ndarray) -> np.ndarray:
         raise ValueError("invalid multinomial distribution (sum of probabilities <= 0)")
     cumulative /= total
     cumulative[:, -1] = 1
-    return np.add.reduce(cumulative < u[:, None], -1)  # where a binary search for the first entry >= u ends
+    # Torch7 finds the first entry >= u by a binary search; as many entries are smaller as its index says.
+    indices: npt.NDArray[np.intp] = np.add.reduce(cumulative < u[:, None], -1)
+    return indices

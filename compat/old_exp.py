@@ -7,13 +7,18 @@ coefficients to eight digits, and the reciprocal of its eighth power as exp(-x).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _SERIES = (1.0172526e-5, 0.00032552083, 0.0078125, 0.125, 1.0)  # (1/8)**k / k! for k = 4, 3, 2, 1, 0
 _NOTHING_FROM = 13.0  # where exp(-x) counts as 0
 
 
-def exp_minus(x: np.ndarray) -> np.ndarray:
+def exp_minus(x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """About exp(-x) for x >= 0.
 
     Example:
@@ -26,7 +31,9 @@ def exp_minus(x: np.ndarray) -> np.ndarray:
     return np.where(x < _NOTHING_FROM, 1 / y, 0.0)
 
 
-def log_softmax(scores: np.ndarray) -> np.ndarray:
+def log_softmax(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """Logarithm of the softmax over the last axis, in nats, as it was computed then."""
     highest = scores.max(-1, keepdims=True)
-    return scores - (highest + np.log(exp_minus(highest - scores).sum(-1, keepdims=True)))
+    log_probabilities: npt.NDArray[np.floating]
+    log_probabilities = scores - (highest + np.log(exp_minus(highest - scores).sum(-1, keepdims=True)))
+    return log_probabilities

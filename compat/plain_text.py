@@ -4,8 +4,10 @@ from __future__ import annotations
 
 
 def printable(text: bytes | str, most: int = 200) -> str:
-    """`text` on one line, of at most `most` characters: those that a screen would obey instead of showing them, and
-    bytes that are no UTF-8, stand as escapes.
+    """`text` on one line, of at most `most` characters.
+
+    Control characters, which a terminal would obey instead of showing them, and bytes that are no UTF-8 stand as
+    escapes.
 
     Example:
         >>> printable(b"red\\n\\x1b[31m\\xff")
@@ -18,6 +20,7 @@ def printable(text: bytes | str, most: int = 200) -> str:
 
 
 def _escape(character: str) -> str:
+    """A character as Python writes it in a string: a newline as a backslash and an n."""
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is no UTF-8
         return f"\\x{code - 0xDC00:02x}"

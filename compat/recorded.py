@@ -1,4 +1,4 @@
-"""What a checkpoint records in words and numbers, taken over only in the types that it must have.
+"""What a checkpoint records beside its weights: losses, vocabulary, options, each checked for its type.
 
 The same for .t7 files, whose values are what compat.load_t7 gives, and for metadata in JSON.
 """
@@ -7,43 +7,57 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
 
 from compat.graph_expressions import CheckpointError, describe
 from compat.plain_text import printable
 
 LONGEST_CHARACTER = 64  # bytes; the longest in use are names such as "[233]" and words
+Option = int | float | bool | str
 _EXACT = 1 << 53  # whole numbers up to here are exact in Lua
 _LARGEST = int(sys.float_info.max)
 
 
-def is_number(value) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a double can hold `value`, which infinity and NaN are too, but no boolean."""
     return isinstance(value, float) or (type(value) is int and abs(value) <= _LARGEST)
 
 
-def number(value, what: str = "a number") -> float:
+def number(value: object, what: str = "a number") -> float:
     """`value`, if it is a number. Errors: CheckpointError."""
     if not is_number(value):
         raise CheckpointError(f"it has {describe(value)} where {what} belongs")
     return value
 
 
-def losses(values: Iterable, unit: float = 1) -> list[float]:
+def iteration(value: Any) -> int:
+    """The iteration of a checkpoint: whole wherever a program wrote it, but any number is let through, to be shown.
+
+    Errors: CheckpointError.
+    """
+    number(value, "an iteration")
+    found: int = value
+    return found
+
+
+def losses(values: Iterable[object], unit: float = 1) -> list[float]:
     """Losses in nats. `unit`: nats in the unit of the values. Errors: CheckpointError."""
     return [unit * float(number(x, "a loss")) for x in values]
 
 
-def losses_by_iteration(items: Iterable[tuple], unit: float = 1) -> dict[float, float]:
-    """iteration -> loss in nats, without what belongs to no iteration. Errors: CheckpointError."""
-    found = {}
+def losses_by_iteration(items: Iterable[tuple[Any, object]], unit: float = 1) -> dict[int, float]:
+    """iteration -> loss in nats, without entries whose key is no iteration. Errors: CheckpointError."""
+    found: dict[int, float] = {}
     for iteration, loss in items:
         if type(iteration) in (int, float) and 0 <= iteration <= _EXACT:
             found[iteration] = unit * float(number(loss, "a loss"))
     return found
 
 
-def vocabulary(table: Mapping) -> dict[bytes, int]:
-    """Characters numbered 1 to n without gaps. Forks that read UTF-8 have characters of several bytes.
+def vocabulary(table: object) -> dict[bytes, int]:
+    """A vocabulary, if it numbers its characters 1 to n without gaps.
+
+    Programs that read UTF-8 have characters of several bytes.
 
     Errors: CheckpointError.
     """
@@ -66,9 +80,9 @@ def vocabulary(table: Mapping) -> dict[bytes, int]:
     return dict(table)
 
 
-def options(items: Iterable[tuple]) -> dict[str, object]:
-    """name -> int, float, bool or str; whatever else people have put into their opt is no option."""
-    found = {}
+def options(items: Iterable[tuple[object, object]]) -> dict[str, Option]:
+    """name -> int, float, bool or str. People have put other things into their opt; those are left out."""
+    found: dict[str, Option] = {}
     for key, value in items:
         key, value = _text(key), _text(value)
         if isinstance(key, str) and (isinstance(value, str | bool) or is_number(value)):
@@ -76,6 +90,6 @@ def options(items: Iterable[tuple]) -> dict[str, object]:
     return found
 
 
-def _text(value):
+def _text(value: object) -> object:
     """Bytes, and nothing else, as text; bytes that are no UTF-8 come out as they went in."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

@@ -1,11 +1,12 @@
-"""What a training run is beside its weights and losses: the table `pycharrnn` in a checkpoint.
+"""What a training run needs beside weights and losses to go on exactly: the table `pycharrnn` in a checkpoint.
 
-It holds numbers, strings, tables and tensors only, so the Lua programs load a file that has it, and ignore it.
+It holds numbers, strings, tables and tensors only, so that the Lua programs load a file with it, and ignore it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,16 +16,22 @@ from compat.lua_random import STATE_WORDS
 from compat.nngraph import STATES_PER_LAYER
 from compat.plain_text import printable
 from compat.recorded import is_number
-from compat.t7_objects import Table, Tensor, contiguous_strides
+from compat.t7_element_types import contiguous_strides
+from compat.t7_objects import Table, Tensor
 from compat.weights import WeightReader
 
-FORMAT = 1  # of the table; one with another number is left alone
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from compat.t7_objects import Array
+
+FORMAT = 1  # of the table; a table with another number is not read
 _KINDS = {"<f8": b"torch.Double", "<f4": b"torch.Float"}
 
 
 @dataclass
 class RunState:
-    """A run after an iteration, as far as a char-rnn checkpoint doesn't hold it. P parameters, B texts, H units.
+    """A run after an iteration, as far as a char-rnn checkpoint doesn't hold it. P parameters, B streams, H units.
 
     Attributes:
         mean_square: RMSprop's, (P,), float64 or float32 as the run computes.
@@ -36,11 +43,11 @@ class RunState:
         text: size and hash of input.txt, as words. versions: program -> version that wrote this.
     """
 
-    mean_square: np.ndarray
+    mean_square: Array
     learning_rate: float
-    hidden_state: list[np.ndarray]
+    hidden_state: list[Array]
     batch_positions: dict[int, int]
-    random_words: np.ndarray
+    random_words: npt.NDArray[np.uint32]
     random_position: int
     norm_ratio: float
     text: str = ""
@@ -66,7 +73,7 @@ def to_table(state: RunState) -> Table:
     )
 
 
-def from_table(table, network: Network) -> RunState | None:
+def from_table(table: object, network: Network) -> RunState | None:
     """Checked against the network that it belongs to; None where there is none, or one of another format.
 
     Errors: CheckpointError.
@@ -103,12 +110,16 @@ def from_table(table, network: Network) -> RunState | None:
     )
 
 
-def _tensor(array: np.ndarray) -> Tensor:
+def _tensor(array: Array) -> Tensor:
+    """A tensor in the precision of the array, float64 or float32."""
     return Tensor.of_array(array, _KINDS[array.dtype.newbyteorder("<").str])
 
 
-def _array(reader: WeightReader, value, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A copy of a tensor that must have this shape, lie in one piece, and be of doubles or floats."""
+def _array(reader: WeightReader, value: object, name: str, shape: tuple[int, ...]) -> Array:
+    """A copy of a tensor that must have this shape, lie in one piece, and be of doubles or floats.
+
+    Errors: CheckpointError; T7Error, as Tensor.numpy.
+    """
     if not isinstance(value, Tensor) or value.typename not in (b"torch.DoubleTensor", b"torch.FloatTensor"):
         raise CheckpointError(f"its run state has {describe(value)} where the tensor {name} belongs")
     if value.shape != shape or value.strides != contiguous_strides(shape) or value.storage is None:
@@ -117,26 +128,30 @@ def _array(reader: WeightReader, value, name: str, shape: tuple[int, ...]) -> np
 
 
 def _table(table: Table, key: bytes) -> Table:
-    if not isinstance(table.get(key), Table):
-        raise CheckpointError(f"its run state has {describe(table.get(key))} where the table {printable(key)} belongs")
-    return table[key]
-
-
-def _number(table: Table, key) -> float:
+    """A field that must be a table. Errors: CheckpointError."""
     value = table.get(key)
+    if not isinstance(value, Table):
+        raise CheckpointError(f"its run state has {describe(value)} where the table {printable(key)} belongs")
+    return value
+
+
+def _number(table: Table, key: bytes | int) -> float:
+    """A field that must be a number. Errors: CheckpointError."""
+    value: object = table.get(key)
     if not is_number(value):
         what = printable(key) if isinstance(key, bytes) else key
         raise CheckpointError(f"its run state has {describe(value)} where the number {what} belongs")
     return value
 
 
-def _whole(table: Table, key, most: int) -> int:
+def _whole(table: Table, key: bytes | int, most: int) -> int:
+    """A field that must be a whole number from 0 to `most`. Errors: CheckpointError."""
     value = _number(table, key)
     if not isinstance(value, int) or not 0 <= value <= most:
         raise CheckpointError(f"its run state has {value!r:.40} where a whole number from 0 to {most} belongs")
     return value
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     """Short text of a file, for the screen; empty for what is no text."""
     return printable(value) if isinstance(value, bytes) else ""

@@ -12,12 +12,37 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 import numpy as np
 import torchfile
+
+from compat.t7_element_types import contiguous_strides, element_dtype
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    # torchfile has no types of its own.
+    class _TorchfileTable(dict[Any, Any]):
+        """A dict whose attributes are those of any dict."""
+
+    class _TorchfileObject:
+        """The fields that torchfile.TorchObject keeps its values in."""
+
+        _typename: bytes
+        _obj: Any
+        _version_number: int | None
+
+        def __init__(self, typename: bytes, obj: Any = None, version_number: int | None = 0) -> None: ...
+
+else:
+    _TorchfileTable, _TorchfileObject = torchfile.hashable_uniq_dict, torchfile.TorchObject
+
+T7Value: TypeAlias = Union[None, bool, int, float, bytes, "Table", "TorchObject", "Tensor", "Storage", "LuaFunction"]
+Array: TypeAlias = "npt.NDArray[Any]"
+Encoding = Literal["binary", "ascii"]
 
 
 class T7Error(OSError, ValueError):
@@ -33,11 +58,11 @@ class Dialect:
         long_size: bytes of a C long in the binary encoding: 8, or 4 from Windows and 32-bit systems.
     """
 
-    encoding: str = "binary"
+    encoding: Encoding = "binary"
     long_size: int = 8
 
 
-class Table(torchfile.hashable_uniq_dict):
+class Table(_TorchfileTable):
     """A Lua table: a dict in file order that equals only itself, so that it can be a key of another table.
 
     Example:
@@ -50,10 +75,12 @@ class Table(torchfile.hashable_uniq_dict):
 
     __getattribute__ = object.__getattribute__  # torchfile answers None for every attribute that is missing
 
-    def __getattr__(self, name: str):
-        raise AttributeError(name)
+    if not TYPE_CHECKING:  # which would take any attribute for one that exists
 
-    __hash__ = object.__hash__
+        def __getattr__(self, name):
+            raise AttributeError(name)
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a dict has none
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -70,53 +97,58 @@ class Table(torchfile.hashable_uniq_dict):
         return "{" + ", ".join(shown + ["..."] * (len(self) > 8)) + "}"
 
     @classmethod
-    def of_list(cls, values) -> Table:
+    def of_list(cls, values: Iterable[object]) -> Table:
         """The table {values[0], values[1], ...} of Lua: keys from 1."""
         return cls(enumerate(values, 1))
 
-    def as_list(self) -> list:
+    def as_list(self) -> list[Any]:
         """Values of the keys 1, 2, ... up to the first key that is missing (Lua's array part)."""
-        out = []
+        out: list[Any] = []
         while len(out) + 1 in self:
             out.append(self[len(out) + 1])
         return out
 
 
-class TorchObject(torchfile.TorchObject):
+class TorchObject(_TorchfileObject):
     """An instance of a Torch class that is neither tensor nor storage, such as `nn.Linear`.
 
     Attributes:
         typename: the class, as bytes, e.g. b"nn.Linear".
-        fields: what it holds, a Table (None until read).
+        fields: what it holds, a Table (None until read, and any other value in a damaged file).
         version: the class version in the file, 1 for nearly all classes; None where an old file gives none.
     """
 
-    def __init__(self, typename: bytes, fields: Table | None = None, version: int | None = 1):
+    def __init__(self, typename: bytes, fields: object = None, version: int | None = 1):
         super().__init__(typename, fields, version)
 
     @property
     def typename(self) -> bytes:
+        """The class, e.g. b"nn.Linear"."""
         return self._typename
 
     @property
-    def version(self) -> int:
+    def version(self) -> int | None:
+        """The class version; None where an old file gives none."""
         return self._version_number
 
     @property
-    def fields(self):
+    def fields(self) -> Any:
+        """What the object holds, a Table in a whole file."""
         return self._obj
 
     @fields.setter
-    def fields(self, value) -> None:
+    def fields(self, value: object) -> None:
         self._obj = value
 
-    def __getattr__(self, name: str):
-        raise AttributeError(name)
+    if not TYPE_CHECKING:  # which would take any attribute for one that exists
 
-    def __getitem__(self, key):
+        def __getattr__(self, name):
+            raise AttributeError(name)
+
+    def __getitem__(self, key: object) -> Any:
         return self._obj[key]
 
-    def get(self, key, default=None):
+    def get(self, key: bytes, default: object = None) -> Any:
         """Field `key` (bytes), or `default` if this object has none."""
         return self._obj.get(key, default) if isinstance(self._obj, dict) else default
 
@@ -132,6 +164,7 @@ class BooleanKey(enum.Enum):
 
     @classmethod
     def of(cls, value: bool) -> BooleanKey:
+        """The key that stands for `value`."""
         return cls.TRUE if value else cls.FALSE
 
 
@@ -139,20 +172,20 @@ class LuaFunction:
     """A Lua function, kept as data and never run.
 
     Attributes:
-        code: its bytecode. upvalues: what it closes over.
+        code: its bytecode. upvalues: the values of the variables that it uses from outside itself.
         kind: the type number in the file, which says how upvalues are laid out: 6 or 7 in old files, 8 in newer ones.
     """
 
-    def __init__(self, code: bytes, upvalues=None, kind: int = torchfile.TYPE_RECUR_FUNCTION):
+    def __init__(self, code: bytes, upvalues: object = None, kind: int = torchfile.TYPE_RECUR_FUNCTION):
         self.code = code
-        self.upvalues = upvalues
+        self.upvalues: Any = upvalues
         self.kind = kind
 
     def __repr__(self) -> str:
         return f"LuaFunction({len(self.code)} bytes)"
 
 
-def _as_array(data: np.ndarray, dtype, copy: bool | None) -> np.ndarray:
+def _as_array(data: Array, dtype: npt.DTypeLike | None, copy: bool | None) -> Array:
     """What __array__ answers; copy=None is "only if need be", which np.array understands from NumPy 2 on."""
     return np.asarray(data, dtype) if copy is None else np.array(data, dtype=dtype, copy=copy)
 
@@ -163,9 +196,10 @@ class Storage:
     Attributes:
         typename: e.g. b"torch.DoubleStorage" or b"torch.CudaStorage".
         data: 1-D array; the dtype follows from `typename`.
+        version: the class version in the file; None where an old file gives none.
     """
 
-    def __init__(self, typename: bytes, data: np.ndarray, version: int | None = 1):
+    def __init__(self, typename: bytes, data: Array, version: int | None = 1):
         self.typename = typename
         self.data = data
         self.version = version
@@ -173,11 +207,11 @@ class Storage:
     def __len__(self) -> int:
         return len(self.data)
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """The elements in order, in pieces, for writing; a storage that is made on the fly overrides this."""
+    def blocks(self) -> Iterator[Array]:
+        """The elements in order, in pieces, for writing; a subclass may compute them piece by piece."""
         yield self.data
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return _as_array(self.data, dtype, copy)
 
     def __repr__(self) -> str:
@@ -192,25 +226,32 @@ class Tensor:
         storage: Storage, or None for a tensor without memory.
         shape, strides: tuples, strides in elements; both empty for a tensor with no dimension, which holds nothing.
         offset: index of the first element in the storage, from 0.
+        version: the class version in the file; None where an old file gives none.
     """
 
     def __init__(
-        self, typename: bytes, storage: Storage | None, shape=(), strides=None, offset=0, version: int | None = 1
+        self,
+        typename: bytes,
+        storage: Storage | None,
+        shape: Sequence[int] = (),
+        strides: Sequence[int] | None = None,
+        offset: int = 0,
+        version: int | None = 1,
     ):
         self.typename = typename
         self.storage = storage
-        self.shape = tuple(shape)
-        self.strides = contiguous_strides(self.shape) if strides is None else tuple(strides)
+        self.shape: tuple[int, ...] = tuple(shape)
+        self.strides: tuple[int, ...] = contiguous_strides(self.shape) if strides is None else tuple(strides)
         self.offset = offset
         self.version = version
 
     @classmethod
-    def of_array(cls, array: np.ndarray, kind: bytes = b"torch.Double") -> Tensor:
+    def of_array(cls, array: npt.ArrayLike, kind: bytes = b"torch.Double") -> Tensor:
         """A tensor of class `kind` + b"Tensor" with a storage of its own that holds `array` (not copied if it fits)."""
         array = np.ascontiguousarray(array, dtype=element_dtype(kind + b"Tensor"))
         return cls(kind + b"Tensor", Storage(kind + b"Storage", array.reshape(-1)), array.shape)
 
-    def numpy(self) -> np.ndarray:
+    def numpy(self) -> Array:
         """The elements as an array that shares the storage's memory; shape (0,) for a tensor with no dimension.
 
         Errors: T7Error for elements outside the storage, and where the tensor claims more of them than the storage
@@ -240,43 +281,8 @@ class Tensor:
         last = first + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
         return f"a tensor reaches element {last} of a storage of {length}" if last >= length else ""
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return _as_array(self.numpy(), dtype, copy)
 
     def __repr__(self) -> str:
         return f"Tensor({self.typename!r}, {self.shape})"
-
-
-def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(2, 3, 4) -> (12, 4, 1)"""
-    strides, step = [], 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= n
-    return tuple(reversed(strides))
-
-
-_DTYPES = {
-    b"Byte": "u1",
-    b"Char": "i1",
-    b"Short": "i2",
-    b"Int": "i4",
-    b"Long": "i8",
-    b"Half": "f2",
-    b"Float": "f4",
-    b"Double": "f8",
-    b"": "f4",  # torch.CudaTensor and torch.ClTensor are float32
-}
-_NUMERIC_CLASS = re.compile(rb"torch\.(Cuda|Cl|)(Byte|Char|Short|Int|Long|Half|Float|Double|)(Tensor|Storage)\Z")
-
-
-def element_dtype(typename: bytes) -> np.dtype | None:
-    """b"torch.CudaTensor" -> dtype('float32'); None if `typename` is no tensor or storage class."""
-    match = _NUMERIC_CLASS.match(typename)
-    if not match or not (match[1] or match[2]):
-        return None
-    return np.dtype("<" + _DTYPES[match[2]])
-
-
-def is_tensor_class(typename: bytes) -> bool:
-    return typename.endswith(b"Tensor")

@@ -10,13 +10,21 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import torchfile
 
-from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObject, element_dtype
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObject
 from compat.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from compat.t7_objects import Array, Encoding
+
+    _TableLike = dict[Any, Any] | list[Any] | tuple[Any, ...] | array[float]
 
 _INT = struct.Struct("<i")
 _NUMBER = struct.Struct("<id")
@@ -25,9 +33,9 @@ _NUMBER_ENTRY = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), 
 
 
 def save_t7(
-    path: str | os.PathLike,
-    value,
-    encoding: str = "binary",
+    path: str | os.PathLike[str],
+    value: object,
+    encoding: Encoding = "binary",
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
 ) -> None:
@@ -51,16 +59,20 @@ def save_t7(
 
 
 class T7Writer:
-    """Writes one object after another to the binary file `f`, numbering shared ones across calls."""
+    """Writes one object after another to the binary file `f`. An object that several calls meet is written once.
+
+    Args:
+        long_size, written: as for save_t7.
+    """
 
     def __init__(self, f: BinaryIO, long_size: int = 8, written: Callable[[int], None] = lambda count: None):
         self._f = f
         self._long_size = long_size
         self._written = written
         self._index: dict[int, int] = {}  # id(object) -> its number in the file
-        self._alive: list = []  # an id is only good as long as its object lives
+        self._alive: list[object] = []  # what has a number, since Python gives the id of a dead object to another one
 
-    def write_obj(self, value) -> None:
+    def write_obj(self, value: object) -> None:
         """Write `value` and all it refers to."""
         pending = [iter((value,))]
         while pending:
@@ -72,37 +84,39 @@ class T7Writer:
             else:
                 pending.pop()
 
-    def _write_one(self, value) -> Iterator | None:
+    def _write_one(self, value: object) -> Iterator[object] | None:
         """Write the start of `value`; what must follow it, as an iterator of values, or None if that was all."""
-        if value is None:
-            return self._int(torchfile.TYPE_NIL)
-        if isinstance(value, BooleanKey):
-            value = value.value
-        if isinstance(value, bool):
-            self._int(torchfile.TYPE_BOOLEAN)
-            return self._int(value)
-        if isinstance(value, (int, float)):
-            return self._number(value)
-        if isinstance(value, str):
-            value = value.encode()
-        if isinstance(value, bytes):
-            self._int(torchfile.TYPE_STRING)
-            return self._string(value)
         if isinstance(value, (dict, list, tuple, array)):
             return self._write_table(value)
-        if isinstance(value, LuaFunction):
-            return self._write_function(value)
-        if isinstance(value, TorchObject):
+        if isinstance(value, bytes):
+            self._int(torchfile.TYPE_STRING)
+            self._string(value)
+        elif isinstance(value, (bool, BooleanKey)):
+            self._int(torchfile.TYPE_BOOLEAN)
+            self._int(value.value if isinstance(value, BooleanKey) else value)
+        elif isinstance(value, (int, float)):
+            self._number(value)
+        elif value is None:
+            self._int(torchfile.TYPE_NIL)
+        elif isinstance(value, TorchObject):
             return self._write_object(value)
-        if isinstance(value, Tensor):
+        elif isinstance(value, Tensor):
             return self._write_tensor(value)
-        if isinstance(value, Storage):
-            return self._write_storage(value)
-        if hasattr(value, "__array__"):
-            return self._write_array(value)
-        raise TypeError(f"a {type(value).__name__} can't be written to a .t7 file")
+        elif isinstance(value, Storage):
+            self._write_storage(value)
+        elif isinstance(value, LuaFunction):
+            return self._write_function(value)
+        elif isinstance(value, str):
+            self._int(torchfile.TYPE_STRING)
+            self._string(value.encode())
+        elif hasattr(value, "__array__"):
+            return self._write_array(np.asarray(value))
+        else:
+            raise TypeError(f"a {type(value).__name__} can't be written to a .t7 file")
+        return None
 
-    def _write_table(self, value) -> Iterator | None:
+    def _write_table(self, value: _TableLike) -> Iterator[object] | None:
+        """Number and size of a table; its keys and values in turn, unless they stand in the file already."""
         if not self._begin(torchfile.TYPE_TABLE, value):
             return None
         self._int(len(value))
@@ -111,7 +125,7 @@ class T7Writer:
         entries = value.items() if isinstance(value, dict) else enumerate(value, 1)
         return (part for entry in entries for part in entry)
 
-    def _write_numbers(self, values: array) -> Iterator | None:
+    def _write_numbers(self, values: array[float]) -> Iterator[object] | None:
         """The entries of a list of doubles, which may be millions, in blocks."""
         for start in range(0, len(values), _PIECE):
             piece = values[start : start + _PIECE]
@@ -120,7 +134,7 @@ class T7Writer:
             self._f.write(block.data)
         return None
 
-    def _write_function(self, value: LuaFunction) -> Iterator | None:
+    def _write_function(self, value: LuaFunction) -> Iterator[object] | None:
         if value.kind == torchfile.TYPE_FUNCTION:  # the oldest way: without a number
             self._int(value.kind)
         elif not self._begin(value.kind, value):
@@ -128,18 +142,19 @@ class T7Writer:
         self._string(value.code)
         return iter((value.upvalues,))
 
-    def _write_object(self, value: TorchObject) -> Iterator | None:
+    def _write_object(self, value: TorchObject) -> Iterator[object] | None:
         if not self._begin_object(value):
             return None
         if value.typename == b"tds.Vec":
             self._longs(len(value.fields))
-            return iter(value.fields.as_list())
+            elements: list[object] = value.fields.as_list()
+            return iter(elements)
         if value.typename == b"tds.Hash":
             self._longs(len(value.fields))
             return (part for entry in value.fields.items() for part in entry)
         return iter((value.fields,))
 
-    def _write_tensor(self, value: Tensor) -> Iterator | None:
+    def _write_tensor(self, value: Tensor) -> Iterator[object] | None:
         if not self._begin_object(value):
             return None
         self._int(len(value.shape))
@@ -154,14 +169,15 @@ class T7Writer:
             for block in value.blocks():
                 self._elements(block.astype(dtype, copy=False))
 
-    def _write_array(self, value) -> Iterator | None:
+    def _write_array(self, value: Array) -> Iterator[object] | None:
         kind = _KINDS.get(value.dtype.str.lstrip("<|"))
         if kind is None:
             raise TypeError(f"an array of {value.dtype} can't be written to a .t7 file")
         tensor = Tensor.of_array(value, kind)
         return self._write_tensor(tensor)
 
-    def _begin_object(self, value) -> bool:
+    def _begin_object(self, value: TorchObject | Tensor | Storage) -> bool:
+        """_begin for objects, whose version and class follow the number."""
         if not self._begin(torchfile.TYPE_TORCH, value):
             return False
         if value.version is not None:
@@ -169,8 +185,8 @@ class T7Writer:
         self._string(value.typename)
         return True
 
-    def _begin(self, kind: int, value) -> bool:
-        """Type and number; True if `value` is new to this file and its content must follow."""
+    def _begin(self, kind: int, value: object) -> bool:
+        """Write type and number; True if `value` is new to this file, so that its content must follow."""
         self._int(kind)
         index = self._index.get(id(value))
         if index is not None:
@@ -194,7 +210,8 @@ class T7Writer:
         self._int(len(value))
         self._f.write(value)
 
-    def _elements(self, elements: np.ndarray) -> None:
+    def _elements(self, elements: Array) -> None:
+        """The numbers of a storage, or longs. Errors: ValueError for one that 4 bytes can't hold, if longs have 4."""
         if elements.dtype == "<i8" and self._long_size == 4:
             if elements.size and (elements.min() < -(1 << 31) or elements.max() >= 1 << 31):
                 raise ValueError(f"{elements[np.abs(elements).argmax()]} does not fit a 4-byte long")
@@ -206,7 +223,7 @@ class T7Writer:
 
 
 class _AsciiT7Writer(T7Writer):
-    """The ASCII encoding; see the reader's."""
+    """Writes the ASCII encoding, as compat.t7_ascii_reader describes it."""
 
     def _line(self, text: bytes) -> None:
         if text:
@@ -223,10 +240,10 @@ class _AsciiT7Writer(T7Writer):
         self._int(len(value))
         self._line(value)
 
-    def _write_numbers(self, values: array) -> Iterator | None:
+    def _write_numbers(self, values: array[float]) -> Iterator[object] | None:
         return (part for entry in enumerate(values, 1) for part in entry)
 
-    def _elements(self, elements: np.ndarray) -> None:
+    def _elements(self, elements: Array) -> None:
         if elements.dtype.itemsize == 1:  # bytes stand as they are
             self._line(elements.tobytes())
             self._written(len(elements))

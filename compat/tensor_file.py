@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat.t7_binary_reader import T7Reader
 from compat.t7_objects import Storage, T7Error, Tensor
-from compat.t7_reader import T7Reader
 
-_HEAD = 4096  # bytes at the start of a file that hold all of a tensor but its numbers
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+
+_HEAD = 4096  # bytes at the start of a file in which all of a tensor but its numbers has room
 
 
 class TensorFile:
@@ -29,20 +33,20 @@ class TensorFile:
         (1520766, array([39, 63,  1], dtype=uint8))
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115, it is read as long as this object lives
         self._stamp = self._stamp_now()
         size = self._stamp[0]
-        tensor = _tensor_in(self._read(0, min(_HEAD, size)), size)
-        self.typename, self.dtype = tensor.typename, tensor.storage.data.dtype
+        tensor, storage = _tensor_in(self._read(0, min(_HEAD, size)), size)
+        self.typename, self.dtype = tensor.typename, storage.data.dtype
         self._length = tensor.shape[0]
-        self._start = tensor.storage.position + tensor.offset * self.dtype.itemsize
+        self._start = storage.position + tensor.offset * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self._length
 
-    def read(self, first: int, last: int) -> np.ndarray:
+    def read(self, first: int, last: int) -> Array:
         """The numbers from `first` to before `last`, in memory of their own, shape (last - first,).
 
         Errors: OSError; T7Error if the file has been changed since it was opened.
@@ -53,10 +57,11 @@ class TensorFile:
         content = self._read(self._start + first * size, (last - first) * size)
         if self._stamp_now() != self._stamp:
             raise T7Error("somebody has changed it while it was in use")
-        return np.frombuffer(content, self.dtype)
+        numbers: Array = np.frombuffer(content, self.dtype)
+        return numbers
 
     def _read(self, position: int, count: int) -> bytearray:
-        """`count` bytes from a position on; zeros beyond the end of the file, which the stamp tells of."""
+        """`count` bytes from a position on; zeros beyond the end of the file, whose stamp has changed then."""
         content, done = bytearray(count), 0
         self._file.seek(position)
         with memoryview(content) as view:
@@ -65,13 +70,13 @@ class TensorFile:
         return content
 
     def _stamp_now(self) -> tuple[int, int]:
-        """What changes when somebody writes to the file: its size, and when it was modified."""
+        """Size and modification time, which change when somebody writes to the file."""
         found = os.fstat(self._file.fileno())
         return found.st_size, found.st_mtime_ns
 
 
-def _tensor_in(head: bytearray, size: int) -> Tensor:
-    """The tensor that a file of `size` bytes with this beginning holds, without its numbers. Errors: T7Error."""
+def _tensor_in(head: bytearray, size: int) -> tuple[Tensor, _StorageElsewhere]:
+    """The tensor that a file of `size` bytes with this beginning holds, and where its numbers lie. Errors: T7Error."""
     fault = None
     for long_size in (8, 4):  # as in t7_reader, longs of the wrong size soon make nonsense
         try:
@@ -79,10 +84,11 @@ def _tensor_in(head: bytearray, size: int) -> Tensor:
         except T7Error as e:
             fault = fault or e
             continue
-        if isinstance(value, Tensor) and len(value.shape) == 1 and value.strides == (1,) and value.storage is not None:
-            return value
+        storage = value.storage if isinstance(value, Tensor) and value.strides == (1,) else None
+        if isinstance(value, Tensor) and isinstance(storage, _StorageElsewhere):
+            return value, storage
         fault = fault or T7Error("it holds no tensor of one dimension")
-    raise fault
+    raise fault or T7Error("it holds no tensor of one dimension")
 
 
 class _HeadReader(T7Reader):
@@ -92,7 +98,7 @@ class _HeadReader(T7Reader):
         super().__init__(head, long_size)
         self._size = size
 
-    def _read_storage(self, typename: bytes, dtype: np.dtype, version: int | None) -> Storage:
+    def _read_storage(self, typename: bytes, dtype: np.dtype[Any], version: int | None) -> Storage:
         storage = _StorageElsewhere(typename, np.empty(0, dtype), version)
         storage.length = self.read_long()
         storage.position = self.position

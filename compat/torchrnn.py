@@ -10,6 +10,7 @@ Source: LanguageModel.lua, LSTM.lua and VanillaRNN.lua of torch-rnn; BatchNormal
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -21,10 +22,14 @@ from compat.plain_text import printable
 from compat.t7_objects import Table, Tensor, TorchObject
 from compat.weights import WeightReader
 
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+
+# class of a layer -> (char-rnn's name of the model, rows of weights per hidden unit)
 _MODELS = {b"nn.LSTM": ("lstm", 4), b"nn.VanillaRNN": ("rnn", 1)}
 
 
-def is_checkpoint(table) -> bool:
+def is_checkpoint(table: object) -> TypeGuard[Table]:
     """Whether what load_t7 gave is a torch-rnn checkpoint."""
     model = table.get(b"model") if isinstance(table, Table) else None
     return isinstance(model, TorchObject) and model.typename == b"nn.LanguageModel"
@@ -41,7 +46,7 @@ def from_table(table: Table) -> Checkpoint:
     if not isinstance(tokens, Table):
         raise CheckpointError("its nn.LanguageModel has no idx_to_token")
     vocab = recorded.vocabulary({token: index for index, token in tokens.items() if isinstance(token, bytes)})
-    network = _Folder(len(vocab)).network(modules.as_list())
+    network = _WeightFolding(len(vocab)).network(modules.as_list())
     opt = recorded.options(table[b"opt"].items()) if isinstance(table.get(b"opt"), Table) else {}
     opt.update(model=network.model, rnn_size=network.rnn_size, num_layers=network.num_layers)
     checkpoint = Checkpoint(network, vocab, opt, program="torch-rnn")
@@ -55,27 +60,33 @@ def from_table(table: Table) -> Checkpoint:
     return checkpoint
 
 
-def _losses(table) -> list[float]:
+def _losses(table: object) -> list[float]:
+    """The finite numbers of a list; none for what is no list."""
     values = table.as_list() if isinstance(table, Table) else []
     return [float(v) for v in values if recorded.is_number(v) and math.isfinite(v)]
 
 
-class _Folder:
-    """Walks the modules in order, folding what is linear into the next weights."""
+class _WeightFolding:
+    """Makes char-rnn's weights of torch-rnn's modules: what is linear goes into the weights that come after it.
+
+    Attributes:
+        weights: name -> float64 array, names and shapes as in nngraph.parameter_shapes.
+        layers: how many layers have been read so far.
+    """
 
     def __init__(self, vocab_size: int):
         self.vocab_size = vocab_size
-        self.weights: dict[str, np.ndarray] = {}
+        self.weights: dict[str, Array] = {}
         self.model: str | None = None
         self.layers = 0
         self.rnn_size = 0
         self.dropout = 0.0
         self._reader = WeightReader()
 
-    def network(self, modules: list) -> Network:
+    def network(self, modules: list[object]) -> Network:
+        """The network that these modules compute, one after another. Errors: CheckpointError."""
         lookup, decoder = None, None
-        # What reads x next reads x*scale + shift instead.
-        scale = shift = None
+        scale = shift = None  # a batch normalisation that is not folded yet: the next module reads x*scale + shift
         for module in modules:
             if not isinstance(module, TorchObject):
                 raise CheckpointError("its network holds something that is no module")
@@ -95,7 +106,7 @@ class _Folder:
                 decoder = module
             elif kind != b"nn.View":
                 raise CheckpointError(f"its network holds a {printable(kind)}, unlike torch-rnn's")
-        if decoder is None or not self.layers:
+        if decoder is None or self.model is None:
             raise CheckpointError("its network has no layers or no decoder")
         weight = self._array(decoder, b"weight", (self.vocab_size, self.rnn_size))
         self.tensor_type = decoder[b"weight"].typename.decode()
@@ -107,7 +118,15 @@ class _Folder:
             self.model, self.rnn_size, self.layers, self.vocab_size, self.dropout, self.weights, self.tensor_type
         )
 
-    def _layer(self, module: TorchObject, lookup: np.ndarray, scale, shift) -> None:
+    def _layer(self, module: TorchObject, lookup: Array, scale: Array | None, shift: Array | None) -> None:
+        """Take over an nn.LSTM or nn.VanillaRNN.
+
+        Args:
+            lookup: the word vectors, (V, D), which the first layer reads.
+            scale, shift: (H,), the batch normalisation before this layer; None for none.
+
+        Errors: CheckpointError.
+        """
         model, gates = _MODELS[module.typename]
         if self.model not in (None, model):
             raise CheckpointError("its layers are not all of one kind")
@@ -129,7 +148,7 @@ class _Folder:
         self.weights[f"h2h_{self.layers}.weight"] = h2h.T
         self.weights[f"h2h_{self.layers}.bias"] = np.zeros_like(bias)
 
-    def _normalisation(self, module: TorchObject, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def _normalisation(self, module: TorchObject, size: int) -> tuple[Array, Array]:
         """(scale, shift) of a batch normalisation with its running statistics: y = x*scale + shift."""
         mean = self._array(module, b"running_mean", (size,))
         if module.get(b"running_var") is not None:
@@ -144,6 +163,6 @@ class _Folder:
         scale = self._array(module, b"weight", (size,)) * inverse
         return scale, self._array(module, b"bias", (size,)) - mean * scale
 
-    def _array(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> np.ndarray:
+    def _array(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> Array:
         """A field as float64, of this shape (None for any number)."""
         return self._reader.read(module, key, shape).astype(np.float64)

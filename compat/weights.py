@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
-from compat.t7_objects import Tensor, TorchObject, element_dtype
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import Tensor, TorchObject
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
 
 
 class WeightReader:
@@ -16,11 +20,12 @@ class WeightReader:
     model has no weight twice; so all that is read here may not be more than the storages that it lies in hold.
     """
 
-    def __init__(self):
-        self._claimed = self._held = 0
+    def __init__(self) -> None:
+        self._claimed = 0  # numbers in the tensors that have been read
+        self._held = 0  # numbers in their storages, each storage counted once
         self._storages: dict[int, object] = {}
 
-    def read(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> np.ndarray:
+    def read(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> Array:
         """The tensor in a field of a module, a view in the precision of the file.
 
         Args:
@@ -29,19 +34,21 @@ class WeightReader:
         Errors: CheckpointError; T7Error, as Tensor.numpy.
         """
         tensor = module.get(key)
-        found = tensor.shape if isinstance(tensor, Tensor) else None
-        if found is None or not _fits(found, shape):
+        if not isinstance(tensor, Tensor) or not _fits(tensor.shape, shape):
+            found = tensor.shape if isinstance(tensor, Tensor) else None
             where = f"its {printable(module.typename)} has a {printable(key)}"
-            raise CheckpointError(f"{where} of shape {found!s:.80}, expected {_shown(shape)}")
-        if element_dtype(tensor.typename).kind != "f":
+            raise CheckpointError(f"{where} of shape {found!s:.80}, expected {_in_words(shape)}")
+        dtype = element_dtype(tensor.typename)
+        if dtype is None or dtype.kind != "f":
             raise CheckpointError(f"its {printable(module.typename)} has whole numbers as its {printable(key)}")
         return self.array(tensor)
 
-    def array(self, tensor: Tensor) -> np.ndarray:
+    def array(self, tensor: Tensor) -> Array:
         """Any tensor as an array, counted. Errors: CheckpointError; T7Error, as Tensor.numpy."""
         array = tensor.numpy()
         if tensor.storage is not None and id(tensor.storage) not in self._storages:
-            self._storages[id(tensor.storage)] = tensor.storage  # an id is good as long as its object lives
+            # Kept, since Python gives the id of a dead object to another one.
+            self._storages[id(tensor.storage)] = tensor.storage
             self._held += len(tensor.storage)
         self._claimed += array.size
         if self._claimed > self._held:
@@ -50,9 +57,10 @@ class WeightReader:
 
 
 def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    """Whether a tensor has this shape, None standing for any number from 1."""
     return len(found) == len(shape) and all(m > 0 and n in (None, m) for n, m in zip(shape, found, strict=True))
 
 
-def _shown(shape: tuple[int | None, ...]) -> str:
+def _in_words(shape: tuple[int | None, ...]) -> str:
     """(None, 4) -> "(any, 4)" """
     return f"({', '.join('any' if n is None else str(n) for n in shape)})"

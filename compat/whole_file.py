@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it holds either its old content or, once all is written, the new.
 
     The bytes go to a temporary file beside `path`, reach the disk, and are renamed into place; on any exception, Ctrl-C
@@ -32,7 +32,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
     except OSError as e:
-        raise type(e)(e.errno, e.strerror, path) from None  # the user knows no temporary file
+        raise type(e)(e.errno, e.strerror, path) from None  # name the user's file, not the temporary one
     try:
         with open(handle, "wb") as f:
             yield f
@@ -47,7 +47,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     _sync_folder(folder)
 
 
-def whole_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
+def whole_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Make `target` a second name of the file `source`, or a copy where there can be no second name.
 
     A symbolic link stays; it is what it leads to that becomes a second name.
@@ -76,7 +76,7 @@ def whole_link(source: str | os.PathLike, target: str | os.PathLike) -> None:
     _sync_folder(folder)
 
 
-def _real_path(path: str | os.PathLike) -> str:
+def _real_path(path: str | os.PathLike[str]) -> str:
     """The absolute path with all symbolic links followed. Errors: OSError where they lead in a circle."""
     real = os.path.realpath(os.fspath(path))
     if os.path.islink(real):
@@ -89,7 +89,7 @@ def _is_special(path: str) -> bool:
     try:
         mode = os.stat(path).st_mode
     except OSError:
-        return False  # opening it will tell
+        return False  # there is nothing there, or opening it gives the error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     return not stat.S_ISREG(mode)

@@ -1,4 +1,7 @@
-"""Checkpoint files, .t7 of char-rnn (and of torch-rnn, to read), .safetensors and .json <-> weights as NumPy arrays."""
+"""Checkpoint files as weights in NumPy arrays, and back.
+
+Read: .t7 files of char-rnn and torch-rnn, and .safetensors files. Written: .t7 files of char-rnn, .safetensors, .json.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +21,15 @@ from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 
+if TYPE_CHECKING:
+    from compat.t7_objects import Encoding
+
+# A .t7 file holds the identity matrix of its characters. From so many characters on, it may have so many times as many
+# numbers as the model has parameters.
 _ANY_CHARACTERS, _IDENTITY_RATIO = 4096, 32
 
 
-def load(path: str | os.PathLike) -> charrnn.Checkpoint:
+def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
     """The checkpoint at `path`, its weights as NumPy arrays; needs no PyTorch.
 
     Reads the .t7 files of char-rnn and torch-rnn, and .safetensors files that `convert` has made.
@@ -31,7 +40,7 @@ def load(path: str | os.PathLike) -> charrnn.Checkpoint:
         return formats.load_safetensors(path) if is_safetensors(path) else from_value(load_t7(path))
 
 
-def from_value(value) -> charrnn.Checkpoint:
+def from_value(value: object) -> charrnn.Checkpoint:
     """What load_t7 gives -> the checkpoint that it is.
 
     Errors: CheckpointError; T7Error for a tensor that claims more than its file holds.
@@ -40,7 +49,7 @@ def from_value(value) -> charrnn.Checkpoint:
 
 
 @contextlib.contextmanager
-def reading(path: str | os.PathLike) -> Iterator[None]:
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turns what goes wrong in reading a checkpoint into a UserError with its path."""
     try:
         yield
@@ -53,8 +62,7 @@ def reading(path: str | os.PathLike) -> Iterator[None]:
 
 
 def trained_on(loaded: charrnn.Checkpoint) -> str:
-    """The text of a checkpoint's training, for a person to know it by: where it lay, its size and hash; "" if that is
-    not recorded."""
+    """The text that a checkpoint was trained on, in words: where it lay, its size and hash; "" if none is recorded."""
     place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name
     words = [printable(place)] if isinstance(place, str) else []
     if loaded.state and loaded.state.text:
@@ -62,15 +70,16 @@ def trained_on(loaded: charrnn.Checkpoint) -> str:
     return ", ".join(words)
 
 
-def is_safetensors(path: str | os.PathLike) -> bool:
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of this name is read and written as safetensors."""
     return os.fspath(path).endswith(".safetensors")
 
 
 def convert(
     loaded: charrnn.Checkpoint,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     kind: str = "double",
-    encoding: str = "binary",
+    encoding: Encoding = "binary",
     long_size: int = 8,
 ) -> None:
     """Write a checkpoint in the format of the ending of `path`: .t7, .safetensors or .json; with a bar on a terminal.
@@ -96,9 +105,9 @@ def convert(
 
 
 def check_size(vocab_size: int, parameters: int) -> None:
-    """See whether a model is the larger part of its .t7 file, which holds the identity matrix of its characters too.
+    """Refuse a model that is tiny beside the identity matrix of its characters, which a .t7 file holds too.
 
-    Errors: UserError where that matrix dwarfs it: such a model is no char-rnn's, and would fill the disk.
+    Such a model is no char-rnn's, and its file would fill the disk. Errors: UserError.
     """
     if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
         raise UserError(
@@ -121,22 +130,27 @@ def renumbered(
     Args:
         random: what draws the weights of new characters, as char-rnn draws those of a new model: uniform in
             [-0.08, 0.08), tensor by tensor in the order of the parameters, in each of them row by row.
+
+    Errors: ValueError for new characters without `random`.
     """
     if loaded.vocab == vocab:
         return loaded
     n = loaded.network
     shapes = nngraph.parameter_shapes(n.model, len(vocab), n.rnn_size, n.num_layers)
-    old = [vocab[c] - 1 for c in sorted(loaded.vocab, key=loaded.vocab.get)]  # where the characters go
+    # Character k of the model gets the number new_index[k], both from 0.
+    new_index = [vocab[c] - 1 for c in sorted(loaded.vocab, key=loaded.vocab.__getitem__)]
     is_new = np.ones(len(vocab), bool)
-    is_new[old] = False
+    is_new[new_index] = False
+    if is_new.any() and random is None:
+        raise ValueError("new characters need random weights")
     weights = dict(n.weights)
     for name, shape in shapes.items():
         per_column = name.endswith("i2h_1.weight")
         if per_column or name.startswith("decoder."):
             weights[name] = np.empty(shape, n.weights[name].dtype)
             by_character = weights[name].T if per_column else weights[name]
-            by_character[old] = n.weights[name].T if per_column else n.weights[name]
-            if is_new.any():
+            by_character[new_index] = n.weights[name].T if per_column else n.weights[name]
+            if random is not None and is_new.any():
                 new = np.broadcast_to(is_new if per_column else is_new.reshape(-1, *[1] * (len(shape) - 1)), shape)
                 weights[name][new] = random.uniform(-0.08, 0.08, int(new.sum()))
     network = dataclasses.replace(n, vocab_size=len(vocab), weights=weights)

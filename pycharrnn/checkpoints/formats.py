@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -19,32 +21,34 @@ from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from compat.plain_text import printable
-from compat.t7_objects import element_dtype
-from compat.t7_reader import file_content
+from compat.t7_content import file_content
+from compat.t7_element_types import element_dtype
 from compat.whole_file import whole_file
 from pycharrnn.common.errors import UserError
 
+_Shapes = dict[str, tuple[int, ...]]
 _MOST_LAYERS = 100_000
-_JSON_MEMORY = {b"{": 240, b"[": 64, b",": 40, b":": 100}  # bytes that what follows such a sign takes at most
-_JSON_SPARE = 128 << 20
+# sign in a JSON text -> bytes of memory that the value after it takes at most
+_JSON_MEMORY = {b"{": 240, b"[": 64, b",": 40, b":": 100}
+_JSON_SPARE = 128 << 20  # bytes that a JSON text may take beyond twice the size of its file
 
 
-def save_safetensors(path: str | os.PathLike, checkpoint: Checkpoint) -> None:
-    """Errors: OSError; UserError where safetensors is not installed."""
+def save_safetensors(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint as safetensors. Errors: OSError; UserError where safetensors is not installed."""
     weights = {name: np.ascontiguousarray(w) for name, w in checkpoint.network.weights.items()}
-    content = _safetensors().save(weights, metadata={"pycharrnn": json.dumps(_facts(checkpoint))})
+    content = _safetensors().save(weights, metadata={"pycharrnn": json.dumps(_metadata(checkpoint))})
     with whole_file(path) as f:
         f.write(content)
 
 
-def load_safetensors(path: str | os.PathLike) -> Checkpoint:
-    """Errors: OSError; CheckpointError; UserError where safetensors is not installed."""
+def load_safetensors(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what save_safetensors has written. Errors: OSError; CheckpointError; UserError without safetensors."""
     numpy_format = _safetensors()
     content = bytes(file_content(path))
     if not foreign.is_safetensors(content):
         raise CheckpointError(f"it is {foreign.name_of(content) or 'no safetensors file'}")
     try:
-        checkpoint, shapes, claimed = _described(content)
+        checkpoint, shapes, claimed = _read_header(content)
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
@@ -63,19 +67,19 @@ def load_safetensors(path: str | os.PathLike) -> Checkpoint:
     return checkpoint
 
 
-def _described(content: bytes) -> tuple[Checkpoint, dict, dict]:
+def _read_header(content: bytes) -> tuple[Checkpoint, _Shapes, _Shapes]:
     """A checkpoint without its weights; names and shapes that they must have; those that the file claims.
 
-    Errors: as _from_facts.
+    Errors: as _from_metadata.
     """
     header = _json(content[8 : 8 + int.from_bytes(content[:8], "little")], len(content))
-    facts = _json(header["__metadata__"]["pycharrnn"].encode(), len(content))
+    metadata = _json(header["__metadata__"]["pycharrnn"].encode(), len(content))
     claimed = {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
-    return *_from_facts(facts), claimed
+    return *_from_metadata(metadata), claimed
 
 
-def _json(text: bytes, size: int):
-    """What a JSON text says, if that takes memory in proportion to a file of `size` bytes.
+def _json(text: bytes, size: int) -> Any:
+    """The value of a JSON text, if that takes memory in proportion to a file of `size` bytes.
 
     Errors: CheckpointError; ValueError; RecursionError.
     """
@@ -84,8 +88,8 @@ def _json(text: bytes, size: int):
     return json.loads(text, object_pairs_hook=_distinct)
 
 
-def _distinct(pairs: list[tuple]) -> dict:
-    """A JSON object, whose names must differ: each reader would take another one of two."""
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose names must differ: of two values, one reader takes the first and another the second."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("it says something twice")
@@ -93,7 +97,7 @@ def _distinct(pairs: list[tuple]) -> dict:
 
 
 def save_json(
-    path: str | os.PathLike, checkpoint: Checkpoint, written: Callable[[int], None] = lambda count: None
+    path: str | os.PathLike[str], checkpoint: Checkpoint, written: Callable[[int], None] = lambda count: None
 ) -> None:
     """All of a checkpoint as one JSON object, weights as nested lists: "weights": {"decoder.bias": [...]}.
 
@@ -103,17 +107,18 @@ def save_json(
     Errors: OSError.
     """
     with whole_file(path) as f:
-        f.write(json.dumps(_facts(checkpoint))[:-1].encode() + b', "weights": {')
+        f.write(json.dumps(_metadata(checkpoint))[:-1].encode() + b', "weights": {')
         for k, (name, weights) in enumerate(checkpoint.network.weights.items()):
             f.write(f"{', ' if k else ''}{json.dumps(name)}: [".encode())
-            for row, values in enumerate(weights):  # piece by piece: as Python's numbers they take much memory
+            for row, values in enumerate(weights):  # row by row, since lists of Python's numbers take much memory
                 f.write((", " if row else "").encode() + json.dumps(values.tolist()).encode())
                 written(values.size)
             f.write(b"]")
         f.write(b"}}")
 
 
-def _safetensors():
+def _safetensors() -> ModuleType:
+    """safetensors' functions for NumPy arrays. Errors: UserError where it is not installed."""
     try:
         import safetensors.numpy
     except ImportError:
@@ -121,7 +126,7 @@ def _safetensors():
     return safetensors.numpy
 
 
-def _facts(checkpoint: Checkpoint) -> dict:
+def _metadata(checkpoint: Checkpoint) -> dict[str, object]:
     """Everything but the weights, as JSON can hold it; characters are lists of bytes, in the order of their numbers."""
     network = checkpoint.network
     return {
@@ -143,45 +148,46 @@ def _facts(checkpoint: Checkpoint) -> dict:
     }
 
 
-def _from_facts(facts: dict) -> tuple[Checkpoint, dict[str, tuple[int, ...]]]:
+def _from_metadata(metadata: dict[str, Any]) -> tuple[Checkpoint, _Shapes]:
     """A checkpoint without its weights, and the names and shapes that they must have.
 
     Errors: CheckpointError; KeyError, TypeError, ValueError, AttributeError, RecursionError where something is missing
         or of another type.
     """
-    model, sizes = facts["model"], [facts[key] for key in ("vocab_size", "rnn_size", "num_layers")]
+    model, sizes = metadata["model"], [metadata[key] for key in ("vocab_size", "rnn_size", "num_layers")]
     if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > _MOST_LAYERS:
         raise CheckpointError(f"its model is {printable(repr(model), 20)} of sizes {sizes!s:.80}")
-    dropout = recorded.number(facts["dropout"], "the dropout")
+    dropout = recorded.number(metadata["dropout"], "the dropout")
     if not 0 <= dropout < 1:
         raise CheckpointError(f"its dropout is {dropout:g}, which is not in [0, 1)")
-    if element_dtype(_word(facts, "tensor_type").encode()) is None:
+    if element_dtype(_word(metadata, "tensor_type").encode()) is None:
         raise CheckpointError("its tensor_type is none of Torch7's")
-    vocab = recorded.vocabulary({_character(c): number for number, c in enumerate(facts["vocab"], 1)})
+    vocab = recorded.vocabulary({_character(c): number for number, c in enumerate(metadata["vocab"], 1)})
     if len(vocab) != sizes[0]:
         raise CheckpointError(f"its vocabulary has {len(vocab)} characters, its model {sizes[0]}")
-    network = Network(model, sizes[1], sizes[2], sizes[0], float(dropout), {}, facts["tensor_type"])
-    opt = recorded.options(facts["opt"].items())
+    network = Network(model, sizes[1], sizes[2], sizes[0], float(dropout), {}, metadata["tensor_type"])
+    opt = recorded.options(metadata["opt"].items())
     for text in (x for entry in opt.items() for x in entry if isinstance(x, str)):
         text.encode("utf-8", "surrogateescape")
-    checkpoint = Checkpoint(network, vocab, opt, program=_word(facts, "program"), era=_word(facts, "era"))
-    checkpoint.train_losses = recorded.losses(facts["train_losses"])
-    checkpoint.val_losses = recorded.losses_by_iteration((i, loss) for i, loss in facts["val_losses"])
-    checkpoint.val_loss = None if facts["val_loss"] is None else recorded.number(facts["val_loss"], "val_loss")
-    checkpoint.i = recorded.number(facts["i"], "an iteration")
-    checkpoint.epoch = recorded.number(facts["epoch"], "an epoch")
+    checkpoint = Checkpoint(network, vocab, opt, program=_word(metadata, "program"), era=_word(metadata, "era"))
+    checkpoint.train_losses = recorded.losses(metadata["train_losses"])
+    checkpoint.val_losses = recorded.losses_by_iteration((i, loss) for i, loss in metadata["val_losses"])
+    checkpoint.val_loss = None if metadata["val_loss"] is None else recorded.number(metadata["val_loss"], "val_loss")
+    checkpoint.i = recorded.iteration(metadata["i"])
+    checkpoint.epoch = recorded.number(metadata["epoch"], "an epoch")
     return checkpoint, parameter_shapes(model, *sizes)
 
 
-def _word(facts: dict, key: str) -> str:
+def _word(metadata: dict[str, Any], key: str) -> str:
     """A short text of one line."""
-    value = facts[key]
+    value = metadata[key]
     if not isinstance(value, str) or printable(value) != value:
         raise CheckpointError(f"its {key} is no short text")
     return value
 
 
-def _character(numbers) -> bytes:
+def _character(numbers: object) -> bytes:
+    """A character from the list of its bytes. Errors: CheckpointError; TypeError, ValueError for what is no byte."""
     if not isinstance(numbers, list):
         raise CheckpointError("its vocabulary holds something that is no list of bytes")
     return bytes(numbers)

@@ -1,10 +1,11 @@
-"""What a file is, in words: a checkpoint's facts, or the tree of any other .t7 file."""
+"""What a file is, for a person: what a checkpoint records, or any other .t7 file as a tree."""
 
 from __future__ import annotations
 
 import math
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from compat.t7_reader import MOST_FURTHER, Survey, survey
 from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.common.errors import UserError
 
+Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
 _MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
 
 
@@ -24,18 +26,17 @@ class Finding:
     """What a file is.
 
     Attributes:
-        facts: what there is to know about a checkpoint, values being numbers, text, or dicts and lists of them; None of
-            another file.
-        fault: why it is no checkpoint, in words. tree: what it holds instead, long and deep parts cut.
+        facts: what a checkpoint records; None for another file.
+        fault: why it is no checkpoint, in words. tree: what it holds instead, long and deep parts shortened.
     """
 
-    facts: dict[str, object] | None
+    facts: Facts | None
     fault: str = ""
     tree: str = ""
 
 
-def look(path: str | os.PathLike) -> Finding:
-    """Errors: UserError for what is neither a checkpoint nor a .t7 file."""
+def look(path: str | os.PathLike[str]) -> Finding:
+    """What the file at `path` is. Errors: UserError for what is neither a checkpoint nor a .t7 file."""
     with checkpoint.reading(path):
         if checkpoint.is_safetensors(path):
             return Finding(_facts(formats.load_safetensors(path)))
@@ -50,17 +51,17 @@ def look(path: str | os.PathLike) -> Finding:
     return Finding(facts)
 
 
-def facts(path: str | os.PathLike) -> dict[str, object]:
-    """What there is to know about a checkpoint. Errors: UserError, also for a .t7 file that is none."""
+def facts(path: str | os.PathLike[str]) -> Facts:
+    """What the checkpoint at `path` records. Errors: UserError, also for a .t7 file that is no checkpoint."""
     found = look(path)
     if found.facts is None:
         raise UserError(f"{path} is no checkpoint of a character model: {found.fault}.")
     return found.facts
 
 
-def _facts(found: Checkpoint) -> dict[str, object]:
+def _facts(found: Checkpoint) -> Facts:
     network = found.network
-    out: dict[str, object] = {
+    out: Facts = {
         "program": found.program,
         "era": found.era,
         "model": network.model,
@@ -89,8 +90,8 @@ def _rest(found: Survey) -> str:
     return " and ".join(words)
 
 
-def for_json(value):
-    """Facts for json.dumps: infinity and NaN, which JSON has no words for, as null."""
+def for_json(value: Any) -> Any:
+    """Facts for json.dumps: infinity and NaN, for which JSON has no notation, as None."""
     if isinstance(value, dict):
         return {key: for_json(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -99,10 +100,11 @@ def for_json(value):
 
 
 def _run_state(found: Checkpoint) -> str:
-    """Whether -resume goes on exactly: what wrote the run state."""
+    """What wrote the run state, with which -resume goes on exactly; "none" without one."""
     if found.state is None:
         return "none"
-    return ", ".join(f"{program} {version}" for program, version in found.state.versions.items()) or "whole"
+    versions = found.state.versions or {}
+    return ", ".join(f"{program} {version}" for program, version in versions.items()) or "whole"
 
 
 def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
@@ -122,10 +124,11 @@ def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
 
 
 def _nan_last(loss: float) -> float:
+    """A key for min(), to which NaN is the worst loss."""
     return math.inf if math.isnan(loss) else loss
 
 
-def as_table(found: dict[str, object]) -> str:
+def as_table(found: Facts) -> str:
     """The facts, a line each, names in one column."""
     rows: list[tuple[str, str]] = []
     for key, value in found.items():
@@ -143,12 +146,12 @@ def as_table(found: dict[str, object]) -> str:
     return "\n".join(f"{name:{width}}  {text}" for name, text in rows)
 
 
-def _option(value) -> str:
+def _option(value: object) -> str:
     return printable(value) if isinstance(value, str) else str(value)
 
 
-def _tree(path: str | os.PathLike, found: Survey) -> str:
-    """Any .t7 file as an indented tree, long and deep parts cut."""
+def _tree(path: str | os.PathLike[str], found: Survey) -> str:
+    """Any .t7 file as an indented tree, long and deep parts shortened."""
     lines: list[str] = []
     _walk(found.value, "", 0, set(), lines)
     if len(lines) > _MAX_LINES:
@@ -161,7 +164,8 @@ def _dialect(dialect: Dialect) -> str:
     return "ASCII" if dialect.encoding == "ascii" else f"binary, longs of {dialect.long_size} bytes"
 
 
-def _walk(value, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
+def _walk(value: object, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
+    """Add the lines of a value and all in it. `seen`: ids of what has lines already."""
     indent = "  " * depth + (f"{name}: " if name else "")
     if isinstance(value, TorchObject) and id(value) in seen or isinstance(value, Table) and value and id(value) in seen:
         lines.append(f"{indent}(see above)")
@@ -178,7 +182,8 @@ def _walk(value, name: str, depth: int, seen: set[int], lines: list[str]) -> Non
         _walk(child, _scalar(key), depth + 1, seen, lines)
 
 
-def _summary(value) -> str:
+def _summary(value: object) -> str:
+    """A value on one line, without what it holds."""
     if isinstance(value, Table):
         return f"table of {len(value)}"
     if isinstance(value, TorchObject):
@@ -192,7 +197,8 @@ def _summary(value) -> str:
     return _scalar(value)
 
 
-def _scalar(value) -> str:
+def _scalar(value: object) -> str:
+    """A number, a string (shortened) or nil as Python writes it; the class of anything else."""
     if isinstance(value, bytes):
         text = repr(value[:240].decode("utf-8", "backslashreplace"))
         return text if len(text) <= 60 else text[:57] + "..."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pycharrnn.common.option_fields import option, require, require_switches
 
 
-@dataclass
+@dataclass(frozen=True)
 class InspectOptions:
     """Options of `pycharrnn inspect`."""
 
@@ -18,7 +18,7 @@ class InspectOptions:
         require_switches(self, "json")
 
 
-@dataclass
+@dataclass(frozen=True)
 class ConvertOptions:
     """Options of `pycharrnn convert`."""
 

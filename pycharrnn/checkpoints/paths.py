@@ -1,4 +1,4 @@
-"""Which checkpoint a CKPT_OR_DIR argument means."""
+"""Which checkpoint the argument CKPT_OR_DIR of a command means, and short names for several."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from compat.plain_text import printable
 from pycharrnn.common.errors import UserError
 
-_CACHES = {"vocab.t7", "data.t7"}  # the loader's, beside input.txt
+_CACHES = {"vocab.t7", "data.t7"}  # what preprocessing leaves beside input.txt
 
 
 def newest(path: str) -> str:
@@ -24,20 +24,21 @@ def newest(path: str) -> str:
     return max(found)[-1]
 
 
-def _may_be_checkpoint(entry: os.DirEntry) -> bool:
+def _may_be_checkpoint(entry: os.DirEntry[str]) -> bool:
+    """Whether a file has the name of a checkpoint; neither a cache nor a file that is still being written has."""
     name = entry.name
     return name.endswith((".t7", ".safetensors")) and name not in _CACHES and name[0] != "." and entry.is_file()
 
 
 def _is_second_name(name: str) -> bool:
-    """Whether training gives this name to a file that has another one, with its epoch and loss."""
+    """Whether this is a name that training gives to a checkpoint beside the one with its epoch and loss."""
     return name.endswith(("_latest.t7", "_best.t7"))
 
 
 def short_names(paths: list[str]) -> list[str]:
-    """Names to tell the files apart by: without folder and ending, with as many folders as it takes.
+    """Names by which a person tells the files apart: without ending, and with as few folders as that takes.
 
-    Bytes that are no UTF-8 are shown as U+FFFD, and what a screen would obey as escapes.
+    Bytes that are no UTF-8 are shown as U+FFFD, and control characters as escapes.
 
     Example:
         >>> short_names(["a/lm_x.t7", "b/lm_x.t7", "b/lm_y.t7"])

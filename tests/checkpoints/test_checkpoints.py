@@ -15,7 +15,10 @@ from object_graph import Differences, assert_same_graph, close
 import compat
 from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
+from compat.lua_random import LuaRandom
+from compat.run_state import RunState
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
 
 RUNS = [name for name in TRAIN_RUNS if spec(name)["checkpoints_written"]]
 
@@ -77,9 +80,15 @@ def test_any_model_survives_saving(tmp_path, model, num_layers):
 def test_saving_leaves_nothing_in_memory(tmp_path, monkeypatch, full):
     """Without waiting for a garbage collection, which is off here."""
     found = checkpoint.load(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7")
-    made = []
+    nodes: list[weakref.ref] = []
     build = nngraph.build
-    monkeypatch.setattr(nngraph, "build", lambda *args: made.append(build(*args)) or made[0])
+
+    def watched(*args):
+        module = build(*args)
+        nodes.append(weakref.ref(module[b"outnode"]))  # which is part of a cycle, as the module itself is not
+        return module
+
+    monkeypatch.setattr(nngraph, "build", watched)
     if full:
 
         def no_space(fd):
@@ -91,8 +100,7 @@ def test_saving_leaves_nothing_in_memory(tmp_path, monkeypatch, full):
     try:
         with contextlib.suppress(OSError):
             charrnn.save(tmp_path / "c.t7", found)
-        alive = weakref.ref(made.pop())
-        assert alive() is None
+        assert [node() for node in nodes] == [None]
     finally:
         gc.enable()
 
@@ -139,3 +147,125 @@ def test_swapped_gates_are_refused_or_found():
     np.testing.assert_array_equal(after[:24], before[24:48])
     np.testing.assert_array_equal(after[24:48], before[:24])
     np.testing.assert_array_equal(after[48:], before[48:])
+
+
+@pytest.mark.parametrize(
+    "opt, characters, encoding",
+    [
+        ({}, [b"a", b"b"], "bytes"),
+        ({}, [b"a", "é".encode()], "utf8"),
+        ({"encoding": "utf8"}, [b"a", b"b"], "utf8"),
+        ({"encoding": "bytes"}, [b"a", b"b"], "bytes"),
+    ],
+)
+def test_encoding(opt, characters, encoding):
+    network = charrnn.Network("rnn", 1, 1, 2, 0.0, {})
+    assert (
+        checkpoint.encoding(charrnn.Checkpoint(network, {c: k for k, c in enumerate(characters, 1)}, opt)) == encoding
+    )
+
+
+def any_checkpoint(model: str) -> charrnn.Checkpoint:
+    """Of two layers and the characters a, b, c, numbered b, c, a."""
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(size=shape) for name, shape in nngraph.parameter_shapes(model, 3, 4, 2).items()}
+    network = charrnn.Network(model, 4, 2, 3, 0.0, weights)
+    gradients = np.zeros(sum(w.size for w in weights.values()))
+    return charrnn.Checkpoint(network, {b"a": 3, b"b": 1, b"c": 2}, gradients=gradients)
+
+
+@pytest.mark.parametrize("model", nngraph.MODELS)
+def test_weights_go_with_their_characters(model):
+    before = any_checkpoint(model)
+    after = checkpoint.renumbered(before, {b"a": 1, b"b": 2, b"c": 3})
+    assert (after.vocab, after.gradients, after.state) == ({b"a": 1, b"b": 2, b"c": 3}, None, None)
+    order = [2, 0, 1]  # where a, b and c were
+    for name, weight in before.network.weights.items():
+        if name.endswith("i2h_1.weight"):
+            weight = weight[:, order]
+        elif name.startswith("decoder."):
+            weight = weight[order]
+        np.testing.assert_array_equal(after.network.weights[name], weight)
+    assert checkpoint.renumbered(before, dict(before.vocab)) is before
+
+
+@pytest.mark.parametrize("model", nngraph.MODELS)
+def test_new_characters_are_drawn_as_a_new_model_is(model):
+    before = any_checkpoint(model)
+    vocab = {b"b": 1, b"c": 2, b"a": 3, b"d": 4, b"e": 5}
+    with pytest.raises(ValueError, match="random"):
+        checkpoint.renumbered(before, vocab)
+    after, random = checkpoint.renumbered(before, vocab, LuaRandom(5)), LuaRandom(5)
+    assert after.network.vocab_size == 5
+    shapes = nngraph.parameter_shapes(model, 5, 4, 2)
+    assert {name: w.shape for name, w in after.network.weights.items()} == shapes
+    for name, weight in after.network.weights.items():
+        if name.endswith("i2h_1.weight"):
+            new = random.uniform(-0.08, 0.08, 2 * len(weight)).reshape(-1, 2)
+            expected = np.concatenate([before.network.weights[name], new], 1)
+        elif name.startswith("decoder."):
+            new = random.uniform(-0.08, 0.08, weight[3:].size).reshape(weight[3:].shape)
+            expected = np.concatenate([before.network.weights[name], new])
+        else:
+            expected = before.network.weights[name]
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_what_stands_in_the_way_of_reading(tmp_path):
+    with pytest.raises(UserError, match="does not exist. Are you sure you didn't forget to prepend cv/"):
+        checkpoint.load(tmp_path / "x.t7")
+    with pytest.raises(UserError, match="is a folder: name one of the checkpoints in it"):
+        checkpoint.load(tmp_path)
+    with pytest.raises(UserError, match="can't read .* as a checkpoint: no space"), checkpoint.reading("x.t7"):
+        raise OSError(28, "no space")
+    with pytest.raises(UserError, match="can't read x.t7 as a checkpoint: it holds"), checkpoint.reading("x.t7"):
+        raise CheckpointError("it holds nothing")
+
+
+def test_the_text_of_a_torch_rnn_checkpoint():
+    loaded = any_checkpoint("lstm")
+    assert checkpoint.trained_on(loaded) == ""
+    loaded.opt = {"input_h5": "data/x.h5"}
+    assert checkpoint.trained_on(loaded) == "data/x.h5"
+    loaded.opt = {"data_dir": "data/\x1b"}
+    assert checkpoint.trained_on(loaded) == r"data/\x1b"
+    loaded.opt = {"data_dir": 5}
+    assert checkpoint.trained_on(loaded) == ""
+
+
+def test_a_t7_file_holds_its_identity_matrix():
+    checkpoint.check_size(4096, 1)  # of no text are there more bytes, and few languages have more letters
+    checkpoint.check_size(4097, 4097**2 // 32 + 1)
+    with pytest.raises(UserError, match="0.1 GB large, for a model of 500000 parameters"):
+        checkpoint.check_size(4097, 500_000)
+
+
+def test_progress_counts_the_numbers(tmp_path, monkeypatch):
+    """Of a .json file the weights, of a .t7 file the gradients too, and the mean squares of a run state."""
+    bars: list[list[int]] = []
+
+    @contextlib.contextmanager
+    def bar(title, total):
+        bars.append([total, 0])
+
+        def advance(count):
+            bars[-1][1] += count
+
+        yield advance
+
+    monkeypatch.setattr(checkpoint, "bar", bar)
+    loaded = any_checkpoint("rnn")
+    parameters = sum(w.size for w in loaded.network.weights.values())
+    checkpoint.convert(loaded, tmp_path / "c.json")
+    assert bars[-1] == [parameters, parameters]
+    checkpoint.convert(loaded, tmp_path / "c.t7")
+    assert bars[-1][0] == 2 * parameters < bars[-1][1]
+    words, position = LuaRandom(1).get_state()
+    loaded.state = RunState(
+        np.zeros(parameters), 0.1, [np.zeros((1, 4))] * 2, dict.fromkeys((1, 2, 3), 0), words, position, 0
+    )
+    checkpoint.convert(loaded, tmp_path / "c.t7")
+    assert bars[-1][0] == 3 * parameters < bars[-1][1]
+    checkpoint.convert(loaded, tmp_path / "c.t7", kind="float")  # rounded weights have no state
+    assert bars[-1][0] == 2 * parameters < bars[-1][1]
+    assert checkpoint.load(tmp_path / "c.t7").state is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -81,6 +82,24 @@ def test_converting_rebuilds_the_originals_graph(tmp_path, path):
         return ".gradWeight" in where or ".gradBias" in where or close(where, a, b)
 
     assert assert_same_graph(load_t7(tmp_path / "c.t7"), load_t7(path), same_but_for_gradients) > 400
+
+
+def test_characters_and_weights_keep_their_order(tmp_path):
+    """Whatever order the characters are numbered in, and a .safetensors file has its tensors in."""
+    loaded = checkpoint.load(EVERY_KIND[1])
+    numbers = range(len(loaded.vocab), 0, -1)
+    backwards = dataclasses.replace(loaded, vocab=dict(zip(sorted(loaded.vocab), numbers, strict=True)))
+    checkpoint.convert(backwards, tmp_path / "c.safetensors")
+    again = checkpoint.load(tmp_path / "c.safetensors")
+    assert again.vocab == backwards.vocab
+    assert list(again.network.weights) == list(loaded.network.weights)
+    checkpoint.convert(again, tmp_path / "c.t7")
+    found = checkpoint.load(tmp_path / "c.t7")
+    assert found.vocab == backwards.vocab
+    for name, weight in loaded.network.weights.items():
+        np.testing.assert_array_equal(found.network.weights[name], weight)
+    checkpoint.convert(backwards, tmp_path / "c.json")
+    assert json.loads((tmp_path / "c.json").read_text())["vocab"][0] == list(max(loaded.vocab))
 
 
 def test_json(tmp_path):

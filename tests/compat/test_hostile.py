@@ -23,16 +23,18 @@ from compat import (
     Table,
     Tensor,
     TorchObject,
+    cell_graphs,
     charrnn,
     load_t7,
     nngraph,
     save_t7,
-    t7_reader,
+    t7_content,
     t7_writer,
     torchrnn,
 )
 from compat.plain_text import printable
-from compat.t7_reader import T7Reader, survey
+from compat.t7_binary_reader import T7Reader
+from compat.t7_reader import survey
 from compat.t7_writer import T7Writer
 from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
@@ -303,7 +305,7 @@ def test_a_deep_network_is_hardly_charged_more_than_it_takes(tmp_path):
 
 @pytest.mark.parametrize("kind", UNFOLDING)
 def test_a_small_file_unfolds_to_little(monkeypatch, kind):
-    monkeypatch.setattr(t7_reader, "_SPARE", 1 << 16)
+    monkeypatch.setattr(t7_content, "_SPARE", 1 << 16)
     content = many(5_000, UNFOLDING[kind])
     for packed in (content, gzip.compress(content))[kind == "longs" :]:  # its longs are read into twice their size
         with pytest.raises(T7Error, match="it unfolds to far more than its size"):
@@ -311,7 +313,7 @@ def test_a_small_file_unfolds_to_little(monkeypatch, kind):
 
 
 def test_ascii_unfolds_to_little(monkeypatch):
-    monkeypatch.setattr(t7_reader, "_SPARE", 1 << 20)
+    monkeypatch.setattr(t7_content, "_SPARE", 1 << 20)
     content = b"3\n1\n20000\n" + b"".join(b"1\n%d\n3\n%d\n0\n" % (k, k + 2) for k in range(20_000))
     with pytest.raises(T7Error, match="it unfolds to far more than its size"):
         load_t7(content)
@@ -319,7 +321,7 @@ def test_ascii_unfolds_to_little(monkeypatch):
 
 def test_losses_of_any_number_are_read(monkeypatch):
     """They come by the million in a long run, whatever else is refused."""
-    monkeypatch.setattr(t7_reader, "_SPARE", 1 << 16)
+    monkeypatch.setattr(t7_content, "_SPARE", 1 << 16)
     losses = load_t7(many(50_000, lambda k: number(k + 0.5)))
     assert (len(losses), losses[1000], losses[50_999]) == (50_000, 0.5, 49_999.5)
 
@@ -719,7 +721,7 @@ def test_the_identity_matrix_is_made_in_blocks(monkeypatch, kind):
         return f.getvalue()
 
     whole = written()
-    monkeypatch.setattr(nngraph, "_BLOCK", 5 * 73)
+    monkeypatch.setattr(cell_graphs, "_BLOCK", 5 * 73)
     assert written() == whole
     (onehot,) = modules(load_t7(whole), b"OneHot")
     np.testing.assert_array_equal(onehot[b"_eye"].numpy(), np.eye(73))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compat import lua_format
+from compat import lua_format, old_exp
 from compat.lua_random import LuaRandom, multinomial
 
 
@@ -45,6 +45,53 @@ def test_draws_follow_one_another():
     np.testing.assert_array_equal(pieces.bernoulli(0.3, 3), whole[7:] <= 0.3)
 
 
+def test_the_state_goes_on(n=700):
+    random = LuaRandom(7)
+    random.random(n)
+    words, position = random.get_state()
+    assert (words.dtype, words.shape, position) == (np.uint32, (624,), n - 624)
+    want = random.random(1000)
+    other = LuaRandom(8)
+    other.set_state(words, position)
+    np.testing.assert_array_equal(other.random(1000), want)
+
+
+def test_skipping_many_numbers():
+    skipped, drawn = LuaRandom(7), LuaRandom(7)
+    skipped.skip((1 << 20) + 3)
+    drawn.random((1 << 20) + 3)
+    np.testing.assert_array_equal(skipped.random(3), drawn.random(3))
+
+
+def test_bernoulli_takes_the_probability_itself(monkeypatch):
+    random = LuaRandom(1)
+    monkeypatch.setattr(random, "random", lambda n: np.array([0.25, 0.5, 0.75]))
+    np.testing.assert_array_equal(random.bernoulli(0.5, 3), [1, 1, 0])
+
+
+def test_multinomial_adds_in_double_precision():
+    """Torch7 adds floats as doubles, and the last entry counts as 1."""
+    p = np.full((1, 70_000), 1 / 70_000, np.float32)
+    u = np.array([0.9])
+    total = p.astype(np.float64).sum()
+    assert multinomial(p, u).tolist() == [int(np.searchsorted(np.cumsum(p.astype(np.float64)) / total, 0.9))]
+    assert multinomial(np.float32([[1, 0, 0]]), np.array([1 - 2**-32])).tolist() == [0]
+
+
+def test_the_old_exponential():
+    """Five terms of the series of exp(x/8), to eight digits, to the eighth power; nothing from 13 on."""
+    x = np.array([0.0, 0.5, 2.0, 12.9, 13.0, 50.0])
+    series = 1 + x / 8 + x**2 * 0.0078125 + x**3 * 0.00032552083 + x**4 * 1.0172526e-5
+    want = np.where(x < 13, series**-8, 0)
+    np.testing.assert_allclose(old_exp.exp_minus(x), want, rtol=1e-13)
+    scores = np.array([[1.0, 2.0, 0.5], [100.0, 0.0, 99.0]])
+    highest = scores.max(1, keepdims=True)
+    sums = old_exp.exp_minus(highest - scores).sum(1, keepdims=True)
+    np.testing.assert_array_equal(old_exp.log_softmax(scores), scores - (highest + np.log(sums)))
+    exact = scores - highest - np.log(np.exp(scores - highest).sum(1, keepdims=True))
+    np.testing.assert_allclose(old_exp.log_softmax(scores), exact, atol=2e-4)
+
+
 def test_multinomial_picks_the_first_entry_at_or_above():
     p = np.float32([0.25, 0.25, 0.0, 0.5])
     u = np.array([0.0, 0.25, 0.2500001, 0.5, 0.50001, 1 - 2**-32])
@@ -72,6 +119,11 @@ def test_multinomial_picks_the_first_entry_at_or_above():
         (lua_format.scientific(1.5e300, 4), "1.5000e+300"),
         (lua_format.scientific(0.125, 1), "1.3e-01"),
         (lua_format.scientific(0.0, 4), "0.0000e+00"),
+        (lua_format.scientific(float("inf"), 4), "inf"),
+        (lua_format.scientific(-0.0, 2), "-0.00e+00"),
+        (lua_format.fixed(5e-324, 30), "0." + "0" * 30),
+        (lua_format.fixed(1e300, 2), f"{1e300:.2f}"),
+        (lua_format.tostring(0.1234567890123456), "0.12345678901235"),
         (lua_format.tostring(0.97), "0.97"),
         (lua_format.tostring(0.002 * 0.97), "0.00194"),
         (lua_format.tostring(50.0), "50"),

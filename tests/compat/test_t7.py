@@ -17,8 +17,20 @@ from conftest import GOLDEN
 from object_graph import assert_same_graph
 
 import compat
-from compat import LuaFunction, Storage, T7Error, Table, Tensor, TensorFile, TorchObject, load_t7, save_t7
-from compat.t7_objects import BooleanKey, element_dtype
+from compat import (
+    LuaFunction,
+    Storage,
+    T7Error,
+    Table,
+    Tensor,
+    TensorFile,
+    TorchObject,
+    load_t7,
+    save_t7,
+    t7_writer,
+)
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import BooleanKey
 from compat.t7_reader import load_with_dialect
 from compat.t7_writer import T7Writer
 from compat.whole_file import whole_file, whole_link
@@ -213,6 +225,13 @@ def tensor_file(shape=(2, 2), strides=(2, 1), offset=1, count=4, data=bytes(32))
     return head + longs([*shape, *strides, offset]) + storage + longs([count]) + data
 
 
+@pytest.mark.parametrize("storage", [Storage(b"torch.FloatStorage", np.zeros(8, "f4")), Table(), b"x", 5])
+def test_a_tensor_has_a_storage_of_its_own_type(storage):
+    tensor = Tensor(b"torch.DoubleTensor", storage, (2,))
+    with pytest.raises(T7Error, match="the storage of a torch.DoubleTensor is"):
+        load_t7(written(tensor))
+
+
 def test_a_whole_tensor(tmp_path):
     (tmp_path / "v.t7").write_bytes(tensor_file())
     assert load_t7(tmp_path / "v.t7").shape == (2, 2)
@@ -241,6 +260,29 @@ def test_claims_beyond_the_file_are_not_believed(tmp_path, claim):
         load_t7(tmp_path / "v.t7")
 
 
+def test_longs_of_4_bytes_hold_32_bits(tmp_path):
+    fits = np.array([-(1 << 31), (1 << 31) - 1])
+    save_t7(tmp_path / "v.t7", fits, long_size=4)
+    np.testing.assert_array_equal(load_t7(tmp_path / "v.t7"), fits)
+    for value in (-(1 << 31) - 1, 1 << 31):
+        with pytest.raises(ValueError, match=f"{value} does not fit a 4-byte long"):
+            save_t7(tmp_path / "v.t7", np.array([0, value]), long_size=4)
+    np.testing.assert_array_equal(load_t7(tmp_path / "v.t7"), fits)
+
+
+@pytest.mark.parametrize("encoding", ["binary", "ascii"])
+@pytest.mark.parametrize("dtype", ["u1", "i8", "f2", "f4", "f8"])
+def test_long_arrays_are_written_as_short_ones(tmp_path, monkeypatch, encoding, dtype):
+    """They are written in pieces, which `written` counts."""
+    array = np.arange(20).astype(dtype)
+    counts: list[int] = []
+    save_t7(tmp_path / "whole.t7", array, encoding)
+    monkeypatch.setattr(t7_writer, "_PIECE", 7)
+    save_t7(tmp_path / "pieces.t7", array, encoding, written=counts.append)
+    assert (tmp_path / "pieces.t7").read_bytes() == (tmp_path / "whole.t7").read_bytes()
+    assert counts[-3:] == ([1, 1, 20] if (encoding, dtype) == ("ascii", "u1") else [7, 7, 6])
+
+
 def test_unwritable_values_are_refused(tmp_path):
     for value in (object(), {b"x": 1j}, np.zeros(2, "c16")):
         with pytest.raises(TypeError, match="can't be written"):
@@ -266,6 +308,43 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
     path.chmod(0o640)
     save_t7(path, 2)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
+    synced: list[tuple[int, bool]] = []
+    fsync = lambda fd: synced.append((os.fstat(fd).st_size, (tmp_path / "x").exists()))  # noqa: E731
+    monkeypatch.setattr(os, "fsync", fsync)
+    with whole_file(tmp_path / "x") as f:
+        f.write(b"four")
+    assert synced[0] == (4, False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        for _ in range(2):
+            with whole_file(tmp_path / "x"):
+                pass
+            assert (tmp_path / "x").stat().st_mode & 0o7777 == 0o640
+            (tmp_path / "x").unlink()
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+
+
+def test_where_there_are_no_second_names(tmp_path, monkeypatch):
+    def link(source, target):
+        raise OSError(errno.EPERM, "no")
+
+    monkeypatch.setattr(os, "link", link)
+    (tmp_path / "source").write_bytes(b"a" * (3 << 20))
+    whole_link(tmp_path / "source", tmp_path / "target")
+    (tmp_path / "source").write_bytes(b"b")
+    assert (tmp_path / "target").read_bytes() == b"a" * (3 << 20)
+    with pytest.raises(FileNotFoundError):
+        whole_link(tmp_path / "nothing", tmp_path / "target")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders of POSIX")
@@ -306,6 +385,7 @@ def test_the_longest_name_that_a_file_can_have(tmp_path):
         f.write(b"a")
     whole_link(path, tmp_path / ("y" * 255))
     assert path.read_bytes() == (tmp_path / ("y" * 255)).read_bytes() == b"a"
+    assert path.samefile(tmp_path / ("y" * 255))
 
 
 def test_a_second_name_that_is_the_first(tmp_path):
@@ -348,7 +428,7 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
         thread = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
         thread.start()
         write()
-        thread.join(10)
+        thread.join(60)
     assert read == [b"\2\0\0\0\4\0\0\0text", b"source"]
     assert pipe.is_fifo()
     with whole_file(os.devnull) as f:

@@ -52,6 +52,54 @@ def test_same_probabilities(kind, batchnorm):
     np.testing.assert_allclose(ours, reference(table, text), atol=1e-12)
 
 
+def test_normalisation_without_weights_of_its_own():
+    """nn.BatchNormalization may have no weight and no bias, which is as if they were 1 and 0."""
+    plain, ones = make("LSTM", "var"), make("LSTM", "var")
+    for table, change in (
+        (plain, lambda m: [m.fields.pop(key) for key in (b"weight", b"bias")]),
+        (
+            ones,
+            lambda m: m.fields.update({b"weight": Tensor.of_array(np.ones(H)), b"bias": Tensor.of_array(np.zeros(H))}),
+        ),
+    ):
+        for m in table[b"model"][b"net"][b"modules"].as_list():
+            if m.typename == b"nn.BatchNormalization":
+                change(m)
+    found, want = (torchrnn.from_table(table).network.weights for table in (plain, ones))
+    for name, weight in want.items():
+        np.testing.assert_allclose(found[name], weight, rtol=1e-14)
+    text = [0, 3, 1]
+    stepper = NumpyStepper(torchrnn.from_table(plain).network)
+    np.testing.assert_allclose(np.stack([stepper.step(k) for k in text]), reference(ones, text), atol=1e-12)
+
+
+def test_weights_are_doubles():
+    table = make("LSTM", None)
+    for m in table[b"model"][b"net"][b"modules"].as_list():
+        for key in (b"weight", b"bias"):
+            if m.get(key) is not None:
+                m.fields[key] = Tensor.of_array(m[key].numpy(), b"torch.Float")
+    network = torchrnn.from_table(table).network
+    assert network.tensor_type == "torch.FloatTensor"
+    assert {w.dtype for w in network.weights.values()} == {np.dtype("f8")}
+    assert not network.weights["h2h_1.bias"].any()
+
+
+def test_losses_and_options():
+    table = make("VanillaRNN", None)
+    table[b"train_loss_history"] = Table.of_list([3.0, float("nan"), float("inf"), b"x", 2.0])
+    table[b"val_loss_history"] = Table.of_list([2.5, 2.25])
+    table[b"val_loss_history_it"] = Table.of_list([100.5, 200])
+    found = torchrnn.from_table(table)
+    assert (found.train_losses, found.val_losses, found.val_loss) == ([3.0, 2.0], {100: 2.5, 200: 2.25}, 2.25)
+    assert [type(i) for i in found.val_losses] == [int, int]
+    assert found.opt == {"dropout": 0.0, "model": "rnn", "rnn_size": H, "num_layers": 2}
+    for key in (b"val_loss_history", b"i", b"opt"):
+        del table[key]
+    found = torchrnn.from_table(table)
+    assert (found.val_loss, found.val_losses, found.i) == (None, {}, 0)
+
+
 def test_characters_of_several_bytes(tmp_path):
     save_t7(tmp_path / "c.t7", make("LSTM", None, dropout=0.25))
     loaded = checkpoint.load(tmp_path / "c.t7")
@@ -117,6 +165,14 @@ def test_it_can_be_saved_for_char_rnn(tmp_path):
         (lambda net: net[2].fields.update({b"weight": Tensor.of_array(np.zeros((2, 2)))}), "LSTM"),
         (lambda net: net[3].fields.update({b"bias": Storage(b"torch.DoubleStorage", np.zeros(4))}), "bias"),
         (lambda net: net.update({3: module("VanillaRNN")}), "one kind"),
+        (lambda net: net.update({3: 5}), "something that is no module"),
+        (lambda net: net.update({2: module("View"), 3: module("View")}), "no layers or no decoder"),
+        (lambda net: net.update({5: module("View")}), "no layers or no decoder"),
+        (lambda net: net.update({1: module("View")}), "no nn.LookupTable before its layers"),
+        (
+            lambda net: net.update({4: module("BatchNormalization", running_mean=np.zeros(H), running_var=np.ones(H))}),
+            "no eps",
+        ),
     ],
 )
 def test_other_networks_are_refused(tmp_path, change, words):

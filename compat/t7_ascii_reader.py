@@ -1,0 +1,126 @@
+"""The ASCII encoding of .t7 files: numbers in decimal, arrays separated by blanks; what is not empty ends its line."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat.t7_binary_reader import T7Reader
+from compat.t7_objects import Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from compat.t7_objects import Array, Table
+
+_START = re.compile(rb"[0-8]\n")
+_INTEGER = re.compile(rb"\s*([-+]?[0-9]{1,20})(?![-+.\w])\n?")
+_REAL = re.compile(rb"\s*([-+.\w]{1,64})(?![-+.\w])\n?")
+_BLANKS = re.compile(rb"\s*")
+_PIECE = 1 << 16  # bytes that are split into words at a time
+
+
+def is_ascii(content: bytes | bytearray) -> bool:
+    """Whether `content` begins as a file in the ASCII encoding does: the type of its first object on a line."""
+    return _START.match(content) is not None
+
+
+class AsciiT7Reader(T7Reader):
+    """Reads one object after another from `content` in the ASCII encoding."""
+
+    smallest_entry = 4  # two one-digit types, a line each
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the file is written."""
+        return Dialect("ascii")
+
+    def at_end(self) -> bool:
+        """Whether nothing but blanks follows."""
+        blanks = _BLANKS.match(self.content, self.position)
+        return blanks is not None and blanks.end() == len(self.content)
+
+    def _word(self, pattern: re.Pattern[bytes]) -> bytes:
+        """The next word, if it is like `pattern`; the line end after it is passed too. Errors: T7Error."""
+        match = pattern.match(self.content, self.position)
+        if not match:
+            raise self.fault("the file ends too early or is no .t7 file: a number expected")
+        self.position = match.end()
+        return match[1]
+
+    def _words(self, most: int) -> list[bytes]:
+        """Some of the next words, at least one and at most `most`; after that many the line end is passed too.
+
+        Errors: T7Error if none follows.
+        """
+        piece = bytes(self.content[self.position : self.position + _PIECE])
+        if len(piece) == _PIECE:  # it may end within a word
+            piece = piece[: max(piece.rfind(b" "), piece.rfind(b"\n"), 0)]
+        words = piece.split(None, most)
+        if len(words) > most:
+            piece = piece[: len(piece) - len(words.pop())].rstrip()
+        if not words:
+            raise self.fault("the file ends too early or is no .t7 file: a number expected")
+        self.position += len(piece)
+        if len(words) == most:
+            self._end_line(most)
+        return words
+
+    def _end_line(self, n: int) -> None:
+        """Pass the line end that follows n bytes or numbers; after none there is none."""
+        if n and self.content[self.position : self.position + 1] == b"\n":
+            self.position += 1
+
+    def read_int(self) -> int:
+        """A whole number of 64 bits at most. Errors: T7Error."""
+        value = int(self._word(_INTEGER))
+        if not -(1 << 63) <= value < 1 << 63:
+            raise self.fault("a whole number beyond 64 bits before")
+        return value
+
+    def read_long_array(self, n: int) -> list[int]:
+        """The next n whole numbers."""
+        return [self.read_int() for _ in range(n)]
+
+    def read_double(self) -> float:
+        """A number, with or without decimals, infinity and NaN included. Errors: T7Error."""
+        word = self._word(_REAL)
+        try:
+            return float(word)
+        except ValueError:
+            raise self.fault("a number expected before") from None
+
+    def read_string(self, disable_utf8: bool = True) -> bytes:
+        """The bytes of a string, whose number stands on the line before them."""
+        text = super().read_string()
+        self._end_line(len(text))
+        return text
+
+    def _read_numbers(self, table: Table, count: int) -> int:
+        return 0  # entries of two numbers have no fixed size here
+
+    def read_array(self, dtype: np.dtype[Any], n: int) -> Array:
+        """The next n elements of a storage, shape (n,), in memory of their own. Errors: T7Error."""
+        if dtype.itemsize == 1:  # bytes stand as they are
+            start = self._take(n)
+            self._charge(n)
+            self._end_line(n)
+            stored: Array = np.frombuffer(self.content, dtype, n, start).copy()
+            return stored
+        if not 0 <= n <= (len(self.content) - self.position + 1) // 2:
+            raise self.fault(f"the file ends too early or is no .t7 file: {n} numbers wanted")
+        self._charge(n * dtype.itemsize)
+        array: Array = np.empty(n, dtype)
+        filled = 0
+        number: Callable[[bytes], float] = float if dtype.kind == "f" else int
+        while filled < n:
+            words = self._words(n - filled)
+            try:
+                array[filled : filled + len(words)] = list(map(number, words))
+            except (ValueError, OverflowError):
+                raise self.fault(f"an array of {dtype} with something else in it before") from None
+            filled += len(words)
+        return array

@@ -1,0 +1,84 @@
+"""The bytes of a .t7 file in memory, unpacked where gzip has packed them, and how much memory reading may take."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from typing import Protocol
+
+from compat.t7_objects import T7Error
+
+_GZIP_START = b"\x1f\x8b"
+_SPARE = 240 << 20  # bytes of memory that reading may take beyond three times the size of the file
+# A gzip file may unpack to so many times its size, as weights with zeros beside them do, and so many bytes more.
+_UNZIP_RATIO, _UNZIP_ALWAYS = 4, 1 << 25
+_UNZIP_PIECE = 1 << 20  # bytes that are unpacked at a time
+
+
+class BinaryStream(Protocol):
+    """What load_t7 asks of a stream: the bytes from where it stands to its end."""
+
+    def read(self) -> bytes: ...
+
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryStream
+
+
+def memory_for(size: int) -> int:
+    """How many bytes of memory reading a file of `size` bytes may take, the file's own bytes included."""
+    return 3 * size + _SPARE
+
+
+def content_of(source: Source) -> bytes | bytearray:
+    """All bytes of a source, as they lie in the file. Errors: OSError; T7Error if there are none."""
+    content: bytes | bytearray
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        content = bytes(source)
+    elif isinstance(source, (str, os.PathLike)):
+        content = file_content(source)
+    else:
+        content = source.read()
+    if not len(content):
+        raise T7Error("it is empty")
+    return content
+
+
+def file_content(path: str | os.PathLike[str]) -> bytearray:
+    """All bytes of a regular file, in memory of our own.
+
+    A memory map would be there at once, but whoever shortens a mapped file ends the process that reads it, and whoever
+    writes to it changes what has been read.
+
+    Errors: OSError; T7Error for a device or a pipe.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):  # opening a pipe might wait for ever
+        raise T7Error("it is a device or a pipe, not a file")
+    with open(path, "rb") as f:
+        content = bytearray(os.fstat(f.fileno()).st_size)
+        del content[f.readinto(content) :]  # another program may have shortened the file in between
+    return content
+
+
+def unpacked(content: bytes | bytearray) -> bytes | bytearray:
+    """`content` itself, or what it unpacks to if it begins as a gzip file.
+
+    Errors: T7Error for a broken gzip file, and for one that unpacks to far more than weights and zeros do.
+    """
+    if content[:2] != _GZIP_START:
+        return content
+    limit = _UNZIP_RATIO * len(content) + _UNZIP_ALWAYS
+    unzip, unzipped = zlib.decompressobj(wbits=31), bytearray()
+    try:
+        for start in range(0, len(content), _UNZIP_PIECE):
+            packed: bytes | bytearray = content[start : start + _UNZIP_PIECE]
+            while packed and not unzip.eof:
+                unzipped += unzip.decompress(packed, _UNZIP_PIECE)
+                if len(unzipped) > limit:
+                    raise T7Error(f"it is a gzip file that unpacks to more than {limit} bytes")
+                packed = unzip.unconsumed_tail
+    except zlib.error as e:
+        raise T7Error(f"it is a broken gzip file ({e})") from None
+    if not unzip.eof:
+        raise T7Error("it is a gzip file that ends too early")
+    return unzipped

@@ -1,0 +1,44 @@
+"""The numbers in Torch7's tensors and storages: their types by the name of the class, and how they lie in memory."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+
+def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides, in elements, of an array whose rows follow one another: (2, 3, 4) -> (12, 4, 1)."""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return tuple(reversed(strides))
+
+
+_DTYPES = {
+    b"Byte": "u1",
+    b"Char": "i1",
+    b"Short": "i2",
+    b"Int": "i4",
+    b"Long": "i8",
+    b"Half": "f2",
+    b"Float": "f4",
+    b"Double": "f8",
+    b"": "f4",  # torch.CudaTensor and torch.ClTensor are float32
+}
+_NUMERIC_CLASS = re.compile(rb"torch\.(Cuda|Cl|)(Byte|Char|Short|Int|Long|Half|Float|Double|)(Tensor|Storage)\Z")
+
+
+def element_dtype(typename: bytes) -> np.dtype[Any] | None:
+    """b"torch.CudaTensor" -> dtype('float32'); None if `typename` is no tensor or storage class."""
+    match = _NUMERIC_CLASS.match(typename)
+    if not match or not (match[1] or match[2]):
+        return None
+    return np.dtype("<" + _DTYPES[match[2]])
+
+
+def is_tensor_class(typename: bytes) -> bool:
+    """Whether a class for which element_dtype gives a dtype is one of tensors, not of storages."""
+    return typename.endswith(b"Tensor")

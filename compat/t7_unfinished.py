@@ -1,0 +1,121 @@
+"""Objects of a .t7 file that wait for their parts while it is read: tables, objects, tensors, functions.
+
+The reader keeps them on a stack, and hands each value that it has read to the topmost of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import BooleanKey, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
+
+if TYPE_CHECKING:
+    from compat.t7_objects import T7Value
+
+    Fault = Callable[[str], T7Error]  # the error for something wrong at the current byte
+
+
+class Marker(enum.Enum):
+    """What stands in for an object that isn't whole yet."""
+
+    UNFINISHED = enum.auto()
+
+
+UNFINISHED: Final = Marker.UNFINISHED
+
+
+class Unfinished(Protocol):
+    """An object that waits for its parts."""
+
+    def receive(self, value: T7Value) -> T7Value | Marker:
+        """Take the next part; the whole object if it was the last one, else UNFINISHED. Errors: T7Error."""
+
+
+class UnfinishedTable:
+    """A table whose keys and values are being read.
+
+    Args:
+        table: what they go into. count: the number of entries that are still to come.
+        keys: the keys, where the file holds values only.
+        result: what is whole once the table is; None for the table itself.
+    """
+
+    def __init__(
+        self,
+        fault: Fault,
+        table: Table,
+        count: int,
+        keys: Iterable[int] | None = None,
+        result: TorchObject | None = None,
+    ):
+        self._fault, self._table, self._left = fault, table, count
+        self._keys = None if keys is None else iter(keys)
+        self._result = table if result is None else result
+        self._key: T7Value | BooleanKey | Marker = UNFINISHED
+
+    def receive(self, value: T7Value) -> T7Value | Marker:
+        """A key and its value in turn, or the next value. Errors: T7Error for a key that is nil or NaN."""
+        if self._keys:
+            self._key = next(self._keys)
+        elif self._key is UNFINISHED:
+            if value is None or value != value:
+                raise self._fault("a table key that is nil or NaN")
+            self._key = BooleanKey.of(value) if isinstance(value, bool) else value
+            return UNFINISHED
+        self._table[self._key] = value
+        self._key = UNFINISHED
+        self._left -= 1
+        return UNFINISHED if self._left else self._result
+
+
+class UnfinishedObject:
+    """An object whose table of fields is being read."""
+
+    def __init__(self, value: TorchObject):
+        self._value = value
+
+    def receive(self, value: T7Value) -> TorchObject:
+        """The fields."""
+        self._value.fields = value
+        return self._value
+
+
+class UnfinishedTensor:
+    """A tensor whose storage is being read; believed only if every element lies inside it.
+
+    It may have more elements than the storage: Torch7's `expand` makes such tensors, and a file that holds one beside a
+    model is whole. Tensor.numpy refuses to make an array of it.
+    """
+
+    def __init__(self, fault: Fault, tensor: Tensor):
+        self._fault, self._tensor = fault, tensor
+
+    def receive(self, value: T7Value) -> Tensor:
+        """The storage. Errors: T7Error for anything else, and for one that the tensor does not fit."""
+        tensor = self._tensor
+        if value is None:
+            if any(tensor.shape):
+                raise self._fault(f"a tensor of shape {tensor.shape!s:.80} without storage")
+            tensor.storage = None
+            return tensor
+        if not isinstance(value, Storage) or value.data.dtype != element_dtype(tensor.typename):
+            raise self._fault(f"the storage of a {tensor.typename.decode()} is {value!r:.60}")
+        tensor.storage = value
+        if fault := tensor.place_fault():
+            raise self._fault(fault)
+        return tensor
+
+
+class UnfinishedFunction:
+    """A function whose upvalues are being read."""
+
+    def __init__(self, function: LuaFunction):
+        self._function = function
+
+    def receive(self, value: T7Value) -> LuaFunction:
+        """The upvalues."""
+        self._function.upvalues = value
+        return self._function

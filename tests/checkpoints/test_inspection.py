@@ -1,0 +1,136 @@
+"""What `inspect` says of a checkpoint, and of other .t7 files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from conftest import GOLDEN
+
+from compat import LuaFunction, Storage, Table, Tensor, TorchObject, charrnn, load_t7, run_state, save_t7
+from compat.lua_random import LuaRandom
+from pycharrnn.checkpoints import checkpoint, inspection
+from pycharrnn.common.errors import UserError
+
+LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+
+
+def saved(tmp_path, **changes) -> str:
+    path = tmp_path / "c.t7"
+    charrnn.save(path, dataclasses.replace(checkpoint.load(LSTM), **changes))
+    return str(path)
+
+
+def test_the_curve(tmp_path):
+    losses = {10: 2.5, 5: math.nan, 20: 1.5, 30: 1.75}
+    facts = inspection.facts(saved(tmp_path, val_losses=losses, i=40, epoch=4.0))
+    assert facts["validation"]["best"] == {"loss": 1.5, "iteration": 20, "epoch": 2.0}
+    assert facts["validation"]["last"] == {"loss": 1.75, "iteration": 30, "epoch": 3.0}
+    assert facts["validation"]["first"]["iteration"] == 5
+    table = inspection.as_table(inspection.facts(saved(tmp_path, val_losses={10: 2.5}, i=0, epoch=0.0)))
+    assert "best val loss 2.5000 at iteration 10" in [" ".join(line.split()) for line in table.splitlines()]
+    assert inspection.facts(saved(tmp_path, val_losses={}))["validation"] == {}
+
+
+def test_the_run_state(tmp_path):
+    loaded = checkpoint.load(LSTM)
+    words, position = LuaRandom(1).get_state()
+    parameters = sum(w.size for w in loaded.network.weights.values())
+    state = run_state.RunState(
+        np.zeros(parameters), 0.002, [np.zeros((2, 16))] * 4, {1: 0, 2: 0, 3: 0}, words, position, 0.5, "9 bytes", None
+    )
+    path = saved(tmp_path, state=state)
+    assert inspection.facts(path)["run_state"] == "whole"
+    assert inspection.facts(path)["trained_on"] == "data/corpus, 9 bytes"
+    path = saved(tmp_path, state=dataclasses.replace(state, versions={"pycharrnn": "1.0", "torch": "2"}))
+    assert inspection.facts(path)["run_state"] == "pycharrnn 1.0, torch 2"
+    assert inspection.facts(saved(tmp_path, opt={}))["run_state"] == "none"
+    assert "trained_on" not in inspection.facts(saved(tmp_path, opt={}))
+
+
+def test_for_json():
+    facts = {"a": [1, math.nan, {"b": -math.inf}], "c": 0.5, "d": "x", "e": True}
+    assert inspection.for_json(facts) == {"a": [1, None, {"b": None}], "c": 0.5, "d": "x", "e": True}
+
+
+def tree(tmp_path, value) -> list[str]:
+    save_t7(tmp_path / "v.t7", value)
+    found = inspection.look(tmp_path / "v.t7")
+    assert found.facts is None
+    with pytest.raises(UserError, match="is no checkpoint of a character model"):
+        inspection.facts(tmp_path / "v.t7")
+    return found.tree.splitlines()[1:]
+
+
+def test_the_tree_of_each_kind_of_value(tmp_path):
+    tensor = Tensor.of_array(np.zeros((2, 3)))
+    value = Table(
+        {
+            b"n": None,
+            b"x": 2.5,
+            b"t": True,
+            b"text": b"a\xff\n",
+            b"tensor": tensor,
+            b"no memory": Tensor(b"torch.FloatTensor", None),
+            b"storage": Storage(b"torch.ByteStorage", np.zeros(5, "u1")),
+            b"function": LuaFunction(b"abc"),
+            b"object": TorchObject(b"nn.\x1b", Table({1: Table()})),
+            tensor: 1,
+        }
+    )
+    assert tree(tmp_path, value) == [
+        "table of 10",
+        "  'n': None",
+        "  'x': 2.5",
+        "  't': True",
+        "  'text': 'a\\\\xff\\n'",
+        "  'tensor': torch.DoubleTensor 2 x 3",
+        "  'no memory': torch.FloatTensor empty",
+        "  'storage': torch.ByteStorage of 5",
+        "  'function': function, 3 bytes of bytecode",
+        "  'object': nn.\\x1b",
+        "    1: table of 0",
+        "  <Tensor>: 1",
+    ]
+
+
+def test_long_and_deep_parts_of_the_tree_are_shortened(tmp_path):
+    assert tree(tmp_path, list(range(12)))[-1] == "  12: 11"
+    assert tree(tmp_path, list(range(15)))[-2:] == ["  12: 11", "  ... 3 more"]
+    deep = Table()
+    for _ in range(8):
+        deep = Table({1: deep})
+    assert len(tree(tmp_path, deep)) == 7
+    wide = [[[0] * 12 for _ in range(12)] for _ in range(12)]
+    assert (len(tree(tmp_path, wide)), tree(tmp_path, wide)[-1]) == (201, "...")
+    (line,) = tree(tmp_path, b"y" * 100)
+    assert line == "'" + "y" * 56 + "..."
+    assert tree(tmp_path, b"y" * 58) == ["'" + "y" * 58 + "'"]
+
+
+def test_what_stands_in_the_tree_already_is_not_repeated(tmp_path):
+    shared, empty = Table({1: 2}), Table()
+    thing = TorchObject(b"nn.Thing", shared)
+    lines = tree(tmp_path, [shared, shared, thing, thing, empty, empty])
+    assert lines == [
+        "table of 6",
+        "  1: table of 1",
+        "    1: 2",
+        "  2: (see above)",
+        "  3: nn.Thing",
+        "    1: 2",
+        "  4: (see above)",
+        "  5: table of 0",
+        "  6: table of 0",
+    ]
+
+
+def test_the_first_line_names_the_dialect(tmp_path):
+    for encoding, longs, words in (("ascii", 8, "ASCII"), ("binary", 4, "binary, longs of 4 bytes")):
+        save_t7(tmp_path / "v.t7", np.zeros(3), encoding, longs)
+        assert inspection.look(tmp_path / "v.t7").tree.splitlines()[0] == f"{tmp_path}/v.t7: .t7, {words}"
+    facts = inspection.facts(GOLDEN / "variants" / "ascii.t7")
+    assert (facts["encoding"], facts["long_size"]) == ("ascii", 8)
+    assert load_t7(LSTM)[b"i"] == inspection.facts(LSTM)["iteration"]

@@ -1,0 +1,36 @@
+"""The flags of inspect and convert."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pycharrnn.checkpoints.options import ConvertOptions, InspectOptions
+from pycharrnn.common.errors import UserError
+
+
+def test_defaults_are_what_the_lua_programs_read():
+    assert ConvertOptions() == ConvertOptions(type="double", ascii=0, longs=8)
+    assert InspectOptions() == InspectOptions(json=0)
+    for options in (ConvertOptions(), InspectOptions(json=1), ConvertOptions("float", 1, 4)):
+        options.check()
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (ConvertOptions(type="half"), "-type must be double or float, not half"),
+        (ConvertOptions(longs=2), "-longs must be 4 or 8, not 2"),
+        (ConvertOptions(ascii=2), "-ascii must be 0 or 1, not 2"),
+        (InspectOptions(json=-1), "-json must be 0 or 1, not -1"),
+    ],
+)
+def test_other_values(options, words):
+    with pytest.raises(UserError, match=words):
+        options.check()
+
+
+def test_options_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        InspectOptions().json = 1
