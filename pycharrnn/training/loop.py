@@ -21,7 +21,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_modules import MODELS
-from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged, shown
+from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged, quoted
 from pycharrnn.training import checkpoint_keeper, distributed, earlier_run, resume
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_lock import lock
@@ -82,12 +82,12 @@ def train(
             opt.batch_size,
             opt.seq_length,
             split_fractions,
-            say,
-            ranks.rows(opt.batch_size),
-            opt.progress,
-            opt.encoding,
-            known,
-            opt.vocab == "keep",
+            say=say,
+            rows=ranks.rows(opt.batch_size),
+            progress=opt.progress,
+            encoding=opt.encoding,
+            model_characters=known,
+            leave_out_others=opt.vocab == "keep",
         )
     )
     for split, name in ((TRAIN, "train"), (VAL, "val")):
@@ -276,7 +276,7 @@ def _check_same_vocabulary(opt: TrainOptions, path: str, theirs: dict[bytes, int
 
     only_theirs, only_ours = set(theirs) - set(ours), set(ours) - set(theirs)
     differences = [
-        f"{side} {shown(characters)}"
+        f"{side} {quoted(characters)}"
         for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
         if characters
     ]

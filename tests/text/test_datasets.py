@@ -42,7 +42,7 @@ def server(monkeypatch):
 
 
 def test_pydoc_needs_no_network(tmp_path):
-    path = datasets.make("pydoc", str(tmp_path), say=lambda line: None)
+    path = datasets.write("pydoc", str(tmp_path), say=lambda line: None)
     text = (tmp_path / "pydoc" / "input.txt").read_bytes()
     assert path == str(tmp_path / "pydoc" / "input.txt")
     assert len(text) > 300_000
@@ -51,7 +51,7 @@ def test_pydoc_needs_no_network(tmp_path):
 
 def test_ulysses_without_the_licence(tmp_path, server, monkeypatch):
     monkeypatch.setattr(datasets, "ULYSSES_URL", server + "/whole")
-    datasets.make("ulysses", str(tmp_path), say=lambda line: None)
+    datasets.write("ulysses", str(tmp_path), say=lambda line: None)
     text = (tmp_path / "ulysses" / "input.txt").read_bytes()
     assert text.startswith(b"\xe2\x80\x94 I \xe2\x80\x94\n\n[ 1 ]\n\nStately")
     assert text.endswith(b"Trieste-Zurich-Paris\n\n1914-1921\n")
@@ -71,16 +71,16 @@ def test_something_else_is_not_ulysses():
 def test_a_broken_download_leaves_nothing(tmp_path, server, monkeypatch, path):
     monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", server + path)
     with pytest.raises(UserError, match="put it into .*input.txt"):
-        datasets.make("tinyshakespeare", str(tmp_path), say=lambda line: None)
+        datasets.write("tinyshakespeare", str(tmp_path), say=lambda line: None)
     assert not list(tmp_path.iterdir())
 
 
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", "http://127.0.0.1:9/input.txt")
     with pytest.raises(UserError, match="can't download"):
-        datasets.make("tinyshakespeare", str(tmp_path), say=lambda line: None)
+        datasets.write("tinyshakespeare", str(tmp_path), say=lambda line: None)
 
 
 def test_unknown_name(tmp_path):
     with pytest.raises(UserError, match="choose pydoc, tinyshakespeare, ulysses"):
-        datasets.make("bible", str(tmp_path))
+        datasets.write("bible", str(tmp_path))
