@@ -92,13 +92,18 @@ def test_a_machine_without_any_driver(monkeypatch):
 
 
 @pytest.mark.parametrize("exact", [0, 1])
-def test_tf32_only_where_digits_need_not_be_char_rnns(corpus, monkeypatch, exact):
+def test_tf32_only_where_digits_need_not_be_char_rnns(corpus, exact):
     """On a GPU it would round the factors of products to 10 bits, in both libraries."""
-    for library in (torch.backends.cudnn, torch.backends.cuda.matmul):
-        monkeypatch.setattr(library, "allow_tf32", bool(exact))
+    libraries = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [library.allow_tf32 for library in libraries]
     args = ["train", "-data_dir", str(corpus), "-gpuid", "-1", "-rnn_size", "4", "-max_epochs", "0.01"]
-    with working_in(corpus.parent):
-        result = CliRunner().invoke(cli, [*args, "-exact", str(exact)])
-    assert result.exit_code == 0, result.output
-    found = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    assert found == (not exact, not exact)
+    try:
+        for library in libraries:
+            library.allow_tf32 = bool(exact)
+        with working_in(corpus.parent):
+            result = CliRunner().invoke(cli, [*args, "-exact", str(exact)])
+        assert result.exit_code == 0, result.output
+        assert [library.allow_tf32 for library in libraries] == [not exact, not exact]
+    finally:
+        for library, allowed in zip(libraries, before, strict=True):
+            library.allow_tf32 = allowed

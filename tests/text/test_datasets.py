@@ -68,12 +68,13 @@ def test_old_edition_keeps_its_heading():
 
 
 def test_no_heading_and_dates_before_the_text():
-    text = b"\xef\xbb\xbfWritten 1914-1921.\r\n\r\nStately, plump Buck Mulligan\r\n1914\xe2\x80\x931921\r\nlicence"
-    expected = b"Stately, plump Buck Mulligan\n1914\xe2\x80\x931921\n"
-    assert datasets.strip_gutenberg(text) == expected
-    assert datasets.strip_gutenberg(b"\xef\xbb\xbf-- I --\n" + text[3:]) == b"-- I --\n" + text[3:].replace(
-        b"\r", b""
-    ).removesuffix(b"licence")
+    text = b"Stately, plump Buck Mulligan\n1914\xe2\x80\x931921\n"
+    assert datasets.strip_gutenberg(b"Written 1914-1921.\n\n" + text + b"licence") == text
+
+
+def test_a_heading_behind_a_byte_order_mark():
+    text = b"-- I --\nStately, plump Buck Mulligan\n1914-1921\n"
+    assert datasets.strip_gutenberg(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")) == text
 
 
 def test_something_else_is_not_ulysses():
