@@ -112,6 +112,71 @@ def _check_plain_definition(folder, text, batch, length, train, val):
         np.testing.assert_array_equal(loader.next_batch(index)[0], x_all[:, first * length : (first + 1) * length])
 
 
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(3, 10), slice(9, 10)], ids=str)
+def test_some_rows_of_every_batch(corpus, rows):
+    whole = CharSplitLMMinibatchLoader(corpus, 10, 20, (0.9, 0.1, 0), say=SILENT)
+    some = CharSplitLMMinibatchLoader(corpus, 10, 20, (0.9, 0.1, 0), say=SILENT, rows=rows)
+    for split in (TRAIN, VAL):
+        for _ in range(whole.split_sizes[split]):
+            for ours, all_rows in zip(some.next_batch(split), whole.next_batch(split), strict=True):
+                np.testing.assert_array_equal(ours, all_rows[rows])
+
+
+def test_a_batch_by_its_number(corpus):
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (0.9, 0.1, 0), say=SILENT)
+    in_order = [batches.next_batch(VAL) for _ in range(batches.nval)]
+    for index in (3, 0, batches.nval - 1):
+        batches.reset_batch_pointer(VAL, index)
+        np.testing.assert_array_equal(batches.next_batch(VAL), in_order[index])
+        assert batches.batch_ix[VAL] == index + 1
+    assert batches.batch_ix[TRAIN] == 0
+
+
+def test_many_rows_are_read_less_far_ahead(corpus, monkeypatch):
+    monkeypatch.setattr(loader_module, "_MOST_AHEAD", 1000)
+    for rows, columns in ((10, 100), (2, 500), (100, 21)):
+        batches = CharSplitLMMinibatchLoader(corpus, rows, 20, (1, 0, 0), say=SILENT)
+        batches.next_batch(TRAIN)
+        assert batches._window.shape == (rows, columns)
+
+
+@pytest.mark.parametrize("count, warned", [(49, True), (50, False)])
+def test_a_very_small_text_is_warned_of(tmp_path, count, warned):
+    (tmp_path / "input.txt").write_bytes(b"ab" * 5 * count)
+    messages: list[str] = []
+    batches = CharSplitLMMinibatchLoader(tmp_path, 2, 5, (1, 0, 0), say=messages.append)
+    assert batches.nbatches == count
+    assert any("less than 50 batches" in line for line in messages) == warned
+
+
+@pytest.mark.parametrize(
+    "size, batch, length, fits", [(29, 3, 10, (2, 10)), (10, 3, 10, (1, 10)), (9, 3, 10, (1, 9)), (9, 10, 1, (9, 1))]
+)
+def test_a_text_too_short_for_one_batch(tmp_path, size, batch, length, fits):
+    (tmp_path / "input.txt").write_bytes(b"x" * size)
+    words = f"has {size} characters, .* at most -batch_size {fits[0]} -seq_length {fits[1]} fits"
+    with pytest.raises(UserError, match=words):
+        CharSplitLMMinibatchLoader(tmp_path, batch, length, (1, 0, 0), say=SILENT)
+    CharSplitLMMinibatchLoader(tmp_path, *fits, (1, 0, 0), say=SILENT)
+
+
+@pytest.mark.parametrize("fraction", [-0.01, 1.01, float("nan")])
+@pytest.mark.parametrize("name, place", [("train", 0), ("val", 1), ("test", 2)])
+def test_fractions_that_are_none(corpus, fraction, name, place):
+    split = [0.5, 0.5, 0.0]
+    split[place] = fraction
+    with pytest.raises(UserError, match=f"bad split fraction .* for {name}"):
+        CharSplitLMMinibatchLoader(corpus, 10, 20, tuple(split), say=SILENT)
+
+
+def test_characters_in_a_message():
+    many = [bytes([byte]) for byte in range(0x70, 0x5B, -1)]
+    in_order = [repr(chr(byte)) for byte in range(0x5C, 0x71)]
+    assert loader_module.quoted(many[1:]) == " ".join(in_order[:20])
+    assert loader_module.quoted(many) == " ".join(in_order[:20]) + " and 1 more"
+    assert loader_module.quoted(["é".encode(), b"\n", b"\xff"]) == r"'\n' 'é' '\xff'"
+
+
 # -- the cache -------------------------------------------------------------------------------------------------------
 
 
