@@ -31,7 +31,7 @@ start = time.perf_counter()
 if sys.argv[1] == "preprocess":
     text_to_tensor(*(f"{folder}/{name}" for name in ("input.txt", "vocab.t7", "data.t7")), quiet)
 else:
-    loader = CharSplitLMMinibatchLoader(folder, 50, 50, (0.95, 0.05, 0), quiet)
+    loader = CharSplitLMMinibatchLoader(folder, 50, 50, (0.95, 0.05, 0), say=quiet)
     for _ in range(1000):
         loader.next_batch(TRAIN)
 seconds = time.perf_counter() - start

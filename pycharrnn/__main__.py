@@ -1,4 +1,4 @@
-"""python -m pycharrnn"""
+"""The command line, as `python -m pycharrnn`."""
 
 from pycharrnn.cli.commands import main
 

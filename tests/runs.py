@@ -105,7 +105,7 @@ def started(folder: Path, *args: str, lines: int = 3, **keywords) -> subprocess.
 def a_trainer(folder: Path, **options) -> Trainer:
     """A trainer of a small lstm with the options of SMALL, before its first step."""
     opt = TrainOptions(rnn_size=6, num_layers=2, batch_size=5, seq_length=8, gpuid=-1, **options)
-    loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), lambda line: None)
+    loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), say=lambda line: None)
     model = CharRNN("lstm", loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
     model.reset_parameters(LuaRandom(1))
     return Trainer(opt, model, loader, LuaRandom(opt.seed), Ranks(0, 1))

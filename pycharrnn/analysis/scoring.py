@@ -19,7 +19,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.sampler import cut, in_order
-from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, shown
+from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
 
@@ -46,7 +46,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
     unknown = [c for c in in_order(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
         raise UserError(
-            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({shown(unknown)}):"
+            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({quoted(unknown)}):"
             " pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
@@ -104,11 +104,11 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
         asked.batch_size,
         asked.seq_length,
         fractions,
-        lambda line: None,
+        say=lambda line: None,
         progress=-1,
         encoding=checkpoint.encoding(loaded),
-        known=loaded.vocab if keep else None,
-        keep=keep,
+        model_characters=loaded.vocab if keep else None,
+        leave_out_others=keep,
     )
     if not loader.split_sizes[_SPLITS[opt.split]]:
         raise UserError(f"the {opt.split} split has no batch of the {loader.nbatches}: choose another -split.")

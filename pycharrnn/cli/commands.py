@@ -370,7 +370,7 @@ def serve_command(paths: tuple[str, ...], **values) -> None:
 def data_command(name: str) -> None:
     from pycharrnn.text import datasets
 
-    datasets.make(name, say=_say)
+    datasets.write(name, say=_say)
 
 
 @cli.command(

@@ -1,6 +1,7 @@
 """What the network's passes ask of their arguments, checked once, where the arguments come in.
 
-PyTorch's own functions check what they are given; C can't, and BLAS or a copy would take a wrong shape for another one.
+PyTorch's own functions check what they are given. C can't, and where PyTorch copies or multiplies into a buffer, an
+argument of a wrong shape may fit by broadcasting.
 """
 
 from __future__ import annotations
@@ -19,9 +20,15 @@ _WHOLE_NUMBERS = {
 
 
 def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.device, shape: Sequence[int]) -> None:
-    """Errors: TypeError, ValueError unless `value` is a tensor of this type (None: any) and shape on this device."""
+    """Check one tensor.
+
+    Args:
+        name: of the argument, for the message.
+
+    Errors: TypeError, ValueError unless `value` is a tensor of this type (None: any) and shape on this device.
+    """
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} must be a tensor, not {_shown(value)}")
+        raise TypeError(f"{name} must be a tensor, not {_described(value)}")
     if dtype is not None and value.dtype != dtype:
         raise TypeError(f"{name} must be of {dtype}, not {value.dtype}")
     if value.shape != shape:
@@ -29,13 +36,15 @@ def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.de
     _on(name, value, device)
 
 
-def states(name: str, value: Iterable[torch.Tensor], n: int, like: torch.Tensor, shape: Sequence[int]) -> list:
+def states(
+    name: str, value: Iterable[torch.Tensor], n: int, like: torch.Tensor, shape: Sequence[int]
+) -> list[torch.Tensor]:
     """Hidden states, or their gradients, as a list.
 
     Errors: TypeError, ValueError unless they are `n` tensors of this shape, of the type and on the device of `like`.
     """
     if not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be {n} tensors, not {_shown(value)}")
+        raise TypeError(f"{name} must be {n} tensors, not {_described(value)}")
     found = list(value)
     if len(found) != n:
         raise ValueError(f"{name} must be {n} tensors, not {len(found)}")
@@ -45,13 +54,15 @@ def states(name: str, value: Iterable[torch.Tensor], n: int, like: torch.Tensor,
 
 
 def characters(name: str, value: object, device: torch.device, shape: Sequence[int] | None = None) -> None:
-    """Errors: TypeError, ValueError unless `value` is a tensor of whole numbers (T, B) on this device.
+    """Check a batch of characters' numbers, but not whether the vocabulary has them.
 
     Args:
-        shape: (T, B), or None for any that is not empty.
+        shape: (T, B), or None for any such shape that is not empty.
+
+    Errors: TypeError, ValueError unless `value` is a tensor of whole numbers of this shape on this device.
     """
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} must be a tensor of characters' numbers, not {_shown(value)}")
+        raise TypeError(f"{name} must be a tensor of characters' numbers, not {_described(value)}")
     if value.dtype not in _WHOLE_NUMBERS or value.layout != torch.strided:
         raise TypeError(f"{name} must hold whole numbers, such as torch.int64, not {value.dtype} ({value.layout})")
     if value.shape != shape if shape else value.dim() != 2 or not value.numel():
@@ -61,18 +72,23 @@ def characters(name: str, value: object, device: torch.device, shape: Sequence[i
 
 
 def in_range(name: str, value: torch.Tensor, V: int) -> None:
-    """Errors: IndexError unless all of these whole numbers lie in [0, V). On a GPU the CPU waits for the answer."""
+    """Check that all of these characters' numbers lie in [0, V). On a GPU, the CPU waits for the answer.
+
+    Errors: IndexError.
+    """
     if value.is_meta or (value.is_cuda and torch.cuda.is_current_stream_capturing()):
-        return  # there are no numbers yet
+        return  # the tensor holds no numbers yet that could be looked at
     low, high = (int(bound) for bound in torch.aminmax(value))
     if low < 0 or high >= V:
         raise IndexError(f"{name} holds {low if low < 0 else high}, but the characters are 0 to {V - 1}")
 
 
 def _on(name: str, value: torch.Tensor, device: torch.device) -> None:
+    """Errors: ValueError unless `value` is on this device."""
     if value.device != device:
         raise ValueError(f"{name} must be on {device}, not on {value.device}")
 
 
-def _shown(value: object) -> str:
+def _described(value: object) -> str:
+    """A value's type and the beginning of the value."""
     return f"{type(value).__name__} {reprlib.repr(value)}"

@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 import torch
 
-_EAGER_CALLS = 3  # before recording, so that libraries have set themselves up
+_EAGER_CALLS = 3  # before recording: CUDA's libraries set themselves up in the first calls, which can't be recorded
 
 
 class Replayed:
-    """Calls a function that works on fixed buffers; on a CUDA GPU, after a few calls, as a recorded graph.
+    """A function that, on a CUDA GPU, is recorded as a graph after a few calls, and from then on is replayed.
 
-    Where recording fails the function goes on being called as it is, and so it is on other devices.
+    Where recording fails, and on other devices, each call calls the function.
+
+    Args:
+        function: it must work on the same buffers each time, since the graph holds their addresses.
+        device: where it works.
 
     Source: PyTorch's torch.cuda.CUDAGraph.
     """
@@ -23,6 +27,7 @@ class Replayed:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
+        """Do what the function does."""
         if self._graph is not None:
             self._graph.replay()
             return

@@ -1,4 +1,4 @@
-"""-gpuid and -opencl as a PyTorch device."""
+"""Which PyTorch device -gpuid and -opencl ask for."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from pycharrnn.common.errors import UserError
 
 
 def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int = 0) -> tuple[str, int]:
-    """PyTorch's name of the device to use ("cpu", "cuda:0", "mps") and the gpuid to record, -1 for the CPU.
+    """The device to use; a CUDA GPU becomes PyTorch's current one.
 
-    No GPU that can be used is no error: it says so and falls back on the CPU, as char-rnn does.
+    Where no GPU can be used, `say` is told so and it is the CPU, as in char-rnn.
 
     Args:
+        gpuid: number of the GPU, from 0; below 0 for the CPU.
+        opencl: whether OpenCL was asked for, which PyTorch lacks.
+        say: takes lines of the log.
         local_rank: number of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
+
+    Returns: PyTorch's name of the device ("cpu", "cuda:0", "mps"), and the gpuid for checkpoints to record, which is -1
+        for the CPU.
 
     Errors: UserError for a gpuid beyond the GPUs there are.
     """
@@ -36,7 +42,7 @@ def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int 
                     f"-gpuid {gpu}: GPUs here are numbered 0 to {count - 1}; use one of them, or -1 for the CPU{fewer}."
                 )
             say(f"using CUDA on GPU {gpu}...")
-            torch.cuda.set_device(gpu)  # NCCL and CUDA graphs work on the current one
+            torch.cuda.set_device(gpu)  # NCCL and CUDA graphs work on the current GPU
             return f"cuda:{gpu}", gpuid
         if torch.backends.mps.is_available():
             say("using MPS on the GPU...")
@@ -47,7 +53,7 @@ def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int 
 
 
 def _might_have_gpu() -> bool:
-    """False where there is surely no GPU to use; a look at the driver alone, since importing PyTorch takes seconds."""
+    """False where there is surely no GPU to use. It looks for the driver only: importing PyTorch takes seconds."""
     if sys.platform == "darwin" or os.path.exists("/dev/kfd"):
         return True
     try:

@@ -1,8 +1,8 @@
 """Which compiled C kernel to load, and whether it may be loaded.
 
-A library that is cut short ends the process by a signal when it is loaded, and one of other sources writes where it
-likes. So only one is loaded whose bytes have the checksum that setup.py wrote beside it, and only one is used that was
-made of the sources beside it and means the same structures as kernel.py. Without it PyTorch does the work.
+Loading a library whose end is missing ends the process by a signal, and one of other sources writes to any address. So
+a library is loaded only if its bytes have the checksum that setup.py wrote beside it. It is used only if it was made of
+the sources beside it, and if its structures are those of kernel_structures.py. Without it PyTorch does the work.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import stat
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import Any
 
 from pycharrnn.common.errors import UserError
 
@@ -26,22 +27,22 @@ _SLOWER = "so PyTorch does its work on the CPU, which takes about twice as long"
 
 
 class _Fact(ctypes.Structure):
-    """struct fact of kernel.c."""
+    """struct fact of kernel.c: the name of a structure or field, and its size or place in bytes."""
 
     _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_int64)]
 
 
 def load(
-    wanted: str, best: str, facts: dict[str, int], functions: dict[str, list], folder: Path = PACKAGE
+    wanted: str, best: str, layout: dict[str, int], functions: dict[str, list[Any]], folder: Path = PACKAGE
 ) -> ctypes.CDLL | None:
-    """The library for this processor, its functions declared, or None; then a sentence on stderr says what is amiss.
+    """The library for this processor, its functions declared; None if there is none to use.
 
-    A library that was never built is nothing amiss, unless it is asked for.
+    If a library is there that can't be used, or one was asked for that is not there, a sentence on stderr says so.
 
     Args:
         wanted: PYCHARRNN_KERNEL: one of LEVELS, "off", or "" for the best that was built.
         best: the highest of LEVELS that the processor has.
-        facts: what the library must state about its structures.
+        layout: sizes and places that the library must state of its structures, by name.
         functions: the types of the arguments of each function that it must have.
         folder: where the libraries and their sources lie.
 
@@ -61,7 +62,7 @@ def load(
             _say(f"no kernel was built for PYCHARRNN_KERNEL={wanted}, {_SLOWER}: install pycharrnn with a C compiler.")
         return None
     try:
-        return _checked(path, facts, functions)
+        return _checked(path, layout, functions)
     except (OSError, ValueError) as e:
         _say(
             f"can't use the C kernel {path} ({getattr(e, 'strerror', None) or e}), {_SLOWER}: install pycharrnn again."
@@ -80,8 +81,8 @@ def _built(folder: Path, level: str) -> Path | None:
     return next((path for path in paths if os.path.lexists(path)), None)
 
 
-def _checked(path: Path, facts: dict[str, int], functions: dict[str, list]) -> ctypes.CDLL:
-    """Errors: OSError, ValueError, with what is wrong."""
+def _checked(path: Path, layout: dict[str, int], functions: dict[str, list[Any]]) -> ctypes.CDLL:
+    """The library at `path`, loaded. Errors: OSError, ValueError, with what is wrong with it."""
     checksum = hashlib.sha256(_content(path)).hexdigest()
     try:
         right = _content(Path(f"{path}.sha256")).decode("ascii", "replace").split(" ")[0]
@@ -94,7 +95,7 @@ def _checked(path: Path, facts: dict[str, int], functions: dict[str, list]) -> c
         sources = _hash_of_sources(path.parent)
         if sources and ctypes.c_char_p.in_dll(library, "charrnn_sources").value != sources:
             raise ValueError("it was built from another kernel.c")
-        if _facts(library) != facts:
+        if _layout(library) != layout:
             raise ValueError("it was built for another kernel.py")
         for name, arguments in functions.items():
             function = getattr(library, name)
@@ -105,27 +106,31 @@ def _checked(path: Path, facts: dict[str, int], functions: dict[str, list]) -> c
 
 
 def _content(path: Path) -> bytes:
+    """The bytes of a regular file. Errors: OSError, ValueError."""
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for somebody who writes
         raise ValueError("it is no file")
     return path.read_bytes()
 
 
 def _hash_of_sources(folder: Path) -> bytes | None:
-    """What setup.py compiles into a library; None where an installation came without the sources."""
+    """The hash that setup.py compiles into a library; None where an installation came without the sources."""
     try:
         return hashlib.sha256(b"".join(_content(folder / name) for name in _SOURCES)).hexdigest().encode()
     except FileNotFoundError:
         return None
 
 
-def _facts(library: ctypes.CDLL) -> dict[str, int]:
-    fact, facts = ctypes.pointer(_Fact.in_dll(library, "charrnn_facts")), {}
-    while fact[len(facts)].name:
-        facts[fact[len(facts)].name.decode()] = fact[len(facts)].value
-    return facts
+def _layout(library: ctypes.CDLL) -> dict[str, int]:
+    """What a library states of its structures: charrnn_facts, which end with one without a name."""
+    fact = ctypes.pointer(_Fact.in_dll(library, "charrnn_facts"))
+    layout: dict[str, int] = {}
+    while fact[len(layout)].name:
+        layout[fact[len(layout)].name.decode()] = fact[len(layout)].value
+    return layout
 
 
 def _say(sentence: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody need listen
+    """Print a sentence to stderr, if that is open."""
+    with contextlib.suppress(OSError, ValueError):  # of a stderr that is closed
         if sys.stderr:
             print(f"pycharrnn: {sentence}", file=sys.stderr, flush=True)

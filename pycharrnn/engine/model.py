@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -13,6 +17,9 @@ from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import contract
 from pycharrnn.engine.bptt import BPTT
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class CharRNN(nn.Module):
@@ -26,8 +33,11 @@ class CharRNN(nn.Module):
         dropout: probability of dropping on the input of layers 2, 3, ... and of the decoder, in training mode.
         dtype, device: of the parameters.
 
+    Errors: ValueError for a size or probability that can't be, TypeError for a dtype of other than real numbers.
+
     Attributes:
         flat: nn.Parameter, shape (P,): all weights and biases in the original's order.
+        model, vocab_size, rnn_size, num_layers, dropout: as the arguments.
         vocab: character (bytes) -> number from 1, and opt: training options; empty but for a loaded model.
         weights: name -> view of `flat`, names and shapes as in compat.nngraph.parameter_shapes.
 
@@ -71,18 +81,20 @@ class CharRNN(nn.Module):
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
+        """Name -> view of `flat`: what is written to it is written to the parameters."""
         return self.views(self.flat.detach())
 
     def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
         """Name -> view of a vector that is laid out as `flat`, such as its gradient."""
         sizes = [int(np.prod(shape)) for shape in self._shapes.values()]
-        parts = flat.split(sizes)
+        parts = torch.split(flat, sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
     def reset_parameters(self, random: LuaRandom, forget_bias: bool = True) -> None:
         """Draw all parameters as char-rnn does: uniform in [-0.08, 0.08), then LSTM forget biases 1.
 
-        Building the network in Torch7 draws and throws away one number a parameter first. Source: train.lua.
+        Before that, building the network in Torch7 draws one number for each parameter, which is not used. Source:
+        train.lua.
         """
         random.skip(self.flat.numel())
         drawn = torch.from_numpy(random.uniform(-0.08, 0.08, self.flat.numel()))
@@ -97,8 +109,14 @@ class CharRNN(nn.Module):
             for layer in range(1, self.num_layers + 1):
                 self.weights[f"i2h_{layer}.bias"][self.rnn_size : 2 * self.rnn_size] = 1.0
 
-    def load_weights(self, weights) -> None:
-        """Copy name -> array (NumPy or tensor) into the parameters. Errors: ValueError for one of another shape."""
+    def load_weights(self, weights: Mapping[str, npt.NDArray[Any] | torch.Tensor]) -> None:
+        """Copy arrays into the parameters.
+
+        Args:
+            weights: name -> array, names and shapes as those of `weights`.
+
+        Errors: ValueError for an array of another shape, KeyError for one that is missing.
+        """
         with torch.no_grad():
             for name, view in self.weights.items():
                 weight = torch.as_tensor(np.array(weights[name]))
@@ -106,8 +124,13 @@ class CharRNN(nn.Module):
                     raise ValueError(f"{name} must have the shape {tuple(view.shape)}, not {tuple(weight.shape)}")
                 view.copy_(weight.to(view.dtype))
 
-    def save(self, path, **keywords) -> None:
-        """Write a checkpoint in the format of the path's ending; keywords as for checkpoint.convert.
+    def save(
+        self, path: str | os.PathLike[str], *, kind: str = "double", encoding: str = "binary", long_size: int = 8
+    ) -> None:
+        """Write a checkpoint in the format of the path's ending: .t7, .safetensors or .json.
+
+        Args:
+            kind, encoding, long_size: of a .t7 file, as for checkpoint.convert.
 
         Errors: OSError; ValueError for a model without a vocabulary.
 
@@ -117,23 +140,26 @@ class CharRNN(nn.Module):
         if len(self.vocab) != self.vocab_size:
             raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
         opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
-        checkpoint.convert(self.as_checkpoint(self.vocab, opt), path, **keywords)
+        checkpoint.convert(self.as_checkpoint(self.vocab, opt), path, kind, encoding, long_size)
 
     @classmethod
-    def from_checkpoint(cls, loaded: Checkpoint, **dtype_and_device) -> CharRNN:
-        """A model with the weights of a checkpoint, its `vocab` and its `opt`; keywords as for CharRNN."""
+    def from_checkpoint(
+        cls, loaded: Checkpoint, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
+    ) -> CharRNN:
+        """A model with the weights of a checkpoint, its `vocab` and its `opt`. dtype, device: of the parameters."""
         n = loaded.network
-        model = cls(n.model, n.vocab_size, n.rnn_size, n.num_layers, n.dropout, **dtype_and_device)
+        model = cls(n.model, n.vocab_size, n.rnn_size, n.num_layers, n.dropout, dtype=dtype, device=device)
         model.load_weights(n.weights)
         model.vocab, model.opt = loaded.vocab, loaded.opt
         return model
 
     def as_checkpoint(
-        self, vocab: dict[bytes, int], opt: dict[str, object], gradients: torch.Tensor | None = None, **progress
+        self, vocab: dict[bytes, int], opt: dict[str, object], gradients: torch.Tensor | None = None, **progress: Any
     ) -> Checkpoint:
         """The model as a checkpoint that can be written.
 
         Args:
+            vocab: character -> number from 1. opt: the options of the training run.
             gradients: flat gradient (P,), as train.lua's checkpoints hold it.
             progress: train_losses, val_losses, val_loss, i, epoch, state of compat.charrnn.Checkpoint.
         """
@@ -158,26 +184,29 @@ class CharRNN(nn.Module):
         """Zeros: c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer; each (B, H)."""
         return [self.flat.detach().new_zeros(B, self.rnn_size) for _ in range(self._num_states)]
 
-    def forward(self, x: torch.Tensor, state: list[torch.Tensor] | None = None):
+    def forward(
+        self, x: torch.Tensor, state: Iterable[torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
 
         Gradients can be taken once, not of gradients.
 
         Args:
             x: (T, B), whole numbers of any type, characters numbered from 0.
-            state: as initial_state gives, which it defaults to; gradients flow through it.
+            state: the hidden states before the text, as initial_state gives them, which is the default. Gradients
+                flow through it.
 
         Errors: TypeError, ValueError for tensors of another type, shape or device; IndexError for a character that the
             vocabulary lacks.
         """
         contract.characters("x", x, self.flat.device)
-        if x.device != contract.CPU:  # else BPTT does so
+        if x.device != contract.CPU:  # on the CPU the layers check it
             contract.in_range("x", x.long(), self.vocab_size)
         T, B = x.shape
         if state is None:
-            state = self.initial_state(B)
+            first = self.initial_state(B)
         else:
-            state = contract.states("state", state, self._num_states, self.flat, (B, self.rnn_size))
+            first = contract.states("state", state, self._num_states, self.flat, (B, self.rnn_size))
         masks = None
         if self.dropout and self.training:
             keep = 1 - self.dropout
@@ -185,10 +214,11 @@ class CharRNN(nn.Module):
                 self.num_layers, T, B, self.rnn_size, dtype=self.flat.dtype, device=self.flat.device
             ).bernoulli_(keep)
             masks /= keep
-        log_probs, *state = _Sequence.apply(self, masks, x, self.flat, *state)
-        return log_probs, list(state)
+        log_probs, *last = _Sequence.apply(self, masks, x, self.flat, *first)  # type: ignore[no-untyped-call]  # PyTorch's
+        return log_probs, last
 
     def extra_repr(self) -> str:
+        """What PyTorch prints of a module."""
         return f"{self.model}, vocab_size={self.vocab_size}, rnn_size={self.rnn_size}, num_layers={self.num_layers}"
 
 
@@ -196,7 +226,10 @@ class _Sequence(torch.autograd.Function):
     """A whole sequence as one differentiable operation, with the passes of BPTT."""
 
     @staticmethod
-    def forward(ctx, model, masks, x, flat, *state):
+    def forward(
+        ctx: Any, model: CharRNN, masks: torch.Tensor | None, x: torch.Tensor, flat: torch.Tensor, *state: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """(log-probabilities (T, B, V), the states after them...); arguments as CharRNN.forward makes them."""
         T, B = x.shape
         bptt = BPTT(model, flat.detach(), T, B)
         for buffer, value in zip(bptt.states(0), state, strict=True):
@@ -208,34 +241,38 @@ class _Sequence(torch.autograd.Function):
         return (log_probs, *(s.clone() for s in bptt.states(-1)))
 
     @staticmethod
-    def backward(ctx, d_log_probs, *d_state):
+    def backward(ctx: Any, d_log_probs: torch.Tensor, *d_state: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """The gradients of forward's arguments, from those of its results."""
         bptt, model = ctx.bptt, ctx.model
         flat, log_probs = ctx.saved_tensors
         with torch.no_grad():
             d_logits = d_log_probs - log_probs.exp() * d_log_probs.sum(-1, keepdim=True)
             d_flat = torch.empty_like(flat, memory_format=torch.contiguous_format)
             d_first = bptt.backward(d_logits.reshape(bptt.log_probs.shape), model.views(d_flat), d_state)
-        gradients = d_flat, *d_first
+        gradients: tuple[torch.Tensor, ...] = (d_flat, *d_first)
         if torch.is_grad_enabled():  # create_graph=True
-            gradients = _Once.apply(len(gradients), *gradients, *ctx.depends_on, d_log_probs, *d_state)
+            gradients = _Once.apply(  # type: ignore[no-untyped-call]  # PyTorch's
+                len(gradients), *gradients, *ctx.depends_on, d_log_probs, *d_state
+            )
         return None, None, None, *gradients
 
 
 class _Once(torch.autograd.Function):
-    """Hands the gradients on, and raises where they are differentiated: else they would pass for constants.
+    """Gradients as they are, which raise an error where they are differentiated.
 
-    Args:
-        n, tensors: the number of gradients; they, then what they depend on.
+    Without it PyTorch would take them for constants, and give zeros for their gradients.
     """
 
     @staticmethod
-    def forward(ctx, n, *tensors):
+    def forward(ctx: Any, n: int, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The first `n` of the tensors, the gradients; the others are what they depend on."""
         return tensors[:n]
 
     @staticmethod
-    def backward(ctx, *d):
+    def backward(ctx: Any, *d: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Errors: RuntimeError."""
         raise RuntimeError("the gradients of CharRNN.forward can't be differentiated again")
 
 
-def _numpy(tensor: torch.Tensor) -> np.ndarray:
+def _numpy(tensor: torch.Tensor) -> npt.NDArray[Any]:
     return tensor.detach().cpu().numpy()

@@ -1,79 +1,108 @@
-"""The time loops: each cell once, forward and backward, for any array library.
+"""The three cells, LSTM, GRU and RNN: their loops over time, forward and backward, for any array library.
 
 A cell object holds one layer's buffers for a sequence of T time steps, B texts side by side, H units, and works in
-place. What does not depend on the step before is done for all steps at once, outside the loop. Pre-activations lie in
-`gates` (T, B, n*H), one block of H columns a gate; the caller fills them with the input's share and the biases.
+place. What does not depend on the step before is done for all steps at once, outside the loop.
 
-`ops` names the few in-place operations that differ between libraries: numpy_ops below lets sampling do without
-PyTorch, bptt.torch_ops serves training on any device. Everything else is written so that both understand it.
+`ops` has the few in-place operations that differ between libraries, see operations.py; all other code here works with
+the arrays of both.
 
 Source: model/LSTM.lua, GRU.lua and RNN.lua of char-rnn; the backward passes follow from them.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic
+
+from pycharrnn.engine.operations import Allocator, Array, ForwardOperations, Operations
 
 
-class numpy_ops:
-    """In-place operations on NumPy arrays: what the forward loops need."""
+class Cell(ABC, Generic[Array]):
+    """One layer's recurrence over T time steps of B texts, with H units, and its buffers.
 
-    multiply = staticmethod(np.multiply)
-    tanh = staticmethod(np.tanh)
+    Attributes:
+        blocks: how many gates and candidates the cell has, n.
+        input_linears, recurrent_linears: the Linear modules of one layer that multiply its input, and its state before
+            the step; together each group has n*H rows.
+        gates: (T, B, n*H), a block of H columns for each gate. Before `forward` they are the input's share of the
+            pre-activations with all biases, which the caller writes; after it they are what the gates were.
+        h: (T+1, B, H), the hidden states; index 0 is that before the first step.
+        states: all states that go from step to step, each as h.
+    """
 
-    @staticmethod
-    def add_product(out, a, b):
-        """out += a @ b"""
-        out += a @ b
+    blocks: ClassVar[int]
+    input_linears: ClassVar[tuple[str, ...]] = ("i2h",)
+    recurrent_linears: ClassVar[tuple[str, ...]] = ("h2h",)
+    gates: Array
+    h: Array
+    states: tuple[Array, ...]
 
-    @staticmethod
-    def add_multiplied(out, a, b):
-        """out += a * b"""
-        out += a * b
+    @abstractmethod
+    def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
+        """Allocate the buffers with `empty`."""
 
-    @staticmethod
-    def sigmoid(x, out):
-        """1 / (1 + exp(-x)); an exp that overflows is a gate that is shut."""
-        exp = np.negative(x)  # all in one piece, where `out` is a few columns of each row: twice as fast
-        with np.errstate(over="ignore"):
-            np.exp(exp, out=exp)
-        exp += 1
-        np.reciprocal(exp, out=out)
+    @abstractmethod
+    def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
+        """From `gates` and the states at index 0 to the gates and states of all steps.
 
-    @staticmethod
-    def mix(share, a, b, out):
-        """share*a + (1-share)*b"""
-        np.subtract(a, b, out=out)
-        out *= share
-        out += b
+        Args:
+            h2h: (n*H, H), the weights that multiply the hidden state, or what the cell makes of it.
+        """
+
+    @abstractmethod
+    def scratch(self, empty: Allocator[Array]) -> tuple[Array, ...]:
+        """Buffers that one backward pass needs, and that the layers of a network can share."""
+
+    @abstractmethod
+    def backward(
+        self,
+        ops: Operations[Array],
+        h2h: Array,
+        dh: Array,
+        scratch: tuple[Array, ...],
+        d_last: Sequence[Array] | None = None,
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """After forward: the gradient of the pre-activations (T, B, n*H), and those of the states at index 0.
+
+        Args:
+            dh: (T, B, H), gradient of h[1:] that comes from above; it is changed.
+            scratch: as from `scratch`; the gradients that are returned lie in it, or in dh.
+            d_last: gradients (B, H) of the last `states` that come from beyond this sequence, or None for zeros.
+        """
+
+    def recurrent_inputs(self) -> tuple[tuple[slice, Array], ...]:
+        """For some rows of h2h each: those rows, and what they multiplied, (T, B, H)."""
+        return ((slice(None), self.h[:-1]),)
+
+    def saved(self) -> Array | None:
+        """What backward needs besides gates and states, (T, B, H), if there is anything."""
+        return None
 
 
-class LSTM:
+class LSTM(Cell[Array]):
     """c' = f*c + i*g, h' = o*tanh(c'), with the gates i, f, o = sigmoid(...) and the candidate g = tanh(...).
 
     Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
     """
 
     blocks = 4  # i, f, o, g
-    input_linears = ("i2h",)
-    recurrent_linears = ("h2h",)
-    kept = "tanh_c"  # what backward needs besides gates and states
 
-    def __init__(self, empty, T: int, B: int, H: int):
-        """`empty(*shape)` makes an uninitialised array."""
+    def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, 4 * H)
-        self.c, self.h = empty(T + 1, B, H), empty(T + 1, B, H)  # index 0: before the first step
-        self.tanh_c = empty(T, B, H)
+        self.c: Array = empty(T + 1, B, H)
+        self.h = empty(T + 1, B, H)
+        self.tanh_c: Array = empty(T, B, H)
         self.states = (self.c, self.h)
-        self._steps = []
+        self._steps: list[tuple[Array, ...]] = []  # views of one step each, made once: making them takes time
         for t in range(T):
             gates = self.gates[t]
             i, f, o, g = (gates[:, k * H : (k + 1) * H] for k in range(4))
-            step = (gates, gates[:, : 3 * H], i, f, o, g, self.c[t], self.h[t], self.c[t + 1], self.h[t + 1])
-            self._steps.append((*step, self.tanh_c[t]))
+            c, h, next_c, next_h, tanh_c = self.c[t], self.h[t], self.c[t + 1], self.h[t + 1], self.tanh_c[t]
+            self._steps.append((gates, gates[:, : 3 * H], i, f, o, g, c, h, next_c, next_h, tanh_c))
 
-    def forward(self, ops, h2h) -> None:
-        """From gates, c[0], h[0] to c, h. `h2h`: (4H, H)."""
+    def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
+        """See Cell.forward; the rows of h2h (4H, H) are those of i, f, o, g."""
         h2h = h2h.T
         for gates, ifo, i, f, o, g, c, h, next_c, next_h, tanh_c in self._steps:
             ops.add_product(gates, h, h2h)
@@ -84,23 +113,26 @@ class LSTM:
             ops.tanh(next_c, out=tanh_c)
             ops.multiply(o, tanh_c, out=next_h)
 
-    def scratch(self, empty):
-        """Buffers that one backward pass needs and all layers can share."""
+    def scratch(self, empty: Allocator[Array]) -> tuple[Array, ...]:
+        """See Cell.scratch."""
         T, B, H = self.tanh_c.shape
         return empty(T, B, 4 * H), empty(T, B, H), empty(B, H)
 
-    def backward(self, ops, h2h, dh, scratch, d_last=None):
-        """Gradient of the pre-activations (T, B, 4H), in scratch, and of the first states c[0], h[0].
-
-        Args:
-            dh: (T, B, H), gradient of h[1:] that comes from above; changed.
-            d_last: gradients (B, H) of the last c and h from beyond this sequence, or None for zeros.
-        """
+    def backward(
+        self,
+        ops: Operations[Array],
+        h2h: Array,
+        dh: Array,
+        scratch: tuple[Array, ...],
+        d_last: Sequence[Array] | None = None,
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """See Cell.backward; the states are c, h."""
         d_gates, dc_dh, dc = scratch
         T, B, H = dh.shape
         i, f, o, g = (self.gates[:, :, k * H : (k + 1) * H] for k in range(4))
         d = d_gates.reshape(T, B, 4, H)
-        # How each pre-activation moves c' (i, f, g) or h' (o), for all steps; the loop multiplies by dc and dh.
+        # The derivative of c' (for i, f, g) or h' (for o) by each pre-activation, for all steps. The loop multiplies
+        # them by the gradients of c' and h'.
         ops.sigmoid_backward(g, i, out=d[:, :, 0])
         ops.sigmoid_backward(self.c[:T], f, out=d[:, :, 1])
         ops.sigmoid_backward(self.tanh_c, o, out=d[:, :, 2])
@@ -123,13 +155,15 @@ class LSTM:
                 ops.add_product(dh[t - 1], d_gates[t], h2h)
         return d_gates, (dc, d_gates[0] @ h2h)
 
-    def recurrent_inputs(self):
-        """(rows of h2h, what they were multiplied with (T, B, H))."""
-        return ((slice(None), self.h[:-1]),)
+    def saved(self) -> Array:
+        """tanh(c') of each step."""
+        return self.tanh_c
 
 
-class GRU:
-    """h' = z*candidate + (1-z)*h, candidate = tanh(W x + U (r*h)): the reset gate acts before the product.
+class GRU(Cell[Array]):
+    """h' = z*candidate + (1-z)*h, with the gates z, r = sigmoid(...) and candidate = tanh(W x + U (r*h)).
+
+    The reset gate r acts before the product with U; that of cuDNN and torch.nn acts after it.
 
     Source: Chung et al. 2014, arXiv:1412.3555, as char-rnn writes it.
     """
@@ -137,22 +171,20 @@ class GRU:
     blocks = 3  # z (update), r (reset), candidate
     input_linears = ("update_i2h", "reset_i2h", "candidate_i2h")
     recurrent_linears = ("update_h2h", "reset_h2h", "candidate_h2h")
-    kept = "reset_h"
 
-    def __init__(self, empty, T: int, B: int, H: int):
-        """`empty(*shape)` makes an uninitialised array."""
+    def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, 3 * H)
-        self.h = empty(T + 1, B, H)  # index 0: before the first step
-        self.reset_h = empty(T, B, H)
+        self.h = empty(T + 1, B, H)
+        self.reset_h: Array = empty(T, B, H)
         self.states = (self.h,)
-        self._steps = []
+        self._steps: list[tuple[Array, ...]] = []
         for t in range(T):
             zr, candidate = self.gates[t][:, : 2 * H], self.gates[t][:, 2 * H :]
             step = (zr, candidate, zr[:, :H], zr[:, H:], self.h[t], self.reset_h[t], self.h[t + 1])
             self._steps.append(step)
 
-    def forward(self, ops, h2h) -> None:
-        """From gates and h[0] to h. `h2h`: (3H, H), rows z, r, candidate."""
+    def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
+        """See Cell.forward; the rows of h2h (3H, H) are those of z, r, candidate."""
         H = self.h.shape[2]
         gates_h2h, candidate_h2h = h2h[: 2 * H].T, h2h[2 * H :].T
         for zr, candidate, z, r, h, reset_h, next_h in self._steps:
@@ -163,29 +195,32 @@ class GRU:
             ops.tanh(candidate, out=candidate)
             ops.mix(z, candidate, h, out=next_h)
 
-    def scratch(self, empty):
-        """Buffers that one backward pass needs and all layers can share."""
+    def scratch(self, empty: Allocator[Array]) -> tuple[Array, ...]:
+        """See Cell.scratch."""
         T, B, H = self.reset_h.shape
         return empty(T, B, 3 * H), empty(T, B, H), empty(B, H)
 
-    def backward(self, ops, h2h, dh, scratch, d_last=None):
-        """Gradient of the pre-activations (T, B, 3H), in scratch, and of the first state h[0].
-
-        Args:
-            dh: (T, B, H), gradient of h[1:] that comes from above; changed.
-            d_last: gradient (B, H) of the last h from beyond this sequence, in a tuple, or None for zeros.
-        """
-        d_gates, kept, d_reset_h = scratch
+    def backward(
+        self,
+        ops: Operations[Array],
+        h2h: Array,
+        dh: Array,
+        scratch: tuple[Array, ...],
+        d_last: Sequence[Array] | None = None,
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """See Cell.backward; the only state is h."""
+        d_gates, not_z, d_reset_h = scratch
         T, B, H = dh.shape
         gates_h2h, candidate_h2h = h2h[: 2 * H], h2h[2 * H :]
         z, r, candidate = (self.gates[:, :, k * H : (k + 1) * H] for k in range(3))
         d_z, d_r, d_candidate = (d_gates[:, :, k * H : (k + 1) * H] for k in range(3))
-        # How each pre-activation moves h' (z, candidate) or r*h (r), for all steps; the loop multiplies by the rest.
-        ops.subtract(candidate, self.h[:T], out=kept)
-        ops.sigmoid_backward(kept, z, out=d_z)
+        # The derivative of h' (for z, candidate) or r*h (for r) by each pre-activation, for all steps. The loop
+        # multiplies them by the gradients of h' and r*h.
+        ops.subtract(candidate, self.h[:T], out=not_z)
+        ops.sigmoid_backward(not_z, z, out=d_z)
         ops.sigmoid_backward(self.h[:T], r, out=d_r)
         ops.tanh_backward(z, candidate, out=d_candidate)
-        ops.subtract(1, z, out=kept)
+        ops.subtract(1, z, out=not_z)
         if d_last is not None:
             dh[T - 1] += d_last[0]
         for t in range(T - 1, -1, -1):
@@ -194,52 +229,54 @@ class GRU:
             d_candidate[t] *= dh_t
             ops.product(d_candidate[t], candidate_h2h, out=d_reset_h)
             d_r[t] *= d_reset_h
-            dh_t *= kept[t]  # from here on: the gradient of the h before
+            dh_t *= not_z[t]  # from here on: the gradient of the h before
             ops.add_multiplied(dh_t, d_reset_h, r[t])
             ops.add_product(dh_t, d_gates[t][:, : 2 * H], gates_h2h)
             if t:
                 dh[t - 1] += dh_t
         return d_gates, (dh[0],)
 
-    def recurrent_inputs(self):
-        """(rows of h2h, what they were multiplied with (T, B, H))."""
+    def recurrent_inputs(self) -> tuple[tuple[slice, Array], ...]:
+        """See Cell.recurrent_inputs."""
         H = self.h.shape[2]
         return (slice(0, 2 * H), self.h[:-1]), (slice(2 * H, 3 * H), self.reset_h)
 
+    def saved(self) -> Array:
+        """r*h of each step."""
+        return self.reset_h
 
-class RNN:
+
+class RNN(Cell[Array]):
     """h' = tanh(W x + U h). Source: Elman 1990."""
 
     blocks = 1
-    input_linears = ("i2h",)
-    recurrent_linears = ("h2h",)
-    kept = ""
 
-    def __init__(self, empty, T: int, B: int, H: int):
-        """`empty(*shape)` makes an uninitialised array."""
+    def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, H)
-        self.h = empty(T + 1, B, H)  # index 0: before the first step
+        self.h = empty(T + 1, B, H)
         self.states = (self.h,)
-        self._steps = [(self.gates[t], self.h[t], self.h[t + 1]) for t in range(T)]
+        self._steps: list[tuple[Array, ...]] = [(self.gates[t], self.h[t], self.h[t + 1]) for t in range(T)]
 
-    def forward(self, ops, h2h) -> None:
-        """From gates and h[0] to h. `h2h`: (H, H)."""
+    def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
+        """See Cell.forward; here `gates` stay the pre-activations."""
         h2h = h2h.T
         for gates, h, next_h in self._steps:
             ops.add_product(gates, h, h2h)
             ops.tanh(gates, out=next_h)
 
-    def scratch(self, empty):
-        """Buffers that one backward pass needs and all layers can share."""
+    def scratch(self, empty: Allocator[Array]) -> tuple[Array, ...]:
+        """See Cell.scratch."""
         return (empty(*self.gates.shape),)
 
-    def backward(self, ops, h2h, dh, scratch, d_last=None):
-        """Gradient of the pre-activations (T, B, H), in scratch, and of the first state h[0].
-
-        Args:
-            dh: (T, B, H), gradient of h[1:] that comes from above; changed.
-            d_last: gradient (B, H) of the last h from beyond this sequence, in a tuple, or None for zeros.
-        """
+    def backward(
+        self,
+        ops: Operations[Array],
+        h2h: Array,
+        dh: Array,
+        scratch: tuple[Array, ...],
+        d_last: Sequence[Array] | None = None,
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """See Cell.backward; the only state is h."""
         (d_gates,) = scratch
         T = len(dh)
         if d_last is not None:
@@ -250,9 +287,5 @@ class RNN:
                 ops.add_product(dh[t - 1], d_gates[t], h2h)
         return d_gates, (d_gates[0] @ h2h,)
 
-    def recurrent_inputs(self):
-        """(rows of h2h, what they were multiplied with (T, B, H))."""
-        return ((slice(None), self.h[:-1]),)
 
-
-CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+CELLS: dict[str, type[Cell[Any]]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}

@@ -12,12 +12,16 @@ from pycharrnn.engine import kernel
 class RMSprop:
     """m = alpha*m + (1-alpha)*g*g from m = 0; w -= lr * g / (sqrt(m) + 1e-8).
 
-    PyTorch's own RMSprop agrees up to rounding; this one keeps the order of operations, works on one flat vector and
-    allocates nothing.
+    PyTorch's own RMSprop agrees up to rounding. This one keeps the original's order of operations, works on one flat
+    vector and allocates nothing in a step.
 
     Args:
         parameters: flat vector (P,), changed in place.
-        learning_rate, alpha: `-learning_rate`, `-decay_rate`.
+        learning_rate: lr; the option -learning_rate. It may be changed between steps.
+        alpha: the option -decay_rate.
+
+    Attributes:
+        mean_square: (P,), m.
     """
 
     epsilon = 1e-8
@@ -29,7 +33,11 @@ class RMSprop:
         self._squared_norms: list[float] | None = None
 
     def step(self, gradient: torch.Tensor, clip: float) -> None:
-        """Clip every element of `gradient` (P,) to [-clip, clip], in place, and update."""
+        """Clip every element of `gradient` (P,) to [-clip, clip], in place, and update the parameters.
+
+        Errors: for a gradient of another type, length or device than the parameters TypeError, ValueError where the C
+            kernel works, else PyTorch's RuntimeError.
+        """
         if kernel.usable(self.parameters):
             self._squared_norms = kernel.rmsprop(
                 self.parameters, gradient, self.mean_square, clip, self.alpha, self.learning_rate, self.epsilon
@@ -41,7 +49,7 @@ class RMSprop:
         self.parameters.addcdiv_(gradient, self._root, value=-self.learning_rate)
 
     def norm_ratio(self, gradient: torch.Tensor) -> float:
-        """After step: the norm of the clipped gradient over that of the updated parameters."""
+        """After step: the norm of the clipped gradient, which `gradient` is, over that of the updated parameters."""
         if self._squared_norms is None:
             return float(gradient.norm() / self.parameters.norm())
         of_gradient, of_parameters = self._squared_norms

@@ -5,24 +5,37 @@ For gru there is nothing here: cuDNN's and torch.nn's reset gate acts after the 
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import nn
 
 from compat.nngraph import parameter_shapes
+from compat.t7_objects import contiguous_strides
 from pycharrnn.engine import contract
 from pycharrnn.engine.bptt import Likelihood
 
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import numpy.typing as npt
+
+    from pycharrnn.engine.model import CharRNN
+
+    Shape: TypeAlias = tuple[int, ...]
+
 MODELS = ("lstm", "rnn")
-_FP16_SCALE = 256.0  # keeps gradients above float16's smallest number; what overflows is clipped or dropped
+_FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; infinity is clipped, NaN becomes 0
 _GATES = [0, 1, 3, 2]  # torch.nn's i, f, g, o from char-rnn's i, f, o, g
 
 
 class ModuleBPTT(Likelihood):
     """Forward and backward passes over batches of one shape; stands in for bptt.BPTT.
 
-    The parameters are copied once into a flat vector of torch.nn's order, in which they are trained; `canonical` and
-    `from_canonical` translate vectors of that order.
+    The parameters are copied once into a flat vector in torch.nn's order, in which they are trained. `canonical` and
+    `from_canonical` change the order of such vectors.
 
     Args:
         model: a CharRNN, lstm or rnn.
@@ -34,12 +47,13 @@ class ModuleBPTT(Likelihood):
         log_probs: (T*B, V) after forward.
     """
 
-    def __init__(self, model, T: int, B: int, batch_size: int, precision: torch.dtype | None = None):
+    def __init__(self, model: CharRNN, T: int, B: int, batch_size: int, precision: torch.dtype | None = None):
         if model.model not in MODELS:
             raise ValueError(f"torch.nn has no {model.model} as char-rnn's")
         self.T, self.B, self.V = T, B, model.vocab_size
         self._batch_size, self._precision, self._num_layers = batch_size, precision, model.num_layers
-        # Dropout as char-rnn draws it lies between the layers; without it all layers are one call.
+        # Char-rnn draws dropout's masks itself and applies them between the layers. Without dropout all layers are one
+        # call.
         self._calls = model.num_layers if model.dropout else 1
         layers, H, device = model.num_layers // self._calls, model.rnn_size, model.flat.device
         self._modules = [
@@ -60,15 +74,15 @@ class ModuleBPTT(Likelihood):
         self._last = [torch.zeros_like(first) for first in self._first]
 
     def _point_modules_into_flat(self) -> list[nn.Parameter]:
-        """Make the modules' parameters views of `flat`; all of them, in its order."""
+        """Make the modules' parameters views of `flat`. Returns: all of them, in its order."""
         # cuDNN takes the weights of a call without copying them if they are all that their storage holds.
         parameters = []
         storage, itemsize, start = self.flat.untyped_storage(), self.flat.element_size(), 0
         for module, names in zip((*self._modules, self._decoder), self._sizes, strict=True):
-            end = start + sum(int(np.prod(shape)) for _, shape in names)
+            end = start + sum(math.prod(shape) for _, shape in names)
             own, offset = storage[start * itemsize : end * itemsize], 0
             for name, shape in names:
-                view = self.flat.new_empty(0).set_(own, offset, shape)
+                view = self.flat.new_empty(0).set_(own, offset, shape, contiguous_strides(shape))
                 parameter = getattr(module, name)
                 parameter.data = view
                 parameters.append(parameter)
@@ -85,19 +99,19 @@ class ModuleBPTT(Likelihood):
         return vector[self._order]
 
     def views(self, vector: torch.Tensor) -> list[torch.Tensor]:
-        """What backward fills, from a vector laid out as `flat`."""
-        sizes = [int(np.prod(shape)) for names in self._sizes for _, shape in names]
+        """Views of a vector laid out as `flat`, one for each parameter of the modules, for backward to write to."""
+        sizes = [math.prod(shape) for names in self._sizes for _, shape in names]
         shapes = [shape for names in self._sizes for _, shape in names]
-        return [part.view(shape) for part, shape in zip(vector.split(sizes), shapes, strict=True)]
+        return [part.view(shape) for part, shape in zip(torch.split(vector, sizes), shapes, strict=True)]
 
     def states(self, t: int) -> list[torch.Tensor]:
         """The states at index 0, before the batch, or -1, after it: c, h of layer 1, c, h of layer 2..."""
-        # `.data`: they may be overwritten between forward and backward, as the original does.
+        # `.data`: autograd must not notice that they are overwritten between forward and backward, as in the original.
         of = self._first if t == 0 else self._last
         return [state.data[layer] for layer in range(self._num_layers) for state in reversed(of)]
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
-        """As bptt.BPTT.forward; under torch.no_grad it keeps nothing for backward."""
+        """See bptt.BPTT.forward; under torch.no_grad nothing is kept for a backward pass."""
         x = self._characters("x", x)
         if x.device == contract.CPU:
             contract.in_range("x", x, self.V)
@@ -117,7 +131,12 @@ class ModuleBPTT(Likelihood):
         return self.log_probs
 
     def backward(self, d_logits: torch.Tensor, gradients: list[torch.Tensor]) -> None:
-        """Write the gradients of all parameters into `gradients`, from views(). d_logits: (T*B, V)."""
+        """After forward: write the gradients of all parameters.
+
+        Args:
+            d_logits: (T*B, V), gradient of the decoder's output.
+            gradients: tensors to write to, from `views`.
+        """
         scale = _FP16_SCALE if self._precision == torch.float16 else 1.0
         found = torch.autograd.grad(self._logits, self._parameters, d_logits * scale)
         torch._foreach_copy_(gradients, found)
@@ -127,24 +146,28 @@ class ModuleBPTT(Likelihood):
                 gradient.nan_to_num_(0.0)
 
 
-def _order(model, layers: int) -> tuple[np.ndarray, list[list[tuple[str, tuple[int, ...]]]]]:
-    """Where each parameter of torch.nn's flat vector lies in CharRNN.flat, and (name, shape) of each tensor a module.
+def _order(model: CharRNN, layers: int) -> tuple[npt.NDArray[np.int64], list[list[tuple[str, Shape]]]]:
+    """How the parameters are ordered for torch.nn. One call of cuDNN over `layers` layers wants all weights, then all
+    biases.
 
-    One call of cuDNN over `layers` layers wants all weights, then all biases.
+    Returns: for each element of torch.nn's flat vector (P,), where it lies in CharRNN.flat; for each module, (name,
+        shape) of its parameters in this order.
     """
     H, V = model.rnn_size, model.vocab_size
     blocks = 4 if model.model == "lstm" else 1
-    at, start = {}, 0
+    at: dict[str, npt.NDArray[np.int64]] = {}
+    start = 0
     for name, shape in parameter_shapes(model.model, V, H, model.num_layers).items():
-        size = int(np.prod(shape))
-        index = np.arange(start, start + size).reshape(shape)
+        size = math.prod(shape)
+        index = np.arange(start, start + size, dtype=np.int64).reshape(shape)
         if blocks == 4 and not name.startswith("decoder"):
             index = np.concatenate([index[k * H : (k + 1) * H] for k in _GATES])
         at[name] = index
         start += size
-    order, sizes = [], []
+    order: list[npt.NDArray[np.int64]] = []
+    sizes: list[list[tuple[str, Shape]]] = []
     for first in range(0, model.num_layers, layers):
-        names = []
+        names: list[tuple[str, Shape]] = []
         for part in ("weight", "bias"):
             for layer in range(layers):
                 for ours, theirs in (("i2h", "ih"), ("h2h", "hh")):

@@ -13,7 +13,8 @@ import numpy as np
 
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
-from pycharrnn.engine.recurrence import CELLS, numpy_ops
+from pycharrnn.engine.operations import numpy_ops
+from pycharrnn.engine.recurrence import CELLS
 
 
 class Stepper(Protocol):

@@ -1,5 +1,5 @@
-"""From input.txt to batches of character numbers: vocabulary, cache, splits, texts to download.
+"""From input.txt to batches of characters' numbers: vocabulary, cache, splits, texts to download.
 
-From outside: `loader.CharSplitLMMinibatchLoader`, `datasets`, `preprocessing`.
-It may import common only; it knows no model.
+From outside: `loader`, `datasets`, and `preprocessing.text_to_tensor`.
+It may import common and compat only; it knows no model.
 """

@@ -1,4 +1,4 @@
-"""Real text at once: `pycharrnn data NAME` makes data/NAME/input.txt."""
+"""Texts to train on: `pycharrnn data NAME` makes data/NAME/input.txt."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from pycharrnn.common.progress import bar
 
 TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 ULYSSES_URL = "https://www.gutenberg.org/files/4300/4300-0.txt"
-_MAX_BYTES = 1 << 28  # far above what either text takes; a server that never ends is cut off here
-_USUAL_BYTES = 1_500_000  # for the bar, where a server does not say how many there are
+_MAX_BYTES = 1 << 28  # far more than either text has: a download that goes on beyond this will never end
+_USUAL_BYTES = 1_500_000  # taken for the bar where the server does not say how many bytes will come
 
 
-def make(name: str, data_dir: str = "data", say: Callable[[str], None] = print) -> str:
-    """Write data_dir/name/input.txt, whole or not at all; its path.
+def write(name: str, data_dir: str = "data", say: Callable[[str], None] = print) -> str:
+    """Write the text `name` to data_dir/name/input.txt, whole or not at all. Returns: the path of that file.
+
+    Args:
+        name: one of DATASETS.
+        say: takes the line that says what was written.
 
     Errors: UserError for an unknown name, no network, or a folder that can't be written.
     """
@@ -41,7 +45,10 @@ def make(name: str, data_dir: str = "data", say: Callable[[str], None] = print) 
 
 
 def _pydoc(path: str) -> bytes:
-    """Python's own manual of its language, as the `help` prompt prints it; on every machine that runs Python."""
+    """Python's own manual of its language, as the `help` prompt prints it, which comes with Python.
+
+    Errors: UserError where an installation lacks it.
+    """
     try:
         from pydoc_data.topics import topics
     except ImportError:
@@ -57,14 +64,19 @@ def _ulysses(path: str) -> bytes:
     return strip_gutenberg(_download(ULYSSES_URL, path))
 
 
-DATASETS = {"pydoc": _pydoc, "tinyshakespeare": _tinyshakespeare, "ulysses": _ulysses}
+# Name -> what makes the bytes of the text, given the path of the file, which its errors name.
+DATASETS: dict[str, Callable[[str], bytes]] = {
+    "pydoc": _pydoc,
+    "tinyshakespeare": _tinyshakespeare,
+    "ulysses": _ulysses,
+}
 
 
 def strip_gutenberg(text: bytes) -> bytes:
-    """Joyce's words alone: from the heading of part one to "1914-1921", lines ending in one newline.
+    """Joyce's words alone: from the heading of part one to "1914-1921". Lines end in a newline without a return.
 
-    The headings have been set as "— I —", "-- I --" and "[ 1 ]" over the years. The table of contents, where there is
-    one, names the part as well, so the last such line before the first sentence counts.
+    Over the years the heading has been "— I —" and "-- I --", and some editions have had none. A table of contents has
+    the same line, so the last one before the first sentence is taken.
 
     Errors: UserError if the text is not Ulysses.
     """
@@ -81,7 +93,13 @@ def strip_gutenberg(text: bytes) -> bytes:
 
 
 def _download(url: str, path: str) -> bytes:
-    """The bytes at `url`, with a progress bar on a terminal. Errors: UserError."""
+    """The bytes at `url`, with a progress bar on a terminal.
+
+    Args:
+        path: the file that they are meant for.
+
+    Errors: UserError if they can't be had, or not all of them.
+    """
     parts: list[bytes] = []
     try:
         with urllib.request.urlopen(url, timeout=30) as response:

@@ -1,53 +1,64 @@
-"""CharSplitLMMinibatchLoader: input.txt as numbered characters, cut into batches and splits as char-rnn cuts them.
+"""CharSplitLMMinibatchLoader: input.txt as numbered characters, divided into batches and splits as char-rnn does it.
 
-Source: util/CharSplitLMMinibatchLoader.lua. The text stays on disk, and some columns of it at a time are in memory,
-which stays small whatever the size of the text.
+Source: util/CharSplitLMMinibatchLoader.lua. The text stays on disk. Only some of its columns are in memory at a time,
+so that little memory is used whatever the size of the text.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compat import T7Error
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import preprocessing
+from pycharrnn.text import encodings, preprocessing
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from pycharrnn.text.encodings import Numbers
 
 _READ_AHEAD = 1 << 14  # characters of each row that are read at a time, so that reading costs next to nothing
-_MOST_AHEAD = 1 << 22  # and of all rows together
+_MOST_AHEAD = 1 << 22  # characters of all rows together that are read at a time, where there are many rows
 
 TRAIN, VAL, TEST = 1, 2, 3
 _SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
 
 
 class TextChanged(UserError):
-    """The cache of the text was changed by somebody else while batches were made of it."""
+    """Another program has changed the cache of the text while batches were made of it."""
 
 
 class CharSplitLMMinibatchLoader:
     """Batches of a text, in the order of char-rnn.
 
-    The text is cut to a multiple of batch_size*seq_length and laid out as batch_size rows; batch k is columns
-    k*seq_length... of every row. Training batches come first, then validation, then test.
+    The text is cut off at a multiple of batch_size*seq_length characters and laid out as batch_size rows. Batch k is
+    the columns k*seq_length to (k+1)*seq_length - 1 of every row. Training batches come first, then validation, then
+    test.
 
     Args:
         data_dir: folder with input.txt, beside which preprocessing keeps its cache.
+        batch_size: texts side by side, the rows.
+        seq_length: time steps of a batch, its columns.
         split_fractions: (train, val, test) fractions of the batches; a test fraction of 0 gives val all the rest.
-        say: where the original's messages go.
+        say: takes the original's messages, line by line.
         rows: the rows of every batch that next_batch gives; default: all.
-        progress: whether to show bars, as for progress.shown.
+        progress: whether to show bars, as for common.progress.shown.
         encoding: what characters are, "bytes" or "utf8" (code points).
-        known: characters that have numbers beside those of the text; a model's.
-        keep: with `known`: leave all other characters out of the text.
+        model_characters: characters of a model, which get numbers as well as those of the text.
+        leave_out_others: leave all characters but `model_characters` out of the text.
 
     Attributes:
         vocab_mapping: character (one byte, or the bytes of a code point) -> number from 1, in the order of the bytes.
-        vocab_size: how many.
-        nbatches, ntrain, nval, ntest: numbers of batches.
+        vocab_size: how many characters there are.
+        nbatches, ntrain, nval, ntest: numbers of batches, of the whole text and of each split.
+        split_sizes: split (1 train, 2 val, 3 test) -> number of its batches.
+        batch_ix: split -> how many of its batches next_batch has given since it last started at the split's beginning.
 
-    Errors: UserError, in next_batch too; there TextChanged if somebody writes to the cache of the text.
+    Errors: UserError, in next_batch too; there TextChanged if another program writes to the cache of the text.
 
     Example:
         >>> loader = CharSplitLMMinibatchLoader("data/tinyshakespeare", 50, 50, (0.95, 0.05, 0))
@@ -56,44 +67,45 @@ class CharSplitLMMinibatchLoader:
 
     def __init__(
         self,
-        data_dir: str | os.PathLike,
+        data_dir: str | os.PathLike[str],
         batch_size: int,
         seq_length: int,
         split_fractions: tuple[float, float, float],
+        *,
         say: Callable[[str], None] = print,
         rows: slice = slice(None),
         progress: int = 0,
         encoding: str = "bytes",
-        known: Collection[bytes] | None = None,
-        keep: bool = False,
+        model_characters: Collection[bytes] | None = None,
+        leave_out_others: bool = False,
     ):
         self.batch_size, self.seq_length = batch_size, seq_length
         self._rows = range(batch_size)[rows]
-        of_text, data = preprocessing.cached(os.fspath(data_dir), say, progress, encoding)
-        self.vocab_mapping, self._translation = of_text, None
-        if known is not None:
-            new = sorted(set(of_text) - set(known))
-            if new and keep:
-                length = len(data)
-                data = preprocessing.without(os.fspath(data_dir), data, of_text, new, progress)
-                say(f"characters left out of the text ({length - len(data)} of {length}): {shown(new)}")
+        vocab, text = preprocessing.cached(os.fspath(data_dir), say, progress, encoding)
+        self.vocab_mapping, self._size_of_cached_vocab = vocab, len(vocab)
+        if model_characters is not None:
+            new = sorted(set(vocab) - set(model_characters))
+            if new and leave_out_others:
+                length = len(text)
+                text = preprocessing.without_characters(os.fspath(data_dir), text, vocab, new, progress)
+                say(f"characters left out of the text ({length - len(text)} of {length}): {quoted(new)}")
             elif new:
-                say(f"characters added to the vocabulary ({len(new)}): {shown(new)}")
-            characters = sorted(known if keep else {*known, *new})
+                say(f"characters added to the vocabulary ({len(new)}): {quoted(new)}")
+            characters = sorted(model_characters if leave_out_others else {*model_characters, *new})
             self.vocab_mapping = {c: number for number, c in enumerate(characters, 1)}
-            if self.vocab_mapping != of_text:
-                self._translation = _translation(of_text, self.vocab_mapping)
+        self._renumbered = None if self.vocab_mapping == vocab else _renumbering(vocab, self.vocab_mapping)
         self.vocab_size = len(self.vocab_mapping)
-        cut = len(data) - len(data) % (batch_size * seq_length)
-        if cut != len(data):
+        length = len(text) - len(text) % (batch_size * seq_length)
+        if length != len(text):
             say("cutting off end of data so that the batches/sequences divide evenly")
-        if not cut:
-            raise UserError(_too_short(len(data), batch_size, seq_length))
-        self._text, self._size_of_text = data, len(of_text)
+        if not length:
+            raise UserError(_too_short(len(text), batch_size, seq_length))
+        self._text = text
         say("reshaping tensor...")
-        self._row_length = cut // batch_size
+        self._row_length = length // batch_size
         self.nbatches = self._row_length // seq_length
-        self._window = self._columns = None  # some columns of the text, and which: a range
+        self._window: Numbers | None = None  # some columns of the rows, read ahead, as next_batch gives them
+        self._columns = range(0)  # which columns these are
         if self.nbatches < 50:
             say(
                 "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
@@ -103,6 +115,7 @@ class CharSplitLMMinibatchLoader:
         say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
 
     def _split(self, train: float, val: float, test: float) -> None:
+        """Divide the batches among the splits by these fractions. Errors: UserError."""
         for name, fraction in (("train", train), ("val", val), ("test", test)):
             if not 0 <= fraction <= 1:
                 raise UserError(f"bad split fraction {fraction:g} for {name}: it must lie between 0 and 1.")
@@ -118,17 +131,17 @@ class CharSplitLMMinibatchLoader:
         self.batch_ix = {TRAIN: 0, VAL: 0, TEST: 0}
 
     def reset_batch_pointer(self, split_index: int, batch_index: int = 0) -> None:
-        """Make batch `batch_index` (from 0) the next one of a split."""
+        """Make batch `batch_index` (from 0) the next one of a split (1 train, 2 val, 3 test)."""
         self.batch_ix[split_index] = batch_index
 
-    def next_batch(self, split_index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The next (x, y) of a split (1 train, 2 val, 3 test), starting over at its end.
+    def next_batch(self, split_index: int) -> tuple[Numbers, Numbers]:
+        """The next (x, y) of a split (1 train, 2 val, 3 test); after its last batch comes its first.
 
         Returns: two (rows, seq_length) arrays, characters numbered from 0 (vocab_mapping's number less 1); uint8, or
-            int32 where a vocabulary may be too large for that. y is x moved one on; after the very last character
-            comes the first.
+            int32 where a vocabulary may be too large for that. They belong to the caller. y is x one character further
+            on; what follows the very last character is the first one of the text.
 
-        Errors: UserError if the split has no batch.
+        Errors: UserError if the split has no batch; TextChanged, and then the next batch stays the next.
         """
         size = self.split_sizes[split_index]
         if size == 0:
@@ -139,38 +152,47 @@ class CharSplitLMMinibatchLoader:
         k = self.batch_ix[split_index] % size
         start = (self._first[split_index] + k) * self.seq_length
         end = start + self.seq_length  # the column of y's last character
-        if self._window is None or not (self._columns.start <= start and end < self._columns.stop):
+        window = self._window
+        if window is None or not (self._columns.start <= start and end < self._columns.stop):
             ahead = min(_READ_AHEAD, _MOST_AHEAD // len(self._rows))
-            self._read_columns(start, max(end + 1, start + ahead))
+            window = self._read_columns(start, max(end + 1, start + ahead))
         self.batch_ix[split_index] = k + 1
-        batch = self._window[:, start - self._columns.start : end + 1 - self._columns.start].copy()
+        batch = window[:, start - self._columns.start : end + 1 - self._columns.start].copy()
         return batch[:, :-1], batch[:, 1:]
 
-    def _read_columns(self, start: int, stop: int) -> None:
-        """Make `_window` hold columns `start` to `stop`, as next_batch gives them; fewer at the end of the rows."""
+    def _read_columns(self, start: int, stop: int) -> Numbers:
+        """Make `_window` hold the columns from `start` to before `stop`, fewer at the end of the rows.
+
+        Returns: `_window`, (rows, columns), numbers from 0. Errors: TextChanged.
+        """
         length = self._row_length
         stop = min(stop, length + 1)  # the column after the last holds what follows each row
         text_length = self.batch_size * length
-        window = np.empty((len(self._rows), stop - start), self._text.dtype)
+        stored = np.empty((len(self._rows), stop - start), self._text.dtype)
         try:
-            for to, row in zip(window, self._rows, strict=True):
+            for to, row in zip(stored, self._rows, strict=True):
                 first, last = row * length + start, row * length + stop
                 to[: min(last, text_length) - first] = self._text.read(first, min(last, text_length))
                 if last > text_length:
                     to[-1:] = self._text.read(0, 1)
-            flat = preprocessing.from_zero(window.reshape(-1), self._size_of_text)
+            numbers = encodings.from_zero(stored.reshape(-1), self._size_of_cached_vocab)
         except OSError as e:
             fault = e if isinstance(e, T7Error) else e.strerror or e
             raise TextChanged(
                 f"{self._text.path} can't be read any more ({fault}): remove it, and it is made anew from input.txt."
             ) from e
-        window = flat.reshape(window.shape)
-        self._window = window if self._translation is None else self._translation[window]
-        self._columns = range(start, stop)
+        window: Numbers = numbers.reshape(stored.shape)
+        if self._renumbered is not None:
+            window = self._renumbered[window]
+        self._window, self._columns = window, range(start, stop)
+        return window
 
 
 def _too_short(length: int, batch_size: int, seq_length: int) -> str:
-    """Say the largest pair that fits: the same seq_length if a batch of one allows it, else a shorter one."""
+    """What is wrong with a text of `length` characters that fills no batch, and which sizes would fit.
+
+    They are the same seq_length and the largest batch_size for it; where no row is that long, one row of all the text.
+    """
     fit_batch, fit_length = (length // seq_length, seq_length) if length >= seq_length else (1, length)
     return (
         f"input.txt has {length} characters, fewer than -batch_size {batch_size} x -seq_length {seq_length}:"
@@ -178,14 +200,19 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
     )
 
 
-def _translation(vocab: dict[bytes, int], to: dict[bytes, int]) -> np.ndarray:
-    """Number in one vocabulary -> number in another, both from 0; 0 for what the other lacks."""
+def _renumbering(vocab: dict[bytes, int], to: dict[bytes, int]) -> npt.NDArray[np.uint8] | npt.NDArray[np.int32]:
+    """Number in one vocabulary -> number in another, both from 0; 0 for characters that the other lacks."""
     numbers = np.array([to.get(c, 1) - 1 for c, _ in sorted(vocab.items(), key=lambda entry: entry[1])])
     return numbers.astype(np.uint8 if len(to) <= 256 else np.int32)
 
 
-def shown(characters: Collection[bytes]) -> str:
-    """Some characters for a message, in the order of their bytes, at most twenty."""
+def quoted(characters: Collection[bytes]) -> str:
+    """Characters for a message, in the order of their bytes, at most twenty and the number of all others.
+
+    Example:
+        >>> quoted([b"b", b"a", "é".encode()])
+        "'a' 'b' 'é'"
+    """
     words = [
         repr(c.decode("utf-8", "backslashreplace") if len(c) > 1 else c).removeprefix("b")
         for c in sorted(characters)[:20]

@@ -23,7 +23,7 @@ from pycharrnn.engine import device
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_modules import MODELS
 from pycharrnn.text.fingerprint import fingerprint
-from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, shown
+from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.training import distributed, earlier_run, resume, run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
@@ -180,12 +180,12 @@ def _loader(opt: TrainOptions, start: Start | None, ranks: Ranks, say: Say) -> C
         opt.batch_size,
         opt.seq_length,
         (opt.train_frac, opt.val_frac, test_frac),
-        say,
-        ranks.rows(opt.batch_size),
-        opt.progress,
-        opt.encoding,
-        start.checkpoint.vocab if start and opt.vocab != "strict" else None,
-        opt.vocab == "keep",
+        say=say,
+        rows=ranks.rows(opt.batch_size),
+        progress=opt.progress,
+        encoding=opt.encoding,
+        model_characters=start.checkpoint.vocab if start and opt.vocab != "strict" else None,
+        leave_out_others=opt.vocab == "keep",
     )
 
 
@@ -226,7 +226,7 @@ def _check_same_vocabulary(opt: TrainOptions, start: Start, ours: dict[bytes, in
         return
     only_theirs, only_ours = set(theirs) - set(ours), set(ours) - set(theirs)
     differences = [
-        f"{side} {shown(characters)}"
+        f"{side} {quoted(characters)}"
         for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
         if characters
     ]

@@ -427,7 +427,7 @@ def test_a_signal_amid_an_import_is_heard(tmp_path, name, status):
         "from pycharrnn.cli import commands\n"
         "from pycharrnn.text import datasets\n"
         "def make(name, say):\n    import half_imported\n"
-        "datasets.make = make\n"
+        "datasets.write = make\n"
         "commands.main()"
     )
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

@@ -192,13 +192,13 @@ def test_preprocessing_and_eval_show_bars(tmp_path):
 def test_ctrl_c_ends_a_bar(tmp_path):
     code = (
         "import time; from pycharrnn.cli import commands; from pycharrnn.common import progress\n"
-        "from pycharrnn.text import preprocessing\n"
-        "progress._BAR_AFTER_SECONDS, preprocessing._PIECE, pieces = -1, 10, preprocessing._pieces\n"
+        "from pycharrnn.text import encodings\n"
+        "progress._BAR_AFTER_SECONDS, encodings._PIECE, pieces = -1, 10, encodings._pieces\n"
         "def slow(*args):\n"
         "    for piece in pieces(*args):\n"
         "        yield piece\n"
         "        time.sleep(0.1)\n"
-        "preprocessing._pieces = slow\n"
+        "encodings._pieces = slow\n"
         "commands.main()"
     )
     with Terminal("train", *SMALL, cwd=folder_with_text(tmp_path / "a"), command=("-c", code)) as terminal:

@@ -134,7 +134,7 @@ def test_training_goes_on_from_it(tmp_path):
     lines: list[str] = []
     train(opt, lines.append)
     (line,) = (line for line in lines if "train_loss" in line)
-    loader = CharSplitLMMinibatchLoader(tmp_path, 2, 10, (0.95, 0.05, 0), lambda line: None)
+    loader = CharSplitLMMinibatchLoader(tmp_path, 2, 10, (0.95, 0.05, 0), say=lambda line: None)
     rows = [
         "".join(sorted(letters)[k] for k in np.append(x, y[-1])) for x, y in zip(*loader.next_batch(1), strict=True)
     ]

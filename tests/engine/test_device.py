@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from click.testing import CliRunner
+from conftest import working_in
 
+from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
 
@@ -35,3 +38,72 @@ def test_a_gpu_that_is_not_there(two_gpus, gpuid, local_rank, words):
     with pytest.raises(UserError, match=words):
         device.choose(gpuid, 0, lambda line: None, local_rank)
     assert two_gpus == []
+
+
+@pytest.mark.parametrize("opencl", [0, 1])
+def test_opencl_is_said_to_be_missing(two_gpus, opencl):
+    said: list[str] = []
+    device.choose(0, opencl, said.append)
+    assert ("PyTorch has no OpenCL: using the GPU through CUDA or MPS instead." in said) == bool(opencl)
+
+
+def test_the_gpu_of_a_mac(monkeypatch):
+    monkeypatch.setattr(device, "_might_have_gpu", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    said: list[str] = []
+    assert device.choose(1, 0, said.append) == ("mps", 1)
+    assert said == ["using MPS on the GPU..."]
+
+
+@pytest.mark.parametrize("might_have", [False, True])
+def test_no_gpu_is_the_cpu_and_is_said(monkeypatch, might_have):
+    monkeypatch.setattr(device, "_might_have_gpu", lambda: might_have)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    said: list[str] = []
+    assert device.choose(0, 0, said.append) == ("cpu", -1)
+    assert said == ["no GPU found that PyTorch can use; -gpuid -1 asks for none.", "Falling back on CPU mode"]
+    assert device.choose(-1, 0, said.append) == ("cpu", -1)
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    "platform, amd, driver", [("darwin", False, False), ("linux", True, False), ("linux", False, True)]
+)
+def test_a_machine_that_might_have_a_gpu(monkeypatch, platform, amd, driver):
+    """A Mac, AMD's driver, or a library of NVIDIA's driver that can be loaded."""
+
+    def load(name: str) -> None:
+        if not driver:
+            raise OSError(name)
+
+    monkeypatch.setattr(device.sys, "platform", platform)
+    monkeypatch.setattr(device.os.path, "exists", lambda path: amd and path == "/dev/kfd")
+    monkeypatch.setattr(device.ctypes, "CDLL", load)
+    assert device._might_have_gpu()
+
+
+def test_a_machine_without_any_driver(monkeypatch):
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    monkeypatch.setattr(device.os.path, "exists", lambda path: False)
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
+    assert not device._might_have_gpu()
+
+
+@pytest.mark.parametrize("exact", [0, 1])
+def test_tf32_only_where_digits_need_not_be_char_rnns(corpus, exact):
+    """On a GPU it would round the factors of products to 10 bits, in both libraries."""
+    libraries = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [library.allow_tf32 for library in libraries]
+    args = ["train", "-data_dir", str(corpus), "-gpuid", "-1", "-rnn_size", "4", "-max_epochs", "0.01"]
+    try:
+        for library in libraries:
+            library.allow_tf32 = bool(exact)
+        with working_in(corpus.parent):
+            result = CliRunner().invoke(cli, [*args, "-exact", str(exact)])
+        assert result.exit_code == 0, result.output
+        assert [library.allow_tf32 for library in libraries] == [not exact, not exact]
+    finally:
+        for library, allowed in zip(libraries, before, strict=True):
+            library.allow_tf32 = allowed

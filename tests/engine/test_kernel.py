@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pycharrnn.engine import kernel, kernel_library
-from pycharrnn.engine.bptt import LoopLayer
+from pycharrnn.engine.loop_layer import LoopLayer
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop

@@ -15,7 +15,8 @@ import pytest
 from conftest import ROOT, run, sentence
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import kernel, kernel_library
+from pycharrnn.engine import kernel, kernel_library, kernel_structures
+from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 
 pytestmark = pytest.mark.skipif(kernel.name() is None, reason="no compiler was there when pycharrnn was installed")
 LEVEL = kernel.name()
@@ -30,10 +31,8 @@ def library(tmp_path) -> Path:
     return tmp_path / path.name
 
 
-def load(library: Path, wanted: str = "", best: str = LEVEL, facts=None, functions=None):
-    return kernel_library.load(
-        wanted, best, facts or kernel._FACTS, functions or kernel._FUNCTIONS, folder=library.parent
-    )
+def load(library: Path, wanted: str = "", best: str = LEVEL, layout=None, functions=None):
+    return kernel_library.load(wanted, best, layout or LAYOUT, functions or FUNCTIONS, folder=library.parent)
 
 
 def with_checksum(library: Path, content: bytes) -> None:
@@ -132,21 +131,23 @@ def test_an_installation_may_leave_the_sources_out(library, capsys):
 
 
 def test_one_for_other_structures(library, capsys):
-    for name, value in kernel._FACTS.items():
-        refused(library, capsys, "it was built for another kernel.py", facts=kernel._FACTS | {name: value + 8})
-    fewer = dict(list(kernel._FACTS.items())[1:])
-    refused(library, capsys, "it was built for another kernel.py", facts=fewer)
+    for name, value in LAYOUT.items():
+        refused(library, capsys, "it was built for another kernel.py", layout=LAYOUT | {name: value + 8})
+    fewer = dict(list(LAYOUT.items())[1:])
+    refused(library, capsys, "it was built for another kernel.py", layout=fewer)
 
 
 def test_every_field_is_compared():
     """Fields and sizes, of all structures that go to C."""
-    structures = [s for s in vars(kernel).values() if isinstance(s, type) and issubclass(s, ctypes.Structure)]
+    structures = [
+        s for s in vars(kernel_structures).values() if isinstance(s, type) and issubclass(s, ctypes.Structure)
+    ]
     assert sorted(s.__doc__ for s in structures) == [f"struct {n} of kernel.c." for n in ("layer", "room", "update")]
-    assert len(kernel._FACTS) == sum(1 + len(s._fields_) for s in structures)
+    assert len(LAYOUT) == sum(1 + len(s._fields_) for s in structures)
 
 
 def test_one_without_a_function(library, capsys):
-    refused(library, capsys, "charrnn_backwarr", functions=kernel._FUNCTIONS | {"charrnn_backwarr": []})
+    refused(library, capsys, "charrnn_backwarr", functions=FUNCTIONS | {"charrnn_backwarr": []})
 
 
 @pytest.mark.parametrize("name", ["charrnn_facts", "charrnn_sources", "charrnn_prepare"])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from conftest import GOLDEN
 
+import pycharrnn
 from compat import charrnn, nngraph
 from compat.lua_random import LuaRandom
 from pycharrnn import CharRNN
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import kernel
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.sampling.inference import NumpyStepper
 
@@ -146,6 +150,60 @@ def test_initial_weights_are_char_rnns():
     np.testing.assert_array_equal(net.flat.detach().numpy(), drawn)
 
 
+def test_forget_biases_may_stay_as_they_are_drawn():
+    net = CharRNN("lstm", V, H, 2, dtype=torch.float64)
+    net.reset_parameters(LuaRandom(123), forget_bias=False)
+    drawn = LuaRandom(123).uniform(-0.08, 0.08, 2 * net.flat.numel())[net.flat.numel() :]
+    np.testing.assert_array_equal(net.flat.detach().numpy(), drawn)
+
+
+def test_states_that_a_pass_gave_may_be_overwritten():
+    net, x = make("lstm"), text(4, 3)
+    gradients = []
+    for change in (False, True):
+        log_probs, state = net(x)
+        if change:
+            for s in state:
+                s.detach().zero_()
+        gradients.append(torch.autograd.grad(log_probs.square().sum(), net.flat)[0])
+    assert torch.equal(*gradients)
+
+
+def test_the_gradient_of_the_loss_is_always_in_the_same_place():
+    """A graph of CUDA has the addresses of the buffers."""
+    bptt = make("rnn").bptt(3, 2)
+    places = set()
+    for _ in range(2):
+        bptt.forward(text(3, 2))
+        bptt.nll(text(3, 2))
+        places.add(bptt.d_nll().data_ptr())
+    assert len(places) == 1
+
+
+@pytest.mark.parametrize("dtype, kind", [(torch.float64, "Double"), (torch.float32, "Float"), (torch.float16, "Float")])
+def test_a_model_is_saved_and_loaded(tmp_path, dtype, kind):
+    net = CharRNN("gru", V, H, 2, dropout=0.25, dtype=dtype)
+    net.vocab = {bytes([65 + k]): k + 1 for k in range(V)}
+    net.opt = {"seq_length": 11, "data_dir": "data/mine"}
+    assert net.as_checkpoint(net.vocab, net.opt).network.tensor_type == f"torch.{kind}Tensor"
+    net.save(tmp_path / "a.t7")
+    loaded = pycharrnn.load(tmp_path / "a.t7", dtype=dtype)
+    assert (loaded.model, loaded.rnn_size, loaded.num_layers, loaded.dropout) == ("gru", H, 2, 0.25)
+    assert loaded.vocab == net.vocab
+    assert loaded.opt == {"model": "gru", "rnn_size": H, "num_layers": 2, **net.opt}
+    assert torch.equal(loaded.flat, net.flat) and loaded.flat.dtype == dtype
+    assert pycharrnn.load(tmp_path / "a.t7").flat.dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", [0, V - 1, V + 1])
+def test_a_model_is_saved_with_its_vocabulary_only(tmp_path, size):
+    net = make("rnn")
+    net.vocab = {bytes([65 + k]): k + 1 for k in range(size)}
+    with pytest.raises(ValueError, match=f"model.vocab has {size} characters, the model {V}"):
+        net.save(tmp_path / "a.t7")
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="lstm, gru, rnn"):
         CharRNN("transformer", V, H, 1)
@@ -164,6 +222,22 @@ def test_rmsprop_is_pytorchs_up_to_rounding():
         optimizer.step(theirs.grad, clip=5)
         reference.step()
     torch.testing.assert_close(ours, theirs.detach())
+
+
+@pytest.mark.parametrize("in_c", [False, True])
+def test_rmsprop_clips_both_ways_and_knows_no_ratio_to_nothing(monkeypatch, in_c):
+    if not in_c:
+        monkeypatch.setattr(kernel, "usable", lambda parameters: False)
+    parameters = torch.zeros(3, dtype=torch.float64)
+    gradient = torch.tensor([9.0, -9.0, 0.5], dtype=torch.float64)
+    optimizer = RMSprop(parameters, 0.0, 0.9)
+    optimizer.step(gradient, clip=5)
+    assert gradient.tolist() == [5, -5, 0.5]
+    torch.testing.assert_close(optimizer.mean_square, 0.1 * gradient * gradient)
+    assert not math.isfinite(optimizer.norm_ratio(gradient))  # as all parameters are 0
+    parameters[0] = 2
+    optimizer.step(gradient, clip=3)
+    assert optimizer.norm_ratio(gradient) == pytest.approx(math.sqrt(9 + 9 + 0.25) / 2, rel=1e-12)
 
 
 def test_a_checkpoint_becomes_a_module():

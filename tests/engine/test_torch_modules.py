@@ -106,12 +106,43 @@ def test_double_without_the_habits(corpus):
     assert result.exit_code == 0, result.output
 
 
-def test_off_a_gpu_nothing_is_recorded():
-    calls = []
-    replayed = Replayed(lambda: calls.append(1), torch.device("cpu"))
-    for _ in range(5):
-        replayed()
-    assert len(calls) == 5
+def test_a_gru_is_none_of_torch_nns():
+    with pytest.raises(ValueError, match="torch.nn has no gru as char-rnn's"):
+        ModuleBPTT(CharRNN("gru", V, H, 1), T, B, B)
+
+
+@pytest.mark.parametrize("dropout, calls", [(0.0, 1), (0.3, 3)])
+def test_all_layers_are_one_call_where_nothing_is_dropped(dropout, calls):
+    assert len(ModuleBPTT(CharRNN("lstm", V, H, 3, dropout), T, B, B)._modules) == calls
+
+
+def test_float16_keeps_small_gradients_and_drops_what_overflows():
+    """Below 6e-8 float16 has nothing but 0; the gradients are scaled by 256 while they are in it."""
+    torch.manual_seed(1)
+    network = CharRNN("rnn", V, H, 1)
+    passes = ModuleBPTT(network, T, B, B, torch.float16)
+    x, y = (torch.randint(V, (T, B)) for _ in range(2))
+    try:
+        passes.forward(x)
+    except RuntimeError as e:
+        pytest.skip(f"this PyTorch has no float16 here: {e}")
+    passes.nll(y)
+    gradient = torch.empty_like(network.flat.detach())
+    passes.backward(passes.d_nll(), passes.views(gradient))
+    exact = network.bptt(T, B)
+    for state in exact.states(0):
+        state.zero_()
+    exact.forward(x)
+    exact.nll(y)
+    expected = torch.empty_like(gradient)
+    exact.backward(exact.d_nll(), network.views(expected))
+    torch.testing.assert_close(passes.canonical(gradient), expected, rtol=0.05, atol=1e-3)
+    bias = passes.views(gradient)[-1]
+    for value in (2e-8, float("nan")):
+        passes.forward(x)
+        passes.backward(torch.full((T * B, V), value), passes.views(gradient))
+        assert gradient.isfinite().all()
+        assert (bias > 0).all() == (value == 2e-8)
 
 
 @needs_gpu

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import pydoc_data.topics
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -20,15 +22,16 @@ GUTENBERG = GUTENBERG.replace("\n", "\r\n").encode()
 
 @pytest.fixture
 def server(monkeypatch):
-    """Serves /whole, /short (breaks off) and 404 for the rest."""
+    """Serves /whole, /short (breaks off), /unmeasured (does not say how long it is) and 404 for all others."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            if self.path not in ("/whole", "/short"):
+            if self.path not in ("/whole", "/short", "/unmeasured"):
                 self.send_error(404)
                 return
             self.send_response(200)
-            self.send_header("Content-Length", str(len(GUTENBERG) + (self.path == "/short")))
+            if self.path != "/unmeasured":
+                self.send_header("Content-Length", str(len(GUTENBERG) + (self.path == "/short")))
             self.end_headers()
             self.wfile.write(GUTENBERG)
 
@@ -42,16 +45,18 @@ def server(monkeypatch):
 
 
 def test_pydoc_needs_no_network(tmp_path):
-    path = datasets.make("pydoc", str(tmp_path), say=lambda line: None)
+    path = datasets.write("pydoc", str(tmp_path), say=lambda line: None)
     text = (tmp_path / "pydoc" / "input.txt").read_bytes()
     assert path == str(tmp_path / "pydoc" / "input.txt")
     assert len(text) > 300_000
     assert b"if" in text and b"assert" in text
+    topics = pydoc_data.topics.topics
+    assert text.split(topics["assert"].encode())[1].lstrip().startswith(topics["assignment"].encode())
 
 
 def test_ulysses_without_the_licence(tmp_path, server, monkeypatch):
     monkeypatch.setattr(datasets, "ULYSSES_URL", server + "/whole")
-    datasets.make("ulysses", str(tmp_path), say=lambda line: None)
+    datasets.write("ulysses", str(tmp_path), say=lambda line: None)
     text = (tmp_path / "ulysses" / "input.txt").read_bytes()
     assert text.startswith(b"\xe2\x80\x94 I \xe2\x80\x94\n\n[ 1 ]\n\nStately")
     assert text.endswith(b"Trieste-Zurich-Paris\n\n1914-1921\n")
@@ -60,6 +65,16 @@ def test_ulysses_without_the_licence(tmp_path, server, monkeypatch):
 def test_old_edition_keeps_its_heading():
     old = b"\n\n-- I --\n\nStately, plump Buck Mulligan\nTrieste-Zurich-Paris 1914-1921\n\nEnd of Project Gutenberg's\n"
     assert datasets.strip_gutenberg(old) == b"-- I --\n\nStately, plump Buck Mulligan\nTrieste-Zurich-Paris 1914-1921\n"
+
+
+def test_no_heading_and_dates_before_the_text():
+    text = b"Stately, plump Buck Mulligan\n1914\xe2\x80\x931921\n"
+    assert datasets.strip_gutenberg(b"Written 1914-1921.\n\n" + text + b"licence") == text
+
+
+def test_a_heading_behind_a_byte_order_mark():
+    text = b"-- I --\nStately, plump Buck Mulligan\n1914-1921\n"
+    assert datasets.strip_gutenberg(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")) == text
 
 
 def test_something_else_is_not_ulysses():
@@ -71,16 +86,47 @@ def test_something_else_is_not_ulysses():
 def test_a_broken_download_leaves_nothing(tmp_path, server, monkeypatch, path):
     monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", server + path)
     with pytest.raises(UserError, match="put it into .*input.txt"):
-        datasets.make("tinyshakespeare", str(tmp_path), say=lambda line: None)
+        datasets.write("tinyshakespeare", str(tmp_path), say=lambda line: None)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("spare, whole", [(0, True), (-1, False)])
+def test_a_download_that_does_not_end_is_given_up(tmp_path, server, monkeypatch, spare, whole):
+    monkeypatch.setattr(datasets, "_MAX_BYTES", len(GUTENBERG) + spare)
+    monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", server + "/unmeasured")
+    if whole:
+        path = datasets.write("tinyshakespeare", str(tmp_path), say=lambda line: None)
+        assert Path(path).read_bytes() == GUTENBERG
+    else:
+        with pytest.raises(UserError, match=r"can't download .*/unmeasured \(it does not end\)"):
+            datasets.write("tinyshakespeare", str(tmp_path), say=lambda line: None)
+        assert not list(tmp_path.iterdir())
+
+
+def test_most_that_is_downloaded():
+    assert 1 << 24 < datasets._MAX_BYTES <= 1 << 30
+
+
+def test_what_was_written_is_said(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", server + "/whole")
+    said: list[str] = []
+    for _ in range(2):  # the folder may be there
+        path = datasets.write("tinyshakespeare", str(tmp_path), say=said.append)
+    assert said == 2 * [f"{path}: {len(GUTENBERG)} characters, {len(set(GUTENBERG))} distinct"]
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "data").write_text("")
+    with pytest.raises(UserError, match=r"can't write .*input\.txt: "):
+        datasets.write("pydoc", str(tmp_path / "data"), say=lambda line: None)
 
 
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", "http://127.0.0.1:9/input.txt")
-    with pytest.raises(UserError, match="can't download"):
-        datasets.make("tinyshakespeare", str(tmp_path), say=lambda line: None)
+    with pytest.raises(UserError, match=r"can't download .* \(\[Errno .*refused\): get it some other way"):
+        datasets.write("tinyshakespeare", str(tmp_path), say=lambda line: None)
 
 
 def test_unknown_name(tmp_path):
     with pytest.raises(UserError, match="choose pydoc, tinyshakespeare, ulysses"):
-        datasets.make("bible", str(tmp_path))
+        datasets.write("bible", str(tmp_path))

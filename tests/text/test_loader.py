@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import compat
 from pycharrnn.common.errors import UserError
+from pycharrnn.text import cache_files, encodings
 from pycharrnn.text import loader as loader_module
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, TextChanged
 
@@ -29,8 +30,8 @@ def fractions(train: float, val: float) -> tuple[float, float, float]:
 def test_recorded_batches(corpus, path):
     batch, length, train, val = (float(n) for n in re.findall(r"[bstv]([\d.]+)", path.stem))
     messages: list[str] = []
-    loader = CharSplitLMMinibatchLoader(corpus, int(batch), int(length), fractions(train, val), SILENT)
-    loader = CharSplitLMMinibatchLoader(corpus, int(batch), int(length), fractions(train, val), messages.append)
+    loader = CharSplitLMMinibatchLoader(corpus, int(batch), int(length), fractions(train, val), say=SILENT)
+    loader = CharSplitLMMinibatchLoader(corpus, int(batch), int(length), fractions(train, val), say=messages.append)
     head, *blocks = re.split(r"^#", path.read_text(), flags=re.M)
     assert messages == head.splitlines()
     assert blocks[0].split() == ["split", *map(str, (loader.ntrain, loader.nval, loader.ntest, loader.vocab_size))]
@@ -46,7 +47,7 @@ def test_recorded_batches(corpus, path):
 
 
 def test_cache_files_equal_the_originals(corpus):
-    loader = CharSplitLMMinibatchLoader(corpus, 10, 20, fractions(0.95, 0.05), SILENT)
+    loader = CharSplitLMMinibatchLoader(corpus, 10, 20, fractions(0.95, 0.05), say=SILENT)
     assert (corpus / "data.t7").read_bytes() == (GOLDEN / "corpus" / "data.t7").read_bytes()
     assert compat.load_t7(corpus / "vocab.t7").items() == compat.load_t7(GOLDEN / "corpus" / "vocab.t7").items()
     assert loader.vocab_mapping[b"\t"] == 1
@@ -55,7 +56,7 @@ def test_cache_files_equal_the_originals(corpus):
 def test_every_byte_is_a_character(tmp_path):
     text = bytes(np.random.default_rng(1).permutation(np.repeat(np.arange(256, dtype=np.uint8), 8)))
     (tmp_path / "input.txt").write_bytes(text)
-    loader = CharSplitLMMinibatchLoader(tmp_path, 4, 16, fractions(0.5, 0.5), SILENT)
+    loader = CharSplitLMMinibatchLoader(tmp_path, 4, 16, fractions(0.5, 0.5), say=SILENT)
     assert loader.vocab_size == 256
     assert compat.load_t7(tmp_path / "data.t7").numpy()[text.index(255)] == 0  # 256 in a ByteTensor
     x, y = loader.next_batch(TRAIN)
@@ -85,9 +86,9 @@ def _check_plain_definition(folder, text, batch, length, train, val):
     split = fractions(train, val)
     if len(text) < batch * length:
         with pytest.raises(UserError, match="fits"):
-            CharSplitLMMinibatchLoader(folder, batch, length, split, SILENT)
+            CharSplitLMMinibatchLoader(folder, batch, length, split, say=SILENT)
         return
-    loader = CharSplitLMMinibatchLoader(folder, batch, length, split, SILENT)
+    loader = CharSplitLMMinibatchLoader(folder, batch, length, split, say=SILENT)
     numbers = {c: k for k, c in enumerate(sorted(set(text)))}
     assert loader.vocab_mapping == {bytes([c]): k + 1 for c, k in numbers.items()}
     cut = [numbers[c] for c in text[: len(text) // (batch * length) * batch * length]]
@@ -111,12 +112,77 @@ def _check_plain_definition(folder, text, batch, length, train, val):
         np.testing.assert_array_equal(loader.next_batch(index)[0], x_all[:, first * length : (first + 1) * length])
 
 
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(3, 10), slice(9, 10)], ids=str)
+def test_some_rows_of_every_batch(corpus, rows):
+    whole = CharSplitLMMinibatchLoader(corpus, 10, 20, (0.9, 0.1, 0), say=SILENT)
+    some = CharSplitLMMinibatchLoader(corpus, 10, 20, (0.9, 0.1, 0), say=SILENT, rows=rows)
+    for split in (TRAIN, VAL):
+        for _ in range(whole.split_sizes[split]):
+            for ours, all_rows in zip(some.next_batch(split), whole.next_batch(split), strict=True):
+                np.testing.assert_array_equal(ours, all_rows[rows])
+
+
+def test_a_batch_by_its_number(corpus):
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (0.9, 0.1, 0), say=SILENT)
+    in_order = [batches.next_batch(VAL) for _ in range(batches.nval)]
+    for index in (3, 0, batches.nval - 1):
+        batches.reset_batch_pointer(VAL, index)
+        np.testing.assert_array_equal(batches.next_batch(VAL), in_order[index])
+        assert batches.batch_ix[VAL] == index + 1
+    assert batches.batch_ix[TRAIN] == 0
+
+
+def test_many_rows_are_read_less_far_ahead(corpus, monkeypatch):
+    monkeypatch.setattr(loader_module, "_MOST_AHEAD", 1000)
+    for rows, columns in ((10, 100), (2, 500), (100, 21)):
+        batches = CharSplitLMMinibatchLoader(corpus, rows, 20, (1, 0, 0), say=SILENT)
+        batches.next_batch(TRAIN)
+        assert batches._window.shape == (rows, columns)
+
+
+@pytest.mark.parametrize("count, warned", [(49, True), (50, False)])
+def test_a_very_small_text_is_warned_of(tmp_path, count, warned):
+    (tmp_path / "input.txt").write_bytes(b"ab" * 5 * count)
+    messages: list[str] = []
+    batches = CharSplitLMMinibatchLoader(tmp_path, 2, 5, (1, 0, 0), say=messages.append)
+    assert batches.nbatches == count
+    assert any("less than 50 batches" in line for line in messages) == warned
+
+
+@pytest.mark.parametrize(
+    "size, batch, length, fits", [(29, 3, 10, (2, 10)), (10, 3, 10, (1, 10)), (9, 3, 10, (1, 9)), (9, 10, 1, (9, 1))]
+)
+def test_a_text_too_short_for_one_batch(tmp_path, size, batch, length, fits):
+    (tmp_path / "input.txt").write_bytes(b"x" * size)
+    words = f"has {size} characters, .* at most -batch_size {fits[0]} -seq_length {fits[1]} fits"
+    with pytest.raises(UserError, match=words):
+        CharSplitLMMinibatchLoader(tmp_path, batch, length, (1, 0, 0), say=SILENT)
+    CharSplitLMMinibatchLoader(tmp_path, *fits, (1, 0, 0), say=SILENT)
+
+
+@pytest.mark.parametrize("fraction", [-0.01, 1.01, float("nan")])
+@pytest.mark.parametrize("name, place", [("train", 0), ("val", 1), ("test", 2)])
+def test_fractions_that_are_none(corpus, fraction, name, place):
+    split = [0.5, 0.5, 0.0]
+    split[place] = fraction
+    with pytest.raises(UserError, match=f"bad split fraction .* for {name}"):
+        CharSplitLMMinibatchLoader(corpus, 10, 20, tuple(split), say=SILENT)
+
+
+def test_characters_in_a_message():
+    many = [bytes([byte]) for byte in range(0x70, 0x5B, -1)]
+    in_order = [repr(chr(byte)) for byte in range(0x5C, 0x71)]
+    assert loader_module.quoted(many[1:]) == " ".join(in_order[:20])
+    assert loader_module.quoted(many) == " ".join(in_order[:20]) + " and 1 more"
+    assert loader_module.quoted(["é".encode(), b"\n", b"\xff"]) == r"'\n' 'é' '\xff'"
+
+
 # -- the cache -------------------------------------------------------------------------------------------------------
 
 
 def load(folder) -> list[str]:
     messages: list[str] = []
-    CharSplitLMMinibatchLoader(folder, 10, 20, fractions(0.95, 0.05), messages.append)
+    CharSplitLMMinibatchLoader(folder, 10, 20, fractions(0.95, 0.05), say=messages.append)
     return messages
 
 
@@ -152,7 +218,9 @@ def test_a_model_may_know_more_characters_than_a_byte_has_values(tmp_path, chara
     known = [chr(0x400 + k).encode() for k in range(characters)]
     text = [known[0], known[-1], known[characters // 2]] * 40
     (tmp_path / "input.txt").write_bytes(b"".join(text))
-    batches = CharSplitLMMinibatchLoader(tmp_path, 2, 10, (train, 0, 0), SILENT, encoding="utf8", known=known)
+    batches = CharSplitLMMinibatchLoader(
+        tmp_path, 2, 10, (train, 0, 0), say=SILENT, encoding="utf8", model_characters=known
+    )
     x, _ = batches.next_batch(TRAIN)
     numbers = [batches.vocab_mapping[c] - 1 for c in text]
     assert x[0].tolist() == numbers[:10]
@@ -174,9 +242,9 @@ def test_splits_at_their_limits(tmp_path, split, sizes):
     (tmp_path / "input.txt").write_bytes(b"abcde" * 10)
     if sizes is None:
         with pytest.raises(UserError, match="sum to more than 1"):
-            CharSplitLMMinibatchLoader(tmp_path, 1, 5, split, SILENT)
+            CharSplitLMMinibatchLoader(tmp_path, 1, 5, split, say=SILENT)
     else:
-        batches = CharSplitLMMinibatchLoader(tmp_path, 1, 5, split, SILENT)
+        batches = CharSplitLMMinibatchLoader(tmp_path, 1, 5, split, say=SILENT)
         assert (batches.ntrain, batches.nval, batches.ntest) == sizes
 
 
@@ -228,27 +296,25 @@ def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
 
 
 def test_a_character_that_comes_late(tmp_path, monkeypatch):
-    from pycharrnn.text import preprocessing
-
-    monkeypatch.setattr(preprocessing, "_PIECE", 7)
-    monkeypatch.setattr(preprocessing, "_CHECKED", 5)
+    monkeypatch.setattr(encodings, "_PIECE", 7)
+    monkeypatch.setattr(cache_files, "_CHECKED", 5)
     text = b"abc" * 30 + b"\x00z" + b"cab" * 30
     (tmp_path / "input.txt").write_bytes(text)
-    batches = CharSplitLMMinibatchLoader(tmp_path, 1, len(text), (1, 0, 0), SILENT)
+    batches = CharSplitLMMinibatchLoader(tmp_path, 1, len(text), (1, 0, 0), say=SILENT)
     x, _ = batches.next_batch(1)
     assert x[0].tolist() == [sorted(set(text)).index(byte) for byte in text]
 
 
 def test_a_number_beyond_the_vocabulary_anywhere_is_noticed(corpus):
     messages: list[str] = []
-    CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), messages.append)
+    CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=messages.append)
     for position in (-1, -20000, -46717):  # the text's numbers are the file's last bytes
         for number in (0, 74, 255):
             content = bytearray((corpus / "data.t7").read_bytes())
             content[position] = number
             (corpus / "data.t7").write_bytes(content)
             messages.clear()
-            CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), messages.append)
+            CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=messages.append)
             assert any("is not of this input.txt" in line for line in messages), (position, number)
 
 
@@ -269,7 +335,7 @@ def _overwritten(path):
 @pytest.mark.parametrize("change", [_truncated, _overwritten])
 def test_a_cache_that_somebody_changes_is_noticed(corpus, monkeypatch, change):
     monkeypatch.setattr(loader_module, "_READ_AHEAD", 40)
-    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), SILENT)
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=SILENT)
     batches.next_batch(TRAIN)
     change(corpus / "data.t7")
     with pytest.raises(TextChanged, match=r"data\.t7 can't be read any more .* remove it"):
@@ -280,8 +346,8 @@ def test_a_cache_that_somebody_changes_is_noticed(corpus, monkeypatch, change):
 
 def test_a_cache_that_is_replaced_or_removed_stays_what_it_was(corpus, monkeypatch):
     monkeypatch.setattr(loader_module, "_READ_AHEAD", 40)
-    expected = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), SILENT)
-    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), SILENT)
+    expected = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=SILENT)
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=SILENT)
     wanted = [expected.next_batch(TRAIN) for _ in range(batches.ntrain)]
     batches.next_batch(TRAIN)
     (corpus / "input.txt").write_bytes(b"ab" * 5000)
@@ -294,7 +360,7 @@ def test_a_cache_that_is_replaced_or_removed_stays_what_it_was(corpus, monkeypat
 
 
 def test_a_batch_is_the_callers_own(corpus):
-    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), SILENT)
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=SILENT)
     first = batches.next_batch(TRAIN)[0].copy()
     batches.next_batch(TRAIN)[0][:] = 255
     batches.reset_batch_pointer(TRAIN)
@@ -309,7 +375,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path):
     code = (
         "import sys; from pycharrnn.text.loader import CharSplitLMMinibatchLoader\n"
         "def own(): return int(next(line for line in open('/proc/self/status') if 'RssAnon' in line).split()[1])\n"
-        "before = own(); loader = CharSplitLMMinibatchLoader(sys.argv[1], 50, 50, (1, 0, 0), print)\n"
+        "before = own(); loader = CharSplitLMMinibatchLoader(sys.argv[1], 50, 50, (1, 0, 0))\n"
         "batch = loader.next_batch(1); print(own() - before)"
     )
     with open(tmp_path / "input.txt", "wb") as f:

@@ -24,7 +24,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.inference import NumpyStepper
-from pycharrnn.text import preprocessing
+from pycharrnn.text import cache_files, encodings
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 
 SILENT = lambda line: None  # noqa: E731
@@ -43,7 +43,7 @@ def invoke(folder: Path, *args: str) -> str:
 
 
 def loader(folder, batch=5, length=8, say=SILENT, **keywords) -> CharSplitLMMinibatchLoader:
-    return CharSplitLMMinibatchLoader(folder, batch, length, (0.9, 0.1, 0), say, **keywords)
+    return CharSplitLMMinibatchLoader(folder, batch, length, (0.9, 0.1, 0), say=say, **keywords)
 
 
 def text_of(batches: CharSplitLMMinibatchLoader) -> bytes:
@@ -66,7 +66,7 @@ def text_of(batches: CharSplitLMMinibatchLoader) -> bytes:
 def test_code_points_by_definition(tmp_path_factory, text, size):
     folder = tmp_path_factory.mktemp("text")
     (folder / "input.txt").write_bytes(text.encode())
-    with mock.patch.object(preprocessing, "_UTF8_PIECE", size), mock.patch.object(preprocessing, "_CHECKED", size):
+    with mock.patch.object(encodings, "_UTF8_PIECE", size), mock.patch.object(cache_files, "_CHECKED", size):
         batches = loader(folder, 2, 3, encoding="utf8")
     assert batches.vocab_mapping == {c.encode(): k for k, c in enumerate(sorted(set(text)), 1)}
     assert text_of(batches).decode() == text[: len(text) // 6 * 6]
@@ -108,7 +108,7 @@ def test_what_is_not_utf8_is_named_by_its_offset(tmp_path, bad, offset, byte, be
     (tmp_path / "input.txt").write_bytes(before + bad + after)
     for size in (1, 2, 3, 5, 1000):
         with (
-            mock.patch.object(preprocessing, "_UTF8_PIECE", size),
+            mock.patch.object(encodings, "_UTF8_PIECE", size),
             pytest.raises(UserError, match=rf"not UTF-8 at offset {len(before)} \(byte 0x{byte}\).*-encoding bytes"),
         ):
             loader(tmp_path, encoding="utf8")
@@ -149,7 +149,7 @@ def test_memory_does_not_grow_with_a_text_of_code_points(tmp_path):
         "def watch():\n"
         "    while True: peak[0] = max(peak[0], own()); time.sleep(0.002)\n"
         "threading.Thread(target=watch, daemon=True).start()\n"
-        "loader = CharSplitLMMinibatchLoader(sys.argv[1], 50, 50, (1, 0, 0), print, encoding='utf8')\n"
+        "loader = CharSplitLMMinibatchLoader(sys.argv[1], 50, 50, (1, 0, 0), encoding='utf8')\n"
         "batch = loader.next_batch(1); print(peak[0] - before)"
     )
     with open(tmp_path / "input.txt", "wb") as f:
@@ -169,13 +169,13 @@ def test_a_loader_that_knows_more_or_fewer_characters(tmp_path):
     strict = loader(tmp_path)
     assert text_of(strict) == text
     cache = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    extended = loader(tmp_path, known=[b"q", b"a", b"z"])
+    extended = loader(tmp_path, model_characters=[b"q", b"a", b"z"])
     assert sorted(extended.vocab_mapping) == sorted({*strict.vocab_mapping, b"q"})
     assert list(extended.vocab_mapping.values()) == list(range(1, extended.vocab_size + 1))
     assert text_of(extended) == text
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == cache
     lines: list[str] = []
-    kept = loader(tmp_path, known=[b"q", b"b", b"a", b"z"], keep=True, say=lines.append)
+    kept = loader(tmp_path, model_characters=[b"q", b"b", b"a", b"z"], leave_out_others=True, say=lines.append)
     assert kept.vocab_mapping == {b"a": 1, b"b": 2, b"q": 3, b"z": 4}
     assert text_of(kept) == re.sub(rb"[^qabz]", b"", text)[:80]
     assert "characters left out of the text (176 of 280): 'c' 'x' 'y' '\\xa9' '\\xc3'" in lines
@@ -186,7 +186,7 @@ def test_a_loader_that_knows_more_or_fewer_characters(tmp_path):
 
 def test_the_text_without_some_characters_is_kept_and_remade(tmp_path):
     def text() -> bytes:
-        return text_of(loader(tmp_path, 2, 3, known=[b"a", b"b"], keep=True))
+        return text_of(loader(tmp_path, 2, 3, model_characters=[b"a", b"b"], leave_out_others=True))
 
     (tmp_path / "input.txt").write_bytes(b"a-b-" * 30)
     assert text() == b"ab" * 30
@@ -207,17 +207,17 @@ def test_the_text_without_some_characters_is_kept_and_remade(tmp_path):
 def test_a_text_with_no_known_character(tmp_path):
     (tmp_path / "input.txt").write_bytes(b"abc" * 40)
     with pytest.raises(UserError, match="none of the characters"):
-        loader(tmp_path, known=[b"x"], keep=True)
+        loader(tmp_path, model_characters=[b"x"], leave_out_others=True)
 
 
 def test_all_256_bytes_and_one_code_point_more(tmp_path):
     (tmp_path / "input.txt").write_bytes("é".encode() * 300)
-    batches = loader(tmp_path, 2, 3, encoding="utf8", known=[bytes([k]) for k in range(256)])
+    batches = loader(tmp_path, 2, 3, encoding="utf8", model_characters=[bytes([k]) for k in range(256)])
     assert batches.vocab_size == 257
     x, _ = batches.next_batch(TRAIN)
     assert set((x + 1).ravel().tolist()) == {batches.vocab_mapping["é".encode()]}
     (tmp_path / "input.txt").write_bytes(bytes(range(256)) * 10)
-    without = loader(tmp_path, 2, 3, known=[bytes([k]) for k in range(200, 256)], keep=True)
+    without = loader(tmp_path, 2, 3, model_characters=[bytes([k]) for k in range(200, 256)], leave_out_others=True)
     assert text_of(without) == (bytes(range(200, 256)) * 10)[:558]
 
 

@@ -1,0 +1,179 @@
+"""One layer of a network in PyTorch: the loops of recurrence.py, and the large products before and after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from pycharrnn.engine import contract
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from pycharrnn.engine.recurrence import Cell
+
+    # (weight, bias) of each Linear module of one kind, in the order of Cell.input_linears or Cell.recurrent_linears.
+    Linears: TypeAlias = Sequence[tuple[torch.Tensor, torch.Tensor]]
+
+
+class Layer(Protocol):
+    """What bptt.BPTT asks of a layer; it is a LoopLayer here, or a kernel.KernelLayer."""
+
+    def forward(self, x: torch.Tensor) -> None:
+        """From the states at index 0 of the layer's cell to those after each step.
+
+        Args:
+            x: (T*B,) int64, characters; or (T*B, H), what the layer below gives. It must stay as it is until the
+                gradients are made.
+
+        Errors: TypeError, ValueError; on the CPU IndexError for a character that the vocabulary lacks.
+        """
+
+    def backward(self, dh: torch.Tensor, d_last: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, ...]:
+        """After forward: the gradients (B, H) of the states at index 0.
+
+        Args:
+            dh: (T, B, H), gradient of h[1:] that comes from above. It becomes the gradient of x, unless x is
+                characters.
+            d_last: gradients (B, H) of the last states that come from beyond this sequence, or None for zeros.
+        """
+
+    def gradients(self, inputs: Linears, recurrent: Linears) -> None:
+        """After backward: write the gradients of all weights and biases into tensors of the same shapes.
+
+        Errors: TypeError, ValueError.
+        """
+
+
+class torch_ops:
+    """operations.Operations on PyTorch tensors, on any device."""
+
+    multiply = staticmethod(torch.mul)
+    subtract = staticmethod(torch.sub)
+    product = staticmethod(torch.mm)
+    tanh = staticmethod(torch.tanh)
+    sigmoid = staticmethod(torch.sigmoid)
+
+    @staticmethod
+    def add_product(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+        """out += a @ b"""
+        out.addmm_(a, b)
+
+    @staticmethod
+    def add_multiplied(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+        """out += a * b"""
+        out.addcmul_(a, b)
+
+    @staticmethod
+    def mix(share: torch.Tensor, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        """out = share*a + (1-share)*b"""
+        torch.lerp(b, a, share, out=out)
+
+    @staticmethod
+    def sigmoid_backward(d: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> None:
+        """out = d * y * (1-y)"""
+        torch.ops.aten.sigmoid_backward(d, y, grad_input=out)
+
+    @staticmethod
+    def tanh_backward(d: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> None:
+        """out = d * (1 - y*y)"""
+        torch.ops.aten.tanh_backward(d, y, grad_input=out)
+
+
+class LoopLayer:
+    """One layer over batches of T steps and B texts, on any device: the cell's loops and large products.
+
+    Args:
+        cell: with the layer's buffers.
+        inputs, recurrent: the Linear modules that multiply the layer's input, and its state before the step.
+        reads_characters: whether the input is characters, or what the layer below gives.
+        scratch: from make_scratch; layers may share it.
+    """
+
+    def __init__(
+        self,
+        cell: Cell[torch.Tensor],
+        inputs: Linears,
+        recurrent: Linears,
+        reads_characters: bool,
+        scratch: tuple[torch.Tensor, ...],
+    ):
+        self._cell, self._inputs, self._recurrent, self._scratch = cell, inputs, recurrent, scratch
+        self._reads_characters = reads_characters
+
+    @staticmethod
+    def make_scratch(cell: Cell[torch.Tensor], V: int) -> tuple[torch.Tensor, ...]:
+        """Buffers that one backward pass needs, and that all layers can share. V: number of characters."""
+        return cell.scratch(lambda *shape: cell.h.new_empty(shape))
+
+    def forward(self, x: torch.Tensor) -> None:
+        """See Layer.forward."""
+        if self._reads_characters and x.device == contract.CPU:
+            contract.in_range("x", x, self._inputs[0][0].shape[1])
+        self._x = x
+        self._weight, i_bias = (_joined([linear[part] for linear in self._inputs]) for part in (0, 1))
+        self._h2h, h_bias = (_joined([linear[part] for linear in self._recurrent]) for part in (0, 1))
+        gates = self._cell.gates.flatten(0, 1)
+        if self._reads_characters:  # a one-hot input picks a column of the weights
+            torch.index_select(self._weight.t() + (i_bias + h_bias), 0, x, out=gates)
+        else:
+            torch.addmm(i_bias + h_bias, x, self._weight.t(), out=gates)
+        self._cell.forward(torch_ops, self._h2h)
+
+    def backward(self, dh: torch.Tensor, d_last: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, ...]:
+        """See Layer.backward."""
+        d_gates, d_first = self._cell.backward(torch_ops, self._h2h, dh, self._scratch, d_last)
+        self._d_gates = d_gates.flatten(0, 1)
+        d_first = tuple(d.clone() for d in d_first)  # some lie in dh, some in the scratch that layers share
+        if not self._reads_characters:
+            torch.mm(self._d_gates, self._weight, out=dh.flatten(0, 1))
+        return d_first
+
+    def gradients(self, inputs: Linears, recurrent: Linears) -> None:
+        """See Layer.gradients."""
+        for linear, gradient in zip((*self._inputs, *self._recurrent), (*inputs, *recurrent), strict=True):
+            for weight, d_weight in zip(linear, gradient, strict=True):
+                contract.tensor("a gradient", d_weight, weight.dtype, weight.device, weight.shape)
+        d_gates = self._d_gates
+        with _written_as_one([w for w, _ in inputs]) as d_weight:
+            if self._reads_characters:
+                by_character = d_gates.new_zeros(d_weight.shape[1], d_gates.shape[1]).index_add_(0, self._x, d_gates)
+                d_weight.copy_(by_character.t())
+            else:
+                torch.mm(d_gates.t(), self._x, out=d_weight)
+        with _written_as_one([w for w, _ in recurrent]) as d_h2h:
+            for rows, h in self._cell.recurrent_inputs():
+                torch.mm(d_gates[:, rows].t(), h.flatten(0, 1), out=d_h2h[rows])
+        with _written_as_one([b for _, b in inputs]) as d_bias:
+            torch.sum(d_gates, 0, out=d_bias)
+            for (_, bias), part in zip(recurrent, d_bias.chunk(len(recurrent)), strict=True):
+                bias.copy_(part)
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Tensors as one, the rows of each below those of the one before; the tensor itself where there is only one."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+class _written_as_one:
+    """A tensor to write to in a `with` block, whose rows are those of all `parts`.
+
+    It is the part itself where there is only one. Else its rows are copied to the parts at the end of the block.
+    """
+
+    def __init__(self, parts: list[torch.Tensor]):
+        self.parts = parts
+
+    def __enter__(self) -> torch.Tensor:
+        self.tensor = self.parts[0] if len(self.parts) == 1 else torch.empty_like(torch.cat(self.parts))
+        return self.tensor
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if len(self.parts) > 1:
+            for part, rows in zip(self.parts, torch.split(self.tensor, [len(p) for p in self.parts]), strict=True):
+                part.copy_(rows)

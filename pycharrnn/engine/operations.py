@@ -1,0 +1,94 @@
+"""The in-place operations that the time loops of recurrence.py need, and NumPy's.
+
+With numpy_ops sampling does without PyTorch; loop_layer.torch_ops serves training on any device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import torch
+
+Array = TypeVar("Array", "npt.NDArray[Any]", "torch.Tensor")
+_Made = TypeVar("_Made", covariant=True)
+
+
+class Allocator(Protocol[_Made]):
+    """Makes an uninitialised array of any shape: empty(2, 3)."""
+
+    def __call__(self, *shape: int) -> _Made: ...
+
+
+class ForwardOperations(Protocol[Array]):
+    """In-place operations of one array library: what the forward loops need."""
+
+    def multiply(self, a: Array, b: Array, /, *, out: Array) -> Array:
+        """out = a * b"""
+
+    def tanh(self, x: Array, /, *, out: Array) -> Array:
+        """out = tanh(x)"""
+
+    def sigmoid(self, x: Array, /, *, out: Array) -> object:
+        """out = 1 / (1 + exp(-x))"""
+
+    def add_product(self, out: Array, a: Array, b: Array, /) -> None:
+        """out += a @ b"""
+
+    def add_multiplied(self, out: Array, a: Array, b: Array, /) -> None:
+        """out += a * b"""
+
+    def mix(self, share: Array, a: Array, b: Array, /, *, out: Array) -> None:
+        """out = share*a + (1-share)*b"""
+
+
+class Operations(ForwardOperations[Array], Protocol[Array]):
+    """In-place operations of one array library: what the backward loops need as well."""
+
+    def subtract(self, a: Array | int, b: Array, /, *, out: Array) -> Array:
+        """out = a - b"""
+
+    def product(self, a: Array, b: Array, /, *, out: Array) -> Array:
+        """out = a @ b"""
+
+    def sigmoid_backward(self, d: Array, y: Array, /, *, out: Array) -> None:
+        """out = d * y * (1-y): from the gradient of y = sigmoid(x) to that of x."""
+
+    def tanh_backward(self, d: Array, y: Array, /, *, out: Array) -> None:
+        """out = d * (1 - y*y): from the gradient of y = tanh(x) to that of x."""
+
+
+class numpy_ops:
+    """ForwardOperations on NumPy arrays."""
+
+    multiply = np.multiply
+    tanh = np.tanh
+
+    @staticmethod
+    def add_product(out: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
+        """out += a @ b"""
+        out += a @ b
+
+    @staticmethod
+    def add_multiplied(out: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
+        """out += a * b"""
+        out += a * b
+
+    @staticmethod
+    def sigmoid(x: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+        """out = 1 / (1 + exp(-x)); where exp overflows, the gate is shut and the result 0."""
+        exp = np.negative(x)  # all in one piece, where `out` is a few columns of each row: twice as fast
+        with np.errstate(over="ignore"):
+            np.exp(exp, out=exp)
+        exp += 1
+        np.reciprocal(exp, out=out)
+
+    @staticmethod
+    def mix(share: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+        """out = share*a + (1-share)*b"""
+        np.subtract(a, b, out=out)
+        out *= share
+        out += b
