@@ -15,7 +15,7 @@ import numpy as np
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.sampler import tokens
 
 MAX_CHARACTERS = 10_000  # more is a page that no browser likes
@@ -45,13 +45,13 @@ def record(loaded: Checkpoint, text: bytes, say: Callable[[str], None] = print) 
     if len(pieces) > MAX_CHARACTERS:
         say(f"the page shows the first {MAX_CHARACTERS} of {len(pieces)} characters")
         del pieces[MAX_CHARACTERS:]
-    stepper, screen = NumpyStepper(loaded.network), ScreenText()
+    predictor, screen = NumpyPredictor(loaded.network), ScreenText()
     characters: list[str] = []
     values: list[np.ndarray] = []
     before = np.zeros((loaded.network.num_layers, loaded.network.rnn_size), np.float32)
     for piece in pieces:
-        stepper.step(loaded.vocab[piece] - 1)
-        now = stepper.activations()[:, 0, 0].astype(np.float32)
+        predictor.step(loaded.vocab[piece] - 1)
+        now = predictor.activations()[:, 0, 0].astype(np.float32)
         for shown, _ in (done := screen.push(piece)):
             characters.append(shown)
         if done:

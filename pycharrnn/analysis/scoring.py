@@ -59,9 +59,9 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
         )
     steps = _steps_at_once(T, in_a_step)
     if opt.old_exp:
-        model = inference.NumpyStepper(loaded.network, B, steps, old_exp.log_softmax)
+        model = inference.NumpyPredictor(loaded.network, B, steps, old_exp.log_softmax)
     else:
-        model = inference.make(loaded, where, B, steps)
+        model = inference.make_predictor(loaded, where, B, steps)
     split = _SPLITS[opt.split]
     loss = 0.0
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
@@ -139,7 +139,7 @@ def score(loaded: Checkpoint, text: bytes, where: str = "cpu") -> Score:
     """The surprise of each character of `text`. `where`: PyTorch's name of the device."""
     characters, bits, unknown = [], [], Counter()
     steps = _steps_at_once(_STEPS, _numbers_in_a_step(loaded, 1))
-    for character, cost in surprises(inference.make(loaded, where, 1, steps), steps, loaded.vocab, text):
+    for character, cost in surprises(inference.make_predictor(loaded, where, 1, steps), steps, loaded.vocab, text):
         if cost is None:
             unknown[character] += 1
         else:
@@ -149,7 +149,7 @@ def score(loaded: Checkpoint, text: bytes, where: str = "cpu") -> Score:
 
 
 def surprises(
-    model: inference.Stepper, steps: int, vocab: dict[bytes, int], text: bytes
+    model: inference.Predictor, steps: int, vocab: dict[bytes, int], text: bytes
 ) -> Iterator[tuple[bytes, float | None]]:
     """(character, bits) along `text`, as in Score; (byte, None) where it begins no character of `vocab`.
 
@@ -164,7 +164,7 @@ def surprises(
         position += len(character) if character else 1
 
 
-def _bits(model: inference.Stepper, steps: int, indices: np.ndarray) -> Iterator[float]:
+def _bits(model: inference.Predictor, steps: int, indices: np.ndarray) -> Iterator[float]:
     """What each of the characters with these numbers, shape (n,), costs, read `steps` at a time."""
     yield math.log2(model.vocab_size)
     n = len(indices)

@@ -109,7 +109,7 @@ def sample_command(checkpoint_file: str, **values) -> None:
     path = many.file_of(opt.o, opt.seed)
     with whole_file(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
         draw = beam.search if opt.beam else sampler.draw
-        model = inference.make(loaded, where, opt.beam or 1)
+        model = inference.make_predictor(loaded, where, opt.beam or 1)
         many.put_all(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
     if opt.o:
         say(f"saved {path}")
@@ -156,7 +156,7 @@ def chat_command(checkpoint_file: str, **values) -> None:
 
     loaded = checkpoint.load(checkpoint_file)
     where, _ = device.choose(opt.gpuid, opt.opencl, lambda line: None)
-    chat = Chat(inference.make(loaded, where), loaded.vocab, opt)
+    chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt)
     out = sys.stdout.buffer
     while True:
         if sys.stdin.isatty():

@@ -8,7 +8,7 @@ import numpy as np
 
 from compat.graph_match import Network
 from pycharrnn.common import memory
-from pycharrnn.sampling.inference import Stepper
+from pycharrnn.sampling.inference import Predictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import Drawn, Ending, in_order, no_numbers, tokens
 
@@ -22,14 +22,14 @@ def check_memory(network: Network, beams: int) -> None:
     memory.check(8 * beams * per_beam, f"-beam {beams:.10g}")
 
 
-def search(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
+def search(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
     """The characters of `primetext`, then those of the likeliest text that `opt.beam` beams find.
 
     Keeps, at each timestep, the W texts of the highest probability. A character comes out once all of them agree on it,
     or when they haven't after 256 timesteps, so that memory stays small whatever `opt.length`.
 
     Args:
-        stepper: with `opt.beam` streams, one step at a time.
+        predictor: with `opt.beam` streams, one step at a time.
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
@@ -38,7 +38,7 @@ def search(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primet
     for character in tokens(primetext, vocab):
         index = vocab[character] - 1
         yield Drawn(character, index, np.exp(log_probs[0]), True)
-        log_probs = stepper.read(np.full((1, W), index))[0]
+        log_probs = predictor.read(np.full((1, W), index))[0]
     totals = np.full(W, -np.inf)
     totals[0] = 0  # the beams are one and the same so far
     history: list[tuple[np.ndarray, ...]] = []  # of timesteps: parents (W,), indices (W,), log_probs (W, V)
@@ -61,8 +61,8 @@ def search(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primet
                 return
         del history[:decided]
         if found != opt.length:
-            stepper.choose(parents)
-            log_probs = stepper.read(indices[None])[0]
+            predictor.choose(parents)
+            log_probs = predictor.read(indices[None])[0]
 
 
 def _path(history) -> list[tuple[int, int]]:

@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Iterator
 
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import Stepper
+from pycharrnn.sampling.inference import Predictor
 from pycharrnn.sampling.options import ChatOptions
 
 
 class Chat:
-    """Args: stepper: with one stream. vocab: character -> number from 1."""
+    """Args: predictor: with one stream. vocab: character -> number from 1."""
 
-    def __init__(self, stepper: Stepper, vocab: dict[bytes, int], opt: ChatOptions):
-        self._stepper, self._vocab, self._opt = stepper, vocab, opt.sampling()
+    def __init__(self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions):
+        self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()
         self._unread = b""  # the last character of an answer, which the model has drawn but not read
 
     def known(self, line: bytes) -> tuple[bytes, int]:
@@ -26,7 +26,7 @@ class Chat:
 
         Errors: UserError for a character of `line` that the vocabulary lacks.
         """
-        for drawn in sampler.draw(self._stepper, self._vocab, self._opt, self._unread + line):
+        for drawn in sampler.draw(self._predictor, self._vocab, self._opt, self._unread + line):
             if not drawn.given:
                 self._unread = drawn.character
                 yield drawn

@@ -16,7 +16,7 @@ from compat.graph_match import Network
 from pycharrnn.engine.recurrence import CELLS, numpy_ops
 
 
-class Stepper(Protocol):
+class Predictor(Protocol):
     """A model with B hidden states, zeros at first, that carry on from call to call."""
 
     vocab_size: int
@@ -25,7 +25,7 @@ class Stepper(Protocol):
         """Read T characters in each stream; log-probabilities after each, in nats, float64, shape (T, B, V).
 
         Args:
-            indices: whole numbers (T, B), characters numbered from 0; T and B as the stepper was made for.
+            indices: whole numbers (T, B), characters numbered from 0; T and B as the predictor was made for.
 
         Errors: TypeError, ValueError for an array of another type or shape; IndexError for a character that the
             vocabulary lacks.
@@ -38,13 +38,13 @@ class Stepper(Protocol):
         """Let stream k go on from where streams[k] is now, (B,). Errors: TypeError, ValueError, IndexError."""
 
 
-def make(loaded: Checkpoint, where: str = "cpu", streams: int = 1, steps: int = 1) -> Stepper:
-    """A stepper for a loaded checkpoint on the device that PyTorch calls `where`."""
+def make_predictor(loaded: Checkpoint, where: str = "cpu", streams: int = 1, steps: int = 1) -> Predictor:
+    """A predictor for a loaded checkpoint on the device that PyTorch calls `where`."""
     if where == "cpu":
-        return NumpyStepper(loaded.network, streams, steps)
+        return NumpyPredictor(loaded.network, streams, steps)
     from pycharrnn.engine.model import CharRNN  # PyTorch takes a second to come, and the CPU does without
 
-    return TorchStepper(CharRNN.from_checkpoint(loaded, device=where), streams, steps)
+    return TorchPredictor(CharRNN.from_checkpoint(loaded, device=where), streams, steps)
 
 
 def _numbers(name: str, values: np.ndarray, shape: tuple[int, ...], end: int) -> np.ndarray:
@@ -69,7 +69,7 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
     return scores - (highest + np.log(np.add.reduce(np.exp(scores - highest), -1, keepdims=True)))
 
 
-class NumpyStepper:
+class NumpyPredictor:
     """Runs a network on the CPU in double precision, without PyTorch.
 
     Args:
@@ -102,11 +102,11 @@ class NumpyStepper:
         self._decoder = np.ascontiguousarray(weights["decoder.weight"].T), weights["decoder.bias"]
 
     def step(self, index: int) -> np.ndarray:
-        """See Stepper.step."""
+        """See Predictor.step."""
         return self.read(np.array([[index]]))[0, 0]
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        """See Stepper.read."""
+        """See Predictor.read."""
         indices = _numbers("the characters", indices, self._shape, self.vocab_size)
         x = None
         for cell, weight, bias, h2h in self._layers:
@@ -128,7 +128,7 @@ class NumpyStepper:
         return self._log_softmax(scores).reshape(*indices.shape, -1)
 
     def choose(self, streams: np.ndarray) -> None:
-        """See Stepper.choose."""
+        """See Predictor.choose."""
         streams = _numbers("the streams", streams, self._shape[1:], self._shape[1])
         for cell, *_ in self._layers:
             for state in cell.states:
@@ -142,8 +142,8 @@ class NumpyStepper:
         cells = [cell for cell, *_ in self._layers]
         return np.stack([cell.tanh_c if hasattr(cell, "tanh_c") else cell.h[1:] for cell in cells])
 
-    def fresh(self, steps: int = 1) -> NumpyStepper:
-        """A stepper of one stream with the same weights, shared, and a state of zeros; `steps` as above."""
+    def fresh(self, steps: int = 1) -> NumpyPredictor:
+        """A predictor of one stream with the same weights, shared, and a state of zeros; `steps` as above."""
         other = copy.copy(self)
         other._shape = steps, 1
         other._layers = [
@@ -153,8 +153,8 @@ class NumpyStepper:
         return other
 
 
-class TorchStepper:
-    """Runs a CharRNN on its device, in its precision. Arguments as for NumpyStepper."""
+class TorchPredictor:
+    """Runs a CharRNN on its device, in its precision. Arguments as for NumpyPredictor."""
 
     def __init__(self, model, streams: int = 1, steps: int = 1):
         self.vocab_size = model.vocab_size
@@ -165,11 +165,11 @@ class TorchStepper:
             state.zero_()
 
     def step(self, index: int) -> np.ndarray:
-        """See Stepper.step."""
+        """See Predictor.step."""
         return self.read(np.array([[index]]))[0, 0]
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        """See Stepper.read."""
+        """See Predictor.read."""
         import torch
 
         indices = _numbers("the characters", indices, self._shape, self.vocab_size)
@@ -179,7 +179,7 @@ class TorchStepper:
         return log_probs.cpu().double().numpy().reshape(*indices.shape, -1)
 
     def choose(self, streams: np.ndarray) -> None:
-        """See Stepper.choose."""
+        """See Predictor.choose."""
         streams = _numbers("the streams", streams, self._shape[1:], self._shape[1])
         for state in self._bptt.states(-1):
             state.copy_(state[streams.tolist()])

@@ -80,7 +80,7 @@ def _write(
     """Draw and write the samples of `seeds`; `told_to_end` is asked after each character whether to exit."""
     characters = sampler.in_order(loaded.vocab)
     for some in (seeds[k : k + _STREAMS] for k in range(0, len(seeds), _STREAMS)):
-        model = inference.make(loaded, where, len(some))
+        model = inference.make_predictor(loaded, where, len(some))
         with contextlib.ExitStack() as files:
             writers = [Writer(files.enter_context(whole_file(file_of(folder, seed))), opt) for seed in some]
             going = {b: (writer.put, sampler.Ending(opt.stop)) for b, writer in enumerate(writers)}

@@ -1,6 +1,6 @@
 """Sampling: one character after another. Source: sample.lua.
 
-The draws are made from double-precision log-probabilities, and so are char-rnn's very bytes where a stepper gives its
+The draws are made from double-precision log-probabilities, and so are char-rnn's very bytes where a predictor gives its
 very numbers. Several streams, texts with seeds of their own, go side by side; each is what it would be alone.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from compat.lua_random import LuaRandom, multinomial
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling.inference import Stepper
+from pycharrnn.sampling.inference import Predictor
 from pycharrnn.sampling.options import SampleOptions
 
 _DRAWS_AT_A_TIME = 1024
@@ -57,7 +57,7 @@ class Step(NamedTuple):
     given: bool
 
 
-def draw(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
+def draw(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
     """The characters of `primetext`, then drawn ones; what sample.lua prints before its final newline.
 
     Ends after `opt.length` drawn characters (0: never), or after `opt.stop` has been drawn.
@@ -69,7 +69,7 @@ def draw(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetex
     """
     characters = in_order(vocab)
     ending = Ending(opt.stop)
-    for step in draw_streams(stepper, tokens(primetext, vocab), vocab, opt, [opt.seed]):
+    for step in draw_streams(predictor, tokens(primetext, vocab), vocab, opt, [opt.seed]):
         index = int(step.indices[0])
         yield Drawn(characters[index], index, step.probabilities[0], step.given)
         if not step.given and ending.reached(characters[index]):
@@ -77,12 +77,12 @@ def draw(stepper: Stepper, vocab: dict[bytes, int], opt: SampleOptions, primetex
 
 
 def draw_streams(
-    stepper: Stepper, prime: list[bytes], vocab: dict[bytes, int], opt: SampleOptions, seeds: Sequence[int]
+    predictor: Predictor, prime: list[bytes], vocab: dict[bytes, int], opt: SampleOptions, seeds: Sequence[int]
 ) -> Iterator[Step]:
     """`prime`, then drawn characters, in one stream for each of `seeds`, side by side; `opt.stop` is the caller's.
 
     Args:
-        stepper: with as many streams as there are seeds, one step at a time.
+        predictor: with as many streams as there are seeds, one step at a time.
         prime: characters of vocab, the same in all streams.
 
     Errors: UserError for a model that predicts NaN.
@@ -92,12 +92,12 @@ def draw_streams(
     for character in prime:
         indices = np.full(len(seeds), vocab[character] - 1)
         yield Step(indices, _softmax(scores, 1), True)
-        scores = stepper.read(indices[None])[0]
+        scores = predictor.read(indices[None])[0]
     draws = _draws(seeds)
     drawn = 0
     while drawn < opt.length or not opt.length:
         if drawn:
-            scores = stepper.read(indices[None])[0]
+            scores = predictor.read(indices[None])[0]
         temperature = _temperature(opt, drawn)
         probabilities = _softmax(scores, temperature)
         if opt.topk or opt.topp < 1:

@@ -21,7 +21,7 @@ from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
@@ -71,14 +71,14 @@ def test_values_are_those_of_the_model(path):
     np.testing.assert_allclose(values[-1], torch.cat(last).detach().numpy(), atol=1e-6)
 
 
-def test_fresh_steppers_share_weights_and_no_state():
-    stepper = NumpyStepper(checkpoint.load(LSTM).network)
-    first = stepper.step(3)
-    other = stepper.fresh()
+def test_fresh_predictors_share_weights_and_no_state():
+    predictor = NumpyPredictor(checkpoint.load(LSTM).network)
+    first = predictor.step(3)
+    other = predictor.fresh()
     assert (other.step(3) == first).all()
-    assert (stepper.step(3) != first).any()
-    assert (stepper.fresh().step(3) == first).all()
-    assert other._layers[0][3] is stepper._layers[0][3]
+    assert (predictor.step(3) != first).any()
+    assert (predictor.fresh().step(3) == first).all()
+    assert other._layers[0][3] is predictor._layers[0][3]
 
 
 def test_the_choice_prefers_what_swings_far_and_holds():

@@ -17,7 +17,7 @@ from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 LOADED = checkpoint.load(CHECKPOINT)
@@ -43,11 +43,11 @@ def test_eval_reproduces_the_recorded_loss(corpus, name):
 def test_eval_on_pytorch_is_the_same(corpus):
     import torch
 
-    from pycharrnn.sampling.inference import TorchStepper
+    from pycharrnn.sampling.inference import TorchPredictor
 
     x = np.array([[1, 2], [3, 4], [5, 6]])
-    numpy_model = NumpyStepper(LOADED.network, 2, 3)
-    torch_model = TorchStepper(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 2, 3)
+    numpy_model = NumpyPredictor(LOADED.network, 2, 3)
+    torch_model = TorchPredictor(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 2, 3)
     for _ in range(2):  # the second time from the state that the first one left
         np.testing.assert_allclose(numpy_model.read(x), torch_model.read(x), atol=1e-13)
 
@@ -152,10 +152,10 @@ def test_a_loss_of_2015_to_the_last_digit(tmp_path):
 
 
 def bits_one_by_one(text: bytes) -> list[float]:
-    stepper = NumpyStepper(LOADED.network)
+    predictor = NumpyPredictor(LOADED.network)
     found = [math.log2(len(LOADED.vocab))]
     for a, b in zip(text[:-1], text[1:], strict=True):
-        scores = stepper.step(LOADED.vocab[bytes([a])] - 1)
+        scores = predictor.step(LOADED.vocab[bytes([a])] - 1)
         found.append(-scores[LOADED.vocab[bytes([b])] - 1] / math.log(2))
     return found
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.sampling import beam, many, sampler
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
@@ -32,8 +32,8 @@ LOADED = checkpoint.load(CHECKPOINT)
 
 
 def drawn(primetext: bytes = b"", **options) -> list[sampler.Drawn]:
-    stepper = NumpyStepper(LOADED.network)
-    return list(sampler.draw(stepper, LOADED.vocab, SampleOptions(**options), primetext))
+    predictor = NumpyPredictor(LOADED.network)
+    return list(sampler.draw(predictor, LOADED.vocab, SampleOptions(**options), primetext))
 
 
 def test_given_characters_come_with_the_models_own_probability():
@@ -41,8 +41,8 @@ def test_given_characters_come_with_the_models_own_probability():
     assert [d.given for d in found] == [True] * 3 + [False] * 2
     assert b"".join(d.character for d in found[:3]) == b"The"
     assert found[0].probability == pytest.approx(1 / len(LOADED.vocab))
-    stepper = NumpyStepper(LOADED.network)
-    after_t = np.exp(stepper.step(LOADED.vocab[b"T"] - 1))
+    predictor = NumpyPredictor(LOADED.network)
+    after_t = np.exp(predictor.step(LOADED.vocab[b"T"] - 1))
     assert found[1].probability == pytest.approx(after_t[LOADED.vocab[b"h"] - 1])
 
 
@@ -81,11 +81,11 @@ def test_each_stream_is_its_own_single_run(path, tmp_path):
     characters = sampler.in_order(loaded.vocab)
     opt = SampleOptions(length=300)
     prime = [b"T", b"h", b"e"]
-    steps = list(sampler.draw_streams(NumpyStepper(loaded.network, 64), prime, loaded.vocab, opt, range(5, 69)))
+    steps = list(sampler.draw_streams(NumpyPredictor(loaded.network, 64), prime, loaded.vocab, opt, range(5, 69)))
     indices = np.stack([step.indices for step in steps], 1)
     for seed in (5, 6, 36, 68):
-        stepper = NumpyStepper(loaded.network)
-        single = sampler.draw(stepper, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
+        predictor = NumpyPredictor(loaded.network)
+        single = sampler.draw(predictor, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
         assert b"".join(d.character for d in single) == b"".join(characters[i] for i in indices[seed - 5])
 
 
@@ -121,10 +121,10 @@ def test_samples_one_after_another():
 def test_samples_on_pytorch(tmp_path):
     import torch
 
-    from pycharrnn.sampling.inference import TorchStepper
+    from pycharrnn.sampling.inference import TorchPredictor
 
-    stepper = TorchStepper(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 3)
-    steps = list(sampler.draw_streams(stepper, [], LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
+    predictor = TorchPredictor(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 3)
+    steps = list(sampler.draw_streams(predictor, [], LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
     for k in range(3):
         text = b"".join(sampler.in_order(LOADED.vocab)[step.indices[k]] for step in steps)
         assert text + b"\n" == alone(CHECKPOINT, 1 + k, "-length", "200")
@@ -247,12 +247,12 @@ def test_stop_ends_each_text_at_its_first_occurrence():
 
 def test_a_ramp_of_temperatures():
     found = drawn(length=5, temperature=(0.5, 1.5))
-    stepper = NumpyStepper(LOADED.network)
-    scores = stepper.step(found[0].index)
+    predictor = NumpyPredictor(LOADED.network)
+    scores = predictor.step(found[0].index)
     for d, temperature in zip(found[1:], (0.75, 1.0, 1.25, 1.5), strict=True):
         want = np.exp(scores / temperature)
         np.testing.assert_allclose(d.probabilities, want / want.sum(), rtol=1e-12)
-        scores = stepper.step(d.index)
+        scores = predictor.step(d.index)
     assert alone(CHECKPOINT, 123, "-temperature", "0.7:0.7") == alone(CHECKPOINT, 123, "-temperature", "0.7")
     assert "-temperature must be greater than 0, not 1:0" in sentence(run("sample", CHECKPOINT, "-t", "1:0"))
     assert "needs a number, not 'a'" in sentence(run("sample", CHECKPOINT, "-t", "a:1"), 2)
@@ -345,13 +345,13 @@ def test_a_model_that_predicts_no_numbers_says_so(tmp_path, args, value):
 
 def log_probability(text: list[int]) -> float:
     """Of the characters after the first, in nats."""
-    stepper = NumpyStepper(LOADED.network)
-    return sum(stepper.step(a)[b] for a, b in zip(text[:-1], text[1:], strict=True))
+    predictor = NumpyPredictor(LOADED.network)
+    return sum(predictor.step(a)[b] for a, b in zip(text[:-1], text[1:], strict=True))
 
 
 def beamed(width: int, **options) -> list[int]:
     opt = SampleOptions(beam=width, **options)
-    return [d.index for d in beam.search(NumpyStepper(LOADED.network, width), LOADED.vocab, opt, b"T")]
+    return [d.index for d in beam.search(NumpyPredictor(LOADED.network, width), LOADED.vocab, opt, b"T")]
 
 
 def test_one_beam_takes_the_maximum():
@@ -362,17 +362,17 @@ def test_one_beam_takes_the_maximum():
 def test_a_beam_of_all_finds_the_likeliest_text():
     V = len(LOADED.vocab)
     found = beamed(V, length=2)
-    stepper = NumpyStepper(LOADED.network)
-    first = stepper.step(LOADED.vocab[b"T"] - 1)
+    predictor = NumpyPredictor(LOADED.network)
+    first = predictor.step(LOADED.vocab[b"T"] - 1)
     second = np.stack([pair_after_t(index) for index in range(V)])
     best = np.unravel_index((first[:, None] + second).argmax(), (V, V))
     assert found[1:] == list(best)
 
 
 def pair_after_t(index: int) -> np.ndarray:
-    stepper = NumpyStepper(LOADED.network)
-    stepper.step(LOADED.vocab[b"T"] - 1)
-    return stepper.step(index)
+    predictor = NumpyPredictor(LOADED.network)
+    predictor.step(LOADED.vocab[b"T"] - 1)
+    return predictor.step(index)
 
 
 def test_wider_beams_find_likelier_texts():
@@ -387,7 +387,7 @@ def test_a_beam_comes_out_piece_by_piece_and_stops(monkeypatch):
     assert beamed(6, length=200) == whole
     monkeypatch.undo()
     opt = SampleOptions(beam=6, length=0, stop="e")
-    text = b"".join(d.character for d in beam.search(NumpyStepper(LOADED.network, 6), LOADED.vocab, opt, b"T"))
+    text = b"".join(d.character for d in beam.search(NumpyPredictor(LOADED.network, 6), LOADED.vocab, opt, b"T"))
     assert text.endswith(b"e")
 
 
