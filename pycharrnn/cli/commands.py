@@ -420,12 +420,12 @@ def main(args: list[str] | None = None) -> None:
     numpy_warnings.be_silent()
     try:
         try:
-            interrupts.hear()
+            interrupts.raise_on_signals()
             status = _run(args)
         finally:
-            interrupts.end_at_once_from_here()
+            interrupts.exit_silently_on_signals()
     except (KeyboardInterrupt, Interrupted) as e:  # it came while another end was being said
-        interrupts.end_at_once_from_here()
+        interrupts.exit_silently_on_signals()
         status = interrupts.status_of(getattr(e, "number", signal.SIGINT))
     _exit(status)
 

@@ -37,7 +37,7 @@ class CharSplitLMMinibatchLoader:
         split_fractions: (train, val, test) fractions of the batches; a test fraction of 0 gives val all the rest.
         say: where the original's messages go.
         rows: the rows of every batch that next_batch gives; default: all.
-        progress: whether to show bars, as for progress.shown.
+        progress: whether to show bars, as for progress.enabled.
         encoding: what characters are, "bytes" or "utf8" (code points).
         known: characters that have numbers beside those of the text; a model's.
         keep: with `known`: leave all other characters out of the text.

@@ -94,7 +94,7 @@ def cached(
     foreign.
 
     Args:
-        progress: whether to show bars, as for progress.shown. encoding: "bytes" or "utf8".
+        progress: whether to show bars, as for progress.enabled. encoding: "bytes" or "utf8".
 
     Returns: character -> number from 1, in the order of their bytes; the numbers, on disk, uint8 for bytes (256 is 0
         there), int32 for utf8.

@@ -294,6 +294,6 @@ def test_nothing_without_streams(monkeypatch):
     """As under pythonw, or where a caller has put something else in their place."""
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert not progress.shown(-1) and not progress.shown(1) and not progress.shown(0)
+    assert not progress.enabled(-1) and not progress.enabled(1) and not progress.enabled(0)
     with progress.bar("work", 10) as advance:
         advance(10)
