@@ -16,7 +16,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.paths import newest, short_names
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
-from pycharrnn.sampling import sampler
+from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import Drawn
@@ -102,7 +102,7 @@ def events(
     Errors: UserError, as sampling.draw.
     """
     predictor = model.predictor.fresh()
-    names = [_name(character) for character in sampler.in_order(model.vocab)]
+    names = [_name(character) for character in tokenizer.characters_by_index(model.vocab)]
     drawn = sampler.draw(predictor, model.vocab, opt, primetext)
     screen, waiting = ScreenText(), []
     shown: list[tuple[str, int]]
@@ -127,7 +127,7 @@ def _watched(drawn: Iterator[Drawn], predictor: NumpyPredictor, unit: tuple[int,
             yield before, float(predictor.activations()[where])
         before = one
     if before is not None:
-        predictor.step(before.index)  # nothing is drawn after the last one, so it has not been read
+        predictor.step(before.vocab_index)  # nothing is drawn after the last one, so it has not been read
         yield before, float(predictor.activations()[where])
 
 

@@ -89,14 +89,14 @@ def test_the_choice_prefers_what_swings_far_and_holds():
     values[:, 1, 3] = np.where(time % 2, 0.9, -0.9)  # flickers
     values[:, 0, 4] = np.where(time % 100 < 50, 0.1, -0.1)  # hardly moves
     values[:, 0, 0] = 0.95  # does not move
-    assert activations.choose(values, 0, "", 3) == [(1, 2), (2, 3), (1, 5)]
-    assert activations.choose(values, 1, "", 2) == [(1, 2), (1, 5)]
-    assert activations.choose(values, 2, "", 99)[0] == (2, 3)
-    assert len(activations.choose(values, 2, "", 99)) == 5
-    assert len(activations.choose(values, 0, "", 99)) == 10
-    assert activations.choose(values, 0, "4, 1", 3) == [(2, 4), (2, 1)]
-    assert activations.choose(values, 1, "4", 3) == [(1, 4)]
-    assert len(activations.choose(values[:1], 0, "", 2)) == 2
+    assert activations.choose_units(values, 0, "", 3) == [(1, 2), (2, 3), (1, 5)]
+    assert activations.choose_units(values, 1, "", 2) == [(1, 2), (1, 5)]
+    assert activations.choose_units(values, 2, "", 99)[0] == (2, 3)
+    assert len(activations.choose_units(values, 2, "", 99)) == 5
+    assert len(activations.choose_units(values, 0, "", 99)) == 10
+    assert activations.choose_units(values, 0, "4, 1", 3) == [(2, 4), (2, 1)]
+    assert activations.choose_units(values, 1, "4", 3) == [(1, 4)]
+    assert len(activations.choose_units(values[:1], 0, "", 2)) == 2
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ def test_the_choice_prefers_what_swings_far_and_holds():
 )
 def test_bad_choices(layer, units, words):
     with pytest.raises(UserError, match=words):
-        activations.choose(np.zeros((4, 2, 5)), layer, units, 3)
+        activations.choose_units(np.zeros((4, 2, 5)), layer, units, 3)
 
 
 def test_markup_in_text_and_name_is_only_text():
     characters = list("<script>alert('&amp;')</script>\n\n\"\x00\r")
     values = np.linspace(-1, 1, len(characters)).astype(np.float32)[:, None, None]
     network = checkpoint.load(LSTM).network
-    page = activation_page.html("<img src=x>", network, Reading(characters, values), [(1, 1)])
+    page = activation_page.page("<img src=x>", network, Reading(characters, values), [(1, 1)])
     parsed = Page(page)
     assert "script" not in parsed.tags
     assert "img" not in parsed.tags
@@ -123,7 +123,7 @@ def test_markup_in_text_and_name_is_only_text():
 
 def test_values_that_are_no_numbers_have_no_colour():
     reading = Reading(["a"], np.full((1, 1, 1), np.nan, np.float32))
-    page = activation_page.html("failed", checkpoint.load(LSTM).network, reading, [(1, 1)])
+    page = activation_page.page("failed", checkpoint.load(LSTM).network, reading, [(1, 1)])
     assert Page(page).shades == [[("a", "z")]]
 
 

@@ -82,18 +82,18 @@ def test_the_same_losses_are_the_same_picture(tmp_path):
     ],
 )
 def test_losses_that_no_scale_can_show_are_left_out(tmp_path, train, val, i, epoch):
-    curve = plotting.curve(with_losses(train, val, i, epoch), "run")
-    plotting.save(tmp_path / "picture.svg", [curve])
+    curve = plotting.loss_curve(with_losses(train, val, i, epoch), "run")
+    plotting.save_picture(tmp_path / "picture.svg", [curve])
     assert all(np.abs(values).max(initial=0) <= 1e15 for part in (curve.train, curve.val) for values in part)
 
 
 @pytest.mark.parametrize("n", [1, 2, 200, 100_000])
 def test_any_number_of_losses(tmp_path, n):
-    curve = plotting.curve(with_losses([1.5] * n, {n: 2.0}, n), "run")
+    curve = plotting.loss_curve(with_losses([1.5] * n, {n: 2.0}, n), "run")
     assert len(curve.train[0]) == min(n, 200) if n <= 200 else len(curve.train[0]) <= 400
     assert np.allclose(curve.train[1], 1.5)
     assert curve.best == (n, 2.0)
-    plotting.save(tmp_path / "picture.svg", [curve])
+    plotting.save_picture(tmp_path / "picture.svg", [curve])
     assert (tmp_path / "picture.svg").stat().st_size < 60_000
 
 
@@ -107,28 +107,30 @@ def test_smoothing_is_the_mean_of_one_percent_around():
 
 
 def test_losses_that_are_no_numbers_are_left_out(tmp_path):
-    curve = plotting.curve(with_losses([3.0, float("nan"), 2.0, float("inf")], {2: float("nan"), 4: 2.5}, 4), "run")
+    curve = plotting.loss_curve(
+        with_losses([3.0, float("nan"), 2.0, float("inf")], {2: float("nan"), 4: 2.5}, 4), "run"
+    )
     assert curve.train[0].tolist() == [1, 3]
     assert curve.best == (4, 2.5)
-    plotting.save(tmp_path / "picture.svg", [curve])
+    plotting.save_picture(tmp_path / "picture.svg", [curve])
 
 
 def test_without_epochs_the_axis_counts_iterations(tmp_path):
-    with_epochs = plotting.curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "one")
-    without = plotting.curve(with_losses([3.0, 2.0], {2: 2.5}, 0, 0.0), "another")
-    plotting.save(tmp_path / "picture.svg", [with_epochs, without])
+    with_epochs = plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "one")
+    without = plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 0, 0.0), "another")
+    plotting.save_picture(tmp_path / "picture.svg", [with_epochs, without])
     assert "iteration" in texts(tmp_path / "picture.svg")
     assert "epoch" not in texts(tmp_path / "picture.svg")
 
 
 def test_many_runs_and_odd_names(tmp_path):
     names = ["_under", "$x^2$", "a & b", *(f"run{k}" for k in range(9))]
-    curves = [plotting.curve(with_losses([3.0, 2.0 + k], {2: 2.5 + k}, 2), name) for k, name in enumerate(names)]
-    plotting.save(tmp_path / "picture.svg", curves)
+    curves = [plotting.loss_curve(with_losses([3.0, 2.0 + k], {2: 2.5 + k}, 2), name) for k, name in enumerate(names)]
+    plotting.save_picture(tmp_path / "picture.svg", curves)
     found = " ".join(texts(tmp_path / "picture.svg"))
     assert all(f"{name.replace('&', '&amp;')}: lstm" in found for name in names)
     with pytest.raises(UserError, match="too many"):
-        plotting.save(tmp_path / "more.svg", curves * 3)
+        plotting.save_picture(tmp_path / "more.svg", curves * 3)
 
 
 def test_a_folder_is_its_newest_checkpoint(tmp_path):

@@ -381,11 +381,11 @@ def test_predictors_read_any_type_of_whole_numbers(predictor):
         np.testing.assert_array_equal(predictor(B, T).read(numbers.astype(dtype)), expected)
 
 
-def test_predictors_choose_among_their_streams(predictor):
+def test_predictors_select_among_their_streams(predictor):
     model = predictor(B)
     for bad, error in (([0, B], IndexError), ([-1, 0], IndexError), ([0], ValueError), ([0.0, 1.0], TypeError)):
         with pytest.raises(error):
-            model.choose(np.array(bad))
+            model.select_streams(np.array(bad))
 
 
 def test_a_fresh_predictor_reads_what_it_was_made_for():

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling import beam, many, sampler
+from pycharrnn.sampling import beam, many, sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
@@ -49,8 +49,8 @@ def test_given_characters_come_with_the_models_own_probability():
 def test_each_drawn_character_comes_with_its_distribution():
     for d in drawn(length=50, temperature=0.7):
         assert d.probabilities.sum() == pytest.approx(1)
-        assert d.probability == d.probabilities[d.index] > 0
-        assert LOADED.vocab[d.character] == d.index + 1
+        assert d.probability == d.probabilities[d.vocab_index] > 0
+        assert LOADED.vocab[d.character] == d.vocab_index + 1
 
 
 def test_topk_keeps_the_k_likeliest():
@@ -78,7 +78,7 @@ def alone(path, seed: int, *args: str) -> bytes:
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
 def test_each_stream_is_its_own_single_run(path, tmp_path):
     loaded = checkpoint.load(path)
-    characters = sampler.in_order(loaded.vocab)
+    characters = tokenizer.characters_by_index(loaded.vocab)
     opt = SampleOptions(length=300)
     prime = [b"T", b"h", b"e"]
     steps = list(sampler.draw_streams(NumpyPredictor(loaded.network, 64), prime, loaded.vocab, opt, range(5, 69)))
@@ -126,7 +126,7 @@ def test_samples_on_pytorch(tmp_path):
     predictor = TorchPredictor(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 3)
     steps = list(sampler.draw_streams(predictor, [], LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
     for k in range(3):
-        text = b"".join(sampler.in_order(LOADED.vocab)[step.indices[k]] for step in steps)
+        text = b"".join(tokenizer.characters_by_index(LOADED.vocab)[step.indices[k]] for step in steps)
         assert text + b"\n" == alone(CHECKPOINT, 1 + k, "-length", "200")
 
 
@@ -161,7 +161,7 @@ def until(true) -> bool:
     return done
 
 
-@pytest.mark.skipif(sys.platform != "linux" or many._cores() < 2, reason="reads /proc; needs two processors")
+@pytest.mark.skipif(sys.platform != "linux" or many._usable_cores() < 2, reason="reads /proc; needs two processors")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
 def test_processes_that_draw_end_with_their_parent(tmp_path, number):
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
@@ -181,7 +181,7 @@ def test_processes_that_draw_end_with_their_parent(tmp_path, number):
             process.kill()
 
 
-@pytest.mark.skipif(sys.platform != "linux" or many._cores() < 2, reason="reads /proc; needs two processors")
+@pytest.mark.skipif(sys.platform != "linux" or many._usable_cores() < 2, reason="reads /proc; needs two processors")
 def test_ctrl_c_is_heard_while_processes_start(tmp_path):
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
     with subprocess.Popen(
@@ -248,11 +248,11 @@ def test_stop_ends_each_text_at_its_first_occurrence():
 def test_a_ramp_of_temperatures():
     found = drawn(length=5, temperature=(0.5, 1.5))
     predictor = NumpyPredictor(LOADED.network)
-    scores = predictor.step(found[0].index)
+    scores = predictor.step(found[0].vocab_index)
     for d, temperature in zip(found[1:], (0.75, 1.0, 1.25, 1.5), strict=True):
         want = np.exp(scores / temperature)
         np.testing.assert_allclose(d.probabilities, want / want.sum(), rtol=1e-12)
-        scores = predictor.step(d.index)
+        scores = predictor.step(d.vocab_index)
     assert alone(CHECKPOINT, 123, "-temperature", "0.7:0.7") == alone(CHECKPOINT, 123, "-temperature", "0.7")
     assert "-temperature must be greater than 0, not 1:0" in sentence(run("sample", CHECKPOINT, "-t", "1:0"))
     assert "needs a number, not 'a'" in sentence(run("sample", CHECKPOINT, "-t", "a:1"), 2)
@@ -317,13 +317,13 @@ def cut_plainly(text: bytes, vocab: dict[bytes, int]) -> list[tuple[int, bytes |
 )
 def test_a_text_is_cut_into_the_longest_characters(vocab, text):
     vocab = {c: k for k, c in enumerate(sorted({*vocab, b"a", b"abc"}), 1)}
-    assert list(sampler.cut(b"".join(text), vocab)) == cut_plainly(b"".join(text), vocab)
+    assert list(tokenizer.tokenize(b"".join(text), vocab)) == cut_plainly(b"".join(text), vocab)
 
 
 def test_one_long_character_makes_cutting_no_slower():
     vocab = Counted({b"a": 1, b"b" * 64: 2, "é".encode(): 3})
     text = b"aab~" * 1000
-    assert sum(c == b"a" for _, c in sampler.cut(text, vocab)) == 2000
+    assert sum(c == b"a" for _, c in tokenizer.tokenize(text, vocab)) == 2000
     assert vocab.looks == 3000  # one for each byte that begins a character
 
 
@@ -351,7 +351,7 @@ def log_probability(text: list[int]) -> float:
 
 def beamed(width: int, **options) -> list[int]:
     opt = SampleOptions(beam=width, **options)
-    return [d.index for d in beam.search(NumpyPredictor(LOADED.network, width), LOADED.vocab, opt, b"T")]
+    return [d.vocab_index for d in beam.search(NumpyPredictor(LOADED.network, width), LOADED.vocab, opt, b"T")]
 
 
 def test_one_beam_takes_the_maximum():
@@ -383,7 +383,7 @@ def test_wider_beams_find_likelier_texts():
 
 def test_a_beam_comes_out_piece_by_piece_and_stops(monkeypatch):
     whole = beamed(6, length=200)
-    monkeypatch.setattr(beam, "_LOOK_EVERY", 1000)
+    monkeypatch.setattr(beam, "_CHECK_EVERY", 1000)
     assert beamed(6, length=200) == whole
     monkeypatch.undo()
     opt = SampleOptions(beam=6, length=0, stop="e")
@@ -393,14 +393,14 @@ def test_a_beam_comes_out_piece_by_piece_and_stops(monkeypatch):
 
 def test_the_history_is_walked_now_and_then(monkeypatch):
     walked: list[int] = []
-    path = beam._path
-    monkeypatch.setattr(beam, "_path", lambda history: walked.append(len(history)) or path(history))
+    path = beam._likeliest_path
+    monkeypatch.setattr(beam, "_likeliest_path", lambda history: walked.append(len(history)) or path(history))
     beamed(6, length=200)
     assert 0 < len(walked) <= 200 / 16 + 1
 
 
 def test_beams_that_do_not_agree_are_cut(monkeypatch):
-    monkeypatch.setattr(beam, "_UNDECIDED", 1)
+    monkeypatch.setattr(beam, "_FORCE_AFTER", 1)
     found = beamed(6, length=100)
     assert len(found) == 101
     assert log_probability(found) > log_probability(beamed(1, length=100)) - 10

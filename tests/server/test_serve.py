@@ -21,7 +21,7 @@ from serving_tools import GRU, LOOPBACK, LSTM, ROOT, server
 from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling import sampler
+from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
@@ -374,9 +374,9 @@ def test_large_texts_are_taken_in_beside_the_event_loop(models, desk, monkeypatc
 
         return call
 
-    cut = watched("cut", sampler.cut)
-    monkeypatch.setattr(sampler, "cut", cut)
-    monkeypatch.setattr(scoring, "cut", cut)
+    tokenize = watched("cut", tokenizer.tokenize)
+    monkeypatch.setattr(tokenizer, "tokenize", tokenize)
+    monkeypatch.setattr(scoring, "tokenize", tokenize)
     monkeypatch.setattr(json, "loads", watched("loads", json.loads))
     body = {"model": LSTM.stem, "primetext": "The " * 500, "length": 1}
     assert client.post("/api/sample", content=json.dumps(body) + " " * 5000, headers=JSON).status_code == 200
