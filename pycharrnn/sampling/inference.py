@@ -7,7 +7,8 @@ GPU it runs in PyTorch. Any number of texts (streams) go side by side, each with
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -114,7 +115,8 @@ class _Cell(Protocol):
         """From gates and the states before to all states."""
 
 
-class _Layer(NamedTuple):
+@dataclass(frozen=True)
+class _Layer:
     """One layer: its buffers, and its weights laid out for the products that read them.
 
     Attributes:
@@ -195,7 +197,8 @@ class NumpyPredictor:
         """See Predictor.read."""
         indices = _checked("the characters", indices, self._shape, self.vocab_size)
         x: npt.NDArray[np.float64] | None = None
-        for cell, weight, bias, h2h in self._layers:
+        for layer in self._layers:
+            cell = layer.cell
             for state in cell.states:
                 state[0] = state[-1]
             if x is None:
@@ -203,9 +206,9 @@ class NumpyPredictor:
                 np.take(self._by_character, indices, 0, out=cell.gates, mode="clip")
             else:
                 gates = cell.gates.reshape(len(x), -1)
-                np.matmul(x, weight, out=gates)
-                gates += bias
-            cell.forward(numpy_ops, h2h)
+                np.matmul(x, layer.input_weight, out=gates)
+                gates += layer.bias
+            cell.forward(numpy_ops, layer.h2h)
             x = cell.h[1:].reshape(-1, cell.h.shape[2])
         assert x is not None
         weight, bias = self._decoder
@@ -237,7 +240,7 @@ class NumpyPredictor:
         other = copy.copy(self)
         other._shape = steps, 1
         other._layers = [
-            layer._replace(cell=_make_cell(type(layer.cell), steps, 1, layer.cell.h.shape[2])) for layer in self._layers
+            replace(layer, cell=_make_cell(type(layer.cell), steps, 1, layer.cell.h.shape[2])) for layer in self._layers
         ]
         return other
 

@@ -78,7 +78,7 @@ def test_fresh_predictors_share_weights_and_no_state():
     assert (other.step(3) == first).all()
     assert (predictor.step(3) != first).any()
     assert (predictor.fresh().step(3) == first).all()
-    assert other._layers[0][3] is predictor._layers[0][3]
+    assert other._layers[0].h2h is predictor._layers[0].h2h
 
 
 def test_the_choice_prefers_what_swings_far_and_holds():
