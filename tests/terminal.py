@@ -16,7 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyte
+from child_signals import default_signals
 from conftest import ROOT
+
+
+def _prepare() -> None:
+    default_signals()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # what makes Ctrl-C a signal
 
 
 class Terminal:
@@ -44,7 +50,7 @@ class Terminal:
             stdout=slave if stdout is None else stdout,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # what makes Ctrl-C a signal
+            preexec_fn=_prepare,
         )
         os.close(slave)
 
@@ -70,6 +76,10 @@ class Terminal:
                 return
             self.output += part
             self._stream.feed(part)
+
+    def bottom(self) -> str:
+        """The last line on the screen that is not empty."""
+        return next((line.rstrip() for line in reversed(self.screen.display) if line.strip()), "")
 
     def lines(self) -> list[str]:
         """Everything above and on the screen, but for empty lines at its end."""

@@ -275,8 +275,9 @@ class TorchPredictor:
         indices = _checked("the characters", indices, self._shape, self.vocab_size)
         for first, last in zip(self._bptt.states(0), self._bptt.states(-1), strict=True):
             first.copy_(last)
-        log_probs = self._bptt.forward(torch.tensor(indices, device=self._device)).cpu().double()
-        in_numpy: npt.NDArray[np.float64] = log_probs.numpy()
+        log_probs = self._bptt.forward(torch.tensor(indices, device=self._device))
+        # A copy even on the CPU, where the next call would overwrite the buffer under the caller's array.
+        in_numpy: npt.NDArray[np.float64] = log_probs.to("cpu", torch.float64, copy=True).numpy()
         return in_numpy.reshape(*indices.shape, -1)
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
