@@ -35,7 +35,7 @@ def test_the_log_scrolls_above_the_line(tmp_path):
     lines = masked("\n".join(terminal.lines()))
     notes = [line for line in lines if line.startswith("pycharrnn: ")]
     assert len(notes) == 2
-    assert [line for line in lines if line not in notes] == expected  # and so no leavings of the line
+    assert [line for line in lines if line not in notes] == expected  # and so nothing of the line is left
 
 
 def test_the_line_tells_speed_and_best_loss(tmp_path):
@@ -76,7 +76,7 @@ def test_nothing_in_pipes(tmp_path):
     for choice in ("-1", "1"):
         folder = folder_with_text(tmp_path / choice)
         command = [sys.executable, "-m", "pycharrnn", "train", *SMALL, *FEW, "-progress", choice]
-        result = subprocess.run(command, cwd=folder, capture_output=True, timeout=60)
+        result = subprocess.run(command, cwd=folder, capture_output=True, timeout=600)
         assert result.returncode == 0
         assert b"\x1b" not in result.stdout + result.stderr
         assert b"\r" not in result.stdout + result.stderr
