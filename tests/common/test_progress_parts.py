@@ -215,6 +215,15 @@ def test_the_speed_is_that_of_the_last_hundred_redraws():
     assert figures.training(199)[2] == "10 characters/s"
 
 
+def test_the_best_loss_is_the_lowest_number():
+    now = [0.0]
+    losses = {1: float("nan"), 2: 1.5, 3: 1.25, 4: 2.0}
+    figures = progress.Figures(1000, 0, 100, 1, 10, 10**6, losses, lambda: now[0])
+    assert figures.training(5)[-1] == "best val_loss 1.2500"
+    losses.clear()
+    assert figures.training(5) == ["epoch 0.05 of 10"]
+
+
 @pytest.mark.parametrize(
     "iterations, every, i, validations",
     [(100, 10, 9, 10), (100, 10, 10, 9), (105, 10, 10, 10), (105, 10, 104, 1), (5, 10, 1, 1)],
