@@ -151,6 +151,19 @@ def test_a_split_that_is_cut_otherwise_than_in_training(corpus):
         scoring._loader("x", LOADED, whole)
 
 
+def test_a_text_of_a_run_that_kept_its_vocabulary(corpus):
+    """What the model lacks was left out of its training, and is left out here."""
+    kept = dataclasses.replace(LOADED, opt={**LOADED.opt, "vocab": "keep"})
+    opt = EvalOptions(data_dir=str(corpus))
+    plain = scoring.split_loss("x", LOADED, opt)
+    text = (corpus / "input.txt").read_bytes()
+    (corpus / "input.txt").write_bytes(text[:1000] + b"~~" + text[1000:] + b"~")
+    with pytest.raises(UserError, match="1 characters that x has never seen"):
+        scoring.split_loss("x", LOADED, opt)
+    assert scoring._loader("x", kept, opt).vocab_mapping == LOADED.vocab
+    assert scoring.split_loss("x", kept, opt) == pytest.approx(plain, rel=1e-12)
+
+
 def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
     """By hand, in one row, also where memory allows a few steps at a time only."""
     opt = EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=6)

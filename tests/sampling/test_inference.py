@@ -95,6 +95,18 @@ def test_a_fresh_predictor_has_its_own_sizes_and_states(loaded):
     assert predictor.read(np.array([[1, 2], [3, 4], [5, 6]])).shape == (3, 2, predictor.vocab_size)
 
 
+def test_activations_are_those_of_the_last_read(loaded):
+    """tanh(c) of an lstm, which is the output before its gate, and else what the next layer sees."""
+    predictor = NumpyPredictor(loaded.network, 2, 3)
+    predictor.read(np.array([[1, 2], [3, 4], [5, 6]]))
+    model = CharRNN.from_checkpoint(loaded, dtype=torch.float64)
+    _, state = model(torch.tensor([[1, 2], [3, 4], [5, 6]]))
+    layers = [c.tanh() for c in state[::2]] if loaded.network.model == "lstm" else state
+    found = predictor.activations()
+    assert found.shape == (loaded.network.num_layers, 3, 2, loaded.network.rnn_size)
+    np.testing.assert_allclose(found[:, -1], torch.stack(layers).detach().numpy(), atol=1e-12)
+
+
 def test_log_softmax_of_large_scores():
     found = inference.log_softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]]))
     np.testing.assert_allclose(found, [[-np.log(2), -np.log(2)], [-1000.0, 0.0]])
