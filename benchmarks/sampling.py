@@ -26,7 +26,7 @@ import numpy as np  # noqa: E402
 from compat import charrnn, nngraph  # noqa: E402
 from compat.graph_match import Network  # noqa: E402
 from pycharrnn.sampling import sampler  # noqa: E402
-from pycharrnn.sampling.inference import NumpyStepper  # noqa: E402
+from pycharrnn.sampling.inference import NumpyPredictor  # noqa: E402
 from pycharrnn.sampling.options import SampleOptions  # noqa: E402
 
 V, H, LAYERS = 65, 128, 2
@@ -46,9 +46,9 @@ def median(measure: Callable[[], float], repeats: int) -> float:
 
 def one_stream(loaded: charrnn.Checkpoint, length: int = 5000) -> float:
     """Characters a second."""
-    stepper = NumpyStepper(loaded.network)
+    predictor = NumpyPredictor(loaded.network)
     start = time.perf_counter()
-    for _ in sampler.draw(stepper, loaded.vocab, SampleOptions(length=length), b""):
+    for _ in sampler.draw(predictor, loaded.vocab, SampleOptions(length=length), b""):
         pass
     return length / (time.perf_counter() - start)
 

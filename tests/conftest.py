@@ -6,12 +6,12 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from child_signals import default_signals
 from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
@@ -29,13 +29,7 @@ def run(*args: str, cwd=None, **keywords) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, **keywords)
 
 
-def heed_signals() -> None:
-    """In a new process, as Popen's preexec_fn: hear signals, whatever the tests' own process ignores (nohup, a job)."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
-
-
-HEEDS_SIGNALS = {"preexec_fn": heed_signals} if os.name != "nt" else {}
+HEEDS_SIGNALS = {"preexec_fn": default_signals} if os.name != "nt" else {}
 
 
 def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:

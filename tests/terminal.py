@@ -16,7 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyte
-from conftest import ROOT, heed_signals
+from child_signals import default_signals
+from conftest import ROOT
+
+
+def _prepare() -> None:
+    default_signals()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # what makes Ctrl-C a signal
 
 
 class Terminal:
@@ -44,7 +50,7 @@ class Terminal:
             stdout=slave if stdout is None else stdout,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=_take_the_terminal,
+            preexec_fn=_prepare,
         )
         os.close(slave)
 
@@ -71,6 +77,10 @@ class Terminal:
             self.output += part
             self._stream.feed(part)
 
+    def bottom(self) -> str:
+        """The last line on the screen that is not empty."""
+        return next((line.rstrip() for line in reversed(self.screen.display) if line.strip()), "")
+
     def lines(self) -> list[str]:
         """Everything above and on the screen, but for empty lines at its end."""
         above = ["".join(row[k].data for k in range(max(row, default=-1) + 1)) for row in self.screen.history.top]
@@ -89,8 +99,3 @@ class Terminal:
         self.process.wait()
         with contextlib.suppress(OSError):
             os.close(self._fd)
-
-
-def _take_the_terminal() -> None:
-    heed_signals()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # what makes Ctrl-C a signal

@@ -227,6 +227,7 @@ def test_examples_in_the_docs(tmp_path):
         "pycharrnn.checkpoints.paths",
         "pycharrnn.common.progress",
         "pycharrnn.common.screen_text",
+        "pycharrnn.sampling.tokenizer",
     ],
 )
 def test_examples_in_docstrings(name):

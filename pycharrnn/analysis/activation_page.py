@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import html as markup
+import html
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.graph_match import Network
-from pycharrnn.analysis.activations import Reading
 from pycharrnn.common.screen_text import visible
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from compat.graph_match import Network
+    from pycharrnn.analysis.activations import Reading
 
 _LEVELS = 10  # shades on either side of 0
 
@@ -31,8 +36,13 @@ b { font-weight: inherit; padding: .1em 0; forced-color-adjust: none }
 """
 
 
-def html(name: str, network: Network, reading: Reading, units: list[tuple[int, int]]) -> str:
-    """The page for `units`, (layer, unit) from 1; `name` is the model's."""
+def page(name: str, network: Network, reading: Reading, units: list[tuple[int, int]]) -> str:
+    """The page as HTML, with a section for each unit.
+
+    Args:
+        name: the model's.
+        units: (layer, unit), both from 1.
+    """
     title = f"Hidden units of {name}"
     kind = "tanh(c)" if network.model == "lstm" else "h"
     parts = [
@@ -49,21 +59,25 @@ def html(name: str, network: Network, reading: Reading, units: list[tuple[int, i
     return "\n".join([*parts, "</main></body></html>\n"])
 
 
-def _section(layer: int, unit: int, characters: list[str], values: np.ndarray) -> str:
+def _section(layer: int, unit: int, characters: list[str], values: npt.NDArray[np.float32]) -> str:
+    """A heading, the range of the unit's values, and the coloured text. `values`: (T,)."""
     anchor = f"layer{layer}unit{unit}"
-    facts = f"from {values.min():+.2f} to {values.max():+.2f}, mean {values.mean():+.2f}"
+    value_range = f"from {values.min():+.2f} to {values.max():+.2f}, mean {values.mean():+.2f}"
     return (
-        f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">Layer {layer}, unit {unit}</h2><p>{facts}</p>'
+        f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">Layer {layer}, unit {unit}</h2><p>{value_range}</p>'
         f'<pre tabindex="0" role="region" aria-label="The text, coloured by unit {unit} of layer {layer}">\n'
         f"{_coloured(characters, values)}</pre></section>"
     )
 
 
-def _coloured(characters: list[str], values: np.ndarray) -> str:
-    """The text in <b> elements, one for neighbours of the same shade; a newline has its own, for its mark."""
+def _coloured(characters: list[str], values: npt.NDArray[np.float32]) -> str:
+    """The text in <b> elements, each of neighbours of the same shade; a newline has an element and a mark of its own.
+
+    NaN, as of a model whose training failed, is shown as 0.
+    """
     levels = np.rint(np.clip(np.nan_to_num(values), -1, 1) * _LEVELS).astype(int).tolist()
     parts: list[str] = []
-    before = None
+    before: tuple[int, bool] | None = None
     for character, level in zip(characters, levels, strict=True):
         kind = (level, character == "\n")
         if kind != before or character == "\n":
@@ -74,15 +88,18 @@ def _coloured(characters: list[str], values: np.ndarray) -> str:
 
 
 def _opening(level: int, newline: bool) -> str:
+    """The start of a <b> element; `level`: from -_LEVELS to _LEVELS."""
     classes = _shade(level) + (" l" if newline else "")
     return f'<b class="{classes}" title="{level / _LEVELS:+.1f}">'
 
 
 def _shade(level: int) -> str:
+    """The CSS class of a level: n10 to n1, z for 0, p1 to p10."""
     return f"p{level}" if level > 0 else f"n{-level}" if level < 0 else "z"
 
 
 def _shades() -> str:
+    """The CSS rules of all classes of _shade."""
     colours = (("p", "0 114 178"), ("n", "213 94 0"))
     return "".join(
         f".{letter}{level}{{background:rgb({rgb}/calc(var(--most)*{level / _LEVELS:g}))}}\n"
@@ -92,9 +109,11 @@ def _shades() -> str:
 
 
 def _scale() -> str:
+    """The shades in a row, with their values, to explain the colours."""
     steps = (-10, -8, -6, -4, -2, 0, 2, 4, 6, 8, 10)
     return "".join(f'<b class="{_shade(k)}">{f"{k / _LEVELS:+.1f}" if k else 0}</b>' for k in steps)
 
 
 def _escaped(text: str) -> str:
-    return markup.escape(visible(text))
+    """Text for HTML."""
+    return html.escape(visible(text))

@@ -7,18 +7,24 @@ Source: Karpathy, "The Unreasonable Effectiveness of Recurrent Neural Networks" 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
-from pycharrnn.sampling.inference import NumpyStepper
-from pycharrnn.sampling.sampler import tokens
+from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.tokenizer import primetext_characters
 
-MAX_CHARACTERS = 10_000  # more is a page that no browser likes
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from compat.charrnn import Checkpoint
+
+MAX_CHARACTERS = 10_000  # browsers become slow with a page of more
 
 
 @dataclass(frozen=True)
@@ -26,64 +32,67 @@ class Reading:
     """A text as a model has read it.
 
     Attributes:
-        characters: as the screen shows them, T of them.
+        characters: T of them, as a screen shows them; each took one character of the model or several.
         values: float32, shape (T, L, H), in [-1, 1]: tanh(c) of an lstm, else h, after each character was read.
     """
 
     characters: list[str]
-    values: np.ndarray
+    values: npt.NDArray[np.float32]
 
 
 def record(loaded: Checkpoint, text: bytes, say: Callable[[str], None] = print) -> Reading:
-    """Read a text from a state of zeros.
+    """Let a model read a text from a hidden state of zeros, and record its units' activations.
+
+    Args:
+        say: is given a line where the text is too long, of which only the beginning is read then.
 
     Errors: UserError for an empty text, or a character that the vocabulary lacks.
     """
-    pieces = tokens(text, loaded.vocab)
+    pieces = primetext_characters(text, loaded.vocab)
     if not pieces:
         raise UserError("the text is empty: give one with -primetext TEXT or -primefile FILE.")
     if len(pieces) > MAX_CHARACTERS:
         say(f"the page shows the first {MAX_CHARACTERS} of {len(pieces)} characters")
         del pieces[MAX_CHARACTERS:]
-    stepper, screen = NumpyStepper(loaded.network), ScreenText()
+    predictor, screen = NumpyPredictor(loaded.network), ScreenText()
     characters: list[str] = []
     values: list[np.ndarray] = []
     before = np.zeros((loaded.network.num_layers, loaded.network.rnn_size), np.float32)
     for piece in pieces:
-        stepper.step(loaded.vocab[piece] - 1)
-        now = stepper.activations()[:, 0, 0].astype(np.float32)
-        for shown, _ in (done := screen.push(piece)):
-            characters.append(shown)
-        if done:
-            values += [before] * (len(done) - 1) + [now]
+        predictor.step(loaded.vocab[piece] - 1)
+        now = predictor.activations()[:, 0, 0].astype(np.float32)
+        completed = screen.push(piece)
+        characters += [character for character, _ in completed]
+        if completed:  # of two, the first ended with the piece before this one
+            values += [before] * (len(completed) - 1) + [now]
         before = now
-    for shown, _ in screen.end():
-        characters.append(shown)
+    for character, _ in screen.end():
+        characters.append(character)
         values.append(before)
     return Reading(characters, np.stack(values))
 
 
-def choose(values: np.ndarray, layer: int, units: str, count: int) -> list[tuple[int, int]]:
+def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count: int) -> list[tuple[int, int]]:
     """Which units to show, as (layer, unit) from 1.
 
-    Named ones in the given order; else the `count` of the largest lag-1 autocovariance along the text, the largest
-    first: a unit that swings far and holds its value for some characters counts for more than one that flickers with
-    every letter, or one that hardly moves.
+    Units that are named come in the given order. Otherwise these are the `count` units with the largest lag-1
+    autocovariance along the text, the largest first. It is large for a unit that changes by much and then keeps its
+    value for some characters, and small for one that changes with every letter or hardly at all.
 
     Args:
         values: (T, L, H).
-        layer: from 1; 0 = the last one for named units, all for a choice.
+        layer: from 1; 0 = the last one for named units, all where none is named.
         units: numbers from 1 with commas between, or empty.
 
-    Errors: UserError.
+    Errors: UserError for a layer or a unit that the model does not have, or for what is no number.
     """
     _, layers, size = values.shape
     if layer > layers:
         raise UserError(f"-layer {layer} is not there: the model has {layers}.")
     if units:
         return [(layer or layers, _unit(word, size)) for word in units.split(",")]
-    moved = values.astype(np.float64) - values.mean(0, dtype=np.float64)
-    scores = (moved[1:] * moved[:-1]).sum(0) / len(values)
+    deviations = values.astype(np.float64) - values.mean(0, dtype=np.float64)
+    scores = (deviations[1:] * deviations[:-1]).sum(0) / len(values)
     if layer:
         scores[np.arange(layers) != layer - 1] = -np.inf
     ranked = np.argsort(-scores, axis=None, kind="stable")[: min(count, size if layer else scores.size)]
@@ -91,6 +100,7 @@ def choose(values: np.ndarray, layer: int, units: str, count: int) -> list[tuple
 
 
 def _unit(word: str, size: int) -> int:
+    """The number in `word`, 1 to `size`. Errors: UserError."""
     if not re.fullmatch(r"\s*[0-9]{1,9}\s*", word) or not 1 <= int(word) <= size:
         raise UserError(f"-units has {word!r}: name units by their numbers, 1 to {size}, with commas between.")
     return int(word)

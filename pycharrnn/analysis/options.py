@@ -1,4 +1,4 @@
-"""The flags of the commands that look into a model: their names, defaults and help."""
+"""The flags of eval, score, plot and activations: each with its name, default and help."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import option, require, require_switches
 
 
-@dataclass
+@dataclass(frozen=True)
 class EvalOptions:
     """Options of `pycharrnn eval`."""
 
@@ -35,7 +35,7 @@ class EvalOptions:
             raise UserError("-old_exp is of the CPU: leave -gpuid out.")
 
 
-@dataclass
+@dataclass(frozen=True)
 class ScoreOptions:
     """Options of `pycharrnn score`."""
 
@@ -43,21 +43,21 @@ class ScoreOptions:
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision")
 
     def check(self) -> None:
-        """Errors: none; there is nothing to check."""
+        """Does nothing: every value can be used."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class PlotOptions:
     """Options of `pycharrnn plot`."""
 
     o: str = option("losses.png", "picture to write, by its ending: .png or .svg", path="file")
 
     def check(self) -> None:
-        """Errors: UserError."""
+        """Errors: UserError for a file of another kind."""
         require(self, "o", self.o.lower().endswith((".png", ".svg")), "a file that ends in .png or .svg")
 
 
-@dataclass
+@dataclass(frozen=True)
 class ActivationsOptions:
     """Options of `pycharrnn activations`."""
 
@@ -69,7 +69,7 @@ class ActivationsOptions:
     o: str = option("activations.html", "page to write", path="file")
 
     def check(self) -> None:
-        """Errors: UserError."""
+        """Errors: UserError for the first value that can't be used."""
         if bool(self.primetext) == bool(self.primefile):
             raise UserError("activations needs a text to read: either -primetext TEXT or -primefile FILE.")
         require(self, "layer", self.layer >= 0, "at least 0")

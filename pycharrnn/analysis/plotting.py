@@ -11,19 +11,31 @@ import math
 import os
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from compat.charrnn import Checkpoint
 from compat.whole_file import whole_file
 from pycharrnn.common.errors import UserError
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    from compat.charrnn import Checkpoint
+
+    _Floats = npt.NDArray[np.float64]
+
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
-_SMOOTH_FROM = 200  # training losses; fewer are drawn as they are
+_DASHES = (0, (4, 1.5))  # of the validation losses
+_MAX_UNSMOOTHED = 200  # training losses; more are smoothed
 _POINTS = 400  # of a smoothed curve: more than a picture can show
-_INSIDE = 3  # runs whose legend fits inside the picture
-_LINE_LIMIT = 30  # runs in one picture
+_MAX_MARKED = 60  # validation losses that have a marker each
+_MAX_INSIDE = 3  # runs whose legend fits inside the picture
+_MAX_CURVES = 30  # runs in one picture
 _LARGEST = 1e15  # iteration or loss that is drawn; no training has larger ones, and no scale can show them
 
 
@@ -33,33 +45,35 @@ class Curve:
 
     Attributes:
         label: name, model and size.
-        train: iterations and nats per character, two arrays; smoothed where the run is long.
+        train: iterations and training losses (nats per character), (n,) each; smoothed where the run is long.
         val: the same of the validation losses.
         epochs_per_iteration: 0 where the checkpoint does not say.
-        window: training losses that a point of a smoothed curve is the mean of; 1 where not smoothed.
+        window: how many training losses each point of a smoothed curve is the mean of; 1 where it is not smoothed.
     """
 
     label: str
-    train: tuple[np.ndarray, np.ndarray]
-    val: tuple[np.ndarray, np.ndarray]
+    train: tuple[_Floats, _Floats]
+    val: tuple[_Floats, _Floats]
     epochs_per_iteration: float
     window: int
 
     @property
     def best(self) -> tuple[float, float] | None:
-        """Iteration and value of the lowest validation loss."""
+        """Iteration and value of the lowest validation loss; None where there is none."""
         if not len(self.val[0]):
             return None
         lowest = int(self.val[1].argmin())
         return float(self.val[0][lowest]), float(self.val[1][lowest])
 
 
-def curve(checkpoint: Checkpoint, name: str) -> Curve:
-    """Errors: UserError for a checkpoint without a loss."""
+def loss_curve(checkpoint: Checkpoint, name: str) -> Curve:
+    """The losses that a checkpoint holds. Errors: UserError for a checkpoint without a loss."""
     network = checkpoint.network
     iterations = np.arange(1, len(checkpoint.train_losses) + 1, dtype=float)
-    train = _finite(iterations, np.array(checkpoint.train_losses, dtype=float))
-    val = _finite(*(np.array(x, dtype=float) for x in (sorted(checkpoint.val_losses), _values(checkpoint.val_losses))))
+    train = _drawable(iterations, np.array(checkpoint.train_losses, dtype=float))
+    validations = sorted(checkpoint.val_losses)
+    val_losses = np.array([checkpoint.val_losses[i] for i in validations], dtype=float)
+    val = _drawable(np.array(validations, dtype=float), val_losses)
     if not len(train[0]) and not len(val[0]):
         raise UserError(f"{name} holds no losses to draw: choose a checkpoint that `pycharrnn train` has written.")
     smoothed, window = smooth(*train)
@@ -70,21 +84,20 @@ def curve(checkpoint: Checkpoint, name: str) -> Curve:
     return Curve(label, smoothed, val, per_iteration, window)
 
 
-def _values(losses: dict[int, float]) -> list[float]:
-    return [losses[i] for i in sorted(losses)]
-
-
-def _finite(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _drawable(x: _Floats, y: _Floats) -> tuple[_Floats, _Floats]:
+    """The points without those that are no numbers or too large for a scale."""
     keep = (np.abs(x) <= _LARGEST) & (np.abs(y) <= _LARGEST)
     return x[keep], y[keep]
 
 
-def smooth(x: np.ndarray, y: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], int]:
-    """Up to 400 points, each the mean of the 1% of `y` around it, where there are more than 200; and that number.
+def smooth(x: _Floats, y: _Floats) -> tuple[tuple[_Floats, _Floats], int]:
+    """A curve of more than 200 points as at most 400 points, each the mean of the 1% of `y` around it.
 
-    At the ends the mean is over what there is.
+    At the ends the mean is over those values that are there.
+
+    Returns: ((x, y), how many values a mean is of, 1 for a curve that stays as it is).
     """
-    if len(y) <= _SMOOTH_FROM:
+    if len(y) <= _MAX_UNSMOOTHED:
         return (x, y), 1
     half = max(1, len(y) // 200)
     at = np.unique(np.linspace(0, len(y) - 1, _POINTS).astype(int))
@@ -93,7 +106,7 @@ def smooth(x: np.ndarray, y: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray],
     return (x[at], (sums[last] - sums[first]) / (last - first)), 2 * half + 1
 
 
-def save(path: str | os.PathLike, curves: list[Curve]) -> None:
+def save_picture(path: str | os.PathLike[str], curves: list[Curve]) -> None:
     """Draw the curves into a .png or .svg file, whole or not at all.
 
     Errors: OSError; UserError for too many runs, or where matplotlib is not installed.
@@ -102,8 +115,8 @@ def save(path: str | os.PathLike, curves: list[Curve]) -> None:
         import matplotlib
     except ImportError:
         raise UserError("a picture needs the extra: pip install 'pycharrnn[plot]'.") from None
-    if len(curves) > _LINE_LIMIT:
-        raise UserError(f"{len(curves)} runs are too many for one picture: name at most {_LINE_LIMIT}.")
+    if len(curves) > _MAX_CURVES:
+        raise UserError(f"{len(curves)} runs are too many for one picture: name at most {_MAX_CURVES}.")
     content = io.BytesIO()
     svg = os.fspath(path).lower().endswith(".svg")
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -117,21 +130,25 @@ def save(path: str | os.PathLike, curves: list[Curve]) -> None:
         f.write(content.getvalue())
 
 
-def _figure(curves: list[Curve]):
+def _figure(curves: list[Curve]) -> Figure:
+    """The whole picture."""
     from matplotlib.figure import Figure
 
     in_epochs = all(c.epochs_per_iteration for c in curves)
-    below = len(curves) > _INSIDE
+    below = len(curves) > _MAX_INSIDE  # the legend stands below the picture
     figure = Figure(figsize=(8, 4.6 + (0.22 * (len(curves) + 2) if below else 0)), layout="constrained")
     axes = figure.add_subplot()
-    handles, labels, best = [], [], []
+    handles: list[Line2D] = []
+    labels: list[str] = []
+    best: list[tuple[float, float]] = []
     for k, c in enumerate(curves):
         colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
         unit = c.epochs_per_iteration if in_epochs else 1.0
-        _line(axes, c.train[0] * unit, c.train[1], color=colour, linewidth=1, alpha=0.65, dot=".")
-        few = len(c.val[0]) <= 60
-        look = {"color": colour, "linewidth": 2, "linestyle": (0, (4, 1.5)), "dot": marker}
-        _line(axes, c.val[0] * unit, c.val[1], **look, marker=marker if few else "", markersize=4.5)
+        (line,) = axes.plot(c.train[0] * unit, c.train[1], color=colour, linewidth=1, alpha=0.65)
+        _show_single_value(line, ".")
+        (line,) = axes.plot(c.val[0] * unit, c.val[1], color=colour, linewidth=2, linestyle=_DASHES, markersize=4.5)
+        line.set_marker(marker if len(c.val[0]) <= _MAX_MARKED else "")
+        _show_single_value(line, marker)
         label = c.label
         if c.best:
             x, y = c.best[0] * unit, c.best[1]
@@ -139,34 +156,38 @@ def _figure(curves: list[Curve]):
             best.append((x, y))
             when = f"epoch {x:.2f}" if in_epochs else f"iteration {x:.0f}"
             label += (", " if below else "\n") + f"best {y:.4f} at {when}"
-        handles.append(_sample(colour, "-", marker))
+        handles.append(_legend_line(colour, "-", marker))
         labels.append(label)
     smoothed = any(c.window > 1 for c in curves)
-    handles.append(_sample("#555555", "-", "", 1))
+    handles.append(_legend_line("#555555", "-", "", 1))
     labels.append("training loss" + (" (mean of 1% of the run around each point)" if smoothed else ""))
     if best:
-        handles.append(_sample("#555555", (0, (4, 1.5)), ""))
+        handles.append(_legend_line("#555555", _DASHES, ""))
         labels.append("validation loss")
     _scales(axes, curves, in_epochs)
-    _name_best(axes, best)
+    _name_best(figure, axes, best)
     _legend(figure, axes, handles, labels, below)
     return figure
 
 
-def _line(axes, x, y, dot: str, **look) -> None:
-    """A line, or a dot where there is one value only."""
-    if len(x) == 1:
-        look |= {"marker": dot, "markersize": 7}
-    axes.plot(x, y, **look)
+def _show_single_value(line: Line2D, marker: str) -> None:
+    """Give a line of one value, which would be invisible, a large marker."""
+    if np.size(line.get_xdata()) == 1:
+        line.set_marker(marker)
+        line.set_markersize(7)
 
 
-def _sample(colour: str, style, marker: str, width: float = 2):
+def _legend_line(
+    colour: str, style: Literal["-"] | tuple[float, tuple[float, ...]], marker: str, width: float = 2
+) -> Line2D:
+    """The piece of line that stands beside an entry of the legend."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, linestyle=style, linewidth=width, marker=marker)
 
 
-def _scales(axes, curves: list[Curve], in_epochs: bool) -> None:
+def _scales(axes: Axes, curves: list[Curve], in_epochs: bool) -> None:
+    """Labels, grid and limits; nats per character on the left, bits on the right."""
     axes.set_xlabel("epoch" if in_epochs else "iteration")
     axes.set_ylabel("loss (nats per character)")
     axes.grid(color="#dddddd", linewidth=0.7)
@@ -176,28 +197,33 @@ def _scales(axes, curves: list[Curve], in_epochs: bool) -> None:
     if all(value >= 0 for c in curves for _, y in (c.train, c.val) for value in y):
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, 0), high)
-    bits = axes.secondary_yaxis("right", functions=(lambda y: y / math.log(2), lambda y: y * math.log(2)))
+    bits = axes.secondary_yaxis("right", functions=(_nats_to_bits, _bits_to_nats))
     bits.set_ylabel("bits per character")
 
 
-def _name_best(axes, best: list[tuple[float, float]]) -> None:
-    """The value beside each best point: above or below it, further off where other points or values are in the way."""
-    axes.figure.draw_without_rendering()  # from here on the scales are settled
-    points = [tuple(axes.transData.transform(point)) for point in best]
-    taken = list(points)
-    for (x, y), (px, py) in zip(best, points, strict=True):
-        offsets = (sign * distance for distance in range(17, 400, 18) for sign in (1, -1))
-        free = (
-            d
-            for d in offsets
-            if py + d > axes.bbox.y0 + 8 and not any(abs(w - px) < 60 and abs(h - py - d) < 15 for w, h in taken)
-        )
-        offset = next(free, 17)
+def _nats_to_bits(nats: npt.ArrayLike) -> npt.ArrayLike:
+    return np.divide(nats, math.log(2))
+
+
+def _bits_to_nats(bits: npt.ArrayLike) -> npt.ArrayLike:
+    return np.multiply(bits, math.log(2))
+
+
+def _name_best(figure: Figure, axes: Axes, best: list[tuple[float, float]]) -> None:
+    """Write the value beside each best point (iteration or epoch, loss).
+
+    It stands above or below the point, further away where other points or values are in the way.
+    """
+    figure.draw_without_rendering()  # from here on nothing moves the scales
+    in_pixels: list[tuple[float, float]] = [tuple(axes.transData.transform(point)) for point in best]
+    taken = list(in_pixels)
+    for (x, y), (px, py) in zip(best, in_pixels, strict=True):
+        offset = _free_offset(axes, px, py, taken)
         taken.append((px, py + offset))
         axes.annotate(
             f"{y:.4f}",
             (x, y),
-            xytext=(0, offset * 72 / axes.figure.dpi),
+            xytext=(0, offset * 72 / figure.dpi),
             textcoords="offset points",
             ha="right" if px > axes.bbox.x1 - 30 else "center",
             va="center",
@@ -208,13 +234,29 @@ def _name_best(axes, best: list[tuple[float, float]]) -> None:
         )
 
 
-def _legend(figure, axes, handles, labels, below: bool) -> None:
-    """A name is no mathematics, even with a $ or a leading _."""
-    places = [f"{k}" for k in range(len(labels))]
+def _free_offset(axes: Axes, px: float, py: float, taken: list[tuple[float, float]]) -> int:
+    """How far above (or below: negative) a point its value fits, in pixels.
+
+    Args:
+        px, py: the point.
+        taken: points and the middles of other values.
+    """
+    offsets = (sign * distance for distance in range(17, 400, 18) for sign in (1, -1))
+    free = (
+        offset
+        for offset in offsets
+        if py + offset > axes.bbox.y0 + 8 and not any(abs(w - px) < 60 and abs(h - py - offset) < 15 for w, h in taken)
+    )
+    return next(free, 17)
+
+
+def _legend(figure: Figure, axes: Axes, handles: list[Line2D], labels: list[str], below: bool) -> None:
+    """What each line is. A name is shown as it is, even with a $ or a leading _, which mean something to matplotlib."""
+    placeholders = [f"{k}" for k in range(len(labels))]
     if below:
-        legend = figure.legend(handles, places, loc="outside lower left", frameon=False, fontsize=10)
+        legend = figure.legend(handles, placeholders, loc="outside lower left", frameon=False, fontsize=10)
     else:
-        legend = axes.legend(handles, places, loc="upper right", framealpha=0.9, fontsize=10)
+        legend = axes.legend(handles, placeholders, loc="upper right", framealpha=0.9, fontsize=10)
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_parse_math(False)
         text.set_text(label)

@@ -1,4 +1,7 @@
-"""How well a model predicts: the loss of a split as in training, and the surprise of each character of a text."""
+"""How well a model predicts: the loss of a split as in training, and the surprise of each character of a text.
+
+The surprise of a character is -log2 of the probability that the model gave it, in bits.
+"""
 
 from __future__ import annotations
 
@@ -6,69 +9,80 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compat import old_exp
-from compat.charrnn import Checkpoint
-from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
-from pycharrnn.sampling.sampler import cut, in_order
+from pycharrnn.sampling.tokenizer import characters_by_index, tokenize
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.analysis.options import EvalOptions
+
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _STEPS = 256  # characters of a text that the model reads at once
-_NUMBERS = 1 << 24  # that a model holds at a time while it reads, roughly: 128 MiB
-_LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # of which 8 digits are enough to tell texts apart
+_MAX_NUMBERS = 1 << 24  # that a model's buffers hold while it reads, roughly: 128 MiB in double precision
+_LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # 8 digits are enough to tell texts apart
+_MAX_EXPONENT = 700  # exp() of little more is more than a float holds
 # How EvalOptions says "as in training".
 _AS_IN_TRAINING = {"data_dir": "", "batch_size": 0, "seq_length": 0, "train_frac": -1, "val_frac": -1}
 
 
-def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cpu") -> float:
-    """Loss of a split in nats per character, as training prints it: from a state of zeros, carried from batch to batch.
+def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "cpu") -> float:
+    """Loss of a split in nats per character, as training prints it.
 
-    What `opt` leaves open is as in the checkpoint's training.
+    The hidden state is zeros before the first batch, and is carried from batch to batch. What `opt` leaves out is as in
+    the checkpoint's training.
 
     Args:
-        path, loaded: the checkpoint's file, for messages, and what checkpoint.load made of it.
-        where: PyTorch's name of the device.
+        path: the checkpoint's file, for messages.
+        loaded: what checkpoint.load made of it.
+        device: PyTorch's name of it.
 
-    Errors: UserError.
+    Errors: UserError for a text that can't be used: it is not there, has characters that the vocabulary lacks, or is
+        too short for the split; and for sizes that memory does not hold.
     """
     loader = _loader(path, loaded, opt)
-    unknown = [c for c in in_order(loader.vocab_mapping) if c not in loaded.vocab]
+    unknown = [c for c in characters_by_index(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
         raise UserError(
             f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({quoted(unknown)}):"
             " pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
-    numbers = np.array([loaded.vocab[c] - 1 for c in in_order(loader.vocab_mapping)])
+    numbers = np.array([loaded.vocab[c] - 1 for c in characters_by_index(loader.vocab_mapping)])
     in_a_step = _numbers_in_a_step(loaded, B)
-    if in_a_step > 2 * _NUMBERS:
+    if in_a_step > 2 * _MAX_NUMBERS:
         raise UserError(
             f"{B} texts side by side would take {path} {8 * in_a_step / 1e9:.1f} GB of memory: give a smaller"
             " -batch_size."
         )
     steps = _steps_at_once(T, in_a_step)
+    predictor: inference.Predictor
     if opt.old_exp:
-        model = inference.NumpyStepper(loaded.network, B, steps, old_exp.log_softmax)
+        predictor = inference.NumpyPredictor(loaded.network, B, steps, old_exp.log_softmax)
     else:
-        model = inference.make(loaded, where, B, steps)
+        predictor = inference.make_predictor(loaded, device, B, steps)
     split = _SPLITS[opt.split]
     loss = 0.0
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
             x, y = (numbers[part.T] for part in loader.next_batch(split))
             for start in range(0, T, steps):
-                log_probs = model.read(x[start : start + steps])
+                log_probs = predictor.read(x[start : start + steps])
                 targets = y[start : start + steps, :, None]
                 loss += float(-np.take_along_axis(log_probs, targets, -1).sum() / B)
             advance(1)
@@ -76,18 +90,19 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, where: str = "cp
 
 
 def _numbers_in_a_step(loaded: Checkpoint, B: int) -> int:
-    """How many numbers a model holds for each step that it reads of B texts, roughly: gates and states, scores."""
-    n = loaded.network
-    return B * (8 * n.num_layers * n.rnn_size + 4 * n.vocab_size)
+    """How many numbers a predictor's buffers hold for each step of B texts, roughly: gates, states and scores."""
+    network = loaded.network
+    return B * (8 * network.num_layers * network.rnn_size + 4 * network.vocab_size)
 
 
 def _steps_at_once(T: int, numbers_in_a_step: int) -> int:
-    """The most steps, a divisor of T, that take little memory together."""
-    most = max(_NUMBERS // numbers_in_a_step, 1)
+    """The largest divisor of T so that the buffers of that many steps stay below _MAX_NUMBERS; at least 1."""
+    most = max(_MAX_NUMBERS // numbers_in_a_step, 1)
     return next(steps for steps in range(min(T, most), 0, -1) if T % steps == 0)
 
 
 def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
+    """The batches of a text as the checkpoint's training divided it, but for what `opt` says. Errors: UserError."""
     if not opt.data_dir and not loaded.opt.get("data_dir"):
         raise UserError(f"{path} does not say what it was trained on: give -data_dir.")
     given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
@@ -95,14 +110,14 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
         name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
         for name in _AS_IN_TRAINING
     }
-    asked = TrainOptions(**values)
-    recorded_options.check(path, asked)
-    fractions = (asked.train_frac, asked.val_frac, max(0.0, 1 - (asked.train_frac + asked.val_frac)))
+    resolved = TrainOptions(**values)
+    recorded_options.check(path, resolved)
+    fractions = (resolved.train_frac, resolved.val_frac, max(0.0, 1 - (resolved.train_frac + resolved.val_frac)))
     keep = recorded_options.find(loaded, "vocab") == "keep"
     loader = CharSplitLMMinibatchLoader(
-        asked.data_dir,
-        asked.batch_size,
-        asked.seq_length,
+        resolved.data_dir,
+        resolved.batch_size,
+        resolved.seq_length,
         fractions,
         say=lambda line: None,
         progress=-1,
@@ -115,79 +130,96 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
     return loader
 
 
-@dataclass
+@dataclass(frozen=True)
 class Score:
-    """How a model takes one text.
+    """How much one text surprises a model.
 
     Attributes:
-        characters: those that it knows, in order. bits: what each cost it, -log2 of its probability; the first one is
-            taken as one of V alike, and the state goes on over what is unknown.
-        unknown: byte that begins no character of the vocabulary -> how often.
+        characters: the text without what the vocabulary lacks, N of them.
+        bits: the surprise of each, (N,). The first character counts as one of V equally likely ones. The hidden state
+            carries on over bytes that the vocabulary lacks as if they were not there.
+        unknown: byte with which no character of the vocabulary begins -> how often it came.
     """
 
     characters: list[bytes]
-    bits: np.ndarray
+    bits: npt.NDArray[np.float64]
     unknown: Counter[bytes]
 
     @property
     def bits_per_character(self) -> float:
-        """NaN for a text without a known character."""
+        """The mean surprise; NaN for a text without a character of the vocabulary."""
         return float(self.bits.mean()) if len(self.bits) else math.nan
 
 
-def score(loaded: Checkpoint, text: bytes, where: str = "cpu") -> Score:
-    """The surprise of each character of `text`. `where`: PyTorch's name of the device."""
-    characters, bits, unknown = [], [], Counter()
+def score(loaded: Checkpoint, text: bytes, device: str = "cpu") -> Score:
+    """The surprise of each character of `text`.
+
+    Args:
+        device: PyTorch's name of it.
+    """
+    characters: list[bytes] = []
+    bits: list[float] = []
+    unknown: Counter[bytes] = Counter()
     steps = _steps_at_once(_STEPS, _numbers_in_a_step(loaded, 1))
-    for character, cost in surprises(inference.make(loaded, where, 1, steps), steps, loaded.vocab, text):
-        if cost is None:
+    predictor = inference.make_predictor(loaded, device, 1, steps)
+    for character, surprise in surprises(predictor, steps, loaded.vocab, text):
+        if surprise is None:
             unknown[character] += 1
         else:
             characters.append(character)
-            bits.append(cost)
+            bits.append(surprise)
     return Score(characters, np.array(bits), unknown)
 
 
 def surprises(
-    model: inference.Stepper, steps: int, vocab: dict[bytes, int], text: bytes
+    predictor: inference.Predictor, steps: int, vocab: dict[bytes, int], text: bytes
 ) -> Iterator[tuple[bytes, float | None]]:
-    """(character, bits) along `text`, as in Score; (byte, None) where it begins no character of `vocab`.
+    """(character, bits of surprise) along `text`, as in Score; (byte, None) where no character of `vocab` begins.
 
     Args:
-        model: with one stream and this many steps, its state zeros.
+        predictor: with one stream and this many steps, its hidden state zeros.
+        vocab: character -> number from 1.
     """
-    characters = [character for _, character in cut(text, vocab)]
-    costs = _bits(model, steps, np.array([vocab[character] - 1 for character in characters if character], np.int64))
+    characters = [character for _, character in tokenize(text, vocab)]
+    indices = np.array([vocab[character] - 1 for character in characters if character], np.int64)
+    bits = _bits(predictor, steps, indices)
     position = 0
     for character in characters:
-        yield (character, next(costs)) if character else (text[position : position + 1], None)
+        yield (character, next(bits)) if character else (text[position : position + 1], None)
         position += len(character) if character else 1
 
 
-def _bits(model: inference.Stepper, steps: int, indices: np.ndarray) -> Iterator[float]:
-    """What each of the characters with these numbers, shape (n,), costs, read `steps` at a time."""
-    yield math.log2(model.vocab_size)
+def _bits(predictor: inference.Predictor, steps: int, indices: npt.NDArray[np.int64]) -> Iterator[float]:
+    """The surprise of each of the characters with these numbers from 0, (N,), which are read `steps` at a time."""
+    yield math.log2(predictor.vocab_size)
     n = len(indices)
-    padded = np.concatenate([indices, np.zeros(-n % steps, np.int64)])  # beyond the end, where it changes nothing
+    padded = np.concatenate([indices, np.zeros(-n % steps, np.int64)])  # the model reads these after all that counts
     for start in range(0, n - 1, steps):
-        log_probs = model.read(padded[start : start + steps, None])[:, 0]
+        log_probs = predictor.read(padded[start : start + steps, None])[:, 0]
         following = indices[start + 1 : start + 1 + steps]
         yield from (-log_probs[np.arange(len(following)), following] / math.log(2)).tolist()
 
 
 def as_lines(split: str, loss: float, stored: float | None) -> str:
-    """What `pycharrnn eval` prints of one checkpoint."""
-    kept = f" (val_loss in the checkpoint: {stored:.8f})" if stored is not None else ""
+    """What `pycharrnn eval` prints of one checkpoint.
+
+    Args:
+        loss: in nats per character.
+        stored: the checkpoint's own validation loss; None where it has none.
+    """
+    in_checkpoint = f" (val_loss in the checkpoint: {stored:.8f})" if stored is not None else ""
     return (
-        f"loss over {split} split  {loss:.8f} nats per character{kept}\n"
+        f"loss over {split} split  {loss:.8f} nats per character{in_checkpoint}\n"
         f"                     {loss / math.log(2):.8f} bits per character\n"
         f"perplexity           {_perplexity(loss):.8f}"
     )
 
 
 def as_table(rows: list[tuple[str, float, float | None, str]]) -> str:
-    """Rows of (file, loss, val_loss in the checkpoint, the text of its training) with headings."""
-    cells = [("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", "trained on")]
+    """Rows of (file, loss, val_loss in the checkpoint, the text of its training) as columns with headings."""
+    cells: list[tuple[str, ...]] = [
+        ("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", "trained on")
+    ]
     for path, loss, stored, text in rows:
         numbers = (loss, loss / math.log(2), _perplexity(loss), stored)
         cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), _LONG_HASH.sub(r"\1", text) or "-"))
@@ -201,13 +233,14 @@ def as_table(rows: list[tuple[str, float, float | None, str]]) -> str:
 
 
 def _perplexity(loss: float) -> float:
-    return math.exp(min(loss, 700))
+    """exp(loss), with a limit for a model whose training failed."""
+    return math.exp(min(loss, _MAX_EXPONENT))
 
 
-def facts(score: Score) -> str:
-    """A score in words."""
+def as_sentence(score: Score) -> str:
+    """What `pycharrnn score` prints of one text."""
     line = f"{score.bits_per_character:.6f} bits per character, {len(score.bits)} characters"
     if score.unknown:
-        shown = " ".join(repr(byte)[1:] for byte, _ in score.unknown.most_common(20))
-        line += f"; left out {sum(score.unknown.values())} bytes that the model has never seen: {shown}"
+        most_common = " ".join(repr(byte)[1:] for byte, _ in score.unknown.most_common(20))
+        line += f"; left out {sum(score.unknown.values())} bytes that the model has never seen: {most_common}"
     return line

@@ -5,13 +5,18 @@ from __future__ import annotations
 import html
 import itertools
 import os
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from compat.whole_file import whole_file
-from pycharrnn.analysis.scoring import Score, facts
+from pycharrnn.analysis.scoring import as_sentence
 from pycharrnn.common.screen_text import ScreenText, visible
 
-_LEVELS = (1, 2, 3, 4, 6, 8, 11)  # bits from which on a character is coloured one level deeper
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pycharrnn.analysis.scoring import Score
+
+_LEVELS = (1, 2, 3, 4, 6, 8, 11)  # bits of surprise from which on a character's colour is one level deeper
 _STYLE = """
 :root { color-scheme: light dark; }
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
@@ -20,11 +25,12 @@ b { font-weight: normal; border-radius: 0.15em; }
 """
 
 
-def write(path: str | os.PathLike, model: str, scores: list[tuple[str, Score]]) -> None:
-    """Write a page that needs nothing else, whole or not at all.
+def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Score]]) -> None:
+    """Write a page that loads no other file, whole or not at all.
 
     Args:
-        model: name of the checkpoint. scores: (name of a text, its score).
+        model: path of the checkpoint.
+        scores: (name of a text, its score).
 
     Errors: OSError.
     """
@@ -32,29 +38,31 @@ def write(path: str | os.PathLike, model: str, scores: list[tuple[str, Score]]) 
         f".s{level} {{ background: rgb(230 110 0 / {0.11 * level:.2f}); }}\n" for level in range(1, len(_LEVELS) + 1)
     )
     with whole_file(path) as f:
-        title = html.escape(f"Surprise of {_shown(os.path.basename(model))}")
+        title = html.escape(f"Surprise of {_decoded(os.path.basename(model))}")
         f.write(f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'.encode())
         f.write(b'<meta name="viewport" content="width=device-width, initial-scale=1">\n')
         f.write(f"<style>{_STYLE}{shades}</style>\n<h1>{title}</h1>\n<p>{_legend()}</p>\n".encode())
         for name, score in scores:
-            f.write(f"<h2>{html.escape(_shown(name))}</h2>\n<p>{html.escape(facts(score))}</p>\n<pre>".encode())
+            f.write(f"<h2>{html.escape(_decoded(name))}</h2>\n<p>{html.escape(as_sentence(score))}</p>\n<pre>".encode())
             for text, bits in _whole_characters(score):
                 f.write(_colored(text, bits).encode())
             f.write(b"</pre>\n")
         f.write(b"</html>\n")
 
 
-def _shown(name: str) -> str:
+def _decoded(name: str) -> str:
+    """A file's name as text, with U+FFFD for what is no UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _legend() -> str:
-    shown = "".join(_colored(f" {least} ", least) for least in _LEVELS)
-    return f"The deeper the colour, the more a character surprised the model: from {shown} bits."
+    """A sentence that shows from how many bits on each colour is used."""
+    levels = "".join(_colored(f" {least} ", least) for least in _LEVELS)
+    return f"The deeper the colour, the more a character surprised the model: from {levels} bits."
 
 
 def _whole_characters(score: Score) -> Iterator[tuple[str, float]]:
-    """(text, bits), where the bytes of one UTF-8 character count together."""
+    """(text, bits) of each character on a screen; the bits of all bytes of a UTF-8 character are added."""
     screen, bits = ScreenText(), iter(score.bits.tolist())
     for character in score.characters:
         for text, pieces in screen.push(character):
@@ -64,6 +72,7 @@ def _whole_characters(score: Score) -> Iterator[tuple[str, float]]:
 
 
 def _colored(text: str, bits: float) -> str:
+    """HTML of one character, in the colour of its surprise."""
     level = sum(bits >= least for least in _LEVELS)
-    shown = html.escape(visible(text))
-    return f'<b class="s{level}" title="{bits:.1f} bits">{shown}</b>' if level else shown
+    escaped = html.escape(visible(text))
+    return f'<b class="s{level}" title="{bits:.1f} bits">{escaped}</b>' if level else escaped

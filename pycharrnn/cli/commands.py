@@ -74,15 +74,15 @@ def sample_command(checkpoint_file: str, **values) -> None:
     from compat.whole_file import whole_file
     from pycharrnn.checkpoints import checkpoint
     from pycharrnn.engine import device
-    from pycharrnn.sampling import beam, inference, many, sampler
+    from pycharrnn.sampling import beam, inference, many, sampler, tokenizer
 
     say = _say if opt.verbose else lambda line: None
     loaded = checkpoint.load(checkpoint_file)
     primetext = _read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
     bad = 0
     if opt.ignore_bad_primetext:
-        primetext, bad = sampler.known(primetext, loaded.vocab)
-    prime = sampler.tokens(primetext, loaded.vocab)  # before anything is printed
+        primetext, bad = tokenizer.without_unknown(primetext, loaded.vocab)
+    prime = tokenizer.primetext_characters(primetext, loaded.vocab)  # before anything is printed
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
         os.makedirs(opt.o, exist_ok=True)
@@ -96,9 +96,9 @@ def sample_command(checkpoint_file: str, **values) -> None:
     say("--------------------------")
     if opt.samples > 1:
         with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
-            many.write(checkpoint_file, loaded, opt, prime, folder, where)
+            many.write_samples(checkpoint_file, loaded, opt, prime, folder, where)
             for seed in range(opt.seed, opt.seed + opt.samples):
-                path = many.file_of(folder, seed)
+                path = many.sample_file(folder, seed)
                 if opt.o:
                     say(f"saved {path}")
                     continue
@@ -106,11 +106,11 @@ def sample_command(checkpoint_file: str, **values) -> None:
                 with open(path, "rb") as f:
                     shutil.copyfileobj(f, sys.stdout.buffer)
         return
-    path = many.file_of(opt.o, opt.seed)
+    path = many.sample_file(opt.o, opt.seed)
     with whole_file(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
         draw = beam.search if opt.beam else sampler.draw
-        model = inference.make(loaded, where, opt.beam or 1)
-        many.put_all(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
+        model = inference.make_predictor(loaded, where, opt.beam or 1)
+        many.write_sample(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
     if opt.o:
         say(f"saved {path}")
 
@@ -156,7 +156,7 @@ def chat_command(checkpoint_file: str, **values) -> None:
 
     loaded = checkpoint.load(checkpoint_file)
     where, _ = device.choose(opt.gpuid, opt.opencl, lambda line: None)
-    chat = Chat(inference.make(loaded, where), loaded.vocab, opt)
+    chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt)
     out = sys.stdout.buffer
     while True:
         if sys.stdin.isatty():
@@ -165,10 +165,10 @@ def chat_command(checkpoint_file: str, **values) -> None:
         line = sys.stdin.buffer.readline()
         if not line:
             return
-        line, bad = chat.known(line)
+        line, bad = chat.without_unknown(line)
         if bad:
             print(f"left out: {bad} bytes that the model has never seen", file=sys.stderr)
-        many.put_all(out, opt.sampling(), chat.answer(line), live=True)
+        many.write_sample(out, opt.sampling(), chat.answer(line), live=True)
 
 
 @cli.command(
@@ -223,7 +223,7 @@ def score_command(checkpoint_file: str, files: tuple[str, ...], **values) -> Non
     scores = []
     for file in files:
         scores.append((file, scoring.score(loaded, _read(file), where)))
-        _say(f"{file}: {scoring.facts(scores[-1][1])}")
+        _say(f"{file}: {scoring.as_sentence(scores[-1][1])}")
     if opt.html:
         surprise_page.write(opt.html, checkpoint_file, scores)
         _say(f"saved {opt.html}")
@@ -300,8 +300,8 @@ def plot_command(paths: tuple[str, ...], **values) -> None:
     files = [newest(path) for path in paths]
     _refuse_to_overwrite("-o ", opt.o, *files)
     names = short_names(files)
-    curves = [plotting.curve(checkpoint.load(file), name) for file, name in zip(files, names, strict=True)]
-    plotting.save(opt.o, curves)
+    curves = [plotting.loss_curve(checkpoint.load(file), name) for file, name in zip(files, names, strict=True)]
+    plotting.save_picture(opt.o, curves)
     for curve in curves:
         _say(curve.label)
     _say(f"saved {opt.o}")
@@ -329,10 +329,10 @@ def activations_command(path: str, **values) -> None:
     loaded = checkpoint.load(file)
     text = _read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
     read = activations.record(loaded, text, _say)
-    units = activations.choose(read.values, opt.layer, opt.units, opt.count)
+    units = activations.choose_units(read.values, opt.layer, opt.units, opt.count)
     (name,) = short_names([file])
     with whole_file(opt.o) as f:
-        f.write(activation_page.html(name, loaded.network, read, units).encode())
+        f.write(activation_page.page(name, loaded.network, read, units).encode())
     _say(f"saved {opt.o}")
 
 
@@ -420,12 +420,12 @@ def main(args: list[str] | None = None) -> None:
     numpy_warnings.be_silent()
     try:
         try:
-            interrupts.hear()
+            interrupts.raise_on_signals()
             status = _run(args)
         finally:
-            interrupts.end_at_once_from_here()
+            interrupts.exit_silently_on_signals()
     except (KeyboardInterrupt, Interrupted) as e:  # it came while another end was being said
-        interrupts.end_at_once_from_here()
+        interrupts.exit_silently_on_signals()
         status = interrupts.status_of(getattr(e, "number", signal.SIGINT))
     _exit(status)
 

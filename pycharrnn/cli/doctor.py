@@ -26,7 +26,7 @@ from pycharrnn.engine import kernel
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.loop import train
 from pycharrnn.training.options import TrainOptions
@@ -159,7 +159,7 @@ def sample(folder: str) -> bytes:
     """60 characters from the end of the recorded run."""
     loaded = checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7"))
     options = SampleOptions(length=60, temperature=0.8)
-    drawn = sampler.draw(NumpyStepper(loaded.network), loaded.vocab, options, b"the ")
+    drawn = sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, options, b"the ")
     return b"".join(one.character for one in drawn)
 
 

@@ -1,4 +1,4 @@
-"""Signals that ask a command to end: heard at any time, and ended with one sentence."""
+"""Signals that ask a command to end: it ends at any time, cleans up, and says so in one sentence."""
 
 from __future__ import annotations
 
@@ -6,50 +6,60 @@ import contextlib
 import os
 import signal
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
 
 
 class Interrupted(BaseException):
-    """SIGTERM or SIGHUP, as KeyboardInterrupt is SIGINT: temporary files are removed and other processes ended.
+    """What SIGTERM or SIGHUP raises, as SIGINT raises KeyboardInterrupt.
+
+    On its way up, temporary files are removed and other processes ended.
 
     Attributes:
         number: of the signal.
     """
 
-    def __init__(self, number: int):
+    def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
 
 
-def hear() -> None:
-    """From here on signals raise KeyboardInterrupt or Interrupted; while a module is imported they end the process.
+def raise_on_signals() -> None:
+    """From here on signals raise KeyboardInterrupt or Interrupted.
 
-    There an exception would be lost where C code imports (PyTorch does so), or would leave half a module behind.
-    Signals that the caller ignores (nohup, a shell's background job) stay ignored.
+    While a module is being imported they end the process instead. An exception would be lost there where C code
+    imports, as in PyTorch, or would leave half a module behind. Signals that the process was started to ignore (by
+    nohup, or as a shell's background job) stay ignored.
     """
     for number in _numbers():
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _raise)
 
 
-def end_at_once_from_here() -> None:
-    """From here on signals end the process without a word: the command is at its end, or has said why it ends."""
+def exit_silently_on_signals() -> None:
+    """From here on signals end the process without a message: the command is at its end, or has said why it ends.
+
+    Signals that raise_on_signals left alone are left alone here too.
+    """
     for number in _numbers():
         if signal.getsignal(number) == _raise:
             signal.signal(number, end_at_once)
 
 
-def end_at_once(number: int, frame) -> None:
-    """A signal's handler: the end of the process.
+def end_at_once(number: int, frame: FrameType | None) -> None:
+    """A signal's handler that ends the process.
 
-    SIG_DFL would do the same, but Python complains when it finds it set for a signal that has just come.
+    SIG_DFL would do the same, but Python complains where it finds SIG_DFL set for a signal that has just arrived.
     """
     os._exit(status_of(number))
 
 
 def sentence(number: int) -> str:
-    """What is said of the end by a signal."""
+    """The message about the end by a signal."""
     return f"stopped by {_NAMES.get(signal.Signals(number).name)}."
 
 
@@ -65,8 +75,9 @@ def _numbers() -> list[int]:
     return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows has no SIGHUP
 
 
-def _raise(number: int, frame) -> None:
-    while frame is not None:
+def _raise(number: int, frame: FrameType | None) -> None:
+    """A signal's handler: see raise_on_signals."""
+    while frame is not None:  # look for an import among the calls that the signal interrupted
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             with contextlib.suppress(OSError):
                 os.write(2, f"pycharrnn: {sentence(number)}\n".encode())

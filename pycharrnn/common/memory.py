@@ -1,4 +1,4 @@
-"""Whether what somebody asks for fits into the memory of this machine: said at once, not after minutes of swapping."""
+"""Refuses what does not fit into the memory of this machine at once, not after minutes of swapping."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ def check(need: float, what: str, available: float | None = None) -> None:
     """Refuse what takes more memory than there is.
 
     Args:
-        need: bytes, roughly. what: what takes them, such as "-beam 1000000".
-        available: bytes of the device; None for the main memory.
+        need: bytes, roughly.
+        what: the option that needs them, for the message: "-beam 1000000".
+        available: bytes of the device's memory; None for the main memory.
 
-    Errors: UserError.
+    Errors: UserError if `need` is larger.
     """
     available = _main_memory() if available is None else available
     if need > available:
@@ -28,13 +29,13 @@ def check(need: float, what: str, available: float | None = None) -> None:
 
 
 def ran_out(error: BaseException) -> str | None:
-    """What to say of an exception that means that memory ran out; None of any other."""
-    # PyTorch has a class of its own for a GPU's memory only.
-    words = str(error)
-    if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory|not enough memory", words):
+    """The message for an exception that means that memory ran out; None for any other exception."""
+    # PyTorch raises an exception class of its own only for a GPU's memory, so the text must tell.
+    text = str(error)
+    if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory|not enough memory", text):
         return None
-    wanted = re.search(r"allocate ([\d.]+ ?\w+)", words)
-    more = f", {wanted[1]} more were needed" if wanted else ""
+    amount = re.search(r"allocate ([\d.]+ ?\w+)", text)
+    more = f", {amount[1]} more were needed" if amount else ""
     return f"out of memory{more}: use smaller numbers, or end other programs."
 
 
@@ -52,4 +53,5 @@ def _main_memory() -> float:
 
 
 def _gigabytes(count: float) -> str:
-    return f"{min(count, 1e300) / 1e9:.3g} GB"  # a count may be more than a float holds
+    """Bytes in words. `count` may be a whole number that is larger than any float."""
+    return f"{min(count, 1e300) / 1e9:.3g} GB"

@@ -1,4 +1,4 @@
-"""Numbers that overflow, as those of a model whose training failed do."""
+"""NumPy's warnings about numbers that overflow, as those of a model whose training failed do."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import warnings
 
 
 def be_silent() -> None:
-    """Keep NumPy's warnings from the user: whoever looks at what comes of the numbers says it in a sentence."""
+    """Keep these warnings from the user, who gets one sentence from the code that finds infinity or NaN in a result."""
     warnings.filterwarnings("ignore", category=RuntimeWarning)

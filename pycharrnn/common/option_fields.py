@@ -1,32 +1,50 @@
-"""How an option is declared: once, with its default, its help and what it may be."""
+"""How an option is declared: once, as a field of a dataclass, with its default, its help and the values allowed."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, TypeVar
 
 from pycharrnn.common.errors import UserError
 
-MOST = 10**12  # of what may be as many as one likes: more takes longer than anybody waits
+MAX_COUNT = 10**12  # of anything that a user may ask for many of: more takes longer than anybody waits
 
-Ramp = float | tuple[float, float]  # a number, or the two that it goes from and to
+Ramp = float | tuple[float, float]  # one number for the whole sample, or the first and the last one of a ramp
+
+_Value = TypeVar("_Value")
 
 
-def option(default, help: str, short: str | None = None, path: str = ""):
-    """A field with the text that -help prints.
+def option(default: _Value, help: str, short: str | None = None, path: str = "") -> _Value:
+    """A field of an options dataclass.
 
     Args:
-        short: a second, shorter flag. path: what the shell completes, "file" or "dir"; "" for neither.
+        help: the text that -help prints.
+        short: a second, shorter flag.
+        path: what the shell completes, "file" or "dir"; "" for neither.
+
+    Returns: the dataclass' field, which type checkers take for its value, as that of dataclasses.field.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "short": short, "path": path})
+    field: _Value = dataclasses.field(default=default, metadata={"help": help, "short": short, "path": path})
+    return field
 
 
-def require(options, name: str, holds: bool, what: str) -> None:
+def require(options: Any, name: str, holds: bool, what: str) -> None:
+    """Refuse an option's value unless `holds`.
+
+    Args:
+        options: an options dataclass.
+        name: the option's, without its dash.
+        what: what the value must be, for the message: "at least 0".
+
+    Errors: UserError.
+    """
     if not holds:
         value = getattr(options, name)
-        shown = f"{value:.10g}" if isinstance(value, (int, float)) else value
-        raise UserError(f"-{name} must be {what}, not {shown}.")
+        text = f"{value:.10g}" if isinstance(value, (int, float)) else value
+        raise UserError(f"-{name} must be {what}, not {text}.")
 
 
-def require_switches(options, *names: str) -> None:
+def require_switches(options: Any, *names: str) -> None:
+    """Refuse a value other than 0 and 1 of any of these options. Errors: UserError."""
     for name in names:
         require(options, name, getattr(options, name) in (0, 1), "0 or 1")

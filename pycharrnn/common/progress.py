@@ -1,4 +1,4 @@
-"""How far a command has come, for a person at a terminal: a line below training's log, a bar for what takes long.
+"""How far a command has come, for a person at a terminal: a line below training's log, and bars.
 
 All of it goes to stderr, so that stdout holds the log and nothing else.
 """
@@ -10,22 +10,28 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from click._termui_impl import ProgressBar
 
 _ERASE = b"\r\x1b[K"
 _REDRAW_SECONDS = 0.1  # a person can't read faster
 _BAR_AFTER_SECONDS = 1  # what takes less needs no bar
 _LONGEST_LABEL = 36  # leaves room for a bar in 80 columns
-_MEASURED = 100  # redraws over which the speed is taken
+_SPEED_OVER = 100  # redraws over which the speed is the mean
 
 
-def shown(choice: int) -> bool:
-    """Whether to show anything.
+def enabled(choice: int) -> bool:
+    """Whether to show progress.
 
     Args:
-        choice: -1 = if stdout and stderr are a terminal, 0 = no, 1 = if stderr is one.
+        choice: -1 = if stdout and stderr are terminals, 0 = no, 1 = if stderr is one.
     """
     streams = {0: (), 1: (sys.stderr,)}.get(choice, (sys.stdout, sys.stderr))
     return bool(streams) and os.environ.get("TERM") != "dumb" and all(s is not None and s.isatty() for s in streams)
@@ -33,61 +39,61 @@ def shown(choice: int) -> bool:
 
 @contextlib.contextmanager
 def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr while the block runs, if that takes longer than a second; `choice` as for shown.
+    """A bar on stderr while the block runs, if that takes longer than a second.
 
     Args:
         length: how much there is to do, in any unit.
+        choice: as for enabled.
 
-    Returns: what to call with how much has just been done.
+    Yields: a function to call with how much has just been done.
     """
-    if not shown(choice):
+    if not enabled(choice):
         yield lambda done: None
         return
-    started, waiting = time.time(), 0
+    started, not_drawn = time.time(), 0
     with contextlib.ExitStack() as stack:
-        drawn = None
+        drawn: ProgressBar[int] | None = None
 
         def advance(done: int) -> None:
-            nonlocal drawn, waiting
-            waiting += done
+            nonlocal drawn, not_drawn
+            not_drawn += done
             if drawn is None and time.time() - started > _BAR_AFTER_SECONDS:
-                steps = max(length // 1000, 1)  # of which one is worth a redraw
                 drawn = click.progressbar(
                     length=length,
                     label=label[:_LONGEST_LABEL],
                     show_percent=True,
                     file=sys.stderr,
                     width=0,
-                    update_min_steps=steps,
+                    update_min_steps=max(length // 1000, 1),  # less is not worth a redraw
                 )
-                drawn.start = started  # or it would promise too much
+                drawn.start = started  # else its estimate of the time left would be too short
                 stack.enter_context(drawn)
             if drawn is not None:
-                drawn.update(waiting)
-                waiting = 0
+                drawn.update(not_drawn)
+                not_drawn = 0
 
         yield advance
 
 
 class Live:
-    """A line that stays below whatever is printed while it is shown.
+    """A line that stays below whatever is printed.
 
     It is erased before a line of the log and drawn again after it, never wider than the window is at that moment. In
     the background, where the terminal belongs to another program, it isn't drawn.
 
     Args:
-        choice: as for shown.
+        choice: as for enabled.
     """
 
-    def __init__(self, choice: int):
-        self._on = os.name != "nt" and shown(choice)  # Windows' old console does not know how to erase
+    def __init__(self, choice: int) -> None:
+        self._on = os.name != "nt" and enabled(choice)  # Windows' old console can't erase a line
         self._fd = sys.stderr.fileno() if self._on else -1
         self._parts: list[str] = []
         self._drawn = False
         self._time = 0.0
 
     def due(self) -> bool:
-        """Whether the line should be shown anew: often enough to watch, too seldom to cost time."""
+        """Whether it is time to draw the line anew: often enough to watch, too seldom to cost time."""
         return self._on and time.monotonic() - self._time >= _REDRAW_SECONDS
 
     def show(self, parts: list[str]) -> None:
@@ -97,7 +103,7 @@ class Live:
         self._draw()
 
     def above(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """`say`, printing above the line."""
+        """A function that prints a line of the log as `say` does, above this line."""
         if not self._on:
             return say
 
@@ -117,9 +123,10 @@ class Live:
             self._write(_ERASE)
 
     def interrupted(self) -> None:
-        """Take the line off the screen in a signal's handler.
+        """Take the line off the screen, from a signal's handler.
 
-        At ^C a terminal throws away what it has not shown yet, so that an erased line may still stand there.
+        At ^C a terminal throws away what it has not shown yet, which may be what erased the line. So this erases it
+        even where it should be gone.
         """
         if self._on:
             self._drawn = False
@@ -128,7 +135,9 @@ class Live:
     def __enter__(self) -> Live:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.clear()
         self._on = False
 
@@ -144,11 +153,11 @@ class Live:
                 text = " | ".join(self._parts[:count])
         if self._on and _in_foreground(self._fd):
             self._drawn = True
-            # The cursor rests at the start, where the ^C of a terminal's echo is erased with the rest.
+            # The cursor stays at the start of the line, so that the terminal's echo of ^C is erased with the line.
             self._write(b"\r" + text[:width].encode() + b"\x1b[K\r")
 
     def _write(self, text: bytes) -> None:
-        """At once and in one piece. A terminal that has gone is no reason to stop."""
+        """Write at once and in one piece. A terminal that has gone does not end the program."""
         try:
             os.write(self._fd, text)
         except OSError:
@@ -156,6 +165,7 @@ class Live:
 
 
 def _in_foreground(fd: int) -> bool:
+    """Whether the terminal belongs to this process' group at the moment."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:  # a terminal that controls no group of ours, as under torchrun
@@ -163,13 +173,17 @@ def _in_foreground(fd: int) -> bool:
 
 
 class Figures:
-    """What training's line says.
+    """The text of training's line: how far the run is, how long it will take, its speed and best loss.
 
     Args:
-        iterations: the last one's number. done: how many a resumed run has behind it.
-        ntrain, nval: batches of the splits. characters: of a batch. eval_val_every: as in TrainOptions.
-        val_losses: the run's, which grow while it goes on.
-        clock: seconds.
+        iterations: the number of the last one.
+        done: how many iterations a resumed run has behind it.
+        ntrain: batches of the training split, an epoch.
+        nval: batches of the validation split.
+        characters: in a batch.
+        eval_val_every: iterations between validations, as in TrainOptions.
+        val_losses: iteration -> validation loss; the run adds to it.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -182,23 +196,23 @@ class Figures:
         eval_val_every: int,
         val_losses: dict[int, float],
         clock: Callable[[], float] = time.monotonic,
-    ):
+    ) -> None:
         self._iterations, self._ntrain, self._nval = iterations, ntrain, nval
         self._characters, self._every, self._val_losses = characters, eval_val_every, val_losses
         self._clock = clock
-        self._aside = 0.0  # seconds that went into validations and their checkpoints
-        self._validation: float | None = None  # seconds that the last one took
-        self._times = deque([(clock(), done)], _MEASURED)  # (seconds of training, iteration)
+        self._validation_total = 0.0  # seconds that all validations and their checkpoints took
+        self._last_validation: float | None = None  # seconds
+        self._times = deque([(clock(), done)], _SPEED_OVER)  # (seconds of training, iteration)
 
     def training(self, i: int) -> list[str]:
         """The line's parts after iteration `i`."""
-        self._times.append((self._clock() - self._aside, i))
+        self._times.append((self._clock() - self._validation_total, i))
         (first, before), (last, _) = self._times[0], self._times[-1]
         parts = [f"epoch {i / self._ntrain:.2f} of {self._iterations / self._ntrain:.4g}"]
         if last > first and i > before:
             step = (last - first) / (i - before)
-            # Until one has been timed: a validation goes forward only, about a third of a step.
-            validation = self._nval * step / 3 if self._validation is None else self._validation
+            # The guess before the first validation: it has no backward pass, and so takes about a third of a step.
+            validation = self._nval * step / 3 if self._last_validation is None else self._last_validation
             validations = self._iterations // self._every - i // self._every + (self._iterations % self._every > 0)
             left = (self._iterations - i) * step + (validations if i < self._iterations else 0) * validation
             parts += [f"ETA {duration(left)}", f"{self._characters / step:,.0f} characters/s"]
@@ -214,11 +228,11 @@ class Figures:
 
     @contextlib.contextmanager
     def validation(self) -> Iterator[None]:
-        """Around a validation and the saving after it, which are no part of the speed of training."""
+        """A context around a validation and the saving after it, whose time does not count for training's speed."""
         start = self._clock()
         yield
-        self._validation = self._clock() - start
-        self._aside += self._validation
+        self._last_validation = self._clock() - start
+        self._validation_total += self._last_validation
 
 
 def duration(seconds: float) -> str:

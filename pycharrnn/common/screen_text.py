@@ -1,4 +1,4 @@
-"""Bytes that come piece by piece, as the characters that a screen can show."""
+"""Bytes that come piece by piece, as the characters that a screen shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 
 
 class ScreenText:
-    """Decodes UTF-8 as it comes; a model of bytes takes several pieces for one character.
+    """Decodes UTF-8 as it comes. A character of several bytes is several pieces, where a model reads bytes.
 
     Example:
         >>> text = ScreenText()
@@ -16,33 +16,38 @@ class ScreenText:
         []
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._waiting = 0
+        self._incomplete = 0  # pieces of a character whose end has not come yet
 
     def push(self, piece: bytes) -> list[tuple[str, int]]:
-        """What is complete now: (shown text, number of pieces that it took). What is no UTF-8 is shown as U+FFFD."""
-        shown = self._decoder.decode(piece)
-        if not shown:
-            self._waiting += 1
+        """Take the next piece, which is not empty.
+
+        Returns: the characters that are complete now, as (text, how many pieces it took). What is no UTF-8 is U+FFFD.
+        """
+        text = self._decoder.decode(piece)
+        if not text:
+            self._incomplete += 1
             return []
-        waiting, self._waiting = self._waiting, 0
-        if self._decoder.getstate()[0]:  # what waited was no character, and now this piece waits
-            self._waiting = 1
-            return [(shown, waiting)]
-        if waiting and len(shown) > 1:  # what waited was no character, but this piece is one
-            return [(shown[:-1], waiting), (shown[-1], 1)]
-        return [(shown, waiting + 1)]
+        before, self._incomplete = self._incomplete, 0
+        if self._decoder.getstate()[0]:  # the pieces before were no character, and this one begins another
+            self._incomplete = 1
+            return [(text, before)]
+        if before and len(text) > 1:  # the pieces before were no character, and this one is a whole one
+            return [(text[:-1], before), (text[-1], 1)]
+        return [(text, before + 1)]
 
     def end(self) -> list[tuple[str, int]]:
-        """What was still waiting for its end."""
-        waiting, self._waiting = self._waiting, 0
-        shown = self._decoder.decode(b"", final=True)
-        return [(shown, waiting)] if waiting else []
+        """As push, at the end of the text: what was incomplete comes as U+FFFD."""
+        before, self._incomplete = self._incomplete, 0
+        text = self._decoder.decode(b"", final=True)
+        return [(text, before)] if before else []
 
 
 def visible(text: str) -> str:
-    """Control characters but tab and newline as their pictures, which HTML may hold.
+    """`text` with pictures (U+2400 and following) for control characters but tab and newline, which HTML forbids.
+
+    U+0080 to U+009F, which have no pictures, become U+FFFD.
 
     Example:
         >>> visible("a\\x00\\r\\n")
@@ -52,4 +57,4 @@ def visible(text: str) -> str:
 
 
 _PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
-_PICTURES |= dict.fromkeys(range(128, 160), 65533)
+_PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)

@@ -1,32 +1,41 @@
-"""A conversation with a model: its hidden state goes on from what was said and answered before."""
+"""A conversation with a model: its hidden state carries over from line to line."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import Stepper
-from pycharrnn.sampling.options import ChatOptions
+from pycharrnn.sampling import sampler, tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pycharrnn.sampling.inference import Predictor
+    from pycharrnn.sampling.options import ChatOptions
 
 
 class Chat:
-    """Args: stepper: with one stream. vocab: character -> number from 1."""
+    """Answers lines; the model remembers all lines and answers before.
 
-    def __init__(self, stepper: Stepper, vocab: dict[bytes, int], opt: ChatOptions):
-        self._stepper, self._vocab, self._opt = stepper, vocab, opt.sampling()
+    Args:
+        predictor: with one stream, one step at a time, its hidden state zeros.
+        vocab: character (one byte, or several) -> number from 1.
+    """
+
+    def __init__(self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions) -> None:
+        self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()
         self._unread = b""  # the last character of an answer, which the model has drawn but not read
 
-    def known(self, line: bytes) -> tuple[bytes, int]:
+    def without_unknown(self, line: bytes) -> tuple[bytes, int]:
         """`line` without the bytes that the model has never seen, and how many those are."""
-        return sampler.known(line, self._vocab)
+        return tokenizer.without_unknown(line, self._vocab)
 
     def answer(self, line: bytes) -> Iterator[sampler.Drawn]:
         """What the model draws after reading `line`, up to and with the text of -stop, or -length characters.
 
-        Errors: UserError for a character of `line` that the vocabulary lacks.
+        Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
-        for drawn in sampler.draw(self._stepper, self._vocab, self._opt, self._unread + line):
+        for drawn in sampler.draw(self._predictor, self._vocab, self._opt, self._unread + line):
             if not drawn.given:
                 self._unread = drawn.character
                 yield drawn

@@ -1,55 +1,87 @@
-"""A trained network that reads characters and says what may come next, for sampling and scoring.
+"""A trained network that reads characters and predicts the next one, for sampling and scoring.
 
 On the CPU it runs in NumPy, in double precision, so that it starts at once and gives char-rnn's very numbers; on a
-GPU it runs in PyTorch. Any number of texts, streams, go side by side, each with a hidden state of its own.
+GPU it runs in PyTorch. Any number of texts (streams) go side by side, each with a hidden state of its own.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from compat.charrnn import Checkpoint
-from compat.graph_match import Network
 from pycharrnn.engine.operations import numpy_ops
 from pycharrnn.engine.recurrence import CELLS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-class Stepper(Protocol):
-    """A model with B hidden states, zeros at first, that carry on from call to call."""
+    import numpy.typing as npt
+
+    from compat.charrnn import Checkpoint
+    from compat.graph_match import Network
+    from pycharrnn.engine.model import CharRNN
+
+
+class Predictor(Protocol):
+    """A model with B streams; their hidden states are zeros at first, and carry over from call to call."""
 
     vocab_size: int
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Read T characters in each stream; log-probabilities after each, in nats, float64, shape (T, B, V).
+    def read(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """Read T characters in each stream.
 
         Args:
-            indices: whole numbers (T, B), characters numbered from 0; T and B as the stepper was made for.
+            indices: whole numbers (T, B), characters numbered from 0; T and B as the predictor was made for.
+
+        Returns: log-probabilities of the next character after each one read, in nats, float64, shape (T, B, V).
 
         Errors: TypeError, ValueError for an array of another type or shape; IndexError for a character that the
             vocabulary lacks.
         """
 
-    def step(self, index: int) -> np.ndarray:
-        """Read one character in the only stream; log-probabilities of the next one, shape (V,). Errors: as read's."""
+    def step(self, index: int) -> npt.NDArray[np.float64]:
+        """Read one character in the only stream, for a predictor of one stream that reads one step at a time.
 
-    def choose(self, streams: np.ndarray) -> None:
-        """Let stream k go on from where streams[k] is now, (B,). Errors: TypeError, ValueError, IndexError."""
+        Returns: log-probabilities of the next character, in nats, shape (V,).
+
+        Errors: as read's.
+        """
+
+    def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
+        """Give stream k a copy of the hidden state of stream sources[k], for all k at once.
+
+        Args:
+            sources: whole numbers from 0 below B, (B,).
+
+        Errors: TypeError, ValueError for an array of another type or shape; IndexError for a stream that is not there.
+        """
 
 
-def make(loaded: Checkpoint, where: str = "cpu", streams: int = 1, steps: int = 1) -> Stepper:
-    """A stepper for a loaded checkpoint on the device that PyTorch calls `where`."""
-    if where == "cpu":
-        return NumpyStepper(loaded.network, streams, steps)
-    from pycharrnn.engine.model import CharRNN  # PyTorch takes a second to come, and the CPU does without
+def make_predictor(loaded: Checkpoint, device: str = "cpu", streams: int = 1, steps: int = 1) -> Predictor:
+    """A predictor for a loaded checkpoint.
 
-    return TorchStepper(CharRNN.from_checkpoint(loaded, device=where), streams, steps)
+    Args:
+        device: PyTorch's name of it.
+        streams: texts side by side, B.
+        steps: characters that `read` takes at once, T.
+    """
+    if device == "cpu":
+        return NumpyPredictor(loaded.network, streams, steps)
+    from pycharrnn.engine.model import CharRNN  # here, since PyTorch takes a second to load and the CPU does without it
+
+    return TorchPredictor(CharRNN.from_checkpoint(loaded, device=device), streams, steps)
 
 
-def _numbers(name: str, values: np.ndarray, shape: tuple[int, ...], end: int) -> np.ndarray:
-    """`values`, of shape `shape`, as int64. Errors: TypeError, ValueError; IndexError unless all lie in [0, end)."""
+def _checked(
+    name: str, values: npt.NDArray[np.integer[Any]], shape: tuple[int, ...], end: int
+) -> npt.NDArray[np.int64]:
+    """`values` as int64, once they are known to be whole numbers of shape `shape` in [0, end).
+
+    Errors: TypeError for another type; ValueError for another shape; IndexError for a number outside.
+    """
     values = np.asarray(values)
     if values.dtype.kind not in "iu":
         raise TypeError(f"{name} must be whole numbers, not {values.dtype}")
@@ -64,100 +96,167 @@ def _numbers(name: str, values: np.ndarray, shape: tuple[int, ...], end: int) ->
     return values.astype(np.int64, copy=False)
 
 
-def log_softmax(scores: np.ndarray) -> np.ndarray:
+def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Logarithm of the softmax over the last axis, in nats."""
     highest = np.maximum.reduce(scores, -1, keepdims=True)  # as max(), without its overhead
-    return scores - (highest + np.log(np.add.reduce(np.exp(scores - highest), -1, keepdims=True)))
+    log_probs: npt.NDArray[np.float64] = scores - (
+        highest + np.log(np.add.reduce(np.exp(scores - highest), -1, keepdims=True))
+    )
+    return log_probs
 
 
-class NumpyStepper:
+class _Cell(Protocol):
+    """What this module uses of the cells of engine.recurrence, on NumPy arrays."""
+
+    gates: npt.NDArray[np.float64]  # (T, B, n*H)
+    h: npt.NDArray[np.float64]  # (T + 1, B, H)
+    states: tuple[npt.NDArray[np.float64], ...]  # each (T + 1, B, H); index 0 is before the first step, -1 after all
+
+    def forward(self, ops: type[numpy_ops], h2h: npt.NDArray[np.float64]) -> None:
+        """From gates and the states before to all states."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One layer: its buffers, and its weights laid out for the products that read them.
+
+    Attributes:
+        input_weight: (inputs, n*H).
+        bias: (n*H,), those of both products added.
+        h2h: (n*H, H).
+    """
+
+    cell: _Cell
+    input_weight: npt.NDArray[np.float64]
+    bias: npt.NDArray[np.float64]
+    h2h: npt.NDArray[np.float64]
+
+
+def _make_cell(cell_class: Any, steps: int, streams: int, rnn_size: int) -> _Cell:
+    """A cell of engine.recurrence whose buffers are zeros."""
+    cell: _Cell = cell_class(lambda *shape: np.zeros(shape), steps, streams, rnn_size)
+    return cell
+
+
+def _make_layer(network: Network, layer: int, steps: int, streams: int) -> _Layer:
+    """Layer number `layer`, from 1, of a network."""
+    cell_class: Any = CELLS[network.model]
+    cell = _make_cell(cell_class, steps, streams, network.rnn_size)
+    weight, bias = _packed(network, cell_class.input_linears, layer)
+    h2h, h_bias = _packed(network, cell_class.recurrent_linears, layer)
+    # The products read both weights transposed, so that is how they lie in memory.
+    return _Layer(cell, np.ascontiguousarray(weight.T), bias + h_bias, np.asfortranarray(h2h))
+
+
+def _packed(
+    network: Network, linears: tuple[str, ...], layer: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weights and biases of some linear modules of a layer, one module below the other, in double precision."""
+    weight, bias = (
+        np.concatenate([np.asarray(network.weights[f"{name}_{layer}.{part}"], np.float64) for name in linears])
+        for part in ("weight", "bias")
+    )
+    return weight, bias
+
+
+class NumpyPredictor:
     """Runs a network on the CPU in double precision, without PyTorch.
 
     Args:
-        streams: texts side by side, B. steps: characters that `read` takes at once, T.
-        log_softmax: what makes log-probabilities of the decoder's output (..., V).
+        streams: texts side by side, B.
+        steps: characters that `read` takes at once, T.
+        log_softmax: what makes log-probabilities of the decoder's output, (T*B, V) -> (T*B, V).
+
+    Errors: ValueError for streams or steps below 1.
     """
 
-    def __init__(self, network: Network, streams: int = 1, steps: int = 1, log_softmax=log_softmax):
+    def __init__(
+        self,
+        network: Network,
+        streams: int = 1,
+        steps: int = 1,
+        log_softmax: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]] = log_softmax,
+    ) -> None:
         if streams < 1 or steps < 1:
             raise ValueError(f"streams and steps must be at least 1, not {streams} and {steps}")
         self._shape = steps, streams
-        cell_class = CELLS[network.model]
-        weights = {name: np.asarray(w, np.float64) for name, w in network.weights.items()}
-
-        def packed(names: tuple[str, ...], layer: int):
-            w, b = ([weights[f"{name}_{layer}.{part}"] for name in names] for part in ("weight", "bias"))
-            return np.concatenate(w), np.concatenate(b)
-
         self.vocab_size = network.vocab_size
         self._log_softmax = log_softmax
-        self._layers = []
-        for layer in range(1, network.num_layers + 1):
-            cell = cell_class(lambda *shape: np.zeros(shape), steps, streams, network.rnn_size)
-            weight, bias = packed(cell_class.input_linears, layer)
-            h2h, h_bias = packed(cell_class.recurrent_linears, layer)
-            # The products read both weights transposed, so that is how they lie in memory.
-            self._layers.append((cell, np.ascontiguousarray(weight.T), bias + h_bias, np.asfortranarray(h2h)))
-        first_weight, first_bias = self._layers[0][1:3]
-        self._by_character = first_weight + first_bias  # a one-hot input picks a row
-        self._decoder = np.ascontiguousarray(weights["decoder.weight"].T), weights["decoder.bias"]
+        self._layers = [_make_layer(network, layer, steps, streams) for layer in range(1, network.num_layers + 1)]
+        self._by_character = self._layers[0].input_weight + self._layers[0].bias  # a one-hot input picks a row
+        decoder_weight, decoder_bias = (
+            np.asarray(network.weights[f"decoder.{part}"], np.float64) for part in ("weight", "bias")
+        )
+        self._decoder = np.ascontiguousarray(decoder_weight.T), decoder_bias
 
-    def step(self, index: int) -> np.ndarray:
-        """See Stepper.step."""
-        return self.read(np.array([[index]]))[0, 0]
+    def step(self, index: int) -> npt.NDArray[np.float64]:
+        """See Predictor.step."""
+        log_probs: npt.NDArray[np.float64] = self.read(np.array([[index]]))[0, 0]
+        return log_probs
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """See Stepper.read."""
-        indices = _numbers("the characters", indices, self._shape, self.vocab_size)
-        x = None
-        for cell, weight, bias, h2h in self._layers:
+    def read(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """See Predictor.read."""
+        indices = _checked("the characters", indices, self._shape, self.vocab_size)
+        x: npt.NDArray[np.float64] | None = None
+        for layer in self._layers:
+            cell = layer.cell
             for state in cell.states:
                 state[0] = state[-1]
             if x is None:
-                np.take(
-                    self._by_character, indices, 0, out=cell.gates, mode="clip"
-                )  # "raise", not needed here, would copy
+                # mode="raise" would copy, and is not needed: the characters have been checked.
+                np.take(self._by_character, indices, 0, out=cell.gates, mode="clip")
             else:
                 gates = cell.gates.reshape(len(x), -1)
-                np.matmul(x, weight, out=gates)
-                gates += bias
-            cell.forward(numpy_ops, h2h)
+                np.matmul(x, layer.input_weight, out=gates)
+                gates += layer.bias
+            cell.forward(numpy_ops, layer.h2h)
             x = cell.h[1:].reshape(-1, cell.h.shape[2])
+        assert x is not None
         weight, bias = self._decoder
         scores = x @ weight
         scores += bias
         return self._log_softmax(scores).reshape(*indices.shape, -1)
 
-    def choose(self, streams: np.ndarray) -> None:
-        """See Stepper.choose."""
-        streams = _numbers("the streams", streams, self._shape[1:], self._shape[1])
-        for cell, *_ in self._layers:
-            for state in cell.states:
-                state[-1] = state[-1][streams]
+    def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
+        """See Predictor.select_streams."""
+        sources = _checked("the streams", sources, self._shape[1:], self._shape[1])
+        for layer in self._layers:
+            for state in layer.cell.states:
+                state[-1] = state[-1][sources]
 
-    def activations(self) -> np.ndarray:
+    def activations(self) -> npt.NDArray[np.float64]:
         """What the units held after each character of the last `read`, in [-1, 1]: tanh(c) of an lstm, else h.
 
         Shape (L, T, B, H).
         """
-        cells = [cell for cell, *_ in self._layers]
-        return np.stack([cell.tanh_c if hasattr(cell, "tanh_c") else cell.h[1:] for cell in cells])
+        cells = [layer.cell for layer in self._layers]
+        return np.stack([getattr(cell, "tanh_c", cell.h[1:]) for cell in cells])
 
-    def fresh(self, steps: int = 1) -> NumpyStepper:
-        """A stepper of one stream with the same weights, shared, and a state of zeros; `steps` as above."""
+    def fresh(self, steps: int = 1) -> NumpyPredictor:
+        """A predictor of one stream that shares this one's weights, with a hidden state of zeros.
+
+        Args:
+            steps: characters that its `read` takes at once, T.
+        """
         other = copy.copy(self)
         other._shape = steps, 1
         other._layers = [
-            (type(cell)(lambda *shape: np.zeros(shape), steps, 1, cell.h.shape[2]), *weights)
-            for cell, *weights in self._layers
+            replace(layer, cell=_make_cell(type(layer.cell), steps, 1, layer.cell.h.shape[2])) for layer in self._layers
         ]
         return other
 
 
-class TorchStepper:
-    """Runs a CharRNN on its device, in its precision. Arguments as for NumpyStepper."""
+class TorchPredictor:
+    """Runs a CharRNN on its device, in its precision.
 
-    def __init__(self, model, streams: int = 1, steps: int = 1):
+    Args:
+        streams: texts side by side, B.
+        steps: characters that `read` takes at once, T.
+
+    Errors: ValueError for streams or steps below 1.
+    """
+
+    def __init__(self, model: CharRNN, streams: int = 1, steps: int = 1) -> None:
         self.vocab_size = model.vocab_size
         self._device = model.flat.device
         self._shape = steps, streams
@@ -165,22 +264,25 @@ class TorchStepper:
         for state in self._bptt.states(-1):
             state.zero_()
 
-    def step(self, index: int) -> np.ndarray:
-        """See Stepper.step."""
-        return self.read(np.array([[index]]))[0, 0]
+    def step(self, index: int) -> npt.NDArray[np.float64]:
+        """See Predictor.step."""
+        log_probs: npt.NDArray[np.float64] = self.read(np.array([[index]]))[0, 0]
+        return log_probs
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """See Stepper.read."""
+    def read(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """See Predictor.read."""
         import torch
 
-        indices = _numbers("the characters", indices, self._shape, self.vocab_size)
+        indices = _checked("the characters", indices, self._shape, self.vocab_size)
         for first, last in zip(self._bptt.states(0), self._bptt.states(-1), strict=True):
             first.copy_(last)
         log_probs = self._bptt.forward(torch.tensor(indices, device=self._device))
-        return log_probs.cpu().double().numpy().reshape(*indices.shape, -1)
+        # A copy even on the CPU, where the next call would overwrite the buffer under the caller's array.
+        in_numpy: npt.NDArray[np.float64] = log_probs.to("cpu", torch.float64, copy=True).numpy()
+        return in_numpy.reshape(*indices.shape, -1)
 
-    def choose(self, streams: np.ndarray) -> None:
-        """See Stepper.choose."""
-        streams = _numbers("the streams", streams, self._shape[1:], self._shape[1])
+    def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
+        """See Predictor.select_streams."""
+        sources = _checked("the streams", sources, self._shape[1:], self._shape[1])
         for state in self._bptt.states(-1):
-            state.copy_(state[streams.tolist()])
+            state.copy_(state[sources.tolist()])

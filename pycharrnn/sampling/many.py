@@ -7,128 +7,151 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from compat.charrnn import Checkpoint
 from compat.whole_file import whole_file
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import numpy_warnings
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import inference, sampler
-from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.sampling.terminal_writer import Writer
+from pycharrnn.sampling.terminal_writer import SampleWriter
+from pycharrnn.sampling.tokenizer import characters_by_index
 
-_STREAMS = 64  # side by side in one process: more would be no faster, and each has a file open
-_WORTH_A_PROCESS = 16  # streams: fewer are drawn before another process has started
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from multiprocessing.connection import Connection
+    from types import FrameType
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.options import SampleOptions
+
+    # What a process of its own gets: the checkpoint's file, options, primetext, seeds, folder.
+    _Share = tuple[str, SampleOptions, list[bytes], Sequence[int], str]
+
+_MAX_STREAMS = 64  # side by side in one process: more would be no faster, and each has a file open
+_MIN_STREAMS_FOR_PROCESS = 16  # fewer are drawn before another process has started
 
 
-def write(path: str, loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], folder: str, where: str) -> None:
+def write_samples(
+    path: str, loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], folder: str, device: str
+) -> None:
     """Write `opt.samples` samples of a checkpoint into `folder`, each whole or not at all.
 
     Each file holds what `pycharrnn sample -verbose 0` with its seed prints.
 
     Args:
-        path, loaded: the checkpoint's file, and what checkpoint.load made of it.
+        path: the checkpoint's file, which other processes load again.
+        loaded: what checkpoint.load made of it.
         prime: characters of the vocabulary.
-        where: PyTorch's name of the device.
+        device: PyTorch's name of it.
 
-    Errors: OSError; UserError.
+    Errors: OSError; UserError for a model that predicts NaN, or where another program ended a process.
     """
     seeds = range(opt.seed, opt.seed + opt.samples)
-    processes = min(_cores(), len(seeds) // _WORTH_A_PROCESS) if where == "cpu" else 1
+    processes = min(_usable_cores(), len(seeds) // _MIN_STREAMS_FOR_PROCESS) if device == "cpu" else 1
     if processes > 1:
-        _share_out([(path, opt, prime, seeds[k::processes], folder) for k in range(processes)])
+        _write_in_processes([(path, opt, prime, seeds[k::processes], folder) for k in range(processes)])
     else:
-        _write(loaded, opt, prime, seeds, folder, where)
+        _write_here(loaded, opt, prime, seeds, folder, device)
 
 
 def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
     """Errors: UserError where a file that is read is one of those that will be written into the folder of -o."""
     folder = os.path.realpath(opt.o)
     for file in inputs:
-        at, name = os.path.split(os.path.realpath(file))
+        input_folder, name = os.path.split(os.path.realpath(file))
         seed = name.removeprefix("sample_").removesuffix(".txt")
-        is_sample = seed.isdecimal() and name == os.path.basename(file_of("", int(seed)))
-        if at == folder and is_sample and 0 <= int(seed) - opt.seed < opt.samples:
+        is_sample = seed.isdecimal() and name == os.path.basename(sample_file("", int(seed)))
+        if input_folder == folder and is_sample and 0 <= int(seed) - opt.seed < opt.samples:
             raise UserError(f"-o {opt.o} would overwrite {file}, which is read: choose another folder.")
 
 
-def put_all(out: BinaryIO, opt: SampleOptions, stream: Iterable[sampler.Drawn], live: bool) -> None:
-    """Write one sample to `out`; with -length 0, Ctrl-C is how it ends."""
-    writer = Writer(out, opt, live)
+def write_sample(out: BinaryIO, opt: SampleOptions, characters: Iterable[sampler.Drawn], live: bool) -> None:
+    """Write one sample to `out`; with -length 0, Ctrl-C is how it ends.
+
+    Args:
+        live: True if someone may be watching.
+    """
+    writer = SampleWriter(out, opt, live)
     with contextlib.suppress(*([] if opt.length else [KeyboardInterrupt])):
-        for drawn in stream:
+        for drawn in characters:
             writer.put(drawn.character, drawn.probability, drawn.given)
     writer.end()
 
 
-def file_of(folder: str, seed: int) -> str:
-    """The file of the sample with this seed."""
+def sample_file(folder: str, seed: int) -> str:
+    """The path of the sample with this seed."""
     return os.path.join(folder, f"sample_{seed}.txt")
 
 
-def _write(
+def _write_here(
     loaded: Checkpoint,
     opt: SampleOptions,
     prime: list[bytes],
     seeds: Sequence[int],
     folder: str,
-    where: str,
-    told_to_end: Callable[[], bool] = lambda: False,
+    device: str,
+    should_end: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Draw and write the samples of `seeds`; `told_to_end` is asked after each character whether to exit."""
-    characters = sampler.in_order(loaded.vocab)
-    for some in (seeds[k : k + _STREAMS] for k in range(0, len(seeds), _STREAMS)):
-        model = inference.make(loaded, where, len(some))
+    """Draw and write the samples of `seeds` in this process.
+
+    Args:
+        should_end: asked after each character whether the process has been told to end.
+    """
+    characters = characters_by_index(loaded.vocab)
+    for batch in (seeds[k : k + _MAX_STREAMS] for k in range(0, len(seeds), _MAX_STREAMS)):
+        predictor = inference.make_predictor(loaded, device, len(batch))
         with contextlib.ExitStack() as files:
-            writers = [Writer(files.enter_context(whole_file(file_of(folder, seed))), opt) for seed in some]
-            going = {b: (writer.put, sampler.Ending(opt.stop)) for b, writer in enumerate(writers)}
-            rows = range(len(some))
-            for step in sampler.draw_streams(model, prime, loaded.vocab, opt, some):
+            writers = [SampleWriter(files.enter_context(whole_file(sample_file(folder, seed))), opt) for seed in batch]
+            unfinished = {b: (writer.put, sampler.StopText(opt.stop)) for b, writer in enumerate(writers)}
+            rows = range(len(batch))
+            for step in sampler.draw_streams(predictor, prime, loaded.vocab, opt, batch):
                 indices, probabilities = step.indices.tolist(), step.probabilities[rows, step.indices].tolist()
-                ended = []
-                for b, (put, ending) in going.items():
+                finished = []
+                for b, (put, stop) in unfinished.items():
                     character = characters[indices[b]]
                     put(character, probabilities[b], step.given)
-                    if opt.stop and not step.given and ending.reached(character):
-                        ended.append(b)
-                for b in ended:
-                    del going[b]
-                if told_to_end():
-                    sys.exit(1)  # an exception, so that half-written files go away
-                if not going:
+                    if opt.stop and not step.given and stop.completed_by(character):
+                        finished.append(b)
+                for b in finished:
+                    del unfinished[b]
+                if should_end():
+                    sys.exit(1)  # an exception, so that half-written files are removed
+                if not unfinished:
                     break
             for writer in writers:
                 writer.end()
 
 
-def _cores() -> int:
+def _usable_cores() -> int:
+    """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _share_out(parts: list[tuple]) -> None:
-    """_write each part in a process of its own. What stops one of them, or this one, stops all."""
-    # Here, since a single sample would be over before they are imported.
+def _write_in_processes(shares: list[_Share]) -> None:
+    """Draw and write each share in a process of its own. An error or signal that ends one process ends them all."""
+    # Imported here, since drawing a single sample takes less time than importing these.
     import multiprocessing
     from multiprocessing import resource_tracker
 
     context = multiprocessing.get_context("spawn")
     if os.name != "nt":
-        resource_tracker.ensure_running()  # now, since it lets signals through that are held back
-    pipes, workers = [], []
+        # Before signals are blocked below: starting the tracker would unblock them.
+        resource_tracker.ensure_running()
+    connections, workers = [], []
     try:
-        for part in parts:
-            here, there = context.Pipe(duplex=False)
-            worker = context.Process(target=_work, args=(there, *part))
-            with _signals_held_back():  # a worker ignores them for ever, this process hears them after the start
+        for share in shares:
+            ours, workers_end = context.Pipe(duplex=False)
+            worker = context.Process(target=_work, args=(workers_end, *share))
+            # The worker inherits the block and keeps it; this process receives the signals right after the start.
+            with _signals_blocked():
                 worker.start()
                 workers.append(worker)
-            there.close()
-            pipes.append(here)
-        for pipe in pipes:
+            workers_end.close()
+            connections.append(ours)
+        for connection in connections:
             try:
-                error = pipe.recv()
+                error = connection.recv()
             except EOFError:
                 error = UserError("a process that drew samples was ended from outside; start again.")
             if error:
@@ -140,33 +163,54 @@ def _share_out(parts: list[tuple]) -> None:
             worker.join()
 
 
-def _work(pipe, path: str, opt: SampleOptions, prime: list[bytes], seeds: Sequence[int], folder: str) -> None:
-    # An exception out of the handler could come where Python drops it, and the process would draw on.
-    told_to_end: list[str] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: told_to_end.append("by a signal"))
+def _work(
+    connection: Connection[Exception | None, None],
+    path: str,
+    opt: SampleOptions,
+    prime: list[bytes],
+    seeds: Sequence[int],
+    folder: str,
+) -> None:
+    """The whole life of a process that draws: it writes its samples, then sends None, or the exception that ended it.
+
+    It ends early, without half-written files, at SIGTERM or when the process that started it has ended.
+    """
+    # The handler only makes a note: an exception out of a handler can come at a place where Python drops it, and then
+    # the process would go on drawing.
+    reasons_to_end: list[str] = []
+
+    def end_soon(number: int, frame: FrameType | None) -> None:
+        reasons_to_end.append("a signal")
+
+    signal.signal(signal.SIGTERM, end_soon)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     numpy_warnings.be_silent()
-    threading.Thread(target=lambda: told_to_end.append(_end_of_parent()), daemon=True).start()
+    threading.Thread(target=_note_end_of_parent, args=(reasons_to_end,), daemon=True).start()
     try:
-        _write(checkpoint.load(path), opt, prime, seeds, folder, "cpu", lambda: bool(told_to_end))
+        _write_here(checkpoint.load(path), opt, prime, seeds, folder, "cpu", lambda: bool(reasons_to_end))
     except (UserError, OSError) as e:
-        pipe.send(e)
+        connection.send(e)
     else:
-        pipe.send(None)
+        connection.send(None)
 
 
-def _end_of_parent() -> str:
-    """Return when the process that started this one has ended, whatever has ended it."""
+def _note_end_of_parent(reasons_to_end: list[str]) -> None:
+    """Wait until the process that started this one has ended, for whatever reason, and add that to the reasons."""
     import multiprocessing
 
-    multiprocessing.parent_process().join()
-    return "with its parent"
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    reasons_to_end.append("the end of its parent")
 
 
 @contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Let signals that end the program wait; a process that is started meanwhile hears them only if it wants to."""
+def _signals_blocked() -> Iterator[None]:
+    """Let the signals that end the program wait until the block's end.
+
+    A process that is started meanwhile inherits the block, and receives only those signals that it unblocks itself.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -1,4 +1,4 @@
-"""Every flag of sampling once: its name, default and help. Source: the cmd:option lines of sample.lua."""
+"""The flags of sampling and of chat: each with its name, default and help. Source: cmd:option lines of sample.lua."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.option_fields import MOST, Ramp, option, require, require_switches
+from pycharrnn.common.option_fields import MAX_COUNT, Ramp, option, require, require_switches
 
 
-@dataclass
+@dataclass(frozen=True)
 class SampleOptions:
     """Options of `pycharrnn sample`."""
 
@@ -50,19 +50,18 @@ class SampleOptions:
     color: int = option(0, "1 = color each character by its probability, for a terminal")
 
     def check(self) -> None:
-        """Errors: UserError for the first value that sampling can't use."""
+        """Errors: UserError for the first value that can't be used, or for options that exclude each other."""
         require(self, "length", self.length >= 0, "at least 0")
         ramp = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
         if not all(0 < t < float("inf") for t in ramp):
-            shown = ":".join(f"{t:g}" for t in ramp)
-            raise UserError(f"-temperature must be greater than 0, not {shown}.")
-        require(self, "samples", 1 <= self.samples <= MOST, "at least 1 and at most 1e12")
+            raise UserError(f"-temperature must be greater than 0, not {':'.join(f'{t:g}' for t in ramp)}.")
+        require(self, "samples", 1 <= self.samples <= MAX_COUNT, "at least 1 and at most 1e12")
         require(self, "topk", self.topk >= 0, "at least 0")
         require(self, "topp", 0 < self.topp <= 1, "greater than 0 and at most 1")
         require(self, "beam", self.beam >= 0, "at least 0")
         switches = ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")
         require_switches(self, *switches)
-        for no_good, why in (
+        for excluded, message in (
             (self.primetext and self.primefile, "-primetext and -primefile exclude each other: leave one out."),
             (self.beam and self.samples > 1, "-beam finds one text, whatever the seed: leave -samples out."),
             (self.color and self.o, "-color is for the screen: leave -o out."),
@@ -72,11 +71,11 @@ class SampleOptions:
                 "-length 0 goes on until it is stopped: it needs -stop with -samples or -o.",
             ),
         ):
-            if no_good:
-                raise UserError(why)
+            if excluded:
+                raise UserError(message)
 
 
-@dataclass
+@dataclass(frozen=True)
 class ChatOptions:
     """Options of `pycharrnn chat`."""
 
@@ -96,5 +95,5 @@ class ChatOptions:
         self.sampling().check()
 
     def sampling(self) -> SampleOptions:
-        """The same as options of sampling."""
+        """These options as those of `pycharrnn sample`, with a newline for a -stop that is left out."""
         return SampleOptions(**{**dataclasses.asdict(self), "stop": self.stop or "\n"})

@@ -1,64 +1,74 @@
-"""How characters reach a terminal or a file: at once, by whole UTF-8 characters, in colours."""
+"""How the characters of a sample reach a terminal or a file: without delay, as whole UTF-8 characters, in colours."""
 
 from __future__ import annotations
 
 import codecs
 import math
 import time
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from pycharrnn.sampling.options import SampleOptions
+if TYPE_CHECKING:
+    from pycharrnn.sampling.options import SampleOptions
 
-_FLUSH_SECONDS = 0.02  # often enough to watch; a write a character would cost as much as drawing it
-# (least bits of surprise, the code of a terminal): colours that differ for the colour-blind too, the deepest bold.
-_COLORS = ((7, "1;31"), (5, "35"), (3, "34"), (1, "36"), (0, "0"))
+_FLUSH_SECONDS = 0.02  # often enough to watch; a flush for each character would cost as much as drawing it
+_PLAIN = "0"
+# (bits of surprise from which on, the terminal's code of the colour): the colours differ for the colour-blind too, and
+# the deepest is bold.
+_COLORS = ((7, "1;31"), (5, "35"), (3, "34"), (1, "36"), (0, _PLAIN))
 
 
-class Writer:
+class SampleWriter:
     """Writes the characters of one sample to a binary file.
 
     Args:
-        live: someone may be watching: let no character wait long.
+        opt: its hide_prime, unicode and color count here.
+        live: True if someone may be watching: no character waits for long.
     """
 
-    def __init__(self, out: BinaryIO, opt: SampleOptions, live: bool = False):
+    def __init__(self, out: BinaryIO, opt: SampleOptions, live: bool = False) -> None:
         self._out, self._live = out, live
         self._hide_prime, self._color = opt.hide_prime, opt.color
-        self._decoder = None
+        self._decoder: codecs.BufferedIncrementalDecoder | None = None
         if opt.unicode or opt.color:
             self._decoder = codecs.getincrementaldecoder("utf-8")("ignore" if opt.unicode else "surrogateescape")
-        self._probability = 1.0  # of the bytes that wait in the decoder
-        self._code = "0"
+        self._probability = 1.0  # of all bytes since the decoder's last whole character
+        self._color_code = _PLAIN
         self._flushed = time.monotonic()
 
     def put(self, character: bytes, probability: float, given: bool) -> None:
-        """A character and its probability; `given`: it stands in the primetext."""
+        """Write the next character.
+
+        Args:
+            probability: that the character had.
+            given: True if it stands in the primetext.
+        """
         if given and self._hide_prime:
             return
         if self._decoder:
             self._probability *= probability
-            self._put_text(self._decoder.decode(character))
+            self._put_text(self._decoder, self._decoder.decode(character))
         else:
             self._out.write(character)
         if self._live and time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._out.flush()
             self._flushed = time.monotonic()
 
-    def _put_text(self, text: str) -> None:
+    def _put_text(self, decoder: codecs.BufferedIncrementalDecoder, text: str) -> None:
+        """Write what the decoder has just returned, which is empty in the middle of a character."""
         if text and self._color:
             bits = -math.log2(self._probability) if self._probability > 0 else math.inf
-            code = next(code for least, code in _COLORS if bits >= least)
-            if code != self._code:
-                self._out.write(f"\x1b[0;{code}m".encode() if code != "0" else b"\x1b[0m")
-                self._code = code
+            color_code = next(code for from_bits, code in _COLORS if bits >= from_bits)
+            if color_code != self._color_code:
+                self._out.write(f"\x1b[0;{color_code}m".encode() if color_code != _PLAIN else b"\x1b[0m")
+                self._color_code = color_code
         self._out.write(text.encode("utf-8", "surrogateescape"))
-        if not self._decoder.getstate()[0]:
+        if not decoder.getstate()[0]:
             self._probability = 1.0
 
     def end(self) -> None:
-        """The newline after the sample."""
+        """Write what the decoder still holds, and the newline after the sample."""
         if self._decoder:
-            self._put_text(self._decoder.decode(b"", final=True))
-        self._out.write(b"\x1b[0m\n" if self._code != "0" else b"\n")
+            self._put_text(self._decoder, self._decoder.decode(b"", final=True))
+        self._out.write(b"\x1b[0m\n" if self._color_code != _PLAIN else b"\n")
         if self._live:
             self._out.flush()

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.routing import APIRoute
 
 from pycharrnn import __version__
-from pycharrnn.sampling import sampler
+from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
 from pycharrnn.server.scheduler import STOPPING, Desk, LineStream, Stopping, unavailable
@@ -161,9 +161,9 @@ def _file(content: bytes, kind: str) -> Callable[[], object]:
 
 def _events(model: ServedModel, opt: SampleOptions, primetext: bytes, unit: tuple[int, int] | None, candidates: int):
     """served_models.events, after a look at the primetext."""
-    unknown = next((at for at, character in sampler.cut(primetext, model.vocab) if character is None), None)
+    unknown = next((at for at, character in tokenizer.tokenize(primetext, model.vocab) if character is None), None)
     if unknown is not None:
-        raise HTTPException(422, f"primetext has {sampler.described(primetext, unknown)}: leave it out.")
+        raise HTTPException(422, f"primetext has {tokenizer.describe_unknown(primetext, unknown)}: leave it out.")
     return served_models.events(model, opt, primetext, unit, candidates)
 
 

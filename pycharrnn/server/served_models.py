@@ -16,8 +16,8 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.paths import newest, short_names
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
-from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling import sampler, tokenizer
+from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import Drawn
 
@@ -30,13 +30,13 @@ class ServedModel:
     """A model under the name by which requests choose it.
 
     Attributes:
-        stepper: never stepped itself; every request works on a `fresh` one.
+        predictor: never stepped itself; every request works on a `fresh` one.
         facts: what the page tells about it.
     """
 
     id: str
     vocab: dict[bytes, int]
-    stepper: NumpyStepper
+    predictor: NumpyPredictor
     facts: dict[str, object]
 
 
@@ -81,9 +81,9 @@ def _served(name: str, loaded: Checkpoint) -> ServedModel:
         "best_val_loss": min(losses, default=None),
         "program": loaded.program,
     }
-    # In memory of its own, whatever becomes of the file: a stepper may keep the arrays that it is given.
+    # In memory of its own, whatever becomes of the file: a predictor may keep the arrays that it is given.
     own = replace(n, weights={part: np.array(weight, np.float64) for part, weight in n.weights.items()})
-    return ServedModel(name, loaded.vocab, NumpyStepper(own), facts)
+    return ServedModel(name, loaded.vocab, NumpyPredictor(own), facts)
 
 
 def events(
@@ -101,12 +101,12 @@ def events(
 
     Errors: UserError, as sampling.draw.
     """
-    stepper = model.stepper.fresh()
-    names = [_name(character) for character in sampler.in_order(model.vocab)]
-    drawn = sampler.draw(stepper, model.vocab, opt, primetext)
+    predictor = model.predictor.fresh()
+    names = [_name(character) for character in tokenizer.characters_by_index(model.vocab)]
+    drawn = sampler.draw(predictor, model.vocab, opt, primetext)
     screen, waiting = ScreenText(), []
     shown: list[tuple[str, int]]
-    for one, activation in _watched(drawn, stepper, unit):
+    for one, activation in _watched(drawn, predictor, unit):
         waiting.append((one, activation))
         shown = screen.push(one.character)
         yield from _events(shown, waiting, names, candidates)
@@ -114,7 +114,7 @@ def events(
     yield {"done": True}
 
 
-def _watched(drawn: Iterator[Drawn], stepper: NumpyStepper, unit: tuple[int, int] | None):
+def _watched(drawn: Iterator[Drawn], predictor: NumpyPredictor, unit: tuple[int, int] | None):
     """Each drawn character with the activation after the model has read it, which is one character later."""
     if unit is None:
         for one in drawn:
@@ -124,11 +124,11 @@ def _watched(drawn: Iterator[Drawn], stepper: NumpyStepper, unit: tuple[int, int
     before = None
     for one in drawn:
         if before is not None:
-            yield before, float(stepper.activations()[where])
+            yield before, float(predictor.activations()[where])
         before = one
     if before is not None:
-        stepper.step(before.index)  # nothing is drawn after the last one, so it has not been read
-        yield before, float(stepper.activations()[where])
+        predictor.step(before.vocab_index)  # nothing is drawn after the last one, so it has not been read
+        yield before, float(predictor.activations()[where])
 
 
 def _events(shown: list[tuple[str, int]], waiting: list, names: list[str], candidates: int):
@@ -153,7 +153,7 @@ def score(model: ServedModel, text: bytes) -> Iterator[str]:
     screen, waiting = ScreenText(), []
     known, unknown, total = 0, 0, 0.0
     comma = '{"characters":['
-    for character, bits in scoring.surprises(model.stepper.fresh(steps), steps, model.vocab, text):
+    for character, bits in scoring.surprises(model.predictor.fresh(steps), steps, model.vocab, text):
         waiting.append(bits)
         if bits is None:
             unknown += 1

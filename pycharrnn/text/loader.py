@@ -46,7 +46,7 @@ class CharSplitLMMinibatchLoader:
         split_fractions: (train, val, test) fractions of the batches; a test fraction of 0 gives val all the rest.
         say: takes the original's messages, line by line.
         rows: the rows of every batch that next_batch gives; default: all.
-        progress: whether to show bars, as for common.progress.shown.
+        progress: whether to show bars, as for common.progress.enabled.
         encoding: what characters are, "bytes" or "utf8" (code points).
         model_characters: characters of a model, which get numbers as well as those of the text.
         leave_out_others: leave all characters but `model_characters` out of the text.

@@ -34,7 +34,7 @@ def cached(
 
     Args:
         say: takes the original's messages, line by line.
-        progress: whether to show bars, as for common.progress.shown.
+        progress: whether to show bars, as for common.progress.enabled.
         encoding: "bytes" or "utf8".
 
     Returns: character -> number from 1, in the order of the characters' bytes; the numbers, on disk, uint8 for bytes

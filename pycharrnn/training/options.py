@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.option_fields import MOST, option, require, require_switches
+from pycharrnn.common.option_fields import MAX_COUNT, option, require, require_switches
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class TrainOptions:
         require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
         for name in ("learning_rate", "learning_rate_decay", "grad_clip"):
             require(self, name, 0 < getattr(self, name) < float("inf"), "greater than 0")
-        require(self, "max_epochs", 0 < self.max_epochs <= MOST, "greater than 0 and at most 1e12")
+        require(self, "max_epochs", 0 < self.max_epochs <= MAX_COUNT, "greater than 0 and at most 1e12")
         require(self, "decay_rate", 0 <= self.decay_rate < 1, "at least 0 and less than 1")
         for name in ("train_frac", "val_frac"):
             require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -19,9 +20,8 @@ from pycharrnn.analysis.activations import Reading
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
@@ -71,14 +71,14 @@ def test_values_are_those_of_the_model(path):
     np.testing.assert_allclose(values[-1], torch.cat(last).detach().numpy(), atol=1e-6)
 
 
-def test_fresh_steppers_share_weights_and_no_state():
-    stepper = NumpyStepper(checkpoint.load(LSTM).network)
-    first = stepper.step(3)
-    other = stepper.fresh()
+def test_fresh_predictors_share_weights_and_no_state():
+    predictor = NumpyPredictor(checkpoint.load(LSTM).network)
+    first = predictor.step(3)
+    other = predictor.fresh()
     assert (other.step(3) == first).all()
-    assert (stepper.step(3) != first).any()
-    assert (stepper.fresh().step(3) == first).all()
-    assert other._layers[0][3] is stepper._layers[0][3]
+    assert (predictor.step(3) != first).any()
+    assert (predictor.fresh().step(3) == first).all()
+    assert other._layers[0].h2h is predictor._layers[0].h2h
 
 
 def test_the_choice_prefers_what_swings_far_and_holds():
@@ -89,14 +89,15 @@ def test_the_choice_prefers_what_swings_far_and_holds():
     values[:, 1, 3] = np.where(time % 2, 0.9, -0.9)  # flickers
     values[:, 0, 4] = np.where(time % 100 < 50, 0.1, -0.1)  # hardly moves
     values[:, 0, 0] = 0.95  # does not move
-    assert activations.choose(values, 0, "", 3) == [(1, 2), (2, 3), (1, 5)]
-    assert activations.choose(values, 1, "", 2) == [(1, 2), (1, 5)]
-    assert activations.choose(values, 2, "", 99)[0] == (2, 3)
-    assert len(activations.choose(values, 2, "", 99)) == 5
-    assert len(activations.choose(values, 0, "", 99)) == 10
-    assert activations.choose(values, 0, "4, 1", 3) == [(2, 4), (2, 1)]
-    assert activations.choose(values, 1, "4", 3) == [(1, 4)]
-    assert len(activations.choose(values[:1], 0, "", 2)) == 2
+    assert activations.choose_units(values, 0, "", 3) == [(1, 2), (2, 3), (1, 5)]
+    assert activations.choose_units(values, 1, "", 2) == [(1, 2), (1, 5)]
+    assert activations.choose_units(values, 2, "", 99)[0] == (2, 3)
+    assert len(activations.choose_units(values, 2, "", 99)) == 5
+    assert len(activations.choose_units(values, 0, "", 99)) == 10
+    assert activations.choose_units(values, 0, "4, 1", 3) == [(2, 4), (2, 1)]
+    assert activations.choose_units(values, 1, "4", 3) == [(1, 4)]
+    assert len(activations.choose_units(values[:1], 0, "", 2)) == 2
+    assert activations.choose_units(values, 2, "5", 3) == [(2, 5)]  # the last ones
 
 
 @pytest.mark.parametrize(
@@ -104,14 +105,14 @@ def test_the_choice_prefers_what_swings_far_and_holds():
 )
 def test_bad_choices(layer, units, words):
     with pytest.raises(UserError, match=words):
-        activations.choose(np.zeros((4, 2, 5)), layer, units, 3)
+        activations.choose_units(np.zeros((4, 2, 5)), layer, units, 3)
 
 
 def test_markup_in_text_and_name_is_only_text():
     characters = list("<script>alert('&amp;')</script>\n\n\"\x00\r")
     values = np.linspace(-1, 1, len(characters)).astype(np.float32)[:, None, None]
     network = checkpoint.load(LSTM).network
-    page = activation_page.html("<img src=x>", network, Reading(characters, values), [(1, 1)])
+    page = activation_page.page("<img src=x>", network, Reading(characters, values), [(1, 1)])
     parsed = Page(page)
     assert "script" not in parsed.tags
     assert "img" not in parsed.tags
@@ -123,8 +124,51 @@ def test_markup_in_text_and_name_is_only_text():
 
 def test_values_that_are_no_numbers_have_no_colour():
     reading = Reading(["a"], np.full((1, 1, 1), np.nan, np.float32))
-    page = activation_page.html("failed", checkpoint.load(LSTM).network, reading, [(1, 1)])
+    page = activation_page.page("failed", checkpoint.load(LSTM).network, reading, [(1, 1)])
     assert Page(page).shades == [[("a", "z")]]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the mean of infinities
+def test_what_a_section_and_its_colours_say():
+    values = np.zeros((6, 2, 3), np.float32)
+    values[:, 1, 2] = [1, 0.94, 0.04, -0.06, np.inf, -np.inf]
+    reading = Reading(list("abcdef"), values)
+    page = activation_page.page("m", checkpoint.load(GRU).network, reading, [(2, 3)])
+    assert Page(page).shades == [list(zip("abcdef", ["p10", "p9", "z", "n1", "p10", "n10"], strict=True))]
+    assert "The colour of a character is h of the unit" in page
+    assert 'class="n1" title="-0.1"' in page
+    assert "Layer 2, unit 3</h2>" in page
+    values[4:, 1, 2] = 0
+    page = activation_page.page("m", checkpoint.load(LSTM).network, reading, [(2, 3), (1, 1)])
+    assert "<p>from -0.06 to +1.00, mean +0.32</p>" in page
+    assert "The colour of a character is tanh(c) of the unit" in page
+    assert page.count("<section") == 2
+    for level in range(1, 11):  # a rule for each shade
+        assert page.count(f".p{level}{{") == page.count(f".n{level}{{") == 1
+        assert f"calc(var(--most)*{level / 10:g})" in page
+
+
+def test_neighbours_of_a_shade_share_an_element_and_newlines_have_their_own():
+    values = np.zeros((6, 1, 1), np.float32)
+    values[5] = 1
+    page = activation_page.page("m", checkpoint.load(LSTM).network, Reading(list("ab\n\ncd"), values), [(1, 1)])
+    z, newline = '<b class="z" title="+0.0">', '<b class="z l" title="+0.0">'
+    assert f'>\n{z}ab</b>{newline}\n</b>{newline}\n</b>{z}c</b><b class="p10" title="+1.0">d</b></pre>' in page
+
+
+def test_a_character_of_several_bytes_has_the_values_after_its_last_one():
+    """And one whose end does not come those after the byte that began it."""
+    loaded = checkpoint.load(LSTM)
+    pieces = [b"T", b"\xc3", b"\xa9", b"\xe2", b"h", b"\xc3"]
+    vocab = {**loaded.vocab, b"\xc3": 5, b"\xa9": 6, b"\xe2": 7}
+    reading = activations.record(dataclasses.replace(loaded, vocab=vocab), b"".join(pieces))
+    assert reading.characters == ["T", "\u00e9", "\ufffd", "h", "\ufffd"]
+    predictor = NumpyPredictor(loaded.network)
+    after = []
+    for piece in pieces:
+        predictor.step(vocab[piece] - 1)
+        after.append(predictor.activations()[:, 0, 0].astype(np.float32))
+    np.testing.assert_array_equal(reading.values, np.stack([after[k] for k in (0, 2, 3, 4, 5)]))
 
 
 def run(*args, cwd: Path, **keywords) -> subprocess.CompletedProcess:
@@ -161,6 +205,8 @@ def test_a_long_text_is_cut(tmp_path, monkeypatch):
     reading = activations.record(checkpoint.load(LSTM), b"night " * 50, said.append)
     assert len(reading.characters) == 100
     assert said == ["the page shows the first 100 of 300 characters"]
+    activations.record(checkpoint.load(LSTM), b"n" * 100, said.append)
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize(
@@ -173,6 +219,7 @@ def test_a_long_text_is_cut(tmp_path, monkeypatch):
         (["-primetext", "a\u00fc"], "'\u00fc'"),
         (["-primetext", "a", "-layer", "9"], "-layer 9 is not there: the model has 2"),
         (["-primetext", "a", "-units", "0"], "1 to 16"),
+        (["-primetext", "a", "-layer", "-1"], "-layer must be at least 0, not -1."),
         (["-primetext", "a", "-count", "0"], "-count must be at least 1"),
         (["-primetext", "a", "-o", "page.pdf"], "-o must be a file that ends in .html"),
     ],
@@ -189,13 +236,3 @@ def test_errors_are_one_sentence(tmp_path, args, words):
 def test_help_is_complete():
     text = CliRunner().invoke(cli, ["activations", "-help"]).stdout
     assert all(flag in text for flag in ("-primetext", "-primefile", "-layer", "-units", "-count", "-o"))
-
-
-@pytest.mark.parametrize("cut", [1, 2, 3])
-def test_screen_text_is_what_decoding_at_once_gives(cut):
-    content = "a\u00e9\u20ac\U0001f600".encode() + b"\xff\xe2\x82b\xe2\x82\xe2\x82\xac\xc3"
-    pieces = [content[k : k + cut] for k in range(0, len(content), cut)]
-    text = ScreenText()
-    shown = [entry for piece in pieces for entry in text.push(piece)] + text.end()
-    assert "".join(characters for characters, _ in shown) == content.decode("utf-8", "replace")
-    assert sum(taken for _, taken in shown) == len(pieces)

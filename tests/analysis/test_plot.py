@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from conftest import GOLDEN, ROOT
 
 from pycharrnn.analysis import plotting
+from pycharrnn.analysis.options import PlotOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.paths import newest, short_names
 from pycharrnn.cli.commands import cli
@@ -69,6 +70,7 @@ def test_the_same_losses_are_the_same_picture(tmp_path):
     for name in ("a.svg", "b.svg"):
         plot(CHECKPOINT, "-o", tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -82,18 +84,18 @@ def test_the_same_losses_are_the_same_picture(tmp_path):
     ],
 )
 def test_losses_that_no_scale_can_show_are_left_out(tmp_path, train, val, i, epoch):
-    curve = plotting.curve(with_losses(train, val, i, epoch), "run")
-    plotting.save(tmp_path / "picture.svg", [curve])
+    curve = plotting.loss_curve(with_losses(train, val, i, epoch), "run")
+    plotting.save_picture(tmp_path / "picture.svg", [curve])
     assert all(np.abs(values).max(initial=0) <= 1e15 for part in (curve.train, curve.val) for values in part)
 
 
 @pytest.mark.parametrize("n", [1, 2, 200, 100_000])
 def test_any_number_of_losses(tmp_path, n):
-    curve = plotting.curve(with_losses([1.5] * n, {n: 2.0}, n), "run")
+    curve = plotting.loss_curve(with_losses([1.5] * n, {n: 2.0}, n), "run")
     assert len(curve.train[0]) == min(n, 200) if n <= 200 else len(curve.train[0]) <= 400
     assert np.allclose(curve.train[1], 1.5)
     assert curve.best == (n, 2.0)
-    plotting.save(tmp_path / "picture.svg", [curve])
+    plotting.save_picture(tmp_path / "picture.svg", [curve])
     assert (tmp_path / "picture.svg").stat().st_size < 60_000
 
 
@@ -107,28 +109,108 @@ def test_smoothing_is_the_mean_of_one_percent_around():
 
 
 def test_losses_that_are_no_numbers_are_left_out(tmp_path):
-    curve = plotting.curve(with_losses([3.0, float("nan"), 2.0, float("inf")], {2: float("nan"), 4: 2.5}, 4), "run")
+    curve = plotting.loss_curve(
+        with_losses([3.0, float("nan"), 2.0, float("inf")], {2: float("nan"), 4: 2.5}, 4), "run"
+    )
     assert curve.train[0].tolist() == [1, 3]
     assert curve.best == (4, 2.5)
-    plotting.save(tmp_path / "picture.svg", [curve])
+    plotting.save_picture(tmp_path / "picture.svg", [curve])
 
 
 def test_without_epochs_the_axis_counts_iterations(tmp_path):
-    with_epochs = plotting.curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "one")
-    without = plotting.curve(with_losses([3.0, 2.0], {2: 2.5}, 0, 0.0), "another")
-    plotting.save(tmp_path / "picture.svg", [with_epochs, without])
+    with_epochs = plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "one")
+    without = plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 0, 0.0), "another")
+    plotting.save_picture(tmp_path / "picture.svg", [with_epochs, without])
     assert "iteration" in texts(tmp_path / "picture.svg")
     assert "epoch" not in texts(tmp_path / "picture.svg")
 
 
 def test_many_runs_and_odd_names(tmp_path):
     names = ["_under", "$x^2$", "a & b", *(f"run{k}" for k in range(9))]
-    curves = [plotting.curve(with_losses([3.0, 2.0 + k], {2: 2.5 + k}, 2), name) for k, name in enumerate(names)]
-    plotting.save(tmp_path / "picture.svg", curves)
+    curves = [plotting.loss_curve(with_losses([3.0, 2.0 + k], {2: 2.5 + k}, 2), name) for k, name in enumerate(names)]
+    plotting.save_picture(tmp_path / "picture.svg", curves)
     found = " ".join(texts(tmp_path / "picture.svg"))
     assert all(f"{name.replace('&', '&amp;')}: lstm" in found for name in names)
     with pytest.raises(UserError, match="too many"):
-        plotting.save(tmp_path / "more.svg", curves * 3)
+        plotting.save_picture(tmp_path / "more.svg", curves * 3)
+
+
+# -- what is in a picture ----------------------------------------------------------------------------------------------
+
+
+def axes_of(*curves):
+    figure = plotting._figure(list(curves))
+    figure.draw_without_rendering()
+    return figure.axes[0]
+
+
+def test_bits_stand_where_their_nats_do():
+    axes = axes_of(plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), "run"))
+    (bits,) = axes.child_axes
+    np.testing.assert_allclose(np.array(bits.get_ylim()) * math.log(2), axes.get_ylim(), rtol=1e-9)
+
+
+def test_the_scale_begins_at_0_unless_a_loss_is_below():
+    assert axes_of(plotting.loss_curve(with_losses([0.1, 3.0], {}, 2), "run")).get_ylim()[0] == 0
+    assert axes_of(plotting.loss_curve(with_losses([-0.1, 3.0], {}, 2), "run")).get_ylim()[0] < -0.1
+
+
+def test_lines_and_best_points_in_epochs():
+    curve = plotting.loss_curve(with_losses([3.0, 2.5, 2.0, 1.5], {4: 1.75, 2: 2.25}, 4, epoch=2.0), "run")
+    train, val, best = axes_of(curve).lines
+    assert train.get_xdata().tolist() == [0.5, 1.0, 1.5, 2.0]
+    assert train.get_ydata().tolist() == [3.0, 2.5, 2.0, 1.5]
+    assert (val.get_xdata().tolist(), val.get_ydata().tolist()) == ([1.0, 2.0], [2.25, 1.75])
+    assert (best.get_xdata(), best.get_ydata()) == ([2.0], [1.75])
+
+
+def test_the_best_is_the_lowest():
+    assert plotting.loss_curve(with_losses([], {1: 3.0, 5: 1.5, 9: 2.0}, 9), "run").best == (5, 1.5)
+    assert plotting.loss_curve(with_losses([1.0], {}, 1), "run").best is None
+
+
+def test_single_values_and_few_values_have_markers():
+    train, val, _ = axes_of(plotting.loss_curve(with_losses([3.0], {1: 2.0}, 1), "run")).lines
+    assert (train.get_marker(), train.get_markersize()) == (".", 7)
+    assert (val.get_marker(), val.get_markersize()) == ("o", 7)
+    for count, marker in ((60, "o"), (61, "")):
+        losses = {k: 2 + 1 / k for k in range(1, count + 1)}
+        train, val, _ = axes_of(plotting.loss_curve(with_losses([3.0, 2.0], losses, count), "run")).lines
+        assert train.get_marker() == "None"
+        assert (val.get_marker() or "").replace("None", "") == marker
+
+
+def test_values_do_not_stand_on_each_other():
+    """Of runs whose best points are close together."""
+    curves = [plotting.loss_curve(with_losses([3.0], {9: 2.0 + k / 1000}, 9), f"run{k}") for k in range(3)]
+    axes = axes_of(*curves)
+    heights = [axes.transData.transform(text.xy)[1] + text.xyann[1] * axes.figure.dpi / 72 for text in axes.texts]
+    assert len(heights) == 3
+    assert all(abs(a - b) >= 14 for k, a in enumerate(heights) for b in heights[:k])
+
+
+@pytest.mark.parametrize("count, inside", [(3, True), (4, False)])
+def test_where_the_legend_stands(count, inside):
+    curves = [plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), f"run{k}") for k in range(count)]
+    axes = axes_of(*curves)
+    assert (axes.get_legend() is not None) == inside
+    assert len(axes.figure.legends) == (not inside)
+
+
+def test_as_many_runs_as_a_picture_holds(tmp_path):
+    curves = [plotting.loss_curve(with_losses([3.0], {}, 1), "run")] * 30
+    plotting.save_picture(tmp_path / "picture.svg", curves)
+    with pytest.raises(UserError, match="31 runs are too many for one picture: name at most 30"):
+        plotting.save_picture(tmp_path / "more.svg", [*curves, curves[0]])
+    assert not (tmp_path / "more.svg").exists()
+
+
+def test_endings_of_pictures():
+    for name in ("a.png", "a.PNG", "b.Svg"):
+        PlotOptions(o=name).check()
+    for name in ("a.pdf", "png", "a.svg.gz"):
+        with pytest.raises(UserError, match="-o must be a file that ends in .png or .svg"):
+            PlotOptions(o=name).check()
 
 
 def test_a_folder_is_its_newest_checkpoint(tmp_path):

@@ -16,8 +16,10 @@ from compat import old_exp
 from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.text.loader import TRAIN, VAL
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 LOADED = checkpoint.load(CHECKPOINT)
@@ -43,11 +45,11 @@ def test_eval_reproduces_the_recorded_loss(corpus, name):
 def test_eval_on_pytorch_is_the_same(corpus):
     import torch
 
-    from pycharrnn.sampling.inference import TorchStepper
+    from pycharrnn.sampling.inference import TorchPredictor
 
     x = np.array([[1, 2], [3, 4], [5, 6]])
-    numpy_model = NumpyStepper(LOADED.network, 2, 3)
-    torch_model = TorchStepper(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 2, 3)
+    numpy_model = NumpyPredictor(LOADED.network, 2, 3)
+    torch_model = TorchPredictor(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 2, 3)
     for _ in range(2):  # the second time from the state that the first one left
         np.testing.assert_allclose(numpy_model.read(x), torch_model.read(x), atol=1e-13)
 
@@ -115,6 +117,92 @@ def test_a_table_of_several(corpus):
     assert "-compare" in sentence(run("eval", *paths, "-data_dir", str(corpus)), 2)
 
 
+def test_words_for_a_huge_loss():
+    """As that of a model whose training failed; exp() of it would be an error."""
+    lines = scoring.as_lines("val", 1e4, None).splitlines()
+    assert lines[0] == "loss over val split  10000.00000000 nats per character"
+    assert lines[1].split() == [f"{1e4 / math.log(2):.8f}", "bits", "per", "character"]
+    assert float(lines[2].split()[1]) == math.exp(700)
+    assert "(val_loss in the checkpoint: 1.50000000)" in scoring.as_lines("val", 1.5, 1.5)
+    assert f"{math.exp(9):.8f}" in scoring.as_lines("val", 9.0, None)
+
+
+def test_cells_of_a_table():
+    known = "0123456789abcdef" * 4
+    rows = [("a.t7", 1.0, None, f"x, sha256 {known}"), ("longer.t7", math.nan, 2.0, "")]
+    heading, first, second = scoring.as_table(rows).splitlines()
+    assert re.split("  +", first) == ["a.t7", "1.000000", "1.442695", "2.718282", "-", "x, sha256 01234567"]
+    assert second.split() == ["longer.t7", "nan", "nan", "nan", "2.000000", "-"]
+    assert heading.index("nats/char") + len("nats/char") == first.index("1.000000") + len("1.000000")
+
+
+def test_a_split_that_is_cut_otherwise_than_in_training(corpus):
+    """The loader is asked for what the options say, and for the rest as in training."""
+    opt = EvalOptions(data_dir=str(corpus), train_frac=0.0, val_frac=0.5, batch_size=4, seq_length=30)
+    loader = scoring._loader("x", LOADED, opt)
+    assert (loader.batch_size, loader.seq_length) == (4, 30)
+    assert loader.split_sizes[TRAIN] == 0
+    assert loader.split_sizes[VAL] == loader.nbatches // 2
+    recorded = LOADED.opt
+    loader = scoring._loader("x", LOADED, EvalOptions(data_dir=str(corpus)))
+    assert (loader.batch_size, loader.seq_length) == (recorded["batch_size"], recorded["seq_length"])
+    whole = EvalOptions(data_dir=str(corpus), train_frac=0.9, val_frac=0.1, split="test")
+    with pytest.raises(UserError, match="the test split has no batch"):
+        scoring._loader("x", LOADED, whole)
+
+
+def test_a_text_of_a_run_that_kept_its_vocabulary(corpus):
+    """What the model lacks was left out of its training, and is left out here."""
+    kept = dataclasses.replace(LOADED, opt={**LOADED.opt, "vocab": "keep"})
+    opt = EvalOptions(data_dir=str(corpus))
+    plain = scoring.split_loss("x", LOADED, opt)
+    text = (corpus / "input.txt").read_bytes()
+    (corpus / "input.txt").write_bytes(text[:1000] + b"~~" + text[1000:] + b"~")
+    with pytest.raises(UserError, match="1 characters that x has never seen"):
+        scoring.split_loss("x", LOADED, opt)
+    assert scoring._loader("x", kept, opt).vocab_mapping == LOADED.vocab
+    assert scoring.split_loss("x", kept, opt) == pytest.approx(plain, rel=1e-12)
+
+
+def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
+    """By hand, in one row, also where memory allows a few steps at a time only."""
+    opt = EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=6)
+    loader = scoring._loader("x", LOADED, opt)
+    predictor = NumpyPredictor(LOADED.network, 2)
+    losses = []
+    for _ in range(loader.split_sizes[VAL]):
+        x, y = loader.next_batch(VAL)
+        for t in range(6):
+            log_probs = predictor.read(x.T[t : t + 1].astype(int))[0]
+            losses += (-log_probs[[0, 1], y.T[t]]).tolist()
+    assert scoring.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
+    monkeypatch.setattr(scoring, "_MAX_NUMBERS", 4 * scoring._numbers_in_a_step(LOADED, 2))
+    assert scoring.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
+    monkeypatch.setattr(scoring, "_MAX_NUMBERS", scoring._numbers_in_a_step(LOADED, 2) // 2 - 1)
+    with pytest.raises(UserError, match="2 texts side by side would take x 0.0 GB of memory"):
+        scoring.split_loss("x", LOADED, opt)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"batch_size": -1}, "-batch_size must be at least 0, not -1."),
+        ({"seq_length": -1}, "-seq_length must be at least 0, not -1."),
+        ({"train_frac": 1.01}, "-train_frac must be between 0 and 1, not 1.01."),
+        ({"val_frac": -0.5}, "-val_frac must be between 0 and 1, not -0.5."),
+        ({"old_exp": 2}, "-old_exp must be 0 or 1, not 2."),
+        ({"old_exp": 1, "gpuid": 0}, "-old_exp is of the CPU: leave -gpuid out."),
+        ({"split": "dev"}, "-split must be train, val or test, not dev."),
+    ],
+)
+def test_options_of_eval(options, words):
+    with pytest.raises(UserError) as raised:
+        EvalOptions(**options).check()
+    assert str(raised.value) == words
+    EvalOptions(train_frac=1, val_frac=0, old_exp=1).check()
+    EvalOptions(train_frac=-1, gpuid=0).check()
+
+
 # -- the exponential of old ------------------------------------------------------------------------------------------
 
 
@@ -152,10 +240,10 @@ def test_a_loss_of_2015_to_the_last_digit(tmp_path):
 
 
 def bits_one_by_one(text: bytes) -> list[float]:
-    stepper = NumpyStepper(LOADED.network)
+    predictor = NumpyPredictor(LOADED.network)
     found = [math.log2(len(LOADED.vocab))]
     for a, b in zip(text[:-1], text[1:], strict=True):
-        scores = stepper.step(LOADED.vocab[bytes([a])] - 1)
+        scores = predictor.step(LOADED.vocab[bytes([a])] - 1)
         found.append(-scores[LOADED.vocab[bytes([b])] - 1] / math.log(2))
     return found
 
@@ -183,6 +271,47 @@ def test_score_of_files_and_standard_input(tmp_path):
     assert odd == f"odd.txt: {want}; left out 3 bytes that the model has never seen: '~' '\\xff'"
     assert empty == "empty.txt: nan bits per character, 0 characters"
     assert "nowhere.txt" in sentence(run("score", CHECKPOINT, "nowhere.txt"))
+
+
+def with_vocab(**renamed: str):
+    """The checkpoint, with other characters in the places of some."""
+    others = {old.encode(): new.encode() for old, new in renamed.items()}
+    return dataclasses.replace(LOADED, vocab={others.get(c, c): number for c, number in LOADED.vocab.items()})
+
+
+def test_characters_of_several_bytes_between_unknown_bytes():
+    loaded = with_vocab(h="\u20ac", e="h\u00e9")
+    text = b"".join([b"T", "\u20ac".encode(), b"~", "h\u00e9".encode(), b" ", b"\xff", b"\xfe", b"r"])
+    found = list(scoring.surprises(NumpyPredictor(loaded.network, 1, 4), 4, loaded.vocab, text))
+    characters = [character for character, _ in found]
+    assert characters == [b"T", "\u20ac".encode(), b"~", "h\u00e9".encode(), b" ", b"\xff", b"\xfe", b"r"]
+    assert [bits is None for _, bits in found] == [False, False, True, False, False, True, True, False]
+    np.testing.assert_allclose([bits for _, bits in found if bits is not None], bits_one_by_one(b"The r"), atol=1e-11)
+
+
+def test_unknown_bytes_are_counted_and_the_most_common_named():
+    score = scoring.score(LOADED, b"T" + bytes(range(0xE6, 0xFF)) + b"\xe7\xf8\xf8")
+    sentence = scoring.as_sentence(score)
+    assert sentence.startswith(
+        f"{math.log2(len(LOADED.vocab)):.6f} bits per character, 1 characters; left out 28 bytes"
+    )
+    named = sentence.partition(": ")[2].split()
+    assert named == [f"'\\x{byte:02x}'" for byte in (0xF8, 0xE7, 0xE6, *range(0xE8, 0xF8), 0xF9)]
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 6, 7])
+def test_how_many_characters_are_read_at_once_changes_nothing(steps):
+    text = b"The nig"
+    predictor = NumpyPredictor(LOADED.network, 1, steps)
+    found = [bits for _, bits in scoring.surprises(predictor, steps, LOADED.vocab, text)]
+    np.testing.assert_allclose(found, bits_one_by_one(text), atol=1e-11)
+
+
+def test_how_many_steps_fit_into_memory():
+    assert scoring._steps_at_once(50, 1) == 50
+    assert scoring._steps_at_once(50, (1 << 24) // 30) == 25  # at most 30, and a divisor
+    assert scoring._steps_at_once(50, 1 << 24) == scoring._steps_at_once(50, 1 << 30) == 1
+    assert scoring._steps_at_once(7, (1 << 24) // 6) == 1
 
 
 def test_a_page_colored_by_surprise(tmp_path):

@@ -10,7 +10,7 @@ from compat import CheckpointError, Storage, Table, Tensor, load_t7, save_t7, to
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
 
@@ -47,8 +47,8 @@ def reference(table: Table, text: list[int]) -> np.ndarray:
 def test_same_probabilities(kind, batchnorm):
     table = make(kind, batchnorm)
     text = [0, 1, 4, 3, 3, 2]
-    stepper = NumpyStepper(torchrnn.from_table(table).network)
-    ours = np.stack([stepper.step(k) for k in text])
+    predictor = NumpyPredictor(torchrnn.from_table(table).network)
+    ours = np.stack([predictor.step(k) for k in text])
     np.testing.assert_allclose(ours, reference(table, text), atol=1e-12)
 
 
@@ -69,8 +69,8 @@ def test_normalisation_without_weights_of_its_own():
     for name, weight in want.items():
         np.testing.assert_allclose(found[name], weight, rtol=1e-14)
     text = [0, 3, 1]
-    stepper = NumpyStepper(torchrnn.from_table(plain).network)
-    np.testing.assert_allclose(np.stack([stepper.step(k) for k in text]), reference(ones, text), atol=1e-12)
+    predictor = NumpyPredictor(torchrnn.from_table(plain).network)
+    np.testing.assert_allclose(np.stack([predictor.step(k) for k in text]), reference(ones, text), atol=1e-12)
 
 
 def test_weights_are_doubles():
@@ -106,13 +106,13 @@ def test_characters_of_several_bytes(tmp_path):
     assert (loaded.program, loaded.i, loaded.train_losses, loaded.val_loss) == ("torch-rnn", 2, [2.0, 1.5], 1.75)
     assert loaded.network.dropout == 0.25
     opt = SampleOptions(length=40)
-    stepper = NumpyStepper(loaded.network)
-    text = b"".join(d.character for d in sampler.draw(stepper, loaded.vocab, opt, "é水".encode())).decode()
+    predictor = NumpyPredictor(loaded.network)
+    text = b"".join(d.character for d in sampler.draw(predictor, loaded.vocab, opt, "é水".encode())).decode()
     assert text.startswith("é水")
     assert len(text) == 42  # -length counts drawn characters
     assert set(text) <= set(TOKENS)
     with pytest.raises(UserError, match="'ü'"):
-        list(sampler.draw(stepper, loaded.vocab, opt, "aü".encode()))
+        list(sampler.draw(predictor, loaded.vocab, opt, "aü".encode()))
 
 
 def test_training_goes_on_from_it(tmp_path):
@@ -152,8 +152,10 @@ def test_it_can_be_saved_for_char_rnn(tmp_path):
     table = make("LSTM", "var")
     charrnn.save(tmp_path / "c.t7", torchrnn.from_table(table))
     again = checkpoint.load(tmp_path / "c.t7")
-    stepper = NumpyStepper(again.network)
-    np.testing.assert_allclose(np.stack([stepper.step(k) for k in (1, 2, 3)]), reference(table, [1, 2, 3]), atol=1e-12)
+    predictor = NumpyPredictor(again.network)
+    np.testing.assert_allclose(
+        np.stack([predictor.step(k) for k in (1, 2, 3)]), reference(table, [1, 2, 3]), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(

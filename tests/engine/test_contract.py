@@ -16,7 +16,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.torch_modules import ModuleBPTT
-from pycharrnn.sampling.inference import NumpyStepper, TorchStepper
+from pycharrnn.sampling.inference import NumpyPredictor, TorchPredictor
 
 T, B, V, H = 3, 2, 5, 4
 DROPOUT = GOLDEN / "gru1_dropout" / "lm_gru1d_epoch1.00_3.1027.t7"
@@ -344,18 +344,18 @@ def test_passes_of_torch_nn(model):
     assert torch.equal(bptt.forward(characters().byte()), bptt.forward(characters()))
 
 
-# -- steppers ----------------------------------------------------------------------------------------------------------
+# -- predictors --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[NumpyStepper, TorchStepper])
-def stepper(request):
+@pytest.fixture(params=[NumpyPredictor, TorchPredictor])
+def predictor(request):
     loaded = checkpoint.load(DROPOUT)
-    model = loaded.network if request.param is NumpyStepper else CharRNN.from_checkpoint(loaded, dtype=torch.float64)
+    model = loaded.network if request.param is NumpyPredictor else CharRNN.from_checkpoint(loaded, dtype=torch.float64)
     return lambda *sizes: request.param(model, *sizes)
 
 
-def test_steppers_read_whole_numbers_of_the_vocabulary(stepper):
-    one, many = stepper(), stepper(B, T)
+def test_predictors_read_whole_numbers_of_the_vocabulary(predictor):
+    one, many = predictor(), predictor(B, T)
     V = one.vocab_size
     for bad in (V, -1, 250, 1 << 40, -(1 << 63)):
         with pytest.raises(IndexError, match=f" {bad},"):
@@ -374,31 +374,31 @@ def test_steppers_read_whole_numbers_of_the_vocabulary(stepper):
         one.read(np.zeros((2, 1), np.int64))
 
 
-def test_steppers_read_any_type_of_whole_numbers(stepper):
+def test_predictors_read_any_type_of_whole_numbers(predictor):
     numbers = np.arange(T * B).reshape(B, T).T
-    expected = stepper(B, T).read(numbers)
+    expected = predictor(B, T).read(numbers)
     for dtype in (np.uint8, np.int32, np.uint64):
-        np.testing.assert_array_equal(stepper(B, T).read(numbers.astype(dtype)), expected)
+        np.testing.assert_array_equal(predictor(B, T).read(numbers.astype(dtype)), expected)
 
 
-def test_steppers_choose_among_their_streams(stepper):
-    model = stepper(B)
+def test_predictors_select_among_their_streams(predictor):
+    model = predictor(B)
     for bad, error in (([0, B], IndexError), ([-1, 0], IndexError), ([0], ValueError), ([0.0, 1.0], TypeError)):
         with pytest.raises(error):
-            model.choose(np.array(bad))
+            model.select_streams(np.array(bad))
 
 
-def test_a_fresh_stepper_reads_what_it_was_made_for():
-    model = NumpyStepper(checkpoint.load(DROPOUT).network, B, T)
+def test_a_fresh_predictor_reads_what_it_was_made_for():
+    model = NumpyPredictor(checkpoint.load(DROPOUT).network, B, T)
     assert model.fresh(7).read(np.zeros((7, 1), np.int64)).shape == (7, 1, model.vocab_size)
     with pytest.raises(ValueError):
         model.fresh().read(np.zeros((T, B), np.int64))
 
 
 @pytest.mark.parametrize("sizes", [(0, 1), (1, 0), (-1, 1)])
-def test_steppers_of_nothing(stepper, sizes):
+def test_predictors_of_nothing(predictor, sizes):
     with pytest.raises(ValueError, match="at least 1"):
-        stepper(*sizes)
+        predictor(*sizes)
 
 
 # -- what load gives ---------------------------------------------------------------------------------------------------
@@ -409,7 +409,7 @@ def test_a_loaded_model_predicts_without_dropping():
     assert model.dropout == 0.25 and not model.training
     numbers = np.arange(20)[:, None]
     log_probs, _ = model(torch.from_numpy(numbers))
-    expected = NumpyStepper(checkpoint.load(DROPOUT).network, 1, 20).read(numbers)
+    expected = NumpyPredictor(checkpoint.load(DROPOUT).network, 1, 20).read(numbers)
     np.testing.assert_allclose(log_probs.detach().numpy(), expected, rtol=0, atol=1e-12)
     model.train()
     assert (model(torch.from_numpy(numbers))[0] - log_probs).abs().max() > 1e-3

@@ -16,7 +16,7 @@ from pycharrnn import CharRNN
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel
 from pycharrnn.engine.rmsprop import RMSprop
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 
 V, H = 7, 5
 
@@ -101,8 +101,8 @@ def test_gru_resets_before_the_product():
 def test_numpy_computes_what_pytorch_computes(model):
     net, x = make(model), text(6, 1)
     weights = {name: w.numpy() for name, w in net.weights.items()}
-    stepper = NumpyStepper(charrnn.Network(model, H, 2, V, 0.0, weights))
-    ours = np.stack([stepper.step(int(i)) for i in x[:, 0]])
+    predictor = NumpyPredictor(charrnn.Network(model, H, 2, V, 0.0, weights))
+    ours = np.stack([predictor.step(int(i)) for i in x[:, 0]])
     np.testing.assert_allclose(ours, net(x)[0][:, 0].detach().numpy(), rtol=0, atol=1e-13)
 
 

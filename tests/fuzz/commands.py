@@ -63,9 +63,9 @@ def draw_only_new_losses(files: list[Path]) -> None:
             *(x.tobytes() for part in (curve.train, curve.val) for x in part),
         )
 
-    save = plotting.save
-    known = {picture(plotting.curve(checkpoint.load(file), file.stem)) for file in files}
-    plotting.save = lambda path, curves: {picture(c) for c in curves} <= known or save(path, curves)
+    save_picture = plotting.save_picture
+    known = {picture(plotting.loss_curve(checkpoint.load(file), file.stem)) for file in files}
+    plotting.save_picture = lambda path, curves: {picture(c) for c in curves} <= known or save_picture(path, curves)
 
 
 def run_all(folder: Path, size: int, lines: list[list[str]], otherwise: list[list[str]]) -> tuple[list[Outcome], int]:

@@ -24,7 +24,7 @@ import numpy as np
 from compat import CheckpointError, T7Error, charrnn
 from compat.t7_reader import survey
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 
 
 def use(content: bytes) -> bool:
@@ -36,7 +36,7 @@ def use(content: bytes) -> bool:
     with contextlib.suppress(CheckpointError, T7Error):
         found = checkpoint.from_value(value)
         with np.errstate(all="ignore"):
-            NumpyStepper(found.network).step(0)
+            NumpyPredictor(found.network).step(0)
             charrnn.to_table(found)
     return True
 

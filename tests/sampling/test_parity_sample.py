@@ -48,13 +48,13 @@ def test_pytorch_draws_the_same_text(name):
 
     from pycharrnn.checkpoints import checkpoint
     from pycharrnn.sampling import sampler
-    from pycharrnn.sampling.inference import TorchStepper
+    from pycharrnn.sampling.inference import TorchPredictor
     from pycharrnn.sampling.options import SampleOptions
 
     first = spec(name)["samples"][0]
     loaded = checkpoint.load(GOLDEN / name / first["checkpoint"])
-    stepper = TorchStepper(CharRNN.from_checkpoint(loaded, dtype=torch.float64))
-    text = b"".join(d.character for d in sampler.draw(stepper, loaded.vocab, SampleOptions(length=400), b""))
+    predictor = TorchPredictor(CharRNN.from_checkpoint(loaded, dtype=torch.float64))
+    text = b"".join(d.character for d in sampler.draw(predictor, loaded.vocab, SampleOptions(length=400), b""))
     assert text + b"\n" == (GOLDEN / name / first["stdout"]).read_bytes()
 
 

@@ -21,8 +21,8 @@ from serving_tools import GRU, LOOPBACK, LSTM, ROOT, server
 from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling import sampler, tokenizer
+from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
 from pycharrnn.server.app import create_app, page_files
@@ -93,7 +93,7 @@ def test_a_sample_is_what_the_command_prints(client, options):
     assert items.pop() == {"done": True}
     loaded = checkpoint.load(LSTM)
     opt = SampleOptions(length=300, **options)
-    drawn = list(sampler.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The "))
+    drawn = list(sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, opt, b"The "))
     assert "".join(item["text"] for item in items) == b"".join(d.character for d in drawn).decode("utf-8", "replace")
     assert [item["given"] for item in items[:5]] == [True] * 4 + [False]
     single = [(item, d) for item, d in zip(items, drawn, strict=False)][:4]
@@ -115,7 +115,7 @@ def test_activations_are_those_after_each_character(client, path):
     items = sample(client, model=path.stem, primetext="The night", length=60, unit={"layer": 2, "unit": 5})[:-1]
     loaded = checkpoint.load(path)
     opt = SampleOptions(length=60)
-    drawn = sampler.draw(NumpyStepper(loaded.network), loaded.vocab, opt, b"The night")
+    drawn = sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, opt, b"The night")
     text = b"".join(one.character for one in drawn)
     values = activations.record(loaded, text).values[:, 1, 4]
     assert [item["activation"] for item in items] == pytest.approx(values.tolist(), rel=1e-3, abs=1e-4)
@@ -132,12 +132,12 @@ def test_characters_of_several_bytes_are_one(client):
 def test_score(client):
     answer = client.post("/api/score", json={"model": LSTM.stem, "text": "The \u00fc night"}).json()
     loaded = checkpoint.load(LSTM)
-    stepper = NumpyStepper(loaded.network)
+    predictor = NumpyPredictor(loaded.network)
     bits, scores = [], None
     for byte in b"The  night":
         index = loaded.vocab[bytes([byte])] - 1
         bits.append(math.log2(73) if scores is None else -scores[index] / math.log(2))
-        scores = stepper.step(index)
+        scores = predictor.step(index)
     # u-umlaut is C3 BC: the model knows its first byte only, so what follows depends on that one
     assert answer["unknown"] == 1
     assert answer["known"] == 11
@@ -345,7 +345,7 @@ def test_models_are_in_memory_of_their_own(models):
     """What a file's reader holds may be the file itself, which another program can change."""
     loaded = checkpoint.load(LSTM)
     served = served_models._served("x", loaded)
-    held = list(arrays(served.stepper))
+    held = list(arrays(served.predictor))
     assert len(held) > 10
     for weight in loaded.network.weights.values():
         assert not any(np.shares_memory(value, weight) for value in held)
@@ -374,9 +374,9 @@ def test_large_texts_are_taken_in_beside_the_event_loop(models, desk, monkeypatc
 
         return call
 
-    cut = watched("cut", sampler.cut)
-    monkeypatch.setattr(sampler, "cut", cut)
-    monkeypatch.setattr(scoring, "cut", cut)
+    tokenize = watched("cut", tokenizer.tokenize)
+    monkeypatch.setattr(tokenizer, "tokenize", tokenize)
+    monkeypatch.setattr(scoring, "tokenize", tokenize)
     monkeypatch.setattr(json, "loads", watched("loads", json.loads))
     body = {"model": LSTM.stem, "primetext": "The " * 500, "length": 1}
     assert client.post("/api/sample", content=json.dumps(body) + " " * 5000, headers=JSON).status_code == 200
@@ -421,14 +421,14 @@ def asgi(app, body: dict, leave_after: int | None = None):
 
 def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
     steps = 0
-    read = NumpyStepper.read
+    read = NumpyPredictor.read
 
     def counted(self, indices):
         nonlocal steps
         steps += 1
         return read(self, indices)
 
-    monkeypatch.setattr(NumpyStepper, "read", counted)
+    monkeypatch.setattr(NumpyPredictor, "read", counted)
     desk = Desk(2, threads=2)
 
     async def scenario():
@@ -592,7 +592,7 @@ def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monke
 
 
 def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, desk):
-    broken = models[LSTM.stem].stepper.fresh()
+    broken = models[LSTM.stem].predictor.fresh()
     broken._decoder = (broken._decoder[0] * np.nan, broken._decoder[1])
     model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts | {"id": "x"})
     client = Client(create_app({"x": model}, desk, LOOPBACK, ""))

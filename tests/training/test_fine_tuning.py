@@ -23,7 +23,7 @@ from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling.inference import NumpyStepper
+from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.text import cache_files, encodings
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 
@@ -247,8 +247,8 @@ def test_new_characters_get_small_random_rows(path):
     old = sorted(loaded.vocab, key=loaded.vocab.get)
     text = np.arange(len(old))[:, None]
     where = np.array([vocab[c] - 1 for c in old])
-    before = NumpyStepper(n, 1, len(old)).read(text)
-    after = NumpyStepper(extended.network, 1, len(old)).read(where[text])[..., where]
+    before = NumpyPredictor(n, 1, len(old)).read(text)
+    after = NumpyPredictor(extended.network, 1, len(old)).read(where[text])[..., where]
     after = after - np.log(np.exp(after).sum(-1, keepdims=True))
     np.testing.assert_allclose(after, before, atol=1e-12)
 

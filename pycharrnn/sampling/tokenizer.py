@@ -1,0 +1,83 @@
+"""A text divided into the characters of a model's vocabulary, which are one byte or several.
+
+A vocabulary of bytes, char-rnn's own kind, has characters of one byte. One of UTF-8 characters (torch-rnn's, or that of
+`pycharrnn train -encoding utf8`) has longer ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pycharrnn.common.errors import UserError
+
+
+def characters_by_index(vocab: dict[bytes, int]) -> list[bytes]:
+    """The characters of a vocabulary in the order of their numbers.
+
+    Args:
+        vocab: character -> number from 1.
+    """
+    return [character for character, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
+
+
+def tokenize(text: bytes, vocab: dict[bytes, int]) -> Iterator[tuple[int, bytes | None]]:
+    """Divide `text` into characters of `vocab`; where several fit, the longest is taken.
+
+    The work for each byte is bounded by the longest character, of which the reader of checkpoints allows 64 bytes.
+
+    Yields: (position, character), or (position, None) for a byte with which no character begins.
+
+    Example:
+        >>> list(tokenize(b"aba~", {b"a": 1, b"ab": 2}))
+        [(0, b'ab'), (2, b'a'), (3, None)]
+    """
+    lengths = _lengths_by_first_byte(vocab)
+    position = 0
+    while position < len(text):
+        for length in lengths.get(text[position], ()):
+            character = text[position : position + length]
+            if character in vocab:
+                yield position, character
+                position += length
+                break
+        else:
+            yield position, None
+            position += 1
+
+
+def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
+    """First byte -> lengths of the characters that begin with it, the longest first."""
+    lengths: dict[int, set[int]] = {}
+    for character in vocab:
+        lengths.setdefault(character[0], set()).add(len(character))
+    return {byte: sorted(of_byte, reverse=True) for byte, of_byte in lengths.items()}
+
+
+def primetext_characters(primetext: bytes, vocab: dict[bytes, int]) -> list[bytes]:
+    """`primetext` divided into characters of `vocab`.
+
+    Errors: UserError naming the first character (a whole one, where the text is UTF-8) that `vocab` lacks.
+    """
+    characters = []
+    for position, character in tokenize(primetext, vocab):
+        if character is None:
+            raise UserError(
+                f"-primetext has {describe_unknown(primetext, position)}: leave it out, or use -ignore_bad_primetext 1."
+            )
+        characters.append(character)
+    return characters
+
+
+def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
+    """`text` without the bytes with which no character of `vocab` begins, and how many those are."""
+    characters = [character for _, character in tokenize(text, vocab)]
+    return b"".join(filter(None, characters)), characters.count(None)
+
+
+def describe_unknown(text: bytes, position: int) -> str:
+    """In words, for a message: the unknown character at a position of `text`, a whole one where the text is UTF-8."""
+    start = position
+    while start > 0 and text[start] & 0xC0 == 0x80:
+        start -= 1
+    character = repr(text[start : start + 4].decode("utf-8", "replace")[:1])
+    return f"the character {character} (byte 0x{text[position]:02x}), which the model has never seen"

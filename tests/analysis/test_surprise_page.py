@@ -1,0 +1,91 @@
+"""The page of texts coloured by surprise."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pycharrnn.analysis import surprise_page
+from pycharrnn.analysis.scoring import Score
+
+
+def page(tmp_path, *scores: tuple[str, Score], model: str = "cv/lm.t7") -> str:
+    surprise_page.write(tmp_path / "page.html", model, list(scores))
+    return (tmp_path / "page.html").read_text()
+
+
+def score(*characters: tuple[bytes, float]) -> Score:
+    return Score([character for character, _ in characters], np.array([bits for _, bits in characters]), Counter())
+
+
+def body(content: str) -> str:
+    (found,) = re.findall(r"<pre>(.*?)</pre>", content, re.S)
+    return found
+
+
+@pytest.mark.parametrize(
+    "bits, level",
+    [
+        (0, 0),
+        (0.99, 0),
+        (1, 1),
+        (1.99, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5.9, 4),
+        (6, 5),
+        (8, 6),
+        (10.99, 6),
+        (11, 7),
+        (99, 7),
+    ],
+)
+def test_colours_by_bits(tmp_path, bits, level):
+    expected = f'<b class="s{level}" title="{bits:.1f} bits">a</b>' if level else "a"
+    assert body(page(tmp_path, ("x", score((b"a", bits))))) == expected
+
+
+def test_every_level_has_a_colour_and_a_place_in_the_legend(tmp_path):
+    content = page(tmp_path, ("x", score((b"a", 0.0))))
+    for level, bits in enumerate((1, 2, 3, 4, 6, 8, 11), 1):
+        assert content.count(f".s{level} {{ background: rgb(230 110 0 / {0.11 * level:.2f}); }}") == 1
+        assert f'<b class="s{level}" title="{bits:.1f} bits"> {bits} </b>' in content
+    assert ".s8" not in content
+
+
+def test_bytes_of_one_character_count_together(tmp_path):
+    pieces = score((b"\xc3", 1.0), (b"\xa9", 1.5), (b"b", 0.5), (b"\xe2", 2.0), (b"c", 4.0))
+    assert body(page(tmp_path, ("x", pieces))) == (
+        '<b class="s2" title="2.5 bits">\u00e9</b>b'
+        '<b class="s2" title="2.0 bits">\ufffd</b><b class="s4" title="4.0 bits">c</b>'
+    )
+
+
+def test_a_character_without_its_end(tmp_path):
+    pieces = score((b"a", 0.0), (b"\xe2", 2.0), (b"\x82", 1.0))
+    assert body(page(tmp_path, ("x", pieces))) == 'a<b class="s3" title="3.0 bits">\ufffd</b>'
+
+
+def test_markup_and_control_characters_are_only_text(tmp_path):
+    text = score(*((bytes([byte]), 0.0) for byte in b"<b>&\x00\x1b\n"))
+    name = os.fsdecode(b"a<&\xff.txt")
+    content = page(tmp_path, (name, text), model="cv/<i>.t7")
+    assert body(content) == "&lt;b&gt;&amp;\u2400\u241b\n"
+    assert "<h2>a&lt;&amp;\ufffd.txt</h2>" in content
+    assert content.count("Surprise of &lt;i&gt;.t7<") == 2
+    assert body(page(tmp_path, ("x", score((b"<", 1.0))))) == '<b class="s1" title="1.0 bits">&lt;</b>'
+
+
+def test_texts_one_below_the_other(tmp_path):
+    content = page(tmp_path, ("first", score((b"a", 0.5))), ("second", Score([], np.array([]), Counter({b"~": 2}))))
+    assert re.findall("<h2>(.*)</h2>", content) == ["first", "second"]
+    assert "<p>0.500000 bits per character, 1 characters</p>" in content
+    assert (
+        "<p>nan bits per character, 0 characters; left out 2 bytes that the model has never seen: &#x27;~&#x27;</p>"
+        in (content)
+    )

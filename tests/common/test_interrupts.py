@@ -1,0 +1,124 @@
+"""Signals that end a command, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from child_signals import default_signals
+from conftest import ROOT
+
+from pycharrnn.common import interrupts
+from pycharrnn.common.interrupts import Interrupted
+
+if os.name == "nt":
+    pytest.skip("signals of POSIX", allow_module_level=True)
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def python(code: str, ignored: signal.Signals | None = None, folder: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run lines that may use os, signal and interrupts, with usual signals but for one that is ignored."""
+
+    def prepare() -> None:
+        default_signals()
+        if ignored is not None:
+            signal.signal(ignored, signal.SIG_IGN)
+
+    head = "import os, signal\nfrom pycharrnn.common import interrupts\n"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+    return subprocess.run(
+        [sys.executable, "-c", head + code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=prepare,
+    )
+
+
+def end_of(number: int) -> str:
+    return f"os.kill(os.getpid(), {int(number)})\n"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_an_exception(number):
+    code = (
+        "interrupts.raise_on_signals()\n"
+        f"try:\n    {end_of(number)}    print('went on')\n"
+        "except KeyboardInterrupt:\n    print('KeyboardInterrupt')\n"
+        "except interrupts.Interrupted as e:\n    print('Interrupted', e.number)\n"
+    )
+    expected = "KeyboardInterrupt" if number == signal.SIGINT else f"Interrupted {int(number)}"
+    result = python(code)
+    assert (result.stdout, result.returncode) == (expected + "\n", 0), result.stderr
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_while_a_module_is_imported_a_signal_ends_the_process(tmp_path, number):
+    """Whatever the import catches; also from a function that the module calls."""
+    (tmp_path / "slow_module.py").write_text(f"import os\ndef work():\n    {end_of(number)}work()\n")
+    code = (
+        "interrupts.raise_on_signals()\n"
+        "try:\n    import slow_module\nexcept BaseException:\n    pass\n"
+        "print('went on')\n"
+    )
+    result = python(code, folder=tmp_path)
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    assert result.returncode == 128 + number
+    assert (result.stdout, result.stderr) == ("", f"pycharrnn: stopped by {name}.\n")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_at_the_end_of_a_command_a_signal_says_nothing(number):
+    code = f"interrupts.raise_on_signals()\ninterrupts.exit_silently_on_signals()\n{end_of(number)}print('went on')\n"
+    result = python(code)
+    assert (result.returncode, result.stdout, result.stderr) == (128 + number, "", "")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_is_ignored_stays_ignored(number):
+    """As under nohup, or in a shell's background."""
+    code = (
+        f"interrupts.raise_on_signals()\n{end_of(number)}"
+        f"interrupts.exit_silently_on_signals()\n{end_of(number)}print('went on')\n"
+    )
+    result = python(code, ignored=number)
+    assert (result.returncode, result.stdout) == (0, "went on\n"), result.stderr
+
+
+def test_a_caller_s_own_handler_stays():
+    code = (
+        "signal.signal(signal.SIGTERM, lambda number, frame: print('mine'))\n"
+        f"interrupts.raise_on_signals()\ninterrupts.exit_silently_on_signals()\n{end_of(signal.SIGTERM)}"
+    )
+    result = python(code)
+    assert (result.returncode, result.stdout) == (0, "mine\n"), result.stderr
+
+
+def test_in_another_thread_nothing_is_changed():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            interrupts.raise_on_signals()
+            interrupts.exit_silently_on_signals()
+        except BaseException as e:
+            errors.append(e)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert errors == []
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_statuses_and_sentences():
+    assert [interrupts.status_of(number) for number in SIGNALS] == [130, 143, 129]
+    assert interrupts.sentence(signal.SIGINT) == "stopped by Ctrl-C."
+    assert interrupts.sentence(signal.SIGHUP) == "stopped by SIGHUP."
+    assert Interrupted(15).number == 15

@@ -1,0 +1,78 @@
+"""What is said before and after memory runs out."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from pycharrnn.common import memory
+from pycharrnn.common.errors import UserError
+
+
+def test_what_fits_is_let_through():
+    memory.check(100, "-beam 1", 100)
+    memory.check(0, "-beam 1")
+    memory.check(1e300, "-beam 1", math.inf)
+
+
+@pytest.mark.parametrize("need, words", [(2.5e9, "2.5 GB"), (10**400, "1e+291 GB"), (1234567890123, "1.23e+03 GB")])
+def test_what_does_not_fit_is_refused(need, words):
+    with pytest.raises(UserError) as raised:
+        memory.check(need, "-beam 7", 2e9)
+    assert str(raised.value) == (
+        f"-beam 7 takes about {words} of memory, and there are 2 GB here: use smaller numbers."
+    )
+
+
+def test_without_a_device_the_main_memory_counts(monkeypatch):
+    monkeypatch.setattr(memory, "_main_memory", lambda: 1e9)
+    memory.check(1e9, "x")
+    with pytest.raises(UserError, match="1 GB here"):
+        memory.check(1e9 + 1, "x")
+    memory.check(1e9 + 1, "x", 2e9)
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (MemoryError(), "out of memory: use smaller numbers, or end other programs."),
+        (
+            MemoryError("Unable to allocate 7.5 GiB for an array"),
+            "out of memory, 7.5 GiB more were needed: use smaller numbers, or end other programs.",
+        ),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+            "out of memory, 20.00 MiB more were needed: use smaller numbers, or end other programs.",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 800 bytes."),
+            "out of memory, 800 bytes more were needed: use smaller numbers, or end other programs.",
+        ),
+        (RuntimeError("not enough memory"), "out of memory: use smaller numbers, or end other programs."),
+        (RuntimeError("shapes differ"), None),
+        (ValueError("memory"), None),
+    ],
+)
+def test_exceptions_that_mean_that_memory_ran_out(error, said):
+    assert memory.ran_out(error) == said
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="Windows does not tell")
+def test_the_main_memory_is_the_smaller_of_machine_and_limit():
+    code = (
+        "import os, resource\n"
+        "from pycharrnn.common import memory\n"
+        "machine = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')\n"
+        "assert memory._main_memory() <= machine\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))\n"
+        "assert memory._main_memory() == min(1 << 30, machine)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)\n"
+        "assert memory._main_memory() == machine\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -1,0 +1,253 @@
+"""Progress without a program behind it: when it is shown, what is written, and the figures."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+import termios
+
+import click
+import pytest
+
+from pycharrnn.common import progress
+
+if os.name == "nt":
+    pytest.skip("pseudo-terminals of POSIX", allow_module_level=True)
+
+
+class Stream:
+    def __init__(self, terminal: bool):
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.parametrize(
+    "choice, stdout, stderr, expected",
+    [
+        (-1, True, True, True),
+        (-1, False, True, False),
+        (-1, True, False, False),
+        (0, True, True, False),
+        (1, False, True, True),
+        (1, True, False, False),
+    ],
+)
+def test_when_progress_is_shown(monkeypatch, choice, stdout, stderr, expected):
+    monkeypatch.setattr(sys, "stdout", Stream(stdout))
+    monkeypatch.setattr(sys, "stderr", Stream(stderr))
+    monkeypatch.setenv("TERM", "xterm")
+    assert progress.enabled(choice) == expected
+    monkeypatch.setenv("TERM", "dumb")
+    assert not progress.enabled(choice)
+
+
+class Screen:
+    """A terminal of this process' own, and what has been written to it."""
+
+    def __init__(self, monkeypatch, columns: int = 80):
+        self._fd, slave = pty.openpty()
+        attributes = termios.tcgetattr(slave)
+        attributes[1] &= ~termios.OPOST  # no \r before \n
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
+        monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((columns, 24)))
+        self.file = os.fdopen(slave, "w")
+        monkeypatch.setattr(sys, "stderr", self.file)
+        monkeypatch.setattr(progress, "enabled", lambda choice: choice != 0)
+
+    def written(self) -> bytes:
+        """Since the last call."""
+        os.write(self.file.fileno(), b"\0")
+        found = b""
+        while not found.endswith(b"\0"):
+            found += os.read(self._fd, 1 << 16)
+        return found[:-1]
+
+
+def test_a_line_is_drawn_and_erased(monkeypatch):
+    screen = Screen(monkeypatch)
+    with progress.Live(1) as live:
+        assert live.due()
+        live.clear()
+        assert screen.written() == b""  # there was none
+        live.show(["one", "two"])
+        assert screen.written() == b"\rone | two\x1b[K\r"
+        live.clear()
+        assert screen.written() == b"\r\x1b[K"
+        live.interrupted()
+        assert screen.written() == b"\r\x1b[K"  # the terminal may have dropped the first
+        live.show(["three"])
+        screen.written()
+    assert screen.written() == b"\r\x1b[K"
+    live.show(["four"])
+    live.interrupted()
+    assert screen.written() == b""
+    assert not live.due()
+
+
+def test_a_line_is_due_now_and_then(monkeypatch):
+    Screen(monkeypatch)
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    live = progress.Live(1)
+    live.show(["one"])
+    now[0] += 0.09
+    assert not live.due()
+    now[0] += 0.02
+    assert live.due()
+
+
+def test_the_log_comes_above_the_line(monkeypatch):
+    screen = Screen(monkeypatch)
+    live = progress.Live(1)
+
+    def log(line: str) -> None:
+        os.write(screen.file.fileno(), line.encode())
+
+    say = live.above(log)
+    say("a")
+    assert screen.written() == b"a"
+    live.show(["one"])
+    screen.written()
+    say("b")
+    assert screen.written() == b"\r\x1b[Kb\rone\x1b[K\r"
+    live.clear()
+    screen.written()
+    say("c")
+    assert screen.written() == b"c"
+    assert progress.Live(0).above(log) is log
+
+
+@pytest.mark.parametrize(
+    "columns, expected",
+    [
+        (19, b"first | second | x"),
+        (18, b"first | second"),
+        (15, b"first | second"),
+        (14, b"first"),
+        (6, b"first"),
+        (5, b"firs"),
+        (0, b"first | second | x"),  # of unknown width
+    ],
+)
+def test_what_does_not_fit_is_left_out(monkeypatch, columns, expected):
+    """And the last column stays free."""
+    screen = Screen(monkeypatch, columns)
+    progress.Live(1).show(["first", "second", "x"])
+    assert screen.written() == b"\r" + expected + b"\x1b[K\r"
+
+
+def test_a_terminal_of_unknown_width_has_80_columns(monkeypatch):
+    screen = Screen(monkeypatch, 0)
+    progress.Live(1).show(["x" * 100])
+    assert screen.written() == b"\r" + b"x" * 79 + b"\x1b[K\r"
+
+
+def test_a_terminal_that_has_gone_is_left_alone(monkeypatch):
+    screen = Screen(monkeypatch)
+    live = progress.Live(1)
+    monkeypatch.setattr(live, "_fd", 10**6)
+    live.show(["one"])
+    assert not live.due()
+    assert screen.written() == b""
+
+
+class Bar:
+    """In the place of click's."""
+
+    made: list[Bar] = []
+
+    def __init__(self, **options):
+        self.options, self.steps, self.start, self.open = options, [], None, False
+        self.made.append(self)
+
+    def __enter__(self):
+        self.open = True
+        return self
+
+    def __exit__(self, *exception):
+        self.open = False
+
+    def update(self, steps: int) -> None:
+        assert self.open
+        self.steps.append(steps)
+
+
+def test_a_bar_comes_late_and_counts_from_the_start(monkeypatch):
+    monkeypatch.setattr(progress, "enabled", lambda choice: choice == 1)
+    monkeypatch.setattr(click, "progressbar", Bar)
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "time", lambda: now[0])
+    Bar.made.clear()
+    with progress.bar("x" * 50, 5000, 1) as advance:
+        advance(10)
+        now[0] += 1
+        advance(20)
+        assert Bar.made == []
+        now[0] += 0.5
+        advance(30)
+        advance(40)
+    (bar,) = Bar.made
+    assert (bar.options["label"], bar.options["length"], bar.options["update_min_steps"]) == ("x" * 36, 5000, 5)
+    assert bar.options["file"] is sys.stderr
+    assert bar.steps == [60, 40]
+    assert bar.start == 1000.0
+    assert not bar.open
+    with progress.bar("short", 10, 0) as advance:
+        now[0] += 9
+        advance(10)
+    assert len(Bar.made) == 1
+
+
+def test_the_speed_is_that_of_the_last_hundred_redraws():
+    now = [0.0]
+    figures = progress.Figures(1000, 0, 100, 1, 10, 10**6, {}, lambda: now[0])
+    for i in range(1, 101):
+        now[0] += 4
+        figures.training(i)
+    for i in range(101, 199):
+        now[0] += 1
+        line = figures.training(i)
+    assert line[2] == f"{10 * 99 / (98 + 4):,.0f} characters/s"
+    now[0] += 1
+    assert figures.training(199)[2] == "10 characters/s"
+
+
+def test_the_best_loss_is_the_lowest_number():
+    now = [0.0]
+    losses = {1: float("nan"), 2: 1.5, 3: 1.25, 4: 2.0}
+    figures = progress.Figures(1000, 0, 100, 1, 10, 10**6, losses, lambda: now[0])
+    assert figures.training(5)[-1] == "best val_loss 1.2500"
+    losses.clear()
+    assert figures.training(5) == ["epoch 0.05 of 10"]
+
+
+@pytest.mark.parametrize(
+    "iterations, every, i, validations",
+    [(100, 10, 9, 10), (100, 10, 10, 9), (105, 10, 10, 10), (105, 10, 104, 1), (5, 10, 1, 1)],
+)
+def test_the_time_left_counts_validations(iterations, every, i, validations):
+    now = [0.0]
+    figures = progress.Figures(iterations, 0, 10, 6, 10, every, {}, lambda: now[0])
+    with figures.validation():
+        now[0] += 50
+    now[0] += 2 * i
+    assert figures.training(i)[1] == f"ETA {progress.duration(2 * (iterations - i) + 50 * validations)}"
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [
+        (0, "0:00:00"),
+        (0.6, "0:00:01"),
+        (59.4, "0:00:59"),
+        (3599.5, "1:00:00"),
+        (86399, "23:59:59"),
+        (86400, "1 d 00:00:00"),
+        (90061, "1 d 01:01:01"),
+    ],
+)
+def test_durations(seconds, words):
+    assert progress.duration(seconds) == words

@@ -1,0 +1,117 @@
+"""One character after another, of a model whose predictions are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compat.lua_random import LuaRandom, multinomial
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.options import SampleOptions
+
+VOCAB = {b"a": 1, b"b": 2, b"c": 3, b"d": 4}
+
+
+class Constant:
+    """A predictor that predicts the same after every character, and remembers what it has read."""
+
+    vocab_size = len(VOCAB)
+
+    def __init__(self, probabilities: list[float], streams: int = 1):
+        with np.errstate(divide="ignore"):
+            self._log_probs = np.tile(np.log(probabilities), (1, streams, 1))
+        self.characters: list[list[int]] = []
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        self.characters += indices.tolist()
+        return self._log_probs.copy()
+
+
+def draw(probabilities: list[float], primetext: bytes = b"a", **options) -> list[sampler.Drawn]:
+    return list(sampler.draw(Constant(probabilities), VOCAB, SampleOptions(**options), primetext))
+
+
+def test_the_random_numbers_are_one_long_row():
+    """Not the same ones over and over again."""
+    p = [0.5, 0.25, 0.125, 0.125]
+    numbers = LuaRandom(7).random(3000)
+    expected = multinomial(np.tile(np.float32(p), (3000, 1)), numbers).tolist()
+    found = [one.vocab_index for one in draw(p, length=3000, seed=7)[1:]]
+    assert found == expected
+    streams = sampler.draw_streams(Constant(p, 2), [b"a"], VOCAB, SampleOptions(length=3000), [8, 7])
+    assert [step.indices[1] for step in streams][1:] == expected
+
+
+@pytest.mark.parametrize(
+    "options, kept",
+    [
+        ({"topp": 0.5}, [1, 0, 0, 0]),  # the first alone reaches it
+        ({"topp": 0.51}, [2 / 3, 1 / 3, 0, 0]),
+        ({"topp": 0.75}, [2 / 3, 1 / 3, 0, 0]),
+        ({"topp": 1}, [0.5, 0.25, 0.125, 0.125]),
+        ({"topk": 3}, [4 / 7, 2 / 7, 1 / 7, 0]),  # of equal ones, the first
+        ({"topk": 3, "topp": 0.5}, [1, 0, 0, 0]),
+        ({"topk": 1, "topp": 0.9}, [1, 0, 0, 0]),
+        ({"topk": 9}, [0.5, 0.25, 0.125, 0.125]),
+    ],
+)
+def test_what_topk_and_topp_leave(options, kept):
+    last = draw([0.5, 0.25, 0.125, 0.125], length=1, **options)[-1]
+    np.testing.assert_allclose(last.probabilities, kept, rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_a_ramp_ends_with_its_last_temperature(length):
+    p = np.array([0.5, 0.25, 0.125, 0.125])
+    found = draw(p.tolist(), length=length, temperature=(0.5, 2.0))[1:]
+    temperatures = np.linspace(0.5, 2.0, length)
+    for one, temperature in zip(found, temperatures, strict=True):
+        expected = p ** (1 / temperature)
+        np.testing.assert_allclose(one.probabilities, expected / expected.sum(), rtol=1e-12)
+
+
+def test_each_character_is_read_once_and_the_last_one_not_at_all():
+    predictor = Constant([1, 0, 0, 0])
+    found = list(sampler.draw(predictor, VOCAB, SampleOptions(length=3), b"bc"))
+    assert [(one.character, one.given) for one in found] == [
+        (b"b", True),
+        (b"c", True),
+        (b"a", False),
+        (b"a", False),
+        (b"a", False),
+    ]
+    assert predictor.characters == [[1], [2], [0], [0]]
+
+
+def test_without_a_primetext_all_characters_are_alike_at_first():
+    predictor = Constant([1, 0, 0, 0])
+    first, second = sampler.draw(predictor, VOCAB, SampleOptions(length=2), b"")
+    np.testing.assert_allclose(first.probabilities, [0.25] * 4)
+    np.testing.assert_allclose(second.probabilities, [1, 0, 0, 0])
+
+
+def test_the_likeliest_character_at_each_timestep():
+    assert [one.vocab_index for one in draw([0.1, 0.2, 0.4, 0.3], length=4, sample=0)[1:]] == [2] * 4
+
+
+@pytest.mark.parametrize("options", [{}, {"sample": 0}, {"topk": 2}, {"topp": 0.5}])
+def test_a_model_that_predicts_nan(options):
+    with pytest.raises(UserError, match="at -temperature 0.5 are no numbers"):
+        draw([np.nan, 1, 1, 1], length=1, temperature=0.5, **options)
+
+
+def test_a_text_to_stop_at():
+    stop = sampler.StopText("aab")
+    assert [stop.completed_by(bytes([byte])) for byte in b"aaabaab"] == [False] * 3 + [True] + [False] * 2 + [True]
+    longer = sampler.StopText("\u00e9")
+    assert [longer.completed_by(piece) for piece in (b"\xa9", b"\xc3", b"\xa9")] == [False, False, True]
+    several = sampler.StopText("b")  # a character of two bytes whose end is the text
+    assert several.completed_by(b"ab")
+    assert not sampler.StopText("").completed_by(b"a")
+
+
+def test_what_is_given_does_not_stop():
+    p = [0.0, 1.0, 0.0, 0.0]
+    assert [one.character for one in draw(p, b"bb", length=9, stop="b")] == [b"b"] * 3
+    assert len(draw(p, b"b", length=9, stop="bb")) == 3

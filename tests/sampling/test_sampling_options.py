@@ -1,0 +1,78 @@
+"""Which values of the flags of sample and chat are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling.options import ChatOptions, SampleOptions
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"length": 0},
+        {"topp": 1.0},
+        {"topp": 0.001},
+        {"samples": 10**12},
+        {"temperature": (0.5, 0.5)},
+        {"length": 0, "stop": "x", "samples": 2, "o": "folder"},
+        {"beam": 5, "o": "folder"},
+    ],
+)
+def test_values_that_can_be_used(options):
+    SampleOptions(**options).check()
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"length": -1}, "-length must be at least 0, not -1."),
+        ({"temperature": 0.0}, "-temperature must be greater than 0, not 0."),
+        ({"temperature": math.inf}, "-temperature must be greater than 0, not inf."),
+        ({"temperature": math.nan}, "-temperature must be greater than 0, not nan."),
+        ({"temperature": (1.0, -0.5)}, "-temperature must be greater than 0, not 1:-0.5."),
+        ({"temperature": (1.0, 2.0), "length": 0}, "-temperature A:B needs a -length at which B is reached."),
+        ({"samples": 0}, "-samples must be at least 1 and at most 1e12, not 0."),
+        ({"samples": 10**12 + 1}, "-samples must be at least 1 and at most 1e12"),
+        ({"topk": -1}, "-topk must be at least 0, not -1."),
+        ({"topp": 0.0}, "-topp must be greater than 0 and at most 1, not 0."),
+        ({"topp": 1.01}, "-topp must be greater than 0 and at most 1, not 1.01."),
+        ({"beam": -1}, "-beam must be at least 0, not -1."),
+        ({"beam": 2, "samples": 2}, "leave -samples out"),
+        ({"primetext": "a", "primefile": "b"}, "leave one out"),
+        ({"color": 1, "o": "folder"}, "leave -o out"),
+        ({"length": 0, "samples": 2}, "it needs -stop with -samples or -o."),
+        ({"length": 0, "o": "folder"}, "it needs -stop with -samples or -o."),
+        *(
+            ({name: 2}, f"-{name} must be 0 or 1, not 2.")
+            for name in ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")
+        ),
+    ],
+)
+def test_values_that_are_refused(options, words):
+    with pytest.raises(UserError) as raised:
+        SampleOptions(**options).check()
+    assert words in str(raised.value)
+
+
+def test_chat_ends_an_answer_at_the_end_of_a_line():
+    assert ChatOptions().sampling().stop == "\n"
+    assert ChatOptions(stop="end").sampling().stop == "end"
+    assert ChatOptions().sampling().length == 500
+
+
+@pytest.mark.parametrize("options", [{"length": 0}, {"topp": 0.0}, {"temperature": -1.0}, {"color": 2}])
+def test_values_that_chat_refuses(options):
+    ChatOptions().check()
+    with pytest.raises(UserError, match="^-" + next(iter(options))):
+        ChatOptions(**options).check()
+
+
+def test_options_stay_as_they_were_given():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SampleOptions().length = 3
