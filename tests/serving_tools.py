@@ -17,8 +17,8 @@ from pathlib import Path
 from conftest import GOLDEN
 
 from pycharrnn.server import serve
-from pycharrnn.server.connections import Room
-from pycharrnn.server.scheduler import Desk
+from pycharrnn.server.connections import OpenConnections
+from pycharrnn.server.scheduler import Scheduler
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ROOT = Path(__file__).parents[1]
@@ -33,16 +33,16 @@ class Server:
 
 
 @contextlib.contextmanager
-def server_in_thread(app, desk: Desk, room: Room) -> Iterator[int]:
+def server_in_thread(app, scheduler: Scheduler, open_connections: OpenConnections) -> Iterator[int]:
     """The port of a server with limits of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = serve.Server(app, desk, room)
+        running = serve.Server(app, scheduler, open_connections)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             yield listener.getsockname()[1]
         finally:
-            desk.closed = running.should_exit = True
+            scheduler.closed = running.should_exit = True
             thread.join()
 
 

@@ -21,8 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pycharrnn.common.errors import UserError
 from pycharrnn.server import connections, served_models
 from pycharrnn.server.app import create_app, page_files
-from pycharrnn.server.connections import Connection, Patience, Room
-from pycharrnn.server.scheduler import Desk
+from pycharrnn.server.connections import Connection, OpenConnections, TimeLimits
+from pycharrnn.server.scheduler import Scheduler
 
 HOST = b"Host: 127.0.0.1\r\n"
 HEAD = b"POST /api/sample HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
@@ -58,13 +58,13 @@ def models():
 
 @pytest.fixture
 def serve(models):
-    """serve(most=..., places=..., **patience) -> the port of a server in a thread."""
+    """serve(most=..., max_clients=..., **limits) -> the port of a server in a thread."""
     with contextlib.ExitStack() as stack:
 
-        def start(most: int = 100, places: int = 8, **patience: float) -> int:
-            desk = Desk(places, threads=2)
-            app = create_app(models, desk, LOOPBACK, "")
-            return stack.enter_context(server_in_thread(app, desk, Room(most, Patience(**patience))))
+        def start(most: int = 100, max_clients: int = 8, **limits: float) -> int:
+            scheduler = Scheduler(max_clients, threads=2)
+            app = create_app(models, scheduler, LOOPBACK, "")
+            return stack.enter_context(server_in_thread(app, scheduler, OpenConnections(most, TimeLimits(**limits))))
 
         yield start
 
@@ -159,7 +159,7 @@ def test_who_reads_nothing_keeps_the_server_waiting_too(serve):
 
 
 def test_where_all_places_are_taken_a_client_is_asked_to_come_back(serve):
-    port = serve(places=3)
+    port = serve(max_clients=3)
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             select.select([stack.enter_context(connect(port, LONG))], [], [])
@@ -193,16 +193,16 @@ def test_the_limit_of_open_files(monkeypatch):
     now = [256, 4096]
     monkeypatch.setattr(resource, "getrlimit", lambda which: tuple(now))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: now.__setitem__(slice(2), limits))
-    assert connections.files_allow(100) == 100
+    assert connections.connections_allowed(100) == 100
     assert now == [256, 4096]
-    assert connections.files_allow(1000) == 1000
+    assert connections.connections_allowed(1000) == 1000
     assert 1000 < now[0] < 1200
-    assert 3900 < connections.files_allow(10_000) < 4096
+    assert 3900 < connections.connections_allowed(10_000) < 4096
     now[:] = 100, 100
     with pytest.raises(UserError, match="100 open files is too low"):
-        connections.files_allow(1000)
+        connections.connections_allowed(1000)
     now[:] = resource.RLIM_INFINITY, resource.RLIM_INFINITY
-    assert connections.files_allow(1000) == 1000
+    assert connections.connections_allowed(1000) == 1000
 
 
 # -- slow ------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
 from pycharrnn.server.app import create_app, page_files
 from pycharrnn.server.options import ServeOptions
-from pycharrnn.server.scheduler import Desk
+from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
 from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
 
@@ -38,8 +38,8 @@ def models():
 
 
 @pytest.fixture
-def desk():
-    return Desk(8, threads=2)
+def scheduler():
+    return Scheduler(8, threads=2)
 
 
 JSON = {"content-type": "application/json"}
@@ -67,8 +67,8 @@ class Client:
 
 
 @pytest.fixture
-def client(models, desk):
-    return Client(create_app(models, desk, LOOPBACK, ""))
+def client(models, scheduler):
+    return Client(create_app(models, scheduler, LOOPBACK, ""))
 
 
 def sample(client, **body) -> list[dict]:
@@ -273,9 +273,9 @@ def test_names_of_this_machine_only(client, host, status):
     assert client.get("/api/models", headers={"host": host}).status_code == status
 
 
-def test_token(models, desk):
+def test_token(models, scheduler):
     token = "0123456789abcdef"
-    client = Client(create_app(models, desk, None, token), "http://somewhere.example")
+    client = Client(create_app(models, scheduler, None, token), "http://somewhere.example")
     for path in ("/", "/page.js", "/style.css", "/icon.svg"):
         assert client.get(path).status_code == 200
     for header in (
@@ -324,7 +324,7 @@ def test_openapi(client):
         "application/x-ndjson": {"itemSchema": {"$ref": "#/components/schemas/SampleLine"}}
     }
     assert "security" not in schema
-    with_token = create_app({}, Desk(1, 1), None, "0123456789abcdef").openapi()
+    with_token = create_app({}, Scheduler(1, 1), None, "0123456789abcdef").openapi()
     assert with_token["security"] == [{"token": []}]
 
 
@@ -362,9 +362,9 @@ def arrays(value):
         yield from arrays(list(vars(value).values()))
 
 
-def test_large_texts_are_taken_in_beside_the_event_loop(models, desk, monkeypatch):
+def test_large_texts_are_taken_in_beside_the_event_loop(models, scheduler, monkeypatch):
     """Understanding a body and cutting a text into characters, which take time in proportion to their length."""
-    client = Client(create_app(models, desk, LOOPBACK, ""))
+    client = Client(create_app(models, scheduler, LOOPBACK, ""))
     threads: dict[str, list[int]] = {"cut": [], "loads": []}
 
     def watched(name, function):
@@ -429,11 +429,11 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
         return read(self, indices)
 
     monkeypatch.setattr(NumpyStepper, "read", counted)
-    desk = Desk(2, threads=2)
+    scheduler = Scheduler(2, threads=2)
 
     async def scenario():
-        await asgi(create_app(models, desk, LOOPBACK, ""), {"length": MAX_LENGTH}, leave_after=2)
-        assert desk.taken == 0
+        await asgi(create_app(models, scheduler, LOOPBACK, ""), {"length": MAX_LENGTH}, leave_after=2)
+        assert scheduler.clients == 0
         await asyncio.sleep(0.1)  # the turn that was under way
         return steps
 
@@ -444,10 +444,10 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
 
 
 def test_clients_beyond_the_limit_are_asked_to_come_back(models):
-    desk = Desk(2, threads=2)
+    scheduler = Scheduler(2, threads=2)
 
     async def scenario():
-        app = create_app(models, desk, LOOPBACK, "")
+        app = create_app(models, scheduler, LOOPBACK, "")
         return await asyncio.gather(*(asgi(app, {"length": 2000}) for _ in range(5)))
 
     answers = asyncio.run(scenario())
@@ -456,19 +456,19 @@ def test_clients_beyond_the_limit_are_asked_to_come_back(models):
     for chunks in answers:
         if chunks[0]["status"] == 200:
             assert chunks[-2]["body"].endswith(b'{"done":true}\n')
-    assert desk.taken == 0
+    assert scheduler.clients == 0
 
 
 def test_turns_are_shared_fairly(models):
     """Of ten samples that start together, on one thread, none stands still until the first one ends."""
-    desk = Desk(20, threads=1)
+    scheduler = Scheduler(20, threads=1)
     progress: dict[int, int] = {}
     at_first_end: list[dict[int, int]] = []
 
     async def client(k: int):
-        events = served_models.events(models[LSTM.stem], SampleOptions(length=3000, seed=k), b"", None, 5)
-        with desk.place():
-            async for items in desk.turns(events):
+        events = served_models.sample(models[LSTM.stem], SampleOptions(length=3000, seed=k), b"", None, 5)
+        with scheduler.admit():
+            async for items in scheduler.run(events):
                 progress[k] = progress.get(k, 0) + len(items)
         at_first_end.append(dict(progress))
 
@@ -482,7 +482,7 @@ def test_turns_are_shared_fairly(models):
 
 def test_a_newcomer_gets_every_second_turn():
     """Beside any number of clients, and whatever these asked for."""
-    desk = Desk(60, threads=1)
+    scheduler = Scheduler(60, threads=1)
     turns: list[str] = []
 
     def work(name: str, count: int):
@@ -492,8 +492,8 @@ def test_a_newcomer_gets_every_second_turn():
             yield
 
     async def client(name: str, count: int):
-        with desk.place():
-            async for _ in desk.turns(work(name, count)):
+        with scheduler.admit():
+            async for _ in scheduler.run(work(name, count)):
                 pass
 
     async def scenario():
@@ -505,14 +505,14 @@ def test_a_newcomer_gets_every_second_turn():
         await asyncio.gather(*old, return_exceptions=True)
 
     asyncio.run(scenario())
-    assert desk.taken == 0
+    assert scheduler.clients == 0
     until_done = turns[turns.index("new") : len(turns) - turns[::-1].index("new")]
     assert until_done.count("new") == 10
     assert until_done.count("old") <= 15  # as many, and those that the pool had taken in before
 
 
 def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
-    desk = Desk(100, threads=1)
+    scheduler = Scheduler(100, threads=1)
     running = most = 0
     problems: list[dict] = []
 
@@ -526,7 +526,7 @@ def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
             yield
 
     async def client(count: int):
-        async for _ in desk.turns(work(count)):
+        async for _ in scheduler.run(work(count)):
             await asyncio.sleep(0)
 
     async def scenario():
@@ -545,8 +545,8 @@ def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
 
 def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
     """Each takes megabytes while it is being made, and is of no use before it is whole."""
-    desk = Desk(20, threads=2)
-    app = create_app(models, desk, LOOPBACK, "")
+    scheduler = Scheduler(20, threads=2)
+    app = create_app(models, scheduler, LOOPBACK, "")
     running: list[bytes] = []
     most = 0
 
@@ -577,25 +577,25 @@ def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
 
 
 def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monkeypatch):
-    desk = Desk(20, threads=2)
+    scheduler = Scheduler(20, threads=2)
     surprises = scoring.surprises
 
     def stopped(*args):
         for k, one in enumerate(surprises(*args)):
-            desk.closed = desk.closed or k == 3
+            scheduler.closed = scheduler.closed or k == 3
             time.sleep(0.01)
             yield one
 
     monkeypatch.setattr(scoring, "surprises", stopped)
-    client = Client(create_app(models, desk, LOOPBACK, ""))
+    client = Client(create_app(models, scheduler, LOOPBACK, ""))
     assert client.post("/api/score", json={"model": LSTM.stem, "text": "The night"}).status_code == 503
 
 
-def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, desk):
+def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, scheduler):
     broken = models[LSTM.stem].stepper.fresh()
     broken._decoder = (broken._decoder[0] * np.nan, broken._decoder[1])
-    model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts | {"id": "x"})
-    client = Client(create_app({"x": model}, desk, LOOPBACK, ""))
+    model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts)
+    client = Client(create_app({"x": model}, scheduler, LOOPBACK, ""))
     body = {"model": "x", "length": 5, "primetext": "The"}
     *given, last = [
         json.loads(line, parse_constant=pytest.fail) for line in client.post("/api/sample", json=body).text.splitlines()
@@ -612,7 +612,7 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, desk)
 
 
 def test_turns_run_beside_the_event_loop(models):
-    desk = Desk(4, threads=2)
+    scheduler = Scheduler(4, threads=2)
 
     async def scenario():
         threads = set()
@@ -622,7 +622,7 @@ def test_turns_run_beside_the_event_loop(models):
                 threads.add(threading.get_ident())
                 yield k
 
-        items = [item async for turn in desk.turns(watched()) for item in turn]
+        items = [item async for turn in scheduler.run(watched()) for item in turn]
         assert items == list(range(50))
         assert threading.get_ident() not in threads
 
