@@ -48,7 +48,17 @@ def server_in_thread(app, scheduler: Scheduler, open_connections: OpenConnection
 
 @contextlib.contextmanager
 def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> Iterator[Server]:
-    """`pycharrnn serve` on a free port; ended by Ctrl-C. preexec_fn: as for subprocess.Popen."""
+    """`pycharrnn serve` on a free port, which hears signals, whatever the tests' own process ignores.
+
+    Ended by Ctrl-C. preexec_fn: as for subprocess.Popen, called in the new process when its signals have been set.
+    """
+
+    def prepare():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        if preexec_fn:
+            preexec_fn()
+
     command = [sys.executable, "-m", "pycharrnn", "serve", *map(str, args), "-port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     process = subprocess.Popen(
@@ -58,7 +68,7 @@ def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> It
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=preexec_fn,
+        preexec_fn=prepare if os.name != "nt" else None,
     )
     try:
         for line in process.stdout:
