@@ -40,7 +40,7 @@ def test_facts_and_self_test():
 @pytest.mark.skipif(kernel.name() is None, reason="no kernel was compiled here")
 def test_the_kernel_is_named():
     environment = {**os.environ, "PYCHARRNN_KERNEL": "any"}
-    code = "from pycharrnn.cli import doctor; print(*doctor.facts(), sep='\\n')"
+    code = "from pycharrnn.cli import doctor; print(*doctor.machine_facts(), sep='\\n')"
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
     assert "\nC kernel: any\n" in printed
     environment["PYCHARRNN_KERNEL"] = "off"
