@@ -180,6 +180,9 @@ def test_few_open_files_are_enough(limit):
 
     with server(LSTM, preexec_fn=few_files) as running, contextlib.ExitStack() as stack:
         port = port_of(running.url)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as c:
+            c.request("GET", "/api/models")
+            assert 1 < json.loads(c.getresponse().read())["limits"]["streams"] < limit / 2  # others need some too
         for kind in ("silent", "unread sample"):
             for _ in range(300):
                 stack.enter_context(connect(port, SIEGES[kind]))

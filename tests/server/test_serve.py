@@ -28,7 +28,7 @@ from pycharrnn.server import served_models
 from pycharrnn.server.app import create_app, page_files
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.scheduler import Scheduler
-from pycharrnn.server.schemas import MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
+from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
 from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
 
 
@@ -43,6 +43,7 @@ def scheduler():
 
 
 JSON = {"content-type": "application/json"}
+TAKEN = "all places are taken: try again in a moment."
 
 
 class Client:
@@ -84,7 +85,13 @@ def test_models(client):
     first = answer["models"][0]
     assert (first["model"], first["num_layers"], first["rnn_size"], first["vocab_size"]) == ("lstm", 2, 16, 73)
     assert first["best_val_loss"] == pytest.approx(2.8734, abs=1e-4)
-    assert answer["limits"]["length"] == MAX_LENGTH
+    assert answer["limits"] == {
+        "length": MAX_LENGTH,
+        "primetext": MAX_PRIMETEXT,
+        "score": MAX_SCORED,
+        "candidates": MAX_CANDIDATES,
+        "streams": 8,
+    }
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.4, "seed": 7}, {"topk": 3}, {"topp": 0.5}])
@@ -119,6 +126,18 @@ def test_activations_are_those_after_each_character(client, path):
     text = b"".join(one.character for one in drawn)
     values = activations.record(loaded, text).values[:, 1, 4]
     assert [item["activation"] for item in items] == pytest.approx(values.tolist(), rel=1e-3, abs=1e-4)
+
+
+def test_the_last_unit_of_the_last_layer(client):
+    assert "activation" in sample(client, length=1, unit={"layer": 2, "unit": 16})[0]
+
+
+def test_all_of_a_request_is_heard(client, models, monkeypatch):
+    asked = []
+    monkeypatch.setattr(served_models, "sample", lambda *args: asked.append(args) or iter([{"done": True}]))
+    options = {"seed": 7, "length": 30, "temperature": 0.5, "topk": 9, "topp": 0.75}
+    sample(client, primetext="The ", unit={"layer": 2, "unit": 5}, candidates=3, **options)
+    assert asked == [(models[LSTM.stem], SampleOptions(**options), b"The ", (2, 5), 3)]
 
 
 def test_characters_of_several_bytes_are_one(client):
@@ -181,6 +200,10 @@ def test_score(client):
         ({"primetext": "a" * 2001}, 422, "primetext"),
         ({"primetext": "\ud800"}, 422, "primetext"),
         ({"primetext": "The \u00fc"}, 422, "primetext has the character '\u00fc'"),
+        ({"primetext": "\u00fc"}, 422, "primetext has the character '\u00fc'"),
+        ({"topk": -1, "length": 0}, 422, "length: "),
+        ({str(k): k for k in range(19)}, 422, "0: Extra inputs"),
+        ({str(k): k for k in range(20)}, 422, "an object of 21 fields is no part of a request."),
         ({"unit": {"layer": 3, "unit": 1}}, 422, "2 layers of 16 units"),
         ({"unit": {"layer": 1, "unit": 17}}, 422, "2 layers of 16 units"),
         ({"unit": {"layer": 0, "unit": 1}}, 422, "unit.layer"),
@@ -302,6 +325,19 @@ def test_headers(client, path):
     assert headers["referrer-policy"] == "no-referrer"
 
 
+@pytest.mark.parametrize(
+    "path, kind",
+    [("/", "text/html"), ("/page.js", "text/javascript"), ("/style.css", "text/css"), ("/icon.svg", "image/svg+xml")],
+)
+def test_files_of_the_page(client, path, kind):
+    whole, head = client.get(path), client.request("HEAD", path)
+    assert whole.headers["content-type"].partition(";")[0] == head.headers["content-type"].partition(";")[0] == kind
+    assert whole.content == page_files()[path][0]
+    assert head.status_code == 200
+    assert head.content == b""
+    assert client.get("/index.html").status_code == 404
+
+
 def test_the_page_loads_nothing_from_elsewhere():
     for content, _ in page_files().values():
         text = content.decode().replace("http://www.w3.org/2000/svg", "")  # a name, not an address
@@ -389,11 +425,13 @@ def test_large_texts_are_taken_in_beside_the_event_loop(models, scheduler, monke
 # -- many at once, and some that leave -------------------------------------------------------------------------------
 
 
-def asgi(app, body: dict, leave_after: int | None = None):
-    """One POST to /api/sample as an ASGI server would put it; leaves after so many chunks. The chunks' bodies."""
+def asgi(app, body: dict, leave_after: int | None = None, path: str = "/api/sample"):
+    """One POST as an ASGI server would put it; leaves after so many messages. The messages of the answer."""
 
     async def request():
         asked, gone, chunks = False, asyncio.Event(), []
+        if leave_after == 0:
+            gone.set()
         content = json.dumps({"model": LSTM.stem, **body}).encode()
 
         async def receive():
@@ -411,7 +449,7 @@ def asgi(app, body: dict, leave_after: int | None = None):
 
         headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]
         scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}
-        scope |= {"method": "POST", "path": "/api/sample", "raw_path": b"/api/sample", "query_string": b""}
+        scope |= {"method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
         scope |= {"headers": headers, "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1), "server": ("x", 1)}
         await app(scope, receive, send)
         return chunks
@@ -441,6 +479,53 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
     time.sleep(0.2)
     assert steps == at_once
     assert 0 < steps < MAX_LENGTH - 1
+
+
+def test_a_client_that_leaves_stops_its_score(models, monkeypatch):
+    turns = 0
+
+    def score(model, text):
+        nonlocal turns
+        for _ in range(20):
+            turns += 1
+            time.sleep(0.021)  # as long as a turn may be, so that each is a turn
+            yield ""
+
+    monkeypatch.setattr(served_models, "score", score)
+    app = create_app(models, Scheduler(2, threads=1), LOOPBACK, "")
+    asyncio.run(asgi(app, {"text": "The night"}, leave_after=0, path="/api/score"))
+    assert turns < 20
+
+
+def test_a_score_beyond_the_limit_is_asked_to_come_back(models, scheduler):
+    scheduler.clients = scheduler.max_clients
+    client = Client(create_app(models, scheduler, LOOPBACK, ""))
+    answer = client.post("/api/score", json={"model": LSTM.stem, "text": "The night"})
+    assert (answer.status_code, answer.json()["detail"]) == (503, TAKEN)
+    assert answer.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize("blanks", [0, 5000])
+@pytest.mark.parametrize("path", ["/api/sample", "/api/score"])
+def test_a_request_that_comes_when_the_server_stops(models, scheduler, path, blanks):
+    scheduler.closed = True
+    content = json.dumps({"model": LSTM.stem, **({"text": "The"} if path == "/api/score" else {})}) + " " * blanks
+    answer = Client(create_app(models, scheduler, LOOPBACK, "")).post(path, content=content, headers=JSON)
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == ("the server is stopping." if blanks else TAKEN)
+
+
+def test_what_goes_wrong_amid_a_sample_is_no_secret(models, scheduler, monkeypatch):
+    """A fault of the program reaches the server, which logs it, and the answer is not whole."""
+
+    def broken(*args):
+        yield {"text": "T"}
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(served_models, "sample", broken)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(asgi(create_app(models, scheduler, LOOPBACK, ""), {}))
+    assert scheduler.clients == 0
 
 
 def test_clients_beyond_the_limit_are_asked_to_come_back(models):
@@ -641,13 +726,34 @@ def test_turns_run_beside_the_event_loop(models):
         ({"token": "short"}, "-token must be 16"),
         ({"token": "a b c d e f g h i j k"}, "-token must be 16"),
         ({"host": "", "token": "new"}, "-host must be an address"),
+        ({"token": "0123456789abcdef#"}, "-token must be 16"),
+        ({"token": "0123456789abcde\u00fc"}, "-token must be 16"),
+        ({"token": "0123456789abcde"}, "-token must be 16"),
         ({"port": 65536}, "-port must be from 0 to 65535"),
+        ({"port": -1}, "-port must be from 0 to 65535"),
         ({"streams": 0}, "-streams must be from 1 to 1000"),
+        ({"streams": 1001}, "-streams must be from 1 to 1000"),
     ],
 )
 def test_bad_options(options, words):
     with pytest.raises(UserError, match=words):
         ServeOptions(**options).check()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"port": 0},
+        {"port": 65535},
+        {"streams": 1},
+        {"streams": 1000},
+        {"token": "new", "host": "0.0.0.0"},
+        {"token": "0123456789abcdef", "host": "example.org"},
+        {"token": "0123456789-_.~AZ"},
+    ],
+)
+def test_good_options(options):
+    ServeOptions(**options).check()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -679,6 +785,35 @@ def test_errors_are_one_sentence(tmp_path):
     assert "pip install 'pycharrnn[serve]'" in failed(LSTM, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
 
 
+@pytest.mark.parametrize(
+    "args, names",
+    [
+        ([], ["127.0.0.1", "localhost", "LOCALHOST:80", "[::1]"]),
+        pytest.param(
+            ["-host", "127.0.0.2"],
+            ["127.0.0.1", "127.0.0.2:8015"],
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8"),
+        ),
+    ],
+)
+def test_a_server_without_token_has_the_names_of_its_machine_only(args, names):
+    with server(LSTM, *args) as running:
+        for name in names:
+            assert httpx.get(running.url + "api/models", headers={"host": name}).status_code == 200
+        for name in ("evil.example", "127.0.0.3", ""):
+            assert httpx.get(running.url + "api/models", headers={"host": name}).status_code == 421
+
+
+def test_a_server_on_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as e:
+        pytest.skip(f"this machine has no IPv6: {e}")
+    with server(LSTM, "-host", "::1") as running:
+        assert running.url.startswith("http://[::1]:")
+        assert httpx.get(running.url + "api/models").status_code == 200
+
+
 def test_a_server_that_is_stopped_amid_a_sample_says_so():
     with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=20) as client:
         with client.stream("POST", "/api/sample", json={"model": LSTM.stem, "length": 10_000}) as answer:
@@ -707,9 +842,19 @@ def test_a_token_that_was_made():
     with server(LSTM, "-host", "0.0.0.0", "-token", "new") as running:
         address, _, token = running.url.partition("#token=")
         assert len(token) >= 32
+        bearer = {"authorization": f"Bearer {token}"}
         url = address.replace("0.0.0.0", "127.0.0.1") + "api/models"
         assert httpx.get(url).status_code == 401
-        assert httpx.get(url, headers={"authorization": f"Bearer {token}"}).status_code == 200
+        assert httpx.get(url, headers=bearer).status_code == 200
+        assert httpx.get(url, headers={**bearer, "host": "somewhere.example"}).status_code == 200
+
+
+def test_a_token_of_ones_own():
+    with server(LSTM, "-token", "0123456789abcdef") as running:
+        address, _, token = running.url.partition("#token=")
+        assert token == "0123456789abcdef"
+        assert httpx.get(address + "api/models").status_code == 401
+        assert httpx.get(address + "api/models", headers={"authorization": f"Bearer {token}"}).status_code == 200
 
 
 def test_many_clients_for_some_seconds():
