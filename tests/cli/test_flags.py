@@ -21,6 +21,7 @@ class Options:
     ramp: Ramp = option(1, "a ramp")
     name: str = option("", "a name")
     folder: str = option("cv", "a folder", path="dir")
+    switch: bool = option(False, "a switch")
     own: int = option(0, "not the original's")
     not_in_char_rnn: ClassVar[tuple[str, ...]] = ("own",)
 
@@ -59,7 +60,7 @@ def fault(*args: str) -> str:
 
 
 def test_defaults():
-    wanted = {"whole": 3, "rate": 2e-3, "ramp": 1, "name": "", "folder": "cv", "own": 0, "file": "x"}
+    wanted = {"whole": 3, "rate": 2e-3, "ramp": 1, "name": "", "folder": "cv", "switch": False, "own": 0, "file": "x"}
     assert values("x") == wanted
 
 
@@ -89,6 +90,7 @@ def test_ways_to_write_a_flag():
         assert values(*args, "x")["rate"] == 5
         assert values("x", *args)["rate"] == 5
     assert values("-name", "-nowhere", "x")["name"] == "-nowhere"
+    assert values("-switch", "x")["switch"] is True
     assert values("--", "-nowhere")["file"] == "-nowhere"
     assert values("-")["file"] == "-"
 
@@ -96,6 +98,7 @@ def test_ways_to_write_a_flag():
 def test_unknown_flags_are_named_whole():
     assert fault("go", "-rte", "5", "x") == "there is no flag -rte; did you mean -rate?"
     assert fault("go", "-rat=5", "x") == "there is no flag -rat; did you mean -rate?"
+    assert fault("go", "-switch", "-whle", "x") == "there is no flag -whle; did you mean -whole?"
     assert fault("go", "-zzz", "x") == "there is no flag -zzz."
     assert fault("go", "x", "-whole", "3", "-whle", "3") == "there is no flag -whle; did you mean -whole?"
 
@@ -138,6 +141,7 @@ def test_help(flag):
         "  -ramp   a ramp [1]\n"
         "  -name   a name []\n"
         "  -folder a folder [cv]\n"
+        "  -switch a switch\n"
         "\nOptions that char-rnn lacks\n"
         "  -own not the original's [0]\n"
     )
