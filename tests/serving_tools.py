@@ -81,7 +81,7 @@ def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> It
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

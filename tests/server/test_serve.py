@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import httpx
 import numpy as np
@@ -472,12 +473,9 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
     async def scenario():
         await asgi(create_app(models, scheduler, LOOPBACK, ""), {"length": MAX_LENGTH}, leave_after=2)
         assert scheduler.clients == 0
-        await asyncio.sleep(0.1)  # the turn that was under way
-        return steps
 
-    at_once = asyncio.run(scenario())
-    time.sleep(0.2)
-    assert steps == at_once
+    asyncio.run(scenario())
+    scheduler._pool.shutdown()  # waits for the turn that was under way
     assert 0 < steps < MAX_LENGTH - 1
 
 
@@ -821,7 +819,7 @@ def test_a_server_that_is_stopped_amid_a_sample_says_so():
             assert "text" in json.loads(next(lines))
             running.process.send_signal(signal.SIGINT)
             assert json.loads(list(lines)[-1]) == {"error": "the server is stopping."}
-        _, error = running.process.communicate(timeout=20)
+        _, error = running.process.communicate(timeout=60)
     assert running.process.returncode == 130
     assert error.strip() == "pycharrnn: stopped by Ctrl-C."
 
@@ -861,6 +859,7 @@ def test_many_clients_for_some_seconds():
     """The benchmark, shorter and with fewer characters: no error, and memory that stays."""
     script = ROOT / "benchmarks" / "serve_clients.py"
     command = [sys.executable, str(script), str(LSTM), "-seconds", "5"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # by which it ends its server
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=hear)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " 0 errors" in result.stdout
