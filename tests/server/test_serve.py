@@ -563,69 +563,6 @@ def test_turns_are_shared_fairly(models):
     assert min(at_first_end[0].values()) > 0.2 * sum(at_first_end[0].values()) / 10
 
 
-def test_a_newcomer_gets_every_second_turn():
-    """Beside any number of clients, and whatever these asked for."""
-    scheduler = Scheduler(60, threads=1)
-    turns: list[str] = []
-
-    def work(name: str, count: int):
-        for _ in range(count):
-            turns.append(name)
-            time.sleep(0.021)  # as long as a turn may be, so that each is a turn
-            yield
-
-    async def client(name: str, count: int):
-        with scheduler.admit():
-            async for _ in scheduler.run(work(name, count)):
-                pass
-
-    async def scenario():
-        old = [asyncio.create_task(client("old", 1000)) for _ in range(50)]
-        await asyncio.sleep(0.05)
-        await client("new", 10)
-        for task in old:
-            task.cancel()
-        await asyncio.gather(*old, return_exceptions=True)
-
-    asyncio.run(scenario())
-    assert scheduler.clients == 0
-    until_done = turns[turns.index("new") : len(turns) - turns[::-1].index("new")]
-    assert until_done.count("new") == 10
-    assert until_done.count("old") <= 15  # as many, and those that the pool had taken in before
-
-
-def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
-    scheduler = Scheduler(100, threads=1)
-    running = most = 0
-    problems: list[dict] = []
-
-    def work(count: int):
-        nonlocal running, most
-        for _ in range(count):
-            running += 1
-            most = max(most, running)
-            time.sleep(0.001)
-            running -= 1
-            yield
-
-    async def client(count: int):
-        async for _ in scheduler.run(work(count)):
-            await asyncio.sleep(0)
-
-    async def scenario():
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-        for seconds in (0.0, 0.01, 0.02, 0.03):
-            leaving = [asyncio.create_task(client(1000)) for _ in range(20)]
-            await asyncio.sleep(seconds)
-            for task in leaving:
-                task.cancel()
-        await asyncio.wait_for(asyncio.gather(*(client(10) for _ in range(20))), 20)
-
-    asyncio.run(scenario())
-    assert problems == []
-    assert most == 1
-
-
 def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
     """Each takes megabytes while it is being made, and is of no use before it is whole."""
     scheduler = Scheduler(20, threads=2)
@@ -692,24 +629,6 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, sched
         "unknown": 1,
         "characters": [{"text": "T", "bits": pytest.approx(math.log2(73))}, {"text": "ü", "bits": None}],
     }
-
-
-def test_turns_run_beside_the_event_loop(models):
-    scheduler = Scheduler(4, threads=2)
-
-    async def scenario():
-        threads = set()
-
-        def watched():
-            for k in range(50):
-                threads.add(threading.get_ident())
-                yield k
-
-        items = [item async for turn in scheduler.run(watched()) for item in turn]
-        assert items == list(range(50))
-        assert threading.get_ident() not in threads
-
-    asyncio.run(scenario())
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
