@@ -1,4 +1,4 @@
-"""How flags are read and shown: char-rnn's, one dash, values as separate words; -help that looks like char-rnn's."""
+"""How flags are read and shown, both as in char-rnn: one dash, and values as separate words."""
 
 from __future__ import annotations
 
@@ -128,25 +128,25 @@ class Command(click.Command):
         Errors: click.UsageError.
         """
         options = [param for param in self.params if isinstance(param, click.Option)]
-        known = {flag: param for param in options for flag in param.opts}
-        rest = iter(args)
-        for word in rest:
+        by_flag = {flag: param for param in options for flag in param.opts}
+        words = iter(args)
+        for word in words:
             flag = word.split("=", 1)[0]
             if word in HELP or word == "--":
                 return
-            if flag in known:
-                if flag == word and not known[flag].is_flag:
-                    next(rest, None)  # its value
+            if flag in by_flag:
+                if flag == word and not by_flag[flag].is_flag:
+                    next(words, None)  # its value
             elif word.startswith("-") and word != "-":
-                close = difflib.get_close_matches(flag.lstrip("-"), [k.lstrip("-") for k in known], 1, 0.7)
+                close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)
                 hint = f"; did you mean -{close[0]}?" if close else "."
                 raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """What may stand for an incomplete word: each flag once, with one dash unless two have been typed."""
         found = super().shell_complete(ctx, incomplete)
-        two = incomplete.startswith("--")
-        return [item for item in found if item.value.startswith("--") == two or not item.value.startswith("-")]
+        two_dashes = incomplete.startswith("--")
+        return [item for item in found if item.value.startswith("--") == two_dashes or not item.value.startswith("-")]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what -help prints."""
