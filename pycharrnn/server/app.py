@@ -86,6 +86,7 @@ class _Route(APIRoute):
     """A route whose requests are read by _Request."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """As FastAPI's."""
         handle = super().get_route_handler()
 
         async def handle_request(request: Request) -> Response:
@@ -98,6 +99,7 @@ class _Request(Request):
     """Parses a large body in one of the scheduler's turns: the event loop, which serves everybody, is not held up."""
 
     async def json(self) -> Any:
+        """The body as Python objects. Errors: ValueError; HTTPException for too many fields, or when the server stops."""
         body = await self.body()
         if len(body) <= _SMALL_BODY:
             return _parsed(body)

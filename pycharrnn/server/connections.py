@@ -109,6 +109,7 @@ class Connection(H11Protocol):
         self._answer_ends = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected: keep the connection, and let only a little of an answer wait for its reader."""
         transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=_MAX_UNREAD, low=0)
@@ -117,35 +118,42 @@ class Connection(H11Protocol):
         self._set_limit()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
         super().connection_lost(exc)
         self._open_connections.remove(self)
         if self._timer:
             self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
+        """Bytes have come from the client."""
         for start in range(0, len(data), MAX_HEAD):  # h11 would take a head of any size that comes at once
             if not self.transport.is_closing():
                 super().data_received(data[start : start + MAX_HEAD])
 
     def handle_events(self) -> None:
+        """Go on with those parts of requests that have come whole."""
         super().handle_events()
         self._set_limit()
 
     def on_response_complete(self) -> None:
+        """An answer has been handed over to the connection."""
         if self.conn.trailing_data[0]:  # requests sent before the last answer came would take the turns of others
             self.transport.close()
         super().on_response_complete()
         self._set_limit()
 
     def pause_writing(self) -> None:
+        """More waits for the client to read than may wait."""
         super().pause_writing()
         self._set_limit()
 
     def resume_writing(self) -> None:
+        """The client has read what waited for it."""
         super().resume_writing()
         self._set_limit()
 
     def send_400_response(self, msg: str) -> None:
+        """Refuse what is no good request, and close the connection."""
         body = json.dumps({"detail": self._parser.refusal or msg}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
         for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
@@ -153,6 +161,7 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def shutdown(self) -> None:
+        """The server stops: end with the answer that is under way, or soon."""
         super().shutdown()
         self.loop.call_later(_LAST_SECONDS, self.drop)
 
@@ -198,6 +207,7 @@ class _WholeBodies(h11.Connection):
     refusal = ""
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """As h11's. Errors: h11.RemoteProtocolError."""
         event = super().next_event()
         if isinstance(event, h11.Request) and any(name == b"transfer-encoding" for name, _ in event.headers):
             self.refusal = "send the body in one piece, with its Content-Length, not in chunks."
