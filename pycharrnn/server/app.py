@@ -99,7 +99,7 @@ class _Request(Request):
     """Parses a large body in one of the scheduler's turns: the event loop, which serves everybody, is not held up."""
 
     async def json(self) -> Any:
-        """The body as Python objects. Errors: ValueError; HTTPException for too many fields, or when the server stops."""
+        """The body as Python objects. Errors: ValueError; HTTPException for too many fields, or at the server's end."""
         body = await self.body()
         if len(body) <= _SMALL_BODY:
             return _parsed(body)

@@ -155,6 +155,26 @@ def test_a_turn_whose_client_has_just_left_goes_to_the_next():
     run(scenario())
 
 
+def test_a_turn_that_ends_while_a_client_leaves_goes_to_another():
+    """The client that is next has been cancelled, but has not heard of it."""
+    scheduler = Scheduler(100, threads=1)
+    go_on = threading.Event()
+
+    async def scenario():
+        holding = [asyncio.create_task(scheduler.call(go_on.wait, PATIENCE)) for _ in range(2)]  # both turns
+        staying = asyncio.create_task(scheduler.call(lambda: "ran"))
+        leaving = asyncio.create_task(scheduler.call(lambda: "left"))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        scheduler._pass_on()
+        go_on.set()
+        assert await staying == "ran"
+        await asyncio.gather(*holding, leaving, return_exceptions=True)
+        assert leaving.cancelled()
+
+    run(scenario())
+
+
 def test_a_newcomer_gets_every_second_turn():
     """Beside any number of clients, and whatever these asked for."""
     scheduler = Scheduler(60, threads=1)
