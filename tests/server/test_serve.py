@@ -77,6 +77,7 @@ def sample(client, **body) -> list[dict]:
     answer = client.post("/api/sample", json={"model": LSTM.stem, **body})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/x-ndjson"
+    assert "content-length" not in answer.headers
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
