@@ -120,7 +120,8 @@ def test_chat_on_a_terminal_prompts(tmp_path):
     pytest.importorskip("pyte", reason="pyte is not installed")
     from terminal import Terminal
 
-    with Terminal("chat", CHECKPOINT, "-gpuid", "-1", "-length", "5", cwd=tmp_path) as terminal:
+    args = ["chat", CHECKPOINT, "-gpuid", "-1", "-length", "5"]
+    with Terminal(*args, cwd=tmp_path, PYTHONUNBUFFERED="") as terminal:
         terminal.read(lambda: b"> " in terminal.output)
         terminal.type(b"The night\n")
         terminal.read(lambda: terminal.output.count(b"> ") == 2)
