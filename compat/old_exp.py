@@ -31,9 +31,9 @@ def exp_minus(x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.where(x < _NOTHING_FROM, 1 / y, 0.0)
 
 
-def log_softmax(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Logarithm of the softmax over the last axis, in nats, as it was computed then."""
     highest = scores.max(-1, keepdims=True)
-    log_probabilities: npt.NDArray[np.floating]
+    log_probabilities: npt.NDArray[np.float64]
     log_probabilities = scores - (highest + np.log(exp_minus(highest - scores).sum(-1, keepdims=True)))
     return log_probabilities

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from compat.whole_file import whole_file
 from pycharrnn.cli.commands import cli
+from pycharrnn.cli.flags import Command, default_as_text
 
 PAGE = Path(__file__).with_name("flags.md")
 
@@ -34,7 +35,8 @@ def page() -> str:
     return "\n".join([INTRODUCTION, *(_section(name, command) for name, command in cli.commands.items())])
 
 
-def _section(name: str, command) -> str:
+def _section(name: str, command: Command) -> str:
+    """The heading of a command, what it does and its flags."""
     names = "".join(f" <{argument}>" for argument, _ in command.arguments)
     fields = dataclasses.fields(command.options) if command.options else ()
     own = getattr(command.options, "not_in_char_rnn", ())
@@ -48,27 +50,31 @@ def _section(name: str, command) -> str:
     return "\n".join(lines)
 
 
-def _row(field: dataclasses.Field) -> tuple:
+def _row(field: dataclasses.Field) -> tuple[str, str, object]:
+    """(flag, help, default) of an option."""
     short = field.metadata["short"]
     flag = f"`-{field.name}`" + (f", `-{short}`" if short else "")
     return flag, field.metadata["help"].strip(), field.default
 
 
-def _table(rows: list[tuple]) -> list[str]:
+def _table(rows: list[tuple[str, str, object]]) -> list[str]:
+    """Rows of (flag, help, default) as the lines of a table."""
     if not rows:
         return []
     lines = ["| flag | default | what it is |", "| --- | --- | --- |"]
     for flag, text, default in rows:
-        lines.append(f"| {flag} | {_shown(default)} | {_escaped(text)} |")
+        lines.append(f"| {flag} | {_default_cell(default)} | {_escaped(text)} |")
     return [*lines, ""]
 
 
-def _shown(default) -> str:
-    if default is None or isinstance(default, bool):
+def _default_cell(default: object) -> str:
+    """A default for its cell of a table."""
+    value = default_as_text(default)
+    if value is None:
         return ""
-    if default == "":
+    if not value:
         return "empty"
-    return f"{default:.14g}" if isinstance(default, (int, float)) else f"`{default}`"
+    return f"`{value}`" if isinstance(default, str) else value
 
 
 def _escaped(text: str) -> str:
@@ -79,6 +85,7 @@ def _escaped(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
+    """Text for Markdown, with a full stop."""
     text = _escaped(text)
     return text if text.endswith(".") else text + "."
 

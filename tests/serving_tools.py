@@ -17,8 +17,8 @@ from pathlib import Path
 from conftest import GOLDEN
 
 from pycharrnn.server import serve
-from pycharrnn.server.connections import Room
-from pycharrnn.server.scheduler import Desk
+from pycharrnn.server.connections import OpenConnections
+from pycharrnn.server.scheduler import Scheduler
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ROOT = Path(__file__).parents[1]
@@ -33,22 +33,32 @@ class Server:
 
 
 @contextlib.contextmanager
-def server_in_thread(app, desk: Desk, room: Room) -> Iterator[int]:
+def server_in_thread(app, scheduler: Scheduler, open_connections: OpenConnections) -> Iterator[int]:
     """The port of a server with limits of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = serve.Server(app, desk, room)
+        running = serve.Server(app, scheduler, open_connections)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             yield listener.getsockname()[1]
         finally:
-            desk.closed = running.should_exit = True
+            scheduler.closed = running.should_exit = True
             thread.join()
 
 
 @contextlib.contextmanager
 def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> Iterator[Server]:
-    """`pycharrnn serve` on a free port; ended by Ctrl-C. preexec_fn: as for subprocess.Popen."""
+    """`pycharrnn serve` on a free port, which hears signals, whatever the tests' own process ignores.
+
+    Ended by Ctrl-C. preexec_fn: as for subprocess.Popen, called in the new process when its signals have been set.
+    """
+
+    def prepare():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        if preexec_fn:
+            preexec_fn()
+
     command = [sys.executable, "-m", "pycharrnn", "serve", *map(str, args), "-port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     process = subprocess.Popen(
@@ -58,7 +68,7 @@ def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> It
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=preexec_fn,
+        preexec_fn=prepare if os.name != "nt" else None,
     )
     try:
         for line in process.stdout:
@@ -71,7 +81,7 @@ def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> It
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

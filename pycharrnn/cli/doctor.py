@@ -1,8 +1,8 @@
 """`pycharrnn doctor`: the facts that a bug report starts with, and whether this machine computes what it should.
 
 The self-test trains a small network on a made-up text for 40 iterations, goes on with that run from its middle, and
-samples from it. What must come out was recorded here with the trainer that prints the digits of the Lua original's
-recorded runs (docs/parity.md).
+samples from it. What must come out was recorded with this trainer, which prints the very digits of the Lua original
+(docs/parity.md).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
@@ -45,22 +46,22 @@ _RECORDED = """\
 40 0.851 3.12748720 2.1996e-01
 """  # iteration, epoch, loss, norm ratio: lstm, 2 layers of 12, dropout 0.2
 _SAMPLE = b"the qqdh ploqjfs\xa9enii ffenodh  pelon h  lpjen ukornapeanae ac\xc3nq"
-_SECONDS = 2.0  # of each measurement
+_SECONDS = 2.0  # that each measurement takes
 
 
 def examine(say: Callable[[str], None]) -> None:
-    """Print versions, devices, the self-test's outcome and speeds; about ten seconds.
+    """Print versions, devices, the outcome of the self-test and speeds, in about ten seconds.
 
     Errors: UserError if the self-test fails.
     """
-    for line in facts():
+    for line in machine_facts():
         say(line)
     failed = False
     for name, test in self_tests():
         try:
             fault = test()
-        except Exception as e:  # whatever goes wrong here is what the report is about
-            if isinstance(e, Stopped) and e.status > 128:  # but for Ctrl-C
+        except Exception as e:  # it goes into the report, whatever it is
+            if isinstance(e, Stopped) and e.status > 128:  # unless a signal ended the command
                 raise
             fault = f"{type(e).__name__}: {e}"
         failed |= fault is not None
@@ -71,7 +72,8 @@ def examine(say: Callable[[str], None]) -> None:
         raise UserError("the self-test failed: please report it with the lines above.")
 
 
-def facts() -> Iterator[str]:
+def machine_facts() -> Iterator[str]:
+    """Lines with the versions of what is installed, the CPU, the C kernel and the GPUs."""
     yield f"pycharrnn {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", "click", "torchfile", "safetensors"))
     yield f"CPU: {_cpu()}, {os.cpu_count()} logical cores, PyTorch uses {torch.get_num_threads()} threads"
@@ -90,6 +92,7 @@ def facts() -> Iterator[str]:
 
 
 def _version(package: str) -> str:
+    """The installed version of a package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -97,6 +100,7 @@ def _version(package: str) -> str:
 
 
 def _cpu() -> str:
+    """The name of the CPU."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
         for line in f:
             if line.startswith("model name"):
@@ -108,26 +112,36 @@ def _cpu() -> str:
 
 
 def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
-    """(name, test) in the order in which they must run; a test gives what is wrong, or None."""
+    """(name, test), to be run in this order. A test returns what is wrong, or None."""
     with tempfile.TemporaryDirectory(prefix="pycharrnn-doctor-", ignore_cleanup_errors=True) as folder:
         with open(os.path.join(folder, "input.txt"), "wb") as f:
-            f.write(text())
+            f.write(training_text())
         yield "training", lambda: differences(recorded_run(folder), _RECORDED.splitlines())
-        yield "resuming", lambda: differences(recorded_run(folder, resume=_middle(folder)), _RECORDED.splitlines()[4:])
-        yield "sampling", lambda: _sampling(folder)
+        yield (
+            "resuming",
+            lambda: differences(recorded_run(folder, resume=_middle_checkpoint(folder)), _RECORDED.splitlines()[4:]),
+        )
+        yield "sampling", lambda: _sample_difference(folder)
         if torch.cuda.is_available() or torch.backends.mps.is_available():
-            recorded = _RECORDED.splitlines()  # in float32 there, so a few digits must do
+            recorded = _RECORDED.splitlines()  # a GPU computes in float32, so that only the first digits can agree
             yield "GPU", lambda: differences(recorded_run(folder, gpuid=0), recorded, loss=1e-3, norm=1e-2)
 
 
-def text() -> bytes:
-    """2,000 bytes of words in a random order."""
+def training_text() -> bytes:
+    """2,000 bytes of words in an order that is random, but always the same."""
     picked = (_WORDS[int(u * len(_WORDS))] for u in LuaRandom(1).random(800))
     return b" ".join(picked)[:2000]
 
 
-def recorded_run(folder: str, **options) -> list[str]:
-    """The step lines of the recorded run, without their time."""
+def recorded_run(folder: str, **options: Any) -> list[str]:
+    """Train as in the recorded run, and return the lines of its steps as in _RECORDED.
+
+    Args:
+        folder: holds input.txt, and gets the checkpoints.
+        options: of TrainOptions, where they differ from the recorded run.
+
+    Errors: UserError, as training.loop.train.
+    """
     sizes = {"rnn_size": 12, "batch_size": 4, "seq_length": 10, "dropout": 0.2, "learning_rate": 0.01}
     course = {"max_epochs": 40.5 / 47, "print_every": 5, "eval_val_every": 20, "lock": 0}
     opt = TrainOptions(data_dir=folder, checkpoint_dir=folder, **{"gpuid": -1, **sizes, **course, **options})
@@ -138,7 +152,12 @@ def recorded_run(folder: str, **options) -> list[str]:
 
 
 def differences(ours: list[str], recorded: list[str], loss: float = 1.01e-8, norm: float = 1.01e-4) -> str | None:
-    """What the first line that differs says, or None; of the last digit, rounding may move one unit."""
+    """The first line that differs from the recorded one, in words, or None.
+
+    Args:
+        loss: by how much losses may differ. norm: by how much the ratios of norms may, as a part of the recorded one.
+            By default, one unit of the last printed digit, for another machine may round otherwise.
+    """
     if len(ours) != len(recorded):
         return f"{len(ours)} lines, recorded {len(recorded)}"
     for our, their in zip(ours, recorded, strict=True):
@@ -150,21 +169,23 @@ def differences(ours: list[str], recorded: list[str], loss: float = 1.01e-8, nor
     return None
 
 
-def _middle(folder: str) -> str:
+def _middle_checkpoint(folder: str) -> str:
+    """The checkpoint that the recorded run saved after 20 of its 40 iterations."""
     (path,) = (entry.path for entry in os.scandir(folder) if entry.name.startswith("lm_lstm_epoch0.43"))
     return path
 
 
-def sample(folder: str) -> bytes:
-    """60 characters from the end of the recorded run."""
+def recorded_sample(folder: str) -> bytes:
+    """The text that the last checkpoint of the recorded run draws: a primetext, then 60 characters."""
     loaded = checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7"))
     options = SampleOptions(length=60, temperature=0.8)
     drawn = sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, options, b"the ")
     return b"".join(one.character for one in drawn)
 
 
-def _sampling(folder: str) -> str | None:
-    ours = sample(folder)
+def _sample_difference(folder: str) -> str | None:
+    """In what the sample differs from the recorded one, or None."""
+    ours = recorded_sample(folder)
     return None if ours == _SAMPLE else f"{ours!r}, recorded {_SAMPLE!r}"
 
 
@@ -172,7 +193,7 @@ def _sampling(folder: str) -> str | None:
 
 
 def speeds() -> Iterator[str]:
-    """The time of a training step of the default network, on every device."""
+    """Lines with the time of a training step of the default network, on every device."""
     yield f"speed: {_step_time('cpu', torch.float64):.1f} ms a step on the CPU (default network, -exact 1)"
     yield f"speed: {_step_time('cpu', torch.float32):.1f} ms a step on the CPU (default network, -exact 0)"
     if torch.cuda.is_available():
@@ -180,7 +201,7 @@ def speeds() -> Iterator[str]:
 
 
 def _step_time(device: str, dtype: torch.dtype) -> float:
-    """The median of as many steps as fit into two seconds, in ms; 65 characters."""
+    """The median time of a step in ms, of as many steps as fit into two seconds, with a vocabulary of 65 characters."""
     defaults = TrainOptions()
     T, B = defaults.seq_length, defaults.batch_size
     model = CharRNN("lstm", 65, defaults.rnn_size, defaults.num_layers, dtype=dtype, device=device)
@@ -198,6 +219,6 @@ def _step_time(device: str, dtype: torch.dtype) -> float:
         loss = bptt.nll(x)
         bptt.backward(bptt.d_nll(), gradients)
         optimizer.step(gradient, defaults.grad_clip)
-        float(loss)  # waits for a GPU
+        float(loss)  # a GPU has computed the step only once its result is here
         times.append(1000 * (time.perf_counter() - start))
     return sorted(times)[len(times) // 2]

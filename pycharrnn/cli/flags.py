@@ -1,54 +1,79 @@
-"""How flags are read and shown: char-rnn's, one dash, values as separate words; -help that looks like char-rnn's."""
+"""How flags are read and shown, both as in char-rnn: one dash, and values as separate words."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
+import os
 import typing
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pycharrnn.common.option_fields import Ramp
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from click.shell_completion import CompletionItem
+
+    _FlagType = click.ParamType[Any]
+else:
+    _FlagType = click.ParamType  # not generic in older versions of click
+
 HELP = ("-help", "--help", "-h")
 
 
-class _Number(click.ParamType):
+class _Number(_FlagType):
     """A number as Lua reads one: 50, 50.0, 5e1."""
 
-    def __init__(self, whole: bool):
+    def __init__(self, whole: bool) -> None:
         self.whole = whole
         self.name = "whole number" if whole else "number"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, an int for a whole one. Errors: click.UsageError."""
         try:
             number = float(value)
         except ValueError:
             number = float("nan")
         if number != number or (self.whole and not number.is_integer()):
-            raise click.UsageError(f"{param.opts[0]} needs a {self.name}, not {value!r}.", ctx)
+            flag = param.opts[0] if param else ""
+            raise click.UsageError(f"{flag} needs a {self.name}, not {value!r}.", ctx)
         return int(number) if self.whole else number
 
 
-class _Ramp(_Number):
+class _RampType(_FlagType):
     """A number, or A:B, from A to B."""
 
-    def __init__(self):
-        super().__init__(whole=False)
+    name = "number"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ramp:
+        """The number, or (A, B). Errors: click.UsageError."""
         if isinstance(value, str) and value.count(":") == 1:
-            return tuple(super(_Ramp, self).convert(end, param, ctx) for end in value.split(":"))
-        return super().convert(value, param, ctx)
+            first, last = value.split(":")
+            return _NUMBER.convert(first, param, ctx), _NUMBER.convert(last, param, ctx)
+        return _NUMBER.convert(value, param, ctx)
 
 
-_TYPES = {int: _Number(whole=True), float: _Number(whole=False), Ramp: _Ramp(), str: click.STRING, bool: click.BOOL}
+_NUMBER = _Number(whole=False)
+_TYPES: dict[object, click.ParamType[Any]] = {
+    int: _Number(whole=True),
+    float: _NUMBER,
+    Ramp: _RampType(),
+    str: click.STRING,
+    bool: click.BOOL,
+}
 
 
 class _Path(click.Path):
-    """A path that the shell completes; whoever opens it checks it."""
+    """A path that the shell completes. Whether there is such a file is noticed where it is opened."""
 
-    def convert(self, value, param, ctx):
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | os.PathLike[str]:
+        """The path as it was given."""
         return value
 
 
@@ -57,12 +82,24 @@ _PATHS = {"": None, "file": FILE, "dir": _Path(file_okay=False)}
 
 
 class Command(click.Command):
-    """A command whose flags have one dash, and whose -help looks like char-rnn's."""
+    """A command whose flags have one dash, and whose -help looks like char-rnn's.
 
-    def __init__(self, *args, options=None, arguments=(), **kwargs):
-        super().__init__(*args, **kwargs)
+    Args:
+        options: the dataclass that declares the flags, by option_fields.option; None for a command without flags.
+        arguments: (name, help) of each word that the command takes besides.
+        of_click, more_of_click: as for click.Command.
+    """
+
+    def __init__(
+        self,
+        *of_click: Any,
+        options: type[DataclassInstance] | None = None,
+        arguments: Sequence[tuple[str, str]] = (),
+        **more_of_click: Any,
+    ) -> None:
+        super().__init__(*of_click, **more_of_click)
         self.options = options
-        self.arguments = arguments  # (name, help)
+        self.arguments = arguments
         if options:
             hints = typing.get_type_hints(options)
             for field in dataclasses.fields(options):
@@ -79,64 +116,78 @@ class Command(click.Command):
                     )
                 )
 
-    def parse_args(self, ctx, args):
-        if not ctx.resilient_parsing:  # as in completion, where a word may be half
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, with a check of the flags' names. Errors: click.UsageError."""
+        if not ctx.resilient_parsing:  # which holds in completion, where only half a word may have been typed
             self._check_flags(ctx, args)
         return super().parse_args(ctx, args)
 
-    def _check_flags(self, ctx, args: list[str]) -> None:
-        """Name an unknown flag whole: click would take -tmperature for -t with the value mperature."""
+    def _check_flags(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse an unknown flag by its whole name: click would read -tmperature as -t with the value mperature.
+
+        Errors: click.UsageError.
+        """
         options = [param for param in self.params if isinstance(param, click.Option)]
-        known = {flag: param for param in options for flag in param.opts}
-        rest = iter(args)
-        for word in rest:
+        by_flag = {flag: param for param in options for flag in param.opts}
+        words = iter(args)
+        for word in words:
             flag = word.split("=", 1)[0]
             if word in HELP or word == "--":
                 return
-            if flag in known:
-                if flag == word and not known[flag].is_flag:
-                    next(rest, None)  # its value
+            if flag in by_flag:
+                if flag == word and not by_flag[flag].is_flag:
+                    next(words, None)  # its value
             elif word.startswith("-") and word != "-":
-                close = difflib.get_close_matches(flag.lstrip("-"), [k.lstrip("-") for k in known], 1, 0.7)
+                close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)
                 hint = f"; did you mean -{close[0]}?" if close else "."
                 raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
 
-    def shell_complete(self, ctx, incomplete):
-        """Each flag once, with one dash unless two have been typed."""
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What may stand for an incomplete word: each flag once, with one dash unless two have been typed."""
         found = super().shell_complete(ctx, incomplete)
-        two = incomplete.startswith("--")
-        return [item for item in found if item.value.startswith("--") == two or not item.value.startswith("-")]
+        two_dashes = incomplete.startswith("--")
+        return [item for item in found if item.value.startswith("--") == two_dashes or not item.value.startswith("-")]
 
-    def format_help(self, ctx, formatter):
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what -help prints."""
         fields = dataclasses.fields(self.options) if self.options else ()
         own = getattr(self.options, "not_in_char_rnn", ())
-        rows = [(f"<{name}>", text, None) for name, text in self.arguments]
+        rows: list[tuple[str, str, object]] = [(f"<{name}>", text, None) for name, text in self.arguments]
         rows += [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name not in own]
         own_rows = [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name in own]
         names = "".join(f" <{name}>" for name, _ in self.arguments)
         options = " [options]" if fields else ""
-        lines = [f"Usage: {ctx.command_path}{options}{names}", "", self.help, "", "Options"]
+        lines = [f"Usage: {ctx.command_path}{options}{names}", "", inspect.cleandoc(self.help or ""), "", "Options"]
         lines += _help_lines(rows)
         if own_rows:
             lines += ["", "Options that char-rnn lacks", *_help_lines(own_rows)]
         formatter.write("\n".join(lines) + "\n")
 
 
-def _help_lines(rows: list[tuple]) -> list[str]:
+def _help_lines(rows: list[tuple[str, str, object]]) -> list[str]:
     """Rows of (flag, help, default) as lines."""
     width = max((len(flag) for flag, _, _ in rows), default=0)
     lines = []
     for flag, text, default in rows:
-        if default is None or isinstance(default, bool):
-            shown = ""
-        else:
-            shown = f" [{default:.14g}]" if isinstance(default, (int, float)) else f" [{default}]"
-        lines.append(f"  {flag:{width}} {text}{shown}")
+        value = default_as_text(default)
+        lines.append(f"  {flag:{width}} {text}" + ("" if value is None else f" [{value}]"))
     return lines
 
 
+def default_as_text(default: object) -> str | None:
+    """A flag's default as it would be typed, or None where it says nothing: that of a switch, or none at all."""
+    if default is None or isinstance(default, bool):
+        return None
+    return f"{default:.14g}" if isinstance(default, (int, float)) else f"{default}"
+
+
 class Group(click.Group):
-    def resolve_command(self, ctx, args):
+    """A group of commands that names them all when there is no such command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's. Errors: click.UsageError."""
         if args and args[0] not in self.commands:
             names = ", ".join(self.commands)
             raise click.UsageError(f"there is no command {args[0]!r}; there are {names}.", ctx)

@@ -14,6 +14,8 @@ from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
+from compat.recorded import Option
+from compat.t7_objects import Encoding
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import contract
 from pycharrnn.engine.bptt import BPTT
@@ -73,7 +75,7 @@ class CharRNN(nn.Module):
         self.dropout = dropout
         self._num_states = STATES_PER_LAYER[model] * num_layers
         self.vocab: dict[bytes, int] = {}
-        self.opt: dict[str, object] = {}
+        self.opt: dict[str, Option] = {}
         self._shapes = parameter_shapes(model, vocab_size, rnn_size, num_layers)
         size = sum(int(np.prod(shape)) for shape in self._shapes.values())
         self.flat = nn.Parameter(torch.empty(size, dtype=dtype, device=device))
@@ -125,7 +127,7 @@ class CharRNN(nn.Module):
                 view.copy_(weight.to(view.dtype))
 
     def save(
-        self, path: str | os.PathLike[str], *, kind: str = "double", encoding: str = "binary", long_size: int = 8
+        self, path: str | os.PathLike[str], *, kind: str = "double", encoding: Encoding = "binary", long_size: int = 8
     ) -> None:
         """Write a checkpoint in the format of the path's ending: .t7, .safetensors or .json.
 
@@ -154,7 +156,7 @@ class CharRNN(nn.Module):
         return model
 
     def as_checkpoint(
-        self, vocab: dict[bytes, int], opt: dict[str, object], gradients: torch.Tensor | None = None, **progress: Any
+        self, vocab: dict[bytes, int], opt: dict[str, Option], gradients: torch.Tensor | None = None, **progress: Any
     ) -> Checkpoint:
         """The model as a checkpoint that can be written.
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from compat.nngraph import parameter_shapes
-from compat.t7_objects import contiguous_strides
+from compat.t7_element_types import contiguous_strides
 from pycharrnn.engine import contract
 from pycharrnn.engine.bptt import Likelihood
 

@@ -1,174 +1,92 @@
-"""The page to play on and the JSON API under it as an application, from FastAPI (the extra `serve`)."""
+"""The page to play on and the JSON API under it as one application, from FastAPI (the extra `serve`)."""
 
 from __future__ import annotations
 
-import asyncio
-import collections
-import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from pycharrnn import __version__
-from pycharrnn.sampling import tokenizer
-from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import served_models
-from pycharrnn.server.scheduler import STOPPING, Desk, LineStream, Stopping, unavailable
-from pycharrnn.server.schemas import (
-    MAX_CANDIDATES,
-    MAX_FIELDS,
-    MAX_LENGTH,
-    MAX_PRIMETEXT,
-    MAX_SCORED,
-    Limits,
-    ModelFacts,
-    ModelList,
-    Problem,
-    SampleLine,
-    SampleRequest,
-    ScoreAnswer,
-    ScoreRequest,
-)
+from pycharrnn.server.api import add_api
+from pycharrnn.server.line_stream import STOPPING, LineStream
+from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
+from pycharrnn.server.schemas import MAX_FIELDS
 from pycharrnn.server.security import Guard
 from pycharrnn.server.served_models import ServedModel
 
-_SMALL_BODY = 1 << 12  # bytes
+_SMALL_BODY = 1 << 12  # bytes, which take no time to parse
 
-_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_ANYWHERE = (401, 421)  # what Guard answers to a request of any kind
-_PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def create_app(
+    models: dict[str, ServedModel], scheduler: Scheduler, hosts: frozenset[str] | None, token: str
+) -> FastAPI:
+    """The page and the API as an ASGI application.
+
+    Args:
+        models: id -> model.
+        hosts, token: as for security.Guard.
+    """
+    files = page_files()
+    app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.scheduler, app.router.route_class = scheduler, _Route
+    app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files))
+    app.exception_handler(RequestValidationError)(_refuse)
+    for path, (content, media_type) in files.items():
+        handler = _answer_with(content, media_type)
+        app.add_api_route(path, handler, methods=["GET", "HEAD"], include_in_schema=False)
+    add_api(app, models, scheduler)
+    _complete_schema(app.openapi(), token)  # which the application keeps
+    return app
 
 
 def page_files() -> dict[str, tuple[bytes, str]]:
-    """Path -> (content, type) of the page, all in memory."""
+    """Path -> (content, media type) of the page's files, all in memory."""
     folder = Path(__file__).with_name("page")
-    files = {f"/{p.name}": (p.read_bytes(), _KINDS[p.suffix]) for p in folder.iterdir() if p.suffix in _KINDS}
+    files = {
+        f"/{p.name}": (p.read_bytes(), _MEDIA_TYPES[p.suffix]) for p in folder.iterdir() if p.suffix in _MEDIA_TYPES
+    }
     files["/"] = files.pop("/index.html")
     return files
 
 
-def create_app(models: dict[str, ServedModel], desk: Desk, hosts: frozenset[str] | None, token: str) -> FastAPI:
-    """The page and the API as an ASGI application.
+def _answer_with(content: bytes, media_type: str) -> Callable[[], Awaitable[Response]]:
+    async def answer() -> Response:
+        return Response(content, media_type=media_type)
 
-    Args:
-        hosts, token: as for Guard.
-    """
-    files = page_files()
-    app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.desk, app.router.route_class = desk, _Route
-    app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files))
-    for path in files:
-        app.add_api_route(path, _file(*files[path]), methods=["GET", "HEAD"], include_in_schema=False)
-    # An answer that comes whole gains nothing by getting on beside its like, and each takes megabytes while it does.
-    scoring: dict[tuple[str, int], asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+    return answer
 
-    @app.exception_handler(RequestValidationError)
-    async def refuse(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
-        return JSONResponse({"detail": f"{where}: {first['msg']}." if where else f"{first['msg']}."}, 422)
 
-    def chosen(name: str) -> ServedModel:
-        if name not in models:
-            raise HTTPException(404, "there is no such model here: /api/models lists them.")
-        return models[name]
+async def _refuse(request: Request, error: RequestValidationError) -> Response:
+    """The answer to a request that does not fit its schema: its first fault, in one sentence."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    return JSONResponse({"detail": f"{where}: {first['msg']}." if where else f"{first['msg']}."}, 422)
 
-    @app.get("/api/models", responses={status: {"model": Problem} for status in _ANYWHERE})
-    async def list_models() -> ModelList:
-        """The models to choose from, and the limits of a request."""
-        return ModelList(
-            models=[ModelFacts(**model.facts) for model in models.values()],
-            limits=Limits(
-                length=MAX_LENGTH,
-                primetext=MAX_PRIMETEXT,
-                score=MAX_SCORED,
-                candidates=MAX_CANDIDATES,
-                streams=desk.places,
-            ),
-        )
 
-    problems = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_ANYWHERE)}
-
-    @app.post(
-        "/api/sample", status_code=200, response_class=LineStream, responses={200: {"model": SampleLine}, **problems}
-    )
-    async def sample(request: SampleRequest) -> Response:
-        """A sample as JSON lines, one for each character, sent as they are drawn, and one at the end."""
-        model = chosen(request.model)
-        options = SampleOptions(
-            seed=request.seed,
-            length=request.length,
-            temperature=request.temperature,
-            topk=request.topk,
-            topp=request.topp,
-        )
-        unit = (request.unit.layer, request.unit.unit) if request.unit else None
-        layers, size = model.facts["num_layers"], model.facts["rnn_size"]
-        if unit and (unit[0] > layers or unit[1] > size):
-            raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
-        begin = partial(_events, model, options, request.primetext.encode(), unit, request.candidates)
-        return LineStream(desk, begin)
-
-    @app.post("/api/score", response_class=JSONResponse, responses={200: {"model": ScoreAnswer}, **problems})
-    async def score_text(request: ScoreRequest, connection: Request) -> Response:
-        """How much each character of a text surprises a model."""
-        model = chosen(request.model)
-        work, pieces = served_models.score(model, request.text.encode()), []
-        with desk.place() as free:
-            if not free:
-                return unavailable()
-            size = len(request.text).bit_length()
-            async with scoring[model.id, size], contextlib.aclosing(desk.turns(work)) as turns:
-                try:
-                    async for items in turns:
-                        pieces.append("".join(items))
-                        if await connection.is_disconnected():
-                            break
-                except Stopping:
-                    return unavailable(STOPPING)
-        headers = {"Content-Length": str(sum(map(len, pieces)))}  # all ASCII
-        return StreamingResponse(_each(pieces), headers=headers, media_type="application/json")
-
-    schema = app.openapi()  # kept by the application
-    # The schema of each line, as FastAPI writes it for its own streams; it took that one for the whole answer's.
+def _complete_schema(schema: dict[str, Any], token: str) -> None:
+    """Add to /openapi.json what FastAPI can't know: that a sample comes in lines, and that a token is asked for."""
+    # FastAPI took the schema of a line for that of the whole answer. This is how it describes its own streams of lines.
     schema["paths"]["/api/sample"]["post"]["responses"]["200"]["content"][LineStream.media_type] = {
         "itemSchema": {"$ref": "#/components/schemas/SampleLine"}
     }
     if token:
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]
-    return app
-
-
-async def _each(pieces: list[str]) -> AsyncIterator[str]:
-    """One after the other, so that the next is copied into the connection's buffer when there is room again."""
-    for piece in pieces:
-        yield piece
-
-
-def _file(content: bytes, kind: str) -> Callable[[], object]:
-    async def answer() -> Response:
-        return Response(content, media_type=kind)
-
-    return answer
-
-
-def _events(model: ServedModel, opt: SampleOptions, primetext: bytes, unit: tuple[int, int] | None, candidates: int):
-    """served_models.events, after a look at the primetext."""
-    unknown = next((at for at, character in tokenizer.tokenize(primetext, model.vocab) if character is None), None)
-    if unknown is not None:
-        raise HTTPException(422, f"primetext has {tokenizer.describe_unknown(primetext, unknown)}: leave it out.")
-    return served_models.events(model, opt, primetext, unit, candidates)
 
 
 class _Route(APIRoute):
-    def get_route_handler(self):
+    """A route whose requests are read by _Request."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """As FastAPI's."""
         handle = super().get_route_handler()
 
         async def handle_request(request: Request) -> Response:
@@ -178,23 +96,25 @@ class _Route(APIRoute):
 
 
 class _Request(Request):
-    """Understands a large body in a turn at the desk: it takes milliseconds, and the event loop serves everybody."""
+    """Parses a large body in one of the scheduler's turns: the event loop, which serves everybody, is not held up."""
 
-    async def json(self):
+    async def json(self) -> Any:
+        """The body as Python objects. Errors: ValueError; HTTPException for too many fields, or at the server's end."""
         body = await self.body()
         if len(body) <= _SMALL_BODY:
             return _parsed(body)
         try:
-            return await self.app.state.desk.one_turn(_parsed, body)
-        except Stopping:
+            return await self.app.state.scheduler.call(_parsed, body)
+        except SchedulerClosed:
             raise HTTPException(503, STOPPING) from None
 
 
-def _parsed(body: bytes):
+def _parsed(body: bytes) -> Any:
     return json.loads(body, object_pairs_hook=_object)
 
 
 def _object(fields: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object's fields as a dict. Errors: HTTPException for more fields than a request can have."""
     if len(fields) > MAX_FIELDS:
         raise HTTPException(422, f"an object of {len(fields)} fields is no part of a request.")
     return dict(fields)

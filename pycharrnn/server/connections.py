@@ -1,7 +1,7 @@
-"""The connections of `pycharrnn serve`: how many it keeps, and how long each may keep it waiting.
+"""The connections of `pycharrnn serve`: how many are kept, and how long each client may let the server wait.
 
-uvicorn limits neither, but for the silence between two requests. So some hundred clients that say nothing, or a byte
-now and then, or read no answer, would have the server to themselves.
+uvicorn itself limits only the silence between two requests. Without other limits, some hundred clients that say
+nothing, or send a byte now and then, or do not read their answers, would keep everybody else out.
 """
 
 from __future__ import annotations
@@ -12,29 +12,34 @@ import json
 import socket
 import struct
 from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from pycharrnn.common.errors import UserError
 
-BATCH = 8  # connections that are accepted at once, before any of them is looked at
+ACCEPTED_AT_ONCE = 8  # connections that are accepted before any of them is looked at
 MAX_HEAD = 1 << 14  # bytes of a request's first line and headers; of twice as many, some are refused, of more, all
 
-_FILES = 32 + 8 * BATCH  # open files that Room does not count: of the process, of those just accepted or just closed
+# Open files besides the connections that are kept: those of the process, of connections just accepted or just closed.
+_OTHER_FILES = 32 + 8 * ACCEPTED_AT_ONCE
 _FEWEST = 64  # connections below which there is no use in a server
-_UNREAD = 1 << 16  # bytes that may wait for a reader here, and again in the system, which takes megabytes by itself
+_MAX_UNREAD = 1 << 16  # bytes that may wait for a reader here, and as many in the system, which would take megabytes
 _LAST_SECONDS = 1.0  # for answers that are under way when the server stops
 
 
+_Limit = Literal["", "request", "reading", "answer"]  # as in TimeLimits; none at first
+
+
 @dataclass(frozen=True)
-class Patience:
-    """Seconds that things may take.
+class TimeLimits:
+    """Seconds after which a connection is closed.
 
     Attributes:
-        request: a request's head to come, counted from the last answer or the beginning; then its body.
-        reading: a client to take what waits for it.
-        answer: a whole answer, its reader's slowness included.
+        request: for the head of a request to come, counted from the last answer or the beginning; then for its body.
+        reading: for a client to take the part of its answer that waits for it.
+        answer: for a whole answer, however slowly it is read.
     """
 
     request: float = 15.0
@@ -42,137 +47,158 @@ class Patience:
     answer: float = 600.0
 
 
-class Room:
-    """Keeps up to `most` connections. One more costs that one which has kept the server waiting longest its place.
+class OpenConnections:
+    """Keeps up to `most` connections. When one more comes, the one that the server has waited for longest is closed.
 
-    Whoever asks and reads at once is never that one, so a client gets in beside any number of silent ones.
+    That is never one whose client sends and reads at once, so a client gets in beside any number of silent ones.
+
+    Attributes:
+        stopping: set this to True when the server stops: connections that are being accepted are then closed.
     """
 
-    def __init__(self, most: int, patience: Patience = Patience()):
-        self.patience = patience
-        self.closed = False  # to those who were being accepted when the server stopped
+    def __init__(self, most: int, limits: TimeLimits = TimeLimits()) -> None:
+        self.limits = limits
+        self.stopping = False
         self._most = most
         self._all: set[Connection] = set()
-        self._waited_for: dict[Connection, None] = {}  # in the order in which that began
+        self._waited_for: dict[Connection, None] = {}  # in the order in which the server began to wait for them
 
-    def enter(self, connection: Connection) -> None:
+    def add(self, connection: Connection) -> None:
+        """Keep a new connection."""
         self._all.add(connection)
-        self.wait_for(connection)
-        if self.closed:
+        self.server_waits_for(connection)
+        if self.stopping:
             connection.drop()
         elif len(self._all) > self._most:
             longest = next(iter(self._waited_for))
-            self.leave(longest)
+            self.remove(longest)
             longest.drop()
 
-    def leave(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that ends."""
         self._all.discard(connection)
         self._waited_for.pop(connection, None)
 
-    def wait_for(self, connection: Connection) -> None:
-        """The server begins to wait for this client, be it for a request or until it has read."""
+    def server_waits_for(self, connection: Connection) -> None:
+        """From now on the server waits for this client to send a request, or to read."""
         self._waited_for.pop(connection, None)
         if connection in self._all:
             self._waited_for[connection] = None
 
-    def work_for(self, connection: Connection) -> None:
-        """This client begins to wait for the server."""
+    def client_waits(self, connection: Connection) -> None:
+        """From now on this client waits for the server."""
         self._waited_for.pop(connection, None)
 
 
 class Connection(H11Protocol):
     """uvicorn's connection with a limit to everything that its client can delay.
 
-    It relies on the attributes `conn`, `cycle`, `flow`, `loop` and `transport` of H11Protocol, and that it calls the
-    methods below.
+    It relies on the attributes `conn`, `cycle`, `flow`, `loop` and `transport` of H11Protocol, and on uvicorn calling
+    the public methods below, all but `drop`.
     """
 
-    def __init__(self, room: Room, **keywords):
-        super().__init__(**keywords)
-        self.conn = _WithoutChunks(h11.SERVER, MAX_HEAD)
-        self._room = room
-        self._state: tuple[str, object] = "", None  # which limit is in force, and for which request
+    def __init__(self, connections: OpenConnections, **of_uvicorn: Any) -> None:
+        super().__init__(**of_uvicorn)
+        self.conn = self._parser = _WholeBodies(h11.SERVER, MAX_HEAD)
+        self._open_connections = connections
+        self._limited: tuple[_Limit, RequestResponseCycle | None] = (
+            "",
+            None,
+        )  # the limit in force, and for which request
         self._timer: asyncio.TimerHandle | None = None
         self._answer_ends = 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected: keep the connection, and let only a little of an answer wait for its reader."""
+        transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=_UNREAD, low=0)
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD)
-        self._room.enter(self)
-        self._look()
+        transport.set_write_buffer_limits(high=_MAX_UNREAD, low=0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MAX_UNREAD)
+        self._open_connections.add(self)
+        self._set_limit()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
         super().connection_lost(exc)
-        self._room.leave(self)
-        self._timer.cancel()
+        self._open_connections.remove(self)
+        if self._timer:
+            self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        for start in range(0, len(data), MAX_HEAD):  # h11 takes a head of any size that comes at once
+        """Bytes have come from the client."""
+        for start in range(0, len(data), MAX_HEAD):  # h11 would take a head of any size that comes at once
             if not self.transport.is_closing():
                 super().data_received(data[start : start + MAX_HEAD])
 
     def handle_events(self) -> None:
+        """Go on with those parts of requests that have come whole."""
         super().handle_events()
-        self._look()
+        self._set_limit()
 
     def on_response_complete(self) -> None:
-        if self.conn.trailing_data[0]:  # requests that do not wait for the last answer would take others' turns
+        """An answer has been handed over to the connection."""
+        if self.conn.trailing_data[0]:  # requests sent before the last answer came would take the turns of others
             self.transport.close()
         super().on_response_complete()
-        self._look()
+        self._set_limit()
 
     def pause_writing(self) -> None:
+        """More waits for the client to read than may wait."""
         super().pause_writing()
-        self._look()
+        self._set_limit()
 
     def resume_writing(self) -> None:
+        """The client has read what waited for it."""
         super().resume_writing()
-        self._look()
+        self._set_limit()
 
     def send_400_response(self, msg: str) -> None:
-        body = json.dumps({"detail": self.conn.refusal or msg}).encode()
+        """Refuse what is no good request, and close the connection."""
+        body = json.dumps({"detail": self._parser.refusal or msg}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
         for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event))
+            self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
     def shutdown(self) -> None:
+        """The server stops: end with the answer that is under way, or soon."""
         super().shutdown()
         self.loop.call_later(_LAST_SECONDS, self.drop)
 
     def drop(self) -> None:
         """End the connection at once."""
-        if self.transport.get_write_buffer_size():  # the system too would wait for a reader, and for long
+        if self.transport.get_write_buffer_size():  # closed as usual, the system would wait long for the reader
             with contextlib.suppress(OSError):
                 s = self.transport.get_extra_info("socket")
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    def _look(self) -> None:
-        """See who waits for whom now, and set a limit to it."""
+    def _set_limit(self) -> None:
+        """Find out who waits for whom now, and limit the time of that."""
         cycle = self.cycle
-        asked = cycle is not None and not cycle.response_complete and not cycle.more_body
-        state = "reading" if self.flow.write_paused else "answer" if asked else "request", cycle
-        if state == self._state:
+        answering = cycle is not None and not cycle.response_complete and not cycle.more_body
+        limit: _Limit = "reading" if self.flow.write_paused else "answer" if answering else "request"
+        if (limit, cycle) == self._limited:
             return
-        now, patience = self.loop.time(), self._room.patience
-        if cycle is not self._state[1]:
-            self._answer_ends = now + patience.answer
-        self._state = state
-        if state[0] == "answer":
-            self._room.work_for(self)
+        now, limits = self.loop.time(), self._open_connections.limits
+        if cycle is not self._limited[1]:
+            self._answer_ends = now + limits.answer
+        self._limited = limit, cycle
+        if limit == "answer":
+            self._open_connections.client_waits(self)
             ends = self._answer_ends  # however often its reader paused
         else:
-            self._room.wait_for(self)
-            ends = now + getattr(patience, state[0])
+            self._open_connections.server_waits_for(self)
+            ends = now + (limits.reading if limit == "reading" else limits.request)
         if self._timer:
             self._timer.cancel()
         self._timer = self.loop.call_at(ends, self.drop)
 
 
-class _WithoutChunks(h11.Connection):
-    """Refuses a body in chunks: it can be cut into more of them than there is time for, and hides its length.
+class _WholeBodies(h11.Connection):
+    """Refuses a body that is sent in chunks (Transfer-Encoding).
+
+    Such a body does not tell its length, and can be divided into more chunks than there is time for.
 
     Attributes:
         refusal: why the last request was refused, or "".
@@ -180,7 +206,8 @@ class _WithoutChunks(h11.Connection):
 
     refusal = ""
 
-    def next_event(self):
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """As h11's. Errors: h11.RemoteProtocolError."""
         event = super().next_event()
         if isinstance(event, h11.Request) and any(name == b"transfer-encoding" for name, _ in event.headers):
             self.refusal = "send the body in one piece, with its Content-Length, not in chunks."
@@ -188,22 +215,22 @@ class _WithoutChunks(h11.Connection):
         return event
 
 
-def files_allow(wanted: int) -> int:
+def connections_allowed(wanted: int) -> int:
     """How many of `wanted` connections the limit of open files has room for; raises that limit as far as it may.
 
-    Errors: UserError for next to none.
+    Errors: UserError where that is next to none.
     """
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted + _FILES:
-        more = wanted + _FILES if hard == resource.RLIM_INFINITY else min(wanted + _FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted + _OTHER_FILES:
+        more = wanted + _OTHER_FILES if hard == resource.RLIM_INFINITY else min(wanted + _OTHER_FILES, hard)
         with contextlib.suppress(OSError, ValueError):  # macOS allows less than it says
             resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
             soft = more
-    allowed = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - _FILES)
+    allowed = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - _OTHER_FILES)
     if allowed < min(wanted, _FEWEST):
         raise UserError(f"the limit of {soft} open files is too low for a server: raise it with ulimit -n 1024.")
     return allowed

@@ -9,7 +9,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import option, require
 
 
-@dataclass
+@dataclass(frozen=True)
 class ServeOptions:
     """Options of `pycharrnn serve`."""
 
@@ -19,12 +19,12 @@ class ServeOptions:
     streams: int = option(512, "how many clients are served at once, from 1 to 1000; others are asked to come back")
 
     def check(self) -> None:
-        """Errors: UserError."""
+        """Errors: UserError for the first value that a server can't use."""
         if not self.host:
             raise UserError("-host must be an address or a name, not empty.")
         require(self, "port", 0 <= self.port < 1 << 16, "from 0 to 65535")
         require(self, "streams", 1 <= self.streams <= 1000, "from 1 to 1000")
-        if self.token not in ("", "new") and (len(self.token) < 16 or not _plain(self.token)):
+        if self.token not in ("", "new") and (len(self.token) < 16 or not _is_plain(self.token)):
             raise UserError("-token must be 16 letters and digits or more, or new to have one made.")
         if not self.token and not self.is_loopback():
             raise UserError(
@@ -39,5 +39,6 @@ class ServeOptions:
             return False
 
 
-def _plain(text: str) -> bool:
+def _is_plain(text: str) -> bool:
+    """Whether a link can hold the text as it is."""
     return all(c.isascii() and (c.isalnum() or c in "-_.~") for c in text)

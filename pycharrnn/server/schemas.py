@@ -7,17 +7,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 MAX_LENGTH = 10_000  # characters of a sample
-MAX_PRIMETEXT = 2_000
-MAX_SCORED = 20_000
-MAX_CANDIDATES = 20
-MAX_FIELDS = 20  # of any object in a request: more than any has, fewer than cost memory
+MAX_PRIMETEXT = 2_000  # characters
+MAX_SCORED = 20_000  # characters of a text to score
+MAX_CANDIDATES = 20  # likeliest characters that are named with each character of a sample
+MAX_FIELDS = 20  # fields of any object in a request: more than a good request has, too few to take much memory
 
 
-def _whole(x: object) -> object:
+def _whole_as_int(x: object) -> object:
+    """10.0 -> 10; anything else as it is."""
     return int(x) if isinstance(x, float) and x.is_integer() else x
 
 
-Integer = Annotated[int, BeforeValidator(_whole)]  # as JSON Schema has it: 10.0 too, but neither true nor "10"
+Integer = Annotated[int, BeforeValidator(_whole_as_int)]  # as in JSON Schema: 10.0 too, but neither true nor "10"
 
 
 class _Request(BaseModel):
@@ -72,16 +73,22 @@ class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
 
 
 class ScoreRequest(_Request):
+    """A text whose surprise to measure."""
+
     model: str = Field(max_length=1000, description="an id from /api/models")
     text: str = Field(min_length=1, max_length=MAX_SCORED)
 
 
 class ScoredCharacter(BaseModel):
+    """A character of a scored text."""
+
     text: str
     bits: float | None = Field(description="-log2 of its probability; null where the model does not know it")
 
 
 class ScoreAnswer(BaseModel):
+    """How much a text surprises a model."""
+
     bits_per_character: float | None = Field(description="mean over the known characters; null where there are none")
     known: int = Field(description="characters of the model's vocabulary in the text: bytes, for most models")
     unknown: int = Field(description="bytes that the model does not know; passed over")
@@ -89,6 +96,8 @@ class ScoreAnswer(BaseModel):
 
 
 class ModelFacts(BaseModel):
+    """A model to choose."""
+
     id: str
     model: str = Field(description="lstm, gru or rnn")
     num_layers: int
@@ -100,6 +109,8 @@ class ModelFacts(BaseModel):
 
 
 class Limits(BaseModel):
+    """The largest values of a request, and how many clients are served at once."""
+
     length: int
     primetext: int
     score: int
@@ -108,9 +119,13 @@ class Limits(BaseModel):
 
 
 class ModelList(BaseModel):
+    """The models to choose from."""
+
     models: list[ModelFacts]
     limits: Limits
 
 
 class Problem(BaseModel):
+    """Why a request is refused."""
+
     detail: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -9,8 +10,10 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
+from types import FrameType
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,21 +21,27 @@ from fastapi import FastAPI
 from pycharrnn.common.errors import UserError
 from pycharrnn.server import connections, served_models
 from pycharrnn.server.app import create_app
-from pycharrnn.server.connections import Connection, Room
+from pycharrnn.server.connections import Connection, OpenConnections
 from pycharrnn.server.options import ServeOptions
-from pycharrnn.server.scheduler import Desk
+from pycharrnn.server.scheduler import Scheduler
 
-_BESIDE = 512  # connections beside those of -streams: for pages, for refusals, and that wait for the next request
+_MORE_CONNECTIONS = 512  # besides those of -streams: for pages and refusals, and those that wait for the next request
 _QUEUE = 1024  # connections that may wait to be accepted
+_MAX_THREADS = 4  # on which models run
 
 
 class Server(uvicorn.Server):
-    """uvicorn with limits to what its connections may hold up; the first signal ends it and its streams."""
+    """uvicorn with limits to what its connections may delay; the first signal ends it and its streams.
 
-    def __init__(self, app: FastAPI, desk: Desk, room: Room):
+    Args:
+        scheduler: gives turns to the work of the application.
+        open_connections: keeps the server's connections.
+    """
+
+    def __init__(self, app: FastAPI, scheduler: Scheduler, open_connections: OpenConnections) -> None:
         config = uvicorn.Config(
             app,
-            http=partial(Connection, room),
+            http=cast("type[asyncio.Protocol]", partial(Connection, open_connections)),  # uvicorn only calls it
             loop="asyncio",
             lifespan="off",
             ws="none",
@@ -40,24 +49,26 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=connections.BATCH,
+            backlog=connections.ACCEPTED_AT_ONCE,
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
-        self._desk, self._room = desk, room
+        self._scheduler, self._open_connections = scheduler, open_connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, with a longer queue of connections that wait to be accepted."""
         await super().startup(sockets)
         for listener in sockets or ():
-            listener.listen(_QUEUE)  # asyncio accepts a batch at a time, and lets no more than that wait
+            listener.listen(_QUEUE)  # `backlog` says how many asyncio accepts at once, and also how many may wait
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._room.closed = True
+        """As uvicorn's; a connection that is being accepted is closed."""
+        self._open_connections.stopping = True
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """uvicorn's, and SIGHUP; and signals that the caller ignores stay ignored."""
+    def capture_signals(self) -> Generator[None, None, None]:
+        """As uvicorn's, and SIGHUP too; signals that the caller ignores stay ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -72,37 +83,44 @@ class Server(uvicorn.Server):
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    def handle_exit(self, sig, frame) -> None:
-        if not self.should_exit:  # it takes two seconds at most: another signal could only leave things undone
-            self._desk.closed = True
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal's handler: begin to stop, which takes two seconds at most."""
+        if not self.should_exit:  # another signal would only make uvicorn leave things undone
+            self._scheduler.closed = True
             super().handle_exit(sig, frame)
 
 
 def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> None:
-    """Offer the models until Ctrl-C.
+    """Offer models on a page until a signal comes.
 
-    Errors: UserError for a checkpoint that can't be read, an address that can't be had, or one that nobody is told.
+    Args:
+        paths: checkpoints, or folders with checkpoints, of which the newest is meant.
+        say: prints a line.
+
+    Errors: UserError for a checkpoint that can't be read, an address to which the server can't listen, or an address
+        that can't be printed.
     """
-    _keep_one_heap()
-    say = partial(_tell, say)
+    _limit_heaps()
+    say = partial(_say_or_fail, say)
     models = served_models.load_all(paths, say)
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
-    most = connections.files_allow(opt.streams + _BESIDE)
-    desk = Desk(min(opt.streams, max(1, most // 2)), threads=min(4, os.cpu_count() or 1))
-    server = Server(create_app(models, desk, hosts, token), desk, Room(most))
+    most = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
+    scheduler = Scheduler(min(opt.streams, max(1, most // 2)), threads=min(_MAX_THREADS, os.cpu_count() or 1))
+    server = Server(create_app(models, scheduler, hosts, token), scheduler, OpenConnections(most))
     with _listen(opt) as listener:
         host = f"[{opt.host}]" if ":" in opt.host else opt.host
         address = f"http://{host}:{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
-        say(f"{address}\nCtrl-C ends it.")  # at once: who reads the first line may read no more
+        say(f"{address}\nCtrl-C ends it.")  # in one piece: who reads the first line may then stop reading
         server.run(sockets=[listener])
 
 
-def _keep_one_heap() -> None:
-    """Keep memory from growing by what is left over between the blocks of many clients.
+def _limit_heaps() -> None:
+    """Keep memory from growing by gaps between the blocks of memory that served many clients.
 
-    glibc gives each thread a heap of its own, and takes blocks from there of which it has once freed one as large. It
-    is asked for one heap, and for blocks of 128 KiB or more straight from the system, to which they go back.
+    glibc gives each thread a heap of its own; and once it has freed a large block, it takes blocks of up to that size
+    from the heap. Here it is asked for a single heap, and to take every block of 128 KiB or more from the system, to
+    which such a block goes back.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library has no mallopt
         mallopt = ctypes.CDLL(None).mallopt
@@ -110,7 +128,8 @@ def _keep_one_heap() -> None:
         mallopt(-3, 1 << 17)  # M_MMAP_THRESHOLD
 
 
-def _tell(say: Callable[[str], None], line: str) -> None:
+def _say_or_fail(say: Callable[[str], None], line: str) -> None:
+    """Errors: UserError where the line can't be printed."""
     try:
         say(line)
     except OSError as e:
@@ -120,6 +139,7 @@ def _tell(say: Callable[[str], None], line: str) -> None:
 
 
 def _listen(opt: ServeOptions) -> socket.socket:
+    """A socket on -host and -port. Errors: UserError."""
     family = socket.AF_INET6 if ":" in opt.host else socket.AF_INET
     try:
         return socket.create_server((opt.host, opt.port), family=family, backlog=_QUEUE)

@@ -1,4 +1,4 @@
-"""The models that `pycharrnn serve` offers, what it draws from them, and how they take a text."""
+"""The models that `pycharrnn serve` offers: loaded once, then sampled from and asked to score texts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,9 +21,15 @@ from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import Drawn
+from pycharrnn.server.schemas import ModelFacts
 
-_STEPS = 32  # characters of a text to score that are read at once, at most
-_PRODUCTS = 1 << 28  # and of a large model, as many as take about so many multiplications, so that a turn stays short
+# A text to score is read in pieces of this many characters at most; of a large model, of so few that a piece takes
+# about this many multiplications at most: so a turn stays short.
+_MAX_STEPS = 32
+_MAX_MULTIPLICATIONS = 1 << 28
+
+T = TypeVar("T")
+_Drawn = tuple[Drawn, float | None]  # a character of the model, and the activation after it
 
 
 @dataclass(frozen=True)
@@ -30,22 +37,26 @@ class ServedModel:
     """A model under the name by which requests choose it.
 
     Attributes:
-        predictor: never stepped itself; every request works on a `fresh` one.
-        facts: what the page tells about it.
+        vocab: character (one byte, or several) -> number from 1.
+        predictor: it never reads anything itself; each request makes a `fresh` one of it.
+        facts: what the page tells about the model.
     """
 
     id: str
     vocab: dict[bytes, int]
     predictor: NumpyPredictor
-    facts: dict[str, object]
+    facts: ModelFacts
 
 
 def load_all(paths: list[str], say: Callable[[str], None]) -> dict[str, ServedModel]:
-    """id -> model. All is read here, so that no request ever touches the disk.
+    """Load checkpoints: id -> model. All is read here, so that no request ever touches the disk.
 
-    A file beside others that can't be read as a checkpoint is left out, and `say` says why.
+    A file beside others that can't be read as a checkpoint is left out, and `say` is given the reason.
 
-    Errors: UserError for one that does not exist, or where none is left.
+    Args:
+        paths: checkpoints, or folders with checkpoints, of which the newest is meant.
+
+    Errors: UserError for a file that does not exist or is named twice, or where no file can be read.
     """
     files = [newest(path) for path in paths]
     models: dict[str, ServedModel] = {}
@@ -69,121 +80,140 @@ def load_all(paths: list[str], say: Callable[[str], None]) -> dict[str, ServedMo
 
 
 def _served(name: str, loaded: Checkpoint) -> ServedModel:
-    n = loaded.network
+    network = loaded.network
     losses = [loss for loss in loaded.val_losses.values() if np.isfinite(loss)]
-    facts = {
-        "id": name,
-        "model": n.model,
-        "num_layers": n.num_layers,
-        "rnn_size": n.rnn_size,
-        "vocab_size": n.vocab_size,
-        "epoch": float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,
-        "best_val_loss": min(losses, default=None),
-        "program": loaded.program,
-    }
-    # In memory of its own, whatever becomes of the file: a predictor may keep the arrays that it is given.
-    own = replace(n, weights={part: np.array(weight, np.float64) for part, weight in n.weights.items()})
-    return ServedModel(name, loaded.vocab, NumpyPredictor(own), facts)
+    facts = ModelFacts(
+        id=name,
+        model=network.model,
+        num_layers=network.num_layers,
+        rnn_size=network.rnn_size,
+        vocab_size=network.vocab_size,
+        epoch=float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,
+        best_val_loss=min(losses, default=None),
+        program=loaded.program,
+    )
+    # A checkpoint's arrays may lie in its file, which another program can change, and a predictor may keep the arrays
+    # that it is given: so it is given copies.
+    copied = replace(network, weights={part: np.array(weight, np.float64) for part, weight in network.weights.items()})
+    return ServedModel(name, loaded.vocab, NumpyPredictor(copied), facts)
 
 
-def events(
+# -- samples -----------------------------------------------------------------------------------------------------------
+
+
+def sample(
     model: ServedModel,
     opt: SampleOptions,
     primetext: bytes,
     unit: tuple[int, int] | None,
     candidates: int,
 ) -> Iterator[dict[str, object]]:
-    """A sample, an object for each character that a screen can show, then {"done": true}.
+    """A sample as the lines of schemas.SampleLine: one for each character, then {"done": true}.
+
+    A character that a screen can show may be several characters of the model, which are bytes for most models.
 
     Args:
-        unit: (layer, unit) from 1 whose activation to add, or None.
+        unit: (layer, unit), from 1, whose activation to add, or None.
         candidates: how many of the likeliest characters to name with each.
 
-    Errors: UserError, as sampling.draw.
+    Errors: UserError, as sampler.draw.
     """
     predictor = model.predictor.fresh()
     names = [_name(character) for character in tokenizer.characters_by_index(model.vocab)]
     drawn = sampler.draw(predictor, model.vocab, opt, primetext)
-    screen, waiting = ScreenText(), []
-    shown: list[tuple[str, int]]
-    for one, activation in _watched(drawn, predictor, unit):
-        waiting.append((one, activation))
-        shown = screen.push(one.character)
-        yield from _events(shown, waiting, names, candidates)
-    yield from _events(screen.end(), waiting, names, candidates)
+    screen, waiting = ScreenText(), list[_Drawn]()
+    for one in _with_activations(drawn, predictor, unit):
+        waiting.append(one)
+        for text, pieces in _complete(screen.push(one[0].character), waiting):
+            yield _sample_line(text, pieces, names, candidates)
+    for text, pieces in _complete(screen.end(), waiting):
+        yield _sample_line(text, pieces, names, candidates)
     yield {"done": True}
 
 
-def _watched(drawn: Iterator[Drawn], predictor: NumpyPredictor, unit: tuple[int, int] | None):
+def _with_activations(
+    characters: Iterator[Drawn], predictor: NumpyPredictor, unit: tuple[int, int] | None
+) -> Iterator[_Drawn]:
     """Each drawn character with the activation after the model has read it, which is one character later."""
     if unit is None:
-        for one in drawn:
-            yield one, None
+        for drawn in characters:
+            yield drawn, None
         return
-    where = unit[0] - 1, 0, 0, unit[1] - 1
+    where = unit[0] - 1, 0, 0, unit[1] - 1  # in an array (layer, step, stream, unit)
     before = None
-    for one in drawn:
+    for drawn in characters:
         if before is not None:
             yield before, float(predictor.activations()[where])
-        before = one
+        before = drawn
     if before is not None:
         predictor.step(before.vocab_index)  # nothing is drawn after the last one, so it has not been read
         yield before, float(predictor.activations()[where])
 
 
-def _events(shown: list[tuple[str, int]], waiting: list, names: list[str], candidates: int):
-    """Events of the characters that are complete; of one that took several bytes, the candidates of its first."""
-    for text, taken in shown:
-        pieces, waiting[:] = waiting[:taken], waiting[taken:]
-        first = pieces[0][0]
-        probability = math.prod(one.probability for one, _ in pieces)
-        event: dict[str, object] = {"text": text, "given": first.given, "probability": _short(probability)}
-        if candidates:
-            likeliest = np.argsort(-first.probabilities, kind="stable")[:candidates]
-            shares = first.probabilities[likeliest].tolist()
-            event["candidates"] = [[names[k], _short(p)] for k, p in zip(likeliest.tolist(), shares, strict=True)]
-        if pieces[-1][1] is not None:
-            event["activation"] = _short(pieces[-1][1])
-        yield event
+def _sample_line(text: str, pieces: list[_Drawn], names: list[str], candidates: int) -> dict[str, object]:
+    """A schemas.SampledCharacter; where it took several bytes, with the candidates of the first one."""
+    first = pieces[0][0]
+    probability = math.prod(drawn.probability for drawn, _ in pieces)
+    line: dict[str, object] = {"text": text, "given": first.given, "probability": _four_digits(probability)}
+    if candidates:
+        likeliest = np.argsort(-first.probabilities, kind="stable")[:candidates]
+        probabilities = first.probabilities[likeliest].tolist()
+        line["candidates"] = [
+            [names[k], _four_digits(p)] for k, p in zip(likeliest.tolist(), probabilities, strict=True)
+        ]
+    activation = pieces[-1][1]
+    if activation is not None:
+        line["activation"] = _four_digits(activation)
+    return line
+
+
+# -- scores ------------------------------------------------------------------------------------------------------------
 
 
 def score(model: ServedModel, text: bytes) -> Iterator[str]:
-    """An api_types.ScoreAnswer as JSON, piece by piece: as objects, a long text would take ten megabytes."""
-    steps = max(1, min(_STEPS, _PRODUCTS // (8 * model.facts["num_layers"] * model.facts["rnn_size"] ** 2)))
-    screen, waiting = ScreenText(), []
+    """A schemas.ScoreAnswer as pieces of JSON, which are ASCII: as objects, a long text would take ten megabytes."""
+    multiplications = 8 * model.facts.num_layers * model.facts.rnn_size**2  # for one character, roughly
+    steps = max(1, min(_MAX_STEPS, _MAX_MULTIPLICATIONS // multiplications))
+    screen, waiting = ScreenText(), list[float | None]()
     known, unknown, total = 0, 0, 0.0
-    comma = '{"characters":['
+    before = '{"characters":['
     for character, bits in scoring.surprises(model.predictor.fresh(steps), steps, model.vocab, text):
         waiting.append(bits)
         if bits is None:
             unknown += 1
         else:
             known, total = known + 1, total + bits
-        for one in _scored(screen.push(character), waiting):
-            yield comma + one
-            comma = ","
-    for one in _scored(screen.end(), waiting):
-        yield comma + one
-        comma = ","
-    mean = json.dumps(_number(total / known) if known else None)
+        for shown, costs in _complete(screen.push(character), waiting):
+            yield before + _scored_character(shown, costs)
+            before = ","
+    for shown, costs in _complete(screen.end(), waiting):
+        yield before + _scored_character(shown, costs)
+        before = ","
+    mean = json.dumps(_finite(total / known) if known else None)
     yield f'],"bits_per_character":{mean},"known":{known},"unknown":{unknown}}}'
 
 
-def _scored(shown: list[tuple[str, int]], waiting: list[float | None]) -> Iterator[str]:
-    """The characters that are complete, each an api_types.ScoredCharacter as JSON with the bits of all its bytes."""
-    for text, taken in shown:
-        pieces, waiting[:] = waiting[:taken], waiting[taken:]
-        bits = None if None in pieces else _number(sum(pieces))
-        yield json.dumps({"text": text, "bits": bits}, separators=(",", ":"))
+def _scored_character(text: str, costs: list[float | None]) -> str:
+    """A schemas.ScoredCharacter as JSON, with the bits of all bytes that it took."""
+    known = [bits for bits in costs if bits is not None]
+    bits = _finite(sum(known)) if len(known) == len(costs) else None
+    return json.dumps({"text": text, "bits": bits}, separators=(",", ":"))
 
 
-def _number(x: float) -> float | None:
-    """None for NaN and infinity, which JSON has not."""
+def _complete(shown: list[tuple[str, int]], waiting: list[T]) -> Iterator[tuple[str, list[T]]]:
+    """(text, the pieces that it took) of each character that is complete; those pieces leave `waiting`."""
+    for text, count in shown:
+        pieces, waiting[:] = waiting[:count], waiting[count:]
+        yield text, pieces
+
+
+def _finite(x: float) -> float | None:
+    """None for NaN and infinity, which JSON lacks."""
     return x if math.isfinite(x) else None
 
 
-def _short(x: float) -> float:
-    """To four digits; 0 for NaN, which JSON has not: the sample ends with an error as soon as it is to draw from it."""
+def _four_digits(x: float) -> float:
+    """`x` to four digits. 0 for NaN, which JSON lacks: a sample of such a model ends with an error at the next draw."""
     return float(f"{x:.4g}") if math.isfinite(x) else 0.0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
-from compat.recorded import is_number
+from compat.recorded import Option, is_number
 from pycharrnn.common.errors import UserError
 from pycharrnn.training.options import TrainOptions
 
@@ -70,7 +70,7 @@ def check(path: str, opt: TrainOptions) -> None:
         raise UserError(f"{path} records what can't be used, so say it on the command line: {e}") from e
 
 
-def to_record(opt: TrainOptions) -> dict[str, object]:
+def to_record(opt: TrainOptions) -> dict[str, Option]:
     """The options for a checkpoint: all of char-rnn's, and of our own those of the run that are not at default."""
     return {
         field.name: getattr(opt, field.name)

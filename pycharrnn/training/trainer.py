@@ -41,7 +41,7 @@ class Trainer:
         flat = self.bptt.flat
         self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
         self.gradient, self._loss = self._summed[:-1], self._summed[-1]
-        self._gradients = self.bptt.views(self.gradient)
+        self._backward = _writes_gradient(self.bptt, self.gradient)
         self.optimizer = RMSprop(flat, opt.learning_rate, opt.decay_rate)
         shape = opt.seq_length, self._rows.stop - self._rows.start
         self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
@@ -130,7 +130,7 @@ class Trainer:
         if self.opt.exact and not self._first_batch:
             # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
             self._carry()
-        self.bptt.backward(self.bptt.d_nll(), self._gradients)
+        self._backward(self.bptt.d_nll())
 
     def step(self) -> None:
         """One iteration: forward, backward, clip, update. Errors: TextChanged, before anything is changed."""
@@ -202,6 +202,15 @@ def _passes(opt: TrainOptions, model: CharRNN, rows: int) -> BPTT | ModuleBPTT:
     if model.model in MODELS and (mixed or model.flat.device.type != "cpu"):
         return ModuleBPTT(model, opt.seq_length, rows, opt.batch_size, mixed)
     return model.bptt(opt.seq_length, rows, opt.batch_size)
+
+
+def _writes_gradient(bptt: BPTT | ModuleBPTT, gradient: torch.Tensor) -> Callable[[torch.Tensor], object]:
+    """A function of the gradient of the logits, (T*B, V), that writes that of the parameters into `gradient`, (P,)."""
+    if isinstance(bptt, BPTT):
+        named = bptt.views(gradient)
+        return lambda d_logits: bptt.backward(d_logits, named)
+    parts = bptt.views(gradient)
+    return lambda d_logits: bptt.backward(d_logits, parts)
 
 
 def versions() -> dict[str, str]:

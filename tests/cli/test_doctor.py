@@ -17,6 +17,7 @@ from pycharrnn.cli import doctor
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel
+from pycharrnn.training.signals import Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def test_facts_and_self_test():
 @pytest.mark.skipif(kernel.name() is None, reason="no kernel was compiled here")
 def test_the_kernel_is_named():
     environment = {**os.environ, "PYCHARRNN_KERNEL": "any"}
-    code = "from pycharrnn.cli import doctor; print(*doctor.facts(), sep='\\n')"
+    code = "from pycharrnn.cli import doctor; print(*doctor.machine_facts(), sep='\\n')"
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
     assert "\nC kernel: any\n" in printed
     environment["PYCHARRNN_KERNEL"] = "off"
@@ -67,6 +68,99 @@ def test_a_fault_is_noticed(monkeypatch, breakage, tests):
     assert set(tests) <= set(failed)
     if tests == ["sampling"]:
         assert failed == tests
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """What doctor says with other tests of itself, and nothing of the machine."""
+
+    def examine(*outcomes) -> list[str]:
+        def test(outcome):
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        tests = [(f"test {k}", lambda outcome=outcome: test(outcome)) for k, outcome in enumerate(outcomes)]
+        monkeypatch.setattr(doctor, "machine_facts", lambda: iter(["facts"]))
+        monkeypatch.setattr(doctor, "self_tests", lambda: iter(tests))
+        monkeypatch.setattr(doctor, "speeds", lambda: iter(["speeds"]))
+        lines: list[str] = []
+        try:
+            doctor.examine(lines.append)
+        except UserError as e:
+            lines.append(str(e))
+        return lines
+
+    return examine
+
+
+def test_one_fault_of_several_tests_is_enough(examined):
+    reported = "the self-test failed: please report it with the lines above."
+    assert examined(None, None) == ["facts", "self-test: test 0     ok", "self-test: test 1     ok", "speeds"]
+    assert examined("odd", None) == [
+        "facts",
+        "self-test: test 0     FAILED: odd",
+        "self-test: test 1     ok",
+        "speeds",
+        reported,
+    ]
+    assert examined(None, ValueError("odd"))[2:] == [
+        "self-test: test 1     FAILED: ValueError: odd",
+        "speeds",
+        reported,
+    ]
+
+
+def test_ctrl_c_ends_the_self_test(examined):
+    assert examined(Stopped("stopped by Ctrl-C.", 130), None) == ["facts", "stopped by Ctrl-C."]
+    assert examined(Stopped("went astray.", 3))[1] == "self-test: test 0     FAILED: Stopped: went astray."
+
+
+RECORDED = ["5 0.106 3.30261041 5.3731e-01", "10 0.213 3.11169093 3.9806e-01"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "15 0.213 3.11169093 3.9806e-01",
+        "10 0.214 3.11169093 3.9806e-01",
+        "10 0.213 3.11169095 3.9806e-01",
+        "10 0.213 3.11169091 3.9806e-01",
+        "10 0.213 3.11169093 3.9816e-01",
+        "10 0.213 3.11169093 3.9796e-01",
+        "10 0.213 nan 3.9806e-01",
+    ],
+)
+def test_differences(line):
+    assert doctor.differences(RECORDED, RECORDED) is None
+    assert doctor.differences(["5 0.106 3.30261042 5.3732e-01", RECORDED[1]], RECORDED) is None
+    assert doctor.differences([RECORDED[0], line], RECORDED) == f"{line!r}, recorded {RECORDED[1]!r}"
+
+
+def test_lines_that_are_missing():
+    assert doctor.differences(RECORDED[:1], RECORDED) == "1 lines, recorded 2"
+    assert doctor.differences([], RECORDED) == "0 lines, recorded 2"
+
+
+def test_a_package_that_is_not_there():
+    assert doctor._version("no-such-package-of-pycharrnn") == "not installed"
+
+
+def test_the_time_of_a_step_is_the_median_in_milliseconds(monkeypatch):
+    """By a clock that goes on by 1, 2, 10, 3 and 4 s in five steps, and then past the end."""
+    steps = iter([1.0, 2.0, 10.0, 3.0, 4.0])
+    now, reads = 0.0, 0
+
+    def clock() -> float:
+        nonlocal now, reads
+        reads += 1
+        if reads > 1 and reads % 3 == 1:  # the end of a step; the others look whether time is over, and at its start
+            now += next(steps)
+        return now
+
+    monkeypatch.setattr(doctor.time, "perf_counter", clock)
+    monkeypatch.setattr(doctor, "_SECONDS", 20.0)
+    assert doctor._step_time("cpu", doctor.torch.float64) == 3000.0
 
 
 def test_from_an_installed_wheel(tmp_path):

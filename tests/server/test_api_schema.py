@@ -14,7 +14,7 @@ from serving_tools import GRU, LSTM
 
 from pycharrnn.server import served_models
 from pycharrnn.server.app import create_app
-from pycharrnn.server.scheduler import Desk
+from pycharrnn.server.scheduler import Scheduler
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
@@ -25,7 +25,7 @@ CASES = int(os.environ.get("PYCHARRNN_API_CASES", "40"))
 TOKEN = {"Authorization": "Bearer 0123456789abcdef"}
 
 models = served_models.load_all([str(LSTM), str(GRU)], lambda line: None)
-app = create_app(models, Desk(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
+app = create_app(models, Scheduler(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
 schemas = app.openapi()["components"]["schemas"]
 # What is made up would hardly be a model that is there, or a text of characters that it knows.
 for request in ("SampleRequest", "ScoreRequest"):

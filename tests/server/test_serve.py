@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import httpx
 import numpy as np
@@ -27,8 +28,8 @@ from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
 from pycharrnn.server.app import create_app, page_files
 from pycharrnn.server.options import ServeOptions
-from pycharrnn.server.scheduler import Desk
-from pycharrnn.server.schemas import MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
+from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
 from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
 
 
@@ -38,11 +39,12 @@ def models():
 
 
 @pytest.fixture
-def desk():
-    return Desk(8, threads=2)
+def scheduler():
+    return Scheduler(8, threads=2)
 
 
 JSON = {"content-type": "application/json"}
+TAKEN = "all places are taken: try again in a moment."
 
 
 class Client:
@@ -67,14 +69,15 @@ class Client:
 
 
 @pytest.fixture
-def client(models, desk):
-    return Client(create_app(models, desk, LOOPBACK, ""))
+def client(models, scheduler):
+    return Client(create_app(models, scheduler, LOOPBACK, ""))
 
 
 def sample(client, **body) -> list[dict]:
     answer = client.post("/api/sample", json={"model": LSTM.stem, **body})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/x-ndjson"
+    assert "content-length" not in answer.headers
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
@@ -84,7 +87,13 @@ def test_models(client):
     first = answer["models"][0]
     assert (first["model"], first["num_layers"], first["rnn_size"], first["vocab_size"]) == ("lstm", 2, 16, 73)
     assert first["best_val_loss"] == pytest.approx(2.8734, abs=1e-4)
-    assert answer["limits"]["length"] == MAX_LENGTH
+    assert answer["limits"] == {
+        "length": MAX_LENGTH,
+        "primetext": MAX_PRIMETEXT,
+        "score": MAX_SCORED,
+        "candidates": MAX_CANDIDATES,
+        "streams": 8,
+    }
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.4, "seed": 7}, {"topk": 3}, {"topp": 0.5}])
@@ -119,6 +128,18 @@ def test_activations_are_those_after_each_character(client, path):
     text = b"".join(one.character for one in drawn)
     values = activations.record(loaded, text).values[:, 1, 4]
     assert [item["activation"] for item in items] == pytest.approx(values.tolist(), rel=1e-3, abs=1e-4)
+
+
+def test_the_last_unit_of_the_last_layer(client):
+    assert "activation" in sample(client, length=1, unit={"layer": 2, "unit": 16})[0]
+
+
+def test_all_of_a_request_is_heard(client, models, monkeypatch):
+    asked = []
+    monkeypatch.setattr(served_models, "sample", lambda *args: asked.append(args) or iter([{"done": True}]))
+    options = {"seed": 7, "length": 30, "temperature": 0.5, "topk": 9, "topp": 0.75}
+    sample(client, primetext="The ", unit={"layer": 2, "unit": 5}, candidates=3, **options)
+    assert asked == [(models[LSTM.stem], SampleOptions(**options), b"The ", (2, 5), 3)]
 
 
 def test_characters_of_several_bytes_are_one(client):
@@ -181,6 +202,10 @@ def test_score(client):
         ({"primetext": "a" * 2001}, 422, "primetext"),
         ({"primetext": "\ud800"}, 422, "primetext"),
         ({"primetext": "The \u00fc"}, 422, "primetext has the character '\u00fc'"),
+        ({"primetext": "\u00fc"}, 422, "primetext has the character '\u00fc'"),
+        ({"topk": -1, "length": 0}, 422, "length: "),
+        ({str(k): k for k in range(19)}, 422, "0: Extra inputs"),
+        ({str(k): k for k in range(20)}, 422, "an object of 21 fields is no part of a request."),
         ({"unit": {"layer": 3, "unit": 1}}, 422, "2 layers of 16 units"),
         ({"unit": {"layer": 1, "unit": 17}}, 422, "2 layers of 16 units"),
         ({"unit": {"layer": 0, "unit": 1}}, 422, "unit.layer"),
@@ -273,9 +298,9 @@ def test_names_of_this_machine_only(client, host, status):
     assert client.get("/api/models", headers={"host": host}).status_code == status
 
 
-def test_token(models, desk):
+def test_token(models, scheduler):
     token = "0123456789abcdef"
-    client = Client(create_app(models, desk, None, token), "http://somewhere.example")
+    client = Client(create_app(models, scheduler, None, token), "http://somewhere.example")
     for path in ("/", "/page.js", "/style.css", "/icon.svg"):
         assert client.get(path).status_code == 200
     for header in (
@@ -302,6 +327,19 @@ def test_headers(client, path):
     assert headers["referrer-policy"] == "no-referrer"
 
 
+@pytest.mark.parametrize(
+    "path, kind",
+    [("/", "text/html"), ("/page.js", "text/javascript"), ("/style.css", "text/css"), ("/icon.svg", "image/svg+xml")],
+)
+def test_files_of_the_page(client, path, kind):
+    whole, head = client.get(path), client.request("HEAD", path)
+    assert whole.headers["content-type"].partition(";")[0] == head.headers["content-type"].partition(";")[0] == kind
+    assert whole.content == page_files()[path][0]
+    assert head.status_code == 200
+    assert head.content == b""
+    assert client.get("/index.html").status_code == 404
+
+
 def test_the_page_loads_nothing_from_elsewhere():
     for content, _ in page_files().values():
         text = content.decode().replace("http://www.w3.org/2000/svg", "")  # a name, not an address
@@ -324,7 +362,7 @@ def test_openapi(client):
         "application/x-ndjson": {"itemSchema": {"$ref": "#/components/schemas/SampleLine"}}
     }
     assert "security" not in schema
-    with_token = create_app({}, Desk(1, 1), None, "0123456789abcdef").openapi()
+    with_token = create_app({}, Scheduler(1, 1), None, "0123456789abcdef").openapi()
     assert with_token["security"] == [{"token": []}]
 
 
@@ -362,9 +400,9 @@ def arrays(value):
         yield from arrays(list(vars(value).values()))
 
 
-def test_large_texts_are_taken_in_beside_the_event_loop(models, desk, monkeypatch):
+def test_large_texts_are_taken_in_beside_the_event_loop(models, scheduler, monkeypatch):
     """Understanding a body and cutting a text into characters, which take time in proportion to their length."""
-    client = Client(create_app(models, desk, LOOPBACK, ""))
+    client = Client(create_app(models, scheduler, LOOPBACK, ""))
     threads: dict[str, list[int]] = {"cut": [], "loads": []}
 
     def watched(name, function):
@@ -389,11 +427,13 @@ def test_large_texts_are_taken_in_beside_the_event_loop(models, desk, monkeypatc
 # -- many at once, and some that leave -------------------------------------------------------------------------------
 
 
-def asgi(app, body: dict, leave_after: int | None = None):
-    """One POST to /api/sample as an ASGI server would put it; leaves after so many chunks. The chunks' bodies."""
+def asgi(app, body: dict, leave_after: int | None = None, path: str = "/api/sample"):
+    """One POST as an ASGI server would put it; leaves after so many messages. The messages of the answer."""
 
     async def request():
         asked, gone, chunks = False, asyncio.Event(), []
+        if leave_after == 0:
+            gone.set()
         content = json.dumps({"model": LSTM.stem, **body}).encode()
 
         async def receive():
@@ -411,7 +451,7 @@ def asgi(app, body: dict, leave_after: int | None = None):
 
         headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]
         scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}
-        scope |= {"method": "POST", "path": "/api/sample", "raw_path": b"/api/sample", "query_string": b""}
+        scope |= {"method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
         scope |= {"headers": headers, "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1), "server": ("x", 1)}
         await app(scope, receive, send)
         return chunks
@@ -429,25 +469,69 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
         return read(self, indices)
 
     monkeypatch.setattr(NumpyPredictor, "read", counted)
-    desk = Desk(2, threads=2)
+    scheduler = Scheduler(2, threads=2)
 
     async def scenario():
-        await asgi(create_app(models, desk, LOOPBACK, ""), {"length": MAX_LENGTH}, leave_after=2)
-        assert desk.taken == 0
-        await asyncio.sleep(0.1)  # the turn that was under way
-        return steps
+        await asgi(create_app(models, scheduler, LOOPBACK, ""), {"length": MAX_LENGTH}, leave_after=2)
+        assert scheduler.clients == 0
 
-    at_once = asyncio.run(scenario())
-    time.sleep(0.2)
-    assert steps == at_once
+    asyncio.run(scenario())
+    scheduler._pool.shutdown()  # waits for the turn that was under way
     assert 0 < steps < MAX_LENGTH - 1
 
 
+def test_a_client_that_leaves_stops_its_score(models, monkeypatch):
+    turns = 0
+
+    def score(model, text):
+        nonlocal turns
+        for _ in range(20):
+            turns += 1
+            time.sleep(0.021)  # as long as a turn may be, so that each is a turn
+            yield ""
+
+    monkeypatch.setattr(served_models, "score", score)
+    app = create_app(models, Scheduler(2, threads=1), LOOPBACK, "")
+    asyncio.run(asgi(app, {"text": "The night"}, leave_after=0, path="/api/score"))
+    assert turns < 20
+
+
+def test_a_score_beyond_the_limit_is_asked_to_come_back(models, scheduler):
+    scheduler.clients = scheduler.max_clients
+    client = Client(create_app(models, scheduler, LOOPBACK, ""))
+    answer = client.post("/api/score", json={"model": LSTM.stem, "text": "The night"})
+    assert (answer.status_code, answer.json()["detail"]) == (503, TAKEN)
+    assert answer.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize("blanks", [0, 5000])
+@pytest.mark.parametrize("path", ["/api/sample", "/api/score"])
+def test_a_request_that_comes_when_the_server_stops(models, scheduler, path, blanks):
+    scheduler.closed = True
+    content = json.dumps({"model": LSTM.stem, **({"text": "The"} if path == "/api/score" else {})}) + " " * blanks
+    answer = Client(create_app(models, scheduler, LOOPBACK, "")).post(path, content=content, headers=JSON)
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == ("the server is stopping." if blanks else TAKEN)
+
+
+def test_what_goes_wrong_amid_a_sample_is_no_secret(models, scheduler, monkeypatch):
+    """A fault of the program reaches the server, which logs it, and the answer is not whole."""
+
+    def broken(*args):
+        yield {"text": "T"}
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(served_models, "sample", broken)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(asgi(create_app(models, scheduler, LOOPBACK, ""), {}))
+    assert scheduler.clients == 0
+
+
 def test_clients_beyond_the_limit_are_asked_to_come_back(models):
-    desk = Desk(2, threads=2)
+    scheduler = Scheduler(2, threads=2)
 
     async def scenario():
-        app = create_app(models, desk, LOOPBACK, "")
+        app = create_app(models, scheduler, LOOPBACK, "")
         return await asyncio.gather(*(asgi(app, {"length": 2000}) for _ in range(5)))
 
     answers = asyncio.run(scenario())
@@ -456,19 +540,19 @@ def test_clients_beyond_the_limit_are_asked_to_come_back(models):
     for chunks in answers:
         if chunks[0]["status"] == 200:
             assert chunks[-2]["body"].endswith(b'{"done":true}\n')
-    assert desk.taken == 0
+    assert scheduler.clients == 0
 
 
 def test_turns_are_shared_fairly(models):
     """Of ten samples that start together, on one thread, none stands still until the first one ends."""
-    desk = Desk(20, threads=1)
+    scheduler = Scheduler(20, threads=1)
     progress: dict[int, int] = {}
     at_first_end: list[dict[int, int]] = []
 
     async def client(k: int):
-        events = served_models.events(models[LSTM.stem], SampleOptions(length=3000, seed=k), b"", None, 5)
-        with desk.place():
-            async for items in desk.turns(events):
+        events = served_models.sample(models[LSTM.stem], SampleOptions(length=3000, seed=k), b"", None, 5)
+        with scheduler.admit():
+            async for items in scheduler.run(events):
                 progress[k] = progress.get(k, 0) + len(items)
         at_first_end.append(dict(progress))
 
@@ -480,73 +564,10 @@ def test_turns_are_shared_fairly(models):
     assert min(at_first_end[0].values()) > 0.2 * sum(at_first_end[0].values()) / 10
 
 
-def test_a_newcomer_gets_every_second_turn():
-    """Beside any number of clients, and whatever these asked for."""
-    desk = Desk(60, threads=1)
-    turns: list[str] = []
-
-    def work(name: str, count: int):
-        for _ in range(count):
-            turns.append(name)
-            time.sleep(0.021)  # as long as a turn may be, so that each is a turn
-            yield
-
-    async def client(name: str, count: int):
-        with desk.place():
-            async for _ in desk.turns(work(name, count)):
-                pass
-
-    async def scenario():
-        old = [asyncio.create_task(client("old", 1000)) for _ in range(50)]
-        await asyncio.sleep(0.05)
-        await client("new", 10)
-        for task in old:
-            task.cancel()
-        await asyncio.gather(*old, return_exceptions=True)
-
-    asyncio.run(scenario())
-    assert desk.taken == 0
-    until_done = turns[turns.index("new") : len(turns) - turns[::-1].index("new")]
-    assert until_done.count("new") == 10
-    assert until_done.count("old") <= 15  # as many, and those that the pool had taken in before
-
-
-def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
-    desk = Desk(100, threads=1)
-    running = most = 0
-    problems: list[dict] = []
-
-    def work(count: int):
-        nonlocal running, most
-        for _ in range(count):
-            running += 1
-            most = max(most, running)
-            time.sleep(0.001)
-            running -= 1
-            yield
-
-    async def client(count: int):
-        async for _ in desk.turns(work(count)):
-            await asyncio.sleep(0)
-
-    async def scenario():
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-        for seconds in (0.0, 0.01, 0.02, 0.03):
-            leaving = [asyncio.create_task(client(1000)) for _ in range(20)]
-            await asyncio.sleep(seconds)
-            for task in leaving:
-                task.cancel()
-        await asyncio.wait_for(asyncio.gather(*(client(10) for _ in range(20))), 20)
-
-    asyncio.run(scenario())
-    assert problems == []
-    assert most == 1
-
-
 def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
     """Each takes megabytes while it is being made, and is of no use before it is whole."""
-    desk = Desk(20, threads=2)
-    app = create_app(models, desk, LOOPBACK, "")
+    scheduler = Scheduler(20, threads=2)
+    app = create_app(models, scheduler, LOOPBACK, "")
     running: list[bytes] = []
     most = 0
 
@@ -577,25 +598,25 @@ def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
 
 
 def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monkeypatch):
-    desk = Desk(20, threads=2)
+    scheduler = Scheduler(20, threads=2)
     surprises = scoring.surprises
 
     def stopped(*args):
         for k, one in enumerate(surprises(*args)):
-            desk.closed = desk.closed or k == 3
+            scheduler.closed = scheduler.closed or k == 3
             time.sleep(0.01)
             yield one
 
     monkeypatch.setattr(scoring, "surprises", stopped)
-    client = Client(create_app(models, desk, LOOPBACK, ""))
+    client = Client(create_app(models, scheduler, LOOPBACK, ""))
     assert client.post("/api/score", json={"model": LSTM.stem, "text": "The night"}).status_code == 503
 
 
-def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, desk):
+def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, scheduler):
     broken = models[LSTM.stem].predictor.fresh()
     broken._decoder = (broken._decoder[0] * np.nan, broken._decoder[1])
-    model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts | {"id": "x"})
-    client = Client(create_app({"x": model}, desk, LOOPBACK, ""))
+    model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts)
+    client = Client(create_app({"x": model}, scheduler, LOOPBACK, ""))
     body = {"model": "x", "length": 5, "primetext": "The"}
     *given, last = [
         json.loads(line, parse_constant=pytest.fail) for line in client.post("/api/sample", json=body).text.splitlines()
@@ -611,24 +632,6 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, desk)
     }
 
 
-def test_turns_run_beside_the_event_loop(models):
-    desk = Desk(4, threads=2)
-
-    async def scenario():
-        threads = set()
-
-        def watched():
-            for k in range(50):
-                threads.add(threading.get_ident())
-                yield k
-
-        items = [item async for turn in desk.turns(watched()) for item in turn]
-        assert items == list(range(50))
-        assert threading.get_ident() not in threads
-
-    asyncio.run(scenario())
-
-
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
@@ -641,13 +644,34 @@ def test_turns_run_beside_the_event_loop(models):
         ({"token": "short"}, "-token must be 16"),
         ({"token": "a b c d e f g h i j k"}, "-token must be 16"),
         ({"host": "", "token": "new"}, "-host must be an address"),
+        ({"token": "0123456789abcdef#"}, "-token must be 16"),
+        ({"token": "0123456789abcde\u00fc"}, "-token must be 16"),
+        ({"token": "0123456789abcde"}, "-token must be 16"),
         ({"port": 65536}, "-port must be from 0 to 65535"),
+        ({"port": -1}, "-port must be from 0 to 65535"),
         ({"streams": 0}, "-streams must be from 1 to 1000"),
+        ({"streams": 1001}, "-streams must be from 1 to 1000"),
     ],
 )
 def test_bad_options(options, words):
     with pytest.raises(UserError, match=words):
         ServeOptions(**options).check()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"port": 0},
+        {"port": 65535},
+        {"streams": 1},
+        {"streams": 1000},
+        {"token": "new", "host": "0.0.0.0"},
+        {"token": "0123456789abcdef", "host": "example.org"},
+        {"token": "0123456789-_.~AZ"},
+    ],
+)
+def test_good_options(options):
+    ServeOptions(**options).check()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -679,6 +703,35 @@ def test_errors_are_one_sentence(tmp_path):
     assert "pip install 'pycharrnn[serve]'" in failed(LSTM, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
 
 
+@pytest.mark.parametrize(
+    "args, names",
+    [
+        ([], ["127.0.0.1", "localhost", "LOCALHOST:80", "[::1]"]),
+        pytest.param(
+            ["-host", "127.0.0.2"],
+            ["127.0.0.1", "127.0.0.2:8015"],
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8"),
+        ),
+    ],
+)
+def test_a_server_without_token_has_the_names_of_its_machine_only(args, names):
+    with server(LSTM, *args) as running:
+        for name in names:
+            assert httpx.get(running.url + "api/models", headers={"host": name}).status_code == 200
+        for name in ("evil.example", "127.0.0.3", ""):
+            assert httpx.get(running.url + "api/models", headers={"host": name}).status_code == 421
+
+
+def test_a_server_on_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as e:
+        pytest.skip(f"this machine has no IPv6: {e}")
+    with server(LSTM, "-host", "::1") as running:
+        assert running.url.startswith("http://[::1]:")
+        assert httpx.get(running.url + "api/models").status_code == 200
+
+
 def test_a_server_that_is_stopped_amid_a_sample_says_so():
     with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=20) as client:
         with client.stream("POST", "/api/sample", json={"model": LSTM.stem, "length": 10_000}) as answer:
@@ -686,7 +739,7 @@ def test_a_server_that_is_stopped_amid_a_sample_says_so():
             assert "text" in json.loads(next(lines))
             running.process.send_signal(signal.SIGINT)
             assert json.loads(list(lines)[-1]) == {"error": "the server is stopping."}
-        _, error = running.process.communicate(timeout=20)
+        _, error = running.process.communicate(timeout=60)
     assert running.process.returncode == 130
     assert error.strip() == "pycharrnn: stopped by Ctrl-C."
 
@@ -707,15 +760,26 @@ def test_a_token_that_was_made():
     with server(LSTM, "-host", "0.0.0.0", "-token", "new") as running:
         address, _, token = running.url.partition("#token=")
         assert len(token) >= 32
+        bearer = {"authorization": f"Bearer {token}"}
         url = address.replace("0.0.0.0", "127.0.0.1") + "api/models"
         assert httpx.get(url).status_code == 401
-        assert httpx.get(url, headers={"authorization": f"Bearer {token}"}).status_code == 200
+        assert httpx.get(url, headers=bearer).status_code == 200
+        assert httpx.get(url, headers={**bearer, "host": "somewhere.example"}).status_code == 200
+
+
+def test_a_token_of_ones_own():
+    with server(LSTM, "-token", "0123456789abcdef") as running:
+        address, _, token = running.url.partition("#token=")
+        assert token == "0123456789abcdef"
+        assert httpx.get(address + "api/models").status_code == 401
+        assert httpx.get(address + "api/models", headers={"authorization": f"Bearer {token}"}).status_code == 200
 
 
 def test_many_clients_for_some_seconds():
     """The benchmark, shorter and with fewer characters: no error, and memory that stays."""
     script = ROOT / "benchmarks" / "serve_clients.py"
     command = [sys.executable, str(script), str(LSTM), "-seconds", "5"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # by which it ends its server
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=hear)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " 0 errors" in result.stdout

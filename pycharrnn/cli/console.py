@@ -1,0 +1,75 @@
+"""What every command does alike: read options and files, print lines, refuse to overwrite what it reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Any, Protocol, TypeVar
+
+from pycharrnn.common.errors import UserError
+
+
+class Options(Protocol):
+    """The options of a command, such as sampling.options.SampleOptions."""
+
+    def check(self) -> None:
+        """Errors: UserError for the first value that can't be used."""
+
+
+_AnyOptions = TypeVar("_AnyOptions", bound=Options)
+
+
+def checked(kind: type[_AnyOptions], values: dict[str, Any]) -> _AnyOptions:
+    """The options that have these values.
+
+    Errors: UserError for the first value that can't be used.
+    """
+    opt = kind(**values)
+    opt.check()
+    return opt
+
+
+def use_one_thread() -> None:
+    """Let NumPy's products use one thread; to be called before NumPy is loaded.
+
+    In a step of sampling they have few rows, so that more threads cost more than they bring.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def say(line: str) -> None:
+    """Print a line on stdout at once. Bytes of the command line that are no text come out as they went in."""
+    sys.stdout.buffer.write(os.fsencode(line + "\n"))
+    sys.stdout.buffer.flush()
+
+
+def note(line: str, speaker: str = "pycharrnn") -> None:
+    """Print a line on stderr at once; a stderr that is closed or full is no error."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"{speaker}: {line}", file=sys.stderr, flush=True)
+
+
+def read(file: str) -> bytes:
+    """The bytes of a file; - is standard input.
+
+    Errors: OSError.
+    """
+    if file == "-":
+        return sys.stdin.buffer.read()
+    with open(file, "rb") as f:
+        return f.read()
+
+
+def refuse_to_overwrite(flag: str, out: str, *inputs: str) -> None:
+    """See that a file that will be written is none of those that are read.
+
+    Args:
+        flag: how the message names the output: "-o ", or "" for an argument.
+
+    Errors: UserError.
+    """
+    for file in inputs:
+        with contextlib.suppress(OSError, ValueError):  # a file that does not exist is noticed where it is opened
+            if os.path.samefile(file, out):
+                raise UserError(f"{flag}{out} would overwrite {file}, which it is made of: choose another name.")

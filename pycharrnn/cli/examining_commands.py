@@ -1,0 +1,177 @@
+"""The commands that examine models and change their files: eval, score, inspect, convert, plot and activations.
+
+The docstring of a command is what its -help says. PyTorch and NumPy are imported within the commands, so that -help
+starts at once.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from pycharrnn.analysis.options import ActivationsOptions, EvalOptions, PlotOptions, ScoreOptions
+from pycharrnn.checkpoints.options import ConvertOptions, InspectOptions
+from pycharrnn.cli.console import checked, read, refuse_to_overwrite, say, use_one_thread
+from pycharrnn.cli.flags import FILE, Command
+from pycharrnn.common.errors import UserError
+
+
+@click.command(
+    "eval",
+    cls=Command,
+    options=EvalOptions,
+    arguments=[("model", "model checkpoint, one or more")],
+    short_help="Print the loss of checkpoints on a split of a text.",
+)
+@click.argument("checkpoint_files", metavar="<model>", nargs=-1, required=True, type=FILE)
+def eval_command(checkpoint_files: tuple[str, ...], **values: Any) -> None:
+    """Loss of a split of a text, as training would print it; what is not given is as in the checkpoint's training"""
+    opt = checked(EvalOptions, values)
+    if len(checkpoint_files) > 1 and not opt.compare:
+        raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
+    use_one_thread()
+    from pycharrnn.analysis import scoring
+    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.engine import device
+
+    where, _ = device.choose(opt.gpuid, 0, lambda line: None)
+    rows = []
+    for path in checkpoint_files:
+        loaded = checkpoint.load(path)
+        loss = scoring.split_loss(path, loaded, opt, where)
+        rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
+    say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:3]))
+
+
+@click.command(
+    "score",
+    cls=Command,
+    options=ScoreOptions,
+    arguments=[("model", "model checkpoint"), ("file", "text, one or more. - = standard input")],
+    short_help="Print how much texts surprise a checkpoint.",
+)
+@click.argument("checkpoint_file", metavar="<model>", type=FILE)
+@click.argument("files", metavar="<file>", nargs=-1, required=True, type=FILE)
+def score_command(checkpoint_file: str, files: tuple[str, ...], **values: Any) -> None:
+    """How well a model predicts texts: bits per character of each"""
+    opt = checked(ScoreOptions, values)
+    use_one_thread()
+    from pycharrnn.analysis import scoring, surprise_page
+    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.engine import device
+
+    refuse_to_overwrite("-html ", opt.html, checkpoint_file, *files)
+    where, _ = device.choose(opt.gpuid, 0, lambda line: None)
+    loaded = checkpoint.load(checkpoint_file)
+    scores = []
+    for file in files:
+        scores.append((file, scoring.score(loaded, read(file), where)))
+        say(f"{file}: {scoring.as_sentence(scores[-1][1])}")
+    if opt.html:
+        surprise_page.write(opt.html, checkpoint_file, scores)
+        say(f"saved {opt.html}")
+
+
+@click.command(
+    "inspect",
+    cls=Command,
+    options=InspectOptions,
+    arguments=[("file", "a checkpoint, or any .t7 file")],
+    short_help="Say what a checkpoint, or any .t7 file, holds.",
+)
+@click.argument("file", metavar="<file>")
+def inspect_command(file: str, **values: Any) -> None:
+    """Say what a file is: program, model, size, options and losses of a checkpoint; the tree of another .t7 file"""
+    opt = checked(InspectOptions, values)
+    from pycharrnn.checkpoints import inspection
+
+    found = inspection.look(file)
+    if found.facts is None:
+        if not opt.json:
+            say(found.tree)
+        raise UserError(f"{file} is no checkpoint of a character model: {found.fault}.")
+    if opt.json:
+        import json
+
+        say(json.dumps(inspection.for_json(found.facts)))
+    else:
+        say(inspection.as_table(found.facts))
+
+
+@click.command(
+    "convert",
+    cls=Command,
+    options=ConvertOptions,
+    arguments=[
+        ("in", "a checkpoint: .t7 of char-rnn or torch-rnn, or .safetensors"),
+        ("out", "what to write, by its ending: .t7, .safetensors or .json; left out: <in>_cpu.t7"),
+    ],
+    short_help="Write a checkpoint as .t7 for the CPU, .safetensors or .json.",
+)
+@click.argument("source", metavar="<in>")
+@click.argument("target", metavar="<out>", required=False)
+def convert_command(source: str, target: str | None, **values: Any) -> None:
+    """Write a checkpoint in another format"""
+    opt = checked(ConvertOptions, values)
+    from pycharrnn.checkpoints import checkpoint
+
+    target = target or f"{source}_cpu.t7"
+    refuse_to_overwrite("", target, source)
+    loaded = checkpoint.load(source)
+    checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs)
+    say(f"saved {target}")
+
+
+@click.command(
+    "plot",
+    cls=Command,
+    options=PlotOptions,
+    arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
+    short_help="Draw the losses of one or several runs.",
+)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)
+def plot_command(paths: tuple[str, ...], **values: Any) -> None:
+    """Draw the training and validation losses of one or several runs, from their checkpoints"""
+    opt = checked(PlotOptions, values)
+    from pycharrnn.analysis import plotting
+    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.checkpoints.paths import newest, short_names
+
+    files = [newest(path) for path in paths]
+    refuse_to_overwrite("-o ", opt.o, *files)
+    names = short_names(files)
+    curves = [plotting.loss_curve(checkpoint.load(file), name) for file, name in zip(files, names, strict=True)]
+    plotting.save_picture(opt.o, curves)
+    for curve in curves:
+        say(curve.label)
+    say(f"saved {opt.o}")
+
+
+@click.command(
+    "activations",
+    cls=Command,
+    options=ActivationsOptions,
+    arguments=[("checkpoint", "the model; of a folder the newest checkpoint")],
+    short_help="Show what hidden units do along a text, as a page.",
+)
+@click.argument("path", metavar="<checkpoint>", type=FILE)
+def activations_command(path: str, **values: Any) -> None:
+    """Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn"""
+    opt = checked(ActivationsOptions, values)
+    from compat.whole_file import whole_file
+    from pycharrnn.analysis import activation_page, activations
+    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.checkpoints.paths import newest, short_names
+
+    file = newest(path)
+    refuse_to_overwrite("-o ", opt.o, file, opt.primefile)
+    loaded = checkpoint.load(file)
+    text = read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
+    recorded = activations.record(loaded, text, say)
+    units = activations.choose_units(recorded.values, opt.layer, opt.units, opt.count)
+    (name,) = short_names([file])
+    with whole_file(opt.o) as f:
+        f.write(activation_page.page(name, loaded.network, recorded, units).encode())
+    say(f"saved {opt.o}")

@@ -1,0 +1,190 @@
+"""The commands that make models and text, and offer them: train, sample, chat, serve and data.
+
+The docstring of a command is what its -help says. PyTorch and NumPy are imported within the commands, so that -help
+starts at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from pycharrnn.cli.console import checked, note, read, say, use_one_thread
+from pycharrnn.cli.flags import FILE, Command
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling.options import ChatOptions, SampleOptions
+from pycharrnn.server.options import ServeOptions
+from pycharrnn.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from compat.charrnn import Checkpoint
+
+
+@click.command("train", cls=Command, options=TrainOptions, short_help="Train a model on DATA_DIR/input.txt.")
+def train_command(**values: Any) -> None:
+    """Train a character-level language model"""
+    opt = checked(TrainOptions, values)
+    from pycharrnn.training.loop import train
+
+    context = click.get_current_context()
+    given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    train(opt, say, given, note)
+
+
+@click.command(
+    "sample",
+    cls=Command,
+    options=SampleOptions,
+    arguments=[("model", "model checkpoint to use for sampling")],
+    short_help="Print text that a checkpoint makes up.",
+)
+@click.argument("checkpoint_file", metavar="<model>", type=FILE)
+def sample_command(checkpoint_file: str, **values: Any) -> None:
+    """Sample from a character-level language model"""
+    opt = checked(SampleOptions, values)
+    use_one_thread()
+    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.engine import device
+    from pycharrnn.sampling import beam, many, tokenizer
+
+    tell: Callable[[str], None] = say if opt.verbose else lambda line: None
+    loaded = checkpoint.load(checkpoint_file)
+    primetext = read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
+    left_out = 0
+    if opt.ignore_bad_primetext:
+        primetext, left_out = tokenizer.without_unknown(primetext, loaded.vocab)
+    # A character that the model lacks is refused before anything is printed.
+    tokenizer.primetext_characters(primetext, loaded.vocab)
+    beam.check_memory(loaded.network, opt.beam)
+    if opt.o:
+        os.makedirs(opt.o, exist_ok=True)
+        many.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
+    where, _ = device.choose(opt.gpuid, opt.opencl, tell)
+    tell(f"creating an {loaded.network.model}...")
+    if left_out:
+        tell(f"left out of the primetext: {left_out} bytes that the model has never seen")
+    source = f"the text of {opt.primefile}" if opt.primefile else os.fsdecode(primetext)
+    tell(f"seeding with {source}" if primetext else "missing seed text, using uniform probability over first character")
+    tell("--------------------------")
+    if opt.samples > 1:
+        _draw_many(checkpoint_file, loaded, opt, primetext, where, tell)
+    else:
+        _draw_one(loaded, opt, primetext, where, tell)
+
+
+def _draw_one(
+    loaded: Checkpoint, opt: SampleOptions, primetext: bytes, where: str, tell: Callable[[str], None]
+) -> None:
+    """Draw a sample, or search for one, and print it while that goes on; with -o it goes to a file instead."""
+    from compat.whole_file import whole_file
+    from pycharrnn.sampling import beam, inference, many, sampler
+
+    path = many.sample_file(opt.o, opt.seed)
+    with whole_file(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
+        draw = beam.search if opt.beam else sampler.draw
+        model = inference.make_predictor(loaded, where, opt.beam or 1)
+        many.write_sample(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
+    if opt.o:
+        tell(f"saved {path}")
+
+
+def _draw_many(
+    checkpoint_file: str,
+    loaded: Checkpoint,
+    opt: SampleOptions,
+    primetext: bytes,
+    where: str,
+    tell: Callable[[str], None],
+) -> None:
+    """Draw the samples of -samples side by side, then print one after the other; with -o they stay in their files."""
+    from pycharrnn.sampling import many, tokenizer
+
+    prime = tokenizer.primetext_characters(primetext, loaded.vocab)
+    with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
+        many.write_samples(checkpoint_file, loaded, opt, prime, folder, where)
+        for seed in range(opt.seed, opt.seed + opt.samples):
+            path = many.sample_file(folder, seed)
+            if opt.o:
+                tell(f"saved {path}")
+                continue
+            tell(f"-------- -seed {seed}")
+            with open(path, "rb") as f:
+                shutil.copyfileobj(f, sys.stdout.buffer)
+
+
+@click.command(
+    "chat",
+    cls=Command,
+    options=ChatOptions,
+    arguments=[("model", "model checkpoint to talk to")],
+    short_help="Talk to a model, line by line.",
+)
+@click.argument("checkpoint_file", metavar="<model>", type=FILE)
+def chat_command(checkpoint_file: str, **values: Any) -> None:
+    """Type a line, and the model goes on from it; it remembers what went before. Ctrl-D ends it"""
+    opt = checked(ChatOptions, values)
+    use_one_thread()
+    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.engine import device
+    from pycharrnn.sampling import inference, many
+    from pycharrnn.sampling.chat import Chat
+
+    loaded = checkpoint.load(checkpoint_file)
+    where, _ = device.choose(opt.gpuid, opt.opencl, lambda line: None)
+    chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt)
+    out = sys.stdout.buffer
+    while True:
+        if sys.stdin.isatty():
+            out.write(b"> ")
+            out.flush()
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return
+        line, left_out = chat.without_unknown(line)
+        if left_out:
+            print(f"left out: {left_out} bytes that the model has never seen", file=sys.stderr)
+        many.write_sample(out, opt.sampling(), chat.answer(line), live=True)
+
+
+@click.command(
+    "serve",
+    cls=Command,
+    options=ServeOptions,
+    arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
+    short_help="Offer models on a page in the browser.",
+)
+@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)
+def serve_command(paths: tuple[str, ...], **values: Any) -> None:
+    """Offer models on a page to play on, and as a JSON API"""
+    opt = checked(ServeOptions, values)
+    use_one_thread()
+    try:
+        from pycharrnn.server import serve
+    except ImportError as e:
+        if (e.name or "").partition(".")[0] not in ("fastapi", "h11", "pydantic", "starlette", "uvicorn"):
+            raise
+        raise UserError("the page needs the extra: pip install 'pycharrnn[serve]'.") from None
+    serve.serve(list(paths), opt, say)
+
+
+@click.command(
+    "data",
+    cls=Command,
+    arguments=[("name", "pydoc, tinyshakespeare or ulysses")],
+    short_help="Make data/NAME/input.txt: pydoc, tinyshakespeare or ulysses.",
+)
+@click.argument("name", metavar="<name>")
+def data_command(name: str) -> None:
+    """Make data/NAME/input.txt: pydoc (the manual that comes with Python, needs no network),
+    tinyshakespeare or ulysses (downloaded)"""
+    from pycharrnn.text import datasets
+
+    datasets.write(name, say=say)

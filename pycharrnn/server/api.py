@@ -1,0 +1,148 @@
+"""The JSON API under the page: what each of its paths does (the extra `serve`)."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from pycharrnn.sampling import tokenizer
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.server import served_models
+from pycharrnn.server.line_stream import STOPPING, LineStream, unavailable
+from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
+from pycharrnn.server.schemas import (
+    MAX_CANDIDATES,
+    MAX_LENGTH,
+    MAX_PRIMETEXT,
+    MAX_SCORED,
+    Limits,
+    ModelList,
+    Problem,
+    SampleLine,
+    SampleRequest,
+    ScoreAnswer,
+    ScoreRequest,
+)
+from pycharrnn.server.served_models import ServedModel
+
+_Responses = dict[int | str, dict[str, Any]]  # status -> its description for OpenAPI
+
+_GUARD_STATUSES = (401, 421)  # what security.Guard answers to a request of any kind
+_PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def add_api(app: FastAPI, models: dict[str, ServedModel], scheduler: Scheduler) -> None:
+    """Add /api/models, /api/sample and /api/score to an application.
+
+    Args:
+        models: id -> model.
+    """
+    api = _Api(models, scheduler)
+    guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
+    problems: _Responses = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_GUARD_STATUSES)}
+    app.add_api_route("/api/models", api.list_models, methods=["GET"], responses=guarded)
+    app.add_api_route(
+        "/api/sample",
+        api.sample,
+        methods=["POST"],
+        status_code=200,
+        response_class=LineStream,
+        responses={200: {"model": SampleLine}, **problems},
+    )
+    app.add_api_route(
+        "/api/score",
+        api.score_text,
+        methods=["POST"],
+        response_class=JSONResponse,
+        responses={200: {"model": ScoreAnswer}, **problems},
+    )
+
+
+class _Api:
+    """The handlers; FastAPI shows their names and docstrings in /openapi.json."""
+
+    def __init__(self, models: dict[str, ServedModel], scheduler: Scheduler) -> None:
+        self._models, self._scheduler = models, scheduler
+        # A score takes megabytes while it is made, and is of no use before it is whole: so of those that take about as
+        # long, (model, magnitude of the text's length), one is made after the other.
+        self._one_score_at_a_time: dict[tuple[str, int], asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+
+    async def list_models(self) -> ModelList:
+        """The models to choose from, and the limits of a request."""
+        return ModelList(
+            models=[model.facts for model in self._models.values()],
+            limits=Limits(
+                length=MAX_LENGTH,
+                primetext=MAX_PRIMETEXT,
+                score=MAX_SCORED,
+                candidates=MAX_CANDIDATES,
+                streams=self._scheduler.max_clients,
+            ),
+        )
+
+    async def sample(self, request: SampleRequest) -> Response:
+        """A sample as JSON lines, one for each character, sent as they are drawn, and one at the end."""
+        model = self._chosen(request.model)
+        options = SampleOptions(
+            seed=request.seed,
+            length=request.length,
+            temperature=request.temperature,
+            topk=request.topk,
+            topp=request.topp,
+        )
+        unit = (request.unit.layer, request.unit.unit) if request.unit else None
+        layers, size = model.facts.num_layers, model.facts.rnn_size
+        if unit and (unit[0] > layers or unit[1] > size):
+            raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
+        start = partial(_start_sample, model, options, request.primetext.encode(), unit, request.candidates)
+        return LineStream(self._scheduler, start)
+
+    async def score_text(self, request: ScoreRequest, connection: Request) -> Response:
+        """How much each character of a text surprises a model."""
+        model = self._chosen(request.model)
+        score, pieces = served_models.score(model, request.text.encode()), list[str]()
+        with self._scheduler.admit() as admitted:
+            if not admitted:
+                return unavailable()
+            magnitude = len(request.text).bit_length()
+            async with (
+                self._one_score_at_a_time[model.id, magnitude],
+                contextlib.aclosing(self._scheduler.run(score)) as turns,
+            ):
+                try:
+                    async for items in turns:
+                        pieces.append("".join(items))
+                        if await connection.is_disconnected():
+                            break
+                except SchedulerClosed:
+                    return unavailable(STOPPING)
+        headers = {"Content-Length": str(sum(map(len, pieces)))}  # all ASCII
+        return StreamingResponse(_one_by_one(pieces), headers=headers, media_type="application/json")
+
+    def _chosen(self, name: str) -> ServedModel:
+        if name not in self._models:
+            raise HTTPException(404, "there is no such model here: /api/models lists them.")
+        return self._models[name]
+
+
+def _start_sample(
+    model: ServedModel, opt: SampleOptions, primetext: bytes, unit: tuple[int, int] | None, candidates: int
+) -> Iterator[dict[str, object]]:
+    """As served_models.sample. Errors: HTTPException for a primetext with a character that the model does not know."""
+    unknown = next((at for at, character in tokenizer.tokenize(primetext, model.vocab) if character is None), None)
+    if unknown is not None:
+        raise HTTPException(422, f"primetext has {tokenizer.describe_unknown(primetext, unknown)}: leave it out.")
+    return served_models.sample(model, opt, primetext, unit, candidates)
+
+
+async def _one_by_one(pieces: list[str]) -> AsyncIterator[str]:
+    """The pieces, so that each is copied into the connection's buffer only when there is room for it."""
+    for piece in pieces:
+        yield piece

@@ -1,0 +1,76 @@
+"""What every command does alike: options, lines, files, and what is refused before it is overwritten."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from pycharrnn.cli import console
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling.options import SampleOptions
+
+
+class Standard(io.TextIOWrapper):
+    """A text stream that tells what has been flushed into it so far."""
+
+    def __init__(self, content: bytes = b""):
+        super().__init__(io.BufferedReader(io.BytesIO(content)) if content else io.BufferedWriter(io.BytesIO()))
+
+    def flushed(self) -> bytes:
+        return self.buffer.raw.getvalue()
+
+
+def test_options_are_checked():
+    assert console.checked(SampleOptions, {"length": 5}) == SampleOptions(length=5)
+    with pytest.raises(UserError, match="-length must be at least 0, not -1"):
+        console.checked(SampleOptions, {"length": -1})
+
+
+def test_a_line_is_printed_at_once_with_the_bytes_it_was_given(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Standard())
+    console.say(f"left out {os.fsdecode(bytes([0xFF, 0x61]))}")
+    assert sys.stdout.flushed() == b"left out \xffa\n"
+
+
+def test_a_note_is_printed_at_once_if_anybody_listens(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Standard())
+    console.note("it is so.")
+    console.note("and so.", "pycharrnn sample")
+    assert sys.stderr.flushed() == b"pycharrnn: it is so.\npycharrnn sample: and so.\n"
+    sys.stderr.close()
+    console.note("nobody hears this.")
+
+
+def test_a_file_or_standard_input(monkeypatch, tmp_path):
+    (tmp_path / "text").write_bytes(b"in a file\r\n\xff")
+    assert console.read(str(tmp_path / "text")) == b"in a file\r\n\xff"
+    monkeypatch.setattr(sys, "stdin", Standard(b"typed\r\n\xff"))
+    assert console.read("-") == b"typed\r\n\xff"
+
+
+def test_what_is_read_may_be_named_in_another_way(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "link").symlink_to("a")
+    for out in ("a", "./a", str(tmp_path / "a"), "link"):
+        with pytest.raises(UserError, match=r"^-o \S+ would overwrite a, which it is made of: choose another name.$"):
+            console.refuse_to_overwrite("-o ", out, "b", "a")
+    console.refuse_to_overwrite("-o ", "b", "a", "nowhere", "a\0b")
+    console.refuse_to_overwrite("-o ", "new", "a", "b")
+
+
+@pytest.mark.parametrize("before, after", [(None, "1"), ("3", "3")])
+def test_one_thread_unless_the_user_asks_for_more(before, after):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("OPENBLAS_NUM_THREADS", None)
+    if before:
+        environment["OPENBLAS_NUM_THREADS"] = before
+    code = "import os; from pycharrnn.cli import console; console.use_one_thread(); print(os.environ[{!r}])"
+    command = [sys.executable, "-c", code.format("OPENBLAS_NUM_THREADS")]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == after

@@ -1,0 +1,118 @@
+"""How the command line ends: the exit status and the sentence of each error and each signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import click
+import pytest
+from conftest import ROOT
+
+from pycharrnn.cli import commands
+from pycharrnn.common import interrupts, numpy_warnings
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.interrupts import Interrupted
+from pycharrnn.training.signals import Stopped
+
+CONTEXT = click.Context(click.Command("sample"), info_name="pycharrnn sample")
+
+
+def raising(error: BaseException):
+    def main(args, **keywords):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    "error, status, said",
+    [
+        (click.UsageError("no such flag."), 2, "pycharrnn: no such flag. (pycharrnn -help lists what there is)\n"),
+        (
+            click.UsageError("no such flag.", CONTEXT),
+            2,
+            "pycharrnn sample: no such flag. (pycharrnn sample -help lists what there is)\n",
+        ),
+        (UserError("it is so: do that."), 1, "pycharrnn: it is so: do that.\n"),
+        (Stopped("training went astray.", 3), 3, "pycharrnn: training went astray.\n"),
+        (Stopped("", 130), 130, ""),
+        (FileNotFoundError(2, "No such file or directory", "x.t7"), 1, "pycharrnn: x.t7: No such file or directory.\n"),
+        (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),
+        (OSError("odd"), 1, "pycharrnn: odd.\n"),
+        (click.exceptions.Abort(), 130, "pycharrnn: stopped by Ctrl-C.\n"),
+        (Interrupted(signal.SIGTERM), 143, "pycharrnn: stopped by SIGTERM.\n"),
+        (MemoryError(), 1, "pycharrnn: out of memory: use smaller numbers, or end other programs.\n"),
+        (
+            RuntimeError("can't allocate memory: you tried to allocate 800 bytes"),
+            1,
+            "pycharrnn: out of memory, 800 bytes more were needed: use smaller numbers, or end other programs.\n",
+        ),
+    ],
+    ids=repr,
+)
+def test_status_and_sentence_of_an_error(monkeypatch, capsys, error, status, said):
+    monkeypatch.setattr(commands.cli, "main", raising(error))
+    assert commands._run([]) == status
+    out = capsys.readouterr()
+    assert (out.out, out.err) == ("", said)
+
+
+def test_an_error_of_the_program_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(commands.cli, "main", raising(RuntimeError("shapes do not fit")))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        commands._run([])
+
+
+@pytest.mark.parametrize("error, status", [(KeyboardInterrupt(), 130), (Interrupted(signal.SIGTERM), 143)])
+def test_a_signal_while_an_error_is_printed(monkeypatch, error, status):
+    for name in ("hear", "exit_silently_on_signals"):
+        monkeypatch.setattr(interrupts, name, lambda: None)
+    monkeypatch.setattr(numpy_warnings, "be_silent", lambda: None)
+    monkeypatch.setattr(commands, "_run", raising(error))
+    with pytest.raises(SystemExit) as end:
+        commands.main([])
+    assert end.value.code == status
+
+
+def test_signals_are_heard_from_the_first_to_the_last_line(monkeypatch):
+    done = []
+    monkeypatch.setattr(interrupts, "hear", lambda: done.append("hear"))
+    monkeypatch.setattr(interrupts, "exit_silently_on_signals", lambda: done.append("end at once"))
+    monkeypatch.setattr(numpy_warnings, "be_silent", lambda: done.append("no warnings"))
+    monkeypatch.setattr(commands, "_run", lambda args: done.append(args) or 3)
+    with pytest.raises(SystemExit) as end:
+        commands.main(["x"])
+    assert end.value.code == 3
+    assert done == ["no warnings", "hear", ["x"], "end at once"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file descriptors of POSIX")
+@pytest.mark.parametrize("closed", [(1,), (1, 2)])
+def test_a_closed_stdout_is_no_error(closed):
+    """And nothing that is printed gets into a file that is opened in its place."""
+
+    def close():
+        for number in closed:
+            os.close(number)
+
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for args, status in ((["-version"], 0), (["sample", "nowhere.t7"], 1), (["samlpe"], 2)):
+        command = [sys.executable, "-m", "pycharrnn", *args]
+        assert subprocess.run(command, env=environment, preexec_fn=close).returncode == status
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_under_the_last_lines_changes_no_status():
+    """What is left in a buffer at the end can't be written."""
+    code = "import sys; from pycharrnn.cli import commands; print('left'); commands._exit(3)"
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    assert (result.returncode, result.stderr) == (3, b"")

@@ -1,0 +1,128 @@
+"""What eval, score, inspect, convert, plot and activations print and hand on; what they find is tested elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from click.testing import CliRunner
+from conftest import GOLDEN
+
+from compat import save_t7
+from pycharrnn.analysis import activations, scoring
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine import device
+
+CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+CORPUS = str(GOLDEN / "corpus")
+
+
+def invoke(*args: str, **keywords):
+    return CliRunner().invoke(cli, [*args], **keywords)
+
+
+def printed(*args: str, **keywords) -> list[str]:
+    """The lines on stdout; an error is raised."""
+    return invoke(*args, catch_exceptions=False, **keywords).stdout.split("\n")
+
+
+@pytest.fixture
+def loss(monkeypatch):
+    """A split's loss of 2.5 nats, without reading it."""
+    monkeypatch.setattr(scoring, "split_loss", lambda path, loaded, opt, where: 2.5)
+
+
+def test_eval_of_one_and_of_several(loss):
+    one = printed("eval", CHECKPOINT)
+    assert one[0] == "loss over val split  2.50000000 nats per character (val_loss in the checkpoint: 2.87341045)"
+    assert invoke("eval", CHECKPOINT, "-split", "test").stdout.startswith("loss over test split")
+    for count in (1, 2):
+        lines = printed("eval", *[CHECKPOINT] * count, "-compare")
+        assert lines[0].split()[:2] == ["checkpoint", "nats/char"]
+        assert len(lines) == 1 + count + 1
+        assert " 2.500000 " in lines[1]
+        assert " 2.873410 " in lines[1]
+    result = invoke("eval", CHECKPOINT, CHECKPOINT)
+    assert result.exit_code == 2
+    assert "several checkpoints need -compare." in result.stderr
+
+
+@pytest.mark.parametrize("args", [["eval", CHECKPOINT], ["score", CHECKPOINT, f"{CORPUS}/input.txt"]])
+def test_the_device_is_the_one_asked_for(monkeypatch, loss, args):
+    asked = []
+
+    def choose(gpuid, opencl, say):
+        asked.append((gpuid, opencl))
+        say("no GPU")
+        return "cpu", -1
+
+    def score(loaded, text, where):
+        raise UserError(f"{len(text)} bytes on {where}")
+
+    monkeypatch.setattr(device, "choose", choose)
+    monkeypatch.setattr(scoring, "score", score)
+    assert "no GPU" not in invoke(*args, "-gpuid", "3").stdout
+    assert asked == [(3, 0)]
+
+
+def test_score_of_several(tmp_path):
+    (tmp_path / "a").write_bytes(b"The night")
+    file, page = str(tmp_path / "a"), str(tmp_path / "page.html")
+    lines = printed("score", CHECKPOINT, file, "-", input="The night~")
+    assert lines[0].startswith(f"{file}: ")
+    assert lines[0].endswith(" bits per character, 9 characters")
+    assert lines[1] == lines[0].replace(file, "-") + "; left out 1 bytes that the model has never seen: '~'"
+    assert printed("score", CHECKPOINT, file, "-html", page) == [lines[0], f"saved {page}", ""]
+
+
+def test_inspect_of_what_is_no_checkpoint(tmp_path):
+    save_t7(tmp_path / "x.t7", {b"a": 1})
+    for args, shown in (([], True), (["-json", "1"], False)):
+        result = invoke("inspect", str(tmp_path / "x.t7"), *args)
+        assert "is no checkpoint of a character model: " in str(result.exception)
+        assert bool(result.stdout) == shown
+    assert json.loads(printed("inspect", CHECKPOINT, "-json", "1")[0])["rnn_size"] == 16
+    assert any(line.split()[:1] == ["model"] for line in printed("inspect", CHECKPOINT))
+
+
+@pytest.mark.parametrize(
+    "args, written",
+    [
+        ([], (f"{CHECKPOINT}_cpu.t7", "double", "binary", 8)),
+        (["x.t7"], ("x.t7", "double", "binary", 8)),
+        (["x.t7", "-ascii", "1", "-longs", "4", "-type", "float"], ("x.t7", "float", "ascii", 4)),
+    ],
+)
+def test_convert(monkeypatch, args, written):
+    asked = []
+    monkeypatch.setattr(checkpoint, "convert", lambda loaded, *more: asked.append(more))
+    assert printed("convert", CHECKPOINT, *args) == [f"saved {written[0]}", ""]
+    assert asked == [written]
+
+
+def test_activations_hands_on_which_units(monkeypatch, tmp_path):
+    asked = []
+
+    def choose(values, *which):
+        asked.append((values.shape, which))
+        raise UserError("enough")
+
+    monkeypatch.setattr(activations, "choose", choose)
+    args = ["activations", CHECKPOINT, "-primetext", "The night", "-o", str(tmp_path / "a.html")]
+    for more in ([], ["-layer", "2", "-units", "3,5"], ["-count", "4"]):
+        assert str(invoke(*args, *more).exception) == "enough"
+    (shape, first), (_, second), (_, third) = asked
+    assert shape == (9, 2, 16)
+    assert second == (2, "3,5", first[2])
+    assert third == (*first[:2], 4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plot_names_its_curves(tmp_path):
+    out = str(tmp_path / "a.svg")
+    lines = printed("plot", CHECKPOINT, "-o", out)
+    assert lines[0].startswith(os.path.basename(CHECKPOINT).removesuffix(".t7"))
+    assert lines[1:] == [f"saved {out}", ""]

@@ -1,0 +1,146 @@
+"""What train, sample, chat, serve and data print and hand on; what they make is tested where it is made."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from conftest import GOLDEN, ROOT
+
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine import device
+from pycharrnn.sampling import inference, many
+from pycharrnn.text import datasets
+from pycharrnn.training import loop
+
+CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+RULE = "--------------------------"
+
+
+def printed(*args: str, **keywords) -> list[str]:
+    """The lines on stdout; an error is raised."""
+    return CliRunner().invoke(cli, args, catch_exceptions=False, **keywords).stdout.split("\n")
+
+
+def sample(*args: str) -> list[str]:
+    return printed("sample", CHECKPOINT, "-gpuid", "-1", "-length", "9", "-topk", "1", *args)
+
+
+def test_what_sample_says(tmp_path):
+    (tmp_path / "prime").write_bytes(b"The ")
+    head, missing = "creating an lstm...", "missing seed text, using uniform probability over first character"
+    seen = sample("-primetext", "The ")
+    assert seen[:3] == [head, "seeding with The ", RULE]
+    text = seen[3:]
+    assert text[0].startswith("The ")
+    assert text[-1] == ""
+    assert sample("-primetext", "The ", "-verbose", "0") == text
+    file = str(tmp_path / "prime")
+    assert sample("-primefile", file) == [head, f"seeding with the text of {file}", RULE, *text]
+    assert sample()[:3] == [head, missing, RULE]
+    left_out = "left out of the primetext: 2 bytes that the model has never seen"
+    ignoring = ("-ignore_bad_primetext", "1")
+    assert sample("-primetext", "T~h~e ", *ignoring) == [head, left_out, "seeding with The ", RULE, *text]
+    assert sample("-primetext", "The ", *ignoring) == [head, "seeding with The ", RULE, *text]
+
+
+def test_samples_say_where_they_are(tmp_path):
+    folder = str(tmp_path / "new" / "samples")
+    one = f"saved {os.path.join(folder, 'sample_123.txt')}"
+    for _ in range(2):  # into a new folder, and into one that is there
+        assert sample("-o", folder)[-2:] == [one, ""]
+        two = f"saved {os.path.join(folder, 'sample_124.txt')}"
+        assert sample("-o", folder, "-samples", "2")[-3:] == [one, two, ""]
+    lines = sample("-samples", "2")
+    assert [line for line in lines if line.startswith("-------- ")] == ["-------- -seed 123", "-------- -seed 124"]
+
+
+@pytest.mark.parametrize("args", [[], ["-samples", "2"], ["-beam", "2"], ["-o", "folder"]])
+def test_a_primetext_is_refused_before_anything_is_printed_or_made(tmp_path, monkeypatch, args):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["sample", CHECKPOINT, "-gpuid", "-1", "-primetext", "The \u00fc", *args])
+    assert isinstance(result.exception, UserError)
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "args, live, streams",
+    [([], True, 1), (["-beam", "3"], True, 3), (["-o", "."], False, 1), (["-beam", "3", "-o", "."], False, 3)],
+)
+def test_a_sample_is_shown_while_it_is_drawn(monkeypatch, tmp_path, args, live, streams):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    make = inference.make
+    monkeypatch.setattr(many, "put_all", lambda out, opt, stream, live: asked.append(live))
+    monkeypatch.setattr(inference, "make", lambda *made: asked.append(made[1:]) or make(*made))
+    sample(*args)
+    assert asked == [("cpu", streams), live]
+
+
+@pytest.mark.parametrize("command", ["sample", "chat"])
+def test_the_device_is_the_one_asked_for(monkeypatch, command):
+    asked = []
+    monkeypatch.setattr(device, "choose", lambda gpuid, opencl, say: asked.append((gpuid, opencl)) or ("cpu", -1))
+    printed(command, CHECKPOINT, "-gpuid", "3", "-opencl", "1", "-length", "2", input="")
+    assert asked == [(3, 1)]
+
+
+def test_train_knows_which_flags_were_given(monkeypatch):
+    asked = []
+    monkeypatch.setattr(loop, "train", lambda opt, say, given, note: asked.append((opt, given)))
+    printed("train", "-rnn_size", "5", "--gpuid=-1", "-seed", "123")
+    ((opt, given),) = asked
+    assert (opt.rnn_size, opt.gpuid, opt.seed, opt.num_layers) == (5, -1, 123, 2)
+    assert given == {"rnn_size", "gpuid", "seed"}
+
+
+def test_data_makes_what_is_named(monkeypatch):
+    monkeypatch.setattr(datasets, "make", lambda name, say: say(f"making {name}"))
+    assert printed("data", "ulysses") == ["making ulysses", ""]
+
+
+def test_chat_in_a_pipe_prints_answers_only(monkeypatch):
+    result = CliRunner().invoke(cli, ["chat", CHECKPOINT, "-gpuid", "-1", "-length", "5"], input="~The~\n\nyes\n")
+    assert result.exit_code == 0
+    assert ">" not in result.stdout
+    assert len(result.stdout) >= 3
+    assert result.stderr == "left out: 2 bytes that the model has never seen\n"
+    asked = []
+    monkeypatch.setattr(many, "put_all", lambda out, opt, stream, live: asked.append(live))
+    printed("chat", CHECKPOINT, "-gpuid", "-1", input="a\nb\n")
+    assert asked == [True, True]
+
+
+def test_chat_on_a_terminal_prompts(tmp_path):
+    pytest.importorskip("pyte", reason="pyte is not installed")
+    from terminal import Terminal
+
+    args = ["chat", CHECKPOINT, "-gpuid", "-1", "-length", "5"]
+    with Terminal(*args, cwd=tmp_path, PYTHONUNBUFFERED="") as terminal:
+        terminal.read(lambda: b"> " in terminal.output)
+        terminal.type(b"The night\n")
+        terminal.read(lambda: terminal.output.count(b"> ") == 2)
+        terminal.type(b"\x04")  # Ctrl-D
+        assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("name", ["fastapi", "h11", "pydantic", "starlette", "uvicorn", "another"])
+def test_serve_names_the_extra_that_is_missing(tmp_path, name):
+    """And hides no other import that fails."""
+    (tmp_path / "fastapi.py").write_text(f"raise ModuleNotFoundError('no {name}', name='{name}.part')")
+    result = subprocess.run(
+        [sys.executable, "-m", "pycharrnn", "serve", CHECKPOINT],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    if name == "another":
+        assert "ModuleNotFoundError: no another" in result.stderr
+    else:
+        assert result.stderr == "pycharrnn: the page needs the extra: pip install 'pycharrnn[serve]'.\n"

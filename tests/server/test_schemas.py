@@ -1,0 +1,63 @@
+"""What a request may be, at its boundaries, and what it is where it says nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from pycharrnn.server.schemas import SampleRequest, ScoreRequest, Unit
+
+
+def test_what_a_request_leaves_out():
+    assert SampleRequest(model="x").model_dump() == {
+        "model": "x",
+        "primetext": "",
+        "length": 400,
+        "temperature": 1.0,
+        "topk": 0,
+        "topp": 1.0,
+        "seed": 123,
+        "unit": None,
+        "candidates": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    "name, good, bad",
+    [
+        ("model", ["", "x" * 1000], ["x" * 1001, 3]),
+        ("primetext", ["", "x" * 2000], ["x" * 2001, None]),
+        ("length", [1, 10_000, 5.0], [0, 10_001, 5.5, True, "5", math.nan, math.inf]),
+        ("temperature", [0.01, 100, 1], [0.0099, 100.1, 0, -1, math.nan, math.inf, "1", True]),
+        ("topk", [0, 1_000_000], [-1, 1_000_001]),
+        ("topp", [1e-9, 1], [0, 1.001, math.nan]),
+        ("seed", [0, (1 << 32) - 1], [-1, 1 << 32]),
+        ("candidates", [0, 20], [-1, 21]),
+        ("unit", [None, {"layer": 1, "unit": 1}], [{"layer": 1}, {"layer": 1, "unit": 1, "more": 1}, [1, 1]]),
+        ("another", [], [1]),
+    ],
+)
+def test_boundaries_of_a_sample(name, good, bad):
+    for value in good:
+        SampleRequest.model_validate({"model": "x", name: value})
+    for value in bad:
+        with pytest.raises(ValidationError) as error:
+            SampleRequest.model_validate({"model": "x", name: value})
+        assert {fault["loc"][0] for fault in error.value.errors()} == {name}
+
+
+def test_boundaries_of_a_score():
+    for text in ("x", "x" * 20_000):
+        ScoreRequest(model="x", text=text)
+    for text in ("", "x" * 20_001):
+        with pytest.raises(ValidationError):
+            ScoreRequest(model="x", text=text)
+
+
+def test_units_are_counted_from_1():
+    assert Unit(layer=1.0, unit=2).model_dump() == {"layer": 1, "unit": 2}
+    for layer, unit in ((0, 1), (1, 0)):
+        with pytest.raises(ValidationError):
+            Unit(layer=layer, unit=unit)
