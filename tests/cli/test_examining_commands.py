@@ -121,6 +121,20 @@ def test_activations_hands_on_which_units(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_activations_reads_the_bytes_of_the_command_line_or_a_file(monkeypatch, tmp_path):
+    asked = []
+
+    def record(loaded, text, say):
+        asked.append(text)
+        raise UserError("enough")
+
+    monkeypatch.setattr(activations, "record", record)
+    (tmp_path / "text").write_bytes(b"in a file\xff")
+    for args in (["-primetext", os.fsdecode(b"Th\xe2")], ["-primefile", str(tmp_path / "text")]):
+        invoke("activations", CHECKPOINT, *args, "-o", str(tmp_path / "a.html"))
+    assert asked == [b"Th\xe2", b"in a file\xff"]
+
+
 def test_plot_names_its_curves(tmp_path):
     out = str(tmp_path / "a.svg")
     lines = printed("plot", CHECKPOINT, "-o", out)

@@ -155,7 +155,17 @@ def test_help_of_a_command_without_flags():
 
 @pytest.mark.parametrize(
     "default, text",
-    [(None, None), (True, None), (False, None), (0, "0"), (0.97, "0.97"), (1e-10, "1e-10"), ("", ""), ("cv", "cv")],
+    [
+        (None, None),
+        (True, None),
+        (False, None),
+        (0, "0"),
+        (0.97, "0.97"),
+        (1e-10, "1e-10"),
+        (123456, "123456"),
+        ("", ""),
+        ("cv", "cv"),
+    ],
 )
 def test_defaults_as_text(default, text):
     assert default_as_text(default) == text
