@@ -65,6 +65,8 @@ def test_any_model_survives_saving(tmp_path, model, num_layers):
     vocab = {bytes([c]): c + 1 for c in range(11)}
     saved = charrnn.Checkpoint(network, vocab, {"seed": 1, "data_dir": "d\udcff"}, [3.5, 2.5], {2: 2.25}, 2.25, 2, 0.5)
     charrnn.save(tmp_path / "c.t7", saved)
+    modules = compat.load_t7(tmp_path / "c.t7")[b"protos"][b"rnn"][b"modules"].as_list()
+    assert [module.typename for module in modules].count(b"nn.Dropout") == num_layers
     loaded = checkpoint.load(tmp_path / "c.t7")
     assert (loaded.vocab, loaded.opt, loaded.train_losses) == (saved.vocab, saved.opt, saved.train_losses)
     assert (loaded.val_losses, loaded.val_loss, loaded.i, loaded.epoch) == ({2: 2.25}, 2.25, 2, 0.5)

@@ -690,6 +690,7 @@ def test_inspect_names_the_text(tmp_path):
         (b"\x1b[31m\n\x7f\xc2\x85", r"\x1b[31m\n\x7f\x85"),
         (b"\xff\xc3", r"\xff\xc3"),
         ("d\udcff\ud800\u202e", r"d\xff\ud800\u202e"),
+        (b"x" * 200, "x" * 200),
         (b"x" * 300, "x" * 197 + "..."),
         (b"\x00" * 300, (r"\x00" * 50)[:197] + "..."),
     ],

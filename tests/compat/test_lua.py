@@ -97,6 +97,7 @@ def test_multinomial_picks_the_first_entry_at_or_above():
     u = np.array([0.0, 0.25, 0.2500001, 0.5, 0.50001, 1 - 2**-32])
     assert multinomial(np.tile(p, (6, 1)), u).tolist() == [0, 0, 1, 1, 3, 3]
     assert multinomial(2 * p[None], np.array([0.25])).tolist() == [0]
+    assert multinomial(2 * p[None], np.array([0.5])).tolist() == [1]
     for bad in ([0, 0], [np.nan, 1]):
         with pytest.raises(ValueError, match="multinomial"):
             multinomial(np.float32([[1, 0], bad]), np.array([0.5, 0.5]))
@@ -124,6 +125,7 @@ def test_multinomial_picks_the_first_entry_at_or_above():
         (lua_format.fixed(5e-324, 30), "0." + "0" * 30),
         (lua_format.fixed(1e300, 2), f"{1e300:.2f}"),
         (lua_format.tostring(0.1234567890123456), "0.12345678901235"),
+        (lua_format.tostring(0.8474337369372046), "0.8474337369372"),  # rounded once
         (lua_format.tostring(0.97), "0.97"),
         (lua_format.tostring(0.002 * 0.97), "0.00194"),
         (lua_format.tostring(50.0), "50"),

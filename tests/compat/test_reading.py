@@ -173,6 +173,11 @@ def test_bytes_in_ascii_are_their_own(tmp_path):
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
+def test_an_empty_file():
+    with pytest.raises(T7Error, match="^it is empty$"):
+        load_t7(b"")
+
+
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(IsADirectoryError):
         load_t7(tmp_path)
@@ -214,7 +219,7 @@ def test_tables_are_shown_in_short():
 
 def test_tables_equal_only_themselves():
     a, b = Table({1: 2}), Table({1: 2})
-    assert a == a and a != b and len({a, b}) == 2
+    assert a == a and a != b and not (a == b) and len({a, b}) == 2  # noqa: SIM201
     with pytest.raises(AttributeError):
         a.missing  # noqa: B018
     assert Table({1: b"x", 2: b"y", 4: b"z"}).as_list() == [b"x", b"y"]
@@ -225,6 +230,14 @@ def test_objects_without_a_table():
         assert TorchObject(b"X", fields).get(b"a", 7) == 7
     with pytest.raises(AttributeError):
         TorchObject(b"X", Table()).missing  # noqa: B018
+
+
+def test_types_of_numbers():
+    types = {b"Byte": "u1", b"Char": "i1", b"Short": "i2", b"Int": "i4", b"Long": "i8", b"Half": "f2", b"Double": "f8"}
+    for name, dtype in types.items():
+        assert element_dtype(b"torch.%sTensor" % name) == element_dtype(b"torch.Cuda%sStorage" % name) == dtype
+    for name in (b"Float", b"Cuda", b"Cl"):
+        assert element_dtype(b"torch.%sTensor" % name) == "f4"
 
 
 def test_arrays_of_tensors_are_copied_on_demand():
