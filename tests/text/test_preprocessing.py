@@ -167,6 +167,7 @@ def test_what_is_left_out_names_the_file(tmp_path):
     left_out = [b"a", b"d"], [b"d", b"a"], [b"a"]
     less = [preprocessing.without_characters(str(tmp_path), text, vocab, some) for some in left_out]
     assert less[0].path == less[1].path != less[2].path
+    assert less[0].path == str(tmp_path / "data_without_7194e23385f6.t7")  # as it has always been named
     assert less[0].read(0, 4).tolist() == [2, 3, 2, 3] and len(less[0]) == 18
     assert less[2].read(0, 4).tolist() == [2, 3, 4, 2] and len(less[2]) == 27
 
@@ -181,3 +182,28 @@ def test_a_text_without_some_characters_is_made_anew_with_its_cache(tmp_path):
         before = os.stat(path).st_ino
         preprocessing.without_characters(str(tmp_path), text, vocab, [b"a"])
         assert (os.stat(path).st_ino != before) == remade
+
+
+@pytest.mark.parametrize("encoding, count", [("bytes", 256), ("utf8", 256), ("utf8", 300)])
+def test_the_last_of_many_characters_is_left_out(tmp_path, encoding, count):
+    """For bytes it is stored as 0."""
+    characters = [bytes([k]) if encoding == "bytes" else chr(k).encode() for k in range(count)]
+    make_cache(tmp_path, b"".join(characters), encoding)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT, encoding=encoding)
+    less = preprocessing.without_characters(str(tmp_path), text, vocab, characters[-1:])
+    assert less.read(0, len(less)).tolist() == list(range(1, count))
+
+
+def test_nothing_but_what_is_left_out(tmp_path):
+    make_cache(tmp_path, b"abc" * 9)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT)
+    with pytest.raises(UserError, match="holds none of the characters that the checkpoint knows"):
+        preprocessing.without_characters(str(tmp_path), text, vocab, vocab)
+    assert not list(tmp_path.glob("data_without_*"))
+
+
+def test_a_vocabulary_in_another_order_of_its_file(tmp_path):
+    """The bytes of each code point are counted by its number."""
+    make_cache(tmp_path, "aaé".encode() * 9, "utf8")
+    compat.save_t7(tmp_path / "vocab_utf8.t7", {"é".encode(): 2, b"a": 1})
+    assert load(tmp_path, "utf8") == ["loading data files..."]
