@@ -338,7 +338,7 @@ def test_a_cache_that_somebody_changes_is_noticed(corpus, monkeypatch, change):
     batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=SILENT)
     batches.next_batch(TRAIN)
     change(corpus / "data.t7")
-    with pytest.raises(TextChanged, match=r"data\.t7 can't be read any more .* remove it"):
+    with pytest.raises(TextChanged, match=r"data\.t7 can't be read any more \(somebody has .*\): remove it"):
         for _ in range(4):
             batches.next_batch(TRAIN)
     assert batches.batch_ix[TRAIN] < 4  # a batch that was not given does not count

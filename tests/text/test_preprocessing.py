@@ -1,0 +1,209 @@
+"""What a character is, and which files are believed to be the cache of a text."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import compat
+from pycharrnn.common.errors import UserError
+from pycharrnn.text import cache_files, encodings, preprocessing
+from pycharrnn.text.encodings import BYTES, ENCODINGS, UTF8
+
+SILENT = lambda line: None  # noqa: E731
+
+
+def make_cache(folder, text: bytes, encoding: str = "bytes") -> list[str]:
+    """What is said while the cache of a text is loaded."""
+    (folder / "input.txt").write_bytes(text)
+    return load(folder, encoding)
+
+
+def load(folder, encoding: str = "bytes") -> list[str]:
+    lines: list[str] = []
+    preprocessing.cached(str(folder), lines.append, encoding=encoding)
+    return lines
+
+
+# -- characters --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_every_byte_that_is_read_counts_as_progress(tmp_path, monkeypatch, encoding):
+    monkeypatch.setattr(encodings, "_PIECE", 3)
+    monkeypatch.setattr(encodings, "_UTF8_PIECE", 3)
+    path, done = tmp_path / "input.txt", []
+    path.write_text("äbc€def", "utf-8")
+    characters, length = ENCODINGS[encoding].survey(str(path), done.append)
+    assert sum(done) == path.stat().st_size and len(done) == 4
+    numbers = np.concatenate(list(ENCODINGS[encoding].numbered(str(path), characters, done.append)))
+    assert sum(done) == 2 * path.stat().st_size
+    assert len(numbers) == length == (7 if encoding == "utf8" else path.stat().st_size)
+
+
+def test_the_first_and_the_last_code_point(tmp_path):
+    text = "\0a\U0010ffff"
+    make_cache(tmp_path, text.encode(), "utf8")
+    vocab, numbers = preprocessing.cached(str(tmp_path), SILENT, encoding="utf8")
+    assert vocab == {character.encode(): number for number, character in enumerate(text, 1)}
+    assert numbers.read(0, 3).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("dtype, of_256", [(np.uint8, 0), (np.int32, 256)])
+def test_numbers_from_zero(dtype, of_256):
+    stored = np.array([1, 3, of_256], dtype)
+    numbers = encodings.from_zero(stored, 256)
+    assert numbers.tolist() == [0, 2, 255] and numbers.dtype == dtype
+    with pytest.raises(compat.T7Error, match="character number 256, the vocabulary numbers 255"):
+        encodings.from_zero(stored, 255)
+    with pytest.raises(compat.T7Error, match="character number 3, the vocabulary numbers 2"):
+        encodings.from_zero(stored[:2], 2)
+    assert encodings.from_zero(stored[:0], 2).tolist() == []
+
+
+@pytest.mark.parametrize("number", [0, -1, 4, (1 << 31) - 1])
+def test_numbers_of_no_code_point(number):
+    with pytest.raises(compat.T7Error, match=f"character number {number}, the vocabulary numbers 3"):
+        encodings.from_zero(np.array([1, number], np.int32), 3)
+
+
+# -- files that are not the cache --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "encoding, vocab",
+    [
+        (BYTES, {1: 1}),
+        (BYTES, {b"ab": 1}),
+        (BYTES, {b"": 1}),
+        (UTF8, {b"\xc3": 1}),
+        (UTF8, {"éé".encode(): 1}),
+        (UTF8, {b"": 1}),
+    ],
+)
+def test_vocabularies_of_no_characters(tmp_path, encoding, vocab):
+    compat.save_t7(tmp_path / "vocab.t7", vocab)
+    with pytest.raises(compat.T7Error, match="vocab.t7 holds no characters"):
+        cache_files.load_vocabulary(str(tmp_path / "vocab.t7"), encoding)
+
+
+@pytest.mark.parametrize("vocab", [{b"a": 2, b"b": 1}, {b"a": 1, b"b": 1}, {b"a": 0, b"b": 1}, {b"a": 1, b"b": 3}])
+@pytest.mark.parametrize("turned", [False, True])
+def test_vocabularies_that_are_not_in_order(tmp_path, vocab, turned):
+    path = str(tmp_path / "vocab.t7")
+    compat.save_t7(path, dict(reversed(vocab.items())) if turned else vocab)
+    with pytest.raises(compat.T7Error, match="characters of vocab.t7 are not numbered in order"):
+        cache_files.load_vocabulary(path, BYTES)
+    compat.save_t7(path, {b"b": 2, b"a": 1})
+    assert cache_files.load_vocabulary(path, BYTES) == {b"a": 1, b"b": 2}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.int8])
+def test_a_text_in_numbers_of_another_kind(tmp_path, dtype):
+    assert "do not exist" in make_cache(tmp_path, b"abc" * 9)[0]
+    right = (tmp_path / "data.t7").read_bytes()
+    compat.save_t7(tmp_path / "data.t7", np.array([1, 2, 3] * 9, dtype))
+    with pytest.raises(compat.T7Error, match=r"^data\.t7: it holds no numbered text$"):
+        cache_files.load_text(str(tmp_path / "data.t7"), BYTES, {b"a": 1, b"b": 2, b"c": 3})
+    assert any("vocab.t7 or data.t7 is not of this input.txt (data.t7: it holds" in line for line in load(tmp_path))
+    assert (tmp_path / "data.t7").read_bytes() == right
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_text_of_another_length(tmp_path, encoding):
+    make_cache(tmp_path, "aé".encode() * 9, encoding)
+    code = ENCODINGS[encoding]
+    os.utime(tmp_path / "input.txt", (1e9, 1e9))
+    (tmp_path / "input.txt").write_bytes("aé".encode() * 10)
+    os.utime(tmp_path / "input.txt", (1e9, 1e9))
+    assert any(
+        f"{code.data_name}: it " in line and "not of this input.txt" in line for line in load(tmp_path, encoding)
+    )
+
+
+@pytest.mark.parametrize("nanoseconds, stale", [(-1, True), (0, False), (1, False)])
+def test_a_cache_older_by_a_nanosecond(tmp_path, nanoseconds, stale):
+    make_cache(tmp_path, b"abc" * 9)
+    made = 1_000_000_000_500_000_000
+    os.utime(tmp_path / "input.txt", ns=(made, made))
+    os.utime(tmp_path / "vocab.t7", ns=(made, made))
+    os.utime(tmp_path / "data.t7", ns=(made, made + nanoseconds))
+    if (tmp_path / "data.t7").stat().st_mtime_ns != made + nanoseconds:
+        pytest.skip("this file system's times are coarser")
+    assert ("stale" in load(tmp_path)[0]) == stale
+
+
+def test_one_file_that_is_missing(tmp_path):
+    make_cache(tmp_path, b"abc" * 9)
+    (tmp_path / "vocab.t7").unlink()
+    assert load(tmp_path)[0] == "vocab.t7 or data.t7 does not exist. Running preprocessing..."
+
+
+# -- no text -----------------------------------------------------------------------------------------------------------
+
+
+def test_folders_without_a_text(tmp_path):
+    def sentence(folder) -> str:
+        with pytest.raises(UserError) as raised:
+            preprocessing.cached(str(folder), SILENT)
+        return str(raised.value)
+
+    assert "there is no folder" in sentence(tmp_path / "none")
+    assert "has no input.txt" in sentence(tmp_path)
+    (tmp_path / "input.txt").write_bytes(b"")
+    assert "input.txt is empty" in sentence(tmp_path)
+    assert "input.txt is a file: put it into a folder" in sentence(tmp_path / "input.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]
+
+
+# -- without some characters -------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_out_names_the_file(tmp_path):
+    make_cache(tmp_path, b"abcd" * 9)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT)
+    left_out = [b"a", b"d"], [b"d", b"a"], [b"a"]
+    less = [preprocessing.without_characters(str(tmp_path), text, vocab, some) for some in left_out]
+    assert less[0].path == less[1].path != less[2].path
+    assert less[0].path == str(tmp_path / "data_without_7194e23385f6.t7")  # as it has always been named
+    assert less[0].read(0, 4).tolist() == [2, 3, 2, 3] and len(less[0]) == 18
+    assert less[2].read(0, 4).tolist() == [2, 3, 4, 2] and len(less[2]) == 27
+
+
+def test_a_text_without_some_characters_is_made_anew_with_its_cache(tmp_path):
+    make_cache(tmp_path, b"abcd" * 9)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT)
+    path = preprocessing.without_characters(str(tmp_path), text, vocab, [b"a"]).path
+    for age, remade in ((0, False), (-1_000_000_000, True)):
+        made = (tmp_path / "data.t7").stat().st_mtime_ns + age
+        os.utime(path, ns=(made, made))
+        before = os.stat(path).st_ino
+        preprocessing.without_characters(str(tmp_path), text, vocab, [b"a"])
+        assert (os.stat(path).st_ino != before) == remade
+
+
+@pytest.mark.parametrize("encoding, count", [("bytes", 256), ("utf8", 256), ("utf8", 300)])
+def test_the_last_of_many_characters_is_left_out(tmp_path, encoding, count):
+    """For bytes it is stored as 0."""
+    characters = [bytes([k]) if encoding == "bytes" else chr(k).encode() for k in range(count)]
+    make_cache(tmp_path, b"".join(characters), encoding)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT, encoding=encoding)
+    less = preprocessing.without_characters(str(tmp_path), text, vocab, characters[-1:])
+    assert less.read(0, len(less)).tolist() == list(range(1, count))
+
+
+def test_nothing_but_what_is_left_out(tmp_path):
+    make_cache(tmp_path, b"abc" * 9)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT)
+    with pytest.raises(UserError, match="holds none of the characters that the checkpoint knows"):
+        preprocessing.without_characters(str(tmp_path), text, vocab, vocab)
+    assert not list(tmp_path.glob("data_without_*"))
+
+
+def test_a_vocabulary_in_another_order_of_its_file(tmp_path):
+    """The bytes of each code point are counted by its number."""
+    make_cache(tmp_path, "aaé".encode() * 9, "utf8")
+    compat.save_t7(tmp_path / "vocab_utf8.t7", {"é".encode(): 2, b"a": 1})
+    assert load(tmp_path, "utf8") == ["loading data files..."]
