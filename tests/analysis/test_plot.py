@@ -108,6 +108,16 @@ def test_smoothing_is_the_mean_of_one_percent_around():
         assert mean == pytest.approx(y[max(at - 25, 0) : at + 26].mean())
 
 
+def test_from_201_losses_on_a_curve_is_smoothed():
+    y = np.arange(201.0) ** 2
+    (x, same), window = plotting.smooth(np.arange(200.0), y[:200])
+    assert window == 1
+    assert same.tolist() == y[:200].tolist()
+    (x, means), window = plotting.smooth(np.arange(201.0), y)
+    assert window == 3
+    assert means[100] == pytest.approx((99**2 + 100**2 + 101**2) / 3)
+
+
 def test_losses_that_are_no_numbers_are_left_out(tmp_path):
     curve = plotting.loss_curve(
         with_losses([3.0, float("nan"), 2.0, float("inf")], {2: float("nan"), 4: 2.5}, 4), "run"

@@ -164,6 +164,15 @@ def test_a_text_of_a_run_that_kept_its_vocabulary(corpus):
     assert scoring.split_loss("x", kept, opt) == pytest.approx(plain, rel=1e-12)
 
 
+@pytest.mark.parametrize("encoding", ["bytes", "utf8"])
+def test_a_text_is_read_in_the_models_encoding(corpus, monkeypatch, encoding):
+    monkeypatch.setattr(checkpoint, "encoding", lambda loaded: encoding)
+    loader = scoring._loader("x", LOADED, EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=10))
+    text = (corpus / "input.txt").read_bytes()
+    assert len(loader.vocab_mapping) == len(set(text if encoding == "bytes" else text.decode()))
+    assert len(set(text)) != len(set(text.decode()))
+
+
 def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
     """By hand, in one row, also where memory allows a few steps at a time only."""
     opt = EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=6)

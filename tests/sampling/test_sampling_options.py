@@ -17,6 +17,7 @@ from pycharrnn.sampling.options import ChatOptions, SampleOptions
         {},
         {"length": 0},
         {"topp": 1.0},
+        {"color": 1},
         {"topp": 0.001},
         {"samples": 10**12},
         {"temperature": (0.5, 0.5)},

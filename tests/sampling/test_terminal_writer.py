@@ -86,6 +86,11 @@ def test_somebody_who_watches_sees_each_character(monkeypatch):
     assert screen.seen == [b"a", b"ab", b"ab\n"]
 
 
+def test_where_nobody_watches_nothing_is_flushed(monkeypatch):
+    monkeypatch.setattr(terminal_writer, "_FLUSH_SECONDS", -1)
+    assert written((b"a", 1.0), (b"b", 1.0)) == b"ab\n"  # which looks at the flushes
+
+
 def test_characters_in_quick_succession_share_a_flush(monkeypatch):
     monkeypatch.setattr(terminal_writer, "_FLUSH_SECONDS", 1e9)
     screen = Screen()

@@ -1,0 +1,51 @@
+"""What a conversation lets the model read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pycharrnn.sampling.chat import Chat
+from pycharrnn.sampling.options import ChatOptions
+
+VOCAB = {b"a": 1, b"\n": 2, b"b": 3}
+
+
+class Always:
+    """A predictor that predicts one character, and remembers what it has read."""
+
+    vocab_size = len(VOCAB)
+
+    def __init__(self, index: int):
+        self._log_probs = np.where(np.arange(3) == index, 0.0, -1e9)
+        self.text: list[int] = []
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        self.text += indices[0].tolist()
+        return self._log_probs[None, None]
+
+
+def answered(chat: Chat, line: bytes) -> bytes:
+    return b"".join(one.character for one in chat.answer(line))
+
+
+def test_the_model_reads_each_character_once():
+    """Also the last one of an answer, which it reads before the next line."""
+    predictor = Always(2)
+    chat = Chat(predictor, VOCAB, ChatOptions(length=3))
+    assert answered(chat, b"a\n") == b"bbb"
+    assert predictor.text == [0, 1, 2, 2]
+    assert answered(chat, b"aa\n") == b"bbb"
+    assert predictor.text == [0, 1, 2, 2, 2, 0, 0, 1, 2, 2]
+
+
+def test_an_answer_ends_with_its_line():
+    predictor = Always(1)
+    chat = Chat(predictor, VOCAB, ChatOptions())
+    assert answered(chat, b"a\n") == b"\n"
+    assert answered(chat, b"b\n") == b"\n"
+    assert predictor.text == [0, 1, 1, 2, 1]
+
+
+def test_what_the_model_has_never_seen_is_left_out():
+    chat = Chat(Always(1), VOCAB, ChatOptions())
+    assert chat.without_unknown(b"a~b\xff\n") == (b"ab\n", 2)
