@@ -73,6 +73,16 @@ def test_normalisation_without_weights_of_its_own():
     np.testing.assert_allclose(np.stack([predictor.step(k) for k in text]), reference(ones, text), atol=1e-12)
 
 
+def test_a_normalisation_is_folded_once():
+    table = make("LSTM", "var")
+    modules = table[b"model"][b"net"][b"modules"]
+    last = max(k for k, m in modules.items() if m.typename == b"nn.BatchNormalization")
+    modules[last] = module("View")
+    stepper = NumpyStepper(torchrnn.from_table(table).network)
+    text = [0, 3, 1]
+    np.testing.assert_allclose(np.stack([stepper.step(k) for k in text]), reference(table, text), atol=1e-12)
+
+
 def test_weights_are_doubles():
     table = make("LSTM", None)
     for m in table[b"model"][b"net"][b"modules"].as_list():
