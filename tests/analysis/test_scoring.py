@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT, run, sentence, spec
+from conftest import GOLDEN, run, sentence, spec
 
 from compat import old_exp
 from pycharrnn.analysis import scoring
@@ -23,7 +23,6 @@ from pycharrnn.text.loader import TRAIN, VAL
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 LOADED = checkpoint.load(CHECKPOINT)
-STRANGERS = ROOT.parent / "shared"
 RUNS = ["lstm2", "gru2", "rnn3", "lstm3_dropout", "lstm1_test_split"]
 
 
@@ -234,15 +233,6 @@ def test_old_softmax_moves_losses_a_little(corpus):
     assert 1e-6 < abs(new - old) < 1e-3
     assert b"2.87" in run("eval", CHECKPOINT, "-data_dir", str(corpus), "-old_exp", "1").stdout
     assert "leave -gpuid out" in sentence(run("eval", CHECKPOINT, "-old_exp", "1", "-gpuid", "0"))
-
-
-@pytest.mark.skipif(not STRANGERS.is_dir(), reason="the strangers' checkpoints are third-party, not in this project")
-def test_a_loss_of_2015_to_the_last_digit(tmp_path):
-    shutil.copy(STRANGERS / "corpora" / "tinyshakespeare" / "input.txt", tmp_path)
-    path = STRANGERS / "real" / "double_lstm_tinyshakespeare.t7"
-    loaded = checkpoint.load(path)
-    loss = scoring.split_loss(str(path), loaded, EvalOptions(data_dir=str(tmp_path), old_exp=1))
-    assert loss == pytest.approx(loaded.val_loss, abs=1e-12)
 
 
 # -- score -----------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_an_error_of_the_program_is_not_hidden(monkeypatch):
 
 @pytest.mark.parametrize("error, status", [(KeyboardInterrupt(), 130), (Interrupted(signal.SIGTERM), 143)])
 def test_a_signal_while_an_error_is_printed(monkeypatch, error, status):
-    for name in ("hear", "exit_silently_on_signals"):
+    for name in ("raise_on_signals", "exit_silently_on_signals"):
         monkeypatch.setattr(interrupts, name, lambda: None)
     monkeypatch.setattr(numpy_warnings, "be_silent", lambda: None)
     monkeypatch.setattr(commands, "_run", raising(error))
@@ -79,7 +79,7 @@ def test_a_signal_while_an_error_is_printed(monkeypatch, error, status):
 
 def test_signals_are_heard_from_the_first_to_the_last_line(monkeypatch):
     done = []
-    monkeypatch.setattr(interrupts, "hear", lambda: done.append("hear"))
+    monkeypatch.setattr(interrupts, "raise_on_signals", lambda: done.append("hear"))
     monkeypatch.setattr(interrupts, "exit_silently_on_signals", lambda: done.append("end at once"))
     monkeypatch.setattr(numpy_warnings, "be_silent", lambda: done.append("no warnings"))
     monkeypatch.setattr(commands, "_run", lambda args: done.append(args) or 3)

@@ -110,7 +110,7 @@ def test_activations_hands_on_which_units(monkeypatch, tmp_path):
         asked.append((values.shape, which))
         raise UserError("enough")
 
-    monkeypatch.setattr(activations, "choose", choose)
+    monkeypatch.setattr(activations, "choose_units", choose)
     args = ["activations", CHECKPOINT, "-primetext", "The night", "-o", str(tmp_path / "a.html")]
     for more in ([], ["-layer", "2", "-units", "3,5"], ["-count", "4"]):
         assert str(invoke(*args, *more).exception) == "enough"

@@ -75,9 +75,9 @@ def test_a_primetext_is_refused_before_anything_is_printed_or_made(tmp_path, mon
 def test_a_sample_is_shown_while_it_is_drawn(monkeypatch, tmp_path, args, live, streams):
     monkeypatch.chdir(tmp_path)
     asked = []
-    make = inference.make
-    monkeypatch.setattr(many, "put_all", lambda out, opt, stream, live: asked.append(live))
-    monkeypatch.setattr(inference, "make", lambda *made: asked.append(made[1:]) or make(*made))
+    make = inference.make_predictor
+    monkeypatch.setattr(many, "write_sample", lambda out, opt, stream, live: asked.append(live))
+    monkeypatch.setattr(inference, "make_predictor", lambda *made: asked.append(made[1:]) or make(*made))
     sample(*args)
     assert asked == [("cpu", streams), live]
 
@@ -100,7 +100,7 @@ def test_train_knows_which_flags_were_given(monkeypatch):
 
 
 def test_data_makes_what_is_named(monkeypatch):
-    monkeypatch.setattr(datasets, "make", lambda name, say: say(f"making {name}"))
+    monkeypatch.setattr(datasets, "write", lambda name, say: say(f"making {name}"))
     assert printed("data", "ulysses") == ["making ulysses", ""]
 
 
@@ -111,7 +111,7 @@ def test_chat_in_a_pipe_prints_answers_only(monkeypatch):
     assert len(result.stdout) >= 3
     assert result.stderr == "left out: 2 bytes that the model has never seen\n"
     asked = []
-    monkeypatch.setattr(many, "put_all", lambda out, opt, stream, live: asked.append(live))
+    monkeypatch.setattr(many, "write_sample", lambda out, opt, stream, live: asked.append(live))
     printed("chat", CHECKPOINT, "-gpuid", "-1", input="a\nb\n")
     assert asked == [True, True]
 

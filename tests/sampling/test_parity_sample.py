@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
-
 import pytest
-from conftest import GOLDEN, ROOT, sampled, spec
+from conftest import GOLDEN, sampled, spec
 
 from pycharrnn.cli.commands import cli
 from pycharrnn.engine.model import CharRNN
@@ -19,7 +13,6 @@ CASES = [
     for run in sorted(GOLDEN.glob("*/run.json"))
     for k, sample in enumerate(spec(run.parent.name)["samples"])
 ]
-SHARED = ROOT.parent / "shared" / "real"
 
 
 @pytest.mark.parametrize("folder, sample", CASES)
@@ -56,34 +49,6 @@ def test_pytorch_draws_the_same_text(name):
     predictor = TorchPredictor(CharRNN.from_checkpoint(loaded, dtype=torch.float64))
     text = b"".join(d.character for d in sampler.draw(predictor, loaded.vocab, SampleOptions(length=400), b""))
     assert text + b"\n" == (GOLDEN / name / first["stdout"]).read_bytes()
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the strangers' checkpoints are third-party, not in this project")
-def test_checkpoints_that_strangers_trained():
-    manifest = json.loads((SHARED / "manifest.json").read_text())
-    assert len(manifest) == 9
-    for name in manifest:
-        for sample in manifest[name]["samples"]:
-            want = (SHARED / sample["stdout"]).read_bytes()
-            assert sampled(SHARED / f"{name}.t7", sample["args"]) == want, name
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the strangers' checkpoints are third-party, not in this project")
-@pytest.mark.parametrize(
-    "name, words",
-    [
-        ("bare_sequential", "nn.Sequential"),
-        ("decoder_not_vocab", "48 characters but its decoder predicts 5 classes"),
-        ("modified_graph", "protos|nn.gModule"),
-        ("not_a_t7", "at byte 0"),
-    ],
-)
-def test_files_that_are_no_character_model(name, words):
-    command = [sys.executable, "-m", "pycharrnn", "sample", os.fspath(SHARED / "refuse" / f"{name}.t7")]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert re.search(words, result.stderr), result.stderr
-    assert result.stderr.count("\n") == 1
 
 
 def test_diagnostics_only_under_verbose():
