@@ -78,9 +78,9 @@ def test_a_normalisation_is_folded_once():
     modules = table[b"model"][b"net"][b"modules"]
     last = max(k for k, m in modules.items() if m.typename == b"nn.BatchNormalization")
     modules[last] = module("View")
-    stepper = NumpyStepper(torchrnn.from_table(table).network)
+    predictor = NumpyPredictor(torchrnn.from_table(table).network)
     text = [0, 3, 1]
-    np.testing.assert_allclose(np.stack([stepper.step(k) for k in text]), reference(table, text), atol=1e-12)
+    np.testing.assert_allclose(np.stack([predictor.step(k) for k in text]), reference(table, text), atol=1e-12)
 
 
 def test_weights_are_doubles():
