@@ -425,6 +425,10 @@ def test_patience(tmp_path):
     assert len(losses) == best / 10 + 3
     assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
     assert "finished; the best checkpoint is" in err
+    # A run that goes on has another validation before it.
+    error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-seed", "5", small=[])
+    assert error is None
+    assert f"stopping after iteration {best + 40}: the last 3 validations (-patience) were no better." in err
 
 
 @pytest.mark.parametrize(
