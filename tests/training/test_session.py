@@ -1,0 +1,65 @@
+"""What is settled before the first step of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from runs import folder_with_text, result_of, train
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.session import prepare
+
+
+def test_fractions_that_sum_to_one_but_for_rounding_leave_no_test_split(tmp_path):
+    fractions = ["-train_frac", "0.9", "-val_frac", "0.1000000005"]
+    error, out, _ = result_of(folder_with_text(tmp_path), *fractions, "-max_epochs", "0.05")
+    assert error is None
+    assert any(line.endswith("val: 7, test: 0") for line in out)
+
+
+def settled(folder, monkeypatch, **options):
+    """The session of a run in `folder`, and what was said on the way."""
+    monkeypatch.chdir(folder)
+    said: list[str] = []
+    sizes = {"rnn_size": 6, "batch_size": 5, "seq_length": 8}
+    opt = TrainOptions(data_dir="data", **{"gpuid": -1, **sizes, **options})
+    return opt, prepare(opt, None, said.append, said.append), said
+
+
+def test_options_are_facts(tmp_path, monkeypatch):
+    """What a checkpoint overrules is overruled in the session; the options that were given stay as they are."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.05", "-model", "gru", "-num_layers", "1")
+    opt, session, said = settled(folder, monkeypatch, init_from="cv/lm_lstm_latest.t7", savefile="next")
+    assert (opt.model, opt.num_layers) == ("lstm", 2)
+    assert (session.opt.model, session.opt.num_layers, session.model.model) == ("gru", 1, "gru")
+    assert session.resumed is None and session.start.path == "cv/lm_lstm_latest.t7"
+    assert "overwriting rnn_size=6, num_layers=1, model=gru based on the checkpoint." in said
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        session.opt.rnn_size = 7
+
+
+def test_a_run_goes_on_with_the_options_of_its_checkpoint(tmp_path, monkeypatch):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.05", "-learning_rate", "0.004")
+    opt, session, _ = settled(folder, monkeypatch, resume="cv", max_epochs=0.2)
+    assert (session.opt.learning_rate, session.opt.max_epochs, session.opt.resume) == (0.004, 0.2, "")
+    assert session.resumed is session.start
+    assert session.iterations == int(0.2 * session.loader.ntrain)
+    assert session.resumed.overridden == {"max_epochs"}
+
+
+def test_a_gpu_that_is_not_there_is_overruled(tmp_path, monkeypatch):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    _, session, _ = settled(folder_with_text(tmp_path), monkeypatch, gpuid=3)
+    assert (session.device, session.opt.gpuid) == ("cpu", -1)
+
+
+def test_characters_of_a_checkpoint_need_a_checkpoint(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="-vocab keep is about a checkpoint's characters"):
+        settled(folder_with_text(tmp_path), monkeypatch, vocab="keep")
