@@ -51,6 +51,15 @@ def test_a_run_goes_on_with_the_options_of_its_checkpoint(tmp_path, monkeypatch)
     assert session.resumed.overridden == {"max_epochs"}
 
 
+@pytest.mark.parametrize("given", [None, 0.5])
+def test_dropout_of_a_run_that_goes_on(tmp_path, monkeypatch, given):
+    """What the checkpoint's graph holds, unless the command line says something else."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.05", "-dropout", "0.25")
+    _, session, _ = settled(folder, monkeypatch, resume="cv", **({} if given is None else {"dropout": given}))
+    assert session.model.dropout == session.opt.dropout == (given or 0.25)
+
+
 def test_a_gpu_that_is_not_there_is_overruled(tmp_path, monkeypatch):
     import torch
 
