@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 # Checkpoints and texts of others, which are not part of this project; their tests are collected only where they are.
 THIRD_PARTY = Path(os.environ.get("PYCHARRNN_THIRD_PARTY", ROOT.parent / "shared"))
-collect_ignore = [] if THIRD_PARTY.is_dir() else ["third_party"]
+collect_ignore = [] if (THIRD_PARTY / "real" / "manifest.json").is_file() else ["third_party"]
 TRAIN_RUNS = sorted(p.parent.name for p in GOLDEN.glob("*/run.json") if not p.parent.name.startswith("legacy_"))
 
 

@@ -112,13 +112,12 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
     }
     resolved = TrainOptions(**values)
     recorded_options.check(path, resolved)
-    fractions = (resolved.train_frac, resolved.val_frac, max(0.0, 1 - (resolved.train_frac + resolved.val_frac)))
     keep = recorded_options.find(loaded, "vocab") == "keep"
     loader = CharSplitLMMinibatchLoader(
         resolved.data_dir,
         resolved.batch_size,
         resolved.seq_length,
-        fractions,
+        resolved.split_fractions,
         say=lambda line: None,
         progress=-1,
         encoding=checkpoint.encoding(loaded),

@@ -61,8 +61,8 @@ def sample_command(checkpoint_file: str, **values: Any) -> None:
     left_out = 0
     if opt.ignore_bad_primetext:
         primetext, left_out = tokenizer.without_unknown(primetext, loaded.vocab)
-    # A character that the model lacks is refused before anything is printed.
-    tokenizer.primetext_characters(primetext, loaded.vocab)
+    # Now, so that a character that the model lacks is refused before anything is printed.
+    prime = tokenizer.primetext_characters(primetext, loaded.vocab)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
         os.makedirs(opt.o, exist_ok=True)
@@ -75,7 +75,7 @@ def sample_command(checkpoint_file: str, **values: Any) -> None:
     tell(f"seeding with {source}" if primetext else "missing seed text, using uniform probability over first character")
     tell("--------------------------")
     if opt.samples > 1:
-        _draw_many(checkpoint_file, loaded, opt, primetext, where, tell)
+        _draw_many(checkpoint_file, loaded, opt, prime, where, tell)
     else:
         _draw_one(loaded, opt, primetext, where, tell)
 
@@ -100,14 +100,13 @@ def _draw_many(
     checkpoint_file: str,
     loaded: Checkpoint,
     opt: SampleOptions,
-    primetext: bytes,
+    prime: list[bytes],
     where: str,
     tell: Callable[[str], None],
 ) -> None:
     """Draw the samples of -samples side by side, then print one after the other; with -o they stay in their files."""
-    from pycharrnn.sampling import many, tokenizer
+    from pycharrnn.sampling import many
 
-    prime = tokenizer.primetext_characters(primetext, loaded.vocab)
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
         many.write_samples(checkpoint_file, loaded, opt, prime, folder, where)
         for seed in range(opt.seed, opt.seed + opt.samples):

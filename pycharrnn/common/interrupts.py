@@ -35,7 +35,7 @@ def raise_on_signals() -> None:
     imports, as in PyTorch, or would leave half a module behind. Signals that the process was started to ignore (by
     nohup, or as a shell's background job) stay ignored.
     """
-    for number in _numbers():
+    for number in numbers():
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _raise)
 
@@ -45,7 +45,7 @@ def exit_silently_on_signals() -> None:
 
     Signals that raise_on_signals left alone are left alone here too.
     """
-    for number in _numbers():
+    for number in numbers():
         if signal.getsignal(number) == _raise:
             signal.signal(number, end_at_once)
 
@@ -68,8 +68,11 @@ def status_of(number: int) -> int:
     return 128 + number
 
 
-def _numbers() -> list[int]:
-    """The signals that the system has; none outside the main thread, where Python can't handle them."""
+def numbers() -> list[int]:
+    """The signals that ask a program to end, of those that the system has.
+
+    None outside the main thread, where Python can't handle them.
+    """
     if threading.current_thread() is not threading.main_thread():
         return []
     return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows has no SIGHUP

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from compat.graph_match import Network
     from pycharrnn.engine.model import CharRNN
+    from pycharrnn.engine.recurrence import Cell
 
 
 class Predictor(Protocol):
@@ -105,17 +106,6 @@ def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return log_probs
 
 
-class _Cell(Protocol):
-    """What this module uses of the cells of engine.recurrence, on NumPy arrays."""
-
-    gates: npt.NDArray[np.float64]  # (T, B, n*H)
-    h: npt.NDArray[np.float64]  # (T + 1, B, H)
-    states: tuple[npt.NDArray[np.float64], ...]  # each (T + 1, B, H); index 0 is before the first step, -1 after all
-
-    def forward(self, ops: type[numpy_ops], h2h: npt.NDArray[np.float64]) -> None:
-        """From gates and the states before to all states."""
-
-
 @dataclass(frozen=True)
 class _Layer:
     """One layer: its buffers, and its weights laid out for the products that read them.
@@ -126,21 +116,20 @@ class _Layer:
         h2h: (n*H, H).
     """
 
-    cell: _Cell
+    cell: Cell[npt.NDArray[Any]]
     input_weight: npt.NDArray[np.float64]
     bias: npt.NDArray[np.float64]
     h2h: npt.NDArray[np.float64]
 
 
-def _make_cell(cell_class: Any, steps: int, streams: int, rnn_size: int) -> _Cell:
-    """A cell of engine.recurrence whose buffers are zeros."""
-    cell: _Cell = cell_class(lambda *shape: np.zeros(shape), steps, streams, rnn_size)
-    return cell
+def _make_cell(cell_class: type[Cell[Any]], steps: int, streams: int, rnn_size: int) -> Cell[npt.NDArray[Any]]:
+    """A cell whose buffers are zeros."""
+    return cell_class(lambda *shape: np.zeros(shape), steps, streams, rnn_size)
 
 
 def _make_layer(network: Network, layer: int, steps: int, streams: int) -> _Layer:
     """Layer number `layer`, from 1, of a network."""
-    cell_class: Any = CELLS[network.model]
+    cell_class = CELLS[network.model]
     cell = _make_cell(cell_class, steps, streams, network.rnn_size)
     weight, bias = _packed(network, cell_class.input_linears, layer)
     h2h, h_bias = _packed(network, cell_class.recurrent_linears, layer)

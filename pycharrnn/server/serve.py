@@ -9,7 +9,6 @@ import os
 import secrets
 import signal
 import socket
-import threading
 from collections.abc import Callable, Generator
 from functools import partial
 from types import FrameType
@@ -18,6 +17,7 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
+from pycharrnn.common import interrupts
 from pycharrnn.common.errors import UserError
 from pycharrnn.server import connections, served_models
 from pycharrnn.server.app import create_app
@@ -69,11 +69,7 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """As uvicorn's, and SIGHUP too; signals that the caller ignores stay ignored."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
-        before = {number: signal.getsignal(number) for number in numbers}
+        before = {number: signal.getsignal(number) for number in interrupts.numbers()}
         with super().capture_signals():
             for number, handler in before.items():
                 signal.signal(number, handler if handler is signal.SIG_IGN else self.handle_exit)

@@ -55,7 +55,7 @@ def load_text(
     Args:
         vocab: character -> number from 1, in the order of the characters' bytes.
         size: bytes that the text must have; None: any number.
-        progress: whether to show a bar, as for common.progress.shown.
+        progress: whether to show a bar, as for common.progress.enabled.
 
     Errors: OSError; T7Error unless the file holds numbers of this vocabulary, of a text of `size` bytes.
     """

@@ -42,8 +42,8 @@ def check(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]) -
             raise UserError(f"{latest}, which this training would overwrite, is no checkpoint ({e}): {ways_on}.") from e
         return
     if _is_finished(found):
-        for path, it in ((best, None), (latest, found)):
-            note(f"{path} is of a finished run; it was {_named(path, it, stem)}, and becomes this run's.")
+        for path, name in ((best, _name_of(_loaded(best), stem)), (latest, _name_of(found, stem))):
+            note(f"{path} is of a finished run; it was {name}, and becomes this run's.")
     elif opt.overwrite:
         note(f"-overwrite 1 gives up the unfinished run {latest}: {_described(found)}.")
     else:
@@ -80,11 +80,17 @@ def _described(found: Checkpoint) -> str:
     return ", ".join(words)
 
 
-def _named(path: str, found: Checkpoint | None, stem: str) -> str:
-    """The named checkpoint that `path` is a second name of, by what it says of itself; `found`: it, if it is loaded."""
+def _loaded(path: str) -> Checkpoint | None:
+    """The checkpoint at `path`; None where there is none."""
     try:
-        found = found or checkpoint.load(path)
+        return checkpoint.load(path)
     except UserError:
+        return None
+
+
+def _name_of(found: Checkpoint | None, stem: str) -> str:
+    """The named checkpoint that `best` or `latest` is a second name of, by what it says of itself."""
+    if found is None:
         return "no checkpoint"
     if found.val_loss is None:
         return f"iteration {found.i}, under no other name"

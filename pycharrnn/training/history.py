@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -51,5 +50,5 @@ def best_first(val_losses: dict[int, float]) -> list[int]:
 def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:
     """Whether the last `patience` validations (0: any number) brought no better loss than the ones before."""
     best = best_of(val_losses)
-    since: Iterable[int] = (i for i in val_losses if best is None or i > best)
-    return 0 < patience <= len(list(since))
+    since = sum(best is None or i > best for i in val_losses)
+    return 0 < patience <= since

@@ -98,6 +98,11 @@ class TrainOptions:
     )
     encoding: str = option("bytes", "what a character is: bytes, as in char-rnn, or utf8: a code point of UTF-8")
 
+    @property
+    def split_fractions(self) -> tuple[float, float, float]:
+        """The fractions of the train, val and test splits. Source: train.lua."""
+        return self.train_frac, self.val_frac, max(0.0, 1 - (self.train_frac + self.val_frac))
+
     def check(self) -> None:
         """Errors: UserError for the first value that training can't use."""
         for name in ("rnn_size", "num_layers", "seq_length", "batch_size", "print_every", "eval_val_every"):

@@ -1,6 +1,6 @@
 """The options of the training that wrote a checkpoint, as its file records them.
 
-A file may say anything, so nothing else reads them from it.
+A file may say anything. What `find` and `require` give can be a value of the option.
 """
 
 from __future__ import annotations

@@ -74,9 +74,10 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
     Errors: UserError, OSError.
     """
     opt, start = _options_and_start(opt, given, say)
+    goes_on = start is not None and start.resumed
     environment = distributed.from_environment()
     if not environment.rank:
-        earlier_run.check(opt, start.path if start and start.resumed else None, note)
+        earlier_run.check(opt, start.path if start and goes_on else None, note)
     opt = _encoding_of_start(opt, start, say)
     random = LuaRandom(opt.seed)
     where, gpuid = device.choose(opt.gpuid, opt.opencl, say, environment.local_rank)
@@ -95,11 +96,11 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
     text = fingerprint(f"{opt.data_dir}/input.txt")
     if ranks.rank == 0:
         _make_checkpoint_dir(os.path.dirname(run_files.stem_of(opt)))
-    if start is not None and start.resumed:
+    if start and goes_on:
         _check_same_vocabulary(opt, start, loader.vocab_mapping)
         start = dataclasses.replace(start, checkpoint=checkpoint.renumbered(start.checkpoint, loader.vocab_mapping))
     model = _model(opt, start, loader, random, dtype, where, say)
-    if opt.forget_bias and model.model == "lstm" and (start is None or not start.resumed):
+    if opt.forget_bias and model.model == "lstm" and not goes_on:
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
@@ -174,12 +175,11 @@ def _make_checkpoint_dir(path: str) -> None:
 
 def _loader(opt: TrainOptions, start: Start | None, ranks: Ranks, say: Say) -> CharSplitLMMinibatchLoader:
     """The batches of input.txt, of which this process takes its rows."""
-    test_frac = max(0.0, 1 - (opt.train_frac + opt.val_frac))
     return CharSplitLMMinibatchLoader(
         opt.data_dir,
         opt.batch_size,
         opt.seq_length,
-        (opt.train_frac, opt.val_frac, test_frac),
+        opt.split_fractions,
         say=say,
         rows=ranks.rows(opt.batch_size),
         progress=opt.progress,

@@ -6,16 +6,14 @@ import contextlib
 import errno
 import os
 import signal
-import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.interrupts import end_at_once, status_of
+from pycharrnn.common.interrupts import end_at_once, numbers, status_of
 
 _Handler = Callable[[int, FrameType | None], Any] | int | None  # what signal.signal takes and gives
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of anything
 
 
@@ -88,11 +86,9 @@ class Stop:
         return status_of(self._number) if self._number else int(self._log.closed)
 
     def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread():
-            for name in _NAMES:
-                number = getattr(signal, name, None)  # Windows has no SIGHUP
-                if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._before[number] = signal.signal(number, self._handle)
+        for number in numbers():
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *exception: object) -> None:
