@@ -47,6 +47,8 @@ def _section(name: str, command: Command) -> str:
     lines += _table(rows)
     if own:
         lines += ["Flags that char-rnn lacks:", "", *_table([_row(field) for field in fields if field.name in own])]
+    if command.epilog:
+        lines += ["```text", command.epilog, "```", ""]
     return "\n".join(lines)
 
 

@@ -161,6 +161,8 @@ class Command(click.Command):
         lines += _help_lines(rows)
         if own_rows:
             lines += ["", "Options that char-rnn lacks", *_help_lines(own_rows)]
+        if self.epilog:
+            lines += ["", self.epilog]
         formatter.write("\n".join(lines) + "\n")
 
 

@@ -22,13 +22,20 @@ from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
 from pycharrnn.server.options import ServeOptions
+from pycharrnn.training import recipes
 from pycharrnn.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
 
-@click.command("train", cls=Command, options=TrainOptions, short_help="Train a model on DATA_DIR/input.txt.")
+@click.command(
+    "train",
+    cls=Command,
+    options=TrainOptions,
+    short_help="Train a model on DATA_DIR/input.txt.",
+    epilog=recipes.described(),
+)
 def train_command(**values: Any) -> None:
     """Train a character-level language model"""
     opt = checked(TrainOptions, values)

@@ -18,6 +18,7 @@ from compat import T7Error, TensorFile
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_files, encodings
+from pycharrnn.text.survey import input_size
 
 if TYPE_CHECKING:
     from pycharrnn.text.encodings import Numbers
@@ -46,7 +47,7 @@ def cached(
     input_file, vocab_file, data_file = (
         os.path.join(data_dir, name) for name in ("input.txt", code.vocab_name, code.data_name)
     )
-    size = _input_size(data_dir, input_file)
+    size = input_size(data_dir)
 
     def load() -> tuple[dict[bytes, int], TensorFile]:
         say("loading data files...")
@@ -142,24 +143,6 @@ def without_characters(
             raise UserError(f"can't leave characters out of {source} ({e}): start again.") from e
         except OSError as e:
             raise UserError(f"can't write {path}: {e.strerror or e}.") from e
-
-
-def _input_size(data_dir: str, input_file: str) -> int:
-    """Bytes of the text. Errors: UserError where there is none."""
-    if os.path.isfile(data_dir):
-        raise UserError(f"-data_dir {data_dir} is a file: put it into a folder as input.txt, and name the folder.")
-    if not os.path.isdir(data_dir):
-        raise UserError(f"there is no folder {data_dir}: make it, with your text in {input_file}, or mend -data_dir.")
-    try:
-        with open(input_file, "rb") as f:
-            size = os.fstat(f.fileno()).st_size
-    except FileNotFoundError:
-        raise UserError(f"{data_dir} has no input.txt: put your text into {input_file}, or mend -data_dir.") from None
-    except OSError as e:
-        raise UserError(f"can't read {input_file}: {e.strerror or e}.") from e
-    if size == 0:
-        raise UserError(f"{input_file} is empty: put your text into it.")
-    return size
 
 
 def _fault_of_cache(input_file: str, *cache: str) -> str:

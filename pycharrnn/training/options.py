@@ -49,6 +49,7 @@ class TrainOptions:
     gpuid: int = option(0, "which gpu to use. -1 = use CPU")
     opencl: int = option(0, "use OpenCL (instead of CUDA)")
     not_in_char_rnn: ClassVar[tuple[str, ...]] = (
+        "recipe",
         "exact",
         "dtype",
         "forget_bias",
@@ -63,7 +64,17 @@ class TrainOptions:
         "vocab",
         "encoding",
     )
-    not_of_the_run: ClassVar[tuple[str, ...]] = ("resume", "overwrite", "progress")  # but of who starts or watches it
+    not_of_the_run: ClassVar[tuple[str, ...]] = (
+        "recipe",
+        "resume",
+        "overwrite",
+        "progress",
+    )  # but of who starts or watches it
+    recipe: str = option(
+        "char-rnn",
+        "defaults to train with: char-rnn, or, the default for texts on the command line, quick; or best. Any flag that"
+        " is given overrules them",
+    )
     exact: int = option(
         1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
     )
@@ -105,6 +116,7 @@ class TrainOptions:
 
     def check(self) -> None:
         """Errors: UserError for the first value that training can't use."""
+        require(self, "recipe", self.recipe in ("char-rnn", "quick", "best"), "char-rnn, quick or best")
         for name in ("rnn_size", "num_layers", "seq_length", "batch_size", "print_every", "eval_val_every"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         require(self, "model", self.model in ("lstm", "gru", "rnn"), "lstm, gru or rnn")
@@ -127,6 +139,11 @@ class TrainOptions:
             )
         if self.resume and self.init_from:
             raise UserError("-resume goes on with a run, -init_from starts another: give one of them.")
+        if self.resume and self.recipe != "char-rnn":
+            raise UserError(
+                f"-resume goes on with the options of its run, -recipe {self.recipe} is for a new one: give one of"
+                " them."
+            )
         for name in ("save_every_minutes", "keep", "patience"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
         switches = ("accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock", "overwrite")

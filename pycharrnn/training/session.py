@@ -24,7 +24,8 @@ from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_modules import MODELS
 from pycharrnn.text.fingerprint import fingerprint
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
-from pycharrnn.training import distributed, earlier_run, resume, run_files
+from pycharrnn.text.survey import survey
+from pycharrnn.training import distributed, earlier_run, recipes, resume, run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.resume import Start
@@ -118,12 +119,22 @@ def _options_and_start(opt: TrainOptions, given: Collection[str] | None, say: Sa
     """The checkpoint to start from, and the options that it overrules."""
     if opt.resume:
         return resume.take_over(opt, given, say)
+    opt = _with_recipe(opt, given, say)
     if not opt.init_from:
         return opt, None
     loaded = checkpoint.load(opt.init_from)
     network = loaded.network
     opt = dataclasses.replace(opt, rnn_size=network.rnn_size, num_layers=network.num_layers, model=network.model)
     return opt, Start(opt.init_from, loaded, resumed=False)
+
+
+def _with_recipe(opt: TrainOptions, given: Collection[str] | None, say: Say) -> TrainOptions:
+    """Options with the defaults of their -recipe, said as the command line that would give the same run."""
+    if opt.recipe == TrainOptions.recipe:
+        return opt
+    settled = recipes.settled(opt, given, survey(opt.data_dir, opt.progress))
+    say(f"-recipe {opt.recipe}: {recipes.command_line(settled)}")
+    return settled
 
 
 def _encoding_of_start(opt: TrainOptions, start: Start | None, say: Say) -> TrainOptions:

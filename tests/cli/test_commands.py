@@ -182,7 +182,10 @@ def test_completion_elsewhere(launcher, shell):
 
 
 def test_missing_text(tmp_path):
-    assert "there is no folder nowhere" in sentence(run("train", "-data_dir", "nowhere", cwd=tmp_path))
+    assert "there is no folder nowhere: pycharrnn train FILE makes one" in sentence(
+        run("train", "-data_dir", "nowhere", cwd=tmp_path)
+    )
+    assert "pycharrnn data NAME of pydoc, tinyshakespeare or ulysses." in sentence(run("train", cwd=tmp_path))
     (tmp_path / "empty").mkdir()
     assert "has no input.txt" in sentence(run("train", "-data_dir", "empty", cwd=tmp_path))
     (tmp_path / "empty" / "input.txt").touch()
@@ -192,7 +195,7 @@ def test_missing_text(tmp_path):
 
 def test_a_file_for_a_folder_and_a_folder_for_a_file(corpus, tmp_path):
     error = sentence(run("train", "-data_dir", str(corpus / "input.txt"), *SMALL, cwd=tmp_path))
-    assert "input.txt is a file: put it into a folder" in error
+    assert "input.txt is a file, not a folder: pycharrnn train " in error
     for command in (["sample"], ["eval"], ["chat"], ["inspect"], ["convert"]):
         assert "is a folder: name one of the checkpoints in it" in sentence(run(*command, str(corpus), cwd=tmp_path))
 

@@ -154,7 +154,7 @@ def test_folders_without_a_text(tmp_path):
     assert "has no input.txt" in sentence(tmp_path)
     (tmp_path / "input.txt").write_bytes(b"")
     assert "input.txt is empty" in sentence(tmp_path)
-    assert "input.txt is a file: put it into a folder" in sentence(tmp_path / "input.txt")
+    assert "input.txt is a file, not a folder: pycharrnn train " in sentence(tmp_path / "input.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]
 
 

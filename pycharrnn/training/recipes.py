@@ -1,0 +1,198 @@
+"""Recipes: named sets of defaults for -recipe, which go by the text. Any flag on the command line overrules them.
+
+The figures stand in the table RECIPES; the functions below say how epochs, batches and what follows from them are
+made of a text's length.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.text.survey import Survey
+from pycharrnn.training.options import TrainOptions
+
+Value = int | float | str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train on a text.
+
+    Attributes:
+        what: what it is for, in a few words.
+        flags: defaults for every text.
+        by_length: (characters, more defaults): the first of them that has more characters than the text holds.
+        iterations: steps that a run is to have, as far as `epochs`, the fewest and the most, allow.
+        decay_from: the part of the epochs after which the learning rate falls at the end of each.
+        validations, log_lines: how many of them a run is to have.
+        batches: how many a text is to have at least, so that there are some to train on and some to validate; a short
+            text gets a smaller -batch_size for that, a very short one a smaller -seq_length as well.
+
+    What `flags` or `by_length` say of the epochs and what follows from them holds instead of the rules.
+    """
+
+    what: str
+    flags: Mapping[str, Value]
+    by_length: tuple[tuple[float, Mapping[str, Value]], ...]
+    iterations: int
+    epochs: tuple[float, float]
+    decay_from: float
+    validations: int = 8
+    log_lines: int = 40
+    batches: int = 20
+
+
+# -recipe char-rnn, which is none of these, changes nothing.
+RECIPES = {
+    "quick": Recipe(
+        what="a minute on two cores",
+        flags={
+            "exact": 0,
+            "num_layers": 1,
+            "learning_rate_decay": 0.7,
+            "batch_size": 50,
+            "seq_length": 50,
+            "train_frac": 0.9,
+            "val_frac": 0.1,
+            "keep": 2,
+            "patience": 3,
+        },
+        by_length=((math.inf, {"rnn_size": 256, "learning_rate": 0.007}),),
+        iterations=3000,
+        epochs=(1, 40),
+        decay_from=0.3,
+    ),
+    "best": Recipe(
+        what="the lowest loss, in ten times as long",
+        flags={
+            "exact": 0,
+            "num_layers": 2,
+            "learning_rate_decay": 0.85,
+            "batch_size": 50,
+            "seq_length": 50,
+            "train_frac": 0.9,
+            "val_frac": 0.1,
+            "keep": 2,
+            "patience": 5,
+        },
+        by_length=((math.inf, {"rnn_size": 384, "dropout": 0.3, "learning_rate": 0.004}),),
+        iterations=10000,
+        epochs=(2, 100),
+        decay_from=0.4,
+        validations=25,
+        log_lines=100,
+    ),
+}
+_OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from brings
+_SHOWN_FOR = Survey(1_000_000, 1_000_000)  # the text for which -help shows a recipe: a megabyte of English
+
+
+def settled(opt: TrainOptions, given: Collection[str] | None, text: Survey) -> TrainOptions:
+    """Options with the defaults of their -recipe for a text; after that, no recipe is left to follow.
+
+    Args:
+        given: names of options that the user gave, which stay; None: those that are not at their default.
+
+    Errors: UserError.
+    """
+    if opt.recipe not in RECIPES:  # char-rnn
+        return opt
+    if given is None:
+        given = {f.name for f in dataclasses.fields(opt) if getattr(opt, f.name) != f.default}
+    found = defaults(RECIPES[opt.recipe], text, {name: getattr(opt, name) for name in given})
+    if opt.init_from:
+        found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
+    opt = dataclasses.replace(opt, recipe=TrainOptions.recipe, **found)  # type: ignore[arg-type]  # of each its type
+    opt.check()
+    return opt
+
+
+def defaults(recipe: Recipe, text: Survey, typed: Mapping[str, Value]) -> dict[str, Value]:
+    """What a recipe says of a text: option -> value, for all options but those that were typed.
+
+    Args:
+        typed: options of the command line; what a recipe says of the others goes by them.
+
+    Errors: UserError for a text that is too short.
+    """
+    encoding = str(typed.get("encoding", text.encoding))
+    length = text.length(encoding)
+    by_length: Mapping[str, Value] = next((flags for limit, flags in recipe.by_length if length < limit), {})
+    found = {"encoding": encoding, **recipe.flags, **by_length, **typed}
+    found = {**found, **_splits(found, typed), **_batches(recipe, found, length, typed), **typed}
+    found = {**_course(recipe, found, length), **found}
+    return {name: value for name, value in found.items() if name not in typed}
+
+
+def _splits(found: Mapping[str, Value], typed: Collection[str]) -> dict[str, Value]:
+    """-train_frac and -val_frac, where one of them was typed and leaves less to the other than the recipe gives it."""
+    train, val = float(found["train_frac"]), float(found["val_frac"])
+    if "train_frac" in typed:
+        return {"val_frac": min(val, round(1 - train, 9))}
+    return {"train_frac": min(train, round(1 - val, 9))}
+
+
+def _batches(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
+    """-batch_size and -seq_length for a text of `length` characters. Errors: UserError."""
+    if length < 2 * recipe.batches:
+        raise UserError(
+            f"the text has {length} characters, too few to learn from: give 1,000 at least; 100,000 are better."
+        )
+    batch_size, seq_length = int(found["batch_size"]), int(found["seq_length"])
+    if "seq_length" not in typed:
+        rows = batch_size if "batch_size" in typed else 1
+        seq_length = max(1, min(seq_length, length // (rows * recipe.batches)))
+    return {
+        "batch_size": max(1, min(batch_size, length // (seq_length * recipe.batches))),
+        "seq_length": seq_length,
+    }
+
+
+def _course(recipe: Recipe, found: Mapping[str, Value], length: int) -> dict[str, Value]:
+    """How long a run is, when its learning rate falls, how often it validates and prints."""
+    batches = length // (int(found["batch_size"]) * int(found["seq_length"]))
+    per_epoch = max(1, int(batches * float(found["train_frac"])))
+    fewest, most = recipe.epochs
+    epochs = float(found.get("max_epochs", _two_digits(min(max(recipe.iterations / per_epoch, fewest), most))))
+    iterations = epochs * per_epoch
+    return {
+        "max_epochs": epochs,
+        "learning_rate_decay_after": max(1, round(recipe.decay_from * epochs)),
+        "eval_val_every": max(1, math.ceil(iterations / recipe.validations)),
+        "print_every": max(1, int(_two_digits(iterations / recipe.log_lines))),
+    }
+
+
+def _two_digits(number: float) -> float:
+    """A number as one would write it on a command line."""
+    return float(f"{number:.2g}")
+
+
+def command_line(opt: TrainOptions) -> str:
+    """The command that trains with these options: all that are not at their default, as flags."""
+    return shlex.join(["pycharrnn", "train", "-data_dir", opt.data_dir, *_flags(opt)])
+
+
+def described() -> str:
+    """The recipes for -help: of each its name, its purpose and its flags for a text of a megabyte."""
+    lines = ["Recipes, as they are for a megabyte of English; epochs, and what follows from them, go by the text"]
+    for name, recipe in RECIPES.items():
+        opt = settled(TrainOptions(recipe=name), (), _SHOWN_FOR)
+        lines.append(f"  {name}, {recipe.what}: {' '.join(_flags(opt))}")
+    return "\n".join(lines)
+
+
+def _flags(opt: TrainOptions) -> list[str]:
+    """The words of a command line for all options of the run that are not at their default, but -data_dir."""
+    words = []
+    for field in dataclasses.fields(opt):
+        value = getattr(opt, field.name)
+        if value != field.default and field.name not in ("data_dir", *TrainOptions.not_of_the_run):
+            # Numbers to the last digit, as the command line reads them.
+            words += [f"-{field.name}", value if isinstance(value, str) else repr(value).removesuffix(".0")]
+    return words

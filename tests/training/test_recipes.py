@@ -1,0 +1,180 @@
+"""-recipe: which flags it stands for, by the text, and that they are shown as a line that gives the same run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+
+import pytest
+from click.testing import CliRunner
+from runs import folder_with_text, result_of, steps, train
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+from pycharrnn.text.survey import Survey, survey
+from pycharrnn.training import recipes
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.recipes import RECIPES, Recipe
+
+ENGLISH = Survey(1_000_000, 1_000_000)
+CYRILLIC = Survey(1_900_000, 1_000_000, 900_000)
+SMALL = ["-data_dir", "data", "-gpuid", "-1", "-rnn_size", "8", "-max_epochs", "2"]
+PLAIN = Recipe(
+    "for tests",
+    {"batch_size": 10, "seq_length": 10, "train_frac": 0.8, "val_frac": 0.2, "dropout": 0.1},
+    ((1000, {"rnn_size": 8}), (5000, {"rnn_size": 16, "dropout": 0.2}), (math.inf, {"rnn_size": 32})),
+    iterations=160,
+    epochs=(1, 30),
+    decay_from=0.5,
+    validations=4,
+    log_lines=16,
+)
+
+
+def of(text: Survey, **typed) -> TrainOptions:
+    return recipes.settled(TrainOptions(recipe="quick", **typed), typed, text)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("length", [40, 100, 3000, 50_000, 10**6, 10**10])
+def test_any_text_of_some_length_has_batches_to_train_on_and_to_validate(name, length):
+    for text in (Survey(length, length), Survey(length, None), Survey(2 * length, length, length)):
+        opt = recipes.settled(TrainOptions(recipe=name), set(), text)
+        batches = text.length(opt.encoding) // (opt.batch_size * opt.seq_length)
+        assert int(batches * opt.train_frac) >= 1
+        assert batches - int(batches * opt.train_frac) >= 1
+        assert opt.recipe == "char-rnn"
+        opt.check()
+        iterations = opt.max_epochs * int(batches * opt.train_frac)
+        assert 2 <= iterations / opt.eval_val_every <= RECIPES[name].validations
+        assert iterations / opt.print_every <= 2 * RECIPES[name].log_lines
+
+
+@pytest.mark.parametrize("length", [0, 10, 39])
+def test_a_text_of_nearly_nothing_is_too_short(length):
+    with pytest.raises(UserError, match=rf"^the text has {length} characters, too few to learn from: give 1,000"):
+        of(Survey(length, length))
+
+
+def test_the_rules():
+    def found(length, **typed):
+        return recipes.defaults(PLAIN, Survey(length, length), typed)
+
+    assert found(4000) == {
+        "encoding": "bytes",
+        "batch_size": 10,
+        "seq_length": 10,
+        "train_frac": 0.8,
+        "val_frac": 0.2,
+        "dropout": 0.2,
+        "rnn_size": 16,
+        "max_epochs": 5,  # of 32 batches each
+        "learning_rate_decay_after": 2,
+        "eval_val_every": 40,
+        "print_every": 10,
+    }
+    assert (found(999)["rnn_size"], found(1000)["rnn_size"], found(5000)["rnn_size"]) == (8, 16, 32)
+    assert (found(999)["dropout"], found(10**6)["dropout"]) == (0.1, 0.1)
+    assert (found(10**6)["max_epochs"], found(100)["max_epochs"]) == (1, 10)
+    # A short text has smaller batches, one that is very short shorter sequences as well; typed ones stay.
+    sizes = ("batch_size", "seq_length")
+    assert [found(900)[n] for n in sizes] == [4, 10]
+    assert [found(100)[n] for n in sizes] == [1, 5]
+    assert found(900, batch_size=9)["seq_length"] == 5
+    assert found(900, seq_length=40)["batch_size"] == 1
+    assert "batch_size" not in found(900, batch_size=9)
+    # What follows goes by what was typed.
+    assert found(4000, max_epochs=10)["eval_val_every"] == 80
+    assert found(4000, batch_size=5)["max_epochs"] == 2.5
+    assert found(4000, train_frac=0.9)["val_frac"] == pytest.approx(0.1)
+    assert found(4000, val_frac=0.5)["train_frac"] == 0.5
+    assert found(4000, train_frac=0.7)["val_frac"] == 0.2
+    assert found(4000, encoding="utf8")["rnn_size"] == 16
+
+
+def test_the_table_overrules_the_rules():
+    fixed = {"max_epochs": 3, "learning_rate_decay_after": 1, "eval_val_every": 7, "print_every": 2}
+    recipe = dataclasses.replace(PLAIN, by_length=((math.inf, fixed),))
+    assert fixed.items() <= recipes.defaults(recipe, ENGLISH, {}).items()
+
+
+def test_any_flag_overrules_a_recipe():
+    assert of(ENGLISH).rnn_size != 128
+    assert of(ENGLISH, rnn_size=128).rnn_size == 128  # also where it is char-rnn's default
+    assert of(ENGLISH, exact=1, encoding="utf8").encoding == "utf8"
+    assert recipes.settled(TrainOptions(recipe="quick", rnn_size=7), None, ENGLISH).rnn_size == 7
+    assert recipes.settled(TrainOptions(), set(), ENGLISH) == TrainOptions()
+
+
+def test_code_points_where_most_characters_are_of_several_bytes():
+    assert (of(ENGLISH).encoding, of(CYRILLIC).encoding) == ("bytes", "utf8")
+    assert of(Survey(1_900_000, None)).encoding == "bytes"
+    assert of(CYRILLIC).max_epochs == of(ENGLISH).max_epochs
+
+
+def test_with_a_checkpoint_to_start_from_its_network_holds():
+    opt = of(CYRILLIC, init_from="cv/lm_lstm_best.t7")
+    plain = TrainOptions()
+    for name in ("rnn_size", "num_layers", "model", "dropout", "encoding"):
+        assert getattr(opt, name) == getattr(plain, name)
+    assert opt.exact == 0
+
+
+@pytest.mark.parametrize(
+    "text, wanted",
+    [
+        (b"The night\n" * 300_000, Survey(3_000_000, 3_000_000)),
+        ("Ночь, улица.\n".encode() * 100_000, Survey(2_200_000, 1_300_000, 900_000)),
+        ("é".encode() * 1_000_000 + b"a\xff", Survey(2_000_002, None)),
+        ("é".encode()[:1], Survey(1, None)),
+        ("a€😀".encode(), Survey(8, 3, 2)),
+    ],
+)
+def test_survey(tmp_path, text, wanted):
+    (tmp_path / "input.txt").write_bytes(text)
+    assert survey(str(tmp_path)) == wanted
+
+
+def test_the_first_line_gives_the_same_run(tmp_path):
+    folder = folder_with_text(tmp_path / "a folder")
+    first, *log = train(folder, *SMALL, "-recipe", "quick", "-learning_rate", "0.0123", small=[])
+    assert first.startswith("-recipe quick: pycharrnn train -data_dir data -rnn_size 8 ")
+    assert "-learning_rate 0.0123 " in first
+    words = shlex.split(first.partition(": ")[2])[2:]
+    again = folder_with_text(tmp_path / "again")
+    assert train(again, *words, small=[]) == log
+    (ours,), (theirs,) = ([*f.glob("cv/lm_lstm_best.t7")] for f in (folder, again))
+    assert checkpoint.load(ours).opt == checkpoint.load(theirs).opt
+    assert "recipe" not in checkpoint.load(ours).opt
+
+
+def test_a_run_with_a_recipe_goes_on(tmp_path):
+    folder = folder_with_text(tmp_path)
+    whole = train(folder, *SMALL, "-recipe", "quick", "-savefile", "whole", small=[])
+    train(folder, *SMALL[:-1], "1", "-recipe", "quick", "-savefile", "half", "-eval_val_every", "7", small=[])
+    error, _, _ = result_of(folder, "-resume", "cv/lm_half_latest.t7", "-recipe", "quick", small=[])
+    assert str(error) == (
+        "-resume goes on with the options of its run, -recipe quick is for a new one: give one of them."
+    )
+    out = train(folder, "-resume", "cv/lm_half_latest.t7", "-max_epochs", "2", small=[])
+    assert out[-1].partition("(")[0] == whole[-1].partition("(")[0]
+    assert checkpoint.load(folder / "cv/lm_half_latest.t7").opt["exact"] == 0
+
+
+def test_char_rnn_is_as_ever(tmp_path):
+    folder = folder_with_text(tmp_path)
+    plain = train(folder, "-max_epochs", "0.2")
+    assert plain[0] == "vocab.t7 and data.t7 do not exist. Running preprocessing..."
+    assert steps(train(folder, "-max_epochs", "0.2", "-recipe", "char-rnn")) == steps(plain)
+    error, _, _ = result_of(folder, "-recipe", "slow", small=[])
+    assert str(error) == "-recipe must be char-rnn, quick or best, not slow."
+
+
+def test_help_shows_what_a_recipe_stands_for():
+    text = CliRunner().invoke(cli, ["train", "-help"]).stdout
+    words = text[text.index("Recipes") :].split()
+    for name, value in recipes.defaults(RECIPES["quick"], ENGLISH, {}).items():
+        if value != getattr(TrainOptions, name):
+            assert float(words[words.index(f"-{name}") + 1]) == value
