@@ -1,27 +1,186 @@
-"""Which checkpoint the argument CKPT_OR_DIR of a command means, and short names for several."""
+"""Which checkpoints the argument CKPT_OR_DIR of a command means, and short names for several.
+
+A file means itself. Of a folder, a command that uses one model takes the checkpoint with the lowest validation loss
+(`load_best`), one that compares or offers models takes all of them, the best first (`load_every`, `every`), and one
+that draws runs takes the newest of each, which holds the losses of its whole run (`load_runs`). -resume goes on from
+the newest (`newest_first`). What a folder came to mean is said in a line.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import filecmp
+import math
 import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
+from compat.charrnn import Checkpoint
 from compat.plain_text import printable
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 
+Note = Callable[[str], None]  # prints a line on stderr
+
 _CACHES = {"vocab.t7", "data.t7"}  # what preprocessing leaves beside input.txt
+# The names that training gives; the last two are second names of a checkpoint that has a name of the first form.
+_NAME = re.compile(
+    r"(?P<run>.+)_(?:epoch(?P<epoch>\d+\.\d+)_(?P<loss>\d+\.\d+|-?nan|inf)|latest|best)\.(?:t7|safetensors)", re.DOTALL
+)
 
 
-def newest(path: str) -> str:
-    """`path` itself, or of a folder its newest checkpoint (.t7 or .safetensors).
+@dataclass(frozen=True)
+class File:
+    """A file in a folder that may be a checkpoint, by what its names say.
 
-    Errors: UserError for a folder without one.
+    Attributes:
+        path: the one of its names that says most.
+        run: what the names of its run begin with, lm_lstm; "" for a name that training doesn't give.
+        epoch: -1 where the name says none. loss: None where the name says none.
+        modified: when it was written, in nanoseconds.
+        is_best: whether it has the name of its run's best checkpoint as well.
+    """
+
+    path: str
+    run: str
+    epoch: float
+    loss: float | None
+    modified: int
+    is_best: bool
+
+
+def newest_first(folder: str) -> list[File]:
+    """The checkpoints in a folder, each once. Errors: UserError for a folder that can't be read, or has none."""
+    status: dict[str, os.stat_result] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in filter(_may_be_checkpoint, entries):
+                with contextlib.suppress(FileNotFoundError):  # training has just removed it
+                    status[entry.path] = os.stat(entry.path)
+    except OSError as e:
+        raise UserError(f"can't look for checkpoints in {folder} ({e.strerror}).") from e
+    if not status:
+        raise UserError(f"the folder {folder} has no checkpoint (.t7 or .safetensors): name one, or another folder.")
+    files = [_file(names, status[names[0]].st_mtime_ns) for names in _by_file(status)]
+    return sorted(files, key=lambda file: (file.modified, file.epoch, file.path), reverse=True)
+
+
+def best_first(folder: str, note: Note) -> list[File]:
+    """The checkpoints in a folder by their validation loss, the lowest first; then those without one, the newest first.
+
+    The loss comes from the file's name, where it has the form of char-rnn's, else from the file. What can't be read for
+    that is passed over, with a line.
+
+    Errors: UserError, as newest_first.
+    """
+    files = []
+    for file in newest_first(folder):
+        if file.loss is not None:
+            files.append(file)
+        elif loaded := _loaded(file.path, note):
+            files.append(replace(file, loss=_loss(loaded)))
+    return sorted(files, key=_rank)
+
+
+def every(path: str, note: Note) -> list[str]:
+    """`path` itself, or of a folder all its checkpoints, the best first. Errors: UserError, as newest_first."""
+    return [file.path for file in _every(path, note)] if os.path.isdir(path) else [path]
+
+
+def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
+    """The checkpoint at `path`, or of a folder the one with the lowest validation loss, and where it lies.
+
+    Errors: UserError, as checkpoint.load; for a folder without a checkpoint that can be read.
     """
     if not os.path.isdir(path):
-        return path
-    with os.scandir(path) as entries:
-        found = [(e.stat().st_mtime_ns, not _is_second_name(e.name), e.path) for e in entries if _may_be_checkpoint(e)]
-    if not found:
-        raise UserError(f"the folder {path} has no checkpoint (.t7 or .safetensors): name one, or another folder.")
-    return max(found)[-1]
+        return path, checkpoint.load(path)
+    files = best_first(path, note)
+    for file, loaded in _whole(files, note):
+        why = "newest, since none has a validation loss," if file.loss is None else "lowest validation loss"
+        say_choice(note, path, file, why, len(files))
+        return file.path, loaded
+    raise _none_whole(path)
+
+
+def load_every(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
+    """As load_best, but of a folder all checkpoints, one after the other, the best first."""
+    if not os.path.isdir(path):
+        yield path, checkpoint.load(path)
+        return
+    read = 0
+    for file, loaded in _whole(_every(path, note), note):
+        read += 1
+        yield file.path, loaded
+    if not read:
+        raise _none_whole(path)
+
+
+def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
+    """As load_best, but of a folder the newest checkpoint of each run, one after the other, by the runs' names."""
+    if not os.path.isdir(path):
+        yield path, checkpoint.load(path)
+        return
+    runs: dict[str, list[File]] = {}
+    for file in newest_first(path):
+        runs.setdefault(file.run or os.path.basename(file.path), []).append(file)
+    read = 0
+    for _, files in sorted(runs.items()):
+        for file, loaded in _whole(files, note):
+            read += 1
+            say_choice(note, path, file, "newest, with the losses of its whole run,", len(files))
+            yield file.path, loaded
+            break
+    if not read:
+        raise _none_whole(path)
+
+
+def say_choice(note: Note, folder: str, file: File, why: str, count: int) -> None:
+    """Say which of a folder's checkpoints was taken: "cv: lm_x_epoch8.00_1.2400.t7, the newest of 7 checkpoints"."""
+    of = f"the {why} of {count} checkpoints" if count > 1 else "the only checkpoint"
+    note(f"{_shown(folder)}: {_shown(os.path.basename(file.path))}, {of}")
+
+
+def _every(folder: str, note: Note) -> list[File]:
+    files = best_first(folder, note)
+    plural = "s" if len(files) > 1 else ""
+    note(f"{_shown(folder)}: {len(files)} checkpoint{plural}, the lowest validation loss first")
+    return files
+
+
+def _rank(file: File) -> tuple[int, float, bool]:
+    """A key by which the best comes first: by a loss that is a number, without a loss, by one that is none."""
+    if file.loss is None or not math.isfinite(file.loss):
+        return 1 if file.loss is None else 2, 0.0, not file.is_best
+    return 0, file.loss, not file.is_best
+
+
+def _whole(files: list[File], note: Note) -> Iterator[tuple[File, Checkpoint]]:
+    """Load one after the other; what can't be read is passed over, with a line."""
+    for file in files:
+        if loaded := _loaded(file.path, note):
+            yield file, loaded
+
+
+def _loaded(path: str, note: Note) -> Checkpoint | None:
+    """The checkpoint at `path`; None, and a line, where it can't be read."""
+    try:
+        return checkpoint.load(path)
+    except UserError as e:
+        note(f"passed over: {e}")
+        return None
+
+
+def _none_whole(folder: str) -> UserError:
+    return UserError(f"the folder {folder} has no checkpoint that can be read: name one, or another folder.")
+
+
+def _loss(loaded: Checkpoint) -> float | None:
+    """The validation loss of a checkpoint, in nats per character; None where it was written between validations."""
+    return loaded.val_losses.get(loaded.i) if loaded.val_losses else loaded.val_loss
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
 
 
 def _may_be_checkpoint(entry: os.DirEntry[str]) -> bool:
@@ -30,9 +189,49 @@ def _may_be_checkpoint(entry: os.DirEntry[str]) -> bool:
     return name.endswith((".t7", ".safetensors")) and name not in _CACHES and name[0] != "." and entry.is_file()
 
 
-def _is_second_name(name: str) -> bool:
+def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:
+    """The names of each file; where there are no second names, training makes copies, which count as such."""
+    files: dict[tuple[int, int], list[str]] = {}
+    for name, found in status.items():
+        files.setdefault((found.st_dev, found.st_ino), []).append(name)
+    whole: list[list[str]] = []
+    copies: list[list[str]] = []
+    for same in files.values():
+        (copies if all(map(_is_second_name, same)) else whole).append(same)
+    for same in copies:
+        original = next((other for other in whole if _same_bytes(same[0], other[0])), None)
+        if original is None:
+            whole.append(same)
+        else:
+            original += same
+    return whole
+
+
+def _is_second_name(path: str) -> bool:
     """Whether this is a name that training gives to a checkpoint beside the one with its epoch and loss."""
-    return name.endswith(("_latest.t7", "_best.t7"))
+    return path.endswith(("_latest.t7", "_best.t7"))
+
+
+def _same_bytes(a: str, b: str) -> bool:
+    """Whether two files hold the same; a file that can't be read is like no other."""
+    try:
+        return filecmp.cmp(a, b, shallow=False)
+    except OSError:
+        return False
+
+
+def _file(names: list[str], modified: int) -> File:
+    """What the names of a file say."""
+    path = min(names, key=lambda name: (_is_second_name(name), name))
+    match = _NAME.fullmatch(os.path.basename(path))
+    run, epoch, loss = match.group("run", "epoch", "loss") if match else ("", None, None)
+    is_best = any(other.endswith("_best.t7") for other in names)
+    return File(path, run, float(epoch or -1), None if loss is None else float(loss), modified, is_best)
+
+
+def _shown(name: str) -> str:
+    """A name of a file for the terminal."""
+    return printable(name, len(name) * 10)
 
 
 def short_names(paths: list[str]) -> list[str]:
@@ -51,5 +250,5 @@ def short_names(paths: list[str]) -> list[str]:
         while depth < len(own) and sum(own[-depth:] == other[-depth:] for other in parts) > 1:
             depth += 1
         name = "/".join(own[-depth:]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        names.append(printable(name, len(name) * 10))
+        names.append(_shown(name))
     return names

@@ -13,7 +13,7 @@ import click
 
 from pycharrnn.analysis.options import ActivationsOptions, EvalOptions, PlotOptions, ScoreOptions
 from pycharrnn.checkpoints.options import ConvertOptions, InspectOptions
-from pycharrnn.cli.console import checked, read, refuse_to_overwrite, say, use_one_thread
+from pycharrnn.cli.console import checked, note, read, refuse_to_overwrite, say, use_one_thread
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common.errors import UserError
 
@@ -22,26 +22,26 @@ from pycharrnn.common.errors import UserError
     "eval",
     cls=Command,
     options=EvalOptions,
-    arguments=[("model", "model checkpoint, one or more")],
+    arguments=[("model", "model checkpoint, one or more; of a folder the best, with -compare all")],
     short_help="Print the loss of checkpoints on a split of a text.",
 )
-@click.argument("checkpoint_files", metavar="<model>", nargs=-1, required=True, type=FILE)
-def eval_command(checkpoint_files: tuple[str, ...], **values: Any) -> None:
+@click.argument("models", metavar="<model>", nargs=-1, required=True, type=FILE)
+def eval_command(models: tuple[str, ...], **values: Any) -> None:
     """Loss of a split of a text, as training would print it; what is not given is as in the checkpoint's training"""
     opt = checked(EvalOptions, values)
-    if len(checkpoint_files) > 1 and not opt.compare:
+    if len(models) > 1 and not opt.compare:
         raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
     use_one_thread()
     from pycharrnn.analysis import scoring
-    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
 
     where, _ = device.choose(opt.gpuid, 0, lambda line: None)
     rows = []
-    for path in checkpoint_files:
-        loaded = checkpoint.load(path)
-        loss = scoring.split_loss(path, loaded, opt, where)
-        rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
+    for model in models:
+        for path, loaded in paths.load_every(model, note) if opt.compare else [paths.load_best(model, note)]:
+            loss = scoring.split_loss(path, loaded, opt, where)
+            rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
     say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:3]))
 
 
@@ -49,22 +49,22 @@ def eval_command(checkpoint_files: tuple[str, ...], **values: Any) -> None:
     "score",
     cls=Command,
     options=ScoreOptions,
-    arguments=[("model", "model checkpoint"), ("file", "text, one or more. - = standard input")],
+    arguments=[("model", "model checkpoint; of a folder the best"), ("file", "text, one or more. - = standard input")],
     short_help="Print how much texts surprise a checkpoint.",
 )
-@click.argument("checkpoint_file", metavar="<model>", type=FILE)
+@click.argument("model", metavar="<model>", type=FILE)
 @click.argument("files", metavar="<file>", nargs=-1, required=True, type=FILE)
-def score_command(checkpoint_file: str, files: tuple[str, ...], **values: Any) -> None:
+def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     """How well a model predicts texts: bits per character of each"""
     opt = checked(ScoreOptions, values)
     use_one_thread()
     from pycharrnn.analysis import scoring, surprise_page
-    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
 
-    refuse_to_overwrite("-html ", opt.html, checkpoint_file, *files)
     where, _ = device.choose(opt.gpuid, 0, lambda line: None)
-    loaded = checkpoint.load(checkpoint_file)
+    checkpoint_file, loaded = paths.load_best(model, note)
+    refuse_to_overwrite("-html ", opt.html, checkpoint_file, *files)
     scores = []
     for file in files:
         scores.append((file, scoring.score(loaded, read(file), where)))
@@ -78,15 +78,17 @@ def score_command(checkpoint_file: str, files: tuple[str, ...], **values: Any) -
     "inspect",
     cls=Command,
     options=InspectOptions,
-    arguments=[("file", "a checkpoint, or any .t7 file")],
+    arguments=[("file", "a checkpoint, or any .t7 file; of a folder the best checkpoint")],
     short_help="Say what a checkpoint, or any .t7 file, holds.",
 )
 @click.argument("file", metavar="<file>")
 def inspect_command(file: str, **values: Any) -> None:
     """Say what a file is: program, model, size, options and losses of a checkpoint; the tree of another .t7 file"""
     opt = checked(InspectOptions, values)
-    from pycharrnn.checkpoints import inspection
+    from pycharrnn.checkpoints import inspection, paths
 
+    if os.path.isdir(file):
+        file, _ = paths.load_best(file, note)
     found = inspection.look(file)
     if found.facts is None:
         if not opt.json:
@@ -105,7 +107,7 @@ def inspect_command(file: str, **values: Any) -> None:
     cls=Command,
     options=ConvertOptions,
     arguments=[
-        ("in", "a checkpoint: .t7 of char-rnn or torch-rnn, or .safetensors"),
+        ("in", "a checkpoint: .t7 of char-rnn or torch-rnn, or .safetensors; of a folder the best"),
         ("out", "what to write, by its ending: .t7, .safetensors or .json; left out: <in>_cpu.t7"),
     ],
     short_help="Write a checkpoint as .t7 for the CPU, .safetensors or .json.",
@@ -115,11 +117,11 @@ def inspect_command(file: str, **values: Any) -> None:
 def convert_command(source: str, target: str | None, **values: Any) -> None:
     """Write a checkpoint in another format"""
     opt = checked(ConvertOptions, values)
-    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.checkpoints import checkpoint, paths
 
+    source, loaded = paths.load_best(source, note)
     target = target or f"{source}_cpu.t7"
     refuse_to_overwrite("", target, source)
-    loaded = checkpoint.load(source)
     checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs)
     say(f"saved {target}")
 
@@ -128,7 +130,7 @@ def convert_command(source: str, target: str | None, **values: Any) -> None:
     "plot",
     cls=Command,
     options=PlotOptions,
-    arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
+    arguments=[("checkpoints", "one or several; of a folder the newest of each run")],
     short_help="Draw the losses of one or several runs.",
 )
 @click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)
@@ -136,13 +138,13 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     """Draw the training and validation losses of one or several runs, from their checkpoints"""
     opt = checked(PlotOptions, values)
     from pycharrnn.analysis import plotting
-    from pycharrnn.checkpoints import checkpoint
-    from pycharrnn.checkpoints.paths import newest, short_names
+    from pycharrnn.checkpoints.paths import load_runs, short_names
 
-    files = [newest(path) for path in paths]
+    found = [entry for path in paths for entry in load_runs(path, note)]
+    files = [file for file, _ in found]
     refuse_to_overwrite("-o ", opt.o, *files)
     names = short_names(files)
-    curves = [plotting.loss_curve(checkpoint.load(file), name) for file, name in zip(files, names, strict=True)]
+    curves = [plotting.loss_curve(loaded, name) for (_, loaded), name in zip(found, names, strict=True)]
     plotting.save_picture(opt.o, curves)
     for curve in curves:
         say(curve.label)
@@ -153,7 +155,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     "activations",
     cls=Command,
     options=ActivationsOptions,
-    arguments=[("checkpoint", "the model; of a folder the newest checkpoint")],
+    arguments=[("checkpoint", "the model; of a folder the best")],
     short_help="Show what hidden units do along a text, as a page.",
 )
 @click.argument("path", metavar="<checkpoint>", type=FILE)
@@ -162,12 +164,10 @@ def activations_command(path: str, **values: Any) -> None:
     opt = checked(ActivationsOptions, values)
     from compat.whole_file import whole_file
     from pycharrnn.analysis import activation_page, activations
-    from pycharrnn.checkpoints import checkpoint
-    from pycharrnn.checkpoints.paths import newest, short_names
+    from pycharrnn.checkpoints.paths import load_best, short_names
 
-    file = newest(path)
+    file, loaded = load_best(path, note)
     refuse_to_overwrite("-o ", opt.o, file, opt.primefile)
-    loaded = checkpoint.load(file)
     text = read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
     recorded = activations.record(loaded, text, say)
     units = activations.choose_units(recorded.values, opt.layer, opt.units, opt.count)

@@ -50,20 +50,20 @@ def train_command(**values: Any) -> None:
     "sample",
     cls=Command,
     options=SampleOptions,
-    arguments=[("model", "model checkpoint to use for sampling")],
+    arguments=[("model", "model checkpoint to use for sampling; of a folder the best")],
     short_help="Print text that a checkpoint makes up.",
 )
-@click.argument("checkpoint_file", metavar="<model>", type=FILE)
-def sample_command(checkpoint_file: str, **values: Any) -> None:
+@click.argument("model", metavar="<model>", type=FILE)
+def sample_command(model: str, **values: Any) -> None:
     """Sample from a character-level language model"""
     opt = checked(SampleOptions, values)
     use_one_thread()
-    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import beam, many, tokenizer
 
     tell: Callable[[str], None] = say if opt.verbose else lambda line: None
-    loaded = checkpoint.load(checkpoint_file)
+    checkpoint_file, loaded = paths.load_best(model, note)
     primetext = read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
     left_out = 0
     if opt.ignore_bad_primetext:
@@ -130,20 +130,20 @@ def _draw_many(
     "chat",
     cls=Command,
     options=ChatOptions,
-    arguments=[("model", "model checkpoint to talk to")],
+    arguments=[("model", "model checkpoint to talk to; of a folder the best")],
     short_help="Talk to a model, line by line.",
 )
-@click.argument("checkpoint_file", metavar="<model>", type=FILE)
-def chat_command(checkpoint_file: str, **values: Any) -> None:
+@click.argument("model", metavar="<model>", type=FILE)
+def chat_command(model: str, **values: Any) -> None:
     """Type a line, and the model goes on from it; it remembers what went before. Ctrl-D ends it"""
     opt = checked(ChatOptions, values)
     use_one_thread()
-    from pycharrnn.checkpoints import checkpoint
+    from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import inference, many
     from pycharrnn.sampling.chat import Chat
 
-    loaded = checkpoint.load(checkpoint_file)
+    _, loaded = paths.load_best(model, note)
     where, _ = device.choose(opt.gpuid, opt.opencl, lambda line: None)
     chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt)
     out = sys.stdout.buffer
@@ -164,7 +164,7 @@ def chat_command(checkpoint_file: str, **values: Any) -> None:
     "serve",
     cls=Command,
     options=ServeOptions,
-    arguments=[("checkpoints", "one or several; of a folder the newest checkpoint")],
+    arguments=[("checkpoints", "one or several; of a folder all, the best first")],
     short_help="Offer models on a page in the browser.",
 )
 @click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)

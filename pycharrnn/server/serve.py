@@ -90,7 +90,7 @@ def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> No
     """Offer models on a page until a signal comes.
 
     Args:
-        paths: checkpoints, or folders with checkpoints, of which the newest is meant.
+        paths: checkpoints, or folders, of which all checkpoints are meant, the best first.
         say: prints a line.
 
     Errors: UserError for a checkpoint that can't be read, an address to which the server can't listen, or an address

@@ -14,7 +14,7 @@ import numpy as np
 from compat.charrnn import Checkpoint
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import newest, short_names
+from pycharrnn.checkpoints.paths import every, short_names
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling import sampler, tokenizer
@@ -54,11 +54,11 @@ def load_all(paths: list[str], say: Callable[[str], None]) -> dict[str, ServedMo
     A file beside others that can't be read as a checkpoint is left out, and `say` is given the reason.
 
     Args:
-        paths: checkpoints, or folders with checkpoints, of which the newest is meant.
+        paths: checkpoints, or folders, of which all checkpoints are meant, the best first.
 
     Errors: UserError for a file that does not exist or is named twice, or where no file can be read.
     """
-    files = [newest(path) for path in paths]
+    files = [file for path in paths for file in every(path, say)]
     models: dict[str, ServedModel] = {}
     refused: list[UserError] = []
     for file, name in zip(files, short_names(files), strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -14,14 +13,13 @@ import numpy as np
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.loader import TRAIN
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.trainer import Trainer, versions
 
-_NAME = re.compile(r"lm_(?P<savefile>.+)_(epoch(?P<epoch>[\d.]+)_[\d.]+|latest)\.t7", re.DOTALL)
 _MOST_ITERATIONS = 10**9
 _EXACT_DECAYS = 10**6  # more epochs than any run has, and no time at all
 # Options that change which characters a batch holds.
@@ -45,19 +43,20 @@ class Start:
 
 
 def take_over(
-    opt: TrainOptions, given: Collection[str] | None, say: Callable[[str], None]
+    opt: TrainOptions, given: Collection[str] | None, say: Callable[[str], None], note: Callable[[str], None]
 ) -> tuple[TrainOptions, Start]:
     """The checkpoint of -resume, and the options of the run that wrote it.
 
     Args:
         given: names of the options that the user gave, which stay; None: those that are not at their default.
+        note: is told which checkpoint of a folder was taken.
 
     Errors: UserError.
     """
     names = [f.name for f in dataclasses.fields(opt)]
     if given is None:
         given = {f.name for f in dataclasses.fields(opt) if getattr(opt, f.name) != f.default}
-    path, found = _find(opt, given, say)
+    path, found = _find(opt, given, say, note)
     say(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     overridden: dict[str, str] = {}  # name -> in words
     recorded: dict[str, object] = {}
@@ -80,10 +79,12 @@ def take_over(
     return opt, Start(path, found, resumed=True, overridden=frozenset(overridden))
 
 
-def _find(opt: TrainOptions, given: Collection[str], say: Callable[[str], None]) -> tuple[str, Checkpoint]:
+def _find(
+    opt: TrainOptions, given: Collection[str], say: Callable[[str], None], note: Callable[[str], None]
+) -> tuple[str, Checkpoint]:
     """The checkpoint that -resume names, or the newest in that folder. Errors: UserError where it can't be resumed."""
     if os.path.isdir(opt.resume):
-        path, found = _newest(opt.resume, opt.savefile if "savefile" in given else None, say)
+        path, found = _newest(opt.resume, opt.savefile if "savefile" in given else None, say, note)
     else:
         path, found = opt.resume, checkpoint.load(opt.resume)
     if found.program != "char-rnn":
@@ -112,35 +113,27 @@ def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> TrainO
     return dataclasses.replace(opt, checkpoint_dir=beside or ".")
 
 
-def _newest(folder: str, savefile: str | None, say: Callable[[str], None]) -> tuple[str, Checkpoint]:
+def _newest(
+    folder: str, savefile: str | None, say: Callable[[str], None], note: Callable[[str], None]
+) -> tuple[str, Checkpoint]:
     """The youngest checkpoint in a folder that is whole and holds numbers; of `savefile` alone unless None."""
-    found: list[tuple[int, float, str]] = []  # time in nanoseconds, epoch, path
-    try:
-        for entry in os.scandir(folder):
-            match = _NAME.fullmatch(entry.name)
-            if match and savefile in (None, match["savefile"]):
-                found.append((entry.stat().st_mtime_ns, _number(match["epoch"]), entry.path))
-    except OSError as e:
-        raise UserError(f"can't look for checkpoints in {folder} ({e.strerror}).") from e
-    for _, _, path in sorted(found, reverse=True):
+    runs = "lm_*" if savefile is None else f"lm_{savefile}"
+    files = [
+        file
+        for file in paths.newest_first(folder)
+        if file.path.endswith(".t7") and (file.run == runs if savefile else file.run.startswith("lm_"))
+    ]
+    for file in files:
         try:
-            loaded = checkpoint.load(path)
+            loaded = checkpoint.load(file.path)
         except UserError as e:
-            say(f"skipping {path}: {e}")
+            say(f"skipping {file.path}: {e}")
             continue
         if all(np.isfinite(w).all() for w in loaded.network.weights.values()):
-            return path, loaded
-        say(f"skipping {path}: its weights are not finite numbers.")
-    which = "lm_*" if savefile is None else f"lm_{savefile}"
-    raise UserError(f"{folder} holds no whole checkpoint {which}_*.t7 to resume from.")
-
-
-def _number(text: str | None) -> float:
-    """Of two files of one time, the later epoch is the newer; `latest` comes before a named one, which it may link."""
-    try:
-        return float(text or "-1")
-    except ValueError:
-        return -1.0
+            paths.say_choice(note, folder, file, "newest", len(files))
+            return file.path, loaded
+        say(f"skipping {file.path}: its weights are not finite numbers.")
+    raise UserError(f"{folder} holds no whole checkpoint {runs}_*.t7 to resume from.")
 
 
 def _in_words(value: object) -> str:

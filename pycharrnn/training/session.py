@@ -16,7 +16,7 @@ import torch
 
 from compat.lua_random import LuaRandom
 from compat.nngraph import parameter_shapes
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
@@ -74,7 +74,7 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
 
     Errors: UserError, OSError.
     """
-    opt, start = _options_and_start(opt, given, say)
+    opt, start = _options_and_start(opt, given, say, note)
     goes_on = start is not None and start.resumed
     environment = distributed.from_environment()
     if not environment.rank:
@@ -115,17 +115,19 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
 # -- options -----------------------------------------------------------------------------------------------------------
 
 
-def _options_and_start(opt: TrainOptions, given: Collection[str] | None, say: Say) -> tuple[TrainOptions, Start | None]:
+def _options_and_start(
+    opt: TrainOptions, given: Collection[str] | None, say: Say, note: Say
+) -> tuple[TrainOptions, Start | None]:
     """The checkpoint to start from, and the options that it overrules."""
     if opt.resume:
-        return resume.take_over(opt, given, say)
+        return resume.take_over(opt, given, say, note)
     opt = _with_recipe(opt, given, say)
     if not opt.init_from:
         return opt, None
-    loaded = checkpoint.load(opt.init_from)
+    path, loaded = paths.load_best(opt.init_from, note)
     network = loaded.network
     opt = dataclasses.replace(opt, rnn_size=network.rnn_size, num_layers=network.num_layers, model=network.model)
-    return opt, Start(opt.init_from, loaded, resumed=False)
+    return dataclasses.replace(opt, init_from=path), Start(path, loaded, resumed=False)
 
 
 def _with_recipe(opt: TrainOptions, given: Collection[str] | None, say: Say) -> TrainOptions:

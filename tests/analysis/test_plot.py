@@ -19,7 +19,7 @@ from conftest import GOLDEN, ROOT
 from pycharrnn.analysis import plotting
 from pycharrnn.analysis.options import PlotOptions
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import newest, short_names
+from pycharrnn.checkpoints.paths import short_names
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 
@@ -223,19 +223,15 @@ def test_endings_of_pictures():
             PlotOptions(o=name).check()
 
 
-def test_a_folder_is_its_newest_checkpoint(tmp_path):
-    for age, name in enumerate(["lm_new.t7", "lm_old.t7", "data.t7", "note.txt", ".lm_half.t7"]):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (1000 - age, 1000 - age if name != "data.t7" else 2000))
-    assert newest(str(tmp_path)) == str(tmp_path / "lm_new.t7")
-    assert newest("no/such.t7") == "no/such.t7"
-
-
-def test_a_folder_names_its_newest_checkpoint_by_epoch_and_loss(tmp_path):
-    (tmp_path / "lm_x_epoch1.00_2.0000.t7").touch()
-    for name in ("lm_x_best.t7", "lm_x_latest.t7"):
-        os.link(tmp_path / "lm_x_epoch1.00_2.0000.t7", tmp_path / name)
-    assert newest(str(tmp_path)) == str(tmp_path / "lm_x_epoch1.00_2.0000.t7")
+def test_a_folder_is_its_runs(tmp_path):
+    """Every checkpoint of a run holds its losses up to then, so the newest of each is enough."""
+    shutil.copy(CHECKPOINT, tmp_path / "lm_a_epoch2.00_2.0000.t7")
+    shutil.copy(FIRST_VERSION, tmp_path / "lm_b_latest.t7")
+    (tmp_path / "lm_a_epoch1.00_2.5000.t7").write_bytes(b"an older one, which is not read")
+    os.utime(tmp_path / "lm_a_epoch1.00_2.5000.t7", (1000, 1000))
+    said = plot(tmp_path, "-o", tmp_path / "a.svg")
+    drawn = ["lm_a_epoch2.00_2.0000: lstm, 2 x 16", "lm_b_latest: lstm, 2 x 14"]
+    assert said.splitlines() == [*drawn, f"saved {tmp_path / 'a.svg'}"]
 
 
 def test_names_tell_files_apart():

@@ -1,54 +1,168 @@
-"""Which checkpoint an argument means, and the names by which several are told apart."""
+"""Which checkpoints an argument means, and the names by which several are told apart."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
+from pathlib import Path
 
 import pytest
+from conftest import GOLDEN
 
-from pycharrnn.checkpoints.paths import newest, short_names
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints.paths import every, load_best, load_every, load_runs, newest_first, short_names
 from pycharrnn.common.errors import UserError
 
+CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 
-def make(folder, name: str, modified: int) -> str:
+
+def make(folder: Path, name: str, modified: int) -> str:
+    """A file with the name of a checkpoint, which says all that is asked of it."""
     path = folder / name
-    path.write_bytes(b"x")
+    path.write_bytes(name.encode())
     os.utime(path, ns=(modified, modified))
     return str(path)
 
 
-def test_a_file_means_itself(tmp_path):
-    assert newest(str(tmp_path / "any.t7")) == str(tmp_path / "any.t7")
+def save(folder: Path, name: str, val_losses: dict[int, float], val_loss: float | None = None, i: int = 10) -> str:
+    """A checkpoint that was written after iteration `i`, with these losses of validations."""
+    found = dataclasses.replace(checkpoint.load(CHECKPOINT), val_losses=val_losses, val_loss=val_loss, i=i)
+    path = str(folder / name)
+    checkpoint.convert(found, path)
+    return path
 
 
-def test_a_folder_means_its_newest_checkpoint(tmp_path):
+def names(paths) -> list[str]:
+    return [os.path.basename(path) for path in paths]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def test_a_file_means_itself(said):
+    path = str(CHECKPOINT)
+    assert every(path, said.append) == [path]
+    assert load_best(path, said.append)[0] == path
+    assert names(p for load in (load_every, load_runs) for p, _ in load(path, said.append)) == [CHECKPOINT.name] * 2
+    assert said == []
+    for load in (load_best, lambda *args: list(load_every(*args)), lambda *args: list(load_runs(*args))):
+        with pytest.raises(UserError, match=r"File no/such.t7 does not exist"):
+            load("no/such.t7", said.append)
+
+
+def test_the_newest_of_a_folder_comes_first(tmp_path):
     make(tmp_path, "b.t7", 1000)
-    latest = make(tmp_path, "a.t7", 1001)
-    make(tmp_path, "c.t7", 999)
-    assert newest(str(tmp_path)) == latest
-    latest = make(tmp_path, "a.safetensors", 1002)
-    assert newest(str(tmp_path)) == latest
+    make(tmp_path, "a.t7", 1001)
+    make(tmp_path, "c.safetensors", 999)
+    assert names(file.path for file in newest_first(str(tmp_path))) == ["a.t7", "b.t7", "c.safetensors"]
+    make(tmp_path, "lm_x_epoch1.00_2.0000.t7", 1001)  # of two of one time, the one of the later epoch
+    make(tmp_path, "lm_x_epoch10.00_2.0000.t7", 1001)
+    assert names(file.path for file in newest_first(str(tmp_path)))[:3] == [
+        "lm_x_epoch10.00_2.0000.t7",
+        "lm_x_epoch1.00_2.0000.t7",
+        "a.t7",
+    ]
 
 
-def test_what_is_no_checkpoint_is_passed_over(tmp_path):
+def test_what_is_no_checkpoint_is_passed_over(tmp_path, said):
     with pytest.raises(UserError, match=r"has no checkpoint \(.t7 or .safetensors\)"):
-        newest(str(tmp_path))
+        newest_first(str(tmp_path))
     only = make(tmp_path, "a.t7", 1000)
     for name in ("vocab.t7", "data.t7", ".a.t7", "a.json", "t7"):
         make(tmp_path, name, 2000)
     (tmp_path / "folder.t7").mkdir()
-    os.utime(tmp_path / "folder.t7", ns=(3000, 3000))
-    assert newest(str(tmp_path)) == only
+    assert [file.path for file in newest_first(str(tmp_path))] == [only]
+    with pytest.raises(UserError, match="can't look for checkpoints in nowhere"):
+        newest_first("nowhere")
 
 
-def test_the_name_with_epoch_and_loss_comes_first(tmp_path):
-    """Training gives the newest checkpoint a second name, of the same time."""
-    named = make(tmp_path, "lm_lstm_epoch1.00_2.0000.t7", 1000)
-    make(tmp_path, "lm_lstm_latest.t7", 1000)
-    make(tmp_path, "lm_lstm_best.t7", 1000)
-    assert newest(str(tmp_path)) == named
-    second = make(tmp_path, "lm_lstm_latest.t7", 1001)
-    assert newest(str(tmp_path)) == second
+@pytest.mark.parametrize("second_name", [os.link, shutil.copy2], ids=["links", "copies"])
+def test_second_names_are_the_same_files(tmp_path, second_name):
+    """Training gives the best and the newest checkpoint a second name, or a copy where the disk has no links."""
+    for epoch, loss in ((1, 2.5), (2, 2.0), (3, 2.0), (4, 2.25)):
+        make(tmp_path, f"lm_x_epoch{epoch}.00_{loss:.4f}.t7", 1000 + epoch)
+    second_name(tmp_path / "lm_x_epoch2.00_2.0000.t7", tmp_path / "lm_x_best.t7")
+    second_name(tmp_path / "lm_x_epoch4.00_2.2500.t7", tmp_path / "lm_x_latest.t7")
+    assert names(every(str(tmp_path), lambda line: None)) == [
+        "lm_x_epoch2.00_2.0000.t7",  # of two of one loss, the one that is called best
+        "lm_x_epoch3.00_2.0000.t7",
+        "lm_x_epoch4.00_2.2500.t7",
+        "lm_x_epoch1.00_2.5000.t7",
+    ]
+    assert [file.epoch for file in newest_first(str(tmp_path))] == [4, 3, 2, 1]
+
+
+def test_the_best_is_known_by_names(tmp_path, said):
+    """Only the one that is taken is read."""
+    for epoch, loss in ((1, "1.5000"), (2, "nan"), (3, "2.5000")):
+        make(tmp_path, f"lm_x_epoch{epoch}.00_{loss}.t7", 1000 + epoch)
+    shutil.copy(CHECKPOINT, tmp_path / "lm_y_epoch9.00_1.2500.t7")
+    path, loaded = load_best(str(tmp_path), said.append)
+    assert (os.path.basename(path), loaded.network.rnn_size) == ("lm_y_epoch9.00_1.2500.t7", 16)
+    assert said == [f"{tmp_path}: lm_y_epoch9.00_1.2500.t7, the lowest validation loss of 4 checkpoints"]
+    assert names(every(str(tmp_path), said.append))[1:] == [
+        f"lm_x_epoch{n}.t7" for n in ("1.00_1.5000", "3.00_2.5000", "2.00_nan")
+    ]
+    assert said[1:] == [f"{tmp_path}: 4 checkpoints, the lowest validation loss first"]
+
+
+def test_the_best_is_known_by_what_files_record(tmp_path, said):
+    save(tmp_path, "lm_x_epoch1.00_1.5000.t7", {})
+    save(tmp_path, "checkpoint_10.t7", {5: 1.0, 10: 1.25}, 1.25)
+    save(tmp_path, "checkpoint_10.safetensors", {}, 1.75)
+    save(tmp_path, "lm_x_latest.t7", {5: 1.0}, 1.0)  # written between validations
+    files = every(str(tmp_path), said.append)
+    assert names(files) == [
+        "checkpoint_10.t7",
+        "lm_x_epoch1.00_1.5000.t7",
+        "checkpoint_10.safetensors",
+        "lm_x_latest.t7",
+    ]
+    assert names([load_best(str(tmp_path), said.append)[0]]) == ["checkpoint_10.t7"]
+    for path in files[:3]:
+        os.unlink(path)
+    load_best(str(tmp_path), said.append)
+    assert said[-1] == f"{tmp_path}: lm_x_latest.t7, the only checkpoint"
+    os.utime(save(tmp_path, "old.t7", {}), (0, 0))
+    load_best(str(tmp_path), said.append)
+    why = "the newest, since none has a validation loss, of 2 checkpoints"
+    assert said[-1] == f"{tmp_path}: lm_x_latest.t7, {why}"
+
+
+def test_damaged_ones_are_passed_over(tmp_path, said):
+    for name in ("lm_x_epoch1.00_1.0000.t7", "lm_x_epoch2.00_9.0000.t7", "other.t7", "lm_y_latest.t7"):
+        make(tmp_path, name, 10**18 * len(name))
+    with pytest.raises(UserError, match="has no checkpoint that can be read"):
+        load_best(str(tmp_path), said.append)
+    with pytest.raises(UserError, match="has no checkpoint that can be read"):
+        list(load_every(str(tmp_path), said.append))
+    with pytest.raises(UserError, match="has no checkpoint that can be read"):
+        list(load_runs(str(tmp_path), said.append))
+    shutil.copy(CHECKPOINT, tmp_path / "lm_x_epoch3.00_2.0000.t7")
+    for load in (lambda *args: [load_best(*args)], load_every, load_runs):
+        said.clear()
+        assert names(path for path, _ in load(str(tmp_path), said.append)) == ["lm_x_epoch3.00_2.0000.t7"]
+        passed_over = [line for line in said if line.startswith("passed over: can't read ")]
+        assert len(passed_over) == len({*passed_over}) >= 3
+
+
+def test_of_each_run_the_newest(tmp_path, said):
+    for modified, name in enumerate(["lm_b_epoch1.00_1.0000", "lm_b_epoch2.00_1.5000", "lm_a_epoch1.00_2.0000", "z"]):
+        shutil.copy(CHECKPOINT, tmp_path / f"{name}.t7")
+        os.utime(tmp_path / f"{name}.t7", (modified, modified))
+    assert names(path for path, _ in load_runs(str(tmp_path), said.append)) == [
+        "lm_a_epoch1.00_2.0000.t7",
+        "lm_b_epoch2.00_1.5000.t7",
+        "z.t7",
+    ]
+    assert said == [
+        f"{tmp_path}: lm_a_epoch1.00_2.0000.t7, the only checkpoint",
+        f"{tmp_path}: lm_b_epoch2.00_1.5000.t7, the newest, with the losses of its whole run, of 2 checkpoints",
+        f"{tmp_path}: z.t7, the only checkpoint",
+    ]
 
 
 @pytest.mark.parametrize(

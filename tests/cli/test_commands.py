@@ -197,7 +197,7 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file(corpus, tmp_path):
     error = sentence(run("train", "-data_dir", str(corpus / "input.txt"), *SMALL, cwd=tmp_path))
     assert "input.txt is a file, not a folder: pycharrnn train " in error
     for command in (["sample"], ["eval"], ["chat"], ["inspect"], ["convert"]):
-        assert "is a folder: name one of the checkpoints in it" in sentence(run(*command, str(corpus), cwd=tmp_path))
+        assert "has no checkpoint (.t7 or .safetensors)" in sentence(run(*command, str(corpus), cwd=tmp_path))
 
 
 def test_files_that_are_no_checkpoints(corpus, tmp_path):

@@ -338,7 +338,7 @@ def test_resuming_with_still_other_characters(tmp_path):
     folder = folder_with_text(tmp_path / "a", OTHER)
     train(folder, "-init_from", str(LSTM), "-vocab", "extend", "-max_epochs", "0.2")
     (folder / "data" / "input.txt").write_bytes(OTHER.replace(b"a", b"\x07"))
-    error = sentence(command("train", "-resume", "cv", cwd=folder))
+    error = sentence(command("train", "-resume", "cv/lm_lstm_latest.t7", cwd=folder))
     assert "only the text has '\\x07'; -init_from" in error
 
 

@@ -111,7 +111,7 @@ def test_options_of_the_command_line_are_kept_and_said(tmp_path):
         (["-init_from", "x.t7"], "give one of them"),
         (["-savefile", "other"], "cv holds no whole checkpoint lm_other_*.t7 to resume from"),
         (["-resume", "cv/none.t7"], "does not exist"),
-        (["-resume", "data"], "data holds no whole checkpoint"),
+        (["-resume", "data"], "the folder data has no checkpoint"),
         (["-batch_size", "0"], "-batch_size must be at least 1"),
     ],
 )
@@ -199,7 +199,7 @@ def test_losses_of_other_iterations_are_left_out(tmp_path):
     loss = found.val_losses[12]
     found.val_losses = {0: 0.1, 1: 5.0, 12: loss, 13: 0.2, 14: 0.3}
     checkpoint.convert(found, path)
-    _, start = resume.take_over(TrainOptions(resume=str(path)), {"resume"}, lambda line: None)
+    _, start = resume.take_over(TrainOptions(resume=str(path)), {"resume"}, SILENT, SILENT)
     assert start.checkpoint.val_losses == {1: 5.0, 12: loss}
 
 
@@ -344,7 +344,7 @@ def test_without_a_command_line_what_differs_from_the_defaults_is_given(tmp_path
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")
     opt = TrainOptions(resume=str(named(folder)[0]), print_every=9)
-    opt, start = resume.take_over(opt, None, SILENT)
+    opt, start = resume.take_over(opt, None, SILENT, SILENT)
     assert start.overridden == {"print_every"}
     assert (opt.rnn_size, opt.batch_size, opt.resume) == (6, 5, "")
 

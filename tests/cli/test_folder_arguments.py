@@ -1,0 +1,91 @@
+"""A folder in the place of a checkpoint, for every command that takes one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import GOLDEN, run
+
+BEST = "lm_x_epoch2.00_2.8734.t7"
+SAID = f"pycharrnn: cv: {BEST}, the lowest validation loss of 3 checkpoints\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """cv/ with a run of three checkpoints, the second of them the best, the third the newest, and the second names."""
+    folder = tmp_path_factory.mktemp("folder")
+    (folder / "cv").mkdir()
+    (folder / "text").write_bytes(b"The night")
+    (folder / "corpus").mkdir()
+    shutil.copy(GOLDEN / "corpus" / "input.txt", folder / "corpus")
+    for epoch, (source, loss) in enumerate([("gru2", 3.5), ("lstm2", 2.8734), ("rnn3", 3.25)], 1):
+        (recorded, *_) = sorted((GOLDEN / source).glob("*.t7"))
+        path = folder / "cv" / f"lm_x_epoch{epoch}.00_{loss:.4f}.t7"
+        shutil.copy(recorded, path)
+        os.utime(path, (1000 + epoch, 1000 + epoch))
+    os.link(folder / "cv" / BEST, folder / "cv" / "lm_x_best.t7")
+    os.link(path, folder / "cv" / "lm_x_latest.t7")
+    return folder
+
+
+def said(folder: Path, *args: str, **keywords) -> tuple[str, str]:
+    """What a command prints on stdout and stderr."""
+    result = run(*args, cwd=folder, **keywords)
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout.decode(), result.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        (["sample"], ["-gpuid", "-1", "-length", "20", "-primetext", "The"]),
+        (["chat"], ["-gpuid", "-1", "-length", "20"]),
+        (["score"], ["text"]),
+        (["eval"], ["-data_dir", "corpus"]),
+        (["inspect"], []),
+    ],
+    ids=lambda words: "".join(words[:1]),
+)
+def test_one_model_is_the_best(folder, before, after):
+    """The same as with the best checkpoint's own name, and a line that says which it is and why."""
+    keywords = {"input": b"The night\n"}
+    of_the_folder, note = said(folder, *before, "cv", *after, **keywords)
+    of_the_file, silence = said(folder, *before, f"cv/{BEST}", *after, **keywords)
+    assert of_the_folder == of_the_file != ""
+    assert (note.replace(silence, ""), silence.count("cv:")) == (SAID, 0)
+
+
+def test_what_is_written_of_the_best(folder):
+    assert said(folder, "convert", "cv", "best.json") == ("saved best.json\n", SAID)
+    assert json.loads((folder / "best.json").read_text())["rnn_size"] == 16
+    _, note = said(folder, "activations", "cv", "-primetext", "The night")
+    assert note == SAID
+    assert BEST.removesuffix(".t7") in (folder / "activations.html").read_text()
+
+
+def test_a_table_is_of_all(folder, corpus):
+    table, note = said(folder, "eval", "-compare", "cv", "-data_dir", str(corpus))
+    assert note == "pycharrnn: cv: 3 checkpoints, the lowest validation loss first\n"
+    assert [row.split()[0] for row in table.splitlines()[1:]] == [
+        f"cv/lm_x_epoch{name}.t7" for name in ("2.00_2.8734", "3.00_3.2500", "1.00_3.5000")
+    ]
+
+
+def test_training_begins_with_the_best(folder, corpus):
+    args = ["-data_dir", str(corpus), "-gpuid", "-1", "-max_epochs", "0.1", "-checkpoint_dir", "new", "-savefile", "y"]
+    log, note = said(folder, "train", "-init_from", "cv", *args)
+    assert f"loading a model from checkpoint cv/{BEST}\n" in log
+    assert note.startswith(SAID)
+    (written,) = (folder / "new").glob("*_epoch*.t7")
+    assert f"opt.init_from                  cv/{BEST}" in said(folder, "inspect", str(written))[0]
+
+
+def test_a_run_goes_on_from_the_newest(folder, corpus):
+    args = ["-data_dir", str(corpus), "-gpuid", "-1", "-checkpoint_dir", "new"]
+    log, note = said(folder, "train", "-resume", "cv", *args, "-max_epochs", "3.01")
+    assert log.startswith("resuming from cv/lm_x_epoch3.00_3.2500.t7, ")
+    assert note.startswith("pycharrnn: cv: lm_x_epoch3.00_3.2500.t7, the newest of 3 checkpoints\n")
