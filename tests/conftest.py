@@ -44,8 +44,8 @@ def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
     return error
 
 
-def train_as_recorded(name: str, folder: Path) -> tuple[str, Path]:
-    """What our train prints with the arguments of a recorded run, and the folder of its checkpoints."""
+def train_as_recorded(name: str, folder: Path, *more: str) -> tuple[str, Path]:
+    """What our train prints with the arguments of a recorded run, and more, and the folder of its checkpoints."""
     from pycharrnn.cli.commands import cli
 
     args = spec(name)["train"]
@@ -57,7 +57,7 @@ def train_as_recorded(name: str, folder: Path) -> tuple[str, Path]:
         (folder / start).parent.mkdir(parents=True)
         shutil.copy(GOLDEN / start.parent.name / start.name, folder / start)
     with working_in(folder):
-        result = CliRunner().invoke(cli, ["train", *args])
+        result = CliRunner().invoke(cli, ["train", *args, *more])
     status = getattr(result.exception, "status", result.exit_code)
     assert status == (3 if name == "exploding" else 0), result.output
     return result.stdout, folder / flags["-checkpoint_dir"]

@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 def train_command(**values: Any) -> None:
     """Train a character-level language model"""
     opt = checked(TrainOptions, values)
+    from pycharrnn.sampling import preview
     from pycharrnn.training.loop import train
 
     context = click.get_current_context()
     given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    train(opt, say, given, note)
+    train(opt, say, given, note, preview.characters)
 
 
 @click.command(

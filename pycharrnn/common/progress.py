@@ -102,6 +102,14 @@ class Live:
         self._parts = parts
         self._draw()
 
+    @property
+    def columns(self) -> int:
+        """How wide the window is, at this moment; 80 where there is none."""
+        try:
+            return os.get_terminal_size(self._fd).columns or 80
+        except OSError:
+            return 80
+
     def above(self, say: Callable[[str], None]) -> Callable[[str], None]:
         """A function that prints a line of the log as `say` does, above this line."""
         if not self._on:
@@ -142,11 +150,7 @@ class Live:
         self._on = False
 
     def _draw(self) -> None:
-        try:
-            columns = os.get_terminal_size(self._fd).columns
-        except OSError:
-            columns = 0
-        width = (columns or 80) - 1  # in the last column, some terminals start a new line
+        width = self.columns - 1  # in the last column, some terminals start a new line
         text = " | ".join(self._parts)
         for count in range(len(self._parts) - 1, 0, -1):
             if len(text) > width:

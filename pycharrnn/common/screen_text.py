@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 
 
 class ScreenText:
@@ -58,3 +59,19 @@ def visible(text: str) -> str:
 
 _PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
 _PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
+
+
+def harmless(text: str) -> str:
+    """`text` for a terminal, which shows every character and obeys none but tab and newline.
+
+    As visible; and U+FFFD also stands for what turns the direction of writing round and for what is no character yet.
+
+    Example:
+        >>> harmless("a\\x1b[31m\\u202eb")
+        'a\u241b[31m\ufffdb'
+    """
+    return "".join("\ufffd" if unicodedata.category(c) in _UNSHOWN and c not in _JOINERS else c for c in visible(text))
+
+
+_UNSHOWN = ("Cf", "Cn", "Co", "Zl", "Zp")  # formats, no characters, somebody's own, separators of lines and paragraphs
+_JOINERS = "\u200c\u200d"  # in Persian and Indian words, and in emoji

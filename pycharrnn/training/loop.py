@@ -21,6 +21,7 @@ from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_lock import lock
 from pycharrnn.training.session import Say, Session, prepare
+from pycharrnn.training.shown_sample import Draw, shown_sample
 from pycharrnn.training.signals import Log, Stop
 from pycharrnn.training.trainer import Trainer
 
@@ -36,12 +37,14 @@ def train(
     say: Say = print,
     given: Collection[str] | None = None,
     note: Say = lambda line: print(line, file=sys.stderr),
+    draw: Draw | None = None,
 ) -> None:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
 
     Args:
         given: names of options that overrule the checkpoint of -resume; None: those that are not at their default.
         note: prints what the original doesn't say, such as the best checkpoint at the end.
+        draw: draws the samples of -show, which show nothing without it.
 
     Errors: UserError, among them Stopped for a signal (which only the main thread catches), NaN and explosion; OSError.
     """
@@ -55,7 +58,7 @@ def train(
     session = prepare(opt, given, log.say, note)
     trainer = Trainer(session.opt, session.model, session.loader, session.random, session.ranks)
     history = _history(session, trainer, log.say, note)
-    run = _Run(session, trainer, history, log.say, note, live)
+    run = _Run(session, trainer, history, log.say, note, live, draw)
     alone = session.ranks.size == 1
     with (
         lock(session.opt, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
@@ -71,10 +74,20 @@ def train(
 class _Run:
     """What the events of a run share: who computes, what has happened, who writes files, who tells the user."""
 
-    def __init__(self, session: Session, trainer: Trainer, history: History, say: Say, note: Say, live: Live):
+    def __init__(
+        self,
+        session: Session,
+        trainer: Trainer,
+        history: History,
+        say: Say,
+        note: Say,
+        live: Live,
+        draw: Draw | None,
+    ):
         opt, loader, resumed = session.opt, session.loader, session.resumed
         self.session, self.trainer, self.history = session, trainer, history
         self.say, self.note, self.live = say, note, live
+        self.draw = draw if opt.show and not session.ranks.rank else None
         path = resumed.path if resumed else None
         self.keeper = CheckpointKeeper(opt, session.ranks, loader.ntrain, history, note, path)
         self.figures = Figures(
@@ -119,7 +132,7 @@ def _iterate(run: _Run, stop: Stop) -> None:
                 history.train_losses.extend(trainer.new_losses())
             _decay_learning_rate(run, i)
             if validates:
-                _validate(run, i)
+                _validate(run, i, stop)
             if i % opt.print_every == 0:
                 run.say(_step_line(session, i, history.train_losses[-1], trainer.norm_ratio(), seconds))
             if run.live.due():
@@ -168,8 +181,8 @@ def _decay_learning_rate(run: _Run, i: int) -> None:
         run.say(f"decayed learning rate by a factor {factor} to {rate}")
 
 
-def _validate(run: _Run, i: int) -> None:
-    """The loss of the validation split, and a checkpoint that has it in its name."""
+def _validate(run: _Run, i: int, stop: Stop) -> None:
+    """The loss of the validation split, a checkpoint that has it in its name, and a sample where one is wanted."""
 
     def batch_done(k: int) -> None:
         if run.live.due():
@@ -178,7 +191,10 @@ def _validate(run: _Run, i: int) -> None:
     with run.figures.validation():
         run.history.val_losses[i] = run.trainer.evaluate(VAL, run.say, batch_done)
         run.say(f"saving checkpoint to {run.keeper.path_of(i)}")
-        run.keeper.save_named(run.checkpoint(i))
+        checkpoint = run.checkpoint(i)
+        run.keeper.save_named(checkpoint)
+        if run.draw and (shown := shown_sample(run.draw, run.session, checkpoint, run.live.columns, stop)):
+            run.note(shown)
 
 
 def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History:

@@ -8,6 +8,8 @@ from typing import ClassVar
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT, option, require, require_switches
 
+MAX_SHOWN = 10_000  # characters of -show: some screens full
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -61,6 +63,7 @@ class TrainOptions:
         "lock",
         "overwrite",
         "progress",
+        "show",
         "vocab",
         "encoding",
     )
@@ -69,6 +72,7 @@ class TrainOptions:
         "resume",
         "overwrite",
         "progress",
+        "show",
     )  # but of who starts or watches it
     recipe: str = option(
         "char-rnn",
@@ -101,6 +105,9 @@ class TrainOptions:
         -1,
         "a line with epoch, time left, speed and best loss below the log. -1 = on a terminal; 1 = also if the log goes"
         " elsewhere; 0 = never",
+    )
+    show: int = option(
+        0, "after each validation, show a sample of so many characters, at temperature 0.5, on stderr. 0 = none"
     )
     vocab: str = option(
         "strict",
@@ -146,6 +153,7 @@ class TrainOptions:
             )
         for name in ("save_every_minutes", "keep", "patience"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
+        require(self, "show", 0 <= self.show <= MAX_SHOWN, f"at least 0 and at most {MAX_SHOWN}")
         switches = ("accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock", "overwrite")
         require_switches(self, *switches)
         require(self, "progress", self.progress in (-1, 0, 1), "-1, 0 or 1")

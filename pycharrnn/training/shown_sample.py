@@ -1,0 +1,85 @@
+"""-show: what the model writes by now, as lines for a person, beside the log."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from compat import lua_format
+from compat.charrnn import Checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.screen_text import ScreenText, harmless
+
+if TYPE_CHECKING:
+    from pycharrnn.engine.model import CharRNN
+    from pycharrnn.training.session import Session
+    from pycharrnn.training.signals import Stop
+
+# Draws characters: (checkpoint, the model that it is of, how many, seed, temperature) -> characters. It leaves as they
+# are the model and every random generator that training uses. Errors: UserError for a model that predicts NaN.
+Draw = Callable[[Checkpoint, "CharRNN", int, int, float], Iterator[bytes]]
+
+TEMPERATURE = 0.5  # at which a model that has learnt a few words shows them
+_MARGIN = "    | "  # no line of the log begins like this
+_TAB = 4
+
+
+def shown_sample(draw: Draw, session: Session, checkpoint: Checkpoint, columns: int, stop: Stop) -> str:
+    """The sample of -show after a validation, with a heading; "" where the model predicts no numbers.
+
+    Its seed is that of the run plus the iteration: the same run shows the same samples, and none that an unlucky draw
+    spoils at each validation anew. Where an end is asked for, it is as long as it is by then.
+
+    Args:
+        checkpoint: of session.model, as it is now.
+        columns: of the screen.
+    """
+    opt = session.opt
+    screen = ScreenText()
+    text = ""
+    try:
+        for character in draw(checkpoint, session.model, opt.show, opt.seed + checkpoint.i, TEMPERATURE):
+            text += "".join(shown for shown, _ in screen.push(character))
+            if stop.cause:
+                break
+    except UserError:  # the keeper of checkpoints says what is wrong with this one
+        return ""
+    # What the decoder still holds is a character that the sample's end has cut in two.
+    epoch = lua_format.fixed(checkpoint.epoch, 2)
+    heading = f"a sample after iteration {checkpoint.i} (epoch {epoch}), at temperature {TEMPERATURE:g}:"
+    width = max(columns - 1 - len(_MARGIN), 1)
+    return "\n".join([heading, *((_MARGIN + line).rstrip() for line in wrapped(harmless(text.strip("\n")), width))])
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The lines of a text, and those too long for `width` columns broken: after a space, or within a long word.
+
+    Example:
+        >>> wrapped("one two three\\n\\nf\u304cur", 8)
+        ['one two', 'three', '', 'f\u304cur']
+    """
+    return [line.rstrip() for whole in text.expandtabs(_TAB).split("\n") for line in _broken(whole, width)]
+
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    """The pieces of one line, at most `width` columns each."""
+    start = after_space = used = 0
+    for k, character in enumerate(line):
+        columns = _columns(character)
+        if used + columns > width and character != " ":
+            end = after_space if after_space > start else k
+            if end > start:
+                yield line[start:end]
+                start, used = end, sum(map(_columns, line[end:k]))
+        used += columns
+        if character == " ":
+            after_space = k + 1
+    yield line[start:]
+
+
+def _columns(character: str) -> int:
+    """How many columns of a terminal a character takes."""
+    if unicodedata.combining(character) or unicodedata.category(character) == "Cf":
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,218 @@
+"""-show: one sees a model learn, and the model doesn't notice."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import GOLDEN, sampled, train_as_recorded, working_in
+from runs import COMMAND, ENVIRONMENT, SMALL, assert_same_digits, folder_with_text, log_lines, masked, named, train
+from runs import result_of as result
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.screen_text import harmless
+from pycharrnn.training.loop import train as train_with
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.shown_sample import wrapped
+from pycharrnn.training.signals import Stopped
+
+SHORT = ["-max_epochs", "1", "-eval_val_every", "20"]  # 60 steps, of which 20, 40 and 60 are followed by a validation
+HEADING = r"pycharrnn: a sample after iteration (\d+) \(epoch (\S+)\), at temperature 0.5:"
+
+
+def samples(stderr: str) -> dict[int, list[str]]:
+    """Iteration -> the lines of the sample after it, without their margin."""
+    found: dict[int, list[str]] = {}
+    for line in stderr.splitlines():
+        if heading := re.fullmatch(HEADING, line):
+            lines = found[int(heading[1])] = []
+        elif line.startswith("    |"):
+            lines.append(line[6:])
+    return found
+
+
+def characters(lines: list[str]) -> str:
+    """What was drawn, but for what breaking it into lines changes: spaces and newlines."""
+    return re.sub(r"\s", "", "".join(lines))
+
+
+def sampled_alone(path, length: int) -> str:
+    """What `sample` draws from the checkpoint of a validation after a paragraph's end, as a screen shows it."""
+    seed = 123 + checkpoint.load(path).i
+    args = [
+        "-seed",
+        str(seed),
+        "-length",
+        str(length),
+        "-temperature",
+        "0.5",
+        "-primetext",
+        ".\n\n",
+        "-hide_prime",
+        "1",
+    ]
+    return characters([harmless(codecs.getincrementaldecoder("utf-8")("replace").decode(sampled(path, args)[:-1]))])
+
+
+@pytest.mark.parametrize(
+    "args", [("-dropout", "0.3"), ("-exact", "0", "-dropout", "0.3", "-model", "gru"), ("-encoding", "utf8")]
+)
+def test_a_sample_at_every_validation_changes_nothing(tmp_path, args):
+    runs = []
+    for name, more in (("off", ()), ("on", ("-show", "120"))):
+        torch.manual_seed(1)
+        folder = folder_with_text(tmp_path / name)
+        error, out, stderr = result(folder, *SHORT, *args, *more)
+        assert error is None
+        files = {path.name: path.read_bytes() for path in folder.glob("cv/*.t7")}
+        runs.append((out, files, torch.get_rng_state().tolist()))
+    assert runs[0] == runs[1]
+    shown = samples(stderr)
+    assert list(shown) == [20, 40, 59 if "utf8" in args else 60]
+    for path in named(folder):
+        assert characters(shown[checkpoint.load(path).i]) == sampled_alone(path, 120)
+
+
+@pytest.mark.parametrize("name", ["lstm2_clip", "rnn2_dropout"])
+def test_the_recorded_digits_stay(tmp_path, name):
+    log, folder = train_as_recorded(name, tmp_path, "-show", "30")
+    assert_same_digits(log_lines(log), log_lines((GOLDEN / name / "train.log").read_text()))
+
+
+def test_it_is_no_part_of_the_run(tmp_path):
+    """What a run that goes on shows is what its own command line says, which overrides nothing."""
+    folder = folder_with_text(tmp_path)
+    train(folder, *SHORT, "-show", "10")
+    error, out, stderr = result(folder, "-resume", "cv", "-max_epochs", "1.5", small=[])
+    assert error is None and not samples(stderr)
+    error, out, stderr = result(folder, "-resume", "cv", "-max_epochs", "2", "-show", "10", small=[])
+    assert list(samples(stderr)) == [100, 120]
+    assert "overridden on the command line: -max_epochs 2 (was 1.5)" in out
+
+
+def test_in_pipes_it_is_plain_lines_on_stderr(tmp_path):
+    folder = folder_with_text(tmp_path)
+    process = subprocess.run([*COMMAND, *SHORT, "-show", "200"], cwd=folder, env=ENVIRONMENT, capture_output=True)
+    assert process.returncode == 0 and b"\x1b" not in process.stderr and b"\r" not in process.stderr
+    assert masked(process.stdout.decode()) == train(folder_with_text(tmp_path / "off"), *SHORT)
+    lines = process.stderr.decode().splitlines()
+    assert all(line.startswith("pycharrnn: ") or (line.startswith("    |") and len(line) < 80) for line in lines)
+    assert len(samples(process.stderr.decode())) == 3
+
+
+def test_on_a_terminal_it_stands_above_the_line(tmp_path):
+    pytest.importorskip("pyte")
+    if os.name == "nt":
+        pytest.skip("pseudo-terminals of POSIX")
+    from terminal import Terminal
+
+    expected = train(folder_with_text(tmp_path / "a"), *SHORT)
+    folder = folder_with_text(tmp_path / "b")
+    with Terminal("train", *SMALL, *SHORT, "-show", "600", cwd=folder, columns=120) as terminal:
+        assert terminal.end() == 0
+    assert b"\repoch" in terminal.output
+    lines = terminal.lines()
+    shown = samples("\n".join(lines))
+    assert list(shown) == [20, 40, 60]
+    assert max(len(line) for sample in shown.values() for line in sample) > 74  # as wide as the screen
+    # The log is whole, and nothing of the line below it is left between the samples.
+    assert masked("\n".join(line for line in lines if not line.startswith(("pycharrnn: ", "    |")))) == expected
+    for path in named(folder):
+        assert characters(shown[checkpoint.load(path).i]) == sampled_alone(path, 600)
+
+
+def test_only_the_first_process_shows_it(tmp_path):
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn", "train"]
+    process = subprocess.run(
+        [sys.executable, *command, *SMALL, "-max_epochs", "0.2", "-show", "20"],
+        cwd=folder_with_text(tmp_path),
+        env=ENVIRONMENT,
+        capture_output=True,
+    )
+    assert process.returncode == 0
+    assert process.stderr.count(b"pycharrnn: a sample after") == 1
+
+
+# -- what a model may write --------------------------------------------------------------------------------------------
+
+
+def shown_of(folder, draw, **options) -> list[str]:
+    """The notes of a short run whose samples `draw` draws."""
+    notes: list[str] = []
+    opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, max_epochs=0.1, **options)
+    with working_in(folder):
+        train_with(opt, lambda line: None, None, notes.append, draw)
+    return notes
+
+
+def test_nothing_that_a_terminal_obeys_reaches_it(tmp_path):
+    hostile = [bytes([k]) for k in range(256)] + ["\u202e".encode(), "\u2028".encode(), b"\xe2\x80"]
+    first, *_ = shown_of(folder_with_text(tmp_path), lambda *about: iter(hostile), show=10)
+    text = "".join(line[6:] for line in first.split("\n")[1:])
+    assert all(character.isprintable() for character in text)
+    assert "\u241b" in text and "ABCDEFG" in text
+    assert text.endswith("\ufffd\ufffd")  # for the two that are no characters; what was cut off at the end is left out
+
+
+def test_a_character_that_the_end_cuts_is_left_out(tmp_path):
+    first, *_ = shown_of(folder_with_text(tmp_path), lambda *about: iter([b"a", b"\xc3", b"\xa9", b"\xc3"]), show=4)
+    assert first.split("\n")[1:] == ["    | a\u00e9"]
+
+
+def test_a_model_that_predicts_no_numbers_ends_no_run(tmp_path):
+    def nothing(*about):
+        raise UserError("NaN")
+        yield b""
+
+    notes = shown_of(folder_with_text(tmp_path), nothing, show=4)
+    assert not [line for line in notes if "a sample" in line]
+    assert notes[0].startswith("finished")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_signal_during_a_sample_is_not_kept_waiting(tmp_path):
+    drawn = []
+
+    def slow(*about):
+        for _ in range(about[2]):
+            drawn.append(b"x")
+            if len(drawn) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield b"x"
+
+    folder = folder_with_text(tmp_path)
+    with pytest.raises(Stopped, match="stopped by SIGTERM after iteration 2"):
+        shown_of(folder, slow, show=10_000, eval_val_every=2)
+    assert len(drawn) < 10
+
+
+def test_too_long_a_sample_is_refused(tmp_path):
+    error, _, _ = result(folder_with_text(tmp_path), "-show", "10001")
+    assert str(error) == "-show must be at least 0 and at most 10000, not 10001."
+
+
+@pytest.mark.parametrize(
+    "text, width, lines",
+    [
+        ("", 5, [""]),
+        ("one two three", 20, ["one two three"]),
+        ("one two three", 8, ["one two", "three"]),
+        ("one two three", 7, ["one two", "three"]),
+        ("extraordinary", 5, ["extra", "ordin", "ary"]),
+        ("an extraordinary", 5, ["an", "extra", "ordin", "ary"]),
+        ("a\n\nb\n", 5, ["a", "", "b", ""]),
+        ("\ta", 10, ["    a"]),
+        ("\u65e5\u672c\u8a9e", 4, ["\u65e5\u672c", "\u8a9e"]),  # two columns each
+        ("\u65e5", 1, ["\u65e5"]),
+        ("e\u0301" * 4, 4, ["e\u0301" * 4]),  # an accent takes no column of its own
+    ],
+)
+def test_lines_are_broken_between_words(text, width, lines):
+    assert wrapped(text, width) == lines
