@@ -10,15 +10,18 @@ import dataclasses
 from pathlib import Path
 
 from compat.whole_file import whole_file
+from pycharrnn.cli import help_layout
 from pycharrnn.cli.commands import cli
-from pycharrnn.cli.flags import Command, default_as_text
+from pycharrnn.cli.flags import Command
 
 PAGE = Path(__file__).with_name("flags.md")
 
 INTRODUCTION = """\
 # Every flag
 
-Written by `python docs/flags.py` from the `options.py` of each room; `pycharrnn COMMAND -help` prints the same.
+Written by `python docs/flags.py` from the `options.py` of each room; `pycharrnn help COMMAND` and `pycharrnn COMMAND
+-help` print the same, as wide as the terminal (at most 100 columns; 80 in a pipe, unless `COLUMNS` says otherwise).
+Flags with a \\* are char-rnn's own, with its words and defaults; those without one default to what char-rnn does.
 
 A flag and its value are two words, `-rnn_size 256`. Two dashes (`--rnn_size 256`, `--rnn_size=256`) work as well,
 numbers may be written as Lua reads them (`50`, `5e1`), a switch is 1 or 0, and `-temperature` takes a ramp as well
@@ -38,44 +41,33 @@ def page() -> str:
 def _section(name: str, command: Command) -> str:
     """The heading of a command, what it does and its flags."""
     names = "".join(f" <{argument}>" for argument, _ in command.arguments)
-    fields = dataclasses.fields(command.options) if command.options else ()
-    own = getattr(command.options, "not_in_char_rnn", ())
-    lines = [f"## {name}", "", f"`pycharrnn {name}{' [options]' if fields else ''}{names}`", ""]
+    lines = [f"## {name}", "", f"`pycharrnn {name}{' [options]' if command.options else ''}{names}`", ""]
     lines += [_sentence(" ".join(command.help.split())), ""]
-    rows = [(f"`<{argument}>`", text, None) for argument, text in command.arguments]
-    rows += [_row(field) for field in fields if field.name not in own]
-    lines += _table(rows)
-    if own:
-        lines += ["Flags that char-rnn lacks:", "", *_table([_row(field) for field in fields if field.name in own])]
+    if command.arguments:
+        lines += ["| argument | what it is |", "| --- | --- |"]
+        lines += [*(f"| `<{argument}>` | {_escaped(text)} |" for argument, text in command.arguments), ""]
+    for title, fields in help_layout.by_group(command.options):
+        lines += [f"| {title} | default | what it is |", "| --- | --- | --- |"]
+        lines += [*(_row(command.options, field) for field in fields), ""]
     if command.epilog:
         lines += ["```text", command.epilog, "```", ""]
     return "\n".join(lines)
 
 
-def _row(field: dataclasses.Field) -> tuple[str, str, object]:
-    """(flag, help, default) of an option."""
+def _row(options: type, field: dataclasses.Field) -> str:
+    """The line of an option in a table."""
     short = field.metadata["short"]
-    flag = f"`-{field.name}`" + (f", `-{short}`" if short else "")
-    return flag, field.metadata["help"].strip(), field.default
-
-
-def _table(rows: list[tuple[str, str, object]]) -> list[str]:
-    """Rows of (flag, help, default) as the lines of a table."""
-    if not rows:
-        return []
-    lines = ["| flag | default | what it is |", "| --- | --- | --- |"]
-    for flag, text, default in rows:
-        lines.append(f"| {flag} | {_default_cell(default)} | {_escaped(text)} |")
-    return [*lines, ""]
+    value = help_layout.value_of(options, field).replace("|", "\\|")
+    flag = f"`-{field.name}{' ' if value else ''}{value}`" + (f", `-{short}`" if short else "")
+    mark = " \\*" if help_layout.is_original(options, field.name) else ""
+    return f"| {flag}{mark} | {_default_cell(field.default)} | {_escaped(field.metadata['help'].strip())} |"
 
 
 def _default_cell(default: object) -> str:
     """A default for its cell of a table."""
-    value = default_as_text(default)
-    if value is None:
-        return ""
+    value = help_layout.default_as_text(default)
     if not value:
-        return "empty"
+        return ""
     return f"`{value}`" if isinstance(default, str) else value
 
 

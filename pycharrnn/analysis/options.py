@@ -12,15 +12,17 @@ from pycharrnn.common.option_fields import option, require, require_switches
 class EvalOptions:
     """Options of `pycharrnn eval`."""
 
-    data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir")
-    split: str = option("val", "train, val or test")
-    compare: bool = option(False, "print a table, one line a checkpoint")
-    batch_size: int = option(0, "number of sequences side by side. 0 = as in training")
-    seq_length: int = option(0, "number of timesteps in a batch. 0 = as in training")
-    train_frac: float = option(-1, "fraction of data that goes into train set. -1 = as in training")
-    val_frac: float = option(-1, "fraction of data that goes into validation set. -1 = as in training")
-    old_exp: int = option(0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016")
-    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision")
+    data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir", group="text")
+    split: str = option("val", "train, val or test", group="text", value="train|val|test")
+    compare: bool = option(False, "print a table, one line a checkpoint", group="display")
+    batch_size: int = option(0, "number of sequences side by side. 0 = as in training", group="text")
+    seq_length: int = option(0, "number of timesteps in a batch. 0 = as in training", group="text")
+    train_frac: float = option(-1, "fraction of data that goes into train set. -1 = as in training", group="text")
+    val_frac: float = option(-1, "fraction of data that goes into validation set. -1 = as in training", group="text")
+    old_exp: int = option(
+        0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", value="0|1"
+    )
+    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used."""
@@ -39,8 +41,10 @@ class EvalOptions:
 class ScoreOptions:
     """Options of `pycharrnn score`."""
 
-    html: str = option("", "file to write the texts to as a page, each character coloured by its surprise", path="file")
-    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision")
+    html: str = option(
+        "", "file to write the texts to as a page, each character coloured by its surprise", path="file", group="output"
+    )
+    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
 
     def check(self) -> None:
         """Does nothing: every value can be used."""
@@ -50,7 +54,7 @@ class ScoreOptions:
 class PlotOptions:
     """Options of `pycharrnn plot`."""
 
-    o: str = option("losses.png", "picture to write, by its ending: .png or .svg", path="file")
+    o: str = option("losses.png", "picture to write, by its ending: .png or .svg", path="file", group="output")
 
     def check(self) -> None:
         """Errors: UserError for a file of another kind."""
@@ -61,12 +65,19 @@ class PlotOptions:
 class ActivationsOptions:
     """Options of `pycharrnn activations`."""
 
-    primetext: str = option("", "the text to read")
-    primefile: str = option("", "file with the text to read. - = standard input", path="file")
-    layer: int = option(0, "layer of the units, 1 = the first. 0 = all for the choice by itself, the last for -units")
-    units: str = option("", "numbers of the units to show, from 1: 3,17. Empty = those that hold large values longest")
-    count: int = option(8, "how many units to show where -units names none")
-    o: str = option("activations.html", "page to write", path="file")
+    primetext: str = option("", "the text to read", group="text")
+    primefile: str = option("", "file with the text to read. - = standard input", path="file", group="text")
+    layer: int = option(
+        0, "layer of the units, 1 = the first. 0 = all for the choice by itself, the last for -units", group="display"
+    )
+    units: str = option(
+        "",
+        "numbers of the units to show, from 1: 3,17. Empty = those that hold large values longest",
+        group="display",
+        value="N,N,...",
+    )
+    count: int = option(8, "how many units to show where -units names none", group="display")
+    o: str = option("activations.html", "page to write", path="file", group="output")
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used."""

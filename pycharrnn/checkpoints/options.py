@@ -11,7 +11,7 @@ from pycharrnn.common.option_fields import option, require, require_switches
 class InspectOptions:
     """Options of `pycharrnn inspect`."""
 
-    json: int = option(0, "1 = print JSON, for programs")
+    json: int = option(0, "1 = print JSON, for programs", group="display", value="0|1")
 
     def check(self) -> None:
         """Errors: UserError."""
@@ -22,9 +22,16 @@ class InspectOptions:
 class ConvertOptions:
     """Options of `pycharrnn convert`."""
 
-    type: str = option("double", "precision of a .t7 file, double or float. The Lua programs want double")
-    ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding")
-    longs: int = option(8, "bytes of a long in a .t7 file: 4 for a Torch7 on Windows or a 32-bit system")
+    type: str = option(
+        "double",
+        "precision of a .t7 file, double or float. The Lua programs want double",
+        group="output",
+        value="double|float",
+    )
+    ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding", group="output", value="0|1")
+    longs: int = option(
+        8, "bytes of a long in a .t7 file: 4 for a Torch7 on Windows or a 32-bit system", group="output", value="4|8"
+    )
 
     def check(self) -> None:
         """Errors: UserError."""

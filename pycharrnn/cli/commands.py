@@ -23,6 +23,7 @@ from pycharrnn.cli.examining_commands import (
     score_command,
 )
 from pycharrnn.cli.flags import HELP, Command, Group
+from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import chat_command, data_command, sample_command, serve_command, train_command
 from pycharrnn.common import interrupts, memory, numpy_warnings
 from pycharrnn.common.errors import UserError
@@ -32,8 +33,8 @@ from pycharrnn.common.interrupts import Interrupted
 @click.group(
     cls=Group,
     invoke_without_command=True,
-    context_settings={"help_option_names": list(HELP)},
-    epilog="pycharrnn COMMAND -help lists the flags of a command.",
+    context_settings={"help_option_names": list(HELP), "max_content_width": MOST_COLUMNS},
+    epilog="pycharrnn help COMMAND, or COMMAND -help, lists the flags of a command.",
 )
 @click.version_option(__version__, "-version", "--version", message=f"pycharrnn {__version__}")
 @click.pass_context
@@ -68,6 +69,25 @@ def completion_command(shell: str) -> None:
     say(kind(cli, {}, "pycharrnn", "_PYCHARRNN_COMPLETE").source())
 
 
+@click.command(
+    "help",
+    cls=Command,
+    arguments=[("command", "one of the commands; left out: the list of them")],
+    short_help="Say what a command does, and list its flags.",
+)
+@click.argument("name", metavar="<command>", required=False)
+@click.pass_context
+def help_command(context: click.Context, name: str | None) -> None:
+    """What a command does and which flags it has, as its -help prints it"""
+    whole = context.parent
+    assert whole is not None  # this is a command of cli
+    if name is None:
+        click.echo(whole.get_help())
+        return
+    with click.Context(cli.named(whole, name), info_name=name, parent=whole) as of_command:
+        click.echo(of_command.get_help())
+
+
 for command in (  # in the order in which docs/flags.md lists them
     train_command,
     sample_command,
@@ -82,6 +102,7 @@ for command in (  # in the order in which docs/flags.md lists them
     data_command,
     doctor_command,
     completion_command,
+    help_command,
 ):
     cli.add_command(command)
 

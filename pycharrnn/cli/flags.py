@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import inspect
 import os
 import typing
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pycharrnn.cli import help_layout
 from pycharrnn.common.option_fields import Ramp
 
 if TYPE_CHECKING:
@@ -119,28 +119,12 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's, with a check of the flags' names. Errors: click.UsageError."""
         if not ctx.resilient_parsing:  # which holds in completion, where only half a word may have been typed
-            self._check_flags(ctx, args)
-        return super().parse_args(ctx, args)
-
-    def _check_flags(self, ctx: click.Context, args: list[str]) -> None:
-        """Refuse an unknown flag by its whole name: click would read -tmperature as -t with the value mperature.
-
-        Errors: click.UsageError.
-        """
-        options = [param for param in self.params if isinstance(param, click.Option)]
-        by_flag = {flag: param for param in options for flag in param.opts}
-        words = iter(args)
-        for word in words:
-            flag = word.split("=", 1)[0]
-            if word in HELP or word == "--":
-                return
-            if flag in by_flag:
-                if flag == word and not by_flag[flag].is_flag:
-                    next(words, None)  # its value
-            elif word.startswith("-") and word != "-":
-                close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)
-                hint = f"; did you mean -{close[0]}?" if close else "."
-                raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
+            _check_flags(self, ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as e:
+            e.ctx = e.ctx or ctx  # so that the message names this command's -help
+            raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """What may stand for an incomplete word: each flag once, with one dash unless two have been typed."""
@@ -150,47 +134,53 @@ class Command(click.Command):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what -help prints."""
-        fields = dataclasses.fields(self.options) if self.options else ()
-        own = getattr(self.options, "not_in_char_rnn", ())
-        rows: list[tuple[str, str, object]] = [(f"<{name}>", text, None) for name, text in self.arguments]
-        rows += [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name not in own]
-        own_rows = [(f"-{f.name}", f.metadata["help"], f.default) for f in fields if f.name in own]
         names = "".join(f" <{name}>" for name, _ in self.arguments)
-        options = " [options]" if fields else ""
-        lines = [f"Usage: {ctx.command_path}{options}{names}", "", inspect.cleandoc(self.help or ""), "", "Options"]
-        lines += _help_lines(rows)
-        if own_rows:
-            lines += ["", "Options that char-rnn lacks", *_help_lines(own_rows)]
-        if self.epilog:
-            lines += ["", self.epilog]
-        formatter.write("\n".join(lines) + "\n")
-
-
-def _help_lines(rows: list[tuple[str, str, object]]) -> list[str]:
-    """Rows of (flag, help, default) as lines."""
-    width = max((len(flag) for flag, _, _ in rows), default=0)
-    lines = []
-    for flag, text, default in rows:
-        value = default_as_text(default)
-        lines.append(f"  {flag:{width}} {text}" + ("" if value is None else f" [{value}]"))
-    return lines
-
-
-def default_as_text(default: object) -> str | None:
-    """A flag's default as it would be typed, or None where it says nothing: that of a switch, or none at all."""
-    if default is None or isinstance(default, bool):
-        return None
-    return f"{default:.14g}" if isinstance(default, (int, float)) else f"{default}"
+        usage = f"{ctx.command_path}{' [options]' if self.options else ''}{names}"
+        formatter.write(help_layout.page(usage, self.help or "", self.arguments, self.options, self.epilog or ""))
 
 
 class Group(click.Group):
-    """A group of commands that names them all when there is no such command."""
+    """A group of commands that, for one that it doesn't have, names the one that was meant, or all."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, with a check of the flags before the command. Errors: click.UsageError."""
+        if not ctx.resilient_parsing:
+            _check_flags(self, ctx, args[:1])
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's. Errors: click.UsageError."""
-        if args and args[0] not in self.commands:
-            names = ", ".join(self.commands)
-            raise click.UsageError(f"there is no command {args[0]!r}; there are {names}.", ctx)
+        if args:
+            self.named(ctx, args[0])
         return super().resolve_command(ctx, args)
+
+    def named(self, ctx: click.Context, name: str) -> click.Command:
+        """The command of this name. Errors: click.UsageError."""
+        if name in self.commands:
+            return self.commands[name]
+        close = difflib.get_close_matches(name.lower(), self.commands, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(self.commands)}."
+        raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+
+
+def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) -> None:
+    """Refuse an unknown flag by its whole name: click would read -tmperature as -t with the value mperature.
+
+    Errors: click.UsageError.
+    """
+    options = [param for param in command.get_params(ctx) if isinstance(param, click.Option)]
+    by_flag = {flag: param for param in options for flag in param.opts}
+    words = iter(args)
+    for word in words:
+        flag = word.split("=", 1)[0]
+        if word in HELP or word == "--":
+            return
+        if flag in by_flag:
+            if flag == word and not by_flag[flag].is_flag:
+                next(words, None)  # its value
+        elif word.startswith("-") and word != "-":
+            close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)
+            hint = f"; did you mean -{close[0]}?" if close else "."
+            raise click.UsageError(f"there is no flag {flag}{hint}", ctx)

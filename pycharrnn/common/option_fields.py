@@ -11,20 +11,37 @@ MAX_COUNT = 10**12  # of anything that a user may ask for many of: more takes lo
 
 Ramp = float | tuple[float, float]  # one number for the whole sample, or the first and the last one of a ramp
 
+GROUPS = {  # what a flag is about -> its heading in -help, in the order in which they stand there
+    "text": "Text",
+    "model": "Model",
+    "learning": "Learning",
+    "drawing": "Drawing",
+    "checkpoints": "Checkpoints",
+    "machine": "Machine",
+    "network": "Network",
+    "output": "Output",
+    "display": "Display",
+}
+
 _Value = TypeVar("_Value")
 
 
-def option(default: _Value, help: str, short: str | None = None, path: str = "") -> _Value:
+def option(
+    default: _Value, help: str, *, group: str, value: str = "", short: str | None = None, path: str = ""
+) -> _Value:
     """A field of an options dataclass.
 
     Args:
         help: the text that -help prints.
+        group: what the flag is about, a key of GROUPS.
+        value: what stands for its value in -help: "0|1". "" for what the type says: N, X, TEXT, FILE or DIR.
         short: a second, shorter flag.
         path: what the shell completes, "file" or "dir"; "" for neither.
 
     Returns: the dataclass' field, which type checkers take for its value, as that of dataclasses.field.
     """
-    field: _Value = dataclasses.field(default=default, metadata={"help": help, "short": short, "path": path})
+    metadata = {"help": help, "group": group, "value": value, "short": short, "path": path}
+    field: _Value = dataclasses.field(default=default, metadata=metadata)
     return field
 
 

@@ -14,16 +14,18 @@ from pycharrnn.common.option_fields import MAX_COUNT, Ramp, option, require, req
 class SampleOptions:
     """Options of `pycharrnn sample`."""
 
-    seed: int = option(123, "random number generator's seed")
-    sample: int = option(1, " 0 to use max at each timestep, 1 to sample at each timestep")
-    primetext: str = option(
-        "", 'used as a prompt to "seed" the state of the LSTM using a given sequence, before we sample.'
+    seed: int = option(123, "random number generator's seed", group="drawing")
+    sample: int = option(
+        1, " 0 to use max at each timestep, 1 to sample at each timestep", group="drawing", value="0|1"
     )
-    length: int = option(2000, "number of characters to sample")
-    temperature: Ramp = option(1, "temperature of sampling", short="t")
-    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
-    opencl: int = option(0, "use OpenCL (instead of CUDA)")
-    verbose: int = option(1, "set to 0 to ONLY print the sampled text, no diagnostics")
+    primetext: str = option(
+        "", 'used as a prompt to "seed" the state of the LSTM using a given sequence, before we sample.', group="text"
+    )
+    length: int = option(2000, "number of characters to sample", group="drawing")
+    temperature: Ramp = option(1, "temperature of sampling", short="t", group="drawing")
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", value="0|1")
+    verbose: int = option(1, "set to 0 to ONLY print the sampled text, no diagnostics", group="display", value="0|1")
     not_in_char_rnn: ClassVar[tuple[str, ...]] = (
         "samples",
         "o",
@@ -37,17 +39,28 @@ class SampleOptions:
         "unicode",
         "color",
     )
-    samples: int = option(1, "number of samples, with the seeds -seed, -seed + 1, ...")
-    o: str = option("", "folder to write each sample to, as sample_SEED.txt, instead of printing", path="dir")
-    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all")
-    topp: float = option(1, "draw only from the likeliest characters that together have this probability. 1 = from all")
-    stop: str = option("", "stop once this text has been drawn")
-    beam: int = option(0, "do not draw: search for the likeliest text, keeping the best W at each timestep. 0 = draw")
-    primefile: str = option("", "file with the text for -primetext. - = standard input", path="file")
-    hide_prime: int = option(0, "1 = print only what is drawn, not the primetext")
-    ignore_bad_primetext: int = option(0, "1 = leave out what the model has never seen from the primetext")
-    unicode: int = option(0, "1 = print only whole UTF-8 characters")
-    color: int = option(0, "1 = color each character by its probability, for a terminal")
+    samples: int = option(1, "number of samples, with the seeds -seed, -seed + 1, ...", group="drawing")
+    o: str = option(
+        "", "folder to write each sample to, as sample_SEED.txt, instead of printing", path="dir", group="output"
+    )
+    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all", group="drawing", value="K")
+    topp: float = option(
+        1, "draw only from the likeliest characters that together have this probability. 1 = from all", group="drawing"
+    )
+    stop: str = option("", "stop once this text has been drawn", group="drawing")
+    beam: int = option(
+        0,
+        "do not draw: search for the likeliest text, keeping the best W at each timestep. 0 = draw",
+        group="drawing",
+        value="W",
+    )
+    primefile: str = option("", "file with the text for -primetext. - = standard input", path="file", group="text")
+    hide_prime: int = option(0, "1 = print only what is drawn, not the primetext", group="display", value="0|1")
+    ignore_bad_primetext: int = option(
+        0, "1 = leave out what the model has never seen from the primetext", group="text", value="0|1"
+    )
+    unicode: int = option(0, "1 = print only whole UTF-8 characters", group="display", value="0|1")
+    color: int = option(0, "1 = color each character by its probability, for a terminal", group="display", value="0|1")
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used, or for options that exclude each other."""
@@ -79,15 +92,19 @@ class SampleOptions:
 class ChatOptions:
     """Options of `pycharrnn chat`."""
 
-    seed: int = option(123, "random number generator's seed; each answer takes the next")
-    length: int = option(500, "number of characters at which an answer is cut off")
-    temperature: float = option(1, "temperature of sampling", short="t")
-    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all")
-    topp: float = option(1, "draw only from the likeliest characters that together have this probability. 1 = from all")
-    stop: str = option("", "an answer ends once this text has been drawn. Left out: at the end of a line")
-    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
-    opencl: int = option(0, "use OpenCL (instead of CUDA)")
-    color: int = option(0, "1 = color each character by its probability")
+    seed: int = option(123, "random number generator's seed; each answer takes the next", group="drawing")
+    length: int = option(500, "number of characters at which an answer is cut off", group="drawing")
+    temperature: float = option(1, "temperature of sampling", short="t", group="drawing")
+    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all", group="drawing", value="K")
+    topp: float = option(
+        1, "draw only from the likeliest characters that together have this probability. 1 = from all", group="drawing"
+    )
+    stop: str = option(
+        "", "an answer ends once this text has been drawn. Left out: at the end of a line", group="drawing"
+    )
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", value="0|1")
+    color: int = option(0, "1 = color each character by its probability", group="display", value="0|1")
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used."""

@@ -13,10 +13,19 @@ from pycharrnn.common.option_fields import option, require
 class ServeOptions:
     """Options of `pycharrnn serve`."""
 
-    host: str = option("127.0.0.1", "address to listen on. Anything but this machine's own needs -token")
-    port: int = option(8015, "port to listen on. 0 = one that is free")
-    token: str = option("", "what a client must know, 16 characters or more. new = make one")
-    streams: int = option(512, "how many clients are served at once, from 1 to 1000; others are asked to come back")
+    host: str = option(
+        "127.0.0.1",
+        "address to listen on. Anything but this machine's own needs -token",
+        group="network",
+        value="ADDRESS",
+    )
+    port: int = option(8015, "port to listen on. 0 = one that is free", group="network")
+    token: str = option(
+        "", "what a client must know, 16 characters or more. new = make one", group="network", value="TEXT|new"
+    )
+    streams: int = option(
+        512, "how many clients are served at once, from 1 to 1000; others are asked to come back", group="network"
+    )
 
     def check(self) -> None:
         """Errors: UserError for the first value that a server can't use."""

@@ -17,39 +17,63 @@ class TrainOptions:
 
     # data
     data_dir: str = option(
-        "data/tinyshakespeare", "data directory. Should contain the file input.txt with input data", path="dir"
+        "data/tinyshakespeare",
+        "data directory. Should contain the file input.txt with input data",
+        path="dir",
+        group="text",
     )
     # model params
-    rnn_size: int = option(128, "size of LSTM internal state")
-    num_layers: int = option(2, "number of layers in the LSTM")
-    model: str = option("lstm", "lstm,gru or rnn")
+    rnn_size: int = option(128, "size of LSTM internal state", group="model")
+    num_layers: int = option(2, "number of layers in the LSTM", group="model")
+    model: str = option("lstm", "lstm,gru or rnn", group="model", value="lstm|gru|rnn")
     # optimization
-    learning_rate: float = option(2e-3, "learning rate")
-    learning_rate_decay: float = option(0.97, "learning rate decay")
-    learning_rate_decay_after: float = option(10, "in number of epochs, when to start decaying the learning rate")
-    decay_rate: float = option(0.95, "decay rate for rmsprop")
-    dropout: float = option(0, "dropout for regularization, used after each RNN hidden layer. 0 = no dropout")
-    seq_length: int = option(50, "number of timesteps to unroll for")
-    batch_size: int = option(50, "number of sequences to train on in parallel")
-    max_epochs: float = option(50, "number of full passes through the training data")
-    grad_clip: float = option(5, "clip gradients at this value")
-    train_frac: float = option(0.95, "fraction of data that goes into train set")
-    val_frac: float = option(0.05, "fraction of data that goes into validation set")
-    init_from: str = option("", "initialize network parameters from checkpoint at this path", path="file")
+    learning_rate: float = option(2e-3, "learning rate", group="learning")
+    learning_rate_decay: float = option(0.97, "learning rate decay", group="learning")
+    learning_rate_decay_after: float = option(
+        10, "in number of epochs, when to start decaying the learning rate", group="learning", value="EPOCHS"
+    )
+    decay_rate: float = option(0.95, "decay rate for rmsprop", group="learning")
+    dropout: float = option(
+        0, "dropout for regularization, used after each RNN hidden layer. 0 = no dropout", group="learning"
+    )
+    seq_length: int = option(50, "number of timesteps to unroll for", group="learning")
+    batch_size: int = option(50, "number of sequences to train on in parallel", group="learning")
+    max_epochs: float = option(50, "number of full passes through the training data", group="learning")
+    grad_clip: float = option(5, "clip gradients at this value", group="learning")
+    train_frac: float = option(0.95, "fraction of data that goes into train set", group="text")
+    val_frac: float = option(0.05, "fraction of data that goes into validation set", group="text")
+    init_from: str = option(
+        "",
+        "initialize network parameters from checkpoint at this path",
+        path="file",
+        group="checkpoints",
+        value="FILE|DIR",
+    )
     # bookkeeping
-    seed: int = option(123, "torch manual random number generator seed")
-    print_every: int = option(1, "how many steps/minibatches between printing out the loss")
-    eval_val_every: int = option(1000, "every how many iterations should we evaluate on validation data?")
-    checkpoint_dir: str = option("cv", "output directory where checkpoints get written", path="dir")
-    savefile: str = option("lstm", "filename to autosave the checkpont to. Will be inside checkpoint_dir/")
+    seed: int = option(123, "torch manual random number generator seed", group="learning")
+    print_every: int = option(1, "how many steps/minibatches between printing out the loss", group="display")
+    eval_val_every: int = option(
+        1000, "every how many iterations should we evaluate on validation data?", group="checkpoints"
+    )
+    checkpoint_dir: str = option(
+        "cv", "output directory where checkpoints get written", path="dir", group="checkpoints"
+    )
+    savefile: str = option(
+        "lstm",
+        "filename to autosave the checkpont to. Will be inside checkpoint_dir/",
+        group="checkpoints",
+        value="NAME",
+    )
     accurate_gpu_timing: int = option(
         0,
         "set this flag to 1 to get precise timings when using GPU. Might make code bit slower but reports accurate"
         " timings.",
+        group="machine",
+        value="0|1",
     )
     # GPU/CPU
-    gpuid: int = option(0, "which gpu to use. -1 = use CPU")
-    opencl: int = option(0, "use OpenCL (instead of CUDA)")
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", value="0|1")
     not_in_char_rnn: ClassVar[tuple[str, ...]] = (
         "recipe",
         "exact",
@@ -78,43 +102,86 @@ class TrainOptions:
         "char-rnn",
         "defaults to train with: char-rnn, or, the default for texts on the command line, quick; or best. Any flag that"
         " is given overrules them",
+        group="learning",
+        value="char-rnn|quick|best",
     )
     exact: int = option(
-        1, "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster"
+        1,
+        "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster",
+        group="machine",
+        value="0|1",
     )
     dtype: str = option(
         "",
         "precision: double, float32, or, in part, bfloat16 or float16 (lstm and rnn). Empty = double with -exact 1 on"
         " the CPU, else float32",
+        group="machine",
+        value="TYPE",
     )
     forget_bias: int = option(
-        1, "1 = set LSTM forget gate biases to 1. 0 = as drawn, as char-rnn did before 2015-09-20"
+        1,
+        "1 = set LSTM forget gate biases to 1. 0 = as drawn, as char-rnn did before 2015-09-20",
+        group="model",
+        value="0|1",
     )
     resume: str = option(
-        "", "go on with the run that wrote this checkpoint, or the newest in this directory, and with its options"
+        "",
+        "go on with the run that wrote this checkpoint, or the newest in this directory, and with its options",
+        group="checkpoints",
+        value="FILE|DIR",
     )
-    save_state: int = option(1, "1 = keep in checkpoints what -resume needs to go on exactly. 0 = leave it out")
+    save_state: int = option(
+        1,
+        "1 = keep in checkpoints what -resume needs to go on exactly. 0 = leave it out",
+        group="checkpoints",
+        value="0|1",
+    )
     save_every_minutes: float = option(
-        10, "keep lm_<savefile>_latest.t7 no older than this. 0 = write it only when a signal ends the run"
+        10,
+        "keep lm_<savefile>_latest.t7 no older than this. 0 = write it only when a signal ends the run",
+        group="checkpoints",
     )
-    keep: int = option(0, "how many checkpoints to keep, the best by validation loss, beside the newest. 0 = all")
-    patience: int = option(0, "stop after this many validations without a better one. 0 = never")
-    lock: int = option(1, "1 = refuse to train where another training writes the same files. 0 = train all the same")
-    overwrite: int = option(0, "1 = give up an unfinished run that has written files of these names. 0 = refuse to")
+    keep: int = option(
+        0, "how many checkpoints to keep, the best by validation loss, beside the newest. 0 = all", group="checkpoints"
+    )
+    patience: int = option(0, "stop after this many validations without a better one. 0 = never", group="learning")
+    lock: int = option(
+        1,
+        "1 = refuse to train where another training writes the same files. 0 = train all the same",
+        group="checkpoints",
+        value="0|1",
+    )
+    overwrite: int = option(
+        0,
+        "1 = give up an unfinished run that has written files of these names. 0 = refuse to",
+        group="checkpoints",
+        value="0|1",
+    )
     progress: int = option(
         -1,
         "a line with epoch, time left, speed and best loss below the log. -1 = on a terminal; 1 = also if the log goes"
         " elsewhere; 0 = never",
+        group="display",
+        value="-1|0|1",
     )
     show: int = option(
-        0, "after each validation, show a sample of so many characters, at temperature 0.5, on stderr. 0 = none"
+        0,
+        "after each validation, show a sample of so many characters, at temperature 0.5, on stderr. 0 = none",
+        group="display",
     )
     vocab: str = option(
         "strict",
         "with -init_from, for a text with other characters than the checkpoint's: strict = refuse it, as char-rnn does;"
         " extend = add the new ones to the model; keep = leave them out of the text",
+        group="text",
+        value="strict|extend|keep",
     )
-    encoding: str = option("bytes", "what a character is: bytes, as in char-rnn, or utf8: a code point of UTF-8")
+    encoding: str = option(
+        "bytes",
+        "what a character is: bytes, as in char-rnn, or utf8: a code point of UTF-8",
+        group="text",
+        value="bytes|utf8",
+    )
 
     @property
     def split_fractions(self) -> tuple[float, float, float]:

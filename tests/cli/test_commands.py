@@ -23,14 +23,6 @@ SMALL = ["-gpuid", "-1", "-rnn_size", "8", "-num_layers", "1", "-batch_size", "1
 # -- help ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["train", "sample"])
-def test_help_has_the_originals_words(name):
-    theirs = (GOLDEN / "help" / f"{name}.txt").read_text().splitlines()
-    ours = CliRunner().invoke(cli, [name, "-help"]).stdout.splitlines()
-    their_options = [line for line in theirs if line.startswith("  ")]
-    assert their_options == [line for line in ours if line.startswith("  ")][: len(their_options)]
-
-
 @pytest.mark.parametrize("flag", ["-help", "--help", "-h"])
 def test_help_of_the_whole(flag):
     result = CliRunner().invoke(cli, [flag])
@@ -91,7 +83,8 @@ def test_a_primetext_may_look_like_a_flag():
         (["sample", CHECKPOINT, "-tmperature", "1"], ["no flag -tmperature", "-temperature?"]),
         (["sample"], ["<model>"]),
         (["sample", CHECKPOINT, "-length"], ["-length"]),
-        (["smaple", CHECKPOINT], ["no command 'smaple'", "sample"]),
+        (["smaple", CHECKPOINT], ["no command 'smaple'; did you mean sample?", "(pycharrnn -help"]),
+        (["train", "-rnn_size"], ["pycharrnn train: ", "(pycharrnn train -help lists what there is)"]),
     ],
 )
 def test_usage_errors(args, words):

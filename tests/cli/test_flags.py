@@ -10,19 +10,19 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from pycharrnn.cli.flags import FILE, HELP, Command, Group, default_as_text
+from pycharrnn.cli.flags import FILE, HELP, Command, Group
 from pycharrnn.common.option_fields import Ramp, option
 
 
 @dataclasses.dataclass
 class Options:
-    whole: int = option(3, "a whole number")
-    rate: float = option(2e-3, "a number", short="r")
-    ramp: Ramp = option(1, "a ramp")
-    name: str = option("", "a name")
-    folder: str = option("cv", "a folder", path="dir")
-    switch: bool = option(False, "a switch")
-    own: int = option(0, "not the original's")
+    whole: int = option(3, "a whole number", group="model")
+    rate: float = option(2e-3, "a number", group="model", short="r")
+    ramp: Ramp = option(1, "a ramp", group="model")
+    name: str = option("", "a name", group="display")
+    folder: str = option("cv", "a folder", group="text", path="dir")
+    switch: bool = option(False, "a switch", group="display")
+    own: int = option(0, "not the original's", group="text", value="0|1")
     not_in_char_rnn: ClassVar[tuple[str, ...]] = ("own",)
 
 
@@ -104,7 +104,19 @@ def test_unknown_flags_are_named_whole():
 
 
 def test_unknown_commands():
-    assert fault("goo") == "there is no command 'goo'; there are go, stop."
+    assert fault("leave") == "there is no command 'leave'; there are go, stop."
+    assert fault("goo") == "there is no command 'goo'; did you mean go?"
+    assert fault("STOP", "-help") == "there is no command 'STOP'; did you mean stop?"
+    assert fault("-hlep", "go") == "there is no flag -hlep; did you mean -help?"
+
+
+@pytest.mark.parametrize("args", [["go"], ["go", "x", "y"], ["go", "-whole"], ["go", "-whole", "x", "x"], ["go", "-z"]])
+def test_a_wrong_use_is_of_its_command(args):
+    """So the message names that command's -help."""
+    with pytest.raises(click.UsageError) as error:
+        program.main(args, prog_name="p", standalone_mode=False)
+    assert error.value.ctx is not None
+    assert error.value.ctx.command_path == "p go"
 
 
 @pytest.mark.parametrize(
@@ -134,38 +146,21 @@ def test_a_path_is_not_looked_for_before_it_is_opened():
 @pytest.mark.parametrize("flag", ["-help", "--help", "-h"])
 def test_help(flag):
     assert CliRunner().invoke(program, ["go", flag], prog_name="p").stdout == (
-        "Usage: p go [options] <file>\n\nGo somewhere\n\nOptions\n"
-        "  <file>  what to read\n"
-        "  -whole  a whole number [3]\n"
-        "  -rate   a number [0.002]\n"
-        "  -ramp   a ramp [1]\n"
-        "  -name   a name []\n"
-        "  -folder a folder [cv]\n"
-        "  -switch a switch\n"
-        "\nOptions that char-rnn lacks\n"
-        "  -own not the original's [0]\n"
+        "Usage: p go [options] <file>\n\nGo somewhere\n"
+        "\n  <file>       what to read\n"
+        "\nText\n"
+        "* -folder DIR  a folder [cv]\n"
+        "  -own 0|1     not the original's [0]\n"
+        "\nModel\n"
+        "* -whole N     a whole number [3]\n"
+        "* -rate, -r X  a number [0.002]\n"
+        "* -ramp X|A:B  a ramp [1]\n"
+        "\nDisplay\n"
+        "* -name TEXT   a name\n"
+        "* -switch      a switch\n"
+        "\n* = a flag of char-rnn, with its words and its default\n"
     )
 
 
 def test_help_of_a_command_without_flags():
-    assert CliRunner().invoke(program, ["stop", "--help"], prog_name="p").stdout == (
-        "Usage: p stop\n\nStop\nat once\n\nOptions\n"
-    )
-
-
-@pytest.mark.parametrize(
-    "default, text",
-    [
-        (None, None),
-        (True, None),
-        (False, None),
-        (0, "0"),
-        (0.97, "0.97"),
-        (1e-10, "1e-10"),
-        (123456, "123456"),
-        ("", ""),
-        ("cv", "cv"),
-    ],
-)
-def test_defaults_as_text(default, text):
-    assert default_as_text(default) == text
+    assert CliRunner().invoke(program, ["stop", "--help"], prog_name="p").stdout == ("Usage: p stop\n\nStop at once\n")

@@ -15,17 +15,18 @@ from pycharrnn.common.option_fields import MAX_COUNT, option, require, require_s
 
 @dataclass(frozen=True)
 class Options:
-    size: float = option(3, "how large", short="s")
-    file: str = option("out", "where to", path="file")
-    switch: int = option(0, "on or off")
+    size: float = option(3, "how large", group="model", short="s")
+    file: str = option("out", "where to", group="output", path="file")
+    switch: int = option(0, "on or off", group="machine", value="0|1")
 
 
 def test_a_declaration():
     size, file, switch = fields(Options)
     assert Options() == Options(3, "out", 0)
-    assert dict(size.metadata) == {"help": "how large", "short": "s", "path": ""}
-    assert dict(file.metadata) == {"help": "where to", "short": None, "path": "file"}
-    assert dict(switch.metadata) == {"help": "on or off", "short": None, "path": ""}
+    assert dict(size.metadata) == {"help": "how large", "group": "model", "value": "", "short": "s", "path": ""}
+    assert dict(file.metadata) == {"help": "where to", "group": "output", "value": "", "short": None, "path": "file"}
+    metadata = {"help": "on or off", "group": "machine", "value": "0|1", "short": None, "path": ""}
+    assert dict(switch.metadata) == metadata
 
 
 def test_what_holds_is_let_through():
