@@ -18,8 +18,7 @@ BIN = .venv/bin
 
 demo: .venv/installed
 	$(BIN)/pycharrnn data pydoc
-	$(BIN)/pycharrnn train -data_dir data/pydoc -gpuid -1 -exact 0 -rnn_size 192 -num_layers 1 -learning_rate 0.004 \
-		-max_epochs 8 -print_every 50 -eval_val_every 700 -savefile demo -checkpoint_dir cv -overwrite 1
+	$(BIN)/pycharrnn train data/pydoc/input.txt -gpuid -1 -savefile demo -overwrite 1
 	@echo
 	@echo "a sample from the best checkpoint, at temperature 0.5:"
 	@$(BIN)/pycharrnn sample cv/lm_demo_best.t7 -gpuid -1 -verbose 0 -length 600 -temperature 0.5

@@ -7,6 +7,7 @@ starts at once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -33,18 +34,40 @@ if TYPE_CHECKING:
     "train",
     cls=Command,
     options=TrainOptions,
-    short_help="Train a model on DATA_DIR/input.txt.",
+    arguments=[("texts", "files and folders to train on, in the place of -data_dir; - for standard input")],
+    short_help="Train a model on texts, or on DATA_DIR/input.txt.",
     epilog=recipes.described(),
 )
-def train_command(**values: Any) -> None:
+@click.argument("texts", metavar="<texts>", nargs=-1, type=FILE)
+def train_command(texts: tuple[str, ...], **values: Any) -> None:
     """Train a character-level language model"""
+    context = click.get_current_context()
+    given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     opt = checked(TrainOptions, values)
+    if texts:
+        opt = _trained_on(texts, opt, given)
     from pycharrnn.sampling import preview
     from pycharrnn.training.loop import train
 
-    context = click.get_current_context()
-    given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     train(opt, say, given, note, preview.characters)
+
+
+def _trained_on(texts: tuple[str, ...], opt: TrainOptions, given: set[str]) -> TrainOptions:
+    """Options to train on texts of the command line, gathered in a folder of data/. Errors: UserError."""
+    from pycharrnn.text import gathering
+
+    for name, why in (("data_dir", "names another text"), ("resume", "goes on with the text of its run")):
+        if name in given:
+            raise UserError(f"-{name} {why}, so leave that out, or {' '.join(texts)}.")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("many processes can't gather one text: train with -data_dir, on a folder with input.txt.")
+    folder = gathering.gather(texts, note, opt.progress)
+    return dataclasses.replace(
+        opt,
+        data_dir=folder,
+        recipe=opt.recipe if "recipe" in given else "quick",
+        savefile=opt.savefile if "savefile" in given else os.path.basename(folder),
+    )
 
 
 @click.command(

@@ -201,6 +201,9 @@ def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History
     """The losses so far: none, or those of the run that goes on, whose state `trainer` gets."""
     resumed = session.resumed
     if resumed is None:
+        if not session.iterations:
+            epochs, batches = lua_format.tostring(session.opt.max_epochs), session.loader.ntrain
+            note(f"nothing is trained: -max_epochs {epochs} is less than one batch of {batches}; raise it.")
         return History()
     resume.restore(resumed, trainer, session.opt, session.text, say)
     found = resumed.checkpoint

@@ -59,6 +59,7 @@ RECIPES = {
             "seq_length": 50,
             "train_frac": 0.9,
             "val_frac": 0.1,
+            "show": 200,
             "keep": 2,
             "patience": 3,
         },
@@ -77,6 +78,7 @@ RECIPES = {
             "seq_length": 50,
             "train_frac": 0.9,
             "val_frac": 0.1,
+            "show": 200,
             "keep": 2,
             "patience": 5,
         },
@@ -192,7 +194,7 @@ def _flags(opt: TrainOptions) -> list[str]:
     words = []
     for field in dataclasses.fields(opt):
         value = getattr(opt, field.name)
-        if value != field.default and field.name not in ("data_dir", *TrainOptions.not_of_the_run):
+        if value != field.default and field.name not in ("data_dir", "recipe", "resume", "overwrite"):
             # Numbers to the last digit, as the command line reads them.
             words += [f"-{field.name}", value if isinstance(value, str) else repr(value).removesuffix(".0")]
     return words

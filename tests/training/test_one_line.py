@@ -1,0 +1,199 @@
+"""`pycharrnn train my_text.txt`: one line from a text to a model, as a newcomer types it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import HEEDS_SIGNALS, ROOT, run, sampled, sentence
+from runs import ENVIRONMENT, TEXT, result_of, train
+
+from pycharrnn.checkpoints import checkpoint
+
+QUICK = ["-gpuid", "-1", "-rnn_size", "8", "-max_epochs", "1"]  # for a test
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    (tmp_path / "my text.txt").write_bytes(TEXT)
+    return tmp_path
+
+
+def trained(folder: Path, *args: str) -> tuple[list[str], str]:
+    """The log and what else is said."""
+    error, log, said = result_of(folder, *args, *QUICK, small=[])
+    assert error is None
+    return log, said
+
+
+def test_a_text(home):
+    log, said = trained(home, "my text.txt")
+    assert said.startswith(
+        "pycharrnn: data/my_text/input.txt: 2,560 bytes, new; of 1 file: my text.txt (2,560 bytes).\n"
+    )
+    assert log[0].startswith("-recipe quick: pycharrnn train -data_dir data/my_text ")
+    assert "-savefile my_text " in log[0]
+    assert "pycharrnn sample cv/lm_my_text_best.t7" in said
+    assert {path.name for path in home.iterdir()} == {"my text.txt", "data", "cv"}
+    assert all(path.name.startswith("lm_my_text_") for path in (home / "cv").iterdir())
+    assert len(sampled(home / "cv/lm_my_text_best.t7", ["-length", "20"])) == 21
+    for command in ("eval", "score"):
+        file = "data/my_text/input.txt" if command == "score" else "-data_dir"
+        more = ["data/my_text"] if command == "eval" else []
+        assert run(command, "cv/lm_my_text_best.t7", file, *more, cwd=home).returncode == 0
+
+
+def test_the_first_line_gives_the_same_run(home):
+    log, _ = trained(home, "my text.txt", "-seed", "7")
+    before = checkpoint.load(home / "cv/lm_my_text_best.t7")
+    for path in (home / "cv").iterdir():
+        path.unlink()
+    words = shlex.split(log[0].partition(": ")[2])[2:]
+    again = train(home, *words, small=[])
+    assert again[-6:] == log[-6:]
+    after = checkpoint.load(home / "cv/lm_my_text_best.t7")
+    assert after.opt == before.opt
+    assert all((after.network.weights[name] == weight).all() for name, weight in before.network.weights.items())
+
+
+def test_the_same_line_twice(home):
+    log, _ = trained(home, "my text.txt")
+    preprocessed = "one-time setup: preprocessing input text file data/my_text/input.txt..."
+    assert preprocessed in log
+    again, said = trained(home, "my text.txt")
+    assert preprocessed not in again
+    assert again[-6:] == log[-6:]
+    assert "data/my_text/input.txt: 2,560 bytes, as before; of 1 file" in said
+    assert "lm_my_text_best.t7 is of a finished run" in said
+    (home / "my text.txt").write_bytes(TEXT + b"more")
+    again, said = trained(home, "my text.txt")
+    assert "rewritten, since these have changed" in said
+    assert preprocessed in again
+
+
+def test_an_unfinished_run_is_kept(home):
+    command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt", *QUICK[:-1], "100000", "-print_every", "1"]
+    process = subprocess.Popen(
+        command, cwd=home, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **HEEDS_SIGNALS
+    )
+    while "train_loss" not in (line := process.stdout.readline()):
+        assert line
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with: pycharrnn train -resume cv/lm_my_text_latest.t7" in said
+    error, _, _ = result_of(home, "my text.txt", *QUICK, small=[])
+    assert "cv/lm_my_text_latest.t7 is an unfinished run" in str(error)
+    assert "-resume cv/lm_my_text_latest.t7" in str(error)
+    assert "-overwrite 1" in str(error)
+    assert result_of(home, "my text.txt", *QUICK, "-overwrite", "1", small=[])[0] is None
+
+
+def test_interrupted_while_it_waits_for_a_pipe(home):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pycharrnn", "train", "-", *QUICK],
+        cwd=home,
+        env={**ENVIRONMENT, "TMPDIR": str(home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **HEEDS_SIGNALS,
+    )
+    process.stdin.write(b"x" * (1 << 21))  # more than a pipe holds, so that it has begun to read
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    assert process.returncode == 130
+    assert process.stderr.read().strip() == b"pycharrnn: stopped by Ctrl-C."
+    assert [path.name for path in home.iterdir()] == ["my text.txt"]
+
+
+def test_two_texts_never_meet(home):
+    (home / "other").mkdir()
+    (home / "other/my text.txt").write_bytes(TEXT[::-1])
+    trained(home, "my text.txt")
+    before = {path.name: path.read_bytes() for path in (home / "cv").iterdir()}
+    trained(home, "other/my text.txt")
+    after = {path.name: path.read_bytes() for path in (home / "cv").iterdir()}
+    assert before.items() <= after.items()
+    assert (home / "cv/lm_my_text_2_best.t7").exists()
+
+
+def test_odd_texts(home):
+    cyrillic = "Ночь, улица, фонарь, аптека,\nБессмысленный и тусклый свет.\n" * 40
+    (home / "Ночь.txt").write_bytes(cyrillic.replace("\n", "\r\n").encode("utf-16"))
+    (home / "poems").mkdir()
+    for k in range(3):
+        (home / f"poems/{k}.txt").write_bytes(TEXT)
+    (home / "poems/photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0\0\0")
+    log, said = trained(home, "Ночь.txt")
+    assert "(4,882 bytes, UTF-16)" in said
+    assert "-encoding utf8" in log[0]
+    assert (home / "data/Ночь/input.txt").read_text(encoding="utf-8") == cyrillic
+    assert "vocab size: " + str(len(set(cyrillic))) in log
+    log, said = trained(home, "poems", "my text.txt", "-savefile", "mine")
+    assert "left out, for they hold no text: poems/photo.jpg.\n" in said
+    assert "of 4 files: poems/0.txt" in said
+    assert (home / "cv/lm_mine_best.t7").exists()
+
+
+def test_recipes_of_the_line(home):
+    assert trained(home, "my text.txt", "-recipe", "best")[0][0].startswith("-recipe best: ")
+    plain, _ = trained(home, "my text.txt", "-recipe", "char-rnn", "-batch_size", "5", "-seq_length", "8")
+    assert plain[0] == "loading data files..."
+
+
+def test_standard_input(home):
+    result = run("train", "-", *QUICK, cwd=home, input=TEXT)
+    assert result.returncode == 0, result.stderr
+    assert (home / "cv/lm_stdin_best.t7").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text on other systems")
+def test_a_name_that_is_no_text(home):
+    name = b"caf\xe9.txt"
+    (home / os.fsdecode(name)).write_bytes(TEXT)
+    result = run("train", os.fsdecode(name), *QUICK, cwd=home)
+    assert result.returncode == 0, result.stderr
+    assert (home / "cv/lm_caf_best.t7").exists()
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (["nowhere.txt"], "can't read nowhere.txt (No such file or directory): name a text file or a folder"),
+        (["empty"], "there is no text in empty: name files of plain text"),
+        (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 at least"),
+        (["my text.txt", "-data_dir", "data/x"], "-data_dir names another text, so leave that out, or my text.txt."),
+        (["my text.txt", "-resume", "cv"], "-resume goes on with the text of its run, so leave that out, or my text.t"),
+        (["my text.txt", "-rnn_size", "0"], "-rnn_size must be at least 1, not 0."),
+        ([], "there is no folder data/tinyshakespeare: pycharrnn train FILE makes one of your text, pycharrnn data"),
+        (["-data_dir", "my text.txt"], "my text.txt is a file, not a folder: pycharrnn train 'my text.txt' trains on"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(home, args, said):
+    (home / "empty").mkdir()
+    (home / "ten.txt").write_bytes(b"0123456789")
+    error, _, _ = result_of(home, *args, small=[])
+    assert str(error).startswith(said) or said in str(error)
+    assert not (home / "cv").exists()
+
+
+def test_many_processes_need_a_text_that_is_there(home):
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "RANK": "0"}
+    command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt"]
+    result = subprocess.run(command, cwd=home, env=environment, capture_output=True)
+    assert "many processes can't gather one text: train with -data_dir" in sentence(result)
+
+
+def test_a_run_of_no_step_says_so(home):
+    _, said = trained(home, "my text.txt")
+    assert "nothing is trained" not in said
+    error, _, said = result_of(home, "my text.txt", "-max_epochs", "0.01", "-rnn_size", "8", small=[])
+    assert error is None
+    assert "nothing is trained: -max_epochs 0.01 is less than one batch of 22; raise it." in said
