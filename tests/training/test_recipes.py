@@ -28,6 +28,7 @@ PLAIN = Recipe(
     iterations=160,
     epochs=(1, 30),
     decay_from=0.5,
+    rate_at_end=0.25,
     validations=4,
     log_lines=16,
 )
@@ -41,7 +42,9 @@ def of(text: Survey, **typed) -> TrainOptions:
 @pytest.mark.parametrize("length", [40, 100, 3000, 50_000, 10**6, 10**10])
 def test_any_text_of_some_length_has_batches_to_train_on_and_to_validate(name, length):
     for text in (Survey(length, length), Survey(length, None), Survey(2 * length, length, length)):
-        opt = recipes.settled(TrainOptions(recipe=name), set(), text)
+        asked = TrainOptions(recipe=name)
+        asked.check()
+        opt = recipes.settled(asked, set(), text)
         batches = text.length(opt.encoding) // (opt.batch_size * opt.seq_length)
         assert int(batches * opt.train_frac) >= 1
         assert batches - int(batches * opt.train_frac) >= 1
@@ -72,6 +75,7 @@ def test_the_rules():
         "rnn_size": 16,
         "max_epochs": 5,  # of 32 batches each
         "learning_rate_decay_after": 2,
+        "learning_rate_decay": 0.63,  # at the end of epochs 2, 3 and 4
         "eval_val_every": 40,
         "print_every": 10,
     }
@@ -88,6 +92,8 @@ def test_the_rules():
     # What follows goes by what was typed.
     assert found(4000, max_epochs=10)["eval_val_every"] == 80
     assert found(4000, batch_size=5)["max_epochs"] == 2.5
+    assert found(4000, learning_rate_decay_after=3)["learning_rate_decay"] == 0.5
+    assert found(4000, max_epochs=1)["learning_rate_decay"] == 0.25
     assert found(4000, train_frac=0.9)["val_frac"] == pytest.approx(0.1)
     assert found(4000, val_frac=0.5)["train_frac"] == 0.5
     assert found(4000, train_frac=0.7)["val_frac"] == 0.2
@@ -95,7 +101,13 @@ def test_the_rules():
 
 
 def test_the_table_overrules_the_rules():
-    fixed = {"max_epochs": 3, "learning_rate_decay_after": 1, "eval_val_every": 7, "print_every": 2}
+    fixed = {
+        "max_epochs": 3,
+        "learning_rate_decay_after": 1,
+        "learning_rate_decay": 0.9,
+        "eval_val_every": 7,
+        "print_every": 2,
+    }
     recipe = dataclasses.replace(PLAIN, by_length=((math.inf, fixed),))
     assert fixed.items() <= recipes.defaults(recipe, ENGLISH, {}).items()
 
