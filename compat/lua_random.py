@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 STATE_WORDS = 624  # of MT19937, 32 bits each
+_SEEDS = 1 << 32  # Torch7's generator keeps as many bits of a seed
+
+
+def explained(seed: int) -> str:
+    """Which seed of Torch7's generator is meant by one that is beyond its 32 bits, in words; "" for one within.
+
+    Example:
+        >>> explained(-1)
+        '-seed -1 is the same as -seed 4294967295: Torch7 counts seeds modulo 2^32.'
+    """
+    if 0 <= seed < _SEEDS:
+        return ""
+    return f"-seed {seed:.10g} is the same as -seed {seed % _SEEDS}: Torch7 counts seeds modulo 2^32."
 
 
 class LuaRandom:
@@ -25,7 +38,7 @@ class LuaRandom:
     """
 
     def __init__(self, seed: int):
-        self._generator = np.random.RandomState(int(seed) & 0xFFFFFFFF)
+        self._generator = np.random.RandomState(int(seed) % _SEEDS)
 
     def random(self, n: int) -> npt.NDArray[np.float64]:
         """The next n outputs as float64 in [0, 1), each a multiple of 2**-32. Shape (n,)."""

@@ -67,6 +67,9 @@ class ActivationsOptions:
 
     primetext: str = option("", "the text to read", group="text")
     primefile: str = option("", "file with the text to read. - = standard input", path="file", group="text")
+    ignore_bad_primetext: int = option(
+        0, "1 = leave out what the model has never seen from the text", group="text", value="0|1"
+    )
     layer: int = option(
         0, "layer of the units, 1 = the first. 0 = all for the choice by itself, the last for -units", group="display"
     )
@@ -83,6 +86,7 @@ class ActivationsOptions:
         """Errors: UserError for the first value that can't be used."""
         if bool(self.primetext) == bool(self.primefile):
             raise UserError("activations needs a text to read: either -primetext TEXT or -primefile FILE.")
+        require_switches(self, "ignore_bad_primetext")
         require(self, "layer", self.layer >= 0, "at least 0")
         require(self, "count", self.count >= 1, "at least 1")
         require(self, "o", self.o.lower().endswith((".html", ".htm")), "a file that ends in .html")

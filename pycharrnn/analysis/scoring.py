@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
-from pycharrnn.sampling.tokenizer import characters_by_index, tokenize
+from pycharrnn.sampling.tokenizer import characters_by_index, code_point_length, tokenize
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
@@ -134,20 +135,27 @@ class Score:
     """How much one text surprises a model.
 
     Attributes:
-        characters: the text without what the vocabulary lacks, N of them.
+        characters: the text, N of them. What the vocabulary lacks is a byte, or with code points a UTF-8 character.
         bits: the surprise of each, (N,). The first character counts as one of V equally likely ones. The hidden state
-            carries on over bytes that the vocabulary lacks as if they were not there.
-        unknown: byte with which no character of the vocabulary begins -> how often it came.
+            carries on over what the vocabulary lacks as if it were not there.
+        known: whether the vocabulary has it, bool, (N,). The bits of others are 0.
+        code_points: whether the model's characters are code points, not bytes.
     """
 
     characters: list[bytes]
     bits: npt.NDArray[np.float64]
-    unknown: Counter[bytes]
+    known: npt.NDArray[np.bool_]
+    code_points: bool = False
 
     @property
     def bits_per_character(self) -> float:
         """The mean surprise; NaN for a text without a character of the vocabulary."""
-        return float(self.bits.mean()) if len(self.bits) else math.nan
+        return float(self.bits[self.known].mean()) if self.known.any() else math.nan
+
+    @property
+    def unknown(self) -> Counter[bytes]:
+        """What the vocabulary lacks -> how often it came."""
+        return Counter(self.characters[k] for k in np.flatnonzero(~self.known))
 
 
 def score(loaded: Checkpoint, text: bytes, device: str = "cpu") -> Score:
@@ -157,35 +165,36 @@ def score(loaded: Checkpoint, text: bytes, device: str = "cpu") -> Score:
         device: PyTorch's name of it.
     """
     characters: list[bytes] = []
-    bits: list[float] = []
-    unknown: Counter[bytes] = Counter()
+    bits = array("d")
+    known = bytearray()
     steps = _steps_at_once(_STEPS, _numbers_in_a_step(loaded, 1))
     predictor = inference.make_predictor(loaded, device, 1, steps)
-    for character, surprise in surprises(predictor, steps, loaded.vocab, text):
-        if surprise is None:
-            unknown[character] += 1
-        else:
-            characters.append(character)
-            bits.append(surprise)
-    return Score(characters, np.array(bits), unknown)
+    code_points = checkpoint.encoding(loaded) == "utf8"
+    for character, surprise in surprises(predictor, steps, loaded.vocab, text, code_points):
+        characters.append(character)
+        bits.append(surprise or 0)
+        known.append(surprise is not None)
+    return Score(characters, np.array(bits), np.frombuffer(known, bool), code_points)
 
 
 def surprises(
-    predictor: inference.Predictor, steps: int, vocab: dict[bytes, int], text: bytes
+    predictor: inference.Predictor, steps: int, vocab: dict[bytes, int], text: bytes, code_points: bool
 ) -> Iterator[tuple[bytes, float | None]]:
-    """(character, bits of surprise) along `text`, as in Score; (byte, None) where no character of `vocab` begins.
+    """(character, bits of surprise) along `text`, as in Score; None for the bits of what `vocab` lacks.
 
     Args:
         predictor: with one stream and this many steps, its hidden state zeros.
         vocab: character -> number from 1.
+        code_points: whether they are UTF-8 characters, so that one that `vocab` lacks is one, not several bytes.
     """
-    characters = [character for _, character in tokenize(text, vocab)]
+    characters = [character for _, character in tokenize(text, vocab, code_points)]
     indices = np.array([vocab[character] - 1 for character in characters if character], np.int64)
     bits = _bits(predictor, steps, indices)
     position = 0
     for character in characters:
-        yield (character, next(bits)) if character else (text[position : position + 1], None)
-        position += len(character) if character else 1
+        length = len(character) if character else code_point_length(text, position) if code_points else 1
+        yield text[position : position + length], next(bits) if character else None
+        position += length
 
 
 def _bits(predictor: inference.Predictor, steps: int, indices: npt.NDArray[np.int64]) -> Iterator[float]:
@@ -238,8 +247,15 @@ def _perplexity(loss: float) -> float:
 
 def as_sentence(score: Score) -> str:
     """What `pycharrnn score` prints of one text."""
-    line = f"{score.bits_per_character:.6f} bits per character, {len(score.bits)} characters"
-    if score.unknown:
-        most_common = " ".join(repr(byte)[1:] for byte, _ in score.unknown.most_common(20))
-        line += f"; left out {sum(score.unknown.values())} bytes that the model has never seen: {most_common}"
+    known, unknown = int(score.known.sum()), score.unknown
+    line = f"{score.bits_per_character:.6f} bits per character, {known} characters" if known else "no score"
+    if unknown:
+        kind = "characters" if score.code_points else "bytes"
+        most_common = " ".join(_quoted(character) for character, _ in unknown.most_common(20))
+        line += f"; left out {unknown.total()} {kind} that the model has never seen: {most_common}"
     return line
+
+
+def _quoted(character: bytes) -> str:
+    """A character between quotes, as Python writes it; bytes that are no UTF-8 as escapes."""
+    return repr(character)[1:] if len(character) == 1 else repr(character.decode("utf-8", "backslashreplace"))

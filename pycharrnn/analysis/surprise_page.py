@@ -22,6 +22,7 @@ _STYLE = """
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 0.95rem/1.6 ui-monospace, monospace; }
 b { font-weight: normal; border-radius: 0.15em; }
+u { text-decoration: underline dotted; opacity: 0.6; }
 """
 
 
@@ -45,7 +46,7 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
         for name, score in scores:
             f.write(f"<h2>{html.escape(_decoded(name))}</h2>\n<p>{html.escape(as_sentence(score))}</p>\n<pre>".encode())
             for text, bits in _whole_characters(score):
-                f.write(_colored(text, bits).encode())
+                f.write((_colored(text, bits) if bits is not None else _underlined(text)).encode())
             f.write(b"</pre>\n")
         f.write(b"</html>\n")
 
@@ -58,17 +59,27 @@ def _decoded(name: str) -> str:
 def _legend() -> str:
     """A sentence that shows from how many bits on each colour is used."""
     levels = "".join(_colored(f" {least} ", least) for least in _LEVELS)
-    return f"The deeper the colour, the more a character surprised the model: from {levels} bits."
+    return (
+        f"The deeper the colour, the more a character surprised the model: from {levels} bits."
+        f" {_underlined('Underlined')}: what it has never seen, which is left out."
+    )
 
 
-def _whole_characters(score: Score) -> Iterator[tuple[str, float]]:
-    """(text, bits) of each character on a screen; the bits of all bytes of a UTF-8 character are added."""
-    screen, bits = ScreenText(), iter(score.bits.tolist())
-    for character in score.characters:
-        for text, pieces in screen.push(character):
-            yield text, sum(itertools.islice(bits, pieces))
-    for text, pieces in screen.end():
-        yield text, sum(itertools.islice(bits, pieces))
+def _whole_characters(score: Score) -> Iterator[tuple[str, float | None]]:
+    """(text, bits) of each character on a screen; the bits of all bytes of a UTF-8 character are added.
+
+    None for the bits of a character of which the model has never seen some part.
+    """
+    screen, found = ScreenText(), zip(score.bits.tolist(), score.known.tolist(), strict=True)
+    for character in [*score.characters, None]:
+        for text, count in screen.push(character) if character is not None else screen.end():
+            pieces = list(itertools.islice(found, count))
+            yield text, sum(bits for bits, _ in pieces) if all(known for _, known in pieces) else None
+
+
+def _underlined(text: str) -> str:
+    """HTML of what has no surprise."""
+    return f'<u title="never seen">{html.escape(visible(text))}</u>'
 
 
 def _colored(text: str, bits: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import sys
@@ -59,6 +60,35 @@ def read(file: str) -> bytes:
         return sys.stdin.buffer.read()
     with open(file, "rb") as f:
         return f.read()
+
+
+def read_primetext(primetext: str, primefile: str) -> bytes:
+    """The text of -primefile, without the byte order mark that some editors put before UTF-8; else that of -primetext.
+
+    Errors: OSError.
+    """
+    return read(primefile).removeprefix(codecs.BOM_UTF8) if primefile else os.fsencode(primetext)
+
+
+def explain_seed(seed: int) -> None:
+    """Say what a seed means that is none of Torch7's."""
+    from compat.lua_random import explained  # here, since it loads NumPy
+
+    if explanation := explained(seed):
+        note(explanation)
+
+
+def require_folder_of(flag: str, out: str) -> None:
+    """See that there is a folder for a file that will be written, before the work that it is to hold.
+
+    Args:
+        flag, out: as for refuse_to_overwrite.
+
+    Errors: UserError.
+    """
+    folder = os.path.dirname(out)
+    if folder and not os.path.isdir(folder):
+        raise UserError(f"{flag}{out}: there is no folder {folder}; make it first, or choose another.")
 
 
 def refuse_to_overwrite(flag: str, out: str, *inputs: str) -> None:

@@ -13,7 +13,16 @@ import click
 
 from pycharrnn.analysis.options import ActivationsOptions, EvalOptions, PlotOptions, ScoreOptions
 from pycharrnn.checkpoints.options import ConvertOptions, InspectOptions
-from pycharrnn.cli.console import checked, note, read, refuse_to_overwrite, say, use_one_thread
+from pycharrnn.cli.console import (
+    checked,
+    note,
+    read,
+    read_primetext,
+    refuse_to_overwrite,
+    require_folder_of,
+    say,
+    use_one_thread,
+)
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common.errors import UserError
 
@@ -62,16 +71,23 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
 
+    require_folder_of("-html ", opt.html)
     where, _ = device.choose(opt.gpuid, 0, lambda line: None)
     checkpoint_file, loaded = paths.load_best(model, note)
     refuse_to_overwrite("-html ", opt.html, checkpoint_file, *files)
-    scores = []
+    scores, empty = [], []
     for file in files:
-        scores.append((file, scoring.score(loaded, read(file), where)))
+        text = read(file)
+        if not text:
+            empty.append(file)
+            continue
+        scores.append((file, scoring.score(loaded, text, where)))
         say(f"{file}: {scoring.as_sentence(scores[-1][1])}")
-    if opt.html:
+    if opt.html and scores:
         surprise_page.write(opt.html, checkpoint_file, scores)
         say(f"saved {opt.html}")
+    if empty:
+        raise UserError(f"{', '.join(empty)}: empty, so there is nothing to score.")
 
 
 @click.command(
@@ -119,6 +135,7 @@ def convert_command(source: str, target: str | None, **values: Any) -> None:
     opt = checked(ConvertOptions, values)
     from pycharrnn.checkpoints import checkpoint, paths
 
+    require_folder_of("", target or "")
     source, loaded = paths.load_best(source, note)
     target = target or f"{source}_cpu.t7"
     refuse_to_overwrite("", target, source)
@@ -140,6 +157,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis import plotting
     from pycharrnn.checkpoints.paths import load_runs, short_names
 
+    require_folder_of("-o ", opt.o)
     found = [entry for path in paths for entry in load_runs(path, note)]
     files = [file for file, _ in found]
     refuse_to_overwrite("-o ", opt.o, *files)
@@ -165,10 +183,16 @@ def activations_command(path: str, **values: Any) -> None:
     from compat.whole_file import whole_file
     from pycharrnn.analysis import activation_page, activations
     from pycharrnn.checkpoints.paths import load_best, short_names
+    from pycharrnn.sampling import tokenizer
 
+    require_folder_of("-o ", opt.o)
     file, loaded = load_best(path, note)
     refuse_to_overwrite("-o ", opt.o, file, opt.primefile)
-    text = read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
+    text = read_primetext(opt.primetext, opt.primefile)
+    if opt.ignore_bad_primetext:
+        text, left_out = tokenizer.without_unknown(text, loaded.vocab)
+        if left_out:
+            say(f"left out of the text: {left_out} bytes that the model has never seen")
     recorded = activations.record(loaded, text, say)
     units = activations.choose_units(recorded.values, opt.layer, opt.units, opt.count)
     (name,) = short_names([file])

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pycharrnn.cli.console import checked, note, read, say, use_one_thread
+from pycharrnn.cli.console import checked, explain_seed, note, read_primetext, say, use_one_thread
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
@@ -86,9 +86,11 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.engine import device
     from pycharrnn.sampling import beam, many, tokenizer
 
+    explain_seed(opt.seed)
+
     tell: Callable[[str], None] = say if opt.verbose else lambda line: None
     checkpoint_file, loaded = paths.load_best(model, note)
-    primetext = read(opt.primefile) if opt.primefile else os.fsencode(opt.primetext)
+    primetext = read_primetext(opt.primetext, opt.primefile)
     left_out = 0
     if opt.ignore_bad_primetext:
         primetext, left_out = tokenizer.without_unknown(primetext, loaded.vocab)
@@ -166,6 +168,8 @@ def chat_command(model: str, **values: Any) -> None:
     from pycharrnn.engine import device
     from pycharrnn.sampling import inference, many
     from pycharrnn.sampling.chat import Chat
+
+    explain_seed(opt.seed)
 
     _, loaded = paths.load_best(model, note)
     where, _ = device.choose(opt.gpuid, opt.opencl, lambda line: None)

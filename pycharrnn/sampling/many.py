@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -60,9 +61,10 @@ def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
     folder = os.path.realpath(opt.o)
     for file in inputs:
         input_folder, name = os.path.split(os.path.realpath(file))
-        seed = name.removeprefix("sample_").removesuffix(".txt")
-        is_sample = seed.isdecimal() and name == os.path.basename(sample_file("", int(seed)))
-        if input_folder == folder and is_sample and 0 <= int(seed) - opt.seed < opt.samples:
+        match = re.fullmatch(r"sample_(-?\d+)\.txt", name)
+        seed = int(match[1]) if match else opt.seed - 1
+        is_sample = 0 <= seed - opt.seed < opt.samples and name == os.path.basename(sample_file("", seed))
+        if input_folder == folder and is_sample:
             raise UserError(f"-o {opt.o} would overwrite {file}, which is read: choose another folder.")
 
 

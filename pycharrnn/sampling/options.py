@@ -54,7 +54,12 @@ class SampleOptions:
         group="drawing",
         value="W",
     )
-    primefile: str = option("", "file with the text for -primetext. - = standard input", path="file", group="text")
+    primefile: str = option(
+        "",
+        "file with the text for -primetext, but for a byte order mark. - = standard input",
+        path="file",
+        group="text",
+    )
     hide_prime: int = option(0, "1 = print only what is drawn, not the primetext", group="display", value="0|1")
     ignore_bad_primetext: int = option(
         0, "1 = leave out what the model has never seen from the primetext", group="text", value="0|1"
@@ -67,7 +72,8 @@ class SampleOptions:
         require(self, "length", self.length >= 0, "at least 0")
         ramp = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
         if not all(0 < t < float("inf") for t in ramp):
-            raise UserError(f"-temperature must be greater than 0, not {':'.join(f'{t:g}' for t in ramp)}.")
+            hint = ": -sample 0 takes the likeliest character at each timestep" if ramp == (0,) else ""
+            raise UserError(f"-temperature must be greater than 0, not {':'.join(f'{t:g}' for t in ramp)}{hint}.")
         require(self, "samples", 1 <= self.samples <= MAX_COUNT, "at least 1 and at most 1e12")
         require(self, "topk", self.topk >= 0, "at least 0")
         require(self, "topp", 0 < self.topp <= 1, "greater than 0 and at most 1")
@@ -77,6 +83,10 @@ class SampleOptions:
         for excluded, message in (
             (self.primetext and self.primefile, "-primetext and -primefile exclude each other: leave one out."),
             (self.beam and self.samples > 1, "-beam finds one text, whatever the seed: leave -samples out."),
+            (
+                self.beam and (self.temperature, self.topk, self.topp) != (1, 0, 1),
+                "-beam does not draw, so it goes by no -temperature, -topk or -topp: leave these out, or -beam.",
+            ),
             (self.color and self.o, "-color is for the screen: leave -o out."),
             (len(ramp) > 1 and not self.length, "-temperature A:B needs a -length at which B is reached."),
             (
@@ -109,6 +119,8 @@ class ChatOptions:
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used."""
         require(self, "length", self.length >= 1, "at least 1")
+        if self.temperature == 0:
+            raise UserError("-temperature must be greater than 0, not 0: -topk 1 always takes the likeliest character.")
         self.sampling().check()
 
     def sampling(self) -> SampleOptions:

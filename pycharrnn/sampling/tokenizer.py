@@ -6,6 +6,7 @@ A vocabulary of bytes, char-rnn's own kind, has characters of one byte. One of U
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from pycharrnn.common.errors import UserError
@@ -20,12 +21,15 @@ def characters_by_index(vocab: dict[bytes, int]) -> list[bytes]:
     return [character for character, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
 
 
-def tokenize(text: bytes, vocab: dict[bytes, int]) -> Iterator[tuple[int, bytes | None]]:
+def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> Iterator[tuple[int, bytes | None]]:
     """Divide `text` into characters of `vocab`; where several fit, the longest is taken.
 
     The work for each byte is bounded by the longest character, of which the reader of checkpoints allows 64 bytes.
 
-    Yields: (position, character), or (position, None) for a byte with which no character begins.
+    Args:
+        code_points: whether what `vocab` lacks is a whole UTF-8 character, where there is one, and not a byte.
+
+    Yields: (position, character), or (position, None) where no character begins.
 
     Example:
         >>> list(tokenize(b"aba~", {b"a": 1, b"ab": 2}))
@@ -42,7 +46,7 @@ def tokenize(text: bytes, vocab: dict[bytes, int]) -> Iterator[tuple[int, bytes 
                 break
         else:
             yield position, None
-            position += 1
+            position += code_point_length(text, position) if code_points else 1
 
 
 def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
@@ -72,6 +76,15 @@ def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
     """`text` without the bytes with which no character of `vocab` begins, and how many those are."""
     characters = [character for _, character in tokenize(text, vocab)]
     return b"".join(filter(None, characters)), characters.count(None)
+
+
+def code_point_length(text: bytes, position: int) -> int:
+    """How many bytes the UTF-8 character at a position of `text` has; 1 where there is none."""
+    for length in (2, 3, 4):
+        with contextlib.suppress(UnicodeDecodeError):
+            if len(text[position : position + length].decode()) == 1:
+                return min(length, len(text) - position)
+    return 1
 
 
 def describe_unknown(text: bytes, position: int) -> str:

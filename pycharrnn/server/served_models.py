@@ -177,7 +177,8 @@ def score(model: ServedModel, text: bytes) -> Iterator[str]:
     screen, waiting = ScreenText(), list[float | None]()
     known, unknown, total = 0, 0, 0.0
     before = '{"characters":['
-    for character, bits in scoring.surprises(model.predictor.fresh(steps), steps, model.vocab, text):
+    code_points = any(len(character) > 1 for character in model.vocab)
+    for character, bits in scoring.surprises(model.predictor.fresh(steps), steps, model.vocab, text, code_points):
         waiting.append(bits)
         if bits is None:
             unknown += 1

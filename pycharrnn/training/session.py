@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from compat.lua_random import LuaRandom
+from compat.lua_random import LuaRandom, explained
 from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common import memory
@@ -81,6 +81,8 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
         earlier_run.check(opt, start.path if start and goes_on else None, note)
     opt = _encoding_of_start(opt, start, say)
     random = LuaRandom(opt.seed)
+    if explanation := explained(opt.seed):
+        note(explanation)
     where, gpuid = device.choose(opt.gpuid, opt.opencl, say, environment.local_rank)
     opt = dataclasses.replace(opt, gpuid=gpuid)
     ranks = distributed.join(where)

@@ -248,7 +248,7 @@ def test_names_tell_files_apart():
         ([CHECKPOINT, "-o", "losses.pdf"], "-o must be a file that ends in .png or .svg, not losses.pdf"),
         (["empty"], "the folder empty has no checkpoint"),
         (["nowhere.t7"], "nowhere.t7 does not exist"),
-        ([CHECKPOINT, "-o", "no/folder/x.png"], "x.png: No such file or directory"),
+        (["nowhere.t7", "-o", "no/folder/x.png"], "-o no/folder/x.png: there is no folder no/folder; make it first"),
         (["untrained.safetensors"], "untrained holds no losses to draw"),
     ],
 )

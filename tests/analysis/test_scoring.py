@@ -263,12 +263,12 @@ def test_score_of_files_and_standard_input(tmp_path):
     (tmp_path / "empty.txt").touch()
     names = ["known.txt", "odd.txt", "empty.txt", "-"]
     result = run("score", CHECKPOINT, *names, cwd=tmp_path, input=text)
-    known, odd, empty, piped = result.stdout.decode().splitlines()
+    known, odd, piped = result.stdout.decode().splitlines()
     want = f"{np.mean(bits_one_by_one(text)):.6f} bits per character, 400 characters"
     assert known == f"known.txt: {want}"
     assert piped == f"-: {want}"
     assert odd == f"odd.txt: {want}; left out 3 bytes that the model has never seen: '~' '\\xff'"
-    assert empty == "empty.txt: nan bits per character, 0 characters"
+    assert sentence(result) == "pycharrnn: empty.txt: empty, so there is nothing to score.\n"
     assert "nowhere.txt" in sentence(run("score", CHECKPOINT, "nowhere.txt"))
 
 
@@ -281,7 +281,7 @@ def with_vocab(**renamed: str):
 def test_characters_of_several_bytes_between_unknown_bytes():
     loaded = with_vocab(h="\u20ac", e="h\u00e9")
     text = b"".join([b"T", "\u20ac".encode(), b"~", "h\u00e9".encode(), b" ", b"\xff", b"\xfe", b"r"])
-    found = list(scoring.surprises(NumpyPredictor(loaded.network, 1, 4), 4, loaded.vocab, text))
+    found = list(scoring.surprises(NumpyPredictor(loaded.network, 1, 4), 4, loaded.vocab, text, code_points=False))
     characters = [character for character, _ in found]
     assert characters == [b"T", "\u20ac".encode(), b"~", "h\u00e9".encode(), b" ", b"\xff", b"\xfe", b"r"]
     assert [bits is None for _, bits in found] == [False, False, True, False, False, True, True, False]
@@ -298,11 +298,29 @@ def test_unknown_bytes_are_counted_and_the_most_common_named():
     assert named == [f"'\\x{byte:02x}'" for byte in (0xF8, 0xE7, 0xE6, *range(0xE8, 0xF8), 0xF9)]
 
 
+@pytest.mark.parametrize("vocab", [{"h": "\u20ac"}, {}], ids=["some", "ascii"])
+def test_of_code_points_an_unknown_one_is_one_character(vocab, tmp_path):
+    loaded = dataclasses.replace(with_vocab(**vocab), opt={**LOADED.opt, "encoding": "utf8"})
+    checkpoint.convert(loaded, tmp_path / "x.safetensors")
+    (tmp_path / "text").write_bytes("T\U0001f600r\U0001f601\U0001f601 ".encode() + b"\xff")
+    result = run("score", "x.safetensors", "text", "-html", "page.html", cwd=tmp_path)
+    want = f"{np.mean(bits_one_by_one(b'Tr ')):.6f} bits per character, 3 characters; left out 4 characters that the"
+    assert result.stdout.decode().startswith(f"text: {want} model has never seen: '\U0001f601' '\U0001f600' '\\xff'\n")
+    (body,) = re.findall(r"<pre>(.*?)</pre>", (tmp_path / "page.html").read_text(), re.S)
+    assert re.sub(r"<[^>]*>", "", body) == "T\U0001f600r\U0001f601\U0001f601 \ufffd"
+    assert '<u title="never seen">\U0001f600</u>' in body
+
+
+def test_a_page_in_a_folder_that_is_not_there_is_refused_before_the_work(tmp_path):
+    error = sentence(run("score", "nowhere.t7", "nowhere.txt", "-html", "no/page.html", cwd=tmp_path))
+    assert error == "pycharrnn: -html no/page.html: there is no folder no; make it first, or choose another.\n"
+
+
 @pytest.mark.parametrize("steps", [1, 3, 5, 6, 7])
 def test_how_many_characters_are_read_at_once_changes_nothing(steps):
     text = b"The nig"
     predictor = NumpyPredictor(LOADED.network, 1, steps)
-    found = [bits for _, bits in scoring.surprises(predictor, steps, LOADED.vocab, text)]
+    found = [bits for _, bits in scoring.surprises(predictor, steps, LOADED.vocab, text, code_points=False)]
     np.testing.assert_allclose(found, bits_one_by_one(text), atol=1e-11)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -18,8 +17,12 @@ def page(tmp_path, *scores: tuple[str, Score], model: str = "cv/lm.t7") -> str:
     return (tmp_path / "page.html").read_text()
 
 
-def score(*characters: tuple[bytes, float]) -> Score:
-    return Score([character for character, _ in characters], np.array([bits for _, bits in characters]), Counter())
+def score(*characters: tuple[bytes, float | None]) -> Score:
+    """Of characters with their bits of surprise; None for those that the model has never seen."""
+    bits = np.array([bits or 0.0 for _, bits in characters])
+    return Score(
+        [character for character, _ in characters], bits, np.array([b is not None for _, b in characters], bool)
+    )
 
 
 def body(content: str) -> str:
@@ -82,10 +85,15 @@ def test_markup_and_control_characters_are_only_text(tmp_path):
 
 
 def test_texts_one_below_the_other(tmp_path):
-    content = page(tmp_path, ("first", score((b"a", 0.5))), ("second", Score([], np.array([]), Counter({b"~": 2}))))
+    content = page(tmp_path, ("first", score((b"a", 0.5))), ("second", score((b"~", None), (b"~", None))))
     assert re.findall("<h2>(.*)</h2>", content) == ["first", "second"]
     assert "<p>0.500000 bits per character, 1 characters</p>" in content
-    assert (
-        "<p>nan bits per character, 0 characters; left out 2 bytes that the model has never seen: &#x27;~&#x27;</p>"
-        in (content)
-    )
+    assert "<p>no score; left out 2 bytes that the model has never seen: &#x27;~&#x27;</p>" in content
+
+
+def test_what_the_model_has_never_seen_is_underlined(tmp_path):
+    pieces = score((b"a", 0.5), (b"\xc3", 1.0), (b"\xa9", None), ("\U0001f600".encode(), None), (b"\xff", None))
+    unseen = "".join(f'<u title="never seen">{character}</u>' for character in "\u00e9\U0001f600\ufffd")
+    content = page(tmp_path, ("x", pieces))
+    assert body(content) == f"a{unseen}"
+    assert '<u title="never seen">Underlined</u>: what it has never seen' in content

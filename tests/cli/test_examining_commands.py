@@ -130,9 +130,41 @@ def test_activations_reads_the_bytes_of_the_command_line_or_a_file(monkeypatch, 
 
     monkeypatch.setattr(activations, "record", record)
     (tmp_path / "text").write_bytes(b"in a file\xff")
-    for args in (["-primetext", os.fsdecode(b"Th\xe2")], ["-primefile", str(tmp_path / "text")]):
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfin a file with a byte order mark")
+    for args in (
+        ["-primetext", os.fsdecode(b"Th\xe2")],
+        *(["-primefile", str(tmp_path / f)] for f in ("text", "marked")),
+    ):
         invoke("activations", CHECKPOINT, *args, "-o", str(tmp_path / "a.html"))
-    assert asked == [b"Th\xe2", b"in a file\xff"]
+    assert asked == [b"Th\xe2", b"in a file\xff", b"in a file with a byte order mark"]
+
+
+def test_activations_leaves_out_what_the_model_has_never_seen(tmp_path):
+    out = tmp_path / "a.html"
+    args = ["activations", CHECKPOINT, "-primetext", "T~h~e", "-o", str(out)]
+    assert "or use -ignore_bad_primetext 1" in str(invoke(*args).exception)
+    assert not out.exists()
+    said = printed(*args, "-ignore_bad_primetext", "1")
+    assert said == ["left out of the text: 2 bytes that the model has never seen", f"saved {out}", ""]
+    ignoring = out.read_text()
+    printed(*args[:2], "-primetext", "The", "-o", str(out))
+    assert out.read_text() == ignoring
+
+
+@pytest.mark.parametrize(
+    "args, output",
+    [
+        (["score", "no.t7", "no.txt", "-html", "no/x.html"], "-html no/x.html"),
+        (["plot", "no.t7", "-o", "no/x.png"], "-o no/x.png"),
+        (["activations", "no.t7", "-primetext", "a", "-o", "no/x.html"], "-o no/x.html"),
+        (["convert", "no.t7", "no/x.json"], "no/x.json"),
+    ],
+    ids=lambda part: part[0] if isinstance(part, list) else "",
+)
+def test_a_folder_that_is_not_there_is_noticed_before_the_work(args, output):
+    fault = invoke(*args).exception
+    assert isinstance(fault, UserError)
+    assert str(fault) == f"{output}: there is no folder no; make it first, or choose another."
 
 
 def test_plot_names_its_curves(tmp_path):

@@ -27,7 +27,7 @@ def printed(*args: str, **keywords) -> list[str]:
 
 
 def sample(*args: str) -> list[str]:
-    return printed("sample", CHECKPOINT, "-gpuid", "-1", "-length", "9", "-topk", "1", *args)
+    return printed("sample", CHECKPOINT, "-gpuid", "-1", "-length", "9", "-sample", "0", *args)
 
 
 def test_what_sample_says(tmp_path):
@@ -42,6 +42,8 @@ def test_what_sample_says(tmp_path):
     file = str(tmp_path / "prime")
     assert sample("-primefile", file) == [head, f"seeding with the text of {file}", RULE, *text]
     assert sample()[:3] == [head, missing, RULE]
+    (tmp_path / "prime").write_bytes(b"\xef\xbb\xbfThe ")  # a byte order mark, as some editors write it
+    assert sample("-primefile", file) == [head, f"seeding with the text of {file}", RULE, *text]
     left_out = "left out of the primetext: 2 bytes that the model has never seen"
     ignoring = ("-ignore_bad_primetext", "1")
     assert sample("-primetext", "T~h~e ", *ignoring) == [head, left_out, "seeding with The ", RULE, *text]
@@ -80,6 +82,20 @@ def test_a_sample_is_shown_while_it_is_drawn(monkeypatch, tmp_path, args, live, 
     monkeypatch.setattr(inference, "make_predictor", lambda *made: asked.append(made[1:]) or make(*made))
     sample(*args)
     assert asked == [("cpu", streams), live]
+
+
+@pytest.mark.parametrize(
+    "seed, same", [("-1", "4294967295"), ("4294967296", "0"), ("-4294967173", "123")], ids=["-1", "2^32", "wide"]
+)
+@pytest.mark.parametrize("command", [["sample"], ["chat"]], ids=["sample", "chat"])
+def test_a_seed_beyond_the_generators_is_explained(command, seed, same):
+    """sample.lua takes any, and so do we."""
+    args = [*command, CHECKPOINT, "-gpuid", "-1", "-length", "20", "-seed"]
+    ours, theirs = (CliRunner().invoke(cli, [*args, number], input="The night\n") for number in (seed, same))
+    assert ours.exit_code == theirs.exit_code == 0
+    assert ours.stdout == theirs.stdout != ""
+    assert ours.stderr == f"pycharrnn: -seed {seed} is the same as -seed {same}: Torch7 counts seeds modulo 2^32.\n"
+    assert theirs.stderr == ""
 
 
 @pytest.mark.parametrize("command", ["sample", "chat"])

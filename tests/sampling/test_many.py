@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 
@@ -78,6 +79,18 @@ def test_a_process_that_is_told_to_end_leaves_no_half_samples(tmp_path):
         many._write_here(LOADED, SampleOptions(length=100), [], range(4), str(tmp_path), "cpu", should_end)
     assert asked == [4, 4, 4]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_negative_seeds_are_not_overwritten(tmp_path):
+    opt = SampleOptions(o=str(tmp_path), seed=-2, samples=3)
+    for name, read in (
+        ("sample_-3.txt", False),
+        ("sample_-2.txt", True),
+        ("sample_0.txt", True),
+        ("sample_-0.txt", False),
+    ):
+        with pytest.raises(UserError) if read else contextlib.nullcontext():
+            many.refuse_to_overwrite(opt, str(tmp_path / name))
 
 
 def test_files_that_are_read_are_not_overwritten(tmp_path):

@@ -33,7 +33,11 @@ def test_values_that_can_be_used(options):
     "options, words",
     [
         ({"length": -1}, "-length must be at least 0, not -1."),
-        ({"temperature": 0.0}, "-temperature must be greater than 0, not 0."),
+        (
+            {"temperature": 0.0},
+            "-temperature must be greater than 0, not 0: -sample 0 takes the likeliest character at each timestep.",
+        ),
+        ({"temperature": (0.0, 1.0)}, "-temperature must be greater than 0, not 0:1."),
         ({"temperature": math.inf}, "-temperature must be greater than 0, not inf."),
         ({"temperature": math.nan}, "-temperature must be greater than 0, not nan."),
         ({"temperature": (1.0, -0.5)}, "-temperature must be greater than 0, not 1:-0.5."),
@@ -45,6 +49,10 @@ def test_values_that_can_be_used(options):
         ({"topp": 1.01}, "-topp must be greater than 0 and at most 1, not 1.01."),
         ({"beam": -1}, "-beam must be at least 0, not -1."),
         ({"beam": 2, "samples": 2}, "leave -samples out"),
+        *(
+            ({"beam": 2, **drawing}, "-beam does not draw, so it goes by no -temperature, -topk or -topp")
+            for drawing in ({"temperature": 0.5}, {"temperature": (1.0, 2.0)}, {"topk": 3}, {"topp": 0.5})
+        ),
         ({"primetext": "a", "primefile": "b"}, "leave one out"),
         ({"color": 1, "o": "folder"}, "leave -o out"),
         ({"length": 0, "samples": 2}, "it needs -stop with -samples or -o."),
@@ -77,3 +85,8 @@ def test_values_that_chat_refuses(options):
 def test_options_stay_as_they_were_given():
     with pytest.raises(dataclasses.FrozenInstanceError):
         SampleOptions().length = 3
+
+
+def test_chat_knows_another_way_to_the_likeliest_character():
+    with pytest.raises(UserError, match="not 0: -topk 1 always takes the likeliest character"):
+        ChatOptions(temperature=0).check()
