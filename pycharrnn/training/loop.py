@@ -15,7 +15,7 @@ from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.common.progress import Figures, Live
 from pycharrnn.text.loader import VAL, TextChanged
-from pycharrnn.training import distributed, recorded_options, resume, run_files
+from pycharrnn.training import distributed, learning_rate, recorded_options, resume, run_files
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
@@ -173,9 +173,11 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
 
 
 def _decay_learning_rate(run: _Run, i: int) -> None:
-    """Lower the learning rate at the end of an epoch, from -learning_rate_decay_after on."""
+    """Lower the learning rate at the end of an epoch, from -learning_rate_decay_after on, or along -anneal's line."""
     opt, optimizer, ntrain = run.session.opt, run.trainer.optimizer, run.session.loader.ntrain
-    if i % ntrain == 0 and opt.learning_rate_decay < 1 and i / ntrain >= opt.learning_rate_decay_after:
+    if opt.anneal:
+        optimizer.learning_rate = learning_rate.annealed(opt, i, run.session.iterations)
+    elif learning_rate.decays_after(opt, i, ntrain):
         optimizer.learning_rate *= opt.learning_rate_decay
         factor, rate = lua_format.tostring(opt.learning_rate_decay), lua_format.tostring(optimizer.learning_rate)
         run.say(f"decayed learning rate by a factor {factor} to {rate}")
@@ -205,7 +207,7 @@ def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History
             epochs, batches = lua_format.tostring(session.opt.max_epochs), session.loader.ntrain
             note(f"nothing is trained: -max_epochs {epochs} is less than one batch of {batches}; raise it.")
         return History()
-    resume.restore(resumed, trainer, session.opt, session.text, say)
+    resume.restore(resumed, trainer, session.opt, session.iterations, session.text, say)
     found = resumed.checkpoint
     done, iterations = found.i, session.iterations
     if done >= iterations:

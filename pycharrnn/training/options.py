@@ -76,6 +76,7 @@ class TrainOptions:
     opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", value="0|1")
     not_in_char_rnn: ClassVar[tuple[str, ...]] = (
         "recipe",
+        "anneal",
         "exact",
         "dtype",
         "forget_bias",
@@ -104,6 +105,12 @@ class TrainOptions:
         " is given overrules them",
         group="learning",
         value="char-rnn|quick|best",
+    )
+    anneal: float = option(
+        0,
+        "in place of -learning_rate_decay, lower the learning rate along a line, to a hundredth, over this last part of"
+        " the iterations: 0.5 = over the last half. 0 = never",
+        group="learning",
     )
     exact: int = option(
         1,
@@ -204,6 +211,7 @@ class TrainOptions:
         for name in ("learning_rate", "learning_rate_decay", "grad_clip"):
             require(self, name, 0 < getattr(self, name) < float("inf"), "greater than 0")
         require(self, "max_epochs", 0 < self.max_epochs <= MAX_COUNT, "greater than 0 and at most 1e12")
+        require(self, "anneal", 0 <= self.anneal <= 1, "from 0 to 1")
         require(self, "decay_rate", 0 <= self.decay_rate < 1, "at least 0 and less than 1")
         for name in ("train_frac", "val_frac"):
             require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")

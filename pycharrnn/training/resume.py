@@ -16,12 +16,11 @@ from compat.plain_text import printable
 from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.loader import TRAIN
-from pycharrnn.training import recorded_options, run_files
+from pycharrnn.training import learning_rate, recorded_options, run_files
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.trainer import Trainer, versions
 
 _MOST_ITERATIONS = 10**9
-_EXACT_DECAYS = 10**6  # more epochs than any run has, and no time at all
 # Options that change which characters a batch holds.
 _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encoding")
 
@@ -142,17 +141,20 @@ def _in_words(value: object) -> str:
     return lua_format.tostring(value) if isinstance(value, (int, float)) else str(value)
 
 
-def restore(start: Start, trainer: Trainer, opt: TrainOptions, text: str, say: Callable[[str], None]) -> None:
+def restore(
+    start: Start, trainer: Trainer, opt: TrainOptions, iterations: int, text: str, say: Callable[[str], None]
+) -> None:
     """Put a trainer where the checkpoint left it, as far as the checkpoint knows; say what it doesn't know.
 
     Args:
+        iterations: of the whole run, those before the checkpoint too.
         text: the fingerprint of today's input.txt.
 
     Errors: UserError.
     """
     found, loader = start.checkpoint, trainer.loader
     state = found.state
-    trainer.optimizer.learning_rate = _learning_rate(start, opt, loader.ntrain)
+    trainer.optimizer.learning_rate = _learning_rate(start, opt, loader.ntrain, iterations)
     if state is None:
         loader.reset_batch_pointer(TRAIN, found.i % loader.ntrain)
         say(
@@ -181,7 +183,7 @@ def restore(start: Start, trainer: Trainer, opt: TrainOptions, text: str, say: C
             say(f"written by {program} {version}, going on with {ours[program]}: last digits may differ.")
 
 
-def _learning_rate(start: Start, opt: TrainOptions, ntrain: int) -> float:
+def _learning_rate(start: Start, opt: TrainOptions, ntrain: int, iterations: int) -> float:
     """The learning rate to go on with: the command line's, the recorded one, or what the decay rule says.
 
     Errors: UserError.
@@ -190,19 +192,7 @@ def _learning_rate(start: Start, opt: TrainOptions, ntrain: int) -> float:
     if "learning_rate" in start.overridden:
         rate = opt.learning_rate
     else:
-        rate = _decayed(opt, found.i, ntrain) if found.state is None else found.state.learning_rate
+        rate = found.state.learning_rate if found.state else learning_rate.after(opt, found.i, ntrain, iterations)
     if not 0 <= rate < math.inf:
         raise UserError(f"{start.path} records the learning rate {rate:g}: give -learning_rate on the command line.")
-    return rate
-
-
-def _decayed(opt: TrainOptions, i: int, ntrain: int) -> float:
-    """The learning rate after iteration i, by train.lua's rule: a product after each epoch, whose rounding counts."""
-    rate, decay = opt.learning_rate, opt.learning_rate_decay
-    if decay < 1:
-        first = math.ceil(min(max(opt.learning_rate_decay_after, 1), _MOST_ITERATIONS + 1))
-        times = max(i // ntrain - first + 1, 0)
-        for _ in range(min(times, _EXACT_DECAYS)):
-            rate *= decay
-        rate *= decay ** max(times - _EXACT_DECAYS, 0)
     return rate

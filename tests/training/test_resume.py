@@ -43,7 +43,7 @@ def after(lines: list[str], path) -> list[str]:
         ["-model", "lstm", "-dropout", "0.5"],
         ["-model", "gru", "-dropout", "0.25", "-exact", "0"],
         ["-model", "rnn", "-dropout", "0.1", "-num_layers", "3", "-train_frac", "0.8", "-val_frac", "0.1"],
-        ["-model", "lstm", "-exact", "0"],
+        ["-model", "lstm", "-exact", "0", "-anneal", "0.7"],
         ["-model", "lstm", "-print_every", "7", "-eval_val_every", "13", "-grad_clip", "0.01"],
     ],
     ids=" ".join,
@@ -59,7 +59,7 @@ def test_going_on_from_every_checkpoint(tmp_path, args):
         assert steps(resumed) == after(lines, start)
         for path in checkpoints[k + 1 :]:
             assert (part / "cv" / path.name).read_bytes() == path.read_bytes(), path.name
-    assert any("decayed learning rate" in line for line in lines)
+    assert any("decayed learning rate" in line for line in lines) != ("-anneal" in args)
 
 
 def test_precision_may_change_on_the_way(tmp_path):
@@ -328,16 +328,6 @@ def test_recorded_numbers_of_the_run_are_checked(tmp_path):
     with pytest.raises(UserError, match="records the learning rate inf: give -learning_rate"):
         train(folder, "-resume", str(path), small=[])
     train(folder, "-resume", str(path), "-learning_rate", "0.01", "-max_epochs", "0.2", small=[])
-
-
-def test_the_decay_rule_at_any_iteration():
-    opt = TrainOptions()
-    rate = resume._decayed(opt, 12 * 50, 50)
-    assert rate == opt.learning_rate * 0.97 * 0.97 * 0.97
-    assert resume._decayed(opt, 9 * 50, 50) == opt.learning_rate
-    assert resume._decayed(opt, 10**9, 1) == 0  # at once
-    opt = TrainOptions(learning_rate_decay_after=math.inf)
-    assert resume._decayed(opt, 10**9, 1) == opt.learning_rate
 
 
 def test_without_a_command_line_what_differs_from_the_defaults_is_given(tmp_path):

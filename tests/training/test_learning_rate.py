@@ -1,0 +1,58 @@
+"""How the learning rate falls: epoch by epoch as in char-rnn, or along the line of -anneal."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from conftest import run, sentence
+from runs import folder_with_text, named, train
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.training import learning_rate
+from pycharrnn.training.options import TrainOptions
+
+
+def test_the_decay_rule_at_any_iteration():
+    opt = TrainOptions()
+    rate = learning_rate.after(opt, 12 * 50, 50, 1000)
+    assert rate == opt.learning_rate * 0.97 * 0.97 * 0.97
+    assert learning_rate.after(opt, 9 * 50, 50, 1000) == opt.learning_rate
+    assert learning_rate.after(opt, 10**9, 1, 10**9) == 0  # at once
+    opt = TrainOptions(learning_rate_decay_after=math.inf)
+    assert learning_rate.after(opt, 10**9, 1, 10**9) == opt.learning_rate
+
+
+@pytest.mark.parametrize(("i", "part"), [(0, 1), (40, 1), (60, 1), (80, 0.5), (90, 0.25), (99, 0.025), (100, 0.01)])
+def test_annealing_is_a_line_over_the_last_part(i, part):
+    opt = TrainOptions(learning_rate=0.02, anneal=0.4)
+    assert learning_rate.after(opt, i, 7, 100) == pytest.approx(0.02 * part)
+
+
+def test_a_run_anneals_in_place_of_decaying(tmp_path):
+    folder = folder_with_text(tmp_path)
+    flags = ["-anneal", "0.5", "-max_epochs", "1", "-eval_val_every", "10", "-learning_rate_decay_after", "0"]
+    lines = train(folder, *flags, "-learning_rate", "0.01")
+    assert not any("decayed" in line for line in lines)
+    found = [checkpoint.load(path) for path in named(folder)]
+    last = max(one.i for one in found)
+    assert len(found) > 4
+    for one in found:
+        expected = 0.01 * min(1, max(2 * (last - one.i) / last, 0.01))
+        assert one.state.learning_rate == pytest.approx(expected), one.i
+
+
+def test_without_its_state_a_run_goes_on_at_the_learning_rate_of_its_line(tmp_path):
+    folder = folder_with_text(tmp_path)
+    flags = ["-anneal", "1", "-max_epochs", "1", "-eval_val_every", "10", "-save_state", "0"]
+    train(folder, *flags, "-learning_rate", "0.01")
+    start = named(folder)[0]
+    done = checkpoint.load(start).i
+    last = checkpoint.load(named(folder)[-1]).i
+    resumed = train(folder, "-resume", str(start), small=[])
+    assert any(f"learning rate {0.01 * (last - done) / last:.14g} by the decay rule" in line for line in resumed)
+
+
+def test_a_part_is_at_most_all(tmp_path):
+    folder = folder_with_text(tmp_path)
+    assert "-anneal must be from 0 to 1, not 2" in sentence(run("train", "-anneal", "2", "-data_dir", str(folder)))
