@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from compat.whole_file import whole_file
+from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def save_picture(path: str | os.PathLike[str], curves: list[Curve]) -> None:
     try:
         import matplotlib
     except ImportError:
-        raise UserError("a picture needs the extra: pip install 'pycharrnn[plot]'.") from None
+        raise extras.missing("a picture", "plot") from None
     if len(curves) > _MAX_CURVES:
         raise UserError(f"{len(curves)} runs are too many for one picture: name at most {_MAX_CURVES}.")
     content = io.BytesIO()

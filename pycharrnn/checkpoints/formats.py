@@ -24,7 +24,7 @@ from compat.plain_text import printable
 from compat.t7_content import file_content
 from compat.t7_element_types import element_dtype
 from compat.whole_file import whole_file
-from pycharrnn.common.errors import UserError
+from pycharrnn.common import extras
 
 _Shapes = dict[str, tuple[int, ...]]
 _MOST_LAYERS = 100_000
@@ -122,7 +122,7 @@ def _safetensors() -> ModuleType:
     try:
         import safetensors.numpy
     except ImportError:
-        raise UserError("a .safetensors file needs the extra: pip install 'pycharrnn[safetensors]'.") from None
+        raise extras.missing("a .safetensors file", "safetensors") from None
     return safetensors.numpy
 
 

@@ -20,6 +20,7 @@ from click.core import ParameterSource
 
 from pycharrnn.cli.console import checked, explain_seed, note, read_primetext, say, use_one_thread
 from pycharrnn.cli.flags import FILE, Command
+from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
 from pycharrnn.server.options import ServeOptions
@@ -205,7 +206,7 @@ def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     except ImportError as e:
         if (e.name or "").partition(".")[0] not in ("fastapi", "h11", "pydantic", "starlette", "uvicorn"):
             raise
-        raise UserError("the page needs the extra: pip install 'pycharrnn[serve]'.") from None
+        raise extras.missing("the page", "serve") from None
     serve.serve(list(paths), opt, say)
 
 

@@ -262,7 +262,7 @@ def test_errors_are_one_sentence(tmp_path, args, words):
 def test_without_matplotlib(tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError('as if it were not installed')")
     shutil.copy(CHECKPOINT, tmp_path)
-    assert "needs the extra: pip install 'pycharrnn[plot]'" in failed(["plot", CHECKPOINT.name], tmp_path)
+    assert 'needs more packages: pip install "matplotlib' in failed(["plot", CHECKPOINT.name], tmp_path)
 
 
 def failed(args: list[str], folder: Path) -> str:

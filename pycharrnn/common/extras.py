@@ -1,0 +1,41 @@
+"""What to install for a feature that needs more than pycharrnn does: its extras, by the names that pip can find."""
+
+from __future__ import annotations
+
+import re
+
+from pycharrnn.common.errors import UserError
+
+_OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<extra>[\w.-]+)["']""")
+
+
+def missing(what: str, extra: str) -> UserError:
+    """The error for a feature whose extra is not installed.
+
+    The extra's name would help only those who install from a copy of the repository, and from within that: no registry
+    has this package. So the message names the packages that setup.py asks for.
+
+    Args:
+        what: needs the extra: "a picture".
+    """
+    packages = requirements(extra)
+    # Double quotes, which every shell knows: < and > are more than text to all of them.
+    words = " ".join(f'"{package}"' for package in packages) or f'".[{extra}]" in a copy of the repository'
+    return UserError(f"{what} needs more packages: pip install {words}")
+
+
+def requirements(extra: str) -> list[str]:
+    """The packages of an extra, as pip takes them; none where pycharrnn itself is not installed.
+
+    Example:
+        >>> requirements("no such extra")
+        []
+    """
+    import importlib.metadata  # here, since it takes longer to load than -help may take
+
+    try:
+        found = importlib.metadata.requires("pycharrnn") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    matches = filter(None, map(_OF_EXTRA.fullmatch, found))
+    return [match["requirement"] for match in matches if match["extra"] == extra]
