@@ -29,8 +29,8 @@ def write(name: str, data_dir: str = "data", say: Callable[[str], None] = print)
     """
     if name not in DATASETS:
         raise UserError(
-            f"there is no data set {name!r}: choose {', '.join(DATASETS)}, or put a text of your own"
-            f" into {os.path.join(data_dir, 'NAME', 'input.txt')}."
+            f"there is no data set {name!r}: choose {', '.join(DATASETS)}, or train on a text of your own by pycharrnn"
+            " train FILE."
         )
     path = os.path.join(data_dir, name, "input.txt")
     text = DATASETS[name](path)

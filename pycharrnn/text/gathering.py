@@ -82,7 +82,7 @@ def name_of(paths: Sequence[str]) -> str:
         >>> name_of(["My poems/"]), name_of(["a.txt", "b.txt", "c"]), name_of(["data/ulysses/input.txt"])
         ('My_poems', 'a_and_2_more', 'ulysses')
     """
-    if paths[0] == "-":
+    if paths[0] == "-" or os.path.abspath(paths[0]).startswith("/dev/"):
         name = "stdin"
     else:
         folder, name = os.path.split(os.path.abspath(paths[0]))
@@ -131,7 +131,7 @@ def _walk(paths: Sequence[str], until_copied: contextlib.ExitStack) -> Iterator[
             mode = stat.S_IFIFO if path == "-" else os.stat(path).st_mode
         except (OSError, ValueError) as e:
             why = f"can't read {printable(path)} ({getattr(e, 'strerror', None) or e})"
-            raise UserError(f"{why}: name a text file or a folder that holds some.") from e
+            raise UserError(f"{why}: name a text file or a folder of them, or get one by pycharrnn data pydoc.") from e
         if stat.S_ISDIR(mode):
             yield from ((file, file) for file in _below(path, frozenset()))
         elif stat.S_ISREG(mode):

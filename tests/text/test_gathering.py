@@ -175,6 +175,7 @@ def test_a_named_pipe(home):
         ("a/../b.txt", "b"),
         ("/", "text"),
         ("-", "stdin"),
+        ("/dev/fd/63", "stdin"),
         ("a;rm -rf $HOME`.txt", "a_rm_-rf_HOME"),
     ],
 )

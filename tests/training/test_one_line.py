@@ -166,7 +166,10 @@ def test_a_name_that_is_no_text(home):
 @pytest.mark.parametrize(
     "args, said",
     [
-        (["nowhere.txt"], "can't read nowhere.txt (No such file or directory): name a text file or a folder"),
+        (
+            ["nowhere.txt"],
+            "can't read nowhere.txt (No such file or directory): name a text file or a folder of them, or",
+        ),
         (["empty"], "there is no text in empty: name files of plain text"),
         (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 at least"),
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names another text, so leave that out, or my text.txt."),
