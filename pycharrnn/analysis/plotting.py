@@ -1,4 +1,4 @@
-"""Loss curves: training and validation losses of one or several checkpoints in one picture.
+"""Loss curves: training and validation losses of one or several runs in one picture.
 
 Colours are those of Okabe & Ito (2008), which people with any colour vision tell apart; the shapes of the points
 differ as well.
@@ -10,6 +10,7 @@ import io
 import math
 import os
 import warnings
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +19,11 @@ import numpy as np
 from compat.whole_file import whole_file
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
+from pycharrnn.training import log_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
     _Floats = npt.NDArray[np.float64]
+    _Points = tuple[Sequence[float], Sequence[float]]  # iterations and losses
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
@@ -70,23 +75,42 @@ class Curve:
 def loss_curve(checkpoint: Checkpoint, name: str) -> Curve:
     """The losses that a checkpoint holds. Errors: UserError for a checkpoint without a loss."""
     network = checkpoint.network
-    iterations = np.arange(1, len(checkpoint.train_losses) + 1, dtype=float)
-    train = _drawable(iterations, np.array(checkpoint.train_losses, dtype=float))
+    train = range(1, len(checkpoint.train_losses) + 1), checkpoint.train_losses
     validations = sorted(checkpoint.val_losses)
-    val_losses = np.array([checkpoint.val_losses[i] for i in validations], dtype=float)
-    val = _drawable(np.array(validations, dtype=float), val_losses)
-    if not len(train[0]) and not len(val[0]):
-        raise UserError(f"{name} holds no losses to draw: choose a checkpoint that `pycharrnn train` has written.")
-    smoothed, window = smooth(*train)
+    val = validations, [checkpoint.val_losses[i] for i in validations]
     per_iteration = checkpoint.epoch / checkpoint.i if checkpoint.i > 0 and checkpoint.epoch > 0 else 0.0
+    label = f"{name}: {network.model}, {network.num_layers} x {network.rnn_size}"
+    return _curve(name, label, train, val, per_iteration)
+
+
+def log_curve(path: str, name: str) -> Curve:
+    """The losses in a -log file, also one that a run is still writing. Errors: UserError, also without a loss."""
+    train, val = ((array("d"), array("d")) for _ in range(2))
+    per_iteration = 0.0
+    for row, _ in log_rows.rows(path):
+        (x, y), loss = (train, row.train_loss) if row.kind == "train" else (val, row.val_loss)
+        x.append(row.iteration)
+        y.append(math.nan if loss is None else loss)
+        per_iteration = row.epoch / row.iteration
+    return _curve(name, name, train, val, per_iteration)
+
+
+def _curve(name: str, label: str, train: _Points, val: _Points, per_iteration: float) -> Curve:
+    """The curve of some points. Errors: UserError where none can be drawn."""
+    train_points, val_points = _drawable(*train), _drawable(*val)
+    if not len(train_points[0]) and not len(val_points[0]):
+        raise UserError(
+            f"{name} holds no losses to draw: choose what `pycharrnn train` has written, after a first loss."
+        )
+    smoothed, window = smooth(*train_points)
     if not 1 / _LARGEST < per_iteration < _LARGEST:
         per_iteration = 0.0
-    label = f"{name}: {network.model}, {network.num_layers} x {network.rnn_size}"
-    return Curve(label, smoothed, val, per_iteration, window)
+    return Curve(label, smoothed, val_points, per_iteration, window)
 
 
-def _drawable(x: _Floats, y: _Floats) -> tuple[_Floats, _Floats]:
+def _drawable(iterations: Sequence[float], losses: Sequence[float]) -> tuple[_Floats, _Floats]:
     """The points without those that are no numbers or too large for a scale."""
+    x, y = (np.array(values, dtype=float) for values in (iterations, losses))
     keep = (np.abs(x) <= _LARGEST) & (np.abs(y) <= _LARGEST)
     return x[keep], y[keep]
 

@@ -234,6 +234,13 @@ def _shown(name: str) -> str:
     return printable(name, len(name) * 10)
 
 
+def run_of(path: str) -> str:
+    """What the files of a run are called after: cv/lstm of cv/lm_lstm_best.t7; `path` itself under other names."""
+    folder, name = os.path.split(path)
+    match = _NAME.fullmatch(name)
+    return os.path.join(folder, match["run"].removeprefix("lm_")) if match else path
+
+
 def short_names(paths: list[str]) -> list[str]:
     """Names by which a person tells the files apart: without ending, and with as few folders as that takes.
 

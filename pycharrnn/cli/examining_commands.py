@@ -147,22 +147,19 @@ def convert_command(source: str, target: str | None, **values: Any) -> None:
     "plot",
     cls=Command,
     options=PlotOptions,
-    arguments=[("checkpoints", "one or several; of a folder the newest of each run")],
+    arguments=[("runs", "a checkpoint or a -log file of each; of a folder the newest checkpoint of each run")],
     short_help="Draw the losses of one or several runs.",
 )
-@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)
+@click.argument("paths", metavar="<runs>", nargs=-1, required=True, type=FILE)
 def plot_command(paths: tuple[str, ...], **values: Any) -> None:
-    """Draw the training and validation losses of one or several runs, from their checkpoints"""
+    """Draw the training and validation losses of one or several runs, also while they go on"""
     opt = checked(PlotOptions, values)
-    from pycharrnn.analysis import plotting
-    from pycharrnn.checkpoints.paths import load_runs, short_names
+    from pycharrnn.analysis import plotted_runs, plotting
 
     require_folder_of("-o ", opt.o)
-    found = [entry for path in paths for entry in load_runs(path, note)]
-    files = [file for file, _ in found]
-    refuse_to_overwrite("-o ", opt.o, *files)
-    names = short_names(files)
-    curves = [plotting.loss_curve(loaded, name) for (_, loaded), name in zip(found, names, strict=True)]
+    runs = plotted_runs.find(paths, note)
+    refuse_to_overwrite("-o ", opt.o, *(run.path for run in runs))
+    curves = plotted_runs.curves(runs)
     plotting.save_picture(opt.o, curves)
     for curve in curves:
         say(curve.label)

@@ -210,7 +210,7 @@ class Figures:
 
     def training(self, i: int) -> list[str]:
         """The line's parts after iteration `i`."""
-        self._times.append((self._clock() - self._validation_total, i))
+        self._times.append((self.training_seconds(), i))
         (first, before), (last, _) = self._times[0], self._times[-1]
         parts = [f"epoch {i / self._ntrain:.2f} of {self._iterations / self._ntrain:.4g}"]
         if last > first and i > before:
@@ -224,6 +224,10 @@ class Figures:
         if finite:
             parts.append(f"best val_loss {min(finite):.4f}")
         return parts
+
+    def training_seconds(self) -> float:
+        """A clock that stands still during validations and the saving after them."""
+        return self._clock() - self._validation_total
 
     def validating(self, k: int) -> list[str]:
         """The line's parts after `k` batches of a validation."""

@@ -175,7 +175,8 @@ class CheckpointKeeper:
         """Save, and say how to go on."""
         self.save_latest(checkpoint)
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
-            return f"go on with: pycharrnn train -resume {shlex.quote(self._good)}"
+            log = f" -log {shlex.quote(self._opt.log)}" if self._opt.log else ""
+            return f"go on with: pycharrnn train -resume {shlex.quote(self._good)}{log}"
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
 

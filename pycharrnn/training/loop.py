@@ -20,6 +20,7 @@ from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_lock import lock
+from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.session import Say, Session, prepare
 from pycharrnn.training.shown_sample import Draw, shown_sample
 from pycharrnn.training.signals import Log, Stop
@@ -67,6 +68,7 @@ def train(
     ):
         if has_lock:
             run_files.remove_temporary_files(run_files.stem_of(session.opt))
+        run.begin_log()
         _iterate(run, stop)
     session.ranks.leave()
 
@@ -87,6 +89,7 @@ class _Run:
         opt, loader, resumed = session.opt, session.loader, session.resumed
         self.session, self.trainer, self.history = session, trainer, history
         self.say, self.note, self.live = say, note, live
+        self.log: RunLog | None = None
         self.draw = draw if opt.show and not session.ranks.rank else None
         path = resumed.path if resumed else None
         self.keeper = CheckpointKeeper(opt, session.ranks, loader.ntrain, history, note, path)
@@ -99,6 +102,13 @@ class _Run:
             opt.eval_val_every,
             history.val_losses,
         )
+
+    def begin_log(self) -> None:
+        """Begin to write -log, where there is one, once no other training writes it. Errors: UserError."""
+        session, loader = self.session, self.session.loader
+        if session.opt.log and not session.ranks.rank:
+            seconds = self.figures.training_seconds
+            self.log = RunLog(session.opt, self.history.done, loader.ntrain, loader.nval, seconds, self.note)
 
     def checkpoint(self, i: int) -> Checkpoint:
         """The run after iteration `i`, to be written. Processes share its state out, so all must ask for it."""
@@ -131,6 +141,9 @@ def _iterate(run: _Run, stop: Stop) -> None:
                 # A GPU would have to be waited for every time.
                 history.train_losses.extend(trainer.new_losses())
             _decay_learning_rate(run, i)
+            if run.log and i % opt.print_every == 0:
+                rate = trainer.optimizer.learning_rate
+                run.log.train(i, history.train_losses[-1], trainer.norm_ratio(), rate)
             if validates:
                 _validate(run, i, stop)
             if i % opt.print_every == 0:
@@ -191,7 +204,10 @@ def _validate(run: _Run, i: int, stop: Stop) -> None:
             run.live.show(run.figures.validating(k))
 
     with run.figures.validation():
-        run.history.val_losses[i] = run.trainer.evaluate(VAL, run.say, batch_done)
+        start = time.perf_counter()
+        run.history.val_losses[i] = loss = run.trainer.evaluate(VAL, run.say, batch_done)
+        if run.log:
+            run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
         run.say(f"saving checkpoint to {run.keeper.path_of(i)}")
         checkpoint = run.checkpoint(i)
         run.keeper.save_named(checkpoint)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT, option, require, require_switches
+from pycharrnn.training.log_rows import is_log
 
 MAX_SHOWN = 10_000  # characters of -show: some screens full
 
@@ -89,6 +90,7 @@ class TrainOptions:
         "overwrite",
         "progress",
         "show",
+        "log",
         "vocab",
         "encoding",
     )
@@ -98,6 +100,7 @@ class TrainOptions:
         "overwrite",
         "progress",
         "show",
+        "log",
     )  # but of who starts or watches it
     recipe: str = option(
         "char-rnn",
@@ -160,7 +163,7 @@ class TrainOptions:
     )
     overwrite: int = option(
         0,
-        "1 = give up an unfinished run that has written files of these names. 0 = refuse to",
+        "1 = give up an unfinished run, or its -log, that has files of these names. 0 = refuse to",
         group="checkpoints",
         value="0|1",
     )
@@ -175,6 +178,13 @@ class TrainOptions:
         0,
         "after each validation, show a sample of so many characters, at temperature 0.5, on stderr. 0 = none",
         group="display",
+    )
+    log: str = option(
+        "",
+        "file to which a row of figures is added at each line of the log, .csv or .jsonl, for plot",
+        path="file",
+        group="display",
+        value="FILE",
     )
     vocab: str = option(
         "strict",
@@ -228,6 +238,7 @@ class TrainOptions:
             )
         for name in ("save_every_minutes", "keep", "patience"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
+        require(self, "log", not self.log or is_log(self.log), "a file that ends in .csv or .jsonl")
         require(self, "show", 0 <= self.show <= MAX_SHOWN, f"at least 0 and at most {MAX_SHOWN}")
         switches = ("accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock", "overwrite")
         require_switches(self, *switches)

@@ -25,7 +25,7 @@ from pycharrnn.engine.torch_modules import MODELS
 from pycharrnn.text.fingerprint import fingerprint
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.text.survey import survey
-from pycharrnn.training import distributed, earlier_run, recipes, resume, run_files
+from pycharrnn.training import distributed, earlier_run, recipes, resume, run_files, run_log
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.resume import Start
@@ -78,6 +78,7 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
     goes_on = start is not None and start.resumed
     environment = distributed.from_environment()
     if not environment.rank:
+        run_log.check(opt, start.checkpoint if start and goes_on else None, note)
         earlier_run.check(opt, start.path if start and goes_on else None, note)
     opt = _encoding_of_start(opt, start, say)
     random = LuaRandom(opt.seed)

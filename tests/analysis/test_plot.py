@@ -51,10 +51,10 @@ def test_a_picture_of_two_runs(tmp_path):
     said = plot(CHECKPOINT, FIRST_VERSION.parent, "-o", tmp_path / "two.svg")
     assert said.endswith(f"saved {tmp_path / 'two.svg'}\n")
     found = texts(tmp_path / "two.svg")
-    assert "lm_lstm2_epoch3.00_2.8734: lstm, 2 x 16" in found
+    assert "lstm2: lstm, 2 x 16" in found
     assert "best 2.8734 at epoch 3.00" in found
     assert "2.8734" in found  # beside the best point
-    assert "lm_old_epoch1.00_4.7298: lstm, 2 x 14" in found
+    assert "old: lstm, 2 x 14" in found
     assert {"epoch", "loss (nats per character)", "bits per character", "validation loss"} <= set(found)
     assert any("mean of 1% of the run" in text for text in found)
 
@@ -230,7 +230,7 @@ def test_a_folder_is_its_runs(tmp_path):
     (tmp_path / "lm_a_epoch1.00_2.5000.t7").write_bytes(b"an older one, which is not read")
     os.utime(tmp_path / "lm_a_epoch1.00_2.5000.t7", (1000, 1000))
     said = plot(tmp_path, "-o", tmp_path / "a.svg")
-    drawn = ["lm_a_epoch2.00_2.0000: lstm, 2 x 16", "lm_b_latest: lstm, 2 x 14"]
+    drawn = ["a: lstm, 2 x 16", "b: lstm, 2 x 14"]
     assert said.splitlines() == [*drawn, f"saved {tmp_path / 'a.svg'}"]
 
 

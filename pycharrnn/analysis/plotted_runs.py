@@ -1,0 +1,82 @@
+"""Which runs a picture of losses shows, and what they are called in it: runs, not the files that know of them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pycharrnn.analysis.plotting import Curve, log_curve, loss_curve
+from pycharrnn.checkpoints.paths import load_runs, run_of, short_names
+from pycharrnn.training.log_rows import is_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from compat.charrnn import Checkpoint
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run to draw: the file to draw it from, and what that file holds; None for a -log file, read when it's drawn."""
+
+    path: str
+    checkpoint: Checkpoint | None
+
+    def goes_on_with(self, other: Run) -> bool:
+        """Whether `other` is a file of the same run, written at the same time or later."""
+        own, others = (os.path.realpath(run.path) for run in (self, other))
+        if self.checkpoint is None or other.checkpoint is None:
+            return own == others
+        before, after = self.checkpoint, other.checkpoint
+        earlier, later = np.array(before.train_losses), np.array(after.train_losses)
+        return (
+            (own == others or run_of(own) == run_of(others))
+            and np.array_equal(earlier, later[: len(earlier)], equal_nan=True)
+            and before.val_losses.keys() <= after.val_losses.keys()
+        )
+
+
+def find(arguments: Sequence[str], note: Callable[[str], None]) -> list[Run]:
+    """The runs that files and folders are of, each once, by the file that knows most of it.
+
+    Args:
+        note: prints a line on stderr: what a folder means.
+
+    Errors: UserError for what can't be read.
+    """
+    runs: list[Run] = []
+    for argument in arguments:
+        found = [Run(argument, None)] if is_log(argument) else [Run(*one) for one in load_runs(argument, note)]
+        for run in found:
+            if any(run.goes_on_with(other) for other in runs):
+                continue
+            place = next((k for k, other in enumerate(runs) if other.goes_on_with(run)), len(runs))
+            runs[place : place + 1] = [run]
+    return runs
+
+
+def curves(runs: Sequence[Run]) -> list[Curve]:
+    """The losses of the runs. Errors: UserError for a file without one, or a -log file that is none."""
+    return [
+        log_curve(run.path, name) if run.checkpoint is None else loss_curve(run.checkpoint, name)
+        for run, name in zip(runs, _names(runs), strict=True)
+    ]
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """The name of each run, with as many folders as tell it from the others; of its file, where that does not do."""
+    called = [os.path.normpath(_called(run.path)) for run in runs]
+    count = Counter(called)
+    return short_names(
+        [path if count[path] == 1 else os.path.normpath(run.path) for path, run in zip(called, runs, strict=True)]
+    )
+
+
+def _called(path: str) -> str:
+    """What a run is called by one of its files, as a path for short_names, which takes off an ending."""
+    run = run_of(path)
+    return (os.path.splitext(path)[0] if run == path else run) + ".t7"

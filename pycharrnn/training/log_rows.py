@@ -1,0 +1,131 @@
+"""The rows of a -log file, .csv or .jsonl: written by training, read by whoever goes on with it or draws it."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pycharrnn.common.errors import UserError
+
+ENDINGS = (".csv", ".jsonl")
+_KINDS = ("train", "validation")
+_LONGEST_LINE = 1000  # bytes; a row has about a hundred
+_LARGEST = 1 << 53  # iteration; no float tells larger ones apart
+_OPENING = b'{"kind": "'  # of a row of JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the file.
+
+    What it has nothing to say of is None: an empty field of CSV, null in JSON, as are NaN and infinity there.
+
+    Attributes:
+        kind: "train" where the log has a line with the training loss, or "validation".
+        train_loss, val_loss: nats per character; train_loss of this iteration alone.
+        norm_ratio: norm of the clipped gradient by that of the parameters.
+        learning_rate: of the next iteration.
+        seconds: since the run began, without the time between its parts where it was resumed.
+        characters_per_second: how fast it trained since the last row of training, or how fast it validated.
+    """
+
+    kind: str
+    iteration: int
+    epoch: float
+    train_loss: float | None = None
+    val_loss: float | None = None
+    norm_ratio: float | None = None
+    learning_rate: float | None = None
+    seconds: float | None = None
+    characters_per_second: float | None = None
+
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
+_HEADER = (",".join(_COLUMNS) + "\n").encode()
+
+
+def is_log(path: str) -> bool:
+    """Whether a file of this name is one of -log."""
+    return path.lower().endswith(ENDINGS)
+
+
+def header(path: str) -> bytes:
+    """What stands before the rows of a file of this name."""
+    return _HEADER if _is_csv(path) else b""
+
+
+def as_line(row: Row, path: str) -> bytes:
+    """The line of a row, in the format of a file of this name."""
+    values = dataclasses.asdict(row)
+    if _is_csv(path):
+        return (",".join("" if value is None else str(value) for value in values.values()) + "\n").encode()
+    values = {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in values.items()}
+    return (json.dumps(values) + "\n").encode()
+
+
+def rows(path: str) -> Iterator[tuple[Row, int]]:
+    """The rows of a file, each with where in the file it ends. A last line that is half written is no row.
+
+    Errors: UserError, with the path, for a file that can't be read, or is no log.
+    """
+    number = 0
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError(errno.EINVAL, "it is no file")
+        with open(path, "rb") as f:
+            end = 0
+            while line := f.readline(_LONGEST_LINE):
+                number += 1
+                end += len(line)
+                if not line.endswith(b"\n"):
+                    _check_torn(line, number, path)
+                    return
+                if number == 1 and _is_csv(path):
+                    _check_header(line)
+                else:
+                    yield _row(line, path), end
+    except OSError as e:
+        raise UserError(f"can't read {path} ({e.strerror}).") from e
+    except (ValueError, TypeError, OverflowError, RecursionError) as e:
+        raise UserError(f"{path} is no log of pycharrnn train -log: line {number} is no row of one.") from e
+
+
+def _is_csv(path: str) -> bool:
+    return path.lower().endswith(".csv")
+
+
+def _check_header(line: bytes) -> None:
+    if line.replace(b"\r\n", b"\n") != _HEADER:
+        raise ValueError("another header")
+
+
+def _check_torn(line: bytes, number: int, path: str) -> None:
+    """Errors: ValueError for a piece of the last line that is not how one of these files could go on."""
+    if len(line) == _LONGEST_LINE:
+        raise ValueError("too long")
+    expected = _HEADER if _is_csv(path) else _OPENING
+    if number == 1 and not (expected.startswith(line) or (not _is_csv(path) and line.startswith(expected))):
+        raise ValueError("something else")
+
+
+def _row(line: bytes, path: str) -> Row:
+    """Errors: ValueError, TypeError, OverflowError, RecursionError for a line that is no row."""
+    values: dict[str, Any]
+    if _is_csv(path):
+        cells = line.decode().rstrip("\r\n").split(",")
+        values = dict(zip(_COLUMNS, (cell or None for cell in cells), strict=True))
+    else:
+        values = json.loads(line)
+        if not isinstance(values, dict) or tuple(values) != _COLUMNS:
+            raise ValueError("other fields")
+    kind, iteration = values["kind"], int(values["iteration"] or 0)
+    if kind not in _KINDS or not 0 < iteration <= _LARGEST:
+        raise ValueError("no row")
+    figures = {name: None if values[name] is None else float(values[name]) for name in _COLUMNS[3:]}
+    return Row(kind, iteration, float(values["epoch"] or 0), **figures)

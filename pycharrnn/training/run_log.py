@@ -1,0 +1,173 @@
+"""-log: a run's figures, a row for each training loss that the log prints and for each validation.
+
+A row is written at once and in one piece, so that one can look at the file while the run goes on. Its rows are those of
+one run, none of them twice: a run that goes on cuts off what came after its checkpoint, and what a power cut tore.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Callable
+
+from compat.charrnn import Checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.training import log_rows
+from pycharrnn.training.log_rows import Row
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.run_lock import is_held
+
+
+def check(opt: TrainOptions, resumed: Checkpoint | None, note: Callable[[str], None]) -> None:
+    """See before the text is read that -log can be written, and what is there already.
+
+    The log of another run is only given up with -overwrite 1, another file never.
+
+    Args:
+        resumed: the checkpoint of the run that goes on, and with it its log.
+
+    Errors: UserError.
+    """
+    path = opt.log
+    if not path:
+        return
+    with contextlib.suppress(OSError, ValueError):  # what is missing is noticed by those who need it
+        if os.path.samefile(path, f"{opt.data_dir}/input.txt"):
+            raise UserError(f"-log {path} would overwrite the text of the training: choose another name.")
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise UserError(f"can't write -log {path}: there is no folder {folder}.")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise UserError(f"can't write -log {path}: no permission to write there.")
+    if not os.path.exists(path) or is_held(opt):  # then the lock is what this training will fail at
+        return
+    last = None
+    for row, _ in log_rows.rows(path):
+        if resumed is not None and row.iteration > resumed.i:
+            break
+        if row.kind == "train" or last is None:
+            last = row
+    if last is None:
+        return
+    if resumed is None and opt.overwrite:
+        note(f"-overwrite 1 gives up the log of another run, {path}.")
+    elif resumed is None:
+        raise UserError(
+            f"{path} is the log of another run: choose another -log, or give it up with -overwrite 1; -resume goes on"
+            " with it."
+        )
+    elif not _is_of(last, resumed):
+        raise UserError(f"{path} is the log of another run than the one that goes on: choose another -log.")
+
+
+def _is_of(row: Row, run: Checkpoint) -> bool:
+    """Whether a row can be of this run, by its training loss."""
+    if row.train_loss is None or row.iteration > len(run.train_losses):
+        return True
+    loss = run.train_losses[row.iteration - 1]
+    return row.train_loss == loss or loss != loss
+
+
+class RunLog:
+    """Writes the rows of one run. A disk that fails costs rows, not the run.
+
+    Args:
+        done: how many iterations the run has behind it.
+        ntrain, nval: batches of the training and the validation split.
+        training_seconds: a clock that stands still during validations.
+        note: prints a line on stderr.
+        clock: returns seconds.
+    """
+
+    def __init__(
+        self,
+        opt: TrainOptions,
+        done: int,
+        ntrain: int,
+        nval: int,
+        training_seconds: Callable[[], float],
+        note: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path, self._ntrain, self._nval = opt.log, ntrain, nval
+        self._characters = opt.batch_size * opt.seq_length  # of a batch
+        self._training_seconds, self._note, self._clock = training_seconds, note, clock
+        self._noted = False
+        before, self._size = self._begin(done)
+        self._began = clock() - before
+        self._last = done, training_seconds()  # iteration and time of the last row of training
+
+    def _begin(self, done: int) -> tuple[float, int]:
+        """Make the file, or cut off what came after the run's checkpoint.
+
+        Returns: the seconds that the run has behind it, the size of the file.
+
+        Errors: UserError.
+        """
+        seconds, size = 0.0, 0
+        if os.path.exists(self._path):
+            for row, end in log_rows.rows(self._path):
+                if row.iteration > done:
+                    break
+                seconds, size = row.seconds or seconds, end
+        try:
+            with open(self._path, "r+b" if size else "wb") as f:
+                if not size:
+                    size = f.write(log_rows.header(self._path))
+                f.truncate(size)
+        except OSError as e:
+            raise UserError(f"can't write -log {self._path} ({e.strerror}).") from e
+        return seconds, size
+
+    def train(self, i: int, train_loss: float, norm_ratio: float, learning_rate: float) -> None:
+        """Add the row of iteration `i`."""
+        (before, then), now = self._last, self._training_seconds()
+        self._last = i, now
+        figures = {"train_loss": train_loss, "norm_ratio": norm_ratio}
+        self._add("train", i, learning_rate, (i - before) * self._characters, now - then, figures)
+
+    def validation(self, i: int, val_loss: float, learning_rate: float, seconds: float) -> None:
+        """Add the row of the validation after iteration `i`, which took so many seconds."""
+        self._add("validation", i, learning_rate, self._nval * self._characters, seconds, {"val_loss": val_loss})
+
+    def _add(
+        self, kind: str, i: int, learning_rate: float, characters: int, seconds: float, figures: dict[str, float]
+    ) -> None:
+        """Add a row: `characters` were read in so many seconds."""
+        row = Row(
+            kind,
+            i,
+            round(i / self._ntrain, 6),
+            learning_rate=learning_rate,
+            seconds=round(self._clock() - self._began, 3),
+            characters_per_second=round(characters / seconds, 1) if seconds > 0 else None,
+            **figures,
+        )
+        try:
+            self._write(log_rows.as_line(row, self._path), i)
+        except OSError as e:
+            self._say_once(f"can't write {self._path} ({e.strerror or e}): training goes on, rows are lost.")
+
+    def _write(self, line: bytes, i: int) -> None:
+        """Add a line, or nothing of it. A file that has gone is begun anew. Errors: OSError."""
+        with open(self._path, "ab", buffering=0) as f:
+            size = f.tell()
+            if size < self._size:
+                self._say_once(f"{self._path} had gone: begun anew at iteration {i}.")
+            if not size:
+                line = log_rows.header(self._path) + line
+            try:
+                if f.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                with contextlib.suppress(OSError):
+                    f.truncate(size)
+                raise
+            self._size = size + len(line)
+
+    def _say_once(self, line: str) -> None:
+        if not self._noted:
+            self._noted = True
+            self._note(line)

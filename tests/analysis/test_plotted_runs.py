@@ -1,0 +1,142 @@
+"""What `plot` draws of the files that it gets, -log files among them, and what it calls it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import GOLDEN, run, sentence
+from runs import folder_with_text, named, train
+from test_plot import plot, texts
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.training.log_rows import Row, as_line, header
+
+CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+SHORT = ["-max_epochs", "1", "-eval_val_every", "20"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Two runs in cv, with the log of the second."""
+    folder = folder_with_text(tmp_path_factory.mktemp("runs"))
+    train(folder, *SHORT, "-savefile", "one")
+    train(folder, *SHORT, "-savefile", "two", "-seed", "2", "-log", "of_two.csv")
+    train(folder, *SHORT, "-savefile", "one", "-seed", "3", "-checkpoint_dir", "other")
+    return folder
+
+
+def drawn(folder: Path, *args) -> list[str]:
+    """The names of the curves that `plot` has drawn."""
+    *curves, saved = plot(*args, "-o", folder / "a.svg").splitlines()
+    assert saved == f"saved {folder / 'a.svg'}"
+    assert all(curve in texts(folder / "a.svg") for curve in curves)
+    return curves
+
+
+def test_the_files_of_a_run_are_one_curve(folder):
+    """That of the file that knows most, wherever it stands."""
+    cv = folder / "cv"
+    first, *_, last = (path for path in named(folder) if "lm_two" in path.name)
+    for files in ([cv / "lm_two_best.t7", first, cv / "lm_two_latest.t7", last], [last, first], [first, last, first]):
+        assert drawn(folder, *files) == ["two: lstm, 2 x 6"]
+        assert any(text.endswith("at epoch 1.00") for text in texts(folder / "a.svg"))
+    assert drawn(folder, first) == ["two: lstm, 2 x 6"]
+    assert any(text.endswith("at epoch 0.33") for text in texts(folder / "a.svg"))
+
+
+def test_folders_tell_runs_of_one_name_apart(folder):
+    curves = drawn(folder, folder / "cv", folder / "other")
+    assert curves == ["cv/one: lstm, 2 x 6", "two: lstm, 2 x 6", "other/one: lstm, 2 x 6"]
+
+
+def test_two_runs_that_had_the_same_name_in_one_folder(folder, tmp_path):
+    """Whose losses differ, so that only their files' names tell them apart."""
+    shutil.copy(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7", tmp_path / "lm_x_epoch1.00_2.0000.t7")
+    shutil.copy(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7", tmp_path / "lm_x_epoch2.00_2.0000.t7")
+    curves = drawn(folder, *sorted(tmp_path.glob("*.t7")))
+    assert curves == ["lm_x_epoch1.00_2.0000: lstm, 2 x 16", "lm_x_epoch2.00_2.0000: gru, 2 x 14"]
+
+
+def test_files_that_training_did_not_name(folder, tmp_path):
+    for name in ("mine.t7", "lm_run.7.t7"):
+        shutil.copy(CHECKPOINT, tmp_path / name)
+    shutil.copy(CHECKPOINT, tmp_path / "lm_my.v2_latest.t7")
+    curves = drawn(folder, *(tmp_path / name for name in ("mine.t7", "lm_run.7.t7", "lm_my.v2_latest.t7")))
+    assert curves == ["mine: lstm, 2 x 16", "lm_run.7: lstm, 2 x 16", "my.v2: lstm, 2 x 16"]
+
+
+# -- -log files --------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_is_drawn_as_its_checkpoint_is(folder, tmp_path):
+    """Where there is a row for each loss, the lines are the same."""
+    assert drawn(folder, folder / "of_two.csv") == ["of_two"]
+    of_the_log = (folder / "a.svg").read_text()
+    drawn(folder, folder / "cv" / "lm_two_latest.t7")
+    of_the_checkpoint = (folder / "a.svg").read_text()
+    lines = [line for line in of_the_checkpoint.splitlines() if " L " in line or line.startswith("L ")]
+    assert len(lines) > 60
+    assert lines == [line for line in of_the_log.splitlines() if " L " in line or line.startswith("L ")]
+
+
+def test_a_log_beside_a_checkpoint_of_its_name(folder, tmp_path):
+    shutil.copy(folder / "of_two.csv", tmp_path / "two.csv")
+    shutil.copy(folder / "cv" / "lm_two_latest.t7", tmp_path)
+    curves = drawn(folder, tmp_path / "two.csv", tmp_path / "lm_two_latest.t7", tmp_path / "two.csv")
+    assert curves == ["two", "lm_two_latest: lstm, 2 x 6"]
+
+
+def test_a_log_that_is_being_written(tmp_path):
+    """However much of it is there, once there is a row: a half row is none, and no error."""
+    rows = [Row("train", i, i / 20, 3 - i / 100) for i in (10, 20, 30)] + [Row("validation", 30, 1.5, val_loss=2.75)]
+    lines = [header("a.csv"), *(as_line(row, "a.csv") for row in rows)]
+    whole = b"".join(lines)
+    for size in range(len(lines[0]) + len(lines[1]), len(whole) + 1, 7):
+        (tmp_path / "a.csv").write_bytes(whole[:size])
+        assert drawn(tmp_path, tmp_path / "a.csv") == ["a"]
+    (tmp_path / "a.csv").write_bytes(whole)
+    drawn(tmp_path, tmp_path / "a.csv")
+    assert "best 2.7500 at epoch 1.50" in texts(tmp_path / "a.svg")
+
+
+def test_losses_of_a_log_that_are_no_numbers_are_left_out(tmp_path):
+    rows = [Row("train", 1, 0.5, 2.5), Row("train", 2, 1.0, float("nan")), Row("validation", 2, 1.0, val_loss=2.25)]
+    for name in ("a.csv", "a.jsonl"):
+        (tmp_path / name).write_bytes(header(name) + b"".join(as_line(row, name) for row in rows))
+        assert drawn(tmp_path, tmp_path / name) == ["a"]
+        assert "best 2.2500 at epoch 1.00" in texts(tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("a.csv", b"date,price\n1,2\n", "a.csv is no log of pycharrnn train -log: line 1 is no row of one."),
+        ("a.jsonl", b"{}\n", "a.jsonl is no log of pycharrnn train -log: line 1 is no row of one."),
+        ("a.csv", b"\x1b[31m" * 1000, "a.csv is no log of pycharrnn train -log: line 1 is no row of one."),
+        ("a.csv", header("a.csv"), "a holds no losses to draw: choose what `pycharrnn train` has written"),
+        ("a.jsonl", b"", "a holds no losses to draw: choose what `pycharrnn train` has written"),
+    ],
+)
+def test_what_is_no_log_is_a_sentence(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    assert words in sentence(run("plot", name, cwd=tmp_path))
+    assert not (tmp_path / "losses.png").exists()
+
+
+def test_a_log_that_is_not_there(tmp_path):
+    assert "can't read no.csv (No such file or directory)." in sentence(run("plot", "no.csv", cwd=tmp_path))
+    os.mkdir(tmp_path / "a.csv")
+    assert "can't read a.csv (it is no file)." in sentence(run("plot", "a.csv", cwd=tmp_path))
+
+
+def test_checkpoints_without_training_losses_are_of_one_run_by_their_name(folder, tmp_path):
+    """As those of torch-rnn, or written by other programs."""
+    found = dataclasses.replace(checkpoint.load(CHECKPOINT), train_losses=[])
+    for name, val_losses in (("lm_x_epoch1.00_3.0000.t7", {5: 3.0}), ("lm_x_epoch2.00_2.5000.t7", {5: 3.0, 9: 2.5})):
+        checkpoint.convert(dataclasses.replace(found, val_losses=val_losses), str(tmp_path / name))
+    assert drawn(folder, *sorted(tmp_path.glob("*.t7"))) == ["x: lstm, 2 x 16"]
+    assert any(text.startswith("best 2.5000") for text in texts(folder / "a.svg"))

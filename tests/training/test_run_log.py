@@ -1,0 +1,324 @@
+"""-log: the figures of a run as rows of a file."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import working_in
+from runs import STEP, folder_with_text, named, result_of, train
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.training import run_lock, run_log
+from pycharrnn.training.log_rows import Row, as_line, header, rows
+from pycharrnn.training.loop import train as train_with
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.signals import Stopped
+
+# 60 steps: 8 rows of training, and validations after 20, 40 and 60 of them.
+SHORT = ["-max_epochs", "1", "-print_every", "7", "-eval_val_every", "20"]
+TIMES = ["seconds", "characters_per_second"]
+COLUMNS = ["kind", "iteration", "epoch", "train_loss", "val_loss", "norm_ratio", "learning_rate", *TIMES]
+
+
+def read(path: Path) -> list[dict]:
+    """The rows as any program reads them; what is empty is None, and numbers are numbers."""
+    if path.suffix == ".jsonl":
+        return [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
+    with open(path, newline="") as f:
+        found = list(csv.DictReader(f))
+    return [{k: v if k == "kind" else int(v) if k == "iteration" else float(v) if v else None for k, v in row.items()}
+            for row in found]  # fmt: skip
+
+
+def figures(path: Path) -> list[dict]:
+    """The rows without what differs from run to run."""
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in read(path)]
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory) -> Path:
+    """A folder with a run and its log."""
+    folder = folder_with_text(tmp_path_factory.mktemp("logged"))
+    lines = train(folder, *SHORT, "-learning_rate_decay_after", "1", "-log", "run.csv")
+    (folder / "lines").write_text("\n".join(lines))
+    return folder
+
+
+def copy(logged: Path, to: Path) -> Path:
+    shutil.copytree(logged, to, dirs_exist_ok=True)
+    return to
+
+
+def test_rows_are_the_figures_of_the_log(logged, tmp_path):
+    found = read(logged / "run.csv")
+    assert list(found[0]) == COLUMNS
+    lines = [STEP.fullmatch(line.replace("time/batch", "time/batch = 0.0000s")) for line in
+             (logged / "lines").read_text().splitlines() if "train_loss" in line]  # fmt: skip
+    of_training = [row for row in found if row["kind"] == "train"]
+    assert [row["iteration"] for row in of_training] == [7, 14, 21, 28, 35, 42, 49, 56]
+    for row, line in zip(of_training, lines, strict=True):
+        shown = f"{row['epoch']:.3f}", f"{row['train_loss']:.8f}", f"{row['norm_ratio']:.4e}"
+        assert (str(row["iteration"]), *shown) == (line[1], line[3], line[4], line[5])
+    validations = [row for row in found if row["kind"] == "validation"]
+    assert [row["iteration"] for row in validations] == [20, 40, 60]
+    for row, path in zip(validations, named(logged), strict=True):
+        assert path.name == f"lm_lstm_epoch{row['epoch']:.2f}_{row['val_loss']:.4f}.t7"
+    assert [row["iteration"] for row in found] == sorted(row["iteration"] for row in found)
+    assert {row["learning_rate"] for row in found[:-1]} == {2e-3}
+    assert found[-1]["learning_rate"] == 2e-3 * 0.97  # decayed at the end of the epoch
+    seconds = [row["seconds"] for row in found]
+    assert seconds == sorted(seconds) and seconds[0] > 0
+    assert all(row["characters_per_second"] > 0 for row in found)
+
+
+def test_json_holds_the_same(logged, tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, *SHORT, "-learning_rate_decay_after", "1", "-log", "run.jsonl")
+    assert figures(folder / "run.jsonl") == figures(logged / "run.csv")
+
+
+def test_it_changes_nothing(logged, tmp_path):
+    folder = folder_with_text(tmp_path)
+    lines = train(folder, *SHORT, "-learning_rate_decay_after", "1")
+    assert lines == (logged / "lines").read_text().split("\n")
+    assert [(p.name, p.read_bytes()) for p in named(folder)] == [(p.name, p.read_bytes()) for p in named(logged)]
+
+
+# -- a run that goes on ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+@pytest.mark.parametrize("torn", [b"", b'{"kind": "tra', b"train,63,1.0"])
+def test_a_run_that_goes_on_goes_on_with_its_log(logged, tmp_path, ending, torn):
+    """What came after the checkpoint comes again, and nothing twice; what was half written is gone."""
+    whole = folder_with_text(tmp_path / "whole")
+    args = ["-learning_rate_decay_after", "1", "-log", f"run.{ending}"]
+    train(whole, *SHORT, *args)
+    begun = copy(whole, tmp_path / "begun")
+    log = begun / f"run.{ending}"
+    log.write_bytes(log.read_bytes() + torn)
+    middle = named(begun)[1]
+    lines = train(begun, "-resume", f"cv/{middle.name}", *args[2:], small=[])
+    assert not [line for line in lines if "overridden" in line]
+    assert figures(log) == figures(whole / log.name)
+    seconds = [row["seconds"] for row in read(log)]
+    assert seconds == sorted(seconds)  # those of the run, not of its second part
+
+
+def test_a_run_that_goes_on_without_a_log_begins_one(logged, tmp_path):
+    folder = copy(logged, tmp_path)
+    (folder / "run.csv").unlink()
+    train(folder, "-resume", f"cv/{named(folder)[1].name}", "-log", "run.csv", small=[])
+    assert figures(folder / "run.csv") == [r for r in figures(logged / "run.csv") if r["iteration"] > 40]
+
+
+def test_how_to_go_on_names_the_log(tmp_path):
+    folder = folder_with_text(tmp_path)
+
+    def nobody_reads(line: str) -> None:
+        raise OSError(errno.EPIPE, "closed")
+
+    opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, log="a b.csv")
+    with working_in(folder), pytest.raises(Stopped, match="-resume cv/lm_lstm_latest.t7 -log 'a b.csv'$"):
+        train_with(opt, nobody_reads)
+    assert [row["iteration"] for row in read(folder / "a b.csv")] == [1]
+
+
+# -- what is there already ---------------------------------------------------------------------------------------------
+
+
+def test_the_log_of_another_run_is_not_overwritten(logged, tmp_path):
+    folder = copy(logged, tmp_path)
+    before = (folder / "run.csv").read_bytes()
+    error, _, _ = result_of(folder, *SHORT, "-log", "run.csv")
+    assert str(error) == (
+        "run.csv is the log of another run: choose another -log, or give it up with -overwrite 1; -resume goes on with"
+        " it."
+    )
+    assert (folder / "run.csv").read_bytes() == before
+    error, _, said = result_of(folder, *SHORT, "-log", "run.csv", "-overwrite", "1")
+    assert error is None and "-overwrite 1 gives up the log of another run, run.csv." in said
+    assert [r["iteration"] for r in figures(folder / "run.csv")] == [
+        r["iteration"] for r in figures(logged / "run.csv")
+    ]
+
+
+def test_a_run_that_is_going_on_is_said_to_be_locked(logged, tmp_path):
+    folder = copy(logged, tmp_path)
+    with working_in(folder), run_lock.lock(TrainOptions(), pytest.fail) as held:
+        assert held
+        error, _, _ = result_of(folder, *SHORT, "-log", "run.csv")
+    assert str(error).startswith("another training (process ")
+
+
+def test_going_on_with_the_log_of_another_run_is_refused(logged, tmp_path):
+    folder = copy(logged, tmp_path)
+    train(folder, *SHORT, "-seed", "7", "-savefile", "other", "-log", "other.csv")
+    before = (folder / "other.csv").read_bytes()
+    error, _, _ = result_of(folder, "-resume", "cv", "-savefile", "lstm", "-log", "other.csv", small=[])
+    assert str(error) == "other.csv is the log of another run than the one that goes on: choose another -log."
+    assert (folder / "other.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["poems.csv", "poems.jsonl"])
+@pytest.mark.parametrize("content", [b"A line\nand another\n", b"no end of a line", b"a,b\n1,2\n", b'{"a": 1}\n'])
+def test_no_other_file_is_overwritten(tmp_path, name, content):
+    folder = folder_with_text(tmp_path)
+    (folder / name).write_bytes(content)
+    for more in ((), ("-overwrite", "1")):
+        error, _, _ = result_of(folder, *SHORT, "-log", name, *more)
+        assert str(error) == f"{name} is no log of pycharrnn train -log: line 1 is no row of one."
+    assert (folder / name).read_bytes() == content
+
+
+def test_nor_the_text(tmp_path):
+    folder = folder_with_text(tmp_path)
+    os.link(folder / "data" / "input.txt", folder / "run.csv")
+    error, _, _ = result_of(folder, *SHORT, "-log", "run.csv")
+    assert str(error) == "-log run.csv would overwrite the text of the training: choose another name."
+
+
+@pytest.mark.parametrize("content", [b"", header("a.csv"), header("a.csv")[:9]])
+def test_a_file_without_a_row_is_nobodys(logged, tmp_path, content):
+    folder = folder_with_text(tmp_path)
+    (folder / "run.csv").write_bytes(content)
+    train(folder, *SHORT, "-learning_rate_decay_after", "1", "-log", "run.csv")
+    assert figures(folder / "run.csv") == figures(logged / "run.csv")
+
+
+@pytest.mark.parametrize(
+    "path, words",
+    [
+        ("run.txt", "-log must be a file that ends in .csv or .jsonl, not run.txt."),
+        ("no/run.csv", "can't write -log no/run.csv: there is no folder no."),
+        ("folder.csv", "can't read folder.csv (it is no file)."),
+    ],
+)
+def test_what_can_not_be_written_is_refused_before_the_text_is_read(tmp_path, path, words):
+    folder = folder_with_text(tmp_path)
+    (folder / "folder.csv").mkdir()
+    error, out, _ = result_of(folder, *SHORT, "-log", path)
+    assert str(error) == words
+    assert out == [] and not (folder / "data" / "data.t7").exists()
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_costs_rows_and_not_the_run(tmp_path, monkeypatch):
+    """One sentence; no row is there in part; later rows come where there is room again."""
+    folder = folder_with_text(tmp_path)
+    writes = []
+
+    class Full:
+        def __init__(self, file) -> None:
+            self._file = file
+
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *exception) -> None:
+            self._file.close()
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def write(self, line: bytes) -> int:
+            writes.append(line)
+            return self._file.write(line[:20] if 3 <= len(writes) <= 5 else line)
+
+    def full_open(path, mode, **keywords):
+        return Full(open(path, mode, **keywords)) if mode == "ab" else open(path, mode, **keywords)
+
+    monkeypatch.setattr(run_log, "open", full_open, raising=False)
+    error, _, said = result_of(folder, *SHORT, "-log", "run.csv")
+    assert error is None
+    assert said.count("run.csv") == 1
+    assert f"can't write run.csv ({os.strerror(errno.ENOSPC)}): training goes on, rows are lost." in said
+    assert [row["iteration"] for row in read(folder / "run.csv")] == [7, 14, 35, 40, 42, 49, 56, 60]
+
+
+@pytest.mark.parametrize("gone", ["file", "folder"])
+def test_a_file_that_vanishes(tmp_path, gone):
+    folder = folder_with_text(tmp_path)
+    (folder / "logs").mkdir()
+    notes: list[str] = []
+
+    def say(line: str) -> None:
+        if line.startswith("21/"):
+            (folder / "logs" / "run.csv").unlink()
+            if gone == "folder":
+                (folder / "logs").rmdir()
+
+    options = {"max_epochs": 0.5, "print_every": 7, "eval_val_every": 100, "log": "logs/run.csv"}
+    with working_in(folder):
+        train_with(TrainOptions("data", 6, gpuid=-1, batch_size=5, seq_length=8, **options), say, None, notes.append)
+    (note,) = [line for line in notes if "run.csv" in line]
+    if gone == "file":
+        assert note == "logs/run.csv had gone: begun anew at iteration 28."
+        assert [row["iteration"] for row in read(folder / "logs" / "run.csv")] == [28, 30]
+    else:
+        words = os.strerror(errno.ENOENT)
+        assert note == f"can't write logs/run.csv ({words}): training goes on, rows are lost."
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number(number):
+    row = Row("train", 1, 0.5, train_loss=number)
+    line = json.loads(as_line(row, "a.jsonl"), parse_constant=pytest.fail)
+    assert line["train_loss"] is None and line["epoch"] == 0.5
+    cells = dict(zip(COLUMNS, as_line(row, "a.csv").decode().rstrip("\n").split(","), strict=True))
+    assert cells["val_loss"] == "" and str(float(cells["train_loss"])) == str(number)
+
+
+def test_a_run_that_goes_astray_has_its_last_row(tmp_path):
+    folder = folder_with_text(tmp_path)
+    error, _, _ = result_of(folder, "-learning_rate", "100", "-max_epochs", "1", "-log", "run.jsonl")
+    assert isinstance(error, Stopped)
+    assert [row["iteration"] for row in read(folder / "run.jsonl")] == [1, 2]
+
+
+# -- what may lie in a file --------------------------------------------------------------------------------------------
+
+ROW = as_line(Row("train", 5, 0.5, 2.5), "a.csv")
+
+
+def test_rows_and_where_they_end(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(header("a.csv") + ROW + ROW.replace(b"5", b"6", 1) + b"train,7")
+    first, second = len(header("a.csv")) + len(ROW), len(header("a.csv")) + 2 * len(ROW)
+    assert list(rows(str(path))) == [(Row("train", 5, 0.5, 2.5), first), (Row("train", 6, 0.5, 2.5), second)]
+
+
+@pytest.mark.parametrize("line", [
+    b"train,5\n", ROW.replace(b"train", b"test"), ROW.replace(b"5", b"x", 1), ROW.replace(b"5", b"0", 1),
+    ROW.replace(b"5", b"-5", 1), ROW.replace(b"5", b"1" * 400, 1), ROW.replace(b"2.5", b"\xff"),
+    b"x" * 2000 + b"\n", b"x" * 2000, b"\n", b"\0" * 100 + b"\n",
+])  # fmt: skip
+def test_lines_of_csv_that_are_no_rows(tmp_path, line):
+    path = tmp_path / "a.csv"
+    path.write_bytes(header("a.csv") + ROW + line)
+    with pytest.raises(UserError, match="a.csv is no log of pycharrnn train -log: line 3 is no row of one.$"):
+        list(rows(str(path)))
+
+
+OBJECT = as_line(Row("train", 5, 0.5, 2.5), "a.jsonl")
+
+
+@pytest.mark.parametrize("line", [
+    b"5\n", b"[]\n", b"{}\n", b"[" * 900 + b"\n", OBJECT.replace(b"2.5", b'"x"'), OBJECT.replace(b"2.5", b"[]"),
+    OBJECT.replace(b"2.5", b"1" * 500), OBJECT.replace(b": 5", b": 1e400"), OBJECT.replace(b'"train"', b"null"),
+    OBJECT.replace(b"epoch", b"epoque"), b"\xff\n", b"\n", b"[" * 2000,
+])  # fmt: skip
+def test_lines_of_json_that_are_no_rows(tmp_path, line):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(OBJECT + line)
+    with pytest.raises(UserError, match="a.jsonl is no log of pycharrnn train -log: line 2 is no row of one.$"):
+        list(rows(str(path)))
