@@ -14,7 +14,7 @@ class EvalOptions:
 
     data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir", group="text")
     split: str = option("val", "train, val or test", group="text", value="train|val|test")
-    compare: bool = option(False, "print a table, one line a checkpoint", group="display")
+    compare: bool = option(False, "print a table, one line a checkpoint, the lowest loss first", group="display")
     batch_size: int = option(0, "number of sequences side by side. 0 = as in training", group="text")
     seq_length: int = option(0, "number of timesteps in a batch. 0 = as in training", group="text")
     train_frac: float = option(-1, "fraction of data that goes into train set. -1 = as in training", group="text")

@@ -224,11 +224,14 @@ def as_lines(split: str, loss: float, stored: float | None) -> str:
 
 
 def as_table(rows: list[tuple[str, float, float | None, str]]) -> str:
-    """Rows of (file, loss, val_loss in the checkpoint, the text of its training) as columns with headings."""
+    """Rows of (file, loss, val_loss in the checkpoint, the text of its training) as columns with headings.
+
+    The lowest loss comes first, and last what is none.
+    """
     cells: list[tuple[str, ...]] = [
         ("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", "trained on")
     ]
-    for path, loss, stored, text in rows:
+    for path, loss, stored, text in sorted(rows, key=lambda row: (math.isnan(row[1]), row[1])):
         numbers = (loss, loss / math.log(2), _perplexity(loss), stored)
         cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), _LONG_HASH.sub(r"\1", text) or "-"))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -18,6 +18,7 @@ from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.common.errors import UserError
 
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
+_SERIES = ("train_losses", "val_losses")  # of facts: for programs, too long for a person
 _MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
 
 
@@ -78,6 +79,8 @@ def _facts(found: Checkpoint) -> Facts:
         "run_state": _run_state(found),
         "validation": _curve(found),
         "opt": found.opt,
+        "train_losses": list(found.train_losses),
+        "val_losses": [_point(found, i) for i in sorted(found.val_losses)],
     }
     return {key: value for key, value in out.items() if value != ""}
 
@@ -111,16 +114,19 @@ def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
     """First, best and last validation loss (nats per character), each with its iteration and epoch."""
     if not found.val_losses:
         return {}
-    per_iteration = found.epoch / found.i if found.i else 0.0
     iterations = sorted(found.val_losses)
     chosen = {
         "first": iterations[0],
         "best": min(iterations, key=lambda i: _nan_last(found.val_losses[i])),
         "last": iterations[-1],
     }
-    return {
-        name: {"loss": found.val_losses[i], "iteration": i, "epoch": i * per_iteration} for name, i in chosen.items()
-    }
+    return {name: _point(found, i) for name, i in chosen.items()}
+
+
+def _point(found: Checkpoint, i: int) -> dict[str, float]:
+    """The validation after iteration `i`: its loss (nats per character), iteration and epoch."""
+    per_iteration = found.epoch / found.i if found.i else 0.0
+    return {"loss": found.val_losses[i], "iteration": i, "epoch": i * per_iteration}
 
 
 def _nan_last(loss: float) -> float:
@@ -132,6 +138,8 @@ def as_table(found: Facts) -> str:
     """The facts, a line each, names in one column."""
     rows: list[tuple[str, str]] = []
     for key, value in found.items():
+        if key in _SERIES:
+            continue
         if key == "vocab":
             rows.append((key, " ".join(repr(c)[1:-1] for c in value)))
         elif key == "validation":

@@ -13,7 +13,7 @@ import filecmp
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compat.charrnn import Checkpoint
@@ -103,17 +103,26 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
     raise _none_whole(path)
 
 
-def load_every(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
-    """As load_best, but of a folder all checkpoints, one after the other, the best first."""
-    if not os.path.isdir(path):
-        yield path, checkpoint.load(path)
-        return
-    read = 0
-    for file, loaded in _whole(_every(path, note), note):
-        read += 1
-        yield file.path, loaded
-    if not read:
-        raise _none_whole(path)
+def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoint]]:
+    """The checkpoints at some paths, and of folders among them all, one after the other, each once.
+
+    Of several names of a file the one that says most counts; the others are passed over, with a line.
+
+    Errors: UserError, as load_best.
+    """
+    folders = {file.path: path for path in paths if os.path.isdir(path) for file in _every(path, note)}
+    named = [path for path in paths if not os.path.isdir(path)]
+    without = set(folders.values())  # folders of which nothing could be read
+    for path, names in _each_once([*named, *folders]).items():
+        for other in names:
+            if other in named:
+                note(f"{_shown(other)} is a second name of {_shown(path)}")
+        loaded = checkpoint.load(path) if path in named else _loaded(path, note)
+        if loaded:
+            without -= {folders.get(name, "") for name in (path, *names)}
+            yield path, loaded
+    for folder in without:
+        raise _none_whole(folder)
 
 
 def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
@@ -207,9 +216,28 @@ def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:
     return whole
 
 
+def _each_once(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Of the names of each file the one that says most, and with it the others; a file that is not there stays."""
+    status: dict[str, os.stat_result] = {}
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):
+            status[path] = os.stat(path)
+    of_file = {name: names for names in _by_file(status) for name in names}
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        names = sorted(of_file.get(path, [path]), key=_by_what_it_says)
+        found[names[0]] = names[1:]
+    return found
+
+
 def _is_second_name(path: str) -> bool:
     """Whether this is a name that training gives to a checkpoint beside the one with its epoch and loss."""
     return path.endswith(("_latest.t7", "_best.t7"))
+
+
+def _by_what_it_says(path: str) -> tuple[bool, str]:
+    """A key by which the name of a file comes first that says most of it."""
+    return _is_second_name(path), path
 
 
 def _same_bytes(a: str, b: str) -> bool:
@@ -222,7 +250,7 @@ def _same_bytes(a: str, b: str) -> bool:
 
 def _file(names: list[str], modified: int) -> File:
     """What the names of a file say."""
-    path = min(names, key=lambda name: (_is_second_name(name), name))
+    path = min(names, key=_by_what_it_says)
     match = _NAME.fullmatch(os.path.basename(path))
     run, epoch, loss = match.group("run", "epoch", "loss") if match else ("", None, None)
     is_best = any(other.endswith("_best.t7") for other in names)

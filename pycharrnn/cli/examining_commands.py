@@ -47,10 +47,9 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 
     where, _ = device.choose(opt.gpuid, 0, lambda line: None)
     rows = []
-    for model in models:
-        for path, loaded in paths.load_every(model, note) if opt.compare else [paths.load_best(model, note)]:
-            loss = scoring.split_loss(path, loaded, opt, where)
-            rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
+    for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
+        loss = scoring.split_loss(path, loaded, opt, where)
+        rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
     say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:3]))
 
 

@@ -97,7 +97,7 @@ def test_eval_refuses_unknown_characters(tmp_path):
 
 def test_a_table_of_several(corpus):
     paths = [str(last_checkpoint(name)) for name in ("lstm2", "gru2")]
-    result = run("eval", paths[0], "-compare", paths[1], "-data_dir", str(corpus))
+    result = run("eval", paths[1], "-compare", paths[0], "-data_dir", str(corpus))
     assert result.returncode == 0, result.stderr
     heading, *rows = result.stdout.decode().splitlines()
     assert re.split("  +", heading) == [
@@ -114,6 +114,12 @@ def test_a_table_of_several(corpus):
         assert cells[1] == cells[4] == f"{checkpoint.load(path).val_loss:.6f}"
         assert cells[5] == "data/corpus"
     assert "-compare" in sentence(run("eval", *paths, "-data_dir", str(corpus)), 2)
+
+
+def test_a_table_begins_with_the_lowest_loss():
+    losses = {"nan": math.nan, "b": 2.5, "inf": math.inf, "a": 1.5, "same": 2.5}
+    table = scoring.as_table([(name, loss, None, "") for name, loss in losses.items()])
+    assert [row.split()[0] for row in table.splitlines()[1:]] == ["a", "b", "same", "inf", "nan"]
 
 
 def test_words_for_a_huge_loss():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
+from conftest import GOLDEN, run
 
 from compat import LuaFunction, Storage, Table, Tensor, TorchObject, charrnn, load_t7, run_state, save_t7
 from compat.lua_random import LuaRandom
@@ -32,6 +33,24 @@ def test_the_curve(tmp_path):
     table = inspection.as_table(inspection.facts(saved(tmp_path, val_losses={10: 2.5}, i=0, epoch=0.0)))
     assert "best val loss 2.5000 at iteration 10" in [" ".join(line.split()) for line in table.splitlines()]
     assert inspection.facts(saved(tmp_path, val_losses={}))["validation"] == {}
+
+
+def test_the_series_are_for_programs(tmp_path):
+    """All losses that a checkpoint holds, with their iterations; what is no number is null, as JSON has it."""
+    losses = {"train_losses": [3.0, math.nan, 2.0, 1e300], "val_losses": {4: 2.25, 2: math.inf}}
+    path = saved(tmp_path, **losses, i=4, epoch=2.0)
+    result = run("inspect", path, "-json", "1")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert found["train_losses"] == [3.0, None, 2.0, 1e300]
+    assert found["val_losses"] == [
+        {"loss": None, "iteration": 2, "epoch": 1.0},
+        {"loss": 2.25, "iteration": 4, "epoch": 2.0},
+    ]
+    assert not [line for line in run("inspect", path).stdout.decode().splitlines() if "losses" in line]
+    checkpoint.convert(dataclasses.replace(checkpoint.load(path), train_losses=[], val_losses={}), f"{tmp_path}/a.t7")
+    found = inspection.facts(f"{tmp_path}/a.t7")
+    assert found["train_losses"] == found["val_losses"] == []
 
 
 def test_the_run_state(tmp_path):

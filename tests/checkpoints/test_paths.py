@@ -33,6 +33,10 @@ def save(folder: Path, name: str, val_losses: dict[int, float], val_loss: float 
     return path
 
 
+def every_of(path: str, note) -> list:
+    return list(load_every([path], note))
+
+
 def names(paths) -> list[str]:
     return [os.path.basename(path) for path in paths]
 
@@ -46,9 +50,10 @@ def test_a_file_means_itself(said):
     path = str(CHECKPOINT)
     assert every(path, said.append) == [path]
     assert load_best(path, said.append)[0] == path
-    assert names(p for load in (load_every, load_runs) for p, _ in load(path, said.append)) == [CHECKPOINT.name] * 2
+    assert [found for found, _ in load_every([path], said.append)] == [path]
+    assert [found for found, _ in load_runs(path, said.append)] == [path]
     assert said == []
-    for load in (load_best, lambda *args: list(load_every(*args)), lambda *args: list(load_runs(*args))):
+    for load in (load_best, every_of, lambda *args: list(load_runs(*args))):
         with pytest.raises(UserError, match=r"File no/such.t7 does not exist"):
             load("no/such.t7", said.append)
 
@@ -138,15 +143,46 @@ def test_damaged_ones_are_passed_over(tmp_path, said):
     with pytest.raises(UserError, match="has no checkpoint that can be read"):
         load_best(str(tmp_path), said.append)
     with pytest.raises(UserError, match="has no checkpoint that can be read"):
-        list(load_every(str(tmp_path), said.append))
+        every_of(str(tmp_path), said.append)
     with pytest.raises(UserError, match="has no checkpoint that can be read"):
         list(load_runs(str(tmp_path), said.append))
     shutil.copy(CHECKPOINT, tmp_path / "lm_x_epoch3.00_2.0000.t7")
-    for load in (lambda *args: [load_best(*args)], load_every, load_runs):
+    for load in (lambda *args: [load_best(*args)], every_of, load_runs):
         said.clear()
         assert names(path for path, _ in load(str(tmp_path), said.append)) == ["lm_x_epoch3.00_2.0000.t7"]
         passed_over = [line for line in said if line.startswith("passed over: can't read ")]
         assert len(passed_over) == len({*passed_over}) >= 3
+
+
+@pytest.mark.parametrize("second_name", [os.link, shutil.copy2, os.symlink], ids=["links", "copies", "symbolic"])
+def test_second_names_on_the_command_line_count_once(tmp_path, said, second_name):
+    """As those that a shell makes of cv/*.t7; the name with epoch and loss is the one that says most."""
+    first, second = (tmp_path / f"lm_x_epoch{name}.t7" for name in ("1.00_2.5000", "2.00_2.0000"))
+    shutil.copy(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7", first)
+    shutil.copy(CHECKPOINT, second)
+    best, latest = tmp_path / "lm_x_best.t7", tmp_path / "lm_x_latest.t7"
+    for name in (best, latest):
+        second_name(second, name)
+    given = [str(path) for path in (best, first, second, latest)]
+    assert [path for path, _ in load_every(given, said.append)] == [str(second), str(first)]
+    assert said == [f"{name} is a second name of {second}" for name in (best, latest)]
+    said.clear()
+    assert [path for path, _ in load_every([str(tmp_path), *given], said.append)] == [str(second), str(first)]
+    assert said[0] == f"{tmp_path}: 2 checkpoints, the lowest validation loss first"
+    said.clear()
+    assert [path for path, _ in load_every([str(latest), str(best)], said.append)] == [str(best)]
+    assert said == [f"{latest} is a second name of {best}"]
+    os.unlink(first)
+    with pytest.raises(UserError, match="1.00_2.5000.t7 does not exist"):
+        list(load_every(given, said.append))
+
+
+def test_a_file_of_the_command_line_that_is_damaged_is_an_error(tmp_path, said):
+    damaged = make(tmp_path, "a.t7", 1000)
+    shutil.copy(CHECKPOINT, tmp_path / "b.t7")
+    assert names(path for path, _ in load_every([str(tmp_path)], said.append)) == ["b.t7"]
+    with pytest.raises(UserError, match=r"can't read .*a\.t7"):
+        list(load_every([str(tmp_path), damaged], said.append))
 
 
 def test_of_each_run_the_newest(tmp_path, said):

@@ -42,7 +42,7 @@ def test_eval_of_one_and_of_several(loss):
     for count in (1, 2):
         lines = printed("eval", *[CHECKPOINT] * count, "-compare")
         assert lines[0].split()[:2] == ["checkpoint", "nats/char"]
-        assert len(lines) == 1 + count + 1
+        assert len(lines) == 1 + 1 + 1  # the same file twice is one row
         assert " 2.500000 " in lines[1]
         assert " 2.873410 " in lines[1]
     result = invoke("eval", CHECKPOINT, CHECKPOINT)
@@ -170,5 +170,5 @@ def test_a_folder_that_is_not_there_is_noticed_before_the_work(args, output):
 def test_plot_names_its_curves(tmp_path):
     out = str(tmp_path / "a.svg")
     lines = printed("plot", CHECKPOINT, "-o", out)
-    assert lines[0].startswith(os.path.basename(CHECKPOINT).removesuffix(".t7"))
+    assert lines[0].startswith("lstm2: ")
     assert lines[1:] == [f"saved {out}", ""]
