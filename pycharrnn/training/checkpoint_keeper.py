@@ -175,8 +175,11 @@ class CheckpointKeeper:
         """Save, and say how to go on."""
         self.save_latest(checkpoint)
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
-            log = f" -log {shlex.quote(self._opt.log)}" if self._opt.log else ""
-            return f"go on with: pycharrnn train -resume {shlex.quote(self._good)}{log}"
+            # What checkpoints don't record, since it changes nothing of the run.
+            watched = [("log", shlex.quote(self._opt.log))] if self._opt.log else []
+            watched += [("show", str(self._opt.show))] if self._opt.show else []
+            flags = "".join(f" -{name} {value}" for name, value in watched)
+            return f"go on with: pycharrnn train -resume {shlex.quote(self._good)}{flags}"
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
 

@@ -23,33 +23,48 @@ Draw = Callable[[Checkpoint, "CharRNN", int, int, float], Iterator[bytes]]
 TEMPERATURE = 0.5  # at which a model that has learnt a few words shows them
 _MARGIN = "    | "  # no line of the log begins like this
 _TAB = 4
+_TRIES = 3
 
 
 def shown_sample(draw: Draw, session: Session, checkpoint: Checkpoint, columns: int, stop: Stop) -> str:
     """The sample of -show after a validation, with a heading; "" where the model predicts no numbers.
 
-    Its seed is that of the run plus the iteration: the same run shows the same samples, and none that an unlucky draw
-    spoils at each validation anew. Where an end is asked for, it is as long as it is by then.
+    Its seed is that of the run plus the iteration, so that the same run shows the same samples; one that is hardly more
+    than spaces or dashes shows nothing, so the next seed is tried. Where an end is asked for, it is as long as it is by
+    then.
 
     Args:
         checkpoint: of session.model, as it is now.
         columns: of the screen.
     """
     opt = session.opt
-    screen = ScreenText()
-    text = ""
+    texts = []
     try:
-        for character in draw(checkpoint, session.model, opt.show, opt.seed + checkpoint.i, TEMPERATURE):
-            text += "".join(shown for shown, _ in screen.push(character))
-            if stop.cause:
+        for seed in range(opt.seed + checkpoint.i, opt.seed + checkpoint.i + _TRIES):
+            texts.append(_text(draw(checkpoint, session.model, opt.show, seed, TEMPERATURE), stop))
+            if stop.cause or _letters(texts[-1]) >= len(texts[-1]) / 4:
                 break
     except UserError:  # the keeper of checkpoints says what is wrong with this one
         return ""
-    # What the decoder still holds is a character that the sample's end has cut in two.
     epoch = lua_format.fixed(checkpoint.epoch, 2)
     heading = f"a sample after iteration {checkpoint.i} (epoch {epoch}), at temperature {TEMPERATURE:g}:"
-    width = max(columns - 1 - len(_MARGIN), 1)
-    return "\n".join([heading, *((_MARGIN + line).rstrip() for line in wrapped(harmless(text.strip("\n")), width))])
+    lines = wrapped(max(texts, key=_letters).strip("\n"), max(columns - 1 - len(_MARGIN), 1))
+    return "\n".join([heading, *((_MARGIN + line).rstrip() for line in lines)])
+
+
+def _text(characters: Iterator[bytes], stop: Stop) -> str:
+    """What a screen may show of characters that are drawn, until an end is asked for."""
+    screen = ScreenText()
+    text = ""
+    for character in characters:
+        text += "".join(shown for shown, _ in screen.push(character))
+        if stop.cause:
+            break
+    return harmless(text)  # what `screen` still holds is a character that the sample's end has cut in two
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -119,14 +119,14 @@ def test_a_run_that_goes_on_without_a_log_begins_one(logged, tmp_path):
     assert figures(folder / "run.csv") == [r for r in figures(logged / "run.csv") if r["iteration"] > 40]
 
 
-def test_how_to_go_on_names_the_log(tmp_path):
+def test_how_to_go_on_names_what_checkpoints_do_not_record(tmp_path):
     folder = folder_with_text(tmp_path)
 
     def nobody_reads(line: str) -> None:
         raise OSError(errno.EPIPE, "closed")
 
-    opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, log="a b.csv")
-    with working_in(folder), pytest.raises(Stopped, match="-resume cv/lm_lstm_latest.t7 -log 'a b.csv'$"):
+    opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, log="a b.csv", show=9)
+    with working_in(folder), pytest.raises(Stopped, match="-resume cv/lm_lstm_latest.t7 -log 'a b.csv' -show 9$"):
         train_with(opt, nobody_reads)
     assert [row["iteration"] for row in read(folder / "a b.csv")] == [1]
 

@@ -18,6 +18,7 @@ from runs import result_of as result
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import harmless
+from pycharrnn.training import log_rows
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.shown_sample import wrapped
@@ -131,13 +132,15 @@ def test_on_a_terminal_it_stands_above_the_line(tmp_path):
 def test_only_the_first_process_shows_it(tmp_path):
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn", "train"]
     process = subprocess.run(
-        [sys.executable, *command, *SMALL, "-max_epochs", "0.2", "-show", "20"],
+        [sys.executable, *command, *SMALL, "-max_epochs", "0.2", "-show", "20", "-log", "run.csv"],
         cwd=folder_with_text(tmp_path),
         env=ENVIRONMENT,
         capture_output=True,
     )
     assert process.returncode == 0
     assert process.stderr.count(b"pycharrnn: a sample after") == 1
+    iterations = [row.iteration for row, _ in log_rows.rows(str(tmp_path / "run.csv"))]
+    assert iterations == [*range(1, 13), 12]  # and so of -log: a row each, and one of the validation
 
 
 # -- what a model may write --------------------------------------------------------------------------------------------
@@ -164,6 +167,23 @@ def test_nothing_that_a_terminal_obeys_reaches_it(tmp_path):
 def test_a_character_that_the_end_cuts_is_left_out(tmp_path):
     first, *_ = shown_of(folder_with_text(tmp_path), lambda *about: iter([b"a", b"\xc3", b"\xa9", b"\xc3"]), show=4)
     assert first.split("\n")[1:] == ["    | a\u00e9"]
+
+
+@pytest.mark.parametrize(
+    "by_seed, shown",
+    [
+        ([b"a   ", b"good"], "a"),
+        ([b"a    ", b"good", b"better"], "good"),
+        ([b"     ", b"-----", b"good"], "good"),
+        ([b"-----", b"b----", b"     ", b"good"], "b----"),
+    ],
+)
+def test_of_samples_without_letters_the_next_is_shown(tmp_path, by_seed, shown):
+    def draw(checkpoint, model, length, seed, temperature):
+        return iter([by_seed[seed - 123 - checkpoint.i]])
+
+    first, *_ = shown_of(folder_with_text(tmp_path), draw, show=5)
+    assert first.split("\n")[1:] == [f"    | {shown}"]
 
 
 def test_a_model_that_predicts_no_numbers_ends_no_run(tmp_path):
@@ -216,3 +236,15 @@ def test_too_long_a_sample_is_refused(tmp_path):
 )
 def test_lines_are_broken_between_words(text, width, lines):
     assert wrapped(text, width) == lines
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that CUDA can use")
+def test_on_a_gpu_it_draws_from_no_generator_of_training(tmp_path):
+    states = []
+    for show in ("0", "50"):
+        torch.manual_seed(1)
+        error, _, stderr = result(folder_with_text(tmp_path / show), *SHORT, "-gpuid", "0", "-show", show)
+        assert error is None
+        states.append((torch.get_rng_state().tolist(), torch.cuda.get_rng_state().tolist()))
+    assert states[0] == states[1]
+    assert list(samples(stderr)) == [20, 40, 60]
