@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from pycharrnn.common import interrupts
 from pycharrnn.common.errors import UserError
 from pycharrnn.server import connections, served_models
+from pycharrnn.server.addresses import reachable_hosts
 from pycharrnn.server.app import create_app
 from pycharrnn.server.connections import Connection, OpenConnections
 from pycharrnn.server.options import ServeOptions
@@ -105,9 +106,9 @@ def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> No
     scheduler = Scheduler(min(opt.streams, max(1, most // 2)), threads=min(_MAX_THREADS, os.cpu_count() or 1))
     server = Server(create_app(models, scheduler, hosts, token), scheduler, OpenConnections(most))
     with _listen(opt) as listener:
-        host = f"[{opt.host}]" if ":" in opt.host else opt.host
-        address = f"http://{host}:{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
-        say(f"{address}\nCtrl-C ends it.")  # in one piece: who reads the first line may then stop reading
+        end = f":{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
+        lines = [f"http://{host}{end}" for host in reachable_hosts(opt.host)]
+        say("\n".join([*lines, "Ctrl-C ends it."]))  # in one piece: who reads the first line may then stop reading
         server.run(sockets=[listener])
 
 
