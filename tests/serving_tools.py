@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -17,13 +18,20 @@ from pathlib import Path
 from conftest import GOLDEN
 
 from pycharrnn.server import serve
+from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import OpenConnections
 from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.server.served_models import ServedModel
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ROOT = Path(__file__).parents[1]
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
+
+
+def model_of(models: Catalogue, path: Path) -> ServedModel:
+    """The model of a file, as a request gets it."""
+    return asyncio.run(models.model(path.stem))
 
 
 @dataclass

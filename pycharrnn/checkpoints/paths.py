@@ -1,7 +1,7 @@
 """Which checkpoints the argument CKPT_OR_DIR of a command means, and short names for several.
 
 A file means itself. Of a folder, a command that uses one model takes the checkpoint with the lowest validation loss
-(`load_best`), one that compares or offers models takes all of them, the best first (`load_every`, `every`), and one
+(`load_best`), one that compares or offers models takes all of them, the best first (`load_every`), and one
 that draws runs takes the newest of each, which holds the losses of its whole run (`load_runs`). -resume goes on from
 the newest (`newest_first`). What a folder came to mean is said in a line.
 """
@@ -79,13 +79,8 @@ def best_first(folder: str, note: Note) -> list[File]:
         if file.loss is not None:
             files.append(file)
         elif loaded := _loaded(file.path, note):
-            files.append(replace(file, loss=_loss(loaded)))
+            files.append(replace(file, loss=validation_loss(loaded)))
     return sorted(files, key=_rank)
-
-
-def every(path: str, note: Note) -> list[str]:
-    """`path` itself, or of a folder all its checkpoints, the best first. Errors: UserError, as newest_first."""
-    return [file.path for file in _every(path, note)] if os.path.isdir(path) else [path]
 
 
 def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
@@ -184,7 +179,7 @@ def _none_whole(folder: str) -> UserError:
     return UserError(f"the folder {folder} has no checkpoint that can be read: name one, or another folder.")
 
 
-def _loss(loaded: Checkpoint) -> float | None:
+def validation_loss(loaded: Checkpoint) -> float | None:
     """The validation loss of a checkpoint, in nats per character; None where it was written between validations."""
     return loaded.val_losses.get(loaded.i) if loaded.val_losses else loaded.val_loss
 

@@ -221,6 +221,12 @@ class NumpyPredictor:
         cells = [layer.cell for layer in self._layers]
         return np.stack([getattr(cell, "tanh_c", cell.h[1:]) for cell in cells])
 
+    @property
+    def nbytes(self) -> int:
+        """What the weights take in memory, buffers left out."""
+        of_layers = (array for layer in self._layers for array in (layer.input_weight, layer.bias, layer.h2h))
+        return sum(array.nbytes for array in (*of_layers, self._by_character, *self._decoder))
+
     def fresh(self, steps: int = 1) -> NumpyPredictor:
         """A predictor of one stream that shares this one's weights, with a hidden state of zeros.
 

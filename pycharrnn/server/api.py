@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
-from pycharrnn.server.line_stream import STOPPING, LineStream, unavailable
+from pycharrnn.server.catalogue import Catalogue, NoSuchModel
+from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
+from pycharrnn.server.model_memory import NoRoom
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
     MAX_CANDIDATES,
@@ -23,6 +26,7 @@ from pycharrnn.server.schemas import (
     MAX_PRIMETEXT,
     MAX_SCORED,
     Limits,
+    Losses,
     ModelList,
     Problem,
     SampleLine,
@@ -38,16 +42,25 @@ _GUARD_STATUSES = (401, 421)  # what security.Guard answers to a request of any 
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
-def add_api(app: FastAPI, models: dict[str, ServedModel], scheduler: Scheduler) -> None:
-    """Add /api/models, /api/sample and /api/score to an application.
-
-    Args:
-        models: id -> model.
-    """
+def add_api(app: FastAPI, models: Catalogue, scheduler: Scheduler) -> None:
+    """Add /api/models, /api/losses, /api/sample and /api/score to an application."""
     api = _Api(models, scheduler)
     guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
     problems: _Responses = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_GUARD_STATUSES)}
-    app.add_api_route("/api/models", api.list_models, methods=["GET"], responses=guarded)
+    unchanged: _Responses = {304: {"description": "The list is still the one of this ETag"}}
+    app.add_api_route(
+        "/api/models",
+        api.list_models,
+        methods=["GET"],
+        response_model=ModelList,
+        responses={**guarded, **unchanged, 422: {"content": _PROBLEM}},
+    )
+    app.add_api_route(
+        "/api/losses",
+        api.losses,
+        methods=["GET"],
+        responses={**guarded, 404: {"model": Problem}, 422: {"content": _PROBLEM}},
+    )
     app.add_api_route(
         "/api/sample",
         api.sample,
@@ -68,16 +81,26 @@ def add_api(app: FastAPI, models: dict[str, ServedModel], scheduler: Scheduler) 
 class _Api:
     """The handlers; FastAPI shows their names and docstrings in /openapi.json."""
 
-    def __init__(self, models: dict[str, ServedModel], scheduler: Scheduler) -> None:
+    def __init__(self, models: Catalogue, scheduler: Scheduler) -> None:
         self._models, self._scheduler = models, scheduler
+        self._start = secrets.token_hex(4)  # so that no tag is that of another server
         # A score takes megabytes while it is made, and is of no use before it is whole: so of those that take about as
         # long, (model, magnitude of the text's length), one is made after the other.
         self._one_score_at_a_time: dict[tuple[str, int], asyncio.Lock] = collections.defaultdict(asyncio.Lock)
 
-    async def list_models(self) -> ModelList:
+    async def list_models(
+        self,
+        response: Response,
+        if_none_match: Annotated[str | None, Header(description="the ETag of an earlier answer")] = None,
+    ) -> ModelList | Response:
         """The models to choose from, and the limits of a request."""
+        tag = f'"{self._start}-{self._models.generation}"'
+        if if_none_match == tag:
+            return Response(status_code=304, headers={"ETag": tag})
+        response.headers["ETag"] = tag
         return ModelList(
-            models=[model.facts for model in self._models.values()],
+            models=self._models.all_facts(),
+            follow=self._models.follow,
             limits=Limits(
                 length=MAX_LENGTH,
                 primetext=MAX_PRIMETEXT,
@@ -87,9 +110,18 @@ class _Api:
             ),
         )
 
+    async def losses(
+        self, model: Annotated[str, Query(max_length=1000, description="an id from /api/models")]
+    ) -> Losses:
+        """How training went, up to the checkpoint that holds a model."""
+        try:
+            return self._models.losses(model)
+        except NoSuchModel as e:
+            raise HTTPException(404, str(e)) from None
+
     async def sample(self, request: SampleRequest) -> Response:
         """A sample as JSON lines, one for each character, sent as they are drawn, and one at the end."""
-        model = self._chosen(request.model)
+        model = await self._chosen(request.model)
         options = SampleOptions(
             seed=request.seed,
             length=request.length,
@@ -101,12 +133,13 @@ class _Api:
         layers, size = model.facts.num_layers, model.facts.rnn_size
         if unit and (unit[0] > layers or unit[1] > size):
             raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
-        start = partial(_start_sample, model, options, request.primetext.encode(), unit, request.candidates)
+        primetext = request.primetext.encode()
+        start = partial(_start_sample, model, options, primetext, unit, request.candidates, request.skip)
         return LineStream(self._scheduler, start)
 
     async def score_text(self, request: ScoreRequest, connection: Request) -> Response:
         """How much each character of a text surprises a model."""
-        model = self._chosen(request.model)
+        model = await self._chosen(request.model)
         score, pieces = served_models.score(model, request.text.encode()), list[str]()
         with self._scheduler.admit() as admitted:
             if not admitted:
@@ -126,20 +159,24 @@ class _Api:
         headers = {"Content-Length": str(sum(map(len, pieces)))}  # all ASCII
         return StreamingResponse(_one_by_one(pieces), headers=headers, media_type="application/json")
 
-    def _chosen(self, name: str) -> ServedModel:
-        if name not in self._models:
-            raise HTTPException(404, "there is no such model here: /api/models lists them.")
-        return self._models[name]
+    async def _chosen(self, name: str) -> ServedModel:
+        """A model, in memory. Errors: HTTPException."""
+        try:
+            return await self._models.model(name)
+        except NoSuchModel as e:
+            raise HTTPException(404, str(e)) from None
+        except NoRoom:
+            raise HTTPException(503, "the models in use take all memory: try again in a moment.", RETRY) from None
 
 
 def _start_sample(
-    model: ServedModel, opt: SampleOptions, primetext: bytes, unit: tuple[int, int] | None, candidates: int
-) -> Iterator[dict[str, object]]:
+    model: ServedModel, opt: SampleOptions, primetext: bytes, unit: tuple[int, int] | None, candidates: int, skip: int
+) -> Iterator[dict[str, object] | None]:
     """As served_models.sample. Errors: HTTPException for a primetext with a character that the model does not know."""
     unknown = next((at for at, character in tokenizer.tokenize(primetext, model.vocab) if character is None), None)
     if unknown is not None:
         raise HTTPException(422, f"primetext has {tokenizer.describe_unknown(primetext, unknown)}: leave it out.")
-    return served_models.sample(model, opt, primetext, unit, candidates)
+    return served_models.sample(model, opt, primetext, unit, candidates, skip)
 
 
 async def _one_by_one(pieces: list[str]) -> AsyncIterator[str]:

@@ -14,24 +14,21 @@ from fastapi.routing import APIRoute
 
 from pycharrnn import __version__
 from pycharrnn.server.api import add_api
+from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.line_stream import STOPPING, LineStream
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import MAX_FIELDS
 from pycharrnn.server.security import Guard
-from pycharrnn.server.served_models import ServedModel
 
 _SMALL_BODY = 1 << 12  # bytes, which take no time to parse
 
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-def create_app(
-    models: dict[str, ServedModel], scheduler: Scheduler, hosts: frozenset[str] | None, token: str
-) -> FastAPI:
+def create_app(models: Catalogue, scheduler: Scheduler, hosts: frozenset[str] | None, token: str) -> FastAPI:
     """The page and the API as an ASGI application.
 
     Args:
-        models: id -> model.
         hosts, token: as for security.Guard.
     """
     files = page_files()

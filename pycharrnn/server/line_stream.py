@@ -15,12 +15,12 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 
 STOPPING = "the server is stopping."
-_RETRY_SECONDS = 5
+RETRY = {"Retry-After": "5"}  # seconds
 
 
 def unavailable(detail: str = "all places are taken: try again in a moment.") -> JSONResponse:
     """The answer to a client that the scheduler does not serve now."""
-    return JSONResponse({"detail": detail}, 503, {"Retry-After": str(_RETRY_SECONDS)})
+    return JSONResponse({"detail": detail}, 503, RETRY)
 
 
 class LineStream(Response):
@@ -29,13 +29,13 @@ class LineStream(Response):
     Ends when the client leaves. A UserError becomes a last line {"error": ...}.
 
     Args:
-        start: makes the iterator over the objects. It runs in a turn, and an HTTPException that it raises becomes the
-            answer.
+        start: makes the iterator over the objects, and None where a turn may end. It runs in a turn, and an
+            HTTPException that it raises becomes the answer.
     """
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, scheduler: Scheduler, start: Callable[[], Iterator[dict[str, object]]]) -> None:
+    def __init__(self, scheduler: Scheduler, start: Callable[[], Iterator[dict[str, object] | None]]) -> None:
         super().__init__()
         del self.headers["content-length"]
         self._scheduler, self._start = scheduler, start
@@ -71,7 +71,7 @@ class LineStream(Response):
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": _as_lines(first), "more_body": True})
-            last: list[dict[str, object]] = []
+            last: list[dict[str, object] | None] = []
             try:
                 async for objects in turns:
                     await send({"type": "http.response.body", "body": _as_lines(objects), "more_body": True})
@@ -79,15 +79,15 @@ class LineStream(Response):
                 last = [{"error": STOPPING}]
         await send({"type": "http.response.body", "body": _as_lines(last)})
 
-    def _objects(self) -> Iterator[dict[str, object]]:
+    def _objects(self) -> Iterator[dict[str, object] | None]:
         try:
             yield from self._start()
         except UserError as e:
             yield {"error": str(e)}
 
 
-def _as_lines(objects: list[dict[str, object]]) -> bytes:
-    return "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in objects).encode()
+def _as_lines(objects: list[dict[str, object] | None]) -> bytes:
+    return "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in objects if one is not None).encode()
 
 
 async def _client_has_left(receive: Receive) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.option_fields import option, require
+from pycharrnn.common.option_fields import option, require, require_switches
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class ServeOptions:
     token: str = option(
         "", "what a client must know, 16 characters or more. new = make one", group="network", value="TEXT|new"
     )
+    follow: int = option(
+        0, "1 = take up new checkpoints of the folders, as training writes them", group="checkpoints", value="0|1"
+    )
     streams: int = option(
         512, "how many clients are served at once, from 1 to 1000; others are asked to come back", group="network"
     )
@@ -32,6 +35,7 @@ class ServeOptions:
         if not self.host:
             raise UserError("-host must be an address or a name, not empty.")
         require(self, "port", 0 <= self.port < 1 << 16, "from 0 to 65535")
+        require_switches(self, "follow")
         require(self, "streams", 1 <= self.streams <= 1000, "from 1 to 1000")
         if self.token not in ("", "new") and (len(self.token) < 16 or not _is_plain(self.token)):
             raise UserError("-token must be 16 letters and digits or more, or new to have one made.")

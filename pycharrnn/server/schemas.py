@@ -44,6 +44,9 @@ class SampleRequest(_Request):
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
     unit: Unit | None = Field(None, description="a hidden unit whose activation to add to each character")
     candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="likeliest characters to name with each")
+    skip: Integer = Field(
+        0, ge=0, le=MAX_LENGTH + MAX_PRIMETEXT, description="leave out the lines of so many characters at the beginning"
+    )
 
 
 class SampledCharacter(BaseModel):
@@ -91,7 +94,7 @@ class ScoreAnswer(BaseModel):
 
     bits_per_character: float | None = Field(description="mean over the known characters; null where there are none")
     known: int = Field(description="characters of the model's vocabulary in the text: bytes, for most models")
-    unknown: int = Field(description="bytes that the model does not know; passed over")
+    unknown: int = Field(description="those, or bytes, that the model does not know; passed over")
     characters: list[ScoredCharacter]
 
 
@@ -103,9 +106,12 @@ class ModelFacts(BaseModel):
     num_layers: int
     rnn_size: int
     vocab_size: int
+    code_points: bool = Field(description="whether its characters are those of UTF-8, not bytes")
     epoch: float
-    best_val_loss: float | None = Field(description="nats per character")
+    val_loss: float | None = Field(description="at this checkpoint, in nats per character; null where there is none")
+    best_val_loss: float | None = Field(description="the lowest of its run up to this checkpoint")
     program: str = Field(description="what trained it: char-rnn or torch-rnn")
+    saved: float = Field(description="when its file was written, in seconds since 1970")
 
 
 class Limits(BaseModel):
@@ -121,8 +127,25 @@ class Limits(BaseModel):
 class ModelList(BaseModel):
     """The models to choose from."""
 
-    models: list[ModelFacts]
+    models: list[ModelFacts] = Field(description="in the order of the command line; those of a folder the best first")
+    follow: bool = Field(description="whether new checkpoints of folders are added as they are written")
     limits: Limits
+
+
+class LossSeries(BaseModel):
+    """Losses in nats per character, and after which iterations."""
+
+    iterations: list[float] = []
+    losses: list[float] = []
+
+
+class Losses(BaseModel):
+    """How the losses of a run went, up to a checkpoint: at most some hundreds of points."""
+
+    train: LossSeries
+    val: LossSeries
+    epochs_per_iteration: float = Field(description="0 where that is not known")
+    window: int = Field(description="how many training losses each point is the mean of")
 
 
 class Problem(BaseModel):

@@ -58,9 +58,8 @@ class Guard:
         if self.token and scope["path"] not in self.open_paths:
             scheme, _, token = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not secrets.compare_digest(token.strip().encode(), self.token):
-                return JSONResponse(
-                    {"detail": "this server needs its token."}, 401, {"WWW-Authenticate": 'Bearer realm="pycharrnn"'}
-                )
+                detail = "this is not the server's token." if token else "this server needs its token."
+                return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": 'Bearer realm="pycharrnn"'})
         most = MAX_BODY.get(scope["path"], MAX_OTHER_BODY)
         if int(headers.get("content-length", 0)) > most:
             return JSONResponse({"detail": f"the request is larger than {most} bytes."}, 413)

@@ -9,19 +9,20 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from pycharrnn.common import interrupts
 from pycharrnn.common.errors import UserError
-from pycharrnn.server import connections, served_models
+from pycharrnn.server import connections
 from pycharrnn.server.addresses import reachable_hosts
 from pycharrnn.server.app import create_app
+from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import Connection, OpenConnections
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.scheduler import Scheduler
@@ -37,9 +38,16 @@ class Server(uvicorn.Server):
     Args:
         scheduler: gives turns to the work of the application.
         open_connections: keeps the server's connections.
+        follow: what runs beside the server as long as it does, if anything.
     """
 
-    def __init__(self, app: FastAPI, scheduler: Scheduler, open_connections: OpenConnections) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        scheduler: Scheduler,
+        open_connections: OpenConnections,
+        follow: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         config = uvicorn.Config(
             app,
             http=cast("type[asyncio.Protocol]", partial(Connection, open_connections)),  # uvicorn only calls it
@@ -55,16 +63,22 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._scheduler, self._open_connections = scheduler, open_connections
+        self._follow = follow
+        self._following: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, with a longer queue of connections that wait to be accepted."""
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_QUEUE)  # `backlog` says how many asyncio accepts at once, and also how many may wait
+        if self._follow:
+            self._following = asyncio.create_task(self._follow())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; a connection that is being accepted is closed."""
         self._open_connections.stopping = True
+        if self._following:
+            self._following.cancel()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -99,12 +113,13 @@ def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> No
     """
     _limit_heaps()
     say = partial(_say_or_fail, say)
-    models = served_models.load_all(paths, say)
+    models = Catalogue(paths, say, bool(opt.follow))
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
     most = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
     scheduler = Scheduler(min(opt.streams, max(1, most // 2)), threads=min(_MAX_THREADS, os.cpu_count() or 1))
-    server = Server(create_app(models, scheduler, hosts, token), scheduler, OpenConnections(most))
+    app = create_app(models, scheduler, hosts, token)
+    server = Server(app, scheduler, OpenConnections(most), models.follow_folders if opt.follow else None)
     with _listen(opt) as listener:
         end = f":{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
         lines = [f"http://{host}{end}" for host in reachable_hosts(opt.host)]

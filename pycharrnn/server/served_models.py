@@ -1,11 +1,10 @@
-"""The models that `pycharrnn serve` offers: loaded once, then sampled from and asked to score texts."""
+"""A model of `pycharrnn serve`: sampled from, and asked to score texts."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -13,9 +12,6 @@ import numpy as np
 
 from compat.charrnn import Checkpoint
 from pycharrnn.analysis import scoring
-from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import every, short_names
-from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
@@ -32,7 +28,7 @@ T = TypeVar("T")
 _Drawn = tuple[Drawn, float | None]  # a character of the model, and the activation after it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ServedModel:
     """A model under the name by which requests choose it.
 
@@ -47,55 +43,19 @@ class ServedModel:
     predictor: NumpyPredictor
     facts: ModelFacts
 
-
-def load_all(paths: list[str], say: Callable[[str], None]) -> dict[str, ServedModel]:
-    """Load checkpoints: id -> model. All is read here, so that no request ever touches the disk.
-
-    A file beside others that can't be read as a checkpoint is left out, and `say` is given the reason.
-
-    Args:
-        paths: checkpoints, or folders, of which all checkpoints are meant, the best first.
-
-    Errors: UserError for a file that does not exist or is named twice, or where no file can be read.
-    """
-    files = [file for path in paths for file in every(path, say)]
-    models: dict[str, ServedModel] = {}
-    refused: list[UserError] = []
-    for file, name in zip(files, short_names(files), strict=True):
-        if name in models:
-            raise UserError(f"{file} is named twice: once is enough.")
-        try:
-            models[name] = _served(name, checkpoint.load(file))
-        except UserError as e:
-            if not os.path.exists(file):
-                raise
-            refused.append(e)
-        else:
-            say(f"offering {name}")
-    if not models:
-        raise refused[0]
-    for error in refused:
-        say(f"left out: {error}")
-    return models
+    @property
+    def nbytes(self) -> int:
+        """What its weights take in memory."""
+        return self.predictor.nbytes
 
 
-def _served(name: str, loaded: Checkpoint) -> ServedModel:
+def served(loaded: Checkpoint, facts: ModelFacts) -> ServedModel:
+    """A checkpoint as a model to draw from."""
     network = loaded.network
-    losses = [loss for loss in loaded.val_losses.values() if np.isfinite(loss)]
-    facts = ModelFacts(
-        id=name,
-        model=network.model,
-        num_layers=network.num_layers,
-        rnn_size=network.rnn_size,
-        vocab_size=network.vocab_size,
-        epoch=float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,
-        best_val_loss=min(losses, default=None),
-        program=loaded.program,
-    )
     # A checkpoint's arrays may lie in its file, which another program can change, and a predictor may keep the arrays
     # that it is given: so it is given copies.
     copied = replace(network, weights={part: np.array(weight, np.float64) for part, weight in network.weights.items()})
-    return ServedModel(name, loaded.vocab, NumpyPredictor(copied), facts)
+    return ServedModel(facts.id, loaded.vocab, NumpyPredictor(copied), facts)
 
 
 # -- samples -----------------------------------------------------------------------------------------------------------
@@ -107,7 +67,8 @@ def sample(
     primetext: bytes,
     unit: tuple[int, int] | None,
     candidates: int,
-) -> Iterator[dict[str, object]]:
+    skip: int = 0,
+) -> Iterator[dict[str, object] | None]:
     """A sample as the lines of schemas.SampleLine: one for each character, then {"done": true}.
 
     A character that a screen can show may be several characters of the model, which are bytes for most models.
@@ -115,6 +76,7 @@ def sample(
     Args:
         unit: (layer, unit), from 1, whose activation to add, or None.
         candidates: how many of the likeliest characters to name with each.
+        skip: the lines of so many characters are left out; there is None for each, so that a turn can end there.
 
     Errors: UserError, as sampler.draw.
     """
@@ -125,9 +87,11 @@ def sample(
     for one in _with_activations(drawn, predictor, unit):
         waiting.append(one)
         for text, pieces in _complete(screen.push(one[0].character), waiting):
-            yield _sample_line(text, pieces, names, candidates)
+            skip -= 1
+            yield _sample_line(text, pieces, names, candidates) if skip < 0 else None
     for text, pieces in _complete(screen.end(), waiting):
-        yield _sample_line(text, pieces, names, candidates)
+        skip -= 1
+        yield _sample_line(text, pieces, names, candidates) if skip < 0 else None
     yield {"done": True}
 
 
@@ -177,8 +141,8 @@ def score(model: ServedModel, text: bytes) -> Iterator[str]:
     screen, waiting = ScreenText(), list[float | None]()
     known, unknown, total = 0, 0, 0.0
     before = '{"characters":['
-    code_points = any(len(character) > 1 for character in model.vocab)
-    for character, bits in scoring.surprises(model.predictor.fresh(steps), steps, model.vocab, text, code_points):
+    predictor, code_points = model.predictor.fresh(steps), model.facts.code_points
+    for character, bits in scoring.surprises(predictor, steps, model.vocab, text, code_points):
         waiting.append(bits)
         if bits is None:
             unknown += 1

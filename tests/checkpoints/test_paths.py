@@ -11,7 +11,7 @@ import pytest
 from conftest import GOLDEN
 
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import every, load_best, load_every, load_runs, newest_first, short_names
+from pycharrnn.checkpoints.paths import best_first, load_best, load_every, load_runs, newest_first, short_names
 from pycharrnn.common.errors import UserError
 
 CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -48,7 +48,6 @@ def said() -> list[str]:
 
 def test_a_file_means_itself(said):
     path = str(CHECKPOINT)
-    assert every(path, said.append) == [path]
     assert load_best(path, said.append)[0] == path
     assert [found for found, _ in load_every([path], said.append)] == [path]
     assert [found for found, _ in load_runs(path, said.append)] == [path]
@@ -91,7 +90,7 @@ def test_second_names_are_the_same_files(tmp_path, second_name):
         make(tmp_path, f"lm_x_epoch{epoch}.00_{loss:.4f}.t7", 1000 + epoch)
     second_name(tmp_path / "lm_x_epoch2.00_2.0000.t7", tmp_path / "lm_x_best.t7")
     second_name(tmp_path / "lm_x_epoch4.00_2.2500.t7", tmp_path / "lm_x_latest.t7")
-    assert names(every(str(tmp_path), lambda line: None)) == [
+    assert names(file.path for file in best_first(str(tmp_path), lambda line: None)) == [
         "lm_x_epoch2.00_2.0000.t7",  # of two of one loss, the one that is called best
         "lm_x_epoch3.00_2.0000.t7",
         "lm_x_epoch4.00_2.2500.t7",
@@ -108,10 +107,11 @@ def test_the_best_is_known_by_names(tmp_path, said):
     path, loaded = load_best(str(tmp_path), said.append)
     assert (os.path.basename(path), loaded.network.rnn_size) == ("lm_y_epoch9.00_1.2500.t7", 16)
     assert said == [f"{tmp_path}: lm_y_epoch9.00_1.2500.t7, the lowest validation loss of 4 checkpoints"]
-    assert names(every(str(tmp_path), said.append))[1:] == [
+    assert names(file.path for file in best_first(str(tmp_path), said.append))[1:] == [
         f"lm_x_epoch{n}.t7" for n in ("1.00_1.5000", "3.00_2.5000", "2.00_nan")
     ]
-    assert said[1:] == [f"{tmp_path}: 4 checkpoints, the lowest validation loss first"]
+    assert names(path for path, _ in load_every([str(tmp_path)], said.append)) == ["lm_y_epoch9.00_1.2500.t7"]
+    assert said[1] == f"{tmp_path}: 4 checkpoints, the lowest validation loss first"
 
 
 def test_the_best_is_known_by_what_files_record(tmp_path, said):
@@ -119,7 +119,7 @@ def test_the_best_is_known_by_what_files_record(tmp_path, said):
     save(tmp_path, "checkpoint_10.t7", {5: 1.0, 10: 1.25}, 1.25)
     save(tmp_path, "checkpoint_10.safetensors", {}, 1.75)
     save(tmp_path, "lm_x_latest.t7", {5: 1.0}, 1.0)  # written between validations
-    files = every(str(tmp_path), said.append)
+    files = [file.path for file in best_first(str(tmp_path), said.append)]
     assert names(files) == [
         "checkpoint_10.t7",
         "lm_x_epoch1.00_1.5000.t7",

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from serving_tools import GRU, LSTM
 
-from pycharrnn.server import served_models
 from pycharrnn.server.app import create_app
+from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.scheduler import Scheduler
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
@@ -24,12 +24,14 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: 
 CASES = int(os.environ.get("PYCHARRNN_API_CASES", "40"))
 TOKEN = {"Authorization": "Bearer 0123456789abcdef"}
 
-models = served_models.load_all([str(LSTM), str(GRU)], lambda line: None)
+models = Catalogue([str(LSTM), str(GRU)], lambda line: None)
 app = create_app(models, Scheduler(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
+names = [facts.id for facts in models.all_facts()]
 schemas = app.openapi()["components"]["schemas"]
 # What is made up would hardly be a model that is there, or a text of characters that it knows.
 for request in ("SampleRequest", "ScoreRequest"):
-    schemas[request]["properties"]["model"]["enum"] = [*models, "another"]
+    schemas[request]["properties"]["model"]["enum"] = [*names, "another"]
+app.openapi()["paths"]["/api/losses"]["get"]["parameters"][0]["schema"]["enum"] = [*names, "another"]
 schemas["SampleRequest"]["properties"]["primetext"]["pattern"] = "^[a-z ,.]*$"
 described = schemathesis.openapi.from_asgi("/openapi.json", app, headers=TOKEN)
 line_schema = jsonschema_rs.validator_for({"$ref": "#/components/schemas/SampleLine", **app.openapi()})

@@ -19,8 +19,9 @@ from serving_tools import LOOPBACK, LSTM, ROOT, server, server_in_thread
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.server import connections, served_models
+from pycharrnn.server import connections
 from pycharrnn.server.app import create_app, page_files
+from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import Connection, OpenConnections, TimeLimits
 from pycharrnn.server.scheduler import Scheduler
 
@@ -53,7 +54,7 @@ SIEGES = {
 
 @pytest.fixture(scope="module")
 def models():
-    return served_models.load_all([str(LSTM)], lambda line: None)
+    return Catalogue([str(LSTM)], lambda line: None)
 
 
 @pytest.fixture

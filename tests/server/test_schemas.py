@@ -21,6 +21,7 @@ def test_what_a_request_leaves_out():
         "seed": 123,
         "unit": None,
         "candidates": 5,
+        "skip": 0,
     }
 
 
@@ -35,6 +36,7 @@ def test_what_a_request_leaves_out():
         ("topp", [1e-9, 1], [0, 1.001, math.nan]),
         ("seed", [0, (1 << 32) - 1], [-1, 1 << 32]),
         ("candidates", [0, 20], [-1, 21]),
+        ("skip", [0, 12_000], [-1, 12_001, 1.5]),
         ("unit", [None, {"layer": 1, "unit": 1}], [{"layer": 1}, {"layer": 1, "unit": 1, "more": 1}, [1, 1]]),
         ("another", [], [1]),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from functools import partial
 import httpx
 import numpy as np
 import pytest
-from serving_tools import GRU, LOOPBACK, LSTM, ROOT, server
+from serving_tools import GRU, LOOPBACK, LSTM, ROOT, model_of, server
 
 from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint
@@ -27,6 +28,8 @@ from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
 from pycharrnn.server.app import create_app, page_files
+from pycharrnn.server.catalogue import Catalogue
+from pycharrnn.server.model_facts import facts_of
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
@@ -35,7 +38,7 @@ from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
 
 @pytest.fixture(scope="module")
 def models():
-    return served_models.load_all([str(LSTM), str(GRU)], lambda line: None)
+    return Catalogue([str(LSTM), str(GRU)], lambda line: None)
 
 
 @pytest.fixture
@@ -119,6 +122,21 @@ def test_candidates_are_the_likeliest(client):
     assert "candidates" not in sample(client, length=1, candidates=0)[0]
 
 
+@pytest.mark.parametrize("length, skip", [(60, 1), (60, 64), (300, 64), (60, 65), (60, 1000)])
+def test_the_lines_of_characters_can_be_left_out(client, length, skip):
+    """What is left of a longer sample is what goes on from a shorter one."""
+    options = {"primetext": "The \u2013 ", "unit": {"layer": 1, "unit": 3}, "seed": 9}
+    assert sample(client, length=length, skip=skip, **options) == (
+        sample(client, length=length, **options)[:-1][skip:] + [{"done": True}]
+    )
+
+
+def test_characters_that_are_left_out_take_turns_too(models):
+    """They are drawn all the same, and nobody else is kept waiting for that."""
+    lines = served_models.sample(model_of(models, LSTM), SampleOptions(length=50), b"The", None, 5, skip=40)
+    assert [line is None for line in lines] == [True] * 40 + [False] * 14
+
+
 @pytest.mark.parametrize("path", [LSTM, GRU])
 def test_activations_are_those_after_each_character(client, path):
     items = sample(client, model=path.stem, primetext="The night", length=60, unit={"layer": 2, "unit": 5})[:-1]
@@ -138,8 +156,8 @@ def test_all_of_a_request_is_heard(client, models, monkeypatch):
     asked = []
     monkeypatch.setattr(served_models, "sample", lambda *args: asked.append(args) or iter([{"done": True}]))
     options = {"seed": 7, "length": 30, "temperature": 0.5, "topk": 9, "topp": 0.75}
-    sample(client, primetext="The ", unit={"layer": 2, "unit": 5}, candidates=3, **options)
-    assert asked == [(models[LSTM.stem], SampleOptions(**options), b"The ", (2, 5), 3)]
+    sample(client, primetext="The ", unit={"layer": 2, "unit": 5}, candidates=3, skip=9, **options)
+    assert asked == [(model_of(models, LSTM), SampleOptions(**options), b"The ", (2, 5), 3, 9)]
 
 
 def test_characters_of_several_bytes_are_one(client):
@@ -303,6 +321,10 @@ def test_token(models, scheduler):
     client = Client(create_app(models, scheduler, None, token), "http://somewhere.example")
     for path in ("/", "/page.js", "/style.css", "/icon.svg"):
         assert client.get(path).status_code == 200
+    refusals = {"": "this server needs its token.", "Bearer x": "this is not the server's token."}
+    for header, words in refusals.items():
+        answer = client.get("/api/models", headers={"authorization": header} if header else {})
+        assert answer.json()["detail"] == words
     for header in (
         {},
         {"authorization": "Bearer x"},
@@ -348,11 +370,12 @@ def test_the_page_loads_nothing_from_elsewhere():
         assert "//" not in text.replace("// ", "")
 
 
-def test_openapi(client):
+def test_openapi(client, models):
     schema = client.get("/openapi.json").json()
-    assert set(schema["paths"]) == {"/api/models", "/api/sample", "/api/score"}
+    assert set(schema["paths"]) == {"/api/models", "/api/losses", "/api/sample", "/api/score"}
     assert {"SampleRequest", "SampledCharacter", "ScoreRequest", "ScoreAnswer"} <= set(schema["components"]["schemas"])
-    assert set(schema["paths"]["/api/models"]["get"]["responses"]) == {"200", "401", "421"}
+    assert set(schema["paths"]["/api/models"]["get"]["responses"]) == {"200", "304", "401", "421", "422"}
+    assert set(schema["paths"]["/api/losses"]["get"]["responses"]) == {"200", "401", "404", "421", "422"}
     for path in ("/api/sample", "/api/score"):
         responses = schema["paths"][path]["post"]["responses"]
         assert set(responses) == {"200", "400", "401", "404", "413", "421", "422", "503"}
@@ -362,7 +385,7 @@ def test_openapi(client):
         "application/x-ndjson": {"itemSchema": {"$ref": "#/components/schemas/SampleLine"}}
     }
     assert "security" not in schema
-    with_token = create_app({}, Scheduler(1, 1), None, "0123456789abcdef").openapi()
+    with_token = create_app(models, Scheduler(1, 1), None, "0123456789abcdef").openapi()
     assert with_token["security"] == [{"token": []}]
 
 
@@ -370,19 +393,20 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_being_served(tmp_path):
     damaged = tmp_path / "damaged.t7"
     damaged.write_bytes(LSTM.read_bytes()[:30_000])
     said: list[str] = []
-    assert list(served_models.load_all([str(damaged), str(LSTM)], said.append)) == [LSTM.stem]
+    models = Catalogue([str(damaged), str(LSTM)], said.append)
+    assert [facts.id for facts in models.all_facts()] == [LSTM.stem]
     assert said[0] == f"offering {LSTM.stem}"
     assert said[1].startswith(f"left out: can't read {damaged}")
     with pytest.raises(UserError, match=r"can't read .*damaged"):
-        served_models.load_all([str(damaged)], said.append)
+        Catalogue([str(damaged)], said.append)
     with pytest.raises(UserError, match="does not exist"):
-        served_models.load_all([str(LSTM), str(tmp_path / "nowhere.t7")], said.append)
+        Catalogue([str(LSTM), str(tmp_path / "nowhere.t7")], said.append)
 
 
 def test_models_are_in_memory_of_their_own(models):
     """What a file's reader holds may be the file itself, which another program can change."""
     loaded = checkpoint.load(LSTM)
-    served = served_models._served("x", loaded)
+    served = served_models.served(loaded, facts_of(loaded, "x", 0))
     held = list(arrays(served.predictor))
     assert len(held) > 10
     for weight in loaded.network.weights.values():
@@ -550,7 +574,8 @@ def test_turns_are_shared_fairly(models):
     at_first_end: list[dict[int, int]] = []
 
     async def client(k: int):
-        events = served_models.sample(models[LSTM.stem], SampleOptions(length=3000, seed=k), b"", None, 5)
+        model = await models.model(LSTM.stem)
+        events = served_models.sample(model, SampleOptions(length=3000, seed=k), b"", None, 5)
         with scheduler.admit():
             async for items in scheduler.run(events):
                 progress[k] = progress.get(k, 0) + len(items)
@@ -612,18 +637,19 @@ def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monke
     assert client.post("/api/score", json={"model": LSTM.stem, "text": "The night"}).status_code == 503
 
 
-def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, scheduler):
-    broken = models[LSTM.stem].predictor.fresh()
+def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, scheduler, monkeypatch):
+    whole = model_of(models, LSTM)
+    broken = whole.predictor.fresh()
     broken._decoder = (broken._decoder[0] * np.nan, broken._decoder[1])
-    model = served_models.ServedModel("x", models[LSTM.stem].vocab, broken, models[LSTM.stem].facts)
-    client = Client(create_app({"x": model}, scheduler, LOOPBACK, ""))
-    body = {"model": "x", "length": 5, "primetext": "The"}
+    monkeypatch.setitem(models._named, LSTM.stem, dataclasses.replace(whole, predictor=broken))
+    client = Client(create_app(models, scheduler, LOOPBACK, ""))
+    body = {"model": LSTM.stem, "length": 5, "primetext": "The"}
     *given, last = [
         json.loads(line, parse_constant=pytest.fail) for line in client.post("/api/sample", json=body).text.splitlines()
     ]
     assert "".join(item["text"] for item in given) == "The"
     assert "no numbers" in last["error"]
-    answer = client.post("/api/score", json={"model": "x", "text": "Tü"}).text
+    answer = client.post("/api/score", json={"model": LSTM.stem, "text": "Tü"}).text
     assert json.loads(answer, parse_constant=pytest.fail) == {
         "bits_per_character": None,
         "known": 2,
@@ -700,7 +726,9 @@ def test_errors_are_one_sentence(tmp_path):
     for host in ("203.0.113.1", 70 * "\u00fc", "a..b"):
         assert "choose another" in failed(LSTM, "-host", host, "-token", "new", "-port", "0")
     (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('no', name='fastapi')")
-    assert "pip install 'pycharrnn[serve]'" in failed(LSTM, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    assert "the page needs more packages: pip install" in failed(
+        LSTM, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
+from pycharrnn.server.model_facts import facts_of
 
 DASH = "\u2013".encode()  # three bytes that the model knows
 
@@ -27,7 +28,7 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def model(loaded):
-    return served_models._served("x", loaded)
+    return served_models.served(loaded, facts_of(loaded, "x", 0))
 
 
 @pytest.mark.parametrize(
@@ -41,8 +42,8 @@ def model(loaded):
 )
 def test_what_is_told_of_a_model(loaded, losses, epoch, best, told):
     told_of = dataclasses.replace(loaded, val_losses=losses, epoch=epoch)
-    facts = served_models._served("x", told_of).facts
-    assert (facts.id, facts.best_val_loss, facts.epoch) == ("x", best, told)
+    facts = facts_of(told_of, "x", 12.5)
+    assert (facts.id, facts.best_val_loss, facts.epoch, facts.saved) == ("x", best, told, 12.5)
 
 
 def test_each_sample_begins_with_a_state_of_zeros(model):
@@ -95,7 +96,8 @@ def test_a_text_to_score_that_ends_amid_a_character(model):
 def test_the_mean_is_that_of_the_known_bytes(model, loaded):
     text = "The \u00fc night".encode()
     answer = scored(model, text)
-    bits = scoring.score(loaded, text).bits
+    found = scoring.score(loaded, text)
+    bits = found.bits[found.known]
     assert (answer["known"], answer["unknown"]) == (11, 1)
     assert answer["bits_per_character"] == pytest.approx(float(np.mean(bits)))
 
@@ -115,3 +117,13 @@ def test_the_larger_a_model_the_fewer_characters_it_reads_in_a_turn(model, monke
 @pytest.mark.parametrize("x, shown", [(0.123456, 0.1235), (1e-20, 1e-20), (1, 1), (math.nan, 0), (math.inf, 0)])
 def test_four_digits(x, shown):
     assert served_models._four_digits(x) == shown
+
+
+def test_of_code_points_an_unknown_one_is_one_character(loaded):
+    """As with the command: the model's characters are those of UTF-8, even if none of them takes two bytes."""
+    told = dataclasses.replace(loaded, opt={**loaded.opt, "encoding": "utf8"})
+    facts = facts_of(told, "x", 0)
+    assert facts.code_points
+    answer = scored(served_models.served(told, facts), "T\U0001f600he".encode())
+    assert (answer["known"], answer["unknown"]) == (3, 1)
+    assert [one["text"] for one in answer["characters"]] == ["T", "\U0001f600", "h", "e"]

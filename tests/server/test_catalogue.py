@@ -1,0 +1,376 @@
+"""Checkpoints of folders: which are offered, when they are read, and what becomes of a request when they change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import gc
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from conftest import GOLDEN, run, sentence
+from serving_tools import GRU, LOOPBACK, LSTM, model_of, server
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.server import catalogue
+from pycharrnn.server.app import create_app
+from pycharrnn.server.catalogue import Catalogue
+from pycharrnn.server.model_facts import losses_of
+from pycharrnn.server.model_memory import NoRoom
+from pycharrnn.server.scheduler import Scheduler
+
+WORSE = GOLDEN / "lstm2" / "lm_lstm2_epoch2.71_2.9394.t7"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for file in (WORSE, LSTM):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+def offered(*paths, **keywords) -> Catalogue:
+    return Catalogue([str(path) for path in paths], lambda line: None, **keywords)
+
+
+def names(models: Catalogue) -> list[str]:
+    return [facts.id for facts in models.all_facts()]
+
+
+def ask(app, method: str, path: str, **keywords) -> httpx.Response:
+    async def request():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.request(method, path, **keywords)
+
+    return asyncio.run(request())
+
+
+def app_of(models: Catalogue):
+    return create_app(models, Scheduler(8, threads=2), LOOPBACK, "")
+
+
+def drawn(app, path: Path) -> httpx.Response:
+    return ask(app, "POST", "/api/sample", json={"model": path.stem, "length": 20})
+
+
+def test_all_checkpoints_of_a_folder_the_best_first(folder):
+    (folder / "vocab.t7").write_bytes(b"what training leaves there")
+    shutil.copy(LSTM, folder / "lm_lstm2_best.t7")  # a second name
+    models = offered(GRU, folder)
+    assert names(models) == [GRU.stem, LSTM.stem, WORSE.stem]
+    assert [facts.val_loss for facts in models.all_facts()] == pytest.approx([2.9340, 2.8734, 2.9394], abs=1e-4)
+    os.utime(folder / WORSE.name, (1e9, 1e9))
+    assert offered(folder).facts(WORSE.stem).saved == 1e9
+
+
+def test_a_file_of_a_folder_that_is_named_too(folder):
+    assert names(offered(folder, folder / WORSE.name)) == [LSTM.stem, WORSE.stem]
+    with pytest.raises(UserError, match="is named twice"):
+        offered(folder / WORSE.name, folder / "." / WORSE.name)
+
+
+def test_a_folder_that_is_named_twice(folder):
+    assert names(offered(folder, folder / ".")) == [LSTM.stem, WORSE.stem]
+
+
+def test_one_checkpoint_in_two_formats(folder):
+    (folder / WORSE.name).unlink()
+    assert run("convert", LSTM.name, f"{LSTM.stem}.safetensors", cwd=folder).returncode == 0
+    both = [f"{LSTM.stem}.safetensors", LSTM.name]
+    assert sorted(names(offered(folder))) == both
+    assert names(offered(*(folder / name for name in both))) == both
+
+
+def test_what_can_not_be_read_in_a_folder_is_left_out(folder):
+    (folder / "half.t7").write_bytes(LSTM.read_bytes()[:5000])
+    said: list[str] = []
+    models = Catalogue([str(folder)], said.append)
+    assert names(models) == [LSTM.stem, WORSE.stem]
+    assert said[-1].startswith(f"left out: can't read {folder / 'half.t7'}")
+
+
+def test_many_models_are_not_said_one_by_one(folder):
+    for k in range(10):
+        os.link(folder / WORSE.name, folder / f"other{k}.t7")
+        (folder / f"x{k}.t7").write_bytes(WORSE.read_bytes())
+    said: list[str] = []
+    Catalogue([str(folder)], said.append)
+    assert len(said) == 11
+    assert said[-1] == "offering 2 more"
+
+
+def test_an_empty_folder(tmp_path):
+    assert "has no checkpoint" in sentence(run("serve", str(tmp_path)))
+    assert "name a folder" in sentence(run("serve", str(LSTM), "-follow", "1"))
+    assert "-follow must be 0 or 1" in sentence(run("serve", str(tmp_path), "-follow", "2"))
+    assert names(offered(tmp_path, follow=True)) == []
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+def test_models_of_a_folder_are_in_memory_as_far_as_there_is_room(folder):
+    size = model_of(offered(folder), LSTM).nbytes
+    models = offered(GRU, folder, most_bytes=size + 1)
+    reads = []
+    read_again = catalogue.read_again
+    app = app_of(models)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "read_again", lambda offer: reads.append(offer.facts.id) or read_again(offer))
+        first = drawn(app, LSTM).text
+        assert reads == []  # the best one was read when it was looked at, and stayed
+        other = drawn(app, WORSE).text
+        assert drawn(app, WORSE).text == other
+        assert drawn(app, GRU).status_code == 200
+        assert drawn(app, LSTM).text == first
+        assert reads == [WORSE.stem, LSTM.stem]
+        assert len(models._memory._kept) == 1
+
+
+def test_a_model_that_is_drawn_from_takes_its_room_until_that_is_done(folder):
+    models = offered(folder, most_bytes=1)
+    app = app_of(models)
+    assert drawn(app, LSTM).status_code == 200  # alone, it may be larger
+    held = model_of(models, LSTM)
+    answer = drawn(app, WORSE)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "memory" in answer.json()["detail"]
+    with pytest.raises(NoRoom):
+        model_of(models, WORSE)
+    assert ask(app, "POST", "/api/score", json={"model": WORSE.stem, "text": "The"}).status_code == 503
+    del held
+    gc.collect()
+    assert drawn(app, WORSE).status_code == 200
+
+
+def test_many_requests_for_a_model_read_it_once(folder, monkeypatch):
+    models = offered(folder, most_bytes=1)
+    reads = []
+    read_again = catalogue.read_again
+
+    def slow(offer):
+        reads.append(threading.current_thread().name)
+        time.sleep(0.05)
+        return read_again(offer)
+
+    monkeypatch.setattr(catalogue, "read_again", slow)
+
+    async def all_at_once():
+        return await asyncio.gather(*(models.model(WORSE.stem) for _ in range(5)))
+
+    models._memory.drop(LSTM.stem)
+    assert len({id(model) for model in asyncio.run(all_at_once())}) == 1
+    assert len(reads) == 1
+    assert reads[0].startswith("reader")  # the event loop goes on meanwhile
+
+
+# -- files that change ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        lambda path: path.write_bytes(GRU.read_bytes()),
+        lambda path: os.replace(shutil.copy(GRU, path.with_suffix(".new")), path),
+    ],
+)
+def test_a_file_that_is_no_longer_what_it_was(folder, change):
+    app = app_of(offered(folder, most_bytes=1))
+    assert drawn(app, WORSE).status_code == 200
+    before = drawn(app, LSTM).text
+    change(folder / WORSE.name)
+    for path, body in (("/api/sample", {}), ("/api/score", {"text": "The"})):
+        answer = ask(app, "POST", path, json={"model": WORSE.stem, **body})
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == "the file of this model is no longer what it was: choose another one."
+    assert drawn(app, LSTM).text == before
+
+
+def test_a_request_reads_the_file_of_its_model_and_no_other(folder):
+    app = app_of(offered(folder, most_bytes=1))
+    drawn(app, LSTM)
+    opened: list[str] = []
+    watching = True
+    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if watching and event == "open" else None)
+    try:
+        for name in ("/etc/passwd", "../x", str(folder / WORSE.name), WORSE.name):
+            assert ask(app, "POST", "/api/sample", json={"model": name}).status_code == 404
+            assert ask(app, "GET", "/api/losses", params={"model": name}).status_code == 404
+        drawn(app, WORSE)
+    finally:
+        watching = False
+    assert [path for path in opened if not path.endswith((".py", ".pyc"))] == [str(folder / WORSE.name)]
+
+
+@contextlib.contextmanager
+def followed(models: Catalogue):
+    """changed() looks once at the folders, as the server does every second; its value is whether the list changed."""
+
+    async def look() -> None:
+        task = asyncio.create_task(models.follow_folders())
+        looked = models._offers
+        while models._offers is looked:
+            await asyncio.sleep(0.005)
+        task.cancel()
+
+    def changed() -> bool:
+        before = models.generation
+        asyncio.run(look())
+        return models.generation != before
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "LOOK_SECONDS", 0)
+        yield changed
+
+
+def test_new_checkpoints_of_a_folder_are_followed(tmp_path):
+    said: list[str] = []
+    models = Catalogue([str(tmp_path)], said.append, follow=True)
+    app = app_of(models)
+    with followed(models) as changed:
+        assert not changed()
+        shutil.copy(WORSE, tmp_path)
+        assert changed()
+        assert names(models) == [WORSE.stem]
+        before = drawn(app, WORSE).text
+        shutil.copy(LSTM, tmp_path)
+        assert changed()
+        assert names(models) == [LSTM.stem, WORSE.stem]
+        assert not changed()
+        assert drawn(app, WORSE).text == before
+        (tmp_path / WORSE.name).unlink()
+        assert changed()
+        assert names(models) == [LSTM.stem]
+        assert drawn(app, WORSE).status_code == 404
+        assert said == [f"offering {WORSE.stem}", f"offering {LSTM.stem}"]
+
+
+def test_a_file_that_is_replaced_is_the_new_one_under_the_old_name(tmp_path):
+    latest = tmp_path / "lm_latest.t7"
+    shutil.copy(WORSE, latest)
+    models = offered(tmp_path, follow=True)
+    app = app_of(models)
+    before = drawn(app, latest).text
+    with followed(models) as changed:
+        os.replace(shutil.copy(LSTM, tmp_path / "new"), latest)
+        assert drawn(app, latest).text == before
+        assert changed()
+        assert models.facts("lm_latest").val_loss == pytest.approx(2.8734, abs=1e-4)
+        assert drawn(app, latest).text == drawn(app_of(offered(LSTM)), LSTM).text != before
+
+
+def test_a_damaged_file_is_said_once_and_read_when_it_is_whole(folder):
+    said: list[str] = []
+    models = Catalogue([str(folder)], said.append, follow=True)
+    with followed(models) as changed:
+        (folder / "more.t7").write_bytes(GRU.read_bytes()[:5000])
+        assert not changed()
+        assert not changed()
+        assert [line.startswith("left out: ") for line in said] == [False, False, True]
+        shutil.copy(GRU, folder / "more.t7")
+        assert changed()
+        assert "more" in names(models)
+
+
+def test_names_stay_when_a_file_of_the_same_name_comes(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    shutil.copy(LSTM, tmp_path / "a" / "x.t7")
+    models = offered(tmp_path / "a", tmp_path / "b", follow=True)
+    with followed(models) as changed:
+        shutil.copy(WORSE, tmp_path / "b" / "x.t7")
+        assert changed()
+        assert names(models) == ["x", "b/x"]
+
+
+def test_files_that_were_named_are_not_followed(folder):
+    models = offered(folder, GRU, follow=True)
+    with followed(models) as changed:
+        shutil.rmtree(folder)
+        assert changed()
+        assert names(models) == [GRU.stem]
+        assert not changed()
+
+
+def test_nobody_reads_any_more_what_is_said(folder):
+    models = Catalogue([str(folder)], lambda line: None, follow=True)
+
+    def say(line: str) -> None:
+        raise UserError("stdout is closed.")
+
+    models._say = say
+    with followed(models) as changed:
+        shutil.copy(GRU, folder)
+        assert changed()
+        assert drawn(app_of(models), GRU).status_code == 200
+
+
+# -- what is told ------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_that_is_as_it_was_is_not_sent_again(folder):
+    models = offered(folder, follow=True)
+    app = app_of(models)
+    first = ask(app, "GET", "/api/models")
+    assert first.json()["follow"] is True
+    tag = {"if-none-match": first.headers["etag"]}
+    again = ask(app, "GET", "/api/models", headers=tag)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    with followed(models) as changed:
+        shutil.copy(GRU, folder)
+        assert changed()
+    answer = ask(app, "GET", "/api/models", headers=tag)
+    assert (answer.status_code, len(answer.json()["models"])) == (200, 3)
+    assert (
+        ask(app_of(models), "GET", "/api/models", headers={"if-none-match": answer.headers["etag"]}).status_code == 200
+    )
+
+
+def test_losses_are_those_that_the_checkpoint_holds():
+    answer = ask(app_of(offered(LSTM)), "GET", "/api/losses", params={"model": LSTM.stem}).json()
+    loaded = checkpoint.load(LSTM)
+    assert answer["val"] == {
+        "iterations": sorted(loaded.val_losses),
+        "losses": pytest.approx([loaded.val_losses[i] for i in sorted(loaded.val_losses)], rel=1e-5),
+    }
+    assert answer["epochs_per_iteration"] == pytest.approx(loaded.epoch / loaded.i)
+    assert answer["train"]["iterations"][:: len(answer["train"]["iterations"]) - 1] == [1, loaded.i]
+    assert answer["window"] == 7
+    assert answer["train"]["losses"][0] == pytest.approx(np.mean(loaded.train_losses[:4]), rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 300, 301, 20_000])
+def test_losses_of_any_run_are_some_hundreds_of_points(count):
+    loaded = dataclasses.replace(
+        checkpoint.load(LSTM),
+        train_losses=[3.0] * count,
+        val_losses={10 * k: 2.0 - (k == 1234) for k in range(1, count + 1)},
+    )
+    losses = losses_of(loaded)
+    assert len(losses.train.losses) <= 400
+    assert len(losses.val.losses) == len(losses.val.iterations) <= 300
+    if count:
+        assert (losses.val.iterations[0], losses.val.iterations[-1]) == (10, 10 * count)
+    assert (1.0 in losses.val.losses) == (count > 1234)
+
+
+def test_a_server_that_follows_a_folder(tmp_path):
+    """The command, with a folder that is empty at first."""
+    with server(tmp_path, "-follow", "1") as running, httpx.Client(base_url=running.url, timeout=20) as client:
+        assert client.get("/api/models").json()["models"] == []
+        shutil.copy(LSTM, tmp_path / "new")
+        os.replace(tmp_path / "new", tmp_path / LSTM.name)
+        while not client.get("/api/models").json()["models"]:
+            time.sleep(0.05)
+        assert client.post("/api/sample", json={"model": LSTM.stem, "length": 5}).status_code == 200
