@@ -98,3 +98,32 @@ def corpus(tmp_path: Path) -> Path:
 def sampled(checkpoint: Path, args: list[str]) -> bytes:
     command = [sys.executable, "-m", "pycharrnn", "sample", os.fspath(checkpoint), "-gpuid", "-1", "-verbose", "0"]
     return subprocess.run([*command, *args], capture_output=True, check=True).stdout
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """One browser for all tests of the page; each opens its pages with page_tools.visit."""
+    from page_tools import browser
+
+    with browser(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def address():
+    """Of a page of two models, for all tests that need no other."""
+    from serving_tools import GRU, LSTM, server
+
+    with server(LSTM, GRU) as running:
+        yield running.url
+
+
+@pytest.fixture
+def page(chromium, address):
+    """The page of two models, on which nothing goes wrong that the browser would log."""
+    from page_tools import visit
+
+    chromium.get_log("browser")
+    visit(chromium, address)
+    yield chromium
+    assert [entry["message"] for entry in chromium.get_log("browser")] == []

@@ -1,110 +1,30 @@
-"""The page of pycharrnn serve in a real browser: headless Chromium, where it and its driver are installed."""
+"""The page of pycharrnn serve in a real browser: what one does with it."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
 import pytest
-from serving_tools import GRU, LSTM, server
+from page_tools import (
+    By,
+    Keys,
+    Select,
+    click,
+    drawn,
+    element,
+    fill,
+    needs_browser,
+    spans,
+    status,
+    text,
+    visit,
+    wait,
+    webdriver,
+)
+from serving_tools import GRU, LSTM
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
-from selenium.webdriver.chrome.options import Options  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
-
-_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--window-size=1200,900",
-]
-
-
-@pytest.fixture(scope="module")
-def address():
-    with server(LSTM, GRU) as running:
-        yield running.url
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    """A browser; each test opens its pages with `visit`."""
-    options = Options()
-    options.binary_location = CHROMIUM
-    downloads = tmp_path_factory.mktemp("downloads")
-    for flag in [*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
-    browser.downloads = downloads
-    browser.execute_cdp_cmd(
-        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
-    )
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def page(chromium, address):
-    visit(chromium, address)
-    yield chromium
-    assert [entry["message"] for entry in chromium.get_log("browser")] == []
-
-
-def visit(browser, address: str) -> None:
-    """Load an address anew, its fragment included, and wait until the page knows its models."""
-    browser.get("about:blank")
-    browser.get(address)
-    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#model option"))
-
-
-def wait(browser, holds, seconds: float = 20):
-    return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: holds())
-
-
-def element(browser, name: str):
-    return browser.find_element(By.ID, name)
-
-
-def text(browser) -> str:
-    return browser.execute_script("return document.getElementById('text').textContent")
-
-
-def status(browser) -> str:
-    return element(browser, "status").text
-
-
-def fill(browser, name: str, value) -> None:
-    """Set a control and leave it, as a person would."""
-    browser.execute_script(
-        "const box = document.getElementById(arguments[0]); box.value = arguments[1];"
-        "for (const kind of ['input', 'change']) box.dispatchEvent(new Event(kind, {bubbles: true}))",
-        name,
-        str(value),
-    )
-
-
-def drawn(browser, count: int) -> str:
-    """The text, once the page says that it is whole."""
-    wait(browser, lambda: status(browser) == f"{count} characters")
-    return text(browser)
+pytestmark = needs_browser
 
 
 def test_a_sample_and_another_temperature(page):
@@ -134,7 +54,7 @@ def slow_network(page):
 
     page.execute_cdp_cmd("Network.enable", {})
     limit(20_000)
-    yield
+    yield limit
     limit(-1)
     page.execute_cdp_cmd("Network.disable", {})
 
@@ -171,13 +91,7 @@ def test_a_link_brings_the_sample_back(page, address):
     wait(page, lambda: status(page).endswith("characters"))
     assert text(page) == first
     assert element(page, "seed").get_attribute("value") == "4000000000"
-    assert Select(element(page, "model")).first_selected_option.text == GRU.stem
-
-
-def test_a_link_to_a_model_that_is_not_there(page, address):
-    visit(page, address + "#model=another&seed=5")
-    wait(page, lambda: "does not have the model another" in status(page))
-    assert text(page) == ""
+    assert element(page, "model").get_attribute("value") == GRU.stem
 
 
 def test_two_at_once(page, address):
@@ -275,109 +189,123 @@ def test_copy_and_download(page):
     assert file.read_bytes().decode() == whole
 
 
-def test_what_the_model_has_never_seen(page):
-    element(page, "primetext").send_keys("\u00fc")
-    element(page, "draw").click()
-    wait(page, lambda: "which the model has never seen" in status(page))
-    assert "problem" in element(page, "status").get_attribute("class")
-    refused = [entry["message"] for entry in page.get_log("browser")]  # Chromium logs every 422
-    assert all("422" in message for message in refused)
+def test_continue_draws_on_from_the_end(page, address):
+    """What it adds is what a longer sample would have had, and its link brings all of that back."""
+    assert not element(page, "continue").is_enabled()
+    fill(page, "length", 150)
+    element(page, "primetext").send_keys("The night")
+    click(page, "draw")
+    first = drawn(page, 159)
+    page.execute_script("document.querySelector('#text span').dataset.kept = 1")
+    click(page, "continue")
+    longer = drawn(page, 309)
+    assert longer.startswith(first)
+    assert page.execute_script("return document.querySelector('#text span').dataset.kept") == "1"  # it was not redrawn
+    assert element(page, "length").get_attribute("value") == "300"
+    click(page, "continue")
+    longest = drawn(page, 459)
+    assert longest.startswith(longer)
+    visit(page, page.current_url)
+    assert drawn(page, 459) == longest
 
 
-def test_numbers_out_of_range_are_not_sent(page):
-    fill(page, "topp", 3)
-    element(page, "draw").click()
-    assert status(page) == ""
-    assert page.execute_script("return document.querySelector('#topp').validity.rangeOverflow")
+def test_continue_up_to_the_longest_sample(page, address):
+    visit(page, f"{address}#model={LSTM.stem}&length=9990")
+    wait(page, lambda: status(page).endswith("characters"))
+    before = text(page)
+    click(page, "continue")
+    wait(page, lambda: len(text(page)) > len(before) and status(page).endswith("characters"))
+    assert text(page)[: len(before) - 1] == before[:-1]
+    assert element(page, "length").get_attribute("value") == "10000"
+    assert not element(page, "continue").is_enabled()
+    assert element(page, "continue").get_attribute("title") == "Length: at most 10000 characters"
 
 
-def test_every_control_has_a_name(page):
-    nameless = page.execute_script(
-        "return [...document.querySelectorAll('input,select,textarea,button')]"
-        ".filter(e => !(e.labels && e.labels.length) && !e.textContent.trim() && !e.ariaLabel).map(e => e.id)"
+def test_continue_after_stop(page, slow_network):
+    fill(page, "length", 3000)
+    click(page, "draw")
+    wait(page, lambda: len(text(page)) > 20)
+    click(page, "stop")
+    wait(page, lambda: status(page).startswith("stopped after"))
+    before = text(page)
+    click(page, "continue")
+    slow_network(-1)
+    wait(page, lambda: status(page).endswith("characters") and "stopped" not in status(page))
+    assert text(page).startswith(before[:-1])
+    assert element(page, "length").get_attribute("value") == "3000"
+
+
+def test_a_link_opens_at_the_start_of_its_text(page, address):
+    link = f"{address}#model={LSTM.stem}&length=3000"
+    visit(page, link)
+    wait(page, lambda: status(page).endswith("characters"))
+    scrolled = (
+        "const box = document.getElementById('text'); return [box.scrollTop, box.scrollHeight - box.clientHeight]"
     )
-    assert nameless == []
+    top, most = page.execute_script(scrolled)
+    assert most > 100
+    assert top == 0
+    click(page, "draw")
+    wait(page, lambda: status(page).endswith("characters"))
+    top, most = page.execute_script(scrolled)
+    assert top == pytest.approx(most, abs=2)  # whoever draws sees what comes
 
 
-@pytest.mark.parametrize("width", [320, 360, 800])
-def test_narrow_screens(page, width):
-    metrics = {"width": width, "height": 740, "deviceScaleFactor": 2, "mobile": width < 500}
-    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        fill(page, "length", 300)
-        element(page, "draw").click()
-        wait(page, lambda: status(page).endswith("characters"))
-        assert page.execute_script("return document.documentElement.scrollWidth") <= width
-        wide = page.execute_script(
-            "return [...document.querySelectorAll('main *')].filter(e => !e.closest('pre'))"
-            ".filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.id || e.tagName)"
-        )
-        assert wide == []
-    finally:
-        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast(page, scheme):
-    """Text against its background by WCAG's formula: 4.5 or more, on every shade too."""
-    page.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+def test_score_tints_a_text_of_ones_own(page):
+    click(page, "tab-score")
+    assert not element(page, "text").is_displayed()
+    assert not element(page, "temperature").is_displayed()
+    element(page, "own").send_keys("The \u00fc night\n")
+    click(page, "score-button")
+    wait(page, lambda: "bits per character" in element(page, "score-status").text)
+    assert text(page, "scored") == "The \u00fc night\n"
+    assert element(page, "score-status").text.endswith(
+        " bits per character, 12 characters; left out 1 byte that the model has never seen"
     )
-    try:
-        lowest = page.execute_script(CONTRAST)
-        assert lowest["dark"] == (scheme == "dark")
-        assert lowest["contrast"] >= 4.5, lowest
-    finally:
-        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    letters = spans(page, "#scored span")
+    assert "unknown" in letters[4].get_attribute("class")
+    letters[0].click()
+    assert element(page, "candidates").text == "T: 6.19 bits, 1.4 %"  # one of 73, before anything was read
+    element(page, "scored").send_keys(Keys.ARROW_RIGHT * 4)
+    assert element(page, "candidates").text == "\u00fc: the model has never seen it"
+    bits = element(page, "score-status").text.split()[0]
+    Select(element(page, "model")).select_by_value(GRU.stem)
+    wait(page, lambda: element(page, "score-status").text.split()[0] not in (bits, "reading\u2026"))
+    assert page.title == f"Surprise of {GRU.stem} - pycharrnn"
 
 
-CONTRAST = """
-const text = document.getElementById("text");
-for (const letter of "ob") for (let k = 1; k <= 10; k++) {
-  const span = document.createElement("span");
-  span.className = letter + k;
-  span.textContent = "x";
-  text.append(span);
-}
-const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
-const over = (front, back) => front.slice(0, 3).map((c, i) => c * (front[3] ?? 1) + back[i] * (1 - (front[3] ?? 1)));
-function background(e) {
-  if (!e) return [255, 255, 255];
-  return over(parse(getComputedStyle(e).backgroundColor), background(e.parentElement));
-}
-const linear = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-let lowest = { contrast: 99 };
-const all = "h1,h2,p,label,small,input,select,textarea,button:enabled,#text span,output";
-for (const e of document.querySelectorAll(all)) {
-  const back = background(e), ink = over(parse(getComputedStyle(e).color), back);
-  const [high, low] = [luminance(back), luminance(ink)].sort((a, b) => b - a);
-  const contrast = (high + 0.05) / (low + 0.05);
-  if (contrast < lowest.contrast) lowest = { contrast, where: e.id || e.className || e.tagName };
-}
-text.replaceChildren();
-return { ...lowest, dark: luminance(background(document.body)) < 0.2 };
-"""
+def test_tabs_keep_their_texts(page):
+    fill(page, "length", 40)
+    click(page, "draw")
+    first = drawn(page, 40)
+    element(page, "tab-sample").send_keys(Keys.ARROW_RIGHT)
+    assert page.switch_to.active_element.get_attribute("id") == "tab-score"
+    assert element(page, "tab-score").get_attribute("aria-selected") == "true"
+    element(page, "own").send_keys("The night", Keys.CONTROL, Keys.ENTER)
+    wait(page, lambda: text(page, "scored") == "The night")
+    element(page, "tab-score").send_keys(Keys.ARROW_LEFT)
+    assert text(page) == first
+    click(page, "tab-score")
+    assert text(page, "scored") == "The night"
 
 
-def test_a_token_from_the_link_or_typed(chromium):
-    token = "0123456789abcdef"
-    with server(LSTM, "-token", token) as running:
-        address = running.url.partition("#")[0]
-        visit(chromium, running.url)
-        assert token not in chromium.current_url
-        fill(chromium, "length", 50)
-        element(chromium, "draw").click()
-        wait(chromium, lambda: status(chromium).endswith("characters"))
-        assert token not in chromium.current_url
-        chromium.execute_script("sessionStorage.clear()")
-        chromium.get("about:blank")
-        chromium.get(address)
-        wait(chromium, lambda: element(chromium, "token").is_displayed())
-        element(chromium, "token").send_keys("wrong wrong wrong", Keys.ENTER)
-        wait(chromium, lambda: "needs its token" in status(chromium))
-        element(chromium, "token").clear()
-        element(chromium, "token").send_keys(token, Keys.ENTER)
-        wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#model option"))
-        assert not element(chromium, "token").is_displayed()
-    chromium.get_log("browser")  # the 401s
+def test_models_are_listed_with_their_loss_and_date(page):
+    options = [option.text for option in Select(element(page, "model")).options]
+    assert [option.split(" \u00b7 ")[:2] for option in options] == [
+        [LSTM.stem, "loss 2.8734"],
+        [GRU.stem, "loss 2.9340"],
+    ]
+    day = time.strftime("%d %b", time.localtime(LSTM.stat().st_mtime)).lstrip("0")
+    assert options[0].split(" \u00b7 ")[2].startswith(day)
+    assert page.title == f"Text of {LSTM.stem} - pycharrnn"
+
+
+def test_the_losses_of_the_chosen_model(page):
+    words = element(page, "losses-words")
+    wait(page, lambda: "2.8734" in words.text)
+    assert words.text.startswith("Validation loss 2.8734 after epoch 3.00, the lowest of ")
+    assert len(page.find_elements(By.CSS_SELECTOR, "#losses path.train, #losses path.val")) == 2
+    picture = page.find_element(By.CSS_SELECTOR, "#losses svg")
+    assert picture.accessible_name == "Training and validation loss up to this checkpoint"
+    Select(element(page, "model")).select_by_value(GRU.stem)
+    wait(page, lambda: "2.9340 after epoch 1.00" in words.text)

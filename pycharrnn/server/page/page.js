@@ -1,226 +1,259 @@
-// The page of `pycharrnn serve`: asks /api/sample for lines of JSON and shows them as they come.
+// The page of `pycharrnn serve`: what its buttons and controls do. Models come from a source, as in source.js.
+
+import { isBeside, showNoCharacter } from "./character_panel.js";
+import { check, inWordsOfThePage, setValues, values } from "./controls.js";
+import { showLosses } from "./loss_curve.js";
+import { ModelList } from "./models.js";
+import { Problem, ServerSource } from "./source.js";
+import { TextView } from "./text_view.js";
+import { sampleTint, scoreTint, showCandidates, showScales, showSurprise } from "./tints.js";
 
 const $ = (id) => document.getElementById(id);
-const FIELDS = ["model", "primetext", "temperature", "topk", "topp", "seed", "length", "tint", "layer", "unit"];
-const STORED_TOKEN = "pycharrnn-token";
+const LOOK_AGAIN = 2000; // milliseconds
 
-let models = [];
-let characters = []; // {text, given, probability, candidates, activation}
-let here = -1; // index of the chosen character
-let running = null; // AbortController of the sample that is being drawn
+const source = new ServerSource();
+const models = new ModelList($("model"));
+const text = new TextView($("text"), sampleTint, showCandidates);
+const ownText = new TextView($("scored"), scoreTint, showSurprise);
+let shown = null; // of the text: {values, model, followed, whole: whether all was drawn, more: what Continue adds}
+let scored = ""; // the name of the model that scored the other text
+let losses = null; // of the chosen model
+let running = null; // AbortController of what is being drawn or scored
+let outdated = false; // whether that has to be done anew when it has ended
+let looking = false; // whether the list of models is asked for time and again
 
-// -- talking to the server ------------------------------------------------------------------------------------------
+// -- models ---------------------------------------------------------------------------------------------------------
 
-async function ask(path, body, signal) {
-  const headers = { "Content-Type": "application/json" };
-  const token = sessionStorage.getItem(STORED_TOKEN);
-  if (token) headers.Authorization = `Bearer ${token}`;
-  const answer = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body), signal } : { headers });
-  if (answer.status === 401) {
-    sessionStorage.removeItem(STORED_TOKEN);
-    $("ask-token").hidden = false;
-    $("token").focus();
-  }
-  if (!answer.ok) {
-    const problem = await answer.json().catch(() => ({}));
-    throw new Error(typeof problem.detail === "string" ? problem.detail : `the server answered ${answer.status}.`);
-  }
-  return answer;
-}
-
-async function* lines(answer) {
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const parts = (rest + value).split("\n");
-    rest = parts.pop();
-    yield parts.map((line) => JSON.parse(line));
-  }
-}
-
-async function draw() {
-  if (!$("controls").reportValidity()) return;
-  running?.abort();
-  const mine = (running = new AbortController());
-  clear();
-  remember();
-  $("stop").disabled = false;
-  say("drawing…");
-  let ended = false;
+async function start() {
   try {
-    for await (const items of lines(await ask("api/sample", request(), mine.signal))) {
-      if (mine !== running) return;
-      for (const item of items) {
-        if (item.error) throw new Error(item.error);
-        ended ||= item.done;
-      }
-      append(items.filter((item) => "text" in item));
-    }
-    if (!ended) throw new Error("the connection broke off.");
-    say(`${characters.length} characters`);
+    models.takeUp(await source.models());
   } catch (error) {
-    if (mine !== running) return;
-    if (error.name === "AbortError") say(`stopped after ${characters.length} characters`);
-    else say(inWords(error), true);
+    report(error, $("notice"));
+    return;
   }
-  running = null;
-  $("stop").disabled = true;
+  say("", $("notice"));
+  $("ask-token").hidden = true;
+  $("main").hidden = false;
+  $("length").max = models.limits.length;
+  $("primetext").dataset.most = models.limits.primetext;
+  $("own").dataset.most = models.limits.score;
+  if (!models.chosen) say("No checkpoint yet: the page waits for the first one.", $("notice"));
+  const wanted = !shown && recall();
+  refresh();
+  if (wanted) draw({ fromStart: true });
+  if (models.follow && !looking) lookAgain();
 }
 
-function request() {
-  const number = (id) => Number($(id).value);
-  const body = { model: $("model").value, primetext: $("primetext").value, candidates: 8 };
-  for (const id of ["temperature", "topk", "topp", "seed", "length"]) body[id] = number(id);
-  if ($("tint").value === "unit") body.unit = { layer: number("layer"), unit: number("unit") };
+async function lookAgain() {
+  for (looking = true; ; ) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN));
+    if (document.hidden || $("main").hidden) continue;
+    const before = JSON.stringify(models.chosen);
+    try {
+      const list = await source.models();
+      if (list) models.takeUp(list);
+      say(models.chosen || models.followed === "" ? "" : $("notice").textContent, $("notice"));
+    } catch (error) {
+      report(error, $("notice"));
+    }
+    if (JSON.stringify(models.chosen) === before) continue;
+    refresh();
+    if (!models.followed) continue;
+    if (running) outdated = true;
+    else redo({ anyway: true });
+  }
+}
+
+function refresh() {
+  const one = models.chosen;
+  if (one) {
+    const name = models.followed ? `${one.id}: ` : "";
+    const loss = one.val_loss === null ? "" : `, validation loss ${one.val_loss.toFixed(4)}`;
+    const kind = `${one.model}, ${one.num_layers} × ${one.rnn_size}, ${one.vocab_size} characters`;
+    $("about").textContent = `${name}${kind}${loss}, ${one.program}`;
+    $("layer").max = one.num_layers;
+    $("unit").max = one.rnn_size;
+    document.title = `${$("score").hidden ? "Text" : "Surprise"} of ${one.id} - pycharrnn`;
+    refreshLosses(one);
+  }
+  $("temperature-shown").value = Number($("temperature").value).toFixed(2);
+  showScales();
+  showButtons();
+}
+
+async function refreshLosses(one) {
+  try {
+    const found = await source.losses(one.id);
+    if (one.id !== models.chosen?.id) return;
+    losses = found;
+    showLosses($("losses"), losses);
+  } catch (error) {
+    report(error, $("notice"));
+  }
+}
+
+// -- drawing and scoring --------------------------------------------------------------------------------------------
+
+// Draw a text, which takes the place of the one that is there as soon as its first characters come.
+// from: keep so many characters of that. fromStart: show the beginning, not what comes last.
+async function draw({ from = 0, fromStart = false } = {}) {
+  if (!check(undefined, { focus: true })) {
+    fold(false);
+    return;
+  }
+  const of = from ? { ...shown, values: { ...shown.values, length: $("length").value } } : asked();
+  if (!of) return;
+  await run($("status"), async (signal) => {
+    say("drawing…");
+    let begun = false;
+    for await (const items of source.sample({ ...request(of), skip: from }, signal)) {
+      signal.throwIfAborted();
+      if (!items.length) continue;
+      if (!begun) {
+        text.cut(from);
+        shown = { ...of, whole: false };
+        remember();
+      }
+      text.append(items, !fromStart);
+      if (!begun && from) text.scrollTo(from + 1);
+      begun = true;
+      showButtons();
+    }
+    shown.whole = true;
+    say(`${text.items.length} characters`);
+  });
+}
+
+function asked() {
+  const { chosen, followed } = models;
+  return chosen && { values: values(), model: chosen.id, followed, more: Number($("length").value) };
+}
+
+function request(of) {
+  const body = { model: of.model, primetext: of.values.primetext, candidates: 8 };
+  for (const id of ["temperature", "topk", "topp", "seed", "length"]) body[id] = Number(of.values[id]);
+  if (of.values.tint === "unit") body.unit = { layer: Number(of.values.layer), unit: Number(of.values.unit) };
   return body;
 }
 
-// -- the text -------------------------------------------------------------------------------------------------------
-
-function clear() {
-  characters = [];
-  $("text").textContent = "";
-  choose(-1);
-  for (const id of ["copy", "download", "link"]) $(id).disabled = true;
+// The same text, longer: what is there is its beginning. Its last character is drawn anew, as it may be half of one.
+function goOn() {
+  const length = Number(shown.values.length) + (shown.whole ? shown.more : 0);
+  $("length").value = Math.min(length, models.limits.length);
+  draw({ from: text.items.length - 1 });
 }
 
-function append(items) {
-  if (!items.length) return;
-  const box = $("text");
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
-  const spans = items.map((item) => {
-    const span = document.createElement("span");
-    span.textContent = visible(item.text);
-    span.className = classes(item);
-    return span;
+async function score() {
+  const { chosen } = models;
+  if (!check([$("own")], { focus: true }) || !chosen) return;
+  await run($("score-status"), async (signal) => {
+    say("reading…", $("score-status"));
+    const answer = await source.score({ model: chosen.id, text: $("own").value }, signal);
+    ownText.cut();
+    ownText.append(answer.characters, false);
+    scored = chosen.id;
+    const mean = answer.bits_per_character;
+    const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+    const kind = chosen.code_points ? "character" : "byte";
+    const unknown = answer.unknown ? `; left out ${plural(answer.unknown, kind)} that the model has never seen` : "";
+    const words = mean === null ? "no score" : `${mean.toFixed(3)} bits per character, ${plural(answer.known, "character")}`;
+    say(`${words}${unknown}`, $("score-status"));
   });
-  characters.push(...items);
-  box.append(...spans);
-  if (atEnd) box.scrollTop = box.scrollHeight;
-  for (const id of ["copy", "download", "link"]) $(id).disabled = false;
 }
 
-// Control characters as their pictures, like screen_text.visible.
-function visible(text) {
-  return text.replace(/[\0-\x08\x0b-\x1f\x7f]/g, (c) => (c === "\x7f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0))));
-}
-
-function classes(item) {
-  const names = [];
-  if (item.given) names.push("given");
-  if (item.text === "\n") names.push("newline");
-  if ($("tint").value === "probability") names.push(shade("o", 1 - item.probability));
-  if ($("tint").value === "unit" && item.activation !== undefined) {
-    names.push(shade(item.activation < 0 ? "o" : "b", Math.abs(item.activation)));
+// Do one thing at a time, and say in `status` what became of it.
+async function run(status, work) {
+  running?.abort();
+  const mine = (running = new AbortController());
+  showButtons();
+  try {
+    await work(mine.signal);
+  } catch (error) {
+    if (mine !== running) return;
+    if (error.name === "AbortError") say(`stopped after ${text.items.length} characters`, status);
+    else report(error, status);
   }
-  return names.filter(Boolean).join(" ");
+  if (mine !== running) return;
+  running = null;
+  showButtons();
+  if (outdated) redo({ anyway: true });
 }
 
-function shade(letter, strength) {
-  const level = Math.round(10 * Math.min(strength, 1));
-  return level ? letter + level : "";
+// The text of the tab that is shown follows the model and the controls. anyway: also if there is none yet.
+function redo({ anyway = false } = {}) {
+  outdated = false;
+  if ($("score").hidden && (shown || anyway)) draw({ fromStart: true });
+  if ($("sample").hidden && scored) score();
 }
 
-function showScale() {
-  const tint = $("tint").value;
-  const blocks = (names) => names.map((name) => Object.assign(document.createElement("i"), { className: name }));
-  const probable = blocks(["", "o2", "o4", "o6", "o8", "o10"]);
-  const both = blocks(["o10", "o8", "o6", "o4", "o2", "", "b2", "b4", "b6", "b8", "b10"]);
-  const group = (parts) => {
-    const span = document.createElement("span");
-    span.setAttribute("aria-hidden", "true");
-    span.append(...parts);
-    return span;
-  };
-  const content = { probability: ["certain", group(probable), "improbable"], unit: ["−1", group(both), "+1"], none: [] };
-  $("scale").replaceChildren(...content[tint]);
-  for (const field of document.querySelectorAll(".field.unit")) field.hidden = tint !== "unit";
+function showButtons() {
+  const most = shown?.whole && Number(shown.values.length) >= models.limits.length;
+  $("draw").disabled = $("score-button").disabled = !models.chosen;
+  $("stop").disabled = !running;
+  $("continue").disabled = running || !shown || most;
+  $("continue").title = most ? `Length: at most ${models.limits.length} characters` : "";
+  for (const id of ["copy", "download", "link"]) $(id).disabled = !text.items.length;
 }
 
-function choose(index) {
-  const spans = $("text").children;
-  spans[here]?.classList.remove("here");
-  here = index;
-  const box = $("candidates");
-  const item = characters[index];
-  if (!item) {
-    const none = document.createElement("p");
-    none.className = "quiet";
-    none.textContent = "No character is chosen.";
-    box.replaceChildren(none);
+// -- what is said ---------------------------------------------------------------------------------------------------
+
+function say(words, where = $("status"), problem = false) {
+  if (where.textContent !== words) where.textContent = words; // an equal one would be read out again
+  where.classList.toggle("problem", problem);
+}
+
+function report(error, where) {
+  if (!(error instanceof Problem)) throw error;
+  if (!error.token) {
+    say(inWordsOfThePage(error.message), where, true);
     return;
   }
-  spans[index].classList.add("here");
-  const table = document.createElement("table");
-  const caption = table.createCaption();
-  caption.className = "quiet";
-  caption.textContent = `${named(item.text)}, ${percent(item.probability)}${item.given ? ", given" : ""}`;
-  if (item.activation !== undefined) caption.textContent += `, unit ${item.activation.toFixed(2)}`;
-  for (const [text, probability] of item.candidates) {
-    const row = table.insertRow();
-    if (text === item.text) row.className = "came";
-    const head = document.createElement("th");
-    head.scope = "row";
-    head.textContent = named(text);
-    const meter = document.createElement("meter");
-    meter.value = probability;
-    meter.setAttribute("aria-hidden", "true");
-    row.append(head);
-    row.insertCell().append(meter);
-    row.insertCell().textContent = percent(probability);
-  }
-  box.replaceChildren(table);
-}
-
-function named(text) {
-  return { " ": "space", "\n": "newline", "\t": "tab" }[text] ?? visible(text);
-}
-
-function percent(probability) {
-  return `${(100 * probability).toFixed(probability < 0.1 ? 1 : 0)} %`;
-}
-
-function whole() {
-  return characters.map((item) => item.text).join("");
+  $("main").hidden = true;
+  $("ask-token").hidden = false;
+  say(error.message, $("token-problem"), true);
+  $("token").focus();
 }
 
 // -- links ----------------------------------------------------------------------------------------------------------
 
-function remember() {
-  const parts = new URLSearchParams();
-  for (const id of FIELDS) {
-    if (["layer", "unit"].includes(id) && $("tint").value !== "unit") continue;
-    parts.set(id, $(id).value);
-  }
-  history.replaceState(null, "", `#${parts}`);
+// The address of the text that is shown: for the page itself with what it follows, for others without.
+function link({ followed = "" } = {}) {
+  const parts = new URLSearchParams({ model: shown.model, ...shown.values });
+  if (shown.values.tint !== "unit") for (const id of ["layer", "unit"]) parts.delete(id);
+  if (followed) parts.set("follow", followed);
+  return `${location.href.split("#")[0]}#${parts}`;
 }
 
-// What the address asks for; true if it asks for a sample.
+function remember() {
+  history.replaceState(null, "", link(shown));
+}
+
+// Keep a token that the address has, and take it out of there.
+function takeToken() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  if (!parts.has("token")) return;
+  source.token = parts.get("token");
+  parts.delete("token");
+  history.replaceState(null, "", parts.size ? `#${parts}` : location.pathname);
+}
+
+// Set the controls as the address says; true if it asks for a text that can be drawn.
 function recall() {
   const parts = new URLSearchParams(location.hash.slice(1));
-  const token = parts.get("token");
-  if (token) {
-    sessionStorage.setItem(STORED_TOKEN, token);
-    parts.delete("token");
-    history.replaceState(null, "", parts.size ? `#${parts}` : location.pathname);
-  }
   if (!parts.has("model")) return false;
-  for (const id of FIELDS) if (parts.has(id) && id !== "model") $(id).value = parts.get(id);
-  const known = models.some((model) => model.id === parts.get("model"));
-  if (known) $("model").value = parts.get("model");
-  else if (models.length) say(`this server does not have the model ${parts.get("model")}.`, true);
-  return known;
+  setValues(parts);
+  if (models.choose(parts.get("model"), parts.get("follow"))) return true;
+  say(`This server does not have the model ${parts.get("model")}.`, $("status"), true);
+  return false;
 }
 
-async function copy(text, what) {
+async function copy(content, what) {
   try {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(content);
   } catch {
     // Without https a browser may offer no clipboard but this.
     const area = document.createElement("textarea");
-    area.value = text;
+    area.value = content;
     document.body.append(area);
     area.select();
     document.execCommand("copy");
@@ -229,108 +262,99 @@ async function copy(text, what) {
   say(`${what} copied`);
 }
 
-// -- controls -------------------------------------------------------------------------------------------------------
+// -- what the reader does -------------------------------------------------------------------------------------------
 
-function say(text, problem = false) {
-  $("status").textContent = text;
-  $("status").classList.toggle("problem", problem);
+function fold(folded) {
+  $("settings").classList.toggle("folded", folded);
+  $("fold").setAttribute("aria-expanded", String(!folded));
 }
 
-function inWords(error) {
-  return error instanceof TypeError ? "the server can't be reached." : error.message;
-}
-
-function describe() {
-  const model = models.find((one) => one.id === $("model").value);
-  if (!model) return;
-  const loss = model.best_val_loss === null ? "" : `, validation loss ${model.best_val_loss.toFixed(4)}`;
-  const size = `${model.num_layers} × ${model.rnn_size}`;
-  $("about").textContent = `${model.model}, ${size}, ${model.vocab_size} characters${loss}, ${model.program}`;
-  $("layer").max = model.num_layers;
-  $("unit").max = model.rnn_size;
-}
-
-function showTemperature() {
-  $("temperature-shown").value = Number($("temperature").value).toFixed(2);
-}
-
-async function start() {
-  try {
-    const { models: found, limits } = await (await ask("api/models")).json();
-    models = found;
-    $("model").replaceChildren(...models.map((model) => new Option(model.id, model.id)));
-    $("length").max = limits.length;
-    $("primetext").maxLength = limits.primetext;
-    $("ask-token").hidden = true;
-    say("");
-    const wanted = recall();
-    refresh();
-    if (wanted) draw();
-  } catch (error) {
-    say(inWords(error), true);
+function openTab(name) {
+  for (const id of ["sample", "score"]) {
+    $(id).hidden = id !== name;
+    $(`tab-${id}`).setAttribute("aria-selected", String(id === name));
+    $(`tab-${id}`).tabIndex = id === name ? 0 : -1;
   }
+  $("controls").hidden = name !== "sample";
+  $(`tab-${name}`).focus();
+  (name === "sample" ? ownText : text).choose(-1);
+  refresh();
+  const of = name === "sample" ? shown?.model : scored;
+  if (of && of !== models.chosen?.id) redo();
 }
 
-function refresh() {
-  describe();
-  showTemperature();
-  showScale();
+for (const [id, other] of [["sample", "score"], ["score", "sample"]]) {
+  $(`tab-${id}`).addEventListener("click", () => openTab(id));
+  $(`tab-${id}`).addEventListener("keydown", ({ key }) => ["ArrowLeft", "ArrowRight"].includes(key) && openTab(other));
 }
-
+$("fold").addEventListener("click", () => fold($("fold").getAttribute("aria-expanded") === "true"));
 $("controls").addEventListener("submit", (event) => {
   event.preventDefault();
+  fold(true);
   draw();
-  $("text").scrollIntoView({ block: "nearest" }); // on a phone the text lies under the controls
 });
+$("score-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  score();
+});
+$("continue").addEventListener("click", goOn);
 $("stop").addEventListener("click", () => running?.abort());
 $("dice").addEventListener("click", () => {
   $("seed").value = Math.floor(Math.random() * 2 ** 32);
   draw();
 });
-$("temperature").addEventListener("input", showTemperature);
-// A text on the page follows its controls.
-$("controls").addEventListener("change", (event) => {
+$("temperature").addEventListener("input", refresh);
+$("model").addEventListener("change", () => {
   refresh();
-  const tinted = event.target.id === "tint" && $("tint").value !== "unit";
-  if (tinted) [...$("text").children].forEach((span, k) => (span.className = classes(characters[k])));
-  if (tinted && characters.length) remember();
-  else if (characters.length) draw();
+  redo();
 });
-$("primetext").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) draw();
+// A text on the page follows its controls.
+$("controls").addEventListener("change", ({ target }) => {
+  refresh();
+  if (!shown && !running) return;
+  if (target.id !== "tint" || target.value === "unit") {
+    draw({ fromStart: true });
+    return;
+  }
+  text.tint();
+  if (!shown) return;
+  shown.values.tint = target.value;
+  remember();
 });
-$("copy").addEventListener("click", () => copy(whole(), "text"));
-$("link").addEventListener("click", () => copy(location.href, "link"));
-$("download").addEventListener("click", () => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([whole()], { type: "text/plain;charset=utf-8" }));
-  link.download = "sample.txt";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-});
-for (const kind of ["pointerover", "click"]) {
-  $("text").addEventListener(kind, (event) => {
-    if (event.target.parentNode === $("text")) choose([...$("text").children].indexOf(event.target));
-  });
+// What was said of a request is over once another one is prepared.
+for (const [form, status] of [["controls", "status"], ["score-form", "score-status"]]) {
+  $(form).addEventListener("input", () => $(status).classList.contains("problem") && say("", $(status)));
 }
-$("text").addEventListener("keydown", (event) => {
-  const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
-  if (!step || !characters.length) return;
-  event.preventDefault();
-  choose(Math.max(0, Math.min(characters.length - 1, here + step)));
-  $("text").children[here].scrollIntoView({ block: "nearest" });
+for (const [id, go] of [["primetext", () => draw()], ["own", score]]) {
+  $(id).addEventListener("keydown", ({ key, ctrlKey, metaKey }) => key === "Enter" && (ctrlKey || metaKey) && go());
+}
+$("copy").addEventListener("click", () => copy(text.text, "text"));
+$("link").addEventListener("click", () => copy(link(), "link"));
+$("download").addEventListener("click", () => {
+  const anchor = document.createElement("a");
+  anchor.href = URL.createObjectURL(new Blob([text.text], { type: "text/plain;charset=utf-8" }));
+  anchor.download = "sample.txt";
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
+});
+// Beside a character, its panel is in the way of whoever goes on elsewhere.
+document.addEventListener("pointerdown", ({ target }) => {
+  if (!isBeside() || target.closest("pre, #character")) return;
+  for (const view of [text, ownText]) if (view.span) view.choose(-1);
 });
 $("ask-token").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(STORED_TOKEN, $("token").value.trim());
+  source.token = $("token").value.trim();
   start();
 });
-window.addEventListener("hashchange", () => {
-  if (recall()) {
-    refresh();
-    draw();
-  }
+$("token").addEventListener("input", () => say("", $("token-problem")));
+addEventListener("resize", () => losses && showLosses($("losses"), losses));
+addEventListener("hashchange", () => {
+  takeToken();
+  if (!recall()) return;
+  refresh();
+  draw({ fromStart: true });
 });
-recall(); // a token in the address, before anything is asked for
-showScale();
+takeToken();
+showNoCharacter();
 start();

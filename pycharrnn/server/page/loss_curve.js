@@ -1,0 +1,90 @@
+// Training and validation losses over epochs, as SVG, with the same in words.
+
+const SVG = "http://www.w3.org/2000/svg";
+const LEFT = 44; // room for the numbers of the axes, in CSS pixels
+const BOTTOM = 38;
+const TOP = 10;
+const RIGHT = 14;
+const APART = 45; // the numbers of an axis, at least
+
+// figure: has an <svg> and a <figcaption>. losses: {train, val, epochs_per_iteration, window}.
+export function showLosses(figure, losses) {
+  const unit = losses.epochs_per_iteration || 1;
+  const [train, val] = [losses.train, losses.val].map((series) => points(series, unit));
+  const all = [...train, ...val];
+  figure.hidden = !all.length;
+  if (!all.length) return;
+  const svg = figure.querySelector("svg");
+  const width = Math.max(svg.clientWidth, 200);
+  const height = Math.round(Math.min(Math.max(0.6 * width, 150), 260));
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("height", height);
+  const x = scale(0, Math.max(...all.map((p) => p.x)), LEFT, width - RIGHT);
+  const [low, high] = [Math.min(...all.map((p) => p.y)), Math.max(...all.map((p) => p.y))];
+  const y = scale(low, high > low ? high : low + 1, height - BOTTOM, TOP);
+  const best = val.reduce((one, p) => (one && one.y <= p.y ? one : p), null);
+  svg.replaceChildren(
+    ...axes(x, y, width, height, losses.epochs_per_iteration ? "epoch" : "iteration"),
+    ...curve(train, x, y, "train"),
+    ...curve(val, x, y, "val"),
+    ...(val.length <= 40 ? val : []).map((p) => element("circle", { class: "val", cx: x(p.x), cy: y(p.y), r: 2.5 })),
+    ...(best ? [element("circle", { class: "best", cx: x(best.x), cy: y(best.y), r: 5 })] : []),
+  );
+  figure.querySelector("figcaption").textContent = inWords(train, val, best, losses);
+}
+
+function points({ iterations, losses }, unit) {
+  return iterations.map((i, k) => ({ x: i * unit, y: losses[k] }));
+}
+
+// A function from [low, high] to [from, to], with round numbers between as `ticks`.
+function scale(low, high, from, to) {
+  const place = (value) => Math.round(10 * (from + ((value - low) / (high - low || 1)) * (to - from))) / 10;
+  const rough = (high - low || 1) / Math.max(2, Math.abs(to - from) / APART);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  place.ticks = [];
+  for (let k = Math.ceil(low / step); k * step <= high; k++) place.ticks.push(Number((k * step).toPrecision(12)));
+  return place;
+}
+
+function axes(x, y, width, height, unit) {
+  const parts = [];
+  for (const tick of y.ticks) {
+    parts.push(element("path", { class: "grid", d: `M${LEFT} ${y(tick)}H${width - RIGHT}` }));
+    parts.push(element("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, String(tick)));
+  }
+  for (const tick of x.ticks) {
+    parts.push(element("path", { class: "axis", d: `M${x(tick)} ${height - BOTTOM}v4` }));
+    parts.push(element("text", { x: x(tick), y: height - BOTTOM + 17, "text-anchor": "middle" }, String(tick)));
+  }
+  parts.push(element("path", { class: "axis", d: `M${LEFT} ${TOP}V${height - BOTTOM}H${width - RIGHT}` }));
+  parts.push(element("text", { x: (LEFT + width - RIGHT) / 2, y: height - 4, "text-anchor": "middle" }, unit));
+  return parts;
+}
+
+function curve(series, x, y, name) {
+  if (series.length === 1) return [element("circle", { class: name, cx: x(series[0].x), cy: y(series[0].y), r: 2.5 })];
+  return series.length ? [element("path", { class: name, d: `M${series.map((p) => `${x(p.x)} ${y(p.y)}`).join("L")}` })] : [];
+}
+
+function element(name, attributes, text = "") {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.textContent = text;
+  return made;
+}
+
+function inWords(train, val, best, losses) {
+  const when = (p) => (losses.epochs_per_iteration ? `epoch ${p.x.toFixed(2)}` : `iteration ${p.x}`);
+  const words = [];
+  if (val.length) {
+    const last = val.at(-1);
+    words.push(`Validation loss ${last.y.toFixed(4)} after ${when(last)}`);
+    if (val.length > 1) words[0] += best === last ? `, the lowest of ${val.length}` : `; the lowest is ${best.y.toFixed(4)} after ${when(best)}`;
+  }
+  if (train.length) {
+    words.push(`Training loss ${train.at(-1).y.toFixed(4)} after ${when(train.at(-1))}${losses.window > 1 ? `, a mean of ${losses.window}` : ""}`);
+  }
+  return `${words.join(". ")}. In nats per character.`;
+}

@@ -1,0 +1,120 @@
+"""A browser for tests of the page: headless Chromium, where it and its driver are installed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+
+from selenium.webdriver.chrome.options import Options  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402, F401
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402, F401
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
+
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1200,900",
+]
+
+
+@contextlib.contextmanager
+def browser(folder: Path) -> Iterator[webdriver.Chrome]:
+    """A browser that keeps its things in a folder; each test opens its pages with `visit`."""
+    options = Options()
+    options.binary_location = CHROMIUM
+    downloads = folder / "downloads"
+    for flag in [*_FLAGS, f"--user-data-dir={folder / 'profile'}"]:
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    running = webdriver.Chrome(options=options, service=Service(DRIVER))
+    running.downloads = downloads
+    running.execute_cdp_cmd(
+        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    )
+    try:
+        yield running
+    finally:
+        running.quit()
+
+
+def visit(browser, address: str) -> None:
+    """Load an address anew, its fragment included, and wait until the page knows its models."""
+    browser.get("about:blank")
+    browser.get(address)
+    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#model option"))
+
+
+def wait(browser, holds, seconds: float = 20):
+    """The value of holds(), once that is true."""
+    return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: holds())
+
+
+def element(browser, name: str):
+    return browser.find_element(By.ID, name)
+
+
+def click(browser, name: str) -> None:
+    element(browser, name).click()
+
+
+def text(browser, name: str = "text") -> str:
+    """All of a text, also what is scrolled out of sight."""
+    return browser.execute_script("return document.getElementById(arguments[0]).textContent", name)
+
+
+def spans(browser, selector: str = "#text span") -> list:
+    return browser.find_elements(By.CSS_SELECTOR, selector)
+
+
+def status(browser) -> str:
+    return element(browser, "status").text
+
+
+def fill(browser, name: str, value) -> None:
+    """Set a control and leave it, as a person would."""
+    browser.execute_script(
+        "const box = document.getElementById(arguments[0]); box.value = arguments[1];"
+        "for (const kind of ['input', 'change']) box.dispatchEvent(new Event(kind, {bubbles: true}))",
+        name,
+        str(value),
+    )
+
+
+def drawn(browser, count: int | None = None) -> str:
+    """The text, once the page says that it is whole."""
+    wait(browser, lambda: status(browser) == f"{count} characters" if count else status(browser).endswith("characters"))
+    return text(browser)
+
+
+@contextlib.contextmanager
+def screen(browser, width: int, height: int = 740, scheme: str = "light") -> Iterator[None]:
+    """Another size of the screen; a narrow one is a phone's."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -1,0 +1,167 @@
+"""How the page looks: on screens of all widths, light and dark, and to a screen reader."""
+
+from __future__ import annotations
+
+import pytest
+from page_tools import By, Keys, click, drawn, element, fill, needs_browser, screen, spans, wait
+
+pytestmark = needs_browser
+
+
+def test_every_control_has_a_name(page):
+    nameless = page.execute_script(
+        "return [...document.querySelectorAll('input,select,textarea,button')]"
+        ".filter(e => !(e.labels && e.labels.length) && !e.textContent.trim() && !e.ariaLabel).map(e => e.id)"
+    )
+    assert nameless == []
+
+
+def sticks_out(browser) -> list[str]:
+    """What reaches beyond the screen's edge, texts in boxes that scroll left out."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('header, main, main *')]"
+        ".filter(e => !e.closest('pre') && e.checkVisibility())"
+        ".filter(e => { const at = e.getBoundingClientRect(); return at.right > innerWidth + 1 || at.left < -1 })"
+        ".map(e => e.id || e.tagName)"
+    )
+
+
+@pytest.mark.parametrize("width", [320, 360, 800, 1280])
+def test_all_fits_the_screen(page, width):
+    with screen(page, width):
+        fill(page, "length", 300)
+        click(page, "draw")
+        drawn(page)
+        for done in (lambda: None, lambda: spans(page)[20].click(), lambda: click(page, "tab-score")):
+            done()
+            assert page.execute_script("return document.documentElement.scrollWidth") <= width
+            assert sticks_out(page) == []
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_on_a_phone_the_text_comes_first(page, width):
+    with screen(page, width):
+        assert not element(page, "temperature").is_displayed()
+        assert not element(page, "model").is_displayed()
+        fill(page, "length", 200)
+        click(page, "draw")
+        drawn(page)
+        top = element(page, "text").rect["y"]
+        assert top < 300
+        click(page, "fold")
+        assert element(page, "fold").get_attribute("aria-expanded") == "true"
+        assert element(page, "temperature").is_displayed()
+        assert element(page, "model").is_displayed()
+        fill(page, "length", 20)
+        drawn(page, 20)
+        click(page, "draw")
+        assert not element(page, "temperature").is_displayed()
+        fill(page, "length", 0)
+        click(page, "draw")
+        assert element(page, "length").is_displayed()  # where it is told what is wrong with it
+    assert element(page, "temperature").is_displayed()
+    assert not element(page, "fold").is_displayed()
+
+
+@pytest.mark.parametrize("width", [320, 360, 800])
+def test_candidates_appear_beside_the_character(page, width):
+    with screen(page, width):
+        fill(page, "length", 400)
+        click(page, "draw")
+        drawn(page)
+        assert not element(page, "character").is_displayed()
+        letters = spans(page)
+        for k in (0, 17, 150, 390):
+            page.execute_script("arguments[0].scrollIntoView({block: 'center'})", letters[k])
+            letters[k].click()
+            assert len(spans(page, "#candidates tr")) == 8
+            at, panel = (page.execute_script(RECT, e) for e in (letters[k], element(page, "character")))
+            assert panel["left"] >= 0
+            assert panel["right"] <= width
+            assert 0 <= panel["top"] - at["bottom"] < 20 or 0 <= at["top"] - panel["bottom"] < 20
+        element(page, "text").send_keys(Keys.ESCAPE)
+        assert not element(page, "character").is_displayed()
+        letters[0].click()
+        click(page, "status")
+        assert not element(page, "character").is_displayed()
+
+
+RECT = "const at = arguments[0].getBoundingClientRect(); return at.toJSON()"
+
+
+def test_a_panel_beside_a_character_goes_along_when_its_text_scrolls(page):
+    with screen(page, 360):
+        fill(page, "length", 3000)
+        click(page, "draw")
+        drawn(page)
+        page.execute_script("document.getElementById('text').scrollTop = 0")
+        element(page, "text").send_keys(Keys.ARROW_RIGHT * 40)
+        before = element(page, "character").rect["y"]
+        page.execute_script("document.getElementById('text').scrollTop = 30")
+        wait(page, lambda: element(page, "character").rect["y"] < before)
+        page.execute_script("document.getElementById('text').scrollTop = 3000")
+        wait(page, lambda: not element(page, "character").is_displayed())
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_numbers_of_the_loss_curve_are_apart(page, width):
+    with screen(page, width):
+        page.execute_script("dispatchEvent(new Event('resize'))")
+        wait(page, lambda: element(page, "losses").is_displayed())
+        words = page.find_elements(By.CSS_SELECTOR, "#losses svg text")
+        assert len(words) >= 6
+        places = [page.execute_script(RECT, word) for word in words]
+        for k, one in enumerate(places):
+            assert one["height"] >= 10
+            assert 0 <= one["left"] <= one["right"] <= width
+            for other in places[:k]:
+                apart = one["left"] >= other["right"] or other["left"] >= one["right"]
+                assert apart or one["top"] >= other["bottom"] - 2 or other["top"] >= one["bottom"] - 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(page, scheme):
+    """Text against its background by WCAG's formula: 4.5 or more, on every shade too; lines of the curve 3 or more."""
+    fill(page, "length", 0)  # a control that tells what is wrong with it
+    click(page, "draw")
+    with screen(page, 1280, scheme=scheme):
+        lowest = page.execute_script(CONTRAST)
+        assert lowest["dark"] == (scheme == "dark")
+        assert lowest["contrast"] >= 4.5, lowest
+        assert lowest["line"] >= 3, lowest
+
+
+CONTRAST = """
+const text = document.getElementById("text");
+for (const letter of "ob") for (let k = 1; k <= 10; k++) {
+  const span = document.createElement("span");
+  span.className = letter + k;
+  span.textContent = "x";
+  text.append(span);
+}
+const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const over = (front, back) => front.slice(0, 3).map((c, i) => c * (front[3] ?? 1) + back[i] * (1 - (front[3] ?? 1)));
+function background(e) {
+  if (!e) return [255, 255, 255];
+  return over(parse(getComputedStyle(e).backgroundColor), background(e.parentElement));
+}
+const linear = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+let lowest = { contrast: 99 };
+const all = "h1,h2,p,label,small,input,select,textarea,button:enabled,#text span,output,figcaption";
+for (const e of document.querySelectorAll(all)) {
+  const back = background(e), ink = over(parse(getComputedStyle(e).color), back);
+  const [high, low] = [luminance(back), luminance(ink)].sort((a, b) => b - a);
+  const contrast = (high + 0.05) / (low + 0.05);
+  if (contrast < lowest.contrast) lowest = { contrast, where: e.id || e.className || e.tagName };
+}
+text.replaceChildren();
+const against = (colour) => {
+  const [high, low] = [luminance(parse(colour)), luminance(background(document.body))].sort((a, b) => b - a);
+  return (high + 0.05) / (low + 0.05);
+};
+const lines = [...document.querySelectorAll("#losses path.train, #losses path.val, #losses .axis")];
+const words = document.querySelector("#losses text");
+const inks = [...lines.map((e) => getComputedStyle(e).stroke), getComputedStyle(words).fill];
+return { ...lowest, line: Math.min(...inks.map(against)), dark: luminance(background(document.body)) < 0.2 };
+"""

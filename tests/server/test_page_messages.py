@@ -1,0 +1,169 @@
+"""What the page says when something is wrong, and when it stops saying so."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from page_tools import By, Keys, Select, click, drawn, element, fill, needs_browser, status, text, visit, wait
+from serving_tools import LSTM, server
+
+pytestmark = needs_browser
+
+
+def forget_refusals(browser, *statuses: int) -> None:
+    """Chromium logs every refusal; that all of these were expected."""
+    messages = [entry["message"] for entry in browser.get_log("browser")]
+    assert messages
+    assert all(any(f" {status} " in message for status in statuses) for message in messages), messages
+
+
+def problem(browser, name: str) -> str:
+    """What stands beside a control, which a screen reader hears with it."""
+    described = element(browser, name).get_attribute("aria-describedby")
+    return element(browser, described).text if described else ""
+
+
+def test_what_the_model_has_never_seen(page):
+    fill(page, "length", 40)
+    click(page, "draw")
+    first = drawn(page, 40)
+    fill(page, "primetext", "\u00fc")
+    wait(page, lambda: "problem" in element(page, "status").get_attribute("class"))
+    assert status(page) == (
+        "Beginning has the character '\u00fc' (byte 0xbc), which the model has never seen: leave it out."
+    )
+    assert text(page) == first
+    element(page, "primetext").send_keys(Keys.BACKSPACE)
+    assert status(page) == ""
+    assert "problem" not in element(page, "status").get_attribute("class")
+    forget_refusals(page, 422)
+
+
+@pytest.mark.parametrize(
+    "name, wrong, words, right",
+    [
+        ("primetext", "x" * 2001, "Beginning: at most 2000 characters", "x" * 2000),
+        ("topk", "-1", "Top-k: a number from 0 to 1000", "1000"),
+        ("topp", "3", "Top-p: a number from 0.01 to 1", "0.5"),
+        ("topp", "0.555", "Top-p: two decimals at most", "0.55"),
+        ("seed", "1.5", "Seed: a whole number", "1"),
+        ("seed", "", "Seed: a number from 0 to 4294967295", "4294967295"),
+        ("length", "10001", "Length: a number from 1 to 10000", "50"),
+    ],
+)
+def test_a_control_says_what_is_wrong_until_it_is_mended(page, name, wrong, words, right):
+    fill(page, "length", 30)
+    click(page, "draw")
+    first = drawn(page)
+    fill(page, name, wrong)
+    wait(page, lambda: problem(page, name) == words)
+    assert element(page, name).get_attribute("aria-invalid") == "true"
+    click(page, "draw")
+    assert page.switch_to.active_element.get_attribute("id") == name
+    assert text(page) == first
+    box = element(page, name)
+    page.execute_script(
+        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))", box, right
+    )
+    assert problem(page, name) == ""
+    assert not page.find_elements(By.CSS_SELECTOR, ".problem:not(:empty), [aria-invalid]")
+
+
+def test_emoji_are_one_character_each(page):
+    fill(page, "primetext", "\U0001f600" * 2000)
+    assert problem(page, "primetext") == ""
+    fill(page, "primetext", "\U0001f600" * 2001)
+    click(page, "draw")
+    assert problem(page, "primetext") == "Beginning: at most 2000 characters"
+
+
+def test_a_text_to_score_that_is_missing_or_too_long(page):
+    click(page, "tab-score")
+    click(page, "score-button")
+    assert problem(page, "own") == "Your text: write or paste something first"
+    element(page, "own").send_keys("T")
+    assert problem(page, "own") == ""
+    fill(page, "own", "x" * 20_001)
+    click(page, "score-button")
+    assert problem(page, "own") == "Your text: at most 20000 characters"
+    assert text(page, "scored") == ""
+
+
+def test_units_of_the_model(page):
+    Select(element(page, "tint")).select_by_value("unit")
+    fill(page, "unit", 17)
+    click(page, "draw")
+    assert problem(page, "unit") == "Unit: a number from 1 to 16"
+    Select(element(page, "tint")).select_by_value("none")  # and nobody asks for a unit
+    click(page, "draw")
+    drawn(page)
+
+
+def test_a_link_to_a_model_that_is_not_there(page, address):
+    visit(page, address + "#model=another&seed=5")
+    wait(page, lambda: status(page) == "This server does not have the model another.")
+    assert text(page) == ""
+
+
+def test_a_server_that_ends_leaves_the_text(chromium, tmp_path):
+    with server(LSTM) as running:
+        visit(chromium, running.url)
+        fill(chromium, "length", 40)
+        click(chromium, "draw")
+        first = drawn(chromium)
+    click(chromium, "draw")
+    wait(chromium, lambda: status(chromium) == "The server can't be reached.")
+    fill(chromium, "temperature", 1)
+    wait(chromium, lambda: status(chromium) == "The server can't be reached.")
+    assert text(chromium) == first
+    chromium.get_log("browser")  # the connections that were refused
+
+
+def test_a_model_whose_file_is_gone(chromium, tmp_path):
+    shutil.copy(LSTM, tmp_path)
+    with server(tmp_path, "-follow", "1") as running:
+        visit(chromium, f"{running.url}#model={LSTM.stem}&length=40")
+        first = drawn(chromium)
+        (tmp_path / LSTM.name).unlink()
+        wait(chromium, lambda: Select(element(chromium, "model")).first_selected_option.text == f"{LSTM.stem} (gone)")
+        assert text(chromium) == first
+        assert not element(chromium, "draw").is_enabled()
+        shutil.copy(LSTM, tmp_path / "other.t7")
+        wait(chromium, lambda: "other" in element(chromium, "model").text)
+        Select(element(chromium, "model")).select_by_value("other")
+        wait(chromium, lambda: "model=other" in chromium.current_url)
+        assert drawn(chromium) == first
+        chromium.get("about:blank")
+
+
+def test_a_token_from_the_link_or_typed(chromium):
+    token = "0123456789abcdef"
+    with server(LSTM, "-token", token) as running:
+        address = running.url.partition("#")[0]
+        visit(chromium, running.url)
+        assert token not in chromium.current_url
+        fill(chromium, "length", 50)
+        click(chromium, "draw")
+        drawn(chromium)
+        assert token not in chromium.current_url
+        chromium.execute_script("sessionStorage.clear()")
+        chromium.get("about:blank")
+        chromium.get(address)
+        wait(chromium, lambda: element(chromium, "token").is_displayed())
+        assert element(chromium, "token-problem").text == ""
+        assert not element(chromium, "draw").is_displayed()
+        assert not element(chromium, "model").is_displayed()
+        element(chromium, "token").send_keys("wrong wrong wrong", Keys.ENTER)
+        wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
+        assert not element(chromium, "draw").is_displayed()
+        element(chromium, "token").send_keys(Keys.CONTROL, "a")
+        element(chromium, "token").send_keys("0")
+        assert element(chromium, "token-problem").text == ""
+        element(chromium, "token").send_keys(token[1:], Keys.ENTER)
+        wait(chromium, lambda: element(chromium, "draw").is_displayed())
+        assert not element(chromium, "token").is_displayed()
+        chromium.get("about:blank")
+        chromium.get(f"{address}#token=another&seed=5")
+        wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
+    forget_refusals(chromium, 401)
