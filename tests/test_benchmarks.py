@@ -103,3 +103,28 @@ def test_all(monkeypatch, tmp_path, capsys):
     assert found["memory of a training step"] == [{"of": "memory", "s": 1.5}]
     assert len(found) == 5
     assert "| preprocess | 1.50 |" in capsys.readouterr().out
+
+
+def test_time_to_loss(tmp_path):
+    pytest.importorskip("matplotlib")
+    checkout = tmp_path / "nanoGPT"
+    (checkout / "data" / "shakespeare_char").mkdir(parents=True)
+    (checkout / "data" / "shakespeare_char" / "prepare.py").write_text("")
+    lines = "step 0: train loss 4.2, val loss 4.1\niter 0: loss 4.2\nstep 5: train loss 2.4, val loss 2.5\n"
+    (checkout / "train.py").write_text(f"import time\nfor line in {lines!r}.splitlines():\n    print(line)\n")
+    text, curves, picture = tmp_path / "text.txt", tmp_path / "curves.json", tmp_path / "curves.svg"
+    text.write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:6000])
+    args = ["-recipes", "quick", "-losses", "4.15,0.1", "-o", str(curves), "-picture", str(picture)]
+    printed = output("time_to_loss", str(text), "-nanogpt", str(checkout), *args)
+    found = json.loads(curves.read_text())
+    assert [loss for _, loss in found["nanoGPT, recipe for a CPU"]] == [4.1, 2.5]
+    quick, carried, anew = (curve for name, curve in found.items() if "quick" in name)
+    assert len(quick) >= 2
+    assert len(carried) == len(anew) >= 2
+    assert {loss for _, loss in carried} != {loss for _, loss in anew}
+    for curve in found.values():
+        assert [seconds for seconds, _ in curve] == sorted(seconds for seconds, _ in curve)
+        assert all(0 < loss < 5 for _, loss in curve)
+    first = printed.splitlines()[0]
+    assert first.startswith("run nanoGPT, recipe for a CPU, s to 4.15 ") and "0.1 " not in first
+    assert b"<svg" in picture.read_bytes()

@@ -28,8 +28,6 @@ class Recipe:
         flags: defaults for every text.
         by_length: (characters, more defaults): the first of them that has more characters than the text holds.
         iterations: steps that a run is to have, as far as `epochs`, the fewest and the most, allow.
-        decay_from: the part of the epochs after which the learning rate falls at the end of each.
-        rate_at_end: which part of it is left in the last epoch.
         validations, log_lines: how many of them a run is to have.
         batches: how many a text is to have at least, so that there are some to train on and some to validate; a short
             text gets a smaller -batch_size for that, a very short one a smaller -seq_length as well.
@@ -42,8 +40,6 @@ class Recipe:
     by_length: tuple[tuple[float, Mapping[str, Value]], ...]
     iterations: int
     epochs: tuple[float, float]
-    decay_from: float
-    rate_at_end: float
     validations: int = 8
     log_lines: int = 40
     batches: int = 20
@@ -56,39 +52,41 @@ RECIPES = {
         flags={
             "exact": 0,
             "num_layers": 1,
-            "batch_size": 50,
+            "batch_size": 20,
             "seq_length": 50,
+            "anneal": 1,
             "train_frac": 0.9,
             "val_frac": 0.1,
             "show": 200,
             "keep": 2,
-            "patience": 3,
+            "patience": 4,
         },
-        by_length=((math.inf, {"rnn_size": 256, "learning_rate": 0.007}),),
-        iterations=3000,
-        epochs=(1, 40),
-        decay_from=0.3,
-        rate_at_end=0.2,
+        by_length=(
+            (300_000, {"rnn_size": 128, "learning_rate": 0.016}),
+            (math.inf, {"rnn_size": 192, "learning_rate": 0.016}),
+        ),
+        iterations=4000,
+        epochs=(0.5, 8),
+        validations=12,
     ),
     "best": Recipe(
         what="the lowest loss, in ten times as long",
         flags={
             "exact": 0,
-            "num_layers": 2,
-            "batch_size": 50,
+            "num_layers": 1,
+            "batch_size": 20,
             "seq_length": 50,
+            "anneal": 1,
             "train_frac": 0.9,
             "val_frac": 0.1,
             "show": 200,
             "keep": 2,
-            "patience": 5,
+            "patience": 6,
         },
-        by_length=((math.inf, {"rnn_size": 384, "dropout": 0.3, "learning_rate": 0.004}),),
+        by_length=((math.inf, {"rnn_size": 512, "dropout": 0.3, "learning_rate": 0.008}),),
         iterations=10000,
-        epochs=(2, 100),
-        decay_from=0.4,
-        rate_at_end=0.1,
-        validations=25,
+        epochs=(1, 16),
+        validations=20,
         log_lines=100,
     ),
 }
@@ -158,26 +156,22 @@ def _batches(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Col
 
 
 def _course(recipe: Recipe, found: Mapping[str, Value], length: int) -> dict[str, Value]:
-    """How long a run is, when its learning rate falls, how often it validates and prints."""
+    """How long a run is, and how often it validates and prints."""
     batches = length // (int(found["batch_size"]) * int(found["seq_length"]))
     per_epoch = max(1, int(batches * float(found["train_frac"])))
     fewest, most = recipe.epochs
-    epochs = float(found.get("max_epochs", _digits(min(max(recipe.iterations / per_epoch, fewest), most), 2)))
+    epochs = float(found.get("max_epochs", _two_digits(min(max(recipe.iterations / per_epoch, fewest), most))))
     iterations = epochs * per_epoch
-    after = float(found.get("learning_rate_decay_after", max(1, round(recipe.decay_from * epochs))))
-    decays = max(1, math.ceil(epochs) - math.ceil(after))  # that of the last epoch's end comes too late
     return {
         "max_epochs": epochs,
-        "learning_rate_decay_after": after,
-        "learning_rate_decay": _digits(recipe.rate_at_end ** (1 / decays), 3),
         "eval_val_every": max(1, math.ceil(iterations / recipe.validations)),
-        "print_every": max(1, int(_digits(iterations / recipe.log_lines, 2))),
+        "print_every": max(1, int(_two_digits(iterations / recipe.log_lines))),
     }
 
 
-def _digits(number: float, digits: int) -> float:
+def _two_digits(number: float) -> float:
     """A number as one would write it on a command line."""
-    return float(f"{number:.{digits}g}")
+    return float(f"{number:.2g}")
 
 
 def command_line(opt: TrainOptions) -> str:

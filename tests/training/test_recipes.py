@@ -27,8 +27,6 @@ PLAIN = Recipe(
     ((1000, {"rnn_size": 8}), (5000, {"rnn_size": 16, "dropout": 0.2}), (math.inf, {"rnn_size": 32})),
     iterations=160,
     epochs=(1, 30),
-    decay_from=0.5,
-    rate_at_end=0.25,
     validations=4,
     log_lines=16,
 )
@@ -74,8 +72,6 @@ def test_the_rules():
         "dropout": 0.2,
         "rnn_size": 16,
         "max_epochs": 5,  # of 32 batches each
-        "learning_rate_decay_after": 2,
-        "learning_rate_decay": 0.63,  # at the end of epochs 2, 3 and 4
         "eval_val_every": 40,
         "print_every": 10,
     }
@@ -92,8 +88,6 @@ def test_the_rules():
     # What follows goes by what was typed.
     assert found(4000, max_epochs=10)["eval_val_every"] == 80
     assert found(4000, batch_size=5)["max_epochs"] == 2.5
-    assert found(4000, learning_rate_decay_after=3)["learning_rate_decay"] == 0.5
-    assert found(4000, max_epochs=1)["learning_rate_decay"] == 0.25
     assert found(4000, train_frac=0.9)["val_frac"] == pytest.approx(0.1)
     assert found(4000, val_frac=0.5)["train_frac"] == 0.5
     assert found(4000, train_frac=0.7)["val_frac"] == 0.2
@@ -101,13 +95,7 @@ def test_the_rules():
 
 
 def test_the_table_overrules_the_rules():
-    fixed = {
-        "max_epochs": 3,
-        "learning_rate_decay_after": 1,
-        "learning_rate_decay": 0.9,
-        "eval_val_every": 7,
-        "print_every": 2,
-    }
+    fixed = {"max_epochs": 3, "eval_val_every": 7, "print_every": 2}
     recipe = dataclasses.replace(PLAIN, by_length=((math.inf, fixed),))
     assert fixed.items() <= recipes.defaults(recipe, ENGLISH, {}).items()
 
