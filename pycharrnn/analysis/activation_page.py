@@ -32,7 +32,9 @@ pre { margin: 0; padding: .6rem; border: 1px solid var(--line); border-radius: .
 pre:focus-visible { outline: 3px solid #0072b2 }
 b { font-weight: inherit; padding: .1em 0; forced-color-adjust: none }
 .l::before { content: "\\21b5"; opacity: .6 }
-.scale b { padding: .1em .5em; color: var(--ink) }
+.scale { display: flex; gap: .5rem }
+.scale span { display: flex; outline: 1px solid var(--line) }
+.scale b { width: 1.2em }
 """
 
 
@@ -43,13 +45,13 @@ def page(name: str, network: Network, reading: Reading, units: list[tuple[int, i
         name: the model's.
         units: (layer, unit), both from 1.
     """
-    title = f"Hidden units of {name}"
+    title = _escaped(f"Hidden units of {name}")
     kind = "tanh(c)" if network.model == "lstm" else "h"
     parts = [
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_escaped(title)}</title><style>{_STYLE}{_shades()}</style></head><body><main>",
-        f"<h1>{_escaped(title)}</h1>",
+        f"<title>{title} - pycharrnn</title><style>{_STYLE}{_shades()}</style></head><body><main>",
+        f"<h1>{title}</h1>",
         f"<p>{network.model}, {network.num_layers} x {network.rnn_size}. The colour of a character is {kind} of the"
         " unit once the model has read it; resting on a character shows the number.</p>",
         f'<p class="scale" role="img" aria-label="Scale: orange is -1, no colour 0, blue +1">{_scale()}</p>',
@@ -109,9 +111,9 @@ def _shades() -> str:
 
 
 def _scale() -> str:
-    """The shades in a row, with their values, to explain the colours."""
-    steps = (-10, -8, -6, -4, -2, 0, 2, 4, 6, 8, 10)
-    return "".join(f'<b class="{_shade(k)}">{f"{k / _LEVELS:+.1f}" if k else 0}</b>' for k in steps)
+    """The shades in a row, between what the outer ones mean: short enough for a phone."""
+    blocks = "".join(f'<b class="{_shade(k)}"></b>' for k in range(-_LEVELS, _LEVELS + 1, 2))
+    return f"\u22121<span>{blocks}</span>+1"
 
 
 def _escaped(text: str) -> str:

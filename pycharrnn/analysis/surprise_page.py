@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from compat.whole_file import whole_file
 from pycharrnn.analysis.scoring import as_sentence
+from pycharrnn.checkpoints.paths import short_names
 from pycharrnn.common.screen_text import ScreenText, visible
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _LEVELS = (1, 2, 3, 4, 6, 8, 11)  # bits of surprise from which on a character's
 _STYLE = """
 :root { color-scheme: light dark; }
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
+h1, h2 { overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 0.95rem/1.6 ui-monospace, monospace; }
 b { font-weight: normal; border-radius: 0.15em; }
 u { text-decoration: underline dotted; opacity: 0.6; }
@@ -39,8 +41,9 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
         f".s{level} {{ background: rgb(230 110 0 / {0.11 * level:.2f}); }}\n" for level in range(1, len(_LEVELS) + 1)
     )
     with whole_file(path) as f:
-        title = html.escape(f"Surprise of {_decoded(os.path.basename(model))}")
-        f.write(f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'.encode())
+        title = html.escape(f"Surprise of {short_names([os.fspath(model)])[0]}")
+        f.write(b'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n')
+        f.write(f"<title>{title} - pycharrnn</title>\n".encode())
         f.write(b'<meta name="viewport" content="width=device-width, initial-scale=1">\n')
         f.write(f"<style>{_STYLE}{shades}</style>\n<h1>{title}</h1>\n<p>{_legend()}</p>\n".encode())
         for name, score in scores:

@@ -80,7 +80,8 @@ def test_markup_and_control_characters_are_only_text(tmp_path):
     content = page(tmp_path, (name, text), model="cv/<i>.t7")
     assert body(content) == "&lt;b&gt;&amp;\u2400\u241b\n"
     assert "<h2>a&lt;&amp;\ufffd.txt</h2>" in content
-    assert content.count("Surprise of &lt;i&gt;.t7<") == 2
+    assert "<title>Surprise of &lt;i&gt; - pycharrnn</title>" in content
+    assert "<h1>Surprise of &lt;i&gt;</h1>" in content
     assert body(page(tmp_path, ("x", score((b"<", 1.0))))) == '<b class="s1" title="1.0 bits">&lt;</b>'
 
 

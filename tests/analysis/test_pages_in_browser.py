@@ -1,0 +1,64 @@
+"""The pages that score and activations write, in a real browser, beside that of serve."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from conftest import run
+from page_tools import By, needs_browser, screen
+from serving_tools import LSTM
+
+pytestmark = needs_browser
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Title -> address of each page, of a checkpoint with a long name."""
+    folder = tmp_path_factory.mktemp("pages")
+    name = f"lm_{'verylong' * 5}_epoch3.00_2.8734"
+    shutil.copy(LSTM, folder / f"{name}.t7")
+    (folder / "text.txt").write_text("The night was long,\nand the list of its stars was longer. " * 9)
+    for command in (
+        ["score", f"{name}.t7", "text.txt", "-html", "surprise.html"],
+        ["activations", f"{name}.t7", "-primefile", "text.txt", "-o", "units.html"],
+    ):
+        result = run(*command, cwd=folder)
+        assert result.returncode == 0, result.stderr
+    return {
+        f"Surprise of {name} - pycharrnn": (folder / "surprise.html").as_uri(),
+        f"Hidden units of {name} - pycharrnn": (folder / "units.html").as_uri(),
+    }
+
+
+def test_titles_agree(chromium, page, pages):
+    assert page.title == f"Text of {LSTM.stem} - pycharrnn"
+    for title, address in pages.items():
+        chromium.get(address)
+        assert chromium.title == title
+        assert f"{chromium.find_element(By.TAG_NAME, 'h1').text} - pycharrnn" == title
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 360, 800, 1280])
+def test_pages_and_their_legends_fit_the_screen(chromium, pages, width, scheme):
+    with screen(chromium, width, scheme=scheme):
+        for address in pages.values():
+            chromium.get(address)
+            assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+            too_wide = chromium.execute_script(
+                "return [...document.querySelectorAll('h1, h2, p, p *')]"
+                ".filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML)"
+            )
+            assert too_wide == []
+
+
+def test_the_legend_of_the_activations_shows_its_shades(chromium, pages):
+    chromium.get(list(pages.values())[1])
+    with screen(chromium, 320):
+        legend = chromium.find_element(By.CSS_SELECTOR, ".scale")
+        assert legend.text.split() == ["\u22121", "+1"]
+        blocks = legend.find_elements(By.TAG_NAME, "b")
+        assert len({block.value_of_css_property("background-color") for block in blocks}) == len(blocks) == 11
+        assert len({block.rect["y"] for block in blocks}) == 1
+        assert min(block.rect["width"] for block in blocks) > 10
