@@ -14,6 +14,9 @@ import pytest
 from child_signals import default_signals
 from click.testing import CliRunner
 
+# On a machine that is busy with other things as well, training prints the same as on one that is not.
+os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
+
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 # Checkpoints and texts of others, which are not part of this project; their tests are collected only where they are.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pycharrnn.common.cores import require_threads
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import option, require, require_switches
 
@@ -23,6 +24,7 @@ class EvalOptions:
         0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", value="0|1"
     )
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
+    threads: int = option(0, "how many threads compute. 0 = one", group="machine")
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used."""
@@ -33,6 +35,7 @@ class EvalOptions:
             value = getattr(self, name)
             require(self, name, value == -1 or 0 <= value <= 1, "between 0 and 1")
         require_switches(self, "old_exp")
+        require_threads(self)
         if self.old_exp and self.gpuid >= 0:
             raise UserError("-old_exp is of the CPU: leave -gpuid out.")
 
@@ -45,9 +48,11 @@ class ScoreOptions:
         "", "file to write the texts to as a page, each character coloured by its surprise", path="file", group="output"
     )
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
+    threads: int = option(0, "how many threads compute. 0 = one", group="machine")
 
     def check(self) -> None:
-        """Does nothing: every value can be used."""
+        """Errors: UserError for a -threads that can't be one."""
+        require_threads(self)
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,14 @@ class ActivationsOptions:
     )
     count: int = option(8, "how many units to show where -units names none", group="display")
     o: str = option("activations.html", "page to write", path="file", group="output")
+    threads: int = option(0, "how many threads compute. 0 = one", group="machine")
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used."""
         if bool(self.primetext) == bool(self.primefile):
             raise UserError("activations needs a text to read: either -primetext TEXT or -primefile FILE.")
         require_switches(self, "ignore_bad_primetext")
+        require_threads(self)
         require(self, "layer", self.layer >= 0, "at least 0")
         require(self, "count", self.count >= 1, "at least 1")
         require(self, "o", self.o.lower().endswith((".html", ".htm")), "a file that ends in .html")

@@ -26,6 +26,7 @@ from pycharrnn.cli.flags import HELP, Command, Group
 from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import chat_command, data_command, sample_command, serve_command, train_command
 from pycharrnn.common import interrupts, memory, numpy_warnings
+from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
 
@@ -47,9 +48,10 @@ def cli(context: click.Context) -> None:
 @click.command("doctor", cls=Command, short_help="Print the facts for a bug report, and test this machine.")
 def doctor_command() -> None:
     """Print versions, devices, threads and speeds, and test whether this machine computes what it should"""
+    meter = Meter()  # now, while PyTorch is loaded
     from pycharrnn.cli import doctor
 
-    doctor.examine(say)
+    doctor.examine(say, meter)
 
 
 @click.command(

@@ -31,12 +31,17 @@ def checked(kind: type[_AnyOptions], values: dict[str, Any]) -> _AnyOptions:
     return opt
 
 
-def use_one_thread() -> None:
-    """Let NumPy's products use one thread; to be called before NumPy is loaded.
+def use_threads(count: int) -> None:
+    """Let products use so many threads, in NumPy and in PyTorch; to be called before these are loaded.
 
-    In a step of sampling they have few rows, so that more threads cost more than they bring.
+    Args:
+        count: 0 = NumPy's one, unless the environment says otherwise: in a step of sampling its products have few rows,
+            so that more threads cost more than they bring.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if count:
+        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(count)))
+    else:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def say(line: str) -> None:

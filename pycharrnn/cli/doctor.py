@@ -22,6 +22,7 @@ import torch
 from compat.lua_random import LuaRandom
 from pycharrnn import __version__
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel
 from pycharrnn.engine.model import CharRNN
@@ -49,13 +50,19 @@ _SAMPLE = b"the qqdh ploqjfs\xa9enii ffenodh  pelon h  lpjen ukornapeanae ac\xc3
 _SECONDS = 2.0  # that each measurement takes
 
 
-def examine(say: Callable[[str], None]) -> None:
+def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> None:
     """Print versions, devices, the outcome of the self-test and speeds, in about ten seconds.
+
+    Args:
+        meter: of what other programs take of the processor; None: nothing is said of them.
 
     Errors: UserError if the self-test fails.
     """
+    busy = meter.others(wait=True) if meter else None
     for line in machine_facts():
         say(line)
+    if busy is not None:
+        say(f"other programs keep {busy:.1f} of {cores.usable()} cores busy")
     failed = False
     for name, test in self_tests():
         try:
@@ -66,7 +73,7 @@ def examine(say: Callable[[str], None]) -> None:
             fault = f"{type(e).__name__}: {e}"
         failed |= fault is not None
         say(f"self-test: {name:10} {'ok' if fault is None else f'FAILED: {fault}'}")
-    for line in speeds():
+    for line in speeds(busy or 0.0):
         say(line)
     if failed:
         raise UserError("the self-test failed: please report it with the lines above.")
@@ -192,10 +199,24 @@ def _sample_difference(folder: str) -> str | None:
 # -- speed -----------------------------------------------------------------------------------------------------------
 
 
-def speeds() -> Iterator[str]:
-    """Lines with the time of a training step of the default network, on every device."""
-    yield f"speed: {_step_time('cpu', torch.float64):.1f} ms a step on the CPU (default network, -exact 1)"
+def speeds(busy: float) -> Iterator[str]:
+    """Lines with the time of a training step of the default network, on every device, and advice for a busy processor.
+
+    Args:
+        busy: how many cores other programs keep busy.
+    """
+    threads = torch.get_num_threads()
+    exact = _step_time("cpu", torch.float64)
+    yield f"speed: {exact:.1f} ms a step on the CPU (default network, -exact 1)"
     yield f"speed: {_step_time('cpu', torch.float32):.1f} ms a step on the CPU (default network, -exact 0)"
+    fewer = cores.left_over(threads, busy, cores.usable())
+    if fewer < threads:
+        torch.set_num_threads(fewer)
+        apart = _step_time("cpu", torch.float64)
+        torch.set_num_threads(threads)
+        yield f"speed: {apart:.1f} ms a step on the CPU with -threads {fewer} (default network, -exact 1)"
+        way = f", or train with -threads {fewer}" if apart < exact else ""
+        yield f"advice: other programs make training slow, as above: end them{way}"
     if torch.cuda.is_available():
         yield f"speed: {_step_time('cuda:0', torch.float32):.1f} ms a step on GPU 0 (default network)"
 

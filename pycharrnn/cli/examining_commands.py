@@ -21,7 +21,7 @@ from pycharrnn.cli.console import (
     refuse_to_overwrite,
     require_folder_of,
     say,
-    use_one_thread,
+    use_threads,
 )
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common.errors import UserError
@@ -40,7 +40,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     opt = checked(EvalOptions, values)
     if len(models) > 1 and not opt.compare:
         raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
-    use_one_thread()
+    use_threads(opt.threads)
     from pycharrnn.analysis import scoring
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
@@ -65,7 +65,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     """How well a model predicts texts: bits per character of each"""
     opt = checked(ScoreOptions, values)
-    use_one_thread()
+    use_threads(opt.threads)
     from pycharrnn.analysis import scoring, surprise_page
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
@@ -176,6 +176,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
 def activations_command(path: str, **values: Any) -> None:
     """Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn"""
     opt = checked(ActivationsOptions, values)
+    use_threads(opt.threads)
     from compat.whole_file import whole_file
     from pycharrnn.analysis import activation_page, activations
     from pycharrnn.checkpoints.paths import load_best, short_names

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pycharrnn.cli.console import checked, explain_seed, note, read_primetext, say, use_one_thread
+from pycharrnn.cli.console import checked, explain_seed, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common import extras
+from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
 from pycharrnn.server.options import ServeOptions
@@ -47,10 +48,13 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     opt = checked(TrainOptions, values)
     if texts:
         opt = _trained_on(texts, opt, given)
+    meter = Meter()  # now, while PyTorch is loaded
+    if opt.threads:
+        use_threads(opt.threads)
     from pycharrnn.sampling import preview
     from pycharrnn.training.loop import train
 
-    train(opt, say, given, note, preview.characters)
+    train(opt, say, given, note, preview.characters, meter)
 
 
 def _trained_on(texts: tuple[str, ...], opt: TrainOptions, given: set[str]) -> TrainOptions:
@@ -82,7 +86,7 @@ def _trained_on(texts: tuple[str, ...], opt: TrainOptions, given: set[str]) -> T
 def sample_command(model: str, **values: Any) -> None:
     """Sample from a character-level language model"""
     opt = checked(SampleOptions, values)
-    use_one_thread()
+    use_threads(opt.threads if opt.samples == 1 else 0)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import beam, many, tokenizer
@@ -164,7 +168,7 @@ def _draw_many(
 def chat_command(model: str, **values: Any) -> None:
     """Type a line, and the model goes on from it; it remembers what went before. Ctrl-D ends it"""
     opt = checked(ChatOptions, values)
-    use_one_thread()
+    use_threads(opt.threads)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import inference, many
@@ -200,7 +204,7 @@ def chat_command(model: str, **values: Any) -> None:
 def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     """Offer models on a page to play on, and as a JSON API"""
     opt = checked(ServeOptions, values)
-    use_one_thread()
+    use_threads(opt.threads)
     try:
         from pycharrnn.server import serve
     except ImportError as e:

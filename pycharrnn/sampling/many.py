@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from compat.whole_file import whole_file
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common import numpy_warnings
+from pycharrnn.common import cores, numpy_warnings
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import inference, sampler
 from pycharrnn.sampling.terminal_writer import SampleWriter
@@ -49,7 +49,8 @@ def write_samples(
     Errors: OSError; UserError for a model that predicts NaN, or where another program ended a process.
     """
     seeds = range(opt.seed, opt.seed + opt.samples)
-    processes = min(_usable_cores(), len(seeds) // _MIN_STREAMS_FOR_PROCESS) if device == "cpu" else 1
+    most = opt.threads or cores.usable()
+    processes = min(most, len(seeds) // _MIN_STREAMS_FOR_PROCESS) if device == "cpu" else 1
     if processes > 1:
         _write_in_processes([(path, opt, prime, seeds[k::processes], folder) for k in range(processes)])
     else:
@@ -123,11 +124,6 @@ def _write_here(
                     break
             for writer in writers:
                 writer.end()
-
-
-def _usable_cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_in_processes(shares: list[_Share]) -> None:

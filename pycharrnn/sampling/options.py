@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pycharrnn.common.cores import require_threads
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT, Ramp, option, require, require_switches
 
@@ -38,6 +39,7 @@ class SampleOptions:
         "ignore_bad_primetext",
         "unicode",
         "color",
+        "threads",
     )
     samples: int = option(1, "number of samples, with the seeds -seed, -seed + 1, ...", group="drawing")
     o: str = option(
@@ -66,6 +68,9 @@ class SampleOptions:
     )
     unicode: int = option(0, "1 = print only whole UTF-8 characters", group="display", value="0|1")
     color: int = option(0, "1 = color each character by its probability, for a terminal", group="display", value="0|1")
+    threads: int = option(
+        0, "how many threads compute, or processes for -samples. 0 = one thread, a process a core", group="machine"
+    )
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used, or for options that exclude each other."""
@@ -78,6 +83,7 @@ class SampleOptions:
         require(self, "topk", self.topk >= 0, "at least 0")
         require(self, "topp", 0 < self.topp <= 1, "greater than 0 and at most 1")
         require(self, "beam", self.beam >= 0, "at least 0")
+        require_threads(self)
         switches = ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")
         require_switches(self, *switches)
         for excluded, message in (
@@ -115,6 +121,7 @@ class ChatOptions:
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
     opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", value="0|1")
     color: int = option(0, "1 = color each character by its probability", group="display", value="0|1")
+    threads: int = option(0, "how many threads compute. 0 = one", group="machine")
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used."""

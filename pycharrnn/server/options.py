@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from pycharrnn.common.cores import require_threads
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import option, require, require_switches
 
@@ -29,6 +30,7 @@ class ServeOptions:
     streams: int = option(
         512, "how many clients are served at once, from 1 to 1000; others are asked to come back", group="network"
     )
+    threads: int = option(0, "how many threads compute. 0 = one", group="machine")
 
     def check(self) -> None:
         """Errors: UserError for the first value that a server can't use."""
@@ -36,6 +38,7 @@ class ServeOptions:
             raise UserError("-host must be an address or a name, not empty.")
         require(self, "port", 0 <= self.port < 1 << 16, "from 0 to 65535")
         require_switches(self, "follow")
+        require_threads(self)
         require(self, "streams", 1 <= self.streams <= 1000, "from 1 to 1000")
         if self.token not in ("", "new") and (len(self.token) < 16 or not _is_plain(self.token)):
             raise UserError("-token must be 16 letters and digits or more, or new to have one made.")

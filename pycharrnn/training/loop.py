@@ -13,9 +13,10 @@ import torch
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
+from pycharrnn.common.cores import Meter
 from pycharrnn.common.progress import Figures, Live
 from pycharrnn.text.loader import VAL, TextChanged
-from pycharrnn.training import distributed, learning_rate, recorded_options, resume, run_files
+from pycharrnn.training import distributed, learning_rate, recorded_options, resume, run_files, threads
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
@@ -39,6 +40,7 @@ def train(
     given: Collection[str] | None = None,
     note: Say = lambda line: print(line, file=sys.stderr),
     draw: Draw | None = None,
+    meter: Meter | None = None,
 ) -> None:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
 
@@ -46,6 +48,7 @@ def train(
         given: names of options that overrule the checkpoint of -resume; None: those that are not at their default.
         note: prints what the original doesn't say, such as the best checkpoint at the end.
         draw: draws the samples of -show, which show nothing without it.
+        meter: of what other programs take of the processor, by which -threads goes where it is not given.
 
     Errors: UserError, among them Stopped for a signal (which only the main thread catches), NaN and explosion; OSError.
     """
@@ -57,6 +60,7 @@ def train(
     note = live.above(note)
     log = Log(live.above(say), note)
     session = prepare(opt, given, log.say, note)
+    threads.settle(session, meter, note)
     trainer = Trainer(session.opt, session.model, session.loader, session.random, session.ranks)
     history = _history(session, trainer, log.say, note)
     run = _Run(session, trainer, history, log.say, note, live, draw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pycharrnn.common.cores import require_threads
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT, option, require, require_switches
 from pycharrnn.training.log_rows import is_log
@@ -91,6 +92,7 @@ class TrainOptions:
         "progress",
         "show",
         "log",
+        "threads",
         "vocab",
         "encoding",
     )
@@ -101,6 +103,7 @@ class TrainOptions:
         "progress",
         "show",
         "log",
+        "threads",
     )  # but of who starts or watches it
     recipe: str = option(
         "char-rnn",
@@ -186,6 +189,12 @@ class TrainOptions:
         group="display",
         value="FILE",
     )
+    threads: int = option(
+        0,
+        "how many threads compute. 0 = OMP_NUM_THREADS, or one for each core, but fewer where other programs keep cores"
+        " busy when training starts",
+        group="machine",
+    )
     vocab: str = option(
         "strict",
         "with -init_from, for a text with other characters than the checkpoint's: strict = refuse it, as char-rnn does;"
@@ -240,6 +249,7 @@ class TrainOptions:
             require(self, name, getattr(self, name) >= 0, "at least 0")
         require(self, "log", not self.log or is_log(self.log), "a file that ends in .csv or .jsonl")
         require(self, "show", 0 <= self.show <= MAX_SHOWN, f"at least 0 and at most {MAX_SHOWN}")
+        require_threads(self)
         switches = ("accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock", "overwrite")
         require_switches(self, *switches)
         require(self, "progress", self.progress in (-1, 0, 1), "-1, 0 or 1")

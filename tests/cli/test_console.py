@@ -71,6 +71,15 @@ def test_one_thread_unless_the_user_asks_for_more(before, after):
     environment.pop("OPENBLAS_NUM_THREADS", None)
     if before:
         environment["OPENBLAS_NUM_THREADS"] = before
-    code = "import os; from pycharrnn.cli import console; console.use_one_thread(); print(os.environ[{!r}])"
+    code = "import os; from pycharrnn.cli import console; console.use_threads(0); print(os.environ[{!r}])"
     command = [sys.executable, "-c", code.format("OPENBLAS_NUM_THREADS")]
     assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == after
+
+
+def test_threads_that_are_asked_for_are_pytorchs_and_numpys():
+    """Whatever the environment says."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    code = "from pycharrnn.cli import console; console.use_threads(1); import torch, os; print(torch.get_num_threads())"
+    code += "; print(*(os.environ[f'{name}_NUM_THREADS'] for name in ('OMP', 'OPENBLAS', 'MKL')))"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.split() == ["1"] * 4

@@ -70,6 +70,50 @@ def test_a_fault_is_noticed(monkeypatch, breakage, tests):
         assert failed == tests
 
 
+class Busy:
+    """A meter of a machine of four cores, of which other programs keep some busy."""
+
+    def __init__(self, cores: float):
+        self._cores = cores
+
+    def others(self, wait: bool = False) -> float:
+        return self._cores
+
+
+@pytest.mark.parametrize(
+    "busy, fewer, times, way",
+    [
+        (2.0, 2, {4: 164.0, 2: 42.0}, ", or train with -threads 2"),
+        (3.9, 1, {4: 164.0, 1: 42.0}, ", or train with -threads 1"),
+        (2.0, 2, {4: 20.0, 2: 42.0}, ""),
+        (0.3, None, {4: 20.0}, None),
+    ],
+)
+def test_advice_for_a_busy_machine(monkeypatch, busy, fewer, times, way):
+    """The time of a step on as many threads as have a core of their own, and what to do where that is shorter."""
+    threads = [4]
+    monkeypatch.setattr(doctor.cores, "usable", lambda: 4)
+    monkeypatch.setattr(doctor.torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(doctor.torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(doctor, "_step_time", lambda device, dtype: times[threads[-1]])
+    monkeypatch.setattr(doctor, "self_tests", lambda: iter([]))
+    monkeypatch.setattr(doctor.torch.cuda, "is_available", lambda: False)
+    lines: list[str] = []
+    doctor.examine(lines.append, Busy(busy))
+    assert f"other programs keep {busy:.1f} of 4 cores busy" in lines
+    assert f"speed: {times[4]:.1f} ms a step on the CPU (default network, -exact 1)" in lines
+    said = [line for line in lines if "-threads" in line or line.startswith("advice")]
+    assert said == (
+        []
+        if fewer is None
+        else [
+            f"speed: 42.0 ms a step on the CPU with -threads {fewer} (default network, -exact 1)",
+            f"advice: other programs make training slow, as above: end them{way}",
+        ]
+    )
+    assert threads == ([4] if fewer is None else [4, fewer, 4])
+
+
 @pytest.fixture
 def examined(monkeypatch):
     """What doctor says with other tests of itself, and nothing of the machine."""
@@ -83,7 +127,7 @@ def examined(monkeypatch):
         tests = [(f"test {k}", lambda outcome=outcome: test(outcome)) for k, outcome in enumerate(outcomes)]
         monkeypatch.setattr(doctor, "machine_facts", lambda: iter(["facts"]))
         monkeypatch.setattr(doctor, "self_tests", lambda: iter(tests))
-        monkeypatch.setattr(doctor, "speeds", lambda: iter(["speeds"]))
+        monkeypatch.setattr(doctor, "speeds", lambda busy: iter(["speeds"]))
         lines: list[str] = []
         try:
             doctor.examine(lines.append)

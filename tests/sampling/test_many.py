@@ -30,7 +30,7 @@ def alone(opt: SampleOptions, seed: int) -> bytes:
 @pytest.mark.parametrize("samples", [31, 32, 130])
 def test_every_seed_has_its_file(tmp_path, monkeypatch, cores, samples):
     """More seeds than streams, in one process or two; 31 are too few for two."""
-    monkeypatch.setattr(many, "_usable_cores", lambda: cores)
+    monkeypatch.setattr(many.cores, "usable", lambda: cores)
     shares = []
     in_processes = many._write_in_processes
     monkeypatch.setattr(many, "_write_in_processes", lambda parts: shares.append(len(parts)) or in_processes(parts))
@@ -43,9 +43,18 @@ def test_every_seed_has_its_file(tmp_path, monkeypatch, cores, samples):
     assert shares == ([2] if cores == 2 and samples >= 32 else [])
 
 
+def test_no_more_processes_than_threads_are_asked_for(monkeypatch):
+    shares = []
+    monkeypatch.setattr(many.cores, "usable", lambda: 8)
+    monkeypatch.setattr(many, "_write_in_processes", lambda parts: shares.append(len(parts)))
+    for threads in (0, 3):
+        many.write_samples(CHECKPOINT, LOADED, SampleOptions(samples=128, threads=threads), [], "folder", "cpu")
+    assert shares == [8, 3]
+
+
 def test_a_gpu_is_not_shared(monkeypatch):
     called = []
-    monkeypatch.setattr(many, "_usable_cores", lambda: 8)
+    monkeypatch.setattr(many.cores, "usable", lambda: 8)
     monkeypatch.setattr(many, "_write_here", lambda *args: called.append(args))
     opt = SampleOptions(samples=64, seed=1)
     many.write_samples(CHECKPOINT, LOADED, opt, [], "folder", "cuda:0")
@@ -62,7 +71,7 @@ def test_a_stop_in_the_primetext_does_not_stop(tmp_path):
 @pytest.mark.parametrize("cores", [1, 2])
 def test_a_folder_that_is_not_there(tmp_path, monkeypatch, cores):
     """The error of a process that draws is that of the command."""
-    monkeypatch.setattr(many, "_usable_cores", lambda: cores)
+    monkeypatch.setattr(many.cores, "usable", lambda: cores)
     opt = SampleOptions(length=5, samples=32)
     with pytest.raises(FileNotFoundError):
         many.write_samples(CHECKPOINT, LOADED, opt, [], str(tmp_path / "none"), "cpu")

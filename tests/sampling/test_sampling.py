@@ -19,8 +19,9 @@ from child_signals import default_signals
 from conftest import GOLDEN, run, sentence, spec
 
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common import cores
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling import many, sampler, tokenizer
+from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
@@ -180,7 +181,7 @@ def workers_of(process: subprocess.Popen) -> list[int]:
     return found
 
 
-@pytest.mark.skipif(sys.platform != "linux" or many._usable_cores() < 2, reason="reads /proc; needs two processors")
+@pytest.mark.skipif(sys.platform != "linux" or cores.usable() < 2, reason="reads /proc; needs two processors")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
 def test_processes_that_draw_end_with_their_parent(tmp_path, number):
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
@@ -188,7 +189,7 @@ def test_processes_that_draw_end_with_their_parent(tmp_path, number):
     with started(command) as process:
         assert until(lambda: len(list(tmp_path.iterdir())) == 64 or process.poll() is not None)
         workers = workers_of(process)
-        assert len(workers) == min(many._usable_cores(), 4)
+        assert len(workers) == min(cores.usable(), 4)
         process.send_signal(number)
         _, error = process.communicate(timeout=SECONDS)
         assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
@@ -197,7 +198,7 @@ def test_processes_that_draw_end_with_their_parent(tmp_path, number):
         assert b"Traceback" not in error
 
 
-@pytest.mark.skipif(sys.platform != "linux" or many._usable_cores() < 2, reason="reads /proc; needs two processors")
+@pytest.mark.skipif(sys.platform != "linux" or cores.usable() < 2, reason="reads /proc; needs two processors")
 def test_ctrl_c_is_heard_while_processes_start(tmp_path):
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
     with started([*command, "-samples", "64", "-o", str(tmp_path)]) as process:

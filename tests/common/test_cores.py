@@ -1,0 +1,114 @@
+"""How many cores there are, and what others take of them, by a clock and statistics that are made up."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from pycharrnn.common import cores
+from pycharrnn.common.errors import UserError
+
+
+class Machine:
+    """Four cores, of which this process may use three; it writes statistics as Linux does, and stops its clock."""
+
+    def __init__(self, file, monkeypatch):
+        self.file, self.clock, self.own = file, 100.0, 5.0
+        self.ticks = {core: [0] * 10 for core in range(4)}
+        monkeypatch.setattr(cores, "_STATISTICS", str(file))
+        monkeypatch.setattr(cores.os, "sched_getaffinity", lambda process: {0, 1, 3}, raising=False)
+        monkeypatch.setattr(cores.os, "sysconf", lambda name: 100, raising=False)
+        monkeypatch.setattr(
+            cores,
+            "time",
+            SimpleNamespace(monotonic=lambda: self.clock, process_time=lambda: self.own, sleep=self.sleep),
+        )
+        self.write()
+
+    def sleep(self, seconds: float) -> None:
+        self.clock += seconds
+
+    def write(self) -> None:
+        rows = [["cpu", *(sum(column) for column in zip(*self.ticks.values(), strict=True))]]
+        rows += [[f"cpu{core}", *ticks] for core, ticks in self.ticks.items()]
+        self.file.write_text("\n".join(" ".join(map(str, row)) for row in [*rows, ["intr", 5, 0], ["ctxt", 7]]))
+
+    def spend(self, seconds: float, own: float = 0, **busy: float) -> None:
+        """Let time go on, in which each core is busy for some seconds: core0=1.5."""
+        self.clock += seconds
+        self.own += own
+        for core, ticks in self.ticks.items():
+            used = int(100 * busy.get(f"core{core}", 0))
+            for column, share in ((0, used // 2), (1, used // 4), (2, used - used // 2 - used // 4)):
+                ticks[column] += share
+            ticks[3] += int(100 * seconds) - used - 10
+            ticks[4] += 10  # waiting for a disk, which leaves the core free
+        self.write()
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch) -> Machine:
+    return Machine(tmp_path / "stat", monkeypatch)
+
+
+def test_what_others_take_is_what_this_process_does_not(machine):
+    machine.spend(3, own=2, core0=3, core1=1)  # before there is a meter
+    meter = cores.Meter()
+    machine.spend(2, own=1.5, core0=2, core1=1.5, core2=2, core3=1)  # core 2 is not ours to use
+    assert meter.others() == pytest.approx((2 + 1.5 + 1 - 1.5) / 2)
+    assert cores.usable() == 3
+
+
+def test_a_free_machine_and_a_full_one(machine):
+    meter = cores.Meter()
+    machine.spend(1, own=0.9, core0=0.8)  # the clocks of Linux are not quite in step
+    assert meter.others() == 0
+    meter = cores.Meter()
+    machine.spend(1, core0=1.02, core1=1.02, core3=1.02)
+    assert meter.others() == 3
+
+
+def test_less_than_half_a_second_says_nothing_unless_one_waits(machine):
+    meter = cores.Meter()
+    machine.spend(0.25, core0=0.25)
+    assert meter.others() is None
+    assert meter.others(wait=True) == pytest.approx(0.5)
+    assert machine.clock == 100.5
+
+
+@pytest.mark.parametrize("content", [None, "", "cpu 1 2 3", "cpu0 1 2", "cpu0 a b c d e f g h", "cpux 1 2 3 4 5 6 7 8"])
+def test_other_systems_do_not_tell(machine, content):
+    before = cores.Meter()
+    machine.file.unlink() if content is None else machine.file.write_text(content)
+    machine.clock += 1
+    assert before.others() is None
+    assert cores.Meter().others(wait=True) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_of_this_machine():
+    found = cores.Meter().others(wait=True)
+    assert found is not None
+    assert 0 <= found <= cores.usable() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    "threads, busy, usable, left",
+    [(2, 0.0, 2, 2), (2, 0.49, 2, 2), (2, 0.51, 2, 1), (2, 2.0, 2, 1), (8, 4.0, 16, 8), (8, 12.2, 16, 4), (1, 0, 8, 1)],
+)
+def test_threads_that_have_a_core_of_their_own(threads, busy, usable, left):
+    assert cores.left_over(threads, busy, usable) == left
+
+
+@pytest.mark.parametrize("threads", [0, 1, 1024])
+def test_threads_that_there_can_be(threads):
+    cores.require_threads(SimpleNamespace(threads=threads))
+
+
+@pytest.mark.parametrize("threads", [-1, 1025, 10**300])
+def test_threads_that_there_can_not_be(threads):
+    with pytest.raises(UserError, match="^-threads must be from 1 to 1024, or 0, not "):
+        cores.require_threads(SimpleNamespace(threads=threads))
