@@ -184,7 +184,7 @@ class TrainOptions:
     )
     log: str = option(
         "",
-        "file to which a row of figures is added at each line of the log, .csv or .jsonl, for plot",
+        "file for the run's figures, .csv or .jsonl: a row for each training loss that is printed and each validation",
         path="file",
         group="display",
         value="FILE",

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import torch
+
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError
@@ -46,6 +48,8 @@ def shown_sample(draw: Draw, session: Session, checkpoint: Checkpoint, columns: 
                 break
     except UserError:  # the keeper of checkpoints says what is wrong with this one
         return ""
+    except (MemoryError, torch.cuda.OutOfMemoryError):
+        return f"there is no memory for a sample after iteration {checkpoint.i}."
     epoch = lua_format.fixed(checkpoint.epoch, 2)
     heading = f"a sample after iteration {checkpoint.i} (epoch {epoch}), at temperature {TEMPERATURE:g}:"
     lines = wrapped(max(texts, key=_letters).strip("\n"), max(columns - 1 - len(_MARGIN), 1))

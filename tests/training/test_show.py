@@ -196,6 +196,17 @@ def test_a_model_that_predicts_no_numbers_ends_no_run(tmp_path):
     assert notes[0].startswith("finished")
 
 
+@pytest.mark.parametrize("error", [MemoryError, torch.cuda.OutOfMemoryError])
+def test_want_of_memory_ends_no_run(tmp_path, error):
+    def large(*about):
+        raise error
+        yield b""
+
+    notes = shown_of(folder_with_text(tmp_path), large, show=4)
+    assert notes[0] == "there is no memory for a sample after iteration 6."
+    assert notes[1].startswith("finished")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_signal_during_a_sample_is_not_kept_waiting(tmp_path):
     drawn = []
