@@ -204,12 +204,15 @@ def _validate(run: _Run, i: int, stop: Stop) -> None:
     """The loss of the validation split, a checkpoint that has it in its name, and a sample where one is wanted."""
 
     def batch_done(k: int) -> None:
+        if run.session.opt.val_lines:
+            run.say(f"{k}/{run.session.loader.nval}...")
         if run.live.due():
             run.live.show(run.figures.validating(k))
 
     with run.figures.validation():
         start = time.perf_counter()
-        run.history.val_losses[i] = loss = run.trainer.evaluate(VAL, run.say, batch_done)
+        run.say(f"evaluating loss over split index {VAL}")
+        run.history.val_losses[i] = loss = run.trainer.evaluate(VAL, batch_done)
         if run.log:
             run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
         run.say(f"saving checkpoint to {run.keeper.path_of(i)}")

@@ -90,6 +90,7 @@ class TrainOptions:
         "lock",
         "overwrite",
         "progress",
+        "val_lines",
         "show",
         "log",
         "threads",
@@ -177,6 +178,12 @@ class TrainOptions:
         group="display",
         value="-1|0|1",
     )
+    val_lines: int = option(
+        1,
+        "1 = print a line for each batch of a validation, as char-rnn does. 0 = none",
+        group="display",
+        value="0|1",
+    )
     show: int = option(
         0,
         "after each validation, show a sample of so many characters, at temperature 0.5, on stderr. 0 = none",
@@ -251,7 +258,7 @@ class TrainOptions:
         require(self, "show", 0 <= self.show <= MAX_SHOWN, f"at least 0 and at most {MAX_SHOWN}")
         require_threads(self)
         switches = ("accurate_gpu_timing", "opencl", "exact", "forget_bias", "save_state", "lock", "overwrite")
-        require_switches(self, *switches)
+        require_switches(self, *switches, "val_lines")
         require(self, "progress", self.progress in (-1, 0, 1), "-1, 0 or 1")
         require(self, "vocab", self.vocab in ("strict", "extend", "keep"), "strict, extend or keep")
         require(self, "encoding", self.encoding in ("bytes", "utf8"), "bytes or utf8")

@@ -162,9 +162,7 @@ class Trainer:
         return torch.stack(losses).tolist() if losses else []
 
     @torch.no_grad()
-    def evaluate(
-        self, split: int, say: Callable[[str], None], batch_done: Callable[[int], None] = lambda i: None
-    ) -> float:
+    def evaluate(self, split: int, batch_done: Callable[[int], None] = lambda i: None) -> float:
         """Loss of a whole split in nats per character, from a state of zeros, without dropout.
 
         Args:
@@ -172,7 +170,6 @@ class Trainer:
 
         Errors: TextChanged, with the hidden state as it was before.
         """
-        say(f"evaluating loss over split index {split}")
         n = self.loader.split_sizes[split]
         self.loader.reset_batch_pointer(split)
         before = [state.clone() for state in self.bptt.states(-1)]
@@ -185,7 +182,6 @@ class Trainer:
                 self.bptt.forward(self._x)
                 loss += float(self.bptt.nll(self._y))
                 batch_done(i)
-                say(f"{i}/{n}...")
         except TextChanged:
             self._set_states(before)  # what is left to do is to save the run as it was
             raise

@@ -38,6 +38,8 @@ def test_a_text(home):
     )
     assert log[0].startswith("-recipe quick: pycharrnn train -data_dir data/my_text ")
     assert "-savefile my_text " in log[0]
+    assert "evaluating loss over split index 2" in log
+    assert not any(line.endswith("...") and line[0].isdigit() for line in log)  # of each batch of a validation
     assert "pycharrnn sample cv/lm_my_text_best.t7" in said
     assert {path.name for path in home.iterdir()} == {"my text.txt", "data", "cv"}
     assert all(path.name.startswith("lm_my_text_") for path in (home / "cv").iterdir())

@@ -31,11 +31,11 @@ def test_with_exact_0_a_validation_changes_nothing(tmp_path, model):
 
 def test_validation_starts_from_zeros_and_carries_its_state(tmp_path):
     trainer = a_trainer(folder_with_text(tmp_path), exact=0)
-    first = trainer.evaluate(VAL, lambda line: None)
+    first = trainer.evaluate(VAL)
     for _ in range(3):
         trainer.step()
     trainer.model.flat.detach().copy_(a_trainer(tmp_path, exact=0).model.flat)  # the same weights again, another state
-    assert trainer.evaluate(VAL, lambda line: None) == first
+    assert trainer.evaluate(VAL) == first
 
 
 @pytest.mark.parametrize("exact", [0, 1])
