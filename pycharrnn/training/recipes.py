@@ -27,8 +27,10 @@ class Recipe:
         what: what it is for, in a few words.
         flags: defaults for every text.
         by_length: (characters, more defaults): the first of them that has more characters than the text holds.
-        iterations: steps that a run is to have, as far as `epochs`, the fewest and the most, allow.
+        iterations: steps that a run is to have.
+        most_epochs: a short text is read no more often, and has fewer steps: beyond that, it is learnt by heart.
         validations, log_lines: how many of them a run is to have.
+        validated: characters that are enough for a validation; of a short text it takes -val_frac.
         batches: how many a text is to have at least, so that there are some to train on and some to validate; a short
             text gets a smaller -batch_size for that, a very short one a smaller -seq_length as well.
 
@@ -39,9 +41,10 @@ class Recipe:
     flags: Mapping[str, Value]
     by_length: tuple[tuple[float, Mapping[str, Value]], ...]
     iterations: int
-    epochs: tuple[float, float]
+    most_epochs: float
     validations: int = 8
     log_lines: int = 40
+    validated: int = 200_000
     batches: int = 20
 
 
@@ -55,7 +58,6 @@ RECIPES = {
             "batch_size": 20,
             "seq_length": 50,
             "anneal": 1,
-            "train_frac": 0.9,
             "val_frac": 0.1,
             "val_lines": 0,
             "show": 200,
@@ -67,7 +69,7 @@ RECIPES = {
             (math.inf, {"rnn_size": 192, "learning_rate": 0.016}),
         ),
         iterations=4000,
-        epochs=(0.5, 8),
+        most_epochs=8,
         validations=12,
     ),
     "best": Recipe(
@@ -78,7 +80,6 @@ RECIPES = {
             "batch_size": 20,
             "seq_length": 50,
             "anneal": 1,
-            "train_frac": 0.9,
             "val_frac": 0.1,
             "val_lines": 0,
             "show": 200,
@@ -87,7 +88,7 @@ RECIPES = {
         },
         by_length=((math.inf, {"rnn_size": 512, "dropout": 0.3, "learning_rate": 0.008}),),
         iterations=10000,
-        epochs=(1, 16),
+        most_epochs=16,
         validations=20,
         log_lines=100,
     ),
@@ -126,27 +127,30 @@ def defaults(recipe: Recipe, text: Survey, typed: Mapping[str, Value]) -> dict[s
     """
     encoding = str(typed.get("encoding", text.encoding))
     length = text.length(encoding)
-    by_length: Mapping[str, Value] = next((flags for limit, flags in recipe.by_length if length < limit), {})
-    found = {"encoding": encoding, **recipe.flags, **by_length, **typed}
-    found = {**found, **_splits(found, typed), **_batches(recipe, found, length, typed), **typed}
-    found = {**_course(recipe, found, length), **found}
-    return {name: value for name, value in found.items() if name not in typed}
-
-
-def _splits(found: Mapping[str, Value], typed: Collection[str]) -> dict[str, Value]:
-    """-train_frac and -val_frac, where one of them was typed and leaves less to the other than the recipe gives it."""
-    train, val = float(found["train_frac"]), float(found["val_frac"])
-    if "train_frac" in typed:
-        return {"val_frac": min(val, round(1 - train, 9))}
-    return {"train_frac": min(train, round(1 - val, 9))}
-
-
-def _batches(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
-    """-batch_size and -seq_length for a text of `length` characters. Errors: UserError."""
     if length < 2 * recipe.batches:
         raise UserError(
             f"the text has {length} characters, too few to learn from: give 1,000 at least; 100,000 are better."
         )
+    by_length: Mapping[str, Value] = next((flags for limit, flags in recipe.by_length if length < limit), {})
+    found = {"encoding": encoding, **recipe.flags, **by_length, **typed}
+    splits, batches = _splits(recipe, found, length, typed), _batches(recipe, found, length, typed)
+    found = {**found, **splits, **batches, **typed}
+    found = {**_course(recipe, found, length), **found}
+    return {name: value for name, value in found.items() if name not in typed}
+
+
+def _splits(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
+    """-train_frac and -val_frac: as much to validate as serves, or as is left, and all the rest to train on."""
+    val = float(found["val_frac"])
+    if "val_frac" not in typed:
+        val = min(val, _two_digits(recipe.validated / length))
+    if "train_frac" in typed:
+        val = min(val, round(1 - float(found["train_frac"]), 9))
+    return {"val_frac": val, "train_frac": round(1 - val, 9)}
+
+
+def _batches(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
+    """-batch_size and -seq_length for a text of `length` characters."""
     batch_size, seq_length = int(found["batch_size"]), int(found["seq_length"])
     if "seq_length" not in typed:
         rows = batch_size if "batch_size" in typed else 1
@@ -161,8 +165,7 @@ def _course(recipe: Recipe, found: Mapping[str, Value], length: int) -> dict[str
     """How long a run is, and how often it validates and prints."""
     batches = length // (int(found["batch_size"]) * int(found["seq_length"]))
     per_epoch = max(1, int(batches * float(found["train_frac"])))
-    fewest, most = recipe.epochs
-    epochs = float(found.get("max_epochs", _two_digits(min(max(recipe.iterations / per_epoch, fewest), most))))
+    epochs = float(found.get("max_epochs", _two_digits(min(recipe.iterations / per_epoch, recipe.most_epochs))))
     iterations = epochs * per_epoch
     return {
         "max_epochs": epochs,

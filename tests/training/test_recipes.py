@@ -23,10 +23,10 @@ CYRILLIC = Survey(1_900_000, 1_000_000, 900_000)
 SMALL = ["-data_dir", "data", "-gpuid", "-1", "-rnn_size", "8", "-max_epochs", "2"]
 PLAIN = Recipe(
     "for tests",
-    {"batch_size": 10, "seq_length": 10, "train_frac": 0.8, "val_frac": 0.2, "dropout": 0.1},
+    {"batch_size": 10, "seq_length": 10, "val_frac": 0.2, "dropout": 0.1},
     ((1000, {"rnn_size": 8}), (5000, {"rnn_size": 16, "dropout": 0.2}), (math.inf, {"rnn_size": 32})),
     iterations=160,
-    epochs=(1, 30),
+    most_epochs=10,
     validations=4,
     log_lines=16,
 )
@@ -77,7 +77,7 @@ def test_the_rules():
     }
     assert (found(999)["rnn_size"], found(1000)["rnn_size"], found(5000)["rnn_size"]) == (8, 16, 32)
     assert (found(999)["dropout"], found(10**6)["dropout"]) == (0.1, 0.1)
-    assert (found(10**6)["max_epochs"], found(100)["max_epochs"]) == (1, 10)
+    assert (found(10**6)["max_epochs"], found(100)["max_epochs"]) == (0.02, 10)
     # A short text has smaller batches, one that is very short shorter sequences as well; typed ones stay.
     sizes = ("batch_size", "seq_length")
     assert [found(900)[n] for n in sizes] == [4, 10]
@@ -91,6 +91,11 @@ def test_the_rules():
     assert found(4000, train_frac=0.9)["val_frac"] == pytest.approx(0.1)
     assert found(4000, val_frac=0.5)["train_frac"] == 0.5
     assert found(4000, train_frac=0.7)["val_frac"] == 0.2
+    # A long text needs no longer validation.
+    assert (found(10**6)["val_frac"], found(10**6)["train_frac"]) == (0.2, 0.8)
+    assert (found(10**7)["val_frac"], found(10**7)["train_frac"]) == (0.02, 0.98)
+    assert found(10**7, val_frac=0.1)["train_frac"] == 0.9
+    assert found(10**7, train_frac=0.5)["val_frac"] == 0.02
     assert found(4000, encoding="utf8")["rnn_size"] == 16
 
 
