@@ -40,8 +40,7 @@ def page() -> str:
 
 def _section(name: str, command: Command) -> str:
     """The heading of a command, what it does and its flags."""
-    names = "".join(f" <{argument}>" for argument, _ in command.arguments)
-    lines = [f"## {name}", "", f"`pycharrnn {name}{' [options]' if command.options else ''}{names}`", ""]
+    lines = [f"## {name}", "", f"`{f'pycharrnn {name} {command.words()}'.rstrip()}`", ""]
     lines += [_sentence(" ".join(command.help.split())), ""]
     if command.arguments:
         lines += ["| argument | what it is |", "| --- | --- |"]

@@ -132,10 +132,18 @@ class Command(click.Command):
         two_dashes = incomplete.startswith("--")
         return [item for item in found if item.value.startswith("--") == two_dashes or not item.value.startswith("-")]
 
+    def words(self) -> str:
+        """What follows the command's name: [options] <model> <file>..., in brackets what may be left out."""
+        words = ["[options]"] if self.options else []
+        for param in self.params:
+            if isinstance(param, click.Argument):
+                word = f"{param.metavar}{'...' if param.nargs == -1 else ''}"
+                words.append(word if param.required else f"[{word}]")
+        return " ".join(words)
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what -help prints."""
-        names = "".join(f" <{name}>" for name, _ in self.arguments)
-        usage = f"{ctx.command_path}{' [options]' if self.options else ''}{names}"
+        usage = f"{ctx.command_path} {self.words()}".rstrip()
         formatter.write(help_layout.page(usage, self.help or "", self.arguments, self.options, self.epilog or ""))
 
 

@@ -69,6 +69,21 @@ def test_no_line_is_wider_than_the_terminal(name, width, most, monkeypatch):
     assert max(map(len, help_of(name, width, monkeypatch).splitlines())) <= most
 
 
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("sample", "[options] <model>"),
+        ("score", "[options] <model> <file>..."),
+        ("convert", "[options] <in> [<out>]"),
+        ("train", "[options] [<texts>...]"),
+        ("help", "[<command>]"),
+        ("doctor", ""),
+    ],
+)
+def test_what_follows_the_command(name, words, monkeypatch):
+    assert help_of(name, 100, monkeypatch).splitlines()[0] == f"Usage: pycharrnn {name} {words}".rstrip()
+
+
 def test_headings_stand_in_one_order(monkeypatch):
     titles = [*GROUPS.values()]
     for name in COMMANDS:
