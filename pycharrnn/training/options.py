@@ -79,6 +79,7 @@ class TrainOptions:
     not_in_char_rnn: ClassVar[tuple[str, ...]] = (
         "recipe",
         "anneal",
+        "weight_drop",
         "exact",
         "dtype",
         "forget_bias",
@@ -117,6 +118,12 @@ class TrainOptions:
         0,
         "in place of -learning_rate_decay, lower the learning rate along a line, to a hundredth, over this last part of"
         " the iterations: 0.5 = over the last half. 0 = never",
+        group="learning",
+    )
+    weight_drop: float = option(
+        0,
+        "probability with which a batch goes without a weight from one hidden state to the next, against learning by"
+        " heart. 0 = none",
         group="learning",
     )
     exact: int = option(
@@ -233,7 +240,8 @@ class TrainOptions:
             self.dtype in ("", "double", "float32", "bfloat16", "float16"),
             "one of double, float32, bfloat16, float16",
         )
-        require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
+        for name in ("dropout", "weight_drop"):
+            require(self, name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1")
         for name in ("learning_rate", "learning_rate_decay", "grad_clip"):
             require(self, name, 0 < getattr(self, name) < float("inf"), "greater than 0")
         require(self, "max_epochs", 0 < self.max_epochs <= MAX_COUNT, "greater than 0 and at most 1e12")

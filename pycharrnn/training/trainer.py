@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from pycharrnn.engine.cuda_graph import Replayed
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.torch_modules import MODELS, ModuleBPTT
+from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
@@ -49,6 +51,9 @@ class Trainer:
         self._masks: torch.Tensor | None = None
         if model.dropout:
             self._masks = flat.new_empty(model.num_layers, *shape, model.rnn_size)
+        self._weight_drop: WeightDrop | None = None
+        if opt.weight_drop:
+            self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, opt.weight_drop)
         # torch.nn's modules keep Python out of their loops, and autograd can't be recorded.
         self._replayed = Replayed(self._forward_backward, flat.device) if isinstance(self.bptt, BPTT) else None
         self._set_states(self._zeros())
@@ -117,10 +122,13 @@ class Trainer:
         if self.opt.exact:
             drawn = torch.from_numpy(self.random.bernoulli(keep, T * L * B * H)).view(T, L, B, H).transpose(0, 1)
         else:
-            self._generator.manual_seed(int(self.random.random(1)[0] * 2**32))
-            drawn = torch.rand(L, T, B, H, generator=self._generator, device=self._x.device) < keep
+            drawn = torch.rand(L, T, B, H, generator=self._seeded(), device=self._x.device) < keep
         masks.copy_(drawn[:, :, self._rows])
         masks /= keep
+
+    def _seeded(self) -> torch.Generator:
+        """A generator of the device, all of whose numbers follow from one of Torch7's generator."""
+        return self._generator.manual_seed(int(self.random.random(1)[0] * 2**32))
 
     def _forward_backward(self) -> None:
         """Loss and gradient of the batch in x and y."""
@@ -137,7 +145,8 @@ class Trainer:
         self._read_batch(TRAIN)
         if self._masks is not None:
             self._draw_masks(self._masks)
-        (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
+        with self._weight_drop.left_out(self.gradient, self._seeded()) if self._weight_drop else nullcontext():
+            (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
         self._first_batch = False
         self.ranks.sum(self._summed)
         self.optimizer.step(self.gradient, self.opt.grad_clip)
