@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,9 +169,9 @@ class Reader:
         words = shlex.split(line.removesuffix("&"), comments=True)[2:]
         with working_in(self.home):
             opened = server(*(os.path.abspath(word) if os.path.exists(word) else word for word in words))
-        if "-token" in words:
+        if "-token" in words or "-follow" in words:  # not the one that later commands ask
             with opened as running:
-                assert "#token=" in running.url
+                assert ("#token=" in running.url) == ("-token" in words)
             return running.url
         self.stack.close()
         self.serving = self.stack.enter_context(opened)
@@ -183,10 +181,7 @@ class Reader:
         program = "curl" if line.startswith("curl") else "chromedriver"
         if not shutil.which(program):
             return ""
-        with urllib.request.urlopen(f"{self.serving.url}api/models") as answer:
-            model = json.load(answer)["models"][0]["id"]
-        line = line.replace("http://127.0.0.1:8015/", self.serving.url)
-        return self._shell(re.sub(r"lm_\w+_epoch[\d.]+_\d+\.\d+", model, line))
+        return self._shell(line.replace("http://127.0.0.1:8015/", self.serving.url))
 
     def _with_names_of_here(self, line: str) -> str:
         """The line with the newest checkpoint where one of another epoch and loss is named."""

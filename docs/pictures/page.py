@@ -1,6 +1,6 @@
 """Takes the picture of the page that the README shows.
 
-    pycharrnn serve cv/demo cv/gru &
+    pycharrnn serve cv/demo/lm_demo_best.t7 cv/gru &
     python docs/pictures/page.py "http://127.0.0.1:8015/#model=...&seed=..." docs/pictures/page.png
 
 The address is a link that the page has copied. Needs Chromium with its driver, and selenium (the extra `test`).
@@ -28,7 +28,7 @@ try:
     browser.get(address)
     status = browser.find_element(By.ID, "status")
     WebDriverWait(browser, 30).until(lambda _: status.text.endswith("characters"))
-    browser.find_elements(By.CSS_SELECTOR, "#text span")[47].click()
+    browser.find_elements(By.CSS_SELECTOR, "#text span")[53].click()
     browser.save_screenshot(file)
 finally:
     browser.quit()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
+import httpx
 import pytest
 from conftest import GOLDEN, run
-from page_tools import Select, click, drawn, element, fill, needs_browser, status, text, visit, wait
+from page_tools import click, drawn, element, fill, needs_browser, status, text, visit, wait
 from serving_tools import LSTM, server
 
 pytestmark = needs_browser
@@ -15,13 +17,27 @@ pytestmark = needs_browser
 WORSE = GOLDEN / "lstm2" / "lm_lstm2_epoch2.71_2.9394.t7"
 
 
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """A folder, and the address of a server that follows it."""
+    path = tmp_path_factory.mktemp("cv")
+    with server(path, "-follow", "1") as running:
+        yield path, running.url
+
+
 @pytest.fixture
-def folder(chromium, tmp_path):
-    """An empty folder, of which the browser shows the page."""
-    with server(tmp_path, "-follow", "1") as running:
-        visit(chromium, running.url)
-        yield tmp_path
-        chromium.get("about:blank")
+def folder(chromium, followed):
+    """That folder, empty, of which the browser shows the page."""
+    path, url = followed
+    for file in path.iterdir():
+        file.unlink()
+    while httpx.get(f"{url}api/models").json()["models"]:
+        time.sleep(0.05)
+    chromium.get_log("browser")
+    visit(chromium, url)
+    yield path
+    chromium.get("about:blank")
+    assert [entry["message"] for entry in chromium.get_log("browser")] == []
 
 
 def write(file, folder) -> None:
@@ -31,6 +47,10 @@ def write(file, folder) -> None:
 
 def options(browser) -> list[str]:
     return browser.execute_script("return [...document.querySelectorAll('#model option')].map((one) => one.value)")
+
+
+def chosen(browser) -> str:
+    return browser.execute_script("return document.getElementById('model').selectedOptions[0].text")
 
 
 def about(browser) -> str:
@@ -60,7 +80,7 @@ def test_the_text_and_the_losses_follow_the_newest(chromium, folder):
     wait(chromium, lambda: text(chromium) != first)
     drawn(chromium, 60)
     wait(chromium, lambda: "after epoch 3.00" in words.text)
-    assert Select(element(chromium, "model")).first_selected_option.text == "the newest"
+    assert chosen(chromium) == "the newest"
     assert "follow=newest" in chromium.current_url
     click(chromium, "link")
     wait(chromium, lambda: status(chromium) == "link copied")
@@ -72,7 +92,7 @@ def test_the_text_and_the_losses_follow_the_newest(chromium, folder):
 def test_the_best_so_far(chromium, folder):
     write(LSTM, folder)
     wait(chromium, lambda: about(chromium).startswith(LSTM.stem))
-    Select(element(chromium, "model")).select_by_visible_text("the best so far")
+    fill(chromium, "model", "\tbest")
     fill(chromium, "length", 60)
     first = drawn(chromium, 60)
     write(WORSE, folder)
@@ -80,14 +100,14 @@ def test_the_best_so_far(chromium, folder):
     assert about(chromium).startswith(LSTM.stem)
     assert text(chromium) == first
     visit(chromium, chromium.current_url)
-    assert Select(element(chromium, "model")).first_selected_option.text == "the best so far"
+    assert chosen(chromium) == "the best so far"
     assert drawn(chromium, 60) == first
 
 
 def test_a_model_that_was_chosen_by_name_stays(chromium, folder):
     write(WORSE, folder)
     wait(chromium, lambda: WORSE.stem in options(chromium))
-    Select(element(chromium, "model")).select_by_value(WORSE.stem)
+    fill(chromium, "model", WORSE.stem)
     fill(chromium, "length", 60)
     first = drawn(chromium, 60)
     write(LSTM, folder)
@@ -96,21 +116,35 @@ def test_a_model_that_was_chosen_by_name_stays(chromium, folder):
     assert text(chromium) == first
 
 
-def test_a_training_is_watched(chromium, tmp_path):
+def test_a_model_whose_file_is_gone(chromium, folder):
+    write(LSTM, folder)
+    wait(chromium, lambda: LSTM.stem in options(chromium))
+    fill(chromium, "model", LSTM.stem)
+    fill(chromium, "length", 40)
+    first = drawn(chromium, 40)
+    (folder / LSTM.name).unlink()
+    wait(chromium, lambda: chosen(chromium) == f"{LSTM.stem} (gone)")
+    assert text(chromium) == first
+    assert not element(chromium, "draw").is_enabled()
+    write(WORSE, folder)
+    wait(chromium, lambda: WORSE.stem in options(chromium))
+    fill(chromium, "model", WORSE.stem)
+    wait(chromium, lambda: WORSE.stem in chromium.current_url)
+    assert drawn(chromium, 40) != first
+
+
+def test_a_training_is_watched(chromium, folder, tmp_path):
     """One trains, and sees in the browser how the loss falls."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes())
+    shutil.copy(GOLDEN / "corpus" / "input.txt", tmp_path / "data")
+    fill(chromium, "length", 30)
     flags = "-rnn_size 8 -num_layers 1 -seq_length 10 -batch_size 10 -max_epochs 1 -eval_val_every 100 -gpuid -1"
-    (tmp_path / "cv").mkdir()
-    with server(tmp_path / "cv", "-follow", "1") as running:
-        visit(chromium, running.url)
-        fill(chromium, "length", 30)
-        result = run("train", "-data_dir", "data", *flags.split(), cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
-        losses = [name.stem for name in (tmp_path / "cv").glob("*epoch*")]
-        wait(chromium, lambda: set(options(chromium)[2:]) >= set(losses))
-        drawn(chromium, 30)
-        newest = max(losses, key=lambda name: float(name.split("epoch")[1].split("_")[0]))
-        wait(chromium, lambda: about(chromium).startswith(newest))
-        wait(chromium, lambda: "after epoch 1.00" in element(chromium, "losses-words").text)
-        chromium.get("about:blank")
+    result = run("train", "-data_dir", "data", "-checkpoint_dir", str(folder), *flags.split(), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    names = [file.stem for file in folder.glob("*epoch*")]
+    assert len(names) > 3
+    wait(chromium, lambda: set(options(chromium)[2:]) == set(names))
+    newest = max(names, key=lambda name: float(name.split("epoch")[1].split("_")[0]))
+    wait(chromium, lambda: about(chromium).startswith(newest))
+    drawn(chromium, 30)
+    wait(chromium, lambda: "after epoch 1.00" in element(chromium, "losses-words").text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from page_tools import By, Keys, Select, click, drawn, element, fill, needs_browser, status, text, visit, wait
 from serving_tools import LSTM, server
@@ -106,7 +104,7 @@ def test_a_link_to_a_model_that_is_not_there(page, address):
     assert text(page) == ""
 
 
-def test_a_server_that_ends_leaves_the_text(chromium, tmp_path):
+def test_a_server_that_ends_leaves_the_text(chromium):
     with server(LSTM) as running:
         visit(chromium, running.url)
         fill(chromium, "length", 40)
@@ -118,23 +116,6 @@ def test_a_server_that_ends_leaves_the_text(chromium, tmp_path):
     wait(chromium, lambda: status(chromium) == "The server can't be reached.")
     assert text(chromium) == first
     chromium.get_log("browser")  # the connections that were refused
-
-
-def test_a_model_whose_file_is_gone(chromium, tmp_path):
-    shutil.copy(LSTM, tmp_path)
-    with server(tmp_path, "-follow", "1") as running:
-        visit(chromium, f"{running.url}#model={LSTM.stem}&length=40")
-        first = drawn(chromium)
-        (tmp_path / LSTM.name).unlink()
-        wait(chromium, lambda: Select(element(chromium, "model")).first_selected_option.text == f"{LSTM.stem} (gone)")
-        assert text(chromium) == first
-        assert not element(chromium, "draw").is_enabled()
-        shutil.copy(LSTM, tmp_path / "other.t7")
-        wait(chromium, lambda: "other" in element(chromium, "model").text)
-        Select(element(chromium, "model")).select_by_value("other")
-        wait(chromium, lambda: "model=other" in chromium.current_url)
-        assert drawn(chromium) == first
-        chromium.get("about:blank")
 
 
 def test_a_token_from_the_link_or_typed(chromium):

@@ -1,11 +1,20 @@
 // The controls: their values, and what is wrong with them, in words that stand beside them until it is mended.
 
 const $ = (id) => document.getElementById(id);
+const CANDIDATES = 8; // that are named with each character
 const OF_A_SAMPLE = ["primetext", "temperature", "topk", "topp", "seed", "length", "tint", "layer", "unit"];
 
 // {name: text} of all controls that make a sample.
 export function values() {
   return Object.fromEntries(OF_A_SAMPLE.map((id) => [id, $(id).value]));
+}
+
+// The fields of a request for a sample, but for its model.
+export function requestOf(values) {
+  const numbers = ["temperature", "topk", "topp", "seed", "length"].map((id) => [id, Number(values[id])]);
+  const body = { primetext: values.primetext, candidates: CANDIDATES, ...Object.fromEntries(numbers) };
+  if (values.tint === "unit") body.unit = { layer: Number(values.layer), unit: Number(values.unit) };
+  return body;
 }
 
 export function setValues(parts) {

@@ -5,10 +5,13 @@ const LEFT = 44; // room for the numbers of the axes, in CSS pixels
 const BOTTOM = 38;
 const TOP = 10;
 const RIGHT = 14;
-const APART = 45; // the numbers of an axis, at least
+const [ACROSS, DOWN] = [45, 28]; // from one number of an axis to the next, at least
+
+let drawn = null; // the arguments of showLosses, to draw anew on a screen of another size
 
 // figure: has an <svg> and a <figcaption>. losses: {train, val, epochs_per_iteration, window}.
 export function showLosses(figure, losses) {
+  drawn = [figure, losses];
   const unit = losses.epochs_per_iteration || 1;
   const [train, val] = [losses.train, losses.val].map((series) => points(series, unit));
   const all = [...train, ...val];
@@ -19,9 +22,9 @@ export function showLosses(figure, losses) {
   const height = Math.round(Math.min(Math.max(0.6 * width, 150), 260));
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
-  const x = scale(0, Math.max(...all.map((p) => p.x)), LEFT, width - RIGHT);
+  const x = scale(0, Math.max(...all.map((p) => p.x)), LEFT, width - RIGHT, ACROSS);
   const [low, high] = [Math.min(...all.map((p) => p.y)), Math.max(...all.map((p) => p.y))];
-  const y = scale(low, high > low ? high : low + 1, height - BOTTOM, TOP);
+  const y = scale(low, high > low ? high : low + 1, height - BOTTOM, TOP, DOWN);
   const best = val.reduce((one, p) => (one && one.y <= p.y ? one : p), null);
   svg.replaceChildren(
     ...axes(x, y, width, height, losses.epochs_per_iteration ? "epoch" : "iteration"),
@@ -37,10 +40,10 @@ function points({ iterations, losses }, unit) {
   return iterations.map((i, k) => ({ x: i * unit, y: losses[k] }));
 }
 
-// A function from [low, high] to [from, to], with round numbers between as `ticks`.
-function scale(low, high, from, to) {
+// A function from [low, high] to [from, to], with round numbers between as `ticks`, which are so far apart there.
+function scale(low, high, from, to, apart) {
   const place = (value) => Math.round(10 * (from + ((value - low) / (high - low || 1)) * (to - from))) / 10;
-  const rough = (high - low || 1) / Math.max(2, Math.abs(to - from) / APART);
+  const rough = (high - low || 1) / Math.max(2, Math.abs(to - from) / apart);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
   place.ticks = [];
@@ -88,3 +91,5 @@ function inWords(train, val, best, losses) {
   }
   return `${words.join(". ")}. In nats per character.`;
 }
+
+addEventListener("resize", () => drawn && showLosses(...drawn));

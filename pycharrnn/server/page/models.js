@@ -25,6 +25,10 @@ export class ModelList {
     if (chosen) this.#select.value = chosen;
   }
 
+  get isEmpty() {
+    return !this.#models.length;
+  }
+
   // The model that is chosen, or that "the newest" means now; undefined where there is none.
   get chosen() {
     const loss = (one) => one.val_loss ?? Infinity;

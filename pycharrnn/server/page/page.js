@@ -1,15 +1,16 @@
 // The page of `pycharrnn serve`: what its buttons and controls do. Models come from a source, as in source.js.
 
 import { isBeside, showNoCharacter } from "./character_panel.js";
-import { check, inWordsOfThePage, setValues, values } from "./controls.js";
+import { check, inWordsOfThePage, requestOf, setValues, values } from "./controls.js";
+import { copy, download, linkOf, partsOfAddress, takeToken } from "./links.js";
 import { showLosses } from "./loss_curve.js";
 import { ModelList } from "./models.js";
 import { Problem, ServerSource } from "./source.js";
 import { TextView } from "./text_view.js";
-import { sampleTint, scoreTint, showCandidates, showScales, showSurprise } from "./tints.js";
+import { sampleTint, scoreInWords, scoreTint, showCandidates, showScales, showSurprise } from "./tints.js";
 
 const $ = (id) => document.getElementById(id);
-const LOOK_AGAIN = 2000; // milliseconds
+const LOOK_AGAIN = 1000; // milliseconds, as often as the server itself looks
 
 const source = new ServerSource();
 const models = new ModelList($("model"));
@@ -17,7 +18,7 @@ const text = new TextView($("text"), sampleTint, showCandidates);
 const ownText = new TextView($("scored"), scoreTint, showSurprise);
 let shown = null; // of the text: {values, model, followed, whole: whether all was drawn, more: what Continue adds}
 let scored = ""; // the name of the model that scored the other text
-let losses = null; // of the chosen model
+let described = ""; // the model that the page tells about, as JSON
 let running = null; // AbortController of what is being drawn or scored
 let outdated = false; // whether that has to be done anew when it has ended
 let looking = false; // whether the list of models is asked for time and again
@@ -31,13 +32,12 @@ async function start() {
     report(error, $("notice"));
     return;
   }
-  say("", $("notice"));
+  sayWhatIsMissing();
   $("ask-token").hidden = true;
   $("main").hidden = false;
   $("length").max = models.limits.length;
   $("primetext").dataset.most = models.limits.primetext;
   $("own").dataset.most = models.limits.score;
-  if (!models.chosen) say("No checkpoint yet: the page waits for the first one.", $("notice"));
   const wanted = !shown && recall();
   refresh();
   if (wanted) draw({ fromStart: true });
@@ -48,45 +48,45 @@ async function lookAgain() {
   for (looking = true; ; ) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN));
     if (document.hidden || $("main").hidden) continue;
-    const before = JSON.stringify(models.chosen);
     try {
       const list = await source.models();
       if (list) models.takeUp(list);
-      say(models.chosen || models.followed === "" ? "" : $("notice").textContent, $("notice"));
+      sayWhatIsMissing();
     } catch (error) {
       report(error, $("notice"));
     }
-    if (JSON.stringify(models.chosen) === before) continue;
-    refresh();
-    if (!models.followed) continue;
+    if (!refresh() || !models.followed) continue;
     if (running) outdated = true;
     else redo({ anyway: true });
   }
 }
 
+function sayWhatIsMissing() {
+  say(models.isEmpty ? "No checkpoint yet: the page waits for the first one." : "", $("notice"));
+}
+
+// Show what goes with the controls as they are now; true if another model is chosen, or the same one has changed.
 function refresh() {
-  const one = models.chosen;
-  if (one) {
-    const name = models.followed ? `${one.id}: ` : "";
-    const loss = one.val_loss === null ? "" : `, validation loss ${one.val_loss.toFixed(4)}`;
-    const kind = `${one.model}, ${one.num_layers} × ${one.rnn_size}, ${one.vocab_size} characters`;
-    $("about").textContent = `${name}${kind}${loss}, ${one.program}`;
-    $("layer").max = one.num_layers;
-    $("unit").max = one.rnn_size;
-    document.title = `${$("score").hidden ? "Text" : "Surprise"} of ${one.id} - pycharrnn`;
-    refreshLosses(one);
-  }
+  const before = described;
+  described = JSON.stringify(models.chosen);
+  if (models.chosen && described !== before) describe(models.chosen);
+  const name = models.chosen?.id;
+  document.title = name ? `${$("score").hidden ? "Text" : "Surprise"} of ${name} - pycharrnn` : "pycharrnn";
   $("temperature-shown").value = Number($("temperature").value).toFixed(2);
   showScales();
   showButtons();
+  return described !== before;
 }
 
-async function refreshLosses(one) {
+async function describe(one) {
+  const loss = one.val_loss === null ? "" : `, validation loss ${one.val_loss.toFixed(4)}`;
+  const size = `${one.num_layers} × ${one.rnn_size}, ${one.vocab_size} characters`;
+  $("about").textContent = `${one.id}: ${one.model}, ${size}${loss}, ${one.program}`;
+  $("layer").max = one.num_layers;
+  $("unit").max = one.rnn_size;
   try {
-    const found = await source.losses(one.id);
-    if (one.id !== models.chosen?.id) return;
-    losses = found;
-    showLosses($("losses"), losses);
+    const losses = await source.losses(one.id);
+    if (one.id === models.chosen?.id) showLosses($("losses"), losses);
   } catch (error) {
     report(error, $("notice"));
   }
@@ -106,13 +106,12 @@ async function draw({ from = 0, fromStart = false } = {}) {
   await run($("status"), async (signal) => {
     say("drawing…");
     let begun = false;
-    for await (const items of source.sample({ ...request(of), skip: from }, signal)) {
+    for await (const items of source.sample({ ...requestOf(of.values), model: of.model, skip: from }, signal)) {
       signal.throwIfAborted();
       if (!items.length) continue;
       if (!begun) {
         text.cut(from);
-        shown = { ...of, whole: false };
-        remember();
+        show({ ...of, whole: false });
       }
       text.append(items, !fromStart);
       if (!begun && from) text.scrollTo(from + 1);
@@ -124,16 +123,15 @@ async function draw({ from = 0, fromStart = false } = {}) {
   });
 }
 
+// From now on this is the text that the page shows, and its address brings back.
+function show(of) {
+  shown = of;
+  history.replaceState(null, "", linkOf(of, of.followed));
+}
+
 function asked() {
   const { chosen, followed } = models;
   return chosen && { values: values(), model: chosen.id, followed, more: Number($("length").value) };
-}
-
-function request(of) {
-  const body = { model: of.model, primetext: of.values.primetext, candidates: 8 };
-  for (const id of ["temperature", "topk", "topp", "seed", "length"]) body[id] = Number(of.values[id]);
-  if (of.values.tint === "unit") body.unit = { layer: Number(of.values.layer), unit: Number(of.values.unit) };
-  return body;
 }
 
 // The same text, longer: what is there is its beginning. Its last character is drawn anew, as it may be half of one.
@@ -152,12 +150,7 @@ async function score() {
     ownText.cut();
     ownText.append(answer.characters, false);
     scored = chosen.id;
-    const mean = answer.bits_per_character;
-    const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-    const kind = chosen.code_points ? "character" : "byte";
-    const unknown = answer.unknown ? `; left out ${plural(answer.unknown, kind)} that the model has never seen` : "";
-    const words = mean === null ? "no score" : `${mean.toFixed(3)} bits per character, ${plural(answer.known, "character")}`;
-    say(`${words}${unknown}`, $("score-status"));
+    say(scoreInWords(answer, chosen.code_points), $("score-status"));
   });
 }
 
@@ -172,11 +165,13 @@ async function run(status, work) {
     if (mine !== running) return;
     if (error.name === "AbortError") say(`stopped after ${text.items.length} characters`, status);
     else report(error, status);
+  } finally {
+    if (mine === running) {
+      running = null;
+      showButtons();
+      if (outdated) redo({ anyway: true });
+    }
   }
-  if (mine !== running) return;
-  running = null;
-  showButtons();
-  if (outdated) redo({ anyway: true });
 }
 
 // The text of the tab that is shown follows the model and the controls. anyway: also if there is none yet.
@@ -214,52 +209,14 @@ function report(error, where) {
   $("token").focus();
 }
 
-// -- links ----------------------------------------------------------------------------------------------------------
-
-// The address of the text that is shown: for the page itself with what it follows, for others without.
-function link({ followed = "" } = {}) {
-  const parts = new URLSearchParams({ model: shown.model, ...shown.values });
-  if (shown.values.tint !== "unit") for (const id of ["layer", "unit"]) parts.delete(id);
-  if (followed) parts.set("follow", followed);
-  return `${location.href.split("#")[0]}#${parts}`;
-}
-
-function remember() {
-  history.replaceState(null, "", link(shown));
-}
-
-// Keep a token that the address has, and take it out of there.
-function takeToken() {
-  const parts = new URLSearchParams(location.hash.slice(1));
-  if (!parts.has("token")) return;
-  source.token = parts.get("token");
-  parts.delete("token");
-  history.replaceState(null, "", parts.size ? `#${parts}` : location.pathname);
-}
-
 // Set the controls as the address says; true if it asks for a text that can be drawn.
 function recall() {
-  const parts = new URLSearchParams(location.hash.slice(1));
+  const parts = partsOfAddress();
   if (!parts.has("model")) return false;
   setValues(parts);
   if (models.choose(parts.get("model"), parts.get("follow"))) return true;
   say(`This server does not have the model ${parts.get("model")}.`, $("status"), true);
   return false;
-}
-
-async function copy(content, what) {
-  try {
-    await navigator.clipboard.writeText(content);
-  } catch {
-    // Without https a browser may offer no clipboard but this.
-    const area = document.createElement("textarea");
-    area.value = content;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  say(`${what} copied`);
 }
 
 // -- what the reader does -------------------------------------------------------------------------------------------
@@ -318,8 +275,7 @@ $("controls").addEventListener("change", ({ target }) => {
   }
   text.tint();
   if (!shown) return;
-  shown.values.tint = target.value;
-  remember();
+  show({ ...shown, values: { ...shown.values, tint: target.value } });
 });
 // What was said of a request is over once another one is prepared.
 for (const [form, status] of [["controls", "status"], ["score-form", "score-status"]]) {
@@ -328,15 +284,9 @@ for (const [form, status] of [["controls", "status"], ["score-form", "score-stat
 for (const [id, go] of [["primetext", () => draw()], ["own", score]]) {
   $(id).addEventListener("keydown", ({ key, ctrlKey, metaKey }) => key === "Enter" && (ctrlKey || metaKey) && go());
 }
-$("copy").addEventListener("click", () => copy(text.text, "text"));
-$("link").addEventListener("click", () => copy(link(), "link"));
-$("download").addEventListener("click", () => {
-  const anchor = document.createElement("a");
-  anchor.href = URL.createObjectURL(new Blob([text.text], { type: "text/plain;charset=utf-8" }));
-  anchor.download = "sample.txt";
-  anchor.click();
-  setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
-});
+$("copy").addEventListener("click", () => copy(text.text).then(() => say("text copied")));
+$("link").addEventListener("click", () => copy(linkOf(shown)).then(() => say("link copied")));
+$("download").addEventListener("click", () => download(text.text, "sample.txt"));
 // Beside a character, its panel is in the way of whoever goes on elsewhere.
 document.addEventListener("pointerdown", ({ target }) => {
   if (!isBeside() || target.closest("pre, #character")) return;
@@ -348,13 +298,12 @@ $("ask-token").addEventListener("submit", (event) => {
   start();
 });
 $("token").addEventListener("input", () => say("", $("token-problem")));
-addEventListener("resize", () => losses && showLosses($("losses"), losses));
 addEventListener("hashchange", () => {
-  takeToken();
+  source.token = takeToken() || source.token;
   if (!recall()) return;
   refresh();
   draw({ fromStart: true });
 });
-takeToken();
+source.token = takeToken() || source.token;
 showNoCharacter();
 start();

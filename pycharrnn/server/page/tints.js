@@ -25,6 +25,14 @@ export function showSurprise(item, span) {
   else showCharacter(span, "Surprise", `${named(item.text)}: ${item.bits.toFixed(2)} bits, ${percent(2 ** -item.bits)}`);
 }
 
+// answer: of a score. codePoints: whether the model's characters are those of UTF-8, not bytes.
+export function scoreInWords({ bits_per_character: mean, known, unknown }, codePoints) {
+  const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+  const words = mean === null ? "no score" : `${mean.toFixed(3)} bits per character, ${count(known, "character")}`;
+  if (!unknown) return words;
+  return `${words}; left out ${count(unknown, codePoints ? "character" : "byte")} that the model has never seen`;
+}
+
 export function sampleTint(item) {
   const tint = $("tint").value;
   const names = [item.given && "given"];
