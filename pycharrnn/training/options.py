@@ -150,6 +150,7 @@ class TrainOptions:
         "go on with the run that wrote this checkpoint, or the newest in this directory, and with its options",
         group="checkpoints",
         value="FILE|DIR",
+        path="file",
     )
     save_state: int = option(
         1,
