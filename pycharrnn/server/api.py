@@ -27,6 +27,7 @@ from pycharrnn.server.schemas import (
     MAX_SCORED,
     Limits,
     Losses,
+    LossesRequest,
     ModelList,
     Problem,
     SampleLine,
@@ -110,12 +111,10 @@ class _Api:
             ),
         )
 
-    async def losses(
-        self, model: Annotated[str, Query(max_length=1000, description="an id from /api/models")]
-    ) -> Losses:
+    async def losses(self, request: Annotated[LossesRequest, Query()]) -> Losses:
         """How training went, up to the checkpoint that holds a model."""
         try:
-            return self._models.losses(model)
+            return self._models.losses(request.model)
         except NoSuchModel as e:
             raise HTTPException(404, str(e)) from None
 

@@ -132,6 +132,12 @@ class ModelList(BaseModel):
     limits: Limits
 
 
+class LossesRequest(_Request):
+    """Which run's losses to tell."""
+
+    model: str = Field(max_length=1000, description="an id from /api/models")
+
+
 class LossSeries(BaseModel):
     """Losses in nats per character, and after which iterations."""
 

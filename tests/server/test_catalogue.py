@@ -350,6 +350,11 @@ def test_losses_are_those_that_the_checkpoint_holds():
     assert answer["train"]["losses"][0] == pytest.approx(np.mean(loaded.train_losses[:4]), rel=1e-5)
 
 
+@pytest.mark.parametrize("query", ["", "model=x&more=1", "model=" + "x" * 1001, "other=x", f"model={LSTM.stem}&=null"])
+def test_a_query_that_is_none_of_losses(query):
+    assert ask(app_of(offered(LSTM)), "GET", f"/api/losses?{query}").status_code == 422
+
+
 @pytest.mark.parametrize("count", [0, 1, 300, 301, 20_000])
 def test_losses_of_any_run_are_some_hundreds_of_points(count):
     loaded = dataclasses.replace(
