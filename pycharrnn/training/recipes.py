@@ -65,11 +65,11 @@ RECIPES = {
             "patience": 4,
         },
         by_length=(
-            (300_000, {"rnn_size": 128, "batch_size": 10, "learning_rate": 0.012}),
+            (300_000, {"rnn_size": 128, "batch_size": 10, "learning_rate": 0.012, "dropout": 0.1, "weight_drop": 0.25}),
             (math.inf, {"rnn_size": 192, "learning_rate": 0.016}),
         ),
         iterations=4000,
-        most_epochs=8,
+        most_epochs=12,
         validations=12,
     ),
     "best": Recipe(
@@ -79,6 +79,7 @@ RECIPES = {
             "num_layers": 1,
             "batch_size": 20,
             "seq_length": 50,
+            "learning_rate": 0.008,
             "anneal": 1,
             "val_frac": 0.1,
             "val_lines": 0,
@@ -86,11 +87,15 @@ RECIPES = {
             "keep": 2,
             "patience": 6,
         },
-        by_length=((math.inf, {"rnn_size": 512, "dropout": 0.3, "learning_rate": 0.008}),),
-        iterations=10000,
-        most_epochs=16,
+        by_length=(
+            (300_000, {"rnn_size": 256, "batch_size": 10, "dropout": 0.3, "weight_drop": 0.4}),
+            (3_000_000, {"rnn_size": 512, "dropout": 0.3, "weight_drop": 0.3}),
+            (math.inf, {"rnn_size": 512}),
+        ),
+        iterations=8000,
+        most_epochs=20,
         validations=20,
-        log_lines=100,
+        log_lines=80,
     ),
 }
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from brings
