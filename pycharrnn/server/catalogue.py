@@ -13,7 +13,7 @@ from pycharrnn.server.offers import Changed, Look, Offer, OfferReader, read_agai
 from pycharrnn.server.schemas import Losses, ModelFacts
 from pycharrnn.server.served_models import ServedModel
 
-MOST_BYTES = 1 << 30  # of the weights of folders' models in memory
+MOST_BYTES = 1 << 28  # of the weights of folders' models in memory
 LOOK_SECONDS = 1.0  # between two looks at the folders
 _ATTEMPTS, _ATTEMPT_SECONDS = 10, 0.05  # to find room for a model
 _MOST_SAID = 10  # models that are named in lines of their own
