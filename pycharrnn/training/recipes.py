@@ -66,6 +66,7 @@ RECIPES = {
         },
         by_length=(
             (300_000, {"rnn_size": 128, "batch_size": 10, "learning_rate": 0.012, "dropout": 0.1, "weight_drop": 0.25}),
+            (600_000, {"rnn_size": 192, "learning_rate": 0.016, "dropout": 0.1, "weight_drop": 0.2}),
             (math.inf, {"rnn_size": 192, "learning_rate": 0.016}),
         ),
         iterations=4000,
