@@ -125,6 +125,7 @@ def test_contrast(page, scheme):
     """Text against its background by WCAG's formula: 4.5 or more, on every shade too; lines of the curve 3 or more."""
     fill(page, "length", 0)  # a control that tells what is wrong with it
     click(page, "draw")
+    wait(page, lambda: element(page, "losses").is_displayed())
     with screen(page, 1280, scheme=scheme):
         lowest = page.execute_script(CONTRAST)
         assert lowest["dark"] == (scheme == "dark")
