@@ -14,7 +14,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -101,7 +100,7 @@ def main() -> int:
         url = next(line for line in server.stdout if line.startswith("http")).strip()
         tally, sizes = asyncio.run(load(url, server.pid, args.clients, args.seconds))
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()
         server.wait(timeout=30)
     waits = sorted(tally.waits)
     print(

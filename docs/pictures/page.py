@@ -3,7 +3,7 @@
     pycharrnn serve cv/demo/lm_demo_best.t7 cv/gru &
     python docs/pictures/page.py "http://127.0.0.1:8015/#model=...&seed=..." docs/pictures/page.png
 
-The address is a link that the page has copied. Needs Chromium with its driver, and selenium (the extra `test`).
+The address is a link that the page has copied. Needs Chromium with its driver, selenium and Pillow (the extra `test`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import sys
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -30,5 +31,6 @@ try:
     WebDriverWait(browser, 30).until(lambda _: status.text.endswith("characters"))
     browser.find_elements(By.CSS_SELECTOR, "#text span")[53].click()
     browser.save_screenshot(file)
+    Image.open(file).convert("RGB").quantize(128).save(file, optimize=True)  # a third of the size
 finally:
     browser.quit()

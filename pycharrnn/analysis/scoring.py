@@ -253,7 +253,7 @@ def as_sentence(score: Score) -> str:
     known, unknown = int(score.known.sum()), score.unknown
     line = f"{score.bits_per_character:.6f} bits per character, {known} characters" if known else "no score"
     if unknown:
-        kind = "characters" if score.code_points else "bytes"
+        kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
         most_common = " ".join(_quoted(character) for character, _ in unknown.most_common(20))
         line += f"; left out {unknown.total()} {kind} that the model has never seen: {most_common}"
     return line

@@ -74,7 +74,7 @@ def test_score_of_several(tmp_path):
     lines = printed("score", CHECKPOINT, file, "-", input="The night~")
     assert lines[0].startswith(f"{file}: ")
     assert lines[0].endswith(" bits per character, 9 characters")
-    assert lines[1] == lines[0].replace(file, "-") + "; left out 1 bytes that the model has never seen: '~'"
+    assert lines[1] == lines[0].replace(file, "-") + "; left out 1 byte that the model has never seen: '~'"
     assert printed("score", CHECKPOINT, file, "-html", page) == [lines[0], f"saved {page}", ""]
 
 
