@@ -38,7 +38,7 @@ check: lint
 
 test: lint
 	rm -f .coverage .coverage.*
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --cov=pycharrnn --cov=compat --cov-report=
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --cov=pycharrnn --cov=compat --cov-report=
 	$(BIN)/python tests/coverage_below.py
 
 sanitize: .venv/test-installed
