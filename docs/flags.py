@@ -48,8 +48,8 @@ def _section(name: str, command: Command) -> str:
     for title, fields in help_layout.by_group(command.options):
         lines += [f"| {title} | default | what it is |", "| --- | --- | --- |"]
         lines += [*(_row(command.options, field) for field in fields), ""]
-    if command.epilog:
-        lines += ["```text", command.epilog, "```", ""]
+    if command.more_help:
+        lines += ["```text", command.more_help(), "```", ""]
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import os
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,6 +87,7 @@ class Command(click.Command):
     Args:
         options: the dataclass that declares the flags, by option_fields.option; None for a command without flags.
         arguments: (name, help) of each word that the command takes besides.
+        more_help: makes what stands below the flags, when that is asked for; None for nothing.
         of_click, more_of_click: as for click.Command.
     """
 
@@ -95,11 +96,13 @@ class Command(click.Command):
         *of_click: Any,
         options: type[DataclassInstance] | None = None,
         arguments: Sequence[tuple[str, str]] = (),
+        more_help: Callable[[], str] | None = None,
         **more_of_click: Any,
     ) -> None:
         super().__init__(*of_click, **more_of_click)
         self.options = options
         self.arguments = arguments
+        self.more_help = more_help
         if options:
             hints = typing.get_type_hints(options)
             for field in dataclasses.fields(options):
@@ -144,7 +147,8 @@ class Command(click.Command):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what -help prints."""
         usage = f"{ctx.command_path} {self.words()}".rstrip()
-        formatter.write(help_layout.page(usage, self.help or "", self.arguments, self.options, self.epilog or ""))
+        more = self.more_help() if self.more_help else ""
+        formatter.write(help_layout.page(usage, self.help or "", self.arguments, self.options, more))
 
 
 class Group(click.Group):

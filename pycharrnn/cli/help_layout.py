@@ -57,7 +57,7 @@ def default_as_text(default: object) -> str | None:
 
 
 def page(
-    usage: str, purpose: str, arguments: Sequence[tuple[str, str]], options: type[DataclassInstance] | None, epilog: str
+    usage: str, purpose: str, arguments: Sequence[tuple[str, str]], options: type[DataclassInstance] | None, more: str
 ) -> str:
     """The text of a command's -help.
 
@@ -65,7 +65,7 @@ def page(
         usage: the command and what follows it.
         purpose: what the command does.
         arguments: (name, help) of each word that it takes.
-        epilog: what stands below the flags, line by line.
+        more: what stands below the flags, line by line.
     """
     width = columns()
     lines = [*textwrap.wrap(f"Usage: {usage}", width, subsequent_indent=" " * 7), ""]
@@ -79,8 +79,8 @@ def page(
         lines += [line for row in rows for line in _row_lines(*row, column, width)]
     if any(original for _, rows in sections for *_, original in rows):
         lines += ["", *textwrap.wrap(ORIGINAL, width)]
-    if epilog:
-        lines += ["", *(part for line in epilog.split("\n") for part in _wrapped(line, width))]
+    if more:
+        lines += ["", *(part for line in more.split("\n") for part in _wrapped(line, width))]
     return "\n".join(lines) + "\n"
 
 

@@ -25,11 +25,17 @@ from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
 from pycharrnn.server.options import ServeOptions
-from pycharrnn.training import recipes
 from pycharrnn.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
+
+
+def _recipes() -> str:
+    """The recipes for -help of train."""
+    from pycharrnn.training import recipes
+
+    return recipes.described()
 
 
 @click.command(
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
     options=TrainOptions,
     arguments=[("texts", "files and folders to train on, in the place of -data_dir; - for standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
-    epilog=recipes.described(),
+    more_help=_recipes,
 )
 @click.argument("texts", metavar="<texts>", nargs=-1, type=FILE)
 def train_command(texts: tuple[str, ...], **values: Any) -> None:

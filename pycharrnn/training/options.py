@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pycharrnn.common.cores import require_threads
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import MAX_COUNT, option, require, require_switches
-from pycharrnn.training.log_rows import is_log
 
 MAX_SHOWN = 10_000  # characters of -show: some screens full
 
@@ -229,6 +229,11 @@ class TrainOptions:
         """The fractions of the train, val and test splits. Source: train.lua."""
         return self.train_frac, self.val_frac, max(0.0, 1 - (self.train_frac + self.val_frac))
 
+    @property
+    def changed(self) -> frozenset[str]:
+        """The names of the options that are not at their default."""
+        return frozenset(f.name for f in dataclasses.fields(self) if getattr(self, f.name) != f.default)
+
     def check(self) -> None:
         """Errors: UserError for the first value that training can't use."""
         require(self, "recipe", self.recipe in ("char-rnn", "quick", "best"), "char-rnn, quick or best")
@@ -263,6 +268,8 @@ class TrainOptions:
             )
         for name in ("save_every_minutes", "keep", "patience"):
             require(self, name, getattr(self, name) >= 0, "at least 0")
+        from pycharrnn.training.log_rows import is_log  # here, since it takes longer to load than -help may take
+
         require(self, "log", not self.log or is_log(self.log), "a file that ends in .csv or .jsonl")
         require(self, "show", 0 <= self.show <= MAX_SHOWN, f"at least 0 and at most {MAX_SHOWN}")
         require_threads(self)

@@ -48,22 +48,22 @@ class Recipe:
     batches: int = 20
 
 
+_OF_BOTH: Mapping[str, Value] = {
+    "exact": 0,
+    "num_layers": 1,
+    "batch_size": 20,
+    "seq_length": 50,
+    "anneal": 1,
+    "val_frac": 0.1,
+    "val_lines": 0,
+    "show": 200,
+    "keep": 2,
+}
 # -recipe char-rnn, which is none of these, changes nothing.
 RECIPES = {
     "quick": Recipe(
         what="a minute on two cores",
-        flags={
-            "exact": 0,
-            "num_layers": 1,
-            "batch_size": 20,
-            "seq_length": 50,
-            "anneal": 1,
-            "val_frac": 0.1,
-            "val_lines": 0,
-            "show": 200,
-            "keep": 2,
-            "patience": 4,
-        },
+        flags={**_OF_BOTH, "patience": 4},
         by_length=(
             (300_000, {"rnn_size": 128, "batch_size": 10, "learning_rate": 0.012, "weight_drop": 0.25}),
             (600_000, {"rnn_size": 192, "learning_rate": 0.016, "weight_drop": 0.2}),
@@ -75,19 +75,7 @@ RECIPES = {
     ),
     "best": Recipe(
         what="the lowest loss, in ten times as long",
-        flags={
-            "exact": 0,
-            "num_layers": 1,
-            "batch_size": 20,
-            "seq_length": 50,
-            "learning_rate": 0.008,
-            "anneal": 1,
-            "val_frac": 0.1,
-            "val_lines": 0,
-            "show": 200,
-            "keep": 2,
-            "patience": 6,
-        },
+        flags={**_OF_BOTH, "learning_rate": 0.008, "patience": 6},
         by_length=(
             (300_000, {"rnn_size": 256, "batch_size": 10, "weight_drop": 0.4}),
             (3_000_000, {"rnn_size": 512, "weight_drop": 0.3}),
@@ -114,7 +102,7 @@ def settled(opt: TrainOptions, given: Collection[str] | None, text: Survey) -> T
     if opt.recipe not in RECIPES:  # char-rnn
         return opt
     if given is None:
-        given = {f.name for f in dataclasses.fields(opt) if getattr(opt, f.name) != f.default}
+        given = opt.changed
     found = defaults(RECIPES[opt.recipe], text, {name: getattr(opt, name) for name in given})
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
@@ -201,10 +189,10 @@ def described() -> str:
 
 def _flags(opt: TrainOptions) -> list[str]:
     """The words of a command line for all options of the run that are not at their default, but -data_dir."""
+    shown = opt.changed - {"data_dir", "recipe", "resume", "overwrite"}
     words = []
-    for field in dataclasses.fields(opt):
-        value = getattr(opt, field.name)
-        if value != field.default and field.name not in ("data_dir", "recipe", "resume", "overwrite"):
-            # Numbers to the last digit, as the command line reads them.
-            words += [f"-{field.name}", value if isinstance(value, str) else repr(value).removesuffix(".0")]
+    for name in (field.name for field in dataclasses.fields(opt) if field.name in shown):
+        value = getattr(opt, name)
+        # Numbers to the last digit, as the command line reads them.
+        words += [f"-{name}", value if isinstance(value, str) else repr(value).removesuffix(".0")]
     return words

@@ -72,9 +72,10 @@ def check(path: str, opt: TrainOptions) -> None:
 
 def to_record(opt: TrainOptions) -> dict[str, Option]:
     """The options for a checkpoint: all of char-rnn's, and of our own those of the run that are not at default."""
+    changed = opt.changed
     return {
         field.name: getattr(opt, field.name)
         for field in dataclasses.fields(opt)
         if field.name not in TrainOptions.not_in_char_rnn
-        or (getattr(opt, field.name) != field.default and field.name not in TrainOptions.not_of_the_run)
+        or (field.name in changed and field.name not in TrainOptions.not_of_the_run)
     }

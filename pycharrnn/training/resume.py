@@ -54,7 +54,7 @@ def take_over(
     """
     names = [f.name for f in dataclasses.fields(opt)]
     if given is None:
-        given = {f.name for f in dataclasses.fields(opt) if getattr(opt, f.name) != f.default}
+        given = opt.changed
     path, found = _find(opt, given, say, note)
     say(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     overridden: dict[str, str] = {}  # name -> in words
