@@ -1,10 +1,11 @@
-# make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests.
-# make check: what to run between two changes, in less than a minute. make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make clean: remove what
-# these made. Only Python 3.10 or newer is needed.
+# make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests, all but the
+# slowest, which make slow runs. make check: what to run between two changes, in less than a minute. make sanitize: the C
+# kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make clean: remove what these made. Only
+# Python 3.10 or newer is needed.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo lint check test sanitize bench clean
+.PHONY: demo lint check test slow sanitize bench clean
 
 # Installing anew only when setup.py or the C kernel changes keeps the second run quick.
 .venv/installed: setup.py pycharrnn/kernel.c pycharrnn/kernel_body.h
@@ -36,9 +37,16 @@ QUICK = tests/compat tests/text tests/engine/test_contract.py tests/engine/test_
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(QUICK)
 
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --cov=pycharrnn --cov=compat --cov-report=
+
 test: lint
 	rm -f .coverage .coverage.*
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --cov=pycharrnn --cov=compat --cov-report=
+	$(TESTS) -m "not slow"
+	$(BIN)/python tests/coverage_below.py
+
+# What is covered by either adds up, so this says more after `make test`.
+slow: .venv/test-installed
+	$(TESTS) -m slow --cov-append
 	$(BIN)/python tests/coverage_below.py
 
 sanitize: .venv/test-installed

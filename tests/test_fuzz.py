@@ -31,6 +31,7 @@ def test_damaged_files_are_read_or_refused():
     assert 0 < read < 150
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer knows Linux")
 def test_every_command_takes_damaged_files():
     script = ROOT / "tests" / "fuzz" / "run.py"

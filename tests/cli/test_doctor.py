@@ -207,6 +207,7 @@ def test_the_time_of_a_step_is_the_median_in_milliseconds(monkeypatch):
     assert doctor._step_time("cpu", doctor.torch.float64) == 3000.0
 
 
+@pytest.mark.slow
 def test_from_an_installed_wheel(tmp_path):
     """The self-test needs no file beside the modules."""
     source = tmp_path / "source"

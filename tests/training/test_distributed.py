@@ -18,6 +18,8 @@ from runs import STEP, assert_close_digits, log_lines
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.training.distributed import Ranks
 
+pytestmark = pytest.mark.slow
+
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
 ALONE = [sys.executable, "-m", "pycharrnn"]
 
