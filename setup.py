@@ -68,7 +68,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=["compat", *find_packages(include=["pycharrnn", "pycharrnn.*"])],
-    package_data={"pycharrnn": ["kernel.c", "kernel_body.h", "py.typed"], "pycharrnn.server": ["page/*"]},
+    package_data={"pycharrnn": ["kernel.c", "kernel_body.h", "py.typed"], "pycharrnn.page": ["files/*"]},
     ext_modules=kernels,
     cmdclass={"build_ext": BuildWithChecksums},
     install_requires=[

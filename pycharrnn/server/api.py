@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from pycharrnn.page.facts import Losses
 from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
@@ -26,7 +27,6 @@ from pycharrnn.server.schemas import (
     MAX_PRIMETEXT,
     MAX_SCORED,
     Limits,
-    Losses,
     LossesRequest,
     ModelList,
     Problem,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from pycharrnn import __version__
+from pycharrnn.page.page_files import MEDIA_TYPES, page_files
 from pycharrnn.server.api import add_api
 from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.line_stream import STOPPING, LineStream
@@ -22,8 +23,6 @@ from pycharrnn.server.security import Guard
 
 _SMALL_BODY = 1 << 12  # bytes, which take no time to parse
 
-_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-
 
 def create_app(models: Catalogue, scheduler: Scheduler, hosts: frozenset[str] | None, token: str) -> FastAPI:
     """The page and the API as an ASGI application.
@@ -31,27 +30,17 @@ def create_app(models: Catalogue, scheduler: Scheduler, hosts: frozenset[str] | 
     Args:
         hosts, token: as for security.Guard.
     """
-    files = page_files()
+    files = {"/" if name == "index.html" else f"/{name}": (name, content) for name, content in page_files().items()}
     app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.scheduler, app.router.route_class = scheduler, _Route
     app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files))
     app.exception_handler(RequestValidationError)(_refuse)
-    for path, (content, media_type) in files.items():
-        handler = _answer_with(content, media_type)
+    for path, (name, content) in files.items():
+        handler = _answer_with(content, MEDIA_TYPES[os.path.splitext(name)[1]])
         app.add_api_route(path, handler, methods=["GET", "HEAD"], include_in_schema=False)
     add_api(app, models, scheduler)
     _complete_schema(app.openapi(), token)  # which the application keeps
     return app
-
-
-def page_files() -> dict[str, tuple[bytes, str]]:
-    """Path -> (content, media type) of the page's files, all in memory."""
-    folder = Path(__file__).with_name("page")
-    files = {
-        f"/{p.name}": (p.read_bytes(), _MEDIA_TYPES[p.suffix]) for p in folder.iterdir() if p.suffix in _MEDIA_TYPES
-    }
-    files["/"] = files.pop("/index.html")
-    return files
 
 
 def _answer_with(content: bytes, media_type: str) -> Callable[[], Awaitable[Response]]:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.page.facts import Losses, ModelFacts
 from pycharrnn.server.model_memory import ModelMemory, NoRoom
 from pycharrnn.server.offers import Changed, Look, Offer, OfferReader, read_again
-from pycharrnn.server.schemas import Losses, ModelFacts
 from pycharrnn.server.served_models import ServedModel
 
 MOST_BYTES = 1 << 28  # of the weights of folders' models in memory

@@ -13,8 +13,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.paths import newest_first, short_names
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
-from pycharrnn.server.model_facts import facts_of, losses_of
-from pycharrnn.server.schemas import Losses, ModelFacts
+from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
 from pycharrnn.server.served_models import ServedModel, served
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
+from pycharrnn.page.facts import ModelFacts
+
 MAX_LENGTH = 10_000  # characters of a sample
 MAX_PRIMETEXT = 2_000  # characters
 MAX_SCORED = 20_000  # characters of a text to score
@@ -98,22 +100,6 @@ class ScoreAnswer(BaseModel):
     characters: list[ScoredCharacter]
 
 
-class ModelFacts(BaseModel):
-    """A model to choose."""
-
-    id: str
-    model: str = Field(description="lstm, gru or rnn")
-    num_layers: int
-    rnn_size: int
-    vocab_size: int
-    code_points: bool = Field(description="whether its characters are those of UTF-8, not bytes")
-    epoch: float
-    val_loss: float | None = Field(description="at this checkpoint, in nats per character; null where there is none")
-    best_val_loss: float | None = Field(description="the lowest of its run up to this checkpoint")
-    program: str = Field(description="what trained it: char-rnn or torch-rnn")
-    saved: float = Field(description="when its file was written, in seconds since 1970")
-
-
 class Limits(BaseModel):
     """The largest values of a request, and how many clients are served at once."""
 
@@ -136,22 +122,6 @@ class LossesRequest(_Request):
     """Which run's losses to tell."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
-
-
-class LossSeries(BaseModel):
-    """Losses in nats per character, and after which iterations."""
-
-    iterations: list[float] = []
-    losses: list[float] = []
-
-
-class Losses(BaseModel):
-    """How the losses of a run went, up to a checkpoint: at most some hundreds of points."""
-
-    train: LossSeries
-    val: LossSeries
-    epochs_per_iteration: float = Field(description="0 where that is not known")
-    window: int = Field(description="how many training losses each point is the mean of")
 
 
 class Problem(BaseModel):

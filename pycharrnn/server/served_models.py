@@ -13,11 +13,11 @@ import numpy as np
 from compat.charrnn import Checkpoint
 from pycharrnn.analysis import scoring
 from pycharrnn.common.screen_text import ScreenText
+from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import Drawn
-from pycharrnn.server.schemas import ModelFacts
 
 # A text to score is read in pieces of this many characters at most; of a large model, of so few that a piece takes
 # about this many multiplications at most: so a turn stays short.

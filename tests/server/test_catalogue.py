@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import gc
 import os
 import shutil
@@ -24,7 +23,6 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.server import catalogue
 from pycharrnn.server.app import create_app
 from pycharrnn.server.catalogue import Catalogue
-from pycharrnn.server.model_facts import losses_of
 from pycharrnn.server.model_memory import NoRoom
 from pycharrnn.server.scheduler import Scheduler
 
@@ -353,21 +351,6 @@ def test_losses_are_those_that_the_checkpoint_holds():
 @pytest.mark.parametrize("query", ["", "model=x&more=1", "model=" + "x" * 1001, "other=x", f"model={LSTM.stem}&=null"])
 def test_a_query_that_is_none_of_losses(query):
     assert ask(app_of(offered(LSTM)), "GET", f"/api/losses?{query}").status_code == 422
-
-
-@pytest.mark.parametrize("count", [0, 1, 300, 301, 20_000])
-def test_losses_of_any_run_are_some_hundreds_of_points(count):
-    loaded = dataclasses.replace(
-        checkpoint.load(LSTM),
-        train_losses=[3.0] * count,
-        val_losses={10 * k: 2.0 - (k == 1234) for k in range(1, count + 1)},
-    )
-    losses = losses_of(loaded)
-    assert len(losses.train.losses) <= 400
-    assert len(losses.val.losses) == len(losses.val.iterations) <= 300
-    if count:
-        assert (losses.val.iterations[0], losses.val.iterations[-1]) == (10, 10 * count)
-    assert (1.0 in losses.val.losses) == (count > 1234)
 
 
 def test_a_server_that_follows_a_folder(tmp_path):

@@ -19,8 +19,9 @@ from serving_tools import LOOPBACK, LSTM, ROOT, server, server_in_thread
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.page.page_files import page_files
 from pycharrnn.server import connections
-from pycharrnn.server.app import create_app, page_files
+from pycharrnn.server.app import create_app
 from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import Connection, OpenConnections, TimeLimits
 from pycharrnn.server.scheduler import Scheduler
@@ -322,7 +323,7 @@ def test_one_request_after_the_other_is_answered(running):
         for _ in range(3):
             s.sendall(PAGE)
             got = b""
-            while not got.endswith(page_files()["/page.js"][0]):
+            while not got.endswith(page_files()["page.js"]):
                 got += s.recv(1 << 16)
             assert statuses(got) == [200]
 

@@ -23,13 +23,14 @@ from serving_tools import GRU, LOOPBACK, LSTM, ROOT, model_of, server
 from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
+from pycharrnn.page.facts import facts_of
+from pycharrnn.page.page_files import page_files
 from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
-from pycharrnn.server.app import create_app, page_files
+from pycharrnn.server.app import create_app
 from pycharrnn.server.catalogue import Catalogue
-from pycharrnn.server.model_facts import facts_of
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
@@ -356,14 +357,14 @@ def test_headers(client, path):
 def test_files_of_the_page(client, path, kind):
     whole, head = client.get(path), client.request("HEAD", path)
     assert whole.headers["content-type"].partition(";")[0] == head.headers["content-type"].partition(";")[0] == kind
-    assert whole.content == page_files()[path][0]
+    assert whole.content == page_files()[path[1:] or "index.html"]
     assert head.status_code == 200
     assert head.content == b""
     assert client.get("/index.html").status_code == 404
 
 
 def test_the_page_loads_nothing_from_elsewhere():
-    for content, _ in page_files().values():
+    for content in page_files().values():
         text = content.decode().replace("http://www.w3.org/2000/svg", "")  # a name, not an address
         assert "http:" not in text
         assert "https:" not in text

@@ -1,4 +1,4 @@
-"""What is drawn from a served model, how it takes a text, and what is told of it."""
+"""What is drawn from a served model, and how it takes a text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from serving_tools import LSTM
 
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
-from pycharrnn.server.model_facts import facts_of
 
 DASH = "\u2013".encode()  # three bytes that the model knows
 
@@ -29,21 +29,6 @@ def loaded():
 @pytest.fixture(scope="module")
 def model(loaded):
     return served_models.served(loaded, facts_of(loaded, "x", 0))
-
-
-@pytest.mark.parametrize(
-    "losses, epoch, best, told",
-    [
-        ({1: 2.5, 2: 2.0, 3: 2.25}, 3.0, 2.0, 3.0),
-        ({1: math.nan, 2: math.inf, 3: 2.25}, math.nan, 2.25, 0.0),
-        ({}, math.inf, None, 0.0),
-        ({1: math.nan}, 0.5, None, 0.5),
-    ],
-)
-def test_what_is_told_of_a_model(loaded, losses, epoch, best, told):
-    told_of = dataclasses.replace(loaded, val_losses=losses, epoch=epoch)
-    facts = facts_of(told_of, "x", 12.5)
-    assert (facts.id, facts.best_val_loss, facts.epoch, facts.saved) == ("x", best, told, 12.5)
 
 
 def test_each_sample_begins_with_a_state_of_zeros(model):
@@ -109,7 +94,7 @@ def test_the_larger_a_model_the_fewer_characters_it_reads_in_a_turn(model, monke
     asked = []
     fresh = NumpyPredictor.fresh
     monkeypatch.setattr(NumpyPredictor, "fresh", lambda self, n=1: asked.append(n) or fresh(self, n))
-    facts = model.facts.model_copy(update={"num_layers": layers, "rnn_size": size})
+    facts = dataclasses.replace(model.facts, num_layers=layers, rnn_size=size)
     scored(dataclasses.replace(model, facts=facts), b"The night")
     assert asked == [steps]
 

@@ -1,7 +1,11 @@
-"""What `pycharrnn serve` tells of a checkpoint: facts for the list of models, and the losses of its run."""
+"""What the page shows of a checkpoint: facts for the list of models, and the losses of its run.
+
+The descriptions of fields are those of the server's API, where pydantic finds them.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +14,6 @@ from pycharrnn.analysis import plotting
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.paths import validation_loss
 from pycharrnn.common.errors import UserError
-from pycharrnn.server.schemas import Losses, LossSeries, ModelFacts
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,11 +23,48 @@ if TYPE_CHECKING:
 _MOST_VALIDATIONS = 300  # of a long run; more than a curve of that width can show
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model to choose."""
+
+    id: str
+    model: str = field(metadata={"description": "lstm, gru or rnn"})
+    num_layers: int
+    rnn_size: int
+    vocab_size: int
+    code_points: bool = field(metadata={"description": "whether its characters are those of UTF-8, not bytes"})
+    epoch: float
+    val_loss: float | None = field(
+        metadata={"description": "at this checkpoint, in nats per character; null where there is none"}
+    )
+    best_val_loss: float | None = field(metadata={"description": "the lowest of its run up to this checkpoint"})
+    program: str = field(metadata={"description": "what trained it: char-rnn or torch-rnn"})
+    saved: float = field(metadata={"description": "when its file was written, in seconds since 1970"})
+
+
+@dataclass(frozen=True)
+class LossSeries:
+    """Losses in nats per character, and after which iterations."""
+
+    iterations: list[float]
+    losses: list[float]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """How the losses of a run went, up to a checkpoint: at most some hundreds of points."""
+
+    train: LossSeries
+    val: LossSeries
+    epochs_per_iteration: float = field(metadata={"description": "0 where that is not known"})
+    window: int = field(metadata={"description": "how many training losses each point is the mean of"})
+
+
 def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
     """What the list of models says of a checkpoint.
 
     Args:
-        name: by which requests choose it.
+        name: by which it is chosen.
         saved: when its file was written, in seconds since 1970.
     """
     network = loaded.network
@@ -50,7 +90,7 @@ def losses_of(loaded: Checkpoint) -> Losses:
     try:
         curve = plotting.loss_curve(loaded, "")
     except UserError:  # it holds none
-        return Losses(train=LossSeries(), val=LossSeries(), epochs_per_iteration=0, window=1)
+        return Losses(train=LossSeries([], []), val=LossSeries([], []), epochs_per_iteration=0, window=1)
     return Losses(
         train=_series(*curve.train),
         val=_series(*_thinned(*curve.val)),

@@ -1,0 +1,14 @@
+"""The page's own files, which lie in the folder `files`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+_FOLDER = Path(__file__).with_name("files")
+
+
+def page_files() -> dict[str, bytes]:
+    """Name -> content of each file of the page, in the order of their names."""
+    return {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in MEDIA_TYPES}

@@ -1,0 +1,57 @@
+"""What is told of a model, by whoever answers the page."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import pytest
+from serving_tools import LSTM
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.page.facts import facts_of, losses_of
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return checkpoint.load(LSTM)
+
+
+@pytest.mark.parametrize(
+    "losses, epoch, best, told",
+    [
+        ({1: 2.5, 2: 2.0, 3: 2.25}, 3.0, 2.0, 3.0),
+        ({1: math.nan, 2: math.inf, 3: 2.25}, math.nan, 2.25, 0.0),
+        ({}, math.inf, None, 0.0),
+        ({1: math.nan}, 0.5, None, 0.5),
+    ],
+)
+def test_what_is_told_of_a_model(loaded, losses, epoch, best, told):
+    told_of = dataclasses.replace(loaded, val_losses=losses, epoch=epoch)
+    facts = facts_of(told_of, "x", 12.5)
+    assert (facts.id, facts.best_val_loss, facts.epoch, facts.saved) == ("x", best, told, 12.5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 300, 301, 20_000])
+def test_losses_of_any_run_are_some_hundreds_of_points(loaded, count):
+    loaded = dataclasses.replace(
+        loaded,
+        train_losses=[3.0] * count,
+        val_losses={10 * k: 2.0 - (k == 1234) for k in range(1, count + 1)},
+    )
+    losses = losses_of(loaded)
+    assert len(losses.train.losses) <= 400
+    assert len(losses.val.losses) == len(losses.val.iterations) <= 300
+    if count:
+        assert (losses.val.iterations[0], losses.val.iterations[-1]) == (10, 10 * count)
+    assert (1.0 in losses.val.losses) == (count > 1234)
+
+
+def test_the_page_and_its_facts_take_neither_a_server_nor_pytorch():
+    program = (
+        "import sys, pycharrnn.page.facts, pycharrnn.page.page_files;"
+        "print([name for name in ('torch', 'fastapi', 'pydantic', 'matplotlib') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
