@@ -106,22 +106,13 @@ def _write_here(
         predictor = inference.make_predictor(loaded, device, len(batch))
         with contextlib.ExitStack() as files:
             writers = [SampleWriter(files.enter_context(whole_file(sample_file(folder, seed))), opt) for seed in batch]
-            unfinished = {b: (writer.put, sampler.StopText(opt.stop)) for b, writer in enumerate(writers)}
             rows = range(len(batch))
-            for step in sampler.draw_streams(predictor, prime, loaded.vocab, opt, batch):
+            for step in sampler.draw_streams(predictor, [prime] * len(batch), loaded.vocab, opt, batch):
                 indices, probabilities = step.indices.tolist(), step.probabilities[rows, step.indices].tolist()
-                finished = []
-                for b, (put, stop) in unfinished.items():
-                    character = characters[indices[b]]
-                    put(character, probabilities[b], step.given)
-                    if opt.stop and not step.given and stop.completed_by(character):
-                        finished.append(b)
-                for b in finished:
-                    del unfinished[b]
+                for b in step.streams:
+                    writers[b].put(characters[indices[b]], probabilities[b], step.given[b])
                 if should_end():
                     sys.exit(1)  # an exception, so that half-written files are removed
-                if not unfinished:
-                    break
             for writer in writers:
                 writer.end()
 

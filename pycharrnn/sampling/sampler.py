@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.inference import Predictor
     from pycharrnn.sampling.options import SampleOptions
 
+    _Temperature = float | npt.NDArray[np.float64]  # of all streams, or of each, (R, 1)
+
 _DRAWS_AT_A_TIME = 1024  # random numbers of each stream; one call for each would cost more than the numbers
 
 
@@ -54,14 +56,16 @@ class Step(NamedTuple):
     """One character in each of B streams.
 
     Attributes:
+        streams: the numbers, from 0, of the streams that it belongs to: those that had not ended before.
         indices: their numbers in the vocabulary, from 0, int64, shape (B,).
         probabilities: float64, shape (B, V); see Drawn.
-        given: True if they stand in the primetext.
+        given: for each stream, B of them: True if its character stands in its primetext.
     """
 
+    streams: list[int]
     indices: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
-    given: bool
+    given: list[bool]
 
 
 def draw(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
@@ -76,69 +80,115 @@ def draw(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prim
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
     characters = characters_by_index(vocab)
-    stop = StopText(opt.stop)
-    for step in draw_streams(predictor, primetext_characters(primetext, vocab), vocab, opt, [opt.seed]):
+    for step in draw_streams(predictor, [primetext_characters(primetext, vocab)], vocab, opt, [opt.seed]):
         index = int(step.indices[0])
-        yield Drawn(characters[index], index, step.probabilities[0], step.given)
-        if not step.given and stop.completed_by(characters[index]):
-            return
+        yield Drawn(characters[index], index, step.probabilities[0], step.given[0])
 
 
 def draw_streams(
-    predictor: Predictor, prime: list[bytes], vocab: dict[bytes, int], opt: SampleOptions, seeds: Sequence[int]
+    predictor: Predictor,
+    primes: Sequence[list[bytes]],
+    vocab: dict[bytes, int],
+    opt: SampleOptions,
+    seeds: Sequence[int],
 ) -> Iterator[Step]:
-    """`prime`, then drawn characters, in one stream for each of `seeds`, side by side.
+    """In one stream for each of `seeds`, side by side, its primetext, then drawn characters.
 
-    The caller watches for `opt.stop`, since streams reach it at different times.
+    Each stream ends as `draw` does, and none of them sees the others: what is read and drawn is what would be alone.
 
     Args:
         predictor: with as many streams as there are seeds, one step at a time.
-        prime: characters of vocab, the same in all streams.
+        primes: characters of vocab, for each stream; of different length where they are.
 
     Errors: UserError for a model that predicts NaN.
     """
-    shape = len(seeds), len(vocab)
-    scores = np.full(shape, 1 / len(vocab))  # as in sample.lua: all alike before the model has read anything
-    for character in prime:
-        indices = np.full(len(seeds), vocab[character] - 1)
-        yield Step(indices, _softmax(scores, 1), True)
-        scores = predictor.read(indices[None])[0]
-    random_numbers = _random_numbers(seeds)
-    drawn = 0
-    while drawn < opt.length or not opt.length:
-        if drawn:
+    characters = characters_by_index(vocab)
+    given_indices = [[vocab[character] - 1 for character in prime] for prime in primes]
+    lengths = [len(prime) for prime in primes]
+    first = min(lengths)
+    random_numbers = _random_numbers(seeds, [length - first for length in lengths])
+    stops = [StopText(opt.stop) for _ in seeds]
+    # As in sample.lua: all alike before the model has read anything.
+    scores = np.full((len(seeds), len(vocab)), 1 / len(vocab))
+    indices = np.zeros(len(seeds), np.int64)
+    streams, step = list(range(len(seeds))), 0
+    while streams:
+        if step:
             scores = predictor.read(indices[None])[0]
-        temperature = _temperature(opt, drawn)
-        probabilities = _softmax(scores, temperature)
-        if opt.topk or opt.topp < 1:
-            probabilities = _keep_likeliest(probabilities, opt.topk, opt.topp)
-        if opt.sample:
-            indices = _draw_indices(probabilities, next(random_numbers), temperature)
+        given = [step < length for length in lengths]
+        drawing = [b for b in streams if not given[b]]
+        numbers = next(random_numbers) if step >= first else np.zeros(0)
+        if len(drawing) == len(seeds):
+            indices, probabilities = _drawn(scores, numbers, _temperature(opt, step, lengths), opt)
         else:
-            indices = _largest_indices(scores, temperature)
-        yield Step(indices, probabilities, False)
-        drawn += 1
+            indices, probabilities = indices.copy(), _softmax(scores, 1)
+            for b in (b for b in streams if given[b]):
+                indices[b] = given_indices[b][step]
+            if drawing:
+                temperature = _temperature(opt, step, [lengths[b] for b in drawing])
+                indices[drawing], probabilities[drawing] = _drawn(scores[drawing], numbers[drawing], temperature, opt)
+        yield Step(streams, indices, probabilities, given)
+        step += 1
+        ended = {b for b in drawing if step - lengths[b] == opt.length}
+        if opt.stop:
+            ended |= {b for b in drawing if stops[b].completed_by(characters[indices[b]])}
+        if ended:
+            streams = [b for b in streams if b not in ended]
 
 
-def _temperature(opt: SampleOptions, drawn: int) -> float:
-    """The temperature of the next character after `drawn` ones.
+def _drawn(
+    scores: npt.NDArray[np.float64],
+    random_numbers: npt.NDArray[np.float64],
+    temperature: _Temperature,
+    opt: SampleOptions,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """What some streams draw, R of them: numbers in the vocabulary (R,), and the probabilities (R, V) they come from.
 
-    `-temperature A:B` goes from A at the first character to B at the last one in a straight line.
+    Args:
+        scores: (R, V). random_numbers: (R,), in [0, 1). temperature: of all, or (R, 1).
+
+    Errors: UserError for a row with NaN.
+    """
+    probabilities = _softmax(scores, temperature)
+    if opt.topk or opt.topp < 1:
+        probabilities = _keep_likeliest(probabilities, opt.topk, opt.topp)
+    if opt.sample:
+        return _draw_indices(probabilities, random_numbers, temperature), probabilities
+    return _largest_indices(scores, temperature), probabilities
+
+
+def _temperature(opt: SampleOptions, step: int, lengths: Sequence[int]) -> _Temperature:
+    """The temperature of the next character after `step` ones, of streams whose primetexts have these lengths.
+
+    `-temperature A:B` goes from A at the first drawn character to B at the last one in a straight line.
+
+    Returns: that of all streams; along a line that of each, (R, 1).
     """
     if isinstance(opt.temperature, tuple):
         first, last = opt.temperature
-        return first + (last - first) * drawn / max(opt.length - 1, 1)
+        each = [first + (last - first) * (step - length) / max(opt.length - 1, 1) for length in lengths]
+        return np.array(each)[:, None]
     return opt.temperature
 
 
-def _random_numbers(seeds: Sequence[int]) -> Iterator[npt.NDArray[np.float64]]:
-    """One random number in [0, 1) for each stream, shape (B,), without end."""
+def _random_numbers(seeds: Sequence[int], delays: Sequence[int]) -> Iterator[npt.NDArray[np.float64]]:
+    """One random number in [0, 1) for each stream, shape (B,), without end.
+
+    Args:
+        delays: for each stream, after how many others, zeros, its first one comes.
+    """
     generators = [LuaRandom(seed) for seed in seeds]
+    waiting = [np.zeros(delay) for delay in delays]
     while True:
-        yield from np.stack([generator.random(_DRAWS_AT_A_TIME) for generator in generators], 1)
+        columns = []
+        for k, generator in enumerate(generators):
+            numbers = np.concatenate([waiting[k], generator.random(_DRAWS_AT_A_TIME)])
+            waiting[k] = numbers[_DRAWS_AT_A_TIME:]
+            columns.append(numbers[:_DRAWS_AT_A_TIME])
+        yield from np.stack(columns, 1)
 
 
-def _softmax(scores: npt.NDArray[np.float64], temperature: float) -> npt.NDArray[np.float64]:
+def _softmax(scores: npt.NDArray[np.float64], temperature: _Temperature) -> npt.NDArray[np.float64]:
     """exp(scores / temperature), each row summing to 1. Shape (B, V)."""
     with np.errstate(over="ignore", invalid="ignore"):  # _draw_indices finds infinity and NaN
         probabilities = np.exp(scores / temperature)
@@ -165,21 +215,21 @@ def _keep_likeliest(probabilities: npt.NDArray[np.float64], topk: int, topp: flo
 
 
 def _draw_indices(
-    probabilities: npt.NDArray[np.float64], random_numbers: npt.NDArray[np.float64], temperature: float
+    probabilities: npt.NDArray[np.float64], random_numbers: npt.NDArray[np.float64], temperature: _Temperature
 ) -> npt.NDArray[np.int64]:
     """The index that each row's random number draws, (B,). Errors: UserError for a row with NaN."""
     try:
         return multinomial(probabilities.astype(np.float32), random_numbers)
     except ValueError:
-        raise nan_error(temperature) from None
+        raise nan_error(float(np.max(temperature))) from None
 
 
-def _largest_indices(scores: npt.NDArray[np.float64], temperature: float) -> npt.NDArray[np.int64]:
+def _largest_indices(scores: npt.NDArray[np.float64], temperature: _Temperature) -> npt.NDArray[np.int64]:
     """The index of each row's largest score, (B,). Errors: UserError for a row with NaN, which argmax would take."""
     indices: npt.NDArray[np.int64] = scores.argmax(-1)
     for row, index in enumerate(indices.tolist()):
         if math.isnan(scores.item(row, index)):
-            raise nan_error(temperature)
+            raise nan_error(float(np.max(temperature)))
     return indices
 
 

@@ -39,7 +39,7 @@ def test_the_random_numbers_are_one_long_row():
     expected = multinomial(np.tile(np.float32(p), (3000, 1)), numbers).tolist()
     found = [one.vocab_index for one in draw(p, length=3000, seed=7)[1:]]
     assert found == expected
-    streams = sampler.draw_streams(Constant(p, 2), [b"a"], VOCAB, SampleOptions(length=3000), [8, 7])
+    streams = sampler.draw_streams(Constant(p, 2), [[b"a"], [b"a"]], VOCAB, SampleOptions(length=3000), [8, 7])
     assert [step.indices[1] for step in streams][1:] == expected
 
 

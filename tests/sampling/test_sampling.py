@@ -81,13 +81,36 @@ def test_each_stream_is_its_own_single_run(path, tmp_path):
     loaded = checkpoint.load(path)
     characters = tokenizer.characters_by_index(loaded.vocab)
     opt = SampleOptions(length=300)
-    prime = [b"T", b"h", b"e"]
-    steps = list(sampler.draw_streams(NumpyPredictor(loaded.network, 64), prime, loaded.vocab, opt, range(5, 69)))
+    primes = [[b"T", b"h", b"e"]] * 64
+    steps = list(sampler.draw_streams(NumpyPredictor(loaded.network, 64), primes, loaded.vocab, opt, range(5, 69)))
     indices = np.stack([step.indices for step in steps], 1)
     for seed in (5, 6, 36, 68):
         predictor = NumpyPredictor(loaded.network)
         single = sampler.draw(predictor, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
         assert b"".join(d.character for d in single) == b"".join(characters[i] for i in indices[seed - 5])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"temperature": (0.3, 1.5)}, {"topk": 4, "stop": "e "}, {"sample": 0}, {"topp": 0.7, "stop": "\n"}],
+    ids=["plain", "ramp", "stop", "likeliest", "topp"],
+)
+def test_streams_of_different_beginnings(options):
+    """Each is what it would be alone, wherever it begins to draw and ends."""
+    characters = tokenizer.characters_by_index(LOADED.vocab)
+    opt = SampleOptions(length=60, **options)
+    texts = [b"The", b"", b"A long way to go, he said. ", b"T" * 90]
+    primes = [tokenizer.primetext_characters(text, LOADED.vocab) for text in texts]
+    drawn: list[list[tuple]] = [[] for _ in texts]
+    for step in sampler.draw_streams(NumpyPredictor(LOADED.network, 4), primes, LOADED.vocab, opt, range(7, 11)):
+        for b in step.streams:
+            index = step.indices[b]
+            drawn[b].append((characters[index], step.given[b], step.probabilities[b]))
+    for b, text in enumerate(texts):
+        alone = sampler.draw(NumpyPredictor(LOADED.network), LOADED.vocab, dataclasses.replace(opt, seed=7 + b), text)
+        for (character, given, probabilities), one in zip(drawn[b], alone, strict=True):
+            assert (character, given) == (one.character, one.given)
+            np.testing.assert_allclose(probabilities, one.probabilities, rtol=1e-9)
 
 
 @pytest.mark.parametrize("samples", [3, 40])
@@ -125,7 +148,7 @@ def test_samples_on_pytorch(tmp_path):
     from pycharrnn.sampling.inference import TorchPredictor
 
     predictor = TorchPredictor(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 3)
-    steps = list(sampler.draw_streams(predictor, [], LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
+    steps = list(sampler.draw_streams(predictor, [[]] * 3, LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
     for k in range(3):
         text = b"".join(tokenizer.characters_by_index(LOADED.vocab)[step.indices[k]] for step in steps)
         assert text + b"\n" == alone(CHECKPOINT, 1 + k, "-length", "200")
