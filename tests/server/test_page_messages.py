@@ -100,7 +100,7 @@ def test_units_of_the_model(page):
 
 def test_a_link_to_a_model_that_is_not_there(page, address):
     visit(page, address + "#model=another&seed=5")
-    wait(page, lambda: status(page) == "This server does not have the model another.")
+    wait(page, lambda: status(page) == "The model another is not here.")
     assert text(page) == ""
 
 

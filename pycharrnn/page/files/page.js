@@ -1,21 +1,23 @@
-// The page of `pycharrnn serve`: what its buttons and controls do. Models come from a source, as in source.js.
+// What the page's buttons and controls do, whoever its models come from: a source, as server_source.js has one.
 
 import { isBeside, showNoCharacter } from "./character_panel.js";
 import { check, inWordsOfThePage, requestOf, setValues, values } from "./controls.js";
 import { copy, download, linkOf, partsOfAddress, takeToken } from "./links.js";
 import { showLosses } from "./loss_curve.js";
 import { ModelList } from "./models.js";
-import { Problem, ServerSource } from "./source.js";
+import { Problem } from "./problem.js";
+import { say } from "./said.js";
+import { fold, showTab } from "./tabs.js";
 import { TextView } from "./text_view.js";
 import { sampleTint, scoreInWords, scoreTint, showCandidates, showScales, showSurprise } from "./tints.js";
 
 const $ = (id) => document.getElementById(id);
 const LOOK_AGAIN = 1000; // milliseconds, as often as the server itself looks
 
-const source = new ServerSource();
 const models = new ModelList($("model"));
 const text = new TextView($("text"), sampleTint, showCandidates);
 const ownText = new TextView($("scored"), scoreTint, showSurprise);
+let source = null;
 let shown = null; // of the text: {values, model, followed, whole: whether all was drawn, more: what Continue adds}
 let scored = ""; // the name of the model that scored the other text
 let described = ""; // the model that the page tells about, as JSON
@@ -25,7 +27,15 @@ let looking = false; // whether the list of models is asked for time and again
 
 // -- models ---------------------------------------------------------------------------------------------------------
 
-async function start() {
+// Begin, with the models of a source.
+export function start(from) {
+  source = from;
+  takeUpToken();
+  showNoCharacter();
+  open();
+}
+
+async function open() {
   try {
     models.takeUp(await source.models());
   } catch (error) {
@@ -42,6 +52,11 @@ async function start() {
   refresh();
   if (wanted) draw({ fromStart: true });
   if (models.follow && !looking) lookAgain();
+}
+
+function takeUpToken() {
+  const token = takeToken();
+  if (token) source.token = token;
 }
 
 async function lookAgain() {
@@ -192,11 +207,6 @@ function showButtons() {
 
 // -- what is said ---------------------------------------------------------------------------------------------------
 
-function say(words, where = $("status"), problem = false) {
-  if (where.textContent !== words) where.textContent = words; // an equal one would be read out again
-  where.classList.toggle("problem", problem);
-}
-
 function report(error, where) {
   if (!(error instanceof Problem)) throw error;
   if (!error.token) {
@@ -215,25 +225,14 @@ function recall() {
   if (!parts.has("model")) return false;
   setValues(parts);
   if (models.choose(parts.get("model"), parts.get("follow"))) return true;
-  say(`This server does not have the model ${parts.get("model")}.`, $("status"), true);
+  say(`The model ${parts.get("model")} is not here.`, $("status"), true);
   return false;
 }
 
 // -- what the reader does -------------------------------------------------------------------------------------------
 
-function fold(folded) {
-  $("settings").classList.toggle("folded", folded);
-  $("fold").setAttribute("aria-expanded", String(!folded));
-}
-
 function openTab(name) {
-  for (const id of ["sample", "score"]) {
-    $(id).hidden = id !== name;
-    $(`tab-${id}`).setAttribute("aria-selected", String(id === name));
-    $(`tab-${id}`).tabIndex = id === name ? 0 : -1;
-  }
-  $("controls").hidden = name !== "sample";
-  $(`tab-${name}`).focus();
+  showTab(name);
   (name === "sample" ? ownText : text).choose(-1);
   refresh();
   const of = name === "sample" ? shown?.model : scored;
@@ -244,7 +243,6 @@ for (const [id, other] of [["sample", "score"], ["score", "sample"]]) {
   $(`tab-${id}`).addEventListener("click", () => openTab(id));
   $(`tab-${id}`).addEventListener("keydown", ({ key }) => ["ArrowLeft", "ArrowRight"].includes(key) && openTab(other));
 }
-$("fold").addEventListener("click", () => fold($("fold").getAttribute("aria-expanded") === "true"));
 $("controls").addEventListener("submit", (event) => {
   event.preventDefault();
   fold(true);
@@ -277,10 +275,6 @@ $("controls").addEventListener("change", ({ target }) => {
   if (!shown) return;
   show({ ...shown, values: { ...shown.values, tint: target.value } });
 });
-// What was said of a request is over once another one is prepared.
-for (const [form, status] of [["controls", "status"], ["score-form", "score-status"]]) {
-  $(form).addEventListener("input", () => $(status).classList.contains("problem") && say("", $(status)));
-}
 for (const [id, go] of [["primetext", () => draw()], ["own", score]]) {
   $(id).addEventListener("keydown", ({ key, ctrlKey, metaKey }) => key === "Enter" && (ctrlKey || metaKey) && go());
 }
@@ -295,15 +289,12 @@ document.addEventListener("pointerdown", ({ target }) => {
 $("ask-token").addEventListener("submit", (event) => {
   event.preventDefault();
   source.token = $("token").value.trim();
-  start();
+  open();
 });
 $("token").addEventListener("input", () => say("", $("token-problem")));
 addEventListener("hashchange", () => {
-  source.token = takeToken() || source.token;
+  takeUpToken();
   if (!recall()) return;
   refresh();
   draw({ fromStart: true });
 });
-source.token = takeToken() || source.token;
-showNoCharacter();
-start();

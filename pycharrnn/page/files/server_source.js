@@ -1,15 +1,9 @@
-// Where the page gets its models from: the server's API. Whatever has the same four functions can stand in its place.
+// Where the page gets its models from: the server's API. Whatever has the same functions can stand in its place.
+
+import { Problem } from "./problem.js";
 
 const STORED_TOKEN = "pycharrnn-token";
 const BROKEN = "The connection broke off.";
-
-// A problem in words for a person. `token` is "missing" or "wrong" where that is the problem.
-export class Problem extends Error {
-  constructor(message, token = "") {
-    super(message);
-    this.token = token;
-  }
-}
 
 export class ServerSource {
   #tag = ""; // of the last list of models

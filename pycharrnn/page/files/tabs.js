@@ -1,0 +1,21 @@
+// What the page shows of itself: one of its two tabs; on a narrow screen, its settings.
+
+const $ = (id) => document.getElementById(id);
+
+export function fold(folded) {
+  $("settings").classList.toggle("folded", folded);
+  $("fold").setAttribute("aria-expanded", String(!folded));
+}
+
+// name: "sample" or "score".
+export function showTab(name) {
+  for (const id of ["sample", "score"]) {
+    $(id).hidden = id !== name;
+    $(`tab-${id}`).setAttribute("aria-selected", String(id === name));
+    $(`tab-${id}`).tabIndex = id === name ? 0 : -1;
+  }
+  $("controls").hidden = name !== "sample";
+  $(`tab-${name}`).focus();
+}
+
+$("fold").addEventListener("click", () => fold($("fold").getAttribute("aria-expanded") === "true"));
