@@ -171,7 +171,7 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
         b"i": checkpoint.i,
         b"epoch": checkpoint.epoch,
-        b"vocab": Table(checkpoint.vocab),
+        b"vocab": Table(sorted(checkpoint.vocab.items(), key=lambda entry: entry[1])),
     }
     if checkpoint.val_loss is not None:
         fields[b"val_loss"] = checkpoint.val_loss

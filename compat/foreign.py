@@ -7,7 +7,7 @@ import re
 _START = 4096  # bytes at the start of a file that are looked at
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before it wrote zip files
 _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
-_READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and .safetensors files of its own"
+_READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"
 # (the first bytes of a file, what such a file is and what to do with it)
 _BEGINNINGS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull"),
@@ -59,8 +59,5 @@ def is_safetensors(content: bytes | bytearray) -> bool:
 def _json(text: bytes) -> str:
     """name_of for a text that begins as JSON does."""
     if _OUR_JSON.match(text):
-        return (
-            "the JSON that pycharrnn convert writes for other programs, which nothing reads back: name the .t7 or"
-            " .safetensors file that it was made from"
-        )
+        return "the JSON that pycharrnn convert writes: give it a name that ends in .json"
     return f"JSON text: {_READS}"

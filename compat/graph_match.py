@@ -45,6 +45,11 @@ class Network:
     weights: dict[str, Array]
     tensor_type: str = "torch.DoubleTensor"
 
+    @property
+    def parameters(self) -> int:
+        """How many weights and biases there are."""
+        return sum(w.size for w in self.weights.values())
+
 
 def follow(protos: Table) -> Network:
     """The network that the modules of a checkpoint compute.

@@ -94,7 +94,7 @@ def from_table(table: object, network: Network) -> RunState | None:
     words = _array(reader, table.get(b"random_words"), "random_words", (STATE_WORDS,))
     if not np.all((words >= 0) & (words < 2.0**32) & (words == np.floor(words))):
         raise CheckpointError("its run state 'random_words' are not numbers of 32 bits")
-    parameters = sum(w.size for w in network.weights.values())
+    parameters = network.parameters
     return RunState(
         mean_square=_array(reader, table.get(b"mean_square"), "mean_square", (parameters,)),
         learning_rate=_number(table, b"learning_rate"),

@@ -1,6 +1,6 @@
 """Checkpoint files as weights in NumPy arrays, and back.
 
-Read: .t7 files of char-rnn and torch-rnn, and .safetensors files. Written: .t7 files of char-rnn, .safetensors, .json.
+checkpoints.formats has the table of what is read and written, by the endings of the files' names.
 """
 
 from __future__ import annotations
@@ -13,39 +13,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import charrnn, load_t7, nngraph, torchrnn
+from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.plain_text import printable
 from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.progress import bar
 
 if TYPE_CHECKING:
     from compat.t7_objects import Encoding
-
-# A .t7 file holds the identity matrix of its characters. From so many characters on, it may have so many times as many
-# numbers as the model has parameters.
-_ANY_CHARACTERS, _IDENTITY_RATIO = 4096, 32
 
 
 def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
     """The checkpoint at `path`, its weights as NumPy arrays; needs no PyTorch.
 
-    Reads the .t7 files of char-rnn and torch-rnn, and .safetensors files that `convert` has made.
+    Reads the .t7 files of char-rnn and torch-rnn, and files that `convert` has made.
 
     Errors: UserError, with the path, for whatever stands in the way.
     """
     with reading(path):
-        return formats.load_safetensors(path) if is_safetensors(path) else from_value(load_t7(path))
-
-
-def from_value(value: object) -> charrnn.Checkpoint:
-    """What load_t7 gives -> the checkpoint that it is.
-
-    Errors: CheckpointError; T7Error for a tensor that claims more than its file holds.
-    """
-    return torchrnn.from_table(value) if torchrnn.is_checkpoint(value) else charrnn.from_table(value)
+        return (formats.of(path) or formats.T7).functions().load(path)
 
 
 @contextlib.contextmanager
@@ -70,11 +57,6 @@ def trained_on(loaded: charrnn.Checkpoint) -> str:
     return ", ".join(words)
 
 
-def is_safetensors(path: str | os.PathLike[str]) -> bool:
-    """Whether a file of this name is read and written as safetensors."""
-    return os.fspath(path).endswith(".safetensors")
-
-
 def convert(
     loaded: charrnn.Checkpoint,
     path: str | os.PathLike[str],
@@ -82,42 +64,17 @@ def convert(
     encoding: Encoding = "binary",
     long_size: int = 8,
 ) -> None:
-    """Write a checkpoint in the format of the ending of `path`: .t7, .safetensors or .json; with a bar on a terminal.
+    """Write a checkpoint in the format of the ending of `path`; with a bar on a terminal.
 
     Args:
-        kind, encoding, long_size: for .t7, as in compat.charrnn.save.
+        kind, encoding, long_size: as in formats.Choices.
 
     Errors: OSError; UserError for another ending.
     """
-    ending = os.path.splitext(os.fspath(path))[1]
-    if ending == ".t7":
-        check_size(loaded.network.vocab_size, _parameters(loaded))
-        copies = 2 if loaded.state is None or kind != "double" else 3  # weights, gradients, mean squares
-        with bar(f"writing {os.path.basename(path)}", copies * _parameters(loaded)) as advance:
-            charrnn.save(path, loaded, kind, encoding, long_size, advance)
-    elif ending == ".safetensors":
-        formats.save_safetensors(path, loaded)
-    elif ending == ".json":
-        with bar(f"writing {os.path.basename(path)}", _parameters(loaded)) as advance:
-            formats.save_json(path, loaded, advance)
-    else:
-        raise UserError(f"can't tell the format of {path} from its ending: use .t7, .safetensors or .json.")
-
-
-def check_size(vocab_size: int, parameters: int) -> None:
-    """Refuse a model that is tiny beside the identity matrix of its characters, which a .t7 file holds too.
-
-    Such a model is no char-rnn's, and its file would fill the disk. Errors: UserError.
-    """
-    if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
-        raise UserError(
-            f"a .t7 file of {vocab_size} characters is {8e-9 * vocab_size**2:.1f} GB large, for a model of {parameters}"
-            " parameters: use .safetensors, or train with a larger -rnn_size."
-        )
-
-
-def _parameters(loaded: charrnn.Checkpoint) -> int:
-    return sum(w.size for w in loaded.network.weights.values())
+    chosen = formats.of(path)
+    if chosen is None:
+        raise UserError(f"can't tell the format of {path} from its ending: use {formats.in_words(formats.ENDINGS)}.")
+    chosen.functions().save(path, loaded, formats.Choices(kind, encoding, long_size))
 
 
 def renumbered(

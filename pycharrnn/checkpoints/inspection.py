@@ -7,14 +7,12 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
 from compat.t7_objects import Dialect
 from compat.t7_reader import MOST_FURTHER, Survey, survey
-from pycharrnn.checkpoints import checkpoint, formats
+from pycharrnn.checkpoints import checkpoint, formats, t7_file
 from pycharrnn.common.errors import UserError
 
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
@@ -39,11 +37,12 @@ class Finding:
 def look(path: str | os.PathLike[str]) -> Finding:
     """What the file at `path` is. Errors: UserError for what is neither a checkpoint nor a .t7 file."""
     with checkpoint.reading(path):
-        if checkpoint.is_safetensors(path):
-            return Finding(_facts(formats.load_safetensors(path)))
+        other = formats.of(path) or formats.T7
+        if other is not formats.T7:
+            return Finding(_facts(other.functions().load(path)))
         found = survey(path)
         try:
-            facts = _facts(checkpoint.from_value(found.value))
+            facts = _facts(t7_file.from_value(found.value))
         except (CheckpointError, T7Error) as e:
             return Finding(None, str(e), _tree(path, found))
     facts |= {"encoding": found.dialect.encoding, "long_size": found.dialect.long_size}
@@ -70,7 +69,7 @@ def _facts(found: Checkpoint) -> Facts:
         "rnn_size": network.rnn_size,
         "vocab_size": network.vocab_size,
         "vocab": [c.decode("utf-8", "backslashreplace") for c, _ in sorted(found.vocab.items(), key=lambda e: e[1])],
-        "parameters": sum(int(np.prod(w.shape)) for w in network.weights.values()),
+        "parameters": network.parameters,
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
         "trained_on": checkpoint.trained_on(found),

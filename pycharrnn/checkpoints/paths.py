@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
@@ -26,7 +26,9 @@ Note = Callable[[str], None]  # prints a line on stderr
 _CACHES = {"vocab.t7", "data.t7"}  # what preprocessing leaves beside input.txt
 # The names that training gives; the last two are second names of a checkpoint that has a name of the first form.
 _NAME = re.compile(
-    r"(?P<run>.+)_(?:epoch(?P<epoch>\d+\.\d+)_(?P<loss>\d+\.\d+|-?nan|inf)|latest|best)\.(?:t7|safetensors)", re.DOTALL
+    r"(?P<run>.+)_(?:epoch(?P<epoch>\d+\.\d+)_(?P<loss>\d+\.\d+|-?nan|inf)|latest|best)"
+    f"(?:{'|'.join(map(re.escape, formats.IN_FOLDERS))})",
+    re.DOTALL,
 )
 
 
@@ -61,7 +63,8 @@ def newest_first(folder: str) -> list[File]:
     except OSError as e:
         raise UserError(f"can't look for checkpoints in {folder} ({e.strerror}).") from e
     if not status:
-        raise UserError(f"the folder {folder} has no checkpoint (.t7 or .safetensors): name one, or another folder.")
+        endings = formats.in_words(formats.IN_FOLDERS)
+        raise UserError(f"the folder {folder} has no checkpoint ({endings}): name one, or another folder.")
     files = [_file(names, status[names[0]].st_mtime_ns) for names in _by_file(status)]
     return sorted(files, key=lambda file: (file.modified, file.epoch, file.path), reverse=True)
 
@@ -190,7 +193,7 @@ def validation_loss(loaded: Checkpoint) -> float | None:
 def _may_be_checkpoint(entry: os.DirEntry[str]) -> bool:
     """Whether a file has the name of a checkpoint; neither a cache nor a file that is still being written has."""
     name = entry.name
-    return name.endswith((".t7", ".safetensors")) and name not in _CACHES and name[0] != "." and entry.is_file()
+    return name.endswith(formats.IN_FOLDERS) and name not in _CACHES and name[0] != "." and entry.is_file()
 
 
 def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:

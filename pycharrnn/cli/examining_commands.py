@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pycharrnn.analysis.options import ActivationsOptions, EvalOptions, PlotOptions, ScoreOptions
+from pycharrnn.checkpoints import formats
 from pycharrnn.checkpoints.options import ConvertOptions, InspectOptions
 from pycharrnn.cli.console import (
     checked,
@@ -122,10 +123,10 @@ def inspect_command(file: str, **values: Any) -> None:
     cls=Command,
     options=ConvertOptions,
     arguments=[
-        ("in", "a checkpoint: .t7 of char-rnn or torch-rnn, or .safetensors; of a folder the best"),
-        ("out", "what to write, by its ending: .t7, .safetensors or .json; left out: <in>_cpu.t7"),
+        ("in", "a checkpoint: .t7 of char-rnn or torch-rnn, or a file that this has written; of a folder the best"),
+        ("out", f"what to write, by its ending: {formats.in_words(formats.ENDINGS)}; left out: <in>_cpu.t7"),
     ],
-    short_help="Write a checkpoint as .t7 for the CPU, .safetensors or .json.",
+    short_help=f"Write a checkpoint as {formats.in_words(formats.ENDINGS)}.",
 )
 @click.argument("source", metavar="<in>")
 @click.argument("target", metavar="<out>", required=False)

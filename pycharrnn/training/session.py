@@ -16,7 +16,7 @@ import torch
 
 from compat.lua_random import LuaRandom, explained
 from compat.nngraph import parameter_shapes
-from pycharrnn.checkpoints import checkpoint, paths
+from pycharrnn.checkpoints import checkpoint, paths, t7_file
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
@@ -111,7 +111,7 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
     if opt.dtype.endswith("16") and model.model not in MODELS:
         raise UserError(f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {model.model} with -dtype float32.")
     say(f"number of parameters in the model: {model.flat.numel()}")
-    checkpoint.check_size(model.vocab_size, model.flat.numel())
+    t7_file.check_size(model.vocab_size, model.flat.numel())
     return Session(opt, start, where, ranks, loader, text, random, model)
 
 

@@ -38,7 +38,7 @@ from compat.t7_reader import survey
 from compat.t7_writer import T7Writer
 from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
-from pycharrnn.checkpoints import checkpoint, inspection
+from pycharrnn.checkpoints import checkpoint, inspection, t7_file
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.model import CharRNN
@@ -603,9 +603,10 @@ def test_other_files_are_called_what_they_are(tmp_path, kind):
 
 def test_a_json_of_ours_is_called_that(tmp_path):
     checkpoint.convert(checkpoint.load(LSTM), tmp_path / "x.json")
+    (tmp_path / "x.json").rename(tmp_path / "x.txt")
     for command in ("sample", "inspect", "convert", "plot"):
-        result = CliRunner().invoke(cli, [command, str(tmp_path / "x.json")])
-        assert "it is the JSON that pycharrnn convert writes for other programs" in str(result.exception)
+        result = CliRunner().invoke(cli, [command, str(tmp_path / "x.txt")])
+        assert "it is the JSON that pycharrnn convert writes: give it a name" in str(result.exception)
 
 
 def test_a_checkpoint_named_safetensors_is_not_taken_for_one(tmp_path):
@@ -657,7 +658,7 @@ def test_objects_are_counted_up_to_ten_thousand(tmp_path):
 
 
 def test_the_tree_is_shown_whatever_the_name(tmp_path):
-    for name in ("vocab", "vocab.t7", "vocab.json", "vocab.bin"):
+    for name in ("vocab", "vocab.t7", "vocab.txt", "vocab.bin"):
         save_t7(tmp_path / name, {b"a": 1})
         with open(tmp_path / name, "ab") as f:
             f.write(bytes(8))
@@ -744,4 +745,4 @@ def test_a_small_model_of_many_characters_is_no_t7_file(tmp_path):
         cli, ["train", "-init_from", f"{tmp_path}/x.safetensors", "-data_dir", str(tmp_path), *small]
     )
     assert "a .t7 file of 100001 characters" in str(result.exception)
-    checkpoint.check_size(8000, 16_000 * 128)  # Chinese, in the smallest model that anybody trains
+    t7_file.check_size(8000, 16_000 * 128)  # Chinese, in the smallest model that anybody trains

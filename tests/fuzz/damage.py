@@ -9,6 +9,7 @@ import math
 import random
 import re
 import struct
+from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +29,8 @@ def damaged(rng: random.Random, name: str, content: bytes) -> bytes:
     """A damaged copy of a file with this name."""
     if rng.random() < 0.4:
         return _bytes(rng, content)
-    return _safetensors(rng, content) if name.endswith(".safetensors") else _structure(rng, content)
+    of_ending = {".safetensors": _safetensors, ".json": _json}
+    return of_ending.get(Path(name).suffix, _structure)(rng, content)
 
 
 # -- bytes -----------------------------------------------------------------------------------------------------------
@@ -188,11 +190,22 @@ def _class(rng: random.Random, value, tables: list[Table], others: list) -> None
         rng.choice(objects)._typename = rng.choice(_NAMES)
 
 
-# -- the header of a safetensors file ----------------------------------------------------------------------------------
+# -- other formats of checkpoints --------------------------------------------------------------------------------------
+
+
+def _json(rng: random.Random, whole: bytes) -> bytes:
+    """One to three facts, or rows of weights, become others."""
+    facts = json.loads(whole)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        part = rng.choice((facts, facts, facts.get("opt"), facts.get("weights")))
+        part = part if isinstance(part, dict) and part else facts
+        key = rng.choice(list(part) or ["x"])
+        part[key] = _odd_json(rng, part[key]) if part else None
+    return json.dumps(facts).encode()
 
 
 def _safetensors(rng: random.Random, whole: bytes) -> bytes:
-    """One to three values of the header, or of the facts in it, become others."""
+    """One to three values of a header, or of the facts in it, become others."""
     length = int.from_bytes(whole[:8], "little")
     header = json.loads(whole[8 : 8 + length])
     facts = json.loads(header["__metadata__"]["pycharrnn"])

@@ -1,4 +1,4 @@
-"""Whole files to damage: checkpoints of every kind, with a run's state, of torch-rnn, safetensors, a text's cache."""
+"""Whole files to damage: checkpoints of every kind and format, with a run's state, of torch-rnn; a text's cache."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from compat.t7_writer import T7Writer, _AsciiT7Writer
+from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import formats
 from tests.torchrnn_tables import TOKENS, make
 
@@ -55,7 +56,8 @@ def all_of_them() -> list[Original]:
     for path in (GOLDEN / "gru2/lm_gru2_epoch1.00_2.9340.t7", GOLDEN / "lstm2/lm_lstm2_epoch3.00_2.8734.t7"):
         checkpoint = charrnn.from_table(load_t7(path))
         found.append(Original(f"state_{path.name}", _with_run_state(checkpoint), checkpoint.i))
-        found.append(Original(f"{path.stem}.safetensors", _as_safetensors(checkpoint), checkpoint.i))
+        others = (ending for ending in formats.ENDINGS if ending != ".t7")
+        found += [Original(path.stem + ending, _converted(checkpoint, ending), checkpoint.i) for ending in others]
     for kind, batchnorm in (("LSTM", "var"), ("VanillaRNN", "std")):
         found.append(Original(f"torch_rnn_{kind}.t7", _written(make(kind, batchnorm, dropout=0.5)), 2, "utf8"))
     found += [Original(name, (GOLDEN / "corpus" / name).read_bytes(), text="") for name in ("vocab.t7", "data.t7")]
@@ -103,8 +105,8 @@ def _with_run_state(checkpoint: charrnn.Checkpoint) -> bytes:
     return _written(charrnn.to_table(checkpoint))
 
 
-def _as_safetensors(checkpoint: charrnn.Checkpoint) -> bytes:
+def _converted(checkpoint: charrnn.Checkpoint, ending: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.safetensors"
-        formats.save_safetensors(path, checkpoint)
+        path = Path(folder) / f"x{ending}"
+        checkpoints.convert(checkpoint, path)
         return path.read_bytes()

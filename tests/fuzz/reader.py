@@ -23,7 +23,7 @@ import numpy as np
 
 from compat import CheckpointError, T7Error, charrnn
 from compat.t7_reader import survey
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import t7_file
 from pycharrnn.sampling.inference import NumpyPredictor
 
 
@@ -34,7 +34,7 @@ def use(content: bytes) -> bool:
     except T7Error:
         return False
     with contextlib.suppress(CheckpointError, T7Error):
-        found = checkpoint.from_value(value)
+        found = t7_file.from_value(value)
         with np.errstate(all="ignore"):
             NumpyPredictor(found.network).step(0)
             charrnn.to_table(found)

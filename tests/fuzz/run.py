@@ -21,6 +21,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from pycharrnn.checkpoints import formats
 from tests.fuzz import commands, originals
 from tests.fuzz.damage import damaged
 
@@ -143,7 +144,7 @@ def _lines(rng: random.Random, file: Path, original: originals.Original) -> list
         ["sample", name, "-gpuid", "-1", "-length", "6", "-primetext", "T", "-ignore_bad_primetext", "1", *drawing],
         ["eval", name, *rng.choice((data, [*data, *sizes], []))],
         ["score", name, short],
-        ["convert", name, rng.choice(("o.t7", "o.safetensors", "o.json"))],
+        ["convert", name, f"o{rng.choice(formats.ENDINGS)}"],
         ["activations", name, "-primefile", short, "-o", "a.html"],
         ["train", "-init_from", name, *tuned],
         ["train", "-resume", name, *resumed],

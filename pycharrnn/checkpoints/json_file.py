@@ -1,0 +1,151 @@
+"""Checkpoints as .json files, for programs that read nothing else.
+
+Such a file holds the JSON object of checkpoints.metadata and, as its last entry, the weights as nested lists:
+"weights": {"decoder.bias": [...], ...}, by the names of compat.nngraph.parameter_shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat import foreign
+from compat.charrnn import Checkpoint
+from compat.graph_expressions import CheckpointError
+from compat.plain_text import printable
+from compat.t7_content import file_content, memory_for
+from compat.t7_element_types import element_dtype
+from compat.whole_file import whole_file
+from pycharrnn.checkpoints import metadata
+from pycharrnn.common.progress import bar
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+    from pycharrnn.checkpoints.formats import Choices
+
+_WEIGHTS = b'"weights"'
+_NAME = re.compile(rb'\s*"([\w.]{1,40})"\s*:\s*')
+_OF_NUMBERS = b"0123456789+-.eE, \t\r\nNaInfity"  # the characters of JSON's numbers, NaN and Infinity, and between them
+_PIECE = 1 << 18  # bytes of text that are made numbers at a time, since Python's numbers take much memory
+
+
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+    """Write a checkpoint as JSON, with a bar on a terminal. Errors: OSError."""
+    with whole_file(path) as f, bar(f"writing {os.path.basename(path)}", checkpoint.network.parameters) as advance:
+        f.write(metadata.text_of(checkpoint)[:-1].encode() + b', "weights": {')
+        for k, (name, weights) in enumerate(checkpoint.network.weights.items()):
+            f.write(f"{', ' if k else ''}{json.dumps(name)}: [".encode())
+            for row, values in enumerate(weights):  # row by row, since lists of Python's numbers take much memory
+                f.write((", " if row else "").encode() + json.dumps(values.tolist()).encode())
+                advance(values.size)
+            f.write(b"]")
+        f.write(b"}}")
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what `save` has written, with whatever spaces between. Errors: OSError; CheckpointError."""
+    content = bytes(file_content(path))
+    start = content.rfind(_WEIGHTS)  # no other entry has this name where it stands last
+    head = content[:start].rstrip()
+    if start < 0 or not head.endswith(b","):
+        raise CheckpointError(_what_else(content))
+    checkpoint, shapes = metadata.from_text(head[:-1] + b"}", len(content))
+    parameters = sum(np.prod(shape, dtype=object) for shape in shapes.values())
+    if 2 * parameters > len(content) - start or len(content) + 8 * parameters > memory_for(len(content)):
+        raise CheckpointError(f"its model has {parameters} parameters, which its {len(content)} bytes can't hold")
+    scanner = _Scanner(content, start + len(_WEIGHTS))
+    weights = scanner.weights(shapes)
+    stored = element_dtype(checkpoint.network.tensor_type.encode())
+    return metadata.with_weights(checkpoint, shapes, {name: _as(stored, w) for name, w in weights.items()})
+
+
+def _what_else(content: bytes) -> str:
+    """What a file is that has no weights at its end, as words of an error."""
+    if content.lstrip()[:1] == b"{":
+        return 'it is no JSON of pycharrnn\'s, which ends with its "weights"'
+    return f"it is {foreign.name_of(content) or 'no JSON text'}"
+
+
+def _as(dtype: np.dtype[np.generic] | None, weights: Array) -> Array:
+    """Weights, in another precision if that holds all of them."""
+    with np.errstate(all="ignore"):
+        converted = weights.astype(dtype)
+        return converted if np.array_equal(converted.astype(np.float64), weights, equal_nan=True) else weights
+
+
+class _Scanner:
+    """Reads the weights at the end of a JSON text, without Python's lists of all of them."""
+
+    def __init__(self, content: bytes, at: int):
+        self._content, self._at = content, at
+
+    def weights(self, shapes: metadata.Shapes) -> dict[str, Array]:
+        """The arrays that the text names, which are of `shapes`; it ends after them. Errors: CheckpointError."""
+        found: dict[str, Array] = {}
+        self._sign(b":")
+        self._sign(b"{")
+        while len(found) < len(shapes):
+            if found:
+                self._sign(b",")
+            name = self._name()
+            if name not in shapes or name in found:
+                raise CheckpointError(f"its weights have {printable(name, 40)} once too often")
+            found[name] = self._array(name, shapes[name])
+        self._sign(b"}")
+        self._sign(b"}")
+        if self._content[self._at :].strip():
+            raise CheckpointError("something follows its weights")
+        return found
+
+    def _array(self, name: str, shape: tuple[int, ...]) -> Array:
+        out = np.empty(shape)
+        rows = out.reshape(-1, shape[-1])
+        if len(shape) > 1:
+            self._sign(b"[")
+        for k, row in enumerate(rows):
+            if k:
+                self._sign(b",")
+            self._sign(b"[")
+            end = self._content.find(b"]", self._at)
+            if end < 0 or self._content.count(b",", self._at, end) != len(row) - 1:
+                raise CheckpointError(f"its {name} is not of the shape {shape}")
+            self._numbers(name, end, row)
+        if len(shape) > 1:
+            self._sign(b"]")
+        return out
+
+    def _numbers(self, name: str, end: int, out: Array) -> None:
+        """Fill `out` with the numbers up to the bracket at `end`. Errors: CheckpointError."""
+        filled = 0
+        while self._at < end:
+            cut = self._content.find(b",", min(self._at + _PIECE, end), end)
+            cut = end if cut < 0 else cut
+            piece = self._content[self._at : cut]
+            if piece.translate(None, _OF_NUMBERS):
+                raise CheckpointError(f"its {name} has something that is no number")
+            try:
+                numbers = json.loads(b"[%b]" % piece, parse_int=float)
+                out[filled : filled + len(numbers)] = numbers
+            except ValueError as e:
+                raise CheckpointError(f"its {name} has something that is no number ({printable(str(e), 80)})") from None
+            filled += len(numbers)
+            self._at = cut + 1
+
+    def _name(self) -> str:
+        match = _NAME.match(self._content, self._at)
+        if not match:
+            raise CheckpointError(f"its weights break off at byte {self._at}")
+        self._at = match.end()
+        return match[1].decode()
+
+    def _sign(self, sign: bytes) -> None:
+        """Go beyond a sign and the spaces before it. Errors: CheckpointError where another stands."""
+        while self._content[self._at : self._at + 1].isspace():
+            self._at += 1
+        if self._content[self._at : self._at + 1] != sign:
+            raise CheckpointError(f"its weights have no {sign.decode()} at byte {self._at}")
+        self._at += 1

@@ -1,0 +1,148 @@
+"""Everything of a checkpoint but its weights as one JSON text, and back: what files other than .t7 hold beside weights.
+
+The text of a file is believed in nothing: it takes memory in proportion to the file, and each value in it is checked.
+The state of the training run (Checkpoint.state) and the last gradient are left out: a run goes on from its .t7 files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from compat import recorded
+from compat.charrnn import Checkpoint
+from compat.graph_expressions import CheckpointError
+from compat.graph_match import Network
+from compat.nngraph import MODELS, parameter_shapes
+from compat.plain_text import printable
+from compat.t7_element_types import element_dtype
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+
+Shapes = dict[str, tuple[int, ...]]  # name -> shape of every weight and bias, in the order of parameter_shapes
+_MOST_LAYERS = 100_000
+# sign in a JSON text -> bytes of memory that the value after it takes at most
+_JSON_MEMORY = {b"{": 240, b"[": 64, b",": 40, b":": 100}
+_JSON_SPARE = 128 << 20  # bytes that a JSON text may take beyond twice the size of its file
+
+
+def text_of(checkpoint: Checkpoint) -> str:
+    """Everything but the weights as a JSON object; characters are lists of bytes, in the order of their numbers.
+
+    NaN and infinity, as losses of a run that has exploded, stand there as Python's json module writes and reads them.
+    """
+    network = checkpoint.network
+    facts = {
+        "model": network.model,
+        "rnn_size": network.rnn_size,
+        "num_layers": network.num_layers,
+        "vocab_size": network.vocab_size,
+        "dropout": network.dropout,
+        "tensor_type": network.tensor_type,
+        "vocab": [list(c) for c, _ in sorted(checkpoint.vocab.items(), key=lambda entry: entry[1])],
+        "opt": checkpoint.opt,
+        "train_losses": checkpoint.train_losses,
+        "val_losses": sorted(checkpoint.val_losses.items()),
+        "val_loss": checkpoint.val_loss,
+        "i": checkpoint.i,
+        "epoch": checkpoint.epoch,
+        "program": checkpoint.program,
+        "era": checkpoint.era,
+    }
+    return json.dumps(facts)
+
+
+def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
+    """What text_of has made -> a checkpoint without its weights, and the names and shapes that they must have.
+
+    Args:
+        size: bytes of the file that the text is in.
+
+    Errors: CheckpointError.
+    """
+    try:
+        return _from_facts(parse(text.encode() if isinstance(text, str) else text, size))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
+        raise CheckpointError(f"its metadata are not pycharrnn's ({printable(repr(e), 80)})") from None
+
+
+def with_weights(checkpoint: Checkpoint, shapes: Shapes, weights: Mapping[str, Array]) -> Checkpoint:
+    """A checkpoint of from_text with its weights, in the order of `shapes`. Errors: CheckpointError for wrong ones."""
+    require_shapes(checkpoint, shapes, {name: w.shape for name, w in weights.items()})
+    if any(w.dtype.kind != "f" for w in weights.values()):
+        raise CheckpointError("its tensors are of whole numbers")
+    checkpoint.network.weights.update((name, weights[name]) for name in shapes)
+    return checkpoint
+
+
+def require_shapes(checkpoint: Checkpoint, shapes: Shapes, claimed: Mapping[str, tuple[int, ...]]) -> None:
+    """Errors: CheckpointError unless a file has just the tensors that its model has."""
+    if claimed != shapes:
+        n = checkpoint.network
+        sizes = [n.vocab_size, n.rnn_size, n.num_layers]
+        raise CheckpointError(f"its tensors are not those of an {n.model} of sizes {sizes}")
+
+
+def parse(text: bytes, size: int) -> Any:
+    """The value of a JSON text, if that takes memory in proportion to a file of `size` bytes.
+
+    Errors: CheckpointError; ValueError; RecursionError.
+    """
+    if sum(text.count(sign) * memory for sign, memory in _JSON_MEMORY.items()) > 2 * size + _JSON_SPARE:
+        raise CheckpointError("its metadata unfold to far more than its size, as no checkpoint's do")
+    return json.loads(text, object_pairs_hook=_distinct)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose names must differ: of two values, one reader takes the first and another the second."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it says something twice")
+    return found
+
+
+def _from_facts(facts: dict[str, Any]) -> tuple[Checkpoint, Shapes]:
+    """As from_text.
+
+    Errors: CheckpointError; KeyError, TypeError, ValueError, AttributeError, RecursionError where something is missing
+        or of another type.
+    """
+    model, sizes = facts["model"], [facts[key] for key in ("vocab_size", "rnn_size", "num_layers")]
+    if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > _MOST_LAYERS:
+        raise CheckpointError(f"its model is {printable(repr(model), 20)} of sizes {sizes!s:.80}")
+    dropout = recorded.number(facts["dropout"], "the dropout")
+    if not 0 <= dropout < 1:
+        raise CheckpointError(f"its dropout is {dropout:g}, which is not in [0, 1)")
+    if element_dtype(_word(facts, "tensor_type").encode()) is None:
+        raise CheckpointError("its tensor_type is none of Torch7's")
+    vocab = recorded.vocabulary({_character(c): number for number, c in enumerate(facts["vocab"], 1)})
+    if len(vocab) != sizes[0]:
+        raise CheckpointError(f"its vocabulary has {len(vocab)} characters, its model {sizes[0]}")
+    network = Network(model, sizes[1], sizes[2], sizes[0], float(dropout), {}, facts["tensor_type"])
+    opt = recorded.options(facts["opt"].items())
+    for text in (x for entry in opt.items() for x in entry if isinstance(x, str)):
+        text.encode("utf-8", "surrogateescape")
+    checkpoint = Checkpoint(network, vocab, opt, program=_word(facts, "program"), era=_word(facts, "era"))
+    checkpoint.train_losses = recorded.losses(facts["train_losses"])
+    checkpoint.val_losses = recorded.losses_by_iteration((i, loss) for i, loss in facts["val_losses"])
+    checkpoint.val_loss = None if facts["val_loss"] is None else recorded.number(facts["val_loss"], "val_loss")
+    checkpoint.i = recorded.iteration(facts["i"])
+    checkpoint.epoch = recorded.number(facts["epoch"], "an epoch")
+    return checkpoint, parameter_shapes(model, *sizes)
+
+
+def _word(facts: dict[str, Any], key: str) -> str:
+    """A short text of one line."""
+    value = facts[key]
+    if not isinstance(value, str) or printable(value) != value:
+        raise CheckpointError(f"its {key} is no short text")
+    return value
+
+
+def _character(numbers: object) -> bytes:
+    """A character from the list of its bytes. Errors: CheckpointError; TypeError, ValueError for what is no byte."""
+    if not isinstance(numbers, list):
+        raise CheckpointError("its vocabulary holds something that is no list of bytes")
+    return bytes(numbers)

@@ -1,0 +1,51 @@
+"""Checkpoints as .t7 files: read from char-rnn and torch-rnn, written as char-rnn's, with the state of a run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from compat import charrnn, load_t7, torchrnn
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.progress import bar
+
+if TYPE_CHECKING:
+    from pycharrnn.checkpoints.formats import Choices
+
+# A .t7 file holds the identity matrix of its characters. From so many characters on, it may have so many times as many
+# numbers as the model has parameters.
+_ANY_CHARACTERS, _IDENTITY_RATIO = 4096, 32
+
+
+def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
+    """Read a checkpoint of char-rnn or torch-rnn. Errors: OSError; CheckpointError."""
+    return from_value(load_t7(path))
+
+
+def from_value(value: object) -> charrnn.Checkpoint:
+    """What load_t7 gives -> the checkpoint that it is.
+
+    Errors: CheckpointError; T7Error for a tensor that claims more than its file holds.
+    """
+    return torchrnn.from_table(value) if torchrnn.is_checkpoint(value) else charrnn.from_table(value)
+
+
+def save(path: str | os.PathLike[str], checkpoint: charrnn.Checkpoint, choices: Choices) -> None:
+    """Write a checkpoint that the Lua programs load, with a bar on a terminal. Errors: OSError; UserError."""
+    parameters = checkpoint.network.parameters
+    check_size(checkpoint.network.vocab_size, parameters)
+    copies = 2 if checkpoint.state is None or choices.kind != "double" else 3  # weights, gradients, mean squares
+    with bar(f"writing {os.path.basename(path)}", copies * parameters) as advance:
+        charrnn.save(path, checkpoint, choices.kind, choices.encoding, choices.long_size, advance)
+
+
+def check_size(vocab_size: int, parameters: int) -> None:
+    """Refuse a model that is tiny beside the identity matrix of its characters, which a .t7 file holds too.
+
+    Such a model is no char-rnn's, and its file would fill the disk. Errors: UserError.
+    """
+    if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
+        raise UserError(
+            f"a .t7 file of {vocab_size} characters is {8e-9 * vocab_size**2:.1f} GB large, for a model of {parameters}"
+            " parameters: use .safetensors, or train with a larger -rnn_size."
+        )
