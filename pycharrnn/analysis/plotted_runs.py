@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.analysis.plotting import Curve, log_curve, loss_curve
-from pycharrnn.checkpoints.paths import load_runs, run_of, short_names
+from pycharrnn.checkpoints.names import short_names
+from pycharrnn.checkpoints.paths import load_runs, run_of
 from pycharrnn.training.log_rows import is_log
 
 if TYPE_CHECKING:

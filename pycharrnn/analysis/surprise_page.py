@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from compat.whole_file import whole_file
 from pycharrnn.analysis.scoring import as_sentence
-from pycharrnn.checkpoints.paths import short_names
+from pycharrnn.checkpoints.names import short_names
 from pycharrnn.common.screen_text import ScreenText, visible
 
 if TYPE_CHECKING:

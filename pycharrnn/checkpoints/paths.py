@@ -1,4 +1,4 @@
-"""Which checkpoints the argument CKPT_OR_DIR of a command means, and short names for several.
+"""Which checkpoints the argument CKPT_OR_DIR of a command means.
 
 A file means itself. Of a folder, a command that uses one model takes the checkpoint with the lowest validation loss
 (`load_best`), one that compares or offers models takes all of them, the best first (`load_every`), and one
@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compat.charrnn import Checkpoint
-from compat.plain_text import printable
 from pycharrnn.checkpoints import checkpoint, formats
+from pycharrnn.checkpoints.names import shown
 from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
@@ -114,7 +114,7 @@ def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoi
     for path, names in _each_once([*named, *folders]).items():
         for other in names:
             if other in named:
-                note(f"{_shown(other)} is a second name of {_shown(path)}")
+                note(f"{shown(other)} is a second name of {shown(path)}")
         loaded = checkpoint.load(path) if path in named else _loaded(path, note)
         if loaded:
             without -= {folders.get(name, "") for name in (path, *names)}
@@ -145,13 +145,13 @@ def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
 def say_choice(note: Note, folder: str, file: File, why: str, count: int) -> None:
     """Say which of a folder's checkpoints was taken: "cv: lm_x_epoch8.00_1.2400.t7, the newest of 7 checkpoints"."""
     of = f"the {why} of {count} checkpoints" if count > 1 else "the only checkpoint"
-    note(f"{_shown(folder)}: {_shown(os.path.basename(file.path))}, {of}")
+    note(f"{shown(folder)}: {shown(os.path.basename(file.path))}, {of}")
 
 
 def _every(folder: str, note: Note) -> list[File]:
     files = best_first(folder, note)
     plural = "s" if len(files) > 1 else ""
-    note(f"{_shown(folder)}: {len(files)} checkpoint{plural}, the lowest validation loss first")
+    note(f"{shown(folder)}: {len(files)} checkpoint{plural}, the lowest validation loss first")
     return files
 
 
@@ -255,33 +255,8 @@ def _file(names: list[str], modified: int) -> File:
     return File(path, run, float(epoch or -1), None if loss is None else float(loss), modified, is_best)
 
 
-def _shown(name: str) -> str:
-    """A name of a file for the terminal."""
-    return printable(name, len(name) * 10)
-
-
 def run_of(path: str) -> str:
     """What the files of a run are called after: cv/lstm of cv/lm_lstm_best.t7; `path` itself under other names."""
     folder, name = os.path.split(path)
     match = _NAME.fullmatch(name)
     return os.path.join(folder, match["run"].removeprefix("lm_")) if match else path
-
-
-def short_names(paths: list[str]) -> list[str]:
-    """Names by which a person tells the files apart: without ending, and with as few folders as that takes.
-
-    Bytes that are no UTF-8 are shown as U+FFFD, and control characters as escapes.
-
-    Example:
-        >>> short_names(["a/lm_x.t7", "b/lm_x.t7", "b/lm_y.t7"])
-        ['a/lm_x', 'b/lm_x', 'lm_y']
-    """
-    parts = [os.path.splitext(os.path.normpath(path))[0].split(os.sep) for path in paths]
-    names = []
-    for own in parts:
-        depth = 1
-        while depth < len(own) and sum(own[-depth:] == other[-depth:] for other in parts) > 1:
-            depth += 1
-        name = "/".join(own[-depth:]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        names.append(_shown(name))
-    return names

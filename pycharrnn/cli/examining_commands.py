@@ -180,7 +180,8 @@ def activations_command(path: str, **values: Any) -> None:
     use_threads(opt.threads)
     from compat.whole_file import whole_file
     from pycharrnn.analysis import activation_page, activations
-    from pycharrnn.checkpoints.paths import load_best, short_names
+    from pycharrnn.checkpoints.names import short_names
+    from pycharrnn.checkpoints.paths import load_best
     from pycharrnn.sampling import tokenizer
 
     require_folder_of("-o ", opt.o)

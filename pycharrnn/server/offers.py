@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import newest_first, short_names
+from pycharrnn.checkpoints.names import distinct_names
+from pycharrnn.checkpoints.paths import newest_first
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
@@ -172,10 +172,7 @@ def _version(path: str) -> Version | None:
 def _names(new: list[str], known: dict[str, Offer]) -> dict[str, str]:
     """Path of each new file -> its name, which no other model has: what is known keeps its own."""
     paths = [*new, *(path for path in known if path not in new)]
-    stems = Counter(os.path.splitext(path)[0] for path in paths)
-    # A file that is there in two formats keeps its ending: what looks like one to short_names is this dot.
-    short = short_names([f"{path}." if stems[os.path.splitext(path)[0]] > 1 else path for path in paths])
-    named = zip(new, short, strict=False)
+    named = zip(new, distinct_names(paths), strict=False)
     return {path: known[path].facts.id if path in known else name for path, name in named}
 
 

@@ -19,7 +19,7 @@ from conftest import GOLDEN, ROOT
 from pycharrnn.analysis import plotting
 from pycharrnn.analysis.options import PlotOptions
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import short_names
+from pycharrnn.checkpoints.names import short_names
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 

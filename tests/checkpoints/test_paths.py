@@ -11,7 +11,7 @@ import pytest
 from conftest import GOLDEN
 
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import best_first, load_best, load_every, load_runs, newest_first, short_names
+from pycharrnn.checkpoints.paths import best_first, load_best, load_every, load_runs, newest_first
 from pycharrnn.common.errors import UserError
 
 CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -199,21 +199,3 @@ def test_of_each_run_the_newest(tmp_path, said):
         f"{tmp_path}: lm_b_epoch2.00_1.5000.t7, the newest, with the losses of its whole run, of 2 checkpoints",
         f"{tmp_path}: z.t7, the only checkpoint",
     ]
-
-
-@pytest.mark.parametrize(
-    "paths, names",
-    [
-        (["cv/lm_x.t7"], ["lm_x"]),
-        (["a/lm_x.t7", "b/lm_x.t7", "b/lm_y.t7"], ["a/lm_x", "b/lm_x", "lm_y"]),
-        (["p/a/x.t7", "q/a/x.t7"], ["p/a/x", "q/a/x"]),
-        (["x.t7", "x.t7"], ["x", "x"]),
-        (["x.t7", "a/x.t7"], ["x", "a/x"]),
-        (["a/./x.t7", "x.safetensors"], ["a/x", "x"]),
-        (["lm_epoch1.00_2.0000.t7"], ["lm_epoch1.00_2.0000"]),
-        (["\udcff\x1b.t7"], ["\ufffd\\x1b"]),
-        (["y" * 100 + ".t7"], ["y" * 100]),
-    ],
-)
-def test_short_names(paths, names):
-    assert short_names(paths) == names

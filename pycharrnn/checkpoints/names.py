@@ -1,0 +1,48 @@
+"""What checkpoints are called where a person reads it: short, and told apart."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from compat.plain_text import printable
+
+
+def shown(name: str) -> str:
+    """A name of a file for the terminal."""
+    return printable(name, len(name) * 10)
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Names by which a person tells the files apart: without ending, and with as few folders as that takes.
+
+    Bytes that are no UTF-8 are shown as U+FFFD, and control characters as escapes.
+
+    Example:
+        >>> short_names(["a/lm_x.t7", "b/lm_x.t7", "b/lm_y.t7"])
+        ['a/lm_x', 'b/lm_x', 'lm_y']
+    """
+    parts = [os.path.splitext(os.path.normpath(path))[0].split(os.sep) for path in paths]
+    names = []
+    for own in parts:
+        depth = 1
+        while depth < len(own) and sum(own[-depth:] == other[-depth:] for other in parts) > 1:
+            depth += 1
+        name = "/".join(own[-depth:]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        names.append(shown(name))
+    return names
+
+
+def distinct_names(paths: Sequence[str]) -> list[str]:
+    """As short_names, for files that differ; one that is there in two formats keeps its ending.
+
+    Example:
+        >>> distinct_names(["a/lm_x.t7", "a/lm_x.safetensors", "a/lm_y.t7"])
+        ['lm_x.t7', 'lm_x.safetensors', 'lm_y']
+    """
+    stems = Counter(os.path.splitext(path)[0] for path in paths)
+    # What looks like an ending to short_names is this dot.
+    names = short_names([f"{path}." if stems[os.path.splitext(path)[0]] > 1 else path for path in paths])
+    # Names that only differ in what can't be shown are counted.
+    return [f"{name} ({names[:k].count(name) + 1})" if name in names[:k] else name for k, name in enumerate(names)]
