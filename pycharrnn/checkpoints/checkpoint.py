@@ -72,7 +72,7 @@ def convert(
     Errors: OSError; UserError for another ending.
     """
     chosen = formats.of(path)
-    if chosen is None:
+    if chosen is None or not chosen.written:
         raise UserError(f"can't tell the format of {path} from its ending: use {formats.in_words(formats.ENDINGS)}.")
     chosen.functions().save(path, loaded, formats.Choices(kind, encoding, long_size))
 

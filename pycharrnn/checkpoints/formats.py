@@ -46,11 +46,13 @@ class Format:
     Attributes:
         ending: of the names of its files. module: in this package.
         in_folders: whether such files in a folder count as its checkpoints.
+        written: whether its module has `save`.
     """
 
     ending: str
     module: str
     in_folders: bool = False
+    written: bool = True
 
     def functions(self) -> FormatModule:
         """Its `load` and `save`."""
@@ -58,14 +60,31 @@ class Format:
 
 
 T7 = Format(".t7", "t7_file", in_folders=True)  # also how a file of any other ending is read
-FORMATS = (T7, Format(".safetensors", "safetensors_file", in_folders=True), Format(".json", "json_file"))
-ENDINGS = tuple(f.ending for f in FORMATS)
+FORMATS = (
+    T7,
+    Format(".safetensors", "safetensors_file", in_folders=True),
+    Format(".json", "json_file"),
+    Format(".html", "html_file", written=False),
+)
+ENDINGS = tuple(f.ending for f in FORMATS if f.written)
 IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
 
 
 def of(path: str | os.PathLike[str]) -> Format | None:
     """The format of a file by the ending of its name; None for another ending."""
-    return next((f for f in FORMATS if os.fspath(path).endswith(f.ending)), None)
+    name, _ = page_and_model(path)
+    return next((f for f in FORMATS if name.endswith(f.ending)), None)
+
+
+def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """A file, and the name of a model in it where it is a page of several, as an address in a browser has both.
+
+    Example:
+        >>> page_and_model("gallery.html#lm_cv_best"), page_and_model("lm_cv_best.t7")
+        (('gallery.html', 'lm_cv_best'), ('lm_cv_best.t7', ''))
+    """
+    page, mark, name = os.fspath(path).partition(".html#")
+    return (page + ".html", name) if mark else (page, "")
 
 
 def in_words(endings: Iterable[str]) -> str:

@@ -64,6 +64,8 @@ def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
     """
     try:
         return _from_facts(parse(text.encode() if isinstance(text, str) else text, size))
+    except CheckpointError:  # a ValueError too
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
         raise CheckpointError(f"its metadata are not pycharrnn's ({printable(repr(e), 80)})") from None
 

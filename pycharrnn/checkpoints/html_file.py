@@ -1,0 +1,18 @@
+"""Checkpoints out of .html files, the pages that hold their models; the room `page` writes them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from compat.t7_content import file_content
+from pycharrnn.checkpoints import formats, payload
+
+if TYPE_CHECKING:
+    from compat.charrnn import Checkpoint
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a model from a page: PAGE.html, or PAGE.html#NAME where it has several. Errors: OSError; CheckpointError."""
+    page, name = formats.page_and_model(path)
+    return payload.read_page(file_content(page), name)

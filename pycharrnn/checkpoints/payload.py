@@ -1,0 +1,171 @@
+"""A checkpoint as the JSON object that a page holds, and back.
+
+What the page computes with are fields of their own, in numbers that JavaScript reads: the model's sizes, its
+vocabulary, and its weights. These are all tensors of compat.nngraph.parameter_shapes one after the other,
+little-endian, first the first byte of each number, then the second bytes and so on, packed by gzip, in base64: smaller
+than base64 alone, since the highest bytes are much alike. The rest gives the checkpoint back: the training losses,
+packed too, and "run", the other metadata as a JSON text, since JavaScript's JSON has no NaN. The state of the training
+run is left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compat.charrnn import Checkpoint
+from compat.graph_expressions import CheckpointError
+from compat.plain_text import printable
+from compat.t7_content import unpacked
+from compat.t7_element_types import element_dtype
+from compat.t7_objects import T7Error
+from pycharrnn.checkpoints import metadata
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+
+_DTYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}
+_FOR_THE_PAGE = ("model", "rnn_size", "num_layers", "vocab_size", "vocab")
+# How each model's element in a page's HTML begins and ends; in its JSON, < is written as an escape.
+ELEMENT = b'<script type="application/json" class="model">'
+ELEMENT_END = b"</script>"
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's name for gzip's form
+_MOST_NAMES = 5  # of a page's models, in a message
+
+
+def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, Any]:
+    """A checkpoint as an object that json.dumps takes.
+
+    Args:
+        name: by which a page of several models knows this one.
+        half: round the weights to float16; else they are float32 if that holds each of them exactly, or float64.
+    """
+    run = json.loads(metadata.text_of(dataclasses.replace(loaded, train_losses=[])))
+    for_the_page = {key: run.pop(key) for key in _FOR_THE_PAGE}
+    dtype = "float16" if half else _smallest_exact(loaded)
+    with np.errstate(over="ignore"):  # float16 has infinity for what is beyond it
+        flat = np.concatenate([w.astype(_DTYPES[dtype]).reshape(-1) for w in loaded.network.weights.values()])
+    return {
+        "name": name,
+        **for_the_page,
+        "dtype": dtype,
+        "weights": _packed(flat.view("u1").reshape(-1, flat.itemsize).T.tobytes(), zlib.Z_HUFFMAN_ONLY),
+        "train_losses": _packed(np.array(loaded.train_losses, "<f8").tobytes(), zlib.Z_DEFAULT_STRATEGY),
+        "run": json.dumps(run),
+    }
+
+
+def _packed(content: bytes, strategy: int) -> str:
+    """Bytes in base64, packed by gzip with a strategy of zlib's; of what looks random, Huffman's code alone is best."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP, strategy=strategy)
+    return base64.b64encode(packer.compress(content) + packer.flush()).decode()
+
+
+def _smallest_exact(loaded: Checkpoint) -> str:
+    """The smaller one of float32 and float64 that holds each weight of a checkpoint exactly."""
+    with np.errstate(over="ignore"):
+        exact = all(np.array_equal(w.astype("<f4"), w, equal_nan=True) for w in loaded.network.weights.values())
+    return "float32" if exact else "float64"
+
+
+def decode(value: object) -> Checkpoint:
+    """What `encode` has made of a checkpoint -> that, its weights in the precision of the file that it was read from.
+
+    Errors: CheckpointError; T7Error for what gzip has packed, if that is broken or unpacks to too much.
+    """
+    try:
+        return _decode(value)
+    except (CheckpointError, T7Error):  # ValueErrors too
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
+        raise CheckpointError(f"its model is not as pycharrnn writes it ({printable(repr(e), 80)})") from None
+
+
+def _decode(value: Any) -> Checkpoint:
+    """As decode. Errors: also KeyError, TypeError, ValueError, AttributeError, RecursionError."""
+    size = len(value["weights"]) + len(value["run"])
+    facts = {**metadata.parse(value["run"].encode(), size), **{key: value[key] for key in _FOR_THE_PAGE}}
+    checkpoint, shapes = metadata.from_text(json.dumps(facts), size)
+    checkpoint.train_losses = np.frombuffer(_unpacked(value, "train_losses"), "<f8").tolist()
+    flat = _flat(value)
+    parameters = sum(map(math.prod, shapes.values()))
+    if len(flat) != parameters:
+        raise CheckpointError(f"it has {len(flat)} weights, but its model has {parameters} parameters")
+    stored = element_dtype(checkpoint.network.tensor_type.encode())
+    if flat.itemsize == 2:  # rounded, so they are not in the precision of that file any more
+        stored = np.dtype("<f4")
+    exact = stored is not None and stored.kind == "f" and stored.itemsize >= flat.itemsize
+    weights: dict[str, Array] = {}
+    start = 0
+    for name, shape in shapes.items():
+        part = flat[start : start + math.prod(shape)].reshape(shape)
+        weights[name] = part.astype(stored) if exact else part
+        start += part.size
+    return metadata.with_weights(checkpoint, shapes, weights)
+
+
+def _flat(value: dict[str, Any]) -> Array:
+    """All weights, shape (n,). Errors: CheckpointError; KeyError, TypeError, ValueError."""
+    if value["dtype"] not in _DTYPES:
+        raise CheckpointError(f"its weights are {printable(repr(value['dtype']), 20)}, not float16, float32 or float64")
+    dtype = np.dtype(_DTYPES[value["dtype"]])
+    by_byte = np.frombuffer(_unpacked(value, "weights"), "u1").reshape(dtype.itemsize, -1)
+    return np.ascontiguousarray(by_byte.T).reshape(-1).view(dtype)
+
+
+def _unpacked(value: dict[str, Any], key: str) -> bytes | bytearray:
+    """What _packed has packed. Errors: T7Error for gzip that is broken, or too good to be true; as _flat."""
+    return unpacked(base64.b64decode(value[key], validate=True))
+
+
+def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
+    """The checkpoint in a page, the HTML file that `convert` writes.
+
+    Args:
+        name: which one, where the page has several.
+
+    Errors: CheckpointError.
+    """
+    elements = list(_elements(content))
+    if not elements:
+        raise CheckpointError("it is a page without a model that pycharrnn has put there")
+    names = []
+    for start, end in elements:  # parsed one at a time, since each may be large
+        value = _parsed(bytes(content[start:end]), len(content))
+        names.append(value.get("name") if isinstance(value, dict) else None)
+        if len(elements) == 1 or (name and names[-1] == name):
+            return decode(value)
+    listed = ", ".join(printable(str(one), 60) for one in names[:_MOST_NAMES])
+    listed += ", ..." if len(names) > _MOST_NAMES else ""
+    raise CheckpointError(
+        f"it is a page of {len(names)} models: name one of them after a #, as PAGE.html#NAME ({listed})"
+    )
+
+
+def _elements(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
+    """From where to where the JSON of each model in a page goes. Errors: CheckpointError for one without an end."""
+    start = content.find(ELEMENT)
+    while start >= 0:
+        start += len(ELEMENT)
+        end = content.find(ELEMENT_END, start)
+        if end < 0:
+            raise CheckpointError("it is a page that ends within a model")
+        yield start, end
+        start = content.find(ELEMENT, end)
+
+
+def _parsed(text: bytes, size: int) -> Any:
+    """As metadata.parse. Errors: CheckpointError."""
+    try:
+        return metadata.parse(text, size)
+    except CheckpointError:  # a ValueError too
+        raise
+    except (ValueError, RecursionError) as e:
+        raise CheckpointError(f"the model in this page is no JSON ({printable(str(e), 80)})") from None

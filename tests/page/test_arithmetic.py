@@ -1,0 +1,139 @@
+"""What the page's own arithmetic draws, in a browser: the very texts of `pycharrnn sample`."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from conftest import GOLDEN, spec
+from page_modules import drawn, modules, payload_of, request_of, sampled_here, script
+from page_tools import needs_browser
+
+from compat.charrnn import Checkpoint
+from compat.graph_match import Network
+from compat.lua_random import LuaRandom
+from compat.nngraph import MODELS, parameter_shapes
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.options import SampleOptions
+
+pytestmark = needs_browser
+
+RECORDED = sorted(run.parent.name for run in GOLDEN.glob("*/run.json") if spec(run.parent.name)["samples"])
+LENGTH = 1000
+BYTES = [bytes([b]) for b in (10, *range(32, 127), *range(0x80, 0xC8))]
+# Of several bytes, and some are beginnings of others.
+CODE_POINTS = [b"\n", b" ", b"a", b"ab", b"abc", b"e", *(c.encode() for c in "éü–→𝄞"), b"th", b"the", b"[233]"]
+PRIMETEXTS = ["", "a", "ab the abc"]
+
+
+def random_models() -> list[Checkpoint]:
+    """Of all kinds and odd sizes, with random weights."""
+    random = np.random.default_rng(7)
+    found = []
+    small = itertools.product(MODELS, (1, 2, 3), (BYTES, CODE_POINTS), [None])
+    for model, layers, vocab, units in [*small, *((model, 2, BYTES, 50) for model in MODELS)]:
+        V, H = len(vocab), units or int(random.integers(5, 23))
+        weights = {n: random.uniform(-0.4, 0.4, shape) for n, shape in parameter_shapes(model, V, H, layers).items()}
+        found.append(Checkpoint(Network(model, H, layers, V, 0.0, weights), {c: i for i, c in enumerate(vocab, 1)}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """name of a recorded run -> its checkpoints, each with the samples drawn from it."""
+    found = {}
+    for name in RECORDED:
+        samples = spec(name)["samples"]
+        for file in {sample["checkpoint"]: None for sample in samples}:
+            loaded = checkpoint.load(GOLDEN / name / file)
+            found[f"{name}/{file}"] = loaded, [sample for sample in samples if sample["checkpoint"] == file]
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(recorded):
+    """Those of recorded runs, then the random ones."""
+    return [*(loaded for loaded, _ in recorded.values()), *random_models()]
+
+
+@pytest.fixture(scope="module")
+def page(chromium, models):
+    with modules(chromium, [payload_of(loaded, str(k)) for k, loaded in enumerate(models)]):
+        yield chromium
+
+
+def test_recorded_texts(page, recorded):
+    """As far as they were recorded, and further on as sampling draws them here."""
+    texts = 0
+    for k, (name, (loaded, samples)) in enumerate(recorded.items()):
+        requests = [request_of(sample["args"], LENGTH) for sample in samples]
+        for sample, request, found in zip(samples, requests, drawn(page, k, loaded, requests), strict=True):
+            want = (GOLDEN / name.split("/")[0] / sample["stdout"]).read_bytes()[:-1]
+            assert found.startswith(want), (name, request)
+            assert found == sampled_here(loaded, request), (name, request)
+            texts += 1
+    assert texts > 40
+
+
+def requests_for(k: int) -> list[dict]:
+    """Three for each of the random models."""
+    hows = [(1, 0, 1, 123), (0.5, 5, 1, 2**32 - 1), (1.5, 0, 0.9, 0), (0.8, 7, 0.6, 2015), (3, 1, 1, 7)]
+    found = []
+    for j in range(3):
+        temperature, topk, topp, seed = hows[(k + j) % len(hows)]
+        how = {"temperature": temperature, "topk": topk, "topp": topp, "seed": seed}
+        found.append({"primetext": PRIMETEXTS[(k + j) % 3], "length": 300, **how})
+    return found
+
+
+def test_random_models(page, recorded, models):
+    assert len(models) - len(recorded) == 21
+    for k, loaded in enumerate(models[len(recorded) :]):
+        requests = requests_for(k)
+        for request, found in zip(requests, drawn(page, len(recorded) + k, loaded, requests), strict=True):
+            assert found == sampled_here(loaded, request), (k, request)
+
+
+def test_random_numbers(page):
+    code = """
+        const { TorchRandom } = await import("./torch_random.js");
+        return args.map((seed) => {
+          const random = new TorchRandom(seed);
+          return Array.from({ length: 1500 }, () => random.random());
+        });
+    """
+    seeds = [0, 1, 123, 2**31, 2**32 - 1, -1, 2**32 + 5, 123.7]
+    for seed, found in zip(seeds, script(page, code, *seeds), strict=True):
+        assert found == LuaRandom(int(seed)).random(1500).tolist(), seed
+
+
+def test_sums_are_those_of_numpy(page):
+    random = np.random.default_rng(3)
+    lists = [random.lognormal(0, 9, n).tolist() for n in (1, 7, 8, 9, 65, 127, 128, 129, 200, 1000, 1027)]
+    code = (
+        "const { pairwiseSum } = await import('./sums.js'); return args.map((x) => pairwiseSum(Float64Array.from(x)))"
+    )
+    assert script(page, code, *lists) == [float(np.add.reduce(np.array(x))) for x in lists]
+
+
+def test_the_first_of_a_vocabulary_is_drawn_from_equal_ones(page):
+    """Without a primetext all are equally likely, so -topp cuts among equals: sums decide which one is the last."""
+    code = """
+        const { draw } = await import("./sampler.js");
+        const deaf = (V) => ({ step: () => new Float64Array(V) });
+        return args.map(([V, topp, temperature]) => {
+          const probabilities = new Float64Array(V);
+          draw(deaf(V), probabilities, [], { length: 1, temperature, topk: 0, topp, seed: 1 }).next();
+          return probabilities.filter((p) => p > 0).length;
+        });
+    """
+    cases = [(V, k / 20, t) for V in (50, 60, 65, 96, 100) for k in range(1, 20) for t in (0.7, 1, 1.3)]
+    for (V, topp, t), found in zip(cases, script(page, code, *cases), strict=True):
+        vocab = {bytes([b]): b + 1 for b in range(V)}
+        weights = {name: np.zeros(shape) for name, shape in parameter_shapes("rnn", V, 1, 1).items()}
+        predictor = NumpyPredictor(Network("rnn", 1, 1, V, 0.0, weights))
+        first = next(sampler.draw(predictor, vocab, SampleOptions(topp=topp, temperature=t), b""))
+        assert found == np.count_nonzero(first.probabilities), (V, topp, t)

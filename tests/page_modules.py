@@ -1,0 +1,114 @@
+"""The page's JavaScript modules in a browser, each by itself, as a small server on this machine gives them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints import payload
+from pycharrnn.page import facts
+from pycharrnn.page.page_files import page_files
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.tokenizer import characters_by_index
+
+
+def payload_of(loaded: Checkpoint, name: str, half: bool = False) -> dict:
+    """A model as a page holds it."""
+    shown = {"facts": facts.facts_of(loaded, name, 0), "losses": facts.losses_of(loaded)}
+    return {**payload.encode(loaded, name, half), **{key: dataclasses.asdict(of) for key, of in shown.items()}}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content = self.server.contents.get(self.path)
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Type", "text/javascript" if self.path.endswith(".js") else "text/html")
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def modules(browser, payloads: list[dict]) -> Iterator[None]:
+    """Opens a page on which `script` can import the modules; payloads.json there are the models."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.contents = {"/": b"<!DOCTYPE html><title>modules</title>", "/payloads.json": json.dumps(payloads).encode()}
+    server.contents |= {f"/{name}": content for name, content in page_files().items()}
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        browser.get(f"http://127.0.0.1:{server.server_port}/")
+        yield
+    finally:
+        browser.get("about:blank")
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def script(browser, code: str, *args: object) -> object:
+    """What the body of an async function returns; it finds its arguments in `args`, and payloads.json in `payloads`."""
+    found = browser.execute_async_script(
+        """
+        const [code, args, done] = arguments;
+        const AsyncFunction = (async () => {}).constructor;
+        const answer = async () => {
+          window.payloads ??= await (await fetch("payloads.json")).json();
+          return new AsyncFunction("args", code)(args);
+        };
+        answer().then((value) => done({ value }), (error) => done({ error: `${error.name}: ${error.message}` }));
+        """,
+        code,
+        list(args),
+    )
+    assert "error" not in found, found["error"]
+    return found["value"]
+
+
+def drawn(browser, model: int, loaded: Checkpoint, requests: list[dict]) -> list[bytes]:
+    """The texts that a model, by its place in payloads.json, draws as some requests have it."""
+    code = """
+        const { Network, prepare } = await import("./network.js");
+        const { draw } = await import("./sampler.js");
+        const { Vocabulary } = await import("./vocabulary.js");
+        const [model, requests] = args;
+        const prepared = await prepare(payloads[model]);
+        const vocabulary = new Vocabulary(payloads[model].vocab);
+        return requests.map(({ primetext, ...request }) => {
+          const prime = vocabulary.tokenize(new TextEncoder().encode(primetext));
+          const probabilities = new Float64Array(vocabulary.size);
+          const numbers = Array.from(prime, ({ number }) => number);
+          return Array.from(draw(new Network(prepared), probabilities, numbers, request), ({ index }) => index);
+        });
+    """
+    characters = characters_by_index(loaded.vocab)
+    return [b"".join(characters[k] for k in numbers) for numbers in script(browser, code, model, requests)]
+
+
+def request_of(args: list[str], length: int) -> dict:
+    """Flags of `pycharrnn sample`, as a recorded run has them, as a request for a text of another length."""
+    flags = dict(zip(args[::2], args[1::2], strict=True))
+    return {
+        "primetext": flags.get("-primetext", ""),
+        "length": length,
+        "temperature": float(flags.get("-temperature", 1)),
+        "topk": 1 if flags.get("-sample") == "0" else 0,  # the likeliest character at each timestep
+        "topp": 1,
+        "seed": int(flags.get("-seed", 123)),
+    }
+
+
+def sampled_here(loaded: Checkpoint, request: dict) -> bytes:
+    """What `pycharrnn sample` draws as a request has it."""
+    primetext = request["primetext"].encode()
+    opt = SampleOptions(**{name: value for name, value in request.items() if name != "primetext"})
+    return b"".join(one.character for one in sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, opt, primetext))
