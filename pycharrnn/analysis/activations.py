@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
 
-MAX_CHARACTERS = 10_000  # browsers become slow with a page of more
+MAX_CHARACTERS = 10_000  # of a page: browsers become slow with more
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,21 @@ class Reading:
     values: npt.NDArray[np.float32]
 
 
-def record(loaded: Checkpoint, text: bytes, say: Callable[[str], None] = print) -> Reading:
+def record(loaded: Checkpoint, text: bytes, most: int = 0, say: Callable[[str], None] = print) -> Reading:
     """Let a model read a text from a hidden state of zeros, and record its units' activations.
 
     Args:
-        say: is given a line where the text is too long, of which only the beginning is read then.
+        most: of a text of more characters only the first ones are read. 0 = all.
+        say: is given a line where that is so.
 
     Errors: UserError for an empty text, or a character that the vocabulary lacks.
     """
     pieces = primetext_characters(text, loaded.vocab)
     if not pieces:
         raise UserError("the text is empty: give one with -primetext TEXT or -primefile FILE.")
-    if len(pieces) > MAX_CHARACTERS:
-        say(f"the page shows the first {MAX_CHARACTERS} of {len(pieces)} characters")
-        del pieces[MAX_CHARACTERS:]
+    if 0 < most < len(pieces):
+        say(f"the page shows the first {most} of {len(pieces)} characters")
+        del pieces[most:]
     predictor, screen = NumpyPredictor(loaded.network), ScreenText()
     characters: list[str] = []
     values: list[np.ndarray] = []

@@ -26,7 +26,7 @@ from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
@@ -164,13 +164,22 @@ def score(loaded: Checkpoint, text: bytes, device: str = "cpu") -> Score:
     Args:
         device: PyTorch's name of it.
     """
+    return score_by(lambda steps: inference.make_predictor(loaded, device, 1, steps), loaded, text)
+
+
+def score_by(predictor_of: Callable[[int], inference.Predictor], loaded: Checkpoint, text: bytes) -> Score:
+    """As `score`, with a predictor that somebody else makes.
+
+    Args:
+        predictor_of: gives, for a number of steps, a predictor of one stream with a hidden state of zeros.
+        loaded: the checkpoint of its model.
+    """
     characters: list[bytes] = []
     bits = array("d")
     known = bytearray()
     steps = _steps_at_once(_STEPS, _numbers_in_a_step(loaded, 1))
-    predictor = inference.make_predictor(loaded, device, 1, steps)
     code_points = checkpoint.encoding(loaded) == "utf8"
-    for character, surprise in surprises(predictor, steps, loaded.vocab, text, code_points):
+    for character, surprise in surprises(predictor_of(steps), steps, loaded.vocab, text, code_points):
         characters.append(character)
         bits.append(surprise or 0)
         known.append(surprise is not None)

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from compat.whole_file import whole_file
+from pycharrnn.analysis import tint
 from pycharrnn.analysis.scoring import as_sentence
 from pycharrnn.checkpoints.names import short_names
 from pycharrnn.common.screen_text import ScreenText, visible
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from pycharrnn.analysis.scoring import Score
 
-_LEVELS = (1, 2, 3, 4, 6, 8, 11)  # bits of surprise from which on a character's colour is one level deeper
 _STYLE = """
 :root { color-scheme: light dark; }
 body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
@@ -37,9 +37,7 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
 
     Errors: OSError.
     """
-    shades = "".join(
-        f".s{level} {{ background: rgb(230 110 0 / {0.11 * level:.2f}); }}\n" for level in range(1, len(_LEVELS) + 1)
-    )
+    shades = "".join(f".s{k} {{ background: {tint.colour(k)}; }}\n" for k in range(1, len(tint.LEVELS) + 1))
     with whole_file(path) as f:
         title = html.escape(f"Surprise of {short_names([os.fspath(model)])[0]}")
         f.write(b'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n')
@@ -61,7 +59,7 @@ def _decoded(name: str) -> str:
 
 def _legend() -> str:
     """A sentence that shows from how many bits on each colour is used."""
-    levels = "".join(_colored(f" {least} ", least) for least in _LEVELS)
+    levels = "".join(_colored(f" {least} ", least) for least in tint.LEVELS)
     return (
         f"The deeper the colour, the more a character surprised the model: from {levels} bits."
         f" {_underlined('Underlined')}: what it has never seen, which is left out."
@@ -87,6 +85,6 @@ def _underlined(text: str) -> str:
 
 def _colored(text: str, bits: float) -> str:
     """HTML of one character, in the colour of its surprise."""
-    level = sum(bits >= least for least in _LEVELS)
+    level = tint.level(bits)
     escaped = html.escape(visible(text))
     return f'<b class="s{level}" title="{bits:.1f} bits">{escaped}</b>' if level else escaped

@@ -192,7 +192,7 @@ def activations_command(path: str, **values: Any) -> None:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)
         if left_out:
             say(f"left out of the text: {left_out} bytes that the model has never seen")
-    recorded = activations.record(loaded, text, say)
+    recorded = activations.record(loaded, text, activations.MAX_CHARACTERS, say)
     units = activations.choose_units(recorded.values, opt.layer, opt.units, opt.count)
     (name,) = short_names([file])
     with whole_file(opt.o) as f:

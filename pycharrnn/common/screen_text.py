@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_Piece = TypeVar("_Piece")
 
 
 class ScreenText:
@@ -43,6 +49,18 @@ class ScreenText:
         before, self._incomplete = self._incomplete, 0
         text = self._decoder.decode(b"", final=True)
         return [(text, before)] if before else []
+
+
+def completed(shown: list[tuple[str, int]], waiting: list[_Piece]) -> Iterator[tuple[str, list[_Piece]]]:
+    """(text, the pieces that it took) of each character that is complete; those pieces leave `waiting`.
+
+    Args:
+        shown: what ScreenText.push or end has just returned.
+        waiting: what is known of each piece that has been pushed and is in no complete character yet.
+    """
+    for text, count in shown:
+        pieces, waiting[:] = waiting[:count], waiting[count:]
+        yield text, pieces
 
 
 def visible(text: str) -> str:

@@ -227,16 +227,18 @@ class NumpyPredictor:
         of_layers = (array for layer in self._layers for array in (layer.input_weight, layer.bias, layer.h2h))
         return sum(array.nbytes for array in (*of_layers, self._by_character, *self._decoder))
 
-    def fresh(self, steps: int = 1) -> NumpyPredictor:
-        """A predictor of one stream that shares this one's weights, with a hidden state of zeros.
+    def fresh(self, steps: int = 1, streams: int = 1) -> NumpyPredictor:
+        """A predictor that shares this one's weights, with a hidden state of zeros.
 
         Args:
             steps: characters that its `read` takes at once, T.
+            streams: texts side by side, B.
         """
         other = copy.copy(self)
-        other._shape = steps, 1
+        other._shape = steps, streams
         other._layers = [
-            replace(layer, cell=_make_cell(type(layer.cell), steps, 1, layer.cell.h.shape[2])) for layer in self._layers
+            replace(layer, cell=_make_cell(type(layer.cell), steps, streams, layer.cell.h.shape[2]))
+            for layer in self._layers
         ]
         return other
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     # What a process of its own gets: the checkpoint's file, options, primetext, seeds, folder.
     _Share = tuple[str, SampleOptions, list[bytes], Sequence[int], str]
 
-_MAX_STREAMS = 64  # side by side in one process: more would be no faster, and each has a file open
+MAX_STREAMS = 64  # side by side in one process: more would be no faster, and each has a file open
 _MIN_STREAMS_FOR_PROCESS = 16  # fewer are drawn before another process has started
 
 
@@ -102,7 +102,7 @@ def _write_here(
         should_end: asked after each character whether the process has been told to end.
     """
     characters = characters_by_index(loaded.vocab)
-    for batch in (seeds[k : k + _MAX_STREAMS] for k in range(0, len(seeds), _MAX_STREAMS)):
+    for batch in (seeds[k : k + MAX_STREAMS] for k in range(0, len(seeds), MAX_STREAMS)):
         predictor = inference.make_predictor(loaded, device, len(batch))
         with contextlib.ExitStack() as files:
             writers = [SampleWriter(files.enter_context(whole_file(sample_file(folder, seed))), opt) for seed in batch]

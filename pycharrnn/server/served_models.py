@@ -6,13 +6,12 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
 from compat.charrnn import Checkpoint
 from pycharrnn.analysis import scoring
-from pycharrnn.common.screen_text import ScreenText
+from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import NumpyPredictor
@@ -24,7 +23,6 @@ from pycharrnn.sampling.sampler import Drawn
 _MAX_STEPS = 32
 _MAX_MULTIPLICATIONS = 1 << 28
 
-T = TypeVar("T")
 _Drawn = tuple[Drawn, float | None]  # a character of the model, and the activation after it
 
 
@@ -81,15 +79,15 @@ def sample(
     Errors: UserError, as sampler.draw.
     """
     predictor = model.predictor.fresh()
-    names = [_name(character) for character in tokenizer.characters_by_index(model.vocab)]
+    names = [tokenizer.screen_name(character) for character in tokenizer.characters_by_index(model.vocab)]
     drawn = sampler.draw(predictor, model.vocab, opt, primetext)
     screen, waiting = ScreenText(), list[_Drawn]()
     for one in _with_activations(drawn, predictor, unit):
         waiting.append(one)
-        for text, pieces in _complete(screen.push(one[0].character), waiting):
+        for text, pieces in completed(screen.push(one[0].character), waiting):
             skip -= 1
             yield _sample_line(text, pieces, names, candidates) if skip < 0 else None
-    for text, pieces in _complete(screen.end(), waiting):
+    for text, pieces in completed(screen.end(), waiting):
         skip -= 1
         yield _sample_line(text, pieces, names, candidates) if skip < 0 else None
     yield {"done": True}
@@ -148,10 +146,10 @@ def score(model: ServedModel, text: bytes) -> Iterator[str]:
             unknown += 1
         else:
             known, total = known + 1, total + bits
-        for shown, costs in _complete(screen.push(character), waiting):
+        for shown, costs in completed(screen.push(character), waiting):
             yield before + _scored_character(shown, costs)
             before = ","
-    for shown, costs in _complete(screen.end(), waiting):
+    for shown, costs in completed(screen.end(), waiting):
         yield before + _scored_character(shown, costs)
         before = ","
     mean = json.dumps(_finite(total / known) if known else None)
@@ -165,13 +163,6 @@ def _scored_character(text: str, costs: list[float | None]) -> str:
     return json.dumps({"text": text, "bits": bits}, separators=(",", ":"))
 
 
-def _complete(shown: list[tuple[str, int]], waiting: list[T]) -> Iterator[tuple[str, list[T]]]:
-    """(text, the pieces that it took) of each character that is complete; those pieces leave `waiting`."""
-    for text, count in shown:
-        pieces, waiting[:] = waiting[:count], waiting[count:]
-        yield text, pieces
-
-
 def _finite(x: float) -> float | None:
     """None for NaN and infinity, which JSON lacks."""
     return x if math.isfinite(x) else None
@@ -180,11 +171,3 @@ def _finite(x: float) -> float | None:
 def _four_digits(x: float) -> float:
     """`x` to four digits. 0 for NaN, which JSON lacks: a sample of such a model ends with an error at the next draw."""
     return float(f"{x:.4g}") if math.isfinite(x) else 0.0
-
-
-def _name(character: bytes) -> str:
-    """A character of the vocabulary for the screen; a byte that is none by itself as 0xE2."""
-    try:
-        return character.decode()
-    except UnicodeDecodeError:
-        return "0x" + character.hex().upper()

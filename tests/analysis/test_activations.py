@@ -199,14 +199,14 @@ def test_texts_from_files_and_pipes(tmp_path):
     assert Page((tmp_path / "a.html").read_text()).texts == ["\n" + text.decode()]
 
 
-def test_a_long_text_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(activations, "MAX_CHARACTERS", 100)
+def test_a_long_text_is_cut():
     said: list[str] = []
-    reading = activations.record(checkpoint.load(LSTM), b"night " * 50, said.append)
+    reading = activations.record(checkpoint.load(LSTM), b"night " * 50, 100, said.append)
     assert len(reading.characters) == 100
     assert said == ["the page shows the first 100 of 300 characters"]
-    activations.record(checkpoint.load(LSTM), b"n" * 100, said.append)
+    activations.record(checkpoint.load(LSTM), b"n" * 100, 100, said.append)
     assert len(said) == 1
+    assert len(activations.record(checkpoint.load(LSTM), b"night " * 50).characters) == 300
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_load_and_save(tmp_path):
     for name in ("m.t7", "m.safetensors"):
         model.save(tmp_path / name)
         again = pycharrnn.load(tmp_path / name, dtype=torch.float64)
-        assert torch.equal(again.flat, model.flat)
+        assert torch.equal(again.module.flat, model.module.flat)
         assert again.vocab == model.vocab
 
 

@@ -405,7 +405,7 @@ def test_predictors_of_nothing(predictor, sizes):
 
 
 def test_a_loaded_model_predicts_without_dropping():
-    model = pycharrnn.load(DROPOUT, dtype=torch.float64)
+    model = pycharrnn.load(DROPOUT, dtype=torch.float64).module
     assert model.dropout == 0.25 and not model.training
     numbers = np.arange(20)[:, None]
     log_probs, _ = model(torch.from_numpy(numbers))

@@ -187,12 +187,12 @@ def test_a_model_is_saved_and_loaded(tmp_path, dtype, kind):
     net.opt = {"seq_length": 11, "data_dir": "data/mine"}
     assert net.as_checkpoint(net.vocab, net.opt).network.tensor_type == f"torch.{kind}Tensor"
     net.save(tmp_path / "a.t7")
-    loaded = pycharrnn.load(tmp_path / "a.t7", dtype=dtype)
+    loaded = pycharrnn.load(tmp_path / "a.t7", dtype=dtype).module
     assert (loaded.model, loaded.rnn_size, loaded.num_layers, loaded.dropout) == ("gru", H, 2, 0.25)
     assert loaded.vocab == net.vocab
     assert loaded.opt == {"model": "gru", "rnn_size": H, "num_layers": 2, **net.opt}
     assert torch.equal(loaded.flat, net.flat) and loaded.flat.dtype == dtype
-    assert pycharrnn.load(tmp_path / "a.t7").flat.dtype == torch.float32
+    assert pycharrnn.load(tmp_path / "a.t7").module.flat.dtype == torch.float32
 
 
 @pytest.mark.parametrize("size", [0, V - 1, V + 1])

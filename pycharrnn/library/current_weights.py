@@ -1,0 +1,83 @@
+"""The weights of a model that may be trained on: as they were loaded, until a module of PyTorch has others."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat.charrnn import Checkpoint
+from pycharrnn.sampling.inference import NumpyPredictor, TorchPredictor
+
+if TYPE_CHECKING:
+    import torch
+
+    from pycharrnn.engine.model import CharRNN
+    from pycharrnn.sampling.inference import Predictor
+
+
+class CurrentWeights:
+    """A checkpoint, the module that is made of it when it is asked for, and what predicts with either.
+
+    Args:
+        dtype: of the module's parameters; None = torch.float32.
+        device: of the module; None = the CPU.
+    """
+
+    def __init__(self, loaded: Checkpoint, dtype: torch.dtype | None, device: torch.device | str | None) -> None:
+        self._loaded, self._dtype, self._device = loaded, dtype, device
+        self._module: CharRNN | None = None
+        self._predictor: NumpyPredictor | None = None  # of the weights as they were loaded
+
+    @property
+    def module(self) -> CharRNN:
+        """The model in PyTorch, made at the first use, in evaluation mode."""
+        if self._module is None:
+            from pycharrnn.engine.model import CharRNN  # which takes a second to load, with PyTorch
+
+            self._module = CharRNN.from_checkpoint(self._loaded, dtype=self._first_dtype(), device=self._device).eval()
+        return self._module
+
+    @property
+    def device(self) -> str:
+        """PyTorch's name of where the model computes."""
+        where = self._device if self._module is None else self._module.flat.device
+        return "cpu" if where is None else str(where)
+
+    def predictor(self, streams: int = 1, steps: int = 1) -> Predictor:
+        """What predicts with the weights as they are now, its hidden state zeros: in NumPy, if that is on the CPU."""
+        if self.device.partition(":")[0] != "cpu":
+            return TorchPredictor(self.module, streams, steps)
+        now = self.checkpoint()
+        if now is not self._loaded:
+            return NumpyPredictor(now.network, streams, steps)
+        if self._predictor is None:
+            self._predictor = NumpyPredictor(now.network)
+        return self._predictor.fresh(steps, streams)
+
+    def checkpoint(self) -> Checkpoint:
+        """What was loaded; or, where the module has been trained on, its weights, of which no losses are known."""
+        if self._module is None or self._is_as_loaded(self._module):
+            return self._loaded
+        import torch
+
+        views = self._module.weights
+        weights = {name: view.to("cpu", torch.float64, copy=True).numpy() for name, view in views.items()}
+        network = dataclasses.replace(self._loaded.network, weights=weights, tensor_type="torch.DoubleTensor")
+        return Checkpoint(network, self._loaded.vocab, self._loaded.opt)
+
+    def _is_as_loaded(self, module: CharRNN) -> bool:
+        """Whether a module's weights are those of the checkpoint, rounded to its type."""
+        import torch
+
+        def as_loaded(name: str, view: torch.Tensor) -> torch.Tensor:
+            weight = torch.as_tensor(np.asarray(self._loaded.network.weights[name]))
+            return weight.to(self._first_dtype()).to(view)
+
+        return all(torch.equal(as_loaded(name, view), view) for name, view in module.weights.items())
+
+    def _first_dtype(self) -> torch.dtype:
+        import torch
+
+        return torch.float32 if self._dtype is None else self._dtype

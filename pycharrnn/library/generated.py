@@ -1,0 +1,135 @@
+"""Text that a model has drawn: it is a str, and knows how probable each of its characters was."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pycharrnn.common.screen_text import ScreenText, completed
+from pycharrnn.library import notebook
+from pycharrnn.sampling.tokenizer import screen_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pycharrnn.sampling.sampler import Drawn
+
+
+class _Of:
+    """What a piece of text knows of its being drawn.
+
+    Attributes:
+        probability: that it had; of a character of several bytes, which a model of bytes draws one by one, of them all.
+        given: True if it stands in the beginning, False if it was drawn.
+    """
+
+    probability: float = 1.0
+    given: bool = False
+    _first: Drawn | None = None
+    _names: list[str] | None = None
+
+    def _set(self, drawn: list[Drawn], names: list[str]) -> None:
+        self.probability, self.given = math.prod(one.probability for one in drawn), drawn[0].given
+        self._first, self._names = drawn[0], names
+
+    def candidates(self, count: int = 5) -> list[tuple[str, float]]:
+        """What might have come in its place, the likeliest first: (character, probability).
+
+        A byte that is no character by itself is called 0xE2, say; of several bytes, these are those of the first.
+        """
+        if self._first is None or self._names is None:
+            return []
+        probabilities = self._first.probabilities
+        likeliest = np.argsort(-probabilities, kind="stable")[:count].tolist()
+        return [(self._names[k], float(probabilities[k])) for k in likeliest]
+
+
+class Piece(_Of, str):
+    """A character that a model has drawn or been given; of a broken one, U+FFFD.
+
+    Attributes: probability, given, and the method candidates.
+    """
+
+
+class BytesPiece(_Of, bytes):
+    """As Piece, of a text of bytes: a character of the model's vocabulary."""
+
+
+class GeneratedText(str):
+    """A text that a model has drawn. In a notebook it shows itself, the deeper tinted the less probable it was.
+
+    Attributes:
+        pieces: its characters, as Piece would have them; joined, they are the text.
+        probabilities: of each piece.
+        given: how many of the pieces, the first ones, stand in the beginning.
+        seed: with which the same text is drawn again.
+        encoded: its very bytes, which a model reads where the text is given to one again: the str has U+FFFD where they
+            are no UTF-8.
+    """
+
+    pieces: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    given: int = 0
+    seed: int = 0
+    encoded: bytes = b""
+
+    def _repr_html_(self) -> str:
+        """HTML of the text, for a notebook."""
+        return notebook.tinted(self.pieces, self.probabilities, self.given)
+
+
+def text_of(characters: Iterable[tuple[bytes, float, bool]], seed: int) -> GeneratedText:
+    """The text of characters of a vocabulary, each with its probability and whether it was given."""
+    screen, waiting = ScreenText(), list[tuple[float, bool]]()
+    pieces: list[str] = []
+    probabilities: list[float] = []
+    given, encoded = 0, bytearray()
+
+    def add(shown: list[tuple[str, int]]) -> None:
+        nonlocal given
+        for piece, of in completed(shown, waiting):
+            pieces.append(piece)
+            probabilities.append(math.prod(probability for probability, _ in of))
+            given += of[0][1]
+
+    for character, probability, is_given in characters:
+        encoded += character
+        waiting.append((probability, is_given))
+        add(screen.push(character))
+    add(screen.end())
+    text = GeneratedText("".join(pieces))
+    text.pieces, text.probabilities, text.given = tuple(pieces), tuple(probabilities), given
+    text.seed, text.encoded = seed, bytes(encoded)
+    return text
+
+
+def pieces_of(characters: Iterable[Drawn], vocab_characters: list[bytes]) -> Iterator[Piece]:
+    """Whole UTF-8 characters, each as soon as it is complete.
+
+    Args:
+        vocab_characters: of the model's vocabulary, in their order.
+    """
+    names = [screen_name(character) for character in vocab_characters]
+    screen = ScreenText()
+    waiting: list[Drawn] = []
+    for drawn in characters:
+        waiting.append(drawn)
+        yield from (_piece(text, of, names) for text, of in completed(screen.push(drawn.character), waiting))
+    yield from (_piece(text, of, names) for text, of in completed(screen.end(), waiting))
+
+
+def _piece(text: str, drawn: list[Drawn], names: list[str]) -> Piece:
+    piece = Piece(text)
+    piece._set(drawn, names)
+    return piece
+
+
+def bytes_pieces_of(characters: Iterable[Drawn], vocab_characters: list[bytes]) -> Iterator[BytesPiece]:
+    """As pieces_of, but characters of the vocabulary as they are."""
+    names = [screen_name(character) for character in vocab_characters]
+    for drawn in characters:
+        piece = BytesPiece(drawn.character)
+        piece._set([drawn], names)
+        yield piece

@@ -1,0 +1,108 @@
+"""What a program asks a model to draw, checked as on the command line, and the drawing of it."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.library.characters import utf8
+from pycharrnn.library.keywords import in_words_of_a_program, options_of
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.many import MAX_STREAMS
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.tokenizer import characters_by_index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from typing_extensions import Unpack
+
+    from pycharrnn.sampling.inference import Predictor
+    from pycharrnn.sampling.sampler import Drawn
+
+    Character = tuple[bytes, float, bool]  # of the vocabulary; its probability; whether it was given
+
+_SEEDS = 2**31  # as many as there are to choose from where none is given
+
+
+class Drawing(TypedDict, total=False):
+    """The keyword arguments of Model.generate and Model.stream but as_bytes."""
+
+    length: int | None
+    temperature: float | tuple[float, float] | str
+    seed: int | None
+    topk: int
+    topp: float
+    stop: str | bytes
+    sample: int
+    hide_prime: bool
+    ignore_bad_primetext: bool
+
+
+def options_for(caller: str, **values: Unpack[Drawing]) -> SampleOptions:
+    """The options of `pycharrnn sample` that arguments mean; a seed of None is one that nobody chose.
+
+    Args:
+        caller: the function that got them, for messages.
+
+    Errors: as keywords.options_of.
+    """
+    found: dict[str, object] = {**values}
+    if found.get("length", 0) is None:
+        found["length"] = 0
+    if found.get("seed") is None:
+        found["seed"] = random.SystemRandom().randrange(_SEEDS)
+    # A str of which the sampler makes the same bytes, in any locale.
+    found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
+    return options_of(SampleOptions, found, caller, Drawing.__annotations__)
+
+
+def draw(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes]) -> Iterator[Drawn]:
+    """One text, character after character, without what opt.hide_prime hides.
+
+    Args:
+        predictor: with one stream.
+        prime: characters of the vocabulary.
+
+    Errors: UserError for a model that predicts NaN.
+    """
+    drawn = sampler.draw(predictor, vocab, opt, b"".join(prime))
+    with in_words_of_a_program():
+        while True:
+            with np.errstate(all="ignore"):  # the sampler finds infinity and NaN
+                one = next(drawn, None)
+            if one is None:
+                return
+            if not (one.given and opt.hide_prime):
+                yield one
+
+
+def draw_batch(
+    predictor_of: Callable[[int], Predictor], vocab: dict[bytes, int], opt: SampleOptions, primes: Sequence[list[bytes]]
+) -> list[list[Character]]:
+    """As many texts as there are beginnings, each as `draw` draws it with the seeds opt.seed, opt.seed + 1, ...
+
+    Args:
+        predictor_of: makes a predictor of so many streams.
+
+    Errors: UserError for a model that predicts NaN, and where texts would have no end.
+    """
+    if not (opt.length or opt.stop):
+        raise UserError("a text without a length goes on until it is stopped: give a stop, or use stream.")
+    characters = characters_by_index(vocab)
+    texts: list[list[Character]] = [[] for _ in primes]
+    for start in range(0, len(primes), MAX_STREAMS):
+        batch = primes[start : start + MAX_STREAMS]
+        seeds = range(opt.seed + start, opt.seed + start + len(batch))
+        with in_words_of_a_program(), np.errstate(all="ignore"):
+            for step in sampler.draw_streams(predictor_of(len(batch)), batch, vocab, opt, seeds):
+                indices = step.indices.tolist()
+                probabilities = step.probabilities[range(len(batch)), step.indices].tolist()
+                for b in step.streams:
+                    if not (step.given[b] and opt.hide_prime):
+                        texts[start + b].append((characters[indices[b]], probabilities[b], step.given[b]))
+    return texts

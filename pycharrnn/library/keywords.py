@@ -1,0 +1,133 @@
+"""Options as keyword arguments: known by the names of their flags, and refused in the words of a program."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import os
+import re
+import typing
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.option_fields import Ramp
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+_AnyOptions = TypeVar("_AnyOptions", SampleOptions, TrainOptions)
+
+_NAMES = sorted({field.name for kind in (SampleOptions, TrainOptions) for field in dataclasses.fields(kind)})
+# A flag in a message, and the number that follows it, if one does.
+_FLAG = re.compile(
+    rf"(?<![\w-])-(?P<name>{'|'.join(_NAMES)})\b(?: (?P<number>-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?!\w|:\d))?"
+)
+
+
+def options_of(
+    kind: type[_AnyOptions], values: Mapping[str, object], caller: str, names: Iterable[str] | None = None
+) -> _AnyOptions:
+    """The options that have these values, checked as those of the command line.
+
+    Args:
+        caller: the function that got them, for messages.
+        names: of the options that it takes; None = all.
+
+    Errors: TypeError for a name that is none, or a value of another type; UserError for a value that can't be used.
+    """
+    every = typing.get_type_hints(kind)
+    hints = {field.name: every[field.name] for field in dataclasses.fields(kind)}
+    known = list(hints if names is None else names)
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
+            raise TypeError(f"{caller}() has no option {name!r}; {hint}")
+    opt = kind(**{name: _converted(name, value, hints[name]) for name, value in values.items()})
+    with in_words_of_a_program():
+        opt.check()
+    return opt
+
+
+def _converted(name: str, value: object, kind: object) -> Any:
+    """A value as one of an option's type. Errors: TypeError."""
+    convert, what = _CONVERSIONS[kind]
+    try:
+        return convert(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be {what}, not {value!r}") from None
+
+
+def _number(value: object) -> float:
+    """Errors: TypeError; ValueError for NaN."""
+    if not isinstance(value, Real):
+        raise TypeError
+    found = float(value)
+    if found != found:
+        raise ValueError
+    return found
+
+
+def _whole(value: object) -> int:
+    """Errors: TypeError; ValueError for a number that is not whole."""
+    number = _number(value)
+    if not number.is_integer():
+        raise ValueError
+    return int(number) if isinstance(value, float) else int(value)  # type: ignore[call-overload]  # a number
+
+
+def _ramp(value: object) -> Ramp:
+    """Errors: TypeError, ValueError."""
+    if isinstance(value, str):
+        value = tuple(map(float, value.split(":")))
+        value = value if len(value) > 1 else value[0]
+    if isinstance(value, (tuple, list)):
+        first, last = map(_number, value)
+        return first, last
+    return _number(value)
+
+
+def _text(value: object) -> str:
+    """Errors: TypeError."""
+    return os.fsdecode(value)  # type: ignore[arg-type]  # which raises TypeError for what is none
+
+
+_CONVERSIONS: dict[object, tuple[Callable[[object], Any], str]] = {
+    int: (_whole, "a whole number"),
+    float: (_number, "a number"),
+    Ramp: (_ramp, "a number, or two: (A, B)"),
+    str: (_text, "a str"),
+}
+
+
+@contextlib.contextmanager
+def in_words_of_a_program(**called: str) -> Iterator[None]:
+    """Names options in the messages of UserErrors as a program does: temperature=0.5 for -temperature 0.5.
+
+    Args:
+        called: option -> how the caller calls it: "the text" for primetext.
+    """
+    try:
+        yield
+    except UserError as e:
+        e.args = (reworded(str(e), called), *e.args[1:])
+        raise
+
+
+def reworded(message: str, called: Mapping[str, str]) -> str:
+    """A message about flags in the words of a program; `called` as for in_words_of_a_program.
+
+    Example:
+        >>> reworded("-temperature must be greater than 0, not 0: give -topk 1.", {})
+        'temperature must be greater than 0, not 0: give topk=1.'
+    """
+
+    def word(flag: re.Match[str]) -> str:
+        name = called.get(flag["name"], flag["name"])
+        return f"{name}={flag['number']}" if flag["number"] else name
+
+    return _FLAG.sub(word, message)

@@ -1,0 +1,142 @@
+"""What else a Model is: loaded from files and folders, scored, saved, trained on."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import GOLDEN, sampled
+
+import pycharrnn
+from compat import load_t7
+from pycharrnn.analysis import scoring
+from pycharrnn.checkpoints import checkpoint
+
+GRU = sorted((GOLDEN / "gru2").glob("*.t7"))
+LSTM = sorted((GOLDEN / "lstm2").glob("*.t7"))
+
+
+def test_a_file_and_a_folder(tmp_path):
+    for path in LSTM:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "lm_a_epoch9.00_0.1000.t7").write_bytes(b"damaged")
+    model = pycharrnn.load(tmp_path)
+    best = min(LSTM, key=lambda path: path.stem.split("_")[-1])
+    assert model.path == str(tmp_path / best.name)
+    assert [note.split(":")[0] for note in model.notes] == ["passed over", str(tmp_path)]
+    assert "lowest validation loss of 3 checkpoints" in model.notes[1]
+    assert "passed over" in model._repr_html_()
+    assert pycharrnn.load(str(best)).notes == ()
+    with pytest.raises(pycharrnn.UserError, match="does not exist"):
+        pycharrnn.load(tmp_path / "nowhere.t7")
+
+
+def test_facts():
+    loaded = checkpoint.load(GRU[0])
+    model = pycharrnn.load(GRU[0])
+    assert (model.model, model.rnn_size, model.num_layers, model.vocab_size) == ("gru", 14, 2, len(model.vocab))
+    assert (model.vocab, model.opt, model.iteration, model.epoch) == (loaded.vocab, loaded.opt, loaded.i, loaded.epoch)
+    assert model.val_loss == loaded.val_losses[loaded.i]
+    assert model.train_losses == loaded.train_losses
+    assert repr(model).startswith(f"<Model {GRU[0]}: model gru, 2 x 14, characters 73, epoch ")
+    assert f"validation loss {model.val_loss:.4f}" in repr(model)
+    assert "<td>gru, 2 x 14</td>" in model._repr_html_()
+
+
+def test_a_hostile_name_is_text_in_a_notebook():
+    model = pycharrnn.Model(checkpoint.load(GRU[0]), "<script>alert(1)</script>.t7")
+    assert "<script" not in model._repr_html_() and "&lt;script&gt;" in model._repr_html_()
+
+
+def test_encode_and_decode():
+    model = pycharrnn.load(GRU[0])
+    numbers = model.encode("The night")
+    assert numbers.dtype == np.int64
+    assert [model.vocab[bytes([byte])] - 1 for byte in b"The night"] == numbers.tolist()
+    for form in (numbers, numbers.tolist(), torch.from_numpy(numbers), iter(numbers.tolist())):
+        assert model.decode(form) == "The night"
+    assert (model.encode("").shape, model.decode([])) == ((0,), "")
+    for wrong in (-1, model.vocab_size):
+        with pytest.raises(
+            IndexError, match=f"numbers hold {wrong}, but the characters are 0 to {model.vocab_size - 1}"
+        ):
+            model.decode([0, wrong])
+
+
+def test_score_and_activations():
+    model = pycharrnn.load(GRU[0])
+    expected = scoring.score(checkpoint.load(GRU[0]), b"The night")
+    assert model.score("The night").bits.tolist() == expected.bits.tolist()
+    assert model.score(b"The night").bits_per_character == expected.bits_per_character
+    reading = model.activations("The")
+    assert (reading.characters, reading.values.shape) == (["T", "h", "e"], (3, 2, 14))
+    long = "night " * 2000  # more than a page shows
+    assert len(model.activations(long).characters) == len(long)
+    assert model.activations("T\x01e", ignore_bad_primetext=True).characters == ["T", "e"]
+    with pytest.raises(pycharrnn.UserError, match="^the text is empty: give one"):
+        model.activations("")
+    with pytest.raises(pycharrnn.UserError, match="^text has the character"):
+        model.activations("ü")
+    with pytest.raises(TypeError, match="text must be a str or bytes"):
+        model.score(3)
+
+
+def test_tensors():
+    model = pycharrnn.load(GRU[0], dtype=torch.float64)
+    x = model.encode("The")[:, None]
+    log_probs, state = model(x)
+    assert log_probs.shape == (3, 1, model.vocab_size) and log_probs.dtype == torch.float64
+    assert torch.equal(model(torch.from_numpy(x))[0], log_probs)
+    again, _ = model(x[2:], model(x[:2])[1])
+    torch.testing.assert_close(again, log_probs[2:])
+    assert [len(s) for s in state] == [1, 1]
+    assert model.module is model.module and isinstance(model.module, pycharrnn.CharRNN) and not model.module.training
+    bits = -log_probs[1, 0, x[2, 0]].item() / np.log(2)
+    assert model.score("The").bits[2] == pytest.approx(bits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_module_that_is_trained_on_speaks_with_its_new_weights(tmp_path, dtype):
+    model = pycharrnn.load(GRU[0], dtype=dtype)
+    before = model.generate("The", length=100, seed=3), model.score("The night").bits_per_character
+    x = torch.from_numpy(model.encode("eeeeeeee"))[:, None]
+    optimiser = torch.optim.SGD(model.module.parameters(), lr=2.0)
+    for _ in range(3):
+        loss = -model(x)[0][:-1, 0].gather(1, x[1:]).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    text, score = model.generate("The", length=100, seed=3), model.score("The night").bits_per_character
+    assert text != before[0] and score != before[1]
+    assert text.count("e") > 50 > before[0].count("e")
+    model.save(tmp_path / "on.t7")
+    assert sampled(tmp_path / "on.t7", ["-primetext", "The", "-length", "100", "-seed", "3"])[:-1] == text.encoded
+    again = pycharrnn.load(tmp_path / "on.t7")
+    assert (again.vocab, again.opt) == (model.vocab, model.opt)
+    assert again.val_loss is None and again.train_losses == []
+    with torch.no_grad():  # also what leaves no trace in the tensor's version
+        model.module.flat.data.copy_(pycharrnn.load(GRU[0], dtype=dtype).module.flat)
+    assert (model.generate("The", length=100, seed=3), model.score("The night").bits_per_character) == before
+
+
+def test_an_untouched_model_is_saved_as_convert_writes_it(tmp_path):
+    model = pycharrnn.load(GRU[0])
+    assert model.module.flat.dtype == torch.float32
+    model.save(tmp_path / "m.t7")
+    checkpoint.convert(checkpoint.load(GRU[0]), tmp_path / "c.t7")
+    assert (tmp_path / "m.t7").read_bytes() == (tmp_path / "c.t7").read_bytes()
+    model.save(tmp_path / "f.t7", kind="float", encoding="ascii", long_size=4)
+    assert load_t7(tmp_path / "f.t7")[b"i"] == model.iteration
+    with pytest.raises(pycharrnn.UserError, match="ending"):
+        model.save(tmp_path / "m.doc")
+
+
+def test_the_front_door():
+    for name in pycharrnn.__all__:
+        assert getattr(pycharrnn, name).__doc__, name
+        assert name in dir(pycharrnn)
+    assert set(pycharrnn.__all__) == set(pycharrnn._HOMES)
+    with pytest.raises(AttributeError, match="has no attribute 'lode'"):
+        pycharrnn.lode  # noqa: B018
