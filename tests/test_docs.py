@@ -224,9 +224,11 @@ def test_examples_in_the_docs(tmp_path):
         "compat.t7_objects",
         "compat.nngraph",
         "compat.old_exp",
-        "pycharrnn.checkpoints.paths",
+        "pycharrnn.analysis.tint",
+        "pycharrnn.checkpoints.names",
         "pycharrnn.common.progress",
         "pycharrnn.common.screen_text",
+        "pycharrnn.library.keywords",
         "pycharrnn.sampling.tokenizer",
     ],
 )
