@@ -82,7 +82,7 @@ export class FileSource {
 
   #payload(model) {
     const payload = this.#payloads.get(model);
-    if (!payload) throw new Problem(`This page does not have the model ${model}.`);
+    if (!payload) throw new Problem(`The model ${model} is not here.`);
     return payload;
   }
 
@@ -90,6 +90,7 @@ export class FileSource {
     const worker = this.#makeWorker();
     worker.addEventListener("message", ({ data }) => this.#take(data.task, data));
     worker.addEventListener("error", ({ message }) => {
+      if (worker !== this.#worker) return; // an earlier error has ended it
       worker.terminate();
       this.#worker = null;
       this.#sent.clear();
