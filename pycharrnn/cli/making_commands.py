@@ -7,7 +7,6 @@ starts at once.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import sys
@@ -22,7 +21,6 @@ from pycharrnn.cli.console import checked, explain_seed, note, read_primetext, s
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common import extras
 from pycharrnn.common.cores import Meter
-from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.training.options import TrainOptions
@@ -53,7 +51,9 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     opt = checked(TrainOptions, values)
     if texts:
-        opt = _trained_on(texts, opt, given)
+        from pycharrnn.training.named_texts import train_on
+
+        opt = train_on(texts, opt, given, note)
     meter = Meter()  # now, while PyTorch is loaded
     if opt.threads:
         use_threads(opt.threads)
@@ -61,24 +61,6 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.training.loop import train
 
     train(opt, say, given, note, preview.characters, meter)
-
-
-def _trained_on(texts: tuple[str, ...], opt: TrainOptions, given: set[str]) -> TrainOptions:
-    """Options to train on texts of the command line, gathered in a folder of data/. Errors: UserError."""
-    from pycharrnn.text import gathering
-
-    for name, why in (("data_dir", "names another text"), ("resume", "goes on with the text of its run")):
-        if name in given:
-            raise UserError(f"-{name} {why}, so leave that out, or {' '.join(texts)}.")
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("many processes can't gather one text: train with -data_dir, on a folder with input.txt.")
-    folder = gathering.gather(texts, note, opt.progress)
-    return dataclasses.replace(
-        opt,
-        data_dir=folder,
-        recipe=opt.recipe if "recipe" in given else "quick",
-        savefile=opt.savefile if "savefile" in given else os.path.basename(folder),
-    )
 
 
 @click.command(

@@ -63,10 +63,33 @@ def gather(paths: Sequence[str], note: Callable[[str], None], progress: int = 0,
             what = ", ".join(printable(path) for path in paths)
             raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
         sources = ["-" if path == "-" else os.path.realpath(path) for path in paths]
-        folder, holds = _place(os.path.join(data, name_of(paths)), files, sources, note)
-        input_file = os.path.join(folder, "input.txt")
-        if holds != "this":
-            _write(folder, files, sources, progress)
+        return _gathered(os.path.join(data, name_of(paths)), files, sources, note, progress)
+
+
+def gather_text(text: bytes, note: Callable[[str], None], progress: int = 0, data: str = "data") -> str:
+    """As gather, of a text that is in no file: data/text/input.txt, or data/text_2 where another text lies there.
+
+    Errors: UserError.
+    """
+    with tempfile.TemporaryDirectory(prefix="pycharrnn-") as temporary:
+        path = os.path.join(temporary, "text")
+        with open(path, "wb") as f:
+            f.write(text)
+        encoding = plain.encoding_of(path) if text else None
+        if encoding is None:
+            raise UserError("the text is no plain text: it is empty, or holds what no text has.")
+        files = [_File(path, "the text", encoding, len(text))]
+        return _gathered(os.path.join(data, "text"), files, [fingerprint(path)], note, progress)
+
+
+def _gathered(
+    wanted: str, files: Sequence[_File], sources: list[str], note: Callable[[str], None], progress: int
+) -> str:
+    """Make one text of files, in `wanted` unless another text lies there: its folder. Errors: UserError."""
+    folder, holds = _place(wanted, files, sources, note)
+    input_file = os.path.join(folder, "input.txt")
+    if holds != "this":
+        _write(folder, files, sources, progress)
     how = {"this": "as before", "nothing": "new", "earlier": "rewritten, since these have changed"}[holds]
     count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
     said = f"{printable(input_file)}: {os.path.getsize(input_file):,} bytes, {how}"

@@ -58,6 +58,17 @@ class CheckpointKeeper:
 
     # -- the files -----------------------------------------------------------------------------------------------------
 
+    @property
+    def best(self) -> str | None:
+        """The path of the checkpoint with the lowest validation loss; None where none has been written."""
+        best = self._best_written()
+        return None if best is None else self.path_of(best)
+
+    @property
+    def last(self) -> str | None:
+        """The path of the newest checkpoint whose numbers are finite; None where none has been written."""
+        return self._good
+
     def path_of(self, i: int) -> str:
         """The path of the named checkpoint of a validation that has been done."""
         return run_files.named_checkpoint(self._stem, i / self._ntrain, self._history.val_losses[i])

@@ -18,13 +18,14 @@ from pycharrnn.common.progress import Figures, Live
 from pycharrnn.text.loader import VAL, TextChanged
 from pycharrnn.training import distributed, learning_rate, recorded_options, resume, run_files, threads
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
-from pycharrnn.training.history import History, out_of_patience
+from pycharrnn.training.history import History, best_of, out_of_patience
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.reports import Callbacks, Outcome, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
 from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.session import Say, Session, prepare
 from pycharrnn.training.shown_sample import Draw, shown_sample
-from pycharrnn.training.signals import Log, Stop
+from pycharrnn.training.signals import Log, Stop, Stopped
 from pycharrnn.training.trainer import Trainer
 
 _NAN = (
@@ -32,6 +33,8 @@ _NAN = (
     " issue, if none exist.  Ideally, please state: your operating system, 32-bit/64-bit, your blas version,"
     " cpu/cuda/cl?"
 )
+
+_NO_CALLBACKS = Callbacks()
 
 
 def train(
@@ -41,7 +44,8 @@ def train(
     note: Say = lambda line: print(line, file=sys.stderr),
     draw: Draw | None = None,
     meter: Meter | None = None,
-) -> None:
+    callbacks: Callbacks = _NO_CALLBACKS,
+) -> Outcome:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
 
     Args:
@@ -49,12 +53,15 @@ def train(
         note: prints what the original doesn't say, such as the best checkpoint at the end.
         draw: draws the samples of -show, which show nothing without it.
         meter: of what other programs take of the processor, by which -threads goes where it is not given.
+        callbacks: called after each loss that is printed, and each validation, by the first process.
 
-    Errors: UserError, among them Stopped for a signal (which only the main thread catches), NaN and explosion; OSError.
+    Errors: UserError, among them Stopped, with an outcome, for a signal (which only the main thread catches), NaN and
+        explosion; OSError.
     """
     opt.check()
     if distributed.from_environment().rank:
         say = note = _say_nothing  # the first process speaks for all
+        callbacks = _NO_CALLBACKS
         opt = dataclasses.replace(opt, progress=0)
     live = Live(opt.progress)
     note = live.above(note)
@@ -63,7 +70,7 @@ def train(
     threads.settle(session, meter, note)
     trainer = Trainer(session.opt, session.model, session.loader, session.random, session.ranks)
     history = _history(session, trainer, log.say, note)
-    run = _Run(session, trainer, history, log.say, note, live, draw)
+    run = _Run(session, trainer, history, log.say, note, live, draw, callbacks)
     alone = session.ranks.size == 1
     with (
         lock(session.opt, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
@@ -73,8 +80,13 @@ def train(
         if has_lock:
             run_files.remove_temporary_files(run_files.stem_of(session.opt))
         run.begin_log()
-        _iterate(run, stop)
+        try:
+            _iterate(run, stop)
+        except Stopped as e:
+            e.outcome = run.outcome()
+            raise
     session.ranks.leave()
+    return run.outcome()
 
 
 class _Run:
@@ -89,10 +101,11 @@ class _Run:
         note: Say,
         live: Live,
         draw: Draw | None,
+        callbacks: Callbacks,
     ):
         opt, loader, resumed = session.opt, session.loader, session.resumed
         self.session, self.trainer, self.history = session, trainer, history
-        self.say, self.note, self.live = say, note, live
+        self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
         self.log: RunLog | None = None
         self.draw = draw if opt.show and not session.ranks.rank else None
         path = resumed.path if resumed else None
@@ -130,6 +143,11 @@ class _Run:
             state=trainer.state(session.text) if session.opt.save_state else None,
         )
 
+    def outcome(self) -> Outcome:
+        """What there is of the run by now."""
+        session, keeper = self.session, self.keeper
+        return Outcome(session.opt, self.history, session.loader.ntrain, keeper.best, keeper.last)
+
 
 def _iterate(run: _Run, stop: Stop) -> None:
     """All iterations that are left, and what follows each: decay, validation, log line, reasons to end, saving."""
@@ -151,7 +169,7 @@ def _iterate(run: _Run, stop: Stop) -> None:
             if validates:
                 _validate(run, i, stop)
             if i % opt.print_every == 0:
-                run.say(_step_line(session, i, history.train_losses[-1], trainer.norm_ratio(), seconds))
+                _report_step(run, i, seconds)
             if run.live.due():
                 run.live.show(run.figures.training(i))
             # End if things are going really bad.
@@ -189,6 +207,14 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
     return time.perf_counter() - start
 
 
+def _report_step(run: _Run, i: int, seconds: float) -> None:
+    """Print the line of the log after iteration `i`, and tell the program that started the run."""
+    session, trainer, loss = run.session, run.trainer, run.history.train_losses[-1]
+    epoch, norm_ratio, rate = i / session.loader.ntrain, trainer.norm_ratio(), trainer.optimizer.learning_rate
+    run.say(_step_line(session, i, loss, norm_ratio, seconds))
+    run.callbacks.on_print(TrainStep(i, session.iterations, epoch, loss, norm_ratio, rate, seconds))
+
+
 def _decay_learning_rate(run: _Run, i: int) -> None:
     """Lower the learning rate at the end of an epoch, from -learning_rate_decay_after on, or along -anneal's line."""
     opt, optimizer, ntrain = run.session.opt, run.trainer.optimizer, run.session.loader.ntrain
@@ -218,6 +244,9 @@ def _validate(run: _Run, i: int, stop: Stop) -> None:
         run.say(f"saving checkpoint to {run.keeper.path_of(i)}")
         checkpoint = run.checkpoint(i)
         run.keeper.save_named(checkpoint)
+        is_best = best_of(run.history.val_losses) == i
+        report = Validation(i, run.session.iterations, checkpoint.epoch, loss, run.keeper.path_of(i), is_best)
+        run.callbacks.on_validation(report)
         if run.draw and (shown := shown_sample(run.draw, run.session, checkpoint, run.live.columns, stop)):
             run.note(shown)
 

@@ -12,17 +12,24 @@ from typing import Any
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import end_at_once, numbers, status_of
+from pycharrnn.training.reports import Outcome
 
 _Handler = Callable[[int, FrameType | None], Any] | int | None  # what signal.signal takes and gives
 _CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of anything
 
 
 class Stopped(UserError):
-    """A run that ended before its time; the message says how to go on. `status`: the exit status."""
+    """A run that ended before its time; the message says how to go on.
+
+    Attributes:
+        status: the exit status.
+        outcome: what there is of the run.
+    """
 
     def __init__(self, message: str, status: int):
         super().__init__(message)
         self.status = status
+        self.outcome: Outcome | None = None
 
 
 class Log:
