@@ -32,9 +32,15 @@ class ConvertOptions:
     longs: int = option(
         8, "bytes of a long in a .t7 file: 4 for a Torch7 on Windows or a 32-bit system", group="output", value="4|8"
     )
+    half: int = option(
+        0,
+        "1 = weights of a .html page in 16 bits: a quarter of its size, but another text",
+        group="output",
+        value="0|1",
+    )
 
     def check(self) -> None:
         """Errors: UserError."""
         require(self, "type", self.type in ("double", "float"), "double or float")
         require(self, "longs", self.longs in (4, 8), "4 or 8")
-        require_switches(self, "ascii")
+        require_switches(self, "ascii", "half")

@@ -123,24 +123,50 @@ def inspect_command(file: str, **values: Any) -> None:
     cls=Command,
     options=ConvertOptions,
     arguments=[
-        ("in", "a checkpoint: .t7 of char-rnn or torch-rnn, or a file that this has written; of a folder the best"),
-        ("out", f"what to write, by its ending: {formats.in_words(formats.ENDINGS)}; left out: <in>_cpu.t7"),
+        (
+            "in",
+            "a checkpoint: .t7 of char-rnn or torch-rnn, or a file that this has written; of a folder the best. For a "
+            "page one or more, and of a folder all",
+        ),
+        (
+            "out",
+            f"what to write, by its ending: {formats.in_words((*formats.ENDINGS, '.html'))}, a page to play on; left "
+            "out: <in>_cpu.t7",
+        ),
     ],
-    short_help=f"Write a checkpoint as {formats.in_words(formats.ENDINGS)}.",
+    short_help=f"Write a checkpoint as {formats.in_words((*formats.ENDINGS, '.html'))}.",
 )
-@click.argument("source", metavar="<in>")
-@click.argument("target", metavar="<out>", required=False)
-def convert_command(source: str, target: str | None, **values: Any) -> None:
-    """Write a checkpoint in another format"""
+@click.argument("files", metavar="<in>... [<out>]", nargs=-1, required=True, type=FILE)
+def convert_command(files: tuple[str, ...], **values: Any) -> None:
+    """Write a checkpoint in another format, or a page with its models inside"""
     opt = checked(ConvertOptions, values)
+    *sources, target = files if len(files) > 1 else (*files, "")
+    require_folder_of("", target)
+    if target.endswith(".html"):
+        _write_page(sources, target, bool(opt.half))
+        return
+    if len(sources) > 1:
+        raise click.UsageError("only a page, <out>.html, holds several checkpoints.", click.get_current_context())
+    if opt.half:
+        raise UserError("-half 1 rounds the weights of a page, <out>.html; other files hold them as they are.")
     from pycharrnn.checkpoints import checkpoint, paths
 
-    require_folder_of("", target or "")
-    source, loaded = paths.load_best(source, note)
+    source, loaded = paths.load_best(sources[0], note)
     target = target or f"{source}_cpu.t7"
     refuse_to_overwrite("", target, source)
     checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs)
     say(f"saved {target}")
+
+
+def _write_page(sources: list[str], target: str, half: bool) -> None:
+    """Write the page that is a file. Errors: OSError; UserError."""
+    from pycharrnn.page import gallery, single_file
+
+    models = gallery.collect(sources, half, note)
+    refuse_to_overwrite("", target, *(formats.page_and_model(path)[0] for path, _ in models))
+    size = single_file.write(target, models, half)
+    say(f"saved {target}")
+    note(f"{len(models)} model{'s' if len(models) > 1 else ''} in {size / 1e6:.1f} MB")
 
 
 @click.command(

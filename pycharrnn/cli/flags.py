@@ -140,7 +140,8 @@ class Command(click.Command):
         words = ["[options]"] if self.options else []
         for param in self.params:
             if isinstance(param, click.Argument):
-                word = f"{param.metavar}{'...' if param.nargs == -1 else ''}"
+                metavar = param.metavar or ""
+                word = f"{metavar}..." if param.nargs == -1 and "..." not in metavar else metavar
                 words.append(word if param.required else f"[{word}]")
         return " ".join(words)
 

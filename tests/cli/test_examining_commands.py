@@ -124,7 +124,7 @@ def test_activations_hands_on_which_units(monkeypatch, tmp_path):
 def test_activations_reads_the_bytes_of_the_command_line_or_a_file(monkeypatch, tmp_path):
     asked = []
 
-    def record(loaded, text, say):
+    def record(loaded, text, most, say):
         asked.append(text)
         raise UserError("enough")
 

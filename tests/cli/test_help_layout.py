@@ -74,7 +74,7 @@ def test_no_line_is_wider_than_the_terminal(name, width, most, monkeypatch):
     [
         ("sample", "[options] <model>"),
         ("score", "[options] <model> <file>..."),
-        ("convert", "[options] <in> [<out>]"),
+        ("convert", "[options] <in>... [<out>]"),
         ("train", "[options] [<texts>...]"),
         ("help", "[<command>]"),
         ("doctor", ""),

@@ -51,7 +51,7 @@ def test_losses_of_any_run_are_some_hundreds_of_points(loaded, count):
 
 def test_the_page_and_its_facts_take_neither_a_server_nor_pytorch():
     program = (
-        "import sys, pycharrnn.page.facts, pycharrnn.page.page_files;"
+        "import sys, pycharrnn.page.facts, pycharrnn.page.gallery, pycharrnn.page.single_file;"
         "print([name for name in ('torch', 'fastapi', 'pydantic', 'matplotlib') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"

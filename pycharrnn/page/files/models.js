@@ -55,6 +55,7 @@ export class ModelList {
 
 function described(model) {
   const loss = model.val_loss === null ? "" : ` · loss ${model.val_loss.toFixed(4)}`;
+  if (model.saved === null) return `${model.id}${loss}`;
   const format = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
   return `${model.id}${loss} · ${new Date(1000 * model.saved).toLocaleString("en-GB", format)}`;
 }

@@ -1,0 +1,288 @@
+"""A page that is a file, in a real browser that has no network: what one does with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import sampled
+from page_tools import (
+    By,
+    Keys,
+    Select,
+    click,
+    drawn,
+    element,
+    fill,
+    needs_browser,
+    screen,
+    spans,
+    status,
+    text,
+    visit,
+    wait,
+)
+from serving_tools import GRU, LSTM
+
+from compat import charrnn
+from pycharrnn.analysis import scoring
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
+
+pytestmark = needs_browser
+
+HOSTILE_NAME = "lm_<img src=x onerror=document.title='hit'>&quot;<!--<script>"
+HOSTILE_WORDS = "</script><script>document.title='hit'</script><!-- \u2028 \udcff\" '"
+
+
+def convert(*args: object) -> None:
+    result = CliRunner().invoke(cli, ["convert", *map(str, args)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, str]:
+    """Addresses of files: of one model, of two, with rounded weights, and of a model that would take over the page."""
+    folder = tmp_path_factory.mktemp("pages")
+    hostile = folder / f"{HOSTILE_NAME}.t7"
+    loaded = checkpoint.load(LSTM)
+    characters = [b"</script>", b"<!--", b"\xff", "\u2028".encode(), b"<img src=x onerror=document.title='hit'>"]
+    vocab = dict(loaded.vocab)
+    for new, old in zip(characters, [b"r", b"l", b"c", b"d", b"e"], strict=True):
+        vocab[new] = vocab.pop(old)
+    charrnn.save(hostile, dataclasses.replace(loaded, vocab=vocab, opt={HOSTILE_WORDS: HOSTILE_WORDS}))
+    convert(LSTM, folder / "one.html")
+    convert(LSTM, GRU, folder / "two.html")
+    convert(LSTM, folder / "half.html", "-half", "1")
+    convert(hostile, folder / "hostile.html")
+    return {page.stem: page.as_uri() for page in folder.glob("*.html")}
+
+
+@pytest.fixture
+def offline(chromium) -> Iterator[None]:
+    """No network; and nothing that the browser would log goes wrong."""
+    chromium.get_log("browser")
+    chromium.execute_cdp_cmd("Network.enable", {})
+    conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    chromium.execute_cdp_cmd("Network.emulateNetworkConditions", {**conditions, "offline": True})
+    yield
+    chromium.execute_cdp_cmd("Network.emulateNetworkConditions", {**conditions, "offline": False})
+    chromium.execute_cdp_cmd("Network.disable", {})
+    assert [entry["message"] for entry in chromium.get_log("browser")] == []
+
+
+@pytest.fixture
+def file(chromium, pages, offline):
+    """The page of one model."""
+    visit(chromium, pages["one"])
+    return chromium
+
+
+def as_sampled(path: Path, length: int, *more: str) -> str:
+    """What `pycharrnn sample` prints, as the page draws it with its other controls as they are at first."""
+    args = ["-length", str(length), "-temperature", "0.7", "-seed", "123", *more]
+    return sampled(path, args).decode("utf-8", "replace").removesuffix("\n")
+
+
+def test_it_draws_what_sample_prints(file):
+    fill(file, "length", 400)
+    fill(file, "primetext", "The night")
+    click(file, "draw")
+    assert drawn(file, 409) == as_sampled(LSTM, 400, "-primetext", "The night")
+    assert len(spans(file, "#text span.given")) == 9
+    loaded = file.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert [name for name in loaded if not name.startswith(("blob:", "data:"))] == []
+    click(file, "continue")
+    assert drawn(file, 809) == as_sampled(LSTM, 800, "-primetext", "The night")
+
+
+def test_candidates_and_a_hidden_unit(file):
+    fill(file, "length", 80)
+    click(file, "draw")
+    first = drawn(file, 80)
+    element(file, "text").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    rows = spans(file, "#candidates tr")
+    assert len(rows) == 8
+    shares = [float(row.text.split()[-2]) for row in rows]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0
+    Select(element(file, "tint")).select_by_value("unit")
+    wait(file, lambda: spans(file, "#text [class*=b]") and status(file).endswith("characters"))
+    assert text(file) == first
+    element(file, "text").send_keys(Keys.HOME)
+    assert ", unit " in file.find_element(By.CSS_SELECTOR, "#candidates caption").text
+    fill(file, "unit", 17)
+    click(file, "draw")
+    assert element(file, "unit-problem").text == "Unit: a number from 1 to 16"
+
+
+def test_a_score_is_that_of_the_command(file):
+    told = "The \u00fc night\n"
+    bits = scoring.score(checkpoint.load(LSTM), told.encode(), "cpu").bits_per_character
+    click(file, "tab-score")
+    fill(file, "own", told)
+    click(file, "score-button")
+    wait(file, lambda: "bits per character" in element(file, "score-status").text)
+    assert element(file, "score-status").text == (
+        f"{bits:.3f} bits per character, 12 characters; left out 1 byte that the model has never seen"
+    )
+    assert text(file, "scored") == told
+    assert "unknown" in spans(file, "#scored span")[4].get_attribute("class")
+
+
+def test_the_losses_of_the_run(file):
+    words = element(file, "losses-words")
+    wait(file, lambda: words.text.startswith("Validation loss 2.8734 after epoch 3.00, the lowest of "))
+    assert len(spans(file, "#losses path.train, #losses path.val")) == 2
+
+
+def test_a_gallery_changes_its_model(chromium, pages, offline):
+    visit(chromium, pages["two"])
+    options = Select(element(chromium, "model")).options
+    assert [one.text for one in options] == [f"{LSTM.stem} \u00b7 loss 2.8734", f"{GRU.stem} \u00b7 loss 2.9340"]
+    fill(chromium, "length", 100)
+    click(chromium, "draw")
+    assert drawn(chromium, 100) == as_sampled(LSTM, 100)
+    Select(element(chromium, "model")).select_by_value(GRU.stem)
+    wait(chromium, lambda: text(chromium) == as_sampled(GRU, 100))
+    assert element(chromium, "about").text.startswith(f"{GRU.stem}: gru, 2 \u00d7 14, ")
+    assert "2 models" in chromium.find_element(By.TAG_NAME, "footer").text
+    visit(chromium, chromium.current_url)
+    assert drawn(chromium, 100) == as_sampled(GRU, 100)
+
+
+def test_a_link_recalls_the_text(file, pages):
+    fill(file, "length", 150)
+    fill(file, "seed", 4_000_000_000)
+    fill(file, "topk", 9)
+    fill(file, "topp", 0.95)
+    fill(file, "primetext", 'a & "b"; ?\nthe ')
+    click(file, "draw")
+    first = drawn(file)
+    click(file, "link")
+    wait(file, lambda: status(file) == "link copied")
+    link = file.execute_script("return navigator.clipboard.readText()")
+    assert link.startswith(pages["one"] + "#")
+    visit(file, link)
+    assert drawn(file) == first
+    assert element(file, "seed").get_attribute("value") == "4000000000"
+    visit(file, pages["one"] + "#model=another")
+    wait(file, lambda: status(file) == "The model another is not here.")
+
+
+def test_it_does_not_offer_what_takes_a_server(file, pages):
+    visit(file, f"{pages['one']}#token=0123456789abcdef&model={LSTM.stem}&length=30&follow=newest")
+    assert drawn(file, 30)
+    assert not element(file, "ask-token").is_displayed()
+    assert [one.text for one in Select(element(file, "model")).options] == [f"{LSTM.stem} \u00b7 loss 2.8734"]
+
+
+def test_it_says_what_it_is(file):
+    assert file.find_element(By.TAG_NAME, "footer").text == (
+        f"This page holds {LSTM.stem} and computes with it in your browser: it needs no network, and sends nothing."
+    )
+    assert file.title == f"Text of {LSTM.stem} - pycharrnn"
+
+
+def test_rounded_weights_give_another_text_and_say_so(chromium, pages, offline):
+    visit(chromium, pages["half"])
+    assert chromium.find_element(By.TAG_NAME, "footer").text.endswith(
+        " Weights are rounded to 16 bits here, so the text is another than that of pycharrnn sample."
+    )
+    fill(chromium, "length", 1000)
+    click(chromium, "draw")
+    assert drawn(chromium, 1000) != as_sampled(LSTM, 1000)
+
+
+def test_stop_while_the_worker_draws(file):
+    """The page hears the click between two pieces of the text: it does not stand still until the text is whole."""
+    fill(file, "length", 10_000)
+    file.execute_script(
+        "const stop = () => document.getElementById('stop').click();"
+        "new MutationObserver(stop).observe(document.getElementById('text'), { childList: true })"
+    )
+    click(file, "draw")
+    wait(file, lambda: status(file).startswith("stopped after "))
+    assert 0 < len(text(file)) < 10_000
+    click(file, "continue")
+    wait(file, lambda: status(file).startswith("stopped after "))
+
+
+def test_a_hostile_model_stays_data(chromium, pages, offline):
+    visit(chromium, pages["hostile"])
+    fill(chromium, "length", 2000)
+    fill(chromium, "temperature", 2)
+    click(chromium, "draw")
+    wait(chromium, lambda: status(chromium).endswith("characters"))
+    shown = text(chromium)
+    assert "</script>" in shown
+    assert "<!--" in shown
+    assert "onerror=document.title" in shown
+    element(chromium, "text").send_keys(Keys.ARROW_RIGHT * 3)
+    assert chromium.title == f"Text of {HOSTILE_NAME} - pycharrnn"
+    assert element(chromium, "about").text.startswith(HOSTILE_NAME)
+    assert f"This page holds {HOSTILE_NAME} and" in chromium.find_element(By.TAG_NAME, "footer").text
+    assert chromium.find_elements(By.TAG_NAME, "img") == []
+    assert len(chromium.find_elements(By.TAG_NAME, "script")) == 3  # a model, the worker, the page
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "fetch('https://example.org/').catch(() => {})",
+        "new Image().src = 'https://example.org/x.png'",
+        "document.head.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = 1' }))",
+        "document.head.append(Object.assign(document.createElement('script'), { src: 'https://example.org/x.js' }))",
+        "document.head.append(Object.assign(document.createElement('style'), { textContent: 'p { color: red }' }))",
+        "document.body.setAttribute('onclick', 'window.ran = 1')",
+        "setTimeout('window.ran = 1')",
+        "setTimeout(() => new Function('window.ran = 1')())",
+        "document.body.append(Object.assign(document.createElement('iframe'), { src: 'https://example.org/' }))",
+    ],
+)
+def test_its_policy_forbids_whatever_is_not_in_it(chromium, pages, attempt):
+    visit(chromium, pages["one"])
+    chromium.execute_script(
+        "window.violations = [];"
+        "document.addEventListener('securitypolicyviolation', (event) => violations.push(event.effectiveDirective));"
+        f"{attempt}; document.body.click()"
+    )
+    wait(chromium, lambda: chromium.execute_script("return violations.length"))
+    assert chromium.execute_script("return window.ran") is None
+    chromium.get_log("browser")  # which tells of each
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone(file, scheme):
+    with screen(file, 360, scheme=scheme):
+        fill(file, "length", 300)
+        click(file, "draw")
+        drawn(file, 300)
+        assert element(file, "text").rect["y"] < 300
+        assert not element(file, "temperature").is_displayed()
+        spans(file)[20].click()
+        assert element(file, "character").is_displayed()
+        click(file, "fold")
+        assert element(file, "temperature").is_displayed()
+        assert file.execute_script("return document.documentElement.scrollWidth") <= 360
+        footer = file.find_element(By.TAG_NAME, "footer")
+        assert footer.rect["x"] >= 0
+        assert footer.rect["x"] + footer.rect["width"] <= 360
+        ink, page = (file.execute_script(COLOUR, footer, name) for name in ("color", "--page"))
+        assert ink != page
+
+
+COLOUR = "return getComputedStyle(arguments[0]).getPropertyValue(arguments[1])"
+
+
+def test_by_keyboard(file):
+    fill(file, "length", 60)
+    fill(file, "primetext", "The ")
+    element(file, "primetext").send_keys(Keys.CONTROL, Keys.ENTER)
+    wait(file, lambda: status(file).endswith("characters"))
+    assert text(file).startswith("The ")
+    element(file, "text").send_keys(Keys.END)
+    assert "here" in spans(file)[-1].get_attribute("class")
