@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.library.generated import BytesPiece, GeneratedText, Piece
     from pycharrnn.library.model import Model, load
+    from pycharrnn.library.run import LossCurve, Run
+    from pycharrnn.library.training import train
     from pycharrnn.text.loader import CharSplitLMMinibatchLoader
+    from pycharrnn.training.reports import TrainStep, Validation
 
 __version__ = "0.1.0"
 
@@ -29,12 +32,17 @@ _HOMES = {
     "CharRNN": "pycharrnn.engine.model",
     "CharSplitLMMinibatchLoader": "pycharrnn.text.loader",
     "GeneratedText": "pycharrnn.library.generated",
+    "LossCurve": "pycharrnn.library.run",
     "Model": "pycharrnn.library.model",
     "Piece": "pycharrnn.library.generated",
     "Reading": "pycharrnn.analysis.activations",
+    "Run": "pycharrnn.library.run",
     "Score": "pycharrnn.analysis.scoring",
+    "TrainStep": "pycharrnn.training.reports",
     "UserError": "pycharrnn.common.errors",
+    "Validation": "pycharrnn.training.reports",
     "load": "pycharrnn.library.model",
+    "train": "pycharrnn.library.training",
 }
 
 __all__ = [
@@ -42,12 +50,17 @@ __all__ = [
     "CharRNN",
     "CharSplitLMMinibatchLoader",
     "GeneratedText",
+    "LossCurve",
     "Model",
     "Piece",
     "Reading",
+    "Run",
     "Score",
+    "TrainStep",
     "UserError",
+    "Validation",
     "load",
+    "train",
 ]
 
 

@@ -80,7 +80,7 @@ def loss_curve(checkpoint: Checkpoint, name: str) -> Curve:
     val = validations, [checkpoint.val_losses[i] for i in validations]
     per_iteration = checkpoint.epoch / checkpoint.i if checkpoint.i > 0 and checkpoint.epoch > 0 else 0.0
     label = f"{name}: {network.model}, {network.num_layers} x {network.rnn_size}"
-    return _curve(name, label, train, val, per_iteration)
+    return curve(name, label, train, val, per_iteration)
 
 
 def log_curve(path: str, name: str) -> Curve:
@@ -92,10 +92,10 @@ def log_curve(path: str, name: str) -> Curve:
         x.append(row.iteration)
         y.append(math.nan if loss is None else loss)
         per_iteration = row.epoch / row.iteration
-    return _curve(name, name, train, val, per_iteration)
+    return curve(name, name, train, val, per_iteration)
 
 
-def _curve(name: str, label: str, train: _Points, val: _Points, per_iteration: float) -> Curve:
+def curve(name: str, label: str, train: _Points, val: _Points, per_iteration: float) -> Curve:
     """The curve of some points. Errors: UserError where none can be drawn."""
     train_points, val_points = _drawable(*train), _drawable(*val)
     if not len(train_points[0]) and not len(val_points[0]):
@@ -134,7 +134,17 @@ def smooth(x: _Floats, y: _Floats) -> tuple[tuple[_Floats, _Floats], int]:
 def save_picture(path: str | os.PathLike[str], curves: list[Curve]) -> None:
     """Draw the curves into a .png or .svg file, whole or not at all.
 
-    Errors: OSError; UserError for too many runs, or where matplotlib is not installed.
+    Errors: OSError; as picture's.
+    """
+    content = picture(curves, svg=os.fspath(path).lower().endswith(".svg"))
+    with whole_file(path) as f:
+        f.write(content)
+
+
+def picture(curves: list[Curve], svg: bool = False) -> bytes:
+    """The curves as the content of a .png file, or of an .svg file.
+
+    Errors: UserError for too many runs, or where matplotlib is not installed.
     """
     try:
         import matplotlib
@@ -143,7 +153,6 @@ def save_picture(path: str | os.PathLike[str], curves: list[Curve]) -> None:
     if len(curves) > _MAX_CURVES:
         raise UserError(f"{len(curves)} runs are too many for one picture: name at most {_MAX_CURVES}.")
     content = io.BytesIO()
-    svg = os.fspath(path).lower().endswith(".svg")
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # characters of a file's name that the font lacks
         matplotlib.rcdefaults()
@@ -151,8 +160,7 @@ def save_picture(path: str | os.PathLike[str], curves: list[Curve]) -> None:
         figure = _figure(curves)
         metadata = {"Title": "Training and validation loss", **({"Date": None} if svg else {})}
         figure.savefig(content, format="svg" if svg else "png", dpi=110, metadata=metadata, bbox_inches="tight")
-    with whole_file(path) as f:
-        f.write(content.getvalue())
+    return content.getvalue()
 
 
 def _figure(curves: list[Curve]) -> Figure:

@@ -1,0 +1,108 @@
+"""A training that has been done, as an object: its losses, its models, its files."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from pycharrnn.analysis import plotting
+from pycharrnn.common.errors import UserError
+from pycharrnn.library import notebook
+from pycharrnn.library.model import Model, load
+from pycharrnn.training.history import finite
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from pycharrnn.training.reports import Outcome
+
+
+class Run:
+    """A training; `pycharrnn.train` makes one.
+
+    Attributes:
+        options: that held, as training.options.TrainOptions: options.rnn_size, ...
+        train_losses: of iterations 1, 2, ..., in nats per character.
+        val_losses: iteration -> loss of the validation split, in nats per character.
+        epochs: passes through the training split.
+        folder: where the checkpoints are.
+        best_path: of the checkpoint with the lowest validation loss; None before the first validation.
+        last_path: of the newest checkpoint, from which pycharrnn.train(resume=...) goes on; None where there is none.
+        stopped: whether Ctrl-C ended it.
+        notes: what was said beside the log.
+    """
+
+    def __init__(self, outcome: Outcome, notes: Iterable[str] = (), stopped: bool = False) -> None:
+        self.options, self.folder = outcome.opt, outcome.opt.checkpoint_dir
+        self.train_losses, self.val_losses = outcome.history.train_losses.tolist(), dict(outcome.history.val_losses)
+        self._ntrain, self.epochs = outcome.ntrain, len(self.train_losses) / outcome.ntrain
+        self.best_path, self.last_path = outcome.best, outcome.last
+        self.notes, self.stopped = tuple(notes), stopped
+
+    @property
+    def iterations(self) -> int:
+        """How many it has had, with those of the run that it went on with."""
+        return len(self.train_losses)
+
+    @property
+    def best_loss(self) -> float | None:
+        """The lowest validation loss; None where there is none."""
+        return min(finite(self.val_losses).values(), default=None)
+
+    @functools.cached_property
+    def best(self) -> Model:
+        """The model with the lowest validation loss; the last one, where none was validated. Errors: UserError."""
+        return self.last if self.best_path is None else load(self.best_path)
+
+    @functools.cached_property
+    def last(self) -> Model:
+        """The model as it was at the end. Errors: UserError."""
+        if self.last_path is None:
+            raise UserError("the run has no checkpoint: nothing has been trained.")
+        return load(self.last_path)
+
+    def curve(self) -> LossCurve:
+        """The losses as a picture, which a notebook shows. Errors: UserError, also where matplotlib is missing."""
+        return LossCurve(self._curve())
+
+    def save_curve(self, path: str | os.PathLike[str]) -> None:
+        """Write that picture, as .png or .svg by the path's ending. Errors: OSError, UserError."""
+        plotting.save_picture(path, [self._curve()])
+
+    def _curve(self) -> plotting.Curve:
+        opt, validations = self.options, sorted(self.val_losses)
+        label = f"{opt.savefile}: {opt.model}, {opt.num_layers} x {opt.rnn_size}"
+        val = validations, [self.val_losses[i] for i in validations]
+        return plotting.curve(label, label, (range(1, self.iterations + 1), self.train_losses), val, 1 / self._ntrain)
+
+    def __repr__(self) -> str:
+        return f"<Run {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"
+
+    def _repr_html_(self) -> str:
+        """A small table, for a notebook."""
+        return notebook.table(self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        """What a line tells of the run."""
+        facts = {"text": self.options.data_dir, "iterations": f"{self.iterations}", "epochs": f"{self.epochs:.2f}"}
+        if self.best_loss is not None:
+            facts["validation loss"] = f"{self.best_loss:.4f}"
+        if checkpoint := self.best_path or self.last_path:
+            facts["checkpoint"] = checkpoint
+        return {**facts, "ended": "by Ctrl-C"} if self.stopped else facts
+
+
+class LossCurve:
+    """A picture of losses, .png, that shows itself in a notebook.
+
+    Attributes:
+        png: the file's bytes.
+    """
+
+    def __init__(self, curve: plotting.Curve) -> None:
+        self.png = plotting.picture([curve])
+
+    def _repr_png_(self) -> bytes:
+        """The picture, for a notebook."""
+        return self.png

@@ -1,0 +1,251 @@
+"""pycharrnn.train: the same as the command, for a program and a notebook."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, run, sampled, working_in
+from runs import masked
+
+import pycharrnn
+from pycharrnn.library import training
+
+TEXT = (GOLDEN / "corpus" / "input.txt").read_bytes()[:6000]
+SMALL = {"rnn_size": 8, "max_epochs": 2, "eval_val_every": 40, "gpuid": -1, "show": 0}
+SECONDS = 120
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "poems.txt").write_bytes(TEXT)
+    return tmp_path
+
+
+def flags(options: dict) -> list[str]:
+    return [word for name, value in options.items() for word in (f"-{name}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[pycharrnn.Run, list, Path]:
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "poems.txt").write_bytes(TEXT)
+    reports: list = []
+    with working_in(folder):
+        run = pycharrnn.train("poems.txt", quiet=True, on_print=reports.append, on_validation=reports.append, **SMALL)
+        run.best, run.last  # noqa: B018  # while their paths lead to them
+    return run, reports, folder
+
+
+def test_it_trains_and_prints_as_the_command_does(here, capfd):
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    command = run("train", str(here / "poems.txt"), *flags(SMALL), cwd=elsewhere)
+    pycharrnn.train("poems.txt", **SMALL)
+    out, err = capfd.readouterr()
+    assert masked(out) == masked(command.stdout.decode())
+    assert out.startswith("-recipe quick: pycharrnn train -data_dir data/poems -rnn_size 8")
+    assert err.splitlines()[1:] == command.stderr.decode().splitlines()[1:]  # the first one has the path of the text
+    assert "finished; the best checkpoint is cv/lm_poems_epoch" in err
+    ours, theirs = ({path.name: path.read_bytes() for path in folder.glob("cv/*.t7")} for folder in (here, elsewhere))
+    assert ours and ours == theirs
+
+
+def test_what_a_run_knows(trained, monkeypatch):
+    run, _, folder = trained
+    monkeypatch.chdir(folder)
+    assert run.iterations == len(run.train_losses) and run.epochs == pytest.approx(2, abs=0.1)
+    assert sorted(run.val_losses)[-1] == run.iterations
+    assert run.best_loss == min(run.val_losses.values())
+    assert (run.folder, run.options.rnn_size, run.options.savefile, run.stopped) == ("cv", 8, "poems", False)
+    assert (
+        f"_{run.best_loss:.4f}.t7" in run.best_path and Path(run.best_path).is_file() and Path(run.last_path).is_file()
+    )
+    assert run.best.val_loss == run.best_loss and run.best.path == run.best_path
+    assert run.last.iteration == run.iterations and run.last.train_losses == run.train_losses
+    text = run.best.generate("The ", length=50, seed=1)
+    assert sampled(run.best_path, ["-primetext", "The ", "-length", "50", "-seed", "1"])[:-1] == text.encoded
+    assert any("finished; the best checkpoint" in note for note in run.notes)
+    for words in (f"{run.iterations}", f"{run.best_loss:.4f}", "data/poems", run.best_path):
+        assert words in repr(run) and words in run._repr_html_()
+    assert run._repr_html_().startswith("<table>")
+
+
+def test_callbacks(trained):
+    run, reports, folder = trained
+    steps = [report for report in reports if isinstance(report, pycharrnn.TrainStep)]
+    validations = [report for report in reports if isinstance(report, pycharrnn.Validation)]
+    assert len(steps) + len(validations) == len(reports)
+    every = run.options.print_every
+    assert [step.iteration for step in steps] == list(range(every, run.iterations + 1, every))
+    assert all(step.train_loss == run.train_losses[step.iteration - 1] for step in steps)
+    assert all(step.iterations == run.iterations and step.seconds > 0 and step.norm_ratio > 0 for step in steps)
+    assert steps[0].learning_rate > steps[-1].learning_rate > 0  # -anneal of the recipe
+    assert {one.iteration: one.val_loss for one in validations} == run.val_losses
+    assert [one.is_best for one in validations] == [
+        one.val_loss == min(run.val_losses[i] for i in run.val_losses if i <= one.iteration) for one in validations
+    ]
+    assert validations[-1].epoch == pytest.approx(run.epochs)
+    assert (folder / validations[-1].path).is_file()
+
+
+def test_quiet_is_quiet(here, capfd):
+    run = pycharrnn.train(["poems.txt"], quiet=True, **{**SMALL, "max_epochs": 1, "show": 50})
+    assert capfd.readouterr() == ("", "")
+    assert run.notes
+
+
+def test_a_curve(trained, tmp_path):
+    run, _, _ = trained
+    curve = run.curve()
+    assert isinstance(curve, pycharrnn.LossCurve) and curve._repr_png_().startswith(b"\x89PNG")
+    run.save_curve(tmp_path / "a.svg")
+    assert "poems: lstm, 1 x 8" in (tmp_path / "a.svg").read_text()
+    assert f"best {run.best_loss:.4f} at epoch" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_text_of_a_program(here):
+    """bytes, or a str that is no path: each text in a folder of its own, found again by the same text."""
+    options = {**SMALL, "max_epochs": 1, "quiet": True}
+    text = TEXT[1000:5000].decode("utf-8", "ignore")
+    first = pycharrnn.train(text, **options)
+    assert (here / "data" / "text" / "input.txt").read_text() == text
+    assert (first.options.data_dir, first.options.savefile) == ("data/text", "text")
+    other = pycharrnn.train(TEXT, **options)
+    assert (here / "data" / "text_2" / "input.txt").read_bytes() == TEXT
+    assert other.options.savefile == "text_2"
+    assert pycharrnn.train(text, overwrite=1, **options).options.data_dir == "data/text"
+    long = pycharrnn.train("abcdefgh" * 200, **options)
+    assert (here / "data" / "text_3" / "input.txt").read_text() == "abcdefgh" * 200 and len(long.best.vocab) == 8
+    assert pycharrnn.train([here / "poems.txt", str(here / "data" / "text")], **options).options.savefile.startswith(
+        "poems_and"
+    )
+    with pytest.raises(pycharrnn.UserError, match="the text is no plain text"):
+        pycharrnn.train(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", **options)
+    with pytest.raises(pycharrnn.UserError, match="the text is no plain text"):
+        pycharrnn.train(b"", **options)
+
+
+def test_without_a_text_it_takes_data_dir(here):
+    (here / "mine").mkdir()
+    (here / "mine" / "input.txt").write_bytes(TEXT)
+    run = pycharrnn.train(data_dir=here / "mine", batch_size=5, seq_length=10, quiet=True, **SMALL)
+    assert run.options.data_dir == str(here / "mine")
+    assert run.options.recipe == "char-rnn" and run.options.num_layers == 2
+    on = pycharrnn.train(resume=run.last_path, max_epochs=3, quiet=True)
+    assert on.train_losses[: run.iterations] == run.train_losses and on.iterations == run.iterations * 3 // 2
+    assert on.val_losses.items() >= {i: loss for i, loss in run.val_losses.items() if i % 40 == 0}.items()
+
+
+@pytest.mark.parametrize(
+    "text, options, error, words",
+    [
+        ("poems.txt", {"rnn_sise": 8}, TypeError, "train() has no option 'rnn_sise'; did you mean rnn_size?"),
+        ("poems.txt", {"rnn_size": "big"}, TypeError, "rnn_size must be a whole number, not 'big'"),
+        ("poems.txt", {"rnn_size": 0}, pycharrnn.UserError, "rnn_size must be at least 1, not 0."),
+        ("poems.txt", {"data_dir": "x"}, pycharrnn.UserError, "data_dir names another text, so leave that out"),
+        ("a\nb", {"resume": "x"}, pycharrnn.UserError, "resume goes on with the text of its run, so leave that out"),
+        ("nowhere.txt", {}, pycharrnn.UserError, "can't read nowhere.txt (No such file or directory)"),
+        (None, {"data_dir": "nowhere"}, pycharrnn.UserError, "there is no folder nowhere"),
+        ("too\nshort", {}, pycharrnn.UserError, "the text has 9 characters, too few to learn from"),
+        (3, {}, TypeError, "text must be a text, a path or a list of paths, not 3"),
+        ([], {}, TypeError, "text must be a text, a path or a list of paths, not []"),
+        (["poems.txt", 3], {}, TypeError, "text must be a text, a path or a list of paths"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(here, text, options, error, words):
+    with pytest.raises(error) as raised:
+        pycharrnn.train(text, quiet=True, **options)
+    assert str(raised.value).startswith(words)
+    assert not (here / "cv").exists()
+
+
+def test_a_loss_that_explodes(here):
+    with pytest.raises(pycharrnn.UserError, match="^training went astray: lower learning_rate or grad_clip; "):
+        pycharrnn.train("poems.txt", quiet=True, **{**SMALL, "learning_rate": 1e8, "grad_clip": 1e8, "anneal": 0})
+
+
+def test_pytorch_is_left_as_it_was(here):
+    before = torch.get_num_threads(), torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    pycharrnn.train("poems.txt", quiet=True, **{**SMALL, "max_epochs": 0.3, "threads": before[0] + 1})
+    assert (torch.get_num_threads(), torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
+
+
+# -- Ctrl-C ------------------------------------------------------------------------------------------------------------
+
+PROGRAM = """
+import pycharrnn, signal, sys
+run = pycharrnn.train(
+    "poems.txt", rnn_size=8, max_epochs=100000, gpuid=-1, print_every=10, eval_val_every=int(sys.argv[1]), show=0,
+    quiet=len(sys.argv) > 2, on_print=lambda step: print("step", step.iteration, flush=True),
+)
+print("run", run.stopped, run.iterations, run.last.iteration, run.best_path, run.last_path, flush=True)
+print(len(run.best.generate("The ", length=20)), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
+def interrupted(here: Path, number: int, *args: str) -> tuple[str, str, int]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *args],
+        cwd=here, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, **HEEDS_SIGNALS,
+    )  # fmt: skip
+    before = []
+    while "step 20" not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+        before.append(line)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=SECONDS)
+    return "".join(before) + out, err, process.returncode
+
+
+def test_ctrl_c_returns_what_there_is(here):
+    out, err, status = interrupted(here, signal.SIGINT, "1000000")
+    assert status == 0, err
+    (stopped, done, saved, best, last) = re.search(r"^run (\S+) (\d+) (\d+) (\S+) (\S+)$", out, re.M).groups()
+    assert (stopped, done, best, last) == ("True", saved, "None", "cv/lm_poems_latest.t7") and int(done) >= 20
+    assert out.endswith("24 True\n")
+    assert f"stopped by Ctrl-C after iteration {done}; go on with: pycharrnn.train(resume='{last}')" in err
+    assert "Traceback" not in err
+    with working_in(here):
+        on = pycharrnn.train(resume=last, max_epochs=(int(done) + 5) / 10**9, quiet=True)
+        assert on.iterations == int(done)
+
+
+def test_ctrl_c_after_a_validation(here):
+    out, err, status = interrupted(here, signal.SIGINT, "15", "quiet")
+    assert status == 0, err
+    best = re.search(r"^run True \d+ \d+ (\S+) \S+$", out, re.M)[1]
+    assert re.fullmatch(r"cv/lm_poems_epoch[\d.]+_[\d.]+\.t7", best)
+    assert err.startswith("pycharrnn: SIGINT: finishing the step and saving") and err.count("\n") == 1
+
+
+def test_another_signal_ends_the_program_once_the_run_is_saved(here):
+    out, err, status = interrupted(here, signal.SIGTERM, "1000000")
+    assert status == -signal.SIGTERM
+    assert "run" not in out.split("step")[-1] and (here / "cv" / "lm_poems_latest.t7").is_file()
+    handled = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: handled.append(number))
+    try:
+        with pytest.raises(pycharrnn.UserError, match="stopped by SIGTERM after iteration"), working_in(here):
+            pycharrnn.train(
+                "poems.txt", overwrite=1, quiet=True, print_every=1,
+                on_print=lambda step: os.kill(os.getpid(), signal.SIGTERM), **{**SMALL, "max_epochs": 100},
+            )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert handled == [signal.SIGTERM]
+
+
+def test_lines_with_bytes_of_file_names(capsys):
+    speaker = training._Speaker(quiet=False)
+    speaker.say("a\udce9b")
+    speaker.note("a\udce9b")
+    assert capsys.readouterr() == ("a?b\n", "pycharrnn: a?b\n")
