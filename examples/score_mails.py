@@ -1,0 +1,37 @@
+"""Which mails are unlike what a model has read? python score_mails.py CHECKPOINT FOLDER
+
+Prints the bits per character of each mail (.eml) below a folder, the strangest first.
+"""
+
+from __future__ import annotations
+
+import email.policy
+import math
+import sys
+from pathlib import Path
+
+import pycharrnn
+
+
+def body_of(file: Path) -> str:
+    """The text of a mail, "" where it has none."""
+    with file.open("rb") as f:
+        mail = email.message_from_binary_file(f, policy=email.policy.default)
+    part = mail.get_body(("plain", "html"))
+    return part.get_content() if part else ""
+
+
+def main(checkpoint: str, folder: str) -> None:
+    """Print a line for each mail."""
+    model = pycharrnn.load(checkpoint)
+    rows = []
+    for file in sorted(Path(folder).rglob("*.eml")):
+        score = model.score(body_of(file))
+        rows.append((score.bits_per_character, score.unknown.total(), file))
+    # A mail without a character that the model knows has no bits: it comes first.
+    for bits, unknown, file in sorted(rows, key=lambda row: -math.inf if math.isnan(row[0]) else -row[0]):
+        print(f"{bits:.3f} bits per character, {unknown} unknown  {file.relative_to(folder)}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

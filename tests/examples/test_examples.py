@@ -1,0 +1,158 @@
+"""The examples, run as their users run them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from conftest import GOLDEN, ROOT
+from jupyter_client.manager import start_new_kernel
+from nbclient import NotebookClient
+
+import pycharrnn
+
+EXAMPLES = ROOT / "examples"
+NOTEBOOK = EXAMPLES / "train_and_sample.ipynb"
+ONE, OTHER = (str(sorted((GOLDEN / name).glob("*.t7"))[-1]) for name in ("gru2", "lstm2"))
+
+
+def example(name: str, *args: str, text: str = "") -> list[str]:
+    """The lines that a script prints."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(EXAMPLES / name), *args]
+    result = subprocess.run(command, input=text, capture_output=True, text=True, env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout.splitlines()
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_a_script_is_short_and_listed(script):
+    assert len((EXAMPLES / script).read_text().splitlines()) <= 40
+    assert script in (EXAMPLES / "README.md").read_text()
+
+
+def test_a_bot_replies_to_each_line():
+    replies = example("reply_bot.py", ONE, "7", text="How was the night?\n\n\u00fc\n")
+    assert len(replies) == 3 and all(replies) and len(set(replies)) == 3
+    assert replies == example("reply_bot.py", ONE, "7", text="How was the night?\n\n\u00fc\n")
+    model = pycharrnn.load(ONE)
+    expected = model.generate("\nHow was the night?\n", length=280, temperature=0.6, stop="\n", hide_prime=True, seed=7)
+    assert replies[0] == expected.strip()
+
+
+def test_mails_are_scored(tmp_path):
+    mails = {
+        "known.eml": "The night was long.\nThe night was quiet.",
+        "strange.eml": "Zqx!!Zqx!!Zqx",
+        "new.eml": "\u4f60\u597d",
+    }
+    (tmp_path / "deep").mkdir()
+    for name, text in mails.items():
+        head = "From: a@example.org\nSubject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n"
+        (tmp_path / "deep" / name).write_bytes((head + text).encode())
+    (tmp_path / "notes.txt").write_text("no mail")
+    lines = example("score_mails.py", ONE, str(tmp_path))
+    assert [line.split("  ")[1] for line in lines] == ["deep/new.eml", "deep/strange.eml", "deep/known.eml"]
+    score = pycharrnn.load(ONE).score(mails["known.eml"])
+    assert lines[2].startswith(f"{score.bits_per_character:.3f} bits per character, 0 unknown")
+
+
+def test_a_duet():
+    lines = example("duet.py", ONE, OTHER, "4", "3")
+    text = "\n".join(lines)
+    assert re.match(r"A: ", text) and [line[:3] for line in lines if re.match("[AB]: ", line)] == ["A: ", "B: "] * 2
+    first = pycharrnn.load(ONE).generate("\n", length=200, temperature=0.6, stop="\n", hide_prime=True, seed=3)
+    assert lines[0] == f"A: {first.strip()}"
+    second = pycharrnn.load(OTHER).generate(
+        f"{first.strip(chr(10))}\n", length=200, temperature=0.6, stop="\n", hide_prime=True, seed=4,
+        ignore_bad_primetext=True,
+    )  # fmt: skip
+    assert lines[1] == f"B: {second.strip(chr(10))}"
+    assert example("duet.py", ONE, OTHER, "1") == example("duet.py", ONE, OTHER, "1", "1")
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """The notebook, once it has run in a kernel of its own, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("notebook")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYCHARRNN_SMALL": "1", "OMP_NUM_THREADS": "1"}
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client.execute(env=environment)
+    return notebook, folder
+
+
+def output_of(notebook, line: str) -> list:
+    """The outputs of the cell that has a line."""
+    return next(cell.outputs for cell in notebook.cells if line in cell.source.splitlines())
+
+
+def shown(outputs: list, kind: str) -> str:
+    return next(output.data[kind] for output in outputs if kind in output.get("data", {}))
+
+
+def printed(outputs: list) -> str:
+    return "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+
+
+def test_the_notebook_runs(executed):
+    notebook, folder = executed
+    assert all(cell.outputs or "find_spec" in cell.source for cell in notebook.cells if cell.cell_type == "code")
+    trained = output_of(notebook, "run")
+    assert re.search(r"epoch 1\.00: validation loss \d\.\d{4}", printed(trained))
+    assert "train_loss" not in printed(trained)
+    assert "<td>data/text</td>" in shown(trained, "text/html")
+    assert len(shown(output_of(notebook, "run.curve()"), "image/png")) > 10_000
+    tinted = shown(output_of(notebook, "model = run.best"), "text/html")
+    assert tinted.startswith("<pre ") and "<b>T</b>" in tinted and "background: rgb(" in tinted
+    assert len(shown(output_of(notebook, "plt.show()"), "image/png")) > 5000
+    assert shown(output_of(notebook, 'model.save("mine.t7")'), "text/plain").startswith("<Model mine.t7: ")
+    assert pycharrnn.load(folder / "mine.t7").rnn_size == 16
+    errors = [output for cell in notebook.cells for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
+    assert errors == []
+
+
+def test_the_notebook_is_as_it_was_written():
+    """Without outputs of somebody's, and valid."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
+    assert NOTEBOOK.name in (EXAMPLES / "README.md").read_text()
+
+
+LONG = """
+(open("poems.txt", "w").write("A line of a poem.\\n" * 400))
+import pycharrnn
+options = dict(rnn_size=8, max_epochs=1e6, eval_val_every=10**9, print_every=10, gpuid=-1, show=0, threads=1)
+run = pycharrnn.train("poems.txt", **options)
+print("and on", run.stopped, run.iterations == run.last.iteration, len(run.best.generate("A", length=9)))
+run
+"""
+
+
+def test_interrupting_a_cell_returns_what_there_is(tmp_path):
+    manager, client = start_new_kernel(cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        client.execute(LONG)
+        text = shown = ""
+        interrupted = False
+        while True:
+            message = client.get_iopub_msg(timeout=120)
+            text += message["content"].get("text", "")
+            shown += message["content"].get("data", {}).get("text/html", "")
+            assert message["msg_type"] != "error", message["content"]
+            if not interrupted and "train_loss" in text:
+                manager.interrupt_kernel()
+                interrupted = True
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle" and interrupted:
+                break
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert "and on True True 10" in text
+    assert "stopped by Ctrl-C after iteration" in text
+    assert "<td>by Ctrl-C</td>" in shown
