@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from compat.plain_text import printable
+from pycharrnn.checkpoints.formats import page_and_model
 
 
 def shown(name: str) -> str:
@@ -37,12 +38,17 @@ def short_names(paths: Sequence[str]) -> list[str]:
 def distinct_names(paths: Sequence[str]) -> list[str]:
     """As short_names, for files that differ; one that is there in two formats keeps its ending.
 
+    A model in a page of several keeps its name there.
+
     Example:
         >>> distinct_names(["a/lm_x.t7", "a/lm_x.safetensors", "a/lm_y.t7"])
         ['lm_x.t7', 'lm_x.safetensors', 'lm_y']
+        >>> distinct_names(["gallery.html#lm_x_1.25"])
+        ['lm_x_1.25']
     """
     stems = Counter(os.path.splitext(path)[0] for path in paths)
+    whole = [page_and_model(path)[1] or (path if stems[os.path.splitext(path)[0]] > 1 else "") for path in paths]
     # What looks like an ending to short_names is this dot.
-    names = short_names([f"{path}." if stems[os.path.splitext(path)[0]] > 1 else path for path in paths])
+    names = short_names([f"{name}." if name else path for name, path in zip(whole, paths, strict=True)])
     # Names that only differ in what can't be shown are counted.
     return [f"{name} ({names[:k].count(name) + 1})" if name in names[:k] else name for k, name in enumerate(names)]

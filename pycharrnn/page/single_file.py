@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from compat.whole_file import whole_file
 from pycharrnn.checkpoints import payload
-from pycharrnn.checkpoints.formats import page_and_model
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.bundle import UnknownForm, bundle
@@ -60,7 +59,7 @@ def write(path: str | os.PathLike[str], models: Sequence[tuple[str, Model]], hal
 
     Errors: OSError.
     """
-    names = distinct_names([_file(checkpoint) for checkpoint, _ in models])
+    names = distinct_names([checkpoint for checkpoint, _ in models])
     before, after = _frame(names, half)
     with whole_file(path) as f:
         size = f.write(before.encode())
@@ -68,12 +67,6 @@ def write(path: str | os.PathLike[str], models: Sequence[tuple[str, Model]], hal
             named = {**model, "name": name, "facts": {**model["facts"], "id": name}}
             size += f.write(b"".join([payload.ELEMENT, _json(named), payload.ELEMENT_END, b"\n"]))
         return size + f.write(after.encode())
-
-
-def _file(path: str) -> str:
-    """After what a model is called: its file, or its name in a page of several, with an ending to take off."""
-    _, name = page_and_model(path)
-    return f"{name}." if name else path
 
 
 def _json(value: object) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints.formats import page_and_model
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.checkpoints.paths import newest_first
 from pycharrnn.common.errors import UserError
@@ -92,7 +93,7 @@ class OfferReader:
         """
         look = self._read_new({**self._in_folders(may_be_empty), **self._named}, {})
         for path, error in look.refused:
-            if path in self._named and not os.path.exists(path):
+            if path in self._named and not os.path.exists(page_and_model(path)[0]):
                 raise error
         if look.refused and not look.offers and not may_be_empty:
             raise look.refused[0][1]
@@ -163,7 +164,7 @@ def _read(name: str, path: str, argument: int) -> tuple[Offer, ServedModel]:
 def _version(path: str) -> Version | None:
     """None where there is no such file."""
     try:
-        status = os.stat(path)
+        status = os.stat(page_and_model(path)[0])
     except OSError:
         return None
     return Version(status.st_ino, status.st_size, status.st_mtime_ns)

@@ -31,6 +31,7 @@ def test_short_names(paths, names):
         (["cv/lm_x.t7"], ["lm_x"]),
         (["a/x.t7", "a/x.safetensors", "a/y.t7"], ["x.t7", "x.safetensors", "y"]),
         (["a/x.t7", "b/x.t7"], ["a/x", "b/x"]),
+        (["g.html#x_1.5", "g.html#y_1.5", "g.html", "y_1.5.t7"], ["x_1.5", "y_1.5", "g", "y_1.5 (2)"]),
         (["\udcff.t7", "\udcfe.t7", "\udcfd.t7"], ["\ufffd", "\ufffd (2)", "\ufffd (3)"]),
     ],
 )

@@ -20,6 +20,7 @@ from serving_tools import GRU, LOOPBACK, LSTM, model_of, server
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
+from pycharrnn.page import gallery, single_file
 from pycharrnn.server import catalogue
 from pycharrnn.server.app import create_app
 from pycharrnn.server.catalogue import Catalogue
@@ -78,6 +79,16 @@ def test_a_file_of_a_folder_that_is_named_too(folder):
 
 def test_a_folder_that_is_named_twice(folder):
     assert names(offered(folder, folder / ".")) == [LSTM.stem, WORSE.stem]
+
+
+def test_models_of_a_page(tmp_path):
+    page = tmp_path / "gallery.html"
+    single_file.write(page, gallery.collect([str(LSTM), str(GRU)], False, lambda line: None), half=False)
+    models = offered(f"{page}#{GRU.stem}", f"{page}#{LSTM.stem}")
+    assert names(models) == [GRU.stem, LSTM.stem]
+    assert models.facts(GRU.stem).val_loss == pytest.approx(2.9340, abs=1e-4)
+    with pytest.raises(UserError, match="does not exist"):
+        offered(f"{tmp_path}/other.html#{GRU.stem}")
 
 
 def test_one_checkpoint_in_two_formats(folder):
