@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from types import ModuleType
@@ -12,6 +13,8 @@ from types import ModuleType
 import pytest
 from conftest import GOLDEN, ROOT
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 
 
@@ -56,6 +59,16 @@ def test_sampling(tmp_path):
     assert sampling.one_stream(sampling.model(), 20) > 0
     assert sampling.many_streams(str(tmp_path / "lstm.t7"), 2, 20) > 0
     assert sampling.pytorch_loop(2, 5) > 0
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
+def test_page_speed(monkeypatch):
+    pytest.importorskip("selenium")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    found = benchmark("page_speed").figures(length=60, repeats=2)
+    page, sampler = found["page, characters/s"], found["pycharrnn sample, characters/s"]
+    assert page > 0 and sampler > 0 and found["page stood still, ms"] > 0
+    assert found["ratio"] == pytest.approx(page / sampler)
 
 
 def test_train_step():

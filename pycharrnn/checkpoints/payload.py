@@ -78,11 +78,11 @@ def _smallest_exact(loaded: Checkpoint) -> str:
 def decode(value: object) -> Checkpoint:
     """What `encode` has made of a checkpoint -> that, its weights in the precision of the file that it was read from.
 
-    Errors: CheckpointError; T7Error for what gzip has packed, if that is broken or unpacks to too much.
+    Errors: CheckpointError.
     """
     try:
         return _decode(value)
-    except (CheckpointError, T7Error):  # ValueErrors too
+    except CheckpointError:  # a ValueError too
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
         raise CheckpointError(f"its model is not as pycharrnn writes it ({printable(repr(e), 80)})") from None
@@ -121,8 +121,11 @@ def _flat(value: dict[str, Any]) -> Array:
 
 
 def _unpacked(value: dict[str, Any], key: str) -> bytes | bytearray:
-    """What _packed has packed. Errors: T7Error for gzip that is broken, or too good to be true; as _flat."""
-    return unpacked(base64.b64decode(value[key], validate=True))
+    """What _packed has packed. Errors: as _flat."""
+    try:
+        return unpacked(base64.b64decode(value[key], validate=True))
+    except T7Error as e:
+        raise CheckpointError(f"its {key} can't be unpacked: {e}") from None
 
 
 def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
