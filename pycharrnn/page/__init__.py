@@ -1,5 +1,5 @@
-"""The page to play on, whoever answers it: its files, and the facts of models that it shows.
+"""The page to play on, whoever answers it: its files, the facts of models that it shows, and the page as one file.
 
-From outside: `page_files`, `facts`.
+From outside: `page_files`, `facts`, `gallery.collect`, `single_file.write`.
 It may import analysis, checkpoints and common. It needs neither FastAPI nor PyTorch.
 """

@@ -144,7 +144,7 @@ def _lines(rng: random.Random, file: Path, original: originals.Original) -> list
         ["sample", name, "-gpuid", "-1", "-length", "6", "-primetext", "T", "-ignore_bad_primetext", "1", *drawing],
         ["eval", name, *rng.choice((data, [*data, *sizes], []))],
         ["score", name, short],
-        ["convert", name, f"o{rng.choice(formats.ENDINGS)}"],
+        ["convert", name, f"o{rng.choice((*formats.ENDINGS, '.html'))}"],
         ["activations", name, "-primefile", short, "-o", "a.html"],
         ["train", "-init_from", name, *tuned],
         ["train", "-resume", name, *resumed],
