@@ -2,7 +2,8 @@
 
 Each module becomes a function that is called once, so that its names stay its own, and returns what it exports. This
 understands the form that the page's modules have: imports and exports begin a line, an import is relative and names
-what it takes, what is exported is declared there and never assigned again. Any other form is refused.
+what it takes, what is exported is declared there and never assigned again. Any other form is refused. Lines that are
+comments are left out, and what lines begin with to be read more easily, since every page would carry them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _DECLARED = re.compile(r"^(?:(?:async )?function\*? |class |const |let |var )([\
 _UNKNOWN = re.compile(r"^(?:[ \t]*(?:import|export)|await)\b.*|\bimport\s*[(.].*", re.MULTILINE)
 # What makes a line look like the beginning of a statement that it is not, or ends the HTML element around a script.
 _MISLEADING = re.compile(r"/\*|[\r\u2028\u2029]|</script|<!--", re.IGNORECASE)
+# Lines without a statement, and the spaces before one.
+_FOR_READERS = re.compile(r"^[ \t]*(?://.*)?\n|^[ \t]+", re.MULTILINE)
 
 
 class UnknownForm(Exception):
@@ -84,7 +87,8 @@ def _as_function(name: str, source: str, exported: Mapping[str, list[str]]) -> s
         raise UnknownForm(f"{name} declares {twice[0]} twice.")
     taken = [f"const {{ {', '.join(names)} }} = {_variable(module)};" for names, module in _imports(source)]
     returned = f"return {{ {', '.join(exported[name])} }};"
-    return "\n".join([f"const {_variable(name)} = (() => {{", *taken, body, returned, "})();"])
+    statements = _FOR_READERS.sub("", body)
+    return "\n".join([f"const {_variable(name)} = (() => {{", *taken, statements, returned, "})();"])
 
 
 def _variable(module: str) -> str:

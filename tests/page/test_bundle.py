@@ -12,7 +12,8 @@ from pycharrnn.page.page_files import page_files
 
 MODULES = {
     "entry.js": 'import { Counter, made } from "./counter.js";\nimport { $ } from "./names.js";\n'
-    "const twice = (x) => 2 * x;\nresult.push(new Counter(3).next(), made(), $, twice(4));\n",
+    "// In words.\n\nconst twice = (x) =>\n  // Twice.\n  2 * x; // x + x\n"
+    "result.push(new Counter(3).next(), made(), $, twice(4));\n",
     "counter.js": 'import {\n  step,\n  $,\n} from "./names.js";\nconst twice = $ + step;\nlet count = 0;\n'
     "export class Counter {\n  constructor(at) {\n    this.at = at;\n  }\n  next() {\n    count++;\n"
     "    return this.at + step;\n  }\n}\nexport function made() {\n  return [count, twice];\n}\n",
@@ -26,6 +27,12 @@ def test_a_bundle_does_what_its_modules_do(chromium):
     chromium.get("about:blank")
     found = chromium.execute_script(f"const result = [];\n{bundle('entry.js', MODULES)}\nreturn result")
     assert found == ["once", 5, [1, "a2"], "a", 8]
+
+
+def test_what_is_there_for_readers_is_left_out():
+    script = bundle("entry.js", MODULES)
+    assert "In words" not in script and "Twice" not in script and "\n " not in script and "\n\n" not in script
+    assert "2 * x; // x + x\n" in script
 
 
 def test_the_same_modules_give_the_same_script():
