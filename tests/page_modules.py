@@ -27,6 +27,7 @@ def payload_of(loaded: Checkpoint, name: str, half: bool = False) -> dict:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        self.server.asked.append(self.path)
         content = self.server.contents.get(self.path)
         self.send_response(404 if content is None else 200)
         self.send_header("Content-Type", "text/javascript" if self.path.endswith(".js") else "text/html")
@@ -38,21 +39,29 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def modules(browser, payloads: list[dict]) -> Iterator[None]:
-    """Opens a page on which `script` can import the modules; payloads.json there are the models."""
+def static_server(contents: dict[str, bytes]) -> Iterator[ThreadingHTTPServer]:
+    """Gives what it is told to: contents by their paths. Its `asked` are the paths of all requests."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.contents = {"/": b"<!DOCTYPE html><title>modules</title>", "/payloads.json": json.dumps(payloads).encode()}
-    server.contents |= {f"/{name}": content for name, content in page_files().items()}
+    server.contents, server.asked = contents, []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        browser.get(f"http://127.0.0.1:{server.server_port}/")
-        yield
+        yield server
     finally:
-        browser.get("about:blank")
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextlib.contextmanager
+def modules(browser, payloads: list[dict]) -> Iterator[None]:
+    """Opens a page on which `script` can import the modules; payloads.json there are the models."""
+    contents = {"/": b"<!DOCTYPE html><title>modules</title>", "/payloads.json": json.dumps(payloads).encode()}
+    contents |= {f"/{name}": content for name, content in page_files().items()}
+    with static_server(contents) as server:
+        browser.get(f"http://127.0.0.1:{server.server_port}/")
+        yield
+        browser.get("about:blank")
 
 
 def script(browser, code: str, *args: object) -> object:

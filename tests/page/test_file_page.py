@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from click.testing import CliRunner
 from conftest import sampled
+from page_modules import static_server
 from page_tools import (
     By,
     Keys,
@@ -97,6 +100,17 @@ def test_it_draws_what_sample_prints(file):
     assert [name for name in loaded if not name.startswith(("blob:", "data:"))] == []
     click(file, "continue")
     assert drawn(file, 809) == as_sampled(LSTM, 800, "-primetext", "The night")
+
+
+def test_from_a_static_host_the_page_is_all_that_is_asked_for(chromium, pages):
+    content = Path(url2pathname(urlsplit(pages["one"]).path)).read_bytes()
+    with static_server({"/one.html": content}) as server:
+        visit(chromium, f"http://127.0.0.1:{server.server_port}/one.html#model={LSTM.stem}&length=100")
+        assert drawn(chromium, 100) == as_sampled(LSTM, 100)
+        click(chromium, "copy")
+        wait(chromium, lambda: status(chromium) == "text copied")
+        assert server.asked == ["/one.html"]
+        chromium.get("about:blank")
 
 
 def test_candidates_and_a_hidden_unit(file):
