@@ -35,6 +35,11 @@ def test_a_script_is_short_and_listed(script):
     assert script in (EXAMPLES / "README.md").read_text()
 
 
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)\s]+)\)", (EXAMPLES / "README.md").read_text())
+    assert len(links) == 5 and all((EXAMPLES / link).exists() for link in links)
+
+
 def test_a_bot_replies_to_each_line():
     replies = example("reply_bot.py", ONE, "7", text="How was the night?\n\n\u00fc\n")
     assert len(replies) == 3 and all(replies) and len(set(replies)) == 3
