@@ -19,6 +19,7 @@ from serving_tools import GRU, LSTM
 
 from compat import nngraph
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
 from pycharrnn.page import gallery, single_file
 from pycharrnn.page.bundle import UnknownForm
 
@@ -55,6 +56,12 @@ class Page(HTMLParser):
 
 def names_in(path: Path) -> list[str]:
     return [model["facts"]["id"] for model in Page(path).models]
+
+
+def page_of(checkpoint_file: Path, page: Path) -> Path:
+    """As `pycharrnn convert` writes it."""
+    single_file.write(page, gallery.collect([str(checkpoint_file)], False, lambda line: None), half=False)
+    return page
 
 
 def test_one_model(tmp_path):
@@ -121,7 +128,7 @@ def test_of_a_large_folder_the_best_that_there_is_room_for(tmp_path):
     ],
 )
 def test_refusals(tmp_path, args, status, why):
-    assert run("convert", str(LSTM), "page.html", cwd=tmp_path).returncode == 0
+    page_of(LSTM, tmp_path / "page.html")
     before = (tmp_path / "page.html").read_bytes()
     done = run("convert", *(word.format(lstm=LSTM, gru=GRU) for word in args), cwd=tmp_path)
     assert why in (sentence(done) if status == 1 else done.stderr.decode())
@@ -132,7 +139,7 @@ def test_refusals(tmp_path, args, status, why):
 
 def test_a_model_that_no_browser_could_read_is_refused(monkeypatch):
     monkeypatch.setattr(single_file, "_LONGEST", 1000)
-    with pytest.raises(single_file.UserError, match=r"more than a browser can read from a page: -half 1 rounds"):
+    with pytest.raises(UserError, match=r"more than a browser can read from a page: -half 1 rounds"):
         single_file.model_of("x.t7", checkpoint.load(LSTM), half=False)
 
 
@@ -141,13 +148,12 @@ def test_the_same_checkpoint_gives_the_same_page(tmp_path):
         (tmp_path / name).mkdir()
         shutil.copy(LSTM, tmp_path / name)
         os.utime(tmp_path / name / LSTM.name, (time, time))
-        assert run("convert", str(tmp_path / name / LSTM.name), str(tmp_path / f"{name}.html")).returncode == 0
+        page_of(tmp_path / name / LSTM.name, tmp_path / f"{name}.html")
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
 def test_its_policy_names_its_own_scripts_and_nothing_is_loaded(tmp_path):
-    page = tmp_path / "page.html"
-    single_file.write(page, [("x.t7", single_file.model_of("x.t7", checkpoint.load(LSTM), half=False))], half=False)
+    page = page_of(LSTM, tmp_path / "page.html")
     parsed = Page(page)
     policy = next(attrs["content"] for name, attrs, _ in parsed.elements if "http-equiv" in attrs)
     (script,), (style,) = parsed.texts("script", type="module"), parsed.texts("style")
@@ -197,8 +203,7 @@ def test_size(tmp_path, half):
 
 
 def test_the_checkpoint_comes_back_from_the_page(tmp_path):
-    page = tmp_path / "page.html"
-    assert run("convert", str(LSTM), str(page)).returncode == 0
+    page = page_of(LSTM, tmp_path / "page.html")
     assert run("convert", str(page), str(tmp_path / "back.t7")).returncode == 0
     before, after = checkpoint.load(LSTM), checkpoint.load(tmp_path / "back.t7")
     assert (after.vocab, after.opt, after.val_losses) == (before.vocab, before.opt, before.val_losses)
