@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.library import notebook
 from pycharrnn.sampling.tokenizer import screen_name
@@ -17,8 +15,8 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.sampler import Drawn
 
 
-class _Of:
-    """What a piece of text knows of its being drawn.
+class _DrawnPiece:
+    """What a piece of text knows of how it came to be.
 
     Attributes:
         probability: that it had; of a character of several bytes, which a model of bytes draws one by one, of them all.
@@ -41,19 +39,17 @@ class _Of:
         """
         if self._first is None or self._names is None:
             return []
-        probabilities = self._first.probabilities
-        likeliest = np.argsort(-probabilities, kind="stable")[:count].tolist()
-        return [(self._names[k], float(probabilities[k])) for k in likeliest]
+        return [(self._names[k], probability) for k, probability in self._first.likeliest(count)]
 
 
-class Piece(_Of, str):
+class Piece(_DrawnPiece, str):
     """A character that a model has drawn or been given; of a broken one, U+FFFD.
 
     Attributes: probability, given, and the method candidates.
     """
 
 
-class BytesPiece(_Of, bytes):
+class BytesPiece(_DrawnPiece, bytes):
     """As Piece, of a text of bytes: a character of the model's vocabulary."""
 
 

@@ -51,6 +51,11 @@ class Drawn(NamedTuple):
         """The probability of `character`."""
         return float(self.probabilities[self.vocab_index])
 
+    def likeliest(self, count: int) -> list[tuple[int, float]]:
+        """(number in the vocabulary, from 0, probability) of what might stand here, the likeliest first."""
+        indices = np.argsort(-self.probabilities, kind="stable")[:count]
+        return list(zip(indices.tolist(), self.probabilities[indices].tolist(), strict=True))
+
 
 class Step(NamedTuple):
     """One character in each of B streams.

@@ -118,11 +118,7 @@ def _sample_line(text: str, pieces: list[_Drawn], names: list[str], candidates: 
     probability = math.prod(drawn.probability for drawn, _ in pieces)
     line: dict[str, object] = {"text": text, "given": first.given, "probability": _four_digits(probability)}
     if candidates:
-        likeliest = np.argsort(-first.probabilities, kind="stable")[:candidates]
-        probabilities = first.probabilities[likeliest].tolist()
-        line["candidates"] = [
-            [names[k], _four_digits(p)] for k, p in zip(likeliest.tolist(), probabilities, strict=True)
-        ]
+        line["candidates"] = [[names[k], _four_digits(p)] for k, p in first.likeliest(candidates)]
     activation = pieces[-1][1]
     if activation is not None:
         line["activation"] = _four_digits(activation)

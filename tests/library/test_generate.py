@@ -157,6 +157,7 @@ def test_pieces_know_how_probable_they_were(model):
         assert sum(probability for _, probability in candidates) == pytest.approx(1)
         assert candidates == sorted(candidates, key=lambda entry: -entry[1])
     assert len(pieces[5].candidates()) == 5
+    assert pycharrnn.Piece("a").candidates() == []  # which nobody has drawn
     text = model.generate("The", length=50, seed=4, topk=3)
     assert text.pieces == tuple(pieces)
     assert text.probabilities == tuple(piece.probability for piece in pieces)
