@@ -79,10 +79,13 @@ setup(
     ],
     extras_require={
         "safetensors": ["safetensors>=0.4,<1"],
+        "onnx": ["onnx>=1.16,<2"],
         "plot": ["matplotlib>=3.8,<4"],
         "serve": ["fastapi>=0.132,<1", "uvicorn>=0.29,<1", "h11>=0.14,<1"],
         "test": [
             "safetensors>=0.4,<1",
+            "onnx>=1.16,<2",
+            "onnxruntime>=1.18,<2",
             "matplotlib>=3.8,<4",
             "fastapi>=0.132,<1",
             "uvicorn>=0.29,<1",

@@ -19,6 +19,7 @@ _BEGINNINGS = (
     (b"7z\xbc\xaf'\x1c", "a 7z archive: unpack it, and name the .t7 file in it"),
     (b"Rar!", "a rar archive: unpack it, and name the .t7 file in it"),
     (b"\x89HDF", "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"),
+    (b"\x08\x07\x12\x09pycharrnn", "an ONNX model of pycharrnn convert: give it a name that ends in .onnx"),
     (b"\x93NUMPY", f"an array of NumPy's: {_READS}"),
 )
 
@@ -32,6 +33,8 @@ def name_of(content: bytes | bytearray) -> str:
     """
     start = bytes(content[:_START])
     if start[:1] == b"\x80" or (start[:2] == b"PK" and b"data.pkl" in start):
+        if _OUR_JSON.search(start):
+            return "a PyTorch file of pycharrnn convert: give it a name that ends in .pt"
         pytorch = start[:2] == b"PK" or _PYTORCH_MAGIC in start[:32]
         kind = "a file of PyTorch's torch.save" if pytorch else "a Python pickle"
         return f"{kind}, which only the program that wrote it understands: {_READS}"

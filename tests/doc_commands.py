@@ -43,6 +43,7 @@ READER_HAS = {
         "data/ulysses/input.txt",
         "data/pydoc/input.txt",
     ),
+    "formats.md": ("lm_lstm_epoch17.33_1.5834.t7",),
     "library.md": ("lm_lstm_epoch17.33_1.5834.t7", "data/mine/input.txt"),
     "long-runs.md": ("data/mine/input.txt",),
     "parity.md": ("data/ulysses/input.txt",),

@@ -60,7 +60,7 @@ def trained_on(loaded: charrnn.Checkpoint) -> str:
 def convert(
     loaded: charrnn.Checkpoint,
     path: str | os.PathLike[str],
-    kind: str = "double",
+    kind: str = "",
     encoding: Encoding = "binary",
     long_size: int = 8,
 ) -> None:

@@ -21,10 +21,12 @@ class Choices:
     """How a file is written; each format heeds what it has.
 
     Attributes:
-        kind: precision of a .t7 file, "double" or "float". encoding, long_size: of a .t7 file, as in compat.save_t7.
+        kind: "double" or "float", precision of a .t7 or .onnx file. "" is double in a .t7 file; in an .onnx file
+            float32 where that can hold all weights, and else double, of which the graph makes float32.
+        encoding, long_size: of a .t7 file, as in compat.save_t7.
     """
 
-    kind: str = "double"
+    kind: str = ""
     encoding: Encoding = "binary"
     long_size: int = 8
 
@@ -60,10 +62,14 @@ class Format:
 
 
 T7 = Format(".t7", "t7_file", in_folders=True)  # also how a file of any other ending is read
+# Exports do not count in a folder: mostly they are a second form of a checkpoint that lies there, and a folder may have
+# other programs' files of these names.
 FORMATS = (
     T7,
     Format(".safetensors", "safetensors_file", in_folders=True),
     Format(".json", "json_file"),
+    Format(".pt", "pytorch_file"),
+    Format(".onnx", "onnx_file"),
     Format(".html", "html_file", written=False),
 )
 ENDINGS = tuple(f.ending for f in FORMATS if f.written)

@@ -7,6 +7,7 @@ Such a file holds the JSON object of checkpoints.metadata and, as its last entry
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from typing import TYPE_CHECKING
@@ -18,7 +19,6 @@ from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
 from compat.t7_content import file_content, memory_for
-from compat.t7_element_types import element_dtype
 from compat.whole_file import whole_file
 from pycharrnn.checkpoints import metadata
 from pycharrnn.common.progress import bar
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pycharrnn.checkpoints.formats import Choices
 
 _WEIGHTS = b'"weights"'
+_SPACES = re.compile(rb"[ \t\r\n]+")
 _NAME = re.compile(rb'\s*"([\w.]{1,40})"\s*:\s*')
 _OF_NUMBERS = b"0123456789+-.eE, \t\r\nNaInfity"  # the characters of JSON's numbers, NaN and Infinity, and between them
 _PIECE = 1 << 18  # bytes of text that are made numbers at a time, since Python's numbers take much memory
@@ -48,39 +49,32 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read what `save` has written, with whatever spaces between. Errors: OSError; CheckpointError."""
-    content = bytes(file_content(path))
+    content = file_content(path)
     start = content.rfind(_WEIGHTS)  # no other entry has this name where it stands last
-    head = content[:start].rstrip()
-    if start < 0 or not head.endswith(b","):
+    comma = len(content[:start].rstrip()) - 1
+    if start < 0 or content[comma : comma + 1] != b",":
         raise CheckpointError(_what_else(content))
-    checkpoint, shapes = metadata.from_text(head[:-1] + b"}", len(content))
-    parameters = sum(np.prod(shape, dtype=object) for shape in shapes.values())
+    content[comma : comma + 1] = b"}"
+    checkpoint, shapes = metadata.from_text(bytes(content[: comma + 1]), len(content))
+    parameters = sum(map(math.prod, shapes.values()))
     if 2 * parameters > len(content) - start or len(content) + 8 * parameters > memory_for(len(content)):
         raise CheckpointError(f"its model has {parameters} parameters, which its {len(content)} bytes can't hold")
     scanner = _Scanner(content, start + len(_WEIGHTS))
     weights = scanner.weights(shapes)
-    stored = element_dtype(checkpoint.network.tensor_type.encode())
-    return metadata.with_weights(checkpoint, shapes, {name: _as(stored, w) for name, w in weights.items()})
+    return metadata.with_weights(checkpoint, shapes, metadata.in_recorded_type(checkpoint, weights))
 
 
-def _what_else(content: bytes) -> str:
+def _what_else(content: bytearray) -> str:
     """What a file is that has no weights at its end, as words of an error."""
     if content.lstrip()[:1] == b"{":
         return 'it is no JSON of pycharrnn\'s, which ends with its "weights"'
     return f"it is {foreign.name_of(content) or 'no JSON text'}"
 
 
-def _as(dtype: np.dtype[np.generic] | None, weights: Array) -> Array:
-    """Weights, in another precision if that holds all of them."""
-    with np.errstate(all="ignore"):
-        converted = weights.astype(dtype)
-        return converted if np.array_equal(converted.astype(np.float64), weights, equal_nan=True) else weights
-
-
 class _Scanner:
     """Reads the weights at the end of a JSON text, without Python's lists of all of them."""
 
-    def __init__(self, content: bytes, at: int):
+    def __init__(self, content: bytearray, at: int):
         self._content, self._at = content, at
 
     def weights(self, shapes: metadata.Shapes) -> dict[str, Array]:
@@ -98,7 +92,7 @@ class _Scanner:
         self._sign(b"}")
         self._sign(b"}")
         if self._content[self._at :].strip():
-            raise CheckpointError("something follows its weights")
+            raise CheckpointError("it has something after its weights")
         return found
 
     def _array(self, name: str, shape: tuple[int, ...]) -> Array:
@@ -128,7 +122,7 @@ class _Scanner:
             if piece.translate(None, _OF_NUMBERS):
                 raise CheckpointError(f"its {name} has something that is no number")
             try:
-                numbers = json.loads(b"[%b]" % piece, parse_int=float)
+                numbers = json.loads(b"[" + piece + b"]", parse_int=float)
                 out[filled : filled + len(numbers)] = numbers
             except ValueError as e:
                 raise CheckpointError(f"its {name} has something that is no number ({printable(str(e), 80)})") from None
@@ -144,8 +138,8 @@ class _Scanner:
 
     def _sign(self, sign: bytes) -> None:
         """Go beyond a sign and the spaces before it. Errors: CheckpointError where another stands."""
-        while self._content[self._at : self._at + 1].isspace():
-            self._at += 1
+        spaces = _SPACES.match(self._content, self._at)
+        self._at = spaces.end() if spaces else self._at
         if self._content[self._at : self._at + 1] != sign:
             raise CheckpointError(f"its weights have no {sign.decode()} at byte {self._at}")
         self._at += 1

@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from compat import recorded
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
@@ -63,7 +65,7 @@ def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
     Errors: CheckpointError.
     """
     try:
-        return _from_facts(parse(text.encode() if isinstance(text, str) else text, size))
+        return _from_facts(parse(text.encode() if isinstance(text, str) else text, size), size)
     except CheckpointError:  # a ValueError too
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
@@ -87,12 +89,26 @@ def require_shapes(checkpoint: Checkpoint, shapes: Shapes, claimed: Mapping[str,
         raise CheckpointError(f"its tensors are not those of an {n.model} of sizes {sizes}")
 
 
+def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights in the precision that the checkpoint's tensor_type names, those apart that it can't hold."""
+    recorded_type = element_dtype(checkpoint.network.tensor_type.encode())
+    assert recorded_type is not None  # from_text has checked it
+    return {name: w.astype(recorded_type) if fits(w, recorded_type) else w for name, w in weights.items()}
+
+
+def fits(weights: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of another precision can be just these weights."""
+    with np.errstate(all="ignore"):
+        return np.array_equal(weights.astype(dtype).astype(weights.dtype), weights, equal_nan=True)
+
+
 def parse(text: bytes, size: int) -> Any:
     """The value of a JSON text, if that takes memory in proportion to a file of `size` bytes.
 
     Errors: CheckpointError; ValueError; RecursionError.
     """
-    if sum(text.count(sign) * memory for sign, memory in _JSON_MEMORY.items()) > 2 * size + _JSON_SPARE:
+    decoded = len(text) * (1 if text.isascii() else 4)
+    if decoded + sum(text.count(sign) * memory for sign, memory in _JSON_MEMORY.items()) > 2 * size + _JSON_SPARE:
         raise CheckpointError("its metadata unfold to far more than its size, as no checkpoint's do")
     return json.loads(text, object_pairs_hook=_distinct)
 
@@ -105,14 +121,16 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _from_facts(facts: dict[str, Any]) -> tuple[Checkpoint, Shapes]:
+def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
     """As from_text.
 
     Errors: CheckpointError; KeyError, TypeError, ValueError, AttributeError, RecursionError where something is missing
         or of another type.
     """
     model, sizes = facts["model"], [facts[key] for key in ("vocab_size", "rnn_size", "num_layers")]
-    if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > _MOST_LAYERS:
+    # A layer has many weights, each of a byte at least, but for what is packed.
+    most_layers = min(size, _MOST_LAYERS)
+    if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > most_layers:
         raise CheckpointError(f"its model is {printable(repr(model), 20)} of sizes {sizes!s:.80}")
     dropout = recorded.number(facts["dropout"], "the dropout")
     if not 0 <= dropout < 1:

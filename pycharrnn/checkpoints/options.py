@@ -23,8 +23,9 @@ class ConvertOptions:
     """Options of `pycharrnn convert`."""
 
     type: str = option(
-        "double",
-        "precision of a .t7 file, double or float. The Lua programs want double",
+        "",
+        "precision of a .t7 or .onnx file. Left out, .t7 is double, as the Lua programs want it, and .onnx float where"
+        " that holds all weights",
         group="output",
         value="double|float",
     )
@@ -41,6 +42,6 @@ class ConvertOptions:
 
     def check(self) -> None:
         """Errors: UserError."""
-        require(self, "type", self.type in ("double", "float"), "double or float")
+        require(self, "type", self.type in ("", "double", "float"), "double or float")
         require(self, "longs", self.longs in (4, 8), "4 or 8")
         require_switches(self, "ascii", "half")

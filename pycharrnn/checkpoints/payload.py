@@ -70,8 +70,7 @@ def _packed(content: bytes, strategy: int) -> str:
 
 def _smallest_exact(loaded: Checkpoint) -> str:
     """The smaller one of float32 and float64 that holds each weight of a checkpoint exactly."""
-    with np.errstate(over="ignore"):
-        exact = all(np.array_equal(w.astype("<f4"), w, equal_nan=True) for w in loaded.network.weights.values())
+    exact = all(metadata.fits(w, np.dtype("<f4")) for w in loaded.network.weights.values())
     return "float32" if exact else "float64"
 
 

@@ -56,6 +56,8 @@ def _header(content: bytes) -> tuple[str, metadata.Shapes]:
         claimed = {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
         text = header["__metadata__"]["pycharrnn"]
         text.encode()
+    except CheckpointError:  # a ValueError too
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
         raise CheckpointError(f"its metadata are not pycharrnn's ({printable(repr(e), 80)})") from None
     return text, claimed

@@ -16,9 +16,10 @@ from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
 from compat.recorded import Option
 from compat.t7_objects import Encoding
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, metadata, torch_names
 from pycharrnn.engine import contract
 from pycharrnn.engine.bptt import BPTT
+from pycharrnn.engine.plain_torch import PlainModel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -127,12 +128,12 @@ class CharRNN(nn.Module):
                 view.copy_(weight.to(view.dtype))
 
     def save(
-        self, path: str | os.PathLike[str], *, kind: str = "double", encoding: Encoding = "binary", long_size: int = 8
+        self, path: str | os.PathLike[str], *, kind: str = "", encoding: Encoding = "binary", long_size: int = 8
     ) -> None:
-        """Write a checkpoint in the format of the path's ending: .t7, .safetensors or .json.
+        """Write a checkpoint in the format of the path's ending, as `pycharrnn convert` does.
 
         Args:
-            kind, encoding, long_size: of a .t7 file, as for checkpoint.convert.
+            kind, encoding, long_size: as for checkpoint.convert.
 
         Errors: OSError; ValueError for a model without a vocabulary.
 
@@ -171,6 +172,26 @@ class CharRNN(nn.Module):
             self.model, self.rnn_size, self.num_layers, self.vocab_size, self.dropout, weights, tensor_type
         )
         return Checkpoint(network, vocab, opt, gradients=None if gradients is None else _numpy(gradients), **progress)
+
+    def to_torch(self) -> PlainModel:
+        """The same model as a plain PyTorch module of nn.LSTM or nn.RNN and nn.Linear, with copies of the parameters.
+
+        torch.save of its state_dict is what `save("model.pt")` writes.
+
+        Errors: ValueError for a gru, whose cell torch.nn lacks.
+
+        Example:
+            >>> plain = model.to_torch()
+            >>> log_probs, state = plain(torch.zeros(50, 8, dtype=torch.long))
+        """
+        loaded = self.as_checkpoint(self.vocab, self.opt)
+        sizes = (self.vocab_size, self.rnn_size, self.num_layers)
+        plain = PlainModel(self.model, *sizes, self.dropout, metadata.text_of(loaded))
+        named = torch_names.to_torch(self.model, loaded.network.weights)
+        plain.to(self.flat.device, self.flat.dtype).load_state_dict(
+            {name: torch.from_numpy(w) for name, w in named.items()} | {"_extra_state": plain.get_extra_state()}
+        )
+        return plain.train(self.training)
 
     def bptt(self, T: int, B: int, batch_size: int | None = None) -> BPTT:
         """Buffers for batches of T steps and B texts that share this model's parameters.

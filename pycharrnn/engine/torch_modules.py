@@ -14,6 +14,7 @@ from torch import nn
 
 from compat.nngraph import parameter_shapes
 from compat.t7_element_types import contiguous_strides
+from pycharrnn.checkpoints.torch_names import GATES, MODELS
 from pycharrnn.engine import contract
 from pycharrnn.engine.bptt import Likelihood
 
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 
     Shape: TypeAlias = tuple[int, ...]
 
-MODELS = ("lstm", "rnn")
 _FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; infinity is clipped, NaN becomes 0
-_GATES = [0, 1, 3, 2]  # torch.nn's i, f, g, o from char-rnn's i, f, o, g
 
 
 class ModuleBPTT(Likelihood):
@@ -161,7 +160,7 @@ def _order(model: CharRNN, layers: int) -> tuple[npt.NDArray[np.int64], list[lis
         size = math.prod(shape)
         index = np.arange(start, start + size, dtype=np.int64).reshape(shape)
         if blocks == 4 and not name.startswith("decoder"):
-            index = np.concatenate([index[k * H : (k + 1) * H] for k in _GATES])
+            index = np.concatenate([index[k * H : (k + 1) * H] for k in GATES])
         at[name] = index
         start += size
     order: list[npt.NDArray[np.int64]] = []

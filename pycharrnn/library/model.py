@@ -271,13 +271,14 @@ class Model:
         return self._weights.device
 
     def save(
-        self, path: str | os.PathLike[str], *, kind: str = "double", encoding: Encoding = "binary", long_size: int = 8
+        self, path: str | os.PathLike[str], *, kind: str = "", encoding: Encoding = "binary", long_size: int = 8
     ) -> None:
         """Write a checkpoint in the format of the path's ending, as `pycharrnn convert` does.
 
         Args:
-            kind, encoding, long_size: of a .t7 file: precision, "double" or "float"; "binary" or "ascii"; bytes of an
-                integer, 8 or 4.
+            kind: precision of a .t7 or .onnx file, "double" or "float"; left out, .t7 is double, and .onnx float where
+                that holds all weights.
+            encoding, long_size: of a .t7 file: "binary" or "ascii"; bytes of an integer, 8 or 4.
 
         Errors: OSError; UserError for another ending.
         """

@@ -17,11 +17,11 @@ import torch
 from compat.lua_random import LuaRandom, explained
 from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint, paths, t7_file
+from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.torch_modules import MODELS
 from pycharrnn.text.fingerprint import fingerprint
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.text.survey import survey

@@ -11,11 +11,12 @@ import torch
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from pycharrnn import __version__
+from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.cuda_graph import Replayed
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
-from pycharrnn.engine.torch_modules import MODELS, ModuleBPTT
+from pycharrnn.engine.torch_modules import ModuleBPTT
 from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
 from pycharrnn.training.distributed import Ranks

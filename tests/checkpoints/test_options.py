@@ -11,7 +11,7 @@ from pycharrnn.common.errors import UserError
 
 
 def test_defaults_are_what_the_lua_programs_read():
-    assert ConvertOptions() == ConvertOptions(type="double", ascii=0, longs=8)
+    assert ConvertOptions() == ConvertOptions(type="", ascii=0, longs=8)
     assert InspectOptions() == InspectOptions(json=0)
     for options in (ConvertOptions(), InspectOptions(json=1), ConvertOptions("float", 1, 4)):
         options.check()

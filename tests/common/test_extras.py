@@ -21,6 +21,7 @@ COMMANDS = {
     "plot": ("matplotlib", ["plot", CHECKPOINT]),
     "serve": ("uvicorn", ["serve", CHECKPOINT]),
     "safetensors": ("safetensors", ["convert", CHECKPOINT, "x.safetensors"]),
+    "onnx": ("onnx", ["convert", CHECKPOINT, "x.onnx"]),
 }
 
 

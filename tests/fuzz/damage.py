@@ -9,6 +9,7 @@ import math
 import random
 import re
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def damaged(rng: random.Random, name: str, content: bytes) -> bytes:
     """A damaged copy of a file with this name."""
     if rng.random() < 0.4:
         return _bytes(rng, content)
-    of_ending = {".safetensors": _safetensors, ".json": _json}
+    of_ending = {".safetensors": _safetensors, ".json": _json, ".pt": _pytorch, ".onnx": _onnx}
     return of_ending.get(Path(name).suffix, _structure)(rng, content)
 
 
@@ -202,6 +203,58 @@ def _json(rng: random.Random, whole: bytes) -> bytes:
         key = rng.choice(list(part) or ["x"])
         part[key] = _odd_json(rng, part[key]) if part else None
     return json.dumps(facts).encode()
+
+
+def _pytorch(rng: random.Random, whole: bytes) -> bytes:
+    """Facts and tensors become others, or bytes of the pickle that says which there are."""
+    import torch
+
+    out = io.BytesIO()
+    if rng.random() < 0.5:
+        state = torch.load(io.BytesIO(whole), weights_only=True)
+        state["_extra_state"] = _facts(rng, state["_extra_state"])
+        for name in rng.sample(list(state), rng.choice((0, 1, 2))):
+            odd = (torch.zeros(2, 3), torch.zeros(1).expand(1 << 40), torch.zeros(3, dtype=torch.int64), None, [], "x")
+            state[name] = rng.choice((*odd, rng.choice(list(state.values()))))
+        torch.save(state, out)
+        return out.getvalue()
+    with zipfile.ZipFile(io.BytesIO(whole)) as before, zipfile.ZipFile(out, "w") as after:
+        for entry in before.namelist():
+            content = before.read(entry)
+            damage = entry.endswith("data.pkl") or rng.random() < 0.05
+            after.writestr(entry, _bytes(rng, content) if damage and content else content)
+    return out.getvalue()
+
+
+def _onnx(rng: random.Random, whole: bytes) -> bytes:
+    """Facts, or fields of tensors, become others."""
+    import onnx
+
+    model = onnx.load_from_string(whole)
+    (words,) = (entry for entry in model.metadata_props if entry.key == "pycharrnn")
+    words.value = _facts(rng, words.value)
+    for tensor in rng.sample(list(model.graph.initializer), rng.choice((0, 1, 2))):
+        change = rng.randrange(4)
+        if change == 0:
+            tensor.dims[:] = [rng.choice(_LONGS) for _ in range(rng.randrange(4))]
+        elif change == 1:
+            tensor.raw_data = tensor.raw_data[: rng.randrange(len(tensor.raw_data) + 1)]
+        elif change == 2:
+            tensor.data_type = rng.randrange(20)
+        else:
+            tensor.name = rng.choice((*(t.name for t in model.graph.initializer), "", "\x1b[2J"))
+    return bytes(model.SerializeToString())
+
+
+def _facts(rng: random.Random, text: str) -> str:
+    """The metadata of a checkpoint with up to two values changed."""
+    facts = json.loads(text)
+    for _ in range(rng.choice((0, 1, 2))):
+        part = rng.choice((facts, facts, facts["opt"]))
+        part = part if isinstance(part, dict) and part else facts
+        key = rng.choice(list(part))
+        part[key] = _odd_json(rng, part[key])
+    return json.dumps(facts)
 
 
 def _safetensors(rng: random.Random, whole: bytes) -> bytes:

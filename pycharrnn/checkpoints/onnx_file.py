@@ -1,0 +1,132 @@
+"""Checkpoints as .onnx files, which onnxruntime and other programs run: the graph of checkpoints.onnx_graph.
+
+The file's metadata_props say what its characters are ("vocab", a list of the bytes of each, as JSON; "encoding") and
+where it comes from ("trained_on", "program"); "pycharrnn" is the JSON text of checkpoints.metadata. onnxruntime's LSTM,
+GRU and RNN compute in float32 only, so the graph does, too. Where float32 can't hold every weight, the file holds them
+in double precision, to be cast when it is loaded, so that the checkpoint can be had back. Reading needs no package.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat import foreign
+from compat.charrnn import Checkpoint
+from compat.graph_expressions import CheckpointError
+from compat.plain_text import printable
+from compat.t7_content import file_content
+from compat.whole_file import whole_file
+from pycharrnn.checkpoints import checkpoint as checkpoints
+from pycharrnn.checkpoints import metadata, onnx_graph, onnx_names
+from pycharrnn.checkpoints.protobuf_fields import fields
+from pycharrnn.common.errors import UserError
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+    from pycharrnn.checkpoints.formats import Choices
+
+_LARGEST = 1 << 31  # bytes of a protobuf message
+_NO_WEIGHTS = 1 << 20  # bytes that all but the weights and words of a model may have
+# Numbers of fields. Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+_MODEL_GRAPH, _MODEL_PROPS, _GRAPH_INITIALIZER, _KEY, _VALUE = 7, 14, 5, 1, 2
+_DIMS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9
+_MODEL_START = b"\x08"  # ir_version
+_ELEMENTS: dict[object, str] = {1: "<f4", 11: "<f8"}
+_LONGEST_NAME = 40  # bytes
+
+
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+    """Write a checkpoint as ONNX.
+
+    Errors: OSError; UserError for a model that is too large, or where onnx is not installed.
+    """
+    n = checkpoint.network
+    stored = _stored(n.weights, choices.kind)
+    if n.parameters * stored.itemsize > _LARGEST - _NO_WEIGHTS:
+        raise UserError(f"an .onnx file can't hold {n.parameters} parameters: -type float, or .safetensors.")
+    tensors = onnx_names.to_onnx(n.model, n.num_layers, {name: w.astype(stored) for name, w in n.weights.items()})
+    text = metadata.text_of(checkpoint)
+    words = {
+        "vocab": json.dumps(json.loads(text)["vocab"]),
+        "encoding": checkpoints.encoding(checkpoint),
+        "trained_on": checkpoints.trained_on(checkpoint),
+        "program": checkpoint.program,
+        "pycharrnn": text,
+    }
+    computed = np.float64 if choices.kind == "double" else np.float32
+    content = onnx_graph.model_bytes(n, tensors, computed, words)
+    with whole_file(path) as f:
+        f.write(content)
+
+
+def _stored(weights: dict[str, Array], kind: str) -> np.dtype[np.generic]:
+    """The type in which weights are stored: float32 where that holds each of them, or was asked for."""
+    if kind == "double" or not (kind == "float" or all(metadata.fits(w, np.dtype("f4")) for w in weights.values())):
+        return np.dtype("<f8")
+    return np.dtype("<f4")
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what `save` has written: its words and weights, not its graph. Errors: OSError; CheckpointError."""
+    content = memoryview(file_content(path))
+    try:
+        text = _words(content)
+        if text is None:
+            raise CheckpointError("it is no ONNX model of pycharrnn's, whose metadata have an entry of that name")
+        checkpoint, shapes = metadata.from_text(text, len(content))
+        n = checkpoint.network
+        expected = onnx_names.shapes(n.model, n.vocab_size, n.rnn_size, n.num_layers)
+        found = _tensors(content, expected)
+    except CheckpointError:  # a ValueError too
+        raise
+    except (ValueError, KeyError) as e:
+        other = "" if content[:1] == _MODEL_START else foreign.name_of(bytes(content[:4096]))
+        raise CheckpointError(f"it is {other or f'no ONNX model ({printable(str(e), 80)})'}") from None
+    metadata.require_shapes(checkpoint, expected, {name: w.shape for name, w in found.items()})
+    if len({w.dtype for w in found.values()}) > 1:
+        raise CheckpointError("its weights are of several types")
+    weights = onnx_names.from_onnx(n.model, shapes, found)
+    return metadata.with_weights(checkpoint, shapes, metadata.in_recorded_type(checkpoint, weights))
+
+
+def _words(content: memoryview) -> bytes | None:
+    """The text of checkpoints.metadata; None where there is none. Errors: ValueError, KeyError for no ONNX model."""
+    entries = (dict(fields(_bytes(value))) for number, value in fields(content) if number == _MODEL_PROPS)
+    found = [bytes(_bytes(entry[_VALUE])) for entry in entries if bytes(_bytes(entry[_KEY])) == b"pycharrnn"]
+    if len(found) > 1:
+        raise ValueError("its metadata say something twice")
+    return found[0] if found else None
+
+
+def _tensors(content: memoryview, expected: metadata.Shapes) -> dict[str, Array]:
+    """The tensors of these names, as they lie in the file. Errors: CheckpointError; ValueError, KeyError as _words."""
+    found: dict[str, Array] = {}
+    names = {name.encode(): name for name in expected}
+    graphs = (_bytes(value) for number, value in fields(content) if number == _MODEL_GRAPH)
+    for initializer in (value for graph in graphs for number, value in fields(graph) if number == _GRAPH_INITIALIZER):
+        parts = list(fields(_bytes(initializer)))
+        last = dict(parts)
+        name = names.get(bytes(_bytes(last.get(_NAME, memoryview(b"")))[:_LONGEST_NAME]))
+        if name is None:
+            continue
+        if name in found:
+            raise CheckpointError(f"it has {name} twice")
+        shape = tuple(value for number, value in parts if number == _DIMS)
+        kind, raw = _ELEMENTS.get(last.get(_DATA_TYPE)), last.get(_RAW_DATA)
+        size = math.prod(size if isinstance(size, int) else 0 for size in shape)
+        if kind is None or not isinstance(raw, memoryview) or len(raw) != size * np.dtype(kind).itemsize:
+            raise CheckpointError(f"its {name} is not {shape} numbers of float32 or float64 within the file")
+        found[name] = np.frombuffer(raw, kind).reshape(shape)
+    return found
+
+
+def _bytes(value: int | memoryview) -> memoryview:
+    """The bytes of a field. Errors: ValueError for a number."""
+    if isinstance(value, int):
+        raise ValueError("a number where a message belongs")
+    return value

@@ -1,0 +1,81 @@
+"""The weights of a model as the operators LSTM, GRU and RNN of ONNX take them, and back.
+
+Of layer k, counted from 1, "layer_k.W" (1, G, I) multiplies its input, "layer_k.R" (1, G, H) its previous hidden state,
+and "layer_k.B" (1, 2G) are the biases of both; "decoder.weight" (H, V) and "decoder.bias" (V). The G rows are the gates
+in ONNX's order. ONNX's gru is h' = (1-z)*candidate + z*h, char-rnn's z*candidate + (1-z)*h: since 1 - sigmoid(x) =
+sigmoid(-x), the weights of z change their sign. Its linear_before_reset=0 is what char-rnn does.
+
+Source: the definitions of these operators in https://github.com/onnx/onnx/blob/main/docs/Operators.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+    from pycharrnn.checkpoints.metadata import Shapes
+
+_LSTM_GATES = [0, 2, 1, 3]  # ONNX's i, o, f, c from char-rnn's i, f, o, c, and back
+_GRU_GATES = ("update", "reset", "candidate")  # ONNX's z, r, h
+
+
+def shapes(model: str, vocab_size: int, rnn_size: int, num_layers: int) -> Shapes:
+    """Name -> shape of all tensors."""
+    rows = {"lstm": 4, "gru": 3, "rnn": 1}[model] * rnn_size
+    found: Shapes = {}
+    for layer in range(1, num_layers + 1):
+        found[f"layer_{layer}.W"] = (1, rows, vocab_size if layer == 1 else rnn_size)
+        found[f"layer_{layer}.R"] = (1, rows, rnn_size)
+        found[f"layer_{layer}.B"] = (1, 2 * rows)
+    return found | {"decoder.weight": (rnn_size, vocab_size), "decoder.bias": (vocab_size,)}
+
+
+def to_onnx(model: str, num_layers: int, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """char-rnn's weights as tensors of these names and shapes."""
+    found: dict[str, Array] = {}
+    for layer in range(1, num_layers + 1):
+        biases = []
+        for product, name in (("i2h", "W"), ("h2h", "R")):
+            of_gates = _of_gates(model, layer, product)
+            weight, bias = (
+                np.concatenate([sign * _rows(weights[f"{linear}.{kind}"], at) for linear, at, sign in of_gates])
+                for kind in ("weight", "bias")
+            )
+            found[f"layer_{layer}.{name}"] = weight[None]
+            biases.append(bias)
+        found[f"layer_{layer}.B"] = np.concatenate(biases)[None]
+    found["decoder.weight"] = np.ascontiguousarray(weights["decoder.weight"].T)
+    return found | {"decoder.bias": weights["decoder.bias"]}
+
+
+def from_onnx(model: str, named: Shapes, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """What to_onnx gives -> char-rnn's weights, of the names and shapes `named`."""
+    found = {name: np.empty(shape, tensors["decoder.bias"].dtype) for name, shape in named.items()}
+    found["decoder.weight"][:], found["decoder.bias"][:] = tensors["decoder.weight"].T, tensors["decoder.bias"]
+    for layer in range(1, 1 + sum(name.endswith(".W") for name in tensors)):
+        biases = np.split(tensors[f"layer_{layer}.B"][0], 2)
+        for product, name, bias in (("i2h", "W", biases[0]), ("h2h", "R", biases[1])):
+            of_gates = _of_gates(model, layer, product)
+            for kind, rows in (("weight", tensors[f"layer_{layer}.{name}"][0]), ("bias", bias)):
+                for (linear, at, sign), gate in zip(of_gates, np.split(rows, len(of_gates)), strict=True):
+                    _rows(found[f"{linear}.{kind}"], at)[:] = sign * gate
+    return found
+
+
+def _of_gates(model: str, layer: int, product: str) -> list[tuple[str, tuple[int, int], int]]:
+    """(char-rnn's nn.Linear, (which of how many parts of its rows), sign) of each gate, in ONNX's order."""
+    if model == "gru":
+        return [(f"{gate}_{product}_{layer}", (0, 1), -1 if gate == "update" else 1) for gate in _GRU_GATES]
+    parts = _LSTM_GATES if model == "lstm" else [0]
+    return [(f"{product}_{layer}", (part, len(parts)), 1) for part in parts]
+
+
+def _rows(weights: Array, at: tuple[int, int]) -> Array:
+    """A view of one of equal parts of the rows."""
+    part, parts = at
+    size = len(weights) // parts
+    return weights[part * size : (part + 1) * size]

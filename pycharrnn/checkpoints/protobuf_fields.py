@@ -1,0 +1,52 @@
+"""The fields of a protobuf message, as they lie in its bytes, which nothing copies: the wire format, no schema.
+
+Source: https://protobuf.dev/programming-guides/encoding
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # types on the wire; the others have long been out of use
+_LONGEST_VARINT = 10  # bytes
+_MOST_FIELDS = 1_000_000  # of a message; those of no model are counted in more than thousands
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """(number, value) of each field, in their order: whole numbers as int, 0 to 2^64 - 1, everything else as its bytes.
+
+    Errors: ValueError for bytes that are no message.
+
+    Example:
+        >>> [(number, bytes(value)) for number, value in fields(memoryview(bytes([10, 2, 104, 105])))]
+        [(1, b'hi')]
+    """
+    at = count = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        value: int | memoryview
+        if kind == VARINT:
+            value, at = _varint(message, at)
+        elif kind in (FIXED64, BYTES, FIXED32):
+            size, at = _varint(message, at) if kind == BYTES else (8 if kind == FIXED64 else 4, at)
+            value = message[at : at + size]
+            at += size
+            if at > len(message):
+                raise ValueError("a field ends beyond its message")
+        else:
+            raise ValueError(f"a field of type {kind}")
+        count += 1
+        if count > _MOST_FIELDS:
+            raise ValueError(f"a message of more than {_MOST_FIELDS} fields")
+        yield tag >> 3, value
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """A whole number of 7 bits a byte, the lowest first, and where it ends. Errors: ValueError."""
+    value = 0
+    for k, byte in enumerate(message[at : at + _LONGEST_VARINT]):
+        value |= (byte & 0x7F) << (7 * k)
+        if byte < 0x80:
+            return value & ((1 << 64) - 1), at + k + 1
+    raise ValueError("a number without an end")

@@ -1,0 +1,162 @@
+"""Checkpoints as .pt files: what torch.save writes of the state_dict of a plain PyTorch module.
+
+The names are those of checkpoints.torch_names, so that CharRNN.to_torch() takes the dictionary as it is; in it,
+"_extra_state" is the JSON text of checkpoints.metadata. torch.load(weights_only=True) executes nothing, but it believes
+what a file claims: it unpacks whatever has been packed, and older versions read as many bytes as the pickle says. So
+the zip archive and the pickle in it are looked at before. This is the only module of checkpoints that uses PyTorch.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickletools
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compat import foreign
+from compat.charrnn import Checkpoint
+from compat.graph_expressions import CheckpointError
+from compat.plain_text import printable
+from compat.t7_content import file_content
+from compat.whole_file import whole_file
+from pycharrnn.checkpoints import metadata, torch_names
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+    from pycharrnn.checkpoints.formats import Choices
+
+HEADER = "_extra_state"  # torch.nn.Module.get_extra_state gives what a state_dict has under this name
+_MOST_ENTRIES = 100_000  # of a zip archive; zipfile keeps a kilobyte for each
+_MOST_OPCODES = 1_000_000  # of a pickle; PyTorch keeps some hundred bytes for some of them
+_STORAGES = {"torch HalfStorage": 2, "torch FloatStorage": 4, "torch DoubleStorage": 8}  # bytes of an element
+_GLOBALS = {*_STORAGES, "torch._utils _rebuild_tensor_v2", "collections OrderedDict"}
+# Opcodes that make a class or an object of one, that remember what was pushed last, and that push it again.
+_MAKES = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "PERSID", "EXT1", "EXT2", "EXT4"}
+_REMEMBERS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
+_RECALLS = {"GET", "BINGET", "LONG_BINGET"}
+_Pushed = tuple[str, Any]  # (opcode, its argument)
+_NOTHING: _Pushed = ("", None)
+
+
+def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
+    """Write a checkpoint as PyTorch does. Errors: OSError."""
+    import torch
+
+    weights = torch_names.to_torch(checkpoint.network.model, checkpoint.network.weights)
+    native = {name: np.array(w, w.dtype.newbyteorder("="), order="C") for name, w in weights.items()}
+    state: dict[str, Any] = {name: torch.from_numpy(w) for name, w in native.items()}
+    with whole_file(path) as f:
+        torch.save({HEADER: metadata.text_of(checkpoint), **state}, f)
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what `save` has written, or torch.save of the state_dict of CharRNN.to_torch().
+
+    Errors: OSError; CheckpointError.
+    """
+    content = bytes(file_content(path))
+    if not content.startswith(b"PK\3\4"):
+        raise CheckpointError(f"it is {foreign.name_of(content) or 'no file of torch.save'}")
+    try:
+        _check_archive(content)
+    except CheckpointError:  # a ValueError too
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as e:
+        raise CheckpointError(f"it is a broken zip archive ({printable(str(e), 80)})") from None
+    import torch
+
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True, mmap=False)
+    except Exception as e:  # whatever PyTorch's versions raise for a pickle that is not allowed, or broken
+        raise CheckpointError(f"PyTorch does not read it ({printable(str(e).partition('.')[0], 80)})") from None
+    if not isinstance(state, dict) or not isinstance(state.get(HEADER), str):
+        raise CheckpointError(f"it has no {HEADER!r} with the words of pycharrnn, as what its convert writes has")
+    try:
+        text = state[HEADER].encode()
+    except UnicodeEncodeError:
+        raise CheckpointError(f"its {HEADER!r} is no text") from None
+    checkpoint, shapes = metadata.from_text(text, len(content))
+    found = {name: _array(name, tensor) for name, tensor in state.items() if name != HEADER}
+    model = checkpoint.network.model
+    claimed = {torch_names.of(model, name): shape for name, shape in shapes.items()}
+    metadata.require_shapes(checkpoint, claimed, {name: w.shape for name, w in found.items()})
+    if sum(w.nbytes for w in found.values()) > len(content):
+        raise CheckpointError("its tensors claim more numbers than it holds")
+    return metadata.with_weights(checkpoint, shapes, torch_names.from_torch(model, shapes, found))
+
+
+def _array(name: object, tensor: Any) -> Array:
+    """A tensor of the file. Errors: CheckpointError for one that is not simply numbers in a row, or is none."""
+    import torch
+
+    if (
+        type(tensor) is not torch.Tensor
+        or tensor.layout != torch.strided
+        or tensor.dtype not in (torch.float16, torch.float32, torch.float64)
+        or not tensor.is_contiguous()
+    ):
+        raise CheckpointError(f"its {printable(str(name), 40)} is no tensor of real numbers in a row")
+    array: Array = tensor.detach().numpy()
+    return array
+
+
+def _check_archive(content: bytes) -> None:
+    """Errors: CheckpointError for what torch.save does not write; zipfile's for a broken archive."""
+    if content.count(b"PK\1\2") > _MOST_ENTRIES:
+        raise CheckpointError(f"it is a zip archive of more than {_MOST_ENTRIES} files")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
+            raise CheckpointError("it is a packed zip archive, which torch.save does not write: save it with that")
+        if sum(entry.file_size for entry in entries) > len(content):
+            raise CheckpointError("it is a zip archive of files that claim more than it holds")
+        sizes = {entry.filename.lower(): entry.file_size for entry in entries}
+        folders = {entry.filename.partition("/")[0] for entry in entries}
+        if len(sizes) < len(entries) or len(folders) != 1:
+            raise CheckpointError("it is a zip archive with names that torch.save does not give")
+        (folder,) = folders
+        name = f"{folder}/data.pkl"
+        if name not in archive.namelist():
+            raise CheckpointError("it is a zip archive without what torch.save writes into it")
+        for key, size in _storages(archive.read(name)):
+            if sizes.get(f"{folder}/data/{key}".lower()) != size:
+                raise CheckpointError("its tensors claim other numbers than it holds")
+
+
+def _storages(pickle: bytes) -> list[tuple[str, int]]:
+    """(name, bytes) of all storages that a pickle claims, none of which is made here.
+
+    Errors: CheckpointError for a pickle that asks for anything but tensors, or asks for them in another way than
+        torch.save; ValueError for a broken one.
+    """
+    memo: dict[Any, _Pushed] = {}  # what is remembered, if it is a class or a text
+    pushed: list[_Pushed] = []
+    found = []
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
+        if count == _MOST_OPCODES:
+            raise CheckpointError("its pickle is longer than any model's")
+        if opcode.name in _REMEMBERS:
+            memo[len(memo) if argument is None else argument] = pushed[-1] if pushed else _NOTHING
+            continue
+        if opcode.name in _MAKES and (opcode.name != "GLOBAL" or argument not in _GLOBALS):
+            asked = printable(str(argument or opcode.name), 60)
+            raise CheckpointError(f"its pickle asks for {asked}, which no weights need")
+        if opcode.name == "BINPERSID":
+            found.append(_storage(pushed[-7:]))
+        recalled = memo.get(argument, _NOTHING) if opcode.name in _RECALLS else _NOTHING
+        pushed.append(recalled if recalled[0] in ("GLOBAL", "BINUNICODE") else (opcode.name, argument))
+    return found
+
+
+def _storage(pushed: list[_Pushed]) -> tuple[str, int]:
+    """(name, bytes) of a storage, by what torch.save pushes before it: ("storage", class, name, place, count)."""
+    opcodes, arguments = [name for name, _ in pushed], [argument for _, argument in pushed]
+    as_saved = ["MARK", "BINUNICODE", "GLOBAL", "BINUNICODE", "BINUNICODE"]
+    if opcodes[:5] != as_saved or opcodes[6:] != ["TUPLE"] or not isinstance(arguments[5], int):
+        raise CheckpointError("its pickle names its tensors in another way than torch.save")
+    if arguments[2] not in _STORAGES or not arguments[3].isdecimal():
+        raise CheckpointError(f"it has tensors of {printable(arguments[2], 60)}, which are no weights")
+    return arguments[3], arguments[5] * _STORAGES[arguments[2]]

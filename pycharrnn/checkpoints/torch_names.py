@@ -1,0 +1,49 @@
+"""The weights of an lstm or rnn by the names and in the order of gates of torch.nn, and back.
+
+A state_dict of a module whose `rnn` is an nn.LSTM or nn.RNN and whose `decoder` is an nn.Linear has these names.
+torch.nn has no cell like char-rnn's gru, whose reset gate acts before the product: its weights keep char-rnn's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from compat.t7_objects import Array
+    from pycharrnn.checkpoints.metadata import Shapes
+
+MODELS = ("lstm", "rnn")  # the models whose cells torch.nn has
+GATES = [0, 1, 3, 2]  # torch.nn's i, f, g, o from char-rnn's i, f, o, g, and back
+
+
+def of(model: str, name: str) -> str:
+    """torch.nn's name of a weight.
+
+    Example:
+        >>> of("lstm", "h2h_2.bias")
+        'rnn.bias_hh_l1'
+    """
+    if model not in MODELS or name.startswith("decoder."):
+        return name
+    linear, kind = name.split(".")
+    product, layer = linear.split("_")
+    return f"rnn.{kind}_{ {'i2h': 'ih', 'h2h': 'hh'}[product] }_l{int(layer) - 1}"
+
+
+def to_torch(model: str, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """char-rnn's weights by torch.nn's names."""
+    return {of(model, name): _other_gates(model, name, w) for name, w in weights.items()}
+
+
+def from_torch(model: str, shapes: Shapes, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """What to_torch gives -> the weights of these names and shapes."""
+    return {name: _other_gates(model, name, weights[of(model, name)]) for name in shapes}
+
+
+def _other_gates(model: str, name: str, weights: Array) -> Array:
+    if model != "lstm" or name.startswith("decoder."):
+        return weights
+    return np.concatenate([np.split(weights, 4)[k] for k in GATES])

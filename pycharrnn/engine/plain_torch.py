@@ -1,0 +1,61 @@
+"""A model as a plain PyTorch module of nn.LSTM or nn.RNN and nn.Linear."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from pycharrnn.checkpoints import torch_names
+
+State: TypeAlias = "torch.Tensor | tuple[torch.Tensor, torch.Tensor]"
+
+
+class PlainModel(nn.Module):
+    """An lstm or rnn of torch.nn that predicts the next character as char-rnn does.
+
+    Dropout acts as char-rnn's, in training mode, on the input of layers 2, 3, ... and of the decoder.
+
+    Args:
+        model: "lstm" or "rnn". header: what the state_dict has as "_extra_state"; words of a checkpoint.
+
+    Errors: ValueError for gru.
+
+    Attributes:
+        rnn: nn.LSTM or nn.RNN. decoder: nn.Linear.
+    """
+
+    def __init__(self, model: str, vocab_size: int, rnn_size: int, num_layers: int, dropout: float, header: str):
+        super().__init__()
+        if model not in torch_names.MODELS:
+            raise ValueError(
+                f"torch.nn has no {model} as char-rnn's: the reset gate of nn.GRU acts after the product with the"
+                " recurrent weights, char-rnn's before it. CharRNN itself is a torch.nn.Module too"
+            )
+        between = dropout if num_layers > 1 else 0.0  # nn.LSTM warns of dropout that has no place
+        kind = nn.LSTM if model == "lstm" else nn.RNN
+        self.rnn = kind(vocab_size, rnn_size, num_layers, dropout=between)
+        self.dropout = nn.Dropout(dropout)
+        self.decoder = nn.Linear(rnn_size, vocab_size)
+        self._header = header
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
+
+        Args:
+            x: characters numbered from 0, (T, B), or one-hot, (T, B, V), of the parameters' type.
+            state: as nn.LSTM or nn.RNN take it: h, (L, B, H), of an lstm (h, c); by default zeros.
+        """
+        if not x.is_floating_point():
+            x = nn.functional.one_hot(x.long(), self.decoder.out_features).to(self.decoder.weight.dtype)
+        hidden, last = self.rnn(x, state)
+        return torch.log_softmax(self.decoder(self.dropout(hidden)), -1), last
+
+    def get_extra_state(self) -> str:
+        """The words that the state_dict has."""
+        return self._header
+
+    def set_extra_state(self, state: str) -> None:
+        """Take the words of a state_dict."""
+        self._header = state

@@ -1,0 +1,120 @@
+"""Every format is read back: the same model, and where the format allows the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT, run, sampled, sentence
+from kinds import ORIGINALS, OTHERS, loaded, path_of
+
+import pycharrnn
+from pycharrnn.checkpoints import checkpoint, formats, inspection
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
+
+OTHER_FORMATS = [ending for ending in formats.ENDINGS if ending != ".t7"]
+
+
+@pytest.mark.parametrize("ending", OTHER_FORMATS)
+@pytest.mark.parametrize("kind", [*ORIGINALS, *OTHERS])
+def test_there_and_back(tmp_path, kind, ending):
+    """.t7 -> X -> .t7 -> X: the .t7 files are the same, byte for byte; so are the others, unless .t7 changes them."""
+    before = loaded(kind)
+    for name in ("a.t7", f"a{ending}"):
+        checkpoint.convert(before, tmp_path / name)
+    after = checkpoint.load(tmp_path / f"a{ending}")
+    for name, weight in before.network.weights.items():
+        assert after.network.weights[name].dtype == weight.dtype
+        np.testing.assert_array_equal(after.network.weights[name], weight)
+    without = {"gradients": None, "state": None}
+    facts = [
+        repr(
+            dataclasses.replace(
+                c, network=dataclasses.replace(c.network, weights={}), vocab={}, val_losses={}, **without
+            )
+        )
+        for c in (before, after)
+    ]
+    assert facts[0] == facts[1]
+    assert (after.vocab, after.val_losses) == (before.vocab, before.val_losses)
+    checkpoint.convert(after, tmp_path / "b.t7")
+    assert (tmp_path / "b.t7").read_bytes() == (tmp_path / "a.t7").read_bytes()
+    checkpoint.convert(after, tmp_path / f"b{ending}")
+    assert (tmp_path / f"b{ending}").read_bytes() == (tmp_path / f"a{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("ending", OTHER_FORMATS)
+@pytest.mark.parametrize("precision", ["double", "float"])
+def test_from_the_t7_file_too(tmp_path, ending, precision):
+    """X -> .t7 -> X, on the command line."""
+    convert = lambda *args: run("convert", *args, cwd=tmp_path, check=True)  # noqa: E731
+    source = {"double": "lstm dropout", "float": "float"}[precision]
+    checkpoint.convert(loaded(source), tmp_path / "a.t7", precision)
+    for step in (("a.t7", f"b{ending}"), (f"b{ending}", "c.t7", "-type", precision), ("c.t7", f"d{ending}")):
+        checkpoint.convert(checkpoint.load(tmp_path / step[0]), tmp_path / step[1], *step[3:])
+    assert (tmp_path / "c.t7").read_bytes() == (tmp_path / "a.t7").read_bytes()
+    assert (tmp_path / f"d{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
+    if precision == "double":
+        assert convert(f"b{ending}", "e.t7").stdout.decode() == "saved e.t7\n"
+        assert (tmp_path / "e.t7").read_bytes() == (tmp_path / "a.t7").read_bytes()
+
+
+@pytest.mark.parametrize("ending", OTHER_FORMATS)
+def test_every_command_reads_every_format(tmp_path, corpus, ending):
+    name = str(tmp_path / f"m{ending}")
+    checkpoint.convert(loaded("lstm"), name)
+    assert sampled(tmp_path / f"m{ending}", ["-length", "60"]) == sampled(path_of("lstm"), ["-length", "60"])
+    (tmp_path / "t.txt").write_bytes((corpus / "input.txt").read_bytes()[:200])
+    for command, *args in (["inspect"], ["eval", "-data_dir", str(corpus)], ["score", str(tmp_path / "t.txt")]):
+        ours, theirs = (CliRunner().invoke(cli, [command, model, *args]) for model in (name, str(path_of("lstm"))))
+        assert ours.exit_code == 0, ours.output
+        known = lambda text: [line for line in text.splitlines() if not line.startswith(("encoding", "long size"))]  # noqa: E731
+        assert known(ours.stdout) == known(theirs.stdout) != []
+    assert pycharrnn.load(name).vocab == loaded("lstm").vocab
+
+
+def test_exports_in_a_folder_are_not_its_checkpoints(tmp_path):
+    for ending in formats.ENDINGS:
+        checkpoint.convert(loaded("rnn"), tmp_path / f"lm_x_epoch1.00_2.0000{ending}")
+    (tmp_path / "lm_x_epoch1.00_2.0000.t7").unlink()
+    said = run("sample", str(tmp_path), "-length", "5")
+    assert b"lm_x_epoch1.00_2.0000.safetensors, the only checkpoint" in said.stderr
+    (tmp_path / "lm_x_epoch1.00_2.0000.safetensors").unlink()
+    assert "has no checkpoint (.t7 or .safetensors)" in sentence(run("sample", str(tmp_path)))
+
+
+def test_all_endings_are_named(tmp_path):
+    assert formats.in_words(formats.ENDINGS) == ".t7, .safetensors, .json, .pt or .onnx"
+    assert formats.in_words([".t7"]) == ".t7"
+    with pytest.raises(UserError, match=r"use \.t7, .*\.json, \.pt or \.onnx\."):
+        checkpoint.convert(loaded("rnn"), tmp_path / "m.xml")
+    assert all(ending in CliRunner().invoke(cli, ["convert", "-help"]).stdout for ending in formats.ENDINGS)
+
+
+def test_only_pt_loads_pytorch(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    others = [str(tmp_path / f"m{ending}") for ending in formats.ENDINGS if ending != ".pt"]
+    convert = (
+        "from pycharrnn.checkpoints import checkpoint; import sys; args = sys.argv[1:]; m = checkpoint.load(args[0]);"
+    )
+    convert += "[checkpoint.convert(m, x) for x in args[1:]]; [checkpoint.load(x) for x in args[1:]]"
+    subprocess.run([sys.executable, "-c", convert, str(path_of("gru")), *others], env=environment, check=True)
+
+
+def test_the_state_of_a_run_is_left_out(tmp_path):
+    from runs import folder_with_text, named, train
+
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.1")
+    found = checkpoint.load(named(folder)[0])
+    assert found.state is not None
+    for ending in OTHER_FORMATS:
+        checkpoint.convert(found, tmp_path / f"m{ending}")
+        assert inspection.facts(tmp_path / f"m{ending}")["run_state"] == "none"

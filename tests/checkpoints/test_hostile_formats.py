@@ -1,0 +1,395 @@
+"""Files of other formats that are made to deceive: one sentence, and memory in proportion to their size."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from conftest import run, sentence
+from kinds import loaded, path_of
+
+from compat.plain_text import printable
+from pycharrnn.checkpoints import checkpoint, formats, protobuf_fields, pytorch_file
+from pycharrnn.checkpoints.protobuf_fields import fields
+from pycharrnn.common.errors import UserError
+
+
+def written(tmp_path, ending: str, kind: str = "rnn") -> bytes:
+    checkpoint.convert(loaded(kind), tmp_path / f"whole{ending}")
+    return (tmp_path / f"whole{ending}").read_bytes()
+
+
+def refused(tmp_path, ending: str, content: bytes, words: str, factor: float = 3) -> None:
+    """Reading it raises a sentence with these words, and takes no more memory than it may."""
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=words) as caught:
+            checkpoint.load(path)
+        assert tracemalloc.get_traced_memory()[1] < factor * len(content) + (100 << 20)
+    finally:
+        tracemalloc.stop()
+    text = str(caught.value)
+    assert printable(text, 1000) == text
+    assert text.startswith(f"can't read {path} as a checkpoint: it")
+
+
+@pytest.mark.parametrize("ending", [e for e in formats.ENDINGS if e != ".t7"])
+def test_prefixes_and_other_files(tmp_path, ending):
+    whole = written(tmp_path, ending)
+    for end in [*range(0, 200, 7), *range(200, len(whole), len(whole) // 60), len(whole) - 1]:
+        refused(tmp_path, ending, whole[:end], "it")
+    for content, words in (
+        (b"<html>", "a web page"),
+        (path_of("rnn").read_bytes(), "no "),
+        (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.", "a Python pickle"),
+        (b"", "no "),
+    ):
+        refused(tmp_path, ending, content, f"it is {words}")
+    for other in formats.ENDINGS:
+        if other not in (ending, ".t7"):
+            refused(tmp_path, ending, written(tmp_path, other), "it is ")
+
+
+def test_a_device_is_no_file(tmp_path):
+    for ending in (".json", ".pt", ".onnx"):
+        (tmp_path / f"x{ending}").symlink_to("/dev/zero")
+        with pytest.raises(UserError, match="a device or a pipe"):
+            checkpoint.load(tmp_path / f"x{ending}")
+
+
+# -- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def with_weights(text: str, change) -> bytes:
+    content = json.loads(text)
+    change(content)
+    return json.dumps(content).encode()
+
+
+def test_json_of_other_programs_is_read(tmp_path):
+    content = json.loads(written(tmp_path, ".json"))
+    backwards = dict(reversed(content["weights"].items()))
+    for k, text in enumerate(
+        (
+            json.dumps(content, indent=1),
+            json.dumps(content, separators=(",", ":")),
+            json.dumps(content, sort_keys=True),
+            json.dumps(content, ensure_ascii=False) + "\r\n",
+            json.dumps({**content, "weights": backwards}),
+        )
+    ):
+        (tmp_path / f"{k}.json").write_text(text, encoding="utf-8")
+        again = checkpoint.load(tmp_path / f"{k}.json").network.weights
+        assert list(again) == list(loaded("rnn").network.weights)
+        assert all(np.array_equal(again[name], w) for name, w in loaded("rnn").network.weights.items())
+
+
+def test_numbers_that_json_lacks(tmp_path):
+    content = json.loads(written(tmp_path, ".json"))
+    content["weights"]["decoder.bias"][:4] = [float("nan"), float("inf"), -float("inf"), 7]
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    found = checkpoint.load(tmp_path / "x.json").network.weights["decoder.bias"][:4]
+    np.testing.assert_array_equal(found, [np.nan, np.inf, -np.inf, 7])
+
+
+BIAS, WEIGHT = "decoder.bias", "decoder.weight"
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda c: c["weights"][BIAS].append(1.5), r"its decoder.bias is not of the shape \(73,\)"),
+        (lambda c: c["weights"][BIAS].pop(), "not of the shape"),
+        (lambda c: c["weights"].update({BIAS: []}), "not of the shape"),
+        (lambda c: c["weights"].update({BIAS: [[1.0] * 73]}), "something that is no number"),
+        (lambda c: c["weights"].update({BIAS: [None] * 73}), "something that is no number"),
+        (lambda c: c["weights"].update({BIAS: ["1"] * 73}), "something that is no number"),
+        (lambda c: c["weights"].update({BIAS: [True] * 73}), "something that is no number"),
+        (lambda c: c["weights"].update({BIAS: {}}), r"have no \["),
+        (lambda c: c["weights"][WEIGHT].pop(), r"have no ,"),
+        (lambda c: c["weights"][WEIGHT].append([1.0] * 18), r"have no \]"),
+        (lambda c: c["weights"][WEIGHT][3].pop(), "not of the shape"),
+        (lambda c: c["weights"].pop(BIAS), "have no ,"),
+        (lambda c: c["weights"].update(more=[1.0]), "have no }"),
+        (lambda c: c.update(weights=[[0] * 9999]), "have no {"),
+        (lambda c: c.update(weights={"\u001b[2J": [0] * 9999}), "break off at byte"),
+        (lambda c: c.update(weights={"x.y": [0] * 9999}), "its weights have x.y once too often"),
+        (lambda c: c.update(rnn_size=1 << 30), r"parameters, which its \d+ bytes can't hold"),
+        (lambda c: c.update(num_layers=9_999, rnn_size=(1 << 31) - 1), "bytes can't hold"),
+        (lambda c: c.update(after=1), "have no }"),
+        (lambda c: c.update(weights=c.pop("i")), "metadata are not pycharrnn's"),
+        (lambda c: c.update(model="transformer"), "its model is"),
+        (lambda c: c.clear(), "it is no JSON of pycharrnn's"),
+    ],
+    ids=range(22),
+)
+def test_json_that_is_no_checkpoint(tmp_path, change, words):
+    refused(tmp_path, ".json", with_weights(written(tmp_path, ".json").decode(), change), words)
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        (b'"decoder.bias": [', b'"decoder.bias": [1e999999999999, ', "not of the shape"),
+        (b'"decoder.bias": [', b'"decoder.bias": [1.5.5, ', "not of the shape|no number"),
+        (b'"i": ', b'"i": 1, "i": ', "metadata are not pycharrnn's"),
+        (b'"weights": {', b'"weights": {"decoder.bias": [1], "weights": {', "its weights|metadata"),
+        (b'"opt": {', b'"opt": {"weights": 1, "x": ', "metadata are not"),
+        (b"}}", b"}} trailing", "it has something after its weights"),
+        (b"}}", b"}" + b" " * (5 << 20) + b"]", "have no }"),
+        (b'"vocab": [', b'"vocab": [' + b"[]," * 4_000_000, "unfold to far more|not pycharrnn's|its vocabulary"),
+        (b'"era": "', b'"era": "' + "\U0001f600".encode() * 20_000_000, "unfold to far more"),
+    ],
+    ids=range(9),
+)
+def test_json_text_that_deceives(tmp_path, old, new, words):
+    whole = written(tmp_path, ".json")
+    assert old in whole
+    refused(tmp_path, ".json", whole.replace(old, new), words)
+
+
+def test_many_short_numbers_take_no_more_than_their_share(tmp_path):
+    """Two bytes of text for eight of memory: refused where that is much."""
+    content = json.loads(written(tmp_path, ".json", "utf8"))
+    content.pop("weights")
+    content |= {"model": "rnn", "rnn_size": 8_000, "num_layers": 1}
+    weights = b'"weights": {"h2h_1.weight": [' + b",".join([b"[" + b"0," * 7_999 + b"0]"] * 8_000) + b"]}}"
+    refused(tmp_path, ".json", json.dumps(content).encode()[:-1] + b"," + weights, "bytes can't hold")
+
+
+# -- PyTorch ---------------------------------------------------------------------------------------------------------
+
+
+def repacked(content: bytes, change=lambda name, data: data, compression=zipfile.ZIP_STORED, more=()) -> bytes:
+    """A file of torch.save with other files in it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(out, "w", compression) as after:
+        for name in before.namelist():
+            after.writestr(name, change(name, before.read(name)))
+        for name, data in more:
+            after.writestr(name, data)
+    return out.getvalue()
+
+
+def with_pickle(content: bytes, old: bytes, new: bytes) -> bytes:
+    def change(name: str, data: bytes) -> bytes:
+        if not name.endswith("data.pkl"):
+            return data
+        assert old in data
+        return data.replace(old, new, 1)
+
+    return repacked(content, change)
+
+
+def saved(state: object) -> bytes:
+    out = io.BytesIO()
+    torch.save(state, out)
+    return out.getvalue()
+
+
+def test_a_zip_bomb(tmp_path):
+    whole = written(tmp_path, ".pt")
+    refused(tmp_path, ".pt", repacked(whole, compression=zipfile.ZIP_DEFLATED), "a packed zip archive")
+    bomb = repacked(whole, lambda name, data: bytes(200 << 20) if name.endswith("/3") else data, zipfile.ZIP_DEFLATED)
+    refused(tmp_path, ".pt", bomb, "a packed zip archive")
+    claims = whole.replace(struct.pack("<II", 73 * 8, 73 * 8), struct.pack("<II", 1 << 31, 1 << 31))
+    assert claims != whole
+    refused(tmp_path, ".pt", claims, "claim|broken zip")
+    overlapping = b"PK\1\2" * 200_000
+    refused(tmp_path, ".pt", b"PK\3\4" + overlapping, "more than 100000 files")
+
+
+@pytest.mark.parametrize("name", ["archive/DATA.PKL", "archive/data.pkl", "other/data.pkl"])
+def test_two_files_of_a_name(tmp_path, name):
+    with pytest.warns() if name == "archive/data.pkl" else pytest.MonkeyPatch.context():
+        content = repacked(written(tmp_path, ".pt"), more=[(name, b"x")])
+    refused(tmp_path, ".pt", content, "names that torch.save does not give")
+
+
+class Harm:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit(7)",))
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_pickle_that_would_do_something(tmp_path, protocol):
+    whole = written(tmp_path, ".pt")
+    harm = pickle.dumps(Harm(), protocol)
+    content = repacked(whole, lambda name, data: harm if name.endswith("data.pkl") else data)
+    refused(tmp_path, ".pt", content, "its pickle asks for (builtins|__builtin__) exec|asks for STACK_GLOBAL")
+    refused(tmp_path, ".pt", saved({"_extra_state": "x", "a": Harm()}), "its pickle asks for")
+    refused(tmp_path, ".pt", saved(torch.nn.Linear(2, 2)), "its pickle asks for torch.nn")
+
+
+def test_classes_that_weights_only_would_make(tmp_path):
+    """bytearray(10**10) and torch.Tensor(10**10) are allowed by PyTorch."""
+    for value in (bytearray(5), torch.nn.Parameter(torch.zeros(3)), torch.zeros(3).to_sparse(), torch.Size([1])):
+        refused(tmp_path, ".pt", saved({"_extra_state": "x", "a": value}), "its pickle asks for")
+
+
+def test_a_tensor_claims_no_more_than_its_record_has(tmp_path):
+    whole = written(tmp_path, ".pt")
+    for new in (b"K\x4a", b"K\x48", b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"):
+        # The bias of the decoder has 73 elements, the last number before the tuple of its storage ends.
+        refused(tmp_path, ".pt", with_pickle(whole, b"KIt", new + b"t"), "claim other numbers than it holds")
+    refused(tmp_path, ".pt", with_pickle(whole, b"KIt", b"U\x0173t"), "another way than torch.save|claim")
+
+
+def test_tensors_are_numbers_in_a_row(tmp_path):
+    whole = torch.load(io.BytesIO(written(tmp_path, ".pt")), weights_only=True)
+    wide = torch.zeros(1, 18, dtype=torch.float64).expand(73, 18)
+    for value, words in (
+        (wide, "no tensor of real numbers in a row"),
+        (torch.zeros(18, 73).double().T, "no tensor of real numbers in a row"),
+        (torch.zeros(73, 17).double(), "its tensors are not those of an rnn"),
+        (torch.zeros(73, 18, dtype=torch.int64), "its pickle asks for torch LongStorage"),
+        (torch.zeros(73, 18, dtype=torch.bfloat16), "its pickle asks for torch BFloat16Storage"),
+        ("text", "no tensor of real numbers"),
+        ([1.0], "no tensor of real numbers"),
+    ):
+        refused(tmp_path, ".pt", saved({**whole, "decoder.weight": value}), words)
+    for name in ("decoder.weight", "_extra_state"):
+        refused(tmp_path, ".pt", saved({k: v for k, v in whole.items() if k != name}), "not those of|has no '_extra_st")
+    refused(tmp_path, ".pt", saved({**whole, 5: wide.contiguous()}), "not those of")
+    refused(tmp_path, ".pt", saved({**whole, "_extra_state": "{"}), "metadata are not pycharrnn's")
+    refused(tmp_path, ".pt", saved([1, 2]), "has no '_extra_state'")
+    one = torch.zeros(1 << 12, dtype=torch.float64)
+    facts = json.loads(whole["_extra_state"]) | {"rnn_size": 1 << 20}
+    stretched = {**whole, "_extra_state": json.dumps(facts), "decoder.weight": one.expand(73, 1 << 12)}
+    refused(tmp_path, ".pt", saved(stretched), "in a row")
+
+
+def test_one_storage_is_no_weight_twice(tmp_path):
+    whole = torch.load(io.BytesIO(written(tmp_path, ".pt", "utf8")), weights_only=True)
+    flat = torch.zeros(max(t.numel() for name, t in whole.items() if name != "_extra_state"), dtype=torch.float64)
+    facts = json.loads(whole["_extra_state"]) | {"rnn_size": 256}
+    shapes = {k: tuple(256 if n == 8 else n for n in t.shape) for k, t in whole.items() if k != "_extra_state"}
+    flat = torch.zeros(256 * 256, dtype=torch.float64)
+    views = {name: flat[: int(np.prod(shape))].view(shape) for name, shape in shapes.items()}
+    refused(tmp_path, ".pt", saved({"_extra_state": json.dumps(facts), **views}), "claim more numbers than it holds")
+
+
+def test_a_long_pickle(tmp_path, monkeypatch):
+    monkeypatch.setattr(pytorch_file, "_MOST_OPCODES", 1000)
+    whole = written(tmp_path, ".pt")
+    content = repacked(whole, lambda name, data: data[:2] + b"]0" * 1000 + data[2:] if name.endswith("pkl") else data)
+    refused(tmp_path, ".pt", content, "its pickle is longer than any model's")
+
+
+def test_a_file_of_ours_by_another_name(tmp_path):
+    for ending in (".pt", ".onnx", ".json", ".safetensors"):
+        (tmp_path / "x.bin").write_bytes(written(tmp_path, ending))
+        assert f"give it a name that ends in {ending}" in sentence(run("sample", str(tmp_path / "x.bin")))
+
+
+# -- ONNX ------------------------------------------------------------------------------------------------------------
+
+
+def message(number: int, content: bytes) -> bytes:
+    """A field that is a message, text or bytes."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def changed_tensor(whole: bytes, of: str, **changes) -> bytes:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(whole)
+    (tensor,) = (t for t in model.graph.initializer if t.name == of)
+    for key, value in changes.items():
+        if isinstance(value, list):
+            del getattr(tensor, key)[:]
+            getattr(tensor, key).extend(value)
+        else:
+            setattr(tensor, key, value)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"dims": [1 << 62, 1 << 62]}, "not .* numbers of float32 or float64 within the file"),
+        ({"dims": [-18, -73]}, "within the file"),
+        ({"dims": [0, 73]}, "within the file"),
+        ({"dims": [73, 18]}, "its tensors are not those of an rnn"),
+        ({"dims": [1] * 40 + [18, 73]}, "not those of an rnn|within the file|dimensions"),
+        ({"raw_data": b""}, "within the file"),
+        ({"raw_data": b"x" * 100}, "within the file"),
+        ({"data_type": 6}, "within the file"),
+        ({"data_type": 1}, "within the file"),
+        ({"data_type": 99}, "within the file"),
+        ({"data_location": 1, "raw_data": b""}, "within the file"),
+        ({"float_data": [1.0] * 18 * 73, "raw_data": b""}, "within the file"),
+        ({"name": "other"}, "not those of an rnn"),
+        ({"name": "decoder.bias"}, "it has decoder.bias twice"),
+        ({"name": "\x1b[2J" * 100}, "not those of an rnn"),
+    ],
+    ids=range(15),
+)
+def test_onnx_tensors(tmp_path, changes, words):
+    refused(tmp_path, ".onnx", changed_tensor(written(tmp_path, ".onnx"), "decoder.weight", **changes), words)
+
+
+def test_onnx_of_other_programs_and_other_words(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(written(tmp_path, ".onnx"))
+    words = {entry.key: entry for entry in model.metadata_props}
+    words["pycharrnn"].value = words["pycharrnn"].value.replace('"rnn_size": 18', '"rnn_size": 17')
+    refused(tmp_path, ".onnx", model.SerializeToString(), "its tensors are not those of an rnn")
+    words["pycharrnn"].value = "[" * 100_000
+    refused(tmp_path, ".onnx", model.SerializeToString(), "metadata are not pycharrnn's")
+    words["vocab"].key = "pycharrnn"
+    refused(tmp_path, ".onnx", model.SerializeToString(), "say something twice")
+    del model.metadata_props[:]
+    refused(tmp_path, ".onnx", model.SerializeToString(), "it is no ONNX model of pycharrnn's")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"\x3a\xff\xff\xff\xff\x0f", "no ONNX model .a field ends beyond"),
+        (b"\xff" * 20, "no ONNX model .a number without an end"),
+        (b"\x0b", "a field of type 3"),
+        (b"\x70\x01", "a number where a message belongs"),
+        (message(14, b""), "no ONNX model"),
+        (message(14, b"\x0a\x00"), "no ONNX model"),
+        (message(7, b"\x2a\x00" * 10) + b"\x0d", "no ONNX model"),
+        (message(7, b"\x2a\x00" * 1_500_000), "no ONNX model of pycharrnn's"),
+        (message(14, message(1, b"pycharrnn") + message(2, b"\xff")), "metadata are not pycharrnn's"),
+    ],
+    ids=range(9),
+)
+def test_bytes_that_are_no_onnx(tmp_path, content, words):
+    refused(tmp_path, ".onnx", content, words)
+
+
+def test_a_message_of_very_many_fields(tmp_path, monkeypatch):
+    monkeypatch.setattr(protobuf_fields, "_MOST_FIELDS", 1000)
+    whole = written(tmp_path, ".onnx")
+    assert checkpoint.load(tmp_path / "whole.onnx").vocab == loaded("rnn").vocab
+    refused(tmp_path, ".onnx", whole + message(7, b"\x2a\x00" * 1001), "a message of more than 1000 fields")
+
+
+def test_numbers_of_the_wire():
+    for value in (0, 1, 127, 128, 300, (1 << 64) - 1):
+        assert list(fields(memoryview(varint(3 << 3) + varint(value)))) == [(3, value)]
+    assert [(n, bytes(v)) for n, v in fields(memoryview(b"\x0d1234\x1112345678\x12\x01x"))] == [
+        (1, b"1234"),
+        (2, b"12345678"),
+        (2, b"x"),
+    ]
