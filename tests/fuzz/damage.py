@@ -16,6 +16,7 @@ import numpy as np
 
 from compat import Storage, Table, Tensor, TorchObject, load_t7
 from compat.t7_writer import T7Writer, _AsciiT7Writer
+from pycharrnn.checkpoints import payload
 
 _INTS = (0, 1, -1, 2, 3, 4, 5, 6, 7, 8, 65, 100, 255, 256, 1 << 16, 1 << 20, 1 << 30, (1 << 31) - 1, -(1 << 31))
 _LONGS = (*_INTS, 1 << 31, 1 << 32, 1 << 40, 1 << 53, 1 << 60, 1 << 62, (1 << 63) - 1, -(1 << 63))
@@ -30,7 +31,7 @@ def damaged(rng: random.Random, name: str, content: bytes) -> bytes:
     """A damaged copy of a file with this name."""
     if rng.random() < 0.4:
         return _bytes(rng, content)
-    of_ending = {".safetensors": _safetensors, ".json": _json, ".pt": _pytorch, ".onnx": _onnx}
+    of_ending = {".safetensors": _safetensors, ".json": _json, ".pt": _pytorch, ".onnx": _onnx, ".html": _page}
     return of_ending.get(Path(name).suffix, _structure)(rng, content)
 
 
@@ -255,6 +256,25 @@ def _facts(rng: random.Random, text: str) -> str:
         key = rng.choice(list(part))
         part[key] = _odd_json(rng, part[key])
     return json.dumps(facts)
+
+
+def _page(rng: random.Random, whole: bytes) -> bytes:
+    """One to three fields of the model in a page, or facts of its run, become others, or are not there."""
+    before, begin, rest = whole.partition(payload.ELEMENT)
+    text, end, after = rest.partition(payload.ELEMENT_END)
+    model = json.loads(text)
+    run = json.loads(model["run"])
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        part = rng.choice((model, model, run, run.get("opt")))
+        part = part if isinstance(part, dict) and part else model
+        key = rng.choice(list(part) or ["x"])
+        if rng.random() < 0.15:
+            part.pop(key, None)
+        else:
+            part[key] = _odd_json(rng, part.get(key))
+    if rng.random() < 0.9:
+        model["run"] = json.dumps(run)
+    return b"".join([before, begin, json.dumps(model).encode(), end, after])
 
 
 def _safetensors(rng: random.Random, whole: bytes) -> bytes:

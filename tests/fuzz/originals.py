@@ -16,6 +16,7 @@ from compat.run_state import RunState
 from compat.t7_writer import T7Writer, _AsciiT7Writer
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import formats
+from pycharrnn.page import single_file
 from tests.torchrnn_tables import TOKENS, make
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -58,6 +59,7 @@ def all_of_them() -> list[Original]:
         found.append(Original(f"state_{path.name}", _with_run_state(checkpoint), checkpoint.i))
         others = (ending for ending in formats.ENDINGS if ending != ".t7")
         found += [Original(path.stem + ending, _converted(checkpoint, ending), checkpoint.i) for ending in others]
+        found.append(Original(path.stem + ".html", _page(checkpoint), checkpoint.i))
     for kind, batchnorm in (("LSTM", "var"), ("VanillaRNN", "std")):
         found.append(Original(f"torch_rnn_{kind}.t7", _written(make(kind, batchnorm, dropout=0.5)), 2, "utf8"))
     found += [Original(name, (GOLDEN / "corpus" / name).read_bytes(), text="") for name in ("vocab.t7", "data.t7")]
@@ -109,4 +111,11 @@ def _converted(checkpoint: charrnn.Checkpoint, ending: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x{ending}"
         checkpoints.convert(checkpoint, path)
+        return path.read_bytes()
+
+
+def _page(checkpoint: charrnn.Checkpoint) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.html"
+        single_file.write(path, [("x.t7", single_file.model_of("x.t7", checkpoint, half=False))], half=False)
         return path.read_bytes()

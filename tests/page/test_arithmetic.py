@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -14,7 +15,7 @@ from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, parameter_shapes
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, payload
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -60,8 +61,23 @@ def models(recorded):
 
 
 @pytest.fixture(scope="module")
-def page(chromium, models):
-    with modules(chromium, [payload_of(loaded, str(k)) for k, loaded in enumerate(models)]):
+def precisions():
+    """A model as float64, float32 and float16, which holds some of its weights only roughly, and one as infinity."""
+    random = np.random.default_rng(5)
+    shapes = parameter_shapes("gru", len(BYTES), 9, 1)
+    weights = {name: random.normal(0, 0.5, s) * 10.0 ** random.integers(-9, 1, s) for name, s in shapes.items()}
+    weights["decoder.bias"][3] = -1e6
+    loaded = Checkpoint(Network("gru", 9, 1, len(BYTES), 0.0, weights), {c: k for k, c in enumerate(BYTES, 1)})
+    single = {name: weight.astype(np.float32) for name, weight in weights.items()}
+    in_single = dataclasses.replace(loaded, network=dataclasses.replace(loaded.network, weights=single))
+    found = [payload_of(loaded, "64"), payload_of(in_single, "32"), payload_of(loaded, "16", half=True)]
+    assert [encoded["dtype"] for encoded in found] == ["float64", "float32", "float16"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(chromium, models, precisions):
+    with modules(chromium, [*(payload_of(loaded, str(k)) for k, loaded in enumerate(models)), *precisions]):
         yield chromium
 
 
@@ -95,6 +111,26 @@ def test_random_models(page, recorded, models):
         requests = requests_for(k)
         for request, found in zip(requests, drawn(page, len(recorded) + k, loaded, requests), strict=True):
             assert found == sampled_here(loaded, request), (k, request)
+
+
+def test_weights_of_every_precision(page, models, precisions):
+    request = {"primetext": "a", "length": LENGTH, "temperature": 0.8, "topk": 0, "topp": 1, "seed": 4}
+    code = """
+        const { readWeights } = await import("./weights.js");
+        const weights = Object.entries(await readWeights(payloads[args[0]]));
+        return weights.map(([name, weight]) => [name, Array.from(weight, String)]);
+    """
+    texts = []
+    for k, encoded in enumerate(precisions, len(models)):
+        loaded = payload.decode(encoded)
+        found = dict(script(page, code, k))
+        assert list(found) == list(loaded.network.weights)
+        for name, weight in loaded.network.weights.items():
+            numbers = [float(x.replace("Infinity", "inf")) for x in found[name]]
+            assert numbers == weight.reshape(-1).astype(np.float64).tolist()
+        texts += drawn(page, k, loaded, [request])
+        assert texts[-1] == sampled_here(loaded, request)
+    assert len(set(texts)) > 1
 
 
 def test_random_numbers(page):
