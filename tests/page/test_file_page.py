@@ -113,6 +113,17 @@ def test_from_a_static_host_the_page_is_all_that_is_asked_for(chromium, pages):
         chromium.get("about:blank")
 
 
+def test_a_long_text_lies_in_lines_and_is_selected_as_it_is(file):
+    fill(file, "length", 1500)
+    click(file, "draw")
+    whole = drawn(file)
+    lines = file.execute_script("return [...document.querySelectorAll('#text > *')].map((line) => line.textContent)")
+    assert lines == whole.splitlines(keepends=True)
+    assert len(lines) > 10
+    selected = "getSelection().selectAllChildren(document.getElementById('text')); return getSelection().toString()"
+    assert file.execute_script(selected) == whole
+
+
 def test_candidates_and_a_hidden_unit(file):
     fill(file, "length", 80)
     click(file, "draw")

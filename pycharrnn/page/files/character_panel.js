@@ -56,7 +56,7 @@ function place() {
   panel.style.left = panel.style.top = "";
   if (!NARROW.matches || !span) return;
   const at = span.getClientRects()[0] ?? span.getBoundingClientRect();
-  const box = span.parentNode.getBoundingClientRect();
+  const box = span.closest("pre").getBoundingClientRect();
   panel.hidden = at.bottom < box.top || at.top > box.bottom;
   const { width, height } = panel.getBoundingClientRect();
   const most = document.documentElement.clientWidth - width - MARGIN;

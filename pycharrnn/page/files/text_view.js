@@ -3,6 +3,7 @@
 export class TextView {
   items = [];
   here = -1; // the chosen one's place
+  #spans = []; // one for each item, in a block for each line: so a long text is not laid out anew with each addition
   #box;
   #classes;
   #chosen;
@@ -22,13 +23,14 @@ export class TextView {
   }
 
   get span() {
-    return this.#box.children[this.here];
+    return this.#spans[this.here];
   }
 
   // Leave out what stands from this place on.
   cut(from = 0) {
     this.items.length = from;
-    while (this.#box.childElementCount > from) this.#box.lastElementChild.remove();
+    for (const span of this.#spans.splice(from)) span.remove();
+    while (this.#box.lastChild && !this.#box.lastChild.hasChildNodes()) this.#box.lastChild.remove();
     if (this.here >= from) this.choose(-1);
   }
 
@@ -36,20 +38,20 @@ export class TextView {
   append(items, follow) {
     const box = this.#box;
     const atEnd = follow && box.scrollHeight - box.scrollTop - box.clientHeight < 60;
-    this.items.push(...items);
-    box.append(
-      ...items.map((item) => {
-        const span = document.createElement("span");
-        span.textContent = visible(item.text);
-        span.className = this.#classNames(item);
-        return span;
-      }),
-    );
+    for (const item of items) {
+      const span = document.createElement("span");
+      span.textContent = visible(item.text);
+      span.className = this.#classNames(item);
+      if (!this.items.length || this.items.at(-1).text === "\n") box.append(document.createElement("div"));
+      box.lastChild.append(span);
+      this.items.push(item);
+      this.#spans.push(span);
+    }
     if (atEnd) box.scrollTop = box.scrollHeight;
   }
 
   tint() {
-    [...this.#box.children].forEach((span, k) => (span.className = this.#classNames(this.items[k])));
+    this.#spans.forEach((span, k) => (span.className = this.#classNames(this.items[k])));
     this.span?.classList.add("here");
   }
 
@@ -61,19 +63,16 @@ export class TextView {
   }
 
   scrollTo(index) {
-    this.#box.children[index]?.scrollIntoView({ block: "nearest" });
-  }
-
-  scrollToStart() {
-    this.#box.scrollTop = 0;
+    this.#spans[index]?.scrollIntoView({ block: "nearest" });
   }
 
   #classNames(item) {
     return [item.text === "\n" && "newline", ...this.#classes(item)].filter(Boolean).join(" ");
   }
 
-  #chooseAt(span) {
-    if (span.parentNode === this.#box) this.choose([...this.#box.children].indexOf(span));
+  #chooseAt(target) {
+    const index = target.localName === "span" ? this.#spans.indexOf(target) : -1;
+    if (index >= 0) this.choose(index);
   }
 
   #walk(event) {
