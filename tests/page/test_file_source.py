@@ -182,6 +182,18 @@ def test_what_is_stopped_takes_no_more_time(page):
     assert before == "AbortError"
 
 
+def test_the_page_goes_on_meanwhile(page):
+    code = """
+        let drawn = false;
+        const asked = whole(args[0]).then(() => (drawn = true));
+        await new Promise((resolve) => setTimeout(resolve));
+        const before = drawn;
+        await asked;
+        return before;
+    """
+    assert script(page, OPENED + code, {**REQUEST, "model": "lstm", "length": 5000}) is False
+
+
 def test_several_at_a_time(page, models):
     code = "return await Promise.all(args.map((request) => whole(request)))"
     requests = [{**REQUEST, "length": 3000, "seed": seed, "candidates": 0} for seed in (1, 2, 3)]

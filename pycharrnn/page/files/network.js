@@ -48,7 +48,7 @@ export class Network {
       const cell = this.#cells[k];
       const { gates } = cell;
       if (below) product(layers[k].input, below, layers[k].bias, gates);
-      else gates.set(byCharacter.subarray(index * gates.length, (index + 1) * gates.length));
+      else for (let j = 0; j < gates.length; j++) gates[j] = byCharacter[index * gates.length + j];
       cell.step();
       below = cell.h;
     }

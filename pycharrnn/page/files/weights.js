@@ -51,11 +51,11 @@ async function unpacked(bytes) {
 function together(bytes, Numbers) {
   const size = Numbers.BYTES_PER_ELEMENT;
   const count = bytes.length / size;
-  const together = new Uint8Array(bytes.length);
+  const inOrder = new Uint8Array(bytes.length);
   for (let byte = 0; byte < size; byte++) {
-    for (let k = 0; k < count; k++) together[k * size + byte] = bytes[byte * count + k];
+    for (let k = 0; k < count; k++) inOrder[k * size + byte] = bytes[byte * count + k];
   }
-  return new Numbers(together.buffer);
+  return new Numbers(inOrder.buffer);
 }
 
 // The number whose 16 bits in IEEE 754's half precision are these.
