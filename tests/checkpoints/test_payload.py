@@ -10,11 +10,14 @@ import math
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import GOLDEN, run, sampled, sentence
 
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from pycharrnn.checkpoints import checkpoint, payload
+from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru1_dropout" / "lm_gru1d_epoch1.00_3.1027.t7"
@@ -57,9 +60,14 @@ def test_a_checkpoint_comes_back(tmp_path, path):
     page = tmp_path / "model.html"
     page.write_bytes(b"<!DOCTYPE html>\n" + element(loaded) + b"</body>")
     assert_same(checkpoint.load(page), loaded)
-    assert run("convert", str(page), str(tmp_path / "again.t7")).returncode == 0
+    result = CliRunner().invoke(cli, ["convert", str(page), str(tmp_path / "again.t7")], catch_exceptions=False)
+    assert result.exit_code == 0
     assert_same(checkpoint.load(tmp_path / "again.t7"), in_double(loaded))
-    assert sampled(page, ["-length", "60"]) == sampled(path, ["-length", "60"])
+
+
+def test_a_page_is_sampled_from(tmp_path):
+    (tmp_path / "model.html").write_bytes(element(checkpoint.load(LSTM)))
+    assert sampled(tmp_path / "model.html", ["-length", "60"]) == sampled(LSTM, ["-length", "60"])
 
 
 def test_losses_that_are_no_numbers():
@@ -99,8 +107,8 @@ def test_one_of_several_models(tmp_path):
     page.write_bytes(element(checkpoint.load(LSTM), "lm <a>") + b"\n" + element(checkpoint.load(GRU), "lm_b"))
     assert_same(checkpoint.load(f"{page}#lm_b"), checkpoint.load(GRU))
     assert_same(checkpoint.load(f"{page}#lm <a>"), checkpoint.load(LSTM))
-    for path in (str(page), f"{page}#lm_c"):
-        assert "a page of 2 models: name one of them after a #" in sentence(run("inspect", path))
+    with pytest.raises(UserError, match="a page of 2 models: name one of them after a #"):
+        checkpoint.load(f"{page}#lm_c")
     assert "(lm <a>, lm_b)" in sentence(run("sample", str(page)))
 
 
@@ -120,7 +128,8 @@ def test_one_of_several_models(tmp_path):
 )
 def test_pages_that_hold_no_model(tmp_path, content, words):
     (tmp_path / "model.html").write_bytes(content)
-    assert words in sentence(run("inspect", str(tmp_path / "model.html")))
+    with pytest.raises(UserError, match=words):
+        checkpoint.load(tmp_path / "model.html")
 
 
 def packed(content: bytes) -> str:
