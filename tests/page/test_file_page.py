@@ -113,6 +113,25 @@ def test_from_a_static_host_the_page_is_all_that_is_asked_for(chromium, pages):
         chromium.get("about:blank")
 
 
+def test_in_a_frame_that_only_allows_scripts(chromium, pages, offline, tmp_path):
+    """As sites show attachments: no forms, no storage, no origin."""
+    outer = tmp_path / "outer.html"
+    outer.write_text(f'<!DOCTYPE html><iframe sandbox="allow-scripts" width="1100" src="{pages["one"]}"></iframe>')
+    chromium.get(outer.as_uri())
+    chromium.switch_to.frame(0)
+    try:
+        wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#model option"))
+        fill(chromium, "length", 100)
+        click(chromium, "draw")
+        assert drawn(chromium, 100) == as_sampled(LSTM, 100)
+        element(chromium, "length").send_keys(Keys.BACKSPACE, Keys.ENTER)
+        assert drawn(chromium, 10) == as_sampled(LSTM, 10)
+        click(chromium, "copy")
+        wait(chromium, lambda: status(chromium) == "text copied")
+    finally:
+        chromium.switch_to.default_content()
+
+
 def test_a_long_text_lies_in_lines_and_is_selected_as_it_is(file):
     fill(file, "length", 1500)
     click(file, "draw")

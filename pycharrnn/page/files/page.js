@@ -243,15 +243,14 @@ for (const [id, other] of [["sample", "score"], ["score", "sample"]]) {
   $(`tab-${id}`).addEventListener("click", () => openTab(id));
   $(`tab-${id}`).addEventListener("keydown", ({ key }) => ["ArrowLeft", "ArrowRight"].includes(key) && openTab(other));
 }
-$("controls").addEventListener("submit", (event) => {
-  event.preventDefault();
-  fold(true);
-  draw();
-});
-$("score-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  score();
-});
+// Enter in a control clicks the button of its form. The form itself is never sent, which a page in a frame may not do.
+for (const [id, go] of [["draw", draw], ["score-button", score]]) {
+  $(id).addEventListener("click", (event) => {
+    event.preventDefault();
+    if (id === "draw") fold(true);
+    go();
+  });
+}
 $("continue").addEventListener("click", goOn);
 $("stop").addEventListener("click", () => running?.abort());
 $("dice").addEventListener("click", () => {
