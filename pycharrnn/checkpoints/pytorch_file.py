@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import pickletools
+import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,9 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     import torch
 
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True, mmap=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles of other versions
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True, mmap=False)
     except Exception as e:  # whatever PyTorch's versions raise for a pickle that is not allowed, or broken
         raise CheckpointError(f"PyTorch does not read it ({printable(str(e).partition('.')[0], 80)})") from None
     if not isinstance(state, dict) or not isinstance(state.get(HEADER), str):

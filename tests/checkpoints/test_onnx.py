@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import http.server
 import json
 import math
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from conftest import ROOT, run, sentence
 from kinds import ORIGINALS, OTHERS, loaded
+from page_tools import WebDriverWait, needs_browser
 
 from compat.graph_match import Network
 from pycharrnn.analysis import scoring
@@ -149,6 +153,41 @@ def test_the_example_samples_from_the_file_alone(tmp_path, kind):
     drawn = [c for _, c in tokenize(result.stdout, loaded(kind).vocab, kind == "utf8")]
     assert len(drawn) == len(beginning) + 50
     assert None not in drawn
+
+
+# onnxruntime-web's interface, with a model that expects after each character the next one of the vocabulary.
+ORT = """
+const ort = {
+  Tensor: class { constructor(type, data, dims) { Object.assign(this, { type, data, dims }); } },
+  InferenceSession: { create: async (model) => ({
+    inputNames: ["indices", "h", "c"],
+    run: async ({ indices, h, c }) => {
+      if (`${indices.dims} ${h.dims} ${c.dims} ${h.data.length}` !== "1,1 2,1,16 2,1,16 32") throw new Error("sizes");
+      const data = new Float32Array(73).fill(-1e4);
+      data[(Number(indices.data[0]) + 1) % 73] = 0;
+      return { log_probs: { data }, next_h: h, next_c: c };
+    },
+  }) },
+};
+"""
+
+
+@needs_browser
+def test_the_example_in_a_browser_reads_the_vocabulary(tmp_path, chromium):
+    graph_of("lstm", tmp_path).rename(tmp_path / "model.onnx")
+    (tmp_path / "ort.wasm.min.js").write_text(ORT)
+    (tmp_path / "index.html").write_bytes((ROOT / "examples" / "onnx_sample.html").read_bytes())
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        chromium.get(f"http://127.0.0.1:{server.server_port}/")
+        shown = lambda: chromium.execute_script("return document.querySelector('#text').textContent")  # noqa: E731
+        characters = sorted(loaded("lstm").vocab, key=loaded("lstm").vocab.get)
+        start = characters.index(b"\n") + 1
+        text = b"".join(characters[(start + k) % 73] for k in range(500)).decode("utf-8", "replace")
+        WebDriverWait(chromium, 30).until(lambda _: len(shown()) >= len(text) - 1)
+        assert text.startswith(shown()[:-1])
+        server.shutdown()
 
 
 def test_a_broken_file_is_said_to_be_one(tmp_path):
