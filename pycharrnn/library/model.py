@@ -276,8 +276,7 @@ class Model:
         """Write a checkpoint in the format of the path's ending, as `pycharrnn convert` does.
 
         Args:
-            kind: precision of a .t7 or .onnx file, "double" or "float"; left out, .t7 is double, and .onnx float where
-                that holds all weights.
+            kind: precision of a .t7 or .onnx file, "double" or "float"; "" = double, of .onnx float where that will do.
             encoding, long_size: of a .t7 file: "binary" or "ascii"; bytes of an integer, 8 or 4.
 
         Errors: OSError; UserError for another ending.
