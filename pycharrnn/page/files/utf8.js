@@ -7,6 +7,7 @@ export class Utf8Decoder {
   #code = 0;
   #lowest = 0x80; // that the next byte may be, and
   #highest = 0xbf;
+  #half = false; // whether it is half a character of UTF-16: that is none, but Python sees so only at its third byte
 
   // Whether a character has begun, and not ended.
   get pending() {
@@ -22,28 +23,37 @@ export class Utf8Decoder {
 
   // As push, at the end of the text.
   end() {
-    const characters = this.pending ? [null] : [];
-    this.#missing = 0;
+    const characters = [];
+    this.#giveUp(characters);
     return characters;
   }
 
   #take(byte, characters) {
-    if (this.#missing && byte >= this.#lowest && byte <= this.#highest) {
+    if (this.#missing && !this.#half && byte >= this.#lowest && byte <= this.#highest) {
       this.#code = (this.#code << 6) | (byte & 0x3f);
       [this.#lowest, this.#highest] = [0x80, 0xbf];
-      if (!--this.#missing) characters.push(String.fromCodePoint(this.#code));
+      this.#missing--;
+      this.#half = this.#missing === 1 && this.#code >> 5 === 0xd800 >> 11;
+      if (!this.#missing) characters.push(String.fromCodePoint(this.#code));
       return;
     }
-    if (this.#missing) characters.push(null);
+    this.#giveUp(characters);
     this.#missing = byte < 0xc2 || byte > 0xf4 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
     if (this.#missing) {
       this.#code = byte & (0x3f >> this.#missing);
-      // The second byte has limits of its own: no character is written longer than need be, or is half of another.
+      // The second byte has limits of its own: no character is written longer than need be, or is beyond the last one.
       this.#lowest = byte === 0xe0 ? 0xa0 : byte === 0xf0 ? 0x90 : 0x80;
-      this.#highest = byte === 0xed ? 0x9f : byte === 0xf4 ? 0x8f : 0xbf;
+      this.#highest = byte === 0xf4 ? 0x8f : 0xbf;
     } else {
       characters.push(byte < 0x80 ? String.fromCharCode(byte) : null);
     }
+  }
+
+  // What has begun is no character.
+  #giveUp(characters) {
+    if (this.pending) characters.push(null);
+    if (this.#half) characters.push(null); // its second byte begins none
+    [this.#missing, this.#half] = [0, false];
   }
 }
 

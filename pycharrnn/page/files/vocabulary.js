@@ -36,9 +36,10 @@ export class Vocabulary {
       let number = -1;
       end = start + (codePoints ? characterLength(text, start) : 1);
       for (const length of this.#lengths.get(text[start]) ?? []) {
-        const found = this.#numbers.get(text.subarray(start, start + length).join());
+        const bytes = text.subarray(start, start + length);
+        const found = this.#numbers.get(bytes.join());
         if (found === undefined) continue;
-        [number, end] = [found, start + length];
+        [number, end] = [found, start + bytes.length];
         break;
       }
       yield { start, end, number };
