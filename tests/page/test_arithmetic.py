@@ -27,6 +27,7 @@ LENGTH = 1000
 BYTES = [bytes([b]) for b in (10, *range(32, 127), *range(0x80, 0xC8))]
 # Of several bytes, and some are beginnings of others.
 CODE_POINTS = [b"\n", b" ", b"a", b"ab", b"abc", b"e", *(c.encode() for c in "éü–→𝄞"), b"th", b"the", b"[233]"]
+MANY = [*(chr(0x4E00 + k).encode() for k in range(500)), *CODE_POINTS]
 PRIMETEXTS = ["", "a", "ab the abc"]
 
 
@@ -35,7 +36,8 @@ def random_models() -> list[Checkpoint]:
     random = np.random.default_rng(7)
     found = []
     small = itertools.product(MODELS, (1, 2, 3), (BYTES, CODE_POINTS), [None])
-    for model, layers, vocab, units in [*small, *((model, 2, BYTES, 50) for model in MODELS)]:
+    large = [*((model, 2, BYTES, 50) for model in MODELS), ("lstm", 1, MANY, 8)]
+    for model, layers, vocab, units in [*small, *large]:
         V, H = len(vocab), units or int(random.integers(5, 23))
         weights = {n: random.uniform(-0.4, 0.4, shape) for n, shape in parameter_shapes(model, V, H, layers).items()}
         found.append(Checkpoint(Network(model, H, layers, V, 0.0, weights), {c: i for i, c in enumerate(vocab, 1)}))
@@ -106,7 +108,7 @@ def requests_for(k: int) -> list[dict]:
 
 
 def test_random_models(page, recorded, models):
-    assert len(models) - len(recorded) == 21
+    assert len(models) - len(recorded) == 22
     for k, loaded in enumerate(models[len(recorded) :]):
         requests = requests_for(k)
         for request, found in zip(requests, drawn(page, len(recorded) + k, loaded, requests), strict=True):

@@ -36,16 +36,31 @@ function softmax(scores, temperature, probabilities) {
 // 0 in place of what is not among the topk likeliest (0: all), or not among the fewest whose sum reaches topp; the others
 // sum to 1 again.
 function keepLikeliest(probabilities, topk, topp) {
-  const ranked = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a] || a - b);
-  const most = topk || ranked.length;
   let sum = 0; // of those down to this rank
-  ranked.forEach((index, rank) => {
-    const probability = probabilities[index];
+  let kept = 0;
+  const ranked = inQuestion(probabilities, topk, topp);
+  for (; kept < ranked.length && (!topk || kept < topk); kept++) {
+    const probability = probabilities[ranked[kept]];
     sum += probability;
-    if (rank && (rank >= most || sum - probability >= topp)) probabilities[index] = 0;
-  });
-  const kept = pairwiseSum(probabilities);
-  for (let k = 0; k < probabilities.length; k++) probabilities[k] /= kept;
+    if (kept && sum - probability >= topp) break;
+  }
+  const values = ranked.slice(0, kept).map((index) => probabilities[index]);
+  probabilities.fill(0);
+  values.forEach((value, rank) => (probabilities[ranked[rank]] = value));
+  const total = pairwiseSum(probabilities);
+  for (let k = 0; k < probabilities.length; k++) probabilities[k] /= total;
+}
+
+// The numbers of all characters that may be kept, the likeliest first; of equal ones first that with the smaller number.
+// Those are left out beforehand which are beyond the topk, or so improbable that the others reach topp without them:
+// large vocabularies have thousands.
+function inQuestion(probabilities, topk, topp) {
+  const V = probabilities.length;
+  let least = topp < 1 ? (1 - topp) / (2 * V) : 0;
+  if (topk && topk < V) least = Math.max(least, Float64Array.from(probabilities).sort()[V - topk]);
+  const found = [];
+  for (let k = 0; k < V; k++) if (probabilities[k] >= least) found.push(k);
+  return found.sort((a, b) => probabilities[b] - probabilities[a] || a - b);
 }
 
 // The numbers of the `count` likeliest characters, the likeliest first; of equal ones first that with the smaller number.
