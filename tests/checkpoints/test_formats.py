@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, run, sampled, sentence
+from conftest import ROOT, run, sampled, sentence, working_in
 from kinds import ORIGINALS, OTHERS, loaded, path_of
 
 import pycharrnn
@@ -52,17 +52,14 @@ def test_there_and_back(tmp_path, kind, ending):
 @pytest.mark.parametrize("ending", OTHER_FORMATS)
 @pytest.mark.parametrize("precision", ["double", "float"])
 def test_from_the_t7_file_too(tmp_path, ending, precision):
-    """X -> .t7 -> X, on the command line."""
-    convert = lambda *args: run("convert", *args, cwd=tmp_path, check=True)  # noqa: E731
-    source = {"double": "lstm dropout", "float": "float"}[precision]
-    checkpoint.convert(loaded(source), tmp_path / "a.t7", precision)
-    for step in (("a.t7", f"b{ending}"), (f"b{ending}", "c.t7", "-type", precision), ("c.t7", f"d{ending}")):
-        checkpoint.convert(checkpoint.load(tmp_path / step[0]), tmp_path / step[1], *step[3:])
+    """.t7 -> X -> .t7 -> X, by the command."""
+    checkpoint.convert(loaded({"double": "lstm dropout", "float": "float"}[precision]), tmp_path / "a.t7", precision)
+    with working_in(tmp_path):
+        for line in (["a.t7", f"b{ending}"], [f"b{ending}", "c.t7", "-type", precision], ["c.t7", f"d{ending}"]):
+            result = CliRunner().invoke(cli, ["convert", *line])
+            assert result.stdout == f"saved {line[1]}\n"
     assert (tmp_path / "c.t7").read_bytes() == (tmp_path / "a.t7").read_bytes()
     assert (tmp_path / f"d{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
-    if precision == "double":
-        assert convert(f"b{ending}", "e.t7").stdout.decode() == "saved e.t7\n"
-        assert (tmp_path / "e.t7").read_bytes() == (tmp_path / "a.t7").read_bytes()
 
 
 @pytest.mark.parametrize("ending", OTHER_FORMATS)
@@ -77,6 +74,16 @@ def test_every_command_reads_every_format(tmp_path, corpus, ending):
         known = lambda text: [line for line in text.splitlines() if not line.startswith(("encoding", "long size"))]  # noqa: E731
         assert known(ours.stdout) == known(theirs.stdout) != []
     assert pycharrnn.load(name).vocab == loaded("lstm").vocab
+
+
+def test_the_page_offers_every_format(tmp_path):
+    from pycharrnn.server.catalogue import Catalogue
+
+    paths = [tmp_path / f"{k}{ending}" for k, ending in enumerate(formats.ENDINGS)]
+    for path in paths:
+        checkpoint.convert(loaded("rnn"), path)
+    offered = Catalogue([str(path) for path in paths], lambda line: None)
+    assert [facts.id for facts in offered.all_facts()] == [path.stem for path in paths]
 
 
 def test_exports_in_a_folder_are_not_its_checkpoints(tmp_path):
