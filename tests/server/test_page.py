@@ -150,6 +150,17 @@ def test_the_whole_page_by_keyboard(page):
     wait(page, lambda: text(page).startswith("The "))
 
 
+def test_a_text_drawn_from_within_a_control_stays_when_that_is_left(page):
+    fill(page, "length", 60)
+    element(page, "primetext").send_keys("The ", Keys.CONTROL, Keys.ENTER)
+    drawn(page, 64)
+    page.execute_script("document.querySelector('#text span').dataset.kept = 1")
+    element(page, "text").send_keys(Keys.END)
+    assert status(page) == "64 characters"
+    assert page.execute_script("return document.querySelector('#text span').dataset.kept") == "1"
+    assert "here" in spans(page)[-1].get_attribute("class")
+
+
 def test_tints(page):
     fill(page, "length", 120)
     element(page, "draw").click()

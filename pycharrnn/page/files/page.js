@@ -262,10 +262,10 @@ $("model").addEventListener("change", () => {
   refresh();
   redo();
 });
-// A text on the page follows its controls.
+// A text on the page follows its controls; one that was drawn from within a control is there when that is left.
 $("controls").addEventListener("change", ({ target }) => {
   refresh();
-  if (!shown && !running) return;
+  if (!running && (!shown || JSON.stringify(shown.values) === JSON.stringify(values()))) return;
   if (target.id !== "tint" || target.value === "unit") {
     draw({ fromStart: true });
     return;
