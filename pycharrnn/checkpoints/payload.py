@@ -24,7 +24,6 @@ from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
 from compat.t7_content import unpacked
-from compat.t7_element_types import element_dtype
 from compat.t7_objects import T7Error
 from pycharrnn.checkpoints import metadata
 
@@ -97,16 +96,15 @@ def _decode(value: Any) -> Checkpoint:
     parameters = sum(map(math.prod, shapes.values()))
     if len(flat) != parameters:
         raise CheckpointError(f"it has {len(flat)} weights, but its model has {parameters} parameters")
-    stored = element_dtype(checkpoint.network.tensor_type.encode())
-    if flat.itemsize == 2:  # rounded, so they are not in the precision of that file any more
-        stored = np.dtype("<f4")
-    exact = stored is not None and stored.kind == "f" and stored.itemsize >= flat.itemsize
     weights: dict[str, Array] = {}
     start = 0
     for name, shape in shapes.items():
-        part = flat[start : start + math.prod(shape)].reshape(shape)
-        weights[name] = part.astype(stored) if exact else part
-        start += part.size
+        weights[name] = flat[start : start + math.prod(shape)].reshape(shape)
+        start += weights[name].size
+    if value["dtype"] == "float16":  # rounded, so that they are not those of the recorded precision any more
+        weights = {name: w.astype("<f4") for name, w in weights.items()}
+    else:
+        weights = metadata.in_recorded_type(checkpoint, weights)
     return metadata.with_weights(checkpoint, shapes, weights)
 
 
@@ -131,7 +129,7 @@ def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
     """The checkpoint in a page, the HTML file that `convert` writes.
 
     Args:
-        name: which one, where the page has several.
+        name: which one; "" for the only one.
 
     Errors: CheckpointError.
     """
@@ -140,15 +138,14 @@ def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
         raise CheckpointError("it is a page without a model that pycharrnn has put there")
     names = []
     for start, end in elements:  # parsed one at a time, since each may be large
-        value = _parsed(bytes(content[start:end]), len(content))
+        value = _parsed(bytes(memoryview(content)[start:end]), len(content))
         names.append(value.get("name") if isinstance(value, dict) else None)
-        if len(elements) == 1 or (name and names[-1] == name):
+        if names[-1] == name or (not name and len(elements) == 1):
             return decode(value)
     listed = ", ".join(printable(str(one), 60) for one in names[:_MOST_NAMES])
     listed += ", ..." if len(names) > _MOST_NAMES else ""
-    raise CheckpointError(
-        f"it is a page of {len(names)} models: name one of them after a #, as PAGE.html#NAME ({listed})"
-    )
+    count = f"{len(names)} models" if len(names) > 1 else "one model"
+    raise CheckpointError(f"it is a page of {count}: name one that it has after a #, as PAGE.html#NAME ({listed})")
 
 
 def _elements(content: bytes | bytearray) -> Iterator[tuple[int, int]]:

@@ -107,9 +107,13 @@ def test_one_of_several_models(tmp_path):
     page.write_bytes(element(checkpoint.load(LSTM), "lm <a>") + b"\n" + element(checkpoint.load(GRU), "lm_b"))
     assert_same(checkpoint.load(f"{page}#lm_b"), checkpoint.load(GRU))
     assert_same(checkpoint.load(f"{page}#lm <a>"), checkpoint.load(LSTM))
-    with pytest.raises(UserError, match="a page of 2 models: name one of them after a #"):
+    with pytest.raises(UserError, match="a page of 2 models: name one that it has after a #"):
         checkpoint.load(f"{page}#lm_c")
     assert "(lm <a>, lm_b)" in sentence(run("sample", str(page)))
+    page.write_bytes(element(checkpoint.load(LSTM), "lm_a"))
+    assert_same(checkpoint.load(page), checkpoint.load(f"{page}#lm_a"))
+    with pytest.raises(UserError, match=r"a page of one model: .* \(lm_a\)"):
+        checkpoint.load(f"{page}#lm_b")
 
 
 @pytest.mark.parametrize(
