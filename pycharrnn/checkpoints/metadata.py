@@ -93,7 +93,7 @@ def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> di
     """Weights in the precision that the checkpoint's tensor_type names, those apart that it can't hold."""
     recorded_type = element_dtype(checkpoint.network.tensor_type.encode())
     assert recorded_type is not None  # from_text has checked it
-    return {name: w.astype(recorded_type) if fits(w, recorded_type) else w for name, w in weights.items()}
+    return {name: w.astype(recorded_type, copy=False) if fits(w, recorded_type) else w for name, w in weights.items()}
 
 
 def fits(weights: Array, dtype: np.dtype[Any]) -> bool:

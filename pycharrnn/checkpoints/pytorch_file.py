@@ -38,6 +38,7 @@ _GLOBALS = {*_STORAGES, "torch._utils _rebuild_tensor_v2", "collections OrderedD
 _MAKES = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "PERSID", "EXT1", "EXT2", "EXT4"}
 _REMEMBERS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _RECALLS = {"GET", "BINGET", "LONG_BINGET"}
+_NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4")
 _Pushed = tuple[str, Any]  # (opcode, its argument)
 _NOTHING: _Pushed = ("", None)
 
@@ -66,7 +67,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     except CheckpointError:  # a ValueError too
         raise
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as e:
-        raise CheckpointError(f"it is a broken zip archive ({printable(str(e), 80)})") from None
+        raise CheckpointError(f"it is a broken file of torch.save ({printable(str(e), 80)})") from None
     import torch
 
     try:
@@ -158,7 +159,7 @@ def _storage(pushed: list[_Pushed]) -> tuple[str, int]:
     """(name, bytes) of a storage, by what torch.save pushes before it: ("storage", class, name, place, count)."""
     opcodes, arguments = [name for name, _ in pushed], [argument for _, argument in pushed]
     as_saved = ["MARK", "BINUNICODE", "GLOBAL", "BINUNICODE", "BINUNICODE"]
-    if opcodes[:5] != as_saved or opcodes[6:] != ["TUPLE"] or not isinstance(arguments[5], int):
+    if opcodes[:5] != as_saved or opcodes[5:] not in ([number, "TUPLE"] for number in _NUMBERS):
         raise CheckpointError("its pickle names its tensors in another way than torch.save")
     if arguments[2] not in _STORAGES or not arguments[3].isdecimal():
         raise CheckpointError(f"it has tensors of {printable(arguments[2], 60)}, which are no weights")

@@ -13,13 +13,15 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import ROOT, run, sentence
+from click.testing import CliRunner
+from conftest import ROOT, run, sentence, working_in
 from kinds import ORIGINALS, OTHERS, loaded
 from page_tools import WebDriverWait, needs_browser
 
 from compat.graph_match import Network
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.inference import NumpyPredictor
 from pycharrnn.sampling.tokenizer import tokenize
@@ -90,7 +92,8 @@ def test_the_graph_in_double_precision_is_the_model(tmp_path, kind):
 def test_precision(tmp_path, precision, bytes_of_a_weight):
     args = ["-type", precision] if precision else []
     checkpoint.convert(loaded("lstm"), tmp_path / "m.t7")
-    assert run("convert", "m.t7", "m.onnx", *args, cwd=tmp_path).stdout == b"saved m.onnx\n"
+    with working_in(tmp_path):
+        assert CliRunner().invoke(cli, ["convert", "m.t7", "m.onnx", *args]).stdout == "saved m.onnx\n"
     size, weights = (tmp_path / "m.onnx").stat().st_size, loaded("lstm").network.parameters
     assert 0 < size - bytes_of_a_weight * weights < 20_000
     same = checkpoint.load(tmp_path / "m.onnx").network.weights["decoder.weight"]
