@@ -85,7 +85,7 @@ setup(
         "test": [
             "safetensors>=0.4,<1",
             "onnx>=1.16,<2",
-            "onnxruntime>=1.18,<2",
+            "onnxruntime>=1.20,<2",
             "matplotlib>=3.8,<4",
             "fastapi>=0.132,<1",
             "uvicorn>=0.29,<1",

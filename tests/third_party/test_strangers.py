@@ -6,18 +6,20 @@ They are not part of this project. These tests are collected only where the fold
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import THIRD_PARTY, sampled
 
 from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, formats
 
 REAL = THIRD_PARTY / "real"
 
@@ -29,6 +31,31 @@ def test_checkpoints_that_strangers_trained():
         for sample in manifest[name]["samples"]:
             want = (REAL / sample["stdout"]).read_bytes()
             assert sampled(REAL / f"{name}.t7", sample["args"]) == want, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", json.loads((REAL / "manifest.json").read_text()))
+def test_every_format_and_back(tmp_path, name):
+    loaded = checkpoint.load(REAL / f"{name}.t7")
+    for path in (tmp_path / f"a{ending}" for ending in formats.ENDINGS):
+        checkpoint.convert(loaded, path)
+        checkpoint.convert(checkpoint.load(path), tmp_path / "b.t7")
+        assert (tmp_path / "b.t7").read_bytes() == (tmp_path / "a.t7").read_bytes(), path.suffix
+
+
+@pytest.mark.parametrize("name", json.loads((REAL / "manifest.json").read_text()))
+def test_onnxruntime_scores_what_the_model_has_written(tmp_path, name):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    loaded = checkpoint.load(REAL / f"{name}.t7")
+    score = scoring.score(loaded, (REAL / f"{name}.sample0.txt").read_bytes()[-250:])
+    checkpoint.convert(loaded, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    shapes = {i.name: (i.shape[0], 1, i.shape[2]) for i in session.get_inputs() if i.name != "indices"}
+    x = np.array([[loaded.vocab[c] - 1] for c in score.characters if c in loaded.vocab])
+    states = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    log_probs, *_ = session.run(None, {"indices": x, **states})
+    bits = -np.take_along_axis(log_probs[:-1, 0], x[1:], 1) / math.log(2)
+    assert bits.mean() == pytest.approx(score.bits[score.known][1:].mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize(
