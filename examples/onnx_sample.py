@@ -26,11 +26,13 @@ def read(character: bytes) -> np.ndarray:
     return np.asarray(log_probs[0, 0], float)
 
 
-characters = (
-    [c.encode() for c in beginning] if facts["encoding"] == "utf8" else [bytes([c]) for c in beginning.encode()]
-)
 sys.stdout.buffer.write(beginning.encode())
-for character in characters:
+log_probs = np.zeros(len(vocab))
+if facts["encoding"] == "utf8":
+    given = [character.encode() for character in beginning]
+else:
+    given = [bytes([byte]) for byte in beginning.encode()]
+for character in given:
     log_probs = read(character)
 for _ in range(int(length)):
     scaled = np.exp((log_probs - log_probs.max()) / float(temperature))

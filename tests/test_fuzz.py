@@ -14,6 +14,7 @@ import pytest
 from conftest import GOLDEN, ROOT
 
 from compat import T7Error, Table, load_t7, save_t7
+from pycharrnn.checkpoints import formats
 from tests.fuzz import commands, originals, reader
 from tests.fuzz.damage import damaged
 
@@ -32,6 +33,18 @@ def test_damaged_files_are_read_or_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ending", [ending for ending in formats.ENDINGS if ending != ".t7"])
+def test_damaged_files_of_other_formats(ending):
+    rng = random.Random(0)
+    whole = [original for original in originals.all_of_them() if original.name.endswith(ending)]
+    assert all(reader.use_file(ending, original.content) for original in whole)
+    read = 0
+    for _ in range(40):
+        original = rng.choice(whole)
+        read += reader.use_file(ending, damaged(rng, original.name, original.content))
+    assert 0 < read < 40
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer knows Linux")
 def test_every_command_takes_damaged_files():
     script = ROOT / "tests" / "fuzz" / "run.py"
