@@ -91,8 +91,8 @@ def test_inspect_of_what_is_no_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     "args, written",
     [
-        ([], (f"{CHECKPOINT}_cpu.t7", "double", "binary", 8)),
-        (["x.t7"], ("x.t7", "double", "binary", 8)),
+        ([], (f"{CHECKPOINT}_cpu.t7", "", "binary", 8)),
+        (["x.t7"], ("x.t7", "", "binary", 8)),
         (["x.t7", "-ascii", "1", "-longs", "4", "-type", "float"], ("x.t7", "float", "ascii", 4)),
     ],
 )
