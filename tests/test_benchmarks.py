@@ -69,6 +69,8 @@ def test_page_speed(monkeypatch):
     page, sampler = found["page, characters/s"], found["pycharrnn sample, characters/s"]
     assert page > 0 and sampler > 0 and found["page stood still, ms"] > 0
     assert found["ratio"] == pytest.approx(page / sampler)
+    assert found["page at best, characters/s"] >= page
+    assert found["pycharrnn sample at best, characters/s"] >= sampler
 
 
 def test_train_step():
