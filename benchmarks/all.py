@@ -10,6 +10,7 @@ import json
 import platform
 from pathlib import Path
 
+import machine_limits
 import memory
 import preprocess
 import sampling
@@ -54,6 +55,7 @@ def main() -> None:
     }
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     parts = {
+        "what the processor can do at most": lambda: machine_limits.figures(sorted({1, cores})),
         "a training step": lambda: train_step.figures(threads=sorted({1, cores}), seconds=args.seconds),
         "sampling and start-up": sampling.figures,
         "preprocessing": lambda: preprocess.figures(args.megabytes),

@@ -2,8 +2,10 @@
 
     python benchmarks/train_step.py [-models lstm,gru,rnn] [-sizes 1x128,2x128,3x512] [-threads 1,2] [-seconds 3]
 
-Batch 50, sequence 50, 65 characters. torch.nn is nn.LSTM, or a loop over nn.GRUCell or nn.RNNCell. The floor is one
-large product with as many floating-point operations as the step's own products. All take turns in one run; medians.
+Batch 50, sequence 50, 65 characters. torch.nn is nn.LSTM, or a loop over nn.GRUCell or nn.RNNCell. All take turns in
+one run; medians. The floor is the floating-point operations of the step's products at the rate at which this processor
+multiplies and adds in its registers (machine_limits.py, which needs a C compiler): the best rate of the same run, since
+other programs can only lower it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import statistics
 import time
 
+import machine_limits
 import torch
 from torch import nn
 
@@ -101,39 +104,36 @@ def operations(model: str, layers: int, H: int) -> int:
     return 2 * products * T * B
 
 
-def floor(model: str, layers: int, H: int, dtype: torch.dtype):
-    """One product of `operations` operations, large enough to run at the processor's best."""
-    inner = 1024
-    rows = round(operations(model, layers, H) / (2 * inner * inner))
-    a, b, out = (torch.ones(m, inner, dtype=dtype) for m in (rows, inner, rows))
-    return lambda x, y: torch.mm(a, b, out=out)
-
-
 def measure(model: str, layers: int, H: int, dtype: torch.dtype, threads: int, seconds: float) -> dict[str, object]:
     """Median milliseconds of each, taking turns for about `seconds`."""
     torch.set_num_threads(threads)
     generator = torch.Generator().manual_seed(1)
     x, y = (torch.randint(V, (T, B), generator=generator) for _ in range(2))
-    steps = {"pycharrnn": ours, "torch.nn": torch_nn, "floor": floor}
-    steps = {name: make(model, layers, H, dtype) for name, make in steps.items()}
-    taken: dict[str, list[float]] = {name: [] for name in steps}
+    precision = "double" if dtype == torch.float64 else "float"
+    steps = {name: make(model, layers, H, dtype) for name, make in {"pycharrnn": ours, "torch.nn": torch_nn}.items()}
+    taken: dict[str, list[float]] = {name: [] for name in (*steps, "floor")}
     end = None
     while end is None or time.perf_counter() < end or len(taken["floor"]) < 5:
+        rate = machine_limits.operations_a_second(precision, threads)
+        if end is not None:  # the first round warms up
+            taken["floor"].append(operations(model, layers, H) / rate)
         for name, step in steps.items():
             start = time.perf_counter()
             step(x, y)
-            if end is not None:  # the first round warms up
+            if end is not None:
                 taken[name].append(time.perf_counter() - start)
         end = end or time.perf_counter() + seconds
-    medians = {name: 1000 * statistics.median(values) for name, values in taken.items()}
+    medians = {name: 1000 * statistics.median(values) for name, values in taken.items()} | {
+        "floor": 1000 * min(taken["floor"])
+    }
     return {
         "model": model,
         "size": f"{layers}x{H}",
-        "precision": "double" if dtype == torch.float64 else "float",
+        "precision": precision,
         "threads": threads,
         **{f"{name} ms": round(value, 2) for name, value in medians.items()},
         "/ torch.nn": round(medians["pycharrnn"] / medians["torch.nn"], 2),
-        "/ floor": round(medians["pycharrnn"] / medians["floor"], 2),
+        "floor /": round(medians["floor"] / medians["pycharrnn"], 2),
     }
 
 

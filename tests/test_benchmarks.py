@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,6 +74,18 @@ def test_page_speed(monkeypatch):
     assert found["pycharrnn sample at best, characters/s"] >= sampler
 
 
+HAS_COMPILER = pytest.mark.skipif(not shutil.which(os.environ.get("CC", "cc").split()[0]), reason="no C compiler")
+
+
+@HAS_COMPILER
+def test_machine_limits():
+    lines = output("machine_limits", "-threads", "1", "-seconds", "0.01").splitlines()
+    rates = [float(re.fullmatch(r".*, ([0-9.]+) with threads 1", line)[1]) for line in lines]
+    assert len(rates) == 6
+    assert all(0.1 < rate < 10_000 for rate in rates)
+
+
+@HAS_COMPILER
 def test_train_step():
     rows = output("train_step", "-models", "lstm,gru,rnn", "-sizes", "1x4", "-threads", "1", "-seconds", "0.01")
     lines = rows.splitlines()
@@ -110,13 +123,13 @@ def test_all(monkeypatch, tmp_path, capsys):
     """The parts are measured above; here each is one row."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     everything = benchmark("all")
-    for module in ("train_step", "sampling", "preprocess", "memory"):
+    for module in ("machine_limits", "train_step", "sampling", "preprocess", "memory"):
         monkeypatch.setattr(getattr(everything, module), "figures", lambda *a, m=module, **k: [{"of": m, "s": 1.5}])
     monkeypatch.setattr(sys, "argv", ["all.py", "-o", str(tmp_path / "results.json")])
     everything.main()
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["memory of a training step"] == [{"of": "memory", "s": 1.5}]
-    assert len(found) == 5
+    assert len(found) == 6
     assert "| preprocess | 1.50 |" in capsys.readouterr().out
 
 
