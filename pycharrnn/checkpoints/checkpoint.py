@@ -64,7 +64,7 @@ def convert(
     encoding: Encoding = "binary",
     long_size: int = 8,
 ) -> None:
-    """Write a checkpoint in the format of the ending of `path`; with a bar on a terminal.
+    """Write a checkpoint in the format of the ending of `path`, but for a page; with a bar on a terminal.
 
     Args:
         kind, encoding, long_size: as in formats.Choices.
@@ -72,8 +72,10 @@ def convert(
     Errors: OSError; UserError for another ending.
     """
     chosen = formats.of(path)
-    if chosen is None or not chosen.written:
+    if chosen is None:
         raise UserError(f"can't tell the format of {path} from its ending: use {formats.in_words(formats.ENDINGS)}.")
+    if not chosen.written:
+        raise UserError(f"{path} would be a page, which pycharrnn convert writes, or save of a model that was loaded.")
     chosen.functions().save(path, loaded, formats.Choices(kind, encoding, long_size))
 
 

@@ -271,17 +271,31 @@ class Model:
         return self._weights.device
 
     def save(
-        self, path: str | os.PathLike[str], *, kind: str = "", encoding: Encoding = "binary", long_size: int = 8
+        self,
+        path: str | os.PathLike[str],
+        *,
+        kind: str = "",
+        encoding: Encoding = "binary",
+        long_size: int = 8,
+        half: bool = False,
     ) -> None:
-        """Write a checkpoint in the format of the path's ending, as `pycharrnn convert` does.
+        """Write a file in the format of the path's ending, as `pycharrnn convert` does: .t7, .html, .onnx, .pt, ...
 
         Args:
             kind: precision of a .t7 or .onnx file, "double" or "float"; "" = double, of .onnx float where that will do.
             encoding, long_size: of a .t7 file: "binary" or "ascii"; bytes of an integer, 8 or 4.
+            half: whether a page, .html, has its weights in 16 bits: it is smaller, but draws another text.
 
         Errors: OSError; UserError for another ending.
         """
-        checkpoint.convert(self._weights.checkpoint(), path, kind, encoding, long_size)
+        loaded = self._weights.checkpoint()
+        if os.fspath(path).endswith(".html"):
+            from pycharrnn.page import single_file
+
+            name = self.path or os.fspath(path)
+            single_file.write(path, [(name, single_file.model_of(name, loaded, half))], half)
+        else:
+            checkpoint.convert(loaded, path, kind, encoding, long_size)
 
     def __repr__(self) -> str:
         return f"<Model {self.path}: {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"

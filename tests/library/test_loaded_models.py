@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import GOLDEN, sampled
+from conftest import GOLDEN, run, sampled
 
 import pycharrnn
 from compat import load_t7
@@ -131,6 +131,15 @@ def test_an_untouched_model_is_saved_as_convert_writes_it(tmp_path):
     assert load_t7(tmp_path / "f.t7")[b"i"] == model.iteration
     with pytest.raises(pycharrnn.UserError, match="ending"):
         model.save(tmp_path / "m.doc")
+    with pytest.raises(pycharrnn.UserError, match="pycharrnn convert"):
+        model.module.save(tmp_path / "m.html")
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_model_is_saved_as_the_page_that_convert_writes(tmp_path, half):
+    pycharrnn.load(GRU[0]).save(tmp_path / "m.html", half=half)
+    assert run("convert", str(GRU[0]), str(tmp_path / "c.html"), "-half", str(int(half))).returncode == 0
+    assert (tmp_path / "m.html").read_bytes() == (tmp_path / "c.html").read_bytes()
 
 
 def test_the_front_door():
