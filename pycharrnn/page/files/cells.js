@@ -1,5 +1,4 @@
 // The three cells, one time step of one text: engine/recurrence.py, with its names and in its order of operations.
-//
 // gates: before `step` the input's share of the pre-activations with all biases, which the caller writes, a block of H
 // for each gate. h: the hidden state, zeros at first. activations: what the page shows of the units. `recurrent` makes of
 // the recurrent weights, rows of H, what the constructor takes.

@@ -1,5 +1,4 @@
 // The worker of a page that has its models inside: it computes, so that the page does not stand still.
-//
 // A task goes in turns of some milliseconds, each of which the page asks for: one that it asks no more for is at rest.
 // From the page: {payload, name} brings a model; {task, name, sample} or {task, name, score} begins a task; {task, more}
 // asks for its next turn; {task, stop} ends it. To the page, after each turn: {task, items, done, result}, or {task,
