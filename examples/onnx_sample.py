@@ -13,9 +13,7 @@ model, beginning, length, temperature = (*sys.argv[1:], *("model.onnx", "The ", 
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 facts = session.get_modelmeta().custom_metadata_map
 vocab = [bytes(character) for character in json.loads(facts["vocab"])]
-states = {
-    i.name: np.zeros((i.shape[0], 1, i.shape[2]), np.float32) for i in session.get_inputs() if i.name != "indices"
-}
+states = {i.name: np.zeros((i.shape[0], 1, i.shape[2]), np.float32) for i in session.get_inputs()[1:]}
 random = np.random.default_rng()
 
 

@@ -73,7 +73,8 @@ def convert(
     """
     chosen = formats.of(path)
     if chosen is None:
-        raise UserError(f"can't tell the format of {path} from its ending: use {formats.in_words(formats.ENDINGS)}.")
+        endings = formats.in_words(formats.ALL_ENDINGS)
+        raise UserError(f"can't tell the format of {path} from its ending: use {endings}.")
     if not chosen.written:
         raise UserError(f"{path} would be a page, which pycharrnn convert writes, or save of a model that was loaded.")
     chosen.functions().save(path, loaded, formats.Choices(kind, encoding, long_size))

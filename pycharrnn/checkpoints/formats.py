@@ -72,7 +72,8 @@ FORMATS = (
     Format(".onnx", "onnx_file"),
     Format(".html", "html_file", written=False),
 )
-ENDINGS = tuple(f.ending for f in FORMATS)
+ENDINGS = tuple(f.ending for f in FORMATS if f.written)
+ALL_ENDINGS = tuple(f.ending for f in FORMATS)
 IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
 
 

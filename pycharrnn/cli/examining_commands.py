@@ -130,11 +130,11 @@ def inspect_command(file: str, **values: Any) -> None:
         ),
         (
             "out",
-            f"what to write, by its ending: {formats.in_words(formats.ENDINGS)}, a page to play on; left "
+            f"what to write, by its ending: {formats.in_words(formats.ALL_ENDINGS)}, a page to play on; left "
             "out: <in>_cpu.t7",
         ),
     ],
-    short_help=f"Write a checkpoint as {formats.in_words(formats.ENDINGS)}.",
+    short_help=f"Write a checkpoint as {formats.in_words(formats.ALL_ENDINGS)}.",
 )
 @click.argument("files", metavar="<in>... [<out>]", nargs=-1, required=True, type=FILE)
 def convert_command(files: tuple[str, ...], **values: Any) -> None:
