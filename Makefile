@@ -8,7 +8,7 @@ BIN = .venv/bin
 .PHONY: demo lint check test slow sanitize bench clean
 
 # Installing anew only when setup.py or the C kernel changes keeps the second run quick.
-.venv/installed: setup.py pycharrnn/kernel.c pycharrnn/kernel_body.h
+.venv/installed: setup.py $(wildcard pycharrnn/kernel*.[ch])
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .
 	touch $@

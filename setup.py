@@ -13,9 +13,9 @@ here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
 
 # The C kernel, once for each instruction set the processor may have; pycharrnn/engine/kernel_library.py chooses.
-# Without a compiler, or with one that does not understand GCC's vector types, installing goes on and PyTorch does the
-# work.
-sources = ["pycharrnn/kernel.c", "pycharrnn/kernel_body.h"]
+# Without a compiler, or with one that does not understand GCC's vector types, installing goes on and PyTorch and
+# NumPy do the work.
+sources = [f"pycharrnn/{name}" for name in ("kernel.c", "kernel_body.h", "kernel_predict.h", "kernel_draw.h")]
 stamp = hashlib.sha256(b"".join((here / source).read_bytes() for source in sources)).hexdigest()
 # Loops start where they are fetched at once: else what stands above one makes it up to a tenth slower, or faster.
 optimization = ["-O3", "-falign-functions=64", "-falign-loops=32"]
@@ -68,7 +68,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=["compat", *find_packages(include=["pycharrnn", "pycharrnn.*"])],
-    package_data={"pycharrnn": ["kernel.c", "kernel_body.h", "py.typed"], "pycharrnn.page": ["files/*"]},
+    package_data={"pycharrnn": ["kernel*.[ch]", "py.typed"], "pycharrnn.page": ["files/*"]},
     ext_modules=kernels,
     cmdclass={"build_ext": BuildWithChecksums},
     install_requires=[

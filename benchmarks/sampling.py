@@ -1,9 +1,12 @@
-"""Characters a second that sampling draws, beside a plain PyTorch loop, and what a whole command takes.
+"""Characters a second that sampling draws: on the C kernel, in NumPy, and in a plain PyTorch loop; and whole commands.
 
     python benchmarks/sampling.py [-repeats 5]
 
-The model has char-rnn's default size, a 2x128 lstm over 65 characters, in double precision, with random weights. The
-PyTorch loop is what one would write: nn.LSTM one character at a time, softmax, torch.multinomial.
+The model has char-rnn's default size, a 2x128 lstm over 65 characters, in double precision, with random weights; those
+of "float" are such that floats hold them, as GPUs and torch-rnn write them. The PyTorch loop is what one would write:
+nn.LSTM one character at a time, softmax, torch.multinomial. What stands in one row is measured in turns. A 3x512 lstm
+is larger than the caches, so its weights come from memory: how many bytes a second, beside those that a copy reads and
+writes.
 """
 
 from __future__ import annotations
@@ -25,39 +28,75 @@ import numpy as np  # noqa: E402
 
 from compat import charrnn, nngraph  # noqa: E402
 from compat.graph_match import Network  # noqa: E402
-from pycharrnn.sampling import sampler  # noqa: E402
-from pycharrnn.sampling.inference import NumpyPredictor  # noqa: E402
+from pycharrnn.engine import kernel_library  # noqa: E402
+from pycharrnn.sampling import many, sampler  # noqa: E402
+from pycharrnn.sampling.inference import LocalPredictor, on_cpu  # noqa: E402
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor  # noqa: E402
 from pycharrnn.sampling.options import SampleOptions  # noqa: E402
 
 V, H, LAYERS = 65, 128, 2
 ROOT = Path(__file__).parents[1]
 
 
-def model() -> charrnn.Checkpoint:
+def model(hidden: int = H, layers: int = LAYERS, floats: bool = False) -> charrnn.Checkpoint:
     random = np.random.default_rng(0)
-    shapes = nngraph.parameter_shapes("lstm", V, H, LAYERS)
+    shapes = nngraph.parameter_shapes("lstm", V, hidden, layers)
     weights = {name: random.uniform(-0.15, 0.15, shape) for name, shape in shapes.items()}
-    return charrnn.Checkpoint(Network("lstm", H, LAYERS, V, 0.0, weights), {bytes([32 + i]): i + 1 for i in range(V)})
+    if floats:
+        weights = {name: weight.astype(np.float32).astype(np.float64) for name, weight in weights.items()}
+    network = Network("lstm", hidden, layers, V, 0.0, weights)
+    return charrnn.Checkpoint(network, {bytes([32 + i]): i + 1 for i in range(V)})
 
 
-def median(measure: Callable[[], float], repeats: int) -> float:
-    return statistics.median(measure() for _ in range(repeats))
+def in_turns(measures: dict[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+    """The median of each measurement."""
+    found: dict[str, list[float]] = {name: [] for name in measures}
+    for _ in range(repeats):
+        for name, measure in measures.items():
+            found[name].append(measure())
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
-def one_stream(loaded: charrnn.Checkpoint, length: int = 5000) -> float:
-    """Characters a second."""
-    predictor = NumpyPredictor(loaded.network)
+def one_stream(loaded: charrnn.Checkpoint, length: int = 3000, model: LocalPredictor | None = None) -> float:
+    """Characters a second, of `model` or else of what `pycharrnn sample` makes."""
+    predictor = (model or on_cpu(loaded.network)).fresh()
     start = time.perf_counter()
     for _ in sampler.draw(predictor, loaded.vocab, SampleOptions(length=length), b""):
         pass
     return length / (time.perf_counter() - start)
 
 
-def many_streams(path: str, streams: int = 64, length: int = 10000) -> float:
-    """Characters a second of all streams together, as the command writes them into files, start-up included."""
+def many_streams(loaded: charrnn.Checkpoint, streams: int = 64, length: int = 1000, kernel: bool = True) -> float:
+    """Characters a second of all streams together, written into files by this process, on a thread a core."""
+    library = kernel_library.library
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            kernel_library.library = library if kernel else lambda: None
+            start = time.perf_counter()
+            many.write_samples(loaded, SampleOptions(length=length, samples=streams), [], folder, "cpu")
+            return streams * length / (time.perf_counter() - start)
+        finally:
+            kernel_library.library = library
+
+
+def many_by_command(path: str, streams: int = 64, length: int = 2000) -> float:
+    """Seconds of the whole command that writes them."""
     with tempfile.TemporaryDirectory() as folder:
         args = ["-samples", str(streams), "-o", folder, "-length", str(length), "-gpuid", "-1", "-verbose", "0"]
-        return streams * length / command("sample", path, *args)
+        return command("sample", path, *args)
+
+
+def gigabytes_of_weights(predictor: LocalPredictor, loaded: charrnn.Checkpoint, length: int = 100) -> float:
+    """Gigabytes of weights that one stream reads in a second."""
+    return predictor.nbytes * one_stream(loaded, length, predictor) / 1e9
+
+
+def gigabytes_copied(megabytes: int = 256) -> float:
+    """Gigabytes that a copy reads and writes in a second."""
+    source, target = np.ones(megabytes << 17), np.zeros(megabytes << 17)
+    start = time.perf_counter()
+    np.copyto(target, source)
+    return 2 * source.nbytes / (time.perf_counter() - start) / 1e9
 
 
 def pytorch_loop(streams: int, length: int) -> float:
@@ -97,36 +136,48 @@ def peak_megabytes(*args: str) -> float:
 
 
 def figures(repeats: int = 5) -> list[dict]:
-    """All measurements, each with "what", "value" and "unit"; rates also with PyTorch's in "pytorch_loop"."""
+    """All measurements, each with "what", "unit" and "value"; beside it "without kernel", "pytorch loop" or "copy"."""
+    rows = []
+    for name, floats in (("double", False), ("float", True)):
+        loaded = model(floats=floats)
+        ours, numpy = on_cpu(loaded.network), NumpyPredictor(loaded.network)
+        measures = {
+            "value": lambda p=ours, m=loaded: one_stream(m, model=p),
+            "without kernel": lambda p=numpy, m=loaded: one_stream(m, model=p),
+            "pytorch loop": lambda: pytorch_loop(1, 1000),
+        }
+        rows.append({"what": f"1 stream, {name}", "unit": "characters/s", **in_turns(measures, repeats)})
     loaded = model()
+    measures = {
+        "value": lambda: many_streams(loaded),
+        "without kernel": lambda: many_streams(loaded, kernel=False),
+        "pytorch loop": lambda: pytorch_loop(64, 300),
+    }
+    rows.append({"what": "64 streams", "unit": "characters/s", **in_turns(measures, repeats)})
+    for name, floats in (("double", False), ("float", True)):
+        large = model(512, 3, floats)
+        predictor = on_cpu(large.network)
+        measures = {"value": lambda p=predictor, m=large: gigabytes_of_weights(p, m), "copy": gigabytes_copied}
+        rows.append({"what": f"3x512, 1 stream, {name}", "unit": "GB/s", **in_turns(measures, repeats)})
+    return rows + _of_commands(loaded, repeats)
+
+
+def _of_commands(loaded: charrnn.Checkpoint, repeats: int) -> list[dict]:
+    """What whole commands take."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "lstm.t7")
         charrnn.save(path, loaded)
         short, long = (["sample", path, "-gpuid", "-1", "-length", n] for n in ("2000", "50000"))
-        return [
-            {
-                "what": "sampling, 1 stream",
-                "unit": "characters/s",
-                "value": median(lambda: one_stream(loaded), repeats),
-                "pytorch_loop": median(lambda: pytorch_loop(1, 1000), repeats),
-            },
-            {
-                "what": "sampling, 64 streams",
-                "unit": "characters/s",
-                "value": median(lambda: many_streams(path), repeats),
-                "pytorch_loop": median(lambda: pytorch_loop(64, 300), repeats),
-            },
-            {"what": "pycharrnn -help", "unit": "s", "value": median(lambda: command("-help"), repeats)},
-            {
-                "what": "pycharrnn sample -length 2000",
-                "unit": "s",
-                "value": median(lambda: command(*short), repeats),
-            },
-            *(
-                {"what": f"memory, -length {args[-1]}", "unit": "MB", "value": peak_megabytes(*args)}
-                for args in (short, long)
-                if sys.platform == "linux"
-            ),
+        commands = {
+            "sample -samples 64 -length 2000": lambda: many_by_command(path),
+            "sample -length 2000": lambda: command(*short),
+            "-help": lambda: command("-help"),
+        }
+        found = in_turns(commands, repeats)
+        rows = [{"what": f"pycharrnn {what}", "unit": "s", "value": value} for what, value in found.items()]
+        memory = (short, long) if sys.platform == "linux" else ()
+        return rows + [
+            {"what": f"memory, -length {args[-1]}", "unit": "MB", "value": peak_megabytes(*args)} for args in memory
         ]
 
 
@@ -140,8 +191,8 @@ def main() -> None:
         print(json.dumps(found))
         return
     for row in found:
-        beside = f", PyTorch loop {row['pytorch_loop']:,.0f}" if "pytorch_loop" in row else ""
-        print(f"{row['what']:30} {row['value']:12,.2f} {row['unit']}{beside}")
+        beside = [f", {name} {row[name]:,.1f}" for name in ("without kernel", "pytorch loop", "copy") if name in row]
+        print(f"{row['what']:40} {row['value']:12,.2f} {row['unit']}{''.join(beside)}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Torch7's random numbers: MT19937, of which each number takes one output of 32 bits.
 
-Source: lib/TH/THRandom.c and lib/TH/generic/THTensorRandom.c of torch7. NumPy's RandomState is the same generator
-with the same seeding (`init_genrand`); only the way from its output to a real number differs.
+Source: lib/TH/THRandom.c and lib/TH/generic/THTensorRandom.c of torch7. Python's `random` has the same generator, whose
+state is set here as `init_genrand` of Matsumoto & Nishimura does it. NumPy has it as well, in modules that take longer
+to load than a short text to draw.
 """
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,11 +40,17 @@ class LuaRandom:
     """
 
     def __init__(self, seed: int):
-        self._generator = np.random.RandomState(int(seed) % _SEEDS)
+        word = int(seed) % _SEEDS
+        words = [word]
+        for k in range(1, STATE_WORDS):
+            word = (1812433253 * (word ^ word >> 30) + k) % _SEEDS
+            words.append(word)
+        self._generator = random.Random()
+        self._set(words, STATE_WORDS)
 
     def random(self, n: int) -> npt.NDArray[np.float64]:
         """The next n outputs as float64 in [0, 1), each a multiple of 2**-32. Shape (n,)."""
-        return np.frombuffer(self._generator.bytes(4 * n), "<u4") * 2.0**-32
+        return np.frombuffer(self._bytes(n), "<u4") * 2.0**-32
 
     def uniform(self, a: float, b: float, n: int) -> npt.NDArray[np.float64]:
         """`tensor:uniform(a, b)`: float64 in [a, b), shape (n,)."""
@@ -54,19 +62,26 @@ class LuaRandom:
 
     def get_state(self) -> tuple[npt.NDArray[np.uint32], int]:
         """Where the stream stands: the generator's words, uint32 (624,), and which of them is next, 0 to 624."""
-        state = self._generator.get_state(legacy=False)["state"]
-        return state["key"].astype(np.uint32), int(state["pos"])
+        *words, position = self._generator.getstate()[1]
+        return np.array(words, np.uint32), position
 
     def set_state(self, words: npt.NDArray[np.uint32], position: int) -> None:
         """Go on from where `get_state` was called."""
-        self._generator.set_state(("MT19937", words, position, 0, 0.0))
+        self._set(words.tolist(), position)
 
     def skip(self, n: int) -> None:
         """Throw the next n outputs away, in pieces so that memory stays small."""
         while n > 0:
             step = min(n, 1 << 20)
-            self._generator.bytes(4 * step)
+            self._bytes(step)
             n -= step
+
+    def _set(self, words: list[int], position: int) -> None:
+        self._generator.setstate((random.Random.VERSION, (*words, position), None))
+
+    def _bytes(self, n: int) -> bytes:
+        """The next n outputs, 4 bytes each, the lowest first."""
+        return self._generator.getrandbits(32 * n).to_bytes(4 * n, "little") if n else b""
 
 
 def multinomial(probabilities: npt.NDArray[np.float32], u: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:

@@ -1,5 +1,5 @@
-/* The time loops of recurrence.py, the products around them and RMSprop, for the CPU. Optional: without it PyTorch does the
-   same in more time, and recurrence.py stays the definition that both are tested against.
+/* The time loops of recurrence.py, the products around them and RMSprop, and prediction and drawing, for the CPU. Optional:
+   without it PyTorch and NumPy do the same in more time, and recurrence.py stays the definition that all are tested against.
 
    A batch's rows do not depend on each other, so each thread takes some rows through all time steps without waiting for
    the others. All buffers belong to the caller, nothing is allocated, nothing here knows PyTorch or Python.
@@ -8,6 +8,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__FMA__)
+#include <immintrin.h>
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
 
 enum { LSTM, GRU, RNN };
 
@@ -77,6 +82,17 @@ static void run(team parallel, work do_part, const void *on, int parts, int is_d
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 #define PASTE(a, b) a##b
+/* Do something with elements j..j+n of H, a vector of LANES at a time; n is a constant but for the last ones. */
+#define EACH_UNIT(H, ...)                                   \
+  for (int64_t j = 0; j < (H); j += LANES) {                \
+    if ((H) - j >= LANES) {                                 \
+      const int n = LANES;                                  \
+      __VA_ARGS__;                                          \
+    } else {                                                \
+      const int n = (int)((H) - j);                         \
+      __VA_ARGS__;                                          \
+    }                                                       \
+  }
 
 #if defined(__AVX512F__)
 #define BYTES 64
@@ -88,6 +104,20 @@ static void run(team parallel, work do_part, const void *on, int parts, int is_d
 #define BYTES 16
 #define ROWS 6
 #endif
+/* a*b + c, rounded once where the processor can do that: which products the compiler would fuse is for it to say. */
+#if defined(__AVX512F__)
+#define FUSED_DOUBLE _mm512_fmadd_pd
+#define FUSED_FLOAT _mm512_fmadd_ps
+#elif defined(__AVX2__) && defined(__FMA__)
+#define FUSED_DOUBLE _mm256_fmadd_pd
+#define FUSED_FLOAT _mm256_fmadd_ps
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#define FUSED_DOUBLE(a, b, c) vfmaq_f64(c, a, b)
+#define FUSED_FLOAT(a, b, c) vfmaq_f32(c, a, b)
+#else
+#define FUSED_DOUBLE(a, b, c) ((a) * (b) + (c))
+#define FUSED_FLOAT(a, b, c) ((a) * (b) + (c))
+#endif
 _Static_assert(ROWS <= 12 && ROWS <= CHUNK, "any_tile has as many cases, and a block of rows lies within a chunk");
 
 #define NAME(x) PASTE(x, _double)
@@ -95,17 +125,22 @@ _Static_assert(ROWS <= 12 && ROWS <= CHUNK, "any_tile has as many cases, and a b
 #define WHOLE int64_t
 #define IS_DOUBLE 1
 #define SQRT __builtin_sqrt
+#define FUSED FUSED_DOUBLE
 #include "kernel_body.h"
+#include "kernel_predict.h"
+#include "kernel_draw.h"
 #undef NAME
 #undef REAL
 #undef WHOLE
 #undef IS_DOUBLE
 #undef SQRT
+#undef FUSED
 #define NAME(x) PASTE(x, _float)
 #define REAL float
 #define WHOLE int32_t
 #define IS_DOUBLE 0
 #define SQRT __builtin_sqrtf
+#define FUSED FUSED_FLOAT
 #include "kernel_body.h"
 
 /* -- what kernel.py calls -------------------------------------------------------------------------------------------- */
@@ -168,6 +203,11 @@ PUBLIC void charrnn_gradients(team t, const struct layer *l, int parts, int is_d
 PUBLIC void charrnn_rmsprop(team t, const struct update *u, int parts, int is_double) {
   run(t, rmsprop_part, u, parts, is_double);
 }
+PUBLIC void charrnn_read(const struct reading *r) { read_characters(r); }
+PUBLIC void charrnn_draw(struct drawing *d) { draw_characters(d); }
+PUBLIC void charrnn_reading_room(const struct network *n, int64_t T, int64_t B, struct reading_room *room) {
+  room->columns = COLUMNS, room->together = TOGETHER, room->space = space_of(n, T, B);
+}
 PUBLIC void charrnn_room(const struct layer *l, struct room *room, int is_double) {
   (is_double ? room_double : room_float)(l, room);
 }
@@ -181,6 +221,10 @@ struct fact {
 #define LAYER(field) {"layer." #field, offsetof(struct layer, field)}
 #define ROOM(field) {"room." #field, offsetof(struct room, field)}
 #define UPDATE(field) {"update." #field, offsetof(struct update, field)}
+#define NETWORK(field) {"network." #field, offsetof(struct network, field)}
+#define READING_ROOM(field) {"reading_room." #field, offsetof(struct reading_room, field)}
+#define READING(field) {"reading." #field, offsetof(struct reading, field)}
+#define DRAWING(field) {"drawing." #field, offsetof(struct drawing, field)}
 PUBLIC const struct fact charrnn_facts[] = {
     SIZE(layer), LAYER(cell), LAYER(blocks), LAYER(T), LAYER(B), LAYER(H), LAYER(D), LAYER(vocab), LAYER(characters),
     LAYER(x), LAYER(gates), LAYER(c), LAYER(h), LAYER(extra), LAYER(i2h_weight), LAYER(i2h_bias), LAYER(h2h_weight),
@@ -189,10 +233,31 @@ PUBLIC const struct fact charrnn_facts[] = {
     LAYER(left), LAYER(space), LAYER(sums), LAYER(left_width), LAYER(space_width),
     SIZE(room), ROOM(bias), ROOM(panels), ROOM(back_panels), ROOM(left_width), ROOM(space_width),
     SIZE(update), UPDATE(size), UPDATE(gradient), UPDATE(mean_square), UPDATE(parameters), UPDATE(clip), UPDATE(alpha),
-    UPDATE(learning_rate), UPDATE(epsilon), UPDATE(squares), {0, 0}};
+    UPDATE(learning_rate), UPDATE(epsilon), UPDATE(squares),
+    SIZE(network), NETWORK(cell), NETWORK(blocks), NETWORK(layers), NETWORK(H), NETWORK(V), NETWORK(narrow),
+    NETWORK(by_character), NETWORK(bias), NETWORK(input_panels), NETWORK(recurrent_panels), NETWORK(input_size),
+    NETWORK(recurrent_size), NETWORK(decoder_bias), NETWORK(decoder_panels),
+    SIZE(reading_room), READING_ROOM(columns), READING_ROOM(together), READING_ROOM(space),
+    SIZE(reading), READING(network), READING(T), READING(B), READING(streams), READING(characters), READING(c), READING(h),
+    READING(log_probs), READING(activations), READING(space),
+    SIZE(drawing), DRAWING(reading), DRAWING(steps), DRAWING(reads), DRAWING(pending), DRAWING(temperatures),
+    DRAWING(random), DRAWING(largest), DRAWING(topk), DRAWING(topp), DRAWING(pauses), DRAWING(indices), DRAWING(chosen),
+    DRAWING(probabilities), DRAWING(space), DRAWING(heap), DRAWING(drawn), DRAWING(failed), {0, 0}};
 
-/* A hash of this file and kernel_body.h as they were compiled; setup.py gives it. */
+/* A hash of this file and of those that it includes, as they were compiled; setup.py gives it. */
 #ifndef SOURCES
 #define SOURCES "unknown"
 #endif
 PUBLIC const char *const charrnn_sources = SOURCES;
+
+/* Which of kernel_library.LEVELS the processor has, from 0. */
+PUBLIC int charrnn_best_level(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+  int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  return avx2 + (avx2 && avx512);
+#else
+  return 0;
+#endif
+}

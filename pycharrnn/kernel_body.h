@@ -5,6 +5,7 @@
      ROWS            rows of the largest register tile; ROWS x 2 vectors of sums, and some more, fit the registers
      NAME(x)         x with a suffix of its own
      IS_DOUBLE       1 or 0
+     FUSED(a, b, c)  a*b + c of vectors
 
    All matrices are row-major. A product's right factor is packed once a pass into panels of 2 vectors' width, (K, 2*LANES)
    each; its left factor is packed row block by row block as (K, rows), so that both are read in order. A row's result
@@ -30,6 +31,8 @@ INLINE void NAME(store)(REAL *p, VECTOR v, int n) {
 
 INLINE VECTOR NAME(splat)(REAL x) { return x - (VECTOR){0}; }
 
+INLINE VECTOR NAME(fused)(VECTOR a, VECTOR b, VECTOR c) { return (VECTOR)FUSED(a, b, c); } /* a*b + c */
+
 /* -- sigmoid and tanh ---------------------------------------------------------------------------------------------- */
 
 /* exp(x) = 2^k * exp(r), |r| <= ln(2)/2. Gives 2^k, and exp(r)-1 from its Taylor series: the first term left out is below
@@ -44,28 +47,28 @@ INLINE VECTOR NAME(exp_parts)(VECTOR x, VECTOR *scale) {
   const REAL ln2_high = 6.93145751953125e-1f, ln2_low = 1.42860682030941723212e-6f;
   const int bias = 127, mantissa = 23;
 #endif
-  VECTOR shifted = x * (REAL)1.44269504088896340736 + magic;
+  VECTOR shifted = NAME(fused)(x, NAME(splat)((REAL)1.44269504088896340736), NAME(splat)(magic));
   VECTOR k = shifted - magic;
-  VECTOR r = x - k * ln2_high;
-  r = r - k * ln2_low;
+  VECTOR r = NAME(fused)(k, NAME(splat)(-ln2_high), x);
+  r = NAME(fused)(k, NAME(splat)(-ln2_low), r);
   *scale = (VECTOR)(((NAME(whole))shifted + bias) << mantissa);
 #if IS_DOUBLE
   VECTOR p = NAME(splat)(1.0 / 6227020800.0);
-  p = p * r + 1.0 / 479001600.0;
-  p = p * r + 1.0 / 39916800.0;
-  p = p * r + 1.0 / 3628800.0;
-  p = p * r + 1.0 / 362880.0;
-  p = p * r + 1.0 / 40320.0;
-  p = p * r + 1.0 / 5040.0;
+  p = NAME(fused)(p, r, NAME(splat)(1.0 / 479001600.0));
+  p = NAME(fused)(p, r, NAME(splat)(1.0 / 39916800.0));
+  p = NAME(fused)(p, r, NAME(splat)(1.0 / 3628800.0));
+  p = NAME(fused)(p, r, NAME(splat)(1.0 / 362880.0));
+  p = NAME(fused)(p, r, NAME(splat)(1.0 / 40320.0));
+  p = NAME(fused)(p, r, NAME(splat)(1.0 / 5040.0));
 #else
   VECTOR p = NAME(splat)(1.0f / 5040.0f);
 #endif
-  p = p * r + (REAL)(1.0 / 720.0);
-  p = p * r + (REAL)(1.0 / 120.0);
-  p = p * r + (REAL)(1.0 / 24.0);
-  p = p * r + (REAL)(1.0 / 6.0);
-  p = p * r + (REAL)0.5;
-  p = p * r + (REAL)1;
+  p = NAME(fused)(p, r, NAME(splat)((REAL)(1.0 / 720.0)));
+  p = NAME(fused)(p, r, NAME(splat)((REAL)(1.0 / 120.0)));
+  p = NAME(fused)(p, r, NAME(splat)((REAL)(1.0 / 24.0)));
+  p = NAME(fused)(p, r, NAME(splat)((REAL)(1.0 / 6.0)));
+  p = NAME(fused)(p, r, NAME(splat)((REAL)0.5));
+  p = NAME(fused)(p, r, NAME(splat)((REAL)1));
   return p * r;
 }
 
@@ -82,12 +85,12 @@ INLINE VECTOR NAME(clamp)(VECTOR x, REAL limit) {
 
 INLINE VECTOR NAME(sigmoid)(VECTOR x) {
   VECTOR scale, less_one = NAME(exp_parts)(NAME(clamp)(-x, IS_DOUBLE ? 708 : 87), &scale);
-  return 1 / (1 + (scale * less_one + scale));
+  return 1 / (1 + NAME(fused)(scale, less_one, scale));
 }
 
 INLINE VECTOR NAME(tanh)(VECTOR x) { /* (exp(2x)-1) / (exp(2x)+1), exact in relative terms near 0 too */
   VECTOR scale, less_one = NAME(exp_parts)(NAME(clamp)(2 * x, 60), &scale);
-  VECTOR exp_less_one = scale * less_one + (scale - 1);
+  VECTOR exp_less_one = NAME(fused)(scale, less_one, scale - 1);
   return exp_less_one / (exp_less_one + 2);
 }
 
@@ -106,8 +109,8 @@ INLINE void NAME(tile)(const int rows, int64_t K, const REAL *block, const REAL 
     panel += PANEL;
     UNROLL for (int r = 0; r < rows; r++) {
       VECTOR a = NAME(splat)(block[r]);
-      sum[r][0] += a * b0;
-      sum[r][1] += a * b1;
+      sum[r][0] = NAME(fused)(a, b0, sum[r][0]);
+      sum[r][1] = NAME(fused)(a, b1, sum[r][1]);
     }
     block += rows;
   }
@@ -182,16 +185,6 @@ static void NAME(pack_right)(REAL *panels, int64_t K, int64_t N, const REAL *b, 
 
 /* -- cells: what recurrence.py says, step by step, for rows first..last of the batch -------------------------------- */
 
-#define EACH_UNIT(H, ...)                                   \
-  for (int64_t j = 0; j < (H); j += LANES) {                \
-    if ((H) - j >= LANES) {                                 \
-      const int n = LANES;                                  \
-      __VA_ARGS__;                                          \
-    } else {                                                \
-      const int n = (int)((H) - j);                         \
-      __VA_ARGS__;                                          \
-    }                                                       \
-  }
 #define LOAD(p) NAME(load)((p) + j, n)
 #define STORE(p, v) NAME(store)((p) + j, v, n)
 
@@ -461,6 +454,5 @@ static void NAME(rmsprop)(const struct update *u, int64_t first, int64_t last, d
 #undef PANEL
 #undef VECTOR
 #undef TILE
-#undef EACH_UNIT
 #undef LOAD
 #undef STORE

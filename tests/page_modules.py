@@ -14,7 +14,7 @@ from pycharrnn.checkpoints import payload
 from pycharrnn.page import facts
 from pycharrnn.page.page_files import page_files
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import characters_by_index
 

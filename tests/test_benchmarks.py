@@ -56,10 +56,17 @@ def test_sampling(tmp_path):
     from compat import charrnn
 
     sampling = benchmark("sampling")
-    charrnn.save(tmp_path / "lstm.t7", sampling.model())
-    assert sampling.one_stream(sampling.model(), 20) > 0
-    assert sampling.many_streams(str(tmp_path / "lstm.t7"), 2, 20) > 0
+    loaded = sampling.model()
+    charrnn.save(tmp_path / "lstm.t7", loaded)
+    predictor = sampling.on_cpu(loaded.network)
+    assert sampling.one_stream(loaded, 20, predictor) > 0
+    assert sampling.gigabytes_of_weights(predictor, loaded, 20) > 0
+    assert sampling.gigabytes_copied(1) > 0
+    assert sampling.many_streams(loaded, 2, 20) > 0
+    assert sampling.many_streams(loaded, 2, 20, kernel=False) > 0
+    assert sampling.many_by_command(str(tmp_path / "lstm.t7"), 2, 20) > 0
     assert sampling.pytorch_loop(2, 5) > 0
+    assert sampling.in_turns({"one": lambda: 1.0, "two": iter((3.0, 2.0, 9.0)).__next__}, 3) == {"one": 1, "two": 3}
 
 
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")

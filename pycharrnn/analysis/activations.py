@@ -14,7 +14,7 @@ import numpy as np
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def record(loaded: Checkpoint, text: bytes, most: int = 0, say: Callable[[str], 
     if 0 < most < len(pieces):
         say(f"the page shows the first {most} of {len(pieces)} characters")
         del pieces[most:]
-    predictor, screen = NumpyPredictor(loaded.network), ScreenText()
+    predictor, screen = on_cpu(loaded.network), ScreenText()
     characters: list[str] = []
     values: list[np.ndarray] = []
     before = np.zeros((loaded.network.num_layers, loaded.network.rnn_size), np.float32)

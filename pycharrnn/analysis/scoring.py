@@ -20,6 +20,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.tokenizer import characters_by_index, code_point_length, tokenize
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.training import recorded_options
@@ -74,7 +75,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     steps = _steps_at_once(T, in_a_step)
     predictor: inference.Predictor
     if opt.old_exp:
-        predictor = inference.NumpyPredictor(loaded.network, B, steps, old_exp.log_softmax)
+        predictor = NumpyPredictor(loaded.network, B, steps, old_exp.log_softmax)
     else:
         predictor = inference.make_predictor(loaded, device, B, steps)
     split = _SPLITS[opt.split]

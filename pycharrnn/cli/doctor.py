@@ -24,11 +24,11 @@ from pycharrnn import __version__
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import kernel
+from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.loop import train
 from pycharrnn.training.options import TrainOptions
@@ -87,7 +87,7 @@ def machine_facts() -> Iterator[str]:
     settings = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ}
     blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     yield f"BLAS: {blas[1] if blas else 'unknown'}" + "".join(f", {name}={value}" for name, value in settings.items())
-    yield f"C kernel: {kernel.name() or 'none; training on the CPU takes about twice as long'}"
+    yield f"C kernel: {kernel_library.name() or 'none; training on the CPU takes about twice as long'}"
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(k).total_memory / 2**30
@@ -186,7 +186,7 @@ def recorded_sample(folder: str) -> bytes:
     """The text that the last checkpoint of the recorded run draws: a primetext, then 60 characters."""
     loaded = checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7"))
     options = SampleOptions(length=60, temperature=0.8)
-    drawn = sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, options, b"the ")
+    drawn = sampler.draw(on_cpu(loaded.network), loaded.vocab, options, b"the ")
     return b"".join(one.character for one in drawn)
 
 

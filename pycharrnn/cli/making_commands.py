@@ -101,7 +101,7 @@ def sample_command(model: str, **values: Any) -> None:
     tell(f"seeding with {source}" if primetext else "missing seed text, using uniform probability over first character")
     tell("--------------------------")
     if opt.samples > 1:
-        _draw_many(checkpoint_file, loaded, opt, prime, where, tell)
+        _draw_many(loaded, opt, prime, where, tell)
     else:
         _draw_one(loaded, opt, primetext, where, tell)
 
@@ -123,18 +123,13 @@ def _draw_one(
 
 
 def _draw_many(
-    checkpoint_file: str,
-    loaded: Checkpoint,
-    opt: SampleOptions,
-    prime: list[bytes],
-    where: str,
-    tell: Callable[[str], None],
+    loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], where: str, tell: Callable[[str], None]
 ) -> None:
     """Draw the samples of -samples side by side, then print one after the other; with -o they stay in their files."""
     from pycharrnn.sampling import many
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
-        many.write_samples(checkpoint_file, loaded, opt, prime, folder, where)
+        many.write_samples(loaded, opt, prime, folder, where)
         for seed in range(opt.seed, opt.seed + opt.samples):
             path = many.sample_file(folder, seed)
             if opt.o:

@@ -14,42 +14,20 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from pycharrnn.common.errors import UserError
 from pycharrnn.engine import contract, kernel_library
-from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT, Layer, PointerPerGate, Room, Team, Update
-from pycharrnn.engine.recurrence import GRU, LSTM, RNN
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Layer, PointerPerGate, Room, Team, Update
+from pycharrnn.engine.recurrence import CELLS, LSTM
 
 if TYPE_CHECKING:
     from pycharrnn.engine.loop_layer import Linears
     from pycharrnn.engine.recurrence import Cell
 
-_BEST = {"AVX512": "avx512", "AVX2": "avx2"}  # by PyTorch's name of the processor's best
-_CELLS: dict[type[Cell[Any]], int] = {LSTM: 0, GRU: 1, RNN: 2}  # the numbers that kernel.c gives them
+_CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
 _IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
-
-
-def best_level() -> str:
-    """The highest of kernel_library.LEVELS whose instructions the processor has."""
-    return _BEST.get(torch.backends.cpu.get_cpu_capability(), "any")
-
-
-@functools.cache
-def _library() -> ctypes.CDLL | None:
-    """The compiled kernel for this processor, or None. Errors: UserError for a PYCHARRNN_KERNEL that there is not."""
-    return kernel_library.load(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), LAYOUT, FUNCTIONS)
-
-
-def name() -> str | None:
-    """For which instructions the kernel in use was compiled ("avx2"), or None without one, whatever the reason."""
-    try:
-        library = _library()
-    except UserError:
-        return None
-    return kernel_library.level(library) if library else None
 
 
 def usable(parameters: torch.Tensor) -> bool:
@@ -58,7 +36,7 @@ def usable(parameters: torch.Tensor) -> bool:
     Errors: UserError for a PYCHARRNN_KERNEL that there is not.
     """
     fits = parameters.device == contract.CPU and parameters.dtype in _IS_DOUBLE and parameters.is_contiguous()
-    return fits and _library() is not None
+    return fits and kernel_library.library() is not None
 
 
 @functools.cache
@@ -82,7 +60,7 @@ def _team() -> object:
 
 def _function(name: str) -> Callable[..., None]:
     """A function of the compiled kernel, where `usable` has said that there is one."""
-    function: Callable[..., None] = getattr(_library(), name)
+    function: Callable[..., None] = getattr(kernel_library.library(), name)
     return function
 
 
@@ -205,7 +183,7 @@ class KernelLayer:
 def _layer(cell: Cell[torch.Tensor], D: int, V: int) -> Layer:
     """The sizes of a layer, without addresses. D: elements of its input, 0 for characters; V: number of characters."""
     states, B, H = cell.h.shape
-    return Layer(_CELLS[type(cell)], cell.blocks, states - 1, B, H, D, V)
+    return Layer(_CELL_NUMBERS[type(cell)], cell.blocks, states - 1, B, H, D, V)
 
 
 def _buffers(cell: Cell[torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, tuple[int, ...]]]:

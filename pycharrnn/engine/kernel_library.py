@@ -2,13 +2,15 @@
 
 Loading a library whose end is missing ends the process by a signal, and one of other sources writes to any address. So
 a library is loaded only if its bytes have the checksum that setup.py wrote beside it. It is used only if it was made of
-the sources beside it, and if its structures are those of kernel_structures.py. Without it PyTorch does the work.
+the sources beside it, and if its structures are those of kernel_structures.py. Without it PyTorch does the work of
+training, and NumPy that of sampling.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import stat
@@ -18,18 +20,46 @@ from pathlib import Path
 from typing import Any
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 
 LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
 _OFF = "off"
 PACKAGE = Path(__file__).parents[1]  # where setup.py puts the libraries, and their sources lie
-_SOURCES = ("kernel.c", "kernel_body.h")  # as in setup.py
-_SLOWER = "so PyTorch does its work on the CPU, which takes about twice as long"
+SOURCES = ("kernel.c", "kernel_body.h", "kernel_predict.h", "kernel_draw.h")  # as in setup.py
+_SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes about twice as long"
 
 
 class _Fact(ctypes.Structure):
     """struct fact of kernel.c: the name of a structure or field, and its size or place in bytes."""
 
     _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_int64)]
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernel for this processor, or None. Errors: UserError for a PYCHARRNN_KERNEL that there is not."""
+    return load(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), LAYOUT, FUNCTIONS)
+
+
+def name() -> str | None:
+    """For which instructions the kernel in use was compiled ("avx2"), or None without one, whatever the reason."""
+    try:
+        loaded = library()
+    except UserError:
+        return None
+    return level(loaded) if loaded else None
+
+
+@functools.cache
+def best_level() -> str:
+    """The highest of LEVELS whose instructions the processor has, as the library says that needs none of these."""
+    path = _built(PACKAGE, LEVELS[0])
+    with contextlib.suppress(
+        OSError, ValueError
+    ):  # whatever is wrong with a library is said where one is loaded for use
+        if path is not None:
+            return LEVELS[_checked(path, LAYOUT, FUNCTIONS).charrnn_best_level()]
+    return LEVELS[0]
 
 
 def load(
@@ -115,7 +145,7 @@ def _content(path: Path) -> bytes:
 def _hash_of_sources(folder: Path) -> bytes | None:
     """The hash that setup.py compiles into a library; None where an installation came without the sources."""
     try:
-        return hashlib.sha256(b"".join(_content(folder / name) for name in _SOURCES)).hexdigest().encode()
+        return hashlib.sha256(b"".join(_content(folder / name) for name in SOURCES)).hexdigest().encode()
     except FileNotFoundError:
         return None
 

@@ -6,7 +6,9 @@ kernel_library.py compares LAYOUT with what a compiled library says of itself be
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
+CELL_NUMBERS = {"lstm": 0, "gru": 1, "rnn": 2}  # of kernel.c
 _MAX_GATES = 4
 PointerPerGate = ctypes.c_void_p * _MAX_GATES
 Team = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
@@ -43,6 +45,48 @@ class Update(ctypes.Structure):
     ]
 
 
+class Network(ctypes.Structure):
+    """struct network of kernel_predict.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("cell", "blocks", "layers", "H", "V", "narrow")),
+        *((name, ctypes.c_void_p) for name in ("by_character", "bias", "input_panels", "recurrent_panels")),
+        *((name, ctypes.c_int64) for name in ("input_size", "recurrent_size")),
+        *((name, ctypes.c_void_p) for name in ("decoder_bias", "decoder_panels")),
+    ]
+
+
+class ReadingRoom(ctypes.Structure):
+    """struct reading_room of kernel_predict.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("columns", "together", "space")]
+
+
+class Reading(ctypes.Structure):
+    """struct reading of kernel_predict.h."""
+
+    _fields_ = [
+        ("network", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("T", "B")),
+        *((name, ctypes.c_void_p) for name in ("streams", "characters", "c", "h", "log_probs", "activations", "space")),
+    ]
+
+
+class Drawing(ctypes.Structure):
+    """struct drawing of kernel_draw.h."""
+
+    _fields_ = [
+        ("reading", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("steps", "reads")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("pending", "temperatures", "random", "largest", "topk", "topp", "pauses")
+        ),
+        *((name, ctypes.c_void_p) for name in ("indices", "chosen", "probabilities", "space", "heap")),
+        *((name, ctypes.c_int64) for name in ("drawn", "failed")),
+    ]
+
+
 def _layout_of(**structures: type[ctypes.Structure]) -> dict[str, int]:
     """The sizes of structures and where their fields lie, in bytes, under the names that kernel.c gives them."""
     layout = {name: ctypes.sizeof(structure) for name, structure in structures.items()}
@@ -51,9 +95,20 @@ def _layout_of(**structures: type[ctypes.Structure]) -> dict[str, int]:
     return layout
 
 
-LAYOUT = _layout_of(layer=Layer, room=Room, update=Update)
+LAYOUT = _layout_of(
+    layer=Layer,
+    room=Room,
+    update=Update,
+    network=Network,
+    reading_room=ReadingRoom,
+    reading=Reading,
+    drawing=Drawing,
+)
 _WORK = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # team, structure, parts, is_double
-FUNCTIONS = {
+FUNCTIONS: dict[str, list[Any]] = {
     **{f"charrnn_{name}": _WORK for name in ("prepare", "forward", "backward", "gradients", "rmsprop")},
     "charrnn_room": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int],
+    "charrnn_reading_room": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p],
+    "charrnn_read": [ctypes.c_void_p],
+    "charrnn_draw": [ctypes.c_void_p],
 }

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.charrnn import Checkpoint
-from pycharrnn.sampling.inference import NumpyPredictor, TorchPredictor
+from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 
 if TYPE_CHECKING:
     import torch
 
     from pycharrnn.engine.model import CharRNN
-    from pycharrnn.sampling.inference import Predictor
+    from pycharrnn.sampling.inference import LocalPredictor, Predictor
 
 
 class CurrentWeights:
@@ -28,7 +28,7 @@ class CurrentWeights:
     def __init__(self, loaded: Checkpoint, dtype: torch.dtype | None, device: torch.device | str | None) -> None:
         self._loaded, self._dtype, self._device = loaded, dtype, device
         self._module: CharRNN | None = None
-        self._predictor: NumpyPredictor | None = None  # of the weights as they were loaded
+        self._predictor: LocalPredictor | None = None  # of the weights as they were loaded
 
     @property
     def module(self) -> CharRNN:
@@ -46,14 +46,14 @@ class CurrentWeights:
         return "cpu" if where is None else str(where)
 
     def predictor(self, streams: int = 1, steps: int = 1) -> Predictor:
-        """What predicts with the weights as they are now, its hidden state zeros: in NumPy, if that is on the CPU."""
+        """What predicts with the weights as they are now, its hidden state zeros; double, if that is on the CPU."""
         if self.device.partition(":")[0] != "cpu":
             return TorchPredictor(self.module, streams, steps)
         now = self.checkpoint()
         if now is not self._loaded:
-            return NumpyPredictor(now.network, streams, steps)
+            return on_cpu(now.network, streams, steps)
         if self._predictor is None:
-            self._predictor = NumpyPredictor(now.network)
+            self._predictor = on_cpu(now.network)
         return self._predictor.fresh(steps, streams)
 
     def checkpoint(self) -> Checkpoint:

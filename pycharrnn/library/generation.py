@@ -99,10 +99,12 @@ def draw_batch(
         batch = primes[start : start + MAX_STREAMS]
         seeds = range(opt.seed + start, opt.seed + start + len(batch))
         with in_words_of_a_program(), np.errstate(all="ignore"):
-            for step in sampler.draw_streams(predictor_of(len(batch)), batch, vocab, opt, seeds):
-                indices = step.indices.tolist()
-                probabilities = step.probabilities[range(len(batch)), step.indices].tolist()
-                for b in step.streams:
-                    if not (step.given[b] and opt.hide_prime):
-                        texts[start + b].append((characters[indices[b]], probabilities[b], step.given[b]))
+            drawn = sampler.draw_streams(predictor_of(len(batch)), batch, vocab, opt, seeds, with_probabilities=False)
+            for steps in drawn:
+                for m, b in enumerate(steps.streams):
+                    if not (steps.given[m] and opt.hide_prime):
+                        numbers, chances = steps.indices[:, m].tolist(), steps.chances[:, m].tolist()
+                        texts[start + b] += [
+                            (characters[k], chance, steps.given[m]) for k, chance in zip(numbers, chances, strict=True)
+                        ]
     return texts

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pycharrnn.common import memory
-from pycharrnn.sampling.sampler import Drawn, StopText, nan_error
+from pycharrnn.sampling.drawing import nan_error
+from pycharrnn.sampling.sampler import Drawn, StopText
 from pycharrnn.sampling.tokenizer import characters_by_index, primetext_characters
 
 if TYPE_CHECKING:

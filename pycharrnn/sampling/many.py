@@ -1,60 +1,102 @@
-"""Many samples at once: a batch of streams in each process, a file for each sample."""
+"""Many samples at once: groups of streams on threads, a file for each sample."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from compat.whole_file import whole_file
-from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common import cores, numpy_warnings
+from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import inference, sampler
+from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.terminal_writer import SampleWriter
 from pycharrnn.sampling.tokenizer import characters_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from multiprocessing.connection import Connection
-    from types import FrameType
 
     from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.inference import Predictor
     from pycharrnn.sampling.options import SampleOptions
 
-    # What a process of its own gets: the checkpoint's file, options, primetext, seeds, folder.
-    _Share = tuple[str, SampleOptions, list[bytes], Sequence[int], str]
-
-MAX_STREAMS = 64  # side by side in one process: more would be no faster, and each has a file open
-_MIN_STREAMS_FOR_PROCESS = 16  # fewer are drawn before another process has started
+MAX_STREAMS = 64  # side by side where not the kernel says how many: more would be no faster, and each has a file open
+_SECONDS_BETWEEN_SIGNALS = 0.1
 
 
-def write_samples(
-    path: str, loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], folder: str, device: str
-) -> None:
+class _EndedEarly(Exception):
+    """Another thread has failed, or the command has been told to end."""
+
+
+def write_samples(loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], folder: str, device: str) -> None:
     """Write `opt.samples` samples of a checkpoint into `folder`, each whole or not at all.
 
     Each file holds what `pycharrnn sample -verbose 0` with its seed prints.
 
     Args:
-        path: the checkpoint's file, which other processes load again.
-        loaded: what checkpoint.load made of it.
         prime: characters of the vocabulary.
         device: PyTorch's name of it.
 
-    Errors: OSError; UserError for a model that predicts NaN, or where another program ended a process.
+    Errors: OSError; UserError for a model that predicts NaN.
     """
     seeds = range(opt.seed, opt.seed + opt.samples)
-    most = opt.threads or cores.usable()
-    processes = min(most, len(seeds) // _MIN_STREAMS_FOR_PROCESS) if device == "cpu" else 1
-    if processes > 1:
-        _write_in_processes([(path, opt, prime, seeds[k::processes], folder) for k in range(processes)])
-    else:
-        _write_here(loaded, opt, prime, seeds, folder, device)
+    if device == "cpu":
+        _write_on_threads(inference.on_cpu(loaded.network), loaded.vocab, opt, prime, seeds, folder)
+        return
+    for group in _groups(seeds, 1, MAX_STREAMS):
+        predictor = inference.make_predictor(loaded, device, len(group))
+        _write_group(predictor, loaded.vocab, opt, prime, group, folder, lambda: False)
+
+
+def _write_on_threads(
+    model: inference.LocalPredictor,
+    vocab: dict[bytes, int],
+    opt: SampleOptions,
+    prime: list[bytes],
+    seeds: Sequence[int],
+    folder: str,
+) -> None:
+    """Draw and write the samples, on as many threads as there are to be, each with a group of streams of its own.
+
+    No thread waits for another one: whichever is free takes the next group. The first error ends them all.
+    """
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # it loads much that one sample lacks
+
+    threads = opt.threads or cores.usable()
+    together = model.together if isinstance(model, KernelPredictor) else MAX_STREAMS
+    groups, lock, ended = _groups(seeds, threads, together), threading.Lock(), threading.Event()
+
+    def next_group() -> Sequence[int] | None:
+        with lock:
+            return next(groups, None)
+
+    def work() -> None:
+        while (group := next_group()) is not None:
+            predictor = model.fresh(streams=len(group))
+            _write_group(predictor, vocab, opt, prime, group, folder, ended.is_set)
+
+    pool = ThreadPoolExecutor(threads)
+    try:
+        working = {pool.submit(work) for _ in range(min(threads, len(seeds)))}
+        while working:
+            # With a limit: where waiting for a lock can't be interrupted, as on Windows, Ctrl-C is heard after that.
+            done, working = wait(working, _SECONDS_BETWEEN_SIGNALS, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+    finally:
+        ended.set()
+        pool.shutdown()
+
+
+def _groups(seeds: Sequence[int], threads: int, most: int) -> Iterator[Sequence[int]]:
+    """The seeds in groups of nearly one size, at most `most`, and so many groups that all threads get equally many."""
+    rounds = -(-len(seeds) // (threads * most))
+    groups = min(rounds * threads, len(seeds))
+    for k in range(groups):
+        yield seeds[len(seeds) * k // groups : len(seeds) * (k + 1) // groups]
 
 
 def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
@@ -87,124 +129,30 @@ def sample_file(folder: str, seed: int) -> str:
     return os.path.join(folder, f"sample_{seed}.txt")
 
 
-def _write_here(
-    loaded: Checkpoint,
+def _write_group(
+    predictor: Predictor,
+    vocab: dict[bytes, int],
     opt: SampleOptions,
     prime: list[bytes],
     seeds: Sequence[int],
     folder: str,
-    device: str,
-    should_end: Callable[[], bool] = lambda: False,
+    should_end: Callable[[], bool],
 ) -> None:
-    """Draw and write the samples of `seeds` in this process.
+    """Draw and write the samples of `seeds` side by side.
 
     Args:
-        should_end: asked after each character whether the process has been told to end.
+        predictor: with as many streams, their hidden states zeros.
+        should_end: asked every few milliseconds whether to give up, which leaves no file.
     """
-    characters = characters_by_index(loaded.vocab)
-    for batch in (seeds[k : k + MAX_STREAMS] for k in range(0, len(seeds), MAX_STREAMS)):
-        predictor = inference.make_predictor(loaded, device, len(batch))
-        with contextlib.ExitStack() as files:
-            writers = [SampleWriter(files.enter_context(whole_file(sample_file(folder, seed))), opt) for seed in batch]
-            rows = range(len(batch))
-            for step in sampler.draw_streams(predictor, [prime] * len(batch), loaded.vocab, opt, batch):
-                indices, probabilities = step.indices.tolist(), step.probabilities[rows, step.indices].tolist()
-                for b in step.streams:
-                    writers[b].put(characters[indices[b]], probabilities[b], step.given[b])
-                if should_end():
-                    sys.exit(1)  # an exception, so that half-written files are removed
-            for writer in writers:
-                writer.end()
-
-
-def _write_in_processes(shares: list[_Share]) -> None:
-    """Draw and write each share in a process of its own. An error or signal that ends one process ends them all."""
-    # Imported here, since drawing a single sample takes less time than importing these.
-    import multiprocessing
-    from multiprocessing import resource_tracker
-
-    context = multiprocessing.get_context("spawn")
-    if os.name != "nt":
-        # Before signals are blocked below: starting the tracker would unblock them.
-        resource_tracker.ensure_running()
-    connections, workers = [], []
-    try:
-        for share in shares:
-            ours, workers_end = context.Pipe(duplex=False)
-            worker = context.Process(target=_work, args=(workers_end, *share))
-            # The worker inherits the block and keeps it; this process receives the signals right after the start.
-            with _signals_blocked():
-                worker.start()
-                workers.append(worker)
-            workers_end.close()
-            connections.append(ours)
-        for connection in connections:
-            try:
-                error = connection.recv()
-            except EOFError:
-                error = UserError("a process that drew samples was ended from outside; start again.")
-            if error:
-                raise error
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join()
-
-
-def _work(
-    connection: Connection[Exception | None, None],
-    path: str,
-    opt: SampleOptions,
-    prime: list[bytes],
-    seeds: Sequence[int],
-    folder: str,
-) -> None:
-    """The whole life of a process that draws: it writes its samples, then sends None, or the exception that ended it.
-
-    It ends early, without half-written files, at SIGTERM or when the process that started it has ended.
-    """
-    # The handler only makes a note: an exception out of a handler can come at a place where Python drops it, and then
-    # the process would go on drawing.
-    reasons_to_end: list[str] = []
-
-    def end_soon(number: int, frame: FrameType | None) -> None:
-        reasons_to_end.append("a signal")
-
-    signal.signal(signal.SIGTERM, end_soon)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    numpy_warnings.be_silent()
-    threading.Thread(target=_note_end_of_parent, args=(reasons_to_end,), daemon=True).start()
-    try:
-        _write_here(checkpoint.load(path), opt, prime, seeds, folder, "cpu", lambda: bool(reasons_to_end))
-    except (UserError, OSError) as e:
-        connection.send(e)
-    else:
-        connection.send(None)
-
-
-def _note_end_of_parent(reasons_to_end: list[str]) -> None:
-    """Wait until the process that started this one has ended, for whatever reason, and add that to the reasons."""
-    import multiprocessing
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    reasons_to_end.append("the end of its parent")
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Let the signals that end the program wait until the block's end.
-
-    A process that is started meanwhile inherits the block, and receives only those signals that it unblocks itself.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    characters = characters_by_index(vocab)
+    with contextlib.ExitStack() as files:
+        writers = [SampleWriter(files.enter_context(whole_file(sample_file(folder, seed))), opt) for seed in seeds]
+        primes = [prime] * len(seeds)
+        for steps in sampler.draw_streams(predictor, primes, vocab, opt, seeds, with_probabilities=False):
+            for m, b in enumerate(steps.streams):
+                pieces = [characters[index] for index in steps.indices[:, m].tolist()]
+                writers[b].put_all(pieces, steps.chances[:, m], steps.given[m])
+            if should_end():
+                raise _EndedEarly
+        for writer in writers:
+            writer.end()

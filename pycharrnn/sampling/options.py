@@ -68,9 +68,7 @@ class SampleOptions:
     )
     unicode: int = option(0, "1 = print only whole UTF-8 characters", group="display", value="0|1")
     color: int = option(0, "1 = color each character by its probability, for a terminal", group="display", value="0|1")
-    threads: int = option(
-        0, "how many threads compute, or processes for -samples. 0 = one thread, a process a core", group="machine"
-    )
+    threads: int = option(0, "how many threads compute. 0 = one; for -samples one a core", group="machine")
 
     def check(self) -> None:
         """Errors: UserError for the first value that can't be used, or for options that exclude each other."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pycharrnn.sampling.inference import NumpyPredictor, TorchPredictor
+from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import draw
 from pycharrnn.sampling.tokenizer import without_unknown
@@ -33,8 +33,8 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
 
     Errors: UserError for a model that predicts NaN.
     """
-    on_cpu = model.flat.device.type == "cpu"
-    predictor: Predictor = NumpyPredictor(checkpoint.network) if on_cpu else TorchPredictor(model)
+    local = model.flat.device.type == "cpu"
+    predictor: Predictor = on_cpu(checkpoint.network) if local else TorchPredictor(model)
     prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
     opt = SampleOptions(length=length, seed=seed, temperature=temperature)
     yield from (drawn.character for drawn in draw(predictor, checkpoint.vocab, opt, prime) if not drawn.given)

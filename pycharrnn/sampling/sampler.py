@@ -1,20 +1,18 @@
 """Sampling: one character after another. Source: sample.lua.
 
-The draws are made from double-precision log-probabilities. A predictor that gives char-rnn's very numbers therefore
-gives char-rnn's very bytes. Several streams, each a text with a seed of its own, go side by side; each stream is what
-it would be alone.
+Several streams, each a text with a seed of its own, go side by side; each stream is what it would be alone.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from compat.lua_random import LuaRandom, multinomial
-from pycharrnn.common.errors import UserError
+from pycharrnn.engine.kernel_streams import Choice
+from pycharrnn.sampling import drawing
+from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import characters_by_index, primetext_characters
 
 if TYPE_CHECKING:
@@ -24,10 +22,6 @@ if TYPE_CHECKING:
 
     from pycharrnn.sampling.inference import Predictor
     from pycharrnn.sampling.options import SampleOptions
-
-    _Temperature = float | npt.NDArray[np.float64]  # of all streams, or of each, (R, 1)
-
-_DRAWS_AT_A_TIME = 1024  # random numbers of each stream; one call for each would cost more than the numbers
 
 
 class Drawn(NamedTuple):
@@ -57,37 +51,45 @@ class Drawn(NamedTuple):
         return list(zip(indices.tolist(), self.probabilities[indices].tolist(), strict=True))
 
 
-class Step(NamedTuple):
-    """One character in each of B streams.
+class Steps(NamedTuple):
+    """N characters in each of M streams.
 
     Attributes:
-        streams: the numbers, from 0, of the streams that it belongs to: those that had not ended before.
-        indices: their numbers in the vocabulary, from 0, int64, shape (B,).
-        probabilities: float64, shape (B, V); see Drawn.
-        given: for each stream, B of them: True if its character stands in its primetext.
+        streams: the numbers, from 0, of the streams: those that had not ended before.
+        indices: of the characters in the vocabulary, from 0, int64, shape (N, M).
+        chances: the probabilities of these, float64, shape (N, M).
+        probabilities: of all characters, float64, shape (N, M, V), see Drawn; None if they were not asked for.
+        given: for each stream, M of them: True if its characters stand in its primetext.
     """
 
     streams: list[int]
     indices: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float64]
+    chances: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64] | None
     given: list[bool]
 
 
-def draw(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
+def draw(
+    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes, ahead: bool = True
+) -> Iterator[Drawn]:
     """The characters of `primetext`, then drawn ones; what sample.lua prints before its final newline.
 
-    Ends after `opt.length` drawn characters (0: never), or after `opt.stop` has been drawn.
+    Ends after `opt.length` drawn characters (0: never), or after `opt.stop` has been drawn. Then the predictor has
+    read all but the last one.
 
     Args:
         predictor: with one stream, one step at a time.
         vocab: character (one byte, or several) -> number from 1.
+        ahead: whether the predictor may have read further than what has come out, up to the end, which is faster.
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
     characters = characters_by_index(vocab)
-    for step in draw_streams(predictor, [primetext_characters(primetext, vocab)], vocab, opt, [opt.seed]):
-        index = int(step.indices[0])
-        yield Drawn(characters[index], index, step.probabilities[0], step.given[0])
+    for steps in draw_streams(predictor, [primetext_characters(primetext, vocab)], vocab, opt, [opt.seed], ahead):
+        assert steps.probabilities is not None
+        (given,) = steps.given
+        for index, probabilities in zip(steps.indices[:, 0].tolist(), steps.probabilities[:, 0], strict=True):
+            yield Drawn(characters[index], index, probabilities, given)
 
 
 def draw_streams(
@@ -96,7 +98,9 @@ def draw_streams(
     vocab: dict[bytes, int],
     opt: SampleOptions,
     seeds: Sequence[int],
-) -> Iterator[Step]:
+    ahead: bool = True,
+    with_probabilities: bool = True,
+) -> Iterator[Steps]:
     """In one stream for each of `seeds`, side by side, its primetext, then drawn characters.
 
     Each stream ends as `draw` does, and none of them sees the others: what is read and drawn is what would be alone.
@@ -104,146 +108,120 @@ def draw_streams(
     Args:
         predictor: with as many streams as there are seeds, one step at a time.
         primes: characters of vocab, for each stream; of different length where they are.
+        ahead: as for `draw`; otherwise one step comes after the other.
+        with_probabilities: whether those of all characters are wanted.
 
     Errors: UserError for a model that predicts NaN.
     """
-    characters = characters_by_index(vocab)
-    given_indices = [[vocab[character] - 1 for character in prime] for prime in primes]
-    lengths = [len(prime) for prime in primes]
-    first = min(lengths)
-    random_numbers = _random_numbers(seeds, [length - first for length in lengths])
-    stops = [StopText(opt.stop) for _ in seeds]
-    # As in sample.lua: all alike before the model has read anything.
-    scores = np.full((len(seeds), len(vocab)), 1 / len(vocab))
-    indices = np.zeros(len(seeds), np.int64)
-    streams, step = list(range(len(seeds))), 0
-    while streams:
-        if step:
-            scores = predictor.read(indices[None])[0]
-        given = [step < length for length in lengths]
-        drawing = [b for b in streams if not given[b]]
-        numbers = next(random_numbers) if step >= first else np.zeros(0)
-        if len(drawing) == len(seeds):
-            indices, probabilities = _drawn(scores, numbers, _temperature(opt, step, lengths), opt)
+    side = _SideBySide(predictor, primes, vocab, opt, seeds)
+    # Of what is drawn a step comes first, so that it is there soon, then more and more of them at a time.
+    most, at_once = predictor.draws_at_once if ahead and isinstance(predictor, KernelPredictor) else 1, 1
+    while side.streams:
+        steps = side.next(at_once, with_probabilities)
+        at_once = 1 if any(steps.given) else min(2 * at_once, most)
+        yield steps
+
+
+class _SideBySide:
+    """The streams of draw_streams, and where they are.
+
+    Attributes:
+        streams: those that have not ended, by their numbers from 0.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        primes: Sequence[list[bytes]],
+        vocab: dict[bytes, int],
+        opt: SampleOptions,
+        seeds: Sequence[int],
+    ) -> None:
+        B = len(seeds)
+        self.streams = list(range(B))
+        self._predictor, self._opt = predictor, opt
+        self._characters = characters_by_index(vocab)
+        self._given = [[vocab[character] - 1 for character in prime] for prime in primes]
+        self._lengths = [len(prime) for prime in primes]
+        self._stops = [StopText(opt.stop) for _ in seeds]
+        self._step = 0  # of the next characters, from 0
+        self._first_drawn = min(self._lengths)
+        self._random_numbers = drawing.RandomNumbers(seeds, [length - self._first_drawn for length in self._lengths])
+        self._last = np.zeros(B, np.int64)  # the characters of the step before, which have not been read
+        self._failed = False  # whether the next step has probabilities that are no numbers
+        self._largest, self._topp = np.full(B, not opt.sample), np.full(B, float(opt.topp))
+        self._topk = np.full(B, min(opt.topk, len(vocab)), np.int64)
+        self._pauses = self._stops[0].may_be_completed_by(self._characters)
+
+    def next(self, most: int, with_probabilities: bool) -> Steps:
+        """The next step, or up to so many where all streams draw. Errors: UserError for a model that predicts NaN."""
+        given = [self._step < self._lengths[b] for b in self.streams]
+        if any(given) or not isinstance(self._predictor, KernelPredictor):
+            steps = self._next_step(given)
         else:
-            indices, probabilities = indices.copy(), _softmax(scores, 1)
-            for b in (b for b in streams if given[b]):
-                indices[b] = given_indices[b][step]
-            if drawing:
-                temperature = _temperature(opt, step, [lengths[b] for b in drawing])
-                indices[drawing], probabilities[drawing] = _drawn(scores[drawing], numbers[drawing], temperature, opt)
-        yield Step(streams, indices, probabilities, given)
-        step += 1
-        ended = {b for b in drawing if step - lengths[b] == opt.length}
-        if opt.stop:
-            ended |= {b for b in drawing if stops[b].completed_by(characters[indices[b]])}
-        if ended:
-            streams = [b for b in streams if b not in ended]
+            if self._opt.length:
+                most = min(most, min(self._lengths[b] for b in self.streams) + self._opt.length - self._step)
+            steps = self._next_steps(self._predictor, most, with_probabilities)
+        N = len(steps.indices)
+        if self._step >= self._first_drawn:
+            self._random_numbers.skip(N)
+        self._step += N
+        self._last[self.streams] = steps.indices[-1]
+        ended = {b for b in self.streams if self._step - self._lengths[b] == self._opt.length > 0}
+        for m, b in enumerate(self.streams):
+            if self._opt.stop and not given[m]:
+                drawn = b"".join([self._characters[index] for index in steps.indices[:, m].tolist()])
+                ended |= {b} if self._stops[b].completed_by(drawn) else set()
+        self.streams = [b for b in self.streams if b not in ended]
+        return steps
 
+    def _next_step(self, given: list[bool]) -> Steps:
+        """The next character of each stream, given or drawn."""
+        scores = self._predictor.read(self._last[None])[0] if self._step else self._uniform()
+        if any(given):
+            probabilities, indices = drawing.softmax(scores, 1), np.zeros_like(self._last)
+            for b in (b for b, is_given in zip(self.streams, given, strict=True) if is_given):
+                indices[b] = self._given[b][self._step]
+            free = [b for b, is_given in zip(self.streams, given, strict=True) if not is_given]
+            if free:
+                indices[free], probabilities[free] = drawing.choose(scores[free], self._opt, self._choice(free, 1))
+            indices, probabilities = indices[self.streams], probabilities[self.streams]
+        else:
+            some = scores if len(self.streams) == len(scores) else scores[self.streams]
+            indices, probabilities = drawing.choose(some, self._opt, self._choice(self.streams, 1))
+        chances = probabilities[np.arange(len(indices)), indices]
+        return Steps(self.streams, indices[None], chances[None], probabilities[None], given)
 
-def _drawn(
-    scores: npt.NDArray[np.float64],
-    random_numbers: npt.NDArray[np.float64],
-    temperature: _Temperature,
-    opt: SampleOptions,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """What some streams draw, R of them: numbers in the vocabulary (R,), and the probabilities (R, V) they come from.
+    def _next_steps(self, predictor: KernelPredictor, most: int, with_probabilities: bool) -> Steps:
+        """The next characters, drawn in all streams: up to `most`, fewer before one at which a stream may stop."""
+        choice = self._choice(self.streams, most)
+        if not self._failed:
+            scores = None if self._step else self._uniform()[self.streams]
+            chosen = predictor.draw(self.streams, self._last[self.streams], scores, choice, with_probabilities)
+            self._failed = chosen.failed
+            if len(chosen.indices):
+                given = [False] * len(self.streams)
+                return Steps(self.streams, chosen.indices, chosen.chances, chosen.probabilities, given)
+        raise drawing.nan_error(choice.temperatures[0])
 
-    Args:
-        scores: (R, V). random_numbers: (R,), in [0, 1). temperature: of all, or (R, 1).
+    def _uniform(self) -> npt.NDArray[np.float64]:
+        """The scores before a model has read anything, as in sample.lua: all alike, shape (B, V)."""
+        return np.full((len(self._last), len(self._characters)), 1 / len(self._characters))
 
-    Errors: UserError for a row with NaN.
-    """
-    probabilities = _softmax(scores, temperature)
-    if opt.topk or opt.topp < 1:
-        probabilities = _keep_likeliest(probabilities, opt.topk, opt.topp)
-    if opt.sample:
-        return _draw_indices(probabilities, random_numbers, temperature), probabilities
-    return _largest_indices(scores, temperature), probabilities
-
-
-def _temperature(opt: SampleOptions, step: int, lengths: Sequence[int]) -> _Temperature:
-    """The temperature of the next character after `step` ones, of streams whose primetexts have these lengths.
-
-    `-temperature A:B` goes from A at the first drawn character to B at the last one in a straight line.
-
-    Returns: that of all streams; along a line that of each, (R, 1).
-    """
-    if isinstance(opt.temperature, tuple):
-        first, last = opt.temperature
-        each = [first + (last - first) * (step - length) / max(opt.length - 1, 1) for length in lengths]
-        return np.array(each)[:, None]
-    return opt.temperature
-
-
-def _random_numbers(seeds: Sequence[int], delays: Sequence[int]) -> Iterator[npt.NDArray[np.float64]]:
-    """One random number in [0, 1) for each stream, shape (B,), without end.
-
-    Args:
-        delays: for each stream, after how many others, zeros, its first one comes.
-    """
-    generators = [LuaRandom(seed) for seed in seeds]
-    waiting = [np.zeros(delay) for delay in delays]
-    while True:
-        columns = []
-        for k, generator in enumerate(generators):
-            numbers = np.concatenate([waiting[k], generator.random(_DRAWS_AT_A_TIME)])
-            waiting[k] = numbers[_DRAWS_AT_A_TIME:]
-            columns.append(numbers[:_DRAWS_AT_A_TIME])
-        yield from np.stack(columns, 1)
-
-
-def _softmax(scores: npt.NDArray[np.float64], temperature: _Temperature) -> npt.NDArray[np.float64]:
-    """exp(scores / temperature), each row summing to 1. Shape (B, V)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # _draw_indices finds infinity and NaN
-        probabilities = np.exp(scores / temperature)
-        probabilities /= np.add.reduce(probabilities, -1, keepdims=True)  # as sum(), without its overhead
-    return probabilities
-
-
-def _keep_likeliest(probabilities: npt.NDArray[np.float64], topk: int, topp: float) -> npt.NDArray[np.float64]:
-    """Each row with 0 in place of what -topk and -topp leave out, summing to 1 again. Shape (B, V).
-
-    Args:
-        topk: how many of the largest to keep; 0 for all.
-        topp: keep the fewest of the largest whose sum reaches this.
-    """
-    by_rank = np.argsort(-probabilities, -1, kind="stable")
-    ranked = np.take_along_axis(probabilities, by_rank, -1)
-    left_out = np.cumsum(ranked, -1) - ranked >= topp
-    if topk:
-        left_out[:, topk:] = True
-    left_out[:, 0] = False
-    np.put_along_axis(probabilities, by_rank, np.where(left_out, 0, ranked), -1)
-    kept: npt.NDArray[np.float64] = probabilities / probabilities.sum(-1, keepdims=True)
-    return kept
-
-
-def _draw_indices(
-    probabilities: npt.NDArray[np.float64], random_numbers: npt.NDArray[np.float64], temperature: _Temperature
-) -> npt.NDArray[np.int64]:
-    """The index that each row's random number draws, (B,). Errors: UserError for a row with NaN."""
-    try:
-        return multinomial(probabilities.astype(np.float32), random_numbers)
-    except ValueError:
-        raise nan_error(float(np.max(temperature))) from None
-
-
-def _largest_indices(scores: npt.NDArray[np.float64], temperature: _Temperature) -> npt.NDArray[np.int64]:
-    """The index of each row's largest score, (B,). Errors: UserError for a row with NaN, which argmax would take."""
-    indices: npt.NDArray[np.int64] = scores.argmax(-1)
-    for row, index in enumerate(indices.tolist()):
-        if math.isnan(scores.item(row, index)):
-            raise nan_error(float(np.max(temperature)))
-    return indices
-
-
-def nan_error(temperature: float) -> UserError:
-    """The exception to raise when a model predicts NaN."""
-    return UserError(
-        f"the model's probabilities at -temperature {temperature:g} are no numbers: try a -temperature nearer to 1; if"
-        " that does not help, the checkpoint holds a model whose training failed."
-    )
+    def _choice(self, streams: list[int], count: int) -> Choice:
+        """How these streams choose their next characters."""
+        M, random_numbers = len(streams), self._random_numbers.next(count)
+        if len(self._last) > M:
+            random_numbers = np.ascontiguousarray(random_numbers[:, streams])
+        if isinstance(self._opt.temperature, tuple):
+            # Along a straight line, from the first character that is drawn to the last one.
+            first, last = self._opt.temperature
+            drawn = self._step + np.arange(count)[:, None] - np.array(self._lengths)[streams]
+            temperatures = first + (last - first) * drawn / max(self._opt.length - 1, 1)
+        else:
+            temperatures = np.full((count, M), float(self._opt.temperature))
+        largest, topk, topp = self._largest[:M], self._topk[:M], self._topp[:M]
+        return Choice(temperatures, random_numbers, largest, topk, topp, self._pauses)
 
 
 class StopText:
@@ -257,9 +235,15 @@ class StopText:
         self._text = os.fsencode(text)
         self._last_bytes = b""
 
-    def completed_by(self, character: bytes) -> bool:
-        """Whether this next drawn character completes the text."""
+    def completed_by(self, drawn: bytes) -> bool:
+        """Whether what has been drawn next ends with the text."""
         if not self._text:
             return False
-        self._last_bytes = (self._last_bytes + character)[-len(self._text) :]
+        self._last_bytes = (self._last_bytes + drawn)[-len(self._text) :]
         return self._last_bytes == self._text
+
+    def may_be_completed_by(self, characters: list[bytes]) -> npt.NDArray[np.bool_] | None:
+        """Which of some characters are the text's end, or end with it, bool; None where there is no text."""
+        if not self._text:
+            return None
+        return np.array([c.endswith(self._text) or self._text.endswith(c) for c in characters])

@@ -8,6 +8,9 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from pycharrnn.sampling.options import SampleOptions
 
 _FLUSH_SECONDS = 0.02  # often enough to watch; a flush for each character would cost as much as drawing it
@@ -52,6 +55,14 @@ class SampleWriter:
         if self._live and time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._out.flush()
             self._flushed = time.monotonic()
+
+    def put_all(self, characters: list[bytes], probabilities: npt.NDArray[np.float64], given: bool) -> None:
+        """Write the next characters; see `put`."""
+        if self._decoder or self._live:
+            for character, probability in zip(characters, probabilities.tolist(), strict=True):
+                self.put(character, probability, given)
+        elif not (given and self._hide_prime):
+            self._out.write(b"".join(characters))
 
     def _put_text(self, decoder: codecs.BufferedIncrementalDecoder, text: str) -> None:
         """Write what the decoder has just returned, which is empty in the middle of a character."""

@@ -14,7 +14,7 @@ from pycharrnn.analysis import scoring
 from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling import sampler, tokenizer
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.inference import LocalPredictor, on_cpu
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import Drawn
 
@@ -38,7 +38,7 @@ class ServedModel:
 
     id: str
     vocab: dict[bytes, int]
-    predictor: NumpyPredictor
+    predictor: LocalPredictor
     facts: ModelFacts
 
     @property
@@ -53,7 +53,7 @@ def served(loaded: Checkpoint, facts: ModelFacts) -> ServedModel:
     # A checkpoint's arrays may lie in its file, which another program can change, and a predictor may keep the arrays
     # that it is given: so it is given copies.
     copied = replace(network, weights={part: np.array(weight, np.float64) for part, weight in network.weights.items()})
-    return ServedModel(facts.id, loaded.vocab, NumpyPredictor(copied), facts)
+    return ServedModel(facts.id, loaded.vocab, on_cpu(copied), facts)
 
 
 # -- samples -----------------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def sample(
     """
     predictor = model.predictor.fresh()
     names = [tokenizer.screen_name(character) for character in tokenizer.characters_by_index(model.vocab)]
-    drawn = sampler.draw(predictor, model.vocab, opt, primetext)
+    drawn = sampler.draw(predictor, model.vocab, opt, primetext, ahead=unit is None)
     screen, waiting = ScreenText(), list[_Drawn]()
     for one in _with_activations(drawn, predictor, unit):
         waiting.append(one)
@@ -94,7 +94,7 @@ def sample(
 
 
 def _with_activations(
-    characters: Iterator[Drawn], predictor: NumpyPredictor, unit: tuple[int, int] | None
+    characters: Iterator[Drawn], predictor: LocalPredictor, unit: tuple[int, int] | None
 ) -> Iterator[_Drawn]:
     """Each drawn character with the activation after the model has read it, which is one character later."""
     if unit is None:

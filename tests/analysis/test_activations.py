@@ -21,7 +21,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"

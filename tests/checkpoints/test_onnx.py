@@ -23,7 +23,7 @@ from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.tokenizer import tokenize
 
 onnx = pytest.importorskip("onnx")

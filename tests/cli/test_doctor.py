@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
@@ -16,7 +17,7 @@ from conftest import ROOT
 from pycharrnn.cli import doctor
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import kernel
+from pycharrnn.engine import kernel_library
 from pycharrnn.training.signals import Stopped
 
 
@@ -32,13 +33,13 @@ def test_facts_and_self_test():
     assert re.match(r"pycharrnn \S+, Python 3\.\d+", lines[0])
     assert re.match(r"torch \d.*numpy \d.*click \d.*torchfile \d", lines[1])
     assert re.match(r"CPU: .*threads", lines[2])
-    assert f"C kernel: {kernel.name()}" in lines or kernel.name() is None
+    assert f"C kernel: {kernel_library.name()}" in lines or kernel_library.name() is None
     for name in ("training", "resuming", "sampling"):
         assert f"self-test: {name:10} ok" in lines
     assert sum(line.startswith("speed: ") for line in lines) >= 2
 
 
-@pytest.mark.skipif(kernel.name() is None, reason="no kernel was compiled here")
+@pytest.mark.skipif(kernel_library.name() is None, reason="no kernel was compiled here")
 def test_the_kernel_is_named():
     environment = {**os.environ, "PYCHARRNN_KERNEL": "any"}
     code = "from pycharrnn.cli import doctor; print(*doctor.machine_facts(), sep='\\n')"
@@ -54,7 +55,7 @@ def test_the_kernel_is_named():
     [
         (("pycharrnn.engine.rmsprop.RMSprop.epsilon", 1e-3), ["training", "resuming", "sampling"]),
         (("compat.lua_random.LuaRandom.set_state", lambda *args: None), ["resuming"]),
-        (("pycharrnn.sampling.sampler.multinomial", lambda p, u: 0), ["sampling"]),
+        (("pycharrnn.sampling.drawing.RandomNumbers.next", lambda self, n: np.zeros((n, 1))), ["sampling"]),
         (("compat.charrnn.save", lambda *args, **keywords: 1 / 0), ["training", "resuming", "sampling"]),
     ],
     ids=["optimiser", "random state", "draws", "saving"],

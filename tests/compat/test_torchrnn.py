@@ -10,7 +10,7 @@ from compat import CheckpointError, Storage, Table, Tensor, load_t7, save_t7, to
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
 

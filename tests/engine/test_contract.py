@@ -13,10 +13,11 @@ from conftest import GOLDEN
 import pycharrnn
 from pycharrnn import CharRNN
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.engine import kernel
+from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.torch_modules import ModuleBPTT
-from pycharrnn.sampling.inference import NumpyPredictor, TorchPredictor
+from pycharrnn.sampling.inference import TorchPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 
 T, B, V, H = 3, 2, 5, 4
 DROPOUT = GOLDEN / "gru1_dropout" / "lm_gru1d_epoch1.00_3.1027.t7"
@@ -28,7 +29,7 @@ OUTSIDE = [V, -1, 250, 1 << 31, 1 << 40, -(1 << 40), (1 << 63) - 1, -(1 << 63)]
 def passes(request, monkeypatch):
     if not request.param:
         monkeypatch.setattr(kernel, "usable", lambda parameters: False)
-    elif kernel.name() is None:
+    elif kernel_library.name() is None:
         pytest.skip("no kernel was compiled here")
 
 

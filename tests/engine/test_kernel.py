@@ -10,7 +10,7 @@ from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
 
 _PACKAGE = kernel_library.PACKAGE
-_USABLE = kernel_library.LEVELS[: kernel_library.LEVELS.index(kernel.best_level()) + 1]
+_USABLE = kernel_library.LEVELS[: kernel_library.LEVELS.index(kernel_library.best_level()) + 1]
 LEVELS = [level for level in _USABLE if list(_PACKAGE.glob(f"_kernel_{level}.*"))]
 pytestmark = pytest.mark.skipif(not LEVELS, reason="no compiler was there when pycharrnn was installed")
 
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.skipif(not LEVELS, reason="no compiler was there when p
 @pytest.fixture(params=LEVELS)
 def level(request, monkeypatch):
     monkeypatch.setenv("PYCHARRNN_KERNEL", request.param)
-    kernel._library.cache_clear()
-    assert kernel.name() == request.param
+    kernel_library.library.cache_clear()
+    assert kernel_library.name() == request.param
     yield request.param
-    kernel._library.cache_clear()
+    kernel_library.library.cache_clear()
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -138,7 +138,7 @@ def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch):
 def test_it_can_be_switched_off(level, monkeypatch):
     assert kernel.usable(torch.zeros(1))
     monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
-    kernel._library.cache_clear()
+    kernel_library.library.cache_clear()
     assert not kernel.usable(torch.zeros(1))
 
 

@@ -15,18 +15,20 @@ import pytest
 from conftest import ROOT, run, sentence
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import kernel, kernel_library, kernel_structures
+from pycharrnn.engine import kernel_library, kernel_structures
 from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 
-pytestmark = pytest.mark.skipif(kernel.name() is None, reason="no compiler was there when pycharrnn was installed")
-LEVEL = kernel.name()
+pytestmark = pytest.mark.skipif(
+    kernel_library.name() is None, reason="no compiler was there when pycharrnn was installed"
+)
+LEVEL = kernel_library.name()
 
 
 @pytest.fixture
 def library(tmp_path) -> Path:
     """A copy of the library in use, with its checksum and its sources beside it."""
-    path = Path(kernel._library()._name)
-    for name in (path.name, f"{path.name}.sha256", "kernel.c", "kernel_body.h"):
+    path = Path(kernel_library.library()._name)
+    for name in (path.name, f"{path.name}.sha256", *kernel_library.SOURCES):
         shutil.copy(path.parent / name, tmp_path)
     return tmp_path / path.name
 
@@ -115,7 +117,7 @@ def test_one_for_another_processor_or_of_anything(library, capsys):
 
 
 def test_one_of_other_sources(library, capsys):
-    for name in ("kernel.c", "kernel_body.h"):
+    for name in kernel_library.SOURCES:
         source = library.parent / name
         right = source.read_bytes()
         source.write_bytes(right + b"\n")
@@ -142,7 +144,10 @@ def test_every_field_is_compared():
     structures = [
         s for s in vars(kernel_structures).values() if isinstance(s, type) and issubclass(s, ctypes.Structure)
     ]
-    assert sorted(s.__doc__ for s in structures) == [f"struct {n} of kernel.c." for n in ("layer", "room", "update")]
+    files = {"kernel.c": ("layer", "room", "update"), "kernel_draw.h": ("drawing",)}
+    files["kernel_predict.h"] = ("network", "reading", "reading_room")
+    expected = sorted(f"struct {name} of {file}." for file, names in files.items() for name in names)
+    assert sorted(s.__doc__ for s in structures) == expected
     assert len(LAYOUT) == sum(1 + len(s._fields_) for s in structures)
 
 
@@ -179,7 +184,7 @@ def test_a_level_that_the_processor_lacks(library, capsys):
 
 
 def test_the_best_that_was_built_for_this_processor(tmp_path):
-    path = Path(kernel._library()._name)
+    path = Path(kernel_library.library()._name)
     for level in kernel_library.LEVELS:  # all alike but for the name, which says what level they are
         with_checksum(tmp_path / path.name.replace(LEVEL, level), path.read_bytes())
     for best, expected in (("avx512", "avx512"), ("avx2", "avx2"), ("any", "any")):
@@ -220,7 +225,7 @@ def test_training_goes_on_without_a_damaged_one(corpus):
     for package in ("compat", "pycharrnn"):
         shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__"))
     args = [sys.executable, "-m", "pycharrnn", "train", "-data_dir", str(corpus), *SHORT]
-    library = home / "pycharrnn" / Path(kernel._library()._name).name
+    library = home / "pycharrnn" / Path(kernel_library.library()._name).name
     library.write_bytes(library.read_bytes()[:9000])
     ended = subprocess.run(args, cwd=home, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

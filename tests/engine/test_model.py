@@ -16,7 +16,7 @@ from pycharrnn import CharRNN
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel
 from pycharrnn.engine.rmsprop import RMSprop
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 
 V, H = 7, 5
 

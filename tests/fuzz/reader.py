@@ -27,7 +27,7 @@ from compat import CheckpointError, T7Error, charrnn
 from compat.t7_reader import survey
 from pycharrnn.checkpoints import checkpoint, t7_file
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 
 
 def use(content: bytes) -> bool:

@@ -17,7 +17,7 @@ from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, parameter_shapes
 from pycharrnn.checkpoints import checkpoint, payload
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
 pytestmark = needs_browser

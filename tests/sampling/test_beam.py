@@ -12,7 +12,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import beam
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")

@@ -8,9 +8,13 @@ import torch
 from conftest import GOLDEN
 
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import kernel_library
+from pycharrnn.engine.kernel_network import PackedNetwork
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling import inference
-from pycharrnn.sampling.inference import NumpyPredictor, TorchPredictor
+from pycharrnn.sampling import inference, numpy_predictor
+from pycharrnn.sampling.inference import TorchPredictor
+from pycharrnn.sampling.kernel_predictor import KernelPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 
 FILES = {
     "lstm": GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7",
@@ -27,7 +31,13 @@ def on_pytorch(loaded, streams=1, steps=1):
     return TorchPredictor(CharRNN.from_checkpoint(loaded, dtype=torch.float64), streams, steps)
 
 
-@pytest.fixture(params=[on_numpy, on_pytorch])
+def on_kernel(loaded, streams=1, steps=1):
+    if kernel_library.library() is None:
+        pytest.skip("no kernel was compiled here")
+    return KernelPredictor(PackedNetwork(kernel_library.library(), loaded.network), streams, steps)
+
+
+@pytest.fixture(params=[on_numpy, on_kernel, on_pytorch])
 def make(request):
     return request.param
 
@@ -84,20 +94,22 @@ def test_what_lies_outside_the_vocabulary_is_refused(make, loaded):
         predictor.select_streams(np.array([1]))
 
 
-def test_a_fresh_predictor_has_its_own_sizes_and_states(loaded):
-    predictor = NumpyPredictor(loaded.network, 2, 3)
+@pytest.mark.parametrize("make", [on_numpy, on_kernel])
+def test_a_fresh_predictor_has_its_own_sizes_and_states(loaded, make):
+    predictor = make(loaded, 2, 3)
     predictor.read(np.array([[1, 2], [3, 4], [5, 6]]))
     text = np.arange(5)[:, None]
     before = predictor.activations()
     found = predictor.fresh(5).read(text)
-    np.testing.assert_array_equal(found, NumpyPredictor(loaded.network, 1, 5).read(text))
+    np.testing.assert_array_equal(found, make(loaded, 1, 5).read(text))
     np.testing.assert_array_equal(predictor.activations(), before)
     assert predictor.read(np.array([[1, 2], [3, 4], [5, 6]])).shape == (3, 2, predictor.vocab_size)
 
 
-def test_activations_are_those_of_the_last_read(loaded):
+@pytest.mark.parametrize("make", [on_numpy, on_kernel])
+def test_activations_are_those_of_the_last_read(loaded, make):
     """tanh(c) of an lstm, which is the output before its gate, and else what the next layer sees."""
-    predictor = NumpyPredictor(loaded.network, 2, 3)
+    predictor = make(loaded, 2, 3)
     predictor.read(np.array([[1, 2], [3, 4], [5, 6]]))
     model = CharRNN.from_checkpoint(loaded, dtype=torch.float64)
     _, state = model(torch.tensor([[1, 2], [3, 4], [5, 6]]))
@@ -108,12 +120,15 @@ def test_activations_are_those_of_the_last_read(loaded):
 
 
 def test_log_softmax_of_large_scores():
-    found = inference.log_softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]]))
+    found = numpy_predictor.log_softmax(np.array([[1000.0, 1000.0], [-1000.0, 0.0]]))
     np.testing.assert_allclose(found, [[-np.log(2), -np.log(2)], [-1000.0, 0.0]])
 
 
 def test_the_predictor_that_fits_the_device(loaded, monkeypatch):
-    assert isinstance(inference.make_predictor(loaded), NumpyPredictor)
+    assert isinstance(inference.make_predictor(loaded), KernelPredictor if kernel_library.library() else NumpyPredictor)
+    with monkeypatch.context() as without:
+        without.setattr(kernel_library, "library", lambda: None)
+        assert isinstance(inference.make_predictor(loaded), NumpyPredictor)
     asked = []
     monkeypatch.setattr(CharRNN, "from_checkpoint", lambda loaded, device: asked.append(device) or "model")
     monkeypatch.setattr(inference, "TorchPredictor", lambda *args: args)

@@ -1,20 +1,23 @@
-"""Many samples at once: which files, which processes, and how they end."""
+"""Many samples at once: which files, which threads, and how they end."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import threading
 
 import pytest
 from conftest import GOLDEN
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine import kernel_library
 from pycharrnn.sampling import many, sampler
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
+SECONDS = 60  # a generous limit for what a busy machine does late
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 LOADED = checkpoint.load(CHECKPOINT)
 
@@ -26,67 +29,104 @@ def alone(opt: SampleOptions, seed: int) -> bytes:
     return b"".join(one.character for one in found) + b"\n"
 
 
-@pytest.mark.parametrize("cores", [1, 2])
-@pytest.mark.parametrize("samples", [31, 32, 130])
-def test_every_seed_has_its_file(tmp_path, monkeypatch, cores, samples):
-    """More seeds than streams, in one process or two; 31 are too few for two."""
-    monkeypatch.setattr(many.cores, "usable", lambda: cores)
-    shares = []
-    in_processes = many._write_in_processes
-    monkeypatch.setattr(many, "_write_in_processes", lambda parts: shares.append(len(parts)) or in_processes(parts))
-    opt = SampleOptions(length=20, stop="e", seed=5, samples=samples)
-    many.write_samples(CHECKPOINT, LOADED, opt, [b"A"], str(tmp_path), "cpu")
+@pytest.fixture(params=["numpy", "kernel"])
+def with_or_without_kernel(request, monkeypatch):
+    if request.param == "numpy":
+        monkeypatch.setattr(kernel_library, "library", lambda: None)
+    elif kernel_library.library() is None:
+        pytest.skip("no kernel was compiled here")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("samples", [2, 70])
+def test_every_seed_has_its_file(tmp_path, with_or_without_kernel, threads, samples):
+    """More seeds than streams that go side by side, and fewer than threads."""
+    opt = SampleOptions(length=20, stop="e", seed=5, samples=samples, threads=threads)
+    many.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
     seeds = range(5, 5 + samples)
     assert {path.name for path in tmp_path.iterdir()} == {f"sample_{seed}.txt" for seed in seeds}
-    for seed in (5, 6, 35, 4 + samples):
+    for seed in (5, 6, 5 + samples // 2, 4 + samples):
         assert (tmp_path / f"sample_{seed}.txt").read_bytes() == alone(opt, seed)
-    assert shares == ([2] if cores == 2 and samples >= 32 else [])
 
 
-def test_no_more_processes_than_threads_are_asked_for(monkeypatch):
-    shares = []
-    monkeypatch.setattr(many.cores, "usable", lambda: 8)
-    monkeypatch.setattr(many, "_write_in_processes", lambda parts: shares.append(len(parts)))
+@pytest.mark.parametrize(
+    "samples, threads, most, sizes",
+    [
+        (64, 2, 12, [10, 11, 11, 10, 11, 11]),  # as many groups for one thread as for the other
+        (24, 1, 12, [12, 12]),
+        (25, 2, 12, [6, 6, 6, 7]),
+        (3, 8, 12, [1, 1, 1]),
+        (1, 1, 64, [1]),
+        (130, 1, 64, [43, 43, 44]),
+    ],
+)
+def test_groups(samples, threads, most, sizes):
+    groups = list(many._groups(range(7, 7 + samples), threads, most))
+    assert [len(group) for group in groups] == sizes
+    assert [seed for group in groups for seed in group] == list(range(7, 7 + samples))
+
+
+def test_groups_of_very_many_samples_take_no_memory():
+    assert next(many._groups(range(10**12), 2, 12)) == range(11)
+
+
+def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
+    drawing = set()
+    write = many._write_group
+    monkeypatch.setattr(many.cores, "usable", lambda: 5)
+
+    def noted(*args):
+        drawing.add(threading.get_ident())
+        everybody.wait(SECONDS)  # all of them draw at once
+        write(*args)
+
+    monkeypatch.setattr(many, "_write_group", noted)
     for threads in (0, 3):
-        many.write_samples(CHECKPOINT, LOADED, SampleOptions(samples=128, threads=threads), [], "folder", "cpu")
-    assert shares == [8, 3]
+        everybody = threading.Barrier(threads or 5)
+        drawing.clear()
+        opt = SampleOptions(length=2, samples=threads or 5, threads=threads)
+        many.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
+        assert len(drawing) == (threads or 5)
 
 
-def test_a_gpu_is_not_shared(monkeypatch):
+def test_a_gpu_is_not_shared(tmp_path, monkeypatch):
+    """There, all is drawn by this thread."""
     called = []
-    monkeypatch.setattr(many.cores, "usable", lambda: 8)
-    monkeypatch.setattr(many, "_write_here", lambda *args: called.append(args))
-    opt = SampleOptions(samples=64, seed=1)
-    many.write_samples(CHECKPOINT, LOADED, opt, [], "folder", "cuda:0")
-    assert called == [(LOADED, opt, [], range(1, 65), "folder", "cuda:0")]
+    monkeypatch.setattr(
+        many, "_write_group", lambda predictor, *args: called.append((predictor, threading.get_ident()))
+    )
+    monkeypatch.setattr(many.inference, "make_predictor", lambda loaded, device, streams: (device, streams))
+    many.write_samples(LOADED, SampleOptions(samples=70, seed=1), [], str(tmp_path), "cuda:0")
+    assert called == [(("cuda:0", 35), threading.get_ident())] * 2
 
 
 def test_a_stop_in_the_primetext_does_not_stop(tmp_path):
     opt = SampleOptions(length=30, stop="A", seed=3, samples=2)
-    many.write_samples(CHECKPOINT, LOADED, opt, [b"A"], str(tmp_path), "cpu")
+    many.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
     assert (tmp_path / "sample_3.txt").read_bytes() == alone(opt, 3)
     assert len(alone(opt, 3)) > 2
 
 
-@pytest.mark.parametrize("cores", [1, 2])
-def test_a_folder_that_is_not_there(tmp_path, monkeypatch, cores):
-    """The error of a process that draws is that of the command."""
-    monkeypatch.setattr(many.cores, "usable", lambda: cores)
-    opt = SampleOptions(length=5, samples=32)
+def test_a_folder_that_is_not_there(tmp_path):
+    """The error of a thread that draws is that of the command."""
     with pytest.raises(FileNotFoundError):
-        many.write_samples(CHECKPOINT, LOADED, opt, [], str(tmp_path / "none"), "cpu")
+        many.write_samples(LOADED, SampleOptions(length=5, samples=32, threads=2), [], str(tmp_path / "none"), "cpu")
 
 
-def test_a_process_that_is_told_to_end_leaves_no_half_samples(tmp_path):
-    asked = []
+def test_an_error_in_one_thread_ends_the_others(tmp_path, monkeypatch):
+    """They leave no half sample, though these would go on for years."""
+    draw = many.sampler.draw_streams
 
-    def should_end() -> bool:
-        asked.append(len(list(tmp_path.iterdir())))
-        return len(asked) == 3
+    def failing(predictor, primes, vocab, opt, seeds, **more):
+        for steps in draw(predictor, primes, vocab, opt, seeds, **more):
+            yield steps
+            if 3 in seeds:
+                raise UserError("the disk is full")
 
-    with pytest.raises(SystemExit):
-        many._write_here(LOADED, SampleOptions(length=100), [], range(4), str(tmp_path), "cpu", should_end)
-    assert asked == [4, 4, 4]
+    monkeypatch.setattr(many.sampler, "draw_streams", failing)
+    with pytest.raises(UserError, match="the disk is full"):
+        opt = SampleOptions(length=10**9, seed=0, samples=4, threads=2)
+        many.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
     assert list(tmp_path.iterdir()) == []
 
 

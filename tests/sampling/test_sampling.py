@@ -19,10 +19,11 @@ from child_signals import default_signals
 from conftest import GOLDEN, run, sentence, spec
 
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common import cores
+from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.sampling import sampler, tokenizer
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.inference import on_cpu
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
@@ -76,16 +77,24 @@ def alone(path, seed: int, *args: str) -> bytes:
     return run("sample", str(path), "-gpuid", "-1", "-verbose", "0", "-seed", str(seed), *args).stdout
 
 
+@pytest.fixture(params=["numpy", "kernel"])
+def predictor_of(request):
+    """What makes a predictor of a network, streams and steps; of each kind that runs on a CPU."""
+    if request.param == "kernel" and kernel_library.library() is None:
+        pytest.skip("no kernel was compiled here")
+    return on_cpu if request.param == "kernel" else NumpyPredictor
+
+
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
-def test_each_stream_is_its_own_single_run(path, tmp_path):
+def test_each_stream_is_its_own_single_run(path, predictor_of):
     loaded = checkpoint.load(path)
     characters = tokenizer.characters_by_index(loaded.vocab)
     opt = SampleOptions(length=300)
     primes = [[b"T", b"h", b"e"]] * 64
-    steps = list(sampler.draw_streams(NumpyPredictor(loaded.network, 64), primes, loaded.vocab, opt, range(5, 69)))
-    indices = np.stack([step.indices for step in steps], 1)
+    steps = list(sampler.draw_streams(predictor_of(loaded.network, 64), primes, loaded.vocab, opt, range(5, 69)))
+    indices = np.concatenate([steps.indices for steps in steps]).T
     for seed in (5, 6, 36, 68):
-        predictor = NumpyPredictor(loaded.network)
+        predictor = predictor_of(loaded.network)
         single = sampler.draw(predictor, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
         assert b"".join(d.character for d in single) == b"".join(characters[i] for i in indices[seed - 5])
 
@@ -95,17 +104,20 @@ def test_each_stream_is_its_own_single_run(path, tmp_path):
     [{}, {"temperature": (0.3, 1.5)}, {"topk": 4, "stop": "e "}, {"sample": 0}, {"topp": 0.7, "stop": "\n"}],
     ids=["plain", "ramp", "stop", "likeliest", "topp"],
 )
-def test_streams_of_different_beginnings(options):
-    """Each is what it would be alone, wherever it begins to draw and ends."""
+def test_streams_of_different_beginnings(options, predictor_of):
+    """Each is what it would be alone and drawn in NumPy, wherever it begins to draw and ends."""
     characters = tokenizer.characters_by_index(LOADED.vocab)
     opt = SampleOptions(length=60, **options)
     texts = [b"The", b"", b"A long way to go, he said. ", b"T" * 90]
     primes = [tokenizer.primetext_characters(text, LOADED.vocab) for text in texts]
     drawn: list[list[tuple]] = [[] for _ in texts]
-    for step in sampler.draw_streams(NumpyPredictor(LOADED.network, 4), primes, LOADED.vocab, opt, range(7, 11)):
-        for b in step.streams:
-            index = step.indices[b]
-            drawn[b].append((characters[index], step.given[b], step.probabilities[b]))
+    for steps in sampler.draw_streams(predictor_of(LOADED.network, 4), primes, LOADED.vocab, opt, range(7, 11)):
+        for m, b in enumerate(steps.streams):
+            for index, chance, row in zip(
+                steps.indices[:, m], steps.chances[:, m], steps.probabilities[:, m], strict=True
+            ):
+                assert chance == row[index]
+                drawn[b].append((characters[index], steps.given[m], row))
     for b, text in enumerate(texts):
         alone = sampler.draw(NumpyPredictor(LOADED.network), LOADED.vocab, dataclasses.replace(opt, seed=7 + b), text)
         for (character, given, probabilities), one in zip(drawn[b], alone, strict=True):
@@ -115,7 +127,6 @@ def test_streams_of_different_beginnings(options):
 
 @pytest.mark.parametrize("samples", [3, 40])
 def test_a_folder_of_samples(tmp_path, samples):
-    """3 are drawn in this process; 40 in several, where there are several cores."""
     folder = tmp_path / "new" / "folder"
     args = ["-length", "120", "-primetext", "A", "-stop", "en"]
     result = run("sample", CHECKPOINT, "-gpuid", "-1", "-samples", str(samples), "-seed", "7", "-o", str(folder), *args)
@@ -150,7 +161,7 @@ def test_samples_on_pytorch(tmp_path):
     predictor = TorchPredictor(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 3)
     steps = list(sampler.draw_streams(predictor, [[]] * 3, LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
     for k in range(3):
-        text = b"".join(tokenizer.characters_by_index(LOADED.vocab)[step.indices[k]] for step in steps)
+        text = b"".join(tokenizer.characters_by_index(LOADED.vocab)[step.indices[0, k]] for step in steps)
         assert text + b"\n" == alone(CHECKPOINT, 1 + k, "-length", "200")
 
 
@@ -181,58 +192,41 @@ def until(true) -> bool:
     return done
 
 
-def test_ctrl_c_leaves_no_half_sample(tmp_path):
+def drawing_many(folder: Path) -> list[str]:
+    """The command that draws 64 endless samples into a folder, on two threads."""
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
-    command += ["-samples", "64", "-o", str(tmp_path)]
-    with started(command) as process:
-        assert until(lambda: len(list(tmp_path.iterdir())) == 64 or process.poll() is not None)
+    return [*command, "-samples", "64", "-threads", "2", "-o", str(folder)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_many_samples_at_once(tmp_path, number):
+    """No half sample is left, nor a process."""
+    with started(drawing_many(tmp_path)) as process:
+        assert until(lambda: len(list(tmp_path.iterdir())) > 1 or process.poll() is not None)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=SECONDS)
+        assert process.returncode == 128 + number
+        said = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        assert error.decode().strip() == f"pycharrnn: stopped by {said}."
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_is_heard_before_the_first_character(tmp_path):
+    folder = tmp_path / "new"
+    with started(drawing_many(folder)) as process:
+        assert until(lambda: folder.exists() or process.poll() is not None)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, error = process.communicate(timeout=SECONDS)
         assert process.returncode == 130
         assert error.strip() == b"pycharrnn: stopped by Ctrl-C."
-        assert list(tmp_path.iterdir()) == []
+        assert list(folder.iterdir()) == []
 
 
-def workers_of(process: subprocess.Popen) -> list[int]:
-    """The processes that it has started to draw samples; reads /proc."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            pid, parent = int(entry.name), int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == process.pid and b"spawn_main" in (entry / "cmdline").read_bytes():
-                found.append(pid)
-    return found
-
-
-@pytest.mark.skipif(sys.platform != "linux" or cores.usable() < 2, reason="reads /proc; needs two processors")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
-def test_processes_that_draw_end_with_their_parent(tmp_path, number):
-    command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
-    command += ["-samples", "64", "-o", str(tmp_path)]
-    with started(command) as process:
-        assert until(lambda: len(list(tmp_path.iterdir())) == 64 or process.poll() is not None)
-        workers = workers_of(process)
-        assert len(workers) == min(cores.usable(), 4)
-        process.send_signal(number)
-        _, error = process.communicate(timeout=SECONDS)
-        assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
-        assert until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
-        assert list(tmp_path.iterdir()) == []
-        assert b"Traceback" not in error
-
-
-@pytest.mark.skipif(sys.platform != "linux" or cores.usable() < 2, reason="reads /proc; needs two processors")
-def test_ctrl_c_is_heard_while_processes_start(tmp_path):
-    command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-gpuid", "-1", "-length", "100000000"]
-    with started([*command, "-samples", "64", "-o", str(tmp_path)]) as process:
-        assert until(lambda: workers_of(process))  # the first is there, and has not begun to draw
-        os.killpg(process.pid, signal.SIGINT)
-        _, error = process.communicate(timeout=SECONDS)
-        assert process.returncode == 130
-        assert error.strip() == b"pycharrnn: stopped by Ctrl-C."
-
-
-def test_a_model_without_numbers_fails_in_one_sentence_in_every_process(tmp_path):
+def test_a_model_without_numbers_fails_in_one_sentence(tmp_path):
     weights = {name: np.array(w) for name, w in LOADED.network.weights.items()}
     weights["decoder.bias"][0] = np.nan
     broken = dataclasses.replace(LOADED, network=dataclasses.replace(LOADED.network, weights=weights))

@@ -12,14 +12,18 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from test_kernel import LEVELS, level  # noqa: F401
+from test_kernel_streams import drawn, network, streams_of, text
 
 from compat.nngraph import MODELS, parameter_shapes
 from pycharrnn.engine import kernel
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.rmsprop import RMSprop
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.options import SampleOptions
 
 # Around the rows and columns of a tile, and around the kernel's CHUNK and DEPTH.
 BATCHES = (1, 2, 5, 6, 7, 11, 12, 13, 63, 64, 65, 127, 128, 129, 130)
@@ -41,6 +45,14 @@ layer = passes._layers[{layer}]
 layer._structure.{field} += 1
 layer._call("charrnn_prepare")
 layer._call("charrnn_forward")
+"""
+
+PLANTED_IN_STREAMS = """
+import numpy as np
+from test_kernel_streams import drawn, network, streams_of
+streams = streams_of(network("lstm", 70, 7, 2), 4)
+streams.network.structure.{field} += 1
+drawn(streams, 3)
 """
 
 
@@ -115,10 +127,28 @@ def test_updates_of_any_length(level, dtype):  # noqa: F811
         assert parameters.isfinite().all()
 
 
-@pytest.mark.parametrize("layer,field", [(0, "vocab"), (0, "B"), (1, "T"), (1, "H")])
-def test_a_planted_fault_is_seen(level, layer, field):  # noqa: F811
-    """One step, text, unit or character more than the buffers have room for, past all checks."""
-    code = f"import sys; sys.path[:0] = {sys.path}\n" + PLANTED.format(layer=layer, field=field)
+@pytest.mark.parametrize("model", MODELS)
+def test_shapes_of_streams(level, model):  # noqa: F811
+    """What is read and drawn, held to NumPy; whether the weights are floats alternates."""
+    for n, (T, B, H, layers, V, _) in enumerate(shapes(f"{level} {model} streams")):
+        of = network(model, V, min(H, 300), min(layers, 3), narrow=bool(n % 2))
+        streams, definition = streams_of(of, B, T), NumpyPredictor(of, B, T)
+        characters = text(T, B, V)
+        np.testing.assert_allclose(streams.read(characters), definition.read(characters), rtol=0, atol=1e-12)
+        options = SampleOptions(topk=n % 5, topp=0.5 + n % 2 / 2, sample=int(n % 7 > 0))
+        assert not drawn(streams_of(of, B), 3, options, np.arange(V) == V - 1).failed
+
+
+PLANTED_IN_ALL = [
+    *(PLANTED.format(layer=layer, field=field) for layer, field in ((0, "vocab"), (0, "B"), (1, "T"), (1, "H"))),
+    *(PLANTED_IN_STREAMS.format(field=field) for field in ("H", "V", "layers")),
+]
+
+
+@pytest.mark.parametrize("planted", PLANTED_IN_ALL)
+def test_a_planted_fault_is_seen(level, planted):  # noqa: F811
+    """One step, text, unit, character or layer more than the buffers have room for, past all checks."""
+    code = f"import sys; sys.path[:0] = {sys.path}\n" + planted
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode and "AddressSanitizer: heap-buffer-overflow" in ended.stderr, ended.stderr
 

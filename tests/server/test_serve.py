@@ -26,7 +26,8 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import facts_of
 from pycharrnn.page.page_files import page_files
 from pycharrnn.sampling import sampler, tokenizer
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.inference import on_cpu
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
 from pycharrnn.server.app import create_app
@@ -415,14 +416,16 @@ def test_models_are_in_memory_of_their_own(models):
 
 
 def arrays(value):
-    """All arrays in an object's attributes, lists and tuples."""
+    """All arrays in an object of ours, in its attributes, lists, tuples and dictionaries."""
     if isinstance(value, np.ndarray):
         yield value
     elif isinstance(value, (list, tuple)):
         for part in value:
             yield from arrays(part)
-    elif hasattr(value, "__dict__"):
-        yield from arrays(list(vars(value).values()))
+    elif isinstance(value, dict):
+        yield from arrays(list(value.values()))
+    elif type(value).__module__.startswith("pycharrnn."):
+        yield from arrays(list(vars(value).values()) if hasattr(value, "__dict__") else [])
 
 
 def test_large_texts_are_taken_in_beside_the_event_loop(models, scheduler, monkeypatch):
@@ -486,14 +489,15 @@ def asgi(app, body: dict, leave_after: int | None = None, path: str = "/api/samp
 
 def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
     steps = 0
-    read = NumpyPredictor.read
+    draw = sampler.draw
 
-    def counted(self, indices):
+    def counted(*args, **more):
         nonlocal steps
-        steps += 1
-        return read(self, indices)
+        for one in draw(*args, **more):
+            steps += 1
+            yield one
 
-    monkeypatch.setattr(NumpyPredictor, "read", counted)
+    monkeypatch.setattr(sampler, "draw", counted)
     scheduler = Scheduler(2, threads=2)
 
     async def scenario():
@@ -639,9 +643,9 @@ def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monke
 
 
 def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, scheduler, monkeypatch):
-    whole = model_of(models, LSTM)
-    broken = whole.predictor.fresh()
-    broken._decoder = (broken._decoder[0] * np.nan, broken._decoder[1])
+    whole, network = model_of(models, LSTM), checkpoint.load(LSTM).network
+    weights = {**network.weights, "decoder.weight": network.weights["decoder.weight"] * np.nan}
+    broken = on_cpu(dataclasses.replace(network, weights=weights))
     monkeypatch.setitem(models._named, LSTM.stem, dataclasses.replace(whole, predictor=broken))
     client = Client(create_app(models, scheduler, LOOPBACK, ""))
     body = {"model": LSTM.stem, "length": 5, "primetext": "The"}

@@ -14,7 +14,7 @@ from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import served_models
 
@@ -60,7 +60,7 @@ def test_candidates_have_names_that_a_screen_can_show(model):
 @pytest.mark.parametrize("primetext, text", [(b"T\xe2\x80", ["T", "\ufffd"]), (b"T\xe2", ["T", "\ufffd"])])
 def test_a_sample_that_ends_amid_a_character(model, monkeypatch, primetext, text):
     draw = sampler.draw
-    monkeypatch.setattr(sampler, "draw", lambda *args: (one for one in draw(*args) if one.given))
+    monkeypatch.setattr(sampler, "draw", lambda *args, **more: (one for one in draw(*args, **more) if one.given))
     lines = list(served_models.sample(model, SampleOptions(length=1), primetext, (1, 1), 0))
     assert [line["text"] for line in lines[:-1]] == text
     assert all("activation" in line for line in lines[:-1])
@@ -92,8 +92,9 @@ def test_the_mean_is_that_of_the_known_bytes(model, loaded):
 )
 def test_the_larger_a_model_the_fewer_characters_it_reads_in_a_turn(model, monkeypatch, layers, size, steps):
     asked = []
-    fresh = NumpyPredictor.fresh
-    monkeypatch.setattr(NumpyPredictor, "fresh", lambda self, n=1: asked.append(n) or fresh(self, n))
+    kind = type(model.predictor)
+    fresh = kind.fresh
+    monkeypatch.setattr(kind, "fresh", lambda self, n=1: asked.append(n) or fresh(self, n))
     facts = dataclasses.replace(model.facts, num_layers=layers, rnn_size=size)
     scored(dataclasses.replace(model, facts=facts), b"The night")
     assert asked == [steps]

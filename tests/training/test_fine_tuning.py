@@ -23,7 +23,7 @@ from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling.inference import NumpyPredictor
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text import cache_files, encodings
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 

@@ -14,7 +14,7 @@ from runs import SMALL, folder_with_text, named, train
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli import making_commands
 from pycharrnn.cli.commands import cli
-from pycharrnn.engine import kernel
+from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.training import threads
 from pycharrnn.training.options import TrainOptions
 
@@ -26,7 +26,7 @@ COMMANDS = {
     "score": [CHECKPOINT, "data/input.txt"],
     "activations": [CHECKPOINT, "-primetext", "The night"],
 }
-needs_kernel = pytest.mark.skipif(kernel.name() is None, reason="no kernel was compiled here")
+needs_kernel = pytest.mark.skipif(kernel_library.name() is None, reason="no kernel was compiled here")
 
 
 class Busy:

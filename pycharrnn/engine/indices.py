@@ -1,0 +1,29 @@
+"""Numbers of characters and streams, checked before they pick rows of an array."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+def checked(name: str, values: npt.NDArray[np.integer[Any]], shape: tuple[int, ...], end: int) -> npt.NDArray[np.int64]:
+    """`values` as int64 in one piece, once they are known to be whole numbers of shape `shape` in [0, end).
+
+    Errors: TypeError for another type; ValueError for another shape; IndexError for a number outside.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be whole numbers, not {values.dtype}")
+    if values.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, not {values.shape}")
+    if values.size == 1:  # one at a time is common, for which NumPy's min and max would take 2 us
+        low = high = values.item()
+    else:
+        low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= end:
+        raise IndexError(f"{name} hold {low if low < 0 else high}, but there are only 0 to {end - 1}")
+    return np.ascontiguousarray(values, np.int64)

@@ -1,0 +1,129 @@
+"""A trained network's weights, packed for the C kernel. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Network, ReadingRoom
+from pycharrnn.engine.recurrence import CELLS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from compat import graph_match
+
+_ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+class PackedNetwork:
+    """The weights of a network in the order in which the kernel's loops read them.
+
+    They are kept as floats where all of them are such, as GPUs and torch-rnn write them: the kernel makes doubles of
+    them, so that the digits are the same, and half as much comes from memory.
+
+    Args:
+        library: the kernel, as kernel_library.library gives it.
+
+    Attributes:
+        structure: struct network, which points into this object.
+        together: how many streams the kernel takes through a step at once.
+        multiplications: of one character in one stream.
+
+    Errors: KeyError, ValueError for weights that are not those of a network of these sizes.
+    """
+
+    def __init__(self, library: ctypes.CDLL, network: graph_match.Network) -> None:
+        cell = CELLS[network.model]
+        L, H, V = network.num_layers, network.rnn_size, network.vocab_size
+        G = cell.blocks * H
+        self.library = library
+        self.structure = s = Network(CELL_NUMBERS[network.model], cell.blocks, L, H, V)
+        room = self.room(1, 1)
+        self.together = room.together
+        inputs = [_linear(network, cell.input_linears, n, (G, H if n > 1 else V)) for n in range(1, L + 1)]
+        recurrent = [_linear(network, cell.recurrent_linears, n, (G, H)) for n in range(1, L + 1)]
+        decoder = [_weights(network, f"decoder.{part}", shape) for part, shape in (("weight", (V, H)), ("bias", (V,)))]
+        biases = [of_input + of_h for (_, of_input), (_, of_h) in zip(inputs, recurrent, strict=True)]
+        direct = 2 * H if network.model == "gru" else G  # columns that the state reaches directly
+        multiplied = {
+            "input_panels": [weight for weight, _ in inputs[1:]],
+            "recurrent_panels": [part for weight, _ in recurrent for part in (weight[:direct], weight[direct:])],
+            "decoder_panels": decoder[:1],
+        }
+        self.multiplications = sum(matrix.size for matrices in multiplied.values() for matrix in matrices)
+        s.narrow = all(_is_narrow(matrix) for matrices in multiplied.values() for matrix in matrices)
+        self._arrays: dict[str, npt.NDArray[Any]] = {
+            "by_character": _aligned([inputs[0][0].T + biases[0]], np.float64),
+            "bias": _aligned(biases[1:], np.float64),
+            "decoder_bias": _aligned(decoder[1:], np.float64),
+        }
+        for name, matrices in multiplied.items():
+            panels = [_panels(matrix, room.columns) for matrix in matrices]
+            self._arrays[name] = _aligned(panels, np.float32 if s.narrow else np.float64)
+        s.input_size = self._arrays["input_panels"].size // max(L - 1, 1)
+        s.recurrent_size = self._arrays["recurrent_panels"].size // L
+        for name, array in self._arrays.items():
+            setattr(s, name, array.ctypes.data)
+
+    def room(self, steps: int, streams: int) -> ReadingRoom:
+        """What the kernel needs to read so many steps of so many streams at once."""
+        room = ReadingRoom()
+        self.library.charrnn_reading_room(ctypes.byref(self.structure), steps, streams, ctypes.byref(room))
+        return room
+
+    @property
+    def nbytes(self) -> int:
+        """What the weights take in memory."""
+        return sum(array.nbytes for array in self._arrays.values())
+
+
+def _weights(network: graph_match.Network, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """One tensor of a network. Errors: KeyError; ValueError for another shape."""
+    weights = np.asarray(network.weights[name], np.float64)
+    if weights.shape != shape:
+        raise ValueError(f"{name} has the shape {weights.shape}, where {shape} belongs")
+    return weights
+
+
+def _linear(
+    network: graph_match.Network, linears: tuple[str, ...], layer: int, shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weight (of `shape`) and bias of some linear modules of a layer, one module below the other.
+
+    Errors: see _weights.
+    """
+    rows, columns = shape[0] // len(linears), shape[1]
+    weight = [_weights(network, f"{name}_{layer}.weight", (rows, columns)) for name in linears]
+    bias = [_weights(network, f"{name}_{layer}.bias", (rows,)) for name in linears]
+    return np.concatenate(weight), np.concatenate(bias)
+
+
+def _is_narrow(matrix: npt.NDArray[np.float64]) -> bool:
+    """Whether all elements are floats. NaN counts as none."""
+    with np.errstate(over="ignore"):
+        return bool((matrix.astype(np.float32) == matrix).all())
+
+
+def _panels(matrix: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
+    """(N, K) -> (panels, K, width): rows as columns, as many in a panel as it is wide; the last one ends with zeros."""
+    N, K = matrix.shape
+    filled = np.zeros((-(-N // width) * width, K))
+    filled[:N] = matrix
+    panels: npt.NDArray[np.float64] = filled.reshape(-1, width, K).transpose(0, 2, 1)
+    return panels
+
+
+def _aligned(arrays: list[npt.NDArray[np.float64]], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
+    """The elements of all arrays in a row, from an address on that vectors like."""
+    size = np.dtype(dtype).itemsize
+    room = np.empty(sum(array.size for array in arrays) * size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    row = room[start : start + len(room) - _ALIGNMENT].view(dtype)
+    at = 0
+    for array in arrays:
+        row[at : at + array.size].reshape(array.shape)[...] = array
+        at += array.size
+    return row

@@ -1,0 +1,192 @@
+"""Streams of characters that the C kernel reads and draws, each with a hidden state of its own. Needs no PyTorch.
+
+C believes every address, size and number: all are made here, or checked here. Python's other threads go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pycharrnn.engine import indices
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Drawing, Reading
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from pycharrnn.engine.kernel_network import PackedNetwork
+
+
+class Choice(NamedTuple):
+    """How to choose among the predicted characters, for each of M streams.
+
+    Attributes:
+        temperatures: of N steps, float64 (N, M), positive.
+        random_numbers: float64 (N, M), in [0, 1).
+        largest: whether to take the likeliest instead of drawing, bool (M,).
+        topk: how many of the likeliest to draw from, 0 for all, int64 (M,).
+        topp: draw from the fewest of the likeliest that have this probability together, float64 (M,).
+        pauses: after which characters to stop, bool (V,), or None.
+    """
+
+    temperatures: npt.NDArray[np.float64]
+    random_numbers: npt.NDArray[np.float64]
+    largest: npt.NDArray[np.bool_]
+    topk: npt.NDArray[np.int64]
+    topp: npt.NDArray[np.float64]
+    pauses: npt.NDArray[np.bool_] | None = None
+
+
+class Chosen(NamedTuple):
+    """Up to N steps of M streams.
+
+    Attributes:
+        indices: the characters, int64 (N, M).
+        chances: their probabilities, float64 (N, M).
+        probabilities: those of all characters, float64 (N, M, V), if they were asked for.
+        failed: whether the step after these can't be drawn, since its probabilities are no numbers.
+    """
+
+    indices: npt.NDArray[np.int64]
+    chances: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64] | None
+    failed: bool
+
+
+class Streams:
+    """B streams of one network, their hidden states zeros at first.
+
+    Args:
+        streams: B.
+        steps: characters that `read` takes at once, T.
+
+    Attributes:
+        c, h: the states, float64 (B, L, H); c is empty but for an lstm.
+
+    Errors: ValueError for streams or steps below 1.
+    """
+
+    def __init__(self, network: PackedNetwork, streams: int, steps: int) -> None:
+        if streams < 1 or steps < 1:
+            raise ValueError(f"streams and steps must be at least 1, not {streams} and {steps}")
+        s = network.structure
+        self.network = network
+        self._shape = steps, streams
+        self.h = np.zeros((streams, s.layers, s.H))
+        self.c = np.zeros_like(self.h) if s.cell == CELL_NUMBERS["lstm"] else self.h[:0]
+        self._activations = np.zeros((s.layers, steps, streams, s.H))
+        self._all = np.arange(streams)
+        self._space = np.empty(network.room(steps, streams).space)
+
+    @property
+    def activations(self) -> npt.NDArray[np.float64]:
+        """tanh(c) of an lstm, else h, after each character of the last `read`, (L, T, B, H).
+
+        After all streams have drawn, these are those after the last characters that they have read.
+        """
+        activations: npt.NDArray[np.float64] = self._activations.copy()
+        return activations
+
+    def read(self, characters: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """Read T characters (T, B) in each stream: log-probabilities of the next after each one, in nats, (T, B, V).
+
+        Errors: TypeError, ValueError, IndexError for what are no characters, or another number of them.
+        """
+        V = self.network.structure.V
+        characters = indices.checked("the characters", characters, self._shape, V)
+        log_probs = np.empty((*self._shape, V))
+        self.network.library.charrnn_read(ctypes.byref(self._reading(self._all, characters, log_probs)))
+        return log_probs
+
+    def draw(
+        self,
+        streams: npt.NDArray[np.integer[Any]],
+        last: npt.NDArray[np.integer[Any]],
+        scores: npt.NDArray[np.float64] | None,
+        choice: Choice,
+        with_probabilities: bool,
+    ) -> Chosen:
+        """Draw characters in some streams, up to a pause; all but those drawn last are read. For streams of one step.
+
+        Args:
+            streams: which, M of them, each once.
+            last: the character that each has drawn and not read, (M,).
+            scores: draw the first ones from these, (M, V), without reading `last`; None: from what follows it.
+
+        Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
+        """
+        steps, there_are = self._shape
+        M, N, V = len(streams), len(choice.temperatures), self.network.structure.V
+        which = indices.checked("the streams", streams, (M,), there_are)
+        if steps != 1 or len(set(which.tolist())) < M:
+            raise ValueError("drawing takes one step at a time, and each stream once")
+        now = indices.checked("the last characters", last, (M,), V).copy()
+        scores_now = np.empty((M, V)) if scores is None else np.array(scores, np.float64, order="C")
+        _address("scores", scores_now, np.float64, (M, V))
+        reading = self._reading(which, now, scores_now)
+        largest = np.asarray(choice.largest).astype(np.int64)
+        found, chances, room, heap = (
+            np.empty((N, M), np.int64),
+            np.empty((N, M)),
+            np.empty(2 * V),
+            np.empty(V, np.int64),
+        )
+        probabilities = np.empty((N, M, V)) if with_probabilities else None
+        drawing = Drawing(
+            ctypes.addressof(reading),
+            N,
+            scores is None,
+            now.ctypes.data,
+            _address("temperatures", choice.temperatures, np.float64, (N, M)),
+            _address("random_numbers", choice.random_numbers, np.float64, (N, M)),
+            _address("largest", largest, np.int64, (M,)),
+            _address("topk", choice.topk, np.int64, (M,)),
+            _address("topp", choice.topp, np.float64, (M,)),
+            None if choice.pauses is None else _address("pauses", choice.pauses, np.bool_, (V,)),
+            found.ctypes.data,
+            chances.ctypes.data,
+            None if probabilities is None else probabilities.ctypes.data,
+            room.ctypes.data,
+            heap.ctypes.data,
+        )
+        self.network.library.charrnn_draw(ctypes.byref(drawing))
+        n = drawing.drawn
+        return Chosen(
+            found[:n], chances[:n], None if probabilities is None else probabilities[:n], bool(drawing.failed)
+        )
+
+    def _reading(
+        self,
+        streams: npt.NDArray[np.int64],
+        characters: npt.NDArray[np.int64],
+        log_probs: npt.NDArray[np.float64],
+    ) -> Reading:
+        """struct reading of some streams; its arrays must live as long as it is used."""
+        return Reading(
+            ctypes.addressof(self.network.structure),
+            self._shape[0],
+            len(streams),
+            streams.ctypes.data,
+            characters.ctypes.data,
+            self.c.ctypes.data if self.c.size else None,
+            self.h.ctypes.data,
+            log_probs.ctypes.data,
+            self._activations.ctypes.data if len(streams) == self._shape[1] else None,
+            self._space.ctypes.data,
+        )
+
+
+def _address(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> int:
+    """Where an array's elements lie in memory, one after the other.
+
+    Errors: TypeError, ValueError unless it is of this type and shape, and in one piece.
+    """
+    if array.dtype != dtype:
+        raise TypeError(f"{name} must be of {np.dtype(dtype)}, not {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, not {array.shape}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} must lie in one piece")
+    return array.ctypes.data

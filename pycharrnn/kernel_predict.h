@@ -1,0 +1,319 @@
+/* Prediction with trained weights, in double precision: reading characters, for log-probabilities of the next ones.
+   kernel.c includes this file after the passes for double, whose exp, sigmoid and tanh it takes; kernel_draw.h draws.
+
+   Any number of texts (streams) go side by side, each with states of its own, TOGETHER of them at a time, so that a weight
+   is fetched once for all of these. The terms of a sum are added one after the other, the bias first, then those of the
+   input, then those of the state: a stream's numbers depend neither on the vectors' width, nor on the streams beside it,
+   nor on how many steps are taken at once. Only without fused multiply-adds (x86-64's first instructions) they differ. */
+
+#define TOGETHER 12
+#define WIDE (BYTES / 8)      /* doubles in a vector */
+#define COLUMNS (2 * WIDE)    /* of a panel of weights, (K, COLUMNS) */
+#define STRIPS 4              /* panels side by side where few rows would leave registers empty */
+typedef vector_double wide;
+typedef float half __attribute__((vector_size(BYTES / 2))); /* as many floats */
+
+INLINE double fused(double a, double b, double c) { /* a*b + c */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return __builtin_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+/* The weights, as kernel_network.py packs them: panels of doubles, or of floats if all of them are such (`narrow`), which
+   halves what has to come from memory. G is blocks * H. A gru's recurrent panels are those of z and r, then the candidate's. */
+struct network {
+  int64_t cell, blocks, layers, H, V, narrow;
+  const double *by_character;                   /* (V, G): a character's share of the first layer's gates, with all biases */
+  const double *bias;                           /* (layers-1, G): those of the layers above */
+  const void *input_panels, *recurrent_panels;  /* of layers-1 and of all layers */
+  int64_t input_size, recurrent_size;           /* elements of the panels of a layer */
+  const double *decoder_bias;                   /* (V) */
+  const void *decoder_panels;
+};
+
+/* What is read: T characters in each of B streams, of those that there are. */
+struct reading {
+  const struct network *network;
+  int64_t T, B;
+  const int64_t *streams;    /* (B): which of them */
+  const int64_t *characters; /* (T, B) */
+  double *c, *h;             /* (streams that there are, layers, H), the states; c: null but for an lstm */
+  double *log_probs;         /* (T, B, V) */
+  double *activations;       /* (layers, T, B, H), or null: tanh(c) of an lstm, else h */
+  double *space;             /* as many as charrnn_reading_room says */
+};
+
+/* What kernel_network.py must know before it lays out weights and reads T steps of B streams: the columns of a panel, how
+   many streams take a step together, and how many elements `space` has. */
+struct reading_room {
+  int64_t columns, together, space;
+};
+
+/* -- products ------------------------------------------------------------------------------------------------------ */
+
+INLINE wide weights(const void *panel, int64_t at, const int narrow) {
+  if (!narrow) return load_double((const double *)panel + at, WIDE);
+  half of_floats;
+  __builtin_memcpy(&of_floats, (const float *)panel + at, BYTES / 2);
+  return __builtin_convertvector(of_floats, wide);
+}
+
+/* `rows` rows of out, columns column... of `strips` panels: start + packed @ panels. `full`: none lies beyond column N. */
+INLINE void strips_of(const int rows, const int strips, const int narrow, const int full, int64_t K, int64_t N,
+                      const double *packed, const void *panels, int64_t column, const double *const *start,
+                      double *const *out) {
+  wide sum[TOGETHER][2 * STRIPS];
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int v = 0; v < 2 * strips; v++) {
+      int64_t at = column + v * WIDE, left = N - at < 0 ? 0 : N - at;
+      sum[r][v] = load_double(start[r] + at, full || left >= WIDE ? WIDE : (int)left);
+    }
+  }
+  for (int64_t k = 0; k < K; k++) {
+    UNROLL for (int v = 0; v < 2 * strips; v++) {
+      wide w = weights(panels, column * K + (v / 2) * K * COLUMNS + k * COLUMNS + (v % 2) * WIDE, narrow);
+      UNROLL for (int r = 0; r < rows; r++) sum[r][v] = fused_double(splat_double(packed[k * rows + r]), w, sum[r][v]);
+    }
+  }
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int v = 0; v < 2 * strips; v++) {
+      int64_t at = column + v * WIDE, left = N - at < 0 ? 0 : N - at;
+      store_double(out[r] + at, sum[r][v], full || left >= WIDE ? WIDE : (int)left);
+    }
+  }
+}
+
+#define ROWS_OF(rows, strips)                                                                                     \
+  case rows:                                                                                                      \
+    for (; column + strips * COLUMNS <= N; column += strips * COLUMNS)                                            \
+      strips_of(rows, strips, narrow, 1, K, N, packed, panels, column, start, out);                               \
+    for (; column + COLUMNS <= N; column += COLUMNS)                                                              \
+      strips_of(rows, 1, narrow, 1, K, N, packed, panels, column, start, out);                                    \
+    if (column < N) strips_of(rows, 1, narrow, 0, K, N, packed, panels, column, start, out);                      \
+    break;
+
+INLINE void product_of(const int narrow, int rows, int64_t K, int64_t N, const double *packed, const void *panels,
+                       const double *const *start, double *const *out) {
+  int64_t column = 0;
+  switch (rows) {
+    ROWS_OF(1, STRIPS) ROWS_OF(2, 2) ROWS_OF(3, 2) ROWS_OF(4, 1) ROWS_OF(5, 1) ROWS_OF(6, 1)
+#if ROWS > 6
+    ROWS_OF(7, 1) ROWS_OF(8, 1) ROWS_OF(9, 1) ROWS_OF(10, 1) ROWS_OF(11, 1) ROWS_OF(12, 1)
+#endif
+  }
+}
+
+static void product_narrow(int rows, int64_t K, int64_t N, const double *packed, const void *panels,
+                           const double *const *start, double *const *out) {
+  product_of(1, rows, K, N, packed, panels, start, out);
+}
+
+static void product_wide(int rows, int64_t K, int64_t N, const double *packed, const void *panels,
+                         const double *const *start, double *const *out) {
+  product_of(0, rows, K, N, packed, panels, start, out);
+}
+
+/* out (rows, N) = start + left @ panels, for up to TOGETHER rows, each where its pointer says. packed: room for (rows, K). */
+static void product_of_rows(const struct network *n, int64_t rows, int64_t K, int64_t N, const double *const *left,
+                            const void *panels, const double *const *start, double *const *out, double *packed) {
+  int64_t blocks = (rows + ROWS - 1) / ROWS;
+  for (int64_t i = 0; i < blocks; i++) {
+    int64_t first = rows * i / blocks, some = rows * (i + 1) / blocks - first;
+    for (int64_t r = 0; r < some; r++)
+      for (int64_t k = 0; k < K; k++) packed[k * some + r] = left[first + r][k];
+    (n->narrow ? product_narrow : product_wide)((int)some, K, N, packed, panels, start + first, out + first);
+  }
+}
+
+static const void *panels_at(const struct network *n, const void *panels, int64_t element) {
+  return n->narrow ? (const void *)((const float *)panels + element) : (const void *)((const double *)panels + element);
+}
+
+/* -- cells: what recurrence.py says, for one stream ------------------------------------------------------------------ */
+
+#define LANES WIDE
+#define AT(p) load_double((p) + j, n)
+#define PUT(p, v) store_double((p) + j, v, n)
+
+INLINE void lstm_stream(int64_t H, const double *gates, double *c, double *h, double *tanh_c) {
+  EACH_UNIT(H, {
+    wide i = sigmoid_double(AT(gates)), f = sigmoid_double(AT(gates + H)), o = sigmoid_double(AT(gates + 2 * H));
+    wide g = tanh_double(AT(gates + 3 * H)), new_c = fused_double(i, g, f * AT(c)), t = tanh_double(new_c);
+    PUT(c, new_c), PUT(h, o * t);
+    if (tanh_c) PUT(tanh_c, t);
+  })
+}
+
+INLINE void gru_stream_reset(int64_t H, const double *gates, const double *h, double *reset_h) {
+  EACH_UNIT(H, PUT(reset_h, sigmoid_double(AT(gates + H)) * AT(h)))
+}
+
+INLINE void gru_stream(int64_t H, const double *gates, double *h) {
+  EACH_UNIT(H, {
+    wide z = sigmoid_double(AT(gates)), candidate = tanh_double(AT(gates + 2 * H)), before = AT(h);
+    PUT(h, fused_double(z, candidate - before, before));
+  })
+}
+
+INLINE void rnn_stream(int64_t H, const double *gates, double *h) { EACH_UNIT(H, PUT(h, tanh_double(AT(gates)))) }
+
+/* -- the network ---------------------------------------------------------------------------------------------------- */
+
+/* Where a part of the streams finds room; all of it within the reading's `space`. */
+struct workplace {
+  double *gates;   /* (T, rows, G) */
+  double *x;       /* (T, rows, H): what a layer gives to the next one */
+  double *reset_h; /* (rows, H) */
+  double *packed;  /* (TOGETHER, H) */
+  double *exps;    /* (V) */
+};
+
+static int64_t space_of(const struct network *n, int64_t T, int64_t B) {
+  int64_t rows = B < TOGETHER ? B : TOGETHER;
+  return (rows * (T * (n->blocks + 1) + 1) + TOGETHER) * n->H + n->V;
+}
+
+static struct workplace workplace_in(double *space, const struct network *n, int64_t T, int64_t rows) {
+  double *x = space + rows * T * n->blocks * n->H, *reset_h = x + rows * T * n->H, *packed = reset_h + rows * n->H;
+  return (struct workplace){space, x, reset_h, packed, packed + TOGETHER * n->H};
+}
+
+/* The input's share of a layer's gates for all steps, from the layer below: rows of (T*rows, H) -> (T*rows, G). */
+static void input_share(const struct network *n, int64_t layer, int64_t rows, const struct workplace *w) {
+  const int64_t H = n->H, G = n->blocks * H;
+  const void *panels = panels_at(n, n->input_panels, (layer - 1) * n->input_size);
+  for (int64_t row = 0; row < rows; row += TOGETHER) {
+    int64_t some = rows - row < TOGETHER ? rows - row : TOGETHER;
+    const double *left[TOGETHER], *start[TOGETHER];
+    double *out[TOGETHER];
+    for (int64_t r = 0; r < some; r++)
+      left[r] = w->x + (row + r) * H, start[r] = n->bias + (layer - 1) * G, out[r] = w->gates + (row + r) * G;
+    product_of_rows(n, some, H, G, left, panels, start, out, w->packed);
+  }
+}
+
+/* One layer over all steps of streams first..first+rows, up to TOGETHER of them. */
+static void read_layer(const struct reading *p, int64_t layer, int64_t first, int64_t rows, const struct workplace *w) {
+  const struct network *n = p->network;
+  const int64_t H = n->H, G = n->blocks * H;
+  const void *panels = panels_at(n, n->recurrent_panels, layer * n->recurrent_size);
+  const void *candidate_panels = panels_at(n, panels, ROUND_UP(2 * H, COLUMNS) * H); /* of a gru */
+  double *h[TOGETHER], *c[TOGETHER], *gates[TOGETHER], *reset_h[TOGETHER], *candidate[TOGETHER];
+  const double *start[TOGETHER];
+  if (layer) input_share(n, layer, p->T * rows, w);
+  for (int64_t r = 0; r < rows; r++) {
+    int64_t state = (p->streams[first + r] * n->layers + layer) * H;
+    h[r] = p->h + state, c[r] = p->c ? p->c + state : 0, reset_h[r] = w->reset_h + r * H;
+  }
+  for (int64_t t = 0; t < p->T; t++) {
+    for (int64_t r = 0; r < rows; r++) {
+      gates[r] = w->gates + (t * rows + r) * G, candidate[r] = gates[r] + 2 * H;
+      start[r] = layer ? gates[r] : n->by_character + p->characters[t * p->B + first + r] * G;
+    }
+    int64_t direct = n->cell == GRU ? 2 * H : G; /* columns that h reaches directly */
+    product_of_rows(n, rows, H, direct, (const double *const *)h, panels, start, gates, w->packed);
+    if (n->cell == GRU) {
+      for (int64_t r = 0; r < rows; r++) gru_stream_reset(H, gates[r], h[r], reset_h[r]), start[r] += 2 * H;
+      product_of_rows(n, rows, H, H, (const double *const *)reset_h, candidate_panels, start, candidate, w->packed);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+      double *kept = p->activations ? p->activations + ((layer * p->T + t) * p->B + first + r) * H : 0;
+      if (n->cell == LSTM) lstm_stream(H, gates[r], c[r], h[r], kept);
+      else if (n->cell == GRU) gru_stream(H, gates[r], h[r]);
+      else rnn_stream(H, gates[r], h[r]);
+      if (kept && n->cell != LSTM) __builtin_memcpy(kept, h[r], H * sizeof(double));
+      __builtin_memcpy(w->x + (t * rows + r) * H, h[r], H * sizeof(double));
+    }
+  }
+}
+
+/* -- log-softmax ---------------------------------------------------------------------------------------------------- */
+
+/* log(x) for a normal x > 0: 2^k * m with m near 1, and log(m) = 2 artanh((m-1)/(m+1)) from its Taylor series, of which the
+   first term left out is below a quarter of the last bit. A NaN stays one. */
+INLINE double log_of(double x) {
+  int64_t bits, k;
+  __builtin_memcpy(&bits, &x, 8);
+  k = (bits - 0x3fe6a09e667f3bcd) >> 52; /* m from sqrt(1/2) to sqrt(2) */
+  bits -= (int64_t)((uint64_t)k << 52);
+  double m, sum = 0;
+  __builtin_memcpy(&m, &bits, 8);
+  double s = (m - 1) / (m + 1), square = s * s;
+  for (int term = 23; term > 1; term -= 2) sum = fused(sum, square, 1.0 / term);
+  double low = fused((double)k, 1.90821492927058770002e-10, 2 * fused(sum * square, s, s));
+  return x != x ? x : fused((double)k, 6.93147180369123816490e-01, low);
+}
+
+/* Eight sums, of every eighth element, so that vectors of any width add alike. */
+INLINE double sum_of(const double *values, int64_t V) {
+  double sums[8] = {0};
+  int64_t v = 0;
+  for (; v + 8 <= V; v += 8)
+    for (int i = 0; i < 8; i++) sums[i] += values[v + i];
+  for (int i = 0; v + i < V; i++) sums[i] += values[v + i];
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+/* exp(x): 0 below -708, where doubles lose digits, infinity above 708; a NaN stays one. */
+INLINE wide exp_of(wide x) {
+  wide scale, less_one = exp_parts_double(clamp_double(x, 708), &scale), y = fused_double(scale, less_one, scale);
+  y = choose_double(x < splat_double(-708), splat_double(0), y);
+  return choose_double(x > splat_double(708), splat_double(__builtin_inf()), y);
+}
+
+/* The largest of V numbers. A NaN among them may be passed over. */
+INLINE double largest_of(const double *values, int64_t V) {
+  double largest = values[0], of_each[WIDE];
+  int64_t v = 0;
+  if (V >= WIDE) {
+    wide found = load_double(values, WIDE);
+    for (v = WIDE; v + WIDE <= V; v += WIDE) {
+      wide next = load_double(values + v, WIDE);
+      found = choose_double(next > found, next, found);
+    }
+    store_double(of_each, found, WIDE);
+    for (int i = 0; i < WIDE; i++) largest = of_each[i] > largest ? of_each[i] : largest;
+  }
+  for (; v < V; v++) largest = values[v] > largest ? values[v] : largest;
+  return largest;
+}
+
+/* In place. exps: room for V numbers. */
+static void log_softmax_of(double *scores, int64_t V, double *exps) {
+  double largest = largest_of(scores, V);
+  EACH_UNIT(V, PUT(exps, exp_of(AT(scores) - largest)))
+  double log_sum = largest + log_of(sum_of(exps, V));
+  EACH_UNIT(V, PUT(scores, AT(scores) - log_sum))
+}
+
+/* -- what kernel_network.py calls ----------------------------------------------------------------------------------- */
+
+/* Read streams first..first+rows, up to TOGETHER of them. */
+static void read_part(const struct reading *p, int64_t first, int64_t rows) {
+  const struct network *n = p->network;
+  const struct workplace w = workplace_in(p->space, n, p->T, rows);
+  const int64_t H = n->H, V = n->V;
+  for (int64_t layer = 0; layer < n->layers; layer++) read_layer(p, layer, first, rows, &w);
+  for (int64_t row = 0; row < p->T * rows; row += TOGETHER) {
+    int64_t some = p->T * rows - row < TOGETHER ? p->T * rows - row : TOGETHER;
+    const double *left[TOGETHER], *start[TOGETHER];
+    double *out[TOGETHER];
+    for (int64_t r = 0; r < some; r++) {
+      int64_t t = (row + r) / rows, stream = (row + r) % rows;
+      left[r] = w.x + (row + r) * H, start[r] = n->decoder_bias;
+      out[r] = p->log_probs + (t * p->B + first + stream) * V;
+    }
+    product_of_rows(n, some, H, V, left, n->decoder_panels, start, out, w.packed);
+    for (int64_t r = 0; r < some; r++) log_softmax_of(out[r], V, w.exps);
+  }
+}
+
+static void read_characters(const struct reading *p) {
+  int64_t parts = (p->B + TOGETHER - 1) / TOGETHER;
+  for (int64_t i = 0; i < parts; i++) {
+    int64_t first = p->B * i / parts;
+    read_part(p, first, p->B * (i + 1) / parts - first);
+  }
+}

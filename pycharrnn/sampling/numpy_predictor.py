@@ -1,0 +1,170 @@
+"""A predictor in NumPy: the network on the CPU in double precision, where there is no C kernel.
+
+It is what the kernel's predictor is tested against.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pycharrnn.engine import indices
+from pycharrnn.engine.operations import numpy_ops
+from pycharrnn.engine.recurrence import CELLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from compat.graph_match import Network
+    from pycharrnn.engine.recurrence import Cell
+
+
+def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Logarithm of the softmax over the last axis, in nats."""
+    highest = np.maximum.reduce(scores, -1, keepdims=True)  # as max(), without its overhead
+    log_probs: npt.NDArray[np.float64] = scores - (
+        highest + np.log(np.add.reduce(np.exp(scores - highest), -1, keepdims=True))
+    )
+    return log_probs
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One layer: its buffers, and its weights laid out for the products that read them.
+
+    Attributes:
+        input_weight: (inputs, n*H).
+        bias: (n*H,), those of both products added.
+        h2h: (n*H, H).
+    """
+
+    cell: Cell[npt.NDArray[Any]]
+    input_weight: npt.NDArray[np.float64]
+    bias: npt.NDArray[np.float64]
+    h2h: npt.NDArray[np.float64]
+
+
+def _make_cell(cell_class: type[Cell[Any]], steps: int, streams: int, rnn_size: int) -> Cell[npt.NDArray[Any]]:
+    """A cell whose buffers are zeros."""
+    return cell_class(lambda *shape: np.zeros(shape), steps, streams, rnn_size)
+
+
+def _make_layer(network: Network, layer: int, steps: int, streams: int) -> _Layer:
+    """Layer number `layer`, from 1, of a network."""
+    cell_class = CELLS[network.model]
+    cell = _make_cell(cell_class, steps, streams, network.rnn_size)
+    weight, bias = _packed(network, cell_class.input_linears, layer)
+    h2h, h_bias = _packed(network, cell_class.recurrent_linears, layer)
+    # The products read both weights transposed, so that is how they lie in memory.
+    return _Layer(cell, np.ascontiguousarray(weight.T), bias + h_bias, np.asfortranarray(h2h))
+
+
+def _packed(
+    network: Network, linears: tuple[str, ...], layer: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weights and biases of some linear modules of a layer, one module below the other, in double precision."""
+    weight, bias = (
+        np.concatenate([np.asarray(network.weights[f"{name}_{layer}.{part}"], np.float64) for name in linears])
+        for part in ("weight", "bias")
+    )
+    return weight, bias
+
+
+class NumpyPredictor:
+    """Runs a network on the CPU in double precision, without PyTorch.
+
+    Args:
+        streams: texts side by side, B.
+        steps: characters that `read` takes at once, T.
+        log_softmax: what makes log-probabilities of the decoder's output, (T*B, V) -> (T*B, V).
+
+    Errors: ValueError for streams or steps below 1.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        streams: int = 1,
+        steps: int = 1,
+        log_softmax: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]] = log_softmax,
+    ) -> None:
+        if streams < 1 or steps < 1:
+            raise ValueError(f"streams and steps must be at least 1, not {streams} and {steps}")
+        self._shape = steps, streams
+        self.vocab_size = network.vocab_size
+        self._log_softmax = log_softmax
+        self._layers = [_make_layer(network, layer, steps, streams) for layer in range(1, network.num_layers + 1)]
+        self._by_character = self._layers[0].input_weight + self._layers[0].bias  # a one-hot input picks a row
+        decoder_weight, decoder_bias = (
+            np.asarray(network.weights[f"decoder.{part}"], np.float64) for part in ("weight", "bias")
+        )
+        self._decoder = np.ascontiguousarray(decoder_weight.T), decoder_bias
+
+    def step(self, index: int) -> npt.NDArray[np.float64]:
+        """See inference.Predictor.step."""
+        log_probs: npt.NDArray[np.float64] = self.read(np.array([[index]]))[0, 0]
+        return log_probs
+
+    def read(self, characters: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """See inference.Predictor.read."""
+        characters = indices.checked("the characters", characters, self._shape, self.vocab_size)
+        x: npt.NDArray[np.float64] | None = None
+        for layer in self._layers:
+            cell = layer.cell
+            for state in cell.states:
+                state[0] = state[-1]
+            if x is None:
+                # mode="raise" would copy, and is not needed: the characters have been checked.
+                np.take(self._by_character, characters, 0, out=cell.gates, mode="clip")
+            else:
+                gates = cell.gates.reshape(len(x), -1)
+                np.matmul(x, layer.input_weight, out=gates)
+                gates += layer.bias
+            cell.forward(numpy_ops, layer.h2h)
+            x = cell.h[1:].reshape(-1, cell.h.shape[2])
+        assert x is not None
+        weight, bias = self._decoder
+        scores = x @ weight
+        scores += bias
+        return self._log_softmax(scores).reshape(*characters.shape, -1)
+
+    def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
+        """See inference.Predictor.select_streams."""
+        sources = indices.checked("the streams", sources, self._shape[1:], self._shape[1])
+        for layer in self._layers:
+            for state in layer.cell.states:
+                state[-1] = state[-1][sources]
+
+    def activations(self) -> npt.NDArray[np.float64]:
+        """What the units held after each character of the last `read`, in [-1, 1]: tanh(c) of an lstm, else h.
+
+        Shape (L, T, B, H).
+        """
+        cells = [layer.cell for layer in self._layers]
+        return np.stack([getattr(cell, "tanh_c", cell.h[1:]) for cell in cells])
+
+    @property
+    def nbytes(self) -> int:
+        """What the weights take in memory, buffers left out."""
+        of_layers = (array for layer in self._layers for array in (layer.input_weight, layer.bias, layer.h2h))
+        return sum(array.nbytes for array in (*of_layers, self._by_character, *self._decoder))
+
+    def fresh(self, steps: int = 1, streams: int = 1) -> NumpyPredictor:
+        """A predictor that shares this one's weights, with hidden states of zeros.
+
+        Args:
+            steps: characters that its `read` takes at once, T.
+            streams: texts side by side, B.
+        """
+        other = copy.copy(self)
+        other._shape = steps, streams
+        other._layers = [
+            replace(layer, cell=_make_cell(type(layer.cell), steps, streams, layer.cell.h.shape[2]))
+            for layer in self._layers
+        ]
+        return other

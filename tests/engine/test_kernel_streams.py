@@ -1,0 +1,256 @@
+"""The kernel's prediction and drawing: what NumPy says, and the same bits in whatever company a stream is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_kernel import LEVELS, level  # noqa: F401
+
+from compat.graph_match import Network
+from compat.nngraph import MODELS, parameter_shapes
+from pycharrnn.engine import kernel_library
+from pycharrnn.engine.kernel_network import PackedNetwork
+from pycharrnn.engine.kernel_streams import Choice, Streams
+from pycharrnn.sampling import drawing
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.options import SampleOptions
+
+pytestmark = pytest.mark.skipif(not LEVELS, reason="no compiler was there when pycharrnn was installed")
+
+SIZES = [(1, 1, 1), (7, 5, 2), (9, 16, 1), (65, 33, 3), (130, 64, 2)]  # V, H, layers
+
+
+def network(model: str, V: int, H: int, layers: int, narrow: bool = False) -> Network:
+    """Weights at random; `narrow`: such that floats hold them."""
+    random = np.random.RandomState(V + H)
+    shapes = parameter_shapes(model, V, H, layers)
+    weights = {name: random.uniform(-2, 2, shape) / np.sqrt(H) for name, shape in shapes.items()}
+    if narrow:
+        weights = {name: weight.astype(np.float32).astype(np.float64) for name, weight in weights.items()}
+    return Network(model, H, layers, V, 0.0, weights)
+
+
+def streams_of(of: Network, streams: int = 1, steps: int = 1) -> Streams:
+    return Streams(PackedNetwork(kernel_library.library(), of), streams, steps)
+
+
+def text(T: int, B: int, V: int) -> np.ndarray:
+    return np.random.RandomState(T + B).randint(0, V, (T, B))
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["double", "float"])
+@pytest.mark.parametrize("model", MODELS)
+def test_reading_is_that_of_numpy(level, model, narrow):  # noqa: F811
+    """Twice, so that the states are carried over; around the sizes of tiles and parts."""
+    for V, H, layers in SIZES:
+        of = network(model, V, H, layers, narrow)
+        for T, B in ((1, 1), (1, 2), (3, 3), (2, 5), (30, 1), (1, 12), (2, 13), (1, 31)):
+            ours, definition = streams_of(of, B, T), NumpyPredictor(of, B, T)
+            assert bool(ours.network.structure.narrow) == narrow
+            for characters in text(2 * T, B, V).reshape(2, T, B):
+                np.testing.assert_allclose(ours.read(characters), definition.read(characters), rtol=0, atol=1e-13)
+            np.testing.assert_allclose(ours.activations, definition.activations(), rtol=0, atol=1e-13)
+
+
+def test_all_instruction_sets_with_fused_multiply_adds_give_the_same_bits(monkeypatch):
+    fused = [name for name in LEVELS if name != "any"]
+    if len(fused) < 2:
+        pytest.skip("there is one such instruction set here, or none")
+    for model in MODELS:
+        for V, H, layers in SIZES:
+            of, found = network(model, V, H, layers), []
+            for name in fused:
+                monkeypatch.setenv("PYCHARRNN_KERNEL", name)
+                kernel_library.library.cache_clear()
+                streams = streams_of(of, 5, 3)
+                found.append((streams.read(text(3, 5, V)), drawn(streams_of(of, 5), 7)))
+            kernel_library.library.cache_clear()
+            for one in found[1:]:
+                np.testing.assert_array_equal(one[0], found[0][0])
+                for ours, first in zip(one[1][:3], found[0][1][:3], strict=True):
+                    np.testing.assert_array_equal(ours, first)
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["double", "float"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stream_does_not_depend_on_others_nor_on_steps_at_once(level, model, narrow):  # noqa: F811
+    V, H = 66, 40
+    of, characters = network(model, V, H, 2, narrow), text(6, 70, 66)
+    together = streams_of(of, 70, 6).read(characters)
+    for B in (1, 2, 3, 4, 7, 12, 13):
+        some = streams_of(of, B, 2)
+        found = np.concatenate([some.read(characters[t : t + 2, :B]) for t in (0, 2, 4)])
+        np.testing.assert_array_equal(found, together[:, :B])
+
+
+def choice(steps: int, M: int, opt: SampleOptions, pauses: np.ndarray | None = None) -> Choice:
+    random = np.random.RandomState(3).uniform(size=(steps, M))
+    temperatures = np.full((steps, M), float(opt.temperature))
+    return Choice(
+        temperatures, random, np.full(M, not opt.sample), np.full(M, opt.topk), np.full(M, float(opt.topp)), pauses
+    )
+
+
+def drawn(streams: Streams, steps: int, opt: SampleOptions | None = None, pauses: np.ndarray | None = None):
+    M = len(streams.h)
+    how = choice(steps, M, opt or SampleOptions(), pauses)
+    return streams.draw(np.arange(M), np.arange(M) % streams.network.structure.V, None, how, True)
+
+
+OPTIONS = [
+    {},
+    {"temperature": 0.3},
+    {"sample": 0},
+    {"topk": 1},
+    {"topk": 3},
+    {"topp": 0.4},
+    {"topp": 0.9, "topk": 20},
+    {"topk": 10**6},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_drawing_is_that_of_numpy(level, options):  # noqa: F811
+    opt = SampleOptions(**options)
+    for V, H, layers in SIZES[1:]:
+        of = network("lstm", V, H, layers)
+        for B in (1, 3, 14):
+            found = drawn(streams_of(of, B), 40, opt)
+            assert found.indices.shape == found.chances.shape == (40, B) and not found.failed
+            predictor, last, how = NumpyPredictor(of, B), np.arange(B) % V, choice(40, B, opt)
+            for k in range(40):
+                one = how._replace(
+                    temperatures=how.temperatures[k : k + 1], random_numbers=how.random_numbers[k : k + 1]
+                )
+                last, probabilities = drawing.choose(predictor.read(last[None])[0], opt, one)
+                np.testing.assert_array_equal(found.indices[k], last)
+                np.testing.assert_allclose(found.probabilities[k], probabilities, rtol=1e-11, atol=1e-300)
+                np.testing.assert_array_equal(found.chances[k], found.probabilities[k][np.arange(B), last])
+
+
+def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
+    of = network("rnn", 9, 4, 1)
+    of.weights["decoder.weight"][:], of.weights["decoder.bias"][:] = 0, [0, 1, 0, 1, 1, 0, 1, 0, 0]
+    kept = drawn(streams_of(of), 1, SampleOptions(topk=3)).probabilities[0, 0]
+    assert np.flatnonzero(kept).tolist() == [1, 3, 4] and kept[[1, 3, 4]] == pytest.approx([1 / 3] * 3)
+    assert drawn(streams_of(of), 1, SampleOptions(sample=0)).indices.item() == 1
+
+
+def test_some_of_the_streams_draw_and_the_others_stay(level):  # noqa: F811
+    of = network("gru", 20, 12, 2)
+    all_of_them, some = streams_of(of, 6), streams_of(of, 6)
+    how = choice(9, 6, SampleOptions())
+    expected = all_of_them.draw(np.arange(6), np.arange(6), None, how, True)
+    which = [4, 0, 3]
+    part = Choice(*(np.ascontiguousarray(a[:, which]) for a in how[:2]), *(a[which] for a in how[2:5]))
+    found = some.draw(np.array(which), np.array(which), None, part, True)
+    np.testing.assert_array_equal(found.indices, expected.indices[:, which])
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities[:, which])
+    np.testing.assert_array_equal(some.h[which], all_of_them.h[which])
+    assert not some.h[[1, 2, 5]].any()
+
+
+def test_drawing_pauses(level):  # noqa: F811
+    """After the first step in which a stream draws one of these characters; the last ones are not read."""
+    of, V = network("lstm", 30, 12, 1), 30
+    free = drawn(streams_of(of, 4), 50)
+    pauses = np.arange(V) == free.indices[20, 2]
+    first = int(np.flatnonzero((free.indices == free.indices[20, 2]).any(1))[0])
+    paused, shorter = streams_of(of, 4), streams_of(of, 4)
+    found = drawn(paused, 50, pauses=pauses)
+    np.testing.assert_array_equal(found.indices, free.indices[: first + 1])
+    how = choice(50, 4, SampleOptions())
+    part = how._replace(temperatures=how.temperatures[: first + 1], random_numbers=how.random_numbers[: first + 1])
+    shorter.draw(np.arange(4), np.arange(4), None, part, False)
+    np.testing.assert_array_equal(paused.h, shorter.h)
+
+
+@pytest.mark.parametrize("sample", [0, 1])
+def test_what_is_no_number_fails_in_its_step(level, sample):  # noqa: F811
+    """The steps before it count."""
+    of = network("rnn", 5, 4, 1)
+    opt = SampleOptions(sample=sample)
+    first = drawn(streams_of(of), 3, opt).indices[0, 0]
+    of.weights["i2h_1.weight"][:, first] = np.nan  # once it is read, all is NaN
+    scores = np.where(np.arange(5) == first, 0.0, -1e300)[None]
+    found = streams_of(of).draw(np.array([0]), np.array([0]), scores, choice(3, 1, opt), True)
+    assert found.failed and found.indices.tolist() == [[first]]
+
+
+def test_scores_of_any_size(level):  # noqa: F811
+    """exp overflows, and rounds to zero, as in NumPy."""
+    of, V = network("rnn", 12, 4, 1), 12
+    for scores in (np.linspace(-900, 5, V), np.linspace(-3, 700, V), np.full(V, 1 / V), np.full(V, -1e300)):
+        for temperature in (0.01, 1.0, 7.0):
+            how = choice(1, 1, SampleOptions(temperature=temperature))
+            found = streams_of(of).draw(np.array([0]), np.array([0]), scores[None], how, True)
+            expected = drawing.softmax(scores[None], temperature)
+            assert found.failed == (not expected.sum() > 0)
+            if not found.failed:
+                np.testing.assert_allclose(found.probabilities[0], expected, rtol=1e-12, atol=1e-300)
+
+
+def test_log_probabilities_of_huge_weights(level):  # noqa: F811
+    of = network("rnn", 12, 4, 1)
+    of.weights["decoder.weight"][:] *= 1e4
+    found, definition = streams_of(of).read([[3]]), NumpyPredictor(of).read(np.array([[3]]))
+    np.testing.assert_allclose(found, definition, rtol=1e-14)
+    of.weights["decoder.bias"][2] = np.nan
+    assert np.isnan(streams_of(of).read([[3]])).all()
+
+
+def test_wrong_weights_are_refused():
+    of = network("lstm", 9, 8, 2)
+    of.weights["h2h_2.weight"] = of.weights["h2h_2.weight"][:, :7]
+    with pytest.raises(ValueError, match=r"h2h_2.weight has the shape \(32, 7\), where \(32, 8\) belongs"):
+        streams_of(of)
+    del of.weights["h2h_2.weight"]
+    with pytest.raises(KeyError):
+        streams_of(of)
+
+
+def test_weights_that_floats_hold_take_half_the_memory():
+    wide, narrow = (PackedNetwork(kernel_library.library(), network("lstm", 9, 64, 3, kind)) for kind in (False, True))
+    assert narrow.nbytes < 0.55 * wide.nbytes
+    beyond = network("lstm", 9, 64, 3, True)
+    beyond.weights["decoder.weight"][0, 0] = 1e300
+    assert not PackedNetwork(kernel_library.library(), beyond).structure.narrow
+
+
+@pytest.mark.parametrize(
+    "wrong, error",
+    [
+        ({"streams": [0, 2]}, IndexError),
+        ({"streams": [1, 1]}, ValueError),
+        ({"streams": [0.0, 1.0]}, TypeError),
+        ({"last": [0, 9]}, IndexError),
+        ({"last": [-1, 0]}, IndexError),
+        ({"last": [0]}, ValueError),
+        ({"scores": np.zeros((2, 8))}, ValueError),
+        ({"temperatures": np.ones((4, 1))}, ValueError),
+        ({"temperatures": np.ones((4, 2), np.float32)}, TypeError),
+        ({"random_numbers": np.zeros((3, 2))}, ValueError),
+        ({"random_numbers": np.zeros((2, 4)).T}, ValueError),
+        ({"topk": np.zeros(2, np.int32)}, TypeError),
+        ({"topp": np.ones(3)}, ValueError),
+        ({"largest": np.ones(3, bool)}, ValueError),
+        ({"pauses": np.zeros(8, bool)}, ValueError),
+        ({"pauses": np.zeros(9)}, TypeError),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused(wrong, error):
+    """Before C sees them."""
+    streams = streams_of(network("lstm", 9, 8, 2), 2)
+    how = choice(4, 2, SampleOptions())
+    how = how._replace(**{name: value for name, value in wrong.items() if name in Choice._fields})
+    which, last = np.array(wrong.get("streams", [0, 1])), np.array(wrong.get("last", [0, 1]))
+    with pytest.raises(error):
+        streams.draw(which, last, wrong.get("scores"), how, True)
+    for characters in ([[0, 9]], [[0]], [[0.0, 1.0]]):
+        with pytest.raises((IndexError, ValueError, TypeError)):
+            streams.read(np.array(characters))
+    with pytest.raises(ValueError, match="one step at a time"):
+        streams_of(network("lstm", 9, 8, 2), 2, 3).draw(np.arange(2), np.arange(2), None, how, True)
+    with pytest.raises(ValueError, match="at least 1"):
+        streams_of(network("lstm", 9, 8, 2), 0)
