@@ -15,10 +15,13 @@ version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py"
 # The C kernel, once for each instruction set the processor may have; pycharrnn/engine/kernel_library.py chooses.
 # Without a compiler, or with one that does not understand GCC's vector types, installing goes on and PyTorch and
 # NumPy do the work.
-sources = [f"pycharrnn/{name}" for name in ("kernel.c", "kernel_body.h", "kernel_predict.h", "kernel_draw.h")]
+names = ("kernel.c", "kernel_body.h", "kernel_threads.h", "kernel_predict.h", "kernel_draw.h")
+sources = [f"pycharrnn/{name}" for name in names]
 stamp = hashlib.sha256(b"".join((here / source).read_bytes() for source in sources)).hexdigest()
+# No product and sum become one operation but where kernel.c says so: results are the same bits whatever compiles it.
 # Loops start where they are fetched at once: else what stands above one makes it up to a tenth slower, or faster.
 optimization = ["-O3", "-falign-functions=64", "-falign-loops=32"]
+arithmetic = ["-ffp-contract=off", "-fno-math-errno"]
 more_flags = os.environ.get("PYCHARRNN_CFLAGS", "").split()  # make sanitize gives some; they come last, so they count
 instruction_sets = {"any": []}
 if platform.machine() in ("x86_64", "AMD64"):
@@ -30,8 +33,8 @@ kernels = [
         sources[:1],
         depends=sources[1:],
         define_macros=[("SOURCES", f'"{stamp}"')],
-        extra_compile_args=[*optimization, "-fno-math-errno", "-fvisibility=hidden", *flags, *more_flags],
-        extra_link_args=more_flags,
+        extra_compile_args=[*optimization, *arithmetic, "-fvisibility=hidden", *flags, *more_flags],
+        extra_link_args=["-pthread", *more_flags],
         optional=True,
     )
     for name, flags in instruction_sets.items()

@@ -10,6 +10,7 @@ import json
 import platform
 from pathlib import Path
 
+import busy_machine
 import machine_limits
 import memory
 import preprocess
@@ -57,6 +58,9 @@ def main() -> None:
     parts = {
         "what the processor can do at most": lambda: machine_limits.figures(sorted({1, cores})),
         "a training step": lambda: train_step.figures(threads=sorted({1, cores}), seconds=args.seconds),
+        "a training step beside busy loops, one a core": lambda: busy_machine.figures(
+            threads=sorted({1, cores}), seconds=args.seconds / 3, loops=cores
+        ),
         "sampling and start-up": sampling.figures,
         "preprocessing": lambda: preprocess.figures(args.megabytes),
         "memory of a training step": memory.figures,

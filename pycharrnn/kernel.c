@@ -1,8 +1,10 @@
-/* The time loops of recurrence.py, the products around them and RMSprop, and prediction and drawing, for the CPU. Optional:
-   without it PyTorch and NumPy do the same in more time, and recurrence.py stays the definition that all are tested against.
+/* What trains a network on the CPU, and what draws from it: the time loops of recurrence.py with the products around them,
+   the decoder with the log-probabilities, the loss, RMSprop and the norms; prediction and drawing. Optional: without it
+   PyTorch and NumPy do the same in more time, and recurrence.py stays the definition that all are tested against.
 
-   A batch's rows do not depend on each other, so each thread takes some rows through all time steps without waiting for
-   the others. All buffers belong to the caller, nothing is allocated, nothing here knows PyTorch or Python.
+   A batch's rows do not depend on each other, so chunks of them go through all steps of all layers without waiting for
+   the others. All buffers belong to the caller, nothing is allocated, nothing here knows PyTorch or Python, and no number
+   comes from the C library.
 
    Source of the product's blocking: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication". */
 
@@ -14,21 +16,34 @@
 #include <arm_neon.h>
 #endif
 
-enum { LSTM, GRU, RNN };
+#define INLINE static inline __attribute__((always_inline))
+#include "kernel_threads.h"
+
+enum { LSTM, GRU, RNN, DECODER };
 
 /* One layer over a batch: T time steps, B texts, H units, D inputs (0: characters, of a vocabulary of `vocab`).
-   Arrays hold doubles or floats, as the pass; shapes as in recurrence.py. Field for field as in kernel.py. */
+   Arrays hold doubles or floats, as the pass; shapes as in recurrence.py. The decoder is a layer of V units without a
+   state: its gates are the log-probabilities, its d_gates the gradient of the logits; those of all others are `gates`.
+   Field for field as in kernel_structures.py. */
 struct layer {
   int64_t cell, blocks, T, B, H, D, vocab;
   const int64_t *characters;                                           /* (T, B), or null where there is an input x */
-  const void *x;                                                       /* (T, B, D) */
+  const void *x, *mask;                                                /* (T, B, D); x is multiplied by a mask, if any */
+  void *masked;                                                        /* (T, B, D), room for the product */
   void *gates, *c, *h, *extra;                                         /* extra: tanh_c of an lstm, reset_h of a gru */
   void *i2h_weight[4], *i2h_bias[4], *h2h_weight[4], *h2h_bias[4];         /* one a gate */
   void *d_i2h_weight[4], *d_i2h_bias[4], *d_h2h_weight[4], *d_h2h_bias[4]; /* their gradients */
   void *dh, *dc, *d_gates, *d_reset_h, *first_dh;
+  const void *d_last;                /* (B, H), gradient of the last h from beyond the batch, or null */
   void *bias, *panels, *back_panels; /* made by prepare: (vocab, blocks*H) or (blocks*H); packed weights */
   void *left, *space, *sums;         /* room for packed rows (B, left_width), for gradients, for sums by character */
   int64_t left_width, space_width;   /* in elements, a row and a thread */
+};
+
+/* All layers, from the lowest to the decoder. They share dh, left and space. */
+struct passes {
+  int64_t layers;
+  struct layer *layer;
 };
 
 /* How many elements the passes need in a layer's buffers: in those that prepare fills, in `left` for each row of the
@@ -37,44 +52,30 @@ struct room {
   int64_t bias, panels, back_panels, left_width, space_width;
 };
 
+struct loss {
+  int64_t rows, V, batch_size;
+  const int64_t *y;      /* (rows) */
+  const void *log_probs; /* (rows, V) */
+  void *d_logits;        /* (rows, V) */
+  double likelihood;
+};
+
+enum { BLOCK = 4096 }; /* elements whose squares are added up at a time, so that float32 does it well enough */
 struct update {
   int64_t size;
   void *gradient, *mean_square, *parameters;
   double clip, alpha, learning_rate, epsilon;
-  double *squares; /* (threads, 2) */
+  double *squares;     /* (blocks of BLOCK elements, 2) */
+  double of_gradient, of_parameters; /* the sums of squares */
 };
-
-/* -- threads -------------------------------------------------------------------------------------------------------- */
-
-struct task;
-typedef void (*work)(const struct task *, int id);
-struct task {
-  work do_part;
-  const void *on;
-  int parts, is_double;
-  int next; /* the next part that no thread has taken */
-};
-
-/* GOMP_parallel of the OpenMP runtime that PyTorch has loaded: the same threads then work for both. Null: no threads. */
-typedef void (*team)(void (*)(void *), void *, unsigned threads, unsigned flags);
-
-static void take_parts(void *data) {
-  struct task *task = data;
-  for (int id; (id = __atomic_fetch_add(&task->next, 1, __ATOMIC_RELAXED)) < task->parts;) task->do_part(task, id);
-}
-
-static void run(team parallel, work do_part, const void *on, int parts, int is_double) {
-  struct task task = {do_part, on, parts, is_double, 0};
-  if (parallel && parts > 1) parallel(take_parts, &task, (unsigned)parts, 0);
-  else take_parts(&task);
-}
 
 /* -- the passes, once for each precision and instruction set --------------------------------------------------------- */
 
-#define INLINE static inline __attribute__((always_inline))
 #define ROUND_UP(n, to) (((n) + (to)-1) / (to) * (to))
 #define CHUNK 64  /* rows at a time, so that a step's arrays stay in the cache */
 #define DEPTH 256 /* terms of a gradient's sum at a time */
+#define SUMS 16   /* partial sums, as many as the widest vector has elements */
+#define RECURRENT(l) ((l)->cell == DECODER ? 0 : (l)->H) /* units that a step hands to the next */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -118,6 +119,15 @@ static void run(team parallel, work do_part, const void *on, int parts, int is_d
 #define FUSED_DOUBLE(a, b, c) ((a) * (b) + (c))
 #define FUSED_FLOAT(a, b, c) ((a) * (b) + (c))
 #endif
+#if defined(__FMA__) || (defined(__aarch64__) && defined(__ARM_NEON))
+#define FUSES 1
+#define FUSED1_DOUBLE __builtin_fma
+#define FUSED1_FLOAT __builtin_fmaf
+#else
+#define FUSES 0
+#define FUSED1_DOUBLE FUSED_DOUBLE
+#define FUSED1_FLOAT FUSED_FLOAT
+#endif
 _Static_assert(ROWS <= 12 && ROWS <= CHUNK, "any_tile has as many cases, and a block of rows lies within a chunk");
 
 #define NAME(x) PASTE(x, _double)
@@ -126,6 +136,7 @@ _Static_assert(ROWS <= 12 && ROWS <= CHUNK, "any_tile has as many cases, and a b
 #define IS_DOUBLE 1
 #define SQRT __builtin_sqrt
 #define FUSED FUSED_DOUBLE
+#define FUSED1 FUSED1_DOUBLE
 #include "kernel_body.h"
 #include "kernel_predict.h"
 #include "kernel_draw.h"
@@ -135,51 +146,144 @@ _Static_assert(ROWS <= 12 && ROWS <= CHUNK, "any_tile has as many cases, and a b
 #undef IS_DOUBLE
 #undef SQRT
 #undef FUSED
+#undef FUSED1
 #define NAME(x) PASTE(x, _float)
 #define REAL float
 #define WHOLE int32_t
 #define IS_DOUBLE 0
 #define SQRT __builtin_sqrtf
 #define FUSED FUSED_FLOAT
+#define FUSED1 FUSED1_FLOAT
 #include "kernel_body.h"
 
 /* -- what kernel.py calls -------------------------------------------------------------------------------------------- */
 
 #define PART(n, id, parts) ((n) * (id) / (parts))
 
-static void prepare_part(const struct task *task, int id) {
-  (task->is_double ? prepare_double : prepare_float)(task->on, id, task->parts);
+static void prepare_work(struct job *job, int worker) {
+  const struct passes *n = job->on;
+  int64_t pieces = job->tasks / n->layers, task;
+  (void)worker;
+  while (take(job, &task))
+    (job->is_double ? prepare_double : prepare_float)(&n->layer[task / pieces], task % pieces, pieces);
 }
 
-static void each_chunk(const struct task *task, int id, void (*pass)(const struct layer *, int64_t, int64_t)) {
-  const struct layer *l = task->on;
-  int64_t first = PART(l->B, id, task->parts), rows = PART(l->B, id + 1, task->parts) - first;
-  int64_t chunks = (rows + CHUNK - 1) / CHUNK;
-  for (int64_t i = 0; i < chunks; i++) {
-    int64_t from = PART(rows, i, chunks);
-    pass(l, first + from, PART(rows, i + 1, chunks) - from);
+/* The passes of a chunk of rows are divided into tasks of some steps of one layer, of about QUANTUM multiplications: a
+   fraction of a millisecond, so that chunks are shared out anew that often. */
+#define QUANTUM (1 << 22)
+#define CHUNKS 512           /* at most */
+#define IN_CACHE (1 << 21)   /* bytes of a layer's weights that may be read anew for each ROWS rows */
+
+static int64_t rows_of(const struct job *job, int64_t chunk) {
+  return PART(((const struct passes *)job->on)->layer->B, chunk, job->tasks);
+}
+
+/* Into how many tasks the passes of one layer are divided. */
+static int64_t slices(const struct layer *l, int64_t chunks) {
+  int64_t step = (l->B + chunks - 1) / chunks * l->blocks * l->H * (l->D + RECURRENT(l));
+  int64_t steps = step < QUANTUM ? QUANTUM / step : 1;
+  return (l->T + steps - 1) / steps;
+}
+
+static int64_t all_slices(const struct job *job) {
+  const struct passes *n = job->on;
+  int64_t sum = 0;
+  for (int64_t i = 0; i < n->layers; i++) sum += slices(&n->layer[i], job->tasks);
+  return sum;
+}
+
+typedef void (*pass)(const struct layer *, int64_t first, int64_t rows, int64_t from, int64_t to);
+
+/* Some steps of one layer, for all rows of a chunk. */
+static void do_slice(const struct job *job, int64_t chunk, const struct layer *l, int64_t slice, pass pass) {
+  int64_t last = rows_of(job, chunk + 1), of = slices(l, job->tasks);
+  for (int64_t first = rows_of(job, chunk); first < last; first += CHUNK)
+    pass(l, first, last - first < CHUNK ? last - first : CHUNK, PART(l->T, slice, of), PART(l->T, slice + 1, of));
+}
+
+static void forward_work(struct job *job, int worker) {
+  const struct passes *n = job->on;
+  int64_t all = all_slices(job), chunk, step;
+  (void)worker;
+  while ((chunk = take_chunk(job, all, &step)) >= 0) {
+    const struct layer *l = n->layer;
+    int64_t slice = step, of;
+    while (slice >= (of = slices(l, job->tasks))) slice -= of, l++;
+    do_slice(job, chunk, l, slice, job->is_double ? forward_double : forward_float);
+    give_chunk_back(job, chunk, step);
   }
 }
 
-static void forward_part(const struct task *task, int id) {
-  each_chunk(task, id, task->is_double ? forward_double : forward_float);
+static void backward_work(struct job *job, int worker) {
+  const struct passes *n = job->on;
+  int64_t all = all_slices(job), chunk, step;
+  (void)worker;
+  while ((chunk = take_chunk(job, all, &step)) >= 0) {
+    const struct layer *l = n->layer + n->layers - 1;
+    int64_t slice = step, of;
+    while (slice >= (of = slices(l, job->tasks))) slice -= of, l--;
+    do_slice(job, chunk, l, of - 1 - slice, job->is_double ? backward_double : backward_float);
+    give_chunk_back(job, chunk, step);
+  }
 }
 
-static void backward_part(const struct task *task, int id) {
-  each_chunk(task, id, task->is_double ? backward_double : backward_float);
+/* Run a pass over chunks of rows: as few as the largest tile has rows where the weights stay in the cache, else as many
+   as let every thread have some. */
+static void run_chunks(const struct passes *n, int threads, int is_double, work pass) {
+  int32_t progress[CHUNKS] = {0};
+  int64_t B = n->layer->B, chunks = (B + CHUNK - 1) / CHUNK, most = 0;
+  for (int64_t i = 0; i < n->layers; i++) {
+    const struct layer *l = &n->layer[i];
+    int64_t bytes = l->blocks * l->H * (l->D + RECURRENT(l)) * (is_double ? 8 : 4);
+    most = bytes > most ? bytes : most;
+  }
+  if (threads > 1 && most <= IN_CACHE) chunks = (B + ROWS - 1) / ROWS;
+  if (chunks < threads) chunks = threads;
+  if (chunks > B) chunks = B;
+  if (chunks > CHUNKS) chunks = CHUNKS;
+  struct job job = {.do_work = pass, .on = n, .tasks = chunks, .workers = threads, .is_double = is_double};
+  job.progress = progress;
+  run(&job);
 }
 
-static void gradients_part(const struct task *task, int id) {
-  const struct layer *l = task->on;
-  int64_t first = PART(l->H, id, task->parts), units = PART(l->H, id + 1, task->parts) - first;
-  if (task->is_double) gradients_double(l, first, units, (double *)l->space + id * l->space_width);
-  else gradients_float(l, first, units, (float *)l->space + id * l->space_width);
+/* The gradients of a layer are divided into `parts` by units. */
+static int64_t unit_parts(const struct layer *l, int workers) {
+  int64_t parts = (l->H + 15) / 16;
+  if (workers == 1) return 1;
+  return parts < 2 * workers ? parts : 2 * workers;
 }
 
-static void rmsprop_part(const struct task *task, int id) {
-  const struct update *u = task->on;
-  int64_t first = PART(u->size, id, task->parts), last = PART(u->size, id + 1, task->parts);
-  (task->is_double ? rmsprop_double : rmsprop_float)(u, first, last, u->squares + 2 * id);
+static void gradients_work(struct job *job, int worker) {
+  const struct passes *n = job->on;
+  int64_t task;
+  while (take(job, &task)) {
+    const struct layer *l = n->layer;
+    int64_t parts;
+    while (task >= (parts = unit_parts(l, job->workers))) task -= parts, l++;
+    int64_t first = PART(l->H, task, parts), units = PART(l->H, task + 1, parts) - first;
+    if (job->is_double) gradients_double(l, first, units, (double *)l->space + worker * l->space_width);
+    else gradients_float(l, first, units, (float *)l->space + worker * l->space_width);
+  }
+}
+
+static void loss_gradient_work(struct job *job, int worker) {
+  const struct loss *l = job->on;
+  int64_t task;
+  (void)worker;
+  while (take(job, &task)) {
+    int64_t first = PART(l->rows, task, job->tasks), last = PART(l->rows, task + 1, job->tasks);
+    (job->is_double ? loss_gradient_double : loss_gradient_float)(l, first, last);
+  }
+}
+
+static void rmsprop_work(struct job *job, int worker) {
+  const struct update *u = job->on;
+  int64_t task;
+  (void)worker;
+  while (take(job, &task)) {
+    int64_t first = task * BLOCK, last = u->size - first < BLOCK ? u->size : first + BLOCK;
+    (job->is_double ? rmsprop_double : rmsprop_float)(u, first, last, u->squares + 2 * task);
+  }
 }
 
 #ifdef _WIN32
@@ -188,20 +292,35 @@ static void rmsprop_part(const struct task *task, int id) {
 #define PUBLIC __attribute__((visibility("default")))
 #endif
 
-PUBLIC void charrnn_prepare(team t, const struct layer *l, int parts, int is_double) {
-  run(t, prepare_part, l, parts, is_double);
+/* `threads`: at most as many as there is room for in `space`. */
+PUBLIC void charrnn_forward(const struct passes *n, int threads, int is_double) {
+  struct job job = {.do_work = prepare_work, .on = n, .workers = threads, .is_double = is_double};
+  job.tasks = n->layers * (threads == 1 ? 1 : 4 * threads);
+  run(&job);
+  run_chunks(n, threads, is_double, forward_work);
 }
-PUBLIC void charrnn_forward(team t, const struct layer *l, int parts, int is_double) {
-  run(t, forward_part, l, parts, is_double);
+PUBLIC void charrnn_backward(const struct passes *n, int threads, int is_double) {
+  struct job job = {.do_work = gradients_work, .on = n, .workers = threads, .is_double = is_double};
+  run_chunks(n, threads, is_double, backward_work);
+  for (int64_t i = 0; i < n->layers; i++) job.tasks += unit_parts(&n->layer[i], threads);
+  run(&job);
 }
-PUBLIC void charrnn_backward(team t, const struct layer *l, int parts, int is_double) {
-  run(t, backward_part, l, parts, is_double);
+PUBLIC void charrnn_likelihood(struct loss *l, int threads, int is_double) {
+  (void)threads;
+  (is_double ? likelihood_double : likelihood_float)(l);
 }
-PUBLIC void charrnn_gradients(team t, const struct layer *l, int parts, int is_double) {
-  run(t, gradients_part, l, parts, is_double);
+PUBLIC void charrnn_loss_gradient(const struct loss *l, int threads, int is_double) {
+  struct job job = {.do_work = loss_gradient_work, .on = l, .workers = threads, .is_double = is_double};
+  job.tasks = l->rows * l->V / BLOCK + 1;
+  run(&job);
 }
-PUBLIC void charrnn_rmsprop(team t, const struct update *u, int parts, int is_double) {
-  run(t, rmsprop_part, u, parts, is_double);
+PUBLIC void charrnn_rmsprop(struct update *u, int threads, int is_double) {
+  struct job job = {.do_work = rmsprop_work, .on = u, .workers = threads, .is_double = is_double};
+  job.tasks = (u->size + BLOCK - 1) / BLOCK;
+  run(&job);
+  u->of_gradient = u->of_parameters = 0;
+  for (int64_t i = 0; i < job.tasks; i++)
+    u->of_gradient += u->squares[2 * i], u->of_parameters += u->squares[2 * i + 1];
 }
 PUBLIC void charrnn_read(const struct reading *r) { read_characters(r); }
 PUBLIC void charrnn_draw(struct drawing *d) { draw_characters(d); }
@@ -219,7 +338,9 @@ struct fact {
 };
 #define SIZE(structure) {#structure, sizeof(struct structure)}
 #define LAYER(field) {"layer." #field, offsetof(struct layer, field)}
+#define PASSES(field) {"passes." #field, offsetof(struct passes, field)}
 #define ROOM(field) {"room." #field, offsetof(struct room, field)}
+#define LOSS(field) {"loss." #field, offsetof(struct loss, field)}
 #define UPDATE(field) {"update." #field, offsetof(struct update, field)}
 #define NETWORK(field) {"network." #field, offsetof(struct network, field)}
 #define READING_ROOM(field) {"reading_room." #field, offsetof(struct reading_room, field)}
@@ -227,13 +348,16 @@ struct fact {
 #define DRAWING(field) {"drawing." #field, offsetof(struct drawing, field)}
 PUBLIC const struct fact charrnn_facts[] = {
     SIZE(layer), LAYER(cell), LAYER(blocks), LAYER(T), LAYER(B), LAYER(H), LAYER(D), LAYER(vocab), LAYER(characters),
-    LAYER(x), LAYER(gates), LAYER(c), LAYER(h), LAYER(extra), LAYER(i2h_weight), LAYER(i2h_bias), LAYER(h2h_weight),
-    LAYER(h2h_bias), LAYER(d_i2h_weight), LAYER(d_i2h_bias), LAYER(d_h2h_weight), LAYER(d_h2h_bias), LAYER(dh),
-    LAYER(dc), LAYER(d_gates), LAYER(d_reset_h), LAYER(first_dh), LAYER(bias), LAYER(panels), LAYER(back_panels),
-    LAYER(left), LAYER(space), LAYER(sums), LAYER(left_width), LAYER(space_width),
+    LAYER(x), LAYER(mask), LAYER(masked), LAYER(gates), LAYER(c), LAYER(h), LAYER(extra), LAYER(i2h_weight),
+    LAYER(i2h_bias), LAYER(h2h_weight), LAYER(h2h_bias), LAYER(d_i2h_weight), LAYER(d_i2h_bias), LAYER(d_h2h_weight),
+    LAYER(d_h2h_bias), LAYER(dh), LAYER(dc), LAYER(d_gates), LAYER(d_reset_h), LAYER(first_dh), LAYER(d_last),
+    LAYER(bias), LAYER(panels), LAYER(back_panels), LAYER(left), LAYER(space), LAYER(sums), LAYER(left_width),
+    LAYER(space_width),
+    SIZE(passes), PASSES(layers), PASSES(layer),
     SIZE(room), ROOM(bias), ROOM(panels), ROOM(back_panels), ROOM(left_width), ROOM(space_width),
+    SIZE(loss), LOSS(rows), LOSS(V), LOSS(batch_size), LOSS(y), LOSS(log_probs), LOSS(d_logits), LOSS(likelihood),
     SIZE(update), UPDATE(size), UPDATE(gradient), UPDATE(mean_square), UPDATE(parameters), UPDATE(clip), UPDATE(alpha),
-    UPDATE(learning_rate), UPDATE(epsilon), UPDATE(squares),
+    UPDATE(learning_rate), UPDATE(epsilon), UPDATE(squares), UPDATE(of_gradient), UPDATE(of_parameters),
     SIZE(network), NETWORK(cell), NETWORK(blocks), NETWORK(layers), NETWORK(H), NETWORK(V), NETWORK(narrow),
     NETWORK(by_character), NETWORK(bias), NETWORK(input_panels), NETWORK(recurrent_panels), NETWORK(input_size),
     NETWORK(recurrent_size), NETWORK(decoder_bias), NETWORK(decoder_panels),
@@ -242,7 +366,11 @@ PUBLIC const struct fact charrnn_facts[] = {
     READING(log_probs), READING(activations), READING(space),
     SIZE(drawing), DRAWING(reading), DRAWING(steps), DRAWING(reads), DRAWING(pending), DRAWING(temperatures),
     DRAWING(random), DRAWING(largest), DRAWING(topk), DRAWING(topp), DRAWING(pauses), DRAWING(indices), DRAWING(chosen),
-    DRAWING(probabilities), DRAWING(space), DRAWING(heap), DRAWING(drawn), DRAWING(failed), {0, 0}};
+    DRAWING(probabilities), DRAWING(space), DRAWING(heap), DRAWING(drawn), DRAWING(failed),
+    {"block", BLOCK}, {0, 0}};
+
+/* Whether each product that is added to something is rounded once only, so that results are the same bits everywhere. */
+PUBLIC const int64_t charrnn_fuses = FUSES;
 
 /* A hash of this file and of those that it includes, as they were compiled; setup.py gives it. */
 #ifndef SOURCES

@@ -5,11 +5,15 @@
      ROWS            rows of the largest register tile; ROWS x 2 vectors of sums, and some more, fit the registers
      NAME(x)         x with a suffix of its own
      IS_DOUBLE       1 or 0
-     FUSED(a, b, c)  a*b + c of vectors
+     FUSED(a, b, c)  a*b + c of vectors, rounded once; FUSED1 the same of single numbers
+     SQRT(a)         of single numbers
 
    All matrices are row-major. A product's right factor is packed once a pass into panels of 2 vectors' width, (K, 2*LANES)
-   each; its left factor is packed row block by row block as (K, rows), so that both are read in order. A row's result
-   depends on neither the number of rows nor the number of threads: its terms are always summed in the same order. */
+   each; its left factor is packed row block by row block as (K, rows), so that both are read in order.
+
+   Every result is the same to the last bit whatever the width of the vectors, the number of threads and how the work is
+   divided: each sum adds its terms in one order, each product that is added to something is FUSED, and all else is
+   what IEEE 754 rounds in one way. Compilers must not fuse anything else: see setup.py. */
 
 #define LANES ((int)(BYTES / sizeof(REAL)))
 #define PANEL (2 * LANES)
@@ -33,7 +37,12 @@ INLINE VECTOR NAME(splat)(REAL x) { return x - (VECTOR){0}; }
 
 INLINE VECTOR NAME(fused)(VECTOR a, VECTOR b, VECTOR c) { return (VECTOR)FUSED(a, b, c); } /* a*b + c */
 
-/* -- sigmoid and tanh ---------------------------------------------------------------------------------------------- */
+INLINE VECTOR NAME(root)(VECTOR x) {
+  for (int i = 0; i < LANES; i++) x[i] = SQRT(x[i]);
+  return x;
+}
+
+/* -- exp, sigmoid and tanh ----------------------------------------------------------------------------------------- */
 
 /* exp(x) = 2^k * exp(r), |r| <= ln(2)/2. Gives 2^k, and exp(r)-1 from its Taylor series: the first term left out is below
    a quarter of the last bit. x must be clamped to where 2^k is a normal number; a NaN stays one. */
@@ -52,23 +61,25 @@ INLINE VECTOR NAME(exp_parts)(VECTOR x, VECTOR *scale) {
   VECTOR r = NAME(fused)(k, NAME(splat)(-ln2_high), x);
   r = NAME(fused)(k, NAME(splat)(-ln2_low), r);
   *scale = (VECTOR)(((NAME(whole))shifted + bias) << mantissa);
+#define TERM(x) p = NAME(fused)(p, r, NAME(splat)((REAL)(x)))
 #if IS_DOUBLE
   VECTOR p = NAME(splat)(1.0 / 6227020800.0);
-  p = NAME(fused)(p, r, NAME(splat)(1.0 / 479001600.0));
-  p = NAME(fused)(p, r, NAME(splat)(1.0 / 39916800.0));
-  p = NAME(fused)(p, r, NAME(splat)(1.0 / 3628800.0));
-  p = NAME(fused)(p, r, NAME(splat)(1.0 / 362880.0));
-  p = NAME(fused)(p, r, NAME(splat)(1.0 / 40320.0));
-  p = NAME(fused)(p, r, NAME(splat)(1.0 / 5040.0));
+  TERM(1.0 / 479001600.0);
+  TERM(1.0 / 39916800.0);
+  TERM(1.0 / 3628800.0);
+  TERM(1.0 / 362880.0);
+  TERM(1.0 / 40320.0);
+  TERM(1.0 / 5040.0);
 #else
   VECTOR p = NAME(splat)(1.0f / 5040.0f);
 #endif
-  p = NAME(fused)(p, r, NAME(splat)((REAL)(1.0 / 720.0)));
-  p = NAME(fused)(p, r, NAME(splat)((REAL)(1.0 / 120.0)));
-  p = NAME(fused)(p, r, NAME(splat)((REAL)(1.0 / 24.0)));
-  p = NAME(fused)(p, r, NAME(splat)((REAL)(1.0 / 6.0)));
-  p = NAME(fused)(p, r, NAME(splat)((REAL)0.5));
-  p = NAME(fused)(p, r, NAME(splat)((REAL)1));
+  TERM(1.0 / 720.0);
+  TERM(1.0 / 120.0);
+  TERM(1.0 / 24.0);
+  TERM(1.0 / 6.0);
+  TERM(0.5);
+  TERM(1);
+#undef TERM
   return p * r;
 }
 
@@ -83,15 +94,70 @@ INLINE VECTOR NAME(clamp)(VECTOR x, REAL limit) {
   return NAME(choose)(x > high, high, x);
 }
 
-INLINE VECTOR NAME(sigmoid)(VECTOR x) {
-  VECTOR scale, less_one = NAME(exp_parts)(NAME(clamp)(-x, IS_DOUBLE ? 708 : 87), &scale);
-  return 1 / (1 + NAME(fused)(scale, less_one, scale));
+INLINE VECTOR NAME(exp)(VECTOR x) {
+  VECTOR scale, less_one = NAME(exp_parts)(NAME(clamp)(x, IS_DOUBLE ? 708 : 87), &scale);
+  return NAME(fused)(scale, less_one, scale);
 }
+
+INLINE VECTOR NAME(sigmoid)(VECTOR x) { return 1 / (1 + NAME(exp)(-x)); }
 
 INLINE VECTOR NAME(tanh)(VECTOR x) { /* (exp(2x)-1) / (exp(2x)+1), exact in relative terms near 0 too */
   VECTOR scale, less_one = NAME(exp_parts)(NAME(clamp)(2 * x, 60), &scale);
   VECTOR exp_less_one = NAME(fused)(scale, less_one, scale - 1);
   return exp_less_one / (exp_less_one + 2);
+}
+
+/* log(x) for x from 1 to the largest number: x = 2^k * m, m about 1; log(m) = 2*artanh((m-1)/(m+1)), whose series ends
+   where its terms are below the last bit. */
+INLINE REAL NAME(log)(REAL x) {
+#if IS_DOUBLE
+  const int bias = 1023, mantissa = 52, terms = 11;
+#else
+  const int bias = 127, mantissa = 23, terms = 5;
+#endif
+  WHOLE bits;
+  __builtin_memcpy(&bits, &x, sizeof x);
+  WHOLE k = (bits >> mantissa) - bias;
+  bits -= k * ((WHOLE)1 << mantissa);
+  REAL m;
+  __builtin_memcpy(&m, &bits, sizeof m);
+  if (m > (REAL)1.41421356237309504880) m *= (REAL)0.5, k++;
+  REAL s = (m - 1) / (m + 1), square = s * s, series = 0;
+  UNROLL for (int i = terms; i > 0; i--) series = FUSED1(series, square, (REAL)1 / (REAL)(2 * i + 1));
+  series = FUSED1(series * square, s, s);
+  return x == x ? FUSED1((REAL)k, (REAL)0.69314718055994530942, 2 * series) : x;
+}
+
+/* -- sums: element i is added to number i % SUMS, and these in pairs, so that the width of vectors changes nothing -- */
+
+INLINE REAL NAME(add_up)(REAL *sums) {
+  for (int width = SUMS / 2; width; width /= 2)
+    for (int i = 0; i < width; i++) sums[i] += sums[i + width];
+  return sums[0];
+}
+
+INLINE void NAME(add_squares)(REAL *sums, VECTOR x, int n) { /* of x[:n]; the others must be zeros */
+  NAME(store)(sums, NAME(fused)(x, x, NAME(load)(sums, n)), n);
+}
+
+static REAL NAME(sum)(const REAL *x, int64_t n) {
+  REAL sums[SUMS] = {0};
+  int64_t i = 0;
+  for (; i + SUMS <= n; i += SUMS)
+    for (int k = 0; k < SUMS; k++) sums[k] += x[i + k];
+  for (int k = 0; i < n; i++, k++) sums[k] += x[i];
+  return NAME(add_up)(sums);
+}
+
+static REAL NAME(largest)(const REAL *x, int64_t n) {
+  REAL found[SUMS];
+  for (int k = 0; k < SUMS; k++) found[k] = x[0];
+  int64_t i = 0;
+  for (; i + SUMS <= n; i += SUMS)
+    for (int k = 0; k < SUMS; k++) found[k] = x[i + k] > found[k] ? x[i + k] : found[k];
+  for (int k = 0; i < n; i++, k++) found[k] = x[i] > found[k] ? x[i] : found[k];
+  for (int k = 1; k < SUMS; k++) found[0] = found[k] > found[0] ? found[k] : found[0];
+  return found[0];
 }
 
 /* -- products ------------------------------------------------------------------------------------------------------ */
@@ -183,28 +249,39 @@ static void NAME(pack_right)(REAL *panels, int64_t K, int64_t N, const REAL *b, 
   }
 }
 
-/* -- cells: what recurrence.py says, step by step, for rows first..last of the batch -------------------------------- */
+/* -- cells: what recurrence.py says, step by step, for some rows of the batch --------------------------------------- */
 
 #define LOAD(p) NAME(load)((p) + j, n)
 #define STORE(p, v) NAME(store)((p) + j, v, n)
+
+/* A row of logits as log-probabilities. `space`: for as many numbers. */
+static void NAME(log_softmax)(REAL *row, int64_t V, REAL *space) {
+  REAL top = NAME(largest)(row, V);
+  EACH_UNIT(V, STORE(space, NAME(exp)(LOAD(row) - top)))
+  REAL log_of_sum = NAME(log)(NAME(sum)(space, V));
+  EACH_UNIT(V, STORE(row, LOAD(row) - top - log_of_sum))
+}
+
+INLINE VECTOR NAME(not_square)(VECTOR x) { return NAME(fused)(-x, x, NAME(splat)(1)); } /* 1 - x*x, tanh' where x is tanh */
 
 INLINE void NAME(lstm_unit)(int64_t H, int64_t j, int n, REAL *gates, const REAL *c, REAL *next_c, REAL *next_h,
                             REAL *tanh_c) {
   VECTOR i = NAME(sigmoid)(LOAD(gates)), f = NAME(sigmoid)(LOAD(gates + H)), o = NAME(sigmoid)(LOAD(gates + 2 * H));
   VECTOR g = NAME(tanh)(LOAD(gates + 3 * H));
-  VECTOR new_c = f * LOAD(c) + i * g, t = NAME(tanh)(new_c);
+  VECTOR new_c = NAME(fused)(f, LOAD(c), i * g), t = NAME(tanh)(new_c);
   STORE(gates, i), STORE(gates + H, f), STORE(gates + 2 * H, o), STORE(gates + 3 * H, g);
   STORE(next_c, new_c), STORE(tanh_c, t), STORE(next_h, o * t);
 }
 
-INLINE void NAME(lstm_unit_back)(int64_t H, int64_t j, int n, const REAL *gates, const REAL *c, const REAL *tanh_c,
-                                 const REAL *dh, REAL *dc, REAL *d_gates) {
+/* The backward passes write the gradients of the pre-activations over the gates that they are made of. */
+INLINE void NAME(lstm_unit_back)(int64_t H, int64_t j, int n, REAL *gates, const REAL *c, const REAL *tanh_c,
+                                 const REAL *dh, REAL *dc) {
   VECTOR i = LOAD(gates), f = LOAD(gates + H), o = LOAD(gates + 2 * H), g = LOAD(gates + 3 * H);
-  VECTOR t = LOAD(tanh_c), d_h = LOAD(dh), d_c = LOAD(dc) + d_h * (o * (1 - t * t));
-  STORE(d_gates, g * ((1 - i) * i) * d_c);
-  STORE(d_gates + H, LOAD(c) * ((1 - f) * f) * d_c);
-  STORE(d_gates + 2 * H, t * ((1 - o) * o) * d_h);
-  STORE(d_gates + 3 * H, i * (1 - g * g) * d_c);
+  VECTOR t = LOAD(tanh_c), d_h = LOAD(dh), d_c = NAME(fused)(d_h, o * NAME(not_square)(t), LOAD(dc));
+  STORE(gates, g * ((1 - i) * i) * d_c);
+  STORE(gates + H, LOAD(c) * ((1 - f) * f) * d_c);
+  STORE(gates + 2 * H, t * ((1 - o) * o) * d_h);
+  STORE(gates + 3 * H, i * NAME(not_square)(g) * d_c);
   STORE(dc, d_c * f);
 }
 
@@ -215,29 +292,28 @@ INLINE void NAME(gru_reset)(int64_t H, int64_t j, int n, REAL *gates, const REAL
 
 INLINE void NAME(gru_unit)(int64_t H, int64_t j, int n, REAL *gates, const REAL *h, REAL *next_h) {
   VECTOR z = LOAD(gates), candidate = NAME(tanh)(LOAD(gates + 2 * H)), before = LOAD(h);
-  STORE(gates + 2 * H, candidate), STORE(next_h, before + z * (candidate - before));
+  STORE(gates + 2 * H, candidate), STORE(next_h, NAME(fused)(z, candidate - before, before));
 }
 
-INLINE void NAME(gru_candidate_back)(int64_t H, int64_t j, int n, const REAL *gates, const REAL *h, REAL *dh,
-                                     REAL *d_gates) {
+INLINE void NAME(gru_candidate_back)(int64_t H, int64_t j, int n, REAL *gates, const REAL *h, REAL *dh) {
   VECTOR z = LOAD(gates), candidate = LOAD(gates + 2 * H), d_h = LOAD(dh);
-  STORE(d_gates, (candidate - LOAD(h)) * ((1 - z) * z) * d_h);
-  STORE(d_gates + 2 * H, z * (1 - candidate * candidate) * d_h);
+  STORE(gates, (candidate - LOAD(h)) * ((1 - z) * z) * d_h);
+  STORE(gates + 2 * H, z * NAME(not_square)(candidate) * d_h);
   STORE(dh, d_h * (1 - z)); /* from here on: the gradient of the h before */
 }
 
-INLINE void NAME(gru_reset_back)(int64_t H, int64_t j, int n, const REAL *gates, const REAL *h, const REAL *d_reset_h,
-                                 REAL *dh, REAL *d_gates) {
+INLINE void NAME(gru_reset_back)(int64_t H, int64_t j, int n, REAL *gates, const REAL *h, const REAL *d_reset_h,
+                                 REAL *dh) {
   VECTOR r = LOAD(gates + H), d = LOAD(d_reset_h);
-  STORE(d_gates + H, LOAD(h) * ((1 - r) * r) * d);
-  STORE(dh, LOAD(dh) + d * r);
+  STORE(gates + H, LOAD(h) * ((1 - r) * r) * d);
+  STORE(dh, NAME(fused)(d, r, LOAD(dh)));
 }
 
 INLINE void NAME(rnn_unit)(int64_t j, int n, const REAL *gates, REAL *next_h) { STORE(next_h, NAME(tanh)(LOAD(gates))); }
 
 INLINE void NAME(rnn_unit_back)(int64_t j, int n, const REAL *h, const REAL *dh, REAL *d_gates) {
   VECTOR y = LOAD(h);
-  STORE(d_gates, LOAD(dh) * (1 - y * y));
+  STORE(d_gates, LOAD(dh) * NAME(not_square)(y));
 }
 
 /* Where the sums of a row of (T*B) start: at its character's row of the table (layer 1), or at the bias. */
@@ -249,17 +325,31 @@ INLINE const REAL *NAME(start_of)(const struct layer *l, int64_t row) {
 /* An element of an array that some cells lack. */
 INLINE REAL *NAME(at)(void *array, int64_t offset) { return array ? (REAL *)array + offset : 0; }
 
-static void NAME(forward)(const struct layer *l, int64_t first, int64_t rows) {
-  const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H, K = D + H;
+/* n products of two numbers each. */
+INLINE void NAME(multiply)(REAL *to, const REAL *a, const REAL *b, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i] = a[i] * b[i];
+}
+
+/* Steps from..to of the forward pass, for some rows of the batch. */
+static void NAME(forward)(const struct layer *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H, K = D + RECURRENT(l);
   const REAL *panels = l->panels, *candidate_panels = panels + ROUND_UP(2 * H, PANEL) * K, *start[CHUNK];
   REAL *packed = (REAL *)l->left + first * l->left_width;
-  for (int64_t t = 0; t < l->T; t++) {
+  for (int64_t t = from; t < to; t++) {
     int64_t row = t * B + first;
-    REAL *gates = (REAL *)l->gates + row * G, *h = (REAL *)l->h + row * H, *next_h = h + B * H;
+    REAL *gates = (REAL *)l->gates + row * G, *h = NAME(at)(l->h, row * H), *next_h = NAME(at)(l->h, (row + B) * H);
     REAL *c = NAME(at)(l->c, row * H), *next_c = NAME(at)(l->c, (row + B) * H), *extra = NAME(at)(l->extra, row * H);
     for (int64_t r = 0; r < rows; r++) start[r] = NAME(start_of)(l, row + r);
-    if (D) NAME(pack_left)(packed, rows, (const REAL *)l->x + row * D, D, D, 0, K);
-    NAME(pack_left)(packed, rows, h, H, H, D, K);
+    if (D) {
+      const REAL *x = (const REAL *)l->x + row * D;
+      if (l->mask) {
+        REAL *masked = (REAL *)l->masked + row * D;
+        NAME(multiply)(masked, x, (const REAL *)l->mask + row * D, rows * D);
+        x = masked;
+      }
+      NAME(pack_left)(packed, rows, x, D, D, 0, K);
+    }
+    if (h) NAME(pack_left)(packed, rows, h, H, H, D, K);
     if (l->cell == GRU) {
       NAME(product)(rows, K, 2 * H, packed, panels, start, gates, G);
       for (int64_t r = 0; r < rows; r++)
@@ -274,63 +364,108 @@ static void NAME(forward)(const struct layer *l, int64_t first, int64_t rows) {
       for (int64_t r = 0, at = 0; r < rows; r++, at += H)
         if (l->cell == LSTM)
           EACH_UNIT(H, NAME(lstm_unit)(H, j, n, gates + r * G, c + at, next_c + at, next_h + at, extra + at))
-        else
+        else if (l->cell == RNN)
           EACH_UNIT(H, NAME(rnn_unit)(j, n, gates + at, next_h + at))
+        else
+          NAME(log_softmax)(gates + at, H, packed);
     }
   }
 }
 
-/* Backward through time. dh (T,B,H) comes in as the gradient of h[1:] from above and goes out, where the layer has an
-   input, as the gradient of that; first_dh (B,H) becomes the gradient of h[0], dc (B,H) that of c[0]. */
-static void NAME(backward)(const struct layer *l, int64_t first, int64_t rows) {
-  const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H, N = ROUND_UP(H, PANEL);
+/* The gradient that reaches the pre-activations of step t, in place of the gates, which it is made of; dh (rows, H) is
+   that of the h after the step and becomes a share of that of the h before, which lies at `before`. */
+static void NAME(step_back)(const struct layer *l, int64_t first, int64_t rows, int64_t t, REAL *packed, REAL *before) {
+  const int64_t B = l->B, H = l->H, G = l->blocks * H, N = ROUND_UP(H, PANEL), row = t * B + first;
   const REAL *panels = l->back_panels, *start[CHUNK];
   const REAL *candidate_panels = panels + 2 * H * N; /* gru: after those of z and r */
-  const REAL *input_panels = panels + G * N;
-  REAL *packed = (REAL *)l->left + first * l->left_width;
-  for (int64_t t = l->T - 1; t >= 0; t--) {
-    int64_t row = t * B + first;
-    const REAL *gates = (REAL *)l->gates + row * G, *h = (REAL *)l->h + row * H, *next_h = h + B * H;
-    const REAL *c = NAME(at)(l->c, row * H), *extra = NAME(at)(l->extra, row * H);
-    REAL *dh = (REAL *)l->dh + row * H, *d_gates = (REAL *)l->d_gates + row * G, *dc = (REAL *)l->dc + first * H;
-    REAL *before = t ? dh - B * H : (REAL *)l->first_dh + first * H; /* gets the gradient of the h before */
-    int64_t used = l->cell == GRU ? 2 * H : G;                     /* columns that h reaches directly */
+  const REAL *h = (const REAL *)l->h + row * H, *next_h = h + B * H;
+  const REAL *c = NAME(at)(l->c, row * H), *extra = NAME(at)(l->extra, row * H);
+  REAL *gates = (REAL *)l->gates + row * G, *dh = (REAL *)l->dh + row * H, *dc = NAME(at)(l->dc, first * H);
+  int64_t used = l->cell == GRU ? 2 * H : G; /* columns that h reaches directly */
+  if (t == l->T - 1 && l->d_last) {
+    const REAL *d_last = (const REAL *)l->d_last + first * H;
+    for (int64_t i = 0; i < rows * H; i++) dh[i] += d_last[i];
+  }
+  for (int64_t r = 0, at = 0; r < rows; r++, at += H)
+    if (l->cell == LSTM)
+      EACH_UNIT(H, NAME(lstm_unit_back)(H, j, n, gates + r * G, c + at, extra + at, dh + at, dc + at))
+    else if (l->cell == GRU)
+      EACH_UNIT(H, NAME(gru_candidate_back)(H, j, n, gates + r * G, h + at, dh + at))
+    else
+      EACH_UNIT(H, NAME(rnn_unit_back)(j, n, next_h + at, dh + at, gates + at))
+  if (l->cell == GRU) {
+    REAL *d_reset_h = (REAL *)l->d_reset_h + first * H;
+    NAME(pack_left)(packed, rows, gates + 2 * H, H, G, 0, H);
+    NAME(product)(rows, H, H, packed, candidate_panels, 0, d_reset_h, H);
     for (int64_t r = 0, at = 0; r < rows; r++, at += H)
-      if (l->cell == LSTM)
-        EACH_UNIT(H, NAME(lstm_unit_back)(H, j, n, gates + r * G, c + at, extra + at, dh + at, dc + at, d_gates + r * G))
-      else if (l->cell == GRU)
-        EACH_UNIT(H, NAME(gru_candidate_back)(H, j, n, gates + r * G, h + at, dh + at, d_gates + r * G))
-      else
-        EACH_UNIT(H, NAME(rnn_unit_back)(j, n, next_h + at, dh + at, d_gates + at))
-    if (l->cell == GRU) {
-      REAL *d_reset_h = (REAL *)l->d_reset_h + first * H;
-      NAME(pack_left)(packed, rows, d_gates + 2 * H, H, G, 0, H);
-      NAME(product)(rows, H, H, packed, candidate_panels, 0, d_reset_h, H);
-      for (int64_t r = 0, at = 0; r < rows; r++, at += H)
-        EACH_UNIT(H, NAME(gru_reset_back)(H, j, n, gates + r * G, h + at, d_reset_h + at, dh + at, d_gates + r * G))
-      for (int64_t i = 0; i < rows * H; i++) before[i] = t ? before[i] + dh[i] : dh[i];
-    }
-    NAME(pack_left)(packed, rows, d_gates, used, G, 0, used);
-    for (int64_t r = 0; r < rows; r++) start[r] = before + r * H;
-    NAME(product)(rows, used, H, packed, panels, t || l->cell == GRU ? start : 0, before, H);
+      EACH_UNIT(H, NAME(gru_reset_back)(H, j, n, gates + r * G, h + at, d_reset_h + at, dh + at))
+    for (int64_t i = 0; i < rows * H; i++) before[i] = t ? before[i] + dh[i] : dh[i];
+  }
+  NAME(pack_left)(packed, rows, gates, used, G, 0, used);
+  for (int64_t r = 0; r < rows; r++) start[r] = before + r * H;
+  NAME(product)(rows, used, H, packed, panels, t || l->cell == GRU ? start : 0, before, H);
+}
+
+/* Steps to-1, ..., from of the backward pass. dh (T,B,H) comes in as the gradient of h[1:] from above and goes out, where
+   the layer has an input, as the gradient of that; first_dh (B,H) becomes the gradient of h[0], dc (B,H) that of c[0].
+   The decoder's gates are the gradient of its output already. */
+static void NAME(backward)(const struct layer *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H;
+  const REAL *input_panels = (REAL *)l->back_panels + G * ROUND_UP(RECURRENT(l), PANEL);
+  REAL *packed = (REAL *)l->left + first * l->left_width;
+  for (int64_t t = to - 1; t >= from; t--) {
+    int64_t row = t * B + first;
+    REAL *before = t ? NAME(at)(l->dh, (row - B) * H) : NAME(at)(l->first_dh, first * H);
+    if (l->cell != DECODER) NAME(step_back)(l, first, rows, t, packed, before);
     if (D) {
-      if (used < G) NAME(pack_left)(packed, rows, d_gates, G, G, 0, G);
-      NAME(product)(rows, G, D, packed, input_panels, 0, dh, D);
+      REAL *dx = (REAL *)l->dh + row * D;
+      if (l->cell == GRU || l->cell == DECODER)
+        NAME(pack_left)(packed, rows, (REAL *)l->d_gates + row * G, G, G, 0, G);
+      NAME(product)(rows, G, D, packed, input_panels, 0, dx, D);
+      if (l->mask) NAME(multiply)(dx, dx, (const REAL *)l->mask + row * D, rows * D);
     }
   }
+}
+
+/* The sums of gradients over all rows, unit by unit: those of the biases; and where inputs are characters, of their weights,
+   since a one-hot input lets the rows of d_gates add up by character. */
+static void NAME(bias_gradients)(const struct layer *l, int64_t g, int64_t first, int64_t last) {
+  const int64_t G = l->blocks * l->H, all = l->T * l->B;
+  const REAL *d_gates = (const REAL *)l->d_gates + g * l->H;
+  REAL *bias = (REAL *)l->d_i2h_bias[g], *h_bias = (REAL *)l->d_h2h_bias[g];
+  for (int64_t u = first; u < last; u++) bias[u] = 0;
+  if (l->characters) {
+    REAL *sums = (REAL *)l->sums + g * l->H, *weight = l->d_i2h_weight[g];
+    for (int64_t v = 0; v < l->vocab; v++)
+      for (int64_t u = first; u < last; u++) sums[v * G + u] = 0;
+    for (int64_t row = 0; row < all; row++) {
+      REAL *sum = sums + l->characters[row] * G;
+      const REAL *d = d_gates + row * G;
+      for (int64_t u = first; u < last; u++) sum[u] += d[u];
+    }
+    for (int64_t v = 0; v < l->vocab; v++)
+      for (int64_t u = first; u < last; u++) {
+        weight[u * l->vocab + v] = sums[v * G + u];
+        bias[u] += sums[v * G + u];
+      }
+  } else
+    for (int64_t row = 0; row < all; row++)
+      for (int64_t u = first; u < last; u++) bias[u] += d_gates[row * G + u];
+  if (h_bias)
+    for (int64_t u = first; u < last; u++) h_bias[u] = bias[u];
 }
 
 /* Gradients of units first..first+units of every gate: of biases, and of weights as d_gates^T @ what they multiplied. */
 static void NAME(gradients)(const struct layer *l, int64_t first, int64_t units, REAL *space) {
-  const int64_t H = l->H, D = l->D, G = l->blocks * H, all = l->T * l->B;
-  const REAL *d_gates = l->d_gates, *start[CHUNK];
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->blocks * H, all = l->T * l->B;
+  const REAL *d_gates = l->d_gates, *x = l->mask ? l->masked : l->x, *start[CHUNK];
   REAL *right[3], *left; /* panels of x, of h, and for the gru of r*h, DEPTH rows each; row blocks of d_gates */
   right[0] = space, right[1] = right[0] + DEPTH * ROUND_UP(D, PANEL);
-  right[2] = right[1] + DEPTH * ROUND_UP(H, PANEL), left = right[2] + DEPTH * ROUND_UP(H, PANEL);
+  right[2] = right[1] + DEPTH * ROUND_UP(R, PANEL), left = right[2] + DEPTH * ROUND_UP(R, PANEL);
   for (int64_t row = 0; row < all; row += DEPTH) {
     int64_t depth = all - row < DEPTH ? all - row : DEPTH;
-    if (D) NAME(pack_right)(right[0], depth, D, (const REAL *)l->x + row * D, D);
-    NAME(pack_right)(right[1], depth, H, (const REAL *)l->h + row * H, H);
+    if (D) NAME(pack_right)(right[0], depth, D, x + row * D, D);
+    if (R) NAME(pack_right)(right[1], depth, R, (const REAL *)l->h + row * R, R);
     if (l->cell == GRU) NAME(pack_right)(right[2], depth, H, (const REAL *)l->extra + row * H, H);
     for (int64_t g = 0; g < l->blocks; g++) {
       for (int64_t u = first; u < first + units; u += CHUNK) { /* the left factor is d_gates transposed */
@@ -341,8 +476,8 @@ static void NAME(gradients)(const struct layer *l, int64_t first, int64_t units,
           for (int64_t k = 0; k < depth; k++)
             for (int64_t r = 0; r < rows; r++) left[r0 * depth + k * rows + r] = from[k * G + r];
         }
-        for (int part = D ? 0 : 1; part < 2; part++) {
-          int64_t N = part ? H : D;
+        for (int part = D ? 0 : 1; part < (R ? 2 : 1); part++) {
+          int64_t N = part ? R : D;
           REAL *to = (REAL *)(part ? l->d_h2h_weight[g] : l->d_i2h_weight[g]) + u * N;
           for (int64_t r = 0; r < m; r++) start[r] = to + r * N;
           REAL *factor = right[part && l->cell == GRU && g == 2 ? 2 : part];
@@ -351,49 +486,30 @@ static void NAME(gradients)(const struct layer *l, int64_t first, int64_t units,
       }
     }
   }
-  for (int64_t g = 0; g < l->blocks; g++) {
-    REAL *bias = (REAL *)l->d_i2h_bias[g], *h_bias = (REAL *)l->d_h2h_bias[g];
-    for (int64_t u = first; u < first + units; u++) bias[u] = 0;
-    if (l->characters) { /* one-hot inputs: the rows of d_gates add up by character */
-      REAL *sums = l->sums, *weight = l->d_i2h_weight[g];
-      for (int64_t v = 0; v < l->vocab; v++)
-        for (int64_t u = first; u < first + units; u++) sums[v * G + g * H + u] = 0;
-      for (int64_t row = 0; row < all; row++) {
-        REAL *sum = sums + l->characters[row] * G + g * H;
-        const REAL *d = d_gates + row * G + g * H;
-        for (int64_t u = first; u < first + units; u++) sum[u] += d[u];
-      }
-      for (int64_t v = 0; v < l->vocab; v++)
-        for (int64_t u = first; u < first + units; u++) {
-          weight[u * l->vocab + v] = sums[v * G + g * H + u];
-          bias[u] += sums[v * G + g * H + u];
-        }
-    } else
-      for (int64_t row = 0; row < all; row++)
-        for (int64_t u = first; u < first + units; u++) bias[u] += d_gates[row * G + g * H + u];
-    for (int64_t u = first; u < first + units; u++) h_bias[u] = bias[u];
-  }
+  for (int64_t g = 0; g < l->blocks; g++) NAME(bias_gradients)(l, g, first, first + units);
 }
 
 /* -- weights, laid out for the passes: part `id` of `parts` --------------------------------------------------------- */
 
-/* Columns of the right factor of forward: column n0 + u takes the weights of unit u of gate g, for x (D) and h (H). */
-static void NAME(pack_columns)(const struct layer *l, REAL *panels, int64_t gate, int64_t gates, int id, int parts) {
-  const int64_t H = l->H, D = l->D, K = D + H, N = gates * H;
+/* Columns of the right factor of forward: column n0 + u takes the weights of unit u of gate g, for x (D) and h (R). */
+static void NAME(pack_columns)(const struct layer *l, REAL *panels, int64_t gate, int64_t gates, int64_t id,
+                               int64_t parts) {
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, K = D + R, N = gates * H;
   for (int64_t n0 = id * PANEL; n0 < N; n0 += parts * PANEL) {
     REAL *panel = panels + n0 * K;
     for (int64_t n = 0; n < PANEL; n++) {
       int64_t g = gate + (n0 + n) / H, u = (n0 + n) % H, inside = n0 + n < N;
       const REAL *i2h = inside && D ? (const REAL *)l->i2h_weight[g] + u * D : 0;
-      const REAL *h2h = inside ? (const REAL *)l->h2h_weight[g] + u * H : 0;
+      const REAL *h2h = inside && R ? (const REAL *)l->h2h_weight[g] + u * R : 0;
       for (int64_t k = 0; k < D; k++) panel[k * PANEL + n] = inside ? i2h[k] : 0;
-      for (int64_t k = 0; k < H; k++) panel[(D + k) * PANEL + n] = inside ? h2h[k] : 0;
+      for (int64_t k = 0; k < R; k++) panel[(D + k) * PANEL + n] = inside ? h2h[k] : 0;
     }
   }
 }
 
 /* The right factor (gates*H, N) of backward from one (H, N) matrix a gate. */
-static void NAME(pack_gates)(REAL *panels, void *const *weight, int64_t gates, int64_t H, int64_t N, int id, int parts) {
+static void NAME(pack_gates)(REAL *panels, void *const *weight, int64_t gates, int64_t H, int64_t N, int64_t id,
+                             int64_t parts) {
   for (int64_t n0 = id * PANEL; n0 < N; n0 += parts * PANEL) {
     REAL *panel = panels + n0 * gates * H;
     int64_t width = N - n0 < PANEL ? N - n0 : PANEL;
@@ -404,50 +520,71 @@ static void NAME(pack_gates)(REAL *panels, void *const *weight, int64_t gates, i
 }
 
 static void NAME(room)(const struct layer *l, struct room *room) {
-  const int64_t H = l->H, D = l->D, G = l->blocks * H, direct = (l->cell == GRU ? 2 : l->blocks) * H;
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->blocks * H, direct = (l->cell == GRU ? 2 : l->blocks) * H;
   room->bias = D ? G : l->vocab * G;
-  room->panels = (ROUND_UP(direct, PANEL) + ROUND_UP(G - direct, PANEL)) * (D + H);
-  room->back_panels = G * (ROUND_UP(H, PANEL) + ROUND_UP(D, PANEL));
-  room->left_width = D + H > G ? D + H : G;
-  room->space_width = DEPTH * (ROUND_UP(D, PANEL) + 2 * ROUND_UP(H, PANEL) + CHUNK);
+  room->panels = (ROUND_UP(direct, PANEL) + ROUND_UP(G - direct, PANEL)) * (D + R);
+  room->back_panels = G * (ROUND_UP(R, PANEL) + ROUND_UP(D, PANEL));
+  room->left_width = D + R > G ? D + R : G;
+  room->space_width = DEPTH * (ROUND_UP(D, PANEL) + 2 * ROUND_UP(R, PANEL) + CHUNK);
 }
 
-static void NAME(prepare)(const struct layer *l, int id, int parts) {
-  const int64_t H = l->H, G = l->blocks * H, N = ROUND_UP(H, PANEL), direct = l->cell == GRU ? 2 : l->blocks;
+static void NAME(prepare)(const struct layer *l, int64_t id, int64_t parts) {
+  const int64_t H = l->H, R = RECURRENT(l), G = l->blocks * H, N = ROUND_UP(R, PANEL);
+  const int64_t direct = l->cell == GRU ? 2 : l->blocks;
   REAL *bias = l->bias, *panels = l->panels, *back = l->back_panels;
   for (int64_t g = 0; g < l->blocks; g++) {
     const REAL *i2h = l->i2h_bias[g], *h2h = l->h2h_bias[g], *weight = l->i2h_weight[g];
     for (int64_t v = id; v < (l->D ? 1 : l->vocab); v += parts)
-      for (int64_t u = 0; u < H; u++)
-        bias[v * G + g * H + u] = i2h[u] + h2h[u] + (l->D ? 0 : weight[u * l->vocab + v]);
+      for (int64_t u = 0; u < H; u++) {
+        REAL both = R ? i2h[u] + h2h[u] : i2h[u];
+        bias[v * G + g * H + u] = l->D ? both : both + weight[u * l->vocab + v];
+      }
   }
   NAME(pack_columns)(l, panels, 0, direct, id, parts);
   if (l->cell == GRU) NAME(pack_columns)(l, panels + ROUND_UP(2 * H, PANEL) * (l->D + H), 2, 1, id, parts);
-  NAME(pack_gates)(back, l->h2h_weight, direct, H, H, id, parts);
+  if (R) NAME(pack_gates)(back, l->h2h_weight, direct, H, H, id, parts);
   if (l->cell == GRU) NAME(pack_gates)(back + 2 * H * N, l->h2h_weight + 2, 1, H, H, id, parts);
   if (l->D) NAME(pack_gates)(back + G * N, l->i2h_weight, l->blocks, H, l->D, id, parts);
 }
 
-/* -- clip and RMSprop: rmsprop.py in one pass, with the sums of squares for both norms ------------------------------- */
+/* -- the loss's gradient; clip and RMSprop -------------------------------------------------------------------------- */
 
-static void NAME(rmsprop)(const struct update *u, int64_t first, int64_t last, double *squares) {
-  REAL *gradient = u->gradient, *mean_square = u->mean_square, *parameters = u->parameters;
-  const REAL clip = (REAL)u->clip, alpha = (REAL)u->alpha, rest = (REAL)(1 - u->alpha), rate = (REAL)u->learning_rate;
-  double of_gradient = 0, of_parameters = 0;
-  for (int64_t i = first; i < last; i += 4096) { /* sums in blocks: float32 adds up a few thousand squares well enough */
-    REAL g_squares = 0, w_squares = 0;
-    for (int64_t k = i; k < last && k < i + 4096; k++) {
-      REAL g = gradient[k];
-      g = g < -clip ? -clip : g;
-      g = g > clip ? clip : g;
-      REAL m = mean_square[k] * alpha + rest * g * g;
-      REAL w = parameters[k] - rate * (g / (SQRT(m) + (REAL)u->epsilon));
-      gradient[k] = g, mean_square[k] = m, parameters[k] = w;
-      g_squares += g * g, w_squares += w * w;
-    }
-    of_gradient += g_squares, of_parameters += w_squares;
+/* The gradient of the mean loss for the decoder's output: exp(log_probs), less 1 where the character that came next is. */
+static void NAME(loss_gradient)(const struct loss *l, int64_t first, int64_t last) {
+  for (int64_t row = first; row < last; row++) {
+    const REAL *log_probs = (const REAL *)l->log_probs + row * l->V;
+    REAL *d = (REAL *)l->d_logits + row * l->V;
+    EACH_UNIT(l->V, STORE(d, NAME(exp)(LOAD(log_probs))))
+    d[l->y[row]] -= 1;
+    EACH_UNIT(l->V, STORE(d, LOAD(d) / (REAL)l->batch_size))
   }
-  squares[0] = of_gradient, squares[1] = of_parameters;
+}
+
+/* The log-likelihood of all rows, added in double precision. */
+static void NAME(likelihood)(struct loss *l) {
+  double sum = 0;
+  for (int64_t row = 0; row < l->rows; row++) sum += ((const REAL *)l->log_probs)[row * l->V + l->y[row]];
+  l->likelihood = sum;
+}
+
+/* rmsprop.py in one pass over some elements, with the sums of squares for both norms. */
+static void NAME(rmsprop)(const struct update *u, int64_t first, int64_t last, double *squares) {
+  REAL *gradient = (REAL *)u->gradient + first, *mean_square = (REAL *)u->mean_square + first;
+  REAL *parameters = (REAL *)u->parameters + first, of_gradient[SUMS] = {0}, of_parameters[SUMS] = {0};
+  const VECTOR low = NAME(splat)((REAL)-u->clip), high = NAME(splat)((REAL)u->clip);
+  const VECTOR alpha = NAME(splat)((REAL)u->alpha), rate = NAME(splat)((REAL)-u->learning_rate);
+  const REAL rest = (REAL)(1 - u->alpha), epsilon = (REAL)u->epsilon;
+  EACH_UNIT(last - first, {
+    VECTOR g = LOAD(gradient), w = LOAD(parameters);
+    g = NAME(choose)(g < low, low, g);
+    g = NAME(choose)(g > high, high, g);
+    VECTOR m = NAME(fused)(LOAD(mean_square), alpha, rest * g * g);
+    w = NAME(fused)(rate, g / (NAME(root)(m) + epsilon), w);
+    STORE(gradient, g), STORE(mean_square, m), STORE(parameters, w);
+    NAME(add_squares)(of_gradient + j % SUMS, g, n);
+    NAME(add_squares)(of_parameters + j % SUMS, w, n);
+  })
+  squares[0] = NAME(add_up)(of_gradient), squares[1] = NAME(add_up)(of_parameters);
 }
 
 #undef LANES

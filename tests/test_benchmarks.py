@@ -130,13 +130,14 @@ def test_all(monkeypatch, tmp_path, capsys):
     """The parts are measured above; here each is one row."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     everything = benchmark("all")
-    for module in ("machine_limits", "train_step", "sampling", "preprocess", "memory"):
+    modules = ("machine_limits", "train_step", "busy_machine", "sampling", "preprocess", "memory")
+    for module in modules:
         monkeypatch.setattr(getattr(everything, module), "figures", lambda *a, m=module, **k: [{"of": m, "s": 1.5}])
     monkeypatch.setattr(sys, "argv", ["all.py", "-o", str(tmp_path / "results.json")])
     everything.main()
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["memory of a training step"] == [{"of": "memory", "s": 1.5}]
-    assert len(found) == 6
+    assert len(found) == 1 + len(modules)
     assert "| preprocess | 1.50 |" in capsys.readouterr().out
 
 
@@ -163,3 +164,11 @@ def test_time_to_loss(tmp_path):
     first = printed.splitlines()[0]
     assert first.startswith("run nanoGPT, recipe for a CPU, s to 4.15 ") and "0.1 " not in first
     assert b"<svg" in picture.read_bytes()
+
+
+def test_busy_machine(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    rows = benchmark("busy_machine").figures("1x8", threads=(2,), tries=2, seconds=0, loops=1)
+    assert [row["precision"] for row in rows] == ["double", "float"]
+    for row in rows:
+        assert row["quiet ms"] > 0 and 0 < row["ratio"] <= row["worst ratio"]

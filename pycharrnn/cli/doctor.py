@@ -8,6 +8,7 @@ samples from it. What must come out was recorded with this trainer, which prints
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -17,8 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
+from compat.charrnn import Checkpoint
 from compat.lua_random import LuaRandom
 from pycharrnn import __version__
 from pycharrnn.checkpoints import checkpoint
@@ -47,6 +50,7 @@ _RECORDED = """\
 40 0.851 3.12748720 2.1996e-01
 """  # iteration, epoch, loss, norm ratio: lstm, 2 layers of 12, dropout 0.2
 _SAMPLE = b"the qqdh ploqjfs\xa9enii ffenodh  pelon h  lpjen ukornapeanae ac\xc3nq"
+_BITS = "70734dd470449f22074bfb481d26e24f844c22ffbdf8aac75da9245fd6926780"  # of the numbers in its last checkpoint
 _SECONDS = 2.0  # that each measurement takes
 
 
@@ -62,7 +66,7 @@ def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> Non
     for line in machine_facts():
         say(line)
     if busy is not None:
-        say(f"other programs keep {busy:.1f} of {cores.usable()} cores busy")
+        say(f"other programs keep {busy:.1f} of {cores.usable()} cores busy, which makes a step longer by as much")
     failed = False
     for name, test in self_tests():
         try:
@@ -73,7 +77,7 @@ def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> Non
             fault = f"{type(e).__name__}: {e}"
         failed |= fault is not None
         say(f"self-test: {name:10} {'ok' if fault is None else f'FAILED: {fault}'}")
-    for line in speeds(busy or 0.0):
+    for line in speeds():
         say(line)
     if failed:
         raise UserError("the self-test failed: please report it with the lines above.")
@@ -87,7 +91,7 @@ def machine_facts() -> Iterator[str]:
     settings = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ}
     blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     yield f"BLAS: {blas[1] if blas else 'unknown'}" + "".join(f", {name}={value}" for name, value in settings.items())
-    yield f"C kernel: {kernel_library.name() or 'none; training on the CPU takes about twice as long'}"
+    yield f"C kernel: {_kernel()}"
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(k).total_memory / 2**30
@@ -96,6 +100,16 @@ def machine_facts() -> Iterator[str]:
         yield "GPU: Apple's, through MPS"
     else:
         yield f"GPU: none that PyTorch can use (it was built for CUDA {torch.version.cuda or 'none'})"
+
+
+def _kernel() -> str:
+    """Which C kernel is in use, and whether it computes the same bits as on other machines."""
+    name = kernel_library.name()
+    if name is None:
+        return "none; training on the CPU takes about twice as long"
+    if kernel_library.rounds_as_elsewhere():
+        return f"{name}, which computes the same bits on every machine"
+    return f"{name}, which has no fused multiply-add: the last digits of a training are not those of other machines"
 
 
 def _version(package: str) -> str:
@@ -128,6 +142,8 @@ def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
             "resuming",
             lambda: differences(recorded_run(folder, resume=_middle_checkpoint(folder)), _RECORDED.splitlines()[4:]),
         )
+        if kernel_library.rounds_as_elsewhere():
+            yield "bits", lambda: _bits_difference(folder)
         yield "sampling", lambda: _sample_difference(folder)
         if torch.cuda.is_available() or torch.backends.mps.is_available():
             recorded = _RECORDED.splitlines()  # a GPU computes in float32, so that only the first digits can agree
@@ -190,6 +206,24 @@ def recorded_sample(folder: str) -> bytes:
     return b"".join(one.character for one in drawn)
 
 
+def bits(found: Checkpoint) -> str:
+    """The sha256 of all numbers in a checkpoint: what two trainings have in common that computed the same bits."""
+    digest = hashlib.sha256()
+    for _, weight in sorted(found.network.weights.items()):
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    digest.update(np.array([*found.train_losses, *found.val_losses.values()], "<f8").tobytes())
+    if found.state:
+        for array in (found.state.mean_square, *found.state.hidden_state, np.array(found.state.norm_ratio)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _bits_difference(folder: str) -> str | None:
+    """Whether the last checkpoint of the recorded run differs from the recorded one in any bit, in words, or None."""
+    ours = bits(checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7")))
+    return None if ours == _BITS else f"sha256 {ours}, recorded {_BITS}"
+
+
 def _sample_difference(folder: str) -> str | None:
     """In what the sample differs from the recorded one, or None."""
     ours = recorded_sample(folder)
@@ -199,24 +233,10 @@ def _sample_difference(folder: str) -> str | None:
 # -- speed -----------------------------------------------------------------------------------------------------------
 
 
-def speeds(busy: float) -> Iterator[str]:
-    """Lines with the time of a training step of the default network, on every device, and advice for a busy processor.
-
-    Args:
-        busy: how many cores other programs keep busy.
-    """
-    threads = torch.get_num_threads()
-    exact = _step_time("cpu", torch.float64)
-    yield f"speed: {exact:.1f} ms a step on the CPU (default network, -exact 1)"
+def speeds() -> Iterator[str]:
+    """Lines with the time of a training step of the default network, on every device."""
+    yield f"speed: {_step_time('cpu', torch.float64):.1f} ms a step on the CPU (default network, -exact 1)"
     yield f"speed: {_step_time('cpu', torch.float32):.1f} ms a step on the CPU (default network, -exact 0)"
-    fewer = cores.left_over(threads, busy, cores.usable())
-    if fewer < threads:
-        torch.set_num_threads(fewer)
-        apart = _step_time("cpu", torch.float64)
-        torch.set_num_threads(threads)
-        yield f"speed: {apart:.1f} ms a step on the CPU with -threads {fewer} (default network, -exact 1)"
-        way = f", or train with -threads {fewer}" if apart < exact else ""
-        yield f"advice: other programs make training slow, as above: end them{way}"
     if torch.cuda.is_available():
         yield f"speed: {_step_time('cuda:0', torch.float32):.1f} ms a step on GPU 0 (default network)"
 

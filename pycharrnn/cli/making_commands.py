@@ -20,7 +20,6 @@ from click.core import ParameterSource
 from pycharrnn.cli.console import checked, explain_seed, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common import extras
-from pycharrnn.common.cores import Meter
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.training.options import TrainOptions
@@ -54,13 +53,12 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
         from pycharrnn.training.named_texts import train_on
 
         opt = train_on(texts, opt, given, note)
-    meter = Meter()  # now, while PyTorch is loaded
     if opt.threads:
         use_threads(opt.threads)
     from pycharrnn.sampling import preview
     from pycharrnn.training.loop import train
 
-    train(opt, say, given, note, preview.characters, meter)
+    train(opt, say, given, note, preview.characters)
 
 
 @click.command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from typing import Any
@@ -22,19 +21,6 @@ def usable() -> int:
 def require_threads(options: Any) -> None:
     """Refuse a -threads that can't be one. Errors: UserError."""
     require(options, "threads", 0 <= options.threads <= MOST_THREADS, f"from 1 to {MOST_THREADS}, or 0")
-
-
-def left_over(threads: int, busy: float, cores: int) -> int:
-    """How many of so many threads have a core of their own where others keep `busy` of the cores busy; at least 1.
-
-    Threads that share a batch wait for each other after each layer, so one that gets half a core halves the speed of
-    all: on two cores with two busy programs beside it, a step takes several times as long on two threads as on one.
-
-    Example:
-        >>> [left_over(4, busy, 4) for busy in (0.0, 0.4, 1.0, 2.6, 4.0)]
-        [4, 4, 3, 1, 1]
-    """
-    return max(1, min(threads, math.floor(cores - busy + 0.5)))
 
 
 class Meter:

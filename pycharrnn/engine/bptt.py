@@ -1,22 +1,23 @@
 """Backpropagation through time over one batch, in buffers that are allocated once.
 
-T time steps, B texts side by side, H units, V characters, P parameters. Products that need no time loop are one large
-product each: the input's share of all gates, the gradients of all weights, and the decoder.
+T time steps, B texts side by side, H units, V characters, P parameters. The C kernel computes where it can work on the
+parameters (kernel_passes.py), elsewhere PyTorch (loop_passes.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from pycharrnn.engine import contract, kernel
-from pycharrnn.engine.loop_layer import LoopLayer
+from pycharrnn.engine.kernel_passes import KernelPasses
+from pycharrnn.engine.loop_passes import LoopPasses
 from pycharrnn.engine.recurrence import CELLS, Cell
 
 if TYPE_CHECKING:
-    from pycharrnn.engine.loop_layer import Layer, Linears
+    from pycharrnn.engine.loop_layer import Linears
     from pycharrnn.engine.model import CharRNN
 
 
@@ -51,6 +52,9 @@ class Likelihood:
         Errors: as those of BPTT.forward.
         """
         self._y = self._characters("y", y).reshape(-1, 1)
+        if kernel.usable(self.log_probs):
+            loss = -kernel.likelihood(self.log_probs, self._y[:, 0]) / self._batch_size
+            return torch.tensor(loss, dtype=self.log_probs.dtype)
         try:
             likelihoods = self.log_probs.gather(1, self._y)
         except RuntimeError:
@@ -62,9 +66,49 @@ class Likelihood:
         """After nll: its gradient for the decoder's output, the logits: (T*B, V), in a buffer that stays the same."""
         if self._d_logits is None:
             self._d_logits = torch.empty_like(self.log_probs)
+        if kernel.usable(self.log_probs):
+            return kernel.loss_gradient(self.log_probs, self._y[:, 0], self._batch_size, self._d_logits)
         d = torch.exp(self.log_probs, out=self._d_logits)
         d.scatter_add_(1, self._y, d.new_full((), -1).expand(self._y.shape))
         return d.div_(self._batch_size)
+
+
+class Passes(Protocol):
+    """What BPTT asks of what computes; it is a loop_passes.LoopPasses or a kernel_passes.KernelPasses.
+
+    Args of __init__:
+        cells: of all layers, from the lowest, with their buffers.
+        linears: of each layer, its inputs and its recurrent ones.
+        decoder: (weight, bias).
+        log_probs: (T*B, V), a buffer.
+    """
+
+    def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
+        """Fill log_probs, and the cells' states from those at index 0.
+
+        Args:
+            x: (T*B,) int64, characters. It and the masks must stay as they are until the backward pass.
+            masks: (L, T, B, H) of the parameters' type, or None.
+
+        Errors: on the CPU IndexError for a character that the vocabulary lacks.
+        """
+
+    def backward(
+        self,
+        d_logits: torch.Tensor,
+        linears: Sequence[tuple[Linears, Linears]],
+        decoder: tuple[torch.Tensor, torch.Tensor],
+        d_last: Sequence[torch.Tensor] | None,
+    ) -> list[torch.Tensor]:
+        """After forward: write the gradients of all weights to tensors of the same shapes.
+
+        Args:
+            d_logits: (T*B, V). d_last: see BPTT.backward.
+
+        Returns: the gradients of the states at index 0, in new tensors.
+
+        Errors: TypeError, ValueError.
+        """
 
 
 class BPTT(Likelihood):
@@ -90,34 +134,29 @@ class BPTT(Likelihood):
         self.cells: list[Cell[torch.Tensor]] = [
             self._cell_class(self._empty, T, B, self.H) for _ in range(model.num_layers)
         ]
-        self._layers = self._make_layers()
-        self._logits, self.log_probs = (self._empty(T * B, self.V) for _ in range(2))
-        self._dh = self._empty(T, B, self.H)
-        self._masked: list[torch.Tensor] = []
+        self.log_probs = self._empty(T * B, self.V)
+        passes = KernelPasses if kernel.usable(flat) else LoopPasses
+        self._passes: Passes = passes(self.cells, *self._linears(self.weights), self.log_probs)
 
     def _empty(self, *shape: int) -> torch.Tensor:
         return torch.empty(shape, dtype=self.flat.dtype, device=self.flat.device)
 
-    def _make_layers(self) -> list[Layer]:
-        """The layers of all cells: in C where the kernel can work on the parameters."""
-        cells = [(cell, *self._linears(self.weights, index), index == 0) for index, cell in enumerate(self.cells)]
-        if kernel.usable(self.flat):
-            tensors = kernel.KernelLayer.make_scratch(self.cells[0], self.V)
-            return [kernel.KernelLayer(*cell, tensors) for cell in cells]
-        scratch = LoopLayer.make_scratch(self.cells[0], self.V)
-        return [LoopLayer(*cell, scratch) for cell in cells]
-
-    def _linears(self, named: dict[str, torch.Tensor], layer: int) -> tuple[Linears, Linears]:
-        """Of a layer, from 0: (weight, bias) of each Linear that multiplies the input; the same for the state before.
+    def _linears(
+        self, named: dict[str, torch.Tensor]
+    ) -> tuple[list[tuple[Linears, Linears]], tuple[torch.Tensor, torch.Tensor]]:
+        """(weight, bias) of each layer's Linears, those of the input and those of the state before, and of the decoder.
 
         Args:
             named: the weights by name, or their gradients.
         """
-        inputs, recurrent = (
-            [(named[f"{name}_{layer + 1}.weight"], named[f"{name}_{layer + 1}.bias"]) for name in names]
-            for names in (self._cell_class.input_linears, self._cell_class.recurrent_linears)
-        )
-        return inputs, recurrent
+
+        def group(names: Iterable[str], layer: int) -> Linears:
+            return [(named[f"{name}_{layer}.weight"], named[f"{name}_{layer}.bias"]) for name in names]
+
+        cell = self._cell_class
+        layers = range(1, self.num_layers + 1)
+        linears = [(group(cell.input_linears, layer), group(cell.recurrent_linears, layer)) for layer in layers]
+        return linears, (named["decoder.weight"], named["decoder.bias"])
 
     def canonical(self, vector: torch.Tensor) -> torch.Tensor:
         """A vector laid out as `flat`, in the order of CharRNN.flat, which is the same here."""
@@ -141,21 +180,12 @@ class BPTT(Likelihood):
 
         Errors: TypeError, ValueError; on the CPU IndexError for a character that the vocabulary lacks.
         """
-        above = self._characters("x", x).flatten().clone()  # so that nobody writes to it before the backward pass
-        self._masks = masks
+        characters = self._characters("x", x).flatten().clone()  # nobody writes to it before the backward pass
         if masks is not None:
             contract.tensor("masks", masks, None, self.flat.device, (self.num_layers, self.T, self.B, self.H))
-            self._masked = self._masked or [self._empty(self.T, self.B, self.H) for _ in self.cells]
-        for index, (cell, layer) in enumerate(zip(self.cells, self._layers, strict=True)):
-            layer.forward(above)
-            above = cell.h[1:]
-            if masks is not None:
-                above = torch.mul(above, masks[index], out=self._masked[index])
-            above = above.flatten(0, 1)
-        self._top = above
-        weight, bias = self.weights["decoder.weight"], self.weights["decoder.bias"]
-        torch.addmm(bias, above, weight.t(), out=self._logits)
-        return torch.log_softmax(self._logits, 1, out=self.log_probs)
+            masks = masks.to(self.flat.dtype)
+        self._passes.forward(characters, masks)
+        return self.log_probs
 
     def backward(
         self,
@@ -173,23 +203,12 @@ class BPTT(Likelihood):
         Errors: TypeError, ValueError.
         """
         self._check("d_logits", d_logits, self.log_probs.shape)
-        for name in ("decoder.weight", "decoder.bias"):  # the layers check all others
+        for name in ("decoder.weight", "decoder.bias"):  # the passes check all others
             self._check(f"the gradient of {name}", gradients[name], self.weights[name].shape)
         last = None
         if d_last is not None:
             last = contract.states("d_last", d_last, len(self.states(-1)), self.flat, (self.B, self.H))
-        torch.mm(d_logits.t(), self._top, out=gradients["decoder.weight"])
-        torch.sum(d_logits, 0, out=gradients["decoder.bias"])
-        torch.mm(d_logits, self.weights["decoder.weight"], out=self._dh.flatten(0, 1))
-        d_first: list[torch.Tensor] = []
-        for index in range(self.num_layers - 1, -1, -1):
-            if self._masks is not None:
-                self._dh.mul_(self._masks[index])
-            n = len(self.cells[index].states)
-            of_layer = None if last is None else last[index * n : (index + 1) * n]
-            d_first = [*self._layers[index].backward(self._dh, of_layer), *d_first]
-            self._layers[index].gradients(*self._linears(gradients, index))
-        return d_first
+        return self._passes.backward(d_logits, *self._linears(gradients), last)
 
     def _check(self, name: str, value: torch.Tensor, shape: Sequence[int]) -> None:
         """Errors: TypeError, ValueError unless `value` has this shape, and the type and device of the parameters."""

@@ -1,32 +1,23 @@
-"""The optional C kernel: the time loops of recurrence.py with the products around them, and RMSprop, on the CPU.
+"""The optional C kernel: all of a training step that touches numbers, on the CPU.
+
+The passes through a network are those of kernel_passes.py. The loss, RMSprop and the norms are here.
 
 setup.py compiles kernel.c where there is a compiler, once for each instruction set; nothing else depends on it. The
 environment variable PYCHARRNN_KERNEL chooses one (any, avx2, avx512) or none (off).
 
-C believes every address: each has been through `_address` here, and each character through `contract.in_range`.
+C believes every address: each has been through `address` here, and each character through `contract.in_range`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import torch
 
 from pycharrnn.engine import contract, kernel_library
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Layer, PointerPerGate, Room, Team, Update
-from pycharrnn.engine.recurrence import CELLS, LSTM
+from pycharrnn.engine.kernel_structures import BLOCK, Layer, Loss, Passes, Room, Update
 
-if TYPE_CHECKING:
-    from pycharrnn.engine.loop_layer import Linears
-    from pycharrnn.engine.recurrence import Cell
-
-_CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
 _IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
 
 
@@ -39,37 +30,25 @@ def usable(parameters: torch.Tensor) -> bool:
     return fits and kernel_library.library() is not None
 
 
-@functools.cache
-def _team() -> object:
-    """What runs a function on several threads: the OpenMP runtime that PyTorch uses, else threads of Python."""
-    try:
-        # One pool of threads for both: threads of two pools would wait for each other's cores.
-        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p)
-    except (AttributeError, OSError, TypeError):
-        pool = ThreadPoolExecutor(os.cpu_count())
-        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-
-        def run(function: int, data: int, threads: int, flags: int) -> None:
-            others = [pool.submit(call(function), data) for _ in range(threads - 1)]
-            call(function)(data)
-            for other in others:
-                other.result()
-
-        return Team(run)
-
-
 def _function(name: str) -> Callable[..., None]:
     """A function of the compiled kernel, where `usable` has said that there is one."""
     function: Callable[..., None] = getattr(kernel_library.library(), name)
     return function
 
 
-def _call(name: str, structure: Layer | Update, parts: int, dtype: torch.dtype) -> None:
-    """Let a function of the kernel work on a structure, in `parts` that may go to as many threads."""
-    _function(name)(_team(), ctypes.byref(structure), parts, _IS_DOUBLE[dtype])
+def room(layer: Layer, dtype: torch.dtype) -> Room:
+    """How much room the kernel needs in the buffers of a layer of these sizes."""
+    found = Room()
+    _function("charrnn_room")(ctypes.byref(layer), ctypes.byref(found), _IS_DOUBLE[dtype])
+    return found
 
 
-def _address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence[int]) -> int:
+def call(name: str, structure: Passes | Loss | Update, threads: int, dtype: torch.dtype) -> None:
+    """Let a function of the kernel work on a structure, on up to so many threads."""
+    _function(name)(ctypes.byref(structure), threads, _IS_DOUBLE[dtype])
+
+
+def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence[int]) -> int:
     """Where a tensor's elements lie in memory, one after the other.
 
     Errors: TypeError, ValueError unless it is of this type and shape, on the CPU, and in one piece.
@@ -80,137 +59,33 @@ def _address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequenc
     return tensor.data_ptr()
 
 
-class KernelLayer:
-    """One layer over batches of T steps and B texts, as loop_layer.Layer.
+def likelihood(log_probs: torch.Tensor, y: torch.Tensor) -> float:
+    """The sum of the log-probabilities (rows, V) of the characters y (rows), added up in double precision.
 
-    Args:
-        cell: with the layer's buffers.
-        inputs, recurrent: the Linear modules that multiply the layer's input, and its state before the step.
-        reads_characters: whether the input is characters, or what the layer below gives, which has as many units.
-        scratch: from make_scratch; layers may share it.
-
-    Errors: TypeError, ValueError for tensors that are not what they must be; of all methods as well.
+    Errors: TypeError, ValueError, IndexError for a y that does not fit.
     """
-
-    def __init__(
-        self,
-        cell: Cell[torch.Tensor],
-        inputs: Linears,
-        recurrent: Linears,
-        reads_characters: bool,
-        scratch: dict[str, torch.Tensor],
-    ):
-        V, H = inputs[0][0].shape[1], cell.h.shape[2]
-        self._dtype = cell.h.dtype
-        self._structure = s = _layer(cell, 0 if reads_characters else H, V)
-        self._weights = inputs, recurrent  # these, and self._held, must live as long as the structure points to them
-        self._held: dict[str, torch.Tensor] = {}
-        room = _room(s, self._dtype)
-        packed = {name: (getattr(room, name),) for name in ("bias", "panels", "back_panels")}
-        shared = _scratch_shapes(cell, V if reads_characters else len(scratch["sums"]), len(scratch["space"]))
-        s.left_width, s.space_width = shared["left"][1], shared["space"][1]
-        for name, tensor, shape in _buffers(cell):
-            self._point(name, tensor, shape)
-        for name, size in packed.items():
-            self._point(name, cell.h.new_empty(size), size)
-        for name, shape in shared.items():
-            self._point(name, scratch[name], shape)
-        self._point_gates("", inputs, recurrent)
-
-    @staticmethod
-    def make_scratch(cell: Cell[torch.Tensor], V: int) -> dict[str, torch.Tensor]:
-        """Buffers that the passes need, and that all layers can share, by name. V: number of characters."""
-        shapes = _scratch_shapes(cell, V, torch.get_num_threads())
-        return {name: cell.h.new_empty(shape) for name, shape in shapes.items()}
-
-    def forward(self, x: torch.Tensor) -> None:
-        """See loop_layer.Layer.forward."""
-        s = self._structure
-        if s.D:
-            self._point("x", x, (s.T * s.B, s.D))
-        else:
-            address = _address("x", x, torch.int64, (s.T * s.B,))
-            contract.in_range("x", x, s.vocab)
-            s.characters, self._held["x"] = address, x  # only now: the backward pass reads them again, without a check
-        self._call("charrnn_prepare")
-        self._call("charrnn_forward")
-
-    def backward(self, dh: torch.Tensor, d_last: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, ...]:
-        """See loop_layer.Layer.backward."""
-        s, dc = self._structure, self._held["dc"]
-        self._point("dh", dh, (s.T, s.B, s.H))
-        dc.zero_()
-        if d_last is not None:
-            dh[-1] += d_last[-1]
-            if s.c:
-                dc.copy_(d_last[0])
-        self._call("charrnn_backward")
-        first_dh = self._held["first_dh"].clone()  # layers share the buffers
-        return (dc.clone(), first_dh) if s.c else (first_dh,)
-
-    def gradients(self, inputs: Linears, recurrent: Linears) -> None:
-        """See loop_layer.Layer.gradients."""
-        self._point_gates("d_", inputs, recurrent)
-        self._call("charrnn_gradients")
-
-    def _point(self, name: str, tensor: torch.Tensor, shape: Sequence[int]) -> None:
-        """Let one pointer of the structure point to a tensor, which must have this shape."""
-        setattr(self._structure, name, _address(name, tensor, self._dtype, shape))
-        self._held[name] = tensor
-
-    def _point_gates(self, prefix: str, inputs: Linears, recurrent: Linears) -> None:
-        """Let the pointers of all gates point to their rows; one Linear may hold several gates, H rows each.
-
-        Args:
-            prefix: "" for the weights and biases, "d_" for their gradients.
-        """
-        s = self._structure
-        for kind, linears, columns in (("i2h", inputs, s.D or s.vocab), ("h2h", recurrent, s.H)):
-            rows = s.blocks * s.H // len(linears)
-            for part, name, shape in ((0, "weight", (rows, columns)), (1, "bias", (rows,))):
-                gate = s.H * math.prod(shape[1:]) * self._dtype.itemsize  # bytes of one
-                starts = (_address(f"{kind} {name}", linear[part], self._dtype, shape) for linear in linears)
-                gates = [start + k * gate for start in starts for k in range(rows // s.H)]
-                setattr(s, f"{prefix}{kind}_{name}", PointerPerGate(*gates))
-
-    def _call(self, name: str) -> None:
-        """Let a function of the kernel work on this layer, on as many threads as there is room for in the scratch."""
-        if not (self._structure.characters or self._structure.x):
-            raise RuntimeError("a layer's forward pass comes before its backward pass")
-        _call(name, self._structure, min(torch.get_num_threads(), len(self._held["space"])), self._dtype)
+    loss = _loss(log_probs, y)
+    call("charrnn_likelihood", loss, 1, log_probs.dtype)
+    return float(loss.likelihood)
 
 
-def _layer(cell: Cell[torch.Tensor], D: int, V: int) -> Layer:
-    """The sizes of a layer, without addresses. D: elements of its input, 0 for characters; V: number of characters."""
-    states, B, H = cell.h.shape
-    return Layer(_CELL_NUMBERS[type(cell)], cell.blocks, states - 1, B, H, D, V)
+def loss_gradient(log_probs: torch.Tensor, y: torch.Tensor, batch_size: int, out: torch.Tensor) -> torch.Tensor:
+    """`out` (rows, V), in place: the gradient of -likelihood/batch_size for what log_probs are the log-softmax of.
+
+    Errors: TypeError, ValueError, IndexError for tensors that do not fit.
+    """
+    loss = _loss(log_probs, y)
+    loss.batch_size, loss.d_logits = batch_size, address("out", out, log_probs.dtype, log_probs.shape)
+    call("charrnn_loss_gradient", loss, torch.get_num_threads(), log_probs.dtype)
+    return out
 
 
-def _buffers(cell: Cell[torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, tuple[int, ...]]]:
-    """The buffers of a cell: (name in struct layer, tensor, shape that it must have)."""
-    states, B, H = cell.h.shape
-    T = states - 1
-    yield "gates", cell.gates, (T, B, cell.blocks * H)
-    yield "h", cell.h, (T + 1, B, H)
-    if isinstance(cell, LSTM):
-        yield "c", cell.c, (T + 1, B, H)
-    if (saved := cell.saved()) is not None:
-        yield "extra", saved, (T, B, H)
-
-
-def _room(layer: Layer, dtype: torch.dtype) -> Room:
-    """How much room the kernel needs in the buffers of a layer of these sizes."""
-    room = Room()
-    _function("charrnn_room")(ctypes.byref(layer), ctypes.byref(room), _IS_DOUBLE[dtype])
-    return room
-
-
-def _scratch_shapes(cell: Cell[torch.Tensor], V: int, threads: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of make_scratch's buffers, for the layers that need the most: whose input is as wide as they are."""
-    s = _layer(cell, cell.h.shape[2], V)
-    room, G = _room(s, cell.h.dtype), s.blocks * s.H
-    shapes = {"d_gates": (s.T, s.B, G), "d_reset_h": (s.B, s.H), "dc": (s.B, s.H), "first_dh": (s.B, s.H)}
-    return shapes | {"left": (s.B, room.left_width), "space": (threads, room.space_width), "sums": (V, G)}
+def _loss(log_probs: torch.Tensor, y: torch.Tensor) -> Loss:
+    """The structure of log-probabilities (rows, V) and the characters (rows) that came next."""
+    rows, V = log_probs.shape
+    of_y = address("y", y, torch.int64, (rows,))
+    contract.in_range("y", y, V)
+    return Loss(rows, V, 1, of_y, address("log_probs", log_probs, log_probs.dtype, (rows, V)))
 
 
 def rmsprop(
@@ -228,12 +103,11 @@ def rmsprop(
 
     Errors: TypeError, ValueError for vectors that are not of one type and length.
     """
-    parts, shape = torch.get_num_threads(), (parameters.numel(),)
-    squares = torch.empty(parts, 2, dtype=torch.float64)
+    size = parameters.numel()
+    squares = torch.empty(-(-size // BLOCK), 2, dtype=torch.float64)
     vectors = {"gradient": gradient, "mean_square": mean_square, "parameters": parameters}
-    addresses = (_address(name, vector, parameters.dtype, shape) for name, vector in vectors.items())
-    update = Update(*shape, *addresses, clip, alpha, learning_rate, epsilon, squares.data_ptr())
-    _call("charrnn_rmsprop", update, parts, parameters.dtype)
+    addresses = (address(name, vector, parameters.dtype, (size,)) for name, vector in vectors.items())
+    update = Update(size, *addresses, clip, alpha, learning_rate, epsilon, squares.data_ptr())
+    call("charrnn_rmsprop", update, torch.get_num_threads(), parameters.dtype)
     parameters[:0].zero_()  # tells autograd that they have changed
-    norms: list[float] = squares.sum(0).tolist()
-    return norms
+    return [update.of_gradient, update.of_parameters]

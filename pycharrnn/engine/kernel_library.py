@@ -25,7 +25,7 @@ from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
 _OFF = "off"
 PACKAGE = Path(__file__).parents[1]  # where setup.py puts the libraries, and their sources lie
-SOURCES = ("kernel.c", "kernel_body.h", "kernel_predict.h", "kernel_draw.h")  # as in setup.py
+SOURCES = ("kernel.c", "kernel_body.h", "kernel_threads.h", "kernel_predict.h", "kernel_draw.h")  # as in setup.py
 _SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes about twice as long"
 
 
@@ -48,6 +48,12 @@ def name() -> str | None:
     except UserError:
         return None
     return level(loaded) if loaded else None
+
+
+def rounds_as_elsewhere() -> bool:
+    """Whether the kernel in use fuses multiplications with additions, so that it computes the same bits everywhere."""
+    loaded = library() if name() else None
+    return loaded is not None and bool(ctypes.c_int64.in_dll(loaded, "charrnn_fuses").value)
 
 
 @functools.cache

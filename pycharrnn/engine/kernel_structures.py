@@ -9,9 +9,9 @@ import ctypes
 from typing import Any
 
 CELL_NUMBERS = {"lstm": 0, "gru": 1, "rnn": 2}  # of kernel.c
+BLOCK = 4096  # elements of a vector whose squares the kernel adds up at a time
 _MAX_GATES = 4
 PointerPerGate = ctypes.c_void_p * _MAX_GATES
-Team = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
 
 class Layer(ctypes.Structure):
@@ -19,19 +19,35 @@ class Layer(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("cell", "blocks", "T", "B", "H", "D", "vocab")),
-        *((name, ctypes.c_void_p) for name in ("characters", "x", "gates", "c", "h", "extra")),
+        *((name, ctypes.c_void_p) for name in ("characters", "x", "mask", "masked", "gates", "c", "h", "extra")),
         *((name, PointerPerGate) for name in ("i2h_weight", "i2h_bias", "h2h_weight", "h2h_bias")),
         *((name, PointerPerGate) for name in ("d_i2h_weight", "d_i2h_bias", "d_h2h_weight", "d_h2h_bias")),
-        *((name, ctypes.c_void_p) for name in ("dh", "dc", "d_gates", "d_reset_h", "first_dh")),
+        *((name, ctypes.c_void_p) for name in ("dh", "dc", "d_gates", "d_reset_h", "first_dh", "d_last")),
         *((name, ctypes.c_void_p) for name in ("bias", "panels", "back_panels", "left", "space", "sums")),
         *((name, ctypes.c_int64) for name in ("left_width", "space_width")),
     ]
+
+
+class Passes(ctypes.Structure):
+    """struct passes of kernel.c."""
+
+    _fields_ = [("layers", ctypes.c_int64), ("layer", ctypes.POINTER(Layer))]
 
 
 class Room(ctypes.Structure):
     """struct room of kernel.c."""
 
     _fields_ = [(name, ctypes.c_int64) for name in ("bias", "panels", "back_panels", "left_width", "space_width")]
+
+
+class Loss(ctypes.Structure):
+    """struct loss of kernel.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("rows", "V", "batch_size")),
+        *((name, ctypes.c_void_p) for name in ("y", "log_probs", "d_logits")),
+        ("likelihood", ctypes.c_double),
+    ]
 
 
 class Update(ctypes.Structure):
@@ -42,6 +58,7 @@ class Update(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("gradient", "mean_square", "parameters")),
         *((name, ctypes.c_double) for name in ("clip", "alpha", "learning_rate", "epsilon")),
         ("squares", ctypes.c_void_p),
+        *((name, ctypes.c_double) for name in ("of_gradient", "of_parameters")),
     ]
 
 
@@ -97,16 +114,18 @@ def _layout_of(**structures: type[ctypes.Structure]) -> dict[str, int]:
 
 LAYOUT = _layout_of(
     layer=Layer,
+    passes=Passes,
     room=Room,
+    loss=Loss,
     update=Update,
     network=Network,
     reading_room=ReadingRoom,
     reading=Reading,
     drawing=Drawing,
-)
-_WORK = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # team, structure, parts, is_double
+) | {"block": BLOCK}
+_WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, is_double
 FUNCTIONS: dict[str, list[Any]] = {
-    **{f"charrnn_{name}": _WORK for name in ("prepare", "forward", "backward", "gradients", "rmsprop")},
+    **{f"charrnn_{name}": _WORK for name in ("forward", "backward", "likelihood", "loss_gradient", "rmsprop")},
     "charrnn_room": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int],
     "charrnn_reading_room": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p],
     "charrnn_read": [ctypes.c_void_p],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,35 +17,6 @@ if TYPE_CHECKING:
 
     # (weight, bias) of each Linear module of one kind, in the order of Cell.input_linears or Cell.recurrent_linears.
     Linears: TypeAlias = Sequence[tuple[torch.Tensor, torch.Tensor]]
-
-
-class Layer(Protocol):
-    """What bptt.BPTT asks of a layer; it is a LoopLayer here, or a kernel.KernelLayer."""
-
-    def forward(self, x: torch.Tensor) -> None:
-        """From the states at index 0 of the layer's cell to those after each step.
-
-        Args:
-            x: (T*B,) int64, characters; or (T*B, H), what the layer below gives. It must stay as it is until the
-                gradients are made.
-
-        Errors: TypeError, ValueError; on the CPU IndexError for a character that the vocabulary lacks.
-        """
-
-    def backward(self, dh: torch.Tensor, d_last: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, ...]:
-        """After forward: the gradients (B, H) of the states at index 0.
-
-        Args:
-            dh: (T, B, H), gradient of h[1:] that comes from above. It becomes the gradient of x, unless x is
-                characters.
-            d_last: gradients (B, H) of the last states that come from beyond this sequence, or None for zeros.
-        """
-
-    def gradients(self, inputs: Linears, recurrent: Linears) -> None:
-        """After backward: write the gradients of all weights and biases into tensors of the same shapes.
-
-        Errors: TypeError, ValueError.
-        """
 
 
 class torch_ops:
@@ -105,12 +76,19 @@ class LoopLayer:
         self._reads_characters = reads_characters
 
     @staticmethod
-    def make_scratch(cell: Cell[torch.Tensor], V: int) -> tuple[torch.Tensor, ...]:
-        """Buffers that one backward pass needs, and that all layers can share. V: number of characters."""
+    def make_scratch(cell: Cell[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Buffers that one backward pass needs, and that all layers can share."""
         return cell.scratch(lambda *shape: cell.h.new_empty(shape))
 
     def forward(self, x: torch.Tensor) -> None:
-        """See Layer.forward."""
+        """From the states at index 0 of the layer's cell to those after each step.
+
+        Args:
+            x: (T*B,) int64, characters; or (T*B, H), what the layer below gives. It must stay as it is until the
+                gradients are made.
+
+        Errors: on the CPU IndexError for a character that the vocabulary lacks.
+        """
         if self._reads_characters and x.device == contract.CPU:
             contract.in_range("x", x, self._inputs[0][0].shape[1])
         self._x = x
@@ -124,7 +102,13 @@ class LoopLayer:
         self._cell.forward(torch_ops, self._h2h)
 
     def backward(self, dh: torch.Tensor, d_last: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, ...]:
-        """See Layer.backward."""
+        """After forward: the gradients (B, H) of the states at index 0.
+
+        Args:
+            dh: (T, B, H), gradient of h[1:] that comes from above. It becomes the gradient of x, unless x is
+                characters.
+            d_last: gradients (B, H) of the last states that come from beyond this sequence, or None for zeros.
+        """
         d_gates, d_first = self._cell.backward(torch_ops, self._h2h, dh, self._scratch, d_last)
         self._d_gates = d_gates.flatten(0, 1)
         d_first = tuple(d.clone() for d in d_first)  # some lie in dh, some in the scratch that layers share
@@ -133,7 +117,10 @@ class LoopLayer:
         return d_first
 
     def gradients(self, inputs: Linears, recurrent: Linears) -> None:
-        """See Layer.gradients."""
+        """After backward: write the gradients of all weights and biases into tensors of the same shapes.
+
+        Errors: TypeError, ValueError.
+        """
         for linear, gradient in zip((*self._inputs, *self._recurrent), (*inputs, *recurrent), strict=True):
             for weight, d_weight in zip(linear, gradient, strict=True):
                 contract.tensor("a gradient", d_weight, weight.dtype, weight.device, weight.shape)

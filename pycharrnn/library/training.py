@@ -9,7 +9,6 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from pycharrnn.common.cores import Meter
 from pycharrnn.common.interrupts import numbers, status_of
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
@@ -56,7 +55,6 @@ def train(
         >>> run = pycharrnn.train("poems.txt", max_epochs=4, on_validation=lambda v: print(v.val_loss))
         >>> print(run.best.generate("The ", length=200, temperature=0.5))
     """
-    meter = Meter()  # now, before PyTorch is loaded
     speaker = _Speaker(quiet)
     opt = options_of(TrainOptions, options, "train")
     with in_words_of_a_program(), _settings_of_pytorch_kept():
@@ -71,7 +69,7 @@ def train(
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
         draw = None if quiet else preview.characters
         try:
-            return Run(loop.train(opt, speaker.say, options, speaker.note, draw, meter, callbacks), speaker.notes)
+            return Run(loop.train(opt, speaker.say, options, speaker.note, draw, callbacks), speaker.notes)
         except Stopped as e:
             outcome = _outcome_at_ctrl_c(e)
         done, last = len(outcome.history.train_losses), outcome.last

@@ -13,7 +13,6 @@ import torch
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from pycharrnn.common.cores import Meter
 from pycharrnn.common.progress import Figures, Live
 from pycharrnn.text.loader import VAL, TextChanged
 from pycharrnn.training import distributed, learning_rate, recorded_options, resume, run_files, threads
@@ -43,7 +42,6 @@ def train(
     given: Collection[str] | None = None,
     note: Say = lambda line: print(line, file=sys.stderr),
     draw: Draw | None = None,
-    meter: Meter | None = None,
     callbacks: Callbacks = _NO_CALLBACKS,
 ) -> Outcome:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
@@ -52,7 +50,6 @@ def train(
         given: names of options that overrule the checkpoint of -resume; None: those that are not at their default.
         note: prints what the original doesn't say, such as the best checkpoint at the end.
         draw: draws the samples of -show, which show nothing without it.
-        meter: of what other programs take of the processor, by which -threads goes where it is not given.
         callbacks: called after each loss that is printed, and each validation, by the first process.
 
     Errors: UserError, among them Stopped, with an outcome, for a signal (which only the main thread catches), NaN and
@@ -67,7 +64,8 @@ def train(
     note = live.above(note)
     log = Log(live.above(say), note)
     session = prepare(opt, given, log.say, note)
-    threads.settle(session, meter, note)
+    threads.settle(session)
+    threads.say_how_it_rounds(session, note)
     trainer = Trainer(session.opt, session.model, session.loader, session.random, session.ranks)
     history = _history(session, trainer, log.say, note)
     run = _Run(session, trainer, history, log.say, note, live, draw, callbacks)

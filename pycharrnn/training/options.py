@@ -206,8 +206,7 @@ class TrainOptions:
     )
     threads: int = option(
         0,
-        "how many threads compute. 0 = OMP_NUM_THREADS, or one for each core, but fewer where other programs keep cores"
-        " busy when training starts",
+        "how many threads compute. 0 = OMP_NUM_THREADS, or one for each core",
         group="machine",
     )
     vocab: str = option(

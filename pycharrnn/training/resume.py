@@ -18,7 +18,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.text.loader import TRAIN
 from pycharrnn.training import learning_rate, recorded_options, run_files
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.trainer import Trainer, versions
+from pycharrnn.training.trainer import Trainer
 
 _MOST_ITERATIONS = 10**9
 # Options that change which characters a batch holds.
@@ -177,7 +177,7 @@ def restore(
     else:
         for split, position in state.batch_positions.items():
             loader.reset_batch_pointer(split, position)
-    ours = versions()
+    ours = trainer.versions()
     for program, version in sorted((state.versions or {}).items()):
         if ours.get(program, version) != version:
             say(f"written by {program} {version}, going on with {ours[program]}: last digits may differ.")

@@ -12,6 +12,7 @@ from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from pycharrnn import __version__
 from pycharrnn.checkpoints.torch_names import MODELS
+from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.cuda_graph import Replayed
 from pycharrnn.engine.model import CharRNN
@@ -81,7 +82,7 @@ class Trainer:
             random_position=position,
             norm_ratio=self.norm_ratio(),
             text=text,
-            versions=versions(),
+            versions=self.versions(),
         )
 
     def restore(self, state: RunState) -> None:
@@ -93,6 +94,15 @@ class Trainer:
         if hidden[0].shape == self.bptt.states(-1)[0].shape:
             self._set_states(hidden)
             self._first_batch = False
+
+    def versions(self) -> dict[str, str]:
+        """What the digits of the run depend on, beside the machine: program -> version.
+
+        PyTorch is one of them unless the C kernel computes everything, the same bits on every machine.
+        """
+        alone = isinstance(self.bptt, BPTT) and kernel.usable(self.bptt.flat) and kernel_library.rounds_as_elsewhere()
+        of_torch = {} if alone and not self.opt.weight_drop else {"torch": str(torch.__version__)}
+        return {"pycharrnn": __version__, **of_torch}
 
     def forget_place(self) -> None:
         """Go on from a hidden state of zeros, which no batch has left behind."""
@@ -115,21 +125,33 @@ class Trainer:
     def _draw_masks(self, masks: torch.Tensor) -> None:
         """Fill the dropout masks, (L, T, B, H); all ranks draw those of the whole batch, and take their rows.
 
-        With -exact 1 from Torch7's generator, time step by time step, inside one step layer 2, 3, ..., decoder. Else on
-        the device, where that costs less than the step itself, from one number of that generator as the seed.
+        With -exact 1 from Torch7's generator, time step by time step, inside one step layer 2, 3, ..., decoder. Else
+        from a quicker one, whose seed is one number of that generator: NumPy's, which draws the same whatever its
+        version, or that of the device, where drawing costs less than the step itself.
         """
         keep, B = 1 - self.model.dropout, self.opt.batch_size
         L, T, _, H = masks.shape
         if self.opt.exact:
-            drawn = torch.from_numpy(self.random.bernoulli(keep, T * L * B * H)).view(T, L, B, H).transpose(0, 1)
+            drawn = self.random.bernoulli(keep, T * L * B * H).reshape(T, L, B, H).swapaxes(0, 1)
+        elif self._x.device.type == "cpu":
+            words = np.random.PCG64(self._seed()).random_raw(-(-L * T * B * H // 2)).view("<u4")
+            drawn = (words < keep * 2**32)[: L * T * B * H].reshape(L, T, B, H)
         else:
-            drawn = torch.rand(L, T, B, H, generator=self._seeded(), device=self._x.device) < keep
-        masks.copy_(drawn[:, :, self._rows])
-        masks /= keep
+            of_device = torch.rand(L, T, B, H, generator=self._seeded(), device=self._x.device) < keep
+            masks.copy_(of_device[:, :, self._rows]).div_(keep)
+            return
+        if masks.device.type == "cpu":  # on this thread: others would be no faster
+            np.multiply(drawn[:, :, self._rows], 1 / keep, out=masks.numpy(), casting="same_kind")
+        else:
+            masks.copy_(torch.from_numpy(drawn)[:, :, self._rows]).div_(keep)
+
+    def _seed(self) -> int:
+        """The seed of another generator: one number of Torch7's."""
+        return int(self.random.random(1)[0] * 2**32)
 
     def _seeded(self) -> torch.Generator:
         """A generator of the device, all of whose numbers follow from one of Torch7's generator."""
-        return self._generator.manual_seed(int(self.random.random(1)[0] * 2**32))
+        return self._generator.manual_seed(self._seed())
 
     def _forward_backward(self) -> None:
         """Loss and gradient of the batch in x and y."""
@@ -217,8 +239,3 @@ def _writes_gradient(bptt: BPTT | ModuleBPTT, gradient: torch.Tensor) -> Callabl
         return lambda d_logits: bptt.backward(d_logits, named)
     parts = bptt.views(gradient)
     return lambda d_logits: bptt.backward(d_logits, parts)
-
-
-def versions() -> dict[str, str]:
-    """What the digits of a run depend on, beside the machine: program -> version."""
-    return {"pycharrnn": __version__, "torch": str(torch.__version__)}

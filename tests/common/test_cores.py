@@ -95,14 +95,6 @@ def test_of_this_machine():
     assert 0 <= found <= cores.usable() == len(os.sched_getaffinity(0))
 
 
-@pytest.mark.parametrize(
-    "threads, busy, usable, left",
-    [(2, 0.0, 2, 2), (2, 0.49, 2, 2), (2, 0.51, 2, 1), (2, 2.0, 2, 1), (8, 4.0, 16, 8), (8, 12.2, 16, 4), (1, 0, 8, 1)],
-)
-def test_threads_that_have_a_core_of_their_own(threads, busy, usable, left):
-    assert cores.left_over(threads, busy, usable) == left
-
-
 @pytest.mark.parametrize("threads", [0, 1, 1024])
 def test_threads_that_there_can_be(threads):
     cores.require_threads(SimpleNamespace(threads=threads))

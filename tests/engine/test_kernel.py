@@ -1,27 +1,23 @@
 """The C kernel against recurrence.py, which defines what it computes."""
 
+import os
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
 import pytest
 import torch
+from kernel_levels import level, needs_kernel  # noqa: F401
 
+from compat.nngraph import parameter_shapes
 from pycharrnn.engine import kernel, kernel_library
-from pycharrnn.engine.loop_layer import LoopLayer
+from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
 
-_PACKAGE = kernel_library.PACKAGE
-_USABLE = kernel_library.LEVELS[: kernel_library.LEVELS.index(kernel_library.best_level()) + 1]
-LEVELS = [level for level in _USABLE if list(_PACKAGE.glob(f"_kernel_{level}.*"))]
-pytestmark = pytest.mark.skipif(not LEVELS, reason="no compiler was there when pycharrnn was installed")
-
-
-@pytest.fixture(params=LEVELS)
-def level(request, monkeypatch):
-    monkeypatch.setenv("PYCHARRNN_KERNEL", request.param)
-    kernel_library.library.cache_clear()
-    assert kernel_library.name() == request.param
-    yield request.param
-    kernel_library.library.cache_clear()
+pytestmark = needs_kernel
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -32,78 +28,87 @@ def threads(request):
     torch.set_num_threads(before)
 
 
-SHAPES = [(1, 1, 1), (4, 3, 7), (2, 13, 33), (3, 70, 16), (1, 150, 5), (60, 2, 40)]  # T, B, H
-
-
-@pytest.mark.parametrize("T,B,H", SHAPES, ids=str)
-@pytest.mark.parametrize("reads_characters", [True, False], ids=["characters", "inputs"])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
-@pytest.mark.parametrize("model", CELLS)
-def test_a_layer_is_that_of_the_definition(level, model, dtype, reads_characters, T, B, H):
+def passes(model, dtype, T, B, H, layers=2, V=6):
+    """Passes with weights of their own, which are small noise, and their states noise too."""
     generator = torch.Generator().manual_seed(1)
-    D = 11 if reads_characters else H
 
     def noise(*shape):
         return torch.randn(*shape, dtype=dtype, generator=generator)
 
-    cell_class = CELLS[model]
-    rows = cell_class.blocks // len(cell_class.input_linears) * H
-    inputs = [(noise(rows, D) / (1 + D), noise(rows)) for _ in cell_class.input_linears]
-    recurrent = [(noise(rows, H) / (1 + H), noise(rows)) for _ in cell_class.recurrent_linears]
-    x = torch.randint(D, (T * B,), generator=generator) if reads_characters else noise(T * B, D)
-    first = [noise(B, H) for _ in range(1 + (model == "lstm"))]
-    d_above, d_last = noise(T, B, H), [noise(B, H) for _ in first]
+    weights = {name: noise(*shape) / (1 + shape[-1]) for name, shape in parameter_shapes(model, V, H, layers).items()}
+    bptt = BPTT(SimpleNamespace(model=model, num_layers=layers, views=lambda flat: weights), noise(1), T, B)
+    for state in bptt.states(0):
+        state.copy_(noise(B, H))
+    return bptt, noise
 
+
+def everything(bptt, x, y, masks=None, d_last=None):
+    """What a forward and a backward pass give."""
+    log_probs = bptt.forward(x, masks).clone()
+    loss = bptt.nll(y)
+    gradients = {name: torch.full_like(weight, float("nan")) for name, weight in bptt.weights.items()}
+    first = bptt.backward(bptt.d_nll(), gradients, d_last)
+    states = [state.clone() for state in bptt.states(-1)]
+    return [log_probs, loss, bptt.d_nll().clone(), *states, *first, *gradients.values()]
+
+
+SHAPES = [(1, 1, 1), (4, 3, 7), (2, 13, 33), (3, 70, 16), (1, 150, 5), (60, 2, 40), (5, 30, 65)]  # T, B, H
+
+
+@pytest.mark.parametrize("T,B,H", SHAPES, ids=str)
+@pytest.mark.parametrize("drops", [False, True], ids=["whole", "dropout"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
+@pytest.mark.parametrize("model", CELLS)
+def test_passes_are_those_of_the_definition(level, model, dtype, drops, T, B, H, monkeypatch):  # noqa: F811
     results = []
-    for layer_class in (LoopLayer, kernel.KernelLayer):
-        cell = cell_class(lambda *shape: torch.full(shape, float("nan"), dtype=dtype), T, B, H)
-        layer = layer_class(cell, inputs, recurrent, reads_characters, layer_class.make_scratch(cell, D))
-        for state, value in zip(cell.states, first, strict=True):
-            state[0] = value
-        layer.forward(x)
-        for after in (None, d_last):
-            dh = d_above.clone()
-            d_first = [d.clone() for d in layer.backward(dh, after)]
-            gradients = [
-                [tuple(torch.full_like(p, float("nan")) for p in linear) for linear in group]
-                for group in (inputs, recurrent)
-            ]
-            layer.gradients(*gradients)
-            flat = [p for group in gradients for linear in group for p in linear]
-            results.append([*cell.states, *d_first, *flat, *([] if reads_characters else [dh])])
-    for definition, ours in ((results[0], results[2]), (results[1], results[3])):
-        for a, b in zip(definition, ours, strict=True):
-            tolerance = (1e-12 if dtype == torch.float64 else 1e-5) * max(1.0, a.abs().max().item())
-            torch.testing.assert_close(b, a, rtol=0, atol=tolerance)
+    for usable in (False, True):
+        monkeypatch.setattr(kernel, "usable", lambda _, usable=usable: usable)
+        bptt, noise = passes(model, dtype, T, B, H)
+        masks = noise(2, T, B, H) if drops else None
+        d_last = [noise(B, H) for _ in bptt.states(-1)]
+        generator = torch.Generator().manual_seed(2)
+        x, y = (torch.randint(6, (T, B), generator=generator) for _ in range(2))
+        results.append([*everything(bptt, x, y, masks), *everything(bptt, x, y, masks, d_last)])
+    for a, b in zip(*results, strict=True):
+        tolerance = (1e-12 if dtype == torch.float64 else 2e-5) * max(1.0, a.abs().max().item())
+        torch.testing.assert_close(b, a, rtol=0, atol=tolerance)
 
 
-def test_the_number_of_threads_does_not_change_a_bit(level):
-    x = torch.randint(9, (6, 20), generator=torch.Generator().manual_seed(1))
-    found = []
-    before = torch.get_num_threads()
-    for threads in (1, 2, 3):
+def test_a_second_backward_pass_is_the_first():
+    """Gradients take the place of the gates, so these are computed again."""
+    for model in CELLS:
+        bptt, noise = passes(model, torch.float64, 4, 5, 6)
+        bptt.forward(torch.ones(4, 5, dtype=torch.int64), noise(2, 4, 5, 6))
+        d_logits, found = noise(20, 6), []
+        for _ in range(2):
+            gradients = {name: torch.full_like(weight, float("nan")) for name, weight in bptt.weights.items()}
+            found.append([*bptt.backward(d_logits, gradients), *gradients.values()])
+        assert all(map(torch.equal, *found))
+
+
+def test_the_number_of_threads_does_not_change_a_bit(level):  # noqa: F811
+    before, found = torch.get_num_threads(), []
+    x, y = (torch.randint(6, (9, 70), generator=torch.Generator().manual_seed(1)) for _ in range(2))
+    for threads in (1, 2, 3, 8):
         torch.set_num_threads(threads)
-        torch.manual_seed(1)
-        model = CharRNN("lstm", 9, 24, 2, dtype=torch.float64)
-        bptt = model.bptt(6, 20)
-        for state in bptt.states(0):
-            state.zero_()
-        bptt.forward(x)
-        found.append([s.clone() for s in bptt.states(-1)])
+        bptt, noise = passes("lstm", torch.float32, 9, 70, 24)
+        found.append(everything(bptt, x, y, noise(2, 9, 70, 24)))
     torch.set_num_threads(before)
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-300, 1e-9, -0.1, 0.3, 5.0, -19.0, 40.0, 800.0, -1e6, float("inf")])
-def test_gates_far_from_zero(level, value):
+def test_gates_far_from_zero(level, value):  # noqa: F811
     """sigmoid and tanh to the last digits, near 0 in relative terms too, and no NaN where they are shut."""
     for model in ("rnn", "lstm"):
-        bias = torch.full((4 if model == "lstm" else 1,), value, dtype=torch.float64)
-        zeros = torch.zeros(len(bias), 1, dtype=torch.float64)
-        cell = CELLS[model](lambda *shape: torch.zeros(shape, dtype=torch.float64), 1, 1, 1)
-        scratch = kernel.KernelLayer.make_scratch(cell, 1)
-        layer = kernel.KernelLayer(cell, [(zeros, bias)], [(zeros, 0 * zeros[:, 0])], True, scratch)
-        layer.forward(torch.zeros(1, dtype=torch.int64))
+        network = CharRNN(model, 1, 1, 1, dtype=torch.float64)
+        network.flat.detach().zero_()
+        bias = network.weights["i2h_1.bias"].fill_(value)
+        bptt = network.bptt(1, 1)
+        for state in bptt.states(0):
+            state.zero_()
+        bptt.forward(torch.zeros(1, 1, dtype=torch.int64))
+        (cell,) = bptt.cells
         if model == "rnn":
             torch.testing.assert_close(cell.h[1, 0], bias.tanh(), rtol=1e-15, atol=0)
         else:
@@ -111,7 +116,27 @@ def test_gates_far_from_zero(level, value):
             torch.testing.assert_close(cell.gates[0, 0], expected, rtol=1e-15, atol=1e-307)
 
 
-def test_not_a_number_stays_one(level):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
+@pytest.mark.parametrize("V", [1, 2, 15, 16, 17, 65, 257, 4000])
+def test_log_probabilities_of_any_logits(level, dtype, V):  # noqa: F811
+    """Equal ones, one far above all others, some far below, and infinitely far below."""
+    network = CharRNN("rnn", V, 3, 1, dtype=dtype)
+    network.flat.detach().zero_()
+    generator = torch.Generator().manual_seed(V)
+    for scale in (0.0, 1e-3, 1.0, 50.0, 1e4):
+        logits = network.weights["decoder.bias"]
+        logits.copy_(scale * torch.randn(V, dtype=dtype, generator=generator))
+        if scale == 50:
+            logits[V // 2 :] = -float("inf")
+            logits[0] = 1
+        bptt = network.bptt(1, 1)
+        bptt.states(0)[0].zero_()
+        found = bptt.forward(torch.zeros(1, 1, dtype=torch.int64))[0]
+        eps = torch.finfo(dtype).eps
+        torch.testing.assert_close(found, logits.log_softmax(0), rtol=2 * eps, atol=4 * eps)
+
+
+def test_not_a_number_stays_one(level):  # noqa: F811
     model = CharRNN("lstm", 5, 3, 1, dtype=torch.float64)
     with torch.no_grad():
         model.flat[0] = float("nan")
@@ -120,7 +145,7 @@ def test_not_a_number_stays_one(level):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
-def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch):
+def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch):  # noqa: F811
     generator = torch.Generator().manual_seed(1)
     start, found = torch.randn(10001, dtype=dtype, generator=generator), []
     for usable in (False, True):
@@ -135,107 +160,118 @@ def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch):
         torch.testing.assert_close(b, a, rtol=0, atol=1e-13 if dtype == torch.float64 else 1e-6)
 
 
-def test_it_can_be_switched_off(level, monkeypatch):
+def test_it_can_be_switched_off(level, monkeypatch):  # noqa: F811
     assert kernel.usable(torch.zeros(1))
     monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
     kernel_library.library.cache_clear()
     assert not kernel.usable(torch.zeros(1))
-
-
-def layer(model="lstm", T=3, B=4, H=5, V=6, reads_characters=True):
-    """A layer with weights of zeros, its cell, its scratch and its (inputs, recurrent)."""
-
-    def zeros(*shape):
-        return torch.zeros(*shape, dtype=torch.float64)
-
-    cell = CELLS[model](zeros, T, B, H)
-    rows = cell.blocks // len(cell.input_linears) * H
-    weights = [
-        [(zeros(rows, columns), zeros(rows)) for _ in linears]
-        for columns, linears in ((V if reads_characters else H, cell.input_linears), (H, cell.recurrent_linears))
-    ]
-    scratch = kernel.KernelLayer.make_scratch(cell, V)
-    return kernel.KernelLayer(cell, *weights, reads_characters, scratch), cell, scratch, weights
+    assert not kernel_library.rounds_as_elsewhere()
 
 
 @pytest.mark.parametrize("model", CELLS)
 def test_tensors_that_are_not_as_large_as_c_takes_them_to_be(model):
-    ours, cell, scratch, weights = layer(model)
+    bptt, noise = passes(model, torch.float64, 3, 4, 5)
+    ours, d_logits = bptt._passes, noise(12, 6)
     x = torch.zeros(12, dtype=torch.int64)
-    ours.forward(x)
+    ours.forward(x, None)
     for bad in (x[:-1], x.view(3, 4), torch.zeros(24, dtype=torch.int64)[::2]):
         with pytest.raises(ValueError):
-            ours.forward(bad)
+            ours.forward(bad, None)
     with pytest.raises(TypeError):
-        ours.forward(x.int())
-    dh = torch.zeros(3, 4, 5, dtype=torch.float64)
-    for bad in (dh[:-1], dh[:, :, :1].expand(3, 4, 5), dh.transpose(0, 1).contiguous().transpose(0, 1)):
-        with pytest.raises(ValueError):
-            ours.backward(bad)
-    with pytest.raises(TypeError):
-        ours.backward(dh.float())
-    ours.backward(dh)
-    for part in (0, 1):
+        ours.forward(x.int(), None)
+    masks = noise(2, 3, 4, 5)
+    for bad in (masks[:, :-1], masks[:, :, :1], masks.float()):
+        with pytest.raises((TypeError, ValueError)):
+            ours.forward(x, bad)
+    linears, decoder = bptt._linears(bptt.weights)
+    for bad in (d_logits[:-1], d_logits[:, :-1], d_logits.float()):
+        with pytest.raises((TypeError, ValueError)):
+            ours.backward(bad, linears, decoder, None)
+    for bad in ([noise(3, 5)] * 4, [noise(4, 5).float()] * 4):
+        with pytest.raises((TypeError, ValueError, RuntimeError)):
+            ours.backward(d_logits, linears, decoder, bad)
+    for name in bptt.weights:
         for change in (lambda t: t[:-1], lambda t: t.float(), lambda t: t[..., :1].expand(t.shape)):
-            wrong = [list(group) for group in weights]
-            wrong[1][-1] = tuple(change(t) if k == part else t for k, t in enumerate(wrong[1][-1]))
+            wrong = bptt._linears(bptt.weights | {name: change(bptt.weights[name])})
             with pytest.raises((TypeError, ValueError)):
-                ours.gradients(*wrong)
+                ours.backward(d_logits, *wrong, None)
             with pytest.raises((TypeError, ValueError)):
-                kernel.KernelLayer(cell, *wrong, True, scratch)
-    for name, buffer in scratch.items():
-        with pytest.raises(ValueError):
-            kernel.KernelLayer(cell, *weights, True, scratch | {name: buffer[..., :-1].contiguous()})
-
-
-def test_an_input_as_wide_as_the_layer_is_what_the_buffers_are_made_for():
-    _, cell, scratch, (inputs, recurrent) = layer(reads_characters=False)
-    wider = [(torch.zeros(20, 6, dtype=torch.float64), bias) for _, bias in inputs]
-    with pytest.raises(ValueError, match=r"\(20, 5\), not \(20, 6\)"):
-        kernel.KernelLayer(cell, wider, recurrent, False, scratch)
+                type(ours)(bptt.cells, *wrong, bptt.log_probs)
+    with pytest.raises((TypeError, ValueError)):
+        type(ours)(bptt.cells, linears, decoder, bptt.log_probs[:-1])
 
 
 def test_backward_reads_the_characters_that_were_right():
     """They are read again, so an input that was refused must not be where the structure points."""
-    ours, *_, weights = layer()
+    bptt, noise = passes("lstm", torch.float64, 3, 4, 5)
+    d_logits, gradients = noise(12, 6), {name: torch.empty_like(weight) for name, weight in bptt.weights.items()}
     with pytest.raises(RuntimeError, match="forward"):
-        ours.gradients(*weights)
-    ours.forward(torch.ones(12, dtype=torch.int64))
+        bptt.backward(d_logits, gradients)
+    bptt.forward(torch.ones(3, 4, dtype=torch.int64))
     for bad in (6, -1, 1 << 40):
         with pytest.raises(IndexError, match=f" {bad},"):
-            ours.forward(torch.full((12,), bad))
-    ours.backward(torch.ones(3, 4, 5, dtype=torch.float64))
-    ours.gradients(*[[tuple(t.clone() for t in linear) for linear in group] for group in weights])
+            bptt.forward(torch.full((3, 4), bad))
+    bptt.backward(d_logits, gradients)
+
+
+def test_the_loss_reads_characters_that_there_are():
+    log_probs, d = torch.zeros(3, 4), torch.empty(3, 4)
+    for bad in (torch.tensor([0, 1, 4]), torch.tensor([0, -1, 3])):
+        with pytest.raises(IndexError):
+            kernel.likelihood(log_probs, bad)
+        with pytest.raises(IndexError):
+            kernel.loss_gradient(log_probs, bad, 1, d)
+    y = torch.tensor([0, 1, 2])
+    for bad in (y[:2], y.int(), torch.zeros(6, dtype=torch.int64)[::2]):
+        with pytest.raises((TypeError, ValueError)):
+            kernel.likelihood(log_probs, bad)
+    for bad in (d[:2], d.double(), d.t().contiguous().t()):
+        with pytest.raises((TypeError, ValueError)):
+            kernel.loss_gradient(log_probs, y, 1, bad)
 
 
 def test_more_threads_than_there_is_room_for():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    ours, *_, weights = layer()
+    bptt, noise = passes("lstm", torch.float64, 3, 40, 50)
     torch.set_num_threads(3)
-    x = torch.zeros(12, dtype=torch.int64)
-    ours.forward(x)
-    ours.backward(torch.ones(3, 4, 5, dtype=torch.float64))
-    gradients = [[tuple(torch.full_like(t, float("nan")) for t in linear) for linear in g] for g in weights]
-    ours.gradients(*gradients)
+    x = torch.zeros(3, 40, dtype=torch.int64)
+    assert all(tensor.isfinite().all() for tensor in everything(bptt, x, x, noise(2, 3, 40, 50)))
     torch.set_num_threads(before)
-    assert all(t.isfinite().all() for group in gradients for linear in group for t in linear)
 
 
-def test_without_openmp_threads_of_python_do_the_same(level, threads, monkeypatch):
-    def step():
-        model = CharRNN("gru", 9, 24, 2, dtype=torch.float64)
-        with torch.no_grad():
-            model.flat.copy_(torch.linspace(-1, 1, len(model.flat)))
-        model(torch.arange(60).view(6, 10).remainder(9))[0].square().sum().backward()
-        return model.flat.grad
+def step():
+    """What one step gives."""
+    bptt, noise = passes("gru", torch.float64, 6, 50, 24)
+    x = torch.arange(300).view(6, 50).remainder(6)
+    return torch.cat([tensor.flatten() for tensor in everything(bptt, x, x, noise(2, 6, 50, 24))])
 
-    expected = step()
-    monkeypatch.setattr(kernel.ctypes, "CDLL", lambda name: None)
-    kernel._team.cache_clear()
-    found = step()
-    kernel._team.cache_clear()
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+def test_threads_that_train_at_the_same_time(threads):
+    """The kernel's threads help them all."""
+    expected, found = step(), []
+    others = [threading.Thread(target=lambda: found.extend(step() for _ in range(20))) for _ in range(3)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert len(found) == 60 and all(torch.equal(expected, one) for one in found)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_fork_has_threads_of_its_own():
+    code = """
+import os, torch
+from test_kernel import step
+torch.set_num_threads(2)
+before = step()
+child = os.fork()
+if not child:
+    os._exit(0 if torch.equal(step(), before) else 1)
+raise SystemExit(os.waitpid(child, 0)[1] or not torch.equal(step(), before))
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], env=env, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["gradient", "mean_square"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_kernel import LEVELS, level  # noqa: F401
+from kernel_levels import LEVELS, level  # noqa: F401
 
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes

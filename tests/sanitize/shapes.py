@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_kernel import LEVELS, level  # noqa: F401
+from kernel_levels import LEVELS, level  # noqa: F401
 from test_kernel_streams import drawn, network, streams_of, text
 
 from compat.nngraph import MODELS, parameter_shapes
@@ -41,10 +41,8 @@ passes = CharRNN("lstm", 5, 7, 2, dtype=torch.float64).bptt(3, 4)
 for state in passes.states(0):
     state.zero_()
 passes.forward(torch.zeros(3, 4, dtype=torch.int64))
-layer = passes._layers[{layer}]
-layer._structure.{field} += 1
-layer._call("charrnn_prepare")
-layer._call("charrnn_forward")
+passes._passes._layers[{layer}].{field} += 1
+passes._passes._call("charrnn_forward")
 """
 
 PLANTED_IN_STREAMS = """

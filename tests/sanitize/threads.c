@@ -1,6 +1,5 @@
-/* Runs every pass of the C kernel on several threads, and draws on several, so that ThreadSanitizer sees two of them at one
-   address. GCC's OpenMP runtime is not compiled for it, so the threads here are plain ones. The buffers are as large as
-   Python's. */
+/* Draws on several threads at once, so that ThreadSanitizer sees two of them at one address. Training's threads are those
+   of the kernel itself: kernel_replay.c. The buffers are as large as Python's. */
 
 #include "../../pycharrnn/kernel.c"
 
@@ -17,73 +16,6 @@ static void *everywhere(int64_t elements, int is_double) { /* filled with small 
     else ((float *)array)[i] = (float)(i % 7) / 100;
   }
   return array;
-}
-
-struct part {
-  const struct task *task;
-  int id;
-};
-
-static void *one_part(void *data) {
-  const struct part *part = data;
-  part->task->do_part(part->task, part->id);
-  return 0;
-}
-
-/* Stands in for GOMP_parallel, and for take_parts, in which one quick thread may take all parts: here each has its own. */
-static void parallel(void (*function)(void *), void *task, unsigned threads, unsigned flags) {
-  (void)function, (void)flags;
-  struct part parts[THREADS];
-  pthread_t running[THREADS];
-  for (unsigned i = 0; i < threads; i++) {
-    parts[i] = (struct part){task, (int)i};
-    if (pthread_create(&running[i], 0, one_part, &parts[i])) abort();
-  }
-  for (unsigned i = 0; i < threads; i++) pthread_join(running[i], 0);
-}
-
-static void passes(int64_t cell, int64_t D, int is_double) {
-  static const int64_t blocks[] = {4, 3, 1}; /* of LSTM, GRU, RNN */
-  struct layer l = {.cell = cell, .blocks = blocks[cell], .T = T, .B = B, .H = H, .D = D, .vocab = V};
-  struct room room;
-  charrnn_room(&l, &room, is_double);
-  const int64_t G = l.blocks * H, columns = D ? D : V;
-  int64_t characters[T * B];
-  for (int i = 0; i < T * B; i++) characters[i] = i % V;
-  if (D) l.x = everywhere(T * B * D, is_double);
-  else l.characters = characters;
-  void **arrays[] = {&l.gates, &l.c, &l.h, &l.extra, &l.dh, &l.dc, &l.d_gates, &l.d_reset_h, &l.first_dh, &l.bias,
-                     &l.panels, &l.back_panels, &l.left, &l.space, &l.sums};
-  const int64_t sizes[] = {T * B * G, (T + 1) * B * H, (T + 1) * B * H, T * B * H, T * B * H, B * H, T * B * G, B * H,
-                           B * H, room.bias, room.panels, room.back_panels, B * room.left_width,
-                           THREADS * room.space_width, V * G};
-  const int arrays_in_all = sizeof sizes / sizeof *sizes;
-  for (int i = 0; i < arrays_in_all; i++) *arrays[i] = everywhere(sizes[i], is_double);
-  l.left_width = room.left_width, l.space_width = room.space_width;
-  void **linears[] = {l.i2h_weight, l.d_i2h_weight, l.h2h_weight, l.d_h2h_weight,
-                      l.i2h_bias,   l.d_i2h_bias,   l.h2h_bias,   l.d_h2h_bias};
-  for (int i = 0; i < 8; i++)
-    for (int64_t g = 0; g < l.blocks; g++)
-      linears[i][g] = everywhere(i < 2 ? H * columns : i < 4 ? H * H : H, is_double);
-
-  charrnn_prepare(parallel, &l, THREADS, is_double);
-  charrnn_forward(parallel, &l, THREADS, is_double);
-  charrnn_backward(parallel, &l, THREADS, is_double);
-  charrnn_gradients(parallel, &l, THREADS, is_double);
-
-  for (int i = 0; i < arrays_in_all; i++) free(*arrays[i]);
-  for (int i = 0; i < 8; i++)
-    for (int64_t g = 0; g < l.blocks; g++) free(linears[i][g]);
-  if (D) free((void *)l.x);
-}
-
-static void update(int64_t size, int is_double) {
-  double squares[2 * THREADS];
-  struct update u = {.size = size, .clip = 5, .alpha = .95, .learning_rate = .002, .epsilon = 1e-8, .squares = squares};
-  void **arrays[] = {&u.gradient, &u.mean_square, &u.parameters};
-  for (int i = 0; i < 3; i++) *arrays[i] = everywhere(size, is_double);
-  charrnn_rmsprop(parallel, &u, THREADS, is_double);
-  for (int i = 0; i < 3; i++) free(*arrays[i]);
 }
 
 /* Streams of one network on several threads, which share its weights and nothing else. */
@@ -145,11 +77,7 @@ static void drawing(int64_t cell, int narrow) {
 }
 
 int main(void) {
-  for (int is_double = 0; is_double < 2; is_double++) {
-    for (int64_t cell = LSTM; cell <= RNN; cell++) passes(cell, 0, is_double), passes(cell, H, is_double);
-    for (int64_t cell = LSTM; cell <= RNN; cell++) drawing(cell, is_double);
-    update(10001, is_double);
-    update(3, is_double);
-  }
+  for (int narrow = 0; narrow < 2; narrow++)
+    for (int64_t cell = LSTM; cell <= RNN; cell++) drawing(cell, narrow);
   return 0;
 }

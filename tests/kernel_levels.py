@@ -1,0 +1,20 @@
+"""The levels of the C kernel that were built here and that this processor has, and a fixture that goes through them."""
+
+from __future__ import annotations
+
+import pytest
+
+from pycharrnn.engine import kernel_library
+
+_USABLE = kernel_library.LEVELS[: kernel_library.LEVELS.index(kernel_library.best_level()) + 1]
+LEVELS = [level for level in _USABLE if list(kernel_library.PACKAGE.glob(f"_kernel_{level}.*"))]
+needs_kernel = pytest.mark.skipif(not LEVELS, reason="no compiler was there when pycharrnn was installed")
+
+
+@pytest.fixture(params=LEVELS)
+def level(request, monkeypatch):
+    monkeypatch.setenv("PYCHARRNN_KERNEL", request.param)
+    kernel_library.library.cache_clear()
+    assert kernel_library.name() == request.param
+    yield request.param
+    kernel_library.library.cache_clear()
