@@ -15,6 +15,7 @@ import machine_limits
 import memory
 import preprocess
 import sampling
+import scoring
 import torch
 import train_step
 
@@ -62,6 +63,7 @@ def main() -> None:
             threads=sorted({1, cores}), seconds=args.seconds / 3, loops=cores
         ),
         "sampling and start-up": sampling.figures,
+        "score and eval": scoring.figures,
         "preprocessing": lambda: preprocess.figures(args.megabytes),
         "memory of a training step": memory.figures,
     }

@@ -38,13 +38,13 @@ V, H, LAYERS = 65, 128, 2
 ROOT = Path(__file__).parents[1]
 
 
-def model(hidden: int = H, layers: int = LAYERS, floats: bool = False) -> charrnn.Checkpoint:
+def model(hidden: int = H, layers: int = LAYERS, floats: bool = False, kind: str = "lstm") -> charrnn.Checkpoint:
     random = np.random.default_rng(0)
-    shapes = nngraph.parameter_shapes("lstm", V, hidden, layers)
+    shapes = nngraph.parameter_shapes(kind, V, hidden, layers)
     weights = {name: random.uniform(-0.15, 0.15, shape) for name, shape in shapes.items()}
     if floats:
         weights = {name: weight.astype(np.float32).astype(np.float64) for name, weight in weights.items()}
-    network = Network("lstm", hidden, layers, V, 0.0, weights)
+    network = Network(kind, hidden, layers, V, 0.0, weights)
     return charrnn.Checkpoint(network, {bytes([32 + i]): i + 1 for i in range(V)})
 
 

@@ -1,12 +1,13 @@
 /* Prediction with trained weights, in double precision: reading characters, for log-probabilities of the next ones.
    kernel.c includes this file after the passes for double, whose exp, sigmoid and tanh it takes; kernel_draw.h draws.
 
-   Any number of texts (streams) go side by side, each with states of its own, TOGETHER of them at a time, so that a weight
-   is fetched once for all of these. The terms of a sum are added one after the other, the bias first, then those of the
+   Any number of texts (streams) go side by side, each with states of its own, many of them at a time, so that a weight is
+   fetched once for all of these; and layer by layer through some steps, so that one layer's weights stay in the cache. The terms of a sum are added one after the other, the bias first, then those of the
    input, then those of the state: a stream's numbers depend neither on the vectors' width, nor on the streams beside it,
    nor on how many steps are taken at once. Only without fused multiply-adds (x86-64's first instructions) they differ. */
 
 #define TOGETHER 12
+#define NEARBY 4194304        /* bytes of a layer's weights that the caches bring fast enough, step by step */
 #define WIDE (BYTES / 8)      /* doubles in a vector */
 #define COLUMNS (2 * WIDE)    /* of a panel of weights, (K, COLUMNS) */
 #define STRIPS 4              /* panels side by side where few rows would leave registers empty */
@@ -39,8 +40,9 @@ struct reading {
   int64_t T, B;
   const int64_t *streams;    /* (B): which of them */
   const int64_t *characters; /* (T, B) */
+  const int64_t *following;  /* (T, B): what comes after each, or null */
   double *c, *h;             /* (streams that there are, layers, H), the states; c: null but for an lstm */
-  double *log_probs;         /* (T, B, V) */
+  double *log_probs;         /* (T, B, V); where those that follow are given, of these alone: (T, B) */
   double *activations;       /* (layers, T, B, H), or null: tanh(c) of an lstm, else h */
   double *space;             /* as many as charrnn_reading_room says */
 };
@@ -57,14 +59,18 @@ INLINE wide weights(const void *panel, int64_t at, const int narrow) {
   if (!narrow) return load_double((const double *)panel + at, WIDE);
   half of_floats;
   __builtin_memcpy(&of_floats, (const float *)panel + at, BYTES / 2);
+#if defined(__AVX512F__)
+  return (wide)_mm512_cvtps_pd((__m256)of_floats); /* GCC makes it of two halves */
+#else
   return __builtin_convertvector(of_floats, wide);
+#endif
 }
 
 /* `rows` rows of out, columns column... of `strips` panels: start + packed @ panels. `full`: none lies beyond column N. */
 INLINE void strips_of(const int rows, const int strips, const int narrow, const int full, int64_t K, int64_t N,
                       const double *packed, const void *panels, int64_t column, const double *const *start,
                       double *const *out) {
-  wide sum[TOGETHER][2 * STRIPS];
+  wide sum[ROWS][2 * STRIPS];
   UNROLL for (int r = 0; r < rows; r++) {
     UNROLL for (int v = 0; v < 2 * strips; v++) {
       int64_t at = column + v * WIDE, left = N - at < 0 ? 0 : N - at;
@@ -87,16 +93,16 @@ INLINE void strips_of(const int rows, const int strips, const int narrow, const 
 
 #define ROWS_OF(rows, strips)                                                                                     \
   case rows:                                                                                                      \
-    for (; column + strips * COLUMNS <= N; column += strips * COLUMNS)                                            \
+    for (; column + strips * COLUMNS <= end; column += strips * COLUMNS)                                          \
       strips_of(rows, strips, narrow, 1, K, N, packed, panels, column, start, out);                               \
-    for (; column + COLUMNS <= N; column += COLUMNS)                                                              \
+    for (; column + COLUMNS <= end; column += COLUMNS)                                                            \
       strips_of(rows, 1, narrow, 1, K, N, packed, panels, column, start, out);                                    \
-    if (column < N) strips_of(rows, 1, narrow, 0, K, N, packed, panels, column, start, out);                      \
+    if (column < end) strips_of(rows, 1, narrow, 0, K, N, packed, panels, column, start, out);                    \
     break;
 
-INLINE void product_of(const int narrow, int rows, int64_t K, int64_t N, const double *packed, const void *panels,
-                       const double *const *start, double *const *out) {
-  int64_t column = 0;
+/* Columns column..end of `rows` rows; `column` is the first of a panel, and `end` the last of one, or N. */
+INLINE void columns_of(const int narrow, int rows, int64_t K, int64_t N, const double *packed, const void *panels,
+                       int64_t column, int64_t end, const double *const *start, double *const *out) {
   switch (rows) {
     ROWS_OF(1, STRIPS) ROWS_OF(2, 2) ROWS_OF(3, 2) ROWS_OF(4, 1) ROWS_OF(5, 1) ROWS_OF(6, 1)
 #if ROWS > 6
@@ -105,26 +111,39 @@ INLINE void product_of(const int narrow, int rows, int64_t K, int64_t N, const d
   }
 }
 
-static void product_narrow(int rows, int64_t K, int64_t N, const double *packed, const void *panels,
+/* Each panel, while it is in the first cache, is multiplied with all row blocks. */
+INLINE void product_of(const int narrow, int64_t rows, int64_t K, int64_t N, const double *packed, const void *panels,
+                       const double *const *start, double *const *out) {
+  int64_t blocks = blocks_double(rows), width = blocks > 1 ? COLUMNS : N;
+  for (int64_t column = 0; column < N; column += width) {
+    for (int64_t i = 0; i < blocks; i++) {
+      int64_t first = block_start_double(rows, i), some = block_start_double(rows, i + 1) - first;
+      columns_of(narrow, (int)some, K, N, packed + first * K, panels, column, N - column < width ? N : column + width,
+                 start + first, out + first);
+    }
+  }
+}
+
+static void product_narrow(int64_t rows, int64_t K, int64_t N, const double *packed, const void *panels,
                            const double *const *start, double *const *out) {
   product_of(1, rows, K, N, packed, panels, start, out);
 }
 
-static void product_wide(int rows, int64_t K, int64_t N, const double *packed, const void *panels,
+static void product_wide(int64_t rows, int64_t K, int64_t N, const double *packed, const void *panels,
                          const double *const *start, double *const *out) {
   product_of(0, rows, K, N, packed, panels, start, out);
 }
 
-/* out (rows, N) = start + left @ panels, for up to TOGETHER rows, each where its pointer says. packed: room for (rows, K). */
+/* out (rows, N) = start + left @ panels, for up to CHUNK rows, each where its pointer says. packed: room for (rows, K). */
 static void product_of_rows(const struct network *n, int64_t rows, int64_t K, int64_t N, const double *const *left,
                             const void *panels, const double *const *start, double *const *out, double *packed) {
-  int64_t blocks = (rows + ROWS - 1) / ROWS;
-  for (int64_t i = 0; i < blocks; i++) {
-    int64_t first = rows * i / blocks, some = rows * (i + 1) / blocks - first;
+  for (int64_t i = 0; i < blocks_double(rows); i++) {
+    int64_t first = block_start_double(rows, i), some = block_start_double(rows, i + 1) - first;
+    double *to = packed + first * K;
     for (int64_t r = 0; r < some; r++)
-      for (int64_t k = 0; k < K; k++) packed[k * some + r] = left[first + r][k];
-    (n->narrow ? product_narrow : product_wide)((int)some, K, N, packed, panels, start + first, out + first);
+      for (int64_t k = 0; k < K; k++) to[k * some + r] = left[first + r][k];
   }
+  (n->narrow ? product_narrow : product_wide)(rows, K, N, packed, panels, start, out);
 }
 
 static const void *panels_at(const struct network *n, const void *panels, int64_t element) {
@@ -161,56 +180,63 @@ INLINE void rnn_stream(int64_t H, const double *gates, double *h) { EACH_UNIT(H,
 
 /* -- the network ---------------------------------------------------------------------------------------------------- */
 
-/* Where a part of the streams finds room; all of it within the reading's `space`. */
+/* What is read at once: `steps` steps, from step t, of streams first..first+rows. At most CHUNK rows for all steps. */
+struct piece {
+  int64_t t, steps, first, rows;
+};
+
+/* Where a piece finds room; all of it within the reading's `space`. */
 struct workplace {
-  double *gates;   /* (T, rows, G) */
-  double *x;       /* (T, rows, H): what a layer gives to the next one */
+  double *gates;   /* (steps, rows, G) */
+  double *x;       /* (steps, rows, H): what a layer gives to the next one */
   double *reset_h; /* (rows, H) */
-  double *packed;  /* (TOGETHER, H) */
+  double *packed;  /* (steps, rows, H) */
+  double *scores;  /* (steps, rows, V), of the decoder, where only those of what follows are asked for */
   double *exps;    /* (V) */
 };
 
+/* Rows that are read at once: steps * streams. */
+static int64_t rows_at_once(int64_t T, int64_t B) { return T * B < CHUNK ? T * B : CHUNK; }
+
 static int64_t space_of(const struct network *n, int64_t T, int64_t B) {
-  int64_t rows = B < TOGETHER ? B : TOGETHER;
-  return (rows * (T * (n->blocks + 1) + 1) + TOGETHER) * n->H + n->V;
+  return rows_at_once(T, B) * ((n->blocks + 3) * n->H + n->V) + n->V;
 }
 
-static struct workplace workplace_in(double *space, const struct network *n, int64_t T, int64_t rows) {
-  double *x = space + rows * T * n->blocks * n->H, *reset_h = x + rows * T * n->H, *packed = reset_h + rows * n->H;
-  return (struct workplace){space, x, reset_h, packed, packed + TOGETHER * n->H};
+static struct workplace workplace_in(double *space, const struct network *n, int64_t T, int64_t B) {
+  const int64_t H = n->H, rows = rows_at_once(T, B);
+  double *x = space + rows * n->blocks * H, *reset_h = x + rows * H, *packed = reset_h + rows * H, *scores = packed + rows * H;
+  return (struct workplace){space, x, reset_h, packed, scores, scores + rows * n->V};
 }
 
-/* The input's share of a layer's gates for all steps, from the layer below: rows of (T*rows, H) -> (T*rows, G). */
+/* The input's share of a layer's gates, from the layer below: rows of H -> rows of G, for all steps. */
 static void input_share(const struct network *n, int64_t layer, int64_t rows, const struct workplace *w) {
   const int64_t H = n->H, G = n->blocks * H;
+  const double *left[CHUNK], *start[CHUNK];
+  double *out[CHUNK];
+  for (int64_t r = 0; r < rows; r++)
+    left[r] = w->x + r * H, start[r] = n->bias + (layer - 1) * G, out[r] = w->gates + r * G;
   const void *panels = panels_at(n, n->input_panels, (layer - 1) * n->input_size);
-  for (int64_t row = 0; row < rows; row += TOGETHER) {
-    int64_t some = rows - row < TOGETHER ? rows - row : TOGETHER;
-    const double *left[TOGETHER], *start[TOGETHER];
-    double *out[TOGETHER];
-    for (int64_t r = 0; r < some; r++)
-      left[r] = w->x + (row + r) * H, start[r] = n->bias + (layer - 1) * G, out[r] = w->gates + (row + r) * G;
-    product_of_rows(n, some, H, G, left, panels, start, out, w->packed);
-  }
+  product_of_rows(n, rows, H, G, left, panels, start, out, w->packed);
 }
 
-/* One layer over all steps of streams first..first+rows, up to TOGETHER of them. */
-static void read_layer(const struct reading *p, int64_t layer, int64_t first, int64_t rows, const struct workplace *w) {
+/* One layer over all steps of a piece. */
+static void read_layer(const struct reading *p, int64_t layer, struct piece piece, const struct workplace *w) {
   const struct network *n = p->network;
-  const int64_t H = n->H, G = n->blocks * H;
+  const int64_t H = n->H, G = n->blocks * H, rows = piece.rows;
   const void *panels = panels_at(n, n->recurrent_panels, layer * n->recurrent_size);
   const void *candidate_panels = panels_at(n, panels, ROUND_UP(2 * H, COLUMNS) * H); /* of a gru */
-  double *h[TOGETHER], *c[TOGETHER], *gates[TOGETHER], *reset_h[TOGETHER], *candidate[TOGETHER];
-  const double *start[TOGETHER];
-  if (layer) input_share(n, layer, p->T * rows, w);
+  double *h[CHUNK], *c[CHUNK], *gates[CHUNK], *reset_h[CHUNK], *candidate[CHUNK];
+  const double *start[CHUNK];
+  if (layer) input_share(n, layer, piece.steps * rows, w);
   for (int64_t r = 0; r < rows; r++) {
-    int64_t state = (p->streams[first + r] * n->layers + layer) * H;
+    int64_t state = (p->streams[piece.first + r] * n->layers + layer) * H;
     h[r] = p->h + state, c[r] = p->c ? p->c + state : 0, reset_h[r] = w->reset_h + r * H;
   }
-  for (int64_t t = 0; t < p->T; t++) {
+  for (int64_t t = 0; t < piece.steps; t++) {
+    int64_t at = (piece.t + t) * p->B + piece.first; /* in (T, B) */
     for (int64_t r = 0; r < rows; r++) {
       gates[r] = w->gates + (t * rows + r) * G, candidate[r] = gates[r] + 2 * H;
-      start[r] = layer ? gates[r] : n->by_character + p->characters[t * p->B + first + r] * G;
+      start[r] = layer ? gates[r] : n->by_character + p->characters[at + r] * G;
     }
     int64_t direct = n->cell == GRU ? 2 * H : G; /* columns that h reaches directly */
     product_of_rows(n, rows, H, direct, (const double *const *)h, panels, start, gates, w->packed);
@@ -219,7 +245,7 @@ static void read_layer(const struct reading *p, int64_t layer, int64_t first, in
       product_of_rows(n, rows, H, H, (const double *const *)reset_h, candidate_panels, start, candidate, w->packed);
     }
     for (int64_t r = 0; r < rows; r++) {
-      double *kept = p->activations ? p->activations + ((layer * p->T + t) * p->B + first + r) * H : 0;
+      double *kept = p->activations ? p->activations + (layer * p->T * p->B + at + r) * H : 0;
       if (n->cell == LSTM) lstm_stream(H, gates[r], c[r], h[r], kept);
       else if (n->cell == GRU) gru_stream(H, gates[r], h[r]);
       else rnn_stream(H, gates[r], h[r]);
@@ -280,40 +306,57 @@ INLINE double largest_of(const double *values, int64_t V) {
   return largest;
 }
 
-/* In place. exps: room for V numbers. */
-static void log_softmax_of(double *scores, int64_t V, double *exps) {
+/* The logarithm of the sum of exp(scores). exps: room for V numbers. */
+static double log_sum_exp(const double *scores, int64_t V, double *exps) {
   double largest = largest_of(scores, V);
   EACH_UNIT(V, PUT(exps, exp_of(AT(scores) - largest)))
-  double log_sum = largest + log_of(sum_of(exps, V));
+  return largest + log_of(sum_of(exps, V));
+}
+
+/* Log-probabilities of the decoder's output, in place. exps: room for V numbers. */
+static void log_softmax_of(double *scores, int64_t V, double *exps) {
+  double log_sum = log_sum_exp(scores, V, exps);
   EACH_UNIT(V, PUT(scores, AT(scores) - log_sum))
 }
 
 /* -- what kernel_network.py calls ----------------------------------------------------------------------------------- */
 
-/* Read streams first..first+rows, up to TOGETHER of them. */
-static void read_part(const struct reading *p, int64_t first, int64_t rows) {
+/* What the decoder says of all steps of a piece. */
+static void decode(const struct reading *p, struct piece piece, const struct workplace *w) {
   const struct network *n = p->network;
-  const struct workplace w = workplace_in(p->space, n, p->T, rows);
   const int64_t H = n->H, V = n->V;
-  for (int64_t layer = 0; layer < n->layers; layer++) read_layer(p, layer, first, rows, &w);
-  for (int64_t row = 0; row < p->T * rows; row += TOGETHER) {
-    int64_t some = p->T * rows - row < TOGETHER ? p->T * rows - row : TOGETHER;
-    const double *left[TOGETHER], *start[TOGETHER];
-    double *out[TOGETHER];
-    for (int64_t r = 0; r < some; r++) {
-      int64_t t = (row + r) / rows, stream = (row + r) % rows;
-      left[r] = w.x + (row + r) * H, start[r] = n->decoder_bias;
-      out[r] = p->log_probs + (t * p->B + first + stream) * V;
+  const double *left[CHUNK] = {0}, *start[CHUNK] = {0};
+  double *out[CHUNK] = {0};
+  int64_t rows = 0, at[CHUNK]; /* at: in (T, B) */
+  for (int64_t t = piece.t; t < piece.t + piece.steps; t++)
+    for (int64_t stream = piece.first; stream < piece.first + piece.rows; stream++, rows++) {
+      at[rows] = t * p->B + stream, left[rows] = w->x + rows * H, start[rows] = n->decoder_bias;
+      out[rows] = p->following ? w->scores + rows * V : p->log_probs + at[rows] * V;
     }
-    product_of_rows(n, some, H, V, left, n->decoder_panels, start, out, w.packed);
-    for (int64_t r = 0; r < some; r++) log_softmax_of(out[r], V, w.exps);
+  product_of_rows(n, rows, H, V, left, n->decoder_panels, start, out, w->packed);
+  for (int64_t r = 0; r < rows; r++) {
+    if (p->following) p->log_probs[at[r]] = out[r][p->following[at[r]]] - log_sum_exp(out[r], V, w->exps);
+    else log_softmax_of(out[r], V, w->exps);
   }
 }
 
+/* How many streams to take through a step at once. Few, so that their numbers stay in the cache; or many, where it is the
+   weights that come from further away. */
+static int64_t streams_at_once(const struct network *n) {
+  return n->recurrent_size * (n->narrow ? 4 : 8) <= NEARBY ? TOGETHER : CHUNK;
+}
+
 static void read_characters(const struct reading *p) {
-  int64_t parts = (p->B + TOGETHER - 1) / TOGETHER;
-  for (int64_t i = 0; i < parts; i++) {
-    int64_t first = p->B * i / parts;
-    read_part(p, first, p->B * (i + 1) / parts - first);
+  const struct network *n = p->network;
+  const struct workplace w = workplace_in(p->space, n, p->T, p->B);
+  int64_t most = streams_at_once(n), groups = (p->B + most - 1) / most;
+  for (int64_t i = 0; i < groups; i++) {
+    struct piece piece = {.first = p->B * i / groups};
+    piece.rows = p->B * (i + 1) / groups - piece.first;
+    for (; piece.t < p->T; piece.t += piece.steps) {
+      piece.steps = CHUNK / piece.rows < p->T - piece.t ? CHUNK / piece.rows : p->T - piece.t;
+      for (int64_t layer = 0; layer < n->layers; layer++) read_layer(p, layer, piece, &w);
+      decode(p, piece, &w);
+    }
   }
 }

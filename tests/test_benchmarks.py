@@ -12,7 +12,10 @@ import sys
 from types import ModuleType
 
 import pytest
+import torch
 from conftest import GOLDEN, ROOT
+
+from pycharrnn.engine import kernel_library
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -81,6 +84,19 @@ def test_page_speed(monkeypatch):
     assert found["pycharrnn sample at best, characters/s"] >= sampler
 
 
+def test_scoring(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    scoring, threads = benchmark("scoring"), torch.get_num_threads()
+    rows = scoring.figures(repeats=1, length=240, batches=1)
+    torch.set_num_threads(threads)
+    assert [row["what"].split(",")[0] for row in rows] == ["score"] * 4 + ["eval"] * 3
+    for row in rows:
+        assert row["value"] > 0 and row["without kernel"] > 0
+    for row in rows[4:]:
+        assert row["/ forward pass"] == row["value"] / row["forward pass"]
+    assert kernel_library.library.__name__ == "library"  # is back where it was
+
+
 HAS_COMPILER = pytest.mark.skipif(not shutil.which(os.environ.get("CC", "cc").split()[0]), reason="no C compiler")
 
 
@@ -130,7 +146,7 @@ def test_all(monkeypatch, tmp_path, capsys):
     """The parts are measured above; here each is one row."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     everything = benchmark("all")
-    modules = ("machine_limits", "train_step", "busy_machine", "sampling", "preprocess", "memory")
+    modules = ("machine_limits", "train_step", "busy_machine", "sampling", "scoring", "preprocess", "memory")
     for module in modules:
         monkeypatch.setattr(getattr(everything, module), "figures", lambda *a, m=module, **k: [{"of": m, "s": 1.5}])
     monkeypatch.setattr(sys, "argv", ["all.py", "-o", str(tmp_path / "results.json")])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pycharrnn.analysis import likelihood
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling.inference import on_cpu
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from compat.charrnn import Checkpoint
+    from compat.graph_match import Network
 
 MAX_CHARACTERS = 10_000  # of a page: browsers become slow with more
+_STEPS = 256  # characters that the model reads at once
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,12 @@ def record(loaded: Checkpoint, text: bytes, most: int = 0, say: Callable[[str], 
     if 0 < most < len(pieces):
         say(f"the page shows the first {most} of {len(pieces)} characters")
         del pieces[most:]
-    predictor, screen = on_cpu(loaded.network), ScreenText()
+    screen = ScreenText()
     characters: list[str] = []
     values: list[np.ndarray] = []
     before = np.zeros((loaded.network.num_layers, loaded.network.rnn_size), np.float32)
-    for piece in pieces:
-        predictor.step(loaded.vocab[piece] - 1)
-        now = predictor.activations()[:, 0, 0].astype(np.float32)
+    after_each = _after_each(loaded.network, np.array([loaded.vocab[piece] - 1 for piece in pieces]))
+    for piece, now in zip(pieces, after_each, strict=True):
         completed = screen.push(piece)
         characters += [character for character, _ in completed]
         if completed:  # of two, the first ended with the piece before this one
@@ -71,6 +73,18 @@ def record(loaded: Checkpoint, text: bytes, most: int = 0, say: Callable[[str], 
         characters.append(character)
         values.append(before)
     return Reading(characters, np.stack(values))
+
+
+def _after_each(network: Network, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """The activations after each of some characters, numbered from 0 (T,), from a state of zeros: (T, L, H)."""
+    steps = likelihood.steps_at_once(_STEPS, likelihood.numbers_in_a_step(network, 1))
+    predictor = on_cpu(network, 1, steps)
+    values = np.empty((len(numbers), network.num_layers, network.rnn_size), np.float32)
+    for start in range(0, len(numbers), steps):
+        block = numbers[start : start + steps]
+        predictor.read(np.pad(block, (0, steps - len(block)))[:, None])  # what fills the last block up changes nothing
+        values[start : start + steps] = predictor.activations()[:, : len(block), 0].swapaxes(0, 1)
+    return values
 
 
 def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count: int) -> list[tuple[int, int]]:

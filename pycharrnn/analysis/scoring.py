@@ -1,33 +1,31 @@
-"""How well a model predicts: the loss of a split as in training, and the surprise of each character of a text.
-
-The surprise of a character is -log2 of the probability that the model gave it, in bits.
-"""
+"""How well a model predicts: the loss of a split as in training, and the surprise of each character of a text."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from array import array
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compat import old_exp
+from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
+from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.sampling.tokenizer import characters_by_index, code_point_length, tokenize
+from pycharrnn.sampling.tokenizer import characters_by_index
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.options import EvalOptions
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
-_STEPS = 256  # characters of a text that the model reads at once
-_MAX_NUMBERS = 1 << 24  # that a model's buffers hold while it reads, roughly: 128 MiB in double precision
 _LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # 8 digits are enough to tell texts apart
 _MAX_EXPONENT = 700  # exp() of little more is more than a float holds
 # How EvalOptions says "as in training".
@@ -66,13 +62,13 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
         )
     T, B = loader.seq_length, loader.batch_size
     numbers = np.array([loaded.vocab[c] - 1 for c in characters_by_index(loader.vocab_mapping)])
-    in_a_step = _numbers_in_a_step(loaded, B)
-    if in_a_step > 2 * _MAX_NUMBERS:
+    in_a_step = likelihood.numbers_in_a_step(loaded.network, B)
+    if in_a_step > 2 * likelihood.MAX_NUMBERS:
         raise UserError(
             f"{B} texts side by side would take {path} {8 * in_a_step / 1e9:.1f} GB of memory: give a smaller"
             " -batch_size."
         )
-    steps = _steps_at_once(T, in_a_step)
+    steps = likelihood.steps_at_once(T, in_a_step)
     predictor: inference.Predictor
     if opt.old_exp:
         predictor = NumpyPredictor(loaded.network, B, steps, old_exp.log_softmax)
@@ -84,23 +80,10 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
         for _ in range(loader.split_sizes[split]):
             x, y = (numbers[part.T] for part in loader.next_batch(split))
             for start in range(0, T, steps):
-                log_probs = predictor.read(x[start : start + steps])
-                targets = y[start : start + steps, :, None]
-                loss += float(-np.take_along_axis(log_probs, targets, -1).sum() / B)
+                block = slice(start, start + steps)
+                loss += float(-likelihood.log_likelihoods(predictor, x[block], y[block], opt.threads or 1).sum() / B)
             advance(1)
     return loss / T / loader.split_sizes[split]
-
-
-def _numbers_in_a_step(loaded: Checkpoint, B: int) -> int:
-    """How many numbers a predictor's buffers hold for each step of B texts, roughly: gates, states and scores."""
-    network = loaded.network
-    return B * (8 * network.num_layers * network.rnn_size + 4 * network.vocab_size)
-
-
-def _steps_at_once(T: int, numbers_in_a_step: int) -> int:
-    """The largest divisor of T so that the buffers of that many steps stay below _MAX_NUMBERS; at least 1."""
-    most = max(_MAX_NUMBERS // numbers_in_a_step, 1)
-    return next(steps for steps in range(min(T, most), 0, -1) if T % steps == 0)
 
 
 def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
@@ -165,7 +148,36 @@ def score(loaded: Checkpoint, text: bytes, device: str = "cpu") -> Score:
     Args:
         device: PyTorch's name of it.
     """
-    return score_by(lambda steps: inference.make_predictor(loaded, device, 1, steps), loaded, text)
+    return next(scores(loaded, [text], 1, device))
+
+
+def scores(
+    loaded: Checkpoint, texts: Iterable[bytes], count: int, device: str = "cpu", threads: int = 1
+) -> Iterator[Score]:
+    """The surprise of each character of texts, in their order; the kernel reads many of them side by side.
+
+    What `texts` raises comes after the scores of those before.
+
+    Args:
+        count: how many texts there are.
+        device: PyTorch's name of it.
+        threads: how many of the kernel share the texts.
+    """
+    predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
+    if not isinstance(predictor, KernelPredictor):
+        for text in texts:
+            yield score_by(lambda steps: inference.make_predictor(loaded, device, 1, steps), loaded, text)
+        return
+    streams = max(1, min(count, threads * predictor.together))
+    waiting = deque[surprise.NumberedText]()
+
+    def numbers() -> Iterator[npt.NDArray[np.int64]]:
+        for text in texts:
+            waiting.append(_numbered(loaded, text))
+            yield waiting[-1].numbers[waiting[-1].known]
+
+    for bits in surprise.bits_of_texts(predictor.fresh(1, streams), streams, numbers(), threads):
+        yield _score(loaded, waiting.popleft(), bits)
 
 
 def score_by(predictor_of: Callable[[int], inference.Predictor], loaded: Checkpoint, text: bytes) -> Score:
@@ -175,47 +187,21 @@ def score_by(predictor_of: Callable[[int], inference.Predictor], loaded: Checkpo
         predictor_of: gives, for a number of steps, a predictor of one stream with a hidden state of zeros.
         loaded: the checkpoint of its model.
     """
-    characters: list[bytes] = []
-    bits = array("d")
-    known = bytearray()
-    steps = _steps_at_once(_STEPS, _numbers_in_a_step(loaded, 1))
-    code_points = checkpoint.encoding(loaded) == "utf8"
-    for character, surprise in surprises(predictor_of(steps), steps, loaded.vocab, text, code_points):
-        characters.append(character)
-        bits.append(surprise or 0)
-        known.append(surprise is not None)
-    return Score(characters, np.array(bits), np.frombuffer(known, bool), code_points)
+    steps = likelihood.steps_at_once(surprise.STEPS, likelihood.numbers_in_a_step(loaded.network, 1))
+    whole = _numbered(loaded, text)
+    return _score(loaded, whole, surprise.bits(predictor_of(steps), steps, whole.numbers[whole.known]))
 
 
-def surprises(
-    predictor: inference.Predictor, steps: int, vocab: dict[bytes, int], text: bytes, code_points: bool
-) -> Iterator[tuple[bytes, float | None]]:
-    """(character, bits of surprise) along `text`, as in Score; None for the bits of what `vocab` lacks.
-
-    Args:
-        predictor: with one stream and this many steps, its hidden state zeros.
-        vocab: character -> number from 1.
-        code_points: whether they are UTF-8 characters, so that one that `vocab` lacks is one, not several bytes.
-    """
-    characters = [character for _, character in tokenize(text, vocab, code_points)]
-    indices = np.array([vocab[character] - 1 for character in characters if character], np.int64)
-    bits = _bits(predictor, steps, indices)
-    position = 0
-    for character in characters:
-        length = len(character) if character else code_point_length(text, position) if code_points else 1
-        yield text[position : position + length], next(bits) if character else None
-        position += length
+def _numbered(loaded: Checkpoint, text: bytes) -> surprise.NumberedText:
+    """A text as characters of a model."""
+    return surprise.numbered(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
 
 
-def _bits(predictor: inference.Predictor, steps: int, indices: npt.NDArray[np.int64]) -> Iterator[float]:
-    """The surprise of each of the characters with these numbers from 0, (N,), which are read `steps` at a time."""
-    yield math.log2(predictor.vocab_size)
-    n = len(indices)
-    padded = np.concatenate([indices, np.zeros(-n % steps, np.int64)])  # the model reads these after all that counts
-    for start in range(0, n - 1, steps):
-        log_probs = predictor.read(padded[start : start + steps, None])[:, 0]
-        following = indices[start + 1 : start + 1 + steps]
-        yield from (-log_probs[np.arange(len(following)), following] / math.log(2)).tolist()
+def _score(loaded: Checkpoint, text: surprise.NumberedText, bits_of_known: npt.NDArray[np.float64]) -> Score:
+    """What a text's known characters cost, with those that are unknown between them."""
+    bits = np.zeros(len(text.numbers))
+    bits[text.known] = bits_of_known
+    return Score(text.characters, bits, text.known, checkpoint.encoding(loaded) == "utf8")
 
 
 def as_lines(split: str, loss: float, stored: float | None) -> str:

@@ -76,13 +76,13 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     checkpoint_file, loaded = paths.load_best(model, note)
     refuse_to_overwrite("-html ", opt.html, checkpoint_file, *files)
     scores, empty = [], []
-    for file in files:
-        text = read(file)
-        if not text:
+    found = scoring.scores(loaded, map(read, files), len(files), where, opt.threads or 1)
+    for file, score in zip(files, found, strict=True):
+        if not score.characters:
             empty.append(file)
             continue
-        scores.append((file, scoring.score(loaded, text, where)))
-        say(f"{file}: {scoring.as_sentence(scores[-1][1])}")
+        scores.append((file, score))
+        say(f"{file}: {scoring.as_sentence(score)}")
     if opt.html and scores:
         surprise_page.write(opt.html, checkpoint_file, scores)
         say(f"saved {opt.html}")

@@ -100,6 +100,41 @@ class Streams:
         self.network.library.charrnn_read(ctypes.byref(self._reading(self._all, characters, log_probs)))
         return log_probs
 
+    def log_likelihoods(
+        self,
+        streams: npt.NDArray[np.integer[Any]],
+        characters: npt.NDArray[np.integer[Any]],
+        following: npt.NDArray[np.integer[Any]],
+    ) -> npt.NDArray[np.float64]:
+        """Read any number of characters in some streams: log-probabilities of those that follow alone, in nats, (N, M).
+
+        These are the very numbers that `read` gives. Several threads may do this at once, each with streams of its own.
+        The activations stay what they were.
+
+        Args:
+            streams: which, M of them, each once.
+            characters: (N, M).
+            following: what comes after each, (N, M).
+
+        Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
+        """
+        V, shape = self.network.structure.V, (len(characters), len(streams))
+        which = self._each_once(streams)
+        characters = indices.checked("the characters", characters, shape, V)
+        following = indices.checked("the characters that follow", following, shape, V)
+        found, space = np.empty(shape), np.empty(self.network.room(*shape).space)
+        reading = self._reading(which, characters, found)
+        reading.T, reading.following, reading.activations = len(characters), following.ctypes.data, None
+        reading.space = space.ctypes.data
+        self.network.library.charrnn_read(ctypes.byref(reading))
+        return found
+
+    def forget(self, stream: int) -> None:
+        """Make the hidden state of a stream zeros."""
+        self.h[stream] = 0
+        if self.c.size:
+            self.c[stream] = 0
+
     def draw(
         self,
         streams: npt.NDArray[np.integer[Any]],
@@ -117,11 +152,11 @@ class Streams:
 
         Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
         """
-        steps, there_are = self._shape
+        steps, _ = self._shape
         M, N, V = len(streams), len(choice.temperatures), self.network.structure.V
-        which = indices.checked("the streams", streams, (M,), there_are)
-        if steps != 1 or len(set(which.tolist())) < M:
-            raise ValueError("drawing takes one step at a time, and each stream once")
+        which = self._each_once(streams)
+        if steps != 1:
+            raise ValueError("drawing takes one step at a time")
         now = indices.checked("the last characters", last, (M,), V).copy()
         scores_now = np.empty((M, V)) if scores is None else np.array(scores, np.float64, order="C")
         _address("scores", scores_now, np.float64, (M, V))
@@ -157,6 +192,13 @@ class Streams:
             found[:n], chances[:n], None if probabilities is None else probabilities[:n], bool(drawing.failed)
         )
 
+    def _each_once(self, streams: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+        """The numbers of some streams, checked, (M,). Errors: TypeError, ValueError, IndexError."""
+        which = indices.checked("the streams", streams, (len(streams),), self._shape[1])
+        if len(set(which.tolist())) < len(which):
+            raise ValueError("each stream can be taken once")
+        return which
+
     def _reading(
         self,
         streams: npt.NDArray[np.int64],
@@ -170,6 +212,7 @@ class Streams:
             len(streams),
             streams.ctypes.data,
             characters.ctypes.data,
+            None,
             self.c.ctypes.data if self.c.size else None,
             self.h.ctypes.data,
             log_probs.ctypes.data,

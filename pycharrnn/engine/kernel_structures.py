@@ -85,7 +85,8 @@ class Reading(ctypes.Structure):
     _fields_ = [
         ("network", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("T", "B")),
-        *((name, ctypes.c_void_p) for name in ("streams", "characters", "c", "h", "log_probs", "activations", "space")),
+        *((name, ctypes.c_void_p) for name in ("streams", "characters", "following", "c", "h")),
+        *((name, ctypes.c_void_p) for name in ("log_probs", "activations", "space")),
     ]
 
 

@@ -51,6 +51,19 @@ class KernelPredictor:
         """See inference.Predictor.read."""
         return self._streams.read(characters)
 
+    def log_likelihoods(
+        self,
+        streams: Sequence[int],
+        characters: npt.NDArray[np.integer[Any]],
+        following: npt.NDArray[np.integer[Any]],
+    ) -> npt.NDArray[np.float64]:
+        """See kernel_streams.Streams.log_likelihoods."""
+        return self._streams.log_likelihoods(np.asarray(streams), characters, following)
+
+    def forget(self, stream: int) -> None:
+        """Make the hidden state of a stream zeros."""
+        self._streams.forget(stream)
+
     def draw(
         self,
         streams: Sequence[int],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compat.charrnn import Checkpoint
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import surprise
 from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling import sampler, tokenizer
@@ -136,7 +136,7 @@ def score(model: ServedModel, text: bytes) -> Iterator[str]:
     known, unknown, total = 0, 0, 0.0
     before = '{"characters":['
     predictor, code_points = model.predictor.fresh(steps), model.facts.code_points
-    for character, bits in scoring.surprises(predictor, steps, model.vocab, text, code_points):
+    for character, bits in surprise.surprises(predictor, steps, model.vocab, text, code_points):
         waiting.append(bits)
         if bits is None:
             unknown += 1

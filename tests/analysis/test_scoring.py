@@ -13,11 +13,13 @@ import pytest
 from conftest import GOLDEN, run, sentence, spec
 
 from compat import old_exp
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import likelihood, scoring, surprise
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.sampling import inference
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text.loader import TRAIN, VAL
 
@@ -190,9 +192,9 @@ def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
             log_probs = predictor.read(x.T[t : t + 1].astype(int))[0]
             losses += (-log_probs[[0, 1], y.T[t]]).tolist()
     assert scoring.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
-    monkeypatch.setattr(scoring, "_MAX_NUMBERS", 4 * scoring._numbers_in_a_step(LOADED, 2))
+    monkeypatch.setattr(likelihood, "MAX_NUMBERS", 4 * likelihood.numbers_in_a_step(LOADED.network, 2))
     assert scoring.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
-    monkeypatch.setattr(scoring, "_MAX_NUMBERS", scoring._numbers_in_a_step(LOADED, 2) // 2 - 1)
+    monkeypatch.setattr(likelihood, "MAX_NUMBERS", likelihood.numbers_in_a_step(LOADED.network, 2) // 2 - 1)
     with pytest.raises(UserError, match="2 texts side by side would take x 0.0 GB of memory"):
         scoring.split_loss("x", LOADED, opt)
 
@@ -287,7 +289,7 @@ def with_vocab(**renamed: str):
 def test_characters_of_several_bytes_between_unknown_bytes():
     loaded = with_vocab(h="\u20ac", e="h\u00e9")
     text = b"".join([b"T", "\u20ac".encode(), b"~", "h\u00e9".encode(), b" ", b"\xff", b"\xfe", b"r"])
-    found = list(scoring.surprises(NumpyPredictor(loaded.network, 1, 4), 4, loaded.vocab, text, code_points=False))
+    found = list(surprise.surprises(NumpyPredictor(loaded.network, 1, 4), 4, loaded.vocab, text, code_points=False))
     characters = [character for character, _ in found]
     assert characters == [b"T", "\u20ac".encode(), b"~", "h\u00e9".encode(), b" ", b"\xff", b"\xfe", b"r"]
     assert [bits is None for _, bits in found] == [False, False, True, False, False, True, True, False]
@@ -326,15 +328,76 @@ def test_a_page_in_a_folder_that_is_not_there_is_refused_before_the_work(tmp_pat
 def test_how_many_characters_are_read_at_once_changes_nothing(steps):
     text = b"The nig"
     predictor = NumpyPredictor(LOADED.network, 1, steps)
-    found = [bits for _, bits in scoring.surprises(predictor, steps, LOADED.vocab, text, code_points=False)]
+    found = [bits for _, bits in surprise.surprises(predictor, steps, LOADED.vocab, text, code_points=False)]
     np.testing.assert_allclose(found, bits_one_by_one(text), atol=1e-11)
 
 
+TEXT = (GOLDEN / "corpus" / "input.txt").read_bytes()[:700]
+
+
+@pytest.mark.skipif(kernel_library.library() is None, reason="NumPy's last bits depend on how many rows a product has")
+@pytest.mark.parametrize("name", ["lstm2", "gru2", "rnn3"])
+def test_a_character_has_the_same_bits_in_blocks_of_any_length_and_beside_any_texts(name, monkeypatch):
+    loaded, found = checkpoint.load(last_checkpoint(name)), {}
+    for steps in (1, 7, 256):
+        monkeypatch.setattr(surprise, "STEPS", steps)
+        found[steps] = scoring.score(loaded, TEXT).bits
+        by_one_predictor = scoring.score_by(lambda steps: inference.on_cpu(loaded.network, 1, steps), loaded, TEXT)
+        np.testing.assert_array_equal(by_one_predictor.bits, found[steps])
+        # Beside texts that end before it, at the same time and after it, and begin once there is room.
+        texts = [TEXT[:k] for k in (700, 1, 30, 699, 2, 700, 0, 257, 258)] * 3
+        for threads in (1, 2, 5):
+            beside = list(scoring.scores(loaded, texts, len(texts), threads=threads))
+            assert [score.characters for score in beside] == [[bytes([b]) for b in text] for text in texts]
+            for score in beside:
+                np.testing.assert_array_equal(score.bits, found[steps][: len(score.bits)])
+    np.testing.assert_array_equal(found[1], found[256])
+    np.testing.assert_array_equal(found[7], found[256])
+
+
+def test_with_the_kernel_and_without_the_same_is_printed(corpus, tmp_path, monkeypatch):
+    """Of files of different lengths, in the order in which they are given."""
+    for k, length in enumerate((700, 3, 450, 1, 700, 260)):
+        (tmp_path / f"{k}.txt").write_bytes(TEXT[k : k + length] + b"\xff" * (k % 2))
+    files = [f"{k}.txt" for k in (3, 0, 1, 4, 2, 5, 0)]
+    for args in (["score", CHECKPOINT, *files], ["eval", CHECKPOINT, "-data_dir", str(corpus), "-split", "train"]):
+        printed = [run(*args, *more, cwd=tmp_path).stdout for more in ([], ["-threads", "2"])]
+        with monkeypatch.context() as without:
+            without.setenv("PYCHARRNN_KERNEL", "off")
+            printed.append(run(*args, cwd=tmp_path).stdout)
+        assert printed[0] == printed[1] == printed[2] != b""
+        if args[0] == "score":
+            assert [line.split(":")[0] for line in printed[0].decode().splitlines()] == files
+
+
+def test_what_is_wrong_with_a_file_is_said_after_the_scores_of_those_before(tmp_path):
+    (tmp_path / "a.txt").write_bytes(TEXT)
+    (tmp_path / "b.txt").write_bytes(b"")
+    (tmp_path / "c.txt").write_bytes(TEXT[:9])
+    result = run("score", CHECKPOINT, "a.txt", "b.txt", "c.txt", "nowhere.txt", "a.txt", cwd=tmp_path)
+    assert [line.split(":")[0] for line in result.stdout.decode().splitlines()] == ["a.txt", "c.txt"]
+    assert sentence(result).startswith("pycharrnn: nowhere.txt: No such file")
+    result = run("score", CHECKPOINT, "b.txt", "a.txt", "b.txt", cwd=tmp_path)
+    assert result.stdout.startswith(b"a.txt: ")
+    assert sentence(result) == "pycharrnn: b.txt, b.txt: empty, so there is nothing to score.\n"
+
+
+def test_a_text_that_cannot_be_had_ends_the_others_in_order():
+    def texts():
+        yield from (TEXT[:40], TEXT[:5])
+        raise OSError("no more")
+
+    found = scoring.scores(LOADED, texts(), 9)
+    assert [len(next(found).bits) for _ in range(2)] == [40, 5]
+    with pytest.raises(OSError, match="no more"):
+        next(found)
+
+
 def test_how_many_steps_fit_into_memory():
-    assert scoring._steps_at_once(50, 1) == 50
-    assert scoring._steps_at_once(50, (1 << 24) // 30) == 25  # at most 30, and a divisor
-    assert scoring._steps_at_once(50, 1 << 24) == scoring._steps_at_once(50, 1 << 30) == 1
-    assert scoring._steps_at_once(7, (1 << 24) // 6) == 1
+    assert likelihood.steps_at_once(50, 1) == 50
+    assert likelihood.steps_at_once(50, (1 << 24) // 30) == 25  # at most 30, and a divisor
+    assert likelihood.steps_at_once(50, 1 << 24) == likelihood.steps_at_once(50, 1 << 30) == 1
+    assert likelihood.steps_at_once(7, (1 << 24) // 6) == 1
 
 
 def test_a_page_colored_by_surprise(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from kernel_levels import LEVELS, level  # noqa: F401
@@ -81,6 +83,67 @@ def test_a_stream_does_not_depend_on_others_nor_on_steps_at_once(level, model, n
         some = streams_of(of, B, 2)
         found = np.concatenate([some.read(characters[t : t + 2, :B]) for t in (0, 2, 4)])
         np.testing.assert_array_equal(found, together[:, :B])
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["double", "float"])
+@pytest.mark.parametrize("model", MODELS)
+def test_log_likelihoods_are_what_read_gives_for_any_streams_and_lengths(level, model, narrow):  # noqa: F811
+    """Around the sizes of tiles, and of the parts of steps and streams that are read at once."""
+    V, H, N, B = 21, 20, 70, 66
+    of, characters = network(model, V, H, 3, narrow), text(N + 1, B, V)
+    log_probs = streams_of(of, B, N).read(characters[:-1])
+    expected = np.take_along_axis(log_probs, characters[1:, :, None], -1)[..., 0]
+    for which in (range(B), range(B - 1, 0, -2), range(13), range(12), (5, 3), (65,)):
+        some, which = streams_of(of, B), np.array(which)
+        for first, last in ((0, 1), (1, 2), (2, 9), (9, 70)):
+            found = some.log_likelihoods(which, characters[first:last, which], characters[first + 1 : last + 1, which])
+            np.testing.assert_array_equal(found, expected[first:last, which])
+        assert not np.delete(some.h, which, 0).any()
+        some.forget(which[0])
+        found = some.log_likelihoods(which[:1], characters[:-1, which[:1]], characters[1:, which[:1]])
+        np.testing.assert_array_equal(found, expected[:, which[:1]])
+
+
+def test_a_large_layer_takes_more_streams_at_once(level):  # noqa: F811
+    """What its weights are read for must not show in the numbers."""
+    of, characters = network("rnn", 9, 760, 1), text(2, 70, 9)
+    assert of.weights["h2h_1.weight"].nbytes > 1 << 22
+    together = streams_of(of, 70, 2).read(characters)
+    np.testing.assert_array_equal(streams_of(of, 1, 2).read(characters[:, 66:67]), together[:, 66:67])
+    np.testing.assert_allclose(together, NumpyPredictor(of, 70, 2).read(characters), rtol=0, atol=1e-12)
+
+
+def test_threads_read_in_streams_of_their_own(level):  # noqa: F811
+    of, characters = network("lstm", 30, 24, 2), text(41, 16, 30)
+    expected = streams_of(of, 16).log_likelihoods(np.arange(16), characters[:-1], characters[1:])
+    shared = streams_of(of, 16)
+    with ThreadPoolExecutor(4) as pool:
+        parts = [np.arange(k, 16, 4) for k in range(4)]
+        found = pool.map(
+            lambda which: shared.log_likelihoods(which, characters[:-1, which], characters[1:, which]), parts
+        )
+    for which, one in zip(parts, found, strict=True):
+        np.testing.assert_array_equal(one, expected[:, which])
+
+
+@pytest.mark.parametrize(
+    "streams, characters, following, error",
+    [
+        ([0, 2], [[0, 0]], [[0, 0]], IndexError),
+        ([1, 1], [[0, 0]], [[0, 0]], ValueError),
+        ([0, 1], [[0, 9]], [[0, 0]], IndexError),
+        ([0, 1], [[0, 0]], [[0, 9]], IndexError),
+        ([0, 1], [[0, 0]], [[-1, 0]], IndexError),
+        ([0, 1], [[0, 0]], [[0, 0], [0, 0]], ValueError),
+        ([0, 1], [[0]], [[0]], ValueError),
+        ([0, 1], [[0, 0]], [[0.0, 1.0]], TypeError),
+    ],
+)
+def test_wrong_arguments_of_log_likelihoods_are_refused(streams, characters, following, error):
+    with pytest.raises(error):
+        streams_of(network("gru", 9, 8, 2), 2).log_likelihoods(
+            np.array(streams), np.array(characters), np.array(following)
+        )
 
 
 def choice(steps: int, M: int, opt: SampleOptions, pauses: np.ndarray | None = None) -> Choice:

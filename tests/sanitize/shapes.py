@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -133,6 +134,7 @@ def test_shapes_of_streams(level, model):  # noqa: F811
         streams, definition = streams_of(of, B, T), NumpyPredictor(of, B, T)
         characters = text(T, B, V)
         np.testing.assert_allclose(streams.read(characters), definition.read(characters), rtol=0, atol=1e-12)
+        streams.log_likelihoods(np.arange(B), characters, (characters + 1) % V)
         options = SampleOptions(topk=n % 5, topp=0.5 + n % 2 / 2, sample=int(n % 7 > 0))
         assert not drawn(streams_of(of, B), 3, options, np.arange(V) == V - 1).failed
 
@@ -148,7 +150,9 @@ def test_a_planted_fault_is_seen(level, planted):  # noqa: F811
     """One step, text, unit, character or layer more than the buffers have room for, past all checks."""
     code = f"import sys; sys.path[:0] = {sys.path}\n" + planted
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.returncode and "AddressSanitizer: heap-buffer-overflow" in ended.stderr, ended.stderr
+    # AddressSanitizer does not know what to call it where a vector begins within the buffer.
+    assert ended.returncode, ended.stderr
+    assert re.search("AddressSanitizer: (heap-buffer-overflow|unknown-crash)", ended.stderr), ended.stderr
 
 
 def test_there_is_a_kernel():

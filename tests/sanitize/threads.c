@@ -45,13 +45,17 @@ static void *draw(void *unused) {
   if (d.drawn != STEPS) abort();
 
   charrnn_reading_room(n, T, STREAMS, &room);
-  int64_t characters[T * STREAMS] = {0};
+  int64_t characters[T * STREAMS], following[T * STREAMS];
+  for (int i = 0; i < T * STREAMS; i++) characters[i] = i % V, following[i] = (i + 1) % V;
   struct reading text = r;
   text.T = T, text.characters = characters;
-  text.log_probs = everywhere(T * STREAMS * V, 1), text.activations = everywhere(T * states, 1);
+  double *activations = everywhere(T * states, 1);
+  text.log_probs = everywhere(T * STREAMS * V, 1), text.activations = activations;
   text.space = everywhere(room.space, 1);
   charrnn_read(&text);
-  free(text.log_probs), free(text.activations), free(text.space);
+  text.following = following, text.activations = 0;
+  charrnn_read(&text);
+  free(text.log_probs), free(activations), free(text.space);
   for (int i = 0; i < arrays_in_all; i++) free(*arrays[i]);
   return 0;
 }

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from serving_tools import GRU, LOOPBACK, LSTM, ROOT, model_of, server
 
-from pycharrnn.analysis import activations, scoring
+from pycharrnn.analysis import activations, scoring, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import facts_of
@@ -629,7 +629,7 @@ def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
 
 def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monkeypatch):
     scheduler = Scheduler(20, threads=2)
-    surprises = scoring.surprises
+    surprises = surprise.surprises
 
     def stopped(*args):
         for k, one in enumerate(surprises(*args)):
@@ -637,7 +637,7 @@ def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monke
             time.sleep(0.01)
             yield one
 
-    monkeypatch.setattr(scoring, "surprises", stopped)
+    monkeypatch.setattr(surprise, "surprises", stopped)
     client = Client(create_app(models, scheduler, LOOPBACK, ""))
     assert client.post("/api/score", json={"model": LSTM.stem, "text": "The night"}).status_code == 503
 
