@@ -52,7 +52,7 @@ slow: .venv/test-installed
 sanitize: .venv/test-installed
 	tests/sanitize/run
 
-bench: .venv/installed
+bench: .venv/test-installed
 	$(BIN)/python benchmarks/all.py
 
 clean:

@@ -16,6 +16,7 @@ import memory
 import preprocess
 import sampling
 import scoring
+import serve_clients
 import torch
 import train_step
 
@@ -64,6 +65,7 @@ def main() -> None:
         ),
         "sampling and start-up": sampling.figures,
         "score and eval": scoring.figures,
+        "serving": serve_clients.figures,
         "preprocessing": lambda: preprocess.figures(args.megabytes),
         "memory of a training step": memory.figures,
     }

@@ -366,7 +366,8 @@ PUBLIC const struct fact charrnn_facts[] = {
     READING(following), READING(c), READING(h), READING(log_probs), READING(activations), READING(space),
     SIZE(drawing), DRAWING(reading), DRAWING(steps), DRAWING(reads), DRAWING(pending), DRAWING(temperatures),
     DRAWING(random), DRAWING(largest), DRAWING(topk), DRAWING(topp), DRAWING(pauses), DRAWING(indices), DRAWING(chosen),
-    DRAWING(probabilities), DRAWING(space), DRAWING(heap), DRAWING(drawn), DRAWING(failed),
+    DRAWING(probabilities), DRAWING(candidates), DRAWING(most), DRAWING(likeliest), DRAWING(likeliest_chances),
+    DRAWING(units), DRAWING(activations), DRAWING(space), DRAWING(heap), DRAWING(drawn), DRAWING(failed),
     {"block", BLOCK}, {0, 0}};
 
 /* Whether each product that is added to something is rounded once only, so that results are the same bits everywhere. */

@@ -13,6 +13,11 @@ struct drawing {
   int64_t *indices;              /* (steps, B) */
   double *chosen;                /* (steps, B): the probabilities of these */
   double *probabilities;         /* (steps, B, V), or null */
+  const int64_t *candidates;     /* (B): how many of the likeliest characters to name, up to `most`; or null for none */
+  int64_t most, *likeliest;      /* (steps, B, most) */
+  double *likeliest_chances;     /* (steps, B, most) */
+  const int64_t *units;          /* (B): layer*H + unit, or below 0 for none; or null */
+  double *activations;           /* (steps, B): of these units, after each character that has been read */
   double *space;                 /* (2*V) */
   int64_t *heap;                 /* (V) */
   int64_t drawn, failed;         /* results: how many steps; whether a probability is no number in the next one */
@@ -70,6 +75,18 @@ static int64_t draw_from(const double *probabilities, int64_t V, double random, 
   return index;
 }
 
+/* The first `count` characters in the order of falling probabilities; count is at most V. */
+static void name_likeliest(const double *probabilities, int64_t V, int64_t count, int64_t *likeliest, double *chances) {
+  for (int64_t v = 0, found = 0; v < V; v++) {
+    if (found == count && (!count || probabilities[v] <= chances[count - 1])) continue;
+    int64_t at = found < count ? found++ : count - 1;
+    for (; at && probabilities[v] > chances[at - 1]; at--) {
+      likeliest[at] = likeliest[at - 1], chances[at] = chances[at - 1];
+    }
+    likeliest[at] = v, chances[at] = probabilities[v];
+  }
+}
+
 /* The first of the largest; -1 where a score is no number. */
 static int64_t first_largest(const double *scores, int64_t V) {
   int64_t index = 0;
@@ -90,8 +107,21 @@ static int draw_one(const struct drawing *d, int64_t k, int64_t r) {
   if (d->topk[r] || d->topp[r] < 1) keep_likeliest(probabilities, V, d->topk[r], d->topp[r], d->heap);
   int64_t index = d->largest[r] ? first_largest(scores, V) : draw_from(probabilities, V, d->random[at], sums);
   if (index < 0) return 0;
+  if (d->candidates) {
+    name_likeliest(probabilities, V, d->candidates[r], d->likeliest + at * d->most, d->likeliest_chances + at * d->most);
+  }
   d->pending[r] = d->indices[at] = index, d->chosen[at] = probabilities[index];
   return 1;
+}
+
+/* The activations of d->units after what has just been read. */
+static void keep_activations(const struct drawing *d, double *kept) {
+  const struct reading *reading = d->reading;
+  const int64_t H = reading->network->H;
+  for (int64_t r = 0; r < reading->B; r++) {
+    int64_t unit = d->units[r];
+    if (unit >= 0) kept[r] = reading->activations[(unit / H * reading->B + r) * H + unit % H];
+  }
 }
 
 static void draw_characters(struct drawing *d) {
@@ -99,6 +129,7 @@ static void draw_characters(struct drawing *d) {
   int pause = d->failed = 0;
   for (d->drawn = 0; d->drawn < d->steps && !pause && !d->failed; d->drawn += !d->failed) {
     if (d->drawn || d->reads) read_characters(reading);
+    if (d->drawn && d->units) keep_activations(d, d->activations + (d->drawn - 1) * reading->B);
     for (int64_t r = 0; r < reading->B && !d->failed; r++) {
       if (!draw_one(d, d->drawn, r)) d->failed = 1;
       else if (d->pauses) pause |= d->pauses[d->pending[r]];

@@ -20,6 +20,7 @@ from conftest import GOLDEN
 from pycharrnn.server import serve
 from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import OpenConnections
+from pycharrnn.server.samples import Sample, SampleAsked
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.served_models import ServedModel
 
@@ -32,6 +33,16 @@ GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
 def model_of(models: Catalogue, path: Path) -> ServedModel:
     """The model of a file, as a request gets it."""
     return asyncio.run(models.model(path.stem))
+
+
+def lines_of(model: ServedModel, asked: SampleAsked, turn: float = 0.001) -> list[str]:
+    """All lines of a sample that is drawn alone, in turns of so many seconds."""
+    sample = Sample(model, asked)
+    lines = "".join(sample.begin())
+    while sample.batch:
+        ((more, _),) = sample.batch.advance([sample], turn)
+        lines += more
+    return lines.splitlines()
 
 
 @dataclass

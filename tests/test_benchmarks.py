@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 
 def benchmark(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -41,7 +41,8 @@ def output(name: str, *args: str) -> str:
 def test_every_benchmark_has_a_test():
     there = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert there == {name.removeprefix("test_") for name in globals() if name.startswith("test_")} - {
-        "every_benchmark_has_a_test"
+        "every_benchmark_has_a_test",
+        "what_a_client_counts",
     }
 
 
@@ -136,9 +137,30 @@ def test_read_t7():
 
 def test_serve_clients():
     pytest.importorskip("fastapi")
-    lines = output("serve_clients", str(LSTM), "-clients", "2", "-seconds", "2").splitlines()
-    assert lines[0].startswith("2 clients, 2 s: ")
-    assert lines[0].endswith(" 0 errors")
+    lines = output("serve_clients", str(LSTM), "-clients", "2", "-seconds", "2", "-candidates", "0,3").splitlines()
+    for candidates, (first, second, third, *_) in ((0, lines[:5]), (3, lines[5:])):
+        assert re.fullmatch(
+            rf"serve, 2 clients, {candidates} candidates, 2 s: \d+ samples, \d+ left early, 0 errors", first
+        )
+        served, ratio, loop = map(float, re.findall(r"[\d.]+\b", second))
+        assert ratio == pytest.approx(served / loop, abs=0.006)
+        median, most, longest = map(float, re.findall(r"([\d.]+) s", third))
+        assert 0 <= median <= most <= longest
+
+
+def test_what_a_client_counts(monkeypatch):
+    """Characters, however the lines are cut on their way, and whether the answer came to its end."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    client = benchmark("serve_clients").Client()
+    line = b'{"text":"\\"given\\"","given":true,"probability":0.5}\n'
+    answer = b"HTTP/1.1 200 OK\r\n\r\n38\r\n" + line + b"\r\n38\r\n" + line + b'\r\nf\r\n{"done":true}\n\r\n0\r\n\r\n'
+    for size in (1, 3, 7, 50, 1000):
+        client.connection_made(SimpleNamespace(write=lambda request: None))
+        client.ask(b"")
+        for at in range(0, len(answer), size):
+            assert not client.whole
+            client.data_received(answer[at : at + size])
+        assert (client.count, client.whole, client.status) == (2, True, b"200")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -146,7 +168,16 @@ def test_all(monkeypatch, tmp_path, capsys):
     """The parts are measured above; here each is one row."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     everything = benchmark("all")
-    modules = ("machine_limits", "train_step", "busy_machine", "sampling", "scoring", "preprocess", "memory")
+    modules = [
+        "machine_limits",
+        "train_step",
+        "busy_machine",
+        "sampling",
+        "scoring",
+        "serve_clients",
+        "preprocess",
+        "memory",
+    ]
     for module in modules:
         monkeypatch.setattr(getattr(everything, module), "figures", lambda *a, m=module, **k: [{"of": m, "s": 1.5}])
     monkeypatch.setattr(sys, "argv", ["all.py", "-o", str(tmp_path / "results.json")])

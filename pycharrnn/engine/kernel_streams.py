@@ -39,6 +39,18 @@ class Choice(NamedTuple):
     pauses: npt.NDArray[np.bool_] | None = None
 
 
+class Asked(NamedTuple):
+    """What else is asked of M streams that draw.
+
+    Attributes:
+        candidates: how many of the likeliest characters to name with each one drawn, int64 (M,).
+        units: whose activations to tell, int64 (M,): number of the layer * H + that of the unit, from 0; -1 for none.
+    """
+
+    candidates: npt.NDArray[np.int64]
+    units: npt.NDArray[np.int64]
+
+
 class Chosen(NamedTuple):
     """Up to N steps of M streams.
 
@@ -47,12 +59,21 @@ class Chosen(NamedTuple):
         chances: their probabilities, float64 (N, M).
         probabilities: those of all characters, float64 (N, M, V), if they were asked for.
         failed: whether the step after these can't be drawn, since its probabilities are no numbers.
+        likeliest: where asked for, the likeliest characters in place of each, of equally likely ones the first in the
+            vocabulary, int64 (N, M, K). K is the largest number that was asked for; a stream's row is as long as it
+            asked for, and what follows in it means nothing.
+        likeliest_chances: the probabilities of these, float64 (N, M, K).
+        activations: of the units that were asked for, after each character but the last, which has not been read,
+            float64 (N, M).
     """
 
     indices: npt.NDArray[np.int64]
     chances: npt.NDArray[np.float64]
     probabilities: npt.NDArray[np.float64] | None
     failed: bool
+    likeliest: npt.NDArray[np.int64] | None = None
+    likeliest_chances: npt.NDArray[np.float64] | None = None
+    activations: npt.NDArray[np.float64] | None = None
 
 
 class Streams:
@@ -142,6 +163,7 @@ class Streams:
         scores: npt.NDArray[np.float64] | None,
         choice: Choice,
         with_probabilities: bool,
+        asked: Asked | None = None,
     ) -> Chosen:
         """Draw characters in some streams, up to a pause; all but those drawn last are read. For streams of one step.
 
@@ -149,6 +171,7 @@ class Streams:
             streams: which, M of them, each once.
             last: the character that each has drawn and not read, (M,).
             scores: draw the first ones from these, (M, V), without reading `last`; None: from what follows it.
+            asked: of all streams together only, since activations are those of the last characters that all have read.
 
         Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
         """
@@ -162,13 +185,12 @@ class Streams:
         _address("scores", scores_now, np.float64, (M, V))
         reading = self._reading(which, now, scores_now)
         largest = np.asarray(choice.largest).astype(np.int64)
-        found, chances, room, heap = (
-            np.empty((N, M), np.int64),
-            np.empty((N, M)),
-            np.empty(2 * V),
-            np.empty(V, np.int64),
-        )
+        found, chances = np.empty((N, M), np.int64), np.empty((N, M))
+        room, heap = np.empty(2 * V), np.empty(V, np.int64)
         probabilities = np.empty((N, M, V)) if with_probabilities else None
+        if asked and not len(asked.candidates) == M == self._shape[1]:
+            raise ValueError("candidates and activations are told of all streams together")
+        told = _Told(asked, N, self.network) if asked else None
         drawing = Drawing(
             ctypes.addressof(reading),
             N,
@@ -183,14 +205,16 @@ class Streams:
             found.ctypes.data,
             chances.ctypes.data,
             None if probabilities is None else probabilities.ctypes.data,
+            *(told.fields if told else (None, 0, None, None, None, None)),
             room.ctypes.data,
             heap.ctypes.data,
         )
         self.network.library.charrnn_draw(ctypes.byref(drawing))
         n = drawing.drawn
-        return Chosen(
+        chosen = Chosen(
             found[:n], chances[:n], None if probabilities is None else probabilities[:n], bool(drawing.failed)
         )
+        return told.added_to(chosen) if told else chosen
 
     def _each_once(self, streams: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         """The numbers of some streams, checked, (M,). Errors: TypeError, ValueError, IndexError."""
@@ -219,6 +243,39 @@ class Streams:
             self._activations.ctypes.data if len(streams) == self._shape[1] else None,
             self._space.ctypes.data,
         )
+
+
+class _Told:
+    """Room for what is asked of M streams over N steps.
+
+    Attributes:
+        fields: those of struct drawing, in their order.
+
+    Errors: TypeError, ValueError, IndexError for what can't be asked.
+    """
+
+    def __init__(self, asked: Asked, N: int, network: PackedNetwork) -> None:
+        M, s = len(asked.candidates), network.structure
+        candidates = indices.checked("the candidates", asked.candidates, (M,), s.V + 1)
+        places = indices.checked("the units", asked.units + 1, (M,), s.layers * s.H + 1) - 1
+        most = int(candidates.max())
+        self._asked = candidates, places  # which must live as long as their addresses are used
+        self._likeliest, self._chances = np.empty((N, M, most), np.int64), np.empty((N, M, most))
+        self._activations = np.empty((N, M))
+        self.fields = (
+            candidates.ctypes.data,
+            most,
+            self._likeliest.ctypes.data,
+            self._chances.ctypes.data,
+            places.ctypes.data,
+            self._activations.ctypes.data,
+        )
+
+    def added_to(self, chosen: Chosen) -> Chosen:
+        """What was chosen, with what has been told of it."""
+        n = len(chosen.indices)
+        likeliest, chances, activations = self._likeliest[:n], self._chances[:n], self._activations[:n]
+        return chosen._replace(likeliest=likeliest, likeliest_chances=chances, activations=activations)
 
 
 def _address(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> int:

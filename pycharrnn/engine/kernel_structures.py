@@ -100,7 +100,10 @@ class Drawing(ctypes.Structure):
             (name, ctypes.c_void_p)
             for name in ("pending", "temperatures", "random", "largest", "topk", "topp", "pauses")
         ),
-        *((name, ctypes.c_void_p) for name in ("indices", "chosen", "probabilities", "space", "heap")),
+        *((name, ctypes.c_void_p) for name in ("indices", "chosen", "probabilities", "candidates")),
+        ("most", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("likeliest", "likeliest_chances", "units", "activations")),
+        *((name, ctypes.c_void_p) for name in ("space", "heap")),
         *((name, ctypes.c_int64) for name in ("drawn", "failed")),
     ]
 

@@ -8,12 +8,14 @@ import numpy as np
 
 from pycharrnn.engine import indices
 from pycharrnn.engine.kernel_network import PackedNetwork
-from pycharrnn.engine.kernel_streams import Choice, Chosen, Streams
+from pycharrnn.engine.kernel_streams import Asked, Choice, Chosen, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+
+    State = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]  # h and, of an lstm, c; (L, H) each
 
 _DRAW_AT_ONCE = 12_000_000  # multiplications of a stream, which take a millisecond or two
 
@@ -30,6 +32,7 @@ class KernelPredictor:
     Attributes:
         draws_at_once: how many characters to draw in one call, so that it takes some milliseconds.
         together: in how many streams a step costs little more than in one.
+        multiplications: of one step in one stream.
 
     Errors: ValueError for streams or steps below 1.
     """
@@ -39,7 +42,7 @@ class KernelPredictor:
         self._streams = Streams(network, streams, steps)
         self._shape = steps, streams
         self.vocab_size: int = network.structure.V
-        self.together = network.together
+        self.together, self.multiplications = network.together, network.multiplications
         self.draws_at_once = max(1, min(64, _DRAW_AT_ONCE // network.multiplications))
 
     def step(self, index: int) -> npt.NDArray[np.float64]:
@@ -71,9 +74,22 @@ class KernelPredictor:
         scores: npt.NDArray[np.float64] | None,
         choice: Choice,
         with_probabilities: bool,
+        asked: Asked | None = None,
     ) -> Chosen:
         """See kernel_streams.Streams.draw."""
-        return self._streams.draw(np.asarray(streams), last, scores, choice, with_probabilities)
+        return self._streams.draw(np.asarray(streams), last, scores, choice, with_probabilities, asked)
+
+    def states(self) -> list[State]:
+        """A copy of the hidden state of each stream, with which another predictor of this network can go on."""
+        h, c = self._streams.h, self._streams.c
+        return [(h[b].copy(), c[b].copy() if c.size else None) for b in range(len(h))]
+
+    def go_on_from(self, states: Sequence[State]) -> None:
+        """Take over the hidden states of as many streams. Errors: ValueError for those of another network."""
+        for b, (h, c) in enumerate(states):
+            self._streams.h[b] = h
+            if c is not None:
+                self._streams.c[b] = c
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
         """See inference.Predictor.select_streams."""

@@ -6,20 +6,19 @@ import asyncio
 import collections
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from functools import partial
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from pycharrnn.page.facts import Losses
-from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import served_models
+from pycharrnn.server import samples, served_models
 from pycharrnn.server.catalogue import Catalogue, NoSuchModel
 from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
 from pycharrnn.server.model_memory import NoRoom
+from pycharrnn.server.samples import Sample, SampleAsked
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
     MAX_CANDIDATES,
@@ -133,8 +132,8 @@ class _Api:
         if unit and (unit[0] > layers or unit[1] > size):
             raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
         primetext = request.primetext.encode()
-        start = partial(_start_sample, model, options, primetext, unit, request.candidates, request.skip)
-        return LineStream(self._scheduler, start)
+        sample = Sample(model, SampleAsked(options, primetext, unit, request.candidates, request.skip))
+        return LineStream(self._scheduler, samples.in_turns(self._scheduler, sample))
 
     async def score_text(self, request: ScoreRequest, connection: Request) -> Response:
         """How much each character of a text surprises a model."""
@@ -166,16 +165,6 @@ class _Api:
             raise HTTPException(404, str(e)) from None
         except NoRoom:
             raise HTTPException(503, "the models in use take all memory: try again in a moment.", RETRY) from None
-
-
-def _start_sample(
-    model: ServedModel, opt: SampleOptions, primetext: bytes, unit: tuple[int, int] | None, candidates: int, skip: int
-) -> Iterator[dict[str, object] | None]:
-    """As served_models.sample. Errors: HTTPException for a primetext with a character that the model does not know."""
-    unknown = next((at for at, character in tokenizer.tokenize(primetext, model.vocab) if character is None), None)
-    if unknown is not None:
-        raise HTTPException(422, f"primetext has {tokenizer.describe_unknown(primetext, unknown)}: leave it out.")
-    return served_models.sample(model, opt, primetext, unit, candidates, skip)
 
 
 async def _one_by_one(pieces: list[str]) -> AsyncIterator[str]:

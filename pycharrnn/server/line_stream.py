@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pycharrnn.common.errors import UserError
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 
 STOPPING = "the server is stopping."
@@ -24,21 +23,19 @@ def unavailable(detail: str = "all places are taken: try again in a moment.") ->
 
 
 class LineStream(Response):
-    """JSON objects as lines (application/x-ndjson), sent as they come.
-
-    Ends when the client leaves. A UserError becomes a last line {"error": ...}.
+    """JSON objects as lines (application/x-ndjson), sent as they come. Ends when the client leaves.
 
     Args:
-        start: makes the iterator over the objects, and None where a turn may end. It runs in a turn, and an
-            HTTPException that it raises becomes the answer.
+        turns: the lines, some for each of the scheduler's turns. An HTTPException that comes before any becomes the
+            answer.
     """
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, scheduler: Scheduler, start: Callable[[], Iterator[dict[str, object] | None]]) -> None:
+    def __init__(self, scheduler: Scheduler, turns: AsyncGenerator[str, None]) -> None:
         super().__init__()
         del self.headers["content-length"]
-        self._scheduler, self._start = scheduler, start
+        self._scheduler, self._turns = scheduler, turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, as ASGI has it."""
@@ -60,7 +57,7 @@ class LineStream(Response):
                 task.result()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with contextlib.aclosing(self._scheduler.run(self._objects())) as turns:
+        async with contextlib.aclosing(self._turns) as turns:
             try:
                 first = await anext(turns)
             except SchedulerClosed:
@@ -70,24 +67,15 @@ class LineStream(Response):
                 await JSONResponse({"detail": e.detail}, e.status_code)(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": _as_lines(first), "more_body": True})
-            last: list[dict[str, object] | None] = []
+            await send({"type": "http.response.body", "body": first.encode(), "more_body": True})
+            last = ""
             try:
-                async for objects in turns:
-                    await send({"type": "http.response.body", "body": _as_lines(objects), "more_body": True})
+                async for lines in turns:
+                    if lines:
+                        await send({"type": "http.response.body", "body": lines.encode(), "more_body": True})
             except SchedulerClosed:
-                last = [{"error": STOPPING}]
-        await send({"type": "http.response.body", "body": _as_lines(last)})
-
-    def _objects(self) -> Iterator[dict[str, object] | None]:
-        try:
-            yield from self._start()
-        except UserError as e:
-            yield {"error": str(e)}
-
-
-def _as_lines(objects: list[dict[str, object] | None]) -> bytes:
-    return "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in objects if one is not None).encode()
+                last = json.dumps({"error": STOPPING}, separators=(",", ":")) + "\n"
+        await send({"type": "http.response.body", "body": last.encode()})
 
 
 async def _client_has_left(receive: Receive) -> None:

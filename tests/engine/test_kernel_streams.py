@@ -12,7 +12,7 @@ from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.kernel_network import PackedNetwork
-from pycharrnn.engine.kernel_streams import Choice, Streams
+from pycharrnn.engine.kernel_streams import Asked, Choice, Streams
 from pycharrnn.sampling import drawing
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -154,10 +154,16 @@ def choice(steps: int, M: int, opt: SampleOptions, pauses: np.ndarray | None = N
     )
 
 
-def drawn(streams: Streams, steps: int, opt: SampleOptions | None = None, pauses: np.ndarray | None = None):
+def drawn(
+    streams: Streams,
+    steps: int,
+    opt: SampleOptions | None = None,
+    pauses: np.ndarray | None = None,
+    asked: Asked | None = None,
+):
     M = len(streams.h)
     how = choice(steps, M, opt or SampleOptions(), pauses)
-    return streams.draw(np.arange(M), np.arange(M) % streams.network.structure.V, None, how, True)
+    return streams.draw(np.arange(M), np.arange(M) % streams.network.structure.V, None, how, True, asked)
 
 
 OPTIONS = [
@@ -197,6 +203,52 @@ def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
     kept = drawn(streams_of(of), 1, SampleOptions(topk=3)).probabilities[0, 0]
     assert np.flatnonzero(kept).tolist() == [1, 3, 4] and kept[[1, 3, 4]] == pytest.approx([1 / 3] * 3)
     assert drawn(streams_of(of), 1, SampleOptions(sample=0)).indices.item() == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"topk": 3}, {"temperature": 0.1}], ids=str)
+def test_candidates_and_activations_are_told(level, options):  # noqa: F811
+    """Of each stream as many as it asks for, of equally likely ones the first; the drawing goes on as without them."""
+    opt = SampleOptions(**options)
+    for model in MODELS:
+        of, B, N = network(model, 30, 9, 2), 14, 11
+        plain = drawn(streams_of(of, B), N, opt)
+        asked = Asked(np.array([0, 1, 30, 7] * 4)[:B], np.array([-1, 0, 8, 9, 17] * 3)[:B])
+        found = drawn(streams_of(of, B), N, opt, None, asked)
+        np.testing.assert_array_equal(found.indices, plain.indices)
+        assert found.likeliest.shape == found.likeliest_chances.shape == (N, B, 30)
+        order = np.argsort(-plain.probabilities, -1, kind="stable")
+        predictor = NumpyPredictor(of, B)
+        predictor.read(np.arange(B)[None])
+        for k in range(N):
+            for b, count in enumerate(asked.candidates.tolist()):
+                np.testing.assert_array_equal(found.likeliest[k, b, :count], order[k, b, :count])
+                chances = plain.probabilities[k, b][order[k, b, :count]]
+                np.testing.assert_array_equal(found.likeliest_chances[k, b, :count], chances)
+            predictor.read(found.indices[k : k + 1])
+            held = predictor.activations()[:, 0].transpose(1, 0, 2).reshape(B, -1)
+            for b, unit in enumerate(asked.units.tolist()):
+                if unit >= 0 and k < N - 1:  # the last one has not been read
+                    assert found.activations[k, b] == pytest.approx(held[b, unit], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "candidates, units, error",
+    [
+        ([10, 0], [0, 0], IndexError),
+        ([-1, 0], [0, 0], IndexError),
+        ([1, 1], [0, 16], IndexError),
+        ([1, 1], [0, -2], IndexError),
+        ([1], [0], ValueError),
+        ([1, 1], [0], ValueError),
+        ([1.0, 1.0], [0, 0], TypeError),
+    ],
+)
+def test_what_can_not_be_told_is_refused(candidates, units, error):
+    how, asked = choice(4, 2, SampleOptions()), Asked(np.array(candidates), np.array(units))
+    with pytest.raises(error):
+        streams_of(network("lstm", 9, 8, 2), 2).draw(np.arange(2), np.arange(2), None, how, False, asked)
+    with pytest.raises(ValueError, match="all streams together"):
+        streams_of(network("lstm", 9, 8, 2), 3).draw(np.arange(2), np.arange(2), None, how, False, asked)
 
 
 def test_some_of_the_streams_draw_and_the_others_stay(level):  # noqa: F811

@@ -144,6 +144,20 @@ def test_a_client_gets_its_sample_beside_250_others(running, kind):
             assert body.endswith(b'{"done":true}\n')
 
 
+def test_nothing_that_is_sent_waits_for_what_was_sent_before(serve, monkeypatch):
+    """As the system would have it, until the client acknowledges that: TCP_NODELAY."""
+    found, add = [], OpenConnections.add
+
+    def look(self, connection):
+        accepted = connection.transport.get_extra_info("socket")
+        found.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        add(self, connection)
+
+    monkeypatch.setattr(OpenConnections, "add", look)
+    assert sample(serve())[0] == 200
+    assert len(found) == 1 and found[0]
+
+
 def test_one_connection_too_many_costs_the_longest_silent_one_its_place(serve):
     port = serve(most=20)
     with contextlib.ExitStack() as stack:

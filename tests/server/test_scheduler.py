@@ -106,73 +106,245 @@ def test_what_a_call_returns_and_raises():
     run(scenario())
 
 
-def test_no_more_turns_run_than_there_are_threads_and_none_is_lost():
+@pytest.fixture
+def one_item_a_turn(monkeypatch):
+    monkeypatch.setattr(module, "_LONGEST_TURN", 0)
+    monkeypatch.setattr(module, "_SHORTEST_TURN", 0)
+
+
+async def in_second_turn(scheduler: Scheduler, function, *args):
+    """What a function returns, called in a client's second turn."""
+    _, (found,) = [items async for items in scheduler.run(f(*given) for f, given in ((int, ()), (function, args)))][:2]
+    return found
+
+
+def test_no_more_turns_run_than_there_are_threads_and_none_is_lost(one_item_a_turn):
     """Of each batch some are cancelled before their turn; then all later ones still run, two at a time."""
     scheduler = Scheduler(100, threads=2)
     both = threading.Barrier(2)
 
     async def scenario():
         for _ in range(10):
-            tasks = [asyncio.create_task(scheduler.call(lambda: None)) for _ in range(10)]
-            await asyncio.sleep(0)  # three have their turn, seven wait
+            tasks = [asyncio.create_task(in_second_turn(scheduler, int)) for _ in range(10)]
+            await asyncio.sleep(0)
             for task in tasks[::2]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.sleep(0.01)
-        await asyncio.gather(*(scheduler.call(both.wait, PATIENCE) for _ in range(2)))
-        assert scheduler._free_turns <= 3
+        await asyncio.gather(*(in_second_turn(scheduler, both.wait, PATIENCE) for _ in range(2)))
         await asyncio.sleep(0.01)
-        assert scheduler._free_turns == 3
+        assert (scheduler._lane.free, scheduler._lane_of_first.free) == (3, 1)
         assert scheduler._waiting == {}
 
     run(scenario())
 
 
-def test_a_turn_whose_client_has_just_left_goes_to_the_next():
-    """The client is cancelled in the very moment in which the turn has been given to it."""
-    scheduler = Scheduler(100, threads=1)
-    started, go_on = threading.Event(), threading.Event()
-
-    def hold():
-        started.set()
-        go_on.wait(PATIENCE)
-
-    async def scenario():
-        holding = [asyncio.create_task(scheduler.call(hold)) for _ in range(2)]  # both turns
-        await asyncio.sleep(0)
-        leaving = asyncio.create_task(scheduler.call(lambda: "left"))
-        await asyncio.sleep(0)
-        (turn,) = scheduler._waiting.values()
-        turn.add_done_callback(lambda _: leaving.cancel())
-        go_on.set()
-        await asyncio.gather(*holding)
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        assert await asyncio.gather(*(scheduler.call(lambda: "ran") for _ in range(5))) == ["ran"] * 5
-        await asyncio.sleep(0.01)
-        assert scheduler._free_turns == 2
-
-    run(scenario())
-
-
-def test_a_turn_that_ends_while_a_client_leaves_goes_to_another():
-    """The client that is next has been cancelled, but has not heard of it."""
+def test_a_first_turn_does_not_wait_for_later_ones(one_item_a_turn):
     scheduler = Scheduler(100, threads=1)
     go_on = threading.Event()
 
     async def scenario():
-        holding = [asyncio.create_task(scheduler.call(go_on.wait, PATIENCE)) for _ in range(2)]  # both turns
-        staying = asyncio.create_task(scheduler.call(lambda: "ran"))
-        leaving = asyncio.create_task(scheduler.call(lambda: "left"))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        scheduler._pass_on()
+        holding = [asyncio.create_task(in_second_turn(scheduler, go_on.wait, PATIENCE)) for _ in range(5)]
+        while scheduler._lane.free:
+            await asyncio.sleep(0.001)
+        assert await scheduler.call(lambda: "ran") == "ran"
         go_on.set()
-        assert await staying == "ran"
-        await asyncio.gather(*holding, leaving, return_exceptions=True)
-        assert leaving.cancelled()
+        assert await asyncio.gather(*holding) == [True] * 5
 
     run(scenario())
+
+
+def test_first_turns_that_take_long_do_not_hold_up_those_of_others():
+    """As those of large models do: one at a time keeps the thread for first turns, and there are the others."""
+    scheduler = Scheduler(100, threads=2)
+    go_on = threading.Event()
+
+    async def scenario():
+        holding = [asyncio.create_task(scheduler.call(go_on.wait, PATIENCE)) for _ in range(2)]
+        while scheduler._lane_of_first.free:
+            await asyncio.sleep(0.001)
+        assert await scheduler.call(lambda: "ran") == "ran"
+        go_on.set()
+        assert await asyncio.gather(*holding) == [True] * 2
+
+    run(scenario())
+
+
+def test_a_turn_whose_client_has_just_left_goes_to_the_next(one_item_a_turn):
+    """Clients are cancelled in the very moment in which a turn ends, with their own begun, or about to begin."""
+    scheduler = Scheduler(100, threads=1)
+    go_on = threading.Event()
+    ran: list[int] = []
+
+    async def scenario():
+        holding = [asyncio.create_task(in_second_turn(scheduler, go_on.wait, PATIENCE)) for _ in range(2)]
+        while scheduler._lane.free:
+            await asyncio.sleep(0.001)
+        others = [asyncio.create_task(in_second_turn(scheduler, ran.append, k)) for k in range(5)]
+        while [turn.is_first for turn in scheduler._waiting.values()] != [False] * 5:
+            await asyncio.sleep(0.001)
+        others[0].cancel()
+        scheduler._waiting[3].result.cancel()  # clients are numbered as they came: the second of the others
+        go_on.set()
+        found = await asyncio.gather(*holding, *others, return_exceptions=True)
+        assert [isinstance(one, asyncio.CancelledError) for one in found] == [False] * 2 + [True] * 2 + [False] * 3
+        await asyncio.sleep(0.01)
+        assert scheduler._lane.free == 2
+
+    run(scenario())
+    assert sorted(ran) == [2, 3, 4]
+
+
+# -- turns that are shared ---------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A batch whose members are names; each is done after as many turns as its name has letters."""
+
+    def __init__(self, few: int = 4, most: int = 1000) -> None:
+        self.few, self.most = few, most
+        self.turns: list[list[str]] = []
+        self.had: dict[str, int] = {}
+        self.seconds: list[float] = []
+        self.before_a_turn = lambda: None
+
+    def advance(self, members, seconds):
+        self.before_a_turn()
+        self.turns.append(list(members))
+        self.seconds.append(seconds)
+        for member in members:
+            self.had[member] = self.had.get(member, 0) + 1
+        return [(member[self.had[member] - 1], self.had[member] < len(member)) for member in members]
+
+
+async def member(scheduler: Scheduler, batch: Counting, name: str, pause: float = 0) -> str:
+    found = ""
+    with scheduler.admit():
+        async for letter in scheduler.run_in_batch(batch, name):
+            found += letter
+            await asyncio.sleep(pause)
+    return found
+
+
+def test_those_who_wait_share_a_turn_and_leave_at_any():
+    batch, scheduler = Counting(), Scheduler(100, threads=1)
+
+    async def scenario():
+        return await asyncio.gather(*(member(scheduler, batch, name) for name in ("abc", "d", "efgh")))
+
+    assert run(scenario()) == ["abc", "d", "efgh"]
+    assert [sorted(turn) for turn in batch.turns] == [["abc", "d", "efgh"], ["abc", "efgh"], ["abc", "efgh"], ["efgh"]]
+
+
+def test_one_joins_at_any_turn_and_a_slow_one_holds_up_nobody():
+    batch, scheduler = Counting(), Scheduler(100, threads=1)
+
+    async def scenario():
+        early = asyncio.create_task(member(scheduler, batch, "a" * 50, pause=0.001))
+        slow = asyncio.create_task(member(scheduler, batch, "xy", pause=1000))
+        while batch.had.get("a" * 50, 0) < 5:
+            await asyncio.sleep(0.001)
+        assert await member(scheduler, batch, "later") == "later"
+        assert await early == "a" * 50
+        slow.cancel()
+
+    run(scenario())
+    assert batch.had["xy"] == 1  # it has not taken the first result, so it gets no other
+
+
+@pytest.mark.parametrize(
+    "clients, few, most, sizes",
+    [(9, 12, 1000, [9]), (9, 8, 1000, [8, 1]), (9, 2, 1000, [5, 4]), (9, 2, 3, [3, 3, 3]), (3, 1, 1, [1, 1, 1])],
+)
+def test_how_many_share_a_turn(clients, few, most, sizes):
+    """As many as cost little more than one; of more, a part for each turn that is begun; no more than there may be."""
+    batch, scheduler = Counting(few, most), Scheduler(100, threads=1)
+
+    async def scenario():
+        await asyncio.gather(*(member(scheduler, batch, str(k)) for k in range(clients)))
+
+    run(scenario())
+    assert sorted(map(len, batch.turns), reverse=True) == sizes
+
+
+def test_a_turn_that_more_share_is_longer():
+    batch, scheduler = Counting(few=25), Scheduler(100, threads=1)
+
+    async def scenario():
+        scheduler.clients = 30
+        await asyncio.gather(*(member(scheduler, batch, chr(97 + k)) for k in range(15)))
+        scheduler.clients = 30
+        await member(scheduler, batch, "x")
+
+    run(scenario())
+    assert batch.seconds == pytest.approx([0.02, 0.005])
+
+
+def test_batches_and_others_take_turns(one_item_a_turn):
+    """Neither keeps the other waiting, however many share a turn."""
+    batch, scheduler = Counting(few=50), Scheduler(100, threads=1)
+    batch.before_a_turn = lambda: order.append("batch")
+    order: list[str] = []
+
+    async def alone():
+        async for _ in scheduler.run(order.append("alone") or time.sleep(0.001) for _ in range(20)):
+            pass
+
+    async def scenario():
+        await asyncio.gather(alone(), *(member(scheduler, batch, chr(97 + k) * 40) for k in range(20)))
+
+    run(scenario())
+    last = len(order) - order[::-1].index("alone")
+    assert 10 <= order[:last].count("batch") <= 30
+
+
+def test_who_leaves_a_shared_turn_costs_the_others_nothing():
+    batch, scheduler = Counting(), Scheduler(100, threads=1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        begun.set()
+        go_on.wait(PATIENCE)
+
+    async def scenario():
+        batch.before_a_turn = hold
+        staying, leaving = (asyncio.create_task(member(scheduler, batch, name)) for name in ("ab", "cd"))
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        leaving.cancel()
+        go_on.set()
+        assert await staying == "ab"
+        assert (await asyncio.gather(leaving, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+
+    run(scenario())
+    assert batch.had == {"ab": 2, "cd": 1}
+
+
+def test_what_goes_wrong_in_a_shared_turn_is_everyones():
+    batch, scheduler = Counting(), Scheduler(100, threads=1)
+    batch.before_a_turn = lambda: 1 / 0
+
+    async def scenario():
+        return await asyncio.gather(*(member(scheduler, batch, name) for name in "ab"), return_exceptions=True)
+
+    assert [type(one) for one in run(scenario())] == [ZeroDivisionError] * 2
+    batch.before_a_turn = lambda: None
+    assert run(member(scheduler, batch, "c")) == "c"
+
+
+def test_a_batch_ends_when_the_scheduler_is_closed():
+    batch, scheduler = Counting(), Scheduler(100, threads=1)
+
+    async def scenario():
+        task = asyncio.create_task(member(scheduler, batch, "a" * 1000))
+        while not batch.turns:
+            await asyncio.sleep(0)
+        scheduler.closed = True
+        with pytest.raises(SchedulerClosed):
+            await task
+
+    run(scenario())
+
+
+# -- fairness ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_newcomer_gets_every_second_turn():
@@ -193,7 +365,9 @@ def test_a_newcomer_gets_every_second_turn():
 
     async def scenario():
         old = [asyncio.create_task(client("old", 1000)) for _ in range(50)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
+        while any(turn.is_first for turn in scheduler._waiting.values()):
+            await asyncio.sleep(0.01)
         await client("new", 10)
         for task in old:
             task.cancel()
@@ -208,7 +382,7 @@ def test_a_newcomer_gets_every_second_turn():
 
 def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
     scheduler = Scheduler(100, threads=1)
-    running = most = 0
+    running = most = 0  # turns at once: one on the thread, one first turn beside it
     problems: list[dict] = []
 
     def work(count: int):
@@ -235,7 +409,7 @@ def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
 
     asyncio.run(scenario())
     assert problems == []
-    assert most == 1
+    assert 1 <= most <= 2
 
 
 def test_turns_run_beside_the_event_loop():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import math
 import os
@@ -26,13 +25,14 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import facts_of
 from pycharrnn.page.page_files import page_files
 from pycharrnn.sampling import sampler, tokenizer
-from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import served_models
+from pycharrnn.server import api, samples, served_models
 from pycharrnn.server.app import create_app
 from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.options import ServeOptions
+from pycharrnn.server.sample_lines import LineWriter
+from pycharrnn.server.samples import SampleAsked
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
 from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
@@ -133,12 +133,6 @@ def test_the_lines_of_characters_can_be_left_out(client, length, skip):
     )
 
 
-def test_characters_that_are_left_out_take_turns_too(models):
-    """They are drawn all the same, and nobody else is kept waiting for that."""
-    lines = served_models.sample(model_of(models, LSTM), SampleOptions(length=50), b"The", None, 5, skip=40)
-    assert [line is None for line in lines] == [True] * 40 + [False] * 14
-
-
 @pytest.mark.parametrize("path", [LSTM, GRU])
 def test_activations_are_those_after_each_character(client, path):
     items = sample(client, model=path.stem, primetext="The night", length=60, unit={"layer": 2, "unit": 5})[:-1]
@@ -155,11 +149,11 @@ def test_the_last_unit_of_the_last_layer(client):
 
 
 def test_all_of_a_request_is_heard(client, models, monkeypatch):
-    asked = []
-    monkeypatch.setattr(served_models, "sample", lambda *args: asked.append(args) or iter([{"done": True}]))
+    heard = []
+    monkeypatch.setattr(api, "Sample", lambda *args: heard.append(args) or samples.Sample(*args))
     options = {"seed": 7, "length": 30, "temperature": 0.5, "topk": 9, "topp": 0.75}
     sample(client, primetext="The ", unit={"layer": 2, "unit": 5}, candidates=3, skip=9, **options)
-    assert asked == [(model_of(models, LSTM), SampleOptions(**options), b"The ", (2, 5), 3, 9)]
+    assert heard == [(model_of(models, LSTM), SampleAsked(SampleOptions(**options), b"The ", (2, 5), 3, 9))]
 
 
 def test_characters_of_several_bytes_are_one(client):
@@ -440,9 +434,8 @@ def test_large_texts_are_taken_in_beside_the_event_loop(models, scheduler, monke
 
         return call
 
-    tokenize = watched("cut", tokenizer.tokenize)
-    monkeypatch.setattr(tokenizer, "tokenize", tokenize)
-    monkeypatch.setattr(scoring, "tokenize", tokenize)
+    monkeypatch.setattr(tokenizer, "tokenize", watched("cut", tokenizer.tokenize))
+    monkeypatch.setattr(surprise, "numbered", watched("cut", surprise.numbered))
     monkeypatch.setattr(json, "loads", watched("loads", json.loads))
     body = {"model": LSTM.stem, "primetext": "The " * 500, "length": 1}
     assert client.post("/api/sample", content=json.dumps(body) + " " * 5000, headers=JSON).status_code == 200
@@ -488,16 +481,15 @@ def asgi(app, body: dict, leave_after: int | None = None, path: str = "/api/samp
 
 
 def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
-    steps = 0
-    draw = sampler.draw
+    drawn = 0
+    write = LineWriter.lines
 
-    def counted(*args, **more):
-        nonlocal steps
-        for one in draw(*args, **more):
-            steps += 1
-            yield one
+    def counted(self, characters):
+        nonlocal drawn
+        drawn += len(characters.indices)
+        return write(self, characters)
 
-    monkeypatch.setattr(sampler, "draw", counted)
+    monkeypatch.setattr(LineWriter, "lines", counted)
     scheduler = Scheduler(2, threads=2)
 
     async def scenario():
@@ -505,8 +497,8 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
         assert scheduler.clients == 0
 
     asyncio.run(scenario())
-    scheduler._pool.shutdown()  # waits for the turn that was under way
-    assert 0 < steps < MAX_LENGTH - 1
+    scheduler._lane.pool.shutdown()  # waits for the turn that was under way
+    assert 0 < drawn < MAX_LENGTH - 1
 
 
 def test_a_client_that_leaves_stops_its_score(models, monkeypatch):
@@ -546,11 +538,11 @@ def test_a_request_that_comes_when_the_server_stops(models, scheduler, path, bla
 def test_what_goes_wrong_amid_a_sample_is_no_secret(models, scheduler, monkeypatch):
     """A fault of the program reaches the server, which logs it, and the answer is not whole."""
 
-    def broken(*args):
-        yield {"text": "T"}
+    def broken(self):
+        yield '{"text":"T"}'
         raise ZeroDivisionError
 
-    monkeypatch.setattr(served_models, "sample", broken)
+    monkeypatch.setattr(samples.Sample, "begin", broken)
     with pytest.raises(ZeroDivisionError):
         asyncio.run(asgi(create_app(models, scheduler, LOOPBACK, ""), {}))
     assert scheduler.clients == 0
@@ -580,10 +572,10 @@ def test_turns_are_shared_fairly(models):
 
     async def client(k: int):
         model = await models.model(LSTM.stem)
-        events = served_models.sample(model, SampleOptions(length=3000, seed=k), b"", None, 5)
+        asked = SampleAsked(SampleOptions(length=3000, seed=k), b"", None, 5)
         with scheduler.admit():
-            async for items in scheduler.run(events):
-                progress[k] = progress.get(k, 0) + len(items)
+            async for lines in samples.in_turns(scheduler, samples.Sample(model, asked)):
+                progress[k] = progress.get(k, 0) + lines.count("\n")
         at_first_end.append(dict(progress))
 
     async def scenario():
@@ -643,10 +635,10 @@ def test_a_score_that_the_end_of_the_server_cuts_short_is_no_score(models, monke
 
 
 def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, scheduler, monkeypatch):
-    whole, network = model_of(models, LSTM), checkpoint.load(LSTM).network
-    weights = {**network.weights, "decoder.weight": network.weights["decoder.weight"] * np.nan}
-    broken = on_cpu(dataclasses.replace(network, weights=weights))
-    monkeypatch.setitem(models._named, LSTM.stem, dataclasses.replace(whole, predictor=broken))
+    loaded = checkpoint.load(LSTM)
+    loaded.network.weights["decoder.weight"] = loaded.network.weights["decoder.weight"] * np.nan
+    broken = served_models.served(loaded, model_of(models, LSTM).facts)
+    monkeypatch.setitem(models._named, LSTM.stem, broken)
     client = Client(create_app(models, scheduler, LOOPBACK, ""))
     body = {"model": LSTM.stem, "length": 5, "primetext": "The"}
     *given, last = [

@@ -1,0 +1,160 @@
+"""Samples of a served model: each begins in turns of its own, then all of a model go on in turns that they share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastapi import HTTPException
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling import companions, tokenizer
+from pycharrnn.sampling.companions import Characters, Stream
+from pycharrnn.sampling.kernel_predictor import KernelPredictor
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.server.sample_lines import LineWriter
+from pycharrnn.server.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from pycharrnn.server.served_models import ServedModel
+
+_MOST_CHARACTERS = 256  # of a sample in one turn, so that little has to wait for a slow reader
+_SHORTEST = 1e-6  # seconds: some clocks stand still for longer than a turn
+_LARGEST_STEP = 1 << 28  # multiplications, about, so that a turn stays short
+
+
+@dataclass(frozen=True)
+class SampleAsked:
+    """What to draw from a model.
+
+    Attributes:
+        options: seed, length, temperature, topk and topp.
+        primetext: what the sample begins with.
+        unit: (layer, unit), from 1, whose activation to add to each character, or None.
+        candidates: how many of the likeliest characters to name with each.
+        skip: the lines of so many characters are left out.
+    """
+
+    options: SampleOptions
+    primetext: bytes
+    unit: tuple[int, int] | None
+    candidates: int
+    skip: int = 0
+
+
+class Sample:
+    """A sample as the lines of schemas.SampleLine: one for each character of the screen, and one at the end.
+
+    The last one is {"done": true}, or an error where the model predicts NaN.
+    """
+
+    def __init__(self, model: ServedModel, asked: SampleAsked) -> None:
+        self._model, self._asked = model, asked
+        self._writer = LineWriter(model.vocabulary, asked.candidates, asked.skip)
+        self._unit = (asked.unit[0] - 1, asked.unit[1] - 1) if asked.unit else None
+        self.stream: Stream | None = None  # on the C kernel, where there is more to draw together with others
+
+    @property
+    def batch(self) -> SampleBatch | None:
+        """In which it goes on, once it has begun; None if it is complete."""
+        return self._model.batch if self.stream else None
+
+    def begin(self) -> Iterator[str]:
+        """The lines up to the first character that is drawn, in pieces; without the C kernel all of them.
+
+        Errors: HTTPException for a primetext with a character that the model does not know.
+        """
+        vocab, asked, predictor = self._model.vocab, self._asked, self._model.predictor
+        given = list[int]()
+        for at, character in tokenizer.tokenize(asked.primetext, vocab):
+            if character is None:
+                unknown = tokenizer.describe_unknown(asked.primetext, at)
+                raise HTTPException(422, f"primetext has {unknown}: leave it out.")
+            given.append(vocab[character] - 1)
+        if not isinstance(predictor, KernelPredictor):
+            yield from self._alone()
+            return
+        stream = Stream(predictor, asked.options, given, self._unit)
+        while stream.unread:
+            count = min(self._model.block, stream.unread)
+            yield self._writer.lines(stream.read(count, self._writer.candidates_for(count)))
+        self.stream = stream
+        ((lines, _),) = draw_lines([self], 1)
+        yield lines
+
+    def candidates_for(self, count: int) -> int:
+        """How many candidates are wanted with the next `count` characters."""
+        return self._writer.candidates_for(count)
+
+    def lines(self, characters: Characters) -> str:
+        """The lines of these characters, and the last one where these were all."""
+        assert self.stream
+        lines = self._writer.lines(characters)
+        if self.stream.error:
+            lines += _error(self.stream.error)
+        elif not self.stream.left:
+            lines += self._writer.end()
+        if self.stream.error or not self.stream.left:
+            self.stream = None
+        return lines
+
+    def _alone(self) -> Iterator[str]:
+        asked, model = self._asked, self._model
+        predictor, candidates = model.predictor.fresh(), asked.candidates
+        drawn = companions.draw_alone(predictor, model.vocab, asked.options, asked.primetext, self._unit, candidates)
+        try:
+            for characters in drawn:
+                yield self._writer.lines(characters)
+        except UserError as e:
+            yield _error(e)
+        else:
+            yield self._writer.end()
+
+
+def draw_lines(samples: Sequence[Sample], most: int) -> list[tuple[str, bool]]:
+    """The lines of the next characters of samples of one model, up to `most` of each, and whether there is more."""
+    streams = [sample.stream for sample in samples if sample.stream]
+    drawn = companions.draw_together(streams, most, [sample.candidates_for(most) for sample in samples])
+    lines = [sample.lines(characters) for sample, characters in zip(samples, drawn, strict=True)]
+    return [(of_sample, sample.stream is not None) for of_sample, sample in zip(lines, samples, strict=True)]
+
+
+class SampleBatch:
+    """Samples of one model that are drawn side by side: see scheduler.Batch.
+
+    Args:
+        multiplications: for one character of one stream.
+    """
+
+    def __init__(self, few: int, multiplications: int) -> None:
+        self.few, self.most = few, max(few, _LARGEST_STEP // multiplications)
+        self._seconds = multiplications / 1e9  # of a step of up to `few` streams, as far as is known
+
+    def advance(self, samples: Sequence[Sample], seconds: float) -> list[tuple[str, bool]]:
+        """Lines for each sample, and whether there is more to come."""
+        groups, start = -(-len(samples) // self.few), time.thread_time()
+        left = max(sample.stream.left for sample in samples if sample.stream)
+        steps = max(1, min(_MOST_CHARACTERS, left, int(seconds / (groups * self._seconds))))
+        lines = draw_lines(samples, steps)
+        taken = max(time.thread_time() - start, _SHORTEST)
+        self._seconds = (self._seconds + taken / (groups * steps)) / 2
+        return lines
+
+
+async def in_turns(scheduler: Scheduler, sample: Sample) -> AsyncGenerator[str, None]:
+    """The lines of a sample, some in each turn. Errors: scheduler.SchedulerClosed."""
+    async with contextlib.aclosing(scheduler.run(sample.begin())) as beginning:
+        async for pieces in beginning:
+            yield "".join(pieces)
+    if sample.batch:
+        async with contextlib.aclosing(scheduler.run_in_batch(sample.batch, sample)) as turns:
+            async for lines in turns:
+                yield lines
+
+
+def _error(error: UserError) -> str:
+    return json.dumps({"error": str(error)}, separators=(",", ":")) + "\n"

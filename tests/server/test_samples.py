@@ -1,0 +1,314 @@
+"""The lines of samples: what they say, and that it is the same alone, with others, and without the C kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+from serving_tools import GRU, LSTM, lines_of
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.screen_text import ScreenText
+from pycharrnn.engine import kernel_library
+from pycharrnn.page.facts import facts_of
+from pycharrnn.sampling import sampler, tokenizer
+from pycharrnn.sampling.inference import on_cpu
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.server import samples, served_models
+from pycharrnn.server.sample_lines import DONE, LineWriter, ShownVocabulary, four_digits
+from pycharrnn.server.samples import Sample, SampleAsked
+
+DASH = "\u2013".encode()  # three bytes that the model knows
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return checkpoint.load(LSTM)
+
+
+def on_numpy(loaded):
+    return served_models.served_by(NumpyPredictor(loaded.network), loaded.vocab, facts_of(loaded, "x", 0))
+
+
+def on_kernel(loaded):
+    if kernel_library.library() is None:
+        pytest.skip("no kernel was compiled here")
+    return served_models.served_by(on_cpu(loaded.network), loaded.vocab, facts_of(loaded, "x", 0))
+
+
+@pytest.fixture(scope="module", params=[on_kernel, on_numpy])
+def model(request, loaded):
+    return request.param(loaded)
+
+
+def asked(**what) -> SampleAsked:
+    """What a request may ask for, some of it by chance."""
+    options = {name: what.pop(name) for name in ("seed", "length", "temperature", "topk", "topp") if name in what}
+    what = {"primetext": b"", "unit": None, "candidates": 5, "skip": 0, **what}
+    return SampleAsked(SampleOptions(**{"length": 60, **options}), **what)
+
+
+def by_chance(seed: int) -> SampleAsked:
+    choose = random.Random(seed)
+    return asked(
+        seed=seed,
+        length=choose.choice([1, 2, 37, 150, 400]),
+        temperature=choose.choice([0.3, 1, 2.5]),
+        topk=choose.choice([0, 0, 4]),
+        topp=choose.choice([1, 1, 0.8]),
+        primetext=choose.choice([b"", b"The night", b"e" * 75 + DASH]),
+        unit=choose.choice([None, (1, 1), (2, 14)]),
+        candidates=choose.choice([0, 3, 20, 73]),
+        skip=choose.choice([0, 0, 1, 40, 90]),
+    )
+
+
+def plainly(loaded, asked: SampleAsked) -> list[dict]:
+    """The lines by their definition, one character after the other, as Python objects."""
+    predictor = NumpyPredictor(loaded.network)
+    names = [tokenizer.screen_name(character) for character in tokenizer.characters_by_index(loaded.vocab)]
+    drawn = list(sampler.draw(predictor, loaded.vocab, asked.options, asked.primetext))
+    fresh, activations = predictor.fresh(), []
+    for one in drawn:
+        fresh.step(one.vocab_index)
+        activations.append(fresh.activations()[:, 0, 0])
+    screen = ScreenText()
+    shown = [one for piece in drawn for one in screen.push(piece.character)] + screen.end()
+    lines, at = [], 0
+    for character, size in shown:
+        pieces = drawn[at : at + size]
+        line = {"text": character, "given": pieces[0].given}
+        line["probability"] = four(math.prod(one.probability for one in pieces))
+        if asked.candidates:
+            order = np.argsort(-pieces[0].probabilities, kind="stable")[: asked.candidates]
+            line["candidates"] = [[names[k], four(pieces[0].probabilities[k])] for k in order]
+        if asked.unit:
+            line["activation"] = four(activations[at + size - 1][asked.unit[0] - 1, asked.unit[1] - 1])
+        lines.append(line)
+        at += size
+    return [*lines[asked.skip :], {"done": True}]
+
+
+def four(x: float) -> float:
+    return float(f"{x:.4g}")
+
+
+def as_json(lines: list[dict]) -> list[str]:
+    return [json.dumps(line, separators=(",", ":")) for line in lines]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_lines_are_what_json_makes_of_a_sample(loaded, seed):
+    wanted = by_chance(seed)
+    plain = plainly(loaded, wanted)
+    assert lines_of(on_numpy(loaded), wanted) == as_json(plain)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_kernel_says_the_same(loaded, seed):
+    """But for the last digit of a number: it rounds otherwise."""
+    wanted = by_chance(seed)
+    for line, plain in zip(map(json.loads, lines_of(on_kernel(loaded), wanted)), plainly(loaded, wanted), strict=True):
+        assert line.keys() == plain.keys()
+        assert line.get("text") == plain.get("text")
+        assert numbers(line) == pytest.approx(numbers(plain), rel=2e-3, abs=1e-12)
+
+
+def numbers(line: dict) -> list[float]:
+    one = [line[name] for name in ("given", "probability", "activation") if name in line]
+    return [*one, *(probability for _, probability in line.get("candidates", []))]
+
+
+@pytest.mark.parametrize("path", [LSTM, GRU])
+def test_each_sample_is_that_of_its_seed_alone_to_the_byte(path):
+    """Samples of all kinds join and leave a batch at any character, in turns of any length."""
+    model, choose = on_kernel(checkpoint.load(path)), random.Random(1)
+    all_asked = [by_chance(seed) for seed in range(40)]
+    alone = ["\n".join(lines_of(model, one)) + "\n" for one in all_asked]
+    coming = [(k, Sample(model, one)) for k, one in enumerate(all_asked)]
+    found, here = [""] * len(coming), []
+    sizes = set()
+    while coming or here:
+        for _ in range(choose.randint(0, 8)):
+            if coming:
+                k, sample = coming.pop(0)
+                found[k] += "".join(sample.begin())
+                here.append((k, sample))
+        here = [(k, sample) for k, sample in here if sample.batch]
+        some = choose.sample(here, choose.randint(0, len(here)))
+        sizes.add(len(some))
+        if some:
+            results = samples.draw_lines([sample for _, sample in some], choose.randint(1, 40))
+            for (k, sample), (lines, more) in zip(some, results, strict=True):
+                found[k] += lines
+                assert more == (sample.batch is not None)
+    assert found == alone
+    assert max(sizes) > model.batch.few
+
+
+def test_each_sample_begins_with_a_state_of_zeros(model):
+    first, second = (lines_of(model, asked(primetext=b"The ")) for _ in range(2))
+    assert first == second
+
+
+def test_a_character_of_several_bytes(model, loaded):
+    """Its candidates are those of its first byte, its probability is that of all, its activation that of the last."""
+    line = json.loads(lines_of(model, asked(length=1, primetext=DASH, unit=(2, 5), candidates=3))[0])
+    drawn = list(sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, SampleOptions(length=1), DASH))[:3]
+    assert line["text"] == DASH.decode()
+    assert line["given"] is True
+    assert line["probability"] == pytest.approx(math.prod(one.probability for one in drawn), rel=1e-3)
+    assert [p for _, p in line["candidates"]] == pytest.approx([1 / 73] * 3, rel=1e-3)
+    predictor = NumpyPredictor(loaded.network)
+    for one in drawn:
+        predictor.step(one.vocab_index)
+    assert line["activation"] == pytest.approx(predictor.activations()[1, 0, 0, 4], rel=1e-3)
+
+
+def test_candidates_have_names_that_a_screen_can_show(model):
+    line = json.loads(lines_of(model, asked(length=1, primetext=b"T", candidates=73))[0])
+    names = [name for name, _ in line["candidates"]]
+    assert len(set(names)) == 73
+    assert {"T", " ", "0xE2", "0x80", "0xC3"} <= set(names)
+
+
+def characters_of(loaded, text: bytes) -> samples.Characters:
+    indices = np.array([loaded.vocab[bytes([byte])] - 1 for byte in text])
+    N = len(text)
+    none = np.zeros((N, 1))
+    return samples.Characters(indices, np.full(N, 0.5), np.full(N, True), none.astype(int), none, np.full(N, -0.25))
+
+
+@pytest.mark.parametrize("text", [b"T\xe2\x80", b"T\xe2"])
+def test_a_sample_that_ends_amid_a_character(loaded, text):
+    writer = LineWriter(ShownVocabulary(loaded.vocab), 1, 0)
+    first = "".join(writer.lines(characters_of(loaded, text[k : k + 1])) for k in range(len(text)))
+    *lines, last = (first + writer.end()).splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["T", "\ufffd"]
+    assert [json.loads(line)["probability"] for line in lines] == [0.5, 0.5 ** (len(text) - 1)]
+    assert all(line.endswith(',"activation":-0.25}') for line in lines)
+    assert last + "\n" == DONE
+
+
+def test_characters_that_are_left_out_have_no_candidates_computed(loaded):
+    """Unless the line of one of them may be the first that is not left out."""
+    writer = LineWriter(ShownVocabulary(loaded.vocab), 5, 10)
+    assert [writer.candidates_for(count) for count in (1, 9, 10, 11)] == [0, 0, 5, 5]
+    assert writer.lines(characters_of(loaded, b"T" * 8)) == ""
+    assert [writer.candidates_for(count) for count in (1, 2)] == [0, 5]
+
+
+def test_a_long_primetext_is_read_in_blocks(model):
+    """So that a turn can end between them; without the kernel, after each character."""
+    wanted = asked(primetext=b"The night " * 20, length=1, skip=1000)
+    pieces = list(Sample(model, wanted).begin())
+    assert len(pieces) >= 200 / served_models._MAX_STEPS
+    assert "".join(pieces) == DONE
+
+
+def test_a_stream_that_fails_leaves_the_others_alone(loaded):
+    """At a temperature that makes of its scores what is no number: 1 / 1e-320 is infinite."""
+    model = on_kernel(loaded)
+    good = asked(length=50, seed=3)
+    bad = asked(length=50, seed=4)
+    together = [Sample(model, one) for one in (good, bad, good)]
+    found = ["".join(sample.begin()) for sample in together]
+    together[1].stream.temperature = 1e-320
+    for k, (lines, _) in enumerate(samples.draw_lines(together, 50)):
+        found[k] += lines
+    assert found[0].splitlines() == found[2].splitlines() == lines_of(model, good)
+    *lines, last = found[1].splitlines()
+    assert lines == lines_of(model, bad)[: len(lines)]
+    assert "no numbers" in json.loads(last)["error"]
+    assert together[1].batch is None
+
+
+def test_a_sample_that_waits_keeps_nothing_of_others_in_memory(loaded):
+    """Neither their states nor their candidates, also where it ends amid a character of the screen."""
+    model = on_kernel(loaded)
+    waiting = [Sample(model, asked(seed=seed, length=2000, temperature=20)) for seed in range(20)]
+    for sample in waiting:
+        list(sample.begin())
+    held = []
+    for _ in range(20):
+        samples.draw_lines(waiting, 7)
+        held += [one._writer._held for one in waiting if one._writer._held]
+    assert held
+    kept = [array for one in waiting for array in (*one.stream.state, one.stream.scores)]
+    kept += [array for characters in held for array in characters if array.size]
+    assert all(array.base is None or array.base.nbytes <= 2 * array.nbytes for array in kept)
+
+
+def test_turns_of_large_models_are_of_few_characters_and_of_few_streams():
+    small, large = samples.SampleBatch(12, 200_000), samples.SampleBatch(12, 100_000_000)
+    assert (small.few, small.most) == (12, (1 << 28) // 200_000)
+    assert (large.few, large.most) == (12, 12)
+
+
+def test_how_long_a_turn_is(loaded, monkeypatch):
+    """As many characters as there is time for, by the time that the last ones took; one at least."""
+    model, now, most = on_kernel(loaded), 0.0, list[int]()
+    sample = Sample(model, asked(length=10_000))
+    list(sample.begin())
+
+    def drawn(those, steps):
+        nonlocal now
+        now += 0.001 * steps
+        most.append(steps)
+        return draw(those, steps)
+
+    draw = samples.draw_lines
+    monkeypatch.setattr(samples.time, "thread_time", lambda: now)
+    monkeypatch.setattr(samples, "draw_lines", drawn)
+    batch = samples.SampleBatch(12, 1_000_000)
+    for seconds in (0.01, 0.01, 0.01, 0.01, 0.0001, 100):
+        batch.advance([sample], seconds)
+    assert most[0] == 10
+    assert most[3:] == [10, 1, 256]
+
+
+@pytest.mark.parametrize(
+    "x, shown",
+    [
+        (0.123456, "0.1235"),
+        (1e-20, "1e-20"),
+        (1, "1.0"),
+        (0.99996, "1.0"),
+        (0.99994, "0.9999"),
+        (0, "0.0"),
+        (-0.25, "-0.25"),
+        (-1, "-1.0"),
+        (5e-324, "5e-324"),
+        (0.00012346, "0.0001235"),
+        (0.000099996, "0.0001"),
+        (math.nan, "0.0"),
+        (math.inf, "0.0"),
+    ],
+)
+def test_four_digits(x, shown):
+    assert four_digits(np.array([x])) == [shown]
+
+
+def test_four_digits_are_those_of_json():
+    choose = np.random.default_rng(0)
+    values = np.concatenate([choose.uniform(-1, 1, 3000), 10.0 ** choose.uniform(-320, 0, 3000), 2.0 ** -np.arange(60)])
+    assert four_digits(values) == [json.dumps(four(x)) for x in values.tolist()]
+
+
+def test_a_vocabulary_of_code_points(loaded):
+    """Each is a character of the screen, whatever its bytes; escaped as JSON has it."""
+    vocab = {"\u4e2d".encode(): 1, b'"': 2, "\U0001f600".encode(): 3}
+    writer = LineWriter(ShownVocabulary(vocab), 2, 0)
+    given = np.array([False, False, True])
+    likeliest, chances = np.array([[0, 1], [1, 2], [2, 0]]), np.array([[0.5, 0.25], [1, 0], [0.75, 0.125]])
+    lines = writer.lines(samples.Characters(np.arange(3), np.full(3, 0.5), given, likeliest, chances, np.empty(0)))
+    assert [json.loads(line)["text"] for line in lines.splitlines()] == ["\u4e2d", '"', "\U0001f600"]
+    assert lines.splitlines()[1] == (
+        r'{"text":"\"","given":false,"probability":0.5,"candidates":[["\"",1.0],["\ud83d\ude00",0.0]]}'
+    )
+    assert dataclasses.astuple(asked())  # plain data
