@@ -13,9 +13,10 @@ BIN = .venv/bin
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-.venv/test-installed: .venv/installed
+.venv/test-installed: setup.py $(wildcard pycharrnn/kernel*.[ch])
+	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .[test]
-	touch $@
+	touch .venv/installed $@
 
 demo: .venv/installed
 	$(BIN)/pycharrnn data pydoc

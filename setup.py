@@ -46,6 +46,7 @@ class BuildWithChecksums(build_ext):
 
     def finalize_options(self):
         super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
         self.force = True  # what an earlier build has left may be damaged, and must not get a checksum
         self.checksums = {}
 

@@ -93,8 +93,9 @@ def result_of(folder: Path, *args: str, small=SMALL):
 
 def started(folder: Path, *args: str, lines: int = 3, **keywords) -> subprocess.Popen:
     """A training in a process of its own, once it has printed some lines of steps."""
-    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **HEEDS_SIGNALS, **keywords}
-    process = subprocess.Popen([*COMMAND, *args], cwd=folder, env=ENVIRONMENT, text=True, **keywords)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    keywords = {"env": ENVIRONMENT, **pipes, **HEEDS_SIGNALS, **keywords}
+    process = subprocess.Popen([*COMMAND, *args], cwd=folder, text=True, **keywords)
     while lines:
         line = process.stdout.readline()
         assert line, process.stderr.read()

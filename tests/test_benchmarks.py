@@ -122,6 +122,7 @@ def test_train_step():
         assert ratio == pytest.approx(ours / theirs, rel=0.05, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory():
     (row,) = benchmark("memory").figures((3,))
@@ -188,6 +189,7 @@ def test_all(monkeypatch, tmp_path, capsys):
     assert "| preprocess | 1.50 |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_time_to_loss(tmp_path):
     pytest.importorskip("matplotlib")
     checkout = tmp_path / "nanoGPT"

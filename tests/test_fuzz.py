@@ -56,6 +56,7 @@ def test_every_command_takes_damaged_files():
     assert {status for _, status in ended} <= {"0", "1", "3"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer knows Linux")
 def test_the_fuzzer_notices_faults(tmp_path, monkeypatch):
     from pycharrnn.cli import commands as program

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from child_signals import default_signals, unmeasured
 from click.testing import CliRunner
 from conftest import GOLDEN, ROOT, run, sentence
 
@@ -278,14 +279,9 @@ def test_length_zero_goes_on_until_the_stop():
 
 def test_length_zero_goes_on_until_ctrl_c():
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-length", "0", "-gpuid", "-1", "-verbose", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whatever the tests' own process ignores
-    )
+    environment = unmeasured({**os.environ, "PYTHONPATH": str(ROOT)})
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=environment, preexec_fn=default_signals, **pipes)
     begun = process.stdout.read(3000)
     process.send_signal(signal.SIGINT)
     rest, error = process.communicate(timeout=30)

@@ -258,6 +258,7 @@ def test_threads_that_train_at_the_same_time(threads):
     assert len(found) == 60 and all(torch.equal(expected, one) for one in found)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_of_fork_has_threads_of_its_own():
     code = """

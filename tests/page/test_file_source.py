@@ -18,7 +18,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling import drawing, tokenizer
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import schemas, served_models
+from pycharrnn.server import samples, schemas, served_models
 
 pytestmark = needs_browser
 
@@ -77,8 +77,12 @@ def lines_here(loaded: Checkpoint, request: dict) -> list[dict]:
     unit = request.get("unit")
     model = served_models.served(loaded, facts_of(loaded, "x", 0))
     asked = unit and (unit["layer"], unit["unit"]), request["candidates"], request.get("skip", 0)
-    lines = served_models.sample(model, opt, request["primetext"].encode(), *asked)
-    return json.loads(json.dumps([line for line in lines if line is not None and "done" not in line]))
+    sample = samples.Sample(model, samples.SampleAsked(opt, request["primetext"].encode(), *asked))
+    lines = "".join(sample.begin())
+    while sample.stream:
+        ((more, _),) = samples.draw_lines([sample], 100)
+        lines += more
+    return [line for line in map(json.loads, lines.splitlines()) if "done" not in line]
 
 
 @pytest.mark.parametrize(

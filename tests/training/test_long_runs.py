@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from child_signals import unmeasured
 from click.testing import CliRunner
 from conftest import HEEDS_SIGNALS, ROOT, working_in
 from runs import (
@@ -131,7 +132,7 @@ def test_signals_during_a_save(tmp_path, signals, status):
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("pause", [0, 0.001, 0.004])
 def test_many_signals_end_without_noise(tmp_path, pause):
-    process = started(folder_with_text(tmp_path), *LONG)
+    process = started(folder_with_text(tmp_path), *LONG, env=unmeasured(ENVIRONMENT))
     numbers = [signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM]
     for number in numbers:
         process.send_signal(number)
