@@ -26,7 +26,7 @@ LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
 _OFF = "off"
 PACKAGE = Path(__file__).parents[1]  # where setup.py puts the libraries, and their sources lie
 SOURCES = ("kernel.c", "kernel_body.h", "kernel_threads.h", "kernel_predict.h", "kernel_draw.h")  # as in setup.py
-_SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes about twice as long"
+_SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
 
 
 class _Fact(ctypes.Structure):
@@ -60,9 +60,8 @@ def rounds_as_elsewhere() -> bool:
 def best_level() -> str:
     """The highest of LEVELS whose instructions the processor has, as the library says that needs none of these."""
     path = _built(PACKAGE, LEVELS[0])
-    with contextlib.suppress(
-        OSError, ValueError
-    ):  # whatever is wrong with a library is said where one is loaded for use
+    # Whatever is wrong with a library is said where one is loaded for use.
+    with contextlib.suppress(OSError, ValueError):
         if path is not None:
             return LEVELS[_checked(path, LAYOUT, FUNCTIONS).charrnn_best_level()]
     return LEVELS[0]
