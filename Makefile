@@ -7,13 +7,13 @@ BIN = .venv/bin
 
 .PHONY: demo lint check test slow sanitize bench clean
 
-# Installing anew only when setup.py or the C kernel changes keeps the second run quick.
-.venv/installed: setup.py $(wildcard pycharrnn/kernel*.[ch])
+# Installing anew only when what builds it or the C kernel changes keeps the second run quick.
+.venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-.venv/test-installed: setup.py $(wildcard pycharrnn/kernel*.[ch])
+.venv/test-installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .[test]
 	touch .venv/installed $@

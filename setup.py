@@ -2,12 +2,16 @@
 
 import hashlib
 import os
-import platform
 import re
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError, ExecError
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
@@ -23,8 +27,8 @@ stamp = hashlib.sha256(b"".join((here / source).read_bytes() for source in sourc
 optimization = ["-O3", "-falign-functions=64", "-falign-loops=32"]
 arithmetic = ["-ffp-contract=off", "-fno-math-errno"]
 more_flags = os.environ.get("PYCHARRNN_CFLAGS", "").split()  # make sanitize gives some; they come last, so they count
-instruction_sets = {"any": []}
-if platform.machine() in ("x86_64", "AMD64"):
+instruction_sets = {"any": []}  # from the least to the most
+if sysconfig.get_platform().endswith(("x86_64", "amd64")):
     instruction_sets["avx2"] = ["-mavx2", "-mfma"]
     instruction_sets["avx512"] = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mavx2", "-mfma"]
 kernels = [
@@ -41,25 +45,93 @@ kernels = [
 ]
 
 
-class BuildWithChecksums(build_ext):
-    """Builds the libraries, each anew, and writes beside each a checksum, without which it is not loaded."""
+class BuildKernels(build_ext):
+    """Builds the kernels as plain shared libraries, which use nothing of Python: one serves all its versions.
+
+    Each is built anew, for what an earlier build has left may be damaged. Beside it comes a checksum, without which it
+    is not loaded; or in its place, where it could not be compiled, the reason, a line of text for `pycharrnn doctor`.
+    """
 
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
-        self.force = True  # what an earlier build has left may be damaged, and must not get a checksum
+        self.force = True
         self.checksums = {}
+        self.reasons = {}
+
+    def get_ext_filename(self, fullname):
+        return os.path.join(*fullname.split(".")) + (".dll" if os.name == "nt" else ".so")
+
+    def build_extensions(self):
+        if self.compiler.compiler_type == "msvc":
+            reason = "Microsoft's compiler does not know the vector types of GCC and Clang"
+            self.reasons = dict.fromkeys([extension.name for extension in self.extensions], reason)
+        else:
+            self.compiler.spawn = compile_or_say_why
+            super().build_extensions()
 
     def build_extension(self, extension):
-        super().build_extension(extension)
-        library = Path(self.get_ext_fullpath(extension.name))
-        self.checksums[extension.name] = hashlib.sha256(library.read_bytes()).hexdigest()
+        library = self.get_ext_fullpath(extension.name)
+        place = os.path.join(self.build_temp, extension.name)  # of its own, since all are compiled from the same file
+        arguments, more = extension.extra_compile_args, extension.extra_link_args
+        try:
+            objects = self.compiler.compile(
+                extension.sources, place, macros=extension.define_macros, extra_postargs=arguments
+            )
+            self.compiler.link_shared_object(objects, library, extra_postargs=more)
+        except (BaseError, CCompilerError) as e:
+            self.reasons[extension.name] = str(e)
+        else:
+            self.checksums[extension.name] = hashlib.sha256(Path(library).read_bytes()).hexdigest()
 
     def run(self):
         super().run()  # at its end, an editable installation copies the libraries to where get_ext_fullpath is then
+        folder, written = Path(self.get_ext_fullpath(kernels[0].name)).parent, set()
         for name, checksum in self.checksums.items():
             library = Path(self.get_ext_fullpath(name))
             Path(f"{library}.sha256").write_text(f"{checksum}  {library.name}\n")
+            written |= {library, Path(f"{library}.sha256")}
+        for name, reason in self.reasons.items():
+            left_out = Path(self.get_ext_fullpath(name)).with_suffix(".left_out")
+            left_out.write_text(f"{reason}\n", encoding="utf-8")
+            written.add(left_out)
+        for earlier in set(folder.glob("_kernel_*")) - written:
+            earlier.unlink()
+        self.say_what_was_left_out()
+
+    def say_what_was_left_out(self):
+        """Print a line for each reason for which kernels were not compiled, and what follows from it."""
+        for reason in dict.fromkeys(self.reasons.values()):
+            left_out = [level for level in instruction_sets if self.reasons.get(f"pycharrnn._kernel_{level}") == reason]
+            if "any" in left_out:
+                follows = "PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
+            else:
+                follows = "processors that could run it use a slower one"
+            levels = ", ".join(left_out)
+            print(f"pycharrnn: the C kernel was not compiled ({levels}: {reason}), so {follows}.", file=sys.stderr)
+
+
+def compile_or_say_why(command, **keywords):
+    """Run a compiler. Errors: ExecError, with the first line that says what is wrong."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    if sys.platform == "darwin":  # as distutils does: for the system that the wheel's name promises, not only for this
+        environment.setdefault("MACOSX_DEPLOYMENT_TARGET", str(sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")))
+    try:
+        ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
+    except OSError as e:
+        raise ExecError(f"{command[0]}: {e.strerror}") from None
+    if ended.returncode:
+        lines = ended.stderr.splitlines()
+        ended_so = f"{command[0]} ended with status {ended.returncode}"
+        raise ExecError(next((line.strip() for line in lines if "error" in line.lower()), ended_so))
+    sys.stderr.write(ended.stderr)
+
+
+class PlatformWheel(bdist_wheel):
+    """A wheel for one platform and every Python."""
+
+    def get_tag(self):
+        return "py3", "none", super().get_tag()[2]
 
 
 setup(
@@ -74,7 +146,7 @@ setup(
     packages=["compat", *find_packages(include=["pycharrnn", "pycharrnn.*"])],
     package_data={"pycharrnn": ["kernel*.[ch]", "py.typed"], "pycharrnn.page": ["files/*"]},
     ext_modules=kernels,
-    cmdclass={"build_ext": BuildWithChecksums},
+    cmdclass={"build_ext": BuildKernels, "bdist_wheel": PlatformWheel},
     install_requires=[
         "click>=8.1,<9",
         "numpy>=1.24,<3",
@@ -100,6 +172,7 @@ setup(
             "pytest-xdist>=3.5,<4",
             "hypothesis>=6.100,<7",
             "schemathesis>=4,<5",
+            "setuptools>=77,<90",
             "ruff>=0.15,<1",
             "mypy>=1.18,<3",
             "import-linter>=2.5,<3",

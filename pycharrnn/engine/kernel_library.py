@@ -15,7 +15,6 @@ import hashlib
 import os
 import stat
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 
 LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
 _OFF = "off"
+_SUFFIX = ".dll" if os.name == "nt" else ".so"  # as in setup.py
 PACKAGE = Path(__file__).parents[1]  # where setup.py puts the libraries, and their sources lie
 SOURCES = ("kernel.c", "kernel_body.h", "kernel_threads.h", "kernel_predict.h", "kernel_draw.h")  # as in setup.py
 _SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
@@ -59,7 +59,7 @@ def rounds_as_elsewhere() -> bool:
 @functools.cache
 def best_level() -> str:
     """The highest of LEVELS whose instructions the processor has, as the library says that needs none of these."""
-    path = _built(PACKAGE, LEVELS[0])
+    path = built(PACKAGE, LEVELS[0])
     # Whatever is wrong with a library is said where one is loaded for use.
     with contextlib.suppress(OSError, ValueError):
         if path is not None:
@@ -91,7 +91,7 @@ def load(
     if wanted and wanted not in usable:
         _say(f"this processor lacks what PYCHARRNN_KERNEL={wanted} needs, {_SLOWER}: set it to {' or '.join(usable)}.")
         return None
-    path = next(filter(None, (_built(folder, level) for level in ([wanted] if wanted else usable))), None)
+    path = next(filter(None, (built(folder, level) for level in ([wanted] if wanted else usable))), None)
     if path is None:
         if wanted:
             _say(f"no kernel was built for PYCHARRNN_KERNEL={wanted}, {_SLOWER}: install pycharrnn with a C compiler.")
@@ -107,13 +107,13 @@ def load(
 
 def level(library: ctypes.CDLL) -> str:
     """For which of LEVELS a library was compiled."""
-    return os.path.basename(library._name).split(".")[0].removeprefix("_kernel_")
+    return Path(library._name).stem.removeprefix("_kernel_")
 
 
-def _built(folder: Path, level: str) -> Path | None:
+def built(folder: Path, level: str) -> Path | None:
     """Where setup.py has put the library of a level, whatever lies there now."""
-    paths = (folder / f"_kernel_{level}{suffix}" for suffix in EXTENSION_SUFFIXES)
-    return next((path for path in paths if os.path.lexists(path)), None)
+    path = folder / f"_kernel_{level}{_SUFFIX}"
+    return path if os.path.lexists(path) else None
 
 
 def _checked(path: Path, layout: dict[str, int], functions: dict[str, list[Any]]) -> ctypes.CDLL:
