@@ -11,7 +11,6 @@ from pathlib import Path
 from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError, CCompilerError, ExecError
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
@@ -55,34 +54,28 @@ class BuildKernels(build_ext):
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
-        self.force = True
         self.checksums = {}
         self.reasons = {}
 
     def get_ext_filename(self, fullname):
         return os.path.join(*fullname.split(".")) + (".dll" if os.name == "nt" else ".so")
 
-    def build_extensions(self):
+    def build_extension(self, extension):
+        library = Path(self.get_ext_fullpath(extension.name))
+        compiled = Path(self.build_temp, f"{extension.name}.o")
+        library.parent.mkdir(parents=True, exist_ok=True)
+        compiled.parent.mkdir(parents=True, exist_ok=True)
         if self.compiler.compiler_type == "msvc":
             reason = "Microsoft's compiler does not know the vector types of GCC and Clang"
-            self.reasons = dict.fromkeys([extension.name for extension in self.extensions], reason)
         else:
-            self.compiler.spawn = compile_or_say_why
-            super().build_extensions()
-
-    def build_extension(self, extension):
-        library = self.get_ext_fullpath(extension.name)
-        place = os.path.join(self.build_temp, extension.name)  # of its own, since all are compiled from the same file
-        arguments, more = extension.extra_compile_args, extension.extra_link_args
-        try:
-            objects = self.compiler.compile(
-                extension.sources, place, macros=extension.define_macros, extra_postargs=arguments
-            )
-            self.compiler.link_shared_object(objects, library, extra_postargs=more)
-        except (BaseError, CCompilerError) as e:
-            self.reasons[extension.name] = str(e)
+            flags = [*(f"-D{name}={value}" for name, value in extension.define_macros), *extension.extra_compile_args]
+            compile_it = [*self.compiler.compiler_so, *flags, "-c", *extension.sources, "-o", str(compiled)]
+            link_it = [*self.compiler.linker_so, str(compiled), *extension.extra_link_args, "-o", str(library)]
+            reason = failure(compile_it) or failure(link_it)
+        if reason:
+            self.reasons[extension.name] = reason
         else:
-            self.checksums[extension.name] = hashlib.sha256(Path(library).read_bytes()).hexdigest()
+            self.checksums[extension.name] = hashlib.sha256(library.read_bytes()).hexdigest()
 
     def run(self):
         super().run()  # at its end, an editable installation copies the libraries to where get_ext_fullpath is then
@@ -111,20 +104,20 @@ class BuildKernels(build_ext):
             print(f"pycharrnn: the C kernel was not compiled ({levels}: {reason}), so {follows}.", file=sys.stderr)
 
 
-def compile_or_say_why(command, **keywords):
-    """Run a compiler. Errors: ExecError, with the first line that says what is wrong."""
+def failure(command):
+    """Run a compiler, and show its warnings. Returns: the first line that says what is wrong, or None."""
     environment = {**os.environ, "LC_ALL": "C"}
-    if sys.platform == "darwin":  # as distutils does: for the system that the wheel's name promises, not only for this
+    if sys.platform == "darwin":  # as for Python's modules: for the system that the wheel names, not for this one only
         environment.setdefault("MACOSX_DEPLOYMENT_TARGET", str(sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")))
     try:
         ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     except OSError as e:
-        raise ExecError(f"{command[0]}: {e.strerror}") from None
+        return f"{command[0]}: {e.strerror}"
     if ended.returncode:
-        lines = ended.stderr.splitlines()
-        ended_so = f"{command[0]} ended with status {ended.returncode}"
-        raise ExecError(next((line.strip() for line in lines if "error" in line.lower()), ended_so))
+        errors = (line.strip() for line in ended.stderr.splitlines() if "error" in line.lower())
+        return next(errors, f"{command[0]} ended with status {ended.returncode}")
     sys.stderr.write(ended.stderr)
+    return None
 
 
 class PlatformWheel(bdist_wheel):

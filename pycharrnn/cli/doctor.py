@@ -103,13 +103,15 @@ def machine_facts() -> Iterator[str]:
 
 
 def _kernel() -> str:
-    """Which C kernel is in use, and whether it computes the same bits as on other machines."""
+    """Which C kernel is in use, whether it computes the same bits as on other machines, and why it is no better one."""
     name = kernel_library.name()
     if name is None:
-        return "none; training on the CPU takes about twice as long"
-    if kernel_library.rounds_as_elsewhere():
-        return f"{name}, which computes the same bits on every machine"
-    return f"{name}, which has no fused multiply-add: the last digits of a training are not those of other machines"
+        used = "none; training on the CPU takes about twice as long"
+    elif kernel_library.rounds_as_elsewhere():
+        used = f"{name}, which computes the same bits on every machine"
+    else:
+        used = f"{name}, which has no fused multiply-add: the last digits of a training are not those of other machines"
+    return "; ".join([used, *kernel_library.why_not_better()])
 
 
 def _version(package: str) -> str:

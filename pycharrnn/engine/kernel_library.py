@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from compat.plain_text import printable
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 
@@ -84,7 +85,7 @@ def load(
     Errors: UserError for another `wanted`.
     """
     if wanted not in ("", _OFF, *LEVELS):
-        raise UserError(f"PYCHARRNN_KERNEL is {wanted!r}: set it to {', '.join(LEVELS)} or {_OFF}, or leave it out.")
+        raise UserError(_no_level(wanted))
     if wanted == _OFF:
         return None
     usable = LEVELS[LEVELS.index(best) :: -1]
@@ -99,15 +100,73 @@ def load(
     try:
         return _checked(path, layout, functions)
     except (OSError, ValueError) as e:
-        _say(
-            f"can't use the C kernel {path} ({getattr(e, 'strerror', None) or e}), {_SLOWER}: install pycharrnn again."
-        )
+        _say(f"can't use the C kernel {path} ({_words(e)}), {_SLOWER}: install pycharrnn again.")
         return None
 
 
 def level(library: ctypes.CDLL) -> str:
     """For which of LEVELS a library was compiled."""
     return Path(library._name).stem.removeprefix("_kernel_")
+
+
+def is_missing() -> bool:
+    """Whether none was compiled, though nobody has asked to do without."""
+    return not os.environ.get("PYCHARRNN_KERNEL") and not any(built(PACKAGE, level) for level in LEVELS)
+
+
+def why_not_better() -> list[str]:
+    """Why no better kernel is in use than the one that is: "avx512 needs instructions that this processor lacks"."""
+    return reasons(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), name())
+
+
+def reasons(wanted: str, best: str, used: str | None, folder: Path = PACKAGE) -> list[str]:
+    """As why_not_better, best first, for the `wanted`, `best` and `folder` of `load`, which gave the level `used`."""
+    if wanted == _OFF:
+        return [f"it is switched off by PYCHARRNN_KERNEL={_OFF}"]
+    if wanted not in ("", *LEVELS):
+        return [_no_level(wanted)]
+    least = _fault(folder, LEVELS[0])
+    if least:  # it alone could say what the processor has
+        return [least]
+    found = []
+    for level in reversed(_levels_of_machine()):
+        if level == used:
+            break
+        if LEVELS.index(level) > LEVELS.index(best):
+            reason: str | None = f"{level} needs instructions that this processor lacks"
+        elif wanted not in ("", level):
+            reason = f"{level} is not what PYCHARRNN_KERNEL={wanted} asks for"
+        else:
+            reason = _fault(folder, level)
+        found += [reason] if reason else []
+    return found
+
+
+def _no_level(wanted: str) -> str:
+    return f"PYCHARRNN_KERNEL is {wanted!r}: set it to {', '.join(LEVELS)} or {_OFF}, or leave it out."
+
+
+def _levels_of_machine() -> tuple[str, ...]:
+    """Those of LEVELS that are for processors of this kind, as in setup.py."""
+    import platform  # here, since only those ask who want to know why
+
+    return LEVELS if platform.machine() in ("x86_64", "AMD64") else LEVELS[:1]
+
+
+def _fault(folder: Path, level: str) -> str | None:
+    """Why the library of a level can't be used, or None. Why one was not compiled stands where setup.py has put it."""
+    path = built(folder, level)
+    try:
+        if path is None:
+            return f"{level} was not compiled ({printable(_content(folder / f'_kernel_{level}.left_out').strip())})"
+        _checked(path, LAYOUT, FUNCTIONS)
+    except (OSError, ValueError) as e:
+        return f"{level} can't be used ({_words(e)})" if path else f"{level} is missing: install pycharrnn"
+    return None
+
+
+def _words(error: OSError | ValueError) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def built(folder: Path, level: str) -> Path | None:

@@ -65,7 +65,7 @@ def train(
     log = Log(live.above(say), note)
     session = prepare(opt, given, log.say, note)
     threads.settle(session)
-    threads.say_how_it_rounds(session, note)
+    threads.say_what_computes(session, note)
     trainer = Trainer(session.opt, session.model, session.loader, session.random, session.ranks)
     history = _history(session, trainer, log.say, note)
     run = _Run(session, trainer, history, log.say, note, live, draw, callbacks)

@@ -1,4 +1,4 @@
-"""How many threads a training computes with, and whether its digits are those of every machine."""
+"""How many threads a training computes with, whether the C kernel does, and whether its digits are those of others."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def settle(session: Session) -> None:
         torch.set_num_threads(session.opt.threads)
 
 
-def say_how_it_rounds(session: Session, note: Callable[[str], None]) -> None:
-    """Note that a run's digits are those of this machine alone, where the kernel can't compute as it does elsewhere."""
-    if _is_by_kernel(session) and not kernel_library.rounds_as_elsewhere():
+def say_what_computes(session: Session, note: Callable[[str], None]) -> None:
+    """Note that a run on the CPU could be faster, or that its digits are those of this machine alone, if so."""
+    if session.device != "cpu" or session.opt.dtype.endswith("16"):
+        return
+    if not kernel.usable(session.model.flat):
+        if kernel_library.is_missing():
+            note("no C kernel was compiled, so training takes about twice as long: `pycharrnn doctor` says why.")
+    elif not kernel_library.rounds_as_elsewhere():
         level = kernel_library.name()
         note(f"the C kernel's level {level!r} has no fused multiply-add: last digits are not those of other machines.")
-
-
-def _is_by_kernel(session: Session) -> bool:
-    """Whether the C kernel does the forward and backward passes."""
-    return session.device == "cpu" and not session.opt.dtype.endswith("16") and kernel.usable(session.model.flat)

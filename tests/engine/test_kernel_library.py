@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -193,6 +194,56 @@ def test_the_best_that_was_built_for_this_processor(tmp_path):
     assert kernel_library.level(load(tmp_path / "x", best="avx512")) == "avx2"
 
 
+IS_X86 = platform.machine() in ("x86_64", "AMD64")
+needs_levels = pytest.mark.skipif(not IS_X86, reason="processors of this kind have one level alone")
+
+
+@pytest.fixture
+def levels(library) -> Path:
+    """A folder with a library of each level, all alike but for the name."""
+    for level in kernel_library.LEVELS:
+        with_checksum(library.with_name(library.name.replace(LEVEL, level)), library.read_bytes())
+    return library.parent
+
+
+def why(levels: Path, wanted: str = "", best: str = "avx512", used: str | None = None) -> list[str]:
+    return kernel_library.reasons(wanted, best, used, levels)
+
+
+def leave_out(levels: Path, level: str, reason: str) -> None:
+    levels.joinpath(Path(kernel_library.library()._name).name.replace(LEVEL, level)).unlink()
+    (levels / f"_kernel_{level}.left_out").write_text(reason)
+
+
+def test_why_there_is_no_better_one(levels):
+    assert why(levels, best="any", used="any" if not IS_X86 else "avx512") == []
+    assert why(levels, "off") == ["it is switched off by PYCHARRNN_KERNEL=off"]
+    assert why(levels, "of") == ["PYCHARRNN_KERNEL is 'of': set it to any, avx2, avx512 or off, or leave it out."]
+    leave_out(levels, "any", "gcc: No such file or directory\n")
+    assert why(levels) == ["any was not compiled (gcc: No such file or directory)"]
+    (levels / "_kernel_any.left_out").write_text("\x1b[31m" + 5000 * "x")
+    (line,) = why(levels)
+    assert line.startswith("any was not compiled (\\x1b[31mxxx") and len(line) < 300
+    (levels / "_kernel_any.left_out").unlink()
+    assert why(levels) == ["any is missing: install pycharrnn"]
+
+
+@needs_levels
+def test_why_there_is_no_better_one_of_several(levels):
+    lacks = ["avx512 needs instructions that this processor lacks", "avx2 needs instructions that this processor lacks"]
+    assert why(levels, best="avx2", used="avx2") == lacks[:1]
+    assert why(levels, best="any", used="any") == lacks
+    asked = [f"{level} is not what PYCHARRNN_KERNEL=any asks for" for level in ("avx512", "avx2")]
+    assert why(levels, "any", "avx512", "any") == asked
+    leave_out(levels, "avx512", "error: unknown option -mavx512f\n")
+    assert why(levels, used="avx2") == ["avx512 was not compiled (error: unknown option -mavx512f)"]
+    with_checksum(levels / Path(kernel_library.library()._name).name.replace(LEVEL, "avx512"), b"")
+    (line,) = why(levels)
+    assert line.startswith("avx512 can't be used (") and "file too short" in line
+    (levels / "kernel.c").write_text("")
+    assert why(levels) == ["any can't be used (it was built from another kernel.c)"]
+
+
 @pytest.mark.parametrize("wanted", ["nonsense", "AVX2", " any", "avx512 ", "0", "on"])
 def test_a_level_that_there_is_not(library, wanted):
     with pytest.raises(
@@ -232,6 +283,26 @@ def test_training_goes_on_without_a_damaged_one(corpus):
     assert ended.stderr.count("can't use the C kernel") == 1 and "Traceback" not in ended.stderr
     right = run("train", "-data_dir", str(corpus), *SHORT, cwd=corpus.parent)
     assert losses(ended.stdout) == losses(right.stdout.decode()) != []
+
+
+def test_training_says_that_no_kernel_was_compiled(corpus):
+    """Once, unless somebody has asked to do without; doctor has the reason."""
+    home = corpus.parent / "home"
+    for package in ("compat", "pycharrnn"):
+        shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__", "_kernel_*"))
+    (home / "pycharrnn" / "_kernel_any.left_out").write_text("cc: No such file or directory\n")
+    args = ["train", "-data_dir", str(corpus), *SHORT, "-overwrite", "1"]
+    said = b"no C kernel was compiled, so training takes about twice as long: `pycharrnn doctor` says why.\n"
+    for setting, times in ({}, 1), ({"PYCHARRNN_KERNEL": "off"}, 0):
+        environment = {**os.environ, "PYTHONPATH": str(home), **setting}
+        ended = subprocess.run(
+            [sys.executable, "-m", "pycharrnn", *args], cwd=home, env=environment, capture_output=True
+        )
+        assert ended.returncode == 0 and ended.stderr.count(said) == times, ended.stderr
+    code = "from pycharrnn.cli import doctor; print(doctor._kernel())"
+    environment.pop("PYCHARRNN_KERNEL")
+    facts = subprocess.run([sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True)
+    assert facts.stdout.endswith("twice as long; any was not compiled (cc: No such file or directory)\n"), facts.stderr
 
 
 def losses(log: str) -> list[str]:
