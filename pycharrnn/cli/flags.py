@@ -100,6 +100,8 @@ class Command(click.Command):
         **more_of_click: Any,
     ) -> None:
         super().__init__(*of_click, **more_of_click)
+        # click keeps the names that held when a command was first used, which may have been without its group.
+        self.context_settings.setdefault("help_option_names", list(HELP))
         self.options = options
         self.arguments = arguments
         self.more_help = more_help

@@ -164,3 +164,14 @@ def test_help(flag):
 
 def test_help_of_a_command_without_flags():
     assert CliRunner().invoke(program, ["stop", "--help"], prog_name="p").stdout == ("Usage: p stop\n\nStop at once\n")
+
+
+@pytest.mark.parametrize("flag", HELP)
+def test_help_of_a_command_that_was_first_used_without_its_group(flag):
+    @click.command("alone", cls=Command)
+    def alone():
+        """Do it"""
+
+    alone.make_context("alone", []).close()
+    group = click.Group(commands=[alone])
+    assert CliRunner().invoke(group, ["alone", flag], prog_name="p").stdout == "Usage: p alone\n\nDo it\n"
