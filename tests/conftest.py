@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from child_signals import default_signals
 from click.testing import CliRunner
+from command_server import CommandServer
 
 # On a machine that is busy with other things as well, training prints the same as on one that is not.
 os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
@@ -29,10 +30,28 @@ def spec(name: str) -> dict:
     return json.loads((GOLDEN / name / "run.json").read_text())
 
 
-def run(*args: str, cwd=None, **keywords) -> subprocess.CompletedProcess:
+COMMAND_SERVER = CommandServer()
+
+
+def run(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.CompletedProcess:
+    """A command in a process of its own, a fork of one that has loaded PyTorch."""
+    if os.name == "nt":
+        return run_alone(*args, cwd=cwd, input=input)
+    return COMMAND_SERVER.run([os.fsdecode(word) for word in args], cwd, input)
+
+
+def run_alone(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.CompletedProcess:
+    """A command in a process that starts with nothing, for what goes by that."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pycharrnn", *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, **keywords)
+    return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, input=input)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_end():
+    """The process whose forks the commands are ends with the tests, and leaves its part of the coverage."""
+    yield
+    COMMAND_SERVER.stop()
 
 
 HEEDS_SIGNALS = {"preexec_fn": default_signals} if os.name != "nt" else {}
@@ -99,8 +118,9 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def sampled(checkpoint: Path, args: list[str]) -> bytes:
-    command = [sys.executable, "-m", "pycharrnn", "sample", os.fspath(checkpoint), "-gpuid", "-1", "-verbose", "0"]
-    return subprocess.run([*command, *args], capture_output=True, check=True).stdout
+    result = run("sample", os.fspath(checkpoint), "-gpuid", "-1", "-verbose", "0", *args)
+    result.check_returncode()
+    return result.stdout
 
 
 @pytest.fixture(scope="session")

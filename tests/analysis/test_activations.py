@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN, ROOT
+from conftest import GOLDEN, run
 
 from pycharrnn.analysis import activation_page, activations
 from pycharrnn.analysis.activations import Reading
@@ -171,14 +170,14 @@ def test_a_character_of_several_bytes_has_the_values_after_its_last_one():
     np.testing.assert_array_equal(reading.values, np.stack([after[k] for k in (0, 2, 3, 4, 5)]))
 
 
-def run(*args, cwd: Path, **keywords) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pycharrnn", "activations", *map(str, args)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, **keywords)
+def page_of(*args, cwd: Path, **keywords) -> subprocess.CompletedProcess:
+    return run("activations", *map(str, args), cwd=cwd, **keywords)
 
 
 def test_a_page(tmp_path):
-    result = run(LSTM.parent, "-primetext", "A quiet night.\nNobody", "-units", "3,16", "-o", "page.html", cwd=tmp_path)
+    result = page_of(
+        LSTM.parent, "-primetext", "A quiet night.\nNobody", "-units", "3,16", "-o", "page.html", cwd=tmp_path
+    )
     assert result.stdout == b"saved page.html\n", result.stderr
     page = (tmp_path / "page.html").read_text()
     parsed = Page(page)
@@ -193,8 +192,8 @@ def test_a_page(tmp_path):
 def test_texts_from_files_and_pipes(tmp_path):
     text = "The \u2013 n\u00e9ght porter".encode()
     (tmp_path / "text").write_bytes(text)
-    assert run(LSTM, "-primefile", "text", "-count", "1", "-o", "a.html", cwd=tmp_path).returncode == 0
-    assert run(LSTM, "-primefile", "-", "-count", "1", "-o", "b.html", cwd=tmp_path, input=text).returncode == 0
+    assert page_of(LSTM, "-primefile", "text", "-count", "1", "-o", "a.html", cwd=tmp_path).returncode == 0
+    assert page_of(LSTM, "-primefile", "-", "-count", "1", "-o", "b.html", cwd=tmp_path, input=text).returncode == 0
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     assert Page((tmp_path / "a.html").read_text()).texts == ["\n" + text.decode()]
 
@@ -225,7 +224,7 @@ def test_a_long_text_is_cut():
     ],
 )
 def test_errors_are_one_sentence(tmp_path, args, words):
-    result = run(LSTM, *args, cwd=tmp_path)
+    result = page_of(LSTM, *args, cwd=tmp_path)
     error = result.stderr.decode()
     assert result.returncode == 1, error
     assert words in error

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN, run
+from conftest import GOLDEN, run_alone
 from runs import folder_with_text, named, train
 
 from pycharrnn.checkpoints import checkpoint
@@ -80,7 +80,7 @@ def test_every_command_that_computes_has_it(command, tmp_path):
     folder = folder_with_text(tmp_path, (GOLDEN / "corpus" / "input.txt").read_bytes()[:9000])
     printed = set()
     for count in ("1", "2"):
-        result = run(command, *COMMANDS[command], "-threads", count, cwd=folder, input=b"The night\n")
+        result = run_alone(command, *COMMANDS[command], "-threads", count, cwd=folder, input=b"The night\n")
         assert result.returncode == 0, result.stderr.decode()
         printed.add(result.stdout)
     assert len(printed) == 1
