@@ -10,7 +10,9 @@ Example:
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,6 +64,26 @@ __all__ = [
     "load",
     "train",
 ]
+
+
+def _find_compat() -> None:
+    """Errors: ImportError if the name of our package compat stands for another, which is seen without importing it."""
+    try:
+        found = find_spec("compat")
+    except ValueError:  # something that is called so was imported, and was never a file
+        found = None
+    folders = list(found.submodule_search_locations or []) if found else []
+    if any(os.path.exists(os.path.join(folder, "charrnn.py")) for folder in folders):
+        return
+    where = (found.origin or ", ".join(folders)) if found else "nowhere that it can be read"
+    raise ImportError(
+        f"pycharrnn's package 'compat' is hidden by another of this name, which Python finds first ({where}): rename "
+        "or uninstall that one, or give pycharrnn an environment of its own.",
+        name="compat",
+    )
+
+
+_find_compat()
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,260 @@
+"""Building and installing: what is in a wheel and in an sdist, and what they do without a compiler."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from pycharrnn import __version__
+from pycharrnn.engine import kernel_library
+
+pytest.importorskip("setuptools", minversion="77")
+IS_X86 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
+LEVELS = kernel_library.LEVELS if IS_X86 else kernel_library.LEVELS[:1]
+SUFFIX = ".dll" if os.name == "nt" else ".so"
+COMPILER = shutil.which((os.environ.get("CC") or sysconfig.get_config_var("CC") or "none").split()[0])
+needs_compiler = pytest.mark.skipif(COMPILER is None or os.name == "nt", reason="no compiler that knows vector types")
+NONE_WORKS = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long.\n"
+LEFT_BY_PROGRAMS = (
+    ".venv/pyvenv.cfg",
+    "benchmarks/results.json",
+    "cv/lm_lstm_epoch1.00_2.0000.t7",
+    "data/mine/input.txt",
+    "docs/half-written.tmp",
+    "pycharrnn/_kernel_any.cpython-311-x86_64-linux-gnu.so",
+    "pycharrnn/__pycache__/__init__.cpython-311.pyc",
+    "tests/__pycache__/conftest.cpython-311.pyc",
+)
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """This process's environment, without what chooses a compiler or a pycharrnn."""
+    ours = ("PYTHONPATH", "CC", "CFLAGS", "LDSHARED", "LDFLAGS", "PYCHARRNN_CFLAGS", "PYCHARRNN_KERNEL")
+    return {name: value for name, value in os.environ.items() if name not in ours} | settings
+
+
+def checked(command: list[str | Path], **keywords) -> subprocess.CompletedProcess:
+    ended = subprocess.run(command, capture_output=True, text=True, **keywords)
+    assert ended.returncode == 0, ended.stdout[-1000:] + ended.stderr[-2000:]
+    return ended
+
+
+# -- compiling -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(tmp_path) -> Path:
+    """What setup.py needs, with a library of an earlier build."""
+    for name in ("setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for package in ("compat", "pycharrnn"):
+        ignored = shutil.ignore_patterns("__pycache__", "_kernel_*")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+    for suffix in (f".cpython-311{SUFFIX}", f"{SUFFIX}.sha256"):
+        (tmp_path / "pycharrnn" / f"_kernel_any{suffix}").write_text("of an earlier build")
+    return tmp_path
+
+
+def compile_in(source: Path, *options: str, **settings: str) -> tuple[str, dict[str, str]]:
+    """Build in place. Returns: what that says; what lies there then: a name and the reason for what was left out."""
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", *options]
+    said = checked(command, cwd=source, env=clean_environment(**settings)).stderr
+    built = sorted((source / "pycharrnn").glob("_kernel_*"))
+    return said, {path.name: path.read_text() if path.suffix == ".left_out" else "" for path in built}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the compiler is not taken from CC there")
+def test_without_a_compiler(source):
+    """One line, whatever was built before is gone, and nothing fails."""
+    reason = f"{source}/cc: No such file or directory"
+    said, built = compile_in(source, CC=f"{source}/cc")
+    assert said == f"pycharrnn: the C kernel was not compiled ({', '.join(LEVELS)}: {reason}), {NONE_WORKS}"
+    assert built == {f"_kernel_{level}.left_out": f"{reason}\n" for level in LEVELS}
+
+
+def test_microsofts_compiler_is_not_tried(source):
+    said, built = compile_in(source, "--compiler=msvc")
+    reason = "Microsoft's compiler does not know the vector types of GCC and Clang"
+    assert said == f"pycharrnn: the C kernel was not compiled ({', '.join(LEVELS)}: {reason}), {NONE_WORKS}"
+    assert set(built) == {f"_kernel_{level}.left_out" for level in LEVELS}
+
+
+@needs_compiler
+@pytest.mark.skipif(not IS_X86, reason="processors of this kind have one level alone")
+def test_a_compiler_that_does_not_know_all_instructions(source):
+    """Its first error is said, and the levels that it can compile are used."""
+    compiler = source / "cc"
+    refuses = 'echo cc: warning: old >&2; echo "cc: error: what is -mavx512f?" >&2; echo cc: error: more >&2; exit 1'
+    compiler.write_text(f'#!/bin/sh\ncase "$*" in *-mavx512f*) {refuses};; esac\nexec {COMPILER} "$@"\n')
+    compiler.chmod(0o755)
+    said, built = compile_in(source, CC=str(compiler), PYCHARRNN_CFLAGS="-O0")
+    error = "cc: error: what is -mavx512f?"
+    follows = "so processors that could run it use a slower one"
+    assert said == f"pycharrnn: the C kernel was not compiled (avx512: {error}), {follows}.\n"
+    libraries = [f"_kernel_{level}.so{more}" for level in ("any", "avx2") for more in ("", ".sha256")]
+    assert built == {"_kernel_avx512.left_out": f"{error}\n", **dict.fromkeys(libraries, "")}
+    code = "from pycharrnn.engine import kernel_library as k; print(k.name(), *k.why_not_better(), sep='; ')"
+    names = checked([sys.executable, "-c", code], cwd=source, env=clean_environment()).stdout
+    best = kernel_library.best_level()
+    if best == "avx512":
+        assert names == f"avx2; avx512 was not compiled ({error})\n"
+    elif best == "avx2":
+        assert names == "avx2; avx512 needs instructions that this processor lacks\n"
+
+
+# -- wheel and sdist -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> tuple[Path, list[str]]:
+    """A copy of the project with what programs leave in it, and the names of the project's own files."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    files = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    if listed.returncode or "setup.py" not in files:
+        pytest.skip("this is no git repository, which would say what belongs to the project")
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in (*files, *LEFT_BY_PROGRAMS):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name in files:
+            shutil.copy(ROOT / name, folder / name)
+        else:
+            (folder / name).write_text("left by a program")
+    return folder, files
+
+
+@pytest.fixture(scope="module")
+def sdist(checkout, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    code = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
+    checked([sys.executable, "-c", code], cwd=checkout[0], env=clean_environment())
+    return next(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory) -> Path:
+    """Made of the sdist, as whoever has only that makes it. -O1 takes a third of the time and computes the same."""
+    folder = tmp_path_factory.mktemp("wheel")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder)
+    code = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
+    environment = clean_environment(PYCHARRNN_CFLAGS="-O1")
+    checked([sys.executable, "-c", code], cwd=folder / f"pycharrnn-{__version__}", env=environment)
+    return next(folder.glob("*.whl"))
+
+
+class Environment:
+    """A virtual environment with what pycharrnn needs, but neither pycharrnn nor a compiler, nor any other program."""
+
+    def __init__(self, folder: Path):
+        venv.create(folder, with_pip=False)
+        scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+        self.python = scripts / Path(sys.executable).name
+        self._variables = clean_environment(PATH=str(scripts))
+        # Only what lies in these folders: an editable installation that they name is not followed.
+        installed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        where = self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+        Path(where, "dependencies.pth").write_text("\n".join(installed))
+
+    def install(self, archive: Path) -> None:
+        options = [
+            "--no-index",
+            "--no-deps",
+            "--no-build-isolation",
+            "--ignore-installed",
+            "--disable-pip-version-check",
+        ]
+        pip = [sys.executable, "-m", "pip", "--python", self.python]
+        checked([*pip, "install", *options, archive], env=self._variables, cwd=self.python.parent)
+
+    def run(self, *arguments: str | Path) -> str:
+        return checked([self.python, *arguments], env=self._variables, cwd=self.python.parent).stdout
+
+
+@pytest.mark.slow
+def test_an_sdist_has_the_project_and_nothing_else(checkout, sdist):
+    top = f"pycharrnn-{__version__}/"
+    with tarfile.open(sdist) as archive:
+        names = {member.name.removeprefix(top) for member in archive.getmembers() if member.isfile()}
+    made = {"PKG-INFO", "setup.cfg", *(name for name in names if name.startswith("pycharrnn.egg-info/"))}
+    assert names - made == set(checkout[1])
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_wheel_has_the_packages_and_the_kernels(checkout, wheel):
+    platform_tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    assert wheel.name == f"pycharrnn-{__version__}-py3-none-{platform_tag}.whl"
+    kernels = [f"pycharrnn/_kernel_{level}{SUFFIX}" for level in LEVELS]
+    checksums = [f"{kernel}.sha256" for kernel in kernels]
+    packages = [name for name in checkout[1] if name.startswith(("compat/", "pycharrnn/"))]
+    metadata = ["METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"]
+    with zipfile.ZipFile(wheel) as archive:
+        about = f"pycharrnn-{__version__}.dist-info"
+        expected = [*packages, *kernels, *checksums, *(f"{about}/{name}" for name in metadata)]
+        assert sorted(archive.namelist()) == sorted(expected)
+        assert "Root-Is-Purelib: false" in archive.read(f"{about}/WHEEL").decode().splitlines()
+        fields = Parser().parsestr(archive.read(f"{about}/METADATA").decode())
+        for kernel in kernels:
+            assert b"PyInit" not in archive.read(kernel)
+    assert fields["License-Expression"] == "MIT" and fields["Requires-Python"] == ">=3.10"
+    assert fields.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_wheel_works_without_a_compiler(wheel, tmp_path):
+    environment = Environment(tmp_path / "environment")
+    environment.install(wheel)
+    said = environment.run(ROOT / "tests" / "installed.py", "-kernel", "1")
+    assert f" in {tmp_path / 'environment'}" in said and "2 losses, each digit as recorded" in said
+    code = "from pycharrnn.cli import doctor; doctor._SECONDS = 0; doctor.examine(print)"
+    assert environment.run("-c", code).count(" ok\n") >= 3  # needs no file beside the modules
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="compilers are not found by PATH there")
+def test_an_sdist_works_without_a_compiler(sdist, tmp_path):
+    environment = Environment(tmp_path / "environment")
+    environment.install(sdist)
+    said = environment.run(ROOT / "tests" / "installed.py", "-kernel", "0")
+    assert f" in {tmp_path / 'environment'}" in said and "2 losses, each digit as recorded" in said
+    code = "from pycharrnn.engine import kernel_library; print(*kernel_library.why_not_better())"
+    assert environment.run("-c", code).endswith(": No such file or directory)\n")
+
+
+# -- another compat --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["compat.py", "compat/__init__.py", "compat/other.py"])
+def test_another_package_of_the_name_compat(name, tmp_path):
+    """What Python finds before ours is named, in one sentence; a folder without __init__.py is not found before it."""
+    other = tmp_path / name
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("")
+    environment = clean_environment(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
+    code = [sys.executable, "-c", "import pycharrnn"]
+    ended = subprocess.run(code, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    last = ended.stderr.splitlines()[-1:]
+    if name == "compat/other.py":
+        assert (ended.returncode, last) == (0, [])
+    else:
+        hidden = "ImportError: pycharrnn's package 'compat' is hidden by another of this name, which Python finds first"
+        assert last[0].startswith(f"{hidden} ({other}): rename or uninstall that one") and ended.returncode == 1
+
+
+def test_a_module_compat_that_was_never_a_file():
+    code = "import sys, types; sys.modules['compat'] = types.ModuleType('compat'); import pycharrnn"
+    environment = clean_environment(PYTHONPATH=str(ROOT))
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "ImportError: pycharrnn's package 'compat' is hidden by another" in ended.stderr
