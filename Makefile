@@ -1,11 +1,11 @@
 # make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests, all but the
-# slowest, which make slow runs. make check: what to run between two changes, in less than a minute. make sanitize: the C
-# kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make clean: remove what these made. Only
-# Python 3.10 or newer is needed.
+# slowest, which make slow runs. make coverage: run both, and say which lines have run. make check: what to run between two
+# changes, in less than a minute. make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench:
+# measure. make clean: remove what these made. Only Python 3.10 or newer is needed.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo lint check test slow sanitize bench clean
+.PHONY: demo lint check test slow coverage sanitize bench clean
 
 # Installing anew only when what builds it or the C kernel changes keeps the second run quick.
 .venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
@@ -38,16 +38,18 @@ QUICK = tests/compat tests/text tests/engine/test_contract.py tests/engine/test_
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(QUICK)
 
-TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --cov=pycharrnn --cov=compat --cov-report=
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 test: lint
-	rm -f .coverage .coverage.*
 	$(TESTS) -m "not slow"
-	$(BIN)/python tests/coverage_below.py
 
-# What is covered by either adds up, so this says more after `make test`.
 slow: .venv/test-installed
-	$(TESTS) -m slow --cov-append
+	$(TESTS) -m slow
+
+# All of these, measured, which makes them take twice as long.
+coverage: .venv/test-installed
+	rm -f .coverage .coverage.*
+	$(TESTS) --cov=pycharrnn --cov=compat --cov-report=
 	$(BIN)/python tests/coverage_below.py
 
 sanitize: .venv/test-installed
