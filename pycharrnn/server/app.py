@@ -35,10 +35,10 @@ def create_app(models: Catalogue, scheduler: Scheduler, hosts: frozenset[str] | 
     app.state.scheduler, app.router.route_class = scheduler, _Route
     app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files))
     app.exception_handler(RequestValidationError)(_refuse)
+    add_api(app, models, scheduler)  # before the files: a request is compared with one route after the other
     for path, (name, content) in files.items():
         handler = _answer_with(content, MEDIA_TYPES[os.path.splitext(name)[1]])
         app.add_api_route(path, handler, methods=["GET", "HEAD"], include_in_schema=False)
-    add_api(app, models, scheduler)
     _complete_schema(app.openapi(), token)  # which the application keeps
     return app
 

@@ -150,6 +150,8 @@ async def in_turns(scheduler: Scheduler, sample: Sample) -> AsyncGenerator[str, 
     async with contextlib.aclosing(scheduler.run(sample.begin())) as beginning:
         async for pieces in beginning:
             yield "".join(pieces)
+            if sample.batch:
+                break
     if sample.batch:
         async with contextlib.aclosing(scheduler.run_in_batch(sample.batch, sample)) as turns:
             async for lines in turns:

@@ -24,6 +24,7 @@ from pycharrnn.server import connections
 from pycharrnn.server.app import create_app
 from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import Connection, OpenConnections, TimeLimits
+from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.scheduler import Scheduler
 
 HOST = b"Host: 127.0.0.1\r\n"
@@ -156,6 +157,30 @@ def test_nothing_that_is_sent_waits_for_what_was_sent_before(serve, monkeypatch)
     monkeypatch.setattr(OpenConnections, "add", look)
     assert sample(serve())[0] == 200
     assert len(found) == 1 and found[0]
+
+
+def test_what_nobody_reads_is_not_drawn(serve, monkeypatch):
+    """An answer waits with what fits into the buffers, and holds up nobody meanwhile."""
+    drawn, write = [0], LineWriter.lines
+
+    def counted(self, characters):
+        drawn[0] += len(characters.indices)
+        return write(self, characters)
+
+    monkeypatch.setattr(LineWriter, "lines", counted)
+    port = serve()
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+        s.connect(("127.0.0.1", port))
+        s.sendall(LONG)
+        assert s.recv(1)
+        before = -1
+        while before != drawn[0]:
+            before = drawn[0]
+            time.sleep(0.3)
+        assert 0 < before < 5000
+        assert sample(port)[0] == 200
+        assert drawn[0] == before + 200
 
 
 def test_one_connection_too_many_costs_the_longest_silent_one_its_place(serve):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import math
@@ -19,7 +20,7 @@ from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import samples, served_models
+from pycharrnn.server import samples, scheduler, served_models
 from pycharrnn.server.sample_lines import DONE, LineWriter, ShownVocabulary, four_digits
 from pycharrnn.server.samples import Sample, SampleAsked
 
@@ -149,6 +150,27 @@ def test_each_sample_is_that_of_its_seed_alone_to_the_byte(path):
                 assert more == (sample.batch is not None)
     assert found == alone
     assert max(sizes) > model.batch.few
+
+
+def test_a_sample_joins_its_batch_right_after_its_first_character(loaded, monkeypatch):
+    """However long the turn took that read the primetext: another one alone would only find that it has ended."""
+    model, alone, take = on_kernel(loaded), [0], scheduler._take
+
+    def counted(iterator, seconds):
+        alone[0] += 1
+        return take(iterator, 0.0)
+
+    monkeypatch.setattr(scheduler, "_take", counted)
+
+    async def drawn(**what):
+        alone[0] = 0
+        turns = samples.in_turns(scheduler.Scheduler(2, threads=1), Sample(model, asked(**what)))
+        return "".join([lines async for lines in turns]).count("\n")
+
+    assert asyncio.run(drawn(length=60)) == 61
+    assert alone[0] == 1
+    assert asyncio.run(drawn(length=60, primetext=b"The " * 20)) == 141
+    assert alone[0] == math.ceil(80 / model.block) + 1
 
 
 def test_each_sample_begins_with_a_state_of_zeros(model):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 import time
 
@@ -132,7 +134,7 @@ def test_no_more_turns_run_than_there_are_threads_and_none_is_lost(one_item_a_tu
             await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(in_second_turn(scheduler, both.wait, PATIENCE) for _ in range(2)))
         await asyncio.sleep(0.01)
-        assert (scheduler._lane.free, scheduler._lane_of_first.free) == (3, 1)
+        assert (scheduler._free, scheduler._first_turns.unfinished) == (3, 0)
         assert scheduler._waiting == {}
 
     run(scenario())
@@ -144,7 +146,7 @@ def test_a_first_turn_does_not_wait_for_later_ones(one_item_a_turn):
 
     async def scenario():
         holding = [asyncio.create_task(in_second_turn(scheduler, go_on.wait, PATIENCE)) for _ in range(5)]
-        while scheduler._lane.free:
+        while scheduler._free:
             await asyncio.sleep(0.001)
         assert await scheduler.call(lambda: "ran") == "ran"
         go_on.set()
@@ -160,13 +162,60 @@ def test_first_turns_that_take_long_do_not_hold_up_those_of_others():
 
     async def scenario():
         holding = [asyncio.create_task(scheduler.call(go_on.wait, PATIENCE)) for _ in range(2)]
-        while scheduler._lane_of_first.free:
+        while scheduler._first_turns.unfinished < 2:
             await asyncio.sleep(0.001)
         assert await scheduler.call(lambda: "ran") == "ran"
         go_on.set()
         assert await asyncio.gather(*holding) == [True] * 2
 
     run(scenario())
+
+
+def test_first_turns_need_no_event_loop_between_them():
+    """The thread for them goes on to the next while the loop is held up; the newest and the oldest alternate."""
+    scheduler = Scheduler(100, threads=1)
+    both_begun, go_on, all_done = threading.Barrier(3), threading.Event(), threading.Event()
+    order: list[int] = []
+
+    def hold():
+        both_begun.wait(PATIENCE)
+        go_on.wait(PATIENCE)
+
+    def work(name: int):
+        order.append(name)
+        if len(order) == 5:
+            all_done.set()
+
+    async def scenario():
+        holding = [asyncio.create_task(scheduler.call(hold)) for _ in range(2)]  # one on each thread
+        await asyncio.to_thread(both_begun.wait, PATIENCE)
+        waiting = [asyncio.create_task(scheduler.call(work, k)) for k in range(6)]
+        await asyncio.sleep(0.001)
+        waiting[2].cancel()
+        await asyncio.sleep(0.001)
+        go_on.set()
+        assert all_done.wait(PATIENCE)  # the event loop stands still meanwhile
+        await asyncio.gather(*holding, *waiting[:2], *waiting[3:])
+
+    run(scenario())
+    assert order in ([5, 0, 4, 1, 3], [0, 5, 1, 4, 3])
+    assert scheduler._first_turns.unfinished == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
+def test_later_turns_have_less_priority_than_first_ones_and_the_event_loop(one_item_a_turn):
+    scheduler = Scheduler(100, threads=1)
+
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    async def scenario():
+        return await scheduler.call(priority), await in_second_turn(scheduler, priority)
+
+    before = priority()
+    first, later = run(scenario())
+    assert first == priority() == before
+    assert later == min(before + 3, 19)
 
 
 def test_a_turn_whose_client_has_just_left_goes_to_the_next(one_item_a_turn):
@@ -177,10 +226,10 @@ def test_a_turn_whose_client_has_just_left_goes_to_the_next(one_item_a_turn):
 
     async def scenario():
         holding = [asyncio.create_task(in_second_turn(scheduler, go_on.wait, PATIENCE)) for _ in range(2)]
-        while scheduler._lane.free:
+        while scheduler._free:
             await asyncio.sleep(0.001)
         others = [asyncio.create_task(in_second_turn(scheduler, ran.append, k)) for k in range(5)]
-        while [turn.is_first for turn in scheduler._waiting.values()] != [False] * 5:
+        while len(scheduler._waiting) < 5:
             await asyncio.sleep(0.001)
         others[0].cancel()
         scheduler._waiting[3].result.cancel()  # clients are numbered as they came: the second of the others
@@ -188,7 +237,7 @@ def test_a_turn_whose_client_has_just_left_goes_to_the_next(one_item_a_turn):
         found = await asyncio.gather(*holding, *others, return_exceptions=True)
         assert [isinstance(one, asyncio.CancelledError) for one in found] == [False] * 2 + [True] * 2 + [False] * 3
         await asyncio.sleep(0.01)
-        assert scheduler._lane.free == 2
+        assert scheduler._free == 2
 
     run(scenario())
     assert sorted(ran) == [2, 3, 4]
@@ -366,7 +415,7 @@ def test_a_newcomer_gets_every_second_turn():
     async def scenario():
         old = [asyncio.create_task(client("old", 1000)) for _ in range(50)]
         await asyncio.sleep(0)
-        while any(turn.is_first for turn in scheduler._waiting.values()):
+        while scheduler._first_turns.unfinished:
             await asyncio.sleep(0.01)
         await client("new", 10)
         for task in old:

@@ -497,7 +497,7 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
         assert scheduler.clients == 0
 
     asyncio.run(scenario())
-    scheduler._lane.pool.shutdown()  # waits for the turn that was under way
+    scheduler._pool.shutdown()  # waits for the turn that was under way
     assert 0 < drawn < MAX_LENGTH - 1
 
 
@@ -584,6 +584,29 @@ def test_turns_are_shared_fairly(models):
     asyncio.run(scenario())
     assert len(at_first_end[0]) == 10
     assert min(at_first_end[0].values()) > 0.05 * sum(at_first_end[0].values()) / 10
+
+
+def test_the_longest_sample_holds_up_no_short_one(models):
+    scheduler = Scheduler(20, threads=1)
+
+    async def client(length: int):
+        model = await models.model(LSTM.stem)
+        asked = SampleAsked(SampleOptions(length=length, seed=1), b"The ", None, 5)
+        with scheduler.admit():
+            turns = [lines async for lines in samples.in_turns(scheduler, samples.Sample(model, asked))]
+        assert "".join(turns).count("\n") == length + 5  # those of the primetext, and the last line
+        return length
+
+    async def scenario():
+        longest = asyncio.create_task(client(MAX_LENGTH))
+        while scheduler.clients == 0:
+            await asyncio.sleep(0)
+        for _ in range(3):
+            await asyncio.gather(*(client(300) for _ in range(3)))
+            assert not longest.done()
+        assert await longest == MAX_LENGTH
+
+    asyncio.run(scenario())
 
 
 def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
