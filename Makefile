@@ -1,12 +1,12 @@
 # make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests, all but the
 # slowest, which make slow runs. make coverage: run both, and say which lines have run. make check: what to run between two
 # changes, in less than a minute. make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench:
-# measure. make test-gpu: what only a GPU can show, by python3 as it is (docs/platforms.md); make gpu-packages: fetch what
-# that lacks. make clean: remove what these made. Only Python 3.10 or newer is needed.
+# measure. make test-gpu, make bench-gpu: what only a GPU can show, by python3 as it is (docs/platforms.md); make
+# gpu-packages: fetch what that lacks. make clean: remove what these made. Only Python 3.10 or newer is needed.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo lint check test slow coverage sanitize bench test-gpu gpu-packages clean
+.PHONY: demo lint check test slow coverage sanitize bench test-gpu bench-gpu gpu-packages clean
 
 # Installing anew only when what builds it or the C kernel changes keeps the second run quick.
 .venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
@@ -62,6 +62,9 @@ bench: .venv/test-installed
 # Nothing is installed: on a machine that is lent for an hour there may be no network, and no compiler.
 test-gpu:
 	$(PYTHON) tests/gpu/run.py --json gpu.json
+
+bench-gpu:
+	$(PYTHON) benchmarks/gpu.py
 
 gpu-packages:
 	$(PYTHON) -m pip install --quiet --no-deps --target tests/gpu/packages 'torchfile>=0.1,<0.2'

@@ -122,6 +122,34 @@ def test_train_step():
         assert ratio == pytest.approx(ours / theirs, rel=0.05, abs=0.01)
 
 
+def test_gpu(tmp_path):
+    """On the CPU, which the program is for only in so far as it can be tried out."""
+    gpu, file = benchmark("gpu"), tmp_path / "gpu.json"
+    tiny = ("--device", "cpu", "--sizes", "1x4", "--batches", "2", "--turn", "0", "-o", str(file))
+    printed = output("gpu", *tiny, "--models", "lstm,gru", "--dtypes", "float32")
+    found = json.loads(file.read_text())
+    assert [(row["model"], row["size"], row["batch"]) for row in found["rows"]] == [
+        ("lstm", "1x4", 2),
+        ("gru", "1x4", 2),
+    ]
+    for row in found["rows"]:
+        times = [row[f"{name} ms"] for name in ("pycharrnn", "torch.nn", "cells", "products")]
+        assert min(times) > 0
+        assert row["times torch.nn's speed"] == pytest.approx(times[1] / times[0], rel=0.02, abs=0.01)
+        assert row["times its products"] == pytest.approx(times[0] / times[3], rel=0.02, abs=0.01)
+        assert row["characters/s"] == pytest.approx(2 * 50 / times[0] * 1000, rel=0.01)
+        assert f"| {row['characters/s']} |" in printed
+    assert min(found["limits"].values()) > 0 and found["left out"] == []
+    output("gpu", *tiny, "--models", "rnn", "--seconds", "0")
+    assert json.loads(file.read_text())["left out"] == ["rnn 1x4 2 float32", "rnn 1x4 2 bfloat16"]
+    asked = {"model": "lstm", "size": "2x128", "batch": 50, "dtype": "float32"}
+    lines = gpu.goals([{**asked, "times torch.nn's speed": speed} for speed in (2.0, 1.99)])
+    assert [line.rsplit(", ", 1)[1] for line in lines] == ["reached", "MISSED"]
+    large = {**asked, "size": "3x1024", "batch": 400}
+    lines = gpu.goals([{**large, "times its products": times} for times in (1.3, 1.31)])
+    assert [line.rsplit(", ", 1)[1] for line in lines] == ["reached", "MISSED"]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory():
