@@ -6,8 +6,8 @@
 
 50 time steps, 65 characters. "pycharrnn" is the trainer's step with -exact 0 and all it does, reading the batch too;
 "torch.nn" is nn.LSTM, nn.GRU or nn.RNN with autograd, whose batch lies on the GPU already; "cells" a loop over its
-cells. In bfloat16 all of these two, weights too, is in it. "products" are the products of matrices that no such step can do
-without, nothing between them, as one CUDA graph. All take turns; medians. What there is no time for is named.
+cells. In bfloat16 all of these two is in it, weights too. "products" are the products of matrices that no such step can
+do without, nothing between them, as one CUDA graph. All take turns; medians. What there is no time for is named.
 
 It needs what `make test-gpu` needs (docs/platforms.md). --device cpu is to try it out.
 """
