@@ -1,7 +1,7 @@
 """The commands that examine models and change their files: eval, score, inspect, convert, plot and activations.
 
-The docstring of a command is what its -help says. PyTorch and NumPy are imported within the commands, so that -help
-starts at once.
+The docstring of a command is what its -help says. PyTorch, NumPy and the options are imported within the commands, so
+that -help and every other command start at once.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from typing import Any
 
 import click
 
-from pycharrnn.analysis.options import ActivationsOptions, EvalOptions, PlotOptions, ScoreOptions
 from pycharrnn.checkpoints import formats
-from pycharrnn.checkpoints.options import ConvertOptions, InspectOptions
 from pycharrnn.cli.console import (
     checked,
     note,
@@ -31,13 +29,15 @@ from pycharrnn.common.errors import UserError
 @click.command(
     "eval",
     cls=Command,
-    options=EvalOptions,
+    options="pycharrnn.analysis.options.EvalOptions",
     arguments=[("model", "model checkpoint, one or more; of a folder the best, with -compare all")],
     short_help="Print the loss of checkpoints on a split of a text.",
 )
 @click.argument("models", metavar="<model>", nargs=-1, required=True, type=FILE)
 def eval_command(models: tuple[str, ...], **values: Any) -> None:
     """Loss of a split of a text, as training would print it; what is not given is as in the checkpoint's training"""
+    from pycharrnn.analysis.options import EvalOptions
+
     opt = checked(EvalOptions, values)
     if len(models) > 1 and not opt.compare:
         raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
@@ -57,7 +57,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 @click.command(
     "score",
     cls=Command,
-    options=ScoreOptions,
+    options="pycharrnn.analysis.options.ScoreOptions",
     arguments=[("model", "model checkpoint; of a folder the best"), ("file", "text, one or more. - = standard input")],
     short_help="Print how much texts surprise a checkpoint.",
 )
@@ -65,6 +65,8 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 @click.argument("files", metavar="<file>", nargs=-1, required=True, type=FILE)
 def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     """How well a model predicts texts: bits per character of each"""
+    from pycharrnn.analysis.options import ScoreOptions
+
     opt = checked(ScoreOptions, values)
     use_threads(opt.threads)
     from pycharrnn.analysis import scoring, surprise_page
@@ -93,13 +95,15 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 @click.command(
     "inspect",
     cls=Command,
-    options=InspectOptions,
+    options="pycharrnn.checkpoints.options.InspectOptions",
     arguments=[("file", "a checkpoint, or any .t7 file; of a folder the best checkpoint")],
     short_help="Say what a checkpoint, or any .t7 file, holds.",
 )
 @click.argument("file", metavar="<file>")
 def inspect_command(file: str, **values: Any) -> None:
     """Say what a file is: program, model, size, options and losses of a checkpoint; the tree of another .t7 file"""
+    from pycharrnn.checkpoints.options import InspectOptions
+
     opt = checked(InspectOptions, values)
     from pycharrnn.checkpoints import inspection, paths
 
@@ -121,7 +125,7 @@ def inspect_command(file: str, **values: Any) -> None:
 @click.command(
     "convert",
     cls=Command,
-    options=ConvertOptions,
+    options="pycharrnn.checkpoints.options.ConvertOptions",
     arguments=[
         (
             "in",
@@ -139,6 +143,8 @@ def inspect_command(file: str, **values: Any) -> None:
 @click.argument("files", metavar="<in>... [<out>]", nargs=-1, required=True, type=FILE)
 def convert_command(files: tuple[str, ...], **values: Any) -> None:
     """Write a checkpoint in another format, or a page with its models inside"""
+    from pycharrnn.checkpoints.options import ConvertOptions
+
     opt = checked(ConvertOptions, values)
     *sources, target = files if len(files) > 1 else (*files, "")
     require_folder_of("", target)
@@ -172,13 +178,15 @@ def _write_page(sources: list[str], target: str, half: bool) -> None:
 @click.command(
     "plot",
     cls=Command,
-    options=PlotOptions,
+    options="pycharrnn.analysis.options.PlotOptions",
     arguments=[("runs", "a checkpoint or a -log file of each; of a folder the newest checkpoint of each run")],
     short_help="Draw the losses of one or several runs.",
 )
 @click.argument("paths", metavar="<runs>", nargs=-1, required=True, type=FILE)
 def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     """Draw the training and validation losses of one or several runs, also while they go on"""
+    from pycharrnn.analysis.options import PlotOptions
+
     opt = checked(PlotOptions, values)
     from pycharrnn.analysis import plotted_runs, plotting
 
@@ -195,13 +203,15 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
 @click.command(
     "activations",
     cls=Command,
-    options=ActivationsOptions,
+    options="pycharrnn.analysis.options.ActivationsOptions",
     arguments=[("checkpoint", "the model; of a folder the best")],
     short_help="Show what hidden units do along a text, as a page.",
 )
 @click.argument("path", metavar="<checkpoint>", type=FILE)
 def activations_command(path: str, **values: Any) -> None:
     """Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn"""
+    from pycharrnn.analysis.options import ActivationsOptions
+
     opt = checked(ActivationsOptions, values)
     use_threads(opt.threads)
     from compat.whole_file import whole_file

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import os
 import typing
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,7 +87,8 @@ class Command(click.Command):
     """A command whose flags have one dash, and whose -help looks like char-rnn's.
 
     Args:
-        options: the dataclass that declares the flags, by option_fields.option; None for a command without flags.
+        options: where the dataclass is that declares the flags, by option_fields.option: "package.module.Options"; ""
+            for a command without flags. It is imported when the flags are asked for, and not for another command.
         arguments: (name, help) of each word that the command takes besides.
         more_help: makes what stands below the flags, when that is asked for; None for nothing.
         of_click, more_of_click: as for click.Command.
@@ -94,7 +97,7 @@ class Command(click.Command):
     def __init__(
         self,
         *of_click: Any,
-        options: type[DataclassInstance] | None = None,
+        options: str = "",
         arguments: Sequence[tuple[str, str]] = (),
         more_help: Callable[[], str] | None = None,
         **more_of_click: Any,
@@ -102,24 +105,30 @@ class Command(click.Command):
         super().__init__(*of_click, **more_of_click)
         # click keeps the names that held when a command was first used, which may have been without its group.
         self.context_settings.setdefault("help_option_names", list(HELP))
-        self.options = options
+        self._home_of_options, self._lacks_flags = options, True
         self.arguments = arguments
         self.more_help = more_help
-        if options:
-            hints = typing.get_type_hints(options)
-            for field in dataclasses.fields(options):
-                flags = [f"-{field.name}", f"--{field.name}"]
-                if field.metadata["short"]:
-                    flags.append(f"-{field.metadata['short']}")
-                kind = hints[field.name]
-                self.params.append(
-                    click.Option(
-                        [*flags, field.name],
-                        type=_PATHS[field.metadata["path"]] or _TYPES[kind],
-                        is_flag=kind is bool,
-                        default=field.default,
-                    )
-                )
+
+    @functools.cached_property
+    def options(self) -> type[DataclassInstance] | None:
+        """The dataclass that declares the flags; None without any."""
+        module, _, name = self._home_of_options.rpartition(".")
+        options: type[DataclassInstance] | None = getattr(import_module(module), name) if module else None
+        return options
+
+    @property
+    def params(self) -> list[click.Parameter]:
+        """As click's, which adds to this list itself: the arguments, then the flags."""
+        if self._lacks_flags:
+            self._lacks_flags = False
+            if self.options:
+                kinds = typing.get_type_hints(self.options)
+                self._params += [_flag(field, kinds[field.name]) for field in dataclasses.fields(self.options)]
+        return self._params
+
+    @params.setter
+    def params(self, params: list[click.Parameter]) -> None:
+        self._params = params
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's, with a check of the flags' names. Errors: click.UsageError."""
@@ -152,6 +161,19 @@ class Command(click.Command):
         usage = f"{ctx.command_path} {self.words()}".rstrip()
         more = self.more_help() if self.more_help else ""
         formatter.write(help_layout.page(usage, self.help or "", self.arguments, self.options, more))
+
+
+def _flag(field: dataclasses.Field[Any], kind: object) -> click.Option:
+    """The flag that a field with this type declares."""
+    names = [f"-{field.name}", f"--{field.name}"]
+    if field.metadata["short"]:
+        names.append(f"-{field.metadata['short']}")
+    return click.Option(
+        [*names, field.name],
+        type=_PATHS[field.metadata["path"]] or _TYPES[kind],
+        is_flag=kind is bool,
+        default=field.default,
+    )
 
 
 class Group(click.Group):

@@ -1,7 +1,7 @@
 """The commands that make models and text, and offer them: train, sample, chat, serve and data.
 
-The docstring of a command is what its -help says. PyTorch and NumPy are imported within the commands, so that -help
-starts at once.
+The docstring of a command is what its -help says. PyTorch, NumPy and the options are imported within the commands, so
+that -help and every other command start at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from click.core import ParameterSource
 from pycharrnn.cli.console import checked, explain_seed, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common import extras
-from pycharrnn.sampling.options import ChatOptions, SampleOptions
-from pycharrnn.server.options import ServeOptions
-from pycharrnn.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.options import SampleOptions
 
 
 def _recipes() -> str:
@@ -38,7 +36,7 @@ def _recipes() -> str:
 @click.command(
     "train",
     cls=Command,
-    options=TrainOptions,
+    options="pycharrnn.training.options.TrainOptions",
     arguments=[("texts", "files and folders to train on, in the place of -data_dir; - for standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
     more_help=_recipes,
@@ -48,6 +46,8 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     """Train a character-level language model"""
     context = click.get_current_context()
     given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    from pycharrnn.training.options import TrainOptions
+
     opt = checked(TrainOptions, values)
     if texts:
         from pycharrnn.training.named_texts import train_on
@@ -64,13 +64,15 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
 @click.command(
     "sample",
     cls=Command,
-    options=SampleOptions,
+    options="pycharrnn.sampling.options.SampleOptions",
     arguments=[("model", "model checkpoint to use for sampling; of a folder the best")],
     short_help="Print text that a checkpoint makes up.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
 def sample_command(model: str, **values: Any) -> None:
     """Sample from a character-level language model"""
+    from pycharrnn.sampling.options import SampleOptions
+
     opt = checked(SampleOptions, values)
     use_threads(opt.threads if opt.samples == 1 else 0)
     from pycharrnn.checkpoints import paths
@@ -141,13 +143,15 @@ def _draw_many(
 @click.command(
     "chat",
     cls=Command,
-    options=ChatOptions,
+    options="pycharrnn.sampling.options.ChatOptions",
     arguments=[("model", "model checkpoint to talk to; of a folder the best")],
     short_help="Talk to a model, line by line.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
 def chat_command(model: str, **values: Any) -> None:
     """Type a line, and the model goes on from it; it remembers what went before. Ctrl-D ends it"""
+    from pycharrnn.sampling.options import ChatOptions
+
     opt = checked(ChatOptions, values)
     use_threads(opt.threads)
     from pycharrnn.checkpoints import paths
@@ -177,13 +181,15 @@ def chat_command(model: str, **values: Any) -> None:
 @click.command(
     "serve",
     cls=Command,
-    options=ServeOptions,
+    options="pycharrnn.server.options.ServeOptions",
     arguments=[("checkpoints", "one or several; of a folder all, the best first")],
     short_help="Offer models on a page in the browser.",
 )
 @click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)
 def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     """Offer models on a page to play on, and as a JSON API"""
+    from pycharrnn.server.options import ServeOptions
+
     opt = checked(ServeOptions, values)
     use_threads(opt.threads)
     try:

@@ -45,6 +45,15 @@ def test_numpy_is_loaded_late():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).stdout == b"False\n"
 
 
+def test_a_command_imports_no_options_but_its_own():
+    code = (
+        "import sys; from pycharrnn.cli.commands import cli; options = cli.commands['sample'].params\n"
+        "print(*(name for name in sys.modules if name.startswith('pycharrnn') and name.endswith('.options')))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).stdout
+    assert found == b"pycharrnn.sampling.options\n"
+
+
 def test_version():
     import pycharrnn
 

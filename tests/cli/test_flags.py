@@ -34,7 +34,9 @@ def program():
     pass
 
 
-@program.command("go", cls=Command, options=Options, arguments=[("file", "what to read")], help="Go somewhere")
+@program.command(
+    "go", cls=Command, options=f"{__name__}.Options", arguments=[("file", "what to read")], help="Go somewhere"
+)
 @click.argument("file", metavar="<file>", type=FILE)
 def go(**values):
     got.clear()
