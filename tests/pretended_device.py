@@ -10,8 +10,9 @@ As on a real GPU it is an error
 - to compute with tensors of two devices at once (numbers, tensors of no dimension, are on any; `copy_` and `to` move),
 - to look at a GPU's tensor from NumPy,
 - to draw on one device with the generator of another,
-- on MPS: to make a tensor of double precision, to take its storage apart, or to write to a part of a tensor that is not
-  contiguous other than by copying, which older PyTorch versions lost there without a word,
+- on MPS: to make a tensor of double precision there or on the way, to take its storage apart, to write to a part of a
+  tensor that is not contiguous other than by copying, which older PyTorch versions lost there without a word, and to
+  call what these versions lacked there,
 - while a CUDA graph is recorded: to wait for a result, or to copy from memory that is not pinned.
 
 A recorded graph computes nothing until it is replayed; a replay repeats its calls on the same tensors. Calls that a
@@ -32,7 +33,6 @@ from unittest import mock
 
 import torch
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
 
 from pycharrnn.engine import device as engine_device
 
@@ -42,6 +42,7 @@ _MOVES = {"to", "cpu", "cuda", "copy_", "_foreach_copy_", "__setitem__"}
 _HOST_READS = {"tolist", "item", "cpu", "__float__", "__int__", "__bool__", "__index__", "__repr__", "__format__"}
 _AUGMENTED = {"__iadd__", "__isub__", "__imul__", "__itruediv__"}
 _COPIES = {"copy_", "_foreach_copy_", "__setitem__", "fill_", "zero_"}
+_NOT_ON_MPS = {"untyped_storage", "storage", "_typed_storage", "set_", "aminmax", "index_copy_"}
 _SETTINGS = {"requires_grad_", "__set__"}  # change nothing that a tensor holds
 
 
@@ -109,7 +110,7 @@ class PretendedGPU(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         name = func.__self__.__name__ if func.__name__ == "__get__" else func.__name__
-        given = [t for t in tree_flatten((args, kwargs))[0] if isinstance(t, torch.Tensor)]
+        given = _tensors((args, kwargs))
         ours = [t for t in given if isinstance(t, PretendedTensor)]
         if ours and name in _OF_THE_DEVICE:
             with torch._C.DisableTorchFunctionSubclass():
@@ -120,17 +121,17 @@ class PretendedGPU(TorchFunctionMode):
         self.calls.add(name)
         self._check(name, func, given, ours, args, kwargs)
         wrappers = {id(t.held): t for t in ours}
-        args, kwargs = tree_map(_held, (args, kwargs))
+        args, kwargs = _mapped(_held, args), _mapped(_held, kwargs)
         result = self._called(name, func, args, kwargs, len(given) > len(ours))
         if target.type != self.kind:
-            return tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, result)
-        return tree_map(lambda t: self._wrapped(t, wrappers), result)
+            return _mapped(torch.clone, result)
+        return _mapped(lambda t: self._wrapped(t, wrappers), result)
 
     def _target(self, name: str, args: Any, kwargs: Any, default: torch.device) -> torch.device:
         """Where the result is to be; what says so is replaced by the CPU."""
         places = [value for value in args[1:] if isinstance(value, (str, torch.device))] if name == "to" else []
         if name == "to" and len(args) > 1 and isinstance(args[1], torch.Tensor):
-            places = [args[1].device]
+            places = [self.device if isinstance(args[1], PretendedTensor) else args[1].device]
         place = kwargs.get("device") or (places[0] if places else None)
         if name in ("cpu", "cuda"):
             place = name
@@ -156,8 +157,11 @@ class PretendedGPU(TorchFunctionMode):
         if generator is not None and not isinstance(generator, PretendedGenerator):
             raise RuntimeError(f"Expected a '{self.kind}' device type for generator but found 'cpu'")
         if self.kind == "mps":
-            if name in ("untyped_storage", "storage", "_typed_storage", "set_"):
-                raise RuntimeError("a tensor of MPS has no storage that could be taken apart")
+            if name in _NOT_ON_MPS:
+                raise NotImplementedError(f"{name} is not there for MPS in every version")
+            types = [*(_held(t).dtype for t in given), *(a for a in (*args, *kwargs.values()) if a is torch.float64)]
+            if torch.float64 in types:
+                raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support it.")
             for written in _written(name, args, kwargs):
                 if not _held(written).is_contiguous() and name not in _COPIES:
                     raise RuntimeError(f"{name} writes to a part of a tensor that is not contiguous, on MPS")
@@ -201,8 +205,21 @@ def _on_cpu(tensor: torch.Tensor) -> bool:
     return not isinstance(tensor, PretendedTensor)
 
 
+def _mapped(function: Callable[[torch.Tensor], Any], value: Any) -> Any:
+    """A value with what the function makes of each tensor in it."""
+    if isinstance(value, torch.Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: _mapped(function, part) for key, part in value.items()}
+    if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
+        return type(value)([_mapped(function, part) for part in value])
+    return value
+
+
 def _tensors(value: Any) -> list[torch.Tensor]:
-    return [t for t in tree_flatten(value)[0] if isinstance(t, torch.Tensor)]
+    found: list[torch.Tensor] = []
+    _mapped(found.append, value)
+    return found
 
 
 def _written(name: str, args: Any, kwargs: Any) -> list[torch.Tensor]:

@@ -36,6 +36,7 @@ from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.loop import train
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.signals import Stopped
+from pycharrnn.training.trainer import passes, writes_gradient
 
 _WORDS = "the quick brown fox jumps over a lazy dog and\nthen naps under \u00e9lan trees".encode().split(b" ")
 _STEP = re.compile(r"(\d+)/40 \(epoch (\S+)\), train_loss = (\S+), grad/param norm = (\S+), time/batch = \S+s")
@@ -241,6 +242,8 @@ def speeds() -> Iterator[str]:
     yield f"speed: {_step_time('cpu', torch.float32):.1f} ms a step on the CPU (default network, -exact 0)"
     if torch.cuda.is_available():
         yield f"speed: {_step_time('cuda:0', torch.float32):.1f} ms a step on GPU 0 (default network)"
+    elif torch.backends.mps.is_available():
+        yield f"speed: {_step_time('mps', torch.float32):.1f} ms a step on the GPU (default network)"
 
 
 def _step_time(device: str, dtype: torch.dtype) -> float:
@@ -248,9 +251,10 @@ def _step_time(device: str, dtype: torch.dtype) -> float:
     defaults = TrainOptions()
     T, B = defaults.seq_length, defaults.batch_size
     model = CharRNN("lstm", 65, defaults.rnn_size, defaults.num_layers, dtype=dtype, device=device)
-    gradient = torch.zeros_like(model.flat.detach())
-    gradients, bptt = model.views(gradient), model.bptt(T, B)
-    optimizer = RMSprop(model.flat.detach(), defaults.learning_rate, defaults.decay_rate)
+    bptt = passes(defaults, model, B)
+    gradient = torch.zeros_like(bptt.flat)
+    backward = writes_gradient(bptt, gradient)
+    optimizer = RMSprop(bptt.flat, defaults.learning_rate, defaults.decay_rate)
     for state in bptt.states(0):
         state.zero_()
     x = torch.randint(65, (T, B), device=device)
@@ -260,7 +264,7 @@ def _step_time(device: str, dtype: torch.dtype) -> float:
         start = time.perf_counter()
         bptt.forward(x)
         loss = bptt.nll(x)
-        bptt.backward(bptt.d_nll(), gradients)
+        backward(bptt.d_nll())
         optimizer.step(gradient, defaults.grad_clip)
         float(loss)  # a GPU has computed the step only once its result is here
         times.append(1000 * (time.perf_counter() - start))

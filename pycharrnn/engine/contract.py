@@ -78,7 +78,7 @@ def in_range(name: str, value: torch.Tensor, V: int) -> None:
     """
     if value.is_meta or (value.is_cuda and torch.cuda.is_current_stream_capturing()):
         return  # the tensor holds no numbers yet that could be looked at
-    low, high = (int(bound) for bound in torch.aminmax(value))
+    low, high = (int(bound) for bound in torch.aminmax(value.cpu()))  # MPS lacked it for long
     if low < 0 or high >= V:
         raise IndexError(f"{name} holds {low if low < 0 else high}, but the characters are 0 to {V - 1}")
 

@@ -17,12 +17,13 @@ class Replayed:
     Args:
         function: it must work on the same buffers each time, since the graph holds their addresses.
         device: where it works.
+        note: is told in a line why recording failed.
 
     Source: PyTorch's torch.cuda.CUDAGraph.
     """
 
-    def __init__(self, function: Callable[[], None], device: torch.device):
-        self._function, self._calls = function, 0
+    def __init__(self, function: Callable[[], None], device: torch.device, note: Callable[[str], None]):
+        self._function, self._note, self._calls = function, note, 0
         self._records = device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -39,8 +40,10 @@ class Replayed:
         try:
             with torch.cuda.graph(graph):  # records, does not compute
                 self._function()
-        except RuntimeError:
+        except RuntimeError as e:
             self._records = False
+            why = (str(e) or type(e).__name__).splitlines()[0]
+            self._note(f"a step could not be recorded as a CUDA graph, so that each takes longer: {why}")
             torch.cuda.synchronize()
             self._function()
             return

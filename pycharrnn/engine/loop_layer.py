@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from pycharrnn.engine import contract
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from pycharrnn.engine.operations import Operations
     from pycharrnn.engine.recurrence import Cell
 
     # (weight, bias) of each Linear module of one kind, in the order of Cell.input_linears or Cell.recurrent_linears.
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class torch_ops:
-    """operations.Operations on PyTorch tensors, on any device."""
+    """operations.Operations on PyTorch tensors, on any device but MPS."""
 
     multiply = staticmethod(torch.mul)
     subtract = staticmethod(torch.sub)
@@ -53,6 +54,55 @@ class torch_ops:
         """out = d * (1 - y*y)"""
         torch.ops.aten.tanh_backward(d, y, grad_input=out)
 
+    @staticmethod
+    def scale(out: torch.Tensor, by: torch.Tensor) -> None:
+        """out *= by"""
+        out.mul_(by)
+
+
+def _copied(function: Callable[..., torch.Tensor]) -> staticmethod[..., torch.Tensor]:
+    """A function of tensors as one that writes to `out`, by copying."""
+    return staticmethod(lambda *tensors, out: out.copy_(function(*tensors)))
+
+
+class mps_ops:
+    """operations.Operations on MPS, where each result is made in a tensor of its own and copied to where it belongs.
+
+    There what PyTorch computes into a part of a tensor that is not contiguous was lost or landed beside it, without a
+    word, for some functions and versions (pytorch/pytorch, issues 104832 and 118115).
+    """
+
+    multiply = _copied(torch.mul)
+    subtract = _copied(torch.sub)
+    product = _copied(torch.mm)
+    tanh = _copied(torch.tanh)
+    sigmoid = _copied(torch.sigmoid)
+    mix = _copied(lambda share, a, b: torch.lerp(b, a, share))
+    sigmoid_backward = _copied(torch.ops.aten.sigmoid_backward)
+    tanh_backward = _copied(torch.ops.aten.tanh_backward)
+
+    @staticmethod
+    def add_product(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+        """out += a @ b"""
+        out.copy_(torch.addmm(out, a, b))
+
+    @staticmethod
+    def add_multiplied(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+        """out += a * b"""
+        out.copy_(torch.addcmul(out, a, b))
+
+    @staticmethod
+    def scale(out: torch.Tensor, by: torch.Tensor) -> None:
+        """out *= by"""
+        out.copy_(out * by)
+
+
+def _operations(device: torch.device) -> Operations[torch.Tensor]:
+    """Those for tensors on this device."""
+    if device.type == "mps":
+        return mps_ops
+    return torch_ops
+
 
 class LoopLayer:
     """One layer over batches of T steps and B texts, on any device: the cell's loops and large products.
@@ -74,6 +124,7 @@ class LoopLayer:
     ):
         self._cell, self._inputs, self._recurrent, self._scratch = cell, inputs, recurrent, scratch
         self._reads_characters = reads_characters
+        self._ops = _operations(cell.h.device)
 
     @staticmethod
     def make_scratch(cell: Cell[torch.Tensor]) -> tuple[torch.Tensor, ...]:
@@ -99,7 +150,7 @@ class LoopLayer:
             torch.index_select(self._weight.t() + (i_bias + h_bias), 0, x, out=gates)
         else:
             torch.addmm(i_bias + h_bias, x, self._weight.t(), out=gates)
-        self._cell.forward(torch_ops, self._h2h)
+        self._cell.forward(self._ops, self._h2h)
 
     def backward(self, dh: torch.Tensor, d_last: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, ...]:
         """After forward: the gradients (B, H) of the states at index 0.
@@ -109,7 +160,7 @@ class LoopLayer:
                 characters.
             d_last: gradients (B, H) of the last states that come from beyond this sequence, or None for zeros.
         """
-        d_gates, d_first = self._cell.backward(torch_ops, self._h2h, dh, self._scratch, d_last)
+        d_gates, d_first = self._cell.backward(self._ops, self._h2h, dh, self._scratch, d_last)
         self._d_gates = d_gates.flatten(0, 1)
         d_first = tuple(d.clone() for d in d_first)  # some lie in dh, some in the scratch that layers share
         if not self._reads_characters:

@@ -122,7 +122,7 @@ class CharRNN(nn.Module):
         """
         with torch.no_grad():
             for name, view in self.weights.items():
-                weight = torch.as_tensor(np.array(weights[name]))
+                weight = torch.as_tensor(w if isinstance(w := weights[name], torch.Tensor) else np.array(w))
                 if weight.shape != view.shape:
                     raise ValueError(f"{name} must have the shape {tuple(view.shape)}, not {tuple(weight.shape)}")
                 view.copy_(weight.to(view.dtype))

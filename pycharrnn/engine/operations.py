@@ -1,6 +1,6 @@
 """The in-place operations that the time loops of recurrence.py need, and NumPy's.
 
-With numpy_ops sampling does without PyTorch; loop_layer.torch_ops serves training on any device.
+With numpy_ops sampling does without PyTorch; loop_layer.torch_ops and mps_ops serve training on any device.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ForwardOperations(Protocol[Array]):
     def add_multiplied(self, out: Array, a: Array, b: Array, /) -> None:
         """out += a * b"""
 
-    def mix(self, share: Array, a: Array, b: Array, /, *, out: Array) -> None:
+    def mix(self, share: Array, a: Array, b: Array, /, *, out: Array) -> object:
         """out = share*a + (1-share)*b"""
 
 
@@ -54,11 +54,14 @@ class Operations(ForwardOperations[Array], Protocol[Array]):
     def product(self, a: Array, b: Array, /, *, out: Array) -> Array:
         """out = a @ b"""
 
-    def sigmoid_backward(self, d: Array, y: Array, /, *, out: Array) -> None:
+    def sigmoid_backward(self, d: Array, y: Array, /, *, out: Array) -> object:
         """out = d * y * (1-y): from the gradient of y = sigmoid(x) to that of x."""
 
-    def tanh_backward(self, d: Array, y: Array, /, *, out: Array) -> None:
+    def tanh_backward(self, d: Array, y: Array, /, *, out: Array) -> object:
         """out = d * (1 - y*y): from the gradient of y = tanh(x) to that of x."""
+
+    def scale(self, out: Array, by: Array, /) -> None:
+        """out *= by"""
 
 
 class numpy_ops:

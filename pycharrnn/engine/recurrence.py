@@ -147,10 +147,10 @@ class LSTM(Cell[Array]):
         for t in range(T - 1, -1, -1):
             dh_t, d_t = dh[t], d[t]
             ops.add_multiplied(dc, dh_t, dc_dh[t])
-            d_t[:, :2] *= dc_row
-            d_t[:, 2] *= dh_t
-            d_t[:, 3] *= dc
-            dc *= f[t]
+            ops.scale(d_t[:, :2], dc_row)
+            ops.scale(d_t[:, 2], dh_t)
+            ops.scale(d_t[:, 3], dc)
+            ops.scale(dc, f[t])
             if t:
                 ops.add_product(dh[t - 1], d_gates[t], h2h)
         return d_gates, (dc, d_gates[0] @ h2h)
@@ -225,11 +225,11 @@ class GRU(Cell[Array]):
             dh[T - 1] += d_last[0]
         for t in range(T - 1, -1, -1):
             dh_t = dh[t]
-            d_z[t] *= dh_t
-            d_candidate[t] *= dh_t
+            ops.scale(d_z[t], dh_t)
+            ops.scale(d_candidate[t], dh_t)
             ops.product(d_candidate[t], candidate_h2h, out=d_reset_h)
-            d_r[t] *= d_reset_h
-            dh_t *= not_z[t]  # from here on: the gradient of the h before
+            ops.scale(d_r[t], d_reset_h)
+            ops.scale(dh_t, not_z[t])  # from here on: the gradient of the h before
             ops.add_multiplied(dh_t, d_reset_h, r[t])
             ops.add_product(dh_t, d_gates[t][:, : 2 * H], gates_h2h)
             if t:

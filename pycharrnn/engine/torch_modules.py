@@ -1,6 +1,9 @@
 """lstm and rnn on torch.nn modules: cuDNN's kernels on a GPU, oneDNN's on a CPU, float32 or mixed precision.
 
 For gru there is nothing here: cuDNN's and torch.nn's reset gate acts after the product, char-rnn's before it.
+
+Mixed precision is converted to by hand. PyTorch's autocast gives cuDNN float16 whatever was asked for, and copies of
+the hidden state, which the original's first habit could not reach.
 """
 
 from __future__ import annotations
@@ -13,20 +16,19 @@ import torch
 from torch import nn
 
 from compat.nngraph import parameter_shapes
-from compat.t7_element_types import contiguous_strides
 from pycharrnn.checkpoints.torch_names import GATES, MODELS
 from pycharrnn.engine import contract
 from pycharrnn.engine.bptt import Likelihood
+from pycharrnn.engine.model import CharRNN
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
     import numpy.typing as npt
 
-    from pycharrnn.engine.model import CharRNN
-
     Shape: TypeAlias = tuple[int, ...]
 
+MIXED = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # the values of -dtype that are mixed precision
 _FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; infinity is clipped, NaN becomes 0
 
 
@@ -34,7 +36,8 @@ class ModuleBPTT(Likelihood):
     """Forward and backward passes over batches of one shape; stands in for bptt.BPTT.
 
     The parameters are copied once into a flat vector in torch.nn's order, in which they are trained. `canonical` and
-    `from_canonical` change the order of such vectors.
+    `from_canonical` change the order of such vectors. The modules have copies of it, made anew for each batch, in the
+    precision that they compute in; gradients come back in that of the model.
 
     Args:
         model: a CharRNN, lstm or rnn.
@@ -50,48 +53,47 @@ class ModuleBPTT(Likelihood):
         if model.model not in MODELS:
             raise ValueError(f"torch.nn has no {model.model} as char-rnn's")
         self.T, self.B, self.V = T, B, model.vocab_size
-        self._batch_size, self._precision, self._num_layers = batch_size, precision, model.num_layers
+        self._batch_size, self._num_layers = batch_size, model.num_layers
+        self._dtype = precision or model.flat.dtype
         # Char-rnn draws dropout's masks itself and applies them between the layers. Without dropout all layers are one
         # call.
         self._calls = model.num_layers if model.dropout else 1
         layers, H, device = model.num_layers // self._calls, model.rnn_size, model.flat.device
         self._modules = [
             (nn.LSTM if model.model == "lstm" else nn.RNN)(
-                H if call else model.vocab_size, H, layers, dtype=model.flat.dtype, device=device
+                H if call else model.vocab_size, H, layers, dtype=self._dtype, device=device
             )
             for call in range(self._calls)
         ]
-        self._decoder = nn.Linear(H, model.vocab_size, dtype=model.flat.dtype, device=device)
+        self._decoder = nn.Linear(H, model.vocab_size, dtype=self._dtype, device=device)
         order, self._sizes = _order(model, layers)
         self._order = torch.from_numpy(order).to(device)
         self.flat = model.flat.detach()[self._order]
-        self._parameters = self._point_modules_into_flat()
+        self._give_weights()
         states = 2 if model.model == "lstm" else 1  # torch.nn's order: h, c
-        self._first = [
-            torch.zeros(model.num_layers, B, H, dtype=model.flat.dtype, device=device) for _ in range(states)
-        ]
-        self._last = [torch.zeros_like(first) for first in self._first]
+        self._last = [self.flat.new_zeros(model.num_layers, B, H) for _ in range(states)]
+        # In the modules' precision, so that it is these very tensors that forward and backward read.
+        self._first = [torch.zeros_like(last, dtype=self._dtype) for last in self._last]
 
-    def _point_modules_into_flat(self) -> list[nn.Parameter]:
-        """Make the modules' parameters views of `flat`. Returns: all of them, in its order."""
-        # cuDNN takes the weights of a call without copying them if they are all that their storage holds.
-        parameters = []
-        storage, itemsize, start = self.flat.untyped_storage(), self.flat.element_size(), 0
-        for module, names in zip((*self._modules, self._decoder), self._sizes, strict=True):
-            end = start + sum(math.prod(shape) for _, shape in names)
-            own, offset = storage[start * itemsize : end * itemsize], 0
-            for name, shape in names:
-                view = self.flat.new_empty(0).set_(own, offset, shape, contiguous_strides(shape))
+    def _give_weights(self) -> None:
+        """Let the parameters of each module be views of one vector of its own, in the order of `flat`."""
+        # So cuDNN takes all weights of a call without copying each of them: they begin where their storage begins.
+        self._weights: list[tuple[torch.Tensor, torch.Tensor]] = []  # those of each module: in `flat`, and its own
+        self._parameters: list[nn.Parameter] = []
+        parts = torch.split(self.flat, [sum(math.prod(shape) for _, shape in names) for names in self._sizes])
+        for module, names, part in zip((*self._modules, self._decoder), self._sizes, parts, strict=True):
+            own = torch.empty_like(part, dtype=self._dtype)
+            for (name, shape), view in zip(names, torch.split(own, [math.prod(s) for _, s in names]), strict=True):
                 parameter = getattr(module, name)
-                parameter.data = view
-                parameters.append(parameter)
-                offset += view.numel()
-            start = end
-        return parameters
+                parameter.data = view.view(shape)
+                self._parameters.append(parameter)
+            self._weights.append((part, own))
 
     def canonical(self, vector: torch.Tensor) -> torch.Tensor:
         """A vector laid out as `flat`, in the order of CharRNN.flat."""
-        return torch.empty_like(vector).index_copy_(0, self._order, vector)
+        canonical = torch.empty_like(vector)
+        canonical[self._order] = vector  # MPS lacked index_copy_ for long
+        return canonical
 
     def from_canonical(self, vector: torch.Tensor) -> torch.Tensor:
         """A vector in the order of CharRNN.flat, laid out as `flat`."""
@@ -114,18 +116,19 @@ class ModuleBPTT(Likelihood):
         x = self._characters("x", x)
         if x.device == contract.CPU:
             contract.in_range("x", x, self.V)
-        above = nn.functional.one_hot(x, self.V).to(self.flat.dtype)
+        for part, own in self._weights:
+            own.copy_(part)
+        above = nn.functional.one_hot(x, self.V).to(self._dtype)
         layers = self._num_layers // self._calls
-        with torch.autocast(x.device.type, self._precision, enabled=self._precision is not None):
-            for call, module in enumerate(self._modules):
-                rows = slice(call * layers, (call + 1) * layers)
-                first = [state[rows] for state in self._first]
-                above, last = module(above, tuple(first) if len(first) == 2 else first[0])
-                for to, state in zip(self._last, last if len(first) == 2 else (last,), strict=True):
-                    to.data[rows] = state.detach()
-                if masks is not None:
-                    above = above * masks[call]
-            self._logits = self._decoder(above).flatten(0, 1).to(self.flat.dtype)
+        for call, module in enumerate(self._modules):
+            rows = slice(call * layers, (call + 1) * layers)
+            first = [state[rows] for state in self._first]
+            above, last = module(above, tuple(first) if len(first) == 2 else first[0])
+            for to, state in zip(self._last, last if len(first) == 2 else (last,), strict=True):
+                to.data[rows] = state.detach()
+            if masks is not None:
+                above = (above * masks[call]).to(self._dtype)
+        self._logits = self._decoder(above).flatten(0, 1).to(self.flat.dtype)
         self.log_probs = torch.log_softmax(self._logits.detach(), 1)
         return self.log_probs
 
@@ -136,13 +139,27 @@ class ModuleBPTT(Likelihood):
             d_logits: (T*B, V), gradient of the decoder's output.
             gradients: tensors to write to, from `views`.
         """
-        scale = _FP16_SCALE if self._precision == torch.float16 else 1.0
+        scale = _FP16_SCALE if self._dtype == torch.float16 else 1.0
         found = torch.autograd.grad(self._logits, self._parameters, d_logits * scale)
         torch._foreach_copy_(gradients, found)
         if scale != 1:
             torch._foreach_mul_(gradients, 1 / scale)
             for gradient in gradients:
                 gradient.nan_to_num_(0.0)
+
+
+def computes(model: str, precision: torch.dtype, device: str) -> bool:
+    """Whether this PyTorch can train such a model in this precision there: a network of one unit is tried."""
+    try:
+        network = CharRNN(model, 1, 1, 1, device=device)
+        passes = ModuleBPTT(network, 1, 1, 1, precision)
+        x = torch.zeros(1, 1, dtype=torch.int64, device=device)
+        passes.forward(x)
+        passes.nll(x)
+        passes.backward(passes.d_nll(), passes.views(torch.empty_like(passes.flat)))
+    except (RuntimeError, TypeError):  # MPS has the latter for a type that it lacks
+        return False
+    return True
 
 
 def _order(model: CharRNN, layers: int) -> tuple[npt.NDArray[np.int64], list[list[tuple[str, Shape]]]]:

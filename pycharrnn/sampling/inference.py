@@ -137,8 +137,9 @@ class TorchPredictor:
         for first, last in zip(self._bptt.states(0), self._bptt.states(-1), strict=True):
             first.copy_(last)
         log_probs = self._bptt.forward(torch.tensor(characters, device=self._device))
-        # A copy even on the CPU, where the next call would overwrite the buffer under the caller's array.
-        in_numpy: npt.NDArray[np.float64] = log_probs.to("cpu", torch.float64, copy=True).numpy()
+        # A copy even on the CPU, where the next call would overwrite the buffer under the caller's array. It becomes
+        # double only there: MPS has no such numbers.
+        in_numpy: npt.NDArray[np.float64] = log_probs.cpu().to(torch.float64, copy=True).numpy()
         return in_numpy.reshape(*characters.shape, -1)
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:

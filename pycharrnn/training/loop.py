@@ -66,7 +66,7 @@ def train(
     session = prepare(opt, given, log.say, note)
     threads.settle(session)
     threads.say_what_computes(session, note)
-    trainer = Trainer(session.opt, session.model, session.loader, session.random, session.ranks)
+    trainer = Trainer(session.opt, session.model, session.loader, session.random, session.ranks, note)
     history = _history(session, trainer, log.say, note)
     run = _Run(session, trainer, history, log.say, note, live, draw, callbacks)
     alone = session.ranks.size == 1

@@ -134,8 +134,8 @@ class TrainOptions:
     )
     dtype: str = option(
         "",
-        "precision: double, float32, or, in part, bfloat16 or float16 (lstm and rnn). Empty = double with -exact 1 on"
-        " the CPU, else float32",
+        "precision: double, float32, or, in part, bfloat16 or float16 (lstm and rnn; on the CPU with -exact 0). Empty ="
+        " double with -exact 1 on the CPU, else float32",
         group="machine",
         value="TYPE",
     )

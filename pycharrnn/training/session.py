@@ -20,7 +20,7 @@ from pycharrnn.checkpoints import checkpoint, paths, t7_file
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import device
+from pycharrnn.engine import device, torch_modules
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.fingerprint import fingerprint
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
@@ -108,8 +108,6 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
-    if opt.dtype.endswith("16") and model.model not in MODELS:
-        raise UserError(f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {model.model} with -dtype float32.")
     say(f"number of parameters in the model: {model.flat.numel()}")
     t7_file.check_size(model.vocab_size, model.flat.numel())
     return Session(opt, start, where, ranks, loader, text, random, model)
@@ -160,6 +158,16 @@ def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
         raise UserError(f"-dtype {opt.dtype} does not give char-rnn's digits: add -exact 0.")
     if where == "mps" and opt.dtype == "double":
         raise UserError("-dtype double does not exist on MPS: use float32, or -gpuid -1.")
+    if mixed := torch_modules.MIXED.get(opt.dtype):
+        if opt.model not in MODELS:
+            raise UserError(
+                f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {opt.model} with -dtype float32."
+            )
+        if not torch_modules.computes(opt.model, mixed, where):
+            version, on = torch.__version__, {"cpu": "the CPU", "mps": "MPS"}.get(where, "this GPU")
+            raise UserError(
+                f"-dtype {opt.dtype}: PyTorch {version} can't train an {opt.model} in it on {on}; use -dtype float32."
+            )
     return torch.float64 if opt.dtype == "double" or (exact_on_cpu and not opt.dtype) else torch.float32
 
 

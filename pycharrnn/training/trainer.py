@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -17,7 +18,7 @@ from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.cuda_graph import Replayed
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
-from pycharrnn.engine.torch_modules import ModuleBPTT
+from pycharrnn.engine.torch_modules import MIXED, ModuleBPTT
 from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
 from pycharrnn.training.distributed import Ranks
@@ -38,14 +39,16 @@ class Trainer:
         loader: CharSplitLMMinibatchLoader,
         random: LuaRandom,
         ranks: Ranks,
+        note: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
     ):
+        """`note`: prints what the original doesn't say; all else is as training.session.Session has it."""
         self.opt, self.model, self.loader, self.random, self.ranks = opt, model, loader, random, ranks
         self._rows = ranks.rows(opt.batch_size)
-        self.bptt = _passes(opt, model, self._rows.stop - self._rows.start)
+        self.bptt = passes(opt, model, self._rows.stop - self._rows.start)
         flat = self.bptt.flat
         self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
         self.gradient, self._loss = self._summed[:-1], self._summed[-1]
-        self._backward = _writes_gradient(self.bptt, self.gradient)
+        self._backward = writes_gradient(self.bptt, self.gradient)
         self.optimizer = RMSprop(flat, opt.learning_rate, opt.decay_rate)
         shape = opt.seq_length, self._rows.stop - self._rows.start
         self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
@@ -57,7 +60,7 @@ class Trainer:
         if opt.weight_drop:
             self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, opt.weight_drop)
         # torch.nn's modules keep Python out of their loops, and autograd can't be recorded.
-        self._replayed = Replayed(self._forward_backward, flat.device) if isinstance(self.bptt, BPTT) else None
+        self._replayed = Replayed(self._forward_backward, flat.device, note) if isinstance(self.bptt, BPTT) else None
         self._set_states(self._zeros())
         self._first_batch = True
         self._new_losses: list[torch.Tensor] = []
@@ -143,7 +146,7 @@ class Trainer:
         if masks.device.type == "cpu":  # on this thread: others would be no faster
             np.multiply(drawn[:, :, self._rows], 1 / keep, out=masks.numpy(), casting="same_kind")
         else:
-            masks.copy_(torch.from_numpy(drawn)[:, :, self._rows]).div_(keep)
+            masks.copy_(torch.from_numpy(drawn)[:, :, self._rows].to(masks.dtype)).div_(keep)
 
     def _seed(self) -> int:
         """The seed of another generator: one number of Torch7's."""
@@ -224,15 +227,15 @@ class Trainer:
         return loss / self.opt.seq_length / n
 
 
-def _passes(opt: TrainOptions, model: CharRNN, rows: int) -> BPTT | ModuleBPTT:
+def passes(opt: TrainOptions, model: CharRNN, rows: int) -> BPTT | ModuleBPTT:
     """The forward and backward passes to train with: our own, or torch.nn's where they are faster."""
-    mixed = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(opt.dtype)
+    mixed = MIXED.get(opt.dtype)
     if model.model in MODELS and (mixed or model.flat.device.type != "cpu"):
         return ModuleBPTT(model, opt.seq_length, rows, opt.batch_size, mixed)
     return model.bptt(opt.seq_length, rows, opt.batch_size)
 
 
-def _writes_gradient(bptt: BPTT | ModuleBPTT, gradient: torch.Tensor) -> Callable[[torch.Tensor], object]:
+def writes_gradient(bptt: BPTT | ModuleBPTT, gradient: torch.Tensor) -> Callable[[torch.Tensor], object]:
     """A function of the gradient of the logits, (T*B, V), that writes that of the parameters into `gradient`, (P,)."""
     if isinstance(bptt, BPTT):
         named = bptt.views(gradient)

@@ -6,7 +6,11 @@ import contextlib
 
 import pytest
 import torch
+from click.testing import CliRunner
+from conftest import working_in
+from pretended_device import pretended_gpu
 
+from pycharrnn.cli.commands import cli
 from pycharrnn.engine.cuda_graph import Replayed
 
 
@@ -32,7 +36,7 @@ def events(monkeypatch) -> list[str]:
 
 
 def test_after_three_calls_a_graph_is_recorded_once_and_replayed(events):
-    replayed = Replayed(lambda: events.append("call"), torch.device("cuda"))
+    replayed = Replayed(lambda: events.append("call"), torch.device("cuda"), events.append)
     for _ in range(6):
         replayed()
     assert events == ["call"] * 3 + ["record", "call", "recorded"] + ["replay"] * 3
@@ -42,12 +46,25 @@ def test_what_cannot_be_recorded_is_called(events):
     def function():
         events.append("call")
         if events[-2:] == ["record", "call"]:
-            raise RuntimeError("not while a graph is recorded")
+            raise RuntimeError("not while a graph is recorded\nCUDA kernel errors might be reported later")
 
-    replayed = Replayed(function, torch.device("cuda"))
+    replayed = Replayed(function, torch.device("cuda"), events.append)
     for _ in range(6):
         replayed()
-    assert events == ["call"] * 3 + ["record", "call", "wait", "call"] + ["call"] * 2
+    (said,) = (event for event in events if event not in ("call", "record", "wait"))
+    assert said.endswith("recorded as a CUDA graph, so that each takes longer: not while a graph is recorded")
+    assert events == ["call"] * 3 + ["record", "call", said, "wait", "call"] + ["call"] * 2
+
+
+def test_a_training_says_once_why_nothing_is_recorded(corpus, monkeypatch):
+    """On stderr, beside the log."""
+    args = ["-model", "gru", "-rnn_size", "4", "-num_layers", "1", "-batch_size", "50", "-max_epochs", "0.4"]
+    with pretended_gpu(), working_in(corpus.parent):
+        monkeypatch.setattr(torch.cuda, "graph", lambda graph: (_ for _ in ()).throw(RuntimeError("out of graphs")))
+        result = CliRunner().invoke(cli, ["train", "-data_dir", "corpus", "-gpuid", "0", *args])
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("pycharrnn: a step could not be recorded") == 1
+    assert "out of graphs" in result.stderr and "out of graphs" not in result.stdout
 
 
 def test_an_error_of_the_function_is_passed_on(events):
@@ -55,11 +72,11 @@ def test_an_error_of_the_function_is_passed_on(events):
         raise ValueError("a text that changed")
 
     with pytest.raises(ValueError, match="changed"):
-        Replayed(function, torch.device("cuda"))()
+        Replayed(function, torch.device("cuda"), events.append)()
 
 
 def test_off_a_gpu_nothing_is_recorded(events):
-    replayed = Replayed(lambda: events.append("call"), torch.device("cpu"))
+    replayed = Replayed(lambda: events.append("call"), torch.device("cpu"), events.append)
     for _ in range(6):
         replayed()
     assert events == ["call"] * 6

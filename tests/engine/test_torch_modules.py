@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 
 import pytest
 import torch
 from click.testing import CliRunner
 from conftest import GOLDEN, train_as_recorded, working_in
+from pretended_device import pretended_gpu
 from runs import assert_close_digits, log_lines
+from torch.utils._pytree import tree_leaves
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
+from pycharrnn.common.errors import UserError
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.cuda_graph import Replayed
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.torch_modules import ModuleBPTT
-from pycharrnn.training import trainer
+from pycharrnn.engine.torch_modules import ModuleBPTT, computes
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that CUDA can use")
 T, B, V, H = 7, 5, 11, 6
@@ -50,12 +54,11 @@ def test_loss_and_gradients_are_those_of_our_passes(model, layers, dropout):
 
 
 @pytest.mark.parametrize("name", ["lstm2", "lstm3_dropout", "rnn2_dropout"])
-def test_the_recorded_digits(name, tmp_path, monkeypatch):
-    """The habits, dropout's draws and the checkpoints, on torch.nn in double precision."""
-    monkeypatch.setattr(
-        trainer, "_passes", lambda opt, model, rows: ModuleBPTT(model, opt.seq_length, rows, opt.batch_size)
-    )
-    out, folder = train_as_recorded(name, tmp_path)
+def test_the_recorded_digits(name, tmp_path):
+    """The habits, dropout's draws and the checkpoints, on torch.nn in double precision, as on a GPU."""
+    with pretended_gpu() as gpu:
+        out, folder = train_as_recorded(name, tmp_path, "-gpuid", "0", "-dtype", "double")
+    assert {"lstm", "rnn_tanh"} & gpu.calls
     assert_close_digits(log_lines(out), log_lines((GOLDEN / name / "train.log").read_text()))
     recorded = sorted((GOLDEN / name).glob("*.t7"))
     assert recorded
@@ -63,6 +66,53 @@ def test_the_recorded_digits(name, tmp_path, monkeypatch):
         ours, theirs = checkpoint.load(folder / path.name), checkpoint.load(path)
         for key, weight in theirs.network.weights.items():
             assert abs(ours.network.weights[key] - weight).max() < 1e-9
+
+
+def of_a_batch(passes, x, y, first, masks=None, habit=True) -> torch.Tensor:
+    """The gradient of a batch, where backward sees the state after it, or without this habit the one before."""
+    for to, value in zip(passes.states(0), first, strict=True):
+        to.copy_(value)
+    passes.forward(x, masks)
+    passes.nll(y)
+    if habit:
+        for before, after in zip(passes.states(0), passes.states(-1), strict=True):
+            before.copy_(after)
+    gradient = torch.empty_like(passes.flat)
+    passes.backward(passes.d_nll(), passes.views(gradient))
+    return passes.canonical(gradient)
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda:0", "mps"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("model, dropout", [("lstm", 0.0), ("lstm", 0.3), ("rnn", 0.3)])
+def test_mixed_precision_is_the_one_asked_for(where, dtype, model, dropout):
+    """Inside each call: inputs, states, weights and outputs. The first habit stays; gradients are the master's."""
+    if not computes(model, dtype, "cpu"):
+        pytest.skip(f"PyTorch {torch.__version__} has no {dtype} on the CPU")
+    seen: set[torch.dtype] = set()
+
+    def note(module, given, found):
+        seen.update(t.dtype for t in tree_leaves((given, found, list(module.parameters()))))
+
+    with contextlib.nullcontext() if where == "cpu" else pretended_gpu(where.partition(":")[0]):
+        torch.manual_seed(1)
+        network = CharRNN(model, V, H, 2, dropout, device=where)
+        with torch.no_grad():
+            network.flat.mul_(8)  # so that the state matters
+        x, y = (torch.randint(V, (T, B)).to(where) for _ in range(2))
+        masks = ((torch.rand(2, T, B, H) > dropout) / (1 - dropout)).to(where) if dropout else None
+        passes, own = ModuleBPTT(network, T, B, B, dtype), network.bptt(T, B)
+        for module in (*passes._modules, passes._decoder):
+            module.register_forward_hook(note)
+        first = [torch.randn(B, H).to(where) for _ in own.states(0)]
+        found = of_a_batch(passes, x, y, first, masks)
+        assert seen == {dtype}
+        assert found.dtype == torch.float32 and all(state.dtype == torch.float32 for state in passes.states(-1))
+        found, expected = found.cpu(), of_a_batch(own, x, y, first, masks).cpu()
+        without = of_a_batch(own, x, y, first, masks, habit=False).cpu()
+    error = (found - expected).norm() / expected.norm()
+    assert error < {torch.bfloat16: 0.03, torch.float16: 0.004}[dtype]
+    assert (without - expected).norm() / expected.norm() > 3 * error
 
 
 def train(folder, *args: str):
@@ -101,9 +151,36 @@ def test_precisions_that_do_not_fit(corpus, args, words):
     assert words in str(result.exception)
 
 
-def test_double_without_the_habits(corpus):
-    result = train(corpus.parent, "-exact", "0", "-dtype", "double", "-max_epochs", "0.2")
-    assert result.exit_code == 0, result.output
+@pytest.mark.parametrize("where", ["CPU", "GPU"])
+def test_every_precision_computes_or_is_one_sentence(corpus, where):
+    """Of every model, with the habits or with dropout, on the CPU and on a GPU that is pretended."""
+    dtypes = ["", "double", "float32", "bfloat16", "float16"]
+    asked = itertools.product(["lstm", "gru", "rnn"], dtypes, [("0", "0.3"), ("1", "0")])
+    refused = []
+    (corpus / "input.txt").write_bytes(b"tiny texts, tiny networks; " * 8)
+    size = ("-rnn_size", "4", "-batch_size", "2", "-seq_length", "4", "-max_epochs", "0.1")
+    with pretended_gpu() if where == "GPU" else contextlib.nullcontext():
+        for model, dtype, (exact, dropout) in asked:
+            args = ("-model", model, "-dtype", dtype, "-exact", exact, "-dropout", dropout, "-overwrite", "1")
+            result = train(corpus.parent, *size, *args, "-gpuid", "0" if where == "GPU" else "-1")
+            if result.exit_code:
+                assert isinstance(result.exception, UserError), (args, result.exception)
+                refused.append((model, dtype, exact))
+    digits = {(m, d, "1") for m in ("lstm", "gru", "rnn") for d in ("float32", "bfloat16", "float16")}
+    of_gru = {("gru", d, e) for d in ("bfloat16", "float16") for e in ("0", "1")}
+    lacking = {(m, "float16", "0") for m in ("lstm", "rnn") if not computes(m, torch.float16, "cpu")}
+    assert set(refused) == (digits if where == "CPU" else set()) | of_gru | lacking
+
+
+@pytest.mark.parametrize("model", ["lstm", "rnn"])
+def test_a_precision_that_this_pytorch_lacks(corpus, monkeypatch, model):
+    def forward(*args):
+        raise RuntimeError("\"sigmoid\" not implemented for 'Half'")
+
+    monkeypatch.setattr(torch.nn.LSTM if model == "lstm" else torch.nn.RNN, "forward", forward)
+    result = train(corpus.parent, "-model", model, "-exact", "0", "-dtype", "float16")
+    assert isinstance(result.exception, UserError)
+    assert f"can't train an {model} in it on the CPU; use -dtype float32." in str(result.exception)
 
 
 def test_a_gru_is_none_of_torch_nns():
@@ -118,14 +195,13 @@ def test_all_layers_are_one_call_where_nothing_is_dropped(dropout, calls):
 
 def test_float16_keeps_small_gradients_and_drops_what_overflows():
     """Below 6e-8 float16 has nothing but 0; the gradients are scaled by 256 while they are in it."""
+    if not computes("rnn", torch.float16, "cpu"):
+        pytest.skip(f"PyTorch {torch.__version__} has no float16 on the CPU")
     torch.manual_seed(1)
     network = CharRNN("rnn", V, H, 1)
     passes = ModuleBPTT(network, T, B, B, torch.float16)
     x, y = (torch.randint(V, (T, B)) for _ in range(2))
-    try:
-        passes.forward(x)
-    except RuntimeError as e:
-        pytest.skip(f"this PyTorch has no float16 here: {e}")
+    passes.forward(x)
     passes.nll(y)
     gradient = torch.empty_like(network.flat.detach())
     passes.backward(passes.d_nll(), passes.views(gradient))
@@ -171,7 +247,7 @@ def test_a_recorded_graph_computes_what_the_calls_did():
         passes.nll(y)
         passes.backward(passes.d_nll(), network.views(gradient))
 
-    replayed = Replayed(step, torch.device("cuda"))
+    replayed = Replayed(step, torch.device("cuda"), print)
     replayed()
     expected = gradient.clone()
     for _ in range(5):
