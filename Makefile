@@ -1,12 +1,13 @@
 # make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests, all but the
 # slowest, which make slow runs. make coverage: run both, and say which lines have run. make check: what to run between two
-# changes, in less than a minute. make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench:
-# measure. make test-gpu, make bench-gpu: what only a GPU can show, by python3 as it is (docs/platforms.md); make
-# gpu-packages: fetch what that lacks. make clean: remove what these made. Only Python 3.10 or newer is needed.
+# changes, in less than a minute. make test-versions: tests with each Python, and the lowest and newest packages, at hand.
+# make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make test-gpu, make
+# bench-gpu: what only a GPU can show, by python3 as it is (docs/platforms.md); make gpu-packages: fetch what that lacks.
+# make clean: remove what these made. Only Python 3.10 or newer is needed.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo lint check test slow coverage sanitize bench test-gpu bench-gpu gpu-packages clean
+.PHONY: demo lint check test slow coverage sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
 
 # Installing anew only when what builds it or the C kernel changes keeps the second run quick.
 .venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
@@ -17,6 +18,11 @@ BIN = .venv/bin
 .venv/test-installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .[test]
+	touch .venv/installed $@
+
+.venv/versions-installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .[versions]
 	touch .venv/installed $@
 
 demo: .venv/installed
@@ -35,6 +41,10 @@ lint: .venv/test-installed
 # The tests that need no training.
 QUICK = tests/compat tests/text tests/engine/test_contract.py tests/engine/test_device.py tests/engine/test_model.py \
 	tests/sampling tests/analysis
+
+# What versions of Python, PyTorch and the other packages may change, and the recorded digits.
+ACROSS = $(QUICK) tests/checkpoints tests/common tests/library/test_generate.py tests/engine/test_torch_modules.py \
+	tests/engine/test_plain_torch.py tests/training/test_parity_train.py
 
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(QUICK)
@@ -58,6 +68,10 @@ sanitize: .venv/test-installed
 
 bench: .venv/test-installed
 	$(BIN)/python benchmarks/all.py
+
+# WHOLE=1 is all but the slowest tests. SESSIONS=lowest, or "newest-3.12 newest-3.14", is some of what nox would do.
+test-versions: .venv/versions-installed
+	$(BIN)/nox -f tests/versions.py $(if $(SESSIONS),-s $(SESSIONS)) -- $(if $(WHOLE),-m "not slow",$(ACROSS))
 
 # Nothing is installed: on a machine that is lent for an hour there may be no network, and no compiler.
 test-gpu:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pycharrnn.text.loader import CharSplitLMMinibatchLoader
     from pycharrnn.training.reports import TrainStep, Validation
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 _HOMES = {
     "BytesPiece": "pycharrnn.library.generated",

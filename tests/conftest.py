@@ -34,8 +34,8 @@ COMMAND_SERVER = CommandServer()
 
 
 def run(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.CompletedProcess:
-    """A command in a process of its own, a fork of one that has loaded PyTorch."""
-    if os.name == "nt":
+    """A command in a process of its own; on Linux a fork of one that has loaded PyTorch."""
+    if sys.platform != "linux":  # elsewhere there is no fork, or no such socket
         return run_alone(*args, cwd=cwd, input=input)
     return COMMAND_SERVER.run([os.fsdecode(word) for word in args], cwd, input)
 

@@ -15,7 +15,7 @@ from conftest import GOLDEN, ROOT
 
 from compat import T7Error, Table, load_t7, save_t7
 from pycharrnn.checkpoints import formats
-from tests.fuzz import commands, originals, reader
+from tests.fuzz import originals, reader
 from tests.fuzz.damage import damaged
 
 SMALL = [GOLDEN / "corpus" / "vocab.t7", *sorted(GOLDEN.glob("rnn2_dropout/*.t7")), GOLDEN / "variants" / "ascii.t7"]
@@ -60,6 +60,7 @@ def test_every_command_takes_damaged_files():
 @pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer knows Linux")
 def test_the_fuzzer_notices_faults(tmp_path, monkeypatch):
     from pycharrnn.cli import commands as program
+    from tests.fuzz import commands  # imports what only POSIX has
 
     def run_one(main) -> str:
         monkeypatch.setattr(program, "main", main)

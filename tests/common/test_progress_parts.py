@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import pty
 import sys
-import termios
 
 import click
 import pytest
 
 from pycharrnn.common import progress
 
-if os.name == "nt":
-    pytest.skip("pseudo-terminals of POSIX", allow_module_level=True)
+pty = pytest.importorskip("pty", reason="pseudo-terminals of POSIX")
+termios = pytest.importorskip("termios", reason="pseudo-terminals of POSIX")
 
 
 class Stream:

@@ -199,15 +199,16 @@ def drawing_many(folder: Path) -> list[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_many_samples_at_once(tmp_path, number):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_many_samples_at_once(tmp_path, name):
     """No half sample is left, nor a process."""
+    number = signal.Signals[name]
     with started(drawing_many(tmp_path)) as process:
         assert until(lambda: len(list(tmp_path.iterdir())) > 1 or process.poll() is not None)
         process.send_signal(number)
         _, error = process.communicate(timeout=SECONDS)
         assert process.returncode == 128 + number
-        said = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        said = "Ctrl-C" if name == "SIGINT" else name
         assert error.decode().strip() == f"pycharrnn: stopped by {said}."
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(ProcessLookupError):
