@@ -178,7 +178,7 @@ setup(
         ],
         "versions": ["nox>=2025.5", "uv>=0.5,<1"],
     },
-    entry_points={"console_scripts": ["pycharrnn=pycharrnn.cli.commands:main"]},
+    entry_points={"console_scripts": ["pycharrnn=pycharrnn.__main__:main"]},
     keywords=["char-rnn", "lstm", "gru", "rnn", "language model", "text generation", "torch7", "t7", "pytorch"],
     classifiers=[
         "Environment :: Console",

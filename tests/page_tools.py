@@ -64,7 +64,7 @@ def visit(browser, address: str) -> None:
     wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#model option"))
 
 
-def wait(browser, holds, seconds: float = 20):
+def wait(browser, holds, seconds: float = 60):
     """The value of holds(), once that is true."""
     return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: holds())
 

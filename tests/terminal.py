@@ -89,7 +89,7 @@ class Terminal:
     def end(self) -> int:
         """Read to the end: the exit status."""
         self.read()
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def __enter__(self) -> Terminal:
         return self

@@ -56,12 +56,20 @@ def note(line: str, speaker: str = "pycharrnn") -> None:
         print(f"{speaker}: {line}", file=sys.stderr, flush=True)
 
 
+def ask_for_text() -> None:
+    """Say at a terminal, from which a text will be read, that it is to be typed; a pipe brings it by itself."""
+    if sys.stdin.isatty():
+        end = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
+        note(f"type or paste a text; {end} at the start of a line ends it.")
+
+
 def read(file: str) -> bytes:
     """The bytes of a file; - is standard input.
 
     Errors: OSError.
     """
     if file == "-":
+        ask_for_text()
         return sys.stdin.buffer.read()
     with open(file, "rb") as f:
         return f.read()

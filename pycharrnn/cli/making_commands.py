@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pycharrnn.cli.console import checked, explain_seed, note, read_primetext, say, use_threads
+from pycharrnn.cli.console import ask_for_text, checked, explain_seed, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, Command
 from pycharrnn.common import extras
 
@@ -52,6 +52,8 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     if texts:
         from pycharrnn.training.named_texts import train_on
 
+        if "-" in texts:
+            ask_for_text()
         opt = train_on(texts, opt, given, note)
     if opt.threads:
         use_threads(opt.threads)

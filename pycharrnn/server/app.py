@@ -38,8 +38,11 @@ def create_app(models: Catalogue, scheduler: Scheduler, hosts: frozenset[str] | 
     add_api(app, models, scheduler)  # before the files: a request is compared with one route after the other
     for path, (name, content) in files.items():
         handler = _answer_with(content, MEDIA_TYPES[os.path.splitext(name)[1]])
-        app.add_api_route(path, handler, methods=["GET", "HEAD"], include_in_schema=False)
+        app.add_api_route(path, handler, include_in_schema=False)
     _complete_schema(app.openapi(), token)  # which the application keeps
+    for route in app.routes:  # now that the schema is made, which would have each of them twice
+        if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
+            route.methods.add("HEAD")
     return app
 
 

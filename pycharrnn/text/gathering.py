@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from compat.plain_text import printable
 from compat.whole_file import whole_file
@@ -23,6 +23,9 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.text import plain
 from pycharrnn.text.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    import io
 
 _SOURCES = ".sources"
 _MOST_NAMED = 8  # files in a message; of all others it says how many
@@ -195,10 +198,13 @@ def _copied(path: str, until_copied: contextlib.ExitStack) -> str:
     copy = os.path.join(until_copied.enter_context(tempfile.TemporaryDirectory(prefix="pycharrnn-")), "text")
     try:
         with (
-            contextlib.nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as pipe,
+            contextlib.nullcontext(cast("io.BufferedReader", sys.stdin.buffer))
+            if path == "-"
+            else open(path, "rb") as pipe,
             open(copy, "wb") as f,
         ):
-            shutil.copyfileobj(pipe, f, _PIECE)
+            while piece := pipe.read1(_PIECE):  # `read` would go on after a terminal's end, until a second Ctrl-D
+                f.write(piece)
     except OSError as e:
         raise UserError(f"can't copy what comes from {printable(path)}: {e.strerror or e}.") from e
     return copy

@@ -293,7 +293,7 @@ def test_length_zero_goes_on_until_ctrl_c():
     process = subprocess.Popen(command, env=environment, preexec_fn=default_signals, **pipes)
     begun = process.stdout.read(3000)
     process.send_signal(signal.SIGINT)
-    rest, error = process.communicate(timeout=30)
+    rest, error = process.communicate(timeout=60)
     assert process.returncode == 0
     assert rest.endswith(b"\n")
     assert error == b""

@@ -8,11 +8,13 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import GOLDEN, ROOT, run
 
 from pycharrnn.cli import console
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling.options import SampleOptions
+
+CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 
 
 class Standard(io.TextIOWrapper):
@@ -51,6 +53,26 @@ def test_a_file_or_standard_input(monkeypatch, tmp_path):
     assert console.read(str(tmp_path / "text")) == b"in a file\r\n\xff"
     monkeypatch.setattr(sys, "stdin", Standard(b"typed\r\n\xff"))
     assert console.read("-") == b"typed\r\n\xff"
+
+
+@pytest.mark.parametrize("command", [["train", "-"], ["score", CHECKPOINT, "-"]], ids=["train", "score"])
+def test_at_a_terminal_it_says_that_a_text_is_to_be_typed(command, tmp_path):
+    pytest.importorskip("pyte")
+    if os.name == "nt":
+        pytest.skip("pseudo-terminals of POSIX")
+    from terminal import Terminal
+
+    with Terminal(*command, cwd=tmp_path) as terminal:
+        terminal.read(
+            lambda: "pycharrnn: type or paste a text; Ctrl-D at the start of a line ends it." in terminal.lines()
+        )
+        terminal.type(b"x\n\x04")
+        terminal.end()
+    assert "2 characters" in " ".join(terminal.lines())
+
+
+def test_a_pipe_is_not_asked_for_a_text():
+    assert run("score", CHECKPOINT, "-", input=b"The night").stderr == b""
 
 
 def test_what_is_read_may_be_named_in_another_way(tmp_path, monkeypatch):

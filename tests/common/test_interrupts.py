@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from child_signals import default_signals
+from child_signals import default_signals, unmeasured
 from conftest import ROOT
 
 from pycharrnn.common import interrupts
@@ -115,6 +115,21 @@ def test_in_another_thread_nothing_is_changed():
     thread.join()
     assert errors == []
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_ctrl_c_while_the_program_loads_is_no_traceback(tmp_path):
+    """As a user types it who thinks better of a command in its first tenth of a second."""
+    (tmp_path / "click.py").write_text(f"import os\n{end_of(signal.SIGINT)}print('went on')\n")
+    environment = unmeasured({**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    for ignored, status, printed in ((False, -signal.SIGINT, b""), (True, 1, b"went on\n")):
+        result = subprocess.run(
+            [sys.executable, "-m", "pycharrnn", "-help"],
+            env=environment,
+            capture_output=True,
+            preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else default_signals,
+        )
+        assert (result.returncode, result.stdout) == (status, printed)
+        assert ignored or result.stderr == b""
 
 
 def test_statuses_and_sentences():

@@ -73,7 +73,7 @@ def serve(models):
 
 
 def connect(port: int, first: bytes = b"") -> socket.socket:
-    s = socket.create_connection(("127.0.0.1", port), timeout=20)
+    s = socket.create_connection(("127.0.0.1", port), timeout=60)
     with contextlib.suppress(OSError):  # the server may have heard enough
         s.sendall(first)
     return s
@@ -90,7 +90,7 @@ def statuses(answers: bytes) -> list[int]:
 
 
 def sample(port: int, length: int = 200) -> tuple[int, bytes]:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as c:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as c:
         body = json.dumps({"model": LSTM.stem, "length": length})
         c.request("POST", "/api/sample", body, {"Content-Type": "application/json"})
         got = c.getresponse()
@@ -230,7 +230,7 @@ def test_few_open_files_are_enough(limit):
 
     with server(LSTM, preexec_fn=few_files) as running, contextlib.ExitStack() as stack:
         port = port_of(running.url)
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as c:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as c:
             c.request("GET", "/api/models")
             assert 1 < json.loads(c.getresponse().read())["limits"]["streams"] < limit / 2  # others need some too
         for kind in ("silent", "unread sample"):
@@ -311,7 +311,7 @@ def test_an_answer_has_its_time(serve):
 def test_limits_end_with_what_they_are_for(serve):
     """A connection that lives longer than each limit, and is used."""
     port = serve(request=3, reading=3, answer=3)
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as c:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as c:
         for _ in range(6):
             c.request("GET", "/page.js", headers={"Connection": "keep-alive"})
             assert c.getresponse().read()

@@ -358,6 +358,14 @@ def test_files_of_the_page(client, path, kind):
     assert client.get("/index.html").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/api/models", f"/api/losses?model={LSTM.stem}", "/api/losses?model=none"])
+def test_head_is_answered_as_get_without_the_body(client, path):
+    whole, head = client.get(path), client.request("HEAD", path)
+    assert (head.status_code, head.headers["content-length"]) == (whole.status_code, str(len(whole.content)))
+    assert client.request("HEAD", "/api/sample").status_code == 405
+    assert "head" not in client.get("/openapi.json").json()["paths"]["/api/models"]
+
+
 def test_the_page_loads_nothing_from_elsewhere():
     for content in page_files().values():
         text = content.decode().replace("http://www.w3.org/2000/svg", "")  # a name, not an address
@@ -781,7 +789,7 @@ def test_a_server_on_ipv6():
 
 
 def test_a_server_that_is_stopped_amid_a_sample_says_so():
-    with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=20) as client:
+    with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=60) as client:
         with client.stream("POST", "/api/sample", json={"model": LSTM.stem, "length": 10_000}) as answer:
             lines = answer.iter_lines()
             assert "text" in json.loads(next(lines))
