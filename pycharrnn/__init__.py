@@ -67,20 +67,22 @@ __all__ = [
 
 
 def _find_compat() -> None:
-    """Errors: ImportError if the name of our package compat stands for another, which is seen without importing it."""
+    """Look, without importing it, whether what Python finds as compat is ours. Errors: ImportError."""
     try:
         found = find_spec("compat")
-    except ValueError:  # something that is called so was imported, and was never a file
+    except ValueError:  # something of this name was imported that was never a file
         found = None
-    folders = list(found.submodule_search_locations or []) if found else []
-    if any(os.path.exists(os.path.join(folder, "charrnn.py")) for folder in folders):
-        return
-    where = (found.origin or ", ".join(folders)) if found else "nowhere that it can be read"
-    raise ImportError(
-        f"pycharrnn's package 'compat' is hidden by another of this name, which Python finds first ({where}): rename "
-        "or uninstall that one, or give pycharrnn an environment of its own.",
-        name="compat",
-    )
+    where = found.origin if found else None
+    ours = where is not None
+    if where is not None and os.path.isfile(where):  # there is none in an archive
+        with open(where, "rb") as f:
+            ours = b"t7_reader" in f.read()
+    if not ours:
+        raise ImportError(
+            f"another package called 'compat' ({where or 'without a file'}) is found in the place of pycharrnn's: "
+            "rename or uninstall that one and install pycharrnn again, or give pycharrnn an environment of its own.",
+            name="compat",
+        )
 
 
 _find_compat()

@@ -236,25 +236,52 @@ def test_an_sdist_works_without_a_compiler(sdist, tmp_path):
 # -- another compat --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["compat.py", "compat/__init__.py", "compat/other.py"])
+ANOTHER = "ImportError: another package called 'compat' ({}) is found in the place of pycharrnn's: rename or uninstall"
+
+
+def importing(*paths: Path, first: str = "") -> str:
+    """The last line on stderr of a program that imports pycharrnn."""
+    environment = clean_environment(PYTHONPATH=os.pathsep.join(map(str, paths)))
+    code = [sys.executable, "-c", f"{first}import pycharrnn"]
+    ended = subprocess.run(code, env=environment, cwd=paths[0], capture_output=True, text=True)
+    return "".join(ended.stderr.splitlines()[-1:])
+
+
+@pytest.mark.parametrize("name", ["compat.py", "compat/__init__.py"])
 def test_another_package_of_the_name_compat(name, tmp_path):
-    """What Python finds before ours is named, in one sentence; a folder without __init__.py is not found before it."""
+    """One that Python finds before ours is named, in one sentence."""
     other = tmp_path / name
     other.parent.mkdir(exist_ok=True)
     other.write_text("")
-    environment = clean_environment(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
-    code = [sys.executable, "-c", "import pycharrnn"]
-    ended = subprocess.run(code, env=environment, cwd=tmp_path, capture_output=True, text=True)
-    last = ended.stderr.splitlines()[-1:]
-    if name == "compat/other.py":
-        assert (ended.returncode, last) == (0, [])
-    else:
-        hidden = "ImportError: pycharrnn's package 'compat' is hidden by another of this name, which Python finds first"
-        assert last[0].startswith(f"{hidden} ({other}): rename or uninstall that one") and ended.returncode == 1
+    assert importing(tmp_path, ROOT).startswith(ANOTHER.format(other))
+
+
+def test_a_compat_that_is_not_found_before_ours(tmp_path):
+    (tmp_path / "compat").mkdir()
+    (tmp_path / "compat" / "other.py").write_text("")
+    assert importing(tmp_path, ROOT) == ""
+
+
+def test_another_compat_installed_over_ours(source):
+    """And then uninstalled."""
+    assert importing(source) == ""
+    ours = source / "compat" / "__init__.py"
+    ours.write_text("word = 'not ours'\n")
+    assert importing(source).startswith(ANOTHER.format(ours))
+    ours.unlink()
+    assert importing(source).startswith(ANOTHER.format("without a file"))
 
 
 def test_a_module_compat_that_was_never_a_file():
-    code = "import sys, types; sys.modules['compat'] = types.ModuleType('compat'); import pycharrnn"
-    environment = clean_environment(PYTHONPATH=str(ROOT))
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert "ImportError: pycharrnn's package 'compat' is hidden by another" in ended.stderr
+    first = "import sys, types; sys.modules['compat'] = types.ModuleType('compat'); "
+    assert importing(ROOT, first=first).startswith(ANOTHER.format("without a file"))
+
+
+def test_packages_in_an_archive(source):
+    """Where there is no file to look at."""
+    packed = source / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in [*source.glob("compat/*.py"), *source.glob("pycharrnn/__init__.py")]:
+            archive.write(path, path.relative_to(source))
+    (source / "empty").mkdir()
+    assert importing(source / "empty", first=f"import sys; sys.path.insert(0, {str(packed)!r}); ") == ""
