@@ -6,6 +6,7 @@
      NAME(x)         x with a suffix of its own
      IS_DOUBLE       1 or 0
      FUSED(a, b, c)  a*b + c of vectors, rounded once; FUSED1 the same of single numbers
+     SMALLER(a, b)   of vectors, and LARGER
      SQRT(a)         of single numbers
 
    All matrices are row-major. A product's right factor is packed once a pass into panels of 2 vectors' width, (K, 2*LANES)
@@ -88,10 +89,12 @@ INLINE VECTOR NAME(choose)(NAME(whole) mask, VECTOR yes, VECTOR no) {
   return (VECTOR)((mask & (NAME(whole))yes) | (~mask & (NAME(whole))no));
 }
 
-INLINE VECTOR NAME(clamp)(VECTOR x, REAL limit) {
-  VECTOR low = NAME(splat)(-limit), high = NAME(splat)(limit);
-  x = NAME(choose)(x < low, low, x);
-  return NAME(choose)(x > high, high, x);
+/* The smaller and the larger of two numbers; b where one of them is a NaN. */
+INLINE VECTOR NAME(smaller)(VECTOR a, VECTOR b) { return (VECTOR)SMALLER(a, b); }
+INLINE VECTOR NAME(larger)(VECTOR a, VECTOR b) { return (VECTOR)LARGER(a, b); }
+
+INLINE VECTOR NAME(clamp)(VECTOR x, REAL limit) { /* a NaN stays one */
+  return NAME(smaller)(NAME(splat)(limit), NAME(larger)(NAME(splat)(-limit), x));
 }
 
 INLINE VECTOR NAME(exp)(VECTOR x) {
@@ -571,13 +574,10 @@ static void NAME(likelihood)(struct loss *l) {
 static void NAME(rmsprop)(const struct update *u, int64_t first, int64_t last, double *squares) {
   REAL *gradient = (REAL *)u->gradient + first, *mean_square = (REAL *)u->mean_square + first;
   REAL *parameters = (REAL *)u->parameters + first, of_gradient[SUMS] = {0}, of_parameters[SUMS] = {0};
-  const VECTOR low = NAME(splat)((REAL)-u->clip), high = NAME(splat)((REAL)u->clip);
   const VECTOR alpha = NAME(splat)((REAL)u->alpha), rate = NAME(splat)((REAL)-u->learning_rate);
-  const REAL rest = (REAL)(1 - u->alpha), epsilon = (REAL)u->epsilon;
+  const REAL rest = (REAL)(1 - u->alpha), epsilon = (REAL)u->epsilon, clip = (REAL)u->clip;
   EACH_UNIT(last - first, {
-    VECTOR g = LOAD(gradient), w = LOAD(parameters);
-    g = NAME(choose)(g < low, low, g);
-    g = NAME(choose)(g > high, high, g);
+    VECTOR g = NAME(clamp)(LOAD(gradient), clip), w = LOAD(parameters);
     VECTOR m = NAME(fused)(LOAD(mean_square), alpha, rest * g * g);
     w = NAME(fused)(rate, g / (NAME(root)(m) + epsilon), w);
     STORE(gradient, g), STORE(mean_square, m), STORE(parameters, w);

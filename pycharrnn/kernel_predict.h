@@ -78,9 +78,12 @@ INLINE void strips_of(const int rows, const int strips, const int narrow, const 
     }
   }
   for (int64_t k = 0; k < K; k++) {
-    UNROLL for (int v = 0; v < 2 * strips; v++) {
-      wide w = weights(panels, column * K + (v / 2) * K * COLUMNS + k * COLUMNS + (v % 2) * WIDE, narrow);
-      UNROLL for (int r = 0; r < rows; r++) sum[r][v] = fused_double(splat_double(packed[k * rows + r]), w, sum[r][v]);
+    wide w[2 * STRIPS]; /* row by row: else compilers keep all rows' numbers, for which there are too few registers */
+    UNROLL for (int v = 0; v < 2 * strips; v++)
+      w[v] = weights(panels, column * K + (v / 2) * K * COLUMNS + k * COLUMNS + (v % 2) * WIDE, narrow);
+    UNROLL for (int r = 0; r < rows; r++) {
+      wide a = splat_double(packed[k * rows + r]);
+      UNROLL for (int v = 0; v < 2 * strips; v++) sum[r][v] = fused_double(a, w[v], sum[r][v]);
     }
   }
   UNROLL for (int r = 0; r < rows; r++) {
@@ -156,11 +159,14 @@ static const void *panels_at(const struct network *n, const void *panels, int64_
 #define AT(p) load_double((p) + j, n)
 #define PUT(p, v) store_double((p) + j, v, n)
 
-INLINE void lstm_stream(int64_t H, const double *gates, double *c, double *h, double *tanh_c) {
+/* One gate after the other: a long chain of operations makes a gate of some units, and those of more units than a loop over
+   all gates lets the processor see go on side by side. */
+INLINE void lstm_stream(int64_t H, double *gates, double *c, double *h, double *tanh_c) {
+  EACH_UNIT(3 * H, PUT(gates, sigmoid_double(AT(gates))))
+  EACH_UNIT(H, PUT(gates + 3 * H, tanh_double(AT(gates + 3 * H))))
   EACH_UNIT(H, {
-    wide i = sigmoid_double(AT(gates)), f = sigmoid_double(AT(gates + H)), o = sigmoid_double(AT(gates + 2 * H));
-    wide g = tanh_double(AT(gates + 3 * H)), new_c = fused_double(i, g, f * AT(c)), t = tanh_double(new_c);
-    PUT(c, new_c), PUT(h, o * t);
+    wide new_c = fused_double(AT(gates), AT(gates + 3 * H), AT(gates + H) * AT(c)), t = tanh_double(new_c);
+    PUT(c, new_c), PUT(h, AT(gates + 2 * H) * t);
     if (tanh_c) PUT(tanh_c, t);
   })
 }
@@ -295,10 +301,7 @@ INLINE double largest_of(const double *values, int64_t V) {
   int64_t v = 0;
   if (V >= WIDE) {
     wide found = load_double(values, WIDE);
-    for (v = WIDE; v + WIDE <= V; v += WIDE) {
-      wide next = load_double(values + v, WIDE);
-      found = choose_double(next > found, next, found);
-    }
+    for (v = WIDE; v + WIDE <= V; v += WIDE) found = larger_double(load_double(values + v, WIDE), found);
     store_double(of_each, found, WIDE);
     for (int i = 0; i < WIDE; i++) largest = of_each[i] > largest ? of_each[i] : largest;
   }
