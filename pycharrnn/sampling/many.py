@@ -32,7 +32,7 @@ class _EndedEarly(Exception):
 
 
 def write_samples(loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], folder: str, device: str) -> None:
-    """Write `opt.samples` samples of a checkpoint into `folder`, each whole or not at all.
+    """Write `opt.samples` samples of a checkpoint into `folder`; with -o each appears there whole or not at all.
 
     Each file holds what `pycharrnn sample -verbose 0` with its seed prints.
 
@@ -146,7 +146,10 @@ def _write_group(
     """
     characters = characters_by_index(vocab)
     with contextlib.ExitStack() as files:
-        writers = [SampleWriter(files.enter_context(whole_file(sample_file(folder, seed))), opt) for seed in seeds]
+        paths = [sample_file(folder, seed) for seed in seeds]
+        # What is only printed need not reach the disk, for which whole_file waits.
+        opened = [files.enter_context(whole_file(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
+        writers = [SampleWriter(out, opt) for out in opened]
         primes = [prime] * len(seeds)
         for steps in sampler.draw_streams(predictor, primes, vocab, opt, seeds, with_probabilities=False):
             for m, b in enumerate(steps.streams):

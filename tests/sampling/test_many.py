@@ -125,9 +125,18 @@ def test_an_error_in_one_thread_ends_the_others(tmp_path, monkeypatch):
 
     monkeypatch.setattr(many.sampler, "draw_streams", failing)
     with pytest.raises(UserError, match="the disk is full"):
-        opt = SampleOptions(length=10**9, seed=0, samples=4, threads=2)
+        opt = SampleOptions(length=10**9, seed=0, samples=4, threads=2, o=str(tmp_path))
         many.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_only_what_is_kept_waits_for_the_disk(tmp_path, monkeypatch, kept):
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    opt = SampleOptions(length=20, samples=3, o=str(tmp_path) if kept else "")
+    many.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
+    assert bool(synced) == kept and len(list(tmp_path.iterdir())) == 3
 
 
 def test_files_of_negative_seeds_are_not_overwritten(tmp_path):
