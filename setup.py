@@ -23,7 +23,8 @@ sources = [f"pycharrnn/{name}" for name in names]
 stamp = hashlib.sha256(b"".join((here / source).read_bytes() for source in sources)).hexdigest()
 # No product and sum become one operation but where kernel.c says so: results are the same bits whatever compiles it.
 # Loops start where they are fetched at once: else what stands above one makes it up to a tenth slower, or faster.
-optimization = ["-O3", "-falign-functions=64", "-falign-loops=32"]
+# Four fifths of a library would be for debuggers, and be read and hashed whenever it is loaded (-g0).
+optimization = ["-O3", "-g0", "-falign-functions=64", "-falign-loops=32"]
 arithmetic = ["-ffp-contract=off", "-fno-math-errno"]
 more_flags = os.environ.get("PYCHARRNN_CFLAGS", "").split()  # make sanitize gives some; they come last, so they count
 instruction_sets = {"any": []}  # from the least to the most
