@@ -54,7 +54,7 @@ static void keep_likeliest(double *probabilities, int64_t V, int64_t topk, doubl
   while (size) { /* heap[size..V) are kept, the likeliest last */
     double next = probabilities[heap[0]];
     sum += next;
-    if (size < V && (sum - next >= topp || V - size == topk)) break;
+    if (size < V && ((topp < 1 && sum - next >= topp) || V - size == topk)) break;
     int64_t kept = heap[0];
     heap[0] = heap[--size], heap[size] = kept;
     sink(heap, size, 0, probabilities);

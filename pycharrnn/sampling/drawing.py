@@ -93,7 +93,7 @@ def _keep_likeliest(probabilities: npt.NDArray[np.float64], topk: int, topp: flo
     """
     by_rank = np.argsort(-probabilities, -1, kind="stable")
     ranked = np.take_along_axis(probabilities, by_rank, -1)
-    left_out = np.cumsum(ranked, -1) - ranked >= topp
+    left_out = (np.cumsum(ranked, -1) - ranked >= topp) & (topp < 1)  # whose sum may reach 1 by rounding
     if topk:
         left_out[:, topk:] = True
     left_out[:, 0] = False

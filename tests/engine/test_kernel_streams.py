@@ -205,6 +205,16 @@ def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
     assert drawn(streams_of(of), 1, SampleOptions(sample=0)).indices.item() == 1
 
 
+def test_what_topk_keeps_may_be_as_improbable_as_it_likes(level):  # noqa: F811
+    """The others sum to 1, but -topp 1 leaves nothing out."""
+    of, scores, opt = network("rnn", 4, 4, 1), np.array([[0.0, -37.0, -40.0, -38.0]]), SampleOptions(topk=3)
+    how = choice(1, 1, opt)
+    found = streams_of(of).draw(np.array([0]), np.array([0]), scores, how, True).probabilities
+    _, in_numpy = drawing.choose(scores, opt, how)
+    for probabilities in (found[0], in_numpy):
+        np.testing.assert_allclose(probabilities, np.exp([[0, -37, -np.inf, -38]]), rtol=1e-12)
+
+
 @pytest.mark.parametrize("options", [{}, {"topk": 3}, {"temperature": 0.1}], ids=str)
 def test_candidates_and_activations_are_told(level, options):  # noqa: F811
     """Of each stream as many as it asks for, of equally likely ones the first; the drawing goes on as without them."""

@@ -42,7 +42,7 @@ function keepLikeliest(probabilities, topk, topp) {
   for (; kept < ranked.length && (!topk || kept < topk); kept++) {
     const probability = probabilities[ranked[kept]];
     sum += probability;
-    if (kept && sum - probability >= topp) break;
+    if (kept && topp < 1 && sum - probability >= topp) break;
   }
   const values = ranked.slice(0, kept).map((index) => probabilities[index]);
   probabilities.fill(0);
