@@ -834,8 +834,8 @@ def test_a_token_of_ones_own():
 def test_many_clients_for_some_seconds():
     """The benchmark, shorter and with fewer characters: no error, and memory that stays."""
     script = ROOT / "benchmarks" / "serve_clients.py"
-    command = [sys.executable, str(script), str(LSTM), "-seconds", "5"]
+    command = [sys.executable, str(script), str(LSTM), "-seconds", "2"]
     hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # by which it ends its server
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=hear)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, preexec_fn=hear)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " 0 errors" in result.stdout
