@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from compat.t7_objects import T7Error
@@ -67,18 +68,31 @@ def unpacked(content: bytes | bytearray) -> bytes | bytearray:
     """
     if content[:2] != _GZIP_START:
         return content
-    limit = _UNZIP_RATIO * len(content) + _UNZIP_ALWAYS
-    unzip, unzipped = zlib.decompressobj(wbits=31), bytearray()
+    pieces = (content[start : start + _UNZIP_PIECE] for start in range(0, len(content), _UNZIP_PIECE))
+    whole = bytearray()
+    for piece in unzipped(pieces, len(content)):
+        whole += piece
+    return whole
+
+
+def most_unzipped(size: int) -> int:
+    """To how many bytes a gzip file of `size` bytes may unpack."""
+    return _UNZIP_RATIO * size + _UNZIP_ALWAYS
+
+
+def unzipped(packed: Iterable[bytes | bytearray], size: int) -> Iterator[bytes]:
+    """What a gzip file of `size` bytes unpacks to, in pieces as it comes in pieces. Errors: T7Error, as `unpacked`."""
+    unzip, length = zlib.decompressobj(wbits=31), 0
     try:
-        for start in range(0, len(content), _UNZIP_PIECE):
-            packed: bytes | bytearray = content[start : start + _UNZIP_PIECE]
-            while packed and not unzip.eof:
-                unzipped += unzip.decompress(packed, _UNZIP_PIECE)
-                if len(unzipped) > limit:
-                    raise T7Error(f"it is a gzip file that unpacks to more than {limit} bytes")
-                packed = unzip.unconsumed_tail
+        for piece in packed:
+            while piece and not unzip.eof:
+                found = unzip.decompress(piece, _UNZIP_PIECE)
+                length += len(found)
+                if length > most_unzipped(size):
+                    raise T7Error(f"it is a gzip file that unpacks to more than {most_unzipped(size)} bytes")
+                yield found
+                piece = unzip.unconsumed_tail
     except zlib.error as e:
         raise T7Error(f"it is a broken gzip file ({e})") from None
     if not unzip.eof:
         raise T7Error("it is a gzip file that ends too early")
-    return unzipped

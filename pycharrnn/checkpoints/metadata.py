@@ -98,6 +98,8 @@ def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> di
 
 def fits(weights: Array, dtype: np.dtype[Any]) -> bool:
     """Whether numbers of another precision can be just these weights."""
+    if weights.dtype.kind == "f" and np.can_cast(weights.dtype, dtype):  # whatever they are
+        return True
     with np.errstate(all="ignore"):
         return np.array_equal(weights.astype(dtype).astype(weights.dtype), weights, equal_nan=True)
 

@@ -14,6 +14,7 @@ import base64
 import dataclasses
 import json
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ import numpy as np
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
-from compat.t7_content import unpacked
+from compat.t7_content import most_unzipped, unzipped
 from compat.t7_objects import T7Error
 from pycharrnn.checkpoints import metadata
 
@@ -37,6 +38,9 @@ ELEMENT = b'<script type="application/json" class="model">'
 ELEMENT_END = b"</script>"
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's name for gzip's form
 _MOST_NAMES = 5  # of a page's models, in a message
+_PIECE = 1 << 20  # base64 digits that are decoded at a time, a multiple of four
+# A long field in base64, in JSON: after a colon, a quotation mark can only begin a string, and an escaped one differs.
+_LONG = re.compile(rb':[ \t\r\n]*"([A-Za-z0-9+/]{65536,}={0,2})"')
 
 
 def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, Any]:
@@ -91,11 +95,8 @@ def _decode(value: Any) -> Checkpoint:
     size = len(value["weights"]) + len(value["run"])
     facts = {**metadata.parse(value["run"].encode(), size), **{key: value[key] for key in _FOR_THE_PAGE}}
     checkpoint, shapes = metadata.from_text(json.dumps(facts), size)
-    checkpoint.train_losses = np.frombuffer(_unpacked(value, "train_losses"), "<f8").tolist()
-    flat = _flat(value)
-    parameters = sum(map(math.prod, shapes.values()))
-    if len(flat) != parameters:
-        raise CheckpointError(f"it has {len(flat)} weights, but its model has {parameters} parameters")
+    checkpoint.train_losses = np.frombuffer(b"".join(_unpacked(value, "train_losses")), "<f8").tolist()
+    flat = _flat(value, sum(map(math.prod, shapes.values())))
     weights: dict[str, Array] = {}
     start = 0
     for name, shape in shapes.items():
@@ -108,19 +109,36 @@ def _decode(value: Any) -> Checkpoint:
     return metadata.with_weights(checkpoint, shapes, weights)
 
 
-def _flat(value: dict[str, Any]) -> Array:
-    """All weights, shape (n,). Errors: CheckpointError; KeyError, TypeError, ValueError."""
+def _flat(value: dict[str, Any], parameters: int) -> Array:
+    """All weights, shape (parameters,). Errors: CheckpointError; KeyError, TypeError, ValueError."""
     if value["dtype"] not in _DTYPES:
         raise CheckpointError(f"its weights are {printable(repr(value['dtype']), 20)}, not float16, float32 or float64")
     dtype = np.dtype(_DTYPES[value["dtype"]])
-    by_byte = np.frombuffer(_unpacked(value, "weights"), "u1").reshape(dtype.itemsize, -1)
-    return np.ascontiguousarray(by_byte.T).reshape(-1).view(dtype)
+    if parameters * dtype.itemsize > most_unzipped(len(value["weights"])):
+        raise CheckpointError(f"its model has {parameters} parameters, far more than its weights can be")
+    numbers, length = np.empty((parameters, dtype.itemsize), "u1"), 0
+    for piece in _unpacked(value, "weights"):
+        rest = np.frombuffer(piece, "u1")
+        while rest.size:
+            byte, number = divmod(length, parameters)
+            part, rest = np.split(rest, [parameters - number])
+            if byte < dtype.itemsize:
+                numbers[number : number + part.size, byte] = part
+            length += part.size
+    weights, more = divmod(length, dtype.itemsize)
+    if more:
+        raise ValueError(f"{length} bytes of {dtype}")
+    if weights != parameters:
+        raise CheckpointError(f"it has {weights} weights, but its model has {parameters} parameters")
+    return numbers.reshape(-1).view(dtype)
 
 
-def _unpacked(value: dict[str, Any], key: str) -> bytes | bytearray:
-    """What _packed has packed. Errors: as _flat."""
+def _unpacked(value: dict[str, Any], key: str) -> Iterator[bytes]:
+    """What _packed has packed, in pieces, so that it is never in memory in two forms. Errors: as _flat."""
+    digits = value[key]
+    pieces = (base64.b64decode(digits[at : at + _PIECE], validate=True) for at in range(0, len(digits), _PIECE))
     try:
-        return unpacked(base64.b64decode(value[key], validate=True))
+        yield from unzipped(pieces, len(digits))
     except T7Error as e:
         raise CheckpointError(f"its {key} can't be unpacked: {e}") from None
 
@@ -138,7 +156,7 @@ def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
         raise CheckpointError("it is a page without a model that pycharrnn has put there")
     names = []
     for start, end in elements:  # parsed one at a time, since each may be large
-        value = _parsed(bytes(memoryview(content)[start:end]), len(content))
+        value = _parsed(content, start, end)
         names.append(value.get("name") if isinstance(value, dict) else None)
         if names[-1] == name or (not name and len(elements) == 1):
             return decode(value)
@@ -160,11 +178,24 @@ def _elements(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
         start = content.find(ELEMENT, end)
 
 
-def _parsed(text: bytes, size: int) -> Any:
-    """As metadata.parse. Errors: CheckpointError."""
+def _parsed(content: bytes | bytearray, start: int, end: int) -> Any:
+    """The model in an element, its long fields in base64 as parts of the page itself. Errors: CheckpointError."""
+    pieces, at = list[bytes | bytearray](), start
+    fields = dict[str, memoryview]()  # by what stands for them while the rest is parsed, which is no base64
+    for found in _LONG.finditer(content, start, end):
+        first, last = found.span(1)
+        pieces += [content[at:first], b"!%d" % len(fields)]
+        fields[f"!{len(fields)}"] = memoryview(content)[first:last]
+        at = last
     try:
-        return metadata.parse(text, size)
+        value = metadata.parse(b"".join([*pieces, content[at:end]]), len(content))
     except CheckpointError:  # a ValueError too
         raise
     except (ValueError, RecursionError) as e:
         raise CheckpointError(f"the model in this page is no JSON ({printable(str(e), 80)})") from None
+    if isinstance(value, dict):
+        for key in [key for key, one in value.items() if isinstance(one, str) and one in fields]:
+            value[key] = fields.pop(value[key])
+    if fields:
+        raise CheckpointError("its model has long texts where pycharrnn writes none")
+    return value

@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from conftest import GOLDEN, run, sampled, sentence
 
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
+from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint, payload
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
@@ -68,6 +70,22 @@ def test_a_checkpoint_comes_back(tmp_path, path):
 def test_a_page_is_sampled_from(tmp_path):
     (tmp_path / "model.html").write_bytes(element(checkpoint.load(LSTM)))
     assert sampled(tmp_path / "model.html", ["-length", "60"]) == sampled(LSTM, ["-length", "60"])
+
+
+def test_reading_a_page_takes_twice_its_size(tmp_path):
+    """Its own bytes, and the weights: these are never there in two forms."""
+    random, loaded = np.random.default_rng(1), checkpoint.load(LSTM)
+    vocab_size = len(loaded.vocab)
+    weights = {name: random.normal(0, 0.2, s) for name, s in parameter_shapes("lstm", vocab_size, 400, 1).items()}
+    network = dataclasses.replace(loaded.network, rnn_size=400, num_layers=1, weights=weights)
+    page = tmp_path / "model.html"
+    page.write_bytes(element(dataclasses.replace(loaded, network=network)))
+    tracemalloc.start()
+    found = checkpoint.load(page)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.network.parameters > 600_000
+    assert most < 2 * page.stat().st_size + 5 * (1 << 20)  # beside them some pieces of a megabyte
 
 
 def test_losses_that_are_no_numbers():
@@ -127,6 +145,7 @@ def test_one_of_several_models(tmp_path):
         (payload.ELEMENT + b"[]" + payload.ELEMENT_END, "not as pycharrnn writes it"),
         (payload.ELEMENT + b"{}" + payload.ELEMENT_END, "not as pycharrnn writes it"),
         (payload.ELEMENT + b'{"a": 1, "a": 2}' + payload.ELEMENT_END, "says something twice"),
+        (payload.ELEMENT + b'{"a": {"weights": "%s"}}' % (b"A" * 70_000) + payload.ELEMENT_END, "long texts where"),
         (payload.ELEMENT * 2 + b"{}" + payload.ELEMENT_END, "no JSON"),
     ],
 )
