@@ -204,7 +204,7 @@ def products(model: str, layers: int, H: int, B: int, dtype: str, device: str) -
             torch.mm(a, b, out=out)
 
     operations = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in calls)
-    return Replayed(step, torch.device(device)), operations
+    return Replayed(step, torch.device(device), print), operations
 
 
 def _weights(model: str, layers: int, H: int) -> dict[str, tuple[int, ...]]:

@@ -110,7 +110,7 @@ NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
         lambda line: check_parses(line[line.index("pycharrnn ") :]),
     ),
     (r"(\w+=\d+ )?\.venv/bin/(python -m pytest|ruff) ", "this is the suite", lambda line: None),
-    (r"(\.venv/bin/)?python (tests|benchmarks)/", "takes minutes", _script_exists),
+    (r"(\.venv/bin/)?python3? (tests|benchmarks)/", "takes minutes", _script_exists),
 )
 SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for) ")
 

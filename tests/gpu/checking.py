@@ -11,13 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from tests.gpu.place import Place, facts
 from tests.gpu.report import FAILED, PASSED, STAND_IN, WAITS, Row
 
 _ROOT = str(Path(__file__).parents[2])
-_THREADS = 4  # of the CPU, whose runs are small
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,6 @@ def do(group: str, only: list[str], say: Callable[[str], None]) -> None:
         only: do those whose "group: name" contains one of these.
         say: gets lines of JSON: first the machine and all rows that there will be, then each as it is found.
     """
-    torch.set_num_threads(min(_THREADS, torch.get_num_threads()))
     place = Place.find()
     checks = importlib.import_module(f"tests.gpu.{group}").checks(place)
     checks = [check for check in checks if any(part in f"{group}: {check.name}" for part in only)]

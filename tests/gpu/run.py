@@ -78,7 +78,8 @@ def _version(package: str) -> str:
 def _environment() -> dict[str, str]:
     """Of the processes that do the checks: they find the project, and what was brought along."""
     path = [str(ROOT), *([str(PACKAGES)] if PACKAGES.is_dir() else []), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    threads = "1"  # the CPU's runs are small, and where others compute as well, threads would wait for one another
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "OMP_NUM_THREADS": threads}
 
 
 class _Group:

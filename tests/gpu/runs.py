@@ -16,7 +16,7 @@ from pycharrnn.training.trainer import Trainer
 from tests.gpu.place import Place
 
 TEXT = Path(__file__).parents[1] / "golden" / "corpus" / "input.txt"
-SIZES = {"rnn_size": 64, "num_layers": 2, "batch_size": 16, "seq_length": 25}
+SIZES = {"rnn_size": 64, "num_layers": 2, "batch_size": 32, "seq_length": 12}
 _SHADOWS, _MARGIN = 2, 10
 BECAUSE = (
     "A product of n rounded factors is off by about u*sqrt(n) of it, u being 2^-24 in float32 (for TF32, of -exact 0 on"
