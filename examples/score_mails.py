@@ -28,6 +28,8 @@ def main(checkpoint: str, folder: str) -> None:
     for file in sorted(Path(folder).rglob("*.eml")):
         score = model.score(body_of(file))
         rows.append((score.bits_per_character, score.unknown.total(), file))
+    if not rows:
+        sys.exit(f"there is no mail (.eml) below {folder}")
     # A mail without a character that the model knows has no bits: it comes first.
     for bits, unknown, file in sorted(rows, key=lambda row: -math.inf if math.isnan(row[0]) else -row[0]):
         print(f"{bits:.3f} bits per character, {unknown} unknown  {file.relative_to(folder)}")

@@ -66,6 +66,12 @@ def test_mails_are_scored(tmp_path):
     assert lines[2].startswith(f"{score.bits_per_character:.3f} bits per character, 0 unknown")
 
 
+def test_a_folder_without_mails_is_said(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "score_mails.py"), ONE, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (result.returncode, result.stderr) == (1, f"there is no mail (.eml) below {tmp_path}\n")
+
+
 def test_a_duet():
     lines = example("duet.py", ONE, OTHER, "4", "3")
     text = "\n".join(lines)
