@@ -6,9 +6,12 @@ the run of one process. Source: PyTorch's torch.distributed; gloo on CPUs, NCCL 
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.training.gpu_sums import GPUSums
 
 # Others wait while the first preprocesses a large text; a process that has died is noticed at once.
 _LONGEST_WAIT = timedelta(hours=12)
@@ -24,11 +28,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of the run: number `rank` of `size`, number `local_rank` on its machine."""
+    """This process among those of the run: number `rank` of `size`, number `local_rank` on its machine.
+
+    `gpus`: sums tensors on GPUs, where the run has some.
+    """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    gpus: GPUSums | None = None
 
     def rows(self, batch_size: int) -> slice:
         """The rows of a batch that are this process's."""
@@ -39,9 +47,23 @@ class Ranks:
 
         Errors: UserError if another process has ended.
         """
-        if self.size > 1:
-            self._together(lambda: dist.all_reduce(tensor))
+        self.begin_sum(tensor)
+        self.finish()
         return tensor
+
+    def begin_sum(self, tensor: torch.Tensor) -> None:
+        """As `sum`, but on a GPU the CPU goes on; it must call `finish` before it waits for a result of the GPU."""
+        if self.size > 1:
+            self._add_up(tensor)
+
+    def finish(self) -> None:
+        """Wait for a sum that has been begun. Errors: UserError if another process has ended."""
+        if self.gpus:
+            self._together(self.gpus.wait)
+
+    def _add_up(self, tensor: torch.Tensor) -> None:
+        gpus = self.gpus if tensor.device.type != "cpu" else None
+        self._together(lambda: gpus.begin(tensor) if gpus else dist.all_reduce(tensor))
 
     def whole_batch(self, part: torch.Tensor, batch_size: int) -> torch.Tensor:
         """A tensor (batch_size, ...) from each process's rows of it."""
@@ -71,6 +93,8 @@ class Ranks:
         try:
             call()
         except RuntimeError as e:
+            if self.gpus:
+                atexit.register(_end_at_once)
             raise UserError(
                 f"process {self.rank} of {self.size} stops, since another one ended: see what that one said, then go on"
                 " with -resume."
@@ -89,15 +113,30 @@ def join(where: str) -> Ranks:
     if ranks.size > 1:
         if where == "mps":
             raise UserError("a run on several processes needs CPUs or CUDA: use -gpuid -1.")
-        backend = "cpu:gloo,cuda:nccl" if where.startswith("cuda") else "gloo"
         try:
-            dist.init_process_group(backend, timeout=_LONGEST_WAIT)
+            return replace(ranks, gpus=connect(where))
         except (RuntimeError, ValueError) as e:
             raise UserError(f"process {ranks.rank} of {ranks.size} can't reach the others: {e}.") from e
     return ranks
 
 
+def connect(where: str) -> GPUSums | None:
+    """Connect this process with the others: what sums on GPUs, if the device `where` is one. Errors: RuntimeError."""
+    dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
+    return GPUSums(_LONGEST_WAIT) if where.startswith("cuda") else None
+
+
+def _end_at_once() -> None:
+    """End without what PyTorch does at the end, which would wait for a GPU that waits for a process that has ended."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(UserError.status)
+
+
 def from_environment() -> Ranks:
     """What torchrun says in the environment, before anything is connected."""
-    names = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
-    return Ranks(*(int(os.environ.get(name, default)) for name, default in names))
+    rank, size, local_rank = (
+        int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    )
+    return Ranks(rank, size, local_rank)

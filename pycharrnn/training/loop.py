@@ -201,6 +201,7 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
     start = time.perf_counter()
     trainer.step()
     if session.opt.accurate_gpu_timing and session.device.startswith("cuda"):
+        session.ranks.finish()
         torch.cuda.synchronize(session.device)
     return time.perf_counter() - start
 

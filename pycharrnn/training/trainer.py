@@ -174,7 +174,7 @@ class Trainer:
         with self._weight_drop.left_out(self.gradient, self._seeded()) if self._weight_drop else nullcontext():
             (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
         self._first_batch = False
-        self.ranks.sum(self._summed)
+        self.ranks.begin_sum(self._summed)
         self.optimizer.step(self.gradient, self.opt.grad_clip)
         self._new_losses.append(self._loss / self.opt.seq_length)
 
@@ -193,6 +193,7 @@ class Trainer:
 
     def new_losses(self) -> list[float]:
         """The losses, in nats per character, of the iterations since the last call."""
+        self.ranks.finish()
         losses, self._new_losses = self._new_losses, []
         return torch.stack(losses).tolist() if losses else []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 
 from pycharrnn.cli.commands import main
 from pycharrnn.training import distributed
@@ -12,12 +11,10 @@ from pycharrnn.training import distributed
 class _Summing(distributed.Ranks):
     """The only process, which sums over all all the same."""
 
-    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        self._together(lambda: dist.all_reduce(tensor))
-        return tensor
+    def begin_sum(self, tensor: torch.Tensor) -> None:
+        self._add_up(tensor)
 
 
 if __name__ == "__main__":
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    distributed.join = lambda where: _Summing()
+    distributed.join = lambda where: _Summing(gpus=distributed.connect(where))
     main()
