@@ -64,7 +64,7 @@ def test_two_gpus_compute_what_one_does(tmp_path):
     assert saved[0] == saved[1] != []
 
 
-@pytest.mark.parametrize("dies", ["cpu 21", "gpu 8"])
+@pytest.mark.parametrize("dies", [pytest.param("cpu 21", marks=pytest.mark.slow), "gpu 8"])
 def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path, dies):
     """Before a sum the CPUs notice it; within one the GPU would wait for it, and so would the end of the process."""
     status, _, err = on_two_gpus(folder_with_text(tmp_path), dies, "-print_every", "100", "-eval_val_every", "1000")
