@@ -116,10 +116,14 @@ class AsciiT7Reader(T7Reader):
         array: Array = np.empty(n, dtype)
         filled = 0
         number: Callable[[bytes], float] = float if dtype.kind == "f" else int
+        limits = None if dtype.kind == "f" else np.iinfo(dtype)
         while filled < n:
             words = self._words(n - filled)
             try:
-                array[filled : filled + len(words)] = list(map(number, words))
+                numbers = list(map(number, words))
+                if limits and not limits.min <= min(numbers) <= max(numbers) <= limits.max:
+                    raise OverflowError  # as NumPy does, but only from 2.0 on
+                array[filled : filled + len(words)] = numbers
             except (ValueError, OverflowError):
                 raise self.fault(f"an array of {dtype} with something else in it before") from None
             filled += len(words)

@@ -51,7 +51,7 @@ def test_what_a_step_runs_is_there(command):
         asked = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
         assert asked.returncode == 0, asked.stderr
     elif program == ".venv/bin/pycharrnn":
-        assert f'"{Path(program).name}=pycharrnn.cli' in SETUP
+        assert f'"{Path(program).name}=pycharrnn.' in SETUP
         assert words == ["doctor"]
     else:
         assert program in ("python", "python3")

@@ -328,7 +328,7 @@ def changed_tensor(whole: bytes, of: str, **changes) -> bytes:
         ({"dims": [-18, -73]}, "within the file"),
         ({"dims": [0, 73]}, "within the file"),
         ({"dims": [73, 18]}, "its tensors are not those of an rnn"),
-        ({"dims": [1] * 40 + [18, 73]}, "not those of an rnn|within the file|dimensions"),
+        ({"dims": [1] * 40 + [18, 73]}, "not those of an rnn|within the file|dimension"),
         ({"raw_data": b""}, "within the file"),
         ({"raw_data": b"x" * 100}, "within the file"),
         ({"data_type": 6}, "within the file"),

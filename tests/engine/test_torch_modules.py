@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from conftest import GOLDEN, train_as_recorded, working_in
 from pretended_device import pretended_gpu
 from runs import assert_close_digits, log_lines
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
@@ -92,7 +92,7 @@ def test_mixed_precision_is_the_one_asked_for(where, dtype, model, dropout):
     seen: set[torch.dtype] = set()
 
     def note(module, given, found):
-        seen.update(t.dtype for t in tree_leaves((given, found, list(module.parameters()))))
+        seen.update(t.dtype for t in tree_flatten((given, found, list(module.parameters())))[0])
 
     with contextlib.nullcontext() if where == "cpu" else pretended_gpu(where.partition(":")[0]):
         torch.manual_seed(1)
