@@ -3,7 +3,8 @@
     python3 tests/gpu/run.py [--json gpu.json] [--seconds 470] [--only TEXT]...
 
 Each group of checks runs in a process of its own, so that one that crashes takes no other along, and has a share of the
-time; what it can't finish in that is cut off. Last come a table, why its bounds are what they are, and the JSON file.
+time; what it can't finish in that is cut off, and done in the end if time is left. Last come a table, why its bounds
+are what they are, and the JSON file.
 The exit status is 1 if anything failed or was cut off.
 
 Without a GPU the same checks run on a CPU in its place, as far as they can, and the table says what waits for one.
@@ -46,6 +47,7 @@ SHARES = {
     "memory": 35,
     "doctoring": 35,
 }
+_WORTHWHILE = 10.0  # seconds: it takes some to load PyTorch
 
 
 def missing() -> str | None:
@@ -144,18 +146,30 @@ class _Group:
 
 
 def check_all(seconds: float, only: list[str]) -> tuple[dict[str, object], list[Row]]:
-    """Do all groups, one after another; what one leaves of its time is the others'.
+    """Do all groups, one after another; what is left of the time in the end is for what was cut off.
 
     Returns: what PyTorch knows of the machine, and all rows.
     """
-    end, facts, rows = time.monotonic() + seconds, {}, []
+    end = time.monotonic() + seconds
     shares = {name: share for name, share in SHARES.items() if any(_may_contain(name, part) for part in only)}
-    while shares:
-        name = next(iter(shares))
-        group = _Group(name, only)
-        left = end - time.monotonic()
-        found = group.rows(left * shares[name] / sum(shares.values()))
-        del shares[name]
+    facts, rows = _in_turn(shares, dict.fromkeys(shares, only), end)
+    again: dict[str, list[str]] = {}
+    for row in rows:
+        if row.verdict == CUT:
+            again.setdefault(row.check, []).append(f"{row.check}: {row.name}")
+    if end - time.monotonic() < _WORTHWHILE:
+        return facts, rows
+    later = {(row.check, row.name): row for row in _in_turn({name: SHARES[name] for name in again}, again, end)[1]}
+    return facts, [later.get((row.check, row.name), row) for row in rows]
+
+
+def _in_turn(shares: dict[str, int], only: dict[str, list[str]], end: float) -> tuple[dict[str, object], list[Row]]:
+    """Do groups until `end`; what one leaves of its share is the others'. Returns: as check_all."""
+    facts: dict[str, object] = {}
+    rows: list[Row] = []
+    for k, name in enumerate(shares):
+        group = _Group(name, only[name])
+        found = group.rows((end - time.monotonic()) * shares[name] / sum(list(shares.values())[k:]))
         for row in found:
             print(f"{row.verdict:16} {row.check}: {row.name} {row.detail}".rstrip(), file=sys.stderr, flush=True)
         rows += found
