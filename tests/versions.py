@@ -17,6 +17,7 @@ PYTHONS = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "s
 # What warns in ours fails. What warns in a package that pycharrnn uses, or its tests, is that package's to mend.
 WARNINGS = [
     "error::DeprecationWarning",
+    "ignore::pyparsing.warnings.PyparsingDeprecationWarning",  # what matplotlib 3.8 calls
 ]
 
 nox.options.default_venv_backend = "uv"
