@@ -1,13 +1,13 @@
 # make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests, all but the
-# slowest, which make slow runs. make coverage: run both, and say which lines have run. make check: what to run between two
-# changes, in less than a minute. make test-versions: tests with each Python, and the lowest and newest packages, at hand.
-# make sanitize: the C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make test-gpu, make
-# bench-gpu: what only a GPU can show, by python3 as it is (docs/platforms.md); make gpu-packages: fetch what that lacks.
-# make clean: remove what these made. Only Python 3.10 or newer is needed.
+# slowest, which make slow runs. make check: what to run between two changes, in less than a minute. make sanitize: the
+# C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make test-versions: the tests with each
+# Python, and with the lowest and newest packages, at hand. make test-gpu, make bench-gpu: what only a GPU can show, by
+# python3 as it is (docs/platforms.md); make gpu-packages: fetch what that lacks. make clean: remove what these made.
+# Only Python 3.10 or newer is needed.
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo lint check test slow coverage sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
+.PHONY: demo lint check test slow sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
 
 # Installing anew only when what builds it or the C kernel changes keeps the second run quick.
 .venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
@@ -52,16 +52,12 @@ check: lint
 TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 test: lint
-	$(TESTS) -m "not slow"
+	rm -f .coverage .coverage.*
+	$(TESTS) -m "not slow" --cov=pycharrnn --cov=compat --cov-report=
+	$(BIN)/python tests/coverage_below.py
 
 slow: .venv/test-installed
 	$(TESTS) -m slow
-
-# All of these, measured, which makes them take twice as long.
-coverage: .venv/test-installed
-	rm -f .coverage .coverage.*
-	$(TESTS) --cov=pycharrnn --cov=compat --cov-report=
-	$(BIN)/python tests/coverage_below.py
 
 sanitize: .venv/test-installed
 	tests/sanitize/run
