@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from runs import SMALL, TEXT, copied, folder_with_text, named, steps, train
 
 import compat
+import pycharrnn
 from compat import charrnn, nngraph, run_state
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
@@ -227,7 +228,7 @@ def test_inspect_and_convert_know_the_state(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")
     (path,) = named(folder)
-    assert inspection.facts(path)["run_state"].startswith("pycharrnn 0.")
+    assert inspection.facts(path)["run_state"].startswith(f"pycharrnn {pycharrnn.__version__}")
     for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", False)):
         checkpoint.convert(checkpoint.load(path), tmp_path / to, kind="float" if to == "float.t7" else "double")
         assert (checkpoint.load(tmp_path / to).state is not None) == kept
