@@ -293,14 +293,14 @@ def test_training_says_that_no_kernel_was_compiled(corpus):
     (home / "pycharrnn" / "_kernel_any.left_out").write_text("cc: No such file or directory\n")
     args = ["train", "-data_dir", str(corpus), *SHORT, "-overwrite", "1"]
     said = b"no C kernel was compiled, so training takes about twice as long: `pycharrnn doctor` says why.\n"
-    for setting, times in ({}, 1), ({"PYCHARRNN_KERNEL": "off"}, 0):
-        environment = {**os.environ, "PYTHONPATH": str(home), **setting}
+    environment = {**os.environ, "PYTHONPATH": str(home)}
+    environment.pop("PYCHARRNN_KERNEL", None)
+    for setting, times in ({"PYCHARRNN_KERNEL": "off"}, 0), ({}, 1):
         ended = subprocess.run(
-            [sys.executable, "-m", "pycharrnn", *args], cwd=home, env=environment, capture_output=True
+            [sys.executable, "-m", "pycharrnn", *args], cwd=home, env=environment | setting, capture_output=True
         )
         assert ended.returncode == 0 and ended.stderr.count(said) == times, ended.stderr
     code = "from pycharrnn.cli import doctor; print(doctor._kernel())"
-    environment.pop("PYCHARRNN_KERNEL")
     facts = subprocess.run([sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True)
     assert facts.stdout.endswith("twice as long; any was not compiled (cc: No such file or directory)\n"), facts.stderr
 
