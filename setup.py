@@ -142,7 +142,7 @@ setup(
     ext_modules=kernels,
     cmdclass={"build_ext": BuildKernels, "bdist_wheel": PlatformWheel},
     install_requires=[
-        "click>=8.2,<9",
+        "click>=8.2.1,<9",
         "numpy>=1.24,<3",
         "torch>=2.1,<3",
         "torchfile>=0.1,<0.2",

@@ -19,6 +19,12 @@ WARNINGS = [
     "error::DeprecationWarning",
     "ignore::pyparsing.warnings.PyparsingDeprecationWarning",  # what matplotlib 3.8 calls
 ]
+FACTS = """
+import sys, numpy, torch
+from pycharrnn.engine import kernel_library
+print("Python", sys.version.split()[0], "PyTorch", torch.__version__, "NumPy", numpy.__version__, end=" ")
+print("C kernel", kernel_library.name(), *kernel_library.why_not_better())
+"""
 
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
@@ -44,7 +50,6 @@ def lowest(session: nox.Session) -> None:
 def _test(session: nox.Session, resolution: str) -> None:
     session.chdir(ROOT)
     session.install("--resolution", resolution, "--editable", ".[test]")
-    versions = "import torch, numpy; print('PyTorch', torch.__version__, 'NumPy', numpy.__version__)"
-    session.run("python", "-c", versions)
+    session.run("python", "-c", FACTS)
     warnings = [part for warning in WARNINGS for part in ("-W", warning)]
     session.run("python", "-m", "pytest", "-q", *warnings, *session.posargs, env={"OMP_NUM_THREADS": "1"})

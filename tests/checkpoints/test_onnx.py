@@ -30,6 +30,8 @@ onnx = pytest.importorskip("onnx")
 reference = pytest.importorskip("onnx.reference")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+# Before, onnx's own evaluator gave no state of the cells, which is an output of each lstm here.
+EVALUATES_CELLS = tuple(map(int, onnx.__version__.split(".")[:2])) >= (1, 23)
 KINDS = [kind for kind in (*ORIGINALS, *OTHERS) if kind not in ("bits", "cuda")]
 
 
@@ -82,6 +84,8 @@ def test_states_go_on_and_any_batch_fits(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["lstm", "lstm dropout", "gru", "gru dropout", "rnn", "torch-rnn lstm"])
 def test_the_graph_in_double_precision_is_the_model(tmp_path, kind):
     n, x = loaded(kind).network, indices(loaded(kind).network, 12, 1)
+    if n.model == "lstm" and not EVALUATES_CELLS:
+        pytest.skip(f"onnx {onnx.__version__} can't evaluate an lstm's last cell state; 1.23 can")
     graph = reference.ReferenceEvaluator(str(graph_of(kind, tmp_path, precision="double")))
     log_probs, *_ = graph.run(None, {"indices": x, **zeros(n, 1, np.float64)})
     assert log_probs.dtype == np.float64

@@ -138,7 +138,9 @@ def test_many_signals_end_without_noise(tmp_path, pause):
         process.send_signal(number)
         time.sleep(pause)
     _, error = process.communicate(timeout=60)
-    assert process.returncode in (130, 143, 129, -signal.SIGINT)
+    # At its very end, Python lets a signal end the process as it would any other.
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    assert process.returncode in {*(128 + number for number in ends), *(-number for number in ends)}
     assert "Traceback" not in error, error
     assert "race condition" not in error, error
 
