@@ -52,4 +52,5 @@ def _test(session: nox.Session, resolution: str) -> None:
     session.install("--resolution", resolution, "--editable", ".[test]")
     session.run("python", "-c", FACTS)
     warnings = [part for warning in WARNINGS for part in ("-W", warning)]
-    session.run("python", "-m", "pytest", "-q", *warnings, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    at_once = ["-n", "3", "--dist", "loadfile"]
+    session.run("python", "-m", "pytest", "-q", *at_once, *warnings, *session.posargs, env={"OMP_NUM_THREADS": "1"})
