@@ -107,7 +107,7 @@ def _kernel() -> str:
     """Which C kernel is in use, whether it computes the same bits as on other machines, and why it is no better one."""
     name = kernel_library.name()
     if name is None:
-        used = "none; training on the CPU takes about twice as long"
+        used = f"none, {kernel_library.SLOWER}"
     elif kernel_library.rounds_as_elsewhere():
         used = f"{name}, which computes the same bits on every machine"
     else:

@@ -27,7 +27,7 @@ _OFF = "off"
 _SUFFIX = ".dll" if os.name == "nt" else ".so"  # as in setup.py
 PACKAGE = Path(__file__).parents[1]  # where setup.py puts the libraries, and their sources lie
 SOURCES = ("kernel.c", "kernel_body.h", "kernel_threads.h", "kernel_predict.h", "kernel_draw.h")  # as in setup.py
-_SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
+SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
 
 
 class _Fact(ctypes.Structure):
@@ -90,17 +90,17 @@ def load(
         return None
     usable = LEVELS[LEVELS.index(best) :: -1]
     if wanted and wanted not in usable:
-        _say(f"this processor lacks what PYCHARRNN_KERNEL={wanted} needs, {_SLOWER}: set it to {' or '.join(usable)}.")
+        _say(f"this processor lacks what PYCHARRNN_KERNEL={wanted} needs, {SLOWER}: set it to {' or '.join(usable)}.")
         return None
     path = next(filter(None, (built(folder, level) for level in ([wanted] if wanted else usable))), None)
     if path is None:
         if wanted:
-            _say(f"no kernel was built for PYCHARRNN_KERNEL={wanted}, {_SLOWER}: install pycharrnn with a C compiler.")
+            _say(f"no kernel was built for PYCHARRNN_KERNEL={wanted}, {SLOWER}: install pycharrnn with a C compiler.")
         return None
     try:
         return _checked(path, layout, functions)
     except (OSError, ValueError) as e:
-        _say(f"can't use the C kernel {path} ({_words(e)}), {_SLOWER}: install pycharrnn again.")
+        _say(f"can't use the C kernel {path} ({_words(e)}), {SLOWER}: install pycharrnn again.")
         return None
 
 

@@ -22,7 +22,7 @@ def say_what_computes(session: Session, note: Callable[[str], None]) -> None:
         return
     if not kernel.usable(session.model.flat):
         if kernel_library.is_missing():
-            note("no C kernel was compiled, so training takes about twice as long: `pycharrnn doctor` says why.")
+            note(f"no C kernel was compiled, {kernel_library.SLOWER}: `pycharrnn doctor` says why.")
     elif not kernel_library.rounds_as_elsewhere():
         level = kernel_library.name()
         note(f"the C kernel's level {level!r} has no fused multiply-add: last digits are not those of other machines.")

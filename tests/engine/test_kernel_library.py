@@ -285,25 +285,5 @@ def test_training_goes_on_without_a_damaged_one(corpus):
     assert losses(ended.stdout) == losses(right.stdout.decode()) != []
 
 
-def test_training_says_that_no_kernel_was_compiled(corpus):
-    """Once, unless somebody has asked to do without; doctor has the reason."""
-    home = corpus.parent / "home"
-    for package in ("compat", "pycharrnn"):
-        shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__", "_kernel_*"))
-    (home / "pycharrnn" / "_kernel_any.left_out").write_text("cc: No such file or directory\n")
-    args = ["train", "-data_dir", str(corpus), *SHORT, "-overwrite", "1"]
-    said = b"no C kernel was compiled, so training takes about twice as long: `pycharrnn doctor` says why.\n"
-    environment = {**os.environ, "PYTHONPATH": str(home)}
-    environment.pop("PYCHARRNN_KERNEL", None)
-    for setting, times in ({"PYCHARRNN_KERNEL": "off"}, 0), ({}, 1):
-        ended = subprocess.run(
-            [sys.executable, "-m", "pycharrnn", *args], cwd=home, env=environment | setting, capture_output=True
-        )
-        assert ended.returncode == 0 and ended.stderr.count(said) == times, ended.stderr
-    code = "from pycharrnn.cli import doctor; print(doctor._kernel())"
-    facts = subprocess.run([sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True)
-    assert facts.stdout.endswith("twice as long; any was not compiled (cc: No such file or directory)\n"), facts.stderr
-
-
 def losses(log: str) -> list[str]:
     return re.findall(r"train_loss = (\S+),", log)

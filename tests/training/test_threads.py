@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN, run_alone
-from runs import folder_with_text, named, train
+from conftest import GOLDEN, ROOT, run_alone
+from runs import COMMAND, ENVIRONMENT, folder_with_text, named, train
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli import making_commands
@@ -92,3 +95,21 @@ def test_what_can_be_no_number_of_threads_is_refused(command, count):
     args = {"train": [], "serve": [CHECKPOINT]} | COMMANDS
     refused = CliRunner().invoke(cli, [command, *args[command], "-threads", count])
     assert str(refused.exception) == f"-threads must be from 1 to 1024, or 0, not {count}."
+
+
+def test_training_says_that_no_kernel_was_compiled(tmp_path):
+    """Once, unless somebody has asked to do without; doctor has the reason."""
+    home = folder_with_text(tmp_path / "home")
+    for package in ("compat", "pycharrnn"):
+        shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__", "_kernel_*"))
+    (home / "pycharrnn" / "_kernel_any.left_out").write_text("cc: No such file or directory\n")
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(home)}
+    environment.pop("PYCHARRNN_KERNEL", None)
+    said = f"no C kernel was compiled, {kernel_library.SLOWER}: `pycharrnn doctor` says why.\n"
+    args = [*COMMAND, "-max_epochs", "0.02", "-overwrite", "1"]
+    for setting, times in ({"PYCHARRNN_KERNEL": "off"}, 0), ({}, 1):
+        ended = subprocess.run(args, cwd=home, env=environment | setting, capture_output=True, text=True)
+        assert ended.returncode == 0 and ended.stderr.count(said) == times, ended.stderr
+    code = "from pycharrnn.cli import doctor; print(doctor._kernel())"
+    facts = subprocess.run([sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True)
+    assert facts.stdout.endswith("times as long; any was not compiled (cc: No such file or directory)\n"), facts.stderr
