@@ -252,7 +252,8 @@ def pretended_gpu(kind: str = "cuda", count: int = 1) -> Iterator[PretendedGPU]:
         return PretendedGenerator() if torch.device(device).type == kind else real_generator(device)
 
     @contextlib.contextmanager
-    def recording(graph: PretendedGraph) -> Iterator[None]:
+    def recording(graph: PretendedGraph, capture_error_mode: str) -> Iterator[None]:
+        assert capture_error_mode == "thread_local"
         gpu.graph = graph
         gpu.graphs.append(graph)
         try:

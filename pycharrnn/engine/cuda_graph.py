@@ -18,12 +18,19 @@ class Replayed:
         function: it must work on the same buffers each time, since the graph holds their addresses.
         device: where it works.
         note: is told in a line why recording failed.
+        wait: called before recording, where PyTorch waits without end for what the GPU was asked before.
 
     Source: PyTorch's torch.cuda.CUDAGraph.
     """
 
-    def __init__(self, function: Callable[[], None], device: torch.device, note: Callable[[str], None]):
-        self._function, self._note, self._calls = function, note, 0
+    def __init__(
+        self,
+        function: Callable[[], None],
+        device: torch.device,
+        note: Callable[[str], None],
+        wait: Callable[[], None] = lambda: None,
+    ):
+        self._function, self._note, self._wait, self._calls = function, note, wait, 0
         self._records = device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -36,9 +43,11 @@ class Replayed:
         if not self._records or self._calls <= _EAGER_CALLS:
             self._function()
             return
+        self._wait()
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):  # records, does not compute
+            # Records, does not compute. NCCL's own thread may ask the GPU meanwhile, which would end a "global" one.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._function()
         except RuntimeError as e:
             self._records = False

@@ -60,7 +60,9 @@ class Trainer:
         if opt.weight_drop:
             self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, opt.weight_drop)
         # torch.nn's modules keep Python out of their loops, and autograd can't be recorded.
-        self._replayed = Replayed(self._forward_backward, flat.device, note) if isinstance(self.bptt, BPTT) else None
+        self._replayed: Replayed | None = None
+        if isinstance(self.bptt, BPTT):
+            self._replayed = Replayed(self._forward_backward, flat.device, note, ranks.finish)
         self._set_states(self._zeros())
         self._first_batch = True
         self._new_losses: list[torch.Tensor] = []

@@ -12,6 +12,7 @@ from pretended_device import pretended_gpu
 
 from pycharrnn.cli.commands import cli
 from pycharrnn.engine.cuda_graph import Replayed
+from pycharrnn.training.distributed import Ranks
 
 
 @pytest.fixture
@@ -24,7 +25,8 @@ def events(monkeypatch) -> list[str]:
             events.append("replay")
 
     @contextlib.contextmanager
-    def recording(graph: Graph):
+    def recording(graph: Graph, capture_error_mode: str):
+        assert capture_error_mode == "thread_local"
         events.append("record")
         yield
         events.append("recorded")
@@ -36,10 +38,11 @@ def events(monkeypatch) -> list[str]:
 
 
 def test_after_three_calls_a_graph_is_recorded_once_and_replayed(events):
-    replayed = Replayed(lambda: events.append("call"), torch.device("cuda"), events.append)
+    call, wait = (lambda: events.append("call")), (lambda: events.append("wait"))
+    replayed = Replayed(call, torch.device("cuda"), events.append, wait)
     for _ in range(6):
         replayed()
-    assert events == ["call"] * 3 + ["record", "call", "recorded"] + ["replay"] * 3
+    assert events == ["call"] * 3 + ["wait", "record", "call", "recorded"] + ["replay"] * 3
 
 
 def test_what_cannot_be_recorded_is_called(events):
@@ -60,11 +63,25 @@ def test_a_training_says_once_why_nothing_is_recorded(corpus, monkeypatch):
     """On stderr, beside the log."""
     args = ["-model", "gru", "-rnn_size", "4", "-num_layers", "1", "-batch_size", "50", "-max_epochs", "0.4"]
     with pretended_gpu(), working_in(corpus.parent):
-        monkeypatch.setattr(torch.cuda, "graph", lambda graph: (_ for _ in ()).throw(RuntimeError("out of graphs")))
+        monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("out of graphs")))
         result = CliRunner().invoke(cli, ["train", "-data_dir", "corpus", "-gpuid", "0", *args])
     assert result.exit_code == 0, result.output
     assert result.stderr.count("pycharrnn: a step could not be recorded") == 1
     assert "out of graphs" in result.stderr and "out of graphs" not in result.stdout
+
+
+def test_a_sum_of_several_gpus_is_waited_for_with_patience_before(corpus, monkeypatch):
+    """Not by what records, which would wait without end for a process that has died."""
+    events: list[str] = []
+    args = ["-model", "gru", "-rnn_size", "4", "-num_layers", "1", "-batch_size", "50", "-print_every", "100"]
+    with pretended_gpu(), working_in(corpus.parent):
+        graph = torch.cuda.graph
+        monkeypatch.setattr(torch.cuda, "graph", lambda *a, **k: events.append("record") or graph(*a, **k))
+        monkeypatch.setattr(Ranks, "finish", lambda ranks: events.append("finish"))
+        monkeypatch.setattr(Ranks, "begin_sum", lambda ranks, tensor: events.append("begin"))
+        result = CliRunner().invoke(cli, ["train", "-data_dir", "corpus", "-gpuid", "0", *args])
+    assert result.exit_code == 0, result.output
+    assert events.count("record") == 1 and events[events.index("record") - 1] == "finish"
 
 
 def test_an_error_of_the_function_is_passed_on(events):
