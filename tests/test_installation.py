@@ -177,6 +177,11 @@ class Environment:
         pip = [sys.executable, "-m", "pip", "--python", self.python]
         checked([*pip, "install", *options, archive], env=self._variables, cwd=self.python.parent)
 
+    def check(self, kernel: str) -> None:
+        """Let what is installed repeat the recorded runs: with a kernel if it is "1", without one if it is "0"."""
+        said = self.run(ROOT / "tests" / "installed.py", "-kernel", kernel)
+        assert f" in {self.python.parents[1]}" in said and "2 losses, each digit as recorded" in said
+
     def run(self, *arguments: str | Path) -> str:
         return checked([self.python, *arguments], env=self._variables, cwd=self.python.parent).stdout
 
@@ -216,8 +221,7 @@ def test_a_wheel_has_the_packages_and_the_kernels(checkout, wheel):
 def test_a_wheel_works_without_a_compiler(wheel, tmp_path):
     environment = Environment(tmp_path / "environment")
     environment.install(wheel)
-    said = environment.run(ROOT / "tests" / "installed.py", "-kernel", "1")
-    assert f" in {tmp_path / 'environment'}" in said and "2 losses, each digit as recorded" in said
+    environment.check(kernel="1")
     code = "from pycharrnn.cli import doctor; doctor._SECONDS = 0; doctor.examine(print)"
     assert environment.run("-c", code).count(" ok\n") >= 3  # needs no file beside the modules
 
@@ -227,8 +231,7 @@ def test_a_wheel_works_without_a_compiler(wheel, tmp_path):
 def test_an_sdist_works_without_a_compiler(sdist, tmp_path):
     environment = Environment(tmp_path / "environment")
     environment.install(sdist)
-    said = environment.run(ROOT / "tests" / "installed.py", "-kernel", "0")
-    assert f" in {tmp_path / 'environment'}" in said and "2 losses, each digit as recorded" in said
+    environment.check(kernel="0")
     code = "from pycharrnn.engine import kernel_library; print(*kernel_library.why_not_better())"
     assert environment.run("-c", code).endswith(": No such file or directory)\n")
 

@@ -122,7 +122,9 @@ class CharRNN(nn.Module):
         """
         with torch.no_grad():
             for name, view in self.weights.items():
-                weight = torch.as_tensor(w if isinstance(w := weights[name], torch.Tensor) else np.array(w))
+                weight = weights[name]
+                if not isinstance(weight, torch.Tensor):
+                    weight = torch.from_numpy(np.array(weight))
                 if weight.shape != view.shape:
                     raise ValueError(f"{name} must have the shape {tuple(view.shape)}, not {tuple(weight.shape)}")
                 view.copy_(weight.to(view.dtype))
