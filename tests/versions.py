@@ -18,7 +18,7 @@ PYTHONS = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "s
 WARNINGS = [
     "error::DeprecationWarning",
     "ignore::pyparsing.warnings.PyparsingDeprecationWarning",  # what matplotlib 3.8 calls
-    "ignore:The anyio.abc.BlockingPortal alias:DeprecationWarning",  # what schemathesis 4.10 asks for
+    "ignore:The anyio.abc.BlockingPortal alias:DeprecationWarning",  # what starlette-testclient asks for
 ]
 FACTS = """
 import sys, numpy, torch
