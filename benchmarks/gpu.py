@@ -6,7 +6,8 @@
 
 50 time steps, 65 characters. "pycharrnn" is the trainer's step with -exact 0 and all it does, reading the batch too;
 "torch.nn" is nn.LSTM, nn.GRU or nn.RNN with autograd, whose batch lies on the GPU already; "cells" a loop over its
-cells. In bfloat16 all of these two is in it, weights too. "products" are the products of matrices that no such step can
+cells. In bfloat16 all of these two is in it, weights too, which PyTorch's nn.LSTM and nn.RNN then copy in each call
+(their flatten_parameters leaves bfloat16 out). "products" are the products of matrices that no such step can
 do without, nothing between them, as one CUDA graph. All take turns; medians. What there is no time for is named.
 
 It needs what `make test-gpu` needs (docs/platforms.md). --device cpu is to try it out.
@@ -25,6 +26,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[1:1] = [str(ROOT), str(ROOT / "tests" / "gpu" / "packages")]
+
+from tests.gpu.run import missing  # noqa: E402
+
+if __name__ == "__main__" and missing():
+    raise SystemExit(f"benchmarks/gpu.py: {missing()}")
 
 import torch  # noqa: E402  # what was brought along is found from here on
 from torch import nn  # noqa: E402

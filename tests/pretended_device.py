@@ -271,6 +271,8 @@ def pretended_gpu(kind: str = "cuda", count: int = 1) -> Iterator[PretendedGPU]:
         "set_device": set_device,
         "current_device": lambda: gpu.device.index,
         "synchronize": lambda device=None: None,
+        "current_stream": lambda device=None: None,
+        "set_stream": lambda stream: None,
         "is_current_stream_capturing": lambda: gpu.graph is not None,
         "get_device_properties": lambda device=None: properties,
         "get_device_name": lambda device=None: properties.name,

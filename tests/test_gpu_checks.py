@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from pretended_device import pretended_gpu
 
-from tests.gpu import run
+from pycharrnn.engine import tf32
+from tests.gpu import paths, run, runs, samples
+from tests.gpu.place import Place
 
 GRAPH = "paths: rnn graph float32"
 PEER = "processes: NCCL, a peer dies"
@@ -74,3 +77,31 @@ def test_a_machine_without_torchfile_is_told_how_to_get_it(tmp_path, monkeypatch
         assert run.missing() is None
     else:
         assert "no torchfile" in run.missing() and "make gpu-packages" in run.missing()
+
+
+def test_a_graph_that_is_not_recorded_in_training_fails(monkeypatch):
+    """Though each step is right, since it is called."""
+    with pretended_gpu(), runs.Folder() as folder:
+        losses = runs.losses(folder, 6, gpuid=0, model="gru", rnn_size=4)
+        assert len(losses) == 7
+        monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no")))
+        with pytest.raises(RuntimeError, match="could not be recorded as a CUDA graph.*: no"):
+            runs.losses(folder, 6, gpuid=0, model="gru", rnn_size=4, overwrite=1)
+
+
+def test_a_run_leaves_the_next_check_as_exact_as_it_was():
+    with runs.Folder() as folder, tf32.kept():
+        tf32.allow(False)
+        runs.losses(folder, 2, gpuid=-1, exact=0, rnn_size=4)
+        assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_the_checks_of_paths_and_modules_on_mps():
+    """Where there are no numbers of double precision."""
+    place = Place("mps", True, 0)
+    names = ("lstm torch.nn float32", "gru loop float32")
+    with pretended_gpu("mps"):
+        asked = [check for check in paths.checks(place) if check.name in names]
+        asked += [check for check in samples.checks(place) if check.name == "module"]
+        found = [check.find() for check in asked]
+    assert len(found) == 3 and all(one.figure <= one.bound for one in found)

@@ -44,14 +44,16 @@ class Replayed:
             self._function()
             return
         self._wait()
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
             # Records, does not compute. NCCL's own thread may ask the GPU meanwhile, which would end a "global" one.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._function()
         except RuntimeError as e:
+            torch.cuda.set_stream(stream)  # to which PyTorch does not go back if ending the recording fails as well
             self._records = False
-            why = (str(e) or type(e).__name__).splitlines()[0]
+            first = e.__context__ or e
+            why = (str(first) or type(first).__name__).splitlines()[0]
             self._note(f"a step could not be recorded as a CUDA graph, so that each takes longer: {why}")
             torch.cuda.synchronize()
             self._function()

@@ -148,10 +148,14 @@ class ModuleBPTT(Likelihood):
                 gradient.nan_to_num_(0.0)
 
 
-def computes(model: str, precision: torch.dtype, device: str) -> bool:
-    """Whether this PyTorch can train such a model in this precision there: a network of one unit is tried."""
+def computes(model: str, rnn_size: int, precision: torch.dtype, device: str) -> bool:
+    """Whether this PyTorch can train such a model in this precision there: one layer is tried for one step.
+
+    Args:
+        rnn_size: cuDNN goes other ways for small layers than for large ones.
+    """
     try:
-        network = CharRNN(model, 1, 1, 1, device=device)
+        network = CharRNN(model, 1, rnn_size, 1, device=device)
         passes = ModuleBPTT(network, 1, 1, 1, precision)
         x = torch.zeros(1, 1, dtype=torch.int64, device=device)
         passes.forward(x)

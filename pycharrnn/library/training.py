@@ -137,10 +137,11 @@ def _settings_of_pytorch_kept() -> Iterator[None]:
     """Put back, at the end, how many threads PyTorch computes with, and how exactly it multiplies on a GPU."""
     import torch
 
+    from pycharrnn.engine import tf32
+
     threads = torch.get_num_threads()
-    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
-        yield
+        with tf32.kept():
+            yield
     finally:
         torch.set_num_threads(threads)
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products

@@ -82,6 +82,8 @@ def train(
             _iterate(run, stop)
         except Stopped as e:
             e.outcome = run.outcome()
+            if not isinstance(e.__cause__, TextChanged):  # of which the others, in the middle of a step, know nothing
+                session.ranks.leave()
             raise
     session.ranks.leave()
     return run.outcome()

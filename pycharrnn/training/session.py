@@ -20,7 +20,7 @@ from pycharrnn.checkpoints import checkpoint, paths, t7_file
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import device, torch_modules
+from pycharrnn.engine import device, tf32, torch_modules
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.fingerprint import fingerprint
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
@@ -152,7 +152,7 @@ def _encoding_of_start(opt: TrainOptions, start: Start | None, say: Say) -> Trai
 
 def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
     """Of the parameters. Double precision is the original's on the CPU, float32, all of it, on a GPU."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = not opt.exact
+    tf32.allow(not opt.exact)
     exact_on_cpu = opt.exact and where == "cpu"
     if exact_on_cpu and opt.dtype not in ("", "double"):
         raise UserError(f"-dtype {opt.dtype} does not give char-rnn's digits: add -exact 0.")
@@ -163,7 +163,7 @@ def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
             raise UserError(
                 f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {opt.model} with -dtype float32."
             )
-        if not torch_modules.computes(opt.model, mixed, where):
+        if not torch_modules.computes(opt.model, opt.rnn_size, mixed, where):
             version, on = torch.__version__, {"cpu": "the CPU", "mps": "MPS"}.get(where, "this GPU")
             raise UserError(
                 f"-dtype {opt.dtype}: PyTorch {version} can't train an {opt.model} in it on {on}; use -dtype float32."

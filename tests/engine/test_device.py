@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from click.testing import CliRunner
-from conftest import working_in
 
-from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
 
@@ -89,21 +86,3 @@ def test_a_machine_without_any_driver(monkeypatch):
     monkeypatch.setattr(device.os.path, "exists", lambda path: False)
     monkeypatch.setattr(device.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
     assert not device._might_have_gpu()
-
-
-@pytest.mark.parametrize("exact", [0, 1])
-def test_tf32_only_where_digits_need_not_be_char_rnns(corpus, exact):
-    """On a GPU it would round the factors of products to 10 bits, in both libraries."""
-    libraries = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = [library.allow_tf32 for library in libraries]
-    args = ["train", "-data_dir", str(corpus), "-gpuid", "-1", "-rnn_size", "4", "-max_epochs", "0.01"]
-    try:
-        for library in libraries:
-            library.allow_tf32 = bool(exact)
-        with working_in(corpus.parent):
-            result = CliRunner().invoke(cli, [*args, "-exact", str(exact)])
-        assert result.exit_code == 0, result.output
-        assert [library.allow_tf32 for library in libraries] == [not exact, not exact]
-    finally:
-        for library, allowed in zip(libraries, before, strict=True):
-            library.allow_tf32 = allowed

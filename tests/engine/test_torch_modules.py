@@ -87,7 +87,7 @@ def of_a_batch(passes, x, y, first, masks=None, habit=True) -> torch.Tensor:
 @pytest.mark.parametrize("model, dropout", [("lstm", 0.0), ("lstm", 0.3), ("rnn", 0.3)])
 def test_mixed_precision_is_the_one_asked_for(where, dtype, model, dropout):
     """Inside each call: inputs, states, weights and outputs. The first habit stays; gradients are the master's."""
-    if not computes(model, dtype, "cpu"):
+    if not computes(model, H, dtype, "cpu"):
         pytest.skip(f"PyTorch {torch.__version__} has no {dtype} on the CPU")
     seen: set[torch.dtype] = set()
 
@@ -169,7 +169,8 @@ def test_every_precision_computes_or_is_one_sentence(corpus, where):
     digits = {(m, d, "1") for m in ("lstm", "gru", "rnn") for d in ("float32", "bfloat16", "float16")}
     of_gru = {("gru", d, e) for d in ("bfloat16", "float16") for e in ("0", "1")}
     # What the CPU lacks, a pretended GPU lacks as well.
-    lacking = {(m, "float16", e) for m in ("lstm", "rnn") for e in ("0", "1") if not computes(m, torch.float16, "cpu")}
+    halves = [m for m in ("lstm", "rnn") if computes(m, 4, torch.float16, "cpu")]
+    lacking = {(m, "float16", e) for m in ("lstm", "rnn") if m not in halves for e in ("0", "1")}
     assert set(refused) == (digits if where == "CPU" else set()) | of_gru | lacking
 
 
@@ -196,7 +197,7 @@ def test_all_layers_are_one_call_where_nothing_is_dropped(dropout, calls):
 
 def test_float16_keeps_small_gradients_and_drops_what_overflows():
     """Below 6e-8 float16 has nothing but 0; the gradients are scaled by 256 while they are in it."""
-    if not computes("rnn", torch.float16, "cpu"):
+    if not computes("rnn", H, torch.float16, "cpu"):
         pytest.skip(f"PyTorch {torch.__version__} has no float16 on the CPU")
     torch.manual_seed(1)
     network = CharRNN("rnn", V, H, 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import json
 import time
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,14 @@ class Check:
     asked: str
     find: Callable[[], Finding]
     needs: str = ""
+
+
+@contextlib.contextmanager
+def weights_are_not_copied() -> Iterator[None]:
+    """A context in which torch.nn raises where cuDNN does not take its weights as they lie, but a copy in each call."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "RNN module weights are not part of single contiguous chunk")
+        yield
 
 
 def do(group: str, only: list[str], say: Callable[[str], None]) -> None:

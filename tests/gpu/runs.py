@@ -10,6 +10,7 @@ from unittest import mock
 
 import torch
 
+from pycharrnn.engine import tf32
 from pycharrnn.training import loop
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.trainer import Trainer
@@ -54,8 +55,11 @@ def losses(folder: Path, iterations: int, trainer: type[Trainer] = Trainer, **op
     """The training loss of each iteration, and the validation loss after the last."""
     said: list[str] = []
     opt = options_of(folder, iterations, options)
-    with mock.patch.object(loop, "Trainer", trainer):
+    with mock.patch.object(loop, "Trainer", trainer), tf32.kept():
         outcome = loop.train(opt, said.append, given={"max_epochs", *options}, note=said.append)
+    unrecorded = next((line for line in said if "could not be recorded" in line), "")
+    if unrecorded:  # then each step was called, and the losses say nothing of the graph
+        raise RuntimeError(unrecorded)
     return [*outcome.history.train_losses, outcome.history.last_val_loss]
 
 

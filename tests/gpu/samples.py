@@ -112,5 +112,5 @@ def _module(place: Place) -> Finding:
         path = _checkpoint(place)
         ours, _ = pycharrnn.load(path, device=place.device)(x)
         theirs, _ = pycharrnn.load(path, dtype=torch.float64)(x)
-        figure = float((ours.detach().to("cpu", torch.float64) - theirs.detach()).abs().max())
+        figure = float((ours.detach().cpu().to(torch.float64) - theirs.detach()).abs().max())
     return Finding(figure, 2.0**-16, _SCORED)

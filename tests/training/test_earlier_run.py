@@ -13,6 +13,7 @@ from runs import LONG, TEXT, copied, folder_with_text, named, result_of, started
 import compat
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
+from pycharrnn.training.distributed import Ranks
 
 OTHER_TEXT = TEXT[::-1]
 
@@ -223,8 +224,11 @@ def test_a_text_that_changes_before_anything_is_trained(tmp_path, monkeypatch):
     def changed(self, split):
         raise loader.TextChanged("gone")
 
+    left = []
     monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", changed)
+    monkeypatch.setattr(Ranks, "leave", lambda ranks: left.append(ranks))
     error, _, _ = result_of(folder_with_text(tmp_path), "-max_epochs", "1")
+    assert not left  # other processes would know nothing of it, and wait for this one
     assert "stopped after iteration 0; that could not be saved (nothing has been trained)" in str(error)
     assert not named(tmp_path)
 

@@ -1,0 +1,51 @@
+"""Whether CUDA's libraries may round the factors of float32 products to TF32, eleven significant bits.
+
+PyTorch 2.9 brought a second set of switches. Whoever has used them for something that the first can't say gets a
+RuntimeError from reading the first; and "none" among them is whatever torch.backends.fp32_precision says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+_PRODUCTS: Any = torch.backends.cuda.matmul
+_CUDNN: Any = torch.backends.cudnn
+_OLD = _PRODUCTS, _CUDNN
+_NEW = (_PRODUCTS, _CUDNN.conv, _CUDNN.rnn) if hasattr(_CUDNN, "rnn") else ()
+
+
+def allow(allowed: bool) -> None:
+    """Let cuBLAS and cuDNN do so, or not, in the whole process."""
+    for library in _OLD:
+        _set(library, allowed)
+    if not allowed:
+        for library in _NEW:
+            library.fp32_precision = "ieee"
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """A context after which is allowed what was before."""
+    old: list[tuple[Any, bool]] = []
+    for library in _OLD:
+        with contextlib.suppress(RuntimeError):
+            old.append((library, library.allow_tf32))
+    new = [(library, library.fp32_precision) for library in _NEW]
+    try:
+        yield
+    finally:
+        for library, allowed in old:
+            _set(library, allowed)
+        for library, precision in new:
+            library.fp32_precision = precision
+
+
+def _set(library: Any, allowed: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Please use the new API")  # PyTorch 2.9
+        library.allow_tf32 = allowed
