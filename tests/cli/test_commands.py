@@ -251,7 +251,11 @@ def test_missing_checkpoint(corpus, tmp_path, command):
 WHOLE = Path(CHECKPOINT).read_bytes()
 
 
-@pytest.mark.parametrize("content", [b"", b"hello, this is no checkpoint", WHOLE[:-1], WHOLE[:999]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello, this is no checkpoint", WHOLE[:-1], WHOLE[:999]],
+    ids=["empty", "words", "a byte too few", "a beginning"],
+)
 def test_broken_checkpoint(tmp_path, content):
     (tmp_path / "lm.t7").write_bytes(content)
     assert "can't read lm.t7 as a checkpoint" in sentence(run("sample", "lm.t7", cwd=tmp_path))
