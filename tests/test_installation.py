@@ -113,6 +113,25 @@ def test_a_compiler_that_does_not_know_all_instructions(source):
         assert names == "avx2; avx512 needs instructions that this processor lacks\n"
 
 
+# -- a checkout ------------------------------------------------------------------------------------------------------
+
+
+def test_git_changes_no_bytes_on_windows(tmp_path):
+    """Where it is set to give each line Windows' end."""
+    listed = subprocess.run(["git", "ls-files", "--stage", "-z"], cwd=ROOT, capture_output=True)
+    kept = {}
+    for entry in filter(None, os.fsdecode(listed.stdout).split("\0")):
+        facts, _, name = entry.partition("\t")
+        kept[name] = facts.split(" ")[1]  # its hash
+    if "setup.py" not in kept:
+        pytest.skip("this is no git repository")
+    into = f"--prefix={tmp_path.as_posix()}/"
+    checked(["git", "-c", "core.autocrlf=true", "checkout-index", "--all", into], cwd=ROOT)
+    paths = "".join(f"{tmp_path / name}\n" for name in kept)
+    written = checked(["git", "hash-object", "--no-filters", "--stdin-paths"], cwd=ROOT, input=paths).stdout.split()
+    assert dict(zip(kept, written, strict=True)) == kept
+
+
 # -- wheel and sdist -------------------------------------------------------------------------------------------------
 
 
