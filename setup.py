@@ -144,6 +144,8 @@ setup(
     install_requires=[
         "click>=8.2.1,<9",
         "numpy>=1.24,<3",
+        # Of the last PyTorch that there is for these Macs, 2.2.2, which does not work with NumPy 2.
+        "numpy<2; sys_platform == 'darwin' and platform_machine == 'x86_64'",
         "torch>=2.1,<3",
         "torchfile>=0.1,<0.2",
     ],

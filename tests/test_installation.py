@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from packaging.requirements import Requirement
 
 from pycharrnn import __version__
 from pycharrnn.engine import kernel_library
@@ -48,6 +50,34 @@ def checked(command: list[str | Path], **keywords) -> subprocess.CompletedProces
     ended = subprocess.run(command, capture_output=True, text=True, **keywords)
     assert ended.returncode == 0, ended.stdout[-1000:] + ended.stderr[-2000:]
     return ended
+
+
+# -- what else is installed ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "newest"),
+    [
+        ("darwin", "x86_64", "1.26.4"),
+        ("darwin", "arm64", "2.5.5"),
+        ("linux", "x86_64", "2.5.5"),
+        ("win32", "AMD64", "2.5.5"),
+    ],
+)
+def test_a_numpy_that_works_with_pytorch(system, machine, newest):
+    """The last PyTorch for Macs with an Intel processor, 2.2.2, knows no NumPy 2."""
+    numbers = [r for r in map(Requirement, install_requires()) if r.name == "numpy"]
+    environment = {"sys_platform": system, "platform_machine": machine}
+    asked = [r.specifier for r in numbers if r.marker is None or r.marker.evaluate(environment)]
+    there = ["1.23.5", "1.26.4", "2.0.0", "2.5.5", "3.0.0"]
+    assert [version for version in there if all(version in one for one in asked)][-1] == newest
+
+
+def install_requires() -> list[str]:
+    """The packages that setup.py asks for."""
+    words = ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")))
+    (found,) = [word.value for word in words if isinstance(word, ast.keyword) and word.arg == "install_requires"]
+    return ast.literal_eval(found)
 
 
 # -- compiling -------------------------------------------------------------------------------------------------------
