@@ -36,9 +36,13 @@ class TensorFile:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115, it is read as long as this object lives
-        self._stamp = self._stamp_now()
-        size = self._stamp[0]
-        tensor, storage = _tensor_in(self._read(0, min(_HEAD, size)), size)
+        try:
+            self._stamp = self._stamp_now()
+            size = self._stamp[0]
+            tensor, storage = _tensor_in(self._read(0, min(_HEAD, size)), size)
+        except BaseException:  # which may hold on to this object, while Windows replaces no file that is open
+            self._file.close()
+            raise
         self.typename, self.dtype = tensor.typename, storage.data.dtype
         self._length = tensor.shape[0]
         self._start = storage.position + tensor.offset * self.dtype.itemsize

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -272,6 +273,29 @@ def test_a_damaged_cache_is_remade(corpus, name, damage):
         (corpus / name).write_bytes(damaged)
     assert any("unning preprocessing" in line for line in load(corpus))
     assert (corpus / name).read_bytes() == whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b"", lambda b: b[:20], lambda b: b"\xff" * 20 + b[20:], lambda b: b[:-1], lambda b: b[:-1] + b"\xff"],
+    ids=["empty", "cut", "head", "truncated", "other numbers"],
+)
+def test_a_damaged_cache_is_not_open_when_it_is_replaced(corpus, damage, monkeypatch):
+    """Which Windows refuses."""
+    load(corpus)
+    path = corpus / "data.t7"
+    path.write_bytes(damage(path.read_bytes()))
+    left_open, replace = [], os.replace
+
+    def watched(source, target):
+        files = [Path(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+        left_open.append(any(fd.exists() and fd.samefile(target) for fd in files))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    load(corpus)
+    assert left_open == [False, False]  # vocab.t7, data.t7
 
 
 def test_a_foreign_cache_is_remade(corpus):
