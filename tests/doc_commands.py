@@ -109,6 +109,11 @@ NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
         "tests/training/test_distributed.py runs the like",
         lambda line: check_parses(line[line.index("pycharrnn ") :]),
     ),
+    (
+        r"PYTHONPATH=\S+ python3 -m pycharrnn train .* -gpuid 0",
+        "needs a GPU",
+        lambda line: check_parses(line[line.index("pycharrnn ") :]),
+    ),
     (r"(\w+=\d+ )?\.venv/bin/(python -m pytest|ruff) ", "this is the suite", lambda line: None),
     (r"(\.venv/bin/)?python3? (tests|benchmarks)/", "takes minutes", _script_exists),
 )
