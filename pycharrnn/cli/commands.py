@@ -136,7 +136,8 @@ def main(args: list[str] | None = None) -> None:
 def _run(args: list[str] | None) -> int:
     """Run the command line: the exit status. What went wrong is said on stderr."""
     try:
-        cli.main(args, prog_name="pycharrnn", standalone_mode=False)
+        # On Windows click would expand all arguments, also a -primetext of ~ and a -stop of *.
+        cli.main(args, prog_name="pycharrnn", standalone_mode=False, windows_expand_args=False)
     except click.UsageError as e:
         where = e.ctx.command_path if e.ctx else "pycharrnn"
         note(f"{e.format_message()} ({where} -help lists what there is)", where)

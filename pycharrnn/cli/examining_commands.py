@@ -22,7 +22,7 @@ from pycharrnn.cli.console import (
     say,
     use_threads,
 )
-from pycharrnn.cli.flags import FILE, Command
+from pycharrnn.cli.flags import FILE, Command, Files
 from pycharrnn.common.errors import UserError
 
 
@@ -33,7 +33,7 @@ from pycharrnn.common.errors import UserError
     arguments=[("model", "model checkpoint, one or more; of a folder the best, with -compare all")],
     short_help="Print the loss of checkpoints on a split of a text.",
 )
-@click.argument("models", metavar="<model>", nargs=-1, required=True, type=FILE)
+@click.argument("models", metavar="<model>", cls=Files, required=True)
 def eval_command(models: tuple[str, ...], **values: Any) -> None:
     """Loss of a split of a text, as training would print it; what is not given is as in the checkpoint's training"""
     from pycharrnn.analysis.options import EvalOptions
@@ -62,7 +62,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     short_help="Print how much texts surprise a checkpoint.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
-@click.argument("files", metavar="<file>", nargs=-1, required=True, type=FILE)
+@click.argument("files", metavar="<file>", cls=Files, required=True)
 def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     """How well a model predicts texts: bits per character of each"""
     from pycharrnn.analysis.options import ScoreOptions
@@ -140,7 +140,7 @@ def inspect_command(file: str, **values: Any) -> None:
     ],
     short_help=f"Write a checkpoint as {formats.in_words(formats.ALL_ENDINGS)}.",
 )
-@click.argument("files", metavar="<in>... [<out>]", nargs=-1, required=True, type=FILE)
+@click.argument("files", metavar="<in>... [<out>]", cls=Files, required=True)
 def convert_command(files: tuple[str, ...], **values: Any) -> None:
     """Write a checkpoint in another format, or a page with its models inside"""
     from pycharrnn.checkpoints.options import ConvertOptions
@@ -182,7 +182,7 @@ def _write_page(sources: list[str], target: str, half: bool) -> None:
     arguments=[("runs", "a checkpoint or a -log file of each; of a folder the newest checkpoint of each run")],
     short_help="Draw the losses of one or several runs.",
 )
-@click.argument("paths", metavar="<runs>", nargs=-1, required=True, type=FILE)
+@click.argument("paths", metavar="<runs>", cls=Files, required=True)
 def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     """Draw the training and validation losses of one or several runs, also while they go on"""
     from pycharrnn.analysis.options import PlotOptions

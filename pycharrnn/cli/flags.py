@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import glob
 import os
 import typing
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ else:
     _FlagType = click.ParamType  # not generic in older versions of click
 
 HELP = ("-help", "--help", "-h")
+_SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells leave that to the program
 
 
 class _Number(_FlagType):
@@ -81,6 +83,24 @@ class _Path(click.Path):
 
 FILE = _Path()
 _PATHS = {"": None, "file": FILE, "dir": _Path(file_okay=False)}
+
+
+class Files(click.Argument):
+    """An argument of any number of paths. Whatever the shell, cv/*.t7 stands for the files of this kind.
+
+    Args: as for click.Argument.
+    """
+
+    def __init__(self, *of_click: Any, **more_of_click: Any) -> None:
+        super().__init__(*of_click, nargs=-1, type=FILE, **more_of_click)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> tuple[str, ...]:
+        """The paths; a pattern that no file fits stays as it is, as in a shell."""
+        given: tuple[str, ...] = super().type_cast_value(ctx, value)
+        if _SHELL_FINDS_FILES:
+            return given
+        # A [ is part of a name there, which neither * nor ? can be.
+        return tuple(path for word in given for path in sorted(glob.glob(word.replace("[", "[[]"))) or [word])
 
 
 class Command(click.Command):

@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from pycharrnn.cli.console import ask_for_text, checked, explain_seed, note, read_primetext, say, use_threads
-from pycharrnn.cli.flags import FILE, Command
+from pycharrnn.cli.flags import FILE, Command, Files
 from pycharrnn.common import extras
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _recipes() -> str:
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
     more_help=_recipes,
 )
-@click.argument("texts", metavar="<texts>", nargs=-1, type=FILE)
+@click.argument("texts", metavar="<texts>", cls=Files)
 def train_command(texts: tuple[str, ...], **values: Any) -> None:
     """Train a character-level language model"""
     context = click.get_current_context()
@@ -187,7 +187,7 @@ def chat_command(model: str, **values: Any) -> None:
     arguments=[("checkpoints", "one or several; of a folder all, the best first")],
     short_help="Offer models on a page in the browser.",
 )
-@click.argument("paths", metavar="<checkpoints>", nargs=-1, required=True, type=FILE)
+@click.argument("paths", metavar="<checkpoints>", cls=Files, required=True)
 def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     """Offer models on a page to play on, and as a JSON API"""
     from pycharrnn.server.options import ServeOptions

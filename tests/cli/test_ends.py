@@ -89,6 +89,16 @@ def test_signals_are_heard_from_the_first_to_the_last_line(monkeypatch):
     assert done == ["no warnings", "hear", ["x"], "end at once"]
 
 
+@pytest.mark.parametrize("word", ["~", "$HOME", "*"])
+def test_words_are_taken_as_they_are_on_windows(word, tmp_path):
+    """Where click expands them: it asks what the system is."""
+    (tmp_path / "file").write_bytes(b"")
+    code = "import os, sys; from pycharrnn.cli import commands; os.name = 'nt'; commands.main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code, word], cwd=tmp_path, env=environment, capture_output=True)
+    assert result.stderr.decode().startswith(f"pycharrnn: there is no command {word!r}; ")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="file descriptors of POSIX")
 @pytest.mark.parametrize("closed", [(1,), (1, 2)])
 def test_a_closed_stdout_is_no_error(closed):

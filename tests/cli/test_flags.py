@@ -10,7 +10,8 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from pycharrnn.cli.flags import FILE, HELP, Command, Group
+from pycharrnn.cli import flags
+from pycharrnn.cli.flags import FILE, HELP, Command, Files, Group
 from pycharrnn.common.option_fields import Ramp, option
 
 
@@ -47,6 +48,13 @@ def go(**values):
 def stop():
     """Stop
     at once"""
+
+
+@click.command("read", cls=Command)
+@click.argument("files", cls=Files)
+def read(**values):
+    got.clear()
+    got.update(values)
 
 
 def values(*args: str) -> dict[str, object]:
@@ -95,6 +103,30 @@ def test_ways_to_write_a_flag():
     assert values("-switch", "x")["switch"] is True
     assert values("--", "-nowhere")["file"] == "-nowhere"
     assert values("-")["file"] == "-"
+
+
+@pytest.mark.parametrize("on_windows", [False, True])
+def test_patterns_for_files(tmp_path, monkeypatch, on_windows):
+    """Windows' shells hand them on as they are; others have expanded them, or were told not to."""
+    for name in ("b.t7", "a.t7", "c.txt", "d[1].t7"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setattr(flags, "_SHELL_FINDS_FILES", not on_windows)
+    monkeypatch.chdir(tmp_path)
+
+    def files(*args: str) -> list[str]:
+        assert CliRunner().invoke(read, args, catch_exceptions=False).exit_code == 0
+        return list(got["files"])
+
+    assert files("c.txt", "*.t7", "?.none", "d[1].t7", "-", "~") == [
+        "c.txt",
+        *(["a.t7", "b.t7", "d[1].t7"] if on_windows else ["*.t7"]),
+        "?.none",
+        "d[1].t7",
+        "-",
+        "~",
+    ]
+    assert files("d[1].*") == (["d[1].t7"] if on_windows else ["d[1].*"])
+    assert files() == []
 
 
 def test_unknown_flags_are_named_whole():
