@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-_NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
+_NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP", "SIGBREAK": "Ctrl-Break"}
 
 
 class Interrupted(BaseException):
-    """What SIGTERM or SIGHUP raises, as SIGINT raises KeyboardInterrupt.
+    """What SIGTERM, SIGHUP or SIGBREAK raises, as SIGINT raises KeyboardInterrupt.
 
     On its way up, temporary files are removed and other processes ended.
 
@@ -75,7 +75,7 @@ def numbers() -> list[int]:
     """
     if threading.current_thread() is not threading.main_thread():
         return []
-    return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows has no SIGHUP
+    return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows lacks SIGHUP, others SIGBREAK
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

@@ -90,6 +90,18 @@ def test_what_is_ignored_stays_ignored(number):
     assert (result.returncode, result.stdout) == (0, "went on\n"), result.stderr
 
 
+def test_ctrl_break_of_windows_is_heard():
+    """As SIGBREAK; here another signal has its name."""
+    code = (
+        "signal.SIGBREAK = signal.SIGUSR1\n"
+        "interrupts.raise_on_signals()\n"
+        f"try:\n    {end_of(signal.SIGUSR1)}except interrupts.Interrupted as e:\n    print(e.number)\n"
+        f"interrupts.exit_silently_on_signals()\n{end_of(signal.SIGUSR1)}"
+    )
+    result = python(code)
+    assert (result.stdout, result.returncode) == (f"{int(signal.SIGUSR1)}\n", 128 + signal.SIGUSR1), result.stderr
+
+
 def test_a_caller_s_own_handler_stays():
     code = (
         "signal.signal(signal.SIGTERM, lambda number, frame: print('mine'))\n"
