@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from pycharrnn import __version__
-from pycharrnn.cli.console import note, say
+from pycharrnn.cli.console import note, notice_a_closed_pipe, say
 from pycharrnn.cli.examining_commands import (
     activations_command,
     convert_command,
@@ -113,13 +113,14 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line and exit, with one sentence on stderr unless the status is 0.
 
     The status is 1 for an error, 2 for wrong usage, 3 for a training whose loss exploded, 130 for Ctrl-C, 143 for
-    SIGTERM, 129 for SIGHUP.
+    SIGTERM, 129 for SIGHUP, 149 for Windows' Ctrl-Break.
 
     Args:
         args: without the program's name; None for those of the process.
     """
     if sys.stdout is None:  # started with stdout closed: the next file that is opened would become it
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    notice_a_closed_pipe()
     numpy_warnings.be_silent()
     try:
         try:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
+import io
 import os
+import stat
 import sys
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pycharrnn.common.errors import UserError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class Options(Protocol):
@@ -42,6 +48,27 @@ def use_threads(count: int) -> None:
         os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(count)))
     else:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def notice_a_closed_pipe() -> None:
+    """From here on stdout says EPIPE where it is a pipe that nobody reads any more, for which Windows has EINVAL."""
+    with contextlib.suppress(io.UnsupportedOperation):  # a stream of the caller's, which is no file
+        if os.name == "nt" and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+            pipe = io.BufferedWriter(_Pipe(sys.stdout.fileno(), "w", closefd=False))
+            sys.stdout = io.TextIOWrapper(pipe, sys.stdout.encoding, sys.stdout.errors)
+
+
+class _Pipe(io.FileIO):
+    """See notice_a_closed_pipe."""
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        """As io.FileIO's. Errors: BrokenPipeError where nobody reads any more; OSError."""
+        try:
+            return super().write(content)
+        except OSError as e:
+            if e.errno != errno.EINVAL:
+                raise
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
 
 
 def say(line: str) -> None:

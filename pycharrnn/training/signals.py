@@ -1,4 +1,4 @@
-"""What asks a run to end between two steps: SIGINT, SIGTERM, SIGHUP, or a log that nobody reads any more."""
+"""What asks a run to end between two steps: SIGINT, SIGTERM, SIGHUP, SIGBREAK, or a log that nobody reads any more."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Log:
         try:
             self._say(line)
         except OSError as e:
-            if e.errno in _CLOSED:
+            if e.errno in _CLOSED or (os.name == "nt" and e.errno == errno.EINVAL):  # of a pipe, on Windows
                 self.closed = True
             elif not self._lost_a_line:
                 self._lost_a_line = True

@@ -114,6 +114,24 @@ def test_a_closed_stdout_is_no_error(closed):
         assert subprocess.run(command, env=environment, preexec_fn=close).returncode == status
 
 
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="this system has no eventfd")
+@pytest.mark.parametrize("words", [["-version"], ["completion", "bash"]], ids=["click's", "ours"])
+def test_a_closed_pipe_of_windows(words):
+    """Writing to it is EINVAL there, as it is for an eventfd here; it ends as quietly as for EPIPE."""
+    code = (
+        "import os, stat, sys; from pycharrnn.cli import commands\n"
+        "os.name = 'nt'; stat.S_ISFIFO = lambda mode: True; commands.main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    unwritable = os.eventfd(0)
+    try:
+        command = [sys.executable, "-c", code, *words]
+        result = subprocess.run(command, env=environment, stdout=unwritable, stderr=subprocess.PIPE)
+    finally:
+        os.close(unwritable)
+    assert (result.returncode, result.stderr) == (1, b"")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_disk_under_the_last_lines_changes_no_status():
     """What is left in a buffer at the end can't be written."""

@@ -226,6 +226,21 @@ def test_a_full_disk_under_the_log_does_not_stop_training(tmp_path):
     assert not log.closed
 
 
+@pytest.mark.parametrize("system", ["nt", "posix"])
+def test_a_closed_pipe_of_windows(monkeypatch, system):
+    """Writing to it is EINVAL there."""
+    notes: list[str] = []
+
+    def closed(line):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    log = Log(closed, notes.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", system)
+        log.say("a")
+    assert log.closed == (system == "nt") != bool(notes)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_log_on_a_full_disk_costs_no_run(tmp_path):
     folder = folder_with_text(tmp_path)
