@@ -45,9 +45,7 @@ def lock(opt: TrainOptions, note: Callable[[str], None]) -> Iterator[bool]:
     try:
         yield True
     finally:
-        with contextlib.suppress(OSError):  # Windows removes no open file
-            os.unlink(path)
-        os.close(fd)
+        _release(fd, path)
 
 
 def is_held(opt: TrainOptions) -> bool:
@@ -84,6 +82,18 @@ def _take(path: str) -> int:
         except BaseException:
             os.close(fd)
             raise
+        os.close(fd)
+
+
+def _release(fd: int, path: str) -> None:
+    """Give the lock back, and remove its file."""
+    if os.name == "nt":  # it removes no open file: not ours, nor that of a training which has opened it since
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    else:  # closed first, it might be the lock of another training when it is removed
+        with contextlib.suppress(OSError):
+            os.unlink(path)
         os.close(fd)
 
 

@@ -769,3 +769,29 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, 
         with pytest.raises(UserError, match="another training"), second:
             pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pretends to be Windows elsewhere")
+@pytest.mark.parametrize("system", ["nt", "posix"])
+def test_a_lock_leaves_no_file_and_takes_none_of_another_run(tmp_path, monkeypatch, system):
+    """Windows removes no open file; elsewhere whoever opens it before it is gone must find it locked."""
+    unlink, held = os.unlink, []
+
+    def unlink_as_there(path):
+        with open(path) as f:
+            try:
+                run_lock._lock_descriptor(f.fileno())
+            except OSError:
+                held.append(True)
+                if system == "nt":
+                    raise PermissionError(errno.EACCES, "in use") from None
+            else:
+                held.append(False)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", unlink_as_there)
+    with run_lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), pytest.fail):
+        monkeypatch.setattr(os, "name", system)
+    monkeypatch.undo()
+    assert held == [system == "posix"]
+    assert list(tmp_path.iterdir()) == []
