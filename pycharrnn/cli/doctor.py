@@ -27,7 +27,7 @@ from pycharrnn import __version__
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import kernel_library
+from pycharrnn.engine import device, kernel_library
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.sampling import sampler
@@ -98,9 +98,15 @@ def machine_facts() -> Iterator[str]:
             memory = torch.cuda.get_device_properties(k).total_memory / 2**30
             yield f"GPU {k}: {torch.cuda.get_device_name(k)}, {memory:.0f} GiB, CUDA {torch.version.cuda or 'none'}"
     elif torch.backends.mps.is_available():
-        yield "GPU: Apple's, through MPS"
+        fault = device.fault_of_mps()
+        yield "GPU: Apple's, through MPS" + ("" if fault is None else f", which can't be used: {fault}")
     else:
         yield f"GPU: none that PyTorch can use (it was built for CUDA {torch.version.cuda or 'none'})"
+
+
+def _mps_works() -> bool:
+    """Whether there is a GPU for MPS, and one that can be used."""
+    return torch.backends.mps.is_available() and device.fault_of_mps() is None
 
 
 def _kernel() -> str:
@@ -148,7 +154,7 @@ def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
         if kernel_library.rounds_as_elsewhere():
             yield "bits", lambda: _bits_difference(folder)
         yield "sampling", lambda: _sample_difference(folder)
-        if torch.cuda.is_available() or torch.backends.mps.is_available():
+        if torch.cuda.is_available() or _mps_works():
             recorded = _RECORDED.splitlines()  # a GPU computes in float32, so that only the first digits can agree
             yield "GPU", lambda: differences(recorded_run(folder, gpuid=0), recorded, loss=1e-3, norm=1e-2)
 
@@ -242,22 +248,22 @@ def speeds() -> Iterator[str]:
     yield f"speed: {_step_time('cpu', torch.float32):.1f} ms a step on the CPU (default network, -exact 0)"
     if torch.cuda.is_available():
         yield f"speed: {_step_time('cuda:0', torch.float32):.1f} ms a step on GPU 0 (default network)"
-    elif torch.backends.mps.is_available():
+    elif _mps_works():
         yield f"speed: {_step_time('mps', torch.float32):.1f} ms a step on the GPU (default network)"
 
 
-def _step_time(device: str, dtype: torch.dtype) -> float:
+def _step_time(where: str, dtype: torch.dtype) -> float:
     """The median time of a step in ms, of as many steps as fit into two seconds, with a vocabulary of 65 characters."""
     defaults = TrainOptions()
     T, B = defaults.seq_length, defaults.batch_size
-    model = CharRNN("lstm", 65, defaults.rnn_size, defaults.num_layers, dtype=dtype, device=device)
+    model = CharRNN("lstm", 65, defaults.rnn_size, defaults.num_layers, dtype=dtype, device=where)
     bptt = passes(defaults, model, B)
     gradient = torch.zeros_like(bptt.flat)
     backward = writes_gradient(bptt, gradient)
     optimizer = RMSprop(bptt.flat, defaults.learning_rate, defaults.decay_rate)
     for state in bptt.states(0):
         state.zero_()
-    x = torch.randint(65, (T, B), device=device)
+    x = torch.randint(65, (T, B), device=where)
     times: list[float] = []
     end = time.perf_counter() + _SECONDS
     while time.perf_counter() < end or len(times) < 3:

@@ -45,11 +45,25 @@ def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int 
             torch.cuda.set_device(gpu)  # NCCL and CUDA graphs work on the current GPU
             return f"cuda:{gpu}", gpuid
         if torch.backends.mps.is_available():
-            say("using MPS on the GPU...")
-            return "mps", gpuid
+            fault = fault_of_mps()
+            if fault is None:
+                say("using MPS on the GPU...")
+                return "mps", gpuid
+            say(f"PyTorch finds a GPU for MPS, but can't use it: {fault}")
     say("no GPU found that PyTorch can use; -gpuid -1 asks for none.")
     say("Falling back on CPU mode")
     return "cpu", -1
+
+
+def fault_of_mps() -> str | None:
+    """Why the GPU that PyTorch finds for MPS does not work, or None: on a virtual Mac, no memory can be had of it."""
+    import torch
+
+    try:
+        torch.zeros(1, device="mps").tolist()
+    except RuntimeError as e:
+        return str(e).partition("\n")[0]
+    return None
 
 
 def _might_have_gpu() -> bool:

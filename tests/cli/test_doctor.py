@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from pycharrnn.cli import doctor
@@ -72,6 +73,19 @@ def test_a_fault_is_noticed(monkeypatch, breakage, tests):
     assert set(tests) <= set(failed)
     if tests == ["sampling"]:
         assert failed == tests
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="has a GPU")
+def test_a_gpu_that_is_found_but_does_not_work(monkeypatch):
+    """As on a virtual Mac: it is named, and the CPU is tested and measured alone."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    lines: list[str] = []
+    doctor.examine(lines.append)
+    (named,) = [line for line in lines if line.startswith("GPU: ")]
+    assert named.startswith("GPU: Apple's, through MPS, which can't be used: Could not run ")
+    assert not [line for line in lines if line.startswith("self-test: GPU")]
+    assert [line for line in lines if line.endswith("on the GPU (default network)")] == []
 
 
 class Busy:

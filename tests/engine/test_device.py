@@ -44,13 +44,36 @@ def test_opencl_is_said_to_be_missing(two_gpus, opencl):
     assert ("PyTorch has no OpenCL: using the GPU through CUDA or MPS instead." in said) == bool(opencl)
 
 
-def test_the_gpu_of_a_mac(monkeypatch):
+@pytest.fixture
+def mac(monkeypatch) -> None:
+    """A machine for whose GPU PyTorch has MPS."""
     monkeypatch.setattr(device, "_might_have_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+
+def test_the_gpu_of_a_mac(mac, monkeypatch):
+    zeros = torch.zeros
+    monkeypatch.setattr(torch, "zeros", lambda *shape, device: zeros(*shape))
     said: list[str] = []
     assert device.choose(1, 0, said.append) == ("mps", 1)
     assert said == ["using MPS on the GPU..."]
+
+
+def test_the_gpu_of_a_virtual_mac_is_none(mac, monkeypatch):
+    """PyTorch finds it, but no tensor can be on it."""
+
+    def zeros(*shape, device):
+        raise RuntimeError(f"{device.upper()} backend out of memory (max allowed: 0 bytes).\nUse another.")
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    said: list[str] = []
+    assert device.choose(0, 0, said.append) == ("cpu", -1)
+    assert said == [
+        "PyTorch finds a GPU for MPS, but can't use it: MPS backend out of memory (max allowed: 0 bytes).",
+        "no GPU found that PyTorch can use; -gpuid -1 asks for none.",
+        "Falling back on CPU mode",
+    ]
 
 
 @pytest.mark.parametrize("might_have", [False, True])
