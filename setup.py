@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -28,9 +29,13 @@ optimization = ["-O3", "-g0", "-falign-functions=64", "-falign-loops=32"]
 arithmetic = ["-ffp-contract=off", "-fno-math-errno"]
 more_flags = os.environ.get("PYCHARRNN_CFLAGS", "").split()  # make sanitize gives some; they come last, so they count
 instruction_sets = {"any": []}  # from the least to the most
-if sysconfig.get_platform().endswith(("x86_64", "amd64")):
+is_universal = sysconfig.get_platform().endswith("universal2")  # a Python that compiles for both kinds of Macs
+if sysconfig.get_platform().endswith(("x86_64", "amd64")) or (is_universal and platform.machine() == "x86_64"):
     instruction_sets["avx2"] = ["-mavx2", "-mfma"]
     instruction_sets["avx512"] = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mavx2", "-mfma"]
+if is_universal:  # Clang takes what follows each -Xarch_x86_64 for that half alone
+    for level, flags in instruction_sets.items():
+        instruction_sets[level] = [word for flag in flags for word in ("-Xarch_x86_64", flag)]
 kernels = [
     Extension(
         f"pycharrnn._kernel_{name}",

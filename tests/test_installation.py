@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from pycharrnn import __version__
 from pycharrnn.engine import kernel_library
 
 pytest.importorskip("setuptools", minversion="77")
-IS_X86 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
+IS_X86 = platform.machine() in ("x86_64", "AMD64")
 LEVELS = kernel_library.LEVELS if IS_X86 else kernel_library.LEVELS[:1]
 SUFFIX = ".dll" if os.name == "nt" else ".so"
 COMPILER = shutil.which((os.environ.get("CC") or sysconfig.get_config_var("CC") or "none").split()[0])
@@ -160,6 +161,23 @@ def test_git_changes_no_bytes_on_windows(tmp_path):
     paths = "".join(f"{tmp_path / name}\n" for name in kept)
     written = checked(["git", "hash-object", "--no-filters", "--stdin-paths"], cwd=ROOT, input=paths).stdout.split()
     assert dict(zip(kept, written, strict=True)) == kept
+
+
+@needs_compiler
+@pytest.mark.skipif(not IS_X86, reason="processors of this kind have one level alone")
+def test_a_python_for_both_kinds_of_macs(source):
+    """On one with an Intel processor it has all levels; what only this half of a library knows is for it alone."""
+    compiler = source / "cc"
+    ours = 'for word; do shift; [ "$word" = -Xarch_x86_64 ] || set -- "$@" "$word"; done'
+    compiler.write_text(f'#!/bin/sh\necho "$*" >> {source}/lines\n{ours}\nexec {COMPILER} "$@"\n')
+    compiler.chmod(0o755)
+    settings = {"_PYTHON_HOST_PLATFORM": "macosx-10.13-universal2", "PYCHARRNN_CFLAGS": "-O0"}
+    said, built = compile_in(source, CC=str(compiler), **settings)
+    assert said == ""
+    assert list(built) == sorted(f"_kernel_{level}.so{more}" for level in LEVELS for more in ("", ".sha256"))
+    words = (source / "lines").read_text().split()
+    before = {words[i - 1] for i, word in enumerate(words) if word.startswith(("-mavx", "-mfma"))}
+    assert before == {"-Xarch_x86_64"}
 
 
 # -- wheel and sdist -------------------------------------------------------------------------------------------------
