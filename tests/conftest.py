@@ -33,7 +33,7 @@ TRAIN_RUNS = sorted(p.parent.name for p in GOLDEN.glob("*/run.json") if not p.pa
 
 
 def spec(name: str) -> dict:
-    return json.loads((GOLDEN / name / "run.json").read_text())
+    return json.loads((GOLDEN / name / "run.json").read_text(encoding="utf-8"))
 
 
 COMMAND_SERVER = CommandServer()

@@ -20,7 +20,7 @@ def below(percent: float) -> tuple[float, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "coverage.json"
         data.json_report(outfile=str(path))
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     files = {name: part["summary"]["percent_covered"] for name, part in found["files"].items()}
     return found["totals"]["percent_covered"], {name: part for name, part in files.items() if part < percent}
 

@@ -69,7 +69,7 @@ class Block:
 
 
 def blocks(page: str) -> list[Block]:
-    text = PAGES[page].read_text()
+    text = PAGES[page].read_text(encoding="utf-8")
     return [
         Block(page, text[: found.start()].count("\n") + 2, found[1], found[2])
         for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M)
@@ -83,7 +83,7 @@ def check_parses(line: str) -> None:
 
 
 def _extra_exists(line: str) -> None:
-    setup = (ROOT / "setup.py").read_text()
+    setup = (ROOT / "setup.py").read_text(encoding="utf-8")
     for extras in re.findall(r"\[([\w,]+)\]", line):
         for extra in extras.split(","):
             assert f'"{extra}": [' in setup
@@ -91,7 +91,7 @@ def _extra_exists(line: str) -> None:
 
 def _target_exists(line: str) -> None:
     for target in line.split("#")[0].split()[1:]:
-        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), target
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M), target
 
 
 def _script_exists(line: str) -> None:
@@ -221,7 +221,7 @@ class Reader:
 def _shorten(file: Path) -> None:
     """To 20,000 characters and one of each that it has."""
     text = file.read_text(encoding="utf-8")
-    file.write_text(text[:20_000] + "".join(sorted(set(text))), encoding="utf-8")
+    file.write_bytes((text[:20_000] + "".join(sorted(set(text)))).encode())
 
 
 def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:
@@ -230,7 +230,7 @@ def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:
     shutil.copytree(ROOT / "docs" / "pictures", folder / "docs" / "pictures")
     (folder / "bin").mkdir()
     for name, start in (("pycharrnn", "-m pycharrnn"), ("python", "")):
-        (folder / "bin" / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {start} "$@"\n')
+        (folder / "bin" / name).write_bytes(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {start} "$@"\n'.encode())
         (folder / "bin" / name).chmod(0o755)
     for name in READER_HAS.get(page, ()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

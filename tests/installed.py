@@ -50,7 +50,7 @@ def draw(folder: str) -> int:
     """Draw what was recorded of two models. Returns: how many samples there are."""
     count = 0
     for name in ("lstm2", "gru2"):
-        for sample in json.loads((GOLDEN / name / "run.json").read_text())["samples"]:
+        for sample in json.loads((GOLDEN / name / "run.json").read_text(encoding="utf-8"))["samples"]:
             checkpoint = str(GOLDEN / name / sample["checkpoint"])
             printed = output(folder, "sample", checkpoint, "-gpuid", "-1", "-verbose", "0", *sample["args"])
             if printed != (GOLDEN / name / sample["stdout"]).read_bytes():
@@ -62,12 +62,12 @@ def draw(folder: str) -> int:
 def train(folder: str) -> int:
     """Begin the recorded training of an lstm. Returns: of how many iterations losses were compared."""
     recorded = GOLDEN / "lstm2"
-    flags = json.loads((recorded / "run.json").read_text())["train"]
+    flags = json.loads((recorded / "run.json").read_text(encoding="utf-8"))["train"]
     data = Path(folder, flags[flags.index("-data_dir") + 1])
     data.mkdir(parents=True)
     shutil.copy(GOLDEN / "corpus" / "input.txt", data)
     ended = output(folder, "train", *flags, "-max_epochs", "0.0092")  # two iterations, of 221 an epoch
-    ours, theirs = STEP.findall(ended.decode()), STEP.findall((recorded / "train.log").read_text())[:2]
+    ours, theirs = STEP.findall(ended.decode()), STEP.findall((recorded / "train.log").read_text(encoding="utf-8"))[:2]
     if ours != theirs:
         sys.exit(f"other losses than recorded: {ours}, recorded {theirs}")
     return len(ours)

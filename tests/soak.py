@@ -28,7 +28,7 @@ EVERY = 5  # seconds, between saves and between looks
 
 def memory_and_files(pid: int) -> tuple[int, int]:
     """(resident memory in KiB that belongs to the process alone, open file descriptors)"""
-    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines())
     return int(fields["RssAnon"].split()[0]), len(os.listdir(f"/proc/{pid}/fd"))
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     start, first, looks = time.monotonic(), None, []
     while (passed := time.monotonic() - start) < 60 * minutes:
         time.sleep(EVERY)
-        assert process.poll() is None, (folder / "log").read_text()[-2000:]
+        assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")[-2000:]
         looks.append(memory_and_files(process.pid))
         if first is None and passed >= min(60, 30 * minutes):
             first = looks[-1]
@@ -63,7 +63,7 @@ def main() -> None:
     for path in folder.glob("cv/*.t7"):
         checkpoint.load(path)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(120) == 143, (folder / "log").read_text()[-2000:]
+    assert process.wait(120) == 143, (folder / "log").read_text(encoding="utf-8")[-2000:]
     memory, files = ([look[k] for look in looks] for k in (0, 1))
     growth = memory[-1] / first[0] - 1
     print(f"{minutes:g} minutes, {i} iterations, {len(list(folder.glob('cv/*.t7')))} checkpoints at the end")

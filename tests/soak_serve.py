@@ -26,7 +26,7 @@ from serving_tools import LSTM, ROOT, server
 from soak import memory_and_files
 
 EVERY = 5  # seconds, between two looks
-TEXT = (ROOT / "tests" / "golden" / "corpus" / "input.txt").read_text()
+TEXT = (ROOT / "tests" / "golden" / "corpus" / "input.txt").read_text(encoding="utf-8")
 BAD = [
     b"{",
     b"[" * 100_000,
@@ -132,7 +132,7 @@ async def watch(pid: int, seconds: float) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -127,7 +127,7 @@ def test_gpu(tmp_path):
     gpu, file = benchmark("gpu"), tmp_path / "gpu.json"
     tiny = ("--device", "cpu", "--sizes", "1x4", "--batches", "2", "--turn", "0", "-o", str(file))
     printed = output("gpu", *tiny, "--models", "lstm,gru", "--dtypes", "float32")
-    found = json.loads(file.read_text())
+    found = json.loads(file.read_text(encoding="utf-8"))
     assert [(row["model"], row["size"], row["batch"]) for row in found["rows"]] == [
         ("lstm", "1x4", 2),
         ("gru", "1x4", 2),
@@ -141,7 +141,7 @@ def test_gpu(tmp_path):
         assert f"| {row['characters/s']} |" in printed
     assert min(found["limits"].values()) > 0 and found["left out"] == []
     output("gpu", *tiny, "--models", "rnn", "--seconds", "0")
-    assert json.loads(file.read_text())["left out"] == ["rnn 1x4 2 float32", "rnn 1x4 2 bfloat16"]
+    assert json.loads(file.read_text(encoding="utf-8"))["left out"] == ["rnn 1x4 2 float32", "rnn 1x4 2 bfloat16"]
     asked = {"model": "lstm", "size": "2x128", "batch": 50, "dtype": "float32"}
     lines = gpu.goals([{**asked, "times torch.nn's speed": speed} for speed in (2.0, 1.99)])
     assert [line.rsplit(", ", 1)[1] for line in lines] == ["reached", "MISSED"]
@@ -211,7 +211,7 @@ def test_all(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(getattr(everything, module), "figures", lambda *a, m=module, **k: [{"of": m, "s": 1.5}])
     monkeypatch.setattr(sys, "argv", ["all.py", "-o", str(tmp_path / "results.json")])
     everything.main()
-    found = json.loads((tmp_path / "results.json").read_text())
+    found = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert found["memory of a training step"] == [{"of": "memory", "s": 1.5}]
     assert len(found) == 1 + len(modules)
     assert "| preprocess | 1.50 |" in capsys.readouterr().out
@@ -222,14 +222,16 @@ def test_time_to_loss(tmp_path):
     pytest.importorskip("matplotlib")
     checkout = tmp_path / "nanoGPT"
     (checkout / "data" / "shakespeare_char").mkdir(parents=True)
-    (checkout / "data" / "shakespeare_char" / "prepare.py").write_text("")
+    (checkout / "data" / "shakespeare_char" / "prepare.py").write_text("", encoding="utf-8")
     lines = "step 0: train loss 4.2, val loss 4.1\niter 0: loss 4.2\nstep 5: train loss 2.4, val loss 2.5\n"
-    (checkout / "train.py").write_text(f"import time\nfor line in {lines!r}.splitlines():\n    print(line)\n")
+    (checkout / "train.py").write_text(
+        f"import time\nfor line in {lines!r}.splitlines():\n    print(line)\n", encoding="utf-8"
+    )
     text, curves, picture = tmp_path / "text.txt", tmp_path / "curves.json", tmp_path / "curves.svg"
     text.write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:6000])
     args = ["-recipes", "quick", "-losses", "4.15,0.1", "-o", str(curves), "-picture", str(picture)]
     printed = output("time_to_loss", str(text), "-nanogpt", str(checkout), *args)
-    found = json.loads(curves.read_text())
+    found = json.loads(curves.read_text(encoding="utf-8"))
     assert [loss for _, loss in found["nanoGPT, recipe for a CPU"]] == [4.1, 2.5]
     quick, carried, anew = (curve for name, curve in found.items() if "quick" in name)
     assert len(quick) >= 2

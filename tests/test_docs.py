@@ -53,7 +53,7 @@ def test_every_command_runs(page, of_reader, tmp_path):
 @pytest.mark.parametrize("page", PAGES)
 def test_no_command_hides(page):
     """Commands stand in shell blocks, or within a line of prose, where their flags exist."""
-    text = PAGES[page].read_text()
+    text = PAGES[page].read_text(encoding="utf-8")
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
     assert not re.findall(r"^(?:    |\t)\$? ?(?:pycharrnn|python|torchrun|make) .*", prose, re.M)
     for block in blocks(page):
@@ -68,7 +68,7 @@ def test_no_command_hides(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_exist(page):
-    text = PAGES[page].read_text().split("## Which flag is which")[0]
+    text = PAGES[page].read_text(encoding="utf-8").split("## Which flag is which")[0]
     named = set(re.findall(r"[ `(]-([a-z]\w+|t|o)\b(?!-)", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)))
     of_other_programs = {"help", "t", "version", "minutes", "reset_iterations", "batchnorm"}
     assert named - FLAGS <= of_other_programs
@@ -76,14 +76,14 @@ def test_flags_exist(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page].read_text()):
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page].read_text(encoding="utf-8")):
         if link.startswith(("http:", "https:")):
             continue
         name, _, anchor = link.partition("#")
         target = (PAGES[page].parent / name) if name else PAGES[page]
         assert target.exists(), link
         if anchor:
-            headings = re.findall(r"^#+ (.*)", target.read_text(), re.M)
+            headings = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.M)
             anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in anchors, link
 
@@ -118,7 +118,7 @@ def test_a_wrong_command_is_noticed(of_reader, tmp_path):
 
 def test_flags_page_is_up_to_date():
     page = runpy.run_path(str(ROOT / "docs" / "flags.py"))["page"]()
-    assert page == PAGES["flags.md"].read_text(), "run: python docs/flags.py"
+    assert page == PAGES["flags.md"].read_text(encoding="utf-8"), "run: python docs/flags.py"
     missing = [name for name in FLAGS if not re.search(rf"^\| `-{name}[ `]", page, re.M)]
     assert not missing
 
@@ -126,12 +126,12 @@ def test_flags_page_is_up_to_date():
 def test_flags_page_is_written(tmp_path):
     shutil.copy(ROOT / "docs" / "flags.py", tmp_path)
     runpy.run_path(str(tmp_path / "flags.py"), run_name="__main__")
-    assert (tmp_path / "flags.md").read_text() == PAGES["flags.md"].read_text()
+    assert (tmp_path / "flags.md").read_text(encoding="utf-8") == PAGES["flags.md"].read_text(encoding="utf-8")
 
 
 def test_which_flag_is_which():
     """pycharrnn's flags in the table are char-rnn's, and both defaults are pycharrnn's."""
-    table = PAGES["old-checkpoints.md"].read_text().split("## Which flag is which")[1].split("\n## ")[0]
+    table = PAGES["old-checkpoints.md"].read_text(encoding="utf-8").split("## Which flag is which")[1].split("\n## ")[0]
     for title, of in (("### Training", TrainOptions), ("### Sampling", SampleOptions)):
         defaults = {f.name: f.default for f in dataclasses.fields(of)}
         rows = re.findall(r"^\| `-(\w+)` \|([^|]*)\|[^|]*\| `-(\w+)`", table.split(title)[1].split("\n### ")[0], re.M)
@@ -150,7 +150,7 @@ def test_which_flag_is_which():
 
 
 def test_files_in_architecture_are_all_there_are():
-    text = PAGES["architecture.md"].read_text().split("reading order")[1].split("\n## ")[0]
+    text = PAGES["architecture.md"].read_text(encoding="utf-8").split("reading order")[1].split("\n## ")[0]
     named = set(re.findall(r"`([\w/*]+\.py)`", text))
     there = {str(p.relative_to(ROOT / "pycharrnn")) for p in (ROOT / "pycharrnn").glob("*/*.py")}
     there |= {str(p.relative_to(ROOT)) for p in (ROOT / "compat").glob("*.py")}
@@ -170,12 +170,12 @@ def names_in(path: Path) -> set[str]:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             found.update(prefix + target.id for target in targets if isinstance(target, ast.Name))
 
-    collect(ast.parse(path.read_text()).body, "")
+    collect(ast.parse(path.read_text(encoding="utf-8")).body, "")
     return found
 
 
 def test_the_walks_of_architecture_go_through_the_code():
-    text = PAGES["architecture.md"].read_text()
+    text = PAGES["architecture.md"].read_text(encoding="utf-8")
     walked = re.findall(r"`([\w/]+\.py):([\w.]+)`", text)
     assert len(walked) > 50
     for file, name in walked:
@@ -187,7 +187,7 @@ def test_the_walks_of_architecture_go_through_the_code():
 
 
 def test_every_page_is_in_the_index():
-    index = PAGES["README.md"].read_text()
+    index = PAGES["README.md"].read_text(encoding="utf-8")
     assert [name for name in PAGES if name != "README.md" and f"(docs/{name})" not in index] == []
 
 
@@ -199,7 +199,7 @@ def test_pictures_are_small():
 
 
 def _all_text() -> str:
-    return "".join(path.read_text() for path in PAGES.values())
+    return "".join(path.read_text(encoding="utf-8") for path in PAGES.values())
 
 
 def test_json_in_the_docs():

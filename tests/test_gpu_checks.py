@@ -26,7 +26,7 @@ def checked(project: Path, found: Path, *args: str) -> tuple[subprocess.Complete
     """What the checks of a project print, and their JSON file."""
     command = [sys.executable, str(project / "tests" / "gpu" / "run.py"), "--json", str(found), *args]
     done = subprocess.run(command, capture_output=True, text=True, cwd=found.parent)
-    return done, json.loads(found.read_text())
+    return done, json.loads(found.read_text(encoding="utf-8"))
 
 
 def test_a_table_and_a_file_say_what_was_found(tmp_path):
@@ -50,9 +50,9 @@ def test_a_wrong_number_fails(tmp_path):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tests" / "pretended_device.py", tmp_path / "tests")
     module = tmp_path / "pycharrnn" / "engine" / "cuda_graph.py"
-    source = module.read_text()
+    source = module.read_text(encoding="utf-8")
     assert source.count("self._graph.replay()") == 1
-    module.write_text(source.replace("self._graph.replay()", "pass"))
+    module.write_text(source.replace("self._graph.replay()", "pass"), encoding="utf-8")
     done, found = checked(tmp_path, tmp_path / "gpu.json", "--only", GRAPH)
     (row,) = found["checks"]
     assert done.returncode == 1, done.stderr
@@ -71,7 +71,7 @@ def test_what_there_is_no_time_for_is_cut_off(tmp_path):
 def test_a_machine_without_torchfile_is_told_how_to_get_it(tmp_path, monkeypatch, there):
     monkeypatch.setattr(run, "PACKAGES", tmp_path)
     for name in ("torch", "numpy", "click", *(["torchfile"] if there else [])):
-        (tmp_path / f"{name}.py").write_text("")
+        (tmp_path / f"{name}.py").write_text("", encoding="utf-8")
     monkeypatch.setattr(sys, "path", [])
     if there:
         assert run.missing() is None

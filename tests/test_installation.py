@@ -93,7 +93,7 @@ def source(tmp_path) -> Path:
         ignored = shutil.ignore_patterns("__pycache__", "_kernel_*")
         shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
     for suffix in (f".cpython-311{SUFFIX}", f"{SUFFIX}.sha256"):
-        (tmp_path / "pycharrnn" / f"_kernel_any{suffix}").write_text("of an earlier build")
+        (tmp_path / "pycharrnn" / f"_kernel_any{suffix}").write_text("of an earlier build", encoding="utf-8")
     return tmp_path
 
 
@@ -102,7 +102,7 @@ def compile_in(source: Path, *options: str, **settings: str) -> tuple[str, dict[
     command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", *options]
     said = checked(command, cwd=source, env=clean_environment(**settings)).stderr
     built = sorted((source / "pycharrnn").glob("_kernel_*"))
-    return said, {path.name: path.read_text() if path.suffix == ".left_out" else "" for path in built}
+    return said, {path.name: path.read_text(encoding="utf-8") if path.suffix == ".left_out" else "" for path in built}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the compiler is not taken from CC there")
@@ -127,7 +127,9 @@ def test_a_compiler_that_does_not_know_all_instructions(source):
     """Its first error is said, and the levels that it can compile are used."""
     compiler = source / "cc"
     refuses = 'echo cc: warning: old >&2; echo "cc: error: what is -mavx512f?" >&2; echo cc: error: more >&2; exit 1'
-    compiler.write_text(f'#!/bin/sh\ncase "$*" in *-mavx512f*) {refuses};; esac\nexec {COMPILER} "$@"\n')
+    compiler.write_text(
+        f'#!/bin/sh\ncase "$*" in *-mavx512f*) {refuses};; esac\nexec {COMPILER} "$@"\n', encoding="utf-8"
+    )
     compiler.chmod(0o755)
     said, built = compile_in(source, CC=str(compiler), PYCHARRNN_CFLAGS="-O0")
     error = "cc: error: what is -mavx512f?"
@@ -196,7 +198,7 @@ def checkout(tmp_path_factory) -> tuple[Path, list[str]]:
         if name in files:
             shutil.copy(ROOT / name, folder / name)
         else:
-            (folder / name).write_text("left by a program")
+            (folder / name).write_text("left by a program", encoding="utf-8")
     return folder, files
 
 
@@ -231,7 +233,7 @@ class Environment:
         # Only what lies in these folders: an editable installation that they name is not followed.
         installed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
         where = self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-        Path(where, "dependencies.pth").write_text("\n".join(installed))
+        Path(where, "dependencies.pth").write_text("\n".join(installed), encoding="utf-8")
 
     def install(self, archive: Path) -> None:
         options = [
@@ -322,13 +324,13 @@ def test_another_package_of_the_name_compat(name, tmp_path):
     """One that Python finds before ours is named, in one sentence."""
     other = tmp_path / name
     other.parent.mkdir(exist_ok=True)
-    other.write_text("")
+    other.write_text("", encoding="utf-8")
     assert importing(tmp_path, ROOT).startswith(ANOTHER.format(other))
 
 
 def test_a_compat_that_is_not_found_before_ours(tmp_path):
     (tmp_path / "compat").mkdir()
-    (tmp_path / "compat" / "other.py").write_text("")
+    (tmp_path / "compat" / "other.py").write_text("", encoding="utf-8")
     assert importing(tmp_path, ROOT) == ""
 
 
@@ -336,7 +338,7 @@ def test_another_compat_installed_over_ours(source):
     """And then uninstalled."""
     assert importing(source) == ""
     ours = source / "compat" / "__init__.py"
-    ours.write_text("word = 'not ours'\n")
+    ours.write_text("word = 'not ours'\n", encoding="utf-8")
     assert importing(source).startswith(ANOTHER.format(ours))
     ours.unlink()
     assert importing(source).startswith(ANOTHER.format("without a file"))

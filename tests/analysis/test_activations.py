@@ -179,7 +179,7 @@ def test_a_page(tmp_path):
         LSTM.parent, "-primetext", "A quiet night.\nNobody", "-units", "3,16", "-o", "page.html", cwd=tmp_path
     )
     assert result.stdout == b"saved page.html\n", result.stderr
-    page = (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
     parsed = Page(page)
     assert parsed.texts == ["\nA quiet night.\nNobody"] * 2
     assert "Layer 2, unit 3" in page
@@ -195,7 +195,7 @@ def test_texts_from_files_and_pipes(tmp_path):
     assert page_of(LSTM, "-primefile", "text", "-count", "1", "-o", "a.html", cwd=tmp_path).returncode == 0
     assert page_of(LSTM, "-primefile", "-", "-count", "1", "-o", "b.html", cwd=tmp_path, input=text).returncode == 0
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-    assert Page((tmp_path / "a.html").read_text()).texts == ["\n" + text.decode()]
+    assert Page((tmp_path / "a.html").read_text(encoding="utf-8")).texts == ["\n" + text.decode()]
 
 
 def test_a_long_text_is_cut():

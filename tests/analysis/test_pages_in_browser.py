@@ -18,7 +18,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     name = f"lm_{'verylong' * 5}_epoch3.00_2.8734"
     shutil.copy(LSTM, folder / f"{name}.t7")
-    (folder / "text.txt").write_text("The night was long,\nand the list of its stars was longer. " * 9)
+    (folder / "text.txt").write_bytes(b"The night was long,\nand the list of its stars was longer. " * 9)
     for command in (
         ["score", f"{name}.t7", "text.txt", "-html", "surprise.html"],
         ["activations", f"{name}.t7", "-primefile", "text.txt", "-o", "units.html"],

@@ -34,7 +34,7 @@ def plot(*args) -> str:
 
 
 def texts(svg: Path) -> list[str]:
-    return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text())
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text(encoding="utf-8"))
 
 
 def png_size(path: Path) -> tuple[int, int]:
@@ -260,7 +260,7 @@ def test_errors_are_one_sentence(tmp_path, args, words):
 
 
 def test_without_matplotlib(tmp_path):
-    (tmp_path / "matplotlib.py").write_text("raise ImportError('as if it were not installed')")
+    (tmp_path / "matplotlib.py").write_text("raise ImportError('as if it were not installed')", encoding="utf-8")
     shutil.copy(CHECKPOINT, tmp_path)
     assert 'needs more packages: pip install "matplotlib' in failed(["plot", CHECKPOINT.name], tmp_path)
 

@@ -76,9 +76,9 @@ def test_files_that_training_did_not_name(folder, tmp_path):
 def test_a_log_is_drawn_as_its_checkpoint_is(folder, tmp_path):
     """Where there is a row for each loss, the lines are the same."""
     assert drawn(folder, folder / "of_two.csv") == ["of_two"]
-    of_the_log = (folder / "a.svg").read_text()
+    of_the_log = (folder / "a.svg").read_text(encoding="utf-8")
     drawn(folder, folder / "cv" / "lm_two_latest.t7")
-    of_the_checkpoint = (folder / "a.svg").read_text()
+    of_the_checkpoint = (folder / "a.svg").read_text(encoding="utf-8")
     points, expected = points_of(of_the_log), points_of(of_the_checkpoint)
     assert len(expected) > 120
     assert points == pytest.approx(expected, abs=1e-3)  # points of a page; a log has some digits less

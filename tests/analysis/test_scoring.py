@@ -314,7 +314,7 @@ def test_of_code_points_an_unknown_one_is_one_character(vocab, tmp_path):
     result = run("score", "x.safetensors", "text", "-html", "page.html", cwd=tmp_path)
     want = f"{np.mean(bits_one_by_one(b'Tr ')):.6f} bits per character, 3 characters; left out 4 characters that the"
     assert result.stdout.decode().startswith(f"text: {want} model has never seen: '\U0001f601' '\U0001f600' '\\xff'\n")
-    (body,) = re.findall(r"<pre>(.*?)</pre>", (tmp_path / "page.html").read_text(), re.S)
+    (body,) = re.findall(r"<pre>(.*?)</pre>", (tmp_path / "page.html").read_text(encoding="utf-8"), re.S)
     assert re.sub(r"<[^>]*>", "", body) == "T\U0001f600r\U0001f601\U0001f601 \ufffd"
     assert '<u title="never seen">\U0001f600</u>' in body
 
@@ -404,7 +404,7 @@ def test_a_page_colored_by_surprise(tmp_path):
     (tmp_path / "a<b.txt").write_bytes("The night é <porter> & co\n".encode())
     result = run("score", CHECKPOINT, "a<b.txt", "-html", "page.html", cwd=tmp_path)
     assert b"saved page.html" in result.stdout
-    page = (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<h2>a&lt;b.txt</h2>" in page
     assert "<script" not in page
     (body,) = re.findall(r"<pre>(.*?)</pre>", page, re.S)
@@ -417,7 +417,7 @@ def test_a_page_colored_by_surprise(tmp_path):
 
 
 def test_eval_and_score_load_no_pytorch(corpus, tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')", encoding="utf-8")
     for args in (["eval", CHECKPOINT, "-data_dir", str(corpus)], ["score", CHECKPOINT, str(corpus / "input.txt")]):
         result = run(*args, cwd=tmp_path)
         assert result.returncode == 0, result.stderr

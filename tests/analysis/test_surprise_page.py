@@ -14,7 +14,7 @@ from pycharrnn.analysis.scoring import Score
 
 def page(tmp_path, *scores: tuple[str, Score], model: str = "cv/lm.t7") -> str:
     surprise_page.write(tmp_path / "page.html", model, list(scores))
-    return (tmp_path / "page.html").read_text()
+    return (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def score(*characters: tuple[bytes, float | None]) -> Score:

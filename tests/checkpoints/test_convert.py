@@ -99,12 +99,12 @@ def test_characters_and_weights_keep_their_order(tmp_path):
     for name, weight in loaded.network.weights.items():
         np.testing.assert_array_equal(found.network.weights[name], weight)
     checkpoint.convert(backwards, tmp_path / "c.json")
-    assert json.loads((tmp_path / "c.json").read_text())["vocab"][0] == list(max(loaded.vocab))
+    assert json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["vocab"][0] == list(max(loaded.vocab))
 
 
 def test_json(tmp_path):
     convert(LSTM, tmp_path / "c.json")
-    content = json.loads((tmp_path / "c.json").read_text())
+    content = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     assert (content["model"], content["rnn_size"], content["vocab"][0]) == ("lstm", 16, [9])
     weights = checkpoint.load(LSTM).network.weights
     assert content["weights"]["h2h_2.bias"] == weights["h2h_2.bias"].tolist()

@@ -105,7 +105,7 @@ def test_all_endings_are_named(tmp_path):
 
 
 def test_only_pt_loads_pytorch(tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     others = [str(tmp_path / f"m{ending}") for ending in formats.ENDINGS if ending != ".pt"]
     convert = (

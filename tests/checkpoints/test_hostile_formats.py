@@ -95,7 +95,7 @@ def test_json_of_other_programs_is_read(tmp_path):
 def test_numbers_that_json_lacks(tmp_path):
     content = json.loads(written(tmp_path, ".json"))
     content["weights"]["decoder.bias"][:4] = [float("nan"), float("inf"), -float("inf"), 7]
-    (tmp_path / "x.json").write_text(json.dumps(content))
+    (tmp_path / "x.json").write_text(json.dumps(content), encoding="utf-8")
     found = checkpoint.load(tmp_path / "x.json").network.weights["decoder.bias"][:4]
     np.testing.assert_array_equal(found, [np.nan, np.inf, -np.inf, 7])
 

@@ -151,7 +151,7 @@ def test_the_example_samples_from_the_file_alone(tmp_path, kind):
     """In a process that finds neither pycharrnn nor compat."""
     path, example = graph_of(kind, tmp_path), ROOT / "examples" / "onnx_sample.py"
     beginning = "aé水" if kind == "utf8" else "The "
-    assert len(example.read_text().splitlines()) <= 45
+    assert len(example.read_text(encoding="utf-8").splitlines()) <= 45
     result = subprocess.run(
         [sys.executable, example, path, beginning, "50", "0.5"], cwd=tmp_path, capture_output=True, env={"PATH": ""}
     )
@@ -182,7 +182,7 @@ const ort = {
 @needs_browser
 def test_the_example_in_a_browser_reads_the_vocabulary(tmp_path, chromium):
     graph_of("lstm", tmp_path).rename(tmp_path / "model.onnx")
-    (tmp_path / "ort.wasm.min.js").write_text(ORT)
+    (tmp_path / "ort.wasm.min.js").write_text(ORT, encoding="utf-8")
     (tmp_path / "index.html").write_bytes((ROOT / "examples" / "onnx_sample.html").read_bytes())
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

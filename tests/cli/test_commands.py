@@ -32,7 +32,7 @@ def test_help_of_the_whole(flag):
 
 
 def test_help_and_sampling_load_no_pytorch(tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     for args in (["-help"], ["train", "-help"], ["sample", CHECKPOINT, "-length", "5", "-gpuid", "-1"]):
         result = subprocess.run([sys.executable, "-m", "pycharrnn", *args], env=environment, capture_output=True)
@@ -138,7 +138,7 @@ def test_bad_training_options(corpus, tmp_path, args, words):
 def launcher(tmp_path) -> dict[str, str]:
     """An environment whose PATH has the command pycharrnn."""
     script = tmp_path / "pycharrnn"
-    script.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m pycharrnn "$@"\n')
+    script.write_bytes(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m pycharrnn "$@"\n'.encode())
     script.chmod(0o755)
     return {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
 
@@ -204,9 +204,9 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file(corpus, tmp_path):
 
 
 def test_files_that_are_no_checkpoints(corpus, tmp_path):
-    (tmp_path / "pointer.t7").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    (tmp_path / "pointer.t7").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     assert "is a Git LFS pointer" in sentence(run("sample", "pointer.t7", cwd=tmp_path))
-    (tmp_path / "text.t7").write_text("Once upon a time")
+    (tmp_path / "text.t7").write_text("Once upon a time", encoding="utf-8")
     assert "it is no .t7 file: type" in sentence(run("sample", "text.t7", cwd=tmp_path))
     save_t7(tmp_path / "vocab.t7", {b"\n": 1, b"a": 2})
     assert r"a table with \n, a, not" in sentence(run("sample", "vocab.t7", cwd=tmp_path))
@@ -229,7 +229,7 @@ def test_init_from_another_vocabulary(tmp_path):
 
 
 def test_unwritable_checkpoint_dir(corpus, tmp_path):
-    (tmp_path / "cv").write_text("a file where the folder should be")
+    (tmp_path / "cv").write_text("a file where the folder should be", encoding="utf-8")
     error = sentence(run("train", "-data_dir", str(corpus), *SMALL, cwd=tmp_path))
     assert "can't write checkpoints to cv" in error
     assert "-checkpoint_dir" in error
@@ -430,7 +430,8 @@ def test_a_signal_amid_an_import_is_heard(tmp_path, name, status):
     (tmp_path / "half_imported.py").write_text(
         "import signal\n"
         f"try:\n    signal.raise_signal(signal.{name})\n"
-        "except BaseException:\n    print('dropped', flush=True)\n"
+        "except BaseException:\n    print('dropped', flush=True)\n",
+        encoding="utf-8",
     )
     code = (
         "import signal\n"

@@ -61,10 +61,10 @@ def test_one_model_is_the_best(folder, before, after):
 
 def test_what_is_written_of_the_best(folder):
     assert said(folder, "convert", "cv", "best.json") == ("saved best.json\n", SAID)
-    assert json.loads((folder / "best.json").read_text())["rnn_size"] == 16
+    assert json.loads((folder / "best.json").read_text(encoding="utf-8"))["rnn_size"] == 16
     _, note = said(folder, "activations", "cv", "-primetext", "The night")
     assert note == SAID
-    assert BEST.removesuffix(".t7") in (folder / "activations.html").read_text()
+    assert BEST.removesuffix(".t7") in (folder / "activations.html").read_text(encoding="utf-8")
 
 
 def test_a_table_is_of_all(folder, corpus):

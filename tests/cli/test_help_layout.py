@@ -44,7 +44,7 @@ def flags_in(text: str) -> dict[str, tuple[bool, str, str]]:
 @pytest.mark.parametrize("name", ["train", "sample"])
 def test_the_originals_flags_are_marked_and_have_its_words(name, width, monkeypatch):
     """Every option line of the original's -help is there, without the [] of an empty default; no other is marked."""
-    recorded = (GOLDEN / "help" / f"{name}.txt").read_text().splitlines()
+    recorded = (GOLDEN / "help" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     theirs = dict(re.fullmatch(r"  (-\w+) +(\S.*)", line).groups() for line in recorded if line.startswith("  -"))
     ours = {flag: text for flag, (mark, _, text) in flags_in(help_of(name, width, monkeypatch)).items() if mark}
     assert ours == {flag: text.removesuffix(" []") for flag, text in theirs.items()}

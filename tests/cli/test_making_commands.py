@@ -148,7 +148,9 @@ def test_chat_on_a_terminal_prompts(tmp_path):
 @pytest.mark.parametrize("name", ["fastapi", "h11", "pydantic", "starlette", "uvicorn", "another"])
 def test_serve_names_the_extra_that_is_missing(tmp_path, name):
     """And hides no other import that fails."""
-    (tmp_path / "fastapi.py").write_text(f"raise ModuleNotFoundError('no {name}', name='{name}.part')")
+    (tmp_path / "fastapi.py").write_text(
+        f"raise ModuleNotFoundError('no {name}', name='{name}.part')", encoding="utf-8"
+    )
     result = subprocess.run(
         [sys.executable, "-m", "pycharrnn", "serve", CHECKPOINT],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},

@@ -34,7 +34,9 @@ class Machine:
     def write(self) -> None:
         rows = [["cpu", *(sum(column) for column in zip(*self.ticks.values(), strict=True))]]
         rows += [[f"cpu{core}", *ticks] for core, ticks in self.ticks.items()]
-        self.file.write_text("\n".join(" ".join(map(str, row)) for row in [*rows, ["intr", 5, 0], ["ctxt", 7]]))
+        self.file.write_text(
+            "\n".join(" ".join(map(str, row)) for row in [*rows, ["intr", 5, 0], ["ctxt", 7]]), encoding="utf-8"
+        )
 
     def spend(self, seconds: float, own: float = 0, **busy: float) -> None:
         """Let time go on, in which each core is busy for some seconds: core0=1.5."""
@@ -82,7 +84,7 @@ def test_less_than_half_a_second_says_nothing_unless_one_waits(machine):
 @pytest.mark.parametrize("content", [None, "", "cpu 1 2 3", "cpu0 1 2", "cpu0 a b c d e f g h", "cpux 1 2 3 4 5 6 7 8"])
 def test_other_systems_do_not_tell(machine, content):
     before = cores.Meter()
-    machine.file.unlink() if content is None else machine.file.write_text(content)
+    machine.file.unlink() if content is None else machine.file.write_text(content, encoding="utf-8")
     machine.clock += 1
     assert before.others() is None
     assert cores.Meter().others(wait=True) is None

@@ -35,7 +35,9 @@ def declared(extra: str) -> set[Requirement]:
 def test_the_hint_names_packages_that_pip_finds(extra, tmp_path):
     """As a user takes it: copied from the message into a shell, it asks pip for the very packages of the extra."""
     module, args = COMMANDS[extra]
-    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('not installed', name='{module}')")
+    (tmp_path / f"{module}.py").write_text(
+        f"raise ModuleNotFoundError('not installed', name='{module}')", encoding="utf-8"
+    )
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     result = subprocess.run(
         [sys.executable, "-m", "pycharrnn", *args], cwd=tmp_path, capture_output=True, env=environment
@@ -49,7 +51,7 @@ def test_the_hint_names_packages_that_pip_finds(extra, tmp_path):
 @pytest.mark.skipif(not shutil.which("sh"), reason="needs a shell")
 def test_a_shell_takes_the_hint_as_it_is(tmp_path):
     hint = str(extras.missing("this", "serve")).partition(": ")[2]
-    (tmp_path / "pip").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "pip").write_bytes(b'#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "pip").chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     said = subprocess.run(["sh", "-c", hint], cwd=tmp_path, env=environment, capture_output=True, text=True)

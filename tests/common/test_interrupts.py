@@ -60,7 +60,7 @@ def test_a_signal_is_an_exception(number):
 @pytest.mark.parametrize("number", SIGNALS)
 def test_while_a_module_is_imported_a_signal_ends_the_process(tmp_path, number):
     """Whatever the import catches; also from a function that the module calls."""
-    (tmp_path / "slow_module.py").write_text(f"import os\ndef work():\n    {end_of(number)}work()\n")
+    (tmp_path / "slow_module.py").write_text(f"import os\ndef work():\n    {end_of(number)}work()\n", encoding="utf-8")
     code = (
         "interrupts.raise_on_signals()\n"
         "try:\n    import slow_module\nexcept BaseException:\n    pass\n"
@@ -131,7 +131,7 @@ def test_in_another_thread_nothing_is_changed():
 
 def test_ctrl_c_while_the_program_loads_is_no_traceback(tmp_path):
     """As a user types it who thinks better of a command in its first tenth of a second."""
-    (tmp_path / "click.py").write_text(f"import os\n{end_of(signal.SIGINT)}print('went on')\n")
+    (tmp_path / "click.py").write_text(f"import os\n{end_of(signal.SIGINT)}print('went on')\n", encoding="utf-8")
     environment = unmeasured({**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
     for ignored, status, printed in ((False, -signal.SIGINT, b""), (True, 1, b"went on\n")):
         result = subprocess.run(

@@ -67,7 +67,7 @@ def test_a_log_in_a_file_is_only_the_log(tmp_path, args, shown):
         Terminal("train", *SMALL, *FEW, *args, cwd=folder, stdout=log, columns=200) as terminal,
     ):
         assert terminal.end() == 0
-    assert masked((tmp_path / "log").read_text()) == expected
+    assert masked((tmp_path / "log").read_text(encoding="utf-8")) == expected
     assert (b"ETA" in terminal.output) == shown
     assert not [line for line in terminal.lines() if not line.startswith("pycharrnn: ")]
 

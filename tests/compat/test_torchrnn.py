@@ -136,7 +136,7 @@ def test_training_goes_on_from_it(tmp_path):
     table[b"model"].fields[b"idx_to_token"] = Table((i, c.encode()) for i, c in enumerate(letters, 1))
     save_t7(tmp_path / "c.t7", table)
     text = "".join(np.random.default_rng(5).choice(list(letters), 4000))
-    (tmp_path / "input.txt").write_text(text)
+    (tmp_path / "input.txt").write_text(text, encoding="utf-8")
     opt = TrainOptions(
         data_dir=str(tmp_path), init_from=str(tmp_path / "c.t7"), checkpoint_dir=str(tmp_path / "cv"), gpuid=-1,
         batch_size=2, seq_length=10, max_epochs=1 / 190, forget_bias=0,

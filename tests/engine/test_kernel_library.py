@@ -41,7 +41,7 @@ def load(library: Path, wanted: str = "", best: str = LEVEL, layout=None, functi
 def with_checksum(library: Path, content: bytes) -> None:
     library.unlink(missing_ok=True)  # what is loaded stays as it is
     library.write_bytes(content)
-    Path(f"{library}.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  {library.name}\n")
+    Path(f"{library}.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  {library.name}\n", encoding="utf-8")
 
 
 def refused(library: Path, capsys, words: str, **keywords) -> None:
@@ -100,7 +100,7 @@ def test_one_that_may_not_be_read(library, capsys):
 
 def test_one_without_its_checksum(library, capsys):
     checksum = Path(f"{library}.sha256")
-    right = checksum.read_text()
+    right = checksum.read_text(encoding="utf-8")
     for wrong in ("", "\n", right[1:], "\xff"):
         checksum.write_text(wrong, "latin-1")
         refused(library, capsys, "not as it was built")
@@ -212,7 +212,7 @@ def why(levels: Path, wanted: str = "", best: str = "avx512", used: str | None =
 
 def leave_out(levels: Path, level: str, reason: str) -> None:
     levels.joinpath(Path(kernel_library.library()._name).name.replace(LEVEL, level)).unlink()
-    (levels / f"_kernel_{level}.left_out").write_text(reason)
+    (levels / f"_kernel_{level}.left_out").write_text(reason, encoding="utf-8")
 
 
 def test_why_there_is_no_better_one(levels):
@@ -221,7 +221,7 @@ def test_why_there_is_no_better_one(levels):
     assert why(levels, "of") == ["PYCHARRNN_KERNEL is 'of': set it to any, avx2, avx512 or off, or leave it out."]
     leave_out(levels, "any", "gcc: No such file or directory\n")
     assert why(levels) == ["any was not compiled (gcc: No such file or directory)"]
-    (levels / "_kernel_any.left_out").write_text("\x1b[31m" + 5000 * "x")
+    (levels / "_kernel_any.left_out").write_text("\x1b[31m" + 5000 * "x", encoding="utf-8")
     (line,) = why(levels)
     assert line.startswith("any was not compiled (\\x1b[31mxxx") and len(line) < 300
     (levels / "_kernel_any.left_out").unlink()
@@ -240,7 +240,7 @@ def test_why_there_is_no_better_one_of_several(levels):
     with_checksum(levels / Path(kernel_library.library()._name).name.replace(LEVEL, "avx512"), b"")
     (line,) = why(levels)
     assert line.startswith("avx512 can't be used (") and "file too short" in line
-    (levels / "kernel.c").write_text("")
+    (levels / "kernel.c").write_text("", encoding="utf-8")
     assert why(levels) == ["any can't be used (it was built from another kernel.c)"]
 
 
@@ -256,7 +256,7 @@ def test_a_listener_who_has_gone(library, monkeypatch):
     library.write_bytes(b"")
     monkeypatch.setattr(sys, "stderr", None)
     assert load(library) is None
-    with open(os.devnull, "w") as closed:
+    with open(os.devnull, "w", encoding="utf-8") as closed:
         monkeypatch.setattr(sys, "stderr", closed)
     assert load(library) is None
 

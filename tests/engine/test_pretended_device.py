@@ -163,7 +163,7 @@ def test_every_use_of_a_gpu(corpus, tmp_path, kind, model):
         samples = [said("sample", found, "-length", "40", "-gpuid", gpuid) for gpuid in ("0", "-1")]
         assert samples[0][-40:] == samples[1][-40:]
         said("sample", found, "-length", "10", "-beam", "3")
-        (text := tmp_path / "text").write_text("the text")
+        (text := tmp_path / "text").write_text("the text", encoding="utf-8")
         for command in (["eval", found, "-data_dir", "corpus"], ["score", found, str(text)]):
             losses = [re.findall(r"\d+\.\d+", said(*command, "-gpuid", gpuid)) for gpuid in ("0", "-1")]
             assert [float(n) for n in losses[0]] == pytest.approx([float(n) for n in losses[1]], rel=1e-4)

@@ -59,7 +59,7 @@ def test_the_recorded_digits(name, tmp_path):
     with pretended_gpu() as gpu:
         out, folder = train_as_recorded(name, tmp_path, "-gpuid", "0", "-dtype", "double")
     assert {"lstm", "rnn_tanh"} & gpu.calls
-    assert_close_digits(log_lines(out), log_lines((GOLDEN / name / "train.log").read_text()))
+    assert_close_digits(log_lines(out), log_lines((GOLDEN / name / "train.log").read_text(encoding="utf-8")))
     recorded = sorted((GOLDEN / name).glob("*.t7"))
     assert recorded
     for path in recorded:

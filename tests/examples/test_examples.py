@@ -31,12 +31,12 @@ def example(name: str, *args: str, text: str = "") -> list[str]:
 
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_a_script_is_short_and_listed(script):
-    assert len((EXAMPLES / script).read_text().splitlines()) <= 40
-    assert script in (EXAMPLES / "README.md").read_text()
+    assert len((EXAMPLES / script).read_text(encoding="utf-8").splitlines()) <= 40
+    assert script in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
 def test_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)\s]+)\)", (EXAMPLES / "README.md").read_text())
+    links = re.findall(r"\]\(([^)\s]+)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"))
     assert len(links) == 8 and all((EXAMPLES / link).exists() for link in links)
 
 
@@ -59,7 +59,7 @@ def test_mails_are_scored(tmp_path):
     for name, text in mails.items():
         head = "From: a@example.org\nSubject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n"
         (tmp_path / "deep" / name).write_bytes((head + text).encode())
-    (tmp_path / "notes.txt").write_text("no mail")
+    (tmp_path / "notes.txt").write_text("no mail", encoding="utf-8")
     lines = example("score_mails.py", ONE, str(tmp_path))
     assert [line.split("  ")[1] for line in lines] == ["deep/new.eml", "deep/strange.eml", "deep/known.eml"]
     score = pycharrnn.load(ONE).score(mails["known.eml"])
@@ -132,7 +132,7 @@ def test_the_notebook_is_as_it_was_written():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
-    assert NOTEBOOK.name in (EXAMPLES / "README.md").read_text()
+    assert NOTEBOOK.name in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
 LONG = """

@@ -124,8 +124,9 @@ def _child(folder: Path, report: int, lines: list[list[str]], otherwise: list[li
         out, err = (os.memfd_create(name) for name in ("out", "err"))
         os.dup2(out, 1)
         os.dup2(err, 2)
-        sys.stdin, sys.stdout = (open(n, mode, closefd=False) for n, mode in enumerate("rw"))  # noqa: SIM115
-        sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115  # as Python opens it
+        as_python = {"encoding": "utf-8", "closefd": False}
+        sys.stdin, sys.stdout = (open(n, mode, **as_python) for n, mode in enumerate("rw"))  # noqa: SIM115
+        sys.stderr = open(2, "w", errors="backslashreplace", **as_python)  # noqa: SIM115
         before = _memory()
         first = _tell(report, _run(lines[0], out, err))
         for args in otherwise if first.status else lines[1:]:
@@ -140,7 +141,7 @@ def _child(folder: Path, report: int, lines: list[list[str]], otherwise: list[li
 
 def _memory() -> dict[str, int]:
     """Of this process, in KiB: VmRSS resident, RssFile the part of it that files back, VmHWM the most."""
-    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    lines = (line.split() for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     return {words[0].rstrip(":"): int(words[1]) for words in lines if words[-1] == "kB"}
 
 

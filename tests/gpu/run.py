@@ -206,7 +206,7 @@ def main() -> None:
     print("", ", ".join(f"{key} {value}" for key, value in facts.items()), "", *report.table(rows), sep="\n")
     print("", "Why these bounds:", "", *report.reasons(rows), sep="\n")
     seconds = time.monotonic() - start
-    Path(args.json).write_text(report.as_json(facts, rows, seconds))
+    Path(args.json).write_text(report.as_json(facts, rows, seconds), encoding="utf-8")
     print(f"\n{report.summary(rows)}, in {seconds:.0f} s; wrote {args.json}")
     raise SystemExit(0 if report.holds(rows) else 1)
 

@@ -129,8 +129,8 @@ def test_a_curve(trained, tmp_path):
     curve = run.curve()
     assert isinstance(curve, pycharrnn.LossCurve) and curve._repr_png_().startswith(b"\x89PNG")
     run.save_curve(tmp_path / "a.svg")
-    assert "poems: lstm, 1 x 8" in (tmp_path / "a.svg").read_text()
-    assert f"best {run.best_loss:.4f} at epoch" in (tmp_path / "a.svg").read_text()
+    assert "poems: lstm, 1 x 8" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert f"best {run.best_loss:.4f} at epoch" in (tmp_path / "a.svg").read_text(encoding="utf-8")
 
 
 def test_a_text_of_a_program(here):
@@ -138,14 +138,14 @@ def test_a_text_of_a_program(here):
     options = {**SMALL, "max_epochs": 1, "quiet": True}
     text = TEXT[1000:5000].decode("utf-8", "ignore")
     first = pycharrnn.train(text, **options)
-    assert (here / "data" / "text" / "input.txt").read_text() == text
+    assert (here / "data" / "text" / "input.txt").read_bytes() == text.encode()
     assert (first.options.data_dir, first.options.savefile) == ("data/text", "text")
     other = pycharrnn.train(TEXT, **options)
     assert (here / "data" / "text_2" / "input.txt").read_bytes() == TEXT
     assert other.options.savefile == "text_2"
     assert pycharrnn.train(text, overwrite=1, **options).options.data_dir == "data/text"
     long = pycharrnn.train("abcdefgh" * 200, **options)
-    assert (here / "data" / "text_3" / "input.txt").read_text() == "abcdefgh" * 200 and len(long.best.vocab) == 8
+    assert (here / "data" / "text_3" / "input.txt").read_bytes() == b"abcdefgh" * 200 and len(long.best.vocab) == 8
     assert pycharrnn.train([here / "poems.txt", str(here / "data" / "text")], **options).options.savefile.startswith(
         "poems_and"
     )

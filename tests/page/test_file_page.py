@@ -116,7 +116,9 @@ def test_from_a_static_host_the_page_is_all_that_is_asked_for(chromium, pages):
 def test_in_a_frame_that_only_allows_scripts(chromium, pages, offline, tmp_path):
     """As sites show attachments: no forms, no storage, no origin."""
     outer = tmp_path / "outer.html"
-    outer.write_text(f'<!DOCTYPE html><iframe sandbox="allow-scripts" width="1100" src="{pages["one"]}"></iframe>')
+    outer.write_text(
+        f'<!DOCTYPE html><iframe sandbox="allow-scripts" width="1100" src="{pages["one"]}"></iframe>', encoding="utf-8"
+    )
     chromium.get(outer.as_uri())
     chromium.switch_to.frame(0)
     try:

@@ -753,7 +753,7 @@ def test_errors_are_one_sentence(tmp_path):
         assert "choose another -port" in failed(LSTM, "-port", taken.getsockname()[1])
     for host in ("203.0.113.1", 70 * "\u00fc", "a..b"):
         assert "choose another" in failed(LSTM, "-host", host, "-token", "new", "-port", "0")
-    (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('no', name='fastapi')")
+    (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('no', name='fastapi')", encoding="utf-8")
     assert "the page needs more packages: pip install" in failed(
         LSTM, env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     )
@@ -801,7 +801,7 @@ def test_a_server_that_is_stopped_amid_a_sample_says_so():
 
 
 def test_plot_activations_and_serve_load_no_pytorch(tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')", encoding="utf-8")
     env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     for args in (["plot", LSTM, "-o", "a.svg"], ["activations", LSTM, "-primetext", "The night", "-o", "a.html"]):
         command = [sys.executable, "-m", "pycharrnn", *map(str, args)]

@@ -116,7 +116,7 @@ def test_what_was_written_is_said(tmp_path, server, monkeypatch):
 
 
 def test_a_folder_that_is_a_file(tmp_path):
-    (tmp_path / "data").write_text("")
+    (tmp_path / "data").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match=r"can't write .*input\.txt: "):
         datasets.write("pydoc", str(tmp_path / "data"), say=lambda line: None)
 

@@ -33,7 +33,7 @@ def test_recorded_batches(corpus, path):
     messages: list[str] = []
     loader = CharSplitLMMinibatchLoader(corpus, int(batch), int(length), fractions(train, val), say=SILENT)
     loader = CharSplitLMMinibatchLoader(corpus, int(batch), int(length), fractions(train, val), say=messages.append)
-    head, *blocks = re.split(r"^#", path.read_text(), flags=re.M)
+    head, *blocks = re.split(r"^#", path.read_text(encoding="utf-8"), flags=re.M)
     assert messages == head.splitlines()
     assert blocks[0].split() == ["split", *map(str, (loader.ntrain, loader.nval, loader.ntest, loader.vocab_size))]
     compared = 0

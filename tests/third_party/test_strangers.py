@@ -25,7 +25,7 @@ REAL = THIRD_PARTY / "real"
 
 
 def test_checkpoints_that_strangers_trained():
-    manifest = json.loads((REAL / "manifest.json").read_text())
+    manifest = json.loads((REAL / "manifest.json").read_text(encoding="utf-8"))
     assert len(manifest) == 9
     for name in manifest:
         for sample in manifest[name]["samples"]:
@@ -34,7 +34,7 @@ def test_checkpoints_that_strangers_trained():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", json.loads((REAL / "manifest.json").read_text()))
+@pytest.mark.parametrize("name", json.loads((REAL / "manifest.json").read_text(encoding="utf-8")))
 def test_every_format_and_back(tmp_path, name):
     loaded = checkpoint.load(REAL / f"{name}.t7")
     for path in (tmp_path / f"a{ending}" for ending in formats.ENDINGS):
@@ -43,7 +43,7 @@ def test_every_format_and_back(tmp_path, name):
         assert (tmp_path / "b.t7").read_bytes() == (tmp_path / "a.t7").read_bytes(), path.suffix
 
 
-@pytest.mark.parametrize("name", json.loads((REAL / "manifest.json").read_text()))
+@pytest.mark.parametrize("name", json.loads((REAL / "manifest.json").read_text(encoding="utf-8")))
 def test_onnxruntime_scores_what_the_model_has_written(tmp_path, name):
     onnxruntime = pytest.importorskip("onnxruntime")
     loaded = checkpoint.load(REAL / f"{name}.t7")

@@ -16,7 +16,7 @@ pytestmark = needs_browser
 
 def test_the_page_draws_the_recorded_texts(chromium):
     """And 1,000 characters as sampling draws them here."""
-    manifest = json.loads((REAL / "manifest.json").read_text())
+    manifest = json.loads((REAL / "manifest.json").read_text(encoding="utf-8"))
     models = {name: checkpoint.load(REAL / f"{name}.t7") for name in manifest}
     with modules(chromium, [payload_of(loaded, name) for name, loaded in models.items()]):
         for k, (name, loaded) in enumerate(models.items()):

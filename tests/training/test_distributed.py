@@ -63,7 +63,7 @@ def test_two_processes_print_the_recorded_digits(name, tmp_path):
     args = spec(name)["train"]
     flags = dict(zip(args[::2], args[1::2], strict=True))
     out = run(with_text(tmp_path, flags["-data_dir"]), TORCHRUN, *args)
-    assert_close_digits(log_lines(out), log_lines((GOLDEN / name / "train.log").read_text()))
+    assert_close_digits(log_lines(out), log_lines((GOLDEN / name / "train.log").read_text(encoding="utf-8")))
     written = sorted(p.name for p in (tmp_path / flags["-checkpoint_dir"]).glob("*_epoch*.t7"))
     assert written == sorted(spec(name)["checkpoints_written"])
 
@@ -99,7 +99,7 @@ def test_a_run_goes_on_with_more_or_fewer_processes(tmp_path):
 
 def is_worker(entry: Path, of: int) -> bool:
     try:
-        parent = re.search(r"^PPid:\s+(\d+)", (entry / "status").read_text(), re.MULTILINE)
+        parent = re.search(r"^PPid:\s+(\d+)", (entry / "status").read_text(encoding="utf-8"), re.MULTILINE)
         return int(parent[1]) == of and b"pycharrnn" in (entry / "cmdline").read_bytes()
     except OSError:  # it has ended meanwhile
         return False

@@ -30,7 +30,7 @@ def child(folder: str, log: str, options: dict) -> None:
     torch.set_num_threads(1)
     os.chdir(folder)
     given = set(options)
-    with open(log, "w", buffering=1) as out:
+    with open(log, "w", buffering=1, encoding="utf-8") as out:
         train(TrainOptions(data_dir="data", **options), lambda line: print(line, file=out), given, lambda line: None)
 
 
@@ -52,7 +52,7 @@ def run(processes, folder: Path, log: str, **options) -> None:
 
 
 def last_line(log: Path) -> str:
-    return masked(log.read_text())[-1]
+    return masked(log.read_text(encoding="utf-8"))[-1]
 
 
 def test_killed_at_random_moments(processes, tmp_path):
@@ -69,7 +69,7 @@ def test_killed_at_random_moments(processes, tmp_path):
         process.start()
         # After a random step, the first at least, which is saved before the next begins; then somewhere in the next.
         at = rng.randrange(2, 30)
-        while process.is_alive() and f"\n{at}/30 (" not in (folder / "log").read_text():
+        while process.is_alive() and f"\n{at}/30 (" not in (folder / "log").read_text(encoding="utf-8"):
             time.sleep(0.0005)
         time.sleep(rng.random() * 0.02)
         process.kill()

@@ -88,7 +88,8 @@ def slow_saving(tmp_path: Path) -> dict[str, str]:
         "    os.write(1, b'SYNC\\n')\n"
         "    time.sleep(2)\n"
         "    sync(fd)\n"
-        "os.fsync = fsync\n"
+        "os.fsync = fsync\n",
+        encoding="utf-8",
     )
     return {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path / 'slow'}{os.pathsep}{ROOT}"}
 
@@ -642,7 +643,7 @@ def test_a_checkpoint_dir_that_can_not_be_made_anew(tmp_path):
         def vanish(path, found):
             if os.path.isdir("cv"):
                 shutil.rmtree("cv")
-                Path("cv").write_text("a file in its place")
+                Path("cv").write_text("a file in its place", encoding="utf-8")
             save(path, found)
 
         patch.setattr(charrnn, "save", vanish)
@@ -764,7 +765,7 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(run_lock, "_lock_descriptor", remove_once)
     with run_lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print):
-        assert (tmp_path / ".lm_lstm.lock").read_text().startswith(f"process {os.getpid()}")
+        assert (tmp_path / ".lm_lstm.lock").read_text(encoding="utf-8").startswith(f"process {os.getpid()}")
         second = run_lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print)
         with pytest.raises(UserError, match="another training"), second:
             pass
@@ -778,7 +779,7 @@ def test_a_lock_leaves_no_file_and_takes_none_of_another_run(tmp_path, monkeypat
     unlink, held = os.unlink, []
 
     def unlink_as_there(path):
-        with open(path) as f:
+        with open(path, "rb") as f:
             try:
                 run_lock._lock_descriptor(f.fileno())
             except OSError:

@@ -9,7 +9,8 @@ from runs import assert_same_digits, log_lines
 
 @pytest.mark.parametrize("name", TRAIN_RUNS)
 def test_log_lines(trained, name):
-    assert_same_digits(log_lines(trained(name)[0]), log_lines((GOLDEN / name / "train.log").read_text()))
+    recorded = (GOLDEN / name / "train.log").read_text(encoding="utf-8")
+    assert_same_digits(log_lines(trained(name)[0]), log_lines(recorded))
 
 
 @pytest.mark.parametrize("name", TRAIN_RUNS)

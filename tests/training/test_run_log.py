@@ -30,8 +30,8 @@ COLUMNS = ["kind", "iteration", "epoch", "train_loss", "val_loss", "norm_ratio",
 def read(path: Path) -> list[dict]:
     """The rows as any program reads them; what is empty is None, and numbers are numbers."""
     if path.suffix == ".jsonl":
-        return [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
-    with open(path, newline="") as f:
+        return [json.loads(line, parse_constant=pytest.fail) for line in path.read_text(encoding="utf-8").splitlines()]
+    with open(path, newline="", encoding="utf-8") as f:
         found = list(csv.DictReader(f))
     return [{k: v if k == "kind" else int(v) if k == "iteration" else float(v) if v else None for k, v in row.items()}
             for row in found]  # fmt: skip
@@ -47,7 +47,7 @@ def logged(tmp_path_factory) -> Path:
     """A folder with a run and its log."""
     folder = folder_with_text(tmp_path_factory.mktemp("logged"))
     lines = train(folder, *SHORT, "-learning_rate_decay_after", "1", "-log", "run.csv")
-    (folder / "lines").write_text("\n".join(lines))
+    (folder / "lines").write_text("\n".join(lines), encoding="utf-8")
     return folder
 
 
@@ -60,7 +60,7 @@ def test_rows_are_the_figures_of_the_log(logged, tmp_path):
     found = read(logged / "run.csv")
     assert list(found[0]) == COLUMNS
     lines = [STEP.fullmatch(line.replace("time/batch", "time/batch = 0.0000s")) for line in
-             (logged / "lines").read_text().splitlines() if "train_loss" in line]  # fmt: skip
+             (logged / "lines").read_text(encoding="utf-8").splitlines() if "train_loss" in line]  # fmt: skip
     of_training = [row for row in found if row["kind"] == "train"]
     assert [row["iteration"] for row in of_training] == [7, 14, 21, 28, 35, 42, 49, 56]
     for row, line in zip(of_training, lines, strict=True):
@@ -87,7 +87,7 @@ def test_json_holds_the_same(logged, tmp_path):
 def test_it_changes_nothing(logged, tmp_path):
     folder = folder_with_text(tmp_path)
     lines = train(folder, *SHORT, "-learning_rate_decay_after", "1")
-    assert lines == (logged / "lines").read_text().split("\n")
+    assert lines == (logged / "lines").read_text(encoding="utf-8").split("\n")
     assert [(p.name, p.read_bytes()) for p in named(folder)] == [(p.name, p.read_bytes()) for p in named(logged)]
 
 

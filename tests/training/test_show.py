@@ -84,7 +84,7 @@ def test_a_sample_at_every_validation_changes_nothing(tmp_path, args):
 @pytest.mark.parametrize("name", ["lstm2_clip", "rnn2_dropout"])
 def test_the_recorded_digits_stay(tmp_path, name):
     log, folder = train_as_recorded(name, tmp_path, "-show", "30")
-    assert_same_digits(log_lines(log), log_lines((GOLDEN / name / "train.log").read_text()))
+    assert_same_digits(log_lines(log), log_lines((GOLDEN / name / "train.log").read_text(encoding="utf-8")))
 
 
 def test_it_is_no_part_of_the_run(tmp_path):

@@ -102,7 +102,7 @@ def test_training_says_that_no_kernel_was_compiled(tmp_path):
     home = folder_with_text(tmp_path / "home")
     for package in ("compat", "pycharrnn"):
         shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__", "_kernel_*"))
-    (home / "pycharrnn" / "_kernel_any.left_out").write_text("cc: No such file or directory\n")
+    (home / "pycharrnn" / "_kernel_any.left_out").write_text("cc: No such file or directory\n", encoding="utf-8")
     environment = {**ENVIRONMENT, "PYTHONPATH": str(home)}
     environment.pop("PYCHARRNN_KERNEL", None)
     said = f"no C kernel was compiled, {kernel_library.SLOWER}: `pycharrnn doctor` says why.\n"
