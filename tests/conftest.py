@@ -60,6 +60,7 @@ def commands_end():
     COMMAND_SERVER.stop()
 
 
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 HEEDS_SIGNALS = {"preexec_fn": default_signals} if os.name != "nt" else {}
 
 

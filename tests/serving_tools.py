@@ -69,7 +69,8 @@ def server_in_thread(app, scheduler: Scheduler, open_connections: OpenConnection
 def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> Iterator[Server]:
     """`pycharrnn serve` on a free port, which hears signals, whatever the tests' own process ignores.
 
-    Ended by Ctrl-C. preexec_fn: as for subprocess.Popen, called in the new process when its signals have been set.
+    Ended by Ctrl-C, but on Windows, where none can be sent. preexec_fn: as for subprocess.Popen, called in the new
+    process when its signals have been set.
     """
 
     def prepare():
@@ -98,7 +99,7 @@ def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> It
         yield Server(process, found[0])
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.terminate() if os.name == "nt" else process.send_signal(signal.SIGINT)
         try:
             process.communicate(timeout=60)
         except subprocess.TimeoutExpired:

@@ -96,6 +96,7 @@ class Terminal:
 
     def __exit__(self, *exception) -> None:
         self.process.kill()
-        self.process.wait()
+        # First, for on macOS a process ends only when all that it wrote to the terminal has been read.
         with contextlib.suppress(OSError):
             os.close(self._fd)
+        self.process.wait(60)

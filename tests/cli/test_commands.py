@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from child_signals import default_signals, unmeasured
 from click.testing import CliRunner
-from conftest import GOLDEN, ROOT, run, sentence
+from conftest import GOLDEN, ROOT, needs_signals, run, sentence
 
 from compat import save_t7
 from pycharrnn.cli.commands import cli
@@ -290,6 +290,7 @@ def test_length_zero_goes_on_until_the_stop():
     assert sampled.count(b" th") == 1
 
 
+@needs_signals
 def test_length_zero_goes_on_until_ctrl_c():
     command = [sys.executable, "-m", "pycharrnn", "sample", CHECKPOINT, "-length", "0", "-gpuid", "-1", "-verbose", "0"]
     environment = unmeasured({**os.environ, "PYTHONPATH": str(ROOT)})
@@ -423,7 +424,7 @@ def test_a_link_as_output_is_written_through(tmp_path):
 # -- signals that end a command --------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@needs_signals
 @pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_amid_an_import_is_heard(tmp_path, name, status):
     """Whatever a module that is being imported does with exceptions, as PyTorch's import of NumPy drops them."""
@@ -449,7 +450,7 @@ def test_a_signal_amid_an_import_is_heard(tmp_path, name, status):
     assert result.stderr.decode() == f"pycharrnn: stopped by {said}.\n"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@needs_signals
 @pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_leaves_no_half_file(tmp_path, name, status):
     code = (

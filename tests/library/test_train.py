@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, run, sampled, working_in
+from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, needs_signals, run, sampled, working_in
 from runs import masked
 
 import pycharrnn
@@ -228,6 +228,7 @@ def interrupted(here: Path, number: int, *args: str) -> tuple[str, str, int]:
     return "".join(before) + out, err, process.returncode
 
 
+@needs_signals
 def test_ctrl_c_returns_what_there_is(here):
     out, err, status = interrupted(here, signal.SIGINT, "1000000")
     assert status == 0, err
@@ -241,6 +242,7 @@ def test_ctrl_c_returns_what_there_is(here):
         assert on.iterations == int(done)
 
 
+@needs_signals
 def test_ctrl_c_after_a_validation(here):
     out, err, status = interrupted(here, signal.SIGINT, "15", "quiet")
     assert status == 0, err
@@ -249,17 +251,21 @@ def test_ctrl_c_after_a_validation(here):
     assert err.startswith("pycharrnn: SIGINT: finishing the step and saving") and err.count("\n") == 1
 
 
+@needs_signals
 def test_another_signal_ends_the_program_once_the_run_is_saved(here):
     out, err, status = interrupted(here, signal.SIGTERM, "1000000")
     assert status == -signal.SIGTERM
     assert "run" not in out.split("step")[-1] and (here / "cv" / "lm_poems_latest.t7").is_file()
+
+
+def test_a_signal_that_the_program_handles_is_handled_once_the_run_has_ended(here):
     handled = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: handled.append(number))
     try:
         with pytest.raises(pycharrnn.UserError, match="stopped by SIGTERM after iteration"), working_in(here):
             pycharrnn.train(
-                "poems.txt", overwrite=1, quiet=True, print_every=1,
-                on_print=lambda step: os.kill(os.getpid(), signal.SIGTERM), **{**SMALL, "max_epochs": 100},
+                "poems.txt", quiet=True, print_every=1,
+                on_print=lambda step: signal.raise_signal(signal.SIGTERM), **{**SMALL, "max_epochs": 100},
             )  # fmt: skip
     finally:
         signal.signal(signal.SIGTERM, before)

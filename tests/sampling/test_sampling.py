@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from child_signals import default_signals
-from conftest import GOLDEN, run, sentence, spec
+from conftest import GOLDEN, needs_signals, run, sentence, spec
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
@@ -198,7 +198,7 @@ def drawing_many(folder: Path) -> list[str]:
     return [*command, "-samples", "64", "-threads", "2", "-o", str(folder)]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@needs_signals
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_many_samples_at_once(tmp_path, name):
     """No half sample is left, nor a process."""
@@ -215,7 +215,7 @@ def test_a_signal_ends_many_samples_at_once(tmp_path, name):
             os.killpg(process.pid, 0)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@needs_signals
 def test_ctrl_c_is_heard_before_the_first_character(tmp_path):
     folder = tmp_path / "new"
     with started(drawing_many(folder)) as process:

@@ -17,6 +17,7 @@ from functools import partial
 import httpx
 import numpy as np
 import pytest
+from conftest import needs_signals
 from serving_tools import GRU, LOOPBACK, LSTM, ROOT, model_of, server
 
 from pycharrnn.analysis import activations, scoring, surprise
@@ -788,6 +789,7 @@ def test_a_server_on_ipv6():
         assert httpx.get(running.url + "api/models").status_code == 200
 
 
+@needs_signals
 def test_a_server_that_is_stopped_amid_a_sample_says_so():
     with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=60) as client:
         with client.stream("POST", "/api/sample", json={"model": LSTM.stem, "length": 10_000}) as answer:
@@ -831,6 +833,7 @@ def test_a_token_of_ones_own():
         assert httpx.get(address + "api/models", headers={"authorization": f"Bearer {token}"}).status_code == 200
 
 
+@needs_signals
 def test_many_clients_for_some_seconds():
     """The benchmark, shorter and with fewer characters: no error, and memory that stays."""
     script = ROOT / "benchmarks" / "serve_clients.py"

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from child_signals import unmeasured
 from click.testing import CliRunner
-from conftest import HEEDS_SIGNALS, ROOT, working_in
+from conftest import HEEDS_SIGNALS, ROOT, needs_signals, working_in
 from runs import (
     COMMAND,
     ENVIRONMENT,
@@ -53,7 +53,7 @@ def leavings(folder: Path) -> list[str]:
 # -- signals ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@needs_signals
 @pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_saves_and_says_how_to_resume(tmp_path, name, status):
     folder = folder_with_text(tmp_path / "a")
@@ -94,7 +94,7 @@ def slow_saving(tmp_path: Path) -> dict[str, str]:
     return {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path / 'slow'}{os.pathsep}{ROOT}"}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@needs_signals
 @pytest.mark.parametrize("signals, status", [(1, 143), (2, 130)])
 def test_signals_during_a_save(tmp_path, signals, status):
     """One lets the save finish; a second one ends it, and leaves no half file."""
@@ -131,7 +131,7 @@ def test_signals_during_a_save(tmp_path, signals, status):
     assert not leavings(folder)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@needs_signals
 @pytest.mark.parametrize("pause", [0, 0.001, 0.004])
 def test_many_signals_end_without_noise(tmp_path, pause):
     process = started(folder_with_text(tmp_path), *LONG, env=unmeasured(ENVIRONMENT))

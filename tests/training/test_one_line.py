@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import HEEDS_SIGNALS, ROOT, run, sampled, sentence
+from conftest import HEEDS_SIGNALS, ROOT, needs_signals, run, sampled, sentence
 from runs import ENVIRONMENT, TEXT, result_of, train
 
 from pycharrnn.checkpoints import checkpoint
@@ -78,6 +78,7 @@ def test_the_same_line_twice(home):
     assert preprocessed in again
 
 
+@needs_signals
 def test_an_unfinished_run_is_kept(home):
     command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt", *QUICK[:-1], "100000", "-print_every", "1"]
     process = subprocess.Popen(
@@ -96,6 +97,7 @@ def test_an_unfinished_run_is_kept(home):
     assert result_of(home, "my text.txt", *QUICK, "-overwrite", "1", small=[])[0] is None
 
 
+@needs_signals
 def test_interrupted_while_it_waits_for_a_pipe(home):
     process = subprocess.Popen(
         [sys.executable, "-m", "pycharrnn", "train", "-", *QUICK],

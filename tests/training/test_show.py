@@ -11,7 +11,7 @@ import sys
 
 import pytest
 import torch
-from conftest import GOLDEN, sampled, train_as_recorded, working_in
+from conftest import GOLDEN, needs_signals, sampled, train_as_recorded, working_in
 from runs import COMMAND, ENVIRONMENT, SMALL, assert_same_digits, folder_with_text, log_lines, masked, named, train
 from runs import result_of as result
 
@@ -207,7 +207,7 @@ def test_want_of_memory_ends_no_run(tmp_path, error):
     assert notes[1].startswith("finished")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@needs_signals
 def test_a_signal_during_a_sample_is_not_kept_waiting(tmp_path):
     drawn = []
 
