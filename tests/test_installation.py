@@ -171,13 +171,13 @@ def test_a_python_for_both_kinds_of_macs(source):
     """On one with an Intel processor it has all levels; what only this half of a library knows is for it alone."""
     compiler = source / "cc"
     ours = 'for word; do shift; [ "$word" = -Xarch_x86_64 ] || set -- "$@" "$word"; done'
-    compiler.write_text(f'#!/bin/sh\necho "$*" >> {source}/lines\n{ours}\nexec {COMPILER} "$@"\n')
+    compiler.write_text(f'#!/bin/sh\necho "$*" >> {source}/lines\n{ours}\nexec {COMPILER} "$@"\n', encoding="utf-8")
     compiler.chmod(0o755)
     settings = {"_PYTHON_HOST_PLATFORM": "macosx-10.13-universal2", "PYCHARRNN_CFLAGS": "-O0"}
     said, built = compile_in(source, CC=str(compiler), **settings)
     assert said == ""
     assert list(built) == sorted(f"_kernel_{level}.so{more}" for level in LEVELS for more in ("", ".sha256"))
-    words = (source / "lines").read_text().split()
+    words = (source / "lines").read_text(encoding="utf-8").split()
     before = {words[i - 1] for i, word in enumerate(words) if word.startswith(("-mavx", "-mfma"))}
     assert before == {"-Xarch_x86_64"}
 
