@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from child_signals import default_signals
 from click.testing import CliRunner
@@ -122,6 +123,23 @@ def corpus(tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(GOLDEN / "corpus" / "input.txt", folder)
     return folder
+
+
+@pytest.fixture
+def integers_of_windows(monkeypatch) -> None:
+    """Arrays that are made of Python's whole numbers have 32 bits, as on Windows before NumPy 2."""
+
+    def with_short_integers(make):
+        def short(content, dtype=None, **more):
+            made = make(content, dtype, **more)
+            is_default = dtype is None and made.dtype == np.int64 and not isinstance(content, (np.ndarray, np.generic))
+            return made.astype(np.int32) if is_default else made
+
+        return short
+
+    array, arange = np.array, np.arange
+    monkeypatch.setattr(np, "array", with_short_integers(array))
+    monkeypatch.setattr(np, "arange", with_short_integers(lambda stop, dtype: arange(stop, dtype=dtype)))
 
 
 def sampled(checkpoint: Path, args: list[str]) -> bytes:

@@ -84,7 +84,7 @@ class _Graph:
         states = ("h", "c") if n.model == "lstm" else ("h",)
         self._declare(self.inputs, "indices", ["T", "B"], self._onnx.TensorProto.INT64)
         self._declare(self.outputs, "log_probs", ["T", "B", n.vocab_size], self._onnx_type)
-        one = self.constant("one", np.array([1]))
+        one = self.constant("one", np.array([1], np.int64))
         each = self.constant("one_each", np.ones(n.num_layers, np.int64))
         first, last = {}, {}
         for state in states:
@@ -93,7 +93,7 @@ class _Graph:
             first[state] = [f"{state}_{layer}" for layer in range(1, n.num_layers + 1)]
             last[state] = [f"next_{name}" for name in first[state]]
             self._node("Split", [state, each], *first[state], axis=0)
-        depth = self.constant("vocab_size", np.array(n.vocab_size))
+        depth = self.constant("vocab_size", np.array(n.vocab_size, np.int64))
         off_on = self.constant("off_on", np.array([0, 1], self._type))
         x = self._node("OneHot", ["indices", depth, off_on], "one_hot")
         for k in range(n.num_layers):

@@ -98,7 +98,7 @@ class Streams:
         self.h = np.zeros((streams, s.layers, s.H))
         self.c = np.zeros_like(self.h) if s.cell == CELL_NUMBERS["lstm"] else self.h[:0]
         self._activations = np.zeros((s.layers, steps, streams, s.H))
-        self._all = np.arange(streams)
+        self._all = np.arange(streams, dtype=np.int64)  # C reads it; the default has 32 bits on Windows before NumPy 2
         self._space = np.empty(network.room(steps, streams).space)
 
     @property

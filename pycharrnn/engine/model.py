@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ class CharRNN(nn.Module):
         self.vocab: dict[bytes, int] = {}
         self.opt: dict[str, Option] = {}
         self._shapes = parameter_shapes(model, vocab_size, rnn_size, num_layers)
-        size = sum(int(np.prod(shape)) for shape in self._shapes.values())
+        size = sum(math.prod(shape) for shape in self._shapes.values())
         self.flat = nn.Parameter(torch.empty(size, dtype=dtype, device=device))
         self.reset_parameters(LuaRandom(int(torch.randint(2**31, ()))))
 
@@ -89,7 +90,7 @@ class CharRNN(nn.Module):
 
     def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
         """Name -> view of a vector that is laid out as `flat`, such as its gradient."""
-        sizes = [int(np.prod(shape)) for shape in self._shapes.values()]
+        sizes = [math.prod(shape) for shape in self._shapes.values()]
         parts = torch.split(flat, sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 

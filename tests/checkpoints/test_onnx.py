@@ -54,12 +54,19 @@ def graph_of(kind: str, tmp_path, *, precision: str = ""):
     return path
 
 
+def test_a_graph_is_the_same_bytes_on_windows(tmp_path, integers_of_windows, monkeypatch):
+    """Its axes must be int64, says ONNX."""
+    there = graph_of("lstm", tmp_path).read_bytes()
+    monkeypatch.undo()
+    assert graph_of("lstm", tmp_path).read_bytes() == there
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_onnxruntime_gives_the_score(tmp_path, kind):
     found = loaded(kind)
     text = b"".join(sorted(found.vocab, key=found.vocab.get)) * 2
     score = scoring.score(found, text)
-    x = np.array([[found.vocab[c] - 1] for c in score.characters])
+    x = np.array([[found.vocab[c] - 1] for c in score.characters], np.int64)
     log_probs, *_ = session(graph_of(kind, tmp_path)).run(None, {"indices": x, **zeros(found.network, 1)})
     bits = -np.take_along_axis(log_probs[:-1, 0], x[1:], 1)[:, 0] / math.log(2)
     np.testing.assert_allclose(bits, score.bits[1:], atol=1e-5)

@@ -54,6 +54,13 @@ def test_reading_is_that_of_numpy(level, model, narrow):  # noqa: F811
             np.testing.assert_allclose(ours.activations, definition.activations(), rtol=0, atol=1e-13)
 
 
+def test_streams_are_numbered_by_what_c_reads(integers_of_windows):
+    of = network("lstm", 9, 16, 1)
+    characters = text(2, 3, 9)
+    ours, definition = streams_of(of, 3, 2).read(characters), NumpyPredictor(of, 3, 2).read(characters)
+    np.testing.assert_allclose(ours, definition, rtol=0, atol=1e-13)
+
+
 def test_all_instruction_sets_with_fused_multiply_adds_give_the_same_bits(monkeypatch):
     fused = [name for name in LEVELS if name != "any"]
     if len(fused) < 2:
