@@ -38,7 +38,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield f
             f.flush()
             os.fsync(f.fileno())
-        os.chmod(temporary, _mode(path))
+        if os.name != "nt":  # which only knows whether a file is read-only, and neither replaces nor removes one
+            os.chmod(temporary, _mode(path))
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -333,6 +333,25 @@ def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
         os.umask(before)
 
 
+def test_a_file_that_windows_does_not_replace_stays_alone(tmp_path, monkeypatch):
+    """One that is read-only: it is neither replaced nor removed there."""
+    path, (replace, unlink) = tmp_path / "x", (os.replace, os.unlink)
+    path.write_bytes(b"before")
+    path.chmod(0o444)
+
+    def refused(name: str) -> None:
+        if not os.stat(name).st_mode & 0o200:
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(os, "replace", lambda source, target: refused(target) or replace(source, target))
+    monkeypatch.setattr(os, "unlink", lambda name: refused(name) or unlink(name))
+    with monkeypatch.context() as there, pytest.raises(PermissionError):
+        there.setattr(os, "name", "nt")
+        with whole_file(str(path)) as f:
+            f.write(b"after")
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("x", b"before")]
+
+
 def test_where_there_are_no_second_names(tmp_path, monkeypatch):
     def link(source, target):
         raise OSError(errno.EPERM, "no")
