@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _SOURCES = ".sources"
 _MOST_NAMED = 8  # files in a message; of all others it says how many
 _LONGEST_NAME = 80  # bytes: files of a run have some more in their names, of 255
+_DEVICE_OF_WINDOWS = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)")  # nothing can be called so there
 _MOST_FOLDERS = 1000  # of one name, NAME, NAME_2 and so on
 _PIECE = 1 << 20
 
@@ -116,8 +117,10 @@ def name_of(paths: Sequence[str]) -> str:
             name = os.path.basename(folder)
         elif not os.path.isdir(paths[0]):
             name = os.path.splitext(name)[0]
-    name = re.sub(r"[^\w.-]+", "_", name).lstrip("._-").rstrip("._")
-    name = name.encode()[:_LONGEST_NAME].decode(errors="ignore") or "text"
+    name = re.sub(r"[^\w.-]+", "_", name).lstrip("._-").encode()[:_LONGEST_NAME].decode(errors="ignore")
+    name = name.rstrip("._") or "text"
+    if _DEVICE_OF_WINDOWS.match(name):
+        name = f"text_{name}"
     return name if len(paths) == 1 else f"{name}_and_{len(paths) - 1}_more"
 
 

@@ -177,6 +177,10 @@ def test_a_named_pipe(home):
         ("-", "stdin"),
         ("/dev/fd/63", "stdin"),
         ("a;rm -rf $HOME`.txt", "a_rm_-rf_HOME"),
+        ("con.txt", "text_con"),
+        ("Lpt1.old.txt", "text_Lpt1.old"),
+        ("console.txt", "console"),
+        ("a" * 79 + ". b.txt", "a" * 79),
     ],
 )
 def test_names(home, path, name):
