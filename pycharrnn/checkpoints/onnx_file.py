@@ -116,9 +116,9 @@ def _tensors(content: memoryview, expected: metadata.Shapes) -> dict[str, Array]
             continue
         if name in found:
             raise CheckpointError(f"it has {name} twice")
-        shape = tuple(value for number, value in parts if number == _DIMS)
+        shape = tuple(value if isinstance(value, int) else -1 for number, value in parts if number == _DIMS)
         kind, raw = _ELEMENTS.get(last.get(_DATA_TYPE)), last.get(_RAW_DATA)
-        size = math.prod(size if isinstance(size, int) else 0 for size in shape)
+        size = math.prod(shape) if min(shape, default=0) >= 0 else -1
         if kind is None or not isinstance(raw, memoryview) or len(raw) != size * np.dtype(kind).itemsize:
             raise CheckpointError(f"its {name} is not {shape} numbers of float32 or float64 within the file")
         found[name] = np.frombuffer(raw, kind).reshape(shape)

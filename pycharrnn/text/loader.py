@@ -203,7 +203,7 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
 def _renumbering(vocab: dict[bytes, int], to: dict[bytes, int]) -> npt.NDArray[np.uint8] | npt.NDArray[np.int32]:
     """Number in one vocabulary -> number in another, both from 0; 0 for characters that the other lacks."""
     numbers = np.array([to.get(c, 1) - 1 for c, _ in sorted(vocab.items(), key=lambda entry: entry[1])])
-    return numbers.astype(np.uint8 if len(to) <= 256 else np.int32)
+    return numbers.astype(np.uint8) if len(to) <= 256 else numbers.astype(np.int32)
 
 
 def quoted(characters: Collection[bytes]) -> str:

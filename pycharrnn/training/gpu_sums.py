@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -32,7 +33,7 @@ class GPUSums:
 
     def __init__(self, longest_wait: timedelta):
         os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")  # it is handled here
-        self._group = dist.new_group(backend="nccl", timeout=longest_wait)
+        self._group: Any = dist.new_group(backend="nccl", timeout=longest_wait)
         self._done: torch.cuda.Event | None = None
 
     def begin(self, tensor: torch.Tensor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Trainer:
@@ -136,6 +140,7 @@ class Trainer:
         """
         keep, B = 1 - self.model.dropout, self.opt.batch_size
         L, T, _, H = masks.shape
+        drawn: npt.NDArray[np.float64] | npt.NDArray[np.bool_]
         if self.opt.exact:
             drawn = self.random.bernoulli(keep, T * L * B * H).reshape(T, L, B, H).swapaxes(0, 1)
         elif self._x.device.type == "cpu":

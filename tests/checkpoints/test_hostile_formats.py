@@ -346,6 +346,14 @@ def test_onnx_tensors(tmp_path, changes, words):
     refused(tmp_path, ".onnx", changed_tensor(written(tmp_path, ".onnx"), "decoder.weight", **changes), words)
 
 
+def test_onnx_whose_size_is_no_number(tmp_path):
+    """A tensor without numbers, of float32, whose one dimension is a string of bytes; what comes first counts."""
+    tensor = b"\x0a\x00\x10\x01\x42\x0edecoder.weight\x4a\x00"
+    graph = b"\x2a" + bytes([len(tensor)]) + tensor
+    content = b"\x3a" + bytes([len(graph)]) + graph + written(tmp_path, ".onnx")
+    refused(tmp_path, ".onnx", content, r"its decoder.weight is not \(-1,\) numbers")
+
+
 def test_onnx_of_other_programs_and_other_words(tmp_path):
     onnx = pytest.importorskip("onnx")
     model = onnx.load_from_string(written(tmp_path, ".onnx"))
