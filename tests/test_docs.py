@@ -228,6 +228,7 @@ def test_examples_in_the_docs(tmp_path):
         "pycharrnn.checkpoints.names",
         "pycharrnn.common.progress",
         "pycharrnn.common.screen_text",
+        "pycharrnn.common.shell_words",
         "pycharrnn.library.keywords",
         "pycharrnn.sampling.tokenizer",
     ],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import codecs
 import os
-import shlex
 from dataclasses import dataclass
 
+from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 
@@ -70,7 +70,7 @@ def survey(data_dir: str, progress: int = 0) -> Survey:
 def input_size(data_dir: str) -> int:
     """Bytes of data_dir/input.txt. Errors: UserError where there is no text, with where to get one."""
     path = os.path.join(data_dir, "input.txt")
-    name = shlex.quote(data_dir)
+    name = shell_words.quoted(data_dir)
     if os.path.isfile(data_dir):
         raise UserError(f"-data_dir {data_dir} is a file, not a folder: pycharrnn train {name} trains on it.")
     if not os.path.isdir(data_dir):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ import numpy as np
 from compat import charrnn, lua_format
 from compat.charrnn import Checkpoint
 from compat.whole_file import whole_link
+from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.training import run_files
 from pycharrnn.training.distributed import Ranks
@@ -187,10 +187,10 @@ class CheckpointKeeper:
         self.save_latest(checkpoint)
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
             # What checkpoints don't record, since it changes nothing of the run.
-            watched = [("log", shlex.quote(self._opt.log))] if self._opt.log else []
+            watched = [("log", shell_words.quoted(self._opt.log))] if self._opt.log else []
             watched += [("show", str(self._opt.show))] if self._opt.show else []
             flags = "".join(f" -{name} {value}" for name, value in watched)
-            return f"go on with: pycharrnn train -resume {shlex.quote(self._good)}{flags}"
+            return f"go on with: pycharrnn train -resume {shell_words.quoted(self._good)}{flags}"
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
 
@@ -204,7 +204,9 @@ class CheckpointKeeper:
         path = self.path_of(max(good)) if good else self._resumed
         if path and not os.path.exists(path):  # -keep, or the user, removed it
             path = None
-        again = f"go on from the last good checkpoint, -resume {shlex.quote(path)}" if path else self._last_good()
+        again = (
+            f"go on from the last good checkpoint, -resume {shell_words.quoted(path)}" if path else self._last_good()
+        )
         return Stopped(f"training went astray: {_ADVICE}; {again}.", 3)
 
     def finish(self) -> None:
@@ -226,7 +228,7 @@ class CheckpointKeeper:
         sampled = self._best if self._best_shown == best and os.path.exists(self._best) else path
         gpu = " -gpuid -1" if self._opt.gpuid < 0 else ""
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
-        self._note(f"sample from it with: pycharrnn sample {shlex.quote(sampled)}{gpu}")
+        self._note(f"sample from it with: pycharrnn sample {shell_words.quoted(sampled)}{gpu}")
 
 
 def _holds_numbers(checkpoint: Checkpoint) -> bool:

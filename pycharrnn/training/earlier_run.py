@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 from collections.abc import Callable
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
@@ -48,8 +48,8 @@ def check(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]) -
         note(f"-overwrite 1 gives up the unfinished run {latest}: {_described(found)}.")
     else:
         raise UserError(
-            f"{latest} is an unfinished run: {_described(found)}; go on with it by -resume {shlex.quote(latest)},"
-            f" {ways_on}."
+            f"{latest} is an unfinished run: {_described(found)}; go on with it by"
+            f" -resume {shell_words.quoted(latest)}, {ways_on}."
         )
 
 

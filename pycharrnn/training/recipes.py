@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.survey import Survey
 from pycharrnn.training.options import TrainOptions
@@ -175,7 +175,7 @@ def _two_digits(number: float) -> float:
 
 def command_line(opt: TrainOptions) -> str:
     """The command that trains with these options: all that are not at their default, as flags."""
-    return shlex.join(["pycharrnn", "train", "-data_dir", opt.data_dir, *_flags(opt)])
+    return shell_words.joined(["pycharrnn", "train", "-data_dir", opt.data_dir, *_flags(opt)])
 
 
 def described() -> str:

@@ -1,0 +1,30 @@
+"""Words of a command line that a message proposes, as the user's shell takes them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable
+
+_PLAIN_ON_WINDOWS = re.compile(r"[\w\\/:.+=-]+")  # to cmd.exe and to PowerShell
+
+
+def quoted(word: str) -> str:
+    """A word in quotes where it needs some: in Windows' double ones, or in those of a POSIX shell.
+
+    Example:
+        >>> quoted("cv"), quoted("my cv")
+        ('cv', "'my cv'")
+    """
+    if os.name != "nt":
+        return shlex.quote(word)
+    if _PLAIN_ON_WINDOWS.fullmatch(word):
+        return word
+    # As subprocess.list2cmdline, which leaves R&D as it is, two commands for cmd.exe: backslashes count before quotes.
+    return '"' + re.sub(r'(\\+)("|\Z)', r"\1\1\2", word).replace('"', '\\"') + '"'
+
+
+def joined(words: Iterable[str]) -> str:
+    """A command line of these words."""
+    return " ".join(map(quoted, words))

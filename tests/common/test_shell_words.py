@@ -1,0 +1,61 @@
+"""Words of proposed commands, in the quotes of the user's shell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+
+import pytest
+
+from pycharrnn.common import shell_words
+from pycharrnn.common.errors import UserError
+from pycharrnn.text import survey
+
+
+@pytest.fixture
+def on_windows(monkeypatch) -> None:
+    monkeypatch.setattr(os, "name", "nt")
+
+
+@pytest.mark.parametrize("word", ["", "my cv", "a'b", "R&D", "-0.5", "a\\b"])
+def test_a_shell_of_posix_reads_the_word(word):
+    assert shlex.split(shell_words.quoted(word)) == [word]
+
+
+@pytest.mark.parametrize("word", ["", "my cv", "my cv\\", 'my "cv"', 'a b\\"', "a \\b"])
+def test_programs_of_windows_read_the_word(word, on_windows):
+    """As Python's own module writes it for them."""
+    assert shell_words.quoted(word) == subprocess.list2cmdline([word])
+
+
+@pytest.mark.parametrize(
+    "word, wanted",
+    [
+        (r"cv\lm_lstm_best.t7", r"cv\lm_lstm_best.t7"),
+        ("0.3:1.2", "0.3:1.2"),
+        ("R&D", '"R&D"'),
+        ("R&D\\", '"R&D\\\\"'),
+        ("it's", '"it\'s"'),
+        ("a,b", '"a,b"'),
+        ("Ночь", "Ночь"),
+    ],
+)
+def test_its_shells_take_no_word_for_more(word, wanted, on_windows):
+    assert shell_words.quoted(word) == wanted
+
+
+def test_a_command(monkeypatch):
+    assert shell_words.joined(["train", "my cv", "x"]) == "train 'my cv' x"
+    monkeypatch.setattr(os, "name", "nt")
+    assert shell_words.joined(["train", "my cv", "x"]) == 'train "my cv" x'
+
+
+@pytest.mark.parametrize("system, words", [("posix", "train 'my texts'."), ("nt", 'train "my texts".')])
+def test_a_message_proposes_what_can_be_typed(tmp_path, monkeypatch, system, words):
+    (tmp_path / "my texts").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "name", system)
+    with pytest.raises(UserError) as error:
+        survey.input_size("my texts")
+    assert str(error.value).endswith(f" by pycharrnn {words}")
