@@ -111,8 +111,11 @@ def test_one_without_its_checksum(library, capsys):
 
 
 def test_one_for_another_processor_or_of_anything(library, capsys):
-    whole = library.read_bytes()
-    for content in (whole[:18] + b"\xb7\0" + whole[20:], os.urandom(20000), b""):
+    contents = [os.urandom(20000), b""]
+    if sys.platform == "linux":  # where it is an ELF file; macOS ends a process that maps one with a wrong signature
+        whole = library.read_bytes()
+        contents.append(whole[:18] + b"\xb7\0" + whole[20:])
+    for content in contents:
         with_checksum(library, content)
         refused(library, capsys, str(library))
 
