@@ -270,6 +270,8 @@ def checked_run(tmp_path: Path, text: bytes, *args: str) -> tuple[Path, list[str
     loaded = checkpoint.load(files[-1])
     found = float(re.search(r"val split +(\S+) nats", invoke(folder, "eval", str(files[-1])))[1])
     assert abs(found - loaded.val_loss) < 1e-7
+    if os.name == "nt":  # there torchrun asks for libuv, which PyTorch is built without
+        return folder, lines
     two = folder_with_text(tmp_path / "two", text)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

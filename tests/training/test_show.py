@@ -129,6 +129,7 @@ def test_on_a_terminal_it_stands_above_the_line(tmp_path):
         assert characters(shown[checkpoint.load(path).i]) == sampled_alone(path, 600)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there torchrun asks for libuv, which PyTorch is built without")
 def test_only_the_first_process_shows_it(tmp_path):
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn", "train"]
     process = subprocess.run(
