@@ -50,8 +50,13 @@ def run(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.Complete
 def run_alone(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.CompletedProcess:
     """A command in a process that starts with nothing, for what goes by that."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if os.name == "nt":  # what is printed as text is of another encoding there, and its lines end in \r\n
+        environment["PYTHONIOENCODING"] = "utf-8"
     command = [sys.executable, "-m", "pycharrnn", *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, env=environment, input=input)
+    ended = subprocess.run(command, cwd=cwd, capture_output=True, env=environment, input=input)
+    if os.name == "nt":
+        ended.stdout, ended.stderr = (part.replace(b"\r\n", b"\n") for part in (ended.stdout, ended.stderr))
+    return ended
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,12 +67,27 @@ def commands_end():
 
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+needs_byte_names = pytest.mark.skipif(
+    os.name == "nt", reason="names of files and arguments are bytes on POSIX, and text on Windows"
+)
 HEEDS_SIGNALS = {"preexec_fn": default_signals} if os.name != "nt" else {}
+
+
+def not_found() -> str:
+    """What the system's error says of a file that is not there; Windows has words of its own for some calls."""
+    with pytest.raises(OSError) as error:
+        os.stat(ROOT / "nowhere")
+    return error.value.strerror
+
+
+def with_slashes(text: str) -> str:
+    """What was printed, with its paths as the tests write them: Windows has backslashes there."""
+    return text.replace(os.sep, "/")
 
 
 def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
     """The one sentence of a failed command."""
-    error = result.stderr.decode()
+    error = with_slashes(result.stderr.decode())
     assert result.returncode == status, error
     assert "Traceback" not in error
     assert error.count("\n") == 1, error

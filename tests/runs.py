@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, working_in
+from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, with_slashes, working_in
 
 from compat.lua_random import LuaRandom
 from pycharrnn.cli.commands import cli
@@ -55,7 +55,7 @@ def train(folder: Path, *args: str, small=SMALL) -> list[str]:
     with working_in(folder):
         result = CliRunner().invoke(cli, ["train", *small, *args], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return masked(result.stdout)
+    return masked(with_slashes(result.stdout))
 
 
 def masked(log: str) -> list[str]:
@@ -83,12 +83,14 @@ def copied(folder: Path, to: Path, *checkpoints: Path) -> Path:
 
 
 def result_of(folder: Path, *args: str, small=SMALL):
-    """(exception or None, stdout masked, stderr) of a training in this process."""
+    """(exception or None, stdout masked, stderr) of a training in this process; paths with slashes."""
     with working_in(folder):
         result = CliRunner().invoke(cli, ["train", *small, *args])
     error = result.exception
     assert error is None or isinstance(error, UserError), repr(error)
-    return error, masked(result.stdout), result.stderr
+    if error:
+        error.args = (with_slashes(str(error)),)
+    return error, masked(with_slashes(result.stdout)), with_slashes(result.stderr)
 
 
 def started(folder: Path, *args: str, lines: int = 3, **keywords) -> subprocess.Popen:

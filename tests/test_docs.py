@@ -7,6 +7,7 @@ import dataclasses
 import doctest
 import importlib
 import json
+import os
 import re
 import runpy
 import shutil
@@ -32,6 +33,7 @@ def of_reader(tmp_path_factory) -> tuple[bytes, Path]:
     return (folder / "data" / "pydoc" / "input.txt").read_bytes(), folder / "cv" / "lm_lstm_best.t7"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the commands are for a shell of POSIX")
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_runs(page, of_reader, tmp_path):
     reader = Reader(home_for(page, tmp_path, *of_reader), page)

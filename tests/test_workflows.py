@@ -48,6 +48,8 @@ def test_what_a_step_runs_is_there(command):
     words = [word.strip("\"'") for word in command.split()]
     program, *words = words
     if program == "make":
+        if not shutil.which("make"):
+            pytest.skip("there is no make")
         asked = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
         assert asked.returncode == 0, asked.stderr
     elif program == ".venv/bin/pycharrnn":

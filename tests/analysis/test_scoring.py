@@ -401,15 +401,15 @@ def test_how_many_steps_fit_into_memory():
 
 
 def test_a_page_colored_by_surprise(tmp_path):
-    (tmp_path / "a<b.txt").write_bytes("The night é <porter> & co\n".encode())
-    result = run("score", CHECKPOINT, "a<b.txt", "-html", "page.html", cwd=tmp_path)
+    (tmp_path / "a&b.txt").write_bytes("The night é <porter> & co\n".encode())
+    result = run("score", CHECKPOINT, "a&b.txt", "-html", "page.html", cwd=tmp_path)
     assert b"saved page.html" in result.stdout
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "<h2>a&lt;b.txt</h2>" in page
+    assert "<h2>a&amp;b.txt</h2>" in page
     assert "<script" not in page
     (body,) = re.findall(r"<pre>(.*?)</pre>", page, re.S)
     text = re.sub(r"<[^>]*>", "", body).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    score = scoring.score(LOADED, (tmp_path / "a<b.txt").read_bytes())
+    score = scoring.score(LOADED, (tmp_path / "a&b.txt").read_bytes())
     assert text == b"".join(score.characters).decode()
     levels = [int(level) for level in re.findall(r'class="s(\d)"', body)]
     assert len(set(levels)) > 2

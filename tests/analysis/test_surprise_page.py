@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import numpy as np
@@ -76,10 +75,9 @@ def test_a_character_without_its_end(tmp_path):
 
 def test_markup_and_control_characters_are_only_text(tmp_path):
     text = score(*((bytes([byte]), 0.0) for byte in b"<b>&\x00\x1b\n"))
-    name = os.fsdecode(b"a<&\xff.txt")
-    content = page(tmp_path, (name, text), model="cv/<i>.t7")
+    content = page(tmp_path, ("a<&\udcff.txt", text), model="cv/<i>.t7")
     assert body(content) == "&lt;b&gt;&amp;\u2400\u241b\n"
-    assert "<h2>a&lt;&amp;\ufffd.txt</h2>" in content
+    assert re.search("<h2>a&lt;&amp;\ufffd+.txt</h2>", content)  # on Windows one for each byte of the surrogate
     assert "<title>Surprise of &lt;i&gt; - pycharrnn</title>" in content
     assert "<h1>Surprise of &lt;i&gt;</h1>" in content
     assert body(page(tmp_path, ("x", score((b"<", 1.0))))) == '<b class="s1" title="1.0 bits">&lt;</b>'

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from child_signals import default_signals, unmeasured
 from click.testing import CliRunner
-from conftest import GOLDEN, ROOT, needs_signals, run, sentence
+from conftest import GOLDEN, ROOT, needs_byte_names, needs_signals, run, sentence
 
 from compat import save_t7
 from pycharrnn.cli.commands import cli
@@ -42,7 +42,7 @@ def test_help_and_sampling_load_no_pytorch(tmp_path):
 def test_numpy_is_loaded_late():
     """Help is quick, and the commands may still say how many threads NumPy's products take."""
     code = "import sys, pycharrnn.cli.commands; print('numpy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).stdout == b"False\n"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "False\n"
 
 
 def test_a_command_imports_no_options_but_its_own():
@@ -50,8 +50,8 @@ def test_a_command_imports_no_options_but_its_own():
         "import sys; from pycharrnn.cli.commands import cli; options = cli.commands['sample'].params\n"
         "print(*(name for name in sys.modules if name.startswith('pycharrnn') and name.endswith('.options')))"
     )
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).stdout
-    assert found == b"pycharrnn.sampling.options\n"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
+    assert found == "pycharrnn.sampling.options\n"
 
 
 def test_version():
@@ -143,7 +143,7 @@ def launcher(tmp_path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="needs bash, and a POSIX that starts scripts")
 @pytest.mark.parametrize(
     "typed, want",
     [
@@ -165,6 +165,7 @@ def test_completion_in_bash(launcher, typed, want):
     assert set(result.stdout.split()) == want, result.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX that starts scripts")
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_completion_elsewhere(launcher, shell):
     """The script, and what it asks of the command."""
@@ -271,6 +272,7 @@ def test_primetext_with_an_unknown_character():
     assert result.stdout == b""
 
 
+@needs_byte_names
 def test_primetext_of_raw_bytes():
     result = run("sample", CHECKPOINT, "-primetext", b"\xe2\x80", "-length", "1", "-gpuid", "-1", "-verbose", "0")
     assert result.stdout.startswith(b"\xe2\x80")
@@ -327,6 +329,7 @@ def test_topk_and_topp():
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not shutil.which("head"), reason="needs head")
 def test_a_pipe_that_closes():
     command = f"{sys.executable} -m pycharrnn sample {CHECKPOINT} -length 100000 -gpuid -1 -verbose 0 | head -c 10"
     result = subprocess.run(command, shell=True, capture_output=True, timeout=60)

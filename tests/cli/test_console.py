@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import GOLDEN, ROOT, run
+from conftest import GOLDEN, ROOT, needs_byte_names, run
 
 from pycharrnn.cli import console
 from pycharrnn.common.errors import UserError
@@ -33,6 +33,7 @@ def test_options_are_checked():
         console.checked(SampleOptions, {"length": -1})
 
 
+@needs_byte_names
 def test_a_line_is_printed_at_once_with_the_bytes_it_was_given(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Standard())
     console.say(f"left out {os.fsdecode(bytes([0xFF, 0x61]))}")

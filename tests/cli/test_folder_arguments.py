@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import GOLDEN, run
+from conftest import GOLDEN, run, with_slashes
 
 BEST = "lm_x_epoch2.00_2.8734.t7"
 SAID = f"pycharrnn: cv: {BEST}, the lowest validation loss of 3 checkpoints\n"
@@ -33,10 +33,10 @@ def folder(tmp_path_factory) -> Path:
 
 
 def said(folder: Path, *args: str, **keywords) -> tuple[str, str]:
-    """What a command prints on stdout and stderr."""
+    """What a command prints on stdout and stderr, paths with slashes."""
     result = run(*args, cwd=folder, **keywords)
     assert result.returncode == 0, result.stderr.decode()
-    return result.stdout.decode(), result.stderr.decode()
+    return with_slashes(result.stdout.decode()), with_slashes(result.stderr.decode())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import GOLDEN, ROOT
+from conftest import GOLDEN, ROOT, with_slashes
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
@@ -21,12 +21,12 @@ ONE, OTHER = (str(sorted((GOLDEN / name).glob("*.t7"))[-1]) for name in ("gru2",
 
 
 def example(name: str, *args: str, text: str = "") -> list[str]:
-    """The lines that a script prints."""
+    """The lines that a script prints, paths with slashes."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(EXAMPLES / name), *args]
     result = subprocess.run(command, input=text, capture_output=True, text=True, env=environment)
     assert (result.returncode, result.stderr) == (0, "")
-    return result.stdout.splitlines()
+    return with_slashes(result.stdout).splitlines()
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
