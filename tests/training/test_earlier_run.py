@@ -21,7 +21,7 @@ OTHER_TEXT = TEXT[::-1]
 def unfinished(tmp_path_factory) -> Path:
     """A folder with a run that was killed at some point after it had been saved."""
     folder = folder_with_text(tmp_path_factory.mktemp("unfinished") / "a")
-    process = started(folder, "-max_epochs", "1000", "-print_every", "1", "-save_every_minutes", "1e-9")
+    process = started(folder, "-max_epochs", "1000", "-print_every", "1", "-save_every_minutes", "0.0001", lines=100)
     process.kill()
     process.communicate(timeout=60)
     for left in folder.glob("cv/.*"):  # its lock, and perhaps half a file
