@@ -154,8 +154,8 @@ def test_which_flag_is_which():
 def test_files_in_architecture_are_all_there_are():
     text = PAGES["architecture.md"].read_text(encoding="utf-8").split("reading order")[1].split("\n## ")[0]
     named = set(re.findall(r"`([\w/*]+\.py)`", text))
-    there = {str(p.relative_to(ROOT / "pycharrnn")) for p in (ROOT / "pycharrnn").glob("*/*.py")}
-    there |= {str(p.relative_to(ROOT)) for p in (ROOT / "compat").glob("*.py")}
+    there = {p.relative_to(ROOT / "pycharrnn").as_posix() for p in (ROOT / "pycharrnn").glob("*/*.py")}
+    there |= {p.relative_to(ROOT).as_posix() for p in (ROOT / "compat").glob("*.py")}
     assert named - {"*/options.py"} == {p for p in there if not p.endswith(("__init__.py", "/options.py"))}
 
 
@@ -230,7 +230,9 @@ def test_examples_in_the_docs(tmp_path):
         "pycharrnn.checkpoints.names",
         "pycharrnn.common.progress",
         "pycharrnn.common.screen_text",
-        "pycharrnn.common.shell_words",
+        pytest.param(
+            "pycharrnn.common.shell_words", marks=pytest.mark.skipif(os.name == "nt", reason="quotes of a POSIX shell")
+        ),
         "pycharrnn.library.keywords",
         "pycharrnn.sampling.tokenizer",
     ],

@@ -149,7 +149,7 @@ def test_what_stands_in_the_tree_already_is_not_repeated(tmp_path):
 def test_the_first_line_names_the_dialect(tmp_path):
     for encoding, longs, words in (("ascii", 8, "ASCII"), ("binary", 4, "binary, longs of 4 bytes")):
         save_t7(tmp_path / "v.t7", np.zeros(3), encoding, longs)
-        assert inspection.look(tmp_path / "v.t7").tree.splitlines()[0] == f"{tmp_path}/v.t7: .t7, {words}"
+        assert inspection.look(tmp_path / "v.t7").tree.splitlines()[0] == f"{tmp_path / 'v.t7'}: .t7, {words}"
     facts = inspection.facts(GOLDEN / "variants" / "ascii.t7")
     assert (facts["encoding"], facts["long_size"]) == ("ascii", 8)
     assert load_t7(LSTM)[b"i"] == inspection.facts(LSTM)["iteration"]

@@ -18,6 +18,7 @@ def on_windows(monkeypatch) -> None:
     monkeypatch.setattr(os, "name", "nt")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="quotes of a POSIX shell")
 @pytest.mark.parametrize("word", ["", "my cv", "a'b", "R&D", "-0.5", "a\\b"])
 def test_a_shell_of_posix_reads_the_word(word):
     assert shlex.split(shell_words.quoted(word)) == [word]

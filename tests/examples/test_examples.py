@@ -116,7 +116,7 @@ def test_the_notebook_runs(executed):
     trained = output_of(notebook, "run")
     assert re.search(r"epoch 1\.00: validation loss \d\.\d{4}", printed(trained))
     assert "train_loss" not in printed(trained)
-    assert "<td>data/text</td>" in shown(trained, "text/html")
+    assert "<td>data/text</td>" in with_slashes(shown(trained, "text/html"))
     assert len(shown(output_of(notebook, "run.curve()"), "image/png")) > 10_000
     tinted = shown(output_of(notebook, "model = run.best"), "text/html")
     assert tinted.startswith("<pre ") and "<b>T</b>" in tinted and "background: rgb(" in tinted

@@ -25,7 +25,8 @@ def test_a_file_and_a_folder(tmp_path):
     model = pycharrnn.load(tmp_path)
     best = min(LSTM, key=lambda path: path.stem.split("_")[-1])
     assert model.path == str(tmp_path / best.name)
-    assert [note.split(":")[0] for note in model.notes] == ["passed over", str(tmp_path)]
+    assert [note.rpartition(": ")[0] for note in model.notes][1:] == [str(tmp_path)]
+    assert model.notes[0].startswith("passed over: ")
     assert "lowest validation loss of 3 checkpoints" in model.notes[1]
     assert "passed over" in model._repr_html_()
     assert pycharrnn.load(str(best)).notes == ()

@@ -135,7 +135,7 @@ def test_a_folder_of_samples(tmp_path, samples):
     assert names == {f"sample_{seed}.txt" for seed in range(7, 7 + samples)}
     for seed in (7, 8, 6 + samples):
         assert (folder / f"sample_{seed}.txt").read_bytes() == alone(CHECKPOINT, seed, *args)
-    assert f"saved {folder}/sample_7.txt".encode() in result.stdout
+    assert f"saved {folder / 'sample_7.txt'}".encode() in result.stdout
 
 
 def test_one_sample_into_a_folder(tmp_path):

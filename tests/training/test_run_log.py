@@ -15,6 +15,7 @@ from conftest import with_slashes, working_in
 from runs import STEP, folder_with_text, named, result_of, train
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.shell_words import quoted
 from pycharrnn.training import run_lock, run_log
 from pycharrnn.training.log_rows import Row, as_line, header, rows
 from pycharrnn.training.loop import train as train_with
@@ -128,7 +129,7 @@ def test_how_to_go_on_names_what_checkpoints_do_not_record(tmp_path):
     opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, log="a b.csv", show=9)
     with working_in(folder), pytest.raises(Stopped) as stopped:
         train_with(opt, nobody_reads)
-    assert with_slashes(str(stopped.value)).endswith("-resume cv/lm_lstm_latest.t7 -log 'a b.csv' -show 9")
+    assert with_slashes(str(stopped.value)).endswith(f"-resume cv/lm_lstm_latest.t7 -log {quoted('a b.csv')} -show 9")
     assert [row["iteration"] for row in read(folder / "a b.csv")] == [1]
 
 

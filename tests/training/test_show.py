@@ -11,7 +11,7 @@ import sys
 
 import pytest
 import torch
-from conftest import GOLDEN, needs_signals, sampled, train_as_recorded, working_in
+from conftest import GOLDEN, needs_signals, sampled, train_as_recorded, with_slashes, working_in
 from runs import COMMAND, ENVIRONMENT, SMALL, assert_same_digits, folder_with_text, log_lines, masked, named, train
 from runs import result_of as result
 
@@ -101,11 +101,12 @@ def test_it_is_no_part_of_the_run(tmp_path):
 def test_in_pipes_it_is_plain_lines_on_stderr(tmp_path):
     folder = folder_with_text(tmp_path)
     process = subprocess.run([*COMMAND, *SHORT, "-show", "200"], cwd=folder, env=ENVIRONMENT, capture_output=True)
-    assert process.returncode == 0 and b"\x1b" not in process.stderr and b"\r" not in process.stderr
-    assert masked(process.stdout.decode()) == train(folder_with_text(tmp_path / "off"), *SHORT)
-    lines = process.stderr.decode().splitlines()
+    said = process.stderr.replace(os.linesep.encode(), b"\n").decode()
+    assert process.returncode == 0 and "\x1b" not in said and "\r" not in said
+    assert masked(with_slashes(process.stdout.decode())) == train(folder_with_text(tmp_path / "off"), *SHORT)
+    lines = said.splitlines()
     assert all(line.startswith("pycharrnn: ") or (line.startswith("    |") and len(line) < 80) for line in lines)
-    assert len(samples(process.stderr.decode())) == 3
+    assert len(samples(said)) == 3
 
 
 def test_on_a_terminal_it_stands_above_the_line(tmp_path):
