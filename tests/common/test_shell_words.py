@@ -47,6 +47,7 @@ def test_its_shells_take_no_word_for_more(word, wanted, on_windows):
 
 
 def test_a_command(monkeypatch):
+    monkeypatch.setattr(os, "name", "posix")
     assert shell_words.joined(["train", "my cv", "x"]) == "train 'my cv' x"
     monkeypatch.setattr(os, "name", "nt")
     assert shell_words.joined(["train", "my cv", "x"]) == 'train "my cv" x'

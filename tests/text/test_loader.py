@@ -353,7 +353,7 @@ def _overwritten(path):
     with open(path, "r+b") as f:
         f.seek(-1000, os.SEEK_END)
         f.write(b"\x05" * 1000)  # a character of the vocabulary
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # however coarse the clock of the file system is
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 100))  # however coarse the clock of the file system is
 
 
 @pytest.mark.parametrize("change", [_truncated, _overwritten])
