@@ -7,6 +7,7 @@ import functools
 import http.server
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -159,9 +160,9 @@ def test_the_example_samples_from_the_file_alone(tmp_path, kind):
     path, example = graph_of(kind, tmp_path), ROOT / "examples" / "onnx_sample.py"
     beginning = "aé水" if kind == "utf8" else "The "
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 45
-    result = subprocess.run(
-        [sys.executable, example, path, beginning, "50", "0.5"], cwd=tmp_path, capture_output=True, env={"PATH": ""}
-    )
+    environment = {"PATH": "", "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")}  # Windows starts no Python without it
+    command = [sys.executable, example, path, beginning, "50", "0.5"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
     assert result.returncode == 0, result.stderr.decode()
     assert result.stdout.startswith(beginning.encode())
     drawn = [c for _, c in tokenize(result.stdout, loaded(kind).vocab, kind == "utf8")]
