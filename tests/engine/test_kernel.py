@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from kernel_levels import level, needs_kernel  # noqa: F401
+from kernel_levels import kernel_is_on, level, needs_kernel  # noqa: F401
 
 from compat.nngraph import parameter_shapes
 from pycharrnn.engine import kernel, kernel_library

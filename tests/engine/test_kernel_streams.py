@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from kernel_levels import LEVELS, level  # noqa: F401
+from kernel_levels import LEVELS, kernel_is_on, level, needs_kernel  # noqa: F401
 
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
@@ -17,7 +17,7 @@ from pycharrnn.sampling import drawing
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
-pytestmark = pytest.mark.skipif(not LEVELS, reason="no compiler was there when pycharrnn was installed")
+pytestmark = needs_kernel
 
 SIZES = [(1, 1, 1), (7, 5, 2), (9, 16, 1), (65, 33, 3), (130, 64, 2)]  # V, H, layers
 
