@@ -61,13 +61,18 @@ def notice_a_closed_pipe() -> None:
 class _Pipe(io.FileIO):
     """See notice_a_closed_pipe."""
 
+    _is_read = True
+
     def write(self, content: ReadableBuffer, /) -> int:
-        """As io.FileIO's. Errors: BrokenPipeError where nobody reads any more; OSError."""
+        """As io.FileIO's. Errors: BrokenPipeError, once, where nobody reads any more; OSError."""
+        if not self._is_read:  # what was left in a buffer, which Python would complain of when it ends
+            return memoryview(content).nbytes
         try:
             return super().write(content)
         except OSError as e:
             if e.errno != errno.EINVAL:
                 raise
+            self._is_read = False
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
 
 
