@@ -64,6 +64,10 @@ class TensorFile:
         numbers: Array = np.frombuffer(content, self.dtype)
         return numbers
 
+    def close(self) -> None:
+        """Let go of the file, which Windows neither replaces nor removes before."""
+        self._file.close()
+
     def _read(self, position: int, count: int) -> bytearray:
         """`count` bytes from a position on; zeros beyond the end of the file, whose stamp has changed then."""
         content, done = bytearray(count), 0

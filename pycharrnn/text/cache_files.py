@@ -61,8 +61,9 @@ def load_text(
     """
     name = os.path.basename(path)
     lengths = np.array([len(c) for c in sorted(vocab)])
+    numbers, bytes_of_text = None, 0
     try:
-        numbers, bytes_of_text = TensorFile(path), 0
+        numbers = TensorFile(path)
         if numbers.typename != encoding.kind + b"Tensor":
             raise T7Error("it holds no numbered text")
         if encoding is BYTES and size not in (None, len(numbers)):
@@ -76,6 +77,8 @@ def load_text(
         if encoding is not BYTES and size not in (None, bytes_of_text):
             raise T7Error(f"it holds {bytes_of_text} bytes of text, not {size}")
     except T7Error as e:
+        if numbers:
+            numbers.close()  # the cache is made anew, and what has failed may hold on to this object until then
         raise T7Error(f"{name}: {e}") from e
     return numbers
 

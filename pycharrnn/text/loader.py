@@ -114,6 +114,10 @@ class CharSplitLMMinibatchLoader:
         self._split(*split_fractions)
         say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
 
+    def close(self) -> None:
+        """Let go of the cache: on Windows it can't be made anew or removed before."""
+        self._text.close()
+
     def _split(self, train: float, val: float, test: float) -> None:
         """Divide the batches among the splits by these fractions. Errors: UserError."""
         for name, fraction in (("train", train), ("val", val), ("test", test)):

@@ -7,7 +7,7 @@ import sys
 import time
 from array import array
 from collections.abc import Collection
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 import torch
 
@@ -71,6 +71,7 @@ def train(
     run = _Run(session, trainer, history, log.say, note, live, draw, callbacks)
     alone = session.ranks.size == 1
     with (
+        closing(session.loader),
         lock(session.opt, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
         live,
         Stop(log, alone, live.interrupted) as stop,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
+from pathlib import Path
 
 import pytest
 from runs import folder_with_text, result_of, train
@@ -72,3 +75,13 @@ def test_a_gpu_that_is_not_there_is_overruled(tmp_path, monkeypatch):
 def test_characters_of_a_checkpoint_need_a_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="-vocab keep is about a checkpoint's characters"):
         settled(folder_with_text(tmp_path), monkeypatch, vocab="keep")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("args", [["-max_epochs", "0.1"], ["-max_epochs", "1", "-learning_rate", "1e9"]])
+def test_no_run_that_has_ended_holds_its_text_open(tmp_path, args):
+    """Windows would not let another one in the same program make the cache of a changed text."""
+    folder = folder_with_text(tmp_path)
+    result_of(folder, *args)
+    files = [Path(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+    assert not any(fd.exists() and fd.samefile(folder / "data" / "data.t7") for fd in files)
