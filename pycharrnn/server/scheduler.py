@@ -261,10 +261,10 @@ def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *
 
 def _take(iterator: Iterator[T], seconds: float) -> tuple[list[T], bool]:
     """What `iterator` yields in this time, and whether there may be more."""
-    end = time.monotonic() + seconds
+    end = time.perf_counter() + seconds
     items = []
     for item in iterator:
         items.append(item)
-        if time.monotonic() >= end:
+        if time.perf_counter() >= end:
             return items, True
     return items, False
