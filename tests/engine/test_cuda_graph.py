@@ -78,13 +78,13 @@ def test_a_training_says_once_why_nothing_is_recorded(corpus, monkeypatch):
 def test_a_sum_of_several_gpus_is_waited_for_with_patience_before(corpus, monkeypatch):
     """Not by what records, which would wait without end for a process that has died."""
     events: list[str] = []
-    args = ["-model", "gru", "-rnn_size", "4", "-num_layers", "1", "-batch_size", "50", "-print_every", "100"]
+    args = ["-model", "gru", "-rnn_size", "4", "-num_layers", "1", "-batch_size", "50", "-max_epochs", "0.4"]
     with pretended_gpu(), working_in(corpus.parent):
         graph = torch.cuda.graph
         monkeypatch.setattr(torch.cuda, "graph", lambda *a, **k: events.append("record") or graph(*a, **k))
         monkeypatch.setattr(Ranks, "finish", lambda ranks: events.append("finish"))
         monkeypatch.setattr(Ranks, "begin_sum", lambda ranks, tensor: events.append("begin"))
-        result = CliRunner().invoke(cli, ["train", "-data_dir", "corpus", "-gpuid", "0", *args])
+        result = CliRunner().invoke(cli, ["train", "-data_dir", "corpus", "-gpuid", "0", "-print_every", "100", *args])
     assert result.exit_code == 0, result.output
     assert events.count("record") == 1 and events[events.index("record") - 1] == "finish"
 
