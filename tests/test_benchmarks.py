@@ -109,6 +109,7 @@ def test_machine_limits():
     assert all(0.1 < rate < 10_000 for rate in rates)
 
 
+@pytest.mark.slow
 @HAS_COMPILER
 def test_train_step():
     rows = output("train_step", "-models", "lstm,gru,rnn", "-sizes", "1x4", "-threads", "1", "-seconds", "0.01")
@@ -122,6 +123,7 @@ def test_train_step():
         assert ratio == pytest.approx(ours / theirs, rel=0.05, abs=0.01)
 
 
+@pytest.mark.slow
 def test_gpu(tmp_path):
     """On the CPU, which the program is for only in so far as it can be tried out."""
     gpu, file = benchmark("gpu"), tmp_path / "gpu.json"
@@ -164,6 +166,7 @@ def test_read_t7():
     assert "2.1 MB" in lines[1]
 
 
+@pytest.mark.slow
 def test_serve_clients():
     pytest.importorskip("fastapi")
     lines = output("serve_clients", str(LSTM), "-clients", "2", "-seconds", "2", "-candidates", "0,3").splitlines()

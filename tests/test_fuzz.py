@@ -18,9 +18,14 @@ from pycharrnn.checkpoints import formats
 from tests.fuzz import originals, reader
 from tests.fuzz.damage import damaged
 
-SMALL = [GOLDEN / "corpus" / "vocab.t7", *sorted(GOLDEN.glob("rnn2_dropout/*.t7")), GOLDEN / "variants" / "ascii.t7"]
+SMALL = [
+    GOLDEN / "corpus" / "vocab.t7",
+    *sorted(GOLDEN.glob("rnn2_dropout/*.t7")),
+    pytest.param(GOLDEN / "variants" / "ascii.t7", marks=pytest.mark.slow),
+]
 
 
+@pytest.mark.slow
 def test_damaged_files_are_read_or_refused():
     rng = random.Random(0)
     whole = [original for original in originals.all_of_them() if original.name.endswith(".t7")]
@@ -45,6 +50,7 @@ def test_damaged_files_of_other_formats(ending):
     assert 0 < read < 40
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer knows Linux")
 def test_every_command_takes_damaged_files():
     script = ROOT / "tests" / "fuzz" / "run.py"
@@ -100,6 +106,7 @@ def test_a_short_file_that_claims_much(count):
         load_t7(struct.pack("<iiI", 3, 1, min(count, (1 << 32) - 1)) + bytes(60))
 
 
+@pytest.mark.slow
 def test_a_table_nested_100000_deep(tmp_path):
     value = Table()
     for _ in range(100_000):

@@ -99,7 +99,7 @@ def test_a_run_leaves_the_next_check_as_exact_as_it_was():
 def test_the_checks_of_paths_and_modules_on_mps():
     """Where there are no numbers of double precision."""
     place = Place("mps", True, 0)
-    names = ("lstm torch.nn float32", "gru loop float32")
+    names = ("rnn torch.nn float32", "rnn loop float32")
     with pretended_gpu("mps"):
         asked = [check for check in paths.checks(place) if check.name in names]
         asked += [check for check in samples.checks(place) if check.name == "module"]

@@ -53,7 +53,7 @@ def test_loss_and_gradients_are_those_of_our_passes(model, layers, dropout):
         torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["lstm2", "lstm3_dropout", "rnn2_dropout"])
+@pytest.mark.parametrize("name", [pytest.param("lstm2", marks=pytest.mark.slow), "lstm3_dropout", "rnn2_dropout"])
 def test_the_recorded_digits(name, tmp_path):
     """The habits, dropout's draws and the checkpoints, on torch.nn in double precision, as on a GPU."""
     with pretended_gpu() as gpu:

@@ -60,7 +60,7 @@ def text_of(batches: CharSplitLMMinibatchLoader) -> bytes:
 # -- code points -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     text=st.text(st.characters(codec="utf-8"), min_size=12, max_size=200) | st.text("aé€😀", min_size=12, max_size=200),
     size=st.integers(1, 7),

@@ -95,7 +95,7 @@ def slow_saving(tmp_path: Path) -> dict[str, str]:
 
 
 @needs_signals
-@pytest.mark.parametrize("signals, status", [(1, 143), (2, 130)])
+@pytest.mark.parametrize("signals, status", [pytest.param(1, 143, marks=pytest.mark.slow), (2, 130)])
 def test_signals_during_a_save(tmp_path, signals, status):
     """One lets the save finish; a second one ends it, and leaves no half file."""
     folder = folder_with_text(tmp_path / "a")
@@ -278,6 +278,7 @@ def test_a_log_that_is_closed_before_training_begins(tmp_path, lines):
 # -- saved in time ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_latest_is_kept_in_time_and_changes_no_digit(tmp_path):
     plain, timed = folder_with_text(tmp_path / "plain"), folder_with_text(tmp_path / "timed")
     args = ["-max_epochs", "1.3", "-eval_val_every", "30", "-dropout", "0.2"]
