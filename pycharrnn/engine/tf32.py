@@ -2,6 +2,8 @@
 
 PyTorch 2.9 brought a second set of switches. Whoever has used them for something that the first can't say gets a
 RuntimeError from reading the first; and "none" among them is whatever torch.backends.fp32_precision says.
+
+Source: PyTorch's notes on CUDA semantics, TensorFloat-32.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Shape: TypeAlias = tuple[int, ...]
 
 MIXED = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # the values of -dtype that are mixed precision
+_TRIED = 512  # units at most: cuDNN's ways for small layers end below
 _FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; infinity is clipped, NaN becomes 0
 
 
@@ -155,7 +156,7 @@ def computes(model: str, rnn_size: int, precision: torch.dtype, device: str) -> 
         rnn_size: cuDNN goes other ways for small layers than for large ones.
     """
     try:
-        network = CharRNN(model, 1, rnn_size, 1, device=device)
+        network = CharRNN(model, 1, min(rnn_size, _TRIED), 1, device=device)
         passes = ModuleBPTT(network, 1, 1, 1, precision)
         x = torch.zeros(1, 1, dtype=torch.int64, device=device)
         passes.forward(x)

@@ -120,6 +120,7 @@ def test_usage_errors(args, words):
         (["-exact", "2"], ["-exact must be 0 or 1"]),
         (["-rnn_size", "1e9"], ["-rnn_size 1000000000 with -num_layers 1 takes about", "GB of memory"]),
         (["-rnn_size", "1e300"], ["-rnn_size 1e+300 with", "GB of memory"]),
+        (["-rnn_size", "1e9", "-exact", "0", "-dtype", "bfloat16"], ["-rnn_size 1000000000 with", "GB of memory"]),
         (["-num_layers", "1e9"], ["with -num_layers 1000000000 takes about", "GB of memory"]),
         (["-max_epochs", "1e300"], ["-max_epochs must be greater than 0 and at most 1e12, not 1e+300"]),
         (["-seq_length", "1e300"], ["fits"]),
