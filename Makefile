@@ -39,7 +39,7 @@ lint: .venv/test-installed
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
 # The tests that need no training.
-QUICK = tests/compat tests/text tests/engine/test_contract.py tests/engine/test_device.py tests/engine/test_model.py \
+QUICK = tests/compat tests/text tests/engine/test_validation.py tests/engine/test_device.py tests/engine/test_model.py \
 	tests/sampling tests/analysis
 
 # What versions of Python, PyTorch and the other packages may change, and the recorded digits.

@@ -36,7 +36,7 @@ import torch  # noqa: E402  # what was brought along is found from here on
 from torch import nn  # noqa: E402
 
 from compat.nngraph import parameter_shapes  # noqa: E402
-from pycharrnn.engine.cuda_graph import Replayed  # noqa: E402
+from pycharrnn.engine.cuda_graph import CUDAGraphStep  # noqa: E402
 from pycharrnn.training import session  # noqa: E402
 from pycharrnn.training.options import TrainOptions  # noqa: E402
 from pycharrnn.training.trainer import Trainer  # noqa: E402
@@ -215,7 +215,7 @@ def products(model: str, layers: int, H: int, B: int, dtype: str, device: str) -
             torch.mm(a, b, out=out)
 
     operations = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in calls)
-    return Replayed(step, torch.device(device), print), operations
+    return CUDAGraphStep(step, torch.device(device), print), operations
 
 
 def _weights(model: str, layers: int, H: int) -> dict[str, tuple[int, ...]]:

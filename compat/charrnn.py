@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import nngraph, recorded, run_state
+from compat import checkpoint_fields, nngraph, run_state
 from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network, follow
 from compat.run_state import RunState
@@ -22,7 +22,7 @@ from compat.t7_objects import Table, TorchObject
 from compat.t7_writer import save_t7
 
 if TYPE_CHECKING:
-    from compat.recorded import Option
+    from compat.checkpoint_fields import Option
     from compat.t7_objects import Array, Encoding
 
 
@@ -104,27 +104,27 @@ def from_table(table: object) -> Checkpoint:
     if b"rnn" not in protos:
         raise CheckpointError(f"its 'protos' is {describe(protos)}, without char-rnn's 'rnn'")
     network = follow(protos)
-    vocab = recorded.vocabulary(table.get(b"vocab"))
+    vocab = checkpoint_fields.vocabulary(table.get(b"vocab"))
     if len(vocab) != network.vocab_size:
         raise CheckpointError(
             f"its vocabulary has {len(vocab)} characters but its decoder predicts {network.vocab_size} classes"
         )
     _check_shapes(network)
     opt = table.get(b"opt")
-    checkpoint = Checkpoint(network, vocab, recorded.options(opt.items()) if isinstance(opt, Table) else {})
+    checkpoint = Checkpoint(network, vocab, checkpoint_fields.options(opt.items()) if isinstance(opt, Table) else {})
     # The first version, of 21 May 2015, counted bits: val_bpc, train_bpcs. Later ones count nats.
     unit, nats = ("bpc", math.log(2)) if b"val_bpc" in table else ("loss", 1)
     plural = "s" if unit == "bpc" else "es"
     train_losses, val_losses = (table.get(f"{split}_{unit}{plural}".encode()) for split in ("train", "val"))
     val_loss = table.get(f"val_{unit}".encode())
     if isinstance(train_losses, Table):
-        checkpoint.train_losses = recorded.losses(train_losses.as_list(), nats)
+        checkpoint.train_losses = checkpoint_fields.losses(train_losses.as_list(), nats)
     if isinstance(val_losses, Table):
-        checkpoint.val_losses = recorded.losses_by_iteration(val_losses.items(), nats)
-    if recorded.is_number(val_loss):
+        checkpoint.val_losses = checkpoint_fields.losses_by_iteration(val_losses.items(), nats)
+    if checkpoint_fields.is_number(val_loss):
         checkpoint.val_loss = nats * val_loss
-    checkpoint.i = recorded.iteration(table.get(b"i", 0))
-    checkpoint.epoch = recorded.number(table.get(b"epoch", 0.0), "an epoch")
+    checkpoint.i = checkpoint_fields.iteration(table.get(b"i", 0))
+    checkpoint.epoch = checkpoint_fields.number(table.get(b"epoch", 0.0), "an epoch")
     checkpoint.era = _era(table)
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
     return checkpoint

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compat.checkpoint_fields import is_number
 from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network
 from compat.lua_random import STATE_WORDS
 from compat.nngraph import STATES_PER_LAYER
 from compat.plain_text import printable
-from compat.recorded import is_number
 from compat.t7_element_types import contiguous_strides
 from compat.t7_objects import Table, Tensor
 from compat.weights import WeightReader

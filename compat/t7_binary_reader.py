@@ -17,6 +17,7 @@ import torchfile
 
 from compat.t7_content import memory_for
 from compat.t7_element_types import element_dtype, is_tensor_class
+from compat.t7_frames import UNFINISHED, UnfinishedFunction, UnfinishedObject, UnfinishedTable, UnfinishedTensor
 from compat.t7_objects import (
     Dialect,
     LuaFunction,
@@ -26,13 +27,12 @@ from compat.t7_objects import (
     Tensor,
     TorchObject,
 )
-from compat.t7_unfinished import UNFINISHED, UnfinishedFunction, UnfinishedObject, UnfinishedTable, UnfinishedTensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from compat.t7_frames import Marker, Unfinished
     from compat.t7_objects import Array, T7Value
-    from compat.t7_unfinished import Marker, Unfinished
 
     _TorchfileReader = object  # torchfile has no types of its own
 else:

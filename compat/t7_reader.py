@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compat import foreign
+from compat import file_magic
 from compat.t7_ascii_reader import AsciiT7Reader, is_ascii
 from compat.t7_binary_reader import T7Reader
 from compat.t7_content import content_of, memory_for, unpacked
@@ -46,7 +46,7 @@ def load_with_dialect(source: Source) -> tuple[T7Value, Dialect]:
 
 
 @dataclass(frozen=True)
-class Survey:
+class T7FileSummary:
     """All of a file.
 
     Attributes:
@@ -61,7 +61,7 @@ class Survey:
     unread: int
 
 
-def survey(source: Source) -> Survey:
+def survey(source: Source) -> T7FileSummary:
     """What load_t7 gives, and what else the file holds. Arguments and errors as there."""
     reader, value = _first_object(source)
     # Files that were joined begin to number their objects anew; what one program writes, object after object, does not.
@@ -70,7 +70,7 @@ def survey(source: Source) -> Survey:
     if unread:
         reader.position, reader.objects = start, objects
         further, unread = min((further, unread), _count_further(reader, anew=False), key=lambda found: found[1])
-    return Survey(value, reader.dialect, further, unread)
+    return T7FileSummary(value, reader.dialect, further, unread)
 
 
 def _count_further(reader: T7Reader, anew: bool) -> tuple[int, int]:
@@ -98,7 +98,7 @@ def _first_object(source: Source) -> tuple[T7Reader, T7Value]:
             return reader, reader.read_obj()
         return _first_binary_object(content, memory)
     except T7Error:
-        if kind := foreign.name_of(content):
+        if kind := file_magic.name_of(content):
             raise T7Error(f"it is {kind}") from None
         raise
 

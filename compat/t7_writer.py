@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import torchfile
 
+from compat.atomic_write import atomic_write
 from compat.t7_element_types import element_dtype
 from compat.t7_objects import BooleanKey, LuaFunction, Storage, Tensor, TorchObject
-from compat.whole_file import whole_file
 
 if TYPE_CHECKING:
     from typing import Any
@@ -53,7 +53,7 @@ def save_t7(
     Example:
         >>> save_t7("numbers.t7", {"mean": 0.5, "values": np.arange(3.0)})
     """
-    with whole_file(path) as f:
+    with atomic_write(path) as f:
         writer = _AsciiT7Writer(f, 8, written) if encoding == "ascii" else T7Writer(f, long_size, written)
         writer.write_obj(value)
 

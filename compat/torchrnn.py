@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from compat import recorded
+from compat import checkpoint_fields
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError, dropout_probability
 from compat.graph_match import Network
@@ -45,17 +45,17 @@ def from_table(table: Table) -> Checkpoint:
     tokens = language_model.get(b"idx_to_token")
     if not isinstance(tokens, Table):
         raise CheckpointError("its nn.LanguageModel has no idx_to_token")
-    vocab = recorded.vocabulary({token: index for index, token in tokens.items() if isinstance(token, bytes)})
+    vocab = checkpoint_fields.vocabulary({token: index for index, token in tokens.items() if isinstance(token, bytes)})
     network = _WeightFolding(len(vocab)).network(modules.as_list())
-    opt = recorded.options(table[b"opt"].items()) if isinstance(table.get(b"opt"), Table) else {}
+    opt = checkpoint_fields.options(table[b"opt"].items()) if isinstance(table.get(b"opt"), Table) else {}
     opt.update(model=network.model, rnn_size=network.rnn_size, num_layers=network.num_layers)
     checkpoint = Checkpoint(network, vocab, opt, program="torch-rnn")
     checkpoint.train_losses = _losses(table.get(b"train_loss_history"))
     val_losses = _losses(table.get(b"val_loss_history"))
     iterations = map(int, _losses(table.get(b"val_loss_history_it")))
-    checkpoint.val_losses = recorded.losses_by_iteration(zip(iterations, val_losses, strict=False))
+    checkpoint.val_losses = checkpoint_fields.losses_by_iteration(zip(iterations, val_losses, strict=False))
     checkpoint.val_loss = val_losses[-1] if val_losses else None
-    if recorded.is_number(table.get(b"i")):
+    if checkpoint_fields.is_number(table.get(b"i")):
         checkpoint.i = table[b"i"]
     return checkpoint
 
@@ -63,7 +63,7 @@ def from_table(table: Table) -> Checkpoint:
 def _losses(table: object) -> list[float]:
     """The finite numbers of a list; none for what is no list."""
     values = table.as_list() if isinstance(table, Table) else []
-    return [float(v) for v in values if recorded.is_number(v) and math.isfinite(v)]
+    return [float(v) for v in values if checkpoint_fields.is_number(v) and math.isfinite(v)]
 
 
 class _WeightFolding:

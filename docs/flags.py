@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from compat.whole_file import whole_file
+from compat.atomic_write import atomic_write
 from pycharrnn.cli import help_layout
 from pycharrnn.cli.commands import cli
 from pycharrnn.cli.flags import Command
@@ -84,6 +84,6 @@ def _sentence(text: str) -> str:
 
 
 if __name__ == "__main__":
-    with whole_file(PAGE) as f:
+    with atomic_write(PAGE) as f:
         f.write(page().encode())
     print(f"saved {PAGE}")

@@ -106,7 +106,7 @@ def _become(request: dict, streams: list[int]) -> NoReturn:
 if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, as a command sets it
     import pycharrnn.analysis.scoring
-    import pycharrnn.sampling.many
+    import pycharrnn.sampling.batch_to_files
     import pycharrnn.training.loop  # noqa: F401
     from pycharrnn.cli.commands import main
 

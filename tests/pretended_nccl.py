@@ -19,7 +19,7 @@ import torch.distributed as dist
 from pretended_device import PretendedTensor, pretended_gpu
 
 from pycharrnn.cli.commands import main
-from pycharrnn.training import gpu_sums
+from pycharrnn.training import nccl_allreduce
 
 _LOOKS = 3  # at an event before a sum is there
 
@@ -62,7 +62,7 @@ def run(dies: str, args: list[str]) -> None:
         mock.patch.object(dist, "all_reduce", all_reduce),
         mock.patch.object(dist, "new_group", new_group),
         mock.patch.object(torch.cuda, "Event", _Event),
-        mock.patch.object(gpu_sums, "_PATIENCE", 2.0),
+        mock.patch.object(nccl_allreduce, "_PATIENCE", 2.0),
         pretended_gpu(count=2),
     ):
         main(args)

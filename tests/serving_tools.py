@@ -18,8 +18,8 @@ from pathlib import Path
 from conftest import GOLDEN
 
 from pycharrnn.server import serve
-from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import OpenConnections
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.samples import Sample, SampleAsked
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.served_models import ServedModel
@@ -30,7 +30,7 @@ LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
 
 
-def model_of(models: Catalogue, path: Path) -> ServedModel:
+def model_of(models: Registry, path: Path) -> ServedModel:
     """The model of a file, as a request gets it."""
     return asyncio.run(models.model(path.stem))
 

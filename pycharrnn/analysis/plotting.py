@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from compat.whole_file import whole_file
+from compat.atomic_write import atomic_write
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 from pycharrnn.training import log_rows
@@ -137,7 +137,7 @@ def save_picture(path: str | os.PathLike[str], curves: list[Curve]) -> None:
     Errors: OSError; as picture's.
     """
     content = picture(curves, svg=os.fspath(path).lower().endswith(".svg"))
-    with whole_file(path) as f:
+    with atomic_write(path) as f:
         f.write(content)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import old_exp
+from compat import legacy_logsoftmax
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
@@ -71,7 +71,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     steps = likelihood.steps_at_once(T, in_a_step)
     predictor: inference.Predictor
     if opt.old_exp:
-        predictor = NumpyPredictor(loaded.network, B, steps, old_exp.log_softmax)
+        predictor = NumpyPredictor(loaded.network, B, steps, legacy_logsoftmax.log_softmax)
     else:
         predictor = inference.make_predictor(loaded, device, B, steps)
     split = _SPLITS[opt.split]
@@ -169,7 +169,7 @@ def scores(
             yield score_by(lambda steps: inference.make_predictor(loaded, device, 1, steps), loaded, text)
         return
     streams = max(1, min(count, threads * predictor.together))
-    waiting = deque[surprise.NumberedText]()
+    waiting = deque[surprise.TokenizedText]()
 
     def numbers() -> Iterator[npt.NDArray[np.int64]]:
         for text in texts:
@@ -192,12 +192,12 @@ def score_by(predictor_of: Callable[[int], inference.Predictor], loaded: Checkpo
     return _score(loaded, whole, surprise.bits(predictor_of(steps), steps, whole.numbers[whole.known]))
 
 
-def _numbered(loaded: Checkpoint, text: bytes) -> surprise.NumberedText:
+def _numbered(loaded: Checkpoint, text: bytes) -> surprise.TokenizedText:
     """A text as characters of a model."""
     return surprise.numbered(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
 
 
-def _score(loaded: Checkpoint, text: surprise.NumberedText, bits_of_known: npt.NDArray[np.float64]) -> Score:
+def _score(loaded: Checkpoint, text: surprise.TokenizedText, bits_of_known: npt.NDArray[np.float64]) -> Score:
     """What a text's known characters cost, with those that are unknown between them."""
     bits = np.zeros(len(text.numbers))
     bits[text.known] = bits_of_known

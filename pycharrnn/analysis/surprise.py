@@ -24,7 +24,7 @@ STEPS = 256  # characters of a text that the model reads at once
 _BYTES = [bytes([byte]) for byte in range(256)]
 
 
-class NumberedText(NamedTuple):
+class TokenizedText(NamedTuple):
     """A text as characters of a vocabulary.
 
     Attributes:
@@ -42,7 +42,7 @@ class NumberedText(NamedTuple):
         return known
 
 
-def numbered(text: bytes, vocab: dict[bytes, int], code_points: bool) -> NumberedText:
+def numbered(text: bytes, vocab: dict[bytes, int], code_points: bool) -> TokenizedText:
     """A text as characters of `vocab`.
 
     Args:
@@ -51,7 +51,7 @@ def numbered(text: bytes, vocab: dict[bytes, int], code_points: bool) -> Numbere
     """
     if not code_points and all(len(character) == 1 for character in vocab):
         by_byte = np.array([vocab.get(byte, 0) - 1 for byte in _BYTES], np.int64)
-        return NumberedText([_BYTES[byte] for byte in text], by_byte[np.frombuffer(text, np.uint8)])
+        return TokenizedText([_BYTES[byte] for byte in text], by_byte[np.frombuffer(text, np.uint8)])
     characters: list[bytes] = []
     numbers: list[int] = []
     for position, character in tokenize(text, vocab, code_points):
@@ -62,7 +62,7 @@ def numbered(text: bytes, vocab: dict[bytes, int], code_points: bool) -> Numbere
         else:
             characters.append(character)
             numbers.append(vocab[character] - 1)
-    return NumberedText(characters, np.array(numbers, np.int64))
+    return TokenizedText(characters, np.array(numbers, np.int64))
 
 
 def surprises(

@@ -7,7 +7,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING
 
-from compat.whole_file import whole_file
+from compat.atomic_write import atomic_write
 from pycharrnn.analysis import tint
 from pycharrnn.analysis.scoring import as_sentence
 from pycharrnn.checkpoints.names import short_names
@@ -38,7 +38,7 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
     Errors: OSError.
     """
     shades = "".join(f".s{k} {{ background: {tint.colour(k)}; }}\n" for k in range(1, len(tint.LEVELS) + 1))
-    with whole_file(path) as f:
+    with atomic_write(path) as f:
         title = html.escape(f"Surprise of {short_names([os.fspath(model)])[0]}")
         f.write(b'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n')
         f.write(f"<title>{title} - pycharrnn</title>\n".encode())

@@ -11,7 +11,7 @@ from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor
 from compat.charrnn import Checkpoint
 from compat.plain_text import printable
 from compat.t7_objects import Dialect
-from compat.t7_reader import MOST_FURTHER, Survey, survey
+from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
 from pycharrnn.checkpoints import checkpoint, formats, t7_file
 from pycharrnn.common.errors import UserError
 
@@ -84,7 +84,7 @@ def _facts(found: Checkpoint) -> Facts:
     return {key: value for key, value in out.items() if value != ""}
 
 
-def _rest(found: Survey) -> str:
+def _rest(found: T7FileSummary) -> str:
     """What a file holds after its first object, in words."""
     at_least, plural = "at least " if found.further == MOST_FURTHER else "", "s" if found.further > 1 else ""
     words = [f"{at_least}{found.further} more object{plural}"] if found.further else []
@@ -157,7 +157,7 @@ def _option(value: object) -> str:
     return printable(value) if isinstance(value, str) else str(value)
 
 
-def _tree(path: str | os.PathLike[str], found: Survey) -> str:
+def _tree(path: str | os.PathLike[str], found: T7FileSummary) -> str:
     """Any .t7 file as an indented tree, long and deep parts shortened."""
     lines: list[str] = []
     _walk(found.value, "", 0, set(), lines)

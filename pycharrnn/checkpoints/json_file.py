@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import foreign
+from compat import file_magic
+from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
 from compat.t7_content import file_content, memory_for
-from compat.whole_file import whole_file
 from pycharrnn.checkpoints import metadata
 from pycharrnn.common.progress import bar
 
@@ -36,7 +36,7 @@ _PIECE = 1 << 18  # bytes of text that are made numbers at a time, since Python'
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
     """Write a checkpoint as JSON, with a bar on a terminal. Errors: OSError."""
-    with whole_file(path) as f, bar(f"writing {os.path.basename(path)}", checkpoint.network.parameters) as advance:
+    with atomic_write(path) as f, bar(f"writing {os.path.basename(path)}", checkpoint.network.parameters) as advance:
         f.write(metadata.text_of(checkpoint)[:-1].encode() + b', "weights": {')
         for k, (name, weights) in enumerate(checkpoint.network.weights.items()):
             f.write(f"{', ' if k else ''}{json.dumps(name)}: [".encode())
@@ -68,7 +68,7 @@ def _what_else(content: bytearray) -> str:
     """What a file is that has no weights at its end, as words of an error."""
     if content.lstrip()[:1] == b"{":
         return 'it is no JSON of pycharrnn\'s, which ends with its "weights"'
-    return f"it is {foreign.name_of(content) or 'no JSON text'}"
+    return f"it is {file_magic.name_of(content) or 'no JSON text'}"
 
 
 class _Scanner:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compat import recorded
+from compat import checkpoint_fields
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
@@ -134,24 +134,24 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
     most_layers = min(size, _MOST_LAYERS)
     if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > most_layers:
         raise CheckpointError(f"its model is {printable(repr(model), 20)} of sizes {sizes!s:.80}")
-    dropout = recorded.number(facts["dropout"], "the dropout")
+    dropout = checkpoint_fields.number(facts["dropout"], "the dropout")
     if not 0 <= dropout < 1:
         raise CheckpointError(f"its dropout is {dropout:g}, which is not in [0, 1)")
     if element_dtype(_word(facts, "tensor_type").encode()) is None:
         raise CheckpointError("its tensor_type is none of Torch7's")
-    vocab = recorded.vocabulary({_character(c): number for number, c in enumerate(facts["vocab"], 1)})
+    vocab = checkpoint_fields.vocabulary({_character(c): number for number, c in enumerate(facts["vocab"], 1)})
     if len(vocab) != sizes[0]:
         raise CheckpointError(f"its vocabulary has {len(vocab)} characters, its model {sizes[0]}")
     network = Network(model, sizes[1], sizes[2], sizes[0], float(dropout), {}, facts["tensor_type"])
-    opt = recorded.options(facts["opt"].items())
+    opt = checkpoint_fields.options(facts["opt"].items())
     for text in (x for entry in opt.items() for x in entry if isinstance(x, str)):
         text.encode("utf-8", "surrogateescape")
     checkpoint = Checkpoint(network, vocab, opt, program=_word(facts, "program"), era=_word(facts, "era"))
-    checkpoint.train_losses = recorded.losses(facts["train_losses"])
-    checkpoint.val_losses = recorded.losses_by_iteration((i, loss) for i, loss in facts["val_losses"])
-    checkpoint.val_loss = None if facts["val_loss"] is None else recorded.number(facts["val_loss"], "val_loss")
-    checkpoint.i = recorded.iteration(facts["i"])
-    checkpoint.epoch = recorded.number(facts["epoch"], "an epoch")
+    checkpoint.train_losses = checkpoint_fields.losses(facts["train_losses"])
+    checkpoint.val_losses = checkpoint_fields.losses_by_iteration((i, loss) for i, loss in facts["val_losses"])
+    checkpoint.val_loss = None if facts["val_loss"] is None else checkpoint_fields.number(facts["val_loss"], "val_loss")
+    checkpoint.i = checkpoint_fields.iteration(facts["i"])
+    checkpoint.epoch = checkpoint_fields.number(facts["epoch"], "an epoch")
     return checkpoint, parameter_shapes(model, *sizes)
 
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import foreign
+from compat import file_magic
+from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
 from compat.t7_content import file_content
-from compat.whole_file import whole_file
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import metadata, onnx_graph, onnx_names
 from pycharrnn.checkpoints.protobuf_fields import fields
@@ -60,7 +60,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
     }
     computed = np.float64 if choices.kind == "double" else np.float32
     content = onnx_graph.model_bytes(n, tensors, computed, words)
-    with whole_file(path) as f:
+    with atomic_write(path) as f:
         f.write(content)
 
 
@@ -85,7 +85,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     except CheckpointError:  # a ValueError too
         raise
     except (ValueError, KeyError) as e:
-        other = "" if content[:1] == _MODEL_START else foreign.name_of(bytes(content[:4096]))
+        other = "" if content[:1] == _MODEL_START else file_magic.name_of(bytes(content[:4096]))
         raise CheckpointError(f"it is {other or f'no ONNX model ({printable(str(e), 80)})'}") from None
     metadata.require_shapes(checkpoint, expected, {name: w.shape for name, w in found.items()})
     if len({w.dtype for w in found.values()}) > 1:

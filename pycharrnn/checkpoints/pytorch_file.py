@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compat import foreign
+from compat import file_magic
+from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
 from compat.t7_content import file_content
-from compat.whole_file import whole_file
 from pycharrnn.checkpoints import metadata, torch_names
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
     weights = torch_names.to_torch(checkpoint.network.model, checkpoint.network.weights)
     native = {name: np.array(w, w.dtype.newbyteorder("="), order="C") for name, w in weights.items()}
     state: dict[str, Any] = {name: torch.from_numpy(w) for name, w in native.items()}
-    with whole_file(path) as f:
+    with atomic_write(path) as f:
         torch.save({HEADER: metadata.text_of(checkpoint), **state}, f)
 
 
@@ -61,7 +61,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """
     content = bytes(file_content(path))
     if not content.startswith(b"PK\3\4"):
-        raise CheckpointError(f"it is {foreign.name_of(content) or 'no file of torch.save'}")
+        raise CheckpointError(f"it is {file_magic.name_of(content) or 'no file of torch.save'}")
     try:
         _check_archive(content)
     except CheckpointError:  # a ValueError too

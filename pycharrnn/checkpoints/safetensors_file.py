@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import foreign
+from compat import file_magic
+from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.plain_text import printable
 from compat.t7_content import file_content
-from compat.whole_file import whole_file
 from pycharrnn.checkpoints import metadata
 from pycharrnn.common import extras
 
@@ -29,7 +29,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
     """Write a checkpoint as safetensors. Errors: OSError; UserError where safetensors is not installed."""
     weights = {name: np.ascontiguousarray(w) for name, w in checkpoint.network.weights.items()}
     content = _safetensors().save(weights, metadata={"pycharrnn": metadata.text_of(checkpoint)})
-    with whole_file(path) as f:
+    with atomic_write(path) as f:
         f.write(content)
 
 
@@ -37,8 +37,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read what `save` has written. Errors: OSError; CheckpointError; UserError without safetensors."""
     numpy_format = _safetensors()
     content = bytes(file_content(path))
-    if not foreign.is_safetensors(content):
-        raise CheckpointError(f"it is {foreign.name_of(content) or 'no safetensors file'}")
+    if not file_magic.is_safetensors(content):
+        raise CheckpointError(f"it is {file_magic.name_of(content) or 'no safetensors file'}")
     text, claimed = _header(content)
     checkpoint, shapes = metadata.from_text(text, len(content))
     metadata.require_shapes(checkpoint, shapes, claimed)

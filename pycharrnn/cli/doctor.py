@@ -35,7 +35,7 @@ from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.loop import train
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.signals import Stopped
+from pycharrnn.training.signals import RunStopped
 from pycharrnn.training.trainer import passes, writes_gradient
 
 _WORDS = "the quick brown fox jumps over a lazy dog and\nthen naps under \u00e9lan trees".encode().split(b" ")
@@ -73,7 +73,7 @@ def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> Non
         try:
             fault = test()
         except Exception as e:  # it goes into the report, whatever it is
-            if isinstance(e, Stopped) and e.status > 128:  # unless a signal ended the command
+            if isinstance(e, RunStopped) and e.status > 128:  # unless a signal ended the command
                 raise
             fault = f"{type(e).__name__}: {e}"
         failed |= fault is not None

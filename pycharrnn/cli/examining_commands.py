@@ -214,7 +214,7 @@ def activations_command(path: str, **values: Any) -> None:
 
     opt = checked(ActivationsOptions, values)
     use_threads(opt.threads)
-    from compat.whole_file import whole_file
+    from compat.atomic_write import atomic_write
     from pycharrnn.analysis import activation_page, activations
     from pycharrnn.checkpoints.names import short_names
     from pycharrnn.checkpoints.paths import load_best
@@ -231,6 +231,6 @@ def activations_command(path: str, **values: Any) -> None:
     recorded = activations.record(loaded, text, activations.MAX_CHARACTERS, say)
     units = activations.choose_units(recorded.values, opt.layer, opt.units, opt.count)
     (name,) = short_names([file])
-    with whole_file(opt.o) as f:
+    with atomic_write(opt.o) as f:
         f.write(activation_page.page(name, loaded.network, recorded, units).encode())
     say(f"saved {opt.o}")

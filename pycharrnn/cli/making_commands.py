@@ -50,17 +50,17 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
 
     opt = checked(TrainOptions, values)
     if texts:
-        from pycharrnn.training.named_texts import train_on
+        from pycharrnn.training.corpus_run import train_on
 
         if "-" in texts:
             ask_for_text()
         opt = train_on(texts, opt, given, note)
     if opt.threads:
         use_threads(opt.threads)
-    from pycharrnn.sampling import preview
+    from pycharrnn.sampling import sample_hook
     from pycharrnn.training.loop import train
 
-    train(opt, say, given, note, preview.characters)
+    train(opt, say, given, note, sample_hook.characters)
 
 
 @click.command(
@@ -79,7 +79,7 @@ def sample_command(model: str, **values: Any) -> None:
     use_threads(opt.threads if opt.samples == 1 else 0)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
-    from pycharrnn.sampling import beam, many, tokenizer
+    from pycharrnn.sampling import batch_to_files, beam, tokenizer
 
     explain_seed(opt.seed)
 
@@ -94,7 +94,7 @@ def sample_command(model: str, **values: Any) -> None:
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
         os.makedirs(opt.o, exist_ok=True)
-        many.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
+        batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
     where, _ = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")
     if left_out:
@@ -112,14 +112,14 @@ def _draw_one(
     loaded: Checkpoint, opt: SampleOptions, primetext: bytes, where: str, tell: Callable[[str], None]
 ) -> None:
     """Draw a sample, or search for one, and print it while that goes on; with -o it goes to a file instead."""
-    from compat.whole_file import whole_file
-    from pycharrnn.sampling import beam, inference, many, sampler
+    from compat.atomic_write import atomic_write
+    from pycharrnn.sampling import batch_to_files, beam, inference, sampler
 
-    path = many.sample_file(opt.o, opt.seed)
-    with whole_file(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
+    path = batch_to_files.sample_file(opt.o, opt.seed)
+    with atomic_write(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
         draw = beam.search if opt.beam else sampler.draw
         model = inference.make_predictor(loaded, where, opt.beam or 1)
-        many.write_sample(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
+        batch_to_files.write_sample(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
     if opt.o:
         tell(f"saved {path}")
 
@@ -128,12 +128,12 @@ def _draw_many(
     loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], where: str, tell: Callable[[str], None]
 ) -> None:
     """Draw the samples of -samples side by side, then print one after the other; with -o they stay in their files."""
-    from pycharrnn.sampling import many
+    from pycharrnn.sampling import batch_to_files
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
-        many.write_samples(loaded, opt, prime, folder, where)
+        batch_to_files.write_samples(loaded, opt, prime, folder, where)
         for seed in range(opt.seed, opt.seed + opt.samples):
-            path = many.sample_file(folder, seed)
+            path = batch_to_files.sample_file(folder, seed)
             if opt.o:
                 tell(f"saved {path}")
                 continue
@@ -158,7 +158,7 @@ def chat_command(model: str, **values: Any) -> None:
     use_threads(opt.threads)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
-    from pycharrnn.sampling import inference, many
+    from pycharrnn.sampling import batch_to_files, inference
     from pycharrnn.sampling.chat import Chat
 
     explain_seed(opt.seed)
@@ -177,7 +177,7 @@ def chat_command(model: str, **values: Any) -> None:
         line, left_out = chat.without_unknown(line)
         if left_out:
             print(f"left out: {left_out} bytes that the model has never seen", file=sys.stderr)
-        many.write_sample(out, opt.sampling(), chat.answer(line), live=True)
+        batch_to_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
 
 
 @click.command(

@@ -1,7 +1,7 @@
 """Backpropagation through time over one batch, in buffers that are allocated once.
 
 T time steps, B texts side by side, H units, V characters, P parameters. The C kernel computes where it can work on the
-parameters (kernel_passes.py), elsewhere PyTorch (loop_passes.py).
+parameters (c_backend.py), elsewhere PyTorch (torch_backend.py).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from pycharrnn.engine import contract, kernel
-from pycharrnn.engine.kernel_passes import KernelPasses
-from pycharrnn.engine.loop_passes import LoopPasses
+from pycharrnn.engine import kernel, validation
+from pycharrnn.engine.c_backend import CBackend
 from pycharrnn.engine.recurrence import CELLS, Cell
+from pycharrnn.engine.torch_backend import TorchBackend
 
 if TYPE_CHECKING:
     from pycharrnn.engine.loop_layer import Linears
     from pycharrnn.engine.model import CharRNN
 
 
-class Likelihood:
+class NLLHead:
     """The loss of batches and its gradient, from the log-probabilities of a forward pass.
 
     Attributes:
@@ -40,7 +40,7 @@ class Likelihood:
 
     def _characters(self, name: str, value: torch.Tensor) -> torch.Tensor:
         """Characters (T, B) as int64; whether the vocabulary has them is not checked. Errors: TypeError, ValueError."""
-        contract.characters(name, value, self.flat.device, (self.T, self.B))
+        validation.characters(name, value, self.flat.device, (self.T, self.B))
         return value.long()
 
     def nll(self, y: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ class Likelihood:
         try:
             likelihoods = self.log_probs.gather(1, self._y)
         except RuntimeError:
-            contract.in_range("y", self._y, self.V)
+            validation.in_range("y", self._y, self.V)
             raise
         return likelihoods.sum().neg() / self._batch_size
 
@@ -73,8 +73,8 @@ class Likelihood:
         return d.div_(self._batch_size)
 
 
-class Passes(Protocol):
-    """What BPTT asks of what computes; it is a loop_passes.LoopPasses or a kernel_passes.KernelPasses.
+class Backend(Protocol):
+    """What BPTT asks of what computes; it is a torch_backend.TorchBackend or a c_backend.CBackend.
 
     Args of __init__:
         cells: of all layers, from the lowest, with their buffers.
@@ -111,7 +111,7 @@ class Passes(Protocol):
         """
 
 
-class BPTT(Likelihood):
+class BPTT(NLLHead):
     """Forward and backward passes of a network over batches of one shape.
 
     Attributes:
@@ -135,8 +135,8 @@ class BPTT(Likelihood):
             self._cell_class(self._empty, T, B, self.H) for _ in range(model.num_layers)
         ]
         self.log_probs = self._empty(T * B, self.V)
-        passes = KernelPasses if kernel.usable(flat) else LoopPasses
-        self._passes: Passes = passes(self.cells, *self._linears(self.weights), self.log_probs)
+        passes = CBackend if kernel.usable(flat) else TorchBackend
+        self._passes: Backend = passes(self.cells, *self._linears(self.weights), self.log_probs)
 
     def _empty(self, *shape: int) -> torch.Tensor:
         return torch.empty(shape, dtype=self.flat.dtype, device=self.flat.device)
@@ -182,7 +182,7 @@ class BPTT(Likelihood):
         """
         characters = self._characters("x", x).flatten().clone()  # nobody writes to it before the backward pass
         if masks is not None:
-            contract.tensor("masks", masks, None, self.flat.device, (self.num_layers, self.T, self.B, self.H))
+            validation.tensor("masks", masks, None, self.flat.device, (self.num_layers, self.T, self.B, self.H))
             masks = masks.to(self.flat.dtype)
         self._passes.forward(characters, masks)
         return self.log_probs
@@ -207,9 +207,9 @@ class BPTT(Likelihood):
             self._check(f"the gradient of {name}", gradients[name], self.weights[name].shape)
         last = None
         if d_last is not None:
-            last = contract.states("d_last", d_last, len(self.states(-1)), self.flat, (self.B, self.H))
+            last = validation.states("d_last", d_last, len(self.states(-1)), self.flat, (self.B, self.H))
         return self._passes.backward(d_logits, *self._linears(gradients), last)
 
     def _check(self, name: str, value: torch.Tensor, shape: Sequence[int]) -> None:
         """Errors: TypeError, ValueError unless `value` has this shape, and the type and device of the parameters."""
-        contract.tensor(name, value, self.flat.dtype, self.flat.device, shape)
+        validation.tensor(name, value, self.flat.dtype, self.flat.device, shape)

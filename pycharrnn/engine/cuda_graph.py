@@ -9,7 +9,7 @@ import torch
 _EAGER_CALLS = 3  # before recording: CUDA's libraries set themselves up in the first calls, which can't be recorded
 
 
-class Replayed:
+class CUDAGraphStep:
     """A function that, on a CUDA GPU, is recorded as a graph after a few calls, and from then on is replayed.
 
     Where recording fails, and on other devices, each call calls the function.

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def checked(name: str, values: npt.NDArray[np.integer[Any]], shape: tuple[int, ...], end: int) -> npt.NDArray[np.int64]:
+def check_indices(
+    name: str, values: npt.NDArray[np.integer[Any]], shape: tuple[int, ...], end: int
+) -> npt.NDArray[np.int64]:
     """`values` as int64 in one piece, once they are known to be whole numbers of shape `shape` in [0, end).
 
     Errors: TypeError for another type; ValueError for another shape; IndexError for a number outside.

@@ -1,11 +1,11 @@
 """The optional C kernel: all of a training step that touches numbers, on the CPU.
 
-The passes through a network are those of kernel_passes.py. The loss, RMSprop and the norms are here.
+The passes through a network are those of c_backend.py. The loss, RMSprop and the norms are here.
 
 setup.py compiles kernel.c where there is a compiler, once for each instruction set; nothing else depends on it. The
 environment variable PYCHARRNN_KERNEL chooses one (any, avx2, avx512) or none (off).
 
-C believes every address: each has been through `address` here, and each character through `contract.in_range`.
+C believes every address: each has been through `address` here, and each character through `validation.in_range`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from pycharrnn.engine import contract, kernel_library
+from pycharrnn.engine import kernel_library, validation
 from pycharrnn.engine.kernel_structures import BLOCK, Layer, Loss, Passes, Room, Update
 
 _IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
@@ -26,7 +26,7 @@ def usable(parameters: torch.Tensor) -> bool:
 
     Errors: UserError for a PYCHARRNN_KERNEL that there is not.
     """
-    fits = parameters.device == contract.CPU and parameters.dtype in _IS_DOUBLE and parameters.is_contiguous()
+    fits = parameters.device == validation.CPU and parameters.dtype in _IS_DOUBLE and parameters.is_contiguous()
     return fits and kernel_library.library() is not None
 
 
@@ -53,7 +53,7 @@ def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence
 
     Errors: TypeError, ValueError unless it is of this type and shape, on the CPU, and in one piece.
     """
-    contract.tensor(name, tensor, dtype, contract.CPU, shape)
+    validation.tensor(name, tensor, dtype, validation.CPU, shape)
     if not tensor.is_contiguous():
         raise ValueError(f"{name} must be contiguous, but has the strides {tensor.stride()}")
     return tensor.data_ptr()
@@ -84,7 +84,7 @@ def _loss(log_probs: torch.Tensor, y: torch.Tensor) -> Loss:
     """The structure of log-probabilities (rows, V) and the characters (rows) that came next."""
     rows, V = log_probs.shape
     of_y = address("y", y, torch.int64, (rows,))
-    contract.in_range("y", y, V)
+    validation.in_range("y", y, V)
     return Loss(rows, V, 1, of_y, address("log_probs", log_probs, log_probs.dtype, (rows, V)))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pycharrnn.engine.kernel_network import PackedNetwork
 
 
-class Choice(NamedTuple):
+class SamplingParams(NamedTuple):
     """How to choose among the predicted characters, for each of M streams.
 
     Attributes:
@@ -39,7 +39,7 @@ class Choice(NamedTuple):
     pauses: npt.NDArray[np.bool_] | None = None
 
 
-class Asked(NamedTuple):
+class SampleRequest(NamedTuple):
     """What else is asked of M streams that draw.
 
     Attributes:
@@ -51,7 +51,7 @@ class Asked(NamedTuple):
     units: npt.NDArray[np.int64]
 
 
-class Chosen(NamedTuple):
+class SampleOutput(NamedTuple):
     """Up to N steps of M streams.
 
     Attributes:
@@ -116,7 +116,7 @@ class Streams:
         Errors: TypeError, ValueError, IndexError for what are no characters, or another number of them.
         """
         V = self.network.structure.V
-        characters = indices.checked("the characters", characters, self._shape, V)
+        characters = indices.check_indices("the characters", characters, self._shape, V)
         log_probs = np.empty((*self._shape, V))
         self.network.library.charrnn_read(ctypes.byref(self._reading(self._all, characters, log_probs)))
         return log_probs
@@ -141,8 +141,8 @@ class Streams:
         """
         V, shape = self.network.structure.V, (len(characters), len(streams))
         which = self._each_once(streams)
-        characters = indices.checked("the characters", characters, shape, V)
-        following = indices.checked("the characters that follow", following, shape, V)
+        characters = indices.check_indices("the characters", characters, shape, V)
+        following = indices.check_indices("the characters that follow", following, shape, V)
         found, space = np.empty(shape), np.empty(self.network.room(*shape).space)
         reading = self._reading(which, characters, found)
         reading.T, reading.following, reading.activations = len(characters), following.ctypes.data, None
@@ -161,10 +161,10 @@ class Streams:
         streams: npt.NDArray[np.integer[Any]],
         last: npt.NDArray[np.integer[Any]],
         scores: npt.NDArray[np.float64] | None,
-        choice: Choice,
+        choice: SamplingParams,
         with_probabilities: bool,
-        asked: Asked | None = None,
-    ) -> Chosen:
+        asked: SampleRequest | None = None,
+    ) -> SampleOutput:
         """Draw characters in some streams, up to a pause; all but those drawn last are read. For streams of one step.
 
         Args:
@@ -180,7 +180,7 @@ class Streams:
         which = self._each_once(streams)
         if steps != 1:
             raise ValueError("drawing takes one step at a time")
-        now = indices.checked("the last characters", last, (M,), V).copy()
+        now = indices.check_indices("the last characters", last, (M,), V).copy()
         scores_now = np.empty((M, V)) if scores is None else np.array(scores, np.float64, order="C")
         _address("scores", scores_now, np.float64, (M, V))
         reading = self._reading(which, now, scores_now)
@@ -211,14 +211,14 @@ class Streams:
         )
         self.network.library.charrnn_draw(ctypes.byref(drawing))
         n = drawing.drawn
-        chosen = Chosen(
+        chosen = SampleOutput(
             found[:n], chances[:n], None if probabilities is None else probabilities[:n], bool(drawing.failed)
         )
         return told.added_to(chosen) if told else chosen
 
     def _each_once(self, streams: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         """The numbers of some streams, checked, (M,). Errors: TypeError, ValueError, IndexError."""
-        which = indices.checked("the streams", streams, (len(streams),), self._shape[1])
+        which = indices.check_indices("the streams", streams, (len(streams),), self._shape[1])
         if len(set(which.tolist())) < len(which):
             raise ValueError("each stream can be taken once")
         return which
@@ -254,10 +254,10 @@ class _Told:
     Errors: TypeError, ValueError, IndexError for what can't be asked.
     """
 
-    def __init__(self, asked: Asked, N: int, network: PackedNetwork) -> None:
+    def __init__(self, asked: SampleRequest, N: int, network: PackedNetwork) -> None:
         M, s = len(asked.candidates), network.structure
-        candidates = indices.checked("the candidates", asked.candidates, (M,), s.V + 1)
-        places = indices.checked("the units", asked.units + 1, (M,), s.layers * s.H + 1) - 1
+        candidates = indices.check_indices("the candidates", asked.candidates, (M,), s.V + 1)
+        places = indices.check_indices("the units", asked.units + 1, (M,), s.layers * s.H + 1) - 1
         most = int(candidates.max())
         self._asked = candidates, places  # which must live as long as their addresses are used
         self._likeliest, self._chances = np.empty((N, M, most), np.int64), np.empty((N, M, most))
@@ -271,7 +271,7 @@ class _Told:
             self._activations.ctypes.data,
         )
 
-    def added_to(self, chosen: Chosen) -> Chosen:
+    def added_to(self, chosen: SampleOutput) -> SampleOutput:
         """What was chosen, with what has been told of it."""
         n = len(chosen.indices)
         likeliest, chances, activations = self._likeliest[:n], self._chances[:n], self._activations[:n]

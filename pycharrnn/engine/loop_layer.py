@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pycharrnn.engine import contract
+from pycharrnn.engine import validation
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -140,8 +140,8 @@ class LoopLayer:
 
         Errors: on the CPU IndexError for a character that the vocabulary lacks.
         """
-        if self._reads_characters and x.device == contract.CPU:
-            contract.in_range("x", x, self._inputs[0][0].shape[1])
+        if self._reads_characters and x.device == validation.CPU:
+            validation.in_range("x", x, self._inputs[0][0].shape[1])
         self._x = x
         self._weight, i_bias = (_joined([linear[part] for linear in self._inputs]) for part in (0, 1))
         self._h2h, h_bias = (_joined([linear[part] for linear in self._recurrent]) for part in (0, 1))
@@ -174,7 +174,7 @@ class LoopLayer:
         """
         for linear, gradient in zip((*self._inputs, *self._recurrent), (*inputs, *recurrent), strict=True):
             for weight, d_weight in zip(linear, gradient, strict=True):
-                contract.tensor("a gradient", d_weight, weight.dtype, weight.device, weight.shape)
+                validation.tensor("a gradient", d_weight, weight.dtype, weight.device, weight.shape)
         d_gates = self._d_gates
         with _written_as_one([w for w, _ in inputs]) as d_weight:
             if self._reads_characters:

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from compat.charrnn import Checkpoint
+from compat.checkpoint_fields import Option
 from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
-from compat.recorded import Option
 from compat.t7_objects import Encoding
 from pycharrnn.checkpoints import checkpoint, metadata, torch_names
-from pycharrnn.engine import contract
+from pycharrnn.engine import validation
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.plain_torch import PlainModel
 
@@ -225,14 +225,14 @@ class CharRNN(nn.Module):
         Errors: TypeError, ValueError for tensors of another type, shape or device; IndexError for a character that the
             vocabulary lacks.
         """
-        contract.characters("x", x, self.flat.device)
-        if x.device != contract.CPU:  # on the CPU the layers check it
-            contract.in_range("x", x.long(), self.vocab_size)
+        validation.characters("x", x, self.flat.device)
+        if x.device != validation.CPU:  # on the CPU the layers check it
+            validation.in_range("x", x.long(), self.vocab_size)
         T, B = x.shape
         if state is None:
             first = self.initial_state(B)
         else:
-            first = contract.states("state", state, self._num_states, self.flat, (B, self.rnn_size))
+            first = validation.states("state", state, self._num_states, self.flat, (B, self.rnn_size))
         masks = None
         if self.dropout and self.training:
             keep = 1 - self.dropout

@@ -17,8 +17,8 @@ from torch import nn
 
 from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints.torch_names import GATES, MODELS
-from pycharrnn.engine import contract
-from pycharrnn.engine.bptt import Likelihood
+from pycharrnn.engine import validation
+from pycharrnn.engine.bptt import NLLHead
 from pycharrnn.engine.model import CharRNN
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _TRIED = 512  # units at most: cuDNN's ways for small layers end below
 _FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; infinity is clipped, NaN becomes 0
 
 
-class ModuleBPTT(Likelihood):
+class ModuleBPTT(NLLHead):
     """Forward and backward passes over batches of one shape; stands in for bptt.BPTT.
 
     The parameters are copied once into a flat vector in torch.nn's order, in which they are trained. `canonical` and
@@ -115,8 +115,8 @@ class ModuleBPTT(Likelihood):
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
         """See bptt.BPTT.forward; under torch.no_grad nothing is kept for a backward pass."""
         x = self._characters("x", x)
-        if x.device == contract.CPU:
-            contract.in_range("x", x, self.V)
+        if x.device == validation.CPU:
+            validation.in_range("x", x, self.V)
         for part, own in self._weights:
             own.copy_(part)
         above = nn.functional.one_hot(x, self.V).to(self._dtype)

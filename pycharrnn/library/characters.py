@@ -50,7 +50,7 @@ def known_characters(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad
         return primetext_characters(text, vocab)
 
 
-def text_of_numbers(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:
+def decode(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:
     """The text of characters with these numbers, from 0; what is no UTF-8 is U+FFFD.
 
     Args:

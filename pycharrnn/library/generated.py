@@ -12,7 +12,7 @@ from pycharrnn.sampling.tokenizer import screen_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pycharrnn.sampling.sampler import Drawn
+    from pycharrnn.sampling.sampler import SampledCharacter
 
 
 class _DrawnPiece:
@@ -25,10 +25,10 @@ class _DrawnPiece:
 
     probability: float = 1.0
     given: bool = False
-    _first: Drawn | None = None
+    _first: SampledCharacter | None = None
     _names: list[str] | None = None
 
-    def _set(self, drawn: list[Drawn], names: list[str]) -> None:
+    def _set(self, drawn: list[SampledCharacter], names: list[str]) -> None:
         self.probability, self.given = math.prod(one.probability for one in drawn), drawn[0].given
         self._first, self._names = drawn[0], names
 
@@ -101,7 +101,7 @@ def text_of(characters: Iterable[tuple[bytes, float, bool]], seed: int) -> Gener
     return text
 
 
-def pieces_of(characters: Iterable[Drawn], vocab_characters: list[bytes]) -> Iterator[Piece]:
+def pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[bytes]) -> Iterator[Piece]:
     """Whole UTF-8 characters, each as soon as it is complete.
 
     Args:
@@ -109,20 +109,20 @@ def pieces_of(characters: Iterable[Drawn], vocab_characters: list[bytes]) -> Ite
     """
     names = [screen_name(character) for character in vocab_characters]
     screen = ScreenText()
-    waiting: list[Drawn] = []
+    waiting: list[SampledCharacter] = []
     for drawn in characters:
         waiting.append(drawn)
         yield from (_piece(text, of, names) for text, of in completed(screen.push(drawn.character), waiting))
     yield from (_piece(text, of, names) for text, of in completed(screen.end(), waiting))
 
 
-def _piece(text: str, drawn: list[Drawn], names: list[str]) -> Piece:
+def _piece(text: str, drawn: list[SampledCharacter], names: list[str]) -> Piece:
     piece = Piece(text)
     piece._set(drawn, names)
     return piece
 
 
-def bytes_pieces_of(characters: Iterable[Drawn], vocab_characters: list[bytes]) -> Iterator[BytesPiece]:
+def bytes_pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[bytes]) -> Iterator[BytesPiece]:
     """As pieces_of, but characters of the vocabulary as they are."""
     names = [screen_name(character) for character in vocab_characters]
     for drawn in characters:

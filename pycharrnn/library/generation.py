@@ -12,7 +12,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.many import MAX_STREAMS
+from pycharrnn.sampling.batch_to_files import MAX_STREAMS
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import characters_by_index
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from pycharrnn.sampling.inference import Predictor
-    from pycharrnn.sampling.sampler import Drawn
+    from pycharrnn.sampling.sampler import SampledCharacter
 
     Character = tuple[bytes, float, bool]  # of the vocabulary; its probability; whether it was given
 
@@ -61,7 +61,9 @@ def options_for(caller: str, **values: Unpack[Drawing]) -> SampleOptions:
     return options_of(SampleOptions, found, caller, Drawing.__annotations__)
 
 
-def draw(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes]) -> Iterator[Drawn]:
+def draw(
+    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes]
+) -> Iterator[SampledCharacter]:
     """One text, character after character, without what opt.hide_prime hides.
 
     Args:

@@ -11,7 +11,7 @@ from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import generation, notebook
-from pycharrnn.library.characters import known_characters, text_of_numbers, utf8
+from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.sampling.options import SampleOptions
@@ -209,7 +209,7 @@ class Model:
 
         Errors: IndexError for a number that the vocabulary lacks.
         """
-        return text_of_numbers(numbers, self.vocab)
+        return decode(numbers, self.vocab)
 
     def score(self, text: Text) -> Score:
         """How much each character of a text surprises the model: `bits_per_character`, `bits`, `unknown`.

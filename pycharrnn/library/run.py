@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from pycharrnn.training.reports import Outcome
+    from pycharrnn.training.reports import RunResult
 
 
 class Run:
@@ -33,7 +33,7 @@ class Run:
         notes: what was said beside the log.
     """
 
-    def __init__(self, outcome: Outcome, notes: Iterable[str] = (), stopped: bool = False) -> None:
+    def __init__(self, outcome: RunResult, notes: Iterable[str] = (), stopped: bool = False) -> None:
         self.options, self.folder = outcome.opt, outcome.opt.checkpoint_dir
         self.train_losses, self.val_losses = outcome.history.train_losses.tolist(), dict(outcome.history.val_losses)
         self._ntrain, self.epochs = outcome.ntrain, len(self.train_losses) / outcome.ntrain

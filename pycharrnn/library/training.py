@@ -13,14 +13,14 @@ from pycharrnn.common.interrupts import numbers, status_of
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.library.run import Run
-from pycharrnn.sampling import preview
+from pycharrnn.sampling import sample_hook
 from pycharrnn.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pycharrnn.training.reports import Outcome, TrainStep, Validation
-    from pycharrnn.training.signals import Stopped
+    from pycharrnn.training.reports import RunResult, TrainStep, Validation
+    from pycharrnn.training.signals import RunStopped
 
     Path = str | os.PathLike[str]
 
@@ -58,19 +58,19 @@ def train(
     speaker = _Speaker(quiet)
     opt = options_of(TrainOptions, options, "train")
     with in_words_of_a_program(), _settings_of_pytorch_kept():
-        from pycharrnn.training import loop, named_texts
+        from pycharrnn.training import corpus_run, loop
         from pycharrnn.training.reports import Callbacks
-        from pycharrnn.training.signals import Stopped
+        from pycharrnn.training.signals import RunStopped
 
         opt = dataclasses.replace(opt, progress=0) if quiet else opt
         if text is not None:
-            opt = named_texts.train_on(_texts(text), opt, options, speaker.note)
+            opt = corpus_run.train_on(_texts(text), opt, options, speaker.note)
         asked = {"on_print": on_print, "on_validation": on_validation}
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
-        draw = None if quiet else preview.characters
+        draw = None if quiet else sample_hook.characters
         try:
             return Run(loop.train(opt, speaker.say, options, speaker.note, draw, callbacks), speaker.notes)
-        except Stopped as e:
+        except RunStopped as e:
             outcome = _outcome_at_ctrl_c(e)
         done, last = len(outcome.history.train_losses), outcome.last
         speaker.note(f"stopped by Ctrl-C after iteration {done}; go on with: pycharrnn.train(resume={last!r})")
@@ -90,10 +90,10 @@ def _texts(text: object) -> list[str] | bytes:
     return paths
 
 
-def _outcome_at_ctrl_c(stopped: Stopped) -> Outcome:
+def _outcome_at_ctrl_c(stopped: RunStopped) -> RunResult:
     """What there is of a run that Ctrl-C has ended, and that is in a file; another signal is passed on.
 
-    Errors: Stopped for any other end.
+    Errors: RunStopped for any other end.
     """
     for number in numbers():
         if number != signal.SIGINT and stopped.status == status_of(number):

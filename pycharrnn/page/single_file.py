@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from compat.whole_file import whole_file
+from compat.atomic_write import atomic_write
 from pycharrnn.checkpoints import payload
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.errors import UserError
@@ -61,7 +61,7 @@ def write(path: str | os.PathLike[str], models: Sequence[tuple[str, Model]], hal
     """
     names = distinct_names([checkpoint for checkpoint, _ in models])
     before, after = _frame(names, half)
-    with whole_file(path) as f:
+    with atomic_write(path) as f:
         size = f.write(before.encode())
         for name, (_, model) in zip(names, models, strict=True):
             named = {**model, "name": name, "facts": {**model["facts"], "id": name}}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pycharrnn.common import memory
-from pycharrnn.sampling.drawing import nan_error
-from pycharrnn.sampling.sampler import Drawn, StopText
+from pycharrnn.sampling.distribution import nan_error
+from pycharrnn.sampling.sampler import SampledCharacter, StopText
 from pycharrnn.sampling.tokenizer import characters_by_index, primetext_characters
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def check_memory(network: Network, beams: int) -> None:
     memory.check(8 * beams * (history + gates_and_states), f"-beam {beams:.10g}")
 
 
-def search(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes) -> Iterator[Drawn]:
+def search(
+    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes
+) -> Iterator[SampledCharacter]:
     """The characters of `primetext`, then those of the likeliest text that `opt.beam` beams find.
 
     At each timestep, the W texts of the highest probability (the beams) are kept. A character comes out once all beams
@@ -61,7 +63,7 @@ def search(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, pr
     log_probs = np.full((W, V), -np.log(V))
     for character in primetext_characters(primetext, vocab):
         index = vocab[character] - 1
-        yield Drawn(character, index, np.exp(log_probs[0]), True)
+        yield SampledCharacter(character, index, np.exp(log_probs[0]), True)
         log_probs = predictor.read(np.full((1, W), index))[0]
     totals = np.full(W, -np.inf)
     totals[0] = 0  # all beams are the same text so far, of which one is enough
@@ -80,7 +82,7 @@ def search(predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, pr
         decided = len(history) if found == opt.length else decided
         for step, (beam, parent) in zip(history[:decided], _likeliest_path(history) if decided else (), strict=False):
             index = int(step.indices[beam])
-            yield Drawn(characters[index], index, np.exp(step.log_probs[parent]), False)
+            yield SampledCharacter(characters[index], index, np.exp(step.log_probs[parent]), False)
             if stop.completed_by(characters[index]):
                 return
         del history[:decided]

@@ -30,7 +30,7 @@ class Chat:
         """`line` without the bytes that the model has never seen, and how many those are."""
         return tokenizer.without_unknown(line, self._vocab)
 
-    def answer(self, line: bytes) -> Iterator[sampler.Drawn]:
+    def answer(self, line: bytes) -> Iterator[sampler.SampledCharacter]:
         """What the model draws after reading `line`, up to and with the text of -stop, or -length characters.
 
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.

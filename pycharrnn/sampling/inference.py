@@ -133,7 +133,7 @@ class TorchPredictor:
         """See Predictor.read."""
         import torch
 
-        characters = indices.checked("the characters", characters, self._shape, self.vocab_size)
+        characters = indices.check_indices("the characters", characters, self._shape, self.vocab_size)
         for first, last in zip(self._bptt.states(0), self._bptt.states(-1), strict=True):
             first.copy_(last)
         log_probs = self._bptt.forward(torch.tensor(characters, device=self._device))
@@ -144,6 +144,6 @@ class TorchPredictor:
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
         """See Predictor.select_streams."""
-        sources = indices.checked("the streams", sources, self._shape[1:], self._shape[1])
+        sources = indices.check_indices("the streams", sources, self._shape[1:], self._shape[1])
         for state in self._bptt.states(-1):
             state.copy_(state[sources.tolist()])

@@ -8,7 +8,7 @@ import numpy as np
 
 from pycharrnn.engine import indices
 from pycharrnn.engine.kernel_network import PackedNetwork
-from pycharrnn.engine.kernel_streams import Asked, Choice, Chosen, Streams
+from pycharrnn.engine.kernel_streams import SampleOutput, SampleRequest, SamplingParams, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,10 +72,10 @@ class KernelPredictor:
         streams: Sequence[int],
         last: npt.NDArray[np.integer[Any]],
         scores: npt.NDArray[np.float64] | None,
-        choice: Choice,
+        choice: SamplingParams,
         with_probabilities: bool,
-        asked: Asked | None = None,
-    ) -> Chosen:
+        asked: SampleRequest | None = None,
+    ) -> SampleOutput:
         """See kernel_streams.Streams.draw."""
         return self._streams.draw(np.asarray(streams), last, scores, choice, with_probabilities, asked)
 
@@ -93,7 +93,7 @@ class KernelPredictor:
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
         """See inference.Predictor.select_streams."""
-        sources = indices.checked("the streams", sources, self._shape[1:], self._shape[1])
+        sources = indices.check_indices("the streams", sources, self._shape[1:], self._shape[1])
         for state in (self._streams.c, self._streams.h):
             if state.size:
                 state[:] = state[sources]

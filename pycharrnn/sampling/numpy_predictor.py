@@ -112,7 +112,7 @@ class NumpyPredictor:
 
     def read(self, characters: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
         """See inference.Predictor.read."""
-        characters = indices.checked("the characters", characters, self._shape, self.vocab_size)
+        characters = indices.check_indices("the characters", characters, self._shape, self.vocab_size)
         x: npt.NDArray[np.float64] | None = None
         for layer in self._layers:
             cell = layer.cell
@@ -135,7 +135,7 @@ class NumpyPredictor:
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
         """See inference.Predictor.select_streams."""
-        sources = indices.checked("the streams", sources, self._shape[1:], self._shape[1])
+        sources = indices.check_indices("the streams", sources, self._shape[1:], self._shape[1])
         for layer in self._layers:
             for state in layer.cell.states:
                 state[-1] = state[-1][sources]

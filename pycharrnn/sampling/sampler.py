@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pycharrnn.engine.kernel_streams import Choice
-from pycharrnn.sampling import drawing
+from pycharrnn.engine.kernel_streams import SamplingParams
+from pycharrnn.sampling import distribution
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.tokenizer import characters_by_index, primetext_characters
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.options import SampleOptions
 
 
-class Drawn(NamedTuple):
+class SampledCharacter(NamedTuple):
     """One character of a sample and the distribution that it came from.
 
     Attributes:
@@ -58,7 +58,7 @@ class Steps(NamedTuple):
         streams: the numbers, from 0, of the streams: those that had not ended before.
         indices: of the characters in the vocabulary, from 0, int64, shape (N, M).
         chances: the probabilities of these, float64, shape (N, M).
-        probabilities: of all characters, float64, shape (N, M, V), see Drawn; None if they were not asked for.
+        probabilities: of all characters, float64 (N, M, V), see SampledCharacter; None if not requested.
         given: for each stream, M of them: True if its characters stand in its primetext.
     """
 
@@ -71,7 +71,7 @@ class Steps(NamedTuple):
 
 def draw(
     predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes, ahead: bool = True
-) -> Iterator[Drawn]:
+) -> Iterator[SampledCharacter]:
     """The characters of `primetext`, then drawn ones; what sample.lua prints before its final newline.
 
     Ends after `opt.length` drawn characters (0: never), or after `opt.stop` has been drawn. Then the predictor has
@@ -89,7 +89,7 @@ def draw(
         assert steps.probabilities is not None
         (given,) = steps.given
         for index, probabilities in zip(steps.indices[:, 0].tolist(), steps.probabilities[:, 0], strict=True):
-            yield Drawn(characters[index], index, probabilities, given)
+            yield SampledCharacter(characters[index], index, probabilities, given)
 
 
 def draw_streams(
@@ -146,7 +146,9 @@ class _SideBySide:
         self._stops = [StopText(opt.stop) for _ in seeds]
         self._step = 0  # of the next characters, from 0
         self._first_drawn = min(self._lengths)
-        self._random_numbers = drawing.RandomNumbers(seeds, [length - self._first_drawn for length in self._lengths])
+        self._random_numbers = distribution.RandomNumbers(
+            seeds, [length - self._first_drawn for length in self._lengths]
+        )
         self._last = np.zeros(B, np.int64)  # the characters of the step before, which have not been read
         self._failed = False  # whether the next step has probabilities that are no numbers
         self._largest, self._topp = np.full(B, not opt.sample), np.full(B, float(opt.topp))
@@ -179,16 +181,16 @@ class _SideBySide:
         """The next character of each stream, given or drawn."""
         scores = self._predictor.read(self._last[None])[0] if self._step else self._uniform()
         if any(given):
-            probabilities, indices = drawing.softmax(scores, 1), np.zeros_like(self._last)
+            probabilities, indices = distribution.softmax(scores, 1), np.zeros_like(self._last)
             for b in (b for b, is_given in zip(self.streams, given, strict=True) if is_given):
                 indices[b] = self._given[b][self._step]
             free = [b for b, is_given in zip(self.streams, given, strict=True) if not is_given]
             if free:
-                indices[free], probabilities[free] = drawing.choose(scores[free], self._opt, self._choice(free, 1))
+                indices[free], probabilities[free] = distribution.choose(scores[free], self._opt, self._choice(free, 1))
             indices, probabilities = indices[self.streams], probabilities[self.streams]
         else:
             some = scores if len(self.streams) == len(scores) else scores[self.streams]
-            indices, probabilities = drawing.choose(some, self._opt, self._choice(self.streams, 1))
+            indices, probabilities = distribution.choose(some, self._opt, self._choice(self.streams, 1))
         chances = probabilities[np.arange(len(indices)), indices]
         return Steps(self.streams, indices[None], chances[None], probabilities[None], given)
 
@@ -202,13 +204,13 @@ class _SideBySide:
             if len(chosen.indices):
                 given = [False] * len(self.streams)
                 return Steps(self.streams, chosen.indices, chosen.chances, chosen.probabilities, given)
-        raise drawing.nan_error(choice.temperatures[0])
+        raise distribution.nan_error(choice.temperatures[0])
 
     def _uniform(self) -> npt.NDArray[np.float64]:
         """The scores before a model has read anything, as in sample.lua: all alike, shape (B, V)."""
         return np.full((len(self._last), len(self._characters)), 1 / len(self._characters))
 
-    def _choice(self, streams: list[int], count: int) -> Choice:
+    def _choice(self, streams: list[int], count: int) -> SamplingParams:
         """How these streams choose their next characters."""
         M, random_numbers = len(streams), self._random_numbers.next(count)
         if len(self._last) > M:
@@ -221,7 +223,7 @@ class _SideBySide:
         else:
             temperatures = np.full((count, M), float(self._opt.temperature))
         largest, topk, topp = self._largest[:M], self._topk[:M], self._topp[:M]
-        return Choice(temperatures, random_numbers, largest, topk, topp, self._pauses)
+        return SamplingParams(temperatures, random_numbers, largest, topk, topp, self._pauses)
 
 
 class StopText:

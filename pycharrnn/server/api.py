@@ -15,9 +15,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import samples, served_models
-from pycharrnn.server.catalogue import Catalogue, NoSuchModel
 from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
-from pycharrnn.server.model_memory import NoRoom
+from pycharrnn.server.model_cache import CapacityExceeded
+from pycharrnn.server.registry import NoSuchModel, Registry
 from pycharrnn.server.samples import Sample, SampleAsked
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
@@ -42,7 +42,7 @@ _GUARD_STATUSES = (401, 421)  # what security.Guard answers to a request of any 
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
-def add_api(app: FastAPI, models: Catalogue, scheduler: Scheduler) -> None:
+def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
     """Add /api/models, /api/losses, /api/sample and /api/score to an application."""
     api = _Api(models, scheduler)
     guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
@@ -81,7 +81,7 @@ def add_api(app: FastAPI, models: Catalogue, scheduler: Scheduler) -> None:
 class _Api:
     """The handlers; FastAPI shows their names and docstrings in /openapi.json."""
 
-    def __init__(self, models: Catalogue, scheduler: Scheduler) -> None:
+    def __init__(self, models: Registry, scheduler: Scheduler) -> None:
         self._models, self._scheduler = models, scheduler
         self._start = secrets.token_hex(4)  # so that no tag is that of another server
         # A score takes megabytes while it is made, and is of no use before it is whole: so of those that take about as
@@ -163,7 +163,7 @@ class _Api:
             return await self._models.model(name)
         except NoSuchModel as e:
             raise HTTPException(404, str(e)) from None
-        except NoRoom:
+        except CapacityExceeded:
             raise HTTPException(503, "the models in use take all memory: try again in a moment.", RETRY) from None
 
 

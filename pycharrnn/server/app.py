@@ -15,8 +15,8 @@ from fastapi.routing import APIRoute
 from pycharrnn import __version__
 from pycharrnn.page.page_files import MEDIA_TYPES, page_files
 from pycharrnn.server.api import add_api
-from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.line_stream import STOPPING, LineStream
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import MAX_FIELDS
 from pycharrnn.server.security import Guard
@@ -24,7 +24,7 @@ from pycharrnn.server.security import Guard
 _SMALL_BODY = 1 << 12  # bytes, which take no time to parse
 
 
-def create_app(models: Catalogue, scheduler: Scheduler, hosts: frozenset[str] | None, token: str) -> FastAPI:
+def create_app(models: Registry, scheduler: Scheduler, hosts: frozenset[str] | None, token: str) -> FastAPI:
     """The page and the API as an ASGI application.
 
     Args:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling import tokenizer
-from pycharrnn.sampling.companions import Characters
+from pycharrnn.sampling.batched_sampling import Characters
 
 DONE = '{"done":true}\n'
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from fastapi import HTTPException
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling import companions, tokenizer
-from pycharrnn.sampling.companions import Characters, Stream
+from pycharrnn.sampling import batched_sampling, tokenizer
+from pycharrnn.sampling.batched_sampling import Characters, Stream
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server.sample_lines import LineWriter
@@ -105,7 +105,9 @@ class Sample:
     def _alone(self) -> Iterator[str]:
         asked, model = self._asked, self._model
         predictor, candidates = model.predictor.fresh(), asked.candidates
-        drawn = companions.draw_alone(predictor, model.vocab, asked.options, asked.primetext, self._unit, candidates)
+        drawn = batched_sampling.draw_alone(
+            predictor, model.vocab, asked.options, asked.primetext, self._unit, candidates
+        )
         try:
             for characters in drawn:
                 yield self._writer.lines(characters)
@@ -118,7 +120,7 @@ class Sample:
 def draw_lines(samples: Sequence[Sample], most: int) -> list[tuple[str, bool]]:
     """The lines of the next characters of samples of one model, up to `most` of each, and whether there is more."""
     streams = [sample.stream for sample in samples if sample.stream]
-    drawn = companions.draw_together(streams, most, [sample.candidates_for(most) for sample in samples])
+    drawn = batched_sampling.draw_together(streams, most, [sample.candidates_for(most) for sample in samples])
     lines = [sample.lines(characters) for sample, characters in zip(samples, drawn, strict=True)]
     return [(of_sample, sample.stream is not None) for of_sample, sample in zip(lines, samples, strict=True)]
 

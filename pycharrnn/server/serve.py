@@ -23,9 +23,9 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.server import connections
 from pycharrnn.server.addresses import reachable_hosts
 from pycharrnn.server.app import create_app
-from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import Connection, OpenConnections
 from pycharrnn.server.options import ServeOptions
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 
 _MORE_CONNECTIONS = 512  # besides those of -streams: for pages and refusals, and those that wait for the next request
@@ -118,7 +118,7 @@ def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> No
     _limit_heaps()
     sys.setswitchinterval(_SWITCH_SECONDS)
     say = partial(_say_or_fail, say)
-    models = Catalogue(paths, say, bool(opt.follow))
+    models = Registry(paths, say, bool(opt.follow))
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
     most = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from compat.whole_file import whole_file
+from compat.atomic_write import atomic_write
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 
@@ -36,7 +36,7 @@ def write(name: str, data_dir: str = "data", say: Callable[[str], None] = print)
     text = DATASETS[name](path)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with whole_file(path) as f:
+        with atomic_write(path) as f:
             f.write(text)
     except OSError as e:
         raise UserError(f"can't write {path}: {e.strerror or e}.") from e

@@ -18,7 +18,7 @@ from compat import T7Error, TensorFile
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_files, encodings
-from pycharrnn.text.survey import input_size
+from pycharrnn.text.text_stats import input_size
 
 if TYPE_CHECKING:
     from pycharrnn.text.encodings import Numbers

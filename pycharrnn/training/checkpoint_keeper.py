@@ -10,15 +10,15 @@ from collections.abc import Callable
 import numpy as np
 
 from compat import charrnn, lua_format
+from compat.atomic_write import atomic_link
 from compat.charrnn import Checkpoint
-from compat.whole_file import whole_link
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.training import run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History, best_first, best_of, finite
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.signals import Stopped
+from pycharrnn.training.signals import RunStopped
 
 _ADVICE = "lower -learning_rate or -grad_clip"
 
@@ -128,7 +128,7 @@ class CheckpointKeeper:
     def _link(self, source: str, target: str) -> bool:
         """Make `target` a second name of `source`; whether that succeeded."""
         try:
-            whole_link(source, target)
+            atomic_link(source, target)
         except FileNotFoundError:  # the user removed a checkpoint
             return False
         except OSError as e:
@@ -163,15 +163,15 @@ class CheckpointKeeper:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def stopped(self, cause: str, status: int, checkpoint: Checkpoint) -> Stopped:
+    def stopped(self, cause: str, status: int, checkpoint: Checkpoint) -> RunStopped:
         """Save the run as it stands; what to raise when something asked for its end."""
         how = self._saved_at_the_end(checkpoint)
         if self._ranks.rank:
-            return Stopped("", status or 1)  # the first process says it
+            return RunStopped("", status or 1)  # the first process says it
         who = cause or "a signal to another process"
-        return Stopped(f"stopped by {who} after iteration {checkpoint.i}; {how}", status or 1)
+        return RunStopped(f"stopped by {who} after iteration {checkpoint.i}; {how}", status or 1)
 
-    def text_changed(self, what: str, checkpoint: Checkpoint | None) -> Stopped:
+    def text_changed(self, what: str, checkpoint: Checkpoint | None) -> RunStopped:
         """Save the run as it stands; what to raise when its text can't be read on, for which `what` is a sentence.
 
         Args:
@@ -179,8 +179,8 @@ class CheckpointKeeper:
         """
         what = what.removesuffix(".")
         if checkpoint is None:
-            return Stopped(f"{what}; {self._last_good()}.", 1)
-        return Stopped(f"{what}; stopped after iteration {checkpoint.i}; {self._saved_at_the_end(checkpoint)}", 1)
+            return RunStopped(f"{what}; {self._last_good()}.", 1)
+        return RunStopped(f"{what}; stopped after iteration {checkpoint.i}; {self._saved_at_the_end(checkpoint)}", 1)
 
     def _saved_at_the_end(self, checkpoint: Checkpoint) -> str:
         """Save, and say how to go on."""
@@ -194,10 +194,10 @@ class CheckpointKeeper:
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
 
-    def bad_numbers(self) -> Stopped:
+    def bad_numbers(self) -> RunStopped:
         """What to raise when the loss is NaN or explodes: the last good checkpoint is one that was validated."""
         if self._ranks.rank:
-            return Stopped("", 3)
+            return RunStopped("", 3)
         limit = 3 * self._history.train_losses[0]
         losses = self._history.val_losses
         good = [i for i, loss in losses.items() if loss <= limit and os.path.exists(self.path_of(i))]
@@ -207,12 +207,12 @@ class CheckpointKeeper:
         again = (
             f"go on from the last good checkpoint, -resume {shell_words.quoted(path)}" if path else self._last_good()
         )
-        return Stopped(f"training went astray: {_ADVICE}; {again}.", 3)
+        return RunStopped(f"training went astray: {_ADVICE}; {again}.", 3)
 
     def finish(self) -> None:
         """Say which checkpoint is the best and how to sample from it.
 
-        Errors: UserError if the end of the run is in no file; Stopped if it is not numbers.
+        Errors: UserError if the end of the run is in no file; RunStopped if it is not numbers.
         """
         if self._bad:
             raise self.bad_numbers()

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.training.gpu_sums import GPUSums
+from pycharrnn.training.nccl_allreduce import NCCLAllReduce
 
 # Others wait while the first preprocesses a large text; a process that has died is noticed at once.
 _LONGEST_WAIT = timedelta(hours=12)
@@ -36,7 +36,7 @@ class Ranks:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    gpus: GPUSums | None = None
+    gpus: NCCLAllReduce | None = None
 
     def rows(self, batch_size: int) -> slice:
         """The rows of a batch that are this process's."""
@@ -121,10 +121,10 @@ def join(where: str) -> Ranks:
     return ranks
 
 
-def connect(where: str) -> GPUSums | None:
+def connect(where: str) -> NCCLAllReduce | None:
     """Connect this process with the others: what sums on GPUs, if the device `where` is one. Errors: RuntimeError."""
     dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
-    return GPUSums(_LONGEST_WAIT) if where.startswith("cuda") else None
+    return NCCLAllReduce(_LONGEST_WAIT) if where.startswith("cuda") else None
 
 
 def _end_at_once() -> None:

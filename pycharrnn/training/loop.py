@@ -19,12 +19,12 @@ from pycharrnn.training import distributed, learning_rate, recorded_options, res
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History, best_of, out_of_patience
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.reports import Callbacks, Outcome, TrainStep, Validation
+from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
 from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.session import Say, Session, prepare
 from pycharrnn.training.shown_sample import Draw, shown_sample
-from pycharrnn.training.signals import Log, Stop, Stopped
+from pycharrnn.training.signals import GracefulStop, Log, RunStopped
 from pycharrnn.training.trainer import Trainer
 
 _NAN = (
@@ -43,7 +43,7 @@ def train(
     note: Say = lambda line: print(line, file=sys.stderr),
     draw: Draw | None = None,
     callbacks: Callbacks = _NO_CALLBACKS,
-) -> Outcome:
+) -> RunResult:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
 
     Args:
@@ -52,7 +52,7 @@ def train(
         draw: draws the samples of -show, which show nothing without it.
         callbacks: called after each loss that is printed, and each validation, by the first process.
 
-    Errors: UserError, among them Stopped, with an outcome, for a signal (which only the main thread catches), NaN and
+    Errors: UserError, among them RunStopped, with a result, for a signal (only the main thread catches it), NaN and
         explosion; OSError.
     """
     opt.check()
@@ -74,14 +74,14 @@ def train(
         closing(session.loader),
         lock(session.opt, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
         live,
-        Stop(log, alone, live.interrupted) as stop,
+        GracefulStop(log, alone, live.interrupted) as stop,
     ):
         if has_lock:
             run_files.remove_temporary_files(run_files.stem_of(session.opt))
         run.begin_log()
         try:
             _iterate(run, stop)
-        except Stopped as e:
+        except RunStopped as e:
             e.outcome = run.outcome()
             if not isinstance(e.__cause__, TextChanged):  # of which the others, in the middle of a step, know nothing
                 session.ranks.leave()
@@ -144,13 +144,13 @@ class _Run:
             state=trainer.state(session.text) if session.opt.save_state else None,
         )
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunResult:
         """What there is of the run by now."""
         session, keeper = self.session, self.keeper
-        return Outcome(session.opt, self.history, session.loader.ntrain, keeper.best, keeper.last)
+        return RunResult(session.opt, self.history, session.loader.ntrain, keeper.best, keeper.last)
 
 
-def _iterate(run: _Run, stop: Stop) -> None:
+def _iterate(run: _Run, stop: GracefulStop) -> None:
     """All iterations that are left, and what follows each: decay, validation, log line, reasons to end, saving."""
     session, trainer, history, keeper = run.session, run.trainer, run.history, run.keeper
     opt, iterations = session.opt, session.iterations
@@ -228,7 +228,7 @@ def _decay_learning_rate(run: _Run, i: int) -> None:
         run.say(f"decayed learning rate by a factor {factor} to {rate}")
 
 
-def _validate(run: _Run, i: int, stop: Stop) -> None:
+def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
     """The loss of the validation split, a checkpoint that has it in its name, and a sample where one is wanted."""
 
     def batch_done(k: int) -> None:

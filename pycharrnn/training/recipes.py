@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
-from pycharrnn.text.survey import Survey
+from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.options import TrainOptions
 
 Value = int | float | str
@@ -88,10 +88,10 @@ RECIPES = {
     ),
 }
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from brings
-_SHOWN_FOR = Survey(1_000_000, 1_000_000)  # the text for which -help shows a recipe: a megabyte of English
+_SHOWN_FOR = TextStats(1_000_000, 1_000_000)  # the text for which -help shows a recipe: a megabyte of English
 
 
-def settled(opt: TrainOptions, given: Collection[str] | None, text: Survey) -> TrainOptions:
+def settled(opt: TrainOptions, given: Collection[str] | None, text: TextStats) -> TrainOptions:
     """Options with the defaults of their -recipe for a text; after that, no recipe is left to follow.
 
     Args:
@@ -111,7 +111,7 @@ def settled(opt: TrainOptions, given: Collection[str] | None, text: Survey) -> T
     return opt
 
 
-def defaults(recipe: Recipe, text: Survey, typed: Mapping[str, Value]) -> dict[str, Value]:
+def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dict[str, Value]:
     """What a recipe says of a text: option -> value, for all options but those that were typed.
 
     Args:

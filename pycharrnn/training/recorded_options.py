@@ -12,8 +12,8 @@ import typing
 from typing import Any
 
 from compat.charrnn import Checkpoint
+from compat.checkpoint_fields import Option, is_number
 from compat.plain_text import printable
-from compat.recorded import Option, is_number
 from pycharrnn.common.errors import UserError
 from pycharrnn.training.options import TrainOptions
 

@@ -50,7 +50,7 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What there is of a run at its end, also one that came before its time.
 
     Attributes:

@@ -26,7 +26,7 @@ _LAYOUT = ("batch_size", "seq_length", "train_frac", "val_frac", "vocab", "encod
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialCheckpoint:
     """The checkpoint that a run starts from.
 
     Attributes:
@@ -43,7 +43,7 @@ class Start:
 
 def take_over(
     opt: TrainOptions, given: Collection[str] | None, say: Callable[[str], None], note: Callable[[str], None]
-) -> tuple[TrainOptions, Start]:
+) -> tuple[TrainOptions, InitialCheckpoint]:
     """The checkpoint of -resume, and the options of the run that wrote it.
 
     Args:
@@ -75,7 +75,7 @@ def take_over(
     if overridden:
         say(f"overridden on the command line: {', '.join(overridden.values())}")
     recorded_options.check(path, opt)
-    return opt, Start(path, found, resumed=True, overridden=frozenset(overridden))
+    return opt, InitialCheckpoint(path, found, resumed=True, overridden=frozenset(overridden))
 
 
 def _find(
@@ -142,7 +142,12 @@ def _in_words(value: object) -> str:
 
 
 def restore(
-    start: Start, trainer: Trainer, opt: TrainOptions, iterations: int, text: str, say: Callable[[str], None]
+    start: InitialCheckpoint,
+    trainer: Trainer,
+    opt: TrainOptions,
+    iterations: int,
+    text: str,
+    say: Callable[[str], None],
 ) -> None:
     """Put a trainer where the checkpoint left it, as far as the checkpoint knows; say what it doesn't know.
 
@@ -183,7 +188,7 @@ def restore(
             say(f"written by {program} {version}, going on with {ours[program]}: last digits may differ.")
 
 
-def _learning_rate(start: Start, opt: TrainOptions, ntrain: int, iterations: int) -> float:
+def _learning_rate(start: InitialCheckpoint, opt: TrainOptions, ntrain: int, iterations: int) -> float:
     """The learning rate to go on with: the command line's, the recorded one, or what the decay rule says.
 
     Errors: UserError.

@@ -24,11 +24,11 @@ from pycharrnn.engine import device, tf32, torch_modules
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.fingerprint import fingerprint
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
-from pycharrnn.text.survey import survey
-from pycharrnn.training import distributed, earlier_run, recipes, resume, run_files, run_log
+from pycharrnn.text.text_stats import text_stats
+from pycharrnn.training import distributed, overwrite_guard, recipes, resume, run_files, run_log
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.resume import Start
+from pycharrnn.training.resume import InitialCheckpoint
 
 Say = Callable[[str], None]  # prints a line
 
@@ -47,7 +47,7 @@ class Session:
     """
 
     opt: TrainOptions
-    start: Start | None
+    start: InitialCheckpoint | None
     device: str
     ranks: Ranks
     loader: CharSplitLMMinibatchLoader
@@ -61,7 +61,7 @@ class Session:
         return int(self.opt.max_epochs * self.loader.ntrain)
 
     @property
-    def resumed(self) -> Start | None:
+    def resumed(self) -> InitialCheckpoint | None:
         """The checkpoint of the run that this one goes on with; None for a run of its own."""
         return self.start if self.start and self.start.resumed else None
 
@@ -79,7 +79,7 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
     environment = distributed.from_environment()
     if not environment.rank:
         run_log.check(opt, start.checkpoint if start and goes_on else None, note)
-        earlier_run.check(opt, start.path if start and goes_on else None, note)
+        overwrite_guard.check(opt, start.path if start and goes_on else None, note)
     opt = _encoding_of_start(opt, start, say)
     random = LuaRandom(opt.seed)
     if explanation := explained(opt.seed):
@@ -118,7 +118,7 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
 
 def _options_and_start(
     opt: TrainOptions, given: Collection[str] | None, say: Say, note: Say
-) -> tuple[TrainOptions, Start | None]:
+) -> tuple[TrainOptions, InitialCheckpoint | None]:
     """The checkpoint to start from, and the options that it overrules."""
     if opt.resume:
         return resume.take_over(opt, given, say, note)
@@ -128,19 +128,19 @@ def _options_and_start(
     path, loaded = paths.load_best(opt.init_from, note)
     network = loaded.network
     opt = dataclasses.replace(opt, rnn_size=network.rnn_size, num_layers=network.num_layers, model=network.model)
-    return dataclasses.replace(opt, init_from=path), Start(path, loaded, resumed=False)
+    return dataclasses.replace(opt, init_from=path), InitialCheckpoint(path, loaded, resumed=False)
 
 
 def _with_recipe(opt: TrainOptions, given: Collection[str] | None, say: Say) -> TrainOptions:
     """Options with the defaults of their -recipe, said as the command line that would give the same run."""
     if opt.recipe == TrainOptions.recipe:
         return opt
-    settled = recipes.settled(opt, given, survey(opt.data_dir, opt.progress))
+    settled = recipes.settled(opt, given, text_stats(opt.data_dir, opt.progress))
     say(f"-recipe {opt.recipe}: {recipes.command_line(settled)}")
     return settled
 
 
-def _encoding_of_start(opt: TrainOptions, start: Start | None, say: Say) -> TrainOptions:
+def _encoding_of_start(opt: TrainOptions, start: InitialCheckpoint | None, say: Say) -> TrainOptions:
     """Options with the encoding of the checkpoint's characters. Errors: UserError for -vocab without a checkpoint."""
     if start is not None and opt.encoding != "utf8" and checkpoint.encoding(start.checkpoint) == "utf8":
         opt = dataclasses.replace(opt, encoding="utf8")
@@ -197,7 +197,7 @@ def _make_checkpoint_dir(path: str) -> None:
 # -- text and model ----------------------------------------------------------------------------------------------------
 
 
-def _loader(opt: TrainOptions, start: Start | None, ranks: Ranks, say: Say) -> CharSplitLMMinibatchLoader:
+def _loader(opt: TrainOptions, start: InitialCheckpoint | None, ranks: Ranks, say: Say) -> CharSplitLMMinibatchLoader:
     """The batches of input.txt, of which this process takes its rows."""
     return CharSplitLMMinibatchLoader(
         opt.data_dir,
@@ -215,7 +215,7 @@ def _loader(opt: TrainOptions, start: Start | None, ranks: Ranks, say: Say) -> C
 
 def _model(
     opt: TrainOptions,
-    start: Start | None,
+    start: InitialCheckpoint | None,
     loader: CharSplitLMMinibatchLoader,
     random: LuaRandom,
     dtype: torch.dtype,
@@ -243,7 +243,7 @@ def _model(
     return CharRNN.from_checkpoint(found, dtype=dtype, device=where)
 
 
-def _check_same_vocabulary(opt: TrainOptions, start: Start, ours: dict[bytes, int]) -> None:
+def _check_same_vocabulary(opt: TrainOptions, start: InitialCheckpoint, ours: dict[bytes, int]) -> None:
     """Errors: UserError unless the text has the checkpoint's characters, all of them and no others."""
     theirs = start.checkpoint.vocab
     if set(theirs) == set(ours):

@@ -16,7 +16,7 @@ from pycharrnn.common.screen_text import ScreenText, harmless
 if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.training.session import Session
-    from pycharrnn.training.signals import Stop
+    from pycharrnn.training.signals import GracefulStop
 
 # Draws characters: (checkpoint, the model that it is of, how many, seed, temperature) -> characters. It leaves as they
 # are the model and every random generator that training uses. Errors: UserError for a model that predicts NaN.
@@ -28,7 +28,7 @@ _TAB = 4
 _TRIES = 3
 
 
-def shown_sample(draw: Draw, session: Session, checkpoint: Checkpoint, columns: int, stop: Stop) -> str:
+def shown_sample(draw: Draw, session: Session, checkpoint: Checkpoint, columns: int, stop: GracefulStop) -> str:
     """The sample of -show after a validation, with a heading; "" where the model predicts no numbers.
 
     Its seed is that of the run plus the iteration, so that the same run shows the same samples; one that is hardly more
@@ -56,7 +56,7 @@ def shown_sample(draw: Draw, session: Session, checkpoint: Checkpoint, columns: 
     return "\n".join([heading, *((_MARGIN + line).rstrip() for line in lines)])
 
 
-def _text(characters: Iterator[bytes], stop: Stop) -> str:
+def _text(characters: Iterator[bytes], stop: GracefulStop) -> str:
     """What a screen may show of characters that are drawn, until an end is asked for."""
     screen = ScreenText()
     text = ""

@@ -12,13 +12,13 @@ from typing import Any
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import end_at_once, numbers, status_of
-from pycharrnn.training.reports import Outcome
+from pycharrnn.training.reports import RunResult
 
 _Handler = Callable[[int, FrameType | None], Any] | int | None  # what signal.signal takes and gives
 _CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of anything
 
 
-class Stopped(UserError):
+class RunStopped(UserError):
     """A run that ended before its time; the message says how to go on.
 
     Attributes:
@@ -29,7 +29,7 @@ class Stopped(UserError):
     def __init__(self, message: str, status: int):
         super().__init__(message)
         self.status = status
-        self.outcome: Outcome | None = None
+        self.outcome: RunResult | None = None
 
 
 class Log:
@@ -61,8 +61,8 @@ class Log:
                 self._note(f"can't write the log ({e.strerror or e}): training goes on.")
 
 
-class Stop:
-    """A context in which a signal only asks for an end, for the loop to look at; a second one raises Stopped at once.
+class GracefulStop:
+    """Context manager: the first signal requests a stop, which the loop polls; the second raises RunStopped at once.
 
     A third one, while that exception is on its way, ends the process without a word. Signals that the caller ignores
     (nohup, a shell's background job) stay ignored. Outside the main thread, where Python can't handle signals, only the
@@ -92,7 +92,7 @@ class Stop:
         """The exit status that goes with `cause`."""
         return status_of(self._number) if self._number else int(self._log.closed)
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> GracefulStop:
         for number in numbers():
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 self._before[number] = signal.signal(number, self._handle)
@@ -115,4 +115,4 @@ class Stop:
         elif self._alone:
             for handled in self._before:
                 signal.signal(handled, end_at_once)
-            raise Stopped(f"stopped at once by a second signal, {name}.", status_of(number))
+            raise RunStopped(f"stopped at once by a second signal, {name}.", status_of(number))

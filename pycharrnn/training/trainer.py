@@ -16,7 +16,7 @@ from pycharrnn import __version__
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.engine.bptt import BPTT
-from pycharrnn.engine.cuda_graph import Replayed
+from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.torch_modules import MIXED, ModuleBPTT
@@ -64,9 +64,9 @@ class Trainer:
         if opt.weight_drop:
             self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, opt.weight_drop)
         # torch.nn's modules keep Python out of their loops, and autograd can't be recorded.
-        self._replayed: Replayed | None = None
+        self._replayed: CUDAGraphStep | None = None
         if isinstance(self.bptt, BPTT):
-            self._replayed = Replayed(self._forward_backward, flat.device, note, ranks.finish)
+            self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.finish)
         self._set_states(self._zeros())
         self._first_batch = True
         self._new_losses: list[torch.Tensor] = []

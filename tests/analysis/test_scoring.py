@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence, spec
 
-from compat import old_exp
+from compat import legacy_logsoftmax
 from pycharrnn.analysis import likelihood, scoring, surprise
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
@@ -215,7 +215,7 @@ def test_options_of_eval(options, words):
     with pytest.raises(UserError) as raised:
         EvalOptions(**options).check()
     assert str(raised.value) == words
-    EvalOptions(train_frac=1, val_frac=0, old_exp=1).check()
+    EvalOptions(train_frac=1, val_frac=0, legacy_logsoftmax=1).check()
     EvalOptions(train_frac=-1, gpuid=0).check()
 
 
@@ -224,19 +224,20 @@ def test_options_of_eval(options, words):
 
 def test_old_exponential():
     x = np.linspace(0, 20, 2001)
-    approximate = old_exp.exp_minus(x)
+    approximate = legacy_logsoftmax.exp_minus(x)
     assert approximate[0] == 1
     assert (approximate[x >= 13] == 0).all()
     error = approximate / np.exp(-x) - 1
     assert 1e-9 < abs(error[x < 1]).max() < 1e-5
     assert abs(error[x < 6]).max() < 0.02
     # x = 8: the series of exp(1), 1 + 1 + 1/2 + 1/6 + 1/24, to the coefficients' eight digits
-    assert float(old_exp.exp_minus(np.array(8.0))) == pytest.approx((65 / 24) ** -8, rel=1e-6)
+    assert float(legacy_logsoftmax.exp_minus(np.array(8.0))) == pytest.approx((65 / 24) ** -8, rel=1e-6)
 
 
 def test_old_softmax_moves_losses_a_little(corpus):
     new, old = (
-        scoring.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), old_exp=switch)) for switch in (0, 1)
+        scoring.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), legacy_logsoftmax=switch))
+        for switch in (0, 1)
     )
     assert 1e-6 < abs(new - old) < 1e-3
     assert b"2.87" in run("eval", CHECKPOINT, "-data_dir", str(corpus), "-old_exp", "1").stdout

@@ -77,12 +77,12 @@ def test_every_command_reads_every_format(tmp_path, corpus, ending):
 
 
 def test_the_page_offers_every_format(tmp_path):
-    from pycharrnn.server.catalogue import Catalogue
+    from pycharrnn.server.registry import Registry
 
     paths = [tmp_path / f"{k}{ending}" for k, ending in enumerate(formats.ENDINGS)]
     for path in paths:
         checkpoint.convert(loaded("rnn"), path)
-    offered = Catalogue([str(path) for path in paths], lambda line: None)
+    offered = Registry([str(path) for path in paths], lambda line: None)
     assert [facts.id for facts in offered.all_facts()] == [path.stem for path in paths]
 
 

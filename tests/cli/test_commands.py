@@ -460,9 +460,9 @@ def test_a_signal_leaves_no_half_file(tmp_path, name, status):
     code = (
         "import signal\n"
         f"signal.signal(signal.{name}, signal.SIG_DFL if '{name}' != 'SIGINT' else signal.default_int_handler)\n"
-        "from compat import whole_file\n"
+        "from compat import atomic_write\n"
         "from pycharrnn.cli import commands\n"
-        f"whole_file.os.fsync = lambda fd: signal.raise_signal(signal.{name})\n"
+        f"atomic_write.os.fsync = lambda fd: signal.raise_signal(signal.{name})\n"
         "commands.main()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -16,7 +16,7 @@ from pycharrnn.cli import doctor
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
-from pycharrnn.training.signals import Stopped
+from pycharrnn.training.signals import RunStopped
 
 BITS = ["bits"] if kernel_library.rounds_as_elsewhere() else []
 
@@ -59,7 +59,7 @@ def test_the_kernel_is_named():
     [
         (("pycharrnn.engine.rmsprop.RMSprop.epsilon", 1e-3), ["training", "resuming", *BITS, "sampling"]),
         (("compat.lua_random.LuaRandom.set_state", lambda *args: None), ["resuming", *BITS]),
-        (("pycharrnn.sampling.drawing.RandomNumbers.next", lambda self, n: np.zeros((n, 1))), ["sampling"]),
+        (("pycharrnn.sampling.distribution.RandomNumbers.next", lambda self, n: np.zeros((n, 1))), ["sampling"]),
         (("compat.charrnn.save", lambda *args, **keywords: 1 / 0), ["training", "resuming", *BITS, "sampling"]),
     ],
     ids=["optimiser", "random state", "draws", "saving"],
@@ -149,8 +149,8 @@ def test_one_fault_of_several_tests_is_enough(examined):
 
 
 def test_ctrl_c_ends_the_self_test(examined):
-    assert examined(Stopped("stopped by Ctrl-C.", 130), None) == ["facts", "stopped by Ctrl-C."]
-    assert examined(Stopped("went astray.", 3))[1] == "self-test: test 0     FAILED: Stopped: went astray."
+    assert examined(RunStopped("stopped by Ctrl-C.", 130), None) == ["facts", "stopped by Ctrl-C."]
+    assert examined(RunStopped("went astray.", 3))[1] == "self-test: test 0     FAILED: RunStopped: went astray."
 
 
 RECORDED = ["5 0.106 3.30261041 5.3731e-01", "10 0.213 3.11169093 3.9806e-01"]

@@ -15,7 +15,7 @@ from pycharrnn.cli import commands
 from pycharrnn.common import interrupts, numpy_warnings
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
-from pycharrnn.training.signals import Stopped
+from pycharrnn.training.signals import RunStopped
 
 CONTEXT = click.Context(click.Command("sample"), info_name="pycharrnn sample")
 
@@ -37,8 +37,8 @@ def raising(error: BaseException):
             "pycharrnn sample: no such flag. (pycharrnn sample -help lists what there is)\n",
         ),
         (UserError("it is so: do that."), 1, "pycharrnn: it is so: do that.\n"),
-        (Stopped("training went astray.", 3), 3, "pycharrnn: training went astray.\n"),
-        (Stopped("", 130), 130, ""),
+        (RunStopped("training went astray.", 3), 3, "pycharrnn: training went astray.\n"),
+        (RunStopped("", 130), 130, ""),
         (FileNotFoundError(2, "No such file or directory", "x.t7"), 1, "pycharrnn: x.t7: No such file or directory.\n"),
         (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),
         (OSError("odd"), 1, "pycharrnn: odd.\n"),

@@ -13,7 +13,7 @@ from conftest import GOLDEN, ROOT
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
-from pycharrnn.sampling import inference, many
+from pycharrnn.sampling import batch_to_files, inference
 from pycharrnn.text import datasets
 from pycharrnn.training import loop
 
@@ -78,7 +78,7 @@ def test_a_sample_is_shown_while_it_is_drawn(monkeypatch, tmp_path, args, live, 
     monkeypatch.chdir(tmp_path)
     asked = []
     make = inference.make_predictor
-    monkeypatch.setattr(many, "write_sample", lambda out, opt, stream, live: asked.append(live))
+    monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live: asked.append(live))
     monkeypatch.setattr(inference, "make_predictor", lambda *made: asked.append(made[1:]) or make(*made))
     sample(*args)
     assert asked == [("cpu", streams), live]
@@ -127,7 +127,7 @@ def test_chat_in_a_pipe_prints_answers_only(monkeypatch):
     assert len(result.stdout) >= 3
     assert result.stderr == "left out: 2 bytes that the model has never seen\n"
     asked = []
-    monkeypatch.setattr(many, "write_sample", lambda out, opt, stream, live: asked.append(live))
+    monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live: asked.append(live))
     printed("chat", CHECKPOINT, "-gpuid", "-1", input="a\nb\n")
     assert asked == [True, True]
 

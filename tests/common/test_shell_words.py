@@ -10,7 +10,7 @@ import pytest
 
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import survey
+from pycharrnn.text import text_stats
 
 
 @pytest.fixture
@@ -59,5 +59,5 @@ def test_a_message_proposes_what_can_be_typed(tmp_path, monkeypatch, system, wor
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "name", system)
     with pytest.raises(UserError) as error:
-        survey.input_size("my texts")
+        text_stats.input_size("my texts")
     assert str(error.value).endswith(f" by pycharrnn {words}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compat import lua_format, old_exp
+from compat import legacy_logsoftmax, lua_format
 from compat.lua_random import LuaRandom, multinomial
 
 
@@ -83,13 +83,13 @@ def test_the_old_exponential():
     x = np.array([0.0, 0.5, 2.0, 12.9, 13.0, 50.0])
     series = 1 + x / 8 + x**2 * 0.0078125 + x**3 * 0.00032552083 + x**4 * 1.0172526e-5
     want = np.where(x < 13, series**-8, 0)
-    np.testing.assert_allclose(old_exp.exp_minus(x), want, rtol=1e-13)
+    np.testing.assert_allclose(legacy_logsoftmax.exp_minus(x), want, rtol=1e-13)
     scores = np.array([[1.0, 2.0, 0.5], [100.0, 0.0, 99.0]])
     highest = scores.max(1, keepdims=True)
-    sums = old_exp.exp_minus(highest - scores).sum(1, keepdims=True)
-    np.testing.assert_array_equal(old_exp.log_softmax(scores), scores - (highest + np.log(sums)))
+    sums = legacy_logsoftmax.exp_minus(highest - scores).sum(1, keepdims=True)
+    np.testing.assert_array_equal(legacy_logsoftmax.log_softmax(scores), scores - (highest + np.log(sums)))
     exact = scores - highest - np.log(np.exp(scores - highest).sum(1, keepdims=True))
-    np.testing.assert_allclose(old_exp.log_softmax(scores), exact, atol=2e-4)
+    np.testing.assert_allclose(legacy_logsoftmax.log_softmax(scores), exact, atol=2e-4)
 
 
 def test_multinomial_picks_the_first_entry_at_or_above():

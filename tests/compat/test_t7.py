@@ -29,11 +29,11 @@ from compat import (
     save_t7,
     t7_writer,
 )
+from compat.atomic_write import atomic_link, atomic_write
 from compat.t7_element_types import element_dtype
 from compat.t7_objects import BooleanKey
 from compat.t7_reader import load_with_dialect
 from compat.t7_writer import T7Writer
-from compat.whole_file import whole_file, whole_link
 
 FILES = sorted(GOLDEN.rglob("*.t7"))
 
@@ -297,7 +297,7 @@ def test_files_appear_whole_or_not_at_all(tmp_path):
     class Stop(BaseException):
         pass
 
-    with pytest.raises(Stop), whole_file(path) as f:
+    with pytest.raises(Stop), atomic_write(path) as f:
         f.write(b"half")
         raise Stop
     assert load_t7(path) == 1
@@ -311,7 +311,7 @@ def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
     synced: list[tuple[int, bool]] = []
     fsync = lambda fd: synced.append((os.fstat(fd).st_size, (tmp_path / "x").exists()))  # noqa: E731
     monkeypatch.setattr(os, "fsync", fsync)
-    with whole_file(tmp_path / "x") as f:
+    with atomic_write(tmp_path / "x") as f:
         f.write(b"four")
     assert synced[0] == (4, False)
 
@@ -321,7 +321,7 @@ def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
     before = os.umask(0o027)
     try:
         for _ in range(2):
-            with whole_file(tmp_path / "x"):
+            with atomic_write(tmp_path / "x"):
                 pass
             assert (tmp_path / "x").stat().st_mode & 0o7777 == 0o640
             (tmp_path / "x").unlink()
@@ -344,7 +344,7 @@ def test_a_file_that_windows_does_not_replace_stays_alone(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "unlink", lambda name: refused(name) or unlink(name))
     with monkeypatch.context() as there, pytest.raises(PermissionError):
         there.setattr(os, "name", "nt")
-        with whole_file(str(path)) as f:
+        with atomic_write(str(path)) as f:
             f.write(b"after")
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("x", b"before")]
 
@@ -364,11 +364,11 @@ def test_where_there_are_no_second_names(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", link)
     (tmp_path / "source").write_bytes(b"a" * (3 << 20))
-    whole_link(tmp_path / "source", tmp_path / "target")
+    atomic_link(tmp_path / "source", tmp_path / "target")
     (tmp_path / "source").write_bytes(b"b")
     assert (tmp_path / "target").read_bytes() == b"a" * (3 << 20)
     with pytest.raises(FileNotFoundError):
-        whole_link(tmp_path / "nothing", tmp_path / "target")
+        atomic_link(tmp_path / "nothing", tmp_path / "target")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target"]
 
 
@@ -388,9 +388,9 @@ def test_a_rename_reaches_the_disk(tmp_path, monkeypatch, write):
 
     def make():
         if write == "link":
-            whole_link(tmp_path / "source", tmp_path / "x")
+            atomic_link(tmp_path / "source", tmp_path / "x")
         else:
-            with whole_file(tmp_path / "x") as f:
+            with atomic_write(tmp_path / "x") as f:
                 f.write(b"x")
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -407,9 +407,9 @@ def test_a_rename_reaches_the_disk(tmp_path, monkeypatch, write):
 @pytest.mark.skipif(os.name == "nt", reason="Windows limits whole paths, not names")
 def test_the_longest_name_that_a_file_can_have(tmp_path):
     path = tmp_path / ("x" * 255)
-    with whole_file(path) as f:
+    with atomic_write(path) as f:
         f.write(b"a")
-    whole_link(path, tmp_path / ("y" * 255))
+    atomic_link(path, tmp_path / ("y" * 255))
     assert path.read_bytes() == (tmp_path / ("y" * 255)).read_bytes() == b"a"
     assert path.samefile(tmp_path / ("y" * 255))
 
@@ -417,9 +417,9 @@ def test_the_longest_name_that_a_file_can_have(tmp_path):
 def test_a_second_name_that_is_the_first(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"a")
-    whole_link(path, path)
-    whole_link(path, tmp_path / "y")
-    whole_link(path, tmp_path / "y")
+    atomic_link(path, path)
+    atomic_link(path, tmp_path / "y")
+    atomic_link(path, tmp_path / "y")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "y"]
 
 
@@ -430,16 +430,16 @@ def test_a_link_is_written_through(tmp_path):
     (tmp_path / "link").symlink_to("there/file")
     (tmp_path / "dangling").symlink_to("there/new")
     for name in ("link", "dangling"):
-        with whole_file(tmp_path / name) as f:
+        with atomic_write(tmp_path / name) as f:
             f.write(name.encode())
         assert (tmp_path / name).is_symlink()
     assert (tmp_path / "there/file").read_bytes() == b"link"
     assert (tmp_path / "there/new").read_bytes() == b"dangling"
-    whole_link(tmp_path / "there/new", tmp_path / "link")
+    atomic_link(tmp_path / "there/new", tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "there/file").read_bytes() == b"dangling"
     (tmp_path / "circle").symlink_to("circle")
-    with pytest.raises(OSError, match="symbolic links"), whole_file(tmp_path / "circle"):
+    with pytest.raises(OSError, match="symbolic links"), atomic_write(tmp_path / "circle"):
         pass
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["circle", "dangling", "file", "link", "new", "there"]
 
@@ -449,7 +449,7 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
     pipe = tmp_path / "pipe.t7"
     os.mkfifo(pipe)
     read: list[bytes] = []
-    for write in (lambda: save_t7(pipe, b"text"), lambda: whole_link(tmp_path / "source", pipe)):
+    for write in (lambda: save_t7(pipe, b"text"), lambda: atomic_link(tmp_path / "source", pipe)):
         (tmp_path / "source").write_bytes(b"source")
         thread = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
         thread.start()
@@ -457,10 +457,10 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
         thread.join(60)
     assert read == [b"\2\0\0\0\4\0\0\0text", b"source"]
     assert pipe.is_fifo()
-    with whole_file(os.devnull) as f:
+    with atomic_write(os.devnull) as f:
         f.write(b"nothing")
     assert not os.path.isfile(os.devnull)
-    with pytest.raises(IsADirectoryError), whole_file(tmp_path):
+    with pytest.raises(IsADirectoryError), atomic_write(tmp_path):
         pass
     assert sorted(p.name for p in tmp_path.iterdir()) == ["pipe.t7", "source"]
 

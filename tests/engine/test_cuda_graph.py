@@ -11,7 +11,7 @@ from conftest import working_in
 from pretended_device import pretended_gpu
 
 from pycharrnn.cli.commands import cli
-from pycharrnn.engine.cuda_graph import Replayed
+from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.training.distributed import Ranks
 
 
@@ -44,7 +44,7 @@ def events(monkeypatch) -> list[str]:
 
 def test_after_three_calls_a_graph_is_recorded_once_and_replayed(events):
     call, wait = (lambda: events.append("call")), (lambda: events.append("wait"))
-    replayed = Replayed(call, torch.device("cuda"), events.append, wait)
+    replayed = CUDAGraphStep(call, torch.device("cuda"), events.append, wait)
     for _ in range(6):
         replayed()
     assert events == ["call"] * 3 + ["wait", "record", "call", "recorded"] + ["replay"] * 3
@@ -56,7 +56,7 @@ def test_what_cannot_be_recorded_is_called(events):
         if events[-2:] == ["record", "call"]:
             raise RuntimeError("not while a graph is recorded\nCUDA kernel errors might be reported later")
 
-    replayed = Replayed(function, torch.device("cuda"), events.append)
+    replayed = CUDAGraphStep(function, torch.device("cuda"), events.append)
     for _ in range(6):
         replayed()
     (said,) = (event for event in events if event not in ("call", "record", "stream", "wait"))
@@ -94,11 +94,11 @@ def test_an_error_of_the_function_is_passed_on(events):
         raise ValueError("a text that changed")
 
     with pytest.raises(ValueError, match="changed"):
-        Replayed(function, torch.device("cuda"), events.append)()
+        CUDAGraphStep(function, torch.device("cuda"), events.append)()
 
 
 def test_off_a_gpu_nothing_is_recorded(events):
-    replayed = Replayed(lambda: events.append("call"), torch.device("cpu"), events.append)
+    replayed = CUDAGraphStep(lambda: events.append("call"), torch.device("cpu"), events.append)
     for _ in range(6):
         replayed()
     assert events == ["call"] * 6

@@ -12,8 +12,8 @@ from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.kernel_network import PackedNetwork
-from pycharrnn.engine.kernel_streams import Asked, Choice, Streams
-from pycharrnn.sampling import drawing
+from pycharrnn.engine.kernel_streams import SampleRequest, SamplingParams, Streams
+from pycharrnn.sampling import distribution
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
@@ -153,10 +153,10 @@ def test_wrong_arguments_of_log_likelihoods_are_refused(streams, characters, fol
         )
 
 
-def choice(steps: int, M: int, opt: SampleOptions, pauses: np.ndarray | None = None) -> Choice:
+def choice(steps: int, M: int, opt: SampleOptions, pauses: np.ndarray | None = None) -> SamplingParams:
     random = np.random.RandomState(3).uniform(size=(steps, M))
     temperatures = np.full((steps, M), float(opt.temperature))
-    return Choice(
+    return SamplingParams(
         temperatures, random, np.full(M, not opt.sample), np.full(M, opt.topk), np.full(M, float(opt.topp)), pauses
     )
 
@@ -166,7 +166,7 @@ def drawn(
     steps: int,
     opt: SampleOptions | None = None,
     pauses: np.ndarray | None = None,
-    asked: Asked | None = None,
+    asked: SampleRequest | None = None,
 ):
     M = len(streams.h)
     how = choice(steps, M, opt or SampleOptions(), pauses)
@@ -198,7 +198,7 @@ def test_drawing_is_that_of_numpy(level, options):  # noqa: F811
                 one = how._replace(
                     temperatures=how.temperatures[k : k + 1], random_numbers=how.random_numbers[k : k + 1]
                 )
-                last, probabilities = drawing.choose(predictor.read(last[None])[0], opt, one)
+                last, probabilities = distribution.choose(predictor.read(last[None])[0], opt, one)
                 np.testing.assert_array_equal(found.indices[k], last)
                 np.testing.assert_allclose(found.probabilities[k], probabilities, rtol=1e-11, atol=1e-300)
                 np.testing.assert_array_equal(found.chances[k], found.probabilities[k][np.arange(B), last])
@@ -217,7 +217,7 @@ def test_what_topk_keeps_may_be_as_improbable_as_it_likes(level):  # noqa: F811
     of, scores, opt = network("rnn", 4, 4, 1), np.array([[0.0, -37.0, -40.0, -38.0]]), SampleOptions(topk=3)
     how = choice(1, 1, opt)
     found = streams_of(of).draw(np.array([0]), np.array([0]), scores, how, True).probabilities
-    _, in_numpy = drawing.choose(scores, opt, how)
+    _, in_numpy = distribution.choose(scores, opt, how)
     for probabilities in (found[0], in_numpy):
         np.testing.assert_allclose(probabilities, np.exp([[0, -37, -np.inf, -38]]), rtol=1e-12)
 
@@ -229,7 +229,7 @@ def test_candidates_and_activations_are_told(level, options):  # noqa: F811
     for model in MODELS:
         of, B, N = network(model, 30, 9, 2), 14, 11
         plain = drawn(streams_of(of, B), N, opt)
-        asked = Asked(np.array([0, 1, 30, 7] * 4)[:B], np.array([-1, 0, 8, 9, 17] * 3)[:B])
+        asked = SampleRequest(np.array([0, 1, 30, 7] * 4)[:B], np.array([-1, 0, 8, 9, 17] * 3)[:B])
         found = drawn(streams_of(of, B), N, opt, None, asked)
         np.testing.assert_array_equal(found.indices, plain.indices)
         assert found.likeliest.shape == found.likeliest_chances.shape == (N, B, 30)
@@ -261,7 +261,7 @@ def test_candidates_and_activations_are_told(level, options):  # noqa: F811
     ],
 )
 def test_what_can_not_be_told_is_refused(candidates, units, error):
-    how, asked = choice(4, 2, SampleOptions()), Asked(np.array(candidates), np.array(units))
+    how, asked = choice(4, 2, SampleOptions()), SampleRequest(np.array(candidates), np.array(units))
     with pytest.raises(error):
         streams_of(network("lstm", 9, 8, 2), 2).draw(np.arange(2), np.arange(2), None, how, False, asked)
     with pytest.raises(ValueError, match="all streams together"):
@@ -274,7 +274,7 @@ def test_some_of_the_streams_draw_and_the_others_stay(level):  # noqa: F811
     how = choice(9, 6, SampleOptions())
     expected = all_of_them.draw(np.arange(6), np.arange(6), None, how, True)
     which = [4, 0, 3]
-    part = Choice(*(np.ascontiguousarray(a[:, which]) for a in how[:2]), *(a[which] for a in how[2:5]))
+    part = SamplingParams(*(np.ascontiguousarray(a[:, which]) for a in how[:2]), *(a[which] for a in how[2:5]))
     found = some.draw(np.array(which), np.array(which), None, part, True)
     np.testing.assert_array_equal(found.indices, expected.indices[:, which])
     np.testing.assert_array_equal(found.probabilities, expected.probabilities[:, which])
@@ -316,7 +316,7 @@ def test_scores_of_any_size(level):  # noqa: F811
         for temperature in (0.01, 1.0, 7.0):
             how = choice(1, 1, SampleOptions(temperature=temperature))
             found = streams_of(of).draw(np.array([0]), np.array([0]), scores[None], how, True)
-            expected = drawing.softmax(scores[None], temperature)
+            expected = distribution.softmax(scores[None], temperature)
             assert found.failed == (not expected.sum() > 0)
             if not found.failed:
                 np.testing.assert_allclose(found.probabilities[0], expected, rtol=1e-12, atol=1e-300)
@@ -375,7 +375,7 @@ def test_wrong_arguments_are_refused(wrong, error):
     """Before C sees them."""
     streams = streams_of(network("lstm", 9, 8, 2), 2)
     how = choice(4, 2, SampleOptions())
-    how = how._replace(**{name: value for name, value in wrong.items() if name in Choice._fields})
+    how = how._replace(**{name: value for name, value in wrong.items() if name in SamplingParams._fields})
     which, last = np.array(wrong.get("streams", [0, 1])), np.array(wrong.get("last", [0, 1]))
     with pytest.raises(error):
         streams.draw(which, last, wrong.get("scores"), how, True)

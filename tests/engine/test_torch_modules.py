@@ -18,7 +18,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.bptt import BPTT
-from pycharrnn.engine.cuda_graph import Replayed
+from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_modules import ModuleBPTT, computes
 
@@ -249,7 +249,7 @@ def test_a_recorded_graph_computes_what_the_calls_did():
         passes.nll(y)
         passes.backward(passes.d_nll(), network.views(gradient))
 
-    replayed = Replayed(step, torch.device("cuda"), print)
+    replayed = CUDAGraphStep(step, torch.device("cuda"), print)
     replayed()
     expected = gradient.clone()
     for _ in range(5):

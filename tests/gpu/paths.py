@@ -9,7 +9,7 @@ import torch
 
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.engine import tf32
-from pycharrnn.engine.cuda_graph import Replayed
+from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_modules import ModuleBPTT
 from tests.gpu.checking import Check, Finding, weights_are_not_copied
@@ -83,7 +83,7 @@ def _batch(network: CharRNN, way: str, calls: int) -> dict[str, torch.Tensor]:
 
     for state, value in zip(passes.states(0), first, strict=True):
         state.copy_(value.to(flat.dtype))
-    call = Replayed(step, flat.device, _fail) if way == "graph" else step
+    call = CUDAGraphStep(step, flat.device, _fail) if way == "graph" else step
     for _ in range(calls):
         gradient.zero_()
         call()

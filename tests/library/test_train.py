@@ -19,7 +19,7 @@ from runs import masked
 import pycharrnn
 from pycharrnn.library import training
 from pycharrnn.training.history import History
-from pycharrnn.training.reports import Outcome
+from pycharrnn.training.reports import RunResult
 
 TEXT = (GOLDEN / "corpus" / "input.txt").read_bytes()[:6000]
 SMALL = {"rnn_size": 8, "max_epochs": 2, "eval_val_every": 40, "gpuid": -1, "show": 0}
@@ -86,13 +86,13 @@ def test_a_hostile_name_is_text_in_a_notebook(trained):
     run, _, _ = trained
     opt = dataclasses.replace(run.options, data_dir="<script>x</script>")
     history = History(array("d", [1.0]), {1: 2.0})
-    shown = pycharrnn.Run(Outcome(opt, history, 1, "<img src=x>", None))._repr_html_()
+    shown = pycharrnn.Run(RunResult(opt, history, 1, "<img src=x>", None))._repr_html_()
     assert "<script" not in shown and "<img" not in shown and "&lt;script&gt;" in shown and "&lt;img" in shown
 
 
 def test_what_a_run_without_a_validation_or_a_checkpoint_knows(trained):
     run, _, _ = trained
-    nothing = pycharrnn.Run(Outcome(run.options, History(), 1, None, None))
+    nothing = pycharrnn.Run(RunResult(run.options, History(), 1, None, None))
     assert (nothing.best_loss, nothing.iterations, nothing.epochs) == (None, 0, 0)
     with pytest.raises(pycharrnn.UserError, match="^the run has no checkpoint"):
         nothing.best  # noqa: B018

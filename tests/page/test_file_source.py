@@ -16,7 +16,7 @@ from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
-from pycharrnn.sampling import drawing, tokenizer
+from pycharrnn.sampling import distribution, tokenizer
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import samples, schemas, served_models
 
@@ -149,8 +149,8 @@ def test_an_unknown_character_is_named(page, models, character):
 @pytest.mark.parametrize(
     "more, message",
     [
-        ({"model": "failed", "primetext": "a", "temperature": 0.55}, str(drawing.nan_error(0.55))),
-        ({"model": "failed", "primetext": "a", "temperature": 1}, str(drawing.nan_error(1))),
+        ({"model": "failed", "primetext": "a", "temperature": 0.55}, str(distribution.nan_error(0.55))),
+        ({"model": "failed", "primetext": "a", "temperature": 1}, str(distribution.nan_error(1))),
         ({"model": "lstm", "unit": {"layer": 3, "unit": 1}}, "unit: the model has 2 layers of 16 units."),
         ({"model": "lstm", "unit": {"layer": 1, "unit": 17}}, "unit: the model has 2 layers of 16 units."),
         ({"model": "other"}, "The model other is not here."),

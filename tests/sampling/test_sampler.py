@@ -28,7 +28,7 @@ class Constant:
         return self._log_probs.copy()
 
 
-def draw(probabilities: list[float], primetext: bytes = b"a", **options) -> list[sampler.Drawn]:
+def draw(probabilities: list[float], primetext: bytes = b"a", **options) -> list[sampler.SampledCharacter]:
     return list(sampler.draw(Constant(probabilities), VOCAB, SampleOptions(**options), primetext))
 
 

@@ -33,7 +33,7 @@ CHECKPOINTS = [
 LOADED = checkpoint.load(CHECKPOINT)
 
 
-def drawn(primetext: bytes = b"", **options) -> list[sampler.Drawn]:
+def drawn(primetext: bytes = b"", **options) -> list[sampler.SampledCharacter]:
     predictor = NumpyPredictor(LOADED.network)
     return list(sampler.draw(predictor, LOADED.vocab, SampleOptions(**options), primetext))
 

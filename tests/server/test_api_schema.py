@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from serving_tools import GRU, LSTM
 
 from pycharrnn.server.app import create_app
-from pycharrnn.server.catalogue import Catalogue
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: 
 CASES = int(os.environ.get("PYCHARRNN_API_CASES", "40"))
 TOKEN = {"Authorization": "Bearer 0123456789abcdef"}
 
-models = Catalogue([str(LSTM), str(GRU)], lambda line: None)
+models = Registry([str(LSTM), str(GRU)], lambda line: None)
 app = create_app(models, Scheduler(8, threads=2), None, TOKEN["Authorization"].partition(" ")[2])
 names = [facts.id for facts in models.all_facts()]
 schemas = app.openapi()["components"]["schemas"]

@@ -22,8 +22,8 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.page.page_files import page_files
 from pycharrnn.server import connections
 from pycharrnn.server.app import create_app
-from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.connections import Connection, OpenConnections, TimeLimits
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.scheduler import Scheduler
 
@@ -56,7 +56,7 @@ SIEGES = {
 
 @pytest.fixture(scope="module")
 def models():
-    return Catalogue([str(LSTM)], lambda line: None)
+    return Registry([str(LSTM)], lambda line: None)
 
 
 @pytest.fixture

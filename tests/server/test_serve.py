@@ -30,8 +30,8 @@ from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import api, samples, served_models
 from pycharrnn.server.app import create_app
-from pycharrnn.server.catalogue import Catalogue
 from pycharrnn.server.options import ServeOptions
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.samples import SampleAsked
 from pycharrnn.server.scheduler import Scheduler
@@ -41,7 +41,7 @@ from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
 
 @pytest.fixture(scope="module")
 def models():
-    return Catalogue([str(LSTM), str(GRU)], lambda line: None)
+    return Registry([str(LSTM), str(GRU)], lambda line: None)
 
 
 @pytest.fixture
@@ -398,14 +398,14 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_being_served(tmp_path):
     damaged = tmp_path / "damaged.t7"
     damaged.write_bytes(LSTM.read_bytes()[:30_000])
     said: list[str] = []
-    models = Catalogue([str(damaged), str(LSTM)], said.append)
+    models = Registry([str(damaged), str(LSTM)], said.append)
     assert [facts.id for facts in models.all_facts()] == [LSTM.stem]
     assert said[0] == f"offering {LSTM.stem}"
     assert said[1].startswith(f"left out: can't read {damaged}")
     with pytest.raises(UserError, match=r"can't read .*damaged"):
-        Catalogue([str(damaged)], said.append)
+        Registry([str(damaged)], said.append)
     with pytest.raises(UserError, match="does not exist"):
-        Catalogue([str(LSTM), str(tmp_path / "nowhere.t7")], said.append)
+        Registry([str(LSTM), str(tmp_path / "nowhere.t7")], said.append)
 
 
 def test_models_are_in_memory_of_their_own(models):

@@ -31,7 +31,7 @@ from runs import (
     train,
 )
 
-from compat import charrnn, whole_file
+from compat import atomic_write, charrnn
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
@@ -42,7 +42,7 @@ from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History, best_of, out_of_patience
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_files import named_checkpoint
-from pycharrnn.training.signals import Log, Stop, Stopped
+from pycharrnn.training.signals import Log, RunStopped, Stop
 from pycharrnn.training.trainer import Trainer
 
 
@@ -162,7 +162,7 @@ def test_signals_are_handled_only_while_training(heard_signals):
         assert signal.getsignal(signal.SIGINT) is not before
         signal.raise_signal(signal.SIGINT)
         assert (stop.cause, stop.status) == ("SIGINT", 130)
-        with pytest.raises(Stopped, match="second signal") as error:
+        with pytest.raises(RunStopped, match="second signal") as error:
             signal.raise_signal(signal.SIGTERM)
         assert error.value.status == 143
     assert signal.getsignal(signal.SIGINT) is before
@@ -567,7 +567,7 @@ class Disk:
     def __init__(self, monkeypatch, fault):
         self.done: list[str] = []
         for name in ("fsync", "replace"):
-            monkeypatch.setattr(whole_file.os, name, self._wrapped(name, getattr(os, name), fault))
+            monkeypatch.setattr(atomic_write.os, name, self._wrapped(name, getattr(os, name), fault))
 
     def _wrapped(self, name, real, fault):
         def call(*args, **keywords):

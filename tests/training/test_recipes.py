@@ -13,13 +13,13 @@ from runs import folder_with_text, result_of, steps, train
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
-from pycharrnn.text.survey import Survey, survey
+from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import recipes
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.recipes import RECIPES, Recipe
 
-ENGLISH = Survey(1_000_000, 1_000_000)
-CYRILLIC = Survey(1_900_000, 1_000_000, 900_000)
+ENGLISH = TextStats(1_000_000, 1_000_000)
+CYRILLIC = TextStats(1_900_000, 1_000_000, 900_000)
 SMALL = ["-data_dir", "data", "-gpuid", "-1", "-rnn_size", "8", "-max_epochs", "2"]
 PLAIN = Recipe(
     "for tests",
@@ -32,14 +32,14 @@ PLAIN = Recipe(
 )
 
 
-def of(text: Survey, **typed) -> TrainOptions:
+def of(text: TextStats, **typed) -> TrainOptions:
     return recipes.settled(TrainOptions(recipe="quick", **typed), typed, text)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("length", [40, 100, 3000, 50_000, 10**6, 10**10])
 def test_any_text_of_some_length_has_batches_to_train_on_and_to_validate(name, length):
-    for text in (Survey(length, length), Survey(length, None), Survey(2 * length, length, length)):
+    for text in (TextStats(length, length), TextStats(length, None), TextStats(2 * length, length, length)):
         asked = TrainOptions(recipe=name)
         asked.check()
         opt = recipes.settled(asked, set(), text)
@@ -56,12 +56,12 @@ def test_any_text_of_some_length_has_batches_to_train_on_and_to_validate(name, l
 @pytest.mark.parametrize("length", [0, 10, 39])
 def test_a_text_of_nearly_nothing_is_too_short(length):
     with pytest.raises(UserError, match=rf"^the text has {length} characters, too few to learn from: give 1,000"):
-        of(Survey(length, length))
+        of(TextStats(length, length))
 
 
 def test_the_rules():
     def found(length, **typed):
-        return recipes.defaults(PLAIN, Survey(length, length), typed)
+        return recipes.defaults(PLAIN, TextStats(length, length), typed)
 
     assert found(4000) == {
         "encoding": "bytes",
@@ -115,7 +115,7 @@ def test_any_flag_overrules_a_recipe():
 
 def test_code_points_where_most_characters_are_of_several_bytes():
     assert (of(ENGLISH).encoding, of(CYRILLIC).encoding) == ("bytes", "utf8")
-    assert of(Survey(1_900_000, None)).encoding == "bytes"
+    assert of(TextStats(1_900_000, None)).encoding == "bytes"
     assert of(CYRILLIC).max_epochs == of(ENGLISH).max_epochs
 
 
@@ -130,16 +130,16 @@ def test_with_a_checkpoint_to_start_from_its_network_holds():
 @pytest.mark.parametrize(
     "text, wanted",
     [
-        (b"The night\n" * 300_000, Survey(3_000_000, 3_000_000)),
-        ("Ночь, улица.\n".encode() * 100_000, Survey(2_200_000, 1_300_000, 900_000)),
-        ("é".encode() * 1_000_000 + b"a\xff", Survey(2_000_002, None)),
-        ("é".encode()[:1], Survey(1, None)),
-        ("a€😀".encode(), Survey(8, 3, 2)),
+        (b"The night\n" * 300_000, TextStats(3_000_000, 3_000_000)),
+        ("Ночь, улица.\n".encode() * 100_000, TextStats(2_200_000, 1_300_000, 900_000)),
+        ("é".encode() * 1_000_000 + b"a\xff", TextStats(2_000_002, None)),
+        ("é".encode()[:1], TextStats(1, None)),
+        ("a€😀".encode(), TextStats(8, 3, 2)),
     ],
 )
 def test_survey(tmp_path, text, wanted):
     (tmp_path / "input.txt").write_bytes(text)
-    assert survey(str(tmp_path)) == wanted
+    assert text_stats(str(tmp_path)) == wanted
 
 
 def test_the_first_line_gives_the_same_run(tmp_path):

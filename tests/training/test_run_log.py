@@ -20,7 +20,7 @@ from pycharrnn.training import run_lock, run_log
 from pycharrnn.training.log_rows import Row, as_line, header, rows
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.signals import Stopped
+from pycharrnn.training.signals import RunStopped
 
 # 60 steps: 8 rows of training, and validations after 20, 40 and 60 of them.
 SHORT = ["-max_epochs", "1", "-print_every", "7", "-eval_val_every", "20"]
@@ -127,7 +127,7 @@ def test_how_to_go_on_names_what_checkpoints_do_not_record(tmp_path):
         raise OSError(errno.EPIPE, "closed")
 
     opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, log="a b.csv", show=9)
-    with working_in(folder), pytest.raises(Stopped) as stopped:
+    with working_in(folder), pytest.raises(RunStopped) as stopped:
         train_with(opt, nobody_reads)
     assert with_slashes(str(stopped.value)).endswith(f"-resume cv/lm_lstm_latest.t7 -log {quoted('a b.csv')} -show 9")
     assert [row["iteration"] for row in read(folder / "a b.csv")] == [1]
@@ -283,7 +283,7 @@ def test_what_is_no_number(number):
 def test_a_run_that_goes_astray_has_its_last_row(tmp_path):
     folder = folder_with_text(tmp_path)
     error, _, _ = result_of(folder, "-learning_rate", "100", "-max_epochs", "1", "-log", "run.jsonl")
-    assert isinstance(error, Stopped)
+    assert isinstance(error, RunStopped)
     assert [row["iteration"] for row in read(folder / "run.jsonl")] == [1, 2]
 
 

@@ -22,7 +22,7 @@ from pycharrnn.training import log_rows
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.shown_sample import wrapped
-from pycharrnn.training.signals import Stopped
+from pycharrnn.training.signals import RunStopped
 
 SHORT = ["-max_epochs", "1", "-eval_val_every", "20"]  # 60 steps, of which 20, 40 and 60 are followed by a validation
 HEADING = r"pycharrnn: a sample after iteration (\d+) \(epoch (\S+)\), at temperature 0.5:"
@@ -221,7 +221,7 @@ def test_a_signal_during_a_sample_is_not_kept_waiting(tmp_path):
             yield b"x"
 
     folder = folder_with_text(tmp_path)
-    with pytest.raises(Stopped, match="stopped by SIGTERM after iteration 2"):
+    with pytest.raises(RunStopped, match="stopped by SIGTERM after iteration 2"):
         shown_of(folder, slow, show=10_000, eval_val_every=2)
     assert len(drawn) < 10
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it holds either its old content or, once all is written, the new.
 
     The bytes go to a temporary file beside `path`, reach the disk, and are renamed into place; on any exception, Ctrl-C
@@ -48,7 +48,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     _sync_folder(folder)
 
 
-def whole_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+def atomic_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Make `target` a second name of the file `source`, or a copy where there can be no second name.
 
     A symbolic link stays; it is what it leads to that becomes a second name.
@@ -65,7 +65,7 @@ def whole_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -
     except FileNotFoundError:
         raise
     except OSError:
-        with open(source, "rb") as whole, whole_file(target) as copy:
+        with open(source, "rb") as whole, atomic_write(target) as copy:
             shutil.copyfileobj(whole, copy, 1 << 20)
         return
     try:

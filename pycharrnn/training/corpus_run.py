@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import gathering
+from pycharrnn.text import corpus
 from pycharrnn.training.options import TrainOptions
 
 
@@ -30,9 +30,9 @@ def train_on(
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("many processes can't gather one text: train with -data_dir, on a folder with input.txt.")
     if isinstance(texts, bytes):
-        folder = gathering.gather_text(texts, note, opt.progress)
+        folder = corpus.gather_text(texts, note, opt.progress)
     else:
-        folder = gathering.gather(texts, note, opt.progress)
+        folder = corpus.gather(texts, note, opt.progress)
     return dataclasses.replace(
         opt,
         data_dir=folder,

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from compat.atomic_write import atomic_write
 from compat.plain_text import printable
-from compat.whole_file import whole_file
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
-from pycharrnn.text import plain
+from pycharrnn.text import decode_text
 from pycharrnn.text.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def gather_text(text: bytes, note: Callable[[str], None], progress: int = 0, dat
         path = os.path.join(temporary, "text")
         with open(path, "wb") as f:
             f.write(text)
-        encoding = plain.encoding_of(path) if text else None
+        encoding = decode_text.encoding_of(path) if text else None
         if encoding is None:
             raise UserError("the text is no plain text: it is empty, or holds what no text has.")
         files = [_File(path, "the text", encoding, len(text))]
@@ -143,7 +143,7 @@ def _files(paths: Sequence[str], until_copied: contextlib.ExitStack) -> tuple[li
             continue
         try:
             size = os.path.getsize(path)
-            encoding = plain.encoding_of(path) if size else None
+            encoding = decode_text.encoding_of(path) if size else None
         except OSError as e:
             raise UserError(f"can't read {printable(shown)}: {e.strerror or e}.") from e
         if encoding is None:
@@ -280,10 +280,10 @@ def _write(folder: str, files: Sequence[_File], sources: list[str], progress: in
     input_file = os.path.join(folder, "input.txt")
     try:
         os.makedirs(folder, exist_ok=True)
-        with whole_file(input_file) as f, bar("gathering", sum(file.size for file in files), progress) as advance:
+        with atomic_write(input_file) as f, bar("gathering", sum(file.size for file in files), progress) as advance:
             for piece in _joined(files, advance):
                 f.write(piece)
-        with whole_file(os.path.join(folder, _SOURCES)) as f:
+        with atomic_write(os.path.join(folder, _SOURCES)) as f:
             f.write(json.dumps(_record(input_file, sources), indent=1).encode())
     except OSError as e:
         where = f"{e.filename}: " if e.filename not in (None, input_file) else ""
@@ -296,6 +296,6 @@ def _joined(files: Sequence[_File], advance: Callable[[int], None] = lambda done
     for file in files:
         if last != b"\n":
             yield b"\n"
-        for piece in plain.pieces(file.path, file.encoding, advance):
+        for piece in decode_text.pieces(file.path, file.encoding, advance):
             yield piece
             last = piece[-1:] or last

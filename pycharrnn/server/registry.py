@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import Losses, ModelFacts
-from pycharrnn.server.model_memory import ModelMemory, NoRoom
-from pycharrnn.server.offers import Changed, Look, Offer, OfferReader, read_again
+from pycharrnn.server.checkpoint_scan import Changed, CheckpointEntry, OfferReader, ScanResult, read_again
+from pycharrnn.server.model_cache import CapacityExceeded, ModelCache
 from pycharrnn.server.served_models import ServedModel
 
 MOST_BYTES = 1 << 28  # of the weights of folders' models in memory
@@ -23,7 +23,7 @@ class NoSuchModel(Exception):
     """Why a request can't have the model that it names, as a sentence."""
 
 
-class Catalogue:
+class Registry:
     """Models by the names with which requests choose them.
 
     Files that were named stay in memory. Of those of folders, what is told of them does, and as many models as there is
@@ -52,9 +52,9 @@ class Catalogue:
         self._offer_reader = OfferReader(paths)
         if follow and not self._offer_reader.folders:
             raise UserError("-follow 1 takes up new checkpoints of folders: name a folder.")
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, CheckpointEntry] = {}
         self._named: dict[str, ServedModel] = {}
-        self._memory = ModelMemory(most_bytes)
+        self._memory = ModelCache(most_bytes)
         self._one_at_a_time = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._take_up(self._offer_reader.first_look(may_be_empty=follow))
@@ -72,7 +72,7 @@ class Catalogue:
         return self._offer(name).losses
 
     async def model(self, name: str) -> ServedModel:
-        """A model, read now if it is not in memory. Errors: NoSuchModel; model_memory.NoRoom."""
+        """A model, read now if it is not in memory. Errors: NoSuchModel; model_cache.CapacityExceeded."""
         offer = self._offer(name)
         found = self._named.get(name) or self._memory.get(name)
         if found:
@@ -97,21 +97,21 @@ class Catalogue:
             with contextlib.suppress(UserError):  # nobody reads any more what is printed
                 self._take_up(look)
 
-    def _offer(self, name: str) -> Offer:
+    def _offer(self, name: str) -> CheckpointEntry:
         if name not in self._offers:
             raise NoSuchModel("there is no such model here: /api/models lists them.")
         return self._offers[name]
 
     async def _make_room(self, nbytes: int) -> None:
-        """Errors: NoRoom where no request ends soon that has a model in use."""
+        """Errors: CapacityExceeded where no request ends soon that has a model in use."""
         for _ in range(_ATTEMPTS):
-            with contextlib.suppress(NoRoom):
+            with contextlib.suppress(CapacityExceeded):
                 self._memory.make_room(nbytes)
                 return
             await asyncio.sleep(_ATTEMPT_SECONDS)
-        raise NoRoom
+        raise CapacityExceeded
 
-    def _take_up(self, look: Look) -> None:
+    def _take_up(self, look: ScanResult) -> None:
         before, self._offers = self._offers, look.offers
         self.generation += list(before.values()) != list(look.offers.values())
         for name, offer in before.items():

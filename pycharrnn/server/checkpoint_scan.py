@@ -31,7 +31,7 @@ class Version(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Offer:
+class CheckpointEntry:
     """A checkpoint, as it was when it was read at first.
 
     Attributes:
@@ -48,7 +48,7 @@ class Offer:
 
 
 @dataclass
-class Look:
+class ScanResult:
     """What a look at the disk found.
 
     Attributes:
@@ -57,7 +57,7 @@ class Look:
         refused: (path, why it is not offered) of the files that had to be read.
     """
 
-    offers: dict[str, Offer]
+    offers: dict[str, CheckpointEntry]
     new: list[ServedModel]
     refused: list[tuple[str, UserError]]
 
@@ -83,7 +83,7 @@ class OfferReader:
             if self._arguments.count(path) > 1:
                 raise UserError(f"{path} is named twice: once is enough.")
 
-    def first_look(self, may_be_empty: bool) -> Look:
+    def first_look(self, may_be_empty: bool) -> ScanResult:
         """Read all files.
 
         Args:
@@ -99,7 +99,7 @@ class OfferReader:
             raise look.refused[0][1]
         return look
 
-    def look_again(self, before: dict[str, Offer]) -> Look:
+    def look_again(self, before: dict[str, CheckpointEntry]) -> ScanResult:
         """Read what is new in the folders, and forget what is not there any more."""
         return self._read_new(self._in_folders(may_be_empty=True), before)
 
@@ -112,7 +112,7 @@ class OfferReader:
                     files.setdefault(os.path.normpath(file.path), k)
         return {path: k for path, k in files.items() if path not in self._named}
 
-    def _read_new(self, files: dict[str, int], before: dict[str, Offer]) -> Look:
+    def _read_new(self, files: dict[str, int], before: dict[str, CheckpointEntry]) -> ScanResult:
         """Read those of the files that are not offered as they are now; what was named stays as it is."""
         known = {offer.path: offer for offer in before.values()}
         versions = {path: _version(path) for path in files}
@@ -123,7 +123,7 @@ class OfferReader:
         ]
         settled = {(offer.path, offer.version) for offer in offers} | set(self._refused.items())
         new = [p for p, version in versions.items() if (p, version) not in settled and (version or p in self._named)]
-        look = Look({}, [], [])
+        look = ScanResult({}, [], [])
         with bar("reading checkpoints", len(new)) as advance:
             for path, name in _names(new, known).items():
                 try:
@@ -142,7 +142,7 @@ class OfferReader:
         return look
 
 
-def read_again(offer: Offer) -> ServedModel:
+def read_again(offer: CheckpointEntry) -> ServedModel:
     """The model of a checkpoint that was read before. Errors: Changed; UserError where it can't be read any more."""
     again, model = _read(offer.facts.id, offer.path, offer.argument)
     if again.version != offer.version:
@@ -150,7 +150,7 @@ def read_again(offer: Offer) -> ServedModel:
     return model
 
 
-def _read(name: str, path: str, argument: int) -> tuple[Offer, ServedModel]:
+def _read(name: str, path: str, argument: int) -> tuple[CheckpointEntry, ServedModel]:
     """Errors: UserError for what is no checkpoint; Changed."""
     version = _version(path)
     loaded = checkpoint.load(path)
@@ -158,7 +158,7 @@ def _read(name: str, path: str, argument: int) -> tuple[Offer, ServedModel]:
         raise Changed
     facts = facts_of(loaded, name, version.modified / 1e9)
     model = served(loaded, facts)
-    return Offer(path, argument, version, facts, losses_of(loaded), model.nbytes), model
+    return CheckpointEntry(path, argument, version, facts, losses_of(loaded), model.nbytes), model
 
 
 def _version(path: str) -> Version | None:
@@ -170,14 +170,14 @@ def _version(path: str) -> Version | None:
     return Version(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _names(new: list[str], known: dict[str, Offer]) -> dict[str, str]:
+def _names(new: list[str], known: dict[str, CheckpointEntry]) -> dict[str, str]:
     """Path of each new file -> its name, which no other model has: what is known keeps its own."""
     paths = [*new, *(path for path in known if path not in new)]
     named = zip(new, distinct_names(paths), strict=False)
     return {path: known[path].facts.id if path in known else name for path, name in named}
 
 
-def _rank(offer: Offer) -> tuple[int, float, float]:
+def _rank(offer: CheckpointEntry) -> tuple[int, float, float]:
     """A key for the order of offers: by argument; in a folder by loss, and without one the newest first."""
     loss = offer.facts.val_loss
     return offer.argument, math.inf if loss is None else loss, -offer.facts.saved

@@ -13,7 +13,7 @@ from conftest import GOLDEN
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
-from pycharrnn.sampling import many, sampler
+from pycharrnn.sampling import batch_to_files, sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 
@@ -42,7 +42,7 @@ def with_or_without_kernel(request, monkeypatch):
 def test_every_seed_has_its_file(tmp_path, with_or_without_kernel, threads, samples):
     """More seeds than streams that go side by side, and fewer than threads."""
     opt = SampleOptions(length=20, stop="e", seed=5, samples=samples, threads=threads)
-    many.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
+    batch_to_files.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
     seeds = range(5, 5 + samples)
     assert {path.name for path in tmp_path.iterdir()} == {f"sample_{seed}.txt" for seed in seeds}
     for seed in (5, 6, 5 + samples // 2, 4 + samples):
@@ -61,31 +61,31 @@ def test_every_seed_has_its_file(tmp_path, with_or_without_kernel, threads, samp
     ],
 )
 def test_groups(samples, threads, most, sizes):
-    groups = list(many._groups(range(7, 7 + samples), threads, most))
+    groups = list(batch_to_files._groups(range(7, 7 + samples), threads, most))
     assert [len(group) for group in groups] == sizes
     assert [seed for group in groups for seed in group] == list(range(7, 7 + samples))
 
 
 def test_groups_of_very_many_samples_take_no_memory():
-    assert next(many._groups(range(10**12), 2, 12)) == range(11)
+    assert next(batch_to_files._groups(range(10**12), 2, 12)) == range(11)
 
 
 def test_as_many_threads_as_cores_unless_asked(tmp_path, monkeypatch):
     drawing = set()
-    write = many._write_group
-    monkeypatch.setattr(many.cores, "usable", lambda: 5)
+    write = batch_to_files._write_group
+    monkeypatch.setattr(batch_to_files.cores, "usable", lambda: 5)
 
     def noted(*args):
         drawing.add(threading.get_ident())
         everybody.wait(SECONDS)  # all of them draw at once
         write(*args)
 
-    monkeypatch.setattr(many, "_write_group", noted)
+    monkeypatch.setattr(batch_to_files, "_write_group", noted)
     for threads in (0, 3):
         everybody = threading.Barrier(threads or 5)
         drawing.clear()
         opt = SampleOptions(length=2, samples=threads or 5, threads=threads)
-        many.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
+        batch_to_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
         assert len(drawing) == (threads or 5)
 
 
@@ -93,16 +93,16 @@ def test_a_gpu_is_not_shared(tmp_path, monkeypatch):
     """There, all is drawn by this thread."""
     called = []
     monkeypatch.setattr(
-        many, "_write_group", lambda predictor, *args: called.append((predictor, threading.get_ident()))
+        batch_to_files, "_write_group", lambda predictor, *args: called.append((predictor, threading.get_ident()))
     )
-    monkeypatch.setattr(many.inference, "make_predictor", lambda loaded, device, streams: (device, streams))
-    many.write_samples(LOADED, SampleOptions(samples=70, seed=1), [], str(tmp_path), "cuda:0")
+    monkeypatch.setattr(batch_to_files.inference, "make_predictor", lambda loaded, device, streams: (device, streams))
+    batch_to_files.write_samples(LOADED, SampleOptions(samples=70, seed=1), [], str(tmp_path), "cuda:0")
     assert called == [(("cuda:0", 35), threading.get_ident())] * 2
 
 
 def test_a_stop_in_the_primetext_does_not_stop(tmp_path):
     opt = SampleOptions(length=30, stop="A", seed=3, samples=2)
-    many.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
+    batch_to_files.write_samples(LOADED, opt, [b"A"], str(tmp_path), "cpu")
     assert (tmp_path / "sample_3.txt").read_bytes() == alone(opt, 3)
     assert len(alone(opt, 3)) > 2
 
@@ -110,12 +110,14 @@ def test_a_stop_in_the_primetext_does_not_stop(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     """The error of a thread that draws is that of the command."""
     with pytest.raises(FileNotFoundError):
-        many.write_samples(LOADED, SampleOptions(length=5, samples=32, threads=2), [], str(tmp_path / "none"), "cpu")
+        batch_to_files.write_samples(
+            LOADED, SampleOptions(length=5, samples=32, threads=2), [], str(tmp_path / "none"), "cpu"
+        )
 
 
 def test_an_error_in_one_thread_ends_the_others(tmp_path, monkeypatch):
     """They leave no half sample, though these would go on for years."""
-    draw = many.sampler.draw_streams
+    draw = batch_to_files.sampler.draw_streams
 
     def failing(predictor, primes, vocab, opt, seeds, **more):
         for steps in draw(predictor, primes, vocab, opt, seeds, **more):
@@ -123,10 +125,10 @@ def test_an_error_in_one_thread_ends_the_others(tmp_path, monkeypatch):
             if 3 in seeds:
                 raise UserError("the disk is full")
 
-    monkeypatch.setattr(many.sampler, "draw_streams", failing)
+    monkeypatch.setattr(batch_to_files.sampler, "draw_streams", failing)
     with pytest.raises(UserError, match="the disk is full"):
         opt = SampleOptions(length=10**9, seed=0, samples=4, threads=2, o=str(tmp_path))
-        many.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
+        batch_to_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,7 +137,7 @@ def test_only_what_is_kept_waits_for_the_disk(tmp_path, monkeypatch, kept):
     synced = []
     monkeypatch.setattr(os, "fsync", synced.append)
     opt = SampleOptions(length=20, samples=3, o=str(tmp_path) if kept else "")
-    many.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
+    batch_to_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")
     assert bool(synced) == kept and len(list(tmp_path.iterdir())) == 3
 
 
@@ -148,7 +150,7 @@ def test_files_of_negative_seeds_are_not_overwritten(tmp_path):
         ("sample_-0.txt", False),
     ):
         with pytest.raises(UserError) if read else contextlib.nullcontext():
-            many.refuse_to_overwrite(opt, str(tmp_path / name))
+            batch_to_files.refuse_to_overwrite(opt, str(tmp_path / name))
 
 
 def test_files_that_are_read_are_not_overwritten(tmp_path):
@@ -156,7 +158,7 @@ def test_files_that_are_read_are_not_overwritten(tmp_path):
 
     def refused(path) -> bool:
         try:
-            many.refuse_to_overwrite(opt, "", os.fspath(path))
+            batch_to_files.refuse_to_overwrite(opt, "", os.fspath(path))
         except UserError as e:
             assert str(e) == f"-o {tmp_path} would overwrite {path}, which is read: choose another folder."
             return True
@@ -179,13 +181,13 @@ def test_files_that_are_read_are_not_overwritten(tmp_path):
 
 
 def endless():
-    yield sampler.Drawn(b"a", 0, [1.0], False)
+    yield sampler.SampledCharacter(b"a", 0, [1.0], False)
     raise KeyboardInterrupt
 
 
 def test_ctrl_c_ends_a_sample_without_an_end():
     out = io.BytesIO()
-    many.write_sample(out, SampleOptions(length=0), endless(), live=True)
+    batch_to_files.write_sample(out, SampleOptions(length=0), endless(), live=True)
     assert out.getvalue() == b"a\n"
     with pytest.raises(KeyboardInterrupt):
-        many.write_sample(io.BytesIO(), SampleOptions(length=5), endless(), live=True)
+        batch_to_files.write_sample(io.BytesIO(), SampleOptions(length=5), endless(), live=True)

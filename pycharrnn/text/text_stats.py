@@ -16,7 +16,7 @@ _ONE_BYTE = bytes(range(0xC0))  # and those that are a character, which leaves t
 
 
 @dataclass(frozen=True)
-class Survey:
+class TextStats:
     """A text in numbers.
 
     Attributes:
@@ -39,7 +39,7 @@ class Survey:
         return self.code_points if encoding == "utf8" and self.code_points is not None else self.size
 
 
-def survey(data_dir: str, progress: int = 0) -> Survey:
+def text_stats(data_dir: str, progress: int = 0) -> TextStats:
     """Read data_dir/input.txt once, piece by piece.
 
     Args:
@@ -63,8 +63,8 @@ def survey(data_dir: str, progress: int = 0) -> Survey:
     except OSError as e:
         raise UserError(f"can't read {path}: {e.strerror or e}.") from e
     if is_utf8 and _goes_on(decoder, b"", final=True):
-        return Survey(size, code_points, multibyte)
-    return Survey(size, None)
+        return TextStats(size, code_points, multibyte)
+    return TextStats(size, None)
 
 
 def input_size(data_dir: str) -> int:

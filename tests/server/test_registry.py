@@ -21,10 +21,10 @@ from serving_tools import GRU, LOOPBACK, LSTM, model_of, server
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.page import gallery, single_file
-from pycharrnn.server import catalogue
+from pycharrnn.server import registry
 from pycharrnn.server.app import create_app
-from pycharrnn.server.catalogue import Catalogue
-from pycharrnn.server.model_memory import NoRoom
+from pycharrnn.server.model_cache import CapacityExceeded
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler
 
 WORSE = GOLDEN / "lstm2" / "lm_lstm2_epoch2.71_2.9394.t7"
@@ -37,11 +37,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def offered(*paths, **keywords) -> Catalogue:
-    return Catalogue([str(path) for path in paths], lambda line: None, **keywords)
+def offered(*paths, **keywords) -> Registry:
+    return Registry([str(path) for path in paths], lambda line: None, **keywords)
 
 
-def names(models: Catalogue) -> list[str]:
+def names(models: Registry) -> list[str]:
     return [facts.id for facts in models.all_facts()]
 
 
@@ -53,7 +53,7 @@ def ask(app, method: str, path: str, **keywords) -> httpx.Response:
     return asyncio.run(request())
 
 
-def app_of(models: Catalogue):
+def app_of(models: Registry):
     return create_app(models, Scheduler(8, threads=2), LOOPBACK, "")
 
 
@@ -102,7 +102,7 @@ def test_one_checkpoint_in_two_formats(folder):
 def test_what_can_not_be_read_in_a_folder_is_left_out(folder):
     (folder / "half.t7").write_bytes(LSTM.read_bytes()[:5000])
     said: list[str] = []
-    models = Catalogue([str(folder)], said.append)
+    models = Registry([str(folder)], said.append)
     assert names(models) == [LSTM.stem, WORSE.stem]
     assert said[-1].startswith(f"left out: can't read {folder / 'half.t7'}")
 
@@ -112,7 +112,7 @@ def test_many_models_are_not_said_one_by_one(folder):
         os.link(folder / WORSE.name, folder / f"other{k}.t7")
         (folder / f"x{k}.t7").write_bytes(WORSE.read_bytes())
     said: list[str] = []
-    Catalogue([str(folder)], said.append)
+    Registry([str(folder)], said.append)
     assert len(said) == 11
     assert said[-1] == "offering 2 more"
 
@@ -131,10 +131,10 @@ def test_models_of_a_folder_are_in_memory_as_far_as_there_is_room(folder):
     size = model_of(offered(folder), LSTM).nbytes
     models = offered(GRU, folder, most_bytes=size + 1)
     reads = []
-    read_again = catalogue.read_again
+    read_again = registry.read_again
     app = app_of(models)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "read_again", lambda offer: reads.append(offer.facts.id) or read_again(offer))
+        patch.setattr(registry, "read_again", lambda offer: reads.append(offer.facts.id) or read_again(offer))
         first = drawn(app, LSTM).text
         assert reads == []  # the best one was read when it was looked at, and stayed
         other = drawn(app, WORSE).text
@@ -153,7 +153,7 @@ def test_a_model_that_is_drawn_from_takes_its_room_until_that_is_done(folder):
     answer = drawn(app, WORSE)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "memory" in answer.json()["detail"]
-    with pytest.raises(NoRoom):
+    with pytest.raises(CapacityExceeded):
         model_of(models, WORSE)
     assert ask(app, "POST", "/api/score", json={"model": WORSE.stem, "text": "The"}).status_code == 503
     del held
@@ -164,14 +164,14 @@ def test_a_model_that_is_drawn_from_takes_its_room_until_that_is_done(folder):
 def test_many_requests_for_a_model_read_it_once(folder, monkeypatch):
     models = offered(folder, most_bytes=1)
     reads = []
-    read_again = catalogue.read_again
+    read_again = registry.read_again
 
     def slow(offer):
         reads.append(threading.current_thread().name)
         time.sleep(0.05)
         return read_again(offer)
 
-    monkeypatch.setattr(catalogue, "read_again", slow)
+    monkeypatch.setattr(registry, "read_again", slow)
 
     async def all_at_once():
         return await asyncio.gather(*(models.model(WORSE.stem) for _ in range(5)))
@@ -223,7 +223,7 @@ def test_a_request_reads_the_file_of_its_model_and_no_other(folder):
 
 
 @contextlib.contextmanager
-def followed(models: Catalogue):
+def followed(models: Registry):
     """changed() looks once at the folders, as the server does every second; its value is whether the list changed."""
 
     async def look() -> None:
@@ -239,13 +239,13 @@ def followed(models: Catalogue):
         return models.generation != before
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "LOOK_SECONDS", 0)
+        patch.setattr(registry, "LOOK_SECONDS", 0)
         yield changed
 
 
 def test_new_checkpoints_of_a_folder_are_followed(tmp_path):
     said: list[str] = []
-    models = Catalogue([str(tmp_path)], said.append, follow=True)
+    models = Registry([str(tmp_path)], said.append, follow=True)
     app = app_of(models)
     with followed(models) as changed:
         assert not changed()
@@ -281,7 +281,7 @@ def test_a_file_that_is_replaced_is_the_new_one_under_the_old_name(tmp_path):
 
 def test_a_damaged_file_is_said_once_and_read_when_it_is_whole(folder):
     said: list[str] = []
-    models = Catalogue([str(folder)], said.append, follow=True)
+    models = Registry([str(folder)], said.append, follow=True)
     with followed(models) as changed:
         (folder / "more.t7").write_bytes(GRU.read_bytes()[:5000])
         assert not changed()
@@ -313,7 +313,7 @@ def test_files_that_were_named_are_not_followed(folder):
 
 
 def test_nobody_reads_any_more_what_is_said(folder):
-    models = Catalogue([str(folder)], lambda line: None, follow=True)
+    models = Registry([str(folder)], lambda line: None, follow=True)
 
     def say(line: str) -> None:
         raise UserError("stdout is closed.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from pycharrnn.engine.kernel_streams import Choice
+    from pycharrnn.engine.kernel_streams import SamplingParams
     from pycharrnn.sampling.options import SampleOptions
 
 _RANDOM_NUMBERS = 1024  # of each stream at a time; one call for each would cost more than the numbers
@@ -62,7 +62,7 @@ def softmax(scores: npt.NDArray[np.float64], temperature: npt.NDArray[np.float64
 
 
 def choose(
-    scores: npt.NDArray[np.float64], opt: SampleOptions, choice: Choice
+    scores: npt.NDArray[np.float64], opt: SampleOptions, choice: SamplingParams
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """What M streams draw in one step: numbers in the vocabulary, (M,), and the probabilities they come from, (M, V).
 

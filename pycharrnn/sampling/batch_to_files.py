@@ -8,12 +8,12 @@ import re
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from compat.whole_file import whole_file
+from compat.atomic_write import atomic_write
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import inference, sampler
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.terminal_writer import SampleWriter
+from pycharrnn.sampling.sample_writer import SampleWriter
 from pycharrnn.sampling.tokenizer import characters_by_index
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
             raise UserError(f"-o {opt.o} would overwrite {file}, which is read: choose another folder.")
 
 
-def write_sample(out: BinaryIO, opt: SampleOptions, characters: Iterable[sampler.Drawn], live: bool) -> None:
+def write_sample(out: BinaryIO, opt: SampleOptions, characters: Iterable[sampler.SampledCharacter], live: bool) -> None:
     """Write one sample to `out`; with -length 0, Ctrl-C is how it ends.
 
     Args:
@@ -147,8 +147,8 @@ def _write_group(
     characters = characters_by_index(vocab)
     with contextlib.ExitStack() as files:
         paths = [sample_file(folder, seed) for seed in seeds]
-        # What is only printed need not reach the disk, for which whole_file waits.
-        opened = [files.enter_context(whole_file(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
+        # What is only printed need not reach the disk, for which atomic_write waits.
+        opened = [files.enter_context(atomic_write(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
         writers = [SampleWriter(out, opt) for out in opened]
         primes = [prime] * len(seeds)
         for steps in sampler.draw_streams(predictor, primes, vocab, opt, seeds, with_probabilities=False):

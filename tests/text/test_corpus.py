@@ -12,7 +12,7 @@ import pytest
 from conftest import needs_byte_names, not_found, with_slashes
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import gathering
+from pycharrnn.text import corpus
 
 needs_posix_paths = pytest.mark.skipif(os.name == "nt", reason="a path of POSIX")
 NO_TEXT = b"\xff\xd8\xff\xe0\0\x10JFIF\0\0\0"
@@ -33,14 +33,14 @@ def put(path, content: bytes | str):
 def gather(*paths: str) -> tuple[str, bytes, str]:
     """The folder, the text in it, and what is said; paths with slashes."""
     said: list[str] = []
-    folder = gathering.gather(paths, said.append)
+    folder = corpus.gather(paths, said.append)
     with open(os.path.join(folder, "input.txt"), "rb") as f:
         return with_slashes(folder), f.read(), with_slashes("\n".join(said))
 
 
 def refusal(*paths: str) -> str:
     with pytest.raises(UserError) as error:
-        gathering.gather(paths, lambda line: None)
+        corpus.gather(paths, lambda line: None)
     assert str(error.value).endswith(".")
     assert "\n" not in str(error.value)
     return with_slashes(str(error.value))
@@ -190,15 +190,15 @@ def test_a_named_pipe(home):
 def test_names(home, path, name):
     if path.startswith("folder"):
         (home / path).mkdir()
-    assert gathering.name_of([path]) == name
-    assert gathering.name_of([path, "b", "c"]) == f"{name}_and_2_more"
+    assert corpus.name_of([path]) == name
+    assert corpus.name_of([path, "b", "c"]) == f"{name}_and_2_more"
 
 
 def test_a_folder_by_the_way_to_it(home, monkeypatch):
     put(home / "poems/deep/a.txt", "a")
     monkeypatch.chdir(home / "poems/deep")
-    assert gathering.name_of(["."]) == "deep"
-    assert gathering.name_of([".."]) == "poems"
+    assert corpus.name_of(["."]) == "deep"
+    assert corpus.name_of([".."]) == "poems"
 
 
 def test_the_same_text_again_leaves_everything_as_it_is(home):
@@ -275,15 +275,15 @@ def test_no_half_text(home, monkeypatch):
     put(home / "a/2.txt", "2")
     gather("a")
     put(home / "a/2.txt", "3")
-    pieces = gathering.plain.pieces
+    pieces = corpus.decode_text.pieces
 
     def broken(path, *args):
         if args[1:] and path.endswith("2.txt"):
             raise OSError(5, "Input/output error")
         return pieces(path, *args)
 
-    monkeypatch.setattr(gathering, "_holds", lambda *args: False)
-    monkeypatch.setattr(gathering.plain, "pieces", broken)
+    monkeypatch.setattr(corpus, "_holds", lambda *args: False)
+    monkeypatch.setattr(corpus.decode_text, "pieces", broken)
     assert refusal("a") == "can't make data/a/input.txt (Input/output error)."
     assert sorted(os.listdir("data/a")) == [".sources", "input.txt"]
     assert (home / "data/a/input.txt").read_bytes() == b"1\n2"

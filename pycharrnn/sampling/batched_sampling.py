@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pycharrnn.engine.kernel_streams import Asked, Choice
-from pycharrnn.sampling import drawing, sampler
+from pycharrnn.engine.kernel_streams import SampleRequest, SamplingParams
+from pycharrnn.sampling import distribution, sampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pycharrnn.common.errors import UserError
-    from pycharrnn.engine.kernel_streams import Chosen
+    from pycharrnn.engine.kernel_streams import SampleOutput
     from pycharrnn.sampling.inference import LocalPredictor
     from pycharrnn.sampling.kernel_predictor import KernelPredictor
     from pycharrnn.sampling.options import SampleOptions
@@ -29,7 +29,7 @@ class Characters(NamedTuple):
 
     Attributes:
         indices: their numbers in the vocabulary, from 0, int64 (N,).
-        chances: their probabilities, float64 (N,); see sampler.Drawn.
+        chances: their probabilities, float64 (N,); see sampler.SampledCharacter.
         given: whether they stand in the primetext, bool (N,).
         likeliest: the K likeliest characters in place of each, of equally likely ones the first, int64 (N, K).
         likeliest_chances: the probabilities of these, float64 (N, K).
@@ -67,7 +67,7 @@ class Stream:
         self.error: UserError | None = None
         self.temperature, self.topp = opt.temperature, float(opt.topp)
         self.topk, self.unit = min(opt.topk, predictor.vocab_size), unit
-        self.random_numbers = drawing.RandomNumbers([opt.seed], [0])
+        self.random_numbers = distribution.RandomNumbers([opt.seed], [0])
         self.predictor = predictor
         (self.state,) = predictor.fresh().states()
         self.scores = np.full(predictor.vocab_size, 1 / predictor.vocab_size)  # as in sample.lua: all alike at first
@@ -88,7 +88,7 @@ class Stream:
         predictor = self.predictor.fresh(len(block))
         predictor.go_on_from([self.state])
         log_probs = predictor.read(block[:, None])[:, 0]
-        probabilities = drawing.softmax(np.concatenate([self.scores[None], log_probs[:-1]]), 1)
+        probabilities = distribution.softmax(np.concatenate([self.scores[None], log_probs[:-1]]), 1)
         (self.state,), self.scores = predictor.states(), log_probs[-1].copy()
         activations = np.empty(0)
         if self.unit:
@@ -112,7 +112,7 @@ def draw_together(streams: Sequence[Stream], most: int, candidates: Sequence[int
         return [draw_together([one], most, [count])[0] for one, count in zip(streams, candidates, strict=True)]
     drawn = len(chosen.indices)
     if chosen.failed:
-        streams[0].error = drawing.nan_error(streams[0].temperature)
+        streams[0].error = distribution.nan_error(streams[0].temperature)
     if drawn:
         scores, activations = predictor.read(chosen.indices[-1:])[0], predictor.activations()
         for m, (state, stream) in enumerate(zip(predictor.states(), streams, strict=True)):
@@ -142,7 +142,7 @@ def draw_alone(
 
     Errors: UserError, as sampler.draw.
     """
-    before: sampler.Drawn | None = None
+    before: sampler.SampledCharacter | None = None
     for drawn in sampler.draw(predictor, vocab, opt, primetext, ahead=False):
         if unit is None:
             yield _single(drawn, candidates, np.empty(0))
@@ -165,10 +165,10 @@ def _choose(
     streams: Sequence[Stream],
     random_numbers: npt.NDArray[np.float64],
     candidates: Sequence[int],
-) -> Chosen:
+) -> SampleOutput:
     """The next steps of all streams; a stream with less left draws too much."""
     H = streams[0].state[0].shape[1]
-    choice = Choice(
+    choice = SamplingParams(
         np.tile([float(stream.temperature) for stream in streams], (len(random_numbers), 1)),
         random_numbers,
         np.zeros(len(streams), np.bool_),
@@ -179,12 +179,12 @@ def _choose(
     if any(candidates) or any(stream.unit for stream in streams):
         places = [stream.unit[0] * H + stream.unit[1] if stream.unit else -1 for stream in streams]
         most = predictor.vocab_size
-        asked = Asked(np.array([min(count, most) for count in candidates]), np.array(places))
+        asked = SampleRequest(np.array([min(count, most) for count in candidates]), np.array(places))
     scores = np.stack([stream.scores for stream in streams])
     return predictor.draw(range(len(streams)), np.zeros(len(streams), np.int64), scores, choice, False, asked)
 
 
-def _of_stream(chosen: Chosen, m: int, stream: Stream, candidates: int) -> Characters:
+def _of_stream(chosen: SampleOutput, m: int, stream: Stream, candidates: int) -> Characters:
     """What a stream gets of what was drawn, which is no more than it has left."""
     n = min(len(chosen.indices), stream.left)
     activations, likeliest, chances = np.empty(0), np.empty((n, 0), np.int64), np.empty((n, 0))
@@ -197,7 +197,7 @@ def _of_stream(chosen: Chosen, m: int, stream: Stream, candidates: int) -> Chara
     return Characters(chosen.indices[:n, m], chosen.chances[:n, m], given, likeliest, chances, activations)
 
 
-def _single(drawn: sampler.Drawn, candidates: int, activations: npt.NDArray[np.float64]) -> Characters:
+def _single(drawn: sampler.SampledCharacter, candidates: int, activations: npt.NDArray[np.float64]) -> Characters:
     """One character."""
     return _characters(np.array([drawn.vocab_index]), drawn.probabilities[None], drawn.given, candidates, activations)
 

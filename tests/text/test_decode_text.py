@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from pycharrnn.text import plain
+from pycharrnn.text import decode_text
 
 ENGLISH = "The night was as dark as ink.\r\nNobody slept.\r\n"
 FRENCH = "Où sont les neiges d'antan?\r\nŒuvre, naïf, “guillemets”…\r\n"
@@ -22,8 +22,8 @@ NOISE = random.Random(5)
 def read(path, content: bytes) -> bytes | None:
     """The text of a file with this content; None if it is not taken for a text."""
     path.write_bytes(content)
-    encoding = plain.encoding_of(str(path))
-    return None if encoding is None else b"".join(plain.pieces(str(path), encoding))
+    encoding = decode_text.encoding_of(str(path))
+    return None if encoding is None else b"".join(decode_text.pieces(str(path), encoding))
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 1 << 20])
@@ -32,7 +32,7 @@ def read(path, content: bytes) -> bytes | None:
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "be with a mark", "utf-32"]
 )
 def test_every_unicode_becomes_utf8_with_newlines(tmp_path, monkeypatch, text, encoding, piece):
-    monkeypatch.setattr(plain, "_PIECE", piece)
+    monkeypatch.setattr(decode_text, "_PIECE", piece)
     content = b"\xfe\xff" + text.encode("utf-16-be") if encoding == "be with a mark" else text.encode(encoding)
     assert read(tmp_path / "a", content) == text.replace("\r\n", "\n").encode()
 
@@ -56,7 +56,7 @@ def test_what_is_no_unicode_stays_its_bytes(tmp_path, encoding):
 )
 def test_odd_texts(tmp_path, monkeypatch, content, wanted):
     if content.startswith(b"\xff\xfe"):
-        monkeypatch.setattr(plain, "_FIRST", 4)  # it is damaged further on than it was looked at
+        monkeypatch.setattr(decode_text, "_FIRST", 4)  # it is damaged further on than it was looked at
     assert read(tmp_path / "a", content) == wanted
 
 
@@ -86,5 +86,5 @@ def test_what_is_no_text(tmp_path, content):
 def test_reading_is_told_of(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 5000)
     told: list[int] = []
-    assert b"".join(plain.pieces(str(tmp_path / "a"), "bytes", told.append)) == b"x" * 5000
+    assert b"".join(decode_text.pieces(str(tmp_path / "a"), "bytes", told.append)) == b"x" * 5000
     assert sum(told) == 5000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pycharrnn.engine import contract, kernel
+from pycharrnn.engine import kernel, validation
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Layer, Passes, PointerPerGate
 from pycharrnn.engine.recurrence import CELLS, LSTM
 
@@ -24,8 +24,8 @@ _CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
 _DECODER = 3
 
 
-class KernelPasses:
-    """Forward and backward passes over batches of one shape; see bptt.Passes.
+class CBackend:
+    """Forward and backward passes over batches of one shape; see bptt.Backend.
 
     Errors: TypeError, ValueError for tensors that are not what they must be; of all methods as well.
     """
@@ -78,11 +78,11 @@ class KernelPasses:
                 self._point(index, name, like.new_empty(shape), shape)
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
-        """See Passes.forward."""
+        """See Backend.forward."""
         T, B, H, V = self._sizes
         lowest = self._layers[0]
         address = kernel.address("x", x, torch.int64, (T * B,))
-        contract.in_range("x", x, V)
+        validation.in_range("x", x, V)
         lowest.characters, self._held[0, "x"] = address, x  # only now: the backward pass reads them without a check
         for index in range(1, len(self._layers)):
             if masks is None:
@@ -101,7 +101,7 @@ class KernelPasses:
         decoder: tuple[torch.Tensor, torch.Tensor],
         d_last: Sequence[torch.Tensor] | None,
     ) -> list[torch.Tensor]:
-        """See Passes.backward."""
+        """See Backend.backward."""
         T, B, H, V = self._sizes
         if not self._layers[0].characters:
             raise RuntimeError("the forward pass comes before the backward pass")

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from pycharrnn.server.served_models import ServedModel
 
 
-class NoRoom(Exception):
+class CapacityExceeded(Exception):
     """The models in use leave no room for another one."""
 
 
-class ModelMemory:
+class ModelCache:
     """Keeps models, the weights of which take up to `most_bytes` together; a larger model has it for itself.
 
     A model that a request still draws from takes room until that is done, whether it is kept or not.
@@ -35,10 +35,10 @@ class ModelMemory:
         return not used or used + nbytes <= self._most_bytes
 
     def make_room(self, nbytes: int) -> None:
-        """Drop the models that were not used for longest, until there is room. Errors: NoRoom."""
+        """Drop the models that were not used for longest, until there is room. Errors: CapacityExceeded."""
         while not self.has_room(nbytes):
             if not self._kept:
-                raise NoRoom
+                raise CapacityExceeded
             self._kept.popitem(last=False)
 
     def keep(self, model: ServedModel) -> None:

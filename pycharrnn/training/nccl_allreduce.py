@@ -22,7 +22,7 @@ _PATIENCE = 25.0  # seconds
 _PAUSE = 0.0001  # seconds between two looks at the GPU
 
 
-class GPUSums:
+class NCCLAllReduce:
     """Sums of tensors on this process's current GPU and those of the others; one is under way at most.
 
     Args:

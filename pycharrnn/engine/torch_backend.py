@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pycharrnn.engine.recurrence import Cell
 
 
-class LoopPasses:
-    """Forward and backward passes over batches of one shape; see bptt.Passes."""
+class TorchBackend:
+    """Forward and backward passes over batches of one shape; see bptt.Backend."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class LoopPasses:
         self._masked: list[torch.Tensor] = []
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
-        """See Passes.forward."""
+        """See Backend.forward."""
         self._masks = masks
         if masks is not None:
             self._masked = self._masked or [torch.empty_like(cell.h[1:]) for cell in self._cells]
@@ -61,7 +61,7 @@ class LoopPasses:
         decoder: tuple[torch.Tensor, torch.Tensor],
         d_last: Sequence[torch.Tensor] | None,
     ) -> list[torch.Tensor]:
-        """See Passes.backward."""
+        """See Backend.backward."""
         torch.mm(d_logits.t(), self._top, out=decoder[0])
         torch.sum(d_logits, 0, out=decoder[1])
         torch.mm(d_logits, self._decoder[0], out=self._dh.flatten(0, 1))

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from compat import CheckpointError, Storage, T7Error, Table, Tensor, TorchObject, recorded
+from compat import CheckpointError, Storage, T7Error, Table, Tensor, TorchObject, checkpoint_fields
 from compat.weights import WeightReader
 
 LARGEST = int(sys.float_info.max)
@@ -16,37 +16,44 @@ LARGEST = int(sys.float_info.max)
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, math.nan, math.inf, LARGEST, -LARGEST])
 def test_numbers(value):
-    assert recorded.is_number(value)
-    assert recorded.number(value) is value
-    assert recorded.iteration(value) is value
+    assert checkpoint_fields.is_number(value)
+    assert checkpoint_fields.number(value) is value
+    assert checkpoint_fields.iteration(value) is value
 
 
 @pytest.mark.parametrize("value", [True, None, "1", b"1", 10**309, LARGEST + LARGEST, [], Table()])
 def test_what_is_no_number(value):
-    assert not recorded.is_number(value)
+    assert not checkpoint_fields.is_number(value)
     with pytest.raises(CheckpointError, match="where an epoch belongs"):
-        recorded.number(value, "an epoch")
+        checkpoint_fields.number(value, "an epoch")
     with pytest.raises(CheckpointError, match="where an iteration belongs"):
-        recorded.iteration(value)
+        checkpoint_fields.iteration(value)
 
 
 def test_losses_in_nats():
-    assert recorded.losses([1, 2.5], 0.5) == [0.5, 1.25]
-    assert recorded.losses_by_iteration([(1, 2), (2, 3.0)], 0.5) == {1: 1.0, 2: 1.5}
-    for read in (recorded.losses, lambda values: recorded.losses_by_iteration([(1, v) for v in values])):
+    assert checkpoint_fields.losses([1, 2.5], 0.5) == [0.5, 1.25]
+    assert checkpoint_fields.losses_by_iteration([(1, 2), (2, 3.0)], 0.5) == {1: 1.0, 2: 1.5}
+    for read in (
+        checkpoint_fields.losses,
+        lambda values: checkpoint_fields.losses_by_iteration([(1, v) for v in values]),
+    ):
         with pytest.raises(CheckpointError, match="where a loss belongs"):
             read([b"x"])
 
 
 def test_iterations_of_losses():
     items = [(0, 1), (0.5, 2), (1 << 53, 3), ((1 << 53) + 2, 4), (-1, 5), (True, 6), (b"x", 7), (math.nan, 8)]
-    assert recorded.losses_by_iteration(items) == {0: 1, 0.5: 2, 1 << 53: 3}
+    assert checkpoint_fields.losses_by_iteration(items) == {0: 1, 0.5: 2, 1 << 53: 3}
 
 
 def test_vocabularies():
-    assert recorded.vocabulary({b"b": 1, b"\xc3\xa9": 2, b"x" * 64: 3}) == {b"b": 1, b"\xc3\xa9": 2, b"x" * 64: 3}
+    assert checkpoint_fields.vocabulary({b"b": 1, b"\xc3\xa9": 2, b"x" * 64: 3}) == {
+        b"b": 1,
+        b"\xc3\xa9": 2,
+        b"x" * 64: 3,
+    }
     read = Table({b"a": 1})
-    assert recorded.vocabulary(read) == {b"a": 1} and type(recorded.vocabulary(read)) is dict
+    assert checkpoint_fields.vocabulary(read) == {b"a": 1} and type(checkpoint_fields.vocabulary(read)) is dict
 
 
 @pytest.mark.parametrize(
@@ -68,7 +75,7 @@ def test_vocabularies():
 )
 def test_what_is_no_vocabulary(table, words):
     with pytest.raises(CheckpointError, match=words):
-        recorded.vocabulary(table)
+        checkpoint_fields.vocabulary(table)
 
 
 def test_options():
@@ -82,7 +89,7 @@ def test_options():
         (1, 2),
         (b"g", 10**400),
     ]
-    assert recorded.options(items) == {"a": "\udcff", "b": True, "c": 1, "d": 0.5}
+    assert checkpoint_fields.options(items) == {"a": "\udcff", "b": True, "c": 1, "d": 0.5}
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------
