@@ -20,6 +20,7 @@ from compat.graph_match import Network, follow
 from compat.run_state import RunState
 from compat.t7_objects import Table, TorchObject
 from compat.t7_writer import save_t7
+from compat.vocabulary import characters_by_id
 
 if TYPE_CHECKING:
     from compat.checkpoint_fields import Option
@@ -171,7 +172,7 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
         b"i": checkpoint.i,
         b"epoch": checkpoint.epoch,
-        b"vocab": Table(sorted(checkpoint.vocab.items(), key=lambda entry: entry[1])),
+        b"vocab": Table((c, checkpoint.vocab[c]) for c in characters_by_id(checkpoint.vocab)),
     }
     if checkpoint.val_loss is not None:
         fields[b"val_loss"] = checkpoint.val_loss

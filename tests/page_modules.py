@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from compat.charrnn import Checkpoint
+from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import payload
 from pycharrnn.page import facts
 from pycharrnn.page.page_files import page_files
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.sampling.tokenizer import characters_by_index
 
 
 def payload_of(loaded: Checkpoint, name: str, half: bool = False) -> dict:
@@ -99,7 +99,7 @@ def drawn(browser, model: int, loaded: Checkpoint, requests: list[dict]) -> list
           return Array.from(draw(new Network(prepared), probabilities, numbers, request), ({ index }) => index);
         });
     """
-    characters = characters_by_index(loaded.vocab)
+    characters = characters_by_id(loaded.vocab)
     return [b"".join(characters[k] for k in numbers) for numbers in script(browser, code, model, requests)]
 
 

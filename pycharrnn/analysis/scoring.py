@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import legacy_logsoftmax
+from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.sampling.tokenizer import characters_by_index
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
@@ -54,14 +55,14 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
         too short for the split; and for sizes that memory does not hold.
     """
     loader = _loader(path, loaded, opt)
-    unknown = [c for c in characters_by_index(loader.vocab_mapping) if c not in loaded.vocab]
+    unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
         raise UserError(
             f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({quoted(unknown)}):"
             " pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
-    numbers = np.array([loaded.vocab[c] - 1 for c in characters_by_index(loader.vocab_mapping)])
+    numbers = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])
     in_a_step = likelihood.numbers_in_a_step(loaded.network, B)
     if in_a_step > 2 * likelihood.MAX_NUMBERS:
         raise UserError(
@@ -222,12 +223,12 @@ def as_lines(split: str, loss: float, stored: float | None) -> str:
 def as_table(rows: list[tuple[str, float, float | None, str]]) -> str:
     """Rows of (file, loss, val_loss in the checkpoint, the text of its training) as columns with headings.
 
-    The lowest loss comes first, and last what is none.
+    Sorted by loss; NaN last.
     """
     cells: list[tuple[str, ...]] = [
         ("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", "trained on")
     ]
-    for path, loss, stored, text in sorted(rows, key=lambda row: (math.isnan(row[1]), row[1])):
+    for path, loss, stored, text in sorted(rows, key=lambda row: losses.sort_key(row[1])):
         numbers = (loss, loss / math.log(2), _perplexity(loss), stored)
         cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), _LONG_HASH.sub(r"\1", text) or "-"))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

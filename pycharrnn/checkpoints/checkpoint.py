@@ -17,6 +17,7 @@ from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.plain_text import printable
+from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError
 
@@ -98,7 +99,7 @@ def renumbered(
     n = loaded.network
     shapes = nngraph.parameter_shapes(n.model, len(vocab), n.rnn_size, n.num_layers)
     # Character k of the model gets the number new_index[k], both from 0.
-    new_index = [vocab[c] - 1 for c in sorted(loaded.vocab, key=loaded.vocab.__getitem__)]
+    new_index = [vocab[c] - 1 for c in characters_by_id(loaded.vocab)]
     is_new = np.ones(len(vocab), bool)
     is_new[new_index] = False
     if is_new.any() and random is None:

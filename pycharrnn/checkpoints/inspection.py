@@ -12,7 +12,9 @@ from compat.charrnn import Checkpoint
 from compat.plain_text import printable
 from compat.t7_objects import Dialect
 from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
+from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint, formats, t7_file
+from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
@@ -68,7 +70,7 @@ def _facts(found: Checkpoint) -> Facts:
         "num_layers": network.num_layers,
         "rnn_size": network.rnn_size,
         "vocab_size": network.vocab_size,
-        "vocab": [c.decode("utf-8", "backslashreplace") for c, _ in sorted(found.vocab.items(), key=lambda e: e[1])],
+        "vocab": [c.decode("utf-8", "backslashreplace") for c in characters_by_id(found.vocab)],
         "parameters": network.parameters,
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
@@ -116,7 +118,7 @@ def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
     iterations = sorted(found.val_losses)
     chosen = {
         "first": iterations[0],
-        "best": min(iterations, key=lambda i: _nan_last(found.val_losses[i])),
+        "best": losses.best_first(found.val_losses)[0],
         "last": iterations[-1],
     }
     return {name: _point(found, i) for name, i in chosen.items()}
@@ -126,11 +128,6 @@ def _point(found: Checkpoint, i: int) -> dict[str, float]:
     """The validation after iteration `i`: its loss (nats per character), iteration and epoch."""
     per_iteration = found.epoch / found.i if found.i else 0.0
     return {"loss": found.val_losses[i], "iteration": i, "epoch": i * per_iteration}
-
-
-def _nan_last(loss: float) -> float:
-    """A key for min(), to which NaN is the worst loss."""
-    return math.inf if math.isnan(loss) else loss
 
 
 def as_table(found: Facts) -> str:

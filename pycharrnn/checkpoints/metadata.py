@@ -19,6 +19,7 @@ from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
 from compat.plain_text import printable
 from compat.t7_element_types import element_dtype
+from compat.vocabulary import characters_by_id, vocabulary_of
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
@@ -43,7 +44,7 @@ def text_of(checkpoint: Checkpoint) -> str:
         "vocab_size": network.vocab_size,
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
-        "vocab": [list(c) for c, _ in sorted(checkpoint.vocab.items(), key=lambda entry: entry[1])],
+        "vocab": [list(c) for c in characters_by_id(checkpoint.vocab)],
         "opt": checkpoint.opt,
         "train_losses": checkpoint.train_losses,
         "val_losses": sorted(checkpoint.val_losses.items()),
@@ -139,7 +140,7 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
         raise CheckpointError(f"its dropout is {dropout:g}, which is not in [0, 1)")
     if element_dtype(_word(facts, "tensor_type").encode()) is None:
         raise CheckpointError("its tensor_type is none of Torch7's")
-    vocab = checkpoint_fields.vocabulary({_character(c): number for number, c in enumerate(facts["vocab"], 1)})
+    vocab = checkpoint_fields.vocabulary(vocabulary_of(map(_character, facts["vocab"])))
     if len(vocab) != sizes[0]:
         raise CheckpointError(f"its vocabulary has {len(vocab)} characters, its model {sizes[0]}")
     network = Network(model, sizes[1], sizes[2], sizes[0], float(dropout), {}, facts["tensor_type"])

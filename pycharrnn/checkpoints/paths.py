@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from dataclasses import dataclass, replace
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats
 from pycharrnn.checkpoints.names import shown
+from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
@@ -157,9 +157,7 @@ def _every(folder: str, note: Note) -> list[File]:
 
 def _rank(file: File) -> tuple[int, float, bool]:
     """A key by which the best comes first: by a loss that is a number, without a loss, by one that is none."""
-    if file.loss is None or not math.isfinite(file.loss):
-        return 1 if file.loss is None else 2, 0.0, not file.is_best
-    return 0, file.loss, not file.is_best
+    return *losses.sort_key(file.loss), not file.is_best
 
 
 def _whole(files: list[File], note: Note) -> Iterator[tuple[File, Checkpoint]]:

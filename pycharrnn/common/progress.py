@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pycharrnn.common import losses
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
@@ -220,9 +222,9 @@ class Figures:
             validations = self._iterations // self._every - i // self._every + (self._iterations % self._every > 0)
             left = (self._iterations - i) * step + (validations if i < self._iterations else 0) * validation
             parts += [f"ETA {duration(left)}", f"{self._characters / step:,.0f} characters/s"]
-        finite = [loss for loss in self._val_losses.values() if loss == loss]
-        if finite:
-            parts.append(f"best val_loss {min(finite):.4f}")
+        best = losses.best_loss(self._val_losses)
+        if best is not None:
+            parts.append(f"best val_loss {best:.4f}")
         return parts
 
     def training_seconds(self) -> float:

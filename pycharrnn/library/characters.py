@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
 from pycharrnn.library.generated import GeneratedText
 from pycharrnn.library.keywords import in_words_of_a_program
-from pycharrnn.sampling.tokenizer import characters_by_index, primetext_characters, without_unknown
+from pycharrnn.sampling.tokenizer import primetext_characters, without_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,5 +63,5 @@ def decode(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:
     wrong = found[(found < 0) | (found >= len(vocab))]
     if wrong.size:
         raise IndexError(f"numbers hold {wrong[0]}, but the characters are 0 to {len(vocab) - 1}")
-    characters = characters_by_index(vocab)
+    characters = characters_by_id(vocab)
     return b"".join(characters[k] for k in found.tolist()).decode("utf-8", "replace")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.batch_to_files import MAX_STREAMS
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.sampling.tokenizer import characters_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +95,7 @@ def draw_batch(
     """
     if not (opt.length or opt.stop):
         raise UserError("a text without a length goes on until it is stopped: give a stop, or use stream.")
-    characters = characters_by_index(vocab)
+    characters = characters_by_id(vocab)
     texts: list[list[Character]] = [[] for _ in primes]
     for start in range(0, len(primes), MAX_STREAMS):
         batch = primes[start : start + MAX_STREAMS]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common.errors import UserError
@@ -15,7 +16,6 @@ from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.sampling.tokenizer import characters_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -192,7 +192,7 @@ class Model:
         opt = generation.options_for("stream", **options)
         prime = self._characters(beginning, "beginning", opt.ignore_bad_primetext)
         drawn = generation.draw(self._weights.predictor(), self.vocab, opt, prime)
-        characters = characters_by_index(self.vocab)
+        characters = characters_by_id(self.vocab)
         return bytes_pieces_of(drawn, characters) if as_bytes else pieces_of(drawn, characters)
 
     def encode(self, text: Text) -> npt.NDArray[np.int64]:

@@ -6,10 +6,10 @@ import functools
 from typing import TYPE_CHECKING
 
 from pycharrnn.analysis import plotting
+from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import notebook
 from pycharrnn.library.model import Model, load
-from pycharrnn.training.history import finite
 
 if TYPE_CHECKING:
     import os
@@ -48,7 +48,7 @@ class Run:
     @property
     def best_loss(self) -> float | None:
         """The lowest validation loss; None where there is none."""
-        return min(finite(self.val_losses).values(), default=None)
+        return losses.best_loss(self.val_losses)
 
     @functools.cached_property
     def best(self) -> Model:

@@ -13,6 +13,7 @@ import numpy as np
 from pycharrnn.analysis import plotting
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.paths import validation_loss
+from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,7 +69,6 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
         saved: when its file was written, in seconds since 1970.
     """
     network = loaded.network
-    losses = [loss for loss in loaded.val_losses.values() if np.isfinite(loss)]
     loss = validation_loss(loaded)
     return ModelFacts(
         id=name,
@@ -79,7 +79,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
         code_points=checkpoint.encoding(loaded) == "utf8",
         epoch=float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,
         val_loss=loss if loss is not None and np.isfinite(loss) else None,
-        best_val_loss=min(losses, default=None),
+        best_val_loss=losses.best_loss(loaded.val_losses),
         program=loaded.program,
         saved=saved,
     )

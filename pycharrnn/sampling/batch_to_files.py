@@ -9,12 +9,12 @@ import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from compat.atomic_write import atomic_write
+from compat.vocabulary import characters_by_id
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import inference, sampler
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.sample_writer import SampleWriter
-from pycharrnn.sampling.tokenizer import characters_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -144,7 +144,7 @@ def _write_group(
         predictor: with as many streams, their hidden states zeros.
         should_end: asked every few milliseconds whether to give up, which leaves no file.
     """
-    characters = characters_by_index(vocab)
+    characters = characters_by_id(vocab)
     with contextlib.ExitStack() as files:
         paths = [sample_file(folder, seed) for seed in seeds]
         # What is only printed need not reach the disk, for which atomic_write waits.

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.common import memory
 from pycharrnn.sampling.distribution import nan_error
 from pycharrnn.sampling.sampler import SampledCharacter, StopText
-from pycharrnn.sampling.tokenizer import characters_by_index, primetext_characters
+from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ def search(
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
-    W, V, characters, stop = opt.beam, len(vocab), characters_by_index(vocab), StopText(opt.stop)
+    W, V, characters, stop = opt.beam, len(vocab), characters_by_id(vocab), StopText(opt.stop)
     log_probs = np.full((W, V), -np.log(V))
     for character in primetext_characters(primetext, vocab):
         index = vocab[character] - 1

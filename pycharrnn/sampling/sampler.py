@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.engine.kernel_streams import SamplingParams
 from pycharrnn.sampling import distribution
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.tokenizer import characters_by_index, primetext_characters
+from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,7 +85,7 @@ def draw(
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
-    characters = characters_by_index(vocab)
+    characters = characters_by_id(vocab)
     for steps in draw_streams(predictor, [primetext_characters(primetext, vocab)], vocab, opt, [opt.seed], ahead):
         assert steps.probabilities is not None
         (given,) = steps.given
@@ -140,7 +141,7 @@ class _SideBySide:
         B = len(seeds)
         self.streams = list(range(B))
         self._predictor, self._opt = predictor, opt
-        self._characters = characters_by_index(vocab)
+        self._characters = characters_by_id(vocab)
         self._given = [[vocab[character] - 1 for character in prime] for prime in primes]
         self._lengths = [len(prime) for prime in primes]
         self._stops = [StopText(opt.stop) for _ in seeds]

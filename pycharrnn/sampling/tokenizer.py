@@ -12,15 +12,6 @@ from collections.abc import Iterator
 from pycharrnn.common.errors import UserError
 
 
-def characters_by_index(vocab: dict[bytes, int]) -> list[bytes]:
-    """The characters of a vocabulary in the order of their numbers.
-
-    Args:
-        vocab: character -> number from 1.
-    """
-    return [character for character, _ in sorted(vocab.items(), key=lambda entry: entry[1])]
-
-
 def screen_name(character: bytes) -> str:
     """A character of a vocabulary for the screen; a byte that is none by itself as 0xE2."""
     try:

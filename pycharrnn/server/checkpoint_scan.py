@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.formats import page_and_model
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.checkpoints.paths import newest_first
+from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
@@ -177,7 +177,6 @@ def _names(new: list[str], known: dict[str, CheckpointEntry]) -> dict[str, str]:
     return {path: known[path].facts.id if path in known else name for path, name in named}
 
 
-def _rank(offer: CheckpointEntry) -> tuple[int, float, float]:
+def _rank(offer: CheckpointEntry) -> tuple[int, tuple[int, float], float]:
     """A key for the order of offers: by argument; in a folder by loss, and without one the newest first."""
-    loss = offer.facts.val_loss
-    return offer.argument, math.inf if loss is None else loss, -offer.facts.saved
+    return offer.argument, losses.sort_key(offer.facts.val_loss), -offer.facts.saved

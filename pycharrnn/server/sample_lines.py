@@ -9,6 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.batched_sampling import Characters
@@ -30,7 +31,7 @@ class ShownVocabulary:
     """
 
     def __init__(self, vocab: dict[bytes, int]) -> None:
-        self.characters = tokenizer.characters_by_index(vocab)
+        self.characters = characters_by_id(vocab)
         self.texts = [_text_of(character) for character in self.characters]
         names = [json.dumps(tokenizer.screen_name(character)) for character in self.characters]
         self.first_names = [f',"candidates":[[{name},' for name in names]

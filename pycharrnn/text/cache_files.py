@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import Storage, T7Error, Table, Tensor, TensorFile, load_t7, save_t7
+from compat.vocabulary import vocabulary_of
 from pycharrnn.common.progress import bar
 from pycharrnn.text.encodings import BYTES, Encoding, from_zero
 
@@ -24,7 +25,7 @@ _CHECKED = 1 << 17  # numbers checked at a time: what fits in a processor's cach
 
 def save_vocabulary(path: str, characters: Iterable[bytes]) -> None:
     """Write the table character -> number from 1. Errors: OSError."""
-    save_t7(path, {c: number for number, c in enumerate(characters, 1)})
+    save_t7(path, vocabulary_of(characters))
 
 
 def load_vocabulary(path: str, encoding: Encoding) -> dict[bytes, int]:

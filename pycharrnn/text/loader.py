@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import T7Error
+from compat.vocabulary import characters_by_id, vocabulary_of
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import encodings, preprocessing
 
@@ -92,7 +93,7 @@ class CharSplitLMMinibatchLoader:
             elif new:
                 say(f"characters added to the vocabulary ({len(new)}): {quoted(new)}")
             characters = sorted(model_characters if leave_out_others else {*model_characters, *new})
-            self.vocab_mapping = {c: number for number, c in enumerate(characters, 1)}
+            self.vocab_mapping = vocabulary_of(characters)
         self._renumbered = None if self.vocab_mapping == vocab else _renumbering(vocab, self.vocab_mapping)
         self.vocab_size = len(self.vocab_mapping)
         length = len(text) - len(text) % (batch_size * seq_length)
@@ -206,7 +207,7 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
 
 def _renumbering(vocab: dict[bytes, int], to: dict[bytes, int]) -> npt.NDArray[np.uint8] | npt.NDArray[np.int32]:
     """Number in one vocabulary -> number in another, both from 0; 0 for characters that the other lacks."""
-    numbers = np.array([to.get(c, 1) - 1 for c, _ in sorted(vocab.items(), key=lambda entry: entry[1])])
+    numbers = np.array([to.get(c, 1) - 1 for c in characters_by_id(vocab)])
     return numbers.astype(np.uint8) if len(to) <= 256 else numbers.astype(np.int32)
 
 

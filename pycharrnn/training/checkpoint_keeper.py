@@ -14,9 +14,10 @@ from compat.atomic_write import atomic_link
 from compat.charrnn import Checkpoint
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.training import run_files
 from pycharrnn.training.distributed import Ranks
-from pycharrnn.training.history import History, best_first, best_of, finite
+from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.signals import RunStopped
 
@@ -147,7 +148,7 @@ class CheckpointKeeper:
     def _best_written(self) -> int | None:
         """The iteration with the lowest validation loss of those whose checkpoint is there."""
         losses = self._history.val_losses
-        return best_of({i: loss for i, loss in losses.items() if os.path.exists(self.path_of(i))})
+        return best_iteration({i: loss for i, loss in losses.items() if os.path.exists(self.path_of(i))})
 
     def _note_once(self, key: str, line: str) -> None:
         if key not in self._noted:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from dataclasses import dataclass, field
+
+from pycharrnn.common.losses import best_iteration
 
 
 @dataclass
@@ -31,24 +32,8 @@ class History:
         return self.train_losses[-1] > self.train_losses[0] * 3
 
 
-def finite(val_losses: dict[int, float]) -> dict[int, float]:
-    """The validation losses that are numbers."""
-    return {i: loss for i, loss in val_losses.items() if math.isfinite(loss)}
-
-
-def best_of(val_losses: dict[int, float]) -> int | None:
-    """The first iteration with the lowest validation loss, of those that are numbers; None if there is none."""
-    losses = finite(val_losses)
-    return min(sorted(losses), key=losses.__getitem__, default=None)
-
-
-def best_first(val_losses: dict[int, float]) -> list[int]:
-    """The iterations of all validations in the order of their losses, those that are no numbers last."""
-    return sorted(val_losses, key=lambda i: (not math.isfinite(val_losses[i]), val_losses[i], i))
-
-
 def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:
     """Whether the last `patience` validations (0: any number) brought no better loss than the ones before."""
-    best = best_of(val_losses)
+    best = best_iteration(val_losses)
     since = sum(best is None or i > best for i in val_losses)
     return 0 < patience <= since

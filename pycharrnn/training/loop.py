@@ -13,11 +13,12 @@ import torch
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
+from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.progress import Figures, Live
 from pycharrnn.text.loader import VAL, TextChanged
 from pycharrnn.training import distributed, learning_rate, recorded_options, resume, run_files, threads
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
-from pycharrnn.training.history import History, best_of, out_of_patience
+from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
@@ -246,7 +247,7 @@ def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
         run.say(f"saving checkpoint to {run.keeper.path_of(i)}")
         checkpoint = run.checkpoint(i)
         run.keeper.save_named(checkpoint)
-        is_best = best_of(run.history.val_losses) == i
+        is_best = best_iteration(run.history.val_losses) == i
         report = Validation(i, run.session.iterations, checkpoint.epoch, loss, run.keeper.path_of(i), is_best)
         run.callbacks.on_validation(report)
         if run.draw and (shown := shown_sample(run.draw, run.session, checkpoint, run.live.columns, stop)):

@@ -90,6 +90,12 @@ def test_a_hostile_name_is_text_in_a_notebook(trained):
     assert "<script" not in shown and "<img" not in shown and "&lt;script&gt;" in shown and "&lt;img" in shown
 
 
+def test_the_best_loss_of_a_run_whose_first_validation_was_nan(trained):
+    run, _, _ = trained
+    history = History(array("d", [1.0] * 3), {1: float("nan"), 2: 2.0, 3: 1.5})
+    assert pycharrnn.Run(RunResult(run.options, history, 1, None, None)).best_loss == 1.5
+
+
 def test_what_a_run_without_a_validation_or_a_checkpoint_knows(trained):
     run, _, _ = trained
     nothing = pycharrnn.Run(RunResult(run.options, History(), 1, None, None))

@@ -18,6 +18,7 @@ import pytest
 from child_signals import default_signals
 from conftest import GOLDEN, needs_signals, run, sentence, spec
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
@@ -88,7 +89,7 @@ def predictor_of(request):
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
 def test_each_stream_is_its_own_single_run(path, predictor_of):
     loaded = checkpoint.load(path)
-    characters = tokenizer.characters_by_index(loaded.vocab)
+    characters = characters_by_id(loaded.vocab)
     opt = SampleOptions(length=300)
     primes = [[b"T", b"h", b"e"]] * 64
     steps = list(sampler.draw_streams(predictor_of(loaded.network, 64), primes, loaded.vocab, opt, range(5, 69)))
@@ -106,7 +107,7 @@ def test_each_stream_is_its_own_single_run(path, predictor_of):
 )
 def test_streams_of_different_beginnings(options, predictor_of):
     """Each is what it would be alone and drawn in NumPy, wherever it begins to draw and ends."""
-    characters = tokenizer.characters_by_index(LOADED.vocab)
+    characters = characters_by_id(LOADED.vocab)
     opt = SampleOptions(length=60, **options)
     texts = [b"The", b"", b"A long way to go, he said. ", b"T" * 90]
     primes = [tokenizer.primetext_characters(text, LOADED.vocab) for text in texts]
@@ -161,7 +162,7 @@ def test_samples_on_pytorch(tmp_path):
     predictor = TorchPredictor(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 3)
     steps = list(sampler.draw_streams(predictor, [[]] * 3, LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
     for k in range(3):
-        text = b"".join(tokenizer.characters_by_index(LOADED.vocab)[step.indices[0, k]] for step in steps)
+        text = b"".join(characters_by_id(LOADED.vocab)[step.indices[0, k]] for step in steps)
         assert text + b"\n" == alone(CHECKPOINT, 1 + k, "-length", "200")
 
 

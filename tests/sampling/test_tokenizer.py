@@ -45,10 +45,6 @@ def test_one_long_character_means_no_more_work():
     assert vocab.looks == 3000  # one for each byte that begins a character
 
 
-def test_characters_come_in_the_order_of_their_numbers():
-    assert tokenizer.characters_by_index(LETTERS) == [b"b", b"a", "\u00e9".encode()]
-
-
 def test_unknown_bytes_are_left_out_and_counted():
     assert tokenizer.without_unknown("a~\u00e9\u00fcb".encode(), LETTERS) == ("a\u00e9b".encode(), 3)
     assert tokenizer.without_unknown(b"", LETTERS) == (b"", 0)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from serving_tools import GRU, LSTM, lines_of
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.engine import kernel_library
@@ -72,7 +73,7 @@ def by_chance(seed: int) -> SampleAsked:
 def plainly(loaded, asked: SampleAsked) -> list[dict]:
     """The lines by their definition, one character after the other, as Python objects."""
     predictor = NumpyPredictor(loaded.network)
-    names = [tokenizer.screen_name(character) for character in tokenizer.characters_by_index(loaded.vocab)]
+    names = [tokenizer.screen_name(character) for character in characters_by_id(loaded.vocab)]
     drawn = list(sampler.draw(predictor, loaded.vocab, asked.options, asked.primetext))
     fresh, activations = predictor.fresh(), []
     for one in drawn:

@@ -36,10 +36,11 @@ from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.losses import best_iteration
 from pycharrnn.training import checkpoint_keeper, run_lock
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.distributed import Ranks
-from pycharrnn.training.history import History, best_of, out_of_patience
+from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_files import named_checkpoint
 from pycharrnn.training.signals import Log, RunStopped, Stop
@@ -422,7 +423,7 @@ def test_keep_n_best_and_the_newest(tmp_path):
     # a run that goes on knows its earlier checkpoints
     train(folder, "-resume", "cv/lm_lstm_latest.t7", "-keep", "1", "-max_epochs", "1.5", small=[])
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
-    kept = {named_checkpoint("cv/lm_lstm", i / 60, losses[i]) for i in [best_of(losses), 90]}
+    kept = {named_checkpoint("cv/lm_lstm", i / 60, losses[i]) for i in [best_iteration(losses), 90]}
     assert {f"cv/{p.name}" for p in named(folder)} == kept | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
 
 
@@ -432,7 +433,7 @@ def test_patience(tmp_path):
     error, out, err = result_of(folder, *args, "-patience", "3")
     assert error is None
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
-    best = best_of(losses)
+    best = best_iteration(losses)
     assert len(losses) == best / 10 + 3
     assert f"stopping after iteration {best + 30}: the last 3 validations (-patience) were no better." in err
     assert "finished; the best checkpoint is" in err
