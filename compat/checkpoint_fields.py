@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
+from compat.escape import escape_line
 from compat.graph_expressions import CheckpointError, describe
-from compat.plain_text import printable
 
 LONGEST_CHARACTER = 64  # bytes; the longest in use are names such as "[233]" and words
 Option = int | float | bool | str
@@ -66,10 +66,10 @@ def vocabulary(table: object) -> dict[bytes, int]:
     taken = bytearray(len(table) + 1)
     for character, index in table.items():
         if not isinstance(character, bytes) or not character:
-            shown = printable(character, 40) if isinstance(character, bytes) else describe(character)
+            shown = escape_line(character, 40) if isinstance(character, bytes) else describe(character)
             raise CheckpointError(f"its vocabulary holds {shown or 'an empty text'}, which is no character")
         if len(character) > LONGEST_CHARACTER:
-            shown = printable(character, 20)
+            shown = escape_line(character, 20)
             raise CheckpointError(
                 f"its vocabulary holds {shown}, of {len(character)} bytes: no character has more than"
                 f" {LONGEST_CHARACTER}"

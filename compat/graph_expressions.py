@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from compat.plain_text import printable
+from compat.escape import escape_line
 from compat.t7_objects import Storage, Table, Tensor, TorchObject
 
 
@@ -113,7 +113,7 @@ class Expressions:
         if kind in _NARY:
             return (_NARY[kind], *inputs)
         if len(inputs) != 1:
-            raise CheckpointError(f"its {printable(kind)} takes {len(inputs)} inputs")
+            raise CheckpointError(f"its {escape_line(kind)} takes {len(inputs)} inputs")
         if kind in _UNARY:
             return (_UNARY[kind], *inputs)
         if kind == b"nn.Identity":
@@ -136,7 +136,7 @@ class Expressions:
         if kind == b"nn.Narrow":
             dimension, index, length = (_integer(module, key) for key in (b"dimension", b"index", b"length"))
             return self._narrow(dimension, index, length, inputs[0])
-        raise CheckpointError(f"its graph holds a {printable(kind)}, which no char-rnn model has")
+        raise CheckpointError(f"its graph holds a {escape_line(kind)}, which no char-rnn model has")
 
     def _routing(self, data: Table, inputs: list[Expression]) -> Expression:
         """The expression of a node without a module: an input of the graph, or a part of what another node puts out."""
@@ -174,7 +174,7 @@ def _number(module: TorchObject, key: bytes) -> float:
     """A field that must be a number. Errors: CheckpointError."""
     value: object = module.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise CheckpointError(f"its {printable(module.typename)} has no {printable(key)}")
+        raise CheckpointError(f"its {escape_line(module.typename)} has no {escape_line(key)}")
     return value
 
 
@@ -182,7 +182,7 @@ def _integer(module: TorchObject, key: bytes) -> int:
     """A field that must be a whole number. Errors: CheckpointError."""
     value = _number(module, key)
     if not isinstance(value, int):
-        raise CheckpointError(f"its {printable(module.typename)} has {value!r:.20} as its {printable(key)}")
+        raise CheckpointError(f"its {escape_line(module.typename)} has {value!r:.20} as its {escape_line(key)}")
     return value
 
 
@@ -200,7 +200,7 @@ def _longs(size: object) -> tuple[int, ...]:
         raise CheckpointError("its nn.Reshape has no size")
     numbers = size.data if isinstance(size, Storage) else size.numpy()
     if numbers.dtype.kind not in "iu":
-        raise CheckpointError(f"its nn.Reshape has {printable(size.typename)} as its size")
+        raise CheckpointError(f"its nn.Reshape has {escape_line(size.typename)} as its size")
     longs: tuple[int, ...] = tuple(numbers.flat[:8].tolist())
     return longs
 
@@ -208,8 +208,8 @@ def _longs(size: object) -> tuple[int, ...]:
 def describe(value: object) -> str:
     """A value in a few words, for messages: "a nn.Linear", "a table with opt, vocab"."""
     if isinstance(value, TorchObject):
-        return "a " + printable(value.typename)
+        return "a " + escape_line(value.typename)
     if isinstance(value, Table):
-        keys = [printable(k, 40) if isinstance(k, bytes) else f"{k!r:.40}" for k in itertools.islice(value, 6)]
+        keys = [escape_line(k, 40) if isinstance(k, bytes) else f"{k!r:.40}" for k in itertools.islice(value, 6)]
         return f"a table with {', '.join(keys)}" if keys else "an empty table"
     return f"a {type(value).__name__}"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.checkpoint_fields import is_number
+from compat.escape import escape_line
 from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network
 from compat.lua_random import STATE_WORDS
 from compat.nngraph import STATES_PER_LAYER
-from compat.plain_text import printable
 from compat.t7_element_types import contiguous_strides
 from compat.t7_objects import Table, Tensor
 from compat.weights import WeightReader
@@ -131,7 +131,7 @@ def _table(table: Table, key: bytes) -> Table:
     """A field that must be a table. Errors: CheckpointError."""
     value = table.get(key)
     if not isinstance(value, Table):
-        raise CheckpointError(f"its run state has {describe(value)} where the table {printable(key)} belongs")
+        raise CheckpointError(f"its run state has {describe(value)} where the table {escape_line(key)} belongs")
     return value
 
 
@@ -139,7 +139,7 @@ def _number(table: Table, key: bytes | int) -> float:
     """A field that must be a number. Errors: CheckpointError."""
     value: object = table.get(key)
     if not is_number(value):
-        what = printable(key) if isinstance(key, bytes) else key
+        what = escape_line(key) if isinstance(key, bytes) else key
         raise CheckpointError(f"its run state has {describe(value)} where the number {what} belongs")
     return value
 
@@ -154,4 +154,4 @@ def _whole(table: Table, key: bytes | int, most: int) -> int:
 
 def _text(value: object) -> str:
     """Short text of a file, for the screen; empty for what is no text."""
-    return printable(value) if isinstance(value, bytes) else ""
+    return escape_line(value) if isinstance(value, bytes) else ""

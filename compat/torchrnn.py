@@ -16,9 +16,9 @@ import numpy as np
 
 from compat import checkpoint_fields
 from compat.charrnn import Checkpoint
+from compat.escape import escape_line
 from compat.graph_expressions import CheckpointError, dropout_probability
 from compat.graph_match import Network
-from compat.plain_text import printable
 from compat.t7_objects import Table, Tensor, TorchObject
 from compat.weights import WeightReader
 
@@ -105,7 +105,7 @@ class _WeightFolding:
             elif kind == b"nn.Linear":
                 decoder = module
             elif kind != b"nn.View":
-                raise CheckpointError(f"its network holds a {printable(kind)}, unlike torch-rnn's")
+                raise CheckpointError(f"its network holds a {escape_line(kind)}, unlike torch-rnn's")
         if decoder is None or self.model is None:
             raise CheckpointError("its network has no layers or no decoder")
         weight = self._array(decoder, b"weight", (self.vocab_size, self.rnn_size))

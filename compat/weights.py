@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compat.escape import escape_line
 from compat.graph_expressions import CheckpointError
-from compat.plain_text import printable
 from compat.t7_element_types import element_dtype
 from compat.t7_objects import Tensor, TorchObject
 
@@ -36,11 +36,11 @@ class WeightReader:
         tensor = module.get(key)
         if not isinstance(tensor, Tensor) or not _fits(tensor.shape, shape):
             found = tensor.shape if isinstance(tensor, Tensor) else None
-            where = f"its {printable(module.typename)} has a {printable(key)}"
+            where = f"its {escape_line(module.typename)} has a {escape_line(key)}"
             raise CheckpointError(f"{where} of shape {found!s:.80}, expected {_in_words(shape)}")
         dtype = element_dtype(tensor.typename)
         if dtype is None or dtype.kind != "f":
-            raise CheckpointError(f"its {printable(module.typename)} has whole numbers as its {printable(key)}")
+            raise CheckpointError(f"its {escape_line(module.typename)} has whole numbers as its {escape_line(key)}")
         return self.array(tensor)
 
     def array(self, tensor: Tensor) -> Array:

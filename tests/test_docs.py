@@ -225,9 +225,10 @@ def test_examples_in_the_docs(tmp_path):
         "compat.lua_random",
         "compat.t7_objects",
         "compat.nngraph",
-        "compat.old_exp",
+        "compat.legacy_logsoftmax",
         "pycharrnn.analysis.tint",
         "pycharrnn.checkpoints.names",
+        "pycharrnn.common.display",
         "pycharrnn.common.progress",
         "pycharrnn.common.screen_text",
         pytest.param(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.common.screen_text import visible
+from pycharrnn.common.display import escape_html
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,7 +44,7 @@ def page(name: str, network: Network, reading: Reading, units: list[tuple[int, i
         name: the model's.
         units: (layer, unit), both from 1.
     """
-    title = _escaped(f"Hidden units of {name}")
+    title = escape_html(f"Hidden units of {name}")
     kind = "tanh(c)" if network.model == "lstm" else "h"
     parts = [
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
@@ -85,7 +84,7 @@ def _coloured(characters: list[str], values: npt.NDArray[np.float32]) -> str:
         if kind != before or character == "\n":
             parts.append(("</b>" if parts else "") + _opening(*kind))
             before = kind
-        parts.append(_escaped(character))
+        parts.append(escape_html(character))
     return "".join(parts) + "</b>"
 
 
@@ -114,8 +113,3 @@ def _scale() -> str:
     """The shades in a row, between what the outer ones mean: short enough for a phone."""
     blocks = "".join(f'<b class="{_shade(k)}"></b>' for k in range(-_LEVELS, _LEVELS + 1, 2))
     return f"\u22121<span>{blocks}</span>+1"
-
-
-def _escaped(text: str) -> str:
-    """Text for HTML."""
-    return html.escape(visible(text))

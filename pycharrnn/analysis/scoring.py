@@ -16,12 +16,13 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import losses
+from pycharrnn.common.display import quote_character, quote_characters
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
+from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
 
@@ -58,8 +59,8 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
         raise UserError(
-            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen ({quoted(unknown)}):"
-            " pycharrnn score leaves such characters out."
+            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen"
+            f" ({quote_characters(unknown)}): pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
     numbers = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])
@@ -251,11 +252,6 @@ def as_sentence(score: Score) -> str:
     line = f"{score.bits_per_character:.6f} bits per character, {known} characters" if known else "no score"
     if unknown:
         kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
-        most_common = " ".join(_quoted(character) for character, _ in unknown.most_common(20))
+        most_common = " ".join(quote_character(character) for character, _ in unknown.most_common(20))
         line += f"; left out {unknown.total()} {kind} that the model has never seen: {most_common}"
     return line
-
-
-def _quoted(character: bytes) -> str:
-    """A character between quotes, as Python writes it; bytes that are no UTF-8 as escapes."""
-    return repr(character)[1:] if len(character) == 1 else repr(character.decode("utf-8", "backslashreplace"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import os
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from compat.atomic_write import atomic_write
 from pycharrnn.analysis import tint
 from pycharrnn.analysis.scoring import as_sentence
 from pycharrnn.checkpoints.names import short_names
-from pycharrnn.common.screen_text import ScreenText, visible
+from pycharrnn.common.display import escape_html, replace_surrogates
+from pycharrnn.common.screen_text import ScreenText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,22 +39,18 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
     """
     shades = "".join(f".s{k} {{ background: {tint.colour(k)}; }}\n" for k in range(1, len(tint.LEVELS) + 1))
     with atomic_write(path) as f:
-        title = html.escape(f"Surprise of {short_names([os.fspath(model)])[0]}")
+        title = escape_html(f"Surprise of {short_names([os.fspath(model)])[0]}")
         f.write(b'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n')
         f.write(f"<title>{title} - pycharrnn</title>\n".encode())
         f.write(b'<meta name="viewport" content="width=device-width, initial-scale=1">\n')
         f.write(f"<style>{_STYLE}{shades}</style>\n<h1>{title}</h1>\n<p>{_legend()}</p>\n".encode())
         for name, score in scores:
-            f.write(f"<h2>{html.escape(_decoded(name))}</h2>\n<p>{html.escape(as_sentence(score))}</p>\n<pre>".encode())
+            heading = escape_html(replace_surrogates(name))
+            f.write(f"<h2>{heading}</h2>\n<p>{escape_html(as_sentence(score))}</p>\n<pre>".encode())
             for text, bits in _whole_characters(score):
                 f.write((_colored(text, bits) if bits is not None else _underlined(text)).encode())
             f.write(b"</pre>\n")
         f.write(b"</html>\n")
-
-
-def _decoded(name: str) -> str:
-    """A file's name as text, with U+FFFD for what is no UTF-8."""
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _legend() -> str:
@@ -80,11 +76,11 @@ def _whole_characters(score: Score) -> Iterator[tuple[str, float | None]]:
 
 def _underlined(text: str) -> str:
     """HTML of what has no surprise."""
-    return f'<u title="never seen">{html.escape(visible(text))}</u>'
+    return f'<u title="never seen">{escape_html(text)}</u>'
 
 
 def _colored(text: str, bits: float) -> str:
     """HTML of one character, in the colour of its surprise."""
     level = tint.level(bits)
-    escaped = html.escape(visible(text))
+    escaped = escape_html(text)
     return f'<b class="s{level}" title="{bits:.1f} bits">{escaped}</b>' if level else escaped

@@ -16,9 +16,9 @@ import numpy as np
 from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
-from compat.plain_text import printable
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import formats
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 def trained_on(loaded: charrnn.Checkpoint) -> str:
     """The text that a checkpoint was trained on, in words: where it lay, its size and hash; "" if none is recorded."""
     place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name
-    words = [printable(place)] if isinstance(place, str) else []
+    words = [escape_line(place)] if isinstance(place, str) else []
     if loaded.state and loaded.state.text:
         words.append(loaded.state.text)
     return ", ".join(words)

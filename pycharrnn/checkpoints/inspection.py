@@ -9,12 +9,12 @@ from typing import Any
 
 from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
 from compat.charrnn import Checkpoint
-from compat.plain_text import printable
 from compat.t7_objects import Dialect
 from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint, formats, t7_file
 from pycharrnn.common import losses
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
@@ -143,7 +143,7 @@ def as_table(found: Facts) -> str:
                 when = f"epoch {point['epoch']:.2f}" if point["epoch"] else f"iteration {point['iteration']}"
                 rows.append((f"{name} val loss", f"{point['loss']:.4f} at {when}"))
         elif key == "opt":
-            rows += [(f"opt.{printable(name, 40)}", _option(option)) for name, option in sorted(value.items())]
+            rows += [(f"opt.{escape_line(name, 40)}", _option(option)) for name, option in sorted(value.items())]
         else:
             rows.append((key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value)))
     width = max(len(name) for name, _ in rows)
@@ -151,7 +151,7 @@ def as_table(found: Facts) -> str:
 
 
 def _option(value: object) -> str:
-    return printable(value) if isinstance(value, str) else str(value)
+    return escape_line(value) if isinstance(value, str) else str(value)
 
 
 def _tree(path: str | os.PathLike[str], found: T7FileSummary) -> str:
@@ -191,11 +191,11 @@ def _summary(value: object) -> str:
     if isinstance(value, Table):
         return f"table of {len(value)}"
     if isinstance(value, TorchObject):
-        return printable(value.typename)
+        return escape_line(value.typename)
     if isinstance(value, Tensor):
-        return f"{printable(value.typename)} {' x '.join(map(str, value.shape)) or 'empty'}"
+        return f"{escape_line(value.typename)} {' x '.join(map(str, value.shape)) or 'empty'}"
     if isinstance(value, Storage):
-        return f"{printable(value.typename)} of {len(value)}"
+        return f"{escape_line(value.typename)} of {len(value)}"
     if isinstance(value, LuaFunction):
         return f"function, {len(value.code)} bytes of bytecode"
     return _scalar(value)

@@ -18,9 +18,9 @@ from compat import file_magic
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
-from compat.plain_text import printable
 from compat.t7_content import file_content, memory_for
 from pycharrnn.checkpoints import metadata
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.progress import bar
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class _Scanner:
                 self._sign(b",")
             name = self._name()
             if name not in shapes or name in found:
-                raise CheckpointError(f"its weights have {printable(name, 40)} once too often")
+                raise CheckpointError(f"its weights have {escape_line(name, 40)} once too often")
             found[name] = self._array(name, shapes[name])
         self._sign(b"}")
         self._sign(b"}")
@@ -125,7 +125,9 @@ class _Scanner:
                 numbers = json.loads(b"[" + piece + b"]", parse_int=float)
                 out[filled : filled + len(numbers)] = numbers
             except ValueError as e:
-                raise CheckpointError(f"its {name} has something that is no number ({printable(str(e), 80)})") from None
+                raise CheckpointError(
+                    f"its {name} has something that is no number ({escape_line(str(e), 80)})"
+                ) from None
             filled += len(numbers)
             self._at = cut + 1
 

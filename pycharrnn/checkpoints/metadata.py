@@ -17,9 +17,9 @@ from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.graph_match import Network
 from compat.nngraph import MODELS, parameter_shapes
-from compat.plain_text import printable
 from compat.t7_element_types import element_dtype
 from compat.vocabulary import characters_by_id, vocabulary_of
+from pycharrnn.common.display import escape_line
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
@@ -70,7 +70,7 @@ def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
     except CheckpointError:  # a ValueError too
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
-        raise CheckpointError(f"its metadata are not pycharrnn's ({printable(repr(e), 80)})") from None
+        raise CheckpointError(f"its metadata are not pycharrnn's ({escape_line(repr(e), 80)})") from None
 
 
 def with_weights(checkpoint: Checkpoint, shapes: Shapes, weights: Mapping[str, Array]) -> Checkpoint:
@@ -134,7 +134,7 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
     # A layer has many weights, each of a byte at least, but for what is packed.
     most_layers = min(size, _MOST_LAYERS)
     if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > most_layers:
-        raise CheckpointError(f"its model is {printable(repr(model), 20)} of sizes {sizes!s:.80}")
+        raise CheckpointError(f"its model is {escape_line(repr(model), 20)} of sizes {sizes!s:.80}")
     dropout = checkpoint_fields.number(facts["dropout"], "the dropout")
     if not 0 <= dropout < 1:
         raise CheckpointError(f"its dropout is {dropout:g}, which is not in [0, 1)")
@@ -159,7 +159,7 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
 def _word(facts: dict[str, Any], key: str) -> str:
     """A short text of one line."""
     value = facts[key]
-    if not isinstance(value, str) or printable(value) != value:
+    if not isinstance(value, str) or escape_line(value) != value:
         raise CheckpointError(f"its {key} is no short text")
     return value
 

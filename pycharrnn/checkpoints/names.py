@@ -6,13 +6,8 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
-from compat.plain_text import printable
 from pycharrnn.checkpoints.formats import page_and_model
-
-
-def shown(name: str) -> str:
-    """A name of a file for the terminal."""
-    return printable(name, len(name) * 10)
+from pycharrnn.common.display import escape_line, replace_surrogates
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
@@ -30,8 +25,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
         depth = 1
         while depth < len(own) and sum(own[-depth:] == other[-depth:] for other in parts) > 1:
             depth += 1
-        name = "/".join(own[-depth:]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        names.append(shown(name))
+        names.append(escape_line(replace_surrogates("/".join(own[-depth:])), None))
     return names
 
 

@@ -19,11 +19,11 @@ from compat import file_magic
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
-from compat.plain_text import printable
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import metadata, onnx_graph, onnx_names
 from pycharrnn.checkpoints.protobuf_fields import fields
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise
     except (ValueError, KeyError) as e:
         other = "" if content[:1] == _MODEL_START else file_magic.name_of(bytes(content[:4096]))
-        raise CheckpointError(f"it is {other or f'no ONNX model ({printable(str(e), 80)})'}") from None
+        raise CheckpointError(f"it is {other or f'no ONNX model ({escape_line(str(e), 80)})'}") from None
     metadata.require_shapes(checkpoint, expected, {name: w.shape for name, w in found.items()})
     if len({w.dtype for w in found.values()}) > 1:
         raise CheckpointError("its weights are of several types")

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats
-from pycharrnn.checkpoints.names import shown
 from pycharrnn.common import losses
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
@@ -114,7 +114,7 @@ def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoi
     for path, names in _each_once([*named, *folders]).items():
         for other in names:
             if other in named:
-                note(f"{shown(other)} is a second name of {shown(path)}")
+                note(f"{escape_line(other, None)} is a second name of {escape_line(path, None)}")
         loaded = checkpoint.load(path) if path in named else _loaded(path, note)
         if loaded:
             without -= {folders.get(name, "") for name in (path, *names)}
@@ -145,13 +145,13 @@ def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
 def say_choice(note: Note, folder: str, file: File, why: str, count: int) -> None:
     """Say which of a folder's checkpoints was taken: "cv: lm_x_epoch8.00_1.2400.t7, the newest of 7 checkpoints"."""
     of = f"the {why} of {count} checkpoints" if count > 1 else "the only checkpoint"
-    note(f"{shown(folder)}: {shown(os.path.basename(file.path))}, {of}")
+    note(f"{escape_line(folder, None)}: {escape_line(os.path.basename(file.path), None)}, {of}")
 
 
 def _every(folder: str, note: Note) -> list[File]:
     files = best_first(folder, note)
     plural = "s" if len(files) > 1 else ""
-    note(f"{shown(folder)}: {len(files)} checkpoint{plural}, the lowest validation loss first")
+    note(f"{escape_line(folder, None)}: {len(files)} checkpoint{plural}, the lowest validation loss first")
     return files
 
 

@@ -23,10 +23,10 @@ import numpy as np
 
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
-from compat.plain_text import printable
 from compat.t7_content import most_unzipped, unzipped
 from compat.t7_objects import T7Error
 from pycharrnn.checkpoints import metadata
+from pycharrnn.common.display import escape_line
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
@@ -87,7 +87,7 @@ def decode(value: object) -> Checkpoint:
     except CheckpointError:  # a ValueError too
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
-        raise CheckpointError(f"its model is not as pycharrnn writes it ({printable(repr(e), 80)})") from None
+        raise CheckpointError(f"its model is not as pycharrnn writes it ({escape_line(repr(e), 80)})") from None
 
 
 def _decode(value: Any) -> Checkpoint:
@@ -112,7 +112,9 @@ def _decode(value: Any) -> Checkpoint:
 def _flat(value: dict[str, Any], parameters: int) -> Array:
     """All weights, shape (parameters,). Errors: CheckpointError; KeyError, TypeError, ValueError."""
     if value["dtype"] not in _DTYPES:
-        raise CheckpointError(f"its weights are {printable(repr(value['dtype']), 20)}, not float16, float32 or float64")
+        raise CheckpointError(
+            f"its weights are {escape_line(repr(value['dtype']), 20)}, not float16, float32 or float64"
+        )
     dtype = np.dtype(_DTYPES[value["dtype"]])
     if parameters * dtype.itemsize > most_unzipped(len(value["weights"])):
         raise CheckpointError(f"its model has {parameters} parameters, far more than its weights can be")
@@ -160,7 +162,7 @@ def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
         names.append(value.get("name") if isinstance(value, dict) else None)
         if names[-1] == name or (not name and len(elements) == 1):
             return decode(value)
-    listed = ", ".join(printable(str(one), 60) for one in names[:_MOST_NAMES])
+    listed = ", ".join(escape_line(str(one), 60) for one in names[:_MOST_NAMES])
     listed += ", ..." if len(names) > _MOST_NAMES else ""
     count = f"{len(names)} models" if len(names) > 1 else "one model"
     raise CheckpointError(f"it is a page of {count}: name one that it has after a #, as PAGE.html#NAME ({listed})")
@@ -192,7 +194,7 @@ def _parsed(content: bytes | bytearray, start: int, end: int) -> Any:
     except CheckpointError:  # a ValueError too
         raise
     except (ValueError, RecursionError) as e:
-        raise CheckpointError(f"the model in this page is no JSON ({printable(str(e), 80)})") from None
+        raise CheckpointError(f"the model in this page is no JSON ({escape_line(str(e), 80)})") from None
     if isinstance(value, dict):
         for key in [key for key, one in value.items() if isinstance(one, str) and one in fields]:
             value[key] = fields.pop(value[key])

@@ -21,9 +21,9 @@ from compat import file_magic
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
-from compat.plain_text import printable
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import metadata, torch_names
+from pycharrnn.common.display import escape_line
 
 if TYPE_CHECKING:
     from compat.t7_objects import Array
@@ -67,7 +67,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     except CheckpointError:  # a ValueError too
         raise
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as e:
-        raise CheckpointError(f"it is a broken file of torch.save ({printable(str(e), 80)})") from None
+        raise CheckpointError(f"it is a broken file of torch.save ({escape_line(str(e), 80)})") from None
     import torch
 
     try:
@@ -75,7 +75,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             warnings.simplefilter("ignore")  # of pickles of other versions
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True, mmap=False)
     except Exception as e:  # whatever PyTorch's versions raise for a pickle that is not allowed, or broken
-        raise CheckpointError(f"PyTorch does not read it ({printable(str(e).partition('.')[0], 80)})") from None
+        raise CheckpointError(f"PyTorch does not read it ({escape_line(str(e).partition('.')[0], 80)})") from None
     if not isinstance(state, dict) or not isinstance(state.get(HEADER), str):
         raise CheckpointError(f"it has no {HEADER!r} with the words of pycharrnn, as what its convert writes has")
     try:
@@ -102,7 +102,7 @@ def _array(name: object, tensor: Any) -> Array:
         or tensor.dtype not in (torch.float16, torch.float32, torch.float64)
         or not tensor.is_contiguous()
     ):
-        raise CheckpointError(f"its {printable(str(name), 40)} is no tensor of real numbers in a row")
+        raise CheckpointError(f"its {escape_line(str(name), 40)} is no tensor of real numbers in a row")
     array: Array = tensor.detach().numpy()
     return array
 
@@ -146,7 +146,7 @@ def _storages(pickle: bytes) -> list[tuple[str, int]]:
             memo[len(memo) if argument is None else argument] = pushed[-1] if pushed else _NOTHING
             continue
         if opcode.name in _MAKES and (opcode.name != "GLOBAL" or argument not in _GLOBALS):
-            asked = printable(str(argument or opcode.name), 60)
+            asked = escape_line(str(argument or opcode.name), 60)
             raise CheckpointError(f"its pickle asks for {asked}, which no weights need")
         if opcode.name == "BINPERSID":
             found.append(_storage(pushed[-7:]))
@@ -162,5 +162,5 @@ def _storage(pushed: list[_Pushed]) -> tuple[str, int]:
     if opcodes[:5] != as_saved or opcodes[5:] not in ([number, "TUPLE"] for number in _NUMBERS):
         raise CheckpointError("its pickle names its tensors in another way than torch.save")
     if arguments[2] not in _STORAGES or not arguments[3].isdecimal():
-        raise CheckpointError(f"it has tensors of {printable(arguments[2], 60)}, which are no weights")
+        raise CheckpointError(f"it has tensors of {escape_line(arguments[2], 60)}, which are no weights")
     return arguments[3], arguments[5] * _STORAGES[arguments[2]]

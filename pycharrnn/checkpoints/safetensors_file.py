@@ -16,10 +16,10 @@ from compat import file_magic
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
-from compat.plain_text import printable
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import metadata
 from pycharrnn.common import extras
+from pycharrnn.common.display import escape_line
 
 if TYPE_CHECKING:
     from pycharrnn.checkpoints.formats import Choices
@@ -45,7 +45,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         weights = numpy_format.load(content)
     except Exception as e:  # the library has classes of its own, and has had others
-        raise CheckpointError(f"it is no safetensors file ({printable(str(e))})") from None
+        raise CheckpointError(f"it is no safetensors file ({escape_line(str(e))})") from None
     return metadata.with_weights(checkpoint, shapes, weights)
 
 
@@ -59,7 +59,7 @@ def _header(content: bytes) -> tuple[str, metadata.Shapes]:
     except CheckpointError:  # a ValueError too
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
-        raise CheckpointError(f"its metadata are not pycharrnn's ({printable(repr(e), 80)})") from None
+        raise CheckpointError(f"its metadata are not pycharrnn's ({escape_line(repr(e), 80)})") from None
     return text, claimed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import unicodedata
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -61,35 +60,3 @@ def completed(shown: list[tuple[str, int]], waiting: list[_Piece]) -> Iterator[t
     for text, count in shown:
         pieces, waiting[:] = waiting[:count], waiting[count:]
         yield text, pieces
-
-
-def visible(text: str) -> str:
-    """`text` with pictures (U+2400 and following) for control characters but tab and newline, which HTML forbids.
-
-    U+0080 to U+009F, which have no pictures, become U+FFFD.
-
-    Example:
-        >>> visible("a\\x00\\r\\n")
-        'a\u2400\u240d\\n'
-    """
-    return text.translate(_PICTURES)
-
-
-_PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
-_PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
-
-
-def harmless(text: str) -> str:
-    """`text` for a terminal, which shows every character and obeys none but tab and newline.
-
-    As visible; and U+FFFD also stands for what turns the direction of writing round and for what is no character yet.
-
-    Example:
-        >>> harmless("a\\x1b[31m\\u202eb")
-        'a\u241b[31m\ufffdb'
-    """
-    return "".join("\ufffd" if unicodedata.category(c) in _UNSHOWN and c not in _JOINERS else c for c in visible(text))
-
-
-_UNSHOWN = ("Cf", "Cn", "Co", "Zl", "Zp")  # formats, no characters, somebody's own, separators of lines and paragraphs
-_JOINERS = "\u200c\u200d"  # in Persian and Indian words, and in emoji

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from compat.plain_text import printable
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 
@@ -158,7 +158,7 @@ def _fault(folder: Path, level: str) -> str | None:
     path = built(folder, level)
     try:
         if path is None:
-            return f"{level} was not compiled ({printable(_content(folder / f'_kernel_{level}.left_out').strip())})"
+            return f"{level} was not compiled ({escape_line(_content(folder / f'_kernel_{level}.left_out').strip())})"
         _checked(path, LAYOUT, FUNCTIONS)
     except (OSError, ValueError) as e:
         return f"{level} can't be used ({_words(e)})" if path else f"{level} is missing: install pycharrnn"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pycharrnn.common.display import character_name
 from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.library import notebook
-from pycharrnn.sampling.tokenizer import screen_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,7 +107,7 @@ def pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[byt
     Args:
         vocab_characters: of the model's vocabulary, in their order.
     """
-    names = [screen_name(character) for character in vocab_characters]
+    names = [character_name(character) for character in vocab_characters]
     screen = ScreenText()
     waiting: list[SampledCharacter] = []
     for drawn in characters:
@@ -124,7 +124,7 @@ def _piece(text: str, drawn: list[SampledCharacter], names: list[str]) -> Piece:
 
 def bytes_pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[bytes]) -> Iterator[BytesPiece]:
     """As pieces_of, but characters of the vocabulary as they are."""
-    names = [screen_name(character) for character in vocab_characters]
+    names = [character_name(character) for character in vocab_characters]
     for drawn in characters:
         piece = BytesPiece(drawn.character)
         piece._set([drawn], names)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
 
 from pycharrnn.analysis import tint
-from pycharrnn.common.screen_text import visible
+from pycharrnn.common.display import escape_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ def tinted(pieces: Sequence[str], probabilities: Sequence[float], given: int) ->
         given: how many of them, the first ones, were not drawn; they are bold.
     """
     shown = list(zip(pieces, probabilities, strict=True))[:_MOST_SHOWN]
-    parts = [f"<b>{_escaped(piece)}</b>" for piece, _ in shown[:given]]
+    parts = [f"<b>{escape_html(piece)}</b>" for piece, _ in shown[:given]]
     parts += [_drawn(piece, probability) for piece, probability in shown[given:]]
     if len(pieces) > _MOST_SHOWN:
         parts.append(f"<i> ... and {len(pieces) - _MOST_SHOWN:,} characters more</i>")
@@ -33,17 +32,16 @@ def tinted(pieces: Sequence[str], probabilities: Sequence[float], given: int) ->
 
 def table(rows: Mapping[str, str]) -> str:
     """A table of names and values, without those that are empty."""
-    cells = (f"<tr><th>{_escaped(name)}</th><td>{_escaped(value)}</td></tr>" for name, value in rows.items() if value)
+    cells = (
+        f"<tr><th>{escape_html(name)}</th><td>{escape_html(value)}</td></tr>" for name, value in rows.items() if value
+    )
     return f"<table>{''.join(cells)}</table>"
 
 
 def _drawn(piece: str, probability: float) -> str:
     level = tint.level(-math.log2(probability) if probability > 0 else math.inf)
     if not level:
-        return _escaped(piece)
-    return f'<span style="background: {tint.colour(level)}" title="{100 * probability:.2g}%">{_escaped(piece)}</span>'
-
-
-def _escaped(text: str) -> str:
-    """Text for HTML, in which every character is seen."""
-    return html.escape(visible(text))
+        return escape_html(piece)
+    return (
+        f'<span style="background: {tint.colour(level)}" title="{100 * probability:.2g}%">{escape_html(piece)}</span>'
+    )

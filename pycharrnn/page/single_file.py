@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import html
 import json
 import os
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from compat.atomic_write import atomic_write
 from pycharrnn.checkpoints import payload
 from pycharrnn.checkpoints.names import distinct_names
+from pycharrnn.common.display import escape_html
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.bundle import UnknownForm, bundle
 from pycharrnn.page.facts import facts_of, losses_of
@@ -89,11 +89,11 @@ def _frame(names: list[str], half: bool) -> tuple[str, str]:
         {
             '<meta charset="utf-8">': '<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            "<title>pycharrnn</title>": f"<title>{html.escape(title)}</title>",
+            "<title>pycharrnn</title>": f"<title>{escape_html(title)}</title>",
             'href="icon.svg" type="image/svg+xml"': f'href="data:image/svg+xml;base64,{icon}"',
             '<link rel="stylesheet" href="style.css">': f"<style>{style}</style>",
             '<script type="module" src="server.js"></script>\n': "",
-            "</main>\n": f'</main>\n<footer class="quiet">{html.escape(_about(names, half))}</footer>\n',
+            "</main>\n": f'</main>\n<footer class="quiet">{escape_html(_about(names, half))}</footer>\n',
         },
     )
     before, end, after = page.partition("</body>")

@@ -12,14 +12,6 @@ from collections.abc import Iterator
 from pycharrnn.common.errors import UserError
 
 
-def screen_name(character: bytes) -> str:
-    """A character of a vocabulary for the screen; a byte that is none by itself as 0xE2."""
-    try:
-        return character.decode()
-    except UnicodeDecodeError:
-        return "0x" + character.hex().upper()
-
-
 def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> Iterator[tuple[int, bytes | None]]:
     """Divide `text` into characters of `vocab`; where several fit, the longest is taken.
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compat.vocabulary import characters_by_id
+from pycharrnn.common.display import character_name
 from pycharrnn.common.screen_text import ScreenText
-from pycharrnn.sampling import tokenizer
 from pycharrnn.sampling.batched_sampling import Characters
 
 DONE = '{"done":true}\n'
@@ -33,7 +33,7 @@ class ShownVocabulary:
     def __init__(self, vocab: dict[bytes, int]) -> None:
         self.characters = characters_by_id(vocab)
         self.texts = [_text_of(character) for character in self.characters]
-        names = [json.dumps(tokenizer.screen_name(character)) for character in self.characters]
+        names = [json.dumps(character_name(character)) for character in self.characters]
         self.first_names = [f',"candidates":[[{name},' for name in names]
         self.next_names = [f"],[{name}," for name in names]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from compat.atomic_write import atomic_write
-from compat.plain_text import printable
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.text import decode_text
@@ -64,7 +64,7 @@ def gather(paths: Sequence[str], note: Callable[[str], None], progress: int = 0,
         if left_out:
             note(f"left out, for they hold no text: {_some(left_out)}.")
         if not files:
-            what = ", ".join(printable(path) for path in paths)
+            what = ", ".join(escape_line(path) for path in paths)
             raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
         sources = ["-" if path == "-" else os.path.realpath(path) for path in paths]
         return _gathered(os.path.join(data, name_of(paths)), files, sources, note, progress)
@@ -96,7 +96,7 @@ def _gathered(
         _write(folder, files, sources, progress)
     how = {"this": "as before", "nothing": "new", "earlier": "rewritten, since these have changed"}[holds]
     count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
-    said = f"{printable(input_file)}: {os.path.getsize(input_file):,} bytes, {how}"
+    said = f"{escape_line(input_file)}: {os.path.getsize(input_file):,} bytes, {how}"
     is_itself = holds == "this" and len(files) == 1 and os.path.samefile(files[0].path, input_file)
     note(said + ("." if is_itself else f"; of {count}: {_some([_described(file) for file in files])}."))
     return folder
@@ -145,9 +145,9 @@ def _files(paths: Sequence[str], until_copied: contextlib.ExitStack) -> tuple[li
             size = os.path.getsize(path)
             encoding = decode_text.encoding_of(path) if size else None
         except OSError as e:
-            raise UserError(f"can't read {printable(shown)}: {e.strerror or e}.") from e
+            raise UserError(f"can't read {escape_line(shown)}: {e.strerror or e}.") from e
         if encoding is None:
-            left_out.append(printable(shown) + ("" if size else " (empty)"))
+            left_out.append(escape_line(shown) + ("" if size else " (empty)"))
         else:
             files[real] = _File(path, shown, encoding, size)
     return list(files.values()), left_out
@@ -159,7 +159,7 @@ def _walk(paths: Sequence[str], until_copied: contextlib.ExitStack) -> Iterator[
         try:
             mode = stat.S_IFIFO if path == "-" else os.stat(path).st_mode
         except (OSError, ValueError) as e:
-            why = f"can't read {printable(path)} ({getattr(e, 'strerror', None) or e})"
+            why = f"can't read {escape_line(path)} ({getattr(e, 'strerror', None) or e})"
             raise UserError(f"{why}: name a text file or a folder of them, or get one by pycharrnn data pydoc.") from e
         if stat.S_ISDIR(mode):
             yield from ((file, file) for file in _below(path, frozenset()))
@@ -168,7 +168,7 @@ def _walk(paths: Sequence[str], until_copied: contextlib.ExitStack) -> Iterator[
         elif stat.S_ISFIFO(mode):
             yield _copied(path, until_copied), "standard input" if path == "-" else path
         else:
-            raise UserError(f"{printable(path)} is neither a file nor a folder: name a text.")
+            raise UserError(f"{escape_line(path)} is neither a file nor a folder: name a text.")
 
 
 def _below(folder: str, above: frozenset[str]) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _below(folder: str, above: frozenset[str]) -> Iterator[str]:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as e:
-        raise UserError(f"can't read the folder {printable(folder)}: {e.strerror or e}.") from e
+        raise UserError(f"can't read the folder {escape_line(folder)}: {e.strerror or e}.") from e
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -209,7 +209,7 @@ def _copied(path: str, until_copied: contextlib.ExitStack) -> str:
             while piece := pipe.read1(_PIECE):  # `read` would go on after a terminal's end, until a second Ctrl-D
                 f.write(piece)
     except OSError as e:
-        raise UserError(f"can't copy what comes from {printable(path)}: {e.strerror or e}.") from e
+        raise UserError(f"can't copy what comes from {escape_line(path)}: {e.strerror or e}.") from e
     return copy
 
 
@@ -222,7 +222,7 @@ def _some(names: Sequence[str]) -> str:
 def _described(file: _File) -> str:
     """Name and size of a file that was taken, and what it was written in where that is no more so."""
     encoding = "" if file.encoding == "bytes" else f", {file.encoding[:6].upper()}"
-    return f"{printable(file.shown)} ({file.size:,} bytes{encoding})"
+    return f"{escape_line(file.shown)} ({file.size:,} bytes{encoding})"
 
 
 # -- where to ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 
 from compat import T7Error
 from compat.vocabulary import characters_by_id, vocabulary_of
+from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import encodings, preprocessing
 
@@ -89,9 +90,9 @@ class CharSplitLMMinibatchLoader:
             if new and leave_out_others:
                 length = len(text)
                 text = preprocessing.without_characters(os.fspath(data_dir), text, vocab, new, progress)
-                say(f"characters left out of the text ({length - len(text)} of {length}): {quoted(new)}")
+                say(f"characters left out of the text ({length - len(text)} of {length}): {quote_characters(new)}")
             elif new:
-                say(f"characters added to the vocabulary ({len(new)}): {quoted(new)}")
+                say(f"characters added to the vocabulary ({len(new)}): {quote_characters(new)}")
             characters = sorted(model_characters if leave_out_others else {*model_characters, *new})
             self.vocab_mapping = vocabulary_of(characters)
         self._renumbered = None if self.vocab_mapping == vocab else _renumbering(vocab, self.vocab_mapping)
@@ -209,17 +210,3 @@ def _renumbering(vocab: dict[bytes, int], to: dict[bytes, int]) -> npt.NDArray[n
     """Number in one vocabulary -> number in another, both from 0; 0 for characters that the other lacks."""
     numbers = np.array([to.get(c, 1) - 1 for c in characters_by_id(vocab)])
     return numbers.astype(np.uint8) if len(to) <= 256 else numbers.astype(np.int32)
-
-
-def quoted(characters: Collection[bytes]) -> str:
-    """Characters for a message, in the order of their bytes, at most twenty and the number of all others.
-
-    Example:
-        >>> quoted([b"b", b"a", "é".encode()])
-        "'a' 'b' 'é'"
-    """
-    words = [
-        repr(c.decode("utf-8", "backslashreplace") if len(c) > 1 else c).removeprefix("b")
-        for c in sorted(characters)[:20]
-    ]
-    return " ".join(words) + (f" and {len(characters) - 20} more" if len(characters) > 20 else "")

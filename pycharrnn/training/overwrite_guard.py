@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from compat.plain_text import printable
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import shell_words
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
@@ -72,7 +72,7 @@ def _described(found: Checkpoint) -> str:
     words = [f"iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}"]
     data_dir = recorded_options.find(found, "data_dir")
     if data_dir is not None:
-        words.insert(0, f"text of -data_dir {printable(data_dir)}")
+        words.insert(0, f"text of -data_dir {escape_line(data_dir)}")
     if found.val_losses:
         words.append(f"validation loss {lua_format.fixed(found.val_losses[max(found.val_losses)], 4)}")
     elif found.train_losses:

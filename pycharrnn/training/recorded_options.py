@@ -13,7 +13,7 @@ from typing import Any
 
 from compat.charrnn import Checkpoint
 from compat.checkpoint_fields import Option, is_number
-from compat.plain_text import printable
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.training.options import TrainOptions
 
@@ -55,7 +55,7 @@ def require(path: str, found: Checkpoint, name: str) -> Any:
 
 def _in_words(value: object) -> str:
     if isinstance(value, str):
-        return f"'{printable(value, 60)}'"
+        return f"'{escape_line(value, 60)}'"
     return f"{value:.10g}" if is_number(value) else str(value)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from compat.plain_text import printable
 from pycharrnn.checkpoints import checkpoint, paths
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.loader import TRAIN
 from pycharrnn.training import learning_rate, recorded_options, run_files
@@ -103,7 +103,7 @@ def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> TrainO
     """
     if "savefile" not in given and ({os.sep, os.altsep, "\0"} & {*opt.savefile}):
         raise UserError(
-            f"{path} records the -savefile {printable(opt.savefile, 80)}, which is no name of a file: give -savefile,"
+            f"{path} records the -savefile {escape_line(opt.savefile, 80)}, which is no name of a file: give -savefile,"
             " and -checkpoint_dir, on the command line."
         )
     beside = os.path.dirname(path)

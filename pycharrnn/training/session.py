@@ -19,11 +19,12 @@ from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint, paths, t7_file
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.common import memory
+from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device, tf32, torch_modules
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.fingerprint import fingerprint
-from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader, quoted
+from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.text.text_stats import text_stats
 from pycharrnn.training import distributed, overwrite_guard, recipes, resume, run_files, run_log
 from pycharrnn.training.distributed import Ranks
@@ -250,7 +251,7 @@ def _check_same_vocabulary(opt: TrainOptions, start: InitialCheckpoint, ours: di
         return
     only_theirs, only_ours = set(theirs) - set(ours), set(ours) - set(theirs)
     differences = [
-        f"{side} {quoted(characters)}"
+        f"{side} {quote_characters(characters)}"
         for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
         if characters
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,9 @@ import torch
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
+from pycharrnn.common.display import column_width, escape_for_terminal
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.screen_text import ScreenText, harmless
+from pycharrnn.common.screen_text import ScreenText
 
 if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
@@ -64,7 +64,7 @@ def _text(characters: Iterator[bytes], stop: GracefulStop) -> str:
         text += "".join(shown for shown, _ in screen.push(character))
         if stop.cause:
             break
-    return harmless(text)  # what `screen` still holds is a character that the sample's end has cut in two
+    return escape_for_terminal(text)  # what `screen` still holds is a character that the sample's end has cut in two
 
 
 def _letters(text: str) -> int:
@@ -85,20 +85,13 @@ def _broken(line: str, width: int) -> Iterator[str]:
     """The pieces of one line, at most `width` columns each."""
     start = after_space = used = 0
     for k, character in enumerate(line):
-        columns = _columns(character)
+        columns = column_width(character)
         if used + columns > width and character != " ":
             end = after_space if after_space > start else k
             if end > start:
                 yield line[start:end]
-                start, used = end, sum(map(_columns, line[end:k]))
+                start, used = end, sum(map(column_width, line[end:k]))
         used += columns
         if character == " ":
             after_space = k + 1
     yield line[start:]
-
-
-def _columns(character: str) -> int:
-    """How many columns of a terminal a character takes."""
-    if unicodedata.combining(character) or unicodedata.category(character) == "Cf":
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

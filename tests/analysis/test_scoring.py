@@ -215,7 +215,7 @@ def test_options_of_eval(options, words):
     with pytest.raises(UserError) as raised:
         EvalOptions(**options).check()
     assert str(raised.value) == words
-    EvalOptions(train_frac=1, val_frac=0, legacy_logsoftmax=1).check()
+    EvalOptions(train_frac=1, val_frac=0, old_exp=1).check()
     EvalOptions(train_frac=-1, gpuid=0).check()
 
 
@@ -236,8 +236,7 @@ def test_old_exponential():
 
 def test_old_softmax_moves_losses_a_little(corpus):
     new, old = (
-        scoring.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), legacy_logsoftmax=switch))
-        for switch in (0, 1)
+        scoring.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), old_exp=switch)) for switch in (0, 1)
     )
     assert 1e-6 < abs(new - old) < 1e-3
     assert b"2.87" in run("eval", CHECKPOINT, "-data_dir", str(corpus), "-old_exp", "1").stdout

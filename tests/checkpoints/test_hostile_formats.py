@@ -15,7 +15,7 @@ import pytest
 import torch
 from kinds import loaded, path_of
 
-from compat.plain_text import printable
+from compat.escape import escape_line
 from pycharrnn.checkpoints import checkpoint, formats, protobuf_fields, pytorch_file
 from pycharrnn.checkpoints.protobuf_fields import fields
 from pycharrnn.common.errors import UserError
@@ -38,7 +38,7 @@ def refused(tmp_path, ending: str, content: bytes, words: str, factor: float = 3
     finally:
         tracemalloc.stop()
     text = str(caught.value)
-    assert printable(text, 1000) == text
+    assert escape_line(text, 1000) == text
     assert text.startswith(f"can't read {path} as a checkpoint: it")
 
 

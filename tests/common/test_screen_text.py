@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pycharrnn.common.screen_text import ScreenText, visible
+from pycharrnn.common.screen_text import ScreenText
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -44,11 +44,3 @@ def test_the_end_comes_once():
     text.push(b"\xe2")
     assert text.end() == [("\ufffd", 1)]
     assert text.end() == []
-
-
-def test_control_characters_have_pictures():
-    content = "".join(map(chr, range(0xA1)))
-    found = visible(content)
-    assert found[:32] == "".join("\t\n"[k - 9] if k in (9, 10) else chr(0x2400 + k) for k in range(32))
-    assert found[32:127] == content[32:127]
-    assert found[127:] == "\u2421" + "\ufffd" * 32 + "\xa0"

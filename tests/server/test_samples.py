@@ -14,10 +14,11 @@ from serving_tools import GRU, LSTM, lines_of
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.display import character_name
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.engine import kernel_library
 from pycharrnn.page.facts import facts_of
-from pycharrnn.sampling import sampler, tokenizer
+from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -73,7 +74,7 @@ def by_chance(seed: int) -> SampleAsked:
 def plainly(loaded, asked: SampleAsked) -> list[dict]:
     """The lines by their definition, one character after the other, as Python objects."""
     predictor = NumpyPredictor(loaded.network)
-    names = [tokenizer.screen_name(character) for character in characters_by_id(loaded.vocab)]
+    names = [character_name(character) for character in characters_by_id(loaded.vocab)]
     drawn = list(sampler.draw(predictor, loaded.vocab, asked.options, asked.primetext))
     fresh, activations = predictor.fresh(), []
     for one in drawn:

@@ -16,8 +16,8 @@ from runs import COMMAND, ENVIRONMENT, SMALL, assert_same_digits, folder_with_te
 from runs import result_of as result
 
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.display import escape_for_terminal
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.screen_text import harmless
 from pycharrnn.training import log_rows
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
@@ -59,7 +59,9 @@ def sampled_alone(path, length: int) -> str:
         "-hide_prime",
         "1",
     ]
-    return characters([harmless(codecs.getincrementaldecoder("utf-8")("replace").decode(sampled(path, args)[:-1]))])
+    return characters(
+        [escape_for_terminal(codecs.getincrementaldecoder("utf-8")("replace").decode(sampled(path, args)[:-1]))]
+    )
 
 
 @pytest.mark.parametrize(

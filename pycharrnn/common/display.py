@@ -1,0 +1,106 @@
+"""Makes untrusted text safe to show: in a message, on a terminal, in HTML."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Collection
+
+from compat.escape import escape_line
+
+__all__ = [
+    "character_name",
+    "column_width",
+    "control_pictures",
+    "escape_for_terminal",
+    "escape_html",
+    "escape_line",
+    "quote_character",
+    "quote_characters",
+    "replace_surrogates",
+]
+
+_MAX_QUOTED = 20
+# The characters U+2400 and following depict control characters. Those from U+0080 to U+009F have no pictures.
+_PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
+_PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
+_UNSAFE_CATEGORIES = ("Cf", "Cn", "Co", "Zl", "Zp")  # format, unassigned, private use, line and paragraph separators
+_JOINERS = "\u200c\u200d"  # in Persian and Indian words, and in emoji
+
+
+def quote_character(character: bytes) -> str:
+    """A vocabulary's character as a Python literal, without the b of bytes.
+
+    Example:
+        >>> quote_character(b"\\n"), quote_character("é".encode()), quote_character(b"\\xff")
+        ("'\\\\n'", "'é'", "'\\\\xff'")
+    """
+    return repr(character)[1:] if len(character) == 1 else repr(character.decode("utf-8", "backslashreplace"))
+
+
+def quote_characters(characters: Collection[bytes]) -> str:
+    """At most twenty characters for a message, sorted by their bytes, and the number of the others.
+
+    Example:
+        >>> quote_characters([b"b", b"a", "é".encode()])
+        "'a' 'b' 'é'"
+    """
+    words = " ".join(map(quote_character, sorted(characters)[:_MAX_QUOTED]))
+    return words + (f" and {len(characters) - _MAX_QUOTED} more" if len(characters) > _MAX_QUOTED else "")
+
+
+def character_name(character: bytes) -> str:
+    """A vocabulary's character as text; invalid UTF-8 in hexadecimal, as 0xE2."""
+    try:
+        return character.decode()
+    except UnicodeDecodeError:
+        return "0x" + character.hex().upper()
+
+
+def control_pictures(text: str) -> str:
+    """Replace control characters except tab and newline by pictures (U+2400 and following).
+
+    U+0080 to U+009F become U+FFFD.
+
+    Example:
+        >>> control_pictures("a\\x00\\r\\n")
+        'a\u2400\u240d\\n'
+    """
+    return text.translate(_PICTURES)
+
+
+def escape_html(text: str) -> str:
+    """`text` for HTML, with pictures for the control characters that HTML forbids."""
+    return html.escape(control_pictures(text))
+
+
+def escape_for_terminal(text: str) -> str:
+    """`text` of several lines for a terminal, which must not obey any of it but tabs and newlines.
+
+    As control_pictures; characters that are invisible, unassigned or change the direction of writing become U+FFFD.
+
+    Example:
+        >>> escape_for_terminal("a\\x1b[31m\\u202eb")
+        'a\u241b[31m\ufffdb'
+    """
+    return "".join(
+        "\ufffd" if unicodedata.category(c) in _UNSAFE_CATEGORIES and c not in _JOINERS else c
+        for c in control_pictures(text)
+    )
+
+
+def replace_surrogates(text: str) -> str:
+    """`text` that every Unicode encoding accepts: with U+FFFD for unpaired surrogates.
+
+    Surrogates by which Python represents bytes of a file name are decoded where these bytes are UTF-8.
+    """
+    text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def column_width(character: str) -> int:
+    """The number of terminal columns that a character takes: 0, 1 or 2."""
+    if unicodedata.combining(character) or unicodedata.category(character) == "Cf":
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

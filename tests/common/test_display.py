@@ -1,0 +1,66 @@
+"""Text made safe to show."""
+
+from __future__ import annotations
+
+import pytest
+
+from pycharrnn.common.display import (
+    character_name,
+    column_width,
+    control_pictures,
+    escape_html,
+    escape_line,
+    quote_characters,
+    replace_surrogates,
+)
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        (b"plain \xc3\xa9", "plain é"),
+        (b"\x1b[31m\n\x7f\xc2\x85", r"\x1b[31m\n\x7f\x85"),
+        (b"\xff\xc3", r"\xff\xc3"),
+        ("d\udcff\ud800\u202e", r"d\xff\ud800\u202e"),
+        (b"x" * 200, "x" * 200),
+        (b"x" * 300, "x" * 197 + "..."),
+        (b"\x00" * 300, (r"\x00" * 50)[:197] + "..."),
+    ],
+)
+def test_a_line_is_escaped_and_cut(text, shown):
+    assert escape_line(text) == shown
+
+
+def test_a_name_is_escaped_whole():
+    assert escape_line("n" * 300 + "\U000e0001", None) == "n" * 300 + r"\U000e0001"
+    assert escape_line(b"\xff" * 300, None) == r"\xff" * 300
+
+
+def test_control_characters_have_pictures():
+    content = "".join(map(chr, range(0xA1)))
+    found = control_pictures(content)
+    assert found[:32] == "".join("\t\n"[k - 9] if k in (9, 10) else chr(0x2400 + k) for k in range(32))
+    assert found[32:127] == content[32:127]
+    assert found[127:] == "\u2421" + "\ufffd" * 32 + "\xa0"
+
+
+def test_html_is_escaped():
+    assert escape_html('<a href="\x1b">&') == "&lt;a href=&quot;\u241b&quot;&gt;&amp;"
+
+
+def test_quoted_characters_are_sorted_and_counted():
+    characters = [bytes([k]) for k in range(125, 96, -1)]
+    assert quote_characters(characters[-3:]) == "'a' 'b' 'c'"
+    assert quote_characters(characters) == " ".join(f"'{chr(k)}'" for k in range(97, 117)) + " and 9 more"
+
+
+def test_a_byte_of_invalid_utf8_is_named_in_hexadecimal():
+    assert [character_name(c) for c in (b"a", "\u00e9".encode(), b"\xe2")] == ["a", "\u00e9", "0xE2"]
+
+
+def test_surrogates_become_characters_or_replacements():
+    assert replace_surrogates("a\udcc3\udca9\udcff\ud800") == "a\u00e9\ufffd\ufffd"
+
+
+def test_the_width_of_characters_on_a_terminal():
+    assert [column_width(c) for c in "a\u0301\u200d\u304c"] == [1, 0, 0, 2]
