@@ -200,7 +200,7 @@ def serve_command(paths: tuple[str, ...], **values: Any) -> None:
         if (e.name or "").partition(".")[0] not in ("fastapi", "h11", "pydantic", "starlette", "uvicorn"):
             raise
         raise extras.missing("the page", "serve") from None
-    serve.serve(list(paths), opt, say)
+    serve.serve(list(paths), opt, say, note)
 
 
 @click.command(

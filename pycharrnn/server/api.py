@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import secrets
+import weakref
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -84,9 +84,9 @@ class _Api:
     def __init__(self, models: Registry, scheduler: Scheduler) -> None:
         self._models, self._scheduler = models, scheduler
         self._start = secrets.token_hex(4)  # so that no tag is that of another server
-        # A score takes megabytes while it is made, and is of no use before it is whole: so of those that take about as
-        # long, (model, magnitude of the text's length), one is made after the other.
-        self._one_score_at_a_time: dict[tuple[str, int], asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+        # A score takes megabytes and is useless before it is complete, so scores that take about as long, keyed by
+        # (model id, bit length of the text's length), are computed one after the other.
+        self._score_locks: weakref.WeakValueDictionary[tuple[str, int], asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def list_models(
         self,
@@ -142,9 +142,9 @@ class _Api:
         with self._scheduler.admit() as admitted:
             if not admitted:
                 return unavailable()
-            magnitude = len(request.text).bit_length()
+            lock = self._score_locks.setdefault((model.id, len(request.text).bit_length()), asyncio.Lock())
             async with (
-                self._one_score_at_a_time[model.id, magnitude],
+                lock,
                 contextlib.aclosing(self._scheduler.run(score)) as turns,
             ):
                 try:

@@ -1,8 +1,7 @@
-"""The checkpoints that `pycharrnn serve` offers, found on the disk and read."""
+"""Finds and reads the checkpoints that `pycharrnn serve` offers."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,12 +17,12 @@ from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
 from pycharrnn.server.served_models import ServedModel, served
 
 
-class Changed(Exception):
-    """A file is no longer the one that was read at first."""
+class FileChanged(Exception):
+    """A file no longer holds the checkpoint that was read from it first."""
 
 
-class Version(NamedTuple):
-    """What tells one content of a file from another: its number, size, and the nanosecond of its last change."""
+class FileVersion(NamedTuple):
+    """Identifies the content of a file; `modified` is in nanoseconds."""
 
     inode: int
     size: int
@@ -32,16 +31,16 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckpointEntry:
-    """A checkpoint, as it was when it was read at first.
+    """A checkpoint as it was when it was first read.
 
     Attributes:
-        argument: its place among the arguments, or that of its folder.
-        nbytes: what its model takes in memory.
+        argument: index of the argument that names the file or its folder.
+        nbytes: memory that its weights take.
     """
 
     path: str
     argument: int
-    version: Version
+    version: FileVersion
     facts: ModelFacts
     losses: Losses
     nbytes: int
@@ -49,27 +48,29 @@ class CheckpointEntry:
 
 @dataclass
 class ScanResult:
-    """What a look at the disk found.
+    """The outcome of a scan.
 
     Attributes:
-        offers: by name, in the order of the arguments; those of a folder the best first.
-        new: the models that had to be read for that, in the same order.
-        refused: (path, why it is not offered) of the files that had to be read.
+        entries: by model id, in the order of the arguments; within a folder the lowest loss first.
+        new: the models that this scan has read, in the same order.
+        errors: for the files and folders that this scan could not read and that no earlier scan has reported.
+        missing: the first of the named files that do not exist, or None.
     """
 
-    offers: dict[str, CheckpointEntry]
+    entries: dict[str, CheckpointEntry]
     new: list[ServedModel]
-    refused: list[tuple[str, UserError]]
+    errors: list[UserError]
+    missing: UserError | None = None
 
 
-class OfferReader:
-    """Reads the checkpoints that some arguments of the command line mean.
+class CheckpointScanner:
+    """Reads the checkpoints that the arguments of the command line name.
 
     Args:
-        arguments: checkpoints, and folders of which all checkpoints are meant.
+        arguments: checkpoints, and folders that stand for all checkpoints in them.
 
     Attributes:
-        folders: the places of folders among the arguments.
+        folders: indices of the arguments that are folders.
 
     Errors: UserError for a file that is named twice.
     """
@@ -78,105 +79,137 @@ class OfferReader:
         self._arguments = [os.path.normpath(path) for path in arguments]
         self.folders = {k for k, path in enumerate(self._arguments) if os.path.isdir(path)}
         self._named = {path: k for k, path in enumerate(self._arguments) if k not in self.folders}
-        self._refused: dict[str, Version | None] = {}  # what folders hold that is no checkpoint, as it was then
+        self._unreadable: dict[str, FileVersion | None] = {}  # not read again before their version changes
+        self._folder_errors: dict[int, str] = {}  # of the last scan
         for path in self._named:
             if self._arguments.count(path) > 1:
                 raise UserError(f"{path} is named twice: once is enough.")
 
-    def first_look(self, may_be_empty: bool) -> ScanResult:
+    def scan(self, may_be_empty: bool) -> ScanResult:
         """Read all files.
 
-        Args:
-            may_be_empty: whether folders may be without a checkpoint as yet.
-
-        Errors: UserError for a file that was named and is not there, or where there is no checkpoint.
+        Errors: UserError for a named file that does not exist; unless `may_be_empty`, for a folder without a
+            checkpoint, and where no checkpoint can be read.
         """
-        look = self._read_new({**self._in_folders(may_be_empty), **self._named}, {})
-        for path, error in look.refused:
-            if path in self._named and not os.path.exists(page_and_model(path)[0]):
-                raise error
-        if look.refused and not look.offers and not may_be_empty:
-            raise look.refused[0][1]
-        return look
+        files = {path: k for k in sorted(self.folders) for path in self._in_folder(k, may_be_empty)}
+        result = self._read_new({**files, **self._named}, {}, [])
+        if result.missing:
+            raise result.missing
+        if result.errors and not result.entries and not may_be_empty:
+            raise result.errors[0]
+        return result
 
-    def look_again(self, before: dict[str, CheckpointEntry]) -> ScanResult:
-        """Read what is new in the folders, and forget what is not there any more."""
-        return self._read_new(self._in_folders(may_be_empty=True), before)
+    def rescan(self, entries: dict[str, CheckpointEntry]) -> ScanResult:
+        """Read new files of the folders, and drop the entries whose files are gone or have changed.
 
-    def _in_folders(self, may_be_empty: bool) -> dict[str, int]:
-        """Path -> place of its folder. Errors: UserError for a folder without a checkpoint, unless it may be so."""
+        A folder that can't be listed keeps those of its entries whose files have not changed.
+        """
         files: dict[str, int] = {}
+        errors: list[UserError] = []
         for k in sorted(self.folders):
-            with contextlib.suppress(UserError) if may_be_empty else contextlib.nullcontext():
-                for file in newest_first(self._arguments[k]):
-                    files.setdefault(os.path.normpath(file.path), k)
-        return {path: k for path, k in files.items() if path not in self._named}
+            try:
+                found = self._in_folder(k, may_be_empty=True)
+                self._folder_errors.pop(k, None)
+            except Exception as e:  # whatever it is, the other folders and the next scan do not depend on it
+                found = [entry.path for entry in entries.values() if entry.argument == k]
+                error = e if isinstance(e, UserError) else UserError(f"can't list {self._arguments[k]} ({_reason(e)}).")
+                if self._folder_errors.get(k) != str(error):
+                    errors.append(error)
+                self._folder_errors[k] = str(error)
+            for path in found:
+                files.setdefault(path, k)
+        return self._read_new(files, entries, errors)
 
-    def _read_new(self, files: dict[str, int], before: dict[str, CheckpointEntry]) -> ScanResult:
-        """Read those of the files that are not offered as they are now; what was named stays as it is."""
-        known = {offer.path: offer for offer in before.values()}
+    def _in_folder(self, k: int, may_be_empty: bool) -> list[str]:
+        """Paths of a folder's checkpoints, without the files that are named themselves. Errors: UserError."""
+        try:
+            paths = [os.path.normpath(file.path) for file in newest_first(self._arguments[k])]
+        except UserError as e:
+            if may_be_empty and e.__cause__ is None:  # the folder can be listed, and has no checkpoint
+                return []
+            raise
+        return [path for path in paths if path not in self._named]
+
+    def _read_new(
+        self, files: dict[str, int], before: dict[str, CheckpointEntry], errors: list[UserError]
+    ) -> ScanResult:
+        """Read the files that have no entry of their present version. Entries of named files stay as they are."""
+        known = {entry.path: entry for entry in before.values()}
         versions = {path: _version(path) for path in files}
-        offers = [
-            offer
-            for path, offer in known.items()
-            if offer.argument not in self.folders or offer.version == versions.get(path)
+        entries = [
+            entry
+            for path, entry in known.items()
+            if entry.argument not in self.folders or entry.version == versions.get(path)
         ]
-        settled = {(offer.path, offer.version) for offer in offers} | set(self._refused.items())
-        new = [p for p, version in versions.items() if (p, version) not in settled and (version or p in self._named)]
-        look = ScanResult({}, [], [])
+        self._unreadable = {path: version for path, version in self._unreadable.items() if path in versions}
+        done = {(entry.path, entry.version) for entry in entries} | set(self._unreadable.items())
+        new = [p for p, version in versions.items() if (p, version) not in done and (version or p in self._named)]
+        result = ScanResult({}, [], errors)
         with bar("reading checkpoints", len(new)) as advance:
-            for path, name in _names(new, known).items():
+            for path, name in _model_ids(new, known).items():
                 try:
-                    offer, model = _read(name, path, files[path])
+                    entry, model = _read(name, path, files[path])
                 except UserError as e:
-                    look.refused.append((path, e))
-                    self._refused[path] = versions[path]
-                except Changed:  # since a moment: the next look will see it
+                    result.errors.append(e)
+                    self._unreadable[path] = versions[path]
+                    if path in self._named and versions[path] is None:
+                        result.missing = result.missing or e
+                except FileChanged:  # while it was read: the next scan reads it
                     pass
                 else:
-                    offers.append(offer)
-                    look.new.append(model)
+                    entries.append(entry)
+                    result.new.append(model)
                 advance(1)
-        look.offers = {offer.facts.id: offer for offer in sorted(offers, key=_rank)}
-        look.new.sort(key=lambda model: _rank(look.offers[model.id]))
-        return look
+        result.entries = {entry.facts.id: entry for entry in sorted(entries, key=_rank)}
+        result.new.sort(key=lambda model: _rank(result.entries[model.id]))
+        return result
 
 
-def read_again(offer: CheckpointEntry) -> ServedModel:
-    """The model of a checkpoint that was read before. Errors: Changed; UserError where it can't be read any more."""
-    again, model = _read(offer.facts.id, offer.path, offer.argument)
-    if again.version != offer.version:
-        raise Changed
+def reload(entry: CheckpointEntry) -> ServedModel:
+    """Read the model of an entry again. Errors: FileChanged; UserError where the file can't be read any more."""
+    again, model = _read(entry.facts.id, entry.path, entry.argument)
+    if again.version != entry.version:
+        raise FileChanged
     return model
 
 
-def _read(name: str, path: str, argument: int) -> tuple[CheckpointEntry, ServedModel]:
-    """Errors: UserError for what is no checkpoint; Changed."""
+def _read(model_id: str, path: str, argument: int) -> tuple[CheckpointEntry, ServedModel]:
+    """Errors: UserError for a file that can't be read as a checkpoint, for any reason; FileChanged."""
     version = _version(path)
-    loaded = checkpoint.load(path)
-    if version is None or version != _version(path):
-        raise Changed
-    facts = facts_of(loaded, name, version.modified / 1e9)
-    model = served(loaded, facts)
-    return CheckpointEntry(path, argument, version, facts, losses_of(loaded), model.nbytes), model
+    try:
+        loaded = checkpoint.load(path)
+        if version is None or version != _version(path):
+            raise FileChanged
+        facts = facts_of(loaded, model_id, version.modified / 1e9)
+        model = served(loaded, facts)
+        return CheckpointEntry(path, argument, version, facts, losses_of(loaded), model.nbytes), model
+    except (UserError, FileChanged):
+        raise
+    except Exception as e:  # a reader's own fault, or memory: it must not keep the other files from being offered
+        raise UserError(f"can't read {path} as a checkpoint ({_reason(e)}).") from e
 
 
-def _version(path: str) -> Version | None:
-    """None where there is no such file."""
+def _reason(error: Exception) -> str:
+    """An unexpected exception, for a message."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _version(path: str) -> FileVersion | None:
+    """None for a file that does not exist."""
     try:
         status = os.stat(page_and_model(path)[0])
     except OSError:
         return None
-    return Version(status.st_ino, status.st_size, status.st_mtime_ns)
+    return FileVersion(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _names(new: list[str], known: dict[str, CheckpointEntry]) -> dict[str, str]:
-    """Path of each new file -> its name, which no other model has: what is known keeps its own."""
+def _model_ids(new: list[str], known: dict[str, CheckpointEntry]) -> dict[str, str]:
+    """Path of each new file -> an id that no other model has. A known path keeps its id."""
     paths = [*new, *(path for path in known if path not in new)]
     named = zip(new, distinct_names(paths), strict=False)
     return {path: known[path].facts.id if path in known else name for path, name in named}
 
 
-def _rank(offer: CheckpointEntry) -> tuple[int, tuple[int, float], float]:
-    """A key for the order of offers: by argument; in a folder by loss, and without one the newest first."""
-    return offer.argument, losses.sort_key(offer.facts.val_loss), -offer.facts.saved
+def _rank(entry: CheckpointEntry) -> tuple[int, tuple[int, float], float]:
+    """Sort key: by argument, then by loss; entries without a loss last, the newest first."""
+    return entry.argument, losses.sort_key(entry.facts.val_loss), -entry.facts.saved

@@ -1,4 +1,4 @@
-"""Which models are in memory: as many of those used last as there is room for."""
+"""An LRU cache of the models that `pycharrnn serve` has in memory."""
 
 from __future__ import annotations
 
@@ -9,44 +9,48 @@ from pycharrnn.server.served_models import ServedModel
 
 
 class CapacityExceeded(Exception):
-    """The models in use leave no room for another one."""
+    """The models in use leave no memory for another one."""
 
 
 class ModelCache:
-    """Keeps models, the weights of which take up to `most_bytes` together; a larger model has it for itself.
+    """Caches models whose weights take up to `max_bytes` together. A larger model has the cache to itself.
 
-    A model that a request still draws from takes room until that is done, whether it is kept or not.
+    A model that a request samples from counts until the request ends, cached or not.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[str, ServedModel] = OrderedDict()  # the last one was used last
-        self._alive: weakref.WeakSet[ServedModel] = weakref.WeakSet()  # those that are kept or drawn from
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._cached: OrderedDict[str, ServedModel] = OrderedDict()  # the least recently used first
+        self._alive: weakref.WeakSet[ServedModel] = weakref.WeakSet()  # cached, or used by a request
 
-    def get(self, name: str) -> ServedModel | None:
-        """A model that is kept, or None."""
-        if name in self._kept:
-            self._kept.move_to_end(name)
-        return self._kept.get(name)
+    def get(self, model_id: str) -> ServedModel | None:
+        """A cached model, which becomes the most recently used, or None."""
+        if model_id in self._cached:
+            self._cached.move_to_end(model_id)
+        return self._cached.get(model_id)
 
-    def has_room(self, nbytes: int) -> bool:
-        """Whether there is room for so many bytes more."""
+    def fits(self, nbytes: int) -> bool:
+        """Whether a model of this size fits beside those in memory."""
         used = sum(model.nbytes for model in self._alive)
-        return not used or used + nbytes <= self._most_bytes
+        return not used or used + nbytes <= self._max_bytes
 
-    def make_room(self, nbytes: int) -> None:
-        """Drop the models that were not used for longest, until there is room. Errors: CapacityExceeded."""
-        while not self.has_room(nbytes):
-            if not self._kept:
+    def evict_for(self, nbytes: int) -> None:
+        """Evict the least recently used models until a model of this size fits. Errors: CapacityExceeded."""
+        while not self.fits(nbytes):
+            if not self._cached:
                 raise CapacityExceeded
-            self._kept.popitem(last=False)
+            self._cached.popitem(last=False)
 
-    def keep(self, model: ServedModel) -> None:
-        """Keep a model, in place of the one of that name if there is one."""
+    def put(self, model: ServedModel) -> None:
+        """Cache a model, in place of the one with its id."""
         self.drop(model.id)
-        self._kept[model.id] = model
+        self._cached[model.id] = model
+        self.count(model)
+
+    def count(self, model: ServedModel) -> None:
+        """Count a model that is not cached, for as long as a request uses it."""
         self._alive.add(model)
 
-    def drop(self, name: str) -> None:
-        """Keep the model of this name no longer, if it is kept."""
-        self._kept.pop(name, None)
+    def drop(self, model_id: str) -> None:
+        """Remove the model with this id, if it is cached."""
+        self._cached.pop(model_id, None)

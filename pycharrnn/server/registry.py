@@ -1,4 +1,4 @@
-"""The models that `pycharrnn serve` offers: by name, with what is told of each, read when they are needed."""
+"""The models that `pycharrnn serve` offers, by their ids; read from disk when a request needs them."""
 
 from __future__ import annotations
 
@@ -9,122 +9,140 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import Losses, ModelFacts
-from pycharrnn.server.checkpoint_scan import Changed, CheckpointEntry, OfferReader, ScanResult, read_again
+from pycharrnn.server.checkpoint_scan import CheckpointEntry, CheckpointScanner, FileChanged, ScanResult, reload
 from pycharrnn.server.model_cache import CapacityExceeded, ModelCache
 from pycharrnn.server.served_models import ServedModel
 
-MOST_BYTES = 1 << 28  # of the weights of folders' models in memory
-LOOK_SECONDS = 1.0  # between two looks at the folders
-_ATTEMPTS, _ATTEMPT_SECONDS = 10, 0.05  # to find room for a model
-_MOST_SAID = 10  # models that are named in lines of their own
+MAX_BYTES = 1 << 28  # of the weights of folders' models in memory
+SCAN_SECONDS = 1.0  # between two scans of the folders
+_ATTEMPTS, _ATTEMPT_SECONDS = 10, 0.05  # to get memory for a model
+_MAX_LINES = 10  # models that are printed in lines of their own
+
+Print = Callable[[str], None]  # prints a line
 
 
 class NoSuchModel(Exception):
-    """Why a request can't have the model that it names, as a sentence."""
+    """A request can't have the model that it names; the message is a sentence for the client."""
 
 
 class Registry:
-    """Models by the names with which requests choose them.
+    """Models by the ids that requests name.
 
-    Files that were named stay in memory. Of those of folders, what is told of them does, and as many models as there is
-    room for, the last used ones: others are read again when a request chooses them. No request names a path; and a
-    file that is no longer the one that was read at first is not served.
+    Models of named files stay in memory. Models of folders are cached: their facts stay in memory, their weights are
+    read again when a request needs them. Requests can't name paths. A file that has changed since it was first read is
+    not served.
 
-    All but the constructor is to be used from one event loop; files are read on a thread beside it.
+    Call the methods from one event loop. A thread reads the files.
 
     Args:
-        paths: checkpoints, and folders of which all checkpoints are meant.
-        say: prints a line for each model, and for each file beside others that can't be read.
-        follow: whether `follow_folders` will look for new checkpoints in folders, which may be empty then.
-        most_bytes: of the weights of folders' models in memory.
+        paths: checkpoints, and folders that stand for all checkpoints in them.
+        say: prints a line for each model.
+        note: prints a line for each file or folder that can't be read, while others can.
+        follow: whether `follow_folders` will run; folders may be empty then.
+        max_bytes: of the weights of folders' models in memory.
 
     Attributes:
-        generation: counts the changes of what is offered.
+        generation: counts the changes of the list of models.
 
     Errors: UserError for a file that does not exist or is named twice, or where there is no checkpoint.
     """
 
     def __init__(
-        self, paths: list[str], say: Callable[[str], None], follow: bool = False, most_bytes: int = MOST_BYTES
+        self, paths: list[str], say: Print, note: Print, follow: bool = False, max_bytes: int = MAX_BYTES
     ) -> None:
         self.follow, self.generation = follow, 0
-        self._say = say
-        self._offer_reader = OfferReader(paths)
-        if follow and not self._offer_reader.folders:
-            raise UserError("-follow 1 takes up new checkpoints of folders: name a folder.")
-        self._offers: dict[str, CheckpointEntry] = {}
+        self._say, self._note = say, note
+        self._scanner = CheckpointScanner(paths)
+        if follow and not self._scanner.folders:
+            raise UserError("-follow 1 adds new checkpoints of folders: name a folder.")
+        self._entries: dict[str, CheckpointEntry] = {}
         self._named: dict[str, ServedModel] = {}
-        self._memory = ModelCache(most_bytes)
+        self._cache = ModelCache(max_bytes)
         self._one_at_a_time = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
-        self._take_up(self._offer_reader.first_look(may_be_empty=follow))
+        self._apply(self._scanner.scan(may_be_empty=follow))
 
     def all_facts(self) -> list[ModelFacts]:
-        """What is told of each model, in the order of the arguments; of those of a folder the best first."""
-        return [offer.facts for offer in self._offers.values()]
+        """Facts of all models, in the order of the arguments; within a folder the lowest loss first."""
+        return [entry.facts for entry in self._entries.values()]
 
-    def facts(self, name: str) -> ModelFacts:
-        """What is told of a model. Errors: NoSuchModel."""
-        return self._offer(name).facts
+    def facts(self, model_id: str) -> ModelFacts:
+        """Errors: NoSuchModel."""
+        return self._entry(model_id).facts
 
-    def losses(self, name: str) -> Losses:
-        """The losses of the run that made a model. Errors: NoSuchModel."""
-        return self._offer(name).losses
+    def losses(self, model_id: str) -> Losses:
+        """The losses of the run that trained a model. Errors: NoSuchModel."""
+        return self._entry(model_id).losses
 
-    async def model(self, name: str) -> ServedModel:
+    async def model(self, model_id: str) -> ServedModel:
         """A model, read now if it is not in memory. Errors: NoSuchModel; model_cache.CapacityExceeded."""
-        offer = self._offer(name)
-        found = self._named.get(name) or self._memory.get(name)
-        if found:
+        self._entry(model_id)
+        if found := self._in_memory(model_id):
             return found
         async with self._one_at_a_time:
-            found = self._memory.get(name)  # another request may have had it read meanwhile
-            if not found:
-                await self._make_room(offer.nbytes)
-                try:
-                    found = await asyncio.get_running_loop().run_in_executor(self._thread, read_again, offer)
-                except (Changed, UserError):
-                    raise NoSuchModel("the file of this model is no longer what it was: choose another one.") from None
-                self._memory.keep(found)
-            return found
+            entry = self._entry(model_id)  # a scan may have replaced it meanwhile
+            if found := self._in_memory(model_id):
+                return found
+            await self._evict_for(entry.nbytes)
+            try:
+                model = await asyncio.get_running_loop().run_in_executor(self._thread, reload, entry)
+            except (FileChanged, UserError):
+                raise NoSuchModel("the file of this model has changed or is gone: choose another model.") from None
+            if self._entries.get(model_id) is entry:
+                self._cache.put(model)
+            else:  # a scan has dropped it while it was read: only this request gets it
+                self._cache.count(model)
+            return model
 
     async def follow_folders(self) -> None:
-        """Offer what the folders hold at any time, until this is cancelled."""
+        """Scan the folders again and again, until this task is cancelled. A scan that fails is reported once."""
         loop = asyncio.get_running_loop()
+        reported = ""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            look = await loop.run_in_executor(self._thread, self._offer_reader.look_again, self._offers)
-            with contextlib.suppress(UserError):  # nobody reads any more what is printed
-                self._take_up(look)
+            await asyncio.sleep(SCAN_SECONDS)
+            try:
+                result = await loop.run_in_executor(self._thread, self._scanner.rescan, self._entries)
+                with contextlib.suppress(UserError):  # stdout is closed
+                    self._apply(result)
+                reported = ""
+            except Exception as e:  # whatever it is, the next scan may succeed
+                error = f"can't scan the folders for checkpoints ({type(e).__name__}: {e}); trying again."
+                if error != reported:
+                    self._note(error)
+                reported = error
 
-    def _offer(self, name: str) -> CheckpointEntry:
-        if name not in self._offers:
+    def _entry(self, model_id: str) -> CheckpointEntry:
+        if model_id not in self._entries:
             raise NoSuchModel("there is no such model here: /api/models lists them.")
-        return self._offers[name]
+        return self._entries[model_id]
 
-    async def _make_room(self, nbytes: int) -> None:
-        """Errors: CapacityExceeded where no request ends soon that has a model in use."""
+    def _in_memory(self, model_id: str) -> ServedModel | None:
+        return self._named.get(model_id) or self._cache.get(model_id)
+
+    async def _evict_for(self, nbytes: int) -> None:
+        """Errors: CapacityExceeded where requests go on to use the models in memory."""
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(CapacityExceeded):
-                self._memory.make_room(nbytes)
+                self._cache.evict_for(nbytes)
                 return
             await asyncio.sleep(_ATTEMPT_SECONDS)
         raise CapacityExceeded
 
-    def _take_up(self, look: ScanResult) -> None:
-        before, self._offers = self._offers, look.offers
-        self.generation += list(before.values()) != list(look.offers.values())
-        for name, offer in before.items():
-            if look.offers.get(name) is not offer:
-                self._memory.drop(name)
-        for model in look.new:
-            if look.offers[model.id].argument not in self._offer_reader.folders:
+    def _apply(self, result: ScanResult) -> None:
+        """Offer the entries of a scan."""
+        before, self._entries = self._entries, result.entries
+        self.generation += list(before.values()) != list(result.entries.values())
+        for model_id, entry in before.items():
+            if result.entries.get(model_id) is not entry:
+                self._cache.drop(model_id)
+        for model in result.new:
+            if result.entries[model.id].argument not in self._scanner.folders:
                 self._named[model.id] = model
-            elif self._memory.has_room(model.nbytes):
-                self._memory.keep(model)
-        for model in look.new[:_MOST_SAID]:
+            elif self._cache.fits(model.nbytes):
+                self._cache.put(model)
+        for error in result.errors:
+            self._note(f"left out: {error}")
+        for model in result.new[:_MAX_LINES]:
             self._say(f"offering {model.id}")
-        if len(look.new) > _MOST_SAID:
-            self._say(f"offering {len(look.new) - _MOST_SAID} more")
-        for _, error in look.refused:
-            self._say(f"left out: {error}")
+        if len(result.new) > _MAX_LINES:
+            self._say(f"offering {len(result.new) - _MAX_LINES} more")

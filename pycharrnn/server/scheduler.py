@@ -23,8 +23,7 @@ R = TypeVar("R", covariant=True)
 _ROUND_SECONDS = 0.1  # in which every client should get its turn
 _SHORTEST_TURN = 0.005  # seconds; in shorter ones, too large a part would be the change from one client to the next
 _LONGEST_TURN = 0.02
-_LATER = 3  # what Linux calls nice: beside the event loop and first turns, threads of other turns count half
-_LOWER_PRIORITY = 3  # by so much later turns have less of it than the event loop and first turns; weighs half as much
+_NICE = 3  # added to the nice value of threads for later turns: half the CPU weight of the event loop
 
 
 class SchedulerClosed(Exception):
@@ -250,7 +249,7 @@ def _lower_priority() -> None:
     if sys.platform == "linux":
         thread = threading.get_native_id()
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _LATER)
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: object) -> None:

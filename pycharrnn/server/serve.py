@@ -25,7 +25,7 @@ from pycharrnn.server.addresses import reachable_hosts
 from pycharrnn.server.app import create_app
 from pycharrnn.server.connections import Connection, OpenConnections
 from pycharrnn.server.options import ServeOptions
-from pycharrnn.server.registry import Registry
+from pycharrnn.server.registry import Print, Registry
 from pycharrnn.server.scheduler import Scheduler
 
 _MORE_CONNECTIONS = 512  # besides those of -streams: for pages and refusals, and those that wait for the next request
@@ -105,12 +105,12 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> None:
+def serve(paths: list[str], opt: ServeOptions, say: Print, note: Print) -> None:
     """Offer models on a page until a signal comes.
 
     Args:
-        paths: checkpoints, or folders, of which all checkpoints are meant, the best first.
-        say: prints a line.
+        paths: checkpoints, and folders that stand for all checkpoints in them.
+        say: prints a line on stdout. note: prints one on stderr.
 
     Errors: UserError for a checkpoint that can't be read, an address to which the server can't listen, or an address
         that can't be printed.
@@ -118,7 +118,7 @@ def serve(paths: list[str], opt: ServeOptions, say: Callable[[str], None]) -> No
     _limit_heaps()
     sys.setswitchinterval(_SWITCH_SECONDS)
     say = partial(_say_or_fail, say)
-    models = Registry(paths, say, bool(opt.follow))
+    models = Registry(paths, say, note, bool(opt.follow))
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
     most = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
@@ -145,7 +145,7 @@ def _limit_heaps() -> None:
         mallopt(-3, 1 << 17)  # M_MMAP_THRESHOLD
 
 
-def _say_or_fail(say: Callable[[str], None], line: str) -> None:
+def _say_or_fail(say: Print, line: str) -> None:
     """Errors: UserError where the line can't be printed."""
     try:
         say(line)

@@ -82,7 +82,7 @@ def test_the_page_offers_every_format(tmp_path):
     paths = [tmp_path / f"{k}{ending}" for k, ending in enumerate(formats.ENDINGS)]
     for path in paths:
         checkpoint.convert(loaded("rnn"), path)
-    offered = Registry([str(path) for path in paths], lambda line: None)
+    offered = Registry([str(path) for path in paths], print, print)
     assert [facts.id for facts in offered.all_facts()] == [path.stem for path in paths]
 
 

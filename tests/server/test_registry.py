@@ -21,7 +21,7 @@ from serving_tools import GRU, LOOPBACK, LSTM, model_of, server
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.page import gallery, single_file
-from pycharrnn.server import registry
+from pycharrnn.server import checkpoint_scan, registry
 from pycharrnn.server.app import create_app
 from pycharrnn.server.model_cache import CapacityExceeded
 from pycharrnn.server.registry import Registry
@@ -38,7 +38,7 @@ def folder(tmp_path):
 
 
 def offered(*paths, **keywords) -> Registry:
-    return Registry([str(path) for path in paths], lambda line: None, **keywords)
+    return Registry([str(path) for path in paths], print, print, **keywords)
 
 
 def names(models: Registry) -> list[str]:
@@ -101,10 +101,32 @@ def test_one_checkpoint_in_two_formats(folder):
 
 def test_what_can_not_be_read_in_a_folder_is_left_out(folder):
     (folder / "half.t7").write_bytes(LSTM.read_bytes()[:5000])
-    said: list[str] = []
-    models = Registry([str(folder)], said.append)
+    said, noted = list[str](), list[str]()
+    models = Registry([str(folder)], said.append, noted.append)
     assert names(models) == [LSTM.stem, WORSE.stem]
-    assert said[-1].startswith(f"left out: can't read {folder / 'half.t7'}")
+    assert said == [f"offering {LSTM.stem}", f"offering {WORSE.stem}"]
+    assert [line.startswith(f"left out: can't read {folder / 'half.t7'}") for line in noted] == [True]
+
+
+def test_a_file_that_no_reader_expects_is_left_out(folder, monkeypatch):
+    """Such as a sparse file of terabytes."""
+    load = checkpoint.load
+
+    def failing(path):
+        if path.endswith("huge.t7"):
+            raise MemoryError
+        return load(path)
+
+    monkeypatch.setattr(checkpoint, "load", failing)
+    noted: list[str] = []
+    models = Registry([str(folder)], print, noted.append, follow=True)
+    with followed(models) as changed:
+        shutil.copy(GRU, folder / "huge.t7")
+        shutil.copy(GRU, folder)
+        assert changed()
+        assert GRU.stem in names(models)
+        assert not changed()
+    assert noted == [f"left out: can't read {folder / 'huge.t7'} as a checkpoint (MemoryError)."]
 
 
 def test_many_models_are_not_said_one_by_one(folder):
@@ -112,7 +134,7 @@ def test_many_models_are_not_said_one_by_one(folder):
         os.link(folder / WORSE.name, folder / f"other{k}.t7")
         (folder / f"x{k}.t7").write_bytes(WORSE.read_bytes())
     said: list[str] = []
-    Registry([str(folder)], said.append)
+    Registry([str(folder)], said.append, said.append)
     assert len(said) == 11
     assert said[-1] == "offering 2 more"
 
@@ -129,12 +151,12 @@ def test_an_empty_folder(tmp_path):
 
 def test_models_of_a_folder_are_in_memory_as_far_as_there_is_room(folder):
     size = model_of(offered(folder), LSTM).nbytes
-    models = offered(GRU, folder, most_bytes=size + 1)
+    models = offered(GRU, folder, max_bytes=size + 1)
     reads = []
-    read_again = registry.read_again
+    reload = registry.reload
     app = app_of(models)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "read_again", lambda offer: reads.append(offer.facts.id) or read_again(offer))
+        patch.setattr(registry, "reload", lambda offer: reads.append(offer.facts.id) or reload(offer))
         first = drawn(app, LSTM).text
         assert reads == []  # the best one was read when it was looked at, and stayed
         other = drawn(app, WORSE).text
@@ -142,11 +164,11 @@ def test_models_of_a_folder_are_in_memory_as_far_as_there_is_room(folder):
         assert drawn(app, GRU).status_code == 200
         assert drawn(app, LSTM).text == first
         assert reads == [WORSE.stem, LSTM.stem]
-        assert len(models._memory._kept) == 1
+        assert len(models._cache._cached) == 1
 
 
 def test_a_model_that_is_drawn_from_takes_its_room_until_that_is_done(folder):
-    models = offered(folder, most_bytes=1)
+    models = offered(folder, max_bytes=1)
     app = app_of(models)
     assert drawn(app, LSTM).status_code == 200  # alone, it may be larger
     held = model_of(models, LSTM)
@@ -162,21 +184,21 @@ def test_a_model_that_is_drawn_from_takes_its_room_until_that_is_done(folder):
 
 
 def test_many_requests_for_a_model_read_it_once(folder, monkeypatch):
-    models = offered(folder, most_bytes=1)
+    models = offered(folder, max_bytes=1)
     reads = []
-    read_again = registry.read_again
+    reload = registry.reload
 
     def slow(offer):
         reads.append(threading.current_thread().name)
         time.sleep(0.05)
-        return read_again(offer)
+        return reload(offer)
 
-    monkeypatch.setattr(registry, "read_again", slow)
+    monkeypatch.setattr(registry, "reload", slow)
 
     async def all_at_once():
         return await asyncio.gather(*(models.model(WORSE.stem) for _ in range(5)))
 
-    models._memory.drop(LSTM.stem)
+    models._cache.drop(LSTM.stem)
     assert len({id(model) for model in asyncio.run(all_at_once())}) == 1
     assert len(reads) == 1
     assert reads[0].startswith("reader")  # the event loop goes on meanwhile
@@ -195,19 +217,19 @@ def test_many_requests_for_a_model_read_it_once(folder, monkeypatch):
     ],
 )
 def test_a_file_that_is_no_longer_what_it_was(folder, change):
-    app = app_of(offered(folder, most_bytes=1))
+    app = app_of(offered(folder, max_bytes=1))
     assert drawn(app, WORSE).status_code == 200
     before = drawn(app, LSTM).text
     change(folder / WORSE.name)
     for path, body in (("/api/sample", {}), ("/api/score", {"text": "The"})):
         answer = ask(app, "POST", path, json={"model": WORSE.stem, **body})
         assert answer.status_code == 404
-        assert answer.json()["detail"] == "the file of this model is no longer what it was: choose another one."
+        assert answer.json()["detail"] == "the file of this model has changed or is gone: choose another model."
     assert drawn(app, LSTM).text == before
 
 
 def test_a_request_reads_the_file_of_its_model_and_no_other(folder):
-    app = app_of(offered(folder, most_bytes=1))
+    app = app_of(offered(folder, max_bytes=1))
     drawn(app, LSTM)
     opened: list[str] = []
     watching = True
@@ -228,8 +250,8 @@ def followed(models: Registry):
 
     async def look() -> None:
         task = asyncio.create_task(models.follow_folders())
-        looked = models._offers
-        while models._offers is looked:
+        looked = models._entries
+        while models._entries is looked:
             await asyncio.sleep(0.005)
         task.cancel()
 
@@ -239,13 +261,13 @@ def followed(models: Registry):
         return models.generation != before
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "LOOK_SECONDS", 0)
+        patch.setattr(registry, "SCAN_SECONDS", 0)
         yield changed
 
 
 def test_new_checkpoints_of_a_folder_are_followed(tmp_path):
     said: list[str] = []
-    models = Registry([str(tmp_path)], said.append, follow=True)
+    models = Registry([str(tmp_path)], said.append, said.append, follow=True)
     app = app_of(models)
     with followed(models) as changed:
         assert not changed()
@@ -281,7 +303,7 @@ def test_a_file_that_is_replaced_is_the_new_one_under_the_old_name(tmp_path):
 
 def test_a_damaged_file_is_said_once_and_read_when_it_is_whole(folder):
     said: list[str] = []
-    models = Registry([str(folder)], said.append, follow=True)
+    models = Registry([str(folder)], said.append, said.append, follow=True)
     with followed(models) as changed:
         (folder / "more.t7").write_bytes(GRU.read_bytes()[:5000])
         assert not changed()
@@ -313,7 +335,7 @@ def test_files_that_were_named_are_not_followed(folder):
 
 
 def test_nobody_reads_any_more_what_is_said(folder):
-    models = Registry([str(folder)], lambda line: None, follow=True)
+    models = offered(folder, follow=True)
 
     def say(line: str) -> None:
         raise UserError("stdout is closed.")
@@ -323,6 +345,88 @@ def test_nobody_reads_any_more_what_is_said(folder):
         shutil.copy(GRU, folder)
         assert changed()
         assert drawn(app_of(models), GRU).status_code == 200
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_models_and_the_other_folders(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    shutil.copy(LSTM, tmp_path / "a")
+    noted: list[str] = []
+    models = Registry([str(tmp_path / "a"), str(tmp_path / "b")], print, noted.append, follow=True)
+    newest_first = checkpoint_scan.newest_first
+
+    def failing(folder: str):
+        if folder.endswith("a"):
+            raise RecursionError("too deep")
+        return newest_first(folder)
+
+    with followed(models) as changed:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checkpoint_scan, "newest_first", failing)
+            assert not changed()
+            shutil.copy(GRU, tmp_path / "b")
+            assert changed()
+            assert names(models) == [LSTM.stem, GRU.stem]
+        shutil.copy(WORSE, tmp_path / "a")
+        assert changed()
+        assert names(models) == [LSTM.stem, WORSE.stem, GRU.stem]
+        (tmp_path / "b" / GRU.name).unlink()
+        assert changed()
+    assert noted == [f"left out: can't list {tmp_path / 'a'} (RecursionError: too deep)."]
+
+
+def test_a_scan_that_fails_is_reported_once_and_the_next_ones_go_on(folder, monkeypatch):
+    noted: list[str] = []
+    models = Registry([str(folder)], print, noted.append, follow=True)
+    failures = 3
+
+    def failing(new, known):
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise RuntimeError("no ids")
+        return model_ids(new, known)
+
+    model_ids = checkpoint_scan._model_ids
+    monkeypatch.setattr(checkpoint_scan, "_model_ids", failing)
+    with followed(models) as changed:
+        shutil.copy(GRU, folder)
+        assert changed()
+        assert GRU.stem in names(models)
+    assert noted == ["can't scan the folders for checkpoints (RuntimeError: no ids); trying again."]
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_model_that_a_scan_drops_while_it_is_read_is_not_cached(folder, monkeypatch, replaced):
+    models = offered(folder, follow=True, max_bytes=1)
+    app = app_of(models)
+    first = drawn(app, WORSE).text
+    drawn(app, LSTM)  # which evicts it
+    reload, file = registry.reload, folder / WORSE.name
+
+    def slow(entry):
+        model = reload(entry)
+        os.replace(shutil.copy(GRU, folder / "new"), file) if replaced else file.unlink()
+        result = models._scanner.rescan(models._entries)
+        asyncio.run_coroutine_threadsafe(apply(result), loop).result()
+        return model
+
+    async def apply(result):
+        models._apply(result)
+
+    async def request():
+        nonlocal loop
+        loop = asyncio.get_running_loop()
+        return await models.model(WORSE.stem)
+
+    loop = None
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "reload", slow)
+        assert asyncio.run(request()).facts.val_loss == pytest.approx(2.9394, abs=1e-4)  # the one it asked for
+    gc.collect()
+    again = drawn(app, WORSE)
+    assert again.status_code == (200 if replaced else 404)
+    assert again.text != first
 
 
 # -- what is told ------------------------------------------------------------------------------------------------------
