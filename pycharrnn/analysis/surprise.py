@@ -143,7 +143,7 @@ def bits_of_texts(
             unfinished.append(text)
             text.bits[:1] = math.log2(predictor.vocab_size)
             if text.left:
-                predictor.forget(free[-1])
+                predictor.reset_state(free[-1])
                 running[free.pop()] = text
         while unfinished and not unfinished[0].left:
             yield unfinished.popleft().bits

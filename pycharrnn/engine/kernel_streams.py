@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 
 class SamplingParams(NamedTuple):
-    """How to choose among the predicted characters, for each of M streams.
+    """How M streams choose their next characters over N steps.
 
     Attributes:
-        temperatures: of N steps, float64 (N, M), positive.
+        temperatures: float64 (N, M), positive.
         random_numbers: float64 (N, M), in [0, 1).
-        largest: whether to take the likeliest instead of drawing, bool (M,).
-        topk: how many of the likeliest to draw from, 0 for all, int64 (M,).
-        topp: draw from the fewest of the likeliest that have this probability together, float64 (M,).
-        pauses: after which characters to stop, bool (V,), or None.
+        greedy: whether to take the most probable character instead of sampling, bool (M,).
+        topk: sample from the so many most probable characters, 0 for all, int64 (M,).
+        topp: sample from the fewest most probable characters whose probabilities sum to this, float64 (M,).
+        pause_after: characters after which to return, bool (V,), or None.
     """
 
     temperatures: npt.NDArray[np.float64]
     random_numbers: npt.NDArray[np.float64]
-    largest: npt.NDArray[np.bool_]
+    greedy: npt.NDArray[np.bool_]
     topk: npt.NDArray[np.int64]
     topp: npt.NDArray[np.float64]
-    pauses: npt.NDArray[np.bool_] | None = None
+    pause_after: npt.NDArray[np.bool_] | None = None
 
 
 class SampleRequest(NamedTuple):
-    """What else is asked of M streams that draw.
+    """What to return of M streams beside the sampled characters.
 
     Attributes:
-        candidates: how many of the likeliest characters to name with each one drawn, int64 (M,).
-        units: whose activations to tell, int64 (M,): number of the layer * H + that of the unit, from 0; -1 for none.
+        num_candidates: how many of the most probable characters to return at each step, int64 (M,).
+        units: the unit whose activations to return, int64 (M,): layer * H + unit, both from 0; -1 for none.
     """
 
-    candidates: npt.NDArray[np.int64]
+    num_candidates: npt.NDArray[np.int64]
     units: npt.NDArray[np.int64]
 
 
@@ -55,24 +55,23 @@ class SampleOutput(NamedTuple):
     """Up to N steps of M streams.
 
     Attributes:
-        indices: the characters, int64 (N, M).
-        chances: their probabilities, float64 (N, M).
-        probabilities: those of all characters, float64 (N, M, V), if they were asked for.
-        failed: whether the step after these can't be drawn, since its probabilities are no numbers.
-        likeliest: where asked for, the likeliest characters in place of each, of equally likely ones the first in the
-            vocabulary, int64 (N, M, K). K is the largest number that was asked for; a stream's row is as long as it
-            asked for, and what follows in it means nothing.
-        likeliest_chances: the probabilities of these, float64 (N, M, K).
-        activations: of the units that were asked for, after each character but the last, which has not been read,
-            float64 (N, M).
+        token_ids: of the sampled characters, int64 (N, M).
+        token_probs: their probabilities, float64 (N, M).
+        probs: probabilities of all characters, float64 (N, M, V), if requested.
+        failed: whether the probabilities of the step after these are NaN or infinite.
+        top_candidates: the most probable characters at each step, of equal ones the first in the vocabulary, int64
+            (N, M, K), if requested. K is the largest number requested; a stream that requested fewer has garbage in
+            the rest of its row.
+        top_probs: the probabilities of these, float64 (N, M, K).
+        activations: of the requested units after each character but the last, which has not been read, float64 (N, M).
     """
 
-    indices: npt.NDArray[np.int64]
-    chances: npt.NDArray[np.float64]
-    probabilities: npt.NDArray[np.float64] | None
+    token_ids: npt.NDArray[np.int64]
+    token_probs: npt.NDArray[np.float64]
+    probs: npt.NDArray[np.float64] | None
     failed: bool
-    likeliest: npt.NDArray[np.int64] | None = None
-    likeliest_chances: npt.NDArray[np.float64] | None = None
+    top_candidates: npt.NDArray[np.int64] | None = None
+    top_probs: npt.NDArray[np.float64] | None = None
     activations: npt.NDArray[np.float64] | None = None
 
 
@@ -125,96 +124,94 @@ class Streams:
         self,
         streams: npt.NDArray[np.integer[Any]],
         characters: npt.NDArray[np.integer[Any]],
-        following: npt.NDArray[np.integer[Any]],
+        targets: npt.NDArray[np.integer[Any]],
     ) -> npt.NDArray[np.float64]:
-        """Read any number of characters in some streams: log-probabilities of those that follow alone, in nats, (N, M).
+        """Read any number of characters in some streams: the log-probabilities of `targets` in nats, (N, M).
 
-        These are the very numbers that `read` gives. Several threads may do this at once, each with streams of its own.
-        The activations stay what they were.
+        They equal those of `read`. Several threads may call this at once, each for other streams. `activations` stays
+        unchanged.
 
         Args:
             streams: which, M of them, each once.
             characters: (N, M).
-            following: what comes after each, (N, M).
+            targets: the character after each, (N, M).
 
         Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
         """
         V, shape = self.network.structure.V, (len(characters), len(streams))
         which = self._each_once(streams)
         characters = indices.check_indices("the characters", characters, shape, V)
-        following = indices.check_indices("the characters that follow", following, shape, V)
+        targets = indices.check_indices("the characters that follow", targets, shape, V)
         found, space = np.empty(shape), np.empty(self.network.room(*shape).space)
         reading = self._reading(which, characters, found)
-        reading.T, reading.following, reading.activations = len(characters), following.ctypes.data, None
+        reading.T, reading.following, reading.activations = len(characters), targets.ctypes.data, None
         reading.space = space.ctypes.data
         self.network.library.charrnn_read(ctypes.byref(reading))
         return found
 
-    def forget(self, stream: int) -> None:
-        """Make the hidden state of a stream zeros."""
+    def reset_state(self, stream: int) -> None:
+        """Set the hidden state of a stream to zeros."""
         self.h[stream] = 0
         if self.c.size:
             self.c[stream] = 0
 
-    def draw(
+    def sample(
         self,
         streams: npt.NDArray[np.integer[Any]],
-        last: npt.NDArray[np.integer[Any]],
-        scores: npt.NDArray[np.float64] | None,
-        choice: SamplingParams,
-        with_probabilities: bool,
-        asked: SampleRequest | None = None,
+        last_ids: npt.NDArray[np.integer[Any]],
+        log_probs: npt.NDArray[np.float64] | None,
+        params: SamplingParams,
+        with_probs: bool,
+        request: SampleRequest | None = None,
     ) -> SampleOutput:
-        """Draw characters in some streams, up to a pause; all but those drawn last are read. For streams of one step.
+        """Sample characters in some streams until a pause, and read all but the last. For streams of one step.
 
         Args:
             streams: which, M of them, each once.
-            last: the character that each has drawn and not read, (M,).
-            scores: draw the first ones from these, (M, V), without reading `last`; None: from what follows it.
-            asked: of all streams together only, since activations are those of the last characters that all have read.
+            last_ids: the last character of each stream, sampled but not read, (M,).
+            log_probs: sample the first characters from these, (M, V), without reading `last_ids`; None: read it first.
+            request: only for all streams together, since activations are those of the last step of all streams.
 
         Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
         """
         steps, _ = self._shape
-        M, N, V = len(streams), len(choice.temperatures), self.network.structure.V
+        M, N, V = len(streams), len(params.temperatures), self.network.structure.V
         which = self._each_once(streams)
         if steps != 1:
-            raise ValueError("drawing takes one step at a time")
-        now = indices.check_indices("the last characters", last, (M,), V).copy()
-        scores_now = np.empty((M, V)) if scores is None else np.array(scores, np.float64, order="C")
-        _address("scores", scores_now, np.float64, (M, V))
-        reading = self._reading(which, now, scores_now)
-        largest = np.asarray(choice.largest).astype(np.int64)
-        found, chances = np.empty((N, M), np.int64), np.empty((N, M))
+            raise ValueError("sampling takes one step at a time")
+        now = indices.check_indices("the last characters", last_ids, (M,), V).copy()
+        log_probs_now = np.empty((M, V)) if log_probs is None else np.array(log_probs, np.float64, order="C")
+        _address("log_probs", log_probs_now, np.float64, (M, V))
+        reading = self._reading(which, now, log_probs_now)
+        greedy = np.asarray(params.greedy).astype(np.int64)
+        found, token_probs = np.empty((N, M), np.int64), np.empty((N, M))
         room, heap = np.empty(2 * V), np.empty(V, np.int64)
-        probabilities = np.empty((N, M, V)) if with_probabilities else None
-        if asked and not len(asked.candidates) == M == self._shape[1]:
-            raise ValueError("candidates and activations are told of all streams together")
-        told = _Told(asked, N, self.network) if asked else None
+        probs = np.empty((N, M, V)) if with_probs else None
+        if request and not len(request.num_candidates) == M == self._shape[1]:
+            raise ValueError("candidates and activations need a request for all streams")
+        buffers = _RequestBuffers(request, N, self.network) if request else None
         drawing = Drawing(
             ctypes.addressof(reading),
             N,
-            scores is None,
+            log_probs is None,
             now.ctypes.data,
-            _address("temperatures", choice.temperatures, np.float64, (N, M)),
-            _address("random_numbers", choice.random_numbers, np.float64, (N, M)),
-            _address("largest", largest, np.int64, (M,)),
-            _address("topk", choice.topk, np.int64, (M,)),
-            _address("topp", choice.topp, np.float64, (M,)),
-            None if choice.pauses is None else _address("pauses", choice.pauses, np.bool_, (V,)),
+            _address("temperatures", params.temperatures, np.float64, (N, M)),
+            _address("random_numbers", params.random_numbers, np.float64, (N, M)),
+            _address("greedy", greedy, np.int64, (M,)),
+            _address("topk", params.topk, np.int64, (M,)),
+            _address("topp", params.topp, np.float64, (M,)),
+            None if params.pause_after is None else _address("pause_after", params.pause_after, np.bool_, (V,)),
             found.ctypes.data,
-            chances.ctypes.data,
-            None if probabilities is None else probabilities.ctypes.data,
-            *(told.fields if told else (None, 0, None, None, None, None)),
+            token_probs.ctypes.data,
+            None if probs is None else probs.ctypes.data,
+            *(buffers.fields if buffers else (None, 0, None, None, None, None)),
             room.ctypes.data,
             heap.ctypes.data,
         )
         self.network.library.charrnn_draw(ctypes.byref(drawing))
         n = drawing.drawn
-        chosen = SampleOutput(
-            found[:n], chances[:n], None if probabilities is None else probabilities[:n], bool(drawing.failed)
-        )
-        return told.added_to(chosen) if told else chosen
+        output = SampleOutput(found[:n], token_probs[:n], None if probs is None else probs[:n], bool(drawing.failed))
+        return buffers.add_to(output) if buffers else output
 
     def _each_once(self, streams: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         """The numbers of some streams, checked, (M,). Errors: TypeError, ValueError, IndexError."""
@@ -245,37 +242,37 @@ class Streams:
         )
 
 
-class _Told:
-    """Room for what is asked of M streams over N steps.
+class _RequestBuffers:
+    """Output arrays for a request of M streams over N steps.
 
     Attributes:
         fields: those of struct drawing, in their order.
 
-    Errors: TypeError, ValueError, IndexError for what can't be asked.
+    Errors: TypeError, ValueError, IndexError for an invalid request.
     """
 
-    def __init__(self, asked: SampleRequest, N: int, network: PackedNetwork) -> None:
-        M, s = len(asked.candidates), network.structure
-        candidates = indices.check_indices("the candidates", asked.candidates, (M,), s.V + 1)
-        places = indices.check_indices("the units", asked.units + 1, (M,), s.layers * s.H + 1) - 1
-        most = int(candidates.max())
-        self._asked = candidates, places  # which must live as long as their addresses are used
-        self._likeliest, self._chances = np.empty((N, M, most), np.int64), np.empty((N, M, most))
+    def __init__(self, request: SampleRequest, N: int, network: PackedNetwork) -> None:
+        M, s = len(request.num_candidates), network.structure
+        num_candidates = indices.check_indices("the candidates", request.num_candidates, (M,), s.V + 1)
+        unit_ids = indices.check_indices("the units", request.units + 1, (M,), s.layers * s.H + 1) - 1
+        K = int(num_candidates.max())
+        self._request = num_candidates, unit_ids  # which must live as long as their addresses are used
+        self._top_candidates, self._top_probs = np.empty((N, M, K), np.int64), np.empty((N, M, K))
         self._activations = np.empty((N, M))
         self.fields = (
-            candidates.ctypes.data,
-            most,
-            self._likeliest.ctypes.data,
-            self._chances.ctypes.data,
-            places.ctypes.data,
+            num_candidates.ctypes.data,
+            K,
+            self._top_candidates.ctypes.data,
+            self._top_probs.ctypes.data,
+            unit_ids.ctypes.data,
             self._activations.ctypes.data,
         )
 
-    def added_to(self, chosen: SampleOutput) -> SampleOutput:
-        """What was chosen, with what has been told of it."""
-        n = len(chosen.indices)
-        likeliest, chances, activations = self._likeliest[:n], self._chances[:n], self._activations[:n]
-        return chosen._replace(likeliest=likeliest, likeliest_chances=chances, activations=activations)
+    def add_to(self, output: SampleOutput) -> SampleOutput:
+        """`output` with the requested fields."""
+        n = len(output.token_ids)
+        top_candidates, top_probs, activations = self._top_candidates[:n], self._top_probs[:n], self._activations[:n]
+        return output._replace(top_candidates=top_candidates, top_probs=top_probs, activations=activations)
 
 
 def _address(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> int:

@@ -110,11 +110,11 @@ def draw_together(streams: Sequence[Stream], most: int, candidates: Sequence[int
     chosen = _choose(predictor, streams, random_numbers, candidates)
     if chosen.failed and len(streams) > 1:  # of which stream, is seen where each goes alone
         return [draw_together([one], most, [count])[0] for one, count in zip(streams, candidates, strict=True)]
-    drawn = len(chosen.indices)
+    drawn = len(chosen.token_ids)
     if chosen.failed:
         streams[0].error = distribution.nan_error(streams[0].temperature)
     if drawn:
-        scores, activations = predictor.read(chosen.indices[-1:])[0], predictor.activations()
+        scores, activations = predictor.read(chosen.token_ids[-1:])[0], predictor.activations()
         for m, (state, stream) in enumerate(zip(predictor.states(), streams, strict=True)):
             stream.state, stream.scores = state, scores[m].copy()  # a view would keep those of all in memory
             if stream.unit and chosen.activations is not None:
@@ -181,20 +181,20 @@ def _choose(
         most = predictor.vocab_size
         asked = SampleRequest(np.array([min(count, most) for count in candidates]), np.array(places))
     scores = np.stack([stream.scores for stream in streams])
-    return predictor.draw(range(len(streams)), np.zeros(len(streams), np.int64), scores, choice, False, asked)
+    return predictor.sample(range(len(streams)), np.zeros(len(streams), np.int64), scores, choice, False, asked)
 
 
 def _of_stream(chosen: SampleOutput, m: int, stream: Stream, candidates: int) -> Characters:
     """What a stream gets of what was drawn, which is no more than it has left."""
-    n = min(len(chosen.indices), stream.left)
+    n = min(len(chosen.token_ids), stream.left)
     activations, likeliest, chances = np.empty(0), np.empty((n, 0), np.int64), np.empty((n, 0))
     if stream.unit and chosen.activations is not None:
         activations = chosen.activations[:n, m]
-    if candidates and chosen.likeliest is not None and chosen.likeliest_chances is not None:
+    if candidates and chosen.top_candidates is not None and chosen.top_probs is not None:
         count = min(candidates, len(stream.scores))
-        likeliest, chances = chosen.likeliest[:n, m, :count], chosen.likeliest_chances[:n, m, :count]
+        likeliest, chances = chosen.top_candidates[:n, m, :count], chosen.top_probs[:n, m, :count]
     given = np.zeros(n, np.bool_)
-    return Characters(chosen.indices[:n, m], chosen.chances[:n, m], given, likeliest, chances, activations)
+    return Characters(chosen.token_ids[:n, m], chosen.token_probs[:n, m], given, likeliest, chances, activations)
 
 
 def _single(drawn: sampler.SampledCharacter, candidates: int, activations: npt.NDArray[np.float64]) -> Characters:

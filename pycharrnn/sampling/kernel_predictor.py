@@ -58,26 +58,26 @@ class KernelPredictor:
         self,
         streams: Sequence[int],
         characters: npt.NDArray[np.integer[Any]],
-        following: npt.NDArray[np.integer[Any]],
+        targets: npt.NDArray[np.integer[Any]],
     ) -> npt.NDArray[np.float64]:
         """See kernel_streams.Streams.log_likelihoods."""
-        return self._streams.log_likelihoods(np.asarray(streams), characters, following)
+        return self._streams.log_likelihoods(np.asarray(streams), characters, targets)
 
-    def forget(self, stream: int) -> None:
+    def reset_state(self, stream: int) -> None:
         """Make the hidden state of a stream zeros."""
-        self._streams.forget(stream)
+        self._streams.reset_state(stream)
 
-    def draw(
+    def sample(
         self,
         streams: Sequence[int],
-        last: npt.NDArray[np.integer[Any]],
-        scores: npt.NDArray[np.float64] | None,
-        choice: SamplingParams,
-        with_probabilities: bool,
-        asked: SampleRequest | None = None,
+        last_ids: npt.NDArray[np.integer[Any]],
+        log_probs: npt.NDArray[np.float64] | None,
+        params: SamplingParams,
+        with_probs: bool,
+        request: SampleRequest | None = None,
     ) -> SampleOutput:
         """See kernel_streams.Streams.draw."""
-        return self._streams.draw(np.asarray(streams), last, scores, choice, with_probabilities, asked)
+        return self._streams.sample(np.asarray(streams), last_ids, log_probs, params, with_probs, request)
 
     def states(self) -> list[State]:
         """A copy of the hidden state of each stream, with which another predictor of this network can go on."""

@@ -200,11 +200,11 @@ class _SideBySide:
         choice = self._choice(self.streams, most)
         if not self._failed:
             scores = None if self._step else self._uniform()[self.streams]
-            chosen = predictor.draw(self.streams, self._last[self.streams], scores, choice, with_probabilities)
+            chosen = predictor.sample(self.streams, self._last[self.streams], scores, choice, with_probabilities)
             self._failed = chosen.failed
-            if len(chosen.indices):
+            if len(chosen.token_ids):
                 given = [False] * len(self.streams)
-                return Steps(self.streams, chosen.indices, chosen.chances, chosen.probabilities, given)
+                return Steps(self.streams, chosen.token_ids, chosen.token_probs, chosen.probs, given)
         raise distribution.nan_error(choice.temperatures[0])
 
     def _uniform(self) -> npt.NDArray[np.float64]:

@@ -106,7 +106,7 @@ def test_log_likelihoods_are_what_read_gives_for_any_streams_and_lengths(level, 
             found = some.log_likelihoods(which, characters[first:last, which], characters[first + 1 : last + 1, which])
             np.testing.assert_array_equal(found, expected[first:last, which])
         assert not np.delete(some.h, which, 0).any()
-        some.forget(which[0])
+        some.reset_state(which[0])
         found = some.log_likelihoods(which[:1], characters[:-1, which[:1]], characters[1:, which[:1]])
         np.testing.assert_array_equal(found, expected[:, which[:1]])
 
@@ -134,7 +134,7 @@ def test_threads_read_in_streams_of_their_own(level):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    "streams, characters, following, error",
+    "streams, characters, targets, error",
     [
         ([0, 2], [[0, 0]], [[0, 0]], IndexError),
         ([1, 1], [[0, 0]], [[0, 0]], ValueError),
@@ -146,18 +146,18 @@ def test_threads_read_in_streams_of_their_own(level):  # noqa: F811
         ([0, 1], [[0, 0]], [[0.0, 1.0]], TypeError),
     ],
 )
-def test_wrong_arguments_of_log_likelihoods_are_refused(streams, characters, following, error):
+def test_wrong_arguments_of_log_likelihoods_are_refused(streams, characters, targets, error):
     with pytest.raises(error):
         streams_of(network("gru", 9, 8, 2), 2).log_likelihoods(
-            np.array(streams), np.array(characters), np.array(following)
+            np.array(streams), np.array(characters), np.array(targets)
         )
 
 
-def choice(steps: int, M: int, opt: SampleOptions, pauses: np.ndarray | None = None) -> SamplingParams:
+def params_of(steps: int, M: int, opt: SampleOptions, pause_after: np.ndarray | None = None) -> SamplingParams:
     random = np.random.RandomState(3).uniform(size=(steps, M))
     temperatures = np.full((steps, M), float(opt.temperature))
     return SamplingParams(
-        temperatures, random, np.full(M, not opt.sample), np.full(M, opt.topk), np.full(M, float(opt.topp)), pauses
+        temperatures, random, np.full(M, not opt.sample), np.full(M, opt.topk), np.full(M, float(opt.topp)), pause_after
     )
 
 
@@ -165,12 +165,12 @@ def drawn(
     streams: Streams,
     steps: int,
     opt: SampleOptions | None = None,
-    pauses: np.ndarray | None = None,
-    asked: SampleRequest | None = None,
+    pause_after: np.ndarray | None = None,
+    request: SampleRequest | None = None,
 ):
     M = len(streams.h)
-    how = choice(steps, M, opt or SampleOptions(), pauses)
-    return streams.draw(np.arange(M), np.arange(M) % streams.network.structure.V, None, how, True, asked)
+    params = params_of(steps, M, opt or SampleOptions(), pause_after)
+    return streams.sample(np.arange(M), np.arange(M) % streams.network.structure.V, None, params, True, request)
 
 
 OPTIONS = [
@@ -192,32 +192,32 @@ def test_drawing_is_that_of_numpy(level, options):  # noqa: F811
         of = network("lstm", V, H, layers)
         for B in (1, 3, 14):
             found = drawn(streams_of(of, B), 40, opt)
-            assert found.indices.shape == found.chances.shape == (40, B) and not found.failed
-            predictor, last, how = NumpyPredictor(of, B), np.arange(B) % V, choice(40, B, opt)
+            assert found.token_ids.shape == found.token_probs.shape == (40, B) and not found.failed
+            predictor, last, params = NumpyPredictor(of, B), np.arange(B) % V, params_of(40, B, opt)
             for k in range(40):
-                one = how._replace(
-                    temperatures=how.temperatures[k : k + 1], random_numbers=how.random_numbers[k : k + 1]
+                one = params._replace(
+                    temperatures=params.temperatures[k : k + 1], random_numbers=params.random_numbers[k : k + 1]
                 )
                 last, probabilities = distribution.choose(predictor.read(last[None])[0], opt, one)
-                np.testing.assert_array_equal(found.indices[k], last)
-                np.testing.assert_allclose(found.probabilities[k], probabilities, rtol=1e-11, atol=1e-300)
-                np.testing.assert_array_equal(found.chances[k], found.probabilities[k][np.arange(B), last])
+                np.testing.assert_array_equal(found.token_ids[k], last)
+                np.testing.assert_allclose(found.probs[k], probabilities, rtol=1e-11, atol=1e-300)
+                np.testing.assert_array_equal(found.token_probs[k], found.probs[k][np.arange(B), last])
 
 
 def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
     of = network("rnn", 9, 4, 1)
     of.weights["decoder.weight"][:], of.weights["decoder.bias"][:] = 0, [0, 1, 0, 1, 1, 0, 1, 0, 0]
-    kept = drawn(streams_of(of), 1, SampleOptions(topk=3)).probabilities[0, 0]
+    kept = drawn(streams_of(of), 1, SampleOptions(topk=3)).probs[0, 0]
     assert np.flatnonzero(kept).tolist() == [1, 3, 4] and kept[[1, 3, 4]] == pytest.approx([1 / 3] * 3)
-    assert drawn(streams_of(of), 1, SampleOptions(sample=0)).indices.item() == 1
+    assert drawn(streams_of(of), 1, SampleOptions(sample=0)).token_ids.item() == 1
 
 
 def test_what_topk_keeps_may_be_as_improbable_as_it_likes(level):  # noqa: F811
     """The others sum to 1, but -topp 1 leaves nothing out."""
-    of, scores, opt = network("rnn", 4, 4, 1), np.array([[0.0, -37.0, -40.0, -38.0]]), SampleOptions(topk=3)
-    how = choice(1, 1, opt)
-    found = streams_of(of).draw(np.array([0]), np.array([0]), scores, how, True).probabilities
-    _, in_numpy = distribution.choose(scores, opt, how)
+    of, log_probs, opt = network("rnn", 4, 4, 1), np.array([[0.0, -37.0, -40.0, -38.0]]), SampleOptions(topk=3)
+    params = params_of(1, 1, opt)
+    found = streams_of(of).sample(np.array([0]), np.array([0]), log_probs, params, True).probs
+    _, in_numpy = distribution.choose(log_probs, opt, params)
     for probabilities in (found[0], in_numpy):
         np.testing.assert_allclose(probabilities, np.exp([[0, -37, -np.inf, -38]]), rtol=1e-12)
 
@@ -229,21 +229,21 @@ def test_candidates_and_activations_are_told(level, options):  # noqa: F811
     for model in MODELS:
         of, B, N = network(model, 30, 9, 2), 14, 11
         plain = drawn(streams_of(of, B), N, opt)
-        asked = SampleRequest(np.array([0, 1, 30, 7] * 4)[:B], np.array([-1, 0, 8, 9, 17] * 3)[:B])
-        found = drawn(streams_of(of, B), N, opt, None, asked)
-        np.testing.assert_array_equal(found.indices, plain.indices)
-        assert found.likeliest.shape == found.likeliest_chances.shape == (N, B, 30)
-        order = np.argsort(-plain.probabilities, -1, kind="stable")
+        request = SampleRequest(np.array([0, 1, 30, 7] * 4)[:B], np.array([-1, 0, 8, 9, 17] * 3)[:B])
+        found = drawn(streams_of(of, B), N, opt, None, request)
+        np.testing.assert_array_equal(found.token_ids, plain.token_ids)
+        assert found.top_candidates.shape == found.top_probs.shape == (N, B, 30)
+        order = np.argsort(-plain.probs, -1, kind="stable")
         predictor = NumpyPredictor(of, B)
         predictor.read(np.arange(B)[None])
         for k in range(N):
-            for b, count in enumerate(asked.candidates.tolist()):
-                np.testing.assert_array_equal(found.likeliest[k, b, :count], order[k, b, :count])
-                chances = plain.probabilities[k, b][order[k, b, :count]]
-                np.testing.assert_array_equal(found.likeliest_chances[k, b, :count], chances)
-            predictor.read(found.indices[k : k + 1])
+            for b, count in enumerate(request.num_candidates.tolist()):
+                np.testing.assert_array_equal(found.top_candidates[k, b, :count], order[k, b, :count])
+                chances = plain.probs[k, b][order[k, b, :count]]
+                np.testing.assert_array_equal(found.top_probs[k, b, :count], chances)
+            predictor.read(found.token_ids[k : k + 1])
             held = predictor.activations()[:, 0].transpose(1, 0, 2).reshape(B, -1)
-            for b, unit in enumerate(asked.units.tolist()):
+            for b, unit in enumerate(request.units.tolist()):
                 if unit >= 0 and k < N - 1:  # the last one has not been read
                     assert found.activations[k, b] == pytest.approx(held[b, unit], abs=1e-12)
 
@@ -261,23 +261,23 @@ def test_candidates_and_activations_are_told(level, options):  # noqa: F811
     ],
 )
 def test_what_can_not_be_told_is_refused(candidates, units, error):
-    how, asked = choice(4, 2, SampleOptions()), SampleRequest(np.array(candidates), np.array(units))
+    params, request = params_of(4, 2, SampleOptions()), SampleRequest(np.array(candidates), np.array(units))
     with pytest.raises(error):
-        streams_of(network("lstm", 9, 8, 2), 2).draw(np.arange(2), np.arange(2), None, how, False, asked)
-    with pytest.raises(ValueError, match="all streams together"):
-        streams_of(network("lstm", 9, 8, 2), 3).draw(np.arange(2), np.arange(2), None, how, False, asked)
+        streams_of(network("lstm", 9, 8, 2), 2).sample(np.arange(2), np.arange(2), None, params, False, request)
+    with pytest.raises(ValueError, match="a request for all streams"):
+        streams_of(network("lstm", 9, 8, 2), 3).sample(np.arange(2), np.arange(2), None, params, False, request)
 
 
 def test_some_of_the_streams_draw_and_the_others_stay(level):  # noqa: F811
     of = network("gru", 20, 12, 2)
     all_of_them, some = streams_of(of, 6), streams_of(of, 6)
-    how = choice(9, 6, SampleOptions())
-    expected = all_of_them.draw(np.arange(6), np.arange(6), None, how, True)
+    params = params_of(9, 6, SampleOptions())
+    expected = all_of_them.sample(np.arange(6), np.arange(6), None, params, True)
     which = [4, 0, 3]
-    part = SamplingParams(*(np.ascontiguousarray(a[:, which]) for a in how[:2]), *(a[which] for a in how[2:5]))
-    found = some.draw(np.array(which), np.array(which), None, part, True)
-    np.testing.assert_array_equal(found.indices, expected.indices[:, which])
-    np.testing.assert_array_equal(found.probabilities, expected.probabilities[:, which])
+    part = SamplingParams(*(np.ascontiguousarray(a[:, which]) for a in params[:2]), *(a[which] for a in params[2:5]))
+    found = some.sample(np.array(which), np.array(which), None, part, True)
+    np.testing.assert_array_equal(found.token_ids, expected.token_ids[:, which])
+    np.testing.assert_array_equal(found.probs, expected.probs[:, which])
     np.testing.assert_array_equal(some.h[which], all_of_them.h[which])
     assert not some.h[[1, 2, 5]].any()
 
@@ -286,14 +286,16 @@ def test_drawing_pauses(level):  # noqa: F811
     """After the first step in which a stream draws one of these characters; the last ones are not read."""
     of, V = network("lstm", 30, 12, 1), 30
     free = drawn(streams_of(of, 4), 50)
-    pauses = np.arange(V) == free.indices[20, 2]
-    first = int(np.flatnonzero((free.indices == free.indices[20, 2]).any(1))[0])
+    pause_after = np.arange(V) == free.token_ids[20, 2]
+    first = int(np.flatnonzero((free.token_ids == free.token_ids[20, 2]).any(1))[0])
     paused, shorter = streams_of(of, 4), streams_of(of, 4)
-    found = drawn(paused, 50, pauses=pauses)
-    np.testing.assert_array_equal(found.indices, free.indices[: first + 1])
-    how = choice(50, 4, SampleOptions())
-    part = how._replace(temperatures=how.temperatures[: first + 1], random_numbers=how.random_numbers[: first + 1])
-    shorter.draw(np.arange(4), np.arange(4), None, part, False)
+    found = drawn(paused, 50, pause_after=pause_after)
+    np.testing.assert_array_equal(found.token_ids, free.token_ids[: first + 1])
+    params = params_of(50, 4, SampleOptions())
+    part = params._replace(
+        temperatures=params.temperatures[: first + 1], random_numbers=params.random_numbers[: first + 1]
+    )
+    shorter.sample(np.arange(4), np.arange(4), None, part, False)
     np.testing.assert_array_equal(paused.h, shorter.h)
 
 
@@ -302,24 +304,24 @@ def test_what_is_no_number_fails_in_its_step(level, sample):  # noqa: F811
     """The steps before it count."""
     of = network("rnn", 5, 4, 1)
     opt = SampleOptions(sample=sample)
-    first = drawn(streams_of(of), 3, opt).indices[0, 0]
+    first = drawn(streams_of(of), 3, opt).token_ids[0, 0]
     of.weights["i2h_1.weight"][:, first] = np.nan  # once it is read, all is NaN
-    scores = np.where(np.arange(5) == first, 0.0, -1e300)[None]
-    found = streams_of(of).draw(np.array([0]), np.array([0]), scores, choice(3, 1, opt), True)
-    assert found.failed and found.indices.tolist() == [[first]]
+    log_probs = np.where(np.arange(5) == first, 0.0, -1e300)[None]
+    found = streams_of(of).sample(np.array([0]), np.array([0]), log_probs, params_of(3, 1, opt), True)
+    assert found.failed and found.token_ids.tolist() == [[first]]
 
 
 def test_scores_of_any_size(level):  # noqa: F811
     """exp overflows, and rounds to zero, as in NumPy."""
     of, V = network("rnn", 12, 4, 1), 12
-    for scores in (np.linspace(-900, 5, V), np.linspace(-3, 700, V), np.full(V, 1 / V), np.full(V, -1e300)):
+    for log_probs in (np.linspace(-900, 5, V), np.linspace(-3, 700, V), np.full(V, 1 / V), np.full(V, -1e300)):
         for temperature in (0.01, 1.0, 7.0):
-            how = choice(1, 1, SampleOptions(temperature=temperature))
-            found = streams_of(of).draw(np.array([0]), np.array([0]), scores[None], how, True)
-            expected = distribution.softmax(scores[None], temperature)
+            params = params_of(1, 1, SampleOptions(temperature=temperature))
+            found = streams_of(of).sample(np.array([0]), np.array([0]), log_probs[None], params, True)
+            expected = distribution.softmax(log_probs[None], temperature)
             assert found.failed == (not expected.sum() > 0)
             if not found.failed:
-                np.testing.assert_allclose(found.probabilities[0], expected, rtol=1e-12, atol=1e-300)
+                np.testing.assert_allclose(found.probs[0], expected, rtol=1e-12, atol=1e-300)
 
 
 def test_log_probabilities_of_huge_weights(level):  # noqa: F811
@@ -355,34 +357,34 @@ def test_weights_that_floats_hold_take_half_the_memory():
         ({"streams": [0, 2]}, IndexError),
         ({"streams": [1, 1]}, ValueError),
         ({"streams": [0.0, 1.0]}, TypeError),
-        ({"last": [0, 9]}, IndexError),
-        ({"last": [-1, 0]}, IndexError),
-        ({"last": [0]}, ValueError),
-        ({"scores": np.zeros((2, 8))}, ValueError),
+        ({"last_ids": [0, 9]}, IndexError),
+        ({"last_ids": [-1, 0]}, IndexError),
+        ({"last_ids": [0]}, ValueError),
+        ({"log_probs": np.zeros((2, 8))}, ValueError),
         ({"temperatures": np.ones((4, 1))}, ValueError),
         ({"temperatures": np.ones((4, 2), np.float32)}, TypeError),
         ({"random_numbers": np.zeros((3, 2))}, ValueError),
         ({"random_numbers": np.zeros((2, 4)).T}, ValueError),
         ({"topk": np.zeros(2, np.int32)}, TypeError),
         ({"topp": np.ones(3)}, ValueError),
-        ({"largest": np.ones(3, bool)}, ValueError),
-        ({"pauses": np.zeros(8, bool)}, ValueError),
-        ({"pauses": np.zeros(9)}, TypeError),
+        ({"greedy": np.ones(3, bool)}, ValueError),
+        ({"pause_after": np.zeros(8, bool)}, ValueError),
+        ({"pause_after": np.zeros(9)}, TypeError),
     ],
     ids=str,
 )
 def test_wrong_arguments_are_refused(wrong, error):
     """Before C sees them."""
     streams = streams_of(network("lstm", 9, 8, 2), 2)
-    how = choice(4, 2, SampleOptions())
-    how = how._replace(**{name: value for name, value in wrong.items() if name in SamplingParams._fields})
-    which, last = np.array(wrong.get("streams", [0, 1])), np.array(wrong.get("last", [0, 1]))
+    params = params_of(4, 2, SampleOptions())
+    params = params._replace(**{name: value for name, value in wrong.items() if name in SamplingParams._fields})
+    which, last = np.array(wrong.get("streams", [0, 1])), np.array(wrong.get("last_ids", [0, 1]))
     with pytest.raises(error):
-        streams.draw(which, last, wrong.get("scores"), how, True)
+        streams.sample(which, last, wrong.get("log_probs"), params, True)
     for characters in ([[0, 9]], [[0]], [[0.0, 1.0]]):
         with pytest.raises((IndexError, ValueError, TypeError)):
             streams.read(np.array(characters))
     with pytest.raises(ValueError, match="one step at a time"):
-        streams_of(network("lstm", 9, 8, 2), 2, 3).draw(np.arange(2), np.arange(2), None, how, True)
+        streams_of(network("lstm", 9, 8, 2), 2, 3).sample(np.arange(2), np.arange(2), None, params, True)
     with pytest.raises(ValueError, match="at least 1"):
         streams_of(network("lstm", 9, 8, 2), 0)

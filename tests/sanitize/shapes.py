@@ -137,8 +137,8 @@ def test_shapes_of_streams(level, model):  # noqa: F811
         np.testing.assert_allclose(streams.read(characters), definition.read(characters), rtol=0, atol=1e-12)
         streams.log_likelihoods(np.arange(B), characters, (characters + 1) % V)
         options = SampleOptions(topk=n % 5, topp=0.5 + n % 2 / 2, sample=int(n % 7 > 0))
-        asked = SampleRequest(np.arange(B) % (V + 1), np.arange(B) % (of.num_layers * of.rnn_size + 1) - 1)
-        assert not drawn(streams_of(of, B), 3, options, np.arange(V) == V - 1, asked).failed
+        request = SampleRequest(np.arange(B) % (V + 1), np.arange(B) % (of.num_layers * of.rnn_size + 1) - 1)
+        assert not drawn(streams_of(of, B), 3, options, np.arange(V) == V - 1, request).failed
 
 
 PLANTED_IN_ALL = [
