@@ -34,6 +34,7 @@ demo: .venv/installed
 
 lint: .venv/test-installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --quiet --preview --select PLW1514 .  # text is UTF-8: a rule that ruff calls a preview
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache

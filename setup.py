@@ -88,7 +88,7 @@ class BuildKernels(build_ext):
         folder, written = Path(self.get_ext_fullpath(kernels[0].name)).parent, set()
         for name, checksum in self.checksums.items():
             library = Path(self.get_ext_fullpath(name))
-            Path(f"{library}.sha256").write_text(f"{checksum}  {library.name}\n")
+            Path(f"{library}.sha256").write_text(f"{checksum}  {library.name}\n", encoding="utf-8")
             written |= {library, Path(f"{library}.sha256")}
         for name, reason in self.reasons.items():
             left_out = Path(self.get_ext_fullpath(name)).with_suffix(".left_out")

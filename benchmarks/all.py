@@ -24,7 +24,7 @@ import train_step
 def processor() -> str:
     """Its name, as Linux gives it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -73,7 +73,7 @@ def main() -> None:
     for title, part in parts.items():
         found[title] = part()
         show(title, found[title])
-    Path(args.o).write_text(json.dumps(found, indent=1) + "\n")
+    Path(args.o).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"\nwrote {args.o}")
 
 

@@ -322,7 +322,7 @@ def main() -> None:
     if left_out:
         print(f"no time was left for: {', '.join(left_out)}")
     found = {"machine": machine, "limits": at_most, "rows": rows, "goals": goals(rows), "left out": left_out}
-    Path(args.o).write_text(json.dumps(found, indent=1) + "\n")
+    Path(args.o).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {args.o}")
 
 

@@ -135,7 +135,7 @@ async def answered(client: Client, leave_at: int | None) -> None:
 def memory(pid: int) -> float:
     """Resident megabytes of a process, from /proc; 0 where there is no /proc."""
     try:
-        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     except OSError:
         return 0.0
     return int(found[1]) / 1024 if found else 0.0

@@ -50,7 +50,7 @@ def timed_lines(command: list[str], cwd: str) -> Iterator[tuple[float, str]]:
     """
     start = time.perf_counter()
     with (
-        tempfile.TemporaryFile("w+") as errors,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
         subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
     ):
         for line in process.stdout:
@@ -203,7 +203,7 @@ def main() -> None:
                 flush=True,
             )
     if args.o:
-        Path(args.o).write_text(json.dumps(curves, indent=1) + "\n")
+        Path(args.o).write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
     if args.picture:
         draw({name: curve for name, curve in curves.items() if "tenth" not in name}, losses, args.picture)
 

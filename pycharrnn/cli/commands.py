@@ -119,7 +119,7 @@ def main(args: list[str] | None = None) -> None:
         args: without the program's name; None for those of the process.
     """
     if sys.stdout is None:  # started with stdout closed: the next file that is opened would become it
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     notice_a_closed_pipe()
     numpy_warnings.be_silent()
     try:

@@ -89,7 +89,7 @@ class _Group:
 
     def __init__(self, name: str, only: list[str]):
         self.name, self.machine = name, {}
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open as long as the process
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # open as long as the process
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__)), "--group", name, *(f"--only={part}" for part in only)],
             cwd=ROOT,

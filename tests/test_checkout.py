@@ -1,0 +1,38 @@
+"""What holds for every file of the checkout."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+CONFLICT = re.compile(rb"^(?:<{7} .*|\|{7} .*|={7}|>{7} .*)\r?$", re.M)
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    names = [name for name in listed.stdout.split("\0") if name]
+    if listed.returncode or "setup.py" not in names:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in names if (ROOT / name).is_file()]
+
+
+def conflict_marks(content: bytes) -> list[bytes]:
+    """The lines of an unresolved merge: a line of equal signs alone may also be a heading."""
+    marks = [found[0] for found in CONFLICT.finditer(content)]
+    return marks if any(not mark.startswith(b"=") for mark in marks) else []
+
+
+def test_no_file_holds_merge_conflict_marks():
+    marked = {str(path): marks for path in tracked_files() if (marks := conflict_marks(path.read_bytes()))}
+    assert marked == {}
+
+
+def test_merge_conflict_marks_are_found():
+    merged = b"\n".join((b"- one", b"<" * 7 + b" dd12e50", b"- two", b"=" * 7, b"- three", b">" * 7 + b" 259c079", b""))
+    assert len(conflict_marks(merged)) == 3
+    assert conflict_marks(merged.replace(b"\n", b"\r\n"))
+    assert conflict_marks(b"Heading\n=======\n") == []
