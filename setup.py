@@ -14,7 +14,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 here = Path(__file__).parent
-version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "__init__.py").read_text())[1]
+version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "_version.py").read_text())[1]
 
 # The C kernel, once for each instruction set the processor may have; pycharrnn/engine/kernel_library.py chooses.
 # Without a compiler, or with one that does not understand GCC's vector types, installing goes on and PyTorch and

@@ -15,6 +15,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from pycharrnn._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pycharrnn.analysis.activations import Reading
     from pycharrnn.analysis.scoring import Score
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from pycharrnn.library.training import train
     from pycharrnn.text.loader import CharSplitLMMinibatchLoader
     from pycharrnn.training.reports import TrainStep, Validation
-
-__version__ = "1.0.0"
 
 _HOMES = {
     "BytesPiece": "pycharrnn.library.generated",

@@ -121,7 +121,7 @@ def test_the_checkout_is_ready_for_the_release_of_its_version():
 def test_a_tag_that_is_not_the_version_is_refused():
     command = [sys.executable, ROOT / "tests" / "release.py", "v0.0.1"]
     done = subprocess.run(command, capture_output=True, text=True)
-    said = f"the tag is v0.0.1, and the version in pycharrnn/__init__.py is {pycharrnn.__version__}.\n"
+    said = f"the tag is v0.0.1, and the version in pycharrnn/_version.py is {pycharrnn.__version__}.\n"
     assert (done.stderr, done.returncode) == (said, 1)
 
 

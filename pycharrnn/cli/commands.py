@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from pycharrnn import __version__
+from pycharrnn._version import __version__
 from pycharrnn.cli.console import note, notice_a_closed_pipe, say
 from pycharrnn.cli.examining_commands import (
     activations_command,

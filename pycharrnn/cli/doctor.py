@@ -23,7 +23,7 @@ import torch
 
 from compat.charrnn import Checkpoint
 from compat.lua_random import LuaRandom
-from pycharrnn import __version__
+from pycharrnn._version import __version__
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError

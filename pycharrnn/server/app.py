@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from pycharrnn import __version__
+from pycharrnn._version import __version__
 from pycharrnn.page.page_files import MEDIA_TYPES, page_files
 from pycharrnn.server.api import add_api
 from pycharrnn.server.line_stream import STOPPING, LineStream

@@ -12,7 +12,7 @@ import torch
 
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
-from pycharrnn import __version__
+from pycharrnn._version import __version__
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.engine.bptt import BPTT
