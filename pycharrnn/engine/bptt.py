@@ -18,7 +18,6 @@ from pycharrnn.engine.torch_backend import TorchBackend
 
 if TYPE_CHECKING:
     from pycharrnn.engine.loop_layer import Linears
-    from pycharrnn.engine.model import CharRNN
 
 
 class NLLHead:
@@ -111,6 +110,16 @@ class Backend(Protocol):
         """
 
 
+class FlatModel(Protocol):
+    """The part of CharRNN that BPTT reads."""
+
+    model: str
+    num_layers: int
+
+    def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See CharRNN.views."""
+
+
 class BPTT(NLLHead):
     """Forward and backward passes of a network over batches of one shape.
 
@@ -122,7 +131,7 @@ class BPTT(NLLHead):
         log_probs: (T*B, V) after forward.
     """
 
-    def __init__(self, model: CharRNN, flat: torch.Tensor, T: int, B: int, batch_size: int | None = None):
+    def __init__(self, model: FlatModel, flat: torch.Tensor, T: int, B: int, batch_size: int | None = None):
         """See CharRNN.bptt, which gives its parameters as `flat` (P,)."""
         for name, value in (("T", T), ("B", B), ("batch_size", batch_size)):
             if value is not None and value < 1:

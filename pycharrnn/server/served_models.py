@@ -15,8 +15,8 @@ from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling.inference import LocalPredictor, on_cpu
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
+from pycharrnn.server.sample_batch import SampleBatch
 from pycharrnn.server.sample_lines import ShownVocabulary
-from pycharrnn.server.samples import SampleBatch
 
 # A text is read in pieces of this many characters at most; of a large model, of so few that a piece takes
 # about this many multiplications at most: so a turn stays short.

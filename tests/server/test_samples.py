@@ -22,7 +22,7 @@ from pycharrnn.sampling import sampler
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import samples, scheduler, served_models
+from pycharrnn.server import sample_batch, samples, scheduler, served_models
 from pycharrnn.server.sample_lines import DONE, LineWriter, ShownVocabulary, four_digits
 from pycharrnn.server.samples import Sample, SampleAsked
 
@@ -146,7 +146,7 @@ def test_each_sample_is_that_of_its_seed_alone_to_the_byte(path):
         some = choose.sample(here, choose.randint(0, len(here)))
         sizes.add(len(some))
         if some:
-            results = samples.draw_lines([sample for _, sample in some], choose.randint(1, 40))
+            results = sample_batch.draw_lines([sample for _, sample in some], choose.randint(1, 40))
             for (k, sample), (lines, more) in zip(some, results, strict=True):
                 found[k] += lines
                 assert more == (sample.batch is not None)
@@ -243,7 +243,7 @@ def test_a_stream_that_fails_leaves_the_others_alone(loaded):
     together = [Sample(model, one) for one in (good, bad, good)]
     found = ["".join(sample.begin()) for sample in together]
     together[1].stream.temperature = 1e-320
-    for k, (lines, _) in enumerate(samples.draw_lines(together, 50)):
+    for k, (lines, _) in enumerate(sample_batch.draw_lines(together, 50)):
         found[k] += lines
     assert found[0].splitlines() == found[2].splitlines() == lines_of(model, good)
     *lines, last = found[1].splitlines()
@@ -260,7 +260,7 @@ def test_a_sample_that_waits_keeps_nothing_of_others_in_memory(loaded):
         list(sample.begin())
     held = []
     for _ in range(20):
-        samples.draw_lines(waiting, 7)
+        sample_batch.draw_lines(waiting, 7)
         held += [one._writer._held for one in waiting if one._writer._held]
     assert held
     kept = [array for one in waiting for array in (*one.stream.state, one.stream.scores)]
@@ -269,7 +269,7 @@ def test_a_sample_that_waits_keeps_nothing_of_others_in_memory(loaded):
 
 
 def test_turns_of_large_models_are_of_few_characters_and_of_few_streams():
-    small, large = samples.SampleBatch(12, 200_000), samples.SampleBatch(12, 100_000_000)
+    small, large = sample_batch.SampleBatch(12, 200_000), sample_batch.SampleBatch(12, 100_000_000)
     assert (small.few, small.most) == (12, (1 << 28) // 200_000)
     assert (large.few, large.most) == (12, 12)
 
@@ -286,10 +286,10 @@ def test_how_long_a_turn_is(loaded, monkeypatch):
         most.append(steps)
         return draw(those, steps)
 
-    draw = samples.draw_lines
-    monkeypatch.setattr(samples.time, "thread_time", lambda: now)
-    monkeypatch.setattr(samples, "draw_lines", drawn)
-    batch = samples.SampleBatch(12, 1_000_000)
+    draw = sample_batch.draw_lines
+    monkeypatch.setattr(sample_batch.time, "thread_time", lambda: now)
+    monkeypatch.setattr(sample_batch, "draw_lines", drawn)
+    batch = sample_batch.SampleBatch(12, 1_000_000)
     for seconds in (0.01, 0.01, 0.01, 0.01, 0.0001, 100):
         batch.advance([sample], seconds)
     assert most[0] == 10
