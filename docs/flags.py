@@ -58,7 +58,7 @@ def _row(options: type, field: dataclasses.Field) -> str:
     short = field.metadata["short"]
     value = help_layout.value_of(options, field).replace("|", "\\|")
     flag = f"`-{field.name}{' ' if value else ''}{value}`" + (f", `-{short}`" if short else "")
-    mark = " \\*" if help_layout.is_original(options, field.name) else ""
+    mark = " \\*" if field.metadata["charrnn"] else ""
     return f"| {flag}{mark} | {_default_cell(field.default)} | {_escaped(field.metadata['help'].strip())} |"
 
 

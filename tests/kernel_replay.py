@@ -17,7 +17,7 @@ from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
 
 T, B, H, V, LAYERS, STEPS = 7, 29, 21, 19, 2, 5  # no multiples of a vector's width
-DTYPES = {"double": torch.float64, "float32": torch.float32}
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 def cases() -> list[tuple[str, str]]:
@@ -47,7 +47,7 @@ def write(path: Path, model: str, dtype: str, threads: int = 1) -> bytes:
     flat *= 10
     bptt, gradient = network.bptt(T, B), torch.zeros_like(flat)
     optimizer = RMSprop(flat, 2e-3, 0.95)
-    header = [list(CELLS).index(model), CELLS[model].blocks, LAYERS, T, B, H, V, len(flat), dtype == "double", STEPS]
+    header = [list(CELLS).index(model), CELLS[model].blocks, LAYERS, T, B, H, V, len(flat), dtype == "float64", STEPS]
     written = [np.array([*header, threads], np.int64), places(network), flat.numpy().copy()]
     written += [state.uniform_(-1, 1).numpy().copy() for state in bptt.states(0)]
     figures = []

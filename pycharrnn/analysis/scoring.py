@@ -97,8 +97,7 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
         name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
         for name in _AS_IN_TRAINING
     }
-    resolved = TrainOptions(**values)
-    recorded_options.check(path, resolved)
+    resolved = recorded_options.replace(path, TrainOptions(), **values)
     keep = recorded_options.find(loaded, "vocab") == "keep"
     loader = CharSplitLMMinibatchLoader(
         resolved.data_dir,

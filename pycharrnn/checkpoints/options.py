@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pycharrnn.common.option_fields import option, require, require_switches
+from pycharrnn.common.option_fields import SWITCH, check, one_of, option
 
 
 @dataclass(frozen=True)
 class InspectOptions:
     """Options of `pycharrnn inspect`."""
 
-    json: int = option(0, "1 = print JSON, for programs", group="display", value="0|1")
+    json: int = option(0, "1 = print JSON, for programs", group="display", allowed=SWITCH)
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Errors: UserError."""
-        require_switches(self, "json")
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,22 @@ class ConvertOptions:
         "precision of a .t7 or .onnx file. Left out, .t7 is double, as the Lua programs want it, and .onnx float where"
         " that holds all weights",
         group="output",
-        value="double|float",
+        allowed=one_of("double", "float"),
     )
-    ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding", group="output", value="0|1")
+    ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding", group="output", allowed=SWITCH)
     longs: int = option(
-        8, "bytes of a long in a .t7 file: 4 for a Torch7 on Windows or a 32-bit system", group="output", value="4|8"
+        8,
+        "bytes of a long in a .t7 file: 4 for a Torch7 on Windows or a 32-bit system",
+        group="output",
+        allowed=one_of(4, 8),
     )
     half: int = option(
         0,
         "1 = weights of a .html page in 16 bits: a quarter of its size, but another text",
         group="output",
-        value="0|1",
+        allowed=SWITCH,
     )
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Errors: UserError."""
-        require(self, "type", self.type in ("", "double", "float"), "double or float")
-        require(self, "longs", self.longs in (4, 8), "4 or 8")
-        require_switches(self, "ascii", "half")
+        check(self)

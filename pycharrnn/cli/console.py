@@ -9,32 +9,12 @@ import io
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-
-
-class Options(Protocol):
-    """The options of a command, such as sampling.options.SampleOptions."""
-
-    def check(self) -> None:
-        """Errors: UserError for the first value that can't be used."""
-
-
-_AnyOptions = TypeVar("_AnyOptions", bound=Options)
-
-
-def checked(kind: type[_AnyOptions], values: dict[str, Any]) -> _AnyOptions:
-    """The options that have these values.
-
-    Errors: UserError for the first value that can't be used.
-    """
-    opt = kind(**values)
-    opt.check()
-    return opt
 
 
 def use_threads(count: int) -> None:

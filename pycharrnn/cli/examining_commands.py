@@ -13,7 +13,6 @@ import click
 
 from pycharrnn.checkpoints import formats
 from pycharrnn.cli.console import (
-    checked,
     note,
     read,
     read_primetext,
@@ -38,7 +37,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     """Loss of a split of a text, as training would print it; what is not given is as in the checkpoint's training"""
     from pycharrnn.analysis.options import EvalOptions
 
-    opt = checked(EvalOptions, values)
+    opt = EvalOptions(**values)
     if len(models) > 1 and not opt.compare:
         raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
     use_threads(opt.threads)
@@ -67,7 +66,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     """How well a model predicts texts: bits per character of each"""
     from pycharrnn.analysis.options import ScoreOptions
 
-    opt = checked(ScoreOptions, values)
+    opt = ScoreOptions(**values)
     use_threads(opt.threads)
     from pycharrnn.analysis import scoring, surprise_page
     from pycharrnn.checkpoints import paths
@@ -104,7 +103,7 @@ def inspect_command(file: str, **values: Any) -> None:
     """Say what a file is: program, model, size, options and losses of a checkpoint; the tree of another .t7 file"""
     from pycharrnn.checkpoints.options import InspectOptions
 
-    opt = checked(InspectOptions, values)
+    opt = InspectOptions(**values)
     from pycharrnn.checkpoints import inspection, paths
 
     if os.path.isdir(file):
@@ -145,7 +144,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     """Write a checkpoint in another format, or a page with its models inside"""
     from pycharrnn.checkpoints.options import ConvertOptions
 
-    opt = checked(ConvertOptions, values)
+    opt = ConvertOptions(**values)
     *sources, target = files if len(files) > 1 else (*files, "")
     require_folder_of("", target)
     if target.endswith(".html"):
@@ -187,7 +186,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     """Draw the training and validation losses of one or several runs, also while they go on"""
     from pycharrnn.analysis.options import PlotOptions
 
-    opt = checked(PlotOptions, values)
+    opt = PlotOptions(**values)
     from pycharrnn.analysis import plotted_runs, plotting
 
     require_folder_of("-o ", opt.o)
@@ -212,7 +211,7 @@ def activations_command(path: str, **values: Any) -> None:
     """Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn"""
     from pycharrnn.analysis.options import ActivationsOptions
 
-    opt = checked(ActivationsOptions, values)
+    opt = ActivationsOptions(**values)
     use_threads(opt.threads)
     from compat.atomic_write import atomic_write
     from pycharrnn.analysis import activation_page, activations

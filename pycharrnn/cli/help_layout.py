@@ -38,11 +38,6 @@ def by_group(options: type[DataclassInstance] | None) -> list[tuple[str, list[_F
     return [(title, members) for title, members in groups if members]
 
 
-def is_original(options: type[DataclassInstance] | None, name: str) -> bool:
-    """Whether char-rnn has this flag."""
-    return name not in getattr(options, "not_in_char_rnn", (name,))
-
-
 def value_of(options: type[DataclassInstance], field: _Field) -> str:
     """What stands for a flag's value: N, FILE, 0|1; "" for a flag that takes none."""
     value: str = field.metadata["value"] or _PATHS.get(field.metadata["path"], "")
@@ -91,7 +86,7 @@ def _row(options: type[DataclassInstance] | None, field: _Field) -> tuple[str, s
     flag = f"-{field.name}" + (f", -{short}" if short else "")
     default = default_as_text(field.default)
     text = field.metadata["help"].strip() + (f" [{default}]" if default else "")
-    return f"{flag} {value_of(options, field)}".rstrip(), text, is_original(options, field.name)
+    return f"{flag} {value_of(options, field)}".rstrip(), text, field.metadata["charrnn"]
 
 
 def _row_lines(flag: str, text: str, original: bool, column: int, width: int) -> list[str]:

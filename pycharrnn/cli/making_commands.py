@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pycharrnn.cli.console import ask_for_text, checked, explain_seed, note, read_primetext, say, use_threads
+from pycharrnn.cli.console import ask_for_text, explain_seed, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, Command, Files
 from pycharrnn.common import extras
 
@@ -48,7 +48,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     from pycharrnn.training.options import TrainOptions
 
-    opt = checked(TrainOptions, values)
+    opt = TrainOptions(**values)
     if texts:
         from pycharrnn.training.corpus_run import train_on
 
@@ -75,7 +75,7 @@ def sample_command(model: str, **values: Any) -> None:
     """Sample from a character-level language model"""
     from pycharrnn.sampling.options import SampleOptions
 
-    opt = checked(SampleOptions, values)
+    opt = SampleOptions(**values)
     use_threads(opt.threads if opt.samples == 1 else 0)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
@@ -154,7 +154,7 @@ def chat_command(model: str, **values: Any) -> None:
     """Type a line, and the model goes on from it; it remembers what went before. Ctrl-D ends it"""
     from pycharrnn.sampling.options import ChatOptions
 
-    opt = checked(ChatOptions, values)
+    opt = ChatOptions(**values)
     use_threads(opt.threads)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
@@ -192,7 +192,7 @@ def serve_command(paths: tuple[str, ...], **values: Any) -> None:
     """Offer models on a page to play on, and as a JSON API"""
     from pycharrnn.server.options import ServeOptions
 
-    opt = checked(ServeOptions, values)
+    opt = ServeOptions(**values)
     use_threads(opt.threads)
     try:
         from pycharrnn.server import serve

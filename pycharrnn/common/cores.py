@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
 
-from pycharrnn.common.option_fields import require
-
-MOST_THREADS = 1024  # more than any machine has cores for
 _STATISTICS = "/proc/stat"  # of Linux; other systems don't tell
 _LEAST_SECONDS = 0.5  # the kernel counts in hundredths of a second, so that less time would say little
 
@@ -16,11 +12,6 @@ _LEAST_SECONDS = 0.5  # the kernel counts in hundredths of a second, so that les
 def usable() -> int:
     """How many cores this process may use."""
     return len(_allowed() or ()) or os.cpu_count() or 1
-
-
-def require_threads(options: Any) -> None:
-    """Refuse a -threads that can't be one. Errors: UserError."""
-    require(options, "threads", 0 <= options.threads <= MOST_THREADS, f"from 1 to {MOST_THREADS}, or 0")
 
 
 class Meter:

@@ -1,17 +1,23 @@
-"""How an option is declared: once, as a field of a dataclass, with its default, its help and the values allowed."""
+"""Declares an option once, as a field of a frozen dataclass: default, help, allowed values. For every options.py.
+
+Constructing the dataclass checks its values, so an options object is valid wherever it appears.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pycharrnn.common.errors import UserError
 
-MAX_COUNT = 10**12  # of anything that a user may ask for many of: more takes longer than anybody waits
+MAX_COUNT = 10**12  # no run with more iterations, samples, ... would ever end
 
 Ramp = float | tuple[float, float]  # one number for the whole sample, or the first and the last one of a ramp
 
-GROUPS = {  # what a flag is about -> its heading in -help, in the order in which they stand there
+GROUPS = {  # group of a flag -> its heading in -help, in the order of -help
     "text": "Text",
     "model": "Model",
     "learning": "Learning",
@@ -26,42 +32,115 @@ GROUPS = {  # what a flag is about -> its heading in -help, in the order in whic
 _Value = TypeVar("_Value")
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """The values that an option accepts beside its default.
+
+    Attributes:
+        holds: whether it accepts a value.
+        text: the same in words, for "-topk must be at least 0": "at least 0".
+        choices: the values, if there are only a few.
+    """
+
+    holds: Callable[[Any], bool]
+    text: str
+    choices: tuple[int | str, ...] = ()
+
+
+def _short(number: float) -> str:
+    """A limit as a person writes it: 1e12, not 1e+12."""
+    return f"{number:.10g}".replace("e+", "e")
+
+
+def one_of(*choices: int | str) -> Allowed:
+    """Only these values.
+
+    Example:
+        >>> one_of("train", "val", "test").text
+        'train, val or test'
+    """
+    words = [str(choice) for choice in choices]
+    return Allowed(lambda value: value in choices, f"{', '.join(words[:-1])} or {words[-1]}", choices)
+
+
+def number(
+    low: float = -math.inf, high: float = math.inf, *, above: float = -math.inf, below: float = math.inf
+) -> Allowed:
+    """Numbers from `low` to `high`, greater than `above` and less than `below`.
+
+    Example:
+        >>> number(0, below=1).text
+        'at least 0 and less than 1'
+    """
+    if math.isfinite(low) and math.isfinite(high):
+        text = f"from {_short(low)} to {_short(high)}"
+    else:
+        limits = (("at least", low), ("greater than", above), ("at most", high), ("less than", below))
+        text = " and ".join(f"{words} {_short(limit)}" for words, limit in limits if math.isfinite(limit))
+    return Allowed(lambda value: low <= value <= high and above < value < below, text)
+
+
+def file_ending(*endings: str) -> Allowed:
+    """File names with one of these endings, in upper or lower case."""
+    return Allowed(lambda value: value.lower().endswith(endings), f"a file that ends in {' or '.join(endings)}")
+
+
+SWITCH = one_of(0, 1)
+THREADS = number(1, 1024)  # no machine has more cores
+
+
 def option(
-    default: _Value, help: str, *, group: str, value: str = "", short: str | None = None, path: str = ""
+    default: _Value,
+    help: str,
+    *,
+    group: str,
+    allowed: Allowed | None = None,
+    value: str = "",
+    short: str | None = None,
+    path: str = "",
+    charrnn: bool = False,
+    record: bool = True,
 ) -> _Value:
-    """A field of an options dataclass.
+    """Declare an option: a field of an options dataclass.
 
     Args:
-        help: the text that -help prints.
-        group: what the flag is about, a key of GROUPS.
-        value: what stands for its value in -help: "0|1". "" for what the type says: N, X, TEXT, FILE or DIR.
+        help: the text in -help.
+        group: a key of GROUPS.
+        allowed: the values that it accepts beside `default`; None for all of its type.
+        value: placeholder of the value in -help. "": the choices of `allowed`, or N, X, TEXT, FILE, DIR by the type.
         short: a second, shorter flag.
-        path: what the shell completes, "file" or "dir"; "" for neither.
+        path: "file" or "dir" if the shell completes paths; else "".
+        charrnn: char-rnn has this flag, with this default and help.
+        record: for training: a property of the run, recorded in checkpoints and restored by -resume. False for how the
+            run is started or displayed.
 
-    Returns: the dataclass' field, which type checkers take for its value, as that of dataclasses.field.
+    Returns: a dataclasses.Field, typed as its value like that of dataclasses.field.
     """
-    metadata = {"help": help, "group": group, "value": value, "short": short, "path": path}
+    if allowed and allowed.choices and not value:
+        value = "|".join(map(str, allowed.choices))
+    metadata = {
+        "help": help,
+        "group": group,
+        "allowed": allowed,
+        "value": value,
+        "short": short,
+        "path": path,
+        "charrnn": charrnn,
+        "record": record,
+    }
     field: _Value = dataclasses.field(default=default, metadata=metadata)
     return field
 
 
-def require(options: Any, name: str, holds: bool, what: str) -> None:
-    """Refuse an option's value unless `holds`.
+def check(options: Any) -> None:
+    """Check every value of an options dataclass against its declaration; called by its __post_init__.
 
-    Args:
-        options: an options dataclass.
-        name: the option's, without its dash.
-        what: what the value must be, for the message: "at least 0".
-
-    Errors: UserError.
+    Errors: UserError for the first value that is not allowed.
     """
-    if not holds:
-        value = getattr(options, name)
-        text = f"{value:.10g}" if isinstance(value, (int, float)) else value
-        raise UserError(f"-{name} must be {what}, not {text}.")
-
-
-def require_switches(options: Any, *names: str) -> None:
-    """Refuse a value other than 0 and 1 of any of these options. Errors: UserError."""
-    for name in names:
-        require(options, name, getattr(options, name) in (0, 1), "0 or 1")
+    for field in dataclasses.fields(options):
+        allowed, value = field.metadata["allowed"], getattr(options, field.name)
+        if allowed and value != field.default and not allowed.holds(value):
+            special = field.default not in ("", None) and not allowed.holds(field.default)
+            text = f"{value:.10g}" if isinstance(value, (int, float)) else value
+            default = f", or {field.default}" if special else ""
+            raise UserError(f"-{field.name} must be {allowed.text}{default}, not {text}.")

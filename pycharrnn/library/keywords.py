@@ -47,10 +47,9 @@ def options_of(
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
             raise TypeError(f"{caller}() has no option {name!r}; {hint}")
-    opt = kind(**{name: _converted(name, value, hints[name]) for name, value in values.items()})
+    converted = {name: _converted(name, value, hints[name]) for name, value in values.items()}
     with in_words_of_a_program():
-        opt.check()
-    return opt
+        return kind(**converted)
 
 
 def _converted(name: str, value: object, kind: object) -> Any:

@@ -4,56 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
 
-from pycharrnn.common.cores import require_threads
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.option_fields import MAX_COUNT, Ramp, option, require, require_switches
+from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
 
 
 @dataclass(frozen=True)
 class SampleOptions:
     """Options of `pycharrnn sample`."""
 
-    seed: int = option(123, "random number generator's seed", group="drawing")
+    seed: int = option(123, "random number generator's seed", group="drawing", charrnn=True)
     sample: int = option(
-        1, " 0 to use max at each timestep, 1 to sample at each timestep", group="drawing", value="0|1"
+        1, " 0 to use max at each timestep, 1 to sample at each timestep", group="drawing", allowed=SWITCH, charrnn=True
     )
     primetext: str = option(
-        "", 'used as a prompt to "seed" the state of the LSTM using a given sequence, before we sample.', group="text"
+        "",
+        'used as a prompt to "seed" the state of the LSTM using a given sequence, before we sample.',
+        group="text",
+        charrnn=True,
     )
-    length: int = option(2000, "number of characters to sample", group="drawing")
-    temperature: Ramp = option(1, "temperature of sampling", short="t", group="drawing")
-    gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
-    opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", value="0|1")
-    verbose: int = option(1, "set to 0 to ONLY print the sampled text, no diagnostics", group="display", value="0|1")
-    not_in_char_rnn: ClassVar[tuple[str, ...]] = (
-        "samples",
-        "o",
-        "topk",
-        "topp",
-        "stop",
-        "beam",
-        "primefile",
-        "hide_prime",
-        "ignore_bad_primetext",
-        "unicode",
-        "color",
-        "threads",
+    length: int = option(2000, "number of characters to sample", group="drawing", allowed=number(0), charrnn=True)
+    temperature: Ramp = option(1, "temperature of sampling", short="t", group="drawing", charrnn=True)
+    gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine", charrnn=True)
+    opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH, charrnn=True)
+    verbose: int = option(
+        1, "set to 0 to ONLY print the sampled text, no diagnostics", group="display", allowed=SWITCH, charrnn=True
     )
-    samples: int = option(1, "number of samples, with the seeds -seed, -seed + 1, ...", group="drawing")
+    samples: int = option(
+        1,
+        "number of samples, with the seeds -seed, -seed + 1, ...",
+        group="drawing",
+        allowed=number(1, MAX_COUNT),
+    )
     o: str = option(
         "", "folder to write each sample to, as sample_SEED.txt, instead of printing", path="dir", group="output"
     )
-    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all", group="drawing", value="K")
+    topk: int = option(
+        0, "draw only from the K likeliest characters. 0 = from all", group="drawing", allowed=number(0), value="K"
+    )
     topp: float = option(
-        1, "draw only from the likeliest characters that together have this probability. 1 = from all", group="drawing"
+        1,
+        "draw only from the likeliest characters that together have this probability. 1 = from all",
+        group="drawing",
+        allowed=number(above=0, high=1),
     )
     stop: str = option("", "stop once this text has been drawn", group="drawing")
     beam: int = option(
         0,
         "do not draw: search for the likeliest text, keeping the best W at each timestep. 0 = draw",
         group="drawing",
+        allowed=number(0),
         value="W",
     )
     primefile: str = option(
@@ -62,28 +62,25 @@ class SampleOptions:
         path="file",
         group="text",
     )
-    hide_prime: int = option(0, "1 = print only what is drawn, not the primetext", group="display", value="0|1")
+    hide_prime: int = option(0, "1 = print only what is drawn, not the primetext", group="display", allowed=SWITCH)
     ignore_bad_primetext: int = option(
-        0, "1 = leave out what the model has never seen from the primetext", group="text", value="0|1"
+        0, "1 = leave out what the model has never seen from the primetext", group="text", allowed=SWITCH
     )
-    unicode: int = option(0, "1 = print only whole UTF-8 characters", group="display", value="0|1")
-    color: int = option(0, "1 = color each character by its probability, for a terminal", group="display", value="0|1")
-    threads: int = option(0, "how many threads compute. 0 = one; for -samples one a core", group="machine")
+    unicode: int = option(0, "1 = print only whole UTF-8 characters", group="display", allowed=SWITCH)
+    color: int = option(
+        0, "1 = color each character by its probability, for a terminal", group="display", allowed=SWITCH
+    )
+    threads: int = option(
+        0, "how many threads compute. 0 = one; for -samples one a core", group="machine", allowed=THREADS
+    )
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Errors: UserError for the first value that can't be used, or for options that exclude each other."""
-        require(self, "length", self.length >= 0, "at least 0")
+        check(self)
         ramp = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
         if not all(0 < t < float("inf") for t in ramp):
             hint = ": -sample 0 takes the likeliest character at each timestep" if ramp == (0,) else ""
             raise UserError(f"-temperature must be greater than 0, not {':'.join(f'{t:g}' for t in ramp)}{hint}.")
-        require(self, "samples", 1 <= self.samples <= MAX_COUNT, "at least 1 and at most 1e12")
-        require(self, "topk", self.topk >= 0, "at least 0")
-        require(self, "topp", 0 < self.topp <= 1, "greater than 0 and at most 1")
-        require(self, "beam", self.beam >= 0, "at least 0")
-        require_threads(self)
-        switches = ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")
-        require_switches(self, *switches)
         for excluded, message in (
             (self.primetext and self.primefile, "-primetext and -primefile exclude each other: leave one out."),
             (self.beam and self.samples > 1, "-beam finds one text, whatever the seed: leave -samples out."),
@@ -107,26 +104,31 @@ class ChatOptions:
     """Options of `pycharrnn chat`."""
 
     seed: int = option(123, "random number generator's seed; each answer takes the next", group="drawing")
-    length: int = option(500, "number of characters at which an answer is cut off", group="drawing")
+    length: int = option(500, "number of characters at which an answer is cut off", group="drawing", allowed=number(1))
     temperature: float = option(1, "temperature of sampling", short="t", group="drawing")
-    topk: int = option(0, "draw only from the K likeliest characters. 0 = from all", group="drawing", value="K")
+    topk: int = option(
+        0, "draw only from the K likeliest characters. 0 = from all", group="drawing", allowed=number(0), value="K"
+    )
     topp: float = option(
-        1, "draw only from the likeliest characters that together have this probability. 1 = from all", group="drawing"
+        1,
+        "draw only from the likeliest characters that together have this probability. 1 = from all",
+        group="drawing",
+        allowed=number(above=0, high=1),
     )
     stop: str = option(
         "", "an answer ends once this text has been drawn. Left out: at the end of a line", group="drawing"
     )
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
-    opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", value="0|1")
-    color: int = option(0, "1 = color each character by its probability", group="display", value="0|1")
-    threads: int = option(0, "how many threads compute. 0 = one", group="machine")
+    opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH)
+    color: int = option(0, "1 = color each character by its probability", group="display", allowed=SWITCH)
+    threads: int = option(0, "how many threads compute. 0 = one", group="machine", allowed=THREADS)
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Errors: UserError for the first value that can't be used."""
-        require(self, "length", self.length >= 1, "at least 1")
+        check(self)
         if self.temperature == 0:
             raise UserError("-temperature must be greater than 0, not 0: -topk 1 always takes the likeliest character.")
-        self.sampling().check()
+        self.sampling()
 
     def sampling(self) -> SampleOptions:
         """These options as those of `pycharrnn sample`, with a newline for a -stop that is left out."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from pycharrnn.common.cores import require_threads
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.option_fields import option, require, require_switches
+from pycharrnn.common.option_fields import SWITCH, THREADS, check, number, option
 
 
 @dataclass(frozen=True)
@@ -20,26 +19,26 @@ class ServeOptions:
         group="network",
         value="ADDRESS",
     )
-    port: int = option(8015, "port to listen on. 0 = one that is free", group="network")
+    port: int = option(8015, "port to listen on. 0 = one that is free", group="network", allowed=number(0, 65535))
     token: str = option(
         "", "what a client must know, 16 characters or more. new = make one", group="network", value="TEXT|new"
     )
     follow: int = option(
-        0, "1 = take up new checkpoints of the folders, as training writes them", group="checkpoints", value="0|1"
+        0, "1 = take up new checkpoints of the folders, as training writes them", group="checkpoints", allowed=SWITCH
     )
     streams: int = option(
-        512, "how many clients are served at once, from 1 to 1000; others are asked to come back", group="network"
+        512,
+        "how many clients are served at once, from 1 to 1000; others are asked to come back",
+        group="network",
+        allowed=number(1, 1000),
     )
-    threads: int = option(0, "how many threads compute. 0 = one", group="machine")
+    threads: int = option(0, "how many threads compute. 0 = one", group="machine", allowed=THREADS)
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Errors: UserError for the first value that a server can't use."""
+        check(self)
         if not self.host:
             raise UserError("-host must be an address or a name, not empty.")
-        require(self, "port", 0 <= self.port < 1 << 16, "from 0 to 65535")
-        require_switches(self, "follow")
-        require_threads(self)
-        require(self, "streams", 1 <= self.streams <= 1000, "from 1 to 1000")
         if self.token not in ("", "new") and (len(self.token) < 16 or not _is_plain(self.token)):
             raise UserError("-token must be 16 letters and digits or more, or new to have one made.")
         if not self.token and not self.is_loopback():

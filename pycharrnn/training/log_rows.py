@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.training.options import LOG_ENDINGS
 
-ENDINGS = (".csv", ".jsonl")
 _KINDS = ("train", "validation")
 _LONGEST_LINE = 1000  # bytes; a row has about a hundred
 _LARGEST = 1 << 53  # iteration; no float tells larger ones apart
@@ -52,7 +52,7 @@ _HEADER = (",".join(_COLUMNS) + "\n").encode()
 
 def is_log(path: str) -> bool:
     """Whether a file of this name is one of -log."""
-    return path.lower().endswith(ENDINGS)
+    return path.lower().endswith(LOG_ENDINGS)
 
 
 def header(path: str) -> bytes:

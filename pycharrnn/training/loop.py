@@ -56,7 +56,6 @@ def train(
     Errors: UserError, among them RunStopped, with a result, for a signal (only the main thread catches it), NaN and
         explosion; OSError.
     """
-    opt.check()
     if distributed.from_environment().rank:
         say = note = _say_nothing  # the first process speaks for all
         callbacks = _NO_CALLBACKS

@@ -106,9 +106,7 @@ def settled(opt: TrainOptions, given: Collection[str] | None, text: TextStats) -
     found = defaults(RECIPES[opt.recipe], text, {name: getattr(opt, name) for name in given})
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
-    opt = dataclasses.replace(opt, recipe=TrainOptions.recipe, **found)  # type: ignore[arg-type]  # of each its type
-    opt.check()
-    return opt
+    return dataclasses.replace(opt, recipe=TrainOptions.recipe, **found)  # type: ignore[arg-type]  # of each its type
 
 
 def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dict[str, Value]:

@@ -1,6 +1,6 @@
-"""The options of the training that wrote a checkpoint, as its file records them.
+"""Options that a checkpoint records: read back for -resume, eval and plot, and written by training.
 
-A file may say anything. What `find` and `require` give can be a value of the option.
+A checkpoint may come from a stranger: `find` and `require` return only values of the option's type.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.training.options import TrainOptions
 
-_KINDS = typing.get_type_hints(TrainOptions)
-_OF_THE_NETWORK = ("rnn_size", "num_layers", "model")
-_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # in no name of a file, but in commands to a terminal
-_EXACT = 1 << 53  # whole numbers beyond are none in Lua
+_TYPES = typing.get_type_hints(TrainOptions)
+_FROM_NETWORK = ("rnn_size", "num_layers", "model")
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # in no file name, but in commands to a terminal
+_EXACT = 1 << 53  # Lua's numbers are doubles
 
 
 def find(found: Checkpoint, name: str) -> Any:
-    """The value of an option, in the type that TrainOptions gives it.
+    """The recorded value of an option, in its type.
 
-    Its default where nothing is recorded; None where what is recorded can't be a value of that option.
+    The default if the checkpoint records none; None if the recorded value has another type.
     """
-    if name in _OF_THE_NETWORK:
+    if name in _FROM_NETWORK:
         return getattr(found.network, name)
     value: Any = found.opt.get(name, getattr(TrainOptions, name))
-    kind = _KINDS[name]
+    if name == "dtype" and value == "double":  # its name in early checkpoints
+        return "float64"
+    kind = _TYPES[name]
     if kind is str:
         return value if isinstance(value, str) and not _CONTROL.search(value) else None
     if not is_number(value) or not math.isfinite(value):
@@ -42,10 +44,7 @@ def find(found: Checkpoint, name: str) -> Any:
 
 
 def require(path: str, found: Checkpoint, name: str) -> Any:
-    """As find, but with an error in the place of None.
-
-    Errors: UserError where what is recorded can't be a value of that option.
-    """
+    """As `find`. Errors: UserError if the recorded value has another type."""
     value = find(found, name)
     if value is None:
         recorded = _in_words(found.opt[name])
@@ -59,23 +58,19 @@ def _in_words(value: object) -> str:
     return f"{value:.10g}" if is_number(value) else str(value)
 
 
-def check(path: str, opt: TrainOptions) -> None:
-    """See whether options that a checkpoint records, perhaps with some of the command line, go together.
-
-    Errors: UserError.
-    """
+def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
+    """`options` with values that the checkpoint at `path` records. Errors: UserError if they are not allowed."""
     try:
-        opt.check()
+        return dataclasses.replace(options, **values)
     except UserError as e:
         raise UserError(f"{path} records what can't be used, so say it on the command line: {e}") from e
 
 
-def to_record(opt: TrainOptions) -> dict[str, Option]:
-    """The options for a checkpoint: all of char-rnn's, and of our own those of the run that are not at default."""
-    changed = opt.changed
+def to_record(options: TrainOptions) -> dict[str, Option]:
+    """Options for a checkpoint: all of char-rnn's, and those of ours that describe the run and are not at default."""
+    changed = options.changed
     return {
-        field.name: getattr(opt, field.name)
-        for field in dataclasses.fields(opt)
-        if field.name not in TrainOptions.not_in_char_rnn
-        or (field.name in changed and field.name not in TrainOptions.not_of_the_run)
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if field.metadata["charrnn"] or (field.metadata["record"] and field.name in changed)
     }

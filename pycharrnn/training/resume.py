@@ -52,16 +52,13 @@ def take_over(
 
     Errors: UserError.
     """
-    names = [f.name for f in dataclasses.fields(opt)]
     if given is None:
         given = opt.changed
     path, found = _find(opt, given, say, note)
     say(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     overridden: dict[str, str] = {}  # name -> in words
     recorded: dict[str, object] = {}
-    for name in names:
-        if name in TrainOptions.not_of_the_run:
-            continue
+    for name in (field.name for field in dataclasses.fields(opt) if field.metadata["record"]):
         if name not in given:
             recorded[name] = recorded_options.require(path, found, name)
         elif (asked := getattr(opt, name)) != (was := recorded_options.find(found, name)):
@@ -70,11 +67,9 @@ def take_over(
         if name in overridden:
             raise UserError(f"{overridden[name]} can't change on the way: leave -{name} out, or start a new run.")
     # The checkpoints that follow are those of a run that never stopped, so they record no -resume.
-    opt = dataclasses.replace(opt, **recorded, resume="")  # type: ignore[arg-type]  # find gives each its type
-    opt = _stay_beside(opt, path, given)
+    opt = _stay_beside(recorded_options.replace(path, opt, **recorded, resume=""), path, given)
     if overridden:
         say(f"overridden on the command line: {', '.join(overridden.values())}")
-    recorded_options.check(path, opt)
     return opt, InitialCheckpoint(path, found, resumed=True, overridden=frozenset(overridden))
 
 

@@ -155,10 +155,10 @@ def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
     """Of the parameters. Double precision is the original's on the CPU, float32, all of it, on a GPU."""
     tf32.allow(not opt.exact)
     exact_on_cpu = opt.exact and where == "cpu"
-    if exact_on_cpu and opt.dtype not in ("", "double"):
+    if exact_on_cpu and opt.dtype not in ("", "float64"):
         raise UserError(f"-dtype {opt.dtype} does not give char-rnn's digits: add -exact 0.")
-    if where == "mps" and opt.dtype == "double":
-        raise UserError("-dtype double does not exist on MPS: use float32, or -gpuid -1.")
+    if where == "mps" and opt.dtype == "float64":
+        raise UserError("-dtype float64 does not exist on MPS: use float32, or -gpuid -1.")
     if mixed := torch_modules.MIXED.get(opt.dtype):
         if opt.model not in MODELS:
             raise UserError(
@@ -169,7 +169,7 @@ def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
             raise UserError(
                 f"-dtype {opt.dtype}: PyTorch {version} can't train an {opt.model} in it on {on}; use -dtype float32."
             )
-    return torch.float64 if opt.dtype == "double" or (exact_on_cpu and not opt.dtype) else torch.float32
+    return torch.float64 if opt.dtype == "float64" or (exact_on_cpu and not opt.dtype) else torch.float32
 
 
 def _check_memory(opt: TrainOptions, vocab_size: int, where: str, dtype: torch.dtype) -> None:

@@ -217,10 +217,10 @@ def test_as_many_runs_as_a_picture_holds(tmp_path):
 
 def test_endings_of_pictures():
     for name in ("a.png", "a.PNG", "b.Svg"):
-        PlotOptions(o=name).check()
+        PlotOptions(o=name)
     for name in ("a.pdf", "png", "a.svg.gz"):
         with pytest.raises(UserError, match="-o must be a file that ends in .png or .svg"):
-            PlotOptions(o=name).check()
+            PlotOptions(o=name)
 
 
 def test_a_folder_is_its_runs(tmp_path):

@@ -204,8 +204,8 @@ def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
     [
         ({"batch_size": -1}, "-batch_size must be at least 0, not -1."),
         ({"seq_length": -1}, "-seq_length must be at least 0, not -1."),
-        ({"train_frac": 1.01}, "-train_frac must be between 0 and 1, not 1.01."),
-        ({"val_frac": -0.5}, "-val_frac must be between 0 and 1, not -0.5."),
+        ({"train_frac": 1.01}, "-train_frac must be from 0 to 1, or -1, not 1.01."),
+        ({"val_frac": -0.5}, "-val_frac must be from 0 to 1, or -1, not -0.5."),
         ({"old_exp": 2}, "-old_exp must be 0 or 1, not 2."),
         ({"old_exp": 1, "gpuid": 0}, "-old_exp is of the CPU: leave -gpuid out."),
         ({"split": "dev"}, "-split must be train, val or test, not dev."),
@@ -213,10 +213,10 @@ def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
 )
 def test_options_of_eval(options, words):
     with pytest.raises(UserError) as raised:
-        EvalOptions(**options).check()
+        EvalOptions(**options)
     assert str(raised.value) == words
-    EvalOptions(train_frac=1, val_frac=0, old_exp=1).check()
-    EvalOptions(train_frac=-1, gpuid=0).check()
+    EvalOptions(train_frac=1, val_frac=0, old_exp=1)
+    EvalOptions(train_frac=-1, gpuid=0)
 
 
 # -- the exponential of old ------------------------------------------------------------------------------------------

@@ -106,8 +106,8 @@ def test_usage_errors(args, words):
     "args, words",
     [
         (["-model", "transformer"], ["-model must be lstm, gru or rnn, not transformer"]),
-        (["-train_frac", "1.5"], ["-train_frac must be between 0 and 1, not 1.5"]),
-        (["-val_frac", "-0.1"], ["-val_frac must be between 0 and 1"]),
+        (["-train_frac", "1.5"], ["-train_frac must be from 0 to 1, not 1.5"]),
+        (["-val_frac", "-0.1"], ["-val_frac must be from 0 to 1"]),
         (["-train_frac", "0.9", "-val_frac", "0.2"], ["sum to more than 1"]),
         (["-train_frac", "1", "-val_frac", "0"], ["val split has no batch", "-val_frac"]),
         (["-val_frac", "0"], ["val split has no batch", "-val_frac"]),
@@ -343,7 +343,7 @@ def test_a_pipe_that_closes():
     [
         (["-beam", "1e9"], "-beam 1000000000 takes about"),
         (["-beam", "1e300"], "-beam 1e+300 takes about"),
-        (["-samples", "1e300"], "-samples must be at least 1 and at most 1e12, not 1e+300"),
+        (["-samples", "1e300"], "-samples must be from 1 to 1e12, not 1e+300"),
     ],
 )
 def test_absurd_sizes_of_samples(args, words):

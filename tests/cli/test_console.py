@@ -12,7 +12,6 @@ from conftest import GOLDEN, ROOT, needs_byte_names, run
 
 from pycharrnn.cli import console
 from pycharrnn.common.errors import UserError
-from pycharrnn.sampling.options import SampleOptions
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 
@@ -25,12 +24,6 @@ class Standard(io.TextIOWrapper):
 
     def flushed(self) -> bytes:
         return self.buffer.raw.getvalue()
-
-
-def test_options_are_checked():
-    assert console.checked(SampleOptions, {"length": 5}) == SampleOptions(length=5)
-    with pytest.raises(UserError, match="-length must be at least 0, not -1"):
-        console.checked(SampleOptions, {"length": -1})
 
 
 @needs_byte_names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
 
 import click
 import pytest
@@ -12,19 +11,18 @@ from click.testing import CliRunner
 
 from pycharrnn.cli import flags
 from pycharrnn.cli.flags import FILE, HELP, Command, Files, Group
-from pycharrnn.common.option_fields import Ramp, option
+from pycharrnn.common.option_fields import SWITCH, Ramp, option
 
 
 @dataclasses.dataclass
 class Options:
-    whole: int = option(3, "a whole number", group="model")
-    rate: float = option(2e-3, "a number", group="model", short="r")
-    ramp: Ramp = option(1, "a ramp", group="model")
-    name: str = option("", "a name", group="display")
-    folder: str = option("cv", "a folder", group="text", path="dir")
-    switch: bool = option(False, "a switch", group="display")
-    own: int = option(0, "not the original's", group="text", value="0|1")
-    not_in_char_rnn: ClassVar[tuple[str, ...]] = ("own",)
+    whole: int = option(3, "a whole number", group="model", charrnn=True)
+    rate: float = option(2e-3, "a number", group="model", short="r", charrnn=True)
+    ramp: Ramp = option(1, "a ramp", group="model", charrnn=True)
+    name: str = option("", "a name", group="display", charrnn=True)
+    folder: str = option("cv", "a folder", group="text", path="dir", charrnn=True)
+    switch: bool = option(False, "a switch", group="display", charrnn=True)
+    own: int = option(0, "not the original's", group="text", allowed=SWITCH)
 
 
 got: dict[str, object] = {}

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from pycharrnn.common import cores
-from pycharrnn.common.errors import UserError
 
 
 class Machine:
@@ -95,14 +94,3 @@ def test_of_this_machine():
     found = cores.Meter().others(wait=True)
     assert found is not None
     assert 0 <= found <= cores.usable() == len(os.sched_getaffinity(0))
-
-
-@pytest.mark.parametrize("threads", [0, 1, 1024])
-def test_threads_that_there_can_be(threads):
-    cores.require_threads(SimpleNamespace(threads=threads))
-
-
-@pytest.mark.parametrize("threads", [-1, 1025, 10**300])
-def test_threads_that_there_can_not_be(threads):
-    with pytest.raises(UserError, match="^-threads must be from 1 to 1024, or 0, not "):
-        cores.require_threads(SimpleNamespace(threads=threads))

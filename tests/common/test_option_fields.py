@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, fields
 
@@ -10,49 +11,93 @@ import pytest
 
 from pycharrnn.common import numpy_warnings
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.option_fields import MAX_COUNT, option, require, require_switches
+from pycharrnn.common.option_fields import (
+    MAX_COUNT,
+    SWITCH,
+    THREADS,
+    Ramp,
+    check,
+    file_ending,
+    number,
+    one_of,
+    option,
+)
 
 
 @dataclass(frozen=True)
 class Options:
-    size: float = option(3, "how large", group="model", short="s")
-    file: str = option("out", "where to", group="output", path="file")
-    switch: int = option(0, "on or off", group="machine", value="0|1")
+    size: float = option(3, "how large", group="model", allowed=number(1, 9), short="s", charrnn=True)
+    file: str = option("", "where to", group="output", allowed=file_ending(".csv", ".jsonl"), path="file")
+    switch: int = option(0, "on or off", group="machine", allowed=SWITCH, record=False)
+    kind: str = option("a", "which", group="model", allowed=one_of("a", "b", "c"), value="KIND")
+    part: float = option(-1, "how much", group="model", allowed=number(0, below=1))
+    ramp: Ramp = option(1, "anything", group="model")
+    threads: int = option(0, "how many", group="machine", allowed=THREADS)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def test_a_declaration():
-    size, file, switch = fields(Options)
-    assert Options() == Options(3, "out", 0)
-    assert dict(size.metadata) == {"help": "how large", "group": "model", "value": "", "short": "s", "path": ""}
-    assert dict(file.metadata) == {"help": "where to", "group": "output", "value": "", "short": None, "path": "file"}
-    metadata = {"help": "on or off", "group": "machine", "value": "0|1", "short": None, "path": ""}
-    assert dict(switch.metadata) == metadata
-
-
-def test_what_holds_is_let_through():
-    require(Options(), "size", True, "at least 3")
-    require_switches(Options(switch=1), "switch")
-    require_switches(Options())
+    size, file, switch, kind, *_ = (dict(field.metadata) for field in fields(Options))
+    assert Options() == Options(3, "", 0, "a", -1, 1, 0)
+    assert (size["help"], size["group"], size["short"], size["path"]) == ("how large", "model", "s", "")
+    assert (file["short"], file["path"]) == (None, "file")
+    assert [one["value"] for one in (size, file, switch, kind)] == ["", "", "0|1", "KIND"]
+    assert [one["charrnn"] for one in (size, file, switch, kind)] == [True, False, False, False]
+    assert [one["record"] for one in (size, file, switch, kind)] == [True, True, False, True]
 
 
 @pytest.mark.parametrize(
-    "value, words",
-    [(2, "2"), (0.123456789, "0.123456789"), (1e12 + 1, "1e+12"), (1234567890, "1234567890"), ("a", "a")],
+    "values",
+    [
+        {"size": 1},
+        {"size": 9, "file": "a.CSV", "switch": 1, "kind": "c"},
+        {"part": 0, "ramp": (5, 6), "threads": 1024},
+        {"part": 0.999, "file": ".jsonl", "threads": 1},
+    ],
 )
-def test_what_does_not_hold_is_refused(value, words):
+def test_allowed_values(values):
+    for name, value in values.items():
+        assert getattr(Options(**values), name) == value
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"size": 0.123456789}, "-size must be from 1 to 9, not 0.123456789."),
+        ({"size": 1e12 + 1}, "-size must be from 1 to 9, not 1e+12."),
+        ({"size": math.nan}, "-size must be from 1 to 9, not nan."),
+        ({"file": "a.txt"}, "-file must be a file that ends in .csv or .jsonl, not a.txt."),
+        ({"switch": -1}, "-switch must be 0 or 1, not -1."),
+        ({"switch": 0.5}, "-switch must be 0 or 1, not 0.5."),
+        ({"kind": "d"}, "-kind must be a, b or c, not d."),
+        ({"part": 1}, "-part must be at least 0 and less than 1, or -1, not 1."),
+        ({"threads": -1}, "-threads must be from 1 to 1024, or 0, not -1."),
+        ({"threads": 1025}, "-threads must be from 1 to 1024, or 0, not 1025."),
+        ({"threads": 10**300}, "-threads must be from 1 to 1024, or 0, not 1e+300."),
+    ],
+)
+def test_refused_values(values, words):
     with pytest.raises(UserError) as raised:
-        require(Options(size=value), "size", False, "at least 3")
-    assert str(raised.value) == f"-size must be at least 3, not {words}."
+        Options(**values)
+    assert str(raised.value) == words
 
 
-@pytest.mark.parametrize("value", [-1, 2, 0.5])
-def test_a_switch_is_0_or_1(value):
-    with pytest.raises(UserError, match=f"-switch must be 0 or 1, not {value}"):
-        require_switches(Options(switch=value), "switch")
-
-
-def test_the_largest_count():
-    assert MAX_COUNT == 10**12
+@pytest.mark.parametrize(
+    "allowed, text, inside, outside",
+    [
+        (number(1), "at least 1", [1, 1e300], [0.999, math.inf, math.nan]),
+        (number(above=0), "greater than 0", [1e-300], [0, -1]),
+        (number(above=0, high=MAX_COUNT), "greater than 0 and at most 1e12", [1e12], [0, 1e12 + 1]),
+        (number(0, 1), "from 0 to 1", [0, 1], [-0.001, 1.001]),
+        (number(high=1, below=1), "at most 1 and less than 1", [0.5], [1]),
+    ],
+)
+def test_numbers(allowed, text, inside, outside):
+    assert allowed.text == text
+    assert all(map(allowed.holds, inside))
+    assert not any(map(allowed.holds, outside))
 
 
 def test_numpy_says_nothing_of_numbers_that_overflow():

@@ -47,7 +47,7 @@ def test_training(processor, case, threads, tmp_path):
     if fuses:
         assert found == expected
     else:
-        dtype = {"double": np.float64, "float32": np.float32}[case[1]]
+        dtype = {"float64": np.float64, "float32": np.float32}[case[1]]
         tolerance = 200 * np.finfo(dtype).eps
         for content in (lambda b: np.frombuffer(b[: 24 * STEPS]), lambda b: np.frombuffer(b[24 * STEPS :], dtype)):
             np.testing.assert_allclose(content(found), content(expected), rtol=tolerance, atol=100 * tolerance)

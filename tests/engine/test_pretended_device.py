@@ -97,7 +97,7 @@ def train(folder, *args: str) -> list[str]:
 def test_a_gru_learns_on_it_as_on_the_cpu(corpus, monkeypatch, exact, dropout):
     """The loop's digits, to the last printed, also as a graph; with -exact 0 the GPU draws dropout's masks itself."""
     monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
-    args = ["-model", "gru", "-dtype", "double", "-exact", exact, "-dropout", dropout]
+    args = ["-model", "gru", "-dtype", "float64", "-exact", exact, "-dropout", dropout]
     with pretended_gpu() as gpu:
         ours = train(corpus.parent, *args, "-gpuid", "0", "-savefile", "gpu")
     (graph,) = gpu.graphs

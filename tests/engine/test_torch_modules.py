@@ -57,7 +57,7 @@ def test_loss_and_gradients_are_those_of_our_passes(model, layers, dropout):
 def test_the_recorded_digits(name, tmp_path):
     """The habits, dropout's draws and the checkpoints, on torch.nn in double precision, as on a GPU."""
     with pretended_gpu() as gpu:
-        out, folder = train_as_recorded(name, tmp_path, "-gpuid", "0", "-dtype", "double")
+        out, folder = train_as_recorded(name, tmp_path, "-gpuid", "0", "-dtype", "float64")
     assert {"lstm", "rnn_tanh"} & gpu.calls
     assert_close_digits(log_lines(out), log_lines((GOLDEN / name / "train.log").read_text(encoding="utf-8")))
     recorded = sorted((GOLDEN / name).glob("*.t7"))
@@ -143,7 +143,7 @@ def test_bfloat16_learns_as_well(corpus, model):
     [
         (("-dtype", "float32"), "-dtype float32 does not give char-rnn's digits: add -exact 0."),
         (("-dtype", "bfloat16", "-exact", "0", "-model", "gru"), "train a gru with -dtype float32"),
-        (("-dtype", "half"), "-dtype must be one of double, float32, bfloat16, float16, not half."),
+        (("-dtype", "half"), "-dtype must be float64, float32, bfloat16 or float16, not half."),
     ],
 )
 def test_precisions_that_do_not_fit(corpus, args, words):
@@ -154,7 +154,7 @@ def test_precisions_that_do_not_fit(corpus, args, words):
 @pytest.mark.parametrize("where", ["CPU", "GPU"])
 def test_every_precision_computes_or_is_one_sentence(corpus, where):
     """Of every model, with the habits or with dropout, on the CPU and on a GPU that is pretended."""
-    dtypes = ["", "double", "float32", "bfloat16", "float16"]
+    dtypes = ["", "float64", "float32", "bfloat16", "float16"]
     asked = itertools.product(["lstm", "gru", "rnn"], dtypes, [("0", "0.3"), ("1", "0")])
     refused = []
     (corpus / "input.txt").write_bytes(b"tiny texts, tiny networks; " * 8)

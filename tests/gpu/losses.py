@@ -27,7 +27,7 @@ def checks(place: Place) -> list[Check]:
         *({"model": model, "num_layers": n, "exact": exact} for exact in (1, 0) for model in models for n in (1, 2, 3)),
     ]
     if not place.device.startswith("mps"):  # which has no double precision
-        asked += [{"model": model, "num_layers": 2, "dtype": "double", "exact": 0} for model in models]
+        asked += [{"model": model, "num_layers": 2, "dtype": "float64", "exact": 0} for model in models]
     return [
         Check(
             _name(options), f"losses of {_ITERATIONS} iterations, nats from the CPU's", partial(_find, place, options)

@@ -71,7 +71,7 @@ def on_cpu(folder: Path, iterations: int, place: Place, part: float = 0.0, seed:
         part: by which the weights are off in each iteration, at random.
         seed: of that.
     """
-    precision = {} if options.get("exact", 1) else {"dtype": "double"}
+    precision = {} if options.get("exact", 1) else {"dtype": "float64"}
     return losses(folder, iterations, _trainer(place, part, seed), gpuid=-1, **options, **precision)
 
 
@@ -111,7 +111,7 @@ def _trainer(place: Place, part: float, seed: int) -> type[Trainer]:
 
 def rounding(place: Place, exact: int, dtype: str = "") -> float:
     """By which part a product may be off. exact, dtype: those of the run, dtype "" for float32, or TF32 on CUDA."""
-    if dtype == "double":
+    if dtype == "float64":
         return 2.0**-53 * math.sqrt(SIZES["batch_size"] * SIZES["seq_length"])
     factors = 2.0**-9 if dtype == "bfloat16" else 2.0**-11 if place.gpus and not exact else 0.0
     return 2.0**-24 * math.sqrt(SIZES["batch_size"] * SIZES["seq_length"]) + factors

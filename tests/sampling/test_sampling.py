@@ -310,7 +310,7 @@ def test_colors_tint_the_same_text():
         (["-color", "1", "-o", "x"], "leave -o out"),
         (["-length", "0", "-temperature", "1:2"], "-length at which B is reached"),
         (["-length", "0", "-samples", "2"], "needs -stop"),
-        (["-samples", "0"], "-samples must be at least 1 and at most 1e12, not 0"),
+        (["-samples", "0"], "-samples must be from 1 to 1e12, not 0"),
         (["-beam", "-1"], "-beam must be at least 0"),
         (["-unicode", "2"], "-unicode must be 0 or 1"),
     ],

@@ -724,7 +724,7 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, sched
 )
 def test_bad_options(options, words):
     with pytest.raises(UserError, match=words):
-        ServeOptions(**options).check()
+        ServeOptions(**options)
 
 
 @pytest.mark.parametrize(
@@ -740,12 +740,12 @@ def test_bad_options(options, words):
     ],
 )
 def test_good_options(options):
-    ServeOptions(**options).check()
+    ServeOptions(**options)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_needs_no_token(host):
-    ServeOptions(host=host).check()
+    ServeOptions(host=host)
 
 
 def failed(*args, env=None) -> str:

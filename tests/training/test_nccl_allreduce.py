@@ -46,7 +46,7 @@ def on_two_gpus(folder: Path, dies: str, *args: str) -> tuple[list[int], list[st
 
 def test_two_gpus_compute_what_one_does(tmp_path):
     """Also in validation, with sums that are not there at once, and the state that the first saves for all."""
-    args = ("-max_epochs", "0.4", "-eval_val_every", "10", "-print_every", "4", "-exact", "0", "-dtype", "double")
+    args = ("-max_epochs", "0.4", "-eval_val_every", "10", "-print_every", "4", "-exact", "0", "-dtype", "float64")
     status, out, err = on_two_gpus(folder_with_text(tmp_path / "two", TEXT), "never", *args)
     assert status == [0, 0], err
     alone = train(

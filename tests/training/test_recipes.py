@@ -41,13 +41,11 @@ def of(text: TextStats, **typed) -> TrainOptions:
 def test_any_text_of_some_length_has_batches_to_train_on_and_to_validate(name, length):
     for text in (TextStats(length, length), TextStats(length, None), TextStats(2 * length, length, length)):
         asked = TrainOptions(recipe=name)
-        asked.check()
         opt = recipes.settled(asked, set(), text)
         batches = text.length(opt.encoding) // (opt.batch_size * opt.seq_length)
         assert int(batches * opt.train_frac) >= 1
         assert batches - int(batches * opt.train_frac) >= 1
         assert opt.recipe == "char-rnn"
-        opt.check()
         iterations = opt.max_epochs * int(batches * opt.train_frac)
         assert 2 <= iterations / opt.eval_val_every <= RECIPES[name].validations
         assert iterations / opt.print_every <= 2 * RECIPES[name].log_lines

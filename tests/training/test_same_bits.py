@@ -18,11 +18,11 @@ from pycharrnn.engine import kernel_library
 
 # Recorded once: doctor.bits after 300 iterations with dropout, in double precision with -exact 1, and in float32.
 RECORDED = {
-    ("lstm", "double"): "64c0a6a1b1a48cb7575499b627d533faac892a7a3e52ff888ec01207a01b5fd5",
+    ("lstm", "float64"): "64c0a6a1b1a48cb7575499b627d533faac892a7a3e52ff888ec01207a01b5fd5",
     ("lstm", "float32"): "fa4f5d156133b307417aa87321b5e46c25cbfde8c5d226e576f0da8dfe979176",
-    ("gru", "double"): "edb6aee7e7c5a16a1e5c5dc67d4a5ab05f41d85e43f78796a8b27d986af25232",
+    ("gru", "float64"): "edb6aee7e7c5a16a1e5c5dc67d4a5ab05f41d85e43f78796a8b27d986af25232",
     ("gru", "float32"): "d0abd009f4c5a6bbe2a09c8c3797bdc9611d5fc1fe9868dfb7128d4617625d44",
-    ("rnn", "double"): "9049043f583c2213b068572ff3b0061d547434456549caf1b65912a4e5ef374a",
+    ("rnn", "float64"): "9049043f583c2213b068572ff3b0061d547434456549caf1b65912a4e5ef374a",
     ("rnn", "float32"): "246250a3cb940f86e204cfef6edb8f91f95cba7de4000d4264a2dbb909542663",
 }
 # lstm, double: each process adds up the gradient of its own rows, so the sum of all is rounded otherwise.
@@ -48,7 +48,7 @@ def trained(folder, model, dtype, threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     course = {"max_epochs": (ITERATIONS + 0.5) / 47, "eval_val_every": 150, "save_state": 1}
-    options = {"model": model, "dtype": dtype, "exact": int(dtype == "double"), **course}
+    options = {"model": model, "dtype": dtype, "exact": int(dtype == "float64"), **course}
     lines = doctor.recorded_run(str(folder), **options)
     torch.set_num_threads(before)
     assert not lines  # of another course than the recorded one
@@ -59,7 +59,7 @@ def trained(folder, model, dtype, threads):
 def test_whatever_the_instructions_and_threads(level, tmp_path, case):  # noqa: F811
     if not kernel_library.rounds_as_elsewhere():
         pytest.skip("this level has no fused multiply-add, so it rounds otherwise")
-    for threads in (1, 3) if case != ("lstm", "double") else (1, 2, 3, 4):
+    for threads in (1, 3) if case != ("lstm", "float64") else (1, 2, 3, 4):
         assert trained(tmp_path, *case, threads) == RECORDED[case], threads
 
 

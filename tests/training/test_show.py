@@ -230,7 +230,7 @@ def test_a_signal_during_a_sample_is_not_kept_waiting(tmp_path):
 
 def test_too_long_a_sample_is_refused(tmp_path):
     error, _, _ = result(folder_with_text(tmp_path), "-show", "10001")
-    assert str(error) == "-show must be at least 0 and at most 10000, not 10001."
+    assert str(error) == "-show must be from 0 to 10000, not 10001."
 
 
 @pytest.mark.parametrize(
