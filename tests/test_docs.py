@@ -225,7 +225,7 @@ def test_examples_in_the_docs(tmp_path):
         "compat.t7_objects",
         "compat.nngraph",
         "compat.legacy_logsoftmax",
-        "pycharrnn.analysis.tint",
+        "pycharrnn.analysis.html_style",
         "pycharrnn.checkpoints.names",
         "pycharrnn.common.display",
         "pycharrnn.common.progress",

@@ -1,4 +1,4 @@
-"""A page of texts, each character coloured by how much it surprised a model."""
+"""Writes the HTML page of `score -html`, which colors each character of a text by its surprise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from compat.atomic_write import atomic_write
-from pycharrnn.analysis import tint
+from pycharrnn.analysis import html_style
+from pycharrnn.analysis.html_style import LEVELS, MAX_BITS
 from pycharrnn.analysis.scoring import as_sentence
 from pycharrnn.checkpoints.names import short_names
 from pycharrnn.common.display import escape_html, replace_surrogates
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.scoring import Score
 
 _STYLE = """
-:root { color-scheme: light dark; }
-body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
-h1, h2 { overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 0.95rem/1.6 ui-monospace, monospace; }
-b { font-weight: normal; border-radius: 0.15em; }
-u { text-decoration: underline dotted; opacity: 0.6; }
+body { max-width: 50rem; padding: 1rem }
+b { font-weight: inherit }
 """
 
 
@@ -37,13 +34,12 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
 
     Errors: OSError.
     """
-    shades = "".join(f".s{k} {{ background: {tint.colour(k)}; }}\n" for k in range(1, len(tint.LEVELS) + 1))
     with atomic_write(path) as f:
         title = escape_html(f"Surprise of {short_names([os.fspath(model)])[0]}")
         f.write(b'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n')
         f.write(f"<title>{title} - pycharrnn</title>\n".encode())
         f.write(b'<meta name="viewport" content="width=device-width, initial-scale=1">\n')
-        f.write(f"<style>{_STYLE}{shades}</style>\n<h1>{title}</h1>\n<p>{_legend()}</p>\n".encode())
+        f.write(f"<style>{html_style.style_sheet()}{_STYLE}</style>\n<h1>{title}</h1>\n{_legend()}\n".encode())
         for name, score in scores:
             heading = escape_html(replace_surrogates(name))
             f.write(f"<h2>{heading}</h2>\n<p>{escape_html(as_sentence(score))}</p>\n<pre>".encode())
@@ -54,11 +50,10 @@ def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Scor
 
 
 def _legend() -> str:
-    """A sentence that shows from how many bits on each colour is used."""
-    levels = "".join(_colored(f" {least} ", least) for least in tint.LEVELS)
     return (
-        f"The deeper the colour, the more a character surprised the model: from {levels} bits."
-        f" {_underlined('Underlined')}: what it has never seen, which is left out."
+        "<p>The deeper the color, the more a character surprised the model."
+        f" {_underlined('Underlined')}: never seen in training, and left out.</p>\n"
+        f'<p class="scale">0{html_style.scale(list(range(0, -LEVELS - 1, -2)))}{MAX_BITS} bits or more</p>'
     )
 
 
@@ -75,12 +70,12 @@ def _whole_characters(score: Score) -> Iterator[tuple[str, float | None]]:
 
 
 def _underlined(text: str) -> str:
-    """HTML of what has no surprise."""
-    return f'<u title="never seen">{escape_html(text)}</u>'
+    """HTML of a character that the model has never seen."""
+    return f'<u class="unknown" title="never seen">{escape_html(text)}</u>'
 
 
 def _colored(text: str, bits: float) -> str:
-    """HTML of one character, in the colour of its surprise."""
-    level = tint.level(bits)
+    """HTML of a character in the color of its surprise."""
+    shade = html_style.shade(html_style.surprise_level(bits))
     escaped = escape_html(text)
-    return f'<b class="s{level}" title="{bits:.1f} bits">{escaped}</b>' if level else escaped
+    return f'<b class="{shade}" title="{bits:.1f} bits">{escaped}</b>' if shade else escaped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pycharrnn.analysis import tint
+from pycharrnn.analysis import html_style
 from pycharrnn.common.display import escape_html
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _STYLE = "white-space: pre-wrap; overflow-wrap: anywhere"
 
 
 def tinted(pieces: Sequence[str], probabilities: Sequence[float], given: int) -> str:
-    """A text, each character in the colour of its surprise.
+    """A text, each character in the color of its surprise.
 
     Args:
         pieces, probabilities: the characters, and the probability of each.
@@ -39,9 +39,8 @@ def table(rows: Mapping[str, str]) -> str:
 
 
 def _drawn(piece: str, probability: float) -> str:
-    level = tint.level(-math.log2(probability) if probability > 0 else math.inf)
+    level = html_style.surprise_level(-math.log2(probability) if probability > 0 else math.inf)
     if not level:
         return escape_html(piece)
-    return (
-        f'<span style="background: {tint.colour(level)}" title="{100 * probability:.2g}%">{escape_html(piece)}</span>'
-    )
+    style = f"background: {html_style.color(level)}"
+    return f'<span style="{style}" title="{100 * probability:.2g}%">{escape_html(piece)}</span>'

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pycharrnn.analysis import html_style
+
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 _FOLDER = Path(__file__).with_name("files")
 
 
 def page_files() -> dict[str, bytes]:
-    """Name -> content of each file of the page, in the order of their names."""
-    return {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in MEDIA_TYPES}
+    """Name -> content of each file of the page, sorted by name; its style sheet begins with the shared rules."""
+    files = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in MEDIA_TYPES}
+    return {**files, "style.css": html_style.style_sheet().encode() + files["style.css"]}

@@ -58,7 +58,7 @@ def test_the_legend_of_the_activations_shows_its_shades(chromium, pages):
     with screen(chromium, 320):
         legend = chromium.find_element(By.CSS_SELECTOR, ".scale")
         assert legend.text.split() == ["\u22121", "+1"]
-        blocks = legend.find_elements(By.TAG_NAME, "b")
+        blocks = legend.find_elements(By.TAG_NAME, "i")
         assert len({block.value_of_css_property("background-color") for block in blocks}) == len(blocks) == 11
         assert len({block.rect["y"] for block in blocks}) == 1
         assert min(block.rect["width"] for block in blocks) > 10

@@ -316,7 +316,7 @@ def test_of_code_points_an_unknown_one_is_one_character(vocab, tmp_path):
     assert result.stdout.decode().startswith(f"text: {want} model has never seen: '\U0001f601' '\U0001f600' '\\xff'\n")
     (body,) = re.findall(r"<pre>(.*?)</pre>", (tmp_path / "page.html").read_text(encoding="utf-8"), re.S)
     assert re.sub(r"<[^>]*>", "", body) == "T\U0001f600r\U0001f601\U0001f601 \ufffd"
-    assert '<u title="never seen">\U0001f600</u>' in body
+    assert '<u class="unknown" title="never seen">\U0001f600</u>' in body
 
 
 def test_a_page_in_a_folder_that_is_not_there_is_refused_before_the_work(tmp_path):
@@ -411,7 +411,7 @@ def test_a_page_colored_by_surprise(tmp_path):
     text = re.sub(r"<[^>]*>", "", body).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     score = scoring.score(LOADED, (tmp_path / "a&b.txt").read_bytes())
     assert text == b"".join(score.characters).decode()
-    levels = [int(level) for level in re.findall(r'class="s(\d)"', body)]
+    levels = [int(level) for level in re.findall(r'class="o(\d+)"', body)]
     assert len(set(levels)) > 2
     assert f'title="{score.bits[1]:.1f} bits">h</b>' in body
 

@@ -1,4 +1,4 @@
-"""The page of texts coloured by surprise."""
+"""The page of texts colored by surprise."""
 
 from __future__ import annotations
 
@@ -30,47 +30,33 @@ def body(content: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "bits, level",
-    [
-        (0, 0),
-        (0.99, 0),
-        (1, 1),
-        (1.99, 1),
-        (2, 2),
-        (3, 3),
-        (4, 4),
-        (5.9, 4),
-        (6, 5),
-        (8, 6),
-        (10.99, 6),
-        (11, 7),
-        (99, 7),
-    ],
+    "bits, level", [(0, 0), (0.49, 0), (0.5, 1), (2.49, 2), (2.5, 3), (9.49, 9), (9.5, 10), (99, 10)]
 )
-def test_colours_by_bits(tmp_path, bits, level):
-    expected = f'<b class="s{level}" title="{bits:.1f} bits">a</b>' if level else "a"
+def test_colors_by_bits(tmp_path, bits, level):
+    expected = f'<b class="o{level}" title="{bits:.1f} bits">a</b>' if level else "a"
     assert body(page(tmp_path, ("x", score((b"a", bits))))) == expected
 
 
-def test_every_level_has_a_colour_and_a_place_in_the_legend(tmp_path):
+def test_every_level_has_a_color(tmp_path):
     content = page(tmp_path, ("x", score((b"a", 0.0))))
-    for level, bits in enumerate((1, 2, 3, 4, 6, 8, 11), 1):
-        assert content.count(f".s{level} {{ background: rgb(230 110 0 / {0.11 * level:.2f}); }}") == 1
-        assert f'<b class="s{level}" title="{bits:.1f} bits"> {bits} </b>' in content
-    assert ".s8" not in content
+    for level in range(1, 11):
+        assert content.count(f".o{level} {{ background: rgb(213 94 0 / calc(var(--opacity) * {level / 10:g})) }}") == 1
+    assert ".o11" not in content
+    assert '<p class="scale">0<span aria-hidden="true"><i class=""></i><i class="o2"></i>' in content
+    assert '<i class="o10"></i></span>10 bits or more</p>' in content
 
 
 def test_bytes_of_one_character_count_together(tmp_path):
-    pieces = score((b"\xc3", 1.0), (b"\xa9", 1.5), (b"b", 0.5), (b"\xe2", 2.0), (b"c", 4.0))
+    pieces = score((b"\xc3", 1.0), (b"\xa9", 1.5), (b"b", 0.4), (b"\xe2", 2.0), (b"c", 4.0))
     assert body(page(tmp_path, ("x", pieces))) == (
-        '<b class="s2" title="2.5 bits">\u00e9</b>b'
-        '<b class="s2" title="2.0 bits">\ufffd</b><b class="s4" title="4.0 bits">c</b>'
+        '<b class="o3" title="2.5 bits">\u00e9</b>b'
+        '<b class="o2" title="2.0 bits">\ufffd</b><b class="o4" title="4.0 bits">c</b>'
     )
 
 
 def test_a_character_without_its_end(tmp_path):
     pieces = score((b"a", 0.0), (b"\xe2", 2.0), (b"\x82", 1.0))
-    assert body(page(tmp_path, ("x", pieces))) == 'a<b class="s3" title="3.0 bits">\ufffd</b>'
+    assert body(page(tmp_path, ("x", pieces))) == 'a<b class="o3" title="3.0 bits">\ufffd</b>'
 
 
 def test_markup_and_control_characters_are_only_text(tmp_path):
@@ -80,7 +66,7 @@ def test_markup_and_control_characters_are_only_text(tmp_path):
     assert re.search("<h2>a&lt;&amp;\ufffd+.txt</h2>", content)  # on Windows one for each byte of the surrogate
     assert "<title>Surprise of &lt;i&gt; - pycharrnn</title>" in content
     assert "<h1>Surprise of &lt;i&gt;</h1>" in content
-    assert body(page(tmp_path, ("x", score((b"<", 1.0))))) == '<b class="s1" title="1.0 bits">&lt;</b>'
+    assert body(page(tmp_path, ("x", score((b"<", 1.0))))) == '<b class="o1" title="1.0 bits">&lt;</b>'
 
 
 def test_texts_one_below_the_other(tmp_path):
@@ -91,8 +77,8 @@ def test_texts_one_below_the_other(tmp_path):
 
 
 def test_what_the_model_has_never_seen_is_underlined(tmp_path):
-    pieces = score((b"a", 0.5), (b"\xc3", 1.0), (b"\xa9", None), ("\U0001f600".encode(), None), (b"\xff", None))
-    unseen = "".join(f'<u title="never seen">{character}</u>' for character in "\u00e9\U0001f600\ufffd")
+    pieces = score((b"a", 0.4), (b"\xc3", 1.0), (b"\xa9", None), ("\U0001f600".encode(), None), (b"\xff", None))
+    unseen = "".join(f'<u class="unknown" title="never seen">{character}</u>' for character in "\u00e9\U0001f600\ufffd")
     content = page(tmp_path, ("x", pieces))
     assert body(content) == f"a{unseen}"
-    assert '<u title="never seen">Underlined</u>: what it has never seen' in content
+    assert '<u class="unknown" title="never seen">Underlined</u>: never seen in training' in content

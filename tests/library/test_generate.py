@@ -226,7 +226,7 @@ def test_a_text_shows_itself_tinted():
     assert html.unescape(re.sub(r"<[^>]*>", "", shown)) == text
     rare = next(k for k in range(2, len(text)) if text.probabilities[k] < 0.1)
     assert f'title="{100 * text.probabilities[rare]:.2g}%"' in shown
-    assert "rgb(230 110 0 / 0.33)" in shown
+    assert "rgb(213 94 0 / 0.225)" in shown
 
 
 def test_nothing_of_a_text_is_html():
