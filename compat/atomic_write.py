@@ -1,25 +1,44 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all: written under a temporary name, then renamed.
+
+A process that is killed leaves its temporary file behind; the next atomic write to the same target removes it. An
+advisory lock on each temporary file, which the system releases with the process, tells live files from leftovers.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import itertools
 import os
-import secrets
+import re
 import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
-from typing import BinaryIO
+import time
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TypeVar
+
+if os.name == "nt":  # where an open file can't be removed
+    _LOCK_SHARED = _LOCK_EXCLUSIVE = _TRY = 0
+else:
+    import fcntl
+
+    _LOCK_SHARED, _LOCK_EXCLUSIVE, _TRY = fcntl.LOCK_SH, fcntl.LOCK_EX, fcntl.LOCK_NB
+
+_T = TypeVar("_T")
+_LONGEST_NAME = 255 - len("..9999.tmp")  # bytes of a target's name that its temporary names hold whole
+_HEAD = 200  # bytes that they hold of a longer name, before "~" and a hash
+_TEMPORARY = re.compile(r"\.(?P<target>.+?)(\.\d+)?\.tmp", re.DOTALL)
+_WINDOWS_GRACE = 60  # seconds for which a closed temporary file on Windows may still be about to be renamed
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it holds either its old content or, once all is written, the new.
 
-    The bytes go to a temporary file beside `path`, reach the disk, and are renamed into place; on any exception, Ctrl-C
-    included, the temporary file is removed and `path` is untouched. A symbolic link stays: the file that it leads to
-    gets the bytes. What is no file, a pipe or /dev/null, is written to as it is.
+    The bytes go to a temporary file beside `path`, reach the disk, and are renamed into place. On any exception, Ctrl-C
+    included, the temporary file is removed and `path` is untouched. A symbolic link stays, and its target is written.
+    A pipe or a device is written to directly. The permissions are those that open(path, "w") would leave.
 
     Errors: OSError, as open() and write() raise it.
     """
@@ -30,51 +49,194 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         return
     folder, name = os.path.split(path)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+        replaced: int | None = os.stat(path).st_mode & 0o7777
+    except OSError:
+        replaced = None
+    try:
+        temporary, handle = _create(folder, name, lambda new: _open_locked(new, replaced))
     except OSError as e:
         raise type(e)(e.errno, e.strerror, path) from None  # name the user's file, not the temporary one
+    f = os.fdopen(handle, "wb")
+    is_locked = os.name != "nt"  # Windows neither renames nor removes an open file
     try:
-        with open(handle, "wb") as f:
+        try:
             yield f
             f.flush()
-            os.fsync(f.fileno())
-        if os.name != "nt":  # which only knows whether a file is read-only, and neither replaces nor removes one
-            os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
+            os.fsync(handle)
+            if is_locked:
+                os.replace(temporary, path)
+        except BaseException:
+            if is_locked and _is_same(handle, temporary):  # not one that another process has made since
+                _unlink(temporary)
+            raise
+        finally:
+            f.close()
+        if not is_locked:
+            os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        if not is_locked:
+            _unlink(temporary)
         raise
     _sync_folder(folder)
 
 
 def atomic_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Make `target` a second name of the file `source`, or a copy where there can be no second name.
+    """Make `target` a hard link to the file `source`, or a copy where the file system has no hard links.
 
-    A symbolic link stays; it is what it leads to that becomes a second name.
+    A symbolic link `target` stays, and its own target is replaced.
 
     Errors: OSError.
     """
     source, target = os.path.abspath(os.fspath(source)), _real_path(target)
+    while not _link(source, target):
+        pass
+    _sync_folder(os.path.dirname(target))
+
+
+def _link(source: str, target: str) -> bool:
+    """As atomic_link; False where another process was faster, so that it must be tried again. Errors: OSError."""
     folder, name = os.path.split(target)
-    temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(4)}.tmp")
+    if os.path.lexists(target) and os.path.samefile(source, target):
+        return True
     try:
         if _is_special(target):
-            raise OSError(errno.EEXIST, "no file, so nothing that can be replaced", target)
-        os.link(source, temporary)
-    except FileNotFoundError:
+            raise OSError(errno.EEXIST, "not a regular file", target)
+        temporary, _ = _create(folder, name, lambda new: os.link(source, new))
+    except FileNotFoundError:  # also of a source that is replaced at this moment
+        if os.path.exists(source) and os.path.isdir(folder):
+            return False
         raise
     except OSError:
         with open(source, "rb") as whole, atomic_write(target) as copy:
             shutil.copyfileobj(whole, copy, 1 << 20)
-        return
+        return True
     try:
-        os.replace(temporary, target)
-    finally:
-        # Renaming one name of a file to another name of the same file does nothing.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-    _sync_folder(folder)
+        with open(temporary, "rb") as own:
+            _lock(own.fileno(), _LOCK_SHARED)
+            if not _is_same(own.fileno(), temporary):  # removed as a leftover before it was locked
+                return False
+            if os.name != "nt":
+                os.replace(temporary, target)
+                if _is_same(own.fileno(), temporary):  # which a link to the same file does not replace
+                    _unlink(temporary)
+        if os.name == "nt":
+            os.replace(temporary, target)
+    except FileNotFoundError:
+        return False
+    except BaseException:
+        _unlink(temporary)
+        raise
+    return True
+
+
+def remove_leftovers(folder: str, is_target: Callable[[str], bool]) -> None:
+    """Remove the temporary files of killed processes from a folder; files that are being written stay.
+
+    Args:
+        is_target: whether a target's name, shortened as by `shortened`, is among those to clean up after.
+    """
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(folder):
+            match = _TEMPORARY.fullmatch(entry)
+            if match and is_target(match["target"]):
+                _remove_leftover(os.path.join(folder, entry))
+
+
+def shortened(name: str) -> str:
+    """A target's name as its temporary names hold it: whole, or `shortened_head(name)`, "~" and a hash."""
+    raw = os.fsencode(name)
+    return name if len(raw) <= _LONGEST_NAME else f"{shortened_head(name)}~{hashlib.sha256(raw).hexdigest()[:16]}"
+
+
+def shortened_head(name: str) -> str:
+    """The first characters of a name, at most 200 bytes of them."""
+    sizes = itertools.accumulate(len(os.fsencode(c)) for c in name)
+    return name[: sum(size <= _HEAD for size in sizes)]
+
+
+def _create(folder: str, name: str, make: Callable[[str], _T]) -> tuple[str, _T]:
+    """Call `make` with the first temporary name for a target that is free once leftovers are removed.
+
+    Returns: the name's path, and what `make` returned. Errors: OSError, as `make`.
+    """
+    paths = (_temporary(folder, name, k) for k in itertools.count())
+    for path in paths:
+        with contextlib.suppress(FileExistsError):
+            made = make(path)
+            break
+        if _remove_leftover(path):
+            with contextlib.suppress(FileExistsError):
+                made = make(path)
+                break
+    for other in paths:  # of processes that were killed while this name was taken
+        if not (os.path.lexists(other) and _remove_leftover(other)):
+            break
+    return path, made
+
+
+def _temporary(folder: str, name: str, k: int) -> str:
+    return os.path.join(folder, f".{shortened(name)}{f'.{k}' if k else ''}.tmp")
+
+
+def _open_locked(path: str, mode: int | None) -> int:
+    """Create a file with these permissions, or those that the umask allows, and lock it.
+
+    Errors: OSError; FileExistsError also where another process has removed it before it was locked.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags, 0o666 if mode is None else 0o600)
+    try:
+        if mode is not None and os.name != "nt":
+            os.fchmod(handle, mode)
+        _lock(handle, _LOCK_EXCLUSIVE)
+        if not os.fstat(handle).st_nlink:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _remove_leftover(path: str) -> bool:
+    """Remove a temporary file unless a process is writing it; whether its name is free now."""
+    try:
+        if os.name == "nt":
+            if time.time() - os.stat(path).st_mtime < _WINDOWS_GRACE:
+                return False
+            os.unlink(path)
+            return True
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, _LOCK_EXCLUSIVE | _TRY)
+            if _is_same(handle, path):
+                os.unlink(path)
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _is_same(handle: int, path: str) -> bool:
+    """Whether an open file has the name `path`."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
+    except OSError:
+        return False
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def _lock(handle: int, how: int) -> None:
+    """Lock an open file where its file system has locks."""
+    if os.name != "nt":
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, how)
 
 
 def _real_path(path: str | os.PathLike[str]) -> str:
@@ -86,24 +248,16 @@ def _real_path(path: str | os.PathLike[str]) -> str:
 
 
 def _is_special(path: str) -> bool:
-    """Whether there is something at `path` that is no file: a pipe, a device. Errors: IsADirectoryError."""
+    """Whether `path` is a pipe or a device. Errors: IsADirectoryError; OSError for too long a name."""
     try:
         mode = os.stat(path).st_mode
-    except OSError:
-        return False  # there is nothing there, or opening it gives the error
+    except OSError as e:
+        if e.errno == errno.ENAMETOOLONG:
+            raise
+        return False  # it does not exist, or opening it gives the error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     return not stat.S_ISREG(mode)
-
-
-def _mode(path: str) -> int:
-    """Permissions that open(path, "w") would leave: those of the file it replaces, else what the umask allows."""
-    try:
-        return os.stat(path).st_mode & 0o7777
-    except OSError:
-        umask = os.umask(0)
-        os.umask(umask)
-        return 0o666 & ~umask
 
 
 def _sync_folder(folder: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 
-from compat import lua_format
+from compat import atomic_write, lua_format
 from pycharrnn.training.options import TrainOptions
 
 
@@ -41,11 +40,12 @@ def same_folder(a: str, b: str) -> bool:
 def remove_temporary_files(stem: str) -> None:
     """Remove the half-written files of this run's names, which a run that was killed could not remove.
 
-    Only for the holder of the lock, which says that nobody is writing such files now.
+    Only for the holder of the run's lock: no other run writes files of these names then.
     """
     folder, name = os.path.split(stem)
-    temporary = re.compile(rf"\.{re.escape(name)}_(epoch[\d.]+_[-\w.]+|latest|best)\.t7\.\w{{8}}\.tmp", re.DOTALL)
-    with contextlib.suppress(OSError):
-        for entry in os.listdir(folder):
-            if temporary.fullmatch(entry):
-                os.unlink(os.path.join(folder, entry))
+    of_run = re.compile(
+        rf"{re.escape(name)}_(epoch[\d.]+_[-\w.]+|latest|best)\.t7"
+        rf"|{re.escape(atomic_write.shortened_head(name))}~[0-9a-f]{{16}}",
+        re.DOTALL,
+    )
+    atomic_write.remove_leftovers(folder, lambda target: of_run.fullmatch(target) is not None)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import io
 import os
-import stat
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -29,7 +26,6 @@ from compat import (
     save_t7,
     t7_writer,
 )
-from compat.atomic_write import atomic_link, atomic_write
 from compat.t7_element_types import element_dtype
 from compat.t7_objects import BooleanKey
 from compat.t7_reader import load_with_dialect
@@ -288,181 +284,6 @@ def test_unwritable_values_are_refused(tmp_path):
         with pytest.raises(TypeError, match="can't be written"):
             save_t7(tmp_path / "v.t7", value)
     assert not list(tmp_path.iterdir())
-
-
-def test_files_appear_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "v.t7"
-    save_t7(path, 1)
-
-    class Stop(BaseException):
-        pass
-
-    with pytest.raises(Stop), atomic_write(path) as f:
-        f.write(b"half")
-        raise Stop
-    assert load_t7(path) == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["v.t7"]
-    with pytest.raises(FileNotFoundError) as caught:
-        save_t7(tmp_path / "nowhere" / "v.t7", 1)
-    assert caught.value.filename == str(tmp_path / "nowhere" / "v.t7")
-
-
-def test_the_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
-    synced: list[tuple[int, bool]] = []
-    fsync = lambda fd: synced.append((os.fstat(fd).st_size, (tmp_path / "x").exists()))  # noqa: E731
-    monkeypatch.setattr(os, "fsync", fsync)
-    with atomic_write(tmp_path / "x") as f:
-        f.write(b"four")
-    assert synced[0] == (4, False)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
-def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
-    before = os.umask(0o027)
-    try:
-        for _ in range(2):
-            with atomic_write(tmp_path / "x"):
-                pass
-            assert (tmp_path / "x").stat().st_mode & 0o7777 == 0o640
-            (tmp_path / "x").unlink()
-        assert os.umask(0o027) == 0o027
-    finally:
-        os.umask(before)
-
-
-def test_a_file_that_windows_does_not_replace_stays_alone(tmp_path, monkeypatch):
-    """One that is read-only: it is neither replaced nor removed there."""
-    path, (replace, unlink) = tmp_path / "x", (os.replace, os.unlink)
-    path.write_bytes(b"before")
-    path.chmod(0o444)
-
-    def refused(name: str) -> None:
-        if not os.stat(name).st_mode & 0o200:
-            raise PermissionError(errno.EACCES, "Permission denied", name)
-
-    monkeypatch.setattr(os, "replace", lambda source, target: refused(target) or replace(source, target))
-    monkeypatch.setattr(os, "unlink", lambda name: refused(name) or unlink(name))
-    with monkeypatch.context() as there, pytest.raises(PermissionError):
-        there.setattr(os, "name", "nt")
-        with atomic_write(str(path)) as f:
-            f.write(b"after")
-    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("x", b"before")]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
-def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
-    path = tmp_path / "v.t7"
-    save_t7(path, 1)
-    path.chmod(0o640)
-    save_t7(path, 2)
-    assert path.stat().st_mode & 0o777 == 0o640
-
-
-def test_where_there_are_no_second_names(tmp_path, monkeypatch):
-    def link(source, target):
-        raise OSError(errno.EPERM, "no")
-
-    monkeypatch.setattr(os, "link", link)
-    (tmp_path / "source").write_bytes(b"a" * (3 << 20))
-    atomic_link(tmp_path / "source", tmp_path / "target")
-    (tmp_path / "source").write_bytes(b"b")
-    assert (tmp_path / "target").read_bytes() == b"a" * (3 << 20)
-    with pytest.raises(FileNotFoundError):
-        atomic_link(tmp_path / "nothing", tmp_path / "target")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="folders of POSIX")
-@pytest.mark.parametrize("write", ["file", "link"])
-def test_a_rename_reaches_the_disk(tmp_path, monkeypatch, write):
-    """The folder is synced after the file has got its name; where that fails for good, it is said."""
-    (tmp_path / "source").touch()
-    synced: list[tuple[bool, bool]] = []
-    number = 0
-
-    def fsync(fd):
-        is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
-        synced.append((is_folder, (tmp_path / "x").exists()))
-        if is_folder and number:
-            raise OSError(number, "no")
-
-    def make():
-        if write == "link":
-            atomic_link(tmp_path / "source", tmp_path / "x")
-        else:
-            with atomic_write(tmp_path / "x") as f:
-                f.write(b"x")
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    make()
-    assert synced[-1] == (True, True)
-    number = errno.EINVAL  # some systems can't sync a folder
-    make()
-    for number in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
-        with pytest.raises(OSError) as error:
-            make()
-        assert error.value.errno == number
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows limits whole paths, not names")
-def test_the_longest_name_that_a_file_can_have(tmp_path):
-    path = tmp_path / ("x" * 255)
-    with atomic_write(path) as f:
-        f.write(b"a")
-    atomic_link(path, tmp_path / ("y" * 255))
-    assert path.read_bytes() == (tmp_path / ("y" * 255)).read_bytes() == b"a"
-    assert path.samefile(tmp_path / ("y" * 255))
-
-
-def test_a_second_name_that_is_the_first(tmp_path):
-    path = tmp_path / "x"
-    path.write_bytes(b"a")
-    atomic_link(path, path)
-    atomic_link(path, tmp_path / "y")
-    atomic_link(path, tmp_path / "y")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "y"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
-def test_a_link_is_written_through(tmp_path):
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there/file").write_bytes(b"before")
-    (tmp_path / "link").symlink_to("there/file")
-    (tmp_path / "dangling").symlink_to("there/new")
-    for name in ("link", "dangling"):
-        with atomic_write(tmp_path / name) as f:
-            f.write(name.encode())
-        assert (tmp_path / name).is_symlink()
-    assert (tmp_path / "there/file").read_bytes() == b"link"
-    assert (tmp_path / "there/new").read_bytes() == b"dangling"
-    atomic_link(tmp_path / "there/new", tmp_path / "link")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "there/file").read_bytes() == b"dangling"
-    (tmp_path / "circle").symlink_to("circle")
-    with pytest.raises(OSError, match="symbolic links"), atomic_write(tmp_path / "circle"):
-        pass
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["circle", "dangling", "file", "link", "new", "there"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
-def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
-    pipe = tmp_path / "pipe.t7"
-    os.mkfifo(pipe)
-    read: list[bytes] = []
-    for write in (lambda: save_t7(pipe, b"text"), lambda: atomic_link(tmp_path / "source", pipe)):
-        (tmp_path / "source").write_bytes(b"source")
-        thread = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
-        thread.start()
-        write()
-        thread.join(60)
-    assert read == [b"\2\0\0\0\4\0\0\0text", b"source"]
-    assert pipe.is_fifo()
-    with atomic_write(os.devnull) as f:
-        f.write(b"nothing")
-    assert not os.path.isfile(os.devnull)
-    with pytest.raises(IsADirectoryError), atomic_write(tmp_path):
-        pass
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["pipe.t7", "source"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")

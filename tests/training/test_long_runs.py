@@ -43,7 +43,7 @@ from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_files import named_checkpoint
-from pycharrnn.training.signals import Log, RunStopped, Stop
+from pycharrnn.training.signals import GracefulStop, Log, RunStopped
 from pycharrnn.training.trainer import Trainer
 
 
@@ -159,7 +159,7 @@ def heard_signals():
 
 def test_signals_are_handled_only_while_training(heard_signals):
     before = signal.getsignal(signal.SIGINT)
-    with Stop(Log(print, print)) as stop:
+    with GracefulStop(Log(print, print)) as stop:
         assert signal.getsignal(signal.SIGINT) is not before
         signal.raise_signal(signal.SIGINT)
         assert (stop.cause, stop.status) == ("SIGINT", 130)
@@ -378,7 +378,7 @@ def test_what_others_leave_half_written_stays(tmp_path):
     """Of another -savefile that differs in what a pattern would take for any character; and of any, with -lock 0."""
     folder = folder_with_text(tmp_path)
     (folder / "cv").mkdir()
-    ours, others = (folder / f"cv/.lm_{name}_latest.t7.abcdefgh.tmp" for name in ("a.b", "aXb"))
+    ours, others = (folder / f"cv/.lm_{name}_epoch9.00_2.0000.t7.tmp" for name in ("a.b", "aXb"))
     for path in (ours, others):
         path.touch()
     assert result_of(folder, "-max_epochs", "0.05", "-savefile", "a.b", "-lock", "0")[0] is None
@@ -736,8 +736,8 @@ def test_a_second_training_is_refused(tmp_path):
         process.kill()
         process.communicate()
     # a crash leaves no lock behind, and what it left half written goes
-    half = folder / "cv" / ".lm_lstm_epoch1.00_2.0000.t7.abcdefgh.tmp"
-    others = folder / "cv" / ".lm_lstm_2_epoch1.00_2.0000.t7.abcdefgh.tmp"
+    half = folder / "cv" / ".lm_lstm_epoch1.00_2.0000.t7.tmp"
+    others = folder / "cv" / ".lm_lstm_2_epoch1.00_2.0000.t7.tmp"
     half.touch()
     others.touch()
     assert result_of(folder, "-max_epochs", "0.1")[0] is None
