@@ -30,9 +30,10 @@ from compat import charrnn, nngraph  # noqa: E402
 from compat.graph_match import Network  # noqa: E402
 from pycharrnn.engine import kernel_library  # noqa: E402
 from pycharrnn.sampling import batch_to_files, sampler  # noqa: E402
-from pycharrnn.sampling.inference import LocalPredictor, on_cpu  # noqa: E402
+from pycharrnn.sampling.inference import on_cpu  # noqa: E402
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor  # noqa: E402
 from pycharrnn.sampling.options import SampleOptions  # noqa: E402
+from pycharrnn.sampling.predictor import LocalPredictor  # noqa: E402
 
 V, H, LAYERS = 65, 128, 2
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,7 @@ def one_stream(loaded: charrnn.Checkpoint, length: int = 3000, model: LocalPredi
     """Characters a second, of `model` or else of what `pycharrnn sample` makes."""
     predictor = (model or on_cpu(loaded.network)).fresh()
     start = time.perf_counter()
-    for _ in sampler.draw(predictor, loaded.vocab, SampleOptions(length=length), b""):
+    for _ in sampler.sample(predictor, loaded.vocab, SampleOptions(length=length), b""):
         pass
     return length / (time.perf_counter() - start)
 

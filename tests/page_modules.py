@@ -120,4 +120,6 @@ def sampled_here(loaded: Checkpoint, request: dict) -> bytes:
     """What `pycharrnn sample` draws as a request has it."""
     primetext = request["primetext"].encode()
     opt = SampleOptions(**{name: value for name, value in request.items() if name != "primetext"})
-    return b"".join(one.character for one in sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, opt, primetext))
+    return b"".join(
+        one.character for one in sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, opt, primetext)
+    )

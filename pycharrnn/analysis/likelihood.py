@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from compat.graph_match import Network
-    from pycharrnn.sampling.inference import Predictor
+    from pycharrnn.sampling.predictor import Predictor
 
 MAX_NUMBERS = 1 << 24  # that a model's buffers hold while it reads, roughly: 128 MiB in double precision
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
+    from pycharrnn.sampling.predictor import Predictor
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # 8 digits are enough to tell texts apart
@@ -71,7 +72,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
             " -batch_size."
         )
     steps = likelihood.steps_at_once(T, in_a_step)
-    predictor: inference.Predictor
+    predictor: Predictor
     if opt.old_exp:
         predictor = NumpyPredictor(loaded.network, B, steps, legacy_logsoftmax.log_softmax)
     else:
@@ -169,7 +170,7 @@ def scores(
         for text in texts:
             yield score_by(lambda steps: inference.make_predictor(loaded, device, 1, steps), loaded, text)
         return
-    streams = max(1, min(count, threads * predictor.together))
+    streams = max(1, min(count, threads * predictor.rows_per_step))
     waiting = deque[surprise.TokenizedText]()
 
     def numbers() -> Iterator[npt.NDArray[np.int64]]:
@@ -181,7 +182,7 @@ def scores(
         yield _score(loaded, waiting.popleft(), bits)
 
 
-def score_by(predictor_of: Callable[[int], inference.Predictor], loaded: Checkpoint, text: bytes) -> Score:
+def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes) -> Score:
     """As `score`, with a predictor that somebody else makes.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from pycharrnn.sampling.inference import Predictor
+    from pycharrnn.sampling.predictor import Predictor
 
 STEPS = 256  # characters of a text that the model reads at once
 _BYTES = [bytes([byte]) for byte in range(256)]

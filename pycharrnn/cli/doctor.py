@@ -211,7 +211,7 @@ def recorded_sample(folder: str) -> bytes:
     """The text that the last checkpoint of the recorded run draws: a primetext, then 60 characters."""
     loaded = checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7"))
     options = SampleOptions(length=60, temperature=0.8)
-    drawn = sampler.draw(on_cpu(loaded.network), loaded.vocab, options, b"the ")
+    drawn = sampler.sample(on_cpu(loaded.network), loaded.vocab, options, b"the ")
     return b"".join(one.character for one in drawn)
 
 

@@ -117,7 +117,7 @@ def _draw_one(
 
     path = batch_to_files.sample_file(opt.o, opt.seed)
     with atomic_write(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
-        draw = beam.search if opt.beam else sampler.draw
+        draw = beam.search if opt.beam else sampler.sample
         model = inference.make_predictor(loaded, where, opt.beam or 1)
         batch_to_files.write_sample(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
     if opt.o:

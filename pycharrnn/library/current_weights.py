@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from pycharrnn.engine.model import CharRNN
-    from pycharrnn.sampling.inference import LocalPredictor, Predictor
+    from pycharrnn.sampling.predictor import LocalPredictor, Predictor
 
 
 class CurrentWeights:

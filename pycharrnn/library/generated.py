@@ -39,7 +39,7 @@ class _DrawnPiece:
         """
         if self._first is None or self._names is None:
             return []
-        return [(self._names[k], probability) for k, probability in self._first.likeliest(count)]
+        return [(self._names[k], probability) for k, probability in self._first.top_candidates(count)]
 
 
 class Piece(_DrawnPiece, str):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from pycharrnn.sampling.inference import Predictor
+    from pycharrnn.sampling.predictor import Predictor
     from pycharrnn.sampling.sampler import SampledCharacter
 
     Character = tuple[bytes, float, bool]  # of the vocabulary; its probability; whether it was given
@@ -72,7 +72,7 @@ def draw(
 
     Errors: UserError for a model that predicts NaN.
     """
-    drawn = sampler.draw(predictor, vocab, opt, b"".join(prime))
+    drawn = sampler.sample(predictor, vocab, opt, b"".join(prime))
     with in_words_of_a_program():
         while True:
             with np.errstate(all="ignore"):  # the sampler finds infinity and NaN
@@ -95,18 +95,13 @@ def draw_batch(
     """
     if not (opt.length or opt.stop):
         raise UserError("a text without a length goes on until it is stopped: give a stop, or use stream.")
-    characters = characters_by_id(vocab)
     texts: list[list[Character]] = [[] for _ in primes]
     for start in range(0, len(primes), MAX_STREAMS):
         batch = primes[start : start + MAX_STREAMS]
         seeds = range(opt.seed + start, opt.seed + start + len(batch))
         with in_words_of_a_program(), np.errstate(all="ignore"):
-            drawn = sampler.draw_streams(predictor_of(len(batch)), batch, vocab, opt, seeds, with_probabilities=False)
-            for steps in drawn:
-                for m, b in enumerate(steps.streams):
-                    if not (steps.given[m] and opt.hide_prime):
-                        numbers, chances = steps.indices[:, m].tolist(), steps.chances[:, m].tolist()
-                        texts[start + b] += [
-                            (characters[k], chance, steps.given[m]) for k, chance in zip(numbers, chances, strict=True)
-                        ]
+            for chunk in sampler.sample_streams(predictor_of(len(batch)), batch, vocab, opt, seeds):
+                if not (chunk.given and opt.hide_prime):
+                    probs = chunk.token_probs.tolist()
+                    texts[start + chunk.stream] += zip(chunk.characters, probs, itertools.repeat(chunk.given))
     return texts

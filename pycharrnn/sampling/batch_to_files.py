@@ -9,7 +9,6 @@ import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from compat.atomic_write import atomic_write
-from compat.vocabulary import characters_by_id
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import inference, sampler
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from compat.charrnn import Checkpoint
-    from pycharrnn.sampling.inference import Predictor
     from pycharrnn.sampling.options import SampleOptions
+    from pycharrnn.sampling.predictor import LocalPredictor, Predictor
 
 MAX_STREAMS = 64  # side by side where not the kernel says how many: more would be no faster, and each has a file open
 _SECONDS_BETWEEN_SIGNALS = 0.1
@@ -52,7 +51,7 @@ def write_samples(loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], fo
 
 
 def _write_on_threads(
-    model: inference.LocalPredictor,
+    model: LocalPredictor,
     vocab: dict[bytes, int],
     opt: SampleOptions,
     prime: list[bytes],
@@ -66,8 +65,8 @@ def _write_on_threads(
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # it loads much that one sample lacks
 
     threads = opt.threads or cores.usable()
-    together = model.together if isinstance(model, KernelPredictor) else MAX_STREAMS
-    groups, lock, ended = _groups(seeds, threads, together), threading.Lock(), threading.Event()
+    most = model.rows_per_step if isinstance(model, KernelPredictor) else MAX_STREAMS
+    groups, lock, ended = _groups(seeds, threads, most), threading.Lock(), threading.Event()
 
     def next_group() -> Sequence[int] | None:
         with lock:
@@ -144,17 +143,13 @@ def _write_group(
         predictor: with as many streams, their hidden states zeros.
         should_end: asked every few milliseconds whether to give up, which leaves no file.
     """
-    characters = characters_by_id(vocab)
     with contextlib.ExitStack() as files:
         paths = [sample_file(folder, seed) for seed in seeds]
         # What is only printed need not reach the disk, for which atomic_write waits.
         opened = [files.enter_context(atomic_write(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
         writers = [SampleWriter(out, opt) for out in opened]
-        primes = [prime] * len(seeds)
-        for steps in sampler.draw_streams(predictor, primes, vocab, opt, seeds, with_probabilities=False):
-            for m, b in enumerate(steps.streams):
-                pieces = [characters[index] for index in steps.indices[:, m].tolist()]
-                writers[b].put_all(pieces, steps.chances[:, m], steps.given[m])
+        for chunk in sampler.sample_streams(predictor, [prime] * len(seeds), vocab, opt, seeds):
+            writers[chunk.stream].put_all(chunk.characters, chunk.token_probs, chunk.given)
             if should_end():
                 raise _EndedEarly
         for writer in writers:

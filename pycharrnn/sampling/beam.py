@@ -9,7 +9,8 @@ import numpy as np
 from compat.vocabulary import characters_by_id
 from pycharrnn.common import memory
 from pycharrnn.sampling.distribution import nan_error
-from pycharrnn.sampling.sampler import SampledCharacter, StopText
+from pycharrnn.sampling.sampler import SampledCharacter
+from pycharrnn.sampling.stream import StopText
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from compat.graph_match import Network
-    from pycharrnn.sampling.inference import Predictor
     from pycharrnn.sampling.options import SampleOptions
+    from pycharrnn.sampling.predictor import Predictor
 
 _CHECK_EVERY = 16  # timesteps after which to look again for characters that all beams share
 _FORCE_AFTER = 256  # timesteps without agreement after which the likeliest beam decides

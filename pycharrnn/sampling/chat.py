@@ -10,8 +10,8 @@ from pycharrnn.sampling import sampler, tokenizer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pycharrnn.sampling.inference import Predictor
     from pycharrnn.sampling.options import ChatOptions
+    from pycharrnn.sampling.predictor import Predictor
 
 
 class Chat:
@@ -35,7 +35,7 @@ class Chat:
 
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
-        for drawn in sampler.draw(self._predictor, self._vocab, self._opt, self._unread + line):
+        for drawn in sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line):
             if not drawn.given:
                 self._unread = drawn.character
                 yield drawn

@@ -1,119 +1,87 @@
-"""Choosing the next characters among those that a predictor predicts. Source: sample.lua.
+"""The distribution of the next character: temperature, -topk, -topp, and the choice from it. Source: sample.lua.
 
-The draws are made from double-precision log-probabilities. A predictor that gives char-rnn's very numbers therefore
-gives char-rnn's very bytes. Here NumPy says how that goes, one step at a time; kernel_draw.h does many at a time.
+All is computed in double precision, so that a predictor with char-rnn's log-probabilities gives char-rnn's bytes. This
+is the definition in NumPy, one step at a time; kernel_draw.h computes many steps at a time.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.lua_random import LuaRandom, multinomial
+from compat.lua_random import multinomial
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
     from pycharrnn.engine.kernel_streams import SamplingParams
-    from pycharrnn.sampling.options import SampleOptions
-
-_RANDOM_NUMBERS = 1024  # of each stream at a time; one call for each would cost more than the numbers
 
 
-class RandomNumbers:
-    """Torch7's random numbers for B streams.
-
-    Args:
-        delays: for each stream, after how many others, zeros, its first one comes.
-    """
-
-    def __init__(self, seeds: Sequence[int], delays: Sequence[int]) -> None:
-        self._generators = [LuaRandom(seed) for seed in seeds]
-        self._delays = list(delays)
-        self._numbers = np.empty((0, len(seeds)))
-
-    def next(self, count: int) -> npt.NDArray[np.float64]:
-        """The next ones in [0, 1), (count, B), which stay the next ones until `skip`."""
-        while len(self._numbers) < count:
-            more = np.zeros((_RANDOM_NUMBERS, len(self._generators)))
-            for b, generator in enumerate(self._generators):
-                delay = min(self._delays[b], _RANDOM_NUMBERS)
-                more[delay:, b] = generator.random(_RANDOM_NUMBERS - delay)
-                self._delays[b] -= delay
-            self._numbers = np.concatenate([self._numbers, more])
-        return self._numbers[:count]
-
-    def skip(self, count: int) -> None:
-        """Go on to the ones after so many."""
-        self._numbers = self._numbers[count:]
-
-
-def softmax(scores: npt.NDArray[np.float64], temperature: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
-    """exp(scores / temperature), each row summing to 1. Shape (B, V); temperature: of all, or (B, 1)."""
+def softmax(
+    log_probs: npt.NDArray[np.float64], temperature: npt.NDArray[np.float64] | float
+) -> npt.NDArray[np.float64]:
+    """exp(log_probs / temperature), each row summing to 1. Shape (M, V); temperature: one, or (M, 1)."""
     with np.errstate(over="ignore", invalid="ignore"):  # `choose` finds infinity and NaN
-        probabilities = np.exp(scores / temperature)
-        probabilities /= np.add.reduce(probabilities, -1, keepdims=True)  # as sum(), without its overhead
-    return probabilities
+        probs = np.exp(log_probs / temperature)
+        probs /= np.add.reduce(probs, -1, keepdims=True)  # as sum(), without its overhead
+    return probs
 
 
 def choose(
-    scores: npt.NDArray[np.float64], opt: SampleOptions, choice: SamplingParams
+    log_probs: npt.NDArray[np.float64], params: SamplingParams, step: int = 0
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """What M streams draw in one step: numbers in the vocabulary, (M,), and the probabilities they come from, (M, V).
+    """Sample one character in each of M streams.
 
     Args:
-        scores: (M, V).
-        choice: of one step, as `opt` has it.
+        log_probs: (M, V).
+        step: which of the steps of `params`.
 
-    Errors: UserError for a row with NaN.
+    Returns: token ids (M,), and the probabilities that they were sampled from, (M, V).
+
+    Errors: ValueError for a row with NaN, or whose probabilities overflow.
     """
-    temperature = choice.temperatures[0]
-    probabilities = softmax(scores, temperature[:, None])
-    if opt.topk or opt.topp < 1:
-        probabilities = _keep_likeliest(probabilities, opt.topk, opt.topp)
-    if not opt.sample:
-        return _largest_indices(scores, temperature), probabilities
-    try:
-        return multinomial(probabilities.astype(np.float32), choice.random_numbers[0]), probabilities
-    except ValueError:
-        raise nan_error(temperature) from None
+    probs = softmax(log_probs, params.temperatures[step][:, None])
+    if any(params.topk.tolist()) or min(params.topp.tolist()) < 1:
+        probs = _truncate(probs, params.topk[:, None], params.topp[:, None])
+    greedy = params.greedy.tolist()
+    if all(greedy):
+        return _argmax(log_probs), probs
+    token_ids = multinomial(probs.astype(np.float32), params.random_numbers[step])
+    return np.where(params.greedy, _argmax(log_probs), token_ids) if any(greedy) else token_ids, probs
 
 
-def _keep_likeliest(probabilities: npt.NDArray[np.float64], topk: int, topp: float) -> npt.NDArray[np.float64]:
-    """Each row with 0 in place of what -topk and -topp leave out, summing to 1 again. Shape (B, V).
+def _truncate(
+    probs: npt.NDArray[np.float64], topk: npt.NDArray[np.int64], topp: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Set to 0 what -topk and -topp exclude, and scale each row to sum to 1 again. Shape (M, V).
 
     Args:
-        topk: how many of the largest to keep; 0 for all.
-        topp: keep the fewest of the largest whose sum reaches this.
+        topk: how many of the most probable to keep, 0 for all, (M, 1).
+        topp: keep the fewest of the most probable whose sum reaches this, (M, 1).
     """
-    by_rank = np.argsort(-probabilities, -1, kind="stable")
-    ranked = np.take_along_axis(probabilities, by_rank, -1)
-    left_out = (np.cumsum(ranked, -1) - ranked >= topp) & (topp < 1)  # whose sum may reach 1 by rounding
-    if topk:
-        left_out[:, topk:] = True
-    left_out[:, 0] = False
-    np.put_along_axis(probabilities, by_rank, np.where(left_out, 0, ranked), -1)
-    kept: npt.NDArray[np.float64] = probabilities / probabilities.sum(-1, keepdims=True)
+    by_rank = np.argsort(-probs, -1, kind="stable")
+    ranked = np.take_along_axis(probs, by_rank, -1)
+    excluded = (np.cumsum(ranked, -1) - ranked >= topp) & (topp < 1)  # by rounding, the sum may reach 1 early
+    excluded |= (np.arange(probs.shape[-1]) >= topk) & (topk > 0)
+    excluded[:, 0] = False
+    np.put_along_axis(probs, by_rank, np.where(excluded, 0, ranked), -1)
+    kept: npt.NDArray[np.float64] = probs / probs.sum(-1, keepdims=True)
     return kept
 
 
-def _largest_indices(scores: npt.NDArray[np.float64], temperature: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """The index of each row's largest score, (B,). Errors: UserError for a row with NaN, which argmax would take."""
-    indices: npt.NDArray[np.int64] = scores.argmax(-1)
-    for row, index in enumerate(indices.tolist()):
-        if math.isnan(scores.item(row, index)):
-            raise nan_error(temperature)
-    return indices
+def _argmax(log_probs: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The index of each row's maximum, the first of equal ones, (M,). Errors: ValueError for a row with NaN."""
+    token_ids: npt.NDArray[np.int64] = log_probs.argmax(-1)  # the position of NaN in a row that has one
+    if np.isnan(np.take_along_axis(log_probs, token_ids[:, None], -1)).any():
+        raise ValueError("the log-probabilities hold NaN")
+    return token_ids
 
 
 def nan_error(temperature: npt.NDArray[np.float64] | float) -> UserError:
-    """The exception to raise when a model predicts NaN at this temperature, the highest of several."""
+    """The error for a model that predicts NaN at this temperature, the highest of several."""
     return UserError(
-        f"the model's probabilities at -temperature {np.max(temperature):g} are no numbers: try a -temperature nearer"
-        " to 1; if that does not help, the checkpoint holds a model whose training failed."
+        f"the model's probabilities at -temperature {np.max(temperature):g} are NaN: try a -temperature"
+        " nearer to 1; if that does not help, the checkpoint holds a model whose training failed."
     )

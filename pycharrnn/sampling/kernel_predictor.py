@@ -9,6 +9,7 @@ import numpy as np
 from pycharrnn.engine import indices
 from pycharrnn.engine.kernel_network import PackedNetwork
 from pycharrnn.engine.kernel_streams import SampleOutput, SampleRequest, SamplingParams, Streams
+from pycharrnn.sampling.predictor import LocalPredictor, steps_per_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
     State = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]  # h and, of an lstm, c; (L, H) each
 
-_DRAW_AT_ONCE = 12_000_000  # multiplications of a stream, which take a millisecond or two
+_MAX_STEPS = 64  # per call of `sample`
 
 
-class KernelPredictor:
-    """Runs a packed network, as inference.NumpyPredictor does, and draws from it without a return to Python.
+class KernelPredictor(LocalPredictor):
+    """Runs a packed network, and samples from it without a return to Python.
 
     A stream's numbers do not depend on the streams beside it, on the number of steps at once, or on threads.
 
@@ -30,8 +31,7 @@ class KernelPredictor:
         steps: characters that `read` takes at once, T.
 
     Attributes:
-        draws_at_once: how many characters to draw in one call, so that it takes some milliseconds.
-        together: in how many streams a step costs little more than in one.
+        rows_per_step: how many streams the kernel takes through a step at once.
         multiplications: of one step in one stream.
 
     Errors: ValueError for streams or steps below 1.
@@ -40,31 +40,25 @@ class KernelPredictor:
     def __init__(self, network: PackedNetwork, streams: int = 1, steps: int = 1) -> None:
         self._network = network
         self._streams = Streams(network, streams, steps)
-        self._shape = steps, streams
-        self.vocab_size: int = network.structure.V
-        self.together, self.multiplications = network.together, network.multiplications
-        self.draws_at_once = max(1, min(64, _DRAW_AT_ONCE // network.multiplications))
+        self.vocab_size, self.num_streams = network.structure.V, streams
+        self.rows_per_step, self.multiplications = network.together, network.multiplications
+        self.steps_per_call = steps_per_call(network.multiplications, _MAX_STEPS)
 
-    def step(self, index: int) -> npt.NDArray[np.float64]:
-        """See inference.Predictor.step."""
-        log_probs: npt.NDArray[np.float64] = self.read(np.array([[index]]))[0, 0]
-        return log_probs
-
-    def read(self, characters: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-        """See inference.Predictor.read."""
-        return self._streams.read(characters)
+    def read(self, token_ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """See Predictor.read."""
+        return self._streams.read(token_ids)
 
     def log_likelihoods(
         self,
         streams: Sequence[int],
-        characters: npt.NDArray[np.integer[Any]],
+        token_ids: npt.NDArray[np.integer[Any]],
         targets: npt.NDArray[np.integer[Any]],
     ) -> npt.NDArray[np.float64]:
         """See kernel_streams.Streams.log_likelihoods."""
-        return self._streams.log_likelihoods(np.asarray(streams), characters, targets)
+        return self._streams.log_likelihoods(np.asarray(streams), token_ids, targets)
 
     def reset_state(self, stream: int) -> None:
-        """Make the hidden state of a stream zeros."""
+        """Set the hidden state of a stream to zeros."""
         self._streams.reset_state(stream)
 
     def sample(
@@ -76,45 +70,37 @@ class KernelPredictor:
         with_probs: bool,
         request: SampleRequest | None = None,
     ) -> SampleOutput:
-        """See kernel_streams.Streams.draw."""
+        """See Predictor.sample and, for `request`, kernel_streams.Streams.sample. Other streams stay as they are."""
         return self._streams.sample(np.asarray(streams), last_ids, log_probs, params, with_probs, request)
 
     def states(self) -> list[State]:
-        """A copy of the hidden state of each stream, with which another predictor of this network can go on."""
+        """A copy of the hidden state of each stream, for `set_states` of another predictor of this network."""
         h, c = self._streams.h, self._streams.c
         return [(h[b].copy(), c[b].copy() if c.size else None) for b in range(len(h))]
 
-    def go_on_from(self, states: Sequence[State]) -> None:
-        """Take over the hidden states of as many streams. Errors: ValueError for those of another network."""
+    def set_states(self, states: Sequence[State]) -> None:
+        """Set the hidden states of all streams. Errors: ValueError for those of another network."""
         for b, (h, c) in enumerate(states):
             self._streams.h[b] = h
             if c is not None:
                 self._streams.c[b] = c
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
-        """See inference.Predictor.select_streams."""
-        sources = indices.check_indices("the streams", sources, self._shape[1:], self._shape[1])
+        """See Predictor.select_streams."""
+        sources = indices.check_indices("the streams", sources, (self.num_streams,), self.num_streams)
         for state in (self._streams.c, self._streams.h):
             if state.size:
                 state[:] = state[sources]
 
     def activations(self) -> npt.NDArray[np.float64]:
-        """What the units held after each character of the last `read`, in [-1, 1]: tanh(c) of an lstm, else h.
-
-        Shape (L, T, B, H). After `draw`, these are those after the last character that it has read.
-        """
+        """See LocalPredictor.activations."""
         return self._streams.activations
 
     @property
     def nbytes(self) -> int:
-        """What the weights take in memory, buffers left out."""
+        """See LocalPredictor.nbytes."""
         return self._network.nbytes
 
     def fresh(self, steps: int = 1, streams: int = 1) -> KernelPredictor:
-        """A predictor that shares this one's weights, with hidden states of zeros.
-
-        Args:
-            steps: characters that its `read` takes at once, T.
-            streams: texts side by side, B.
-        """
+        """See LocalPredictor.fresh."""
         return KernelPredictor(self._network, streams, steps)

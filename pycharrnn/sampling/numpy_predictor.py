@@ -14,6 +14,7 @@ import numpy as np
 from pycharrnn.engine import indices
 from pycharrnn.engine.operations import numpy_ops
 from pycharrnn.engine.recurrence import CELLS
+from pycharrnn.sampling.predictor import LocalPredictor, steps_per_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ def _packed(
     return weight, bias
 
 
-class NumpyPredictor:
+class NumpyPredictor(LocalPredictor):
     """Runs a network on the CPU in double precision, without PyTorch.
 
     Args:
@@ -95,8 +96,7 @@ class NumpyPredictor:
     ) -> None:
         if streams < 1 or steps < 1:
             raise ValueError(f"streams and steps must be at least 1, not {streams} and {steps}")
-        self._shape = steps, streams
-        self.vocab_size = network.vocab_size
+        self._steps, self.num_streams, self.vocab_size = steps, streams, network.vocab_size
         self._log_softmax = log_softmax
         self._layers = [_make_layer(network, layer, steps, streams) for layer in range(1, network.num_layers + 1)]
         self._by_character = self._layers[0].input_weight + self._layers[0].bias  # a one-hot input picks a row
@@ -104,15 +104,11 @@ class NumpyPredictor:
             np.asarray(network.weights[f"decoder.{part}"], np.float64) for part in ("weight", "bias")
         )
         self._decoder = np.ascontiguousarray(decoder_weight.T), decoder_bias
+        self.steps_per_call = steps_per_call(sum(weight.size for weight in network.weights.values()))
 
-    def step(self, index: int) -> npt.NDArray[np.float64]:
-        """See inference.Predictor.step."""
-        log_probs: npt.NDArray[np.float64] = self.read(np.array([[index]]))[0, 0]
-        return log_probs
-
-    def read(self, characters: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-        """See inference.Predictor.read."""
-        characters = indices.check_indices("the characters", characters, self._shape, self.vocab_size)
+    def read(self, token_ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """See Predictor.read."""
+        token_ids = indices.check_indices("the characters", token_ids, (self._steps, self.num_streams), self.vocab_size)
         x: npt.NDArray[np.float64] | None = None
         for layer in self._layers:
             cell = layer.cell
@@ -120,7 +116,7 @@ class NumpyPredictor:
                 state[0] = state[-1]
             if x is None:
                 # mode="raise" would copy, and is not needed: the characters have been checked.
-                np.take(self._by_character, characters, 0, out=cell.gates, mode="clip")
+                np.take(self._by_character, token_ids, 0, out=cell.gates, mode="clip")
             else:
                 gates = cell.gates.reshape(len(x), -1)
                 np.matmul(x, layer.input_weight, out=gates)
@@ -131,38 +127,30 @@ class NumpyPredictor:
         weight, bias = self._decoder
         scores = x @ weight
         scores += bias
-        return self._log_softmax(scores).reshape(*characters.shape, -1)
+        return self._log_softmax(scores).reshape(*token_ids.shape, -1)
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
-        """See inference.Predictor.select_streams."""
-        sources = indices.check_indices("the streams", sources, self._shape[1:], self._shape[1])
+        """See Predictor.select_streams."""
+        sources = indices.check_indices("the streams", sources, (self.num_streams,), self.num_streams)
         for layer in self._layers:
             for state in layer.cell.states:
                 state[-1] = state[-1][sources]
 
     def activations(self) -> npt.NDArray[np.float64]:
-        """What the units held after each character of the last `read`, in [-1, 1]: tanh(c) of an lstm, else h.
-
-        Shape (L, T, B, H).
-        """
+        """See LocalPredictor.activations."""
         cells = [layer.cell for layer in self._layers]
         return np.stack([getattr(cell, "tanh_c", cell.h[1:]) for cell in cells])
 
     @property
     def nbytes(self) -> int:
-        """What the weights take in memory, buffers left out."""
+        """See LocalPredictor.nbytes."""
         of_layers = (array for layer in self._layers for array in (layer.input_weight, layer.bias, layer.h2h))
         return sum(array.nbytes for array in (*of_layers, self._by_character, *self._decoder))
 
     def fresh(self, steps: int = 1, streams: int = 1) -> NumpyPredictor:
-        """A predictor that shares this one's weights, with hidden states of zeros.
-
-        Args:
-            steps: characters that its `read` takes at once, T.
-            streams: texts side by side, B.
-        """
+        """See LocalPredictor.fresh."""
         other = copy.copy(self)
-        other._shape = steps, streams
+        other._steps, other.num_streams = steps, streams
         other._layers = [
             replace(layer, cell=_make_cell(type(layer.cell), steps, streams, layer.cell.h.shape[2]))
             for layer in self._layers

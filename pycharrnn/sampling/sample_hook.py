@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.sampling.sampler import draw
+from pycharrnn.sampling.sampler import sample
 from pycharrnn.sampling.tokenizer import without_unknown
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
     from pycharrnn.engine.model import CharRNN
-    from pycharrnn.sampling.inference import Predictor
+    from pycharrnn.sampling.predictor import Predictor
 
 # Read before the first draw, as far as the model knows them: what begins after an empty line is rather a sentence than
 # the padding of a table.
@@ -37,4 +37,4 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
     predictor: Predictor = on_cpu(checkpoint.network) if local else TorchPredictor(model)
     prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
     opt = SampleOptions(length=length, seed=seed, temperature=temperature)
-    yield from (drawn.character for drawn in draw(predictor, checkpoint.vocab, opt, prime) if not drawn.given)
+    yield from (one.character for one in sample(predictor, checkpoint.vocab, opt, prime) if not one.given)

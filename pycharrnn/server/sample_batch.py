@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pycharrnn.sampling import batched_sampling
-from pycharrnn.sampling.batched_sampling import Characters, Stream
+from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
 
 _MOST_CHARACTERS = 256  # of a sample in one turn, so that little has to wait for a slow reader
 _SHORTEST = 1e-6  # seconds: some clocks stand still for longer than a turn
@@ -17,7 +17,7 @@ _LARGEST_STEP = 1 << 28  # multiplications, about, so that a turn stays short
 class BatchMember(Protocol):
     """A sample that shares the steps of others; samples.Sample is one."""
 
-    stream: Stream | None
+    stream: BatchedStream | None
 
     def candidates_for(self, count: int) -> int:
         """See Sample."""
@@ -29,7 +29,7 @@ class BatchMember(Protocol):
 def draw_lines(samples: Sequence[BatchMember], most: int) -> list[tuple[str, bool]]:
     """The lines of the next characters of samples of one model, up to `most` of each, and whether there is more."""
     streams = [sample.stream for sample in samples if sample.stream]
-    drawn = batched_sampling.draw_together(streams, most, [sample.candidates_for(most) for sample in samples])
+    drawn = batched_sampling.step_batch(streams, most, [sample.candidates_for(most) for sample in samples])
     lines = [sample.lines(characters) for sample, characters in zip(samples, drawn, strict=True)]
     return [(of_sample, sample.stream is not None) for of_sample, sample in zip(lines, samples, strict=True)]
 

@@ -62,26 +62,26 @@ class LineWriter:
         """The lines that these characters complete. They have as many candidates as `candidates_for` has said."""
         shown = self._vocabulary
         if self._held is None:
-            texts = [shown.texts[index] for index in characters.indices.tolist()]
+            texts = [shown.texts[index] for index in characters.token_ids.tolist()]
             if all(texts):  # each is a character of the screen
-                return self._format(texts, characters, characters.chances, characters.activations)
+                return self._format(texts, characters, characters.token_probs, characters.activations)
         else:
             characters = _joined(self._held, characters)
-        texts, first, last, chances = list[str](), list[int](), list[int](), list[float]()
-        begin, products = 0, characters.chances.tolist()
-        for index in characters.indices.tolist()[self._pushed() :]:
+        texts, first, last, token_probs = list[str](), list[int](), list[int](), list[float]()
+        begin, products = 0, characters.token_probs.tolist()
+        for index in characters.token_ids.tolist()[self._pushed() :]:
             for text, count in self._screen.push(shown.characters[index]):
                 texts.append(_beginning(text))
                 first.append(begin)
                 begin += count
                 last.append(begin - 1)
-                chances.append(math.prod(products[first[-1] : begin]))
+                token_probs.append(math.prod(products[first[-1] : begin]))
         held = list(range(begin, len(products)))  # no slice, which would keep all of them in memory
         self._held = _rows(characters, held) if held else None
         activations = characters.activations
         if len(activations):
             activations = activations[last]
-        return self._format(texts, _rows(characters, first), np.array(chances), activations)
+        return self._format(texts, _rows(characters, first), np.array(token_probs), activations)
 
     def end(self) -> str:
         """The lines at the end of the text: U+FFFD for what has not become a character."""
@@ -89,18 +89,18 @@ class LineWriter:
         if held is None:
             return DONE
         ((shown, _),) = text
-        chances = np.array([math.prod(held.chances.tolist())])
-        return self._format([_beginning(shown)], _rows(held, [0]), chances, held.activations[-1:]) + DONE
+        token_probs = np.array([math.prod(held.token_probs.tolist())])
+        return self._format([_beginning(shown)], _rows(held, [0]), token_probs, held.activations[-1:]) + DONE
 
     def _pushed(self) -> int:
         """How many of the characters that are held the screen has been told of."""
-        return 0 if self._held is None else len(self._held.indices)
+        return 0 if self._held is None else len(self._held.token_ids)
 
     def _format(
         self,
         texts: list[str],
         first: Characters,
-        chances: npt.NDArray[np.float64],
+        token_probs: npt.NDArray[np.float64],
         activations: npt.NDArray[np.float64],
     ) -> str:
         """The lines of characters of the screen: their texts, the first character of the model in each, and so on."""
@@ -111,14 +111,14 @@ class LineWriter:
         columns: list[list[str] | itertools.repeat[str]] = [
             texts[left_out:],
             [_GIVEN[given] for given in first.given.tolist()[left_out:]],
-            four_digits(chances[left_out:]),
+            four_digits(token_probs[left_out:]),
         ]
         names = self._vocabulary.first_names
-        for k in range(first.likeliest.shape[1]):
-            columns.append([names[index] for index in first.likeliest[left_out:, k].tolist()])
-            columns.append(four_digits(first.likeliest_chances[left_out:, k]))
+        for k in range(first.top_candidates.shape[1]):
+            columns.append([names[index] for index in first.top_candidates[left_out:, k].tolist()])
+            columns.append(four_digits(first.top_probs[left_out:, k]))
             names = self._vocabulary.next_names
-        if first.likeliest.shape[1]:
+        if first.top_candidates.shape[1]:
             columns.append(itertools.repeat("]]"))
         if len(activations):
             columns.append(itertools.repeat(',"activation":'))
@@ -163,8 +163,8 @@ def _rows(characters: Characters, rows: list[int]) -> Characters:
 
 def _joined(before: Characters, after: Characters) -> Characters:
     """Some, then others. Where the number of candidates differs, no line has those of `before`."""
-    K = after.likeliest.shape[1]
-    if before.likeliest.shape[1] != K:
-        shape = len(before.indices), K
-        before = before._replace(likeliest=np.zeros(shape, np.int64), likeliest_chances=np.zeros(shape))
+    K = after.top_candidates.shape[1]
+    if before.top_candidates.shape[1] != K:
+        shape = len(before.token_ids), K
+        before = before._replace(top_candidates=np.zeros(shape, np.int64), top_probs=np.zeros(shape))
     return Characters._make(np.concatenate(pair) for pair in zip(before, after, strict=True))

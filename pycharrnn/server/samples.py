@@ -11,7 +11,7 @@ from fastapi import HTTPException
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import batched_sampling, tokenizer
-from pycharrnn.sampling.batched_sampling import Characters, Stream
+from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server.sample_batch import SampleBatch, draw_lines
@@ -49,7 +49,7 @@ class Sample:
         self._model, self._asked = model, asked
         self._writer = LineWriter(model.vocabulary, asked.candidates, asked.skip)
         self._unit = (asked.unit[0] - 1, asked.unit[1] - 1) if asked.unit else None
-        self.stream: Stream | None = None  # on the C kernel, where there is more to draw together with others
+        self.stream: BatchedStream | None = None  # on the C kernel, where there is more to draw together with others
 
     @property
     def batch(self) -> SampleBatch | None:
@@ -71,7 +71,7 @@ class Sample:
         if not isinstance(predictor, KernelPredictor):
             yield from self._alone()
             return
-        stream = Stream(predictor, asked.options, given, self._unit)
+        stream = BatchedStream(predictor, asked.options, given, self._unit)
         while stream.unread:
             count = min(self._model.block, stream.unread)
             yield self._writer.lines(stream.read(count, self._writer.candidates_for(count)))
@@ -98,7 +98,7 @@ class Sample:
     def _alone(self) -> Iterator[str]:
         asked, model = self._asked, self._model
         predictor, candidates = model.predictor.fresh(), asked.candidates
-        drawn = batched_sampling.draw_alone(
+        drawn = batched_sampling.sample_alone(
             predictor, model.vocab, asked.options, asked.primetext, self._unit, candidates
         )
         try:

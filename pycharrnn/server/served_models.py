@@ -13,8 +13,9 @@ from compat.charrnn import Checkpoint
 from pycharrnn.analysis import surprise
 from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.page.facts import ModelFacts
-from pycharrnn.sampling.inference import LocalPredictor, on_cpu
+from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
+from pycharrnn.sampling.predictor import LocalPredictor
 from pycharrnn.server.sample_batch import SampleBatch
 from pycharrnn.server.sample_lines import ShownVocabulary
 
@@ -66,9 +67,9 @@ def served(loaded: Checkpoint, facts: ModelFacts) -> ServedModel:
 
 def served_by(predictor: LocalPredictor, vocab: dict[bytes, int], facts: ModelFacts) -> ServedModel:
     """A model to draw from with a predictor of its own."""
-    batch = (
-        SampleBatch(predictor.together, predictor.multiplications) if isinstance(predictor, KernelPredictor) else None
-    )
+    batch = None
+    if isinstance(predictor, KernelPredictor):
+        batch = SampleBatch(predictor.rows_per_step, predictor.multiplications)
     return ServedModel(facts.id, vocab, predictor, facts, ShownVocabulary(vocab), batch)
 
 

@@ -121,7 +121,13 @@ def test_a_table_of_several(corpus):
 def test_a_table_begins_with_the_lowest_loss():
     losses = {"nan": math.nan, "b": 2.5, "inf": math.inf, "a": 1.5, "same": 2.5}
     table = scoring.as_table([(name, loss, None, "") for name, loss in losses.items()])
-    assert [row.split()[0] for row in table.splitlines()[1:]] == ["a", "b", "same", "inf", "nan"]
+    assert [row.split()[0] for row in table.splitlines()[1:]] == [
+        "a",
+        "b",
+        "same",
+        "nan",
+        "inf",
+    ]
 
 
 def test_words_for_a_huge_loss():

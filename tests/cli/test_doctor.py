@@ -59,7 +59,7 @@ def test_the_kernel_is_named():
     [
         (("pycharrnn.engine.rmsprop.RMSprop.epsilon", 1e-3), ["training", "resuming", *BITS, "sampling"]),
         (("compat.lua_random.LuaRandom.set_state", lambda *args: None), ["resuming", *BITS]),
-        (("pycharrnn.sampling.distribution.RandomNumbers.next", lambda self, n: np.zeros((n, 1))), ["sampling"]),
+        (("pycharrnn.sampling.stream.Stream.random_numbers", lambda self, count: np.zeros(count)), ["sampling"]),
         (("compat.charrnn.save", lambda *args, **keywords: 1 / 0), ["training", "resuming", *BITS, "sampling"]),
     ],
     ids=["optimiser", "random state", "draws", "saving"],

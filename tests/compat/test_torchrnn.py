@@ -117,12 +117,12 @@ def test_characters_of_several_bytes(tmp_path):
     assert loaded.network.dropout == 0.25
     opt = SampleOptions(length=40)
     predictor = NumpyPredictor(loaded.network)
-    text = b"".join(d.character for d in sampler.draw(predictor, loaded.vocab, opt, "é水".encode())).decode()
+    text = b"".join(d.character for d in sampler.sample(predictor, loaded.vocab, opt, "é水".encode())).decode()
     assert text.startswith("é水")
     assert len(text) == 42  # -length counts drawn characters
     assert set(text) <= set(TOKENS)
     with pytest.raises(UserError, match="'ü'"):
-        list(sampler.draw(predictor, loaded.vocab, opt, "aü".encode()))
+        list(sampler.sample(predictor, loaded.vocab, opt, "aü".encode()))
 
 
 def test_training_goes_on_from_it(tmp_path):

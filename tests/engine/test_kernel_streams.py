@@ -193,15 +193,12 @@ def test_drawing_is_that_of_numpy(level, options):  # noqa: F811
         for B in (1, 3, 14):
             found = drawn(streams_of(of, B), 40, opt)
             assert found.token_ids.shape == found.token_probs.shape == (40, B) and not found.failed
-            predictor, last, params = NumpyPredictor(of, B), np.arange(B) % V, params_of(40, B, opt)
-            for k in range(40):
-                one = params._replace(
-                    temperatures=params.temperatures[k : k + 1], random_numbers=params.random_numbers[k : k + 1]
-                )
-                last, probabilities = distribution.choose(predictor.read(last[None])[0], opt, one)
-                np.testing.assert_array_equal(found.token_ids[k], last)
-                np.testing.assert_allclose(found.probs[k], probabilities, rtol=1e-11, atol=1e-300)
-                np.testing.assert_array_equal(found.token_probs[k], found.probs[k][np.arange(B), last])
+            params = params_of(40, B, opt)
+            definition = NumpyPredictor(of, B).sample(range(B), np.arange(B) % V, None, params, True)
+            np.testing.assert_array_equal(found.token_ids, definition.token_ids)
+            np.testing.assert_allclose(found.probs, definition.probs, rtol=1e-11, atol=1e-300)
+            of_sampled = np.take_along_axis(found.probs, found.token_ids[..., None], -1)[..., 0]
+            np.testing.assert_array_equal(found.token_probs, of_sampled)
 
 
 def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
@@ -217,7 +214,7 @@ def test_what_topk_keeps_may_be_as_improbable_as_it_likes(level):  # noqa: F811
     of, log_probs, opt = network("rnn", 4, 4, 1), np.array([[0.0, -37.0, -40.0, -38.0]]), SampleOptions(topk=3)
     params = params_of(1, 1, opt)
     found = streams_of(of).sample(np.array([0]), np.array([0]), log_probs, params, True).probs
-    _, in_numpy = distribution.choose(log_probs, opt, params)
+    _, in_numpy = distribution.choose(log_probs, params)
     for probabilities in (found[0], in_numpy):
         np.testing.assert_allclose(probabilities, np.exp([[0, -37, -np.inf, -38]]), rtol=1e-12)
 

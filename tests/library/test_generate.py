@@ -322,9 +322,7 @@ def test_a_model_that_predicts_nan(recwarn):
             lambda m=model: m.generate(["a", "é"], temperature=0.5),
             lambda m=model: list(m.stream("a", temperature=0.5)),
         ):
-            with pytest.raises(
-                pycharrnn.UserError, match="probabilities at temperature=0.5 are no numbers: try a temper"
-            ):
+            with pytest.raises(pycharrnn.UserError, match="probabilities at temperature=0.5 are NaN: try a temper"):
                 refused()
         assert not model.score("aé").bits_per_character < 50
         assert model.activations("aé").values.shape == (2, 2, 8)

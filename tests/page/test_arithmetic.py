@@ -173,5 +173,5 @@ def test_the_first_of_a_vocabulary_is_drawn_from_equal_ones(page):
         vocab = {bytes([b]): b + 1 for b in range(V)}
         weights = {name: np.zeros(shape) for name, shape in parameter_shapes("rnn", V, 1, 1).items()}
         predictor = NumpyPredictor(Network("rnn", 1, 1, V, 0.0, weights))
-        first = next(sampler.draw(predictor, vocab, SampleOptions(topp=topp, temperature=t), b""))
-        assert found == np.count_nonzero(first.probabilities), (V, topp, t)
+        first = next(sampler.sample(predictor, vocab, SampleOptions(topp=topp, temperature=t), b""))
+        assert found == np.count_nonzero(first.probs), (V, topp, t)

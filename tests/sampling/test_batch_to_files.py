@@ -25,7 +25,7 @@ LOADED = checkpoint.load(CHECKPOINT)
 def alone(opt: SampleOptions, seed: int) -> bytes:
     """The text of one seed, stopped where -stop says, and a newline."""
     single = SampleOptions(length=opt.length, stop=opt.stop, seed=seed)
-    found = sampler.draw(NumpyPredictor(LOADED.network), LOADED.vocab, single, b"A")
+    found = sampler.sample(NumpyPredictor(LOADED.network), LOADED.vocab, single, b"A")
     return b"".join(one.character for one in found) + b"\n"
 
 
@@ -117,15 +117,15 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 def test_an_error_in_one_thread_ends_the_others(tmp_path, monkeypatch):
     """They leave no half sample, though these would go on for years."""
-    draw = batch_to_files.sampler.draw_streams
+    sample = batch_to_files.sampler.sample_streams
 
     def failing(predictor, primes, vocab, opt, seeds, **more):
-        for steps in draw(predictor, primes, vocab, opt, seeds, **more):
-            yield steps
+        for chunk in sample(predictor, primes, vocab, opt, seeds, **more):
+            yield chunk
             if 3 in seeds:
                 raise UserError("the disk is full")
 
-    monkeypatch.setattr(batch_to_files.sampler, "draw_streams", failing)
+    monkeypatch.setattr(batch_to_files.sampler, "sample_streams", failing)
     with pytest.raises(UserError, match="the disk is full"):
         opt = SampleOptions(length=10**9, seed=0, samples=4, threads=2, o=str(tmp_path))
         batch_to_files.write_samples(LOADED, opt, [], str(tmp_path), "cpu")

@@ -31,7 +31,7 @@ def log_probability(text: list[int]) -> float:
 
 def beamed(width: int, **options) -> list[int]:
     opt = SampleOptions(beam=width, **options)
-    return [d.vocab_index for d in beam.search(NumpyPredictor(LOADED.network, width), LOADED.vocab, opt, b"T")]
+    return [d.token_id for d in beam.search(NumpyPredictor(LOADED.network, width), LOADED.vocab, opt, b"T")]
 
 
 def test_one_beam_takes_the_maximum():
@@ -106,7 +106,7 @@ def plain_search(width: int, length: int) -> list[int]:
 
 @pytest.mark.parametrize("width, length", [(2, 7), (5, 20), (9, 33)])
 def test_the_search_is_that_of_whole_texts(width, length):
-    assert [one.vocab_index for one in searched(width, length=length)] == plain_search(width, length)
+    assert [one.token_id for one in searched(width, length=length)] == plain_search(width, length)
 
 
 @pytest.mark.parametrize("force_after", [1, 20, 256])
@@ -116,15 +116,15 @@ def test_each_character_comes_with_the_distribution_after_the_text_before_it(mon
     found = searched(6, length=100)
     predictor = NumpyPredictor(LOADED.network)
     for one, following in itertools.pairwise(found):
-        np.testing.assert_allclose(following.probabilities, np.exp(predictor.step(one.vocab_index)), rtol=1e-9)
+        np.testing.assert_allclose(following.probs, np.exp(predictor.step(one.token_id)), rtol=1e-9)
 
 
 def test_the_primetext_comes_with_the_models_own_distribution():
     found = searched(3, b"The", length=1)
     assert [one.given for one in found] == [True] * 3 + [False]
-    np.testing.assert_allclose(found[0].probabilities, 1 / len(LOADED.vocab))
+    np.testing.assert_allclose(found[0].probs, 1 / len(LOADED.vocab))
     after_t = np.exp(NumpyPredictor(LOADED.network).step(LOADED.vocab[b"T"] - 1))
-    np.testing.assert_allclose(found[1].probabilities, after_t)
+    np.testing.assert_allclose(found[1].probs, after_t)
 
 
 def test_a_search_ends_with_the_text_of_stop():

@@ -6,21 +6,24 @@ import numpy as np
 
 from pycharrnn.sampling.chat import Chat
 from pycharrnn.sampling.options import ChatOptions
+from pycharrnn.sampling.predictor import Predictor
 
 VOCAB = {b"a": 1, b"\n": 2, b"b": 3}
 
 
-class Always:
+class Always(Predictor):
     """A predictor that predicts one character, and remembers what it has read."""
 
     vocab_size = len(VOCAB)
+    num_streams = 1
+    select_streams = None
 
     def __init__(self, index: int):
         self._log_probs = np.where(np.arange(3) == index, 0.0, -1e9)
         self.text: list[int] = []
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        self.text += indices[0].tolist()
+    def read(self, token_ids: np.ndarray) -> np.ndarray:
+        self.text += token_ids[0].tolist()
         return self._log_probs[None, None]
 
 

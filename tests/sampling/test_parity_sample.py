@@ -47,7 +47,7 @@ def test_pytorch_draws_the_same_text(name):
     first = spec(name)["samples"][0]
     loaded = checkpoint.load(GOLDEN / name / first["checkpoint"])
     predictor = TorchPredictor(CharRNN.from_checkpoint(loaded, dtype=torch.float64))
-    text = b"".join(d.character for d in sampler.draw(predictor, loaded.vocab, SampleOptions(length=400), b""))
+    text = b"".join(d.character for d in sampler.sample(predictor, loaded.vocab, SampleOptions(length=400), b""))
     assert text + b"\n" == (GOLDEN / name / first["stdout"]).read_bytes()
 
 

@@ -9,27 +9,31 @@ from compat.lua_random import LuaRandom, multinomial
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.predictor import Predictor
+from pycharrnn.sampling.stream import StopText
 
 VOCAB = {b"a": 1, b"b": 2, b"c": 3, b"d": 4}
 
 
-class Constant:
+class Constant(Predictor):
     """A predictor that predicts the same after every character, and remembers what it has read."""
 
     vocab_size = len(VOCAB)
+    select_streams = None
 
     def __init__(self, probabilities: list[float], streams: int = 1):
+        self.num_streams = streams
         with np.errstate(divide="ignore"):
             self._log_probs = np.tile(np.log(probabilities), (1, streams, 1))
         self.characters: list[list[int]] = []
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        self.characters += indices.tolist()
+    def read(self, token_ids: np.ndarray) -> np.ndarray:
+        self.characters += token_ids.tolist()
         return self._log_probs.copy()
 
 
 def draw(probabilities: list[float], primetext: bytes = b"a", **options) -> list[sampler.SampledCharacter]:
-    return list(sampler.draw(Constant(probabilities), VOCAB, SampleOptions(**options), primetext))
+    return list(sampler.sample(Constant(probabilities), VOCAB, SampleOptions(**options), primetext))
 
 
 def test_the_random_numbers_are_one_long_row():
@@ -37,10 +41,10 @@ def test_the_random_numbers_are_one_long_row():
     p = [0.5, 0.25, 0.125, 0.125]
     numbers = LuaRandom(7).random(3000)
     expected = multinomial(np.tile(np.float32(p), (3000, 1)), numbers).tolist()
-    found = [one.vocab_index for one in draw(p, length=3000, seed=7)[1:]]
+    found = [one.token_id for one in draw(p, length=3000, seed=7)[1:]]
     assert found == expected
-    streams = sampler.draw_streams(Constant(p, 2), [[b"a"], [b"a"]], VOCAB, SampleOptions(length=3000), [8, 7])
-    assert [index for steps in streams for index in steps.indices[:, 1]][1:] == expected
+    streams = sampler.sample_streams(Constant(p, 2), [[b"a"], [b"a"]], VOCAB, SampleOptions(length=3000), [8, 7])
+    assert [token_id for chunk in streams if chunk.stream == 1 for token_id in chunk.token_ids][1:] == expected
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,7 @@ def test_the_random_numbers_are_one_long_row():
 )
 def test_what_topk_and_topp_leave(options, kept):
     last = draw([0.5, 0.25, 0.125, 0.125], length=1, **options)[-1]
-    np.testing.assert_allclose(last.probabilities, kept, rtol=1e-12)
+    np.testing.assert_allclose(last.probs, kept, rtol=1e-12)
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
@@ -68,12 +72,12 @@ def test_a_ramp_ends_with_its_last_temperature(length):
     temperatures = np.linspace(0.5, 2.0, length)
     for one, temperature in zip(found, temperatures, strict=True):
         expected = p ** (1 / temperature)
-        np.testing.assert_allclose(one.probabilities, expected / expected.sum(), rtol=1e-12)
+        np.testing.assert_allclose(one.probs, expected / expected.sum(), rtol=1e-12)
 
 
 def test_each_character_is_read_once_and_the_last_one_not_at_all():
     predictor = Constant([1, 0, 0, 0])
-    found = list(sampler.draw(predictor, VOCAB, SampleOptions(length=3), b"bc"))
+    found = list(sampler.sample(predictor, VOCAB, SampleOptions(length=3), b"bc"))
     assert [(one.character, one.given) for one in found] == [
         (b"b", True),
         (b"c", True),
@@ -86,29 +90,29 @@ def test_each_character_is_read_once_and_the_last_one_not_at_all():
 
 def test_without_a_primetext_all_characters_are_alike_at_first():
     predictor = Constant([1, 0, 0, 0])
-    first, second = sampler.draw(predictor, VOCAB, SampleOptions(length=2), b"")
-    np.testing.assert_allclose(first.probabilities, [0.25] * 4)
-    np.testing.assert_allclose(second.probabilities, [1, 0, 0, 0])
+    first, second = sampler.sample(predictor, VOCAB, SampleOptions(length=2), b"")
+    np.testing.assert_allclose(first.probs, [0.25] * 4)
+    np.testing.assert_allclose(second.probs, [1, 0, 0, 0])
 
 
 def test_the_likeliest_character_at_each_timestep():
-    assert [one.vocab_index for one in draw([0.1, 0.2, 0.4, 0.3], length=4, sample=0)[1:]] == [2] * 4
+    assert [one.token_id for one in draw([0.1, 0.2, 0.4, 0.3], length=4, sample=0)[1:]] == [2] * 4
 
 
 @pytest.mark.parametrize("options", [{}, {"sample": 0}, {"topk": 2}, {"topp": 0.5}])
 def test_a_model_that_predicts_nan(options):
-    with pytest.raises(UserError, match="at -temperature 0.5 are no numbers"):
+    with pytest.raises(UserError, match="at -temperature 0.5 are NaN"):
         draw([np.nan, 1, 1, 1], length=1, temperature=0.5, **options)
 
 
 def test_a_text_to_stop_at():
-    stop = sampler.StopText("aab")
+    stop = StopText("aab")
     assert [stop.completed_by(bytes([byte])) for byte in b"aaabaab"] == [False] * 3 + [True] + [False] * 2 + [True]
-    longer = sampler.StopText("\u00e9")
+    longer = StopText("\u00e9")
     assert [longer.completed_by(piece) for piece in (b"\xa9", b"\xc3", b"\xa9")] == [False, False, True]
-    several = sampler.StopText("b")  # a character of two bytes whose end is the text
+    several = StopText("b")  # a character of two bytes whose end is the text
     assert several.completed_by(b"ab")
-    assert not sampler.StopText("").completed_by(b"a")
+    assert not StopText("").completed_by(b"a")
 
 
 def test_what_is_given_does_not_stop():

@@ -18,7 +18,6 @@ import pytest
 from child_signals import default_signals
 from conftest import GOLDEN, needs_signals, run, sentence, spec
 
-from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
@@ -36,7 +35,7 @@ LOADED = checkpoint.load(CHECKPOINT)
 
 def drawn(primetext: bytes = b"", **options) -> list[sampler.SampledCharacter]:
     predictor = NumpyPredictor(LOADED.network)
-    return list(sampler.draw(predictor, LOADED.vocab, SampleOptions(**options), primetext))
+    return list(sampler.sample(predictor, LOADED.vocab, SampleOptions(**options), primetext))
 
 
 def test_given_characters_come_with_the_models_own_probability():
@@ -51,20 +50,20 @@ def test_given_characters_come_with_the_models_own_probability():
 
 def test_each_drawn_character_comes_with_its_distribution():
     for d in drawn(length=50, temperature=0.7):
-        assert d.probabilities.sum() == pytest.approx(1)
-        assert d.probability == d.probabilities[d.vocab_index] > 0
-        assert LOADED.vocab[d.character] == d.vocab_index + 1
+        assert d.probs.sum() == pytest.approx(1)
+        assert d.probability == d.probs[d.token_id] > 0
+        assert LOADED.vocab[d.character] == d.token_id + 1
 
 
 def test_topk_keeps_the_k_likeliest():
     for d in drawn(length=50, topk=3):
-        assert np.count_nonzero(d.probabilities) == 3
-        assert d.probabilities.sum() == pytest.approx(1)
+        assert np.count_nonzero(d.probs) == 3
+        assert d.probs.sum() == pytest.approx(1)
 
 
 def test_topp_keeps_the_fewest_that_reach_p():
-    plain = drawn(b"The ", length=1)[-1].probabilities
-    kept = drawn(b"The ", length=1, topp=0.6)[-1].probabilities > 0
+    plain = drawn(b"The ", length=1)[-1].probs
+    kept = drawn(b"The ", length=1, topp=0.6)[-1].probs > 0
     assert plain[kept].sum() >= 0.6
     assert plain[kept].min() >= plain[~kept].max()
     assert plain[kept].sum() - plain[kept].min() < 0.6
@@ -89,15 +88,15 @@ def predictor_of(request):
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
 def test_each_stream_is_its_own_single_run(path, predictor_of):
     loaded = checkpoint.load(path)
-    characters = characters_by_id(loaded.vocab)
     opt = SampleOptions(length=300)
     primes = [[b"T", b"h", b"e"]] * 64
-    steps = list(sampler.draw_streams(predictor_of(loaded.network, 64), primes, loaded.vocab, opt, range(5, 69)))
-    indices = np.concatenate([steps.indices for steps in steps]).T
+    texts = [b""] * 64
+    for chunk in sampler.sample_streams(predictor_of(loaded.network, 64), primes, loaded.vocab, opt, range(5, 69)):
+        texts[chunk.stream] += b"".join(chunk.characters)
     for seed in (5, 6, 36, 68):
         predictor = predictor_of(loaded.network)
-        single = sampler.draw(predictor, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
-        assert b"".join(d.character for d in single) == b"".join(characters[i] for i in indices[seed - 5])
+        single = sampler.sample(predictor, loaded.vocab, dataclasses.replace(opt, seed=seed), b"The")
+        assert b"".join(d.character for d in single) == texts[seed - 5]
 
 
 @pytest.mark.parametrize(
@@ -107,23 +106,20 @@ def test_each_stream_is_its_own_single_run(path, predictor_of):
 )
 def test_streams_of_different_beginnings(options, predictor_of):
     """Each is what it would be alone and drawn in NumPy, wherever it begins to draw and ends."""
-    characters = characters_by_id(LOADED.vocab)
     opt = SampleOptions(length=60, **options)
     texts = [b"The", b"", b"A long way to go, he said. ", b"T" * 90]
     primes = [tokenizer.primetext_characters(text, LOADED.vocab) for text in texts]
-    drawn: list[list[tuple]] = [[] for _ in texts]
-    for steps in sampler.draw_streams(predictor_of(LOADED.network, 4), primes, LOADED.vocab, opt, range(7, 11)):
-        for m, b in enumerate(steps.streams):
-            for index, chance, row in zip(
-                steps.indices[:, m], steps.chances[:, m], steps.probabilities[:, m], strict=True
-            ):
-                assert chance == row[index]
-                drawn[b].append((characters[index], steps.given[m], row))
+    sampled: list[list[tuple]] = [[] for _ in texts]
+    predictor = predictor_of(LOADED.network, 4)
+    for chunk in sampler.sample_streams(predictor, primes, LOADED.vocab, opt, range(7, 11), with_probs=True):
+        np.testing.assert_array_equal(chunk.token_probs, chunk.probs[np.arange(len(chunk.probs)), chunk.token_ids])
+        for character, row in zip(chunk.characters, chunk.probs, strict=True):
+            sampled[chunk.stream].append((character, chunk.given, row))
     for b, text in enumerate(texts):
-        alone = sampler.draw(NumpyPredictor(LOADED.network), LOADED.vocab, dataclasses.replace(opt, seed=7 + b), text)
-        for (character, given, probabilities), one in zip(drawn[b], alone, strict=True):
+        alone = sampler.sample(NumpyPredictor(LOADED.network), LOADED.vocab, dataclasses.replace(opt, seed=7 + b), text)
+        for (character, given, probabilities), one in zip(sampled[b], alone, strict=True):
             assert (character, given) == (one.character, one.given)
-            np.testing.assert_allclose(probabilities, one.probabilities, rtol=1e-9)
+            np.testing.assert_allclose(probabilities, one.probs, rtol=1e-9)
 
 
 @pytest.mark.parametrize("samples", [3, 40])
@@ -160,10 +156,10 @@ def test_samples_on_pytorch(tmp_path):
     from pycharrnn.sampling.inference import TorchPredictor
 
     predictor = TorchPredictor(CharRNN.from_checkpoint(LOADED, dtype=torch.float64), 3)
-    steps = list(sampler.draw_streams(predictor, [[]] * 3, LOADED.vocab, SampleOptions(length=200), [1, 2, 3]))
-    for k in range(3):
-        text = b"".join(characters_by_id(LOADED.vocab)[step.indices[0, k]] for step in steps)
-        assert text + b"\n" == alone(CHECKPOINT, 1 + k, "-length", "200")
+    texts = [b""] * 3
+    for chunk in sampler.sample_streams(predictor, [[]] * 3, LOADED.vocab, SampleOptions(length=200), [1, 2, 3]):
+        texts[chunk.stream] += b"".join(chunk.characters)
+    assert texts == [alone(CHECKPOINT, seed, "-length", "200")[:-1] for seed in (1, 2, 3)]
 
 
 SECONDS = 120  # a generous limit for what a busy machine does late
@@ -276,11 +272,11 @@ def test_stop_ends_each_text_at_its_first_occurrence():
 def test_a_ramp_of_temperatures():
     found = drawn(length=5, temperature=(0.5, 1.5))
     predictor = NumpyPredictor(LOADED.network)
-    scores = predictor.step(found[0].vocab_index)
+    scores = predictor.step(found[0].token_id)
     for d, temperature in zip(found[1:], (0.75, 1.0, 1.25, 1.5), strict=True):
         want = np.exp(scores / temperature)
-        np.testing.assert_allclose(d.probabilities, want / want.sum(), rtol=1e-12)
-        scores = predictor.step(d.vocab_index)
+        np.testing.assert_allclose(d.probs, want / want.sum(), rtol=1e-12)
+        scores = predictor.step(d.token_id)
     assert alone(CHECKPOINT, 123, "-temperature", "0.7:0.7") == alone(CHECKPOINT, 123, "-temperature", "0.7")
     assert "-temperature must be greater than 0, not 1:0" in sentence(run("sample", CHECKPOINT, "-t", "1:0"))
     assert "needs a number, not 'a'" in sentence(run("sample", CHECKPOINT, "-t", "a:1"), 2)
@@ -329,7 +325,7 @@ def test_a_model_that_predicts_no_numbers_says_so(tmp_path, args, value):
     broken = dataclasses.replace(LOADED, network=dataclasses.replace(LOADED.network, weights=weights))
     checkpoint.convert(broken, tmp_path / "x.t7")
     result = run("sample", str(tmp_path / "x.t7"), "-gpuid", "-1", "-length", "9", "-primetext", "The", *args)
-    assert "at -temperature 1 are no numbers: try" in sentence(result)
+    assert "at -temperature 1 are NaN: try" in sentence(result)
 
 
 # -- chat ------------------------------------------------------------------------------------------------------------

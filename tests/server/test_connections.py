@@ -164,7 +164,7 @@ def test_what_nobody_reads_is_not_drawn(serve, monkeypatch):
     drawn, write = [0], LineWriter.lines
 
     def counted(self, characters):
-        drawn[0] += len(characters.indices)
+        drawn[0] += len(characters.token_ids)
         return write(self, characters)
 
     monkeypatch.setattr(LineWriter, "lines", counted)

@@ -75,10 +75,10 @@ def plainly(loaded, asked: SampleAsked) -> list[dict]:
     """The lines by their definition, one character after the other, as Python objects."""
     predictor = NumpyPredictor(loaded.network)
     names = [character_name(character) for character in characters_by_id(loaded.vocab)]
-    drawn = list(sampler.draw(predictor, loaded.vocab, asked.options, asked.primetext))
+    drawn = list(sampler.sample(predictor, loaded.vocab, asked.options, asked.primetext))
     fresh, activations = predictor.fresh(), []
     for one in drawn:
-        fresh.step(one.vocab_index)
+        fresh.step(one.token_id)
         activations.append(fresh.activations()[:, 0, 0])
     screen = ScreenText()
     shown = [one for piece in drawn for one in screen.push(piece.character)] + screen.end()
@@ -88,8 +88,8 @@ def plainly(loaded, asked: SampleAsked) -> list[dict]:
         line = {"text": character, "given": pieces[0].given}
         line["probability"] = four(math.prod(one.probability for one in pieces))
         if asked.candidates:
-            order = np.argsort(-pieces[0].probabilities, kind="stable")[: asked.candidates]
-            line["candidates"] = [[names[k], four(pieces[0].probabilities[k])] for k in order]
+            order = np.argsort(-pieces[0].probs, kind="stable")[: asked.candidates]
+            line["candidates"] = [[names[k], four(pieces[0].probs[k])] for k in order]
         if asked.unit:
             line["activation"] = four(activations[at + size - 1][asked.unit[0] - 1, asked.unit[1] - 1])
         lines.append(line)
@@ -183,14 +183,14 @@ def test_each_sample_begins_with_a_state_of_zeros(model):
 def test_a_character_of_several_bytes(model, loaded):
     """Its candidates are those of its first byte, its probability is that of all, its activation that of the last."""
     line = json.loads(lines_of(model, asked(length=1, primetext=DASH, unit=(2, 5), candidates=3))[0])
-    drawn = list(sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, SampleOptions(length=1), DASH))[:3]
+    drawn = list(sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, SampleOptions(length=1), DASH))[:3]
     assert line["text"] == DASH.decode()
     assert line["given"] is True
     assert line["probability"] == pytest.approx(math.prod(one.probability for one in drawn), rel=1e-3)
     assert [p for _, p in line["candidates"]] == pytest.approx([1 / 73] * 3, rel=1e-3)
     predictor = NumpyPredictor(loaded.network)
     for one in drawn:
-        predictor.step(one.vocab_index)
+        predictor.step(one.token_id)
     assert line["activation"] == pytest.approx(predictor.activations()[1, 0, 0, 4], rel=1e-3)
 
 
@@ -248,7 +248,7 @@ def test_a_stream_that_fails_leaves_the_others_alone(loaded):
     assert found[0].splitlines() == found[2].splitlines() == lines_of(model, good)
     *lines, last = found[1].splitlines()
     assert lines == lines_of(model, bad)[: len(lines)]
-    assert "no numbers" in json.loads(last)["error"]
+    assert "are NaN" in json.loads(last)["error"]
     assert together[1].batch is None
 
 
@@ -263,7 +263,7 @@ def test_a_sample_that_waits_keeps_nothing_of_others_in_memory(loaded):
         sample_batch.draw_lines(waiting, 7)
         held += [one._writer._held for one in waiting if one._writer._held]
     assert held
-    kept = [array for one in waiting for array in (*one.stream.state, one.stream.scores)]
+    kept = [array for one in waiting for array in (*one.stream.state, one.stream.log_probs)]
     kept += [array for characters in held for array in characters if array.size]
     assert all(array.base is None or array.base.nbytes <= 2 * array.nbytes for array in kept)
 

@@ -109,7 +109,7 @@ def test_a_sample_is_what_the_command_prints(client, options):
     assert items.pop() == {"done": True}
     loaded = checkpoint.load(LSTM)
     opt = SampleOptions(length=300, **options)
-    drawn = list(sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, opt, b"The "))
+    drawn = list(sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, opt, b"The "))
     assert "".join(item["text"] for item in items) == b"".join(d.character for d in drawn).decode("utf-8", "replace")
     assert [item["given"] for item in items[:5]] == [True] * 4 + [False]
     single = [(item, d) for item, d in zip(items, drawn, strict=False)][:4]
@@ -140,7 +140,7 @@ def test_activations_are_those_after_each_character(client, path):
     items = sample(client, model=path.stem, primetext="The night", length=60, unit={"layer": 2, "unit": 5})[:-1]
     loaded = checkpoint.load(path)
     opt = SampleOptions(length=60)
-    drawn = sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, opt, b"The night")
+    drawn = sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, opt, b"The night")
     text = b"".join(one.character for one in drawn)
     values = activations.record(loaded, text).values[:, 1, 4]
     assert [item["activation"] for item in items] == pytest.approx(values.tolist(), rel=1e-3, abs=1e-4)
@@ -496,7 +496,7 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
 
     def counted(self, characters):
         nonlocal drawn
-        drawn += len(characters.indices)
+        drawn += len(characters.token_ids)
         return write(self, characters)
 
     monkeypatch.setattr(LineWriter, "lines", counted)
@@ -691,7 +691,7 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, sched
         json.loads(line, parse_constant=pytest.fail) for line in client.post("/api/sample", json=body).text.splitlines()
     ]
     assert "".join(item["text"] for item in given) == "The"
-    assert "no numbers" in last["error"]
+    assert "are NaN" in last["error"]
     answer = client.post("/api/score", json={"model": LSTM.stem, "text": "Tü"}).text
     assert json.loads(answer, parse_constant=pytest.fail) == {
         "bits_per_character": None,

@@ -79,7 +79,7 @@ export function likeliest(probabilities, count) {
 
 function notANumber(temperature) {
   return new Problem(
-    `the model's probabilities at -temperature ${Number(temperature.toPrecision(6))} are no numbers: try a -temperature` +
+    `the model's probabilities at -temperature ${Number(temperature.toPrecision(6))} are NaN: try a -temperature` +
       " nearer to 1; if that does not help, the checkpoint holds a model whose training failed.",
   );
 }

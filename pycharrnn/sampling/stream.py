@@ -1,0 +1,107 @@
+"""One text that is being sampled: options, random numbers, position. Used by sampler and batched_sampling."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat.lua_random import LuaRandom
+from pycharrnn.engine.kernel_streams import SamplingParams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from pycharrnn.sampling.options import SampleOptions
+
+_BLOCK = 1024  # random numbers to generate at a time; one call for each would cost more than the numbers
+
+
+class Stream:
+    """A text that is being sampled.
+
+    Args:
+        opt: of which temperature, topk, topp, sample, length and stop apply.
+        seed: of the random numbers, in the place of opt.seed.
+        vocab_size: V.
+
+    Attributes:
+        left: how many characters are still to be sampled; for -length 0, more than anybody will.
+        temperature, topk, topp, greedy: see SamplingParams; a temperature may be (A, B).
+    """
+
+    def __init__(self, opt: SampleOptions, seed: int, vocab_size: int) -> None:
+        self.left = opt.length or sys.maxsize
+        self.temperature, self.greedy = opt.temperature, not opt.sample
+        self.topk, self.topp = min(opt.topk, vocab_size), float(opt.topp)
+        self._stop = StopText(opt.stop)
+        self._length = opt.length
+        self._num_sampled = 0
+        self._generator = LuaRandom(seed)
+        self._random_numbers = np.empty(0)
+
+    def temperatures(self, count: int) -> npt.NDArray[np.float64]:
+        """Of the next characters, (count,): -temperature A:B goes from A at the first to B at the last one."""
+        if not isinstance(self.temperature, tuple):
+            return np.full(count, float(self.temperature))
+        first, last = self.temperature
+        return first + (last - first) * (self._num_sampled + np.arange(count)) / max(self._length - 1, 1)
+
+    def random_numbers(self, count: int) -> npt.NDArray[np.float64]:
+        """Torch7's random numbers for the next characters, in [0, 1), (count,)."""
+        while len(self._random_numbers) < count:
+            self._random_numbers = np.concatenate([self._random_numbers, self._generator.random(_BLOCK)])
+        return self._random_numbers[:count]
+
+    def pause_after(self, characters: list[bytes]) -> npt.NDArray[np.bool_] | None:
+        """The characters of a vocabulary with which the text may end before its length, bool (V,); None for none."""
+        return self._stop.may_be_completed_by(characters)
+
+    def advance(self, count: int, text: bytes = b"") -> None:
+        """Record that so many characters, `text`, have been sampled; `text` is needed for -stop only."""
+        self._random_numbers = self._random_numbers[count:]
+        self._num_sampled += count
+        self.left = 0 if self._stop.completed_by(text) else self.left - count
+
+
+def sampling_params(
+    streams: Sequence[Stream], count: int, pause_after: npt.NDArray[np.bool_] | None = None
+) -> SamplingParams:
+    """How streams choose their next `count` characters."""
+    return SamplingParams(
+        np.ascontiguousarray(np.stack([stream.temperatures(count) for stream in streams], 1)),
+        np.ascontiguousarray(np.stack([stream.random_numbers(count) for stream in streams], 1)),
+        np.array([stream.greedy for stream in streams]),
+        np.array([stream.topk for stream in streams], np.int64),
+        np.array([stream.topp for stream in streams]),
+        pause_after,
+    )
+
+
+class StopText:
+    """Finds the text of -stop in sampled characters.
+
+    Args:
+        text: "" for none.
+    """
+
+    def __init__(self, text: bytes | str) -> None:
+        self._text = os.fsencode(text)
+        self._last_bytes = b""
+
+    def completed_by(self, sampled: bytes) -> bool:
+        """Whether the text ends where `sampled`, the next bytes, ends."""
+        if not self._text:
+            return False
+        self._last_bytes = (self._last_bytes + sampled)[-len(self._text) :]
+        return self._last_bytes == self._text
+
+    def may_be_completed_by(self, characters: list[bytes]) -> npt.NDArray[np.bool_] | None:
+        """Which characters may complete the text: the text ends with them or they end with it, bool; None without."""
+        if not self._text:
+            return None
+        return np.array([c.endswith(self._text) or self._text.endswith(c) for c in characters])
