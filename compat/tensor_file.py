@@ -1,8 +1,10 @@
-"""A tensor whose numbers stay in their .t7 file and are read piece by piece: a text that is larger than memory."""
+"""Reads a tensor from its .t7 file piece by piece, for texts that are larger than memory."""
 
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +15,17 @@ from compat.t7_objects import Storage, T7Error, Tensor
 if TYPE_CHECKING:
     from compat.t7_objects import Array
 
-_HEAD = 4096  # bytes at the start of a file in which all of a tensor but its numbers has room
+_HEAD = 4096  # bytes at the start of a file, enough for all of a tensor but its numbers
+_BLOCK = 1 << 20  # bytes
 
 
 class TensorFile:
-    """A tensor of one dimension that is all of a binary .t7 file.
+    """A tensor of one dimension that fills a binary .t7 file.
 
-    A memory map would be less code, but whoever shortens a mapped file ends the process that reads it. Here a file that
-    somebody else changes gives an error, and one that is replaced by another of the same name stays what it was.
+    The file is read, not mapped: whoever shortens a mapped file kills the process that reads it. A file that is
+    replaced by another of the same name stays open as it was. A file that is written to raises T7Error, with one
+    exception: after `blocks` has read all numbers, a new modification time alone (`touch`, a backup) is accepted if
+    size and CRC-32 of the numbers are still the same.
 
     Attributes:
         path: the file. typename: e.g. b"torch.ByteTensor". dtype: that of the numbers.
@@ -46,6 +51,7 @@ class TensorFile:
         self.typename, self.dtype = tensor.typename, storage.data.dtype
         self._length = tensor.shape[0]
         self._start = storage.position + tensor.offset * self.dtype.itemsize
+        self._crc: int | None = None  # of all numbers, once they have been read
 
     def __len__(self) -> int:
         return self._length
@@ -53,19 +59,31 @@ class TensorFile:
     def read(self, first: int, last: int) -> Array:
         """The numbers from `first` to before `last`, in memory of their own, shape (last - first,).
 
-        Errors: OSError; T7Error if the file has been changed since it was opened.
+        Errors: OSError; T7Error if the numbers have changed since the file was opened.
         """
         if not 0 <= first <= last <= self._length:
             raise IndexError(f"numbers {first} to {last} of a tensor of {self._length}")
         size = self.dtype.itemsize
         content = self._read(self._start + first * size, (last - first) * size)
-        if self._stamp_now() != self._stamp:
-            raise T7Error("somebody has changed it while it was in use")
+        while (stamp := self._stamp_now()) != self._stamp:
+            if stamp[0] != self._stamp[0] or self._crc is None or self._crc_now() != self._crc:
+                raise T7Error("another program has changed it")
+            self._stamp = stamp
+            content = self._read(self._start + first * size, (last - first) * size)
         numbers: Array = np.frombuffer(content, self.dtype)
         return numbers
 
+    def blocks(self, count: int) -> Iterator[Array]:
+        """All numbers, at most `count` at a time. Errors: as those of read."""
+        crc = 0
+        for first in range(0, self._length, count):
+            numbers = self.read(first, min(first + count, self._length))
+            crc = zlib.crc32(numbers.data, crc)
+            yield numbers
+        self._crc = crc
+
     def close(self) -> None:
-        """Let go of the file, which Windows neither replaces nor removes before."""
+        """Close the file; until then Windows neither replaces nor removes it."""
         self._file.close()
 
     def _read(self, position: int, count: int) -> bytearray:
@@ -77,8 +95,14 @@ class TensorFile:
                 done += read
         return content
 
+    def _crc_now(self) -> int:
+        crc, end = 0, self._start + self._length * self.dtype.itemsize
+        for position in range(self._start, end, _BLOCK):
+            crc = zlib.crc32(self._read(position, min(_BLOCK, end - position)), crc)
+        return crc
+
     def _stamp_now(self) -> tuple[int, int]:
-        """Size and modification time, which change when somebody writes to the file."""
+        """Size and modification time, which change when a program writes to the file."""
         found = os.fstat(self._file.fileno())
         return found.st_size, found.st_mtime_ns
 

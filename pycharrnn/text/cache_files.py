@@ -1,7 +1,7 @@
-"""The two files of the cache beside input.txt: a vocabulary, and a text in the numbers of its characters.
+"""Reads, checks and writes the cache beside input.txt: two .t7 files, the vocabulary and the text as token ids.
 
-Both are .t7 files. Those of -encoding bytes are shared with the Lua program. A text is written and checked piece by
-piece, so that it may be larger than memory, and no file is believed before it has been checked.
+The files of -encoding bytes are those of the Lua program. A text is written and checked piece by piece, so it may be
+larger than memory.
 """
 
 from __future__ import annotations
@@ -15,84 +15,84 @@ import numpy as np
 from compat import Storage, T7Error, Table, Tensor, TensorFile, load_t7, save_t7
 from compat.vocabulary import vocabulary_of
 from pycharrnn.common.progress import bar
-from pycharrnn.text.encodings import BYTES, Encoding, from_zero
+from pycharrnn.text.encodings import Encoding, token_ids
 
 if TYPE_CHECKING:
-    from pycharrnn.text.encodings import Numbers
+    from pycharrnn.text.encodings import TokenIds
 
-_CHECKED = 1 << 17  # numbers checked at a time: what fits in a processor's cache
+_CHECKED = 1 << 17  # ids checked at a time: they fit into a processor's cache
 
 
 def save_vocabulary(path: str, characters: Iterable[bytes]) -> None:
-    """Write the table character -> number from 1. Errors: OSError."""
+    """Write the table character -> id from 1. Errors: OSError."""
     save_t7(path, vocabulary_of(characters))
 
 
 def load_vocabulary(path: str, encoding: Encoding) -> dict[bytes, int]:
-    """Character -> number from 1, in the order of the file.
+    """Character -> id from 1, in the order of the file.
 
     Errors: T7Error, OSError unless the file holds characters of this encoding, numbered in the order of their bytes.
     """
     vocab = load_t7(path)
     name = os.path.basename(path)
     if not isinstance(vocab, Table) or not all(isinstance(c, bytes) and encoding.is_character(c) for c in vocab):
-        raise T7Error(f"{name} holds no characters")
+        raise T7Error(f"{name} holds other things than characters")
     if [number for _, number in sorted(vocab.items())] != list(range(1, len(vocab) + 1)):
         raise T7Error(f"the characters of {name} are not numbered in order")
     return dict(vocab)
 
 
-def save_text(path: str, encoding: Encoding, length: int, pieces: Callable[[], Iterator[Numbers]]) -> None:
-    """Write a text of `length` characters, in numbers as they are stored, from what `pieces` makes. Errors: OSError."""
-    storage = _Streamed(encoding.kind, length, pieces)
+def save_text(path: str, encoding: Encoding, length: int, blocks: Callable[[], Iterator[TokenIds]]) -> None:
+    """Write a text of `length` characters, whose stored ids `blocks` yields. Errors: OSError."""
+    storage = _Streamed(encoding.kind, length, blocks)
     save_t7(path, Tensor(encoding.kind + b"Tensor", storage, (length,)))
 
 
 def load_text(
-    path: str, encoding: Encoding, vocab: dict[bytes, int], size: int | None = None, progress: int = 0
+    path: str, encoding: Encoding, vocab: dict[bytes, int], input_file: str | None = None, progress: int = 0
 ) -> TensorFile:
-    """A numbered text, on disk, after all of it has been checked.
+    """Open an encoded text, after a check that every id is in the vocabulary.
 
     Args:
-        vocab: character -> number from 1, in the order of the characters' bytes.
-        size: bytes that the text must have; None: any number.
+        vocab: character -> id from 1, in the order of the characters' bytes.
+        input_file: the text that it must be; None: any.
         progress: whether to show a bar, as for common.progress.enabled.
 
-    Errors: OSError; T7Error unless the file holds numbers of this vocabulary, of a text of `size` bytes.
+    Errors: OSError; T7Error for a file with other content.
     """
     name = os.path.basename(path)
-    lengths = np.array([len(c) for c in sorted(vocab)])
-    numbers, bytes_of_text = None, 0
+    characters = sorted(vocab)
+    text = None
     try:
-        numbers = TensorFile(path)
-        if numbers.typename != encoding.kind + b"Tensor":
-            raise T7Error("it holds no numbered text")
-        if encoding is BYTES and size not in (None, len(numbers)):
-            raise T7Error(f"it does not hold {size} characters")
-        with bar(f"checking {name}", len(numbers), progress) as advance:
-            for start in range(0, len(numbers), _CHECKED):
-                part = from_zero(numbers.read(start, min(start + _CHECKED, len(numbers))), len(vocab))
-                if encoding is not BYTES and size is not None:
-                    bytes_of_text += int(lengths[part].sum())
-                advance(len(part))
-        if encoding is not BYTES and size not in (None, bytes_of_text):
-            raise T7Error(f"it holds {bytes_of_text} bytes of text, not {size}")
+        text = TensorFile(path)
+        if text.typename != encoding.kind + b"Tensor":
+            raise T7Error("it holds no encoded text")
+        with bar(f"checking {name}", len(text), progress) as advance, open(input_file or os.devnull, "rb") as f:
+            for block in text.blocks(_CHECKED):
+                ids = token_ids(block, len(vocab))
+                if input_file is not None:
+                    expected = encoding.decode(ids, characters)
+                    if f.read(len(expected)) != expected:
+                        raise T7Error("it holds another text")
+                advance(len(ids))
+            if f.read(1):
+                raise T7Error("it holds a part of the text")
     except T7Error as e:
-        if numbers:
-            numbers.close()  # the cache is made anew, and what has failed may hold on to this object until then
+        if text:
+            text.close()  # the cache is made anew, and the exception may hold on to this object until then
         raise T7Error(f"{name}: {e}") from e
-    return numbers
+    return text
 
 
 class _Streamed(Storage):
-    """A storage whose numbers are made piece by piece while it is written, and never all in memory."""
+    """A storage whose numbers are made block by block while it is written, and never all in memory."""
 
-    def __init__(self, kind: bytes, length: int, pieces: Callable[[], Iterator[Numbers]]):
+    def __init__(self, kind: bytes, length: int, blocks: Callable[[], Iterator[TokenIds]]):
         super().__init__(kind + b"Storage", np.empty(0))
-        self._length, self._pieces = length, pieces
+        self._length, self._blocks = length, blocks
 
     def __len__(self) -> int:
         return self._length
 
-    def blocks(self) -> Iterator[Numbers]:
-        return self._pieces()
+    def blocks(self) -> Iterator[TokenIds]:
+        return self._blocks()

@@ -22,7 +22,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.text import decode_text
-from pycharrnn.text.fingerprint import fingerprint
+from pycharrnn.text.text_stats import stats_of_file
 
 if TYPE_CHECKING:
     import io
@@ -83,7 +83,9 @@ def gather_text(text: bytes, note: Callable[[str], None], progress: int = 0, dat
         if encoding is None:
             raise UserError("the text is no plain text: it is empty, or holds what no text has.")
         files = [_File(path, "the text", encoding, len(text))]
-        return _gathered(os.path.join(data, "text"), files, [fingerprint(path)], note, progress)
+        return _gathered(
+            os.path.join(data, "text"), files, [stats_of_file(path, len(text)).fingerprint], note, progress
+        )
 
 
 def _gathered(
@@ -272,7 +274,7 @@ def _holds(path: str, text: Iterator[bytes]) -> bool:
 
 def _record(input_file: str, sources: list[str]) -> dict[str, object]:
     """What .sources holds: which text it is, and what that was made of. Errors: UserError."""
-    return {"text": fingerprint(input_file), "sources": sources}
+    return {"text": stats_of_file(input_file, 0).fingerprint, "sources": sources}
 
 
 def _write(folder: str, files: Sequence[_File], sources: list[str], progress: int) -> None:

@@ -1,5 +1,6 @@
-"""What a character is: a byte, or with -encoding utf8 a code point. Texts of both, numbered piece by piece.
+"""-encoding: characters as bytes or as UTF-8 code points, encoded as the token ids that the cache stores.
 
+The cache stores ids from 1, as Lua does; everything else counts from 0.
 Source: text_to_tensor of util/CharSplitLMMinibatchLoader.lua for bytes; code points are not char-rnn's.
 """
 
@@ -7,129 +8,115 @@ from __future__ import annotations
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compat import T7Error
-from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     import numpy.typing as npt
 
-    Numbers: TypeAlias = npt.NDArray[np.integer[Any]]  # of characters: uint8 for bytes, int32 for code points
+    TokenIds: TypeAlias = npt.NDArray[np.integer[Any]]  # uint8 for bytes, int32 for code points
 
 _PIECE = 1 << 22  # bytes of text in memory at a time
-_UTF8_PIECE = 1 << 20  # the same for UTF-8, where decoding may take a dozen bytes of memory for each byte
-_CODE_POINTS = 0x110000  # all that Unicode has
+_UTF8_PIECE = 1 << 20  # decoding UTF-8 may take a dozen bytes of memory for each byte
+CODE_POINTS = 0x110000  # of Unicode
 
 
 class Encoding(ABC):
-    """How a text is divided into characters, and how the cache stores their numbers.
+    """How a text is divided into characters, and how the cache stores their token ids.
 
     Attributes:
-        vocab_name, data_name: the names of the two files of the cache.
-        kind: the Torch7 type of the stored numbers, without "Tensor" or "Storage".
+        name: the value of -encoding.
+        vocab_name, data_name: names of the two cache files.
+        kind: Torch7 type of the stored ids, without "Tensor" or "Storage".
     """
 
+    name: str
     vocab_name: str
     data_name: str
     kind: bytes
 
     @abstractmethod
-    def survey(self, path: str, advance: Callable[[int], None]) -> tuple[list[bytes], int]:
-        """Read a text once: its distinct characters in the order of their bytes, and its length in characters.
+    def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
+        """The stored ids of a text, piece by piece.
 
         Args:
-            advance: called with the number of bytes that have just been read.
+            characters: the vocabulary; the first character gets the id 1.
+            advance: called with the number of bytes of each piece.
 
-        Errors: OSError; UserError for a text that is not in this encoding.
+        Errors: OSError; InvalidUtf8.
         """
 
     @abstractmethod
-    def numbered(self, path: str, characters: list[bytes], advance: Callable[[int], None]) -> Iterator[Numbers]:
-        """The text as it is stored: the number of each character, piece by piece.
-
-        Args:
-            characters: all that the text has; the first of them gets the number 1.
-            advance: as for survey.
-
-        Errors: as survey's.
-        """
+    def decode(self, token_ids: TokenIds, characters: Sequence[bytes]) -> bytes:
+        """The text of some ids, which count from 0."""
 
     @abstractmethod
-    def stored(self, number: int) -> int:
-        """How the cache stores a character's number."""
+    def stored_id(self, number: int) -> int:
+        """How the cache stores an id that counts from 1."""
 
     @abstractmethod
-    def from_zero(self, stored: Numbers) -> Numbers:
-        """Stored numbers, which count from 1, as numbers that count from 0, of the same type."""
+    def from_stored(self, stored: TokenIds) -> TokenIds:
+        """Stored ids as ids from 0, of the same dtype."""
 
     @abstractmethod
     def is_character(self, character: bytes) -> bool:
-        """Whether these bytes are exactly one character."""
+        """Whether the bytes are exactly one character."""
 
 
 class _Bytes(Encoding):
-    """Characters are bytes. Their numbers are a ByteTensor, which stores 256 as 0, as in the original."""
+    """Bytes. Their ids are a ByteTensor, which stores 256 as 0, as in the original."""
 
-    vocab_name, data_name, kind = "vocab.t7", "data.t7", b"torch.Byte"
+    name, vocab_name, data_name, kind = "bytes", "vocab.t7", "data.t7", b"torch.Byte"
 
-    def survey(self, path: str, advance: Callable[[int], None]) -> tuple[list[bytes], int]:
-        characters, length = b"", 0
-        for piece in _pieces(path, _PIECE, advance):
-            new = piece.translate(None, characters)  # without those already found: much faster than counting every byte
-            if new:
-                characters = bytes(sorted({*characters, *new}))
-            length += len(piece)
-        return [bytes([c]) for c in characters], length
-
-    def numbered(self, path: str, characters: list[bytes], advance: Callable[[int], None]) -> Iterator[Numbers]:
-        stored = bytearray(256)
+    def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
+        table = bytearray(256)
         for number, character in enumerate(characters, 1):
-            stored[character[0]] = self.stored(number)
+            table[character[0]] = self.stored_id(number)
         for piece in _pieces(path, _PIECE, advance):
-            yield np.frombuffer(piece.translate(stored), np.uint8)
+            yield np.frombuffer(piece.translate(table), np.uint8)
 
-    def stored(self, number: int) -> int:
+    def decode(self, token_ids: TokenIds, characters: Sequence[bytes]) -> bytes:
+        return token_ids.tobytes().translate(b"".join(characters).ljust(256, b"\0"))
+
+    def stored_id(self, number: int) -> int:
         return number % 256
 
-    def from_zero(self, stored: Numbers) -> Numbers:
-        numbers: Numbers = stored - np.uint8(1)  # 0, which stands for 256, wraps round to 255
-        return numbers
+    def from_stored(self, stored: TokenIds) -> TokenIds:
+        token_ids: TokenIds = stored - np.uint8(1)  # 0, which stands for 256, wraps round to 255
+        return token_ids
 
     def is_character(self, character: bytes) -> bool:
         return len(character) == 1
 
 
 class _Utf8(Encoding):
-    """Characters are code points, each written as its bytes in UTF-8. Their numbers are an IntTensor."""
+    """Code points, each held as its UTF-8 bytes. Their ids are an IntTensor."""
 
-    vocab_name, data_name, kind = "vocab_utf8.t7", "data_utf8.t7", b"torch.Int"
+    name, vocab_name, data_name, kind = "utf8", "vocab_utf8.t7", "data_utf8.t7", b"torch.Int"
 
-    def survey(self, path: str, advance: Callable[[int], None]) -> tuple[list[bytes], int]:
-        seen = np.zeros(_CODE_POINTS, bool)
-        length = 0
-        for points in _code_points(path, advance):
-            seen[points] = True
-            length += len(points)
-        return [chr(point).encode() for point in np.flatnonzero(seen)], length  # the order of their bytes as well
+    def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
+        table = np.zeros(CODE_POINTS, np.int32)
+        table[code_points(b"".join(characters).decode())] = np.arange(1, len(characters) + 1)
+        decoder = Utf8Decoder()
+        for piece in _pieces(path, _UTF8_PIECE, advance):
+            yield table[code_points(decoder.decode(piece))]
+        yield table[code_points(decoder.decode(b"", final=True))]
 
-    def numbered(self, path: str, characters: list[bytes], advance: Callable[[int], None]) -> Iterator[Numbers]:
-        numbers = np.zeros(_CODE_POINTS, np.int32)
-        numbers[[ord(c.decode()) for c in characters]] = np.arange(1, len(characters) + 1)
-        for points in _code_points(path, advance):
-            yield numbers[points]
+    def decode(self, token_ids: TokenIds, characters: Sequence[bytes]) -> bytes:
+        return code_points(b"".join(characters).decode())[token_ids].tobytes().decode("utf-32-le").encode()
 
-    def stored(self, number: int) -> int:
+    def stored_id(self, number: int) -> int:
         return number
 
-    def from_zero(self, stored: Numbers) -> Numbers:
-        numbers: Numbers = stored - np.int32(1)
-        return numbers
+    def from_stored(self, stored: TokenIds) -> TokenIds:
+        token_ids: TokenIds = stored - np.int32(1)
+        return token_ids
 
     def is_character(self, character: bytes) -> bool:
         try:
@@ -139,54 +126,57 @@ class _Utf8(Encoding):
 
 
 BYTES, UTF8 = _Bytes(), _Utf8()
-ENCODINGS: dict[str, Encoding] = {"bytes": BYTES, "utf8": UTF8}  # by the value of -encoding
+ENCODINGS: dict[str, Encoding] = {code.name: code for code in (BYTES, UTF8)}
 
 
-def of_numbers(dtype: np.dtype[Any]) -> Encoding:
-    """The encoding whose characters are stored as numbers of this type."""
+def encoding_of(dtype: np.dtype[Any]) -> Encoding:
+    """The encoding whose ids are stored with this dtype."""
     return BYTES if dtype == np.uint8 else UTF8
 
 
-def from_zero(stored: Numbers, vocab_size: int) -> Numbers:
-    """Numbers as the cache stores them, as numbers from 0 to vocab_size - 1, of the same type.
+def token_ids(stored: TokenIds, vocab_size: int) -> TokenIds:
+    """Stored ids as ids from 0 to vocab_size - 1, of the same dtype. Errors: T7Error for an id out of range."""
+    found = encoding_of(stored.dtype).from_stored(stored)
+    unsigned = found.view(f"u{found.itemsize}")  # a negative id is a very large one
+    if len(found) and int(unsigned.max()) >= vocab_size:
+        wrong = int(found[unsigned.argmax()]) + 1
+        raise T7Error(f"it holds token id {wrong}, the vocabulary ends at {vocab_size}")
+    return found
 
-    Errors: T7Error for a number that belongs to no character of the vocabulary.
-    """
-    numbers = of_numbers(stored.dtype).from_zero(stored)
-    unsigned = numbers.view(f"u{numbers.itemsize}")  # here a negative number is a very large one
-    if len(numbers) and int(unsigned.max()) >= vocab_size:
-        wrong = int(numbers[unsigned.argmax()]) + 1
-        raise T7Error(f"it holds character number {wrong}, the vocabulary numbers {vocab_size}")
-    return numbers
+
+class InvalidUtf8(ValueError):
+    """A text with invalid UTF-8. Attributes: offset: of the first invalid byte."""
+
+    def __init__(self, offset: int):
+        super().__init__(f"invalid UTF-8 at offset {offset}")
+        self.offset = offset
+
+
+class Utf8Decoder:
+    """Decodes UTF-8 piece by piece; a code point whose bytes lie in two pieces comes with the second."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._offset = 0  # of the first byte that is not decoded yet
+
+    def decode(self, piece: bytes, final: bool = False) -> str:
+        """The text that ends in `piece`. Errors: InvalidUtf8."""
+        waiting = len(self._decoder.getstate()[0])
+        try:
+            text = self._decoder.decode(piece, final)
+        except UnicodeDecodeError as e:
+            raise InvalidUtf8(self._offset + e.start) from None
+        self._offset += waiting + len(piece) - len(self._decoder.getstate()[0])
+        return text
+
+
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """The code points of a text."""
+    return np.frombuffer(text.encode("utf-32-le"), "<u4")
 
 
 def _pieces(path: str, size: int, advance: Callable[[int], None]) -> Iterator[bytes]:
-    """A file in pieces of `size` bytes; `advance` is told of each piece after it has been used."""
     with open(path, "rb") as f:
         while piece := f.read(size):
             yield piece
             advance(len(piece))
-
-
-def _code_points(path: str, advance: Callable[[int], None]) -> Iterator[npt.NDArray[np.uint32]]:
-    """The code points of a text in pieces. One whose bytes lie in two pieces of the file comes with the second.
-
-    Errors: OSError; UserError with the offset of the first byte that is not UTF-8.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0  # of the first byte that is not decoded yet
-    pieces = _pieces(path, _UTF8_PIECE, advance)
-    while True:
-        piece = next(pieces, b"")
-        waiting = len(decoder.getstate()[0])
-        try:
-            text = decoder.decode(piece, final=not piece)
-        except UnicodeDecodeError as e:
-            raise UserError(
-                f"{path} is not UTF-8 at offset {offset + e.start} (byte 0x{e.object[e.start]:02x}): convert it, or use"
-                " -encoding bytes."
-            ) from None
-        if not piece:
-            return
-        offset += waiting + len(piece) - len(decoder.getstate()[0])
-        yield np.frombuffer(text.encode("utf-32-le"), "<u4")

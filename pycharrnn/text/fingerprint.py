@@ -1,35 +1,43 @@
-"""Which text a run was trained on: its size and hash, so that another text is noticed."""
+"""The fingerprint of a text, its size and SHA-256, by which a run recognises its text."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 
-from pycharrnn.common.errors import UserError
-
-_WHOLE_HASH = 1 << 30  # bytes of text that are hashed to the last; beyond, blocks of it
+MAX_HASHED = 1 << 30  # bytes; of a longer text, blocks are hashed
 _BLOCKS, _BLOCK = 1024, 1 << 20
 
 
-def fingerprint(path: str | os.PathLike[str]) -> str:
-    """Size and SHA-256 of a text, as words that differ where the texts do.
+class TextHash:
+    """The fingerprint of a text that arrives in pieces."""
 
-    Beyond 1 GiB, only 1024 blocks of 1 MiB, evenly spaced, first and last included, are hashed: enough to notice
-    another text or an insertion, whatever the size, in a second.
+    def __init__(self) -> None:
+        self._digest, self._size = hashlib.sha256(), 0
 
-    Errors: UserError.
+    def update(self, piece: bytes) -> None:
+        """Add the next bytes of the text."""
+        self._size += len(piece)
+        if self._size <= MAX_HASHED:
+            self._digest.update(piece)
+
+    def fingerprint(self) -> str:
+        """The fingerprint; "" for a text of more than MAX_HASHED bytes, see `fingerprint_of_blocks`."""
+        return "" if self._size > MAX_HASHED else f"{self._size} bytes, SHA-256 {self._digest.hexdigest()}"
+
+
+def fingerprint_of_blocks(path: str | os.PathLike[str]) -> str:
+    """The fingerprint of a text of more than MAX_HASHED bytes.
+
+    1,024 blocks of 1 MiB, evenly spaced, first and last included, are hashed: that takes a second, and notices another
+    text or an insertion, but not a change between the blocks that keeps the size.
+
+    Errors: OSError.
     """
     digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as f:
-            size = os.fstat(f.fileno()).st_size
-            if size <= _WHOLE_HASH:
-                while piece := f.read(_BLOCK):
-                    digest.update(piece)
-                return f"{size} bytes, SHA-256 {digest.hexdigest()}"
-            for k in range(_BLOCKS):
-                f.seek((size - _BLOCK) * k // (_BLOCKS - 1))
-                digest.update(f.read(_BLOCK))
-    except OSError as e:
-        raise UserError(f"can't read {path}: {e.strerror or e}.") from e
+    with open(path, "rb") as f:
+        size = os.fstat(f.fileno()).st_size
+        for k in range(_BLOCKS):
+            f.seek((size - _BLOCK) * k // (_BLOCKS - 1))
+            digest.update(f.read(_BLOCK))
     return f"{size} bytes, SHA-256 of {_BLOCKS} blocks {digest.hexdigest()}"

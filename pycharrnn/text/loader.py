@@ -21,7 +21,8 @@ from pycharrnn.text import encodings, preprocessing
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from pycharrnn.text.encodings import Numbers
+    from pycharrnn.text.encodings import TokenIds
+    from pycharrnn.text.text_stats import TextStats
 
 _READ_AHEAD = 1 << 14  # characters of each row that are read at a time, so that reading costs next to nothing
 _MOST_AHEAD = 1 << 22  # characters of all rows together that are read at a time, where there are many rows
@@ -80,10 +81,11 @@ class CharSplitLMMinibatchLoader:
         encoding: str = "bytes",
         model_characters: Collection[bytes] | None = None,
         leave_out_others: bool = False,
+        stats: TextStats | None = None,
     ):
         self.batch_size, self.seq_length = batch_size, seq_length
         self._rows = range(batch_size)[rows]
-        vocab, text = preprocessing.cached(os.fspath(data_dir), say, progress, encoding)
+        vocab, text = preprocessing.cached(os.fspath(data_dir), say, progress, encoding, stats)
         self.vocab_mapping, self._size_of_cached_vocab = vocab, len(vocab)
         if model_characters is not None:
             new = sorted(set(vocab) - set(model_characters))
@@ -95,7 +97,7 @@ class CharSplitLMMinibatchLoader:
                 say(f"characters added to the vocabulary ({len(new)}): {quote_characters(new)}")
             characters = sorted(model_characters if leave_out_others else {*model_characters, *new})
             self.vocab_mapping = vocabulary_of(characters)
-        self._renumbered = None if self.vocab_mapping == vocab else _renumbering(vocab, self.vocab_mapping)
+        self._remap = None if self.vocab_mapping == vocab else _id_map(vocab, self.vocab_mapping)
         self.vocab_size = len(self.vocab_mapping)
         length = len(text) - len(text) % (batch_size * seq_length)
         if length != len(text):
@@ -106,7 +108,7 @@ class CharSplitLMMinibatchLoader:
         say("reshaping tensor...")
         self._row_length = length // batch_size
         self.nbatches = self._row_length // seq_length
-        self._window: Numbers | None = None  # some columns of the rows, read ahead, as next_batch gives them
+        self._window: TokenIds | None = None  # some columns of the rows, read ahead, as next_batch gives them
         self._columns = range(0)  # which columns these are
         if self.nbatches < 50:
             say(
@@ -140,7 +142,7 @@ class CharSplitLMMinibatchLoader:
         """Make batch `batch_index` (from 0) the next one of a split (1 train, 2 val, 3 test)."""
         self.batch_ix[split_index] = batch_index
 
-    def next_batch(self, split_index: int) -> tuple[Numbers, Numbers]:
+    def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
         """The next (x, y) of a split (1 train, 2 val, 3 test); after its last batch comes its first.
 
         Returns: two (rows, seq_length) arrays, characters numbered from 0 (vocab_mapping's number less 1); uint8, or
@@ -166,7 +168,7 @@ class CharSplitLMMinibatchLoader:
         batch = window[:, start - self._columns.start : end + 1 - self._columns.start].copy()
         return batch[:, :-1], batch[:, 1:]
 
-    def _read_columns(self, start: int, stop: int) -> Numbers:
+    def _read_columns(self, start: int, stop: int) -> TokenIds:
         """Make `_window` hold the columns from `start` to before `stop`, fewer at the end of the rows.
 
         Returns: `_window`, (rows, columns), numbers from 0. Errors: TextChanged.
@@ -181,15 +183,15 @@ class CharSplitLMMinibatchLoader:
                 to[: min(last, text_length) - first] = self._text.read(first, min(last, text_length))
                 if last > text_length:
                     to[-1:] = self._text.read(0, 1)
-            numbers = encodings.from_zero(stored.reshape(-1), self._size_of_cached_vocab)
+            numbers = encodings.token_ids(stored.reshape(-1), self._size_of_cached_vocab)
         except OSError as e:
             fault = e if isinstance(e, T7Error) else e.strerror or e
             raise TextChanged(
                 f"{self._text.path} can't be read any more ({fault}): remove it, and it is made anew from input.txt."
             ) from e
-        window: Numbers = numbers.reshape(stored.shape)
-        if self._renumbered is not None:
-            window = self._renumbered[window]
+        window: TokenIds = numbers.reshape(stored.shape)
+        if self._remap is not None:
+            window = self._remap[window]
         self._window, self._columns = window, range(start, stop)
         return window
 
@@ -206,7 +208,7 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
     )
 
 
-def _renumbering(vocab: dict[bytes, int], to: dict[bytes, int]) -> npt.NDArray[np.uint8] | npt.NDArray[np.int32]:
+def _id_map(vocab: dict[bytes, int], to: dict[bytes, int]) -> npt.NDArray[np.uint8] | npt.NDArray[np.int32]:
     """Number in one vocabulary -> number in another, both from 0; 0 for characters that the other lacks."""
     numbers = np.array([to.get(c, 1) - 1 for c in characters_by_id(vocab)])
     return numbers.astype(np.uint8) if len(to) <= 256 else numbers.astype(np.int32)

@@ -1,7 +1,6 @@
-"""From input.txt to its cache: the vocabulary and the numbered text, made where they are missing, old or damaged.
+"""Makes the cache of input.txt, vocabulary and token ids, where it is missing, out of date or damaged.
 
-Source: the beginning of util/CharSplitLMMinibatchLoader.lua and its text_to_tensor. Whatever the text's size, it goes
-through memory piece by piece.
+Source: the beginning of util/CharSplitLMMinibatchLoader.lua and its text_to_tensor.
 """
 
 from __future__ import annotations
@@ -17,59 +16,77 @@ import numpy as np
 from compat import T7Error, TensorFile
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_files, encodings
-from pycharrnn.text.text_stats import input_size
+from pycharrnn.text import cache_files, cache_record
+from pycharrnn.text.encodings import ENCODINGS, InvalidUtf8, encoding_of
+from pycharrnn.text.text_stats import TextStats, stats_of_file, text_stats
 
 if TYPE_CHECKING:
-    from pycharrnn.text.encodings import Numbers
+    from pycharrnn.text.encodings import TokenIds
 
-_PIECE = 1 << 22  # numbers in memory at a time
+_BLOCK = 1 << 22  # ids in memory at a time
 
 
 def cached(
-    data_dir: str, say: Callable[[str], None], progress: int = 0, encoding: str = "bytes"
+    data_dir: str,
+    say: Callable[[str], None],
+    progress: int = 0,
+    encoding: str = "bytes",
+    stats: TextStats | None = None,
 ) -> tuple[dict[bytes, int], TensorFile]:
-    """The vocabulary of data_dir/input.txt and the text in its numbers, from the cache beside it.
+    """The vocabulary and the token ids of data_dir/input.txt, from the cache beside it.
 
-    The cache is made anew where it is missing, older than the text, damaged or of another text.
+    The cache is made anew where it is missing, damaged or of another text. Which text it is of stands in .cache.json;
+    a cache without that, of the Lua program for example, is compared with input.txt, unless it is older.
 
     Args:
         say: takes the original's messages, line by line.
         progress: whether to show bars, as for common.progress.enabled.
         encoding: "bytes" or "utf8".
+        stats: text_stats(data_dir), if the caller has it.
 
-    Returns: character -> number from 1, in the order of the characters' bytes; the numbers, on disk, uint8 for bytes
+    Returns: character -> id from 1, in the order of the characters' bytes; the stored ids, on disk, uint8 for bytes
         (which store 256 as 0), int32 for utf8.
 
     Errors: UserError.
     """
-    code = encodings.ENCODINGS[encoding]
-    input_file, vocab_file, data_file = (
-        os.path.join(data_dir, name) for name in ("input.txt", code.vocab_name, code.data_name)
-    )
-    size = input_size(data_dir)
+    code = ENCODINGS[encoding]
+    names = code.vocab_name, code.data_name
+    input_file, *cache = (os.path.join(data_dir, name) for name in ("input.txt", *names))
+    if stats is None:
+        stats = text_stats(data_dir, progress)
+    record = cache_record.load(data_dir)
+    made_of = record.made_of(data_dir, *names)
+    made = made_of == stats.fingerprint
 
     def load() -> tuple[dict[bytes, int], TensorFile]:
         say("loading data files...")
-        vocab = cache_files.load_vocabulary(vocab_file, code)
-        return vocab, cache_files.load_text(data_file, code, vocab, size, progress)
+        vocab = cache_files.load_vocabulary(cache[0], code)
+        return vocab, cache_files.load_text(cache[1], code, vocab, None if made else input_file, progress)
 
-    fault = _fault_of_cache(input_file, vocab_file, data_file)
+    loaded = None
+    fault = _fault_of_cache(input_file, cache, made_of, made)
     if not fault:
         try:
-            return load()
+            loaded = load()
         except T7Error as e:
             fault = f"{code.vocab_name} or {code.data_name} is not of this input.txt ({e}). Re-running preprocessing..."
-    say(fault)
-    say(f"one-time setup: preprocessing input text file {input_file}...")
-    try:
-        text_to_tensor(input_file, vocab_file, data_file, say, progress, encoding)
-    except OSError as e:
-        raise UserError(f"can't write the cache {vocab_file} and {data_file}: {e.strerror or e}.") from e
-    try:
-        return load()
-    except T7Error as e:
-        raise UserError(f"{input_file} changed while it was read ({e}); start again.") from e
+    if not loaded:
+        say(fault)
+        say(f"one-time setup: preprocessing input text file {input_file}...")
+        try:
+            _encode(input_file, cache[0], cache[1], stats, say, progress, encoding)
+        except OSError as e:
+            raise UserError(f"can't write the cache {cache[0]} and {cache[1]}: {e.strerror or e}.") from e
+        made = True
+        try:
+            loaded = load()
+        except T7Error as e:
+            raise UserError(f"{input_file} changed while it was read ({e}); start again.") from e
+    record.add_cache(data_dir, stats.fingerprint, *names)
+    if stats.state and cache_record.is_settled(stats.state):
+        record.text, record.stats = stats.state, stats.fields()
+    record.save(data_dir)
+    return loaded
 
 
 def text_to_tensor(
@@ -80,80 +97,119 @@ def text_to_tensor(
     progress: int = 0,
     encoding: str = "bytes",
 ) -> None:
-    """Write the vocabulary and the numbered text of `in_textfile` as .t7 files; for bytes the Lua program reads them.
+    """Write the vocabulary and the token ids of `in_textfile` as .t7 files, for bytes those of the Lua program.
 
     Args:
         say, progress, encoding: as for cached.
 
-    Errors: OSError; UserError for a text that is not in `encoding`.
+    Errors: OSError; UserError for a text that can't be read or is not in `encoding`.
     """
-    code = encodings.ENCODINGS[encoding]
+    stats = stats_of_file(in_textfile, os.path.getsize(in_textfile), progress)
+    _encode(in_textfile, out_vocabfile, out_tensorfile, stats, say, progress, encoding)
+
+
+def _encode(
+    in_textfile: str,
+    out_vocabfile: str,
+    out_tensorfile: str,
+    stats: TextStats,
+    say: Callable[[str], None],
+    progress: int,
+    encoding: str,
+) -> None:
+    """As text_to_tensor, for a text with these statistics."""
+    code = ENCODINGS[encoding]
+    if encoding == "utf8" and stats.invalid_at is not None:
+        raise UserError(
+            f"{in_textfile} is not UTF-8 at offset {stats.invalid_at}{_byte_at(in_textfile, stats.invalid_at)}: convert"
+            " it, or use -encoding bytes."
+        )
     say("loading text file...")
     say("creating vocabulary mapping...")
-    size = os.path.getsize(in_textfile)
-    with bar("reading", size, progress) as advance:
-        characters, length = code.survey(in_textfile, advance)
+    characters = stats.characters(encoding)
     say("putting data into tensor...")
     say(f"saving {out_vocabfile}")
     cache_files.save_vocabulary(out_vocabfile, characters)
     say(f"saving {out_tensorfile}")
-    with bar("numbering", size, progress) as advance:
-        cache_files.save_text(out_tensorfile, code, length, lambda: code.numbered(in_textfile, characters, advance))
+    with bar("encoding", stats.size, progress) as advance:
+        try:
+            cache_files.save_text(
+                out_tensorfile,
+                code,
+                stats.length(encoding),
+                lambda: code.encode(in_textfile, characters, advance),
+            )
+        except InvalidUtf8 as e:
+            raise UserError(f"{in_textfile} changed while it was read ({e}); start again.") from e
+    if stats.state != cache_record.file_state(in_textfile):
+        raise UserError(f"{in_textfile} changed while it was read; start again.")
 
 
 def without_characters(
     data_dir: str, text: TensorFile, vocab: dict[bytes, int], left_out: Collection[bytes], progress: int = 0
 ) -> TensorFile:
-    """The text less all occurrences of some characters; the others keep their numbers.
+    """The text less all occurrences of some characters; the other characters keep their ids.
 
-    It lies in a file beside the cache, which is made if it is missing, older than the cache, or damaged. Its name has
-    a hash of what is left out: data_without_0123456789ab.t7.
+    It is a file beside the cache, named after a hash of what is left out, data_without_0123456789ab.t7, and made anew
+    with the cache.
 
     Args:
-        text, vocab: as `cached` gives them.
+        text, vocab: as `cached` returns them.
         left_out: characters of `vocab`.
         progress: as for cached.
 
     Errors: UserError, also where nothing is left.
     """
-    code = encodings.of_numbers(text.dtype)
+    code = encoding_of(text.dtype)
     hash_of_left_out = hashlib.sha256(repr(sorted(left_out)).encode()).hexdigest()[:12]
-    source = os.path.join(data_dir, code.data_name)
-    path = f"{source.removesuffix('.t7')}_without_{hash_of_left_out}.t7"
-    is_left_out = np.zeros(max(256, len(vocab) + 1), bool)  # by the numbers as they are stored
-    is_left_out[[code.stored(vocab[c]) for c in left_out]] = True
+    name = f"{code.data_name.removesuffix('.t7')}_without_{hash_of_left_out}.t7"
+    path = os.path.join(data_dir, name)
+    is_left_out = np.zeros(max(256, len(vocab) + 1), bool)  # by stored id
+    is_left_out[[code.stored_id(vocab[c]) for c in left_out]] = True
 
-    def remaining(advance: Callable[[int], None]) -> Iterator[Numbers]:
-        for start in range(0, len(text), _PIECE):
-            part = text.read(start, min(start + _PIECE, len(text)))
-            yield part[~is_left_out[part]]
-            advance(len(part))
+    def remaining(advance: Callable[[int], None]) -> Iterator[TokenIds]:
+        for block in text.blocks(_BLOCK):
+            yield block[~is_left_out[block]]
+            advance(len(block))
 
-    with contextlib.suppress(OSError, T7Error):
-        if os.stat(path).st_mtime_ns >= os.stat(source).st_mtime_ns:
+    record = cache_record.load(data_dir)
+    made_of = record.made_of(data_dir, code.data_name)
+    if made_of and record.made_of(data_dir, name) == made_of:
+        with contextlib.suppress(OSError, T7Error):
             return cache_files.load_text(path, code, vocab)
     with bar("leaving out", 2 * len(text), progress) as advance:
         try:
             length = sum(map(len, remaining(advance)))
             if not length:
-                raise UserError(f"{data_dir}/input.txt holds none of the characters that the checkpoint knows.")
+                raise UserError(f"{data_dir}/input.txt holds none of the checkpoint's characters.")
             cache_files.save_text(path, code, length, lambda: remaining(advance))
-            return cache_files.load_text(path, code, vocab)
+            less = cache_files.load_text(path, code, vocab)
         except T7Error as e:
-            raise UserError(f"can't leave characters out of {source} ({e}): start again.") from e
+            raise UserError(f"can't leave characters out of {text.path} ({e}): start again.") from e
         except OSError as e:
             raise UserError(f"can't write {path}: {e.strerror or e}.") from e
+    if made_of:
+        record.add_cache(data_dir, made_of, name)
+        record.save(data_dir)
+    return less
 
 
-def _fault_of_cache(input_file: str, *cache: str) -> str:
-    """Why the cache can't be used as it is, as the original says it; "" if its files are there and no older than the
-    text. They may still hold something else."""
+def _fault_of_cache(input_file: str, cache: Collection[str], made_of: str | None, made: bool) -> str:
+    """Why the cache can't be used, in the original's words; "" if it can, or if its content must be compared."""
     names = [os.path.basename(f) for f in cache]
-    there = [os.path.exists(f) for f in cache]
-    if not any(there):
+    exist = [os.path.exists(f) for f in cache]
+    if not any(exist):
         return f"{' and '.join(names)} do not exist. Running preprocessing..."
-    if not all(there):
+    if not all(exist):
         return f"{' or '.join(names)} does not exist. Running preprocessing..."
-    if any(os.stat(input_file).st_mtime_ns > os.stat(f).st_mtime_ns for f in cache):
+    is_older = any(os.stat(input_file).st_mtime_ns > os.stat(f).st_mtime_ns for f in cache)
+    if is_older if made_of is None else not made:
         return f"{' or '.join(names)} detected as stale. Re-running preprocessing..."
     return ""
+
+
+def _byte_at(path: str, offset: int) -> str:
+    """The byte at an offset, for a message: " (byte 0xff)"."""
+    with open(path, "rb") as f:
+        f.seek(offset)
+        return f" (byte 0x{f.read(1).hex()})"

@@ -1,18 +1,26 @@
-"""What kind of text input.txt is: whether there is one, how long it is, and in which encoding it is best read."""
+"""Size, characters and fingerprint of input.txt, all from one pass over it, for training and the cache."""
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
 
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
+from pycharrnn.text import cache_record
+from pycharrnn.text.cache_record import FileState
+from pycharrnn.text.encodings import CODE_POINTS, InvalidUtf8, Utf8Decoder, code_points
+from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 
-_PIECE = 1 << 20  # bytes in memory at a time
-_CONTINUATION = bytes(range(0x80, 0xC0))  # bytes that go on with a character of UTF-8
-_ONE_BYTE = bytes(range(0xC0))  # and those that are a character, which leaves the beginnings of longer ones
+_ASCII = bytes(range(0x80))
+_PIECE = 1 << 20  # bytes in memory at a time; decoding may take a dozen bytes of memory for each
 
 
 @dataclass(frozen=True)
@@ -20,27 +28,49 @@ class TextStats:
     """A text in numbers.
 
     Attributes:
-        size: its bytes.
-        code_points: its code points where it is UTF-8; None where it is not.
-        multibyte: how many of these are written in several bytes.
+        size: bytes.
+        code_points: number of code points; None for invalid UTF-8.
+        multibyte: number of code points of several bytes.
+        fingerprint: size and SHA-256; "" for a text of more than 1 GiB that is not in a file yet.
+        byte_values: the distinct bytes, sorted.
+        code_point_values: the distinct code points, sorted; empty for invalid UTF-8.
+        invalid_at: offset of the first byte that is not UTF-8; None for valid UTF-8.
+        state: of the file before it was read; None for a text that is not in a file yet.
     """
 
     size: int
     code_points: int | None
     multibyte: int = 0
+    fingerprint: str = ""
+    byte_values: tuple[int, ...] = ()
+    code_point_values: tuple[int, ...] = ()
+    invalid_at: int | None = None
+    state: FileState | None = None
 
     @property
     def encoding(self) -> str:
-        """The -encoding that suits it: utf8 where most characters would be several with bytes."""
+        """The -encoding that suits the text: utf8 where most characters have several bytes."""
         return "utf8" if self.code_points is not None and 2 * self.multibyte > self.code_points else "bytes"
 
     def length(self, encoding: str) -> int:
-        """Its characters with this -encoding."""
+        """Number of characters with this -encoding."""
         return self.code_points if encoding == "utf8" and self.code_points is not None else self.size
+
+    def characters(self, encoding: str) -> list[bytes]:
+        """The distinct characters with this -encoding, in the order of their bytes."""
+        if encoding == "utf8":
+            return [chr(point).encode() for point in self.code_point_values]
+        return [bytes([value]) for value in self.byte_values]
+
+    def fields(self) -> dict[str, Any]:
+        """The attributes without `state`, as JSON has them."""
+        found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        del found["state"]
+        return found
 
 
 def text_stats(data_dir: str, progress: int = 0) -> TextStats:
-    """Read data_dir/input.txt once, piece by piece.
+    """The statistics of data_dir/input.txt, which is read once, or not at all if .cache.json has them.
 
     Args:
         progress: whether to show a bar, as for common.progress.enabled.
@@ -48,27 +78,76 @@ def text_stats(data_dir: str, progress: int = 0) -> TextStats:
     Errors: UserError.
     """
     path = os.path.join(data_dir, "input.txt")
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    size, code_points, multibyte = 0, 0, 0
-    is_utf8 = True
-    expected = input_size(data_dir)
+    size = input_size(data_dir)
+    record = cache_record.load(data_dir)
+    if record.text is not None and record.text == cache_record.file_state(path):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            return _from_fields(record.stats, record.text)
+    return stats_of_file(path, size, progress)
+
+
+def _from_fields(fields: dict[str, Any], state: FileState) -> TextStats:
+    """The inverse of TextStats.fields. Errors: TypeError, ValueError, OverflowError for odd fields or values."""
+    found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    stats = TextStats(**found, state=state)
+    bytes(stats.byte_values), stats.characters("utf8")
+    numbers = (stats.size, stats.multibyte, stats.code_points or 0, stats.invalid_at or 0)
+    if not isinstance(stats.fingerprint, str) or not all(isinstance(n, int) for n in numbers):
+        raise TypeError("other values")
+    return stats
+
+
+def stats_of_file(path: str, size: int, progress: int = 0) -> TextStats:
+    """As text_stats, for any file of `size` bytes. Errors: UserError."""
+    state = cache_record.file_state(path)
     try:
-        with open(path, "rb") as f, bar("surveying", expected, progress) as advance:
-            while piece := f.read(_PIECE):
-                size += len(piece)
-                code_points += len(piece.translate(None, _CONTINUATION))
-                multibyte += len(piece.translate(None, _ONE_BYTE))
-                is_utf8 = is_utf8 and _goes_on(decoder, piece)
-                advance(len(piece))
+        with open(path, "rb") as f, bar("reading", size, progress) as advance:
+            stats = stats_of(iter(lambda: f.read(_PIECE), b""), advance)
+        fingerprint = stats.fingerprint or fingerprint_of_blocks(path)
     except OSError as e:
         raise UserError(f"can't read {path}: {e.strerror or e}.") from e
-    if is_utf8 and _goes_on(decoder, b"", final=True):
-        return TextStats(size, code_points, multibyte)
-    return TextStats(size, None)
+    return replace(stats, fingerprint=fingerprint, state=state)
+
+
+def stats_of(pieces: Iterable[bytes], advance: Callable[[int], None] = lambda done: None) -> TextStats:
+    """The statistics of a text that comes in pieces.
+
+    Args:
+        advance: called with the number of bytes of each piece.
+    """
+    text_hash, decoder, multibyte_decoder = TextHash(), Utf8Decoder(), Utf8Decoder()
+    seen = np.zeros(CODE_POINTS, bool)
+    byte_values = b""
+    size, characters, multibyte, invalid_at = 0, 0, 0, None
+    for piece in chain(pieces, (b"",)):  # the empty piece ends the text
+        text_hash.update(piece)
+        size += len(piece)
+        # Without the bytes that have been seen, soon nothing is left: faster than a count of every byte.
+        byte_values += bytes({*piece.translate(None, byte_values)})
+        if invalid_at is None:
+            try:
+                characters += len(decoder.decode(piece, final=not piece))
+                points = code_points(multibyte_decoder.decode(piece.translate(None, _ASCII)))
+            except InvalidUtf8 as e:
+                invalid_at = e.offset
+            else:
+                seen[points] = True
+                multibyte += len(points)
+        advance(len(piece))
+    is_utf8 = invalid_at is None
+    return TextStats(
+        size,
+        characters if is_utf8 else None,
+        multibyte if is_utf8 else 0,
+        text_hash.fingerprint(),
+        tuple(sorted(byte_values)),
+        (*(b for b in sorted(byte_values) if b < 0x80), *np.flatnonzero(seen).tolist()) if is_utf8 else (),
+        invalid_at,
+    )
 
 
 def input_size(data_dir: str) -> int:
-    """Bytes of data_dir/input.txt. Errors: UserError where there is no text, with where to get one."""
+    """Bytes of data_dir/input.txt. Errors: UserError for a missing text, with where to get one."""
     path = os.path.join(data_dir, "input.txt")
     name = shell_words.quoted(data_dir)
     if os.path.isfile(data_dir):
@@ -90,12 +169,3 @@ def input_size(data_dir: str) -> int:
     if size == 0:
         raise UserError(f"{path} is empty: put your text into it.")
     return size
-
-
-def _goes_on(decoder: codecs.IncrementalDecoder, piece: bytes, final: bool = False) -> bool:
-    """Whether a text is still UTF-8 with its next piece."""
-    try:
-        decoder.decode(piece, final)
-    except UnicodeDecodeError:
-        return False
-    return True

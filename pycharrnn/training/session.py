@@ -23,9 +23,8 @@ from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device, tf32, torch_modules
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.text.fingerprint import fingerprint
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
-from pycharrnn.text.text_stats import text_stats
+from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import distributed, overwrite_guard, recipes, resume, run_files, run_log
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
@@ -90,7 +89,8 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
     ranks = distributed.join(where)
     if opt.batch_size < ranks.size:
         raise UserError(f"-batch_size {opt.batch_size} can't be divided among {ranks.size} processes: use fewer.")
-    loader = ranks.one_a_machine_first(lambda: _loader(opt, start, ranks, say))
+    stats = text_stats(opt.data_dir, opt.progress)
+    loader = ranks.one_a_machine_first(lambda: _loader(opt, start, stats, ranks, say))
     for split, name in ((TRAIN, "train"), (VAL, "val")):
         if loader.split_sizes[split] == 0:
             raise UserError(f"the {name} split has no batch of the {loader.nbatches}: use a larger -{name}_frac.")
@@ -98,7 +98,6 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
     dtype = _dtype(opt, where)
     if start is None:
         _check_memory(opt, loader.vocab_size, where, dtype)
-    text = fingerprint(f"{opt.data_dir}/input.txt")
     if ranks.rank == 0:
         _make_checkpoint_dir(os.path.dirname(run_files.stem_of(opt)))
     if start and goes_on:
@@ -111,7 +110,7 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
         model.set_forget_bias()
     say(f"number of parameters in the model: {model.flat.numel()}")
     t7_file.check_size(model.vocab_size, model.flat.numel())
-    return Session(opt, start, where, ranks, loader, text, random, model)
+    return Session(opt, start, where, ranks, loader, stats.fingerprint, random, model)
 
 
 # -- options -----------------------------------------------------------------------------------------------------------
@@ -198,7 +197,9 @@ def _make_checkpoint_dir(path: str) -> None:
 # -- text and model ----------------------------------------------------------------------------------------------------
 
 
-def _loader(opt: TrainOptions, start: InitialCheckpoint | None, ranks: Ranks, say: Say) -> CharSplitLMMinibatchLoader:
+def _loader(
+    opt: TrainOptions, start: InitialCheckpoint | None, stats: TextStats, ranks: Ranks, say: Say
+) -> CharSplitLMMinibatchLoader:
     """The batches of input.txt, of which this process takes its rows."""
     return CharSplitLMMinibatchLoader(
         opt.data_dir,
@@ -211,6 +212,7 @@ def _loader(opt: TrainOptions, start: InitialCheckpoint | None, ranks: Ranks, sa
         encoding=opt.encoding,
         model_characters=start.checkpoint.vocab if start and opt.vocab != "strict" else None,
         leave_out_others=opt.vocab == "keep",
+        stats=stats,
     )
 
 

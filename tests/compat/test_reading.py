@@ -286,8 +286,27 @@ def test_a_tensor_file_that_somebody_changes(tmp_path, change):
     size = path.stat().st_size
     os.truncate(path, {"longer": size + 1, "shorter": size - 1, "later": size}[change])
     os.utime(path, ns=(10**18, 10**18 + 100 * (change == "later")))  # the smallest step of Windows' times
-    with pytest.raises(T7Error, match="somebody has changed it"):
+    with pytest.raises(T7Error, match="another program has changed it"):
         tensor.read(0, 2)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_tensor_file_that_is_touched_is_still_the_same(tmp_path, changed):
+    """Once all of it has been read, only other numbers count, wherever they stand."""
+    path = tmp_path / "x.t7"
+    save_t7(path, np.arange(1000))
+    tensor = TensorFile(path)
+    assert np.concatenate(list(tensor.blocks(99))).tolist() == list(range(1000))
+    for k in range(2):
+        os.utime(path, ns=(10**18, 10**18 + 100 * k))
+        assert tensor.read(5, 7).tolist() == [5, 6]
+    if changed:
+        content = bytearray(path.read_bytes())
+        content[-8] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(10**18, 10**18 + 300))
+        with pytest.raises(T7Error, match="another program has changed it"):
+            tensor.read(5, 7)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows replaces no file that is open")

@@ -295,7 +295,7 @@ def test_a_damaged_cache_is_not_open_when_it_is_replaced(corpus, damage, monkeyp
 
     monkeypatch.setattr(os, "replace", watched)
     load(corpus)
-    assert left_open == [False, False]  # vocab.t7, data.t7
+    assert left_open == [False, False, False]  # vocab.t7, data.t7, .cache.json
 
 
 def test_a_foreign_cache_is_remade(corpus):
@@ -362,7 +362,7 @@ def test_a_cache_that_somebody_changes_is_noticed(corpus, monkeypatch, change):
     batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=SILENT)
     batches.next_batch(TRAIN)
     change(corpus / "data.t7")
-    with pytest.raises(TextChanged, match=r"data\.t7 can't be read any more \(somebody has .*\): remove it"):
+    with pytest.raises(TextChanged, match=r"data\.t7 can't be read any more \(another program .*\): remove it"):
         for _ in range(4):
             batches.next_batch(TRAIN)
     assert batches.batch_ix[TRAIN] < 4  # a batch that was not given does not count

@@ -9,7 +9,7 @@ import pytest
 
 import compat
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import cache_files, encodings, preprocessing
+from pycharrnn.text import cache_files, cache_record, encodings, preprocessing, text_stats
 from pycharrnn.text.encodings import BYTES, ENCODINGS, UTF8
 
 SILENT = lambda line: None  # noqa: E731
@@ -19,6 +19,12 @@ def make_cache(folder, text: bytes, encoding: str = "bytes") -> list[str]:
     """What is said while the cache of a text is loaded."""
     (folder / "input.txt").write_bytes(text)
     return load(folder, encoding)
+
+
+def replace_by(folder, text: bytes) -> None:
+    """Put another text in the place of input.txt, with an old date, as `cp -p`, rsync and tar do."""
+    (folder / "input.txt").write_bytes(text)
+    os.utime(folder / "input.txt", (1e9, 1e9))
 
 
 def load(folder, encoding: str = "bytes") -> list[str]:
@@ -36,11 +42,10 @@ def test_every_byte_that_is_read_counts_as_progress(tmp_path, monkeypatch, encod
     monkeypatch.setattr(encodings, "_UTF8_PIECE", 3)
     path, done = tmp_path / "input.txt", []
     path.write_text("äbc€def", "utf-8")
-    characters, length = ENCODINGS[encoding].survey(str(path), done.append)
+    stats = text_stats.stats_of_file(str(path), path.stat().st_size)
+    ids = np.concatenate(list(ENCODINGS[encoding].encode(str(path), stats.characters(encoding), done.append)))
     assert sum(done) == path.stat().st_size and len(done) == 4
-    numbers = np.concatenate(list(ENCODINGS[encoding].numbered(str(path), characters, done.append)))
-    assert sum(done) == 2 * path.stat().st_size
-    assert len(numbers) == length == (7 if encoding == "utf8" else path.stat().st_size)
+    assert len(ids) == stats.length(encoding) == (7 if encoding == "utf8" else path.stat().st_size)
 
 
 def test_the_first_and_the_last_code_point(tmp_path):
@@ -54,19 +59,19 @@ def test_the_first_and_the_last_code_point(tmp_path):
 @pytest.mark.parametrize("dtype, of_256", [(np.uint8, 0), (np.int32, 256)])
 def test_numbers_from_zero(dtype, of_256):
     stored = np.array([1, 3, of_256], dtype)
-    numbers = encodings.from_zero(stored, 256)
+    numbers = encodings.token_ids(stored, 256)
     assert numbers.tolist() == [0, 2, 255] and numbers.dtype == dtype
-    with pytest.raises(compat.T7Error, match="character number 256, the vocabulary numbers 255"):
-        encodings.from_zero(stored, 255)
-    with pytest.raises(compat.T7Error, match="character number 3, the vocabulary numbers 2"):
-        encodings.from_zero(stored[:2], 2)
-    assert encodings.from_zero(stored[:0], 2).tolist() == []
+    with pytest.raises(compat.T7Error, match="token id 256, the vocabulary ends at 255"):
+        encodings.token_ids(stored, 255)
+    with pytest.raises(compat.T7Error, match="token id 3, the vocabulary ends at 2"):
+        encodings.token_ids(stored[:2], 2)
+    assert encodings.token_ids(stored[:0], 2).tolist() == []
 
 
 @pytest.mark.parametrize("number", [0, -1, 4, (1 << 31) - 1])
 def test_numbers_of_no_code_point(number):
-    with pytest.raises(compat.T7Error, match=f"character number {number}, the vocabulary numbers 3"):
-        encodings.from_zero(np.array([1, number], np.int32), 3)
+    with pytest.raises(compat.T7Error, match=f"token id {number}, the vocabulary ends at 3"):
+        encodings.token_ids(np.array([1, number], np.int32), 3)
 
 
 # -- files that are not the cache --------------------------------------------------------------------------------------
@@ -85,7 +90,7 @@ def test_numbers_of_no_code_point(number):
 )
 def test_vocabularies_of_no_characters(tmp_path, encoding, vocab):
     compat.save_t7(tmp_path / "vocab.t7", vocab)
-    with pytest.raises(compat.T7Error, match="vocab.t7 holds no characters"):
+    with pytest.raises(compat.T7Error, match="vocab.t7 holds other things than characters"):
         cache_files.load_vocabulary(str(tmp_path / "vocab.t7"), encoding)
 
 
@@ -105,7 +110,7 @@ def test_a_text_in_numbers_of_another_kind(tmp_path, dtype):
     assert "do not exist" in make_cache(tmp_path, b"abc" * 9)[0]
     right = (tmp_path / "data.t7").read_bytes()
     compat.save_t7(tmp_path / "data.t7", np.array([1, 2, 3] * 9, dtype))
-    with pytest.raises(compat.T7Error, match=r"^data\.t7: it holds no numbered text$"):
+    with pytest.raises(compat.T7Error, match=r"^data\.t7: it holds no encoded text$"):
         cache_files.load_text(str(tmp_path / "data.t7"), BYTES, {b"a": 1, b"b": 2, b"c": 3})
     assert any("vocab.t7 or data.t7 is not of this input.txt (data.t7: it holds" in line for line in load(tmp_path))
     assert (tmp_path / "data.t7").read_bytes() == right
@@ -115,12 +120,12 @@ def test_a_text_in_numbers_of_another_kind(tmp_path, dtype):
 def test_a_text_of_another_length(tmp_path, encoding):
     make_cache(tmp_path, "aé".encode() * 9, encoding)
     code = ENCODINGS[encoding]
-    os.utime(tmp_path / "input.txt", (1e9, 1e9))
-    (tmp_path / "input.txt").write_bytes("aé".encode() * 10)
-    os.utime(tmp_path / "input.txt", (1e9, 1e9))
-    assert any(
-        f"{code.data_name}: it " in line and "not of this input.txt" in line for line in load(tmp_path, encoding)
-    )
+    (tmp_path / cache_record.NAME).unlink()
+    for count, what in ((10, "a part of the text"), (9, "another text")):
+        replace_by(tmp_path, "aé".encode() * count)
+        fault = f"is not of this input.txt ({code.data_name}: it holds {what})"
+        assert any(fault in line for line in load(tmp_path, encoding))
+        (tmp_path / cache_record.NAME).unlink()
 
 
 @pytest.mark.parametrize("nanoseconds, stale", [(-1, True), (0, False), (1, False)])
@@ -133,6 +138,75 @@ def test_a_cache_older_by_a_nanosecond(tmp_path, nanoseconds, stale):
     if (tmp_path / "data.t7").stat().st_mtime_ns != made + nanoseconds:
         pytest.skip("this file system's times are coarser")
     assert ("stale" in load(tmp_path)[0]) == stale
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_text_of_the_same_size_with_an_old_date(tmp_path, encoding, recorded):
+    """`cp -p`, rsync and tar put it there; char-rnn would train on the cache of the text before."""
+    make_cache(tmp_path, "abécd".encode() * 9, encoding)
+    if not recorded:  # the cache is one of the Lua program's
+        (tmp_path / cache_record.NAME).unlink()
+    replace_by(tmp_path, "dcéba".encode() * 9)
+    said = load(tmp_path, encoding)
+    assert ("stale" in said[0]) if recorded else ("it holds another text" in said[1])
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT, encoding=encoding)
+    decoded = ENCODINGS[encoding].decode(encodings.token_ids(text.read(0, len(text)), len(vocab)), sorted(vocab))
+    assert decoded == (tmp_path / "input.txt").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["input.txt", "vocab.t7", "data.t7"])
+def test_a_file_that_is_touched_is_not_made_anew(tmp_path, name):
+    make_cache(tmp_path, b"abcd" * 9)
+    os.utime(tmp_path / name, (2e9, 2e9))
+    before = os.stat(tmp_path / "data.t7").st_ino
+    assert load(tmp_path) == ["loading data files..."]
+    assert os.stat(tmp_path / "data.t7").st_ino == before
+
+
+def test_a_text_is_read_once(tmp_path, monkeypatch):
+    """After that, its statistics come from the record until it is written to again."""
+    make_cache(tmp_path, b"abcd" * 9)
+    os.utime(tmp_path / "input.txt", (1e9 + 0.5, 1e9 + 0.5))
+    monkeypatch.setattr(cache_record, "_TICK", 0)
+    first = text_stats.text_stats(str(tmp_path))
+    load(tmp_path)
+    monkeypatch.setattr(text_stats, "stats_of", lambda *args: pytest.fail("read again"))
+    assert text_stats.text_stats(str(tmp_path)) == first
+    monkeypatch.undo()
+    (tmp_path / "input.txt").write_bytes(b"dcba" * 9)
+    assert text_stats.text_stats(str(tmp_path)).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[" * 300_000, b"{}", b'{"text": 5, "stats": {}, "caches": {}}', b'{"text": [1, 2, 3, 4], "caches": []}'],
+    ids=["empty", "deep", "no fields", "no state", "no caches"],
+)
+def test_a_record_of_something_else_is_ignored(tmp_path, content):
+    make_cache(tmp_path, b"abcd" * 9)
+    (tmp_path / cache_record.NAME).write_bytes(content)
+    assert load(tmp_path) == ["loading data files..."]
+
+
+@pytest.mark.parametrize("field, value", [("code_point_values", [0xD800]), ("code_point_values", [1 << 40]),
+    ("byte_values", [300]), ("size", "x"), ("fingerprint", 5), ("other", 1)])  # fmt: skip
+def test_a_record_with_odd_values_is_ignored(tmp_path, field, value):
+    make_cache(tmp_path, b"abcd" * 9)
+    path = tmp_path / "input.txt"
+    right = text_stats.text_stats(str(tmp_path))
+    record = cache_record.CacheRecord(cache_record.file_state(str(path)), {**right.fields(), field: value})
+    record.save(str(tmp_path))
+    assert text_stats.text_stats(str(tmp_path)) == right
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)], ids=["pipe", "device"])
+def test_a_record_that_is_no_file_is_ignored(tmp_path, make):
+    make_cache(tmp_path, b"abcd" * 9)
+    (tmp_path / cache_record.NAME).unlink()
+    make(tmp_path / cache_record.NAME)
+    assert text_stats.text_stats(str(tmp_path)).size == 36
 
 
 def test_one_file_that_is_missing(tmp_path):
@@ -176,12 +250,13 @@ def test_a_text_without_some_characters_is_made_anew_with_its_cache(tmp_path):
     make_cache(tmp_path, b"abcd" * 9)
     vocab, text = preprocessing.cached(str(tmp_path), SILENT)
     path = preprocessing.without_characters(str(tmp_path), text, vocab, [b"a"]).path
-    for age, remade in ((0, False), (-1_000_000_000, True)):
-        made = (tmp_path / "data.t7").stat().st_mtime_ns + age
-        os.utime(path, ns=(made, made))
-        before = os.stat(path).st_ino
-        preprocessing.without_characters(str(tmp_path), text, vocab, [b"a"])
-        assert (os.stat(path).st_ino != before) == remade
+    before = os.stat(path).st_ino
+    assert preprocessing.without_characters(str(tmp_path), text, vocab, [b"a"]).read(0, 3).tolist() == [2, 3, 4]
+    assert os.stat(path).st_ino == before
+    replace_by(tmp_path, b"dcba" * 9)
+    vocab, text = preprocessing.cached(str(tmp_path), SILENT)
+    os.utime(path, (2e9, 2e9))  # newer than the cache
+    assert preprocessing.without_characters(str(tmp_path), text, vocab, [b"a"]).read(0, 3).tolist() == [4, 3, 2]
 
 
 @pytest.mark.parametrize("encoding, count", [("bytes", 256), ("utf8", 256), ("utf8", 300)])
@@ -197,7 +272,7 @@ def test_the_last_of_many_characters_is_left_out(tmp_path, encoding, count):
 def test_nothing_but_what_is_left_out(tmp_path):
     make_cache(tmp_path, b"abc" * 9)
     vocab, text = preprocessing.cached(str(tmp_path), SILENT)
-    with pytest.raises(UserError, match="holds none of the characters that the checkpoint knows"):
+    with pytest.raises(UserError, match="holds none of the checkpoint's characters"):
         preprocessing.without_characters(str(tmp_path), text, vocab, vocab)
     assert not list(tmp_path.glob("data_without_*"))
 

@@ -207,7 +207,7 @@ def test_a_text_that_is_changed_costs_no_run(tmp_path, monkeypatch, when):
     done = 29 if when == "step" else 20
     said = f"it is made anew from input.txt; stopped after iteration {done}; go on with: pycharrnn train -resume cv/lm_"
     assert error.status == 1 and said in str(error), error
-    assert "data/data.t7 can't be read any more (somebody has changed it while it was in use): remove it" in str(error)
+    assert "data/data.t7 can't be read any more (another program has changed it): remove it" in str(error)
     latest = checkpoint.load(folder / "cv/lm_lstm_latest.t7")
     assert latest.i == done
     data.unlink()

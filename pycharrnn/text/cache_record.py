@@ -1,0 +1,98 @@
+""".cache.json beside input.txt: the statistics of the text, and which text each cache file was made of.
+
+It saves reading a text that has not changed, and tells a cache that is out of date where modification times can't:
+`cp -p`, rsync and tar give a new text an old time. Without this file, or with a damaged one, char-rnn's rule holds: a
+cache is out of date if it is older than its text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from compat.atomic_write import atomic_write
+
+NAME = ".cache.json"
+_MAX_BYTES = 1 << 24
+_TICK = 20_000_000  # ns; a file that was written again within a tick of the clock may keep its time
+_SECONDS = 2_000_000_000  # ns; the tick of file systems that store whole seconds
+
+FileState = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode: a file with the same ones has not been written
+
+
+@dataclass
+class CacheRecord:
+    """What .cache.json holds.
+
+    Attributes:
+        text: the state of input.txt when it was read.
+        stats: the fields of its TextStats.
+        caches: name of a cache file -> its state, and the fingerprint of the text that it was made of.
+    """
+
+    text: FileState | None = None
+    stats: dict[str, Any] = field(default_factory=dict)
+    caches: dict[str, tuple[FileState, str]] = field(default_factory=dict)
+
+    def made_of(self, data_dir: str, *names: str) -> str | None:
+        """The fingerprint of the text that some cache files were made of; None if that is not known."""
+        found = set()
+        for name in names:
+            state, fingerprint = self.caches.get(name, (None, None))
+            found.add(fingerprint if state == file_state(os.path.join(data_dir, name)) else None)
+        return found.pop() if len(found) == 1 else None
+
+    def add_cache(self, data_dir: str, fingerprint: str, *names: str) -> None:
+        """Record that some cache files were made of the text with this fingerprint."""
+        for name in names:
+            if state := file_state(os.path.join(data_dir, name)):
+                self.caches[name] = state, fingerprint
+
+    def save(self, data_dir: str) -> None:
+        """Write the record, unless the folder holds the same one or can't be written to."""
+        if self == load(data_dir):
+            return
+        with contextlib.suppress(OSError), atomic_write(os.path.join(data_dir, NAME)) as f:
+            f.write(json.dumps(self.__dict__).encode())
+
+
+def load(data_dir: str) -> CacheRecord:
+    """The record of a folder; an empty one where there is none that can be read."""
+    path = os.path.join(data_dir, NAME)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return CacheRecord()
+        with open(path, "rb") as f:
+            content = f.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            return CacheRecord()
+        found = json.loads(content)
+        caches = {str(name): (_state(state), str(made_of)) for name, (state, made_of) in found["caches"].items()}
+        return CacheRecord(found["text"] and _state(found["text"]), dict(found["stats"]), caches)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return CacheRecord()
+
+
+def file_state(path: str) -> FileState | None:
+    """The state of a file; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def is_settled(state: FileState) -> bool:
+    """Whether a write to the file from now on will change its state: its clock has ticked since the last write."""
+    changed = max(state[1], state[2])
+    return time.time_ns() - changed > (_TICK if changed % 1_000_000_000 else _SECONDS)
+
+
+def _state(value: Any) -> FileState:
+    size, mtime, ctime, inode = map(int, value)
+    return size, mtime, ctime, inode
