@@ -1,7 +1,6 @@
-"""Write flags.md, every flag of every command, from where they are declared: python docs/flags.py
+"""Generate flags.md, the reference of all flags, from the options.py files: python docs/flags.py
 
-Run it after a change to an options.py or to the help of a command; tests/test_docs.py tells when that was
-forgotten.
+Run it after a change to an options.py or to a command's help; tests/test_docs.py fails if flags.md is out of date.
 """
 
 from __future__ import annotations
@@ -19,42 +18,41 @@ PAGE = Path(__file__).with_name("flags.md")
 INTRODUCTION = """\
 # Every flag
 
-Written by `python docs/flags.py` from the `options.py` of each room; `pycharrnn help COMMAND` and `pycharrnn COMMAND
--help` print the same, as wide as the terminal (at most 100 columns; 80 in a pipe, unless `COLUMNS` says otherwise).
-Flags with a \\* are char-rnn's own, with its words and defaults; those without one default to what char-rnn does.
+`python docs/flags.py` writes this page from the `options.py` of each package. `pycharrnn help COMMAND` and `pycharrnn
+COMMAND -help` print the same. Flags with a \\* are char-rnn's own, with its texts and defaults; all others default to
+char-rnn's behavior. [Old checkpoints](old-checkpoints.md#which-flag-is-which) compares them with those of char-rnn and
+torch-rnn.
 
-A flag and its value are two words, `-rnn_size 256`. Two dashes (`--rnn_size 256`, `--rnn_size=256`) work as well,
-numbers may be written as Lua reads them (`50`, `5e1`), a switch is 1 or 0, and `-temperature` takes a ramp as well
-(`0.3:1.2`). Text with blanks needs quotation marks: `-primetext "The "`. The names of char-rnn's and torch-rnn's flags
-stand side by side in [old-checkpoints.md](old-checkpoints.md#which-flag-is-which).
+A flag and its value are two words: `-rnn_size 256`. `--rnn_size 256` and `--rnn_size=256` work too. Numbers may be
+written as in Lua (`50`, `5e1`), and switches are 1 or 0. Quote text with blanks: `-primetext "The "`.
 
-Exit status: 0, or 1 for an error, which is one sentence on stderr, 2 for a wrong command line, 3 for a training that
-went astray, 130 after Ctrl-C, 143 after SIGTERM.
+The exit status is 0; 1 for an error, with one sentence on stderr; 2 for an invalid command line; 3 for a training that
+diverged; 130 after Ctrl-C; 143 after SIGTERM.
 """
 
 
 def page() -> str:
-    """The text of flags.md."""
     return "\n".join([INTRODUCTION, *(_section(name, command) for name, command in cli.commands.items())])
 
 
 def _section(name: str, command: Command) -> str:
-    """The heading of a command, what it does and its flags."""
     lines = [f"## {name}", "", f"`{f'pycharrnn {name} {command.words()}'.rstrip()}`", ""]
     lines += [_sentence(" ".join(command.help.split())), ""]
     if command.arguments:
-        lines += ["| argument | what it is |", "| --- | --- |"]
+        lines += ["| argument | description |", "| --- | --- |"]
         lines += [*(f"| `<{argument}>` | {_escaped(text)} |" for argument, text in command.arguments), ""]
-    for title, fields in help_layout.by_group(command.options):
-        lines += [f"| {title} | default | what it is |", "| --- | --- | --- |"]
-        lines += [*(_row(command.options, field) for field in fields), ""]
+    groups = help_layout.by_group(command.options)
+    if groups:
+        lines += ["| flag | default | description |", "| --- | --- | --- |"]
+        for title, fields in groups:
+            lines += [f"| **{title}** | | |", *(_row(command.options, field) for field in fields)]
+        lines.append("")
     if command.more_help:
         lines += ["```text", command.more_help(), "```", ""]
     return "\n".join(lines)
 
 
 def _row(options: type, field: dataclasses.Field) -> str:
-    """The line of an option in a table."""
     short = field.metadata["short"]
     value = help_layout.value_of(options, field).replace("|", "\\|")
     flag = f"`-{field.name}{' ' if value else ''}{value}`" + (f", `-{short}`" if short else "")
@@ -63,7 +61,6 @@ def _row(options: type, field: dataclasses.Field) -> str:
 
 
 def _default_cell(default: object) -> str:
-    """A default for its cell of a table."""
     value = help_layout.default_as_text(default)
     if not value:
         return ""
@@ -71,14 +68,13 @@ def _default_cell(default: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as Markdown shows it in a cell of a table."""
+    """Escape text for a cell of a Markdown table."""
     for special in "\\`*<|":
         text = text.replace(special, "\\" + special)
     return text
 
 
 def _sentence(text: str) -> str:
-    """Text for Markdown, with a full stop."""
     text = _escaped(text)
     return text if text.endswith(".") else text + "."
 

@@ -34,7 +34,7 @@ OWN = "Où sont les neiges d'antan?\n".encode()  # my_text.txt has characters th
 
 # What a reader of a page has before it begins: texts, and checkpoints of a small model of such a text.
 READER_HAS = {
-    "README.md": ("my_text.txt", "letter.txt", "lm_lstm_epoch17.33_1.5834.t7"),
+    "README.md": ("my_text.txt", "letter.txt"),
     "tutorial.md": ("letters/1.txt", "letters/2.txt"),
     "fine-tuning.md": ("my_text.txt",),
     "old-checkpoints.md": (
