@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from compat.checkpoint_fields import Option
     from compat.t7_objects import Array, Encoding
 
+_TORCH_TYPES = {"float64": b"torch.Double", "float32": b"torch.Float"}
+
 
 @dataclass
 class Checkpoint:
@@ -61,7 +63,7 @@ class Checkpoint:
 def save(
     path: str | os.PathLike[str],
     checkpoint: Checkpoint,
-    kind: str = "double",
+    dtype: str = "float64",
     encoding: Encoding = "binary",
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
@@ -69,12 +71,12 @@ def save(
     """Write a checkpoint that the Lua programs load.
 
     Args:
-        kind: precision of the tensors, "double" (which the Lua programs run on any CPU) or "float".
+        dtype: of the tensors, "float64" (which the Lua programs run on any CPU) or "float32".
         encoding, long_size, written: as for save_t7.
 
     Errors: OSError.
     """
-    table = to_table(checkpoint, kind)
+    table = to_table(checkpoint, dtype)
     try:
         save_t7(path, table, encoding, long_size, written)
     finally:
@@ -146,12 +148,12 @@ def _era(table: Table) -> str:
     return "since the end of July 2015"
 
 
-def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
-    """The table that train.lua saves, tensors in precision `kind`, "double" or "float".
+def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
+    """The table that train.lua saves, with tensors of "float64" or "float32".
 
-    Rounded weights are not those of the run any more, so only "double" keeps its state.
+    Rounded weights can't continue the run exactly, so only "float64" keeps its state.
     """
-    network, torch_kind = checkpoint.network, b"torch." + kind.title().encode()
+    network, torch_type = checkpoint.network, _TORCH_TYPES[dtype]
     flat = np.concatenate([np.asarray(w, "<f8").reshape(-1) for w in network.weights.values()])
     gradients = np.zeros_like(flat) if checkpoint.gradients is None else checkpoint.gradients
     rnn = nngraph.build(
@@ -162,11 +164,11 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
         network.dropout,
         flat,
         gradients,
-        torch_kind,
+        torch_type,
     )
     opt = Table((_lua_value(key), _lua_value(value)) for key, value in checkpoint.opt.items())
     fields: dict[bytes, object] = {
-        b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_kind)}),
+        b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_type)}),
         b"opt": opt,
         b"train_losses": array("d", checkpoint.train_losses),  # in blocks, since there may be millions
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
@@ -176,7 +178,7 @@ def to_table(checkpoint: Checkpoint, kind: str = "double") -> Table:
     }
     if checkpoint.val_loss is not None:
         fields[b"val_loss"] = checkpoint.val_loss
-    if checkpoint.state is not None and kind == "double":
+    if checkpoint.state is not None and dtype == "float64":
         fields[b"pycharrnn"] = run_state.to_table(checkpoint.state)
     return Table(fields)
 

@@ -17,7 +17,7 @@ from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import formats
+from pycharrnn.checkpoints import formats, html_file
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
@@ -34,6 +34,17 @@ def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
     """
     with reading(path):
         return (formats.of(path) or formats.T7).functions().load(path)
+
+
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether the file at `path` holds a checkpoint in the format of its ending, or is a page with models."""
+    if formats.of(path) == formats.HTML:
+        return html_file.holds_models(path)
+    try:
+        load(path)
+    except UserError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -61,14 +72,14 @@ def trained_on(loaded: charrnn.Checkpoint) -> str:
 def convert(
     loaded: charrnn.Checkpoint,
     path: str | os.PathLike[str],
-    kind: str = "",
+    dtype: str = "",
     encoding: Encoding = "binary",
     long_size: int = 8,
 ) -> None:
     """Write a checkpoint in the format of the ending of `path`, but for a page; with a bar on a terminal.
 
     Args:
-        kind, encoding, long_size: as in formats.Choices.
+        dtype, encoding, long_size: as in formats.Choices.
 
     Errors: OSError; UserError for another ending.
     """
@@ -78,7 +89,7 @@ def convert(
         raise UserError(f"can't tell the format of {path} from its ending: use {endings}.")
     if not chosen.written:
         raise UserError(f"{path} would be a page, which pycharrnn convert writes, or save of a model that was loaded.")
-    chosen.functions().save(path, loaded, formats.Choices(kind, encoding, long_size))
+    chosen.functions().save(path, loaded, formats.Choices(dtype, encoding, long_size))
 
 
 def renumbered(

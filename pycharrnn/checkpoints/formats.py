@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choices:
-    """How a file is written; each format heeds what it has.
+    """How a file is written; each format uses the fields that it has.
 
     Attributes:
-        kind: "double" or "float", precision of a .t7 or .onnx file. "" is double in a .t7 file; in an .onnx file
-            float32 where that can hold all weights, and else double, of which the graph makes float32.
+        dtype: "float64" or "float32", of a .t7 or .onnx file. "" is float64 in a .t7 file; in an .onnx file float32
+            where that holds all weights exactly, else float64, which the graph casts to float32.
         encoding, long_size: of a .t7 file, as in compat.save_t7.
     """
 
-    kind: str = ""
+    dtype: str = ""
     encoding: Encoding = "binary"
     long_size: int = 8
 
@@ -62,6 +62,7 @@ class Format:
 
 
 T7 = Format(".t7", "t7_file", in_folders=True)  # also how a file of any other ending is read
+HTML = Format(".html", "html_file", written=False)
 # Exports do not count in a folder: mostly they are a second form of a checkpoint that lies there, and a folder may have
 # other programs' files of these names.
 FORMATS = (
@@ -70,7 +71,7 @@ FORMATS = (
     Format(".json", "json_file"),
     Format(".pt", "pytorch_file"),
     Format(".onnx", "onnx_file"),
-    Format(".html", "html_file", written=False),
+    HTML,
 )
 ENDINGS = tuple(f.ending for f in FORMATS if f.written)
 ALL_ENDINGS = tuple(f.ending for f in FORMATS)

@@ -1,4 +1,4 @@
-"""Checkpoints out of .html files, the pages that hold their models; the room `page` writes them."""
+"""Reads checkpoints from .html files, pages that hold models; the package `page` writes them."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a model from a page: PAGE.html, or PAGE.html#NAME where it has several. Errors: OSError; CheckpointError."""
     page, name = formats.page_and_model(path)
     return payload.read_page(file_content(page), name)
+
+
+def holds_models(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a page with at least one model."""
+    try:
+        return payload.ELEMENT in file_content(path)
+    except OSError:
+        return False

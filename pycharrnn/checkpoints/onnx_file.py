@@ -46,9 +46,9 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
     Errors: OSError; UserError for a model that is too large, or where onnx is not installed.
     """
     n = checkpoint.network
-    stored = _stored(n.weights, choices.kind)
+    stored = _stored(n.weights, choices.dtype)
     if n.parameters * stored.itemsize > _LARGEST - _NO_WEIGHTS:
-        raise UserError(f"an .onnx file can't hold {n.parameters} parameters: -type float, or .safetensors.")
+        raise UserError(f"an .onnx file can't hold {n.parameters} parameters: use -type float32, or .safetensors.")
     tensors = onnx_names.to_onnx(n.model, n.num_layers, {name: w.astype(stored) for name, w in n.weights.items()})
     text = metadata.text_of(checkpoint)
     words = {
@@ -58,17 +58,17 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
         "program": checkpoint.program,
         "pycharrnn": text,
     }
-    computed = np.float64 if choices.kind == "double" else np.float32
+    computed = np.float64 if choices.dtype == "float64" else np.float32
     content = onnx_graph.model_bytes(n, tensors, computed, words)
     with atomic_write(path) as f:
         f.write(content)
 
 
-def _stored(weights: dict[str, Array], kind: str) -> np.dtype[np.generic]:
-    """The type in which weights are stored: float32 where that holds each of them, or was asked for."""
-    if kind == "double" or not (kind == "float" or all(metadata.fits(w, np.dtype("f4")) for w in weights.values())):
-        return np.dtype("<f8")
-    return np.dtype("<f4")
+def _stored(weights: dict[str, Array], dtype: str) -> np.dtype[np.generic]:
+    """The dtype that weights are stored in: the given one, else float32 where that holds them exactly."""
+    if not dtype:
+        dtype = "float32" if all(metadata.fits(w, np.dtype("f4")) for w in weights.values()) else "float64"
+    return np.dtype(dtype).newbyteorder("<")
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:

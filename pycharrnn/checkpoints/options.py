@@ -24,10 +24,10 @@ class ConvertOptions:
 
     type: str = option(
         "",
-        "precision of a .t7 or .onnx file. Left out, .t7 is double, as the Lua programs want it, and .onnx float where"
-        " that holds all weights",
+        "precision of a .t7 or .onnx file. Left out, .t7 is float64, as the Lua programs want it, and .onnx is float32"
+        " where that holds all weights exactly",
         group="output",
-        allowed=one_of("double", "float"),
+        allowed=one_of("float64", "float32"),
     )
     ascii: int = option(0, "1 = write a .t7 file in the ASCII encoding", group="output", allowed=SWITCH)
     longs: int = option(
@@ -38,10 +38,11 @@ class ConvertOptions:
     )
     half: int = option(
         0,
-        "1 = weights of a .html page in 16 bits: a quarter of its size, but another text",
+        "1 = round the weights of a .html page to float16: a quarter of its size, but it samples another text",
         group="output",
         allowed=SWITCH,
     )
+    overwrite: int = option(0, "1 = replace <out> where it is a checkpoint", group="output", allowed=SWITCH)
 
     def __post_init__(self) -> None:
         """Errors: UserError."""

@@ -34,10 +34,10 @@ def save(path: str | os.PathLike[str], checkpoint: charrnn.Checkpoint, choices: 
     """Write a checkpoint that the Lua programs load, with a bar on a terminal. Errors: OSError; UserError."""
     parameters = checkpoint.network.parameters
     check_size(checkpoint.network.vocab_size, parameters)
-    kind = choices.kind or "double"
-    copies = 2 if checkpoint.state is None or kind != "double" else 3  # weights, gradients, mean squares
+    dtype = choices.dtype or "float64"
+    copies = 2 if checkpoint.state is None or dtype != "float64" else 3  # weights, gradients, mean squares
     with bar(f"writing {os.path.basename(path)}", copies * parameters) as advance:
-        charrnn.save(path, checkpoint, kind, choices.encoding, choices.long_size, advance)
+        charrnn.save(path, checkpoint, dtype, choices.encoding, choices.long_size, advance)
 
 
 def check_size(vocab_size: int, parameters: int) -> None:

@@ -148,7 +148,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     *sources, target = files if len(files) > 1 else (*files, "")
     require_folder_of("", target)
     if target.endswith(".html"):
-        _write_page(sources, target, bool(opt.half))
+        _write_page(sources, target, bool(opt.half), bool(opt.overwrite))
         return
     if len(sources) > 1:
         raise click.UsageError("only a page, <out>.html, holds several checkpoints.", click.get_current_context())
@@ -159,16 +159,29 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     source, loaded = paths.load_best(sources[0], note)
     target = target or f"{source}_cpu.t7"
     refuse_to_overwrite("", target, source)
+    _refuse_to_replace(target, bool(opt.overwrite))
     checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs)
     say(f"saved {target}")
 
 
-def _write_page(sources: list[str], target: str, half: bool) -> None:
-    """Write the page that is a file. Errors: OSError; UserError."""
+def _refuse_to_replace(target: str, overwrite: bool) -> None:
+    """Errors: UserError for a target that is a checkpoint, without -overwrite 1."""
+    from pycharrnn.checkpoints import checkpoint
+
+    if not overwrite and checkpoint.is_checkpoint(target):
+        raise UserError(
+            f"{target}, the file to write, is a checkpoint: name another file at the end of the line, or"
+            " replace this one with -overwrite 1."
+        )
+
+
+def _write_page(sources: list[str], target: str, half: bool, overwrite: bool) -> None:
+    """Write a page that holds models. Errors: OSError; UserError."""
     from pycharrnn.page import gallery, single_file
 
     models = gallery.collect(sources, half, note)
     refuse_to_overwrite("", target, *(formats.page_and_model(path)[0] for path, _ in models))
+    _refuse_to_replace(target, overwrite)
     size = single_file.write(target, models, half)
     say(f"saved {target}")
     note(f"{len(models)} model{'s' if len(models) > 1 else ''} in {size / 1e6:.1f} MB")

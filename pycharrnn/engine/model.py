@@ -131,12 +131,12 @@ class CharRNN(nn.Module):
                 view.copy_(weight.to(view.dtype))
 
     def save(
-        self, path: str | os.PathLike[str], *, kind: str = "", encoding: Encoding = "binary", long_size: int = 8
+        self, path: str | os.PathLike[str], *, dtype: str = "", encoding: Encoding = "binary", long_size: int = 8
     ) -> None:
         """Write a checkpoint in the format of the path's ending, as `pycharrnn convert` does.
 
         Args:
-            kind, encoding, long_size: as for checkpoint.convert.
+            dtype, encoding, long_size: as for checkpoint.convert.
 
         Errors: OSError; ValueError for a model without a vocabulary.
 
@@ -146,7 +146,7 @@ class CharRNN(nn.Module):
         if len(self.vocab) != self.vocab_size:
             raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
         opt = {"model": self.model, "rnn_size": self.rnn_size, "num_layers": self.num_layers, **self.opt}
-        checkpoint.convert(self.as_checkpoint(self.vocab, opt), path, kind, encoding, long_size)
+        checkpoint.convert(self.as_checkpoint(self.vocab, opt), path, dtype, encoding, long_size)
 
     @classmethod
     def from_checkpoint(

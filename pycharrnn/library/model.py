@@ -274,7 +274,7 @@ class Model:
         self,
         path: str | os.PathLike[str],
         *,
-        kind: str = "",
+        dtype: str = "",
         encoding: Encoding = "binary",
         long_size: int = 8,
         half: bool = False,
@@ -282,7 +282,7 @@ class Model:
         """Write a file in the format of the path's ending, as `pycharrnn convert` does: .t7, .html, .onnx, .pt, ...
 
         Args:
-            kind: precision of a .t7 or .onnx file, "double" or "float"; "" = double, of .onnx float where that will do.
+            dtype: of a .t7 or .onnx file, "float64" or "float32"; "" = float64, for .onnx float32 where that is exact.
             encoding, long_size: of a .t7 file: "binary" or "ascii"; bytes of an integer, 8 or 4.
             half: whether a page, .html, has its weights in 16 bits: it is smaller, but draws another text.
 
@@ -295,7 +295,7 @@ class Model:
             name = self.path or os.fspath(path)
             single_file.write(path, [(name, single_file.model_of(name, loaded, half))], half)
         else:
-            checkpoint.convert(loaded, path, kind, encoding, long_size)
+            checkpoint.convert(loaded, path, dtype, encoding, long_size)
 
     def __repr__(self) -> str:
         return f"<Model {self.path}: {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"

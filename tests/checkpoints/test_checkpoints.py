@@ -269,6 +269,6 @@ def test_progress_counts_the_numbers(tmp_path, monkeypatch):
     )
     checkpoint.convert(loaded, tmp_path / "c.t7")
     assert bars[-1][0] == 3 * parameters < bars[-1][1]
-    checkpoint.convert(loaded, tmp_path / "c.t7", kind="float")  # rounded weights have no state
+    checkpoint.convert(loaded, tmp_path / "c.t7", dtype="float32")  # rounded weights have no state
     assert bars[-1][0] == 2 * parameters < bars[-1][1]
     assert checkpoint.load(tmp_path / "c.t7").state is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from object_graph import assert_same_graph, close
 
 import pycharrnn
 from compat import load_t7
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, formats, inspection
 from pycharrnn.cli.commands import cli
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -58,7 +59,7 @@ def test_out_defaults_to_the_originals_name(tmp_path):
 
 
 def test_float_and_ascii(tmp_path):
-    convert(GOLDEN / "variants" / "float.t7", tmp_path / "c.t7", "-type", "float", "-ascii", "1")
+    convert(GOLDEN / "variants" / "float.t7", tmp_path / "c.t7", "-type", "float32", "-ascii", "1")
     assert (tmp_path / "c.t7").read_bytes()[:2] == b"3\n"
     ours, theirs = load_t7(tmp_path / "c.t7"), load_t7(GOLDEN / "variants" / "float.t7")
 
@@ -123,7 +124,7 @@ def test_safetensors_trains_on(tmp_path, corpus):
 def test_bad_conversions(tmp_path):
     other = sentence(run("convert", str(LSTM), str(tmp_path / "c.xml")))
     assert "use .t7, .safetensors, .json, .pt, .onnx or .html" in other
-    assert "double or float" in sentence(run("convert", str(LSTM), str(tmp_path / "c.t7"), "-type", "half"))
+    assert "float64 or float32" in sentence(run("convert", str(LSTM), str(tmp_path / "c.t7"), "-type", "half"))
     (tmp_path / "c.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0no header at all")
     assert "no safetensors file" in sentence(run("sample", str(tmp_path / "c.safetensors")))
     import safetensors.numpy
@@ -210,5 +211,33 @@ def test_a_model_without_vocabulary_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match="vocab"):
         model.save(tmp_path / "m.t7")
     model.vocab = {b"a": 1, b"b": 2, b"c": 3}
-    model.save(tmp_path / "m.t7", kind="float")
+    model.save(tmp_path / "m.t7", dtype="float32")
     assert pycharrnn.load(tmp_path / "m.t7").vocab == model.vocab
+
+
+@pytest.mark.parametrize("ending", formats.ALL_ENDINGS)
+def test_a_checkpoint_is_replaced_only_when_that_is_asked_for(tmp_path, ending):
+    """As `convert cv/*.t7` would, where the shell finds two."""
+    first, second = tmp_path / "a.t7", tmp_path / f"b{ending}"
+    shutil.copy(LSTM, first)
+    convert(EVERY_KIND[1], second)
+    before = second.read_bytes()
+    said = sentence(run("convert", str(first), str(second)))
+    assert "is a checkpoint" in said and "-overwrite 1" in said
+    assert second.read_bytes() == before
+    convert(first, second, "-overwrite", "1")
+    assert inspection.facts(second)["model"] == inspection.facts(first)["model"] == "lstm"
+
+
+def test_a_gallery_is_a_target_with_checkpoints(tmp_path):
+    page = tmp_path / "gallery.html"
+    convert(LSTM, EVERY_KIND[1], page)
+    assert "is a checkpoint" in sentence(run("convert", str(LSTM), str(page)))
+    assert convert(LSTM, page, "-overwrite", "1") == f"saved {page}\n"
+
+
+def test_what_is_no_checkpoint_is_replaced(tmp_path):
+    for target in (tmp_path / "vocab.t7", tmp_path / "notes.html"):
+        target.write_bytes(b"<p>notes</p>")
+        convert(LSTM, target)
+        assert target.stat().st_size > 10_000

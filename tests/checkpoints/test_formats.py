@@ -50,10 +50,10 @@ def test_there_and_back(tmp_path, kind, ending):
 
 
 @pytest.mark.parametrize("ending", OTHER_FORMATS)
-@pytest.mark.parametrize("precision", ["double", "float"])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_from_the_t7_file_too(tmp_path, ending, precision):
     """.t7 -> X -> .t7 -> X, by the command."""
-    checkpoint.convert(loaded({"double": "lstm dropout", "float": "float"}[precision]), tmp_path / "a.t7", precision)
+    checkpoint.convert(loaded({"float64": "lstm dropout", "float32": "float"}[precision]), tmp_path / "a.t7", precision)
     with working_in(tmp_path):
         for line in (["a.t7", f"b{ending}"], [f"b{ending}", "c.t7", "-type", precision], ["c.t7", f"d{ending}"]):
             result = CliRunner().invoke(cli, ["convert", *line])

@@ -94,13 +94,13 @@ def test_the_graph_in_double_precision_is_the_model(tmp_path, kind):
     n, x = loaded(kind).network, indices(loaded(kind).network, 12, 1)
     if n.model == "lstm" and not EVALUATES_CELLS:
         pytest.skip(f"onnx {onnx.__version__} can't evaluate an lstm's last cell state; 1.23 can")
-    graph = reference.ReferenceEvaluator(str(graph_of(kind, tmp_path, precision="double")))
+    graph = reference.ReferenceEvaluator(str(graph_of(kind, tmp_path, precision="float64")))
     log_probs, *_ = graph.run(None, {"indices": x, **zeros(n, 1, np.float64)})
     assert log_probs.dtype == np.float64
     np.testing.assert_allclose(log_probs, NumpyPredictor(n, 1, len(x)).read(x), atol=1e-12)
 
 
-@pytest.mark.parametrize("precision, bytes_of_a_weight", [("", 8), ("float", 4), ("double", 8)])
+@pytest.mark.parametrize("precision, bytes_of_a_weight", [("", 8), ("float32", 4), ("float64", 8)])
 def test_precision(tmp_path, precision, bytes_of_a_weight):
     args = ["-type", precision] if precision else []
     checkpoint.convert(loaded("lstm"), tmp_path / "m.t7")
@@ -109,7 +109,7 @@ def test_precision(tmp_path, precision, bytes_of_a_weight):
     size, weights = (tmp_path / "m.onnx").stat().st_size, loaded("lstm").network.parameters
     assert 0 < size - bytes_of_a_weight * weights < 20_000
     same = checkpoint.load(tmp_path / "m.onnx").network.weights["decoder.weight"]
-    assert np.array_equal(same, loaded("lstm").network.weights["decoder.weight"]) == (precision != "float")
+    assert np.array_equal(same, loaded("lstm").network.weights["decoder.weight"]) == (precision != "float32")
 
 
 def test_float_weights_take_four_bytes_and_come_back(tmp_path):
@@ -150,8 +150,8 @@ def test_a_model_of_more_than_2_gigabytes(tmp_path):
     wide = np.broadcast_to(np.float32(0.1), (1 << 15, 1 << 14))
     found = loaded("rnn")
     huge = dataclasses.replace(found, network=dataclasses.replace(found.network, weights={"x": wide}))
-    with pytest.raises(UserError, match=r"can't hold 536870912 parameters: -type float, or .safetensors"):
-        checkpoint.convert(huge, tmp_path / "m.onnx", "double")
+    with pytest.raises(UserError, match=r"can't hold 536870912 parameters: use -type float32, or .safetensors"):
+        checkpoint.convert(huge, tmp_path / "m.onnx", "float64")
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru dropout", "utf8"])

@@ -14,13 +14,13 @@ def test_defaults_are_what_the_lua_programs_read():
     assert ConvertOptions() == ConvertOptions(type="", ascii=0, longs=8)
     assert InspectOptions() == InspectOptions(json=0)
     InspectOptions(json=1)
-    ConvertOptions("float", 1, 4)
+    ConvertOptions("float32", 1, 4)
 
 
 @pytest.mark.parametrize(
     "kind, options, words",
     [
-        (ConvertOptions, {"type": "half"}, "-type must be double or float, not half"),
+        (ConvertOptions, {"type": "half"}, "-type must be float64 or float32, not half"),
         (ConvertOptions, {"longs": 2}, "-longs must be 4 or 8, not 2"),
         (ConvertOptions, {"ascii": 2}, "-ascii must be 0 or 1, not 2"),
         (InspectOptions, {"json": -1}, "-json must be 0 or 1, not -1"),

@@ -697,13 +697,13 @@ def test_many_losses_are_written_as_a_few(tmp_path, monkeypatch, encoding):
         assert (tmp_path / "a.t7").read_bytes() == (tmp_path / "b.t7").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["double", "float"])
-def test_the_identity_matrix_is_made_in_blocks(monkeypatch, kind):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_identity_matrix_is_made_in_blocks(monkeypatch, dtype):
     checkpoint = charrnn.from_table(load_t7(LSTM))
 
     def written() -> bytes:
         f = io.BytesIO()
-        T7Writer(f).write_obj(charrnn.to_table(checkpoint, kind))
+        T7Writer(f).write_obj(charrnn.to_table(checkpoint, dtype))
         return f.getvalue()
 
     whole = written()

@@ -128,7 +128,7 @@ def test_an_untouched_model_is_saved_as_convert_writes_it(tmp_path):
     model.save(tmp_path / "m.t7")
     checkpoint.convert(checkpoint.load(GRU[0]), tmp_path / "c.t7")
     assert (tmp_path / "m.t7").read_bytes() == (tmp_path / "c.t7").read_bytes()
-    model.save(tmp_path / "f.t7", kind="float", encoding="ascii", long_size=4)
+    model.save(tmp_path / "f.t7", dtype="float32", encoding="ascii", long_size=4)
     assert load_t7(tmp_path / "f.t7")[b"i"] == model.iteration
     with pytest.raises(pycharrnn.UserError, match="ending"):
         model.save(tmp_path / "m.doc")

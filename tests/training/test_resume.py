@@ -230,7 +230,7 @@ def test_inspect_and_convert_know_the_state(tmp_path):
     (path,) = named(folder)
     assert inspection.facts(path)["run_state"].startswith(f"pycharrnn {pycharrnn.__version__}")
     for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", False)):
-        checkpoint.convert(checkpoint.load(path), tmp_path / to, kind="float" if to == "float.t7" else "double")
+        checkpoint.convert(checkpoint.load(path), tmp_path / to, dtype="float32" if to == "float.t7" else "float64")
         assert (checkpoint.load(tmp_path / to).state is not None) == kept
     ascii = tmp_path / "ascii.t7"
     checkpoint.convert(checkpoint.load(path), ascii, encoding="ascii")
