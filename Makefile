@@ -44,7 +44,7 @@ QUICK = tests/compat tests/text tests/engine/test_validation.py tests/engine/tes
 	tests/sampling tests/analysis
 
 # What versions of Python, PyTorch and the other packages may change, and the recorded digits.
-ACROSS = $(QUICK) tests/checkpoints tests/common tests/library/test_generate.py tests/engine/test_torch_modules.py \
+ACROSS = $(QUICK) tests/checkpoints tests/common tests/library/test_generate.py tests/engine/test_torch_nn_backend.py \
 	tests/engine/test_plain_torch.py tests/training/test_parity_train.py
 
 check: lint

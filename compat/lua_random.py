@@ -8,6 +8,7 @@ to load than a short text to draw.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 STATE_WORDS = 624  # of MT19937, 32 bits each
+_PIECE = 1 << 20  # outputs of one call: getrandbits takes fewer than 2**26 up to Python 3.13, and memory stays small
 _SEEDS = 1 << 32  # Torch7's generator keeps as many bits of a seed
 
 
@@ -50,7 +52,7 @@ class LuaRandom:
 
     def random(self, n: int) -> npt.NDArray[np.float64]:
         """The next n outputs as float64 in [0, 1), each a multiple of 2**-32. Shape (n,)."""
-        return np.frombuffer(self._bytes(n), "<u4") * 2.0**-32
+        return np.frombuffer(b"".join(self._outputs(n)), "<u4") * 2.0**-32
 
     def uniform(self, a: float, b: float, n: int) -> npt.NDArray[np.float64]:
         """`tensor:uniform(a, b)`: float64 in [a, b), shape (n,)."""
@@ -70,18 +72,19 @@ class LuaRandom:
         self._set(words.tolist(), position)
 
     def skip(self, n: int) -> None:
-        """Throw the next n outputs away, in pieces so that memory stays small."""
-        while n > 0:
-            step = min(n, 1 << 20)
-            self._bytes(step)
-            n -= step
+        """Throw the next n outputs away."""
+        for _ in self._outputs(n):
+            pass
 
     def _set(self, words: list[int], position: int) -> None:
         self._generator.setstate((random.Random.VERSION, (*words, position), None))
 
-    def _bytes(self, n: int) -> bytes:
-        """The next n outputs, 4 bytes each, the lowest first."""
-        return self._generator.getrandbits(32 * n).to_bytes(4 * n, "little") if n else b""
+    def _outputs(self, n: int) -> Iterator[bytes]:
+        """The next n outputs, 4 bytes each, the lowest first; up to _PIECE of them at a time."""
+        while n > 0:
+            size = min(n, _PIECE)
+            yield self._generator.getrandbits(32 * size).to_bytes(4 * size, "little")
+            n -= size
 
 
 def multinomial(probabilities: npt.NDArray[np.float32], u: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:

@@ -26,7 +26,7 @@ enum { LSTM, GRU, RNN, DECODER };
    state: its gates are the log-probabilities, its d_gates the gradient of the logits; those of all others are `gates`.
    Field for field as in kernel_structures.py. */
 struct layer {
-  int64_t cell, blocks, T, B, H, D, vocab;
+  int64_t cell, num_gates, T, B, H, D, vocab;
   const int64_t *characters;                                           /* (T, B), or null where there is an input x */
   const void *x, *mask;                                                /* (T, B, D); x is multiplied by a mask, if any */
   void *masked;                                                        /* (T, B, D), room for the product */
@@ -36,8 +36,8 @@ struct layer {
   void *dh, *dc, *d_gates, *d_reset_h, *first_dh;
   const void *d_last;                /* (B, H), gradient of the last h from beyond the batch, or null */
   void *bias, *panels, *back_panels; /* made by prepare: (vocab, blocks*H) or (blocks*H); packed weights */
-  void *left, *space, *sums;         /* room for packed rows (B, left_width), for gradients, for sums by character */
-  int64_t left_width, space_width;   /* in elements, a row and a thread */
+  void *packed_a, *workspace, *sums;         /* room for packed rows (B, left_width), for gradients, for sums by character */
+  int64_t packed_a_width, workspace_width;   /* in elements, a row and a thread */
 };
 
 /* All layers, from the lowest to the decoder. They share dh, left and space. */
@@ -48,8 +48,8 @@ struct passes {
 
 /* How many elements the passes need in a layer's buffers: in those that prepare fills, in `left` for each row of the
    batch, in `space` for each thread. The sizes of all other buffers follow from the shapes above. */
-struct room {
-  int64_t bias, panels, back_panels, left_width, space_width;
+struct workspace_sizes {
+  int64_t bias, panels, back_panels, packed_a_width, workspace_width;
 };
 
 struct loss {
@@ -203,7 +203,7 @@ static int64_t rows_of(const struct job *job, int64_t chunk) {
 
 /* Into how many tasks the passes of one layer are divided. */
 static int64_t slices(const struct layer *l, int64_t chunks) {
-  int64_t step = (l->B + chunks - 1) / chunks * l->blocks * l->H * (l->D + RECURRENT(l));
+  int64_t step = (l->B + chunks - 1) / chunks * l->num_gates * l->H * (l->D + RECURRENT(l));
   int64_t steps = step < QUANTUM ? QUANTUM / step : 1;
   return (l->T + steps - 1) / steps;
 }
@@ -257,7 +257,7 @@ static void run_chunks(const struct passes *n, int threads, int is_double, work 
   int64_t B = n->layer->B, chunks = (B + CHUNK - 1) / CHUNK, most = 0;
   for (int64_t i = 0; i < n->layers; i++) {
     const struct layer *l = &n->layer[i];
-    int64_t bytes = l->blocks * l->H * (l->D + RECURRENT(l)) * (is_double ? 8 : 4);
+    int64_t bytes = l->num_gates * l->H * (l->D + RECURRENT(l)) * (is_double ? 8 : 4);
     most = bytes > most ? bytes : most;
   }
   if (threads > 1 && most <= IN_CACHE) chunks = (B + ROWS - 1) / ROWS;
@@ -269,11 +269,10 @@ static void run_chunks(const struct passes *n, int threads, int is_double, work 
   run(&job);
 }
 
-/* The gradients of a layer are divided into `parts` by units. */
-static int64_t unit_parts(const struct layer *l, int workers) {
+/* The number of parts, by units, of a layer's gradients: at most job->parts. */
+static int64_t unit_parts(const struct job *job, const struct layer *l) {
   int64_t parts = (l->H + 15) / 16;
-  if (workers == 1) return 1;
-  return parts < 2 * workers ? parts : 2 * workers;
+  return parts < job->parts ? parts : job->parts;
 }
 
 static void gradients_work(struct job *job, int worker) {
@@ -282,10 +281,10 @@ static void gradients_work(struct job *job, int worker) {
   while (take(job, &task)) {
     const struct layer *l = n->layer;
     int64_t parts;
-    while (task >= (parts = unit_parts(l, job->workers))) task -= parts, l++;
+    while (task >= (parts = unit_parts(job, l))) task -= parts, l++;
     int64_t first = PART(l->H, task, parts), units = PART(l->H, task + 1, parts) - first;
-    if (job->is_double) gradients_double(l, first, units, (double *)l->space + worker * l->space_width);
-    else gradients_float(l, first, units, (float *)l->space + worker * l->space_width);
+    if (job->is_double) gradients_double(l, first, units, (double *)l->workspace + worker * l->workspace_width);
+    else gradients_float(l, first, units, (float *)l->workspace + worker * l->workspace_width);
   }
 }
 
@@ -324,8 +323,9 @@ PUBLIC void charrnn_forward(const struct passes *n, int threads, int is_double) 
 }
 PUBLIC void charrnn_backward(const struct passes *n, int threads, int is_double) {
   struct job job = {.do_work = gradients_work, .on = n, .workers = threads, .is_double = is_double};
+  job.parts = threads == 1 ? 1 : 2 * threads;
   run_chunks(n, threads, is_double, backward_work);
-  for (int64_t i = 0; i < n->layers; i++) job.tasks += unit_parts(&n->layer[i], threads);
+  for (int64_t i = 0; i < n->layers; i++) job.tasks += unit_parts(&job, &n->layer[i]);
   run(&job);
 }
 PUBLIC void charrnn_likelihood(struct loss *l, int threads, int is_double) {
@@ -350,8 +350,8 @@ PUBLIC void charrnn_draw(struct drawing *d) { draw_characters(d); }
 PUBLIC void charrnn_reading_room(const struct network *n, int64_t T, int64_t B, struct reading_room *room) {
   room->columns = COLUMNS, room->together = TOGETHER, room->space = space_of(n, T, B);
 }
-PUBLIC void charrnn_room(const struct layer *l, struct room *room, int is_double) {
-  (is_double ? room_double : room_float)(l, room);
+PUBLIC void charrnn_workspace_sizes(const struct layer *l, struct workspace_sizes *sizes, int is_double) {
+  (is_double ? workspace_sizes_double : workspace_sizes_float)(l, sizes);
 }
 
 /* What kernel.py compares before it calls anything: where the fields of the structures lie, and their sizes. */
@@ -362,7 +362,7 @@ struct fact {
 #define SIZE(structure) {#structure, sizeof(struct structure)}
 #define LAYER(field) {"layer." #field, offsetof(struct layer, field)}
 #define PASSES(field) {"passes." #field, offsetof(struct passes, field)}
-#define ROOM(field) {"room." #field, offsetof(struct room, field)}
+#define WORKSPACE_SIZES(field) {"workspace_sizes." #field, offsetof(struct workspace_sizes, field)}
 #define LOSS(field) {"loss." #field, offsetof(struct loss, field)}
 #define UPDATE(field) {"update." #field, offsetof(struct update, field)}
 #define NETWORK(field) {"network." #field, offsetof(struct network, field)}
@@ -370,18 +370,18 @@ struct fact {
 #define READING(field) {"reading." #field, offsetof(struct reading, field)}
 #define DRAWING(field) {"drawing." #field, offsetof(struct drawing, field)}
 PUBLIC const struct fact charrnn_facts[] = {
-    SIZE(layer), LAYER(cell), LAYER(blocks), LAYER(T), LAYER(B), LAYER(H), LAYER(D), LAYER(vocab), LAYER(characters),
+    SIZE(layer), LAYER(cell), LAYER(num_gates), LAYER(T), LAYER(B), LAYER(H), LAYER(D), LAYER(vocab), LAYER(characters),
     LAYER(x), LAYER(mask), LAYER(masked), LAYER(gates), LAYER(c), LAYER(h), LAYER(extra), LAYER(i2h_weight),
     LAYER(i2h_bias), LAYER(h2h_weight), LAYER(h2h_bias), LAYER(d_i2h_weight), LAYER(d_i2h_bias), LAYER(d_h2h_weight),
     LAYER(d_h2h_bias), LAYER(dh), LAYER(dc), LAYER(d_gates), LAYER(d_reset_h), LAYER(first_dh), LAYER(d_last),
-    LAYER(bias), LAYER(panels), LAYER(back_panels), LAYER(left), LAYER(space), LAYER(sums), LAYER(left_width),
-    LAYER(space_width),
+    LAYER(bias), LAYER(panels), LAYER(back_panels), LAYER(packed_a), LAYER(workspace), LAYER(sums), LAYER(packed_a_width),
+    LAYER(workspace_width),
     SIZE(passes), PASSES(layers), PASSES(layer),
-    SIZE(room), ROOM(bias), ROOM(panels), ROOM(back_panels), ROOM(left_width), ROOM(space_width),
+    SIZE(workspace_sizes), WORKSPACE_SIZES(bias), WORKSPACE_SIZES(panels), WORKSPACE_SIZES(back_panels), WORKSPACE_SIZES(packed_a_width), WORKSPACE_SIZES(workspace_width),
     SIZE(loss), LOSS(rows), LOSS(V), LOSS(batch_size), LOSS(y), LOSS(log_probs), LOSS(d_logits), LOSS(likelihood),
     SIZE(update), UPDATE(size), UPDATE(gradient), UPDATE(mean_square), UPDATE(parameters), UPDATE(clip), UPDATE(alpha),
     UPDATE(learning_rate), UPDATE(epsilon), UPDATE(squares), UPDATE(of_gradient), UPDATE(of_parameters),
-    SIZE(network), NETWORK(cell), NETWORK(blocks), NETWORK(layers), NETWORK(H), NETWORK(V), NETWORK(narrow),
+    SIZE(network), NETWORK(cell), NETWORK(num_gates), NETWORK(layers), NETWORK(H), NETWORK(V), NETWORK(narrow),
     NETWORK(by_character), NETWORK(bias), NETWORK(input_panels), NETWORK(recurrent_panels), NETWORK(input_size),
     NETWORK(recurrent_size), NETWORK(decoder_bias), NETWORK(decoder_panels),
     SIZE(reading_room), READING_ROOM(columns), READING_ROOM(together), READING_ROOM(space),

@@ -322,7 +322,7 @@ INLINE void NAME(rnn_unit_back)(int64_t j, int n, const REAL *h, const REAL *dh,
 /* Where the sums of a row of (T*B) start: at its character's row of the table (layer 1), or at the bias. */
 INLINE const REAL *NAME(start_of)(const struct layer *l, int64_t row) {
   const REAL *bias = l->bias;
-  return l->characters ? bias + l->characters[row] * l->blocks * l->H : bias;
+  return l->characters ? bias + l->characters[row] * l->num_gates * l->H : bias;
 }
 
 /* An element of an array that some cells lack. */
@@ -335,9 +335,9 @@ INLINE void NAME(multiply)(REAL *to, const REAL *a, const REAL *b, int64_t n) {
 
 /* Steps from..to of the forward pass, for some rows of the batch. */
 static void NAME(forward)(const struct layer *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
-  const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H, K = D + RECURRENT(l);
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->num_gates * H, K = D + RECURRENT(l);
   const REAL *panels = l->panels, *candidate_panels = panels + ROUND_UP(2 * H, PANEL) * K, *start[CHUNK];
-  REAL *packed = (REAL *)l->left + first * l->left_width;
+  REAL *packed = (REAL *)l->packed_a + first * l->packed_a_width;
   for (int64_t t = from; t < to; t++) {
     int64_t row = t * B + first;
     REAL *gates = (REAL *)l->gates + row * G, *h = NAME(at)(l->h, row * H), *next_h = NAME(at)(l->h, (row + B) * H);
@@ -378,7 +378,7 @@ static void NAME(forward)(const struct layer *l, int64_t first, int64_t rows, in
 /* The gradient that reaches the pre-activations of step t, in place of the gates, which it is made of; dh (rows, H) is
    that of the h after the step and becomes a share of that of the h before, which lies at `before`. */
 static void NAME(step_back)(const struct layer *l, int64_t first, int64_t rows, int64_t t, REAL *packed, REAL *before) {
-  const int64_t B = l->B, H = l->H, G = l->blocks * H, N = ROUND_UP(H, PANEL), row = t * B + first;
+  const int64_t B = l->B, H = l->H, G = l->num_gates * H, N = ROUND_UP(H, PANEL), row = t * B + first;
   const REAL *panels = l->back_panels, *start[CHUNK];
   const REAL *candidate_panels = panels + 2 * H * N; /* gru: after those of z and r */
   const REAL *h = (const REAL *)l->h + row * H, *next_h = h + B * H;
@@ -413,9 +413,9 @@ static void NAME(step_back)(const struct layer *l, int64_t first, int64_t rows, 
    the layer has an input, as the gradient of that; first_dh (B,H) becomes the gradient of h[0], dc (B,H) that of c[0].
    The decoder's gates are the gradient of its output already. */
 static void NAME(backward)(const struct layer *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
-  const int64_t B = l->B, H = l->H, D = l->D, G = l->blocks * H;
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->num_gates * H;
   const REAL *input_panels = (REAL *)l->back_panels + G * ROUND_UP(RECURRENT(l), PANEL);
-  REAL *packed = (REAL *)l->left + first * l->left_width;
+  REAL *packed = (REAL *)l->packed_a + first * l->packed_a_width;
   for (int64_t t = to - 1; t >= from; t--) {
     int64_t row = t * B + first;
     REAL *before = t ? NAME(at)(l->dh, (row - B) * H) : NAME(at)(l->first_dh, first * H);
@@ -433,7 +433,7 @@ static void NAME(backward)(const struct layer *l, int64_t first, int64_t rows, i
 /* The sums of gradients over all rows, unit by unit: those of the biases; and where inputs are characters, of their weights,
    since a one-hot input lets the rows of d_gates add up by character. */
 static void NAME(bias_gradients)(const struct layer *l, int64_t g, int64_t first, int64_t last) {
-  const int64_t G = l->blocks * l->H, all = l->T * l->B;
+  const int64_t G = l->num_gates * l->H, all = l->T * l->B;
   const REAL *d_gates = (const REAL *)l->d_gates + g * l->H;
   REAL *bias = (REAL *)l->d_i2h_bias[g], *h_bias = (REAL *)l->d_h2h_bias[g];
   for (int64_t u = first; u < last; u++) bias[u] = 0;
@@ -460,7 +460,7 @@ static void NAME(bias_gradients)(const struct layer *l, int64_t g, int64_t first
 
 /* Gradients of units first..first+units of every gate: of biases, and of weights as d_gates^T @ what they multiplied. */
 static void NAME(gradients)(const struct layer *l, int64_t first, int64_t units, REAL *space) {
-  const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->blocks * H, all = l->T * l->B;
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->num_gates * H, all = l->T * l->B;
   const REAL *d_gates = l->d_gates, *x = l->mask ? l->masked : l->x, *start[CHUNK];
   REAL *right[3], *left; /* panels of x, of h, and for the gru of r*h, DEPTH rows each; row blocks of d_gates */
   right[0] = space, right[1] = right[0] + DEPTH * ROUND_UP(D, PANEL);
@@ -470,7 +470,7 @@ static void NAME(gradients)(const struct layer *l, int64_t first, int64_t units,
     if (D) NAME(pack_right)(right[0], depth, D, x + row * D, D);
     if (R) NAME(pack_right)(right[1], depth, R, (const REAL *)l->h + row * R, R);
     if (l->cell == GRU) NAME(pack_right)(right[2], depth, H, (const REAL *)l->extra + row * H, H);
-    for (int64_t g = 0; g < l->blocks; g++) {
+    for (int64_t g = 0; g < l->num_gates; g++) {
       for (int64_t u = first; u < first + units; u += CHUNK) { /* the left factor is d_gates transposed */
         int64_t m = first + units - u < CHUNK ? first + units - u : CHUNK, blocks = NAME(blocks)(m);
         for (int64_t i = 0; i < blocks; i++) {
@@ -489,7 +489,7 @@ static void NAME(gradients)(const struct layer *l, int64_t first, int64_t units,
       }
     }
   }
-  for (int64_t g = 0; g < l->blocks; g++) NAME(bias_gradients)(l, g, first, first + units);
+  for (int64_t g = 0; g < l->num_gates; g++) NAME(bias_gradients)(l, g, first, first + units);
 }
 
 /* -- weights, laid out for the passes: part `id` of `parts` --------------------------------------------------------- */
@@ -522,20 +522,20 @@ static void NAME(pack_gates)(REAL *panels, void *const *weight, int64_t gates, i
   }
 }
 
-static void NAME(room)(const struct layer *l, struct room *room) {
-  const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->blocks * H, direct = (l->cell == GRU ? 2 : l->blocks) * H;
-  room->bias = D ? G : l->vocab * G;
-  room->panels = (ROUND_UP(direct, PANEL) + ROUND_UP(G - direct, PANEL)) * (D + R);
-  room->back_panels = G * (ROUND_UP(R, PANEL) + ROUND_UP(D, PANEL));
-  room->left_width = D + R > G ? D + R : G;
-  room->space_width = DEPTH * (ROUND_UP(D, PANEL) + 2 * ROUND_UP(R, PANEL) + CHUNK);
+static void NAME(workspace_sizes)(const struct layer *l, struct workspace_sizes *sizes) {
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->num_gates * H, direct = (l->cell == GRU ? 2 : l->num_gates) * H;
+  sizes->bias = D ? G : l->vocab * G;
+  sizes->panels = (ROUND_UP(direct, PANEL) + ROUND_UP(G - direct, PANEL)) * (D + R);
+  sizes->back_panels = G * (ROUND_UP(R, PANEL) + ROUND_UP(D, PANEL));
+  sizes->packed_a_width = D + R > G ? D + R : G;
+  sizes->workspace_width = DEPTH * (ROUND_UP(D, PANEL) + 2 * ROUND_UP(R, PANEL) + CHUNK);
 }
 
 static void NAME(prepare)(const struct layer *l, int64_t id, int64_t parts) {
-  const int64_t H = l->H, R = RECURRENT(l), G = l->blocks * H, N = ROUND_UP(R, PANEL);
-  const int64_t direct = l->cell == GRU ? 2 : l->blocks;
+  const int64_t H = l->H, R = RECURRENT(l), G = l->num_gates * H, N = ROUND_UP(R, PANEL);
+  const int64_t direct = l->cell == GRU ? 2 : l->num_gates;
   REAL *bias = l->bias, *panels = l->panels, *back = l->back_panels;
-  for (int64_t g = 0; g < l->blocks; g++) {
+  for (int64_t g = 0; g < l->num_gates; g++) {
     const REAL *i2h = l->i2h_bias[g], *h2h = l->h2h_bias[g], *weight = l->i2h_weight[g];
     for (int64_t v = id; v < (l->D ? 1 : l->vocab); v += parts)
       for (int64_t u = 0; u < H; u++) {
@@ -547,7 +547,7 @@ static void NAME(prepare)(const struct layer *l, int64_t id, int64_t parts) {
   if (l->cell == GRU) NAME(pack_columns)(l, panels + ROUND_UP(2 * H, PANEL) * (l->D + H), 2, 1, id, parts);
   if (R) NAME(pack_gates)(back, l->h2h_weight, direct, H, H, id, parts);
   if (l->cell == GRU) NAME(pack_gates)(back + 2 * H * N, l->h2h_weight + 2, 1, H, H, id, parts);
-  if (l->D) NAME(pack_gates)(back + G * N, l->i2h_weight, l->blocks, H, l->D, id, parts);
+  if (l->D) NAME(pack_gates)(back + G * N, l->i2h_weight, l->num_gates, H, l->D, id, parts);
 }
 
 /* -- the loss's gradient; clip and RMSprop -------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ INLINE double fused(double a, double b, double c) { /* a*b + c */
 /* The weights, as kernel_network.py packs them: panels of doubles, or of floats if all of them are such (`narrow`), which
    halves what has to come from memory. G is blocks * H. A gru's recurrent panels are those of z and r, then the candidate's. */
 struct network {
-  int64_t cell, blocks, layers, H, V, narrow;
+  int64_t cell, num_gates, layers, H, V, narrow;
   const double *by_character;                   /* (V, G): a character's share of the first layer's gates, with all biases */
   const double *bias;                           /* (layers-1, G): those of the layers above */
   const void *input_panels, *recurrent_panels;  /* of layers-1 and of all layers */
@@ -205,18 +205,18 @@ struct workplace {
 static int64_t rows_at_once(int64_t T, int64_t B) { return T * B < CHUNK ? T * B : CHUNK; }
 
 static int64_t space_of(const struct network *n, int64_t T, int64_t B) {
-  return rows_at_once(T, B) * ((n->blocks + 3) * n->H + n->V) + n->V;
+  return rows_at_once(T, B) * ((n->num_gates + 3) * n->H + n->V) + n->V;
 }
 
 static struct workplace workplace_in(double *space, const struct network *n, int64_t T, int64_t B) {
   const int64_t H = n->H, rows = rows_at_once(T, B);
-  double *x = space + rows * n->blocks * H, *reset_h = x + rows * H, *packed = reset_h + rows * H, *scores = packed + rows * H;
+  double *x = space + rows * n->num_gates * H, *reset_h = x + rows * H, *packed = reset_h + rows * H, *scores = packed + rows * H;
   return (struct workplace){space, x, reset_h, packed, scores, scores + rows * n->V};
 }
 
 /* The input's share of a layer's gates, from the layer below: rows of H -> rows of G, for all steps. */
 static void input_share(const struct network *n, int64_t layer, int64_t rows, const struct workplace *w) {
-  const int64_t H = n->H, G = n->blocks * H;
+  const int64_t H = n->H, G = n->num_gates * H;
   const double *left[CHUNK], *start[CHUNK];
   double *out[CHUNK];
   for (int64_t r = 0; r < rows; r++)
@@ -228,7 +228,7 @@ static void input_share(const struct network *n, int64_t layer, int64_t rows, co
 /* One layer over all steps of a piece. */
 static void read_layer(const struct reading *p, int64_t layer, struct piece piece, const struct workplace *w) {
   const struct network *n = p->network;
-  const int64_t H = n->H, G = n->blocks * H, rows = piece.rows;
+  const int64_t H = n->H, G = n->num_gates * H, rows = piece.rows;
   const void *panels = panels_at(n, n->recurrent_panels, layer * n->recurrent_size);
   const void *candidate_panels = panels_at(n, panels, ROUND_UP(2 * H, COLUMNS) * H); /* of a gru */
   double *h[CHUNK], *c[CHUNK], *gates[CHUNK], *reset_h[CHUNK], *candidate[CHUNK];

@@ -14,6 +14,7 @@ struct job {
   work do_work; /* takes tasks until there are none; worker: a number below `workers` that no other thread has */
   const void *on;
   int64_t tasks, next; /* the next task that nobody has taken */
+  int64_t parts;       /* of a layer, at most: fixed by the caller, since `run` may lower `workers` */
   int workers, is_double;
   int32_t *progress; /* of each chunk of rows: twice the number of its tasks that are done, and 1 while somebody has it */
   /* These belong to the pool. */

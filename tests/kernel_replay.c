@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct header {
-  int64_t cell, blocks, layers, T, B, H, V, P, is_double, steps, threads;
+  int64_t cell, num_gates, layers, T, B, H, V, P, is_double, steps, threads;
 };
 static struct header h;
 
@@ -38,35 +38,37 @@ static void point(struct layer *l, const int64_t *places, void *vector, int grad
   void **to[] = {gradients ? l->d_i2h_weight : l->i2h_weight, gradients ? l->d_i2h_bias : l->i2h_bias,
                  gradients ? l->d_h2h_weight : l->h2h_weight, gradients ? l->d_h2h_bias : l->h2h_bias};
   for (int kind = 0; kind < 4; kind++)
-    for (int64_t g = 0; g < l->blocks; g++)
+    for (int64_t g = 0; g < l->num_gates; g++)
       if (places[4 * kind + g] >= 0) to[kind][g] = at(vector, places[4 * kind + g]);
 }
 
 static void make_layers(struct layer *layer, void *log_probs, void *d_logits) {
-  int64_t left = 0, space = 0;
+  int64_t packed_a = 0, workspace = 0;
   void *dh = room(h.T * h.B * h.H), *d_reset_h = room(h.B * h.H);
   for (int64_t i = 0; i <= h.layers; i++) {
     struct layer *l = &layer[i];
     int decoder = i == h.layers;
     *l = (struct layer){.T = h.T, .B = h.B, .H = decoder ? h.V : h.H, .D = i ? h.H : 0, .vocab = h.V};
-    l->cell = decoder ? DECODER : h.cell, l->blocks = decoder ? 1 : h.blocks;
-    struct room r;
-    charrnn_room(l, &r, (int)h.is_double);
+    l->cell = decoder ? DECODER : h.cell, l->num_gates = decoder ? 1 : h.num_gates;
+    struct workspace_sizes r;
+    charrnn_workspace_sizes(l, &r, (int)h.is_double);
     l->bias = room(r.bias), l->panels = room(r.panels), l->back_panels = room(r.back_panels), l->dh = dh;
-    left = r.left_width > left ? r.left_width : left, space = r.space_width > space ? r.space_width : space;
+    if (r.packed_a_width > packed_a) packed_a = r.packed_a_width;
+    if (r.workspace_width > workspace) workspace = r.workspace_width;
     if (i) l->x = at(layer[i - 1].h, h.B * h.H), l->mask = room(h.T * h.B * h.H), l->masked = room(h.T * h.B * h.H);
     if (decoder) {
       l->gates = log_probs, l->d_gates = d_logits;
       continue;
     }
-    l->gates = l->d_gates = room(h.T * h.B * h.blocks * h.H), l->h = room((h.T + 1) * h.B * h.H);
+    l->gates = l->d_gates = room(h.T * h.B * h.num_gates * h.H), l->h = room((h.T + 1) * h.B * h.H);
     l->extra = room(h.T * h.B * h.H), l->first_dh = room(h.B * h.H), l->d_reset_h = d_reset_h;
     if (h.cell == LSTM) l->c = room((h.T + 1) * h.B * h.H), l->dc = room(h.B * h.H);
-    if (!i) l->sums = room(h.V * h.blocks * h.H);
+    if (!i) l->sums = room(h.V * h.num_gates * h.H);
   }
-  void *packed = room(h.B * left), *spaces = room(h.threads * space);
+  void *packed = room(h.B * packed_a), *spaces = room(h.threads * workspace);
   for (int64_t i = 0; i <= h.layers; i++)
-    layer[i].left = packed, layer[i].left_width = left, layer[i].space = spaces, layer[i].space_width = space;
+    layer[i].packed_a = packed, layer[i].packed_a_width = packed_a, layer[i].workspace = spaces,
+    layer[i].workspace_width = workspace;
 }
 
 static void each_state(struct layer *layer, FILE *in, FILE *out, int carry) {

@@ -31,10 +31,10 @@ def places(network: CharRNN) -> np.ndarray:
     cell = CELLS[network.model]
     for layer in range(LAYERS):
         for group, linears in enumerate((cell.input_linears, cell.recurrent_linears)):
-            gates = cell.blocks // len(linears)
+            gates = cell.num_gates // len(linears)
             for kind, part in enumerate(("weight", "bias")):
                 rows = [where[f"{name}_{layer + 1}.{part}"].reshape(gates, -1)[:, 0] for name in linears]
-                found[layer, 2 * group + kind, : cell.blocks] = torch.cat(rows).numpy()
+                found[layer, 2 * group + kind, : cell.num_gates] = torch.cat(rows).numpy()
     found[LAYERS, 0, 0], found[LAYERS, 1, 0] = where["decoder.weight"][0, 0], where["decoder.bias"][0]
     return found
 
@@ -47,7 +47,18 @@ def write(path: Path, model: str, dtype: str, threads: int = 1) -> bytes:
     flat *= 10
     bptt, gradient = network.bptt(T, B), torch.zeros_like(flat)
     optimizer = RMSprop(flat, 2e-3, 0.95)
-    header = [list(CELLS).index(model), CELLS[model].blocks, LAYERS, T, B, H, V, len(flat), dtype == "float64", STEPS]
+    header = [
+        list(CELLS).index(model),
+        CELLS[model].num_gates,
+        LAYERS,
+        T,
+        B,
+        H,
+        V,
+        len(flat),
+        dtype == "float64",
+        STEPS,
+    ]
     written = [np.array([*header, threads], np.int64), places(network), flat.numpy().copy()]
     written += [state.uniform_(-1, 1).numpy().copy() for state in bptt.states(0)]
     figures = []

@@ -36,7 +36,6 @@ from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.loop import train
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.signals import RunStopped
-from pycharrnn.training.trainer import passes, writes_gradient
 
 _WORDS = "the quick brown fox jumps over a lazy dog and\nthen naps under \u00e9lan trees".encode().split(b" ")
 _STEP = re.compile(r"(\d+)/40 \(epoch (\S+)\), train_loss = (\S+), grad/param norm = (\S+), time/batch = \S+s")
@@ -244,34 +243,34 @@ def _sample_difference(folder: str) -> str | None:
 
 def speeds() -> Iterator[str]:
     """Lines with the time of a training step of the default network, on every device."""
-    yield f"speed: {_step_time('cpu', torch.float64):.1f} ms a step on the CPU (default network, -exact 1)"
-    yield f"speed: {_step_time('cpu', torch.float32):.1f} ms a step on the CPU (default network, -exact 0)"
+    yield _speed("cpu", torch.float64, "the CPU (default network, -exact 1)")
+    yield _speed("cpu", torch.float32, "the CPU (default network, -exact 0)")
     if torch.cuda.is_available():
-        yield f"speed: {_step_time('cuda:0', torch.float32):.1f} ms a step on GPU 0 (default network)"
+        yield _speed("cuda:0", torch.float32, "GPU 0 (default network)")
     elif _mps_works():
-        yield f"speed: {_step_time('mps', torch.float32):.1f} ms a step on the GPU (default network)"
+        yield _speed("mps", torch.float32, "the GPU (default network)")
 
 
-def _step_time(where: str, dtype: torch.dtype) -> float:
-    """The median time of a step in ms, of as many steps as fit into two seconds, with a vocabulary of 65 characters."""
+def _speed(device: str, dtype: torch.dtype, where: str) -> str:
+    """The median time of the steps of two seconds, with a vocabulary of 65 characters, and the backend's name."""
     defaults = TrainOptions()
     T, B = defaults.seq_length, defaults.batch_size
-    model = CharRNN("lstm", 65, defaults.rnn_size, defaults.num_layers, dtype=dtype, device=where)
-    bptt = passes(defaults, model, B)
+    model = CharRNN("lstm", 65, defaults.rnn_size, defaults.num_layers, dtype=dtype, device=device)
+    bptt = model.bptt(T, B, training_only=True)
     gradient = torch.zeros_like(bptt.flat)
-    backward = writes_gradient(bptt, gradient)
+    gradients = bptt.views(gradient)
     optimizer = RMSprop(bptt.flat, defaults.learning_rate, defaults.decay_rate)
     for state in bptt.states(0):
         state.zero_()
-    x = torch.randint(65, (T, B), device=where)
+    x = torch.randint(65, (T, B), device=device)
     times: list[float] = []
     end = time.perf_counter() + _SECONDS
     while time.perf_counter() < end or len(times) < 3:
         start = time.perf_counter()
         bptt.forward(x)
         loss = bptt.nll(x)
-        backward(bptt.d_nll())
+        bptt.backward(bptt.d_nll(), gradients)
         optimizer.step(gradient, defaults.grad_clip)
         float(loss)  # a GPU has computed the step only once its result is here
         times.append(1000 * (time.perf_counter() - start))
-    return sorted(times)[len(times) // 2]
+    return f"speed: {sorted(times)[len(times) // 2]:.1f} ms a step on {where}: {bptt.reason}"

@@ -1,156 +1,191 @@
 """All layers of a network with dropout and the decoder in C, on the CPU.
 
 Texts do not depend on each other, so the kernel takes some rows of the batch through all layers at a time, and threads
-wait for each other only where a pass ends. Gradients are written over the gates that they are made of.
+wait for each other only at the end of a pass. Gradients overwrite the gates that they are computed from.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from pycharrnn.engine import kernel, validation
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Layer, Passes, PointerPerGate
+from pycharrnn.engine import kernel, kernel_library, validation
+from pycharrnn.engine.cell_backend import CellBackend
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, DECODER, Layer, Passes, PointerPerGate
 from pycharrnn.engine.recurrence import CELLS, LSTM
 
 if TYPE_CHECKING:
-    from pycharrnn.engine.loop_layer import Linears
+    from pycharrnn.engine.flat_model import FlatModel
+    from pycharrnn.engine.linears import Linears
     from pycharrnn.engine.recurrence import Cell
 
 _CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
-_DECODER = 3
 
 
-class CBackend:
-    """Forward and backward passes over batches of one shape; see bptt.Backend.
+class _Pointee(NamedTuple):
+    """A tensor that a structure points to, which must live as long as the structure does, and where its storage lay."""
 
-    Errors: TypeError, ValueError for tensors that are not what they must be; of all methods as well.
+    tensor: torch.Tensor
+    shape: tuple[int, ...]
+    storage: torch.UntypedStorage
+    address: int
+    nbytes: int
+
+    @classmethod
+    def at(cls, name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> _Pointee:
+        """Errors: as kernel.address."""
+        address, storage = kernel.address(name, tensor, dtype, shape), tensor.untyped_storage()
+        return cls(tensor, shape, storage, address, storage.nbytes())
+
+    def has_moved(self) -> bool:
+        return self.tensor.data_ptr() != self.address or self.storage.nbytes() != self.nbytes
+
+
+class CBackend(CellBackend):
+    """Forward and backward passes over batches of one shape; see backends.Backend.
+
+    Errors: TypeError, ValueError for tensors of another type, shape or layout; of all methods as well.
     """
 
-    def __init__(
-        self,
-        cells: Sequence[Cell[torch.Tensor]],
-        linears: Sequence[tuple[Linears, Linears]],
-        decoder: tuple[torch.Tensor, torch.Tensor],
-        log_probs: torch.Tensor,
-    ):
-        (V, H), (states, B, _) = decoder[0].shape, cells[0].h.shape
-        self._sizes = T, B, H, V = states - 1, B, H, V
-        self._dtype, self._is_forward = log_probs.dtype, False
-        of_cells = (Layer(_CELL_NUMBERS[type(c)], c.blocks, T, B, H, H if i else 0, V) for i, c in enumerate(cells))
-        self._layers = (Layer * (len(cells) + 1))(*of_cells, Layer(_DECODER, 1, T, B, V, H, V))
+    can_be_recorded = False
+
+    def __init__(self, model: FlatModel, T: int, B: int):
+        super().__init__(model, T, B)
+        V, H, cells = self.V, self.H, self.cells
+        self._dtype, self._is_forward = self.flat.dtype, False
+        of_cells = (Layer(_CELL_NUMBERS[type(c)], c.num_gates, T, B, H, H if i else 0, V) for i, c in enumerate(cells))
+        self._layers = (Layer * (len(cells) + 1))(*of_cells, Layer(DECODER, 1, T, B, V, H, V))
         self._structure = Passes(len(self._layers), self._layers)
-        self._held: dict[tuple[int, str], Any] = {}  # what the structures point to must live as long as they do
-        self._masked: list[torch.Tensor] = []
-        for index, buffers in enumerate((*map(_buffers, cells), [("gates", log_probs, (T * B, V))])):
+        self._pointees: dict[tuple[int, str], _Pointee] = {}
+        self._parameters: dict[str, list[_Pointee]] = {}  # "" for weights and biases, "d_" for their gradients
+        for index, buffers in enumerate((*map(_buffers, cells), [("gates", self.log_probs, (T * B, V))])):
             for name, tensor, shape in buffers:
                 self._point(index, name, tensor, shape)
                 if name == "gates" and index < len(cells):
                     self._point(index, "d_gates", tensor, shape)
             if index:
                 self._point(index, "x", cells[index - 1].h[1:], (T, B, H))
-        self._make_room(log_probs)
-        self._point_linears("", linears, decoder)
+        self._allocate_workspace()
+        self._point_linears("", self.weights)
 
-    def _make_room(self, like: torch.Tensor) -> None:
-        """Make the buffers that the kernel needs beside those of the cells. like: a tensor of the parameters' type."""
-        T, B, H, V = self._sizes
-        rooms = [kernel.room(layer, self._dtype) for layer in self._layers]
-        left, space = (max(getattr(room, f"{name}_width") for room in rooms) for name in ("left", "space"))
+    @property
+    def is_portable(self) -> bool:  # type: ignore[override]
+        """See Backend."""
+        return kernel_library.rounds_as_elsewhere()
+
+    def _allocate_workspace(self) -> None:
+        """Allocate the buffers that the kernel needs beside those of the cells."""
+        T, B, H = self.T, self.B, self.H
+        sizes = [kernel.workspace_sizes(layer, self._dtype) for layer in self._layers]
+        packed, workspace = (max(getattr(s, f"{name}_width") for s in sizes) for name in ("packed_a", "workspace"))
         self._threads = torch.get_num_threads()
-        shared = {"dh": (T, B, H), "d_reset_h": (B, H), "left": (B, left), "space": (self._threads, space)}
-        buffers = {name: like.new_empty(shape) for name, shape in shared.items()}
-        for index, (layer, room) in enumerate(zip(self._layers, rooms, strict=True)):
-            layer.left_width, layer.space_width = left, space
+        shared = {
+            "dh": (T, B, H),
+            "d_reset_h": (B, H),
+            "packed_a": (B, packed),
+            "workspace": (self._threads, workspace),
+        }
+        buffers = {name: self.flat.new_empty(shape) for name, shape in shared.items()}
+        for index, (layer, size) in enumerate(zip(self._layers, sizes, strict=True)):
+            layer.packed_a_width, layer.workspace_width = packed, workspace
             for name, buffer in buffers.items():
                 self._point(index, name, buffer, shared[name])
             own: dict[str, tuple[int, ...]] = {
-                name: (getattr(room, name),) for name in ("bias", "panels", "back_panels")
+                name: (getattr(size, name),) for name in ("bias", "panels", "back_panels")
             }
-            if layer.cell != _DECODER:
+            if layer.cell != DECODER:
                 own |= {"first_dh": (B, H)} | ({"dc": (B, H)} if layer.c else {})
             if index == 0:
-                own["sums"] = (V, layer.blocks * H)
+                own["sums"] = (self.V, layer.num_gates * H)
             for name, shape in own.items():
-                self._point(index, name, like.new_empty(shape), shape)
+                self._point(index, name, self.flat.new_empty(shape), shape)
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
         """See Backend.forward."""
-        T, B, H, V = self._sizes
-        lowest = self._layers[0]
-        address = kernel.address("x", x, torch.int64, (T * B,))
-        validation.in_range("x", x, V)
-        lowest.characters, self._held[0, "x"] = address, x  # only now: the backward pass reads them without a check
+        self._check_parameters()
+        T, B, H = self.T, self.B, self.H
+        kernel.address("x", x, torch.int64, (T, B))
+        validation.in_range("x", x, self.V)
+        self._point(0, "characters", x, (T, B), torch.int64)  # only now: the backward pass reads them without a check
         for index in range(1, len(self._layers)):
             if masks is None:
                 self._layers[index].mask = None
+                self._pointees.pop((index, "mask"), None)
             else:
-                if (index, "masked") not in self._held:
+                if (index, "masked") not in self._pointees:
                     self._point(index, "masked", masks.new_empty(T, B, H), (T, B, H))
                 self._point(index, "mask", masks[index - 1].contiguous(), (T, B, H))
         self._call("charrnn_forward")
         self._is_forward = True
 
     def backward(
-        self,
-        d_logits: torch.Tensor,
-        linears: Sequence[tuple[Linears, Linears]],
-        decoder: tuple[torch.Tensor, torch.Tensor],
-        d_last: Sequence[torch.Tensor] | None,
+        self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
     ) -> list[torch.Tensor]:
         """See Backend.backward."""
-        T, B, H, V = self._sizes
+        T, B, H, V = self.T, self.B, self.H, self.V
         if not self._layers[0].characters:
             raise RuntimeError("the forward pass comes before the backward pass")
         self._point(len(self._layers) - 1, "d_gates", d_logits.contiguous(), (T * B, V))
-        self._point_linears("d_", linears, decoder)
+        self._point_linears("d_", gradients)
         last = iter(d_last or ())
         for index, layer in enumerate(self._layers[:-1]):
             if layer.c:
-                dc = self._held[index, "dc"]
+                dc = self._pointees[index, "dc"].tensor
                 dc.zero_() if d_last is None else dc.copy_(next(last))
             layer.d_last = None
+            self._pointees.pop((index, "d_last"), None)
             if d_last is not None:
                 self._point(index, "d_last", next(last).contiguous(), (B, H))
-        if not self._is_forward:  # the gates are gradients since the last backward pass
+        if not self._is_forward:  # the last backward pass has overwritten the gates
             self._call("charrnn_forward")
         self._is_forward = False
         self._call("charrnn_backward")
         names = ("dc", "first_dh")
-        found = (self._held.get((index, name)) for index in range(len(self._layers)) for name in names)
-        return [d.clone() for d in found if d is not None]
+        found = (self._pointees.get((index, name)) for index in range(len(self._layers)) for name in names)
+        return [d.tensor.clone() for d in found if d is not None]
 
-    def _point(self, index: int, name: str, tensor: torch.Tensor, shape: Sequence[int]) -> None:
-        """Let one pointer of a layer's structure point to a tensor, which must have this shape."""
-        setattr(self._layers[index], name, kernel.address(name, tensor, self._dtype, shape))
-        self._held[index, name] = tensor
-
-    def _point_linears(
-        self,
-        prefix: str,
-        linears: Sequence[tuple[Linears, Linears]],
-        decoder: tuple[torch.Tensor, torch.Tensor],
+    def _point(
+        self, index: int, name: str, tensor: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None
     ) -> None:
+        """Let a pointer of a layer's structure point to a tensor of this shape and type, by default the parameters'."""
+        pointee = _Pointee.at(name, tensor, dtype or self._dtype, shape)
+        setattr(self._layers[index], name, pointee.address)
+        self._pointees[index, name] = pointee
+
+    def _point_linears(self, prefix: str, named: dict[str, torch.Tensor]) -> None:
         """Let the pointers of all gates point to their rows; one Linear may hold several gates, H rows each.
 
         Args:
             prefix: "" for the weights and biases, "d_" for their gradients.
         """
-        self._held[-1, prefix] = linears, decoder
-        for layer, (inputs, recurrent) in zip(self._layers, (*linears, ([decoder], [])), strict=True):
+        linears, decoder = self._linears(named)
+        pointees: list[_Pointee] = []
+        no_linears: Linears = []
+        for layer, (inputs, recurrent) in zip(self._layers, (*linears, ([decoder], no_linears)), strict=True):
             for kind, group, columns in (("i2h", inputs, layer.D or layer.vocab), ("h2h", recurrent, layer.H)):
-                rows = layer.blocks * layer.H // max(len(group), 1)
+                rows = layer.num_gates * layer.H // max(len(group), 1)
                 for part, name, shape in ((0, "weight", (rows, columns)), (1, "bias", (rows,))):
                     gate = layer.H * math.prod(shape[1:]) * self._dtype.itemsize  # bytes of one
-                    starts = (kernel.address(f"{kind} {name}", one[part], self._dtype, shape) for one in group)
-                    gates = [start + k * gate for start in starts for k in range(rows // layer.H)]
+                    of_group = [_Pointee.at(f"{prefix}{kind}_{name}", g[part], self._dtype, shape) for g in group]
+                    gates = [p.address + k * gate for p in of_group for k in range(rows // layer.H)]
                     setattr(layer, f"{prefix}{kind}_{name}", PointerPerGate(*gates))
+                    pointees += of_group
+        self._parameters[prefix] = pointees
+
+    def _follow_moved_storage(self) -> None:
+        """Point again to tensors whose storage has moved since, as by share_memory_(). Errors: ValueError."""
+        for (index, name), pointee in self._pointees.items():
+            if pointee.has_moved():
+                self._point(index, name, pointee.tensor, pointee.shape, pointee.tensor.dtype)
+        if any(pointee.has_moved() for pointee in self._parameters[""]):
+            self._point_linears("", self.weights)
 
     def _call(self, name: str) -> None:
-        """Let a function of the kernel work, on as many threads as there is room for."""
+        """Call a function of the kernel, on at most as many threads as the workspace is for."""
+        self._follow_moved_storage()
         kernel.call(name, self._structure, min(torch.get_num_threads(), self._threads), self._dtype)
 
 
@@ -158,9 +193,9 @@ def _buffers(cell: Cell[torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, tupl
     """The buffers of a cell: (name in struct layer, tensor, shape that it must have)."""
     states, B, H = cell.h.shape
     T = states - 1
-    yield "gates", cell.gates, (T, B, cell.blocks * H)
+    yield "gates", cell.gates, (T, B, cell.num_gates * H)
     yield "h", cell.h, (T + 1, B, H)
     if isinstance(cell, LSTM):
         yield "c", cell.c, (T + 1, B, H)
-    if (saved := cell.saved()) is not None:
+    if (saved := cell.saved_for_backward()) is not None:
         yield "extra", saved, (T, B, H)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from pycharrnn.engine import kernel_library, validation
-from pycharrnn.engine.kernel_structures import BLOCK, Layer, Loss, Passes, Room, Update
+from pycharrnn.engine.kernel_structures import BLOCK, Layer, Loss, Passes, Update, WorkspaceSizes
 
 _IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
 
@@ -36,10 +36,10 @@ def _function(name: str) -> Callable[..., None]:
     return function
 
 
-def room(layer: Layer, dtype: torch.dtype) -> Room:
-    """How much room the kernel needs in the buffers of a layer of these sizes."""
-    found = Room()
-    _function("charrnn_room")(ctypes.byref(layer), ctypes.byref(found), _IS_DOUBLE[dtype])
+def workspace_sizes(layer: Layer, dtype: torch.dtype) -> WorkspaceSizes:
+    """The elements that the kernel needs in the buffers of a layer of these sizes."""
+    found = WorkspaceSizes()
+    _function("charrnn_workspace_sizes")(ctypes.byref(layer), ctypes.byref(found), _IS_DOUBLE[dtype])
     return found
 
 
@@ -56,6 +56,8 @@ def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence
     validation.tensor(name, tensor, dtype, validation.CPU, shape)
     if not tensor.is_contiguous():
         raise ValueError(f"{name} must be contiguous, but has the strides {tensor.stride()}")
+    if tensor.untyped_storage().nbytes() < (tensor.storage_offset() + tensor.numel()) * tensor.itemsize:
+        raise ValueError(f"the storage of {name} was resized to {tensor.untyped_storage().nbytes()} bytes")
     return tensor.data_ptr()
 
 

@@ -38,9 +38,9 @@ class PackedNetwork:
     def __init__(self, library: ctypes.CDLL, network: graph_match.Network) -> None:
         cell = CELLS[network.model]
         L, H, V = network.num_layers, network.rnn_size, network.vocab_size
-        G = cell.blocks * H
+        G = cell.num_gates * H
         self.library = library
-        self.structure = s = Network(CELL_NUMBERS[network.model], cell.blocks, L, H, V)
+        self.structure = s = Network(CELL_NUMBERS[network.model], cell.num_gates, L, H, V)
         room = self.room(1, 1)
         self.together = room.together
         inputs = [_linear(network, cell.input_linears, n, (G, H if n > 1 else V)) for n in range(1, L + 1)]

@@ -9,6 +9,7 @@ import ctypes
 from typing import Any
 
 CELL_NUMBERS = {"lstm": 0, "gru": 1, "rnn": 2}  # of kernel.c
+DECODER = 3  # of kernel.c
 BLOCK = 4096  # elements of a vector whose squares the kernel adds up at a time
 _MAX_GATES = 4
 PointerPerGate = ctypes.c_void_p * _MAX_GATES
@@ -18,13 +19,13 @@ class Layer(ctypes.Structure):
     """struct layer of kernel.c."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("cell", "blocks", "T", "B", "H", "D", "vocab")),
+        *((name, ctypes.c_int64) for name in ("cell", "num_gates", "T", "B", "H", "D", "vocab")),
         *((name, ctypes.c_void_p) for name in ("characters", "x", "mask", "masked", "gates", "c", "h", "extra")),
         *((name, PointerPerGate) for name in ("i2h_weight", "i2h_bias", "h2h_weight", "h2h_bias")),
         *((name, PointerPerGate) for name in ("d_i2h_weight", "d_i2h_bias", "d_h2h_weight", "d_h2h_bias")),
         *((name, ctypes.c_void_p) for name in ("dh", "dc", "d_gates", "d_reset_h", "first_dh", "d_last")),
-        *((name, ctypes.c_void_p) for name in ("bias", "panels", "back_panels", "left", "space", "sums")),
-        *((name, ctypes.c_int64) for name in ("left_width", "space_width")),
+        *((name, ctypes.c_void_p) for name in ("bias", "panels", "back_panels", "packed_a", "workspace", "sums")),
+        *((name, ctypes.c_int64) for name in ("packed_a_width", "workspace_width")),
     ]
 
 
@@ -34,10 +35,12 @@ class Passes(ctypes.Structure):
     _fields_ = [("layers", ctypes.c_int64), ("layer", ctypes.POINTER(Layer))]
 
 
-class Room(ctypes.Structure):
-    """struct room of kernel.c."""
+class WorkspaceSizes(ctypes.Structure):
+    """struct workspace_sizes of kernel.c."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in ("bias", "panels", "back_panels", "left_width", "space_width")]
+    _fields_ = [
+        (name, ctypes.c_int64) for name in ("bias", "panels", "back_panels", "packed_a_width", "workspace_width")
+    ]
 
 
 class Loss(ctypes.Structure):
@@ -66,7 +69,7 @@ class Network(ctypes.Structure):
     """struct network of kernel_predict.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("cell", "blocks", "layers", "H", "V", "narrow")),
+        *((name, ctypes.c_int64) for name in ("cell", "num_gates", "layers", "H", "V", "narrow")),
         *((name, ctypes.c_void_p) for name in ("by_character", "bias", "input_panels", "recurrent_panels")),
         *((name, ctypes.c_int64) for name in ("input_size", "recurrent_size")),
         *((name, ctypes.c_void_p) for name in ("decoder_bias", "decoder_panels")),
@@ -119,7 +122,7 @@ def _layout_of(**structures: type[ctypes.Structure]) -> dict[str, int]:
 LAYOUT = _layout_of(
     layer=Layer,
     passes=Passes,
-    room=Room,
+    workspace_sizes=WorkspaceSizes,
     loss=Loss,
     update=Update,
     network=Network,
@@ -130,7 +133,7 @@ LAYOUT = _layout_of(
 _WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, is_double
 FUNCTIONS: dict[str, list[Any]] = {
     **{f"charrnn_{name}": _WORK for name in ("forward", "backward", "likelihood", "loss_gradient", "rmsprop")},
-    "charrnn_room": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int],
+    "charrnn_workspace_sizes": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int],
     "charrnn_reading_room": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p],
     "charrnn_read": [ctypes.c_void_p],
     "charrnn_draw": [ctypes.c_void_p],

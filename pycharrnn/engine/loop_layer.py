@@ -9,40 +9,37 @@ from typing import TYPE_CHECKING
 import torch
 
 from pycharrnn.engine import validation
+from pycharrnn.engine.linears import joined
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
+    from pycharrnn.engine.linears import Linears
     from pycharrnn.engine.operations import Operations
     from pycharrnn.engine.recurrence import Cell
-
-    # (weight, bias) of each Linear module of one kind, in the order of Cell.input_linears or Cell.recurrent_linears.
-    Linears: TypeAlias = Sequence[tuple[torch.Tensor, torch.Tensor]]
 
 
 class torch_ops:
     """operations.Operations on PyTorch tensors, on any device but MPS."""
 
-    multiply = staticmethod(torch.mul)
-    subtract = staticmethod(torch.sub)
-    product = staticmethod(torch.mm)
+    mul = staticmethod(torch.mul)
+    sub = staticmethod(torch.sub)
+    mm = staticmethod(torch.mm)
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
 
     @staticmethod
-    def add_product(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    def addmm_(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
         """out += a @ b"""
         out.addmm_(a, b)
 
     @staticmethod
-    def add_multiplied(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    def addcmul_(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
         """out += a * b"""
         out.addcmul_(a, b)
 
     @staticmethod
-    def mix(share: torch.Tensor, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
-        """out = share*a + (1-share)*b"""
-        torch.lerp(b, a, share, out=out)
+    def lerp(start: torch.Tensor, end: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
+        """out = start + weight * (end - start)"""
+        torch.lerp(start, end, weight, out=out)
 
     @staticmethod
     def sigmoid_backward(d: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> None:
@@ -55,7 +52,7 @@ class torch_ops:
         torch.ops.aten.tanh_backward(d, y, grad_input=out)
 
     @staticmethod
-    def scale(out: torch.Tensor, by: torch.Tensor) -> None:
+    def mul_(out: torch.Tensor, by: torch.Tensor) -> None:
         """out *= by"""
         out.mul_(by)
 
@@ -72,27 +69,27 @@ class mps_ops:
     word, for some functions and versions (pytorch/pytorch, issues 104832 and 118115).
     """
 
-    multiply = _copied(torch.mul)
-    subtract = _copied(torch.sub)
-    product = _copied(torch.mm)
+    mul = _copied(torch.mul)
+    sub = _copied(torch.sub)
+    mm = _copied(torch.mm)
     tanh = _copied(torch.tanh)
     sigmoid = _copied(torch.sigmoid)
-    mix = _copied(lambda share, a, b: torch.lerp(b, a, share))
+    lerp = _copied(torch.lerp)
     sigmoid_backward = _copied(torch.ops.aten.sigmoid_backward)
     tanh_backward = _copied(torch.ops.aten.tanh_backward)
 
     @staticmethod
-    def add_product(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    def addmm_(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
         """out += a @ b"""
         out.copy_(torch.addmm(out, a, b))
 
     @staticmethod
-    def add_multiplied(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    def addcmul_(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
         """out += a * b"""
         out.copy_(torch.addcmul(out, a, b))
 
     @staticmethod
-    def scale(out: torch.Tensor, by: torch.Tensor) -> None:
+    def mul_(out: torch.Tensor, by: torch.Tensor) -> None:
         """out *= by"""
         out.copy_(out * by)
 
@@ -111,7 +108,7 @@ class LoopLayer:
         cell: with the layer's buffers.
         inputs, recurrent: the Linear modules that multiply the layer's input, and its state before the step.
         reads_characters: whether the input is characters, or what the layer below gives.
-        scratch: from make_scratch; layers may share it.
+        workspace: from make_workspace; layers may share it.
     """
 
     def __init__(
@@ -120,16 +117,16 @@ class LoopLayer:
         inputs: Linears,
         recurrent: Linears,
         reads_characters: bool,
-        scratch: tuple[torch.Tensor, ...],
+        workspace: tuple[torch.Tensor, ...],
     ):
-        self._cell, self._inputs, self._recurrent, self._scratch = cell, inputs, recurrent, scratch
+        self._cell, self._inputs, self._recurrent, self._workspace = cell, inputs, recurrent, workspace
         self._reads_characters = reads_characters
         self._ops = _operations(cell.h.device)
 
     @staticmethod
-    def make_scratch(cell: Cell[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    def make_workspace(cell: Cell[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Buffers that one backward pass needs, and that all layers can share."""
-        return cell.scratch(lambda *shape: cell.h.new_empty(shape))
+        return cell.make_workspace(lambda *shape: cell.h.new_empty(shape))
 
     def forward(self, x: torch.Tensor) -> None:
         """From the states at index 0 of the layer's cell to those after each step.
@@ -143,8 +140,8 @@ class LoopLayer:
         if self._reads_characters and x.device == validation.CPU:
             validation.in_range("x", x, self._inputs[0][0].shape[1])
         self._x = x
-        self._weight, i_bias = (_joined([linear[part] for linear in self._inputs]) for part in (0, 1))
-        self._h2h, h_bias = (_joined([linear[part] for linear in self._recurrent]) for part in (0, 1))
+        self._weight, i_bias = joined(self._inputs, torch.cat)
+        self._h2h, h_bias = joined(self._recurrent, torch.cat)
         gates = self._cell.gates.flatten(0, 1)
         if self._reads_characters:  # a one-hot input picks a column of the weights
             torch.index_select(self._weight.t() + (i_bias + h_bias), 0, x, out=gates)
@@ -160,21 +157,15 @@ class LoopLayer:
                 characters.
             d_last: gradients (B, H) of the last states that come from beyond this sequence, or None for zeros.
         """
-        d_gates, d_first = self._cell.backward(self._ops, self._h2h, dh, self._scratch, d_last)
+        d_gates, d_first = self._cell.backward(self._ops, self._h2h, dh, self._workspace, d_last)
         self._d_gates = d_gates.flatten(0, 1)
-        d_first = tuple(d.clone() for d in d_first)  # some lie in dh, some in the scratch that layers share
+        d_first = tuple(d.clone() for d in d_first)  # some lie in dh, some in the workspace that layers share
         if not self._reads_characters:
             torch.mm(self._d_gates, self._weight, out=dh.flatten(0, 1))
         return d_first
 
     def gradients(self, inputs: Linears, recurrent: Linears) -> None:
-        """After backward: write the gradients of all weights and biases into tensors of the same shapes.
-
-        Errors: TypeError, ValueError.
-        """
-        for linear, gradient in zip((*self._inputs, *self._recurrent), (*inputs, *recurrent), strict=True):
-            for weight, d_weight in zip(linear, gradient, strict=True):
-                validation.tensor("a gradient", d_weight, weight.dtype, weight.device, weight.shape)
+        """After backward: write the gradients of all weights and biases into tensors of the same shapes."""
         d_gates = self._d_gates
         with _written_as_one([w for w, _ in inputs]) as d_weight:
             if self._reads_characters:
@@ -189,11 +180,6 @@ class LoopLayer:
             torch.sum(d_gates, 0, out=d_bias)
             for (_, bias), part in zip(recurrent, d_bias.chunk(len(recurrent)), strict=True):
                 bias.copy_(part)
-
-
-def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
-    """Tensors as one, the rows of each below those of the one before; the tensor itself where there is only one."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class _written_as_one:

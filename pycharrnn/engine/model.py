@@ -19,6 +19,7 @@ from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
 from compat.t7_objects import Encoding
 from pycharrnn.checkpoints import checkpoint, metadata, torch_names
 from pycharrnn.engine import validation
+from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.plain_torch import PlainModel
 
@@ -196,15 +197,28 @@ class CharRNN(nn.Module):
         )
         return plain.train(self.training)
 
-    def bptt(self, T: int, B: int, batch_size: int | None = None) -> BPTT:
-        """Buffers for batches of T steps and B texts that share this model's parameters.
+    def bptt(
+        self,
+        T: int,
+        B: int,
+        batch_size: int | None = None,
+        *,
+        training_only: bool = False,
+        precision: torch.dtype | None = None,
+    ) -> BPTT:
+        """Training passes over batches of T steps and B texts, with buffers of their own, for one thread.
 
         Args:
-            batch_size: what the loss is the mean over, where the B texts are only a part of a batch.
+            batch_size: number of texts that the loss is averaged over; by default B.
+            training_only, precision: see backends.choose_backend. torch.nn's modules train a copy of the parameters.
 
         Errors: ValueError for a size below 1.
         """
-        return BPTT(self, self.flat.detach(), T, B, batch_size)
+        for name, value in (("T", T), ("B", B), ("batch_size", batch_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        choice = choose_backend(self.model, self.flat.detach(), training_only, precision)
+        return BPTT(choice.make(self, T, B), batch_size, choice.reason)
 
     def initial_state(self, B: int) -> list[torch.Tensor]:
         """Zeros: c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer; each (B, H)."""
@@ -257,7 +271,7 @@ class _Sequence(torch.autograd.Function):
     ) -> tuple[torch.Tensor, ...]:
         """(log-probabilities (T, B, V), the states after them...); arguments as CharRNN.forward makes them."""
         T, B = x.shape
-        bptt = BPTT(model, flat.detach(), T, B)
+        bptt = model.bptt(T, B)
         for buffer, value in zip(bptt.states(0), state, strict=True):
             buffer.copy_(value)
         log_probs = bptt.forward(x, masks).view(T, B, -1)

@@ -26,7 +26,7 @@ class Allocator(Protocol[_Made]):
 class ForwardOperations(Protocol[Array]):
     """In-place operations of one array library: what the forward loops need."""
 
-    def multiply(self, a: Array, b: Array, /, *, out: Array) -> Array:
+    def mul(self, a: Array, b: Array, /, *, out: Array) -> Array:
         """out = a * b"""
 
     def tanh(self, x: Array, /, *, out: Array) -> Array:
@@ -35,23 +35,23 @@ class ForwardOperations(Protocol[Array]):
     def sigmoid(self, x: Array, /, *, out: Array) -> object:
         """out = 1 / (1 + exp(-x))"""
 
-    def add_product(self, out: Array, a: Array, b: Array, /) -> None:
+    def addmm_(self, out: Array, a: Array, b: Array, /) -> None:
         """out += a @ b"""
 
-    def add_multiplied(self, out: Array, a: Array, b: Array, /) -> None:
+    def addcmul_(self, out: Array, a: Array, b: Array, /) -> None:
         """out += a * b"""
 
-    def mix(self, share: Array, a: Array, b: Array, /, *, out: Array) -> object:
-        """out = share*a + (1-share)*b"""
+    def lerp(self, start: Array, end: Array, weight: Array, /, *, out: Array) -> object:
+        """out = start + weight * (end - start)"""
 
 
 class Operations(ForwardOperations[Array], Protocol[Array]):
     """In-place operations of one array library: what the backward loops need as well."""
 
-    def subtract(self, a: Array | int, b: Array, /, *, out: Array) -> Array:
+    def sub(self, a: Array | int, b: Array, /, *, out: Array) -> Array:
         """out = a - b"""
 
-    def product(self, a: Array, b: Array, /, *, out: Array) -> Array:
+    def mm(self, a: Array, b: Array, /, *, out: Array) -> Array:
         """out = a @ b"""
 
     def sigmoid_backward(self, d: Array, y: Array, /, *, out: Array) -> object:
@@ -60,23 +60,23 @@ class Operations(ForwardOperations[Array], Protocol[Array]):
     def tanh_backward(self, d: Array, y: Array, /, *, out: Array) -> object:
         """out = d * (1 - y*y): from the gradient of y = tanh(x) to that of x."""
 
-    def scale(self, out: Array, by: Array, /) -> None:
+    def mul_(self, out: Array, by: Array, /) -> None:
         """out *= by"""
 
 
 class numpy_ops:
     """ForwardOperations on NumPy arrays."""
 
-    multiply = np.multiply
+    mul = np.multiply
     tanh = np.tanh
 
     @staticmethod
-    def add_product(out: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
+    def addmm_(out: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
         """out += a @ b"""
         out += a @ b
 
     @staticmethod
-    def add_multiplied(out: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
+    def addcmul_(out: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
         """out += a * b"""
         out += a * b
 
@@ -90,8 +90,8 @@ class numpy_ops:
         np.reciprocal(exp, out=out)
 
     @staticmethod
-    def mix(share: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-        """out = share*a + (1-share)*b"""
-        np.subtract(a, b, out=out)
-        out *= share
-        out += b
+    def lerp(start: npt.NDArray[Any], end: npt.NDArray[Any], weight: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+        """out = start + weight * (end - start)"""
+        np.subtract(end, start, out=out)
+        out *= weight
+        out += start

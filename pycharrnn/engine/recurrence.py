@@ -22,7 +22,7 @@ class Cell(ABC, Generic[Array]):
     """One layer's recurrence over T time steps of B texts, with H units, and its buffers.
 
     Attributes:
-        blocks: how many gates and candidates the cell has, n.
+        num_gates: how many gates and candidates the cell has, n.
         input_linears, recurrent_linears: the Linear modules of one layer that multiply its input, and its state before
             the step; together each group has n*H rows.
         gates: (T, B, n*H), a block of H columns for each gate. Before `forward` they are the input's share of the
@@ -31,7 +31,7 @@ class Cell(ABC, Generic[Array]):
         states: all states that go from step to step, each as h.
     """
 
-    blocks: ClassVar[int]
+    num_gates: ClassVar[int]
     input_linears: ClassVar[tuple[str, ...]] = ("i2h",)
     recurrent_linears: ClassVar[tuple[str, ...]] = ("h2h",)
     gates: Array
@@ -51,7 +51,7 @@ class Cell(ABC, Generic[Array]):
         """
 
     @abstractmethod
-    def scratch(self, empty: Allocator[Array]) -> tuple[Array, ...]:
+    def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
         """Buffers that one backward pass needs, and that the layers of a network can share."""
 
     @abstractmethod
@@ -60,14 +60,14 @@ class Cell(ABC, Generic[Array]):
         ops: Operations[Array],
         h2h: Array,
         dh: Array,
-        scratch: tuple[Array, ...],
+        workspace: tuple[Array, ...],
         d_last: Sequence[Array] | None = None,
     ) -> tuple[Array, tuple[Array, ...]]:
         """After forward: the gradient of the pre-activations (T, B, n*H), and those of the states at index 0.
 
         Args:
             dh: (T, B, H), gradient of h[1:] that comes from above; it is changed.
-            scratch: as from `scratch`; the gradients that are returned lie in it, or in dh.
+            workspace: as from `make_workspace`; the gradients that are returned lie in it, or in dh.
             d_last: gradients (B, H) of the last `states` that come from beyond this sequence, or None for zeros.
         """
 
@@ -75,7 +75,7 @@ class Cell(ABC, Generic[Array]):
         """For some rows of h2h each: those rows, and what they multiplied, (T, B, H)."""
         return ((slice(None), self.h[:-1]),)
 
-    def saved(self) -> Array | None:
+    def saved_for_backward(self) -> Array | None:
         """What backward needs besides gates and states, (T, B, H), if there is anything."""
         return None
 
@@ -86,7 +86,7 @@ class LSTM(Cell[Array]):
     Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
     """
 
-    blocks = 4  # i, f, o, g
+    num_gates = 4  # i, f, o, g
 
     def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, 4 * H)
@@ -105,16 +105,16 @@ class LSTM(Cell[Array]):
         """See Cell.forward; the rows of h2h (4H, H) are those of i, f, o, g."""
         h2h = h2h.T
         for gates, ifo, i, f, o, g, c, h, next_c, next_h, tanh_c in self._steps:
-            ops.add_product(gates, h, h2h)
+            ops.addmm_(gates, h, h2h)
             ops.sigmoid(ifo, out=ifo)
             ops.tanh(g, out=g)
-            ops.multiply(f, c, out=next_c)
-            ops.add_multiplied(next_c, i, g)
+            ops.mul(f, c, out=next_c)
+            ops.addcmul_(next_c, i, g)
             ops.tanh(next_c, out=tanh_c)
-            ops.multiply(o, tanh_c, out=next_h)
+            ops.mul(o, tanh_c, out=next_h)
 
-    def scratch(self, empty: Allocator[Array]) -> tuple[Array, ...]:
-        """See Cell.scratch."""
+    def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
+        """See Cell.make_workspace."""
         T, B, H = self.tanh_c.shape
         return empty(T, B, 4 * H), empty(T, B, H), empty(B, H)
 
@@ -123,11 +123,11 @@ class LSTM(Cell[Array]):
         ops: Operations[Array],
         h2h: Array,
         dh: Array,
-        scratch: tuple[Array, ...],
+        workspace: tuple[Array, ...],
         d_last: Sequence[Array] | None = None,
     ) -> tuple[Array, tuple[Array, ...]]:
         """See Cell.backward; the states are c, h."""
-        d_gates, dc_dh, dc = scratch
+        d_gates, dc_dh, dc = workspace
         T, B, H = dh.shape
         i, f, o, g = (self.gates[:, :, k * H : (k + 1) * H] for k in range(4))
         d = d_gates.reshape(T, B, 4, H)
@@ -146,16 +146,16 @@ class LSTM(Cell[Array]):
         dc_row = dc[:, None]
         for t in range(T - 1, -1, -1):
             dh_t, d_t = dh[t], d[t]
-            ops.add_multiplied(dc, dh_t, dc_dh[t])
-            ops.scale(d_t[:, :2], dc_row)
-            ops.scale(d_t[:, 2], dh_t)
-            ops.scale(d_t[:, 3], dc)
-            ops.scale(dc, f[t])
+            ops.addcmul_(dc, dh_t, dc_dh[t])
+            ops.mul_(d_t[:, :2], dc_row)
+            ops.mul_(d_t[:, 2], dh_t)
+            ops.mul_(d_t[:, 3], dc)
+            ops.mul_(dc, f[t])
             if t:
-                ops.add_product(dh[t - 1], d_gates[t], h2h)
+                ops.addmm_(dh[t - 1], d_gates[t], h2h)
         return d_gates, (dc, d_gates[0] @ h2h)
 
-    def saved(self) -> Array:
+    def saved_for_backward(self) -> Array:
         """tanh(c') of each step."""
         return self.tanh_c
 
@@ -168,7 +168,7 @@ class GRU(Cell[Array]):
     Source: Chung et al. 2014, arXiv:1412.3555, as char-rnn writes it.
     """
 
-    blocks = 3  # z (update), r (reset), candidate
+    num_gates = 3  # z (update), r (reset), candidate
     input_linears = ("update_i2h", "reset_i2h", "candidate_i2h")
     recurrent_linears = ("update_h2h", "reset_h2h", "candidate_h2h")
 
@@ -188,15 +188,15 @@ class GRU(Cell[Array]):
         H = self.h.shape[2]
         gates_h2h, candidate_h2h = h2h[: 2 * H].T, h2h[2 * H :].T
         for zr, candidate, z, r, h, reset_h, next_h in self._steps:
-            ops.add_product(zr, h, gates_h2h)
+            ops.addmm_(zr, h, gates_h2h)
             ops.sigmoid(zr, out=zr)
-            ops.multiply(r, h, out=reset_h)
-            ops.add_product(candidate, reset_h, candidate_h2h)
+            ops.mul(r, h, out=reset_h)
+            ops.addmm_(candidate, reset_h, candidate_h2h)
             ops.tanh(candidate, out=candidate)
-            ops.mix(z, candidate, h, out=next_h)
+            ops.lerp(h, candidate, z, out=next_h)
 
-    def scratch(self, empty: Allocator[Array]) -> tuple[Array, ...]:
-        """See Cell.scratch."""
+    def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
+        """See Cell.make_workspace."""
         T, B, H = self.reset_h.shape
         return empty(T, B, 3 * H), empty(T, B, H), empty(B, H)
 
@@ -205,33 +205,33 @@ class GRU(Cell[Array]):
         ops: Operations[Array],
         h2h: Array,
         dh: Array,
-        scratch: tuple[Array, ...],
+        workspace: tuple[Array, ...],
         d_last: Sequence[Array] | None = None,
     ) -> tuple[Array, tuple[Array, ...]]:
         """See Cell.backward; the only state is h."""
-        d_gates, not_z, d_reset_h = scratch
+        d_gates, not_z, d_reset_h = workspace
         T, B, H = dh.shape
         gates_h2h, candidate_h2h = h2h[: 2 * H], h2h[2 * H :]
         z, r, candidate = (self.gates[:, :, k * H : (k + 1) * H] for k in range(3))
         d_z, d_r, d_candidate = (d_gates[:, :, k * H : (k + 1) * H] for k in range(3))
         # The derivative of h' (for z, candidate) or r*h (for r) by each pre-activation, for all steps. The loop
         # multiplies them by the gradients of h' and r*h.
-        ops.subtract(candidate, self.h[:T], out=not_z)
+        ops.sub(candidate, self.h[:T], out=not_z)
         ops.sigmoid_backward(not_z, z, out=d_z)
         ops.sigmoid_backward(self.h[:T], r, out=d_r)
         ops.tanh_backward(z, candidate, out=d_candidate)
-        ops.subtract(1, z, out=not_z)
+        ops.sub(1, z, out=not_z)
         if d_last is not None:
             dh[T - 1] += d_last[0]
         for t in range(T - 1, -1, -1):
             dh_t = dh[t]
-            ops.scale(d_z[t], dh_t)
-            ops.scale(d_candidate[t], dh_t)
-            ops.product(d_candidate[t], candidate_h2h, out=d_reset_h)
-            ops.scale(d_r[t], d_reset_h)
-            ops.scale(dh_t, not_z[t])  # from here on: the gradient of the h before
-            ops.add_multiplied(dh_t, d_reset_h, r[t])
-            ops.add_product(dh_t, d_gates[t][:, : 2 * H], gates_h2h)
+            ops.mul_(d_z[t], dh_t)
+            ops.mul_(d_candidate[t], dh_t)
+            ops.mm(d_candidate[t], candidate_h2h, out=d_reset_h)
+            ops.mul_(d_r[t], d_reset_h)
+            ops.mul_(dh_t, not_z[t])  # from here on: the gradient of the h before
+            ops.addcmul_(dh_t, d_reset_h, r[t])
+            ops.addmm_(dh_t, d_gates[t][:, : 2 * H], gates_h2h)
             if t:
                 dh[t - 1] += dh_t
         return d_gates, (dh[0],)
@@ -241,7 +241,7 @@ class GRU(Cell[Array]):
         H = self.h.shape[2]
         return (slice(0, 2 * H), self.h[:-1]), (slice(2 * H, 3 * H), self.reset_h)
 
-    def saved(self) -> Array:
+    def saved_for_backward(self) -> Array:
         """r*h of each step."""
         return self.reset_h
 
@@ -249,7 +249,7 @@ class GRU(Cell[Array]):
 class RNN(Cell[Array]):
     """h' = tanh(W x + U h). Source: Elman 1990."""
 
-    blocks = 1
+    num_gates = 1
 
     def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
         self.gates = empty(T, B, H)
@@ -261,11 +261,11 @@ class RNN(Cell[Array]):
         """See Cell.forward; here `gates` stay the pre-activations."""
         h2h = h2h.T
         for gates, h, next_h in self._steps:
-            ops.add_product(gates, h, h2h)
+            ops.addmm_(gates, h, h2h)
             ops.tanh(gates, out=next_h)
 
-    def scratch(self, empty: Allocator[Array]) -> tuple[Array, ...]:
-        """See Cell.scratch."""
+    def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
+        """See Cell.make_workspace."""
         return (empty(*self.gates.shape),)
 
     def backward(
@@ -273,18 +273,18 @@ class RNN(Cell[Array]):
         ops: Operations[Array],
         h2h: Array,
         dh: Array,
-        scratch: tuple[Array, ...],
+        workspace: tuple[Array, ...],
         d_last: Sequence[Array] | None = None,
     ) -> tuple[Array, tuple[Array, ...]]:
         """See Cell.backward; the only state is h."""
-        (d_gates,) = scratch
+        (d_gates,) = workspace
         T = len(dh)
         if d_last is not None:
             dh[T - 1] += d_last[0]
         for t in range(T - 1, -1, -1):
             ops.tanh_backward(dh[t], self.h[t + 1], out=d_gates[t])
             if t:
-                ops.add_product(dh[t - 1], d_gates[t], h2h)
+                ops.addmm_(dh[t - 1], d_gates[t], h2h)
         return d_gates, (d_gates[0] @ h2h,)
 
 

@@ -31,6 +31,7 @@ class RMSprop:
         self.mean_square = torch.zeros_like(parameters)
         self._root = torch.empty_like(parameters)
         self._squared_norms: list[float] | None = None
+        self._uses_kernel = kernel.usable(parameters)
 
     def step(self, gradient: torch.Tensor, clip: float) -> None:
         """Clip every element of `gradient` (P,) to [-clip, clip], in place, and update the parameters.
@@ -38,7 +39,7 @@ class RMSprop:
         Errors: for a gradient of another type, length or device than the parameters TypeError, ValueError where the C
             kernel works, else PyTorch's RuntimeError.
         """
-        if kernel.usable(self.parameters):
+        if self._uses_kernel:
             self._squared_norms = kernel.rmsprop(
                 self.parameters, gradient, self.mean_square, clip, self.alpha, self.learning_rate, self.epsilon
             )

@@ -11,39 +11,37 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pycharrnn.engine import validation
+from pycharrnn.engine.cell_backend import CellBackend
 from pycharrnn.engine.loop_layer import LoopLayer
 
 if TYPE_CHECKING:
-    from pycharrnn.engine.loop_layer import Linears
-    from pycharrnn.engine.recurrence import Cell
+    from pycharrnn.engine.flat_model import FlatModel
 
 
-class TorchBackend:
-    """Forward and backward passes over batches of one shape; see bptt.Backend."""
+class TorchBackend(CellBackend):
+    """Forward and backward passes over batches of one shape; see backends.Backend."""
 
-    def __init__(
-        self,
-        cells: Sequence[Cell[torch.Tensor]],
-        linears: Sequence[tuple[Linears, Linears]],
-        decoder: tuple[torch.Tensor, torch.Tensor],
-        log_probs: torch.Tensor,
-    ):
-        self._cells, self._decoder, self._log_probs = cells, decoder, log_probs
-        scratch = LoopLayer.make_scratch(cells[0])
+    def __init__(self, model: FlatModel, T: int, B: int):
+        super().__init__(model, T, B)
+        linears, self._decoder = self._linears(self.weights)
+        workspace = LoopLayer.make_workspace(self.cells[0])
         self._layers = [
-            LoopLayer(cell, *of_layer, index == 0, scratch)
-            for index, (cell, of_layer) in enumerate(zip(cells, linears, strict=True))
+            LoopLayer(cell, *of_layer, index == 0, workspace)
+            for index, (cell, of_layer) in enumerate(zip(self.cells, linears, strict=True))
         ]
-        self._logits, self._dh = torch.empty_like(log_probs), torch.empty_like(cells[0].h[1:])
+        self._logits, self._dh = torch.empty_like(self.log_probs), torch.empty_like(self.cells[0].h[1:])
         self._masked: list[torch.Tensor] = []
+        self._top: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
         """See Backend.forward."""
+        self._check_parameters()
         self._masks = masks
         if masks is not None:
-            self._masked = self._masked or [torch.empty_like(cell.h[1:]) for cell in self._cells]
-        above = x
-        for index, (cell, layer) in enumerate(zip(self._cells, self._layers, strict=True)):
+            self._masked = self._masked or [torch.empty_like(cell.h[1:]) for cell in self.cells]
+        above = x.flatten()
+        for index, (cell, layer) in enumerate(zip(self.cells, self._layers, strict=True)):
             layer.forward(above)
             above = cell.h[1:]
             if masks is not None:
@@ -52,24 +50,25 @@ class TorchBackend:
         self._top = above
         weight, bias = self._decoder
         torch.addmm(bias, above, weight.t(), out=self._logits)
-        torch.log_softmax(self._logits, 1, out=self._log_probs)
+        torch.log_softmax(self._logits, 1, out=self.log_probs)
 
     def backward(
-        self,
-        d_logits: torch.Tensor,
-        linears: Sequence[tuple[Linears, Linears]],
-        decoder: tuple[torch.Tensor, torch.Tensor],
-        d_last: Sequence[torch.Tensor] | None,
+        self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
     ) -> list[torch.Tensor]:
         """See Backend.backward."""
-        torch.mm(d_logits.t(), self._top, out=decoder[0])
-        torch.sum(d_logits, 0, out=decoder[1])
+        if self._top is None:
+            raise RuntimeError("the forward pass comes before the backward pass")
+        for name, weight in self.weights.items():
+            validation.tensor(f"the gradient of {name}", gradients[name], weight.dtype, weight.device, weight.shape)
+        linears, (d_weight, d_bias) = self._linears(gradients)
+        torch.mm(d_logits.t(), self._top, out=d_weight)
+        torch.sum(d_logits, 0, out=d_bias)
         torch.mm(d_logits, self._decoder[0], out=self._dh.flatten(0, 1))
         d_first: list[torch.Tensor] = []
         for index in range(len(self._layers) - 1, -1, -1):
             if self._masks is not None:
                 self._dh.mul_(self._masks[index])
-            n = len(self._cells[index].states)
+            n = len(self.cells[index].states)
             of_layer = None if d_last is None else d_last[index * n : (index + 1) * n]
             d_first = [*self._layers[index].backward(self._dh, of_layer), *d_first]
             self._layers[index].gradients(*linears[index])

@@ -76,7 +76,7 @@ def in_range(name: str, value: torch.Tensor, V: int) -> None:
 
     Errors: IndexError.
     """
-    if value.is_meta or (value.is_cuda and torch.cuda.is_current_stream_capturing()):
+    if not value.numel() or value.is_meta or (value.is_cuda and torch.cuda.is_current_stream_capturing()):
         return  # the tensor holds no numbers yet that could be looked at
     low, high = (int(bound) for bound in torch.aminmax(value.cpu()))  # MPS lacked it for long
     if low < 0 or high >= V:

@@ -21,7 +21,7 @@ from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.common import memory
 from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError
-from pycharrnn.engine import device, tf32, torch_modules
+from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.text.text_stats import TextStats, text_stats
@@ -158,12 +158,12 @@ def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
         raise UserError(f"-dtype {opt.dtype} does not give char-rnn's digits: add -exact 0.")
     if where == "mps" and opt.dtype == "float64":
         raise UserError("-dtype float64 does not exist on MPS: use float32, or -gpuid -1.")
-    if mixed := torch_modules.MIXED.get(opt.dtype):
+    if mixed := precision.MIXED.get(opt.dtype):
         if opt.model not in MODELS:
             raise UserError(
                 f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {opt.model} with -dtype float32."
             )
-        if not torch_modules.computes(opt.model, opt.rnn_size, mixed, where):
+        if not precision.can_train(opt.model, opt.rnn_size, mixed, where):
             version, on = torch.__version__, {"cpu": "the CPU", "mps": "MPS"}.get(where, "this GPU")
             raise UserError(
                 f"-dtype {opt.dtype}: PyTorch {version} can't train an {opt.model} in it on {on}; use -dtype float32."

@@ -13,13 +13,10 @@ import torch
 from compat.lua_random import LuaRandom
 from compat.run_state import RunState
 from pycharrnn._version import __version__
-from pycharrnn.checkpoints.torch_names import MODELS
-from pycharrnn.engine import kernel, kernel_library
-from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.precision import MIXED
 from pycharrnn.engine.rmsprop import RMSprop
-from pycharrnn.engine.torch_modules import MIXED, ModuleBPTT
 from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
 from pycharrnn.training.distributed import Ranks
@@ -48,11 +45,17 @@ class Trainer:
         """`note`: prints what the original doesn't say; all else is as training.session.Session has it."""
         self.opt, self.model, self.loader, self.random, self.ranks = opt, model, loader, random, ranks
         self._rows = ranks.rows(opt.batch_size)
-        self.bptt = passes(opt, model, self._rows.stop - self._rows.start)
+        self.bptt = model.bptt(
+            opt.seq_length,
+            self._rows.stop - self._rows.start,
+            opt.batch_size,
+            training_only=True,
+            precision=MIXED.get(opt.dtype),
+        )
         flat = self.bptt.flat
         self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
         self.gradient, self._loss = self._summed[:-1], self._summed[-1]
-        self._backward = writes_gradient(self.bptt, self.gradient)
+        self._gradients = self.bptt.views(self.gradient)
         self.optimizer = RMSprop(flat, opt.learning_rate, opt.decay_rate)
         shape = opt.seq_length, self._rows.stop - self._rows.start
         self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
@@ -63,9 +66,8 @@ class Trainer:
         self._weight_drop: WeightDrop | None = None
         if opt.weight_drop:
             self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, opt.weight_drop)
-        # torch.nn's modules keep Python out of their loops, and autograd can't be recorded.
         self._replayed: CUDAGraphStep | None = None
-        if isinstance(self.bptt, BPTT):
+        if self.bptt.backend.can_be_recorded:
             self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.finish)
         self._set_states(self._zeros())
         self._first_batch = True
@@ -109,8 +111,8 @@ class Trainer:
 
         PyTorch is one of them unless the C kernel computes everything, the same bits on every machine.
         """
-        alone = isinstance(self.bptt, BPTT) and kernel.usable(self.bptt.flat) and kernel_library.rounds_as_elsewhere()
-        of_torch = {} if alone and not self.opt.weight_drop else {"torch": str(torch.__version__)}
+        portable = self.bptt.backend.is_portable and not self.opt.weight_drop
+        of_torch = {} if portable else {"torch": str(torch.__version__)}
         return {"pycharrnn": __version__, **of_torch}
 
     def forget_place(self) -> None:
@@ -171,7 +173,7 @@ class Trainer:
         if self.opt.exact and not self._first_batch:
             # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
             self._carry()
-        self._backward(self.bptt.d_nll())
+        self.bptt.backward(self.bptt.d_nll(), self._gradients)
 
     def step(self) -> None:
         """One iteration: forward, backward, clip, update. Errors: TextChanged, before anything is changed."""
@@ -233,20 +235,3 @@ class Trainer:
             self._set_states(before)
         # else: the original's training state lies in the buffers that validation just used, and goes on from there.
         return loss / self.opt.seq_length / n
-
-
-def passes(opt: TrainOptions, model: CharRNN, rows: int) -> BPTT | ModuleBPTT:
-    """The forward and backward passes to train with: our own, or torch.nn's where they are faster."""
-    mixed = MIXED.get(opt.dtype)
-    if model.model in MODELS and (mixed or model.flat.device.type != "cpu"):
-        return ModuleBPTT(model, opt.seq_length, rows, opt.batch_size, mixed)
-    return model.bptt(opt.seq_length, rows, opt.batch_size)
-
-
-def writes_gradient(bptt: BPTT | ModuleBPTT, gradient: torch.Tensor) -> Callable[[torch.Tensor], object]:
-    """A function of the gradient of the logits, (T*B, V), that writes that of the parameters into `gradient`, (P,)."""
-    if isinstance(bptt, BPTT):
-        named = bptt.views(gradient)
-        return lambda d_logits: bptt.backward(d_logits, named)
-    parts = bptt.views(gradient)
-    return lambda d_logits: bptt.backward(d_logits, parts)

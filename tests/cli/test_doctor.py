@@ -197,4 +197,5 @@ def test_the_time_of_a_step_is_the_median_in_milliseconds(monkeypatch):
 
     monkeypatch.setattr(doctor.time, "perf_counter", clock)
     monkeypatch.setattr(doctor, "_SECONDS", 20.0)
-    assert doctor._step_time("cpu", doctor.torch.float64) == 3000.0
+    line = doctor._speed("cpu", doctor.torch.float64, "the CPU")
+    assert line.startswith("speed: 3000.0 ms a step on the CPU: ")

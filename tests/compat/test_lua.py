@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
-from compat import legacy_logsoftmax, lua_format
+from compat import legacy_logsoftmax, lua_format, lua_random
 from compat.lua_random import LuaRandom, multinomial
 
 
@@ -61,6 +63,32 @@ def test_skipping_many_numbers():
     skipped.skip((1 << 20) + 3)
     drawn.random((1 << 20) + 3)
     np.testing.assert_array_equal(skipped.random(3), drawn.random(3))
+
+
+@pytest.mark.parametrize("n", [0, 1, 699, 700, 701, 1400, 1500])
+def test_pieces_do_not_show(monkeypatch, n):
+    """getrandbits takes a C int up to Python 3.13: 2**26 numbers and more come in pieces."""
+    whole, words = LuaRandom(7).random(1600), 0
+
+    class Narrow(random.Random):
+        def getrandbits(self, bits):
+            nonlocal words
+            assert bits <= 32 * 700
+            words += bits // 32
+            return super().getrandbits(bits)
+
+    monkeypatch.setattr(lua_random, "_PIECE", 700)
+    monkeypatch.setattr(random, "Random", Narrow)
+    drawn, skipped = LuaRandom(7), LuaRandom(7)
+    np.testing.assert_array_equal(drawn.random(n), whole[:n])
+    assert words == n
+    skipped.skip(n)
+    for after in (drawn, skipped):
+        np.testing.assert_array_equal(after.random(100), whole[n : n + 100])
+
+
+def test_pieces_are_small_enough_for_getrandbits():
+    assert 32 * lua_random._PIECE < 2**31
 
 
 def test_bernoulli_takes_the_probability_itself(monkeypatch):

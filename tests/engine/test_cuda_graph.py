@@ -1,4 +1,4 @@
-"""When calls are recorded as a CUDA graph; the GPU is pretended, and test_torch_modules.py has a real one."""
+"""When calls are recorded as a CUDA graph; the GPU is pretended, and test_torch_nn_backend.py has a real one."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ import pycharrnn
 from pycharrnn import CharRNN
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel, kernel_library
+from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.rmsprop import RMSprop
-from pycharrnn.engine.torch_modules import ModuleBPTT
+from pycharrnn.engine.torch_nn_backend import TorchNNBackend
 from pycharrnn.sampling.inference import TorchPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 
@@ -345,7 +346,7 @@ def test_what_goes_backward_must_fit(passes):
 
 @pytest.mark.parametrize("model", ["lstm", "rnn"])
 def test_passes_of_torch_nn(model):
-    bptt = ModuleBPTT(network(model), T, B, B)
+    bptt = BPTT(TorchNNBackend(network(model), T, B))
     with pytest.raises(IndexError, match="holds 5"):
         bptt.forward(with_one(V))
     with pytest.raises(ValueError, match=r"\(3, 2\), not \(2, 3\)"):

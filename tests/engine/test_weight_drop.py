@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.torch_modules import ModuleBPTT
+from pycharrnn.engine.torch_nn_backend import TorchNNBackend
 from pycharrnn.engine.weight_drop import WeightDrop
 
 
@@ -51,7 +51,7 @@ def test_an_error_leaves_the_weights_whole():
 
 def test_it_leaves_the_same_weights_out_in_the_order_of_torch_nn():
     network = CharRNN("lstm", 11, 8, 2)
-    modules = ModuleBPTT(network, 3, 2, 2)
+    modules = TorchNNBackend(network, 3, 2)
     flat, theirs = network.flat.detach(), modules.flat
     gradients = torch.ones_like(flat), torch.ones_like(theirs)
     found = []

@@ -11,7 +11,6 @@ from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.engine import tf32
 from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.torch_modules import ModuleBPTT
 from tests.gpu.checking import Check, Finding, weights_are_not_copied
 from tests.gpu.place import Place
 
@@ -71,7 +70,7 @@ def _batch(network: CharRNN, way: str, calls: int) -> dict[str, torch.Tensor]:
     if network.dropout:
         kept = torch.rand(_LAYERS, _T, _B, network.rnn_size, generator=random) > network.dropout
         masks = (kept / (1 - network.dropout)).to(flat.dtype).to(flat.device)
-    passes = ModuleBPTT(network, _T, _B, _B) if way == "torch.nn" else network.bptt(_T, _B)
+    passes = network.bptt(_T, _B, training_only=way == "torch.nn")
     first = [torch.randn(state.shape, generator=random).div(4) for state in passes.states(0)]
     gradient, loss = torch.zeros_like(flat), flat.new_zeros(())
     views = passes.views(gradient)

@@ -11,7 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.torch_modules import ModuleBPTT
 from tests.gpu import runs
 from tests.gpu.checking import Check, Finding, weights_are_not_copied
 from tests.gpu.place import Place
@@ -54,7 +53,7 @@ def _operands(place: Place, dtype: str, model: str) -> Finding:
     wanted = getattr(torch, dtype)
     with _Products() as products, place.computing():
         network = CharRNN(model, _V, _H, 2, device=place.device)
-        passes = ModuleBPTT(network, _T, _B, _B, wanted)
+        passes = network.bptt(_T, _B, training_only=True, precision=wanted)
         with weights_are_not_copied():
             passes.forward(torch.randint(_V, (_T, _B)).to(place.device))
     others = sorted({f"{name} in {str(found)[6:]}" for name, found in products.seen if found != wanted})

@@ -21,6 +21,7 @@ from test_kernel_streams import drawn, network, streams_of, text
 
 from compat.nngraph import MODELS, parameter_shapes
 from pycharrnn.engine import kernel
+from pycharrnn.engine.backends import choose_backend
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.kernel_streams import SampleRequest
 from pycharrnn.engine.rmsprop import RMSprop
@@ -43,8 +44,8 @@ passes = CharRNN("lstm", 5, 7, 2, dtype=torch.float64).bptt(3, 4)
 for state in passes.states(0):
     state.zero_()
 passes.forward(torch.zeros(3, 4, dtype=torch.int64))
-passes._passes._layers[{layer}].{field} += 1
-passes._passes._call("charrnn_forward")
+passes.backend._layers[{layer}].{field} += 1
+passes.backend._call("charrnn_forward")
 """
 
 PLANTED_IN_STREAMS = """
@@ -104,8 +105,8 @@ def passes(model, dtype, usable, T, B, H, layers, V, threads, monkeypatch) -> di
         return torch.randn(shape, dtype=dtype, generator=generator)
 
     weights = {name: noise(*shape) / (1 + shape[-1]) for name, shape in parameter_shapes(model, V, H, layers).items()}
-    network = SimpleNamespace(model=model, num_layers=layers, views=lambda flat: weights)
-    bptt = BPTT(network, noise(1), T, B)
+    network = SimpleNamespace(model=model, num_layers=layers, views=lambda flat: weights, flat=noise(1))
+    bptt = BPTT(choose_backend(model, network.flat).make(network, T, B))
     for state in bptt.states(0):
         state.copy_(noise(B, H))
     x, y = (torch.randint(V, (T, B), generator=generator) for _ in range(2))

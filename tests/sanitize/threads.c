@@ -62,10 +62,10 @@ static void *draw(void *unused) {
 
 static void drawing(int64_t cell, int narrow) {
   static const int64_t blocks[] = {4, 3, 1};
-  struct network n = {.cell = cell, .blocks = blocks[cell], .layers = 2, .H = H, .V = V, .narrow = narrow};
+  struct network n = {.cell = cell, .num_gates = blocks[cell], .layers = 2, .H = H, .V = V, .narrow = narrow};
   struct reading_room room;
   charrnn_reading_room(&n, 1, 1, &room);
-  const int64_t G = n.blocks * H, direct = cell == GRU ? 2 * H : G;
+  const int64_t G = n.num_gates * H, direct = cell == GRU ? 2 * H : G;
   n.input_size = ROUND_UP(G, room.columns) * H;
   n.recurrent_size = (ROUND_UP(direct, room.columns) + ROUND_UP(G - direct, room.columns)) * H;
   n.by_character = everywhere(V * G, 1), n.bias = everywhere(G, 1), n.decoder_bias = everywhere(V, 1);

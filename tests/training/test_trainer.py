@@ -7,8 +7,8 @@ import pytest
 import torch
 from runs import a_trainer, folder_with_text, steps, train
 
+from pycharrnn.engine.torch_nn_backend import TorchNNBackend
 from pycharrnn.text.loader import TRAIN, VAL
-from pycharrnn.training import trainer as trainer_module
 
 
 def train_losses(lines: list[str]) -> list[str]:
@@ -74,5 +74,5 @@ def test_a_trainer_that_forgets_its_place_is_a_new_one(tmp_path):
 def test_passes_of_half_precision_are_torch_nns(tmp_path):
     folder_with_text(tmp_path)
     trainer = a_trainer(tmp_path, exact=0, dtype="bfloat16")
-    assert isinstance(trainer.bptt, trainer_module.ModuleBPTT)
-    assert isinstance(a_trainer(tmp_path, exact=0).bptt, trainer_module.BPTT)
+    assert isinstance(trainer.bptt.backend, TorchNNBackend)
+    assert not isinstance(a_trainer(tmp_path, exact=0).bptt.backend, TorchNNBackend)

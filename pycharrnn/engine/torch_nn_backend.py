@@ -18,23 +18,22 @@ from torch import nn
 from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints.torch_names import GATES, MODELS
 from pycharrnn.engine import validation
-from pycharrnn.engine.bptt import NLLHead
-from pycharrnn.engine.model import CharRNN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     import numpy.typing as npt
 
+    from pycharrnn.engine.flat_model import FlatModel
+
     Shape: TypeAlias = tuple[int, ...]
 
-MIXED = {"bfloat16": torch.bfloat16, "float16": torch.float16}  # the values of -dtype that are mixed precision
-_TRIED = 512  # units at most: cuDNN's ways for small layers end below
 _FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; infinity is clipped, NaN becomes 0
 
 
-class ModuleBPTT(NLLHead):
-    """Forward and backward passes over batches of one shape; stands in for bptt.BPTT.
+class TorchNNBackend:
+    """Forward and backward passes over batches of one shape; see backends.Backend.
 
     The parameters are copied once into a flat vector in torch.nn's order, in which they are trained. `canonical` and
     `from_canonical` change the order of such vectors. The modules have copies of it, made anew for each batch, in the
@@ -42,7 +41,6 @@ class ModuleBPTT(NLLHead):
 
     Args:
         model: a CharRNN, lstm or rnn.
-        T, B, batch_size: as for CharRNN.bptt.
         precision: torch.bfloat16 or torch.float16 for mixed precision, else None for that of the model.
 
     Attributes:
@@ -50,11 +48,13 @@ class ModuleBPTT(NLLHead):
         log_probs: (T*B, V) after forward.
     """
 
-    def __init__(self, model: CharRNN, T: int, B: int, batch_size: int, precision: torch.dtype | None = None):
+    is_portable = False
+    can_be_recorded = False  # autograd can't; the modules keep Python out of their loops
+
+    def __init__(self, model: FlatModel, T: int, B: int, precision: torch.dtype | None = None):
         if model.model not in MODELS:
             raise ValueError(f"torch.nn has no {model.model} as char-rnn's")
-        self.T, self.B, self.V = T, B, model.vocab_size
-        self._batch_size, self._num_layers = batch_size, model.num_layers
+        self.T, self.B, self.V, self.H, self.num_layers = T, B, model.vocab_size, model.rnn_size, model.num_layers
         self._dtype = precision or model.flat.dtype
         # Char-rnn draws dropout's masks itself and applies them between the layers. Without dropout all layers are one
         # call.
@@ -100,27 +100,26 @@ class ModuleBPTT(NLLHead):
         """A vector in the order of CharRNN.flat, laid out as `flat`."""
         return vector[self._order]
 
-    def views(self, vector: torch.Tensor) -> list[torch.Tensor]:
-        """Views of a vector laid out as `flat`, one for each parameter of the modules, for backward to write to."""
-        sizes = [math.prod(shape) for names in self._sizes for _, shape in names]
-        shapes = [shape for names in self._sizes for _, shape in names]
-        return [part.view(shape) for part, shape in zip(torch.split(vector, sizes), shapes, strict=True)]
+    def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
+        """See Backend.views; the names are those of the modules: "0.weight_ih_l0"."""
+        named = [(f"{k}.{name}", shape) for k, names in enumerate(self._sizes) for name, shape in names]
+        parts = torch.split(vector, [math.prod(shape) for _, shape in named])
+        return {name: part.view(shape) for (name, shape), part in zip(named, parts, strict=True)}
 
     def states(self, t: int) -> list[torch.Tensor]:
         """The states at index 0, before the batch, or -1, after it: c, h of layer 1, c, h of layer 2..."""
         # `.data`: autograd must not notice that they are overwritten between forward and backward, as in the original.
         of = self._first if t == 0 else self._last
-        return [state.data[layer] for layer in range(self._num_layers) for state in reversed(of)]
+        return [state.data[layer] for layer in range(self.num_layers) for state in reversed(of)]
 
-    def forward(self, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
-        """See bptt.BPTT.forward; under torch.no_grad nothing is kept for a backward pass."""
-        x = self._characters("x", x)
+    def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
+        """See Backend.forward; under torch.no_grad nothing is kept for a backward pass."""
         if x.device == validation.CPU:
             validation.in_range("x", x, self.V)
         for part, own in self._weights:
             own.copy_(part)
         above = nn.functional.one_hot(x, self.V).to(self._dtype)
-        layers = self._num_layers // self._calls
+        layers = self.num_layers // self._calls
         for call, module in enumerate(self._modules):
             rows = slice(call * layers, (call + 1) * layers)
             first = [state[rows] for state in self._first]
@@ -131,43 +130,25 @@ class ModuleBPTT(NLLHead):
                 above = (above * masks[call]).to(self._dtype)
         self._logits = self._decoder(above).flatten(0, 1).to(self.flat.dtype)
         self.log_probs = torch.log_softmax(self._logits.detach(), 1)
-        return self.log_probs
 
-    def backward(self, d_logits: torch.Tensor, gradients: list[torch.Tensor]) -> None:
-        """After forward: write the gradients of all parameters.
-
-        Args:
-            d_logits: (T*B, V), gradient of the decoder's output.
-            gradients: tensors to write to, from `views`.
-        """
+    def backward(
+        self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
+    ) -> list[torch.Tensor]:
+        """See Backend.backward. Errors: ValueError for a d_last."""
+        if d_last is not None:
+            raise ValueError("torch.nn's modules take no gradients of states")
         scale = _FP16_SCALE if self._dtype == torch.float16 else 1.0
         found = torch.autograd.grad(self._logits, self._parameters, d_logits * scale)
-        torch._foreach_copy_(gradients, found)
+        written = list(gradients.values())
+        torch._foreach_copy_(written, found)
         if scale != 1:
-            torch._foreach_mul_(gradients, 1 / scale)
-            for gradient in gradients:
+            torch._foreach_mul_(written, 1 / scale)
+            for gradient in written:
                 gradient.nan_to_num_(0.0)
+        return []
 
 
-def computes(model: str, rnn_size: int, precision: torch.dtype, device: str) -> bool:
-    """Whether this PyTorch can train such a model in this precision there: one layer is tried for one step.
-
-    Args:
-        rnn_size: cuDNN goes other ways for small layers than for large ones.
-    """
-    try:
-        network = CharRNN(model, 1, min(rnn_size, _TRIED), 1, device=device)
-        passes = ModuleBPTT(network, 1, 1, 1, precision)
-        x = torch.zeros(1, 1, dtype=torch.int64, device=device)
-        passes.forward(x)
-        passes.nll(x)
-        passes.backward(passes.d_nll(), passes.views(torch.empty_like(passes.flat)))
-    except (RuntimeError, TypeError):  # MPS has the latter for a type that it lacks
-        return False
-    return True
-
-
-def _order(model: CharRNN, layers: int) -> tuple[npt.NDArray[np.int64], list[list[tuple[str, Shape]]]]:
+def _order(model: FlatModel, layers: int) -> tuple[npt.NDArray[np.int64], list[list[tuple[str, Shape]]]]:
     """How the parameters are ordered for torch.nn. One call of cuDNN over `layers` layers wants all weights, then all
     biases.
 

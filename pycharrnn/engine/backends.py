@@ -1,0 +1,119 @@
+"""Choose how a network's training passes are computed: the C kernel, PyTorch's loops, or torch.nn's modules (cuDNN)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+
+from pycharrnn.checkpoints import torch_names
+from pycharrnn.engine import kernel, kernel_library, validation
+from pycharrnn.engine.c_backend import CBackend
+from pycharrnn.engine.torch_backend import TorchBackend
+from pycharrnn.engine.torch_nn_backend import TorchNNBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pycharrnn.engine.flat_model import FlatModel
+
+
+class Backend(Protocol):
+    """Forward and backward passes over batches of T time steps and B texts; P parameters, V characters, H units.
+
+    Attributes:
+        flat: (P,), the parameters, in the backend's own order.
+        log_probs: (T*B, V), in nats, after a forward pass.
+        is_portable: whether the results have the same bits on every machine.
+        can_be_recorded: whether a step can become a CUDA graph.
+    """
+
+    T: int
+    B: int
+    V: int
+    H: int
+    num_layers: int
+    flat: torch.Tensor
+    log_probs: torch.Tensor
+
+    @property
+    def is_portable(self) -> bool: ...
+
+    @property
+    def can_be_recorded(self) -> bool: ...
+
+    def canonical(self, vector: torch.Tensor) -> torch.Tensor:
+        """A vector in the order of `flat`, reordered as CharRNN.flat."""
+
+    def from_canonical(self, vector: torch.Tensor) -> torch.Tensor:
+        """A vector in the order of CharRNN.flat, reordered as `flat`."""
+
+    def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Name -> view of a vector in the order of `flat`, for each weight and bias."""
+
+    def states(self, t: int) -> list[torch.Tensor]:
+        """The hidden states (B, H) before the batch (t = 0) or after it (-1): c, h of layer 1, c, h of layer 2..."""
+
+    def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
+        """Compute log_probs and the states, from the states at index 0.
+
+        Args:
+            x: (T, B) int64, token ids from 0. It and the masks must not change before the backward pass.
+            masks: (num_layers, T, B, H), or None.
+
+        Errors: on the CPU IndexError for an id outside the vocabulary. RuntimeError if CharRNN.flat has been replaced.
+        """
+
+    def backward(
+        self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
+    ) -> list[torch.Tensor]:
+        """After forward: write the gradients of all parameters.
+
+        Args:
+            d_logits: (T*B, V). gradients: as from `views`. d_last: see BPTT.backward.
+
+        Returns: the gradients of states(0) in new tensors; an empty list from torch.nn's modules.
+
+        Errors: TypeError, ValueError.
+        """
+
+
+class BackendChoice(NamedTuple):
+    """A backend and why it was chosen.
+
+    Attributes:
+        make: makes it from (model, T, B).
+        reason: one line, such as "C kernel (avx512)".
+    """
+
+    make: Callable[[FlatModel, int, int], Backend]
+    reason: str
+
+
+def choose_backend(
+    model: str, flat: torch.Tensor, training_only: bool = False, precision: torch.dtype | None = None
+) -> BackendChoice:
+    """The fastest backend for a model.
+
+    Args:
+        model: "lstm", "gru" or "rnn". flat: its parameters.
+        training_only: no gradients of hidden states are needed, so that torch.nn's modules will do.
+        precision: torch.bfloat16 or torch.float16 for mixed precision, which only torch.nn's modules have.
+
+    Errors: UserError if PYCHARRNN_KERNEL is not a known level.
+    """
+    on_cpu = flat.device == validation.CPU
+    if training_only and model in torch_names.MODELS and (precision or not on_cpu):
+        where = "mixed precision" if precision else f"faster than PyTorch's loops on {flat.device.type}"
+        return BackendChoice(partial(TorchNNBackend, precision=precision), f"torch.nn ({where})")
+    if kernel.usable(flat):
+        return BackendChoice(CBackend, f"C kernel ({kernel_library.name()})")
+    if not on_cpu:
+        reason = f"torch.nn has no {model} as char-rnn's" if training_only else "the C kernel runs on the CPU alone"
+    elif kernel_library.library() is None:
+        reason = "no C kernel: " + "; ".join(kernel_library.why_not_better())
+    else:
+        reason = f"the C kernel takes float64 and float32, not {flat.dtype}"
+    return BackendChoice(TorchBackend, f"PyTorch ({reason})")

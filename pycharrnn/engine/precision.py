@@ -1,0 +1,29 @@
+"""Mixed precision: the values of -dtype that name it, and whether this PyTorch can train in it."""
+
+from __future__ import annotations
+
+import torch
+
+from pycharrnn.engine.model import CharRNN
+
+MIXED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_TRIED = 512  # units at most: cuDNN's algorithms for small layers end below
+
+
+def can_train(model: str, rnn_size: int, precision: torch.dtype, device: str) -> bool:
+    """Whether this PyTorch can train such a model in this precision on this device: one layer is tried for one step.
+
+    Args:
+        model: "lstm" or "rnn".
+        rnn_size: cuDNN has other algorithms for small layers than for large ones.
+    """
+    try:
+        network = CharRNN(model, 1, min(rnn_size, _TRIED), 1, device=device)
+        bptt = network.bptt(1, 1, training_only=True, precision=precision)
+        x = torch.zeros(1, 1, dtype=torch.int64, device=device)
+        bptt.forward(x)
+        bptt.nll(x)
+        bptt.backward(bptt.d_nll(), bptt.views(torch.empty_like(bptt.flat)))
+    except (RuntimeError, TypeError):  # on MPS the latter, for a type that it lacks
+        return False
+    return True
