@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pycharrnn.analysis import likelihood
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.tokenizer import primetext_characters
@@ -54,7 +54,7 @@ def record(loaded: Checkpoint, text: bytes, most: int = 0, say: Callable[[str], 
     """
     pieces = primetext_characters(text, loaded.vocab)
     if not pieces:
-        raise UserError("the text is empty: give one with -primetext TEXT or -primefile FILE.")
+        raise UserError(f"the text is empty: give one with {flag('primetext')} TEXT or {flag('primefile')} FILE.")
     if 0 < most < len(pieces):
         say(f"the page shows the first {most} of {len(pieces)} characters")
         del pieces[most:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import SWITCH, THREADS, check, file_ending, number, one_of, option
 
 
@@ -33,7 +33,7 @@ class EvalOptions:
         """Errors: UserError for the first value that can't be used."""
         check(self)
         if self.old_exp and self.gpuid >= 0:
-            raise UserError("-old_exp is of the CPU: leave -gpuid out.")
+            raise UserError(f"-old_exp is of the CPU: leave {flag('gpuid')} out.")
 
 
 @dataclass(frozen=True)
@@ -99,4 +99,4 @@ class ActivationsOptions:
         """Errors: UserError for the first value that can't be used."""
         check(self)
         if bool(self.primetext) == bool(self.primefile):
-            raise UserError("activations needs a text to read: either -primetext TEXT or -primefile FILE.")
+            raise UserError(f"give a text to read: either {flag('primetext')} TEXT or {flag('primefile')} FILE.")

@@ -17,7 +17,7 @@ from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import losses
 from pycharrnn.common.display import quote_character, quote_characters
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
@@ -60,7 +60,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
         raise UserError(
-            f"the text of -data_dir has {len(unknown)} characters that {path} has never seen"
+            f"the text of {flag('data_dir')} has {len(unknown)} characters that {path} has never seen"
             f" ({quote_characters(unknown)}): pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
@@ -69,7 +69,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     if in_a_step > 2 * likelihood.MAX_NUMBERS:
         raise UserError(
             f"{B} texts side by side would take {path} {8 * in_a_step / 1e9:.1f} GB of memory: give a smaller"
-            " -batch_size."
+            f" {flag('batch_size')}."
         )
     steps = likelihood.steps_at_once(T, in_a_step)
     predictor: Predictor
@@ -92,7 +92,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
 def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
     """The batches of a text as the checkpoint's training divided it, but for what `opt` says. Errors: UserError."""
     if not opt.data_dir and not loaded.opt.get("data_dir"):
-        raise UserError(f"{path} does not say what it was trained on: give -data_dir.")
+        raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
     given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
     values = {
         name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)

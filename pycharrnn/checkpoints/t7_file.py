@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from compat import charrnn, load_t7, torchrnn
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.progress import bar
 
 if TYPE_CHECKING:
@@ -48,5 +48,5 @@ def check_size(vocab_size: int, parameters: int) -> None:
     if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
         raise UserError(
             f"a .t7 file of {vocab_size} characters is {8e-9 * vocab_size**2:.1f} GB large, for a model of {parameters}"
-            " parameters: use .safetensors, or train with a larger -rnn_size."
+            f" parameters: use .safetensors, or train with a larger {flag('rnn_size')}."
         )

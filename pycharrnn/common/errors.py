@@ -1,9 +1,55 @@
-"""The one exception for whatever a user can mend."""
+"""The exception for faults that the user can correct, whose message names options as the caller gives them."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+from pycharrnn.common.shell_words import quoted
+
+# Unicode reserves these noncharacters for use inside a program. They enclose the two wordings of a part of a message.
+_START, _OR, _END = "\ufdd0", "\ufdd1", "\ufdd2"
+_WORDINGS = re.compile(f"{_START}([^{_OR}]*){_OR}([^{_END}]*){_END}")
+
 
 class UserError(Exception):
-    """Something the user can mend; the message is one sentence that says what, which value, and what to do."""
+    """A fault that the user can correct; the message says what, which value, and what to do.
+
+    str() names options as flags. A part that `flag` or `wordings` made has another wording for programs.
+    """
 
     status = 1  # the exit status
+
+    def __str__(self) -> str:
+        return _WORDINGS.sub(r"\1", super().__str__())
+
+    def reword_for_program(self, renamed: Mapping[str, str]) -> None:
+        """Name options as keyword arguments from now on: topk=5 in place of -topk 5.
+
+        Args:
+            renamed: option -> the caller's name for it.
+        """
+
+        def program_wording(match: re.Match[str]) -> str:
+            name, equals, value = match[2].partition("=")
+            return renamed.get(name, name) + equals + value
+
+        self.args = (_WORDINGS.sub(program_wording, super().__str__()), *self.args[1:])
+
+
+def flag(name: str, value: float | str | None = None) -> str:
+    """An option in the message of a UserError: -topk 5 on the command line, topk=5 in a program.
+
+    Args:
+        value: None = the name alone.
+    """
+    if value is None:
+        return wordings(f"-{name}", name)
+    if isinstance(value, str):
+        return wordings(f"-{name} {quoted(value)}", f"{name}={value!r}")
+    return wordings(f"-{name} {value:.10g}", f"{name}={value:.10g}")
+
+
+def wordings(command_line: str, program: str) -> str:
+    """A part of the message of a UserError that differs between the command line and a program."""
+    return f"{_START}{command_line}{_OR}{program}{_END}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 
 MAX_COUNT = 10**12  # no run with more iterations, samples, ... would ever end
 
@@ -143,4 +143,4 @@ def check(options: Any) -> None:
             special = field.default not in ("", None) and not allowed.holds(field.default)
             text = f"{value:.10g}" if isinstance(value, (int, float)) else value
             default = f", or {field.default}" if special else ""
-            raise UserError(f"-{field.name} must be {allowed.text}{default}, not {text}.")
+            raise UserError(f"{flag(field.name)} must be {allowed.text}{default}, not {text}.")

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 
 
 def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int = 0) -> tuple[str, int]:
@@ -39,7 +39,8 @@ def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int 
             if gpu >= count:
                 fewer = "; start as many processes a machine as it has GPUs" if local_rank else ""
                 raise UserError(
-                    f"-gpuid {gpu}: GPUs here are numbered 0 to {count - 1}; use one of them, or -1 for the CPU{fewer}."
+                    f"{flag('gpuid', gpu)}: GPUs here are numbered 0 to {count - 1}; use one of them, or -1 for the"
+                    f" CPU{fewer}."
                 )
             say(f"using CUDA on GPU {gpu}...")
             torch.cuda.set_device(gpu)  # NCCL and CUDA graphs work on the current GPU

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import difflib
 import os
-import re
 import typing
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _AnyOptions = TypeVar("_AnyOptions", SampleOptions, TrainOptions)
-
-_NAMES = sorted({field.name for kind in (SampleOptions, TrainOptions) for field in dataclasses.fields(kind)})
-# A flag in a message, and the number that follows it, if one does.
-_FLAG = re.compile(
-    rf"(?<![\w-])-(?P<name>{'|'.join(_NAMES)})\b(?: (?P<number>-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?!\w|:\d))?"
-)
 
 
 def options_of(
@@ -113,20 +106,5 @@ def in_words_of_a_program(**called: str) -> Iterator[None]:
     try:
         yield
     except UserError as e:
-        e.args = (reworded(str(e), called), *e.args[1:])
+        e.reword_for_program(called)
         raise
-
-
-def reworded(message: str, called: Mapping[str, str]) -> str:
-    """A message about flags in the words of a program; `called` as for in_words_of_a_program.
-
-    Example:
-        >>> reworded("-temperature must be greater than 0, not 0: give -topk 1.", {})
-        'temperature must be greater than 0, not 0: give topk=1.'
-    """
-
-    def word(flag: re.Match[str]) -> str:
-        name = called.get(flag["name"], flag["name"])
-        return f"{name}={flag['number']}" if flag["number"] else name
-
-    return _FLAG.sub(word, message)

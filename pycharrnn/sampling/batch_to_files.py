@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from compat.atomic_write import atomic_write
 from pycharrnn.common import cores
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.sampling import inference, sampler
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.sample_writer import SampleWriter
@@ -107,7 +107,7 @@ def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
         seed = int(match[1]) if match else opt.seed - 1
         is_sample = 0 <= seed - opt.seed < opt.samples and name == os.path.basename(sample_file("", seed))
         if input_folder == folder and is_sample:
-            raise UserError(f"-o {opt.o} would overwrite {file}, which is read: choose another folder.")
+            raise UserError(f"{flag('o', opt.o)} would overwrite {file}, which is read: choose another folder.")
 
 
 def write_sample(out: BinaryIO, opt: SampleOptions, characters: Iterable[sampler.SampledCharacter], live: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.common import memory
+from pycharrnn.common.errors import flag
 from pycharrnn.sampling.distribution import nan_error
 from pycharrnn.sampling.sampler import SampledCharacter
 from pycharrnn.sampling.stream import StopText
@@ -44,7 +45,7 @@ def check_memory(network: Network, beams: int) -> None:
     """Errors: UserError for more beams than memory holds."""
     history = _CHECK_EVERY * network.vocab_size
     gates_and_states = 6 * network.num_layers * network.rnn_size
-    memory.check(8 * beams * (history + gates_and_states), f"-beam {beams:.10g}")
+    memory.check(8 * beams * (history + gates_and_states), f"{flag('beam', beams)}")
 
 
 def search(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.lua_random import multinomial
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -82,6 +82,7 @@ def _argmax(log_probs: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 def nan_error(temperature: npt.NDArray[np.float64] | float) -> UserError:
     """The error for a model that predicts NaN at this temperature, the highest of several."""
     return UserError(
-        f"the model's probabilities at -temperature {np.max(temperature):g} are NaN: try a -temperature"
-        " nearer to 1; if that does not help, the checkpoint holds a model whose training failed."
+        f"the model's probabilities at {flag('temperature', float(np.max(temperature)))} are NaN: try a"
+        f" {flag('temperature')} nearer to 1; if that does not help, the checkpoint holds a model whose training"
+        " failed."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
 
 
@@ -79,20 +79,32 @@ class SampleOptions:
         check(self)
         ramp = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
         if not all(0 < t < float("inf") for t in ramp):
-            hint = ": -sample 0 takes the likeliest character at each timestep" if ramp == (0,) else ""
-            raise UserError(f"-temperature must be greater than 0, not {':'.join(f'{t:g}' for t in ramp)}{hint}.")
+            hint = f": {flag('sample', 0)} takes the likeliest character at each timestep" if ramp == (0,) else ""
+            given = ":".join(f"{t:g}" for t in ramp)
+            raise UserError(f"{flag('temperature')} must be greater than 0, not {given}{hint}.")
         for excluded, message in (
-            (self.primetext and self.primefile, "-primetext and -primefile exclude each other: leave one out."),
-            (self.beam and self.samples > 1, "-beam finds one text, whatever the seed: leave -samples out."),
+            (
+                self.primetext and self.primefile,
+                f"{flag('primetext')} and {flag('primefile')} exclude each other: leave one out.",
+            ),
+            (
+                self.beam and self.samples > 1,
+                f"{flag('beam')} finds one text, whatever the seed: leave {flag('samples')} out.",
+            ),
             (
                 self.beam and (self.temperature, self.topk, self.topp) != (1, 0, 1),
-                "-beam does not draw, so it goes by no -temperature, -topk or -topp: leave these out, or -beam.",
+                f"{flag('beam')} does not sample, so {flag('temperature')}, {flag('topk')} and {flag('topp')} have no"
+                f" effect: leave these out, or {flag('beam')}.",
             ),
-            (self.color and self.o, "-color is for the screen: leave -o out."),
-            (len(ramp) > 1 and not self.length, "-temperature A:B needs a -length at which B is reached."),
+            (self.color and self.o, f"{flag('color')} is for the screen: leave {flag('o')} out."),
+            (
+                len(ramp) > 1 and not self.length,
+                f"{flag('temperature')} A:B needs a {flag('length')} at which B is reached.",
+            ),
             (
                 not self.length and (self.samples > 1 or self.o) and not self.stop,
-                "-length 0 goes on until it is stopped: it needs -stop with -samples or -o.",
+                f"{flag('length', 0)} continues until it is stopped: with {flag('samples')} or {flag('o')} it needs"
+                f" {flag('stop')}.",
             ),
         ):
             if excluded:
@@ -127,7 +139,10 @@ class ChatOptions:
         """Errors: UserError for the first value that can't be used."""
         check(self)
         if self.temperature == 0:
-            raise UserError("-temperature must be greater than 0, not 0: -topk 1 always takes the likeliest character.")
+            raise UserError(
+                f"{flag('temperature')} must be greater than 0, not 0: {flag('topk', 1)} always takes the likeliest"
+                " character."
+            )
         self.sampling()
 
     def sampling(self) -> SampleOptions:

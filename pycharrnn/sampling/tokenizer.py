@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 
 
 def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> Iterator[tuple[int, bytes | None]]:
@@ -57,7 +57,8 @@ def primetext_characters(primetext: bytes, vocab: dict[bytes, int]) -> list[byte
     for position, character in tokenize(primetext, vocab):
         if character is None:
             raise UserError(
-                f"-primetext has {describe_unknown(primetext, position)}: leave it out, or use -ignore_bad_primetext 1."
+                f"{flag('primetext')} has {describe_unknown(primetext, position)}: leave it out, or use"
+                f" {flag('ignore_bad_primetext', 1)}."
             )
         characters.append(character)
     return characters

@@ -15,7 +15,7 @@ import numpy as np
 from compat import T7Error
 from compat.vocabulary import characters_by_id, vocabulary_of
 from pycharrnn.common.display import quote_characters
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import encodings, preprocessing
 
 if TYPE_CHECKING:
@@ -153,9 +153,10 @@ class CharSplitLMMinibatchLoader:
         """
         size = self.split_sizes[split_index]
         if size == 0:
+            name = _SPLIT_NAMES[split_index]
             raise UserError(
-                f"the {_SPLIT_NAMES[split_index]} split has no data: use a larger -{_SPLIT_NAMES[split_index]}_frac,"
-                " a smaller -batch_size or a smaller -seq_length."
+                f"the {name} split has no data: use a larger {flag(f'{name}_frac')},"
+                f" a smaller {flag('batch_size')} or a smaller {flag('seq_length')}."
             )
         k = self.batch_ix[split_index] % size
         start = (self._first[split_index] + k) * self.seq_length
@@ -203,8 +204,9 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
     """
     fit_batch, fit_length = (length // seq_length, seq_length) if length >= seq_length else (1, length)
     return (
-        f"input.txt has {length} characters, fewer than -batch_size {batch_size} x -seq_length {seq_length}:"
-        f" at most -batch_size {fit_batch} -seq_length {fit_length} fits."
+        f"input.txt has {length} characters, fewer than {flag('batch_size', batch_size)} x"
+        f" {flag('seq_length', seq_length)}: at most {flag('batch_size', fit_batch)} {flag('seq_length', fit_length)}"
+        " fits."
     )
 
 

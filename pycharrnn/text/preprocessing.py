@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import T7Error, TensorFile
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_files, cache_record
 from pycharrnn.text.encodings import ENCODINGS, InvalidUtf8, encoding_of
@@ -122,7 +122,7 @@ def _encode(
     if encoding == "utf8" and stats.invalid_at is not None:
         raise UserError(
             f"{in_textfile} is not UTF-8 at offset {stats.invalid_at}{_byte_at(in_textfile, stats.invalid_at)}: convert"
-            " it, or use -encoding bytes."
+            f" it, or use {flag('encoding', 'bytes')}."
         )
     say("loading text file...")
     say("creating vocabulary mapping...")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pycharrnn.common import shell_words
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record
 from pycharrnn.text.cache_record import FileState
@@ -151,7 +151,7 @@ def input_size(data_dir: str) -> int:
     path = os.path.join(data_dir, "input.txt")
     name = shell_words.quoted(data_dir)
     if os.path.isfile(data_dir):
-        raise UserError(f"-data_dir {data_dir} is a file, not a folder: pycharrnn train {name} trains on it.")
+        raise UserError(f"{flag('data_dir', data_dir)} is a file, not a folder: pycharrnn train {name} trains on it.")
     if not os.path.isdir(data_dir):
         raise UserError(
             f"there is no folder {data_dir}: pycharrnn train FILE makes one of your text, pycharrnn data NAME of pydoc,"

@@ -13,15 +13,13 @@ from compat import charrnn, lua_format
 from compat.atomic_write import atomic_link
 from compat.charrnn import Checkpoint
 from pycharrnn.common import shell_words
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.training import run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.signals import RunStopped
-
-_ADVICE = "lower -learning_rate or -grad_clip"
 
 
 class CheckpointKeeper:
@@ -81,7 +79,9 @@ class CheckpointKeeper:
         good = i in finite(self._history.val_losses) and _holds_numbers(checkpoint)
         self._bad = not good
         if self._bad:
-            self._note(f"{path} holds numbers that are not finite: {_ADVICE}; {self._last_good()}.")
+            self._note(
+                f"{path} holds numbers that are not finite: lower -learning_rate or -grad_clip; {self._last_good()}."
+            )
         if not self._write(path, checkpoint) or not good:
             return
         self._good, self._good_at = path, i
@@ -191,7 +191,8 @@ class CheckpointKeeper:
             watched = [("log", shell_words.quoted(self._opt.log))] if self._opt.log else []
             watched += [("show", str(self._opt.show))] if self._opt.show else []
             flags = "".join(f" -{name} {value}" for name, value in watched)
-            return f"go on with: pycharrnn train -resume {shell_words.quoted(self._good)}{flags}"
+            command = f"pycharrnn train -resume {shell_words.quoted(self._good)}{flags}"
+            return f"go on with: {wordings(command, f'pycharrnn.train(resume={self._good!r})')}"
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
 
@@ -205,10 +206,9 @@ class CheckpointKeeper:
         path = self.path_of(max(good)) if good else self._resumed
         if path and not os.path.exists(path):  # -keep, or the user, removed it
             path = None
-        again = (
-            f"go on from the last good checkpoint, -resume {shell_words.quoted(path)}" if path else self._last_good()
-        )
-        return RunStopped(f"training went astray: {_ADVICE}; {again}.", 3)
+        again = f"go on from the last good checkpoint, {flag('resume', path)}" if path else self._last_good()
+        advice = f"lower {flag('learning_rate')} or {flag('grad_clip')}"
+        return RunStopped(f"training diverged: {advice}; {again}.", 3)
 
     def finish(self) -> None:
         """Say which checkpoint is the best and how to sample from it.

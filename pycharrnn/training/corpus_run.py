@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Collection, Sequence
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import corpus
 from pycharrnn.training.options import TrainOptions
 
@@ -26,9 +26,9 @@ def train_on(
     for name, why in (("data_dir", "names another text"), ("resume", "goes on with the text of its run")):
         if name in given:
             named = "the other one" if isinstance(texts, bytes) else " ".join(texts)
-            raise UserError(f"-{name} {why}, so leave that out, or {named}.")
+            raise UserError(f"{flag(name)} {why}, so leave that out, or {named}.")
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("many processes can't gather one text: train with -data_dir, on a folder with input.txt.")
+        raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
     if isinstance(texts, bytes):
         folder = corpus.gather_text(texts, note, opt.progress)
     else:

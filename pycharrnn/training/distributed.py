@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training.nccl_allreduce import NCCLAllReduce
 
 # Others wait while the first preprocesses a large text; a process that has died is noticed at once.
@@ -98,7 +98,7 @@ class Ranks:
                 atexit.register(_end_at_once)
             raise UserError(
                 f"process {self.rank} of {self.size} stops, since another one ended: see what that one said, then go on"
-                " with -resume."
+                f" with {flag('resume')}."
             ) from e
 
 
@@ -113,7 +113,7 @@ def join(where: str) -> Ranks:
     ranks = from_environment()
     if ranks.size > 1:
         if where == "mps":
-            raise UserError("a run on several processes needs CPUs or CUDA: use -gpuid -1.")
+            raise UserError(f"a run on several processes needs CPUs or CUDA: use {flag('gpuid', -1)}.")
         try:
             return replace(ranks, gpus=connect(where))
         except (RuntimeError, ValueError) as e:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, check, file_ending, number, one_of, option
 
 MAX_SHOWN = 10_000  # characters of -show: some screens full
@@ -265,12 +265,13 @@ class TrainOptions:
         check(self)
         if self.train_frac + self.val_frac > 1 + 1e-9:
             raise UserError(
-                f"-train_frac {self.train_frac:g} and -val_frac {self.val_frac:g} sum to more than 1: lower one."
+                f"{flag('train_frac', self.train_frac)} and {flag('val_frac', self.val_frac)} sum to more than 1: lower"
+                " one."
             )
         if self.resume and self.init_from:
-            raise UserError("-resume goes on with a run, -init_from starts another: give one of them.")
+            raise UserError(f"{flag('resume')} goes on with a run, {flag('init_from')} starts another: give one.")
         if self.resume and self.recipe != "char-rnn":
             raise UserError(
-                f"-resume goes on with the options of its run, -recipe {self.recipe} is for a new one: give one of"
-                " them."
+                f"{flag('resume')} goes on with the options of its run, {flag('recipe', self.recipe)} is for a new one:"
+                " give one of them."
             )

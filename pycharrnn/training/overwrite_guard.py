@@ -9,9 +9,8 @@ from collections.abc import Callable
 from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common import shell_words
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.options import TrainOptions
@@ -34,7 +33,8 @@ def check(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]) -
     goes_on = resumed is not None and _is_of(resumed, stem)
     if goes_on or not os.path.lexists(latest) or is_held(opt):  # then the lock is what this training will fail at
         return
-    ways_on = "choose another -savefile or -checkpoint_dir, or give it up with -overwrite 1"
+    other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
+    ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
     try:
         found = checkpoint.load(latest)
     except UserError as e:
@@ -48,8 +48,7 @@ def check(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]) -
         note(f"-overwrite 1 gives up the unfinished run {latest}: {_described(found)}.")
     else:
         raise UserError(
-            f"{latest} is an unfinished run: {_described(found)}; go on with it by"
-            f" -resume {shell_words.quoted(latest)}, {ways_on}."
+            f"{latest} is an unfinished run: {_described(found)}; go on with it by {flag('resume', latest)}, {ways_on}."
         )
 
 

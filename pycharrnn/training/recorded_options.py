@@ -14,7 +14,7 @@ from typing import Any
 from compat.charrnn import Checkpoint
 from compat.checkpoint_fields import Option, is_number
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training.options import TrainOptions
 
 _TYPES = typing.get_type_hints(TrainOptions)
@@ -48,7 +48,7 @@ def require(path: str, found: Checkpoint, name: str) -> Any:
     value = find(found, name)
     if value is None:
         recorded = _in_words(found.opt[name])
-        raise UserError(f"{path} records the -{name} {recorded}, which can't be one: give -{name} on the command line.")
+        raise UserError(f"{path} records the {flag(name)} {recorded}, which is not valid: give {flag(name)}.")
     return value
 
 
@@ -63,7 +63,7 @@ def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
     try:
         return dataclasses.replace(options, **values)
     except UserError as e:
-        raise UserError(f"{path} records what can't be used, so say it on the command line: {e}") from e
+        raise UserError(f"{path} records an option that can't be used, so give it: {e.args[0]}") from e
 
 
 def to_record(options: TrainOptions) -> dict[str, Option]:

@@ -14,7 +14,7 @@ from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text.loader import TRAIN
 from pycharrnn.training import learning_rate, recorded_options, run_files
 from pycharrnn.training.options import TrainOptions
@@ -62,14 +62,15 @@ def take_over(
         if name not in given:
             recorded[name] = recorded_options.require(path, found, name)
         elif (asked := getattr(opt, name)) != (was := recorded_options.find(found, name)):
-            overridden[name] = f"-{name} {_in_words(asked)} (was {_in_words(was)})"
+            overridden[name] = f"{_in_words(asked)} (was {_in_words(was)})"
     for name in ("rnn_size", "num_layers", "model"):
         if name in overridden:
-            raise UserError(f"{overridden[name]} can't change on the way: leave -{name} out, or start a new run.")
+            change = f"{flag(name)} {overridden[name]}"
+            raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")
     # The checkpoints that follow are those of a run that never stopped, so they record no -resume.
     opt = _stay_beside(recorded_options.replace(path, opt, **recorded, resume=""), path, given)
     if overridden:
-        say(f"overridden on the command line: {', '.join(overridden.values())}")
+        say(f"overridden on the command line: {', '.join(f'-{name} {change}' for name, change in overridden.items())}")
     return opt, InitialCheckpoint(path, found, resumed=True, overridden=frozenset(overridden))
 
 
@@ -82,7 +83,9 @@ def _find(
     else:
         path, found = opt.resume, checkpoint.load(opt.resume)
     if found.program != "char-rnn":
-        raise UserError(f"{path} is a checkpoint of {found.program}, which can't be resumed: use -init_from {path}.")
+        raise UserError(
+            f"{path} is a checkpoint of {found.program}, which can't be resumed: use {flag('init_from', path)}."
+        )
     if not isinstance(found.i, int) or not 0 <= found.i <= _MOST_ITERATIONS:
         raise UserError(f"can't resume from {path}: it says it was written after iteration {found.i}.")
     val_losses = {i: loss for i, loss in found.val_losses.items() if isinstance(i, int) and 0 < i <= found.i}
@@ -98,8 +101,8 @@ def _stay_beside(opt: TrainOptions, path: str, given: Collection[str]) -> TrainO
     """
     if "savefile" not in given and ({os.sep, os.altsep, "\0"} & {*opt.savefile}):
         raise UserError(
-            f"{path} records the -savefile {escape_line(opt.savefile, 80)}, which is no name of a file: give -savefile,"
-            " and -checkpoint_dir, on the command line."
+            f"{path} records the {flag('savefile')} {escape_line(opt.savefile, 80)}, which is not a file name: give"
+            f" {flag('savefile')} and {flag('checkpoint_dir')}."
         )
     beside = os.path.dirname(path)
     if "checkpoint_dir" in given or run_files.same_folder(opt.checkpoint_dir, beside):
@@ -194,5 +197,5 @@ def _learning_rate(start: InitialCheckpoint, opt: TrainOptions, ntrain: int, ite
     else:
         rate = found.state.learning_rate if found.state else learning_rate.after(opt, found.i, ntrain, iterations)
     if not 0 <= rate < math.inf:
-        raise UserError(f"{start.path} records the learning rate {rate:g}: give -learning_rate on the command line.")
+        raise UserError(f"{start.path} records the learning rate {rate:g}: give {flag('learning_rate')}.")
     return rate

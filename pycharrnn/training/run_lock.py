@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_files import stem_of
 
@@ -36,8 +36,8 @@ def lock(opt: TrainOptions, note: Callable[[str], None]) -> Iterator[bool]:
     except OSError as e:
         if e.errno in _HELD:
             raise UserError(
-                f"{_holder(path)} writes {stem}_* to {folder}: choose another -savefile or -checkpoint_dir, or wait;"
-                " -lock 0 trains all the same."
+                f"{_holder(path)} writes {stem}_* to {folder}: choose another {flag('savefile')} or"
+                f" {flag('checkpoint_dir')}, or wait; {flag('lock', 0)} trains all the same."
             ) from None
         note(f"can't lock {path} ({e.strerror or e}): see to it that no other training writes there.")
         yield False

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from compat.charrnn import Checkpoint
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
 from pycharrnn.training.options import TrainOptions
@@ -35,12 +35,12 @@ def check(opt: TrainOptions, resumed: Checkpoint | None, note: Callable[[str], N
         return
     with contextlib.suppress(OSError, ValueError):  # what is missing is noticed by those who need it
         if os.path.samefile(path, f"{opt.data_dir}/input.txt"):
-            raise UserError(f"-log {path} would overwrite the text of the training: choose another name.")
+            raise UserError(f"{flag('log', path)} would overwrite the text of the training: choose another name.")
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
-        raise UserError(f"can't write -log {path}: there is no folder {folder}.")
+        raise UserError(f"can't write {flag('log', path)}: there is no folder {folder}.")
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise UserError(f"can't write -log {path}: no permission to write there.")
+        raise UserError(f"can't write {flag('log', path)}: no permission to write there.")
     if not os.path.exists(path) or is_held(opt):  # then the lock is what this training will fail at
         return
     last = None
@@ -55,11 +55,11 @@ def check(opt: TrainOptions, resumed: Checkpoint | None, note: Callable[[str], N
         note(f"-overwrite 1 gives up the log of another run, {path}.")
     elif resumed is None:
         raise UserError(
-            f"{path} is the log of another run: choose another -log, or give it up with -overwrite 1; -resume goes on"
-            " with it."
+            f"{path} is the log of another run: choose another {flag('log')}, or give it up with"
+            f" {flag('overwrite', 1)}; {flag('resume')} goes on with it."
         )
     elif not _is_of(last, resumed):
-        raise UserError(f"{path} is the log of another run than the one that goes on: choose another -log.")
+        raise UserError(f"{path} is the log of another run than the one that goes on: choose another {flag('log')}.")
 
 
 def _is_of(row: Row, run: Checkpoint) -> bool:
@@ -118,7 +118,7 @@ class RunLog:
                     size = f.write(log_rows.header(self._path))
                 f.truncate(size)
         except OSError as e:
-            raise UserError(f"can't write -log {self._path} ({e.strerror}).") from e
+            raise UserError(f"can't write {flag('log', self._path)} ({e.strerror}).") from e
         return seconds, size
 
     def train(self, i: int, train_loss: float, norm_ratio: float, learning_rate: float) -> None:

@@ -20,7 +20,7 @@ from pycharrnn.checkpoints import checkpoint, paths, t7_file
 from pycharrnn.checkpoints.torch_names import MODELS
 from pycharrnn.common import memory
 from pycharrnn.common.display import quote_characters
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
@@ -88,12 +88,15 @@ def prepare(opt: TrainOptions, given: Collection[str] | None, say: Say, note: Sa
     opt = dataclasses.replace(opt, gpuid=gpuid)
     ranks = distributed.join(where)
     if opt.batch_size < ranks.size:
-        raise UserError(f"-batch_size {opt.batch_size} can't be divided among {ranks.size} processes: use fewer.")
+        sizes = f"{flag('batch_size', opt.batch_size)} can't be divided among {ranks.size} processes"
+        raise UserError(f"{sizes}: use fewer.")
     stats = text_stats(opt.data_dir, opt.progress)
     loader = ranks.one_a_machine_first(lambda: _loader(opt, start, stats, ranks, say))
     for split, name in ((TRAIN, "train"), (VAL, "val")):
         if loader.split_sizes[split] == 0:
-            raise UserError(f"the {name} split has no batch of the {loader.nbatches}: use a larger -{name}_frac.")
+            raise UserError(
+                f"the {name} split has no batch of the {loader.nbatches}: use a larger {flag(f'{name}_frac')}."
+            )
     say(f"vocab size: {loader.vocab_size}")
     dtype = _dtype(opt, where)
     if start is None:
@@ -146,7 +149,9 @@ def _encoding_of_start(opt: TrainOptions, start: InitialCheckpoint | None, say: 
         opt = dataclasses.replace(opt, encoding="utf8")
         say("overwriting encoding=utf8 based on the checkpoint.")
     if opt.vocab != "strict" and start is None:
-        raise UserError(f"-vocab {opt.vocab} is about a checkpoint's characters: give -init_from as well.")
+        raise UserError(
+            f"{flag('vocab', opt.vocab)} is about a checkpoint's characters: give {flag('init_from')} as well."
+        )
     return opt
 
 
@@ -155,18 +160,20 @@ def _dtype(opt: TrainOptions, where: str) -> torch.dtype:
     tf32.allow(not opt.exact)
     exact_on_cpu = opt.exact and where == "cpu"
     if exact_on_cpu and opt.dtype not in ("", "float64"):
-        raise UserError(f"-dtype {opt.dtype} does not give char-rnn's digits: add -exact 0.")
+        raise UserError(f"{flag('dtype', opt.dtype)} does not give char-rnn's digits: add {flag('exact', 0)}.")
     if where == "mps" and opt.dtype == "float64":
-        raise UserError("-dtype float64 does not exist on MPS: use float32, or -gpuid -1.")
+        raise UserError(f"{flag('dtype', 'float64')} does not exist on MPS: use float32, or {flag('gpuid', -1)}.")
     if mixed := precision.MIXED.get(opt.dtype):
         if opt.model not in MODELS:
             raise UserError(
-                f"-dtype {opt.dtype} is for {' and '.join(MODELS)}: train a {opt.model} with -dtype float32."
+                f"{flag('dtype', opt.dtype)} is for {' and '.join(MODELS)}: train a {opt.model} with"
+                f" {flag('dtype', 'float32')}."
             )
         if not precision.can_train(opt.model, opt.rnn_size, mixed, where):
             version, on = torch.__version__, {"cpu": "the CPU", "mps": "MPS"}.get(where, "this GPU")
             raise UserError(
-                f"-dtype {opt.dtype}: PyTorch {version} can't train an {opt.model} in it on {on}; use -dtype float32."
+                f"{flag('dtype', opt.dtype)}: PyTorch {version} can't train an {opt.model} in it on {on}; use"
+                f" {flag('dtype', 'float32')}."
             )
     return torch.float64 if opt.dtype == "float64" or (exact_on_cpu and not opt.dtype) else torch.float32
 
@@ -181,7 +188,7 @@ def _check_memory(opt: TrainOptions, vocab_size: int, where: str, dtype: torch.d
     states = opt.rnn_size * opt.num_layers * opt.seq_length * opt.batch_size
     need = dtype.itemsize * (3 * weights + 2 * states)  # weights, gradient and mean square; gates and hidden state
     gpu = torch.cuda.get_device_properties(where).total_memory if where.startswith("cuda") else None
-    memory.check(need, f"-rnn_size {opt.rnn_size:.10g} with -num_layers {opt.num_layers:.10g}", gpu)
+    memory.check(need, f"{flag('rnn_size', opt.rnn_size)} with {flag('num_layers', opt.num_layers)}", gpu)
 
 
 def _make_checkpoint_dir(path: str) -> None:
@@ -191,7 +198,9 @@ def _make_checkpoint_dir(path: str) -> None:
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(None, "no permission to write there")
     except OSError as e:
-        raise UserError(f"can't write checkpoints to {path} ({e.strerror}): choose another -checkpoint_dir.") from e
+        raise UserError(
+            f"can't write checkpoints to {path} ({e.strerror}): choose another {flag('checkpoint_dir')}."
+        ) from e
 
 
 # -- text and model ----------------------------------------------------------------------------------------------------
@@ -259,6 +268,6 @@ def _check_same_vocabulary(opt: TrainOptions, start: InitialCheckpoint, ours: di
     ]
     raise UserError(
         f"the characters of {opt.data_dir}/input.txt ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
-        f" {'; '.join(differences)}; -init_from {start.path} with -vocab extend adds what is new to the model, -vocab"
-        " keep leaves it out of the text."
+        f" {'; '.join(differences)}; {flag('init_from', start.path)} with {flag('vocab', 'extend')} adds the new"
+        f" ones to the model, {flag('vocab', 'keep')} leaves them out of the text."
     )

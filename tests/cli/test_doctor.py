@@ -150,7 +150,7 @@ def test_one_fault_of_several_tests_is_enough(examined):
 
 def test_ctrl_c_ends_the_self_test(examined):
     assert examined(RunStopped("stopped by Ctrl-C.", 130), None) == ["facts", "stopped by Ctrl-C."]
-    assert examined(RunStopped("went astray.", 3))[1] == "self-test: test 0     FAILED: RunStopped: went astray."
+    assert examined(RunStopped("diverged.", 3))[1] == "self-test: test 0     FAILED: RunStopped: diverged."
 
 
 RECORDED = ["5 0.106 3.30261041 5.3731e-01", "10 0.213 3.11169093 3.9806e-01"]

@@ -37,7 +37,7 @@ def raising(error: BaseException):
             "pycharrnn sample: no such flag. (pycharrnn sample -help lists what there is)\n",
         ),
         (UserError("it is so: do that."), 1, "pycharrnn: it is so: do that.\n"),
-        (RunStopped("training went astray.", 3), 3, "pycharrnn: training went astray.\n"),
+        (RunStopped("training diverged.", 3), 3, "pycharrnn: training diverged.\n"),
         (RunStopped("", 130), 130, ""),
         (FileNotFoundError(2, "No such file or directory", "x.t7"), 1, "pycharrnn: x.t7: No such file or directory.\n"),
         (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),

@@ -329,17 +329,6 @@ def test_a_model_that_predicts_nan(recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_flags_in_messages_become_keywords():
-    for message, expected in (
-        ("-seed -1 is the same as -seed 4294967295: so", "seed=-1 is the same as seed=4294967295: so"),
-        ("give -temperature A:B, or a -length.", "give temperature A:B, or a length."),
-        ("at -temperature 0.5.", "at temperature=0.5."),
-        ("a file x-seed 3, -seedling 4 and --seed 3", "a file x-seed 3, -seedling 4 and --seed 3"),
-        ("-init_from cv/a.t7 with -vocab extend", "init_from cv/a.t7 with vocab extend"),
-    ):
-        assert keywords.reworded(message, {}) == expected
-
-
 def test_options_by_keywords():
     numpy_numbers = keywords.options_of(TrainOptions, {"rnn_size": np.int64(12), "dropout": np.float32(0.5)}, "train")
     assert (numpy_numbers.rnn_size, numpy_numbers.dropout) == (12, 0.5)

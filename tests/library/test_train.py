@@ -196,7 +196,7 @@ def test_what_is_refused(here, text, options, error, words):
 
 
 def test_a_loss_that_explodes(here):
-    with pytest.raises(pycharrnn.UserError, match="^training went astray: lower learning_rate or grad_clip; "):
+    with pytest.raises(pycharrnn.UserError, match="^training diverged: lower learning_rate or grad_clip; "):
         pycharrnn.train("poems.txt", quiet=True, **{**SMALL, "learning_rate": 1e8, "grad_clip": 1e8, "anneal": 0})
 
 

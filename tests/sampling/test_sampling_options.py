@@ -50,13 +50,13 @@ def test_values_that_can_be_used(options):
         ({"beam": -1}, "-beam must be at least 0, not -1."),
         ({"beam": 2, "samples": 2}, "leave -samples out"),
         *(
-            ({"beam": 2, **drawing}, "-beam does not draw, so it goes by no -temperature, -topk or -topp")
+            ({"beam": 2, **drawing}, "-beam does not sample, so -temperature, -topk and -topp have no effect")
             for drawing in ({"temperature": 0.5}, {"temperature": (1.0, 2.0)}, {"topk": 3}, {"topp": 0.5})
         ),
         ({"primetext": "a", "primefile": "b"}, "leave one out"),
         ({"color": 1, "o": "folder"}, "leave -o out"),
-        ({"length": 0, "samples": 2}, "it needs -stop with -samples or -o."),
-        ({"length": 0, "o": "folder"}, "it needs -stop with -samples or -o."),
+        ({"length": 0, "samples": 2}, "with -samples or -o it needs -stop."),
+        ({"length": 0, "o": "folder"}, "with -samples or -o it needs -stop."),
         *(
             ({name: 2}, f"-{name} must be 0 or 1, not 2.")
             for name in ("sample", "opencl", "verbose", "hide_prime", "ignore_bad_primetext", "unicode", "color")

@@ -170,14 +170,6 @@ def test_fractions_that_are_none(corpus, fraction, name, place):
         CharSplitLMMinibatchLoader(corpus, 10, 20, tuple(split), say=SILENT)
 
 
-def test_characters_in_a_message():
-    many = [bytes([byte]) for byte in range(0x70, 0x5B, -1)]
-    in_order = [repr(chr(byte)) for byte in range(0x5C, 0x71)]
-    assert loader_module.quoted(many[1:]) == " ".join(in_order[:20])
-    assert loader_module.quoted(many) == " ".join(in_order[:20]) + " and 1 more"
-    assert loader_module.quoted(["é".encode(), b"\n", b"\xff"]) == r"'\n' 'é' '\xff'"
-
-
 # -- the cache -------------------------------------------------------------------------------------------------------
 
 

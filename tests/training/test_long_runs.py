@@ -514,7 +514,7 @@ def test_explosion(tmp_path, monkeypatch):
     assert out[-1] == "loss is exploding, aborting."
     assert error.status == 3
     assert str(error) == (
-        "training went astray: lower -learning_rate or -grad_clip;"
+        "training diverged: lower -learning_rate or -grad_clip;"
         f" go on from the last good checkpoint, -resume cv/{good.name}."
     )
 
@@ -555,7 +555,7 @@ def test_nan_in_the_last_validation(tmp_path, monkeypatch):
     folder = folder_with_text(tmp_path)
     error, out, err = result_of(folder, "-max_epochs", "0.017")
     assert error.status == 3
-    assert str(error) == ("training went astray: lower -learning_rate or -grad_clip; there is no good checkpoint.")
+    assert str(error) == ("training diverged: lower -learning_rate or -grad_clip; there is no good checkpoint.")
     assert "_nan.t7 holds numbers that are not finite" in err
 
 

@@ -199,7 +199,7 @@ def test_many_processes_need_a_text_that_is_there(home):
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "RANK": "0"}
     command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt"]
     result = subprocess.run(command, cwd=home, env=environment, capture_output=True)
-    assert "many processes can't gather one text: train with -data_dir" in sentence(result)
+    assert "several processes can't gather a text: train with -data_dir" in sentence(result)
 
 
 def test_a_run_of_no_step_says_so(home):

@@ -108,9 +108,9 @@ def test_options_of_the_command_line_are_kept_and_said(tmp_path):
 @pytest.mark.parametrize(
     "args, words",
     [
-        (["-rnn_size", "7"], "-rnn_size 7 (was 6) can't change on the way"),
+        (["-rnn_size", "7"], "-rnn_size 7 (was 6) can't change during a run"),
         (["-model", "gru"], "-model gru (was lstm) can't change"),
-        (["-init_from", "x.t7"], "give one of them"),
+        (["-init_from", "x.t7"], "give one"),
         (["-savefile", "other"], "cv holds no whole checkpoint lm_other_*.t7 to resume from"),
         (["-resume", "cv/none.t7"], "does not exist"),
         (["-resume", "data"], "the folder data has no checkpoint"),
@@ -294,8 +294,8 @@ def test_a_damaged_state_is_one_sentence(tmp_path, change, message):
 @pytest.mark.parametrize(
     "name, value, words",
     [
-        (b"print_every", b"often", "records the -print_every 'often', which can't be one: give -print_every"),
-        (b"print_every", 0, "records what can't be used, .*-print_every must be at least 1, not 0"),
+        (b"print_every", b"often", "records the -print_every 'often', which is not valid: give -print_every"),
+        (b"print_every", 0, "records an option that can't be used, .*-print_every must be at least 1, not 0"),
         (b"seed", 1e300, r"-seed 1e\+300, which"),
         (b"keep", math.inf, "-keep inf"),
         (b"learning_rate_decay", math.nan, "-learning_rate_decay nan"),
