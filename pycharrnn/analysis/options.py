@@ -1,4 +1,4 @@
-"""The flags of eval, score, plot and activations: each with its name, default and help."""
+"""The flags of eval, score, plot and activations: name, default, help."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class EvalOptions:
 
     data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir", group="text")
     split: str = option("val", "train, val or test", group="text", allowed=one_of("train", "val", "test"))
-    compare: bool = option(False, "print a table, one line a checkpoint, the lowest loss first", group="display")
-    batch_size: int = option(0, "number of sequences side by side. 0 = as in training", group="text", allowed=number(0))
+    compare: bool = option(False, "print a table, one line per checkpoint, sorted by loss", group="display")
+    batch_size: int = option(0, "number of sequences in a batch. 0 = as in training", group="text", allowed=number(0))
     seq_length: int = option(0, "number of timesteps in a batch. 0 = as in training", group="text", allowed=number(0))
     train_frac: float = option(
         -1, "fraction of data that goes into train set. -1 = as in training", group="text", allowed=number(0, 1)
@@ -27,13 +27,13 @@ class EvalOptions:
         0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", allowed=SWITCH
     )
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
-    threads: int = option(0, "how many threads compute. 0 = one", group="machine", allowed=THREADS)
+    threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
-        """Errors: UserError for the first value that can't be used."""
+        """Errors: UserError for the first invalid value."""
         check(self)
         if self.old_exp and self.gpuid >= 0:
-            raise UserError(f"-old_exp is of the CPU: leave {flag('gpuid')} out.")
+            raise UserError(f"-old_exp works on the CPU only: leave {flag('gpuid')} out.")
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,13 @@ class ScoreOptions:
     """Options of `pycharrnn score`."""
 
     html: str = option(
-        "", "file to write the texts to as a page, each character coloured by its surprise", path="file", group="output"
+        "",
+        "write a page of the texts, each character colored by its surprise, to this file",
+        path="file",
+        group="output",
     )
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
-    threads: int = option(0, "how many threads compute. 0 = one", group="machine", allowed=THREADS)
+    threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
         """Errors: UserError."""
@@ -57,7 +60,7 @@ class PlotOptions:
 
     o: str = option(
         "losses.png",
-        "picture to write, by its ending: .png or .svg",
+        "image to write: .png or .svg",
         path="file",
         group="output",
         allowed=file_ending(".png", ".svg"),
@@ -75,28 +78,28 @@ class ActivationsOptions:
     primetext: str = option("", "the text to read", group="text")
     primefile: str = option("", "file with the text to read. - = standard input", path="file", group="text")
     ignore_bad_primetext: int = option(
-        0, "1 = leave out what the model has never seen from the text", group="text", allowed=SWITCH
+        0, "1 = leave out characters of the text that the vocabulary lacks", group="text", allowed=SWITCH
     )
     layer: int = option(
         0,
-        "layer of the units, 1 = the first. 0 = all for the choice by itself, the last for -units",
+        "layer of the units, from 1. 0 = the last for -units, else all",
         group="display",
         allowed=number(0),
     )
     units: str = option(
         "",
-        "numbers of the units to show, from 1: 3,17. Empty = those that hold large values longest",
+        "units to show, from 1: 3,17. Empty = those that keep large activations longest",
         group="display",
         value="N,N,...",
     )
-    count: int = option(8, "how many units to show where -units names none", group="display", allowed=number(1))
+    count: int = option(8, "how many units to show without -units", group="display", allowed=number(1))
     o: str = option(
         "activations.html", "page to write", path="file", group="output", allowed=file_ending(".html", ".htm")
     )
-    threads: int = option(0, "how many threads compute. 0 = one", group="machine", allowed=THREADS)
+    threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
-        """Errors: UserError for the first value that can't be used."""
+        """Errors: UserError for the first invalid value."""
         check(self)
         if bool(self.primetext) == bool(self.primefile):
             raise UserError(f"give a text to read: either {flag('primetext')} TEXT or {flag('primefile')} FILE.")

@@ -21,7 +21,7 @@ GROUPS = {  # group of a flag -> its heading in -help, in the order of -help
     "text": "Text",
     "model": "Model",
     "learning": "Learning",
-    "drawing": "Drawing",
+    "sampling": "Sampling",
     "checkpoints": "Checkpoints",
     "machine": "Machine",
     "network": "Network",

@@ -1,4 +1,4 @@
-"""Many samples at once: groups of streams on threads, a file for each sample."""
+"""Samples a checkpoint many times at once, on threads, into one file for each sample. For `sample -samples`."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import LocalPredictor, Predictor
 
-MAX_STREAMS = 64  # side by side where not the kernel says how many: more would be no faster, and each has a file open
+MAX_STREAMS = 64  # without the C kernel: more are not faster, and each has a file open
 _SECONDS_BETWEEN_SIGNALS = 0.1
 
 
 class _EndedEarly(Exception):
-    """Another thread has failed, or the command has been told to end."""
+    """Another thread has failed, or a signal ends the command."""
 
 
 def write_samples(loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], folder: str, device: str) -> None:
-    """Write `opt.samples` samples of a checkpoint into `folder`; with -o each appears there whole or not at all.
+    """Write `opt.samples` samples of a checkpoint into `folder`, with -o atomically.
 
-    Each file holds what `pycharrnn sample -verbose 0` with its seed prints.
+    Each file equals the output of `pycharrnn sample -verbose 0` with its seed.
 
     Args:
-        prime: characters of the vocabulary.
-        device: PyTorch's name of it.
+        prime: the primetext, as characters of the vocabulary.
+        device: as PyTorch names it.
 
     Errors: OSError; UserError for a model that predicts NaN.
     """
@@ -58,15 +58,16 @@ def _write_on_threads(
     seeds: Sequence[int],
     folder: str,
 ) -> None:
-    """Draw and write the samples, on as many threads as there are to be, each with a group of streams of its own.
-
-    No thread waits for another one: whichever is free takes the next group. The first error ends them all.
-    """
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # it loads much that one sample lacks
+    """Share the samples among threads: whichever is free takes the next group. The first error ends all of them."""
+    from concurrent.futures import (
+        FIRST_EXCEPTION,
+        ThreadPoolExecutor,
+        wait,
+    )  # slow to import, not needed for one sample
 
     threads = opt.threads or cores.usable()
-    most = model.rows_per_step if isinstance(model, KernelPredictor) else MAX_STREAMS
-    groups, lock, ended = _groups(seeds, threads, most), threading.Lock(), threading.Event()
+    max_size = model.rows_per_step if isinstance(model, KernelPredictor) else MAX_STREAMS
+    groups, lock, ended = _groups(seeds, threads, max_size), threading.Lock(), threading.Event()
 
     def next_group() -> Sequence[int] | None:
         with lock:
@@ -81,7 +82,7 @@ def _write_on_threads(
     try:
         working = {pool.submit(work) for _ in range(min(threads, len(seeds)))}
         while working:
-            # With a limit: where waiting for a lock can't be interrupted, as on Windows, Ctrl-C is heard after that.
+            # The timeout lets Ctrl-C through on Windows, where a signal does not interrupt a wait for a lock.
             done, working = wait(working, _SECONDS_BETWEEN_SIGNALS, FIRST_EXCEPTION)
             for future in done:
                 future.result()
@@ -90,16 +91,16 @@ def _write_on_threads(
         pool.shutdown()
 
 
-def _groups(seeds: Sequence[int], threads: int, most: int) -> Iterator[Sequence[int]]:
-    """The seeds in groups of nearly one size, at most `most`, and so many groups that all threads get equally many."""
-    rounds = -(-len(seeds) // (threads * most))
+def _groups(seeds: Sequence[int], threads: int, max_size: int) -> Iterator[Sequence[int]]:
+    """The seeds in groups of nearly equal size, as many for each thread as for any other."""
+    rounds = -(-len(seeds) // (threads * max_size))
     groups = min(rounds * threads, len(seeds))
     for k in range(groups):
         yield seeds[len(seeds) * k // groups : len(seeds) * (k + 1) // groups]
 
 
 def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
-    """Errors: UserError where a file that is read is one of those that will be written into the folder of -o."""
+    """Errors: UserError if one of `inputs` is among the files that -o will write."""
     folder = os.path.realpath(opt.o)
     for file in inputs:
         input_folder, name = os.path.split(os.path.realpath(file))
@@ -107,24 +108,23 @@ def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
         seed = int(match[1]) if match else opt.seed - 1
         is_sample = 0 <= seed - opt.seed < opt.samples and name == os.path.basename(sample_file("", seed))
         if input_folder == folder and is_sample:
-            raise UserError(f"{flag('o', opt.o)} would overwrite {file}, which is read: choose another folder.")
+            raise UserError(f"{flag('o', opt.o)} would overwrite {file}, which is an input: choose another folder.")
 
 
 def write_sample(out: BinaryIO, opt: SampleOptions, characters: Iterable[sampler.SampledCharacter], live: bool) -> None:
-    """Write one sample to `out`; with -length 0, Ctrl-C is how it ends.
+    """Write one sample to `out`, until its end or, with -length 0, until Ctrl-C.
 
     Args:
-        live: True if someone may be watching.
+        live: whether to flush as characters come.
     """
     writer = SampleWriter(out, opt, live)
     with contextlib.suppress(*([] if opt.length else [KeyboardInterrupt])):
-        for drawn in characters:
-            writer.put(drawn.character, drawn.probability, drawn.given)
+        for one in characters:
+            writer.put(one.character, one.probability, one.given)
     writer.end()
 
 
 def sample_file(folder: str, seed: int) -> str:
-    """The path of the sample with this seed."""
     return os.path.join(folder, f"sample_{seed}.txt")
 
 
@@ -137,15 +137,15 @@ def _write_group(
     folder: str,
     should_end: Callable[[], bool],
 ) -> None:
-    """Draw and write the samples of `seeds` side by side.
+    """Write the samples of `seeds`, sampled side by side.
 
     Args:
-        predictor: with as many streams, their hidden states zeros.
-        should_end: asked every few milliseconds whether to give up, which leaves no file.
+        predictor: with a stream for each seed, hidden states zeros.
+        should_end: polled every few milliseconds; if True, no file of -o is left.
     """
     with contextlib.ExitStack() as files:
         paths = [sample_file(folder, seed) for seed in seeds]
-        # What is only printed need not reach the disk, for which atomic_write waits.
+        # Files that are only printed need no atomic write, which waits for the disk.
         opened = [files.enter_context(atomic_write(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
         writers = [SampleWriter(out, opt) for out in opened]
         for chunk in sampler.sample_streams(predictor, [prime] * len(seeds), vocab, opt, seeds):

@@ -1,4 +1,4 @@
-"""A conversation with a model: its hidden state carries over from line to line."""
+"""A conversation with a model, for `chat`: the hidden state carries over from line to line."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 class Chat:
-    """Answers lines; the model remembers all lines and answers before.
+    """Answers lines, each in the context of all lines and answers before it.
 
     Args:
-        predictor: with one stream, one step at a time, its hidden state zeros.
-        vocab: character (one byte, or several) -> number from 1.
+        predictor: with one stream and one step, hidden state zeros.
+        vocab: character -> token id + 1.
     """
 
     def __init__(self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions) -> None:
         self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()
-        self._unread = b""  # the last character of an answer, which the model has drawn but not read
+        self._unread = b""  # the last character of an answer: sampled, but not read yet
 
     def without_unknown(self, line: bytes) -> tuple[bytes, int]:
-        """`line` without the bytes that the model has never seen, and how many those are."""
+        """`line` without what the vocabulary lacks, and how many bytes were dropped."""
         return tokenizer.without_unknown(line, self._vocab)
 
     def answer(self, line: bytes) -> Iterator[sampler.SampledCharacter]:
-        """What the model draws after reading `line`, up to and with the text of -stop, or -length characters.
+        """Read `line`, then sample an answer that ends with the text of -stop or after -length characters.
 
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
-        for drawn in sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line):
-            if not drawn.given:
-                self._unread = drawn.character
-                yield drawn
+        for one in sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line):
+            if not one.given:
+                self._unread = one.character
+                yield one
         self._opt = dataclasses.replace(self._opt, seed=self._opt.seed + 1)

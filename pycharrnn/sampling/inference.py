@@ -1,8 +1,7 @@
-"""A trained network that reads characters and predicts the next one, for sampling and scoring.
+"""Makes the predictor of a checkpoint, for sampling and scoring.
 
-On the CPU it runs on the C kernel or in NumPy, in double precision, so that it starts at once and gives char-rnn's
-very numbers; on a GPU it runs in PyTorch. Any number of texts (streams) go side by side, each with a hidden state of
-its own.
+On the CPU a predictor runs on the C kernel or in NumPy, in double precision: it needs no PyTorch, and its digits are
+char-rnn's. On a GPU it runs in PyTorch.
 """
 
 from __future__ import annotations
@@ -26,28 +25,22 @@ if TYPE_CHECKING:
 
 
 def make_predictor(loaded: Checkpoint, device: str = "cpu", streams: int = 1, steps: int = 1) -> Predictor:
-    """A predictor for a loaded checkpoint.
+    """A predictor of B streams and T steps for a loaded checkpoint.
 
     Args:
-        device: PyTorch's name of it.
-        streams: texts side by side, B.
-        steps: characters that `read` takes at once, T.
+        device: as PyTorch names it.
     """
     if device == "cpu":
         return on_cpu(loaded.network, streams, steps)
-    from pycharrnn.engine.model import CharRNN  # here, since PyTorch takes a second to load and the CPU does without it
+    from pycharrnn.engine.model import CharRNN  # imports PyTorch, which the CPU does not need
 
     return TorchPredictor(CharRNN.from_checkpoint(loaded, device=device), streams, steps)
 
 
 def on_cpu(network: Network, streams: int = 1, steps: int = 1) -> LocalPredictor:
-    """A predictor on the CPU: on the C kernel where that has been compiled, else in NumPy.
+    """A predictor of B streams and T steps on the CPU: on the C kernel if it is compiled, else in NumPy.
 
-    Args:
-        streams: texts side by side, B.
-        steps: characters that `read` takes at once, T.
-
-    Errors: UserError for a PYCHARRNN_KERNEL that there is not.
+    Errors: UserError if PYCHARRNN_KERNEL is not a known level.
     """
     library = kernel_library.library()
     if library is None:
@@ -56,11 +49,7 @@ def on_cpu(network: Network, streams: int = 1, steps: int = 1) -> LocalPredictor
 
 
 class TorchPredictor(Predictor):
-    """Runs a CharRNN on its device, in its precision.
-
-    Args:
-        streams: texts side by side, B.
-        steps: characters that `read` takes at once, T.
+    """Runs a CharRNN on its device, in its precision, with B streams and T steps.
 
     Errors: ValueError for streams or steps below 1.
     """
@@ -80,8 +69,7 @@ class TorchPredictor(Predictor):
         for first, last in zip(self._bptt.states(0), self._bptt.states(-1), strict=True):
             first.copy_(last)
         log_probs = self._bptt.forward(torch.tensor(token_ids, device=self._device))
-        # A copy even on the CPU, where the next call would overwrite the buffer under the caller's array. It becomes
-        # double only there: MPS has no such numbers.
+        # A copy also on the CPU, where the next call would overwrite the array. Converted there: MPS lacks float64.
         in_numpy: npt.NDArray[np.float64] = log_probs.cpu().to(torch.float64, copy=True).numpy()
         return in_numpy.reshape(*token_ids.shape, -1)
 

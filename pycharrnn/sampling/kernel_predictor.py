@@ -1,4 +1,4 @@
-"""A predictor on the C kernel: a network on the CPU in double precision, without PyTorch."""
+"""The predictor on the C kernel: on the CPU, in double precision, without PyTorch."""
 
 from __future__ import annotations
 
@@ -24,11 +24,7 @@ _MAX_STEPS = 64  # per call of `sample`
 class KernelPredictor(LocalPredictor):
     """Runs a packed network, and samples from it without a return to Python.
 
-    A stream's numbers do not depend on the streams beside it, on the number of steps at once, or on threads.
-
-    Args:
-        streams: texts side by side, B.
-        steps: characters that `read` takes at once, T.
+    The results of a stream do not depend on the other streams, on the number of steps per call, or on threads.
 
     Attributes:
         rows_per_step: how many streams the kernel takes through a step at once.

@@ -1,6 +1,6 @@
-"""A predictor in NumPy: the network on the CPU in double precision, where there is no C kernel.
+"""The predictor in NumPy: on the CPU, in double precision, where the C kernel is not compiled.
 
-It is what the kernel's predictor is tested against.
+The tests compare the kernel with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Logarithm of the softmax over the last axis, in nats."""
     highest = np.maximum.reduce(scores, -1, keepdims=True)  # as max(), without its overhead
     log_probs: npt.NDArray[np.float64] = scores - (
         highest + np.log(np.add.reduce(np.exp(scores - highest), -1, keepdims=True))
@@ -36,11 +35,11 @@ def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer: its buffers, and its weights laid out for the products that read them.
+    """The buffers of a layer, and its weights in the memory layout of the products that read them.
 
     Attributes:
         input_weight: (inputs, n*H).
-        bias: (n*H,), those of both products added.
+        bias: (n*H,), the sum of both biases.
         h2h: (n*H, H).
     """
 
@@ -51,17 +50,15 @@ class _Layer:
 
 
 def _make_cell(cell_class: type[Cell[Any]], steps: int, streams: int, rnn_size: int) -> Cell[npt.NDArray[Any]]:
-    """A cell whose buffers are zeros."""
     return cell_class(lambda *shape: np.zeros(shape), steps, streams, rnn_size)
 
 
 def _make_layer(network: Network, layer: int, steps: int, streams: int) -> _Layer:
-    """Layer number `layer`, from 1, of a network."""
     cell_class = CELLS[network.model]
     cell = _make_cell(cell_class, steps, streams, network.rnn_size)
     weight, bias = _packed(network, cell_class.input_linears, layer)
     h2h, h_bias = _packed(network, cell_class.recurrent_linears, layer)
-    # The products read both weights transposed, so that is how they lie in memory.
+    # The products read both weights transposed.
     return _Layer(cell, np.ascontiguousarray(weight.T), bias + h_bias, np.asfortranarray(h2h))
 
 
@@ -77,12 +74,10 @@ def _packed(
 
 
 class NumpyPredictor(LocalPredictor):
-    """Runs a network on the CPU in double precision, without PyTorch.
+    """Runs a network with B streams and T steps.
 
     Args:
-        streams: texts side by side, B.
-        steps: characters that `read` takes at once, T.
-        log_softmax: what makes log-probabilities of the decoder's output, (T*B, V) -> (T*B, V).
+        log_softmax: logits -> log-probabilities, (T*B, V) -> (T*B, V).
 
     Errors: ValueError for streams or steps below 1.
     """
@@ -115,7 +110,7 @@ class NumpyPredictor(LocalPredictor):
             for state in cell.states:
                 state[0] = state[-1]
             if x is None:
-                # mode="raise" would copy, and is not needed: the characters have been checked.
+                # mode="raise" would copy; the ids have been checked.
                 np.take(self._by_character, token_ids, 0, out=cell.gates, mode="clip")
             else:
                 gates = cell.gates.reshape(len(x), -1)

@@ -1,4 +1,4 @@
-"""A short sample of a model that is being trained, which must not notice."""
+"""Samples from a model in training without touching its state, for `train -show`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,17 @@ if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.sampling.predictor import Predictor
 
-# Read before the first draw, as far as the model knows them: what begins after an empty line is rather a sentence than
-# the padding of a table.
+# The primetext, as far as the vocabulary has it: after an empty line a sentence begins, rather than a table's padding.
 _PARAGRAPH = b".\n\n"
 
 
 def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, temperature: float) -> Iterator[bytes]:
-    """Draw the beginning of a paragraph and what follows, one character after another, where `model` computes.
+    """Sample the beginning of a paragraph on the device of `model`.
 
-    Nothing that training goes on from is touched: weights are only read, buffers and hidden state are new, and the
-    random numbers are those of a generator of its own.
+    Weights are only read; buffers, hidden state and random numbers are separate from the training's.
 
     Args:
-        checkpoint: `model` as it is now, with its vocabulary.
-        length: how many characters to draw.
+        checkpoint: the current weights of `model`, with the vocabulary.
 
     Errors: UserError for a model that predicts NaN.
     """

@@ -1,4 +1,4 @@
-"""How the characters of a sample reach a terminal or a file: without delay, as whole UTF-8 characters, in colours."""
+"""Writes the characters of a sample to a terminal or a file: flushed in time, as complete UTF-8, in colors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
     from pycharrnn.sampling.options import SampleOptions
 
-_FLUSH_SECONDS = 0.02  # often enough to watch; a flush for each character would cost as much as drawing it
+_FLUSH_SECONDS = 0.02  # often enough to watch; flushing each character would cost as much as sampling it
 _PLAIN = "0"
-# (bits of surprise from which on, the terminal's code of the colour): the colours differ for the colour-blind too, and
-# the deepest is bold.
+# (least bits of surprise, color code): colors that color-blind people can tell apart; the last is bold.
 _COLORS = ((7, "1;31"), (5, "35"), (3, "34"), (1, "36"), (0, _PLAIN))
 
 
@@ -24,8 +23,8 @@ class SampleWriter:
     """Writes the characters of one sample to a binary file.
 
     Args:
-        opt: its hide_prime, unicode and color count here.
-        live: True if someone may be watching: no character waits for long.
+        opt: of which hide_prime, unicode and color apply.
+        live: whether to flush as characters come.
     """
 
     def __init__(self, out: BinaryIO, opt: SampleOptions, live: bool = False) -> None:
@@ -34,17 +33,12 @@ class SampleWriter:
         self._decoder: codecs.BufferedIncrementalDecoder | None = None
         if opt.unicode or opt.color:
             self._decoder = codecs.getincrementaldecoder("utf-8")("ignore" if opt.unicode else "surrogateescape")
-        self._probability = 1.0  # of all bytes since the decoder's last whole character
+        self._probability = 1.0  # of the bytes since the last complete character
         self._color_code = _PLAIN
         self._flushed = time.monotonic()
 
     def put(self, character: bytes, probability: float, given: bool) -> None:
-        """Write the next character.
-
-        Args:
-            probability: that the character had.
-            given: True if it stands in the primetext.
-        """
+        """Write the next character. `given`: whether it stands in the primetext."""
         if given and self._hide_prime:
             return
         if self._decoder:
@@ -65,7 +59,7 @@ class SampleWriter:
             self._out.write(b"".join(characters))
 
     def _put_text(self, decoder: codecs.BufferedIncrementalDecoder, text: str) -> None:
-        """Write what the decoder has just returned, which is empty in the middle of a character."""
+        """Write the decoder's output, which is empty in the middle of a character."""
         if text and self._color:
             bits = -math.log2(self._probability) if self._probability > 0 else math.inf
             color_code = next(code for from_bits, code in _COLORS if bits >= from_bits)
@@ -77,7 +71,7 @@ class SampleWriter:
             self._probability = 1.0
 
     def end(self) -> None:
-        """Write what the decoder still holds, and the newline after the sample."""
+        """Write the rest of an incomplete character, and the newline after the sample."""
         if self._decoder:
             self._put_text(self._decoder, self._decoder.decode(b"", final=True))
         self._out.write(b"\x1b[0m\n" if self._color_code != _PLAIN else b"\n")

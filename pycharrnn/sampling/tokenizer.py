@@ -1,7 +1,6 @@
-"""A text divided into the characters of a model's vocabulary, which are one byte or several.
+"""Divides a text into the characters of a vocabulary.
 
-A vocabulary of bytes, char-rnn's own kind, has characters of one byte. One of UTF-8 characters (torch-rnn's, or that of
-`pycharrnn train -encoding utf8`) has longer ones.
+A character is one byte, as in char-rnn, or a UTF-8 character, as in torch-rnn and with `train -encoding utf8`.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from pycharrnn.common.errors import UserError, flag
 
 
 def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> Iterator[tuple[int, bytes | None]]:
-    """Divide `text` into characters of `vocab`; where several fit, the longest is taken.
+    """Divide `text` into characters of `vocab`; where several match, the longest is taken.
 
-    The work for each byte is bounded by the longest character, of which the reader of checkpoints allows 64 bytes.
+    The work per byte is bounded by the longest character; a checkpoint's reader allows 64 bytes.
 
     Args:
-        code_points: whether what `vocab` lacks is a whole UTF-8 character, where there is one, and not a byte.
+        code_points: skip a whole UTF-8 character that `vocab` lacks, instead of one byte.
 
-    Yields: (position, character), or (position, None) where no character begins.
+    Yields: (position, character), or (position, None) for what `vocab` lacks.
 
     Example:
         >>> list(tokenize(b"aba~", {b"a": 1, b"ab": 2}))
@@ -41,7 +40,7 @@ def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) ->
 
 
 def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
-    """First byte -> lengths of the characters that begin with it, the longest first."""
+    """First byte -> lengths of the characters that begin with it, in descending order."""
     lengths: dict[int, set[int]] = {}
     for character in vocab:
         lengths.setdefault(character[0], set()).add(len(character))
@@ -49,10 +48,7 @@ def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
 
 
 def primetext_characters(primetext: bytes, vocab: dict[bytes, int]) -> list[bytes]:
-    """`primetext` divided into characters of `vocab`.
-
-    Errors: UserError naming the first character (a whole one, where the text is UTF-8) that `vocab` lacks.
-    """
+    """The characters of `primetext`. Errors: UserError that names the first character that `vocab` lacks."""
     characters = []
     for position, character in tokenize(primetext, vocab):
         if character is None:
@@ -65,13 +61,13 @@ def primetext_characters(primetext: bytes, vocab: dict[bytes, int]) -> list[byte
 
 
 def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
-    """`text` without the bytes with which no character of `vocab` begins, and how many those are."""
+    """`text` without what `vocab` lacks, and how many bytes were dropped."""
     characters = [character for _, character in tokenize(text, vocab)]
     return b"".join(filter(None, characters)), characters.count(None)
 
 
 def code_point_length(text: bytes, position: int) -> int:
-    """How many bytes the UTF-8 character at a position of `text` has; 1 where there is none."""
+    """The length in bytes of the UTF-8 character at a position; 1 for invalid UTF-8."""
     for length in (2, 3, 4):
         with contextlib.suppress(UnicodeDecodeError):
             if len(text[position : position + length].decode()) == 1:
@@ -80,7 +76,7 @@ def code_point_length(text: bytes, position: int) -> int:
 
 
 def describe_unknown(text: bytes, position: int) -> str:
-    """In words, for a message: the unknown character at a position of `text`, a whole one where the text is UTF-8."""
+    """A description of the unknown character at a position, for messages; a whole character in valid UTF-8."""
     start = position
     while start > 0 and text[start] & 0xC0 == 0x80:
         start -= 1

@@ -160,7 +160,7 @@ def test_files_that_are_read_are_not_overwritten(tmp_path):
         try:
             batch_to_files.refuse_to_overwrite(opt, "", os.fspath(path))
         except UserError as e:
-            assert str(e) == f"-o {tmp_path} would overwrite {path}, which is read: choose another folder."
+            assert str(e) == f"-o {tmp_path} would overwrite {path}, which is an input: choose another folder."
             return True
         return False
 

@@ -73,8 +73,8 @@ def test_a_beam_comes_out_piece_by_piece_and_stops(monkeypatch):
 
 def test_the_history_is_walked_now_and_then(monkeypatch):
     walked: list[int] = []
-    path = beam._likeliest_path
-    monkeypatch.setattr(beam, "_likeliest_path", lambda history: walked.append(len(history)) or path(history))
+    path = beam._best_path
+    monkeypatch.setattr(beam, "_best_path", lambda history: walked.append(len(history)) or path(history))
     beamed(6, length=200)
     assert 0 < len(walked) <= 200 / 16 + 1
 

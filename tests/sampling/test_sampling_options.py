@@ -35,13 +35,13 @@ def test_values_that_can_be_used(options):
         ({"length": -1}, "-length must be at least 0, not -1."),
         (
             {"temperature": 0.0},
-            "-temperature must be greater than 0, not 0: -sample 0 takes the likeliest character at each timestep.",
+            "-temperature must be greater than 0, not 0: -sample 0 takes the most probable character at each timestep.",
         ),
         ({"temperature": (0.0, 1.0)}, "-temperature must be greater than 0, not 0:1."),
         ({"temperature": math.inf}, "-temperature must be greater than 0, not inf."),
         ({"temperature": math.nan}, "-temperature must be greater than 0, not nan."),
         ({"temperature": (1.0, -0.5)}, "-temperature must be greater than 0, not 1:-0.5."),
-        ({"temperature": (1.0, 2.0), "length": 0}, "-temperature A:B needs a -length at which B is reached."),
+        ({"temperature": (1.0, 2.0), "length": 0}, "-temperature A:B needs a -length, at which it reaches B."),
         ({"samples": 0}, "-samples must be from 1 to 1e12, not 0."),
         ({"samples": 10**12 + 1}, "-samples must be from 1 to 1e12"),
         ({"topk": -1}, "-topk must be at least 0, not -1."),
@@ -88,5 +88,5 @@ def test_options_stay_as_they_were_given():
 
 
 def test_chat_knows_another_way_to_the_likeliest_character():
-    with pytest.raises(UserError, match="not 0: -topk 1 always takes the likeliest character"):
+    with pytest.raises(UserError, match="not 0: -topk 1 takes the most probable character"):
         ChatOptions(temperature=0)
