@@ -1,15 +1,19 @@
-# make demo: train on a text and sample from it, in about two minutes. make test: install and run the tests, all but the
-# slowest, which make slow runs. make check: what to run between two changes, in less than a minute. make sanitize: the
-# C kernel under GCC's sanitizers, where there is a gcc. make bench: measure. make test-versions: the tests with each
-# Python, and with the lowest and newest packages, at hand. make test-gpu, make bench-gpu: what only a GPU can show, by
-# python3 as it is (docs/platforms.md); make gpu-packages: fetch what that lacks. make clean: remove what these made.
-# Only Python 3.10 or newer is needed.
+# make demo        install, train on a text and sample from it; about two minutes
+# make check       linters and the tests that need no training; less than a minute
+# make test        linters and all but the slowest tests
+# make slow        the slowest tests
+# make sanitize    the C kernel under GCC's sanitizers, if gcc is installed
+# make bench       benchmarks
+# make test-versions    the tests with each installed Python, the lowest and the newest packages
+# make test-gpu, make bench-gpu    checks that need a GPU, with python3 and no installation (docs/platforms.md)
+# make gpu-packages     download what these need
+# make clean       remove what the others have written
 PYTHON ?= python3
 BIN = .venv/bin
 
 .PHONY: demo lint check test slow sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
 
-# Installing anew only when what builds it or the C kernel changes keeps the second run quick.
+# Installs again only after a change to the build or the C kernel.
 .venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .
@@ -43,7 +47,7 @@ lint: .venv/test-installed
 QUICK = tests/compat tests/text tests/engine/test_validation.py tests/engine/test_device.py tests/engine/test_model.py \
 	tests/sampling tests/analysis
 
-# What versions of Python, PyTorch and the other packages may change, and the recorded digits.
+# The tests whose result may depend on versions of Python and packages, and the recorded digits.
 ACROSS = $(QUICK) tests/checkpoints tests/common tests/library/test_generate.py tests/engine/test_torch_nn_backend.py \
 	tests/engine/test_plain_torch.py tests/training/test_parity_train.py
 
@@ -66,11 +70,11 @@ sanitize: .venv/test-installed
 bench: .venv/test-installed
 	$(BIN)/python benchmarks/all.py
 
-# WHOLE=1 is all but the slowest tests. SESSIONS=lowest, or "newest-3.12 newest-3.14", is some of what nox would do.
+# WHOLE=1 runs all but the slowest tests. SESSIONS=lowest, or "newest-3.12 newest-3.14", selects nox sessions.
 test-versions: .venv/versions-installed
 	$(BIN)/nox -f tests/versions.py $(if $(SESSIONS),-s $(SESSIONS)) -- $(if $(WHOLE),-m "not slow",$(ACROSS))
 
-# Nothing is installed: on a machine that is lent for an hour there may be no network, and no compiler.
+# These install nothing: a rented GPU machine may have neither a network nor a compiler.
 test-gpu:
 	$(PYTHON) tests/gpu/run.py --json gpu.json
 

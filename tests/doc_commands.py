@@ -1,11 +1,11 @@
-"""Runs what the pages say: the shell and Python blocks of a page, in their order, in a folder of their own.
+"""Runs the shell and Python blocks of a page of documentation, in their order, in a temporary folder.
 
-A fenced block without a language, or with `sh`, is commands, one a line; where a line of it starts with `$ `, only such
-lines are, and the others are what they print. A fenced `python` block is a program; what one defines, the next sees.
+A fenced block without a language, or with `sh`, has a command on each line. If a line starts with `$ `, only such lines
+are commands, and the others are output. A fenced `python` block is a program; blocks of a page share their variables.
 
-A command runs as it stands, but for what would take long or hold a name that changes from run to run:
-training is of a small network and text for two epochs, a checkpoint's epoch and loss are those of the run that took
-place here, a page is served on a free port. NOT_RUN holds what can't run here, why, and what is checked instead.
+Commands run unchanged, with three exceptions: trainings use a small network and text for two epochs, the epoch and loss
+in a checkpoint's name become those of the run in the test, and pages are served on a free port. NOT_RUN lists commands
+that cannot run in the tests, with the reason and the check that takes their place.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from pycharrnn.cli.commands import cli
 
 PAGES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 
-OWN = "Où sont les neiges d'antan?\n".encode()  # my_text.txt has characters that no other text has
+OWN = "Où sont les neiges d'antan?\n".encode()  # my_text.txt has characters that the other texts lack
 
-# What a reader of a page has before it begins: texts, and checkpoints of a small model of such a text.
+# Files that a page assumes: texts, and checkpoints of a small model trained on such a text.
 READER_HAS = {
     "README.md": ("my_text.txt", "letter.txt"),
     "tutorial.md": ("letters/1.txt", "letters/2.txt"),
@@ -59,7 +59,7 @@ class Block:
     text: str
 
     def commands(self) -> list[str]:
-        """Its command lines, each whole; none where it is no shell block."""
+        """The command lines, with continuation lines joined; empty for a block of another language."""
         if self.language not in ("", "sh"):
             return []
         lines = self.text.replace("\\\n", " ").splitlines()
@@ -77,7 +77,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def check_parses(line: str) -> None:
-    """The command and its flags exist, and the values are of their types."""
+    """Check that the command and its flags exist and that the values have the right types."""
     name, *args = shlex.split(line, comments=True)[1:]
     cli.commands[name].make_context(name, args).close()
 
@@ -98,7 +98,7 @@ def _script_exists(line: str) -> None:
     assert (ROOT / next(word for word in line.split() if word.endswith(".py"))).is_file()
 
 
-# (beginning of the line, why it is not run here, what is checked instead)
+# (pattern at the beginning of the line, why it is not run, the check that takes its place)
 NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
     (r"python3 -m venv |\. \.venv/bin/activate", "the tests have an environment", lambda line: None),
     (r"(\.venv/bin/)?pip install ", "needs the network", _extra_exists),
@@ -122,16 +122,16 @@ SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for) ")
 
 @dataclass
 class Reader:
-    """Somebody who does what a page says, in `home`."""
+    """Runs the commands and programs of one page in the folder `home`."""
 
     home: Path
     page: str
-    names: dict = field(default_factory=dict)  # what its Python blocks have defined
+    names: dict = field(default_factory=dict)  # variables of the page's Python blocks
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     serving: Server | None = None
 
     def do(self, line: str) -> str:
-        """Run a command line: its output. AssertionError if it fails, or if nobody knows how to run it."""
+        """Run a command line and return its output. Errors: AssertionError if it fails or has no way to run."""
         for start, _, check in NOT_RUN:
             if re.match(start, line):
                 check(line)
@@ -141,7 +141,7 @@ class Reader:
             return self._serve(line)
         if line.startswith(("curl ", "python docs/pictures/page.py ")):
             return self._with_server(line)
-        assert line.startswith("pycharrnn ") or SHELL.match(line), f"tests/doc_commands.py has no way to run: {line}"
+        assert line.startswith("pycharrnn ") or SHELL.match(line), f"tests/doc_commands.py cannot run: {line}"
         if line.startswith("pycharrnn ") and not re.search(r"[|<>;&$]", re.sub(r"'[^']*'|\"[^\"$]*\"|#.*", "", line)):
             return self._in_process(shlex.split(self._shorter(line), comments=True)[1:])
         return self._shell(self._shorter(line))
@@ -175,7 +175,7 @@ class Reader:
         words = shlex.split(line.removesuffix("&"), comments=True)[2:]
         with working_in(self.home):
             opened = server(*(os.path.abspath(word) if os.path.exists(word) else word for word in words))
-        if "-token" in words or "-follow" in words:  # not the one that later commands ask
+        if "-token" in words or "-follow" in words:  # later commands use the other server
             with opened as running:
                 assert ("#token=" in running.url) == ("-token" in words)
             return running.url
@@ -190,7 +190,7 @@ class Reader:
         return self._shell(line.replace("http://127.0.0.1:8015/", self.serving.url))
 
     def _with_names_of_here(self, line: str) -> str:
-        """The line with the newest checkpoint where one of another epoch and loss is named."""
+        """Replace checkpoint names by the newest checkpoint that differs only in epoch and loss."""
 
         def here(found: re.Match) -> str:
             if (self.home / found[0]).exists():
@@ -203,7 +203,7 @@ class Reader:
         return re.sub(r"(?:[\w.]+/)*lm_\w+_epoch[\d.]+_\d+\.\d+\.t7", here, line)
 
     def _shorter(self, line: str) -> str:
-        """A training that takes a second; other lines as they are."""
+        """Shorten a training to about a second; other lines are unchanged."""
         if not line.startswith("pycharrnn train "):
             return line
         check_parses(line)
@@ -219,13 +219,13 @@ class Reader:
 
 
 def _shorten(file: Path) -> None:
-    """To 20,000 characters and one of each that it has."""
+    """Cut a text to 20,000 characters, and append one of each distinct character."""
     text = file.read_text(encoding="utf-8")
     file.write_bytes((text[:20_000] + "".join(sorted(set(text)))).encode())
 
 
 def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:
-    """A folder with what the reader of a page has."""
+    """Set up a folder with the files that a page assumes."""
     (folder / "docs").mkdir(parents=True)
     shutil.copytree(ROOT / "docs" / "pictures", folder / "docs" / "pictures")
     (folder / "bin").mkdir()
