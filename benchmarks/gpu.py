@@ -38,8 +38,8 @@ from torch import nn  # noqa: E402
 from compat.nngraph import parameter_shapes  # noqa: E402
 from pycharrnn.engine.cuda_graph import CUDAGraphStep  # noqa: E402
 from pycharrnn.training import session  # noqa: E402
+from pycharrnn.training.machine import Process  # noqa: E402
 from pycharrnn.training.options import TrainOptions  # noqa: E402
-from pycharrnn.training.trainer import Trainer  # noqa: E402
 
 V, T = 65, 50
 _CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}
@@ -128,8 +128,8 @@ def ours(folder: str, model: str, layers: int, H: int, B: int, dtype: str, devic
         progress=0,
         lock=0,
     )
-    made = session.prepare(opt, None, lambda line: None, lambda line: None)
-    trainer = Trainer(made.opt, made.model, made.loader, made.random, made.ranks)
+    made = session.prepare(opt, None, Process(), lambda line: None, lambda line: None)
+    trainer = made.make_trainer(lambda line: None)
     steps = 0
 
     def step() -> None:

@@ -18,9 +18,11 @@ from compat.lua_random import LuaRandom
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.precision import MIXED
 from pycharrnn.text.loader import CharSplitLMMinibatchLoader
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import OptimisationSettings, group
 from pycharrnn.training.trainer import Trainer
 
 SMALL = [
@@ -111,7 +113,8 @@ def a_trainer(folder: Path, **options) -> Trainer:
     loader = CharSplitLMMinibatchLoader(folder / "data", 5, 8, (0.9, 0.1, 0), say=lambda line: None)
     model = CharRNN("lstm", loader.vocab_size, 6, 2, opt.dropout, dtype=torch.float64)
     model.reset_parameters(LuaRandom(1))
-    return Trainer(opt, model, loader, LuaRandom(opt.seed), Ranks(0, 1))
+    parts = model, loader, LuaRandom(opt.seed), Ranks(), group(OptimisationSettings, opt)
+    return Trainer(*parts, bool(opt.exact), MIXED.get(opt.dtype))
 
 
 # -- the recorded runs -------------------------------------------------------------------------------------------------

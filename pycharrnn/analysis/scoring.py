@@ -25,6 +25,7 @@ from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import DataSettings, group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -98,13 +99,13 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
         name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
         for name in _AS_IN_TRAINING
     }
-    resolved = recorded_options.replace(path, TrainOptions(), **values)
+    data = group(DataSettings, recorded_options.replace(path, TrainOptions(), **values))
     keep = recorded_options.find(loaded, "vocab") == "keep"
     loader = CharSplitLMMinibatchLoader(
-        resolved.data_dir,
-        resolved.batch_size,
-        resolved.seq_length,
-        resolved.split_fractions,
+        data.data_dir,
+        data.batch_size,
+        data.seq_length,
+        data.split_fractions,
         say=lambda line: None,
         progress=-1,
         encoding=checkpoint.encoding(loaded),

@@ -45,7 +45,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
 
-    where, _ = device.choose(opt.gpuid, 0, lambda line: None)
+    where = device.choose(opt.gpuid, 0, lambda line: None)
     rows = []
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
         loss = scoring.split_loss(path, loaded, opt, where)
@@ -73,7 +73,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.engine import device
 
     require_folder_of("-html ", opt.html)
-    where, _ = device.choose(opt.gpuid, 0, lambda line: None)
+    where = device.choose(opt.gpuid, 0, lambda line: None)
     checkpoint_file, loaded = paths.load_best(model, note)
     refuse_to_overwrite("-html ", opt.html, checkpoint_file, *files)
     scores, empty = [], []

@@ -95,7 +95,7 @@ def sample_command(model: str, **values: Any) -> None:
     if opt.o:
         os.makedirs(opt.o, exist_ok=True)
         batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
-    where, _ = device.choose(opt.gpuid, opt.opencl, tell)
+    where = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")
     if left_out:
         tell(f"left out of the primetext: {left_out} bytes that the model has never seen")
@@ -164,7 +164,7 @@ def chat_command(model: str, **values: Any) -> None:
     explain_seed(opt.seed)
 
     _, loaded = paths.load_best(model, note)
-    where, _ = device.choose(opt.gpuid, opt.opencl, lambda line: None)
+    where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
     chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt)
     out = sys.stdout.buffer
     while True:

@@ -6,54 +6,88 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
 
 
-def choose(gpuid: int, opencl: int, say: Callable[[str], None], local_rank: int = 0) -> tuple[str, int]:
-    """The device to use; a CUDA GPU becomes PyTorch's current one.
+@dataclass(frozen=True)
+class GPUs:
+    """The GPUs that PyTorch can use.
 
-    Where no GPU can be used, `say` is told so and it is the CPU, as in char-rnn.
-
-    Args:
-        gpuid: number of the GPU, from 0; below 0 for the CPU.
-        opencl: whether OpenCL was asked for, which PyTorch lacks.
-        say: takes lines of the log.
-        local_rank: number of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
-
-    Returns: PyTorch's name of the device ("cpu", "cuda:0", "mps"), and the gpuid for checkpoints to record, which is -1
-        for the CPU.
-
-    Errors: UserError for a gpuid beyond the GPUs there are.
+    Attributes:
+        kind: "cuda", "mps", or "" for none.
+        count: how many there are.
+        fault: why MPS does not work, where PyTorch finds it.
     """
-    if gpuid < 0:
-        return "cpu", -1
+
+    kind: str = ""
+    count: int = 0
+    fault: str | None = None
+
+
+def find_gpus() -> GPUs:
+    """Ask PyTorch for the GPUs of this machine."""
     if _might_have_gpu():
         import torch
 
-        if opencl:
-            say("PyTorch has no OpenCL: using the GPU through CUDA or MPS instead.")
         if torch.cuda.is_available():
-            count = torch.cuda.device_count()
-            gpu = gpuid + local_rank
-            if gpu >= count:
-                fewer = "; start as many processes a machine as it has GPUs" if local_rank else ""
-                raise UserError(
-                    f"{flag('gpuid', gpu)}: GPUs here are numbered 0 to {count - 1}; use one of them, or -1 for the"
-                    f" CPU{fewer}."
-                )
-            say(f"using CUDA on GPU {gpu}...")
-            torch.cuda.set_device(gpu)  # NCCL and CUDA graphs work on the current GPU
-            return f"cuda:{gpu}", gpuid
+            return GPUs("cuda", torch.cuda.device_count())
         if torch.backends.mps.is_available():
             fault = fault_of_mps()
-            if fault is None:
-                say("using MPS on the GPU...")
-                return "mps", gpuid
-            say(f"PyTorch finds a GPU for MPS, but can't use it: {fault}")
-    say("no GPU found that PyTorch can use; -gpuid -1 asks for none.")
-    say("Falling back on CPU mode")
-    return "cpu", -1
+            return GPUs("mps", 1) if fault is None else GPUs(fault=fault)
+    return GPUs()
+
+
+def pick(gpuid: int, opencl: int, gpus: GPUs, local_rank: int = 0) -> tuple[str, int, list[str]]:
+    """Pick the device that the flags ask for; the CPU if there is no GPU, as char-rnn does.
+
+    Args:
+        gpuid: number of the GPU, from 0; below 0 for the CPU.
+        opencl: 1 for OpenCL, which PyTorch lacks.
+        local_rank: number of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
+
+    Returns: PyTorch's name of the device ("cpu", "cuda:0", "mps"); the gpuid for checkpoints to record, -1 for the CPU;
+        lines of the log.
+
+    Errors: UserError for a gpuid beyond the last GPU.
+    """
+    if gpuid < 0:
+        return "cpu", -1, []
+    lines = ["PyTorch has no OpenCL: using the GPU through CUDA or MPS instead."] if opencl and gpus.kind else []
+    if gpus.kind == "cuda":
+        gpu = gpuid + local_rank
+        if gpu >= gpus.count:
+            fewer = "; start as many processes a machine as it has GPUs" if local_rank else ""
+            raise UserError(
+                f"{flag('gpuid', gpu)}: GPUs here are numbered 0 to {gpus.count - 1}; use one of them, or -1 for the"
+                f" CPU{fewer}."
+            )
+        return f"cuda:{gpu}", gpuid, [*lines, f"using CUDA on GPU {gpu}..."]
+    if gpus.kind == "mps":
+        return "mps", gpuid, [*lines, "using MPS on the GPU..."]
+    if gpus.fault:
+        lines.append(f"PyTorch finds a GPU for MPS, but can't use it: {gpus.fault}")
+    lines.append("no GPU found that PyTorch can use; -gpuid -1 asks for none.")
+    lines.append("Falling back on CPU mode")
+    return "cpu", -1, lines
+
+
+def make_current(device: str) -> None:
+    """Make a CUDA GPU PyTorch's current one, which NCCL and CUDA graphs use."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.set_device(int(device.removeprefix("cuda:")))
+
+
+def choose(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
+    """The device that the flags ask for, as PyTorch's name; `say` prints lines of the log. Errors: as pick."""
+    device, _, lines = pick(gpuid, opencl, find_gpus() if gpuid >= 0 else GPUs())
+    for line in lines:
+        say(line)
+    make_current(device)
+    return device
 
 
 def fault_of_mps() -> str | None:

@@ -34,7 +34,7 @@ class Run:
     """
 
     def __init__(self, outcome: RunResult, notes: Iterable[str] = (), stopped: bool = False) -> None:
-        self.options, self.folder = outcome.opt, outcome.opt.checkpoint_dir
+        self.options, self.folder = outcome.options, outcome.options.checkpoint_dir
         self.train_losses, self.val_losses = outcome.history.train_losses.tolist(), dict(outcome.history.val_losses)
         self._ntrain, self.epochs = outcome.ntrain, len(self.train_losses) / outcome.ntrain
         self.best_path, self.last_path = outcome.best, outcome.last

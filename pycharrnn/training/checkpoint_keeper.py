@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from pycharrnn.common.losses import best_first, best_iteration, finite
 from pycharrnn.training import run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
-from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import FileSettings
 from pycharrnn.training.signals import RunStopped
 
 
@@ -30,20 +30,25 @@ class CheckpointKeeper:
         ntrain: batches in the training split, so iterations in an epoch.
         history: the run's losses, which grow while it goes on.
         note: prints a line on stderr.
-        resumed: path of the checkpoint that the run goes on from; None for a new run.
+        resumed: path of the checkpoint of -resume; None for a new run.
+        resume_flags: flags that go with -resume, since checkpoints don't record them: ["-show", "200"].
+        sample_flags: flags that make `pycharrnn sample` use the device of the run.
     """
 
     def __init__(
         self,
-        opt: TrainOptions,
+        files: FileSettings,
         ranks: Ranks,
         ntrain: int,
         history: History,
         note: Callable[[str], None],
         resumed: str | None = None,
+        resume_flags: Sequence[str] = (),
+        sample_flags: Sequence[str] = (),
     ):
-        self._opt, self._ranks, self._ntrain, self._history, self._note = opt, ranks, ntrain, history, note
-        self._stem = run_files.stem_of(opt)
+        self._files, self._ranks, self._ntrain, self._history, self._note = files, ranks, ntrain, history, note
+        self._resume_flags, self._sample_flags = resume_flags, sample_flags
+        self._stem = files.stem
         self._latest = run_files.latest_checkpoint(self._stem)
         self._best = run_files.best_checkpoint(self._stem)
         self._best_shown: int | None = None  # the iteration whose checkpoint `best` is a second name of
@@ -88,14 +93,14 @@ class CheckpointKeeper:
         best = self._best_written()
         if best is not None and best != self._best_shown and self._link(self.path_of(best), self._best):
             self._best_shown = best
-        if self._opt.save_every_minutes or os.path.exists(self._latest):
+        if self._files.save_every_minutes or os.path.exists(self._latest):
             self._link(path, self._latest)
-        if self._opt.keep:
-            self._delete_all_but(self._opt.keep, path)
+        if self._files.keep:
+            self._delete_all_but(self._files.keep, path)
 
     def is_due(self) -> bool:
         """Whether -save_every_minutes have passed since the last attempt to save."""
-        minutes = self._opt.save_every_minutes
+        minutes = self._files.save_every_minutes
         return 0 < minutes <= (time.monotonic() - self._last_attempt) / 60
 
     def save_latest(self, checkpoint: Checkpoint) -> None:
@@ -187,12 +192,9 @@ class CheckpointKeeper:
         """Save, and say how to go on."""
         self.save_latest(checkpoint)
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
-            # What checkpoints don't record, since it changes nothing of the run.
-            watched = [("log", shell_words.quoted(self._opt.log))] if self._opt.log else []
-            watched += [("show", str(self._opt.show))] if self._opt.show else []
-            flags = "".join(f" -{name} {value}" for name, value in watched)
-            command = f"pycharrnn train -resume {shell_words.quoted(self._good)}{flags}"
-            return f"go on with: {wordings(command, f'pycharrnn.train(resume={self._good!r})')}"
+            command = ["pycharrnn", "train", "-resume", self._good, *self._resume_flags]
+            program = f"pycharrnn.train(resume={self._good!r})"
+            return f"go on with: {wordings(shell_words.joined(command), program)}"
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
 
@@ -200,8 +202,7 @@ class CheckpointKeeper:
         """What to raise when the loss is NaN or explodes: the last good checkpoint is one that was validated."""
         if self._ranks.rank:
             return RunStopped("", 3)
-        limit = 3 * self._history.train_losses[0]
-        losses = self._history.val_losses
+        limit, losses = self._history.max_loss, self._history.val_losses
         good = [i for i, loss in losses.items() if loss <= limit and os.path.exists(self.path_of(i))]
         path = self.path_of(max(good)) if good else self._resumed
         if path and not os.path.exists(path):  # -keep, or the user, removed it
@@ -220,16 +221,16 @@ class CheckpointKeeper:
         if self._ranks.rank:
             return
         if self._failure:
-            where = f"{self._opt.checkpoint_dir} ({self._failure})"
+            where = f"{self._files.checkpoint_dir} ({self._failure})"
             raise UserError(f"the last checkpoint could not be written to {where}; {self._last_good()}.")
         best = self._best_written()
         if best is None:
             return
         path, loss = self.path_of(best), lua_format.fixed(self._history.val_losses[best], 4)
         sampled = self._best if self._best_shown == best and os.path.exists(self._best) else path
-        gpu = " -gpuid -1" if self._opt.gpuid < 0 else ""
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
-        self._note(f"sample from it with: pycharrnn sample {shell_words.quoted(sampled)}{gpu}")
+        command = ["pycharrnn", "sample", sampled, *self._sample_flags]
+        self._note(f"sample from it with: {shell_words.joined(command)}")
 
 
 def _holds_numbers(checkpoint: Checkpoint) -> bool:

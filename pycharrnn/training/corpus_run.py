@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import corpus
+from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
 
 
@@ -27,7 +28,7 @@ def train_on(
         if name in given:
             named = "the other one" if isinstance(texts, bytes) else " ".join(texts)
             raise UserError(f"{flag(name)} {why}, so leave that out, or {named}.")
-    if os.environ.get("WORLD_SIZE", "1") != "1":
+    if process_from_environment().size > 1:
         raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
     if isinstance(texts, bytes):
         folder = corpus.gather_text(texts, note, opt.progress)

@@ -18,7 +18,9 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
+from pycharrnn.common import memory
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.training.machine import Process
 from pycharrnn.training.nccl_allreduce import NCCLAllReduce
 
 # Others wait while the first preprocesses a large text; a process that has died is noticed at once.
@@ -27,15 +29,13 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """This process among those of the run: number `rank` of `size`, number `local_rank` on its machine.
+class Ranks(Process):
+    """This process among those of the run.
 
-    `gpus`: sums tensors on GPUs, where the run has some.
+    Attributes:
+        gpus: sums tensors on GPUs; None on CPUs.
     """
 
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
     gpus: NCCLAllReduce | None = None
 
     def rows(self, batch_size: int) -> slice:
@@ -85,8 +85,8 @@ class Ranks:
             self._together(lambda: dist.all_reduce(torch.zeros(1)))
         return first[0] if first else work()
 
-    def leave(self) -> None:
-        """Part from the others, once nothing more is to be summed."""
+    def destroy(self) -> None:
+        """Close the connections to the other processes."""
         if self.size > 1:
             dist.destroy_process_group()
 
@@ -96,24 +96,24 @@ class Ranks:
         except RuntimeError as e:
             if self.gpus:
                 atexit.register(_end_at_once)
+            if memory.ran_out(e) or str(e).startswith("CUDA error"):  # a fault of this process
+                raise
             raise UserError(
                 f"process {self.rank} of {self.size} stops, since another one ended: see what that one said, then go on"
                 f" with {flag('resume')}."
             ) from e
 
 
-def join(where: str) -> Ranks:
-    """This process's place among those that torchrun has started; alone without torchrun.
+def join(process: Process, where: str) -> Ranks:
+    """Connect this process with the others of its run; a single process stays alone.
 
     Args:
         where: PyTorch's name of the device that the run uses.
 
     Errors: UserError.
     """
-    ranks = from_environment()
+    ranks = Ranks(process.rank, process.size, process.local_rank)
     if ranks.size > 1:
-        if where == "mps":
-            raise UserError(f"a run on several processes needs CPUs or CUDA: use {flag('gpuid', -1)}.")
         try:
             return replace(ranks, gpus=connect(where))
         except (RuntimeError, ValueError) as e:
@@ -133,11 +133,3 @@ def _end_at_once() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(UserError.status)
-
-
-def from_environment() -> Ranks:
-    """What torchrun says in the environment, before anything is connected."""
-    rank, size, local_rank = (
-        int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
-    )
-    return Ranks(rank, size, local_rank)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pycharrnn.common.losses import best_iteration
@@ -13,14 +16,22 @@ class History:
     """The losses of a run, in nats per character.
 
     Attributes:
-        train_losses: of iterations 1, 2, ...; 8 bytes each, since there may be millions.
+        train_losses: of iterations 1, 2, ...; NaN for those that a checkpoint of -resume did not record.
         val_losses: iteration -> loss of the validation split.
-        done: how many iterations a resumed run had behind it.
+        done: number of iterations before -resume.
     """
 
     train_losses: array[float] = field(default_factory=lambda: array("d"))
     val_losses: dict[int, float] = field(default_factory=dict)
     done: int = 0
+    _first: float = field(default=math.nan, init=False, repr=False)
+
+    @classmethod
+    def resumed(cls, train_losses: Sequence[float], val_losses: Mapping[int, float], done: int) -> History:
+        """The history that a checkpoint of iteration `done` records."""
+        losses = array("d", train_losses[:done])
+        losses.extend(itertools.repeat(math.nan, done - len(losses)))
+        return cls(losses, dict(val_losses), done)
 
     @property
     def last_val_loss(self) -> float | None:
@@ -29,7 +40,14 @@ class History:
 
     def is_exploding(self) -> bool:
         """Whether the newest training loss is more than three times the first. Source: train.lua."""
-        return self.train_losses[-1] > self.train_losses[0] * 3
+        return self.train_losses[-1] > self.max_loss
+
+    @property
+    def max_loss(self) -> float:
+        """A training loss above it means that training diverges."""
+        if math.isnan(self._first):
+            self._first = next((loss for loss in self.train_losses if not math.isnan(loss)), math.nan)
+        return 3 * self._first
 
 
 def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 
-from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import OptimisationSettings
 
 _MOST_EPOCHS = 10**9 + 1  # more than a checkpoint may count iterations
 _EXACT_DECAYS = 10**6  # more epochs than any run has, and no time at all
 _LOWEST = 0.01  # of -learning_rate, with -anneal: the last iterations still do something
 
 
-def decays_after(opt: TrainOptions, i: int, ntrain: int) -> bool:
+def decays_after(opt: OptimisationSettings, i: int, ntrain: int) -> bool:
     """Whether char-rnn's rule lowers the learning rate after iteration `i`. Source: train.lua."""
     return i % ntrain == 0 and opt.learning_rate_decay < 1 and i / ntrain >= opt.learning_rate_decay_after
 
 
-def after(opt: TrainOptions, i: int, ntrain: int, iterations: int) -> float:
+def after(opt: OptimisationSettings, i: int, ntrain: int, iterations: int) -> float:
     """The learning rate after iteration `i`, had it always gone by `opt`.
 
     Args:
@@ -26,13 +26,13 @@ def after(opt: TrainOptions, i: int, ntrain: int, iterations: int) -> float:
     return annealed(opt, i, iterations) if opt.anneal else _decayed(opt, i, ntrain)
 
 
-def annealed(opt: TrainOptions, i: int, iterations: int) -> float:
+def annealed(opt: OptimisationSettings, i: int, iterations: int) -> float:
     """The learning rate after iteration `i` with -anneal: a line over the last part of the run."""
     left = (iterations - i) / (iterations * opt.anneal)
     return opt.learning_rate * min(1, max(left, _LOWEST))
 
 
-def _decayed(opt: TrainOptions, i: int, ntrain: int) -> float:
+def _decayed(opt: OptimisationSettings, i: int, ntrain: int) -> float:
     """The learning rate after iteration i, by train.lua's rule: a product after each epoch, whose rounding counts."""
     rate, decay = opt.learning_rate, opt.learning_rate_decay
     if decay < 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from array import array
 from collections.abc import Collection
 from contextlib import closing, nullcontext
 
@@ -16,9 +15,10 @@ from compat.charrnn import Checkpoint
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.progress import Figures, Live
 from pycharrnn.text.loader import VAL, TextChanged
-from pycharrnn.training import distributed, learning_rate, recorded_options, resume, run_files, threads
+from pycharrnn.training import learning_rate, recorded_options, resume, run_files, threads
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History, out_of_patience
+from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
@@ -56,37 +56,39 @@ def train(
     Errors: UserError, among them RunStopped, with a result, for a signal (only the main thread catches it), NaN and
         explosion; OSError.
     """
-    if distributed.from_environment().rank:
-        say = note = _say_nothing  # the first process speaks for all
+    process = process_from_environment()
+    if process.rank:
+        say = note = _say_nothing  # the first process prints for all
         callbacks = _NO_CALLBACKS
         opt = dataclasses.replace(opt, progress=0)
     live = Live(opt.progress)
     note = live.above(note)
     log = Log(live.above(say), note)
-    session = prepare(opt, given, log.say, note)
-    threads.settle(session)
-    threads.say_what_computes(session, note)
-    trainer = Trainer(session.opt, session.model, session.loader, session.random, session.ranks, note)
+    session = prepare(opt, given, process, log.say, note)
+    settings = session.settings
+    threads.set_num_threads(settings.machine.threads)
+    threads.note_backend(settings.machine, session.model.flat, note)
+    trainer = session.make_trainer(note)
     history = _history(session, trainer, log.say, note)
     run = _Run(session, trainer, history, log.say, note, live, draw, callbacks)
     alone = session.ranks.size == 1
     with (
         closing(session.loader),
-        lock(session.opt, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
+        lock(settings.files, note) if session.ranks.rank == 0 else nullcontext() as has_lock,
         live,
         GracefulStop(log, alone, live.interrupted) as stop,
     ):
         if has_lock:
-            run_files.remove_temporary_files(run_files.stem_of(session.opt))
+            run_files.remove_temporary_files(settings.files.stem)
         run.begin_log()
         try:
             _iterate(run, stop)
         except RunStopped as e:
             e.outcome = run.outcome()
             if not isinstance(e.__cause__, TextChanged):  # of which the others, in the middle of a step, know nothing
-                session.ranks.leave()
+                session.ranks.destroy()
             raise
-    session.ranks.leave()
+    session.ranks.destroy()
     return run.outcome()
 
 
@@ -104,29 +106,35 @@ class _Run:
         draw: Draw | None,
         callbacks: Callbacks,
     ):
-        opt, loader, resumed = session.opt, session.loader, session.resumed
+        settings, loader = session.settings, session.loader
+        options, resumed = settings.options, settings.resumed
         self.session, self.trainer, self.history = session, trainer, history
         self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
         self.log: RunLog | None = None
-        self.draw = draw if opt.show and not session.ranks.rank else None
+        self.draw = draw if settings.display.show and not session.ranks.rank else None
         path = resumed.path if resumed else None
-        self.keeper = CheckpointKeeper(opt, session.ranks, loader.ntrain, history, note, path)
+        resume_flags = options.flags(("log", "show"))
+        sample_flags = options.flags(("gpuid",)) if options.gpuid < 0 else []
+        self.keeper = CheckpointKeeper(
+            settings.files, session.ranks, loader.ntrain, history, note, path, resume_flags, sample_flags
+        )
         self.figures = Figures(
             session.iterations,
             history.done,
             loader.ntrain,
             loader.nval,
-            opt.batch_size * opt.seq_length,
-            opt.eval_val_every,
+            loader.batch_size * loader.seq_length,
+            settings.files.eval_val_every,
             history.val_losses,
         )
 
     def begin_log(self) -> None:
         """Begin to write -log, where there is one, once no other training writes it. Errors: UserError."""
         session, loader = self.session, self.session.loader
-        if session.opt.log and not session.ranks.rank:
-            seconds = self.figures.training_seconds
-            self.log = RunLog(session.opt, self.history.done, loader.ntrain, loader.nval, seconds, self.note)
+        path = session.settings.files.log
+        if path and not session.ranks.rank:
+            characters, seconds = loader.batch_size * loader.seq_length, self.figures.training_seconds
+            self.log = RunLog(path, self.history.done, loader.ntrain, loader.nval, characters, seconds, self.note)
 
     def checkpoint(self, i: int) -> Checkpoint:
         """The run after iteration `i`, to be written. Processes share its state out, so all must ask for it."""
@@ -134,42 +142,44 @@ class _Run:
         trainer.store()
         return session.model.as_checkpoint(
             session.loader.vocab_mapping,
-            recorded_options.to_record(session.opt),
+            recorded_options.to_record(session.settings.options),
             gradients=trainer.canonical_gradient(),
             train_losses=history.train_losses,
             val_losses=history.val_losses,
             val_loss=history.last_val_loss,
             i=i,
             epoch=i / session.loader.ntrain,
-            state=trainer.state(session.text) if session.opt.save_state else None,
+            state=trainer.state(session.fingerprint) if session.settings.files.save_state else None,
         )
 
     def outcome(self) -> RunResult:
         """What there is of the run by now."""
         session, keeper = self.session, self.keeper
-        return RunResult(session.opt, self.history, session.loader.ntrain, keeper.best, keeper.last)
+        return RunResult(session.settings.options, self.history, session.loader.ntrain, keeper.best, keeper.last)
 
 
 def _iterate(run: _Run, stop: GracefulStop) -> None:
     """All iterations that are left, and what follows each: decay, validation, log line, reasons to end, saving."""
     session, trainer, history, keeper = run.session, run.trainer, run.history, run.keeper
-    opt, iterations = session.opt, session.iterations
+    settings, iterations = session.settings, session.iterations
+    print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every
+    patience = settings.optimisation.patience
     trained = history.done
     try:
         for i in range(history.done + 1, iterations + 1):
             seconds = _timed_step(session, trainer)
             trained = i
-            validates = i % opt.eval_val_every == 0 or i == iterations
-            if session.device == "cpu" or i % opt.print_every == 0 or validates or not history.train_losses:
+            validates = i % eval_val_every == 0 or i == iterations
+            if settings.machine.device == "cpu" or i % print_every == 0 or validates or not history.train_losses:
                 # A GPU would have to be waited for every time.
                 history.train_losses.extend(trainer.new_losses())
             _decay_learning_rate(run, i)
-            if run.log and i % opt.print_every == 0:
+            if run.log and i % print_every == 0:
                 rate = trainer.optimizer.learning_rate
                 run.log.train(i, history.train_losses[-1], trainer.norm_ratio(), rate)
             if validates:
                 _validate(run, i, stop)
-            if i % opt.print_every == 0:
+            if i % print_every == 0:
                 _report_step(run, i, seconds)
             if run.live.due():
                 run.live.show(run.figures.training(i))
@@ -181,8 +191,8 @@ def _iterate(run: _Run, stop: GracefulStop) -> None:
                 run.say("loss is exploding, aborting.")
                 raise keeper.bad_numbers()
             # What the original lacks: early stopping, an end at any time, and saving by the clock.
-            if i in history.val_losses and out_of_patience(history.val_losses, opt.patience):
-                validations = f"the last {opt.patience} validations (-patience)"
+            if i in history.val_losses and out_of_patience(history.val_losses, patience):
+                validations = f"the last {patience} validations (-patience)"
                 run.note(f"stopping after iteration {i}: {validations} were no better.")
                 break
             stopping, saving = session.ranks.any(bool(stop.cause), keeper.is_due())
@@ -203,9 +213,10 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
     """One iteration; the seconds that it took, on a GPU those until it was asked for, unless -accurate_gpu_timing 1."""
     start = time.perf_counter()
     trainer.step()
-    if session.opt.accurate_gpu_timing and session.device.startswith("cuda"):
+    machine = session.settings.machine
+    if machine.accurate_gpu_timing and machine.device.startswith("cuda"):
         session.ranks.finish()
-        torch.cuda.synchronize(session.device)
+        torch.cuda.synchronize(machine.device)
     return time.perf_counter() - start
 
 
@@ -219,20 +230,21 @@ def _report_step(run: _Run, i: int, seconds: float) -> None:
 
 def _decay_learning_rate(run: _Run, i: int) -> None:
     """Lower the learning rate at the end of an epoch, from -learning_rate_decay_after on, or along -anneal's line."""
-    opt, optimizer, ntrain = run.session.opt, run.trainer.optimizer, run.session.loader.ntrain
-    if opt.anneal:
-        optimizer.learning_rate = learning_rate.annealed(opt, i, run.session.iterations)
-    elif learning_rate.decays_after(opt, i, ntrain):
-        optimizer.learning_rate *= opt.learning_rate_decay
-        factor, rate = lua_format.tostring(opt.learning_rate_decay), lua_format.tostring(optimizer.learning_rate)
+    settings, optimizer = run.session.settings.optimisation, run.trainer.optimizer
+    if settings.anneal:
+        optimizer.learning_rate = learning_rate.annealed(settings, i, run.session.iterations)
+    elif learning_rate.decays_after(settings, i, run.session.loader.ntrain):
+        optimizer.learning_rate *= settings.learning_rate_decay
+        factor, rate = lua_format.tostring(settings.learning_rate_decay), lua_format.tostring(optimizer.learning_rate)
         run.say(f"decayed learning rate by a factor {factor} to {rate}")
 
 
 def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
     """The loss of the validation split, a checkpoint that has it in its name, and a sample where one is wanted."""
+    display, seed = run.session.settings.display, run.session.settings.model.seed
 
     def batch_done(k: int) -> None:
-        if run.session.opt.val_lines:
+        if display.val_lines:
             run.say(f"{k}/{run.session.loader.nval}...")
         if run.live.due():
             run.live.show(run.figures.validating(k))
@@ -249,27 +261,31 @@ def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
         is_best = best_iteration(run.history.val_losses) == i
         report = Validation(i, run.session.iterations, checkpoint.epoch, loss, run.keeper.path_of(i), is_best)
         run.callbacks.on_validation(report)
-        if run.draw and (shown := shown_sample(run.draw, run.session, checkpoint, run.live.columns, stop)):
-            run.note(shown)
+        if run.draw:
+            model, columns = run.session.model, run.live.columns
+            if shown := shown_sample(run.draw, model, checkpoint, display.show, seed, columns, stop):
+                run.note(shown)
 
 
 def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History:
     """The losses so far: none, or those of the run that goes on, whose state `trainer` gets."""
-    resumed = session.resumed
+    settings, resumed = session.settings, session.settings.resumed
     if resumed is None:
         if not session.iterations:
-            epochs, batches = lua_format.tostring(session.opt.max_epochs), session.loader.ntrain
+            epochs, batches = lua_format.tostring(settings.optimisation.max_epochs), session.loader.ntrain
             note(f"nothing is trained: -max_epochs {epochs} is less than one batch of {batches}; raise it.")
         return History()
-    resume.restore(resumed, trainer, session.opt, session.iterations, session.text, say)
+    resume.restore(
+        resumed, trainer, settings.optimisation, session.iterations, session.fingerprint, settings.data.data_dir, say
+    )
     found = resumed.checkpoint
     done, iterations = found.i, session.iterations
     if done >= iterations:
         note(f"iteration {done} of {iterations}: nothing is left to train; a larger -max_epochs goes on.")
-        if found.state and found.train_losses and done == iterations and done % session.opt.print_every == 0:
+        if found.state and found.train_losses and done == iterations and done % settings.display.print_every == 0:
             # The run may have ended between saving its last checkpoint and this line.
             say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))
-    return History(array("d", found.train_losses), dict(found.val_losses), done)
+    return History.resumed(found.train_losses, found.val_losses, done)
 
 
 def _step_line(session: Session, i: int, train_loss: float, norm_ratio: float, seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
@@ -251,14 +252,19 @@ class TrainOptions:
     )
 
     @property
-    def split_fractions(self) -> tuple[float, float, float]:
-        """The fractions of the train, val and test splits. Source: train.lua."""
-        return self.train_frac, self.val_frac, max(0.0, 1 - (self.train_frac + self.val_frac))
-
-    @property
     def changed(self) -> frozenset[str]:
         """The names of the options that are not at their default."""
         return frozenset(f.name for f in dataclasses.fields(self) if getattr(self, f.name) != f.default)
+
+    def flags(self, names: Collection[str]) -> list[str]:
+        """The words of a command line for those of these options that are not at their default, in their order."""
+        words = []
+        for field in dataclasses.fields(self):
+            if field.name in names and field.name in self.changed:
+                value = getattr(self, field.name)
+                # Numbers to the last digit, as the command line reads them.
+                words += [f"-{field.name}", value if isinstance(value, str) else repr(value).removesuffix(".0")]
+        return words
 
     def __post_init__(self) -> None:
         """Errors: UserError for a value that is not allowed, or for options that exclude each other."""

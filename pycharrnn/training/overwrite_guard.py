@@ -13,12 +13,12 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
-from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_lock import is_held
+from pycharrnn.training.settings import FileSettings
 
 
-def check(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]) -> None:
-    """See what lm_<savefile>_latest.t7 in -checkpoint_dir is, which a training with `opt` is going to overwrite.
+def check(files: FileSettings, resumed: str | None, note: Callable[[str], None]) -> None:
+    """See what lm_<savefile>_latest.t7 in -checkpoint_dir is, which a new run is going to overwrite.
 
     An unfinished run is only overwritten with -overwrite 1. A finished one is, as in char-rnn, whose checkpoints of
     the same names would be; `note` says where what `best` and `latest` were can still be found.
@@ -28,23 +28,23 @@ def check(opt: TrainOptions, resumed: str | None, note: Callable[[str], None]) -
 
     Errors: UserError.
     """
-    stem = run_files.stem_of(opt)
+    stem = files.stem
     latest, best = run_files.latest_checkpoint(stem), run_files.best_checkpoint(stem)
     goes_on = resumed is not None and _is_of(resumed, stem)
-    if goes_on or not os.path.lexists(latest) or is_held(opt):  # then the lock is what this training will fail at
+    if goes_on or not os.path.lexists(latest) or is_held(files):  # then the lock is what this training will fail at
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
     ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
     try:
         found = checkpoint.load(latest)
     except UserError as e:
-        if not opt.overwrite:
+        if not files.overwrite:
             raise UserError(f"{latest}, which this training would overwrite, is no checkpoint ({e}): {ways_on}.") from e
         return
     if _is_finished(found):
         for path, name in ((best, _name_of(_loaded(best), stem)), (latest, _name_of(found, stem))):
             note(f"{path} is of a finished run; it was {name}, and becomes this run's.")
-    elif opt.overwrite:
+    elif files.overwrite:
         note(f"-overwrite 1 gives up the unfinished run {latest}: {_described(found)}.")
     else:
         raise UserError(

@@ -91,18 +91,14 @@ _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding") 
 _SHOWN_FOR = TextStats(1_000_000, 1_000_000)  # the text for which -help shows a recipe: a megabyte of English
 
 
-def settled(opt: TrainOptions, given: Collection[str] | None, text: TextStats) -> TrainOptions:
-    """Options with the defaults of their -recipe for a text; after that, no recipe is left to follow.
+def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
+    """Options with the defaults of their -recipe for a text, and -recipe at its default again.
 
     Args:
-        given: names of options that the user gave, which stay; None: those that are not at their default.
+        given: names of options that the user gave, which stay.
 
     Errors: UserError.
     """
-    if opt.recipe not in RECIPES:  # char-rnn
-        return opt
-    if given is None:
-        given = opt.changed
     found = defaults(RECIPES[opt.recipe], text, {name: getattr(opt, name) for name in given})
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
@@ -180,17 +176,12 @@ def described() -> str:
     """The recipes for -help: of each its name, its purpose and its flags for a text of a megabyte."""
     lines = ["Recipes, as they are for a megabyte of English; epochs, and what follows from them, go by the text"]
     for name, recipe in RECIPES.items():
-        opt = settled(TrainOptions(recipe=name), (), _SHOWN_FOR)
+        opt = apply(TrainOptions(recipe=name), (), _SHOWN_FOR)
         lines.append(f"  {name}, {recipe.what}: {' '.join(_flags(opt))}")
     return "\n".join(lines)
 
 
 def _flags(opt: TrainOptions) -> list[str]:
     """The words of a command line for all options of the run that are not at their default, but -data_dir."""
-    shown = opt.changed - {"data_dir", "recipe", "resume", "overwrite"}
-    words = []
-    for name in (field.name for field in dataclasses.fields(opt) if field.name in shown):
-        value = getattr(opt, name)
-        # Numbers to the last digit, as the command line reads them.
-        words += [f"-{name}", value if isinstance(value, str) else repr(value).removesuffix(".0")]
-    return words
+    names = opt.changed - {"data_dir", "recipe", "resume", "overwrite"}
+    return opt.flags(names)

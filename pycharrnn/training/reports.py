@@ -54,14 +54,14 @@ class RunResult:
     """What there is of a run at its end, also one that came before its time.
 
     Attributes:
-        opt: the options that held.
+        options: the values that held.
         history: its losses.
         ntrain: iterations in an epoch.
         best: path of the checkpoint with the lowest validation loss; None where there is none.
         last: path of the newest one in which all numbers are finite; None where there is none.
     """
 
-    opt: TrainOptions
+    options: TrainOptions
     history: History
     ntrain: int
     best: str | None

@@ -6,12 +6,6 @@ import os
 import re
 
 from compat import atomic_write, lua_format
-from pycharrnn.training.options import TrainOptions
-
-
-def stem_of(opt: TrainOptions) -> str:
-    """What the paths of all files of a run begin with: cv/lm_lstm"""
-    return f"{opt.checkpoint_dir}/lm_{opt.savefile}"
 
 
 def named_checkpoint(stem: str, epoch: float, val_loss: float) -> str:

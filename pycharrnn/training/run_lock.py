@@ -9,14 +9,13 @@ import socket
 from collections.abc import Callable, Iterator
 
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.run_files import stem_of
+from pycharrnn.training.settings import FileSettings
 
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 @contextlib.contextmanager
-def lock(opt: TrainOptions, note: Callable[[str], None]) -> Iterator[bool]:
+def lock(files: FileSettings, note: Callable[[str], None]) -> Iterator[bool]:
     """Hold the lock on lm_<savefile>_* in the checkpoint directory, unless -lock 0.
 
     The operating system holds it for the process, so it goes with the process, however that ends; the file
@@ -26,11 +25,11 @@ def lock(opt: TrainOptions, note: Callable[[str], None]) -> Iterator[bool]:
 
     Errors: UserError where another process has it.
     """
-    if not opt.lock:
+    if not files.lock:
         yield False
         return
-    folder, stem = os.path.split(stem_of(opt))
-    path = _path(opt)
+    folder, stem = os.path.split(files.stem)
+    path = _path(files)
     try:
         fd = _take(path)
     except OSError as e:
@@ -48,20 +47,20 @@ def lock(opt: TrainOptions, note: Callable[[str], None]) -> Iterator[bool]:
         _release(fd, path)
 
 
-def is_held(opt: TrainOptions) -> bool:
+def is_held(files: FileSettings) -> bool:
     """Whether another training has the lock, so that `lock` would be refused."""
-    if not opt.lock or not os.path.exists(_path(opt)):
+    if not files.lock or not os.path.exists(_path(files)):
         return False
     try:
-        fd = _take(_path(opt))
+        fd = _take(_path(files))
     except OSError as e:
         return e.errno in _HELD
     os.close(fd)
     return False
 
 
-def _path(opt: TrainOptions) -> str:
-    folder, stem = os.path.split(stem_of(opt))
+def _path(files: FileSettings) -> str:
+    folder, stem = os.path.split(files.stem)
     return os.path.join(folder, f".{stem}.lock")
 
 

@@ -16,11 +16,11 @@ from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
-from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_lock import is_held
+from pycharrnn.training.settings import FileSettings
 
 
-def check(opt: TrainOptions, resumed: Checkpoint | None, note: Callable[[str], None]) -> None:
+def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: Callable[[str], None]) -> None:
     """See before the text is read that -log can be written, and what is there already.
 
     The log of another run is only given up with -overwrite 1, another file never.
@@ -30,18 +30,18 @@ def check(opt: TrainOptions, resumed: Checkpoint | None, note: Callable[[str], N
 
     Errors: UserError.
     """
-    path = opt.log
+    path = files.log
     if not path:
         return
     with contextlib.suppress(OSError, ValueError):  # what is missing is noticed by those who need it
-        if os.path.samefile(path, f"{opt.data_dir}/input.txt"):
+        if os.path.samefile(path, f"{data_dir}/input.txt"):
             raise UserError(f"{flag('log', path)} would overwrite the text of the training: choose another name.")
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise UserError(f"can't write {flag('log', path)}: there is no folder {folder}.")
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise UserError(f"can't write {flag('log', path)}: no permission to write there.")
-    if not os.path.exists(path) or is_held(opt):  # then the lock is what this training will fail at
+    if not os.path.exists(path) or is_held(files):  # then the lock is what this training will fail at
         return
     last = None
     for row, _ in log_rows.rows(path):
@@ -51,7 +51,7 @@ def check(opt: TrainOptions, resumed: Checkpoint | None, note: Callable[[str], N
             last = row
     if last is None:
         return
-    if resumed is None and opt.overwrite:
+    if resumed is None and files.overwrite:
         note(f"-overwrite 1 gives up the log of another run, {path}.")
     elif resumed is None:
         raise UserError(
@@ -75,7 +75,7 @@ class RunLog:
 
     Args:
         done: how many iterations the run has behind it.
-        ntrain, nval: batches of the training and the validation split.
+        ntrain, nval: batches of the training and the validation split; `characters`: of a batch.
         training_seconds: a clock that stands still during validations.
         note: prints a line on stderr.
         clock: returns seconds.
@@ -83,16 +83,17 @@ class RunLog:
 
     def __init__(
         self,
-        opt: TrainOptions,
+        path: str,
         done: int,
         ntrain: int,
         nval: int,
+        characters: int,
         training_seconds: Callable[[], float],
         note: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path, self._ntrain, self._nval = opt.log, ntrain, nval
-        self._characters = opt.batch_size * opt.seq_length  # of a batch
+        self._path, self._ntrain, self._nval = path, ntrain, nval
+        self._characters = characters
         self._training_seconds, self._note, self._clock = training_seconds, note, clock
         self._noted = False
         before, self._size = self._begin(done)

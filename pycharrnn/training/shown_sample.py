@@ -15,7 +15,6 @@ from pycharrnn.common.screen_text import ScreenText
 
 if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
-    from pycharrnn.training.session import Session
     from pycharrnn.training.signals import GracefulStop
 
 # Draws characters: (checkpoint, the model that it is of, how many, seed, temperature) -> characters. It leaves as they
@@ -28,7 +27,9 @@ _TAB = 4
 _TRIES = 3
 
 
-def shown_sample(draw: Draw, session: Session, checkpoint: Checkpoint, columns: int, stop: GracefulStop) -> str:
+def shown_sample(
+    draw: Draw, model: CharRNN, checkpoint: Checkpoint, length: int, seed: int, columns: int, stop: GracefulStop
+) -> str:
     """The sample of -show after a validation, with a heading; "" where the model predicts no numbers.
 
     Its seed is that of the run plus the iteration, so that the same run shows the same samples; one that is hardly more
@@ -36,14 +37,15 @@ def shown_sample(draw: Draw, session: Session, checkpoint: Checkpoint, columns: 
     then.
 
     Args:
-        checkpoint: of session.model, as it is now.
+        checkpoint: of `model`, as it is now.
+        length: characters.
+        seed: of the run.
         columns: of the screen.
     """
-    opt = session.opt
     texts = []
     try:
-        for seed in range(opt.seed + checkpoint.i, opt.seed + checkpoint.i + _TRIES):
-            texts.append(_text(draw(checkpoint, session.model, opt.show, seed, TEMPERATURE), stop))
+        for tried in range(seed + checkpoint.i, seed + checkpoint.i + _TRIES):
+            texts.append(_text(draw(checkpoint, model, length, tried, TEMPERATURE), stop))
             if stop.cause or _letters(texts[-1]) >= len(texts[-1]) / 4:
                 break
     except UserError:  # the keeper of checkpoints says what is wrong with this one

@@ -1,4 +1,4 @@
-"""How many threads a training computes with, whether the C kernel does, and whether its digits are those of others."""
+"""Sets the number of threads of a run, and notes a slow or rounding-different way of computing."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from collections.abc import Callable
 import torch
 
 from pycharrnn.engine import kernel, kernel_library
-from pycharrnn.training.session import Session
+from pycharrnn.training.settings import MachineSettings
 
 
-def settle(session: Session) -> None:
-    """Set PyTorch's number of threads, which is the kernel's too, to -threads; without it it stays as it is."""
-    if session.opt.threads:
-        torch.set_num_threads(session.opt.threads)
+def set_num_threads(threads: int) -> None:
+    """Set PyTorch's number of threads, which the kernel uses too, to -threads; 0 leaves it as it is."""
+    if threads:
+        torch.set_num_threads(threads)
 
 
-def say_what_computes(session: Session, note: Callable[[str], None]) -> None:
-    """Note that a run on the CPU could be faster, or that its digits are those of this machine alone, if so."""
-    if session.device != "cpu" or session.opt.dtype.endswith("16"):
+def note_backend(machine: MachineSettings, flat: torch.Tensor, note: Callable[[str], None]) -> None:
+    """Note that a run on the CPU could be faster, or that its last digits are those of this machine alone, if so.
+
+    Args:
+        flat: the parameters, (P,).
+    """
+    if machine.device != "cpu" or machine.products:
         return
-    if not kernel.usable(session.model.flat):
+    if not kernel.usable(flat):
         if kernel_library.is_missing():
             note(f"no C kernel was compiled, {kernel_library.SLOWER}: `pycharrnn doctor` says why.")
     elif not kernel_library.rounds_as_elsewhere():

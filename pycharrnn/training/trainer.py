@@ -15,57 +15,57 @@ from compat.run_state import RunState
 from pycharrnn._version import __version__
 from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.engine.precision import MIXED
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
 from pycharrnn.training.distributed import Ranks
-from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import OptimisationSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
 class Trainer:
-    """A model with its optimiser, buffers and hidden state on their way through the text.
+    """A model with its optimiser, buffers and hidden state.
 
-    With -exact 1 the hidden state behaves as in the original, which keeps it by reference to buffers that are
-    overwritten later: see `step` and `evaluate`.
+    Args:
+        random: Torch7's generator, which dropout draws from.
+        optimisation: how weights are learnt.
+        exact: the hidden state behaves as in the original, which keeps it by reference to buffers that are overwritten
+            later: see `step` and `evaluate`.
+        products: precision of mixed-precision products; None for that of the parameters.
+        note: prints a line on stderr.
     """
 
     def __init__(
         self,
-        opt: TrainOptions,
         model: CharRNN,
         loader: CharSplitLMMinibatchLoader,
         random: LuaRandom,
         ranks: Ranks,
+        optimisation: OptimisationSettings,
+        exact: bool = True,
+        products: torch.dtype | None = None,
         note: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
     ):
-        """`note`: prints what the original doesn't say; all else is as training.session.Session has it."""
-        self.opt, self.model, self.loader, self.random, self.ranks = opt, model, loader, random, ranks
-        self._rows = ranks.rows(opt.batch_size)
-        self.bptt = model.bptt(
-            opt.seq_length,
-            self._rows.stop - self._rows.start,
-            opt.batch_size,
-            training_only=True,
-            precision=MIXED.get(opt.dtype),
-        )
+        self.model, self.loader, self.random, self.ranks, self._exact = model, loader, random, ranks, exact
+        self._grad_clip = optimisation.grad_clip
+        self._rows = ranks.rows(loader.batch_size)
+        shape = loader.seq_length, self._rows.stop - self._rows.start
+        self.bptt = model.bptt(*shape, loader.batch_size, training_only=True, precision=products)
         flat = self.bptt.flat
         self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
         self.gradient, self._loss = self._summed[:-1], self._summed[-1]
         self._gradients = self.bptt.views(self.gradient)
-        self.optimizer = RMSprop(flat, opt.learning_rate, opt.decay_rate)
-        shape = opt.seq_length, self._rows.stop - self._rows.start
+        self.optimizer = RMSprop(flat, optimisation.learning_rate, optimisation.decay_rate)
         self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
         self._generator = torch.Generator(flat.device)
         self._masks: torch.Tensor | None = None
         if model.dropout:
             self._masks = flat.new_empty(model.num_layers, *shape, model.rnn_size)
         self._weight_drop: WeightDrop | None = None
-        if opt.weight_drop:
-            self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, opt.weight_drop)
+        if optimisation.weight_drop:
+            self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, optimisation.weight_drop)
         self._replayed: CUDAGraphStep | None = None
         if self.bptt.backend.can_be_recorded:
             self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.finish)
@@ -84,10 +84,11 @@ class Trainer:
     def state(self, text: str) -> RunState:
         """What a run that goes on from here needs beside the weights. `text`: the fingerprint of input.txt."""
         words, position = self.random.get_state()
+        batch_size = self.loader.batch_size
         return RunState(
             mean_square=self.bptt.canonical(self.optimizer.mean_square).cpu().numpy(),
             learning_rate=self.optimizer.learning_rate,
-            hidden_state=[self.ranks.whole_batch(h, self.opt.batch_size).cpu().numpy() for h in self.bptt.states(-1)],
+            hidden_state=[self.ranks.whole_batch(h, batch_size).cpu().numpy() for h in self.bptt.states(-1)],
             batch_positions=dict(self.loader.batch_ix),
             random_words=words,
             random_position=position,
@@ -111,7 +112,7 @@ class Trainer:
 
         PyTorch is one of them unless the C kernel computes everything, the same bits on every machine.
         """
-        portable = self.bptt.backend.is_portable and not self.opt.weight_drop
+        portable = self.bptt.backend.is_portable and self._weight_drop is None
         of_torch = {} if portable else {"torch": str(torch.__version__)}
         return {"pycharrnn": __version__, **of_torch}
 
@@ -140,10 +141,10 @@ class Trainer:
         from a quicker one, whose seed is one number of that generator: NumPy's, which draws the same whatever its
         version, or that of the device, where drawing costs less than the step itself.
         """
-        keep, B = 1 - self.model.dropout, self.opt.batch_size
+        keep, B = 1 - self.model.dropout, self.loader.batch_size
         L, T, _, H = masks.shape
         drawn: npt.NDArray[np.float64] | npt.NDArray[np.bool_]
-        if self.opt.exact:
+        if self._exact:
             drawn = self.random.bernoulli(keep, T * L * B * H).reshape(T, L, B, H).swapaxes(0, 1)
         elif self._x.device.type == "cpu":
             words = np.random.PCG64(self._seed()).random_raw(-(-L * T * B * H // 2)).view("<u4")
@@ -170,7 +171,7 @@ class Trainer:
         self._carry()
         self.bptt.forward(self._x, self._masks)
         self._loss.copy_(self.bptt.nll(self._y))
-        if self.opt.exact and not self._first_batch:
+        if self._exact and not self._first_batch:
             # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
             self._carry()
         self.bptt.backward(self.bptt.d_nll(), self._gradients)
@@ -184,8 +185,8 @@ class Trainer:
             (self._forward_backward if self._first_batch or self._replayed is None else self._replayed)()
         self._first_batch = False
         self.ranks.begin_sum(self._summed)
-        self.optimizer.step(self.gradient, self.opt.grad_clip)
-        self._new_losses.append(self._loss / self.opt.seq_length)
+        self.optimizer.step(self.gradient, self._grad_clip)
+        self._new_losses.append(self._loss / self.loader.seq_length)
 
     def norm_ratio(self) -> float:
         """The norm of the clipped gradient by that of the parameters, as the log shows it."""
@@ -231,7 +232,7 @@ class Trainer:
             self._set_states(before)  # what is left to do is to save the run as it was
             raise
         loss = float(self.ranks.sum(self._loss.new_tensor(loss)))
-        if not self.opt.exact:
+        if not self._exact:
             self._set_states(before)
         # else: the original's training state lies in the buffers that validation just used, and goes on from there.
-        return loss / self.opt.seq_length / n
+        return loss / self.loader.seq_length / n

@@ -499,7 +499,7 @@ def test_no_gpu_falls_back_on_the_cpu(corpus, tmp_path, monkeypatch):
 
     monkeypatch.setattr(device, "_might_have_gpu", lambda: False)
     messages: list[str] = []
-    assert device.choose(0, 0, messages.append) == ("cpu", -1)
+    assert device.choose(0, 0, messages.append) == "cpu"
     assert "Falling back on CPU mode" in messages
-    assert device.choose(-1, 0, messages.append) == ("cpu", -1)
+    assert device.choose(-1, 0, messages.append) == "cpu"
     assert len(messages) == 2

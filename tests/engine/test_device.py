@@ -24,17 +24,16 @@ def two_gpus(monkeypatch) -> list[int]:
     "gpuid, local_rank, want", [(0, 0, "cuda:0"), (1, 0, "cuda:1"), (0, 1, "cuda:1"), (-1, 0, "cpu"), (-1, 1, "cpu")]
 )
 def test_each_process_takes_a_gpu_from_gpuid_on(two_gpus, gpuid, local_rank, want):
-    said: list[str] = []
-    assert device.choose(gpuid, 0, said.append, local_rank) == (want, gpuid)
+    said = [] if want == "cpu" else [f"using CUDA on GPU {want[-1]}..."]
+    assert device.pick(gpuid, 0, device.find_gpus(), local_rank) == (want, gpuid, said)
+    device.make_current(want)
     assert two_gpus == ([] if want == "cpu" else [int(want[-1])])
-    assert said == ([] if want == "cpu" else [f"using CUDA on GPU {want[-1]}..."])
 
 
 @pytest.mark.parametrize("gpuid, local_rank, words", [(2, 0, "-gpuid 2"), (1, 1, "start as many processes")])
 def test_a_gpu_that_is_not_there(two_gpus, gpuid, local_rank, words):
     with pytest.raises(UserError, match=words):
-        device.choose(gpuid, 0, lambda line: None, local_rank)
-    assert two_gpus == []
+        device.pick(gpuid, 0, device.find_gpus(), local_rank)
 
 
 @pytest.mark.parametrize("opencl", [0, 1])
@@ -56,7 +55,7 @@ def test_the_gpu_of_a_mac(mac, monkeypatch):
     zeros = torch.zeros
     monkeypatch.setattr(torch, "zeros", lambda *shape, device: zeros(*shape))
     said: list[str] = []
-    assert device.choose(1, 0, said.append) == ("mps", 1)
+    assert device.choose(1, 0, said.append) == "mps"
     assert said == ["using MPS on the GPU..."]
 
 
@@ -68,7 +67,7 @@ def test_the_gpu_of_a_virtual_mac_is_none(mac, monkeypatch):
 
     monkeypatch.setattr(torch, "zeros", zeros)
     said: list[str] = []
-    assert device.choose(0, 0, said.append) == ("cpu", -1)
+    assert device.choose(0, 0, said.append) == "cpu"
     assert said == [
         "PyTorch finds a GPU for MPS, but can't use it: MPS backend out of memory (max allowed: 0 bytes).",
         "no GPU found that PyTorch can use; -gpuid -1 asks for none.",
@@ -82,9 +81,9 @@ def test_no_gpu_is_the_cpu_and_is_said(monkeypatch, might_have):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     said: list[str] = []
-    assert device.choose(0, 0, said.append) == ("cpu", -1)
+    assert device.choose(0, 0, said.append) == "cpu"
     assert said == ["no GPU found that PyTorch can use; -gpuid -1 asks for none.", "Falling back on CPU mode"]
-    assert device.choose(-1, 0, said.append) == ("cpu", -1)
+    assert device.choose(-1, 0, said.append) == "cpu"
     assert len(said) == 2
 
 

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from pycharrnn.training import session
+from pycharrnn.training.machine import Process
 from pycharrnn.training.trainer import Trainer
 from tests.gpu import runs
 from tests.gpu.checking import Check, Finding
@@ -43,8 +44,8 @@ def checks(place: Place) -> list[Check]:
 
 def _trainer(place: Place, folder, **options) -> Trainer:
     opt = runs.options_of(folder, 300, {"gpuid": 0, "exact": 0, **options})
-    made = session.prepare(opt, None, lambda line: None, lambda line: None)
-    return Trainer(made.opt, made.model, made.loader, made.random, made.ranks)
+    made = session.prepare(opt, None, Process(), lambda line: None, lambda line: None)
+    return made.make_trainer(lambda line: None)
 
 
 def _held(place: Place) -> int:

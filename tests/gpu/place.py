@@ -30,7 +30,7 @@ class Place:
     @classmethod
     def find(cls) -> Place:
         """The first GPU; a pretended one of CUDA's where there is none."""
-        name, _ = device.choose(0, 0, lambda line: None)
+        name = device.choose(0, 0, lambda line: None)
         if name == "cpu":
             return cls("cuda:0", False, 0)
         return cls(name, True, torch.cuda.device_count() if name.startswith("cuda") else 0)

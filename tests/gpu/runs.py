@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 
 from pycharrnn.engine import tf32
-from pycharrnn.training import loop
+from pycharrnn.training import loop, session
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.trainer import Trainer
 from tests.gpu.place import Place
@@ -55,7 +55,7 @@ def losses(folder: Path, iterations: int, trainer: type[Trainer] = Trainer, **op
     """The training loss of each iteration, and the validation loss after the last."""
     said: list[str] = []
     opt = options_of(folder, iterations, options)
-    with mock.patch.object(loop, "Trainer", trainer), tf32.kept():
+    with mock.patch.object(session, "Trainer", trainer), tf32.kept():
         outcome = loop.train(opt, said.append, given={"max_epochs", *options}, note=said.append)
     unrecorded = next((line for line in said if "could not be recorded" in line), "")
     if unrecorded:  # then each step was called, and the losses say nothing of the graph
@@ -97,7 +97,7 @@ def _trainer(place: Place, part: float, seed: int) -> type[Trainer]:
             flat.copy_(whole)
 
         def _draw_masks(self, masks: torch.Tensor) -> None:
-            if self.opt.exact:
+            if self._exact:
                 super()._draw_masks(masks)
                 return
             seed, keep = self._seed(), 1 - self.model.dropout

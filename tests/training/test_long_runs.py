@@ -43,6 +43,7 @@ from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.run_files import named_checkpoint
+from pycharrnn.training.settings import FileSettings, group
 from pycharrnn.training.signals import GracefulStop, Log, RunStopped
 from pycharrnn.training.trainer import Trainer
 
@@ -318,7 +319,8 @@ def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Tr
     trainer = a_trainer(folder, **options)
     trainer.step()
     history = History(array("d", trainer.new_losses()))
-    return CheckpointKeeper(trainer.opt, trainer.ranks, 60, history, lambda line: None), trainer
+    files = group(FileSettings, TrainOptions(**options))
+    return CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None), trainer
 
 
 def after(i: int, trainer: Trainer) -> Checkpoint:
@@ -505,7 +507,7 @@ def test_resuming_a_finished_run(tmp_path):
 
 def test_explosion(tmp_path, monkeypatch):
     left = []
-    monkeypatch.setattr(Ranks, "leave", lambda ranks: left.append(ranks))
+    monkeypatch.setattr(Ranks, "destroy", lambda ranks: left.append(ranks))
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.5")
     (good,) = named(folder)
@@ -767,9 +769,9 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, 
         real(fd)
 
     monkeypatch.setattr(run_lock, "_lock_descriptor", remove_once)
-    with run_lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print):
+    with run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print):
         assert (tmp_path / ".lm_lstm.lock").read_text(encoding="utf-8").startswith(f"process {os.getpid()}")
-        second = run_lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), print)
+        second = run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print)
         with pytest.raises(UserError, match="another training"), second:
             pass
     assert not list(tmp_path.iterdir())
@@ -794,7 +796,7 @@ def test_a_lock_leaves_no_file_and_takes_none_of_another_run(tmp_path, monkeypat
         unlink(path)
 
     monkeypatch.setattr(os, "unlink", unlink_as_there)
-    with run_lock.lock(TrainOptions(checkpoint_dir=str(tmp_path)), pytest.fail):
+    with run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), pytest.fail):
         monkeypatch.setattr(os, "name", system)
     monkeypatch.undo()
     assert held == [system == "posix"]

@@ -227,7 +227,7 @@ def test_a_text_that_changes_before_anything_is_trained(tmp_path, monkeypatch):
 
     left = []
     monkeypatch.setattr(loader.CharSplitLMMinibatchLoader, "next_batch", changed)
-    monkeypatch.setattr(Ranks, "leave", lambda ranks: left.append(ranks))
+    monkeypatch.setattr(Ranks, "destroy", lambda ranks: left.append(ranks))
     error, _, _ = result_of(folder_with_text(tmp_path), "-max_epochs", "1")
     assert not left  # other processes would know nothing of it, and wait for this one
     assert "stopped after iteration 0; that could not be saved (nothing has been trained)" in str(error)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
+from conftest import GOLDEN, working_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import SMALL, TEXT, copied, folder_with_text, named, steps, train
@@ -21,7 +21,8 @@ from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, inspection
 from pycharrnn.common.errors import UserError
-from pycharrnn.training import resume
+from pycharrnn.training import initial_checkpoint, session
+from pycharrnn.training.machine import Process
 from pycharrnn.training.options import TrainOptions
 
 SILENT = lambda line: None  # noqa: E731
@@ -201,7 +202,7 @@ def test_losses_of_other_iterations_are_left_out(tmp_path):
     loss = found.val_losses[12]
     found.val_losses = {0: 0.1, 1: 5.0, 12: loss, 13: 0.2, 14: 0.3}
     checkpoint.convert(found, path)
-    _, start = resume.take_over(TrainOptions(resume=str(path)), {"resume"}, SILENT, SILENT)
+    start = initial_checkpoint.load(TrainOptions(resume=str(path)), {"resume"}, SILENT, SILENT)
     assert start.checkpoint.val_losses == {1: 5.0, 12: loss}
 
 
@@ -335,10 +336,11 @@ def test_recorded_numbers_of_the_run_are_checked(tmp_path):
 def test_without_a_command_line_what_differs_from_the_defaults_is_given(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")
-    opt = TrainOptions(resume=str(named(folder)[0]), print_every=9)
-    opt, start = resume.take_over(opt, None, SILENT, SILENT)
-    assert start.overridden == {"print_every"}
-    assert (opt.rnn_size, opt.batch_size, opt.resume) == (6, 5, "")
+    opt = TrainOptions(resume=str(named(folder)[0]), print_every=9, gpuid=-1)
+    with working_in(folder):
+        settings = session.prepare(opt, None, Process(), SILENT, SILENT).settings
+    assert settings.start.overridden == {"print_every"}
+    assert (settings.model.rnn_size, settings.data.batch_size, settings.options.resume) == (6, 5, "")
 
 
 def test_random_numbers_go_on():

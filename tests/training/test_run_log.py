@@ -20,6 +20,7 @@ from pycharrnn.training import run_lock, run_log
 from pycharrnn.training.log_rows import Row, as_line, header, rows
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import FileSettings, group
 from pycharrnn.training.signals import RunStopped
 
 # 60 steps: 8 rows of training, and validations after 20, 40 and 60 of them.
@@ -129,7 +130,7 @@ def test_how_to_go_on_names_what_checkpoints_do_not_record(tmp_path):
     opt = TrainOptions(data_dir="data", gpuid=-1, rnn_size=6, batch_size=5, seq_length=8, log="a b.csv", show=9)
     with working_in(folder), pytest.raises(RunStopped) as stopped:
         train_with(opt, nobody_reads)
-    assert with_slashes(str(stopped.value)).endswith(f"-resume cv/lm_lstm_latest.t7 -log {quoted('a b.csv')} -show 9")
+    assert with_slashes(str(stopped.value)).endswith(f"-resume cv/lm_lstm_latest.t7 -show 9 -log {quoted('a b.csv')}")
     assert [row["iteration"] for row in read(folder / "a b.csv")] == [1]
 
 
@@ -154,7 +155,7 @@ def test_the_log_of_another_run_is_not_overwritten(logged, tmp_path):
 
 def test_a_run_that_is_going_on_is_said_to_be_locked(logged, tmp_path):
     folder = copy(logged, tmp_path)
-    with working_in(folder), run_lock.lock(TrainOptions(), pytest.fail) as held:
+    with working_in(folder), run_lock.lock(group(FileSettings, TrainOptions()), pytest.fail) as held:
         assert held
         error, _, _ = result_of(folder, *SHORT, "-log", "run.csv")
     assert str(error).startswith("another training (process ")

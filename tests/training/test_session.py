@@ -11,6 +11,7 @@ import pytest
 from runs import folder_with_text, result_of, train
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.training.machine import Process
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.session import prepare
 
@@ -28,7 +29,7 @@ def settled(folder, monkeypatch, **options):
     said: list[str] = []
     sizes = {"rnn_size": 6, "batch_size": 5, "seq_length": 8}
     opt = TrainOptions(data_dir="data", **{"gpuid": -1, **sizes, **options})
-    return opt, prepare(opt, None, said.append, said.append), said
+    return opt, prepare(opt, None, Process(), said.append, said.append), said
 
 
 def test_options_are_facts(tmp_path, monkeypatch):
@@ -37,21 +38,24 @@ def test_options_are_facts(tmp_path, monkeypatch):
     train(folder, "-max_epochs", "0.05", "-model", "gru", "-num_layers", "1")
     opt, session, said = settled(folder, monkeypatch, init_from="cv/lm_lstm_latest.t7", savefile="next")
     assert (opt.model, opt.num_layers) == ("lstm", 2)
-    assert (session.opt.model, session.opt.num_layers, session.model.model) == ("gru", 1, "gru")
-    assert session.resumed is None and session.start.path == "cv/lm_lstm_latest.t7"
+    settings = session.settings
+    assert (settings.model.model, settings.options.num_layers, session.model.model) == ("gru", 1, "gru")
+    assert settings.resumed is None and settings.start.path == "cv/lm_lstm_latest.t7"
     assert "overwriting rnn_size=6, num_layers=1, model=gru based on the checkpoint." in said
     with pytest.raises(dataclasses.FrozenInstanceError):
-        session.opt.rnn_size = 7
+        settings.options.rnn_size = 7
 
 
 def test_a_run_goes_on_with_the_options_of_its_checkpoint(tmp_path, monkeypatch):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.05", "-learning_rate", "0.004")
     opt, session, _ = settled(folder, monkeypatch, resume="cv", max_epochs=0.2)
-    assert (session.opt.learning_rate, session.opt.max_epochs, session.opt.resume) == (0.004, 0.2, "")
-    assert session.resumed is session.start
+    settings = session.settings
+    assert (settings.optimisation.learning_rate, settings.optimisation.max_epochs) == (0.004, 0.2)
+    assert settings.options.resume == ""
+    assert settings.resumed is settings.start
     assert session.iterations == int(0.2 * session.loader.ntrain)
-    assert session.resumed.overridden == {"max_epochs"}
+    assert settings.resumed.overridden == {"max_epochs"}
 
 
 @pytest.mark.parametrize("given", [None, 0.5])
@@ -60,7 +64,7 @@ def test_dropout_of_a_run_that_goes_on(tmp_path, monkeypatch, given):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.05", "-dropout", "0.25")
     _, session, _ = settled(folder, monkeypatch, resume="cv", **({} if given is None else {"dropout": given}))
-    assert session.model.dropout == session.opt.dropout == (given or 0.25)
+    assert session.model.dropout == session.settings.model.dropout == (given or 0.25)
 
 
 def test_a_gpu_that_is_not_there_is_overruled(tmp_path, monkeypatch):
@@ -69,7 +73,7 @@ def test_a_gpu_that_is_not_there_is_overruled(tmp_path, monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     _, session, _ = settled(folder_with_text(tmp_path), monkeypatch, gpuid=3)
-    assert (session.device, session.opt.gpuid) == ("cpu", -1)
+    assert (session.settings.machine.device, session.settings.machine.gpuid) == ("cpu", -1)
 
 
 def test_characters_of_a_checkpoint_need_a_checkpoint(tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,7 +42,7 @@ def four_threads():
 
 def settled(**options) -> int:
     """How many threads PyTorch uses then."""
-    threads.settle(SimpleNamespace(opt=TrainOptions(**options)))
+    threads.set_num_threads(TrainOptions(**options).threads)
     return torch.get_num_threads()
 
 

@@ -1,0 +1,91 @@
+"""Finds and loads the checkpoint that a run starts from: that of -resume, or that of -init_from."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints import checkpoint, paths
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.training import recorded_options, run_files
+from pycharrnn.training.options import TrainOptions
+
+_MAX_ITERATION = 10**8  # losses of more would not fit into memory
+
+
+@dataclass(frozen=True)
+class InitialCheckpoint:
+    """The checkpoint that a run starts from.
+
+    Attributes:
+        path: its file.
+        is_resumed: whether its run goes on (-resume); else only its weights are used (-init_from).
+        is_in_place: whether it lies in the folder that it records as its -checkpoint_dir.
+        overridden: options of the command line that differ from those that it records.
+    """
+
+    path: str
+    checkpoint: Checkpoint
+    is_resumed: bool
+    is_in_place: bool = False
+    overridden: frozenset[str] = frozenset()
+
+
+def load(
+    options: TrainOptions, given: Collection[str], say: Callable[[str], None], note: Callable[[str], None]
+) -> InitialCheckpoint | None:
+    """Load the checkpoint of -resume or -init_from; None without either.
+
+    Args:
+        given: names of the options that the user gave.
+        say: prints a line of the log: which files of a folder are skipped. note: prints a line on stderr.
+
+    Errors: UserError.
+    """
+    if options.init_from:
+        path, loaded = paths.load_best(options.init_from, note)
+        return InitialCheckpoint(path, loaded, is_resumed=False)
+    if not options.resume:
+        return None
+    if os.path.isdir(options.resume):
+        path, loaded = _newest(options.resume, options.savefile if "savefile" in given else None, say, note)
+    else:
+        path, loaded = options.resume, checkpoint.load(options.resume)
+    if loaded.program != "char-rnn":
+        raise UserError(
+            f"{path} is a checkpoint of {loaded.program}, which can't be resumed: use {flag('init_from', path)}."
+        )
+    if not isinstance(loaded.i, int) or not 0 <= loaded.i <= _MAX_ITERATION:
+        raise UserError(f"can't resume from {path}: it says it was written after iteration {loaded.i}.")
+    val_losses = {i: loss for i, loss in loaded.val_losses.items() if isinstance(i, int) and 0 < i <= loaded.i}
+    recorded_dir = recorded_options.find(loaded, "checkpoint_dir")
+    is_in_place = recorded_dir is not None and run_files.same_folder(recorded_dir, os.path.dirname(path))
+    return InitialCheckpoint(path, dataclasses.replace(loaded, val_losses=val_losses), True, is_in_place)
+
+
+def _newest(
+    folder: str, savefile: str | None, say: Callable[[str], None], note: Callable[[str], None]
+) -> tuple[str, Checkpoint]:
+    """The newest checkpoint in a folder that is complete and finite; of `savefile` alone unless None."""
+    runs = "lm_*" if savefile is None else f"lm_{savefile}"
+    files = [
+        file
+        for file in paths.newest_first(folder)
+        if file.path.endswith(".t7") and (file.run == runs if savefile else file.run.startswith("lm_"))
+    ]
+    for file in files:
+        try:
+            loaded = checkpoint.load(file.path)
+        except UserError as e:
+            say(f"skipping {file.path}: {e}")
+            continue
+        if all(np.isfinite(w).all() for w in loaded.network.weights.values()):
+            paths.say_choice(note, folder, file, "newest", len(files))
+            return file.path, loaded
+        say(f"skipping {file.path}: its weights are not finite numbers.")
+    raise UserError(f"{folder} holds no whole checkpoint {runs}_*.t7 to resume from.")

@@ -1,0 +1,141 @@
+"""RunSettings: what a run is, as settle() returns it. Each object of the run gets one group, or single values of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.options import TrainOptions
+
+_Group = TypeVar("_Group")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The network, and its weights before the first step."""
+
+    model: str
+    rnn_size: int
+    num_layers: int
+    dropout: float
+    forget_bias: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The text, and its batches."""
+
+    data_dir: str
+    batch_size: int
+    seq_length: int
+    train_frac: float
+    val_frac: float
+    vocab: str
+    encoding: str
+
+    @property
+    def split_fractions(self) -> tuple[float, float, float]:
+        """The fractions of the train, val and test splits. Source: train.lua."""
+        return self.train_frac, self.val_frac, max(0.0, 1 - (self.train_frac + self.val_frac))
+
+
+@dataclass(frozen=True)
+class OptimisationSettings:
+    """How the weights are learnt, and for how long."""
+
+    learning_rate: float
+    learning_rate_decay: float
+    learning_rate_decay_after: float
+    anneal: float
+    decay_rate: float
+    grad_clip: float
+    weight_drop: float
+    max_epochs: float
+    patience: int
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """The files that the run writes."""
+
+    checkpoint_dir: str
+    savefile: str
+    eval_val_every: int
+    save_every_minutes: float
+    save_state: int
+    keep: int
+    lock: int
+    overwrite: int
+    log: str
+
+    @property
+    def stem(self) -> str:
+        """The paths of all files of the run begin with it: cv/lm_lstm."""
+        return f"{self.checkpoint_dir}/lm_{self.savefile}"
+
+
+@dataclass(frozen=True)
+class MachineSettings:
+    """Where and how exactly the run computes.
+
+    Attributes:
+        device: PyTorch's name: "cpu", "cuda:0", "mps".
+        gpuid: number of the GPU for checkpoints to record; -1 for the CPU.
+        parameters: precision of the parameters, "float64" or "float32".
+        products: precision of mixed-precision products, "bfloat16" or "float16"; "" for that of the parameters.
+        threads: 0 for PyTorch's own number.
+    """
+
+    device: str
+    gpuid: int
+    parameters: str
+    products: str
+    exact: int
+    threads: int
+    accurate_gpu_timing: int
+
+
+@dataclass(frozen=True)
+class DisplaySettings:
+    """What the run prints."""
+
+    print_every: int
+    progress: int
+    val_lines: int
+    show: int
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """A run before any object of it is made.
+
+    Attributes:
+        options: all flags with the values that hold, for checkpoints to record and for `Run.options`.
+        start: the checkpoint that the run starts from; None for a new model.
+        log: lines of the log to print, in order. notes: lines for stderr.
+    """
+
+    options: TrainOptions
+    start: InitialCheckpoint | None
+    model: ModelSettings
+    data: DataSettings
+    optimisation: OptimisationSettings
+    files: FileSettings
+    machine: MachineSettings
+    display: DisplaySettings
+    log: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def resumed(self) -> InitialCheckpoint | None:
+        """The checkpoint of -resume; None for a run of its own."""
+        return self.start if self.start and self.start.is_resumed else None
+
+
+def group(kind: type[_Group], options: TrainOptions, **settled: Any) -> _Group:
+    """A group with the values of the options of its names, except those given by `settled`."""
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # a dataclass
+    return kind(**{name: settled[name] if name in settled else getattr(options, name) for name in names})

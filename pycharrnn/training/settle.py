@@ -1,0 +1,194 @@
+"""Settles what a run is: one pure function from options to RunSettings, in the order of events, before any object."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from compat import lua_format
+from compat.lua_random import explained
+from pycharrnn.checkpoints import checkpoint as checkpoints
+from pycharrnn.checkpoints.torch_names import MODELS
+from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.engine import device as devices
+from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training import recipes, recorded_options
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.machine import Machine
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import (
+    DataSettings,
+    DisplaySettings,
+    FileSettings,
+    MachineSettings,
+    ModelSettings,
+    OptimisationSettings,
+    RunSettings,
+    group,
+)
+
+_FIXED = ("rnn_size", "num_layers", "model")  # what a resumed run can't change
+_MIXED = ("bfloat16", "float16")
+
+
+@dataclass
+class _Lines:
+    """What is to be printed."""
+
+    log: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def settle(
+    options: TrainOptions,
+    given: Collection[str],
+    checkpoint: InitialCheckpoint | None,
+    text: TextStats | None,
+    machine: Machine,
+) -> RunSettings:
+    """Settle what a run is: everything that the checkpoint, the text or the machine overrules is overruled here.
+
+    Args:
+        given: names of the options that the user gave: neither a recipe nor -resume overrules these.
+        checkpoint: that of -resume or -init_from.
+        text: statistics of the text, which a recipe needs.
+
+    Errors: UserError for options that do not fit the checkpoint, the text or the machine.
+    """
+    lines = _Lines()
+    if options.recipe in recipes.RECIPES:
+        options = _with_recipe(options, given, text, lines)
+    if checkpoint is not None and checkpoint.is_resumed:
+        options, checkpoint = _resumed(options, given, checkpoint, lines)
+    elif checkpoint is not None:
+        network = checkpoint.checkpoint.network
+        sizes = {name: getattr(network, name) for name in _FIXED}
+        options = dataclasses.replace(options, init_from=checkpoint.path, **sizes)
+    options = _with_encoding(options, checkpoint, lines)
+    if explanation := explained(options.seed):
+        lines.notes.append(explanation)
+    process = machine.process
+    device, gpuid, said = devices.pick(options.gpuid, options.opencl, machine.gpus, process.local_rank)
+    lines.log += said
+    options = dataclasses.replace(options, gpuid=gpuid)
+    if process.size > 1 and device == "mps":
+        raise UserError(f"a run on several processes needs CPUs or CUDA: use {flag('gpuid', -1)}.")
+    if options.batch_size < process.size:
+        raise UserError(
+            f"{flag('batch_size', options.batch_size)} can't be divided among {process.size} processes: use fewer."
+        )
+    parameters, products = _precision(options, device, machine)
+    return RunSettings(
+        options,
+        checkpoint,
+        group(ModelSettings, options),
+        group(DataSettings, options),
+        group(OptimisationSettings, options),
+        group(FileSettings, options),
+        group(MachineSettings, options, device=device, parameters=parameters, products=products),
+        group(DisplaySettings, options),
+        tuple(lines.log),
+        tuple(lines.notes),
+    )
+
+
+def _with_recipe(options: TrainOptions, given: Collection[str], text: TextStats | None, lines: _Lines) -> TrainOptions:
+    """Apply -recipe, and print the command line that gives the same run."""
+    if text is None:
+        raise ValueError("a recipe needs the statistics of the text")
+    applied = recipes.apply(options, given, text)
+    lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
+    return applied
+
+
+def _resumed(
+    options: TrainOptions, given: Collection[str], start: InitialCheckpoint, lines: _Lines
+) -> tuple[TrainOptions, InitialCheckpoint]:
+    """Use the options that the checkpoint of -resume records, except those given on the command line."""
+    path, found = start.path, start.checkpoint
+    lines.log.append(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
+    overridden: dict[str, str] = {}  # name -> in words
+    recorded: dict[str, object] = {}
+    for option in dataclasses.fields(options):
+        name = option.name
+        if not option.metadata["record"]:
+            continue
+        if name not in given:
+            recorded[name] = recorded_options.require(path, found, name)
+        elif (asked := getattr(options, name)) != (was := recorded_options.find(found, name)):
+            overridden[name] = f"{_in_words(asked)} (was {_in_words(was)})"
+    for name in _FIXED:
+        if name in overridden:
+            change = f"{flag(name)} {overridden[name]}"
+            raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")
+    # The checkpoints that follow are those of a run that never stopped, so they record no -resume.
+    options = recorded_options.replace(path, options, **recorded, resume="")
+    if overridden:
+        changes = ", ".join(f"-{name} {change}" for name, change in overridden.items())
+        lines.log.append(f"overridden on the command line: {changes}")
+    start = dataclasses.replace(start, overridden=frozenset(overridden))
+    return _in_place(options, start, given), start
+
+
+def _in_place(options: TrainOptions, start: InitialCheckpoint, given: Collection[str]) -> TrainOptions:
+    """Write beside the checkpoint of -resume, unless the command line names another folder.
+
+    A recorded folder is not used: the checkpoint may come from a stranger.
+
+    Errors: UserError for a recorded -savefile that names a folder.
+    """
+    if "savefile" not in given and ({os.sep, os.altsep, "\0"} & {*options.savefile}):
+        raise UserError(
+            f"{start.path} records the {flag('savefile')} {escape_line(options.savefile, 80)}, which is not a file"
+            f" name: give {flag('savefile')} and {flag('checkpoint_dir')}."
+        )
+    if "checkpoint_dir" in given or start.is_in_place:
+        return options
+    return dataclasses.replace(options, checkpoint_dir=os.path.dirname(start.path) or ".")
+
+
+def _in_words(value: object) -> str:
+    if value is None:
+        return "nothing that can be used"
+    return lua_format.tostring(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _with_encoding(options: TrainOptions, start: InitialCheckpoint | None, lines: _Lines) -> TrainOptions:
+    """Use the encoding of the checkpoint's vocabulary."""
+    if start is not None and options.encoding != "utf8" and checkpoints.encoding(start.checkpoint) == "utf8":
+        options = dataclasses.replace(options, encoding="utf8")
+        lines.log.append("overwriting encoding=utf8 based on the checkpoint.")
+    if options.vocab != "strict" and start is None:
+        raise UserError(
+            f"{flag('vocab', options.vocab)} is about a checkpoint's characters: give {flag('init_from')} as well."
+        )
+    return options
+
+
+def _precision(options: TrainOptions, device: str, machine: Machine) -> tuple[str, str]:
+    """The precisions of parameters and of mixed-precision products, as in MachineSettings.
+
+    On the CPU, -exact 1 is the original's double precision; GPUs use float32.
+    """
+    dtype, model = options.dtype, options.model
+    is_exact_on_cpu = options.exact and device == "cpu"
+    if is_exact_on_cpu and dtype not in ("", "float64"):
+        raise UserError(f"{flag('dtype', dtype)} does not give char-rnn's digits: add {flag('exact', 0)}.")
+    if device == "mps" and dtype == "float64":
+        raise UserError(f"{flag('dtype', dtype)} does not exist on MPS: use float32, or {flag('gpuid', -1)}.")
+    if dtype not in _MIXED:
+        return "float64" if dtype == "float64" or (is_exact_on_cpu and not dtype) else "float32", ""
+    if model not in MODELS:
+        raise UserError(
+            f"{flag('dtype', dtype)} is for {' and '.join(MODELS)}: train a {model} with {flag('dtype', 'float32')}."
+        )
+    if not machine.computes(model, options.rnn_size, dtype, device):
+        on = {"cpu": "the CPU", "mps": "MPS"}.get(device, "this GPU")
+        raise UserError(
+            f"{flag('dtype', dtype)}: PyTorch {machine.pytorch} can't train an {model} in it on {on}; use"
+            f" {flag('dtype', 'float32')}."
+        )
+    return "float32", dtype

@@ -1,0 +1,180 @@
+"""settle(): what the checkpoint, the text and the machine overrule, without a file or an object of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from compat.charrnn import Checkpoint
+from compat.graph_match import Network
+from compat.nngraph import parameter_shapes
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine.device import GPUs
+from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.machine import Machine, Process, process_from_environment
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import RunSettings
+from pycharrnn.training.settle import settle
+
+ENGLISH = TextStats(1_000_000, 1_000_000)
+CPU, TWO_GPUS, MPS = Machine(), GPUs("cuda", 2), GPUs("mps", 1)
+
+
+def settled(machine: Machine = CPU, start: InitialCheckpoint | None = None, **options) -> RunSettings:
+    return settle(TrainOptions(**options), set(options), start, ENGLISH, machine)
+
+
+def start_of(is_resumed: bool, vocab: str = "ab", path: str = "cv/lm_lstm_best.t7", **recorded) -> InitialCheckpoint:
+    shapes = parameter_shapes("gru", len(vocab), 5, 3)
+    network = Network("gru", 5, 3, len(vocab), 0, {name: np.zeros(shape) for name, shape in shapes.items()})
+    characters = {c.encode(): k for k, c in enumerate(vocab, 1)}
+    found = Checkpoint(network, characters, opt=recorded, i=30, epoch=0.5)
+    return InitialCheckpoint(path, found, is_resumed)
+
+
+def test_a_run_by_the_defaults():
+    settings = settled()
+    assert settings.options == TrainOptions(gpuid=-1)
+    assert (settings.start, settings.resumed) == (None, None)
+    assert (settings.machine.device, settings.machine.parameters, settings.machine.products) == ("cpu", "float64", "")
+    assert settings.files.stem == "cv/lm_lstm"
+    assert settings.log == (
+        "no GPU found that PyTorch can use; -gpuid -1 asks for none.",
+        "Falling back on CPU mode",
+    )
+    assert settings.notes == ()
+
+
+def test_a_recipe_comes_first_and_is_printed_as_a_command():
+    settings = settled(recipe="quick", rnn_size=7, gpuid=-1)
+    assert (settings.model.rnn_size, settings.machine.exact, settings.options.recipe) == (7, 0, "char-rnn")
+    assert settings.machine.parameters == "float32"
+    assert settings.log[0].startswith("-recipe quick: pycharrnn train -data_dir data/tinyshakespeare -rnn_size 7 ")
+
+
+def test_a_recipe_leaves_the_network_of_init_from_alone():
+    settings = settled(start=start_of(False), recipe="quick", init_from="cv", gpuid=-1)
+    assert (settings.model.model, settings.model.rnn_size, settings.model.num_layers) == ("gru", 5, 3)
+    assert settings.options.init_from == "cv/lm_lstm_best.t7"
+
+
+def test_a_resumed_run_has_its_recorded_options_except_those_given():
+    start = start_of(True, rnn_size=9, learning_rate=0.5, max_epochs=3, checkpoint_dir="elsewhere", log="x.txt")
+    settings = settled(start=start, resume="cv", max_epochs=5, gpuid=-1)
+    assert (settings.model.model, settings.model.rnn_size) == ("gru", 5)
+    assert (settings.optimisation.learning_rate, settings.optimisation.max_epochs) == (0.5, 5)
+    assert settings.resumed.overridden == {"max_epochs", "gpuid"}
+    assert (settings.files.checkpoint_dir, settings.files.log, settings.options.resume) == ("cv", "", "")
+    assert settings.log == (
+        "resuming from cv/lm_lstm_best.t7, iteration 30, epoch 0.50",
+        "overridden on the command line: -max_epochs 5 (was 3), -gpuid -1 (was 0)",
+    )
+
+
+def test_a_recorded_folder_is_kept_only_where_the_checkpoint_lies_in_it():
+    start = start_of(True, checkpoint_dir="elsewhere")
+    assert settled(start=start, resume="cv").files.checkpoint_dir == "cv"
+    in_place = dataclasses.replace(start, is_in_place=True)
+    assert settled(start=in_place, resume="cv").files.checkpoint_dir == "elsewhere"
+    assert settled(start=start, resume="cv", checkpoint_dir="there").files.checkpoint_dir == "there"
+
+
+def test_an_early_checkpoint_records_float64_as_double():
+    assert settled(start=start_of(True, dtype="double"), resume="cv").options.dtype == "float64"
+
+
+def test_code_points_of_the_checkpoint():
+    settings = settled(start=start_of(False, "aé"), init_from="cv", gpuid=-1)
+    assert settings.data.encoding == "utf8"
+    assert settings.log == ("overwriting encoding=utf8 based on the checkpoint.",)
+
+
+def test_a_seed_beyond_32_bits_is_explained():
+    (note,) = settled(seed=2**32 + 5).notes
+    assert "5" in note
+
+
+@pytest.mark.parametrize(
+    "options, machine, want",
+    [
+        ({}, Machine(gpus=TWO_GPUS), ("cuda:0", 0, "float32", "")),
+        ({}, Machine(Process(1, 2, 1), TWO_GPUS), ("cuda:1", 0, "float32", "")),
+        ({"gpuid": 1, "dtype": "float64"}, Machine(gpus=TWO_GPUS), ("cuda:1", 1, "float64", "")),
+        ({"dtype": "bfloat16"}, Machine(gpus=TWO_GPUS), ("cuda:0", 0, "float32", "bfloat16")),
+        ({"gpuid": -1}, Machine(gpus=TWO_GPUS), ("cpu", -1, "float64", "")),
+        ({"exact": 0}, CPU, ("cpu", -1, "float32", "")),
+        ({"exact": 0, "dtype": "float64"}, CPU, ("cpu", -1, "float64", "")),
+        ({"exact": 0, "dtype": "float16"}, CPU, ("cpu", -1, "float32", "float16")),
+        ({}, Machine(gpus=MPS), ("mps", 0, "float32", "")),
+    ],
+)
+def test_device_and_precision(options, machine, want):
+    found = settled(machine, **options).machine
+    assert (found.device, found.gpuid, found.parameters, found.products) == want
+
+
+@pytest.mark.parametrize(
+    "options, machine, words",
+    [
+        ({"gpuid": 2}, Machine(gpus=TWO_GPUS), "-gpuid 2: GPUs here are numbered 0 to 1"),
+        ({"dtype": "float64"}, Machine(gpus=MPS), "-dtype float64 does not exist on MPS"),
+        ({"dtype": "float32"}, CPU, "-dtype float32 does not give char-rnn's digits: add -exact 0."),
+        ({"exact": 0, "dtype": "float16", "model": "gru"}, CPU, "-dtype float16 is for lstm and rnn"),
+        (
+            {"exact": 0, "dtype": "float16"},
+            Machine(computes=lambda *asked: asked != ("lstm", 128, "float16", "cpu"), pytorch="2.9"),
+            "-dtype float16: PyTorch 2.9 can't train an lstm in it on the CPU; use -dtype float32.",
+        ),
+        ({"batch_size": 1}, Machine(Process(0, 2, 0)), "-batch_size 1 can't be divided among 2 processes"),
+        ({}, Machine(Process(0, 2, 0), MPS), "a run on several processes needs CPUs or CUDA"),
+        ({"vocab": "keep"}, CPU, "-vocab keep is about a checkpoint's characters"),
+    ],
+)
+def test_what_does_not_fit(options, machine, words):
+    with pytest.raises(UserError) as raised:
+        settled(machine, **options)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "recorded, options, words",
+    [
+        ({}, {"num_layers": 2}, "-num_layers 2 (was 3) can't change during a run"),
+        ({"batch_size": "many"}, {}, "records the -batch_size 'many', which is not valid"),
+        ({"batch_size": 0}, {}, "records an option that can't be used, so give it: -batch_size must be"),
+        ({"savefile": "a/b"}, {}, "records the -savefile a/b, which is not a file name"),
+    ],
+)
+def test_what_a_resumed_run_can_not_use(recorded, options, words):
+    with pytest.raises(UserError) as raised:
+        settled(start=start_of(True, **recorded), resume="cv", **options)
+    assert words in str(raised.value)
+
+
+# -- the process among those of torchrun -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values, want",
+    [
+        ({}, Process()),
+        ({"RANK": "", "WORLD_SIZE": "", "LOCAL_RANK": ""}, Process()),
+        ({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}, Process(3, 4, 1)),
+    ],
+)
+def test_a_process_of_torchrun(monkeypatch, values, want):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert process_from_environment() == want
+
+
+@pytest.mark.parametrize("name, value", [("RANK", "x"), ("WORLD_SIZE", "-1"), ("LOCAL_RANK", "1.5"), ("RANK", "4")])
+def test_variables_that_torchrun_does_not_set_so(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=f"the environment variable {name} is '?{value}"):
+        process_from_environment()
