@@ -83,24 +83,24 @@ def script(browser, code: str, *args: object) -> object:
     return found["value"]
 
 
-def drawn(browser, model: int, loaded: Checkpoint, requests: list[dict]) -> list[bytes]:
-    """The texts that a model, by its place in payloads.json, draws as some requests have it."""
+def sampled(browser, model: int, loaded: Checkpoint, requests: list[dict]) -> list[bytes]:
+    """The texts that the page samples from a model, an index into payloads.json, for some requests."""
     code = """
         const { Network, prepare } = await import("./network.js");
-        const { draw } = await import("./sampler.js");
+        const { sample } = await import("./sampler.js");
         const { Vocabulary } = await import("./vocabulary.js");
         const [model, requests] = args;
         const prepared = await prepare(payloads[model]);
         const vocabulary = new Vocabulary(payloads[model].vocab);
         return requests.map(({ primetext, ...request }) => {
           const prime = vocabulary.tokenize(new TextEncoder().encode(primetext));
-          const probabilities = new Float64Array(vocabulary.size);
-          const numbers = Array.from(prime, ({ number }) => number);
-          return Array.from(draw(new Network(prepared), probabilities, numbers, request), ({ index }) => index);
+          const probs = new Float64Array(vocabulary.size);
+          const ids = Array.from(prime, ({ id }) => id);
+          return Array.from(sample(new Network(prepared), probs, ids, request), ({ id }) => id);
         });
     """
     characters = characters_by_id(loaded.vocab)
-    return [b"".join(characters[k] for k in numbers) for numbers in script(browser, code, model, requests)]
+    return [b"".join(characters[k] for k in ids) for ids in script(browser, code, model, requests)]
 
 
 def request_of(args: list[str], length: int) -> dict:
@@ -117,7 +117,7 @@ def request_of(args: list[str], length: int) -> dict:
 
 
 def sampled_here(loaded: Checkpoint, request: dict) -> bytes:
-    """What `pycharrnn sample` draws as a request has it."""
+    """The text that `pycharrnn sample` prints for a request."""
     primetext = request["primetext"].encode()
     opt = SampleOptions(**{name: value for name, value in request.items() if name != "primetext"})
     return b"".join(

@@ -100,7 +100,7 @@ def fill(browser, name: str, value) -> None:
     )
 
 
-def drawn(browser, count: int | None = None) -> str:
+def generated(browser, count: int | None = None) -> str:
     """The text, once the page says that it is whole."""
     wait(browser, lambda: status(browser) == f"{count} characters" if count else status(browser).endswith("characters"))
     return text(browser)

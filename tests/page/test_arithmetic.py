@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 from conftest import GOLDEN, spec
-from page_modules import drawn, modules, payload_of, request_of, sampled_here, script
+from page_modules import modules, payload_of, request_of, sampled, sampled_here, script
 from page_tools import needs_browser
 
 from compat.charrnn import Checkpoint
@@ -88,7 +88,7 @@ def test_recorded_texts(page, recorded):
     texts = 0
     for k, (name, (loaded, samples)) in enumerate(recorded.items()):
         requests = [request_of(sample["args"], LENGTH) for sample in samples]
-        for sample, request, found in zip(samples, requests, drawn(page, k, loaded, requests), strict=True):
+        for sample, request, found in zip(samples, requests, sampled(page, k, loaded, requests), strict=True):
             want = (GOLDEN / name.split("/")[0] / sample["stdout"]).read_bytes()[:-1]
             assert found.startswith(want), (name, request)
             assert found == sampled_here(loaded, request), (name, request)
@@ -111,7 +111,7 @@ def test_random_models(page, recorded, models):
     assert len(models) - len(recorded) == 22
     for k, loaded in enumerate(models[len(recorded) :]):
         requests = requests_for(k)
-        for request, found in zip(requests, drawn(page, len(recorded) + k, loaded, requests), strict=True):
+        for request, found in zip(requests, sampled(page, len(recorded) + k, loaded, requests), strict=True):
             assert found == sampled_here(loaded, request), (k, request)
 
 
@@ -130,7 +130,7 @@ def test_weights_of_every_precision(page, models, precisions):
         for name, weight in loaded.network.weights.items():
             numbers = [float(x.replace("Infinity", "inf")) for x in found[name]]
             assert numbers == weight.reshape(-1).astype(np.float64).tolist()
-        texts += drawn(page, k, loaded, [request])
+        texts += sampled(page, k, loaded, [request])
         assert texts[-1] == sampled_here(loaded, request)
     assert len(set(texts)) > 1
 
@@ -160,11 +160,11 @@ def test_sums_are_those_of_numpy(page):
 def test_the_first_of_a_vocabulary_is_drawn_from_equal_ones(page):
     """Without a primetext all are equally likely, so -topp cuts among equals: sums decide which one is the last."""
     code = """
-        const { draw } = await import("./sampler.js");
+        const { sample } = await import("./sampler.js");
         const deaf = (V) => ({ step: () => new Float64Array(V) });
         return args.map(([V, topp, temperature]) => {
           const probabilities = new Float64Array(V);
-          draw(deaf(V), probabilities, [], { length: 1, temperature, topk: 0, topp, seed: 1 }).next();
+          sample(deaf(V), probabilities, [], { length: 1, temperature, topk: 0, topp, seed: 1 }).next();
           return probabilities.filter((p) => p > 0).length;
         });
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import sampled
@@ -17,9 +18,9 @@ from page_tools import (
     Keys,
     Select,
     click,
-    drawn,
     element,
     fill,
+    generated,
     needs_browser,
     screen,
     spans,
@@ -31,13 +32,19 @@ from page_tools import (
 from serving_tools import GRU, LSTM
 
 from compat import charrnn
+from compat.graph_match import Network
+from compat.nngraph import parameter_shapes
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
+from pycharrnn.sampling import sampler
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.options import SampleOptions
 
 pytestmark = needs_browser
 
 HOSTILE_NAME = "lm_<img src=x onerror=document.title='hit'>&quot;<!--<script>"
+EURO = "\u20ac".encode()
 HOSTILE_WORDS = "</script><script>document.title='hit'</script><!-- \u2028 \udcff\" '"
 
 
@@ -61,6 +68,10 @@ def pages(tmp_path_factory) -> dict[str, str]:
     convert(LSTM, GRU, folder / "two.html")
     convert(LSTM, folder / "half.html", "-half", "1")
     convert(hostile, folder / "hostile.html")
+    vocab = {bytes([byte]): k for k, byte in enumerate(EURO, 1)}
+    weights = {name: np.zeros(shape) for name, shape in parameter_shapes("rnn", 3, 2, 1).items()}
+    charrnn.save(folder / "euros.t7", charrnn.Checkpoint(Network("rnn", 2, 1, 3, 0.0, weights), vocab))
+    convert(folder / "euros.t7", folder / "euros.html")
     return {page.stem: page.as_uri() for page in folder.glob("*.html")}
 
 
@@ -93,20 +104,39 @@ def as_sampled(path: Path, length: int, *more: str) -> str:
 def test_it_draws_what_sample_prints(file):
     fill(file, "length", 400)
     fill(file, "primetext", "The night")
-    click(file, "draw")
-    assert drawn(file, 409) == as_sampled(LSTM, 400, "-primetext", "The night")
+    click(file, "generate")
+    assert generated(file, 409) == as_sampled(LSTM, 400, "-primetext", "The night")
     assert len(spans(file, "#text span.given")) == 9
     loaded = file.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [name for name in loaded if not name.startswith(("blob:", "data:"))] == []
     click(file, "continue")
-    assert drawn(file, 809) == as_sampled(LSTM, 800, "-primetext", "The night")
+    assert generated(file, 809) == as_sampled(LSTM, 800, "-primetext", "The night")
+
+
+def test_continue_amid_a_character(file, pages):
+    """Of a model of bytes, a sample may end between the bytes of a character, which the next one completes."""
+    visit(file, pages["euros"])
+    loaded = checkpoint.load(Path(url2pathname(urlsplit(pages["euros"]).path)))
+    for seed in range(100):
+        opt = SampleOptions(length=40, temperature=0.7, seed=seed)
+        drawn = b"".join(one.character for one in sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, opt, b""))
+        if drawn[18:21] == EURO:
+            break
+    fill(file, "length", 20)
+    fill(file, "seed", seed)
+    click(file, "generate")
+    wait(file, lambda: status(file).endswith("characters"))
+    assert text(file) == drawn[:20].decode("utf-8", "replace")
+    assert text(file).endswith("\ufffd")
+    click(file, "continue")
+    wait(file, lambda: text(file) == drawn.decode("utf-8", "replace"))
 
 
 def test_from_a_static_host_the_page_is_all_that_is_asked_for(chromium, pages):
     content = Path(url2pathname(urlsplit(pages["one"]).path)).read_bytes()
     with static_server({"/one.html": content}) as server:
         visit(chromium, f"http://127.0.0.1:{server.server_port}/one.html#model={LSTM.stem}&length=100")
-        assert drawn(chromium, 100) == as_sampled(LSTM, 100)
+        assert generated(chromium, 100) == as_sampled(LSTM, 100)
         click(chromium, "copy")
         wait(chromium, lambda: status(chromium) == "text copied")
         assert server.asked == ["/one.html"]
@@ -124,10 +154,10 @@ def test_in_a_frame_that_only_allows_scripts(chromium, pages, offline, tmp_path)
     try:
         wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#model option"))
         fill(chromium, "length", 100)
-        click(chromium, "draw")
-        assert drawn(chromium, 100) == as_sampled(LSTM, 100)
+        click(chromium, "generate")
+        assert generated(chromium, 100) == as_sampled(LSTM, 100)
         element(chromium, "length").send_keys(Keys.BACKSPACE, Keys.ENTER)
-        assert drawn(chromium, 10) == as_sampled(LSTM, 10)
+        assert generated(chromium, 10) == as_sampled(LSTM, 10)
         click(chromium, "copy")
         wait(chromium, lambda: status(chromium) == "text copied")
     finally:
@@ -136,8 +166,8 @@ def test_in_a_frame_that_only_allows_scripts(chromium, pages, offline, tmp_path)
 
 def test_a_long_text_lies_in_lines_and_is_selected_as_it_is(file):
     fill(file, "length", 1500)
-    click(file, "draw")
-    whole = drawn(file)
+    click(file, "generate")
+    whole = generated(file)
     lines = file.execute_script("return [...document.querySelectorAll('#text > *')].map((line) => line.textContent)")
     assert lines == whole.splitlines(keepends=True)
     assert len(lines) > 10
@@ -147,21 +177,21 @@ def test_a_long_text_lies_in_lines_and_is_selected_as_it_is(file):
 
 def test_candidates_and_a_hidden_unit(file):
     fill(file, "length", 80)
-    click(file, "draw")
-    first = drawn(file, 80)
+    click(file, "generate")
+    first = generated(file, 80)
     element(file, "text").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     rows = spans(file, "#candidates tr")
     assert len(rows) == 8
     shares = [float(row.text.split()[-2]) for row in rows]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0
-    Select(element(file, "tint")).select_by_value("unit")
+    Select(element(file, "color")).select_by_value("unit")
     wait(file, lambda: spans(file, "#text [class*=b]") and status(file).endswith("characters"))
     assert text(file) == first
     element(file, "text").send_keys(Keys.HOME)
     assert ", unit " in file.find_element(By.CSS_SELECTOR, "#candidates caption").text
     fill(file, "unit", 17)
-    click(file, "draw")
+    click(file, "generate")
     assert element(file, "unit-problem").text == "Unit: a number from 1 to 16"
 
 
@@ -190,14 +220,14 @@ def test_a_gallery_changes_its_model(chromium, pages, offline):
     options = Select(element(chromium, "model")).options
     assert [one.text for one in options] == [f"{LSTM.stem} \u00b7 loss 2.8734", f"{GRU.stem} \u00b7 loss 2.9340"]
     fill(chromium, "length", 100)
-    click(chromium, "draw")
-    assert drawn(chromium, 100) == as_sampled(LSTM, 100)
+    click(chromium, "generate")
+    assert generated(chromium, 100) == as_sampled(LSTM, 100)
     Select(element(chromium, "model")).select_by_value(GRU.stem)
     wait(chromium, lambda: text(chromium) == as_sampled(GRU, 100))
     assert element(chromium, "about").text.startswith(f"{GRU.stem}: gru, 2 \u00d7 14, ")
     assert "2 models" in chromium.find_element(By.TAG_NAME, "footer").text
     visit(chromium, chromium.current_url)
-    assert drawn(chromium, 100) == as_sampled(GRU, 100)
+    assert generated(chromium, 100) == as_sampled(GRU, 100)
 
 
 def test_a_link_recalls_the_text(file, pages):
@@ -206,22 +236,22 @@ def test_a_link_recalls_the_text(file, pages):
     fill(file, "topk", 9)
     fill(file, "topp", 0.95)
     fill(file, "primetext", 'a & "b"; ?\nthe ')
-    click(file, "draw")
-    first = drawn(file)
+    click(file, "generate")
+    first = generated(file)
     click(file, "link")
     wait(file, lambda: status(file) == "link copied")
     link = file.execute_script("return navigator.clipboard.readText()")
     assert link.startswith(pages["one"] + "#")
     visit(file, link)
-    assert drawn(file) == first
+    assert generated(file) == first
     assert element(file, "seed").get_attribute("value") == "4000000000"
     visit(file, pages["one"] + "#model=another")
-    wait(file, lambda: status(file) == "The model another is not here.")
+    wait(file, lambda: status(file) == "This page has no model another.")
 
 
 def test_it_does_not_offer_what_takes_a_server(file, pages):
     visit(file, f"{pages['one']}#token=0123456789abcdef&model={LSTM.stem}&length=30&follow=newest")
-    assert drawn(file, 30)
+    assert generated(file, 30)
     assert not element(file, "ask-token").is_displayed()
     assert [one.text for one in Select(element(file, "model")).options] == [f"{LSTM.stem} \u00b7 loss 2.8734"]
 
@@ -239,8 +269,8 @@ def test_rounded_weights_give_another_text_and_say_so(chromium, pages, offline):
         " Weights are rounded to 16 bits here, so the text is another than that of pycharrnn sample."
     )
     fill(chromium, "length", 1000)
-    click(chromium, "draw")
-    assert drawn(chromium, 1000) != as_sampled(LSTM, 1000)
+    click(chromium, "generate")
+    assert generated(chromium, 1000) != as_sampled(LSTM, 1000)
 
 
 def test_stop_while_the_worker_draws(file):
@@ -250,7 +280,7 @@ def test_stop_while_the_worker_draws(file):
         "const stop = () => document.getElementById('stop').click();"
         "new MutationObserver(stop).observe(document.getElementById('text'), { childList: true })"
     )
-    click(file, "draw")
+    click(file, "generate")
     wait(file, lambda: status(file).startswith("stopped after "))
     assert 0 < len(text(file)) < 10_000
     click(file, "continue")
@@ -261,7 +291,7 @@ def test_a_hostile_model_stays_data(chromium, pages, offline):
     visit(chromium, pages["hostile"])
     fill(chromium, "length", 2000)
     fill(chromium, "temperature", 2)
-    click(chromium, "draw")
+    click(chromium, "generate")
     wait(chromium, lambda: status(chromium).endswith("characters"))
     shown = text(chromium)
     assert "</script>" in shown
@@ -305,8 +335,8 @@ def test_its_policy_forbids_whatever_is_not_in_it(chromium, pages, attempt):
 def test_on_a_phone(file, scheme):
     with screen(file, 360, scheme=scheme):
         fill(file, "length", 300)
-        click(file, "draw")
-        drawn(file, 300)
+        click(file, "generate")
+        generated(file, 300)
         assert element(file, "text").rect["y"] < 300
         assert not element(file, "temperature").is_displayed()
         spans(file)[20].click()

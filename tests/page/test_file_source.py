@@ -153,8 +153,8 @@ def test_an_unknown_character_is_named(page, models, character):
         ({"model": "failed", "primetext": "a", "temperature": 1}, str(distribution.nan_error(1))),
         ({"model": "lstm", "unit": {"layer": 3, "unit": 1}}, "unit: the model has 2 layers of 16 units."),
         ({"model": "lstm", "unit": {"layer": 1, "unit": 17}}, "unit: the model has 2 layers of 16 units."),
-        ({"model": "other"}, "The model other is not here."),
-        ({"model": "broken"}, "The model stopped computing"),
+        ({"model": "other"}, "This page has no model other."),
+        ({"model": "broken"}, "The computation failed"),
     ],
 )
 def test_what_goes_wrong_is_said(page, more, message):
@@ -162,6 +162,19 @@ def test_what_goes_wrong_is_said(page, more, message):
     (kind, found), after = script(page, OPENED + code, {**REQUEST, **more}, {**REQUEST, "model": "gru", "length": 3})
     assert (kind, found[: len(message)]) == ("Problem", message)
     assert len(after) > 0
+
+
+def test_after_a_worker_has_failed_another_one_gets_its_models(page, models):
+    code = """
+        const before = await whole(args[0]);
+        const failed = whole({ ...args[0], model: "broken" }).catch((e) => e.message);
+        const beside = whole({ ...args[0], length: 1e9 }).catch((e) => e.message);
+        return [before, await failed, await beside, await whole(args[0])];
+    """
+    before, failed, beside, after = script(page, OPENED + code, {**REQUEST, "model": "lstm"})
+    assert failed == beside  # both ran in the worker that failed
+    assert failed.startswith("The computation failed (")
+    assert before == after == lines_here(models["lstm"], REQUEST)
 
 
 def test_what_is_stopped_takes_no_more_time(page):

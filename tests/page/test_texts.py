@@ -60,7 +60,7 @@ def test_texts_as_characters(page):
           const vocabulary = new Vocabulary(characters);
           const bytes = Uint8Array.from(text);
           const parts = [false, true].map((codePoints) => [...vocabulary.tokenize(bytes, codePoints)]);
-          const unknown = parts[0].filter(({ number }) => number < 0).map(({ start }) => describeUnknown(bytes, start));
+          const unknown = parts[0].filter(({ id }) => id < 0).map(({ start }) => describeUnknown(bytes, start));
           return { parts, unknown, names: vocabulary.names };
         });
     """
@@ -69,7 +69,7 @@ def test_texts_as_characters(page):
         numbered = {character: k for k, character in enumerate(vocab, 1)}
         for code_points, parts in zip((False, True), answer["parts"], strict=True):
             expected = list(tokenizer.tokenize(text, numbered, code_points))
-            assert [(one["start"], vocab[one["number"]] if one["number"] >= 0 else None) for one in parts] == expected
+            assert [(one["start"], vocab[one["id"]] if one["id"] >= 0 else None) for one in parts] == expected
             ends = [*(start for start, _ in expected[1:]), len(text)]
             assert [one["end"] for one in parts] == ends
         unknown = [at for at, character in tokenizer.tokenize(text, numbered) if character is None]

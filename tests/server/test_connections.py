@@ -420,10 +420,12 @@ def test_signals_end_a_server_with_all_it_has(name, often):
         assert error.strip() == said
 
 
-def test_signals_that_the_caller_ignores_stay_ignored():
-    """As those from the keyboard are to what a script runs in the background."""
-    with server(LSTM, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) as running:
-        running.process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_signals_that_the_caller_ignores_stay_ignored(name):
+    """A script ignores Ctrl-C for its background jobs, nohup ignores SIGHUP."""
+    number = getattr(signal, name)
+    with server(LSTM, preexec_fn=lambda: signal.signal(number, signal.SIG_IGN)) as running:
+        running.process.send_signal(number)
         time.sleep(0.5)
         assert sample(port_of(running.url))[0] == 200
         running.process.send_signal(signal.SIGTERM)

@@ -11,9 +11,9 @@ from page_tools import (
     Keys,
     Select,
     click,
-    drawn,
     element,
     fill,
+    generated,
     needs_browser,
     spans,
     status,
@@ -30,18 +30,18 @@ pytestmark = needs_browser
 def test_a_sample_and_another_temperature(page):
     fill(page, "length", 200)
     element(page, "primetext").send_keys("The night")
-    element(page, "draw").click()
-    first = drawn(page, 209)
+    element(page, "generate").click()
+    first = generated(page, 209)
     assert first.startswith("The night")
     assert len(page.find_elements(By.CSS_SELECTOR, "#text span.given")) == 9
     fill(page, "temperature", 0.2)
     assert element(page, "temperature-shown").text == "0.20"
     wait(page, lambda: text(page) != first)
-    colder = drawn(page, 209)
+    colder = generated(page, 209)
     assert colder.startswith("The night")
     fill(page, "temperature", 0.7)
     wait(page, lambda: text(page) != colder)
-    assert drawn(page, 209) == first
+    assert generated(page, 209) == first
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def slow_network(page):
 def test_stop(page, slow_network):
     fill(page, "length", 10_000)
     assert not element(page, "stop").is_enabled()
-    element(page, "draw").click()
+    element(page, "generate").click()
     wait(page, lambda: len(text(page)) > 20)
     element(page, "stop").click()
     wait(page, lambda: status(page).startswith("stopped after"))
@@ -80,7 +80,7 @@ def test_a_link_brings_the_sample_back(page, address):
     fill(page, "topk", 9)
     fill(page, "topp", 0.95)
     element(page, "primetext").send_keys('a & "b"; \u00e9?\nthe ')
-    element(page, "draw").click()
+    element(page, "generate").click()
     wait(page, lambda: status(page).endswith("characters"))
     first, link = text(page), page.current_url
     assert link.startswith(address + "#")
@@ -117,7 +117,7 @@ def test_two_at_once(page, address):
 
 def test_candidates_by_keyboard_and_mouse(page):
     fill(page, "length", 60)
-    element(page, "draw").click()
+    element(page, "generate").click()
     wait(page, lambda: status(page).endswith("characters"))
     assert element(page, "candidates").text == "No character is chosen."
     element(page, "text").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -143,7 +143,19 @@ def test_the_whole_page_by_keyboard(page):
     for _ in range(20):
         webdriver.ActionChains(page).send_keys(Keys.TAB).perform()
         reached.append(page.switch_to.active_element.get_attribute("id"))
-    wanted = ["model", "primetext", "temperature", "topk", "topp", "seed", "dice", "length", "tint", "draw", "text"]
+    wanted = [
+        "model",
+        "primetext",
+        "temperature",
+        "topk",
+        "topp",
+        "seed",
+        "dice",
+        "length",
+        "color",
+        "generate",
+        "text",
+    ]
     assert [name for name in reached if name in wanted][: len(wanted)] == wanted
     fill(page, "length", 30)
     element(page, "primetext").send_keys("The ", Keys.CONTROL, Keys.ENTER)
@@ -153,7 +165,7 @@ def test_the_whole_page_by_keyboard(page):
 def test_a_text_drawn_from_within_a_control_stays_when_that_is_left(page):
     fill(page, "length", 60)
     element(page, "primetext").send_keys("The ", Keys.CONTROL, Keys.ENTER)
-    drawn(page, 64)
+    generated(page, 64)
     page.execute_script("document.querySelector('#text span').dataset.kept = 1")
     element(page, "text").send_keys(Keys.END)
     assert status(page) == "64 characters"
@@ -163,12 +175,12 @@ def test_a_text_drawn_from_within_a_control_stays_when_that_is_left(page):
 
 def test_tints(page):
     fill(page, "length", 120)
-    element(page, "draw").click()
+    element(page, "generate").click()
     wait(page, lambda: status(page).endswith("characters"))
     first = text(page)
     assert page.find_elements(By.CSS_SELECTOR, "#text .o10, #text .o9")
     assert not element(page, "unit").is_displayed()
-    Select(element(page, "tint")).select_by_value("unit")
+    Select(element(page, "color")).select_by_value("unit")
     wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#text [class*=b]"))
     assert element(page, "unit").is_displayed()
     wait(page, lambda: status(page).endswith("characters"))
@@ -177,7 +189,7 @@ def test_tints(page):
     fill(page, "unit", 7)
     wait(page, lambda: "unit=7" in page.current_url and status(page).endswith("characters"))
     assert [span.get_attribute("class") for span in page.find_elements(By.CSS_SELECTOR, "#text span")] != one
-    Select(element(page, "tint")).select_by_value("none")
+    Select(element(page, "color")).select_by_value("none")
     wait(page, lambda: not page.find_elements(By.CSS_SELECTOR, "#text [class*=o1], #text [class*=b1]"))
     colours = page.execute_script(
         "const spans = [...document.querySelectorAll('#text span')];"
@@ -188,7 +200,7 @@ def test_tints(page):
 
 def test_copy_and_download(page):
     fill(page, "length", 100)
-    element(page, "draw").click()
+    element(page, "generate").click()
     wait(page, lambda: status(page).endswith("characters"))
     whole = text(page)
     element(page, "copy").click()
@@ -205,19 +217,19 @@ def test_continue_draws_on_from_the_end(page, address):
     assert not element(page, "continue").is_enabled()
     fill(page, "length", 150)
     element(page, "primetext").send_keys("The night")
-    click(page, "draw")
-    first = drawn(page, 159)
+    click(page, "generate")
+    first = generated(page, 159)
     page.execute_script("document.querySelector('#text span').dataset.kept = 1")
     click(page, "continue")
-    longer = drawn(page, 309)
+    longer = generated(page, 309)
     assert longer.startswith(first)
     assert page.execute_script("return document.querySelector('#text span').dataset.kept") == "1"  # it was not redrawn
     assert element(page, "length").get_attribute("value") == "300"
     click(page, "continue")
-    longest = drawn(page, 459)
+    longest = generated(page, 459)
     assert longest.startswith(longer)
     visit(page, page.current_url)
-    assert drawn(page, 459) == longest
+    assert generated(page, 459) == longest
 
 
 def test_continue_up_to_the_longest_sample(page, address):
@@ -234,7 +246,7 @@ def test_continue_up_to_the_longest_sample(page, address):
 
 def test_continue_after_stop(page, slow_network):
     fill(page, "length", 3000)
-    click(page, "draw")
+    click(page, "generate")
     wait(page, lambda: len(text(page)) > 20)
     click(page, "stop")
     wait(page, lambda: status(page).startswith("stopped after"))
@@ -256,7 +268,7 @@ def test_a_link_opens_at_the_start_of_its_text(page, address):
     top, most = page.execute_script(scrolled)
     assert most > 100
     assert top == 0
-    click(page, "draw")
+    click(page, "generate")
     wait(page, lambda: status(page).endswith("characters"))
     top, most = page.execute_script(scrolled)
     assert top == pytest.approx(most, abs=2)  # whoever draws sees what comes
@@ -281,14 +293,14 @@ def test_score_tints_a_text_of_ones_own(page):
     assert element(page, "candidates").text == "\u00fc: the model has never seen it"
     bits = element(page, "score-status").text.split()[0]
     Select(element(page, "model")).select_by_value(GRU.stem)
-    wait(page, lambda: element(page, "score-status").text.split()[0] not in (bits, "reading\u2026"))
+    wait(page, lambda: element(page, "score-status").text.split()[0] not in (bits, "scoring\u2026"))
     assert page.title == f"Surprise of {GRU.stem} - pycharrnn"
 
 
 def test_tabs_keep_their_texts(page):
     fill(page, "length", 40)
-    click(page, "draw")
-    first = drawn(page, 40)
+    click(page, "generate")
+    first = generated(page, 40)
     element(page, "tab-sample").send_keys(Keys.ARROW_RIGHT)
     assert page.switch_to.active_element.get_attribute("id") == "tab-score"
     assert element(page, "tab-score").get_attribute("aria-selected") == "true"
@@ -309,6 +321,48 @@ def test_models_are_listed_with_their_loss_and_date(page):
     day = time.strftime("%d %b", time.localtime(LSTM.stat().st_mtime)).lstrip("0")
     assert options[0].split(" \u00b7 ")[2].startswith(day)
     assert page.title == f"Text of {LSTM.stem} - pycharrnn"
+
+
+def test_losses_that_come_late_are_not_those_of_another_model(page):
+    """One chooses a model and goes back before the server has answered."""
+    page.execute_script(
+        "const fetch = window.fetch;"
+        "window.fetch = async (path, options) => {"
+        "  const response = await fetch(path, options);"
+        "  if (path.includes(arguments[0])) await new Promise((resolve) => (window.release = resolve));"
+        "  return response;"
+        "};",
+        f"losses?model={GRU.stem}",
+    )
+    words = element(page, "losses-words")
+    wait(page, lambda: "2.8734" in words.text)
+    Select(element(page, "model")).select_by_value(GRU.stem)
+    wait(page, lambda: page.execute_script("return !!window.release"))
+    Select(element(page, "model")).select_by_value(LSTM.stem)
+    page.execute_async_script("window.release(); setTimeout(arguments[0], 300)")
+    assert "2.8734" in words.text
+    assert element(page, "about").text.startswith(f"{LSTM.stem}: lstm")
+
+
+def test_a_chosen_character_that_is_replaced_leaves_the_panel(page):
+    fill(page, "length", 60)
+    click(page, "generate")
+    first = generated(page, 60)
+    element(page, "text").send_keys(Keys.END)
+    assert len(spans(page, "#candidates tr")) == 8
+    fill(page, "seed", 5)
+    wait(page, lambda: text(page) != first)
+    generated(page, 60)
+    assert element(page, "candidates").text == "No character is chosen."
+    element(page, "text").send_keys(Keys.END)  # which Continue generates again
+    click(page, "continue")
+    generated(page, 120)
+    assert element(page, "candidates").text == "No character is chosen."
+    element(page, "text").send_keys(Keys.HOME)
+    panel = element(page, "candidates").text
+    click(page, "continue")
+    generated(page, 180)
+    assert element(page, "candidates").text == panel != "No character is chosen."
 
 
 def test_the_losses_of_the_chosen_model(page):

@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 from conftest import GOLDEN, run
-from page_tools import click, drawn, element, fill, needs_browser, status, text, visit, wait
+from page_tools import click, element, fill, generated, needs_browser, status, text, visit, wait
 from serving_tools import LSTM, server
 
 pytestmark = needs_browser
@@ -58,12 +58,12 @@ def about(browser) -> str:
 
 
 def test_the_first_checkpoint_is_drawn_from_when_it_comes(chromium, folder):
-    assert element(chromium, "notice").text == "No checkpoint yet: the page waits for the first one."
-    assert not element(chromium, "draw").is_enabled()
+    assert element(chromium, "notice").text == "No checkpoint yet: waiting for the first one."
+    assert not element(chromium, "generate").is_enabled()
     fill(chromium, "length", 50)
     write(LSTM, folder)
     wait(chromium, lambda: about(chromium).startswith(f"{LSTM.stem}: lstm, 2"))
-    drawn(chromium, 50)
+    generated(chromium, 50)
     assert element(chromium, "notice").text == ""
     assert chromium.title == f"Text of {LSTM.stem} - pycharrnn"
 
@@ -72,13 +72,13 @@ def test_the_text_and_the_losses_follow_the_newest(chromium, folder):
     write(WORSE, folder)
     wait(chromium, lambda: about(chromium).startswith(WORSE.stem))
     fill(chromium, "length", 60)
-    first = drawn(chromium, 60)
+    first = generated(chromium, 60)
     words = element(chromium, "losses-words")
     wait(chromium, lambda: "after epoch 2.71" in words.text)
     write(LSTM, folder)
     wait(chromium, lambda: about(chromium).startswith(LSTM.stem))
     wait(chromium, lambda: text(chromium) != first)
-    drawn(chromium, 60)
+    generated(chromium, 60)
     wait(chromium, lambda: "after epoch 3.00" in words.text)
     assert chosen(chromium) == "the newest"
     assert "follow=newest" in chromium.current_url
@@ -94,14 +94,14 @@ def test_the_best_so_far(chromium, folder):
     wait(chromium, lambda: about(chromium).startswith(LSTM.stem))
     fill(chromium, "model", "\tbest")
     fill(chromium, "length", 60)
-    first = drawn(chromium, 60)
+    first = generated(chromium, 60)
     write(WORSE, folder)
     wait(chromium, lambda: len(options(chromium)) == 4)
     assert about(chromium).startswith(LSTM.stem)
     assert text(chromium) == first
     visit(chromium, chromium.current_url)
     assert chosen(chromium) == "the best so far"
-    assert drawn(chromium, 60) == first
+    assert generated(chromium, 60) == first
 
 
 def test_a_model_that_was_chosen_by_name_stays(chromium, folder):
@@ -109,7 +109,7 @@ def test_a_model_that_was_chosen_by_name_stays(chromium, folder):
     wait(chromium, lambda: WORSE.stem in options(chromium))
     fill(chromium, "model", WORSE.stem)
     fill(chromium, "length", 60)
-    first = drawn(chromium, 60)
+    first = generated(chromium, 60)
     write(LSTM, folder)
     wait(chromium, lambda: options(chromium)[2:] == [LSTM.stem, WORSE.stem])  # the best first
     assert element(chromium, "model").get_attribute("value") == WORSE.stem
@@ -121,16 +121,16 @@ def test_a_model_whose_file_is_gone(chromium, folder):
     wait(chromium, lambda: LSTM.stem in options(chromium))
     fill(chromium, "model", LSTM.stem)
     fill(chromium, "length", 40)
-    first = drawn(chromium, 40)
+    first = generated(chromium, 40)
     (folder / LSTM.name).unlink()
     wait(chromium, lambda: chosen(chromium) == f"{LSTM.stem} (gone)")
     assert text(chromium) == first
-    assert not element(chromium, "draw").is_enabled()
+    assert not element(chromium, "generate").is_enabled()
     write(WORSE, folder)
     wait(chromium, lambda: WORSE.stem in options(chromium))
     fill(chromium, "model", WORSE.stem)
     wait(chromium, lambda: WORSE.stem in chromium.current_url)
-    assert drawn(chromium, 40) != first
+    assert generated(chromium, 40) != first
 
 
 def test_a_training_is_watched(chromium, folder, tmp_path):
@@ -146,5 +146,5 @@ def test_a_training_is_watched(chromium, folder, tmp_path):
     wait(chromium, lambda: set(options(chromium)[2:]) == set(names))
     newest = max(names, key=lambda name: float(name.split("epoch")[1].split("_")[0]))
     wait(chromium, lambda: about(chromium).startswith(newest))
-    drawn(chromium, 30)
+    generated(chromium, 30)
     wait(chromium, lambda: "after epoch 1.00" in element(chromium, "losses-words").text)

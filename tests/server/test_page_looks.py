@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from page_tools import By, Keys, click, drawn, element, fill, needs_browser, screen, spans, wait
+from page_tools import By, Keys, click, element, fill, generated, needs_browser, screen, spans, wait
 
 pytestmark = needs_browser
 
@@ -30,8 +30,8 @@ def sticks_out(browser) -> list[str]:
 def test_all_fits_the_screen(page, width):
     with screen(page, width):
         fill(page, "length", 300)
-        click(page, "draw")
-        drawn(page)
+        click(page, "generate")
+        generated(page)
         for done in (lambda: None, lambda: spans(page)[20].click(), lambda: click(page, "tab-score")):
             done()
             assert page.execute_script("return document.documentElement.scrollWidth") <= width
@@ -44,8 +44,8 @@ def test_on_a_phone_the_text_comes_first(page, width):
         assert not element(page, "temperature").is_displayed()
         assert not element(page, "model").is_displayed()
         fill(page, "length", 200)
-        click(page, "draw")
-        drawn(page)
+        click(page, "generate")
+        generated(page)
         top = element(page, "text").rect["y"]
         assert top < 300
         click(page, "fold")
@@ -53,11 +53,11 @@ def test_on_a_phone_the_text_comes_first(page, width):
         assert element(page, "temperature").is_displayed()
         assert element(page, "model").is_displayed()
         fill(page, "length", 20)
-        drawn(page, 20)
-        click(page, "draw")
+        generated(page, 20)
+        click(page, "generate")
         assert not element(page, "temperature").is_displayed()
         fill(page, "length", 0)
-        click(page, "draw")
+        click(page, "generate")
         assert element(page, "length").is_displayed()  # where it is told what is wrong with it
     assert element(page, "temperature").is_displayed()
     assert not element(page, "fold").is_displayed()
@@ -67,8 +67,8 @@ def test_on_a_phone_the_text_comes_first(page, width):
 def test_candidates_appear_beside_the_character(page, width):
     with screen(page, width):
         fill(page, "length", 400)
-        click(page, "draw")
-        drawn(page)
+        click(page, "generate")
+        generated(page)
         assert not element(page, "character").is_displayed()
         letters = spans(page)
         for k in (0, 17, 150, 390):
@@ -92,8 +92,8 @@ RECT = "const at = arguments[0].getBoundingClientRect(); return at.toJSON()"
 def test_a_panel_beside_a_character_goes_along_when_its_text_scrolls(page):
     with screen(page, 360):
         fill(page, "length", 3000)
-        click(page, "draw")
-        drawn(page)
+        click(page, "generate")
+        generated(page)
         page.execute_script("document.getElementById('text').scrollTop = 0")
         element(page, "text").send_keys(Keys.ARROW_RIGHT * 40)
         page.execute_script("document.getElementById('text').style.pointerEvents = 'none'")  # no mouse chooses another
@@ -124,7 +124,7 @@ def test_numbers_of_the_loss_curve_are_apart(page, width):
 def test_contrast(page, scheme):
     """Text against its background by WCAG's formula: 4.5 or more, on every shade too; lines of the curve 3 or more."""
     fill(page, "length", 0)  # a control that tells what is wrong with it
-    click(page, "draw")
+    click(page, "generate")
     wait(page, lambda: element(page, "losses").is_displayed())
     with screen(page, 1280, scheme=scheme):
         lowest = page.execute_script(CONTRAST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from page_tools import By, Keys, Select, click, drawn, element, fill, needs_browser, status, text, visit, wait
+from page_tools import By, Keys, Select, click, element, fill, generated, needs_browser, status, text, visit, wait
 from serving_tools import LSTM, server
 
 pytestmark = needs_browser
@@ -24,12 +24,12 @@ def problem(browser, name: str) -> str:
 
 def test_what_the_model_has_never_seen(page):
     fill(page, "length", 40)
-    click(page, "draw")
-    first = drawn(page, 40)
+    click(page, "generate")
+    first = generated(page, 40)
     fill(page, "primetext", "\u00fc")
     wait(page, lambda: "problem" in element(page, "status").get_attribute("class"))
     assert status(page) == (
-        "Beginning has the character '\u00fc' (byte 0xbc), which the model has never seen: leave it out."
+        "Prompt has the character '\u00fc' (byte 0xbc), which the model has never seen: leave it out."
     )
     assert text(page) == first
     element(page, "primetext").send_keys(Keys.BACKSPACE)
@@ -41,7 +41,7 @@ def test_what_the_model_has_never_seen(page):
 @pytest.mark.parametrize(
     "name, wrong, words, right",
     [
-        ("primetext", "x" * 2001, "Beginning: at most 2000 characters", "x" * 2000),
+        ("primetext", "x" * 2001, "Prompt: at most 2000 characters", "x" * 2000),
         ("topk", "-1", "Top-k: a number from 0 to 1000", "1000"),
         ("topp", "3", "Top-p: a number from 0.01 to 1", "0.5"),
         ("topp", "0.555", "Top-p: two decimals at most", "0.55"),
@@ -52,12 +52,12 @@ def test_what_the_model_has_never_seen(page):
 )
 def test_a_control_says_what_is_wrong_until_it_is_mended(page, name, wrong, words, right):
     fill(page, "length", 30)
-    click(page, "draw")
-    first = drawn(page)
+    click(page, "generate")
+    first = generated(page)
     fill(page, name, wrong)
     wait(page, lambda: problem(page, name) == words)
     assert element(page, name).get_attribute("aria-invalid") == "true"
-    click(page, "draw")
+    click(page, "generate")
     assert page.switch_to.active_element.get_attribute("id") == name
     assert text(page) == first
     box = element(page, name)
@@ -70,10 +70,42 @@ def test_a_control_says_what_is_wrong_until_it_is_mended(page, name, wrong, word
 
 def test_emoji_are_one_character_each(page):
     fill(page, "primetext", "\U0001f600" * 2000)
+    click(page, "generate")
+    wait(page, lambda: status(page).startswith("Prompt has the character '\U0001f600'"))  # so the request was sent
     assert problem(page, "primetext") == ""
     fill(page, "primetext", "\U0001f600" * 2001)
-    click(page, "draw")
-    assert problem(page, "primetext") == "Beginning: at most 2000 characters"
+    click(page, "generate")
+    assert problem(page, "primetext") == "Prompt: at most 2000 characters"
+    forget_refusals(page, 422)
+
+
+def test_emoji_of_a_text_to_score_are_one_character_each(page):
+    click(page, "tab-score")
+    fill(page, "own", "\U0001f600" * 20_000)
+    click(page, "score-button")
+    wait(
+        page, lambda: element(page, "score-status").text.endswith("left out 60000 bytes that the model has never seen")
+    )
+    assert problem(page, "own") == ""
+    assert len(text(page, "scored")) == 20_000
+
+
+def test_a_stream_that_ends_without_its_last_line(page):
+    """The server is killed, or a proxy closes the connection."""
+    page.execute_script(
+        "const fetch = window.fetch;"
+        "window.fetch = async (path, options) => {"
+        "  const response = await fetch(path, options);"
+        "  if (path !== 'api/sample') return response;"
+        "  const lines = (await response.text()).split('\\n');"
+        "  return new Response(lines.slice(0, -2).join('\\n') + '\\n');"
+        "};"
+    )
+    fill(page, "length", 40)
+    click(page, "generate")
+    wait(page, lambda: status(page) == "The connection was lost.")
+    assert len(text(page)) == 40
+    assert "problem" in element(page, "status").get_attribute("class")
 
 
 def test_a_text_to_score_that_is_missing_or_too_long(page):
@@ -89,18 +121,18 @@ def test_a_text_to_score_that_is_missing_or_too_long(page):
 
 
 def test_units_of_the_model(page):
-    Select(element(page, "tint")).select_by_value("unit")
+    Select(element(page, "color")).select_by_value("unit")
     fill(page, "unit", 17)
-    click(page, "draw")
+    click(page, "generate")
     assert problem(page, "unit") == "Unit: a number from 1 to 16"
-    Select(element(page, "tint")).select_by_value("none")  # and nobody asks for a unit
-    click(page, "draw")
-    drawn(page)
+    Select(element(page, "color")).select_by_value("none")  # and nobody asks for a unit
+    click(page, "generate")
+    generated(page)
 
 
 def test_a_link_to_a_model_that_is_not_there(page, address):
     visit(page, address + "#model=another&seed=5")
-    wait(page, lambda: status(page) == "The model another is not here.")
+    wait(page, lambda: status(page) == "This page has no model another.")
     assert text(page) == ""
 
 
@@ -108,9 +140,9 @@ def test_a_server_that_ends_leaves_the_text(chromium):
     with server(LSTM) as running:
         visit(chromium, running.url)
         fill(chromium, "length", 40)
-        click(chromium, "draw")
-        first = drawn(chromium)
-    click(chromium, "draw")
+        click(chromium, "generate")
+        first = generated(chromium)
+    click(chromium, "generate")
     wait(chromium, lambda: status(chromium) == "The server can't be reached.")
     fill(chromium, "temperature", 1)
     wait(chromium, lambda: status(chromium) == "The server can't be reached.")
@@ -125,24 +157,24 @@ def test_a_token_from_the_link_or_typed(chromium):
         visit(chromium, running.url)
         assert token not in chromium.current_url
         fill(chromium, "length", 50)
-        click(chromium, "draw")
-        drawn(chromium)
+        click(chromium, "generate")
+        generated(chromium)
         assert token not in chromium.current_url
         chromium.execute_script("sessionStorage.clear()")
         chromium.get("about:blank")
         chromium.get(address)
         wait(chromium, lambda: element(chromium, "token").is_displayed())
         assert element(chromium, "token-problem").text == ""
-        assert not element(chromium, "draw").is_displayed()
+        assert not element(chromium, "generate").is_displayed()
         assert not element(chromium, "model").is_displayed()
         element(chromium, "token").send_keys("wrong wrong wrong", Keys.ENTER)
         wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
-        assert not element(chromium, "draw").is_displayed()
+        assert not element(chromium, "generate").is_displayed()
         element(chromium, "token").send_keys(Keys.CONTROL, "a")
         element(chromium, "token").send_keys("0")
         assert element(chromium, "token-problem").text == ""
         element(chromium, "token").send_keys(token[1:], Keys.ENTER)
-        wait(chromium, lambda: element(chromium, "draw").is_displayed())
+        wait(chromium, lambda: element(chromium, "generate").is_displayed())
         assert not element(chromium, "token").is_displayed()
         chromium.get("about:blank")
         chromium.get(f"{address}#token=another&seed=5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import os
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from conftest import GOLDEN, run, sentence
 from serving_tools import GRU, LOOPBACK, LSTM, model_of, server
 
+from compat import charrnn
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.page import gallery, single_file
@@ -69,6 +71,14 @@ def test_all_checkpoints_of_a_folder_the_best_first(folder):
     assert [facts.val_loss for facts in models.all_facts()] == pytest.approx([2.9340, 2.8734, 2.9394], abs=1e-4)
     os.utime(folder / WORSE.name, (1e9, 1e9))
     assert offered(folder).facts(WORSE.stem).saved == 1e9
+
+
+def test_models_without_a_loss_come_last_the_newest_first(folder):
+    loaded = checkpoint.load(LSTM)
+    for k, name in enumerate(("b", "c", "a")):
+        charrnn.save(folder / f"{name}.t7", dataclasses.replace(loaded, val_losses={}, val_loss=None))
+        os.utime(folder / f"{name}.t7", (k + 1, k + 1))
+    assert names(offered(folder)) == [LSTM.stem, WORSE.stem, "a", "c", "b"]
 
 
 def test_a_file_of_a_folder_that_is_named_too(folder):
@@ -165,6 +175,26 @@ def test_models_of_a_folder_are_in_memory_as_far_as_there_is_room(folder):
         assert drawn(app, LSTM).text == first
         assert reads == [WORSE.stem, LSTM.stem]
         assert len(models._cache._cached) == 1
+
+
+def test_the_least_recently_used_model_is_evicted(folder):
+    """Not the one that was read first."""
+    shutil.copy(WORSE, folder / "third.t7")
+    size = model_of(offered(folder), LSTM).nbytes
+    models = offered(folder, max_bytes=2 * size)
+    app = app_of(models)
+    reads = []
+    reload = registry.reload
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "reload", lambda entry: reads.append(entry.facts.id) or reload(entry))
+        for path in (LSTM, WORSE, LSTM, Path("third.t7")):
+            gc.collect()
+            assert drawn(app, path).status_code == 200
+        reads.clear()
+        drawn(app, LSTM)
+        assert reads == []
+        drawn(app, WORSE)
+        assert reads == [WORSE.stem]
 
 
 def test_a_model_that_is_drawn_from_takes_its_room_until_that_is_done(folder):
@@ -287,10 +317,12 @@ def test_new_checkpoints_of_a_folder_are_followed(tmp_path):
         assert said == [f"offering {WORSE.stem}", f"offering {LSTM.stem}"]
 
 
-def test_a_file_that_is_replaced_is_the_new_one_under_the_old_name(tmp_path):
+@pytest.mark.parametrize("max_bytes", [registry.MAX_BYTES, 1])
+def test_a_file_that_is_replaced_is_the_new_one_under_the_old_name(tmp_path, max_bytes):
+    """Also where the cache has no place for the new one beside the old one."""
     latest = tmp_path / "lm_latest.t7"
     shutil.copy(WORSE, latest)
-    models = offered(tmp_path, follow=True)
+    models = offered(tmp_path, follow=True, max_bytes=max_bytes)
     app = app_of(models)
     before = drawn(app, latest).text
     with followed(models) as changed:

@@ -1,16 +1,17 @@
-// The three cells, one time step of one text: engine/recurrence.py, with its names and in its order of operations.
-// gates: before `step` the input's share of the pre-activations with all biases, which the caller writes, a block of H
-// for each gate. h: the hidden state, zeros at first. activations: what the page shows of the units. `recurrent` makes of
-// the recurrent weights, rows of H, what the constructor takes.
+// The lstm, gru and rnn cells, one time step of one stream. Names and order of operations are those of
+// engine/recurrence.py.
+// gates: the pre-activations, a block of H for each gate; the caller writes the input's part and all biases into it
+// before `step`. h: the hidden state, initially zeros. activations: what the page shows of the units.
+// `recurrentMatrix` turns the recurrent weights, rows of H, into the constructor's argument.
 
 import { Matrix } from "./matrix.js";
 
 // c' = f*c + i*g, h' = o*tanh(c'), with the gates i, f, o = sigmoid(...) and the candidate g = tanh(...).
 class LSTM {
-  static blocks = 4; // i, f, o, g
+  static numGates = 4; // i, f, o, g
   static inputLinears = ["i2h"];
   static recurrentLinears = ["h2h"];
-  static recurrent = (weights, H) => new Matrix(weights, 4 * H, H);
+  static recurrentMatrix = (weights, H) => new Matrix(weights, 4 * H, H);
 
   constructor(H, h2h) {
     this.h2h = h2h;
@@ -23,7 +24,7 @@ class LSTM {
   step() {
     const { gates, c, h, activations } = this;
     const H = h.length;
-    this.h2h.addProduct(h, gates);
+    this.h2h.addmv(h, gates);
     for (let k = 0; k < H; k++) {
       c[k] = sigmoid(gates[H + k]) * c[k] + sigmoid(gates[k]) * Math.tanh(gates[3 * H + k]);
       activations[k] = Math.tanh(c[k]);
@@ -34,10 +35,10 @@ class LSTM {
 
 // h' = z*candidate + (1-z)*h, with z, r = sigmoid(...) and candidate = tanh(W x + U (r*h)).
 class GRU {
-  static blocks = 3; // z, r, candidate
+  static numGates = 3; // z, r, candidate
   static inputLinears = ["update_i2h", "reset_i2h", "candidate_i2h"];
   static recurrentLinears = ["update_h2h", "reset_h2h", "candidate_h2h"];
-  static recurrent = (weights, H) => [
+  static recurrentMatrix = (weights, H) => [
     new Matrix(weights.subarray(0, 2 * H * H), 2 * H, H),
     new Matrix(weights.subarray(2 * H * H), H, H),
   ];
@@ -54,19 +55,19 @@ class GRU {
   step() {
     const { zr, candidate, resetH, h } = this;
     const H = h.length;
-    this.gatesH2h.addProduct(h, zr);
+    this.gatesH2h.addmv(h, zr);
     for (let k = 0; k < H; k++) resetH[k] = sigmoid(zr[H + k]) * h[k];
-    this.candidateH2h.addProduct(resetH, candidate);
+    this.candidateH2h.addmv(resetH, candidate);
     for (let k = 0; k < H; k++) h[k] += (Math.tanh(candidate[k]) - h[k]) * sigmoid(zr[k]);
   }
 }
 
 // h' = tanh(W x + U h).
 class RNN {
-  static blocks = 1;
+  static numGates = 1;
   static inputLinears = ["i2h"];
   static recurrentLinears = ["h2h"];
-  static recurrent = (weights, H) => new Matrix(weights, H, H);
+  static recurrentMatrix = (weights, H) => new Matrix(weights, H, H);
 
   constructor(H, h2h) {
     this.h2h = h2h;
@@ -76,7 +77,7 @@ class RNN {
 
   step() {
     const { gates, h } = this;
-    this.h2h.addProduct(h, gates);
+    this.h2h.addmv(h, gates);
     for (let k = 0; k < h.length; k++) h[k] = Math.tanh(gates[k]);
   }
 }

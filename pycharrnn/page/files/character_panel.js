@@ -1,26 +1,26 @@
-// What is known of the chosen character: in a column of its own, or on a narrow screen beside the character.
+// The panel about the chosen character: in a column of its own, or on a narrow screen beside the character.
 
-import { named } from "./text_view.js";
+import { characterName } from "./text_view.js";
 
 const $ = (id) => document.getElementById(id);
 const NARROW = matchMedia("(max-width: 64rem)"); // as in style.css
 const MARGIN = 8; // pixels to the edges of the screen
 
-let span = null;
+let span = null; // of the chosen character
 
-// title: of the panel. words: about the character. rows: [name, probability, whether it is the one that came].
-export function showCharacter(beside, title, words, rows = []) {
-  span = beside;
+// title: of the panel. words: about the character. rows: [name, probability, whether it is the chosen character].
+export function showCharacter(chosenSpan, title, words, rows = []) {
+  span = chosenSpan;
   const table = document.createElement("table");
   const caption = table.createCaption();
   caption.className = "quiet";
   caption.textContent = words;
-  for (const [name, probability, came] of rows) {
+  for (const [name, probability, isChosen] of rows) {
     const row = table.insertRow();
-    if (came) row.className = "came";
+    if (isChosen) row.className = "chosen";
     const head = document.createElement("th");
     head.scope = "row";
-    head.textContent = named(name);
+    head.textContent = characterName(name);
     const meter = document.createElement("meter");
     meter.value = probability;
     meter.setAttribute("aria-hidden", "true");
@@ -33,15 +33,15 @@ export function showCharacter(beside, title, words, rows = []) {
   place();
 }
 
-export function showNoCharacter() {
+export function clearCharacter() {
   span = null;
-  const none = Object.assign(document.createElement("p"), { className: "quiet", textContent: "No character is chosen." });
-  $("candidates").replaceChildren(none);
+  const hint = Object.assign(document.createElement("p"), { className: "quiet", textContent: "No character is chosen." });
+  $("candidates").replaceChildren(hint);
   place();
 }
 
-// Whether the panel stands beside the character, in front of other things.
-export function isBeside() {
+// Whether the panel overlays the page, beside the character.
+export function isOverlay() {
   return NARROW.matches;
 }
 
@@ -49,7 +49,8 @@ export function percent(probability) {
   return `${(100 * probability).toFixed(probability < 0.1 ? 1 : 0)} %`;
 }
 
-// Below the character, or above it where there is no room; nowhere if it is scrolled out of its box.
+// Puts the overlay below the character, or above it if it does not fit below; hides it if the character is scrolled out
+// of its box.
 function place() {
   const panel = $("character");
   panel.hidden = NARROW.matches && !span;
@@ -59,8 +60,8 @@ function place() {
   const box = span.closest("pre").getBoundingClientRect();
   panel.hidden = at.bottom < box.top || at.top > box.bottom;
   const { width, height } = panel.getBoundingClientRect();
-  const most = document.documentElement.clientWidth - width - MARGIN;
-  panel.style.left = `${Math.max(MARGIN, Math.min(at.left, most))}px`;
+  const maxLeft = document.documentElement.clientWidth - width - MARGIN;
+  panel.style.left = `${Math.max(MARGIN, Math.min(at.left, maxLeft))}px`;
   const below = at.bottom + MARGIN;
   panel.style.top = `${below + height + MARGIN <= innerHeight ? below : Math.max(MARGIN, at.top - height - MARGIN)}px`;
 }

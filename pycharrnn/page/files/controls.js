@@ -1,48 +1,49 @@
-// The controls: their values, and what is wrong with them, in words that stand beside them until it is mended.
+// The controls: reading, setting and checking their values.
 
 const $ = (id) => document.getElementById(id);
-const CANDIDATES = 8; // that are named with each character
-const OF_A_SAMPLE = ["primetext", "temperature", "topk", "topp", "seed", "length", "tint", "layer", "unit"];
+const NUM_CANDIDATES = 8; // shown for each character
+const SAMPLE_CONTROLS = ["primetext", "temperature", "topk", "topp", "seed", "length", "color", "layer", "unit"];
 
-// {name: text} of all controls that make a sample.
+// {id: text} of the controls of a sample.
 export function values() {
-  return Object.fromEntries(OF_A_SAMPLE.map((id) => [id, $(id).value]));
+  return Object.fromEntries(SAMPLE_CONTROLS.map((id) => [id, $(id).value]));
 }
 
-// The fields of a request for a sample, but for its model.
+// The fields of a sample request, without its model.
 export function requestOf(values) {
   const numbers = ["temperature", "topk", "topp", "seed", "length"].map((id) => [id, Number(values[id])]);
-  const body = { primetext: values.primetext, candidates: CANDIDATES, ...Object.fromEntries(numbers) };
-  if (values.tint === "unit") body.unit = { layer: Number(values.layer), unit: Number(values.unit) };
+  const body = { primetext: values.primetext, candidates: NUM_CANDIDATES, ...Object.fromEntries(numbers) };
+  if (values.color === "unit") body.unit = { layer: Number(values.layer), unit: Number(values.unit) };
   return body;
 }
 
-export function setValues(parts) {
-  for (const id of OF_A_SAMPLE) if (parts.has(id)) $(id).value = parts.get(id);
+// params: URLSearchParams.
+export function setValues(params) {
+  for (const id of SAMPLE_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
   check(document.querySelectorAll("#controls [aria-invalid]"));
 }
 
-// Whether these controls hold what they should; the first that does not is where the reader goes on.
+// Whether the inputs are valid; shows a message beside each invalid one. focus: move the focus to the first invalid one.
 export function check(inputs = $("controls").elements, { focus = false } = {}) {
-  const wrong = [...inputs].filter((input) => !input.closest("[hidden]") && showProblem(input));
-  if (focus) wrong[0]?.focus();
-  return !wrong.length;
+  const invalid = [...inputs].filter((input) => !input.closest("[hidden]") && showProblem(input));
+  if (focus) invalid[0]?.focus();
+  return !invalid.length;
 }
 
-// A sentence of the server's, which calls a control by its name in the API, with the name that stands on the page.
-export function inWordsOfThePage(sentence) {
-  const [, name, rest] = sentence.match(/^(\w+)((?::| has) .*)$/s) ?? [];
-  if (OF_A_SAMPLE.includes(name)) return label($(name)) + rest;
-  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+// A message of the server for the page: with the label of a control in place of the API's field name.
+export function withLabel(message) {
+  const [, field, rest] = message.match(/^(\w+)((?::| has) .*)$/s) ?? [];
+  if (SAMPLE_CONTROLS.includes(field)) return labelOf($(field)) + rest;
+  return message.charAt(0).toUpperCase() + message.slice(1);
 }
 
+// Shows or removes the message beside an input; returns it, "" for a valid input.
 function showProblem(input) {
   const problem = problemOf(input);
   const id = `${input.id}-problem`;
   $(id)?.remove();
   if (problem) {
-    const words = Object.assign(document.createElement("p"), { id, className: "problem", textContent: problem });
-    input.closest(".field").append(words);
+    input.closest(".field").append(Object.assign(document.createElement("p"), { id, className: "problem", textContent: problem }));
     input.setAttribute("aria-invalid", "true");
     input.setAttribute("aria-describedby", id);
   } else if (input.hasAttribute("aria-invalid")) {
@@ -52,17 +53,17 @@ function showProblem(input) {
 }
 
 function problemOf(input) {
-  const name = label(input);
+  const label = labelOf(input);
   const { min, max, step, type, validity, dataset } = input;
-  if (dataset.most && [...input.value].length > dataset.most) return `${name}: at most ${dataset.most} characters`;
-  if (type === "textarea" && input.required && !input.value) return `${name}: write or paste something first`;
+  if (dataset.max && [...input.value].length > dataset.max) return `${label}: at most ${dataset.max} characters`;
+  if (type === "textarea" && input.required && !input.value) return `${label}: write or paste something first`;
   if (type !== "number" || validity.valid) return "";
-  if (validity.stepMismatch) return `${name}: ${step === "1" ? "a whole number" : "two decimals at most"}`;
-  return `${name}: a number from ${min} to ${max}`;
+  if (validity.stepMismatch) return `${label}: ${step === "1" ? "a whole number" : "two decimals at most"}`;
+  return `${label}: a number from ${min} to ${max}`;
 }
 
-// What stands above a control, without the small print.
-function label(input) {
+// Without the small print after it.
+function labelOf(input) {
   return input.labels?.[0]?.firstChild.textContent.trim() ?? "";
 }
 

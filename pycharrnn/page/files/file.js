@@ -1,10 +1,10 @@
-// The page that is a file: it holds its models, and the worker that computes with them.
+// Entry point of the page that is a file: it holds its models and the script of the worker.
 
 import { FileSource } from "./file_source.js";
 import { start } from "./page.js";
 
 const payloads = [...document.querySelectorAll("script.model")].map((element) => JSON.parse(element.textContent));
-const program = new Blob([document.getElementById("worker").textContent], { type: "text/javascript" });
-const address = URL.createObjectURL(program);
+const script = new Blob([document.getElementById("worker").textContent], { type: "text/javascript" });
+const url = URL.createObjectURL(script);
 
-start(new FileSource(payloads, () => new Worker(address)));
+start(new FileSource(payloads, () => new Worker(url)));

@@ -1,27 +1,27 @@
-// Where a page gets its models from that has them inside: from itself, computed by a worker. As source.js otherwise.
+// Source of models for a page that holds them: a worker computes. Same methods as ServerSource.
 
 import { Problem } from "./problem.js";
 
-const LIMITS = { length: 10_000, primetext: 2_000, score: 20_000 }; // as those of the server
+const LIMITS = { length: 10_000, primetext: 2_000, score: 20_000 }; // as the server's
 
 export class FileSource {
-  token = ""; // that of a server: a file needs none
-  #payloads; // by their models' names
+  token = ""; // unused: a file needs none
+  #payloads; // by model id
   #makeWorker;
   #worker = null;
-  #sent = new Set(); // names of the models that the worker has
-  #tasks = new Map(); // number -> {answers: those that have come, wake: called when another comes}
-  #last = 0; // number of the last task
+  #sent = new Set(); // ids of the models that the worker has
+  #tasks = new Map(); // task number -> {replies: received and not yet yielded, wake: called when one is received}
+  #lastTask = 0;
   #listed = false;
 
-  // payloads: a list of models, each as checkpoints/payload.py encodes it, with its facts and losses. makeWorker: makes a
-  // Worker of worker.js.
+  // payloads: models as checkpoints/payload.py encodes them, with their facts and losses. makeWorker: returns a Worker
+  // that runs worker.js.
   constructor(payloads, makeWorker) {
     this.#payloads = new Map(payloads.map((payload) => [payload.facts.id, payload]));
     this.#makeWorker = makeWorker;
   }
 
-  // {models, follow, limits}, then null, since they are as they were.
+  // {models, follow, limits} at first, then null: they never change.
   async models() {
     if (this.#listed) return null;
     this.#listed = true;
@@ -33,45 +33,45 @@ export class FileSource {
     return this.#payload(model).losses;
   }
 
-  // Lists of {text, given, probability, candidates, activation}, as they are drawn.
+  // Yields lists of {text, given, probability, candidates, activation}.
   async *sample({ model, ...sample }, signal) {
-    for await (const { items } of this.#turns({ name: model, sample }, signal)) yield items;
+    for await (const { items } of this.#slices({ model, sample }, signal)) yield items;
   }
 
   // {characters: [{text, bits}], bits_per_character, known, unknown}
   async score({ model, ...score }, signal) {
     const characters = [];
-    let found = {};
-    for await (const { items, result } of this.#turns({ name: model, score }, signal)) {
+    let summary = {};
+    for await (const { items, result } of this.#slices({ model, score }, signal)) {
       characters.push(...items);
-      found = result;
+      summary = result;
     }
-    return { characters, ...found };
+    return { characters, ...summary };
   }
 
-  // The worker's answers, one for each of its turns.
-  async *#turns(work, signal) {
+  // The worker's replies to a task, one for each time slice.
+  async *#slices(task, signal) {
     signal.throwIfAborted();
-    const payload = this.#payload(work.name);
-    const worker = (this.#worker ??= this.#started());
-    if (!this.#sent.has(work.name)) worker.postMessage({ name: work.name, payload });
-    this.#sent.add(work.name);
-    const number = ++this.#last;
-    const task = { answers: [], wake: () => {} };
-    const wake = () => task.wake();
-    this.#tasks.set(number, task);
+    const payload = this.#payload(task.model);
+    const worker = (this.#worker ??= this.#startWorker());
+    if (!this.#sent.has(task.model)) worker.postMessage({ model: task.model, payload });
+    this.#sent.add(task.model);
+    const number = ++this.#lastTask;
+    const state = { replies: [], wake: () => {} };
+    const wake = () => state.wake();
+    this.#tasks.set(number, state);
     signal.addEventListener("abort", wake);
-    worker.postMessage({ ...work, task: number });
-    worker.postMessage({ task: number, more: true }); // one turn ahead of those that are asked for below
+    worker.postMessage({ ...task, task: number });
+    worker.postMessage({ task: number, more: true }); // so that the worker is one slice ahead of the page
     try {
       for (let done = false; !done; ) {
         worker.postMessage({ task: number, more: true });
-        if (!task.answers.length) await new Promise((resolve) => (task.wake = resolve));
+        if (!state.replies.length) await new Promise((resolve) => (state.wake = resolve));
         signal.throwIfAborted();
-        const answer = task.answers.shift();
-        if (answer.problem) throw new Problem(answer.problem);
-        yield answer;
-        ({ done } = answer);
+        const reply = state.replies.shift();
+        if (reply.problem) throw new Problem(reply.problem);
+        yield reply;
+        ({ done } = reply);
       }
     } finally {
       worker.postMessage({ task: number, stop: true });
@@ -82,27 +82,27 @@ export class FileSource {
 
   #payload(model) {
     const payload = this.#payloads.get(model);
-    if (!payload) throw new Problem(`The model ${model} is not here.`);
+    if (!payload) throw new Problem(`This page has no model ${model}.`);
     return payload;
   }
 
-  #started() {
+  #startWorker() {
     const worker = this.#makeWorker();
-    worker.addEventListener("message", ({ data }) => this.#take(data.task, data));
+    worker.addEventListener("message", ({ data }) => this.#receive(data.task, data));
     worker.addEventListener("error", ({ message }) => {
-      if (worker !== this.#worker) return; // an earlier error has ended it
+      if (worker !== this.#worker) return; // an earlier error has terminated it
       worker.terminate();
-      this.#worker = null;
+      this.#worker = null; // the next task starts another one, which has no models yet
       this.#sent.clear();
-      const problem = `The model stopped computing (${message || "the browser does not say why"}).`;
-      for (const number of this.#tasks.keys()) this.#take(number, { problem });
+      const problem = `The computation failed (${message || "the browser gives no reason"}).`;
+      for (const number of this.#tasks.keys()) this.#receive(number, { problem });
     });
     return worker;
   }
 
-  #take(number, answer) {
+  #receive(number, reply) {
     const task = this.#tasks.get(number);
-    task?.answers.push(answer);
+    task?.replies.push(reply);
     task?.wake();
   }
 }

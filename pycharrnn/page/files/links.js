@@ -1,24 +1,24 @@
-// The address of a text, which holds what brings it back; and what is taken away from the page.
+// Links to texts, the token in the address, copying and downloading.
 
-// of: {values, model} of a text. followed: what its model is the newest or best of, for a page that goes on following.
-export function linkOf({ values, model }, followed = "") {
-  const parts = new URLSearchParams({ model, ...values });
-  if (values.tint !== "unit") for (const id of ["layer", "unit"]) parts.delete(id);
-  if (followed) parts.set("follow", followed);
-  return `${location.href.split("#")[0]}#${parts}`;
+// text: {values, model}. follow: "newest" or "best" if the page goes on to follow that model, else "".
+export function linkTo({ values, model }, follow = "") {
+  const params = new URLSearchParams({ model, ...values });
+  if (values.color !== "unit") for (const id of ["layer", "unit"]) params.delete(id);
+  if (follow) params.set("follow", follow);
+  return `${location.href.split("#")[0]}#${params}`;
 }
 
-export function partsOfAddress() {
+export function urlParams() {
   return new URLSearchParams(location.hash.slice(1));
 }
 
-// The token in the address, which is taken out of there; "" for none.
+// Removes the token from the address and returns it; "" if there is none.
 export function takeToken() {
-  const parts = partsOfAddress();
-  const token = parts.get("token") ?? "";
+  const params = urlParams();
+  const token = params.get("token") ?? "";
   if (!token) return "";
-  parts.delete("token");
-  history.replaceState(null, "", parts.size ? `#${parts}` : location.pathname);
+  params.delete("token");
+  history.replaceState(null, "", params.size ? `#${params}` : location.pathname);
   return token;
 }
 
@@ -26,7 +26,7 @@ export async function copy(content) {
   try {
     await navigator.clipboard.writeText(content);
   } catch {
-    // Without https a browser may offer no clipboard but this.
+    // Without https, browsers may offer this clipboard only.
     const area = document.createElement("textarea");
     area.value = content;
     document.body.append(area);

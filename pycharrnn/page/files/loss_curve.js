@@ -1,17 +1,17 @@
-// Training and validation losses over epochs, as SVG, with the same in words.
+// Draws training and validation losses over epochs as SVG, with a caption that states them.
 
 const SVG = "http://www.w3.org/2000/svg";
-const LEFT = 44; // room for the numbers of the axes, in CSS pixels
+const LEFT = 44; // margins for the axis labels, in CSS pixels
 const BOTTOM = 38;
 const TOP = 10;
 const RIGHT = 14;
-const [ACROSS, DOWN] = [45, 28]; // from one number of an axis to the next, at least
+const [X_GAP, Y_GAP] = [45, 28]; // minimum distance between ticks
 
-let drawn = null; // the arguments of showLosses, to draw anew on a screen of another size
+let lastArguments = null; // of showLosses, to draw again when the window is resized
 
 // figure: has an <svg> and a <figcaption>. losses: {train, val, epochs_per_iteration, window}.
 export function showLosses(figure, losses) {
-  drawn = [figure, losses];
+  lastArguments = [figure, losses];
   const unit = losses.epochs_per_iteration || 1;
   const [train, val] = [losses.train, losses.val].map((series) => points(series, unit));
   const all = [...train, ...val];
@@ -22,10 +22,10 @@ export function showLosses(figure, losses) {
   const height = Math.round(Math.min(Math.max(0.6 * width, 150), 260));
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
-  const x = scale(0, Math.max(...all.map((p) => p.x)), LEFT, width - RIGHT, ACROSS);
+  const x = scale(0, Math.max(...all.map((p) => p.x)), LEFT, width - RIGHT, X_GAP);
   const [low, high] = [Math.min(...all.map((p) => p.y)), Math.max(...all.map((p) => p.y))];
-  const y = scale(low, high > low ? high : low + 1, height - BOTTOM, TOP, DOWN);
-  const best = val.reduce((one, p) => (one && one.y <= p.y ? one : p), null);
+  const y = scale(low, high > low ? high : low + 1, height - BOTTOM, TOP, Y_GAP);
+  const best = val.reduce((min, p) => (min && min.y <= p.y ? min : p), null);
   svg.replaceChildren(
     ...axes(x, y, width, height, losses.epochs_per_iteration ? "epoch" : "iteration"),
     ...curve(train, x, y, "train"),
@@ -33,22 +33,22 @@ export function showLosses(figure, losses) {
     ...(val.length <= 40 ? val : []).map((p) => element("circle", { class: "val", cx: x(p.x), cy: y(p.y), r: 2.5 })),
     ...(best ? [element("circle", { class: "best", cx: x(best.x), cy: y(best.y), r: 5 })] : []),
   );
-  figure.querySelector("figcaption").textContent = inWords(train, val, best, losses);
+  figure.querySelector("figcaption").textContent = caption(train, val, best, losses);
 }
 
 function points({ iterations, losses }, unit) {
   return iterations.map((i, k) => ({ x: i * unit, y: losses[k] }));
 }
 
-// A function from [low, high] to [from, to], with round numbers between as `ticks`, which are so far apart there.
-function scale(low, high, from, to, apart) {
-  const place = (value) => Math.round(10 * (from + ((value - low) / (high - low || 1)) * (to - from))) / 10;
-  const rough = (high - low || 1) / Math.max(2, Math.abs(to - from) / apart);
+// A linear function from [low, high] to [from, to]. Its `ticks` are round numbers, at least `gap` apart.
+function scale(low, high, from, to, gap) {
+  const map = (value) => Math.round(10 * (from + ((value - low) / (high - low || 1)) * (to - from))) / 10;
+  const rough = (high - low || 1) / Math.max(2, Math.abs(to - from) / gap);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-  place.ticks = [];
-  for (let k = Math.ceil(low / step); k * step <= high; k++) place.ticks.push(Number((k * step).toPrecision(12)));
-  return place;
+  map.ticks = [];
+  for (let k = Math.ceil(low / step); k * step <= high; k++) map.ticks.push(Number((k * step).toPrecision(12)));
+  return map;
 }
 
 function axes(x, y, width, height, unit) {
@@ -72,13 +72,13 @@ function curve(series, x, y, name) {
 }
 
 function element(name, attributes, text = "") {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.textContent = text;
-  return made;
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.textContent = text;
+  return node;
 }
 
-function inWords(train, val, best, losses) {
+function caption(train, val, best, losses) {
   const when = (p) => (losses.epochs_per_iteration ? `epoch ${p.x.toFixed(2)}` : `iteration ${p.x}`);
   const words = [];
   if (val.length) {
@@ -92,4 +92,4 @@ function inWords(train, val, best, losses) {
   return `${words.join(". ")}. In nats per character.`;
 }
 
-addEventListener("resize", () => drawn && showLosses(...drawn));
+addEventListener("resize", () => lastArguments && showLosses(...lastArguments));

@@ -1,8 +1,8 @@
-// A model that is sampled from, and asked to score texts, with the same answers as server/served_models.py.
+// Samples from a model and scores texts, with the same results as server/served_models.py.
 
 import { Network, prepare } from "./network.js";
 import { Problem } from "./problem.js";
-import { draw, likeliest } from "./sampler.js";
+import { sample, topCandidates } from "./sampler.js";
 import { ScreenText } from "./screen_text.js";
 import { Vocabulary, describeUnknown } from "./vocabulary.js";
 
@@ -12,84 +12,84 @@ export class Model {
   #codePoints;
 
   // payload: as the page holds it, with the model's facts.
-  static async of({ facts, vocab, ...network }) {
-    return new Model(await prepare(network), new Vocabulary(vocab), facts.code_points);
+  static async load({ facts, vocab, ...payload }) {
+    return new Model(await prepare(payload), new Vocabulary(vocab), facts.code_points);
   }
 
   constructor(prepared, vocabulary, codePoints) {
     [this.#prepared, this.#vocabulary, this.#codePoints] = [prepared, vocabulary, codePoints];
   }
 
-  // A sample: {text, given, probability, candidates, activation} for each character of the screen, or null for each of
-  // those that `skip` leaves out. Errors: Problem.
-  *sample({ primetext, unit, candidates, skip = 0, ...how }) {
-    this.#check(unit);
+  // Yields {text, given, probability, candidates, activation} for each character on the screen, or null for each of the
+  // first `skip` ones. Throws Problem.
+  *sample({ primetext, unit, candidates, skip = 0, ...params }) {
+    this.#checkUnit(unit);
     const network = new Network(this.#prepared);
-    const probabilities = new Float64Array(this.#vocabulary.size);
-    const [screen, waiting] = [new ScreenText(), []];
-    const items = function* (shown) {
-      for (const [text, count] of shown) {
-        const pieces = waiting.splice(0, count);
-        yield skip-- > 0 ? null : sampled(text, pieces);
+    const probs = new Float64Array(this.#vocabulary.size);
+    const [screen, pending] = [new ScreenText(), []];
+    const items = function* (complete) {
+      for (const [text, count] of complete) {
+        const pieces = pending.splice(0, count);
+        yield skip-- > 0 ? null : sampledItem(text, pieces);
       }
     };
-    for (const { index, given } of draw(network, probabilities, this.#numbers(primetext), how)) {
-      const piece = { given, probability: probabilities[index] };
-      if (candidates) piece.candidates = this.#named(likeliest(probabilities, candidates), probabilities);
+    for (const { id, given } of sample(network, probs, this.#encode(primetext), params)) {
+      const piece = { given, probability: probs[id] };
+      if (candidates) piece.candidates = this.#withNames(topCandidates(probs, candidates), probs);
       if (unit) piece.activation = network.activation(unit.layer, unit.unit);
-      waiting.push(piece);
-      yield* items(screen.push(this.#vocabulary.bytesOf(index)));
+      pending.push(piece);
+      yield* items(screen.push(this.#vocabulary.bytesOf(id)));
     }
     yield* items(screen.end());
   }
 
-  // How much a text surprises the model: {text, bits} for each character of the screen. Returns {bits_per_character,
-  // known, unknown}.
+  // Yields {text, bits} for each character on the screen. Returns {bits_per_character, known, unknown}.
   *score(text) {
     const bytes = new TextEncoder().encode(text);
     const network = new Network(this.#prepared);
-    const [screen, waiting] = [new ScreenText(), []];
-    let before = -1;
+    const [screen, pending] = [new ScreenText(), []];
+    let previous = -1;
     let [known, unknown, total] = [0, 0, 0];
-    for (const { start, end, number } of this.#vocabulary.tokenize(bytes, this.#codePoints)) {
+    for (const { start, end, id } of this.#vocabulary.tokenize(bytes, this.#codePoints)) {
       let bits = null;
-      if (number < 0) {
+      if (id < 0) {
         unknown++;
       } else {
-        bits = before < 0 ? Math.log2(this.#vocabulary.size) : -network.step(before)[number] / Math.LN2;
-        before = number;
+        bits = previous < 0 ? Math.log2(this.#vocabulary.size) : -network.step(previous)[id] / Math.LN2;
+        previous = id;
         known++;
         total += bits;
       }
-      waiting.push(bits);
-      for (const [shown, count] of screen.push(bytes.subarray(start, end))) yield scored(shown, waiting.splice(0, count));
+      pending.push(bits);
+      for (const [shown, count] of screen.push(bytes.subarray(start, end))) yield scoredItem(shown, pending.splice(0, count));
     }
-    for (const [shown, count] of screen.end()) yield scored(shown, waiting.splice(0, count));
+    for (const [shown, count] of screen.end()) yield scoredItem(shown, pending.splice(0, count));
     return { bits_per_character: known ? finite(total / known) : null, known, unknown };
   }
 
-  #check(unit) {
+  #checkUnit(unit) {
     const { length: layers, 0: { H } } = this.#prepared.layers;
     if (!unit || (unit.layer <= layers && unit.unit <= H)) return;
     throw new Problem(`unit: the model has ${layers} layers of ${H} units.`);
   }
 
-  // The characters of a primetext as their numbers.
-  #numbers(primetext) {
+  // The token ids of a primetext.
+  #encode(primetext) {
     const bytes = new TextEncoder().encode(primetext);
-    return Array.from(this.#vocabulary.tokenize(bytes), ({ start, number }) => {
-      if (number >= 0) return number;
+    return Array.from(this.#vocabulary.tokenize(bytes), ({ start, id }) => {
+      if (id >= 0) return id;
       throw new Problem(`primetext has ${describeUnknown(bytes, start)}: leave it out.`);
     });
   }
 
-  #named(indices, probabilities) {
-    return Array.from(indices, (index) => [this.#vocabulary.names[index], fourDigits(probabilities[index])]);
+  #withNames(ids, probs) {
+    return Array.from(ids, (id) => [this.#vocabulary.names[id], fourDigits(probs[id])]);
   }
 }
 
-// pieces: of one character of the screen; where it took several, the candidates are those in place of the first one.
-function sampled(text, pieces) {
+// pieces: the model's characters in one character on the screen. The candidates are those for the first of them, the
+// probability is the product of all, the activation is that after the last.
+function sampledItem(text, pieces) {
   const { given, candidates } = pieces[0];
   const probability = fourDigits(pieces.reduce((product, piece) => product * piece.probability, 1));
   const { activation } = pieces.at(-1);
@@ -102,15 +102,16 @@ function sampled(text, pieces) {
   };
 }
 
-function scored(text, costs) {
-  return { text, bits: costs.includes(null) ? null : finite(costs.reduce((sum, bits) => sum + bits, 0)) };
+// bits: of each of the model's characters in one character on the screen; null for unknown ones.
+function scoredItem(text, bits) {
+  return { text, bits: bits.includes(null) ? null : finite(bits.reduce((sum, b) => sum + b, 0)) };
 }
 
 function finite(x) {
   return Number.isFinite(x) ? x : null;
 }
 
-// A number to four digits, as Python rounds: of an exact tie to the even one. 0 for NaN and infinity.
+// x to four significant digits; exact ties to the even digit, as Python rounds. 0 for NaN and infinity.
 function fourDigits(x) {
   if (!Number.isFinite(x)) return 0;
   const [digits, exponent] = x.toExponential(4).split("e");

@@ -1,7 +1,7 @@
-// The list of models to choose from, which may change while the page is open.
+// The list of models, which may change while the page is open.
 
-const FOLLOWED = { newest: "the newest", best: "the best so far" }; // choices that come to mean other models
-const MARK = "\t"; // before the names of these, which no model's name holds
+const FOLLOWED = { newest: "the newest", best: "the best so far" }; // options that stand for changing models
+const MARK = "\t"; // prefix of their values; model ids do not contain it
 
 export class ModelList {
   limits = {};
@@ -13,47 +13,47 @@ export class ModelList {
     this.#select = select;
   }
 
-  // list: {models, follow, limits}. What is chosen stays chosen, even if it is not there any more.
-  takeUp({ models, follow, limits }) {
+  // list: {models, follow, limits}. The selection stays, even if its model is gone.
+  setModels({ models, follow, limits }) {
     [this.#models, this.follow, this.limits] = [models, follow, limits];
-    const chosen = this.#select.value;
-    const options = models.map((one) => new Option(described(one), one.id));
-    if (follow) options.unshift(...Object.entries(FOLLOWED).map(([name, label]) => new Option(label, MARK + name)));
-    const here = !chosen || options.some((option) => option.value === chosen);
-    if (!here) options.push(new Option(`${chosen} (gone)`, chosen));
+    const selected = this.#select.value;
+    const options = models.map((model) => new Option(optionText(model), model.id));
+    if (follow) options.unshift(...Object.entries(FOLLOWED).map(([name, text]) => new Option(text, MARK + name)));
+    const isListed = !selected || options.some((option) => option.value === selected);
+    if (!isListed) options.push(new Option(`${selected} (gone)`, selected));
     this.#select.replaceChildren(...options);
-    if (chosen) this.#select.value = chosen;
+    if (selected) this.#select.value = selected;
   }
 
   get isEmpty() {
     return !this.#models.length;
   }
 
-  // The model that is chosen, or that "the newest" means now; undefined where there is none.
-  get chosen() {
-    const loss = (one) => one.val_loss ?? Infinity;
-    const first = (before) => this.#models.reduce((one, other) => (before(other, one) ? other : one), this.#models[0]);
-    if (this.followed === "newest") return first((one, other) => one.saved > other.saved);
-    if (this.followed === "best") return first((one, other) => loss(one) < loss(other));
-    return this.#models.find((one) => one.id === this.#select.value);
+  // The selected model, or the one that "the newest" stands for now; undefined if there is none.
+  get selected() {
+    const loss = (model) => model.val_loss ?? Infinity;
+    const first = (isBefore) => this.#models.reduce((a, b) => (isBefore(b, a) ? b : a), this.#models[0]);
+    if (this.followed === "newest") return first((a, b) => a.saved > b.saved);
+    if (this.followed === "best") return first((a, b) => loss(a) < loss(b));
+    return this.#models.find((model) => model.id === this.#select.value);
   }
 
-  // "newest", "best", or "" where a model is chosen by its name.
+  // "newest", "best", or "" if a model itself is selected.
   get followed() {
     const { value } = this.#select;
     return value.startsWith(MARK) ? value.slice(MARK.length) : "";
   }
 
-  // Choose by a model's name, or rather by what it was the newest or best of, if this server follows. True if it is here.
-  choose(name, followed) {
+  // Selects a model by id, or "newest" or "best" if the server watches its folders. Returns whether that exists.
+  select(id, followed) {
     if (this.follow && followed in FOLLOWED) this.#select.value = MARK + followed;
-    else if (this.#models.some((one) => one.id === name)) this.#select.value = name;
+    else if (this.#models.some((model) => model.id === id)) this.#select.value = id;
     else return false;
     return true;
   }
 }
 
-function described(model) {
+function optionText(model) {
   const loss = model.val_loss === null ? "" : ` · loss ${model.val_loss.toFixed(4)}`;
   if (model.saved === null) return `${model.id}${loss}`;
   const format = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };

@@ -1,4 +1,4 @@
-// A problem in words for a person. `token` is "missing" or "wrong" where a server's token is the problem.
+// An error to show to the user. token: "missing" or "wrong" if it is about the server's token.
 export class Problem extends Error {
   constructor(message, token = "") {
     super(message);

@@ -1,83 +1,82 @@
-// One drawn character after another: sampling/sampler.py.
+// Samples one character after another, as sampling/sampler.py does.
 
 import { Problem } from "./problem.js";
 import { pairwiseSum } from "./sums.js";
 import { TorchRandom, multinomial } from "./torch_random.js";
 
-// The characters with the numbers in `prime`, then drawn ones, each as {index, given}. When one comes, the network has
-// read it, and `probabilities`, a Float64Array of the vocabulary's size, holds what it was drawn from; of a given one, the
-// model's own.
-export function* draw(network, probabilities, prime, { length, temperature, topk, topp, seed }) {
-  let scores = new Float64Array(probabilities.length).fill(1 / probabilities.length);
-  for (const index of prime) {
-    softmax(scores, 1, probabilities);
-    scores = network.step(index);
-    yield { index, given: true };
+// Yields {id, given} for the token ids in `prime`, then for sampled ones. At each yield, the network has read the
+// character, and `probs`, a Float64Array of the vocabulary's size, is the distribution that it was sampled from; for a
+// given character, the model's own.
+export function* sample(network, probs, prime, { length, temperature, topk, topp, seed }) {
+  let logProbs = new Float64Array(probs.length).fill(1 / probs.length); // before the first step, as in sample.lua
+  for (const id of prime) {
+    softmax(logProbs, 1, probs);
+    logProbs = network.step(id);
+    yield { id, given: true };
   }
   const random = new TorchRandom(seed);
-  for (let drawn = 0; drawn < length; drawn++) {
-    softmax(scores, temperature, probabilities);
-    if (topk || topp < 1) keepLikeliest(probabilities, topk, topp);
-    const index = multinomial(probabilities, random.random());
-    if (index < 0) throw notANumber(temperature);
-    scores = network.step(index);
-    yield { index, given: false };
+  for (let sampled = 0; sampled < length; sampled++) {
+    softmax(logProbs, temperature, probs);
+    if (topk || topp < 1) truncate(probs, topk, topp);
+    const id = multinomial(probs, random.random());
+    if (id < 0) throw nanProblem(temperature);
+    logProbs = network.step(id);
+    yield { id, given: false };
   }
 }
 
-// probabilities = exp(scores / temperature), summing to 1.
-function softmax(scores, temperature, probabilities) {
-  const V = scores.length;
-  for (let k = 0; k < V; k++) probabilities[k] = Math.exp(scores[k] / temperature);
-  const sum = pairwiseSum(probabilities);
-  for (let k = 0; k < V; k++) probabilities[k] /= sum;
+// probs = exp(logProbs / temperature), normalized.
+function softmax(logProbs, temperature, probs) {
+  const V = logProbs.length;
+  for (let k = 0; k < V; k++) probs[k] = Math.exp(logProbs[k] / temperature);
+  const sum = pairwiseSum(probs);
+  for (let k = 0; k < V; k++) probs[k] /= sum;
 }
 
-// 0 in place of what is not among the topk likeliest (0: all), or not among the fewest whose sum reaches topp; the others
-// sum to 1 again.
-function keepLikeliest(probabilities, topk, topp) {
-  let sum = 0; // of those down to this rank
+// Top-k and top-p sampling: keeps the topk most probable characters (0: all) and the fewest whose sum reaches topp; sets
+// the others to 0 and normalizes.
+function truncate(probs, topk, topp) {
+  let sum = 0;
   let kept = 0;
-  const ranked = inQuestion(probabilities, topk, topp);
+  const ranked = rank(probs, topk, topp);
   for (; kept < ranked.length && (!topk || kept < topk); kept++) {
-    const probability = probabilities[ranked[kept]];
+    const probability = probs[ranked[kept]];
     sum += probability;
     if (kept && topp < 1 && sum - probability >= topp) break;
   }
-  const values = ranked.slice(0, kept).map((index) => probabilities[index]);
-  probabilities.fill(0);
-  values.forEach((value, rank) => (probabilities[ranked[rank]] = value));
-  const total = pairwiseSum(probabilities);
-  for (let k = 0; k < probabilities.length; k++) probabilities[k] /= total;
+  const values = ranked.slice(0, kept).map((id) => probs[id]);
+  probs.fill(0);
+  values.forEach((value, k) => (probs[ranked[k]] = value));
+  const total = pairwiseSum(probs);
+  for (let k = 0; k < probs.length; k++) probs[k] /= total;
 }
 
-// The numbers of all characters that may be kept, the likeliest first; of equal ones first that with the smaller number.
-// Those are left out beforehand which are beyond the topk, or so improbable that the others reach topp without them:
-// large vocabularies have thousands.
-function inQuestion(probabilities, topk, topp) {
-  const V = probabilities.length;
-  let least = topp < 1 ? (1 - topp) / (2 * V) : 0;
-  if (topk && topk < V) least = Math.max(least, Float64Array.from(probabilities).sort()[V - topk]);
-  const found = [];
-  for (let k = 0; k < V; k++) if (probabilities[k] >= least) found.push(k);
-  return found.sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+// Token ids by descending probability, ties by ascending id. Ids that `truncate` can't keep are left out, since large
+// vocabularies have thousands: those beyond topk, and those so improbable that the others reach topp without them.
+function rank(probs, topk, topp) {
+  const V = probs.length;
+  let min = topp < 1 ? (1 - topp) / (2 * V) : 0;
+  if (topk && topk < V) min = Math.max(min, Float64Array.from(probs).sort()[V - topk]);
+  const ids = [];
+  for (let k = 0; k < V; k++) if (probs[k] >= min) ids.push(k);
+  return ids.sort((a, b) => probs[b] - probs[a] || a - b);
 }
 
-// The numbers of the `count` likeliest characters, the likeliest first; of equal ones first that with the smaller number.
-export function likeliest(probabilities, count) {
-  const found = []; // sorted as they come: they are few, and asked for with each character
-  for (let index = 0; index < probabilities.length; index++) {
-    const probability = probabilities[index];
-    if (found.length === count && !(probability > probabilities[found[count - 1]])) continue;
-    if (found.length < count) found.push(index);
-    let at = found.length - 1;
-    for (; at > 0 && probability > probabilities[found[at - 1]]; at--) found[at] = found[at - 1];
-    found[at] = index;
+// Token ids of the `count` most probable characters, in descending order, ties by ascending id.
+export function topCandidates(probs, count) {
+  const top = []; // insertion sort: count is small, and this runs for each character
+  for (let id = 0; id < probs.length; id++) {
+    const probability = probs[id];
+    if (top.length === count && !(probability > probs[top[count - 1]])) continue;
+    if (top.length < count) top.push(id);
+    let at = top.length - 1;
+    for (; at > 0 && probability > probs[top[at - 1]]; at--) top[at] = top[at - 1];
+    top[at] = id;
   }
-  return found;
+  return top;
 }
 
-function notANumber(temperature) {
+function nanProblem(temperature) {
   return new Problem(
     `the model's probabilities at -temperature ${Number(temperature.toPrecision(6))} are NaN: try a -temperature` +
       " nearer to 1; if that does not help, the checkpoint holds a model whose training failed.",

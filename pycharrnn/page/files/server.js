@@ -1,4 +1,4 @@
-// The page of `pycharrnn serve`.
+// Entry point of the page of `pycharrnn serve`.
 
 import { start } from "./page.js";
 import { ServerSource } from "./server_source.js";

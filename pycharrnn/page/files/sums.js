@@ -1,8 +1,8 @@
-// Sums in the order in which NumPy adds: so that what is close to a limit falls on the same side of it.
+// Sums in NumPy's order of additions, so that probabilities near a limit fall on the same side of it as in Python.
 
-const BLOCK = 128; // numbers from which on a sum is made of those of two halves
+const BLOCK = 128; // longer sums are split into halves
 
-// The sum of x[start], ..., x[end - 1]; NumPy's add.reduce along one row.
+// x[start] + ... + x[end - 1], as NumPy's add.reduce adds along a row.
 // Source: pairwise_sum in numpy/_core/src/umath/loops_utils.h.src.
 export function pairwiseSum(x, start = 0, end = x.length) {
   const n = end - start;

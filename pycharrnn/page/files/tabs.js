@@ -1,4 +1,4 @@
-// What the page shows of itself: one of its two tabs; on a narrow screen, its settings.
+// The two tabs, and the settings that fold on a narrow screen.
 
 const $ = (id) => document.getElementById(id);
 

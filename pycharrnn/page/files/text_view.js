@@ -1,21 +1,22 @@
-// A text in a box, character by character, each with a tint; one character can be chosen.
+// A text in a box, each character in a span with CSS classes. The user can choose one character.
 
 export class TextView {
   items = [];
-  here = -1; // the chosen one's place
-  #spans = []; // one for each item, in a block for each line: so a long text is not laid out anew with each addition
+  chosen = -1; // index of the chosen item, or -1
+  #spans = []; // one for each item, in a <div> for each line, so that additions do not lay out the whole text again
   #box;
-  #classes;
-  #chosen;
+  #classesOf;
+  #onChoose;
 
-  // box: a <pre>. classes(item) gives names of CSS classes. chosen(item, span) hears of each choice, also of none.
-  constructor(box, classes, chosen) {
+  // box: a <pre>. classesOf(item): names of CSS classes. onChoose(item, span): called at each choice; with undefined when
+  // none is chosen.
+  constructor(box, classesOf, onChoose) {
     this.#box = box;
-    this.#classes = classes;
-    this.#chosen = chosen;
-    box.addEventListener("pointerover", (event) => event.pointerType === "mouse" && this.#chooseAt(event.target));
-    box.addEventListener("click", (event) => this.#chooseAt(event.target));
-    box.addEventListener("keydown", (event) => this.#walk(event));
+    this.#classesOf = classesOf;
+    this.#onChoose = onChoose;
+    box.addEventListener("pointerover", (event) => event.pointerType === "mouse" && this.#chooseSpan(event.target));
+    box.addEventListener("click", (event) => this.#chooseSpan(event.target));
+    box.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
   get text() {
@@ -23,24 +24,24 @@ export class TextView {
   }
 
   get span() {
-    return this.#spans[this.here];
+    return this.#spans[this.chosen];
   }
 
-  // Leave out what stands from this place on.
-  cut(from = 0) {
-    this.items.length = from;
-    for (const span of this.#spans.splice(from)) span.remove();
+  // Removes the items from an index on.
+  truncate(length = 0) {
+    this.items.length = length;
+    for (const span of this.#spans.splice(length)) span.remove();
     while (this.#box.lastChild && !this.#box.lastChild.hasChildNodes()) this.#box.lastChild.remove();
-    if (this.here >= from) this.choose(-1);
+    if (this.chosen >= length) this.choose(-1);
   }
 
-  // follow: whether a box that shows its end still does so with more text.
+  // follow: whether a box that is scrolled to its end stays there.
   append(items, follow) {
     const box = this.#box;
     const atEnd = follow && box.scrollHeight - box.scrollTop - box.clientHeight < 60;
     for (const item of items) {
       const span = document.createElement("span");
-      span.textContent = visible(item.text);
+      span.textContent = controlPictures(item.text);
       span.className = this.#classNames(item);
       if (!this.items.length || this.items.at(-1).text === "\n") box.append(document.createElement("div"));
       box.lastChild.append(span);
@@ -50,16 +51,17 @@ export class TextView {
     if (atEnd) box.scrollTop = box.scrollHeight;
   }
 
-  tint() {
+  // Applies classesOf again.
+  recolor() {
     this.#spans.forEach((span, k) => (span.className = this.#classNames(this.items[k])));
     this.span?.classList.add("here");
   }
 
   choose(index) {
     this.span?.classList.remove("here");
-    this.here = index;
+    this.chosen = index;
     this.span?.classList.add("here");
-    this.#chosen(this.items[index], this.span);
+    this.#onChoose(this.items[index], this.span);
   }
 
   scrollTo(index) {
@@ -67,31 +69,35 @@ export class TextView {
   }
 
   #classNames(item) {
-    return [item.text === "\n" && "newline", ...this.#classes(item)].filter(Boolean).join(" ");
+    return [item.text === "\n" && "newline", ...this.#classesOf(item)].filter(Boolean).join(" ");
   }
 
-  #chooseAt(target) {
+  #chooseSpan(target) {
     const index = target.localName === "span" ? this.#spans.indexOf(target) : -1;
     if (index >= 0) this.choose(index);
   }
 
-  #walk(event) {
+  #onKey(event) {
     if (event.key === "Escape") this.choose(-1);
     const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
     if (!step || !this.items.length) return;
     event.preventDefault();
-    const index = Math.max(0, Math.min(this.items.length - 1, this.here + step));
+    const index = Math.max(0, Math.min(this.items.length - 1, this.chosen + step));
     this.scrollTo(index);
     this.choose(index);
   }
 }
 
-// Control characters as their pictures, like screen_text.visible.
-export function visible(text) {
-  return text.replace(/[\0-\x08\x0b-\x1f\x7f]/g, (c) => (c === "\x7f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0))));
+// Control characters, except tab and newline, as pictures, and U+0080 to U+009F as U+FFFD: control_pictures of
+// common/display.py.
+export function controlPictures(text) {
+  return text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, (c) => {
+    const code = c.charCodeAt(0);
+    return code < 0x20 ? String.fromCharCode(0x2400 + code) : code === 0x7f ? "\u2421" : "\ufffd";
+  });
 }
 
-// A character by a name that can be read where it stands alone.
-export function named(text) {
-  return { " ": "space", "\n": "newline", "\t": "tab" }[text] ?? visible(text);
+// A character as text that is legible by itself.
+export function characterName(text) {
+  return { " ": "space", "\n": "newline", "\t": "tab" }[text] ?? controlPictures(text);
 }

@@ -1,25 +1,24 @@
-// The worker of a page that has its models inside: it computes, so that the page does not stand still.
-// A task goes in turns of some milliseconds, each of which the page asks for: one that it asks no more for is at rest.
-// From the page: {payload, name} brings a model; {task, name, sample} or {task, name, score} begins a task; {task, more}
-// asks for its next turn; {task, stop} ends it. To the page, after each turn: {task, items, done, result}, or {task,
-// problem} at the end.
+// The worker of a page that holds its models: it computes while the page stays responsive.
+// Tasks run in short time slices, each requested by the page; a task without a request stays suspended.
+// Messages from the page: {model, payload} adds a model; {task, model, sample} or {task, model, score} adds a task;
+// {task, more} requests its next slice; {task, stop} removes it. Replies: {task, items, done, result} after each slice,
+// or {task, problem} at the end.
 
 import { Model } from "./model.js";
 import { Problem } from "./problem.js";
 
-const TURN = 30; // milliseconds
-const models = new Map(); // by their names
-const tasks = new Map(); // number -> an iterator over what a task gives
+const SLICE = 30; // milliseconds
+const models = new Map(); // by id
+const tasks = new Map(); // task number -> iterator over its items
 
-function begin({ name, sample, score }) {
-  const model = models.get(name);
-  return sample ? model.sample(sample) : model.score(score.text);
+function startTask({ model, sample, score }) {
+  return sample ? models.get(model).sample(sample) : models.get(model).score(score.text);
 }
 
-// What an iterator gives in a turn, but null; and at its end what it returns.
-function takeTurn(iterator) {
+// The items of one slice, without null; at the end, also the iterator's return value.
+function runSlice(iterator) {
   const items = [];
-  const end = performance.now() + TURN;
+  const end = performance.now() + SLICE;
   do {
     const { value, done } = iterator.next();
     if (done) return { items, done, result: value };
@@ -28,13 +27,13 @@ function takeTurn(iterator) {
   return { items, done: false };
 }
 
-function answer(task) {
+function reply(task) {
   const iterator = tasks.get(task);
-  if (!iterator) return; // it has ended since the page asked
+  if (!iterator) return; // it has ended since the request
   try {
-    const turn = takeTurn(iterator);
-    if (turn.done) tasks.delete(task);
-    postMessage({ task, ...turn });
+    const slice = runSlice(iterator);
+    if (slice.done) tasks.delete(task);
+    postMessage({ task, ...slice });
   } catch (error) {
     tasks.delete(task);
     if (!(error instanceof Problem)) throw error;
@@ -42,12 +41,12 @@ function answer(task) {
   }
 }
 
-async function heed(message) {
-  if (message.payload) models.set(message.name, await Model.of(message.payload));
-  else if (message.more) answer(message.task);
+async function onMessage(message) {
+  if (message.payload) models.set(message.model, await Model.load(message.payload));
+  else if (message.more) reply(message.task);
   else if (message.stop) tasks.delete(message.task);
-  else tasks.set(message.task, begin(message));
+  else tasks.set(message.task, startTask(message));
 }
 
-let last = Promise.resolve(); // one message after the other: reading a model takes a while
-addEventListener("message", ({ data }) => (last = last.then(() => heed(data)).catch(reportError)));
+let last = Promise.resolve(); // messages wait for each other: loading a model is asynchronous
+addEventListener("message", ({ data }) => (last = last.then(() => onMessage(data)).catch(reportError)));

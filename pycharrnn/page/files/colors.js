@@ -1,0 +1,81 @@
+// Colors of the characters of both texts, their legends, and what the panel shows of a chosen character.
+
+import { clearCharacter, percent, showCharacter } from "./character_panel.js";
+import { characterName } from "./text_view.js";
+
+const $ = (id) => document.getElementById(id);
+const LEVELS = 10; // shades of each color, as in analysis/html_style.py
+const MAX_BITS = 10; // bits of surprise that get the deepest shade
+
+// In the panel: a sampled character and the candidates at its position.
+export function showCandidates(item, span) {
+  if (!item) {
+    clearCharacter();
+    return;
+  }
+  let words = `${characterName(item.text)}, ${percent(item.probability)}${item.given ? ", given" : ""}`;
+  if (item.activation !== undefined) words += `, unit ${item.activation.toFixed(2)}`;
+  const rows = item.candidates.map(([name, probability]) => [name, probability, name === item.text]);
+  showCharacter(span, "Candidates", words, rows);
+}
+
+// In the panel: the surprise of a character of a scored text.
+export function showSurprise(item, span) {
+  if (!item) {
+    clearCharacter();
+    return;
+  }
+  const surprise = item.bits === null ? "the model has never seen it" : `${item.bits.toFixed(2)} bits, ${percent(2 ** -item.bits)}`;
+  showCharacter(span, "Surprise", `${characterName(item.text)}: ${surprise}`);
+}
+
+// A score as a sentence. codePoints: whether the model's characters are code points, not bytes.
+export function scoreSentence({ bits_per_character: mean, known, unknown }, codePoints) {
+  const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+  const words = mean === null ? "no score" : `${mean.toFixed(3)} bits per character, ${count(known, "character")}`;
+  if (!unknown) return words;
+  return `${words}; left out ${count(unknown, codePoints ? "character" : "byte")} that the model has never seen`;
+}
+
+// CSS classes of a sampled character.
+export function sampleClasses(item) {
+  const by = $("color").value;
+  const classes = [item.given && "given"];
+  if (by === "probability") classes.push(shade("o", 1 - item.probability));
+  if (by === "unit" && item.activation !== undefined) {
+    classes.push(shade(item.activation < 0 ? "o" : "b", Math.abs(item.activation)));
+  }
+  return classes;
+}
+
+// CSS classes of a scored character.
+export function scoreClasses(item) {
+  return [item.bits === null ? "unknown" : shade("o", item.bits / MAX_BITS)];
+}
+
+// The legends of both texts, and the controls that belong to the chosen color.
+export function showScales() {
+  const by = $("color").value;
+  const blocks = (classes) => {
+    const group = document.createElement("span");
+    group.setAttribute("aria-hidden", "true");
+    group.append(...classes.map((name) => Object.assign(document.createElement("i"), { className: name })));
+    return group;
+  };
+  const orange = ["", "o2", "o4", "o6", "o8", "o10"];
+  const both = [...orange.toReversed(), "b2", "b4", "b6", "b8", "b10"];
+  const content = {
+    probability: ["certain", blocks(orange), "improbable"],
+    unit: ["−1", blocks(both), "+1"],
+    none: [],
+  };
+  $("scale").replaceChildren(...content[by]);
+  $("score-scale").replaceChildren("0", blocks(orange), `${MAX_BITS} bits or more`);
+  for (const field of document.querySelectorAll(".field.unit")) field.hidden = by !== "unit";
+}
+
+// The CSS class of a shade. color: o for orange, b for blue. strength: from 0 to 1.
+function shade(color, strength) {
+  const level = Math.round(LEVELS * Math.min(strength, 1));
+  return level ? color + level : "";
+}
