@@ -28,12 +28,7 @@ b { font-weight: inherit; padding: .1em 0; forced-color-adjust: none }
 
 
 def page(name: str, network: Network, reading: Reading, units: list[tuple[int, int]]) -> str:
-    """The page as HTML, with a section for each unit.
-
-    Args:
-        name: the model's.
-        units: (layer, unit), both from 1.
-    """
+    """The page as HTML. `name`: of the model; `units`: (layer, unit), both from 1."""
     title = escape_html(f"Hidden units of {name}")
     kind = "tanh(c)" if network.model == "lstm" else "h"
     parts = [
@@ -51,7 +46,6 @@ def page(name: str, network: Network, reading: Reading, units: list[tuple[int, i
 
 
 def _section(layer: int, unit: int, characters: list[str], values: npt.NDArray[np.float32]) -> str:
-    """A heading, the range of the unit's values, and the colored text. `values`: (T,)."""
     anchor = f"layer{layer}unit{unit}"
     value_range = f"from {values.min():+.2f} to {values.max():+.2f}, mean {values.mean():+.2f}"
     return (
@@ -62,10 +56,7 @@ def _section(layer: int, unit: int, characters: list[str], values: npt.NDArray[n
 
 
 def _colored(characters: list[str], values: npt.NDArray[np.float32]) -> str:
-    """The text in <b> elements, one for each run of characters of the same shade and one for each newline.
-
-    NaN, as of a model whose training failed, is shown as 0.
-    """
+    """The text in <b> elements, one for each run of characters of one shade and one each newline. NaN counts as 0."""
     levels = np.rint(np.clip(np.nan_to_num(values), -1, 1) * LEVELS).astype(int).tolist()
     parts: list[str] = []
     before: tuple[int, bool] | None = None
@@ -79,7 +70,6 @@ def _colored(characters: list[str], values: npt.NDArray[np.float32]) -> str:
 
 
 def _opening(level: int, newline: bool) -> str:
-    """The start of a <b> element."""
     classes = " ".join(filter(None, (html_style.shade(level), "newline" if newline else "")))
     return f'<b class="{classes}" title="{level / LEVELS:+.1f}">'
 

@@ -1,4 +1,4 @@
-"""What the hidden units of a model do along a text.
+"""The activations of a model's hidden units along a text, for `activations`.
 
 Source: Karpathy, "The Unreasonable Effectiveness of Recurrent Neural Networks" (2015), and Karpathy, Johnson & Li,
 "Visualizing and Understanding Recurrent Networks" (2015), arXiv:1506.02078.
@@ -26,38 +26,36 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from compat.graph_match import Network
 
-MAX_CHARACTERS = 10_000  # of a page: browsers become slow with more
-_STEPS = 256  # characters that the model reads at once
+MAX_CHARACTERS = 10_000  # on a page: more slow browsers down
+_STEPS = 256  # characters to read at once
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A text as a model has read it.
+    """The activations along a text of T displayed characters, each one or several characters of the model.
 
     Attributes:
-        characters: T of them, as a screen shows them; each took one character of the model or several.
-        values: float32, shape (T, L, H), in [-1, 1]: tanh(c) of an lstm, else h, after each character was read.
+        values: float32, (T, L, H), in [-1, 1]: tanh(c) of an lstm, else h, after each character.
     """
 
     characters: list[str]
     values: npt.NDArray[np.float32]
 
 
-def record(loaded: Checkpoint, text: bytes, most: int = 0, say: Callable[[str], None] = print) -> Reading:
-    """Let a model read a text from a hidden state of zeros, and record its units' activations.
+def record(loaded: Checkpoint, text: bytes, limit: int = 0, say: Callable[[str], None] = print) -> Reading:
+    """Read a text from a hidden state of zeros, and record the activations.
 
     Args:
-        most: of a text of more characters only the first ones are read. 0 = all.
-        say: is given a line where that is so.
+        limit: read only the first characters of a longer text, and tell `say`. 0 = all.
 
     Errors: UserError for an empty text, or a character that the vocabulary lacks.
     """
     pieces = primetext_characters(text, loaded.vocab)
     if not pieces:
         raise UserError(f"the text is empty: give one with {flag('primetext')} TEXT or {flag('primefile')} FILE.")
-    if 0 < most < len(pieces):
-        say(f"the page shows the first {most} of {len(pieces)} characters")
-        del pieces[most:]
+    if 0 < limit < len(pieces):
+        say(f"the page shows the first {limit} of {len(pieces)} characters")
+        del pieces[limit:]
     screen = ScreenText()
     characters: list[str] = []
     values: list[np.ndarray] = []
@@ -66,7 +64,7 @@ def record(loaded: Checkpoint, text: bytes, most: int = 0, say: Callable[[str], 
     for piece, now in zip(pieces, after_each, strict=True):
         completed = screen.push(piece)
         characters += [character for character, _ in completed]
-        if completed:  # of two, the first ended with the piece before this one
+        if completed:  # if two, the first ended with the previous piece
             values += [before] * (len(completed) - 1) + [now]
         before = now
     for character, _ in screen.end():
@@ -75,31 +73,30 @@ def record(loaded: Checkpoint, text: bytes, most: int = 0, say: Callable[[str], 
     return Reading(characters, np.stack(values))
 
 
-def _after_each(network: Network, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """The activations after each of some characters, numbered from 0 (T,), from a state of zeros: (T, L, H)."""
-    steps = likelihood.steps_at_once(_STEPS, likelihood.numbers_in_a_step(network, 1))
+def _after_each(network: Network, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """The activations after each of T characters, (T, L, H)."""
+    steps = likelihood.block_size(_STEPS, likelihood.doubles_per_step(network, 1))
     predictor = on_cpu(network, 1, steps)
-    values = np.empty((len(numbers), network.num_layers, network.rnn_size), np.float32)
-    for start in range(0, len(numbers), steps):
-        block = numbers[start : start + steps]
-        predictor.read(np.pad(block, (0, steps - len(block)))[:, None])  # what fills the last block up changes nothing
+    values = np.empty((len(token_ids), network.num_layers, network.rnn_size), np.float32)
+    for start in range(0, len(token_ids), steps):
+        block = token_ids[start : start + steps]
+        predictor.read(np.pad(block, (0, steps - len(block)))[:, None])
         values[start : start + steps] = predictor.activations()[:, : len(block), 0].swapaxes(0, 1)
     return values
 
 
 def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count: int) -> list[tuple[int, int]]:
-    """Which units to show, as (layer, unit) from 1.
+    """The units to show, as (layer, unit), both from 1.
 
-    Units that are named come in the given order. Otherwise these are the `count` units with the largest lag-1
-    autocovariance along the text, the largest first. It is large for a unit that changes by much and then keeps its
-    value for some characters, and small for one that changes with every letter or hardly at all.
+    Without `units`, these are the `count` units with the largest lag-1 autocovariance along the text: units whose value
+    changes a lot and then lasts for some characters.
 
     Args:
         values: (T, L, H).
-        layer: from 1; 0 = the last one for named units, all where none is named.
-        units: numbers from 1 with commas between, or empty.
+        layer: from 1; 0 = the last one with `units`, else all.
+        units: "3,17", or "".
 
-    Errors: UserError for a layer or a unit that the model does not have, or for what is no number.
+    Errors: UserError for a layer or a unit that the model lacks.
     """
     _, layers, size = values.shape
     if layer > layers:
@@ -115,7 +112,6 @@ def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count
 
 
 def _unit(word: str, size: int) -> int:
-    """The number in `word`, 1 to `size`. Errors: UserError."""
     if not re.fullmatch(r"\s*[0-9]{1,9}\s*", word) or not 1 <= int(word) <= size:
         raise UserError(f"-units has {word!r}: name units by their numbers, 1 to {size}, with commas between.")
     return int(word)

@@ -1,4 +1,4 @@
-"""Which runs a picture of losses shows, and what they are called in it: runs, not the files that know of them."""
+"""Finds the runs to plot, each by its newest file, and their labels. For `plot`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A run to draw: the file to draw it from, and what that file holds; None for a -log file, read when it's drawn."""
+    """A run to plot: its file and the checkpoint in it, or None for a -log file, which is read later."""
 
     path: str
     checkpoint: Checkpoint | None
 
     def goes_on_with(self, other: Run) -> bool:
-        """Whether `other` is a file of the same run, written at the same time or later."""
+        """Whether `other` is the same run at the same iteration or a later one."""
         own, others = (os.path.realpath(run.path) for run in (self, other))
         if self.checkpoint is None or other.checkpoint is None:
             return own == others
@@ -42,12 +42,9 @@ class Run:
 
 
 def find(arguments: Sequence[str], note: Callable[[str], None]) -> list[Run]:
-    """The runs that files and folders are of, each once, by the file that knows most of it.
+    """The runs in files and folders, each once, from its newest file.
 
-    Args:
-        note: prints a line on stderr: what a folder means.
-
-    Errors: UserError for what can't be read.
+    Errors: UserError for a file that can't be read.
     """
     runs: list[Run] = []
     for argument in arguments:
@@ -61,7 +58,7 @@ def find(arguments: Sequence[str], note: Callable[[str], None]) -> list[Run]:
 
 
 def curves(runs: Sequence[Run]) -> list[Curve]:
-    """The losses of the runs. Errors: UserError for a file without one, or a -log file that is none."""
+    """The losses of the runs. Errors: UserError for a file without losses, or an invalid -log file."""
     return [
         log_curve(run.path, name) if run.checkpoint is None else loss_curve(run.checkpoint, name)
         for run, name in zip(runs, _names(runs), strict=True)
@@ -69,7 +66,7 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """The name of each run, with as many folders as tell it from the others; of its file, where that does not do."""
+    """A distinct name for each run: its own with as many folders as needed, or else that of its file."""
     called = [os.path.normpath(_called(run.path)) for run in runs]
     count = Counter(called)
     return short_names(
@@ -78,6 +75,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _called(path: str) -> str:
-    """What a run is called by one of its files, as a path for short_names, which takes off an ending."""
+    """The name of a run by one of its files, as a path for short_names, which removes an ending."""
     run = run_of(path)
     return (os.path.splitext(path)[0] if run == path else run) + ".t7"

@@ -1,7 +1,6 @@
-"""Loss curves: training and validation losses of one or several runs in one picture.
+"""Plots training and validation losses of runs into one image, for `plot` and Run.plot.
 
-Colours are those of Okabe & Ito (2008), which people with any colour vision tell apart; the shapes of the points
-differ as well.
+The colors are those of Okabe and Ito (2008), which people with any color vision can tell apart; markers differ too.
 """
 
 from __future__ import annotations
@@ -34,27 +33,25 @@ if TYPE_CHECKING:
     _Floats = npt.NDArray[np.float64]
     _Points = tuple[Sequence[float], Sequence[float]]  # iterations and losses
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
 _DASHES = (0, (4, 1.5))  # of the validation losses
 _MAX_UNSMOOTHED = 200  # training losses; more are smoothed
-_POINTS = 400  # of a smoothed curve: more than a picture can show
-_MAX_MARKED = 60  # validation losses that have a marker each
-_MAX_INSIDE = 3  # runs whose legend fits inside the picture
-_MAX_CURVES = 30  # runs in one picture
-_LARGEST = 1e15  # iteration or loss that is drawn; no training has larger ones, and no scale can show them
+_POINTS = 400  # of a smoothed curve: more than an image can show
+_MAX_MARKED = 60  # validation losses with a marker for each
+_MAX_INSIDE = 3  # runs whose legend fits inside the axes
+_MAX_CURVES = 30  # runs in one image
+_LARGEST = 1e15  # iteration or loss to plot; no training has larger ones, and no axis can show them
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The losses of a run.
+    """The losses of a run, in nats per character.
 
     Attributes:
-        label: name, model and size.
-        train: iterations and training losses (nats per character), (n,) each; smoothed where the run is long.
-        val: the same of the validation losses.
-        epochs_per_iteration: 0 where the checkpoint does not say.
-        window: how many training losses each point of a smoothed curve is the mean of; 1 where it is not smoothed.
+        train, val: iterations and losses, (n,) each; training losses of a long run are smoothed.
+        epochs_per_iteration: 0 if unknown.
+        window: number of training losses averaged in each point; 1 without smoothing.
     """
 
     label: str
@@ -65,7 +62,7 @@ class Curve:
 
     @property
     def best(self) -> tuple[float, float] | None:
-        """Iteration and value of the lowest validation loss; None where there is none."""
+        """Iteration and value of the lowest validation loss, or None."""
         if not len(self.val[0]):
             return None
         lowest = int(self.val[1].argmin())
@@ -73,7 +70,7 @@ class Curve:
 
 
 def loss_curve(checkpoint: Checkpoint, name: str) -> Curve:
-    """The losses that a checkpoint holds. Errors: UserError for a checkpoint without a loss."""
+    """The losses in a checkpoint. Errors: UserError if it has none."""
     network = checkpoint.network
     train = range(1, len(checkpoint.train_losses) + 1), checkpoint.train_losses
     validations = sorted(checkpoint.val_losses)
@@ -84,7 +81,7 @@ def loss_curve(checkpoint: Checkpoint, name: str) -> Curve:
 
 
 def log_curve(path: str, name: str) -> Curve:
-    """The losses in a -log file, also one that a run is still writing. Errors: UserError, also without a loss."""
+    """The losses in a -log file, which a run may still be writing. Errors: UserError, also if it has none."""
     train, val = ((array("d"), array("d")) for _ in range(2))
     per_iteration = 0.0
     for row, _ in log_rows.rows(path):
@@ -96,7 +93,7 @@ def log_curve(path: str, name: str) -> Curve:
 
 
 def curve(name: str, label: str, train: _Points, val: _Points, per_iteration: float) -> Curve:
-    """The curve of some points. Errors: UserError where none can be drawn."""
+    """A curve of the points that can be plotted. Errors: UserError if there are none."""
     train_points, val_points = _drawable(*train), _drawable(*val)
     if not len(train_points[0]) and not len(val_points[0]):
         raise UserError(
@@ -109,18 +106,16 @@ def curve(name: str, label: str, train: _Points, val: _Points, per_iteration: fl
 
 
 def _drawable(iterations: Sequence[float], losses: Sequence[float]) -> tuple[_Floats, _Floats]:
-    """The points without those that are no numbers or too large for a scale."""
+    """The points without NaN, infinity and values too large for an axis."""
     x, y = (np.array(values, dtype=float) for values in (iterations, losses))
     keep = (np.abs(x) <= _LARGEST) & (np.abs(y) <= _LARGEST)
     return x[keep], y[keep]
 
 
 def smooth(x: _Floats, y: _Floats) -> tuple[tuple[_Floats, _Floats], int]:
-    """A curve of more than 200 points as at most 400 points, each the mean of the 1% of `y` around it.
+    """Reduce more than 200 points to at most 400, each the mean of the 1% of `y` around it.
 
-    At the ends the mean is over those values that are there.
-
-    Returns: ((x, y), how many values a mean is of, 1 for a curve that stays as it is).
+    Returns: ((x, y), number of values in each mean; 1 without smoothing).
     """
     if len(y) <= _MAX_UNSMOOTHED:
         return (x, y), 1
@@ -132,20 +127,14 @@ def smooth(x: _Floats, y: _Floats) -> tuple[tuple[_Floats, _Floats], int]:
 
 
 def save_picture(path: str | os.PathLike[str], curves: list[Curve]) -> None:
-    """Draw the curves into a .png or .svg file, whole or not at all.
-
-    Errors: OSError; as picture's.
-    """
+    """Plot the curves into a .png or .svg file, atomically. Errors: OSError; as picture's."""
     content = picture(curves, svg=os.fspath(path).lower().endswith(".svg"))
     with atomic_write(path) as f:
         f.write(content)
 
 
 def picture(curves: list[Curve], svg: bool = False) -> bytes:
-    """The curves as the content of a .png file, or of an .svg file.
-
-    Errors: UserError for too many runs, or where matplotlib is not installed.
-    """
+    """The content of a .png or .svg file. Errors: UserError for too many runs, or without matplotlib."""
     try:
         import matplotlib
     except ImportError:
@@ -154,7 +143,7 @@ def picture(curves: list[Curve], svg: bool = False) -> bytes:
         raise UserError(f"{len(curves)} runs are too many for one picture: name at most {_MAX_CURVES}.")
     content = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # characters of a file's name that the font lacks
+        warnings.simplefilter("ignore")  # about characters of a label that the font lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "pycharrnn", "font.size": 11})
         figure = _figure(curves)
@@ -164,32 +153,31 @@ def picture(curves: list[Curve], svg: bool = False) -> bytes:
 
 
 def _figure(curves: list[Curve]) -> Figure:
-    """The whole picture."""
     from matplotlib.figure import Figure
 
     in_epochs = all(c.epochs_per_iteration for c in curves)
-    below = len(curves) > _MAX_INSIDE  # the legend stands below the picture
+    below = len(curves) > _MAX_INSIDE  # the legend stands below the axes
     figure = Figure(figsize=(8, 4.6 + (0.22 * (len(curves) + 2) if below else 0)), layout="constrained")
     axes = figure.add_subplot()
     handles: list[Line2D] = []
     labels: list[str] = []
     best: list[tuple[float, float]] = []
     for k, c in enumerate(curves):
-        colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
+        color, marker = _COLORS[k % len(_COLORS)], _MARKERS[k % len(_MARKERS)]
         unit = c.epochs_per_iteration if in_epochs else 1.0
-        (line,) = axes.plot(c.train[0] * unit, c.train[1], color=colour, linewidth=1, alpha=0.65)
+        (line,) = axes.plot(c.train[0] * unit, c.train[1], color=color, linewidth=1, alpha=0.65)
         _show_single_value(line, ".")
-        (line,) = axes.plot(c.val[0] * unit, c.val[1], color=colour, linewidth=2, linestyle=_DASHES, markersize=4.5)
+        (line,) = axes.plot(c.val[0] * unit, c.val[1], color=color, linewidth=2, linestyle=_DASHES, markersize=4.5)
         line.set_marker(marker if len(c.val[0]) <= _MAX_MARKED else "")
         _show_single_value(line, marker)
         label = c.label
         if c.best:
             x, y = c.best[0] * unit, c.best[1]
-            axes.plot([x], [y], marker, color=colour, markersize=9, markeredgecolor="black", zorder=5)
+            axes.plot([x], [y], marker, color=color, markersize=9, markeredgecolor="black", zorder=5)
             best.append((x, y))
             when = f"epoch {x:.2f}" if in_epochs else f"iteration {x:.0f}"
             label += (", " if below else "\n") + f"best {y:.4f} at {when}"
-        handles.append(_legend_line(colour, "-", marker))
+        handles.append(_legend_line(color, "-", marker))
         labels.append(label)
     smoothed = any(c.window > 1 for c in curves)
     handles.append(_legend_line("#555555", "-", "", 1))
@@ -204,19 +192,18 @@ def _figure(curves: list[Curve]) -> Figure:
 
 
 def _show_single_value(line: Line2D, marker: str) -> None:
-    """Give a line of one value, which would be invisible, a large marker."""
+    """Give a line of one point, which would be invisible, a large marker."""
     if np.size(line.get_xdata()) == 1:
         line.set_marker(marker)
         line.set_markersize(7)
 
 
 def _legend_line(
-    colour: str, style: Literal["-"] | tuple[float, tuple[float, ...]], marker: str, width: float = 2
+    color: str, style: Literal["-"] | tuple[float, tuple[float, ...]], marker: str, width: float = 2
 ) -> Line2D:
-    """The piece of line that stands beside an entry of the legend."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, linestyle=style, linewidth=width, marker=marker)
+    return Line2D([], [], color=color, linestyle=style, linewidth=width, marker=marker)
 
 
 def _scales(axes: Axes, curves: list[Curve], in_epochs: bool) -> None:
@@ -243,11 +230,8 @@ def _bits_to_nats(bits: npt.ArrayLike) -> npt.ArrayLike:
 
 
 def _name_best(figure: Figure, axes: Axes, best: list[tuple[float, float]]) -> None:
-    """Write the value beside each best point (iteration or epoch, loss).
-
-    It stands above or below the point, further away where other points or values are in the way.
-    """
-    figure.draw_without_rendering()  # from here on nothing moves the scales
+    """Write the value above or below each best point (iteration or epoch, loss), clear of other points and values."""
+    figure.draw_without_rendering()  # fixes the limits of the axes
     in_pixels: list[tuple[float, float]] = [tuple(axes.transData.transform(point)) for point in best]
     taken = list(in_pixels)
     for (x, y), (px, py) in zip(best, in_pixels, strict=True):
@@ -268,11 +252,9 @@ def _name_best(figure: Figure, axes: Axes, best: list[tuple[float, float]]) -> N
 
 
 def _free_offset(axes: Axes, px: float, py: float, taken: list[tuple[float, float]]) -> int:
-    """How far above (or below: negative) a point its value fits, in pixels.
+    """The distance above a point, or below if negative, at which its value fits, in pixels.
 
-    Args:
-        px, py: the point.
-        taken: points and the middles of other values.
+    `taken`: points, and the centers of other values.
     """
     offsets = (sign * distance for distance in range(17, 400, 18) for sign in (1, -1))
     free = (
@@ -284,7 +266,7 @@ def _free_offset(axes: Axes, px: float, py: float, taken: list[tuple[float, floa
 
 
 def _legend(figure: Figure, axes: Axes, handles: list[Line2D], labels: list[str], below: bool) -> None:
-    """What each line is. A name is shown as it is, even with a $ or a leading _, which mean something to matplotlib."""
+    """Add the legend. Labels are set literally, since $ and a leading _ are special to matplotlib."""
     placeholders = [f"{k}" for k in range(len(labels))]
     if below:
         legend = figure.legend(handles, placeholders, loc="outside lower left", frameon=False, fontsize=10)

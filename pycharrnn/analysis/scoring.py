@@ -1,4 +1,4 @@
-"""How well a model predicts: the loss of a split as in training, and the surprise of each character of a text."""
+"""The loss of a split, as in training, for `eval`; the surprise of each character of a text, for `score`."""
 
 from __future__ import annotations
 
@@ -38,24 +38,22 @@ if TYPE_CHECKING:
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # 8 digits are enough to tell texts apart
-_MAX_EXPONENT = 700  # exp() of little more is more than a float holds
-# How EvalOptions says "as in training".
+_MAX_EXPONENT = 700  # exp() overflows above 709
+# Defaults of EvalOptions that mean "as in training".
 _AS_IN_TRAINING = {"data_dir": "", "batch_size": 0, "seq_length": 0, "train_frac": -1, "val_frac": -1}
 
 
 def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "cpu") -> float:
-    """Loss of a split in nats per character, as training prints it.
+    """The loss of a split in nats per character, as training prints it.
 
-    The hidden state is zeros before the first batch, and is carried from batch to batch. What `opt` leaves out is as in
-    the checkpoint's training.
+    The hidden state is zeros before the first batch, and carries over from batch to batch.
 
     Args:
-        path: the checkpoint's file, for messages.
-        loaded: what checkpoint.load made of it.
-        device: PyTorch's name of it.
+        path: of the checkpoint, for messages.
+        device: as PyTorch names it.
 
-    Errors: UserError for a text that can't be used: it is not there, has characters that the vocabulary lacks, or is
-        too short for the split; and for sizes that memory does not hold.
+    Errors: UserError for a text that is missing, too short for the split, or has characters that the vocabulary lacks;
+        and for sizes that do not fit into memory.
     """
     loader = _loader(path, loaded, opt)
     unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
@@ -65,14 +63,14 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
             f" ({quote_characters(unknown)}): pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
-    numbers = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])
-    in_a_step = likelihood.numbers_in_a_step(loaded.network, B)
-    if in_a_step > 2 * likelihood.MAX_NUMBERS:
+    model_ids = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])  # by the text's ids
+    doubles = likelihood.doubles_per_step(loaded.network, B)
+    if doubles > 2 * likelihood.MAX_DOUBLES:
         raise UserError(
-            f"{B} texts side by side would take {path} {8 * in_a_step / 1e9:.1f} GB of memory: give a smaller"
+            f"{B} texts side by side would take {path} {8 * doubles / 1e9:.1f} GB of memory: give a smaller"
             f" {flag('batch_size')}."
         )
-    steps = likelihood.steps_at_once(T, in_a_step)
+    steps = likelihood.block_size(T, doubles)
     predictor: Predictor
     if opt.old_exp:
         predictor = NumpyPredictor(loaded.network, B, steps, legacy_logsoftmax.log_softmax)
@@ -82,7 +80,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     loss = 0.0
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
-            x, y = (numbers[part.T] for part in loader.next_batch(split))
+            x, y = (model_ids[part.T] for part in loader.next_batch(split))
             for start in range(0, T, steps):
                 block = slice(start, start + steps)
                 loss += float(-likelihood.log_likelihoods(predictor, x[block], y[block], opt.threads or 1).sum() / B)
@@ -91,7 +89,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
 
 
 def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
-    """The batches of a text as the checkpoint's training divided it, but for what `opt` says. Errors: UserError."""
+    """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
     if not opt.data_dir and not loaded.opt.get("data_dir"):
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
     given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
@@ -119,13 +117,12 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
 
 @dataclass(frozen=True)
 class Score:
-    """How much one text surprises a model.
+    """The surprise of a text of N characters.
 
     Attributes:
-        characters: the text, N of them. What the vocabulary lacks is a byte, or with code points a UTF-8 character.
-        bits: the surprise of each, (N,). The first character counts as one of V equally likely ones. The hidden state
-            carries on over what the vocabulary lacks as if it were not there.
-        known: whether the vocabulary has it, bool, (N,). The bits of others are 0.
+        characters: of the vocabulary; what it lacks is a byte, or with code points a UTF-8 character.
+        bits: the surprise of each, (N,); log2 V for the first. Unknown characters are not read and have 0 bits.
+        known: whether the vocabulary has each, bool, (N,).
         code_points: whether the model's characters are code points, not bytes.
     """
 
@@ -136,35 +133,29 @@ class Score:
 
     @property
     def bits_per_character(self) -> float:
-        """The mean surprise; NaN for a text without a character of the vocabulary."""
+        """The mean surprise of the known characters; NaN if there are none."""
         return float(self.bits[self.known].mean()) if self.known.any() else math.nan
 
     @property
     def unknown(self) -> Counter[bytes]:
-        """What the vocabulary lacks -> how often it came."""
+        """Unknown character -> count."""
         return Counter(self.characters[k] for k in np.flatnonzero(~self.known))
 
 
 def score(loaded: Checkpoint, text: bytes, device: str = "cpu") -> Score:
-    """The surprise of each character of `text`.
-
-    Args:
-        device: PyTorch's name of it.
-    """
+    """The surprise of each character of `text`, computed on a device of PyTorch's name."""
     return next(scores(loaded, [text], 1, device))
 
 
 def scores(
     loaded: Checkpoint, texts: Iterable[bytes], count: int, device: str = "cpu", threads: int = 1
 ) -> Iterator[Score]:
-    """The surprise of each character of texts, in their order; the kernel reads many of them side by side.
+    """The scores of `count` texts, in their order. The C kernel reads many of them side by side.
 
-    What `texts` raises comes after the scores of those before.
+    An exception of `texts` is raised after the scores of the texts before it.
 
     Args:
-        count: how many texts there are.
-        device: PyTorch's name of it.
-        threads: how many of the kernel share the texts.
+        threads: how many share the texts; only with the C kernel.
     """
     predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
     if not isinstance(predictor, KernelPredictor):
@@ -174,46 +165,34 @@ def scores(
     streams = max(1, min(count, threads * predictor.rows_per_step))
     waiting = deque[surprise.TokenizedText]()
 
-    def numbers() -> Iterator[npt.NDArray[np.int64]]:
+    def known_ids() -> Iterator[npt.NDArray[np.int64]]:
         for text in texts:
-            waiting.append(_numbered(loaded, text))
-            yield waiting[-1].numbers[waiting[-1].known]
+            waiting.append(_encode(loaded, text))
+            yield waiting[-1].token_ids[waiting[-1].known]
 
-    for bits in surprise.bits_of_texts(predictor.fresh(1, streams), streams, numbers(), threads):
+    for bits in surprise.bits_of_texts(predictor.fresh(1, streams), known_ids(), threads):
         yield _score(loaded, waiting.popleft(), bits)
 
 
 def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes) -> Score:
-    """As `score`, with a predictor that somebody else makes.
-
-    Args:
-        predictor_of: gives, for a number of steps, a predictor of one stream with a hidden state of zeros.
-        loaded: the checkpoint of its model.
-    """
-    steps = likelihood.steps_at_once(surprise.STEPS, likelihood.numbers_in_a_step(loaded.network, 1))
-    whole = _numbered(loaded, text)
-    return _score(loaded, whole, surprise.bits(predictor_of(steps), steps, whole.numbers[whole.known]))
+    """As `score`. `predictor_of`: number of steps -> a predictor of one stream, hidden state zeros."""
+    steps = likelihood.block_size(surprise.STEPS, likelihood.doubles_per_step(loaded.network, 1))
+    encoded = _encode(loaded, text)
+    return _score(loaded, encoded, surprise.bits(predictor_of(steps), steps, encoded.token_ids[encoded.known]))
 
 
-def _numbered(loaded: Checkpoint, text: bytes) -> surprise.TokenizedText:
-    """A text as characters of a model."""
-    return surprise.numbered(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
+def _encode(loaded: Checkpoint, text: bytes) -> surprise.TokenizedText:
+    return surprise.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
 
 
 def _score(loaded: Checkpoint, text: surprise.TokenizedText, bits_of_known: npt.NDArray[np.float64]) -> Score:
-    """What a text's known characters cost, with those that are unknown between them."""
-    bits = np.zeros(len(text.numbers))
+    bits = np.zeros(len(text.token_ids))
     bits[text.known] = bits_of_known
     return Score(text.characters, bits, text.known, checkpoint.encoding(loaded) == "utf8")
 
 
 def as_lines(split: str, loss: float, stored: float | None) -> str:
-    """What `pycharrnn eval` prints of one checkpoint.
-
-    Args:
-        loss: in nats per character.
-        stored: the checkpoint's own validation loss; None where it has none.
-    """
+    """The output of `eval` for one checkpoint, whose val_loss is `stored`. Losses are in nats per character."""
     in_checkpoint = f" (val_loss in the checkpoint: {stored:.8f})" if stored is not None else ""
     return (
         f"loss over {split} split  {loss:.8f} nats per character{in_checkpoint}\n"
@@ -223,10 +202,7 @@ def as_lines(split: str, loss: float, stored: float | None) -> str:
 
 
 def as_table(rows: list[tuple[str, float, float | None, str]]) -> str:
-    """Rows of (file, loss, val_loss in the checkpoint, the text of its training) as columns with headings.
-
-    Sorted by loss; NaN last.
-    """
+    """The output of `eval -compare 1`, sorted by loss, NaN last. Rows: (file, loss, val_loss, training text)."""
     cells: list[tuple[str, ...]] = [
         ("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", "trained on")
     ]
@@ -243,12 +219,12 @@ def as_table(rows: list[tuple[str, float, float | None, str]]) -> str:
 
 
 def _perplexity(loss: float) -> float:
-    """exp(loss), with a limit for a model whose training failed."""
+    """exp(loss), finite also for a model whose training failed."""
     return math.exp(min(loss, _MAX_EXPONENT))
 
 
 def as_sentence(score: Score) -> str:
-    """What `pycharrnn score` prints of one text."""
+    """The output of `score` for one text."""
     known, unknown = int(score.known.sum()), score.unknown
     line = f"{score.bits_per_character:.6f} bits per character, {known} characters" if known else "no score"
     if unknown:

@@ -26,11 +26,7 @@ b { font-weight: inherit }
 
 
 def write(path: str | os.PathLike[str], model: str, scores: list[tuple[str, Score]]) -> None:
-    """Write a page that loads no other file, whole or not at all.
-
-    Args:
-        model: path of the checkpoint.
-        scores: (name of a text, its score).
+    """Write a self-contained page. `model`: path of the checkpoint; `scores`: (name of a text, its score).
 
     Errors: OSError.
     """
@@ -58,10 +54,7 @@ def _legend() -> str:
 
 
 def _whole_characters(score: Score) -> Iterator[tuple[str, float | None]]:
-    """(text, bits) of each character on a screen; the bits of all bytes of a UTF-8 character are added.
-
-    None for the bits of a character of which the model has never seen some part.
-    """
+    """(text, bits) of each displayed character: the sum over its bytes, None if the vocabulary lacks one of them."""
     screen, found = ScreenText(), zip(score.bits.tolist(), score.known.tolist(), strict=True)
     for character in [*score.characters, None]:
         for text, count in screen.push(character) if character is not None else screen.end():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pycharrnn.engine import indices
+from pycharrnn.engine.linears import joined, linears_of
 from pycharrnn.engine.operations import numpy_ops
 from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.sampling.predictor import LocalPredictor, steps_per_call
@@ -56,21 +57,17 @@ def _make_cell(cell_class: type[Cell[Any]], steps: int, streams: int, rnn_size: 
 def _make_layer(network: Network, layer: int, steps: int, streams: int) -> _Layer:
     cell_class = CELLS[network.model]
     cell = _make_cell(cell_class, steps, streams, network.rnn_size)
-    weight, bias = _packed(network, cell_class.input_linears, layer)
-    h2h, h_bias = _packed(network, cell_class.recurrent_linears, layer)
+    weight, bias = _joined(network, cell_class.input_linears, layer)
+    h2h, h_bias = _joined(network, cell_class.recurrent_linears, layer)
     # The products read both weights transposed.
     return _Layer(cell, np.ascontiguousarray(weight.T), bias + h_bias, np.asfortranarray(h2h))
 
 
-def _packed(
-    network: Network, linears: tuple[str, ...], layer: int
+def _joined(
+    network: Network, names: tuple[str, ...], layer: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Weights and biases of some linear modules of a layer, one module below the other, in double precision."""
-    weight, bias = (
-        np.concatenate([np.asarray(network.weights[f"{name}_{layer}.{part}"], np.float64) for name in linears])
-        for part in ("weight", "bias")
-    )
-    return weight, bias
+    weight, bias = joined(linears_of(network.weights, names, layer), np.concatenate)
+    return np.asarray(weight, np.float64), np.asarray(bias, np.float64)
 
 
 class NumpyPredictor(LocalPredictor):

@@ -198,9 +198,9 @@ def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
             log_probs = predictor.read(x.T[t : t + 1].astype(int))[0]
             losses += (-log_probs[[0, 1], y.T[t]]).tolist()
     assert scoring.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
-    monkeypatch.setattr(likelihood, "MAX_NUMBERS", 4 * likelihood.numbers_in_a_step(LOADED.network, 2))
+    monkeypatch.setattr(likelihood, "MAX_DOUBLES", 4 * likelihood.doubles_per_step(LOADED.network, 2))
     assert scoring.split_loss("x", LOADED, opt) == pytest.approx(np.mean(losses), rel=1e-12)
-    monkeypatch.setattr(likelihood, "MAX_NUMBERS", likelihood.numbers_in_a_step(LOADED.network, 2) // 2 - 1)
+    monkeypatch.setattr(likelihood, "MAX_DOUBLES", likelihood.doubles_per_step(LOADED.network, 2) // 2 - 1)
     with pytest.raises(UserError, match="2 texts side by side would take x 0.0 GB of memory"):
         scoring.split_loss("x", LOADED, opt)
 
@@ -213,7 +213,7 @@ def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
         ({"train_frac": 1.01}, "-train_frac must be from 0 to 1, or -1, not 1.01."),
         ({"val_frac": -0.5}, "-val_frac must be from 0 to 1, or -1, not -0.5."),
         ({"old_exp": 2}, "-old_exp must be 0 or 1, not 2."),
-        ({"old_exp": 1, "gpuid": 0}, "-old_exp is of the CPU: leave -gpuid out."),
+        ({"old_exp": 1, "gpuid": 0}, "-old_exp works on the CPU only: leave -gpuid out."),
         ({"split": "dev"}, "-split must be train, val or test, not dev."),
     ],
 )
@@ -400,10 +400,10 @@ def test_a_text_that_cannot_be_had_ends_the_others_in_order():
 
 
 def test_how_many_steps_fit_into_memory():
-    assert likelihood.steps_at_once(50, 1) == 50
-    assert likelihood.steps_at_once(50, (1 << 24) // 30) == 25  # at most 30, and a divisor
-    assert likelihood.steps_at_once(50, 1 << 24) == likelihood.steps_at_once(50, 1 << 30) == 1
-    assert likelihood.steps_at_once(7, (1 << 24) // 6) == 1
+    assert likelihood.block_size(50, 1) == 50
+    assert likelihood.block_size(50, (1 << 24) // 30) == 25  # at most 30, and a divisor
+    assert likelihood.block_size(50, 1 << 24) == likelihood.block_size(50, 1 << 30) == 1
+    assert likelihood.block_size(7, (1 << 24) // 6) == 1
 
 
 def test_a_page_colored_by_surprise(tmp_path):

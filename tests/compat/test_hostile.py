@@ -458,10 +458,10 @@ def test_eval_takes_no_odd_options_from_a_file(tmp_path, corpus, name, value, wo
 def test_reading_in_pieces_is_the_same_loss(corpus, monkeypatch):
     loaded = checkpoint.load(LSTM)
     whole = scoring.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus)))
-    monkeypatch.setattr(likelihood, "MAX_NUMBERS", 6 * 10 * (8 * 2 * 16 + 4 * 73))  # 6 steps of 10 texts, of 20
+    monkeypatch.setattr(likelihood, "MAX_DOUBLES", 6 * 10 * (8 * 2 * 16 + 4 * 73))  # 6 steps of 10 texts, of 20
     assert scoring.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus))) == pytest.approx(whole, abs=1e-12)
-    assert likelihood.steps_at_once(20, 10 * (8 * 2 * 16 + 4 * 73)) == 5
-    monkeypatch.setattr(likelihood, "MAX_NUMBERS", 1000)
+    assert likelihood.block_size(20, 10 * (8 * 2 * 16 + 4 * 73)) == 5
+    monkeypatch.setattr(likelihood, "MAX_DOUBLES", 1000)
     with pytest.raises(UserError, match="10 texts side by side would take x.t7 .* give a smaller -batch_size"):
         scoring.split_loss("x.t7", loaded, EvalOptions(data_dir=str(corpus)))
 
