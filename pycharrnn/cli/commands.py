@@ -25,7 +25,7 @@ from pycharrnn.cli.examining_commands import (
 from pycharrnn.cli.flags import HELP, Command, Group
 from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import chat_command, data_command, sample_command, serve_command, train_command
-from pycharrnn.common import interrupts, memory, numpy_warnings
+from pycharrnn.common import interrupts, memory, numpy_warnings, standard_streams
 from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
@@ -118,8 +118,7 @@ def main(args: list[str] | None = None) -> None:
     Args:
         args: without the program's name; None for those of the process.
     """
-    if sys.stdout is None:  # started with stdout closed: the next file that is opened would become it
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    standard_streams.replace_closed()
     notice_a_closed_pipe()
     numpy_warnings.be_silent()
     try:

@@ -11,7 +11,9 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from pycharrnn.common.display import encode_line
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.standard_streams import standard_input, write_line
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -57,20 +59,20 @@ class _Pipe(io.FileIO):
 
 
 def say(line: str) -> None:
-    """Print a line on stdout at once. Bytes of the command line that are no text come out as they went in."""
-    sys.stdout.buffer.write(os.fsencode(line + "\n"))
+    """Print a line on stdout at once. File names keep their bytes, also those of invalid UTF-8."""
+    sys.stdout.buffer.write(encode_line(line + "\n", sys.getfilesystemencoding()))
     sys.stdout.buffer.flush()
 
 
 def note(line: str, speaker: str = "pycharrnn") -> None:
     """Print a line on stderr at once; a stderr that is closed or full is no error."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"{speaker}: {line}", file=sys.stderr, flush=True)
+        write_line(f"{speaker}: {line}", sys.stderr)
 
 
 def ask_for_text() -> None:
-    """Say at a terminal, from which a text will be read, that it is to be typed; a pipe brings it by itself."""
-    if sys.stdin.isatty():
+    """If standard input is a terminal, ask for a text. Errors: UserError if standard input is closed."""
+    if standard_input().isatty():
         end = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
         note(f"type or paste a text; {end} at the start of a line ends it.")
 
@@ -78,11 +80,11 @@ def ask_for_text() -> None:
 def read(file: str) -> bytes:
     """The bytes of a file; - is standard input.
 
-    Errors: OSError.
+    Errors: OSError; UserError if standard input is closed.
     """
     if file == "-":
         ask_for_text()
-        return sys.stdin.buffer.read()
+        return standard_input().read()
     with open(file, "rb") as f:
         return f.read()
 

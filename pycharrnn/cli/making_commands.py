@@ -20,6 +20,7 @@ from click.core import ParameterSource
 from pycharrnn.cli.console import ask_for_text, explain_seed, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, Command, Files
 from pycharrnn.common import extras
+from pycharrnn.common.standard_streams import standard_input
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -167,16 +168,17 @@ def chat_command(model: str, **values: Any) -> None:
     where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
     chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt)
     out = sys.stdout.buffer
+    lines = standard_input()
     while True:
-        if sys.stdin.isatty():
+        if lines.isatty():
             out.write(b"> ")
             out.flush()
-        line = sys.stdin.buffer.readline()
+        line = lines.readline()
         if not line:
             return
         line, left_out = chat.without_unknown(line)
         if left_out:
-            print(f"left out: {left_out} bytes that the model has never seen", file=sys.stderr)
+            note(f"left out: {left_out} bytes that the model has never seen")
         batch_to_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 import unicodedata
@@ -13,6 +14,7 @@ __all__ = [
     "character_name",
     "column_width",
     "control_pictures",
+    "encode_line",
     "escape_for_terminal",
     "escape_html",
     "escape_line",
@@ -97,6 +99,32 @@ def replace_surrogates(text: str) -> str:
     """
     text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def encode_line(text: str, encoding: str) -> bytes:
+    """`text` in any encoding, with backslash escapes for characters that it lacks.
+
+    Surrogates by which Python represents bytes of a file name become these bytes.
+
+    Example:
+        >>> encode_line("\u00e9\u03c0\udcff", "latin-1")
+        b'\xe9\\u03c0\xff'
+    """
+    return text.encode(encoding, _ESCAPE)
+
+
+def _escape_unencodable(error: UnicodeError) -> tuple[bytes, int]:
+    """An error handler of codecs for encode_line."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return b"".join(
+        bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else c.encode("ascii", "backslashreplace")
+        for c in error.object[error.start : error.end]
+    ), error.end
+
+
+_ESCAPE = "pycharrnn_escape"
+codecs.register_error(_ESCAPE, _escape_unencodable)
 
 
 def column_width(character: str) -> int:

@@ -19,6 +19,7 @@ from pycharrnn.common import losses
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import TextIO
 
     from click._termui_impl import ProgressBar
 
@@ -36,7 +37,11 @@ def enabled(choice: int) -> bool:
         choice: -1 = if stdout and stderr are terminals, 0 = no, 1 = if stderr is one.
     """
     streams = {0: (), 1: (sys.stderr,)}.get(choice, (sys.stdout, sys.stderr))
-    return bool(streams) and os.environ.get("TERM") != "dumb" and all(s is not None and s.isatty() for s in streams)
+    return bool(streams) and os.environ.get("TERM") != "dumb" and all(map(_is_terminal, streams))
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not getattr(stream, "closed", False) and stream.isatty()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.charrnn import Checkpoint
+from pycharrnn.library.lazy import lazy_property
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 
 if TYPE_CHECKING:
@@ -27,22 +28,32 @@ class CurrentWeights:
 
     def __init__(self, loaded: Checkpoint, dtype: torch.dtype | None, device: torch.device | str | None) -> None:
         self._loaded, self._dtype, self._device = loaded, dtype, device
-        self._module: CharRNN | None = None
-        self._predictor: LocalPredictor | None = None  # of the weights as they were loaded
+
+    @lazy_property
+    def module(self) -> CharRNN:
+        """The model in PyTorch, in evaluation mode."""
+        from pycharrnn.engine.model import CharRNN  # which takes a second to load, with PyTorch
+
+        return CharRNN.from_checkpoint(self._loaded, dtype=self._first_dtype(), device=self._device).eval()
+
+    @lazy_property
+    def _loaded_predictor(self) -> LocalPredictor:
+        """A predictor with the weights of the checkpoint, on the CPU."""
+        return on_cpu(self._loaded.network)
 
     @property
-    def module(self) -> CharRNN:
-        """The model in PyTorch, made at the first use, in evaluation mode."""
-        if self._module is None:
-            from pycharrnn.engine.model import CharRNN  # which takes a second to load, with PyTorch
+    def _made_module(self) -> CharRNN | None:
+        """The module if it has been used."""
+        return self.__dict__.get("module")
 
-            self._module = CharRNN.from_checkpoint(self._loaded, dtype=self._first_dtype(), device=self._device).eval()
-        return self._module
+    def __getstate__(self) -> dict[str, object]:
+        """For pickle and copy: without the predictor, which holds addresses."""
+        return {name: value for name, value in self.__dict__.items() if name != "_loaded_predictor"}
 
     @property
     def device(self) -> str:
         """PyTorch's name of where the model computes."""
-        where = self._device if self._module is None else self._module.flat.device
+        where = self._device if self._made_module is None else self._made_module.flat.device
         return "cpu" if where is None else str(where)
 
     def predictor(self, streams: int = 1, steps: int = 1) -> Predictor:
@@ -52,17 +63,16 @@ class CurrentWeights:
         now = self.checkpoint()
         if now is not self._loaded:
             return on_cpu(now.network, streams, steps)
-        if self._predictor is None:
-            self._predictor = on_cpu(now.network)
-        return self._predictor.fresh(steps, streams)
+        return self._loaded_predictor.fresh(steps, streams)
 
     def checkpoint(self) -> Checkpoint:
         """What was loaded; or, where the module has been trained on, its weights, of which no losses are known."""
-        if self._module is None or self._is_as_loaded(self._module):
+        module = self._made_module
+        if module is None or self._is_as_loaded(module):
             return self._loaded
         import torch
 
-        views = self._module.weights
+        views = module.weights
         weights = {name: view.to("cpu", torch.float64, copy=True).numpy() for name, view in views.items()}
         network = dataclasses.replace(self._loaded.network, weights=weights, tensor_type="torch.DoubleTensor")
         return Checkpoint(network, self._loaded.vocab, self._loaded.opt)

@@ -251,7 +251,8 @@ class Model:
 
         Where it is trained on, the model generates, scores and saves with its new weights.
         """
-        return self._weights.module
+        found: CharRNN = self._weights.module
+        return found
 
     def __call__(
         self, x: torch.Tensor | npt.NDArray[np.integer[Any]], state: Iterable[torch.Tensor] | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from pycharrnn.analysis import plotting
 from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import notebook
+from pycharrnn.library.lazy import lazy_property
 from pycharrnn.library.model import Model, load
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class Run:
         """The lowest validation loss; None where there is none."""
         return losses.best_loss(self.val_losses)
 
-    @functools.cached_property
+    @lazy_property
     def best(self) -> Model:
         """The model with the lowest validation loss; the last one, where none was validated. Errors: UserError."""
         return self.last if self.best_path is None else load(self.best_path)
 
-    @functools.cached_property
+    @lazy_property
     def last(self) -> Model:
         """The model as it was at the end. Errors: UserError."""
         if self.last_path is None:

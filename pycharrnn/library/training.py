@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.interrupts import numbers, status_of
+from pycharrnn.common.standard_streams import write_line
 from pycharrnn.library.characters import utf8
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.library.run import Run
@@ -117,19 +118,14 @@ class _Speaker:
     def say(self, line: str) -> None:
         """Print a line of the log."""
         if not self._quiet:
-            print(_printable(line), flush=True)
+            write_line(line, sys.stdout)
 
     def note(self, line: str) -> None:
         """Print a line on stderr, and keep it."""
         self.notes.append(line)
         if not self._quiet:
             with contextlib.suppress(OSError, ValueError):  # a closed stderr is no error
-                print(f"pycharrnn: {_printable(line)}", file=sys.stderr, flush=True)
-
-
-def _printable(line: str) -> str:
-    """A line without halves of characters, by which file names have bytes that are no UTF-8."""
-    return line.encode("utf-8", "replace").decode()
+                write_line(f"pycharrnn: {line}", sys.stderr)
 
 
 @contextlib.contextmanager

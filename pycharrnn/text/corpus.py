@@ -11,7 +11,6 @@ import json
 import os
 import re
 import stat
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from compat.atomic_write import atomic_write
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
+from pycharrnn.common.standard_streams import standard_input
 from pycharrnn.text import decode_text
 from pycharrnn.text.text_stats import stats_of_file
 
@@ -203,7 +203,7 @@ def _copied(path: str, until_copied: contextlib.ExitStack) -> str:
     copy = os.path.join(until_copied.enter_context(tempfile.TemporaryDirectory(prefix="pycharrnn-")), "text")
     try:
         with (
-            contextlib.nullcontext(cast("io.BufferedReader", sys.stdin.buffer))
+            contextlib.nullcontext(cast("io.BufferedReader", standard_input()))
             if path == "-"
             else open(path, "rb") as pipe,
             open(copy, "wb") as f,

@@ -53,12 +53,13 @@ class Log:
             return
         try:
             self._say(line)
-        except OSError as e:
-            if e.errno in _CLOSED or (os.name == "nt" and e.errno == errno.EINVAL):  # of a pipe, on Windows
+        except (OSError, ValueError) as e:  # ValueError: a stream that the program has closed
+            number, reason = getattr(e, "errno", None), getattr(e, "strerror", None) or e
+            if number in _CLOSED or (os.name == "nt" and number == errno.EINVAL):  # of a pipe, on Windows
                 self.closed = True
             elif not self._lost_a_line:
                 self._lost_a_line = True
-                self._note(f"can't write the log ({e.strerror or e}): training goes on.")
+                self._note(f"can't write the log ({reason}): training goes on.")
 
 
 class GracefulStop:

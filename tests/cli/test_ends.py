@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import click
 import pytest
-from conftest import ROOT
+from conftest import GOLDEN, ROOT, run
 
 from pycharrnn.cli import commands
 from pycharrnn.common import interrupts, numpy_warnings
@@ -17,6 +18,8 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
 from pycharrnn.training.signals import RunStopped
 
+LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+C_LOCALE = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
 CONTEXT = click.Context(click.Command("sample"), info_name="pycharrnn sample")
 
 
@@ -112,6 +115,67 @@ def test_a_closed_stdout_is_no_error(closed):
     for args, status in ((["-version"], 0), (["sample", "nowhere.t7"], 1), (["samlpe"], 2)):
         command = [sys.executable, "-m", "pycharrnn", *args]
         assert subprocess.run(command, env=environment, preexec_fn=close).returncode == status
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file descriptors of POSIX")
+@pytest.mark.parametrize(
+    "args",
+    [["score", LSTM, "-"], ["sample", LSTM, "-primefile", "-"], ["chat", LSTM], ["train", "-"]]
+    + [["activations", LSTM, "-primefile", "-"]],
+    ids=lambda args: args[0],
+)
+def test_a_closed_stdin_is_one_sentence(args, tmp_path):
+    command = [sys.executable, "-m", "pycharrnn", *args]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        command, env=environment, cwd=tmp_path, preexec_fn=lambda: os.close(0), capture_output=True, text=True
+    )
+    said = "pycharrnn: standard input is closed: connect it to a file, a pipe or a terminal.\n"
+    assert (result.returncode, result.stderr) == (1, said)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file descriptors of POSIX")
+def test_what_stderr_would_say_is_not_on_stdout_where_stderr_is_closed(tmp_path):
+    shutil.copy(LSTM, tmp_path)
+    command = [sys.executable, "-m", "pycharrnn", "sample", tmp_path, "-length", "20", "-verbose", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    plain = subprocess.run(command, env=environment, capture_output=True)
+    assert plain.stderr.startswith(b"pycharrnn: ")  # the choice in the folder
+    closed = subprocess.run(command, env=environment, preexec_fn=lambda: os.close(2), stdout=subprocess.PIPE)
+    assert (closed.returncode, closed.stdout) == (0, plain.stdout)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        C_LOCALE,
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "cp1252"},
+    ],
+    ids=["C locale", "ascii", "cp1252"],
+)
+def test_names_that_stdout_and_stderr_lack(encoding, tmp_path):
+    """A line of stdout with the name of a file, and an error with it on stderr."""
+    name = os.path.join(os.fsencode(tmp_path), "g\u00e9\u043f.t7".encode())
+    shutil.copy(LSTM, name)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **encoding}
+    for args, status in ((["convert", name], 0), (["sample", name + b".t7"], 1)):
+        result = subprocess.run([sys.executable, "-m", "pycharrnn", *args], env=environment, capture_output=True)
+        assert result.returncode == status
+        assert b"Traceback" not in result.stderr
+        assert (result.stdout if status == 0 else result.stderr).count(b"\n") == 1
+
+
+def test_characters_that_the_locale_lacks(tmp_path):
+    """The vocabulary of a model of code points."""
+    (tmp_path / "input.txt").write_text("\u043f\u00e9 " * 400, "utf-8")
+    small = ["-rnn_size", "4", "-batch_size", "5", "-seq_length", "10", "-max_epochs", "0.1", "-encoding", "utf8"]
+    run("train", "-data_dir", tmp_path, "-checkpoint_dir", tmp_path / "cv", "-gpuid", "-1", *small)
+    (model,) = (tmp_path / "cv").glob("lm_lstm_epoch*")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **C_LOCALE}
+    command = [sys.executable, "-m", "pycharrnn", "inspect", model]
+    result = subprocess.run(command, env=environment, capture_output=True)
+    assert rb"\u043f" in result.stdout, result.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "eventfd"), reason="this system has no eventfd")

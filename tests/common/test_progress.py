@@ -184,7 +184,7 @@ def test_preprocessing_and_eval_show_bars(tmp_path):
     )
     with Terminal("train", *SMALL, *FEW, cwd=folder, command=("-c", code)) as terminal:
         assert terminal.end() == 0
-    for label in (b"reading", b"numbering", b"checking data.t7"):
+    for label in (b"reading", b"encoding", b"checking data.t7"):
         assert re.search(label + rb"  \[#+\]  100%", terminal.output)
     assert terminal.output.rfind(b"\x1b[?25h") > terminal.output.rfind(b"\x1b[?25l")  # the cursor is back
     (checkpoint, *_) = folder.glob("cv/*epoch*.t7")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -141,6 +145,48 @@ def test_a_model_is_saved_as_the_page_that_convert_writes(tmp_path, half):
     pycharrnn.load(GRU[0]).save(tmp_path / "m.html", half=half)
     assert run("convert", str(GRU[0]), str(tmp_path / "c.html"), "-half", str(int(half))).returncode == 0
     assert (tmp_path / "m.html").read_bytes() == (tmp_path / "c.html").read_bytes()
+
+
+def use(model: pycharrnn.Model) -> None:
+    model.generate("The ", length=3)
+    model.generate(["a", "b"], length=3)
+    list(model.stream("a", length=3))
+    model.score("The")
+    model.activations("The")
+    model(model.encode("The")[:, None])
+
+
+def test_a_model_is_pickled_and_copied_after_use():
+    model = pycharrnn.load(LSTM[-1])
+    use(model)
+    with torch.no_grad():
+        model.module.flat.mul_(1.01)
+    use(model)
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert twin.generate("The ", seed=2, length=30) == model.generate("The ", seed=2, length=30)
+        assert torch.equal(twin.module.flat, model.module.flat)
+        use(twin)
+
+
+def test_texts_and_pieces_are_pickled_and_copied():
+    model = pycharrnn.load(LSTM[-1])
+    text, (piece, *_) = model.generate("The ", seed=1, length=9), list(model.stream("T", seed=1, length=9))
+    for twin in (pickle.loads(pickle.dumps((text, piece))), copy.deepcopy((text, piece))):
+        assert twin == (text, piece)
+        assert (twin[0].probabilities, twin[0].seed) == (text.probabilities, text.seed)
+        assert twin[1].candidates(2) == piece.candidates(2)
+
+
+def test_threads_share_one_module():
+    model = pycharrnn.load(LSTM[-1])
+    barrier = threading.Barrier(6)
+
+    def module(_: int) -> object:
+        barrier.wait()
+        return model.module
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len(set(map(id, pool.map(module, range(6))))) == 1
 
 
 def test_the_front_door():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
+import time
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,7 @@ from runs import masked
 import pycharrnn
 from pycharrnn.library import training
 from pycharrnn.training.history import History
+from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.reports import RunResult
 
 TEXT = (GOLDEN / "corpus" / "input.txt").read_bytes()[:6000]
@@ -282,4 +287,34 @@ def test_lines_with_bytes_of_file_names(capsys):
     speaker = training._Speaker(quiet=False)
     speaker.say("a\udce9b")
     speaker.note("a\udce9b")
-    assert capsys.readouterr() == ("a?b\n", "pycharrnn: a?b\n")
+    assert capsys.readouterr() == ("a\\xe9b\n", "pycharrnn: a\\xe9b\n")
+
+
+@pytest.mark.parametrize("close", [False, True], ids=["ascii", "closed"])
+def test_streams_that_can_not_take_a_line_end_no_training(here, close):
+    (here / "poems.txt").rename(here / "po\u00e9ms.txt")
+    before = "sys.stdout.close(); sys.stderr.close()" if close else "pass"
+    code = f"import pycharrnn, sys; {before}; run = pycharrnn.train('po\u00e9ms.txt', **{SMALL})"
+    code += "; open('run', 'w').write(f'{run.iterations} {run.best.vocab_size}'); sys.stdout = sys.stderr = None"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, cwd=here, capture_output=True)
+    assert (here / "run").read_text().split()[0].isdigit(), result.stderr
+    if not close:
+        assert rb"po\xe9ms" in result.stdout
+
+
+def test_a_run_is_pickled_and_copied_with_its_models(trained):
+    run, _, _ = trained
+    run.best.generate("a", length=3)
+    for twin in (pickle.loads(pickle.dumps(run)), copy.deepcopy(run)):
+        assert repr(twin) == repr(run)
+        assert twin.best.generate("The ", seed=3, length=20) == run.best.generate("The ", seed=3, length=20)
+
+
+def test_threads_share_the_models_of_a_run(here, monkeypatch):
+    made = []
+    monkeypatch.setattr("pycharrnn.library.run.load", lambda path: made.append(path) or time.sleep(0.05) or object())
+    run = pycharrnn.Run(RunResult(TrainOptions(), History(), 1, "best.t7", "last.t7"))
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(map(id, pool.map(lambda _: run.best, range(4))))) == 1
+    assert made == ["best.t7"]

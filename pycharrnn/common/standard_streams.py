@@ -1,0 +1,46 @@
+"""The standard streams of the process, each of which may be closed or lack characters in its encoding."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import BinaryIO, TextIO
+
+from pycharrnn.common.display import encode_line
+from pycharrnn.common.errors import UserError
+
+
+def replace_closed() -> None:
+    """Open the null device in place of closed streams; files opened later would take their descriptors."""
+    for descriptor in range(3):
+        if not _is_open(descriptor):
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def standard_input() -> BinaryIO:
+    """Standard input as bytes. Errors: UserError if it is closed."""
+    found: BinaryIO | None = None if sys.stdin is None or sys.stdin.closed else getattr(sys.stdin, "buffer", None)
+    if found is None:
+        raise UserError("standard input is closed: connect it to a file, a pipe or a terminal.")
+    return found
+
+
+def write_line(line: str, stream: TextIO | None) -> None:
+    """Write a line and flush it, with backslash escapes for what the stream can't encode; None = write nothing.
+
+    Errors: OSError, ValueError for a closed stream.
+    """
+    if stream is not None:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        print(encode_line(line, encoding).decode(encoding, "backslashreplace"), file=stream, flush=True)
