@@ -37,7 +37,7 @@ class Checkpoint:
         network: the model and its weights.
         vocab: character (one byte, or several in programs that read UTF-8) -> number from 1.
         opt: the options of the training run; values int, float, bool or str.
-        train_losses: nats per character of iterations 1, 2, ...
+        train_losses: nats per character of iterations 1, 2, ...; 8 bytes each, since there may be millions.
         val_losses: iteration -> nats per character of the validation split.
         val_loss: nats per character of the validation split at this checkpoint; None where that is not recorded.
         i, epoch: iteration of this checkpoint, and that in passes through the training split.
@@ -49,7 +49,7 @@ class Checkpoint:
     network: Network
     vocab: dict[bytes, int]
     opt: dict[str, Option] = field(default_factory=dict)
-    train_losses: list[float] = field(default_factory=list)
+    train_losses: array[float] = field(default_factory=lambda: array("d"))
     val_losses: dict[int, float] = field(default_factory=dict)
     val_loss: float | None = None
     i: int = 0
@@ -170,7 +170,7 @@ def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
     fields: dict[bytes, object] = {
         b"protos": Table({b"rnn": rnn, b"criterion": nngraph.criterion(torch_type)}),
         b"opt": opt,
-        b"train_losses": array("d", checkpoint.train_losses),  # in blocks, since there may be millions
+        b"train_losses": checkpoint.train_losses,
         b"val_losses": Table(sorted(checkpoint.val_losses.items())),
         b"i": checkpoint.i,
         b"epoch": checkpoint.epoch,

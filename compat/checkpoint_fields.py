@@ -6,6 +6,7 @@ The same for .t7 files, whose values are what compat.load_t7 gives, and for meta
 from __future__ import annotations
 
 import sys
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
@@ -40,9 +41,9 @@ def iteration(value: Any) -> int:
     return found
 
 
-def losses(values: Iterable[object], unit: float = 1) -> list[float]:
+def losses(values: Iterable[object], unit: float = 1) -> array[float]:
     """Losses in nats. `unit`: nats in the unit of the values. Errors: CheckpointError."""
-    return [unit * float(number(x, "a loss")) for x in values]
+    return array("d", (unit * float(number(x, "a loss")) for x in values))
 
 
 def losses_by_iteration(items: Iterable[tuple[Any, object]], unit: float = 1) -> dict[int, float]:

@@ -50,9 +50,9 @@ def from_table(table: Table) -> Checkpoint:
     opt = checkpoint_fields.options(table[b"opt"].items()) if isinstance(table.get(b"opt"), Table) else {}
     opt.update(model=network.model, rnn_size=network.rnn_size, num_layers=network.num_layers)
     checkpoint = Checkpoint(network, vocab, opt, program="torch-rnn")
-    checkpoint.train_losses = _losses(table.get(b"train_loss_history"))
-    val_losses = _losses(table.get(b"val_loss_history"))
-    iterations = map(int, _losses(table.get(b"val_loss_history_it")))
+    checkpoint.train_losses = checkpoint_fields.losses(_numbers(table.get(b"train_loss_history")))
+    val_losses = _numbers(table.get(b"val_loss_history"))
+    iterations = [int(i) if math.isfinite(i) else i for i in _numbers(table.get(b"val_loss_history_it"))]
     checkpoint.val_losses = checkpoint_fields.losses_by_iteration(zip(iterations, val_losses, strict=False))
     checkpoint.val_loss = val_losses[-1] if val_losses else None
     if checkpoint_fields.is_number(table.get(b"i")):
@@ -60,10 +60,10 @@ def from_table(table: Table) -> Checkpoint:
     return checkpoint
 
 
-def _losses(table: object) -> list[float]:
-    """The finite numbers of a list; none for what is no list."""
+def _numbers(table: object) -> list[float]:
+    """A list, with NaN in the place of other values than numbers, so that each keeps its index; empty for no list."""
     values = table.as_list() if isinstance(table, Table) else []
-    return [float(v) for v in values if checkpoint_fields.is_number(v) and math.isfinite(v)]
+    return [v if checkpoint_fields.is_number(v) else math.nan for v in values]
 
 
 class _WeightFolding:

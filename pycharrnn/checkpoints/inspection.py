@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from array import array
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ def _facts(found: Checkpoint) -> Facts:
         "run_state": _run_state(found),
         "validation": _curve(found),
         "opt": found.opt,
-        "train_losses": list(found.train_losses),
+        "train_losses": found.train_losses,
         "val_losses": [_point(found, i) for i in sorted(found.val_losses)],
     }
     return {key: value for key, value in out.items() if value != ""}
@@ -98,7 +99,7 @@ def for_json(value: Any) -> Any:
     """Facts for json.dumps: infinity and NaN, for which JSON has no notation, as None."""
     if isinstance(value, dict):
         return {key: for_json(part) for key, part in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, array)):
         return [for_json(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -7,6 +7,7 @@ The state of the training run (Checkpoint.state) and the last gradient are left 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ Shapes = dict[str, tuple[int, ...]]  # name -> shape of every weight and bias, i
 _MOST_LAYERS = 100_000
 # sign in a JSON text -> bytes of memory that the value after it takes at most
 _JSON_MEMORY = {b"{": 240, b"[": 64, b",": 40, b":": 100}
+_NOT_ASCII, _WIDE, _BACKSLASH = re.compile(rb"[\x80-\xff]+"), re.compile(rb"[\x80-\xff]|\\u"), ord("\\")
+_MOST_ESCAPES, _MOST_WIDE = 1 << 20, 1 << 21  # backslashes, and bytes of strings beyond ASCII, in a JSON text
 _JSON_SPARE = 128 << 20  # bytes that a JSON text may take beyond twice the size of its file
 
 
@@ -46,7 +49,7 @@ def text_of(checkpoint: Checkpoint) -> str:
         "tensor_type": network.tensor_type,
         "vocab": [list(c) for c in characters_by_id(checkpoint.vocab)],
         "opt": checkpoint.opt,
-        "train_losses": checkpoint.train_losses,
+        "train_losses": list(checkpoint.train_losses),
         "val_losses": sorted(checkpoint.val_losses.items()),
         "val_loss": checkpoint.val_loss,
         "i": checkpoint.i,
@@ -110,10 +113,45 @@ def parse(text: bytes, size: int) -> Any:
 
     Errors: CheckpointError; ValueError; RecursionError.
     """
-    decoded = len(text) * (1 if text.isascii() else 4)
-    if decoded + sum(text.count(sign) * memory for sign, memory in _JSON_MEMORY.items()) > 2 * size + _JSON_SPARE:
+    if text.count(b"\\") > _MOST_ESCAPES or _wide_bytes(text) > _MOST_WIDE:
+        raise CheckpointError("its metadata have more text beyond ASCII than any checkpoint's")
+    if not text.isascii():
+        text = _NOT_ASCII.sub(lambda found: json.dumps(found[0].decode())[1:-1].encode(), text)
+    if len(text) + sum(text.count(sign) * memory for sign, memory in _JSON_MEMORY.items()) > 2 * size + _JSON_SPARE:
         raise CheckpointError("its metadata unfold to far more than its size, as no checkpoint's do")
     return json.loads(text, object_pairs_hook=_distinct)
+
+
+def _wide_bytes(text: bytes) -> int:
+    """The total length of strings with characters beyond ASCII, each of which Python holds in up to 4 bytes."""
+    total = at = 0
+    if text.isascii() and b"\\u" not in text:  # a search for one pattern is faster than for two
+        return 0
+    while total <= _MOST_WIDE and (found := _WIDE.search(text, at)):
+        start, at = _opening_quote(text, found.start()), _closing_quote(text, found.end())
+        total += at - start
+    return total
+
+
+def _opening_quote(text: bytes, at: int) -> int:
+    """Where the string around `at` begins; 0 outside of strings."""
+    while (at := text.rfind(b'"', 0, at)) >= 0 and _is_escaped(text, at):
+        pass
+    return max(at, 0)
+
+
+def _closing_quote(text: bytes, at: int) -> int:
+    """Where the string around `at` ends; the end of the text outside of strings."""
+    while (at := text.find(b'"', at)) >= 0 and _is_escaped(text, at):
+        at += 1
+    return at if at >= 0 else len(text)
+
+
+def _is_escaped(text: bytes, at: int) -> bool:
+    first = at
+    while first and text[first - 1] == _BACKSLASH:
+        first -= 1
+    return (at - first) % 2 == 1
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

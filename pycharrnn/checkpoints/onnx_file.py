@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from compat.graph_expressions import CheckpointError
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import metadata, onnx_graph, onnx_names
-from pycharrnn.checkpoints.protobuf_fields import fields
+from pycharrnn.checkpoints.protobuf_fields import FieldReader
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
@@ -38,6 +39,7 @@ _DIMS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9
 _MODEL_START = b"\x08"  # ir_version
 _ELEMENTS: dict[object, str] = {1: "<f4", 11: "<f8"}
 _LONGEST_NAME = 40  # bytes
+_Fields = Callable[[memoryview], Iterator[tuple[int, "int | memoryview"]]]
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
@@ -74,14 +76,15 @@ def _stored(weights: dict[str, Array], dtype: str) -> np.dtype[np.generic]:
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read what `save` has written: its words and weights, not its graph. Errors: OSError; CheckpointError."""
     content = memoryview(file_content(path))
+    fields = FieldReader().fields
     try:
-        text = _words(content)
+        text = _words(content, fields)
         if text is None:
             raise CheckpointError("it is no ONNX model of pycharrnn's, whose metadata have an entry of that name")
         checkpoint, shapes = metadata.from_text(text, len(content))
         n = checkpoint.network
         expected = onnx_names.shapes(n.model, n.vocab_size, n.rnn_size, n.num_layers)
-        found = _tensors(content, expected)
+        found = _tensors(content, expected, fields)
     except CheckpointError:  # a ValueError too
         raise
     except (ValueError, KeyError) as e:
@@ -94,7 +97,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     return metadata.with_weights(checkpoint, shapes, metadata.in_recorded_type(checkpoint, weights))
 
 
-def _words(content: memoryview) -> bytes | None:
+def _words(content: memoryview, fields: _Fields) -> bytes | None:
     """The text of checkpoints.metadata; None where there is none. Errors: ValueError, KeyError for no ONNX model."""
     entries = (dict(fields(_bytes(value))) for number, value in fields(content) if number == _MODEL_PROPS)
     found = [bytes(_bytes(entry[_VALUE])) for entry in entries if bytes(_bytes(entry[_KEY])) == b"pycharrnn"]
@@ -103,7 +106,7 @@ def _words(content: memoryview) -> bytes | None:
     return found[0] if found else None
 
 
-def _tensors(content: memoryview, expected: metadata.Shapes) -> dict[str, Array]:
+def _tensors(content: memoryview, expected: metadata.Shapes, fields: _Fields) -> dict[str, Array]:
     """The tensors of these names, as they lie in the file. Errors: CheckpointError; ValueError, KeyError as _words."""
     found: dict[str, Array] = {}
     names = {name.encode(): name for name in expected}

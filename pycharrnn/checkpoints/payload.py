@@ -16,6 +16,7 @@ import json
 import math
 import re
 import zlib
+from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, 
         name: by which a page of several models knows this one.
         half: round the weights to float16; else they are float32 if that holds each of them exactly, or float64.
     """
-    run = json.loads(metadata.text_of(dataclasses.replace(loaded, train_losses=[])))
+    run = json.loads(metadata.text_of(dataclasses.replace(loaded, train_losses=array("d"))))
     for_the_page = {key: run.pop(key) for key in _FOR_THE_PAGE}
     dtype = "float16" if half else _smallest_exact(loaded)
     with np.errstate(over="ignore"):  # float16 has infinity for what is beyond it
@@ -95,7 +96,7 @@ def _decode(value: Any) -> Checkpoint:
     size = len(value["weights"]) + len(value["run"])
     facts = {**metadata.parse(value["run"].encode(), size), **{key: value[key] for key in _FOR_THE_PAGE}}
     checkpoint, shapes = metadata.from_text(json.dumps(facts), size)
-    checkpoint.train_losses = np.frombuffer(b"".join(_unpacked(value, "train_losses")), "<f8").tolist()
+    checkpoint.train_losses = _losses(value)
     flat = _flat(value, sum(map(math.prod, shapes.values())))
     weights: dict[str, Array] = {}
     start = 0
@@ -107,6 +108,18 @@ def _decode(value: Any) -> Checkpoint:
     else:
         weights = metadata.in_recorded_type(checkpoint, weights)
     return metadata.with_weights(checkpoint, shapes, weights)
+
+
+def _losses(value: dict[str, Any]) -> array[float]:
+    """The training losses. Errors: as _flat."""
+    losses, rest = array("d"), b""
+    for piece in _unpacked(value, "train_losses"):
+        numbers = np.frombuffer(rest + piece, "<f8", (len(rest) + len(piece)) // losses.itemsize)
+        losses.frombytes(numbers.astype("f8", copy=False).tobytes())
+        rest = (rest + piece)[numbers.nbytes :]
+    if rest:
+        raise ValueError(f"{len(rest)} bytes after the last loss")
+    return losses
 
 
 def _flat(value: dict[str, Any], parameters: int) -> Array:
@@ -121,17 +134,15 @@ def _flat(value: dict[str, Any], parameters: int) -> Array:
     numbers, length = np.empty((parameters, dtype.itemsize), "u1"), 0
     for piece in _unpacked(value, "weights"):
         rest = np.frombuffer(piece, "u1")
-        while rest.size:
+        if length + rest.size > numbers.size:
+            raise CheckpointError(f"it has more weights than its model, which has {parameters} parameters")
+        while rest.size:  # all first bytes, then all second bytes, ...
             byte, number = divmod(length, parameters)
             part, rest = np.split(rest, [parameters - number])
-            if byte < dtype.itemsize:
-                numbers[number : number + part.size, byte] = part
+            numbers[number : number + part.size, byte] = part
             length += part.size
-    weights, more = divmod(length, dtype.itemsize)
-    if more:
-        raise ValueError(f"{length} bytes of {dtype}")
-    if weights != parameters:
-        raise CheckpointError(f"it has {weights} weights, but its model has {parameters} parameters")
+    if length < numbers.size:
+        raise CheckpointError(f"it has {length // dtype.itemsize} weights, but its model has {parameters} parameters")
     return numbers.reshape(-1).view(dtype)
 
 

@@ -93,7 +93,7 @@ class Model:
         self.model, self.rnn_size, self.num_layers = network.model, network.rnn_size, network.num_layers
         self.vocab_size, self.dropout = network.vocab_size, network.dropout
         self.val_loss, self.epoch, self.iteration = paths.validation_loss(loaded), loaded.epoch, loaded.i
-        self.train_losses, self.val_losses = loaded.train_losses, loaded.val_losses
+        self.train_losses, self.val_losses = loaded.train_losses.tolist(), loaded.val_losses
         self._weights = CurrentWeights(loaded, dtype, device)
 
     # -- text ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,9 @@ def png_size(path: Path) -> tuple[int, int]:
 
 
 def with_losses(train, val, i: int, epoch: float = 2.0):
-    return dataclasses.replace(checkpoint.load(CHECKPOINT), train_losses=train, val_losses=val, i=i, epoch=epoch)
+    return dataclasses.replace(
+        checkpoint.load(CHECKPOINT), train_losses=array("d", train), val_losses=val, i=i, epoch=epoch
+    )
 
 
 def test_a_picture_of_two_runs(tmp_path):

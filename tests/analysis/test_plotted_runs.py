@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import shutil
+from array import array
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_a_log_that_is_not_there(tmp_path):
 
 def test_checkpoints_without_training_losses_are_of_one_run_by_their_name(folder, tmp_path):
     """As those of torch-rnn, or written by other programs."""
-    found = dataclasses.replace(checkpoint.load(CHECKPOINT), train_losses=[])
+    found = dataclasses.replace(checkpoint.load(CHECKPOINT), train_losses=array("d"))
     for name, val_losses in (("lm_x_epoch1.00_3.0000.t7", {5: 3.0}), ("lm_x_epoch2.00_2.5000.t7", {5: 3.0, 9: 2.5})):
         checkpoint.convert(dataclasses.replace(found, val_losses=val_losses), str(tmp_path / name))
     assert drawn(folder, *sorted(tmp_path.glob("*.t7"))) == ["x: lstm, 2 x 16"]

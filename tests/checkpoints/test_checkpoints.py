@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import weakref
+from array import array
 
 import numpy as np
 import pytest
@@ -63,7 +64,9 @@ def test_any_model_survives_saving(tmp_path, model, num_layers):
     weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     network = charrnn.Network(model, 4, num_layers, 11, 0.25, weights)
     vocab = {bytes([c]): c + 1 for c in range(11)}
-    saved = charrnn.Checkpoint(network, vocab, {"seed": 1, "data_dir": "d\udcff"}, [3.5, 2.5], {2: 2.25}, 2.25, 2, 0.5)
+    saved = charrnn.Checkpoint(
+        network, vocab, {"seed": 1, "data_dir": "d\udcff"}, array("d", [3.5, 2.5]), {2: 2.25}, 2.25, 2, 0.5
+    )
     charrnn.save(tmp_path / "c.t7", saved)
     modules = compat.load_t7(tmp_path / "c.t7")[b"protos"][b"rnn"][b"modules"].as_list()
     assert [module.typename for module in modules].count(b"nn.Dropout") == num_layers

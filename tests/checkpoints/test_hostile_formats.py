@@ -17,7 +17,7 @@ from kinds import loaded, path_of
 
 from compat.escape import escape_line
 from pycharrnn.checkpoints import checkpoint, formats, protobuf_fields, pytorch_file
-from pycharrnn.checkpoints.protobuf_fields import fields
+from pycharrnn.checkpoints.protobuf_fields import FieldReader
 from pycharrnn.common.errors import UserError
 
 
@@ -148,9 +148,13 @@ def test_json_that_is_no_checkpoint(tmp_path, change, words):
         (b"}}", b"}} trailing", "it has something after its weights"),
         (b"}}", b"}" + b" " * (5 << 20) + b"]", "have no }"),
         (b'"vocab": [', b'"vocab": [' + b"[]," * 4_000_000, "unfold to far more|not pycharrnn's|its vocabulary"),
-        (b'"era": "', b'"era": "' + "\U0001f600".encode() * 20_000_000, "unfold to far more"),
+        (b'"era": "', b'"era": "' + "\U0001f600".encode() * 20_000_000, "more text beyond ASCII than"),
+        (b'"era": "', b'"era": "' + "\U0001f600".encode() + b"a" * 3_000_000, "more text beyond ASCII than"),
+        (b'"era": "', b'"era": "\\ud83d\\ude00' + b"a" * 3_000_000, "more text beyond ASCII than"),
+        (b'"era": "', b'"era": "' + ("\u00e9" + "a" * 999_999 + '\\"').encode() * 3, "more text beyond ASCII than"),
+        (b'"era": "', b'"era": "' + b"\\n" * 1_100_000, "more text beyond ASCII than"),
     ],
-    ids=range(9),
+    ids=range(13),
 )
 def test_json_text_that_deceives(tmp_path, old, new, words):
     whole = written(tmp_path, ".json")
@@ -393,10 +397,12 @@ def test_a_message_of_very_many_fields(tmp_path, monkeypatch):
     monkeypatch.setattr(protobuf_fields, "_MOST_FIELDS", 1000)
     whole = written(tmp_path, ".onnx")
     assert checkpoint.load(tmp_path / "whole.onnx").vocab == loaded("rnn").vocab
-    refused(tmp_path, ".onnx", whole + message(7, b"\x2a\x00" * 1001), "a message of more than 1000 fields")
+    refused(tmp_path, ".onnx", whole + message(7, b"\x2a\x00" * 1001), "more than 1000 fields")
+    refused(tmp_path, ".onnx", whole + message(7, b"\x2a\x00" * 50) * 21, "more than 1000 fields")
 
 
 def test_numbers_of_the_wire():
+    fields = FieldReader().fields
     for value in (0, 1, 127, 128, 300, (1 << 64) - 1):
         assert list(fields(memoryview(varint(3 << 3) + varint(value)))) == [(3, value)]
     assert [(n, bytes(v)) for n, v in fields(memoryview(b"\x0d1234\x1112345678\x12\x01x"))] == [

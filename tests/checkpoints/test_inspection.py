@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from array import array
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_the_curve(tmp_path):
 
 def test_the_series_are_for_programs(tmp_path):
     """All losses that a checkpoint holds, with their iterations; what is no number is null, as JSON has it."""
-    losses = {"train_losses": [3.0, math.nan, 2.0, 1e300], "val_losses": {4: 2.25, 2: math.inf}}
+    losses = {"train_losses": array("d", [3.0, math.nan, 2.0, 1e300]), "val_losses": {4: 2.25, 2: math.inf}}
     path = saved(tmp_path, **losses, i=4, epoch=2.0)
     result = run("inspect", path, "-json", "1")
     assert result.returncode == 0, result.stderr
@@ -48,9 +49,11 @@ def test_the_series_are_for_programs(tmp_path):
         {"loss": 2.25, "iteration": 4, "epoch": 2.0},
     ]
     assert not [line for line in run("inspect", path).stdout.decode().splitlines() if "losses" in line]
-    checkpoint.convert(dataclasses.replace(checkpoint.load(path), train_losses=[], val_losses={}), f"{tmp_path}/a.t7")
+    checkpoint.convert(
+        dataclasses.replace(checkpoint.load(path), train_losses=array("d"), val_losses={}), f"{tmp_path}/a.t7"
+    )
     found = inspection.facts(f"{tmp_path}/a.t7")
-    assert found["train_losses"] == found["val_losses"] == []
+    assert not found["train_losses"] and not found["val_losses"]
 
 
 def test_the_run_state(tmp_path):

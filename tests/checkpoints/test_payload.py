@@ -8,6 +8,7 @@ import gzip
 import json
 import math
 import tracemalloc
+from array import array
 
 import numpy as np
 import pytest
@@ -91,7 +92,11 @@ def test_reading_a_page_takes_twice_its_size(tmp_path):
 def test_losses_that_are_no_numbers():
     loaded = checkpoint.load(LSTM)
     failed = dataclasses.replace(
-        loaded, train_losses=[2.5, math.nan, math.inf], val_losses={3: math.nan}, val_loss=math.nan, epoch=math.inf
+        loaded,
+        train_losses=array("d", [2.5, math.nan, math.inf]),
+        val_losses={3: math.nan},
+        val_loss=math.nan,
+        epoch=math.inf,
     )
     assert_same(payload.decode(json.loads(json.dumps(payload.encode(failed), allow_nan=False))), failed)
 
@@ -116,7 +121,7 @@ def test_it_is_no_larger_than_the_weights_in_base64():
     loaded = checkpoint.load(LSTM)
     weights = {name: random.normal(0, 0.2, w.shape) for name, w in loaded.network.weights.items()}
     of_this_size = dataclasses.replace(loaded, network=dataclasses.replace(loaded.network, weights=weights))
-    of_this_size.train_losses = random.normal(1.5, 0.1, loaded.network.parameters // 12).tolist()
+    of_this_size.train_losses = array("d", random.normal(1.5, 0.1, loaded.network.parameters // 12))
     assert len(json.dumps(payload.encode(of_this_size))) < 4 / 3 * 8 * loaded.network.parameters
 
 
@@ -166,10 +171,10 @@ def packed(content: bytes) -> str:
         ({"weights": "AAAA"}, "not as pycharrnn writes it|weights"),
         ({"weights": "~~~~"}, "not as pycharrnn writes it"),
         ({"weights": packed(b"")}, "it has 0 weights, but its model has 9241 parameters"),
-        ({"weights": packed(bytes(8 * 9242))}, "it has 9242 weights"),
-        ({"weights": packed(bytes(7))}, "not as pycharrnn writes it"),
+        ({"weights": packed(bytes(8 * 9242))}, "it has more weights than its model, which has 9241 parameters"),
+        ({"weights": packed(bytes(7))}, "it has 0 weights"),
         ({"weights": packed(bytes(8 * 9241))[:-40]}, "not as pycharrnn writes it|ends too early"),
-        ({"weights": packed(bytes(1 << 27))}, "unpacks to more than"),
+        ({"weights": packed(bytes(1 << 27))}, "it has more weights"),
         ({"train_losses": packed(bytes(1 << 27))}, "unpacks to more than"),
         ({"train_losses": packed(bytes(7))}, "not as pycharrnn writes it"),
         ({"dtype": "int64"}, "not float16, float32 or float64"),

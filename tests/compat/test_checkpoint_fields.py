@@ -31,7 +31,7 @@ def test_what_is_no_number(value):
 
 
 def test_losses_in_nats():
-    assert checkpoint_fields.losses([1, 2.5], 0.5) == [0.5, 1.25]
+    assert checkpoint_fields.losses([1, 2.5], 0.5).tolist() == [0.5, 1.25]
     assert checkpoint_fields.losses_by_iteration([(1, 2), (2, 3.0)], 0.5) == {1: 1.0, 2: 1.5}
     for read in (
         checkpoint_fields.losses,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 import pytest
 from torchrnn_tables import TOKENS, D, H, V, make, module
@@ -98,11 +100,13 @@ def test_weights_are_doubles():
 def test_losses_and_options():
     table = make("VanillaRNN", None)
     table[b"train_loss_history"] = Table.of_list([3.0, float("nan"), float("inf"), b"x", 2.0])
-    table[b"val_loss_history"] = Table.of_list([2.5, 2.25])
-    table[b"val_loss_history_it"] = Table.of_list([100.5, 200])
+    table[b"val_loss_history"] = Table.of_list([2.5, float("nan"), 2.25, 2.0])
+    table[b"val_loss_history_it"] = Table.of_list([100.5, 200, 300, float("nan")])
     found = torchrnn.from_table(table)
-    assert (found.train_losses, found.val_losses, found.val_loss) == ([3.0, 2.0], {100: 2.5, 200: 2.25}, 2.25)
-    assert [type(i) for i in found.val_losses] == [int, int]
+    assert str(found.train_losses.tolist()) == "[3.0, nan, inf, nan, 2.0]"
+    assert str(found.val_losses) == "{100: 2.5, 200: nan, 300: 2.25}"
+    assert found.val_loss == 2.0
+    assert [type(i) for i in found.val_losses] == [int] * 3
     assert found.opt == {"dropout": 0.0, "model": "rnn", "rnn_size": H, "num_layers": 2}
     for key in (b"val_loss_history", b"i", b"opt"):
         del table[key]
@@ -113,7 +117,12 @@ def test_losses_and_options():
 def test_characters_of_several_bytes(tmp_path):
     save_t7(tmp_path / "c.t7", make("LSTM", None, dropout=0.25))
     loaded = checkpoint.load(tmp_path / "c.t7")
-    assert (loaded.program, loaded.i, loaded.train_losses, loaded.val_loss) == ("torch-rnn", 2, [2.0, 1.5], 1.75)
+    assert (loaded.program, loaded.i, loaded.train_losses, loaded.val_loss) == (
+        "torch-rnn",
+        2,
+        array("d", [2.0, 1.5]),
+        1.75,
+    )
     assert loaded.network.dropout == 0.25
     opt = SampleOptions(length=40)
     predictor = NumpyPredictor(loaded.network)

@@ -44,7 +44,7 @@ def test_facts():
     assert (model.model, model.rnn_size, model.num_layers, model.vocab_size) == ("gru", 14, 2, len(model.vocab))
     assert (model.vocab, model.opt, model.iteration, model.epoch) == (loaded.vocab, loaded.opt, loaded.i, loaded.epoch)
     assert model.val_loss == loaded.val_losses[loaded.i]
-    assert model.train_losses == loaded.train_losses
+    assert model.train_losses == loaded.train_losses.tolist()
     assert repr(model).startswith(f"<Model {GRU[0]}: model gru, 2 x 14, characters 73, epoch ")
     assert f"validation loss {model.val_loss:.4f}" in repr(model)
     assert "<td>gru, 2 x 14</td>" in model._repr_html_()

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+from array import array
 
 import pytest
 from serving_tools import LSTM
@@ -38,7 +39,7 @@ def test_what_is_told_of_a_model(loaded, losses, epoch, best, told):
 def test_losses_of_any_run_are_some_hundreds_of_points(loaded, count):
     loaded = dataclasses.replace(
         loaded,
-        train_losses=[3.0] * count,
+        train_losses=array("d", [3.0] * count),
         val_losses={10 * k: 2.0 - (k == 1234) for k in range(1, count + 1)},
     )
     losses = losses_of(loaded)
