@@ -12,18 +12,19 @@ import contextlib
 import filecmp
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, formats
-from pycharrnn.common import losses
+from pycharrnn.common import folder_walk, losses
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
 
-_CACHES = {"vocab.t7", "data.t7"}  # what preprocessing leaves beside input.txt
+_CACHE = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # files that preprocessing leaves beside input.txt
 # The names that training gives; the last two are second names of a checkpoint that has a name of the first form.
 _NAME = re.compile(
     r"(?P<run>.+)_(?:epoch(?P<epoch>\d+\.\d+)_(?P<loss>\d+\.\d+|-?nan|inf)|latest|best)"
@@ -52,16 +53,20 @@ class File:
     is_best: bool
 
 
-def newest_first(folder: str) -> list[File]:
-    """The checkpoints in a folder, each once. Errors: UserError for a folder that can't be read, or has none."""
-    status: dict[str, os.stat_result] = {}
+def newest_first(folder: str, note: Note = lambda line: None) -> list[File]:
+    """The checkpoints in a folder, each once; links that can't be followed are skipped, with a line.
+
+    Errors: UserError for a folder that can't be read, or has none.
+    """
+
+    def skipped(path: str, why: str) -> None:
+        note(f"skipped {escape_line(path)}: {why}")
+
     try:
-        with os.scandir(folder) as entries:
-            for entry in filter(_may_be_checkpoint, entries):
-                with contextlib.suppress(FileNotFoundError):  # training has just removed it
-                    status[entry.path] = os.stat(entry.path)
+        found = folder_walk.list_folder(folder, skipped, _may_be_checkpoint)
     except OSError as e:
         raise UserError(f"can't look for checkpoints in {folder} ({e.strerror}).") from e
+    status = {path: status for path, status in found if stat.S_ISREG(status.st_mode)}
     if not status:
         endings = formats.in_words(formats.IN_FOLDERS)
         raise UserError(f"the folder {folder} has no checkpoint ({endings}): name one, or another folder.")
@@ -78,7 +83,7 @@ def best_first(folder: str, note: Note) -> list[File]:
     Errors: UserError, as newest_first.
     """
     files = []
-    for file in newest_first(folder):
+    for file in newest_first(folder, note):
         if file.loss is not None:
             files.append(file)
         elif loaded := _loaded(file.path, note):
@@ -129,7 +134,7 @@ def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
         yield path, checkpoint.load(path)
         return
     runs: dict[str, list[File]] = {}
-    for file in newest_first(path):
+    for file in newest_first(path, note):
         runs.setdefault(file.run or os.path.basename(file.path), []).append(file)
     read = 0
     for _, files in sorted(runs.items()):
@@ -188,10 +193,14 @@ def validation_loss(loaded: Checkpoint) -> float | None:
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
-def _may_be_checkpoint(entry: os.DirEntry[str]) -> bool:
-    """Whether a file has the name of a checkpoint; neither a cache nor a file that is still being written has."""
-    name = entry.name
-    return name.endswith(formats.IN_FOLDERS) and name not in _CACHES and name[0] != "." and entry.is_file()
+def has_name_of_run(path: str) -> bool:
+    """Whether a file has a name that training gives to checkpoints."""
+    return _NAME.fullmatch(os.path.basename(path)) is not None
+
+
+def _may_be_checkpoint(name: str) -> bool:
+    """Whether this is the name of a checkpoint, not of a cache or of a file that is being written."""
+    return name.endswith(formats.IN_FOLDERS) and not _CACHE.fullmatch(name) and name[0] != "."
 
 
 def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:

@@ -50,18 +50,20 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.training.options import TrainOptions
 
     opt = TrainOptions(**values)
-    if texts:
-        from pycharrnn.training.corpus_run import train_on
+    with contextlib.ExitStack() as until_trained:
+        corpus = None
+        if texts:
+            from pycharrnn.training.corpus_run import corpus_run
 
-        if "-" in texts:
-            ask_for_text()
-        opt = train_on(texts, opt, given, note)
-    if opt.threads:
-        use_threads(opt.threads)
-    from pycharrnn.sampling import sample_hook
-    from pycharrnn.training.loop import train
+            if "-" in texts:
+                ask_for_text()
+            opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, note))
+        if opt.threads:
+            use_threads(opt.threads)
+        from pycharrnn.sampling import sample_hook
+        from pycharrnn.training.loop import train
 
-    train(opt, say, given, note, sample_hook.characters)
+        train(opt, say, given, note, sample_hook.characters, corpus=corpus)
 
 
 @click.command(

@@ -58,19 +58,21 @@ def train(
     """
     speaker = _Speaker(quiet)
     opt = options_of(TrainOptions, options, "train")
-    with in_words_of_a_program(), _settings_of_pytorch_kept():
-        from pycharrnn.training import corpus_run, loop
+    with in_words_of_a_program(), _settings_of_pytorch_kept(), contextlib.ExitStack() as until_trained:
+        from pycharrnn.training import loop
+        from pycharrnn.training.corpus_run import corpus_run
         from pycharrnn.training.reports import Callbacks
         from pycharrnn.training.signals import RunStopped
 
         opt = dataclasses.replace(opt, progress=0) if quiet else opt
+        corpus = None
         if text is not None:
-            opt = corpus_run.train_on(_texts(text), opt, options, speaker.note)
+            opt, corpus = until_trained.enter_context(corpus_run(_texts(text), opt, options, speaker.note))
         asked = {"on_print": on_print, "on_validation": on_validation}
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
         draw = None if quiet else sample_hook.characters
         try:
-            return Run(loop.train(opt, speaker.say, options, speaker.note, draw, callbacks), speaker.notes)
+            return Run(loop.train(opt, speaker.say, options, speaker.note, draw, callbacks, corpus), speaker.notes)
         except RunStopped as e:
             outcome = _outcome_at_ctrl_c(e)
         done, last = len(outcome.history.train_losses), outcome.last

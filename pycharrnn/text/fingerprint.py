@@ -10,20 +10,20 @@ _BLOCKS, _BLOCK = 1024, 1 << 20
 
 
 class TextHash:
-    """The fingerprint of a text that arrives in pieces."""
+    """The fingerprint of a text that arrives in pieces. Attributes: size: bytes so far."""
 
     def __init__(self) -> None:
-        self._digest, self._size = hashlib.sha256(), 0
+        self.size, self._digest = 0, hashlib.sha256()
 
     def update(self, piece: bytes) -> None:
         """Add the next bytes of the text."""
-        self._size += len(piece)
-        if self._size <= MAX_HASHED:
+        self.size += len(piece)
+        if self.size <= MAX_HASHED:
             self._digest.update(piece)
 
     def fingerprint(self) -> str:
         """The fingerprint; "" for a text of more than MAX_HASHED bytes, see `fingerprint_of_blocks`."""
-        return "" if self._size > MAX_HASHED else f"{self._size} bytes, SHA-256 {self._digest.hexdigest()}"
+        return "" if self.size > MAX_HASHED else f"{self.size} bytes, SHA-256 {self._digest.hexdigest()}"
 
 
 def fingerprint_of_blocks(path: str | os.PathLike[str]) -> str:

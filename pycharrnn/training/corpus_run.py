@@ -1,21 +1,26 @@
-"""Texts that a user names to train on, in the place of -data_dir: gathered, with a recipe and a name for the run."""
+"""Options of a training on texts that the user names, in the place of -data_dir."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
+from pycharrnn.checkpoints import paths
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import corpus
+from pycharrnn.text.corpus import Corpus
+from pycharrnn.training import log_rows
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
 
 
-def train_on(
+@contextlib.contextmanager
+def corpus_run(
     texts: Sequence[str] | bytes, opt: TrainOptions, given: Collection[str], note: Callable[[str], None]
-) -> TrainOptions:
-    """Options to train on texts, which are gathered in a folder of data/.
+) -> Iterator[tuple[TrainOptions, Corpus]]:
+    """Options to train on texts, and their corpus, which loop.train writes once all checks have passed.
 
     Args:
         texts: files and folders, - for standard input; or a text itself.
@@ -30,13 +35,12 @@ def train_on(
             raise UserError(f"{flag(name)} {why}, so leave that out, or {named}.")
     if process_from_environment().size > 1:
         raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
-    if isinstance(texts, bytes):
-        folder = corpus.gather_text(texts, note, opt.progress)
-    else:
-        folder = corpus.gather(texts, note, opt.progress)
-    return dataclasses.replace(
-        opt,
-        data_dir=folder,
-        recipe=opt.recipe if "recipe" in given else "quick",
-        savefile=opt.savefile if "savefile" in given else os.path.basename(folder),
-    )
+    with corpus.gather(texts, note, opt.progress, _is_product) as gathered:
+        recipe = opt.recipe if "recipe" in given else "quick"
+        savefile = opt.savefile if "savefile" in given else os.path.basename(gathered.folder)
+        yield dataclasses.replace(opt, data_dir=gathered.folder, recipe=recipe, savefile=savefile), gathered
+
+
+def _is_product(path: str) -> bool:
+    """Whether a training has written a file: a log or a checkpoint."""
+    return paths.has_name_of_run(path) or log_rows.is_log_file(path)

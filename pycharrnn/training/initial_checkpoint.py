@@ -75,7 +75,7 @@ def _newest(
     runs = "lm_*" if savefile is None else f"lm_{savefile}"
     files = [
         file
-        for file in paths.newest_first(folder)
+        for file in paths.newest_first(folder, note)
         if file.path.endswith(".t7") and (file.run == runs if savefile else file.run.startswith("lm_"))
     ]
     for file in files:

@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,8 @@ from pycharrnn.training.options import LOG_ENDINGS
 
 _KINDS = ("train", "validation")
 _LONGEST_LINE = 1000  # bytes; a row has about a hundred
+_TORN_COLUMNS = 3
 _LARGEST = 1 << 53  # iteration; no float tells larger ones apart
-_OPENING = b'{"kind": "'  # of a row of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,17 @@ def is_log(path: str) -> bool:
     return path.lower().endswith(LOG_ENDINGS)
 
 
+def is_log_file(path: str) -> bool:
+    """Whether the file at a path is a log, by its name and its first line."""
+    if not is_log(path):
+        return False
+    try:
+        next(rows(path), None)
+        return os.path.getsize(path) > 0
+    except (UserError, OSError):
+        return False
+
+
 def header(path: str) -> bytes:
     """What stands before the rows of a file of this name."""
     return _HEADER if _is_csv(path) else b""
@@ -84,7 +96,8 @@ def rows(path: str) -> Iterator[tuple[Row, int]]:
                 number += 1
                 end += len(line)
                 if not line.endswith(b"\n"):
-                    _check_torn(line, number, path)
+                    if number == 1 or len(line) == _LONGEST_LINE:
+                        _check_torn(line, path)
                     return
                 if number == 1 and _is_csv(path):
                     _check_header(line)
@@ -105,13 +118,26 @@ def _check_header(line: bytes) -> None:
         raise ValueError("another header")
 
 
-def _check_torn(line: bytes, number: int, path: str) -> None:
-    """Errors: ValueError for a piece of the last line that is not how one of these files could go on."""
-    if len(line) == _LONGEST_LINE:
-        raise ValueError("too long")
-    expected = _HEADER if _is_csv(path) else _OPENING
-    if number == 1 and not (expected.startswith(line) or (not _is_csv(path) and line.startswith(expected))):
-        raise ValueError("something else")
+def _check_torn(line: bytes, path: str) -> None:
+    """Errors: ValueError unless the only line of a file, which has no line break, is the beginning of a log.
+
+    It is enough of the beginning that nobody else's file is taken for one: three columns.
+    """
+    if _is_csv(path):
+        if not _HEADER.startswith(line) or line.count(b",") < _TORN_COLUMNS:
+            raise ValueError("another header")
+        return
+    *fields, torn = line.decode().removeprefix("{").split(", ")
+    values = json.loads("{" + ", ".join(fields) + "}")
+    columns = tuple(values)
+    if len(columns) < _TORN_COLUMNS or columns != _COLUMNS[: len(columns)] or not line.startswith(b"{"):
+        raise ValueError("other fields")
+    name = _COLUMNS[min(len(columns), len(_COLUMNS) - 1)]
+    key, value = torn[: len(name) + 4], torn[len(name) + 4 :]
+    end = r"\}?" if name == _COLUMNS[-1] else ",?"
+    if not f'"{name}": '.startswith(key) or not re.fullmatch(r"[-+.\dnule]*" + end, value):
+        raise ValueError("another field")
+    _checked_row({**dict.fromkeys(_COLUMNS), **values})
 
 
 def _row(line: bytes, path: str) -> Row:
@@ -124,6 +150,11 @@ def _row(line: bytes, path: str) -> Row:
         values = json.loads(line)
         if not isinstance(values, dict) or tuple(values) != _COLUMNS:
             raise ValueError("other fields")
+    return _checked_row(values)
+
+
+def _checked_row(values: dict[str, Any]) -> Row:
+    """Errors: ValueError, TypeError, OverflowError for values that no row has."""
     kind, iteration = values["kind"], int(values["iteration"] or 0)
     if kind not in _KINDS or not 0 < iteration <= _LARGEST:
         raise ValueError("no row")

@@ -14,6 +14,7 @@ from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.progress import Figures, Live
+from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.loader import VAL, TextChanged
 from pycharrnn.training import learning_rate, recorded_options, resume, run_files, threads
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
@@ -44,6 +45,7 @@ def train(
     note: Say = lambda line: print(line, file=sys.stderr),
     draw: Draw | None = None,
     callbacks: Callbacks = _NO_CALLBACKS,
+    corpus: Corpus | None = None,
 ) -> RunResult:
     """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
 
@@ -51,6 +53,7 @@ def train(
         given: names of options that overrule the checkpoint of -resume; None: those that are not at their default.
         note: prints what the original doesn't say, such as the best checkpoint at the end.
         draw: draws the samples of -show, which show nothing without it.
+        corpus: the text, which is written once all checks have passed; None: data_dir/input.txt.
         callbacks: called after each loss that is printed, and each validation, by the first process.
 
     Errors: UserError, among them RunStopped, with a result, for a signal (only the main thread catches it), NaN and
@@ -64,7 +67,7 @@ def train(
     live = Live(opt.progress)
     note = live.above(note)
     log = Log(live.above(say), note)
-    session = prepare(opt, given, process, log.say, note)
+    session = prepare(opt, given, process, log.say, note, corpus)
     settings = session.settings
     threads.set_num_threads(settings.machine.threads)
     threads.note_backend(settings.machine, session.model.flat, note)

@@ -1,7 +1,8 @@
-"""What an earlier run has left where a new one is going to write: an unfinished run is not overwritten by accident."""
+"""Refuses to train over the checkpoints of an unfinished run, or over the model that a new run begins with."""
 
 from __future__ import annotations
 
+import filecmp
 import math
 import os
 from collections.abc import Callable
@@ -13,49 +14,74 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.run_lock import is_held
 from pycharrnn.training.settings import FileSettings
 
 
-def check(files: FileSettings, resumed: str | None, note: Callable[[str], None]) -> None:
-    """See what lm_<savefile>_latest.t7 in -checkpoint_dir is, which a new run is going to overwrite.
+def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[str], None]) -> None:
+    """Check what lm_<savefile>_best.t7 and _latest.t7 in -checkpoint_dir are, which a training will replace.
 
-    An unfinished run is only overwritten with -overwrite 1. A finished one is, as in char-rnn, whose checkpoints of
-    the same names would be; `note` says where what `best` and `latest` were can still be found.
+    An unfinished run, the model of -init_from and a file that is no checkpoint are replaced with -overwrite 1 only. A
+    finished run is replaced, as in char-rnn; `note` prints where its best and its newest checkpoint still are.
 
     Args:
-        resumed: the checkpoint that the run goes on from. If it is one of these files, it is the same run.
+        start: the checkpoint that the run begins with. A run resumed from one of these files goes on with them.
 
     Errors: UserError.
     """
     stem = files.stem
     latest, best = run_files.latest_checkpoint(stem), run_files.best_checkpoint(stem)
-    goes_on = resumed is not None and _is_of(resumed, stem)
-    if goes_on or not os.path.lexists(latest) or is_held(files):  # then the lock is what this training will fail at
+    if (start and start.is_resumed and _is_of(start.path, stem)) or is_held(files):  # `lock` will refuse this training
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
     ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
-    try:
-        found = checkpoint.load(latest)
-    except UserError as e:
-        if not files.overwrite:
-            raise UserError(f"{latest}, which this training would overwrite, is no checkpoint ({e}): {ways_on}.") from e
-        return
-    if _is_finished(found):
+    found = None
+    if os.path.lexists(latest):
+        try:
+            found = checkpoint.load(latest)
+        except UserError as e:
+            if not files.overwrite:
+                raise UserError(
+                    f"{latest}, which this training would overwrite, is no checkpoint ({e}): {ways_on}."
+                ) from e
+    is_finished = found is not None and _is_finished(found)
+    if not files.overwrite:
+        if found is not None and not is_finished:
+            raise UserError(
+                f"{latest} is an unfinished run: {_described(found)}; go on with it by {flag('resume', latest)},"
+                f" {ways_on}."
+            )
+        for path in (best, latest):
+            if start and not start.is_resumed and _same_file(start.path, path) and not _has_other_name(path, stem):
+                raise UserError(f"this training would overwrite {path}, which it begins with: {ways_on}.")
+    if is_finished:
         for path, name in ((best, _name_of(_loaded(best), stem)), (latest, _name_of(found, stem))):
             note(f"{path} is of a finished run; it was {name}, and becomes this run's.")
-    elif files.overwrite:
+    elif found is not None:
         note(f"-overwrite 1 gives up the unfinished run {latest}: {_described(found)}.")
-    else:
-        raise UserError(
-            f"{latest} is an unfinished run: {_described(found)}; go on with it by {flag('resume', latest)}, {ways_on}."
-        )
 
 
 def _is_of(path: str, stem: str) -> bool:
-    """Whether a checkpoint is one that training with this stem writes: cv/lm_lstm_latest.t7 of cv/lm_lstm."""
+    """Whether training with this stem writes a checkpoint of this name: cv/lm_lstm_latest.t7 of cv/lm_lstm."""
     folder, name = os.path.split(path)
     return name.startswith(os.path.basename(stem) + "_") and run_files.same_folder(folder, os.path.dirname(stem))
+
+
+def _same_file(a: str, b: str) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except (OSError, ValueError):
+        return False
+
+
+def _has_other_name(path: str, stem: str) -> bool:
+    """Whether the checkpoint at `path` is also under the name with its epoch and loss, which stays."""
+    found = _loaded(path)
+    if found is None or found.val_loss is None:
+        return False
+    name = run_files.named_checkpoint(stem, found.epoch, found.val_loss)
+    return _same_file(path, name) or (os.path.exists(name) and filecmp.cmp(path, name, shallow=False))
 
 
 def _is_finished(found: Checkpoint) -> bool:
@@ -80,7 +106,7 @@ def _described(found: Checkpoint) -> str:
 
 
 def _loaded(path: str) -> Checkpoint | None:
-    """The checkpoint at `path`; None where there is none."""
+    """The checkpoint at `path`; None if it can't be read."""
     try:
         return checkpoint.load(path)
     except UserError:
@@ -88,7 +114,7 @@ def _loaded(path: str) -> Checkpoint | None:
 
 
 def _name_of(found: Checkpoint | None, stem: str) -> str:
-    """The named checkpoint that `best` or `latest` is a second name of, by what it says of itself."""
+    """The name with epoch and loss of the checkpoint whose second name is `best` or `latest`."""
     if found is None:
         return "no checkpoint"
     if found.val_loss is None:

@@ -37,9 +37,9 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
         if os.path.samefile(path, f"{data_dir}/input.txt"):
             raise UserError(f"{flag('log', path)} would overwrite the text of the training: choose another name.")
     folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
+    if not os.path.isdir(folder) and os.path.normpath(folder) != os.path.normpath(data_dir):  # not written yet
         raise UserError(f"can't write {flag('log', path)}: there is no folder {folder}.")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+    if os.path.exists(folder) and not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise UserError(f"can't write {flag('log', path)}: no permission to write there.")
     if not os.path.exists(path) or is_held(files):  # then the lock is what this training will fail at
         return

@@ -18,6 +18,7 @@ from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import distributed, initial_checkpoint, overwrite_guard, run_log
@@ -62,20 +63,27 @@ class Session:
         return Trainer(*parts, bool(machine.exact), products, note)
 
 
-def prepare(options: TrainOptions, given: Collection[str] | None, process: Process, say: Say, note: Say) -> Session:
+def prepare(
+    options: TrainOptions,
+    given: Collection[str] | None,
+    process: Process,
+    say: Say,
+    note: Say,
+    corpus: Corpus | None = None,
+) -> Session:
     """Settle what a run is, and make its objects; prints the original's lines with `say`.
 
     Nothing is written before all checks of the options have passed.
 
     Args:
-        given, note: as for loop.train.
+        given, note, corpus: as for loop.train.
 
     Errors: UserError, OSError.
     """
     given = options.changed if given is None else given
     start = initial_checkpoint.load(options, given, say, note)
     # The text of -resume is known only afterwards, but -resume excludes recipes, which need it.
-    text = None if options.resume else text_stats(options.data_dir, options.progress)
+    text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)
     settings = settle(options, given, start, text, _machine(options, process))
     text = text or text_stats(settings.data.data_dir, options.progress)
     for line in settings.notes:
@@ -83,7 +91,9 @@ def prepare(options: TrainOptions, given: Collection[str] | None, process: Proce
     if not process.rank:
         resumed = settings.resumed
         run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
-        overwrite_guard.check(settings.files, resumed.path if resumed else None, note)
+        overwrite_guard.check(settings.files, start, note)
+    if corpus:
+        text = corpus.write()
     for line in settings.log:
         say(line)
     return _make(settings, text, process, say)

@@ -74,7 +74,7 @@ class FileSettings:
     @property
     def stem(self) -> str:
         """The paths of all files of the run begin with it: cv/lm_lstm."""
-        return f"{self.checkpoint_dir}/lm_{self.savefile}"
+        return f"{self.checkpoint_dir or '.'}/lm_{self.savefile}"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -12,7 +12,10 @@ import pytest
 from conftest import needs_byte_names, not_found, with_slashes
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import corpus
+from pycharrnn.text import corpus, fingerprint
+from pycharrnn.training.corpus_run import corpus_run
+from pycharrnn.training.log_rows import Row, as_line, header
+from pycharrnn.training.options import TrainOptions
 
 needs_posix_paths = pytest.mark.skipif(os.name == "nt", reason="a path of POSIX")
 NO_TEXT = b"\xff\xd8\xff\xe0\0\x10JFIF\0\0\0"
@@ -33,14 +36,17 @@ def put(path, content: bytes | str):
 def gather(*paths: str) -> tuple[str, bytes, str]:
     """The folder, the text in it, and what is said; paths with slashes."""
     said: list[str] = []
-    folder = corpus.gather(paths, said.append)
-    with open(os.path.join(folder, "input.txt"), "rb") as f:
-        return with_slashes(folder), f.read(), with_slashes("\n".join(said))
+    with corpus.gather(paths, said.append) as found:
+        stats = found.write()
+    with open(os.path.join(found.folder, "input.txt"), "rb") as f:
+        text = f.read()
+    assert stats.size == len(text) and stats.byte_values == tuple(sorted(set(text)))
+    return with_slashes(found.folder), text, with_slashes("\n".join(said))
 
 
 def refusal(*paths: str) -> str:
-    with pytest.raises(UserError) as error:
-        corpus.gather(paths, lambda line: None)
+    with pytest.raises(UserError) as error, corpus.gather(paths, lambda line: None) as found:
+        found.write()
     assert str(error.value).endswith(".")
     assert "\n" not in str(error.value)
     return with_slashes(str(error.value))
@@ -210,27 +216,79 @@ def test_the_same_text_again_leaves_everything_as_it_is(home):
     assert {name: os.stat(f"data/a/{name}").st_mtime_ns for name in os.listdir("data/a")} == before
 
 
-def test_a_source_that_has_changed(home):
-    put(home / "a.txt", "a")
-    gather("a.txt")
-    for changed in ("ab", "b", ""):
-        put(home / "a.txt", changed + "\n")
-        folder, text, said = gather("a.txt")
-        assert (folder, text) == ("data/a", changed.encode() + b"\n")
-        assert "rewritten, since these have changed" in said
+def test_a_text_that_has_changed_gets_its_own_folder(home):
+    """A checkpoint may need the text before, and a training may read it."""
+    texts = ["a\n", "ab\n", "b\n", "\n"]
+    for k, text in enumerate(texts):
+        put(home / "a.txt", text)
+        assert gather("a.txt")[:2] == (f"data/a_{k + 1}" if k else "data/a", text.encode())
+    put(home / "a.txt", texts[1])
+    folder, _, said = gather("a.txt")
+    assert folder == "data/a_2"
+    assert said.splitlines() == [
+        "data/a holds something else, so this text and its run are named a_2.",
+        "data/a_2/input.txt: 3 bytes, as before; of 1 file: a.txt (3 bytes).",
+    ]
 
 
 def test_two_texts_of_one_name_never_meet(home):
     put(home / "x/a.txt", "of x")
     put(home / "y/a.txt", "of y")
-    assert gather("x/a.txt")[0] == "data/a"
-    folder, text, said = gather("y/a.txt")
-    assert (folder, text) == ("data/a_2", b"of y")
-    assert said.splitlines()[0] == "data/a holds something else, so this text goes by the name of a_2."
-    put(home / "y/a.txt", "of y, changed")
-    put(home / "x/a.txt", "of x, changed")
-    assert gather("y/a.txt")[:2] == ("data/a_2", b"of y, changed")
-    assert gather("x/a.txt")[:2] == ("data/a", b"of x, changed")
+    for _ in range(2):
+        assert gather("x/a.txt")[:2] == ("data/a", b"of x")
+        assert gather("y/a.txt")[:2] == ("data/a_2", b"of y")
+
+
+def test_two_texts_of_one_name_at_the_same_time(home):
+    """The second waits until the first has its folder."""
+    put(home / "x/a.txt", "of x")
+    put(home / "y/a.txt", "of y")
+    second: list[str] = []
+    with corpus.gather(["x/a.txt"], lambda line: None) as first:
+        other = threading.Thread(target=lambda: second.append(gather("y/a.txt")[0]))
+        other.start()
+        other.join(0.5)
+        assert other.is_alive() and not second
+        first.write()
+    other.join()
+    assert (first.folder, second) == (os.path.join("data", "a"), ["data/a_2"])
+    assert sorted(os.listdir("data")) == ["a", "a_2"]
+
+
+def test_nothing_is_written_before_write(home):
+    put(home / "a.txt", "a")
+    with corpus.gather(["a.txt"], lambda line: None) as found:
+        assert found.is_new and found.stats.size == 1 and not os.path.exists("data/a")
+    assert not os.path.exists("data")
+
+
+def test_a_source_that_changes_while_it_is_read(home):
+    put(home / "a.txt", "a")
+    with (
+        pytest.raises(UserError, match="the text of .*input.txt changed while it was read: start again"),
+        corpus.gather(["a.txt"], lambda line: None) as found,
+    ):
+        put(home / "a.txt", "b")
+        found.write()
+    assert not os.path.exists("data/a")
+
+
+def test_what_a_killed_training_has_left_is_no_text(home):
+    put(home / "a.txt", "a")
+    put(home / "data/a/.sources", "?")
+    put(home / "data/a/.input.txt.5.tmp", "half a te")
+    assert gather("a.txt")[:2] == ("data/a", b"a")
+
+
+def test_beyond_1_gib_texts_are_compared_byte_by_byte(home, monkeypatch):
+    monkeypatch.setattr(fingerprint, "MAX_HASHED", 0)
+    monkeypatch.setattr(fingerprint, "_BLOCK", 1)
+    put(home / "a.txt", "a")
+    gather("a.txt")
+    put(home / "a.txt", "b")
+    for text, folder in (("b", "data/a_2"), ("a", "data/a")):
+        put(home / "a.txt", text)
+        assert gather("a.txt")[0] == folder
 
 
 def test_what_others_put_into_data_is_not_touched(home):
@@ -239,16 +297,12 @@ def test_what_others_put_into_data_is_not_touched(home):
     assert gather("a.txt")[:2] == ("data/a_2", b"another")
     assert own.read_bytes() == b"my own text"
     assert os.listdir("data/a") == ["input.txt"]
-    # What was gathered, too, is somebody's own once it has been edited, or its record has been damaged.
-    put(home / "data/a_2/input.txt", "edited")
-    put(home / "data/a_3/.sources", b"\xff{")
-    put(home / "data/a_3/input.txt", "?")
-    put(home / "data/a_4/.sources", json.dumps([1]))
-    put(home / "data/a_4/input.txt", "?")
-    put(home / "data/a_5/notes", "no text at all")
-    put(home / "data/a_6", "a file")
-    (home / "data/a_7").mkdir()
-    assert gather("a.txt")[:2] == ("data/a_7", b"another")
+    # What was gathered, too, is somebody's own once it has been edited.
+    put(home / "data/a_2/input.txt", "edited ")
+    put(home / "data/a_3/notes", "no text at all")
+    put(home / "data/a_4", "a file")
+    (home / "data/a_5").mkdir()
+    assert gather("a.txt")[:2] == ("data/a_5", b"another")
 
 
 def test_a_text_that_is_in_data_already_stays_there(home):
@@ -273,17 +327,65 @@ def test_texts_in_data_that_have_no_name_yet(home):
 def test_no_half_text(home, monkeypatch):
     put(home / "a/1.txt", "1")
     put(home / "a/2.txt", "2")
-    gather("a")
-    put(home / "a/2.txt", "3")
     pieces = corpus.decode_text.pieces
+    read: list[str] = []
 
     def broken(path, *args):
-        if args[1:] and path.endswith("2.txt"):
+        read.append(path)
+        if read.count(path) == 2 and path.endswith("2.txt"):
             raise OSError(5, "Input/output error")
         return pieces(path, *args)
 
-    monkeypatch.setattr(corpus, "_holds", lambda *args: False)
     monkeypatch.setattr(corpus.decode_text, "pieces", broken)
     assert refusal("a") == "can't make data/a/input.txt (Input/output error)."
-    assert sorted(os.listdir("data/a")) == [".sources", "input.txt"]
-    assert (home / "data/a/input.txt").read_bytes() == b"1\n2"
+    assert not (home / "data").exists() or not os.listdir("data")
+
+
+# -- folders that are hard to walk -------------------------------------------------------------------------------------
+
+
+def test_links_that_lead_nowhere_are_left_out_with_a_line(home):
+    put(home / "f/a.txt", "a")
+    (home / "f/loop.txt").symlink_to("loop.txt")
+    (home / "f/broken").symlink_to("nowhere")
+    _, text, said = gather("f")
+    assert text == b"a"
+    assert said.startswith(f"left out, for they can't be followed: f/broken ({not_found()}), f/loop.txt (")
+
+
+def test_folders_that_link_to_one_another_are_read_once(home):
+    for k in range(12):
+        put(home / f"f/d{k:02}/a.txt", str(k))
+        for other in range(12):
+            (home / f"f/d{k:02}/l{other}").symlink_to(f"../d{other:02}", target_is_directory=True)
+    assert sorted(gather("f")[1].split()) == sorted(str(k).encode() for k in range(12))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths of Windows are shorter")
+@pytest.mark.parametrize("name, depth", [("d", 1200), ("d" * 200, 40)])
+def test_deep_folders(home, name, depth):
+    """The second is deeper than a path may be long."""
+    put(home / "f/a.txt", "a")
+    folder = os.open("f", os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=folder)
+        parent, folder = folder, os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(parent)
+    os.close(folder)
+    try:
+        _, text, said = gather("f")
+    finally:  # pytest would call itself for each of them
+        subprocess.run(["rm", "-r", "f"], check=True)
+    assert text == b"a"
+    assert ("left out, for they can't be followed" in said) == (len(name) * depth > 4096)
+
+
+def test_products_of_trainings_are_no_texts(home):
+    put(home / "f/a.txt", "a")
+    put(home / "f/run.csv", header("run.csv"))
+    put(home / "f/run.jsonl", as_line(Row("train", 5, 0.5), "run.jsonl"))
+    put(home / "f/cv/lm_a_epoch1.00_2.0000.t7", "not even a checkpoint")
+    put(home / "f/own.csv", "a,b")
+    with corpus_run(["f"], TrainOptions(), (), lambda line: None) as (opt, found):
+        found.write()
+    assert (home / opt.data_dir / "input.txt").read_bytes() == b"a\na,b"

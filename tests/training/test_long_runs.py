@@ -35,6 +35,7 @@ from compat import atomic_write, charrnn
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
+from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.training import checkpoint_keeper, run_lock
@@ -750,7 +751,7 @@ def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
     def no_locks(fd):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(run_lock, "_lock_descriptor", no_locks)
+    monkeypatch.setattr(file_lock, "_lock_descriptor", no_locks)
     error, _, err = result_of(folder_with_text(tmp_path), "-max_epochs", "0.1")
     assert error is None
     assert "can't lock cv/.lm_lstm.lock (No locks available)" in err
@@ -759,7 +760,7 @@ def test_where_locks_do_not_work_it_is_said(tmp_path, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, replaced):
-    real, removed = run_lock._lock_descriptor, []
+    real, removed = file_lock._lock_descriptor, []
 
     def remove_once(fd):
         if not removed:
@@ -768,7 +769,7 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch, 
                 (tmp_path / ".lm_lstm.lock").touch()
         real(fd)
 
-    monkeypatch.setattr(run_lock, "_lock_descriptor", remove_once)
+    monkeypatch.setattr(file_lock, "_lock_descriptor", remove_once)
     with run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print):
         assert (tmp_path / ".lm_lstm.lock").read_text(encoding="utf-8").startswith(f"process {os.getpid()}")
         second = run_lock.lock(group(FileSettings, TrainOptions(checkpoint_dir=str(tmp_path))), print)
@@ -786,7 +787,7 @@ def test_a_lock_leaves_no_file_and_takes_none_of_another_run(tmp_path, monkeypat
     def unlink_as_there(path):
         with open(path, "rb") as f:
             try:
-                run_lock._lock_descriptor(f.fileno())
+                file_lock._lock_descriptor(f.fileno())
             except OSError:
                 held.append(True)
                 if system == "nt":

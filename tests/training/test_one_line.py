@@ -73,10 +73,37 @@ def test_the_same_line_twice(home):
     assert again[-6:] == log[-6:]
     assert "data/my_text/input.txt: 2,560 bytes, as before; of 1 file" in said
     assert "lm_my_text_best.t7 is of a finished run" in said
+
+
+def test_a_text_that_has_grown_since(home):
+    """The run before keeps its text and its checkpoints."""
+    trained(home, "my text.txt")
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and path.suffix == ".t7"}
     (home / "my text.txt").write_bytes(TEXT + b"more")
-    again, said = trained(home, "my text.txt")
-    assert "rewritten, since these have changed" in said
-    assert preprocessed in again
+    _, said = trained(home, "my text.txt")
+    assert "data/my_text holds something else, so this text and its run are named my_text_2.\n" in said
+    assert (home / "data/my_text/input.txt").read_bytes() == TEXT
+    assert (home / "cv/lm_my_text_2_best.t7").exists()
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ["-log", "foreign.csv"],
+        ["-init_from", "missing.t7"],
+        ["-vocab", "keep"],
+        ["-savefile", "mine"],
+    ],
+)
+def test_a_training_that_is_refused_writes_nothing(home, refused):
+    (home / "foreign.csv").write_text("a,b\n", encoding="utf-8")
+    (home / "cv").mkdir()
+    (home / "cv/lm_mine_latest.t7").write_bytes(b"my thesis")
+    before = {path: path.is_file() and path.read_bytes() for path in home.rglob("*")}
+    error, _, _ = result_of(home, "my text.txt", *QUICK, *refused, small=[])
+    assert error is not None
+    assert {path: path.is_file() and path.read_bytes() for path in home.rglob("*")} == before
 
 
 @needs_signals
@@ -95,6 +122,13 @@ def test_an_unfinished_run_is_kept(home):
     assert "cv/lm_my_text_latest.t7 is an unfinished run" in str(error)
     assert "-resume cv/lm_my_text_latest.t7" in str(error)
     assert "-overwrite 1" in str(error)
+    text = (home / "my text.txt").read_bytes()
+    (home / "my text.txt").write_bytes(text[::-1])
+    assert result_of(home, "my text.txt", *QUICK, small=[])[0] is None  # a run of its own
+    end = str(checkpoint.load(home / "cv/lm_my_text_latest.t7").epoch + 0.1)
+    error, out, _ = result_of(home, "-resume", "cv/lm_my_text_latest.t7", "-max_epochs", end, small=[])
+    assert error is None and not any("is not the text of the checkpoint" in line for line in out)
+    (home / "my text.txt").write_bytes(text)
     assert result_of(home, "my text.txt", *QUICK, "-overwrite", "1", small=[])[0] is None
 
 
@@ -183,7 +217,7 @@ def test_a_name_that_is_no_text(home):
         ([], "there is no folder data/tinyshakespeare: pycharrnn train FILE makes one of your text, pycharrnn data"),
         (
             ["-data_dir", "my text.txt"],
-            f"my text.txt is a file, not a folder: pycharrnn train {quoted('my text.txt')} trains on",
+            f"{quoted('my text.txt')} is a file, not a folder: pycharrnn train {quoted('my text.txt')} trains on",
         ),
     ],
 )

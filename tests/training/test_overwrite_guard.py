@@ -41,7 +41,7 @@ def stopped(unfinished, tmp_path) -> Path:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in folder.iterdir()}
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
 @pytest.mark.parametrize("args", [[], ["-data_dir", "other"], ["-model", "gru", "-init_from", "cv/lm_lstm_latest.t7"]])
@@ -100,6 +100,35 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
     error, _, err = result_of(folder, "-max_epochs", "0.05")
     assert error is None
     assert f"lm_lstm_latest.t7 is of a finished run; it was cv/{best.name}, which is there no more" in err
+
+
+def test_the_model_that_a_run_begins_with_is_not_overwritten(tmp_path):
+    folder = folder_with_text(tmp_path)
+    (folder / "cv").mkdir()
+    train(folder, "-max_epochs", "0.2", "-savefile", "base")
+    best = folder / "cv/lm_lstm_best.t7"
+    shutil.copy(named(folder)[0], best)
+    before = content(folder / "cv")
+    for path in ("cv/lm_lstm_best.t7", "./cv/../cv/lm_lstm_best.t7"):
+        error, out, _ = result_of(folder, "-init_from", path, "-max_epochs", "0.1")
+        assert str(error) == (
+            "this training would overwrite cv/lm_lstm_best.t7, which it begins with: choose another -savefile or"
+            " -checkpoint_dir, or give it up with -overwrite 1."
+        )
+        assert content(folder / "cv") == before and not any("loading data" in line for line in out)
+    assert result_of(folder, "-init_from", path, "-max_epochs", "0.1", "-savefile", "new")[0] is None
+    assert best.read_bytes() == before[best.name]
+    # one that is there under another name as well stays
+    error, _, _ = result_of(folder, "-init_from", "cv/lm_base_best.t7", "-savefile", "base", "-max_epochs", "0.1")
+    assert error is None and before[best.name] in content(folder / "cv").values()
+    assert result_of(folder, "-init_from", path, "-max_epochs", "0.1", "-overwrite", "1")[0] is None
+    assert best.read_bytes() != before[best.name]
+
+
+def test_an_empty_checkpoint_dir_is_the_current_folder(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-checkpoint_dir", "", "-max_epochs", "0.1")
+    assert {"lm_lstm_best.t7", "lm_lstm_latest.t7"} < set(content(folder))
 
 
 def test_what_can_not_be_read_is_not_overwritten_either(tmp_path):

@@ -171,7 +171,11 @@ def test_going_on_with_the_log_of_another_run_is_refused(logged, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["poems.csv", "poems.jsonl"])
-@pytest.mark.parametrize("content", [b"A line\nand another\n", b"no end of a line", b"a,b\n1,2\n", b'{"a": 1}\n'])
+@pytest.mark.parametrize("content", [
+    b"A line\nand another\n", b"no end of a line", b"a,b\n1,2\n", b'{"a": 1}\n', b"kind,", b"k", b"{",
+    b'{"kind": "Pod", "apiVersion": "v1"}', b'{"kind": "train", "iteration": 5, "epoch": 1, "mine": "precious"}',
+    b'{"kind": "train", "iteration": 5, "epoch": 1, "train_loss": 3}', b'{"kind": "train", "iteration": 5, "epoch": 1}',
+])  # fmt: skip
 def test_no_other_file_is_overwritten(tmp_path, name, content):
     folder = folder_with_text(tmp_path)
     (folder / name).write_bytes(content)
@@ -188,12 +192,19 @@ def test_nor_the_text(tmp_path):
     assert str(error) == "-log run.csv would overwrite the text of the training: choose another name."
 
 
-@pytest.mark.parametrize("content", [b"", header("a.csv"), header("a.csv")[:9]])
+@pytest.mark.parametrize("content", [b"", header("a.csv"), header("a.csv")[:30]])
 def test_a_file_without_a_row_is_nobodys(logged, tmp_path, content):
     folder = folder_with_text(tmp_path)
     (folder / "run.csv").write_bytes(content)
     train(folder, *SHORT, "-learning_rate_decay_after", "1", "-log", "run.csv")
     assert figures(folder / "run.csv") == figures(logged / "run.csv")
+
+
+@pytest.mark.parametrize("size", range(60, len(as_line(Row("train", 5, 0.5, 2.5), "a.jsonl"))))
+def test_a_log_torn_in_its_first_row_is_begun_anew(tmp_path, size):
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(as_line(Row("train", 5, 0.5, 2.5), "a.jsonl")[:size])
+    assert list(rows(str(path))) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""Locks between processes, by lock files; the system releases the lock of a process that ends, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+
+
+class LockHeld(Exception):
+    """Another process has the lock. Attributes: holder: the process, as "process 5 on host"; "" if unknown."""
+
+    def __init__(self, holder: str):
+        super().__init__(holder)
+        self.holder = holder
+
+
+def acquire(path: str) -> int:
+    """Create the lock file and lock it, without waiting. Returns: a descriptor, for `release`.
+
+    Errors: LockHeld; OSError where the file can't be created, or the file system has no locks.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock_descriptor(fd)
+            # The holder before may have removed the file between our two calls: then another file is the lock.
+            try:
+                if os.path.samestat(os.fstat(fd), os.stat(path)):
+                    os.ftruncate(fd, 0)
+                    os.write(fd, f"process {os.getpid()} on {socket.gethostname()}".encode())
+                    return fd
+            except FileNotFoundError:
+                pass
+        except OSError as e:
+            os.close(fd)
+            if e.errno in _HELD:
+                raise LockHeld(_holder(path)) from None
+            raise
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def release(fd: int, path: str) -> None:
+    """Remove the lock file and release the lock."""
+    if os.name == "nt":  # it removes no open file: neither ours, nor that of a process which has opened it since
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    else:  # after close, the file might be the lock of another process when it is removed
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(fd)
+
+
+def _lock_descriptor(fd: int) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        os.lseek(fd, 1 << 30, os.SEEK_SET)  # Windows keeps others from reading what is locked
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # of Windows
+        os.lseek(fd, 0, os.SEEK_SET)
+    else:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _holder(path: str) -> str:
+    with contextlib.suppress(OSError), open(path, "rb") as f:
+        words = f.read(200).decode("ascii", "replace")
+        if words.isprintable():
+            return words
+    return ""

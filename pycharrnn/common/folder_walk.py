@@ -1,0 +1,63 @@
+"""Lists the files of folders for train, sample, -resume and serve, which skip what can't be followed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+Skipped = Callable[[str, str], None]  # receives the path of a broken or endless link, or of a path too long; and why
+Found = tuple[str, os.stat_result]
+
+
+def list_folder(folder: str, skipped: Skipped, wants: Callable[[str], bool] = lambda name: True) -> list[Found]:
+    """The entries of a folder, sorted by name, with the status of what links lead to.
+
+    Args:
+        wants: whether to look at an entry of this name.
+
+    Errors: OSError if the folder can't be read.
+    """
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if wants(entry.name))
+    found = []
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            found.append((path, os.stat(path)))
+        except OSError as e:
+            if os.path.islink(path) or not isinstance(e, FileNotFoundError):  # else it has just been removed
+                skipped(path, e.strerror or str(e))
+    return found
+
+
+def walk_files(
+    folder: str, skipped: Skipped, wants: Callable[[str], bool], enters: Callable[[str], bool]
+) -> Iterator[Found]:
+    """All regular files below a folder, depth first, in the order of their names.
+
+    Each folder is listed once, however many links lead to it.
+
+    Args:
+        wants: whether to look at an entry of this name.
+        enters: whether to list the folder at this path.
+
+    Errors: OSError if a folder can't be read.
+    """
+    listed = {file_id(folder, os.stat(folder))}
+    open_folders = [iter(list_folder(folder, skipped, wants))]
+    while open_folders:
+        for path, status in open_folders[-1]:
+            if stat.S_ISREG(status.st_mode):
+                yield path, status
+            elif stat.S_ISDIR(status.st_mode) and file_id(path, status) not in listed and enters(path):
+                listed.add(file_id(path, status))
+                open_folders.append(iter(list_folder(path, skipped, wants)))
+                break
+        else:
+            open_folders.pop()
+
+
+def file_id(path: str, status: os.stat_result) -> tuple[int, int] | str:
+    """What is equal for two paths of one file or folder: device and inode, or where there are no inodes the path."""
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

@@ -1,0 +1,136 @@
+"""Finds the text files that `train FILES` names: files, all files below folders, and pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from pycharrnn.common import folder_walk
+from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.standard_streams import standard_input
+from pycharrnn.text import decode_text
+
+SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
+_MAX_NAMED = 8  # files in a message
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A text file. Attributes: shown: its name in messages; encoding: as decode_text.encoding_of; size: bytes."""
+
+    path: str
+    shown: str
+    encoding: str
+    size: int
+
+    def __str__(self) -> str:
+        encoding = "" if self.encoding == "bytes" else f", {self.encoding[:6].upper()}"
+        return f"{escape_line(self.shown)} ({self.size:,} bytes{encoding})"
+
+
+def find(
+    paths: Sequence[str],
+    note: Callable[[str], None],
+    is_product: Callable[[str], bool],
+    until_copied: contextlib.ExitStack,
+) -> list[SourceFile]:
+    """The text files among `paths` and below them, each once.
+
+    Args:
+        paths: files, folders, of which all text files below them are taken in the order of their names, or - for
+            standard input.
+        note: prints which files were left out.
+        is_product: whether the file at a path, found in a folder, was written by a training: it is ignored.
+        until_copied: keeps what comes through a pipe, in a temporary file.
+
+    Errors: UserError.
+    """
+    files: dict[object, SourceFile] = {}  # by file_id
+    skipped: list[str] = []
+    without_text: list[str] = []
+    for path, shown, status in _walk(paths, skipped, is_product, until_copied):
+        file_id = folder_walk.file_id(path, status)
+        if file_id in files:
+            continue
+        try:
+            encoding = decode_text.encoding_of(path) if status.st_size else None
+        except OSError as e:
+            raise UserError(f"can't read {escape_line(shown)}: {e.strerror or e}.") from e
+        if encoding is None:
+            without_text.append(escape_line(shown) + ("" if status.st_size else " (empty)"))
+        else:
+            files[file_id] = SourceFile(path, shown, encoding, status.st_size)
+    for words, names in (("they can't be followed", skipped), ("they hold no text", without_text)):
+        if names:
+            note(f"left out, for {words}: {some(names)}.")
+    if not files:
+        what = ", ".join(escape_line(path) for path in paths)
+        raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
+    return list(files.values())
+
+
+def some(names: Sequence[str]) -> str:
+    """Names for a message: the first eight, and the number of the others."""
+    more = len(names) - _MAX_NAMED
+    return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _walk(
+    paths: Sequence[str], skipped: list[str], is_product: Callable[[str], bool], until_copied: contextlib.ExitStack
+) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Path, name for messages and status of each file that is named, or below a folder that is. Errors: UserError."""
+    for path in paths:
+        try:
+            status = None if path == "-" else os.stat(path)
+        except (OSError, ValueError) as e:
+            why = f"can't read {escape_line(path)} ({getattr(e, 'strerror', None) or e})"
+            raise UserError(f"{why}: name a text file or a folder of them, or get one by pycharrnn data pydoc.") from e
+        if status is None or stat.S_ISFIFO(status.st_mode):
+            copy = _copied(path, until_copied)
+            yield copy, "standard input" if path == "-" else path, os.stat(copy)
+        elif stat.S_ISDIR(status.st_mode):
+            for file, found in _below(path, skipped):
+                if not is_product(file):
+                    yield file, file, found
+        elif stat.S_ISREG(status.st_mode):
+            yield path, path, status
+        else:
+            raise UserError(f"{escape_line(path)} is neither a file nor a folder: name a text.")
+
+
+def _below(folder: str, skipped: list[str]) -> Iterator[folder_walk.Found]:
+    """All files below a folder but hidden ones and texts of earlier sources. Errors: UserError."""
+    try:
+        yield from folder_walk.walk_files(
+            folder,
+            lambda path, why: skipped.append(f"{escape_line(path)} ({why})"),
+            lambda name: not name.startswith("."),
+            lambda path: not os.path.lexists(os.path.join(path, SOURCES)),
+        )
+    except OSError as e:
+        raise UserError(f"can't read the folder {escape_line(e.filename or folder)}: {e.strerror or e}.") from e
+
+
+def _copied(path: str, until_copied: contextlib.ExitStack) -> str:
+    """A temporary file with the content of a pipe, which can be read once only. Errors: UserError."""
+    copy = os.path.join(until_copied.enter_context(tempfile.TemporaryDirectory(prefix="pycharrnn-")), "text")
+    try:
+        with (
+            contextlib.nullcontext(cast("io.BufferedReader", standard_input()))
+            if path == "-"
+            else open(path, "rb") as pipe,
+            open(copy, "wb") as f,
+        ):
+            while piece := pipe.read1(_PIECE):  # `read` would go on after a terminal's end, until a second Ctrl-D
+                f.write(piece)
+    except OSError as e:
+        raise UserError(f"can't copy what comes from {escape_line(path)}: {e.strerror or e}.") from e
+    return copy
