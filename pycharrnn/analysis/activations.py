@@ -100,7 +100,7 @@ def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count
     """
     _, layers, size = values.shape
     if layer > layers:
-        raise UserError(f"-layer {layer} is not there: the model has {layers}.")
+        raise UserError(f"{flag('layer', layer)} is too large: the model has {layers} layers.")
     if units:
         return [(layer or layers, _unit(word, size)) for word in units.split(",")]
     deviations = values.astype(np.float64) - values.mean(0, dtype=np.float64)
@@ -113,5 +113,5 @@ def choose_units(values: npt.NDArray[np.floating], layer: int, units: str, count
 
 def _unit(word: str, size: int) -> int:
     if not re.fullmatch(r"\s*[0-9]{1,9}\s*", word) or not 1 <= int(word) <= size:
-        raise UserError(f"-units has {word!r}: name units by their numbers, 1 to {size}, with commas between.")
+        raise UserError(f"{flag('units')} has {word!r}: give numbers from 1 to {size}, separated by commas.")
     return int(word)

@@ -38,12 +38,9 @@ def log_likelihoods(
     targets: npt.NDArray[np.integer[Any]],
     threads: int = 1,
 ) -> npt.NDArray[np.float64]:
-    """Read T characters in each stream: the log-probabilities of `targets`, in nats, (T, B).
+    """Read T characters in each stream, (T, B): the log-probabilities of `targets`, which follow them, in nats, (T, B).
 
-    Args:
-        token_ids: (T, B); T and B as the predictor was made for.
-        targets: the character after each, (T, B).
-        threads: how many share the streams; only with the C kernel.
+    With the C kernel `threads` share the streams.
     """
     if isinstance(predictor, KernelPredictor):
         return of_streams(predictor, range(token_ids.shape[1]), token_ids, targets, threads)

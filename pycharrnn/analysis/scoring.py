@@ -111,7 +111,9 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinib
         leave_out_others=keep,
     )
     if not loader.split_sizes[_SPLITS[opt.split]]:
-        raise UserError(f"the {opt.split} split has no batch of the {loader.nbatches}: choose another -split.")
+        raise UserError(
+            f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}."
+        )
     return loader
 
 
@@ -153,9 +155,6 @@ def scores(
     """The scores of `count` texts, in their order. The C kernel reads many of them side by side.
 
     An exception of `texts` is raised after the scores of the texts before it.
-
-    Args:
-        threads: how many share the texts; only with the C kernel.
     """
     predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
     if not isinstance(predictor, KernelPredictor):

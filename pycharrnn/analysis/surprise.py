@@ -38,12 +38,7 @@ class TokenizedText(NamedTuple):
 
 
 def encode(text: bytes, vocab: dict[bytes, int], code_points: bool) -> TokenizedText:
-    """Divide a text into characters of `vocab`.
-
-    Args:
-        vocab: character -> token id + 1.
-        code_points: whether what `vocab` lacks is divided into UTF-8 characters, not bytes.
-    """
+    """Divide a text into characters of `vocab`, with `code_points` what it lacks into UTF-8 characters, not bytes."""
     if not code_points and all(len(character) == 1 for character in vocab):
         by_byte = np.array([vocab.get(byte, 0) - 1 for byte in _BYTES], np.int64)
         return TokenizedText([_BYTES[byte] for byte in text], by_byte[np.frombuffer(text, np.uint8)])
@@ -75,11 +70,9 @@ def surprises(
 
 
 def bits(predictor: Predictor, steps: int, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """The surprise of each character of a text, float64 (N,). The first has log2 V bits.
+    """The surprise of each character of a text, (N,). The first has log2 V bits.
 
-    Args:
-        predictor: with one stream and `steps` steps, hidden state zeros.
-        token_ids: int64 (N,).
+    The predictor has one stream and `steps` steps; its hidden state is zeros.
     """
     return np.concatenate(list(_blocks(predictor, steps, token_ids)))[: len(token_ids)]
 
@@ -118,12 +111,10 @@ def bits_of_texts(
 ) -> Iterator[npt.NDArray[np.float64]]:
     """As `bits`, for many texts side by side, in their order. A text is requested when a stream becomes free.
 
-    An exception of `texts` is raised after the results of the texts before it. (Streams that are sampled have no part
-    in this: known text needs neither a distribution nor random numbers, and a stream takes one text after another.)
-
-    Args:
-        threads: how many share the streams.
+    An exception of `texts` is raised after the results of the texts before it. `threads` share the streams.
     """
+    # Apart from sampler's streams: known text needs no distribution and no random numbers, is read in blocks, and a
+    # stream that has read one text goes on with another.
     coming, fault = iter(texts), None
     free, running, unfinished = list(range(predictor.num_streams)), dict[int, _Text](), deque[_Text]()
     while True:

@@ -35,10 +35,6 @@ def write_samples(loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], fo
 
     Each file equals the output of `pycharrnn sample -verbose 0` with its seed.
 
-    Args:
-        prime: the primetext, as characters of the vocabulary.
-        device: as PyTorch names it.
-
     Errors: OSError; UserError for a model that predicts NaN.
     """
     seeds = range(opt.seed, opt.seed + opt.samples)
@@ -112,11 +108,7 @@ def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
 
 
 def write_sample(out: BinaryIO, opt: SampleOptions, characters: Iterable[sampler.SampledCharacter], live: bool) -> None:
-    """Write one sample to `out`, until its end or, with -length 0, until Ctrl-C.
-
-    Args:
-        live: whether to flush as characters come.
-    """
+    """Write one sample to `out`, with -length 0 until Ctrl-C. `live`: flush as characters come."""
     writer = SampleWriter(out, opt, live)
     with contextlib.suppress(*([] if opt.length else [KeyboardInterrupt])):
         for one in characters:
@@ -137,12 +129,7 @@ def _write_group(
     folder: str,
     should_end: Callable[[], bool],
 ) -> None:
-    """Write the samples of `seeds`, sampled side by side.
-
-    Args:
-        predictor: with a stream for each seed, hidden states zeros.
-        should_end: polled every few milliseconds; if True, no file of -o is left.
-    """
+    """Write the samples of `seeds`, sampled side by side. `should_end` is polled; if True, no file of -o is left."""
     with contextlib.ExitStack() as files:
         paths = [sample_file(folder, seed) for seed in seeds]
         # Files that are only printed need no atomic write, which waits for the disk.

@@ -28,23 +28,14 @@ if TYPE_CHECKING:
 
 
 class Characters(NamedTuple):
-    """N consecutive characters of a stream.
+    """N consecutive characters of a stream; see sampler.SampledCharacter."""
 
-    Attributes:
-        token_ids: int64 (N,).
-        token_probs: their probabilities, float64 (N,); see sampler.SampledCharacter.
-        given: whether they stand in the primetext, bool (N,).
-        top_candidates: the K most probable characters at each place, of equal ones the first, int64 (N, K).
-        top_probs: the probabilities of these, float64 (N, K).
-        activations: of the requested unit after each character, float64 (N,); empty where none was requested.
-    """
-
-    token_ids: npt.NDArray[np.int64]
-    token_probs: npt.NDArray[np.float64]
-    given: npt.NDArray[np.bool_]
-    top_candidates: npt.NDArray[np.int64]
-    top_probs: npt.NDArray[np.float64]
-    activations: npt.NDArray[np.float64]
+    token_ids: npt.NDArray[np.int64]  # (N,)
+    token_probs: npt.NDArray[np.float64]  # (N,), of these characters
+    given: npt.NDArray[np.bool_]  # (N,)
+    top_candidates: npt.NDArray[np.int64]  # (N, K), the most probable characters; of equal ones the first
+    top_probs: npt.NDArray[np.float64]  # (N, K)
+    activations: npt.NDArray[np.float64]  # (N,), of the requested unit after each character; (0,) if none
 
 
 class BatchedStream(Stream):
@@ -52,12 +43,10 @@ class BatchedStream(Stream):
 
     Args:
         predictor: of the model; its own streams are not used.
-        opt: of which seed, length, temperature, topk and topp apply.
         prime_ids: token ids of the primetext.
         unit: (layer, unit), from 0, whose activations to return, or None.
 
     Attributes:
-        unread: how many characters of the primetext are still to be read.
         error: why no more can be sampled, or None.
         log_probs: of the next character, (V,).
         state: the hidden state.
@@ -75,15 +64,11 @@ class BatchedStream(Stream):
 
     @property
     def unread(self) -> int:
-        """See the class."""
+        """How many characters of the primetext are still to be read."""
         return len(self._prime_ids)
 
     def read(self, count: int, num_candidates: int) -> Characters:
-        """Read the next characters of the primetext, up to `count`.
-
-        Args:
-            num_candidates: how many top candidates to return at each place.
-        """
+        """Read the next characters of the primetext, up to `count`, with so many top candidates each."""
         block, self._prime_ids = self._prime_ids[:count], self._prime_ids[count:]
         predictor = self.predictor.fresh(len(block))
         predictor.set_states([self.state])
@@ -98,13 +83,9 @@ class BatchedStream(Stream):
 
 
 def step_batch(streams: Sequence[BatchedStream], count: int, num_candidates: Sequence[int]) -> list[Characters]:
-    """Sample the next characters of streams of one model: `count` of each, or those that are left.
+    """Sample the next characters of streams of one model: `count` of each, or as many as are left.
 
-    All have read their primetexts. A stream whose model predicts NaN gets the characters before, perhaps none, and
-    `error`.
-
-    Args:
-        num_candidates: for each stream, how many top candidates to return at each place.
+    A stream whose model predicts NaN gets the characters before that, perhaps none, and `error`.
     """
     predictor = streams[0].predictor.fresh(streams=len(streams))
     predictor.set_states([stream.state for stream in streams])
@@ -139,14 +120,7 @@ def sample_alone(
     unit: tuple[int, int] | None,
     num_candidates: int,
 ) -> Iterator[Characters]:
-    """The same for any predictor, one character at a time: those of the primetext, then sampled ones.
-
-    Args:
-        predictor: with one stream and one step, its hidden state zeros.
-        unit: (layer, unit), from 0.
-
-    Errors: as sampler.sample's.
-    """
+    """The same for any predictor, one character at a time, with the primetext. Errors: as sampler.sample's."""
     before: SampledCharacter | None = None
     for one in sample(predictor, vocab, opt, primetext, ahead=False):
         if unit is None:

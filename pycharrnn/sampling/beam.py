@@ -11,7 +11,7 @@ from pycharrnn.common import memory
 from pycharrnn.common.errors import flag
 from pycharrnn.sampling.distribution import nan_error
 from pycharrnn.sampling.sampler import SampledCharacter
-from pycharrnn.sampling.stream import StopText
+from pycharrnn.sampling.stream import StopText, require_end
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
@@ -28,17 +28,11 @@ _FORCE_AFTER = 256  # timesteps without agreement, after which the best beam dec
 
 
 class _Timestep(NamedTuple):
-    """One timestep of W beams.
+    """One timestep of W beams."""
 
-    Attributes:
-        parents: the beam of the previous timestep that each beam extends, (W,).
-        token_ids: the character that each beam appends, (W,).
-        log_probs: the model's log-probabilities after each beam of the previous timestep, (W, V).
-    """
-
-    parents: npt.NDArray[np.int64]
-    token_ids: npt.NDArray[np.int64]
-    log_probs: npt.NDArray[np.float64]
+    parents: npt.NDArray[np.int64]  # (W,), the beam of the previous timestep that each beam extends
+    token_ids: npt.NDArray[np.int64]  # (W,), the character that each beam appends
+    log_probs: npt.NDArray[np.float64]  # (W, V), of the model after each beam of the previous timestep
 
 
 def check_memory(network: Network, beams: int) -> None:
@@ -56,13 +50,10 @@ def search(
     Each timestep keeps the W most probable texts, the beams. A character is returned once all beams agree on it, or
     after 256 timesteps without agreement, so that memory does not grow with `opt.length`.
 
-    Args:
-        predictor: with `opt.beam` streams and one step.
-        vocab: character -> token id + 1.
-
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
     W, V, characters, stop = opt.beam, len(vocab), characters_by_id(vocab), StopText(opt.stop)
+    require_end(opt, characters)
     log_probs = np.full((W, V), -np.log(V))
     for character in primetext_characters(primetext, vocab):
         token_id = vocab[character] - 1
@@ -107,10 +98,8 @@ def _best_path(history: list[_Timestep]) -> list[tuple[int, int]]:
 def _count_decided(history: list[_Timestep], totals: npt.NDArray[np.float64]) -> int:
     """The number of leading timesteps of `history` on which all beams agree.
 
-    After _FORCE_AFTER timesteps without agreement, beam 0 decides half of them, and the beams that disagree end.
-
-    Args:
-        totals: log-probability of each beam, (W,); set to -inf for a beam that ends.
+    After _FORCE_AFTER timesteps without agreement, beam 0 decides half of them. The beams that disagree end: their
+    log-probabilities in `totals`, (W,), become -inf.
     """
     beams = np.arange(len(totals))
     ancestors = [beams]  # of the beams of the last timestep, at each timestep from the last one backwards

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 class Chat:
-    """Answers lines, each in the context of all lines and answers before it.
-
-    Args:
-        predictor: with one stream and one step, hidden state zeros.
-        vocab: character -> token id + 1.
-    """
+    """Answers lines, each in the context of all lines and answers before it. The predictor has one stream and step."""
 
     def __init__(self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions) -> None:
         self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()

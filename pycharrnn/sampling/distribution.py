@@ -32,15 +32,11 @@ def softmax(
 def choose(
     log_probs: npt.NDArray[np.float64], params: SamplingParams, step: int = 0
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Sample one character in each of M streams.
-
-    Args:
-        log_probs: (M, V).
-        step: which of the steps of `params`.
+    """Sample one character in each of M streams, at a step of `params`. log_probs: (M, V).
 
     Returns: token ids (M,), and the probabilities that they were sampled from, (M, V).
 
-    Errors: ValueError for a row with NaN, or whose probabilities overflow.
+    Errors: ValueError if these are NaN.
     """
     probs = softmax(log_probs, params.temperatures[step][:, None])
     if any(params.topk.tolist()) or min(params.topp.tolist()) < 1:
@@ -55,12 +51,7 @@ def choose(
 def _truncate(
     probs: npt.NDArray[np.float64], topk: npt.NDArray[np.int64], topp: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Set to 0 what -topk and -topp exclude, and scale each row to sum to 1 again. Shape (M, V).
-
-    Args:
-        topk: how many of the most probable to keep, 0 for all, (M, 1).
-        topp: keep the fewest of the most probable whose sum reaches this, (M, 1).
-    """
+    """Set to 0 what -topk and -topp, (M, 1), exclude, and scale each row to sum to 1 again. Shape (M, V)."""
     by_rank = np.argsort(-probs, -1, kind="stable")
     ranked = np.take_along_axis(probs, by_rank, -1)
     excluded = (np.cumsum(ranked, -1) - ranked >= topp) & (topp < 1)  # by rounding, the sum may reach 1 early

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 
 def make_predictor(loaded: Checkpoint, device: str = "cpu", streams: int = 1, steps: int = 1) -> Predictor:
-    """A predictor of B streams and T steps for a loaded checkpoint.
-
-    Args:
-        device: as PyTorch names it.
-    """
+    """A predictor of B streams and T steps for a loaded checkpoint, on a device of PyTorch's name."""
     if device == "cpu":
         return on_cpu(loaded.network, streams, steps)
     from pycharrnn.engine.model import CharRNN  # imports PyTorch, which the CPU does not need

@@ -22,7 +22,7 @@ _MAX_STEPS = 64  # per call of `sample`
 
 
 class KernelPredictor(LocalPredictor):
-    """Runs a packed network, and samples from it without a return to Python.
+    """Runs a packed network with B streams and T steps, and samples many characters per call.
 
     The results of a stream do not depend on the other streams, on the number of steps per call, or on threads.
 

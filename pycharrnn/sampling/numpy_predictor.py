@@ -36,18 +36,12 @@ def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Layer:
-    """The buffers of a layer, and its weights in the memory layout of the products that read them.
-
-    Attributes:
-        input_weight: (inputs, n*H).
-        bias: (n*H,), the sum of both biases.
-        h2h: (n*H, H).
-    """
+    """The buffers of a layer of n gates, and its weights in the memory layout of the products that read them."""
 
     cell: Cell[npt.NDArray[Any]]
-    input_weight: npt.NDArray[np.float64]
-    bias: npt.NDArray[np.float64]
-    h2h: npt.NDArray[np.float64]
+    input_weight: npt.NDArray[np.float64]  # (inputs, n*H)
+    bias: npt.NDArray[np.float64]  # (n*H,), the sum of both biases
+    h2h: npt.NDArray[np.float64]  # (n*H, H)
 
 
 def _make_cell(cell_class: type[Cell[Any]], steps: int, streams: int, rnn_size: int) -> Cell[npt.NDArray[Any]]:
@@ -71,10 +65,7 @@ def _joined(
 
 
 class NumpyPredictor(LocalPredictor):
-    """Runs a network with B streams and T steps.
-
-    Args:
-        log_softmax: logits -> log-probabilities, (T*B, V) -> (T*B, V).
+    """Runs a network with B streams and T steps. `log_softmax`: logits -> log-probabilities, (T*B, V).
 
     Errors: ValueError for streams or steps below 1.
     """

@@ -41,33 +41,20 @@ class Predictor(ABC):
 
     @abstractmethod
     def read(self, token_ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-        """Read T characters in each stream.
-
-        Args:
-            token_ids: integers (T, B); T and B as the predictor was made for.
-
-        Returns: log-probabilities of the next character after each one read, in nats, float64, (T, B, V).
+        """Read T characters in each stream, (T, B): log-probabilities of the next after each, in nats, (T, B, V).
 
         Errors: TypeError, ValueError for an array of another type or shape; IndexError for an unknown id.
         """
 
     @abstractmethod
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
-        """Give stream k a copy of the hidden state of stream sources[k], for all k at once.
-
-        Args:
-            sources: integers in [0, B), (B,).
+        """Give stream k a copy of the hidden state of stream sources[k], (B,), for all k at once.
 
         Errors: TypeError, ValueError for an array of another type or shape; IndexError for a stream outside [0, B).
         """
 
     def step(self, token_id: int) -> npt.NDArray[np.float64]:
-        """Read one character, for a predictor of one stream and one step.
-
-        Returns: log-probabilities of the next character, in nats, (V,).
-
-        Errors: as read's.
-        """
+        """`read` for one character, one stream and one step; (V,)."""
         log_probs: npt.NDArray[np.float64] = self.read(np.array([[token_id]]))[0, 0]
         return log_probs
 
@@ -87,7 +74,6 @@ class Predictor(ABC):
             streams: their indices, each once.
             last_ids: the last character of each, sampled but not read, (M,).
             log_probs: sample the first characters from these, (M, V), without reading `last_ids`; None: read it first.
-            with_probs: whether to return the probabilities of all characters.
         """
         (N, M), V = params.temperatures.shape, self.vocab_size
         token_ids, token_probs = np.empty((N, M), np.int64), np.empty((N, M))

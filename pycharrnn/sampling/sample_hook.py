@@ -23,10 +23,8 @@ _PARAGRAPH = b".\n\n"
 def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, temperature: float) -> Iterator[bytes]:
     """Sample the beginning of a paragraph on the device of `model`.
 
-    Weights are only read; buffers, hidden state and random numbers are separate from the training's.
-
-    Args:
-        checkpoint: the current weights of `model`, with the vocabulary.
+    `checkpoint` has its current weights and vocabulary. Weights are only read; buffers, hidden state and random numbers
+    are separate from the training's.
 
     Errors: UserError for a model that predicts NaN.
     """

@@ -20,12 +20,7 @@ _COLORS = ((7, "1;31"), (5, "35"), (3, "34"), (1, "36"), (0, _PLAIN))
 
 
 class SampleWriter:
-    """Writes the characters of one sample to a binary file.
-
-    Args:
-        opt: of which hide_prime, unicode and color apply.
-        live: whether to flush as characters come.
-    """
+    """Writes the characters of one sample to a binary file. `live`: flush as they come."""
 
     def __init__(self, out: BinaryIO, opt: SampleOptions, live: bool = False) -> None:
         self._out, self._live = out, live

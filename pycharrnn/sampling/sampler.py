@@ -11,7 +11,7 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.sampling.distribution import choose, nan_error, softmax
-from pycharrnn.sampling.stream import Stream, sampling_params
+from pycharrnn.sampling.stream import Stream, require_end, sampling_params
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
@@ -27,21 +27,18 @@ class SampledCharacter(NamedTuple):
     """One character of a sample, and the distribution that it came from.
 
     Attributes:
-        character: one byte, or the bytes of a UTF-8 character.
-        token_id: its index in the vocabulary, from 0.
-        probs: float64, (V,). Of a sampled character: after -temperature, -topk and -topp. Of one of the primetext: the
-            model's own (temperature 1), uniform before the model has read anything.
-        given: True in the primetext, False if it was sampled.
+        probs: of a sampled character after -temperature, -topk and -topp; of one of the primetext the model's own
+            (temperature 1), uniform before the model has read anything.
     """
 
     character: bytes
     token_id: int
-    probs: npt.NDArray[np.float64]
-    given: bool
+    probs: npt.NDArray[np.float64]  # (V,)
+    given: bool  # True in the primetext, False if it was sampled
 
     @property
     def probability(self) -> float:
-        """The probability of `character`."""
+        """Of `character`."""
         return float(self.probs[self.token_id])
 
     def top_candidates(self, count: int) -> list[tuple[int, float]]:
@@ -51,36 +48,25 @@ class SampledCharacter(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """N consecutive characters of one stream.
-
-    Attributes:
-        stream: its index, from 0.
-        characters: N of them, as bytes.
-        token_ids: int64 (N,).
-        token_probs: the probability of each, float64 (N,).
-        probs: of all characters, float64 (N, V), see SampledCharacter; None if not requested.
-        given: whether they stand in the primetext.
-    """
+    """N consecutive characters of one stream; see SampledCharacter."""
 
     stream: int
     characters: list[bytes]
-    token_ids: npt.NDArray[np.int64]
-    token_probs: npt.NDArray[np.float64]
-    probs: npt.NDArray[np.float64] | None
+    token_ids: npt.NDArray[np.int64]  # (N,)
+    token_probs: npt.NDArray[np.float64]  # (N,), of these characters
+    probs: npt.NDArray[np.float64] | None  # (N, V), of all characters, if requested
     given: bool
 
 
 def sample(
     predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes, ahead: bool = True
 ) -> Iterator[SampledCharacter]:
-    """Sample one text: the characters of `primetext`, then sampled ones; what sample.lua prints before its newline.
+    """Sample one text: the characters of `primetext`, then sampled ones, up to `opt.length` (0: no end) or `opt.stop`.
 
-    Ends after `opt.length` sampled characters (0: never), or after `opt.stop`. Then the predictor has read all but the
-    last character.
+    At the end the predictor has read all but the last character.
 
     Args:
         predictor: with one stream and one step.
-        vocab: character -> token id + 1.
         ahead: whether the predictor may be some characters ahead of those returned, which is faster.
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
@@ -106,8 +92,6 @@ def sample_streams(
     Args:
         predictor: with a stream for each seed, and one step.
         primes: the primetext of each, as characters of vocab.
-        vocab, ahead: see `sample`.
-        with_probs: whether to return the probabilities of all characters.
 
     Errors: UserError for a model that predicts NaN.
     """
@@ -122,11 +106,7 @@ def sample_streams(
 
 
 class _Batch:
-    """The streams of sample_streams.
-
-    Attributes:
-        live: the indices of the streams that have not ended.
-    """
+    """The streams of sample_streams. `live`: the indices of those that have not ended."""
 
     def __init__(
         self,
@@ -140,6 +120,7 @@ class _Batch:
         self.live = list(range(B))
         self._predictor = predictor
         self._characters = characters_by_id(vocab)
+        require_end(opt, self._characters)
         self._prime_ids = [[vocab[character] - 1 for character in prime] for prime in primes]
         self._streams = [Stream(opt, seed, V) for seed in seeds]
         self._pause_after = self._streams[0].pause_after(self._characters)

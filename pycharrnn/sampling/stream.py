@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.lua_random import LuaRandom
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine.kernel_streams import SamplingParams
 
 if TYPE_CHECKING:
@@ -22,15 +23,10 @@ _BLOCK = 1024  # random numbers to generate at a time; one call for each would c
 
 
 class Stream:
-    """A text that is being sampled.
-
-    Args:
-        opt: of which temperature, topk, topp, sample, length and stop apply.
-        seed: of the random numbers, in the place of opt.seed.
-        vocab_size: V.
+    """A text that is being sampled with the options `opt`, but another seed.
 
     Attributes:
-        left: how many characters are still to be sampled; for -length 0, more than anybody will.
+        left: how many characters are still to be sampled; sys.maxsize for -length 0.
         temperature, topk, topp, greedy: see SamplingParams; a temperature may be (A, B).
     """
 
@@ -82,12 +78,17 @@ def sampling_params(
     )
 
 
-class StopText:
-    """Finds the text of -stop in sampled characters.
+def require_end(opt: SampleOptions, characters: list[bytes]) -> None:
+    """Errors: UserError for a text without a length whose -stop the characters of the vocabulary can't form."""
+    if opt.stop and not opt.length and not StopText(opt.stop).can_occur(characters):
+        raise UserError(
+            f"{flag('stop', opt.stop)} never occurs, since the model lacks its characters: choose another"
+            f" {flag('stop')}, or a {flag('length')} above 0."
+        )
 
-    Args:
-        text: "" for none.
-    """
+
+class StopText:
+    """Finds the text of -stop in sampled characters. "": no text."""
 
     def __init__(self, text: bytes | str) -> None:
         self._text = os.fsencode(text)
@@ -99,6 +100,16 @@ class StopText:
             return False
         self._last_bytes = (self._last_bytes + sampled)[-len(self._text) :]
         return self._last_bytes == self._text
+
+    def can_occur(self, characters: list[bytes]) -> bool:
+        """Whether a sequence of these characters can end with the text."""
+        text, ends = self._text, {0}  # positions at which a character may end
+        for k in range(len(text)):
+            if any(c.endswith(text[: k + 1]) for c in characters):
+                ends.add(k + 1)
+            if k in ends:
+                ends |= {k + len(c) for c in characters if text.startswith(c, k)}
+        return len(text) in ends
 
     def may_be_completed_by(self, characters: list[bytes]) -> npt.NDArray[np.bool_] | None:
         """Which characters may complete the text: the text ends with them or they end with it, bool; None without."""

@@ -215,7 +215,7 @@ def test_a_long_text_is_cut():
         (["-primefile", "nowhere"], "nowhere: No such file"),
         (["-primefile", os.devnull], "the text is empty"),
         (["-primetext", "a\u00fc"], "'\u00fc'"),
-        (["-primetext", "a", "-layer", "9"], "-layer 9 is not there: the model has 2"),
+        (["-primetext", "a", "-layer", "9"], "-layer 9 is too large: the model has 2 layers"),
         (["-primetext", "a", "-units", "0"], "1 to 16"),
         (["-primetext", "a", "-layer", "-1"], "-layer must be at least 0, not -1."),
         (["-primetext", "a", "-count", "0"], "-count must be at least 1"),

@@ -184,3 +184,8 @@ def test_more_beams_than_memory_holds(monkeypatch):
     beam.check_memory(n, 100)
     with pytest.raises(UserError, match="-beam 101 takes about"):
         beam.check_memory(n, 101)
+
+
+def test_an_endless_search_needs_a_stop_that_can_occur():
+    with pytest.raises(UserError, match="-stop '~' never occurs"):
+        searched(2, length=0, stop="~")

@@ -119,3 +119,32 @@ def test_what_is_given_does_not_stop():
     p = [0.0, 1.0, 0.0, 0.0]
     assert [one.character for one in draw(p, b"bb", length=9, stop="b")] == [b"b"] * 3
     assert len(draw(p, b"b", length=9, stop="bb")) == 3
+
+
+@pytest.mark.parametrize(
+    "stop, possible",
+    [
+        (b"", True),
+        (b"ab", True),
+        (b"a~", False),
+        (b"~b", False),
+        (b"~", False),
+        ("é".encode(), True),
+        ("aéb".encode(), True),
+        ("é".encode()[1:], True),  # the end of a character
+        ("é".encode()[1:] + b"a", True),
+        (b"a" + "é".encode()[:1], False),  # a text ends with a character
+        (b"xyxy", True),
+        (b"yxy", True),
+        (b"yx", False),
+    ],
+)
+def test_whether_a_stop_can_occur(stop, possible):
+    assert StopText(stop).can_occur([b"a", b"b", "é".encode(), b"xy"]) == possible
+
+
+def test_an_endless_text_needs_a_stop_that_can_occur():
+    with pytest.raises(UserError, match="-stop 'a~' never occurs"):
+        draw([0.25] * 4, length=0, stop="a~")
+    assert len(draw([0.25] * 4, length=9, stop="~")) == 10
+    assert draw([0.25] * 4, length=0, stop="ab")[-1].character == b"b"
