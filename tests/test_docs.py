@@ -237,7 +237,6 @@ def test_examples_in_the_docs(tmp_path):
         pytest.param(
             "pycharrnn.common.shell_words", marks=pytest.mark.skipif(os.name == "nt", reason="quotes of a POSIX shell")
         ),
-        "pycharrnn.library.keywords",
         "pycharrnn.sampling.tokenizer",
     ],
 )

@@ -1,9 +1,9 @@
-"""Takes the picture of the page that the README shows.
+"""Take the picture of the page that README shows.
 
     pycharrnn serve cv/demo/lm_demo_best.t7 cv/gru &
     python docs/pictures/page.py "http://127.0.0.1:8015/#model=...&seed=..." docs/pictures/page.png
 
-The address is a link that the page has copied. Needs Chromium with its driver, selenium and Pillow (the extra `test`).
+The address is one of Copy link. Needs Chromium with its driver, selenium and Pillow (the extra `test`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ try:
     browser.get(address)
     status = browser.find_element(By.ID, "status")
     WebDriverWait(browser, 30).until(lambda _: status.text.endswith("characters"))
-    browser.find_elements(By.CSS_SELECTOR, "#text span")[53].click()
+    browser.find_elements(By.CSS_SELECTOR, "#text span")[26].click()
     browser.save_screenshot(file)
     Image.open(file).convert("RGB").quantize(128).save(file, optimize=True)  # a third of the size
 finally:

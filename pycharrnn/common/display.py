@@ -102,7 +102,7 @@ def replace_surrogates(text: str) -> str:
 
 
 def encode_line(text: str, encoding: str) -> bytes:
-    """`text` in any encoding, with backslash escapes for characters that it lacks.
+    r"""`text` in any encoding, with backslash escapes for characters that it lacks.
 
     Surrogates by which Python represents bytes of a file name become these bytes.
 
