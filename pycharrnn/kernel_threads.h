@@ -1,33 +1,34 @@
-/* Threads that work on a job together, kept for the next one.
+/* A pool of threads that work on jobs together, and are kept for the next job.
 
-   A job's work is divided into tasks, which whichever thread is awake takes, one after the other. The thread that has the
-   job begins at once and does all of it if need be: a thread that another program keeps from its processor has taken
-   nothing, so nobody waits for it, and one that is interrupted in the middle holds up its task alone. Threads that have
-   nothing to do look out for some microseconds, then sleep. */
+   A job is divided into tasks, which whichever thread is awake takes, one after the other. The thread that calls `run` begins
+   at once and does all of them if need be: a thread that another program keeps from its processor has taken nothing, so
+   nobody waits for it, and one that is interrupted amid a task delays that task alone. Idle threads spin for a while, since
+   the next job often comes soon, then sleep. */
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 struct job;
 typedef void (*work)(struct job *, int worker);
 struct job {
-  work do_work; /* takes tasks until there are none; worker: a number below `workers` that no other thread has */
+  work do_work; /* takes tasks until there are none; worker: from 0, below max_workers, one thread's alone */
   const void *on;
-  int64_t tasks, next; /* the next task that nobody has taken */
-  int64_t parts;       /* of a layer, at most: fixed by the caller, since `run` may lower `workers` */
-  int workers, is_double;
-  int32_t *progress; /* of each chunk of rows: twice the number of its tasks that are done, and 1 while somebody has it */
+  int64_t tasks, next; /* next: the first task that nobody has taken */
+  int64_t parts;       /* into how many parts a layer's work is divided, by the pass */
+  int max_workers;
+  int32_t *progress; /* of each chunk of rows: twice the number of its steps that are done, plus 1 while a thread has it */
   /* These belong to the pool. */
-  int joined, active; /* how many workers have begun, and how many of them have not ended */
+  int limit, joined, active; /* workers that may join, that have joined, and that have not ended */
   struct job *after;
 };
 
-enum { MOST_THREADS = 256, LOOKS = 4000 }; /* looks: about 20 microseconds */
+enum { MAX_THREADS = 256, SPIN_NANOSECONDS = 100000 }; /* longer than Python takes between the passes of a step */
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t wanted, done;
   struct job *jobs; /* those that more workers may join */
-  int waiting;      /* whether there are any: to be looked at without the lock */
+  int waiting;      /* whether there are any; atomic, read without the lock */
   int threads;
 } pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0};
 
@@ -39,7 +40,20 @@ INLINE void relax(void) {
 #endif
 }
 
-/* No more workers may join a job. */
+INLINE int64_t nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Spin until *count is nonzero, or zero, or SPIN_NANOSECONDS have passed. By the clock: a pause takes from 5 to 140 cycles. */
+static void spin_until(const int *count, int nonzero) {
+  for (int64_t end = nanoseconds() + SPIN_NANOSECONDS;
+       (__atomic_load_n(count, __ATOMIC_ACQUIRE) != 0) != nonzero && nanoseconds() < end;)
+    relax();
+}
+
+/* Let no more workers join a job. Call it with the lock held. */
 static void close_job(struct job *job) {
   for (struct job **at = &pool.jobs; *at; at = &(*at)->after)
     if (*at == job) {
@@ -49,20 +63,20 @@ static void close_job(struct job *job) {
   __atomic_store_n(&pool.waiting, pool.jobs != 0, __ATOMIC_RELAXED);
 }
 
-/* Take part in a job, with the lock held. */
+/* Take part in a job. Call it with the lock held; meanwhile the lock is free. The job may be gone once `active` is 0. */
 static void join(struct job *job) {
   int worker = job->joined++;
-  job->active++;
-  if (job->joined == job->workers) close_job(job);
+  __atomic_add_fetch(&job->active, 1, __ATOMIC_RELAXED);
+  if (job->joined == job->limit) close_job(job);
   pthread_mutex_unlock(&pool.lock);
   job->do_work(job, worker);
   pthread_mutex_lock(&pool.lock);
-  if (--job->active == 0) pthread_cond_broadcast(&pool.done);
+  if (__atomic_sub_fetch(&job->active, 1, __ATOMIC_RELEASE) == 0) pthread_cond_broadcast(&pool.done);
 }
 
-static void *work_for_ever(void *nothing) {
+static void *work_forever(void *nothing) {
   for (;;) {
-    for (int i = 0; i < LOOKS && !__atomic_load_n(&pool.waiting, __ATOMIC_RELAXED); i++) relax();
+    spin_until(&pool.waiting, 1);
     pthread_mutex_lock(&pool.lock);
     while (!pool.jobs) pthread_cond_wait(&pool.wanted, &pool.lock);
     join(pool.jobs);
@@ -77,43 +91,42 @@ static void forget_threads(void) {
   pool.jobs = 0, pool.waiting = pool.threads = 0;
 }
 
-/* Have as many threads as this, where the system gives them. They leave signals to those that were there before. */
-static void have_threads(int wanted) {
+/* Start threads until there are `wanted`, or the system refuses. They block all signals, which the program's own threads
+   handle. */
+static void start_threads(int wanted) {
   pthread_t thread;
 #ifndef _WIN32
   sigset_t all, before;
-  static int knows_fork;
-  if (!knows_fork) knows_fork = !pthread_atfork(0, 0, forget_threads);
+  static int handles_fork;
+  if (!handles_fork) handles_fork = !pthread_atfork(0, 0, forget_threads);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
 #endif
-  for (; pool.threads < wanted && !pthread_create(&thread, 0, work_for_ever, 0); pool.threads++) pthread_detach(thread);
+  for (; pool.threads < wanted && !pthread_create(&thread, 0, work_forever, 0); pool.threads++) pthread_detach(thread);
 #ifndef _WIN32
   pthread_sigmask(SIG_SETMASK, &before, 0);
 #endif
 }
 
-/* Do a job on up to job->workers threads, this one among them. */
+/* Do a job on up to job->max_workers threads, this one among them. */
 static void run(struct job *job) {
-  if (job->workers > job->tasks) job->workers = (int)job->tasks;
-  if (job->workers > MOST_THREADS) job->workers = MOST_THREADS;
-  if (job->workers <= 1) {
+  int64_t limit = job->max_workers < MAX_THREADS ? job->max_workers : MAX_THREADS;
+  job->limit = (int)(limit < job->tasks ? limit : job->tasks);
+  if (job->limit <= 1) {
     job->do_work(job, 0);
     return;
   }
   pthread_mutex_lock(&pool.lock);
-  if (pool.threads < job->workers - 1) have_threads(job->workers - 1);
+  if (pool.threads < job->limit - 1) start_threads(job->limit - 1);
   job->after = pool.jobs, pool.jobs = job;
   __atomic_store_n(&pool.waiting, 1, __ATOMIC_RELAXED);
-  for (int i = 1; i < job->workers; i++) pthread_cond_signal(&pool.wanted);
+  for (int i = 1; i < job->limit; i++) pthread_cond_signal(&pool.wanted);
   join(job);
   close_job(job);
-  for (int i = 0; i < LOOKS && job->active; i++) { /* they are about to end */
-    pthread_mutex_unlock(&pool.lock);
-    relax();
-    pthread_mutex_lock(&pool.lock);
-  }
-  while (job->active) pthread_cond_wait(&pool.done, &pool.lock);
+  pthread_mutex_unlock(&pool.lock);
+  spin_until(&job->active, 0); /* the others are at their last task */
+  pthread_mutex_lock(&pool.lock);
+  while (__atomic_load_n(&job->active, __ATOMIC_ACQUIRE)) pthread_cond_wait(&pool.done, &pool.lock);
   pthread_mutex_unlock(&pool.lock);
 }
 
@@ -122,8 +135,8 @@ static int take(struct job *job, int64_t *task) {
   return *task < job->tasks;
 }
 
-/* Take a chunk that nobody works on, of those that still have some of `steps` tasks before them the one that has the most:
-   so all of them end at about the same time. Returns -1 where there is none. */
+/* Take the chunk with the most of `steps` steps before it, of those that no thread has: so all of them end at about the same
+   time. Returns -1 if there is none. */
 static int64_t take_chunk(struct job *job, int64_t steps, int64_t *step) {
   for (;;) {
     int64_t best = -1;

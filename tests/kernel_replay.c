@@ -1,5 +1,5 @@
-/* Trains a network by the C kernel alone, without Python: kernel_replay.py writes what it reads, and knows what must come
-   out. So the kernel runs on processors that an emulator has, and under a sanitizer that PyTorch would not bear.
+/* Train a network by the C kernel alone, without Python, on what kernel_replay.py has written. The structures of float have
+   the layout of those of double. So the kernel runs on processors that an emulator has, and under a sanitizer that PyTorch would not bear.
 
    replay INPUT OUTPUT. INPUT: the int64 of struct header, the places of the weights in the vector of parameters, the
    parameters, the states before the first step, and for each step x, y and the masks. OUTPUT: for each step the
@@ -34,21 +34,21 @@ static void put(FILE *file, const void *from, int64_t elements, size_t size) {
 }
 
 /* Point the weights of all gates, or their gradients, into a vector of P elements. */
-static void point(struct layer *l, const int64_t *places, void *vector, int gradients) {
-  void **to[] = {gradients ? l->d_i2h_weight : l->i2h_weight, gradients ? l->d_i2h_bias : l->i2h_bias,
-                 gradients ? l->d_h2h_weight : l->h2h_weight, gradients ? l->d_h2h_bias : l->h2h_bias};
+static void point(struct layer_double *l, const int64_t *places, void *vector, int gradients) {
+  double **to[] = {gradients ? l->d_i2h_weight : (double **)l->i2h_weight, gradients ? l->d_i2h_bias : (double **)l->i2h_bias,
+                   gradients ? l->d_h2h_weight : (double **)l->h2h_weight, gradients ? l->d_h2h_bias : (double **)l->h2h_bias};
   for (int kind = 0; kind < 4; kind++)
     for (int64_t g = 0; g < l->num_gates; g++)
       if (places[4 * kind + g] >= 0) to[kind][g] = at(vector, places[4 * kind + g]);
 }
 
-static void make_layers(struct layer *layer, void *log_probs, void *d_logits) {
+static void make_layers(struct layer_double *layer, void *log_probs, void *d_logits) {
   int64_t packed_a = 0, workspace = 0;
   void *dh = room(h.T * h.B * h.H), *d_reset_h = room(h.B * h.H);
   for (int64_t i = 0; i <= h.layers; i++) {
-    struct layer *l = &layer[i];
+    struct layer_double *l = &layer[i];
     int decoder = i == h.layers;
-    *l = (struct layer){.T = h.T, .B = h.B, .H = decoder ? h.V : h.H, .D = i ? h.H : 0, .vocab = h.V};
+    *l = (struct layer_double){.T = h.T, .B = h.B, .H = decoder ? h.V : h.H, .D = i ? h.H : 0, .vocab = h.V};
     l->cell = decoder ? DECODER : h.cell, l->num_gates = decoder ? 1 : h.num_gates;
     struct workspace_sizes r;
     charrnn_workspace_sizes(l, &r, (int)h.is_double);
@@ -71,7 +71,7 @@ static void make_layers(struct layer *layer, void *log_probs, void *d_logits) {
     layer[i].workspace_width = workspace;
 }
 
-static void each_state(struct layer *layer, FILE *in, FILE *out, int carry) {
+static void each_state(struct layer_double *layer, FILE *in, FILE *out, int carry) {
   size_t size = h.is_double ? 8 : 4;
   for (int64_t i = 0; i < h.layers; i++)
     for (int k = h.cell == LSTM ? 0 : 1; k < 2; k++) {
@@ -89,7 +89,7 @@ int main(int arguments, char **argument) {
   const int is_double = (int)h.is_double, threads = (int)h.threads;
   const int64_t rows = h.T * h.B;
   const size_t size = is_double ? 8 : 4;
-  struct layer *layer = calloc((size_t)h.layers + 1, sizeof *layer);
+  struct layer_double *layer = calloc((size_t)h.layers + 1, sizeof *layer);
   void *parameters = room(h.P), *gradient = room(h.P), *mean_square = room(h.P);
   void *log_probs = room(rows * h.V), *d_logits = room(rows * h.V);
   int64_t *x = calloc((size_t)rows, 8), *y = calloc((size_t)rows, 8);
@@ -104,9 +104,9 @@ int main(int arguments, char **argument) {
   }
   get(in, parameters, h.P, size);
   each_state(layer, in, 0, 0);
-  const struct passes passes = {h.layers + 1, layer};
-  struct loss loss = {rows, h.V, h.B, y, log_probs, d_logits, 0};
-  struct update update = {h.P, gradient, mean_square, parameters, 5, .95, .002, 1e-8, squares, 0, 0};
+  const struct passes_double passes = {h.layers + 1, layer};
+  struct loss_double loss = {rows, h.V, h.B, y, log_probs, d_logits, 0};
+  struct update_double update = {h.P, gradient, mean_square, parameters, 5, .95, .002, 1e-8, squares, 0, 0};
   for (int64_t step = 0; step < h.steps; step++) {
     get(in, x, rows, 8), get(in, y, rows, 8);
     for (int64_t i = 1; i <= h.layers; i++) get(in, (void *)layer[i].mask, rows * h.H, size);

@@ -26,12 +26,22 @@ LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
 _OFF = "off"
 _SUFFIX = ".dll" if os.name == "nt" else ".so"  # as in setup.py
 PACKAGE = Path(__file__).parents[1]  # where setup.py puts the libraries, and their sources lie
-SOURCES = ("kernel.c", "kernel_body.h", "kernel_threads.h", "kernel_predict.h", "kernel_draw.h")  # as in setup.py
+SOURCES = (  # as in setup.py
+    "kernel.c",
+    "kernel_structs.h",
+    "kernel_threads.h",
+    "kernel_body.h",
+    "kernel_math.h",
+    "kernel_gemm.h",
+    "kernel_train.h",
+    "kernel_predict.h",
+    "kernel_sample.h",
+)
 SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
 
 
-class _Fact(ctypes.Structure):
-    """struct fact of kernel.c: the name of a structure or field, and its size or place in bytes."""
+class _LayoutEntry(ctypes.Structure):
+    """struct layout of kernel.c: the name of a structure or field, and its size or offset in bytes."""
 
     _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_int64)]
 
@@ -215,11 +225,11 @@ def _hash_of_sources(folder: Path) -> bytes | None:
 
 
 def _layout(library: ctypes.CDLL) -> dict[str, int]:
-    """What a library states of its structures: charrnn_facts, which end with one without a name."""
-    fact = ctypes.pointer(_Fact.in_dll(library, "charrnn_facts"))
+    """Sizes and offsets of a library's structures: charrnn_layout, which ends with an entry without a name."""
+    entry = ctypes.pointer(_LayoutEntry.in_dll(library, "charrnn_layout"))
     layout: dict[str, int] = {}
-    while fact[len(layout)].name:
-        layout[fact[len(layout)].name.decode()] = fact[len(layout)].value
+    while entry[len(layout)].name:
+        layout[entry[len(layout)].name.decode()] = entry[len(layout)].value
     return layout
 
 

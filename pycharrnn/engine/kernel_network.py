@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Network, ReadingRoom
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Network, ReadingSizes
 from pycharrnn.engine.recurrence import CELLS
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class PackedNetwork:
 
     Attributes:
         structure: struct network, which points into this object.
-        together: how many streams the kernel takes through a step at once.
+        rows_per_step: streams that the kernel takes through a step at once.
         multiplications: of one character in one stream.
 
     Errors: KeyError, ValueError for weights that are not those of a network of these sizes.
@@ -41,8 +41,8 @@ class PackedNetwork:
         G = cell.num_gates * H
         self.library = library
         self.structure = s = Network(CELL_NUMBERS[network.model], cell.num_gates, L, H, V)
-        room = self.room(1, 1)
-        self.together = room.together
+        sizes = self.reading_sizes(1, 1)
+        self.rows_per_step = sizes.rows_per_step
         inputs = [_linear(network, cell.input_linears, n, (G, H if n > 1 else V)) for n in range(1, L + 1)]
         recurrent = [_linear(network, cell.recurrent_linears, n, (G, H)) for n in range(1, L + 1)]
         decoder = [_weights(network, f"decoder.{part}", shape) for part, shape in (("weight", (V, H)), ("bias", (V,)))]
@@ -54,25 +54,25 @@ class PackedNetwork:
             "decoder_panels": decoder[:1],
         }
         self.multiplications = sum(matrix.size for matrices in multiplied.values() for matrix in matrices)
-        s.narrow = all(_is_narrow(matrix) for matrices in multiplied.values() for matrix in matrices)
+        s.is_float32 = all(_is_float32(matrix) for matrices in multiplied.values() for matrix in matrices)
         self._arrays: dict[str, npt.NDArray[Any]] = {
             "by_character": _aligned([inputs[0][0].T + biases[0]], np.float64),
             "bias": _aligned(biases[1:], np.float64),
             "decoder_bias": _aligned(decoder[1:], np.float64),
         }
         for name, matrices in multiplied.items():
-            panels = [_panels(matrix, room.columns) for matrix in matrices]
-            self._arrays[name] = _aligned(panels, np.float32 if s.narrow else np.float64)
+            panels = [_panels(matrix, sizes.panel_width) for matrix in matrices]
+            self._arrays[name] = _aligned(panels, np.float32 if s.is_float32 else np.float64)
         s.input_size = self._arrays["input_panels"].size // max(L - 1, 1)
         s.recurrent_size = self._arrays["recurrent_panels"].size // L
         for name, array in self._arrays.items():
             setattr(s, name, array.ctypes.data)
 
-    def room(self, steps: int, streams: int) -> ReadingRoom:
-        """What the kernel needs to read so many steps of so many streams at once."""
-        room = ReadingRoom()
-        self.library.charrnn_reading_room(ctypes.byref(self.structure), steps, streams, ctypes.byref(room))
-        return room
+    def reading_sizes(self, steps: int, streams: int) -> ReadingSizes:
+        """The sizes that the kernel needs to read so many steps of so many streams at once."""
+        sizes = ReadingSizes()
+        self.library.charrnn_reading_sizes(ctypes.byref(self.structure), steps, streams, ctypes.byref(sizes))
+        return sizes
 
     @property
     def nbytes(self) -> int:
@@ -101,7 +101,7 @@ def _linear(
     return np.concatenate(weight), np.concatenate(bias)
 
 
-def _is_narrow(matrix: npt.NDArray[np.float64]) -> bool:
+def _is_float32(matrix: npt.NDArray[np.float64]) -> bool:
     """Whether all elements are floats. NaN counts as none."""
     with np.errstate(over="ignore"):
         return bool((matrix.astype(np.float32) == matrix).all())

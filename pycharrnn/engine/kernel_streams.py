@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pycharrnn.engine import indices
-from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Drawing, Reading
+from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Reading, Sampling
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -98,7 +98,7 @@ class Streams:
         self.c = np.zeros_like(self.h) if s.cell == CELL_NUMBERS["lstm"] else self.h[:0]
         self._activations = np.zeros((s.layers, steps, streams, s.H))
         self._all = np.arange(streams, dtype=np.int64)  # C reads it; the default has 32 bits on Windows before NumPy 2
-        self._space = np.empty(network.room(steps, streams).space)
+        self._workspace = np.empty(network.reading_sizes(steps, streams).workspace)
 
     @property
     def activations(self) -> npt.NDArray[np.float64]:
@@ -142,10 +142,10 @@ class Streams:
         which = self._each_once(streams)
         characters = indices.check_indices("the characters", characters, shape, V)
         targets = indices.check_indices("the characters that follow", targets, shape, V)
-        found, space = np.empty(shape), np.empty(self.network.room(*shape).space)
+        found, workspace = np.empty(shape), np.empty(self.network.reading_sizes(*shape).workspace)
         reading = self._reading(which, characters, found)
-        reading.T, reading.following, reading.activations = len(characters), targets.ctypes.data, None
-        reading.space = space.ctypes.data
+        reading.T, reading.targets, reading.activations = len(characters), targets.ctypes.data, None
+        reading.workspace = workspace.ctypes.data
         self.network.library.charrnn_read(ctypes.byref(reading))
         return found
 
@@ -185,12 +185,12 @@ class Streams:
         reading = self._reading(which, now, log_probs_now)
         greedy = np.asarray(params.greedy).astype(np.int64)
         found, token_probs = np.empty((N, M), np.int64), np.empty((N, M))
-        room, heap = np.empty(2 * V), np.empty(V, np.int64)
+        workspace, heap = np.empty(2 * V), np.empty(V, np.int64)
         probs = np.empty((N, M, V)) if with_probs else None
         if request and not len(request.num_candidates) == M == self._shape[1]:
             raise ValueError("candidates and activations need a request for all streams")
         buffers = _RequestBuffers(request, N, self.network) if request else None
-        drawing = Drawing(
+        sampling = Sampling(
             ctypes.addressof(reading),
             N,
             log_probs is None,
@@ -205,12 +205,12 @@ class Streams:
             token_probs.ctypes.data,
             None if probs is None else probs.ctypes.data,
             *(buffers.fields if buffers else (None, 0, None, None, None, None)),
-            room.ctypes.data,
+            workspace.ctypes.data,
             heap.ctypes.data,
         )
-        self.network.library.charrnn_draw(ctypes.byref(drawing))
-        n = drawing.drawn
-        output = SampleOutput(found[:n], token_probs[:n], None if probs is None else probs[:n], bool(drawing.failed))
+        self.network.library.charrnn_sample(ctypes.byref(sampling))
+        n = sampling.sampled
+        output = SampleOutput(found[:n], token_probs[:n], None if probs is None else probs[:n], bool(sampling.failed))
         return buffers.add_to(output) if buffers else output
 
     def _each_once(self, streams: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
@@ -238,7 +238,7 @@ class Streams:
             self.h.ctypes.data,
             log_probs.ctypes.data,
             self._activations.ctypes.data if len(streams) == self._shape[1] else None,
-            self._space.ctypes.data,
+            self._workspace.ctypes.data,
         )
 
 
@@ -246,7 +246,7 @@ class _RequestBuffers:
     """Output arrays for a request of M streams over N steps.
 
     Attributes:
-        fields: those of struct drawing, in their order.
+        fields: those of struct sampling, in their order.
 
     Errors: TypeError, ValueError, IndexError for an invalid request.
     """

@@ -1,6 +1,6 @@
-"""The C kernel as Python sees it: its structures, field by field, and the arguments of its functions.
+"""The C kernel's structures as ctypes, for the modules that call it, and the argument types of its functions.
 
-kernel_library.py compares LAYOUT with what a compiled library says of itself before anything is called.
+kernel_structs.h describes the fields. kernel_library.py compares LAYOUT with that of a library before any call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PointerPerGate = ctypes.c_void_p * _MAX_GATES
 
 
 class Layer(ctypes.Structure):
-    """struct layer of kernel.c."""
+    """struct layer."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("cell", "num_gates", "T", "B", "H", "D", "vocab")),
@@ -30,13 +30,13 @@ class Layer(ctypes.Structure):
 
 
 class Passes(ctypes.Structure):
-    """struct passes of kernel.c."""
+    """struct passes."""
 
     _fields_ = [("layers", ctypes.c_int64), ("layer", ctypes.POINTER(Layer))]
 
 
 class WorkspaceSizes(ctypes.Structure):
-    """struct workspace_sizes of kernel.c."""
+    """struct workspace_sizes."""
 
     _fields_ = [
         (name, ctypes.c_int64) for name in ("bias", "panels", "back_panels", "packed_a_width", "workspace_width")
@@ -44,7 +44,7 @@ class WorkspaceSizes(ctypes.Structure):
 
 
 class Loss(ctypes.Structure):
-    """struct loss of kernel.c."""
+    """struct loss."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("rows", "V", "batch_size")),
@@ -54,7 +54,7 @@ class Loss(ctypes.Structure):
 
 
 class Update(ctypes.Structure):
-    """struct update of kernel.c."""
+    """struct update."""
 
     _fields_ = [
         ("size", ctypes.c_int64),
@@ -66,53 +66,50 @@ class Update(ctypes.Structure):
 
 
 class Network(ctypes.Structure):
-    """struct network of kernel_predict.h."""
+    """struct network."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("cell", "num_gates", "layers", "H", "V", "narrow")),
+        *((name, ctypes.c_int64) for name in ("cell", "num_gates", "layers", "H", "V", "is_float32")),
         *((name, ctypes.c_void_p) for name in ("by_character", "bias", "input_panels", "recurrent_panels")),
         *((name, ctypes.c_int64) for name in ("input_size", "recurrent_size")),
         *((name, ctypes.c_void_p) for name in ("decoder_bias", "decoder_panels")),
     ]
 
 
-class ReadingRoom(ctypes.Structure):
-    """struct reading_room of kernel_predict.h."""
+class ReadingSizes(ctypes.Structure):
+    """struct reading_sizes."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in ("columns", "together", "space")]
+    _fields_ = [(name, ctypes.c_int64) for name in ("panel_width", "rows_per_step", "workspace")]
 
 
 class Reading(ctypes.Structure):
-    """struct reading of kernel_predict.h."""
+    """struct reading."""
 
     _fields_ = [
         ("network", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("T", "B")),
-        *((name, ctypes.c_void_p) for name in ("streams", "characters", "following", "c", "h")),
-        *((name, ctypes.c_void_p) for name in ("log_probs", "activations", "space")),
+        *((name, ctypes.c_void_p) for name in ("streams", "characters", "targets", "c", "h")),
+        *((name, ctypes.c_void_p) for name in ("log_probs", "activations", "workspace")),
     ]
 
 
-class Drawing(ctypes.Structure):
-    """struct drawing of kernel_draw.h."""
+class Sampling(ctypes.Structure):
+    """struct sampling."""
 
     _fields_ = [
         ("reading", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("steps", "reads")),
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("pending", "temperatures", "random", "largest", "topk", "topp", "pauses")
-        ),
-        *((name, ctypes.c_void_p) for name in ("indices", "chosen", "probabilities", "candidates")),
-        ("most", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("likeliest", "likeliest_chances", "units", "activations")),
-        *((name, ctypes.c_void_p) for name in ("space", "heap")),
-        *((name, ctypes.c_int64) for name in ("drawn", "failed")),
+        *((name, ctypes.c_int64) for name in ("steps", "must_read")),
+        *((name, ctypes.c_void_p) for name in ("last_ids", "temperatures", "random", "greedy", "topk", "topp")),
+        *((name, ctypes.c_void_p) for name in ("pause_after", "token_ids", "token_probs", "probs", "num_candidates")),
+        ("max_candidates", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("top_candidates", "top_probs", "units", "activations")),
+        *((name, ctypes.c_void_p) for name in ("workspace", "heap")),
+        *((name, ctypes.c_int64) for name in ("sampled", "failed")),
     ]
 
 
 def _layout_of(**structures: type[ctypes.Structure]) -> dict[str, int]:
-    """The sizes of structures and where their fields lie, in bytes, under the names that kernel.c gives them."""
+    """Name -> size of each structure and offset of each field, in bytes, as in charrnn_layout."""
     layout = {name: ctypes.sizeof(structure) for name, structure in structures.items()}
     for name, structure in structures.items():
         layout |= {f"{name}.{field}": getattr(structure, field).offset for field, *_ in structure._fields_}
@@ -126,15 +123,15 @@ LAYOUT = _layout_of(
     loss=Loss,
     update=Update,
     network=Network,
-    reading_room=ReadingRoom,
+    reading_sizes=ReadingSizes,
     reading=Reading,
-    drawing=Drawing,
+    sampling=Sampling,
 ) | {"block": BLOCK}
 _WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, is_double
 FUNCTIONS: dict[str, list[Any]] = {
     **{f"charrnn_{name}": _WORK for name in ("forward", "backward", "likelihood", "loss_gradient", "rmsprop")},
     "charrnn_workspace_sizes": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int],
-    "charrnn_reading_room": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p],
+    "charrnn_reading_sizes": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p],
     "charrnn_read": [ctypes.c_void_p],
-    "charrnn_draw": [ctypes.c_void_p],
+    "charrnn_sample": [ctypes.c_void_p],
 }

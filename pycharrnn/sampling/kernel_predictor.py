@@ -37,7 +37,7 @@ class KernelPredictor(LocalPredictor):
         self._network = network
         self._streams = Streams(network, streams, steps)
         self.vocab_size, self.num_streams = network.structure.V, streams
-        self.rows_per_step, self.multiplications = network.together, network.multiplications
+        self.rows_per_step, self.multiplications = network.rows_per_step, network.multiplications
         self.steps_per_call = steps_per_call(network.multiplications, _MAX_STEPS)
 
     def read(self, token_ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:

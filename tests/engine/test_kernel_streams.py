@@ -22,12 +22,12 @@ pytestmark = needs_kernel
 SIZES = [(1, 1, 1), (7, 5, 2), (9, 16, 1), (65, 33, 3), (130, 64, 2)]  # V, H, layers
 
 
-def network(model: str, V: int, H: int, layers: int, narrow: bool = False) -> Network:
-    """Weights at random; `narrow`: such that floats hold them."""
+def network(model: str, V: int, H: int, layers: int, float32: bool = False) -> Network:
+    """Weights at random; `float32`: such that floats hold them."""
     random = np.random.RandomState(V + H)
     shapes = parameter_shapes(model, V, H, layers)
     weights = {name: random.uniform(-2, 2, shape) / np.sqrt(H) for name, shape in shapes.items()}
-    if narrow:
+    if float32:
         weights = {name: weight.astype(np.float32).astype(np.float64) for name, weight in weights.items()}
     return Network(model, H, layers, V, 0.0, weights)
 
@@ -40,15 +40,15 @@ def text(T: int, B: int, V: int) -> np.ndarray:
     return np.random.RandomState(T + B).randint(0, V, (T, B))
 
 
-@pytest.mark.parametrize("narrow", [False, True], ids=["double", "float"])
+@pytest.mark.parametrize("float32", [False, True], ids=["double", "float"])
 @pytest.mark.parametrize("model", MODELS)
-def test_reading_is_that_of_numpy(level, model, narrow):  # noqa: F811
+def test_reading_is_that_of_numpy(level, model, float32):  # noqa: F811
     """Twice, so that the states are carried over; around the sizes of tiles and parts."""
     for V, H, layers in SIZES:
-        of = network(model, V, H, layers, narrow)
+        of = network(model, V, H, layers, float32)
         for T, B in ((1, 1), (1, 2), (3, 3), (2, 5), (30, 1), (1, 12), (2, 13), (1, 31)):
             ours, definition = streams_of(of, B, T), NumpyPredictor(of, B, T)
-            assert bool(ours.network.structure.narrow) == narrow
+            assert bool(ours.network.structure.is_float32) == float32
             for characters in text(2 * T, B, V).reshape(2, T, B):
                 np.testing.assert_allclose(ours.read(characters), definition.read(characters), rtol=0, atol=1e-13)
             np.testing.assert_allclose(ours.activations, definition.activations(), rtol=0, atol=1e-13)
@@ -80,11 +80,11 @@ def test_all_instruction_sets_with_fused_multiply_adds_give_the_same_bits(monkey
                     np.testing.assert_array_equal(ours, first)
 
 
-@pytest.mark.parametrize("narrow", [False, True], ids=["double", "float"])
+@pytest.mark.parametrize("float32", [False, True], ids=["double", "float"])
 @pytest.mark.parametrize("model", MODELS)
-def test_a_stream_does_not_depend_on_others_nor_on_steps_at_once(level, model, narrow):  # noqa: F811
+def test_a_stream_does_not_depend_on_others_nor_on_steps_at_once(level, model, float32):  # noqa: F811
     V, H = 66, 40
-    of, characters = network(model, V, H, 2, narrow), text(6, 70, 66)
+    of, characters = network(model, V, H, 2, float32), text(6, 70, 66)
     together = streams_of(of, 70, 6).read(characters)
     for B in (1, 2, 3, 4, 7, 12, 13):
         some = streams_of(of, B, 2)
@@ -92,12 +92,12 @@ def test_a_stream_does_not_depend_on_others_nor_on_steps_at_once(level, model, n
         np.testing.assert_array_equal(found, together[:, :B])
 
 
-@pytest.mark.parametrize("narrow", [False, True], ids=["double", "float"])
+@pytest.mark.parametrize("float32", [False, True], ids=["double", "float"])
 @pytest.mark.parametrize("model", MODELS)
-def test_log_likelihoods_are_what_read_gives_for_any_streams_and_lengths(level, model, narrow):  # noqa: F811
+def test_log_likelihoods_are_what_read_gives_for_any_streams_and_lengths(level, model, float32):  # noqa: F811
     """Around the sizes of tiles, and of the parts of steps and streams that are read at once."""
     V, H, N, B = 21, 20, 70, 66
-    of, characters = network(model, V, H, 3, narrow), text(N + 1, B, V)
+    of, characters = network(model, V, H, 3, float32), text(N + 1, B, V)
     log_probs = streams_of(of, B, N).read(characters[:-1])
     expected = np.take_along_axis(log_probs, characters[1:, :, None], -1)[..., 0]
     for which in (range(B), range(B - 1, 0, -2), range(13), range(12), (5, 3), (65,)):
@@ -341,11 +341,11 @@ def test_wrong_weights_are_refused():
 
 
 def test_weights_that_floats_hold_take_half_the_memory():
-    wide, narrow = (PackedNetwork(kernel_library.library(), network("lstm", 9, 64, 3, kind)) for kind in (False, True))
-    assert narrow.nbytes < 0.55 * wide.nbytes
+    wide, float32 = (PackedNetwork(kernel_library.library(), network("lstm", 9, 64, 3, kind)) for kind in (False, True))
+    assert float32.nbytes < 0.55 * wide.nbytes
     beyond = network("lstm", 9, 64, 3, True)
     beyond.weights["decoder.weight"][0, 0] = 1e300
-    assert not PackedNetwork(kernel_library.library(), beyond).structure.narrow
+    assert not PackedNetwork(kernel_library.library(), beyond).structure.is_float32
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_updates_of_any_length(level, dtype):  # noqa: F811
 def test_shapes_of_streams(level, model):  # noqa: F811
     """What is read and drawn, held to NumPy; whether the weights are floats alternates."""
     for n, (T, B, H, layers, V, _) in enumerate(shapes(f"{level} {model} streams")):
-        of = network(model, V, min(H, 300), min(layers, 3), narrow=bool(n % 2))
+        of = network(model, V, min(H, 300), min(layers, 3), float32=bool(n % 2))
         streams, definition = streams_of(of, B, T), NumpyPredictor(of, B, T)
         characters = text(T, B, V)
         np.testing.assert_allclose(streams.read(characters), definition.read(characters), rtol=0, atol=1e-12)

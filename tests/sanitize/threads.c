@@ -27,50 +27,50 @@ static void *draw(void *unused) {
   enum { STREAMS = 13, STEPS = 4 };
   const struct network *n = shared;
   const int64_t states = STREAMS * n->layers * n->H;
-  struct reading_room room;
-  charrnn_reading_room(n, 1, STREAMS, &room);
-  int64_t streams[STREAMS], last[STREAMS] = {0}, largest[STREAMS] = {0}, topk[STREAMS], heap[V], indices[STEPS * STREAMS];
+  struct reading_sizes sizes;
+  charrnn_reading_sizes(n, 1, STREAMS, &sizes);
+  int64_t streams[STREAMS], last[STREAMS] = {0}, greedy[STREAMS] = {0}, topk[STREAMS], heap[V], token_ids[STEPS * STREAMS];
   for (int i = 0; i < STREAMS; i++) streams[i] = i, topk[i] = i % 3;
   struct reading r = {.network = n, .T = 1, .B = STREAMS, .streams = streams, .characters = last};
-  struct drawing d = {.reading = &r, .steps = STEPS, .reads = 1, .pending = last, .largest = largest, .topk = topk};
-  d.indices = indices, d.heap = heap;
-  double **arrays[] = {&r.c, &r.h, &r.log_probs, &r.space, (double **)&d.temperatures, (double **)&d.random,
-                       (double **)&d.topp, &d.chosen, &d.space};
-  const int64_t sizes[] = {states, states, STREAMS * V, room.space, STEPS * STREAMS, STEPS * STREAMS,
+  struct sampling d = {.reading = &r, .steps = STEPS, .must_read = 1, .last_ids = last, .greedy = greedy, .topk = topk};
+  d.token_ids = token_ids, d.heap = heap;
+  double **arrays[] = {&r.c, &r.h, &r.log_probs, &r.workspace, (double **)&d.temperatures, (double **)&d.random,
+                       (double **)&d.topp, &d.token_probs, &d.workspace};
+  const int64_t elements[] = {states, states, STREAMS * V, sizes.workspace, STEPS * STREAMS, STEPS * STREAMS,
                            STREAMS, STEPS * STREAMS, 2 * V};
-  const int arrays_in_all = sizeof sizes / sizeof *sizes;
-  for (int i = 0; i < arrays_in_all; i++) *arrays[i] = everywhere(sizes[i], 1);
+  const int arrays_in_all = sizeof elements / sizeof *elements;
+  for (int i = 0; i < arrays_in_all; i++) *arrays[i] = everywhere(elements[i], 1);
   for (int i = 0; i < STEPS * STREAMS; i++) ((double *)d.temperatures)[i] = 1;
-  charrnn_draw(&d);
-  if (d.drawn != STEPS) abort();
+  charrnn_sample(&d);
+  if (d.sampled != STEPS) abort();
 
-  charrnn_reading_room(n, T, STREAMS, &room);
-  int64_t characters[T * STREAMS], following[T * STREAMS];
-  for (int i = 0; i < T * STREAMS; i++) characters[i] = i % V, following[i] = (i + 1) % V;
+  charrnn_reading_sizes(n, T, STREAMS, &sizes);
+  int64_t characters[T * STREAMS], targets[T * STREAMS];
+  for (int i = 0; i < T * STREAMS; i++) characters[i] = i % V, targets[i] = (i + 1) % V;
   struct reading text = r;
   text.T = T, text.characters = characters;
   double *activations = everywhere(T * states, 1);
   text.log_probs = everywhere(T * STREAMS * V, 1), text.activations = activations;
-  text.space = everywhere(room.space, 1);
+  text.workspace = everywhere(sizes.workspace, 1);
   charrnn_read(&text);
-  text.following = following, text.activations = 0;
+  text.targets = targets, text.activations = 0;
   charrnn_read(&text);
-  free(text.log_probs), free(activations), free(text.space);
+  free(text.log_probs), free(activations), free(text.workspace);
   for (int i = 0; i < arrays_in_all; i++) free(*arrays[i]);
   return 0;
 }
 
 static void drawing(int64_t cell, int narrow) {
   static const int64_t blocks[] = {4, 3, 1};
-  struct network n = {.cell = cell, .num_gates = blocks[cell], .layers = 2, .H = H, .V = V, .narrow = narrow};
-  struct reading_room room;
-  charrnn_reading_room(&n, 1, 1, &room);
+  struct network n = {.cell = cell, .num_gates = blocks[cell], .layers = 2, .H = H, .V = V, .is_float32 = narrow};
+  struct reading_sizes sizes;
+  charrnn_reading_sizes(&n, 1, 1, &sizes);
   const int64_t G = n.num_gates * H, direct = cell == GRU ? 2 * H : G;
-  n.input_size = ROUND_UP(G, room.columns) * H;
-  n.recurrent_size = (ROUND_UP(direct, room.columns) + ROUND_UP(G - direct, room.columns)) * H;
+  n.input_size = ROUND_UP(G, sizes.panel_width) * H;
+  n.recurrent_size = (ROUND_UP(direct, sizes.panel_width) + ROUND_UP(G - direct, sizes.panel_width)) * H;
   n.by_character = everywhere(V * G, 1), n.bias = everywhere(G, 1), n.decoder_bias = everywhere(V, 1);
   n.input_panels = everywhere(n.input_size, !narrow), n.recurrent_panels = everywhere(2 * n.recurrent_size, !narrow);
-  n.decoder_panels = everywhere(ROUND_UP(V, room.columns) * H, !narrow);
+  n.decoder_panels = everywhere(ROUND_UP(V, sizes.panel_width) * H, !narrow);
   shared = &n;
   pthread_t running[THREADS];
   for (int i = 0; i < THREADS; i++)

@@ -1,0 +1,140 @@
+/* Matrix products of one precision. All matrices are row-major. The right factor b is packed into panels, (K, NR) each; the
+   left factor a is packed by blocks of up to MR rows, (K, rows) each, so that both are read in order. The terms of a sum are
+   added one after the other, so that a result depends neither on the vectors' width nor on the other rows.
+
+   Source: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; MR, NR, KC and MC are its names. */
+
+/* Elements at.. of a panel; of one of float32, as REAL. */
+INLINE VECTOR NAME(load_panel)(const void *panel, int64_t at, const int is_float32) {
+#if IS_DOUBLE
+  if (is_float32) {
+    narrow_vec floats;
+    __builtin_memcpy(&floats, (const float *)panel + at, BYTES / 2);
+#if defined(__AVX512F__)
+    return (VECTOR)_mm512_cvtps_pd((__m256)floats); /* GCC would convert two halves */
+#else
+    return __builtin_convertvector(floats, VECTOR);
+#endif
+  }
+#endif
+  (void)is_float32;
+  return LOAD((const REAL *)panel + at, LANES);
+}
+
+/* `rows` rows of out, columns column.. of n_panels panels: start + packed_a @ panels. start: where each row's sums begin, or
+   null for zeros. is_whole: none of the columns lies beyond N. */
+INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32, const int is_whole, int64_t K, int64_t N,
+                       const REAL *packed_a, const void *panels, int64_t column, const REAL *const *start,
+                       REAL *const *out) {
+  VECTOR sum[MR][2 * MAX_PANELS];
+  UNROLL
+  for (int r = 0; r < rows; r++) {
+    UNROLL
+    for (int v = 0; v < 2 * n_panels; v++) {
+      int64_t at = column + v * LANES, left = N - at < 0 ? 0 : N - at;
+      sum[r][v] = start ? LOAD(start[r] + at, is_whole || left >= LANES ? LANES : (int)left) : (VECTOR){0};
+    }
+  }
+  for (int64_t k = 0; k < K; k++) {
+    VECTOR b[2 * MAX_PANELS]; /* row by row: else compilers keep all rows' numbers, for which there are too few registers */
+    UNROLL
+    for (int v = 0; v < 2 * n_panels; v++)
+      b[v] = NAME(load_panel)(panels, column * K + (v / 2) * K * NR + k * NR + (v % 2) * LANES, is_float32);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+      VECTOR a = SPLAT(packed_a[k * rows + r]);
+      UNROLL
+      for (int v = 0; v < 2 * n_panels; v++) sum[r][v] = FMA(a, b[v], sum[r][v]);
+    }
+  }
+  UNROLL
+  for (int r = 0; r < rows; r++) {
+    UNROLL
+    for (int v = 0; v < 2 * n_panels; v++) {
+      int64_t at = column + v * LANES, left = N - at < 0 ? 0 : N - at;
+      STORE(out[r] + at, sum[r][v], is_whole || left >= LANES ? LANES : (int)left);
+    }
+  }
+}
+
+/* Few rows take several panels at a time, which would leave registers empty else. */
+#define TILES(rows, n_panels)                                                                                  \
+  case rows:                                                                                                   \
+    for (; column + (n_panels)*NR <= end; column += (n_panels)*NR)                                             \
+      NAME(tile)(rows, n_panels, is_float32, 1, K, N, packed_a, panels, column, start, out);                   \
+    for (; column + NR <= end; column += NR)                                                                   \
+      NAME(tile)(rows, 1, is_float32, 1, K, N, packed_a, panels, column, start, out);                          \
+    if (column < end) NAME(tile)(rows, 1, is_float32, 0, K, N, packed_a, panels, column, start, out);          \
+    break;
+
+/* Columns column..end of `rows` rows; `column` is the first of a panel, `end` the end of one, or N. */
+INLINE void NAME(tiles)(const int is_float32, int rows, int64_t K, int64_t N, const REAL *packed_a, const void *panels,
+                        int64_t column, int64_t end, const REAL *const *start, REAL *const *out) {
+  switch (rows) {
+    TILES(1, MAX_PANELS) TILES(2, 2) TILES(3, 2) TILES(4, 1) TILES(5, 1) TILES(6, 1)
+#if MR > 6
+    TILES(7, 1) TILES(8, 1) TILES(9, 1) TILES(10, 1) TILES(11, 1) TILES(12, 1)
+#endif
+  }
+}
+#undef TILES
+
+/* Blocks of nearly equal size: no tile of a row or two, which would leave registers empty. */
+INLINE int64_t NAME(blocks)(int64_t rows) { return (rows + MR - 1) / MR; }
+INLINE int64_t NAME(block_start)(int64_t rows, int64_t i) { return rows * i / NAME(blocks)(rows); }
+
+/* Each panel, while it is in the first cache, is multiplied with all row blocks. */
+INLINE void NAME(gemm_of)(const int is_float32, int64_t M, int64_t K, int64_t N, const REAL *packed_a, const void *panels,
+                          const REAL *const *start, REAL *const *out) {
+  int64_t blocks = NAME(blocks)(M), width = blocks > 1 ? NR : N;
+  for (int64_t column = 0; column < N; column += width) {
+    for (int64_t i = 0; i < blocks; i++) {
+      int64_t first = NAME(block_start)(M, i), rows = NAME(block_start)(M, i + 1) - first;
+      NAME(tiles)(is_float32, (int)rows, K, N, packed_a + first * K, panels, column, N - column < width ? N : column + width,
+                  start ? start + first : 0, out + first);
+    }
+  }
+}
+
+/* out (M, N) = start + a @ b: row r of the start at start[r], or zeros if it is null; row r of the result at out[r]. */
+static void NAME(gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a, const REAL *panels, const REAL *const *start,
+                       REAL *const *out) {
+  NAME(gemm_of)(0, M, K, N, packed_a, panels, start, out);
+}
+
+/* Rows first.. of a matrix with rows of `stride` elements. */
+INLINE void NAME(rows_of)(const REAL **rows, const REAL *matrix, int64_t stride, int64_t count) {
+  for (int64_t r = 0; r < count; r++) rows[r] = matrix + r * stride;
+}
+INLINE void NAME(out_rows_of)(REAL **rows, REAL *matrix, int64_t stride, int64_t count) {
+  for (int64_t r = 0; r < count; r++) rows[r] = matrix + r * stride;
+}
+
+/* The left factor (M, K), a row at each pointer, into columns before..before+K of row blocks (K_all, rows). */
+INLINE void NAME(pack_a)(REAL *packed_a, int64_t M, const REAL *const *a, int64_t K, int64_t before, int64_t K_all) {
+  int64_t blocks = NAME(blocks)(M);
+  for (int64_t i = 0; i < blocks; i++) {
+    int64_t first = NAME(block_start)(M, i), rows = NAME(block_start)(M, i + 1) - first;
+    REAL *to = packed_a + first * K_all + before * rows;
+    for (int64_t r = 0; r < rows; r++) {
+      const REAL *from = a[first + r];
+      for (int64_t k = 0; k < K; k++) to[k * rows + r] = from[k];
+    }
+  }
+}
+
+/* A row of a panel: `width` elements, then zeros. */
+INLINE void NAME(copy_row)(REAL *to, const REAL *from, int64_t width) {
+  if (width == NR) __builtin_memcpy(to, from, NR * sizeof(REAL));
+  else
+    for (int64_t n = 0; n < NR; n++) to[n] = n < width ? from[n] : 0;
+}
+
+/* The right factor b (K, N), its rows b_stride apart, as panels. */
+static void NAME(pack_b)(REAL *panels, int64_t K, int64_t N, const REAL *b, int64_t b_stride) {
+  for (int64_t n0 = 0; n0 < N; n0 += NR) {
+    int64_t width = N - n0 < NR ? N - n0 : NR;
+    REAL *panel = panels + n0 * K;
+    for (int64_t k = 0; k < K; k++, panel += NR) NAME(copy_row)(panel, b + k * b_stride + n0, width);
+  }
+}

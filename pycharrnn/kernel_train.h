@@ -1,0 +1,519 @@
+/* A training step in one precision: the time loops of recurrence.py with the products around them, the decoder, the loss,
+   RMSprop and the norms. See kernel_body.h for the macros. */
+
+#define LAYER struct NAME(layer)
+#define PASSES struct NAME(passes)
+#define LOSS struct NAME(loss)
+#define UPDATE struct NAME(update)
+
+/* -- cells: recurrence.py for one vector of units of one row. Pointers are to the first of its n units. ------------- */
+
+INLINE VECTOR NAME(not_square)(VECTOR x) { return FMA(-x, x, SPLAT(1)); } /* 1 - x*x, tanh' where x is tanh */
+
+INLINE void NAME(lstm_unit)(int64_t H, int n, REAL *gates, const REAL *c, REAL *next_c, REAL *next_h, REAL *tanh_c) {
+  VECTOR i = NAME(sigmoid)(LOAD(gates, n)), f = NAME(sigmoid)(LOAD(gates + H, n));
+  VECTOR o = NAME(sigmoid)(LOAD(gates + 2 * H, n)), g = NAME(tanh)(LOAD(gates + 3 * H, n));
+  VECTOR new_c = FMA(f, LOAD(c, n), i * g), t = NAME(tanh)(new_c);
+  STORE(gates, i, n), STORE(gates + H, f, n), STORE(gates + 2 * H, o, n), STORE(gates + 3 * H, g, n);
+  STORE(next_c, new_c, n), STORE(tanh_c, t, n), STORE(next_h, o * t, n);
+}
+
+/* The backward passes write the gradients of the pre-activations over the gates that they are computed from. */
+INLINE void NAME(lstm_unit_back)(int64_t H, int n, REAL *gates, const REAL *c, const REAL *tanh_c, const REAL *dh,
+                                 REAL *dc) {
+  VECTOR i = LOAD(gates, n), f = LOAD(gates + H, n), o = LOAD(gates + 2 * H, n), g = LOAD(gates + 3 * H, n);
+  VECTOR t = LOAD(tanh_c, n), d_h = LOAD(dh, n), d_c = FMA(d_h, o * NAME(not_square)(t), LOAD(dc, n));
+  STORE(gates, g * ((1 - i) * i) * d_c, n);
+  STORE(gates + H, LOAD(c, n) * ((1 - f) * f) * d_c, n);
+  STORE(gates + 2 * H, t * ((1 - o) * o) * d_h, n);
+  STORE(gates + 3 * H, i * NAME(not_square)(g) * d_c, n);
+  STORE(dc, d_c * f, n);
+}
+
+INLINE void NAME(gru_reset)(int64_t H, int n, REAL *gates, const REAL *h, REAL *reset_h) {
+  VECTOR z = NAME(sigmoid)(LOAD(gates, n)), r = NAME(sigmoid)(LOAD(gates + H, n));
+  STORE(gates, z, n), STORE(gates + H, r, n), STORE(reset_h, r * LOAD(h, n), n);
+}
+
+INLINE VECTOR NAME(gru_next)(VECTOR z, VECTOR candidate, VECTOR h) { return FMA(z, candidate - h, h); }
+
+INLINE void NAME(gru_unit)(int64_t H, int n, REAL *gates, const REAL *h, REAL *next_h) {
+  VECTOR z = LOAD(gates, n), candidate = NAME(tanh)(LOAD(gates + 2 * H, n));
+  STORE(gates + 2 * H, candidate, n), STORE(next_h, NAME(gru_next)(z, candidate, LOAD(h, n)), n);
+}
+
+INLINE void NAME(gru_candidate_back)(int64_t H, int n, REAL *gates, const REAL *h, REAL *dh) {
+  VECTOR z = LOAD(gates, n), candidate = LOAD(gates + 2 * H, n), d_h = LOAD(dh, n);
+  STORE(gates, (candidate - LOAD(h, n)) * ((1 - z) * z) * d_h, n);
+  STORE(gates + 2 * H, z * NAME(not_square)(candidate) * d_h, n);
+  STORE(dh, d_h * (1 - z), n); /* from here on: the gradient of the h before */
+}
+
+INLINE void NAME(gru_reset_back)(int64_t H, int n, REAL *gates, const REAL *h, const REAL *d_reset_h, REAL *dh) {
+  VECTOR r = LOAD(gates + H, n), d = LOAD(d_reset_h, n);
+  STORE(gates + H, LOAD(h, n) * ((1 - r) * r) * d, n);
+  STORE(dh, FMA(d, r, LOAD(dh, n)), n);
+}
+
+INLINE void NAME(rnn_unit)(int n, const REAL *gates, REAL *next_h) { STORE(next_h, NAME(tanh)(LOAD(gates, n)), n); }
+
+INLINE void NAME(rnn_unit_back)(int n, const REAL *h, const REAL *dh, REAL *d_gates) {
+  STORE(d_gates, LOAD(dh, n) * NAME(not_square)(LOAD(h, n)), n);
+}
+
+/* A row of logits as log-probabilities. exps: workspace of V numbers. */
+static void NAME(log_softmax)(REAL *row, int64_t V, REAL *exps) {
+  REAL top = NAME(max_of)(row, V), log_of_sum = NAME(log)(NAME(sum_exp)(row, V, top, exps, SUMS));
+  EACH_VECTOR(LANES, V, j, n, STORE(row + j, LOAD(row + j, n) - top - log_of_sum, n))
+}
+
+INLINE void NAME(multiply)(REAL *to, const REAL *a, const REAL *b, int64_t count) {
+  EACH_VECTOR(LANES, count, j, n, STORE(to + j, LOAD(a + j, n) * LOAD(b + j, n), n))
+}
+
+INLINE void NAME(add)(REAL *to, const REAL *x, int64_t count) {
+  EACH_VECTOR(LANES, count, j, n, STORE(to + j, LOAD(to + j, n) + LOAD(x + j, n), n))
+}
+
+/* -- the forward pass ----------------------------------------------------------------------------------------------- */
+
+/* Where the sums of a row of (T*B) start: at its character's row of the table (layer 1), or at the bias. */
+INLINE const REAL *NAME(start_of)(const LAYER *l, int64_t row) {
+  return l->characters ? l->bias + l->characters[row] * l->num_gates * l->H : l->bias;
+}
+
+/* An element of an array that some cells lack. */
+INLINE REAL *NAME(at)(REAL *array, int64_t offset) { return array ? array + offset : 0; }
+
+/* Steps from..to of the forward pass, for some rows of the batch. */
+static void NAME(forward)(const LAYER *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->num_gates * H, K = D + RECURRENT(l);
+  const REAL *panels = l->panels, *candidate_panels = panels + ROUND_UP(2 * H, NR) * K, *start[MC], *a[MC];
+  REAL *packed_a = l->packed_a + first * l->packed_a_width, *out[MC];
+  for (int64_t t = from; t < to; t++) {
+    int64_t row = t * B + first;
+    REAL *gates = l->gates + row * G, *h = NAME(at)(l->h, row * H), *next_h = NAME(at)(l->h, (row + B) * H);
+    REAL *c = NAME(at)(l->c, row * H), *next_c = NAME(at)(l->c, (row + B) * H), *extra = NAME(at)(l->extra, row * H);
+    for (int64_t r = 0; r < rows; r++) start[r] = NAME(start_of)(l, row + r);
+    if (D) {
+      const REAL *x = l->x + row * D;
+      if (l->mask) {
+        NAME(multiply)(l->masked + row * D, x, l->mask + row * D, rows * D);
+        x = l->masked + row * D;
+      }
+      NAME(rows_of)(a, x, D, rows);
+      NAME(pack_a)(packed_a, rows, a, D, 0, K);
+    }
+    if (h) {
+      NAME(rows_of)(a, h, H, rows);
+      NAME(pack_a)(packed_a, rows, a, H, D, K);
+    }
+    NAME(out_rows_of)(out, gates, G, rows);
+    if (l->cell == GRU) {
+      NAME(gemm)(rows, K, 2 * H, packed_a, panels, start, out);
+      for (int64_t r = 0; r < rows; r++)
+        EACH_VECTOR(LANES, H, j, n, NAME(gru_reset)(H, n, gates + r * G + j, h + r * H + j, extra + r * H + j))
+      NAME(rows_of)(a, extra, H, rows);
+      NAME(pack_a)(packed_a, rows, a, H, D, K);
+      for (int64_t r = 0; r < rows; r++) start[r] += 2 * H;
+      NAME(out_rows_of)(out, gates + 2 * H, G, rows);
+      NAME(gemm)(rows, K, H, packed_a, candidate_panels, start, out);
+      for (int64_t r = 0; r < rows; r++)
+        EACH_VECTOR(LANES, H, j, n, NAME(gru_unit)(H, n, gates + r * G + j, h + r * H + j, next_h + r * H + j))
+    } else {
+      NAME(gemm)(rows, K, G, packed_a, panels, start, out);
+      for (int64_t r = 0, at = 0; r < rows; r++, at += H)
+        if (l->cell == LSTM)
+          EACH_VECTOR(LANES, H, j, n, NAME(lstm_unit)(H, n, gates + r * G + j, c + at + j, next_c + at + j,
+                                                      next_h + at + j, extra + at + j))
+        else if (l->cell == RNN)
+          EACH_VECTOR(LANES, H, j, n, NAME(rnn_unit)(n, gates + at + j, next_h + at + j))
+        else
+          NAME(log_softmax)(gates + at, H, packed_a);
+    }
+  }
+}
+
+/* -- the backward pass ---------------------------------------------------------------------------------------------- */
+
+/* Compute the gradient of step t's pre-activations, in the gates' place, from dh (rows, H), the gradient of the h after the
+   step; dh becomes a share of the gradient of the h before, which is written to `before`. */
+static void NAME(step_back)(const LAYER *l, int64_t first, int64_t rows, int64_t t, REAL *packed_a, REAL *before) {
+  const int64_t B = l->B, H = l->H, G = l->num_gates * H, N = ROUND_UP(H, NR), row = t * B + first;
+  const REAL *panels = l->back_panels, *start[MC], *a[MC];
+  const REAL *candidate_panels = panels + 2 * H * N; /* gru: after those of z and r */
+  const REAL *h = l->h + row * H, *next_h = h + B * H;
+  const REAL *c = NAME(at)(l->c, row * H), *extra = NAME(at)(l->extra, row * H);
+  REAL *gates = l->gates + row * G, *dh = l->dh + row * H, *dc = NAME(at)(l->dc, first * H), *out[MC];
+  int64_t direct = l->cell == GRU ? 2 * H : G; /* columns that h reaches directly */
+  if (t == l->T - 1 && l->d_last) NAME(add)(dh, l->d_last + first * H, rows * H);
+  for (int64_t r = 0, at = 0; r < rows; r++, at += H)
+    if (l->cell == LSTM)
+      EACH_VECTOR(LANES, H, j, n, NAME(lstm_unit_back)(H, n, gates + r * G + j, c + at + j, extra + at + j, dh + at + j,
+                                                       dc + at + j))
+    else if (l->cell == GRU)
+      EACH_VECTOR(LANES, H, j, n, NAME(gru_candidate_back)(H, n, gates + r * G + j, h + at + j, dh + at + j))
+    else
+      EACH_VECTOR(LANES, H, j, n, NAME(rnn_unit_back)(n, next_h + at + j, dh + at + j, gates + at + j))
+  if (l->cell == GRU) {
+    REAL *d_reset_h = l->d_reset_h + first * H;
+    NAME(rows_of)(a, gates + 2 * H, G, rows);
+    NAME(pack_a)(packed_a, rows, a, H, 0, H);
+    NAME(out_rows_of)(out, d_reset_h, H, rows);
+    NAME(gemm)(rows, H, H, packed_a, candidate_panels, 0, out);
+    for (int64_t r = 0, at = 0; r < rows; r++, at += H)
+      EACH_VECTOR(LANES, H, j, n, NAME(gru_reset_back)(H, n, gates + r * G + j, h + at + j, d_reset_h + at + j, dh + at + j))
+    if (t) NAME(add)(before, dh, rows * H);
+    else __builtin_memcpy(before, dh, rows * H * sizeof(REAL));
+  }
+  NAME(rows_of)(a, gates, G, rows);
+  NAME(pack_a)(packed_a, rows, a, direct, 0, direct);
+  NAME(rows_of)(start, before, H, rows);
+  NAME(out_rows_of)(out, before, H, rows);
+  NAME(gemm)(rows, direct, H, packed_a, panels, t || l->cell == GRU ? start : 0, out);
+}
+
+/* Steps to-1, ..., from of the backward pass. dh (T,B,H) comes in as the gradient of h[1:] from above and goes out, where
+   the layer has an input, as the gradient of that; first_dh (B,H) becomes the gradient of h[0], dc (B,H) that of c[0].
+   The decoder's gates are the gradient of its output already. */
+static void NAME(backward)(const LAYER *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
+  const int64_t B = l->B, H = l->H, D = l->D, G = l->num_gates * H;
+  const REAL *input_panels = l->back_panels + G * ROUND_UP(RECURRENT(l), NR), *a[MC];
+  REAL *packed_a = l->packed_a + first * l->packed_a_width, *out[MC];
+  for (int64_t t = to - 1; t >= from; t--) {
+    int64_t row = t * B + first;
+    REAL *before = t ? NAME(at)(l->dh, (row - B) * H) : NAME(at)(l->first_dh, first * H);
+    if (l->cell != DECODER) NAME(step_back)(l, first, rows, t, packed_a, before);
+    if (D) {
+      REAL *dx = l->dh + row * D;
+      if (l->cell == GRU || l->cell == DECODER) { /* else step_back has packed them all */
+        NAME(rows_of)(a, l->d_gates + row * G, G, rows);
+        NAME(pack_a)(packed_a, rows, a, G, 0, G);
+      }
+      NAME(out_rows_of)(out, dx, D, rows);
+      NAME(gemm)(rows, G, D, packed_a, input_panels, 0, out);
+      if (l->mask) NAME(multiply)(dx, dx, l->mask + row * D, rows * D);
+    }
+  }
+}
+
+/* -- gradients of the weights ---------------------------------------------------------------------------------------- */
+
+/* The sums of d_gates over all rows, unit by unit: the gradients of the biases. Where inputs are characters, also of their
+   weights: a one-hot input lets the rows of d_gates add up by character. */
+static void NAME(bias_gradients)(const LAYER *l, int64_t g, int64_t first, int64_t last) {
+  const int64_t H = l->H, G = l->num_gates * H, all = l->T * l->B, units = last - first;
+  const REAL *d_gates = l->d_gates + g * H + first;
+  REAL *bias = l->d_i2h_bias[g] + first, *h_bias = l->d_h2h_bias[g];
+  __builtin_memset(bias, 0, units * sizeof(REAL));
+  if (l->characters) {
+    REAL *sums = l->sums + g * H + first, *weight = l->d_i2h_weight[g] + first * l->vocab;
+    for (int64_t v = 0; v < l->vocab; v++) __builtin_memset(sums + v * G, 0, units * sizeof(REAL));
+    for (int64_t row = 0; row < all; row++) NAME(add)(sums + l->characters[row] * G, d_gates + row * G, units);
+    for (int64_t v = 0; v < l->vocab; v++) {
+      for (int64_t u = 0; u < units; u++) weight[u * l->vocab + v] = sums[v * G + u];
+      NAME(add)(bias, sums + v * G, units);
+    }
+  } else
+    for (int64_t row = 0; row < all; row++) NAME(add)(bias, d_gates + row * G, units);
+  if (h_bias) __builtin_memcpy(h_bias + first, bias, units * sizeof(REAL));
+}
+
+/* Gradients of units first..first+units of every gate: of biases, and of weights as d_gates^T @ their inputs. */
+static void NAME(gradients)(const LAYER *l, int64_t first, int64_t units, REAL *workspace) {
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->num_gates * H, all = l->T * l->B;
+  const REAL *x = l->mask ? l->masked : l->x, *start[MC];
+  REAL *b[3], *packed_a, *out[MC]; /* b: panels of x, of h, and for the gru of r*h, KC rows each */
+  b[0] = workspace, b[1] = b[0] + KC * ROUND_UP(D, NR);
+  b[2] = b[1] + KC * ROUND_UP(R, NR), packed_a = b[2] + KC * ROUND_UP(R, NR);
+  for (int64_t row = 0; row < all; row += KC) {
+    int64_t depth = all - row < KC ? all - row : KC;
+    if (D) NAME(pack_b)(b[0], depth, D, x + row * D, D);
+    if (R) NAME(pack_b)(b[1], depth, R, l->h + row * R, R);
+    if (l->cell == GRU) NAME(pack_b)(b[2], depth, H, l->extra + row * H, H);
+    for (int64_t g = 0; g < l->num_gates; g++) {
+      for (int64_t u = first; u < first + units; u += MC) { /* the left factor is d_gates transposed */
+        int64_t m = first + units - u < MC ? first + units - u : MC, blocks = NAME(blocks)(m);
+        for (int64_t i = 0; i < blocks; i++) {
+          int64_t r0 = NAME(block_start)(m, i), rows = NAME(block_start)(m, i + 1) - r0;
+          const REAL *from = l->d_gates + row * G + g * H + u + r0;
+          for (int64_t k = 0; k < depth; k++)
+            for (int64_t r = 0; r < rows; r++) packed_a[r0 * depth + k * rows + r] = from[k * G + r];
+        }
+        for (int part = D ? 0 : 1; part < (R ? 2 : 1); part++) {
+          int64_t N = part ? R : D;
+          REAL *to = (part ? l->d_h2h_weight[g] : l->d_i2h_weight[g]) + u * N;
+          NAME(rows_of)(start, to, N, m);
+          NAME(out_rows_of)(out, to, N, m);
+          NAME(gemm)(m, depth, N, packed_a, b[part && l->cell == GRU && g == 2 ? 2 : part], row ? start : 0, out);
+        }
+      }
+    }
+  }
+  for (int64_t g = 0; g < l->num_gates; g++) NAME(bias_gradients)(l, g, first, first + units);
+}
+
+/* -- weights, packed for the passes: part `id` of `parts` ------------------------------------------------------------ */
+
+/* Columns of the right factor of forward: column n0 + u takes the weights of unit u of gate g, for x (D) and h (R). */
+static void NAME(pack_columns)(const LAYER *l, REAL *panels, int64_t gate, int64_t gates, int64_t id, int64_t parts) {
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, K = D + R, N = gates * H;
+  for (int64_t n0 = id * NR; n0 < N; n0 += parts * NR) {
+    REAL *panel = panels + n0 * K;
+    for (int64_t n = 0; n < NR; n++) {
+      int64_t g = gate + (n0 + n) / H, u = (n0 + n) % H, inside = n0 + n < N;
+      const REAL *i2h = inside && D ? l->i2h_weight[g] + u * D : 0;
+      const REAL *h2h = inside && R ? l->h2h_weight[g] + u * R : 0;
+      for (int64_t k = 0; k < D; k++) panel[k * NR + n] = inside ? i2h[k] : 0;
+      for (int64_t k = 0; k < R; k++) panel[(D + k) * NR + n] = inside ? h2h[k] : 0;
+    }
+  }
+}
+
+/* The right factor (gates*H, N) of backward from one (H, N) matrix a gate. */
+static void NAME(pack_gates)(REAL *panels, const REAL *const *weight, int64_t gates, int64_t H, int64_t N, int64_t id,
+                             int64_t parts) {
+  for (int64_t n0 = id * NR; n0 < N; n0 += parts * NR) {
+    REAL *panel = panels + n0 * gates * H;
+    int64_t width = N - n0 < NR ? N - n0 : NR;
+    for (int64_t g = 0; g < gates; g++)
+      for (int64_t u = 0; u < H; u++, panel += NR) NAME(copy_row)(panel, weight[g] + u * N + n0, width);
+  }
+}
+
+static void NAME(workspace_sizes)(const LAYER *l, struct workspace_sizes *sizes) {
+  const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->num_gates * H;
+  const int64_t direct = (l->cell == GRU ? 2 : l->num_gates) * H;
+  sizes->bias = D ? G : l->vocab * G;
+  sizes->panels = (ROUND_UP(direct, NR) + ROUND_UP(G - direct, NR)) * (D + R);
+  sizes->back_panels = G * (ROUND_UP(R, NR) + ROUND_UP(D, NR));
+  sizes->packed_a_width = D + R > G ? D + R : G;
+  sizes->workspace_width = KC * (ROUND_UP(D, NR) + 2 * ROUND_UP(R, NR) + MC);
+}
+
+static void NAME(prepare)(const LAYER *l, int64_t id, int64_t parts) {
+  const int64_t H = l->H, R = RECURRENT(l), G = l->num_gates * H, N = ROUND_UP(R, NR);
+  const int64_t direct = l->cell == GRU ? 2 : l->num_gates;
+  for (int64_t g = 0; g < l->num_gates; g++) {
+    const REAL *i2h = l->i2h_bias[g], *h2h = l->h2h_bias[g], *weight = l->i2h_weight[g];
+    for (int64_t v = id; v < (l->D ? 1 : l->vocab); v += parts)
+      for (int64_t u = 0; u < H; u++) {
+        REAL both = R ? i2h[u] + h2h[u] : i2h[u];
+        l->bias[v * G + g * H + u] = l->D ? both : both + weight[u * l->vocab + v];
+      }
+  }
+  NAME(pack_columns)(l, l->panels, 0, direct, id, parts);
+  if (l->cell == GRU) NAME(pack_columns)(l, l->panels + ROUND_UP(2 * H, NR) * (l->D + H), 2, 1, id, parts);
+  if (R) NAME(pack_gates)(l->back_panels, l->h2h_weight, direct, H, H, id, parts);
+  if (l->cell == GRU) NAME(pack_gates)(l->back_panels + 2 * H * N, l->h2h_weight + 2, 1, H, H, id, parts);
+  if (l->D) NAME(pack_gates)(l->back_panels + G * N, l->i2h_weight, l->num_gates, H, l->D, id, parts);
+}
+
+/* -- the loss; clip and RMSprop -------------------------------------------------------------------------------------- */
+
+/* The gradient of the mean loss with respect to the logits: exp(log_probs), less 1 at the target. */
+static void NAME(loss_gradient)(const LOSS *l, int64_t first, int64_t last) {
+  for (int64_t row = first; row < last; row++) {
+    const REAL *log_probs = l->log_probs + row * l->V;
+    REAL *d = l->d_logits + row * l->V;
+    EACH_VECTOR(LANES, l->V, j, n, STORE(d + j, NAME(exp)(LOAD(log_probs + j, n)), n))
+    d[l->y[row]] -= 1;
+    EACH_VECTOR(LANES, l->V, j, n, STORE(d + j, LOAD(d + j, n) / (REAL)l->batch_size, n))
+  }
+}
+
+/* The log-likelihood of all rows, added in double precision. */
+static void NAME(likelihood)(LOSS *l) {
+  double sum = 0;
+  for (int64_t row = 0; row < l->rows; row++) {
+    CHECK(l->y[row] >= 0 && l->y[row] < l->V);
+    sum += l->log_probs[row * l->V + l->y[row]];
+  }
+  l->likelihood = sum;
+}
+
+/* rmsprop.py in one pass over some elements, with the sums of squares for both norms. */
+static void NAME(rmsprop)(const UPDATE *u, int64_t first, int64_t last, double *squares) {
+  REAL *gradient = u->gradient + first, *mean_square = u->mean_square + first, *parameters = u->parameters + first;
+  REAL of_gradient[SUMS] = {0}, of_parameters[SUMS] = {0};
+  const VECTOR alpha = SPLAT((REAL)u->alpha), rate = SPLAT((REAL)-u->learning_rate);
+  const REAL rest = (REAL)(1 - u->alpha), epsilon = (REAL)u->epsilon, clip = (REAL)u->clip;
+  EACH_VECTOR(LANES, last - first, j, n, {
+    VECTOR g = NAME(clamp)(LOAD(gradient + j, n), clip), w = LOAD(parameters + j, n);
+    VECTOR m = FMA(LOAD(mean_square + j, n), alpha, rest * g * g);
+    w = FMA(rate, g / (NAME(sqrt)(m) + epsilon), w);
+    STORE(gradient + j, g, n), STORE(mean_square + j, m, n), STORE(parameters + j, w, n);
+    NAME(add_squares)(of_gradient + j % SUMS, g, n);
+    NAME(add_squares)(of_parameters + j % SUMS, w, n);
+  })
+  squares[0] = NAME(add_up)(of_gradient, SUMS), squares[1] = NAME(add_up)(of_parameters, SUMS);
+}
+
+/* -- the work of the threads ----------------------------------------------------------------------------------------- */
+
+static void NAME(prepare_work)(struct job *job, int worker) {
+  const PASSES *n = job->on;
+  int64_t task;
+  (void)worker;
+  while (take(job, &task)) NAME(prepare)(&n->layer[task / job->parts], task % job->parts, job->parts);
+}
+
+INLINE int64_t NAME(rows_before)(const struct job *job, int64_t chunk) {
+  return PART(((const PASSES *)job->on)->layer->B, chunk, job->tasks);
+}
+
+/* The tasks, some steps each, that a pass of one layer over a chunk is divided into. */
+static int64_t NAME(slices)(const LAYER *l, int64_t chunks) {
+  int64_t step = (l->B + chunks - 1) / chunks * l->num_gates * l->H * (l->D + RECURRENT(l));
+  int64_t steps = step < TASK_MULTIPLICATIONS ? TASK_MULTIPLICATIONS / step : 1;
+  return (l->T + steps - 1) / steps;
+}
+
+/* Slice `slice` of the steps of one layer, for all rows of a chunk. */
+INLINE void NAME(do_slice)(const struct job *job, int64_t chunk, const LAYER *l, int64_t slice, int64_t slices,
+                           void (*pass)(const LAYER *, int64_t, int64_t, int64_t, int64_t)) {
+  int64_t last = NAME(rows_before)(job, chunk + 1);
+  for (int64_t first = NAME(rows_before)(job, chunk); first < last; first += MC)
+    pass(l, first, last - first < MC ? last - first : MC, PART(l->T, slice, slices), PART(l->T, slice + 1, slices));
+}
+
+static void NAME(forward_work)(struct job *job, int worker) {
+  const PASSES *n = job->on;
+  int64_t chunk, step;
+  (void)worker;
+  while ((chunk = take_chunk(job, job->parts, &step)) >= 0) {
+    const LAYER *l = n->layer;
+    int64_t slice = step, slices;
+    for (; slice >= (slices = NAME(slices)(l, job->tasks)); l++) slice -= slices;
+    CHECK(l < n->layer + n->layers);
+    NAME(do_slice)(job, chunk, l, slice, slices, NAME(forward));
+    give_chunk_back(job, chunk, step);
+  }
+}
+
+static void NAME(backward_work)(struct job *job, int worker) {
+  const PASSES *n = job->on;
+  int64_t chunk, step;
+  (void)worker;
+  while ((chunk = take_chunk(job, job->parts, &step)) >= 0) {
+    const LAYER *l = n->layer + n->layers - 1;
+    int64_t slice = step, slices;
+    for (; slice >= (slices = NAME(slices)(l, job->tasks)); l--) slice -= slices;
+    CHECK(l >= n->layer);
+    NAME(do_slice)(job, chunk, l, slices - 1 - slice, slices, NAME(backward));
+    give_chunk_back(job, chunk, step);
+  }
+}
+
+/* Run a pass over chunks of rows: of about MR rows where the weights stay in the cache, else as many chunks as there are
+   threads. */
+static void NAME(run_chunks)(const PASSES *n, int threads, work pass) {
+  int32_t progress[MAX_CHUNKS] = {0};
+  int64_t B = n->layer->B, chunks = (B + MC - 1) / MC, most = 0;
+  for (int64_t i = 0; i < n->layers; i++) {
+    const LAYER *l = &n->layer[i];
+    int64_t bytes = l->num_gates * l->H * (l->D + RECURRENT(l)) * (int64_t)sizeof(REAL);
+    most = bytes > most ? bytes : most;
+  }
+  if (threads > 1 && most <= CACHED_BYTES) chunks = (B + MR - 1) / MR;
+  if (chunks < threads) chunks = threads;
+  if (chunks > B) chunks = B;
+  if (chunks > MAX_CHUNKS) chunks = MAX_CHUNKS;
+  struct job job = {.do_work = pass, .on = n, .tasks = chunks, .max_workers = threads, .progress = progress};
+  for (int64_t i = 0; i < n->layers; i++) job.parts += NAME(slices)(&n->layer[i], chunks);
+  run(&job);
+}
+
+/* The parts, by units, that the gradients of a layer are divided into. */
+INLINE int64_t NAME(unit_parts)(const struct job *job, const LAYER *l) {
+  int64_t parts = (l->H + 15) / 16;
+  return parts < job->parts ? parts : job->parts;
+}
+
+static void NAME(gradients_work)(struct job *job, int worker) {
+  const PASSES *n = job->on;
+  int64_t task;
+  CHECK(worker < job->max_workers);
+  while (take(job, &task)) {
+    const LAYER *l = n->layer;
+    int64_t parts;
+    for (; task >= (parts = NAME(unit_parts)(job, l)); l++) task -= parts;
+    CHECK(l < n->layer + n->layers);
+    int64_t first = PART(l->H, task, parts), units = PART(l->H, task + 1, parts) - first;
+    NAME(gradients)(l, first, units, l->workspace + worker * l->workspace_width);
+  }
+}
+
+static void NAME(loss_gradient_work)(struct job *job, int worker) {
+  const LOSS *l = job->on;
+  int64_t task;
+  (void)worker;
+  while (take(job, &task)) NAME(loss_gradient)(l, PART(l->rows, task, job->tasks), PART(l->rows, task + 1, job->tasks));
+}
+
+static void NAME(rmsprop_work)(struct job *job, int worker) {
+  const UPDATE *u = job->on;
+  int64_t task;
+  (void)worker;
+  while (take(job, &task)) {
+    int64_t first = task * BLOCK, last = u->size - first < BLOCK ? u->size : first + BLOCK;
+    NAME(rmsprop)(u, first, last, u->squares + 2 * task);
+  }
+}
+
+/* -- whole passes ---------------------------------------------------------------------------------------------------- */
+
+static void NAME(check_passes)(const PASSES *n, int threads) {
+  CHECK(n->layers >= 2 && threads >= 1);
+  for (int64_t i = 0; i < n->layers; i++) {
+    const LAYER *l = &n->layer[i];
+    struct workspace_sizes sizes;
+    CHECK(l->T >= 1 && l->B >= 1 && l->H >= 1 && l->vocab >= 1 && l->num_gates >= 1 && l->num_gates <= MAX_GATES);
+    CHECK(l->T == n->layer->T && l->B == n->layer->B && l->D == (i ? n->layer->H : 0));
+    CHECK((l->cell == DECODER) == (i == n->layers - 1) && !l->characters == (i > 0));
+    NAME(workspace_sizes)(l, &sizes);
+    CHECK(l->packed_a_width >= sizes.packed_a_width && l->workspace_width >= sizes.workspace_width);
+  }
+  for (int64_t row = 0; row < n->layer->T * n->layer->B; row++)
+    CHECK(n->layer->characters[row] >= 0 && n->layer->characters[row] < n->layer->vocab);
+}
+
+static void NAME(run_forward)(const PASSES *n, int threads) {
+  NAME(check_passes)(n, threads);
+  struct job job = {.do_work = NAME(prepare_work), .on = n, .max_workers = threads};
+  job.parts = threads == 1 ? 1 : 4 * threads;
+  job.tasks = n->layers * job.parts;
+  run(&job);
+  NAME(run_chunks)(n, threads, NAME(forward_work));
+}
+
+static void NAME(run_backward)(const PASSES *n, int threads) {
+  NAME(check_passes)(n, threads);
+  NAME(run_chunks)(n, threads, NAME(backward_work));
+  struct job job = {.do_work = NAME(gradients_work), .on = n, .max_workers = threads};
+  job.parts = threads == 1 ? 1 : 2 * threads;
+  for (int64_t i = 0; i < n->layers; i++) job.tasks += NAME(unit_parts)(&job, &n->layer[i]);
+  run(&job);
+}
+
+static void NAME(run_loss_gradient)(const LOSS *l, int threads) {
+  struct job job = {.do_work = NAME(loss_gradient_work), .on = l, .max_workers = threads};
+  for (int64_t row = 0; row < l->rows; row++) CHECK(l->y[row] >= 0 && l->y[row] < l->V);
+  job.tasks = l->rows * l->V / BLOCK + 1;
+  run(&job);
+}
+
+static void NAME(run_rmsprop)(UPDATE *u, int threads) {
+  struct job job = {.do_work = NAME(rmsprop_work), .on = u, .max_workers = threads};
+  CHECK(u->size >= 0);
+  job.tasks = (u->size + BLOCK - 1) / BLOCK;
+  run(&job);
+  u->of_gradient = u->of_parameters = 0;
+  for (int64_t i = 0; i < job.tasks; i++)
+    u->of_gradient += u->squares[2 * i], u->of_parameters += u->squares[2 * i + 1];
+}
+
+#undef LAYER
+#undef PASSES
+#undef LOSS
+#undef UPDATE
