@@ -1,7 +1,7 @@
 """The distribution of the next character: temperature, -topk, -topp, and the choice from it. Source: sample.lua.
 
 All is computed in double precision, so that a predictor with char-rnn's log-probabilities gives char-rnn's bytes. This
-is the definition in NumPy, one step at a time; kernel_draw.h computes many steps at a time.
+is the definition in NumPy, one step at a time; kernel_sample.h computes many steps at a time.
 """
 
 from __future__ import annotations
