@@ -14,7 +14,9 @@ class EvalOptions:
 
     data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir", group="text")
     split: str = option("val", "train, val or test", group="text", allowed=one_of("train", "val", "test"))
-    compare: bool = option(False, "print a table, one line per checkpoint, sorted by loss", group="display")
+    compare: int = option(
+        0, "1 = print a table, one line per checkpoint, sorted by loss", group="display", allowed=SWITCH
+    )
     batch_size: int = option(0, "number of sequences in a batch. 0 = as in training", group="text", allowed=number(0))
     seq_length: int = option(0, "number of timesteps in a batch. 0 = as in training", group="text", allowed=number(0))
     train_frac: float = option(

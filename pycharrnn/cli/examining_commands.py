@@ -29,7 +29,7 @@ from pycharrnn.common.errors import UserError
     "eval",
     cls=Command,
     options="pycharrnn.analysis.options.EvalOptions",
-    arguments=[("model", "model checkpoint, one or more; of a folder the best, with -compare all")],
+    arguments=[("model", "model checkpoint, one or more; of a folder the best, with -compare 1 all")],
     short_help="Print the loss of checkpoints on a split of a text.",
 )
 @click.argument("models", metavar="<model>", cls=Files, required=True)
@@ -39,7 +39,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 
     opt = EvalOptions(**values)
     if len(models) > 1 and not opt.compare:
-        raise click.UsageError("several checkpoints need -compare.", click.get_current_context())
+        raise click.UsageError("several checkpoints need -compare 1.", click.get_current_context())
     use_threads(opt.threads)
     from pycharrnn.analysis import scoring
     from pycharrnn.checkpoints import checkpoint, paths

@@ -67,7 +67,6 @@ _TYPES: dict[object, click.ParamType[Any]] = {
     float: _NUMBER,
     Ramp: _RampType(),
     str: click.STRING,
-    bool: click.BOOL,
 }
 
 
@@ -191,7 +190,6 @@ def _flag(field: dataclasses.Field[Any], kind: object) -> click.Option:
     return click.Option(
         [*names, field.name],
         type=_PATHS[field.metadata["path"]] or _TYPES[kind],
-        is_flag=kind is bool,
         default=field.default,
     )
 
@@ -235,7 +233,7 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
         if word in HELP or word == "--":
             return
         if flag in by_flag:
-            if flag == word and not by_flag[flag].is_flag:
+            if flag == word:
                 next(words, None)  # its value
         elif word.startswith("-") and word != "-":
             close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)

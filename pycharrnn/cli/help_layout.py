@@ -22,7 +22,7 @@ _WITHOUT_TERMINAL = (80, 24)  # in a pipe, unless COLUMNS says otherwise
 _WIDEST_FLAG = 26  # a longer one has a line of its own
 _LEAST_BESIDE = 30  # columns of text beside the flags; with fewer, it stands below them
 ORIGINAL = "* = a flag of char-rnn, with its words and its default"
-_VALUES = {int: "N", float: "X", Ramp: "X|A:B", str: "TEXT", bool: ""}
+_VALUES = {int: "N", float: "X", Ramp: "X|A:B", str: "TEXT"}
 _PATHS = {"file": "FILE", "dir": "DIR"}
 
 
@@ -39,14 +39,14 @@ def by_group(options: type[DataclassInstance] | None) -> list[tuple[str, list[_F
 
 
 def value_of(options: type[DataclassInstance], field: _Field) -> str:
-    """What stands for a flag's value: N, FILE, 0|1; "" for a flag that takes none."""
+    """What stands for a flag's value: N, FILE, 0|1."""
     value: str = field.metadata["value"] or _PATHS.get(field.metadata["path"], "")
     return value or _VALUES[typing.get_type_hints(options)[field.name]]
 
 
 def default_as_text(default: object) -> str | None:
-    """A flag's default as it would be typed, or None where it says nothing: that of a switch, or none at all."""
-    if default is None or isinstance(default, bool):
+    """A flag's default as it would be typed, or None for no default."""
+    if default is None:
         return None
     return f"{default:.14g}" if isinstance(default, (int, float)) else f"{default}"
 

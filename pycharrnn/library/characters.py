@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
+from pycharrnn.library.arguments import token_ids
 from pycharrnn.library.generated import GeneratedText
 from pycharrnn.library.keywords import in_words_of_a_program
 from pycharrnn.sampling.tokenizer import primetext_characters, without_unknown
@@ -29,7 +29,7 @@ def utf8(text: object, name: str) -> bytes:
     if isinstance(text, bytes):
         return text
     if not isinstance(text, str):
-        raise TypeError(f"{name} must be a str or bytes, not {text!r}")
+        raise TypeError(f"{name} must be a str or bytes, not {reprlib.repr(text)}")
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as e:
@@ -59,7 +59,7 @@ def decode(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:
 
     Errors: IndexError for a number that the vocabulary lacks.
     """
-    found = np.asarray(getattr(numbers, "tolist", lambda: list(numbers))(), np.int64)
+    found = token_ids(numbers)
     wrong = found[(found < 0) | (found >= len(vocab))]
     if wrong.size:
         raise IndexError(f"numbers hold {wrong[0]}, but the characters are 0 to {len(vocab) - 1}")

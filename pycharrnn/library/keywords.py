@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import os
+import reprlib
 import typing
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,9 +50,22 @@ def _converted(name: str, value: object, kind: object) -> Any:
     """A value as one of an option's type. Errors: TypeError."""
     convert, what = _CONVERSIONS[kind]
     try:
-        return convert(value)
+        found = convert(value)
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} must be {what}, not {value!r}") from None
+        raise TypeError(f"{name} must be {what}, not {reprlib.repr(value)}") from None
+    if isinstance(found, str) and name != "stop":
+        _check_path(name, found)
+    return found
+
+
+def _check_path(name: str, value: str) -> None:
+    """Errors: UserError for what no path can hold; all options of type str but `stop` are paths or words."""
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        raise UserError(f"{name} has an unpaired surrogate: {reprlib.repr(value)}.") from None
+    if "\0" in value:
+        raise UserError(f"{name} has a NUL character: {reprlib.repr(value)}.")
 
 
 def _number(value: object) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import reprlib
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
@@ -11,13 +11,14 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common.errors import UserError
-from pycharrnn.library import generation, notebook
+from pycharrnn.library import arguments, generation, notebook
 from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.sampling.options import SampleOptions
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
@@ -56,8 +57,10 @@ def load(
         >>> model = pycharrnn.load("cv")
         >>> print(model.generate("The ", length=200, temperature=0.5, seed=7))
     """
+    arguments.check_dtype(dtype)
+    arguments.check_device(device)
     notes: list[str] = []
-    found, loaded = paths.load_best(os.fspath(path), notes.append)
+    found, loaded = paths.load_best(arguments.path(path), notes.append)
     return Model(loaded, found, notes=notes, dtype=dtype, device=device)
 
 
@@ -157,6 +160,8 @@ class Model:
             ignore_bad_primetext=ignore_bad_primetext,
         )
         single = isinstance(beginning, (str, bytes))
+        if not single and not isinstance(beginning, (list, tuple)):
+            raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}")
         beginnings = cast("Texts", [beginning] if single else beginning)
         primes = [self._characters(one, "beginning", opt.ignore_bad_primetext) for one in beginnings]
         texts = generation.draw_batch(self._weights.predictor, self.vocab, opt, primes)
@@ -261,9 +266,7 @@ class Model:
 
         Args, errors: as CharRNN.forward's; x may be an array as well.
         """
-        import torch
-
-        found: tuple[torch.Tensor, list[torch.Tensor]] = self.module(torch.as_tensor(x, device=self.device), state)
+        found: tuple[torch.Tensor, list[torch.Tensor]] = self.module(arguments.tensor(x, self.device), state)
         return found
 
     @property
@@ -289,14 +292,14 @@ class Model:
 
         Errors: OSError; UserError for another ending.
         """
-        loaded = self._weights.checkpoint()
-        if os.fspath(path).endswith(".html"):
+        loaded, target = self._weights.checkpoint(), arguments.path(path)
+        if target.endswith(".html"):
             from pycharrnn.page import single_file
 
-            name = self.path or os.fspath(path)
-            single_file.write(path, [(name, single_file.model_of(name, loaded, half))], half)
+            name = self.path or target
+            single_file.write(target, [(name, single_file.model_of(name, loaded, half))], half)
         else:
-            checkpoint.convert(loaded, path, dtype, encoding, long_size)
+            checkpoint.convert(loaded, target, dtype, encoding, long_size)
 
     def __repr__(self) -> str:
         return f"<Model {self.path}: {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"

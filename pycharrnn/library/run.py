@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pycharrnn.analysis import plotting
 from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
-from pycharrnn.library import notebook
+from pycharrnn.library import arguments, notebook
 from pycharrnn.library.lazy import lazy_property
 from pycharrnn.library.model import Model, load
 
@@ -68,7 +68,7 @@ class Run:
 
     def save_curve(self, path: str | os.PathLike[str]) -> None:
         """Write that picture, as .png or .svg by the path's ending. Errors: OSError, UserError."""
-        plotting.save_picture(path, [self._curve()])
+        plotting.save_picture(arguments.path(path), [self._curve()])
 
     def _curve(self) -> plotting.Curve:
         opt, validations = self.options, sorted(self.val_losses)

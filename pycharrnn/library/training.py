@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import reprlib
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ def train(
         >>> run = pycharrnn.train("poems.txt", max_epochs=4, on_validation=lambda v: print(v.val_loss))
         >>> print(run.best.generate("The ", length=200, temperature=0.5))
     """
+    for name, callback in (("on_print", on_print), ("on_validation", on_validation)):
+        if callback is not None and not callable(callback):
+            raise TypeError(f"{name} must be a function, not {reprlib.repr(callback)}")
     speaker = _Speaker(quiet)
     opt = options_of(TrainOptions, options, "train")
     with in_words_of_a_program(), _settings_of_pytorch_kept(), contextlib.ExitStack() as until_trained:
@@ -89,7 +93,7 @@ def _texts(text: object) -> list[str] | bytes:
     named = text if isinstance(text, (list, tuple)) else [text]
     paths = [os.fspath(path) for path in named if isinstance(path, (str, os.PathLike))]
     if not paths or len(paths) < len(named):
-        raise TypeError(f"text must be a text, a path or a list of paths, not {text!r}")
+        raise TypeError(f"text must be a text, a path or a list of paths, not {reprlib.repr(text)}")
     return paths
 
 

@@ -99,7 +99,7 @@ def test_eval_refuses_unknown_characters(tmp_path):
 
 def test_a_table_of_several(corpus):
     paths = [str(last_checkpoint(name)) for name in ("lstm2", "gru2")]
-    result = run("eval", paths[1], "-compare", paths[0], "-data_dir", str(corpus))
+    result = run("eval", paths[1], "-compare", "1", paths[0], "-data_dir", str(corpus))
     assert result.returncode == 0, result.stderr
     heading, *rows = result.stdout.decode().splitlines()
     assert re.split("  +", heading) == [

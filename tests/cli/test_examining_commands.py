@@ -40,14 +40,14 @@ def test_eval_of_one_and_of_several(loss):
     assert one[0] == "loss over val split  2.50000000 nats per character (val_loss in the checkpoint: 2.87341045)"
     assert invoke("eval", CHECKPOINT, "-split", "test").stdout.startswith("loss over test split")
     for count in (1, 2):
-        lines = printed("eval", *[CHECKPOINT] * count, "-compare")
+        lines = printed("eval", *[CHECKPOINT] * count, "-compare", "1")
         assert lines[0].split()[:2] == ["checkpoint", "nats/char"]
         assert len(lines) == 1 + 1 + 1  # the same file twice is one row
         assert " 2.500000 " in lines[1]
         assert " 2.873410 " in lines[1]
     result = invoke("eval", CHECKPOINT, CHECKPOINT)
     assert result.exit_code == 2
-    assert "several checkpoints need -compare." in result.stderr
+    assert "several checkpoints need -compare 1." in result.stderr
 
 
 @pytest.mark.parametrize("args", [["eval", CHECKPOINT], ["score", CHECKPOINT, f"{CORPUS}/input.txt"]])

@@ -21,7 +21,6 @@ class Options:
     ramp: Ramp = option(1, "a ramp", group="model", charrnn=True)
     name: str = option("", "a name", group="display", charrnn=True)
     folder: str = option("cv", "a folder", group="text", path="dir", charrnn=True)
-    switch: bool = option(False, "a switch", group="display", charrnn=True)
     own: int = option(0, "not the original's", group="text", allowed=SWITCH)
 
 
@@ -68,7 +67,7 @@ def fault(*args: str) -> str:
 
 
 def test_defaults():
-    wanted = {"whole": 3, "rate": 2e-3, "ramp": 1, "name": "", "folder": "cv", "switch": False, "own": 0, "file": "x"}
+    wanted = {"whole": 3, "rate": 2e-3, "ramp": 1, "name": "", "folder": "cv", "own": 0, "file": "x"}
     assert values("x") == wanted
 
 
@@ -98,7 +97,6 @@ def test_ways_to_write_a_flag():
         assert values(*args, "x")["rate"] == 5
         assert values("x", *args)["rate"] == 5
     assert values("-name", "-nowhere", "x")["name"] == "-nowhere"
-    assert values("-switch", "x")["switch"] is True
     assert values("--", "-nowhere")["file"] == "-nowhere"
     assert values("-")["file"] == "-"
 
@@ -130,7 +128,7 @@ def test_patterns_for_files(tmp_path, monkeypatch, on_windows):
 def test_unknown_flags_are_named_whole():
     assert fault("go", "-rte", "5", "x") == "there is no flag -rte; did you mean -rate?"
     assert fault("go", "-rat=5", "x") == "there is no flag -rat; did you mean -rate?"
-    assert fault("go", "-switch", "-whle", "x") == "there is no flag -whle; did you mean -whole?"
+    assert fault("go", "-own", "1", "-whle", "x") == "there is no flag -whle; did you mean -whole?"
     assert fault("go", "-zzz", "x") == "there is no flag -zzz."
     assert fault("go", "x", "-whole", "3", "-whle", "3") == "there is no flag -whle; did you mean -whole?"
 
@@ -189,7 +187,6 @@ def test_help(flag):
         "* -ramp X|A:B  a ramp [1]\n"
         "\nDisplay\n"
         "* -name TEXT   a name\n"
-        "* -switch      a switch\n"
         "\n* = a flag of char-rnn, with its words and its default\n"
     )
 

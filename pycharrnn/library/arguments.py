@@ -1,0 +1,87 @@
+"""Checks of arguments that have no option of the command line: paths, dtypes, devices and token ids."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pycharrnn.common.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import torch
+
+
+def path(value: object) -> str:
+    """A path as a str. Errors: TypeError; ValueError for a NUL character."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"path must be a str or a path, not {reprlib.repr(value)}")
+    found = os.fsdecode(value)
+    if "\0" in found:
+        raise ValueError(f"path must have no NUL character, not {reprlib.repr(found)}")
+    return found
+
+
+def check_dtype(dtype: object) -> None:
+    """Without loading PyTorch. Errors: TypeError unless it is None or a floating-point torch.dtype."""
+    torch = sys.modules.get("torch")
+    if dtype is not None and not (torch and isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"dtype must be a floating-point torch.dtype such as torch.float32, not {reprlib.repr(dtype)}")
+
+
+def check_device(device: object) -> None:
+    """PyTorch is loaded except for the CPU.
+
+    Errors: TypeError; ValueError for a name that PyTorch lacks; UserError for a device that this machine lacks.
+    """
+    if device is None or device == "cpu":
+        return
+    import torch
+
+    if not isinstance(device, (str, int, torch.device)) or isinstance(device, bool):
+        raise TypeError(f'device must be a torch.device or its name such as "cuda", not {reprlib.repr(device)}')
+    try:
+        named = torch.device(device)
+    except (RuntimeError, OverflowError) as e:
+        if isinstance(device, int) and device >= 0:  # without a GPU PyTorch numbers none
+            raise _unusable(device, e) from None
+        raise ValueError(f'device must be one of PyTorch such as "cuda", not {reprlib.repr(device)}') from None
+    try:
+        torch.zeros(1, device=named).cpu()
+    except (RuntimeError, AssertionError, OSError) as e:
+        raise _unusable(device, e) from None
+
+
+def _unusable(device: object, reason: Exception) -> UserError:
+    sentence = str(reason).partition("\n")[0].rstrip(".")
+    return UserError(f"PyTorch can't use the device {str(device)!r} here ({sentence}): leave it out for the CPU.")
+
+
+def token_ids(value: Any) -> npt.NDArray[np.int64]:
+    """A list, an array or a tensor of whole numbers, (T,). Errors: TypeError; IndexError for one beyond 64 bits."""
+    try:
+        found = np.asarray(value.tolist() if hasattr(value, "tolist") else list(value))
+    except (TypeError, ValueError):
+        found = np.array(0.5)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iuO"):
+        raise TypeError(f"numbers must be a list, an array or a tensor of whole numbers, not {reprlib.repr(value)}")
+    if found.dtype.kind != "O":
+        return found.astype(np.int64)
+    for number in found:
+        if not isinstance(number, int):
+            raise TypeError(f"numbers must be whole numbers, not {reprlib.repr(number)}")
+    raise IndexError(f"numbers hold {max(found, key=abs)}, which no vocabulary has")
+
+
+def tensor(value: object, device: str) -> torch.Tensor:
+    """A tensor or an array as a tensor on a device. Errors: TypeError."""
+    import torch
+
+    try:
+        return torch.as_tensor(value, device=device)
+    except (RuntimeError, TypeError, ValueError, OverflowError):
+        raise TypeError(f"x must be a tensor or an array (T, B), not {reprlib.repr(value)}") from None

@@ -1,0 +1,123 @@
+"""Arguments of another type or value: one sentence, before anything is done."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import GOLDEN, ROOT
+
+import pycharrnn
+
+CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+ODD = [None, 1.5, math.nan, math.inf, -1, 2**70, True, b"a\0", "", "a\0b", "\ud800", [], {}, [None], [[1]], object()]
+ODD += [1j, np.array([1, 2]), torch.tensor(3), Path("x"), lambda: 0]
+OF_PYTHON = re.compile(
+    r"NoneType|object is not|has no attribute|expected str, bytes|^embedded null|unsupported operand"
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> pycharrnn.Model:
+    return pycharrnn.load(CHECKPOINT)
+
+
+def check_refusal(call: Callable[[], object], *also: type[Exception]) -> None:
+    """What is no good is refused in a sentence of ours."""
+    try:
+        call()
+    except (TypeError, ValueError, pycharrnn.UserError, *also) as e:
+        said = str(e)
+    else:
+        said = "taken"
+    assert said
+    assert not OF_PYTHON.search(said), said
+
+
+CALLS = {
+    "load": (lambda model, odd: pycharrnn.load(odd), OSError),
+    "dtype": (lambda model, odd: pycharrnn.load(CHECKPOINT, dtype=odd)),
+    "device": (lambda model, odd: pycharrnn.load(CHECKPOINT, device=odd)),
+    "generate": (lambda model, odd: model.generate(odd, length=2)),
+    "stream": (lambda model, odd: list(model.stream(odd, length=2))),
+    "encode": (lambda model, odd: model.encode(odd)),
+    "decode": (lambda model, odd: model.decode(odd), IndexError),
+    "decode one": (lambda model, odd: model.decode([odd]), IndexError),
+    "score": (lambda model, odd: model.score(odd)),
+    "activations": (lambda model, odd: model.activations(odd)),
+    "call": (lambda model, odd: model(odd), IndexError),
+    "save": (lambda model, odd: model.save(odd), OSError),
+    "train": (lambda model, odd: pycharrnn.train(odd), OSError),
+    "on_print": (lambda model, odd: pycharrnn.train("a\n", on_print=odd, max_epochs=0)),
+    "savefile": (lambda model, odd: pycharrnn.train("a\n", savefile=odd, quiet=True)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_odd_arguments_are_refused_with_a_sentence(model, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call, *also = CALLS[name]
+    for odd in ODD:
+        check_refusal(lambda odd=odd: call(model, odd), *also)
+
+
+@pytest.mark.parametrize("option", ["length", "temperature", "seed", "topk", "topp", "stop", "sample", "hide_prime"])
+def test_odd_options_are_refused_with_a_sentence(model, option):
+    for odd in ODD:
+        check_refusal(lambda odd=odd: list(itertools.islice(model.stream("a", **{"length": 3, option: odd}), 3)))
+
+
+@pytest.mark.parametrize(
+    "arguments, error, words",
+    [
+        ({"dtype": "float32"}, TypeError, "dtype must be a floating-point torch.dtype such as torch.float32, not 'flo"),
+        ({"dtype": torch.int64}, TypeError, "dtype must be a floating-point torch.dtype"),
+        ({"device": "gpu"}, ValueError, "device must be one of PyTorch such as \"cuda\", not 'gpu'"),
+        ({"device": "meta"}, pycharrnn.UserError, "PyTorch can't use the device 'meta' here"),
+        ({"device": 1.5}, TypeError, 'device must be a torch.device or its name such as "cuda", not 1.5'),
+    ],
+)
+def test_dtypes_and_devices_that_are_refused(arguments, error, words):
+    with pytest.raises(error, match=f"^{re.escape(words)}"):
+        pycharrnn.load(CHECKPOINT, **arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_gpu_that_this_machine_lacks():
+    with pytest.raises(pycharrnn.UserError, match="^PyTorch can't use the device 'cuda' here .*: leave it out for the"):
+        pycharrnn.load(CHECKPOINT, device="cuda")
+
+
+def test_the_cpu_by_name_needs_no_pytorch():
+    code = (
+        f"import pycharrnn, sys; pycharrnn.load({str(CHECKPOINT)!r}, device='cpu'); assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+@pytest.mark.parametrize("option", ["savefile", "checkpoint_dir", "init_from"])
+def test_paths_that_no_system_has(option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for value, words in (
+        ("a\0b", f"{option} has a NUL character: "),
+        ("\ud800", f"{option} has an unpaired surrogate"),
+    ):
+        with pytest.raises(pycharrnn.UserError, match=f"^{words}"):
+            pycharrnn.train("a\n" * 500, quiet=True, **{option: value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_looks_like_a_flag_stays_in_a_message(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pycharrnn.UserError, match=r"^can't read my -seed 5 notes\.txt"):
+        pycharrnn.train("my -seed 5 notes.txt")
