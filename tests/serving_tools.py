@@ -20,7 +20,7 @@ from conftest import GOLDEN
 from pycharrnn.server import serve
 from pycharrnn.server.connections import OpenConnections
 from pycharrnn.server.registry import Registry
-from pycharrnn.server.samples import Sample, SampleAsked
+from pycharrnn.server.samples import Sample, SampleParams
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.served_models import ServedModel
 
@@ -35,10 +35,10 @@ def model_of(models: Registry, path: Path) -> ServedModel:
     return asyncio.run(models.model(path.stem))
 
 
-def lines_of(model: ServedModel, asked: SampleAsked, turn: float = 0.001) -> list[str]:
+def lines_of(model: ServedModel, asked: SampleParams, turn: float = 0.001) -> list[str]:
     """All lines of a sample that is drawn alone, in turns of so many seconds."""
     sample = Sample(model, asked)
-    lines = "".join(sample.begin())
+    lines = "".join(sample.start())
     while sample.batch:
         ((more, _),) = sample.batch.advance([sample], turn)
         lines += more

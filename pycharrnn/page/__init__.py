@@ -1,5 +1,5 @@
-"""The page to play on, whoever answers it: its files, the facts of models that it shows, and the page as one file.
+"""The page to play on, for `serve` and as a single file. Needs neither FastAPI nor PyTorch.
 
-From outside: `page_files`, `facts`, `gallery.collect`, `single_file.write`.
-It may import analysis, checkpoints and common. It needs neither FastAPI nor PyTorch.
+Entry points: `page_files`, `facts`, `gallery.collect`, `single_file.write`.
+May import analysis, checkpoints and common.
 """

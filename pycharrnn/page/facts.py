@@ -1,6 +1,6 @@
-"""What the page shows of a checkpoint: facts for the list of models, and the losses of its run.
+"""The facts of a checkpoint that the page shows, and the losses of its run.
 
-The descriptions of fields are those of the server's API, where pydantic finds them.
+Pydantic puts the fields' descriptions into the schema of the server's API.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
 
-_MOST_VALIDATIONS = 300  # of a long run; more than a curve of that width can show
+_MAX_VALIDATIONS = 300  # points of a curve: more than its width can show
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model to choose."""
+    """An entry of the list of models."""
 
     id: str
     model: str = field(metadata={"description": "lstm, gru or rnn"})
     num_layers: int
     rnn_size: int
     vocab_size: int
-    code_points: bool = field(metadata={"description": "whether its characters are those of UTF-8, not bytes"})
+    code_points: bool = field(metadata={"description": "whether its characters are Unicode code points, not bytes"})
     epoch: float
     val_loss: float | None = field(
-        metadata={"description": "at this checkpoint, in nats per character; null where there is none"}
+        metadata={"description": "at this checkpoint, in nats per character; null if unknown"}
     )
-    best_val_loss: float | None = field(metadata={"description": "the lowest of its run up to this checkpoint"})
-    program: str = field(metadata={"description": "what trained it: char-rnn or torch-rnn"})
-    saved: float = field(metadata={"description": "when its file was written, in seconds since 1970"})
+    best_val_loss: float | None = field(metadata={"description": "lowest loss of its run up to this checkpoint"})
+    program: str = field(metadata={"description": "that trained it: char-rnn or torch-rnn"})
+    saved: float = field(metadata={"description": "modification time of its file, in seconds since 1970"})
 
 
 @dataclass(frozen=True)
 class LossSeries:
-    """Losses in nats per character, and after which iterations."""
+    """Losses in nats per character, after these iterations."""
 
     iterations: list[float]
     losses: list[float]
@@ -53,21 +53,16 @@ class LossSeries:
 
 @dataclass(frozen=True)
 class Losses:
-    """How the losses of a run went, up to a checkpoint: at most some hundreds of points."""
+    """The losses of a run up to a checkpoint, reduced to at most 400 points each."""
 
     train: LossSeries
     val: LossSeries
-    epochs_per_iteration: float = field(metadata={"description": "0 where that is not known"})
-    window: int = field(metadata={"description": "how many training losses each point is the mean of"})
+    epochs_per_iteration: float = field(metadata={"description": "0 if unknown"})
+    window: int = field(metadata={"description": "number of training losses that each point averages"})
 
 
 def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
-    """What the list of models says of a checkpoint.
-
-    Args:
-        name: by which it is chosen.
-        saved: when its file was written, in seconds since 1970.
-    """
+    """The facts of a checkpoint. `name`: its id. `saved`: modification time of its file, in seconds since 1970."""
     network = loaded.network
     loss = validation_loss(loaded)
     return ModelFacts(
@@ -86,10 +81,9 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
 
 
 def losses_of(loaded: Checkpoint) -> Losses:
-    """The losses of the run up to a checkpoint, as a curve of some hundreds of points."""
     try:
         curve = plotting.loss_curve(loaded, "")
-    except UserError:  # it holds none
+    except UserError:  # the checkpoint holds no losses
         return Losses(train=LossSeries([], []), val=LossSeries([], []), epochs_per_iteration=0, window=1)
     return Losses(
         train=_series(*curve.train),
@@ -104,9 +98,9 @@ def _series(iterations: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]
 
 
 def _thinned(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Points at even distances, among them the first, the lowest and the last."""
-    if len(x) <= _MOST_VALIDATIONS:
+    """Points at even distances, including the first, the lowest and the last."""
+    if len(x) <= _MAX_VALIDATIONS:
         return x, y
-    even = np.linspace(0, len(x) - 1, _MOST_VALIDATIONS - 1).astype(int)
+    even = np.linspace(0, len(x) - 1, _MAX_VALIDATIONS - 1).astype(int)
     at = np.unique([*even, y.argmin()])
     return x[at], y[at]

@@ -1,7 +1,7 @@
-"""The page as one HTML file that holds its models, loads nothing, and needs no server.
+"""Writes the page as one HTML file that holds its models, loads nothing, and needs no server.
 
-What comes from a checkpoint is data there: JSON in which every < is an escape, or escaped HTML. A content security
-policy lets the page run its own scripts, by their hashes, and nothing else, and open no connection.
+Content of checkpoints stays data: JSON in which every < is escaped, or escaped HTML. A content security policy allows
+the page's own scripts, by their hashes, and no connections.
 """
 
 from __future__ import annotations
@@ -19,43 +19,35 @@ from pycharrnn.checkpoints import payload
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.display import escape_html
 from pycharrnn.common.errors import UserError
-from pycharrnn.page.bundle import UnknownForm, bundle
+from pycharrnn.page.bundle import UnsupportedModule, bundle
 from pycharrnn.page.facts import facts_of, losses_of
 from pycharrnn.page.page_files import page_files
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
-_LONGEST = 500_000_000  # characters of a model's JSON: browsers hold little more in one string
+_MAX_MODEL = 500_000_000  # characters of weights: browsers limit the length of a string
 
-Model = dict[str, Any]  # as JSON; a name is given to it when it is written
+Model = dict[str, Any]  # JSON; `write` adds its name
 
 
 def model_of(path: str, loaded: Checkpoint, half: bool) -> Model:
-    """What a page holds of a checkpoint.
-
-    Args:
-        path: of its file. half: whether its weights are rounded to 16 bits.
-
-    Errors: UserError for one that is too large.
-    """
-    # When its file was written is left out, so that the same checkpoint gives the same page.
+    """Encode a checkpoint. `half`: round its weights to 16 bits. Errors: UserError for too large a model."""
+    # Without the modification time, so that the same checkpoint gives the same page.
     facts = {**dataclasses.asdict(facts_of(loaded, "", 0.0)), "saved": None}
     model = {**payload.encode(loaded, half=half), "facts": facts, "losses": dataclasses.asdict(losses_of(loaded))}
-    if len(model["weights"]) > _LONGEST:
+    if len(model["weights"]) > _MAX_MODEL:
         hint = "" if half else ": -half 1 rounds them to 16 bits"
-        raise UserError(f"the weights of {path} are more than a browser can read from a page{hint}.")
+        raise UserError(f"the weights of {path} are too large for a browser to read from a page{hint}.")
     return model
 
 
 def write(path: str | os.PathLike[str], models: Sequence[tuple[str, Model]], half: bool) -> int:
-    """Write a page, whole or not at all.
+    """Write a page atomically and return its size in bytes.
 
     Args:
-        models: (path of a checkpoint, what model_of made of it), in the order in which the page offers them.
+        models: (path of the checkpoint, its encoding by model_of), in the order of the page's list.
         half: as for model_of.
-
-    Returns: its size in bytes.
 
     Errors: OSError.
     """
@@ -70,12 +62,12 @@ def write(path: str | os.PathLike[str], models: Sequence[tuple[str, Model]], hal
 
 
 def _json(value: object) -> bytes:
-    """JSON in ASCII that no HTML parser takes for the end of the element that it stands in."""
+    """ASCII JSON that can't end its HTML element."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c").encode()
 
 
 def _frame(names: list[str], half: bool) -> tuple[str, str]:
-    """The page before its models and after them."""
+    """The parts of the page before and after its models."""
     files = {name: content.decode() for name, content in page_files().items()}
     script, worker, style = bundle("file.js", files), bundle("worker.js", files), files["style.css"]
     policy = (
@@ -84,7 +76,7 @@ def _frame(names: list[str], half: bool) -> tuple[str, str]:
     )
     icon = base64.b64encode(files["icon.svg"].encode()).decode()
     title = f"{names[0] if len(names) == 1 else f'{len(names)} models'} - pycharrnn"
-    page = _with(
+    page = _replace(
         files["index.html"],
         {
             '<meta charset="utf-8">': '<meta charset="utf-8">\n'
@@ -97,29 +89,29 @@ def _frame(names: list[str], half: bool) -> tuple[str, str]:
         },
     )
     before, end, after = page.partition("</body>")
-    # The worker is text here: the page's script makes a program of it.
+    # The worker is inert text: the page's script makes a Worker from it.
     scripts = f'<script type="text/plain" id="worker">{worker}</script>\n<script type="module">{script}</script>\n'
     return before, scripts + end + after
 
 
-def _with(page: str, parts: dict[str, str]) -> str:
-    """HTML with other text in the place of some, each of which is there once. Errors: UnknownForm."""
+def _replace(page: str, parts: dict[str, str]) -> str:
+    """Replace parts that must occur once. Errors: UnsupportedModule."""
     for old, new in parts.items():
         if page.count(old) != 1:
-            raise UnknownForm(f"index.html does not have {old!r} once.")
+            raise UnsupportedModule(f"index.html must contain {old!r} once.")
         page = page.replace(old, new)
     return page
 
 
 def _hash(content: str) -> str:
-    """The source expression of a content security policy for an element with this content."""
+    """The content security policy's source expression for an element with this content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def _about(names: list[str], half: bool) -> str:
-    """What the page says that it is."""
+    """The text of the footer."""
     held, them = (names[0], "it") if len(names) == 1 else (f"{len(names)} models", "them")
-    words = f"This page holds {held} and computes with {them} in your browser: it needs no network, and sends nothing."
+    words = f"This page holds {held} and runs {them} in your browser. It needs no network and sends nothing."
     if half:
-        words += " Weights are rounded to 16 bits here, so the text is another than that of pycharrnn sample."
+        words += " Its weights are rounded to 16 bits, so its texts differ from those of pycharrnn sample."
     return words

@@ -1,5 +1,5 @@
-"""A server of the page to play on, and its HTTP API (the extra `serve`).
+"""The server of the page to play on and its JSON API (the extra `serve`).
 
-From outside: `serve.serve`, `app.create_app`, `options.ServeOptions`.
-It may import page, analysis, sampling, engine, checkpoints and common, not training's loop.
+Entry points: `serve.serve`, `app.create_app`, `options.ServeOptions`.
+May import page, analysis, sampling, engine, checkpoints and common, not training's loop.
 """

@@ -1,26 +1,22 @@
-"""The addresses by which a server can be reached, for people to type."""
+"""The addresses at which a server can be reached, to print at its start."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 
-# An address of each kind that belongs to documentation (RFC 5737, RFC 3849): nothing is ever sent to it.
-_ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # "any address" -> this machine's own, for programs on it
+# Addresses reserved for documentation (RFC 5737, RFC 3849). Nothing is sent to them.
+_REMOTE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # wildcard address -> this machine's loopback address
 
 
 def reachable_hosts(host: str) -> list[str]:
-    """What stands between http:// and the port in the addresses of a server that listens on `host`.
-
-    A server that listens on all of a machine's addresses can't be reached by the name that means that: it is reached by
-    the machine's own address, from the machine itself, and by that with which it talks to the network.
-    """
+    """The host parts of a server's URLs; for a wildcard address, loopback and the machine's address in the network."""
     hosts = [host]
-    if host in _ALL:
-        hosts = [_ALL[host]]
+    if host in _LOOPBACK:
+        hosts = [_LOOPBACK[host]]
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as s:  # OSError: no network
-            s.connect((_ELSEWHERE[family], 9))  # which only looks up the way there
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as s:  # no network
+            s.connect((_REMOTE[family], 9))  # sends nothing: finds the local address of the route
             hosts.append(s.getsockname()[0])
-    return [f"[{one}]" if ":" in one else one for one in dict.fromkeys(hosts)]
+    return [f"[{name}]" if ":" in name else name for name in dict.fromkeys(hosts)]

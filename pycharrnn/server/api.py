@@ -1,4 +1,4 @@
-"""The JSON API under the page: what each of its paths does (the extra `serve`)."""
+"""The JSON API: the handler of each path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pycharrnn.server import samples, served_models
 from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
 from pycharrnn.server.model_cache import CapacityExceeded
 from pycharrnn.server.registry import NoSuchModel, Registry
-from pycharrnn.server.samples import Sample, SampleAsked
+from pycharrnn.server.samples import Sample, SampleParams
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
     MAX_CANDIDATES,
@@ -38,7 +38,7 @@ from pycharrnn.server.served_models import ServedModel
 
 _Responses = dict[int | str, dict[str, Any]]  # status -> its description for OpenAPI
 
-_GUARD_STATUSES = (401, 421)  # what security.Guard answers to a request of any kind
+_GUARD_STATUSES = (401, 421)  # of security.Guard, for every path
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -47,7 +47,7 @@ def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
     api = _Api(models, scheduler)
     guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
     problems: _Responses = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_GUARD_STATUSES)}
-    unchanged: _Responses = {304: {"description": "The list is still the one of this ETag"}}
+    unchanged: _Responses = {304: {"description": "The list has not changed since this ETag"}}
     app.add_api_route(
         "/api/models",
         api.list_models,
@@ -79,11 +79,11 @@ def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
 
 
 class _Api:
-    """The handlers; FastAPI shows their names and docstrings in /openapi.json."""
+    """The handlers. Their docstrings appear in /openapi.json."""
 
     def __init__(self, models: Registry, scheduler: Scheduler) -> None:
         self._models, self._scheduler = models, scheduler
-        self._start = secrets.token_hex(4)  # so that no tag is that of another server
+        self._instance = secrets.token_hex(4)  # makes ETags unique to this server
         # A score takes megabytes and is useless before it is complete, so scores that take about as long, keyed by
         # (model id, bit length of the text's length), are computed one after the other.
         self._score_locks: weakref.WeakValueDictionary[tuple[str, int], asyncio.Lock] = weakref.WeakValueDictionary()
@@ -91,10 +91,10 @@ class _Api:
     async def list_models(
         self,
         response: Response,
-        if_none_match: Annotated[str | None, Header(description="the ETag of an earlier answer")] = None,
+        if_none_match: Annotated[str | None, Header(description="the ETag of an earlier response")] = None,
     ) -> ModelList | Response:
-        """The models to choose from, and the limits of a request."""
-        tag = f'"{self._start}-{self._models.generation}"'
+        """The models, and the limits of requests."""
+        tag = f'"{self._instance}-{self._models.generation}"'
         if if_none_match == tag:
             return Response(status_code=304, headers={"ETag": tag})
         response.headers["ETag"] = tag
@@ -111,15 +111,15 @@ class _Api:
         )
 
     async def losses(self, request: Annotated[LossesRequest, Query()]) -> Losses:
-        """How training went, up to the checkpoint that holds a model."""
+        """The training and validation losses of a run up to a checkpoint."""
         try:
             return self._models.losses(request.model)
         except NoSuchModel as e:
             raise HTTPException(404, str(e)) from None
 
     async def sample(self, request: SampleRequest) -> Response:
-        """A sample as JSON lines, one for each character, sent as they are drawn, and one at the end."""
-        model = await self._chosen(request.model)
+        """A sample as JSON lines, sent as they are sampled: one for each character, and one at the end."""
+        model = await self._model(request.model)
         options = SampleOptions(
             seed=request.seed,
             length=request.length,
@@ -132,12 +132,12 @@ class _Api:
         if unit and (unit[0] > layers or unit[1] > size):
             raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
         primetext = request.primetext.encode()
-        sample = Sample(model, SampleAsked(options, primetext, unit, request.candidates, request.skip))
-        return LineStream(self._scheduler, samples.in_turns(self._scheduler, sample))
+        sample = Sample(model, SampleParams(options, primetext, unit, request.candidates, request.skip))
+        return LineStream(self._scheduler, samples.stream_lines(self._scheduler, sample))
 
     async def score_text(self, request: ScoreRequest, connection: Request) -> Response:
-        """How much each character of a text surprises a model."""
-        model = await self._chosen(request.model)
+        """The surprise of each character of a text."""
+        model = await self._model(request.model)
         score, pieces = served_models.score(model, request.text.encode()), list[str]()
         with self._scheduler.admit() as admitted:
             if not admitted:
@@ -157,10 +157,10 @@ class _Api:
         headers = {"Content-Length": str(sum(map(len, pieces)))}  # all ASCII
         return StreamingResponse(_one_by_one(pieces), headers=headers, media_type="application/json")
 
-    async def _chosen(self, name: str) -> ServedModel:
-        """A model, in memory. Errors: HTTPException."""
+    async def _model(self, model_id: str) -> ServedModel:
+        """Errors: HTTPException."""
         try:
-            return await self._models.model(name)
+            return await self._models.model(model_id)
         except NoSuchModel as e:
             raise HTTPException(404, str(e)) from None
         except CapacityExceeded:
@@ -168,6 +168,6 @@ class _Api:
 
 
 async def _one_by_one(pieces: list[str]) -> AsyncIterator[str]:
-    """The pieces, so that each is copied into the connection's buffer only when there is room for it."""
+    """Yield pieces as the connection takes them, so that its buffer does not hold all of them."""
     for piece in pieces:
         yield piece

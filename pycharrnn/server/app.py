@@ -1,4 +1,4 @@
-"""The page to play on and the JSON API under it as one application, from FastAPI (the extra `serve`)."""
+"""The FastAPI application: the page to play on and the JSON API."""
 
 from __future__ import annotations
 
@@ -21,26 +21,22 @@ from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import MAX_FIELDS
 from pycharrnn.server.security import Guard
 
-_SMALL_BODY = 1 << 12  # bytes, which take no time to parse
+_SMALL_BODY = 1 << 12  # bytes; parsed on the event loop
 
 
 def create_app(models: Registry, scheduler: Scheduler, hosts: frozenset[str] | None, token: str) -> FastAPI:
-    """The page and the API as an ASGI application.
-
-    Args:
-        hosts, token: as for security.Guard.
-    """
+    """Create the ASGI application. `hosts`, `token`: as for security.Guard."""
     files = {"/" if name == "index.html" else f"/{name}": (name, content) for name, content in page_files().items()}
     app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.scheduler, app.router.route_class = scheduler, _Route
     app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files))
     app.exception_handler(RequestValidationError)(_refuse)
-    add_api(app, models, scheduler)  # before the files: a request is compared with one route after the other
+    add_api(app, models, scheduler)  # before the files: routes are matched in order
     for path, (name, content) in files.items():
         handler = _answer_with(content, MEDIA_TYPES[os.path.splitext(name)[1]])
         app.add_api_route(path, handler, include_in_schema=False)
-    _complete_schema(app.openapi(), token)  # which the application keeps
-    for route in app.routes:  # now that the schema is made, which would have each of them twice
+    _complete_schema(app.openapi(), token)  # the application caches it
+    for route in app.routes:  # after the schema, which would list each path twice
         if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
             route.methods.add("HEAD")
     return app
@@ -54,15 +50,15 @@ def _answer_with(content: bytes, media_type: str) -> Callable[[], Awaitable[Resp
 
 
 async def _refuse(request: Request, error: RequestValidationError) -> Response:
-    """The answer to a request that does not fit its schema: its first fault, in one sentence."""
+    """The response to a request that does not match its schema: the first error, as a sentence."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     return JSONResponse({"detail": f"{where}: {first['msg']}." if where else f"{first['msg']}."}, 422)
 
 
 def _complete_schema(schema: dict[str, Any], token: str) -> None:
-    """Add to /openapi.json what FastAPI can't know: that a sample comes in lines, and that a token is asked for."""
-    # FastAPI took the schema of a line for that of the whole answer. This is how it describes its own streams of lines.
+    """Complete /openapi.json: /api/sample streams lines, and a token is required."""
+    # FastAPI takes the schema of a line for that of the whole response. Its own line streams have this form.
     schema["paths"]["/api/sample"]["post"]["responses"]["200"]["content"][LineStream.media_type] = {
         "itemSchema": {"$ref": "#/components/schemas/SampleLine"}
     }
@@ -72,10 +68,9 @@ def _complete_schema(schema: dict[str, Any], token: str) -> None:
 
 
 class _Route(APIRoute):
-    """A route whose requests are read by _Request."""
+    """A route that reads requests as _Request."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """As FastAPI's."""
         handle = super().get_route_handler()
 
         async def handle_request(request: Request) -> Response:
@@ -85,25 +80,25 @@ class _Route(APIRoute):
 
 
 class _Request(Request):
-    """Parses a large body in one of the scheduler's turns: the event loop, which serves everybody, is not held up."""
+    """Parses large bodies in a turn of the scheduler, so that they do not block the event loop."""
 
     async def json(self) -> Any:
-        """The body as Python objects. Errors: ValueError; HTTPException for too many fields, or at the server's end."""
+        """The parsed body. Errors: ValueError; HTTPException for too many fields, or when the server is stopping."""
         body = await self.body()
         if len(body) <= _SMALL_BODY:
-            return _parsed(body)
+            return _parse_json(body)
         try:
-            return await self.app.state.scheduler.call(_parsed, body)
+            return await self.app.state.scheduler.call(_parse_json, body)
         except SchedulerClosed:
             raise HTTPException(503, STOPPING) from None
 
 
-def _parsed(body: bytes) -> Any:
-    return json.loads(body, object_pairs_hook=_object)
+def _parse_json(body: bytes) -> Any:
+    return json.loads(body, object_pairs_hook=_json_object)
 
 
-def _object(fields: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object's fields as a dict. Errors: HTTPException for more fields than a request can have."""
+def _json_object(fields: list[tuple[str, object]]) -> dict[str, object]:
+    """Errors: HTTPException for more fields than any request has."""
     if len(fields) > MAX_FIELDS:
-        raise HTTPException(422, f"an object of {len(fields)} fields is no part of a request.")
+        raise HTTPException(422, f"an object of {len(fields)} fields is not part of any request.")
     return dict(fields)

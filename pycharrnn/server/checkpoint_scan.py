@@ -22,61 +22,42 @@ class FileChanged(Exception):
 
 
 class FileVersion(NamedTuple):
-    """Identifies the content of a file; `modified` is in nanoseconds."""
-
     inode: int
     size: int
-    modified: int
+    modified: int  # nanoseconds
 
 
 @dataclass(frozen=True)
 class CheckpointEntry:
-    """A checkpoint as it was when it was first read.
-
-    Attributes:
-        argument: index of the argument that names the file or its folder.
-        nbytes: memory that its weights take.
-    """
+    """A checkpoint as it was when it was first read."""
 
     path: str
-    argument: int
+    argument: int  # index of the argument that names the file or its folder
     version: FileVersion
     facts: ModelFacts
     losses: Losses
-    nbytes: int
+    nbytes: int  # of its weights in memory
 
 
 @dataclass
 class ScanResult:
-    """The outcome of a scan.
-
-    Attributes:
-        entries: by model id, in the order of the arguments; within a folder the lowest loss first.
-        new: the models that this scan has read, in the same order.
-        errors: for the files and folders that this scan could not read and that no earlier scan has reported.
-        missing: the first of the named files that do not exist, or None.
-    """
+    """The outcome of a scan: entries by model id, in the order of the arguments; within a folder by loss."""
 
     entries: dict[str, CheckpointEntry]
-    new: list[ServedModel]
-    errors: list[UserError]
-    missing: UserError | None = None
+    new: list[ServedModel]  # read by this scan, in the same order
+    errors: list[UserError]  # about files and folders that can't be read, unless an earlier scan has reported them
+    missing: UserError | None = None  # about the first named file that does not exist
 
 
 class CheckpointScanner:
-    """Reads the checkpoints that the arguments of the command line name.
-
-    Args:
-        arguments: checkpoints, and folders that stand for all checkpoints in them.
-
-    Attributes:
-        folders: indices of the arguments that are folders.
+    """Reads the checkpoints that the arguments of the command line name: files, and all checkpoints of folders.
 
     Errors: UserError for a file that is named twice.
     """
 
     def __init__(self, arguments: list[str]) -> None:
         self._arguments = [os.path.normpath(path) for path in arguments]
+        # Indices of the arguments that are folders.
         self.folders = {k for k, path in enumerate(self._arguments) if os.path.isdir(path)}
         self._named = {path: k for k, path in enumerate(self._arguments) if k not in self.folders}
         self._unreadable: dict[str, FileVersion | None] = {}  # not read again before their version changes
@@ -86,11 +67,8 @@ class CheckpointScanner:
                 raise UserError(f"{path} is named twice: once is enough.")
 
     def scan(self, may_be_empty: bool) -> ScanResult:
-        """Read all files.
-
-        Errors: UserError for a named file that does not exist; unless `may_be_empty`, for a folder without a
-            checkpoint, and where no checkpoint can be read.
-        """
+        """Read all files. Errors: UserError for a named file that does not exist; unless `may_be_empty`, for a folder
+        without a checkpoint, and if no checkpoint can be read."""
         files = {path: k for k in sorted(self.folders) for path in self._in_folder(k, may_be_empty)}
         result = self._read_new({**files, **self._named}, {}, [])
         if result.missing:
@@ -100,10 +78,7 @@ class CheckpointScanner:
         return result
 
     def rescan(self, entries: dict[str, CheckpointEntry]) -> ScanResult:
-        """Read new files of the folders, and drop the entries whose files are gone or have changed.
-
-        A folder that can't be listed keeps those of its entries whose files have not changed.
-        """
+        """Read new files of the folders and drop the entries of files that are gone or have changed."""
         files: dict[str, int] = {}
         errors: list[UserError] = []
         for k in sorted(self.folders):
@@ -111,6 +86,7 @@ class CheckpointScanner:
                 found = self._in_folder(k, may_be_empty=True)
                 self._folder_errors.pop(k, None)
             except Exception as e:  # whatever it is, the other folders and the next scan do not depend on it
+                # The entries of unchanged files stay.
                 found = [entry.path for entry in entries.values() if entry.argument == k]
                 error = e if isinstance(e, UserError) else UserError(f"can't list {self._arguments[k]} ({_reason(e)}).")
                 if self._folder_errors.get(k) != str(error):

@@ -1,4 +1,4 @@
-"""An answer of JSON lines that are sent while they are made, in the scheduler's turns."""
+"""A response of JSON lines that are sent as the scheduler's turns produce them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ RETRY = {"Retry-After": "5"}  # seconds
 
 
 def unavailable(detail: str = "all places are taken: try again in a moment.") -> JSONResponse:
-    """The answer to a client that the scheduler does not serve now."""
+    """The response to a client that the scheduler does not admit."""
     return JSONResponse({"detail": detail}, 503, RETRY)
 
 
 class LineStream(Response):
-    """JSON objects as lines (application/x-ndjson), sent as they come. Ends when the client leaves.
+    """Streams the JSON lines that `turns` yields, until they end or the client disconnects.
 
-    Args:
-        turns: the lines, some for each of the scheduler's turns. An HTTPException that comes before any becomes the
-            answer.
+    An HTTPException before the first lines becomes the response.
     """
 
     media_type = "application/x-ndjson"
@@ -38,14 +36,14 @@ class LineStream(Response):
         self._scheduler, self._turns = scheduler, turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer, as ASGI has it."""
+        """Send the response (ASGI)."""
         with self._scheduler.admit() as admitted:
             if not admitted:
                 await unavailable()(scope, receive, send)
                 return
             tasks = {
-                asyncio.create_task(self._answer(scope, receive, send)),
-                asyncio.create_task(_client_has_left(receive)),
+                asyncio.create_task(self._respond(scope, receive, send)),
+                asyncio.create_task(_disconnected(receive)),
             }
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -56,7 +54,7 @@ class LineStream(Response):
             for task in done:
                 task.result()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with contextlib.aclosing(self._turns) as turns:
             try:
                 first = await anext(turns)
@@ -78,7 +76,6 @@ class LineStream(Response):
         await send({"type": "http.response.body", "body": last.encode()})
 
 
-async def _client_has_left(receive: Receive) -> None:
-    """Return when the client has closed its connection."""
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -13,9 +13,9 @@ class CapacityExceeded(Exception):
 
 
 class ModelCache:
-    """Caches models whose weights take up to `max_bytes` together. A larger model has the cache to itself.
+    """Caches models of up to `max_bytes` of weights together. A model in use counts, cached or not.
 
-    A model that a request samples from counts until the request ends, cached or not.
+    A larger model has the cache to itself.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -52,5 +52,4 @@ class ModelCache:
         self._alive.add(model)
 
     def drop(self, model_id: str) -> None:
-        """Remove the model with this id, if it is cached."""
         self._cached.pop(model_id, None)

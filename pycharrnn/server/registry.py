@@ -26,31 +26,25 @@ class NoSuchModel(Exception):
 
 
 class Registry:
-    """Models by the ids that requests name.
+    """Models by id. Models of named files stay in memory; those of folders are cached and read again when needed.
 
-    Models of named files stay in memory. Models of folders are cached: their facts stay in memory, their weights are
-    read again when a request needs them. Requests can't name paths. A file that has changed since it was first read is
-    not served.
-
-    Call the methods from one event loop. A thread reads the files.
+    Requests can't name paths, and a file that has changed since it was first read is not served. Call the methods from
+    one event loop; a thread reads the files.
 
     Args:
         paths: checkpoints, and folders that stand for all checkpoints in them.
-        say: prints a line for each model.
-        note: prints a line for each file or folder that can't be read, while others can.
+        say: prints a line for each model. note: for each file or folder that can't be read.
         follow: whether `follow_folders` will run; folders may be empty then.
-        max_bytes: of the weights of folders' models in memory.
+        max_bytes: of the weights of cached models.
 
-    Attributes:
-        generation: counts the changes of the list of models.
-
-    Errors: UserError for a file that does not exist or is named twice, or where there is no checkpoint.
+    Errors: UserError for a file that does not exist or is named twice, or if there is no checkpoint.
     """
 
     def __init__(
         self, paths: list[str], say: Print, note: Print, follow: bool = False, max_bytes: int = MAX_BYTES
     ) -> None:
-        self.follow, self.generation = follow, 0
+        self.follow = follow
+        self.generation = 0  # counts the changes of the list of models
         self._say, self._note = say, note
         self._scanner = CheckpointScanner(paths)
         if follow and not self._scanner.folders:
@@ -67,7 +61,6 @@ class Registry:
         return [entry.facts for entry in self._entries.values()]
 
     def facts(self, model_id: str) -> ModelFacts:
-        """Errors: NoSuchModel."""
         return self._entry(model_id).facts
 
     def losses(self, model_id: str) -> Losses:
@@ -120,7 +113,7 @@ class Registry:
         return self._named.get(model_id) or self._cache.get(model_id)
 
     async def _evict_for(self, nbytes: int) -> None:
-        """Errors: CapacityExceeded where requests go on to use the models in memory."""
+        """Errors: CapacityExceeded if requests keep using the models in memory."""
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(CapacityExceeded):
                 self._cache.evict_for(nbytes)
@@ -129,7 +122,6 @@ class Registry:
         raise CapacityExceeded
 
     def _apply(self, result: ScanResult) -> None:
-        """Offer the entries of a scan."""
         before, self._entries = self._entries, result.entries
         self.generation += list(before.values()) != list(result.entries.values())
         for model_id, entry in before.items():

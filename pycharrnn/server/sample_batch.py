@@ -9,48 +9,42 @@ from typing import Protocol
 from pycharrnn.sampling import batched_sampling
 from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
 
-_MOST_CHARACTERS = 256  # of a sample in one turn, so that little has to wait for a slow reader
-_SHORTEST = 1e-6  # seconds: some clocks stand still for longer than a turn
-_LARGEST_STEP = 1 << 28  # multiplications, about, so that a turn stays short
+_MAX_CHARACTERS = 256  # of a sample in one turn, so that little output waits for a slow client
+_MIN_SECONDS = 1e-6  # some clocks stand still for longer than a turn
+_MAX_MULTIPLICATIONS = 1 << 28  # of a step, about, so that a turn stays short
 
 
 class BatchMember(Protocol):
-    """A sample that shares the steps of others; samples.Sample is one."""
+    """A sample that shares steps with others; samples.Sample implements it."""
 
     stream: BatchedStream | None
 
-    def candidates_for(self, count: int) -> int:
-        """See Sample."""
+    def candidates_for(self, count: int) -> int: ...
 
-    def lines(self, characters: Characters) -> str:
-        """See Sample."""
+    def lines(self, characters: Characters) -> str: ...
 
 
-def draw_lines(samples: Sequence[BatchMember], most: int) -> list[tuple[str, bool]]:
-    """The lines of the next characters of samples of one model, up to `most` of each, and whether there is more."""
+def step_lines(samples: Sequence[BatchMember], steps: int) -> list[tuple[str, bool]]:
+    """Sample up to `steps` characters of each sample. Returns (lines, whether there is more) of each."""
     streams = [sample.stream for sample in samples if sample.stream]
-    drawn = batched_sampling.step_batch(streams, most, [sample.candidates_for(most) for sample in samples])
-    lines = [sample.lines(characters) for sample, characters in zip(samples, drawn, strict=True)]
+    sampled = batched_sampling.step_batch(streams, steps, [sample.candidates_for(steps) for sample in samples])
+    lines = [sample.lines(characters) for sample, characters in zip(samples, sampled, strict=True)]
     return [(of_sample, sample.stream is not None) for of_sample, sample in zip(lines, samples, strict=True)]
 
 
 class SampleBatch:
-    """Samples of one model that are drawn side by side: see scheduler.Batch.
+    """The samples of one model, as a scheduler.Batch. `multiplications`: for one character of one stream."""
 
-    Args:
-        multiplications: for one character of one stream.
-    """
-
-    def __init__(self, few: int, multiplications: int) -> None:
-        self.few, self.most = few, max(few, _LARGEST_STEP // multiplications)
-        self._seconds = multiplications / 1e9  # of a step of up to `few` streams, as far as is known
+    def __init__(self, min_batch: int, multiplications: int) -> None:
+        self.min_batch, self.max_batch = min_batch, max(min_batch, _MAX_MULTIPLICATIONS // multiplications)
+        self._step_seconds = multiplications / 1e9  # measured, for up to min_batch streams
 
     def advance(self, samples: Sequence[BatchMember], seconds: float) -> list[tuple[str, bool]]:
-        """Lines for each sample, and whether there is more to come."""
-        groups, start = -(-len(samples) // self.few), time.thread_time()
+        """See scheduler.Batch."""
+        groups, start = -(-len(samples) // self.min_batch), time.thread_time()
         left = max(sample.stream.left for sample in samples if sample.stream)
-        steps = max(1, min(_MOST_CHARACTERS, left, int(seconds / (groups * self._seconds))))
-        lines = draw_lines(samples, steps)
-        taken = max(time.thread_time() - start, _SHORTEST)
-        self._seconds = (self._seconds + taken / (groups * steps)) / 2
+        steps = max(1, min(_MAX_CHARACTERS, left, int(seconds / (groups * self._step_seconds))))
+        lines = step_lines(samples, steps)
+        taken = max(time.thread_time() - start, _MIN_SECONDS)
+        self._step_seconds = (self._step_seconds + taken / (groups * steps)) / 2
         return lines

@@ -1,4 +1,4 @@
-"""Samples of a served model: each begins in turns of its own, then all of a model go on in turns that they share."""
+"""Samples of a served model. Each reads its primetext in turns of its own, then shares turns with other samples."""
 
 from __future__ import annotations
 
@@ -14,114 +14,104 @@ from pycharrnn.sampling import batched_sampling, tokenizer
 from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server.sample_batch import SampleBatch, draw_lines
+from pycharrnn.server.sample_batch import SampleBatch, step_lines
 from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.served_models import ServedModel
 
 
 @dataclass(frozen=True)
-class SampleAsked:
-    """What to draw from a model.
-
-    Attributes:
-        options: seed, length, temperature, topk and topp.
-        primetext: what the sample begins with.
-        unit: (layer, unit), from 1, whose activation to add to each character, or None.
-        candidates: how many of the likeliest characters to name with each.
-        skip: the lines of so many characters are left out.
-    """
-
-    options: SampleOptions
+class SampleParams:
+    options: SampleOptions  # of which seed, length, temperature, topk and topp apply
     primetext: bytes
-    unit: tuple[int, int] | None
-    candidates: int
-    skip: int = 0
+    unit: tuple[int, int] | None  # (layer, unit), from 1, whose activation to add to each character
+    candidates: int  # number of top candidates to add to each character
+    skip: int = 0  # number of characters at the beginning whose lines to leave out
 
 
 class Sample:
-    """A sample as the lines of schemas.SampleLine: one for each character of the screen, and one at the end.
+    """Produces a sample as lines of JSON (schemas.SampleLine), one for each character on the screen.
 
-    The last one is {"done": true}, or an error where the model predicts NaN.
+    The last line is {"done": true}, or an error if the model predicts NaN.
     """
 
-    def __init__(self, model: ServedModel, asked: SampleAsked) -> None:
-        self._model, self._asked = model, asked
-        self._writer = LineWriter(model.vocabulary, asked.candidates, asked.skip)
-        self._unit = (asked.unit[0] - 1, asked.unit[1] - 1) if asked.unit else None
-        self.stream: BatchedStream | None = None  # on the C kernel, where there is more to draw together with others
+    def __init__(self, model: ServedModel, params: SampleParams) -> None:
+        self._model, self._params = model, params
+        self._writer = LineWriter(model.vocabulary, params.candidates, params.skip)
+        self._unit = (params.unit[0] - 1, params.unit[1] - 1) if params.unit else None
+        self.stream: BatchedStream | None = None  # set while `batch` is to sample more; needs the C kernel
 
     @property
     def batch(self) -> SampleBatch | None:
-        """In which it goes on, once it has begun; None if it is complete."""
+        """The batch that continues the sample after `start`; None if the sample is complete."""
         return self._model.batch if self.stream else None
 
-    def begin(self) -> Iterator[str]:
-        """The lines up to the first character that is drawn, in pieces; without the C kernel all of them.
+    def start(self) -> Iterator[str]:
+        """Yield lines up to the first sampled character; without the C kernel all lines.
 
         Errors: HTTPException for a primetext with a character that the model does not know.
         """
-        vocab, asked, predictor = self._model.vocab, self._asked, self._model.predictor
-        given = list[int]()
-        for at, character in tokenizer.tokenize(asked.primetext, vocab):
+        vocab, params, predictor = self._model.vocab, self._params, self._model.predictor
+        prime_ids = list[int]()
+        for at, character in tokenizer.tokenize(params.primetext, vocab):
             if character is None:
-                unknown = tokenizer.describe_unknown(asked.primetext, at)
+                unknown = tokenizer.describe_unknown(params.primetext, at)
                 raise HTTPException(422, f"primetext has {unknown}: leave it out.")
-            given.append(vocab[character] - 1)
+            prime_ids.append(vocab[character] - 1)
         if not isinstance(predictor, KernelPredictor):
-            yield from self._alone()
+            yield from self._all_lines()
             return
-        stream = BatchedStream(predictor, asked.options, given, self._unit)
+        stream = BatchedStream(predictor, params.options, prime_ids, self._unit)
         while stream.unread:
             count = min(self._model.block, stream.unread)
             yield self._writer.lines(stream.read(count, self._writer.candidates_for(count)))
         self.stream = stream
-        ((lines, _),) = draw_lines([self], 1)
+        ((lines, _),) = step_lines([self], 1)
         yield lines
 
     def candidates_for(self, count: int) -> int:
-        """How many candidates are wanted with the next `count` characters."""
+        """See LineWriter."""
         return self._writer.candidates_for(count)
 
     def lines(self, characters: Characters) -> str:
-        """The lines of these characters, and the last one where these were all."""
+        """The lines of the next characters, and the last line after the last of them."""
         assert self.stream
         lines = self._writer.lines(characters)
         if self.stream.error:
-            lines += _error(self.stream.error)
+            lines += _error_line(self.stream.error)
         elif not self.stream.left:
             lines += self._writer.end()
         if self.stream.error or not self.stream.left:
             self.stream = None
         return lines
 
-    def _alone(self) -> Iterator[str]:
-        asked, model = self._asked, self._model
-        predictor, candidates = model.predictor.fresh(), asked.candidates
-        drawn = batched_sampling.sample_alone(
-            predictor, model.vocab, asked.options, asked.primetext, self._unit, candidates
+    def _all_lines(self) -> Iterator[str]:
+        params, model = self._params, self._model
+        predictor, candidates = model.predictor.fresh(), params.candidates
+        sampled = batched_sampling.sample_alone(
+            predictor, model.vocab, params.options, params.primetext, self._unit, candidates
         )
         try:
-            for characters in drawn:
+            for characters in sampled:
                 yield self._writer.lines(characters)
         except UserError as e:
-            yield _error(e)
+            yield _error_line(e)
         else:
             yield self._writer.end()
 
 
-async def in_turns(scheduler: Scheduler, sample: Sample) -> AsyncGenerator[str, None]:
-    """The lines of a sample, some in each turn. Errors: scheduler.SchedulerClosed."""
-    async with contextlib.aclosing(scheduler.run(sample.begin())) as beginning:
-        async for pieces in beginning:
+async def stream_lines(scheduler: Scheduler, sample: Sample) -> AsyncGenerator[str, None]:
+    """The lines of a sample, some in each turn. Errors: scheduler.SchedulerClosed; as Sample.start."""
+    async with contextlib.aclosing(scheduler.run(sample.start())) as turns:
+        async for pieces in turns:
             yield "".join(pieces)
             if sample.batch:
                 break
     if sample.batch:
-        async with contextlib.aclosing(scheduler.run_in_batch(sample.batch, sample)) as turns:
-            async for lines in turns:
+        async with contextlib.aclosing(scheduler.run_in_batch(sample.batch, sample)) as shared_turns:
+            async for lines in shared_turns:
                 yield lines
 
 
-def _error(error: UserError) -> str:
+def _error_line(error: UserError) -> str:
     return json.dumps({"error": str(error)}, separators=(",", ":")) + "\n"

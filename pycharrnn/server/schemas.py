@@ -1,4 +1,4 @@
-"""Requests and answers of the JSON API of `pycharrnn serve`, as /openapi.json describes them."""
+"""Requests and responses of the JSON API, as /openapi.json describes them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pycharrnn.page.facts import ModelFacts
 MAX_LENGTH = 10_000  # characters of a sample
 MAX_PRIMETEXT = 2_000  # characters
 MAX_SCORED = 20_000  # characters of a text to score
-MAX_CANDIDATES = 20  # likeliest characters that are named with each character of a sample
-MAX_FIELDS = 20  # fields of any object in a request: more than a good request has, too few to take much memory
+MAX_CANDIDATES = 20  # top candidates of each character of a sample
+MAX_FIELDS = 20  # of any object in a request: more than any request has, so few that they take little memory
 
 
-def _whole_as_int(x: object) -> object:
+def _integral_as_int(x: object) -> object:
     """10.0 -> 10; anything else as it is."""
     return int(x) if isinstance(x, float) and x.is_integer() else x
 
 
-Integer = Annotated[int, BeforeValidator(_whole_as_int)]  # as in JSON Schema: 10.0 too, but neither true nor "10"
+Integer = Annotated[int, BeforeValidator(_integral_as_int)]  # as in JSON Schema: includes 10.0, not true or "10"
 
 
 class _Request(BaseModel):
@@ -35,50 +35,55 @@ class Unit(_Request):
 
 
 class SampleRequest(_Request):
-    """What to draw: the flags of `pycharrnn sample`."""
+    """A sample; fields are named as the flags of `pycharrnn sample`."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
-    primetext: str = Field("", max_length=MAX_PRIMETEXT, description="the beginning; the sample goes on from it")
-    length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="characters to draw")
+    primetext: str = Field("", max_length=MAX_PRIMETEXT, description="prompt: the sample continues it")
+    length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="number of characters to sample")
     temperature: float = Field(1.0, ge=0.01, le=100)
-    topk: Integer = Field(0, ge=0, le=1_000_000, description="draw only from the K likeliest characters; 0: from all")
-    topp: float = Field(1.0, gt=0, le=1, description="draw only from the likeliest that together have this probability")
+    topk: Integer = Field(0, ge=0, le=1_000_000, description="sample from the K most probable characters; 0: from all")
+    topp: float = Field(
+        1.0, gt=0, le=1, description="sample from the fewest most probable characters whose sum reaches this"
+    )
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
-    unit: Unit | None = Field(None, description="a hidden unit whose activation to add to each character")
-    candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="likeliest characters to name with each")
+    unit: Unit | None = Field(None, description="add the activation of this hidden unit to each character")
+    candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="top candidates to add to each character")
     skip: Integer = Field(
-        0, ge=0, le=MAX_LENGTH + MAX_PRIMETEXT, description="leave out the lines of so many characters at the beginning"
+        0,
+        ge=0,
+        le=MAX_LENGTH + MAX_PRIMETEXT,
+        description="characters at the beginning whose lines to leave out",
     )
 
 
 class SampledCharacter(BaseModel):
     """A character of a sample."""
 
-    text: str = Field(description="the character; U+FFFD for bytes that are no UTF-8")
-    given: bool = Field(description="it stands in the primetext, it was not drawn")
-    probability: float = Field(description="after temperature, topk and topp; the model's own for a given character")
-    candidates: list[tuple[str, float]] = Field([], description="the likeliest characters in its place")
-    activation: float | None = Field(None, description="of the unit asked for, after this character; from -1 to 1")
+    text: str = Field(description="the character; U+FFFD for invalid UTF-8")
+    given: bool = Field(description="whether it is part of the primetext")
+    probability: float = Field(description="after temperature, topk and topp; for a given character the model's own")
+    candidates: list[tuple[str, float]] = Field([], description="(character, probability), most probable first")
+    activation: float | None = Field(None, description="of the requested unit, after this character; from -1 to 1")
 
 
 class SampleDone(BaseModel):
-    """The sample is whole."""
+    """The last line of a complete sample."""
 
     done: Literal[True]
 
 
 class SampleError(BaseModel):
-    """The sample ends here."""
+    """The last line of a sample that failed."""
 
     error: str
 
 
 class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
-    """A line of the answer to /api/sample: a SampledCharacter, or the last one."""
+    """A line of the response to /api/sample: a SampledCharacter, or the last line."""
 
 
 class ScoreRequest(_Request):
-    """A text whose surprise to measure."""
+    """A text to score."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
     text: str = Field(min_length=1, max_length=MAX_SCORED)
@@ -88,20 +93,20 @@ class ScoredCharacter(BaseModel):
     """A character of a scored text."""
 
     text: str
-    bits: float | None = Field(description="-log2 of its probability; null where the model does not know it")
+    bits: float | None = Field(description="-log2 of its probability; null if the model does not know it")
 
 
 class ScoreAnswer(BaseModel):
-    """How much a text surprises a model."""
+    """The score of a text."""
 
-    bits_per_character: float | None = Field(description="mean over the known characters; null where there are none")
-    known: int = Field(description="characters of the model's vocabulary in the text: bytes, for most models")
-    unknown: int = Field(description="those, or bytes, that the model does not know; passed over")
+    bits_per_character: float | None = Field(description="mean over the known characters; null if there are none")
+    known: int = Field(description="number of characters that the model knows; for most models, bytes")
+    unknown: int = Field(description="number of characters or bytes that the model does not know; left out")
     characters: list[ScoredCharacter]
 
 
 class Limits(BaseModel):
-    """The largest values of a request, and how many clients are served at once."""
+    """The largest values of requests, and the largest number of clients at once (streams)."""
 
     length: int
     primetext: int
@@ -111,20 +116,20 @@ class Limits(BaseModel):
 
 
 class ModelList(BaseModel):
-    """The models to choose from."""
+    """The list of models."""
 
-    models: list[ModelFacts] = Field(description="in the order of the command line; those of a folder the best first")
-    follow: bool = Field(description="whether new checkpoints of folders are added as they are written")
+    models: list[ModelFacts] = Field(description="in the order of the arguments; within a folder the lowest loss first")
+    follow: bool = Field(description="whether the server adds new checkpoints of folders")
     limits: Limits
 
 
 class LossesRequest(_Request):
-    """Which run's losses to tell."""
+    """The model whose run to return losses of."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
 
 
 class Problem(BaseModel):
-    """Why a request is refused."""
+    """The reason for refusing a request."""
 
     detail: str

@@ -1,4 +1,4 @@
-"""`pycharrnn serve`: the application on a port, by uvicorn, until a signal ends it."""
+"""`pycharrnn serve`: runs the application on a port with uvicorn until a signal arrives."""
 
 from __future__ import annotations
 
@@ -28,22 +28,16 @@ from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.registry import Print, Registry
 from pycharrnn.server.scheduler import Scheduler
 
-_MORE_CONNECTIONS = 512  # besides those of -streams: for pages and refusals, and those that wait for the next request
-_QUEUE = 1024  # connections that may wait to be accepted
-_MAX_THREADS = 4  # on which models run
-# How long a thread that runs Python may keep the others from it, in seconds: with Python's own 5 ms, one in a hundred
-# first characters came half as late again, since the event loop and the turns often wait for each other.
+_MORE_CONNECTIONS = 512  # beside -streams: for the page's files, refusals, and idle connections
+_BACKLOG = 1024  # connections that wait to be accepted
+_MAX_THREADS = 4  # for models
+# Seconds that a thread may hold the GIL while others wait. With Python's default of 5 ms, the 99th percentile of the
+# time to the first character was half as long again: the event loop and the turns often wait for each other.
 _SWITCH_SECONDS = 0.0005
 
 
 class Server(uvicorn.Server):
-    """uvicorn with limits to what its connections may delay; the first signal ends it and its streams.
-
-    Args:
-        scheduler: gives turns to the work of the application.
-        open_connections: keeps the server's connections.
-        follow: what runs beside the server as long as it does, if anything.
-    """
+    """uvicorn with limited connections, and `follow` beside it. The first signal ends the server and its streams."""
 
     def __init__(
         self,
@@ -71,15 +65,13 @@ class Server(uvicorn.Server):
         self._following: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, with a longer queue of connections that wait to be accepted."""
         await super().startup(sockets)
         for listener in sockets or ():
-            listener.listen(_QUEUE)  # `backlog` says how many asyncio accepts at once, and also how many may wait
+            listener.listen(_BACKLOG)  # uvicorn's `backlog` is also the number that asyncio accepts at once
         if self._follow:
             self._following = asyncio.create_task(self._follow())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's; a connection that is being accepted is closed."""
         self._open_connections.stopping = True
         if self._following:
             self._following.cancel()
@@ -87,7 +79,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """As uvicorn's, and SIGHUP too; signals that the caller ignores stay ignored."""
+        """As uvicorn's, for all signals that end a program. Signals that are ignored stay ignored, as under nohup."""
         before = {number: signal.getsignal(number) for number in interrupts.numbers()}
         with super().capture_signals():
             for number, handler in before.items():
@@ -99,21 +91,21 @@ class Server(uvicorn.Server):
                     signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal's handler: begin to stop, which takes two seconds at most."""
-        if not self.should_exit:  # another signal would only make uvicorn leave things undone
+        """Begin to stop, which takes two seconds at most."""
+        if not self.should_exit:  # at a second signal, uvicorn would skip its cleanup
             self._scheduler.closed = True
             super().handle_exit(sig, frame)
 
 
 def serve(paths: list[str], opt: ServeOptions, say: Print, note: Print) -> None:
-    """Offer models on a page until a signal comes.
+    """Serve models until a signal arrives.
 
     Args:
         paths: checkpoints, and folders that stand for all checkpoints in them.
         say: prints a line on stdout. note: prints one on stderr.
 
-    Errors: UserError for a checkpoint that can't be read, an address to which the server can't listen, or an address
-        that can't be printed.
+    Errors: UserError for a checkpoint that can't be read, an address that the server can't listen on, and if the
+        address can't be printed.
     """
     _limit_heaps()
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -121,23 +113,24 @@ def serve(paths: list[str], opt: ServeOptions, say: Print, note: Print) -> None:
     models = Registry(paths, say, note, bool(opt.follow))
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
-    most = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
-    scheduler = Scheduler(min(opt.streams, max(1, most // 2)), threads=min(_MAX_THREADS, os.cpu_count() or 1))
+    max_connections = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
+    scheduler = Scheduler(
+        min(opt.streams, max(1, max_connections // 2)), threads=min(_MAX_THREADS, os.cpu_count() or 1)
+    )
     app = create_app(models, scheduler, hosts, token)
-    server = Server(app, scheduler, OpenConnections(most), models.follow_folders if opt.follow else None)
+    server = Server(app, scheduler, OpenConnections(max_connections), models.follow_folders if opt.follow else None)
     with _listen(opt) as listener:
         end = f":{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
         lines = [f"http://{host}{end}" for host in reachable_hosts(opt.host)]
-        say("\n".join([*lines, "Ctrl-C ends it."]))  # in one piece: who reads the first line may then stop reading
+        say("\n".join([*lines, "Press Ctrl-C to stop."]))  # at once: the reader of the first line may close the pipe
         server.run(sockets=[listener])
 
 
 def _limit_heaps() -> None:
-    """Keep memory from growing by gaps between the blocks of memory that served many clients.
+    """Limit glibc's heap fragmentation, by which memory would grow with many clients.
 
-    glibc gives each thread a heap of its own; and once it has freed a large block, it takes blocks of up to that size
-    from the heap. Here it is asked for a single heap, and to take every block of 128 KiB or more from the system, to
-    which such a block goes back.
+    By default each thread gets a heap, and once a large block has been freed, blocks up to its size come from a heap.
+    With these settings there is one heap, and blocks of 128 KiB or more are mapped, and unmapped when freed.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library has no mallopt
         mallopt = ctypes.CDLL(None).mallopt
@@ -146,21 +139,21 @@ def _limit_heaps() -> None:
 
 
 def _say_or_fail(say: Print, line: str) -> None:
-    """Errors: UserError where the line can't be printed."""
+    """Errors: UserError if the line can't be printed."""
     try:
         say(line)
     except OSError as e:
         raise UserError(
-            f"can't print the server's address ({e.strerror or e}): let stdout go where it can be read."
+            f"can't print the server's address ({e.strerror or e}): redirect stdout to a terminal or file."
         ) from e
 
 
 def _listen(opt: ServeOptions) -> socket.socket:
-    """A socket on -host and -port. Errors: UserError."""
+    """Errors: UserError."""
     family = socket.AF_INET6 if ":" in opt.host else socket.AF_INET
     try:
-        return socket.create_server((opt.host, opt.port), family=family, backlog=_QUEUE)
-    except (OSError, TypeError) as e:  # TypeError: for a name that the system's encoding does not take
+        return socket.create_server((opt.host, opt.port), family=family, backlog=_BACKLOG)
+    except (OSError, TypeError) as e:  # TypeError: a name that can't be encoded
         reason = getattr(e, "strerror", None) or e
         raise UserError(
             f"can't listen on {opt.host}, port {opt.port} ({reason}): choose another -port or -host."

@@ -1,4 +1,4 @@
-"""A model of `pycharrnn serve`: sampled from, and asked to score texts."""
+"""A model that `pycharrnn serve` holds in memory, and the scores of texts."""
 
 from __future__ import annotations
 
@@ -17,92 +17,80 @@ from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.predictor import LocalPredictor
 from pycharrnn.server.sample_batch import SampleBatch
-from pycharrnn.server.sample_lines import ShownVocabulary
+from pycharrnn.server.sample_lines import LineVocabulary
 
-# A text is read in pieces of this many characters at most; of a large model, of so few that a piece takes
-# about this many multiplications at most: so a turn stays short.
+# Limits of the block of characters that a model reads at once, so that a turn stays short.
 _MAX_STEPS = 32
 _MAX_MULTIPLICATIONS = 1 << 28
 
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A model under the name by which requests choose it.
-
-    Attributes:
-        vocab: character (one byte, or several) -> number from 1.
-        predictor: it never reads anything itself; each request makes a `fresh` one of it.
-        facts: what the page tells about the model.
-        vocabulary: how its characters are shown.
-        batch: in which samples are drawn together; None where each goes alone, since there is no C kernel.
-    """
+    """A model in memory."""
 
     id: str
-    vocab: dict[bytes, int]
-    predictor: LocalPredictor
+    vocab: dict[bytes, int]  # character -> token id, from 1
+    predictor: LocalPredictor  # never steps; each request makes a `fresh` one of it
     facts: ModelFacts
-    vocabulary: ShownVocabulary
-    batch: SampleBatch | None
+    vocabulary: LineVocabulary
+    batch: SampleBatch | None  # of its samples; None without the C kernel
 
     @property
     def block(self) -> int:
-        """How many characters of a text to read at once."""
+        """The number of characters of a text to read at once."""
         multiplications = 8 * self.facts.num_layers * self.facts.rnn_size**2  # for one character, roughly
         return max(1, min(_MAX_STEPS, _MAX_MULTIPLICATIONS // multiplications))
 
     @property
     def nbytes(self) -> int:
-        """What its weights take in memory."""
         return self.predictor.nbytes
 
 
 def served(loaded: Checkpoint, facts: ModelFacts) -> ServedModel:
-    """A checkpoint as a model to draw from."""
+    """Load a checkpoint's model into memory of its own."""
     network = loaded.network
-    # A checkpoint's arrays may lie in its file, which another program can change, and a predictor may keep the arrays
-    # that it is given: so it is given copies.
+    # A checkpoint's arrays may be views of its file, which another program can change, and a predictor may keep them.
     copied = replace(network, weights={part: np.array(weight, np.float64) for part, weight in network.weights.items()})
     return served_by(on_cpu(copied), loaded.vocab, facts)
 
 
 def served_by(predictor: LocalPredictor, vocab: dict[bytes, int], facts: ModelFacts) -> ServedModel:
-    """A model to draw from with a predictor of its own."""
     batch = None
     if isinstance(predictor, KernelPredictor):
         batch = SampleBatch(predictor.rows_per_step, predictor.multiplications)
-    return ServedModel(facts.id, vocab, predictor, facts, ShownVocabulary(vocab), batch)
+    return ServedModel(facts.id, vocab, predictor, facts, LineVocabulary(vocab), batch)
 
 
 def score(model: ServedModel, text: bytes) -> Iterator[str]:
-    """A schemas.ScoreAnswer as pieces of JSON, which are ASCII: as objects, a long text would take ten megabytes."""
+    """Score a text. Yields a schemas.ScoreAnswer as pieces of ASCII JSON: as objects it would take ten megabytes."""
     steps = model.block
-    screen, waiting = ScreenText(), list[float | None]()
+    screen, pending = ScreenText(), list[float | None]()
     known, unknown, total = 0, 0, 0.0
     before = '{"characters":['
     predictor, code_points = model.predictor.fresh(steps), model.facts.code_points
     for character, bits in surprise.surprises(predictor, steps, model.vocab, text, code_points):
-        waiting.append(bits)
+        pending.append(bits)
         if bits is None:
             unknown += 1
         else:
             known, total = known + 1, total + bits
-        for shown, costs in completed(screen.push(character), waiting):
-            yield before + _scored_character(shown, costs)
+        for shown, shown_bits in completed(screen.push(character), pending):
+            yield before + _scored_character(shown, shown_bits)
             before = ","
-    for shown, costs in completed(screen.end(), waiting):
-        yield before + _scored_character(shown, costs)
+    for shown, shown_bits in completed(screen.end(), pending):
+        yield before + _scored_character(shown, shown_bits)
         before = ","
     mean = json.dumps(_finite(total / known) if known else None)
     yield f'],"bits_per_character":{mean},"known":{known},"unknown":{unknown}}}'
 
 
-def _scored_character(text: str, costs: list[float | None]) -> str:
-    """A schemas.ScoredCharacter as JSON, with the bits of all bytes that it took."""
-    known = [bits for bits in costs if bits is not None]
-    bits = _finite(sum(known)) if len(known) == len(costs) else None
-    return json.dumps({"text": text, "bits": bits}, separators=(",", ":"))
+def _scored_character(text: str, bits: list[float | None]) -> str:
+    """A schemas.ScoredCharacter as JSON. `bits`: of each of the model's characters in it; None for unknown ones."""
+    known = [b for b in bits if b is not None]
+    total = _finite(sum(known)) if len(known) == len(bits) else None
+    return json.dumps({"text": text, "bits": total}, separators=(",", ":"))
 
 
 def _finite(x: float) -> float | None:
-    """None for NaN and infinity, which JSON lacks."""
+    """x; None for NaN and infinity, which JSON lacks."""
     return x if math.isfinite(x) else None

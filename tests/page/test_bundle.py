@@ -7,7 +7,7 @@ import json
 import pytest
 from page_tools import needs_browser
 
-from pycharrnn.page.bundle import UnknownForm, bundle
+from pycharrnn.page.bundle import UnsupportedModule, bundle
 from pycharrnn.page.page_files import page_files
 
 MODULES = {
@@ -63,7 +63,7 @@ def test_the_same_modules_give_the_same_script():
         ("const x = 1;\r\n", "form"),
         ("const x = `\nexport const y = 1;\n`;", "template"),
         ('import { other } from "./names.js";', "other, which names.js does not export"),
-        ('import { step } from "./other.js";', "other.js, which is not there"),
+        ('import { step } from "./other.js";', "other.js, which does not exist"),
         ('import { x } from "./entry.js";', "entry.js imports entry.js"),
         ('import { step } from "./names.js";\nconst step = 3;', "step twice"),
         ('import { step } from "./names.js";\nimport { step } from "./names.js";', "step twice"),
@@ -71,13 +71,13 @@ def test_the_same_modules_give_the_same_script():
     ],
 )
 def test_what_is_not_understood_is_refused(source, why):
-    with pytest.raises(UnknownForm, match=why):
+    with pytest.raises(UnsupportedModule, match=why):
         bundle("entry.js", {**MODULES, "entry.js": source})
 
 
 def test_modules_that_import_each_other_are_refused():
     modules = {"a.js": 'import { b } from "./b.js";\n', "b.js": 'import { a } from "./a.js";\nexport const b = 1;\n'}
-    with pytest.raises(UnknownForm, match="a.js imports b.js imports a.js"):
+    with pytest.raises(UnsupportedModule, match="a.js imports b.js imports a.js"):
         bundle("a.js", modules)
 
 

@@ -21,7 +21,7 @@ from compat import nngraph
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.page import gallery, single_file
-from pycharrnn.page.bundle import UnknownForm
+from pycharrnn.page.bundle import UnsupportedModule
 
 
 class Page(HTMLParser):
@@ -106,12 +106,12 @@ def test_of_a_large_folder_the_best_that_there_is_room_for(tmp_path):
     both = [LSTM, GRU]
     for path in both:
         shutil.copy(path, tmp_path)
-    held = gallery.collect([str(tmp_path)], False, said.append, most=30_000)
+    held = gallery.collect([str(tmp_path)], False, said.append, max_size=30_000)
     assert [Path(path).name for path, _ in held] == [LSTM.name]
     assert said[-1].startswith("the page would be larger than 0.03 MB with more models: round weights with -half 1, or")
     assert len(gallery.collect([str(tmp_path)], False, said.append)) == 2
-    assert len(gallery.collect([str(path) for path in both], False, said.append, most=0)) == 2  # they are named
-    assert len(gallery.collect([str(GRU), str(tmp_path)], False, said.append, most=0)) == 1
+    assert len(gallery.collect([str(path) for path in both], False, said.append, max_size=0)) == 2  # they are named
+    assert len(gallery.collect([str(GRU), str(tmp_path)], False, said.append, max_size=0)) == 1
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_refusals(tmp_path, args, status, why):
 
 
 def test_a_model_that_no_browser_could_read_is_refused(monkeypatch):
-    monkeypatch.setattr(single_file, "_LONGEST", 1000)
-    with pytest.raises(UserError, match=r"more than a browser can read from a page: -half 1 rounds"):
+    monkeypatch.setattr(single_file, "_MAX_MODEL", 1000)
+    with pytest.raises(UserError, match=r"too large for a browser to read from a page: -half 1 rounds"):
         single_file.model_of("x.t7", checkpoint.load(LSTM), half=False)
 
 
@@ -213,5 +213,5 @@ def test_the_checkpoint_comes_back_from_the_page(tmp_path):
 
 
 def test_a_page_that_lacks_a_part_is_not_written():
-    with pytest.raises(UnknownForm, match="once"):
-        single_file._with("<p>a</p><p>a</p>", {"<p>a</p>": "<p>b</p>"})
+    with pytest.raises(UnsupportedModule, match="once"):
+        single_file._replace("<p>a</p><p>a</p>", {"<p>a</p>": "<p>b</p>"})

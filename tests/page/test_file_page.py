@@ -119,17 +119,18 @@ def test_continue_amid_a_character(file, pages):
     loaded = checkpoint.load(Path(url2pathname(urlsplit(pages["euros"]).path)))
     for seed in range(100):
         opt = SampleOptions(length=40, temperature=0.7, seed=seed)
-        drawn = b"".join(one.character for one in sampler.draw(NumpyPredictor(loaded.network), loaded.vocab, opt, b""))
-        if drawn[18:21] == EURO:
+        sampled_characters = sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, opt, b"")
+        content = b"".join(one.character for one in sampled_characters)
+        if content[18:21] == EURO:
             break
     fill(file, "length", 20)
     fill(file, "seed", seed)
     click(file, "generate")
     wait(file, lambda: status(file).endswith("characters"))
-    assert text(file) == drawn[:20].decode("utf-8", "replace")
+    assert text(file) == content[:20].decode("utf-8", "replace")
     assert text(file).endswith("\ufffd")
     click(file, "continue")
-    wait(file, lambda: text(file) == drawn.decode("utf-8", "replace"))
+    wait(file, lambda: text(file) == content.decode("utf-8", "replace"))
 
 
 def test_from_a_static_host_the_page_is_all_that_is_asked_for(chromium, pages):
@@ -258,7 +259,7 @@ def test_it_does_not_offer_what_takes_a_server(file, pages):
 
 def test_it_says_what_it_is(file):
     assert file.find_element(By.TAG_NAME, "footer").text == (
-        f"This page holds {LSTM.stem} and computes with it in your browser: it needs no network, and sends nothing."
+        f"This page holds {LSTM.stem} and runs it in your browser. It needs no network and sends nothing."
     )
     assert file.title == f"Text of {LSTM.stem} - pycharrnn"
 
@@ -266,7 +267,7 @@ def test_it_says_what_it_is(file):
 def test_rounded_weights_give_another_text_and_say_so(chromium, pages, offline):
     visit(chromium, pages["half"])
     assert chromium.find_element(By.TAG_NAME, "footer").text.endswith(
-        " Weights are rounded to 16 bits here, so the text is another than that of pycharrnn sample."
+        " Its weights are rounded to 16 bits, so its texts differ from those of pycharrnn sample."
     )
     fill(chromium, "length", 1000)
     click(chromium, "generate")

@@ -54,7 +54,7 @@ def test_hosts_of_addresses(monkeypatch, host, own, hosts):
 
 def test_every_address_of_a_server_on_all_of_them_works():
     with server(LSTM, "-host", "0.0.0.0", "-token", "0123456789abcdef") as running:
-        lines = [running.url, *iter(lambda: running.process.stdout.readline().strip(), "Ctrl-C ends it.")]
+        lines = [running.url, *iter(lambda: running.process.stdout.readline().strip(), "Press Ctrl-C to stop.")]
         assert running.url.startswith("http://127.0.0.1:")
         for line in lines:
             address, token = line.split("#token=")

@@ -23,8 +23,8 @@ from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import sample_batch, samples, scheduler, served_models
-from pycharrnn.server.sample_lines import DONE, LineWriter, ShownVocabulary, four_digits
-from pycharrnn.server.samples import Sample, SampleAsked
+from pycharrnn.server.sample_lines import DONE, LineVocabulary, LineWriter, four_digits
+from pycharrnn.server.samples import Sample, SampleParams
 
 DASH = "\u2013".encode()  # three bytes that the model knows
 
@@ -49,14 +49,14 @@ def model(request, loaded):
     return request.param(loaded)
 
 
-def asked(**what) -> SampleAsked:
+def asked(**what) -> SampleParams:
     """What a request may ask for, some of it by chance."""
     options = {name: what.pop(name) for name in ("seed", "length", "temperature", "topk", "topp") if name in what}
     what = {"primetext": b"", "unit": None, "candidates": 5, "skip": 0, **what}
-    return SampleAsked(SampleOptions(**{"length": 60, **options}), **what)
+    return SampleParams(SampleOptions(**{"length": 60, **options}), **what)
 
 
-def by_chance(seed: int) -> SampleAsked:
+def by_chance(seed: int) -> SampleParams:
     choose = random.Random(seed)
     return asked(
         seed=seed,
@@ -71,7 +71,7 @@ def by_chance(seed: int) -> SampleAsked:
     )
 
 
-def plainly(loaded, asked: SampleAsked) -> list[dict]:
+def plainly(loaded, asked: SampleParams) -> list[dict]:
     """The lines by their definition, one character after the other, as Python objects."""
     predictor = NumpyPredictor(loaded.network)
     names = [character_name(character) for character in characters_by_id(loaded.vocab)]
@@ -140,18 +140,18 @@ def test_each_sample_is_that_of_its_seed_alone_to_the_byte(path):
         for _ in range(choose.randint(0, 8)):
             if coming:
                 k, sample = coming.pop(0)
-                found[k] += "".join(sample.begin())
+                found[k] += "".join(sample.start())
                 here.append((k, sample))
         here = [(k, sample) for k, sample in here if sample.batch]
         some = choose.sample(here, choose.randint(0, len(here)))
         sizes.add(len(some))
         if some:
-            results = sample_batch.draw_lines([sample for _, sample in some], choose.randint(1, 40))
+            results = sample_batch.step_lines([sample for _, sample in some], choose.randint(1, 40))
             for (k, sample), (lines, more) in zip(some, results, strict=True):
                 found[k] += lines
                 assert more == (sample.batch is not None)
     assert found == alone
-    assert max(sizes) > model.batch.few
+    assert max(sizes) > model.batch.min_batch
 
 
 def test_a_sample_joins_its_batch_right_after_its_first_character(loaded, monkeypatch):
@@ -166,7 +166,7 @@ def test_a_sample_joins_its_batch_right_after_its_first_character(loaded, monkey
 
     async def drawn(**what):
         alone[0] = 0
-        turns = samples.in_turns(scheduler.Scheduler(2, threads=1), Sample(model, asked(**what)))
+        turns = samples.stream_lines(scheduler.Scheduler(2, threads=1), Sample(model, asked(**what)))
         return "".join([lines async for lines in turns]).count("\n")
 
     assert asyncio.run(drawn(length=60)) == 61
@@ -210,7 +210,7 @@ def characters_of(loaded, text: bytes) -> samples.Characters:
 
 @pytest.mark.parametrize("text", [b"T\xe2\x80", b"T\xe2"])
 def test_a_sample_that_ends_amid_a_character(loaded, text):
-    writer = LineWriter(ShownVocabulary(loaded.vocab), 1, 0)
+    writer = LineWriter(LineVocabulary(loaded.vocab), 1, 0)
     first = "".join(writer.lines(characters_of(loaded, text[k : k + 1])) for k in range(len(text)))
     *lines, last = (first + writer.end()).splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["T", "\ufffd"]
@@ -221,7 +221,7 @@ def test_a_sample_that_ends_amid_a_character(loaded, text):
 
 def test_characters_that_are_left_out_have_no_candidates_computed(loaded):
     """Unless the line of one of them may be the first that is not left out."""
-    writer = LineWriter(ShownVocabulary(loaded.vocab), 5, 10)
+    writer = LineWriter(LineVocabulary(loaded.vocab), 5, 10)
     assert [writer.candidates_for(count) for count in (1, 9, 10, 11)] == [0, 0, 5, 5]
     assert writer.lines(characters_of(loaded, b"T" * 8)) == ""
     assert [writer.candidates_for(count) for count in (1, 2)] == [0, 5]
@@ -230,7 +230,7 @@ def test_characters_that_are_left_out_have_no_candidates_computed(loaded):
 def test_a_long_primetext_is_read_in_blocks(model):
     """So that a turn can end between them; without the kernel, after each character."""
     wanted = asked(primetext=b"The night " * 20, length=1, skip=1000)
-    pieces = list(Sample(model, wanted).begin())
+    pieces = list(Sample(model, wanted).start())
     assert len(pieces) >= 200 / served_models._MAX_STEPS
     assert "".join(pieces) == DONE
 
@@ -241,9 +241,9 @@ def test_a_stream_that_fails_leaves_the_others_alone(loaded):
     good = asked(length=50, seed=3)
     bad = asked(length=50, seed=4)
     together = [Sample(model, one) for one in (good, bad, good)]
-    found = ["".join(sample.begin()) for sample in together]
+    found = ["".join(sample.start()) for sample in together]
     together[1].stream.temperature = 1e-320
-    for k, (lines, _) in enumerate(sample_batch.draw_lines(together, 50)):
+    for k, (lines, _) in enumerate(sample_batch.step_lines(together, 50)):
         found[k] += lines
     assert found[0].splitlines() == found[2].splitlines() == lines_of(model, good)
     *lines, last = found[1].splitlines()
@@ -257,10 +257,10 @@ def test_a_sample_that_waits_keeps_nothing_of_others_in_memory(loaded):
     model = on_kernel(loaded)
     waiting = [Sample(model, asked(seed=seed, length=2000, temperature=20)) for seed in range(20)]
     for sample in waiting:
-        list(sample.begin())
+        list(sample.start())
     held = []
     for _ in range(20):
-        sample_batch.draw_lines(waiting, 7)
+        sample_batch.step_lines(waiting, 7)
         held += [one._writer._held for one in waiting if one._writer._held]
     assert held
     kept = [array for one in waiting for array in (*one.stream.state, one.stream.log_probs)]
@@ -270,15 +270,15 @@ def test_a_sample_that_waits_keeps_nothing_of_others_in_memory(loaded):
 
 def test_turns_of_large_models_are_of_few_characters_and_of_few_streams():
     small, large = sample_batch.SampleBatch(12, 200_000), sample_batch.SampleBatch(12, 100_000_000)
-    assert (small.few, small.most) == (12, (1 << 28) // 200_000)
-    assert (large.few, large.most) == (12, 12)
+    assert (small.min_batch, small.max_batch) == (12, (1 << 28) // 200_000)
+    assert (large.min_batch, large.max_batch) == (12, 12)
 
 
 def test_how_long_a_turn_is(loaded, monkeypatch):
     """As many characters as there is time for, by the time that the last ones took; one at least."""
     model, now, most = on_kernel(loaded), 0.0, list[int]()
     sample = Sample(model, asked(length=10_000))
-    list(sample.begin())
+    list(sample.start())
 
     def drawn(those, steps):
         nonlocal now
@@ -286,9 +286,9 @@ def test_how_long_a_turn_is(loaded, monkeypatch):
         most.append(steps)
         return draw(those, steps)
 
-    draw = sample_batch.draw_lines
+    draw = sample_batch.step_lines
     monkeypatch.setattr(sample_batch.time, "thread_time", lambda: now)
-    monkeypatch.setattr(sample_batch, "draw_lines", drawn)
+    monkeypatch.setattr(sample_batch, "step_lines", drawn)
     batch = sample_batch.SampleBatch(12, 1_000_000)
     for seconds in (0.01, 0.01, 0.01, 0.01, 0.0001, 100):
         batch.advance([sample], seconds)
@@ -327,7 +327,7 @@ def test_four_digits_are_those_of_json():
 def test_a_vocabulary_of_code_points(loaded):
     """Each is a character of the screen, whatever its bytes; escaped as JSON has it."""
     vocab = {"\u4e2d".encode(): 1, b'"': 2, "\U0001f600".encode(): 3}
-    writer = LineWriter(ShownVocabulary(vocab), 2, 0)
+    writer = LineWriter(LineVocabulary(vocab), 2, 0)
     given = np.array([False, False, True])
     likeliest, chances = np.array([[0, 1], [1, 2], [2, 0]]), np.array([[0.5, 0.25], [1, 0], [0.75, 0.125]])
     lines = writer.lines(samples.Characters(np.arange(3), np.full(3, 0.5), given, likeliest, chances, np.empty(0)))

@@ -81,8 +81,8 @@ def test_nothing_is_begun_once_the_scheduler_is_closed():
 
 
 def test_a_scheduler_that_is_closed_ends_what_runs(monkeypatch):
-    monkeypatch.setattr(module, "_LONGEST_TURN", 0)  # one item a turn
-    monkeypatch.setattr(module, "_SHORTEST_TURN", 0)
+    monkeypatch.setattr(module, "_MAX_TURN", 0)  # one item a turn
+    monkeypatch.setattr(module, "_MIN_TURN", 0)
     scheduler = Scheduler(2, threads=1)
 
     async def scenario():
@@ -110,8 +110,8 @@ def test_what_a_call_returns_and_raises():
 
 @pytest.fixture
 def one_item_a_turn(monkeypatch):
-    monkeypatch.setattr(module, "_LONGEST_TURN", 0)
-    monkeypatch.setattr(module, "_SHORTEST_TURN", 0)
+    monkeypatch.setattr(module, "_MAX_TURN", 0)
+    monkeypatch.setattr(module, "_MIN_TURN", 0)
 
 
 async def in_second_turn(scheduler: Scheduler, function, *args):
@@ -249,8 +249,8 @@ def test_a_turn_whose_client_has_just_left_goes_to_the_next(one_item_a_turn):
 class Counting:
     """A batch whose members are names; each is done after as many turns as its name has letters."""
 
-    def __init__(self, few: int = 4, most: int = 1000) -> None:
-        self.few, self.most = few, most
+    def __init__(self, min_batch: int = 4, max_batch: int = 1000) -> None:
+        self.min_batch, self.max_batch = min_batch, max_batch
         self.turns: list[list[str]] = []
         self.had: dict[str, int] = {}
         self.seconds: list[float] = []
@@ -301,12 +301,12 @@ def test_one_joins_at_any_turn_and_a_slow_one_holds_up_nobody():
 
 
 @pytest.mark.parametrize(
-    "clients, few, most, sizes",
+    "clients, min_batch, max_batch, sizes",
     [(9, 12, 1000, [9]), (9, 8, 1000, [8, 1]), (9, 2, 1000, [5, 4]), (9, 2, 3, [3, 3, 3]), (3, 1, 1, [1, 1, 1])],
 )
-def test_how_many_share_a_turn(clients, few, most, sizes):
+def test_how_many_share_a_turn(clients, min_batch, max_batch, sizes):
     """As many as cost little more than one; of more, a part for each turn that is begun; no more than there may be."""
-    batch, scheduler = Counting(few, most), Scheduler(100, threads=1)
+    batch, scheduler = Counting(min_batch, max_batch), Scheduler(100, threads=1)
 
     async def scenario():
         await asyncio.gather(*(member(scheduler, batch, str(k)) for k in range(clients)))
@@ -316,7 +316,7 @@ def test_how_many_share_a_turn(clients, few, most, sizes):
 
 
 def test_a_turn_that_more_share_is_longer():
-    batch, scheduler = Counting(few=25), Scheduler(100, threads=1)
+    batch, scheduler = Counting(min_batch=25), Scheduler(100, threads=1)
 
     async def scenario():
         scheduler.clients = 30
@@ -330,7 +330,7 @@ def test_a_turn_that_more_share_is_longer():
 
 def test_batches_and_others_take_turns(one_item_a_turn):
     """Neither keeps the other waiting, however many share a turn."""
-    batch, scheduler = Counting(few=50), Scheduler(100, threads=1)
+    batch, scheduler = Counting(min_batch=50), Scheduler(100, threads=1)
     batch.before_a_turn = lambda: order.append("batch")
     order: list[str] = []
 

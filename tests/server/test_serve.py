@@ -34,7 +34,7 @@ from pycharrnn.server.app import create_app
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.registry import Registry
 from pycharrnn.server.sample_lines import LineWriter
-from pycharrnn.server.samples import SampleAsked
+from pycharrnn.server.samples import SampleParams
 from pycharrnn.server.scheduler import Scheduler
 from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
 from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
@@ -155,7 +155,7 @@ def test_all_of_a_request_is_heard(client, models, monkeypatch):
     monkeypatch.setattr(api, "Sample", lambda *args: heard.append(args) or samples.Sample(*args))
     options = {"seed": 7, "length": 30, "temperature": 0.5, "topk": 9, "topp": 0.75}
     sample(client, primetext="The ", unit={"layer": 2, "unit": 5}, candidates=3, skip=9, **options)
-    assert heard == [(model_of(models, LSTM), SampleAsked(SampleOptions(**options), b"The ", (2, 5), 3, 9))]
+    assert heard == [(model_of(models, LSTM), SampleParams(SampleOptions(**options), b"The ", (2, 5), 3, 9))]
 
 
 def test_characters_of_several_bytes_are_one(client):
@@ -221,7 +221,7 @@ def test_score(client):
         ({"primetext": "\u00fc"}, 422, "primetext has the character '\u00fc'"),
         ({"topk": -1, "length": 0}, 422, "length: "),
         ({str(k): k for k in range(19)}, 422, "0: Extra inputs"),
-        ({str(k): k for k in range(20)}, 422, "an object of 21 fields is no part of a request."),
+        ({str(k): k for k in range(20)}, 422, "an object of 21 fields is not part of any request."),
         ({"unit": {"layer": 3, "unit": 1}}, 422, "2 layers of 16 units"),
         ({"unit": {"layer": 1, "unit": 17}}, 422, "2 layers of 16 units"),
         ({"unit": {"layer": 0, "unit": 1}}, 422, "unit.layer"),
@@ -319,7 +319,7 @@ def test_token(models, scheduler):
     client = Client(create_app(models, scheduler, None, token), "http://somewhere.example")
     for path in ("/", "/page.js", "/style.css", "/icon.svg"):
         assert client.get(path).status_code == 200
-    refusals = {"": "this server needs its token.", "Bearer x": "this is not the server's token."}
+    refusals = {"": "this server needs a token.", "Bearer x": "this token is wrong."}
     for header, words in refusals.items():
         answer = client.get("/api/models", headers={"authorization": header} if header else {})
         assert answer.json()["detail"] == words
@@ -552,7 +552,7 @@ def test_what_goes_wrong_amid_a_sample_is_no_secret(models, scheduler, monkeypat
         yield '{"text":"T"}'
         raise ZeroDivisionError
 
-    monkeypatch.setattr(samples.Sample, "begin", broken)
+    monkeypatch.setattr(samples.Sample, "start", broken)
     with pytest.raises(ZeroDivisionError):
         asyncio.run(asgi(create_app(models, scheduler, LOOPBACK, ""), {}))
     assert scheduler.clients == 0
@@ -582,9 +582,9 @@ def test_turns_are_shared_fairly(models):
 
     async def client(k: int):
         model = await models.model(LSTM.stem)
-        asked = SampleAsked(SampleOptions(length=3000, seed=k), b"", None, 5)
+        asked = SampleParams(SampleOptions(length=3000, seed=k), b"", None, 5)
         with scheduler.admit():
-            async for lines in samples.in_turns(scheduler, samples.Sample(model, asked)):
+            async for lines in samples.stream_lines(scheduler, samples.Sample(model, asked)):
                 progress[k] = progress.get(k, 0) + lines.count("\n")
         at_first_end.append(dict(progress))
 
@@ -601,9 +601,9 @@ def test_the_longest_sample_holds_up_no_short_one(models):
 
     async def client(length: int):
         model = await models.model(LSTM.stem)
-        asked = SampleAsked(SampleOptions(length=length, seed=1), b"The ", None, 5)
+        asked = SampleParams(SampleOptions(length=length, seed=1), b"The ", None, 5)
         with scheduler.admit():
-            turns = [lines async for lines in samples.in_turns(scheduler, samples.Sample(model, asked))]
+            turns = [lines async for lines in samples.stream_lines(scheduler, samples.Sample(model, asked))]
         assert "".join(turns).count("\n") == length + 5  # those of the primetext, and the last line
         return length
 
@@ -707,7 +707,7 @@ def test_a_model_that_predicts_nan_ends_the_stream_with_a_sentence(models, sched
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"host": "0.0.0.0"}, "-token new makes one"),
+        ({"host": "0.0.0.0"}, "-token new generates one"),
         ({"host": "192.168.1.7"}, "needs a -token"),
         ({"host": "example.org"}, "needs a -token"),
         ({"token": "short"}, "-token must be 16"),
