@@ -11,6 +11,7 @@ from collections.abc import Callable
 from compat.atomic_write import atomic_write
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
+from pycharrnn.text.source_files import SOURCES
 
 TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 ULYSSES_URL = "https://www.gutenberg.org/files/4300/4300-0.txt"
@@ -34,14 +35,29 @@ def write(name: str, data_dir: str = "data", say: Callable[[str], None] = print)
         )
     path = os.path.join(data_dir, name, "input.txt")
     text = DATASETS[name](path)
+    folder = os.path.dirname(path)
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with atomic_write(path) as f:
-            f.write(text)
+        if os.path.lexists(path):
+            _check_same(path, text)
+        else:
+            os.makedirs(folder, exist_ok=True)
+            with atomic_write(os.path.join(folder, SOURCES)) as f:
+                f.write(f"pycharrnn data {name}\n".encode())
+            with atomic_write(path) as f:
+                f.write(text)
     except OSError as e:
         raise UserError(f"can't write {path}: {e.strerror or e}.") from e
     say(f"{path}: {len(text)} characters, {len(set(text))} distinct")
     return path
+
+
+def _check_same(path: str, text: bytes) -> None:
+    """Errors: UserError if the file holds something else; OSError."""
+    if os.path.isfile(path) and os.path.getsize(path) == len(text):
+        with open(path, "rb") as f:
+            if f.read() == text:
+                return
+    raise UserError(f"{path} holds another text: rename or remove {os.path.dirname(path)}, and repeat the command.")
 
 
 def _pydoc(path: str) -> bytes:

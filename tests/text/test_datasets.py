@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import datasets
+from pycharrnn.text import corpus, datasets
 
 GUTENBERG = (
     "\ufeffThe Project Gutenberg eBook of Ulysses\n\n*** START ***\n\nContents\n— I —\n— II —\n\n— I —\n\n[ 1 ]\n\n"
@@ -113,6 +113,31 @@ def test_what_was_written_is_said(tmp_path, server, monkeypatch):
     for _ in range(2):  # the folder may be there
         path = datasets.write("tinyshakespeare", str(tmp_path), say=said.append)
     assert said == 2 * [f"{path}: {len(GUTENBERG)} characters, {len(set(GUTENBERG))} distinct"]
+
+
+@pytest.mark.parametrize("content", [b"my own text\n", b""])
+def test_another_text_in_its_place_stays(tmp_path, content):
+    (tmp_path / "pydoc").mkdir()
+    path = tmp_path / "pydoc/input.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"input.txt holds another text: rename or remove .*pydoc, and repeat"):
+        datasets.write("pydoc", str(tmp_path))
+    assert path.read_bytes() == content and [p.name for p in path.parent.iterdir()] == ["input.txt"]
+    path.unlink()
+    datasets.write("pydoc", str(tmp_path), say=lambda line: None)
+    before = path.stat()
+    datasets.write("pydoc", str(tmp_path), say=lambda line: None)
+    assert path.stat().st_ino == before.st_ino  # and so its cache stays
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(UserError, match="holds another text"):
+        datasets.write("pydoc", str(tmp_path))
+
+
+def test_its_texts_are_no_part_of_a_folder_of_texts(tmp_path):
+    datasets.write("pydoc", str(tmp_path / "data"), say=lambda line: None)
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8")
+    with corpus.gather([str(tmp_path)], lambda line: None, data=str(tmp_path / "data")) as found:
+        assert found.stats.size == 1
 
 
 def test_a_folder_that_is_a_file(tmp_path):
