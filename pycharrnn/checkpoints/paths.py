@@ -194,8 +194,9 @@ def validation_loss(loaded: Checkpoint) -> float | None:
 
 
 def has_name_of_run(path: str) -> bool:
-    """Whether a file has a name that training gives to checkpoints."""
-    return _NAME.fullmatch(os.path.basename(path)) is not None
+    """Whether a file has a name that training gives to checkpoints, in any format: lm_lstm_best.json."""
+    stem, ending = os.path.splitext(os.path.basename(path))
+    return ending in formats.ALL_ENDINGS and stem.startswith("lm_") and _NAME.fullmatch(f"{stem}.t7") is not None
 
 
 def _may_be_checkpoint(name: str) -> bool:

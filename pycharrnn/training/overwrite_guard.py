@@ -15,7 +15,6 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.history import out_of_patience
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
-from pycharrnn.training.run_lock import is_held
 from pycharrnn.training.settings import FileSettings
 
 
@@ -32,7 +31,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
     """
     stem = files.stem
     latest, best = run_files.latest_checkpoint(stem), run_files.best_checkpoint(stem)
-    if (start and start.is_resumed and _is_of(start.path, stem)) or is_held(files):  # `lock` will refuse this training
+    if start and start.is_resumed and _is_of(start.path, stem):
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
     ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"

@@ -25,15 +25,11 @@ def lock(files: FileSettings, note: Callable[[str], None]) -> Iterator[bool]:
     if not files.lock:
         yield False
         return
-    folder, stem = os.path.split(files.stem)
     path = _path(files)
     try:
         fd = acquire(path)
     except LockHeld as e:
-        raise UserError(
-            f"another training{e.holder and f' ({e.holder})'} writes {stem}_* to {folder}: choose another"
-            f" {flag('savefile')} or {flag('checkpoint_dir')}, or wait; {flag('lock', 0)} trains all the same."
-        ) from None
+        raise _held(files, e) from None
     except OSError as e:
         note(f"can't lock {path} ({e.strerror or e}): make sure that no other training writes there.")
         yield False
@@ -44,21 +40,27 @@ def lock(files: FileSettings, note: Callable[[str], None]) -> Iterator[bool]:
         release(fd, path)
 
 
-def is_held(files: FileSettings) -> bool:
-    """Whether another training has the lock, so that `lock` would be refused."""
+def check(files: FileSettings) -> None:
+    """Errors: UserError if another training holds the lock, so that `lock` would be refused."""
     path = _path(files)
     if not files.lock or not os.path.exists(path):
-        return False
+        return
     try:
-        fd = acquire(path)
-    except LockHeld:
-        return True
-    except OSError:
-        return False
-    os.close(fd)
-    return False
+        release(acquire(path), path)
+    except LockHeld as e:
+        raise _held(files, e) from None
+    except OSError:  # `lock` will print it
+        pass
 
 
 def _path(files: FileSettings) -> str:
     folder, stem = os.path.split(files.stem)
     return os.path.join(folder, f".{stem}.lock")
+
+
+def _held(files: FileSettings, error: LockHeld) -> UserError:
+    folder, stem = os.path.split(files.stem)
+    return UserError(
+        f"another training{error.holder and f' ({error.holder})'} writes {stem}_* to {folder}: choose another"
+        f" {flag('savefile')} or {flag('checkpoint_dir')}, or wait; {flag('lock', 0)} trains all the same."
+    )

@@ -16,7 +16,6 @@ from compat.charrnn import Checkpoint
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import log_rows
 from pycharrnn.training.log_rows import Row
-from pycharrnn.training.run_lock import is_held
 from pycharrnn.training.settings import FileSettings
 
 
@@ -41,7 +40,7 @@ def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: 
         raise UserError(f"can't write {flag('log', path)}: there is no folder {folder}.")
     if os.path.exists(folder) and not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise UserError(f"can't write {flag('log', path)}: no permission to write there.")
-    if not os.path.exists(path) or is_held(files):  # then the lock is what this training will fail at
+    if not os.path.exists(path):
         return
     last = None
     for row, _ in log_rows.rows(path):

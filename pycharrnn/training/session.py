@@ -21,7 +21,7 @@ from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.text.text_stats import TextStats, text_stats
-from pycharrnn.training import distributed, initial_checkpoint, overwrite_guard, run_log
+from pycharrnn.training import distributed, initial_checkpoint, overwrite_guard, run_lock, run_log
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.machine import Machine, Process
@@ -90,6 +90,7 @@ def prepare(
         note(line)
     if not process.rank:
         resumed = settings.resumed
+        run_lock.check(settings.files)
         run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
         overwrite_guard.check(settings.files, start, note)
     if corpus:

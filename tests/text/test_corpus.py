@@ -385,7 +385,9 @@ def test_products_of_trainings_are_no_texts(home):
     put(home / "f/run.csv", header("run.csv"))
     put(home / "f/run.jsonl", as_line(Row("train", 5, 0.5), "run.jsonl"))
     put(home / "f/cv/lm_a_epoch1.00_2.0000.t7", "not even a checkpoint")
+    put(home / "f/lm_a_best.json", "{}")
     put(home / "f/own.csv", "a,b")
+    put(home / "f/own_best.json", "{}")
     with corpus_run(["f"], TrainOptions(), (), lambda line: None) as (opt, found):
         found.write()
-    assert (home / opt.data_dir / "input.txt").read_bytes() == b"a\na,b"
+    assert (home / opt.data_dir / "input.txt").read_bytes() == b"a\na,b\n{}"

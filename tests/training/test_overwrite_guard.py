@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import GOLDEN
-from runs import LONG, TEXT, copied, folder_with_text, named, result_of, started, steps, train
+from runs import LONG, SMALL, TEXT, copied, folder_with_text, named, result_of, started, steps, train
 
 import compat
 from pycharrnn.checkpoints import checkpoint
@@ -148,8 +148,13 @@ def test_a_run_that_is_going_on_is_said_to_be_locked(tmp_path):
     process = started(folder, *LONG, "-save_every_minutes", "0.0001", lines=2)
     try:
         assert (folder / "cv/lm_lstm_latest.t7").exists()
-        error, _, _ = result_of(folder, "-max_epochs", "0.1")
-        assert "another training" in str(error)
+        (folder / "new.txt").write_bytes(OTHER_TEXT)
+        for text in ([], ["new.txt", "-savefile", "lstm"]):
+            small = [] if text else SMALL
+            error, out, _ = result_of(folder, *text, "-gpuid", "-1", "-max_epochs", "0.1", small=small)
+            assert str(error).startswith("another training (process ") and out == []
+        assert {path.name for path in folder.iterdir()} == {"data", "cv", "new.txt"}
+        assert not (folder / "data/new").exists()
     finally:
         process.kill()
         process.communicate()

@@ -157,8 +157,8 @@ def test_a_run_that_is_going_on_is_said_to_be_locked(logged, tmp_path):
     folder = copy(logged, tmp_path)
     with working_in(folder), run_lock.lock(group(FileSettings, TrainOptions()), pytest.fail) as held:
         assert held
-        error, _, _ = result_of(folder, *SHORT, "-log", "run.csv")
-    assert str(error).startswith("another training (process ")
+        error, out, _ = result_of(folder, *SHORT, "-log", "run.csv")
+    assert str(error).startswith("another training (process ") and out == []
 
 
 def test_going_on_with_the_log_of_another_run_is_refused(logged, tmp_path):
