@@ -38,15 +38,11 @@ def page() -> str:
 def _section(name: str, command: Command) -> str:
     lines = [f"## {name}", "", f"`{f'pycharrnn {name} {command.words()}'.rstrip()}`", ""]
     lines += [_sentence(" ".join(command.help.split())), ""]
-    if command.arguments:
-        lines += ["| argument | description |", "| --- | --- |"]
-        lines += [*(f"| `<{argument}>` | {_escaped(text)} |" for argument, text in command.arguments), ""]
-    groups = help_layout.by_group(command.options)
-    if groups:
-        lines += ["| flag | default | description |", "| --- | --- | --- |"]
-        for title, fields in groups:
-            lines += [f"| **{title}** | | |", *(_row(command.options, field) for field in fields)]
-        lines.append("")
+    rows = [f"| `<{argument}>` | | {_escaped(text)} |" for argument, text in command.arguments]
+    for title, fields in help_layout.by_group(command.options):
+        rows += [f"| **{title}** | | |", *(_row(command.options, field) for field in fields)]
+    if rows:
+        lines += ["| argument or flag | default | description |", "| --- | --- | --- |", *rows, ""]
     if command.more_help:
         lines += ["```text", command.more_help(), "```", ""]
     return "\n".join(lines)
