@@ -181,6 +181,14 @@ def test_architecture_names_what_exists():
         assert not name or name in names_in(path), f"{file}:{name}"
 
 
+def test_names_in_the_glossary_exist():
+    table = PAGES["contributing.md"].read_text(encoding="utf-8").split("## Glossary")[1].split("\n## ")[0]
+    names = re.findall(r"`((?=\w*[_A-Z])[A-Za-z]\w+)`", table)
+    code = "".join(p.read_text(encoding="utf-8") for top in ("compat", "pycharrnn") for p in (ROOT / top).rglob("*.py"))
+    assert len(names) > 10
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+
+
 def test_messages_in_old_checkpoints_exist():
     """The parts of each message that do not depend on the file are in the code."""
     table = PAGES["old-checkpoints.md"].read_text(encoding="utf-8").split("| message |")[1].split("\n## ")[0]
