@@ -19,6 +19,7 @@ import pycharrnn
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
+from pycharrnn.analysis import html_style
 from pycharrnn.library import generation, keywords, notebook
 from pycharrnn.sampling.inference import TorchPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -193,6 +194,29 @@ def test_bytes_become_whole_characters():
     assert model.score(text).unknown == {}
 
 
+def test_a_beginning_that_ends_amid_a_character():
+    """The character that the model completes was begun, so it counts as given; no byte is lost or shown twice."""
+    vocab = {bytes([byte]): k + 1 for k, byte in enumerate(sorted(set("aé".encode())))}
+    model = pycharrnn.Model(of_random_weights(vocab))
+    seen = set()
+    for seed in range(20):
+        text = model.generate(b"a\xc3", length=2, seed=seed)
+        drawn = list(model.stream(b"a\xc3", length=2, seed=seed, as_bytes=True))
+        assert text.encoded == b"".join(drawn) and text.encoded.startswith(b"a\xc3")
+        assert text == text.encoded.decode("utf-8", "replace") == "".join(text.pieces)
+        assert text.given == 2  # of pieces; the second one's first byte was given
+        completed = drawn[2] == b"\xa9"
+        assert text.pieces[1] == ("é" if completed else "\ufffd")
+        probability = math.prod(byte.probability for byte in drawn[1 : 3 if completed else 2])
+        assert text.probabilities[1] == pytest.approx(probability)
+        pieces = list(model.stream(b"a\xc3", length=2, seed=seed))
+        assert [(str(piece), piece.given) for piece in pieces] == [
+            (piece, k < text.given) for k, piece in enumerate(text.pieces)
+        ]
+        seen.add(completed)
+    assert seen == {False, True}
+
+
 def test_a_vocabulary_of_code_points():
     model = pycharrnn.Model(of_random_weights(UTF8))
     pieces = list(model.stream("€é", length=60, seed=3))
@@ -227,6 +251,13 @@ def test_a_text_shows_itself_tinted():
     rare = next(k for k in range(2, len(text)) if text.probabilities[k] < 0.1)
     assert f'title="{100 * text.probabilities[rare]:.2g}%"' in shown
     assert "rgb(213 94 0 / 0.225)" in shown
+
+
+@pytest.mark.parametrize("bits", [0.4, 1.6, 3.2, 5.2, 7.2, 9.2, 12.2])
+def test_the_tint_goes_by_bits(bits):
+    level = html_style.surprise_level(bits)
+    shown = notebook.tinted(["x"], [2.0**-bits], 0)
+    assert re.findall(r"background: ([^\"]+)\"", shown) == ([html_style.color(level)] if level else [])
 
 
 def test_nothing_of_a_text_is_html():

@@ -144,6 +144,16 @@ def test_a_curve(trained, tmp_path):
     assert f"best {run.best_loss:.4f} at epoch" in (tmp_path / "a.svg").read_text(encoding="utf-8")
 
 
+def test_a_curve_counts_epochs_as_the_run_does(trained, monkeypatch):
+    run, _, _ = trained
+    curves = []
+    monkeypatch.setattr("pycharrnn.analysis.plotting.picture", lambda found: curves.extend(found) or b"")
+    run.curve()
+    (curve,) = curves
+    assert curve.train[0][-1] * curve.epochs_per_iteration == pytest.approx(run.epochs)
+    assert dict(zip(curve.val[0].tolist(), curve.val[1].tolist(), strict=True)) == run.val_losses
+
+
 def test_a_text_of_a_program(here):
     """bytes, or a str that is no path: each text in a folder of its own, found again by the same text."""
     options = {**SMALL, "max_epochs": 1, "quiet": True}
