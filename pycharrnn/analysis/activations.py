@@ -58,19 +58,13 @@ def record(loaded: Checkpoint, text: bytes, limit: int = 0, say: Callable[[str],
         del pieces[limit:]
     screen = ScreenText()
     characters: list[str] = []
-    values: list[np.ndarray] = []
-    before = np.zeros((loaded.network.num_layers, loaded.network.rnn_size), np.float32)
+    ends: list[int] = []  # of each displayed character, by its last piece
+    for shown in (*map(screen.push, pieces), screen.end()):
+        for character, count in shown:
+            characters.append(character)
+            ends.append((ends[-1] if ends else -1) + count)
     after_each = _after_each(loaded.network, np.array([loaded.vocab[piece] - 1 for piece in pieces]))
-    for piece, now in zip(pieces, after_each, strict=True):
-        completed = screen.push(piece)
-        characters += [character for character, _ in completed]
-        if completed:  # if two, the first ended with the previous piece
-            values += [before] * (len(completed) - 1) + [now]
-        before = now
-    for character, _ in screen.end():
-        characters.append(character)
-        values.append(before)
-    return Reading(characters, np.stack(values))
+    return Reading(characters, after_each[ends])
 
 
 def _after_each(network: Network, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

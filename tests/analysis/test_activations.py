@@ -157,16 +157,16 @@ def test_neighbours_of_a_shade_share_an_element_and_newlines_have_their_own():
 def test_a_character_of_several_bytes_has_the_values_after_its_last_one():
     """And one whose end does not come those after the byte that began it."""
     loaded = checkpoint.load(LSTM)
-    pieces = [b"T", b"\xc3", b"\xa9", b"\xe2", b"h", b"\xc3"]
-    vocab = {**loaded.vocab, b"\xc3": 5, b"\xa9": 6, b"\xe2": 7}
+    pieces = [b"T", b"\xc3", b"\xa9", b"\xe2", b"h", b"\xe2", b"\xc3", b"\xa9", b"\xff", b"\xe2", b"\x82", b"\xc3"]
+    vocab = {**loaded.vocab, **{piece: 5 + k for k, piece in enumerate(sorted({*pieces} - {b"T", b"h"}))}}
     reading = activations.record(dataclasses.replace(loaded, vocab=vocab), b"".join(pieces))
-    assert reading.characters == ["T", "\u00e9", "\ufffd", "h", "\ufffd"]
+    assert reading.characters == ["T", "\u00e9", "\ufffd", "h", "\ufffd", "\u00e9", "\ufffd", "\ufffd", "\ufffd"]
     predictor = NumpyPredictor(loaded.network)
     after = []
     for piece in pieces:
         predictor.step(vocab[piece] - 1)
         after.append(predictor.activations()[:, 0, 0].astype(np.float32))
-    np.testing.assert_array_equal(reading.values, np.stack([after[k] for k in (0, 2, 3, 4, 5)]))
+    np.testing.assert_array_equal(reading.values, np.stack([after[k] for k in (0, 2, 3, 4, 5, 7, 8, 10, 11)]))
 
 
 def page_of(*args, cwd: Path, **keywords) -> subprocess.CompletedProcess:

@@ -148,3 +148,25 @@ def test_checkpoints_without_training_losses_are_of_one_run_by_their_name(folder
         checkpoint.convert(dataclasses.replace(found, val_losses=val_losses), str(tmp_path / name))
     assert drawn(folder, *sorted(tmp_path.glob("*.t7"))) == ["x: lstm, 2 x 16"]
     assert any(text.startswith("best 2.5000") for text in texts(folder / "a.svg"))
+
+
+def test_a_run_with_nan_is_one_curve(folder, tmp_path):
+    """NaN is not equal to itself, but the run is."""
+    found, nan = checkpoint.load(CHECKPOINT), float("nan")
+    for name, losses, val_losses in (
+        ("lm_x_epoch1.00_nan.t7", [3.0, nan], {2: nan}),
+        ("lm_x_epoch2.00_2.5000.t7", [3.0, nan, 2.75], {2: nan, 3: 2.5}),
+    ):
+        run_of_it = dataclasses.replace(found, train_losses=array("d", losses), val_losses=val_losses)
+        checkpoint.convert(run_of_it, str(tmp_path / name))
+    first, second = sorted(tmp_path.glob("*.t7"))
+    for files in ([first, second], [second, first], [second, second]):
+        assert drawn(folder, *files) == ["x: lstm, 2 x 16"]
+        assert any("best 2.5000" in text for text in texts(folder / "a.svg"))
+
+
+def test_runs_whose_losses_differ_are_two_curves(folder, tmp_path):
+    found = checkpoint.load(CHECKPOINT)
+    for name, losses in (("lm_x_epoch1.00_3.0000.t7", [3.0]), ("lm_x_epoch2.00_2.5000.t7", [3.5, 2.75])):
+        checkpoint.convert(dataclasses.replace(found, train_losses=array("d", losses)), str(tmp_path / name))
+    assert len(drawn(folder, *sorted(tmp_path.glob("*.t7")))) == 2

@@ -69,7 +69,7 @@ def test_eval_of_other_splits_and_sizes(corpus):
     train = run("eval", CHECKPOINT, "-data_dir", str(corpus), "-split", "train")
     assert b"loss over train split" in train.stdout
     assert b"loss over val split" in run("eval", CHECKPOINT, "-data_dir", str(corpus), "-batch_size", "3").stdout
-    assert "test split has no batch" in sentence(run("eval", CHECKPOINT, "-data_dir", str(corpus), "-split", "test"))
+    assert "test split has none of the" in sentence(run("eval", CHECKPOINT, "-data_dir", str(corpus), "-split", "test"))
     assert "-split must be train, val or test, not dev" in sentence(run("eval", CHECKPOINT, "-split", "dev"))
     error = sentence(run("eval", CHECKPOINT, "-data_dir", str(corpus), "-val_frac", "0.5"))
     assert "sum to more than 1" in error
@@ -160,7 +160,7 @@ def test_a_split_that_is_cut_otherwise_than_in_training(corpus):
     loader = scoring._loader("x", LOADED, EvalOptions(data_dir=str(corpus)))
     assert (loader.batch_size, loader.seq_length) == (recorded["batch_size"], recorded["seq_length"])
     whole = EvalOptions(data_dir=str(corpus), train_frac=0.9, val_frac=0.1, split="test")
-    with pytest.raises(UserError, match="the test split has no batch"):
+    with pytest.raises(UserError, match="the test split has none of the"):
         scoring._loader("x", LOADED, whole)
 
 

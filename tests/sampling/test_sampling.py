@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from child_signals import default_signals
-from conftest import GOLDEN, needs_signals, run, sentence, spec
+from conftest import GOLDEN, needs_byte_names, needs_signals, run, sentence, spec
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
@@ -288,6 +288,25 @@ def test_only_whole_utf8_characters():
     assert whole.decode() == raw.decode("utf-8", "ignore")
     assert whole != raw
     assert alone(CHECKPOINT, 123, "-unicode", "1", "-primetext", "é").startswith("é".encode())
+
+
+@pytest.mark.parametrize("more", [[], ["-samples", "2"], ["-beam", "2"], ["-color", "1"]], ids=" ".join)
+def test_a_primetext_that_ends_amid_a_character(tmp_path, more):
+    """-unicode 1 leaves out its beginning, unless what is sampled completes it."""
+    (tmp_path / "prime").write_bytes(b"The \xe2\x80")
+    args = ["-primefile", str(tmp_path / "prime"), "-length", "20", *more]
+    raw = alone(CHECKPOINT, 123, *args)
+    assert raw.startswith(b"The \xe2\x80") or more[:1] == ["-color"]
+    assert alone(CHECKPOINT, 123, *args, "-unicode", "1") == raw.decode("utf-8", "ignore").encode()
+
+
+@needs_byte_names
+def test_a_primetext_of_bytes(tmp_path):
+    (tmp_path / "prime").write_bytes(b"The \xe2\x80")
+    args = ["-length", "20", "-unicode", "1"]
+    from_file = alone(CHECKPOINT, 123, *args, "-primefile", str(tmp_path / "prime"))
+    assert alone(CHECKPOINT, 123, *args, "-primetext", os.fsdecode(b"The \xe2\x80")) == from_file
+    assert "(byte 0xff)" in sentence(run("sample", CHECKPOINT, "-gpuid", "-1", "-primetext", "\udcff"))
 
 
 def test_colors_tint_the_same_text():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 
 from pycharrnn.sampling import sample_writer
@@ -99,3 +100,23 @@ def test_characters_in_quick_succession_share_a_flush(monkeypatch):
         writer.put(character, 1.0, False)
     writer.end()
     assert screen.seen == [b"ab\n"]
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({"unicode": 1}, "a\u2013b\n"),
+        ({"unicode": 1, "hide_prime": 1}, "b\n"),
+        ({"color": 1}, "a\x1b[0;36m\u2013\x1b[0mb\n"),
+    ],
+    ids=str,
+)
+def test_a_primetext_that_ends_amid_a_character(options, expected):
+    """What is sampled completes it."""
+    out = io.BytesIO()
+    writer = SampleWriter(out, SampleOptions(**options))
+    for character, probability, given in ((b"a", 1, True), (b"\xe2", 1, True), (b"\x80", 1, True)):
+        writer.put(character, probability, given)
+    writer.put_all([b"\x93", b"b"], np.array([0.5, 1.0]), False)
+    writer.end()
+    assert out.getvalue() == expected.encode()
