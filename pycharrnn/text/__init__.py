@@ -1,5 +1,4 @@
-"""From input.txt to batches of characters' numbers: vocabulary, cache, splits, texts to download.
+"""Texts: gathering, download, statistics, the cache of token ids, batches. No module here knows a model.
 
-From outside: `loader`, `datasets`, and `preprocessing.text_to_tensor`.
-It may import common and compat only; it knows no model.
+Entry points: `loader`, `corpus`, `datasets`, `text_stats`, and `preprocessing.text_to_tensor`.
 """

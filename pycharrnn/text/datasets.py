@@ -1,4 +1,4 @@
-"""Texts to train on: `pycharrnn data NAME` makes data/NAME/input.txt."""
+"""`pycharrnn data NAME`: makes data/NAME/input.txt of a text that comes with Python or is downloaded."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from pycharrnn.text.source_files import SOURCES
 
 TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 ULYSSES_URL = "https://www.gutenberg.org/files/4300/4300-0.txt"
-_MAX_BYTES = 1 << 28  # far more than either text has: a download that goes on beyond this will never end
-_USUAL_BYTES = 1_500_000  # taken for the bar where the server does not say how many bytes will come
+_MAX_BYTES = 1 << 28  # far more than either text; a longer download may be endless
+_USUAL_BYTES = 1_500_000  # length of the bar if the server does not send one
 
 
 def write(name: str, data_dir: str = "data", say: Callable[[str], None] = print) -> str:
-    """Write the text `name` to data_dir/name/input.txt, whole or not at all. Returns: the path of that file.
+    """Write the text `name`, one of DATASETS, to data_dir/name/input.txt, unless the same text is there.
 
     Args:
-        name: one of DATASETS.
-        say: takes the line that says what was written.
+        say: prints the size of the text.
 
-    Errors: UserError for an unknown name, no network, or a folder that can't be written.
+    Returns: the path. Errors: UserError for an unknown name, a failed download, another text there.
     """
     if name not in DATASETS:
         raise UserError(
@@ -61,14 +60,11 @@ def _check_same(path: str, text: bytes) -> None:
 
 
 def _pydoc(path: str) -> bytes:
-    """Python's own manual of its language, as the `help` prompt prints it, which comes with Python.
-
-    Errors: UserError where an installation lacks it.
-    """
+    """The manual of Python's `help` prompt. Errors: UserError for an installation without it."""
     try:
         from pydoc_data.topics import topics
     except ImportError:
-        raise UserError(f"this Python comes without pydoc_data: put a text of your own into {path}.") from None
+        raise UserError(f"this Python has no pydoc_data: put a text of your own into {path}.") from None
     return "\n\n".join(topics[name] for name in sorted(topics)).encode()
 
 
@@ -80,7 +76,7 @@ def _ulysses(path: str) -> bytes:
     return strip_gutenberg(_download(ULYSSES_URL, path))
 
 
-# Name -> what makes the bytes of the text, given the path of the file, which its errors name.
+# Name -> function that returns the text; its errors name the path that it receives.
 DATASETS: dict[str, Callable[[str], bytes]] = {
     "pydoc": _pydoc,
     "tinyshakespeare": _tinyshakespeare,
@@ -89,10 +85,10 @@ DATASETS: dict[str, Callable[[str], bytes]] = {
 
 
 def strip_gutenberg(text: bytes) -> bytes:
-    """Joyce's words alone: from the heading of part one to "1914-1921". Lines end in a newline without a return.
+    """Ulysses without Project Gutenberg's additions: from the heading of part one to "1914-1921", with Unix line ends.
 
-    Over the years the heading has been "— I —" and "-- I --", and some editions have had none. A table of contents has
-    the same line, so the last one before the first sentence is taken.
+    The heading is "— I —", "-- I --" or missing, by edition. A table of contents has the same line, so the last one
+    before the first sentence counts.
 
     Errors: UserError if the text is not Ulysses.
     """
@@ -103,19 +99,13 @@ def strip_gutenberg(text: bytes) -> bytes:
     )
     ending = re.compile(rb"1914(?:-|\xe2\x80\x93|\xe2\x80\x94)1921").search(text, max(opening, 0))
     if opening < 0 or not ending:
-        raise UserError("what was downloaded is not Ulysses as Project Gutenberg prints it; get the text by hand.")
+        raise UserError("the download is not Project Gutenberg's Ulysses: get the text by hand.")
     start = headings[-1].start(1) if headings else opening
     return text[start : ending.end()] + b"\n"
 
 
 def _download(url: str, path: str) -> bytes:
-    """The bytes at `url`, with a progress bar on a terminal.
-
-    Args:
-        path: the file that they are meant for.
-
-    Errors: UserError if they can't be had, or not all of them.
-    """
+    """The bytes at `url`, for the file at `path`. Errors: UserError for a download that fails or breaks off."""
     parts: list[bytes] = []
     try:
         with urllib.request.urlopen(url, timeout=30) as response:
@@ -132,5 +122,5 @@ def _download(url: str, path: str) -> bytes:
                 raise OSError(f"the connection broke after {done} of {total} bytes")
     except (OSError, ValueError) as e:
         reason = getattr(e, "reason", None) or e
-        raise UserError(f"can't download {url} ({reason}): get it some other way and put it into {path}.") from e
+        raise UserError(f"can't download {url} ({reason}): download it in another way to {path}.") from e
     return b"".join(parts)

@@ -1,6 +1,6 @@
-"""Any file as plain text: what it is written in, and its bytes as UTF-8 with lines that end in a newline.
+"""Detects how a text file is encoded, and decodes it to UTF-8 with Unix line ends.
 
-What is no UTF-8, UTF-16 or UTF-32, an old Latin-1 for example, keeps its bytes: a model reads any.
+A text in another encoding than UTF-8, UTF-16 and UTF-32, Latin-1 for example, keeps its bytes.
 """
 
 from __future__ import annotations
@@ -8,26 +8,27 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterable, Iterator
 
-_FIRST = 1 << 16  # bytes by which a file is judged
+_FIRST = 1 << 16  # bytes from which the encoding is detected
 _PIECE = 1 << 20  # bytes in memory at a time
-_MARKS = (  # that of UTF-32 first, since it begins with that of UTF-16
+_BYTE_ORDER_MARKS = (  # UTF-32's first, since it begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (codecs.BOM_UTF8, "bytes"),
 )
-_LONGEST_MARK = 4
+_MAX_MARK = 4
 _SPACES = "\t\n\v\f\r"
 _CONTROLS = bytes(code for code in range(32) if chr(code) not in _SPACES + "\b\x1b")
-_MOST_CONTROLS = 0.05  # of the bytes of a text; a tenth of random bytes are some
-_LEAST_PRINTABLE = 0.95  # of the characters of a text in UTF-16 without a byte order mark
+_MAX_CONTROLS = 0.05  # fraction of the bytes; of random bytes it is 0.1
+_MIN_PRINTABLE = 0.95  # fraction of the characters of UTF-16 and UTF-32
 _BINARY_THAT_LOOKS_LIKE_TEXT = (b"%PDF-",)
 
 
 def encoding_of(path: str) -> str | None:
-    """What a file is written in, by its first bytes: "bytes", which UTF-8 is as well; "utf-16-le" or the like; None
-    for what is no text: a picture, a program, an archive.
+    """The encoding that the first bytes of a file show.
+
+    Returns: "bytes", also for UTF-8; "utf-16-le" or the like; None for binary data.
 
     Errors: OSError.
     """
@@ -41,32 +42,31 @@ def encoding_of(path: str) -> str | None:
         guess = "utf-16-le" if first[1::2].count(0) > first[::2].count(0) else "utf-16-be"
         return guess if _is_text(first, guess) else None
     controls = len(first) - len(first.translate(None, _CONTROLS))
-    if first.startswith(_BINARY_THAT_LOOKS_LIKE_TEXT) or controls > _MOST_CONTROLS * len(first):
+    if first.startswith(_BINARY_THAT_LOOKS_LIKE_TEXT) or controls > _MAX_CONTROLS * len(first):
         return None
     return "bytes"
 
 
 def _mark(first: bytes) -> tuple[bytes, str]:
-    """The byte order mark that a file begins with, and what it says that follows; two times nothing without one."""
-    return next(((mark, encoding) for mark, encoding in _MARKS if first.startswith(mark)), (b"", ""))
+    """The byte order mark at the beginning of a file, and its encoding; both are empty without a mark."""
+    return next(((mark, encoding) for mark, encoding in _BYTE_ORDER_MARKS if first.startswith(mark)), (b"", ""))
 
 
 def _is_text(first: bytes, encoding: str) -> bool:
-    """Whether the first bytes of a file are text in UTF-16 or UTF-32."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(first)
     except UnicodeDecodeError:
         return False
     printable = sum(c.isprintable() or c in _SPACES for c in text)
-    return "\0" not in text and printable >= _LEAST_PRINTABLE * len(text)
+    return "\0" not in text and printable >= _MIN_PRINTABLE * len(text)
 
 
 def pieces(path: str, encoding: str, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
-    """A file's text, piece by piece: without its byte order mark, CRLF as LF, UTF-16 and UTF-32 as UTF-8.
+    """The text of a file, piece by piece: in UTF-8, without byte order mark, CRLF as LF.
 
     Args:
-        encoding: as encoding_of gives it.
-        advance: called with the number of bytes that have just been read.
+        encoding: as encoding_of returns it.
+        advance: called with the number of bytes of each piece.
 
     Errors: OSError.
     """
@@ -75,9 +75,8 @@ def pieces(path: str, encoding: str, advance: Callable[[int], None] = lambda don
 
 
 def _unmarked(path: str, advance: Callable[[int], None]) -> Iterator[bytes]:
-    """The bytes of a file after its byte order mark."""
     with open(path, "rb") as f:
-        mark, _ = _mark(f.read(_LONGEST_MARK))
+        mark, _ = _mark(f.read(_MAX_MARK))
         f.seek(len(mark))
         while piece := f.read(_PIECE):
             yield piece
@@ -85,7 +84,7 @@ def _unmarked(path: str, advance: Callable[[int], None]) -> Iterator[bytes]:
 
 
 def _as_utf8(found: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Text in UTF-16 or UTF-32 as UTF-8; what is damaged becomes U+FFFD."""
+    """UTF-16 or UTF-32 as UTF-8; invalid parts become U+FFFD."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     for piece in found:
         yield decoder.decode(piece).encode()
@@ -93,7 +92,7 @@ def _as_utf8(found: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _unix_lines(found: Iterable[bytes]) -> Iterator[bytes]:
-    """Text with CRLF as LF, also where a piece ends between the two."""
+    """CRLF as LF, also where a piece ends between the two."""
     held = b""
     for piece in found:
         text = held + piece

@@ -1,7 +1,6 @@
-"""CharSplitLMMinibatchLoader: input.txt as numbered characters, divided into batches and splits as char-rnn does it.
+"""CharSplitLMMinibatchLoader divides the token ids of input.txt into batches and splits as char-rnn does.
 
-Source: util/CharSplitLMMinibatchLoader.lua. The text stays on disk. Only some of its columns are in memory at a time,
-so that little memory is used whatever the size of the text.
+Source: util/CharSplitLMMinibatchLoader.lua. The text stays on disk; some of its columns are in memory at a time.
 """
 
 from __future__ import annotations
@@ -24,44 +23,44 @@ if TYPE_CHECKING:
     from pycharrnn.text.encodings import TokenIds
     from pycharrnn.text.text_stats import TextStats
 
-_READ_AHEAD = 1 << 14  # characters of each row that are read at a time, so that reading costs next to nothing
-_MOST_AHEAD = 1 << 22  # characters of all rows together that are read at a time, where there are many rows
+_READ_AHEAD = 1 << 14  # characters of each row that are read at a time
+_MAX_AHEAD = 1 << 22  # characters of all rows together
 
 TRAIN, VAL, TEST = 1, 2, 3
 _SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
 
 
 class TextChanged(UserError):
-    """Another program has changed the cache of the text while batches were made of it."""
+    """Another program changed the cache of the text while it was in use."""
 
 
 class CharSplitLMMinibatchLoader:
-    """Batches of a text, in the order of char-rnn.
+    """Batches of a text, in char-rnn's order.
 
-    The text is cut off at a multiple of batch_size*seq_length characters and laid out as batch_size rows. Batch k is
-    the columns k*seq_length to (k+1)*seq_length - 1 of every row. Training batches come first, then validation, then
-    test.
+    The text is cut to a multiple of batch_size*seq_length characters and laid out as batch_size rows. Batch k is the
+    columns k*seq_length to (k+1)*seq_length - 1 of all rows. Training batches come first, then validation, then test.
 
     Args:
-        data_dir: folder with input.txt, beside which preprocessing keeps its cache.
-        batch_size: texts side by side, the rows.
-        seq_length: time steps of a batch, its columns.
-        split_fractions: (train, val, test) fractions of the batches; a test fraction of 0 gives val all the rest.
-        say: takes the original's messages, line by line.
-        rows: the rows of every batch that next_batch gives; default: all.
+        data_dir: folder with input.txt and its cache.
+        batch_size: rows of a batch, B.
+        seq_length: time steps of a batch, T.
+        split_fractions: (train, val, test) fractions of the batches; with a test fraction of 0, val gets all the rest.
+        say: prints the original's messages, line by line.
+        rows: the rows of every batch that next_batch returns; default: all.
         progress: whether to show bars, as for common.progress.enabled.
-        encoding: what characters are, "bytes" or "utf8" (code points).
-        model_characters: characters of a model, which get numbers as well as those of the text.
+        encoding: "bytes" or "utf8" (code points).
+        model_characters: characters that the vocabulary has besides those of the text.
         leave_out_others: leave all characters but `model_characters` out of the text.
+        stats: text_stats(data_dir), if the caller has it.
 
     Attributes:
-        vocab_mapping: character (one byte, or the bytes of a code point) -> number from 1, in the order of the bytes.
-        vocab_size: how many characters there are.
-        nbatches, ntrain, nval, ntest: numbers of batches, of the whole text and of each split.
-        split_sizes: split (1 train, 2 val, 3 test) -> number of its batches.
-        batch_ix: split -> how many of its batches next_batch has given since it last started at the split's beginning.
+        vocab_mapping: character (one byte, or the bytes of a code point) -> token id from 1, in the order of the bytes.
+        vocab_size: V.
+        nbatches, ntrain, nval, ntest: number of batches, of the text and of each split.
+        split_sizes: split (1 train, 2 val, 3 test) -> number of batches.
+        batch_ix: split -> number of batches that next_batch has returned since the beginning of the split.
 
-    Errors: UserError, in next_batch too; there TextChanged if another program writes to the cache of the text.
+    Errors: UserError.
 
     Example:
         >>> loader = CharSplitLMMinibatchLoader("data/tinyshakespeare", 50, 50, (0.95, 0.05, 0))
@@ -108,7 +107,7 @@ class CharSplitLMMinibatchLoader:
         say("reshaping tensor...")
         self._row_length = length // batch_size
         self.nbatches = self._row_length // seq_length
-        self._window: TokenIds | None = None  # some columns of the rows, read ahead, as next_batch gives them
+        self._window: TokenIds | None = None  # some columns of the rows, read ahead
         self._columns = range(0)  # which columns these are
         if self.nbatches < 50:
             say(
@@ -119,11 +118,10 @@ class CharSplitLMMinibatchLoader:
         say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
 
     def close(self) -> None:
-        """Let go of the cache: on Windows it can't be made anew or removed before."""
+        """Close the cache; until then Windows neither replaces nor removes it."""
         self._text.close()
 
     def _split(self, train: float, val: float, test: float) -> None:
-        """Divide the batches among the splits by these fractions. Errors: UserError."""
         for name, fraction in (("train", train), ("val", val), ("test", test)):
             if not 0 <= fraction <= 1:
                 raise UserError(f"bad split fraction {fraction:g} for {name}: it must lie between 0 and 1.")
@@ -143,13 +141,13 @@ class CharSplitLMMinibatchLoader:
         self.batch_ix[split_index] = batch_index
 
     def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
-        """The next (x, y) of a split (1 train, 2 val, 3 test); after its last batch comes its first.
+        """The next (x, y) of a split (1 train, 2 val, 3 test); the first batch follows the last.
 
-        Returns: two (rows, seq_length) arrays, characters numbered from 0 (vocab_mapping's number less 1); uint8, or
-            int32 where a vocabulary may be too large for that. They belong to the caller. y is x one character further
-            on; what follows the very last character is the first one of the text.
+        Returns: two (rows, seq_length) arrays of token ids, which belong to the caller; uint8, or int32 if the
+            vocabulary may be too large for uint8. y is x shifted by one character; the first character of the text
+            follows the very last.
 
-        Errors: UserError if the split has no batch; TextChanged, and then the next batch stays the next.
+        Errors: UserError for a split without batches; TextChanged, after which the same batch is still the next.
         """
         size = self.split_sizes[split_index]
         if size == 0:
@@ -163,16 +161,16 @@ class CharSplitLMMinibatchLoader:
         end = start + self.seq_length  # the column of y's last character
         window = self._window
         if window is None or not (self._columns.start <= start and end < self._columns.stop):
-            ahead = min(_READ_AHEAD, _MOST_AHEAD // len(self._rows))
+            ahead = min(_READ_AHEAD, _MAX_AHEAD // len(self._rows))
             window = self._read_columns(start, max(end + 1, start + ahead))
         self.batch_ix[split_index] = k + 1
         batch = window[:, start - self._columns.start : end + 1 - self._columns.start].copy()
         return batch[:, :-1], batch[:, 1:]
 
     def _read_columns(self, start: int, stop: int) -> TokenIds:
-        """Make `_window` hold the columns from `start` to before `stop`, fewer at the end of the rows.
+        """Read the columns from `start` to before `stop`, fewer at the end of the rows, into `_window`.
 
-        Returns: `_window`, (rows, columns), numbers from 0. Errors: TextChanged.
+        Returns: `_window`, (rows, columns), token ids. Errors: TextChanged.
         """
         length = self._row_length
         stop = min(stop, length + 1)  # the column after the last holds what follows each row
@@ -198,10 +196,7 @@ class CharSplitLMMinibatchLoader:
 
 
 def _too_short(length: int, batch_size: int, seq_length: int) -> str:
-    """What is wrong with a text of `length` characters that fills no batch, and which sizes would fit.
-
-    They are the same seq_length and the largest batch_size for it; where no row is that long, one row of all the text.
-    """
+    """The message for a text that is shorter than a batch, with sizes that fit."""
     fit_batch, fit_length = (length // seq_length, seq_length) if length >= seq_length else (1, length)
     return (
         f"input.txt has {length} characters, fewer than {flag('batch_size', batch_size)} x"
@@ -211,6 +206,6 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
 
 
 def _id_map(vocab: dict[bytes, int], to: dict[bytes, int]) -> npt.NDArray[np.uint8] | npt.NDArray[np.int32]:
-    """Number in one vocabulary -> number in another, both from 0; 0 for characters that the other lacks."""
-    numbers = np.array([to.get(c, 1) - 1 for c in characters_by_id(vocab)])
-    return numbers.astype(np.uint8) if len(to) <= 256 else numbers.astype(np.int32)
+    """Token id in one vocabulary -> id in another; 0 for characters that the other lacks."""
+    ids = np.array([to.get(c, 1) - 1 for c in characters_by_id(vocab)])
+    return ids.astype(np.uint8) if len(to) <= 256 else ids.astype(np.int32)

@@ -1,4 +1,4 @@
-"""The rows of a -log file, .csv or .jsonl: written by training, read by whoever goes on with it or draws it."""
+"""The rows of a -log file, .csv or .jsonl: how training writes them, and how `plot` and -resume read them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,15 @@ _LARGEST = 1 << 53  # iteration; no float tells larger ones apart
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the file.
-
-    What it has nothing to say of is None: an empty field of CSV, null in JSON, as are NaN and infinity there.
+    """A line of the file. None is an empty field in CSV, null in JSON; NaN and infinity are null in JSON as well.
 
     Attributes:
-        kind: "train" where the log has a line with the training loss, or "validation".
+        kind: "train" or "validation".
         train_loss, val_loss: nats per character; train_loss of this iteration alone.
         norm_ratio: norm of the clipped gradient by that of the parameters.
         learning_rate: of the next iteration.
-        seconds: since the run began, without the time between its parts where it was resumed.
-        characters_per_second: how fast it trained since the last row of training, or how fast it validated.
+        seconds: since the run began, without the time between an end and its resume.
+        characters_per_second: of training since the last "train" row, or of the validation.
     """
 
     kind: str
@@ -68,7 +66,7 @@ def is_log_file(path: str) -> bool:
 
 
 def header(path: str) -> bytes:
-    """What stands before the rows of a file of this name."""
+    """The header of a file of this name: a line for CSV, nothing for JSON."""
     return _HEADER if _is_csv(path) else b""
 
 
@@ -82,14 +80,14 @@ def as_line(row: Row, path: str) -> bytes:
 
 
 def rows(path: str) -> Iterator[tuple[Row, int]]:
-    """The rows of a file, each with where in the file it ends. A last line that is half written is no row.
+    """The rows of a file, each with the offset of its end; an incomplete last line is left out.
 
-    Errors: UserError, with the path, for a file that can't be read, or is no log.
+    Errors: UserError for a file that can't be read, or is not a log.
     """
     number = 0
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            raise OSError(errno.EINVAL, "it is no file")
+            raise OSError(errno.EINVAL, "not a regular file")
         with open(path, "rb") as f:
             end = 0
             while line := f.readline(_LONGEST_LINE):
@@ -106,7 +104,7 @@ def rows(path: str) -> Iterator[tuple[Row, int]]:
     except OSError as e:
         raise UserError(f"can't read {path} ({e.strerror}).") from e
     except (ValueError, TypeError, OverflowError, RecursionError) as e:
-        raise UserError(f"{path} is no log of pycharrnn train -log: line {number} is no row of one.") from e
+        raise UserError(f"{path} is not a log of pycharrnn train -log: line {number} is not one of its rows.") from e
 
 
 def _is_csv(path: str) -> bool:
@@ -121,7 +119,7 @@ def _check_header(line: bytes) -> None:
 def _check_torn(line: bytes, path: str) -> None:
     """Errors: ValueError unless the only line of a file, which has no line break, is the beginning of a log.
 
-    It is enough of the beginning that nobody else's file is taken for one: three columns.
+    Three columns are enough to tell it from other files.
     """
     if _is_csv(path):
         if not _HEADER.startswith(line) or line.count(b",") < _TORN_COLUMNS:
@@ -141,7 +139,7 @@ def _check_torn(line: bytes, path: str) -> None:
 
 
 def _row(line: bytes, path: str) -> Row:
-    """Errors: ValueError, TypeError, OverflowError, RecursionError for a line that is no row."""
+    """Errors: ValueError, TypeError, OverflowError, RecursionError for a line that is not a row."""
     values: dict[str, Any]
     if _is_csv(path):
         cells = line.decode().rstrip("\r\n").split(",")

@@ -1,4 +1,4 @@
-"""What the files of a run are called: lm_lstm_epoch1.73_1.9188.t7, lm_lstm_best.t7, lm_lstm_latest.t7."""
+"""Names of the files of a run: lm_lstm_epoch1.73_1.9188.t7, lm_lstm_best.t7, lm_lstm_latest.t7."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from compat import atomic_write, lua_format
 
 
 def named_checkpoint(stem: str, epoch: float, val_loss: float) -> str:
-    """Where the checkpoint of a validation lies: cv/lm_lstm_epoch1.73_1.9188.t7. Source: train.lua."""
+    """Path of the checkpoint of a validation: cv/lm_lstm_epoch1.73_1.9188.t7. Source: train.lua."""
     return f"{stem}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
 
 
 def latest_checkpoint(stem: str) -> str:
-    """Where the newest state of a run lies: cv/lm_lstm_latest.t7"""
+    """Path of the newest checkpoint of a run: cv/lm_lstm_latest.t7"""
     return f"{stem}_latest.t7"
 
 
 def best_checkpoint(stem: str) -> str:
-    """Where the checkpoint with the lowest validation loss has its second name: cv/lm_lstm_best.t7"""
+    """Path of the checkpoint with the lowest validation loss, its second name: cv/lm_lstm_best.t7"""
     return f"{stem}_best.t7"
 
 
 def same_folder(a: str, b: str) -> bool:
-    """Whether two paths lead to one folder that exists; an empty path is the current one."""
+    """Whether two paths are one existing folder; an empty path is the current one."""
     try:
         return os.path.samefile(a or ".", b or ".")
     except (OSError, ValueError):  # ValueError: a file may record a path with a NUL

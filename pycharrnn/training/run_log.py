@@ -1,7 +1,7 @@
-"""-log: a run's figures, a row for each training loss that the log prints and for each validation.
+"""-log: writes a run's figures, a row for each training loss that is printed and each validation.
 
-A row is written at once and in one piece, so that one can look at the file while the run goes on. Its rows are those of
-one run, none of them twice: a run that goes on cuts off what came after its checkpoint, and what a power cut tore.
+A row is written at once, in one piece, so the file can be read during the run. It holds the rows of one run, each once:
+a resumed run cuts off the rows after its checkpoint and a row that a power cut left incomplete.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ from pycharrnn.training.settings import FileSettings
 
 
 def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: Callable[[str], None]) -> None:
-    """See before the text is read that -log can be written, and what is there already.
-
-    The log of another run is only given up with -overwrite 1, another file never.
+    """Check that -log can be written, and replaces nothing but another run's log, and that with -overwrite 1 only.
 
     Args:
-        resumed: the checkpoint of the run that goes on, and with it its log.
+        data_dir: need not exist yet.
+        resumed: the checkpoint of a resumed run, whose log is continued.
 
     Errors: UserError.
     """
     path = files.log
     if not path:
         return
-    with contextlib.suppress(OSError, ValueError):  # what is missing is noticed by those who need it
+    with contextlib.suppress(OSError, ValueError):
         if os.path.samefile(path, f"{data_dir}/input.txt"):
             raise UserError(f"{flag('log', path)} would overwrite the text of the training: choose another name.")
     folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder) and os.path.normpath(folder) != os.path.normpath(data_dir):  # not written yet
+    if not os.path.isdir(folder) and os.path.normpath(folder) != os.path.normpath(data_dir):
         raise UserError(f"can't write {flag('log', path)}: there is no folder {folder}.")
     if os.path.exists(folder) and not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise UserError(f"can't write {flag('log', path)}: no permission to write there.")
     if not os.path.exists(path):
         return
-    last = None
+    is_empty, last = True, None
     for row, _ in log_rows.rows(path):
+        is_empty = False
         if resumed is not None and row.iteration > resumed.i:
             break
         if row.kind == "train" or last is None:
             last = row
-    if last is None:
+    if is_empty:
         return
-    if resumed is None and files.overwrite:
+    ways_on = f"choose another {flag('log')}, or give it up with {flag('overwrite', 1)}"
+    if resumed is None and not files.overwrite:
+        raise UserError(f"{path} is the log of another run: {ways_on}; {flag('resume')} goes on with it.")
+    if resumed is not None and last is None and not files.overwrite:
+        raise UserError(f"{path} begins after iteration {resumed.i}, so it may be the log of another run: {ways_on}.")
+    if resumed is None or last is None:
         note(f"-overwrite 1 gives up the log of another run, {path}.")
-    elif resumed is None:
-        raise UserError(
-            f"{path} is the log of another run: choose another {flag('log')}, or give it up with"
-            f" {flag('overwrite', 1)}; {flag('resume')} goes on with it."
-        )
     elif not _is_of(last, resumed):
-        raise UserError(f"{path} is the log of another run than the one that goes on: choose another {flag('log')}.")
+        raise UserError(f"{path} is the log of another run than the resumed one: choose another {flag('log')}.")
 
 
 def _is_of(row: Row, run: Checkpoint) -> bool:
@@ -70,12 +70,13 @@ def _is_of(row: Row, run: Checkpoint) -> bool:
 
 
 class RunLog:
-    """Writes the rows of one run. A disk that fails costs rows, not the run.
+    """Writes the rows of one run. A failing disk costs rows, not the run.
 
     Args:
-        done: how many iterations the run has behind it.
-        ntrain, nval: batches of the training and the validation split; `characters`: of a batch.
-        training_seconds: a clock that stands still during validations.
+        done: number of iterations before a resume.
+        ntrain, nval: number of batches of the training and the validation split.
+        characters: of a batch.
+        training_seconds: returns the seconds of training without validations.
         note: prints a line on stderr.
         clock: returns seconds.
     """
@@ -100,11 +101,9 @@ class RunLog:
         self._last = done, training_seconds()  # iteration and time of the last row of training
 
     def _begin(self, done: int) -> tuple[float, int]:
-        """Make the file, or cut off what came after the run's checkpoint.
+        """Create the file, or cut off the rows after iteration `done`.
 
-        Returns: the seconds that the run has behind it, the size of the file.
-
-        Errors: UserError.
+        Returns: the seconds of the run so far, the size of the file. Errors: UserError.
         """
         seconds, size = 0.0, 0
         if os.path.exists(self._path):
@@ -129,13 +128,13 @@ class RunLog:
         self._add("train", i, learning_rate, (i - before) * self._characters, now - then, figures)
 
     def validation(self, i: int, val_loss: float, learning_rate: float, seconds: float) -> None:
-        """Add the row of the validation after iteration `i`, which took so many seconds."""
+        """Add the row of the validation after iteration `i`."""
         self._add("validation", i, learning_rate, self._nval * self._characters, seconds, {"val_loss": val_loss})
 
     def _add(
         self, kind: str, i: int, learning_rate: float, characters: int, seconds: float, figures: dict[str, float]
     ) -> None:
-        """Add a row: `characters` were read in so many seconds."""
+        """Add a row about `characters` that took so many seconds."""
         row = Row(
             kind,
             i,

@@ -122,9 +122,9 @@ def test_losses_of_a_log_that_are_no_numbers_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     "name, content, words",
     [
-        ("a.csv", b"date,price\n1,2\n", "a.csv is no log of pycharrnn train -log: line 1 is no row of one."),
-        ("a.jsonl", b"{}\n", "a.jsonl is no log of pycharrnn train -log: line 1 is no row of one."),
-        ("a.csv", b"\x1b[31m" * 1000, "a.csv is no log of pycharrnn train -log: line 1 is no row of one."),
+        ("a.csv", b"date,price\n1,2\n", "a.csv is not a log of pycharrnn train -log: line 1 is not one of its rows."),
+        ("a.jsonl", b"{}\n", "a.jsonl is not a log of pycharrnn train -log: line 1 is not one of its rows."),
+        ("a.csv", b"\x1b[31m" * 1000, "a.csv is not a log of pycharrnn train -log: line 1 is not one of its rows."),
         ("a.csv", header("a.csv"), "a holds no losses to draw: choose what `pycharrnn train` has written"),
         ("a.jsonl", b"", "a holds no losses to draw: choose what `pycharrnn train` has written"),
     ],
@@ -138,7 +138,7 @@ def test_what_is_no_log_is_a_sentence(tmp_path, name, content, words):
 def test_a_log_that_is_not_there(tmp_path):
     assert "can't read no.csv (No such file or directory)." in sentence(run("plot", "no.csv", cwd=tmp_path))
     os.mkdir(tmp_path / "a.csv")
-    assert "can't read a.csv (it is no file)." in sentence(run("plot", "a.csv", cwd=tmp_path))
+    assert "can't read a.csv (not a regular file)." in sentence(run("plot", "a.csv", cwd=tmp_path))
 
 
 def test_checkpoints_without_training_losses_are_of_one_run_by_their_name(folder, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from conftest import needs_byte_names, not_found, with_slashes
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.text import corpus, fingerprint
+from pycharrnn.text import corpus, decode_text, fingerprint
 from pycharrnn.training.corpus_run import corpus_run
 from pycharrnn.training.log_rows import Row, as_line, header
 from pycharrnn.training.options import TrainOptions
@@ -92,6 +93,24 @@ def test_nothing_is_taken_twice_and_links_may_lead_in_circles(home):
     (home / "a/again.txt").symlink_to("x.txt")
     (home / "a/z").symlink_to(Path("../y.txt"))  # Windows follows no slash in a link
     assert gather("a", "a/x.txt", "./a", "y.txt")[1] == b"x\ny"
+
+
+@pytest.mark.parametrize("piece", [3, 1 << 20])
+def test_files_in_several_encodings_become_one_text(home, monkeypatch, piece):
+    """Each is decoded by itself, wherever a piece of it ends."""
+    monkeypatch.setattr(decode_text, "_PIECE", piece)
+    text = "größer €\r\n😀 end"
+    put(home / "f/1.txt", codecs.BOM_UTF16_LE + text.encode("utf-16-le"))
+    put(home / "f/2.txt", text.encode("utf-8"))
+    put(home / "f/3.txt", codecs.BOM_UTF16_BE + text.encode("utf-16-be"))
+    put(home / "f/4.txt", codecs.BOM_UTF32_LE + text.encode("utf-32-le"))
+    put(home / "f/5.txt", b"gr\xf6\xdfer\r")
+    put(home / "f/6.txt", codecs.BOM_UTF8 + text.encode("utf-8"))
+    put(home / "f/7.txt", "plain English text\r\n".encode("utf-16-le"))
+    unix = text.replace("\r", "").encode()
+    _, gathered, said = gather("f")
+    assert gathered == b"\n".join([unix, unix, unix, unix, b"gr\xf6\xdfer\r", unix, b"plain English text\n"])
+    assert said.count("UTF-16)") == 3 and said.count("UTF-32)") == 1
 
 
 def test_many_files_are_counted(home):

@@ -78,14 +78,14 @@ def test_a_heading_behind_a_byte_order_mark():
 
 
 def test_something_else_is_not_ulysses():
-    with pytest.raises(UserError, match="not Ulysses"):
+    with pytest.raises(UserError, match="not Project Gutenberg's Ulysses"):
         datasets.strip_gutenberg(b"<html>captive portal</html>")
 
 
 @pytest.mark.parametrize("path", ["/short", "/missing"])
 def test_a_broken_download_leaves_nothing(tmp_path, server, monkeypatch, path):
     monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", server + path)
-    with pytest.raises(UserError, match="put it into .*input.txt"):
+    with pytest.raises(UserError, match="download it in another way to .*input.txt"):
         datasets.write("tinyshakespeare", str(tmp_path), say=lambda line: None)
     assert not list(tmp_path.iterdir())
 
@@ -148,7 +148,7 @@ def test_a_folder_that_is_a_file(tmp_path):
 
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "TINYSHAKESPEARE_URL", "http://127.0.0.1:9/input.txt")
-    with pytest.raises(UserError, match=r"can't download .* \(\[Errno .*refused\): get it some other way"):
+    with pytest.raises(UserError, match=r"can't download .* \(\[Errno .*refused\): download it in another way"):
         datasets.write("tinyshakespeare", str(tmp_path), say=lambda line: None)
 
 

@@ -134,7 +134,7 @@ def test_a_batch_by_its_number(corpus):
 
 
 def test_many_rows_are_read_less_far_ahead(corpus, monkeypatch):
-    monkeypatch.setattr(loader_module, "_MOST_AHEAD", 1000)
+    monkeypatch.setattr(loader_module, "_MAX_AHEAD", 1000)
     for rows, columns in ((10, 100), (2, 500), (100, 21)):
         batches = CharSplitLMMinibatchLoader(corpus, rows, 20, (1, 0, 0), say=SILENT)
         batches.next_batch(TRAIN)

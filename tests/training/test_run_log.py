@@ -20,6 +20,7 @@ from pycharrnn.training import run_lock, run_log
 from pycharrnn.training.log_rows import Row, as_line, header, rows
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.settings import FileSettings, group
 from pycharrnn.training.signals import RunStopped
 
@@ -161,12 +162,51 @@ def test_a_run_that_is_going_on_is_said_to_be_locked(logged, tmp_path):
     assert str(error).startswith("another training (process ") and out == []
 
 
+def test_a_log_that_begins_later_may_be_of_another_run(logged, tmp_path):
+    folder = copy(logged, tmp_path)
+    train(folder, *SHORT[:2], "-print_every", "50", "-eval_val_every", "60", "-savefile", "other", "-log", "other.csv")
+    before = (folder / "other.csv").read_bytes()
+    first = f"cv/{named(folder)[0].name}"
+    error, out, _ = result_of(folder, "-resume", first, "-log", "other.csv", small=[])
+    assert str(error).startswith("other.csv begins after iteration 20, so it may be the log of another run: choose ano")
+    assert (folder / "other.csv").read_bytes() == before
+    error, _, said = result_of(folder, "-resume", first, "-log", "other.csv", "-overwrite", "1", small=[])
+    assert error is None and "-overwrite 1 gives up the log of another run, other.csv." in said
+    assert figures(folder / "other.csv") == [r for r in figures(logged / "run.csv") if r["iteration"] > 20]
+
+
+def test_seconds_are_those_of_the_run(tmp_path):
+    """A resumed run adds to those before its checkpoint, not to those of rows that it cuts off."""
+    path, now = str(tmp_path / "run.csv"), [1000.0]
+
+    def part(done: int, *rows: tuple[float, int]) -> None:
+        log = RunLog(path, done, 10, 2, 100, lambda: now[0], pytest.fail, lambda: now[0])
+        for seconds, i in rows:
+            now[0] += seconds
+            log.train(i, 2.5, 0.1, 1e-3)
+            now[0] += 0.5
+            log.validation(i, 2.5, 1e-3, 0.25)
+
+    part(0, (2, 5), (4, 10), (100, 15))
+    now[0] = 7.0  # the clock of another process
+    part(10, (1, 12))
+    found = [(row["kind"], row["iteration"], row["seconds"], row["characters_per_second"]) for row in read(Path(path))]
+    assert found == [
+        ("train", 5, 2.0, 250.0),
+        ("validation", 5, 2.5, 800.0),
+        ("train", 10, 6.5, 111.1),
+        ("validation", 10, 7.0, 800.0),
+        ("train", 12, 8.0, 200.0),
+        ("validation", 12, 8.5, 800.0),
+    ]
+
+
 def test_going_on_with_the_log_of_another_run_is_refused(logged, tmp_path):
     folder = copy(logged, tmp_path)
     train(folder, *SHORT, "-seed", "7", "-savefile", "other", "-log", "other.csv")
     before = (folder / "other.csv").read_bytes()
     error, _, _ = result_of(folder, "-resume", "cv", "-savefile", "lstm", "-log", "other.csv", small=[])
-    assert str(error) == "other.csv is the log of another run than the one that goes on: choose another -log."
+    assert str(error) == "other.csv is the log of another run than the resumed one: choose another -log."
     assert (folder / "other.csv").read_bytes() == before
 
 
@@ -181,7 +221,7 @@ def test_no_other_file_is_overwritten(tmp_path, name, content):
     (folder / name).write_bytes(content)
     for more in ((), ("-overwrite", "1")):
         error, _, _ = result_of(folder, *SHORT, "-log", name, *more)
-        assert str(error) == f"{name} is no log of pycharrnn train -log: line 1 is no row of one."
+        assert str(error) == f"{name} is not a log of pycharrnn train -log: line 1 is not one of its rows."
     assert (folder / name).read_bytes() == content
 
 
@@ -212,7 +252,7 @@ def test_a_log_torn_in_its_first_row_is_begun_anew(tmp_path, size):
     [
         ("run.txt", "-log must be a file that ends in .csv or .jsonl, not run.txt."),
         ("no/run.csv", "can't write -log no/run.csv: there is no folder no."),
-        ("folder.csv", "can't read folder.csv (it is no file)."),
+        ("folder.csv", "can't read folder.csv (not a regular file)."),
     ],
 )
 def test_what_can_not_be_written_is_refused_before_the_text_is_read(tmp_path, path, words):
@@ -319,7 +359,7 @@ def test_rows_and_where_they_end(tmp_path):
 def test_lines_of_csv_that_are_no_rows(tmp_path, line):
     path = tmp_path / "a.csv"
     path.write_bytes(header("a.csv") + ROW + line)
-    with pytest.raises(UserError, match="a.csv is no log of pycharrnn train -log: line 3 is no row of one.$"):
+    with pytest.raises(UserError, match="a.csv is not a log of pycharrnn train -log: line 3 is not one of its rows.$"):
         list(rows(str(path)))
 
 
@@ -334,5 +374,5 @@ OBJECT = as_line(Row("train", 5, 0.5, 2.5), "a.jsonl")
 def test_lines_of_json_that_are_no_rows(tmp_path, line):
     path = tmp_path / "a.jsonl"
     path.write_bytes(OBJECT + line)
-    with pytest.raises(UserError, match="a.jsonl is no log of pycharrnn train -log: line 2 is no row of one.$"):
+    with pytest.raises(UserError, match="a.jsonl is not a log of .*: line 2 is not one of its rows.$"):
         list(rows(str(path)))
