@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import GOLDEN, HEEDS_SIGNALS, spec
 from runs import STEP, assert_close_digits, log_lines
 
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
 from pycharrnn.training.distributed import Ranks
-
-pytestmark = pytest.mark.slow
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
 ALONE = [sys.executable, "-m", "pycharrnn"]
@@ -31,6 +31,24 @@ def test_each_row_is_one_processs(size, batch_size):
     rows = [range(batch_size)[Ranks(rank, size).rows(batch_size)] for rank in range(size)]
     assert [row for some in rows for row in some] == list(range(batch_size))
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
+
+
+@pytest.mark.parametrize(
+    "error, raised, words",
+    [
+        (RuntimeError("Connection closed by peer [127.0.0.1]:4711"), UserError, "process 1 of 2 stops, since another"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), RuntimeError, "out of memory"),
+        (RuntimeError("CUDA error: device-side assert triggered"), RuntimeError, "device-side assert"),
+    ],
+    ids=["another process ended", "out of memory", "CUDA error"],
+)
+def test_only_an_end_of_another_process_is_called_so(monkeypatch, error, raised, words):
+    def fail(tensor):
+        raise error
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", fail)
+    with pytest.raises(raised, match=words):
+        Ranks(1, 2).sum(torch.zeros(3))
 
 
 def start(folder: Path, command: list[str], *args: str) -> subprocess.Popen:
@@ -58,6 +76,7 @@ def with_text(folder: Path, data_dir: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm2", "gru1_dropout", "rnn3"])
 def test_two_processes_print_the_recorded_digits(name, tmp_path):
     args = spec(name)["train"]
@@ -79,6 +98,7 @@ def newest(folder: Path) -> Path:
     return max(folder.glob("cv/lm_*_epoch*.t7"), key=os.path.getmtime)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_more_or_fewer_processes(tmp_path):
     """Rows that don't divide evenly, dropout, hidden state, from two processes to one and back."""
     whole = with_text(tmp_path / "whole", "text")
@@ -132,6 +152,7 @@ def assert_goes_on_as_if_nothing_had_happened(folder: Path) -> None:
         assert_close_digits(ours, [line for line in log_lines(expected) if STEP.fullmatch(line)][-len(ours) :])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for processes in /proc")
 def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path):
     process = start_long(tmp_path)
@@ -149,6 +170,7 @@ def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path):
     assert_goes_on_as_if_nothing_had_happened(tmp_path)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_the_run_of_all(tmp_path):
     process = start_long(tmp_path)
     try:
@@ -162,6 +184,7 @@ def test_sigterm_saves_the_run_of_all(tmp_path):
     assert checkpoint.load(tmp_path / saved).i >= 20
 
 
+@pytest.mark.slow
 def test_more_processes_than_rows(tmp_path):
     process = start(with_text(tmp_path, "text"), TORCHRUN, *SMALL, "-batch_size", "1")
     _, err = process.communicate(timeout=60)

@@ -102,7 +102,7 @@ def slow_saving(tmp_path: Path) -> dict[str, str]:
 def test_signals_during_a_save(tmp_path, signals, status):
     """One lets the save finish; a second one ends it, and leaves no half file."""
     folder = folder_with_text(tmp_path / "a")
-    train(folder, "-max_epochs", "0.01")  # the cache is there, so that saving is the first thing to sync
+    train(folder, "-max_epochs", "0.01")  # the cache is there
     before = {p.name for p in folder.glob("cv/*")}
     command = [*COMMAND, *LONG, "-eval_val_every", "20"]
     process = subprocess.Popen(
@@ -114,8 +114,9 @@ def test_signals_during_a_save(tmp_path, signals, status):
         text=True,
         **HEEDS_SIGNALS,
     )
-    while "SYNC" not in (line := process.stdout.readline()):
-        assert line, process.stderr.read()
+    for awaited in ("saving checkpoint", "SYNC"):
+        while awaited not in (line := process.stdout.readline()):
+            assert line, process.stderr.read()
     process.send_signal(signal.SIGTERM)
     if signals == 2:
         assert "SIGTERM: finishing" in process.stderr.readline()
@@ -329,6 +330,22 @@ def after(i: int, trainer: Trainer) -> Checkpoint:
     return trainer.model.as_checkpoint(trainer.loader.vocab_mapping, {}, i=i, epoch=i / 60)
 
 
+def test_latest_is_the_end_of_the_run_also_where_it_is_not_kept_in_time(tmp_path):
+    """With -save_every_minutes 0 a signal may have written it; the run that goes on replaces it."""
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2")
+    (folder / "cv" / "lm_lstm_latest.t7").replace(folder / "old.t7")
+    train(folder, "-max_epochs", "0.3", "-save_every_minutes", "0")
+    assert not (folder / "cv" / "lm_lstm_latest.t7").exists()
+    (folder / "old.t7").replace(folder / "cv" / "lm_lstm_latest.t7")
+    latest = "cv/lm_lstm_latest.t7"
+    train(folder, "-resume", latest, "-max_epochs", "0.4", "-save_every_minutes", "0", small=[])
+    assert checkpoint.load(folder / latest).i == 24
+    train(folder, "-resume", latest, "-max_epochs", "5", "-patience", "1", "-eval_val_every", "7", small=[])
+    newest = checkpoint.load(folder / latest)
+    assert newest.i == max(newest.val_losses) > 24
+
+
 def test_time_is_counted_from_the_last_save(tmp_path, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(checkpoint_keeper.time, "monotonic", lambda: now)
@@ -428,6 +445,16 @@ def test_keep_n_best_and_the_newest(tmp_path):
     losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
     kept = {named_checkpoint("cv/lm_lstm", i / 60, losses[i]) for i in [best_iteration(losses), 90]}
     assert {f"cv/{p.name}" for p in named(folder)} == kept | {"cv/lm_lstm_epoch9.00_9.9999.t7"}
+
+
+def test_keep_counts_files_where_several_validations_have_one_name(tmp_path):
+    """The name has two digits of the epoch and four of the loss, which may be those of the validation before."""
+    folder = folder_with_text(tmp_path)
+    args = ["-seq_length", "1", "-eval_val_every", "1", "-max_epochs", "0.0227", "-learning_rate", "1e-300"]
+    train(folder, *args, "-keep", "2")
+    losses = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").val_losses
+    assert len(losses) == 11 and len(set(losses.values())) == 1
+    assert [path.name.split("_")[2] for path in named(folder)] == ["epoch0.00", "epoch0.01", "epoch0.02"]
 
 
 def test_patience(tmp_path):

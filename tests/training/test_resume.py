@@ -225,6 +225,30 @@ def test_lua_checkpoints_resume_as_far_as_they_can(tmp_path, name):
     assert f"learning rate {rate} by the decay rule" in said
 
 
+@pytest.mark.parametrize("decay_after", ["0", "1", "2"])
+def test_the_decay_rule_gives_the_rate_of_the_run_that_saved_no_state(tmp_path, decay_after):
+    """Also with -learning_rate_decay_after 0: the first decay is at the end of the first epoch."""
+    folder = folder_with_text(tmp_path)
+    args = ("-learning_rate_decay_after", decay_after, "-save_state", "0", "-print_every", "50", "-val_lines", "0")
+    lines = train(folder, *args, "-max_epochs", "2.02")
+    rate = next(line for line in reversed(lines) if line.startswith("decayed")).rpartition(" to ")[2]
+    said = train(folder, "-resume", "cv", "-max_epochs", "2.04", small=[])
+    assert any(f"learning rate {rate} by the decay rule" in line for line in said)
+
+
+def test_losses_keep_their_iterations_where_the_checkpoint_records_none(tmp_path):
+    folder = folder_with_text(tmp_path)
+    train(folder, "-max_epochs", "0.2")
+    (path,) = named(folder)
+    found = checkpoint.load(path)
+    found.train_losses = found.train_losses[:3]
+    checkpoint.convert(found, path)
+    train(folder, "-resume", f"cv/{path.name}", "-max_epochs", "0.3", "-overwrite", "1", small=[])
+    losses = checkpoint.load(named(folder)[-1]).train_losses
+    assert len(losses) == 18
+    assert [math.isnan(loss) for loss in losses] == [False] * 3 + [True] * 9 + [False] * 6
+
+
 def test_inspect_and_convert_know_the_state(tmp_path):
     folder = folder_with_text(tmp_path)
     train(folder, "-max_epochs", "0.1")
