@@ -172,6 +172,24 @@ def test_signals_are_handled_only_while_training(heard_signals):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_under_torchrun_signals_stay_ignored_after_the_end(heard_signals):
+    """It sends more of them to processes that are ending."""
+    with GracefulStop(Log(print, print), alone=False) as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.cause == "SIGTERM"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
+def test_an_ignored_signal_stays_ignored(heard_signals):
+    """As SIGHUP under nohup."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with GracefulStop(Log(print, print)) as stop:
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        signal.raise_signal(signal.SIGINT)
+        assert stop.cause == ""
+
+
 def test_outside_the_main_thread_only_the_log_is_watched(tmp_path):
     folder = folder_with_text(tmp_path)
     folders = {"data_dir": str(folder / "data"), "checkpoint_dir": str(folder / "cv")}
@@ -576,6 +594,24 @@ def test_nan(tmp_path, monkeypatch):
         assert (folder / "cv" / f"lm_lstm_{name}.t7").samefile(good)
     lines = train(folder, "-resume", "cv", "-max_epochs", "0.2", small=[])
     assert any(line.startswith(f"resuming from cv/{good.name}") for line in lines)
+
+
+def test_the_advice_after_nan_names_the_newest_good_checkpoint(tmp_path, monkeypatch):
+    from pycharrnn.engine.rmsprop import RMSprop
+
+    step, count = RMSprop.step, iter(range(1000))
+
+    def break_at_25(self, gradient, clip):
+        step(self, gradient, clip)
+        if next(count) == 24:
+            self.parameters[-1] = float("nan")
+
+    monkeypatch.setattr(RMSprop, "step", break_at_25)
+    folder = folder_with_text(tmp_path)
+    error, _, _ = result_of(folder, "-max_epochs", "1", "-eval_val_every", "10")
+    first, second = named(folder)
+    assert "epoch0.33" in second.name
+    assert f"go on from the last good checkpoint, -resume cv/{second.name}" in str(error)
 
 
 def test_nan_in_the_last_validation(tmp_path, monkeypatch):

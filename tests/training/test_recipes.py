@@ -103,6 +103,11 @@ def test_the_table_overrules_the_rules():
     assert fixed.items() <= recipes.defaults(recipe, ENGLISH, {}).items()
 
 
+def test_a_short_text_is_read_only_so_often():
+    assert of(TextStats(3000, 3000)).max_epochs == RECIPES["quick"].most_epochs
+    assert of(ENGLISH).max_epochs < RECIPES["quick"].most_epochs
+
+
 def test_any_flag_overrules_a_recipe():
     assert of(ENGLISH).rnn_size != 128
     assert of(ENGLISH, rnn_size=128).rnn_size == 128  # also where it is char-rnn's default

@@ -16,9 +16,10 @@ from runs import COMMAND, ENVIRONMENT, folder_with_text, named, train
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli import making_commands
 from pycharrnn.cli.commands import cli
-from pycharrnn.engine import kernel_library
+from pycharrnn.engine import kernel, kernel_library
 from pycharrnn.training import threads
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.settings import MachineSettings, group
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 COMMANDS = {
@@ -53,6 +54,16 @@ def test_as_many_as_are_asked_for(monkeypatch):
 
 def test_else_as_many_as_pytorch_takes():
     assert settled() == 4
+
+
+@pytest.mark.parametrize("products, notes", [("", 1), ("bfloat16", 0)])
+def test_a_missing_kernel_is_noted_where_it_would_compute(monkeypatch, products, notes):
+    monkeypatch.setattr(kernel, "usable", lambda flat: False)
+    monkeypatch.setattr(kernel_library, "is_missing", lambda: True)
+    noted: list[str] = []
+    machine = group(MachineSettings, TrainOptions(), device="cpu", parameters="float32", products=products)
+    threads.note_backend(machine, torch.zeros(1), noted.append)
+    assert len(noted) == notes
 
 
 @needs_kernel
