@@ -1,4 +1,4 @@
-"""Texts of a program as characters of a model's vocabulary, and back."""
+"""Encodes text for a model's vocabulary and decodes token ids."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 def utf8(text: object, name: str) -> bytes:
-    """The bytes of a text; those of a str are UTF-8, in which os.fsdecode's surrogates stand for bytes that are none.
+    """Encode a str as UTF-8; bytes stay as they are.
+
+    Surrogates from os.fsdecode become the bytes that they represent.
 
     Args:
-        name: of the argument, for messages.
+        name: the argument's name, for messages.
 
-    Errors: TypeError for what is no text; UserError for a str with half a character.
+    Errors: TypeError; UserError for another unpaired surrogate.
     """
     if isinstance(text, GeneratedText):
         return text.encoded
@@ -37,11 +39,11 @@ def utf8(text: object, name: str) -> bytes:
 
 
 def known_characters(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad: int = 0) -> list[bytes]:
-    """A text as characters of the vocabulary.
+    """Divide a text into characters of the vocabulary.
 
     Args:
-        name: of the argument, for messages.
-        ignore_bad: whether what the vocabulary lacks is left out.
+        name: the argument's name, for messages.
+        ignore_bad: leave out characters that the vocabulary lacks.
 
     Errors: UserError for a character that the vocabulary lacks.
     """
@@ -52,12 +54,9 @@ def known_characters(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad
 
 
 def decode(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:
-    """The text of characters with these numbers, from 0; what is no UTF-8 is U+FFFD.
+    """The text of token ids, with U+FFFD for invalid UTF-8.
 
-    Args:
-        numbers: a list, an array or a tensor of one dimension.
-
-    Errors: IndexError for a number that the vocabulary lacks.
+    Errors: TypeError; IndexError for an id that the vocabulary lacks.
     """
     found = token_ids(numbers)
     wrong = found[(found < 0) | (found >= len(vocab))]

@@ -1,4 +1,4 @@
-"""The weights of a model that may be trained on: as they were loaded, until a module of PyTorch has others."""
+"""The weights of a loaded model, which may be trained further in PyTorch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CurrentWeights:
-    """A checkpoint, the module that is made of it when it is asked for, and what predicts with either.
+    """A checkpoint, the module made from it on demand, and predictors with the current weights.
 
     Args:
         dtype: of the module's parameters; None = torch.float32.
@@ -38,26 +38,24 @@ class CurrentWeights:
 
     @lazy_property
     def _loaded_predictor(self) -> LocalPredictor:
-        """A predictor with the weights of the checkpoint, on the CPU."""
         return on_cpu(self._loaded.network)
 
     @property
     def _made_module(self) -> CharRNN | None:
-        """The module if it has been used."""
         return self.__dict__.get("module")
 
     def __getstate__(self) -> dict[str, object]:
-        """For pickle and copy: without the predictor, which holds addresses."""
+        """For pickle and copy: a predictor holds addresses, so leave it out."""
         return {name: value for name, value in self.__dict__.items() if name != "_loaded_predictor"}
 
     @property
     def device(self) -> str:
-        """PyTorch's name of where the model computes."""
+        """The device that computes, as PyTorch names it."""
         where = self._device if self._made_module is None else self._made_module.flat.device
         return "cpu" if where is None else str(where)
 
     def predictor(self, streams: int = 1, steps: int = 1) -> Predictor:
-        """What predicts with the weights as they are now, its hidden state zeros; double, if that is on the CPU."""
+        """A predictor with the current weights and hidden states of zeros; float64 on the CPU."""
         if self.device.partition(":")[0] != "cpu":
             return TorchPredictor(self.module, streams, steps)
         now = self.checkpoint()
@@ -66,7 +64,7 @@ class CurrentWeights:
         return self._loaded_predictor.fresh(steps, streams)
 
     def checkpoint(self) -> Checkpoint:
-        """What was loaded; or, where the module has been trained on, its weights, of which no losses are known."""
+        """The loaded checkpoint; after training, one with the module's weights and without losses."""
         module = self._made_module
         if module is None or self._is_as_loaded(module):
             return self._loaded
@@ -78,7 +76,7 @@ class CurrentWeights:
         return Checkpoint(network, self._loaded.vocab, self._loaded.opt)
 
     def _is_as_loaded(self, module: CharRNN) -> bool:
-        """Whether a module's weights are those of the checkpoint, rounded to its type."""
+        """Whether the module's weights equal the checkpoint's, rounded to its dtype."""
         import torch
 
         def as_loaded(name: str, view: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Text that a model has drawn: it is a str, and knows how probable each of its characters was."""
+"""Generated text: strings that also hold the probability of each character."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class _DrawnPiece:
-    """What a piece of text knows of how it came to be.
+    """How a piece of text was sampled.
 
     Attributes:
-        probability: that it had; of a character of several bytes, which a model of bytes draws one by one, of them all.
-        given: True if it stands in the beginning, False if it was drawn.
+        probability: of the piece; the product for a character of several bytes if the model samples bytes.
+        given: whether it belongs to the beginning and was not sampled.
     """
 
     probability: float = 1.0
@@ -33,9 +33,9 @@ class _DrawnPiece:
         self._first, self._names = drawn[0], names
 
     def candidates(self, count: int = 5) -> list[tuple[str, float]]:
-        """What might have come in its place, the likeliest first: (character, probability).
+        """The most probable characters at this position: (character, probability).
 
-        A byte that is no character by itself is called 0xE2, say; of several bytes, these are those of the first.
+        A byte that is not a character is named like 0xE2. For a piece of several bytes, these are for the first.
         """
         if self._first is None or self._names is None:
             return []
@@ -43,26 +43,25 @@ class _DrawnPiece:
 
 
 class Piece(_DrawnPiece, str):
-    """A character that a model has drawn or been given; of a broken one, U+FFFD.
+    """A UTF-8 character that a model has sampled or been given; U+FFFD if it is invalid.
 
-    Attributes: probability, given, and the method candidates.
+    Attributes: probability and given. Method: candidates.
     """
 
 
 class BytesPiece(_DrawnPiece, bytes):
-    """As Piece, of a text of bytes: a character of the model's vocabulary."""
+    """As Piece: a character of the model's vocabulary as bytes."""
 
 
 class GeneratedText(str):
-    """A text that a model has drawn. In a notebook it shows itself, the deeper tinted the less probable it was.
+    """A generated text. Notebooks color each character by its surprise.
 
     Attributes:
-        pieces: its characters, as Piece would have them; joined, they are the text.
+        pieces: its characters. Joined, they are the text.
         probabilities: of each piece.
-        given: how many of the pieces, the first ones, stand in the beginning.
-        seed: with which the same text is drawn again.
-        encoded: its very bytes, which a model reads where the text is given to one again: the str has U+FFFD where they
-            are no UTF-8.
+        given: number of pieces, the first ones, that belong to the beginning.
+        seed: the seed that generates the same text again.
+        encoded: the bytes. The str has U+FFFD where they are invalid UTF-8; a model that is given the text reads these.
     """
 
     pieces: tuple[str, ...] = ()
@@ -72,12 +71,11 @@ class GeneratedText(str):
     encoded: bytes = b""
 
     def _repr_html_(self) -> str:
-        """HTML of the text, for a notebook."""
         return notebook.tinted(self.pieces, self.probabilities, self.given)
 
 
 def text_of(characters: Iterable[tuple[bytes, float, bool]], seed: int) -> GeneratedText:
-    """The text of characters of a vocabulary, each with its probability and whether it was given."""
+    """Join characters of a vocabulary, each with its probability and whether it was given."""
     screen, waiting = ScreenText(), list[tuple[float, bool]]()
     pieces: list[str] = []
     probabilities: list[float] = []
@@ -105,7 +103,7 @@ def pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[byt
     """Whole UTF-8 characters, each as soon as it is complete.
 
     Args:
-        vocab_characters: of the model's vocabulary, in their order.
+        vocab_characters: characters of the vocabulary by token id.
     """
     names = [character_name(character) for character in vocab_characters]
     screen = ScreenText()
@@ -123,7 +121,7 @@ def _piece(text: str, drawn: list[SampledCharacter], names: list[str]) -> Piece:
 
 
 def bytes_pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[bytes]) -> Iterator[BytesPiece]:
-    """As pieces_of, but characters of the vocabulary as they are."""
+    """As pieces_of, but characters of the vocabulary."""
     names = [character_name(character) for character in vocab_characters]
     for drawn in characters:
         piece = BytesPiece(drawn.character)

@@ -1,4 +1,4 @@
-"""What a program asks a model to draw, checked as on the command line, and the drawing of it."""
+"""Samples texts for Model.generate and Model.stream."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SEEDS = 2**31  # as many as there are to choose from where none is given
 
 
 class Drawing(TypedDict, total=False):
-    """The keyword arguments of Model.generate and Model.stream but as_bytes."""
+    """The keyword arguments of Model.generate and Model.stream except as_bytes."""
 
     length: int | None
     temperature: float | tuple[float, float] | str
@@ -44,12 +44,12 @@ class Drawing(TypedDict, total=False):
 
 
 def options_for(caller: str, **values: Unpack[Drawing]) -> SampleOptions:
-    """The options of `pycharrnn sample` that arguments mean; a seed of None is one that nobody chose.
+    """The options of `pycharrnn sample` for these arguments; a seed of None is replaced by a random one.
 
     Args:
-        caller: the function that got them, for messages.
+        caller: name of the public function, for messages.
 
-    Errors: as keywords.options_of.
+    Errors: see keywords.options_of.
     """
     found: dict[str, object] = {**values}
     if found.get("length", 0) is None:
@@ -64,13 +64,13 @@ def options_for(caller: str, **values: Unpack[Drawing]) -> SampleOptions:
 def draw(
     predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes]
 ) -> Iterator[SampledCharacter]:
-    """One text, character after character, without what opt.hide_prime hides.
+    """Sample one text, character by character, without a beginning hidden by opt.hide_prime.
 
     Args:
         predictor: with one stream.
         prime: characters of the vocabulary.
 
-    Errors: UserError for a model that predicts NaN.
+    Errors: UserError if the model predicts NaN.
     """
     drawn = sampler.sample(predictor, vocab, opt, b"".join(prime))
     with in_words_of_a_program():
@@ -86,12 +86,12 @@ def draw(
 def draw_batch(
     predictor_of: Callable[[int], Predictor], vocab: dict[bytes, int], opt: SampleOptions, primes: Sequence[list[bytes]]
 ) -> list[list[Character]]:
-    """As many texts as there are beginnings, each as `draw` draws it with the seeds opt.seed, opt.seed + 1, ...
+    """Sample a text for each beginning, as `draw` does with the seeds opt.seed, opt.seed + 1, ...
 
     Args:
-        predictor_of: makes a predictor of so many streams.
+        predictor_of: makes a predictor with a number of streams.
 
-    Errors: UserError for a model that predicts NaN, and where texts would have no end.
+    Errors: UserError if the model predicts NaN, or if the texts would not end.
     """
     if not (opt.length or opt.stop):
         raise UserError("a text without a length goes on until it is stopped: give a stop, or use stream.")

@@ -1,4 +1,4 @@
-"""Options as keyword arguments: known by the names of their flags, and refused in the words of a program."""
+"""Options as keyword arguments, with messages that name them as such."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _AnyOptions = TypeVar("_AnyOptions", SampleOptions, TrainOptions)
 def options_of(
     kind: type[_AnyOptions], values: Mapping[str, object], caller: str, names: Iterable[str] | None = None
 ) -> _AnyOptions:
-    """The options that have these values, checked as those of the command line.
+    """Make an options object from keyword arguments.
 
     Args:
-        caller: the function that got them, for messages.
-        names: of the options that it takes; None = all.
+        caller: name of the public function, for messages.
+        names: the options that it accepts; None = all.
 
-    Errors: TypeError for a name that is none, or a value of another type; UserError for a value that can't be used.
+    Errors: TypeError for an unknown option or a wrong type; UserError for a value that is not allowed.
     """
     every = typing.get_type_hints(kind)
     hints = {field.name: every[field.name] for field in dataclasses.fields(kind)}
@@ -47,7 +47,6 @@ def options_of(
 
 
 def _converted(name: str, value: object, kind: object) -> Any:
-    """A value as one of an option's type. Errors: TypeError."""
     convert, what = _CONVERSIONS[kind]
     try:
         found = convert(value)
@@ -59,7 +58,7 @@ def _converted(name: str, value: object, kind: object) -> Any:
 
 
 def _check_path(name: str, value: str) -> None:
-    """Errors: UserError for what no path can hold; all options of type str but `stop` are paths or words."""
+    """Errors: UserError for a NUL or a surrogate; all options of type str except `stop` are paths or words."""
     try:
         os.fsencode(value)
     except UnicodeEncodeError:
@@ -69,7 +68,6 @@ def _check_path(name: str, value: str) -> None:
 
 
 def _number(value: object) -> float:
-    """Errors: TypeError; ValueError for NaN."""
     if not isinstance(value, Real):
         raise TypeError
     found = float(value)
@@ -79,7 +77,6 @@ def _number(value: object) -> float:
 
 
 def _whole(value: object) -> int:
-    """Errors: TypeError; ValueError for a number that is not whole."""
     number = _number(value)
     if not number.is_integer():
         raise ValueError
@@ -87,7 +84,6 @@ def _whole(value: object) -> int:
 
 
 def _ramp(value: object) -> Ramp:
-    """Errors: TypeError, ValueError."""
     if isinstance(value, str):
         value = tuple(map(float, value.split(":")))
         value = value if len(value) > 1 else value[0]
@@ -98,7 +94,6 @@ def _ramp(value: object) -> Ramp:
 
 
 def _text(value: object) -> str:
-    """Errors: TypeError."""
     return os.fsdecode(value)  # type: ignore[arg-type]  # which raises TypeError for what is none
 
 
@@ -112,10 +107,10 @@ _CONVERSIONS: dict[object, tuple[Callable[[object], Any], str]] = {
 
 @contextlib.contextmanager
 def in_words_of_a_program(**called: str) -> Iterator[None]:
-    """Names options in the messages of UserErrors as a program does: temperature=0.5 for -temperature 0.5.
+    """Name options in UserErrors as keyword arguments: temperature=0.5, not -temperature 0.5.
 
     Args:
-        called: option -> how the caller calls it: "the text" for primetext.
+        called: option -> the caller's name for it, such as "text" for primetext.
     """
     try:
         yield

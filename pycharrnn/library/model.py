@@ -1,4 +1,4 @@
-"""A trained model as an object: it generates, scores and shows what its units do, with PyTorch or without."""
+"""A trained model as an object: it generates, scores and shows its hidden units."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def load(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> Model:
-    """The model in a checkpoint that `pycharrnn sample` reads, or in the best one of a folder, by its validation loss.
+    """Load a checkpoint, or the one with the lowest validation loss in a folder.
 
-    On the CPU PyTorch is not loaded until `module` is used, or the model called.
+    On the CPU, PyTorch is imported only for `module` and calls of the model.
 
     Args:
-        dtype: of the module's parameters; by default torch.float32. What is generated on the CPU doesn't go by it.
-        device: where the module is, and all that the model computes; by default the CPU.
+        dtype: of the module's parameters; default torch.float32. Text generated on the CPU does not depend on it.
+        device: of the module and all computations; default the CPU.
 
-    Errors: UserError.
+    Errors: UserError; TypeError, ValueError.
 
     Example:
         >>> model = pycharrnn.load("cv")
@@ -65,20 +65,20 @@ def load(
 
 
 class Model:
-    """A trained model; `pycharrnn.load` makes one.
+    """A trained model; `pycharrnn.load` returns one.
 
-    On the CPU texts and scores are computed in double precision, and are to the last byte what the command line prints.
-    On another device they are computed there, in the module's precision.
+    On the CPU, texts and scores are computed in double precision and equal those of the command line to the last byte.
+    Other devices compute in the module's precision.
 
     Attributes:
-        path: of the checkpoint; "" for none.
-        notes: what `load` has found in a folder: why it chose this checkpoint, and what it couldn't read.
-        vocab: character, as bytes -> number from 1, as Lua counts.
-        opt: the options of the training.
+        path: of the checkpoint; "" without one.
+        notes: messages of `load` about a folder: its choice, and files that it could not read.
+        vocab: character as bytes -> token id + 1, as Lua counts.
+        opt: the recorded training options.
         model: "lstm", "gru" or "rnn".
-        rnn_size, num_layers, vocab_size, dropout: as CharRNN has them.
-        val_loss: of the validation split, in nats per character; None where it isn't known.
-        epoch, iteration: how long it was trained.
+        rnn_size, num_layers, vocab_size, dropout: as in CharRNN.
+        val_loss: validation loss in nats per character; None if unknown.
+        epoch, iteration: progress of the training.
         train_losses: of iterations 1, 2, ...; val_losses: iteration -> validation loss; in nats per character.
     """
 
@@ -128,24 +128,24 @@ class Model:
         ignore_bad_primetext: bool = bool(SampleOptions.ignore_bad_primetext),
         as_bytes: bool = False,
     ) -> GeneratedText | bytes | list[GeneratedText] | list[bytes]:
-        """The beginning and what the model makes up after it, as `pycharrnn sample` prints them.
+        """Sample a text after a beginning, as `pycharrnn sample` does.
 
         Args:
-            beginning: what the text begins with; of a list, each of which begins a text of its own, all are drawn side
-                by side, with the seeds seed, seed + 1, ..., and each is what it would be alone.
-            length: number of characters to draw; None or 0 = until `stop`.
-            temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last one.
-            seed: the same one gives the same text; None = another text each time. The text knows it: `text.seed`.
-            topk: draw only from the so many likeliest characters. 0 = from all.
-            topp: draw only from the likeliest characters that together have this probability. 1 = from all.
-            stop: the text ends once this has been drawn.
-            sample: 0 = take the likeliest character each time, without drawing.
-            hide_prime: leave the beginning out of the text.
-            ignore_bad_primetext: leave out of the beginning what the model has never seen.
-            as_bytes: give the very bytes. A str has U+FFFD where they are no UTF-8.
+            beginning: a text, or a list of texts. Those of a list are sampled in a batch with the seeds seed, seed + 1,
+                ..., and each result is what it would be alone.
+            length: number of characters to sample; None or 0 = until `stop`.
+            temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
+            seed: determines the text; None = a random one, which `text.seed` keeps.
+            topk: sample only from the K most probable characters. 0 = all.
+            topp: sample only from the most probable characters that sum to this probability. 1 = all.
+            stop: end after sampling this text.
+            sample: 0 = take the most probable character instead of sampling.
+            hide_prime: leave the beginning out of the result.
+            ignore_bad_primetext: leave out characters of the beginning that the vocabulary lacks.
+            as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
 
-        Errors: UserError for a value that can't be used, a character that the model has never seen, or a model that
-            predicts NaN; TypeError for an argument of another type.
+        Errors: UserError for a value that is not allowed, a character that the vocabulary lacks, or a model that
+            predicts NaN; TypeError.
         """
         opt = generation.options_for(
             "generate",
@@ -183,16 +183,15 @@ class Model:
     def stream(
         self, beginning: Text = "", *, as_bytes: bool = False, **options: Unpack[Drawing]
     ) -> Iterator[Piece] | Iterator[BytesPiece]:
-        """The same text as `generate` gives, piece by piece, each as soon as it is drawn.
+        """Sample the text of `generate` piece by piece.
 
-        A piece is a str of a whole UTF-8 character (with as_bytes, the bytes of a character of the vocabulary) that
-        knows its `probability`, whether it was `given`, and with `candidates()` what might have come in its place.
+        A piece is a UTF-8 character (with as_bytes, a character of the vocabulary) with its `probability`, whether it
+        was `given`, and its `candidates()`.
 
         Args:
-            beginning, as_bytes, options: as the arguments of `generate` with these names; but a `length` of None or 0
-                without a `stop` goes on for ever.
+            beginning, as_bytes, options: as for `generate`; with a `length` of None or 0 and no `stop` it never ends.
 
-        Errors: as those of `generate`.
+        Errors: as for `generate`.
         """
         opt = generation.options_for("stream", **options)
         prime = self._characters(beginning, "beginning", opt.ignore_bad_primetext)
@@ -201,25 +200,23 @@ class Model:
         return bytes_pieces_of(drawn, characters) if as_bytes else pieces_of(drawn, characters)
 
     def encode(self, text: Text) -> npt.NDArray[np.int64]:
-        """The numbers of a text's characters in the vocabulary, from 0, (T,): model(model.encode(text)[:, None]).
+        """Token ids of a text, from 0, (T,): model(model.encode(text)[:, None]).
 
-        Errors: UserError for a character that the model has never seen; TypeError for what is no text.
+        Errors: UserError for a character that the vocabulary lacks; TypeError.
         """
         return np.array([self.vocab[character] - 1 for character in self._characters(text, "text")], np.int64)
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text of characters with these numbers, from 0: a list, an array or a tensor of one dimension.
+        """The text of token ids: a list, an array or a tensor of one dimension. Invalid UTF-8 becomes U+FFFD.
 
-        What is no UTF-8 is U+FFFD.
-
-        Errors: IndexError for a number that the vocabulary lacks.
+        Errors: TypeError; IndexError for an id that the vocabulary lacks.
         """
         return decode(numbers, self.vocab)
 
     def score(self, text: Text) -> Score:
-        """How much each character of a text surprises the model: `bits_per_character`, `bits`, `unknown`.
+        """The surprise of a text: `bits_per_character`, `bits`, and `unknown` for characters that were left out.
 
-        What the model has never seen is left out. Errors: TypeError for what is no text.
+        Errors: TypeError.
         """
         with np.errstate(all="ignore"):  # of a model whose training failed
             return scoring.score_by(
@@ -229,14 +226,14 @@ class Model:
             )
 
     def activations(self, text: Text, *, ignore_bad_primetext: bool = False) -> Reading:
-        """What the hidden units hold after each character of a text: `characters` (T) and `values` (T, L, H).
+        """Hidden units after each character of a text: `characters` (T) and `values` (T, L, H), computed on the CPU.
 
-        They are tanh(c) of an lstm, else h, computed on the CPU.
+        Values are tanh(c) of an lstm, else h.
 
         Args:
-            ignore_bad_primetext: leave out what the model has never seen.
+            ignore_bad_primetext: leave out characters that the vocabulary lacks.
 
-        Errors: UserError for an empty text, or a character that the model has never seen; TypeError for no text.
+        Errors: UserError for an empty text or a character that the vocabulary lacks; TypeError.
         """
         characters = self._characters(text, "text", ignore_bad_primetext)
         if not characters:
@@ -245,16 +242,15 @@ class Model:
             return activations.record(self._weights.checkpoint(), b"".join(characters))
 
     def _characters(self, text: Text, name: str, ignore_bad: bool | int = 0) -> list[bytes]:
-        """A text as characters of the vocabulary. Errors: as those of characters.known_characters and utf8."""
         return known_characters(utf8(text, name), self.vocab, name, ignore_bad)
 
     # -- PyTorch -------------------------------------------------------------------------------------------------------
 
     @property
     def module(self) -> CharRNN:
-        """The model as a torch.nn.Module, made when it is first asked for, in evaluation mode.
+        """The model as a torch.nn.Module in evaluation mode, made on first use.
 
-        Where it is trained on, the model generates, scores and saves with its new weights.
+        After training it, the model generates, scores and saves with the new weights.
         """
         found: CharRNN = self._weights.module
         return found
@@ -262,16 +258,16 @@ class Model:
     def __call__(
         self, x: torch.Tensor | npt.NDArray[np.integer[Any]], state: Iterable[torch.Tensor] | None = None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
+        """Log-probabilities (T, B, V) of the next characters in nats, and the final hidden state.
 
-        Args, errors: as CharRNN.forward's; x may be an array as well.
+        Args, errors: as CharRNN.forward; x may also be an array.
         """
         found: tuple[torch.Tensor, list[torch.Tensor]] = self.module(arguments.tensor(x, self.device), state)
         return found
 
     @property
     def device(self) -> str:
-        """PyTorch's name of where the model computes."""
+        """The device that computes, as PyTorch names it."""
         return self._weights.device
 
     def save(
@@ -305,11 +301,9 @@ class Model:
         return f"<Model {self.path}: {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"
 
     def _repr_html_(self) -> str:
-        """A small table, for a notebook."""
         return notebook.table({"file": self.path, **self._facts(), "notes": "; ".join(self.notes)})
 
     def _facts(self) -> dict[str, str]:
-        """What a line tells of the model."""
         facts = {"model": f"{self.model}, {self.num_layers} x {self.rnn_size}", "characters": f"{self.vocab_size}"}
         if self.epoch:
             facts["epoch"] = f"{self.epoch:.2f}"

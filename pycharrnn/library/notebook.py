@@ -1,4 +1,4 @@
-"""What texts, models and runs are in a notebook: pieces of HTML that need nothing else on the page."""
+"""HTML of texts, models and runs for notebooks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _STYLE = "white-space: pre-wrap; overflow-wrap: anywhere"
 
 
 def tinted(pieces: Sequence[str], probabilities: Sequence[float], given: int) -> str:
-    """A text, each character in the color of its surprise.
+    """A text in which the color of each character shows its surprise.
 
     Args:
-        pieces, probabilities: the characters, and the probability of each.
-        given: how many of them, the first ones, were not drawn; they are bold.
+        pieces, probabilities: the characters and their probabilities.
+        given: number of characters at the start that were not sampled; they are bold.
     """
     shown = list(zip(pieces, probabilities, strict=True))[:_MOST_SHOWN]
     parts = [f"<b>{escape_html(piece)}</b>" for piece, _ in shown[:given]]
@@ -31,7 +31,7 @@ def tinted(pieces: Sequence[str], probabilities: Sequence[float], given: int) ->
 
 
 def table(rows: Mapping[str, str]) -> str:
-    """A table of names and values, without those that are empty."""
+    """A table of names and values; empty values are left out."""
     cells = (
         f"<tr><th>{escape_html(name)}</th><td>{escape_html(value)}</td></tr>" for name, value in rows.items() if value
     )

@@ -1,4 +1,4 @@
-"""A training that has been done, as an object: its losses, its models, its files."""
+"""A finished training run as an object: its losses, models and files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A training; `pycharrnn.train` makes one.
+    """A training run; `pycharrnn.train` returns one.
 
     Attributes:
-        options: that held, as training.options.TrainOptions: options.rnn_size, ...
+        options: as training.options.TrainOptions: options.rnn_size, ...
         train_losses: of iterations 1, 2, ..., in nats per character.
-        val_losses: iteration -> loss of the validation split, in nats per character.
+        val_losses: iteration -> validation loss, in nats per character.
         epochs: passes through the training split.
-        folder: where the checkpoints are.
-        best_path: of the checkpoint with the lowest validation loss; None before the first validation.
-        last_path: of the newest checkpoint, from which pycharrnn.train(resume=...) goes on; None where there is none.
-        stopped: whether Ctrl-C ended it.
-        notes: what was said beside the log.
+        folder: of the checkpoints.
+        best_path: the checkpoint with the lowest validation loss; None without one.
+        last_path: the newest checkpoint, which pycharrnn.train(resume=...) continues; None without one.
+        stopped: whether Ctrl-C ended the run.
+        notes: messages beside the log.
     """
 
     def __init__(self, outcome: RunResult, notes: Iterable[str] = (), stopped: bool = False) -> None:
@@ -42,32 +42,32 @@ class Run:
 
     @property
     def iterations(self) -> int:
-        """How many it has had, with those of the run that it went on with."""
+        """Number of iterations, including those before a resume."""
         return len(self.train_losses)
 
     @property
     def best_loss(self) -> float | None:
-        """The lowest validation loss; None where there is none."""
+        """The lowest validation loss; None without one."""
         return losses.best_loss(self.val_losses)
 
     @lazy_property
     def best(self) -> Model:
-        """The model with the lowest validation loss; the last one, where none was validated. Errors: UserError."""
+        """The model with the lowest validation loss; the last one without a validation. Errors: UserError."""
         return self.last if self.best_path is None else load(self.best_path)
 
     @lazy_property
     def last(self) -> Model:
-        """The model as it was at the end. Errors: UserError."""
+        """The model at the end. Errors: UserError."""
         if self.last_path is None:
             raise UserError("the run has no checkpoint: nothing has been trained.")
         return load(self.last_path)
 
     def curve(self) -> LossCurve:
-        """The losses as a picture, which a notebook shows. Errors: UserError, also where matplotlib is missing."""
+        """A plot of the losses. Errors: UserError, also if matplotlib is missing."""
         return LossCurve(self._curve())
 
     def save_curve(self, path: str | os.PathLike[str]) -> None:
-        """Write that picture, as .png or .svg by the path's ending. Errors: OSError, UserError."""
+        """Write the plot as .png or .svg. Errors: OSError, UserError."""
         plotting.save_picture(arguments.path(path), [self._curve()])
 
     def _curve(self) -> plotting.Curve:
@@ -80,11 +80,9 @@ class Run:
         return f"<Run {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"
 
     def _repr_html_(self) -> str:
-        """A small table, for a notebook."""
         return notebook.table(self._facts())
 
     def _facts(self) -> dict[str, str]:
-        """What a line tells of the run."""
         facts = {"text": self.options.data_dir, "iterations": f"{self.iterations}", "epochs": f"{self.epochs:.2f}"}
         if self.best_loss is not None:
             facts["validation loss"] = f"{self.best_loss:.4f}"
@@ -94,7 +92,7 @@ class Run:
 
 
 class LossCurve:
-    """A picture of losses, .png, that shows itself in a notebook.
+    """A plot of losses that notebooks display.
 
     Attributes:
         png: the file's bytes.
@@ -104,5 +102,4 @@ class LossCurve:
         self.png = plotting.picture([curve])
 
     def _repr_png_(self) -> bytes:
-        """The picture, for a notebook."""
         return self.png

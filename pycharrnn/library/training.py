@@ -1,4 +1,4 @@
-"""Training as a call: what `pycharrnn train` does, for a program and a notebook."""
+"""pycharrnn.train: `pycharrnn train` as a function for programs and notebooks."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def train(
     on_validation: Callable[[Validation], object] | None = None,
     **options: float | Path,
 ) -> Run:
-    """Train a model on a text, as `pycharrnn train FILES` does; the first Ctrl-C saves it, and returns what there is.
+    """Train a model on a text, as `pycharrnn train FILES` does. Ctrl-C saves the run and returns it.
 
-    The log's lines go to stdout, as char-rnn prints them, and what else there is to say to stderr.
+    The log goes to stdout, other messages to stderr.
 
     Args:
-        text: a file or a folder of texts, or a list of them; or a text itself: bytes, or a str that has a line break or
-            more than 1,000 characters. None = that of `data_dir`, or of the run that `resume` goes on with.
-        quiet: print nothing; `Run.notes` has what was to be said. Only Ctrl-C is answered, on stderr.
-        on_print: called with a TrainStep for each training loss that the log has, or would have.
-        on_validation: called with a Validation after each of them.
-        options: the flags of `pycharrnn train` by their names, docs/flags.md: rnn_size=256, max_epochs=10. With a text,
-            `recipe` is "quick", and `savefile` is called after it.
+        text: a file or a folder of texts, or a list of them; or the text itself: bytes, or a str with a line break or
+            more than 1,000 characters. None = the text of `data_dir`, or of the run to `resume`.
+        quiet: print nothing; `Run.notes` keeps the messages.
+        on_print: called with a TrainStep for each training loss of the log.
+        on_validation: called with a Validation after each one.
+        options: the flags of `pycharrnn train` (docs/flags.md): rnn_size=256, max_epochs=10. With a text, `recipe`
+            defaults to "quick" and `savefile` to the text's name.
 
-    Errors: UserError for a text or a value that can't be used, or a loss that explodes; TypeError for an option that
-        there is none of, or a value of another type; OSError.
+    Errors: UserError for a text or a value that can't be used, or a loss that explodes; TypeError for an unknown option
+        or a wrong type; OSError.
 
     Example:
         >>> run = pycharrnn.train("poems.txt", max_epochs=4, on_validation=lambda v: print(v.val_loss))
@@ -85,7 +85,7 @@ def train(
 
 
 def _texts(text: object) -> list[str] | bytes:
-    """Paths, or a text itself. Errors: TypeError; UserError for half a character."""
+    """Paths, or a text itself. Errors: TypeError; UserError for an unpaired surrogate."""
     if isinstance(text, bytes):
         return text
     if isinstance(text, str) and ("\n" in text or len(text) > _LONGEST_PATH):
@@ -98,7 +98,7 @@ def _texts(text: object) -> list[str] | bytes:
 
 
 def _outcome_at_ctrl_c(stopped: RunStopped) -> RunResult:
-    """What there is of a run that Ctrl-C has ended, and that is in a file; another signal is passed on.
+    """The result of a run that Ctrl-C ended and that has a checkpoint; other signals are raised again.
 
     Errors: RunStopped for any other end.
     """
@@ -111,10 +111,10 @@ def _outcome_at_ctrl_c(stopped: RunStopped) -> RunResult:
 
 
 class _Speaker:
-    """Prints lines of the log on stdout and others on stderr, as Python has them, which in a notebook is the cell.
+    """Prints the log on sys.stdout and notes on sys.stderr, which a notebook redirects to the cell.
 
     Attributes:
-        notes: the others.
+        notes: all notes.
     """
 
     def __init__(self, quiet: bool) -> None:
@@ -122,12 +122,12 @@ class _Speaker:
         self.notes: list[str] = []
 
     def say(self, line: str) -> None:
-        """Print a line of the log."""
+        """Print a line of the log. Errors: OSError, ValueError for a closed stream."""
         if not self._quiet:
             write_line(line, sys.stdout)
 
     def note(self, line: str) -> None:
-        """Print a line on stderr, and keep it."""
+        """Keep a note, and print it."""
         self.notes.append(line)
         if not self._quiet:
             with contextlib.suppress(OSError, ValueError):  # a closed stderr is no error
@@ -136,7 +136,7 @@ class _Speaker:
 
 @contextlib.contextmanager
 def _settings_of_pytorch_kept() -> Iterator[None]:
-    """Put back, at the end, how many threads PyTorch computes with, and how exactly it multiplies on a GPU."""
+    """Restore PyTorch's number of threads and its precision on GPUs at the end."""
     import torch
 
     from pycharrnn.engine import tf32
