@@ -125,8 +125,8 @@ def gather(
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
         until_written.enter_context(_lock(data, note))
-        folder, is_new = _place(os.path.join(data, name), files, stats, note)
-        yield Corpus(folder, stats, is_new, files, sources, note, progress, until_written)
+        folder, held = _place(os.path.join(data, name), files, stats, note)
+        yield Corpus(folder, held or stats, held is None, files, sources, note, progress, until_written)
 
 
 def name_of(paths: Sequence[str]) -> str:
@@ -188,10 +188,10 @@ def _lock(data: str, note: Note) -> Iterator[None]:
                 os.rmdir(data)  # if it is still empty
 
 
-def _place(wanted: str, files: Sequence[SourceFile], stats: TextStats, note: Note) -> tuple[str, bool]:
+def _place(wanted: str, files: Sequence[SourceFile], stats: TextStats, note: Note) -> tuple[str, TextStats | None]:
     """The folder for a text: the one that holds it, or the first of `wanted`, `wanted`_2, ... that holds nothing.
 
-    Returns: the folder, and whether the text has to be written. Errors: UserError.
+    Returns: the folder, and the statistics of its input.txt, or None if that has to be written. Errors: UserError.
     """
     number = 0
     while True:
@@ -199,11 +199,12 @@ def _place(wanted: str, files: Sequence[SourceFile], stats: TextStats, note: Not
         folder = wanted if number == 1 else f"{wanted}_{number}"
         try:
             is_free = _is_free(folder)
-            if is_free or _holds(folder, files, stats):
+            held = None if is_free else _held(folder, files, stats)
+            if is_free or held:
                 if number > 1:
                     name = escape_line(os.path.basename(folder))
                     note(f"{escape_line(wanted)} holds something else, so this text and its run are named {name}.")
-                return folder, is_free
+                return folder, held
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or folder)}: {e.strerror or e}.") from e
 
@@ -218,15 +219,16 @@ def _is_free(folder: str) -> bool:
     )
 
 
-def _holds(folder: str, files: Sequence[SourceFile], stats: TextStats) -> bool:
-    """Whether the text of a folder is the one of these statistics. Errors: OSError; UserError."""
+def _held(folder: str, files: Sequence[SourceFile], stats: TextStats) -> TextStats | None:
+    """The statistics of a folder's input.txt if it is the text of `stats`. Errors: OSError; UserError."""
     input_file = os.path.join(folder, "input.txt")
     if not os.path.isfile(input_file) or os.path.getsize(input_file) != stats.size:
-        return False
+        return None
+    held = text_stats.text_stats(folder)
     if stats.fingerprint:
-        return text_stats.text_stats(folder).fingerprint == stats.fingerprint
+        return held if held.fingerprint == stats.fingerprint else None
     with open(input_file, "rb") as f:
-        return all(f.read(len(piece)) == piece for piece in _joined(files))
+        return held if all(f.read(len(piece)) == piece for piece in _joined(files)) else None
 
 
 def _joined(files: Sequence[SourceFile], advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:

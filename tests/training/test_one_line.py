@@ -75,6 +75,15 @@ def test_the_same_line_twice(home):
     assert "lm_my_text_best.t7 is of a finished run" in said
 
 
+def test_a_text_that_is_in_its_folder_already(home):
+    """As `pycharrnn data` leaves it: without a cache."""
+    (home / "data/my_text").mkdir(parents=True)
+    (home / "my text.txt").rename(home / "data/my_text/input.txt")
+    _, said = trained(home, "data/my_text/input.txt")
+    assert said.startswith("pycharrnn: data/my_text/input.txt: 2,560 bytes, as before.\n")
+    assert (home / "cv/lm_my_text_best.t7").exists()
+
+
 def test_a_text_that_has_grown_since(home):
     """The run before keeps its text and its checkpoints."""
     trained(home, "my text.txt")
