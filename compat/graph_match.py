@@ -50,6 +50,10 @@ class Network:
         """How many weights and biases there are."""
         return sum(w.size for w in self.weights.values())
 
+    def is_finite(self) -> bool:
+        """Whether no weight is NaN or infinite."""
+        return all(bool(np.isfinite(w).all()) for w in self.weights.values())
+
 
 def follow(protos: Table) -> Network:
     """The network that the modules of a checkpoint compute.

@@ -34,7 +34,7 @@ _MOST_ESCAPES, _MOST_WIDE = 1 << 20, 1 << 21  # backslashes, and bytes of string
 _JSON_SPARE = 128 << 20  # bytes that a JSON text may take beyond twice the size of its file
 
 
-def text_of(checkpoint: Checkpoint) -> str:
+def text_of(checkpoint: Checkpoint, **more: object) -> str:
     """Everything but the weights as a JSON object; characters are lists of bytes, in the order of their numbers.
 
     NaN and infinity, as losses of a run that has exploded, stand there as Python's json module writes and reads them.
@@ -56,12 +56,13 @@ def text_of(checkpoint: Checkpoint) -> str:
         "epoch": checkpoint.epoch,
         "program": checkpoint.program,
         "era": checkpoint.era,
+        **more,
     }
     return json.dumps(facts)
 
 
 def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
-    """What text_of has made -> a checkpoint without its weights, and the names and shapes that they must have.
+    """The checkpoint that text_of has described, without its weights, and the names and shapes that they must have.
 
     Args:
         size: bytes of the file that the text is in.
@@ -69,11 +70,26 @@ def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
     Errors: CheckpointError.
     """
     try:
-        return _from_facts(parse(text.encode() if isinstance(text, str) else text, size), size)
+        facts = parse(text.encode() if isinstance(text, str) else text, size)
     except CheckpointError:  # a ValueError too
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
-        raise CheckpointError(f"its metadata are not pycharrnn's ({escape_line(repr(e), 80)})") from None
+    except (ValueError, RecursionError) as e:
+        raise _not_ours(e) from None
+    return from_facts(facts, size)
+
+
+def from_facts(facts: Any, size: int) -> tuple[Checkpoint, Shapes]:
+    """As from_text, for the value of the text. Errors: CheckpointError."""
+    try:
+        return _from_facts(facts, size)
+    except CheckpointError:  # a ValueError too
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise _not_ours(e) from None
+
+
+def _not_ours(error: Exception) -> CheckpointError:
+    return CheckpointError(f"its metadata are not pycharrnn's ({escape_line(repr(error), 80)})")
 
 
 def with_weights(checkpoint: Checkpoint, shapes: Shapes, weights: Mapping[str, Array]) -> Checkpoint:
@@ -128,6 +144,9 @@ def _wide_bytes(text: bytes) -> int:
     if text.isascii() and b"\\u" not in text:  # a search for one pattern is faster than for two
         return 0
     while total <= _MOST_WIDE and (found := _WIDE.search(text, at)):
+        if found[0] == b"\\u" and _is_escaped(text, found.start()):  # a backslash, and the letter u
+            at = found.end()
+            continue
         start, at = _opening_quote(text, found.start()), _closing_quote(text, found.end())
         total += at - start
     return total

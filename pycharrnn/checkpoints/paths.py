@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint, formats
+from pycharrnn.checkpoints import checkpoint, formats, run_names
 from pycharrnn.common import folder_walk, losses
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
@@ -25,12 +25,6 @@ from pycharrnn.common.errors import UserError
 Note = Callable[[str], None]  # prints a line on stderr
 
 _CACHE = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # files that preprocessing leaves beside input.txt
-# The names that training gives; the last two are second names of a checkpoint that has a name of the first form.
-_NAME = re.compile(
-    r"(?P<run>.+)_(?:epoch(?P<epoch>\d+\.\d+)_(?P<loss>\d+\.\d+|-?nan|inf)|latest|best)"
-    f"(?:{'|'.join(map(re.escape, formats.IN_FOLDERS))})",
-    re.DOTALL,
-)
 
 
 @dataclass(frozen=True)
@@ -193,12 +187,6 @@ def validation_loss(loaded: Checkpoint) -> float | None:
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
-def has_name_of_run(path: str) -> bool:
-    """Whether a file has a name that training gives to checkpoints, in any format: lm_lstm_best.json."""
-    stem, ending = os.path.splitext(os.path.basename(path))
-    return ending in formats.ALL_ENDINGS and stem.startswith("lm_") and _NAME.fullmatch(f"{stem}.t7") is not None
-
-
 def _may_be_checkpoint(name: str) -> bool:
     """Whether this is the name of a checkpoint, not of a cache or of a file that is being written."""
     return name.endswith(formats.IN_FOLDERS) and not _CACHE.fullmatch(name) and name[0] != "."
@@ -237,8 +225,9 @@ def _each_once(paths: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _is_second_name(path: str) -> bool:
-    """Whether this is a name that training gives to a checkpoint beside the one with its epoch and loss."""
-    return path.endswith(("_latest.t7", "_best.t7"))
+    """Whether training gives this name to a checkpoint beside the name with its epoch and loss."""
+    name = run_names.parse(os.path.basename(path))
+    return name is not None and name.alias != ""
 
 
 def _by_what_it_says(path: str) -> tuple[bool, str]:
@@ -257,14 +246,16 @@ def _same_bytes(a: str, b: str) -> bool:
 def _file(names: list[str], modified: int) -> File:
     """What the names of a file say."""
     path = min(names, key=_by_what_it_says)
-    match = _NAME.fullmatch(os.path.basename(path))
-    run, epoch, loss = match.group("run", "epoch", "loss") if match else ("", None, None)
-    is_best = any(other.endswith("_best.t7") for other in names)
-    return File(path, run, float(epoch or -1), None if loss is None else float(loss), modified, is_best)
+    parts = [run_names.parse(os.path.basename(name)) for name in names]
+    is_best = any(name is not None and name.alias == "best" for name in parts)
+    name = run_names.parse(os.path.basename(path))
+    if name is None:
+        return File(path, "", -1, None, modified, is_best)
+    return File(path, name.run, -1 if name.epoch is None else name.epoch, name.loss, modified, is_best)
 
 
 def run_of(path: str) -> str:
     """What the files of a run are called after: cv/lstm of cv/lm_lstm_best.t7; `path` itself under other names."""
     folder, name = os.path.split(path)
-    match = _NAME.fullmatch(name)
-    return os.path.join(folder, match["run"].removeprefix("lm_")) if match else path
+    parts = run_names.parse(name)
+    return os.path.join(folder, parts.run.removeprefix("lm_")) if parts else path

@@ -1,14 +1,19 @@
 """Checkpoints as .safetensors files, which Hugging Face's library and many programs read.
 
-Such a file holds the named weights of compat.nngraph.parameter_shapes in the precision of the checkpoint, and in its
-metadata, under "pycharrnn", the JSON text of checkpoints.metadata.
+Such a file holds the named weights of compat.nngraph.parameter_shapes in the precision of the checkpoint and, for
+-resume, the tensors of checkpoints.state_tensors. Its metadata has one entry, "pycharrnn": the JSON text of
+checkpoints.metadata, with the rest of the run state.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
+import math
 import os
+from array import array
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +22,7 @@ from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.t7_content import file_content
-from pycharrnn.checkpoints import metadata
+from pycharrnn.checkpoints import metadata, state_tensors
 from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
 
@@ -26,9 +31,14 @@ if TYPE_CHECKING:
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
-    """Write a checkpoint as safetensors. Errors: OSError; UserError where safetensors is not installed."""
-    weights = {name: np.ascontiguousarray(w) for name, w in checkpoint.network.weights.items()}
-    content = _safetensors().save(weights, metadata={"pycharrnn": metadata.text_of(checkpoint)})
+    """Write a checkpoint, with its run state. Errors: OSError; UserError where safetensors is not installed."""
+    tensors, more = dict(checkpoint.network.weights), {}
+    if checkpoint.state is not None:
+        of_state, more["run_state"] = state_tensors.encode(checkpoint.state, checkpoint.train_losses)
+        tensors |= of_state
+        checkpoint = dataclasses.replace(checkpoint, train_losses=array("d"))
+    in_one_piece = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    content = _safetensors().save(in_one_piece, metadata={"pycharrnn": metadata.text_of(checkpoint, **more)})
     with atomic_write(path) as f:
         f.write(content)
 
@@ -36,31 +46,42 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read what `save` has written. Errors: OSError; CheckpointError; UserError without safetensors."""
     numpy_format = _safetensors()
-    content = bytes(file_content(path))
+    content = bytes(file_content(path))  # in memory: a mapped file that another process shortens ends this one
     if not file_magic.is_safetensors(content):
-        raise CheckpointError(f"it is {file_magic.name_of(content) or 'no safetensors file'}")
-    text, claimed = _header(content)
-    checkpoint, shapes = metadata.from_text(text, len(content))
-    metadata.require_shapes(checkpoint, shapes, claimed)
+        raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a safetensors file'}")
+    facts, claimed = _header(content)
+    checkpoint, shapes = metadata.from_facts(facts, len(content))
+    has_state = isinstance(facts, dict) and "run_state" in facts
+    of_state: metadata.Shapes = {}
+    if has_state:
+        of_state = state_tensors.shapes(checkpoint.network, sum(map(math.prod, shapes.values())), claimed)
+    metadata.require_shapes(checkpoint, shapes | of_state, claimed)
     try:
-        weights = numpy_format.load(content)
+        tensors = numpy_format.load(content)
     except Exception as e:  # the library has classes of its own, and has had others
-        raise CheckpointError(f"it is no safetensors file ({escape_line(str(e))})") from None
-    return metadata.with_weights(checkpoint, shapes, weights)
+        raise CheckpointError(f"it is not a safetensors file ({escape_line(str(e))})") from None
+    weights = {name: tensors[name] for name in shapes}
+    checkpoint = metadata.with_weights(checkpoint, shapes, weights)
+    if has_state:
+        state_tensors.decode(checkpoint, facts["run_state"], {name: tensors[name] for name in of_state})
+    return checkpoint
 
 
-def _header(content: bytes) -> tuple[str, metadata.Shapes]:
-    """The metadata's text, and the names and shapes of tensors that the file claims. Errors: CheckpointError."""
+def _header(content: bytes) -> tuple[Any, metadata.Shapes]:
+    """The facts of checkpoints.metadata, and the names and shapes of the tensors. Errors: CheckpointError."""
     try:
         header = metadata.parse(content[8 : 8 + int.from_bytes(content[:8], "little")], len(content))
         claimed = {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
-        text = header["__metadata__"]["pycharrnn"]
-        text.encode()
+        return metadata.parse(header["__metadata__"]["pycharrnn"].encode(), len(content)), claimed
     except CheckpointError:  # a ValueError too
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
         raise CheckpointError(f"its metadata are not pycharrnn's ({escape_line(repr(e), 80)})") from None
-    return text, claimed
+
+
+def is_installed() -> bool:
+    """Whether .safetensors files can be read and written."""
+    return importlib.util.find_spec("safetensors") is not None
 
 
 def _safetensors() -> ModuleType:

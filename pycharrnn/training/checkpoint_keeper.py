@@ -7,15 +7,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from compat import charrnn, lua_format
 from compat.atomic_write import atomic_link
 from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints import formats, run_names, safetensors_file
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.losses import best_first, best_iteration, finite
-from pycharrnn.training import run_files
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History
 from pycharrnn.training.settings import FileSettings
@@ -49,8 +47,9 @@ class CheckpointKeeper:
         self._files, self._ranks, self._ntrain, self._history, self._note = files, ranks, ntrain, history, note
         self._resume_flags, self._sample_flags = resume_flags, sample_flags
         self._stem = files.stem
-        self._latest = run_files.latest_checkpoint(self._stem)
-        self._best = run_files.best_checkpoint(self._stem)
+        self._ending = f".{files.checkpoint_format}"
+        self._latest = run_names.latest_checkpoint(self._stem, self._ending)
+        self._best = run_names.best_checkpoint(self._stem, self._ending)
         self._best_shown: int | None = None  # the iteration whose checkpoint `best` is a second name of
         self._failure = ""  # of the last attempt to save, in words: an exception would keep the checkpoint in memory
         self._noted: set[str] = set()
@@ -75,13 +74,13 @@ class CheckpointKeeper:
 
     def path_of(self, i: int) -> str:
         """The path of the named checkpoint of a validation that has been done."""
-        return run_files.named_checkpoint(self._stem, i / self._ntrain, self._history.val_losses[i])
+        return run_names.named_checkpoint(self._stem, i / self._ntrain, self._history.val_losses[i], self._ending)
 
     def save_named(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint of a validation; then renew best and latest, and remove what -keep says."""
         i = checkpoint.i
         path = self.path_of(i)
-        good = i in finite(self._history.val_losses) and _holds_numbers(checkpoint)
+        good = i in finite(self._history.val_losses) and checkpoint.network.is_finite()
         self._bad = not good
         if self._bad:
             self._note(
@@ -107,7 +106,7 @@ class CheckpointKeeper:
         """Write the run as it stands, unless it has just been saved or holds numbers that are not finite."""
         i = checkpoint.i
         saved_now = self._good_at == i and self._good is not None and os.path.isfile(self._good)
-        if i and not saved_now and _holds_numbers(checkpoint) and self._write(self._latest, checkpoint):
+        if i and not saved_now and checkpoint.network.is_finite() and self._write(self._latest, checkpoint):
             self._good, self._good_at = self._latest, i
 
     def _write(self, path: str, checkpoint: Checkpoint) -> bool:
@@ -116,11 +115,11 @@ class CheckpointKeeper:
             return False
         try:
             try:
-                charrnn.save(path, checkpoint)
+                self._save(path, checkpoint)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 self._note(f"{os.path.dirname(path)} had gone: made anew.")
-                charrnn.save(path, checkpoint)
+                self._save(path, checkpoint)
         except OSError as e:
             if not self._failure:
                 self._note(f"can't write {path} ({_reason(e)}): trying again at the next save; {self._last_good()}.")
@@ -130,6 +129,13 @@ class CheckpointKeeper:
             self._last_attempt = time.monotonic()
         self._failure = ""
         return True
+
+    def _save(self, path: str, checkpoint: Checkpoint) -> None:
+        """Write a file in the run's format. Errors: OSError."""
+        if self._ending == ".t7":
+            charrnn.save(path, checkpoint)
+        else:
+            safetensors_file.save(path, checkpoint, formats.Choices())
 
     def _link(self, source: str, target: str) -> bool:
         """Make `target` a second name of `source`; whether that succeeded."""
@@ -231,11 +237,6 @@ class CheckpointKeeper:
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
         command = ["pycharrnn", "sample", sampled, *self._sample_flags]
         self._note(f"sample from it with: {shell_words.joined(command)}")
-
-
-def _holds_numbers(checkpoint: Checkpoint) -> bool:
-    """Whether all weights are finite."""
-    return all(bool(np.isfinite(weight).all()) for weight in checkpoint.network.weights.values())
 
 
 def _reason(error: OSError) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from pycharrnn.checkpoints import paths
+from pycharrnn.checkpoints import run_names
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import corpus
 from pycharrnn.text.corpus import Corpus
@@ -43,4 +43,4 @@ def corpus_run(
 
 def _is_product(path: str) -> bool:
     """Whether a training has written a file: a log or a checkpoint."""
-    return paths.has_name_of_run(path) or log_rows.is_log_file(path)
+    return run_names.has_name_of_run(path) or log_rows.is_log_file(path)

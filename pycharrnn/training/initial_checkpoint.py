@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-import numpy as np
-
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, paths
 from pycharrnn.common.errors import UserError, flag
@@ -76,7 +74,7 @@ def _newest(
     files = [
         file
         for file in paths.newest_first(folder, note)
-        if file.path.endswith(".t7") and (file.run == runs if savefile else file.run.startswith("lm_"))
+        if (file.run == runs if savefile else file.run.startswith("lm_"))
     ]
     for file in files:
         try:
@@ -84,8 +82,8 @@ def _newest(
         except UserError as e:
             say(f"skipping {file.path}: {e}")
             continue
-        if all(np.isfinite(w).all() for w in loaded.network.weights.values()):
+        if loaded.network.is_finite():
             paths.say_choice(note, folder, file, "newest", len(files))
             return file.path, loaded
         say(f"skipping {file.path}: its weights are not finite numbers.")
-    raise UserError(f"{folder} holds no whole checkpoint {runs}_*.t7 to resume from.")
+    raise UserError(f"{folder} has no complete checkpoint {runs}_*.t7 or {runs}_*.safetensors to resume from.")

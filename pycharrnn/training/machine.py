@@ -31,12 +31,14 @@ class Machine:
         gpus: those that PyTorch can use.
         computes: (model, rnn_size, "bfloat16" or "float16", device) -> whether PyTorch can train in this precision.
         pytorch: its version, for messages.
+        has_safetensors: whether the package safetensors is installed.
     """
 
     process: Process = Process()
     gpus: GPUs = GPUs()
     computes: Callable[[str, int, str, str], bool] = _always
     pytorch: str = ""
+    has_safetensors: bool = True
 
 
 def process_from_environment() -> Process:

@@ -172,6 +172,14 @@ class TrainOptions:
         group="checkpoints",
         allowed=SWITCH,
     )
+    checkpoint_format: str = option(
+        "",
+        "t7, which the Lua programs read, or safetensors, which pycharrnn convert makes .t7 of. Empty = t7, or"
+        " safetensors for a vocabulary of more than 1,000 code points; with -resume the format of its checkpoint",
+        group="checkpoints",
+        allowed=one_of("t7", "safetensors"),
+        record=False,
+    )
     save_every_minutes: float = option(
         10,
         "keep lm_<savefile>_latest.t7 no older than this. 0 = write it only when a signal ends the run",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints import checkpoint, run_names
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
@@ -29,9 +29,9 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
 
     Errors: UserError.
     """
-    stem = files.stem
-    latest, best = run_files.latest_checkpoint(stem), run_files.best_checkpoint(stem)
-    if start and start.is_resumed and _is_of(start.path, stem):
+    stem, ending = files.stem, f".{files.checkpoint_format}"
+    latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
+    if start and start.is_resumed and run_files.is_of_run(start.path, stem):
         return
     other = f"choose another {flag('savefile')} or {flag('checkpoint_dir')}"
     ways_on = f"{other}, or give it up with {flag('overwrite', 1)}"
@@ -51,20 +51,15 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
                 f"{latest} is an unfinished run: {_described(found)}; go on with it by {flag('resume', latest)},"
                 f" {ways_on}."
             )
+        initial = start.path if start and not start.is_resumed else ""
         for path in (best, latest):
-            if start and not start.is_resumed and _same_file(start.path, path) and not _has_other_name(path, stem):
+            if initial and _same_file(initial, path) and not _has_other_name(path, stem, ending):
                 raise UserError(f"this training would overwrite {path}, which it begins with: {ways_on}.")
     if is_finished:
-        for path, name in ((best, _name_of(_loaded(best), stem)), (latest, _name_of(found, stem))):
+        for path, name in ((best, _name_of(_loaded(best), stem, ending)), (latest, _name_of(found, stem, ending))):
             note(f"{path} is of a finished run; it was {name}, and becomes this run's.")
     elif found is not None:
         note(f"-overwrite 1 gives up the unfinished run {latest}: {_described(found)}.")
-
-
-def _is_of(path: str, stem: str) -> bool:
-    """Whether training with this stem writes a checkpoint of this name: cv/lm_lstm_latest.t7 of cv/lm_lstm."""
-    folder, name = os.path.split(path)
-    return name.startswith(os.path.basename(stem) + "_") and run_files.same_folder(folder, os.path.dirname(stem))
 
 
 def _same_file(a: str, b: str) -> bool:
@@ -74,12 +69,12 @@ def _same_file(a: str, b: str) -> bool:
         return False
 
 
-def _has_other_name(path: str, stem: str) -> bool:
+def _has_other_name(path: str, stem: str, ending: str) -> bool:
     """Whether the checkpoint at `path` is also under the name with its epoch and loss, which stays."""
     found = _loaded(path)
     if found is None or found.val_loss is None:
         return False
-    name = run_files.named_checkpoint(stem, found.epoch, found.val_loss)
+    name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
     return _same_file(path, name) or (os.path.exists(name) and filecmp.cmp(path, name, shallow=False))
 
 
@@ -112,11 +107,11 @@ def _loaded(path: str) -> Checkpoint | None:
         return None
 
 
-def _name_of(found: Checkpoint | None, stem: str) -> str:
+def _name_of(found: Checkpoint | None, stem: str, ending: str) -> str:
     """The name with epoch and loss of the checkpoint whose second name is `best` or `latest`."""
     if found is None:
         return "no checkpoint"
     if found.val_loss is None:
         return f"iteration {found.i}, under no other name"
-    name = run_files.named_checkpoint(stem, found.epoch, found.val_loss)
+    name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
     return f"{name}, which stays" if os.path.exists(name) else f"{name}, which is there no more"

@@ -1,26 +1,12 @@
-"""Names of the files of a run: lm_lstm_epoch1.73_1.9188.t7, lm_lstm_best.t7, lm_lstm_latest.t7."""
+"""Finds the files of a run among others, and removes what a killed run has left."""
 
 from __future__ import annotations
 
 import os
 import re
 
-from compat import atomic_write, lua_format
-
-
-def named_checkpoint(stem: str, epoch: float, val_loss: float) -> str:
-    """Path of the checkpoint of a validation: cv/lm_lstm_epoch1.73_1.9188.t7. Source: train.lua."""
-    return f"{stem}_epoch{lua_format.fixed(epoch, 2)}_{lua_format.fixed(val_loss, 4)}.t7"
-
-
-def latest_checkpoint(stem: str) -> str:
-    """Path of the newest checkpoint of a run: cv/lm_lstm_latest.t7"""
-    return f"{stem}_latest.t7"
-
-
-def best_checkpoint(stem: str) -> str:
-    """Path of the checkpoint with the lowest validation loss, its second name: cv/lm_lstm_best.t7"""
-    return f"{stem}_best.t7"
+from compat import atomic_write
+from pycharrnn.checkpoints import run_names
 
 
 def same_folder(a: str, b: str) -> bool:
@@ -36,10 +22,18 @@ def remove_temporary_files(stem: str) -> None:
 
     Only for the holder of the run's lock: no other run writes files of these names then.
     """
-    folder, name = os.path.split(stem)
-    of_run = re.compile(
-        rf"{re.escape(name)}_(epoch[\d.]+_[-\w.]+|latest|best)\.t7"
-        rf"|{re.escape(atomic_write.shortened_head(name))}~[0-9a-f]{{16}}",
-        re.DOTALL,
-    )
-    atomic_write.remove_leftovers(folder, lambda target: of_run.fullmatch(target) is not None)
+    folder, run = os.path.split(stem)
+    shortened = re.compile(rf"{re.escape(atomic_write.shortened_head(run))}~[0-9a-f]{{16}}", re.DOTALL)
+
+    def is_of_run(target: str) -> bool:
+        name = run_names.parse(target)
+        return (name is not None and name.run == run) or shortened.fullmatch(target) is not None
+
+    atomic_write.remove_leftovers(folder, is_of_run)
+
+
+def is_of_run(path: str, stem: str) -> bool:
+    """Whether training with this stem gives the file at `path` its name: cv/lm_lstm_latest.t7 of cv/lm_lstm."""
+    folder, name = os.path.split(path)
+    found = run_names.parse(name)
+    return found is not None and found.run == os.path.basename(stem) and same_folder(folder, os.path.dirname(stem))

@@ -12,7 +12,7 @@ import torch
 
 from compat.lua_random import LuaRandom
 from compat.nngraph import parameter_shapes
-from pycharrnn.checkpoints import checkpoint, t7_file
+from pycharrnn.checkpoints import checkpoint, safetensors_file, t7_file
 from pycharrnn.common import memory
 from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError, flag
@@ -107,7 +107,7 @@ def _machine(options: TrainOptions, process: Process) -> Machine:
         return precision.can_train(model, rnn_size, precision.MIXED[dtype], where)
 
     gpus = device.find_gpus() if options.gpuid >= 0 else device.GPUs()
-    return Machine(process, gpus, computes, str(torch.__version__))
+    return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed())
 
 
 def _make(settings: RunSettings, text: TextStats, process: Process, say: Say) -> Session:
@@ -140,7 +140,8 @@ def _make(settings: RunSettings, text: TextStats, process: Process, say: Say) ->
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
         model.set_forget_bias()
     say(f"number of parameters in the model: {model.flat.numel()}")
-    t7_file.check_size(model.vocab_size, model.flat.numel())
+    if settings.files.checkpoint_format == "t7":
+        t7_file.check_size(model.vocab_size, model.flat.numel())
     return Session(settings, ranks, loader, text.fingerprint, random, model)
 
 

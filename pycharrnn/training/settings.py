@@ -59,11 +59,12 @@ class OptimisationSettings:
 
 @dataclass(frozen=True)
 class FileSettings:
-    """The files that the run writes."""
+    """The files that the run writes; `checkpoint_format` is "t7" or "safetensors"."""
 
     checkpoint_dir: str
     savefile: str
     eval_val_every: int
+    checkpoint_format: str
     save_every_minutes: float
     save_state: int
     keep: int

@@ -11,6 +11,7 @@ from compat import lua_format
 from compat.lua_random import explained
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints.torch_names import MODELS
+from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device as devices
@@ -32,6 +33,7 @@ from pycharrnn.training.settings import (
 
 _FIXED = ("rnn_size", "num_layers", "model")  # what a resumed run can't change
 _MIXED = ("bfloat16", "float16")
+_MAX_T7_CHARACTERS = 1000  # of a model of code points that is saved as .t7 by default: 8 MB for their identity matrix
 
 
 @dataclass
@@ -81,13 +83,14 @@ def settle(
             f"{flag('batch_size', options.batch_size)} can't be divided among {process.size} processes: use fewer."
         )
     parameters, products = _precision(options, device, machine)
+    checkpoint_format = _checkpoint_format(options, checkpoint, text, machine, lines)
     return RunSettings(
         options,
         checkpoint,
         group(ModelSettings, options),
         group(DataSettings, options),
         group(OptimisationSettings, options),
-        group(FileSettings, options),
+        group(FileSettings, options, checkpoint_format=checkpoint_format),
         group(MachineSettings, options, device=device, parameters=parameters, products=products),
         group(DisplaySettings, options),
         tuple(lines.log),
@@ -166,6 +169,29 @@ def _with_encoding(options: TrainOptions, start: InitialCheckpoint | None, lines
             f"{flag('vocab', options.vocab)} is about a checkpoint's characters: give {flag('init_from')} as well."
         )
     return options
+
+
+def _checkpoint_format(
+    options: TrainOptions, start: InitialCheckpoint | None, text: TextStats | None, machine: Machine, lines: _Lines
+) -> str:
+    """The format of the run's checkpoints: a .t7 file has the identity matrix of all characters, V x V float64."""
+    chosen = options.checkpoint_format
+    if not chosen and start is not None and start.is_resumed:
+        chosen = "safetensors" if start.path.endswith(".safetensors") else "t7"
+    if chosen == "safetensors" and not machine.has_safetensors:
+        raise extras.missing(f"{flag('checkpoint_format', chosen)}", "safetensors")
+    if chosen or options.encoding != "utf8":
+        return chosen or "t7"
+    characters = set(text.characters("utf8") if text else ())
+    if start is not None:
+        characters |= start.checkpoint.vocab.keys()
+    if len(characters) <= _MAX_T7_CHARACTERS:
+        return "t7"
+    if machine.has_safetensors:
+        return "safetensors"
+    need = extras.missing("smaller checkpoints, .safetensors", "safetensors")
+    lines.notes.append(f"each .t7 checkpoint holds {8e-6 * len(characters) ** 2:,.0f} MB for its vocabulary; {need}")
+    return "t7"
 
 
 def _precision(options: TrainOptions, device: str, machine: Machine) -> tuple[str, str]:

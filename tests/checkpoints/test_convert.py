@@ -126,7 +126,7 @@ def test_bad_conversions(tmp_path):
     assert "use .t7, .safetensors, .json, .pt, .onnx or .html" in other
     assert "float64 or float32" in sentence(run("convert", str(LSTM), str(tmp_path / "c.t7"), "-type", "half"))
     (tmp_path / "c.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0no header at all")
-    assert "no safetensors file" in sentence(run("sample", str(tmp_path / "c.safetensors")))
+    assert "not a safetensors file" in sentence(run("sample", str(tmp_path / "c.safetensors")))
     import safetensors.numpy
 
     safetensors.numpy.save_file({"x": np.zeros(3)}, tmp_path / "c.safetensors")

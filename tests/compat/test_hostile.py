@@ -536,9 +536,9 @@ def safetensors_file(tmp_path_factory) -> bytes:
         (lambda f, h: "9" * 10_000, "metadata are not pycharrnn's"),
         (lambda f, h: '{"model": "lstm", "model": "gru"}', "metadata are not pycharrnn's"),
         (lambda f, h: "[" + "[]," * 5_000_000 + "[]]", "unfold to far more than its size"),
-        (lambda f, h: h["decoder.bias"].update(dtype="\x1b[2J"), "no safetensors file"),
+        (lambda f, h: h["decoder.bias"].update(dtype="\x1b[2J"), "not a safetensors file"),
         (lambda f, h: h["decoder.bias"].update(dtype="I64"), "of whole numbers"),
-        (lambda f, h: h["decoder.bias"].update(data_offsets=[0, 10**30]), "no safetensors file"),
+        (lambda f, h: h["decoder.bias"].update(data_offsets=[0, 10**30]), "not a safetensors file"),
         (lambda f, h: h["decoder.bias"].update(shape=[0, 1 << 62]), "tensors are not those"),
         (lambda f, h: h.update(more={"dtype": "F64", "shape": [0], "data_offsets": [0, 0]}), "tensors are not those"),
         (lambda f, h: h.pop("decoder.bias"), "tensors are not those"),
@@ -611,7 +611,7 @@ def test_a_json_of_ours_is_called_that(tmp_path):
 
 def test_a_checkpoint_named_safetensors_is_not_taken_for_one(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(LSTM.read_bytes())
-    with pytest.raises(UserError, match="it is no safetensors file"):
+    with pytest.raises(UserError, match="it is not a safetensors file"):
         checkpoint.load(tmp_path / "x.safetensors")
     (tmp_path / "x.safetensors").write_bytes(b"<html>")
     with pytest.raises(UserError, match="it is a web page"):
@@ -724,7 +724,7 @@ def test_a_small_model_of_many_characters_is_no_t7_file(tmp_path):
         checkpoint.convert(wide, tmp_path / "x.t7")
     checkpoint.convert(wide, tmp_path / "x.safetensors")
     (tmp_path / "input.txt").write_bytes(b"00000" * 1000)
-    small = ["-gpuid", "-1", "-batch_size", "3", "-seq_length", "10", "-vocab", "extend"]
+    small = ["-gpuid", "-1", "-batch_size", "3", "-seq_length", "10", "-vocab", "extend", "-checkpoint_format", "t7"]
     result = CliRunner().invoke(
         cli, ["train", "-init_from", f"{tmp_path}/x.safetensors", "-data_dir", str(tmp_path), *small]
     )

@@ -34,6 +34,7 @@ from runs import (
 from compat import atomic_write, charrnn
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints.run_names import named_checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
@@ -43,7 +44,6 @@ from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.run_files import named_checkpoint
 from pycharrnn.training.settings import FileSettings, group
 from pycharrnn.training.signals import GracefulStop, Log, RunStopped
 from pycharrnn.training.trainer import Trainer

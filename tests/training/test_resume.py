@@ -112,7 +112,10 @@ def test_options_of_the_command_line_are_kept_and_said(tmp_path):
         (["-rnn_size", "7"], "-rnn_size 7 (was 6) can't change during a run"),
         (["-model", "gru"], "-model gru (was lstm) can't change"),
         (["-init_from", "x.t7"], "give one"),
-        (["-savefile", "other"], "cv holds no whole checkpoint lm_other_*.t7 to resume from"),
+        (
+            ["-savefile", "other"],
+            "cv has no complete checkpoint lm_other_*.t7 or lm_other_*.safetensors to",
+        ),
         (["-resume", "cv/none.t7"], "does not exist"),
         (["-resume", "data"], "the folder data has no checkpoint"),
         (["-batch_size", "0"], "-batch_size must be at least 1"),
@@ -254,7 +257,7 @@ def test_inspect_and_convert_know_the_state(tmp_path):
     train(folder, "-max_epochs", "0.1")
     (path,) = named(folder)
     assert inspection.facts(path)["run_state"].startswith(f"pycharrnn {pycharrnn.__version__}")
-    for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", False)):
+    for to, kept in (("a.t7", True), ("float.t7", False), ("c.safetensors", True)):
         checkpoint.convert(checkpoint.load(path), tmp_path / to, dtype="float32" if to == "float.t7" else "float64")
         assert (checkpoint.load(tmp_path / to).state is not None) == kept
     ascii = tmp_path / "ascii.t7"
