@@ -1,7 +1,4 @@
-"""The command line `pycharrnn`: its commands, and how each of them ends.
-
-Each command only parses, calls and prints. Flags are char-rnn's, `-data_dir data/ulysses`; two dashes work as well.
-"""
+"""The program `pycharrnn`: its commands, error messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ from pycharrnn.common.interrupts import Interrupted
     cls=Group,
     invoke_without_command=True,
     context_settings={"help_option_names": list(HELP), "max_content_width": MOST_COLUMNS},
-    epilog="pycharrnn help COMMAND, or COMMAND -help, lists the flags of a command.",
+    epilog="pycharrnn help COMMAND or pycharrnn COMMAND -help prints the flags of a command.",
 )
 @click.version_option(__version__, "-version", "--version", message=f"pycharrnn {__version__}")
 @click.pass_context
@@ -45,9 +42,9 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@click.command("doctor", cls=Command, short_help="Print the facts for a bug report, and test this machine.")
+@click.command("doctor", cls=Command, short_help="Print facts for a bug report and run a self-test.")
 def doctor_command() -> None:
-    """Print versions, devices, threads and speeds, and test whether this machine computes what it should"""
+    """Print versions, devices, threads and speeds, and run a self-test of training and sampling"""
     meter = Meter()  # now, while PyTorch is loaded
     from pycharrnn.cli import doctor
 
@@ -58,12 +55,13 @@ def doctor_command() -> None:
     "completion",
     cls=Command,
     arguments=[("shell", "bash, zsh or fish")],
-    short_help="Print a script for completion in bash, zsh or fish.",
+    short_help="Print a completion script for bash, zsh or fish.",
 )
 @click.argument("shell", metavar="<shell>", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
-    """Print a script with which the shell completes commands, flags and files;
-    for bash: eval "$(pycharrnn completion bash)" in ~/.bashrc"""
+    """Print a script that completes commands, flags and files in the shell; for bash, add
+    eval "$(pycharrnn completion bash)" to ~/.bashrc
+    """
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
@@ -74,13 +72,13 @@ def completion_command(shell: str) -> None:
 @click.command(
     "help",
     cls=Command,
-    arguments=[("command", "one of the commands; left out: the list of them")],
-    short_help="Say what a command does, and list its flags.",
+    arguments=[("command", "name of a command. Left out: list all")],
+    short_help="Print the flags of a command.",
 )
 @click.argument("name", metavar="<command>", required=False)
 @click.pass_context
 def help_command(context: click.Context, name: str | None) -> None:
-    """What a command does and which flags it has, as its -help prints it"""
+    """Print the flags of a command, as its -help does"""
     whole = context.parent
     assert whole is not None  # this is a command of cli
     if name is None:
@@ -112,11 +110,10 @@ for command in (  # in the order in which docs/flags.md lists them
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit, with one sentence on stderr unless the status is 0.
 
-    The status is 1 for an error, 2 for wrong usage, 3 for a training whose loss exploded, 130 for Ctrl-C, 143 for
-    SIGTERM, 129 for SIGHUP, 149 for Windows' Ctrl-Break.
+    Statuses: 1 = error, 2 = invalid command line, 3 = training diverged, 128 + n = ended by signal n.
 
     Args:
-        args: without the program's name; None for those of the process.
+        args: the words after the program's name; None = those of the process.
     """
     standard_streams.replace_closed()
     notice_a_closed_pipe()
@@ -134,7 +131,7 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _run(args: list[str] | None) -> int:
-    """Run the command line: the exit status. What went wrong is said on stderr."""
+    """Run the command line and print its error, if any, on stderr. Returns: the exit status."""
     try:
         # On Windows click would expand all arguments, also a -primetext of ~ and a -stop of *.
         cli.main(args, prog_name="pycharrnn", standalone_mode=False, windows_expand_args=False)
@@ -166,7 +163,7 @@ def _run(args: list[str] | None) -> int:
 
 
 def _exit(status: int) -> NoReturn:
-    """Exit with this status, also where stdout can't take what is left to print."""
+    """Exit with this status, even if stdout can't be flushed."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What every command does alike: read options and files, print lines, refuse to overwrite what it reads."""
+"""Input and output that the commands share, and checks of files to write."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 
 def use_threads(count: int) -> None:
-    """Let products use so many threads, in NumPy and in PyTorch; to be called before these are loaded.
+    """Set the number of threads of NumPy and PyTorch, before they are imported.
 
-    Args:
-        count: 0 = NumPy's one, unless the environment says otherwise: in a step of sampling its products have few rows,
-            so that more threads cost more than they bring.
+    0 = one for NumPy unless the environment sets it: a step of sampling is too small for more.
     """
     if count:
         os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(count)))
@@ -33,7 +31,7 @@ def use_threads(count: int) -> None:
 
 
 def notice_a_closed_pipe() -> None:
-    """From here on stdout says EPIPE where it is a pipe that nobody reads any more, for which Windows has EINVAL."""
+    """Make Windows report a closed pipe on stdout as EPIPE; it reports EINVAL."""
     with contextlib.suppress(io.UnsupportedOperation):  # a stream of the caller's, which is no file
         if os.name == "nt" and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
             pipe = io.BufferedWriter(_Pipe(sys.stdout.fileno(), "w", closefd=False))
@@ -41,12 +39,10 @@ def notice_a_closed_pipe() -> None:
 
 
 class _Pipe(io.FileIO):
-    """See notice_a_closed_pipe."""
-
     _is_read = True
 
     def write(self, content: ReadableBuffer, /) -> int:
-        """As io.FileIO's. Errors: BrokenPipeError, once, where nobody reads any more; OSError."""
+        """Errors: BrokenPipeError, once, if the pipe is closed; OSError."""
         if not self._is_read:  # what was left in a buffer, which Python would complain of when it ends
             return memoryview(content).nbytes
         try:
@@ -59,13 +55,13 @@ class _Pipe(io.FileIO):
 
 
 def say(line: str) -> None:
-    """Print a line on stdout at once. File names keep their bytes, also those of invalid UTF-8."""
+    """Print a line on stdout and flush it. File names keep their bytes, also those of invalid UTF-8."""
     sys.stdout.buffer.write(encode_line(line + "\n", sys.getfilesystemencoding()))
     sys.stdout.buffer.flush()
 
 
 def note(line: str, speaker: str = "pycharrnn") -> None:
-    """Print a line on stderr at once; a stderr that is closed or full is no error."""
+    """Print a line on stderr; a stderr that is closed or full is no error."""
     with contextlib.suppress(OSError, ValueError):
         write_line(f"{speaker}: {line}", sys.stderr)
 
@@ -78,10 +74,7 @@ def ask_for_text() -> None:
 
 
 def read(file: str) -> bytes:
-    """The bytes of a file; - is standard input.
-
-    Errors: OSError; UserError if standard input is closed.
-    """
+    """The bytes of a file, or of standard input for -. Errors: OSError; UserError if standard input is closed."""
     if file == "-":
         ask_for_text()
         return standard_input().read()
@@ -90,15 +83,12 @@ def read(file: str) -> bytes:
 
 
 def read_primetext(primetext: str, primefile: str) -> bytes:
-    """The text of -primefile, without the byte order mark that some editors put before UTF-8; else that of -primetext.
-
-    Errors: OSError.
-    """
+    """The text of -primefile without a byte order mark, or -primetext. Errors: as `read`."""
     return read(primefile).removeprefix(codecs.BOM_UTF8) if primefile else os.fsencode(primetext)
 
 
 def explain_seed(seed: int) -> None:
-    """Say what a seed means that is none of Torch7's."""
+    """Print a note on a seed that Torch7's generator does not distinguish from another."""
     from compat.lua_random import explained  # here, since it loads NumPy
 
     if explanation := explained(seed):
@@ -106,26 +96,14 @@ def explain_seed(seed: int) -> None:
 
 
 def require_folder_of(flag: str, out: str) -> None:
-    """See that there is a folder for a file that will be written, before the work that it is to hold.
-
-    Args:
-        flag, out: as for refuse_to_overwrite.
-
-    Errors: UserError.
-    """
+    """Check, before the work, that the folder of a file to write exists. Errors: UserError."""
     folder = os.path.dirname(out)
     if folder and not os.path.isdir(folder):
         raise UserError(f"{flag}{out}: there is no folder {folder}; make it first, or choose another.")
 
 
 def refuse_to_overwrite(flag: str, out: str, *inputs: str) -> None:
-    """See that a file that will be written is none of those that are read.
-
-    Args:
-        flag: how the message names the output: "-o ", or "" for an argument.
-
-    Errors: UserError.
-    """
+    """Errors: UserError if the file to write, `out` of the option `flag`, is one of the inputs."""
     for file in inputs:
         with contextlib.suppress(OSError, ValueError):  # a file that does not exist is noticed where it is opened
             if os.path.samefile(file, out):

@@ -1,8 +1,7 @@
-"""`pycharrnn doctor`: the facts that a bug report starts with, and whether this machine computes what it should.
+"""`pycharrnn doctor`: facts for bug reports, a self-test and speeds.
 
-The self-test trains a small network on a made-up text for 40 iterations, goes on with that run from its middle, and
-samples from it. What must come out was recorded with this trainer, which prints the very digits of the Lua original
-(docs/parity.md).
+The self-test trains a small network for 40 iterations, resumes it from the middle and samples from it, then compares
+the output with a recording of this trainer, which prints the digits of the Lua original (docs/parity.md).
 """
 
 from __future__ import annotations
@@ -55,10 +54,10 @@ _SECONDS = 2.0  # that each measurement takes
 
 
 def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> None:
-    """Print versions, devices, the outcome of the self-test and speeds, in about ten seconds.
+    """Print versions, devices, results of the self-test and speeds; takes about ten seconds.
 
     Args:
-        meter: of what other programs take of the processor; None: nothing is said of them.
+        meter: measures the load of other programs; None = don't print it.
 
     Errors: UserError if the self-test fails.
     """
@@ -66,7 +65,7 @@ def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> Non
     for line in machine_facts():
         say(line)
     if busy is not None:
-        say(f"other programs keep {busy:.1f} of {cores.usable()} cores busy, which makes a step longer by as much")
+        say(f"other programs use {busy:.1f} of {cores.usable()} cores, which slows down steps")
     failed = False
     for name, test in self_tests():
         try:
@@ -84,7 +83,7 @@ def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> Non
 
 
 def machine_facts() -> Iterator[str]:
-    """Lines with the versions of what is installed, the CPU, the C kernel and the GPUs."""
+    """Lines with the versions of packages, the CPU, the C kernel and the GPUs."""
     yield f"pycharrnn {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", "click", "torchfile", "safetensors"))
     yield f"CPU: {_cpu()}, {os.cpu_count()} logical cores, PyTorch uses {torch.get_num_threads()} threads"
@@ -104,12 +103,11 @@ def machine_facts() -> Iterator[str]:
 
 
 def _mps_works() -> bool:
-    """Whether there is a GPU for MPS, and one that can be used."""
     return torch.backends.mps.is_available() and device.fault_of_mps() is None
 
 
 def _kernel() -> str:
-    """Which C kernel is in use, whether it computes the same bits as on other machines, and why it is no better one."""
+    """The C kernel in use, whether its results are the same on every machine, and why no better one is used."""
     name = kernel_library.name()
     if name is None:
         used = f"none, {kernel_library.SLOWER}"
@@ -121,7 +119,6 @@ def _kernel() -> str:
 
 
 def _version(package: str) -> str:
-    """The installed version of a package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -129,7 +126,6 @@ def _version(package: str) -> str:
 
 
 def _cpu() -> str:
-    """The name of the CPU."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
         for line in f:
             if line.startswith("model name"):
@@ -141,7 +137,7 @@ def _cpu() -> str:
 
 
 def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
-    """(name, test), to be run in this order. A test returns what is wrong, or None."""
+    """(name, test), to be run in this order. A test returns the difference, or None."""
     with tempfile.TemporaryDirectory(prefix="pycharrnn-doctor-", ignore_cleanup_errors=True) as folder:
         with open(os.path.join(folder, "input.txt"), "wb") as f:
             f.write(training_text())
@@ -159,20 +155,13 @@ def self_tests() -> Iterator[tuple[str, Callable[[], str | None]]]:
 
 
 def training_text() -> bytes:
-    """2,000 bytes of words in an order that is random, but always the same."""
+    """2,000 bytes of words in a fixed random order."""
     picked = (_WORDS[int(u * len(_WORDS))] for u in LuaRandom(1).random(800))
     return b" ".join(picked)[:2000]
 
 
 def recorded_run(folder: str, **options: Any) -> list[str]:
-    """Train as in the recorded run, and return the lines of its steps as in _RECORDED.
-
-    Args:
-        folder: holds input.txt, and gets the checkpoints.
-        options: of TrainOptions, where they differ from the recorded run.
-
-    Errors: UserError, as training.loop.train.
-    """
+    """Train as in the recorded run except for `options`. Returns: lines like _RECORDED. Errors: UserError."""
     sizes = {"rnn_size": 12, "batch_size": 4, "seq_length": 10, "dropout": 0.2, "learning_rate": 0.01}
     course = {"max_epochs": 40.5 / 47, "print_every": 5, "eval_val_every": 20, "lock": 0}
     opt = TrainOptions(data_dir=folder, checkpoint_dir=folder, **{"gpuid": -1, **sizes, **course, **options})
@@ -183,11 +172,11 @@ def recorded_run(folder: str, **options: Any) -> list[str]:
 
 
 def differences(ours: list[str], recorded: list[str], loss: float = 1.01e-8, norm: float = 1.01e-4) -> str | None:
-    """The first line that differs from the recorded one, in words, or None.
+    """The first line that differs from the recorded one, or None.
 
     Args:
-        loss: by how much losses may differ. norm: by how much the ratios of norms may, as a part of the recorded one.
-            By default, one unit of the last printed digit, for another machine may round otherwise.
+        loss: tolerance of losses. norm: relative tolerance of norm ratios. By default one unit of the last printed
+            digit, which another machine may round differently.
     """
     if len(ours) != len(recorded):
         return f"{len(ours)} lines, recorded {len(recorded)}"
@@ -207,7 +196,7 @@ def _middle_checkpoint(folder: str) -> str:
 
 
 def recorded_sample(folder: str) -> bytes:
-    """The text that the last checkpoint of the recorded run draws: a primetext, then 60 characters."""
+    """A sample from the last checkpoint of the recorded run: a primetext and 60 characters."""
     loaded = checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7"))
     options = SampleOptions(length=60, temperature=0.8)
     drawn = sampler.sample(on_cpu(loaded.network), loaded.vocab, options, b"the ")
@@ -215,7 +204,7 @@ def recorded_sample(folder: str) -> bytes:
 
 
 def bits(found: Checkpoint) -> str:
-    """The sha256 of all numbers in a checkpoint: what two trainings have in common that computed the same bits."""
+    """SHA-256 of all numbers in a checkpoint, equal for runs that computed the same bits."""
     digest = hashlib.sha256()
     for _, weight in sorted(found.network.weights.items()):
         digest.update(np.ascontiguousarray(weight).tobytes())
@@ -227,13 +216,11 @@ def bits(found: Checkpoint) -> str:
 
 
 def _bits_difference(folder: str) -> str | None:
-    """Whether the last checkpoint of the recorded run differs from the recorded one in any bit, in words, or None."""
     ours = bits(checkpoint.load(os.path.join(folder, "lm_lstm_latest.t7")))
     return None if ours == _BITS else f"sha256 {ours}, recorded {_BITS}"
 
 
 def _sample_difference(folder: str) -> str | None:
-    """In what the sample differs from the recorded one, or None."""
     ours = recorded_sample(folder)
     return None if ours == _SAMPLE else f"{ours!r}, recorded {_SAMPLE!r}"
 
@@ -242,7 +229,7 @@ def _sample_difference(folder: str) -> str | None:
 
 
 def speeds() -> Iterator[str]:
-    """Lines with the time of a training step of the default network, on every device."""
+    """Lines with the time of a training step of the default network on each device."""
     yield _speed("cpu", torch.float64, "the CPU (default network, -exact 1)")
     yield _speed("cpu", torch.float32, "the CPU (default network, -exact 0)")
     if torch.cuda.is_available():
@@ -252,7 +239,7 @@ def speeds() -> Iterator[str]:
 
 
 def _speed(device: str, dtype: torch.dtype, where: str) -> str:
-    """The median time of the steps of two seconds, with a vocabulary of 65 characters, and the backend's name."""
+    """The median time of a step within two seconds, for a vocabulary of 65 characters."""
     defaults = TrainOptions()
     T, B = defaults.seq_length, defaults.batch_size
     model = CharRNN("lstm", 65, defaults.rnn_size, defaults.num_layers, dtype=dtype, device=device)

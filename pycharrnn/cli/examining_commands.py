@@ -1,8 +1,4 @@
-"""The commands that examine models and change their files: eval, score, inspect, convert, plot and activations.
-
-The docstring of a command is what its -help says. PyTorch, NumPy and the options are imported within the commands, so
-that -help and every other command start at once.
-"""
+"""The commands eval, score, inspect, convert, plot and activations. Imports within commands keep -help fast."""
 
 from __future__ import annotations
 
@@ -29,12 +25,12 @@ from pycharrnn.common.errors import UserError
     "eval",
     cls=Command,
     options="pycharrnn.analysis.options.EvalOptions",
-    arguments=[("model", "model checkpoint, one or more; of a folder the best, with -compare 1 all")],
+    arguments=[("model", "checkpoint, or several; a folder means its best one, with -compare 1 all")],
     short_help="Print the loss of checkpoints on a split of a text.",
 )
 @click.argument("models", metavar="<model>", cls=Files, required=True)
 def eval_command(models: tuple[str, ...], **values: Any) -> None:
-    """Loss of a split of a text, as training would print it; what is not given is as in the checkpoint's training"""
+    """Print the loss of a split of a text as training does; options left out are those of the checkpoint's training"""
     from pycharrnn.analysis.options import EvalOptions
 
     opt = EvalOptions(**values)
@@ -57,13 +53,13 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     "score",
     cls=Command,
     options="pycharrnn.analysis.options.ScoreOptions",
-    arguments=[("model", "model checkpoint; of a folder the best"), ("file", "text, one or more. - = standard input")],
-    short_help="Print how much texts surprise a checkpoint.",
+    arguments=[("model", "checkpoint; a folder means its best one"), ("file", "text, or several. - = standard input")],
+    short_help="Print how well a checkpoint predicts texts.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
 @click.argument("files", metavar="<file>", cls=Files, required=True)
 def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
-    """How well a model predicts texts: bits per character of each"""
+    """Print how well a model predicts texts, in bits per character"""
     from pycharrnn.analysis.options import ScoreOptions
 
     opt = ScoreOptions(**values)
@@ -95,12 +91,12 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     "inspect",
     cls=Command,
     options="pycharrnn.checkpoints.options.InspectOptions",
-    arguments=[("file", "a checkpoint, or any .t7 file; of a folder the best checkpoint")],
-    short_help="Say what a checkpoint, or any .t7 file, holds.",
+    arguments=[("file", "checkpoint or any .t7 file; a folder means its best checkpoint")],
+    short_help="Print what a checkpoint or any .t7 file contains.",
 )
 @click.argument("file", metavar="<file>")
 def inspect_command(file: str, **values: Any) -> None:
-    """Say what a file is: program, model, size, options and losses of a checkpoint; the tree of another .t7 file"""
+    """Print the program, model, size, options and losses of a checkpoint, or the tree of another .t7 file"""
     from pycharrnn.checkpoints.options import InspectOptions
 
     opt = InspectOptions(**values)
@@ -128,20 +124,20 @@ def inspect_command(file: str, **values: Any) -> None:
     arguments=[
         (
             "in",
-            "a checkpoint: .t7 of char-rnn or torch-rnn, or a file that this has written; of a folder the best. For a "
-            "page one or more, and of a folder all",
+            "checkpoint: .t7 of char-rnn or torch-rnn, or a file that convert wrote; a folder means its best one. A"
+            " page takes several, and a folder means all",
         ),
         (
             "out",
-            f"what to write, by its ending: {formats.in_words(formats.ALL_ENDINGS)}, a page to play on; left "
-            "out: <in>_cpu.t7",
+            f"file to write, in the format of its ending: {formats.in_words(formats.ALL_ENDINGS)}, a page that"
+            " runs the model. Left out: <in>_cpu.t7",
         ),
     ],
     short_help=f"Write a checkpoint as {formats.in_words(formats.ALL_ENDINGS)}.",
 )
 @click.argument("files", metavar="<in>... [<out>]", cls=Files, required=True)
 def convert_command(files: tuple[str, ...], **values: Any) -> None:
-    """Write a checkpoint in another format, or a page with its models inside"""
+    """Write a checkpoint in another format, or a page that runs models"""
     from pycharrnn.checkpoints.options import ConvertOptions
 
     opt = ConvertOptions(**values)
@@ -191,12 +187,12 @@ def _write_page(sources: list[str], target: str, half: bool, overwrite: bool) ->
     "plot",
     cls=Command,
     options="pycharrnn.analysis.options.PlotOptions",
-    arguments=[("runs", "a checkpoint or a -log file of each; of a folder the newest checkpoint of each run")],
-    short_help="Draw the losses of one or several runs.",
+    arguments=[("runs", "checkpoints or -log files; a folder means the newest checkpoint of each run")],
+    short_help="Plot the losses of runs.",
 )
 @click.argument("paths", metavar="<runs>", cls=Files, required=True)
 def plot_command(paths: tuple[str, ...], **values: Any) -> None:
-    """Draw the training and validation losses of one or several runs, also while they go on"""
+    """Plot the training and validation losses of runs, also while they are training"""
     from pycharrnn.analysis.options import PlotOptions
 
     opt = PlotOptions(**values)
@@ -216,12 +212,12 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     "activations",
     cls=Command,
     options="pycharrnn.analysis.options.ActivationsOptions",
-    arguments=[("checkpoint", "the model; of a folder the best")],
-    short_help="Show what hidden units do along a text, as a page.",
+    arguments=[("checkpoint", "checkpoint; a folder means its best one")],
+    short_help="Write a page of hidden units along a text.",
 )
 @click.argument("path", metavar="<checkpoint>", type=FILE)
 def activations_command(path: str, **values: Any) -> None:
-    """Write a page that shows what hidden units do along a text: tanh(c) of an lstm, h of a gru or rnn"""
+    """Write a page that shows activations of hidden units along a text: tanh(c) of an lstm, h of a gru or rnn"""
     from pycharrnn.analysis.options import ActivationsOptions
 
     opt = ActivationsOptions(**values)

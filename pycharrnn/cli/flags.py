@@ -1,4 +1,4 @@
-"""How flags are read and shown, both as in char-rnn: one dash, and values as separate words."""
+"""Flags in the style of char-rnn, with one dash and values as separate words, for click."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells 
 
 
 class _Number(_FlagType):
-    """A number as Lua reads one: 50, 50.0, 5e1."""
+    """A number as Lua reads it: 50, 50.0, 5e1."""
 
     def __init__(self, whole: bool) -> None:
         self.whole = whole
         self.name = "whole number" if whole else "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number, an int for a whole one. Errors: click.UsageError."""
+        """Errors: click.UsageError."""
         try:
             number = float(value)
         except ValueError:
@@ -49,12 +49,12 @@ class _Number(_FlagType):
 
 
 class _RampType(_FlagType):
-    """A number, or A:B, from A to B."""
+    """A number, or A:B for a ramp from A to B."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ramp:
-        """The number, or (A, B). Errors: click.UsageError."""
+        """Errors: click.UsageError."""
         if isinstance(value, str) and value.count(":") == 1:
             first, last = value.split(":")
             return _NUMBER.convert(first, param, ctx), _NUMBER.convert(last, param, ctx)
@@ -71,12 +71,12 @@ _TYPES: dict[object, click.ParamType[Any]] = {
 
 
 class _Path(click.Path):
-    """A path that the shell completes. Whether there is such a file is noticed where it is opened."""
+    """A path that the shell completes; it may not exist."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | os.PathLike[str]:
-        """The path as it was given."""
+        """The path unchanged."""
         return value
 
 
@@ -85,16 +85,13 @@ _PATHS = {"": None, "file": FILE, "dir": _Path(file_okay=False)}
 
 
 class Files(click.Argument):
-    """An argument of any number of paths. Whatever the shell, cv/*.t7 stands for the files of this kind.
-
-    Args: as for click.Argument.
-    """
+    """An argument of any number of paths. Patterns like cv/*.t7 work in every shell."""
 
     def __init__(self, *of_click: Any, **more_of_click: Any) -> None:
         super().__init__(*of_click, nargs=-1, type=FILE, **more_of_click)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> tuple[str, ...]:
-        """The paths; a pattern that no file fits stays as it is, as in a shell."""
+        """The paths; a pattern without matches stays as it is."""
         given: tuple[str, ...] = super().type_cast_value(ctx, value)
         if _SHELL_FINDS_FILES:
             return given
@@ -106,11 +103,10 @@ class Command(click.Command):
     """A command whose flags have one dash, and whose -help looks like char-rnn's.
 
     Args:
-        options: where the dataclass is that declares the flags, by option_fields.option: "package.module.Options"; ""
-            for a command without flags. It is imported when the flags are asked for, and not for another command.
-        arguments: (name, help) of each word that the command takes besides.
-        more_help: makes what stands below the flags, when that is asked for; None for nothing.
-        of_click, more_of_click: as for click.Command.
+        options: "package.module.Class" of the dataclass that declares the flags with option_fields.option; "" = none.
+            It is imported when the flags are needed.
+        arguments: (name, help) of each positional argument.
+        more_help: returns text below the flags in -help.
     """
 
     def __init__(
@@ -130,14 +126,14 @@ class Command(click.Command):
 
     @functools.cached_property
     def options(self) -> type[DataclassInstance] | None:
-        """The dataclass that declares the flags; None without any."""
+        """The dataclass that declares the flags, or None."""
         module, _, name = self._home_of_options.rpartition(".")
         options: type[DataclassInstance] | None = getattr(import_module(module), name) if module else None
         return options
 
     @property
     def params(self) -> list[click.Parameter]:
-        """As click's, which adds to this list itself: the arguments, then the flags."""
+        """The arguments, then the flags; click appends to this list."""
         if self._lacks_flags:
             self._lacks_flags = False
             if self.options:
@@ -150,7 +146,7 @@ class Command(click.Command):
         self._params = params
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click's, with a check of the flags' names. Errors: click.UsageError."""
+        """Errors: click.UsageError, also for an unknown flag."""
         if not ctx.resilient_parsing:  # which holds in completion, where only half a word may have been typed
             _check_flags(self, ctx, args)
         try:
@@ -160,13 +156,13 @@ class Command(click.Command):
             raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """What may stand for an incomplete word: each flag once, with one dash unless two have been typed."""
+        """Completions of a word. Flags have one dash unless two were typed."""
         found = super().shell_complete(ctx, incomplete)
         two_dashes = incomplete.startswith("--")
         return [item for item in found if item.value.startswith("--") == two_dashes or not item.value.startswith("-")]
 
     def words(self) -> str:
-        """What follows the command's name: [options] <model> <file>..., in brackets what may be left out."""
+        """Usage after the command's name: [options] <model> <file>..."""
         words = ["[options]"] if self.options else []
         for param in self.params:
             if isinstance(param, click.Argument):
@@ -176,14 +172,12 @@ class Command(click.Command):
         return " ".join(words)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what -help prints."""
         usage = f"{ctx.command_path} {self.words()}".rstrip()
         more = self.more_help() if self.more_help else ""
         formatter.write(help_layout.page(usage, self.help or "", self.arguments, self.options, more))
 
 
 def _flag(field: dataclasses.Field[Any], kind: object) -> click.Option:
-    """The flag that a field with this type declares."""
     names = [f"-{field.name}", f"--{field.name}"]
     if field.metadata["short"]:
         names.append(f"-{field.metadata['short']}")
@@ -195,10 +189,10 @@ def _flag(field: dataclasses.Field[Any], kind: object) -> click.Option:
 
 
 class Group(click.Group):
-    """A group of commands that, for one that it doesn't have, names the one that was meant, or all."""
+    """A group of commands that suggests the nearest name for an unknown command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click's, with a check of the flags before the command. Errors: click.UsageError."""
+        """Errors: click.UsageError, also for an unknown flag before the command."""
         if not ctx.resilient_parsing:
             _check_flags(self, ctx, args[:1])
         return super().parse_args(ctx, args)
@@ -206,7 +200,7 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's. Errors: click.UsageError."""
+        """Errors: click.UsageError."""
         if args:
             self.named(ctx, args[0])
         return super().resolve_command(ctx, args)
@@ -221,10 +215,7 @@ class Group(click.Group):
 
 
 def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) -> None:
-    """Refuse an unknown flag by its whole name: click would read -tmperature as -t with the value mperature.
-
-    Errors: click.UsageError.
-    """
+    """Errors: click.UsageError for an unknown flag; click would read -tmperature as -t with the value mperature."""
     options = [param for param in command.get_params(ctx) if isinstance(param, click.Option)]
     by_flag = {flag: param for param in options for flag in param.opts}
     words = iter(args)

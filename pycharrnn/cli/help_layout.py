@@ -1,4 +1,4 @@
-"""What -help prints: the flags of a command by their purpose, as wide as the terminal."""
+"""The layout of -help: flags in groups, as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ _LEAST_COLUMNS = 40  # in a terminal that is narrower, lines run over
 _WITHOUT_TERMINAL = (80, 24)  # in a pipe, unless COLUMNS says otherwise
 _WIDEST_FLAG = 26  # a longer one has a line of its own
 _LEAST_BESIDE = 30  # columns of text beside the flags; with fewer, it stands below them
-ORIGINAL = "* = a flag of char-rnn, with its words and its default"
+ORIGINAL = "* = a flag of char-rnn, with its text and its default"
 _VALUES = {int: "N", float: "X", Ramp: "X|A:B", str: "TEXT"}
 _PATHS = {"file": "FILE", "dir": "DIR"}
 
 
 def columns() -> int:
-    """How wide help is: as the terminal, or COLUMNS, or 80 in a pipe; at most 100."""
+    """The width of -help: that of the terminal or COLUMNS, from 40 to 100; 80 in a pipe."""
     return max(_LEAST_COLUMNS, min(shutil.get_terminal_size(_WITHOUT_TERMINAL).columns, MOST_COLUMNS))
 
 
 def by_group(options: type[DataclassInstance] | None) -> list[tuple[str, list[_Field]]]:
-    """The flags of a command as (heading, fields), in the order of option_fields.GROUPS."""
+    """(heading, fields) in the order of option_fields.GROUPS."""
     fields = dataclasses.fields(options) if options else ()
     groups = ((title, [f for f in fields if f.metadata["group"] == name]) for name, title in GROUPS.items())
     return [(title, members) for title, members in groups if members]
 
 
 def value_of(options: type[DataclassInstance], field: _Field) -> str:
-    """What stands for a flag's value: N, FILE, 0|1."""
+    """The placeholder of a flag's value: N, FILE, 0|1."""
     value: str = field.metadata["value"] or _PATHS.get(field.metadata["path"], "")
     return value or _VALUES[typing.get_type_hints(options)[field.name]]
 
 
 def default_as_text(default: object) -> str | None:
-    """A flag's default as it would be typed, or None for no default."""
+    """A default as it would be typed; None for no default."""
     if default is None:
         return None
     return f"{default:.14g}" if isinstance(default, (int, float)) else f"{default}"
@@ -54,14 +54,7 @@ def default_as_text(default: object) -> str | None:
 def page(
     usage: str, purpose: str, arguments: Sequence[tuple[str, str]], options: type[DataclassInstance] | None, more: str
 ) -> str:
-    """The text of a command's -help.
-
-    Args:
-        usage: the command and what follows it.
-        purpose: what the command does.
-        arguments: (name, help) of each word that it takes.
-        more: what stands below the flags, line by line.
-    """
+    """The text of -help: usage, purpose, (name, help) of each argument, flags, and `more` below them."""
     width = columns()
     lines = [*textwrap.wrap(f"Usage: {usage}", width, subsequent_indent=" " * 7), ""]
     lines += textwrap.wrap(" ".join(purpose.split()), width)
@@ -80,7 +73,7 @@ def page(
 
 
 def _row(options: type[DataclassInstance] | None, field: _Field) -> tuple[str, str, bool]:
-    """(flag with its value, help with its default, whether it is char-rnn's)."""
+    """(flag with placeholder, help with default, whether char-rnn has it)."""
     assert options is not None  # there is a field of it
     short = field.metadata["short"]
     flag = f"-{field.name}" + (f", -{short}" if short else "")
@@ -90,7 +83,7 @@ def _row(options: type[DataclassInstance] | None, field: _Field) -> tuple[str, s
 
 
 def _row_lines(flag: str, text: str, original: bool, column: int, width: int) -> list[str]:
-    """A flag, and its help beside it, or below it where there is no room."""
+    """A flag and its help, beside it or, in a narrow terminal, below it."""
     start = f"{'*' if original else ' '} {flag}"
     indent = column + 4
     if width - indent < _LEAST_BESIDE:
@@ -102,6 +95,6 @@ def _row_lines(flag: str, text: str, original: bool, column: int, width: int) ->
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    """A line as several; of an indented one, those after the first are further in."""
+    """Wrap a line; continuation lines of an indented one are indented further."""
     indent = " " * (len(line) - len(line.lstrip()))
     return textwrap.wrap(line.strip(), width, initial_indent=indent, subsequent_indent=indent * 3) or [""]

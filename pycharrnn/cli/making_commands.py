@@ -1,8 +1,4 @@
-"""The commands that make models and text, and offer them: train, sample, chat, serve and data.
-
-The docstring of a command is what its -help says. PyTorch, NumPy and the options are imported within the commands, so
-that -help and every other command start at once.
-"""
+"""The commands train, sample, chat, serve and data. Imports within commands keep -help fast."""
 
 from __future__ import annotations
 
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
 
 
 def _recipes() -> str:
-    """The recipes for -help of train."""
     from pycharrnn.training import recipes
 
     return recipes.described()
@@ -38,7 +33,7 @@ def _recipes() -> str:
     "train",
     cls=Command,
     options="pycharrnn.training.options.TrainOptions",
-    arguments=[("texts", "files and folders to train on, in the place of -data_dir; - for standard input")],
+    arguments=[("texts", "files and folders to train on, instead of -data_dir. - = standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
     more_help=_recipes,
 )
@@ -70,8 +65,8 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     "sample",
     cls=Command,
     options="pycharrnn.sampling.options.SampleOptions",
-    arguments=[("model", "model checkpoint to use for sampling; of a folder the best")],
-    short_help="Print text that a checkpoint makes up.",
+    arguments=[("model", "model checkpoint to use for sampling; a folder means its best one")],
+    short_help="Sample text from a checkpoint.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
 def sample_command(model: str, **values: Any) -> None:
@@ -114,7 +109,7 @@ def sample_command(model: str, **values: Any) -> None:
 def _draw_one(
     loaded: Checkpoint, opt: SampleOptions, primetext: bytes, where: str, tell: Callable[[str], None]
 ) -> None:
-    """Draw a sample, or search for one, and print it while that goes on; with -o it goes to a file instead."""
+    """Sample one text, or search for it with beams, and print it while sampling; -o writes it to a file instead."""
     from compat.atomic_write import atomic_write
     from pycharrnn.sampling import batch_to_files, beam, inference, sampler
 
@@ -130,7 +125,7 @@ def _draw_one(
 def _draw_many(
     loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], where: str, tell: Callable[[str], None]
 ) -> None:
-    """Draw the samples of -samples side by side, then print one after the other; with -o they stay in their files."""
+    """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files."""
     from pycharrnn.sampling import batch_to_files
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
@@ -149,12 +144,12 @@ def _draw_many(
     "chat",
     cls=Command,
     options="pycharrnn.sampling.options.ChatOptions",
-    arguments=[("model", "model checkpoint to talk to; of a folder the best")],
-    short_help="Talk to a model, line by line.",
+    arguments=[("model", "checkpoint; a folder means its best one")],
+    short_help="Chat with a model, line by line.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
 def chat_command(model: str, **values: Any) -> None:
-    """Type a line, and the model goes on from it; it remembers what went before. Ctrl-D ends it"""
+    """Type a line, and the model continues it; it remembers earlier lines. Ctrl-D ends the chat"""
     from pycharrnn.sampling.options import ChatOptions
 
     opt = ChatOptions(**values)
@@ -188,12 +183,12 @@ def chat_command(model: str, **values: Any) -> None:
     "serve",
     cls=Command,
     options="pycharrnn.server.options.ServeOptions",
-    arguments=[("checkpoints", "one or several; of a folder all, the best first")],
-    short_help="Offer models on a page in the browser.",
+    arguments=[("checkpoints", "checkpoint, or several; a folder means all of its checkpoints, best first")],
+    short_help="Serve models as a page in the browser.",
 )
 @click.argument("paths", metavar="<checkpoints>", cls=Files, required=True)
 def serve_command(paths: tuple[str, ...], **values: Any) -> None:
-    """Offer models on a page to play on, and as a JSON API"""
+    """Serve models as a web page and a JSON API"""
     from pycharrnn.server.options import ServeOptions
 
     opt = ServeOptions(**values)
@@ -215,8 +210,7 @@ def serve_command(paths: tuple[str, ...], **values: Any) -> None:
 )
 @click.argument("name", metavar="<name>")
 def data_command(name: str) -> None:
-    """Make data/NAME/input.txt: pydoc (the manual that comes with Python, needs no network),
-    tinyshakespeare or ulysses (downloaded)"""
+    """Make data/NAME/input.txt: pydoc (the Python manual on this machine), tinyshakespeare or ulysses (downloads)"""
     from pycharrnn.text import datasets
 
     datasets.write(name, say=say)

@@ -1,5 +1,1 @@
-"""What every room needs: UserError, how options are declared, progress, signals, memory, text for a screen.
-
-From outside: every module.
-It imports no other room.
-"""
+"""What every package may use: options, errors, terminals, signals, locks. Imports nothing of pycharrnn outside."""

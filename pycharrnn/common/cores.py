@@ -1,4 +1,4 @@
-"""Processor cores: how many this process may use, and how many of them other programs keep busy."""
+"""CPU cores that this process may use, and the load of other programs on them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ _LEAST_SECONDS = 0.5  # the kernel counts in hundredths of a second, so that les
 
 
 def usable() -> int:
-    """How many cores this process may use."""
+    """Number of cores that this process may use."""
     return len(_allowed() or ()) or os.cpu_count() or 1
 
 
 class Meter:
-    """What other programs take of the cores that this process may use, from now on."""
+    """Measures, from its construction on, the load of other programs on the usable cores."""
 
     def __init__(self) -> None:
         self._start = self._now()
 
     def others(self, wait: bool = False) -> float | None:
-        """How many cores other programs have kept busy, on average, since this meter was made.
+        """The mean number of cores that other programs kept busy; None if unknown or within the first half second.
 
-        None where the system doesn't tell, or after less than half a second.
-
-        Args:
-            wait: until that has passed.
+        `wait`: sleep until that has passed.
         """
         if self._start is None:
             return None
@@ -41,21 +38,17 @@ class Meter:
         return min(max((busy - own) / seconds, 0.0), float(usable()))
 
     def _now(self) -> tuple[float, float, float] | None:
-        """Seconds: of the clock, those that the cores were busy, and those that this process was."""
+        """Seconds: of the clock, of busy cores, of this process."""
         busy = _busy_seconds()
         return None if busy is None else (time.monotonic(), busy, time.process_time())
 
 
 def _allowed() -> set[int] | None:
-    """The numbers of the cores that this process may use, where the system tells."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 
 def _busy_seconds() -> float | None:
-    """For how long the usable cores have been busy since the system started, added up; None where nobody tells.
-
-    Whatever has a low priority (nice) counts as well: threads that wait for each other wait for it, too.
-    """
+    """Busy seconds of the usable cores since boot, summed, including processes of low priority; None if unknown."""
     allowed = _allowed()
     try:
         with open(_STATISTICS, encoding="ascii", errors="replace") as f:

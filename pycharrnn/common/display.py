@@ -8,27 +8,19 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-from compat.escape import escape_line
-
-__all__ = [
-    "character_name",
-    "column_width",
-    "control_pictures",
-    "encode_line",
-    "escape_for_terminal",
-    "escape_html",
-    "escape_line",
-    "quote_character",
-    "quote_characters",
-    "replace_surrogates",
-]
-
 _MAX_QUOTED = 20
 # The characters U+2400 and following depict control characters. Those from U+0080 to U+009F have no pictures.
 _PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
 _PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
 _UNSAFE_CATEGORIES = ("Cf", "Cn", "Co", "Zl", "Zp")  # format, unassigned, private use, line and paragraph separators
 _JOINERS = "\u200c\u200d"  # in Persian and Indian words, and in emoji
+
+
+def escape_line(text: bytes | str, max_length: int | None = 200) -> str:
+    """See compat.escape."""
+    from compat import escape  # here, since compat loads NumPy, and -help is to be quick
+
+    return escape.escape_line(text, max_length)
 
 
 def quote_character(character: bytes) -> str:
@@ -61,9 +53,7 @@ def character_name(character: bytes) -> str:
 
 
 def control_pictures(text: str) -> str:
-    """Replace control characters except tab and newline by pictures (U+2400 and following).
-
-    U+0080 to U+009F become U+FFFD.
+    """Replace control characters except tab and newline by pictures (U+2400 ...), U+0080 to U+009F by U+FFFD.
 
     Example:
         >>> control_pictures("a\\x00\\r\\n")
@@ -78,9 +68,7 @@ def escape_html(text: str) -> str:
 
 
 def escape_for_terminal(text: str) -> str:
-    """`text` of several lines for a terminal, which must not obey any of it but tabs and newlines.
-
-    As control_pictures; characters that are invisible, unassigned or change the direction of writing become U+FFFD.
+    """control_pictures, and U+FFFD for characters that are invisible, unassigned or change the writing direction.
 
     Example:
         >>> escape_for_terminal("a\\x1b[31m\\u202eb")
@@ -93,28 +81,24 @@ def escape_for_terminal(text: str) -> str:
 
 
 def replace_surrogates(text: str) -> str:
-    """`text` that every Unicode encoding accepts: with U+FFFD for unpaired surrogates.
-
-    Surrogates by which Python represents bytes of a file name are decoded where these bytes are UTF-8.
-    """
+    """Decode surrogates that represent bytes of a file name, and replace all others by U+FFFD."""
     text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def encode_line(text: str, encoding: str) -> bytes:
-    r"""`text` in any encoding, with backslash escapes for characters that it lacks.
+    """`text` in any encoding, with backslash escapes for characters that it lacks.
 
-    Surrogates by which Python represents bytes of a file name become these bytes.
+    Surrogates that represent bytes of a file name become these bytes.
 
     Example:
-        >>> encode_line("\u00e9\u03c0\udcff", "latin-1")
-        b'\xe9\\u03c0\xff'
+        >>> encode_line("\u00e9\u03c0\\udcff", "latin-1")
+        b'\\xe9\\\\u03c0\\xff'
     """
     return text.encode(encoding, _ESCAPE)
 
 
 def _escape_unencodable(error: UnicodeError) -> tuple[bytes, int]:
-    """An error handler of codecs for encode_line."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return b"".join(

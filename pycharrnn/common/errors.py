@@ -24,11 +24,7 @@ class UserError(Exception):
         return _WORDINGS.sub(r"\1", super().__str__())
 
     def reword_for_program(self, renamed: Mapping[str, str]) -> None:
-        """Name options as keyword arguments from now on: topk=5 in place of -topk 5.
-
-        Args:
-            renamed: option -> the caller's name for it.
-        """
+        """Name options as keyword arguments, topk=5 for -topk 5; `renamed`: option -> the caller's name."""
 
         def program_wording(match: re.Match[str]) -> str:
             name, equals, value = match[2].partition("=")
@@ -38,11 +34,7 @@ class UserError(Exception):
 
 
 def flag(name: str, value: float | str | None = None) -> str:
-    """An option in the message of a UserError: -topk 5 on the command line, topk=5 in a program.
-
-    Args:
-        value: None = the name alone.
-    """
+    """An option in the message of a UserError: -topk 5 on the command line, topk=5 in a program."""
     if value is None:
         return wordings(f"-{name}", name)
     if isinstance(value, str):

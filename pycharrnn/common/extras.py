@@ -1,4 +1,4 @@
-"""What to install for a feature that needs more than pycharrnn does: its extras, by the names that pip can find."""
+"""Messages for missing optional packages."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<ex
 
 
 def missing(what: str, extra: str) -> UserError:
-    """The error for a feature whose extra is not installed.
+    """The error for a feature whose extra is not installed: "a picture needs ...".
 
-    The extra's name would help only those who install from a copy of the repository, and from within that: no registry
-    has this package. So the message names the packages that setup.py asks for.
-
-    Args:
-        what: needs the extra: "a picture".
+    It names the packages, not the extra: no registry has pycharrnn.
     """
     packages = requirements(extra)
     # Double quotes, which every shell knows: < and > are more than text to all of them.
@@ -25,12 +21,7 @@ def missing(what: str, extra: str) -> UserError:
 
 
 def requirements(extra: str) -> list[str]:
-    """The packages of an extra, as pip takes them; none where pycharrnn itself is not installed.
-
-    Example:
-        >>> requirements("no such extra")
-        []
-    """
+    """The packages of an extra, as pip takes them; none if pycharrnn is not installed."""
     import importlib.metadata  # here, since it takes longer to load than -help may take
 
     try:

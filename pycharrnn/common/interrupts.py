@@ -1,4 +1,4 @@
-"""Signals that ask a command to end: it ends at any time, cleans up, and says so in one sentence."""
+"""Signals that end a command: cleanup, one sentence, an exit status."""
 
 from __future__ import annotations
 
@@ -15,13 +15,7 @@ _NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP", "SIGBREA
 
 
 class Interrupted(BaseException):
-    """What SIGTERM, SIGHUP or SIGBREAK raises, as SIGINT raises KeyboardInterrupt.
-
-    On its way up, temporary files are removed and other processes ended.
-
-    Attributes:
-        number: of the signal.
-    """
+    """Raised by SIGTERM, SIGHUP or SIGBREAK, as KeyboardInterrupt by SIGINT. `number`: of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -29,11 +23,9 @@ class Interrupted(BaseException):
 
 
 def raise_on_signals() -> None:
-    """From here on signals raise KeyboardInterrupt or Interrupted.
+    """Let signals raise KeyboardInterrupt or Interrupted, except those that the process was started to ignore (nohup).
 
-    While a module is being imported they end the process instead. An exception would be lost there where C code
-    imports, as in PyTorch, or would leave half a module behind. Signals that the process was started to ignore (by
-    nohup, or as a shell's background job) stay ignored.
+    During an import they end the process: C code that imports, as in PyTorch, would lose the exception.
     """
     for number in numbers():
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -41,45 +33,35 @@ def raise_on_signals() -> None:
 
 
 def exit_silently_on_signals() -> None:
-    """From here on signals end the process without a message: the command is at its end, or has said why it ends.
-
-    Signals that raise_on_signals left alone are left alone here too.
-    """
+    """Let the signals of raise_on_signals end the process without a message."""
     for number in numbers():
         if signal.getsignal(number) == _raise:
             signal.signal(number, end_at_once)
 
 
 def end_at_once(number: int, frame: FrameType | None) -> None:
-    """A signal's handler that ends the process.
-
-    SIG_DFL would do the same, but Python complains where it finds SIG_DFL set for a signal that has just arrived.
-    """
+    """A signal handler that ends the process. With SIG_DFL, Python would complain about a pending signal."""
     os._exit(status_of(number))
 
 
 def sentence(number: int) -> str:
-    """The message about the end by a signal."""
     return f"stopped by {_NAMES.get(signal.Signals(number).name)}."
 
 
 def status_of(number: int) -> int:
-    """The exit status of an end by a signal, as shells have it."""
+    """The exit status of an end by a signal, as in shells."""
     return 128 + number
 
 
 def numbers() -> list[int]:
-    """The signals that ask a program to end, of those that the system has.
-
-    None outside the main thread, where Python can't handle them.
-    """
+    """The signals that end a program and exist here; none outside the main thread, where Python can't handle them."""
     if threading.current_thread() is not threading.main_thread():
         return []
     return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows lacks SIGHUP, others SIGBREAK
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    """A signal's handler: see raise_on_signals."""
+    """The handler of raise_on_signals."""
     while frame is not None:  # look for an import among the calls that the signal interrupted
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             with contextlib.suppress(OSError):

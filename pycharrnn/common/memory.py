@@ -1,4 +1,4 @@
-"""Refuses what does not fit into the memory of this machine at once, not after minutes of swapping."""
+"""Checks that an allocation fits in memory, and messages if it did not."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from pycharrnn.common.errors import UserError
 
 
 def check(need: float, what: str, available: float | None = None) -> None:
-    """Refuse what takes more memory than there is.
+    """Refuse what needs more memory than there is.
 
     Args:
-        need: bytes, roughly.
-        what: the option that needs them, for the message: "-beam 1000000".
-        available: bytes of the device's memory; None for the main memory.
+        need: bytes, roughly. what: the option that needs them, as errors.flag gives it.
+        available: bytes of the device's memory; None = main memory.
 
-    Errors: UserError if `need` is larger.
+    Errors: UserError.
     """
     available = _main_memory() if available is None else available
     if need > available:
@@ -29,7 +28,7 @@ def check(need: float, what: str, available: float | None = None) -> None:
 
 
 def ran_out(error: BaseException) -> str | None:
-    """The message for an exception that means that memory ran out; None for any other exception."""
+    """The message for an exception about exhausted memory; None for any other exception."""
     # PyTorch raises an exception class of its own only for a GPU's memory, so the text must tell.
     text = str(error)
     if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory|not enough memory", text):
@@ -40,7 +39,7 @@ def ran_out(error: BaseException) -> str | None:
 
 
 def _main_memory() -> float:
-    """Bytes of memory that this process can have; infinite where the system does not tell."""
+    """Bytes of memory that this process may use; infinite if unknown."""
     limits = [math.inf]
     with contextlib.suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -53,5 +52,5 @@ def _main_memory() -> float:
 
 
 def _gigabytes(count: float) -> str:
-    """Bytes in words. `count` may be a whole number that is larger than any float."""
+    """`count` may be an int beyond the range of floats."""
     return f"{min(count, 1e300) / 1e9:.3g} GB"

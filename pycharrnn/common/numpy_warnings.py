@@ -1,4 +1,4 @@
-"""NumPy's warnings about numbers that overflow, as those of a model whose training failed do."""
+"""NumPy's warnings about overflow, as in a model that diverged."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import warnings
 
 
 def be_silent() -> None:
-    """Keep these warnings from the user, who gets one sentence from the code that finds infinity or NaN in a result."""
+    """Suppress these warnings; code that finds infinity or NaN in a result reports it."""
     warnings.filterwarnings("ignore", category=RuntimeWarning)

@@ -1,7 +1,4 @@
-"""How far a command has come, for a person at a terminal: a line below training's log, and bars.
-
-All of it goes to stderr, so that stdout holds the log and nothing else.
-"""
+"""Progress on stderr: a status line below the log of training, and bars."""
 
 from __future__ import annotations
 
@@ -31,11 +28,7 @@ _SPEED_OVER = 100  # redraws over which the speed is the mean
 
 
 def enabled(choice: int) -> bool:
-    """Whether to show progress.
-
-    Args:
-        choice: -1 = if stdout and stderr are terminals, 0 = no, 1 = if stderr is one.
-    """
+    """Whether to show progress: -1 = if stdout and stderr are terminals, 0 = no, 1 = if stderr is one."""
     streams = {0: (), 1: (sys.stderr,)}.get(choice, (sys.stdout, sys.stderr))
     return bool(streams) and os.environ.get("TERM") != "dumb" and all(map(_is_terminal, streams))
 
@@ -46,13 +39,12 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 @contextlib.contextmanager
 def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr while the block runs, if that takes longer than a second.
+    """Show a bar on stderr if the block takes more than a second.
 
     Args:
-        length: how much there is to do, in any unit.
-        choice: as for enabled.
+        length: total work in any unit. choice: as for `enabled`.
 
-    Yields: a function to call with how much has just been done.
+    Yields: a function to call with the work just done.
     """
     if not enabled(choice):
         yield lambda done: None
@@ -83,14 +75,7 @@ def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], N
 
 
 class Live:
-    """A line that stays below whatever is printed.
-
-    It is erased before a line of the log and drawn again after it, never wider than the window is at that moment. In
-    the background, where the terminal belongs to another program, it isn't drawn.
-
-    Args:
-        choice: as for enabled.
-    """
+    """A status line below the log, redrawn after each line of it; hidden while the process is in the background."""
 
     def __init__(self, choice: int) -> None:
         self._on = os.name != "nt" and enabled(choice)  # Windows' old console can't erase a line
@@ -100,25 +85,25 @@ class Live:
         self._time = 0.0
 
     def due(self) -> bool:
-        """Whether it is time to draw the line anew: often enough to watch, too seldom to cost time."""
+        """Whether it is time to redraw."""
         return self._on and time.monotonic() - self._time >= _REDRAW_SECONDS
 
     def show(self, parts: list[str]) -> None:
-        """Draw the line; the last of its parts are left out where the window is narrow."""
+        """Draw the parts of the line; the last ones are dropped in a narrow window."""
         self._time = time.monotonic()
         self._parts = parts
         self._draw()
 
     @property
     def columns(self) -> int:
-        """How wide the window is, at this moment; 80 where there is none."""
+        """The width of the window; 80 if unknown."""
         try:
             return os.get_terminal_size(self._fd).columns or 80
         except OSError:
             return 80
 
     def above(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """A function that prints a line of the log as `say` does, above this line."""
+        """A function that prints a line of the log with `say`, above the status line."""
         if not self._on:
             return say
 
@@ -132,17 +117,13 @@ class Live:
         return say_above
 
     def clear(self) -> None:
-        """Take the line off the screen."""
+        """Erase the line."""
         if self._drawn:
             self._drawn = False
             self._write(_ERASE)
 
     def interrupted(self) -> None:
-        """Take the line off the screen, from a signal's handler.
-
-        At ^C a terminal throws away what it has not shown yet, which may be what erased the line. So this erases it
-        even where it should be gone.
-        """
+        """Erase the line in a signal handler, even if it should be gone: at ^C a terminal drops pending output."""
         if self._on:
             self._drawn = False
             self._write(_ERASE)
@@ -168,7 +149,7 @@ class Live:
             self._write(b"\r" + text[:width].encode() + b"\x1b[K\r")
 
     def _write(self, text: bytes) -> None:
-        """Write at once and in one piece. A terminal that has gone does not end the program."""
+        """Write at once and in one piece. A terminal that has gone is no error."""
         try:
             os.write(self._fd, text)
         except OSError:
@@ -176,7 +157,7 @@ class Live:
 
 
 def _in_foreground(fd: int) -> bool:
-    """Whether the terminal belongs to this process' group at the moment."""
+    """Whether the terminal belongs to this process group."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:  # a terminal that controls no group of ours, as under torchrun
@@ -184,17 +165,12 @@ def _in_foreground(fd: int) -> bool:
 
 
 class Figures:
-    """The text of training's line: how far the run is, how long it will take, its speed and best loss.
+    """The text of the status line: progress, time left, speed and best loss.
 
     Args:
-        iterations: the number of the last one.
-        done: how many iterations a resumed run has behind it.
-        ntrain: batches of the training split, an epoch.
-        nval: batches of the validation split.
-        characters: in a batch.
-        eval_val_every: iterations between validations, as in TrainOptions.
+        iterations: of the whole run; done: before a resume.
+        ntrain, nval: batches of the training and validation splits. characters: in a batch.
         val_losses: iteration -> validation loss; the run adds to it.
-        clock: returns seconds.
     """
 
     def __init__(
@@ -216,7 +192,7 @@ class Figures:
         self._times = deque([(clock(), done)], _SPEED_OVER)  # (seconds of training, iteration)
 
     def training(self, i: int) -> list[str]:
-        """The line's parts after iteration `i`."""
+        """Parts of the line after iteration `i`."""
         self._times.append((self.training_seconds(), i))
         (first, before), (last, _) = self._times[0], self._times[-1]
         parts = [f"epoch {i / self._ntrain:.2f} of {self._iterations / self._ntrain:.4g}"]
@@ -233,17 +209,17 @@ class Figures:
         return parts
 
     def training_seconds(self) -> float:
-        """A clock that stands still during validations and the saving after them."""
+        """A clock that stops during validations and saving."""
         return self._clock() - self._validation_total
 
     def validating(self, k: int) -> list[str]:
-        """The line's parts after `k` batches of a validation."""
+        """Parts of the line after `k` batches of a validation."""
         filled = 30 * k // self._nval
         return [f"validating [{'#' * filled}{'-' * (30 - filled)}] {k}/{self._nval}"]
 
     @contextlib.contextmanager
     def validation(self) -> Iterator[None]:
-        """A context around a validation and the saving after it, whose time does not count for training's speed."""
+        """A context for a validation and the saving after it, which are excluded from the training speed."""
         start = self._clock()
         yield
         self._last_validation = self._clock() - start

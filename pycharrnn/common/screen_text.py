@@ -1,4 +1,4 @@
-"""Bytes that come piece by piece, as the characters that a screen shows."""
+"""Incremental decoding of UTF-8 for the screen."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ _Piece = TypeVar("_Piece")
 
 
 class ScreenText:
-    """Decodes UTF-8 as it comes. A character of several bytes is several pieces, where a model reads bytes.
+    """Decodes UTF-8 piece by piece. A character may have several pieces if a model reads bytes.
 
     Example:
         >>> text = ScreenText()
         >>> [text.push(piece) for piece in (b"a", b"\\xc3", b"\\xa9", b"\\xe2", b"b")]
         [[('a', 1)], [], [('\u00e9', 2)], [], [('\ufffd', 1), ('b', 1)]]
-        >>> text.end()
-        []
     """
 
     def __init__(self) -> None:
@@ -27,10 +25,7 @@ class ScreenText:
         self._incomplete = 0  # pieces of a character whose end has not come yet
 
     def push(self, piece: bytes) -> list[tuple[str, int]]:
-        """Take the next piece, which is not empty.
-
-        Returns: the characters that are complete now, as (text, how many pieces it took). What is no UTF-8 is U+FFFD.
-        """
+        """The characters that a non-empty piece completes: (text, number of pieces). Invalid UTF-8 is U+FFFD."""
         text = self._decoder.decode(piece)
         if not text:
             self._incomplete += 1
@@ -44,18 +39,17 @@ class ScreenText:
         return [(text, before + 1)]
 
     def end(self) -> list[tuple[str, int]]:
-        """As push, at the end of the text: what was incomplete comes as U+FFFD."""
+        """As push, at the end of the text; an incomplete character is U+FFFD."""
         before, self._incomplete = self._incomplete, 0
         text = self._decoder.decode(b"", final=True)
         return [(text, before)] if before else []
 
 
 def completed(shown: list[tuple[str, int]], waiting: list[_Piece]) -> Iterator[tuple[str, list[_Piece]]]:
-    """(text, the pieces that it took) of each character that is complete; those pieces leave `waiting`.
+    """(text, its pieces) of each complete character; the pieces are removed from `waiting`.
 
     Args:
-        shown: what ScreenText.push or end has just returned.
-        waiting: what is known of each piece that has been pushed and is in no complete character yet.
+        shown: the result of ScreenText.push or end. waiting: one entry for each pushed piece that is not shown yet.
     """
     for text, count in shown:
         pieces, waiting[:] = waiting[:count], waiting[count:]

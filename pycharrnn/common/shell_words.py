@@ -1,4 +1,4 @@
-"""Words of a command line that a message proposes, as the user's shell takes them."""
+"""Quoting for commands in messages, as the user's shell reads them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PLAIN_ON_WINDOWS = re.compile(r"[\w\\/:.+=-]+")  # to cmd.exe and to PowerShell
 
 
 def quoted(word: str) -> str:
-    """A word in quotes where it needs some: in Windows' double ones, or in those of a POSIX shell.
+    """Quote a word if necessary, for a POSIX shell or for Windows.
 
     Example:
         >>> quoted("cv"), quoted("my cv")

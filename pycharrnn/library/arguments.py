@@ -34,9 +34,9 @@ def check_dtype(dtype: object) -> None:
 
 
 def check_device(device: object) -> None:
-    """PyTorch is loaded except for the CPU.
+    """Check that PyTorch, which is loaded except for the CPU, can use a device.
 
-    Errors: TypeError; ValueError for a name that PyTorch lacks; UserError for a device that this machine lacks.
+    Errors: TypeError; ValueError for an unknown name; UserError for a device that this machine lacks.
     """
     if device is None or device == "cpu":
         return

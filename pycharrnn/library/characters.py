@@ -17,14 +17,9 @@ if TYPE_CHECKING:
 
 
 def utf8(text: object, name: str) -> bytes:
-    """Encode a str as UTF-8; bytes stay as they are.
+    """Encode a str as UTF-8; bytes stay as they are. `name` is the argument's, for messages.
 
-    Surrogates from os.fsdecode become the bytes that they represent.
-
-    Args:
-        name: the argument's name, for messages.
-
-    Errors: TypeError; UserError for another unpaired surrogate.
+    Errors: TypeError; UserError for a surrogate that os.fsdecode does not produce.
     """
     if isinstance(text, GeneratedText):
         return text.encoded
@@ -39,13 +34,9 @@ def utf8(text: object, name: str) -> bytes:
 
 
 def known_characters(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad: int = 0) -> list[bytes]:
-    """Divide a text into characters of the vocabulary.
+    """Divide a text into characters of the vocabulary; `ignore_bad` leaves out others.
 
-    Args:
-        name: the argument's name, for messages.
-        ignore_bad: leave out characters that the vocabulary lacks.
-
-    Errors: UserError for a character that the vocabulary lacks.
+    Errors: UserError for a character that the vocabulary lacks, with the argument's `name`.
     """
     if ignore_bad:
         text, _ = without_unknown(text, vocab)
@@ -54,10 +45,7 @@ def known_characters(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad
 
 
 def decode(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:
-    """The text of token ids, with U+FFFD for invalid UTF-8.
-
-    Errors: TypeError; IndexError for an id that the vocabulary lacks.
-    """
+    """The text of token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
     found = token_ids(numbers)
     wrong = found[(found < 0) | (found >= len(vocab))]
     if wrong.size:

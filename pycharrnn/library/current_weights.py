@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 class CurrentWeights:
-    """A checkpoint, the module made from it on demand, and predictors with the current weights.
-
-    Args:
-        dtype: of the module's parameters; None = torch.float32.
-        device: of the module; None = the CPU.
-    """
+    """A checkpoint, the module made from it on demand, and predictors with the current weights."""
 
     def __init__(self, loaded: Checkpoint, dtype: torch.dtype | None, device: torch.device | str | None) -> None:
         self._loaded, self._dtype, self._device = loaded, dtype, device

@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 
 
 class _DrawnPiece:
-    """How a piece of text was sampled.
-
-    Attributes:
-        probability: of the piece; the product for a character of several bytes if the model samples bytes.
-        given: whether it belongs to the beginning and was not sampled.
-    """
-
     probability: float = 1.0
     given: bool = False
     _first: SampledCharacter | None = None
@@ -100,11 +93,7 @@ def text_of(characters: Iterable[tuple[bytes, float, bool]], seed: int) -> Gener
 
 
 def pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[bytes]) -> Iterator[Piece]:
-    """Whole UTF-8 characters, each as soon as it is complete.
-
-    Args:
-        vocab_characters: characters of the vocabulary by token id.
-    """
+    """Whole UTF-8 characters, each as soon as it is complete. `vocab_characters`: by token id."""
     names = [character_name(character) for character in vocab_characters]
     screen = ScreenText()
     waiting: list[SampledCharacter] = []

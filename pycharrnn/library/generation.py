@@ -44,10 +44,7 @@ class Drawing(TypedDict, total=False):
 
 
 def options_for(caller: str, **values: Unpack[Drawing]) -> SampleOptions:
-    """The options of `pycharrnn sample` for these arguments; a seed of None is replaced by a random one.
-
-    Args:
-        caller: name of the public function, for messages.
+    """The options of `pycharrnn sample` for these arguments of `caller`; a seed of None becomes a random one.
 
     Errors: see keywords.options_of.
     """
@@ -64,11 +61,7 @@ def options_for(caller: str, **values: Unpack[Drawing]) -> SampleOptions:
 def draw(
     predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes]
 ) -> Iterator[SampledCharacter]:
-    """Sample one text, character by character, without a beginning hidden by opt.hide_prime.
-
-    Args:
-        predictor: with one stream.
-        prime: characters of the vocabulary.
+    """Sample one text after `prime`, characters of the vocabulary, with a predictor of one stream.
 
     Errors: UserError if the model predicts NaN.
     """
@@ -87,9 +80,6 @@ def draw_batch(
     predictor_of: Callable[[int], Predictor], vocab: dict[bytes, int], opt: SampleOptions, primes: Sequence[list[bytes]]
 ) -> list[list[Character]]:
     """Sample a text for each beginning, as `draw` does with the seeds opt.seed, opt.seed + 1, ...
-
-    Args:
-        predictor_of: makes a predictor with a number of streams.
 
     Errors: UserError if the model predicts NaN, or if the texts would not end.
     """

@@ -25,11 +25,7 @@ _AnyOptions = TypeVar("_AnyOptions", SampleOptions, TrainOptions)
 def options_of(
     kind: type[_AnyOptions], values: Mapping[str, object], caller: str, names: Iterable[str] | None = None
 ) -> _AnyOptions:
-    """Make an options object from keyword arguments.
-
-    Args:
-        caller: name of the public function, for messages.
-        names: the options that it accepts; None = all.
+    """Make an options object from arguments of `caller`, which accepts the options `names` (None = all).
 
     Errors: TypeError for an unknown option or a wrong type; UserError for a value that is not allowed.
     """
@@ -109,8 +105,7 @@ _CONVERSIONS: dict[object, tuple[Callable[[object], Any], str]] = {
 def in_words_of_a_program(**called: str) -> Iterator[None]:
     """Name options in UserErrors as keyword arguments: temperature=0.5, not -temperature 0.5.
 
-    Args:
-        called: option -> the caller's name for it, such as "text" for primetext.
+    `called` renames them: primetext="text" if the caller has it as `text`.
     """
     try:
         yield

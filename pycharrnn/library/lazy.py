@@ -15,8 +15,7 @@ _T = TypeVar("_T")
 class lazy_property(functools.cached_property[_T]):
     """functools.cached_property whose function runs once, also if several threads need it at the same time.
 
-    The lock belongs to the class, so that instances can be pickled and copied. An instance keeps the value in its
-    __dict__, under the name of the property.
+    The lock belongs to the class, so that instances can be pickled and copied.
     """
 
     def __init__(self, function: Callable[[Any], _T]) -> None:

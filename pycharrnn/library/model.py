@@ -200,24 +200,15 @@ class Model:
         return bytes_pieces_of(drawn, characters) if as_bytes else pieces_of(drawn, characters)
 
     def encode(self, text: Text) -> npt.NDArray[np.int64]:
-        """Token ids of a text, from 0, (T,): model(model.encode(text)[:, None]).
-
-        Errors: UserError for a character that the vocabulary lacks; TypeError.
-        """
+        """Token ids of a text, from 0, (T,). Errors: UserError for an unknown character; TypeError."""
         return np.array([self.vocab[character] - 1 for character in self._characters(text, "text")], np.int64)
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text of token ids: a list, an array or a tensor of one dimension. Invalid UTF-8 becomes U+FFFD.
-
-        Errors: TypeError; IndexError for an id that the vocabulary lacks.
-        """
+        """The text of token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
         return decode(numbers, self.vocab)
 
     def score(self, text: Text) -> Score:
-        """The surprise of a text: `bits_per_character`, `bits`, and `unknown` for characters that were left out.
-
-        Errors: TypeError.
-        """
+        """Surprise of a text: `bits_per_character`, `bits`, and `unknown` for what was left out. Errors: TypeError."""
         with np.errstate(all="ignore"):  # of a model whose training failed
             return scoring.score_by(
                 lambda steps: self._weights.predictor(1, steps),
@@ -226,12 +217,9 @@ class Model:
             )
 
     def activations(self, text: Text, *, ignore_bad_primetext: bool = False) -> Reading:
-        """Hidden units after each character of a text: `characters` (T) and `values` (T, L, H), computed on the CPU.
+        """Hidden units after each character of a text, tanh(c) of an lstm, else h, computed on the CPU.
 
-        Values are tanh(c) of an lstm, else h.
-
-        Args:
-            ignore_bad_primetext: leave out characters that the vocabulary lacks.
+        Returns: `characters` (T) and `values` (T, L, H). `ignore_bad_primetext` leaves out unknown characters.
 
         Errors: UserError for an empty text or a character that the vocabulary lacks; TypeError.
         """
@@ -248,10 +236,7 @@ class Model:
 
     @property
     def module(self) -> CharRNN:
-        """The model as a torch.nn.Module in evaluation mode, made on first use.
-
-        After training it, the model generates, scores and saves with the new weights.
-        """
+        """The model as a torch.nn.Module in evaluation mode. The model always uses its current weights."""
         found: CharRNN = self._weights.module
         return found
 
@@ -284,7 +269,7 @@ class Model:
         Args:
             dtype: of a .t7 or .onnx file, "float64" or "float32"; "" = float64, for .onnx float32 where that is exact.
             encoding, long_size: of a .t7 file: "binary" or "ascii"; bytes of an integer, 8 or 4.
-            half: whether a page, .html, has its weights in 16 bits: it is smaller, but draws another text.
+            half: round the weights of an .html file to 16 bits. It is smaller but samples other texts.
 
         Errors: OSError; UserError for another ending.
         """

@@ -16,12 +16,7 @@ _STYLE = "white-space: pre-wrap; overflow-wrap: anywhere"
 
 
 def tinted(pieces: Sequence[str], probabilities: Sequence[float], given: int) -> str:
-    """A text in which the color of each character shows its surprise.
-
-    Args:
-        pieces, probabilities: the characters and their probabilities.
-        given: number of characters at the start that were not sampled; they are bold.
-    """
+    """A text colored by surprise; the first `given` characters were not sampled and are bold."""
     shown = list(zip(pieces, probabilities, strict=True))[:_MOST_SHOWN]
     parts = [f"<b>{escape_html(piece)}</b>" for piece, _ in shown[:given]]
     parts += [_drawn(piece, probability) for piece, probability in shown[given:]]

@@ -92,11 +92,7 @@ class Run:
 
 
 class LossCurve:
-    """A plot of losses that notebooks display.
-
-    Attributes:
-        png: the file's bytes.
-    """
+    """A plot of losses that notebooks display; `png` has the bytes of the file."""
 
     def __init__(self, curve: plotting.Curve) -> None:
         self.png = plotting.picture([curve])

@@ -98,10 +98,7 @@ def _texts(text: object) -> list[str] | bytes:
 
 
 def _outcome_at_ctrl_c(stopped: RunStopped) -> RunResult:
-    """The result of a run that Ctrl-C ended and that has a checkpoint; other signals are raised again.
-
-    Errors: RunStopped for any other end.
-    """
+    """The result of a run that Ctrl-C ended after a checkpoint. Errors: RunStopped; other signals are raised."""
     for number in numbers():
         if number != signal.SIGINT and stopped.status == status_of(number):
             signal.raise_signal(number)  # for whoever handled it before the run; that may end the process
@@ -111,11 +108,7 @@ def _outcome_at_ctrl_c(stopped: RunStopped) -> RunResult:
 
 
 class _Speaker:
-    """Prints the log on sys.stdout and notes on sys.stderr, which a notebook redirects to the cell.
-
-    Attributes:
-        notes: all notes.
-    """
+    """Prints the log on sys.stdout and `notes` on sys.stderr, which a notebook redirects to the cell."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet

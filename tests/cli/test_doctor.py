@@ -104,7 +104,7 @@ def test_what_other_programs_take(monkeypatch):
     monkeypatch.setattr(doctor, "speeds", lambda: iter([]))
     lines: list[str] = []
     doctor.examine(lines.append, Busy(2.0))
-    assert lines[-1] == "other programs keep 2.0 of 4 cores busy, which makes a step longer by as much"
+    assert lines[-1] == "other programs use 2.0 of 4 cores, which slows down steps"
 
 
 @pytest.fixture

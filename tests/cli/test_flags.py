@@ -187,7 +187,7 @@ def test_help(flag):
         "* -ramp X|A:B  a ramp [1]\n"
         "\nDisplay\n"
         "* -name TEXT   a name\n"
-        "\n* = a flag of char-rnn, with its words and its default\n"
+        "\n* = a flag of char-rnn, with its text and its default\n"
     )
 
 
