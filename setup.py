@@ -27,6 +27,7 @@ names = (
     "kernel_math.h",
     "kernel_gemm.h",
     "kernel_train.h",
+    "kernel_passes.h",
     "kernel_predict.h",
     "kernel_sample.h",
 )

@@ -1,18 +1,19 @@
-/* Training and sampling on the CPU, in C: see kernel_train.h, kernel_predict.h and kernel_sample.h. Optional: without it
-   PyTorch and NumPy compute the same, slower; engine/recurrence.py is the definition that all are tested against.
+/* Training and sampling on the CPU, in C: see kernel_passes.h, kernel_predict.h and kernel_sample.h. Optional:
+   without it PyTorch and NumPy compute the same, slower; engine/recurrence.py is the definition that all are tested
+   against.
 
-   The rows of a batch are independent, so chunks of them go through all steps of all layers without waiting for the others.
-   All buffers belong to the caller, nothing is allocated but threads, nothing here depends on PyTorch or Python, and no
-   number comes from the C library.
+   The rows of a batch are independent, so chunks of them go through all steps of all layers without waiting for the
+   others. All buffers belong to the caller, nothing is allocated but threads, nothing here depends on PyTorch or
+   Python, and no number comes from the C library.
 
-   The caller guarantees, for every function (engine/c_backend.py, kernel.py, kernel_streams.py check it; -DCHARRNN_CHECK
-   makes the kernel check most of it):
-   - Each pointer of a structure is null where its comment allows it, and else leads to an array of the shape in the comment,
-     contiguous, aligned as its elements, that stays there for the call.
+   The caller guarantees, for every function (engine/c_backend.py, kernel.py, kernel_streams.py check it;
+   -DCHARRNN_CHECK makes the kernel check most of it):
+   - Each pointer of a structure is null where its comment allows it, else it leads to an array of the shape in the
+     comment, contiguous, aligned as its elements, that stays there for the call.
    - Arrays that are written overlap nothing, but for `d_gates` and `gates` of one layer, and what layers share.
    - T, B, H, V, layers and steps are at least 1; D is the H of the layer below, and 0 in the first layer.
    - characters, targets, y and last_ids are in [0, V); streams are in range, each once; units are below layers*H.
-   - `threads` is at least 1 and at most the rows of `workspace`. is_double tells which structure the pointer leads to.
+   - `threads` is at least 1 and at most the rows of `workspace`. is_double selects the structure's precision.
    - charrnn_forward comes before charrnn_backward, with the same structure, and once for each of them.
    - One thread at a time uses a structure; structures may share what none of them writes. */
 
@@ -40,7 +41,7 @@ enum { BLOCK = 4096 }; /* elements whose squares are added up at a time, so that
 #include "kernel_structs.h"
 #include "kernel_threads.h"
 
-/* -- what all precisions share --------------------------------------------------------------------------------------- */
+/* -- what all precisions share ------------------------------------------------------------------------------------- */
 
 #define ROUND_UP(n, to) (((n) + (to)-1) / (to) * (to))
 #define PART(n, id, parts) ((n) * (id) / (parts))
@@ -62,7 +63,8 @@ enum { BLOCK = 4096 }; /* elements whose squares are added up at a time, so that
 #define UNROLL _Pragma("GCC unroll 16")
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
-/* Do something with elements j..j+n of `count`, a vector of `lanes` at a time; n is a constant but for the last ones. */
+/* Do something with elements j..j+n of `count`, a vector of `lanes` at a time; n is a constant but for the last
+   ones. */
 #define EACH_VECTOR(lanes, count, j, n, ...)          \
   for (int64_t j = 0; j < (count); j += (lanes)) {    \
     if ((count)-j >= (lanes)) {                       \
@@ -140,7 +142,7 @@ typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as 
 #include "kernel_predict.h"
 #include "kernel_sample.h"
 
-/* -- what Python calls ------------------------------------------------------------------------------------------------ */
+/* -- what Python calls --------------------------------------------------------------------------------------------- */
 
 #ifdef _WIN32
 #define PUBLIC __declspec(dllexport)
@@ -179,7 +181,8 @@ PUBLIC void charrnn_reading_sizes(const struct network *n, int64_t T, int64_t B,
   sizes->panel_width = PREDICT_NR, sizes->rows_per_step = ROWS_PER_STEP, sizes->workspace = reading_workspace(n, T, B);
 }
 
-/* Sizes of the structures and offsets of their fields, which kernel_library.py compares with its own before any call. */
+/* Sizes of the structures and offsets of their fields, which kernel_library.py compares with its own before any
+   call. */
 struct layout {
   const char *name;
   int64_t value;

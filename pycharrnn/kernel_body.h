@@ -1,12 +1,12 @@
-/* Training in one precision. kernel.c includes this file twice, with IS_DOUBLE 1 and 0, and has defined for its instruction
-   set
+/* Training in one precision. kernel.c includes this file twice, with IS_DOUBLE 1 and 0, and has defined for its
+   instruction set
 
      BYTES  of a vector register
      MR     rows of the largest register tile: MR x 2 vectors of sums, and a few more, fit the registers
 
-   Every result is the same to the last bit whatever the width of the vectors, the number of threads and the division of the
-   work: each sum adds its terms in one order, each product that is added to something is FUSED, and IEEE 754 rounds
-   everything else in one way. Compilers must not fuse anything else: see setup.py. */
+   Every result is the same to the last bit whatever the width of the vectors, the number of threads and the division
+   of the work: each sum adds its terms in one order, each product that is added to something is FUSED, and IEEE 754
+   rounds everything else in one way. Compilers must not fuse anything else: see setup.py. */
 
 #if IS_DOUBLE
 #define NAME(x) PASTE(x, _double)
@@ -38,9 +38,14 @@
 #define STORE NAME(store)
 #define SPLAT NAME(splat)
 #define FMA NAME(fma)
+#define LAYER struct NAME(layer)
+#define PASSES struct NAME(passes)
+#define LOSS struct NAME(loss)
+#define UPDATE struct NAME(update)
 #include "kernel_math.h"
 #include "kernel_gemm.h"
 #include "kernel_train.h"
+#include "kernel_passes.h"
 #undef NAME
 #undef REAL
 #undef INT
@@ -58,3 +63,7 @@
 #undef STORE
 #undef SPLAT
 #undef FMA
+#undef LAYER
+#undef PASSES
+#undef LOSS
+#undef UPDATE

@@ -1,8 +1,10 @@
-/* Matrix products of one precision. All matrices are row-major. The right factor b is packed into panels, (K, NR) each; the
-   left factor a is packed by blocks of up to MR rows, (K, rows) each, so that both are read in order. The terms of a sum are
-   added one after the other, so that a result depends neither on the vectors' width nor on the other rows.
+/* Matrix products of one precision. All matrices are row-major. The right factor b is packed into panels, (K, NR)
+   each; the left factor a is packed by blocks of up to MR rows, (K, rows) each, so that both are read in order. The
+   terms of a sum are added one after the other, so that a result depends neither on the vectors' width nor on the
+   other rows.
 
-   Source: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; MR, NR, KC and MC are its names. */
+   Source: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; MR, NR, KC and MC are its
+   names. */
 
 /* Elements at.. of a panel; of one of float32, as REAL. */
 INLINE VECTOR NAME(load_panel)(const void *panel, int64_t at, const int is_float32) {
@@ -21,10 +23,10 @@ INLINE VECTOR NAME(load_panel)(const void *panel, int64_t at, const int is_float
   return LOAD((const REAL *)panel + at, LANES);
 }
 
-/* `rows` rows of out, columns column.. of n_panels panels: start + packed_a @ panels. start: where each row's sums begin, or
-   null for zeros. is_whole: none of the columns lies beyond N. */
-INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32, const int is_whole, int64_t K, int64_t N,
-                       const REAL *packed_a, const void *panels, int64_t column, const REAL *const *start,
+/* `rows` rows of out, columns column.. of n_panels panels: start + packed_a @ panels. start: where each row's sums
+   begin, or null for zeros. is_whole: none of the columns lies beyond N. */
+INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32, const int is_whole, int64_t K,
+                       int64_t N, const REAL *packed_a, const void *panels, int64_t column, const REAL *const *start,
                        REAL *const *out) {
   VECTOR sum[MR][2 * MAX_PANELS];
   UNROLL
@@ -36,7 +38,7 @@ INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32,
     }
   }
   for (int64_t k = 0; k < K; k++) {
-    VECTOR b[2 * MAX_PANELS]; /* row by row: else compilers keep all rows' numbers, for which there are too few registers */
+    VECTOR b[2 * MAX_PANELS]; /* row by row: else compilers keep all rows' numbers, more than there are registers */
     UNROLL
     for (int v = 0; v < 2 * n_panels; v++)
       b[v] = NAME(load_panel)(panels, column * K + (v / 2) * K * NR + k * NR + (v % 2) * LANES, is_float32);
@@ -84,21 +86,21 @@ INLINE int64_t NAME(blocks)(int64_t rows) { return (rows + MR - 1) / MR; }
 INLINE int64_t NAME(block_start)(int64_t rows, int64_t i) { return rows * i / NAME(blocks)(rows); }
 
 /* Each panel, while it is in the first cache, is multiplied with all row blocks. */
-INLINE void NAME(gemm_of)(const int is_float32, int64_t M, int64_t K, int64_t N, const REAL *packed_a, const void *panels,
-                          const REAL *const *start, REAL *const *out) {
+INLINE void NAME(gemm_of)(const int is_float32, int64_t M, int64_t K, int64_t N, const REAL *packed_a,
+                          const void *panels, const REAL *const *start, REAL *const *out) {
   int64_t blocks = NAME(blocks)(M), width = blocks > 1 ? NR : N;
   for (int64_t column = 0; column < N; column += width) {
     for (int64_t i = 0; i < blocks; i++) {
       int64_t first = NAME(block_start)(M, i), rows = NAME(block_start)(M, i + 1) - first;
-      NAME(tiles)(is_float32, (int)rows, K, N, packed_a + first * K, panels, column, N - column < width ? N : column + width,
-                  start ? start + first : 0, out + first);
+      NAME(tiles)(is_float32, (int)rows, K, N, packed_a + first * K, panels, column,
+                  N - column < width ? N : column + width, start ? start + first : 0, out + first);
     }
   }
 }
 
 /* out (M, N) = start + a @ b: row r of the start at start[r], or zeros if it is null; row r of the result at out[r]. */
-static void NAME(gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a, const REAL *panels, const REAL *const *start,
-                       REAL *const *out) {
+static void NAME(gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a, const REAL *panels,
+                       const REAL *const *start, REAL *const *out) {
   NAME(gemm_of)(0, M, K, N, packed_a, panels, start, out);
 }
 

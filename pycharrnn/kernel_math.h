@@ -38,10 +38,10 @@ INLINE VECTOR NAME(clamp)(VECTOR x, REAL limit) { /* NaN stays NaN */
   return NAME(min)(SPLAT(limit), NAME(max)(SPLAT(-limit), x));
 }
 
-/* -- exp, sigmoid, tanh and log ------------------------------------------------------------------------------------- */
+/* -- exp, sigmoid, tanh and log ------------------------------------------------------------------------------------ */
 
-/* exp(x) = 2^k * exp(r), |r| <= ln(2)/2. Gives 2^k, and exp(r)-1 from its Taylor series: the first term left out is below
-   a quarter of the last bit. x must be clamped to where 2^k is a normal number; NaN stays NaN. */
+/* exp(x) = 2^k * exp(r), |r| <= ln(2)/2. Gives 2^k, and exp(r)-1 from its Taylor series: the first term left out is
+   below a quarter of the last bit. x must be clamped to where 2^k is a normal number; NaN stays NaN. */
 INLINE VECTOR NAME(exp_parts)(VECTOR x, VECTOR *scale) {
 #if IS_DOUBLE
   const REAL magic = 6755399441055744.0; /* 1.5 * 2^52: adding it rounds to a whole number, found in the low bits */
@@ -121,7 +121,7 @@ INLINE REAL NAME(log)(REAL x) {
   return x == x ? FUSED1(k, (REAL)0.69314718055994530942, of_m) : x;
 }
 
-/* -- sums and maxima ------------------------------------------------------------------------------------------------ */
+/* -- sums and maxima ----------------------------------------------------------------------------------------------- */
 
 /* The sum of a power of two of numbers, by halves, so that the width of vectors changes nothing. Changes them. */
 INLINE REAL NAME(add_up)(REAL *sums, const int count) {

@@ -1,11 +1,11 @@
-/* Prediction with trained weights, in double precision: reading characters, for log-probabilities of the next ones. kernel.c
-   includes this file after training in double precision, whose vectors, functions and products it uses.
+/* Prediction with trained weights, in double precision: reading characters, for log-probabilities of the next ones.
+   kernel.c includes this file after training in double precision, whose vectors, functions and products it uses.
 
-   Any number of streams of characters go side by side, each with a state of its own: many at a time, so that a weight is
-   loaded once for all of them, and layer by layer through some steps, so that one layer's weights stay in the cache. The
-   terms of a sum are added one after the other, the bias first, then those of the input, then those of the state: a
-   stream's numbers depend neither on the vectors' width, nor on the streams beside it, nor on how many steps are taken at
-   once. Only without fused multiply-adds (x86-64's first instructions) they differ. */
+   Any number of streams of characters go side by side, each with a state of its own: many at a time, so that a
+   weight is loaded once for all of them, and layer by layer through some steps, so that one layer's weights stay in
+   the cache. The terms of a sum are added one after the other, the bias first, then those of the input, then those
+   of the state: a stream's numbers depend neither on the vectors' width, nor on the streams beside it, nor on how
+   many steps are taken at once. Only without fused multiply-adds (x86-64's first instructions) they differ. */
 
 #define ROWS_PER_STEP 12
 #define L2_BYTES 4194304 /* of a layer's weights, which the caches bring fast enough, step by step */
@@ -13,7 +13,7 @@
 #define PREDICT_NR (2 * PREDICT_LANES) /* columns of a panel */
 #define PARTIAL_SUMS 8                 /* of a softmax, where training has SUMS: sampled characters are recorded */
 
-/* -- products ------------------------------------------------------------------------------------------------------- */
+/* -- products ------------------------------------------------------------------------------------------------------ */
 
 static void gemm_float32(int64_t rows, int64_t K, int64_t N, const double *packed_a, const void *panels,
                          const double *const *start, double *const *out) {
@@ -32,7 +32,7 @@ static const void *panels_at(const struct network *n, const void *panels, int64_
   return (const char *)panels + element * (int64_t)(n->is_float32 ? sizeof(float) : sizeof(double));
 }
 
-/* -- cells: recurrence.py for one step of one stream ----------------------------------------------------------------- */
+/* -- cells: recurrence.py for one step of one stream --------------------------------------------------------------- */
 
 /* Loop over units per gate: exp is a long dependency chain, and independent units hide its latency. The rounding of c'
    differs from training's lstm_unit in which product is fused; both are recorded. */
@@ -57,7 +57,8 @@ INLINE void gru_stream_reset(int64_t H, const double *gates, const double *h, do
 
 INLINE void gru_stream(int64_t H, const double *gates, double *h) {
   EACH_VECTOR(PREDICT_LANES, H, j, n, {
-    vector_double z = sigmoid_double(load_double(gates + j, n)), candidate = tanh_double(load_double(gates + 2 * H + j, n));
+    vector_double z = sigmoid_double(load_double(gates + j, n));
+    vector_double candidate = tanh_double(load_double(gates + 2 * H + j, n));
     store_double(h + j, gru_next_double(z, candidate, load_double(h + j, n)), n);
   })
 }
@@ -66,7 +67,7 @@ INLINE void rnn_stream(int64_t H, const double *gates, double *h) {
   EACH_VECTOR(PREDICT_LANES, H, j, n, rnn_unit_double(n, gates + j, h + j))
 }
 
-/* -- the network ----------------------------------------------------------------------------------------------------- */
+/* -- the network --------------------------------------------------------------------------------------------------- */
 
 /* What is read at once: `steps` steps, from step t, of streams first..first+rows. At most MC rows for all steps. */
 struct piece {
@@ -144,10 +145,10 @@ static void read_layer(const struct reading *p, int64_t layer, struct piece piec
   }
 }
 
-/* -- log-softmax ------------------------------------------------------------------------------------------------------ */
+/* -- log-softmax --------------------------------------------------------------------------------------------------- */
 
-/* The logarithm of the sum of exp(logits). exps: workspace of V numbers. ln(2) has two parts here, and one in training's
-   log, whose rounding is recorded as well. */
+/* The logarithm of the sum of exp(logits). exps: workspace of V numbers. ln(2) has two parts here, and one in
+   training's log, whose rounding is recorded as well. */
 static double log_sum_exp(const double *logits, int64_t V, double *exps) {
   double k, top = max_of_double(logits, V), sum = sum_exp_double(logits, V, top, exps, PARTIAL_SUMS);
   double of_m = log_parts_double(sum, &k), low = FUSED1_DOUBLE(k, 1.90821492927058770002e-10, of_m);

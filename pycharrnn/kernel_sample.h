@@ -19,7 +19,8 @@ static void softmax_of(const double *log_probs, double temperature, double *prob
   divide(probs, V, sum_double(probs, V, PARTIAL_SUMS));
 }
 
-/* Whether character a comes before b in the order of falling probabilities; of equal ones, the first in the vocabulary. */
+/* Whether character a comes before b in the order of falling probabilities; of equal ones, the first in the
+   vocabulary. */
 INLINE int comes_before(const double *probs, int64_t a, int64_t b) {
   return probs[a] > probs[b] || (probs[a] == probs[b] && a < b);
 }
@@ -52,8 +53,8 @@ static void keep_top(double *probs, int64_t V, int64_t topk, double topp, int64_
   divide(probs, V, sum_double(probs, V, PARTIAL_SUMS));
 }
 
-/* The character that a random number selects: the first up to which the probabilities, as floats, sum up to it. -1 if they
-   have no positive sum, as with NaN. */
+/* The character that a random number selects: the first up to which the probabilities, as floats, sum up to it. -1
+   if they have no positive sum, as with NaN. */
 static int64_t multinomial(const double *probs, int64_t V, double random, double *sums) {
   double sum = 0;
   for (int64_t v = 0; v < V; v++) sums[v] = sum += (float)probs[v];

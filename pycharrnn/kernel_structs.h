@@ -1,11 +1,12 @@
-/* The structures that Python fills in (engine/kernel_structures.py), each field once: a FIELDS macro expands to the members
-   of the structure and to its lines in charrnn_layout. R: the element type, double or float. G gates a cell has, D inputs. */
+/* The structures that Python fills in (engine/kernel_structures.py), each field once: a FIELDS macro expands to the
+   members of the structure and to its lines in charrnn_layout. R: the element type, double or float. G gates a cell
+   has, D inputs. */
 
 #define MAX_GATES 4
 
-/* One layer over a batch of T time steps and B texts, with H units. Shapes are those of recurrence.py. The decoder is a layer
-   of V units without a state: its gates are the log-probabilities, its d_gates the gradient of the logits. In all other
-   layers d_gates is gates: a backward pass overwrites them. */
+/* One layer over a batch of T time steps and B texts, with H units. Shapes are those of recurrence.py. The decoder
+   is a layer of V units without a state: its gates are the log-probabilities, its d_gates the gradient of the
+   logits. In all other layers d_gates is gates: a backward pass overwrites them. */
 #define LAYER_FIELDS(F, S, R)                                                           \
   F(S, int64_t, cell) /* LSTM, GRU, RNN or DECODER */                                   \
   F(S, int64_t, num_gates)                                                              \
@@ -80,8 +81,9 @@
   F(S, double, of_gradient)    /* results: the sums of squares */            \
   F(S, double, of_parameters)
 
-/* A trained network, as kernel_network.py packs it: panels of doubles, or of floats where floats hold all weights exactly,
-   which halves what has to come from memory. A gru's recurrent panels are those of z and r, then the candidate's. */
+/* A trained network, as kernel_network.py packs it: panels of doubles, or of floats where floats hold all weights
+   exactly, which halves what has to come from memory. A gru's recurrent panels are those of z and r, then the
+   candidate's. */
 #define NETWORK_FIELDS(F, S, R)                                                                    \
   F(S, int64_t, cell)                                                                              \
   F(S, int64_t, num_gates)                                                                         \

@@ -1,9 +1,9 @@
 /* A pool of threads that work on jobs together, and are kept for the next job.
 
-   A job is divided into tasks, which whichever thread is awake takes, one after the other. The thread that calls `run` begins
-   at once and does all of them if need be: a thread that another program keeps from its processor has taken nothing, so
-   nobody waits for it, and one that is interrupted amid a task delays that task alone. Idle threads spin for a while, since
-   the next job often comes soon, then sleep. */
+   A job is divided into tasks, which whichever thread is awake takes, one after the other. The thread that calls
+   `run` begins at once and does all of them if need be: a thread that another program keeps from its processor has
+   taken nothing, so nobody waits for it, and one that is interrupted amid a task delays that task alone. Idle
+   threads spin for a while, since the next job often comes soon, then sleep. */
 
 #include <pthread.h>
 #include <signal.h>
@@ -17,7 +17,7 @@ struct job {
   int64_t tasks, next; /* next: the first task that nobody has taken */
   int64_t parts;       /* into how many parts a layer's work is divided, by the pass */
   int max_workers;
-  int32_t *progress; /* of each chunk of rows: twice the number of its steps that are done, plus 1 while a thread has it */
+  int32_t *progress; /* of each chunk of rows: twice its steps that are done, plus 1 while a thread has it */
   /* These belong to the pool. */
   int limit, joined, active; /* workers that may join, that have joined, and that have not ended */
   struct job *after;
@@ -46,7 +46,8 @@ INLINE int64_t nanoseconds(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Spin until *count is nonzero, or zero, or SPIN_NANOSECONDS have passed. By the clock: a pause takes from 5 to 140 cycles. */
+/* Spin until *count is nonzero, or zero, or SPIN_NANOSECONDS have passed. By the clock: a pause takes from 5 to 140
+   cycles. */
 static void spin_until(const int *count, int nonzero) {
   for (int64_t end = nanoseconds() + SPIN_NANOSECONDS;
        (__atomic_load_n(count, __ATOMIC_ACQUIRE) != 0) != nonzero && nanoseconds() < end;)
@@ -63,7 +64,8 @@ static void close_job(struct job *job) {
   __atomic_store_n(&pool.waiting, pool.jobs != 0, __ATOMIC_RELAXED);
 }
 
-/* Take part in a job. Call it with the lock held; meanwhile the lock is free. The job may be gone once `active` is 0. */
+/* Take part in a job. Call it with the lock held; meanwhile the lock is free. The job may be gone once `active` is
+   0. */
 static void join(struct job *job) {
   int worker = job->joined++;
   __atomic_add_fetch(&job->active, 1, __ATOMIC_RELAXED);
@@ -91,8 +93,8 @@ static void forget_threads(void) {
   pool.jobs = 0, pool.waiting = pool.threads = 0;
 }
 
-/* Start threads until there are `wanted`, or the system refuses. They block all signals, which the program's own threads
-   handle. */
+/* Start threads until there are `wanted`, or the system refuses. They block all signals, which the program's own
+   threads handle. */
 static void start_threads(int wanted) {
   pthread_t thread;
 #ifndef _WIN32
@@ -135,8 +137,8 @@ static int take(struct job *job, int64_t *task) {
   return *task < job->tasks;
 }
 
-/* Take the chunk with the most of `steps` steps before it, of those that no thread has: so all of them end at about the same
-   time. Returns -1 if there is none. */
+/* Take the chunk with the most of `steps` steps before it, of those that no thread has: so all of them end at about
+   the same time. Returns -1 if there is none. */
 static int64_t take_chunk(struct job *job, int64_t steps, int64_t *step) {
   for (;;) {
     int64_t best = -1;

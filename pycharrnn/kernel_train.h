@@ -1,12 +1,8 @@
-/* A training step in one precision: the time loops of recurrence.py with the products around them, the decoder, the loss,
-   RMSprop and the norms. See kernel_body.h for the macros. */
+/* The passes of one layer in one precision, for some rows of the batch: the time loops of recurrence.py with the products
+   around them. kernel_passes.h divides a batch among threads; kernel_body.h has the macros. */
 
-#define LAYER struct NAME(layer)
-#define PASSES struct NAME(passes)
-#define LOSS struct NAME(loss)
-#define UPDATE struct NAME(update)
 
-/* -- cells: recurrence.py for one vector of units of one row. Pointers are to the first of its n units. ------------- */
+/* -- cells: recurrence.py for one vector of units of one row. Pointers are to the first of its n units. ------------ */
 
 INLINE VECTOR NAME(not_square)(VECTOR x) { return FMA(-x, x, SPLAT(1)); } /* 1 - x*x, tanh' where x is tanh */
 
@@ -75,7 +71,7 @@ INLINE void NAME(add)(REAL *to, const REAL *x, int64_t count) {
   EACH_VECTOR(LANES, count, j, n, STORE(to + j, LOAD(to + j, n) + LOAD(x + j, n), n))
 }
 
-/* -- the forward pass ----------------------------------------------------------------------------------------------- */
+/* -- the forward pass ---------------------------------------------------------------------------------------------- */
 
 /* Where the sums of a row of (T*B) start: at its character's row of the table (layer 1), or at the bias. */
 INLINE const REAL *NAME(start_of)(const LAYER *l, int64_t row) {
@@ -134,10 +130,10 @@ static void NAME(forward)(const LAYER *l, int64_t first, int64_t rows, int64_t f
   }
 }
 
-/* -- the backward pass ---------------------------------------------------------------------------------------------- */
+/* -- the backward pass --------------------------------------------------------------------------------------------- */
 
-/* Compute the gradient of step t's pre-activations, in the gates' place, from dh (rows, H), the gradient of the h after the
-   step; dh becomes a share of the gradient of the h before, which is written to `before`. */
+/* Compute the gradient of step t's pre-activations, in the gates' place, from dh (rows, H), the gradient of the h
+   after the step; dh becomes a share of the gradient of the h before, which is written to `before`. */
 static void NAME(step_back)(const LAYER *l, int64_t first, int64_t rows, int64_t t, REAL *packed_a, REAL *before) {
   const int64_t B = l->B, H = l->H, G = l->num_gates * H, N = ROUND_UP(H, NR), row = t * B + first;
   const REAL *panels = l->back_panels, *start[MC], *a[MC];
@@ -162,7 +158,8 @@ static void NAME(step_back)(const LAYER *l, int64_t first, int64_t rows, int64_t
     NAME(out_rows_of)(out, d_reset_h, H, rows);
     NAME(gemm)(rows, H, H, packed_a, candidate_panels, 0, out);
     for (int64_t r = 0, at = 0; r < rows; r++, at += H)
-      EACH_VECTOR(LANES, H, j, n, NAME(gru_reset_back)(H, n, gates + r * G + j, h + at + j, d_reset_h + at + j, dh + at + j))
+      EACH_VECTOR(LANES, H, j, n, NAME(gru_reset_back)(H, n, gates + r * G + j, h + at + j, d_reset_h + at + j,
+                                                       dh + at + j))
     if (t) NAME(add)(before, dh, rows * H);
     else __builtin_memcpy(before, dh, rows * H * sizeof(REAL));
   }
@@ -173,9 +170,9 @@ static void NAME(step_back)(const LAYER *l, int64_t first, int64_t rows, int64_t
   NAME(gemm)(rows, direct, H, packed_a, panels, t || l->cell == GRU ? start : 0, out);
 }
 
-/* Steps to-1, ..., from of the backward pass. dh (T,B,H) comes in as the gradient of h[1:] from above and goes out, where
-   the layer has an input, as the gradient of that; first_dh (B,H) becomes the gradient of h[0], dc (B,H) that of c[0].
-   The decoder's gates are the gradient of its output already. */
+/* Steps to-1, ..., from of the backward pass. dh (T,B,H) comes in as the gradient of h[1:] from above and goes out,
+   where the layer has an input, as the gradient of that; first_dh (B,H) becomes the gradient of h[0], dc (B,H) that
+   of c[0]. The decoder's gates are the gradient of its output already. */
 static void NAME(backward)(const LAYER *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
   const int64_t B = l->B, H = l->H, D = l->D, G = l->num_gates * H;
   const REAL *input_panels = l->back_panels + G * ROUND_UP(RECURRENT(l), NR), *a[MC];
@@ -197,10 +194,10 @@ static void NAME(backward)(const LAYER *l, int64_t first, int64_t rows, int64_t 
   }
 }
 
-/* -- gradients of the weights ---------------------------------------------------------------------------------------- */
+/* -- gradients of the weights -------------------------------------------------------------------------------------- */
 
-/* The sums of d_gates over all rows, unit by unit: the gradients of the biases. Where inputs are characters, also of their
-   weights: a one-hot input lets the rows of d_gates add up by character. */
+/* The sums of d_gates over all rows, unit by unit: the gradients of the biases. Where inputs are characters, also of
+   their weights: a one-hot input lets the rows of d_gates add up by character. */
 static void NAME(bias_gradients)(const LAYER *l, int64_t g, int64_t first, int64_t last) {
   const int64_t H = l->H, G = l->num_gates * H, all = l->T * l->B, units = last - first;
   const REAL *d_gates = l->d_gates + g * H + first;
@@ -253,7 +250,7 @@ static void NAME(gradients)(const LAYER *l, int64_t first, int64_t units, REAL *
   for (int64_t g = 0; g < l->num_gates; g++) NAME(bias_gradients)(l, g, first, first + units);
 }
 
-/* -- weights, packed for the passes: part `id` of `parts` ------------------------------------------------------------ */
+/* -- weights, packed for the passes: part `id` of `parts` ---------------------------------------------------------- */
 
 /* Columns of the right factor of forward: column n0 + u takes the weights of unit u of gate g, for x (D) and h (R). */
 static void NAME(pack_columns)(const LAYER *l, REAL *panels, int64_t gate, int64_t gates, int64_t id, int64_t parts) {
@@ -308,212 +305,3 @@ static void NAME(prepare)(const LAYER *l, int64_t id, int64_t parts) {
   if (l->cell == GRU) NAME(pack_gates)(l->back_panels + 2 * H * N, l->h2h_weight + 2, 1, H, H, id, parts);
   if (l->D) NAME(pack_gates)(l->back_panels + G * N, l->i2h_weight, l->num_gates, H, l->D, id, parts);
 }
-
-/* -- the loss; clip and RMSprop -------------------------------------------------------------------------------------- */
-
-/* The gradient of the mean loss with respect to the logits: exp(log_probs), less 1 at the target. */
-static void NAME(loss_gradient)(const LOSS *l, int64_t first, int64_t last) {
-  for (int64_t row = first; row < last; row++) {
-    const REAL *log_probs = l->log_probs + row * l->V;
-    REAL *d = l->d_logits + row * l->V;
-    EACH_VECTOR(LANES, l->V, j, n, STORE(d + j, NAME(exp)(LOAD(log_probs + j, n)), n))
-    d[l->y[row]] -= 1;
-    EACH_VECTOR(LANES, l->V, j, n, STORE(d + j, LOAD(d + j, n) / (REAL)l->batch_size, n))
-  }
-}
-
-/* The log-likelihood of all rows, added in double precision. */
-static void NAME(likelihood)(LOSS *l) {
-  double sum = 0;
-  for (int64_t row = 0; row < l->rows; row++) {
-    CHECK(l->y[row] >= 0 && l->y[row] < l->V);
-    sum += l->log_probs[row * l->V + l->y[row]];
-  }
-  l->likelihood = sum;
-}
-
-/* rmsprop.py in one pass over some elements, with the sums of squares for both norms. */
-static void NAME(rmsprop)(const UPDATE *u, int64_t first, int64_t last, double *squares) {
-  REAL *gradient = u->gradient + first, *mean_square = u->mean_square + first, *parameters = u->parameters + first;
-  REAL of_gradient[SUMS] = {0}, of_parameters[SUMS] = {0};
-  const VECTOR alpha = SPLAT((REAL)u->alpha), rate = SPLAT((REAL)-u->learning_rate);
-  const REAL rest = (REAL)(1 - u->alpha), epsilon = (REAL)u->epsilon, clip = (REAL)u->clip;
-  EACH_VECTOR(LANES, last - first, j, n, {
-    VECTOR g = NAME(clamp)(LOAD(gradient + j, n), clip), w = LOAD(parameters + j, n);
-    VECTOR m = FMA(LOAD(mean_square + j, n), alpha, rest * g * g);
-    w = FMA(rate, g / (NAME(sqrt)(m) + epsilon), w);
-    STORE(gradient + j, g, n), STORE(mean_square + j, m, n), STORE(parameters + j, w, n);
-    NAME(add_squares)(of_gradient + j % SUMS, g, n);
-    NAME(add_squares)(of_parameters + j % SUMS, w, n);
-  })
-  squares[0] = NAME(add_up)(of_gradient, SUMS), squares[1] = NAME(add_up)(of_parameters, SUMS);
-}
-
-/* -- the work of the threads ----------------------------------------------------------------------------------------- */
-
-static void NAME(prepare_work)(struct job *job, int worker) {
-  const PASSES *n = job->on;
-  int64_t task;
-  (void)worker;
-  while (take(job, &task)) NAME(prepare)(&n->layer[task / job->parts], task % job->parts, job->parts);
-}
-
-INLINE int64_t NAME(rows_before)(const struct job *job, int64_t chunk) {
-  return PART(((const PASSES *)job->on)->layer->B, chunk, job->tasks);
-}
-
-/* The tasks, some steps each, that a pass of one layer over a chunk is divided into. */
-static int64_t NAME(slices)(const LAYER *l, int64_t chunks) {
-  int64_t step = (l->B + chunks - 1) / chunks * l->num_gates * l->H * (l->D + RECURRENT(l));
-  int64_t steps = step < TASK_MULTIPLICATIONS ? TASK_MULTIPLICATIONS / step : 1;
-  return (l->T + steps - 1) / steps;
-}
-
-/* Slice `slice` of the steps of one layer, for all rows of a chunk. */
-INLINE void NAME(do_slice)(const struct job *job, int64_t chunk, const LAYER *l, int64_t slice, int64_t slices,
-                           void (*pass)(const LAYER *, int64_t, int64_t, int64_t, int64_t)) {
-  int64_t last = NAME(rows_before)(job, chunk + 1);
-  for (int64_t first = NAME(rows_before)(job, chunk); first < last; first += MC)
-    pass(l, first, last - first < MC ? last - first : MC, PART(l->T, slice, slices), PART(l->T, slice + 1, slices));
-}
-
-static void NAME(forward_work)(struct job *job, int worker) {
-  const PASSES *n = job->on;
-  int64_t chunk, step;
-  (void)worker;
-  while ((chunk = take_chunk(job, job->parts, &step)) >= 0) {
-    const LAYER *l = n->layer;
-    int64_t slice = step, slices;
-    for (; slice >= (slices = NAME(slices)(l, job->tasks)); l++) slice -= slices;
-    CHECK(l < n->layer + n->layers);
-    NAME(do_slice)(job, chunk, l, slice, slices, NAME(forward));
-    give_chunk_back(job, chunk, step);
-  }
-}
-
-static void NAME(backward_work)(struct job *job, int worker) {
-  const PASSES *n = job->on;
-  int64_t chunk, step;
-  (void)worker;
-  while ((chunk = take_chunk(job, job->parts, &step)) >= 0) {
-    const LAYER *l = n->layer + n->layers - 1;
-    int64_t slice = step, slices;
-    for (; slice >= (slices = NAME(slices)(l, job->tasks)); l--) slice -= slices;
-    CHECK(l >= n->layer);
-    NAME(do_slice)(job, chunk, l, slices - 1 - slice, slices, NAME(backward));
-    give_chunk_back(job, chunk, step);
-  }
-}
-
-/* Run a pass over chunks of rows: of about MR rows where the weights stay in the cache, else as many chunks as there are
-   threads. */
-static void NAME(run_chunks)(const PASSES *n, int threads, work pass) {
-  int32_t progress[MAX_CHUNKS] = {0};
-  int64_t B = n->layer->B, chunks = (B + MC - 1) / MC, most = 0;
-  for (int64_t i = 0; i < n->layers; i++) {
-    const LAYER *l = &n->layer[i];
-    int64_t bytes = l->num_gates * l->H * (l->D + RECURRENT(l)) * (int64_t)sizeof(REAL);
-    most = bytes > most ? bytes : most;
-  }
-  if (threads > 1 && most <= CACHED_BYTES) chunks = (B + MR - 1) / MR;
-  if (chunks < threads) chunks = threads;
-  if (chunks > B) chunks = B;
-  if (chunks > MAX_CHUNKS) chunks = MAX_CHUNKS;
-  struct job job = {.do_work = pass, .on = n, .tasks = chunks, .max_workers = threads, .progress = progress};
-  for (int64_t i = 0; i < n->layers; i++) job.parts += NAME(slices)(&n->layer[i], chunks);
-  run(&job);
-}
-
-/* The parts, by units, that the gradients of a layer are divided into. */
-INLINE int64_t NAME(unit_parts)(const struct job *job, const LAYER *l) {
-  int64_t parts = (l->H + 15) / 16;
-  return parts < job->parts ? parts : job->parts;
-}
-
-static void NAME(gradients_work)(struct job *job, int worker) {
-  const PASSES *n = job->on;
-  int64_t task;
-  CHECK(worker < job->max_workers);
-  while (take(job, &task)) {
-    const LAYER *l = n->layer;
-    int64_t parts;
-    for (; task >= (parts = NAME(unit_parts)(job, l)); l++) task -= parts;
-    CHECK(l < n->layer + n->layers);
-    int64_t first = PART(l->H, task, parts), units = PART(l->H, task + 1, parts) - first;
-    NAME(gradients)(l, first, units, l->workspace + worker * l->workspace_width);
-  }
-}
-
-static void NAME(loss_gradient_work)(struct job *job, int worker) {
-  const LOSS *l = job->on;
-  int64_t task;
-  (void)worker;
-  while (take(job, &task)) NAME(loss_gradient)(l, PART(l->rows, task, job->tasks), PART(l->rows, task + 1, job->tasks));
-}
-
-static void NAME(rmsprop_work)(struct job *job, int worker) {
-  const UPDATE *u = job->on;
-  int64_t task;
-  (void)worker;
-  while (take(job, &task)) {
-    int64_t first = task * BLOCK, last = u->size - first < BLOCK ? u->size : first + BLOCK;
-    NAME(rmsprop)(u, first, last, u->squares + 2 * task);
-  }
-}
-
-/* -- whole passes ---------------------------------------------------------------------------------------------------- */
-
-static void NAME(check_passes)(const PASSES *n, int threads) {
-  CHECK(n->layers >= 2 && threads >= 1);
-  for (int64_t i = 0; i < n->layers; i++) {
-    const LAYER *l = &n->layer[i];
-    struct workspace_sizes sizes;
-    CHECK(l->T >= 1 && l->B >= 1 && l->H >= 1 && l->vocab >= 1 && l->num_gates >= 1 && l->num_gates <= MAX_GATES);
-    CHECK(l->T == n->layer->T && l->B == n->layer->B && l->D == (i ? n->layer->H : 0));
-    CHECK((l->cell == DECODER) == (i == n->layers - 1) && !l->characters == (i > 0));
-    NAME(workspace_sizes)(l, &sizes);
-    CHECK(l->packed_a_width >= sizes.packed_a_width && l->workspace_width >= sizes.workspace_width);
-  }
-  for (int64_t row = 0; row < n->layer->T * n->layer->B; row++)
-    CHECK(n->layer->characters[row] >= 0 && n->layer->characters[row] < n->layer->vocab);
-}
-
-static void NAME(run_forward)(const PASSES *n, int threads) {
-  NAME(check_passes)(n, threads);
-  struct job job = {.do_work = NAME(prepare_work), .on = n, .max_workers = threads};
-  job.parts = threads == 1 ? 1 : 4 * threads;
-  job.tasks = n->layers * job.parts;
-  run(&job);
-  NAME(run_chunks)(n, threads, NAME(forward_work));
-}
-
-static void NAME(run_backward)(const PASSES *n, int threads) {
-  NAME(check_passes)(n, threads);
-  NAME(run_chunks)(n, threads, NAME(backward_work));
-  struct job job = {.do_work = NAME(gradients_work), .on = n, .max_workers = threads};
-  job.parts = threads == 1 ? 1 : 2 * threads;
-  for (int64_t i = 0; i < n->layers; i++) job.tasks += NAME(unit_parts)(&job, &n->layer[i]);
-  run(&job);
-}
-
-static void NAME(run_loss_gradient)(const LOSS *l, int threads) {
-  struct job job = {.do_work = NAME(loss_gradient_work), .on = l, .max_workers = threads};
-  for (int64_t row = 0; row < l->rows; row++) CHECK(l->y[row] >= 0 && l->y[row] < l->V);
-  job.tasks = l->rows * l->V / BLOCK + 1;
-  run(&job);
-}
-
-static void NAME(run_rmsprop)(UPDATE *u, int threads) {
-  struct job job = {.do_work = NAME(rmsprop_work), .on = u, .max_workers = threads};
-  CHECK(u->size >= 0);
-  job.tasks = (u->size + BLOCK - 1) / BLOCK;
-  run(&job);
-  u->of_gradient = u->of_parameters = 0;
-  for (int64_t i = 0; i < job.tasks; i++)
-    u->of_gradient += u->squares[2 * i], u->of_parameters += u->squares[2 * i + 1];
-}
-
-#undef LAYER
-#undef PASSES
-#undef LOSS
-#undef UPDATE

@@ -34,6 +34,7 @@ SOURCES = (  # as in setup.py
     "kernel_math.h",
     "kernel_gemm.h",
     "kernel_train.h",
+    "kernel_passes.h",
     "kernel_predict.h",
     "kernel_sample.h",
 )
