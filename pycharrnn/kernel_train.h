@@ -1,6 +1,5 @@
-/* The passes of one layer in one precision, for some rows of the batch: the time loops of recurrence.py with the products
-   around them. kernel_passes.h divides a batch among threads; kernel_body.h has the macros. */
-
+/* The passes of one layer in one precision, for some rows of the batch: the time loops of recurrence.py with the
+   products around them. kernel_passes.h divides a batch among threads; kernel_body.h has the macros. */
 
 /* -- cells: recurrence.py for one vector of units of one row. Pointers are to the first of its n units. ------------ */
 

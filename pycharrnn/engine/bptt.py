@@ -45,19 +45,17 @@ class BPTT:
         return self.backend.log_probs
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Name -> view of a vector in the order of `flat`, such as its gradient."""
+        """See Backend.views."""
         return self.backend.views(vector)
 
     def canonical(self, vector: torch.Tensor) -> torch.Tensor:
-        """A vector in the order of `flat`, reordered as CharRNN.flat."""
         return self.backend.canonical(vector)
 
     def from_canonical(self, vector: torch.Tensor) -> torch.Tensor:
-        """A vector in the order of CharRNN.flat, reordered as `flat`."""
         return self.backend.from_canonical(vector)
 
     def states(self, t: int) -> list[torch.Tensor]:
-        """The hidden states before the batch (t = 0) or after it (-1): c, h of layer 1, c, h of layer 2..."""
+        """See Backend.states."""
         return self.backend.states(t)
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
@@ -121,7 +119,6 @@ class BPTT:
             return ours.backward(d_logits, gradients, last)
 
     def _token_ids(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        """(T, B) int64; whether the vocabulary has them is not checked. Errors: TypeError, ValueError."""
         validation.characters(name, value, self.backend.flat.device, (self.backend.T, self.backend.B))
         return value.long()
 

@@ -26,7 +26,7 @@ _CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
 
 
 class _Pointee(NamedTuple):
-    """A tensor that a structure points to, which must live as long as the structure does, and where its storage lay."""
+    """A tensor that a structure points to, kept alive, and the place of its storage."""
 
     tensor: torch.Tensor
     shape: tuple[int, ...]
@@ -73,11 +73,9 @@ class CBackend(CellBackend):
 
     @property
     def is_portable(self) -> bool:  # type: ignore[override]
-        """See Backend."""
         return kernel_library.rounds_as_elsewhere()
 
     def _allocate_workspace(self) -> None:
-        """Allocate the buffers that the kernel needs beside those of the cells."""
         T, B, H = self.T, self.B, self.H
         sizes = [kernel.workspace_sizes(layer, self._dtype) for layer in self._layers]
         packed, workspace = (max(getattr(s, f"{name}_width") for s in sizes) for name in ("packed_a", "workspace"))
@@ -104,7 +102,6 @@ class CBackend(CellBackend):
                 self._point(index, name, self.flat.new_empty(shape), shape)
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
-        """See Backend.forward."""
         self._check_parameters()
         T, B, H = self.T, self.B, self.H
         kernel.address("x", x, torch.int64, (T, B))
@@ -124,7 +121,6 @@ class CBackend(CellBackend):
     def backward(
         self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
     ) -> list[torch.Tensor]:
-        """See Backend.backward."""
         T, B, H, V = self.T, self.B, self.H, self.V
         if not self._layers[0].characters:
             raise RuntimeError("the forward pass comes before the backward pass")
@@ -150,16 +146,16 @@ class CBackend(CellBackend):
     def _point(
         self, index: int, name: str, tensor: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None
     ) -> None:
-        """Let a pointer of a layer's structure point to a tensor of this shape and type, by default the parameters'."""
+        """Set a pointer of a layer's structure to a tensor of this shape and type, by default the parameters'."""
         pointee = _Pointee.at(name, tensor, dtype or self._dtype, shape)
         setattr(self._layers[index], name, pointee.address)
         self._pointees[index, name] = pointee
 
     def _point_linears(self, prefix: str, named: dict[str, torch.Tensor]) -> None:
-        """Let the pointers of all gates point to their rows; one Linear may hold several gates, H rows each.
+        """Set the pointers of all gates to their rows; one Linear may hold several gates, H rows each.
 
         Args:
-            prefix: "" for the weights and biases, "d_" for their gradients.
+            prefix: "" for weights and biases, "d_" for their gradients.
         """
         linears, decoder = self._linears(named)
         pointees: list[_Pointee] = []
@@ -176,7 +172,7 @@ class CBackend(CellBackend):
         self._parameters[prefix] = pointees
 
     def _follow_moved_storage(self) -> None:
-        """Point again to tensors whose storage has moved since, as by share_memory_(). Errors: ValueError."""
+        """Set the pointers of tensors whose storage has moved, as by share_memory_(). Errors: ValueError."""
         for (index, name), pointee in self._pointees.items():
             if pointee.has_moved():
                 self._point(index, name, pointee.tensor, pointee.shape, pointee.tensor.dtype)
@@ -190,7 +186,7 @@ class CBackend(CellBackend):
 
 
 def _buffers(cell: Cell[torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, tuple[int, ...]]]:
-    """The buffers of a cell: (name in struct layer, tensor, shape that it must have)."""
+    """(name in struct layer, tensor, required shape) of each buffer of a cell."""
     states, B, H = cell.h.shape
     T = states - 1
     yield "gates", cell.gates, (T, B, cell.num_gates * H)

@@ -1,4 +1,4 @@
-"""What the C and PyTorch backends share: the cells' buffers, and the parameters of each layer by name."""
+"""The cells' buffers and the parameters by name, which the C and PyTorch backends share."""
 
 from __future__ import annotations
 
@@ -37,15 +37,12 @@ class CellBackend:
         self.log_probs = self.flat.new_empty(T * B, self.V)
 
     def canonical(self, vector: torch.Tensor) -> torch.Tensor:
-        """See Backend.canonical."""
         return vector
 
     def from_canonical(self, vector: torch.Tensor) -> torch.Tensor:
-        """See Backend.from_canonical."""
         return vector
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See Backend.views."""
         return self._model.views(vector)
 
     def states(self, t: int) -> list[torch.Tensor]:
@@ -53,18 +50,14 @@ class CellBackend:
         return [state[t] for cell in self.cells for state in cell.states]
 
     def _check_parameters(self) -> None:
-        """Errors: RuntimeError if the model's parameters are another tensor since then, as after `model.to(...)`."""
+        """Errors: RuntimeError if the model has got other parameters since, as by `model.to(...)`."""
         if self._model.flat.data_ptr() != self.flat.data_ptr():
             raise RuntimeError("the model's parameters have been replaced: call model.bptt() again")
 
     def _linears(
         self, named: dict[str, torch.Tensor]
     ) -> tuple[list[tuple[Linears, Linears]], tuple[torch.Tensor, torch.Tensor]]:
-        """(weight, bias) of each layer's input and recurrent Linears, and of the decoder.
-
-        Args:
-            named: the weights by name, or their gradients.
-        """
+        """(weight, bias) of each layer's input and recurrent Linears, and of the decoder."""
 
         cell = self._cell_class
         layers = range(1, self.num_layers + 1)

@@ -1,4 +1,4 @@
-"""The many small kernels of a time loop as one CUDA graph, so that the GPU doesn't wait for Python."""
+"""The many small kernels of a time loop as one CUDA graph, so that the GPU does not wait for Python."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ _EAGER_CALLS = 3  # before recording: CUDA's libraries set themselves up in the 
 
 
 class CUDAGraphStep:
-    """A function that, on a CUDA GPU, is recorded as a graph after a few calls, and from then on is replayed.
+    """Call a function; on a CUDA GPU, record it as a graph after a few calls and replay it from then on.
 
     Where recording fails, and on other devices, each call calls the function.
 
     Args:
-        function: it must work on the same buffers each time, since the graph holds their addresses.
-        device: where it works.
-        note: is told in a line why recording failed.
-        wait: called before recording, where PyTorch waits without end for what the GPU was asked before.
+        function: uses the same buffers at each call, since the graph holds their addresses.
+        note: prints why recording failed.
+        wait: called before recording, to wait for the GPU's pending work.
 
     Source: PyTorch's torch.cuda.CUDAGraph.
     """
@@ -35,7 +34,6 @@ class CUDAGraphStep:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
-        """Do what the function does."""
         if self._graph is not None:
             self._graph.replay()
             return

@@ -1,4 +1,4 @@
-"""Which PyTorch device -gpuid and -opencl ask for."""
+"""The PyTorch device that -gpuid and -opencl select."""
 
 from __future__ import annotations
 
@@ -82,7 +82,18 @@ def make_current(device: str) -> None:
 
 
 def choose(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
-    """The device that the flags ask for, as PyTorch's name; `say` prints lines of the log. Errors: as pick."""
+    """The device to use; a CUDA GPU becomes PyTorch's current one. Without a usable GPU it is the CPU, as in char-rnn.
+
+    Args:
+        gpuid: index of the GPU, from 0; below 0 for the CPU.
+        opencl: whether OpenCL was requested, which PyTorch lacks.
+        say: prints a line of the log.
+        local_rank: index of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
+
+    Returns: PyTorch's device name ("cpu", "cuda:0", "mps"), and the gpuid for checkpoints, -1 for the CPU.
+
+    Errors: UserError for a gpuid beyond the available GPUs.
+    """
     device, _, lines = pick(gpuid, opencl, find_gpus() if gpuid >= 0 else GPUs())
     for line in lines:
         say(line)
@@ -91,7 +102,7 @@ def choose(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
 
 
 def fault_of_mps() -> str | None:
-    """Why the GPU that PyTorch finds for MPS does not work, or None: on a virtual Mac, no memory can be had of it."""
+    """Why the GPU that PyTorch finds for MPS does not work, or None: a virtual Mac can't allocate memory on it."""
     import torch
 
     try:
@@ -102,7 +113,7 @@ def fault_of_mps() -> str | None:
 
 
 def _might_have_gpu() -> bool:
-    """False where there is surely no GPU to use. It looks for the driver only: importing PyTorch takes seconds."""
+    """False if there is surely no GPU. It looks for the driver only: importing PyTorch takes seconds."""
     if sys.platform == "darwin" or os.path.exists("/dev/kfd"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""Numbers of characters and streams, checked before they pick rows of an array."""
+"""Checks of token ids and stream indices before they index an array."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 def check_indices(
     name: str, values: npt.NDArray[np.integer[Any]], shape: tuple[int, ...], end: int
 ) -> npt.NDArray[np.int64]:
-    """`values` as int64 in one piece, once they are known to be whole numbers of shape `shape` in [0, end).
+    """`values` as contiguous int64 of this shape in [0, end).
 
-    Errors: TypeError for another type; ValueError for another shape; IndexError for a number outside.
+    Errors: TypeError for another type; ValueError for another shape; IndexError for a value outside.
     """
     values = np.asarray(values)
     if values.dtype.kind not in "iu":

@@ -1,11 +1,8 @@
-"""The optional C kernel: all of a training step that touches numbers, on the CPU.
+"""The optional C kernel's loss and RMSprop, and how tensors and structures reach C.
 
-The passes through a network are those of c_backend.py. The loss, RMSprop and the norms are here.
-
-setup.py compiles kernel.c where there is a compiler, once for each instruction set; nothing else depends on it. The
-environment variable PYCHARRNN_KERNEL chooses one (any, avx2, avx512) or none (off).
-
-C believes every address: each has been through `address` here, and each character through `validation.in_range`.
+setup.py compiles kernel.c where there is a compiler, once for each instruction set. The environment variable
+PYCHARRNN_KERNEL selects one (any, avx2, avx512) or none (off). C checks nothing: each address has been through
+`address` here, and each token id through `validation.in_range`.
 """
 
 from __future__ import annotations
@@ -22,16 +19,15 @@ _IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
 
 
 def usable(parameters: torch.Tensor) -> bool:
-    """Whether the kernel can work on this vector: on the CPU, in double precision or float32, in one piece.
+    """Whether the kernel can work on this vector: on the CPU, float64 or float32, contiguous.
 
-    Errors: UserError for a PYCHARRNN_KERNEL that there is not.
+    Errors: UserError if PYCHARRNN_KERNEL is not a known level.
     """
     fits = parameters.device == validation.CPU and parameters.dtype in _IS_DOUBLE and parameters.is_contiguous()
     return fits and kernel_library.library() is not None
 
 
 def _function(name: str) -> Callable[..., None]:
-    """A function of the compiled kernel, where `usable` has said that there is one."""
     function: Callable[..., None] = getattr(kernel_library.library(), name)
     return function
 
@@ -44,14 +40,15 @@ def workspace_sizes(layer: Layer, dtype: torch.dtype) -> WorkspaceSizes:
 
 
 def call(name: str, structure: Passes | Loss | Update, threads: int, dtype: torch.dtype) -> None:
-    """Let a function of the kernel work on a structure, on up to so many threads."""
+    """Call a function of the kernel with a structure, on up to `threads` threads."""
     _function(name)(ctypes.byref(structure), threads, _IS_DOUBLE[dtype])
 
 
 def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence[int]) -> int:
-    """Where a tensor's elements lie in memory, one after the other.
+    """The address of a tensor's first element.
 
-    Errors: TypeError, ValueError unless it is of this type and shape, on the CPU, and in one piece.
+    Errors: TypeError, ValueError unless it has this type and shape, is on the CPU and contiguous, and lies within its
+        storage.
     """
     validation.tensor(name, tensor, dtype, validation.CPU, shape)
     if not tensor.is_contiguous():
@@ -62,9 +59,9 @@ def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence
 
 
 def likelihood(log_probs: torch.Tensor, y: torch.Tensor) -> float:
-    """The sum of the log-probabilities (rows, V) of the characters y (rows), added up in double precision.
+    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows).
 
-    Errors: TypeError, ValueError, IndexError for a y that does not fit.
+    Errors: TypeError, ValueError, IndexError for an invalid y.
     """
     loss = _loss(log_probs, y)
     call("charrnn_likelihood", loss, 1, log_probs.dtype)
@@ -72,9 +69,9 @@ def likelihood(log_probs: torch.Tensor, y: torch.Tensor) -> float:
 
 
 def loss_gradient(log_probs: torch.Tensor, y: torch.Tensor, batch_size: int, out: torch.Tensor) -> torch.Tensor:
-    """`out` (rows, V), in place: the gradient of -likelihood/batch_size for what log_probs are the log-softmax of.
+    """Write the gradient of -likelihood/batch_size with respect to the logits to `out` (rows, V).
 
-    Errors: TypeError, ValueError, IndexError for tensors that do not fit.
+    Errors: TypeError, ValueError, IndexError for invalid tensors.
     """
     loss = _loss(log_probs, y)
     loss.batch_size, loss.d_logits = batch_size, address("out", out, log_probs.dtype, log_probs.shape)
@@ -83,7 +80,6 @@ def loss_gradient(log_probs: torch.Tensor, y: torch.Tensor, batch_size: int, out
 
 
 def _loss(log_probs: torch.Tensor, y: torch.Tensor) -> Loss:
-    """The structure of log-probabilities (rows, V) and the characters (rows) that came next."""
     rows, V = log_probs.shape
     of_y = address("y", y, torch.int64, (rows,))
     validation.in_range("y", y, V)
@@ -99,11 +95,11 @@ def rmsprop(
     learning_rate: float,
     epsilon: float,
 ) -> list[float]:
-    """Clip the gradient and update, as rmsprop.RMSprop says, in one pass over the flat vectors (P,).
+    """Clip the gradient and update as rmsprop.RMSprop does, in one pass over the flat vectors (P,).
 
-    Returns: two numbers, the squared norms of the clipped gradient and of the updated parameters.
+    Returns: the squared norms of the clipped gradient and of the updated parameters.
 
-    Errors: TypeError, ValueError for vectors that are not of one type and length.
+    Errors: TypeError, ValueError unless all vectors have one type and length.
     """
     size = parameters.numel()
     squares = torch.empty(-(-size // BLOCK), 2, dtype=torch.float64)

@@ -1,9 +1,8 @@
 """Which compiled C kernel to load, and whether it may be loaded.
 
-Loading a library whose end is missing ends the process by a signal, and one of other sources writes to any address. So
-a library is loaded only if its bytes have the checksum that setup.py wrote beside it. It is used only if it was made of
-the sources beside it, and if its structures are those of kernel_structures.py. Without it PyTorch does the work of
-training, and NumPy that of sampling.
+Loading a truncated library ends the process by a signal, and one of other sources writes to any address. So a library
+is loaded only if its bytes have the checksum that setup.py wrote beside it, and used only if it was made from the
+sources beside it and its structures are those of kernel_structures.py. Without it PyTorch trains and NumPy samples.
 """
 
 from __future__ import annotations
@@ -42,19 +41,19 @@ SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes two to four t
 
 
 class _LayoutEntry(ctypes.Structure):
-    """struct layout of kernel.c: the name of a structure or field, and its size or offset in bytes."""
+    """struct layout of kernel.c."""
 
     _fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_int64)]
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernel for this processor, or None. Errors: UserError for a PYCHARRNN_KERNEL that there is not."""
+    """The compiled kernel for this processor, or None. Errors: UserError if PYCHARRNN_KERNEL is not a known level."""
     return load(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), LAYOUT, FUNCTIONS)
 
 
 def name() -> str | None:
-    """For which instructions the kernel in use was compiled ("avx2"), or None without one, whatever the reason."""
+    """The level of the kernel in use, such as "avx2", or None without one, whatever the reason."""
     try:
         loaded = library()
     except UserError:
@@ -63,14 +62,14 @@ def name() -> str | None:
 
 
 def rounds_as_elsewhere() -> bool:
-    """Whether the kernel in use fuses multiplications with additions, so that it computes the same bits everywhere."""
+    """Whether the kernel in use fuses multiplications with additions, so that its bits are those of every machine."""
     loaded = library() if name() else None
     return loaded is not None and bool(ctypes.c_int64.in_dll(loaded, "charrnn_fuses").value)
 
 
 @functools.cache
 def best_level() -> str:
-    """The highest of LEVELS whose instructions the processor has, as the library says that needs none of these."""
+    """The highest of LEVELS whose instructions the processor has, according to the lowest level's library."""
     path = built(PACKAGE, LEVELS[0])
     # Whatever is wrong with a library is said where one is loaded for use.
     with contextlib.suppress(OSError, ValueError):
@@ -82,16 +81,16 @@ def best_level() -> str:
 def load(
     wanted: str, best: str, layout: dict[str, int], functions: dict[str, list[Any]], folder: Path = PACKAGE
 ) -> ctypes.CDLL | None:
-    """The library for this processor, its functions declared; None if there is none to use.
+    """The library for this processor, its functions declared, or None.
 
-    If a library is there that can't be used, or one was asked for that is not there, a sentence on stderr says so.
+    A sentence on stderr says why a library that is there, or was asked for, can't be used.
 
     Args:
         wanted: PYCHARRNN_KERNEL: one of LEVELS, "off", or "" for the best that was built.
         best: the highest of LEVELS that the processor has.
-        layout: sizes and places that the library must state of its structures, by name.
-        functions: the types of the arguments of each function that it must have.
-        folder: where the libraries and their sources lie.
+        layout: sizes and offsets that the library must state, by name.
+        functions: argument types of each function that it must have.
+        folder: of the libraries and their sources.
 
     Errors: UserError for another `wanted`.
     """
@@ -116,17 +115,16 @@ def load(
 
 
 def level(library: ctypes.CDLL) -> str:
-    """For which of LEVELS a library was compiled."""
     return Path(library._name).stem.removeprefix("_kernel_")
 
 
 def is_missing() -> bool:
-    """Whether none was compiled, though nobody has asked to do without."""
+    """Whether no kernel was compiled, and PYCHARRNN_KERNEL is not set."""
     return not os.environ.get("PYCHARRNN_KERNEL") and not any(built(PACKAGE, level) for level in LEVELS)
 
 
 def why_not_better() -> list[str]:
-    """Why no better kernel is in use than the one that is: "avx512 needs instructions that this processor lacks"."""
+    """Why no better kernel is in use: "avx512 needs instructions that this processor lacks"."""
     return reasons(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), name())
 
 
@@ -158,14 +156,13 @@ def _no_level(wanted: str) -> str:
 
 
 def _levels_of_machine() -> tuple[str, ...]:
-    """Those of LEVELS that are for processors of this kind, as in setup.py."""
     import platform  # here, since only those ask who want to know why
 
     return LEVELS if platform.machine() in ("x86_64", "AMD64") else LEVELS[:1]
 
 
 def _fault(folder: Path, level: str) -> str | None:
-    """Why the library of a level can't be used, or None. Why one was not compiled stands where setup.py has put it."""
+    """Why the library of a level can't be used, or None; setup.py wrote why one was not compiled."""
     path = built(folder, level)
     try:
         if path is None:
@@ -181,13 +178,13 @@ def _words(error: OSError | ValueError) -> str:
 
 
 def built(folder: Path, level: str) -> Path | None:
-    """Where setup.py has put the library of a level, whatever lies there now."""
+    """The path of a level's library, or None if there is nothing."""
     path = folder / f"_kernel_{level}{_SUFFIX}"
     return path if os.path.lexists(path) else None
 
 
 def _checked(path: Path, layout: dict[str, int], functions: dict[str, list[Any]]) -> ctypes.CDLL:
-    """The library at `path`, loaded. Errors: OSError, ValueError, with what is wrong with it."""
+    """The library at `path`, loaded. Errors: OSError, ValueError with the reason."""
     checksum = hashlib.sha256(_content(path)).hexdigest()
     try:
         right = _content(Path(f"{path}.sha256")).decode("ascii", "replace").split(" ")[0]
@@ -218,7 +215,7 @@ def _content(path: Path) -> bytes:
 
 
 def _hash_of_sources(folder: Path) -> bytes | None:
-    """The hash that setup.py compiles into a library; None where an installation came without the sources."""
+    """The hash that setup.py compiles into a library; None for an installation without the sources."""
     try:
         return hashlib.sha256(b"".join(_content(folder / name) for name in SOURCES)).hexdigest().encode()
     except FileNotFoundError:
@@ -226,7 +223,6 @@ def _hash_of_sources(folder: Path) -> bytes | None:
 
 
 def _layout(library: ctypes.CDLL) -> dict[str, int]:
-    """Sizes and offsets of a library's structures: charrnn_layout, which ends with an entry without a name."""
     entry = ctypes.pointer(_LayoutEntry.in_dll(library, "charrnn_layout"))
     layout: dict[str, int] = {}
     while entry[len(layout)].name:
@@ -235,7 +231,6 @@ def _layout(library: ctypes.CDLL) -> dict[str, int]:
 
 
 def _say(sentence: str) -> None:
-    """Print a sentence to stderr, if that is open."""
     with contextlib.suppress(OSError, ValueError):  # of a stderr that is closed
         if sys.stderr:
             print(f"pycharrnn: {sentence}", file=sys.stderr, flush=True)

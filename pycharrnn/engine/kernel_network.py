@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat.nngraph import parameter_shapes
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Network, ReadingSizes
+from pycharrnn.engine.linears import joined, linears_of
 from pycharrnn.engine.recurrence import CELLS
 
 if TYPE_CHECKING:
@@ -21,18 +23,18 @@ _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 class PackedNetwork:
     """The weights of a network in the order in which the kernel's loops read them.
 
-    They are kept as floats where all of them are such, as GPUs and torch-rnn write them: the kernel makes doubles of
-    them, so that the digits are the same, and half as much comes from memory.
+    Weights that floats hold exactly, as those of GPUs and torch-rnn, are kept as floats: the digits are the same, and
+    half as much comes from memory.
 
     Args:
-        library: the kernel, as kernel_library.library gives it.
+        library: the kernel, from kernel_library.library.
 
     Attributes:
         structure: struct network, which points into this object.
         rows_per_step: streams that the kernel takes through a step at once.
         multiplications: of one character in one stream.
 
-    Errors: KeyError, ValueError for weights that are not those of a network of these sizes.
+    Errors: KeyError, ValueError for missing weights or other shapes.
     """
 
     def __init__(self, library: ctypes.CDLL, network: graph_match.Network) -> None:
@@ -43,9 +45,11 @@ class PackedNetwork:
         self.structure = s = Network(CELL_NUMBERS[network.model], cell.num_gates, L, H, V)
         sizes = self.reading_sizes(1, 1)
         self.rows_per_step = sizes.rows_per_step
-        inputs = [_linear(network, cell.input_linears, n, (G, H if n > 1 else V)) for n in range(1, L + 1)]
-        recurrent = [_linear(network, cell.recurrent_linears, n, (G, H)) for n in range(1, L + 1)]
-        decoder = [_weights(network, f"decoder.{part}", shape) for part, shape in (("weight", (V, H)), ("bias", (V,)))]
+        named = _float64_weights(network)
+        layers = range(1, L + 1)
+        inputs = [joined(linears_of(named, cell.input_linears, n), np.concatenate) for n in layers]
+        recurrent = [joined(linears_of(named, cell.recurrent_linears, n), np.concatenate) for n in layers]
+        decoder = [named["decoder.weight"], named["decoder.bias"]]
         biases = [of_input + of_h for (_, of_input), (_, of_h) in zip(inputs, recurrent, strict=True)]
         direct = 2 * H if network.model == "gru" else G  # columns that the state reaches directly
         multiplied = {
@@ -69,46 +73,35 @@ class PackedNetwork:
             setattr(s, name, array.ctypes.data)
 
     def reading_sizes(self, steps: int, streams: int) -> ReadingSizes:
-        """The sizes that the kernel needs to read so many steps of so many streams at once."""
+        """Sizes of the buffers to read so many steps of so many streams at once."""
         sizes = ReadingSizes()
         self.library.charrnn_reading_sizes(ctypes.byref(self.structure), steps, streams, ctypes.byref(sizes))
         return sizes
 
     @property
     def nbytes(self) -> int:
-        """What the weights take in memory."""
+        """Bytes of the weights."""
         return sum(array.nbytes for array in self._arrays.values())
 
 
-def _weights(network: graph_match.Network, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """One tensor of a network. Errors: KeyError; ValueError for another shape."""
-    weights = np.asarray(network.weights[name], np.float64)
-    if weights.shape != shape:
-        raise ValueError(f"{name} has the shape {weights.shape}, where {shape} belongs")
+def _float64_weights(network: graph_match.Network) -> dict[str, npt.NDArray[np.float64]]:
+    """Name -> array. Errors: KeyError; ValueError for another shape."""
+    shapes = parameter_shapes(network.model, network.vocab_size, network.rnn_size, network.num_layers)
+    weights = {name: np.asarray(network.weights[name], np.float64) for name in shapes}
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} belongs")
     return weights
 
 
-def _linear(
-    network: graph_match.Network, linears: tuple[str, ...], layer: int, shape: tuple[int, int]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Weight (of `shape`) and bias of some linear modules of a layer, one module below the other.
-
-    Errors: see _weights.
-    """
-    rows, columns = shape[0] // len(linears), shape[1]
-    weight = [_weights(network, f"{name}_{layer}.weight", (rows, columns)) for name in linears]
-    bias = [_weights(network, f"{name}_{layer}.bias", (rows,)) for name in linears]
-    return np.concatenate(weight), np.concatenate(bias)
-
-
 def _is_float32(matrix: npt.NDArray[np.float64]) -> bool:
-    """Whether all elements are floats. NaN counts as none."""
+    """Whether floats hold all elements exactly; they don't hold NaN."""
     with np.errstate(over="ignore"):
         return bool((matrix.astype(np.float32) == matrix).all())
 
 
 def _panels(matrix: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
-    """(N, K) -> (panels, K, width): rows as columns, as many in a panel as it is wide; the last one ends with zeros."""
+    """(N, K) -> (panels, K, width): `width` rows as columns of each panel, the last one padded with zeros."""
     N, K = matrix.shape
     filled = np.zeros((-(-N // width) * width, K))
     filled[:N] = matrix
@@ -117,7 +110,7 @@ def _panels(matrix: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float
 
 
 def _aligned(arrays: list[npt.NDArray[np.float64]], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
-    """The elements of all arrays in a row, from an address on that vectors like."""
+    """The elements of all arrays in a row, aligned for vectors."""
     size = np.dtype(dtype).itemsize
     room = np.empty(sum(array.size for array in arrays) * size + _ALIGNMENT, np.uint8)
     start = -room.ctypes.data % _ALIGNMENT

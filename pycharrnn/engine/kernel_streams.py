@@ -1,6 +1,6 @@
-"""Streams of characters that the C kernel reads and draws, each with a hidden state of its own. Needs no PyTorch.
+"""Streams of characters that the C kernel reads and samples, each with a hidden state of its own. Needs no PyTorch.
 
-C believes every address, size and number: all are made here, or checked here. Python's other threads go on meanwhile.
+C checks nothing: all addresses, sizes and token ids are made or checked here. The GIL is released meanwhile.
 """
 
 from __future__ import annotations
@@ -104,15 +104,15 @@ class Streams:
     def activations(self) -> npt.NDArray[np.float64]:
         """tanh(c) of an lstm, else h, after each character of the last `read`, (L, T, B, H).
 
-        After all streams have drawn, these are those after the last characters that they have read.
+        After `sample` on all streams, those after the last characters read.
         """
         activations: npt.NDArray[np.float64] = self._activations.copy()
         return activations
 
     def read(self, characters: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-        """Read T characters (T, B) in each stream: log-probabilities of the next after each one, in nats, (T, B, V).
+        """Read T token ids (T, B) in each stream: log-probabilities of the next characters in nats, (T, B, V).
 
-        Errors: TypeError, ValueError, IndexError for what are no characters, or another number of them.
+        Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
         """
         V = self.network.structure.V
         characters = indices.check_indices("the characters", characters, self._shape, V)
@@ -214,7 +214,6 @@ class Streams:
         return buffers.add_to(output) if buffers else output
 
     def _each_once(self, streams: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
-        """The numbers of some streams, checked, (M,). Errors: TypeError, ValueError, IndexError."""
         which = indices.check_indices("the streams", streams, (len(streams),), self._shape[1])
         if len(set(which.tolist())) < len(which):
             raise ValueError("each stream can be taken once")
@@ -276,9 +275,9 @@ class _RequestBuffers:
 
 
 def _address(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> int:
-    """Where an array's elements lie in memory, one after the other.
+    """The address of an array's first element.
 
-    Errors: TypeError, ValueError unless it is of this type and shape, and in one piece.
+    Errors: TypeError, ValueError unless it has this type and shape and is contiguous.
     """
     if array.dtype != dtype:
         raise TypeError(f"{name} must be of {np.dtype(dtype)}, not {array.dtype}")

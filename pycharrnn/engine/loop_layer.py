@@ -28,45 +28,39 @@ class torch_ops:
 
     @staticmethod
     def addmm_(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
-        """out += a @ b"""
         out.addmm_(a, b)
 
     @staticmethod
     def addcmul_(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
-        """out += a * b"""
         out.addcmul_(a, b)
 
     @staticmethod
     def lerp(start: torch.Tensor, end: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
-        """out = start + weight * (end - start)"""
         torch.lerp(start, end, weight, out=out)
 
     @staticmethod
     def sigmoid_backward(d: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> None:
-        """out = d * y * (1-y)"""
         torch.ops.aten.sigmoid_backward(d, y, grad_input=out)
 
     @staticmethod
     def tanh_backward(d: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> None:
-        """out = d * (1 - y*y)"""
         torch.ops.aten.tanh_backward(d, y, grad_input=out)
 
     @staticmethod
     def mul_(out: torch.Tensor, by: torch.Tensor) -> None:
-        """out *= by"""
         out.mul_(by)
 
 
 def _copied(function: Callable[..., torch.Tensor]) -> staticmethod[..., torch.Tensor]:
-    """A function of tensors as one that writes to `out`, by copying."""
+    """A function of tensors with an `out` that its result is copied to."""
     return staticmethod(lambda *tensors, out: out.copy_(function(*tensors)))
 
 
 class mps_ops:
-    """operations.Operations on MPS, where each result is made in a tensor of its own and copied to where it belongs.
+    """operations.Operations on MPS: each result is computed in a new tensor, then copied.
 
-    There what PyTorch computes into a part of a tensor that is not contiguous was lost or landed beside it, without a
-    word, for some functions and versions (pytorch/pytorch, issues 104832 and 118115).
+    For some functions and versions of PyTorch, results written to a non-contiguous part of a tensor were lost there or
+    landed beside it, silently (pytorch/pytorch, issues 104832 and 118115).
     """
 
     mul = _copied(torch.mul)
@@ -80,22 +74,18 @@ class mps_ops:
 
     @staticmethod
     def addmm_(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
-        """out += a @ b"""
         out.copy_(torch.addmm(out, a, b))
 
     @staticmethod
     def addcmul_(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
-        """out += a * b"""
         out.copy_(torch.addcmul(out, a, b))
 
     @staticmethod
     def mul_(out: torch.Tensor, by: torch.Tensor) -> None:
-        """out *= by"""
         out.copy_(out * by)
 
 
 def _operations(device: torch.device) -> Operations[torch.Tensor]:
-    """Those for tensors on this device."""
     if device.type == "mps":
         return mps_ops
     return torch_ops
@@ -106,8 +96,8 @@ class LoopLayer:
 
     Args:
         cell: with the layer's buffers.
-        inputs, recurrent: the Linear modules that multiply the layer's input, and its state before the step.
-        reads_characters: whether the input is characters, or what the layer below gives.
+        inputs, recurrent: the Linear modules that multiply the layer's input, and its previous state.
+        reads_characters: whether the input is token ids rather than the output of the layer below.
         workspace: from make_workspace; layers may share it.
     """
 
@@ -125,17 +115,17 @@ class LoopLayer:
 
     @staticmethod
     def make_workspace(cell: Cell[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """Buffers that one backward pass needs, and that all layers can share."""
+        """Buffers for one backward pass, which all layers can share."""
         return cell.make_workspace(lambda *shape: cell.h.new_empty(shape))
 
     def forward(self, x: torch.Tensor) -> None:
-        """From the states at index 0 of the layer's cell to those after each step.
+        """Compute the states after each step from those at index 0 of the layer's cell.
 
         Args:
-            x: (T*B,) int64, characters; or (T*B, H), what the layer below gives. It must stay as it is until the
-                gradients are made.
+            x: (T*B,) int64, token ids, or (T*B, H), the output of the layer below. It must not change until the
+                gradients are computed.
 
-        Errors: on the CPU IndexError for a character that the vocabulary lacks.
+        Errors: on the CPU IndexError for an id outside the vocabulary.
         """
         if self._reads_characters and x.device == validation.CPU:
             validation.in_range("x", x, self._inputs[0][0].shape[1])
@@ -153,9 +143,8 @@ class LoopLayer:
         """After forward: the gradients (B, H) of the states at index 0.
 
         Args:
-            dh: (T, B, H), gradient of h[1:] that comes from above. It becomes the gradient of x, unless x is
-                characters.
-            d_last: gradients (B, H) of the last states that come from beyond this sequence, or None for zeros.
+            dh: (T, B, H), gradient of h[1:] from above; it becomes the gradient of x, unless x is token ids.
+            d_last: gradients (B, H) of the last states from later sequences, or None for zeros.
         """
         d_gates, d_first = self._cell.backward(self._ops, self._h2h, dh, self._workspace, d_last)
         self._d_gates = d_gates.flatten(0, 1)
@@ -165,7 +154,7 @@ class LoopLayer:
         return d_first
 
     def gradients(self, inputs: Linears, recurrent: Linears) -> None:
-        """After backward: write the gradients of all weights and biases into tensors of the same shapes."""
+        """After backward: write the gradients of all weights and biases."""
         d_gates = self._d_gates
         with _written_as_one([w for w, _ in inputs]) as d_weight:
             if self._reads_characters:
@@ -183,10 +172,7 @@ class LoopLayer:
 
 
 class _written_as_one:
-    """A tensor to write to in a `with` block, whose rows are those of all `parts`.
-
-    It is the part itself where there is only one. Else its rows are copied to the parts at the end of the block.
-    """
+    """A `with` block's tensor with the rows of all `parts`, to which they are copied at its end."""
 
     def __init__(self, parts: list[torch.Tensor]):
         self.parts = parts

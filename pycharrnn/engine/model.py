@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 
 class CharRNN(nn.Module):
-    """A character-level recurrent network: characters in, log-probabilities of the next character out.
+    """A character-level recurrent network: token ids in, log-probabilities of the next character out.
 
     Args:
         model: "lstm", "gru" or "rnn".
         vocab_size: number of characters, V.
         rnn_size: units in a layer, H.
         num_layers: number of layers, L.
-        dropout: probability of dropping on the input of layers 2, 3, ... and of the decoder, in training mode.
+        dropout: probability of dropping the inputs of layers 2, 3, ... and of the decoder, in training mode.
         dtype, device: of the parameters.
 
-    Errors: ValueError for a size or probability that can't be, TypeError for a dtype of other than real numbers.
+    Errors: ValueError for an invalid size or probability, TypeError for a dtype that is not floating-point.
 
     Attributes:
         flat: nn.Parameter, shape (P,): all weights and biases in the original's order.
@@ -86,20 +86,19 @@ class CharRNN(nn.Module):
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
-        """Name -> view of `flat`: what is written to it is written to the parameters."""
+        """Name -> view of `flat`; writing to it changes the parameters."""
         return self.views(self.flat.detach())
 
     def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Name -> view of a vector that is laid out as `flat`, such as its gradient."""
+        """Name -> view of a vector in the order of `flat`, such as its gradient."""
         sizes = [math.prod(shape) for shape in self._shapes.values()]
         parts = torch.split(flat, sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
     def reset_parameters(self, random: LuaRandom, forget_bias: bool = True) -> None:
-        """Draw all parameters as char-rnn does: uniform in [-0.08, 0.08), then LSTM forget biases 1.
+        """Initialize as char-rnn does: uniform in [-0.08, 0.08), then LSTM forget biases 1.
 
-        Before that, building the network in Torch7 draws one number for each parameter, which is not used. Source:
-        train.lua.
+        Building the network in Torch7 first draws one number per parameter, which is not used. Source: train.lua.
         """
         random.skip(self.flat.numel())
         drawn = torch.from_numpy(random.uniform(-0.08, 0.08, self.flat.numel()))
@@ -109,7 +108,7 @@ class CharRNN(nn.Module):
             self.set_forget_bias()
 
     def set_forget_bias(self) -> None:
-        """Set the forget gate's part of every i2h bias of an lstm to 1, to encourage remembering at the start."""
+        """Set the forget gate's part of every i2h bias of an lstm to 1."""
         if self.model == "lstm":
             for layer in range(1, self.num_layers + 1):
                 self.weights[f"i2h_{layer}.bias"][self.rnn_size : 2 * self.rnn_size] = 1.0
@@ -118,9 +117,9 @@ class CharRNN(nn.Module):
         """Copy arrays into the parameters.
 
         Args:
-            weights: name -> array, names and shapes as those of `weights`.
+            weights: name -> array, names and shapes as in `weights`.
 
-        Errors: ValueError for an array of another shape, KeyError for one that is missing.
+        Errors: ValueError for another shape, KeyError for a missing name.
         """
         with torch.no_grad():
             for name, view in self.weights.items():
@@ -134,10 +133,10 @@ class CharRNN(nn.Module):
     def save(
         self, path: str | os.PathLike[str], *, dtype: str = "", encoding: Encoding = "binary", long_size: int = 8
     ) -> None:
-        """Write a checkpoint in the format of the path's ending, as `pycharrnn convert` does.
+        """Write a checkpoint in the format of the path's suffix, as `pycharrnn convert` does.
 
         Args:
-            dtype, encoding, long_size: as for checkpoint.convert.
+            kind, encoding, long_size: see checkpoint.convert.
 
         Errors: OSError; ValueError for a model without a vocabulary.
 
@@ -163,11 +162,11 @@ class CharRNN(nn.Module):
     def as_checkpoint(
         self, vocab: dict[bytes, int], opt: dict[str, Option], gradients: torch.Tensor | None = None, **progress: Any
     ) -> Checkpoint:
-        """The model as a checkpoint that can be written.
+        """The model as a checkpoint to write.
 
         Args:
             vocab: character -> number from 1. opt: the options of the training run.
-            gradients: flat gradient (P,), as train.lua's checkpoints hold it.
+            gradients: flat gradient (P,), which train.lua's checkpoints hold.
             progress: train_losses, val_losses, val_loss, i, epoch, state of compat.charrnn.Checkpoint.
         """
         weights = {name: _numpy(view) for name, view in self.weights.items()}
@@ -178,9 +177,9 @@ class CharRNN(nn.Module):
         return Checkpoint(network, vocab, opt, gradients=None if gradients is None else _numpy(gradients), **progress)
 
     def to_torch(self) -> PlainModel:
-        """The same model as a plain PyTorch module of nn.LSTM or nn.RNN and nn.Linear, with copies of the parameters.
+        """The model as a plain PyTorch module of nn.LSTM or nn.RNN and nn.Linear, with copies of the parameters.
 
-        torch.save of its state_dict is what `save("model.pt")` writes.
+        `save("model.pt")` writes torch.save of its state_dict.
 
         Errors: ValueError for a gru, whose cell torch.nn lacks.
 
@@ -221,7 +220,7 @@ class CharRNN(nn.Module):
         return BPTT(choice.make(self, T, B), batch_size, choice.reason)
 
     def initial_state(self, B: int) -> list[torch.Tensor]:
-        """Zeros: c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer; each (B, H)."""
+        """Zeros (B, H): c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer."""
         return [self.flat.detach().new_zeros(B, self.rnn_size) for _ in range(self._num_states)]
 
     def forward(
@@ -229,15 +228,14 @@ class CharRNN(nn.Module):
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
 
-        Gradients can be taken once, not of gradients.
+        It can be differentiated once.
 
         Args:
-            x: (T, B), whole numbers of any type, characters numbered from 0.
-            state: the hidden states before the text, as initial_state gives them, which is the default. Gradients
-                flow through it.
+            x: (T, B), token ids from 0, of any integer type.
+            state: the hidden states before x, by default initial_state. Gradients flow through it.
 
-        Errors: TypeError, ValueError for tensors of another type, shape or device; IndexError for a character that the
-            vocabulary lacks.
+        Errors: TypeError, ValueError for tensors of another type, shape or device; IndexError for an id outside the
+            vocabulary.
         """
         validation.characters("x", x, self.flat.device)
         if x.device != validation.CPU:  # on the CPU the layers check it
@@ -258,7 +256,7 @@ class CharRNN(nn.Module):
         return log_probs, last
 
     def extra_repr(self) -> str:
-        """What PyTorch prints of a module."""
+        """The arguments, for PyTorch's repr of a module."""
         return f"{self.model}, vocab_size={self.vocab_size}, rnn_size={self.rnn_size}, num_layers={self.num_layers}"
 
 
@@ -269,7 +267,7 @@ class _Sequence(torch.autograd.Function):
     def forward(
         ctx: Any, model: CharRNN, masks: torch.Tensor | None, x: torch.Tensor, flat: torch.Tensor, *state: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        """(log-probabilities (T, B, V), the states after them...); arguments as CharRNN.forward makes them."""
+        """(log-probabilities (T, B, V), the states after them...)"""
         T, B = x.shape
         bptt = model.bptt(T, B)
         for buffer, value in zip(bptt.states(0), state, strict=True):
@@ -282,7 +280,7 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_log_probs: torch.Tensor, *d_state: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradients of forward's arguments, from those of its results."""
+        """The gradients of forward's arguments."""
         bptt, model = ctx.bptt, ctx.model
         flat, log_probs = ctx.saved_tensors
         with torch.no_grad():
@@ -298,7 +296,7 @@ class _Sequence(torch.autograd.Function):
 
 
 class _Once(torch.autograd.Function):
-    """Gradients as they are, which raise an error where they are differentiated.
+    """Identity on gradients, which raises an error in its backward pass.
 
     Without it PyTorch would take them for constants, and give zeros for their gradients.
     """

@@ -1,6 +1,6 @@
-"""The in-place operations that the time loops of recurrence.py need, and NumPy's.
+"""The in-place operations of the time loops in recurrence.py, named as PyTorch's, and NumPy's implementation.
 
-With numpy_ops sampling does without PyTorch; loop_layer.torch_ops and mps_ops serve training on any device.
+numpy_ops lets sampling do without PyTorch; loop_layer.torch_ops and mps_ops train on any device.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Allocator(Protocol[_Made]):
 
 
 class ForwardOperations(Protocol[Array]):
-    """In-place operations of one array library: what the forward loops need."""
+    """In-place operations of one array library for the forward loops."""
 
     def mul(self, a: Array, b: Array, /, *, out: Array) -> Array:
         """out = a * b"""
@@ -46,7 +46,7 @@ class ForwardOperations(Protocol[Array]):
 
 
 class Operations(ForwardOperations[Array], Protocol[Array]):
-    """In-place operations of one array library: what the backward loops need as well."""
+    """In-place operations of one array library for the backward loops as well."""
 
     def sub(self, a: Array | int, b: Array, /, *, out: Array) -> Array:
         """out = a - b"""
@@ -55,10 +55,10 @@ class Operations(ForwardOperations[Array], Protocol[Array]):
         """out = a @ b"""
 
     def sigmoid_backward(self, d: Array, y: Array, /, *, out: Array) -> object:
-        """out = d * y * (1-y): from the gradient of y = sigmoid(x) to that of x."""
+        """out = d * y * (1-y): the gradient of x from that of y = sigmoid(x)"""
 
     def tanh_backward(self, d: Array, y: Array, /, *, out: Array) -> object:
-        """out = d * (1 - y*y): from the gradient of y = tanh(x) to that of x."""
+        """out = d * (1 - y*y): the gradient of x from that of y = tanh(x)"""
 
     def mul_(self, out: Array, by: Array, /) -> None:
         """out *= by"""
@@ -72,17 +72,15 @@ class numpy_ops:
 
     @staticmethod
     def addmm_(out: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
-        """out += a @ b"""
         out += a @ b
 
     @staticmethod
     def addcmul_(out: npt.NDArray[Any], a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
-        """out += a * b"""
         out += a * b
 
     @staticmethod
     def sigmoid(x: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-        """out = 1 / (1 + exp(-x)); where exp overflows, the gate is shut and the result 0."""
+        """out = 1 / (1 + exp(-x)); 0 where exp overflows"""
         exp = np.negative(x)  # all in one piece, where `out` is a few columns of each row: twice as fast
         with np.errstate(over="ignore"):
             np.exp(exp, out=exp)
@@ -91,7 +89,6 @@ class numpy_ops:
 
     @staticmethod
     def lerp(start: npt.NDArray[Any], end: npt.NDArray[Any], weight: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-        """out = start + weight * (end - start)"""
         np.subtract(end, start, out=out)
         out *= weight
         out += start

@@ -13,12 +13,10 @@ State: TypeAlias = "torch.Tensor | tuple[torch.Tensor, torch.Tensor]"
 
 
 class PlainModel(nn.Module):
-    """An lstm or rnn of torch.nn that predicts the next character as char-rnn does.
-
-    Dropout acts as char-rnn's, in training mode, on the input of layers 2, 3, ... and of the decoder.
+    """An lstm or rnn of torch.nn that predicts the next character, with char-rnn's dropout in training mode.
 
     Args:
-        model: "lstm" or "rnn". header: what the state_dict has as "_extra_state"; words of a checkpoint.
+        model: "lstm" or "rnn". header: a checkpoint's metadata, stored as "_extra_state" in the state_dict.
 
     Errors: ValueError for gru.
 
@@ -44,8 +42,8 @@ class PlainModel(nn.Module):
         """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
 
         Args:
-            x: characters numbered from 0, (T, B), or one-hot, (T, B, V), of the parameters' type.
-            state: as nn.LSTM or nn.RNN take it: h, (L, B, H), of an lstm (h, c); by default zeros.
+            x: token ids from 0, (T, B), or one-hot, (T, B, V), of the parameters' type.
+            state: of nn.LSTM, (h, c), or nn.RNN, h, (L, B, H) each; by default zeros.
         """
         if not x.is_floating_point():
             x = nn.functional.one_hot(x.long(), self.decoder.out_features).to(self.decoder.weight.dtype)
@@ -53,9 +51,9 @@ class PlainModel(nn.Module):
         return torch.log_softmax(self.decoder(self.dropout(hidden)), -1), last
 
     def get_extra_state(self) -> str:
-        """The words that the state_dict has."""
+        """The metadata."""
         return self._header
 
     def set_extra_state(self, state: str) -> None:
-        """Take the words of a state_dict."""
+        """Replace the metadata."""
         self._header = state

@@ -1,10 +1,8 @@
 """The three cells, LSTM, GRU and RNN: their loops over time, forward and backward, for any array library.
 
-A cell object holds one layer's buffers for a sequence of T time steps, B texts side by side, H units, and works in
-place. What does not depend on the step before is done for all steps at once, outside the loop.
-
-`ops` has the few in-place operations that differ between libraries, see operations.py; all other code here works with
-the arrays of both.
+A cell holds one layer's buffers for T time steps, B texts side by side and H units, and works in place. Operations that
+do not depend on the previous step run for all steps at once, outside the loop. `ops` has the in-place operations that
+differ between libraries, see operations.py.
 
 Source: model/LSTM.lua, GRU.lua and RNN.lua of char-rnn; the backward passes follow from them.
 """
@@ -22,13 +20,13 @@ class Cell(ABC, Generic[Array]):
     """One layer's recurrence over T time steps of B texts, with H units, and its buffers.
 
     Attributes:
-        num_gates: how many gates and candidates the cell has, n.
-        input_linears, recurrent_linears: the Linear modules of one layer that multiply its input, and its state before
-            the step; together each group has n*H rows.
-        gates: (T, B, n*H), a block of H columns for each gate. Before `forward` they are the input's share of the
-            pre-activations with all biases, which the caller writes; after it they are what the gates were.
-        h: (T+1, B, H), the hidden states; index 0 is that before the first step.
-        states: all states that go from step to step, each as h.
+        num_gates: number of gates and candidates, n.
+        input_linears, recurrent_linears: names of the Linear modules that multiply the layer's input, and its previous
+            state; each group has n*H rows.
+        gates: (T, B, n*H), H columns for each gate. The caller writes the input's share of the pre-activations with all
+            biases; `forward` replaces it by the gates.
+        h: (T+1, B, H), the hidden states; index 0 is before the first step.
+        states: all recurrent states, each as h.
     """
 
     num_gates: ClassVar[int]
@@ -44,15 +42,15 @@ class Cell(ABC, Generic[Array]):
 
     @abstractmethod
     def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
-        """From `gates` and the states at index 0 to the gates and states of all steps.
+        """Compute the gates and states of all steps from `gates` and the states at index 0.
 
         Args:
-            h2h: (n*H, H), the weights that multiply the hidden state, or what the cell makes of it.
+            h2h: (n*H, H), the recurrent weights.
         """
 
     @abstractmethod
     def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
-        """Buffers that one backward pass needs, and that the layers of a network can share."""
+        """Buffers for one backward pass, which the layers of a network can share."""
 
     @abstractmethod
     def backward(
@@ -63,20 +61,20 @@ class Cell(ABC, Generic[Array]):
         workspace: tuple[Array, ...],
         d_last: Sequence[Array] | None = None,
     ) -> tuple[Array, tuple[Array, ...]]:
-        """After forward: the gradient of the pre-activations (T, B, n*H), and those of the states at index 0.
+        """After forward: the gradients of the pre-activations (T, B, n*H) and of the states at index 0.
 
         Args:
-            dh: (T, B, H), gradient of h[1:] that comes from above; it is changed.
-            workspace: as from `make_workspace`; the gradients that are returned lie in it, or in dh.
-            d_last: gradients (B, H) of the last `states` that come from beyond this sequence, or None for zeros.
+            dh: (T, B, H), gradient of h[1:] from above; it is overwritten.
+            workspace: from `make_workspace`; the returned gradients lie in it, or in dh.
+            d_last: gradients (B, H) of the last `states` from later sequences, or None for zeros.
         """
 
     def recurrent_inputs(self) -> tuple[tuple[slice, Array], ...]:
-        """For some rows of h2h each: those rows, and what they multiplied, (T, B, H)."""
+        """(rows of h2h, the input (T, B, H) that they multiply)..."""
         return ((slice(None), self.h[:-1]),)
 
     def saved_for_backward(self) -> Array | None:
-        """What backward needs besides gates and states, (T, B, H), if there is anything."""
+        """The buffer (T, B, H) that backward reads besides gates and states, if any."""
         return None
 
 
@@ -114,7 +112,6 @@ class LSTM(Cell[Array]):
             ops.mul(o, tanh_c, out=next_h)
 
     def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
-        """See Cell.make_workspace."""
         T, B, H = self.tanh_c.shape
         return empty(T, B, 4 * H), empty(T, B, H), empty(B, H)
 
@@ -156,7 +153,6 @@ class LSTM(Cell[Array]):
         return d_gates, (dc, d_gates[0] @ h2h)
 
     def saved_for_backward(self) -> Array:
-        """tanh(c') of each step."""
         return self.tanh_c
 
 
@@ -196,7 +192,6 @@ class GRU(Cell[Array]):
             ops.lerp(h, candidate, z, out=next_h)
 
     def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
-        """See Cell.make_workspace."""
         T, B, H = self.reset_h.shape
         return empty(T, B, 3 * H), empty(T, B, H), empty(B, H)
 
@@ -237,12 +232,10 @@ class GRU(Cell[Array]):
         return d_gates, (dh[0],)
 
     def recurrent_inputs(self) -> tuple[tuple[slice, Array], ...]:
-        """See Cell.recurrent_inputs."""
         H = self.h.shape[2]
         return (slice(0, 2 * H), self.h[:-1]), (slice(2 * H, 3 * H), self.reset_h)
 
     def saved_for_backward(self) -> Array:
-        """r*h of each step."""
         return self.reset_h
 
 
@@ -258,14 +251,13 @@ class RNN(Cell[Array]):
         self._steps: list[tuple[Array, ...]] = [(self.gates[t], self.h[t], self.h[t + 1]) for t in range(T)]
 
     def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
-        """See Cell.forward; here `gates` stay the pre-activations."""
+        """See Cell.forward; `gates` stay the pre-activations."""
         h2h = h2h.T
         for gates, h, next_h in self._steps:
             ops.addmm_(gates, h, h2h)
             ops.tanh(gates, out=next_h)
 
     def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
-        """See Cell.make_workspace."""
         return (empty(*self.gates.shape),)
 
     def backward(
@@ -276,7 +268,6 @@ class RNN(Cell[Array]):
         workspace: tuple[Array, ...],
         d_last: Sequence[Array] | None = None,
     ) -> tuple[Array, tuple[Array, ...]]:
-        """See Cell.backward; the only state is h."""
         (d_gates,) = workspace
         T = len(dh)
         if d_last is not None:

@@ -12,12 +12,12 @@ from pycharrnn.engine import kernel
 class RMSprop:
     """m = alpha*m + (1-alpha)*g*g from m = 0; w -= lr * g / (sqrt(m) + 1e-8).
 
-    PyTorch's own RMSprop agrees up to rounding. This one keeps the original's order of operations, works on one flat
-    vector and allocates nothing in a step.
+    PyTorch's own RMSprop agrees up to rounding. This one keeps the original's order of operations and allocates
+    nothing in a step.
 
     Args:
         parameters: flat vector (P,), changed in place.
-        learning_rate: lr; the option -learning_rate. It may be changed between steps.
+        learning_rate: lr; it may be changed between steps.
         alpha: the option -decay_rate.
 
     Attributes:
@@ -34,10 +34,10 @@ class RMSprop:
         self._uses_kernel = kernel.usable(parameters)
 
     def step(self, gradient: torch.Tensor, clip: float) -> None:
-        """Clip every element of `gradient` (P,) to [-clip, clip], in place, and update the parameters.
+        """Clip `gradient` (P,) to [-clip, clip] in place, and update the parameters.
 
-        Errors: for a gradient of another type, length or device than the parameters TypeError, ValueError where the C
-            kernel works, else PyTorch's RuntimeError.
+        Errors: for a gradient of another type, length or device TypeError, ValueError from the C kernel, else PyTorch's
+            RuntimeError.
         """
         if self._uses_kernel:
             self._squared_norms = kernel.rmsprop(
@@ -50,7 +50,7 @@ class RMSprop:
         self.parameters.addcdiv_(gradient, self._root, value=-self.learning_rate)
 
     def norm_ratio(self, gradient: torch.Tensor) -> float:
-        """After step: the norm of the clipped gradient, which `gradient` is, over that of the updated parameters."""
+        """After step: the norm of the clipped gradient over that of the updated parameters."""
         if self._squared_norms is None:
             return float(gradient.norm() / self.parameters.norm())
         of_gradient, of_parameters = self._squared_norms

@@ -1,7 +1,7 @@
 """Whether CUDA's libraries may round the factors of float32 products to TF32, eleven significant bits.
 
-PyTorch 2.9 brought a second set of switches. Whoever has used them for something that the first can't say gets a
-RuntimeError from reading the first; and "none" among them is whatever torch.backends.fp32_precision says.
+PyTorch 2.9 added a second set of switches. Reading the first raises RuntimeError if the second says what it can't
+express; "none" among them means the value of torch.backends.fp32_precision.
 
 Source: PyTorch's notes on CUDA semantics, TensorFloat-32.
 """
@@ -22,7 +22,7 @@ _NEW = (_PRODUCTS, _CUDNN.conv, _CUDNN.rnn) if hasattr(_CUDNN, "rnn") else ()
 
 
 def allow(allowed: bool) -> None:
-    """Let cuBLAS and cuDNN do so, or not, in the whole process."""
+    """Allow or forbid it to cuBLAS and cuDNN, in the whole process."""
     for library in _OLD:
         _set(library, allowed)
     if not allowed:
@@ -32,7 +32,7 @@ def allow(allowed: bool) -> None:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """A context after which is allowed what was before."""
+    """A context that restores the switches at its end."""
     old: list[tuple[Any, bool]] = []
     for library in _OLD:
         with contextlib.suppress(RuntimeError):

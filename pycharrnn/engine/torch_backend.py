@@ -1,4 +1,4 @@
-"""All layers of a network with dropout and the decoder in PyTorch, on any device: layer by layer, a loop_layer each.
+"""All layers of a network with dropout and the decoder in PyTorch, on any device, a loop_layer for each layer.
 
 Products that need no time loop are one large product each: the input's share of all gates, the gradients of all
 weights, and the decoder.
@@ -35,7 +35,6 @@ class TorchBackend(CellBackend):
         self._top: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
-        """See Backend.forward."""
         self._check_parameters()
         self._masks = masks
         if masks is not None:
@@ -55,7 +54,6 @@ class TorchBackend(CellBackend):
     def backward(
         self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
     ) -> list[torch.Tensor]:
-        """See Backend.backward."""
         if self._top is None:
             raise RuntimeError("the forward pass comes before the backward pass")
         for name, weight in self.weights.items():

@@ -1,9 +1,8 @@
-"""lstm and rnn on torch.nn modules: cuDNN's kernels on a GPU, oneDNN's on a CPU, float32 or mixed precision.
+"""lstm and rnn on torch.nn modules: cuDNN's kernels on a GPU, oneDNN's on a CPU, in float32 or mixed precision.
 
-For gru there is nothing here: cuDNN's and torch.nn's reset gate acts after the product, char-rnn's before it.
-
-Mixed precision is converted to by hand. PyTorch's autocast gives cuDNN float16 whatever was asked for, and copies of
-the hidden state, which the original's first habit could not reach.
+There is no gru: the reset gate of cuDNN and torch.nn acts after the product, char-rnn's before it. Mixed precision is
+explicit: PyTorch's autocast gives cuDNN float16 whatever was requested, and copies of the hidden state, which would
+hide the original's first habit (docs/parity.md).
 """
 
 from __future__ import annotations
@@ -35,17 +34,11 @@ _FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; in
 class TorchNNBackend:
     """Forward and backward passes over batches of one shape; see backends.Backend.
 
-    The parameters are copied once into a flat vector in torch.nn's order, in which they are trained. `canonical` and
-    `from_canonical` change the order of such vectors. The modules have copies of it, made anew for each batch, in the
-    precision that they compute in; gradients come back in that of the model.
+    The parameters are copied once into a flat vector in torch.nn's order and trained there. The modules have copies
+    of it in the computing precision, renewed for each batch; gradients have the model's precision.
 
     Args:
-        model: a CharRNN, lstm or rnn.
-        precision: torch.bfloat16 or torch.float16 for mixed precision, else None for that of the model.
-
-    Attributes:
-        flat: (P,), the parameters.
-        log_probs: (T*B, V) after forward.
+        precision: torch.bfloat16 or torch.float16 for mixed precision, or None for that of the model.
     """
 
     is_portable = False
@@ -77,7 +70,7 @@ class TorchNNBackend:
         self._first = [torch.zeros_like(last, dtype=self._dtype) for last in self._last]
 
     def _give_weights(self) -> None:
-        """Let the parameters of each module be views of one vector of its own, in the order of `flat`."""
+        """Make the parameters of each module views of one vector of its own, in the order of `flat`."""
         # So cuDNN takes all weights of a call without copying each of them: they begin where their storage begins.
         self._weights: list[tuple[torch.Tensor, torch.Tensor]] = []  # those of each module: in `flat`, and its own
         self._parameters: list[nn.Parameter] = []
@@ -91,13 +84,11 @@ class TorchNNBackend:
             self._weights.append((part, own))
 
     def canonical(self, vector: torch.Tensor) -> torch.Tensor:
-        """A vector laid out as `flat`, in the order of CharRNN.flat."""
         canonical = torch.empty_like(vector)
         canonical[self._order] = vector  # MPS lacked index_copy_ for long
         return canonical
 
     def from_canonical(self, vector: torch.Tensor) -> torch.Tensor:
-        """A vector in the order of CharRNN.flat, laid out as `flat`."""
         return vector[self._order]
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -107,7 +98,7 @@ class TorchNNBackend:
         return {name: part.view(shape) for (name, shape), part in zip(named, parts, strict=True)}
 
     def states(self, t: int) -> list[torch.Tensor]:
-        """The states at index 0, before the batch, or -1, after it: c, h of layer 1, c, h of layer 2..."""
+        """See Backend.states; t is 0 or -1."""
         # `.data`: autograd must not notice that they are overwritten between forward and backward, as in the original.
         of = self._first if t == 0 else self._last
         return [state.data[layer] for layer in range(self.num_layers) for state in reversed(of)]
@@ -149,11 +140,10 @@ class TorchNNBackend:
 
 
 def _order(model: FlatModel, layers: int) -> tuple[npt.NDArray[np.int64], list[list[tuple[str, Shape]]]]:
-    """How the parameters are ordered for torch.nn. One call of cuDNN over `layers` layers wants all weights, then all
-    biases.
+    """The order of the parameters in torch.nn: for a call over `layers` layers all weights, then all biases.
 
-    Returns: for each element of torch.nn's flat vector (P,), where it lies in CharRNN.flat; for each module, (name,
-        shape) of its parameters in this order.
+    Returns: for each element of torch.nn's flat vector (P,), its index in CharRNN.flat; for each module, (name, shape)
+        of its parameters in this order.
     """
     H, V = model.rnn_size, model.vocab_size
     blocks = 4 if model.model == "lstm" else 1

@@ -1,7 +1,6 @@
-"""What the network's passes ask of their arguments, checked once, where the arguments come in.
+"""Argument checks for the network's forward and backward passes.
 
-PyTorch's own functions check what they are given. C can't, and where PyTorch copies or multiplies into a buffer, an
-argument of a wrong shape may fit by broadcasting.
+C checks nothing, and where PyTorch copies or multiplies into a buffer, a wrong shape may fit by broadcasting.
 """
 
 from __future__ import annotations
@@ -20,13 +19,7 @@ _WHOLE_NUMBERS = {
 
 
 def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.device, shape: Sequence[int]) -> None:
-    """Check one tensor.
-
-    Args:
-        name: of the argument, for the message.
-
-    Errors: TypeError, ValueError unless `value` is a tensor of this type (None: any) and shape on this device.
-    """
+    """Errors: TypeError, ValueError unless `value` is a tensor of this type (None: any), shape and device."""
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a tensor, not {_described(value)}")
     if dtype is not None and value.dtype != dtype:
@@ -41,7 +34,7 @@ def states(
 ) -> list[torch.Tensor]:
     """Hidden states, or their gradients, as a list.
 
-    Errors: TypeError, ValueError unless they are `n` tensors of this shape, of the type and on the device of `like`.
+    Errors: TypeError, ValueError unless they are `n` tensors of this shape, with the type and device of `like`.
     """
     if not isinstance(value, Iterable):
         raise TypeError(f"{name} must be {n} tensors, not {_described(value)}")
@@ -54,12 +47,12 @@ def states(
 
 
 def characters(name: str, value: object, device: torch.device, shape: Sequence[int] | None = None) -> None:
-    """Check a batch of characters' numbers, but not whether the vocabulary has them.
+    """Check a batch of token ids, but not whether the vocabulary has them.
 
     Args:
-        shape: (T, B), or None for any such shape that is not empty.
+        shape: (T, B), or None for any non-empty one.
 
-    Errors: TypeError, ValueError unless `value` is a tensor of whole numbers of this shape on this device.
+    Errors: TypeError, ValueError unless `value` is an integer tensor of this shape on this device.
     """
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a tensor of characters' numbers, not {_described(value)}")
@@ -72,10 +65,7 @@ def characters(name: str, value: object, device: torch.device, shape: Sequence[i
 
 
 def in_range(name: str, value: torch.Tensor, V: int) -> None:
-    """Check that all of these characters' numbers lie in [0, V). On a GPU, the CPU waits for the answer.
-
-    Errors: IndexError.
-    """
+    """Errors: IndexError unless all token ids lie in [0, V). On a GPU, the CPU waits for the answer."""
     if not value.numel() or value.is_meta or (value.is_cuda and torch.cuda.is_current_stream_capturing()):
         return  # the tensor holds no numbers yet that could be looked at
     low, high = (int(bound) for bound in torch.aminmax(value.cpu()))  # MPS lacked it for long
@@ -84,11 +74,9 @@ def in_range(name: str, value: torch.Tensor, V: int) -> None:
 
 
 def _on(name: str, value: torch.Tensor, device: torch.device) -> None:
-    """Errors: ValueError unless `value` is on this device."""
     if value.device != device:
         raise ValueError(f"{name} must be on {device}, not on {value.device}")
 
 
 def _described(value: object) -> str:
-    """A value's type and the beginning of the value."""
     return f"{type(value).__name__} {reprlib.repr(value)}"

@@ -1,4 +1,4 @@
-"""Recurrent weights that are left out at random, batch by batch, so that a model learns less by heart.
+"""DropConnect on the recurrent weights: some are zeroed at random for each batch, which reduces overfitting.
 
 Source: Merity, Keskar & Socher 2018, "Regularizing and optimizing LSTM language models", after Wan et al. 2013.
 """
@@ -12,16 +12,16 @@ import torch
 
 
 class WeightDrop:
-    """Leaves each weight from a hidden state to the next one out of a batch with the same probability.
+    """Zeroes each recurrent weight with the same probability for a whole batch.
 
-    All steps of a batch go without the same weights, unlike with dropout. Those that stay are divided by the
-    probability of staying, so that a sum over them is on average what it is with all.
+    All steps of a batch lack the same weights, unlike with dropout. The others are divided by the probability of
+    keeping them, so that the expected sums stay the same.
 
     Args:
-        flat: (P,), the parameters, which are changed for the time of a batch.
-        views: makes of a vector (P,) in the order of CharRNN.flat a dictionary from names to views of it.
-        from_canonical: puts a vector in that order into the order of `flat`.
-        probability: of leaving a weight out.
+        flat: (P,), the parameters, changed for the duration of a batch.
+        views: see CharRNN.views.
+        from_canonical: reorders a vector from the order of CharRNN.flat to that of `flat`.
+        probability: of zeroing a weight.
     """
 
     def __init__(
@@ -58,5 +58,4 @@ class WeightDrop:
 
 
 def _is_recurrent(name: str) -> bool:
-    """Whether a parameter, named as in compat.nngraph.parameter_shapes, is weights from a hidden state to the next."""
     return "h2h" in name and name.endswith(".weight")
