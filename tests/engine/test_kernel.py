@@ -85,6 +85,52 @@ def test_a_second_backward_pass_is_the_first():
         assert all(map(torch.equal, *found))
 
 
+@pytest.mark.parametrize("model", CELLS)
+def test_nothing_is_left_of_the_batch_before(level, model):  # noqa: F811
+    """Neither its masks, nor the gradients of its last states."""
+    found = []
+    for before in (False, True):
+        bptt, noise = passes(model, torch.float64, 4, 5, 6)
+        first = [state.clone() for state in bptt.states(0)]
+        x, y = (torch.randint(6, (4, 5), generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+        if before:
+            everything(bptt, y, x, noise(2, 4, 5, 6), [noise(5, 6) for _ in bptt.states(-1)])
+        for state, value in zip(bptt.states(0), first, strict=True):
+            state.copy_(value)
+        found.append(everything(bptt, x, y))
+    assert all(map(torch.equal, *found))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7])
+def test_the_loss_of_a_part_of_a_batch(level, batch_size, monkeypatch):  # noqa: F811
+    found = []
+    for usable in (False, True):
+        monkeypatch.setattr(kernel, "usable", lambda _, usable=usable: usable)
+        torch.manual_seed(1)
+        net = CharRNN("rnn", 6, 4, 1, dtype=torch.float64)
+        bptt, x = net.bptt(4, 3, batch_size), torch.ones(4, 3, dtype=torch.int64)
+        bptt.states(0)[0].zero_()
+        bptt.forward(x)
+        found.append((bptt.nll(x), bptt.d_nll().clone()))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(b, a, rtol=1e-13, atol=1e-14)
+    assert found[0][1].sum(1).abs().max() < 1e-14
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "float"])
+def test_a_gradient_that_is_not_a_number_is_not_clipped(level, dtype):  # noqa: F811
+    """The loss is exploding: a run must see it, in every place of a vector."""
+    for at in range(20):
+        parameters, gradient = torch.zeros(20, dtype=dtype), torch.full((20,), 9.0, dtype=dtype)
+        gradient[at] = float("nan")
+        optimizer = RMSprop(parameters, 2e-3, 0.95)
+        optimizer.step(gradient, clip=5)
+        expected = torch.full((20,), 5.0, dtype=dtype)
+        expected[at] = float("nan")
+        torch.testing.assert_close(gradient, expected, rtol=0, atol=0, equal_nan=True)
+        assert parameters.isnan().nonzero().tolist() == [[at]] and optimizer.mean_square[at].isnan()
+
+
 def test_the_number_of_threads_does_not_change_a_bit(level):  # noqa: F811
     before, found = torch.get_num_threads(), []
     x, y = (torch.randint(6, (9, 70), generator=torch.Generator().manual_seed(1)) for _ in range(2))

@@ -209,6 +209,27 @@ def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
     assert drawn(streams_of(of), 1, SampleOptions(sample=0)).token_ids.item() == 1
 
 
+@pytest.mark.parametrize("V", range(1, 12))
+def test_topk_1_takes_the_most_probable_character_wherever_it_stands(level, V):  # noqa: F811
+    """The last one of an even vocabulary too, which has no sibling in the heap."""
+    streams, params = streams_of(network("rnn", V, 4, 1)), params_of(1, 1, SampleOptions(topk=1))
+    for best in range(V):
+        log_probs = np.where(np.arange(V) == best, 0.0, -1.0 - np.arange(V))[None]
+        found = streams.sample(np.array([0]), np.array([0]), log_probs, params, True)
+        assert found.token_ids.tolist() == [[best]] and found.token_probs.tolist() == [[1.0]]
+        np.testing.assert_array_equal(found.probs[0, 0], np.arange(V) == best)
+
+
+@pytest.mark.parametrize("V", range(1, 12))
+def test_topk_keeps_the_most_probable_in_any_order(level, V):  # noqa: F811
+    streams, random = streams_of(network("rnn", V, 4, 1)), np.random.RandomState(V)
+    for topk in range(1, V + 1):
+        log_probs = random.permutation(V)[None] * -0.5
+        params = params_of(1, 1, SampleOptions(topk=topk))
+        probs = streams.sample(np.array([0]), np.array([0]), log_probs, params, True).probs[0, 0]
+        assert set(np.flatnonzero(probs)) == set(np.argsort(-log_probs[0])[:topk])
+
+
 def test_what_topk_keeps_may_be_as_improbable_as_it_likes(level):  # noqa: F811
     """The others sum to 1, but -topp 1 leaves nothing out."""
     of, log_probs, opt = network("rnn", 4, 4, 1), np.array([[0.0, -37.0, -40.0, -38.0]]), SampleOptions(topk=3)
