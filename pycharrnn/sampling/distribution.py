@@ -56,7 +56,6 @@ def _truncate(
     ranked = np.take_along_axis(probs, by_rank, -1)
     excluded = (np.cumsum(ranked, -1) - ranked >= topp) & (topp < 1)  # by rounding, the sum may reach 1 early
     excluded |= (np.arange(probs.shape[-1]) >= topk) & (topk > 0)
-    excluded[:, 0] = False
     np.put_along_axis(probs, by_rank, np.where(excluded, 0, ranked), -1)
     kept: npt.NDArray[np.float64] = probs / probs.sum(-1, keepdims=True)
     return kept

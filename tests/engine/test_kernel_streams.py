@@ -201,6 +201,21 @@ def test_drawing_is_that_of_numpy(level, options):  # noqa: F811
             np.testing.assert_array_equal(found.token_probs, of_sampled)
 
 
+def test_each_stream_has_options_of_its_own(level):  # noqa: F811
+    of, params = network("gru", 30, 12, 1), params_of(40, 4, SampleOptions())
+    params = params._replace(
+        greedy=np.array([True, False, False, True]),
+        topk=np.array([0, 3, 0, 0]),
+        topp=np.array([1, 1, 0.5, 1]),
+        temperatures=params.temperatures * [1, 2, 0.5, 3],
+    )
+    found = streams_of(of, 4).sample(np.arange(4), np.arange(4), None, params, True)
+    definition = NumpyPredictor(of, 4).sample(range(4), np.arange(4), None, params, True)
+    np.testing.assert_array_equal(found.token_ids, definition.token_ids)
+    np.testing.assert_allclose(found.probs, definition.probs, rtol=1e-11, atol=1e-300)
+    np.testing.assert_array_equal(found.token_ids[:, 0], found.probs[:, 0].argmax(-1))
+
+
 def test_of_equal_ones_the_first_are_kept(level):  # noqa: F811
     of = network("rnn", 9, 4, 1)
     of.weights["decoder.weight"][:], of.weights["decoder.bias"][:] = 0, [0, 1, 0, 1, 1, 0, 1, 0, 0]

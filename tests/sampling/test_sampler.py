@@ -8,6 +8,7 @@ import pytest
 from compat.lua_random import LuaRandom, multinomial
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import sampler
+from pycharrnn.sampling.distribution import nan_error
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.predictor import Predictor
 from pycharrnn.sampling.stream import StopText
@@ -148,3 +149,17 @@ def test_an_endless_text_needs_a_stop_that_can_occur():
         draw([0.25] * 4, length=0, stop="a~")
     assert len(draw([0.25] * 4, length=9, stop="~")) == 10
     assert draw([0.25] * 4, length=0, stop="ab")[-1].character == b"b"
+
+
+def test_a_stop_that_is_the_end_of_a_longer_character():
+    """The text ends with that character, however many characters are sampled in one call."""
+    vocab = {b"a": 1, b"bc": 2, b"d": 3, b"cd": 4}
+    for seed in range(5):
+        predictor = Constant([0.9, 0.02, 0.06, 0.02])
+        found = list(sampler.sample(predictor, vocab, SampleOptions(length=0, stop="c", seed=seed), b"a"))
+        assert [one.character == b"bc" for one in found[1:]] == [False] * (len(found) - 2) + [True]
+        assert len(predictor.characters) == len(found) - 1
+
+
+def test_the_error_for_nan_names_the_highest_temperature():
+    assert "at -temperature 2 are NaN" in str(nan_error(np.array([0.5, 2.0, 1.0])))
