@@ -1,12 +1,11 @@
-"""Characters a second that sampling draws: on the C kernel, in NumPy, and in a plain PyTorch loop; and whole commands.
+"""Characters per second of sampling on the C kernel, in NumPy and in a plain PyTorch loop; seconds of whole commands.
 
     python benchmarks/sampling.py [-repeats 5]
 
-The model has char-rnn's default size, a 2x128 lstm over 65 characters, in double precision, with random weights; those
-of "float" are such that floats hold them, as GPUs and torch-rnn write them. The PyTorch loop is what one would write:
-nn.LSTM one character at a time, softmax, torch.multinomial. What stands in one row is measured in turns. A 3x512 lstm
-is larger than the caches, so its weights come from memory: how many bytes a second, beside those that a copy reads and
-writes.
+The model has char-rnn's default size, a 2x128 lstm over 65 characters, in double precision, with random weights; in
+rows with "float" float32 can represent them, as in checkpoints of GPUs and torch-rnn. The PyTorch loop is nn.LSTM one
+character at a time, softmax, torch.multinomial. The measurements of one row are interleaved. A 3x512 lstm is larger
+than the caches: its row compares the bytes of weights read per second with the bytes that a copy reads and writes.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def in_turns(measures: dict[str, Callable[[], float]], repeats: int) -> dict[str
 
 
 def one_stream(loaded: charrnn.Checkpoint, length: int = 3000, model: LocalPredictor | None = None) -> float:
-    """Characters a second, of `model` or else of what `pycharrnn sample` makes."""
+    """Characters per second of `model`, or else of the predictor of `pycharrnn sample`."""
     predictor = (model or on_cpu(loaded.network)).fresh()
     start = time.perf_counter()
     for _ in sampler.sample(predictor, loaded.vocab, SampleOptions(length=length), b""):
@@ -68,7 +67,7 @@ def one_stream(loaded: charrnn.Checkpoint, length: int = 3000, model: LocalPredi
 
 
 def many_streams(loaded: charrnn.Checkpoint, streams: int = 64, length: int = 1000, kernel: bool = True) -> float:
-    """Characters a second of all streams together, written into files by this process, on a thread a core."""
+    """Characters per second of all streams together, written to files by this process, on one thread per core."""
     library = kernel_library.library
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -81,17 +80,17 @@ def many_streams(loaded: charrnn.Checkpoint, streams: int = 64, length: int = 10
 
 
 def many_by_command(path: str, streams: int = 64, length: int = 2000) -> float:
-    """Seconds of the whole command that prints them."""
+    """Seconds of the command that prints them."""
     return command("sample", path, "-samples", str(streams), "-length", str(length), "-gpuid", "-1", "-verbose", "0")
 
 
 def gigabytes_of_weights(predictor: LocalPredictor, loaded: charrnn.Checkpoint, length: int = 100) -> float:
-    """Gigabytes of weights that one stream reads in a second."""
+    """Gigabytes of weights that one stream reads per second."""
     return predictor.nbytes * one_stream(loaded, length, predictor) / 1e9
 
 
 def gigabytes_copied(megabytes: int = 256) -> float:
-    """Gigabytes that a copy reads and writes in a second."""
+    """Gigabytes that a copy reads and writes per second."""
     source, target = np.ones(megabytes << 17), np.zeros(megabytes << 17)
     start = time.perf_counter()
     np.copyto(target, source)
@@ -99,7 +98,7 @@ def gigabytes_copied(megabytes: int = 256) -> float:
 
 
 def pytorch_loop(streams: int, length: int) -> float:
-    """Characters a second of all streams together."""
+    """Characters per second of all streams together."""
     import torch
     from torch import nn
 
@@ -113,19 +112,19 @@ def pytorch_loop(streams: int, length: int) -> float:
         for _ in range(length):
             output, state = lstm(one_hot[indices][None], state)
             indices = torch.multinomial(torch.softmax(decoder(output[0]), 1), 1)[:, 0]
-            indices.tolist()  # the characters are wanted
+            indices.tolist()  # to use the characters
     return streams * length / (time.perf_counter() - start)
 
 
 def command(*args: str) -> float:
-    """Seconds that a whole pycharrnn command takes."""
+    """Seconds of a pycharrnn command."""
     start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "pycharrnn", *args], stdout=subprocess.DEVNULL, cwd=ROOT, check=True)
     return time.perf_counter() - start
 
 
 def peak_megabytes(*args: str) -> float:
-    """Peak resident memory of a pycharrnn command, by its own account: a parent's would count in. Linux only."""
+    """Peak resident memory of a pycharrnn command, read in its own process. Linux only."""
     code = (
         "import sys; from pycharrnn.cli.commands import cli; cli.main(sys.argv[1:], standalone_mode=False)\n"
         "print(next(line for line in open('/proc/self/status') if 'VmHWM' in line).split()[1], file=sys.stderr)"
@@ -162,7 +161,7 @@ def figures(repeats: int = 5) -> list[dict]:
 
 
 def _of_commands(loaded: charrnn.Checkpoint, repeats: int) -> list[dict]:
-    """What whole commands take, compiled to bytecode as installing does: else they compile 50 modules anew, 45 ms."""
+    """Seconds and memory of whole commands, compiled to bytecode as by an installation, which saves 45 ms."""
     subprocess.run([sys.executable, "-m", "compileall", "-q", "compat", "pycharrnn"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "lstm.t7")

@@ -1,9 +1,9 @@
-"""Characters a second that score and eval read: on the C kernel, and in NumPy; eval beside training's forward pass.
+"""Characters per second of score and eval on the C kernel and in NumPy; eval compared with training's forward pass.
 
     python benchmarks/scoring.py [-repeats 5] [-threads 1]
 
 The models are those of sampling.py; a text is 40 KB. eval reads 20 batches of 50 x 50 characters; the forward pass of
-training goes over the same ones, loss included. What stands in one row is measured in turns.
+training reads the same ones, loss included. The measurements of one row are interleaved.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import sampling  # first: it says how many threads NumPy's products have
+import sampling  # first: it sets the number of threads of NumPy's products
 import torch
 
 from compat import charrnn
@@ -29,12 +29,12 @@ B, T = 50, 50
 
 
 def text(length: int) -> bytes:
-    """Characters that the models know, at random."""
+    """Random characters of the models' vocabulary."""
     return np.random.default_rng(1).integers(32, 32 + sampling.V, length, np.uint8).tobytes()
 
 
 def without_kernel(measure: Callable[[], float]) -> float:
-    """What is measured where there is no kernel."""
+    """The measurement without the C kernel."""
     library = kernel_library.library
     kernel_library.library = lambda: None
     try:
@@ -44,7 +44,7 @@ def without_kernel(measure: Callable[[], float]) -> float:
 
 
 def score(loaded: charrnn.Checkpoint, length: int = 40_000, texts: int = 1, threads: int = 1) -> float:
-    """Characters a second of all texts together, which are of different lengths."""
+    """Characters per second of all texts together, which have different lengths."""
     lengths = [length * (k + 1) // texts for k in range(texts)]
     given = [text(length) for length in lengths]
     start = time.perf_counter()
@@ -54,7 +54,7 @@ def score(loaded: charrnn.Checkpoint, length: int = 40_000, texts: int = 1, thre
 
 
 def evaluate(loaded: charrnn.Checkpoint, folder: str, batches: int, threads: int = 1) -> float:
-    """Milliseconds of a batch, as `pycharrnn eval` reads it."""
+    """Milliseconds per batch of `pycharrnn eval`."""
     opt = EvalOptions(folder, "train", batch_size=B, seq_length=T, train_frac=1, val_frac=0, threads=threads)
     start = time.perf_counter()
     scoring.split_loss("the model", loaded, opt)
@@ -62,7 +62,7 @@ def evaluate(loaded: charrnn.Checkpoint, folder: str, batches: int, threads: int
 
 
 def forward(loaded: charrnn.Checkpoint, folder: str, batches: int, threads: int = 1) -> float:
-    """Milliseconds of a batch in training's forward pass, with the loss."""
+    """Milliseconds per batch of training's forward pass, with the loss."""
     torch.set_num_threads(threads)
     loader = CharSplitLMMinibatchLoader(folder, B, T, (1, 0, 0), say=lambda line: None, progress=-1)
     bptt = CharRNN.from_checkpoint(loaded, dtype=torch.float64).bptt(T, B)
@@ -79,7 +79,7 @@ def forward(loaded: charrnn.Checkpoint, folder: str, batches: int, threads: int 
 
 
 def figures(repeats: int = 5, threads: int = 1, length: int = 40_000, batches: int = 20) -> list[dict]:
-    """All measurements: "what", "unit", "value", and "without kernel"; eval also beside "forward pass"."""
+    """All measurements: "what", "unit", "value" and "without kernel", of eval also "forward pass"."""
     rows = []
     for name, floats in (("double", False), ("float", True)):
         loaded = sampling.model(floats=floats)
@@ -95,7 +95,7 @@ def figures(repeats: int = 5, threads: int = 1, length: int = 40_000, batches: i
 
 
 def _of_eval(repeats: int, threads: int, batches: int) -> list[dict]:
-    """What a batch takes, for each kind of cell."""
+    """Milliseconds per batch for each kind of cell."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "input.txt").write_bytes(text(B * T * batches + 1))

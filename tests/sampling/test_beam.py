@@ -14,6 +14,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import beam
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.predictor import Predictor
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 LOADED = checkpoint.load(CHECKPOINT)
@@ -104,7 +105,7 @@ def plain_search(width: int, length: int) -> list[int]:
     return texts[0][1]
 
 
-@pytest.mark.parametrize("width, length", [(2, 7), (5, 20), (9, 33)])
+@pytest.mark.parametrize("width, length", [(2, 7), (5, 20), (9, 33), (len(LOADED.vocab) + 20, 3)])
 def test_the_search_is_that_of_whole_texts(width, length):
     assert [one.token_id for one in searched(width, length=length)] == plain_search(width, length)
 
@@ -189,3 +190,18 @@ def test_more_beams_than_memory_holds(monkeypatch):
 def test_an_endless_search_needs_a_stop_that_can_occur():
     with pytest.raises(UserError, match="-stop '~' never occurs"):
         searched(2, length=0, stop="~")
+
+
+class Indifferent(Predictor):
+    """A predictor that predicts all characters alike."""
+
+    vocab_size = 3
+    select_streams = lambda self, sources: None  # noqa: E731
+
+    def read(self, token_ids):
+        return np.full((1, token_ids.shape[1], 3), -np.log(3))
+
+
+def test_of_equal_texts_the_first_in_the_vocabulary_is_kept():
+    found = beam.search(Indifferent(), {b"c": 1, b"a": 2, b"b": 3}, SampleOptions(beam=2, length=4), b"")
+    assert [one.character for one in found] == [b"c"] * 4

@@ -8,10 +8,8 @@ import pytest
 from compat.lua_random import LuaRandom, multinomial
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import sampler
-from pycharrnn.sampling.distribution import nan_error
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.predictor import Predictor
-from pycharrnn.sampling.stream import StopText
 
 VOCAB = {b"a": 1, b"b": 2, b"c": 3, b"d": 4}
 
@@ -106,42 +104,10 @@ def test_a_model_that_predicts_nan(options):
         draw([np.nan, 1, 1, 1], length=1, temperature=0.5, **options)
 
 
-def test_a_text_to_stop_at():
-    stop = StopText("aab")
-    assert [stop.completed_by(bytes([byte])) for byte in b"aaabaab"] == [False] * 3 + [True] + [False] * 2 + [True]
-    longer = StopText("\u00e9")
-    assert [longer.completed_by(piece) for piece in (b"\xa9", b"\xc3", b"\xa9")] == [False, False, True]
-    several = StopText("b")  # a character of two bytes whose end is the text
-    assert several.completed_by(b"ab")
-    assert not StopText("").completed_by(b"a")
-
-
 def test_what_is_given_does_not_stop():
     p = [0.0, 1.0, 0.0, 0.0]
     assert [one.character for one in draw(p, b"bb", length=9, stop="b")] == [b"b"] * 3
     assert len(draw(p, b"b", length=9, stop="bb")) == 3
-
-
-@pytest.mark.parametrize(
-    "stop, possible",
-    [
-        (b"", True),
-        (b"ab", True),
-        (b"a~", False),
-        (b"~b", False),
-        (b"~", False),
-        ("é".encode(), True),
-        ("aéb".encode(), True),
-        ("é".encode()[1:], True),  # the end of a character
-        ("é".encode()[1:] + b"a", True),
-        (b"a" + "é".encode()[:1], False),  # a text ends with a character
-        (b"xyxy", True),
-        (b"yxy", True),
-        (b"yx", False),
-    ],
-)
-def test_whether_a_stop_can_occur(stop, possible):
-    assert StopText(stop).can_occur([b"a", b"b", "é".encode(), b"xy"]) == possible
 
 
 def test_an_endless_text_needs_a_stop_that_can_occur():
@@ -159,7 +125,3 @@ def test_a_stop_that_is_the_end_of_a_longer_character():
         found = list(sampler.sample(predictor, vocab, SampleOptions(length=0, stop="c", seed=seed), b"a"))
         assert [one.character == b"bc" for one in found[1:]] == [False] * (len(found) - 2) + [True]
         assert len(predictor.characters) == len(found) - 1
-
-
-def test_the_error_for_nan_names_the_highest_temperature():
-    assert "at -temperature 2 are NaN" in str(nan_error(np.array([0.5, 2.0, 1.0])))

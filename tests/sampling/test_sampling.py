@@ -107,11 +107,11 @@ def test_each_stream_is_its_own_single_run(path, predictor_of):
 def test_streams_of_different_beginnings(options, predictor_of):
     """Each is what it would be alone and drawn in NumPy, wherever it begins to draw and ends."""
     opt = SampleOptions(length=60, **options)
-    texts = [b"The", b"", b"A long way to go, he said. ", b"T" * 90]
+    texts = [b"The", b"", b"A long way to go, he said. ", b"T" * 40, b"T" * 90]
     primes = [tokenizer.primetext_characters(text, LOADED.vocab) for text in texts]
     sampled: list[list[tuple]] = [[] for _ in texts]
-    predictor = predictor_of(LOADED.network, 4)
-    for chunk in sampler.sample_streams(predictor, primes, LOADED.vocab, opt, range(7, 11), with_probs=True):
+    predictor = predictor_of(LOADED.network, 5)
+    for chunk in sampler.sample_streams(predictor, primes, LOADED.vocab, opt, range(7, 12), with_probs=True):
         np.testing.assert_array_equal(chunk.token_probs, chunk.probs[np.arange(len(chunk.probs)), chunk.token_ids])
         for character, row in zip(chunk.characters, chunk.probs, strict=True):
             sampled[chunk.stream].append((character, chunk.given, row))
