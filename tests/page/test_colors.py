@@ -1,4 +1,4 @@
-"""The page's colors, characters and list of models: as Python's pages have them."""
+"""The page's colors, characters, list of models and caption of losses, without a page."""
 
 from __future__ import annotations
 
@@ -47,3 +47,25 @@ def test_the_newest_and_the_best_of_models_with_and_without_a_loss(page):
         ([["a", 0, 2], ["b", 0, 1]], "a", "a"),
     ):
         assert script(page, code, models) == [newest, best]
+
+
+@pytest.mark.parametrize(
+    "val, caption",
+    [
+        ([2.5, 2, 2, 3], "Validation loss 3.0000 after epoch 2.00; the lowest is 2.0000 after epoch 1.00. In nats"),
+        ([2.5, 2], "Validation loss 2.0000 after epoch 1.00, the lowest of 2. In nats"),
+        ([2.5], "Validation loss 2.5000 after epoch 0.50. In nats"),
+    ],
+)
+def test_the_caption_of_the_losses(page, val, caption):
+    code = """
+        const { showLosses } = await import("./loss_curve.js");
+        const figure = document.createElement("figure");
+        const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+        figure.append(svg, document.createElement("figcaption"));
+        const iterations = args[0].map((_, k) => 5 * k + 5);
+        const val = { iterations, losses: args[0] };
+        showLosses(figure, { train: { iterations: [], losses: [] }, val, epochs_per_iteration: 0.1, window: 1 });
+        return figure.textContent;
+    """
+    assert script(page, code, val).endswith(f"{caption} per character.")

@@ -425,6 +425,7 @@ def test_signals_that_the_caller_ignores_stay_ignored(name):
     """A script ignores Ctrl-C for its background jobs, nohup ignores SIGHUP."""
     number = getattr(signal, name)
     with server(LSTM, preexec_fn=lambda: signal.signal(number, signal.SIG_IGN)) as running:
+        assert sample(port_of(running.url))[0] == 200  # from now on the server handles signals
         running.process.send_signal(number)
         time.sleep(0.5)
         assert sample(port_of(running.url))[0] == 200

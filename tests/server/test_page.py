@@ -188,6 +188,7 @@ def test_tints(page):
     one = [span.get_attribute("class") for span in page.find_elements(By.CSS_SELECTOR, "#text span")]
     fill(page, "unit", 7)
     wait(page, lambda: "unit=7" in page.current_url and status(page).endswith("characters"))
+    assert "layer=1" in page.current_url
     assert [span.get_attribute("class") for span in page.find_elements(By.CSS_SELECTOR, "#text span")] != one
     Select(element(page, "color")).select_by_value("none")
     wait(page, lambda: not page.find_elements(By.CSS_SELECTOR, "#text [class*=o1], #text [class*=b1]"))
@@ -196,6 +197,8 @@ def test_tints(page):
         "return [...new Set(spans.map(s => getComputedStyle(s).backgroundColor))]"
     )
     assert colours == ["rgba(0, 0, 0, 0)"]
+    assert "color=none" in page.current_url
+    assert "unit=" not in page.current_url and "layer=" not in page.current_url  # a link has what matters
 
 
 def test_copy_and_download(page):
@@ -329,8 +332,10 @@ def test_losses_that_come_late_are_not_those_of_another_model(page):
         "const fetch = window.fetch;"
         "window.fetch = async (path, options) => {"
         "  const response = await fetch(path, options);"
-        "  if (path.includes(arguments[0])) await new Promise((resolve) => (window.release = resolve));"
-        "  return response;"
+        "  if (!path.includes(arguments[0])) return response;"
+        "  const content = await response.text();"
+        "  await new Promise((resolve) => (window.release = resolve));"
+        "  return new Response(content);"
         "};",
         f"losses?model={GRU.stem}",
     )
@@ -339,7 +344,7 @@ def test_losses_that_come_late_are_not_those_of_another_model(page):
     Select(element(page, "model")).select_by_value(GRU.stem)
     wait(page, lambda: page.execute_script("return !!window.release"))
     Select(element(page, "model")).select_by_value(LSTM.stem)
-    page.execute_async_script("window.release(); setTimeout(arguments[0], 300)")
+    page.execute_async_script("window.release(); setTimeout(arguments[0], 1000)")
     assert "2.8734" in words.text
     assert element(page, "about").text.startswith(f"{LSTM.stem}: lstm")
 

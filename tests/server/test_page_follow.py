@@ -89,6 +89,31 @@ def test_the_text_and_the_losses_follow_the_newest(chromium, folder):
     assert "follow" not in link
 
 
+def test_a_checkpoint_that_comes_while_a_text_is_sampled(chromium, folder):
+    """The text is completed, then sampled from the new one."""
+    write(WORSE, folder)
+    wait(chromium, lambda: about(chromium).startswith(WORSE.stem))
+    wait(chromium, lambda: status(chromium).endswith("characters"))
+    chromium.execute_script(
+        "const fetch = window.fetch;"
+        "window.fetch = async (path, options) => {"
+        "  const response = await fetch(path, options);"
+        "  if (path !== 'api/sample' || window.release) return response;"
+        "  const content = await response.text();"
+        "  await new Promise((resolve) => (window.release = resolve));"
+        "  return new Response(content);"
+        "};"
+    )
+    fill(chromium, "length", 60)
+    wait(chromium, lambda: chromium.execute_script("return !!window.release"))
+    write(LSTM, folder)
+    wait(chromium, lambda: about(chromium).startswith(LSTM.stem))
+    assert WORSE.stem in chromium.current_url
+    chromium.execute_script("window.release()")
+    wait(chromium, lambda: LSTM.stem in chromium.current_url)
+    generated(chromium, 60)
+
+
 def test_the_best_so_far(chromium, folder):
     write(LSTM, folder)
     wait(chromium, lambda: about(chromium).startswith(LSTM.stem))

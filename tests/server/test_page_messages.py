@@ -179,4 +179,8 @@ def test_a_token_from_the_link_or_typed(chromium):
         chromium.get("about:blank")
         chromium.get(f"{address}#token=another&seed=5")
         wait(chromium, lambda: element(chromium, "token-problem").text == "This token is wrong.")
+        chromium.get("about:blank")
+        chromium.get(address)  # which asks anew
+        wait(chromium, lambda: element(chromium, "token").is_displayed())
+        assert element(chromium, "token-problem").text == ""
     forget_refusals(chromium, 401)

@@ -180,6 +180,7 @@ def test_models_of_a_folder_are_in_memory_as_far_as_there_is_room(folder):
 def test_the_least_recently_used_model_is_evicted(folder):
     """Not the one that was read first."""
     shutil.copy(WORSE, folder / "third.t7")
+    os.utime(folder / "third.t7", (1, 1))  # the last of the list, which does not fit at first
     size = model_of(offered(folder), LSTM).nbytes
     models = offered(folder, max_bytes=2 * size)
     app = app_of(models)
@@ -404,28 +405,39 @@ def test_a_folder_that_cannot_be_listed_keeps_its_models_and_the_other_folders(t
         assert names(models) == [LSTM.stem, WORSE.stem, GRU.stem]
         (tmp_path / "b" / GRU.name).unlink()
         assert changed()
-    assert noted == [f"left out: can't list {tmp_path / 'a'} (RecursionError: too deep)."]
+        assert noted == [f"left out: can't list {tmp_path / 'a'} (RecursionError: too deep)."]
+        monkeypatch.setattr(checkpoint_scan, "newest_first", failing)
+        assert not changed()
+    assert len(noted) == 2  # it is another failure
 
 
 def test_a_scan_that_fails_is_reported_once_and_the_next_ones_go_on(folder, monkeypatch):
     noted: list[str] = []
     models = Registry([str(folder)], print, noted.append, follow=True)
-    failures = 3
+    failures = {"a": 2, "b": 2}  # of scans that find these files
 
     def failing(new, known):
-        nonlocal failures
-        failures -= 1
-        if failures >= 0:
-            raise RuntimeError("no ids")
+        for path in new:
+            name = Path(path).stem
+            failures[name] -= 1
+            if failures[name] >= 0:
+                raise RuntimeError("no ids")
         return model_ids(new, known)
+
+    async def scenario():
+        task = asyncio.create_task(models.follow_folders())
+        for name in failures:
+            shutil.copy(GRU, folder / "new")
+            os.replace(folder / "new", folder / f"{name}.t7")
+            while name not in names(models):
+                await asyncio.sleep(0.005)
+        task.cancel()
 
     model_ids = checkpoint_scan._model_ids
     monkeypatch.setattr(checkpoint_scan, "_model_ids", failing)
-    with followed(models) as changed:
-        shutil.copy(GRU, folder)
-        assert changed()
-        assert GRU.stem in names(models)
-    assert noted == ["can't scan the folders for checkpoints (RuntimeError: no ids); trying again."]
+    monkeypatch.setattr(registry, "SCAN_SECONDS", 0)
+    asyncio.run(scenario())
+    assert noted == ["can't scan the folders for checkpoints (RuntimeError: no ids); trying again."] * 2
 
 
 @pytest.mark.parametrize("replaced", [True, False])

@@ -429,6 +429,28 @@ def test_a_newcomer_gets_every_second_turn():
     assert until_done.count("old") <= 15  # as many, and those that the pool had taken in before
 
 
+def test_old_clients_get_half_of_an_equal_share(one_item_a_turn):
+    """The other turns go to the newest."""
+    scheduler = Scheduler(6, threads=1)
+    counts = [0] * 6
+
+    def work(k: int):
+        while sum(counts) < 600:
+            counts[k] += 1
+            yield
+
+    async def client(k: int):
+        with scheduler.admit():
+            async for _ in scheduler.run(work(k)):
+                pass
+
+    async def scenario():
+        await asyncio.gather(*map(client, range(6)))
+
+    run(scenario())
+    assert min(counts) >= 30  # an equal share is 100; the threads' timing costs some
+
+
 def test_clients_that_leave_while_they_wait_cost_nobody_a_turn():
     scheduler = Scheduler(100, threads=1)
     running = most = 0  # turns at once: one on the thread, one first turn beside it

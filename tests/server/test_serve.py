@@ -405,8 +405,8 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_being_served(tmp_path):
     assert [line.startswith(f"left out: can't read {damaged}") for line in noted] == [True]
     with pytest.raises(UserError, match=r"can't read .*damaged"):
         Registry([str(damaged)], print, print)
-    with pytest.raises(UserError, match="does not exist"):
-        Registry([str(LSTM), str(tmp_path / "nowhere.t7")], print, print)
+    with pytest.raises(UserError, match="nowhere.t7 does not exist"):
+        Registry([str(LSTM), str(tmp_path / "nowhere.t7"), str(tmp_path / "neither.t7")], print, print)
 
 
 def test_models_are_in_memory_of_their_own(models):
