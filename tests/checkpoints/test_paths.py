@@ -75,10 +75,13 @@ def test_what_is_no_checkpoint_is_passed_over(tmp_path, said):
     with pytest.raises(UserError, match=r"has no checkpoint \(.t7 or .safetensors\)"):
         newest_first(str(tmp_path))
     only = make(tmp_path, "a.t7", 1000)
-    for name in ("vocab.t7", "data.t7", ".a.t7", "a.json", "t7"):
+    caches = ("vocab.t7", "data.t7", "vocab_utf8.t7", "data_utf8.t7", "data_without_0123456789ab.t7")
+    for name in (*caches, ".a.t7", "a.json", "t7"):
         make(tmp_path, name, 2000)
     (tmp_path / "folder.t7").mkdir()
-    assert [file.path for file in newest_first(str(tmp_path))] == [only]
+    (tmp_path / "loop.t7").symlink_to("loop.t7")
+    assert [file.path for file in newest_first(str(tmp_path), said.append)] == [only]
+    assert len(said) == 1 and said[0].startswith(f"skipped {tmp_path / 'loop.t7'}: ")
     with pytest.raises(UserError, match="can't look for checkpoints in nowhere"):
         newest_first("nowhere")
 

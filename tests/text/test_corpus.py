@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -92,7 +93,9 @@ def test_nothing_is_taken_twice_and_links_may_lead_in_circles(home):
     (home / "a/up").symlink_to("..")
     (home / "a/again.txt").symlink_to("x.txt")
     (home / "a/z").symlink_to(Path("../y.txt"))  # Windows follows no slash in a link
-    assert gather("a", "a/x.txt", "./a", "y.txt")[1] == b"x\ny"
+    _, text, said = gather("a", "a/x.txt", "./a", "y.txt")
+    assert text == b"x\ny"
+    assert said.endswith("of 2 files: a/again.txt (1 bytes), a/up/y.txt (1 bytes).")
 
 
 @pytest.mark.parametrize("piece", [3, 1 << 20])
@@ -263,14 +266,26 @@ def test_two_texts_of_one_name_at_the_same_time(home):
     put(home / "x/a.txt", "of x")
     put(home / "y/a.txt", "of y")
     second: list[str] = []
+    notes: list[str] = []
+
+    def gather_second() -> None:
+        with corpus.gather(["y/a.txt"], notes.append) as found:
+            found.write()
+            second.append(found.folder)
+
     with corpus.gather(["x/a.txt"], lambda line: None) as first:
-        other = threading.Thread(target=lambda: second.append(gather("y/a.txt")[0]))
+        other = threading.Thread(target=gather_second)
         other.start()
-        other.join(0.5)
+        for _ in range(200):
+            if notes:
+                break
+            other.join(0.1)
+        assert notes == [f"waiting for another training (process {os.getpid()} on {socket.gethostname()}), which"
+                         " writes to data."]  # fmt: skip
         assert other.is_alive() and not second
         first.write()
     other.join()
-    assert (first.folder, second) == (os.path.join("data", "a"), ["data/a_2"])
+    assert (first.folder, second) == (os.path.join("data", "a"), [os.path.join("data", "a_2")])
     assert sorted(os.listdir("data")) == ["a", "a_2"]
 
 

@@ -155,6 +155,14 @@ def test_a_text_of_the_same_size_with_an_old_date(tmp_path, encoding, recorded):
     assert decoded == (tmp_path / "input.txt").read_bytes()
 
 
+def test_a_text_that_changes_after_it_was_read(tmp_path):
+    (tmp_path / "input.txt").write_bytes(b"abcd" * 9)
+    stats = text_stats.text_stats(str(tmp_path))
+    replace_by(tmp_path, b"dcba" * 9)
+    with pytest.raises(UserError, match=r"input.txt changed while it was read; start again\.$"):
+        preprocessing.cached(str(tmp_path), SILENT, stats=stats)
+
+
 @pytest.mark.parametrize("name", ["input.txt", "vocab.t7", "data.t7"])
 def test_a_file_that_is_touched_is_not_made_anew(tmp_path, name):
     make_cache(tmp_path, b"abcd" * 9)
