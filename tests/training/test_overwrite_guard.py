@@ -118,6 +118,21 @@ def test_the_model_that_a_run_begins_with_is_not_overwritten(tmp_path):
         assert content(folder / "cv") == before and not any("loading data" in line for line in out)
     assert result_of(folder, "-init_from", path, "-max_epochs", "0.1", "-savefile", "new")[0] is None
     assert best.read_bytes() == before[best.name]
+    # nor its newest checkpoint, unless it is there under another name as well
+    name = next(path for path in named(folder) if path.samefile(folder / "cv/lm_base_latest.t7"))
+    (folder / "cv/lm_base_best.t7").unlink()
+    for other in (None, b"something else"):
+        (folder / "cv/hidden").mkdir(exist_ok=True)
+        if other:
+            name.write_bytes(other)
+        else:
+            name.rename(folder / "cv/hidden" / name.name)
+        latest = "cv/lm_base_latest.t7"
+        error, _, _ = result_of(folder, "-init_from", latest, "-savefile", "base", "-max_epochs", "0.1")
+        assert str(error).startswith("this training would overwrite cv/lm_base_latest.t7, which it begins with: ")
+    name.unlink()
+    (folder / "cv/hidden" / name.name).rename(name)
+    (folder / "cv/lm_base_best.t7").hardlink_to(name)
     # one that is there under another name as well stays
     error, _, _ = result_of(folder, "-init_from", "cv/lm_base_best.t7", "-savefile", "base", "-max_epochs", "0.1")
     assert error is None and before[best.name] in content(folder / "cv").values()

@@ -159,7 +159,8 @@ def test_a_run_that_is_going_on_is_said_to_be_locked(logged, tmp_path):
     with working_in(folder), run_lock.lock(group(FileSettings, TrainOptions()), pytest.fail) as held:
         assert held
         error, out, _ = result_of(folder, *SHORT, "-log", "run.csv")
-    assert str(error).startswith("another training (process ") and out == []
+        assert str(error).startswith("another training (process ") and out == []
+        assert result_of(folder, *SHORT, "-lock", "0", "-max_epochs", "0.1")[0] is None
 
 
 def test_a_log_that_begins_later_may_be_of_another_run(logged, tmp_path):
@@ -187,7 +188,10 @@ def test_seconds_are_those_of_the_run(tmp_path):
             now[0] += 0.5
             log.validation(i, 2.5, 1e-3, 0.25)
 
-    part(0, (2, 5), (4, 10), (100, 15))
+    part(0, (2, 5), (4, 10))
+    with open(path, "ab") as f:  # a row of another program may lack them
+        f.write(as_line(Row("train", 10, 1.0), path))
+    part(10, (100, 15))
     now[0] = 7.0  # the clock of another process
     part(10, (1, 12))
     found = [(row["kind"], row["iteration"], row["seconds"], row["characters_per_second"]) for row in read(Path(path))]
@@ -196,6 +200,7 @@ def test_seconds_are_those_of_the_run(tmp_path):
         ("validation", 5, 2.5, 800.0),
         ("train", 10, 6.5, 111.1),
         ("validation", 10, 7.0, 800.0),
+        ("train", 10, None, None),
         ("train", 12, 8.0, 200.0),
         ("validation", 12, 8.5, 800.0),
     ]
@@ -214,6 +219,7 @@ def test_going_on_with_the_log_of_another_run_is_refused(logged, tmp_path):
 @pytest.mark.parametrize("content", [
     b"A line\nand another\n", b"no end of a line", b"a,b\n1,2\n", b'{"a": 1}\n', b"kind,", b"k", b"{",
     b'{"kind": "Pod", "apiVersion": "v1"}', b'{"kind": "train", "iteration": 5, "epoch": 1, "mine": "precious"}',
+    b'{"kind": "Pod", "iteration": 5, "epoch": 1, "train_loss": 3',
     b'{"kind": "train", "iteration": 5, "epoch": 1, "train_loss": 3}', b'{"kind": "train", "iteration": 5, "epoch": 1}',
 ])  # fmt: skip
 def test_no_other_file_is_overwritten(tmp_path, name, content):
