@@ -12,20 +12,11 @@ from pycharrnn.common.errors import UserError
 
 def replace_closed() -> None:
     """Open the null device in place of closed streams; files opened later would take their descriptors."""
-    for descriptor in range(3):
-        if not _is_open(descriptor):
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, this one
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)  # like the following ones, it takes the lowest free descriptor, here 0
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
 
 
 def standard_input() -> BinaryIO:

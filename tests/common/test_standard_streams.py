@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 from pycharrnn.common import standard_streams
 from pycharrnn.common.errors import UserError
@@ -43,3 +46,22 @@ def test_a_stream_without_an_encoding():
     standard_streams.write_line("gé\ud800", stream)
     standard_streams.write_line("nobody reads this", None)
     assert stream.getvalue() == "gé\\ud800\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file descriptors of POSIX")
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], ids=str)
+def test_no_file_takes_the_place_of_a_closed_stream(closed, tmp_path):
+    def close() -> None:
+        for descriptor in closed:
+            os.close(descriptor)
+
+    code = (
+        "import os, sys; from pycharrnn.common import standard_streams as s; s.replace_closed()\n"
+        f"with open({str(tmp_path / 'out')!r}, 'w') as f:\n"
+        " print('to stdout'); print('to stderr', file=sys.stderr); os.write(2, b'from C')\n"
+        " f.write(str(f.fileno() > 2))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, preexec_fn=close, stdout=subprocess.PIPE)
+    assert (ended.returncode, (tmp_path / "out").read_text()) == (0, "True")
+    assert ended.stdout == (b"" if 1 in closed else b"to stdout\n")

@@ -126,6 +126,16 @@ def test_a_module_that_is_trained_on_speaks_with_its_new_weights(tmp_path, dtype
     assert (model.generate("The", length=100, seed=3), model.score("The night").bits_per_character) == before
 
 
+def test_a_module_of_another_type_is_not_a_trained_one(tmp_path):
+    """Its weights were rounded once, to the type in which it was made."""
+    model = pycharrnn.load(LSTM[-1], dtype=torch.bfloat16)
+    text = model.generate("The ", seed=1, length=50)
+    model.module.double()
+    model.save(tmp_path / "again.t7")
+    assert pycharrnn.load(tmp_path / "again.t7").val_losses == model.val_losses != {}
+    assert model.generate("The ", seed=1, length=50) == text
+
+
 def test_an_untouched_model_is_saved_as_convert_writes_it(tmp_path):
     model = pycharrnn.load(GRU[0])
     assert model.module.flat.dtype == torch.float32

@@ -25,6 +25,7 @@ from pycharrnn.library import training
 from pycharrnn.training.history import History
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.reports import RunResult
+from pycharrnn.training.signals import RunStopped
 
 TEXT = (GOLDEN / "corpus" / "input.txt").read_bytes()[:6000]
 SMALL = {"rnn_size": 8, "max_epochs": 2, "eval_val_every": 40, "gpuid": -1, "show": 0}
@@ -261,6 +262,15 @@ def test_ctrl_c_returns_what_there_is(here):
     with working_in(here):
         on = pycharrnn.train(resume=last, max_epochs=(int(done) + 5) / 10**9, quiet=True)
         assert on.iterations == int(done)
+
+
+def test_ctrl_c_before_anything_is_saved_is_an_error():
+    stopped = RunStopped("stopped by SIGINT; nothing has been trained.", 128 + signal.SIGINT)
+    for stopped.outcome in (None, RunResult(TrainOptions(), History(), 1, None, None)):
+        with pytest.raises(RunStopped, match="nothing has been trained"):
+            training._outcome_at_ctrl_c(stopped)
+    stopped.outcome = RunResult(TrainOptions(), History(), 1, None, "cv/lm_lstm_latest.t7")
+    assert training._outcome_at_ctrl_c(stopped) is stopped.outcome
 
 
 @needs_signals
