@@ -102,8 +102,8 @@ def _outcome_at_ctrl_c(stopped: RunStopped) -> RunResult:
     for number in numbers():
         if number != signal.SIGINT and stopped.status == status_of(number):
             signal.raise_signal(number)  # for whoever handled it before the run; that may end the process
-    if stopped.status == status_of(signal.SIGINT) and stopped.outcome and stopped.outcome.last:
-        return stopped.outcome
+    if stopped.status == status_of(signal.SIGINT) and stopped.result and stopped.result.last:
+        return stopped.result
     raise stopped
 
 

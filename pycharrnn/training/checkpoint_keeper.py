@@ -1,4 +1,4 @@
-"""Which files a run keeps: named checkpoints, the best, the latest. A disk that fails costs a save, not the run."""
+"""Writes and deletes the checkpoints of a run: named, best and latest. A failed write does not end the run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pycharrnn.training.signals import RunStopped
 
 
 class CheckpointKeeper:
-    """Writes the files of one run, and says at its end which of them to go on with.
+    """The checkpoints of one run, and the advice at its end.
 
     Args:
-        ranks: only the first process writes and speaks.
-        ntrain: batches in the training split, so iterations in an epoch.
-        history: the run's losses, which grow while it goes on.
+        ranks: only the first process writes and prints.
+        ntrain: iterations in an epoch.
+        history: the run's losses, updated by the loop.
         note: prints a line on stderr.
         resumed: path of the checkpoint of -resume; None for a new run.
         resume_flags: flags that go with -resume, since checkpoints don't record them: ["-show", "200"].
@@ -50,34 +50,34 @@ class CheckpointKeeper:
         self._ending = f".{files.checkpoint_format}"
         self._latest = run_names.latest_checkpoint(self._stem, self._ending)
         self._best = run_names.best_checkpoint(self._stem, self._ending)
-        self._best_shown: int | None = None  # the iteration whose checkpoint `best` is a second name of
-        self._failure = ""  # of the last attempt to save, in words: an exception would keep the checkpoint in memory
+        self._best_shown: int | None = None  # the iteration that `best` is linked to
+        self._failure = ""  # of the last save; a string, since an exception would keep the checkpoint in memory
         self._noted: set[str] = set()
         self._resumed = resumed
-        self._good = resumed  # path of the last file with the run as it should be
-        self._good_at = 0  # and its iteration, of those written here
-        self._bad = False  # whether the last named checkpoint holds numbers that are not finite
+        self._good = resumed  # path of the newest checkpoint with finite weights
+        self._good_at = 0  # its iteration; 0 for that of -resume
+        self._bad = False  # whether the last named checkpoint has NaN or infinity
         self._last_attempt = time.monotonic()
 
     # -- the files -----------------------------------------------------------------------------------------------------
 
     @property
     def best(self) -> str | None:
-        """The path of the checkpoint with the lowest validation loss; None where none has been written."""
+        """The path of the checkpoint with the lowest validation loss, or None."""
         best = self._best_written()
         return None if best is None else self.path_of(best)
 
     @property
     def last(self) -> str | None:
-        """The path of the newest checkpoint whose numbers are finite; None where none has been written."""
+        """The path of the newest checkpoint with finite weights, or None."""
         return self._good
 
     def path_of(self, i: int) -> str:
-        """The path of the named checkpoint of a validation that has been done."""
+        """The path of the named checkpoint of the validation after iteration `i`."""
         return run_names.named_checkpoint(self._stem, i / self._ntrain, self._history.val_losses[i], self._ending)
 
     def save_named(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint of a validation; then renew best and latest, and remove what -keep says."""
+        """Write the checkpoint of a validation, update best and latest, and delete by -keep."""
         i = checkpoint.i
         path = self.path_of(i)
         good = i in finite(self._history.val_losses) and checkpoint.network.is_finite()
@@ -98,19 +98,18 @@ class CheckpointKeeper:
             self._delete_all_but(self._files.keep, path)
 
     def is_due(self) -> bool:
-        """Whether -save_every_minutes have passed since the last attempt to save."""
+        """Whether -save_every_minutes have passed since the last save or attempt."""
         minutes = self._files.save_every_minutes
         return 0 < minutes <= (time.monotonic() - self._last_attempt) / 60
 
     def save_latest(self, checkpoint: Checkpoint) -> None:
-        """Write the run as it stands, unless it has just been saved or holds numbers that are not finite."""
+        """Write the latest checkpoint, unless iteration `i` has been saved or weights are not finite."""
         i = checkpoint.i
         saved_now = self._good_at == i and self._good is not None and os.path.isfile(self._good)
         if i and not saved_now and checkpoint.network.is_finite() and self._write(self._latest, checkpoint):
             self._good, self._good_at = self._latest, i
 
     def _write(self, path: str, checkpoint: Checkpoint) -> bool:
-        """Save, and remember how it went. A folder that has gone is made anew. Only the first process writes."""
         if self._ranks.rank:
             return False
         try:
@@ -138,7 +137,6 @@ class CheckpointKeeper:
             safetensors_file.save(path, checkpoint, formats.Choices())
 
     def _link(self, source: str, target: str) -> bool:
-        """Make `target` a second name of `source`; whether that succeeded."""
         try:
             atomic_link(source, target)
         except FileNotFoundError:  # the user removed a checkpoint
@@ -149,7 +147,6 @@ class CheckpointKeeper:
         return True
 
     def _delete_all_but(self, count: int, newest: str) -> None:
-        """Keep the `count` best and the newest of this run's named checkpoints; other runs' files are not touched."""
         paths = [self.path_of(i) for i in best_first(self._history.val_losses)]
         kept = {*list(dict.fromkeys(paths))[:count], newest}
         for path in set(paths) - kept:
@@ -157,7 +154,6 @@ class CheckpointKeeper:
                 os.unlink(path)
 
     def _best_written(self) -> int | None:
-        """The iteration with the lowest validation loss of those whose checkpoint is there."""
         losses = self._history.val_losses
         return best_iteration({i: loss for i, loss in losses.items() if os.path.exists(self.path_of(i))})
 
@@ -167,7 +163,6 @@ class CheckpointKeeper:
             self._note(line)
 
     def _last_good(self) -> str:
-        """Which checkpoint to go back to, in words; one that is still there."""
         validated = sorted(finite(self._history.val_losses), reverse=True)
         paths = [self._good, *(self.path_of(i) for i in validated), self._resumed]
         found = next((path for path in paths if path and os.path.isfile(path)), None)
@@ -176,7 +171,7 @@ class CheckpointKeeper:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def stopped(self, cause: str, status: int, checkpoint: Checkpoint) -> RunStopped:
-        """Save the run as it stands; what to raise when something asked for its end."""
+        """Save the run; return the exception for a requested stop."""
         how = self._saved_at_the_end(checkpoint)
         if self._ranks.rank:
             return RunStopped("", status or 1)  # the first process says it
@@ -184,10 +179,11 @@ class CheckpointKeeper:
         return RunStopped(f"stopped by {who} after iteration {checkpoint.i}; {how}", status or 1)
 
     def text_changed(self, what: str, checkpoint: Checkpoint | None) -> RunStopped:
-        """Save the run as it stands; what to raise when its text can't be read on, for which `what` is a sentence.
+        """Save the run; return the exception for a changed text.
 
         Args:
-            checkpoint: None where the run can't be saved, since the other processes wait in the middle of a step.
+            what: the fault, a sentence.
+            checkpoint: None if the run can't be saved, since the other processes wait in the middle of a step.
         """
         what = what.removesuffix(".")
         if checkpoint is None:
@@ -195,7 +191,7 @@ class CheckpointKeeper:
         return RunStopped(f"{what}; stopped after iteration {checkpoint.i}; {self._saved_at_the_end(checkpoint)}", 1)
 
     def _saved_at_the_end(self, checkpoint: Checkpoint) -> str:
-        """Save, and say how to go on."""
+        """Save, and return the advice how to continue."""
         self.save_latest(checkpoint)
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
             command = ["pycharrnn", "train", "-resume", self._good, *self._resume_flags]
@@ -204,8 +200,8 @@ class CheckpointKeeper:
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
 
-    def bad_numbers(self) -> RunStopped:
-        """What to raise when the loss is NaN or explodes: the last good checkpoint is one that was validated."""
+    def diverged(self) -> RunStopped:
+        """The exception for a loss that is NaN or explodes. It names the newest checkpoint before that."""
         if self._ranks.rank:
             return RunStopped("", 3)
         limit, losses = self._history.max_loss, self._history.val_losses
@@ -218,12 +214,12 @@ class CheckpointKeeper:
         return RunStopped(f"training diverged: {advice}; {again}.", 3)
 
     def finish(self) -> None:
-        """Say which checkpoint is the best and how to sample from it.
+        """Print which checkpoint is the best and how to sample from it.
 
-        Errors: UserError if the end of the run is in no file; RunStopped if it is not numbers.
+        Errors: UserError if the last checkpoint could not be written; RunStopped if its weights are not finite.
         """
         if self._bad:
-            raise self.bad_numbers()
+            raise self.diverged()
         if self._ranks.rank:
             return
         if self._failure:

@@ -1,7 +1,7 @@
-"""One run on many processes: `torchrun --nproc_per_node=N -m pycharrnn train ...`.
+"""Data-parallel training: `torchrun --nproc_per_node=N -m pycharrnn train ...`.
 
-The rows of every batch are divided among the processes, and gradients are summed before clipping, so together they are
-the run of one process. Source: PyTorch's torch.distributed; gloo on CPUs, NCCL on GPUs.
+Each process computes its rows of every batch, and gradients are summed before clipping, so the result is that of a
+single process. Uses torch.distributed: gloo on CPUs, NCCL on GPUs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training.machine import Process
 from pycharrnn.training.nccl_allreduce import NCCLAllReduce
 
-# Others wait while the first preprocesses a large text; a process that has died is noticed at once.
-_LONGEST_WAIT = timedelta(hours=12)
+# Long, because processes wait while the first preprocesses a text; a process that ends is noticed at once.
+_TIMEOUT = timedelta(hours=12)
 _T = TypeVar("_T")
 
 
@@ -39,35 +39,32 @@ class Ranks(Process):
     gpus: NCCLAllReduce | None = None
 
     def rows(self, batch_size: int) -> slice:
-        """The rows of a batch that are this process's."""
+        """The rows of a batch that this process computes."""
         return slice(batch_size * self.rank // self.size, batch_size * (self.rank + 1) // self.size)
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """`tensor`, in place the sum over all processes, the same to the last bit in each.
-
-        Errors: UserError if another process has ended.
-        """
+        """Sum `tensor` over all processes in place; the same bits in each. Errors: UserError if another one ended."""
         self.begin_sum(tensor)
         if tensor.device.type != "cpu":
-            self.finish()
+            self.wait()
         return tensor
 
     def begin_sum(self, tensor: torch.Tensor) -> None:
-        """As `sum`, but on a GPU the CPU goes on; it must call `finish` before it waits for a result of the GPU."""
+        """As `sum`, but asynchronous on a GPU: call `wait` before reading any result of the GPU."""
         if self.size > 1:
-            self._add_up(tensor)
+            self._all_reduce(tensor)
 
-    def finish(self) -> None:
-        """Wait for a sum that has been begun. Errors: UserError if another process has ended."""
+    def wait(self) -> None:
+        """Wait for begin_sum. Errors: UserError if another process has ended."""
         if self.gpus:
-            self._together(self.gpus.wait)
+            self._collective(self.gpus.wait)
 
-    def _add_up(self, tensor: torch.Tensor) -> None:
+    def _all_reduce(self, tensor: torch.Tensor) -> None:
         gpus = self.gpus if tensor.device.type != "cpu" else None
-        self._together(lambda: gpus.begin(tensor) if gpus else dist.all_reduce(tensor))
+        self._collective(lambda: gpus.begin(tensor) if gpus else dist.all_reduce(tensor))
 
     def whole_batch(self, part: torch.Tensor, batch_size: int) -> torch.Tensor:
-        """A tensor (batch_size, ...) from each process's rows of it."""
+        """The tensor (batch_size, ...) of which each process has its rows."""
         if self.size == 1:
             return part
         whole = part.new_zeros(batch_size, *part.shape[1:])
@@ -75,14 +72,14 @@ class Ranks(Process):
         return self.sum(whole)
 
     def any(self, *flags: bool) -> list[bool]:
-        """Whether a flag is set in any process, for each; on the CPU, so that no GPU has to be waited for."""
+        """For each flag, whether it is set in any process. On the CPU, so that nothing waits for a GPU."""
         return [bool(flag) for flag in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
 
-    def one_a_machine_first(self, work: Callable[[], _T]) -> _T:
-        """The result of `work`, which one process a machine does before the others."""
+    def first_on_each_machine(self, work: Callable[[], _T]) -> _T:
+        """Call `work` in one process of each machine, then in the others; return its result."""
         first = [work()] if self.local_rank == 0 else []
         if self.size > 1:
-            self._together(lambda: dist.all_reduce(torch.zeros(1)))
+            self._collective(lambda: dist.all_reduce(torch.zeros(1)))
         return first[0] if first else work()
 
     def destroy(self) -> None:
@@ -90,7 +87,7 @@ class Ranks(Process):
         if self.size > 1:
             dist.destroy_process_group()
 
-    def _together(self, call: Callable[[], object]) -> None:
+    def _collective(self, call: Callable[[], object]) -> None:
         try:
             call()
         except RuntimeError as e:
@@ -99,7 +96,7 @@ class Ranks(Process):
             if memory.ran_out(e) or str(e).startswith("CUDA error"):  # a fault of this process
                 raise
             raise UserError(
-                f"process {self.rank} of {self.size} stops, since another one ended: see what that one said, then go on"
+                f"process {self.rank} of {self.size} stops, since another one ended: read its message, then continue"
                 f" with {flag('resume')}."
             ) from e
 
@@ -122,13 +119,13 @@ def join(process: Process, where: str) -> Ranks:
 
 
 def connect(where: str) -> NCCLAllReduce | None:
-    """Connect this process with the others: what sums on GPUs, if the device `where` is one. Errors: RuntimeError."""
-    dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
-    return NCCLAllReduce(_LONGEST_WAIT) if where.startswith("cuda") else None
+    """Connect to the other processes; return the all-reduce for GPUs if `where` is one. Errors: RuntimeError."""
+    dist.init_process_group("gloo", timeout=_TIMEOUT)
+    return NCCLAllReduce(_TIMEOUT) if where.startswith("cuda") else None
 
 
 def _end_at_once() -> None:
-    """End without what PyTorch does at the end, which would wait for a GPU that waits for a process that has ended."""
+    """Exit without PyTorch's cleanup, which would wait for a GPU that waits for an ended process."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()

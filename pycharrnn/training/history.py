@@ -1,4 +1,4 @@
-"""The losses of a run, from its first iteration on, also where it has been resumed."""
+"""History: all losses of a run, including those before -resume."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class History:
 
     @property
     def last_val_loss(self) -> float | None:
-        """The loss of the newest validation; None before the first."""
+        """The loss of the last validation; None before the first."""
         return self.val_losses[max(self.val_losses)] if self.val_losses else None
 
     def is_exploding(self) -> bool:
@@ -51,7 +51,7 @@ class History:
 
 
 def out_of_patience(val_losses: dict[int, float], patience: int) -> bool:
-    """Whether the last `patience` validations (0: any number) brought no better loss than the ones before."""
+    """Whether the last `patience` validations had no lower loss than those before; False for patience 0."""
     best = best_iteration(val_losses)
     since = sum(best is None or i > best for i in val_losses)
     return 0 < patience <= since

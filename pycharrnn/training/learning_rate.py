@@ -1,4 +1,4 @@
-"""How the learning rate falls in the course of a run: by char-rnn's rule, epoch by epoch, or along a line."""
+"""Learning rate schedules: char-rnn's decay by epochs, and linear decay (-anneal)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 from pycharrnn.training.settings import OptimisationSettings
 
-_MOST_EPOCHS = 10**9 + 1  # more than a checkpoint may count iterations
-_EXACT_DECAYS = 10**6  # more epochs than any run has, and no time at all
-_LOWEST = 0.01  # of -learning_rate, with -anneal: the last iterations still do something
+_MOST_EPOCHS = 10**9 + 1  # more than any checkpoint has iterations
+_EXACT_DECAYS = 10**6  # more epochs than any run has
+_LOWEST = 0.01  # part of -learning_rate that -anneal ends at
 
 
 def decays_after(opt: OptimisationSettings, i: int, ntrain: int) -> bool:
@@ -17,7 +17,7 @@ def decays_after(opt: OptimisationSettings, i: int, ntrain: int) -> bool:
 
 
 def after(opt: OptimisationSettings, i: int, ntrain: int, iterations: int) -> float:
-    """The learning rate after iteration `i`, had it always gone by `opt`.
+    """The learning rate after iteration `i` of a run with these settings.
 
     Args:
         ntrain: iterations of an epoch.
@@ -27,13 +27,13 @@ def after(opt: OptimisationSettings, i: int, ntrain: int, iterations: int) -> fl
 
 
 def annealed(opt: OptimisationSettings, i: int, iterations: int) -> float:
-    """The learning rate after iteration `i` with -anneal: a line over the last part of the run."""
+    """The learning rate after iteration `i` with -anneal."""
     left = (iterations - i) / (iterations * opt.anneal)
     return opt.learning_rate * min(1, max(left, _LOWEST))
 
 
 def _decayed(opt: OptimisationSettings, i: int, ntrain: int) -> float:
-    """The learning rate after iteration i, by train.lua's rule: a product after each epoch, whose rounding counts."""
+    """The learning rate after iteration i by train.lua's rule: one product an epoch, with its rounding."""
     rate, decay = opt.learning_rate, opt.learning_rate_decay
     if decay < 1:
         first = math.ceil(min(max(opt.learning_rate_decay_after, 1), _MOST_EPOCHS))

@@ -47,17 +47,17 @@ def train(
     callbacks: Callbacks = _NO_CALLBACKS,
     corpus: Corpus | None = None,
 ) -> RunResult:
-    """Train a model as `opt` says, printing the original's lines with `say` and writing checkpoints.
+    """Train a model and write its checkpoints.
 
     Args:
-        given: names of options that overrule the checkpoint of -resume; None: those that are not at their default.
-        note: prints what the original doesn't say, such as the best checkpoint at the end.
-        draw: draws the samples of -show, which show nothing without it.
-        corpus: the text, which is written once all checks have passed; None: data_dir/input.txt.
-        callbacks: called after each loss that is printed, and each validation, by the first process.
+        say: prints the original's log lines. note: prints all other lines.
+        given: names of options that override those of -resume or a recipe; None: all that differ from their default.
+        draw: samples text for -show; None for no samples.
+        callbacks: called by the first process after each printed loss and each validation.
+        corpus: the text, written once all checks have passed; None: data_dir/input.txt.
 
-    Errors: UserError, among them RunStopped, with a result, for a signal (only the main thread catches it), NaN and
-        explosion; OSError.
+    Errors: UserError; its subclass RunStopped, with the result so far, for a signal (in the main thread), NaN or a
+        diverging loss; OSError.
     """
     process = process_from_environment()
     if process.rank:
@@ -87,16 +87,16 @@ def train(
         try:
             _iterate(run, stop)
         except RunStopped as e:
-            e.outcome = run.outcome()
-            if not isinstance(e.__cause__, TextChanged):  # of which the others, in the middle of a step, know nothing
+            e.result = run.result()
+            if not isinstance(e.__cause__, TextChanged):  # the other processes are in the middle of a step
                 session.ranks.destroy()
             raise
     session.ranks.destroy()
-    return run.outcome()
+    return run.result()
 
 
 class _Run:
-    """What the events of a run share: who computes, what has happened, who writes files, who tells the user."""
+    """The objects that the events of a run share."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _Run:
         )
 
     def begin_log(self) -> None:
-        """Begin to write -log, where there is one, once no other training writes it. Errors: UserError."""
+        """Open -log; the caller holds the lock. Errors: UserError."""
         session, loader = self.session, self.session.loader
         path = session.settings.files.log
         if path and not session.ranks.rank:
@@ -140,7 +140,7 @@ class _Run:
             self.log = RunLog(path, self.history.done, loader.ntrain, loader.nval, characters, seconds, self.note)
 
     def checkpoint(self, i: int) -> Checkpoint:
-        """The run after iteration `i`, to be written. Processes share its state out, so all must ask for it."""
+        """The run after iteration `i`. A collective call: every process must make it."""
         session, trainer, history = self.session, self.trainer, self.history
         trainer.store()
         return session.model.as_checkpoint(
@@ -155,14 +155,14 @@ class _Run:
             state=trainer.state(session.fingerprint) if session.settings.files.save_state else None,
         )
 
-    def outcome(self) -> RunResult:
-        """What there is of the run by now."""
+    def result(self) -> RunResult:
+        """The result so far."""
         session, keeper = self.session, self.keeper
         return RunResult(session.settings.options, self.history, session.loader.ntrain, keeper.best, keeper.last)
 
 
 def _iterate(run: _Run, stop: GracefulStop) -> None:
-    """All iterations that are left, and what follows each: decay, validation, log line, reasons to end, saving."""
+    """Run the remaining iterations. Each is followed by decay, validation, log line, checks and saving."""
     session, trainer, history, keeper = run.session, run.trainer, run.history, run.keeper
     settings, iterations = session.settings, session.iterations
     print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every
@@ -174,7 +174,7 @@ def _iterate(run: _Run, stop: GracefulStop) -> None:
             trained = i
             validates = i % eval_val_every == 0 or i == iterations
             if settings.machine.device == "cpu" or i % print_every == 0 or validates or not history.train_losses:
-                # A GPU would have to be waited for every time.
+                # Reading a loss waits for the GPU, so not after every iteration.
                 history.train_losses.extend(trainer.new_losses())
             _decay_learning_rate(run, i)
             if run.log and i % print_every == 0:
@@ -189,11 +189,11 @@ def _iterate(run: _Run, stop: GracefulStop) -> None:
             # End if things are going really bad.
             if history.train_losses[-1] != history.train_losses[-1]:
                 run.say(_NAN)
-                raise keeper.bad_numbers()
+                raise keeper.diverged()
             if history.is_exploding():
                 run.say("loss is exploding, aborting.")
-                raise keeper.bad_numbers()
-            # What the original lacks: early stopping, an end at any time, and saving by the clock.
+                raise keeper.diverged()
+            # Not in the original: early stopping, signals, and saving at intervals.
             if i in history.val_losses and out_of_patience(history.val_losses, patience):
                 validations = f"the last {patience} validations (-patience)"
                 run.note(f"stopping after iteration {i}: {validations} were no better.")
@@ -207,24 +207,23 @@ def _iterate(run: _Run, stop: GracefulStop) -> None:
                 keeper.save_latest(run.checkpoint(i))
     except TextChanged as e:
         history.train_losses.extend(trainer.new_losses())
-        # With several processes, the others wait in the middle of a step and can't help to save the run.
+        # Saving is a collective call, but the other processes wait in the middle of a step.
         raise keeper.text_changed(str(e), run.checkpoint(trained) if session.ranks.size == 1 else None) from e
     keeper.finish()
 
 
 def _timed_step(session: Session, trainer: Trainer) -> float:
-    """One iteration; the seconds that it took, on a GPU those until it was asked for, unless -accurate_gpu_timing 1."""
+    """Run one iteration and return its seconds; on a GPU only those of launching it, unless -accurate_gpu_timing 1."""
     start = time.perf_counter()
     trainer.step()
     machine = session.settings.machine
     if machine.accurate_gpu_timing and machine.device.startswith("cuda"):
-        session.ranks.finish()
+        session.ranks.wait()
         torch.cuda.synchronize(machine.device)
     return time.perf_counter() - start
 
 
 def _report_step(run: _Run, i: int, seconds: float) -> None:
-    """Print the line of the log after iteration `i`, and tell the program that started the run."""
     session, trainer, loss = run.session, run.trainer, run.history.train_losses[-1]
     epoch, norm_ratio, rate = i / session.loader.ntrain, trainer.norm_ratio(), trainer.optimizer.learning_rate
     run.say(_step_line(session, i, loss, norm_ratio, seconds))
@@ -232,7 +231,6 @@ def _report_step(run: _Run, i: int, seconds: float) -> None:
 
 
 def _decay_learning_rate(run: _Run, i: int) -> None:
-    """Lower the learning rate at the end of an epoch, from -learning_rate_decay_after on, or along -anneal's line."""
     settings, optimizer = run.session.settings.optimisation, run.trainer.optimizer
     if settings.anneal:
         optimizer.learning_rate = learning_rate.annealed(settings, i, run.session.iterations)
@@ -243,7 +241,6 @@ def _decay_learning_rate(run: _Run, i: int) -> None:
 
 
 def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
-    """The loss of the validation split, a checkpoint that has it in its name, and a sample where one is wanted."""
     display, seed = run.session.settings.display, run.session.settings.model.seed
 
     def batch_done(k: int) -> None:
@@ -271,7 +268,6 @@ def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
 
 
 def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History:
-    """The losses so far: none, or those of the run that goes on, whose state `trainer` gets."""
     settings, resumed = session.settings, session.settings.resumed
     if resumed is None:
         if not session.iterations:
@@ -292,7 +288,7 @@ def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History
 
 
 def _step_line(session: Session, i: int, train_loss: float, norm_ratio: float, seconds: float) -> str:
-    """The line of the log after iteration `i`. Source: train.lua."""
+    """Source: train.lua."""
     epoch = lua_format.fixed(i / session.loader.ntrain, 3)
     return (
         f"{i}/{session.iterations} (epoch {epoch}), train_loss = {lua_format.fixed(train_loss, 8)},"

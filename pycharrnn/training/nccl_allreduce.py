@@ -1,10 +1,10 @@
-"""Sums over the GPUs of many processes, for which nobody waits without end.
+"""NCCL all-reduce with a timeout, for distributed.py.
 
-NCCL adds up on the GPUs while the CPU goes on. If a process dies in a sum, the GPUs of the others wait for it without
-end, and so does a CPU that asks for a result. So all processes meet on their CPUs first, where a dead one is noticed at
-once; and what then is asked of the GPUs takes one step at most, so that a CPU can give up.
+If a process ends during an NCCL all-reduce, the GPUs of the others wait forever, and so does a CPU that reads a result.
+Therefore all processes first meet in an all-reduce on their CPUs, which fails at once if one has ended. What the GPUs
+then do takes one step at most, so a short timeout is enough.
 
-Source: PyTorch's ProcessGroupNCCL, whose own watchdog would end the process without a sentence.
+PyTorch's ProcessGroupNCCL has a watchdog, but it ends the process without a message.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-# For all that a GPU has to do for one step. torchrun kills those that haven't ended 30 s after another one did.
-_PATIENCE = 25.0  # seconds
-_PAUSE = 0.0001  # seconds between two looks at the GPU
+# For one step. torchrun kills processes that are still running 30 s after another one ended.
+_TIMEOUT = 25.0  # seconds
+_POLL_INTERVAL = 0.0001  # seconds
 
 
 class NCCLAllReduce:
-    """Sums of tensors on this process's current GPU and those of the others; one is under way at most.
+    """All-reduce over the current GPUs of all processes, one at a time.
 
     Args:
-        longest_wait: for the others to make the connection.
+        timeout: for connecting.
 
-    Errors: of all methods RuntimeError, if another process has ended, for `begin` also if NCCL fails.
+    Errors: RuntimeError from all methods if another process has ended or NCCL fails.
     """
 
-    def __init__(self, longest_wait: timedelta):
+    def __init__(self, timeout: timedelta):
         os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")  # it is handled here
-        self._group: Any = dist.new_group(backend="nccl", timeout=longest_wait)
+        self._group: Any = dist.new_group(backend="nccl", timeout=timeout)
         self._done: torch.cuda.Event | None = None
 
     def begin(self, tensor: torch.Tensor) -> None:
-        """Let the GPUs sum `tensor` in place; what this GPU is asked for after it comes after it."""
+        """Start to sum `tensor` in place; later operations on this GPU use the sum."""
         self.wait()
-        dist.all_reduce(torch.zeros(1))  # on the CPUs, with all the patience for those that save or preprocess
+        dist.all_reduce(torch.zeros(1))  # on the CPUs, without the short timeout
         dist.all_reduce(tensor, group=self._group)
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # PyTorch's
         self._done.record()
 
     def wait(self) -> None:
-        """Let the CPU wait until the sum under way, and all before it, is there."""
-        end = time.monotonic() + _PATIENCE
+        """Wait until the GPU has summed."""
+        end = time.monotonic() + _TIMEOUT
         while self._done is not None and not self._done.query():  # type: ignore[no-untyped-call]  # PyTorch's
             if time.monotonic() > end:
-                raise RuntimeError(f"the GPUs have not summed within {_PATIENCE:g} s")
-            time.sleep(_PAUSE)
+                raise RuntimeError(f"the GPUs have not summed within {_TIMEOUT:g} s")
+            time.sleep(_POLL_INTERVAL)
         self._done = None

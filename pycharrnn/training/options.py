@@ -1,4 +1,4 @@
-"""Every flag of training once: its name, default and help. Source: the cmd:option lines of train.lua."""
+"""The options of `pycharrnn train`. Source: the cmd:option lines of train.lua."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG_ENDINGS = (".csv", ".jsonl")
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of `pycharrnn train`."""
+    """Options of `pycharrnn train`, valid once constructed."""
 
     # data
     data_dir: str = option(
@@ -118,29 +118,29 @@ class TrainOptions:
     opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH, charrnn=True)
     recipe: str = option(
         "char-rnn",
-        "defaults to train with: char-rnn, or, the default for texts on the command line, quick; or best. Any flag that"
-        " is given overrules them",
+        "set of defaults: char-rnn; quick, the default for texts on the command line; or best. A given flag overrides"
+        " them",
         group="learning",
         allowed=one_of("char-rnn", "quick", "best"),
         record=False,
     )
     anneal: float = option(
         0,
-        "in place of -learning_rate_decay, lower the learning rate along a line, to a hundredth, over this last part of"
-        " the iterations: 0.5 = over the last half. 0 = never",
+        "instead of -learning_rate_decay, lower the learning rate linearly to a hundredth over this last part of the"
+        " iterations: 0.5 = over the last half. 0 = never",
         group="learning",
         allowed=number(0, 1),
     )
     weight_drop: float = option(
         0,
-        "probability with which a batch goes without a weight from one hidden state to the next, against learning by"
-        " heart. 0 = none",
+        "DropConnect on the recurrent weights: probability of zeroing each hidden-to-hidden weight, per batch; reduces"
+        " overfitting. 0 = none",
         group="learning",
         allowed=number(0, below=1),
     )
     exact: int = option(
         1,
-        "1 = the digits of char-rnn: double precision on the CPU and its two state habits. 0 = float32, faster",
+        "1 = the digits of char-rnn: float64 on the CPU, and its two state habits. 0 = float32, faster",
         group="machine",
         allowed=SWITCH,
     )
@@ -154,13 +154,13 @@ class TrainOptions:
     )
     forget_bias: int = option(
         1,
-        "1 = set LSTM forget gate biases to 1. 0 = as drawn, as char-rnn did before 2015-09-20",
+        "1 = set LSTM forget gate biases to 1. 0 = keep them random, as char-rnn did before 2015-09-20",
         group="model",
         allowed=SWITCH,
     )
     resume: str = option(
         "",
-        "go on with the run that wrote this checkpoint, or the newest in this directory, and with its options",
+        "continue the run that wrote this checkpoint, or the newest one in this directory, with its options",
         group="checkpoints",
         value="FILE|DIR",
         path="file",
@@ -168,7 +168,7 @@ class TrainOptions:
     )
     save_state: int = option(
         1,
-        "1 = keep in checkpoints what -resume needs to go on exactly. 0 = leave it out",
+        "1 = checkpoints hold the state that -resume needs to continue exactly. 0 = they do not",
         group="checkpoints",
         allowed=SWITCH,
     )
@@ -182,56 +182,56 @@ class TrainOptions:
     )
     save_every_minutes: float = option(
         10,
-        "keep lm_<savefile>_latest.t7 no older than this. 0 = write it only when a signal ends the run",
+        "write lm_<savefile>_latest.t7 at this interval. 0 = only when a signal ends the run",
         group="checkpoints",
         allowed=number(0),
     )
     keep: int = option(
         0,
-        "how many checkpoints to keep, the best by validation loss, beside the newest. 0 = all",
+        "number of checkpoints to keep, by lowest validation loss, beside the newest. 0 = all",
         group="checkpoints",
         allowed=number(0),
     )
     patience: int = option(
-        0, "stop after this many validations without a better one. 0 = never", group="learning", allowed=number(0)
+        0, "stop after this many validations without a lower loss. 0 = never", group="learning", allowed=number(0)
     )
     lock: int = option(
         1,
-        "1 = refuse to train where another training writes the same files. 0 = train all the same",
+        "1 = refuse to train while another run writes the same files. 0 = train anyway",
         group="checkpoints",
         allowed=SWITCH,
     )
     overwrite: int = option(
         0,
-        "1 = give up an unfinished run, or its -log, that has files of these names. 0 = refuse to",
+        "1 = replace the files of an unfinished run, and its -log. 0 = refuse to",
         group="checkpoints",
         allowed=SWITCH,
         record=False,
     )
     progress: int = option(
         -1,
-        "a line with epoch, time left, speed and best loss below the log. -1 = on a terminal; 1 = also if the log goes"
-        " elsewhere; 0 = never",
+        "progress line with epoch, time left, speed and best loss. -1 = on a terminal; 1 = also if the log is"
+        " redirected; 0 = never",
         group="display",
         allowed=one_of(-1, 0, 1),
         record=False,
     )
     val_lines: int = option(
         1,
-        "1 = print a line for each batch of a validation, as char-rnn does. 0 = none",
+        "1 = print a line for each batch of a validation, as char-rnn does. 0 = do not",
         group="display",
         allowed=SWITCH,
     )
     show: int = option(
         0,
-        "after each validation, show a sample of so many characters, at temperature 0.5, on stderr. 0 = none",
+        "after each validation, print a sample of this many characters to stderr, at temperature 0.5. 0 = none",
         group="display",
         allowed=number(0, MAX_SHOWN),
         record=False,
     )
     log: str = option(
         "",
-        "file for the run's figures, .csv or .jsonl: a row for each training loss that is printed and each validation",
+        "file for the losses, .csv or .jsonl: one row for each printed training loss and each validation",
         path="file",
         group="display",
         value="FILE",
@@ -240,32 +240,32 @@ class TrainOptions:
     )
     threads: int = option(
         0,
-        "how many threads compute. 0 = OMP_NUM_THREADS, or one for each core",
+        "number of threads. 0 = OMP_NUM_THREADS, or one for each core",
         group="machine",
         allowed=THREADS,
         record=False,
     )
     vocab: str = option(
         "strict",
-        "with -init_from, for a text with other characters than the checkpoint's: strict = refuse it, as char-rnn does;"
-        " extend = add the new ones to the model; keep = leave them out of the text",
+        "with -init_from, if the text has characters that the checkpoint lacks: strict = refuse, as char-rnn does;"
+        " extend = add them to the model; keep = drop them from the text",
         group="text",
         allowed=one_of("strict", "extend", "keep"),
     )
     encoding: str = option(
         "bytes",
-        "what a character is: bytes, as in char-rnn, or utf8: a code point of UTF-8",
+        "unit of text: bytes, as in char-rnn, or utf8, code points",
         group="text",
         allowed=one_of("bytes", "utf8"),
     )
 
     @property
     def changed(self) -> frozenset[str]:
-        """The names of the options that are not at their default."""
+        """The names of the options that differ from their default."""
         return frozenset(f.name for f in dataclasses.fields(self) if getattr(self, f.name) != f.default)
 
     def flags(self, names: Collection[str]) -> list[str]:
-        """The words of a command line for those of these options that are not at their default, in their order."""
+        """The words of a command line that sets those of these options that differ from their default."""
         words = []
         for field in dataclasses.fields(self):
             if field.name in names and field.name in self.changed:

@@ -1,7 +1,6 @@
-"""Recipes: named sets of defaults for -recipe, which go by the text. Any flag on the command line overrules them.
+"""Recipes (-recipe): named sets of defaults that depend on the text. Given flags override them.
 
-The figures stand in the table RECIPES; the functions below say how epochs, batches and what follows from them are
-made of a text's length.
+The table RECIPES holds the values; the functions below compute epochs, batches and what follows from the text's length.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ class Recipe:
     """How to train on a text.
 
     Attributes:
-        what: what it is for, in a few words.
+        what: its purpose, in a few words.
         flags: defaults for every text.
-        by_length: (characters, more defaults): the first of them that has more characters than the text holds.
-        iterations: steps that a run is to have.
-        most_epochs: a short text is read no more often, and has fewer steps: beyond that, it is learnt by heart.
-        validations, log_lines: how many of them a run is to have.
-        validated: characters that are enough for a validation; of a short text it takes -val_frac.
-        batches: how many a text is to have at least, so that there are some to train on and some to validate; a short
-            text gets a smaller -batch_size for that, a very short one a smaller -seq_length as well.
+        by_length: (characters, more defaults): the first entry with more characters than the text applies.
+        iterations: of a run.
+        most_epochs: limits the iterations on a short text, which would be overfitted.
+        validations, log_lines: number of them in a run.
+        validated: characters of a validation at most; -val_frac of a short text.
+        batches: of a text at least; a short text gets a smaller -batch_size, a very short one also a smaller
+            -seq_length.
 
-    What `flags` or `by_length` say of the epochs and what follows from them holds instead of the rules.
+    Epochs, and what follows from them, are computed unless `flags` or `by_length` set them.
     """
 
     what: str
@@ -87,15 +86,15 @@ RECIPES = {
         log_lines=80,
     ),
 }
-_OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from brings
-_SHOWN_FOR = TextStats(1_000_000, 1_000_000)  # the text for which -help shows a recipe: a megabyte of English
+_OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
+_SHOWN_FOR = TextStats(1_000_000, 1_000_000)  # the text of -help: a megabyte of English
 
 
 def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
-    """Options with the defaults of their -recipe for a text, and -recipe at its default again.
+    """Options with the defaults of their -recipe for a text, and -recipe reset.
 
     Args:
-        given: names of options that the user gave, which stay.
+        given: names of options that the user gave, which are kept.
 
     Errors: UserError.
     """
@@ -106,10 +105,10 @@ def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOp
 
 
 def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dict[str, Value]:
-    """What a recipe says of a text: option -> value, for all options but those that were typed.
+    """The defaults of a recipe for a text, without those that were typed.
 
     Args:
-        typed: options of the command line; what a recipe says of the others goes by them.
+        typed: options of the command line, which the computed defaults depend on.
 
     Errors: UserError for a text that is too short.
     """
@@ -128,7 +127,6 @@ def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dic
 
 
 def _splits(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
-    """-train_frac and -val_frac: as much to validate as serves, or as is left, and all the rest to train on."""
     val = float(found["val_frac"])
     if "val_frac" not in typed:
         val = min(val, _two_digits(recipe.validated / length))
@@ -138,7 +136,6 @@ def _splits(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Coll
 
 
 def _batches(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:
-    """-batch_size and -seq_length for a text of `length` characters."""
     batch_size, seq_length = int(found["batch_size"]), int(found["seq_length"])
     if "seq_length" not in typed:
         rows = batch_size if "batch_size" in typed else 1
@@ -150,7 +147,6 @@ def _batches(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Col
 
 
 def _course(recipe: Recipe, found: Mapping[str, Value], length: int) -> dict[str, Value]:
-    """How long a run is, and how often it validates and prints."""
     batches = length // (int(found["batch_size"]) * int(found["seq_length"]))
     per_epoch = max(1, int(batches * float(found["train_frac"])))
     epochs = float(found.get("max_epochs", _two_digits(min(recipe.iterations / per_epoch, recipe.most_epochs))))
@@ -163,17 +159,17 @@ def _course(recipe: Recipe, found: Mapping[str, Value], length: int) -> dict[str
 
 
 def _two_digits(number: float) -> float:
-    """A number as one would write it on a command line."""
+    """Round to two significant digits."""
     return float(f"{number:.2g}")
 
 
 def command_line(opt: TrainOptions) -> str:
-    """The command that trains with these options: all that are not at their default, as flags."""
+    """The command line that trains with these options."""
     return shell_words.joined(["pycharrnn", "train", "-data_dir", opt.data_dir, *_flags(opt)])
 
 
 def described() -> str:
-    """The recipes for -help: of each its name, its purpose and its flags for a text of a megabyte."""
+    """The recipes for -help: name, purpose and flags for a text of a megabyte."""
     lines = ["Recipes, as they are for a megabyte of English; epochs, and what follows from them, go by the text"]
     for name, recipe in RECIPES.items():
         opt = apply(TrainOptions(recipe=name), (), _SHOWN_FOR)
@@ -182,6 +178,5 @@ def described() -> str:
 
 
 def _flags(opt: TrainOptions) -> list[str]:
-    """The words of a command line for all options of the run that are not at their default, but -data_dir."""
     names = opt.changed - {"data_dir", "recipe", "resume", "overwrite"}
     return opt.flags(names)

@@ -1,4 +1,4 @@
-"""What a run tells the program that started it: its steps and validations while it goes on, its outcome at the end."""
+"""What train() passes to its callbacks and returns: TrainStep, Validation, RunResult."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class TrainStep:
     """An iteration whose loss is printed.
 
     Attributes:
-        iteration: its number, from 1, of so many `iterations`; epoch: the same in passes through the training split.
+        iteration: number from 1, of `iterations`; epoch: passes through the training split.
         train_loss: nats per character of its batch.
-        norm_ratio: norm of the gradient by that of the parameters.
+        norm_ratio: norm of the gradient divided by that of the parameters.
         learning_rate: of the next iteration.
-        seconds: that it took.
+        seconds: duration.
     """
 
     iteration: int
@@ -32,13 +32,13 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation, once its checkpoint has been written.
+    """A validation whose checkpoint has been written.
 
     Attributes:
-        iteration, iterations, epoch: after which it came, as in TrainStep.
+        iteration, iterations, epoch: of the last training step, as in TrainStep.
         val_loss: nats per character of the validation split.
         path: of the checkpoint.
-        is_best: whether no validation before had as low a loss.
+        is_best: whether all validations before had higher losses.
     """
 
     iteration: int
@@ -51,14 +51,14 @@ class Validation:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What there is of a run at its end, also one that came before its time.
+    """A run at its end, which may be early.
 
     Attributes:
         options: the values that held.
         history: its losses.
         ntrain: iterations in an epoch.
-        best: path of the checkpoint with the lowest validation loss; None where there is none.
-        last: path of the newest one in which all numbers are finite; None where there is none.
+        best: path of the checkpoint with the lowest validation loss, or None.
+        last: path of the newest checkpoint with finite weights, or None.
     """
 
     options: TrainOptions
@@ -74,7 +74,7 @@ def _ignore(report: object) -> None:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a program does at each loss that is printed, and at each validation."""
+    """Functions called after each printed loss and each validation."""
 
     on_print: Callable[[TrainStep], object] = _ignore
     on_validation: Callable[[Validation], object] = _ignore

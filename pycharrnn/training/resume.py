@@ -53,7 +53,7 @@ def restore(
         say(f"{data_dir}/input.txt is not the text of the checkpoint: it was {state.text}; it is {text}.")
         changed.append("the text")
     if changed:
-        trainer.forget_place()
+        trainer.reset_position()
         epoch = lua_format.fixed(found.i / loader.ntrain, 2)
         say(f"{' and '.join(changed)} changed: at the text's start, hidden state from zero; epoch counted as {epoch}.")
     else:

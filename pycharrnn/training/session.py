@@ -101,8 +101,6 @@ def prepare(
 
 
 def _machine(options: TrainOptions, process: Process) -> Machine:
-    """The machine as this PyTorch sees it; its GPUs unless the user asks for the CPU."""
-
     def computes(model: str, rnn_size: int, dtype: str, where: str) -> bool:
         return precision.can_train(model, rnn_size, precision.MIXED[dtype], where)
 
@@ -111,13 +109,12 @@ def _machine(options: TrainOptions, process: Process) -> Machine:
 
 
 def _make(settings: RunSettings, text: TextStats, process: Process, say: Say) -> Session:
-    """The objects of a run. Errors: UserError."""
     data, start = settings.data, settings.start
     random = LuaRandom(settings.model.seed)
     device.make_current(settings.machine.device)
     tf32.allow(not settings.machine.exact)
     ranks = distributed.join(process, settings.machine.device)
-    loader = ranks.one_a_machine_first(lambda: _loader(data, start, text, ranks, settings.display.progress, say))
+    loader = ranks.first_on_each_machine(lambda: _loader(data, start, text, ranks, settings.display.progress, say))
     for split, name in ((TRAIN, "train"), (VAL, "val")):
         if loader.split_sizes[split] == 0:
             raise UserError(
@@ -174,7 +171,6 @@ def _make_checkpoint_dir(path: str) -> None:
 def _loader(
     data: DataSettings, start: InitialCheckpoint | None, text: TextStats, ranks: Ranks, progress: int, say: Say
 ) -> CharSplitLMMinibatchLoader:
-    """The batches of input.txt, of which this process takes its rows."""
     return CharSplitLMMinibatchLoader(
         data.data_dir,
         data.batch_size,
@@ -193,7 +189,6 @@ def _loader(
 def _model(
     settings: RunSettings, loader: CharSplitLMMinibatchLoader, random: LuaRandom, dtype: torch.dtype, say: Say
 ) -> CharRNN:
-    """The model to train: new, with a checkpoint's weights, or that of the resumed run."""
     model, start, where = settings.model, settings.start, settings.machine.device
     if start is None:
         say(f"creating an {model.model} with {model.num_layers} layers")

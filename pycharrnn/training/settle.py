@@ -99,7 +99,6 @@ def settle(
 
 
 def _with_recipe(options: TrainOptions, given: Collection[str], text: TextStats | None, lines: _Lines) -> TrainOptions:
-    """Apply -recipe, and print the command line that gives the same run."""
     if text is None:
         raise ValueError("a recipe needs the statistics of the text")
     applied = recipes.apply(options, given, text)
@@ -110,7 +109,6 @@ def _with_recipe(options: TrainOptions, given: Collection[str], text: TextStats 
 def _resumed(
     options: TrainOptions, given: Collection[str], start: InitialCheckpoint, lines: _Lines
 ) -> tuple[TrainOptions, InitialCheckpoint]:
-    """Use the options that the checkpoint of -resume records, except those given on the command line."""
     path, found = start.path, start.checkpoint
     lines.log.append(f"resuming from {path}, iteration {found.i}, epoch {lua_format.fixed(found.epoch, 2)}")
     overridden: dict[str, str] = {}  # name -> in words
@@ -160,7 +158,6 @@ def _in_words(value: object) -> str:
 
 
 def _with_encoding(options: TrainOptions, start: InitialCheckpoint | None, lines: _Lines) -> TrainOptions:
-    """Use the encoding of the checkpoint's vocabulary."""
     if start is not None and options.encoding != "utf8" and checkpoints.encoding(start.checkpoint) == "utf8":
         options = dataclasses.replace(options, encoding="utf8")
         lines.log.append("overwriting encoding=utf8 based on the checkpoint.")

@@ -1,4 +1,4 @@
-"""-show: what the model writes by now, as lines for a person, beside the log."""
+"""-show: a sample of the model after each validation, as lines for stderr."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.training.signals import GracefulStop
 
-# Draws characters: (checkpoint, the model that it is of, how many, seed, temperature) -> characters. It leaves as they
-# are the model and every random generator that training uses. Errors: UserError for a model that predicts NaN.
+# Samples: (checkpoint, its model, length, seed, temperature) -> characters. Changes neither the model nor the random
+# generators of training. Errors: UserError for a model that predicts NaN.
 Draw = Callable[[Checkpoint, "CharRNN", int, int, float], Iterator[bytes]]
 
-TEMPERATURE = 0.5  # at which a model that has learnt a few words shows them
-_MARGIN = "    | "  # no line of the log begins like this
+TEMPERATURE = 0.5  # shows the words that a young model has learnt
+_MARGIN = "    | "  # unlike the start of any log line
 _TAB = 4
 _TRIES = 3
 
@@ -30,11 +30,10 @@ _TRIES = 3
 def shown_sample(
     draw: Draw, model: CharRNN, checkpoint: Checkpoint, length: int, seed: int, columns: int, stop: GracefulStop
 ) -> str:
-    """The sample of -show after a validation, with a heading; "" where the model predicts no numbers.
+    """The sample with a heading; "" if the model predicts NaN.
 
-    Its seed is that of the run plus the iteration, so that the same run shows the same samples; one that is hardly more
-    than spaces or dashes shows nothing, so the next seed is tried. Where an end is asked for, it is as long as it is by
-    then.
+    The seed is that of the run plus the iteration, so that the same run shows the same samples. If the sample has few
+    letters, the next seed is tried. A requested stop cuts the sample short.
 
     Args:
         checkpoint: of `model`, as it is now.
@@ -48,7 +47,7 @@ def shown_sample(
             texts.append(_text(draw(checkpoint, model, length, tried, TEMPERATURE), stop))
             if stop.cause or _letters(texts[-1]) >= len(texts[-1]) / 4:
                 break
-    except UserError:  # the keeper of checkpoints says what is wrong with this one
+    except UserError:  # CheckpointKeeper reports the fault
         return ""
     except (MemoryError, torch.cuda.OutOfMemoryError):
         return f"there is no memory for a sample after iteration {checkpoint.i}."
@@ -59,7 +58,7 @@ def shown_sample(
 
 
 def _text(characters: Iterator[bytes], stop: GracefulStop) -> str:
-    """What a screen may show of characters that are drawn, until an end is asked for."""
+    """Sampled characters as text that is safe for a terminal, until a stop is requested."""
     screen = ScreenText()
     text = ""
     for character in characters:
@@ -74,7 +73,7 @@ def _letters(text: str) -> int:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The lines of a text, and those too long for `width` columns broken: after a space, or within a long word.
+    """Wrap the lines of a text at `width` columns, after a space, or within a long word.
 
     Example:
         >>> wrapped("one two three\\n\\nf\u304cur", 8)
@@ -84,7 +83,6 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def _broken(line: str, width: int) -> Iterator[str]:
-    """The pieces of one line, at most `width` columns each."""
     start = after_space = used = 0
     for k, character in enumerate(line):
         columns = column_width(character)

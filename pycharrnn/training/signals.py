@@ -1,4 +1,4 @@
-"""What asks a run to end between two steps: SIGINT, SIGTERM, SIGHUP, SIGBREAK, or a log that nobody reads any more."""
+"""Requests to stop a run between two steps: SIGINT, SIGTERM, SIGHUP, SIGBREAK, or a log whose reader has gone."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of 
 
 
 class RunStopped(UserError):
-    """A run that ended before its time; the message says how to go on.
+    """A run ended early; the message says how to continue it.
 
     Attributes:
         status: the exit status.
-        outcome: what there is of the run.
+        result: the run so far.
     """
 
     def __init__(self, message: str, status: int):
         super().__init__(message)
         self.status = status
-        self.outcome: RunResult | None = None
+        self.result: RunResult | None = None
 
 
 class Log:
-    """The lines that a run prints. None of them can end it: a closed log loses all that follow, a full disk some.
+    """Prints the lines of a run's log. Errors do not end the run: lines are lost.
 
     Args:
         say: prints a line of the log. note: prints a line on stderr.
 
     Attributes:
-        closed: whether nobody reads the log any more.
+        closed: whether the log's reader has gone.
     """
 
     def __init__(self, say: Callable[[str], None], note: Callable[[str], None]):
@@ -48,7 +48,7 @@ class Log:
         self.closed = False
 
     def say(self, line: str) -> None:
-        """Print a line, if anybody reads it."""
+        """Print a line."""
         if self.closed:
             return
         try:
@@ -65,15 +65,14 @@ class Log:
 class GracefulStop:
     """Context manager: the first signal requests a stop, which the loop polls; the second raises RunStopped at once.
 
-    A third one, while that exception is on its way, ends the process without a word. Signals that the caller ignores
-    (nohup, a shell's background job) stay ignored. Outside the main thread, where Python can't handle signals, only the
-    log is watched.
+    A third one ends the process while that exception propagates. Ignored signals stay ignored (nohup, a shell's
+    background job). Outside the main thread, where Python can't handle signals, only the log is watched.
 
     Args:
-        log: asks for an end as well, once it is closed.
-        alone: a second signal ends at once, and signals are as before after the end. Not under torchrun, which passes
-            on what a terminal has sent to all, sends more to those that are ending, and kills who takes 30 s.
-        clear: clears a line on the screen that the handler's own would run into.
+        log: requests a stop once it is closed.
+        alone: False under torchrun, which sends several signals to each process: a second signal then has no effect,
+            and signals stay ignored afterwards.
+        clear: clears the progress line before the handler prints.
     """
 
     def __init__(self, log: Log, alone: bool = True, clear: Callable[[], None] = lambda: None):
@@ -83,14 +82,14 @@ class GracefulStop:
 
     @property
     def cause(self) -> str:
-        """Why to stop, as a subject ("SIGTERM"); "" to go on."""
+        """Why to stop, as a noun ("SIGTERM"); "" to continue."""
         if self._number:
             return signal.Signals(self._number).name
-        return "the end of whoever read its log" if self._log.closed else ""
+        return "the end of its log's reader" if self._log.closed else ""
 
     @property
     def status(self) -> int:
-        """The exit status that goes with `cause`."""
+        """The exit status for `cause`."""
         return status_of(self._number) if self._number else int(self._log.closed)
 
     def __enter__(self) -> GracefulStop:
@@ -104,11 +103,10 @@ class GracefulStop:
             signal.signal(number, handler if self._alone else signal.SIG_IGN)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        """A signal has come: remember the first, end by the second."""
         name = signal.Signals(number).name
         if not self._number:
             self._number = number
-            # Not print: the signal may have come in the middle of one.
+            # Not print: the signal may have interrupted one.
             second = "; a second one stops at once" if self._alone else ""
             self._clear()
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""One iteration, one validation, and all the state that goes from one to the next."""
+"""Trainer: one iteration, one validation, and the state between them. Used by loop.py."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Trainer:
             self._weight_drop = WeightDrop(flat, model.views, self.bptt.from_canonical, optimisation.weight_drop)
         self._replayed: CUDAGraphStep | None = None
         if self.bptt.backend.can_be_recorded:
-            self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.finish)
+            self._replayed = CUDAGraphStep(self._forward_backward, flat.device, note, ranks.wait)
         self._set_states(self._zeros())
         self._first_batch = True
         self._new_losses: list[torch.Tensor] = []
@@ -77,12 +77,12 @@ class Trainer:
         return [torch.zeros_like(state) for state in self.bptt.states(-1)]
 
     def _set_states(self, states: list[torch.Tensor]) -> None:
-        """What this process's rows of the next batch start from: the last state of a batch, where `_carry` gets it."""
+        """Set the state that the next batch starts from."""
         for last, state in zip(self.bptt.states(-1), states, strict=True):
             last.copy_(state)
 
     def state(self, text: str) -> RunState:
-        """What a run that goes on from here needs beside the weights. `text`: the fingerprint of input.txt."""
+        """The state that -resume needs beside the weights. `text`: the fingerprint of input.txt."""
         words, position = self.random.get_state()
         batch_size = self.loader.batch_size
         return RunState(
@@ -98,7 +98,7 @@ class Trainer:
         )
 
     def restore(self, state: RunState) -> None:
-        """Optimiser and hidden state as they were. A state is taken after a batch, so the next is not the first."""
+        """Restore optimiser and hidden state. The state follows a batch, so the next batch is not the first."""
         flat = self.bptt.flat
         mean_square = torch.from_numpy(state.mean_square).to(flat.dtype).to(flat.device)  # on the CPU first, for MPS
         self.optimizer.mean_square.copy_(self.bptt.from_canonical(mean_square))
@@ -108,21 +108,18 @@ class Trainer:
             self._first_batch = False
 
     def versions(self) -> dict[str, str]:
-        """What the digits of the run depend on, beside the machine: program -> version.
-
-        PyTorch is one of them unless the C kernel computes everything, the same bits on every machine.
-        """
+        """Program -> version, for all programs that the digits of the run depend on."""
         portable = self.bptt.backend.is_portable and self._weight_drop is None
         of_torch = {} if portable else {"torch": str(torch.__version__)}
         return {"pycharrnn": __version__, **of_torch}
 
-    def forget_place(self) -> None:
-        """Go on from a hidden state of zeros, which no batch has left behind."""
+    def reset_position(self) -> None:
+        """Make the next batch the first: its hidden state starts from zeros."""
         self._set_states(self._zeros())
         self._first_batch = True
 
-    def _carry(self) -> None:
-        """Copy the state after the batch to where the next one starts."""
+    def _copy_last_to_first(self) -> None:
+        """Start the next batch from the state after the last one."""
         for first, last in zip(self.bptt.states(0), self.bptt.states(-1), strict=True):
             first.copy_(last)
 
@@ -131,15 +128,14 @@ class Trainer:
         cuda = self._x.device.type == "cuda"
         for to, part in zip((self._x, self._y), self.loader.next_batch(split), strict=True):
             rows = torch.from_numpy(np.ascontiguousarray(part.T))
-            # From pinned memory the copy goes on while Python does; in small numbers, since a GPU is far away.
+            # From pinned memory the copy is asynchronous; uint8 or int32 make it small.
             to.copy_(rows.pin_memory().to(to.device, non_blocking=True) if cuda else rows)
 
     def _draw_masks(self, masks: torch.Tensor) -> None:
-        """Fill the dropout masks, (L, T, B, H); all ranks draw those of the whole batch, and take their rows.
+        """Fill the dropout masks, (L, T, B, H). Every rank draws those of the whole batch and uses its rows.
 
-        With -exact 1 from Torch7's generator, time step by time step, inside one step layer 2, 3, ..., decoder. Else
-        from a quicker one, whose seed is one number of that generator: NumPy's, which draws the same whatever its
-        version, or that of the device, where drawing costs less than the step itself.
+        With -exact 1 they come from Torch7's generator: by time step, then layer 2, 3, ..., decoder. Otherwise from a
+        faster generator, seeded by it: NumPy's PCG64, stable across versions, or the GPU's.
         """
         keep, B = 1 - self.model.dropout, self.loader.batch_size
         L, T, _, H = masks.shape
@@ -153,31 +149,30 @@ class Trainer:
             of_device = torch.rand(L, T, B, H, generator=self._seeded(), device=self._x.device) < keep
             masks.copy_(of_device[:, :, self._rows]).div_(keep)
             return
-        if masks.device.type == "cpu":  # on this thread: others would be no faster
+        if masks.device.type == "cpu":  # threads would not be faster
             np.multiply(drawn[:, :, self._rows], 1 / keep, out=masks.numpy(), casting="same_kind")
         else:
             masks.copy_(torch.from_numpy(drawn)[:, :, self._rows].to(masks.dtype)).div_(keep)
 
     def _seed(self) -> int:
-        """The seed of another generator: one number of Torch7's."""
+        """A seed from one number of Torch7's generator."""
         return int(self.random.random(1)[0] * 2**32)
 
     def _seeded(self) -> torch.Generator:
-        """A generator of the device, all of whose numbers follow from one of Torch7's generator."""
         return self._generator.manual_seed(self._seed())
 
     def _forward_backward(self) -> None:
         """Loss and gradient of the batch in x and y."""
-        self._carry()
+        self._copy_last_to_first()
         self.bptt.forward(self._x, self._masks)
         self._loss.copy_(self.bptt.nll(self._y))
         if self._exact and not self._first_batch:
-            # The original's first state is by now the final one: they share memory. Backward sees the wrong one.
-            self._carry()
+            # In the original the first state shares memory with the last, so backward sees the last.
+            self._copy_last_to_first()
         self.bptt.backward(self.bptt.d_nll(), self._gradients)
 
     def step(self) -> None:
-        """One iteration: forward, backward, clip, update. Errors: TextChanged, before anything is changed."""
+        """Run one iteration: forward, backward, clip, update. Errors: TextChanged, with nothing changed."""
         self._read_batch(TRAIN)
         if self._masks is not None:
             self._draw_masks(self._masks)
@@ -189,7 +184,7 @@ class Trainer:
         self._new_losses.append(self._loss / self.loader.seq_length)
 
     def norm_ratio(self) -> float:
-        """The norm of the clipped gradient by that of the parameters, as the log shows it."""
+        """The norm of the clipped gradient divided by that of the parameters."""
         return self.optimizer.norm_ratio(self.gradient)
 
     def canonical_gradient(self) -> torch.Tensor:
@@ -197,24 +192,24 @@ class Trainer:
         return self.bptt.canonical(self.gradient)
 
     def store(self) -> None:
-        """Write what has been trained into the model's parameters."""
+        """Copy the trained parameters into the model."""
         if self.bptt.flat.data_ptr() != self.model.flat.data_ptr():
             self.model.flat.detach().copy_(self.bptt.canonical(self.bptt.flat))
 
     def new_losses(self) -> list[float]:
         """The losses, in nats per character, of the iterations since the last call."""
-        self.ranks.finish()
+        self.ranks.wait()
         losses, self._new_losses = self._new_losses, []
         return torch.stack(losses).tolist() if losses else []
 
     @torch.no_grad()
     def evaluate(self, split: int, batch_done: Callable[[int], None] = lambda i: None) -> float:
-        """Loss of a whole split in nats per character, from a state of zeros, without dropout.
+        """The loss of a split in nats per character, from a state of zeros, without dropout.
 
         Args:
-            batch_done: called with the number of batches done after each.
+            batch_done: called after each batch with the number of batches done.
 
-        Errors: TextChanged, with the hidden state as it was before.
+        Errors: TextChanged, with the hidden state restored.
         """
         n = self.loader.split_sizes[split]
         self.loader.reset_batch_pointer(split)
@@ -224,15 +219,15 @@ class Trainer:
         try:
             for i in range(1, n + 1):
                 self._read_batch(split)
-                self._carry()
+                self._copy_last_to_first()
                 self.bptt.forward(self._x)
                 loss += float(self.bptt.nll(self._y))
                 batch_done(i)
         except TextChanged:
-            self._set_states(before)  # what is left to do is to save the run as it was
+            self._set_states(before)  # for the checkpoint that follows
             raise
         loss = float(self.ranks.sum(self._loss.new_tensor(loss)))
         if not self._exact:
             self._set_states(before)
-        # else: the original's training state lies in the buffers that validation just used, and goes on from there.
+        # else, as in the original, training continues from the last state of the validation
         return loss / self.loader.seq_length / n

@@ -92,7 +92,7 @@ def test_a_log_whose_reader_goes_away(tmp_path):
         os.close(reader)
         assert terminal.end() == 1
     (line,) = terminal.lines()
-    assert line.startswith("pycharrnn: stopped by the end of whoever read its log after iteration")
+    assert line.startswith("pycharrnn: stopped by the end of its log's reader after iteration")
 
 
 def test_nothing_in_the_background(tmp_path):

@@ -12,7 +12,7 @@ class _Summing(distributed.Ranks):
     """The only process, which sums over all all the same."""
 
     def begin_sum(self, tensor: torch.Tensor) -> None:
-        self._add_up(tensor)
+        self._all_reduce(tensor)
 
 
 if __name__ == "__main__":

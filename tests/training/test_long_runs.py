@@ -210,7 +210,7 @@ def test_a_reader_of_the_log_that_goes_away(tmp_path):
     process.stdout.close()
     error = process.stderr.read()
     assert process.wait(60) == 1
-    assert error.startswith("pycharrnn: stopped by the end of whoever read its log after iteration ")
+    assert error.startswith("pycharrnn: stopped by the end of its log's reader after iteration ")
     assert error.count("\n") == 1
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i > 40
 
@@ -292,7 +292,7 @@ def test_a_log_that_is_closed_before_training_begins(tmp_path, lines):
     process.stdout.close()
     error = process.stderr.read()
     assert process.wait(60) == 1
-    assert error.startswith("pycharrnn: stopped by the end of whoever read its log after iteration ")
+    assert error.startswith("pycharrnn: stopped by the end of its log's reader after iteration ")
     assert "go on with: pycharrnn train -resume cv/lm_lstm_latest.t7" in error
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i >= 1
 
