@@ -1,11 +1,11 @@
-"""Characters a second that a page draws which holds its model, in Chromium, beside `pycharrnn sample` on this machine.
+"""Measures the characters per second of a page that holds its model, in Chromium, beside `pycharrnn sample`.
 
     python benchmarks/page_speed.py [-length 5000] [-repeats 5]
 
 The model has char-rnn's default size, a 2x128 lstm over 65 characters, with random weights. The page asks its worker
-for a sample with the eight likeliest characters beside each, as the one does that `pycharrnn convert` writes. It also
-counts how long the page itself ever stood still meanwhile. Short samples and many repeats show in the best rates what a
-machine can do that is busy with other things as well. Needs selenium, Chromium and its driver.
+for a sample with eight candidates for each character, as the pages of `pycharrnn convert` do. Also measures the longest
+time that the page did not respond. On a busy machine, take the best rates of short samples and many repeats. Needs
+selenium, Chromium and its driver.
 """
 
 from __future__ import annotations

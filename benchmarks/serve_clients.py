@@ -1,13 +1,13 @@
-"""Many clients of `pycharrnn serve` at once, on loopback: errors, characters a second, the server's memory.
+"""Measures `pycharrnn serve` with many clients at once, on loopback: errors, characters per second, memory.
 
     python benchmarks/serve_clients.py [CHECKPOINT] [-clients 50] [-seconds 30] [-candidates 0,8]
 
-Without a checkpoint the model has char-rnn's default size, and random weights. Beside the server, in the same run, a
-plain loop draws samples of the same lengths one after the other in one process, with `generate`.
+Without a checkpoint, the model has char-rnn's default size and random weights. For comparison, one process generates
+samples of the same lengths one after the other, with `generate`.
 
-Each client asks for one sample after another, of random length; every fifth leaves amid the text. The clients share a
-processor with the server, so they are cheap: they count the lines that come and do not parse them. Exits with 1 where a
-sample was not whole, or where the server's memory grew by more than a tenth and 8 MB after the first third of the time.
+Each client requests one sample after another, of random length; every fifth disconnects within the text. The clients
+share the processor with the server, so they count lines and do not parse them. The exit status is 1 if a sample was
+incomplete, or if the server's memory grew by more than a tenth and 8 MB after the first third of the time.
 """
 
 from __future__ import annotations

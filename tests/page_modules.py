@@ -1,4 +1,4 @@
-"""The page's JavaScript modules in a browser, each by itself, as a small server on this machine gives them."""
+"""The page's JavaScript modules in a browser, each by itself, from a small server on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def payload_of(loaded: Checkpoint, name: str, half: bool = False) -> dict:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         content = self.server.contents.get(self.path)
         self.send_response(404 if content is None else 200)
         self.send_header("Content-Type", "text/javascript" if self.path.endswith(".js") else "text/html")
@@ -40,9 +40,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def static_server(contents: dict[str, bytes]) -> Iterator[ThreadingHTTPServer]:
-    """Gives what it is told to: contents by their paths. Its `asked` are the paths of all requests."""
+    """Serves contents by path. Its `requested` are the paths of all requests."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.contents, server.asked = contents, []
+    server.contents, server.requested = contents, []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -65,7 +65,7 @@ def modules(browser, payloads: list[dict]) -> Iterator[None]:
 
 
 def script(browser, code: str, *args: object) -> object:
-    """What the body of an async function returns; it finds its arguments in `args`, and payloads.json in `payloads`."""
+    """The result of an async function with this body; its arguments are `args`, and `payloads` is payloads.json."""
     found = browser.execute_async_script(
         """
         const [code, args, done] = arguments;

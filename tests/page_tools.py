@@ -78,7 +78,7 @@ def click(browser, name: str) -> None:
 
 
 def text(browser, name: str = "text") -> str:
-    """All of a text, also what is scrolled out of sight."""
+    """All of a text, including the part that is scrolled out of sight."""
     return browser.execute_script("return document.getElementById(arguments[0]).textContent", name)
 
 
@@ -101,7 +101,7 @@ def fill(browser, name: str, value) -> None:
 
 
 def generated(browser, count: int | None = None) -> str:
-    """The text, once the page says that it is whole."""
+    """The text, once the page shows that it is complete."""
     wait(browser, lambda: status(browser) == f"{count} characters" if count else status(browser).endswith("characters"))
     return text(browser)
 

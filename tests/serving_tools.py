@@ -35,9 +35,9 @@ def model_of(models: Registry, path: Path) -> ServedModel:
     return asyncio.run(models.model(path.stem))
 
 
-def lines_of(model: ServedModel, asked: SampleParams, turn: float = 0.001) -> list[str]:
-    """All lines of a sample that is drawn alone, in turns of so many seconds."""
-    sample = Sample(model, asked)
+def lines_of(model: ServedModel, params: SampleParams, turn: float = 0.001) -> list[str]:
+    """All lines of a sample without others, in turns of this many seconds."""
+    sample = Sample(model, params)
     lines = "".join(sample.start())
     while sample.batch:
         ((more, _),) = sample.batch.advance([sample], turn)
@@ -67,9 +67,9 @@ def server_in_thread(app, scheduler: Scheduler, open_connections: OpenConnection
 
 @contextlib.contextmanager
 def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> Iterator[Server]:
-    """`pycharrnn serve` on a free port, which hears signals, whatever the tests' own process ignores.
+    """`pycharrnn serve` on a free port, with default signal handlers, whatever the tests' own process ignores.
 
-    Ended by Ctrl-C, but on Windows, where none can be sent. preexec_fn: as for subprocess.Popen, called in the new
+    Ctrl-C stops it, except on Windows, where none can be sent. preexec_fn: as for subprocess.Popen, called in the new
     process when its signals have been set.
     """
 

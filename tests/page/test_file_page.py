@@ -140,7 +140,7 @@ def test_from_a_static_host_the_page_is_all_that_is_asked_for(chromium, pages):
         assert generated(chromium, 100) == as_sampled(LSTM, 100)
         click(chromium, "copy")
         wait(chromium, lambda: status(chromium) == "text copied")
-        assert server.asked == ["/one.html"]
+        assert server.requested == ["/one.html"]
         chromium.get("about:blank")
 
 
