@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pycharrnn.engine.kernel_streams import SamplingParams
 
-_MAX_STEPS = 8  # per call of `sample`: enough to share its overhead
+_MAX_STEPS = 16  # per call of `sample`: enough to share its overhead
 _MULTIPLICATIONS = 12_000_000  # of a stream in one call of `sample`: one or two milliseconds
 
 

@@ -69,8 +69,8 @@ def sampling_params(
 ) -> SamplingParams:
     """How streams choose their next `count` characters."""
     return SamplingParams(
-        np.ascontiguousarray(np.stack([stream.temperatures(count) for stream in streams], 1)),
-        np.ascontiguousarray(np.stack([stream.random_numbers(count) for stream in streams], 1)),
+        np.array([stream.temperatures(count) for stream in streams]).T.copy(),
+        np.array([stream.random_numbers(count) for stream in streams]).T.copy(),
         np.array([stream.greedy for stream in streams]),
         np.array([stream.topk for stream in streams], np.int64),
         np.array([stream.topp for stream in streams]),
