@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.sampler import SampledCharacter
 
 
-class _DrawnPiece:
+class _SampledPiece:
     probability: float = 1.0
     given: bool = False
     _first: SampledCharacter | None = None
     _names: list[str] | None = None
 
-    def _set(self, drawn: list[SampledCharacter], names: list[str]) -> None:
-        self.probability, self.given = math.prod(one.probability for one in drawn), drawn[0].given
-        self._first, self._names = drawn[0], names
+    def _set(self, sampled: list[SampledCharacter], names: list[str]) -> None:
+        self.probability, self.given = math.prod(one.probability for one in sampled), sampled[0].given
+        self._first, self._names = sampled[0], names
 
     def candidates(self, count: int = 5) -> list[tuple[str, float]]:
         """The most probable characters at this position: (character, probability).
@@ -35,14 +35,14 @@ class _DrawnPiece:
         return [(self._names[k], probability) for k, probability in self._first.top_candidates(count)]
 
 
-class Piece(_DrawnPiece, str):
+class Piece(_SampledPiece, str):
     """A UTF-8 character that a model has sampled or been given; U+FFFD if it is invalid.
 
     Attributes: probability and given. Method: candidates.
     """
 
 
-class BytesPiece(_DrawnPiece, bytes):
+class BytesPiece(_SampledPiece, bytes):
     """As Piece: a character of the model's vocabulary as bytes."""
 
 
@@ -97,22 +97,22 @@ def pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[byt
     names = [character_name(character) for character in vocab_characters]
     screen = ScreenText()
     waiting: list[SampledCharacter] = []
-    for drawn in characters:
-        waiting.append(drawn)
-        yield from (_piece(text, of, names) for text, of in completed(screen.push(drawn.character), waiting))
+    for sampled in characters:
+        waiting.append(sampled)
+        yield from (_piece(text, of, names) for text, of in completed(screen.push(sampled.character), waiting))
     yield from (_piece(text, of, names) for text, of in completed(screen.end(), waiting))
 
 
-def _piece(text: str, drawn: list[SampledCharacter], names: list[str]) -> Piece:
+def _piece(text: str, sampled: list[SampledCharacter], names: list[str]) -> Piece:
     piece = Piece(text)
-    piece._set(drawn, names)
+    piece._set(sampled, names)
     return piece
 
 
 def bytes_pieces_of(characters: Iterable[SampledCharacter], vocab_characters: list[bytes]) -> Iterator[BytesPiece]:
     """As pieces_of, but characters of the vocabulary."""
     names = [character_name(character) for character in vocab_characters]
-    for drawn in characters:
-        piece = BytesPiece(drawn.character)
-        piece._set([drawn], names)
+    for sampled in characters:
+        piece = BytesPiece(sampled.character)
+        piece._set([sampled], names)
         yield piece

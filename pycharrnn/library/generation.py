@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SEEDS = 2**31  # as many as there are to choose from where none is given
 
 
-class Drawing(TypedDict, total=False):
+class SampleKeywords(TypedDict, total=False):
     """The keyword arguments of Model.generate and Model.stream except as_bytes."""
 
     length: int | None
@@ -43,7 +43,7 @@ class Drawing(TypedDict, total=False):
     ignore_bad_primetext: bool
 
 
-def options_for(caller: str, **values: Unpack[Drawing]) -> SampleOptions:
+def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
     """The options of `pycharrnn sample` for these arguments of `caller`; a seed of None becomes a random one.
 
     Errors: see keywords.options_of.
@@ -55,31 +55,31 @@ def options_for(caller: str, **values: Unpack[Drawing]) -> SampleOptions:
         found["seed"] = random.SystemRandom().randrange(_SEEDS)
     # A str of which the sampler makes the same bytes, in any locale.
     found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
-    return options_of(SampleOptions, found, caller, Drawing.__annotations__)
+    return options_of(SampleOptions, found, caller, SampleKeywords.__annotations__)
 
 
-def draw(
+def sample_text(
     predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes]
 ) -> Iterator[SampledCharacter]:
     """Sample one text after `prime`, characters of the vocabulary, with a predictor of one stream.
 
     Errors: UserError if the model predicts NaN.
     """
-    drawn = sampler.sample(predictor, vocab, opt, b"".join(prime))
+    sampled = sampler.sample(predictor, vocab, opt, b"".join(prime))
     with in_words_of_a_program():
         while True:
             with np.errstate(all="ignore"):  # the sampler finds infinity and NaN
-                one = next(drawn, None)
+                one = next(sampled, None)
             if one is None:
                 return
             if not (one.given and opt.hide_prime):
                 yield one
 
 
-def draw_batch(
+def sample_batch(
     predictor_of: Callable[[int], Predictor], vocab: dict[bytes, int], opt: SampleOptions, primes: Sequence[list[bytes]]
 ) -> list[list[Character]]:
-    """Sample a text for each beginning, as `draw` does with the seeds opt.seed, opt.seed + 1, ...
+    """Sample a text for each beginning, as `sample_text` does with the seeds opt.seed, opt.seed + 1, ...
 
     Errors: UserError if the model predicts NaN, or if the texts would not end.
     """

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.scoring import Score
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.library.generated import BytesPiece, GeneratedText, Piece
-    from pycharrnn.library.generation import Drawing
+    from pycharrnn.library.generation import SampleKeywords
 
     Text = str | bytes
     Texts = list[str] | list[bytes] | list[Text] | tuple[Text, ...]
@@ -103,16 +103,20 @@ class Model:
 
     @overload
     def generate(
-        self, beginning: Text = "", *, as_bytes: Literal[False] = False, **options: Unpack[Drawing]
+        self, beginning: Text = "", *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
     ) -> GeneratedText: ...
     @overload
-    def generate(self, beginning: Text = "", *, as_bytes: Literal[True], **options: Unpack[Drawing]) -> bytes: ...
+    def generate(
+        self, beginning: Text = "", *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
+    ) -> bytes: ...
     @overload
     def generate(
-        self, beginning: Texts, *, as_bytes: Literal[False] = False, **options: Unpack[Drawing]
+        self, beginning: Texts, *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
     ) -> list[GeneratedText]: ...
     @overload
-    def generate(self, beginning: Texts, *, as_bytes: Literal[True], **options: Unpack[Drawing]) -> list[bytes]: ...
+    def generate(
+        self, beginning: Texts, *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
+    ) -> list[bytes]: ...
     def generate(
         self,
         beginning: Text | Texts = "",
@@ -164,7 +168,7 @@ class Model:
             raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}")
         beginnings = cast("Texts", [beginning] if single else beginning)
         primes = [self._characters(one, "beginning", opt.ignore_bad_primetext) for one in beginnings]
-        texts = generation.draw_batch(self._weights.predictor, self.vocab, opt, primes)
+        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes)
         found: list[Any]
         if as_bytes:
             found = [b"".join(character for character, _, _ in text) for text in texts]
@@ -174,14 +178,14 @@ class Model:
 
     @overload
     def stream(
-        self, beginning: Text = "", *, as_bytes: Literal[False] = False, **options: Unpack[Drawing]
+        self, beginning: Text = "", *, as_bytes: Literal[False] = False, **options: Unpack[SampleKeywords]
     ) -> Iterator[Piece]: ...
     @overload
     def stream(
-        self, beginning: Text = "", *, as_bytes: Literal[True], **options: Unpack[Drawing]
+        self, beginning: Text = "", *, as_bytes: Literal[True], **options: Unpack[SampleKeywords]
     ) -> Iterator[BytesPiece]: ...
     def stream(
-        self, beginning: Text = "", *, as_bytes: bool = False, **options: Unpack[Drawing]
+        self, beginning: Text = "", *, as_bytes: bool = False, **options: Unpack[SampleKeywords]
     ) -> Iterator[Piece] | Iterator[BytesPiece]:
         """Sample the text of `generate` piece by piece.
 
@@ -195,9 +199,9 @@ class Model:
         """
         opt = generation.options_for("stream", **options)
         prime = self._characters(beginning, "beginning", opt.ignore_bad_primetext)
-        drawn = generation.draw(self._weights.predictor(), self.vocab, opt, prime)
+        sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime)
         characters = characters_by_id(self.vocab)
-        return bytes_pieces_of(drawn, characters) if as_bytes else pieces_of(drawn, characters)
+        return bytes_pieces_of(sampled, characters) if as_bytes else pieces_of(sampled, characters)
 
     def encode(self, text: Text) -> npt.NDArray[np.int64]:
         """Token ids of a text, from 0, (T,). Errors: UserError for an unknown character; TypeError."""

@@ -19,7 +19,7 @@ def tinted(pieces: Sequence[str], probabilities: Sequence[float], given: int) ->
     """A text colored by surprise; the first `given` characters were not sampled and are bold."""
     shown = list(zip(pieces, probabilities, strict=True))[:_MOST_SHOWN]
     parts = [f"<b>{escape_html(piece)}</b>" for piece, _ in shown[:given]]
-    parts += [_drawn(piece, probability) for piece, probability in shown[given:]]
+    parts += [_colored(piece, probability) for piece, probability in shown[given:]]
     if len(pieces) > _MOST_SHOWN:
         parts.append(f"<i> ... and {len(pieces) - _MOST_SHOWN:,} characters more</i>")
     return f'<pre style="{_STYLE}">{"".join(parts)}</pre>'
@@ -33,7 +33,7 @@ def table(rows: Mapping[str, str]) -> str:
     return f"<table>{''.join(cells)}</table>"
 
 
-def _drawn(piece: str, probability: float) -> str:
+def _colored(piece: str, probability: float) -> str:
     level = html_style.surprise_level(-math.log2(probability) if probability > 0 else math.inf)
     if not level:
         return escape_html(piece)
