@@ -1,6 +1,6 @@
-"""The nodes that char-rnn makes for one time step of an lstm, gru or rnn, in the order in which it makes them.
+"""Makes the nodes of one time step of an lstm, gru or rnn, in char-rnn's order.
 
-Source: model/LSTM.lua, GRU.lua and RNN.lua of char-rnn, whose line numbers the nodes carry.
+Source: model/LSTM.lua, GRU.lua and RNN.lua of char-rnn; the nodes carry their line numbers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def lstm(make: NodeMaker, num_layers: int) -> tuple[list[TorchObject], list[Torc
 
 
 def gru(make: NodeMaker, num_layers: int) -> tuple[list[TorchObject], list[TorchObject]]:
-    """The input nodes (character, previous h of each layer) and the output nodes (h of each layer, scores)."""
+    """As lstm, without c."""
     make.source = b"./model/GRU.lua"
     inputs = [make.identity(12)] + [make.identity(14) for _ in range(num_layers)]
     outputs: list[TorchObject] = []
@@ -74,7 +74,7 @@ def gru(make: NodeMaker, num_layers: int) -> tuple[list[TorchObject], list[Torch
 
 
 def rnn(make: NodeMaker, num_layers: int) -> tuple[list[TorchObject], list[TorchObject]]:
-    """The input nodes (character, previous h of each layer) and the output nodes (h of each layer, scores)."""
+    """As lstm, without c."""
     make.source = b"./model/RNN.lua"
     inputs = [make.identity(7)] + [make.identity(9) for _ in range(num_layers)]
     outputs: list[TorchObject] = []
@@ -87,14 +87,14 @@ def rnn(make: NodeMaker, num_layers: int) -> tuple[list[TorchObject], list[Torch
 
 
 class NodeMaker:
-    """Makes nodes with a module each. A node carries the line of char-rnn that made it, as nngraph's debug label does.
+    """Makes nodes with one module each, and char-rnn's line number as nngraph's debug label.
 
     Args:
-        dropout: probability of dropping, 0 for no nn.Dropout in the graph.
-        kind: b"torch.Double" or b"torch.Float", the precision of all tensors.
+        dropout: probability of dropping; 0 makes no nn.Dropout.
+        kind: b"torch.Double" or b"torch.Float".
 
     Attributes:
-        source: the file of char-rnn that the line numbers count in.
+        source: the file of char-rnn for line numbers.
     """
 
     def __init__(self, vocab_size: int, rnn_size: int, dropout: float, kind: bytes):
@@ -103,7 +103,6 @@ class NodeMaker:
         self._widths: dict[int, int] = {}  # id(node) -> number of columns of what it puts out
 
     def place(self, line: int) -> bytes:
-        """A line of char-rnn as debug labels name it."""
         return b"[%s]:%d" % (self.source, line)
 
     def node(
@@ -114,7 +113,6 @@ class NodeMaker:
         annotations: dict[bytes, bytes] | None = None,
         **fields: object,
     ) -> TorchObject:
-        """A node with a new module of class `typename` applied to `inputs`."""
         tables = typename in (b"nn.CAddTable", b"nn.CMulTable")  # their gradient is a table, one entry an input
         all_fields = Table({b"_type": self.kind + b"Tensor", b"output": empty_tensor(self.kind)})
         all_fields[b"gradInput"] = Table() if tables else empty_tensor(self.kind)
@@ -126,7 +124,6 @@ class NodeMaker:
         return node
 
     def identity(self, line: int) -> TorchObject:
-        """An input of the graph."""
         return self.node(line, b"nn.Identity", [])
 
     def onehot(self, line: int, x: TorchObject) -> TorchObject:
@@ -152,13 +149,13 @@ class NodeMaker:
         )
 
     def linear(self, line: int, rows: int, x: TorchObject, name: str | None = None) -> TorchObject:
-        """A linear map of x. Its weights are shapes only: nngraph.build sets them, once their order is certain."""
+        """A linear map of x; nngraph.build sets its weights later."""
         shape = (rows, self._widths.get(id(x), self.rnn_size))
         annotations = {b"name": name.encode()} if name else None
         return self.node(line, b"nn.Linear", [x], annotations, weight=shape, bias=shape[:1])
 
     def reshape(self, line: int, x: TorchObject) -> TorchObject:
-        """The sums of an lstm's four gates, (B, 4H) -> (B, 4, H)."""
+        """The pre-activations of an lstm's gates, (B, 4H) -> (B, 4, H)."""
         size = np.array([4, self.rnn_size], "<i8")
         batch_size = np.array([1, 4, self.rnn_size], "<i8")  # the first is set when the module runs
         return self.node(
@@ -177,7 +174,7 @@ class NodeMaker:
 
 
 class _IdentityMatrix(Storage):
-    """The identity matrix, row by row, made while it is written: no part of a model with many characters is larger."""
+    """The identity matrix, computed while it is written: with many characters it is the largest part of a file."""
 
     def __init__(self, kind: bytes, size: int):
         self.typename, self.version, self._size = kind + b"Storage", 1, size
@@ -187,16 +184,13 @@ class _IdentityMatrix(Storage):
 
     @property
     def data(self) -> Array:  # type: ignore[override]  # a plain attribute elsewhere; nobody sets this one
-        """All elements at once."""
         return np.concatenate(list(self.blocks()))
 
     def blocks(self) -> Iterator[Array]:
-        """The elements in order, some rows at a time."""
         rows = max(_BLOCK // self._size, 1)
         for start in range(0, self._size, rows):
             yield np.eye(min(rows, self._size - start), self._size, start).reshape(-1)
 
 
 def empty_tensor(kind: bytes) -> Tensor:
-    """A tensor with no dimension and no memory."""
     return Tensor(kind + b"Tensor", None)

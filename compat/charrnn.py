@@ -1,4 +1,4 @@
-"""A char-rnn checkpoint as vocabulary, options, losses and named weights, and back.
+"""Converts char-rnn checkpoints between Lua tables and vocabulary, options, losses and named weights.
 
 Source: the end of train.lua, where `checkpoint` is filled and saved.
 """
@@ -31,19 +31,18 @@ _TORCH_TYPES = {"float64": b"torch.Double", "float32": b"torch.Float"}
 
 @dataclass
 class Checkpoint:
-    """Everything that a char-rnn checkpoint says.
+    """The contents of a char-rnn checkpoint.
 
     Attributes:
-        network: the model and its weights.
         vocab: character (one byte, or several in programs that read UTF-8) -> number from 1.
-        opt: the options of the training run; values int, float, bool or str.
-        train_losses: nats per character of iterations 1, 2, ...; 8 bytes each, since there may be millions.
-        val_losses: iteration -> nats per character of the validation split.
-        val_loss: nats per character of the validation split at this checkpoint; None where that is not recorded.
-        i, epoch: iteration of this checkpoint, and that in passes through the training split.
-        program: what wrote it, "char-rnn" or "torch-rnn". era: when that version was in use.
-        gradients: float64, shape (P,), the last clipped gradient; zeros where None.
-        state: the rest of a training run of pycharrnn, with which it goes on exactly.
+        opt: the options of the run; int, float, bool or str.
+        train_losses: nats per character of iterations 1, 2, ...
+        val_losses: iteration -> nats per character on the validation split.
+        val_loss: at this checkpoint; None if not recorded.
+        i, epoch: iteration, and passes through the training split.
+        program: "char-rnn" or "torch-rnn". era: when that version was in use.
+        gradients: float64, (P,), the last clipped gradient; None is written as zeros.
+        state: what -resume needs beside the rest.
     """
 
     network: Network
@@ -71,7 +70,7 @@ def save(
     """Write a checkpoint that the Lua programs load.
 
     Args:
-        dtype: of the tensors, "float64" (which the Lua programs run on any CPU) or "float32".
+        dtype: of the tensors: "float64", which the Lua programs need on a CPU, or "float32".
         encoding, long_size, written: as for save_t7.
 
     Errors: OSError.
@@ -84,10 +83,10 @@ def save(
 
 
 def _dismantle(table: Table) -> None:
-    """Empty a table and all in it.
+    """Empty a table and everything in it.
 
-    A module graph is full of cycles. Unless they are broken, it and its copies of the weights stay in memory until
-    Python's next full garbage collection, many checkpoints later.
+    The module graph has reference cycles, which would keep its copies of the weights in memory until Python's next full
+    garbage collection, many checkpoints later.
     """
     parts: list[object] = [table]
     while parts:
@@ -100,7 +99,7 @@ def _dismantle(table: Table) -> None:
 
 
 def from_table(table: object) -> Checkpoint:
-    """What Lua's `torch.load` gives -> Checkpoint. Errors: CheckpointError."""
+    """The Checkpoint in a table that load_t7 has returned. Errors: CheckpointError."""
     protos = table.get(b"protos") if isinstance(table, Table) else None
     if not isinstance(table, Table) or not isinstance(protos, Table):
         raise CheckpointError(f"it holds {describe(table)}, not a char-rnn checkpoint with its 'protos'")
@@ -134,7 +133,7 @@ def from_table(table: object) -> Checkpoint:
 
 
 def _era(table: Table) -> str:
-    """When the version of char-rnn that wrote this was in use, by what later versions changed."""
+    """When the version of char-rnn that wrote the table was in use."""
     if b"val_bpc" in table:
         return "May 2015, first version: losses in bits"
     if b"embed" in table[b"protos"]:
@@ -184,7 +183,6 @@ def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
 
 
 def _check_shapes(network: Network) -> None:
-    """Errors: CheckpointError for a weight of another shape than parameter_shapes says."""
     expected = nngraph.parameter_shapes(network.model, network.vocab_size, network.rnn_size, network.num_layers)
     for name, shape in expected.items():
         if network.weights[name].shape != shape:
@@ -192,5 +190,5 @@ def _check_shapes(network: Network) -> None:
 
 
 def _lua_value(value: Option) -> int | float | bytes:
-    """An option, or its name, as a .t7 file holds it; text that came from bytes gives the same bytes again."""
+    """A str as the bytes that it was decoded from; other values as they are."""
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

@@ -1,7 +1,4 @@
-"""What a checkpoint records beside its weights: losses, vocabulary, options, each checked for its type.
-
-The same for .t7 files, whose values are what compat.load_t7 gives, and for metadata in JSON.
-"""
+"""Checks the fields of a checkpoint beside its weights: losses, vocabulary, options. For .t7 tables and for JSON."""
 
 from __future__ import annotations
 
@@ -20,34 +17,30 @@ _LARGEST = int(sys.float_info.max)
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a double can hold `value`, which infinity and NaN are too, but no boolean."""
+    """Whether a double can hold `value`: a number, infinity or NaN, not a boolean."""
     return isinstance(value, float) or (type(value) is int and abs(value) <= _LARGEST)
 
 
 def number(value: object, what: str = "a number") -> float:
-    """`value`, if it is a number. Errors: CheckpointError."""
     if not is_number(value):
         raise CheckpointError(f"it has {describe(value)} where {what} belongs")
     return value
 
 
 def iteration(value: Any) -> int:
-    """The iteration of a checkpoint: whole wherever a program wrote it, but any number is let through, to be shown.
-
-    Errors: CheckpointError.
-    """
+    """The iteration of a checkpoint; any number is accepted, to be shown. Errors: CheckpointError."""
     number(value, "an iteration")
     found: int = value
     return found
 
 
 def losses(values: Iterable[object], unit: float = 1) -> array[float]:
-    """Losses in nats. `unit`: nats in the unit of the values. Errors: CheckpointError."""
+    """Losses in nats; `unit` is the number of nats in one unit of the values. Errors: CheckpointError."""
     return array("d", (unit * float(number(x, "a loss")) for x in values))
 
 
 def losses_by_iteration(items: Iterable[tuple[Any, object]], unit: float = 1) -> dict[int, float]:
-    """iteration -> loss in nats, without entries whose key is no iteration. Errors: CheckpointError."""
+    """iteration -> loss in nats, without entries of invalid iterations. Errors: CheckpointError."""
     found: dict[int, float] = {}
     for iteration, loss in items:
         if type(iteration) in (int, float) and 0 <= iteration <= _EXACT:
@@ -56,12 +49,7 @@ def losses_by_iteration(items: Iterable[tuple[Any, object]], unit: float = 1) ->
 
 
 def vocabulary(table: object) -> dict[bytes, int]:
-    """A vocabulary, if it numbers its characters 1 to n without gaps.
-
-    Programs that read UTF-8 have characters of several bytes.
-
-    Errors: CheckpointError.
-    """
+    """A vocabulary whose numbers are 1 to n. Errors: CheckpointError."""
     if not isinstance(table, Mapping) or not table:
         raise CheckpointError("it has no vocabulary")
     taken = bytearray(len(table) + 1)
@@ -82,7 +70,7 @@ def vocabulary(table: object) -> dict[bytes, int]:
 
 
 def options(items: Iterable[tuple[object, object]]) -> dict[str, Option]:
-    """name -> int, float, bool or str. People have put other things into their opt; those are left out."""
+    """name -> int, float, bool or str; entries of other types are left out."""
     found: dict[str, Option] = {}
     for key, value in items:
         key, value = _text(key), _text(value)
@@ -92,5 +80,5 @@ def options(items: Iterable[tuple[object, object]]) -> dict[str, Option]:
 
 
 def _text(value: object) -> object:
-    """Bytes, and nothing else, as text; bytes that are no UTF-8 come out as they went in."""
+    """Bytes decoded, invalid UTF-8 as surrogates; other values as they are."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

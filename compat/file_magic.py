@@ -1,4 +1,4 @@
-"""Recognises files of other kinds by how they begin, so that an error can say what was given instead of a .t7 file."""
+"""Recognises files of other kinds by their first bytes, for error messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BEGINNINGS = (
 
 
 def name_of(content: bytes | bytearray) -> str:
-    """What `content` is, and what to do, as words that follow "it is"; empty for a kind that is not recognised.
+    """The kind of a file and what to do with it, as words after "it is"; "" for an unknown kind.
 
     Example:
         >>> name_of(b"BZh91AY")
@@ -54,13 +54,12 @@ def name_of(content: bytes | bytearray) -> str:
 
 
 def is_safetensors(content: bytes | bytearray) -> bool:
-    """Whether `content` begins as a safetensors file does: a length in 8 bytes, then that many bytes of JSON."""
+    """Whether `content` begins with a length in 8 bytes and a JSON object."""
     length = int.from_bytes(content[:8], "little")
     return 2 <= length <= len(content) - 8 and re.match(rb'\{\s*["}]', content[8:64]) is not None
 
 
 def _json(text: bytes) -> str:
-    """name_of for a text that begins as JSON does."""
     if _OUR_JSON.match(text):
         return "the JSON that pycharrnn convert writes: give it a name that ends in .json"
     return f"JSON text: {_READS}"

@@ -1,6 +1,6 @@
-"""The graph of an nn.gModule as expressions: what each node computes from the graph's inputs.
+"""Turns the graph of an nn.gModule into expressions: what each node computes from the graph's inputs.
 
-Equal parts of a graph give the very same tuple, so that `is` tells whether two expressions are equal.
+Equal parts of a graph become the same tuple, so `is` compares expressions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from compat.t7_objects import Storage, Table, Tensor, TorchObject
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is no char-rnn model; the message says what was found and where it differs."""
+    """A file that is not a checkpoint of a character model; the message says where it differs."""
 
 
 # (operation, details..., inputs...), the inputs being expressions. Sums and products list their terms in the graph's
@@ -27,7 +27,7 @@ _MOST_INPUTS = 16  # of a node, where char-rnn's have two; many nodes can share 
 
 
 def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:
-    """The data tables of the nodes that feed the node of `data`, in order. Errors: CheckpointError."""
+    """The data tables of a node's inputs, in order. Errors: CheckpointError."""
     mapindex = data.get(b"mapindex")
     if not isinstance(mapindex, Table):
         return []
@@ -40,12 +40,12 @@ def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:
 
 
 class Expressions:
-    """Turns the data tables of nodes into expressions, and keeps them: each node is visited once.
+    """Turns the data tables of nodes into expressions, visiting each node once.
 
-    It tells tables and modules apart by their ids, so they must live as long as it does.
+    Tables and modules are identified by id(), so they must outlive it.
 
     Attributes:
-        linears: id(module) -> module, of each nn.Linear that an expression names.
+        linears: id(module) -> nn.Linear, of all that expressions name.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Expressions:
         self._embedding: int | None = None
 
     def embed(self, module: object) -> None:
-        """Read the first input of the graph as the one-hot vector that `module` makes. Errors: CheckpointError."""
+        """Treat the first input of the graph as the one-hot vector that `module` makes. Errors: CheckpointError."""
         if not isinstance(module, TorchObject) or module.typename != b"OneHot":
             raise CheckpointError(f"its embedding is {describe(module)}, not the OneHot of char-rnn")
         self._embedding = _integer(module, b"outputSize")
@@ -70,10 +70,7 @@ class Expressions:
         return x
 
     def of(self, data: Table) -> Expression:
-        """The expression of the node with this data table.
-
-        Its inputs come first, on a stack of our own, since graphs of many layers are deep. Errors: CheckpointError.
-        """
+        """The expression of a node, by its data table; inputs first, on an explicit stack. Errors: CheckpointError."""
         stack = [data]
         open_nodes: set[int] = set()
         while stack:
@@ -93,20 +90,16 @@ class Expressions:
         return self._done[id(data)]
 
     def _intern(self, expression: Expression) -> Expression:
-        """The expression that equals this one, if there was one before, else this one.
-
-        Its inputs are interned already, so that their ids stand for them and nothing has to be walked.
-        """
+        """The first expression equal to this one; inputs are interned already, so their ids are compared."""
         key = tuple(id(part) if isinstance(part, tuple) else part for part in expression)
         return self._interned.setdefault(key, expression)
 
     def _make(self, data: Table, inputs: list[Expression]) -> Expression:
-        """The expression of a node whose inputs have these expressions."""
         module = data.get(b"module")
         return self._routing(data, inputs) if module is None else self._apply(module, inputs)
 
     def _apply(self, module: object, inputs: list[Expression]) -> Expression:
-        """The expression of a module applied to inputs. Errors: CheckpointError for one that no char-rnn model has."""
+        """The expression of a module applied to inputs. Errors: CheckpointError for an unknown module."""
         if not isinstance(module, TorchObject):
             raise CheckpointError(f"a node of its graph applies {describe(module)}")
         kind = module.typename
@@ -139,7 +132,7 @@ class Expressions:
         raise CheckpointError(f"its graph holds a {escape_line(kind)}, which no char-rnn model has")
 
     def _routing(self, data: Table, inputs: list[Expression]) -> Expression:
-        """The expression of a node without a module: an input of the graph, or a part of what another node puts out."""
+        """The expression of a node without a module: an input of the graph, or a part of another node's output."""
         if not inputs:
             return ("input",)
         if len(inputs) != 1:
@@ -154,10 +147,10 @@ class Expressions:
         return ("select", select, *inputs)
 
     def _narrow(self, dimension: int, index: int, length: int, x: Expression) -> Expression:
-        """Some of the columns of x, `index` being the first of them, from 1.
+        """Columns of x, from column `index` (from 1).
 
-        Columns of a sigmoid are the sigmoid of columns, and columns of columns are columns: both are written the second
-        way, whichever way the graph has it.
+        Columns of sigmoid(x) become the sigmoid of columns, and columns of columns become columns, so that graphs
+        that narrow at either place compare equal.
         """
         # Only one sigmoid is moved: a file may hold any number of them, and each takes one call of this method.
         if dimension == 2 and x[0] == "sigmoid" and x[1][0] != "sigmoid":
@@ -171,7 +164,6 @@ class Expressions:
 
 
 def _number(module: TorchObject, key: bytes) -> float:
-    """A field that must be a number. Errors: CheckpointError."""
     value: object = module.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise CheckpointError(f"its {escape_line(module.typename)} has no {escape_line(key)}")
@@ -179,7 +171,6 @@ def _number(module: TorchObject, key: bytes) -> float:
 
 
 def _integer(module: TorchObject, key: bytes) -> int:
-    """A field that must be a whole number. Errors: CheckpointError."""
     value = _number(module, key)
     if not isinstance(value, int):
         raise CheckpointError(f"its {escape_line(module.typename)} has {value!r:.20} as its {escape_line(key)}")
@@ -195,7 +186,7 @@ def dropout_probability(module: TorchObject) -> float:
 
 
 def _longs(size: object) -> tuple[int, ...]:
-    """The size that an nn.Reshape makes of each row, eight dimensions at most. Errors: CheckpointError."""
+    """The row size of an nn.Reshape, at most eight dimensions. Errors: CheckpointError."""
     if not isinstance(size, (Storage, Tensor)):
         raise CheckpointError("its nn.Reshape has no size")
     numbers = size.data if isinstance(size, Storage) else size.numpy()

@@ -1,4 +1,4 @@
-"""Parts of char-rnn's formulas, recognised in the expressions of a graph: inputs, gates, products."""
+"""Recognises inputs, gates and products of char-rnn's formulas in the expressions of a graph."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def is_input(expression: Expression, k: int) -> bool:
 
 
 def is_gate(expression: Expression) -> bool:
-    """Whether this is a sigmoid, as every gate is."""
+    """Whether this is a sigmoid."""
     return bool(expression[0] == "sigmoid")
 
 
 def is_candidate(expression: Expression) -> bool:
-    """Whether this is a tanh, as the candidate for the next state is."""
+    """Whether this is a tanh."""
     return bool(expression[0] == "tanh")
 
 
@@ -34,14 +34,14 @@ def is_one_minus_gate(expression: Expression) -> bool:
 
 
 def product_of(expression: Expression, what: str) -> Expression:
-    """`expression`, if it is an nn.Linear of something. Errors: CheckpointError; `what` names the sum it is of."""
+    """`expression`, if it is an nn.Linear; `what` names its sum in the error. Errors: CheckpointError."""
     if expression[0] != "linear":
         raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
     return expression
 
 
 def factors_of(expression: Expression, *tests: Test) -> list[Expression] | None:
-    """The factors of a product in the order of `tests`, each of which accepts one of them; None if that fails."""
+    """The factors of a product, in the order of the `tests` that accept them; None if a test accepts none."""
     if expression[0] != "mul" or len(expression) != len(tests) + 1:
         return None
     for order in permutations(expression[1:]):
@@ -51,10 +51,9 @@ def factors_of(expression: Expression, *tests: Test) -> list[Expression] | None:
 
 
 def gate_part(expression: Expression, where: str) -> tuple[Expression, int, int]:
-    """(the sum of all gates, the first row of this gate from 0, its number of rows).
+    """(sum of all gates, first row from 0, number of rows) of a gate, cut by nn.Narrow or nn.Reshape and nn.SplitTable.
 
-    Versions of char-rnn have taken the gates from the sum by nn.Narrow, or by nn.Reshape and nn.SplitTable.
-    Errors: CheckpointError for another way.
+    Errors: CheckpointError.
     """
     if expression[0] == "select" and expression[2][:2] == ("splittable", 2):
         reshape = expression[2][2]

@@ -1,8 +1,7 @@
-"""Which char-rnn network an nn.gModule computes, and its weights: found by following the graph.
+"""Finds which char-rnn network an nn.gModule computes, and its weights, by following the graph.
 
-Neither the place nor the name of a module is trusted: a weight belongs to the forget gate because the sigmoid of its
-product multiplies the previous cell state. So all versions of char-rnn are read in the same way, and a graph that
-computes something else is refused instead of misread.
+A weight belongs to the forget gate because the sigmoid of its product multiplies the previous cell state, whatever the
+place or name of its module. So all versions of char-rnn are read alike, and any other graph is refused.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _MOST_OUTPUTS = 1 << 20  # of a graph: the states of its layers
 
 @dataclass(frozen=True)
 class Network:
-    """A char-rnn model with its weights. Those that `follow` finds are views of the checkpoint's storages.
+    """A char-rnn model with its weights; `follow` returns views of the checkpoint's storages.
 
     Attributes:
         model: "lstm", "gru" or "rnn".
-        weights: name -> array, the names and shapes of nngraph.parameter_shapes.
-        dropout: probability of dropping, 0 without dropout.
-        tensor_type: class of the weights in the file, e.g. "torch.CudaTensor".
+        weights: name -> array, as nngraph.parameter_shapes.
+        dropout: probability of dropping.
+        tensor_type: class of the weights in the file: "torch.CudaTensor".
     """
 
     model: str
@@ -47,7 +46,7 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return sum(w.size for w in self.weights.values())
 
     def is_finite(self) -> bool:
@@ -59,8 +58,7 @@ def follow(protos: Table) -> Network:
     """The network that the modules of a checkpoint compute.
 
     Args:
-        protos: `rnn`, an nn.gModule; until June 2015 also `embed`, which makes the one-hot input, and `softmax`, which
-            makes log-probabilities of the last hidden state.
+        protos: the nn.gModule `rnn`; until June 2015 also `embed`, which makes one-hot vectors, and `softmax`.
 
     Errors: CheckpointError.
     """
@@ -80,11 +78,11 @@ def follow(protos: Table) -> Network:
 
 
 class _Matcher:
-    """Compares expressions with the formulas of the three cells, and collects the weights where they agree.
+    """Compares expressions with the formulas of the three cells, and collects the weights.
 
     Attributes:
-        linears: id(module) -> nn.Linear, as Expressions gives them.
-        dropout: probability of dropping, as the last nn.Dropout that was met says it.
+        linears: id(module) -> nn.Linear, as in Expressions.
+        dropout: probability of the last nn.Dropout found.
     """
 
     def __init__(self, expressions: Expressions):
@@ -94,7 +92,6 @@ class _Matcher:
         self._reader = WeightReader()
 
     def network(self, outputs: list[Expression]) -> Network:
-        """The network whose states and log-probabilities these are. Errors: CheckpointError."""
         if len(outputs) < 2:
             raise CheckpointError(f"it has {len(outputs)} outputs; char-rnn's has the states and the log-probabilities")
         # Until June 2015 dropout sat on the hidden state itself; when it is off, as in sampling, that is no difference.
@@ -121,7 +118,7 @@ class _Matcher:
         return Network(model, rnn_size, layers, vocab_size, self.dropout, self._weights, self._tensor_type)
 
     def _model(self, states: list[Expression]) -> str:
-        """By what makes the first state: rnn tanh(...), gru z*candidate + (1-z)*h, lstm f*c + i*g."""
+        """The model, by its first state: rnn tanh(...), gru z*candidate + (1-z)*h, lstm f*c + i*g."""
         first = states[0]
         if first[0] == "tanh":
             return "rnn"
@@ -131,7 +128,7 @@ class _Matcher:
         raise CheckpointError(f"its first state comes from '{first[0]}', unlike in an lstm, gru or rnn")
 
     def _without_dropout(self, expression: Expression) -> Expression:
-        """What an nn.Dropout is applied to, if `expression` is one; notes its probability."""
+        """The input of an nn.Dropout, or `expression` itself; records the probability."""
         if expression[0] != "dropout":
             return expression
         _, p, x = expression
@@ -140,7 +137,7 @@ class _Matcher:
         return dropped
 
     def _sum_of_products(self, expression: Expression, x: _LayerInput, is_state: Test, what: str) -> tuple[int, int]:
-        """The two nn.Linear of an expression that adds just these: (that of the layer's input, that of the state).
+        """The two nn.Linear that `expression` adds: (of the layer's input, of the state).
 
         Args:
             is_state: whether an expression is the state. what: names the sum in errors.
@@ -156,7 +153,7 @@ class _Matcher:
         raise CheckpointError(f"its {what} is not made of the layer's input and its previous hidden state")
 
     def _store(self, name: str, linear: int, gates: list[int] | None = None) -> None:
-        """Read the weights of an nn.Linear; `gates`: which quarter of its rows is the first, second, ... gate."""
+        """Read the weights of an nn.Linear; `gates` is the order of the quarters of its rows."""
         module = self.linears[linear]
         weight = self._reader.read(module, b"weight", (None, None))
         bias = self._reader.read(module, b"bias", weight.shape[:1])
@@ -248,19 +245,17 @@ class _Matcher:
 
 
 def _rearranged(array: Array, quarters: list[int]) -> Array:
-    """`array` with the quarters of its rows in this order."""
     size = len(array) // 4
     return np.concatenate([array[k * size : (k + 1) * size] for k in quarters])
 
 
 class _LayerInput:
-    """What a layer reads: the one-hot character in layer 1, above it the hidden state below, perhaps with dropout."""
+    """The input of a layer: the one-hot character or the hidden state below, with or without dropout."""
 
     def __init__(self, matcher: _Matcher, below: Expression | None):
         self.matcher, self.below = matcher, below
 
     def matches(self, expression: Expression) -> bool:
-        """Whether `expression` is this input; notes the probability of dropout where there is dropout."""
         if self.below is None:
             return expression[0] == "onehot" and is_input(expression[2], 1)
         if expression[0] == "dropout" and expression[2] is self.below:

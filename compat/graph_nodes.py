@@ -1,8 +1,7 @@
-"""nngraph's nodes, the graphs of them and nn.gModule, as Torch7 objects.
+"""nngraph's nodes and graphs, and nn.gModule, as Torch7 objects.
 
-Node numbers, edge order and the order of modules all follow from the order in which nodes are made and joined.
-
-Source: gmodule.lua and node.lua of nngraph; init.lua and Node.lua of the graph package.
+Node numbers, edges and modules follow the order in which nodes are made and joined. Source: gmodule.lua and node.lua of
+nngraph; init.lua and Node.lua of the graph package.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def _add_child(node: TorchObject, child: TorchObject) -> None:
 
 
 def _append(table: Table, value: object) -> None:
-    """Lua's way to keep a list and find places in it: table[n] = value, table[value] = n."""
+    """Append to a Lua list that also maps values to indices: table[n] = value, table[value] = n."""
     if value not in table:
         n = len(table) // 2 + 1
         table[n] = value
@@ -41,18 +40,14 @@ def _append(table: Table, value: object) -> None:
 
 
 def add_input(node: TorchObject, source: TorchObject) -> None:
-    """Make what `source` puts out the next input of `node`."""
+    """Make the output of `source` the next input of `node`."""
     _add_child(node, source)
     _append(node[b"data"][b"mapindex"], source[b"data"])
     source[b"data"][b"reverseMap"][node] = True
 
 
 def split(node: TorchObject, n: int, place: bytes) -> list[TorchObject]:
-    """Nodes for each of the n parts of the table that `node` puts out.
-
-    Args:
-        place: the line of Lua that does it, for the debug labels.
-    """
+    """A node for each of the n parts of the table that `node` outputs; `place` is the debug label."""
     label = node[b"data"][b"annotations"][b"_debugLabel"]
     middle_label = Table({b"_debugLabel": label + b" split at " + place + b"-mnode"})
     middle = new_node({b"nSplitOutputs": n, b"annotations": middle_label})
@@ -77,7 +72,6 @@ class _Graph:
         self.pairs: list[tuple[TorchObject, TorchObject]] = []
 
     def add(self, start: TorchObject, end: TorchObject) -> None:
-        """Add an edge, and its nodes where they are new."""
         edge = TorchObject(b"graph.Edge", Table({b"from": start, b"to": end}))
         _append(self.edges, edge)
         _append(self.nodes, start)
@@ -117,7 +111,6 @@ class _Graph:
         return Table.of_list(order)
 
     def as_object(self) -> TorchObject:
-        """The graph as Torch7 saves it."""
         return TorchObject(b"graph.Graph", Table({b"nodes": self.nodes, b"edges": self.edges}))
 
 
@@ -134,11 +127,7 @@ def _graph_below(root: TorchObject) -> _Graph:
 
 
 def gmodule(inputs: list[TorchObject], outputs: list[TorchObject], kind: bytes) -> TorchObject:
-    """nn.gModule(inputs, outputs).
-
-    Args:
-        kind: b"torch.Double" or b"torch.Float", the precision of its tensors.
-    """
+    """nn.gModule(inputs, outputs) with tensors of `kind`, b"torch.Double" or b"torch.Float"."""
     outnode, innode = new_node({b"input": Table()}), new_node({b"input": Table()})
     for node in outputs:
         add_input(outnode, node)

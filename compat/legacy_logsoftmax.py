@@ -1,8 +1,7 @@
-"""LogSoftMax as Torch7 computed it on a CPU until 27 April 2016, with an approximate exponential.
+"""LogSoftMax with the approximate exponential that Torch7 used on a CPU until 27 April 2016.
 
-Losses of those days differ from exact ones by about 1e-4. Source: THExpMinusApprox in lib/TH/THLogAdd.c of torch7, and
-nn's LogSoftMax.c of that time. The approximation takes exp(x/8) as the first five terms of its series, with
-coefficients to eight digits, and the reciprocal of its eighth power as exp(-x).
+Losses from before then differ from exact ones by about 1e-4. Source: THExpMinusApprox in lib/TH/THLogAdd.c of torch7,
+and nn's LogSoftMax.c of that time.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def exp_minus(x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
 
 
 def log_softmax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Logarithm of the softmax over the last axis, in nats, as it was computed then."""
+    """Log-probabilities over the last axis, in nats."""
     highest = scores.max(-1, keepdims=True)
     log_probabilities: npt.NDArray[np.float64]
     log_probabilities = scores - (highest + np.log(exp_minus(highest - scores).sum(-1, keepdims=True)))

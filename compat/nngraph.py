@@ -1,8 +1,7 @@
-"""The graph of modules that char-rnn builds for one time step of an lstm, gru or rnn, as Torch7 objects.
+"""Builds the module graph of one time step of an lstm, gru or rnn, as Torch7 objects.
 
-The Lua programs run a checkpoint by walking the graph inside it, so a checkpoint must hold all of it: the nodes as
-they were made (each a module and its inputs), the graph of them from the output (`bg`), its reverse (`fg`), and both
-in topological order. compat.cell_graphs makes the nodes, compat.graph_nodes joins them.
+The Lua programs run the graph in a checkpoint, so it must be complete: the nodes, the graph from the output (`bg`), its
+reverse (`fg`), and both in topological order. compat.cell_graphs makes the nodes, compat.graph_nodes joins them.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ _GATES_PER_LINEAR = {"lstm": 4, "gru": 1, "rnn": 1}
 
 
 def parameter_shapes(model: str, vocab_size: int, rnn_size: int, num_layers: int) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every weight and bias, in the order in which they lie in the flat parameter vector.
+    """Name -> shape of each weight and bias, in the order of the flat parameter vector.
 
-    Weights are (out, in), row-major. In an lstm the 4H rows are the gates in, forget, out and the candidate.
+    Weights are (out, in), row-major. The 4H rows of an lstm are the gates in, forget, out and the candidate.
 
     Example:
         >>> parameter_shapes("rnn", 65, 128, 1)["i2h_1.weight"]
@@ -62,13 +61,13 @@ def build(
     gradients: Array,
     kind: bytes = b"torch.Double",
 ) -> TorchObject:
-    """The nn.gModule of one time step, its weights and gradients being views of two flat storages.
+    """The nn.gModule of one time step; its weights and gradients are views of two flat storages.
 
     Args:
         model: "lstm", "gru" or "rnn".
-        dropout: probability of dropping, 0 for no nn.Dropout in the graph.
+        dropout: probability of dropping; 0 builds a graph without nn.Dropout.
         parameters, gradients: shape (P,), in the order of parameter_shapes.
-        kind: b"torch.Double" or b"torch.Float", the precision of all tensors.
+        kind: b"torch.Double" or b"torch.Float".
 
     Errors: ValueError for vectors of another length.
     """
@@ -81,7 +80,7 @@ def build(
 
 
 def criterion(kind: bytes = b"torch.Double") -> TorchObject:
-    """The nn.ClassNLLCriterion of a checkpoint, as it is before its first use (and, in float, after conversion)."""
+    """The nn.ClassNLLCriterion of a checkpoint before its first use (for float, after conversion)."""
     target_kind = b"torch.Long" if kind == b"torch.Double" else kind
     return TorchObject(
         b"nn.ClassNLLCriterion",
@@ -100,10 +99,7 @@ def criterion(kind: bytes = b"torch.Double") -> TorchObject:
 
 
 def _share_flat_storages(module: TorchObject, parameters: Array, gradients: Array, kind: bytes) -> None:
-    """Give every nn.Linear its part of the two flat vectors, in the order of the modules.
-
-    Errors: ValueError if the vectors are not as long as all parts together.
-    """
+    """Give each nn.Linear its part of the flat vectors. Errors: ValueError for vectors of another length."""
     storages = {
         prefix: Storage(kind + b"Storage", np.ascontiguousarray(flat, element_dtype(kind + b"Tensor")))
         for prefix, flat in (("", parameters), ("grad", gradients))

@@ -1,6 +1,6 @@
-"""What a training run needs beside weights and losses to go on exactly: the table `pycharrnn` in a checkpoint.
+"""The state of a training run as the table `pycharrnn` of a checkpoint, for -resume.
 
-It holds numbers, strings, tables and tensors only, so that the Lua programs load a file with it, and ignore it.
+The table has numbers, strings, tables and tensors only, so the Lua programs load it and ignore it.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _KINDS = {"<f8": b"torch.Double", "<f4": b"torch.Float"}
 
 @dataclass
 class RunState:
-    """A run after an iteration, as far as a char-rnn checkpoint doesn't hold it. P parameters, B streams, H units.
+    """What -resume needs beside a char-rnn checkpoint. P parameters, B streams, H units.
 
     Attributes:
-        mean_square: RMSprop's, (P,), float64 or float32 as the run computes.
+        mean_square: RMSprop's, (P,), float64 or float32.
         learning_rate: after decay.
-        hidden_state: what the next batch starts from, (B, H) each, in the order of CharRNN.initial_state.
-        batch_positions: split (1 train, 2 val, 3 test) -> batches taken from it since its start.
-        random_words, random_position: the generator's, as LuaRandom.get_state gives them.
-        norm_ratio: norm of the last clipped gradient by that of the parameters, as the log shows it.
-        text: size and hash of input.txt, as words. versions: program -> version that wrote this.
+        hidden_state: before the next batch, (B, H) each, as CharRNN.initial_state.
+        batch_positions: split (1 train, 2 val, 3 test) -> batches taken in this pass.
+        random_words, random_position: of the generator, as LuaRandom.get_state.
+        norm_ratio: norm of the last clipped gradient divided by that of the parameters.
+        text: size and hash of input.txt. versions: program -> version.
     """
 
     mean_square: Array
@@ -55,7 +55,6 @@ class RunState:
 
 
 def to_table(state: RunState) -> Table:
-    """The table for a checkpoint."""
     return Table(
         {
             b"format": FORMAT,
@@ -74,10 +73,7 @@ def to_table(state: RunState) -> Table:
 
 
 def from_table(table: object, network: Network) -> RunState | None:
-    """Checked against the network that it belongs to; None where there is none, or one of another format.
-
-    Errors: CheckpointError.
-    """
+    """The state, checked against its network; None for None and for another format. Errors: CheckpointError."""
     if table is None:
         return None
     if not isinstance(table, Table):
@@ -111,15 +107,11 @@ def from_table(table: object, network: Network) -> RunState | None:
 
 
 def _tensor(array: Array) -> Tensor:
-    """A tensor in the precision of the array, float64 or float32."""
     return Tensor.of_array(array, _KINDS[array.dtype.newbyteorder("<").str])
 
 
 def _array(reader: WeightReader, value: object, name: str, shape: tuple[int, ...]) -> Array:
-    """A copy of a tensor that must have this shape, lie in one piece, and be of doubles or floats.
-
-    Errors: CheckpointError; T7Error, as Tensor.numpy.
-    """
+    """A copy of a contiguous float64 or float32 tensor of this shape. Errors: CheckpointError; T7Error."""
     if not isinstance(value, Tensor) or value.typename not in (b"torch.DoubleTensor", b"torch.FloatTensor"):
         raise CheckpointError(f"its run state has {describe(value)} where the tensor {name} belongs")
     if value.shape != shape or value.strides != contiguous_strides(shape) or value.storage is None:
@@ -128,7 +120,6 @@ def _array(reader: WeightReader, value: object, name: str, shape: tuple[int, ...
 
 
 def _table(table: Table, key: bytes) -> Table:
-    """A field that must be a table. Errors: CheckpointError."""
     value = table.get(key)
     if not isinstance(value, Table):
         raise CheckpointError(f"its run state has {describe(value)} where the table {escape_line(key)} belongs")
@@ -136,7 +127,6 @@ def _table(table: Table, key: bytes) -> Table:
 
 
 def _number(table: Table, key: bytes | int) -> float:
-    """A field that must be a number. Errors: CheckpointError."""
     value: object = table.get(key)
     if not is_number(value):
         what = escape_line(key) if isinstance(key, bytes) else key
@@ -145,7 +135,7 @@ def _number(table: Table, key: bytes | int) -> float:
 
 
 def _whole(table: Table, key: bytes | int, most: int) -> int:
-    """A field that must be a whole number from 0 to `most`. Errors: CheckpointError."""
+    """A whole number from 0 to `most`. Errors: CheckpointError."""
     value = _number(table, key)
     if not isinstance(value, int) or not 0 <= value <= most:
         raise CheckpointError(f"its run state has {value!r:.40} where a whole number from 0 to {most} belongs")
@@ -153,5 +143,5 @@ def _whole(table: Table, key: bytes | int, most: int) -> int:
 
 
 def _text(value: object) -> str:
-    """Short text of a file, for the screen; empty for what is no text."""
+    """Bytes as escaped text; "" for another type."""
     return escape_line(value) if isinstance(value, bytes) else ""

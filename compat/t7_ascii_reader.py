@@ -1,4 +1,4 @@
-"""The ASCII encoding of .t7 files: numbers in decimal, arrays separated by blanks; what is not empty ends its line."""
+"""Reads the ASCII encoding of .t7 files: decimal numbers, blanks between elements, a line for each value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PIECE = 1 << 16  # bytes that are split into words at a time
 
 
 def is_ascii(content: bytes | bytearray) -> bool:
-    """Whether `content` begins as a file in the ASCII encoding does: the type of its first object on a line."""
+    """Whether `content` begins with the type of an object on a line, as the ASCII encoding does."""
     return _START.match(content) is not None
 
 
@@ -35,16 +35,14 @@ class AsciiT7Reader(T7Reader):
 
     @property
     def dialect(self) -> Dialect:
-        """How the file is written."""
         return Dialect("ascii")
 
     def at_end(self) -> bool:
-        """Whether nothing but blanks follows."""
         blanks = _BLANKS.match(self.content, self.position)
         return blanks is not None and blanks.end() == len(self.content)
 
     def _word(self, pattern: re.Pattern[bytes]) -> bytes:
-        """The next word, if it is like `pattern`; the line end after it is passed too. Errors: T7Error."""
+        """The next word, which must match `pattern`, and the line end after it. Errors: T7Error."""
         match = pattern.match(self.content, self.position)
         if not match:
             raise self.fault("the file ends too early or is no .t7 file: a number expected")
@@ -52,10 +50,7 @@ class AsciiT7Reader(T7Reader):
         return match[1]
 
     def _words(self, most: int) -> list[bytes]:
-        """Some of the next words, at least one and at most `most`; after that many the line end is passed too.
-
-        Errors: T7Error if none follows.
-        """
+        """The next words, one to `most`; after `most`, also the line end. Errors: T7Error if none follows."""
         piece = bytes(self.content[self.position : self.position + _PIECE])
         if len(piece) == _PIECE:  # it may end within a word
             piece = piece[: max(piece.rfind(b" "), piece.rfind(b"\n"), 0)]
@@ -70,23 +65,21 @@ class AsciiT7Reader(T7Reader):
         return words
 
     def _end_line(self, n: int) -> None:
-        """Pass the line end that follows n bytes or numbers; after none there is none."""
+        """Skip the line end after n values; no values have none."""
         if n and self.content[self.position : self.position + 1] == b"\n":
             self.position += 1
 
     def read_int(self) -> int:
-        """A whole number of 64 bits at most. Errors: T7Error."""
+        """An integer of up to 64 bits. Errors: T7Error."""
         value = int(self._word(_INTEGER))
         if not -(1 << 63) <= value < 1 << 63:
             raise self.fault("a whole number beyond 64 bits before")
         return value
 
     def read_long_array(self, n: int) -> list[int]:
-        """The next n whole numbers."""
         return [self.read_int() for _ in range(n)]
 
     def read_double(self) -> float:
-        """A number, with or without decimals, infinity and NaN included. Errors: T7Error."""
         word = self._word(_REAL)
         try:
             return float(word)
@@ -94,7 +87,7 @@ class AsciiT7Reader(T7Reader):
             raise self.fault("a number expected before") from None
 
     def read_string(self, disable_utf8: bool = True) -> bytes:
-        """The bytes of a string, whose number stands on the line before them."""
+        """A string, with its length on the line before."""
         text = super().read_string()
         self._end_line(len(text))
         return text
@@ -103,7 +96,7 @@ class AsciiT7Reader(T7Reader):
         return 0  # entries of two numbers have no fixed size here
 
     def read_array(self, dtype: np.dtype[Any], n: int) -> Array:
-        """The next n elements of a storage, shape (n,), in memory of their own. Errors: T7Error."""
+        """The next n elements of a storage, shape (n,). Errors: T7Error."""
         if dtype.itemsize == 1:  # bytes stand as they are
             start = self._take(n)
             self._charge(n)

@@ -1,8 +1,7 @@
-"""The binary encoding of .t7 files: torchfile's reader, hardened.
+"""Reads the binary encoding of .t7 files, based on torchfile's reader.
 
-Every size is checked against the file before it is believed, nesting is followed on a stack of our own, and nothing is
-ever executed: whatever the bytes, the outcome is a value or T7Error. Source: File.lua, generic/Tensor.c and
-generic/Storage.c of torch7.
+Every size is checked against the file, nested objects lie on an explicit stack, and nothing is executed: any bytes
+give a value or T7Error. Source: File.lua, generic/Tensor.c and generic/Storage.c of torch7.
 """
 
 from __future__ import annotations
@@ -54,17 +53,17 @@ _NUMBER_ENTRY = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), 
 
 
 class T7Reader(_TorchfileReader):
-    """Reads one object after another from `content`, bytes or a bytearray in the binary encoding.
+    """Reads one object after another from bytes in the binary encoding.
 
     Args:
         long_size: bytes of a C long, 8 or 4.
-        memory: bytes that what is read may take, beside `content`; None: in proportion to it.
+        memory: limit in bytes for the objects, beside `content`; None: in proportion to its size.
 
     Attributes:
-        position: byte offset of what is read next.
-        objects: number in the file -> object, of those that have been met.
-        memory: what is left of it.
-        has_longs: whether something has been read that depends on the size of longs.
+        position: byte offset of the next read.
+        objects: number in the file -> object.
+        memory: bytes left of the limit.
+        has_longs: whether a long has been read.
     """
 
     smallest_entry = 8  # bytes of a table entry: two types
@@ -79,27 +78,25 @@ class T7Reader(_TorchfileReader):
 
     @property
     def dialect(self) -> Dialect:
-        """How the file is written."""
         return Dialect("binary", self.long_size)
 
     def at_end(self) -> bool:
-        """Whether nothing follows."""
         return self.position == len(self.content)
 
     # -- numbers and blocks ------------------------------------------------------------------------------------------
 
     def fault(self, what: str) -> T7Error:
-        """The error for something wrong at the current byte."""
+        """A T7Error with the current byte offset."""
         return T7Error(f"{what} at byte {self.position}")
 
     def _charge(self, n: int) -> None:
-        """Take n bytes of memory. Errors: T7Error if fewer are left."""
+        """Count n bytes of memory. Errors: T7Error beyond the limit."""
         self.memory -= n
         if self.memory < 0:
             raise self.fault("it unfolds to far more than its size, as no checkpoint does,")
 
     def _take(self, n: int) -> int:
-        """Move past the next n bytes; their offset. Errors: T7Error if fewer follow."""
+        """Advance by n bytes and return their offset. Errors: T7Error at the end of the file."""
         start = self.position
         if n < 0 or n > len(self.content) - start:
             raise self.fault(f"the file ends too early or is no .t7 file: {n} bytes wanted")
@@ -107,34 +104,30 @@ class T7Reader(_TorchfileReader):
         return start
 
     def read_int(self) -> int:
-        """A C int, of 4 bytes."""
         value: int = _INT.unpack_from(self.content, self._take(4))[0]
         return value
 
     def read_long(self) -> int:
-        """A C long."""
         return self.read_long_array(1)[0]
 
     def read_long_array(self, n: int) -> list[int]:
-        """The next n longs."""
         self.has_longs = True
         letter = "q" if self.long_size == 8 else "i"
         return list(struct.unpack_from(f"<{n}{letter}", self.content, self._take(self.long_size * n)))
 
     def read_double(self) -> float:
-        """A C double, of 8 bytes."""
         value: float = _DOUBLE.unpack_from(self.content, self._take(8))[0]
         return value
 
     def read_string(self, disable_utf8: bool = True) -> bytes:
-        """The bytes of a string, whose number stands before them. `disable_utf8` is torchfile's; nothing is decoded."""
+        """A string, preceded by its length; `disable_utf8` is torchfile's parameter, and nothing is decoded."""
         n = self.read_int()
         start = self._take(n)
         self._charge(n + _TEXT)
         return bytes(self.content[start : start + n])
 
     def read_array(self, dtype: np.dtype[Any], n: int) -> Array:
-        """The next n elements of a storage, shape (n,); a view of `content` where their size is the same there."""
+        """The next n elements of a storage, shape (n,); a view of `content` if the element size is the same."""
         in_file: np.dtype[Any] = np.dtype(f"<i{self.long_size}") if dtype == "<i8" else dtype
         array = np.frombuffer(self.content, in_file, n, self._take(n * in_file.itemsize))
         if in_file != dtype:
@@ -144,10 +137,7 @@ class T7Reader(_TorchfileReader):
     # -- objects -----------------------------------------------------------------------------------------------------
 
     def read_obj(self) -> T7Value:
-        """The next object, whole. Objects that wait for their parts lie on a stack, so any nesting can be followed.
-
-        Errors: T7Error.
-        """
+        """The next object with its parts. An explicit stack allows any nesting. Errors: T7Error."""
         waiting: list[Unfinished] = []
         while True:
             value = self._read_or_begin(waiting)
@@ -159,7 +149,7 @@ class T7Reader(_TorchfileReader):
                     waiting.pop()
 
     def _read_or_begin(self, waiting: list[Unfinished]) -> T7Value | Marker:
-        """A value that needs no other object, or UNFINISHED after pushing one that does."""
+        """A value without parts; or UNFINISHED, after an object with parts has been pushed."""
         kind = self.read_int()
         if kind == torchfile.TYPE_NUMBER:
             self.memory -= _NUMBER
@@ -207,7 +197,7 @@ class T7Reader(_TorchfileReader):
         return UNFINISHED
 
     def _read_numbers(self, table: Table, count: int) -> int:
-        """Put the next entries into a table as long as they are two numbers, at most `count`; how many those are."""
+        """Read up to `count` entries into a table while they are pairs of numbers; returns how many."""
         done = 0
         while done < count:
             n = min(count - done, _BLOCK, (len(self.content) - self.position) // _NUMBER_ENTRY.itemsize)
@@ -255,7 +245,7 @@ class T7Reader(_TorchfileReader):
     def _begin_tds(
         self, index: int, typename: bytes, version: int | None, waiting: list[Unfinished]
     ) -> TorchObject | Marker:
-        """tds.Hash and tds.Vec: their number of entries, then the entries; kept as an object around a Table."""
+        """Begin a tds.Hash or tds.Vec: an entry count, then the entries; kept as an object with a Table."""
         count = self.read_long()
         if not 0 <= count <= (len(self.content) - self.position) // (self.smallest_entry // 2):
             raise self.fault(f"a {typename.decode()} of {count} entries does not fit the file")
@@ -279,7 +269,7 @@ class T7Reader(_TorchfileReader):
 
 
 def _lua_number(x: float) -> float:
-    """A number of Lua as an int, if it is whole; -0 is not."""
+    """An int for a whole number other than -0."""
     return int(x) if x.is_integer() and (x or math.copysign(1, x) > 0) else x
 
 

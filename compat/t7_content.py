@@ -1,4 +1,4 @@
-"""The bytes of a .t7 file in memory, unpacked where gzip has packed them, and how much memory reading may take."""
+"""Loads the bytes of a .t7 file, gunzipped, and limits the memory that reading may take."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNZIP_PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
 class BinaryStream(Protocol):
-    """What load_t7 asks of a stream: the bytes from where it stands to its end."""
+    """A stream that load_t7 can read to its end."""
 
     def read(self) -> bytes: ...
 
@@ -27,12 +27,12 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryStream
 
 
 def memory_for(size: int) -> int:
-    """How many bytes of memory reading a file of `size` bytes may take, the file's own bytes included."""
+    """The memory in bytes that reading a file of `size` bytes may take, including the file's own bytes."""
     return 3 * size + _SPARE
 
 
 def content_of(source: Source) -> bytes | bytearray:
-    """All bytes of a source, as they lie in the file. Errors: OSError; T7Error if there are none."""
+    """The bytes of a source. Errors: OSError; T7Error if it is empty."""
     content: bytes | bytearray
     if isinstance(source, (bytes, bytearray, memoryview)):
         content = bytes(source)
@@ -46,10 +46,7 @@ def content_of(source: Source) -> bytes | bytearray:
 
 
 def file_content(path: str | os.PathLike[str]) -> bytearray:
-    """All bytes of a regular file, in memory of our own.
-
-    A memory map would be there at once, but whoever shortens a mapped file ends the process that reads it, and whoever
-    writes to it changes what has been read.
+    """The bytes of a regular file, copied: another program could truncate a mapped file, which would end this process.
 
     Errors: OSError; T7Error for a device or a pipe.
     """
@@ -62,10 +59,7 @@ def file_content(path: str | os.PathLike[str]) -> bytearray:
 
 
 def unpacked(content: bytes | bytearray) -> bytes | bytearray:
-    """`content` itself, or what it unpacks to if it begins as a gzip file.
-
-    Errors: T7Error for a broken gzip file, and for one that unpacks to far more than weights and zeros do.
-    """
+    """`content`, gunzipped if it is a gzip file. Errors: T7Error for a broken gzip file and for a gzip bomb."""
     if content[:2] != _GZIP_START:
         return content
     pieces = (content[start : start + _UNZIP_PIECE] for start in range(0, len(content), _UNZIP_PIECE))
@@ -76,12 +70,12 @@ def unpacked(content: bytes | bytearray) -> bytes | bytearray:
 
 
 def most_unzipped(size: int) -> int:
-    """To how many bytes a gzip file of `size` bytes may unpack."""
+    """The number of bytes that a gzip file of `size` bytes may unpack to."""
     return _UNZIP_RATIO * size + _UNZIP_ALWAYS
 
 
 def unzipped(packed: Iterable[bytes | bytearray], size: int) -> Iterator[bytes]:
-    """What a gzip file of `size` bytes unpacks to, in pieces as it comes in pieces. Errors: T7Error, as `unpacked`."""
+    """Gunzip a file of `size` bytes piece by piece. Errors: T7Error, as `unpacked`."""
     unzip, length = zlib.decompressobj(wbits=31), 0
     try:
         for piece in packed:

@@ -1,7 +1,4 @@
-"""Objects of a .t7 file that wait for their parts while it is read: tables, objects, tensors, functions.
-
-The reader keeps them on a stack, and hands each value that it has read to the topmost of them.
-"""
+"""Unfinished objects on the reader's stack: each receives its parts one by one."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Marker(enum.Enum):
-    """What stands in for an object that isn't whole yet."""
+    """A placeholder for an unfinished object."""
 
     UNFINISHED = enum.auto()
 
@@ -31,16 +28,16 @@ class Unfinished(Protocol):
     """An object that waits for its parts."""
 
     def receive(self, value: T7Value) -> T7Value | Marker:
-        """Take the next part; the whole object if it was the last one, else UNFINISHED. Errors: T7Error."""
+        """Take the next part; returns the object after the last part, else UNFINISHED. Errors: T7Error."""
 
 
 class UnfinishedTable:
     """A table whose keys and values are being read.
 
     Args:
-        table: what they go into. count: the number of entries that are still to come.
-        keys: the keys, where the file holds values only.
-        result: what is whole once the table is; None for the table itself.
+        table: receives the entries. count: number of entries to come.
+        keys: the keys, if the file holds values only.
+        result: returned when the table is complete; None for the table itself.
     """
 
     def __init__(
@@ -57,7 +54,7 @@ class UnfinishedTable:
         self._key: T7Value | BooleanKey | Marker = UNFINISHED
 
     def receive(self, value: T7Value) -> T7Value | Marker:
-        """A key and its value in turn, or the next value. Errors: T7Error for a key that is nil or NaN."""
+        """Errors: T7Error for a key that is nil or NaN."""
         if self._keys:
             self._key = next(self._keys)
         elif self._key is UNFINISHED:
@@ -78,23 +75,21 @@ class UnfinishedObject:
         self._value = value
 
     def receive(self, value: T7Value) -> TorchObject:
-        """The fields."""
         self._value.fields = value
         return self._value
 
 
 class UnfinishedTensor:
-    """A tensor whose storage is being read; believed only if every element lies inside it.
+    """A tensor whose storage is being read. All elements must lie inside the storage.
 
-    It may have more elements than the storage: Torch7's `expand` makes such tensors, and a file that holds one beside a
-    model is whole. Tensor.numpy refuses to make an array of it.
+    It may have more elements than the storage, as Torch7's `expand` makes them; Tensor.numpy refuses such a tensor.
     """
 
     def __init__(self, fault: Fault, tensor: Tensor):
         self._fault, self._tensor = fault, tensor
 
     def receive(self, value: T7Value) -> Tensor:
-        """The storage. Errors: T7Error for anything else, and for one that the tensor does not fit."""
+        """Errors: T7Error for anything but a storage that holds the elements."""
         tensor = self._tensor
         if value is None:
             if any(tensor.shape):
@@ -116,6 +111,5 @@ class UnfinishedFunction:
         self._function = function
 
     def receive(self, value: T7Value) -> LuaFunction:
-        """The upvalues."""
         self._function.upvalues = value
         return self._function

@@ -1,10 +1,9 @@
-"""What a .t7 file holds, as Python objects: numbers, byte strings, tables, tensors, storages, objects, functions.
+"""Python types for the contents of .t7 files: tables, tensors, storages, objects and functions.
 
     nil -> None   number -> int (when whole) or float   string -> bytes   boolean -> bool
     table -> Table   nn.Linear -> TorchObject   torch.DoubleTensor -> Tensor   torch.DoubleStorage -> Storage
 
-Two variables of a Lua program can refer to one table or one storage, and a .t7 file keeps that.
-So everything but the scalars is compared by identity here, and a tensor knows the storage it is a view of.
+A .t7 file preserves references: two variables may share a table or a storage. So these types compare by identity.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ class Table(_TorchfileTable):
         return self is not other
 
     def __repr__(self) -> str:
-        """Short whatever the table holds: tables inside it as {...}, and no more than eight entries."""
+        """At most eight entries; nested tables as {...}."""
         shown = [
             ": ".join("{...}" if isinstance(part, Table) else f"{part!r:.40}" for part in entry)
             for entry in itertools.islice(self.items(), 8)
@@ -98,11 +97,11 @@ class Table(_TorchfileTable):
 
     @classmethod
     def of_list(cls, values: Iterable[object]) -> Table:
-        """The table {values[0], values[1], ...} of Lua: keys from 1."""
+        """The Lua table {values[0], values[1], ...}, with keys from 1."""
         return cls(enumerate(values, 1))
 
     def as_list(self) -> list[Any]:
-        """Values of the keys 1, 2, ... up to the first key that is missing (Lua's array part)."""
+        """Values of the keys 1, 2, ... up to the first missing key."""
         out: list[Any] = []
         while len(out) + 1 in self:
             out.append(self[len(out) + 1])
@@ -110,12 +109,12 @@ class Table(_TorchfileTable):
 
 
 class TorchObject(_TorchfileObject):
-    """An instance of a Torch class that is neither tensor nor storage, such as `nn.Linear`.
+    """An instance of a Torch class that is neither tensor nor storage, such as nn.Linear.
 
     Attributes:
-        typename: the class, as bytes, e.g. b"nn.Linear".
-        fields: what it holds, a Table (None until read, and any other value in a damaged file).
-        version: the class version in the file, 1 for nearly all classes; None where an old file gives none.
+        typename: the class: b"nn.Linear".
+        fields: a Table; None until read, and any other value in a damaged file.
+        version: of the class, nearly always 1; None in old files.
     """
 
     def __init__(self, typename: bytes, fields: object = None, version: int | None = 1):
@@ -123,17 +122,14 @@ class TorchObject(_TorchfileObject):
 
     @property
     def typename(self) -> bytes:
-        """The class, e.g. b"nn.Linear"."""
         return self._typename
 
     @property
     def version(self) -> int | None:
-        """The class version; None where an old file gives none."""
         return self._version_number
 
     @property
     def fields(self) -> Any:
-        """What the object holds, a Table in a whole file."""
         return self._obj
 
     @fields.setter
@@ -157,14 +153,13 @@ class TorchObject(_TorchfileObject):
 
 
 class BooleanKey(enum.Enum):
-    """A Lua boolean as a table key: in a Python dict, True and 1 would be one key."""
+    """A Lua boolean as a table key: a Python dict takes True and 1 for one key."""
 
     TRUE = True
     FALSE = False
 
     @classmethod
     def of(cls, value: bool) -> BooleanKey:
-        """The key that stands for `value`."""
         return cls.TRUE if value else cls.FALSE
 
 
@@ -172,8 +167,8 @@ class LuaFunction:
     """A Lua function, kept as data and never run.
 
     Attributes:
-        code: its bytecode. upvalues: the values of the variables that it uses from outside itself.
-        kind: the type number in the file, which says how upvalues are laid out: 6 or 7 in old files, 8 in newer ones.
+        code: bytecode. upvalues: values of the captured variables.
+        kind: the type number in the file, which gives the layout of the upvalues: 6 or 7 in old files, 8 in new ones.
     """
 
     def __init__(self, code: bytes, upvalues: object = None, kind: int = torchfile.TYPE_RECUR_FUNCTION):
@@ -186,17 +181,17 @@ class LuaFunction:
 
 
 def _as_array(data: Array, dtype: npt.DTypeLike | None, copy: bool | None) -> Array:
-    """What __array__ answers; copy=None is "only if need be", which np.array understands from NumPy 2 on."""
+    """Implements __array__; copy=None copies only if needed, which np.array accepts from NumPy 2 on."""
     return np.asarray(data, dtype) if copy is None else np.array(data, dtype=dtype, copy=copy)
 
 
 class Storage:
-    """A flat block of numbers, the memory behind one or more tensors.
+    """The flat memory of one or more tensors.
 
     Attributes:
-        typename: e.g. b"torch.DoubleStorage" or b"torch.CudaStorage".
-        data: 1-D array; the dtype follows from `typename`.
-        version: the class version in the file; None where an old file gives none.
+        typename: b"torch.DoubleStorage" or b"torch.CudaStorage", for example.
+        data: 1-D array; its dtype follows from `typename`.
+        version: of the class; None in old files.
     """
 
     def __init__(self, typename: bytes, data: Array, version: int | None = 1):
@@ -208,7 +203,7 @@ class Storage:
         return len(self.data)
 
     def blocks(self) -> Iterator[Array]:
-        """The elements in order, in pieces, for writing; a subclass may compute them piece by piece."""
+        """The elements in pieces, for writing; a subclass may compute them."""
         yield self.data
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
@@ -222,11 +217,11 @@ class Tensor:
     """An n-dimensional view of a storage. `tensor.numpy()` or `np.asarray(tensor)` gives the array.
 
     Attributes:
-        typename: e.g. b"torch.DoubleTensor".
-        storage: Storage, or None for a tensor without memory.
-        shape, strides: tuples, strides in elements; both empty for a tensor with no dimension, which holds nothing.
-        offset: index of the first element in the storage, from 0.
-        version: the class version in the file; None where an old file gives none.
+        typename: b"torch.DoubleTensor", for example.
+        storage: None for a tensor without memory.
+        shape, strides: strides in elements; both empty for an empty tensor.
+        offset: index of the first element in the storage.
+        version: of the class; None in old files.
     """
 
     def __init__(
@@ -247,16 +242,15 @@ class Tensor:
 
     @classmethod
     def of_array(cls, array: npt.ArrayLike, kind: bytes = b"torch.Double") -> Tensor:
-        """A tensor of class `kind` + b"Tensor" with a storage of its own that holds `array` (not copied if it fits)."""
+        """A tensor of class `kind` + b"Tensor" with its own storage; `array` is copied only to change its dtype."""
         array = np.ascontiguousarray(array, dtype=element_dtype(kind + b"Tensor"))
         return cls(kind + b"Tensor", Storage(kind + b"Storage", array.reshape(-1)), array.shape)
 
     def numpy(self) -> Array:
-        """The elements as an array that shares the storage's memory; shape (0,) for a tensor with no dimension.
+        """The elements as a view of the storage's memory; shape (0,) for an empty tensor.
 
-        Errors: T7Error for elements outside the storage, and where the tensor claims more of them than the storage
-            holds. Torch7 makes such tensors with `expand`, of stride 0, and they are kept as they are; but as an array
-            to compute with, a few bytes of a file would become any number of gigabytes.
+        Errors: T7Error for elements outside the storage, and for more elements than it has: with stride 0, which
+            Torch7's `expand` makes, a few bytes of a file could claim gigabytes.
         """
         if self.storage is None or not self.shape:
             return np.empty(0, element_dtype(self.typename))
@@ -271,7 +265,7 @@ class Tensor:
         return np.lib.stride_tricks.as_strided(self.storage.data[self.offset :], self.shape, strides)
 
     def place_fault(self) -> str:
-        """What is wrong with where the elements lie in the storage, in words; empty if each of them lies inside."""
+        """Why elements lie outside the storage, for a message; empty if none does."""
         shape, strides, first = self.shape, self.strides, self.offset
         if len(shape) != len(strides) or min((first, *shape, *strides)) < 0:
             return f"a tensor of shape {shape!s:.80}, strides {strides!s:.80}, offset {first}"

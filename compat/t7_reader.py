@@ -1,6 +1,6 @@
-"""Read Torch7's .t7 files, in any of their encodings: the first object, and what else a file holds.
+"""Reads Torch7's .t7 files in any encoding: the first object, and a summary of the rest.
 
-A file is one object; docs/t7.md describes the format. Source: File.lua of torch7.
+docs/t7.md describes the format. Source: File.lua of torch7.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ MOST_FURTHER = 10_000  # objects after the first that `survey` counts
 
 
 def load_t7(source: Source) -> T7Value:
-    """The object in a .t7 file: None, bool, int, float, bytes, Table, TorchObject, Tensor, Storage or LuaFunction.
+    """The object in a .t7 file: None, bool, int, float, bytes or a type of compat.t7_objects.
 
-    Encoding, size of longs and gzip are detected. The file is read into memory once, and the storages of a plain binary
-    file are views of that: nobody who writes to the file later changes them, and changing them never changes the file.
+    Encoding, size of longs and gzip are detected. The file is read into memory once; storages of a binary file are
+    views of that copy.
 
     Args:
-        source: the path of a regular file, bytes, or a binary stream (read from where it stands to its end).
+        source: path of a regular file, bytes, or a binary stream.
 
-    Errors: OSError if the file can't be read, T7Error (an OSError) if it isn't a whole .t7 file.
+    Errors: OSError if the file can't be read, T7Error (an OSError) if it isn't a complete .t7 file.
 
     Example:
         >>> load_t7("vocab.t7")[b"a"]
@@ -40,19 +40,19 @@ def load_t7(source: Source) -> T7Value:
 
 
 def load_with_dialect(source: Source) -> tuple[T7Value, Dialect]:
-    """What load_t7 gives, and how it was written. Arguments and errors as there."""
+    """As load_t7; also returns how the file is written."""
     reader, value = _first_object(source)
     return value, reader.dialect
 
 
 @dataclass(frozen=True)
 class T7FileSummary:
-    """All of a file.
+    """The contents of a file.
 
     Attributes:
-        value, dialect: as load_with_dialect gives them.
-        further: how many whole objects follow the first, at most MOST_FURTHER: more are not counted.
-        unread: bytes after the last of them, which are no object.
+        value, dialect: as load_with_dialect.
+        further: number of objects after the first, up to MOST_FURTHER.
+        unread: number of bytes after the last object.
     """
 
     value: T7Value
@@ -62,7 +62,7 @@ class T7FileSummary:
 
 
 def survey(source: Source) -> T7FileSummary:
-    """What load_t7 gives, and what else the file holds. Arguments and errors as there."""
+    """As load_t7; also counts what follows the first object."""
     reader, value = _first_object(source)
     # Files that were joined begin to number their objects anew; what one program writes, object after object, does not.
     start, objects = reader.position, reader.objects
@@ -74,7 +74,7 @@ def survey(source: Source) -> T7FileSummary:
 
 
 def _count_further(reader: T7Reader, anew: bool) -> tuple[int, int]:
-    """(how many objects follow, how many bytes after them are none); `anew`: each with numbers of its own."""
+    """(objects that follow, bytes after them); with `anew`, each object has its own numbering."""
     count = 0
     while not reader.at_end() and count < MOST_FURTHER:
         start = reader.position
@@ -88,7 +88,7 @@ def _count_further(reader: T7Reader, anew: bool) -> tuple[int, int]:
 
 
 def _first_object(source: Source) -> tuple[T7Reader, T7Value]:
-    """The first object of a file, and its reader, which stands after that. Errors: as load_t7."""
+    """The first object and its reader. Errors: as load_t7."""
     packed = content_of(source)
     content = unpacked(packed)
     memory = memory_for(len(packed)) - len(content)
@@ -104,9 +104,9 @@ def _first_object(source: Source) -> tuple[T7Reader, T7Value]:
 
 
 def _first_binary_object(content: bytes | bytearray, memory: int) -> tuple[T7Reader, T7Value]:
-    """The first object, with longs of 8 bytes or else of 4, and its reader.
+    """The first object and its reader, with longs of 8 or else 4 bytes.
 
-    Longs of the wrong size soon make nonsense, and a file that ends where its object ends was read right.
+    A wrong long size soon fails, and a file that ends with its object was read with the right one.
     """
     reader = T7Reader(content, 8, memory)
     value: T7Value = None

@@ -1,7 +1,7 @@
-"""Write Torch7's .t7 files: binary with longs of 8 or 4 bytes, or ASCII, as Lua's `torch.save` does.
+"""Writes Torch7's .t7 files, binary or ASCII, as Lua's torch.save does.
 
-Objects are numbered in the order in which they are first met and written once; tables nest on a stack of our own.
-Source: File.lua, generic/Tensor.c and generic/Storage.c of torch7.
+Objects are numbered when first met and written once; nested tables lie on an explicit stack. Source: File.lua,
+generic/Tensor.c and generic/Storage.c of torch7.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def save_t7(
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
 ) -> None:
-    """Write `value` to `path`, whole or not at all, so that Lua's `torch.load(path)` gives it back.
+    """Write `value` atomically, for load_t7 and Lua's torch.load.
 
     Args:
-        value: what load_t7 returns; also plain dicts, lists, tuples and array.array("d") (as tables), str (as UTF-8
-            bytes), and NumPy arrays (as tensors of their own).
-        encoding: "binary", or "ascii" for what `torch.save(path, value, 'ascii')` writes.
-        long_size: bytes of a long in the binary encoding; 4 for a Torch7 on Windows or a 32-bit system.
-        written: called with how many elements of storages have just been written.
+        value: as load_t7 returns; also dict, list, tuple and array.array("d") (as tables), str (as UTF-8), and NumPy
+            arrays (as tensors).
+        encoding: "binary", or "ascii" as torch.save(path, value, 'ascii').
+        long_size: bytes of a long in the binary encoding; 4 for Torch7 on Windows or a 32-bit system.
+        written: called with the number of elements just written.
 
-    Errors: OSError; TypeError for a value that Torch7 has no word for; ValueError for one too large for the dialect.
+    Errors: OSError; TypeError for a value without a Torch7 type; ValueError for a number beyond the long size.
 
     Example:
         >>> save_t7("numbers.t7", {"mean": 0.5, "values": np.arange(3.0)})
@@ -59,7 +59,7 @@ def save_t7(
 
 
 class T7Writer:
-    """Writes one object after another to the binary file `f`. An object that several calls meet is written once.
+    """Writes objects to a binary file. An object that occurs again is written as a reference.
 
     Args:
         long_size, written: as for save_t7.
@@ -73,7 +73,6 @@ class T7Writer:
         self._alive: list[object] = []  # what has a number, since Python gives the id of a dead object to another one
 
     def write_obj(self, value: object) -> None:
-        """Write `value` and all it refers to."""
         pending = [iter((value,))]
         while pending:
             for part in pending[-1]:
@@ -85,7 +84,7 @@ class T7Writer:
                 pending.pop()
 
     def _write_one(self, value: object) -> Iterator[object] | None:
-        """Write the start of `value`; what must follow it, as an iterator of values, or None if that was all."""
+        """Write the start of `value`; returns an iterator of its parts, or None."""
         if isinstance(value, (dict, list, tuple, array)):
             return self._write_table(value)
         if isinstance(value, bytes):
@@ -116,7 +115,7 @@ class T7Writer:
         return None
 
     def _write_table(self, value: _TableLike) -> Iterator[object] | None:
-        """Number and size of a table; its keys and values in turn, unless they stand in the file already."""
+        """Write a table's number and size; returns its keys and values, unless it has been written before."""
         if not self._begin(torchfile.TYPE_TABLE, value):
             return None
         self._int(len(value))
@@ -126,7 +125,7 @@ class T7Writer:
         return (part for entry in entries for part in entry)
 
     def _write_numbers(self, values: array[float]) -> Iterator[object] | None:
-        """The entries of a list of doubles, which may be millions, in blocks."""
+        """Write a list of doubles in blocks."""
         for start in range(0, len(values), _PIECE):
             piece = values[start : start + _PIECE]
             block = np.full(len(piece), torchfile.TYPE_NUMBER, _NUMBER_ENTRY)
@@ -177,7 +176,7 @@ class T7Writer:
         return self._write_tensor(tensor)
 
     def _begin_object(self, value: TorchObject | Tensor | Storage) -> bool:
-        """_begin for objects, whose version and class follow the number."""
+        """As _begin, with version and class after the number."""
         if not self._begin(torchfile.TYPE_TORCH, value):
             return False
         if value.version is not None:
@@ -186,7 +185,7 @@ class T7Writer:
         return True
 
     def _begin(self, kind: int, value: object) -> bool:
-        """Write type and number; True if `value` is new to this file, so that its content must follow."""
+        """Write type and number; whether `value` is new, so that its content must follow."""
         self._int(kind)
         index = self._index.get(id(value))
         if index is not None:
@@ -211,7 +210,7 @@ class T7Writer:
         self._f.write(value)
 
     def _elements(self, elements: Array) -> None:
-        """The numbers of a storage, or longs. Errors: ValueError for one that 4 bytes can't hold, if longs have 4."""
+        """Write the numbers of a storage. Errors: ValueError for one beyond longs of 4 bytes."""
         if elements.dtype == "<i8" and self._long_size == 4:
             if elements.size and (elements.min() < -(1 << 31) or elements.max() >= 1 << 31):
                 raise ValueError(f"{elements[np.abs(elements).argmax()]} does not fit a 4-byte long")
@@ -223,7 +222,7 @@ class T7Writer:
 
 
 class _AsciiT7Writer(T7Writer):
-    """Writes the ASCII encoding, as compat.t7_ascii_reader describes it."""
+    """Writes the ASCII encoding (compat.t7_ascii_reader)."""
 
     def _line(self, text: bytes) -> None:
         if text:

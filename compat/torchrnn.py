@@ -1,8 +1,7 @@
-"""A checkpoint of jcjohnson/torch-rnn as a char-rnn checkpoint (read only).
+"""Reads checkpoints of jcjohnson/torch-rnn as char-rnn checkpoints.
 
-torch-rnn looks characters up in a table of word vectors where char-rnn has one-hot characters, and may normalise the
-hidden states of a batch. Both are linear once trained, so they fold into the weights that come after them, and what is
-left is char-rnn's network: the same gates in the same order, the same dropout.
+torch-rnn has word vectors in place of one-hot characters, and may apply batch normalisation. Both are linear after
+training and fold into the weights that follow; the rest is char-rnn's network.
 
 Source: LanguageModel.lua, LSTM.lua and VanillaRNN.lua of torch-rnn; BatchNormalization.lua of torch/nn.
 """
@@ -30,13 +29,12 @@ _MODELS = {b"nn.LSTM": ("lstm", 4), b"nn.VanillaRNN": ("rnn", 1)}
 
 
 def is_checkpoint(table: object) -> TypeGuard[Table]:
-    """Whether what load_t7 gave is a torch-rnn checkpoint."""
     model = table.get(b"model") if isinstance(table, Table) else None
     return isinstance(model, TorchObject) and model.typename == b"nn.LanguageModel"
 
 
 def from_table(table: Table) -> Checkpoint:
-    """What Lua's `torch.load` gives -> Checkpoint, weights in float64. Errors: CheckpointError."""
+    """As charrnn.from_table; weights in float64. Errors: CheckpointError."""
     language_model = table[b"model"]
     net = language_model.get(b"net")
     modules = net.get(b"modules") if isinstance(net, TorchObject) else None
@@ -61,17 +59,17 @@ def from_table(table: Table) -> Checkpoint:
 
 
 def _numbers(table: object) -> list[float]:
-    """A list, with NaN in the place of other values than numbers, so that each keeps its index; empty for no list."""
+    """A list with NaN in place of values that are not numbers; empty for another type."""
     values = table.as_list() if isinstance(table, Table) else []
     return [v if checkpoint_fields.is_number(v) else math.nan for v in values]
 
 
 class _WeightFolding:
-    """Makes char-rnn's weights of torch-rnn's modules: what is linear goes into the weights that come after it.
+    """Folds torch-rnn's linear modules into char-rnn's weights.
 
     Attributes:
-        weights: name -> float64 array, names and shapes as in nngraph.parameter_shapes.
-        layers: how many layers have been read so far.
+        weights: name -> float64 array, as nngraph.parameter_shapes.
+        layers: number of layers read so far.
     """
 
     def __init__(self, vocab_size: int):
@@ -84,7 +82,7 @@ class _WeightFolding:
         self._reader = WeightReader()
 
     def network(self, modules: list[object]) -> Network:
-        """The network that these modules compute, one after another. Errors: CheckpointError."""
+        """The network of a sequence of modules. Errors: CheckpointError."""
         lookup, decoder = None, None
         scale = shift = None  # a batch normalisation that is not folded yet: the next module reads x*scale + shift
         for module in modules:
@@ -119,11 +117,11 @@ class _WeightFolding:
         )
 
     def _layer(self, module: TorchObject, lookup: Array, scale: Array | None, shift: Array | None) -> None:
-        """Take over an nn.LSTM or nn.VanillaRNN.
+        """Read an nn.LSTM or nn.VanillaRNN.
 
         Args:
-            lookup: the word vectors, (V, D), which the first layer reads.
-            scale, shift: (H,), the batch normalisation before this layer; None for none.
+            lookup: word vectors, (V, D), the input of the first layer.
+            scale, shift: (H,), of the batch normalisation before this layer, or None.
 
         Errors: CheckpointError.
         """
@@ -149,7 +147,7 @@ class _WeightFolding:
         self.weights[f"h2h_{self.layers}.bias"] = np.zeros_like(bias)
 
     def _normalisation(self, module: TorchObject, size: int) -> tuple[Array, Array]:
-        """(scale, shift) of a batch normalisation with its running statistics: y = x*scale + shift."""
+        """(scale, shift) of a batch normalisation in evaluation: y = x*scale + shift."""
         mean = self._array(module, b"running_mean", (size,))
         if module.get(b"running_var") is not None:
             eps = module.get(b"eps")
@@ -164,5 +162,4 @@ class _WeightFolding:
         return scale, self._array(module, b"bias", (size,)) - mean * scale
 
     def _array(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> Array:
-        """A field as float64, of this shape (None for any number)."""
         return self._reader.read(module, key, shape).astype(np.float64)

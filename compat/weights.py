@@ -1,4 +1,4 @@
-"""The tensors of a model as arrays: of the right kind and shape, and together no larger than what the file holds."""
+"""Reads the tensors of a model as arrays, checking type, shape and total size."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class WeightReader:
-    """Reads tensors of one model, and counts what they claim.
+    """Reads the tensors of one model, and counts their elements.
 
-    A file can name one storage in any number of tensors, or one tensor in any number of layers, for a few bytes each. A
-    model has no weight twice; so all that is read here may not be more than the storages that it lies in hold.
+    A few bytes of a file can name one storage in many tensors, or one tensor in many layers. So all elements read may
+    not be more than the storages hold.
     """
 
     def __init__(self) -> None:
@@ -26,10 +26,10 @@ class WeightReader:
         self._storages: dict[int, object] = {}
 
     def read(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> Array:
-        """The tensor in a field of a module, a view in the precision of the file.
+        """The tensor in a field of a module, in the precision of the file.
 
         Args:
-            shape: what it must have; None for any number from 1.
+            shape: the expected shape; None accepts any size from 1.
 
         Errors: CheckpointError; T7Error, as Tensor.numpy.
         """
@@ -57,7 +57,6 @@ class WeightReader:
 
 
 def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
-    """Whether a tensor has this shape, None standing for any number from 1."""
     return len(found) == len(shape) and all(m > 0 and n in (None, m) for n, m in zip(shape, found, strict=True))
 
 

@@ -1,7 +1,4 @@
-"""Checkpoint files as weights in NumPy arrays, and back.
-
-checkpoints.formats has the table of what is read and written, by the endings of the files' names.
-"""
+"""Loads and converts checkpoint files in all formats, as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -26,11 +23,9 @@ if TYPE_CHECKING:
 
 
 def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
-    """The checkpoint at `path`, its weights as NumPy arrays; needs no PyTorch.
+    """The checkpoint at `path`, of char-rnn, torch-rnn or `convert`; only .pt files need PyTorch.
 
-    Reads the .t7 files of char-rnn and torch-rnn, and files that `convert` has made.
-
-    Errors: UserError, with the path, for whatever stands in the way.
+    Errors: UserError, with the path.
     """
     with reading(path):
         return (formats.of(path) or formats.T7).functions().load(path)
@@ -49,7 +44,7 @@ def is_checkpoint(path: str | os.PathLike[str]) -> bool:
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns what goes wrong in reading a checkpoint into a UserError with its path."""
+    """Turn errors of reading a checkpoint into a UserError with its path."""
     try:
         yield
     except FileNotFoundError:
@@ -61,7 +56,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def trained_on(loaded: charrnn.Checkpoint) -> str:
-    """The text that a checkpoint was trained on, in words: where it lay, its size and hash; "" if none is recorded."""
+    """The text of a checkpoint's training: its folder, size and hash; "" if not recorded."""
     place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name
     words = [escape_line(place)] if isinstance(place, str) else []
     if loaded.state and loaded.state.text:
@@ -76,7 +71,7 @@ def convert(
     encoding: Encoding = "binary",
     long_size: int = 8,
 ) -> None:
-    """Write a checkpoint in the format of the ending of `path`, but for a page; with a bar on a terminal.
+    """Write a checkpoint in the format of the ending of `path` (except .html), with a progress bar on a terminal.
 
     Args:
         dtype, encoding, long_size: as in formats.Choices.
@@ -130,7 +125,7 @@ def renumbered(
 
 
 def encoding(loaded: charrnn.Checkpoint) -> str:
-    """What the characters of a checkpoint are: "utf8" for code points, else "bytes"."""
+    """ "utf8" if the vocabulary holds code points, else "bytes"."""
     if loaded.opt.get("encoding") == "utf8" or any(len(c) > 1 for c in loaded.vocab):
         return "utf8"
     return "bytes"

@@ -1,7 +1,4 @@
-"""Which files hold checkpoints: the table of their endings, and the module of each, which reads and writes it.
-
-Nothing of a format is imported before a file of it is read or written.
-"""
+"""The table of checkpoint formats: file endings, and the modules that read and write them, imported when needed."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choices:
-    """How a file is written; each format uses the fields that it has.
+    """Options for writing a file; each format uses those that apply to it.
 
     Attributes:
         dtype: "float64" or "float32", of a .t7 or .onnx file. "" is float64 in a .t7 file; in an .onnx file float32
@@ -32,23 +29,23 @@ class Choices:
 
 
 class FormatModule(Protocol):
-    """What the module of a format has."""
+    """The functions of a format's module."""
 
     def load(self, path: str | os.PathLike[str]) -> Checkpoint:
         """Errors: OSError; CheckpointError; UserError where a package is missing."""
 
     def save(self, path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
-        """The file appears whole or not at all. Errors: OSError; UserError."""
+        """Write a file atomically. Errors: OSError; UserError."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A form of file.
+    """A file format.
 
     Attributes:
-        ending: of the names of its files. module: in this package.
-        in_folders: whether such files in a folder count as its checkpoints.
-        written: whether its module has `save`.
+        ending: of file names. module: its name in this package.
+        in_folders: whether such files count as checkpoints of a folder.
+        written: whether the module has `save`.
     """
 
     ending: str
@@ -57,7 +54,6 @@ class Format:
     written: bool = True
 
     def functions(self) -> FormatModule:
-        """Its `load` and `save`."""
         return cast(FormatModule, import_module(f"{__package__}.{self.module}"))
 
 
@@ -79,13 +75,13 @@ IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
 
 
 def of(path: str | os.PathLike[str]) -> Format | None:
-    """The format of a file by the ending of its name; None for another ending."""
+    """The format by the ending of a file's name, or None."""
     name, _ = page_and_model(path)
     return next((f for f in FORMATS if name.endswith(f.ending)), None)
 
 
 def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """A file, and the name of a model in it where it is a page of several, as an address in a browser has both.
+    """A path split into file and name of a model in a page of several.
 
     Example:
         >>> page_and_model("gallery.html#lm_cv_best"), page_and_model("lm_cv_best.t7")
@@ -96,7 +92,7 @@ def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
 
 
 def in_words(endings: Iterable[str]) -> str:
-    """Endings as a sentence names them.
+    """Endings as a list in a sentence.
 
     Example:
         >>> in_words([".t7", ".safetensors", ".json"])

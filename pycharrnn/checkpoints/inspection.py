@@ -1,4 +1,4 @@
-"""What a file is, for a person: what a checkpoint records, or any other .t7 file as a tree."""
+"""Describes a file: the fields of a checkpoint, or the tree of another .t7 file."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
 
 @dataclass(frozen=True)
 class Finding:
-    """What a file is.
+    """The description of a file.
 
     Attributes:
-        facts: what a checkpoint records; None for another file.
-        fault: why it is no checkpoint, in words. tree: what it holds instead, long and deep parts shortened.
+        facts: the fields of a checkpoint; None for another file.
+        fault: why it is not a checkpoint. tree: its objects, shortened.
     """
 
     facts: Facts | None
@@ -38,7 +38,7 @@ class Finding:
 
 
 def look(path: str | os.PathLike[str]) -> Finding:
-    """What the file at `path` is. Errors: UserError for what is neither a checkpoint nor a .t7 file."""
+    """Describe the file at `path`. Errors: UserError for a file that is neither a checkpoint nor a .t7 file."""
     with checkpoint.reading(path):
         other = formats.of(path) or formats.T7
         if other is not formats.T7:
@@ -55,7 +55,7 @@ def look(path: str | os.PathLike[str]) -> Finding:
 
 
 def facts(path: str | os.PathLike[str]) -> Facts:
-    """What the checkpoint at `path` records. Errors: UserError, also for a .t7 file that is no checkpoint."""
+    """The fields of a checkpoint. Errors: UserError for another file."""
     found = look(path)
     if found.facts is None:
         raise UserError(f"{path} is no checkpoint of a character model: {found.fault}.")
@@ -88,7 +88,6 @@ def _facts(found: Checkpoint) -> Facts:
 
 
 def _rest(found: T7FileSummary) -> str:
-    """What a file holds after its first object, in words."""
     at_least, plural = "at least " if found.further == MOST_FURTHER else "", "s" if found.further > 1 else ""
     words = [f"{at_least}{found.further} more object{plural}"] if found.further else []
     words += [f"{found.unread} bytes that are no object"] if found.unread else []
@@ -96,7 +95,7 @@ def _rest(found: T7FileSummary) -> str:
 
 
 def for_json(value: Any) -> Any:
-    """Facts for json.dumps: infinity and NaN, for which JSON has no notation, as None."""
+    """Facts for json.dumps; infinity and NaN, which JSON lacks, as None."""
     if isinstance(value, dict):
         return {key: for_json(part) for key, part in value.items()}
     if isinstance(value, (list, array)):
@@ -105,7 +104,7 @@ def for_json(value: Any) -> Any:
 
 
 def _run_state(found: Checkpoint) -> str:
-    """What wrote the run state, with which -resume goes on exactly; "none" without one."""
+    """The program that wrote the run state, or "none"."""
     if found.state is None:
         return "none"
     versions = found.state.versions or {}
@@ -126,13 +125,12 @@ def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
 
 
 def _point(found: Checkpoint, i: int) -> dict[str, float]:
-    """The validation after iteration `i`: its loss (nats per character), iteration and epoch."""
     per_iteration = found.epoch / found.i if found.i else 0.0
     return {"loss": found.val_losses[i], "iteration": i, "epoch": i * per_iteration}
 
 
 def as_table(found: Facts) -> str:
-    """The facts, a line each, names in one column."""
+    """The facts, one to a line."""
     rows: list[tuple[str, str]] = []
     for key, value in found.items():
         if key in _SERIES:
@@ -156,7 +154,6 @@ def _option(value: object) -> str:
 
 
 def _tree(path: str | os.PathLike[str], found: T7FileSummary) -> str:
-    """Any .t7 file as an indented tree, long and deep parts shortened."""
     lines: list[str] = []
     _walk(found.value, "", 0, set(), lines)
     if len(lines) > _MAX_LINES:
@@ -170,7 +167,7 @@ def _dialect(dialect: Dialect) -> str:
 
 
 def _walk(value: object, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
-    """Add the lines of a value and all in it. `seen`: ids of what has lines already."""
+    """Add the lines of a value and its parts; `seen` has the ids of those listed before."""
     indent = "  " * depth + (f"{name}: " if name else "")
     if isinstance(value, TorchObject) and id(value) in seen or isinstance(value, Table) and value and id(value) in seen:
         lines.append(f"{indent}(see above)")
@@ -188,7 +185,6 @@ def _walk(value: object, name: str, depth: int, seen: set[int], lines: list[str]
 
 
 def _summary(value: object) -> str:
-    """A value on one line, without what it holds."""
     if isinstance(value, Table):
         return f"table of {len(value)}"
     if isinstance(value, TorchObject):
@@ -203,7 +199,7 @@ def _summary(value: object) -> str:
 
 
 def _scalar(value: object) -> str:
-    """A number, a string (shortened) or nil as Python writes it; the class of anything else."""
+    """A number, a shortened string or nil in Python's notation; the class of another value."""
     if isinstance(value, bytes):
         text = repr(value[:240].decode("utf-8", "backslashreplace"))
         return text if len(text) <= 60 else text[:57] + "..."

@@ -1,8 +1,4 @@
-"""Checkpoints as .json files, for programs that read nothing else.
-
-Such a file holds the JSON object of checkpoints.metadata and, as its last entry, the weights as nested lists:
-"weights": {"decoder.bias": [...], ...}, by the names of compat.nngraph.parameter_shapes.
-"""
+"""Checkpoints as .json files: the object of checkpoints.metadata and, as its last entry, "weights" as nested lists."""
 
 from __future__ import annotations
 
@@ -35,7 +31,7 @@ _PIECE = 1 << 18  # bytes of text that are made numbers at a time, since Python'
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
-    """Write a checkpoint as JSON, with a bar on a terminal. Errors: OSError."""
+    """Write a checkpoint, with a progress bar on a terminal. Errors: OSError."""
     with atomic_write(path) as f, bar(f"writing {os.path.basename(path)}", checkpoint.network.parameters) as advance:
         f.write(metadata.text_of(checkpoint)[:-1].encode() + b', "weights": {')
         for k, (name, weights) in enumerate(checkpoint.network.weights.items()):
@@ -48,7 +44,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read what `save` has written, with whatever spaces between. Errors: OSError; CheckpointError."""
+    """Read a file of `save`, with any white space. Errors: OSError; CheckpointError."""
     content = file_content(path)
     start = content.rfind(_WEIGHTS)  # no other entry has this name where it stands last
     comma = len(content[:start].rstrip()) - 1
@@ -65,20 +61,19 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _what_else(content: bytearray) -> str:
-    """What a file is that has no weights at its end, as words of an error."""
     if content.lstrip()[:1] == b"{":
         return 'it is no JSON of pycharrnn\'s, which ends with its "weights"'
     return f"it is {file_magic.name_of(content) or 'no JSON text'}"
 
 
 class _Scanner:
-    """Reads the weights at the end of a JSON text, without Python's lists of all of them."""
+    """Reads the weights at the end of a JSON text into arrays, without Python lists of all numbers."""
 
     def __init__(self, content: bytearray, at: int):
         self._content, self._at = content, at
 
     def weights(self, shapes: metadata.Shapes) -> dict[str, Array]:
-        """The arrays that the text names, which are of `shapes`; it ends after them. Errors: CheckpointError."""
+        """The arrays of `shapes`, which must end the text. Errors: CheckpointError."""
         found: dict[str, Array] = {}
         self._sign(b":")
         self._sign(b"{")
@@ -139,7 +134,7 @@ class _Scanner:
         return match[1].decode()
 
     def _sign(self, sign: bytes) -> None:
-        """Go beyond a sign and the spaces before it. Errors: CheckpointError where another stands."""
+        """Skip white space and this sign. Errors: CheckpointError for another."""
         spaces = _SPACES.match(self._content, self._at)
         self._at = spaces.end() if spaces else self._at
         if self._content[self._at : self._at + 1] != sign:

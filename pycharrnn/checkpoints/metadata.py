@@ -1,7 +1,6 @@
-"""Everything of a checkpoint but its weights as one JSON text, and back: what files other than .t7 hold beside weights.
+"""The metadata of a checkpoint as JSON, for the formats other than .t7: everything but weights, run state and gradient.
 
-The text of a file is believed in nothing: it takes memory in proportion to the file, and each value in it is checked.
-The state of the training run (Checkpoint.state) and the last gradient are left out: a run goes on from its .t7 files.
+A JSON text is untrusted: its memory is bounded by the size of its file, and each value is checked.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ _JSON_SPARE = 128 << 20  # bytes that a JSON text may take beyond twice the size
 
 
 def text_of(checkpoint: Checkpoint, **more: object) -> str:
-    """Everything but the weights as a JSON object; characters are lists of bytes, in the order of their numbers.
+    """The metadata as a JSON object, with the entries `more`; characters are lists of bytes, in the order of token ids.
 
-    NaN and infinity, as losses of a run that has exploded, stand there as Python's json module writes and reads them.
+    NaN and infinity are written as Python's json module does.
     """
     network = checkpoint.network
     facts = {
@@ -62,10 +61,10 @@ def text_of(checkpoint: Checkpoint, **more: object) -> str:
 
 
 def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
-    """The checkpoint that text_of has described, without its weights, and the names and shapes that they must have.
+    """A checkpoint without weights from the text of text_of, and the names and shapes of its weights.
 
     Args:
-        size: bytes of the file that the text is in.
+        size: of the file, in bytes.
 
     Errors: CheckpointError.
     """
@@ -79,7 +78,7 @@ def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
 
 
 def from_facts(facts: Any, size: int) -> tuple[Checkpoint, Shapes]:
-    """As from_text, for the value of the text. Errors: CheckpointError."""
+    """As from_text, for parsed JSON."""
     try:
         return _from_facts(facts, size)
     except CheckpointError:  # a ValueError too
@@ -93,7 +92,7 @@ def _not_ours(error: Exception) -> CheckpointError:
 
 
 def with_weights(checkpoint: Checkpoint, shapes: Shapes, weights: Mapping[str, Array]) -> Checkpoint:
-    """A checkpoint of from_text with its weights, in the order of `shapes`. Errors: CheckpointError for wrong ones."""
+    """Add weights to a checkpoint of from_text. Errors: CheckpointError for wrong shapes or dtypes."""
     require_shapes(checkpoint, shapes, {name: w.shape for name, w in weights.items()})
     if any(w.dtype.kind != "f" for w in weights.values()):
         raise CheckpointError("its tensors are of whole numbers")
@@ -102,7 +101,7 @@ def with_weights(checkpoint: Checkpoint, shapes: Shapes, weights: Mapping[str, A
 
 
 def require_shapes(checkpoint: Checkpoint, shapes: Shapes, claimed: Mapping[str, tuple[int, ...]]) -> None:
-    """Errors: CheckpointError unless a file has just the tensors that its model has."""
+    """Errors: CheckpointError unless the file has exactly the model's tensors."""
     if claimed != shapes:
         n = checkpoint.network
         sizes = [n.vocab_size, n.rnn_size, n.num_layers]
@@ -110,14 +109,14 @@ def require_shapes(checkpoint: Checkpoint, shapes: Shapes, claimed: Mapping[str,
 
 
 def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Weights in the precision that the checkpoint's tensor_type names, those apart that it can't hold."""
+    """Weights in the precision of the checkpoint's tensor_type; those that it can't hold exactly stay as they are."""
     recorded_type = element_dtype(checkpoint.network.tensor_type.encode())
     assert recorded_type is not None  # from_text has checked it
     return {name: w.astype(recorded_type, copy=False) if fits(w, recorded_type) else w for name, w in weights.items()}
 
 
 def fits(weights: Array, dtype: np.dtype[Any]) -> bool:
-    """Whether numbers of another precision can be just these weights."""
+    """Whether `dtype` can hold these weights exactly."""
     if weights.dtype.kind == "f" and np.can_cast(weights.dtype, dtype):  # whatever they are
         return True
     with np.errstate(all="ignore"):
@@ -125,10 +124,7 @@ def fits(weights: Array, dtype: np.dtype[Any]) -> bool:
 
 
 def parse(text: bytes, size: int) -> Any:
-    """The value of a JSON text, if that takes memory in proportion to a file of `size` bytes.
-
-    Errors: CheckpointError; ValueError; RecursionError.
-    """
+    """Parse JSON, in memory proportional to `size`. Errors: CheckpointError, ValueError, RecursionError."""
     if text.count(b"\\") > _MOST_ESCAPES or _wide_bytes(text) > _MOST_WIDE:
         raise CheckpointError("its metadata have more text beyond ASCII than any checkpoint's")
     if not text.isascii():
@@ -153,14 +149,14 @@ def _wide_bytes(text: bytes) -> int:
 
 
 def _opening_quote(text: bytes, at: int) -> int:
-    """Where the string around `at` begins; 0 outside of strings."""
+    """The start of the string around `at`; 0 outside of strings."""
     while (at := text.rfind(b'"', 0, at)) >= 0 and _is_escaped(text, at):
         pass
     return max(at, 0)
 
 
 def _closing_quote(text: bytes, at: int) -> int:
-    """Where the string around `at` ends; the end of the text outside of strings."""
+    """The end of the string around `at`; the end of the text outside of strings."""
     while (at := text.find(b'"', at)) >= 0 and _is_escaped(text, at):
         at += 1
     return at if at >= 0 else len(text)
@@ -174,7 +170,7 @@ def _is_escaped(text: bytes, at: int) -> bool:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, whose names must differ: of two values, one reader takes the first and another the second."""
+    """A JSON object without duplicate names, which readers would resolve differently."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("it says something twice")
@@ -182,11 +178,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
-    """As from_text.
-
-    Errors: CheckpointError; KeyError, TypeError, ValueError, AttributeError, RecursionError where something is missing
-        or of another type.
-    """
+    """As from_text. Errors: also KeyError, TypeError, ValueError, AttributeError."""
     model, sizes = facts["model"], [facts[key] for key in ("vocab_size", "rnn_size", "num_layers")]
     # A layer has many weights, each of a byte at least, but for what is packed.
     most_layers = min(size, _MOST_LAYERS)
@@ -214,7 +206,6 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
 
 
 def _word(facts: dict[str, Any], key: str) -> str:
-    """A short text of one line."""
     value = facts[key]
     if not isinstance(value, str) or escape_line(value) != value:
         raise CheckpointError(f"its {key} is no short text")
@@ -222,7 +213,7 @@ def _word(facts: dict[str, Any], key: str) -> str:
 
 
 def _character(numbers: object) -> bytes:
-    """A character from the list of its bytes. Errors: CheckpointError; TypeError, ValueError for what is no byte."""
+    """A character from its bytes. Errors: CheckpointError; TypeError, ValueError."""
     if not isinstance(numbers, list):
         raise CheckpointError("its vocabulary holds something that is no list of bytes")
     return bytes(numbers)

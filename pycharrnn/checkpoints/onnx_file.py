@@ -1,9 +1,8 @@
-"""Checkpoints as .onnx files, which onnxruntime and other programs run: the graph of checkpoints.onnx_graph.
+"""Checkpoints as .onnx files: the graph of checkpoints.onnx_graph, and metadata_props to read them back.
 
-The file's metadata_props say what its characters are ("vocab", a list of the bytes of each, as JSON; "encoding") and
-where it comes from ("trained_on", "program"); "pycharrnn" is the JSON text of checkpoints.metadata. onnxruntime's LSTM,
-GRU and RNN compute in float32 only, so the graph does, too. Where float32 can't hold every weight, the file holds them
-in double precision, to be cast when it is loaded, so that the checkpoint can be had back. Reading needs no package.
+The entries are "vocab" (the bytes of each character, as JSON), "encoding", "trained_on", "program", and "pycharrnn",
+the JSON text of checkpoints.metadata. onnxruntime's layers compute in float32. Weights that float32 can't hold exactly
+are stored as float64 and cast by the graph. Reading needs no package.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def _stored(weights: dict[str, Array], dtype: str) -> np.dtype[np.generic]:
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read what `save` has written: its words and weights, not its graph. Errors: OSError; CheckpointError."""
+    """Read the metadata and weights of a file of `save`. Errors: OSError; CheckpointError."""
     content = memoryview(file_content(path))
     fields = FieldReader().fields
     try:
@@ -98,7 +97,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _words(content: memoryview, fields: _Fields) -> bytes | None:
-    """The text of checkpoints.metadata; None where there is none. Errors: ValueError, KeyError for no ONNX model."""
+    """The text of checkpoints.metadata, or None. Errors: ValueError, KeyError for another file."""
     entries = (dict(fields(_bytes(value))) for number, value in fields(content) if number == _MODEL_PROPS)
     found = [bytes(_bytes(entry[_VALUE])) for entry in entries if bytes(_bytes(entry[_KEY])) == b"pycharrnn"]
     if len(found) > 1:
@@ -107,7 +106,7 @@ def _words(content: memoryview, fields: _Fields) -> bytes | None:
 
 
 def _tensors(content: memoryview, expected: metadata.Shapes, fields: _Fields) -> dict[str, Array]:
-    """The tensors of these names, as they lie in the file. Errors: CheckpointError; ValueError, KeyError as _words."""
+    """The tensors of these names. Errors: CheckpointError; ValueError, KeyError as _words."""
     found: dict[str, Array] = {}
     names = {name.encode(): name for name in expected}
     graphs = (_bytes(value) for number, value in fields(content) if number == _MODEL_GRAPH)
@@ -129,7 +128,6 @@ def _tensors(content: memoryview, expected: metadata.Shapes, fields: _Fields) ->
 
 
 def _bytes(value: int | memoryview) -> memoryview:
-    """The bytes of a field. Errors: ValueError for a number."""
     if isinstance(value, int):
         raise ValueError("a number where a message belongs")
     return value

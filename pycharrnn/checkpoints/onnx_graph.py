@@ -1,11 +1,10 @@
-"""A model as a graph of ONNX: OneHot, then LSTM, GRU or RNN for each layer, then MatMul, Add and LogSoftmax.
+"""A model as an ONNX graph: OneHot, then LSTM, GRU or RNN for each layer, then MatMul, Add and LogSoftmax.
 
-Inputs: `indices` (T, B), whole numbers, characters numbered from 0, and the states before them, `h` (L, B, H) and, of
-an lstm, `c`. Outputs: `log_probs` (T, B, V) in nats, and the states after them, `next_h` and `next_c`. T and B may be
-any.
+Inputs: `indices` (T, B), token ids, and the states `h` (L, B, H) and, for an lstm, `c`. Outputs: `log_probs` (T, B, V)
+in nats, and the next states `next_h` and `next_c`. T and B are free.
 
-OneHot is what ONNX's operators ask for: they multiply their input by a matrix. With 100 characters it was twice as fast
-in onnxruntime as an identity matrix behind a table of products, with 5,000 a half to a third as fast.
+ONNX's layers take vectors, hence OneHot: with 100 characters it was twice as fast in onnxruntime as a Gather from an
+identity matrix, with 5,000 characters a half to a third as fast.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 
 
 def onnx_package() -> ModuleType:
-    """Errors: UserError where it is not installed."""
+    """The package onnx. Errors: UserError if it is not installed."""
     try:
         import onnx.helper
         import onnx.numpy_helper
@@ -38,12 +37,12 @@ def onnx_package() -> ModuleType:
 
 
 def model_bytes(network: Network, tensors: Mapping[str, Array], computed: type, words: Mapping[str, str]) -> bytes:
-    """A whole .onnx file.
+    """The content of an .onnx file.
 
     Args:
-        tensors: as onnx_names.to_onnx gives them; they are cast where they are not of the type `computed`.
-        computed: np.float32 or np.float64, in which the graph computes.
-        words: name -> text, the file's metadata_props.
+        tensors: of onnx_names.to_onnx; cast to `computed` in the graph.
+        computed: np.float32 or np.float64.
+        words: the file's metadata_props.
 
     Errors: UserError without the extra.
     """
@@ -59,7 +58,7 @@ def model_bytes(network: Network, tensors: Mapping[str, Array], computed: type, 
 
 
 class _Graph:
-    """Nodes, inputs, outputs and initializers, while they are made."""
+    """The nodes, inputs, outputs and initializers of a graph."""
 
     def __init__(self, onnx: ModuleType, computed: type):
         self._onnx, self._type = onnx, np.dtype(computed)
@@ -70,17 +69,16 @@ class _Graph:
         self.initializers: list[Any] = []
 
     def constant(self, name: str, value: Array) -> str:
-        """A tensor of the file; its name."""
+        """Add a tensor; returns its name."""
         self.initializers.append(self._onnx.numpy_helper.from_array(value, name))
         return name
 
     def weights(self, name: str, value: Array) -> str:
-        """The same in the type in which the graph computes."""
+        """As constant, cast to the dtype of the graph."""
         self.constant(name, value)
         return name if value.dtype == self._type else self._node("Cast", [name], f"{name}.cast", to=self._onnx_type)
 
     def build(self, n: Network, weights: Mapping[str, str]) -> None:
-        """All nodes of a network, whose weights have these names."""
         states = ("h", "c") if n.model == "lstm" else ("h",)
         self._declare(self.inputs, "indices", ["T", "B"], self._onnx.TensorProto.INT64)
         self._declare(self.outputs, "log_probs", ["T", "B", n.vocab_size], self._onnx_type)
@@ -110,7 +108,7 @@ class _Graph:
             self._node("Concat", last[state], f"next_{state}", axis=0)
 
     def _node(self, operator: str, inputs: list[str], *outputs: str, **attributes: int) -> str:
-        """Add a node; the name of its first output."""
+        """Add a node; returns the name of its first output."""
         self.nodes.append(self._onnx.helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
         return outputs[0]
 

@@ -1,11 +1,11 @@
-"""The weights of a model as the operators LSTM, GRU and RNN of ONNX take them, and back.
+"""Converts weights between char-rnn's layout and that of ONNX's LSTM, GRU and RNN.
 
-Of layer k, counted from 1, "layer_k.W" (1, G, I) multiplies its input, "layer_k.R" (1, G, H) its previous hidden state,
-and "layer_k.B" (1, 2G) are the biases of both; "decoder.weight" (H, V) and "decoder.bias" (V). The G rows are the gates
-in ONNX's order. ONNX's gru is h' = (1-z)*candidate + z*h, char-rnn's z*candidate + (1-z)*h: since 1 - sigmoid(x) =
-sigmoid(-x), the weights of z change their sign. Its linear_before_reset=0 is what char-rnn does.
+For layer k from 1: "layer_k.W" (1, G, I) for the input, "layer_k.R" (1, G, H) for the hidden state, "layer_k.B" (1, 2G)
+for both biases; "decoder.weight" (H, V) and "decoder.bias" (V). The G rows are the gates in ONNX's order. ONNX's gru is
+h' = (1-z)*candidate + z*h, char-rnn's z*candidate + (1-z)*h: the weights of z change sign, since 1 - sigmoid(x) =
+sigmoid(-x). linear_before_reset is 0.
 
-Source: the definitions of these operators in https://github.com/onnx/onnx/blob/main/docs/Operators.md
+Source: https://github.com/onnx/onnx/blob/main/docs/Operators.md
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ def shapes(model: str, vocab_size: int, rnn_size: int, num_layers: int) -> Shape
 
 
 def to_onnx(model: str, num_layers: int, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """char-rnn's weights as tensors of these names and shapes."""
     found: dict[str, Array] = {}
     for layer in range(1, num_layers + 1):
         biases = []
@@ -53,7 +52,7 @@ def to_onnx(model: str, num_layers: int, weights: Mapping[str, Array]) -> dict[s
 
 
 def from_onnx(model: str, named: Shapes, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """What to_onnx gives -> char-rnn's weights, of the names and shapes `named`."""
+    """The inverse of to_onnx, for weights of the shapes `named`."""
     found = {name: np.empty(shape, tensors["decoder.bias"].dtype) for name, shape in named.items()}
     found["decoder.weight"][:], found["decoder.bias"][:] = tensors["decoder.weight"].T, tensors["decoder.bias"]
     for layer in range(1, 1 + sum(name.endswith(".W") for name in tensors)):
@@ -67,7 +66,7 @@ def from_onnx(model: str, named: Shapes, tensors: Mapping[str, Array]) -> dict[s
 
 
 def _of_gates(model: str, layer: int, product: str) -> list[tuple[str, tuple[int, int], int]]:
-    """(char-rnn's nn.Linear, (which of how many parts of its rows), sign) of each gate, in ONNX's order."""
+    """(nn.Linear, (part of its rows, number of parts), sign) of each gate, in ONNX's order."""
     if model == "gru":
         return [(f"{gate}_{product}_{layer}", (0, 1), -1 if gate == "update" else 1) for gate in _GRU_GATES]
     parts = _LSTM_GATES if model == "lstm" else [0]
@@ -75,7 +74,6 @@ def _of_gates(model: str, layer: int, product: str) -> list[tuple[str, tuple[int
 
 
 def _rows(weights: Array, at: tuple[int, int]) -> Array:
-    """A view of one of equal parts of the rows."""
     part, parts = at
     size = len(weights) // parts
     return weights[part * size : (part + 1) * size]

@@ -1,9 +1,7 @@
-"""Which checkpoints the argument CKPT_OR_DIR of a command means.
+"""Resolves the argument CKPT_OR_DIR of the commands, and prints which checkpoint of a folder was chosen.
 
-A file means itself. Of a folder, a command that uses one model takes the checkpoint with the lowest validation loss
-(`load_best`), one that compares or offers models takes all of them, the best first (`load_every`), and one
-that draws runs takes the newest of each, which holds the losses of its whole run (`load_runs`). -resume goes on from
-the newest (`newest_first`). What a folder came to mean is said in a line.
+Of a folder, `load_best` takes the checkpoint with the lowest validation loss, `load_every` takes all, the best first,
+and `load_runs` takes the newest of each run, which has the losses of the whole run. -resume uses `newest_first`.
 """
 
 from __future__ import annotations
@@ -29,14 +27,14 @@ _CACHE = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # files that pr
 
 @dataclass(frozen=True)
 class File:
-    """A file in a folder that may be a checkpoint, by what its names say.
+    """A file in a folder that may be a checkpoint, described by its names.
 
     Attributes:
-        path: the one of its names that says most.
-        run: what the names of its run begin with, lm_lstm; "" for a name that training doesn't give.
-        epoch: -1 where the name says none. loss: None where the name says none.
-        modified: when it was written, in nanoseconds.
-        is_best: whether it has the name of its run's best checkpoint as well.
+        path: the most descriptive of its names.
+        run: first part of the names of its run, lm_lstm; "" for other names.
+        epoch: -1 if unknown. loss: None if unknown.
+        modified: in nanoseconds.
+        is_best: whether one of its names is that of its run's best checkpoint.
     """
 
     path: str
@@ -48,9 +46,9 @@ class File:
 
 
 def newest_first(folder: str, note: Note = lambda line: None) -> list[File]:
-    """The checkpoints in a folder, each once; links that can't be followed are skipped, with a line.
+    """The checkpoints in a folder, each once. Links that can't be followed are skipped, with a note.
 
-    Errors: UserError for a folder that can't be read, or has none.
+    Errors: UserError for a folder that can't be read or has no checkpoint.
     """
 
     def skipped(path: str, why: str) -> None:
@@ -69,10 +67,9 @@ def newest_first(folder: str, note: Note = lambda line: None) -> list[File]:
 
 
 def best_first(folder: str, note: Note) -> list[File]:
-    """The checkpoints in a folder by their validation loss, the lowest first; then those without one, the newest first.
+    """The checkpoints in a folder sorted by validation loss, then those without a loss, the newest first.
 
-    The loss comes from the file's name, where it has the form of char-rnn's, else from the file. What can't be read for
-    that is passed over, with a line.
+    The loss is read from the file's name, or else from the file. Unreadable files are skipped, with a note.
 
     Errors: UserError, as newest_first.
     """
@@ -86,9 +83,9 @@ def best_first(folder: str, note: Note) -> list[File]:
 
 
 def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
-    """The checkpoint at `path`, or of a folder the one with the lowest validation loss, and where it lies.
+    """Path and content of the checkpoint at `path`, or of the one in a folder with the lowest validation loss.
 
-    Errors: UserError, as checkpoint.load; for a folder without a checkpoint that can be read.
+    Errors: UserError, as checkpoint.load; for a folder without a readable checkpoint.
     """
     if not os.path.isdir(path):
         return path, checkpoint.load(path)
@@ -101,9 +98,7 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
 
 
 def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoint]]:
-    """The checkpoints at some paths, and of folders among them all, one after the other, each once.
-
-    Of several names of a file the one that says most counts; the others are passed over, with a line.
+    """Load the checkpoints at some paths, and all in folders among them, each file once.
 
     Errors: UserError, as load_best.
     """
@@ -123,7 +118,7 @@ def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoi
 
 
 def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
-    """As load_best, but of a folder the newest checkpoint of each run, one after the other, by the runs' names."""
+    """As load_best, but of a folder load the newest checkpoint of each run, sorted by the runs' names."""
     if not os.path.isdir(path):
         yield path, checkpoint.load(path)
         return
@@ -142,7 +137,7 @@ def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
 
 
 def say_choice(note: Note, folder: str, file: File, why: str, count: int) -> None:
-    """Say which of a folder's checkpoints was taken: "cv: lm_x_epoch8.00_1.2400.t7, the newest of 7 checkpoints"."""
+    """Print the choice: "cv: lm_x_epoch8.00_1.2400.t7, the newest of 7 checkpoints"."""
     of = f"the {why} of {count} checkpoints" if count > 1 else "the only checkpoint"
     note(f"{escape_line(folder, None)}: {escape_line(os.path.basename(file.path), None)}, {of}")
 
@@ -155,19 +150,18 @@ def _every(folder: str, note: Note) -> list[File]:
 
 
 def _rank(file: File) -> tuple[int, float, bool]:
-    """A key by which the best comes first: by a loss that is a number, without a loss, by one that is none."""
+    """A sort key: finite losses first, then none, then NaN and infinity."""
     return *losses.sort_key(file.loss), not file.is_best
 
 
 def _whole(files: list[File], note: Note) -> Iterator[tuple[File, Checkpoint]]:
-    """Load one after the other; what can't be read is passed over, with a line."""
+    """Load the files that can be read; print a note for each other."""
     for file in files:
         if loaded := _loaded(file.path, note):
             yield file, loaded
 
 
 def _loaded(path: str, note: Note) -> Checkpoint | None:
-    """The checkpoint at `path`; None, and a line, where it can't be read."""
     try:
         return checkpoint.load(path)
     except UserError as e:
@@ -180,7 +174,7 @@ def _none_whole(folder: str) -> UserError:
 
 
 def validation_loss(loaded: Checkpoint) -> float | None:
-    """The validation loss of a checkpoint, in nats per character; None where it was written between validations."""
+    """In nats per character; None for a checkpoint that was written between validations."""
     return loaded.val_losses.get(loaded.i) if loaded.val_losses else loaded.val_loss
 
 
@@ -188,12 +182,11 @@ def validation_loss(loaded: Checkpoint) -> float | None:
 
 
 def _may_be_checkpoint(name: str) -> bool:
-    """Whether this is the name of a checkpoint, not of a cache or of a file that is being written."""
     return name.endswith(formats.IN_FOLDERS) and not _CACHE.fullmatch(name) and name[0] != "."
 
 
 def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:
-    """The names of each file; where there are no second names, training makes copies, which count as such."""
+    """The names of each file. Where there are no hard links, training makes copies, which count as names too."""
     files: dict[tuple[int, int], list[str]] = {}
     for name, found in status.items():
         files.setdefault((found.st_dev, found.st_ino), []).append(name)
@@ -211,7 +204,7 @@ def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:
 
 
 def _each_once(paths: Sequence[str]) -> dict[str, list[str]]:
-    """Of the names of each file the one that says most, and with it the others; a file that is not there stays."""
+    """Most descriptive name of each file -> its other names; missing files are kept."""
     status: dict[str, os.stat_result] = {}
     for path in paths:
         with contextlib.suppress(OSError, ValueError):
@@ -225,18 +218,17 @@ def _each_once(paths: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _is_second_name(path: str) -> bool:
-    """Whether training gives this name to a checkpoint beside the name with its epoch and loss."""
+    """Whether this is the name of a latest or best checkpoint."""
     name = run_names.parse(os.path.basename(path))
     return name is not None and name.alias != ""
 
 
 def _by_what_it_says(path: str) -> tuple[bool, str]:
-    """A key by which the name of a file comes first that says most of it."""
+    """A sort key: the most descriptive name first."""
     return _is_second_name(path), path
 
 
 def _same_bytes(a: str, b: str) -> bool:
-    """Whether two files hold the same; a file that can't be read is like no other."""
     try:
         return filecmp.cmp(a, b, shallow=False)
     except OSError:
@@ -244,7 +236,6 @@ def _same_bytes(a: str, b: str) -> bool:
 
 
 def _file(names: list[str], modified: int) -> File:
-    """What the names of a file say."""
     path = min(names, key=_by_what_it_says)
     parts = [run_names.parse(os.path.basename(name)) for name in names]
     is_best = any(name is not None and name.alias == "best" for name in parts)
@@ -255,7 +246,7 @@ def _file(names: list[str], modified: int) -> File:
 
 
 def run_of(path: str) -> str:
-    """What the files of a run are called after: cv/lstm of cv/lm_lstm_best.t7; `path` itself under other names."""
+    """The name of a run by one of its files: cv/lstm of cv/lm_lstm_best.t7; `path` itself for other names."""
     folder, name = os.path.split(path)
     parts = run_names.parse(name)
     return os.path.join(folder, parts.run.removeprefix("lm_")) if parts else path

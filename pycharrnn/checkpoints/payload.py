@@ -1,11 +1,9 @@
-"""A checkpoint as the JSON object that a page holds, and back.
+"""A checkpoint as the JSON object in a page, and back.
 
-What the page computes with are fields of their own, in numbers that JavaScript reads: the model's sizes, its
-vocabulary, and its weights. These are all tensors of compat.nngraph.parameter_shapes one after the other,
-little-endian, first the first byte of each number, then the second bytes and so on, packed by gzip, in base64: smaller
-than base64 alone, since the highest bytes are much alike. The rest gives the checkpoint back: the training losses,
-packed too, and "run", the other metadata as a JSON text, since JavaScript's JSON has no NaN. The state of the training
-run is left out.
+Model, sizes and vocabulary are plain fields for the page's JavaScript. `weights` are the tensors of
+compat.nngraph.parameter_shapes in order: all first bytes of the little-endian numbers, then all second bytes, and so
+on, which gzip packs better; then gzip and base64. `train_losses` are packed likewise. `run` is the other metadata as
+JSON text, since JavaScript's JSON lacks NaN. The run state is left out.
 """
 
 from __future__ import annotations
@@ -45,11 +43,11 @@ _LONG = re.compile(rb':[ \t\r\n]*"([A-Za-z0-9+/]{65536,}={0,2})"')
 
 
 def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, Any]:
-    """A checkpoint as an object that json.dumps takes.
+    """A checkpoint as an object for json.dumps.
 
     Args:
-        name: by which a page of several models knows this one.
-        half: round the weights to float16; else they are float32 if that holds each of them exactly, or float64.
+        name: of this model in a page of several.
+        half: round the weights to float16; else they are float32 if that is exact, or float64.
     """
     run = json.loads(metadata.text_of(dataclasses.replace(loaded, train_losses=array("d"))))
     for_the_page = {key: run.pop(key) for key in _FOR_THE_PAGE}
@@ -67,22 +65,19 @@ def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, 
 
 
 def _packed(content: bytes, strategy: int) -> str:
-    """Bytes in base64, packed by gzip with a strategy of zlib's; of what looks random, Huffman's code alone is best."""
+    """Gzip with one of zlib's strategies, then base64."""
     packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP, strategy=strategy)
     return base64.b64encode(packer.compress(content) + packer.flush()).decode()
 
 
 def _smallest_exact(loaded: Checkpoint) -> str:
-    """The smaller one of float32 and float64 that holds each weight of a checkpoint exactly."""
+    """The name of the smallest dtype that holds all weights exactly."""
     exact = all(metadata.fits(w, np.dtype("<f4")) for w in loaded.network.weights.values())
     return "float32" if exact else "float64"
 
 
 def decode(value: object) -> Checkpoint:
-    """What `encode` has made of a checkpoint -> that, its weights in the precision of the file that it was read from.
-
-    Errors: CheckpointError.
-    """
+    """The checkpoint in an object of `encode`. Errors: CheckpointError."""
     try:
         return _decode(value)
     except CheckpointError:  # a ValueError too
@@ -147,7 +142,7 @@ def _flat(value: dict[str, Any], parameters: int) -> Array:
 
 
 def _unpacked(value: dict[str, Any], key: str) -> Iterator[bytes]:
-    """What _packed has packed, in pieces, so that it is never in memory in two forms. Errors: as _flat."""
+    """Unpack a field of _packed piece by piece, so that only one form of it is in memory. Errors: as _flat."""
     digits = value[key]
     pieces = (base64.b64decode(digits[at : at + _PIECE], validate=True) for at in range(0, len(digits), _PIECE))
     try:
@@ -157,10 +152,10 @@ def _unpacked(value: dict[str, Any], key: str) -> Iterator[bytes]:
 
 
 def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
-    """The checkpoint in a page, the HTML file that `convert` writes.
+    """The checkpoint in an HTML page.
 
     Args:
-        name: which one; "" for the only one.
+        name: of the model; "" if the page has one model.
 
     Errors: CheckpointError.
     """
@@ -180,7 +175,7 @@ def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
 
 
 def _elements(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """From where to where the JSON of each model in a page goes. Errors: CheckpointError for one without an end."""
+    """Start and end of each model's JSON in a page. Errors: CheckpointError for a missing end."""
     start = content.find(ELEMENT)
     while start >= 0:
         start += len(ELEMENT)
@@ -192,7 +187,7 @@ def _elements(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
 
 
 def _parsed(content: bytes | bytearray, start: int, end: int) -> Any:
-    """The model in an element, its long fields in base64 as parts of the page itself. Errors: CheckpointError."""
+    """The model in an element; long base64 fields are views of the page. Errors: CheckpointError."""
     pieces, at = list[bytes | bytearray](), start
     fields = dict[str, memoryview]()  # by what stands for them while the rest is parsed, which is no base64
     for found in _LONG.finditer(content, start, end):

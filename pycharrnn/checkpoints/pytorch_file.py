@@ -1,9 +1,8 @@
-"""Checkpoints as .pt files: what torch.save writes of the state_dict of a plain PyTorch module.
+"""Checkpoints as .pt files: torch.save of the state_dict that CharRNN.to_torch() loads.
 
-The names are those of checkpoints.torch_names, so that CharRNN.to_torch() takes the dictionary as it is; in it,
-"_extra_state" is the JSON text of checkpoints.metadata. torch.load(weights_only=True) executes nothing, but it believes
-what a file claims: it unpacks whatever has been packed, and older versions read as many bytes as the pickle says. So
-the zip archive and the pickle in it are looked at before. This is the only module of checkpoints that uses PyTorch.
+"_extra_state" is the JSON text of checkpoints.metadata. torch.load(weights_only=True) executes no code, but it unpacks
+compressed entries, and older versions allocate what the pickle claims. So the zip archive and its pickle are checked
+first. Only this module of the package uses PyTorch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
-"""The weights of an lstm or rnn by the names and in the order of gates of torch.nn, and back.
+"""Converts weights of an lstm or rnn to the names and gate order of torch.nn's state_dict, and back.
 
-A state_dict of a module whose `rnn` is an nn.LSTM or nn.RNN and whose `decoder` is an nn.Linear has these names.
 torch.nn has no cell like char-rnn's gru, whose reset gate acts before the product: its weights keep char-rnn's names.
 """
 
@@ -34,12 +33,11 @@ def of(model: str, name: str) -> str:
 
 
 def to_torch(model: str, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """char-rnn's weights by torch.nn's names."""
     return {of(model, name): _other_gates(model, name, w) for name, w in weights.items()}
 
 
 def from_torch(model: str, shapes: Shapes, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """What to_torch gives -> the weights of these names and shapes."""
+    """The inverse of to_torch, for weights of these shapes."""
     return {name: _other_gates(model, name, weights[of(model, name)]) for name in shapes}
 
 
