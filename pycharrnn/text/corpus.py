@@ -107,7 +107,6 @@ def gather(
     Args:
         texts: files, folders and pipes, as for source_files.find; or a text itself, which gets the name "text".
         note: prints a line: what was taken, what was left out.
-        progress: whether to show a bar, as for common.progress.enabled.
         is_product: as for source_files.find.
         data: the folder of all texts.
 

@@ -62,14 +62,7 @@ def _is_text(first: bytes, encoding: str) -> bool:
 
 
 def pieces(path: str, encoding: str, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
-    """The text of a file, piece by piece: in UTF-8, without byte order mark, CRLF as LF.
-
-    Args:
-        encoding: as encoding_of returns it.
-        advance: called with the number of bytes of each piece.
-
-    Errors: OSError.
-    """
+    """The text of a file, piece by piece: in UTF-8, without byte order mark, CRLF as LF. Errors: OSError."""
     found = _unmarked(path, advance)
     yield from _unix_lines(found if encoding == "bytes" else _as_utf8(found, encoding))
 

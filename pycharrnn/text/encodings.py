@@ -43,11 +43,7 @@ class Encoding(ABC):
 
     @abstractmethod
     def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
-        """The stored ids of a text, piece by piece.
-
-        Args:
-            characters: the vocabulary; the first character gets the id 1.
-            advance: called with the number of bytes of each piece.
+        """The stored ids of a text, piece by piece; the first of `characters` has the id 1.
 
         Errors: OSError; InvalidUtf8.
         """

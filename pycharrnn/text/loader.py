@@ -47,7 +47,6 @@ class CharSplitLMMinibatchLoader:
         split_fractions: (train, val, test) fractions of the batches; with a test fraction of 0, val gets all the rest.
         say: prints the original's messages, line by line.
         rows: the rows of every batch that next_batch returns; default: all.
-        progress: whether to show bars, as for common.progress.enabled.
         encoding: "bytes" or "utf8" (code points).
         model_characters: characters that the vocabulary has besides those of the text.
         leave_out_others: leave all characters but `model_characters` out of the text.
@@ -196,7 +195,6 @@ class CharSplitLMMinibatchLoader:
 
 
 def _too_short(length: int, batch_size: int, seq_length: int) -> str:
-    """The message for a text that is shorter than a batch, with sizes that fit."""
     fit_batch, fit_length = (length // seq_length, seq_length) if length >= seq_length else (1, length)
     return (
         f"input.txt has {length} characters, fewer than {flag('batch_size', batch_size)} x"

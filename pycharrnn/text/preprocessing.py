@@ -35,13 +35,11 @@ def cached(
 ) -> tuple[dict[bytes, int], TensorFile]:
     """The vocabulary and the token ids of data_dir/input.txt, from the cache beside it.
 
-    The cache is made anew where it is missing, damaged or of another text. Which text it is of stands in .cache.json;
-    a cache without that, of the Lua program for example, is compared with input.txt, unless it is older.
+    .cache.json tells which text the cache was made of; a cache without that, the Lua program's for example, is compared
+    with input.txt, unless it is older.
 
     Args:
-        say: takes the original's messages, line by line.
-        progress: whether to show bars, as for common.progress.enabled.
-        encoding: "bytes" or "utf8".
+        say: prints the original's messages, line by line.
         stats: text_stats(data_dir), if the caller has it.
 
     Returns: character -> id from 1, in the order of the characters' bytes; the stored ids, on disk, uint8 for bytes
@@ -99,9 +97,6 @@ def text_to_tensor(
 ) -> None:
     """Write the vocabulary and the token ids of `in_textfile` as .t7 files, for bytes those of the Lua program.
 
-    Args:
-        say, progress, encoding: as for cached.
-
     Errors: OSError; UserError for a text that can't be read or is not in `encoding`.
     """
     stats = stats_of_file(in_textfile, os.path.getsize(in_textfile), progress)
@@ -117,7 +112,6 @@ def _encode(
     progress: int,
     encoding: str,
 ) -> None:
-    """As text_to_tensor, for a text with these statistics."""
     code = ENCODINGS[encoding]
     if encoding == "utf8" and stats.invalid_at is not None:
         raise UserError(
@@ -148,15 +142,10 @@ def _encode(
 def without_characters(
     data_dir: str, text: TensorFile, vocab: dict[bytes, int], left_out: Collection[bytes], progress: int = 0
 ) -> TensorFile:
-    """The text less all occurrences of some characters; the other characters keep their ids.
-
-    It is a file beside the cache, named after a hash of what is left out, data_without_0123456789ab.t7, and made anew
-    with the cache.
+    """The text without some characters, in data_without_<their hash>.t7; the other characters keep their ids.
 
     Args:
         text, vocab: as `cached` returns them.
-        left_out: characters of `vocab`.
-        progress: as for cached.
 
     Errors: UserError, also where nothing is left.
     """

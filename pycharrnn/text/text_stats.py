@@ -72,9 +72,6 @@ class TextStats:
 def text_stats(data_dir: str, progress: int = 0) -> TextStats:
     """The statistics of data_dir/input.txt, which is read once, or not at all if .cache.json has them.
 
-    Args:
-        progress: whether to show a bar, as for common.progress.enabled.
-
     Errors: UserError.
     """
     path = os.path.join(data_dir, "input.txt")
@@ -110,11 +107,7 @@ def stats_of_file(path: str, size: int, progress: int = 0) -> TextStats:
 
 
 def stats_of(pieces: Iterable[bytes], advance: Callable[[int], None] = lambda done: None) -> TextStats:
-    """The statistics of a text that comes in pieces.
-
-    Args:
-        advance: called with the number of bytes of each piece.
-    """
+    """The statistics of a text that comes in pieces; `advance` is called with the number of bytes of each."""
     text_hash, decoder, multibyte_decoder = TextHash(), Utf8Decoder(), Utf8Decoder()
     seen = np.zeros(CODE_POINTS, bool)
     byte_values = b""

@@ -121,20 +121,17 @@ class RunLog:
         return seconds, size
 
     def train(self, i: int, train_loss: float, norm_ratio: float, learning_rate: float) -> None:
-        """Add the row of iteration `i`."""
         (before, then), now = self._last, self._training_seconds()
         self._last = i, now
         figures = {"train_loss": train_loss, "norm_ratio": norm_ratio}
         self._add("train", i, learning_rate, (i - before) * self._characters, now - then, figures)
 
     def validation(self, i: int, val_loss: float, learning_rate: float, seconds: float) -> None:
-        """Add the row of the validation after iteration `i`."""
         self._add("validation", i, learning_rate, self._nval * self._characters, seconds, {"val_loss": val_loss})
 
     def _add(
         self, kind: str, i: int, learning_rate: float, characters: int, seconds: float, figures: dict[str, float]
     ) -> None:
-        """Add a row about `characters` that took so many seconds."""
         row = Row(
             kind,
             i,
