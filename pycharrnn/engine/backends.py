@@ -57,36 +57,22 @@ class Backend(Protocol):
         """The hidden states (B, H) before the batch (t = 0) or after it (-1): c, h of layer 1, c, h of layer 2..."""
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
-        """Compute log_probs and the states, from the states at index 0.
+        """Compute log_probs and the states after the batch from x (T, B) int64. See BPTT.forward.
 
-        Args:
-            x: (T, B) int64, token ids from 0. It and the masks must not change before the backward pass.
-            masks: (num_layers, T, B, H), or None.
-
-        Errors: on the CPU IndexError for an id outside the vocabulary. RuntimeError if CharRNN.flat has been replaced.
+        x and the masks must not change before the backward pass. Errors: RuntimeError if CharRNN.flat was replaced.
         """
 
     def backward(
         self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
     ) -> list[torch.Tensor]:
-        """After forward: write the gradients of all parameters.
-
-        Args:
-            d_logits: (T*B, V). gradients: as from `views`. d_last: see BPTT.backward.
+        """After forward: write the gradients (as from `views`) of all parameters. See BPTT.backward.
 
         Returns: the gradients of states(0) in new tensors; an empty list from torch.nn's modules.
-
-        Errors: TypeError, ValueError.
         """
 
 
 class BackendChoice(NamedTuple):
-    """A backend and why it was chosen.
-
-    Attributes:
-        make: makes it from (model, T, B).
-        reason: one line, such as "C kernel (avx512)".
-    """
+    """`make` makes the backend from (model, T, B); `reason` says in a line why: "C kernel (avx512)"."""
 
     make: Callable[[FlatModel, int, int], Backend]
     reason: str
@@ -95,14 +81,11 @@ class BackendChoice(NamedTuple):
 def choose_backend(
     model: str, flat: torch.Tensor, training_only: bool = False, precision: torch.dtype | None = None
 ) -> BackendChoice:
-    """The fastest backend for a model.
+    """The fastest backend for a model with the parameters `flat`. Errors: UserError for an unknown PYCHARRNN_KERNEL.
 
     Args:
-        model: "lstm", "gru" or "rnn". flat: its parameters.
         training_only: no gradients of hidden states are needed, so that torch.nn's modules will do.
         precision: torch.bfloat16 or torch.float16 for mixed precision, which only torch.nn's modules have.
-
-    Errors: UserError if PYCHARRNN_KERNEL is not a known level.
     """
     on_cpu = flat.device == validation.CPU
     if training_only and model in torch_names.MODELS and (precision or not on_cpu):

@@ -41,7 +41,6 @@ class BPTT:
 
     @property
     def log_probs(self) -> torch.Tensor:
-        """Log-probabilities (T*B, V) in nats, after forward."""
         return self.backend.log_probs
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -80,13 +79,7 @@ class BPTT:
             return ours.log_probs
 
     def nll(self, y: torch.Tensor) -> torch.Tensor:
-        """The loss after a forward pass, in nats: negative log-likelihood, summed over time, averaged over the texts.
-
-        Args:
-            y: (T, B), the token ids that came next.
-
-        Errors: as those of forward.
-        """
+        """The loss of the targets y (T, B) in nats: summed over time, averaged over the texts. Errors: as forward."""
         with self._exclusive():
             return self._head.nll(self.backend.log_probs, self._token_ids("y", y).flatten())
 
@@ -124,7 +117,6 @@ class BPTT:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Errors: RuntimeError if another thread is in a pass, since both would use the same buffers."""
         if not self._lock.acquire(blocking=False):
             raise RuntimeError("another thread is using these passes: call model.bptt() once for each thread")
         try:

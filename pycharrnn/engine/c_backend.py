@@ -1,8 +1,4 @@
-"""All layers of a network with dropout and the decoder in C, on the CPU.
-
-Texts do not depend on each other, so the kernel takes some rows of the batch through all layers at a time, and threads
-wait for each other only at the end of a pass. Gradients overwrite the gates that they are computed from.
-"""
+"""All layers of a network with dropout and the decoder in C, on the CPU. Gradients overwrite the gates."""
 
 from __future__ import annotations
 
@@ -45,10 +41,7 @@ class _Pointee(NamedTuple):
 
 
 class CBackend(CellBackend):
-    """Forward and backward passes over batches of one shape; see backends.Backend.
-
-    Errors: TypeError, ValueError for tensors of another type, shape or layout; of all methods as well.
-    """
+    """See backends.Backend. All methods raise TypeError, ValueError for tensors of another type, shape or layout."""
 
     can_be_recorded = False
 
@@ -152,11 +145,7 @@ class CBackend(CellBackend):
         self._pointees[index, name] = pointee
 
     def _point_linears(self, prefix: str, named: dict[str, torch.Tensor]) -> None:
-        """Set the pointers of all gates to their rows; one Linear may hold several gates, H rows each.
-
-        Args:
-            prefix: "" for weights and biases, "d_" for their gradients.
-        """
+        """Set all gates' pointers to their rows of the weights (prefix "") or gradients ("d_"); a Linear may hold several."""
         linears, decoder = self._linears(named)
         pointees: list[_Pointee] = []
         no_linears: Linears = []

@@ -18,8 +18,7 @@ class CellBackend:
     """Buffers and parameters of a network over batches of one shape; see backends.Backend.
 
     Attributes:
-        flat: (P,), the storage of the model's own parameters.
-        weights: name -> view of `flat`.
+        weights: name -> view of `flat`, which shares the storage of the model's parameters.
         cells: the cell of each layer, from the lowest; their `states` at index 0 are those before the batch.
     """
 

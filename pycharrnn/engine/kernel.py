@@ -59,20 +59,14 @@ def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence
 
 
 def likelihood(log_probs: torch.Tensor, y: torch.Tensor) -> float:
-    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows).
-
-    Errors: TypeError, ValueError, IndexError for an invalid y.
-    """
+    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows)."""
     loss = _loss(log_probs, y)
     call("charrnn_likelihood", loss, 1, log_probs.dtype)
     return float(loss.likelihood)
 
 
 def loss_gradient(log_probs: torch.Tensor, y: torch.Tensor, batch_size: int, out: torch.Tensor) -> torch.Tensor:
-    """Write the gradient of -likelihood/batch_size with respect to the logits to `out` (rows, V).
-
-    Errors: TypeError, ValueError, IndexError for invalid tensors.
-    """
+    """Write the gradient of -likelihood/batch_size with respect to the logits to `out` (rows, V)."""
     loss = _loss(log_probs, y)
     loss.batch_size, loss.d_logits = batch_size, address("out", out, log_probs.dtype, log_probs.shape)
     call("charrnn_loss_gradient", loss, torch.get_num_threads(), log_probs.dtype)
@@ -95,12 +89,7 @@ def rmsprop(
     learning_rate: float,
     epsilon: float,
 ) -> list[float]:
-    """Clip the gradient and update as rmsprop.RMSprop does, in one pass over the flat vectors (P,).
-
-    Returns: the squared norms of the clipped gradient and of the updated parameters.
-
-    Errors: TypeError, ValueError unless all vectors have one type and length.
-    """
+    """As rmsprop.RMSprop.step. Returns: the squared norms of the clipped gradient and of the updated parameters."""
     size = parameters.numel()
     squares = torch.empty(-(-size // BLOCK), 2, dtype=torch.float64)
     vectors = {"gradient": gradient, "mean_square": mean_square, "parameters": parameters}

@@ -81,16 +81,12 @@ def best_level() -> str:
 def load(
     wanted: str, best: str, layout: dict[str, int], functions: dict[str, list[Any]], folder: Path = PACKAGE
 ) -> ctypes.CDLL | None:
-    """The library for this processor, its functions declared, or None.
-
-    A sentence on stderr says why a library that is there, or was asked for, can't be used.
+    """The library for this processor, its functions declared, or None; a sentence on stderr says why it can't be used.
 
     Args:
         wanted: PYCHARRNN_KERNEL: one of LEVELS, "off", or "" for the best that was built.
         best: the highest of LEVELS that the processor has.
-        layout: sizes and offsets that the library must state, by name.
-        functions: argument types of each function that it must have.
-        folder: of the libraries and their sources.
+        layout, functions: sizes and offsets that the library must state; argument types of its functions; by name.
 
     Errors: UserError for another `wanted`.
     """

@@ -23,11 +23,7 @@ _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 class PackedNetwork:
     """The weights of a network in the order in which the kernel's loops read them.
 
-    Weights that floats hold exactly, as those of GPUs and torch-rnn, are kept as floats: the digits are the same, and
-    half as much comes from memory.
-
-    Args:
-        library: the kernel, from kernel_library.library.
+    Weights that floats hold exactly are kept as floats: the same digits, and half as much comes from memory.
 
     Attributes:
         structure: struct network, which points into this object.

@@ -20,11 +20,7 @@ def linears_of(named: Mapping[str, Array], names: Sequence[str], layer: int) -> 
 
 
 def joined(linears: Sequence[tuple[Array, Array]], concatenate: Callable[[list[Array]], Array]) -> tuple[Array, Array]:
-    """Weight and bias of one Linear module that computes the outputs of all, one after the other.
-
-    Args:
-        concatenate: torch.cat or numpy.concatenate.
-    """
+    """Weight and bias of several Linears as one, by `concatenate`: torch.cat or numpy.concatenate."""
     if len(linears) == 1:
         return linears[0]
     return concatenate([weight for weight, _ in linears]), concatenate([bias for _, bias in linears])

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 
 class torch_ops:
-    """operations.Operations on PyTorch tensors, on any device but MPS."""
-
     mul = staticmethod(torch.mul)
     sub = staticmethod(torch.sub)
     mm = staticmethod(torch.mm)
@@ -95,7 +93,6 @@ class LoopLayer:
     """One layer over batches of T steps and B texts, on any device: the cell's loops and large products.
 
     Args:
-        cell: with the layer's buffers.
         inputs, recurrent: the Linear modules that multiply the layer's input, and its previous state.
         reads_characters: whether the input is token ids rather than the output of the layer below.
         workspace: from make_workspace; layers may share it.
@@ -119,13 +116,9 @@ class LoopLayer:
         return cell.make_workspace(lambda *shape: cell.h.new_empty(shape))
 
     def forward(self, x: torch.Tensor) -> None:
-        """Compute the states after each step from those at index 0 of the layer's cell.
+        """Compute the states from x: token ids (T*B,), or the output of the layer below, (T*B, H).
 
-        Args:
-            x: (T*B,) int64, token ids, or (T*B, H), the output of the layer below. It must not change until the
-                gradients are computed.
-
-        Errors: on the CPU IndexError for an id outside the vocabulary.
+        x must not change until the gradients are computed. Errors: on the CPU IndexError for an invalid id.
         """
         if self._reads_characters and x.device == validation.CPU:
             validation.in_range("x", x, self._inputs[0][0].shape[1])

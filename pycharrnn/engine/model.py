@@ -114,13 +114,7 @@ class CharRNN(nn.Module):
                 self.weights[f"i2h_{layer}.bias"][self.rnn_size : 2 * self.rnn_size] = 1.0
 
     def load_weights(self, weights: Mapping[str, npt.NDArray[Any] | torch.Tensor]) -> None:
-        """Copy arrays into the parameters.
-
-        Args:
-            weights: name -> array, names and shapes as in `weights`.
-
-        Errors: ValueError for another shape, KeyError for a missing name.
-        """
+        """Copy arrays, by name as in `weights`, into the parameters. Errors: ValueError for a shape, KeyError."""
         with torch.no_grad():
             for name, view in self.weights.items():
                 weight = weights[name]
@@ -267,7 +261,6 @@ class _Sequence(torch.autograd.Function):
     def forward(
         ctx: Any, model: CharRNN, masks: torch.Tensor | None, x: torch.Tensor, flat: torch.Tensor, *state: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        """(log-probabilities (T, B, V), the states after them...)"""
         T, B = x.shape
         bptt = model.bptt(T, B)
         for buffer, value in zip(bptt.states(0), state, strict=True):
@@ -280,7 +273,6 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_log_probs: torch.Tensor, *d_state: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradients of forward's arguments."""
         bptt, model = ctx.bptt, ctx.model
         flat, log_probs = ctx.saved_tensors
         with torch.no_grad():
@@ -303,12 +295,10 @@ class _Once(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, n: int, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The first `n` of the tensors, the gradients; the others are what they depend on."""
         return tensors[:n]
 
     @staticmethod
     def backward(ctx: Any, *d: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Errors: RuntimeError."""
         raise RuntimeError("the gradients of CharRNN.forward can't be differentiated again")
 
 

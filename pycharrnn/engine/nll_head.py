@@ -8,12 +8,7 @@ from pycharrnn.engine import kernel, validation
 
 
 class NLLHead:
-    """Negative log-likelihood, summed over time, averaged over the texts of a batch.
-
-    Args:
-        batch_size: number of texts that the loss is averaged over.
-        like: a tensor of the log-probabilities' type and device.
-    """
+    """Negative log-likelihood, summed over time, averaged over `batch_size` texts. like: a tensor like log_probs."""
 
     def __init__(self, batch_size: int, like: torch.Tensor):
         self._batch_size, self._uses_kernel = batch_size, kernel.usable(like)

@@ -1,7 +1,4 @@
-"""The in-place operations of the time loops in recurrence.py, named as PyTorch's, and NumPy's implementation.
-
-numpy_ops lets sampling do without PyTorch; loop_layer.torch_ops and mps_ops train on any device.
-"""
+"""The in-place operations of the time loops in recurrence.py, named as PyTorch's, and NumPy's, which sampling uses."""
 
 from __future__ import annotations
 

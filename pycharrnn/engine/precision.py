@@ -11,12 +11,7 @@ _TRIED = 512  # units at most: cuDNN's algorithms for small layers end below
 
 
 def can_train(model: str, rnn_size: int, precision: torch.dtype, device: str) -> bool:
-    """Whether this PyTorch can train such a model in this precision on this device: one layer is tried for one step.
-
-    Args:
-        model: "lstm" or "rnn".
-        rnn_size: cuDNN has other algorithms for small layers than for large ones.
-    """
+    """Whether this PyTorch can train such a model in this precision on this device: one step of one layer is tried."""
     try:
         network = CharRNN(model, 1, min(rnn_size, _TRIED), 1, device=device)
         bptt = network.bptt(1, 1, training_only=True, precision=precision)

@@ -37,8 +37,7 @@ class Cell(ABC, Generic[Array]):
     states: tuple[Array, ...]
 
     @abstractmethod
-    def __init__(self, empty: Allocator[Array], T: int, B: int, H: int):
-        """Allocate the buffers with `empty`."""
+    def __init__(self, empty: Allocator[Array], T: int, B: int, H: int): ...
 
     @abstractmethod
     def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:

@@ -34,11 +34,7 @@ class RMSprop:
         self._uses_kernel = kernel.usable(parameters)
 
     def step(self, gradient: torch.Tensor, clip: float) -> None:
-        """Clip `gradient` (P,) to [-clip, clip] in place, and update the parameters.
-
-        Errors: for a gradient of another type, length or device TypeError, ValueError from the C kernel, else PyTorch's
-            RuntimeError.
-        """
+        """Clip `gradient` (P,) to [-clip, clip] in place, and update the parameters."""
         if self._uses_kernel:
             self._squared_norms = kernel.rmsprop(
                 self.parameters, gradient, self.mean_square, clip, self.alpha, self.learning_rate, self.epsilon

@@ -1,8 +1,4 @@
-"""All layers of a network with dropout and the decoder in PyTorch, on any device, a loop_layer for each layer.
-
-Products that need no time loop are one large product each: the input's share of all gates, the gradients of all
-weights, and the decoder.
-"""
+"""All layers of a network with dropout and the decoder in PyTorch, on any device, a loop_layer for each layer."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TorchBackend(CellBackend):
-    """Forward and backward passes over batches of one shape; see backends.Backend."""
+    """See backends.Backend."""
 
     def __init__(self, model: FlatModel, T: int, B: int):
         super().__init__(model, T, B)

@@ -32,13 +32,10 @@ _FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; in
 
 
 class TorchNNBackend:
-    """Forward and backward passes over batches of one shape; see backends.Backend.
+    """See backends.Backend. A copy of the parameters, in torch.nn's order, is trained in the model's precision.
 
-    The parameters are copied once into a flat vector in torch.nn's order and trained there. The modules have copies
-    of it in the computing precision, renewed for each batch; gradients have the model's precision.
-
-    Args:
-        precision: torch.bfloat16 or torch.float16 for mixed precision, or None for that of the model.
+    The modules have copies of it in the computing precision, renewed for each batch. precision: torch.bfloat16 or
+    torch.float16 for mixed precision, or None.
     """
 
     is_portable = False

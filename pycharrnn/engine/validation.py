@@ -1,7 +1,4 @@
-"""Argument checks for the network's forward and backward passes.
-
-C checks nothing, and where PyTorch copies or multiplies into a buffer, a wrong shape may fit by broadcasting.
-"""
+"""Argument checks for forward and backward: C checks nothing, and in PyTorch a wrong shape may fit by broadcasting."""
 
 from __future__ import annotations
 
@@ -32,10 +29,7 @@ def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.de
 def states(
     name: str, value: Iterable[torch.Tensor], n: int, like: torch.Tensor, shape: Sequence[int]
 ) -> list[torch.Tensor]:
-    """Hidden states, or their gradients, as a list.
-
-    Errors: TypeError, ValueError unless they are `n` tensors of this shape, with the type and device of `like`.
-    """
+    """`n` hidden states, or their gradients, as a list. Errors: TypeError, ValueError unless they are like `like`."""
     if not isinstance(value, Iterable):
         raise TypeError(f"{name} must be {n} tensors, not {_described(value)}")
     found = list(value)
@@ -47,13 +41,7 @@ def states(
 
 
 def characters(name: str, value: object, device: torch.device, shape: Sequence[int] | None = None) -> None:
-    """Check a batch of token ids, but not whether the vocabulary has them.
-
-    Args:
-        shape: (T, B), or None for any non-empty one.
-
-    Errors: TypeError, ValueError unless `value` is an integer tensor of this shape on this device.
-    """
+    """Check token ids (T, B), but not whether the vocabulary has them; shape None: any that is not empty."""
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a tensor of characters' numbers, not {_described(value)}")
     if value.dtype not in _WHOLE_NUMBERS or value.layout != torch.strided:

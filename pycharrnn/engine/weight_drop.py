@@ -38,12 +38,7 @@ class WeightDrop:
 
     @contextmanager
     def left_out(self, gradient: torch.Tensor, generator: torch.Generator) -> Iterator[None]:
-        """Leave weights out of what is done in this context, which writes the gradient.
-
-        Args:
-            gradient: (P,), laid out as `flat`; afterwards that of the whole weights.
-            generator: draws which, on the device of `flat`.
-        """
+        """A context without some recurrent weights, in which `gradient` (P,), laid out as `flat`, is written."""
         for part in self._recurrent:
             kept = torch.rand(part.shape, generator=generator, device=part.device) < self._keep
             torch.div(kept, self._keep, out=part)
