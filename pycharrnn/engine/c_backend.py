@@ -145,7 +145,7 @@ class CBackend(CellBackend):
         self._pointees[index, name] = pointee
 
     def _point_linears(self, prefix: str, named: dict[str, torch.Tensor]) -> None:
-        """Set all gates' pointers to their rows of the weights (prefix "") or gradients ("d_"); a Linear may hold several."""
+        """Set the gates' pointers to rows of the weights (prefix "") or gradients ("d_"); a Linear may hold several."""
         linears, decoder = self._linears(named)
         pointees: list[_Pointee] = []
         no_linears: Linears = []
