@@ -202,3 +202,24 @@ def test_of_each_run_the_newest(tmp_path, said):
         f"{tmp_path}: lm_b_epoch2.00_1.5000.t7, the newest, with the losses of its whole run, of 2 checkpoints",
         f"{tmp_path}: z.t7, the only checkpoint",
     ]
+
+
+def test_models_without_any_loss_come_newest_first(tmp_path, said):
+    for k, name in enumerate(("b.t7", "c.t7", "a.t7"), 1):
+        os.utime(save(tmp_path, name, {}), ns=(0, k * 1_000_000))
+    assert names(file.path for file in best_first(str(tmp_path), said.append)) == ["a.t7", "c.t7", "b.t7"]
+
+
+@pytest.mark.parametrize("ending", [".t7", ".safetensors"])
+def test_of_files_written_at_one_time_the_later_epoch_is_the_newest(tmp_path, ending):
+    for epoch in ("9.00", "10.00", "8.50"):
+        make(tmp_path, f"lm_x_epoch{epoch}_2.0000{ending}", 5)
+    assert names(file.path for file in newest_first(str(tmp_path)))[0] == f"lm_x_epoch10.00_2.0000{ending}"
+
+
+def test_the_best_and_latest_names_of_a_run_in_safetensors_are_second_names(tmp_path, said):
+    path = save(tmp_path, "lm_x_epoch1.00_2.5000.safetensors", {10: 2.5})
+    for alias in ("best", "latest"):
+        os.link(path, tmp_path / f"lm_x_{alias}.safetensors")
+    (found,) = best_first(str(tmp_path), said.append)
+    assert (os.path.basename(found.path), found.is_best) == ("lm_x_epoch1.00_2.5000.safetensors", True)
