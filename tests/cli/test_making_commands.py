@@ -101,14 +101,14 @@ def test_a_seed_beyond_the_generators_is_explained(command, seed, same):
 @pytest.mark.parametrize("command", ["sample", "chat"])
 def test_the_device_is_the_one_asked_for(monkeypatch, command):
     asked = []
-    monkeypatch.setattr(device, "choose", lambda gpuid, opencl, say: asked.append((gpuid, opencl)) or ("cpu", -1))
+    monkeypatch.setattr(device, "choose", lambda gpuid, opencl, say: asked.append((gpuid, opencl)) or "cpu")
     printed(command, CHECKPOINT, "-gpuid", "3", "-opencl", "1", "-length", "2", input="")
     assert asked == [(3, 1)]
 
 
 def test_train_knows_which_flags_were_given(monkeypatch):
     asked = []
-    monkeypatch.setattr(loop, "train", lambda opt, say, given, note, draw: asked.append((opt, given)))
+    monkeypatch.setattr(loop, "train", lambda opt, say, given, note, draw, corpus: asked.append((opt, given)))
     printed("train", "-rnn_size", "5", "--gpuid=-1", "-seed", "123")
     ((opt, given),) = asked
     assert (opt.rnn_size, opt.gpuid, opt.seed, opt.num_layers) == (5, -1, 123, 2)
