@@ -41,6 +41,8 @@ def surprise_level(bits: float) -> int:
         >>> [surprise_level(bits) for bits in (0.3, 2.5, 40)]
         [0, -3, -10]
     """
+    if math.isnan(bits):  # of a model whose training diverged
+        return 0
     return -math.floor(LEVELS * min(bits / MAX_BITS, 1) + 0.5)
 
 
