@@ -1,1 +1,1 @@
-"""What every package may use: options, errors, terminals, signals, locks. Imports nothing of pycharrnn outside."""
+"""Options, errors, terminals, signals and locks, for every package. Imports no other package of pycharrnn."""

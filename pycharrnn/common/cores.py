@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-_STATISTICS = "/proc/stat"  # of Linux; other systems don't tell
-_LEAST_SECONDS = 0.5  # the kernel counts in hundredths of a second, so that less time would say little
+_STATISTICS = "/proc/stat"  # only Linux has it
+_LEAST_SECONDS = 0.5  # the kernel counts in hundredths of a second: less time is too inexact
 
 
 def usable() -> int:
@@ -15,16 +15,13 @@ def usable() -> int:
 
 
 class Meter:
-    """Measures, from its construction on, the load of other programs on the usable cores."""
+    """Measures the load of other programs on the usable cores since its construction."""
 
     def __init__(self) -> None:
         self._start = self._now()
 
     def others(self, wait: bool = False) -> float | None:
-        """The mean number of cores that other programs kept busy; None if unknown or within the first half second.
-
-        `wait`: sleep until that has passed.
-        """
+        """The mean number of cores busy with other programs; None if unknown, or within 0.5 s unless `wait`."""
         if self._start is None:
             return None
         missing = _LEAST_SECONDS - (time.monotonic() - self._start[0])

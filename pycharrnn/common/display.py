@@ -18,7 +18,7 @@ _JOINERS = "\u200c\u200d"  # in Persian and Indian words, and in emoji
 
 def escape_line(text: bytes | str, max_length: int | None = 200) -> str:
     """See compat.escape."""
-    from compat import escape  # here, since compat loads NumPy, and -help is to be quick
+    from compat import escape  # here, since compat loads NumPy, which -help needn't
 
     return escape.escape_line(text, max_length)
 
@@ -34,12 +34,7 @@ def quote_character(character: bytes) -> str:
 
 
 def quote_characters(characters: Collection[bytes]) -> str:
-    """At most twenty characters for a message, sorted by their bytes, and the number of the others.
-
-    Example:
-        >>> quote_characters([b"b", b"a", "é".encode()])
-        "'a' 'b' 'é'"
-    """
+    """At most twenty characters for a message, sorted by their bytes, and the number of the others."""
     words = " ".join(map(quote_character, sorted(characters)[:_MAX_QUOTED]))
     return words + (f" and {len(characters) - _MAX_QUOTED} more" if len(characters) > _MAX_QUOTED else "")
 
@@ -81,15 +76,13 @@ def escape_for_terminal(text: str) -> str:
 
 
 def replace_surrogates(text: str) -> str:
-    """Decode surrogates that represent bytes of a file name, and replace all others by U+FFFD."""
+    """Decode surrogates that represent bytes of a file name; replace all others by U+FFFD."""
     text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def encode_line(text: str, encoding: str) -> bytes:
-    """`text` in any encoding, with backslash escapes for characters that it lacks.
-
-    Surrogates that represent bytes of a file name become these bytes.
+    """`text` in any encoding: backslash escapes for missing characters, bytes for the surrogates of file names.
 
     Example:
         >>> encode_line("\u00e9\u03c0\\udcff", "latin-1")

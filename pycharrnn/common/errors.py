@@ -15,7 +15,7 @@ _WORDINGS = re.compile(f"{_START}([^{_OR}]*){_OR}([^{_END}]*){_END}")
 class UserError(Exception):
     """A fault that the user can correct; the message says what, which value, and what to do.
 
-    str() names options as flags. A part that `flag` or `wordings` made has another wording for programs.
+    str() names options as flags. Parts made by `flag` or `wordings` have another wording for programs.
     """
 
     status = 1  # the exit status

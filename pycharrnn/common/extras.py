@@ -10,18 +10,15 @@ _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<ex
 
 
 def missing(what: str, extra: str) -> UserError:
-    """The error for a feature whose extra is not installed: "a picture needs ...".
-
-    It names the packages, not the extra: no registry has pycharrnn.
-    """
+    """The error for a feature whose extra is not installed; it names the packages, since no registry has pycharrnn."""
     packages = requirements(extra)
-    # Double quotes, which every shell knows: < and > are more than text to all of them.
+    # Every shell knows double quotes, and treats an unquoted < or > as a redirection.
     words = " ".join(f'"{package}"' for package in packages) or f'".[{extra}]" in a copy of the repository'
     return UserError(f"{what} needs more packages: pip install {words}")
 
 
 def requirements(extra: str) -> list[str]:
-    """The packages of an extra, as pip takes them; none if pycharrnn is not installed."""
+    """The packages of an extra in pip's syntax; none if pycharrnn is not installed."""
     import importlib.metadata  # here, since it takes longer to load than -help may take
 
     try:

@@ -11,7 +11,7 @@ _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 class LockHeld(Exception):
-    """Another process has the lock. Attributes: holder: the process, as "process 5 on host"; "" if unknown."""
+    """Another process has the lock; `holder`: "process 5 on host", or "" if unknown."""
 
     def __init__(self, holder: str):
         super().__init__(holder)
@@ -19,15 +19,12 @@ class LockHeld(Exception):
 
 
 def acquire(path: str) -> int:
-    """Create the lock file and lock it, without waiting. Returns: a descriptor, for `release`.
-
-    Errors: LockHeld; OSError where the file can't be created, or the file system has no locks.
-    """
+    """Create and lock the file without waiting; return a descriptor for `release`. Errors: LockHeld; OSError."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock_descriptor(fd)
-            # The holder before may have removed the file between our two calls: then another file is the lock.
+            # The last holder may have removed the file between open and lock: then it no longer is the lock.
             try:
                 if os.path.samestat(os.fstat(fd), os.stat(path)):
                     os.ftruncate(fd, 0)
@@ -48,7 +45,7 @@ def acquire(path: str) -> int:
 
 def release(fd: int, path: str) -> None:
     """Remove the lock file and release the lock."""
-    if os.name == "nt":  # it removes no open file: neither ours, nor that of a process which has opened it since
+    if os.name == "nt":  # it can't remove a file that this or another process has open
         os.close(fd)
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -64,7 +61,7 @@ def _lock_descriptor(fd: int) -> None:
     except ImportError:
         import msvcrt
 
-        os.lseek(fd, 1 << 30, os.SEEK_SET)  # Windows keeps others from reading what is locked
+        os.lseek(fd, 1 << 30, os.SEEK_SET)  # on Windows others can't read a locked byte
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # of Windows
         os.lseek(fd, 0, os.SEEK_SET)
     else:

@@ -1,4 +1,4 @@
-"""Lists the files of folders for train, sample, -resume and serve, which skip what can't be followed."""
+"""Lists the files of folders for train, sample, -resume and serve, and skips broken links."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
-Skipped = Callable[[str, str], None]  # receives the path of a broken or endless link, or of a path too long; and why
+Skipped = Callable[[str, str], None]  # receives a path that is broken, endless or too long, and the reason
 Found = tuple[str, os.stat_result]
 
 
 def list_folder(folder: str, skipped: Skipped, wants: Callable[[str], bool] = lambda name: True) -> list[Found]:
-    """The entries of a folder, sorted by name, with the status of what links lead to.
-
-    Args:
-        wants: whether to look at an entry of this name.
-
-    Errors: OSError if the folder can't be read.
-    """
+    """The entries of a folder whose names `wants` accepts, sorted, with the status of link targets. Errors: OSError."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if wants(entry.name))
     found = []
@@ -34,15 +28,9 @@ def list_folder(folder: str, skipped: Skipped, wants: Callable[[str], bool] = la
 def walk_files(
     folder: str, skipped: Skipped, wants: Callable[[str], bool], enters: Callable[[str], bool]
 ) -> Iterator[Found]:
-    """All regular files below a folder, depth first, in the order of their names.
+    """All regular files below a folder, depth first, by name; each folder once, however many links lead to it.
 
-    Each folder is listed once, however many links lead to it.
-
-    Args:
-        wants: whether to look at an entry of this name.
-        enters: whether to list the folder at this path.
-
-    Errors: OSError if a folder can't be read.
+    `wants` accepts the names of files and folders, `enters` the paths of folders. Errors: OSError.
     """
     listed = {file_id(folder, os.stat(folder))}
     open_folders = [iter(list_folder(folder, skipped, wants))]
@@ -59,5 +47,5 @@ def walk_files(
 
 
 def file_id(path: str, status: os.stat_result) -> tuple[int, int] | str:
-    """What is equal for two paths of one file or folder: device and inode, or where there are no inodes the path."""
+    """A key that all paths of a file or folder share: device and inode, or the real path if there are no inodes."""
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

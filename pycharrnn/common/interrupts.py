@@ -15,7 +15,7 @@ _NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP", "SIGBREA
 
 
 class Interrupted(BaseException):
-    """Raised by SIGTERM, SIGHUP or SIGBREAK, as KeyboardInterrupt by SIGINT. `number`: of the signal."""
+    """SIGTERM, SIGHUP and SIGBREAK raise it, as SIGINT raises KeyboardInterrupt. `number`: of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -25,7 +25,7 @@ class Interrupted(BaseException):
 def raise_on_signals() -> None:
     """Let signals raise KeyboardInterrupt or Interrupted, except those that the process was started to ignore (nohup).
 
-    During an import they end the process: C code that imports, as in PyTorch, would lose the exception.
+    During an import they end the process: C code that imports, as in PyTorch, would drop the exception.
     """
     for number in numbers():
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -33,14 +33,14 @@ def raise_on_signals() -> None:
 
 
 def exit_silently_on_signals() -> None:
-    """Let the signals of raise_on_signals end the process without a message."""
+    """Let the same signals end the process without a message."""
     for number in numbers():
         if signal.getsignal(number) == _raise:
             signal.signal(number, end_at_once)
 
 
 def end_at_once(number: int, frame: FrameType | None) -> None:
-    """A signal handler that ends the process. With SIG_DFL, Python would complain about a pending signal."""
+    """A signal handler that ends the process. With SIG_DFL, Python would report a pending signal."""
     os._exit(status_of(number))
 
 
@@ -49,20 +49,19 @@ def sentence(number: int) -> str:
 
 
 def status_of(number: int) -> int:
-    """The exit status of an end by a signal, as in shells."""
+    """The exit status of a process ended by a signal, as in shells."""
     return 128 + number
 
 
 def numbers() -> list[int]:
-    """The signals that end a program and exist here; none outside the main thread, where Python can't handle them."""
+    """The signals that end a program on this system; none outside the main thread, where Python can't handle them."""
     if threading.current_thread() is not threading.main_thread():
         return []
     return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows lacks SIGHUP, others SIGBREAK
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    """The handler of raise_on_signals."""
-    while frame is not None:  # look for an import among the calls that the signal interrupted
+    while frame is not None:  # is an import among the interrupted calls?
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             with contextlib.suppress(OSError):
                 os.write(2, f"pycharrnn: {sentence(number)}\n".encode())

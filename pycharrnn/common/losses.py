@@ -1,4 +1,4 @@
-"""The order of losses: the lowest first; NaN and infinity, of a model that diverged, last."""
+"""The order of losses: the lowest first; NaN and infinity, of a diverged model, last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that an allocation fits in memory, and messages if it did not."""
+"""Checks that an allocation fits in memory, and words the message if memory ran out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ from pycharrnn.common.errors import UserError
 
 
 def check(need: float, what: str, available: float | None = None) -> None:
-    """Refuse what needs more memory than there is.
-
-    Args:
-        need: bytes, roughly. what: the option that needs them, as errors.flag gives it.
-        available: bytes of the device's memory; None = main memory.
-
-    Errors: UserError.
-    """
+    """Errors: UserError that names the option `what` if `need` bytes exceed those `available` (None: main memory)."""
     available = _main_memory() if available is None else available
     if need > available:
         raise UserError(
@@ -29,7 +22,7 @@ def check(need: float, what: str, available: float | None = None) -> None:
 
 def ran_out(error: BaseException) -> str | None:
     """The message for an exception about exhausted memory; None for any other exception."""
-    # PyTorch raises an exception class of its own only for a GPU's memory, so the text must tell.
+    # PyTorch has an exception class only for a GPU's memory, so the text must be searched.
     text = str(error)
     if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory|not enough memory", text):
         return None

@@ -1,4 +1,4 @@
-"""NumPy's warnings about overflow, as in a model that diverged."""
+"""Suppresses NumPy's warnings about overflow, as in a diverged model."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pycharrnn.common.errors import UserError, flag
 
-MAX_COUNT = 10**12  # no run with more iterations, samples, ... would ever end
+MAX_COUNT = 10**12  # a run with more iterations, samples, ... would never end
 
 Ramp = float | tuple[float, float]  # one number for the whole sample, or the first and the last one of a ramp
 
@@ -36,10 +36,7 @@ _Value = TypeVar("_Value")
 class Allowed:
     """The values that an option accepts beside its default.
 
-    Attributes:
-        holds: whether it accepts a value.
-        text: the same in words, for "-topk must be at least 0": "at least 0".
-        choices: the values, if there are only a few.
+    `holds` tests a value, `text` describes the values in messages ("at least 0"), `choices` lists them if they are few.
     """
 
     holds: Callable[[Any], bool]
@@ -48,17 +45,12 @@ class Allowed:
 
 
 def _short(number: float) -> str:
-    """A limit as a person writes it: 1e12, not 1e+12."""
+    """A limit as 1e12, not 1e+12."""
     return f"{number:.10g}".replace("e+", "e")
 
 
 def one_of(*choices: int | str) -> Allowed:
-    """Only these values.
-
-    Example:
-        >>> one_of("train", "val", "test").text
-        'train, val or test'
-    """
+    """Only these values; in messages: "train, val or test"."""
     words = [str(choice) for choice in choices]
     return Allowed(lambda value: value in choices, f"{', '.join(words[:-1])} or {words[-1]}", choices)
 
@@ -66,12 +58,7 @@ def one_of(*choices: int | str) -> Allowed:
 def number(
     low: float = -math.inf, high: float = math.inf, *, above: float = -math.inf, below: float = math.inf
 ) -> Allowed:
-    """Numbers from `low` to `high`, greater than `above` and less than `below`.
-
-    Example:
-        >>> number(0, below=1).text
-        'at least 0 and less than 1'
-    """
+    """Numbers from `low` to `high`, greater than `above` and less than `below`."""
     if math.isfinite(low) and math.isfinite(high):
         text = f"from {_short(low)} to {_short(high)}"
     else:
@@ -104,12 +91,10 @@ def option(
     """Declare an option: a field of an options dataclass.
 
     Args:
-        help: the text in -help.
-        group: a key of GROUPS.
+        help: the text in -help. group: a key of GROUPS.
         allowed: the values that it accepts beside `default`; None for all of its type.
         value: placeholder of the value in -help. "": the choices of `allowed`, or N, X, TEXT, FILE, DIR by the type.
-        short: a second, shorter flag.
-        path: "file" or "dir" if the shell completes paths; else "".
+        short: a second, shorter flag. path: "file" or "dir" if the shell completes paths; else "".
         charrnn: char-rnn has this flag, with this default and help.
         record: for training: a property of the run, recorded in checkpoints and restored by -resume. False for how the
             run is started or displayed.
@@ -133,10 +118,7 @@ def option(
 
 
 def check(options: Any) -> None:
-    """Check every value of an options dataclass against its declaration; called by its __post_init__.
-
-    Errors: UserError for the first value that is not allowed.
-    """
+    """Check all values of an options dataclass; for its __post_init__. Errors: UserError for the first invalid one."""
     for field in dataclasses.fields(options):
         allowed, value = field.metadata["allowed"], getattr(options, field.name)
         if allowed and value != field.default and not allowed.holds(value):

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _ERASE = b"\r\x1b[K"
 _REDRAW_SECONDS = 0.1  # a person can't read faster
-_BAR_AFTER_SECONDS = 1  # what takes less needs no bar
+_BAR_AFTER_SECONDS = 1  # shorter work needs no bar
 _LONGEST_LABEL = 36  # leaves room for a bar in 80 columns
-_SPEED_OVER = 100  # redraws over which the speed is the mean
+_SPEED_OVER = 100  # redraws; the speed is the mean over them
 
 
 def enabled(choice: int) -> bool:
@@ -39,12 +39,9 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 @contextlib.contextmanager
 def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr if the block takes more than a second.
+    """Show a bar on stderr if the block takes more than a second; yield a function that receives the work just done.
 
-    Args:
-        length: total work in any unit. choice: as for `enabled`.
-
-    Yields: a function to call with the work just done.
+    `length`: total work in any unit. `choice`: as for `enabled`.
     """
     if not enabled(choice):
         yield lambda done: None
@@ -65,7 +62,7 @@ def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], N
                     width=0,
                     update_min_steps=max(length // 1000, 1),  # less is not worth a redraw
                 )
-                drawn.start = started  # else its estimate of the time left would be too short
+                drawn.start = started  # else the estimated time left would be too short
                 stack.enter_context(drawn)
             if drawn is not None:
                 drawn.update(not_drawn)
@@ -85,7 +82,6 @@ class Live:
         self._time = 0.0
 
     def due(self) -> bool:
-        """Whether it is time to redraw."""
         return self._on and time.monotonic() - self._time >= _REDRAW_SECONDS
 
     def show(self, parts: list[str]) -> None:
@@ -117,7 +113,6 @@ class Live:
         return say_above
 
     def clear(self) -> None:
-        """Erase the line."""
         if self._drawn:
             self._drawn = False
             self._write(_ERASE)
@@ -149,7 +144,7 @@ class Live:
             self._write(b"\r" + text[:width].encode() + b"\x1b[K\r")
 
     def _write(self, text: bytes) -> None:
-        """Write at once and in one piece. A terminal that has gone is no error."""
+        """Write at once and in one piece; ignore a closed terminal."""
         try:
             os.write(self._fd, text)
         except OSError:
@@ -160,7 +155,7 @@ def _in_foreground(fd: int) -> bool:
     """Whether the terminal belongs to this process group."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:  # a terminal that controls no group of ours, as under torchrun
+    except OSError:  # not the controlling terminal, as under torchrun
         return True
 
 

@@ -22,7 +22,7 @@ class ScreenText:
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._incomplete = 0  # pieces of a character whose end has not come yet
+        self._incomplete = 0  # pieces of an incomplete character
 
     def push(self, piece: bytes) -> list[tuple[str, int]]:
         """The characters that a non-empty piece completes: (text, number of pieces). Invalid UTF-8 is U+FFFD."""
@@ -31,10 +31,10 @@ class ScreenText:
             self._incomplete += 1
             return []
         before, self._incomplete = self._incomplete, 0
-        if self._decoder.getstate()[0]:  # the pieces before were no character, and this one begins another
+        if self._decoder.getstate()[0]:  # the earlier pieces were invalid, and this one begins a character
             self._incomplete = 1
             return [(text, before)]
-        if before and len(text) > 1:  # the pieces before were no character, and this one is a whole one
+        if before and len(text) > 1:  # the earlier pieces were invalid, and this one is a character
             return [(text[:-1], before), (text[-1], 1)]
         return [(text, before + 1)]
 
@@ -48,8 +48,7 @@ class ScreenText:
 def completed(shown: list[tuple[str, int]], waiting: list[_Piece]) -> Iterator[tuple[str, list[_Piece]]]:
     """(text, its pieces) of each complete character; the pieces are removed from `waiting`.
 
-    Args:
-        shown: the result of ScreenText.push or end. waiting: one entry for each pushed piece that is not shown yet.
+    `shown`: from ScreenText.push or end. `waiting`: one entry for each pushed piece that is not shown yet.
     """
     for text, count in shown:
         pieces, waiting[:] = waiting[:count], waiting[count:]

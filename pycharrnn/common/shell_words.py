@@ -21,7 +21,7 @@ def quoted(word: str) -> str:
         return shlex.quote(word)
     if _PLAIN_ON_WINDOWS.fullmatch(word):
         return word
-    # As subprocess.list2cmdline, which leaves R&D as it is, two commands for cmd.exe: backslashes count before quotes.
+    # Like subprocess.list2cmdline, but quotes R&D, which is two commands for cmd.exe. Backslashes count before quotes.
     return '"' + re.sub(r'(\\+)("|\Z)', r"\1\1\2", word).replace('"', '\\"') + '"'
 
 

@@ -11,9 +11,9 @@ from pycharrnn.common.errors import UserError
 
 
 def replace_closed() -> None:
-    """Open the null device in place of closed streams; files opened later would take their descriptors."""
+    """Open the null device in place of closed streams, whose descriptors would otherwise go to files opened later."""
     if sys.stdin is None:
-        os.open(os.devnull, os.O_RDONLY)  # like the following ones, it takes the lowest free descriptor, here 0
+        os.open(os.devnull, os.O_RDONLY)  # open takes the lowest free descriptor, here 0
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
@@ -28,10 +28,7 @@ def standard_input() -> BinaryIO:
 
 
 def write_line(line: str, stream: TextIO | None) -> None:
-    """Write a line and flush it, with backslash escapes for what the stream can't encode; None = write nothing.
-
-    Errors: OSError, ValueError for a closed stream.
-    """
+    """Write a line and flush, with backslash escapes if needed; None: write nothing. Errors: OSError, ValueError."""
     if stream is not None:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         print(encode_line(line, encoding).decode(encoding, "backslashreplace"), file=stream, flush=True)

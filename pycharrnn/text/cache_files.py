@@ -20,7 +20,7 @@ from pycharrnn.text.encodings import Encoding, token_ids
 if TYPE_CHECKING:
     from pycharrnn.text.encodings import TokenIds
 
-_CHECKED = 1 << 17  # ids checked at a time: they fit into a processor's cache
+_CHECKED = 1 << 17  # ids checked at a time: they fit in a processor's cache
 
 
 def save_vocabulary(path: str, characters: Iterable[bytes]) -> None:
@@ -29,10 +29,7 @@ def save_vocabulary(path: str, characters: Iterable[bytes]) -> None:
 
 
 def load_vocabulary(path: str, encoding: Encoding) -> dict[bytes, int]:
-    """Character -> id from 1, in the order of the file.
-
-    Errors: T7Error, OSError unless the file holds characters of this encoding, numbered in the order of their bytes.
-    """
+    """Character -> id from 1, as in the file. Errors: OSError; T7Error unless the ids follow the order of the bytes."""
     vocab = load_t7(path)
     name = os.path.basename(path)
     if not isinstance(vocab, Table) or not all(isinstance(c, bytes) and encoding.is_character(c) for c in vocab):
@@ -51,14 +48,9 @@ def save_text(path: str, encoding: Encoding, length: int, blocks: Callable[[], I
 def load_text(
     path: str, encoding: Encoding, vocab: dict[bytes, int], input_file: str | None = None, progress: int = 0
 ) -> TensorFile:
-    """Open an encoded text, after a check that every id is in the vocabulary.
+    """Open an encoded text, and check that every id is in `vocab`, character -> id from 1 in the order of their bytes.
 
-    Args:
-        vocab: character -> id from 1, in the order of the characters' bytes.
-        input_file: the text that it must be; None: any.
-        progress: whether to show a bar, as for common.progress.enabled.
-
-    Errors: OSError; T7Error for a file with other content.
+    `input_file`: the text that it must encode; None: any. Errors: OSError; T7Error for a file with other content.
     """
     name = os.path.basename(path)
     characters = sorted(vocab)
@@ -79,13 +71,13 @@ def load_text(
                 raise T7Error("it holds a part of the text")
     except T7Error as e:
         if text:
-            text.close()  # the cache is made anew, and the exception may hold on to this object until then
+            text.close()  # before the cache is rewritten; the exception may keep this object alive
         raise T7Error(f"{name}: {e}") from e
     return text
 
 
 class _Streamed(Storage):
-    """A storage whose numbers are made block by block while it is written, and never all in memory."""
+    """A storage whose numbers are made block by block while it is written, so that memory holds one block."""
 
     def __init__(self, kind: bytes, length: int, blocks: Callable[[], Iterator[TokenIds]]):
         super().__init__(kind + b"Storage", np.empty(0))

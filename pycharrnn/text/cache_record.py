@@ -1,8 +1,7 @@
-""".cache.json beside input.txt: the statistics of the text, and which text each cache file was made of.
+""".cache.json beside input.txt: the statistics of the text, and the text that each cache file was made of.
 
-It saves reading a text that has not changed, and tells a cache that is out of date where modification times can't:
-`cp -p`, rsync and tar give a new text an old time. Without this file, or with a damaged one, char-rnn's rule holds: a
-cache is out of date if it is older than its text.
+An unchanged text need not be read again, and an outdated cache is found even if `cp -p`, rsync or tar gave a new text
+an old time. Without this file, or with a damaged one, char-rnn's rule holds: a cache older than its text is outdated.
 """
 
 from __future__ import annotations
@@ -19,20 +18,19 @@ from compat.atomic_write import atomic_write
 
 NAME = ".cache.json"
 _MAX_BYTES = 1 << 24
-_TICK = 20_000_000  # ns; a file that was written again within a tick of the clock may keep its time
+_TICK = 20_000_000  # ns; a file rewritten within a tick of the clock may keep its time
 _SECONDS = 2_000_000_000  # ns; the tick of file systems that store whole seconds
 
-FileState = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode: a file with the same ones has not been written
+FileState = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode: equal for an unchanged file
 
 
 @dataclass
 class CacheRecord:
-    """What .cache.json holds.
+    """The content of .cache.json.
 
     Attributes:
-        text: the state of input.txt when it was read.
-        stats: the fields of its TextStats.
-        caches: name of a cache file -> its state, and the fingerprint of the text that it was made of.
+        text: the state of input.txt when it was read. stats: the fields of its TextStats.
+        caches: name of a cache file -> its state, and the fingerprint of its text.
     """
 
     text: FileState | None = None
@@ -40,7 +38,7 @@ class CacheRecord:
     caches: dict[str, tuple[FileState, str]] = field(default_factory=dict)
 
     def made_of(self, data_dir: str, *names: str) -> str | None:
-        """The fingerprint of the text that some cache files were made of; None if that is not known."""
+        """The fingerprint of the text that all these cache files were made of; None if unknown."""
         found = set()
         for name in names:
             state, fingerprint = self.caches.get(name, (None, None))
@@ -48,13 +46,13 @@ class CacheRecord:
         return found.pop() if len(found) == 1 else None
 
     def add_cache(self, data_dir: str, fingerprint: str, *names: str) -> None:
-        """Record that some cache files were made of the text with this fingerprint."""
+        """Record that these cache files were made of the text with this fingerprint."""
         for name in names:
             if state := file_state(os.path.join(data_dir, name)):
                 self.caches[name] = state, fingerprint
 
     def save(self, data_dir: str) -> None:
-        """Write the record, unless the folder holds the same one or can't be written to."""
+        """Write the record, unless the folder holds the same one or is not writable."""
         if self == load(data_dir):
             return
         with contextlib.suppress(OSError), atomic_write(os.path.join(data_dir, NAME)) as f:
@@ -62,7 +60,7 @@ class CacheRecord:
 
 
 def load(data_dir: str) -> CacheRecord:
-    """The record of a folder; an empty one where there is none that can be read."""
+    """The record of a folder; an empty one if it is missing or unreadable."""
     path = os.path.join(data_dir, NAME)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -79,7 +77,7 @@ def load(data_dir: str) -> CacheRecord:
 
 
 def file_state(path: str) -> FileState | None:
-    """The state of a file; None where there is none."""
+    """The state of a file; None if it is missing."""
     try:
         found = os.stat(path)
     except OSError:
@@ -88,7 +86,7 @@ def file_state(path: str) -> FileState | None:
 
 
 def is_settled(state: FileState) -> bool:
-    """Whether a write to the file from now on will change its state: its clock has ticked since the last write."""
+    """Whether a write from now on will change the state: the file's clock has ticked since the last write."""
     changed = max(state[1], state[2])
     return time.time_ns() - changed > (_TICK if changed % 1_000_000_000 else _SECONDS)
 

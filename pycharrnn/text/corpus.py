@@ -1,8 +1,8 @@
 """Makes one text, data/NAME/input.txt, of the files that `train FILES` names.
 
 A text is never replaced: a checkpoint may need it, a training may read it. The same text again finds its folder; a
-changed text, or another one of the same name, goes to data/NAME_2. Sources are read once for the statistics; nothing is
-written until `Corpus.write`, which reads them again.
+changed text, or another one of the same name, goes to data/NAME_2. Only `Corpus.write` writes; it reads the sources
+again, after a first pass for the statistics.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pycharrnn.text.source_files import SOURCES, SourceFile
 from pycharrnn.text.text_stats import TextStats
 
 _LOCK = ".lock"  # in the folder of all texts; held while a text gets its folder
-_MAX_NAME = 80  # bytes: file names of a run add to it, and may have 255
+_MAX_NAME = 80  # bytes; the file names of a run are longer, and limited to 255
 _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)")  # names that Windows reserves
 
 Note = Callable[[str], None]  # prints a line on stderr
@@ -35,13 +35,7 @@ Note = Callable[[str], None]  # prints a line on stderr
 
 @dataclass
 class Corpus:
-    """A text with a folder of its own, which may still have to be written.
-
-    Attributes:
-        folder: data/NAME.
-        stats: of the text.
-        is_new: whether `write` has to write it.
-    """
+    """A text with a folder of its own, data/NAME; if `is_new`, `write` has yet to write it."""
 
     folder: str
     stats: TextStats
@@ -53,7 +47,7 @@ class Corpus:
     _until_written: contextlib.ExitStack
 
     def write(self) -> TextStats:
-        """Write input.txt if it is new. Returns: its statistics. Errors: UserError."""
+        """Write input.txt if it is new; return its statistics. Errors: UserError."""
         input_file = os.path.join(self.folder, "input.txt")
         if self.is_new:
             self.stats = self._written(input_file)
@@ -102,15 +96,10 @@ def gather(
     is_product: Callable[[str], bool] = lambda path: False,
     data: str = "data",
 ) -> Iterator[Corpus]:
-    """Find a folder for the text of some files and folders; until the text is written, no other one can take it.
+    """Find a folder in `data` for the text of some files; until it is written, no other text can take the folder.
 
-    Args:
-        texts: files, folders and pipes, as for source_files.find; or a text itself, which gets the name "text".
-        note: prints a line: what was taken, what was left out.
-        is_product: as for source_files.find.
-        data: the folder of all texts.
-
-    Errors: UserError.
+    `texts` and `is_product`: as for source_files.find; or bytes, a text with the name "text". `note` prints which files
+    are read or left out. Errors: UserError.
     """
     with contextlib.ExitStack() as until_written:
         if isinstance(texts, bytes):
@@ -151,7 +140,7 @@ def name_of(paths: Sequence[str]) -> str:
 
 
 def _text_file(text: bytes, until_written: contextlib.ExitStack) -> SourceFile:
-    """A temporary file with this text. Errors: UserError for a text that is empty or binary."""
+    """A temporary file with this text. Errors: UserError for an empty text or binary data."""
     path = os.path.join(until_written.enter_context(tempfile.TemporaryDirectory(prefix="pycharrnn-")), "text")
     with open(path, "wb") as f:
         f.write(text)
@@ -163,10 +152,7 @@ def _text_file(text: bytes, until_written: contextlib.ExitStack) -> SourceFile:
 
 @contextlib.contextmanager
 def _lock(data: str, note: Note) -> Iterator[None]:
-    """Hold the lock on the folder of all texts; wait for the training that holds it.
-
-    Where the file system has no locks, or the folder can't be written to, there is none.
-    """
+    """Hold the lock on the folder of all texts, after waiting for its holder; go without if locking fails."""
     path, fd = os.path.join(data, _LOCK), None
     with contextlib.suppress(OSError):
         os.makedirs(data, exist_ok=True)
@@ -188,7 +174,7 @@ def _lock(data: str, note: Note) -> Iterator[None]:
 
 
 def _place(wanted: str, files: Sequence[SourceFile], stats: TextStats, note: Note) -> tuple[str, TextStats | None]:
-    """The folder for a text: the one that holds it, or the first of `wanted`, `wanted`_2, ... that holds nothing.
+    """The folder for a text: the one that holds it, or the first free one of `wanted`, `wanted`_2, ...
 
     Returns: the folder, and the statistics of its input.txt, or None if that has to be written. Errors: UserError.
     """
@@ -209,7 +195,7 @@ def _place(wanted: str, files: Sequence[SourceFile], stats: TextStats, note: Not
 
 
 def _is_free(folder: str) -> bool:
-    """Whether nothing is at a path but an empty folder, or what a killed training has left there. Errors: OSError."""
+    """Whether a folder is missing, empty, or holds only what a killed training leaves. Errors: OSError."""
     if not os.path.lexists(folder):
         return True
     return os.path.isdir(folder) and all(
@@ -231,7 +217,7 @@ def _held(folder: str, files: Sequence[SourceFile], stats: TextStats) -> TextSta
 
 
 def _joined(files: Sequence[SourceFile], advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
-    """The texts of all files, each of which begins on a line of its own. Errors: OSError."""
+    """The texts of all files, each on a new line. Errors: OSError."""
     last = b"\n"
     for file in files:
         if last != b"\n":

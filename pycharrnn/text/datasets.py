@@ -15,17 +15,14 @@ from pycharrnn.text.source_files import SOURCES
 
 TINYSHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 ULYSSES_URL = "https://www.gutenberg.org/files/4300/4300-0.txt"
-_MAX_BYTES = 1 << 28  # far more than either text; a longer download may be endless
+_MAX_BYTES = 1 << 28  # far more than any of the texts; a longer download may be endless
 _USUAL_BYTES = 1_500_000  # length of the bar if the server does not send one
 
 
 def write(name: str, data_dir: str = "data", say: Callable[[str], None] = print) -> str:
     """Write the text `name`, one of DATASETS, to data_dir/name/input.txt, unless the same text is there.
 
-    Args:
-        say: prints the size of the text.
-
-    Returns: the path. Errors: UserError for an unknown name, a failed download, another text there.
+    `say` prints its size. Returns: the path. Errors: UserError (unknown name, failed download, another text there).
     """
     if name not in DATASETS:
         raise UserError(
@@ -60,7 +57,7 @@ def _check_same(path: str, text: bytes) -> None:
 
 
 def _pydoc(path: str) -> bytes:
-    """The manual of Python's `help` prompt. Errors: UserError for an installation without it."""
+    """The manual of Python's `help` prompt. Errors: UserError if the installation lacks it."""
     try:
         from pydoc_data.topics import topics
     except ImportError:
@@ -88,9 +85,7 @@ def strip_gutenberg(text: bytes) -> bytes:
     """Ulysses without Project Gutenberg's additions: from the heading of part one to "1914-1921", with Unix line ends.
 
     The heading is "— I —", "-- I --" or missing, by edition. A table of contents has the same line, so the last one
-    before the first sentence counts.
-
-    Errors: UserError if the text is not Ulysses.
+    before the first sentence counts. Errors: UserError if the text is not Ulysses.
     """
     text = text.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
     opening = text.find(b"Stately, plump Buck Mulligan")
@@ -105,7 +100,7 @@ def strip_gutenberg(text: bytes) -> bytes:
 
 
 def _download(url: str, path: str) -> bytes:
-    """The bytes at `url`, for the file at `path`. Errors: UserError for a download that fails or breaks off."""
+    """The bytes at `url`, for the file at `path`. Errors: UserError for a failed or incomplete download."""
     parts: list[bytes] = []
     try:
         with urllib.request.urlopen(url, timeout=30) as response:

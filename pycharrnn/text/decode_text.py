@@ -26,12 +26,7 @@ _BINARY_THAT_LOOKS_LIKE_TEXT = (b"%PDF-",)
 
 
 def encoding_of(path: str) -> str | None:
-    """The encoding that the first bytes of a file show.
-
-    Returns: "bytes", also for UTF-8; "utf-16-le" or the like; None for binary data.
-
-    Errors: OSError.
-    """
+    """The encoding by a file's first bytes: "bytes" (also UTF-8), "utf-16-le", ...; None: binary. Errors: OSError."""
     with open(path, "rb") as f:
         first = f.read(_FIRST)
     mark, encoding = _mark(first)
@@ -48,7 +43,7 @@ def encoding_of(path: str) -> str | None:
 
 
 def _mark(first: bytes) -> tuple[bytes, str]:
-    """The byte order mark at the beginning of a file, and its encoding; both are empty without a mark."""
+    """The byte order mark at the beginning of a file, and its encoding; both are empty without one."""
     return next(((mark, encoding) for mark, encoding in _BYTE_ORDER_MARKS if first.startswith(mark)), (b"", ""))
 
 

@@ -31,8 +31,7 @@ class Encoding(ABC):
     """How a text is divided into characters, and how the cache stores their token ids.
 
     Attributes:
-        name: the value of -encoding.
-        vocab_name, data_name: names of the two cache files.
+        name: the value of -encoding. vocab_name, data_name: names of the two cache files.
         kind: Torch7 type of the stored ids, without "Tensor" or "Storage".
     """
 
@@ -43,18 +42,15 @@ class Encoding(ABC):
 
     @abstractmethod
     def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
-        """The stored ids of a text, piece by piece; the first of `characters` has the id 1.
-
-        Errors: OSError; InvalidUtf8.
-        """
+        """The stored ids of a text, piece by piece; the first of `characters` is 1. Errors: OSError; InvalidUtf8."""
 
     @abstractmethod
     def decode(self, token_ids: TokenIds, characters: Sequence[bytes]) -> bytes:
-        """The text of some ids, which count from 0."""
+        """The text of ids that count from 0."""
 
     @abstractmethod
     def stored_id(self, number: int) -> int:
-        """How the cache stores an id that counts from 1."""
+        """The stored form of an id that counts from 1."""
 
     @abstractmethod
     def from_stored(self, stored: TokenIds) -> TokenIds:
@@ -126,7 +122,7 @@ ENCODINGS: dict[str, Encoding] = {code.name: code for code in (BYTES, UTF8)}
 
 
 def encoding_of(dtype: np.dtype[Any]) -> Encoding:
-    """The encoding whose ids are stored with this dtype."""
+    """The encoding that stores ids with this dtype."""
     return BYTES if dtype == np.uint8 else UTF8
 
 
@@ -141,7 +137,7 @@ def token_ids(stored: TokenIds, vocab_size: int) -> TokenIds:
 
 
 class InvalidUtf8(ValueError):
-    """A text with invalid UTF-8. Attributes: offset: of the first invalid byte."""
+    """Invalid UTF-8 in a text; `offset`: of the first invalid byte."""
 
     def __init__(self, offset: int):
         super().__init__(f"invalid UTF-8 at offset {offset}")
@@ -149,7 +145,7 @@ class InvalidUtf8(ValueError):
 
 
 class Utf8Decoder:
-    """Decodes UTF-8 piece by piece; a code point whose bytes lie in two pieces comes with the second."""
+    """Decodes UTF-8 piece by piece; a code point whose bytes lie in two pieces belongs to the second."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -167,7 +163,6 @@ class Utf8Decoder:
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
-    """The code points of a text."""
     return np.frombuffer(text.encode("utf-32-le"), "<u4")
 
 

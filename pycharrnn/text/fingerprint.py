@@ -10,13 +10,12 @@ _BLOCKS, _BLOCK = 1024, 1 << 20
 
 
 class TextHash:
-    """The fingerprint of a text that arrives in pieces. Attributes: size: bytes so far."""
+    """Computes the fingerprint of a text that arrives in pieces; `size`: bytes so far."""
 
     def __init__(self) -> None:
         self.size, self._digest = 0, hashlib.sha256()
 
     def update(self, piece: bytes) -> None:
-        """Add the next bytes of the text."""
         self.size += len(piece)
         if self.size <= MAX_HASHED:
             self._digest.update(piece)
@@ -27,12 +26,10 @@ class TextHash:
 
 
 def fingerprint_of_blocks(path: str | os.PathLike[str]) -> str:
-    """The fingerprint of a text of more than MAX_HASHED bytes.
+    """The fingerprint of a text of more than MAX_HASHED bytes. Errors: OSError.
 
-    1,024 blocks of 1 MiB, evenly spaced, first and last included, are hashed: that takes a second, and notices another
+    It hashes 1,024 evenly spaced blocks of 1 MiB, first and last included. That takes a second, and detects another
     text or an insertion, but not a change between the blocks that keeps the size.
-
-    Errors: OSError.
     """
     digest = hashlib.sha256()
     with open(path, "rb") as f:

@@ -42,8 +42,7 @@ class CharSplitLMMinibatchLoader:
 
     Args:
         data_dir: folder with input.txt and its cache.
-        batch_size: rows of a batch, B.
-        seq_length: time steps of a batch, T.
+        batch_size, seq_length: rows B and time steps T of a batch.
         split_fractions: (train, val, test) fractions of the batches; with a test fraction of 0, val gets all the rest.
         say: prints the original's messages, line by line.
         rows: the rows of every batch that next_batch returns; default: all.
@@ -54,8 +53,7 @@ class CharSplitLMMinibatchLoader:
 
     Attributes:
         vocab_mapping: character (one byte, or the bytes of a code point) -> token id from 1, in the order of the bytes.
-        vocab_size: V.
-        nbatches, ntrain, nval, ntest: number of batches, of the text and of each split.
+        vocab_size: V. nbatches, ntrain, nval, ntest: number of batches, of the text and of each split.
         split_sizes: split (1 train, 2 val, 3 test) -> number of batches.
         batch_ix: split -> number of batches that next_batch has returned since the beginning of the split.
 
@@ -106,8 +104,8 @@ class CharSplitLMMinibatchLoader:
         say("reshaping tensor...")
         self._row_length = length // batch_size
         self.nbatches = self._row_length // seq_length
-        self._window: TokenIds | None = None  # some columns of the rows, read ahead
-        self._columns = range(0)  # which columns these are
+        self._window: TokenIds | None = None  # columns of the rows, read ahead
+        self._columns = range(0)  # the columns in `_window`
         if self.nbatches < 50:
             say(
                 "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
@@ -117,7 +115,7 @@ class CharSplitLMMinibatchLoader:
         say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
 
     def close(self) -> None:
-        """Close the cache; until then Windows neither replaces nor removes it."""
+        """Close the cache, which Windows can't replace or remove before."""
         self._text.close()
 
     def _split(self, train: float, val: float, test: float) -> None:
@@ -142,10 +140,8 @@ class CharSplitLMMinibatchLoader:
     def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
         """The next (x, y) of a split (1 train, 2 val, 3 test); the first batch follows the last.
 
-        Returns: two (rows, seq_length) arrays of token ids, which belong to the caller; uint8, or int32 if the
-            vocabulary may be too large for uint8. y is x shifted by one character; the first character of the text
-            follows the very last.
-
+        Returns: two new (rows, seq_length) arrays of token ids; uint8, or int32 if the vocabulary may be too large for
+            it. y is x shifted by one character; the first character of the text follows the very last.
         Errors: UserError for a split without batches; TextChanged, after which the same batch is still the next.
         """
         size = self.split_sizes[split_index]
@@ -167,12 +163,9 @@ class CharSplitLMMinibatchLoader:
         return batch[:, :-1], batch[:, 1:]
 
     def _read_columns(self, start: int, stop: int) -> TokenIds:
-        """Read the columns from `start` to before `stop`, fewer at the end of the rows, into `_window`.
-
-        Returns: `_window`, (rows, columns), token ids. Errors: TextChanged.
-        """
+        """Read columns `start` to `stop` - 1, if they exist, into `_window`, (rows, columns). Errors: TextChanged."""
         length = self._row_length
-        stop = min(stop, length + 1)  # the column after the last holds what follows each row
+        stop = min(stop, length + 1)  # the column after the last holds the character after each row
         text_length = self.batch_size * length
         stored = np.empty((len(self._rows), stop - start), self._text.dtype)
         try:

@@ -33,19 +33,13 @@ def cached(
     encoding: str = "bytes",
     stats: TextStats | None = None,
 ) -> tuple[dict[bytes, int], TensorFile]:
-    """The vocabulary and the token ids of data_dir/input.txt, from the cache beside it.
+    """The vocabulary and the token ids of data_dir/input.txt, from the cache beside it. Errors: UserError.
 
-    .cache.json tells which text the cache was made of; a cache without that, the Lua program's for example, is compared
-    with input.txt, unless it is older.
-
-    Args:
-        say: prints the original's messages, line by line.
-        stats: text_stats(data_dir), if the caller has it.
+    .cache.json records the text that the cache was made of; a cache without record, such as the Lua program's, is
+    compared with input.txt, unless it is older. `say` prints the original's messages. `stats`: of the text, if known.
 
     Returns: character -> id from 1, in the order of the characters' bytes; the stored ids, on disk, uint8 for bytes
         (which store 256 as 0), int32 for utf8.
-
-    Errors: UserError.
     """
     code = ENCODINGS[encoding]
     names = code.vocab_name, code.data_name
@@ -97,7 +91,7 @@ def text_to_tensor(
 ) -> None:
     """Write the vocabulary and the token ids of `in_textfile` as .t7 files, for bytes those of the Lua program.
 
-    Errors: OSError; UserError for a text that can't be read or is not in `encoding`.
+    Errors: OSError; UserError for an unreadable text, or one in another encoding.
     """
     stats = stats_of_file(in_textfile, os.path.getsize(in_textfile), progress)
     _encode(in_textfile, out_vocabfile, out_tensorfile, stats, say, progress, encoding)
@@ -144,10 +138,7 @@ def without_characters(
 ) -> TensorFile:
     """The text without some characters, in data_without_<their hash>.t7; the other characters keep their ids.
 
-    Args:
-        text, vocab: as `cached` returns them.
-
-    Errors: UserError, also where nothing is left.
+    `text`, `vocab`: as `cached` returns them. Errors: UserError, also if no character is left.
     """
     code = encoding_of(text.dtype)
     hash_of_left_out = hashlib.sha256(repr(sorted(left_out)).encode()).hexdigest()[:12]

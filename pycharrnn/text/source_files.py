@@ -42,16 +42,13 @@ def find(
     is_product: Callable[[str], bool],
     until_copied: contextlib.ExitStack,
 ) -> list[SourceFile]:
-    """The text files among `paths` and below them, each once.
+    """The text files among `paths` and below them, each once. Errors: UserError.
 
     Args:
-        paths: files, folders, of which all text files below them are taken in the order of their names, or - for
-            standard input.
+        paths: files, folders (their text files are taken in the order of their names), or - for standard input.
         note: prints which files were left out.
-        is_product: whether the file at a path, found in a folder, was written by a training: it is ignored.
-        until_copied: keeps what comes through a pipe, in a temporary file.
-
-    Errors: UserError.
+        is_product: whether a training wrote the file at a path, found in a folder; such files are ignored.
+        until_copied: keeps the content of a pipe, in a temporary file.
     """
     files: dict[object, SourceFile] = {}  # by file_id
     skipped: list[str] = []
@@ -78,7 +75,7 @@ def find(
 
 
 def some(names: Sequence[str]) -> str:
-    """Names for a message: the first eight, and the number of the others."""
+    """At most eight names for a message, and the number of the others."""
     more = len(names) - _MAX_NAMED
     return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -86,7 +83,7 @@ def some(names: Sequence[str]) -> str:
 def _walk(
     paths: Sequence[str], skipped: list[str], is_product: Callable[[str], bool], until_copied: contextlib.ExitStack
 ) -> Iterator[tuple[str, str, os.stat_result]]:
-    """Path, name for messages and status of each file that is named, or below a folder that is. Errors: UserError."""
+    """Path, name for messages and status of each file named, or below a named folder. Errors: UserError."""
     for path in paths:
         try:
             status = None if path == "-" else os.stat(path)
@@ -107,7 +104,7 @@ def _walk(
 
 
 def _below(folder: str, skipped: list[str]) -> Iterator[folder_walk.Found]:
-    """All files below a folder but hidden ones and texts of earlier sources. Errors: UserError."""
+    """All files below a folder except hidden ones and texts of earlier sources. Errors: UserError."""
     try:
         yield from folder_walk.walk_files(
             folder,
@@ -120,7 +117,7 @@ def _below(folder: str, skipped: list[str]) -> Iterator[folder_walk.Found]:
 
 
 def _copied(path: str, until_copied: contextlib.ExitStack) -> str:
-    """A temporary file with the content of a pipe, which can be read once only. Errors: UserError."""
+    """A temporary file with the content of a pipe, which can be read only once. Errors: UserError."""
     copy = os.path.join(until_copied.enter_context(tempfile.TemporaryDirectory(prefix="pycharrnn-")), "text")
     try:
         with (
@@ -129,7 +126,7 @@ def _copied(path: str, until_copied: contextlib.ExitStack) -> str:
             else open(path, "rb") as pipe,
             open(copy, "wb") as f,
         ):
-            while piece := pipe.read1(_PIECE):  # `read` would go on after a terminal's end, until a second Ctrl-D
+            while piece := pipe.read1(_PIECE):  # `read` would continue after the first Ctrl-D of a terminal
                 f.write(piece)
     except OSError as e:
         raise UserError(f"can't copy what comes from {escape_line(path)}: {e.strerror or e}.") from e

@@ -25,16 +25,13 @@ _PIECE = 1 << 20  # bytes in memory at a time; decoding may take a dozen bytes o
 
 @dataclass(frozen=True)
 class TextStats:
-    """A text in numbers.
+    """The statistics of a text.
 
     Attributes:
-        size: bytes.
-        code_points: number of code points; None for invalid UTF-8.
-        multibyte: number of code points of several bytes.
+        size: bytes. code_points: their number; None for invalid UTF-8. multibyte: number of those with several bytes.
         fingerprint: size and SHA-256; "" for a text of more than 1 GiB that is not in a file yet.
-        byte_values: the distinct bytes, sorted.
-        code_point_values: the distinct code points, sorted; empty for invalid UTF-8.
-        invalid_at: offset of the first byte that is not UTF-8; None for valid UTF-8.
+        byte_values, code_point_values: the distinct ones, sorted; no code points for invalid UTF-8.
+        invalid_at: offset of the first invalid byte; None for valid UTF-8.
         state: of the file before it was read; None for a text that is not in a file yet.
     """
 
@@ -53,7 +50,7 @@ class TextStats:
         return "utf8" if self.code_points is not None and 2 * self.multibyte > self.code_points else "bytes"
 
     def length(self, encoding: str) -> int:
-        """Number of characters with this -encoding."""
+        """The number of characters with this -encoding."""
         return self.code_points if encoding == "utf8" and self.code_points is not None else self.size
 
     def characters(self, encoding: str) -> list[bytes]:
@@ -63,17 +60,14 @@ class TextStats:
         return [bytes([value]) for value in self.byte_values]
 
     def fields(self) -> dict[str, Any]:
-        """The attributes without `state`, as JSON has them."""
+        """The attributes without `state`, as JSON values."""
         found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         del found["state"]
         return found
 
 
 def text_stats(data_dir: str, progress: int = 0) -> TextStats:
-    """The statistics of data_dir/input.txt, which is read once, or not at all if .cache.json has them.
-
-    Errors: UserError.
-    """
+    """The statistics of data_dir/input.txt, from .cache.json or else from one pass over the text. Errors: UserError."""
     path = os.path.join(data_dir, "input.txt")
     size = input_size(data_dir)
     record = cache_record.load(data_dir)
@@ -84,7 +78,7 @@ def text_stats(data_dir: str, progress: int = 0) -> TextStats:
 
 
 def _from_fields(fields: dict[str, Any], state: FileState) -> TextStats:
-    """The inverse of TextStats.fields. Errors: TypeError, ValueError, OverflowError for odd fields or values."""
+    """The inverse of TextStats.fields. Errors: TypeError, ValueError, OverflowError for invalid fields or values."""
     found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     stats = TextStats(**found, state=state)
     bytes(stats.byte_values), stats.characters("utf8")
@@ -107,7 +101,7 @@ def stats_of_file(path: str, size: int, progress: int = 0) -> TextStats:
 
 
 def stats_of(pieces: Iterable[bytes], advance: Callable[[int], None] = lambda done: None) -> TextStats:
-    """The statistics of a text that comes in pieces; `advance` is called with the number of bytes of each."""
+    """The statistics of a text in pieces; `advance` is called with the number of bytes of each."""
     text_hash, decoder, multibyte_decoder = TextHash(), Utf8Decoder(), Utf8Decoder()
     seen = np.zeros(CODE_POINTS, bool)
     byte_values = b""
@@ -115,7 +109,7 @@ def stats_of(pieces: Iterable[bytes], advance: Callable[[int], None] = lambda do
     for piece in chain(pieces, (b"",)):  # the empty piece ends the text
         text_hash.update(piece)
         size += len(piece)
-        # Without the bytes that have been seen, soon nothing is left: faster than a count of every byte.
+        # Removing the bytes already seen is faster than counting every byte.
         byte_values += bytes({*piece.translate(None, byte_values)})
         if invalid_at is None:
             try:
@@ -140,7 +134,7 @@ def stats_of(pieces: Iterable[bytes], advance: Callable[[int], None] = lambda do
 
 
 def input_size(data_dir: str) -> int:
-    """Bytes of data_dir/input.txt. Errors: UserError for a missing text, with where to get one."""
+    """Bytes of data_dir/input.txt. Errors: UserError for a missing text, with advice on where to get one."""
     path = os.path.join(data_dir, "input.txt")
     name = shell_words.quoted(data_dir)
     if os.path.isfile(data_dir):

@@ -21,15 +21,12 @@ from pycharrnn.training.signals import RunStopped
 
 
 class CheckpointKeeper:
-    """The checkpoints of one run, and the advice at its end.
+    """Writes and deletes the checkpoints of one run, in its first process only, and prints the advice at its end.
 
     Args:
-        ranks: only the first process writes and prints.
-        ntrain: iterations in an epoch.
-        history: the run's losses, updated by the loop.
-        note: prints a line on stderr.
+        ntrain: iterations of an epoch. note: prints a line on stderr.
         resumed: path of the checkpoint of -resume; None for a new run.
-        resume_flags: flags that go with -resume, since checkpoints don't record them: ["-show", "200"].
+        resume_flags: flags for -resume that checkpoints don't record: ["-show", "200"].
         sample_flags: flags that make `pycharrnn sample` use the device of the run.
     """
 
@@ -63,13 +60,12 @@ class CheckpointKeeper:
 
     @property
     def best(self) -> str | None:
-        """The path of the checkpoint with the lowest validation loss, or None."""
         best = self._best_written()
         return None if best is None else self.path_of(best)
 
     @property
     def last(self) -> str | None:
-        """The path of the newest checkpoint with finite weights, or None."""
+        """The path of the newest checkpoint with finite weights."""
         return self._good
 
     def path_of(self, i: int) -> str:
@@ -130,7 +126,6 @@ class CheckpointKeeper:
         return True
 
     def _save(self, path: str, checkpoint: Checkpoint) -> None:
-        """Write a file in the run's format. Errors: OSError."""
         if self._ending == ".t7":
             charrnn.save(path, checkpoint)
         else:
@@ -174,24 +169,19 @@ class CheckpointKeeper:
         """Save the run; return the exception for a requested stop."""
         how = self._saved_at_the_end(checkpoint)
         if self._ranks.rank:
-            return RunStopped("", status or 1)  # the first process says it
+            return RunStopped("", status or 1)  # the first process prints the message
         who = cause or "a signal to another process"
         return RunStopped(f"stopped by {who} after iteration {checkpoint.i}; {how}", status or 1)
 
     def text_changed(self, what: str, checkpoint: Checkpoint | None) -> RunStopped:
-        """Save the run; return the exception for a changed text.
-
-        Args:
-            what: the fault, a sentence.
-            checkpoint: None if the run can't be saved, since the other processes wait in the middle of a step.
-        """
+        """Save the run if there is a `checkpoint`; return the exception for a changed text, with the fault `what`."""
         what = what.removesuffix(".")
         if checkpoint is None:
             return RunStopped(f"{what}; {self._last_good()}.", 1)
         return RunStopped(f"{what}; stopped after iteration {checkpoint.i}; {self._saved_at_the_end(checkpoint)}", 1)
 
     def _saved_at_the_end(self, checkpoint: Checkpoint) -> str:
-        """Save, and return the advice how to continue."""
+        """Save; return the advice on how to continue."""
         self.save_latest(checkpoint)
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
             command = ["pycharrnn", "train", "-resume", self._good, *self._resume_flags]
@@ -201,7 +191,7 @@ class CheckpointKeeper:
         return f"that could not be saved ({why}), {self._last_good()}."
 
     def diverged(self) -> RunStopped:
-        """The exception for a loss that is NaN or explodes. It names the newest checkpoint before that."""
+        """The exception for a NaN or exploding loss, which names the newest good checkpoint."""
         if self._ranks.rank:
             return RunStopped("", 3)
         limit, losses = self._history.max_loss, self._history.val_losses
@@ -214,10 +204,7 @@ class CheckpointKeeper:
         return RunStopped(f"training diverged: {advice}; {again}.", 3)
 
     def finish(self) -> None:
-        """Print which checkpoint is the best and how to sample from it.
-
-        Errors: UserError if the last checkpoint could not be written; RunStopped if its weights are not finite.
-        """
+        """Print the best checkpoint and how to sample from it. Errors: UserError, RunStopped if the last failed."""
         if self._bad:
             raise self.diverged()
         if self._ranks.rank:

@@ -1,4 +1,4 @@
-"""Options of a training on texts that the user names, in the place of -data_dir."""
+"""Trains on texts that the user names, instead of -data_dir."""
 
 from __future__ import annotations
 
@@ -20,14 +20,9 @@ from pycharrnn.training.options import TrainOptions
 def corpus_run(
     texts: Sequence[str] | bytes, opt: TrainOptions, given: Collection[str], note: Callable[[str], None]
 ) -> Iterator[tuple[TrainOptions, Corpus]]:
-    """Options to train on texts, and their corpus, which loop.train writes once all checks have passed.
+    """The options and the corpus of a training on `texts`; loop.train writes the corpus once all checks have passed.
 
-    Args:
-        texts: files and folders, - for standard input; or a text itself.
-        given: names of the options that the user gave.
-        note: prints a line on stderr.
-
-    Errors: UserError.
+    `texts`: files, folders, - for standard input; or the text itself. Errors: UserError.
     """
     for name, why in (("data_dir", "names another text"), ("resume", "goes on with the text of its run")):
         if name in given:
@@ -42,5 +37,5 @@ def corpus_run(
 
 
 def _is_product(path: str) -> bool:
-    """Whether a training has written a file: a log or a checkpoint."""
+    """Whether the file is a log or a checkpoint."""
     return run_names.has_name_of_run(path) or log_rows.is_log_file(path)

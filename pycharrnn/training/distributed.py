@@ -30,11 +30,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Ranks(Process):
-    """This process among those of the run.
-
-    Attributes:
-        gpus: sums tensors on GPUs; None on CPUs.
-    """
+    """This process among those of the run; `gpus` sums tensors on GPUs, None on CPUs."""
 
     gpus: NCCLAllReduce | None = None
 
@@ -102,13 +98,7 @@ class Ranks(Process):
 
 
 def join(process: Process, where: str) -> Ranks:
-    """Connect this process with the others of its run; a single process stays alone.
-
-    Args:
-        where: PyTorch's name of the device that the run uses.
-
-    Errors: UserError.
-    """
+    """Connect this process to the others of its run, if any; `where`: PyTorch's device. Errors: UserError."""
     ranks = Ranks(process.rank, process.size, process.local_rank)
     if ranks.size > 1:
         try:
@@ -119,7 +109,7 @@ def join(process: Process, where: str) -> Ranks:
 
 
 def connect(where: str) -> NCCLAllReduce | None:
-    """Connect to the other processes; return the all-reduce for GPUs if `where` is one. Errors: RuntimeError."""
+    """Connect to the other processes; return the all-reduce if `where` is a GPU. Errors: RuntimeError."""
     dist.init_process_group("gloo", timeout=_TIMEOUT)
     return NCCLAllReduce(_TIMEOUT) if where.startswith("cuda") else None
 

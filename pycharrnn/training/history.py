@@ -16,9 +16,8 @@ class History:
     """The losses of a run, in nats per character.
 
     Attributes:
-        train_losses: of iterations 1, 2, ...; NaN for those that a checkpoint of -resume did not record.
-        val_losses: iteration -> loss of the validation split.
-        done: number of iterations before -resume.
+        train_losses: of iterations 1, 2, ...; NaN for those that the checkpoint of -resume did not record.
+        val_losses: iteration -> loss of the validation split. done: iterations before -resume.
     """
 
     train_losses: array[float] = field(default_factory=lambda: array("d"))
@@ -35,7 +34,6 @@ class History:
 
     @property
     def last_val_loss(self) -> float | None:
-        """The loss of the last validation; None before the first."""
         return self.val_losses[max(self.val_losses)] if self.val_losses else None
 
     def is_exploding(self) -> bool:
@@ -44,7 +42,7 @@ class History:
 
     @property
     def max_loss(self) -> float:
-        """A training loss above it means that training diverges."""
+        """Training with a loss above it diverges."""
         if math.isnan(self._first):
             self._first = next((loss for loss in self.train_losses if not math.isnan(loss)), math.nan)
         return 3 * self._first

@@ -13,7 +13,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.options import TrainOptions
 
-_MAX_ITERATION = 10**8  # losses of more would not fit into memory
+_MAX_ITERATION = 10**8  # more losses would not fit in memory
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,9 @@ class InitialCheckpoint:
     """The checkpoint that a run starts from.
 
     Attributes:
-        path: its file.
-        is_resumed: whether its run goes on (-resume); else only its weights are used (-init_from).
-        is_in_place: whether it lies in the folder that it records as its -checkpoint_dir.
-        overridden: options of the command line that differ from those that it records.
+        is_resumed: its run continues (-resume); False: only its weights are used (-init_from).
+        is_in_place: it lies in the -checkpoint_dir that it records.
+        overridden: options of the command line that differ from the recorded ones.
     """
 
     path: str
@@ -37,14 +36,7 @@ class InitialCheckpoint:
 def load(
     options: TrainOptions, given: Collection[str], say: Callable[[str], None], note: Callable[[str], None]
 ) -> InitialCheckpoint | None:
-    """Load the checkpoint of -resume or -init_from; None without either.
-
-    Args:
-        given: names of the options that the user gave.
-        say: prints a line of the log: which files of a folder are skipped. note: prints a line on stderr.
-
-    Errors: UserError.
-    """
+    """Load the checkpoint of -resume or -init_from; None without either. Errors: UserError."""
     if options.init_from:
         path, loaded = paths.load_best(options.init_from, note)
         return InitialCheckpoint(path, loaded, is_resumed=False)

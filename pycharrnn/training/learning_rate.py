@@ -8,7 +8,7 @@ from pycharrnn.training.settings import OptimisationSettings
 
 _MOST_EPOCHS = 10**9 + 1  # more than any checkpoint has iterations
 _EXACT_DECAYS = 10**6  # more epochs than any run has
-_LOWEST = 0.01  # part of -learning_rate that -anneal ends at
+_LOWEST = 0.01  # fraction of -learning_rate at the end of -anneal
 
 
 def decays_after(opt: OptimisationSettings, i: int, ntrain: int) -> bool:
@@ -17,12 +17,7 @@ def decays_after(opt: OptimisationSettings, i: int, ntrain: int) -> bool:
 
 
 def after(opt: OptimisationSettings, i: int, ntrain: int, iterations: int) -> float:
-    """The learning rate after iteration `i` of a run with these settings.
-
-    Args:
-        ntrain: iterations of an epoch.
-        iterations: of the whole run.
-    """
+    """The learning rate after iteration `i` of a run of `iterations`, `ntrain` in an epoch."""
     return annealed(opt, i, iterations) if opt.anneal else _decayed(opt, i, ntrain)
 
 

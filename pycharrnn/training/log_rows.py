@@ -18,18 +18,16 @@ from pycharrnn.training.options import LOG_ENDINGS
 _KINDS = ("train", "validation")
 _LONGEST_LINE = 1000  # bytes; a row has about a hundred
 _TORN_COLUMNS = 3
-_LARGEST = 1 << 53  # iteration; no float tells larger ones apart
+_LARGEST = 1 << 53  # iteration; floats don't distinguish larger ones
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the file. None is an empty field in CSV, null in JSON; NaN and infinity are null in JSON as well.
+    """A row, of `kind` "train" or "validation". NaN and infinity are null in JSON; None is null too, and empty in CSV.
 
     Attributes:
-        kind: "train" or "validation".
         train_loss, val_loss: nats per character; train_loss of this iteration alone.
-        norm_ratio: norm of the clipped gradient by that of the parameters.
-        learning_rate: of the next iteration.
+        norm_ratio: norm of the clipped gradient by that of the parameters. learning_rate: of the next iteration.
         seconds: since the run began, without the time between an end and its resume.
         characters_per_second: of training since the last "train" row, or of the validation.
     """
@@ -80,10 +78,7 @@ def as_line(row: Row, path: str) -> bytes:
 
 
 def rows(path: str) -> Iterator[tuple[Row, int]]:
-    """The rows of a file, each with the offset of its end; an incomplete last line is left out.
-
-    Errors: UserError for a file that can't be read, or is not a log.
-    """
+    """The rows of a file, each with the offset of its end, without an incomplete last line. Errors: UserError."""
     number = 0
     try:
         if os.path.exists(path) and not os.path.isfile(path):
@@ -117,10 +112,7 @@ def _check_header(line: bytes) -> None:
 
 
 def _check_torn(line: bytes, path: str) -> None:
-    """Errors: ValueError unless the only line of a file, which has no line break, is the beginning of a log.
-
-    Three columns are enough to tell it from other files.
-    """
+    """Errors: ValueError unless a file's only line, without line break, begins a log; three columns identify it."""
     if _is_csv(path):
         if not _HEADER.startswith(line) or line.count(b",") < _TORN_COLUMNS:
             raise ValueError("another header")

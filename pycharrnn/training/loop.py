@@ -56,8 +56,7 @@ def train(
         callbacks: called by the first process after each printed loss and each validation.
         corpus: the text, written once all checks have passed; None: data_dir/input.txt.
 
-    Errors: UserError; its subclass RunStopped, with the result so far, for a signal (in the main thread), NaN or a
-        diverging loss; OSError.
+    Errors: UserError; OSError; RunStopped, with the result so far, after a signal, NaN or a diverging loss.
     """
     process = process_from_environment()
     if process.rank:
@@ -156,13 +155,12 @@ class _Run:
         )
 
     def result(self) -> RunResult:
-        """The result so far."""
         session, keeper = self.session, self.keeper
         return RunResult(session.settings.options, self.history, session.loader.ntrain, keeper.best, keeper.last)
 
 
 def _iterate(run: _Run, stop: GracefulStop) -> None:
-    """Run the remaining iterations. Each is followed by decay, validation, log line, checks and saving."""
+    """Run the remaining iterations, each followed by decay, validation, log line, checks and saving."""
     session, trainer, history, keeper = run.session, run.trainer, run.history, run.keeper
     settings, iterations = session.settings, session.iterations
     print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every

@@ -1,4 +1,4 @@
-"""What settle() needs to know of this machine and of this process among those of torchrun."""
+"""Describes for settle() this machine, and this process among those of torchrun."""
 
 from __future__ import annotations
 
@@ -28,10 +28,8 @@ class Machine:
     """The machine and the process.
 
     Attributes:
-        gpus: those that PyTorch can use.
+        gpus: those that PyTorch can use. pytorch: its version, for messages.
         computes: (model, rnn_size, "bfloat16" or "float16", device) -> whether PyTorch can train in this precision.
-        pytorch: its version, for messages.
-        has_safetensors: whether the package safetensors is installed.
     """
 
     process: Process = Process()

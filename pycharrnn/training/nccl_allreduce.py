@@ -1,10 +1,8 @@
 """NCCL all-reduce with a timeout, for distributed.py.
 
-If a process ends during an NCCL all-reduce, the GPUs of the others wait forever, and so does a CPU that reads a result.
-Therefore all processes first meet in an all-reduce on their CPUs, which fails at once if one has ended. What the GPUs
-then do takes one step at most, so a short timeout is enough.
-
-PyTorch's ProcessGroupNCCL has a watchdog, but it ends the process without a message.
+When a process ends during an NCCL all-reduce, the GPUs of the others wait forever, and so does a CPU that reads a
+result. So all processes first meet in an all-reduce on their CPUs, which fails at once if one has ended. The GPUs then
+need one step at most: a short timeout is enough. ProcessGroupNCCL's watchdog ends the process without a message.
 """
 
 from __future__ import annotations
@@ -23,16 +21,13 @@ _POLL_INTERVAL = 0.0001  # seconds
 
 
 class NCCLAllReduce:
-    """All-reduce over the current GPUs of all processes, one at a time.
-
-    Args:
-        timeout: for connecting.
+    """All-reduce over the current GPUs of all processes, one at a time; `timeout`: for connecting.
 
     Errors: RuntimeError from all methods if another process has ended or NCCL fails.
     """
 
     def __init__(self, timeout: timedelta):
-        os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")  # it is handled here
+        os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")  # this class handles errors
         self._group: Any = dist.new_group(backend="nccl", timeout=timeout)
         self._done: torch.cuda.Event | None = None
 
@@ -45,7 +40,6 @@ class NCCLAllReduce:
         self._done.record()
 
     def wait(self) -> None:
-        """Wait until the GPU has summed."""
         end = time.monotonic() + _TIMEOUT
         while self._done is not None and not self._done.query():  # type: ignore[no-untyped-call]  # PyTorch's
             if time.monotonic() > end:

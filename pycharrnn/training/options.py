@@ -15,7 +15,7 @@ LOG_ENDINGS = (".csv", ".jsonl")
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of `pycharrnn train`, valid once constructed."""
+    """Options of `pycharrnn train`, valid once constructed. Errors: UserError for an invalid value or combination."""
 
     # data
     data_dir: str = option(
@@ -265,7 +265,7 @@ class TrainOptions:
         return frozenset(f.name for f in dataclasses.fields(self) if getattr(self, f.name) != f.default)
 
     def flags(self, names: Collection[str]) -> list[str]:
-        """The words of a command line that sets those of these options that differ from their default."""
+        """The words of a command line that sets the options of these names that differ from their default."""
         words = []
         for field in dataclasses.fields(self):
             if field.name in names and field.name in self.changed:
@@ -275,7 +275,6 @@ class TrainOptions:
         return words
 
     def __post_init__(self) -> None:
-        """Errors: UserError for a value that is not allowed, or for options that exclude each other."""
         check(self)
         if self.train_frac + self.val_frac > 1 + 1e-9:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Refuses to train over the checkpoints of an unfinished run, or over the model that a new run begins with."""
+"""Refuses to train over the checkpoints of an unfinished run, or over the model that a new run starts from."""
 
 from __future__ import annotations
 
@@ -19,15 +19,11 @@ from pycharrnn.training.settings import FileSettings
 
 
 def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[str], None]) -> None:
-    """Check what lm_<savefile>_best.t7 and _latest.t7 in -checkpoint_dir are, which a training will replace.
+    """Check the files lm_<savefile>_best.t7 and _latest.t7 in -checkpoint_dir, which a training replaces.
 
-    An unfinished run, the model of -init_from and a file that is no checkpoint are replaced with -overwrite 1 only. A
-    finished run is replaced, as in char-rnn; `note` prints where its best and its newest checkpoint still are.
-
-    Args:
-        start: the checkpoint that the run begins with. A run resumed from one of these files goes on with them.
-
-    Errors: UserError.
+    Only -overwrite 1 replaces an unfinished run, the model of -init_from or a file that is not a checkpoint. A finished
+    run is replaced, as in char-rnn; `note` prints the names that its checkpoints keep. A run resumed from one of these
+    files continues it. Errors: UserError.
     """
     stem, ending = files.stem, f".{files.checkpoint_format}"
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
@@ -70,7 +66,7 @@ def _same_file(a: str, b: str) -> bool:
 
 
 def _has_other_name(path: str, stem: str, ending: str) -> bool:
-    """Whether the checkpoint at `path` is also under the name with its epoch and loss, which stays."""
+    """Whether the checkpoint at `path` also has a name with its epoch and loss, which stays."""
     found = _loaded(path)
     if found is None or found.val_loss is None:
         return False

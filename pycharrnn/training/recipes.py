@@ -1,7 +1,4 @@
-"""Recipes (-recipe): named sets of defaults that depend on the text. Given flags override them.
-
-The table RECIPES holds the values; the functions below compute epochs, batches and what follows from the text's length.
-"""
+"""Recipes (-recipe): named sets of defaults that depend on the text. Given flags override them."""
 
 from __future__ import annotations
 
@@ -20,20 +17,15 @@ Value = int | float | str
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train on a text.
+    """Defaults for training on a text. Epochs, and what follows from them, are computed unless these flags set them.
 
     Attributes:
-        what: its purpose, in a few words.
-        flags: defaults for every text.
+        what: its purpose, in a few words. flags: defaults for every text.
         by_length: (characters, more defaults): the first entry with more characters than the text applies.
-        iterations: of a run.
+        iterations, validations, log_lines: their number in a run.
         most_epochs: limits the iterations on a short text, which would be overfitted.
-        validations, log_lines: number of them in a run.
         validated: characters of a validation at most; -val_frac of a short text.
-        batches: of a text at least; a short text gets a smaller -batch_size, a very short one also a smaller
-            -seq_length.
-
-    Epochs, and what follows from them, are computed unless `flags` or `by_length` set them.
+        batches: of a text at least; a short text gets a smaller -batch_size, and a smaller -seq_length if needed.
     """
 
     what: str
@@ -58,7 +50,7 @@ _OF_BOTH: Mapping[str, Value] = {
     "show": 200,
     "keep": 2,
 }
-# -recipe char-rnn, which is none of these, changes nothing.
+# -recipe char-rnn is not in the table: it changes nothing.
 RECIPES = {
     "quick": Recipe(
         what="a minute on two cores",
@@ -91,13 +83,7 @@ _SHOWN_FOR = TextStats(1_000_000, 1_000_000)  # the text of -help: a megabyte of
 
 
 def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
-    """Options with the defaults of their -recipe for a text, and -recipe reset.
-
-    Args:
-        given: names of options that the user gave, which are kept.
-
-    Errors: UserError.
-    """
+    """The options with the defaults of their -recipe, except for those `given`; -recipe is reset. Errors: UserError."""
     found = defaults(RECIPES[opt.recipe], text, {name: getattr(opt, name) for name in given})
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
@@ -105,13 +91,7 @@ def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOp
 
 
 def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dict[str, Value]:
-    """The defaults of a recipe for a text, without those that were typed.
-
-    Args:
-        typed: options of the command line, which the computed defaults depend on.
-
-    Errors: UserError for a text that is too short.
-    """
+    """The defaults that a recipe adds to the `typed` options for a text. Errors: UserError if the text is too short."""
     encoding = str(typed.get("encoding", text.encoding))
     length = text.length(encoding)
     if length < 2 * recipe.batches:
@@ -159,12 +139,10 @@ def _course(recipe: Recipe, found: Mapping[str, Value], length: int) -> dict[str
 
 
 def _two_digits(number: float) -> float:
-    """Round to two significant digits."""
     return float(f"{number:.2g}")
 
 
 def command_line(opt: TrainOptions) -> str:
-    """The command line that trains with these options."""
     return shell_words.joined(["pycharrnn", "train", "-data_dir", opt.data_dir, *_flags(opt)])
 
 

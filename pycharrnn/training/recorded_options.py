@@ -19,15 +19,12 @@ from pycharrnn.training.options import TrainOptions
 
 _TYPES = typing.get_type_hints(TrainOptions)
 _FROM_NETWORK = ("rnn_size", "num_layers", "model")
-_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # in no file name, but in commands to a terminal
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")  # never in file names, but in terminal commands
 _EXACT = 1 << 53  # Lua's numbers are doubles
 
 
 def find(found: Checkpoint, name: str) -> Any:
-    """The recorded value of an option, in its type.
-
-    The default if the checkpoint records none; None if the recorded value has another type.
-    """
+    """The recorded value of an option; the default if none is recorded; None if the recorded value has another type."""
     if name in _FROM_NETWORK:
         return getattr(found.network, name)
     value: Any = found.opt.get(name, getattr(TrainOptions, name))
@@ -67,7 +64,7 @@ def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
 
 
 def to_record(options: TrainOptions) -> dict[str, Option]:
-    """Options for a checkpoint: all of char-rnn's, and those of ours that describe the run and are not at default."""
+    """The options to record: char-rnn's, and those of pycharrnn that describe the run and are not at default."""
     changed = options.changed
     return {
         field.name: getattr(options, field.name)

@@ -1,4 +1,4 @@
-"""What train() passes to its callbacks and returns: TrainStep, Validation, RunResult."""
+"""The values that train() passes to its callbacks and returns: TrainStep, Validation, RunResult."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ class TrainStep:
     """An iteration whose loss is printed.
 
     Attributes:
-        iteration: number from 1, of `iterations`; epoch: passes through the training split.
+        iteration: number from 1, of `iterations`. epoch: passes through the training split.
         train_loss: nats per character of its batch.
         norm_ratio: norm of the gradient divided by that of the parameters.
-        learning_rate: of the next iteration.
-        seconds: duration.
+        learning_rate: of the next iteration. seconds: duration.
     """
 
     iteration: int
@@ -37,8 +36,7 @@ class Validation:
     Attributes:
         iteration, iterations, epoch: of the last training step, as in TrainStep.
         val_loss: nats per character of the validation split.
-        path: of the checkpoint.
-        is_best: whether all validations before had higher losses.
+        path: of the checkpoint. is_best: whether all validations before had higher losses.
     """
 
     iteration: int
@@ -54,9 +52,7 @@ class RunResult:
     """A run at its end, which may be early.
 
     Attributes:
-        options: the values that held.
-        history: its losses.
-        ntrain: iterations in an epoch.
+        options: the final values. history: the losses. ntrain: iterations of an epoch.
         best: path of the checkpoint with the lowest validation loss, or None.
         last: path of the newest checkpoint with finite weights, or None.
     """

@@ -1,4 +1,4 @@
-"""-resume: put a trainer back to where its checkpoint was written."""
+"""-resume: restores the state of a trainer from its checkpoint."""
 
 from __future__ import annotations
 
@@ -26,13 +26,9 @@ def restore(
     data_dir: str,
     say: Callable[[str], None],
 ) -> None:
-    """Put a trainer back to where the checkpoint was written, and print what the checkpoint does not hold.
+    """Restore the state of a trainer from its checkpoint, and print which parts the checkpoint lacks.
 
-    Args:
-        iterations: of the whole run, including those before the checkpoint.
-        text: the fingerprint of today's input.txt.
-
-    Errors: UserError.
+    `iterations`: of the whole run. `text`: the fingerprint of the present input.txt. Errors: UserError.
     """
     found, loader = start.checkpoint, trainer.loader
     state = found.state
@@ -66,10 +62,7 @@ def restore(
 
 
 def _learning_rate(start: InitialCheckpoint, opt: OptimisationSettings, ntrain: int, iterations: int) -> float:
-    """The learning rate to go on with: the command line's, the recorded one, or that of the decay rule.
-
-    Errors: UserError.
-    """
+    """The learning rate to continue with, by command line, checkpoint or decay rule. Errors: UserError."""
     found = start.checkpoint
     if "learning_rate" in start.overridden:
         rate = opt.learning_rate

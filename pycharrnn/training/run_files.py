@@ -1,4 +1,4 @@
-"""Finds the files of a run among others, and removes what a killed run has left."""
+"""Finds the files of a run among others, and removes what a killed run has left behind."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ def same_folder(a: str, b: str) -> bool:
 
 
 def remove_temporary_files(stem: str) -> None:
-    """Remove the half-written files of this run's names, which a run that was killed could not remove.
-
-    Only for the holder of the run's lock: no other run writes files of these names then.
-    """
+    """Remove the temporary files that a killed run of this name left; only for the holder of the run's lock."""
     folder, run = os.path.split(stem)
     shortened = re.compile(rf"{re.escape(atomic_write.shortened_head(run))}~[0-9a-f]{{16}}", re.DOTALL)
 
@@ -33,7 +30,7 @@ def remove_temporary_files(stem: str) -> None:
 
 
 def is_of_run(path: str, stem: str) -> bool:
-    """Whether training with this stem gives the file at `path` its name: cv/lm_lstm_latest.t7 of cv/lm_lstm."""
+    """Whether a training with this stem writes the file at `path`: cv/lm_lstm_latest.t7 for cv/lm_lstm."""
     folder, name = os.path.split(path)
     found = run_names.parse(name)
     return found is not None and found.run == os.path.basename(stem) and same_folder(folder, os.path.dirname(stem))

@@ -13,14 +13,10 @@ from pycharrnn.training.settings import FileSettings
 
 @contextlib.contextmanager
 def lock(files: FileSettings, note: Callable[[str], None]) -> Iterator[bool]:
-    """Hold the lock on lm_<savefile>_* in the checkpoint directory, unless -lock 0.
+    """Hold the lock file `.lm_<savefile>.lock` in the checkpoint directory, unless -lock 0. Yields: whether it is held.
 
-    The lock file is `.lm_<savefile>.lock`; one that a crash has left is ignored. Where the file system has no locks,
-    `note` prints so.
-
-    Yields: whether the lock is held.
-
-    Errors: UserError if another process holds it.
+    A file left by a crash is ignored; without locks in the file system, `note` prints a warning. Errors: UserError if
+    another process holds it.
     """
     if not files.lock:
         yield False
@@ -41,7 +37,7 @@ def lock(files: FileSettings, note: Callable[[str], None]) -> Iterator[bool]:
 
 
 def check(files: FileSettings) -> None:
-    """Errors: UserError if another training holds the lock, so that `lock` would be refused."""
+    """Errors: UserError if another training holds the lock."""
     path = _path(files)
     if not files.lock or not os.path.exists(path):
         return

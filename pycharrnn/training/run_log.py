@@ -20,13 +20,9 @@ from pycharrnn.training.settings import FileSettings
 
 
 def check(files: FileSettings, data_dir: str, resumed: Checkpoint | None, note: Callable[[str], None]) -> None:
-    """Check that -log can be written, and replaces nothing but another run's log, and that with -overwrite 1 only.
+    """Check that -log is writable and replaces only the log of a run, with -overwrite 1. Errors: UserError.
 
-    Args:
-        data_dir: need not exist yet.
-        resumed: the checkpoint of a resumed run, whose log is continued.
-
-    Errors: UserError.
+    `data_dir` need not exist yet. `resumed`: the checkpoint of a resumed run, whose log is continued.
     """
     path = files.log
     if not path:
@@ -70,15 +66,12 @@ def _is_of(row: Row, run: Checkpoint) -> bool:
 
 
 class RunLog:
-    """Writes the rows of one run. A failing disk costs rows, not the run.
+    """Writes the rows of one run. A disk error costs rows, not the run.
 
     Args:
-        done: number of iterations before a resume.
-        ntrain, nval: number of batches of the training and the validation split.
-        characters: of a batch.
-        training_seconds: returns the seconds of training without validations.
-        note: prints a line on stderr.
-        clock: returns seconds.
+        done: iterations before a resume. ntrain, nval: batches of the training and the validation split.
+        characters: of a batch. training_seconds: returns the seconds of training without validations.
+        note: prints a line on stderr. clock: returns seconds.
     """
 
     def __init__(
@@ -101,10 +94,7 @@ class RunLog:
         self._last = done, training_seconds()  # iteration and time of the last row of training
 
     def _begin(self, done: int) -> tuple[float, int]:
-        """Create the file, or cut off the rows after iteration `done`.
-
-        Returns: the seconds of the run so far, the size of the file. Errors: UserError.
-        """
+        """Create the file, or cut off the rows after iteration `done`; return the run's seconds and the file's size."""
         seconds, size = 0.0, 0
         if os.path.exists(self._path):
             for row, end in log_rows.rows(self._path):
@@ -147,7 +137,7 @@ class RunLog:
             self._say_once(f"can't write {self._path} ({e.strerror or e}): training goes on, rows are lost.")
 
     def _write(self, line: bytes, i: int) -> None:
-        """Add a line, or nothing of it. A file that has gone is begun anew. Errors: OSError."""
+        """Append a whole line or nothing; create a file that was removed. Errors: OSError."""
         with open(self._path, "ab", buffering=0) as f:
             size = f.tell()
             if size < self._size:

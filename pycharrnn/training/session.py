@@ -35,13 +35,7 @@ Say = Callable[[str], None]  # prints a line
 
 @dataclass(frozen=True)
 class Session:
-    """A run before its first step.
-
-    Attributes:
-        ranks: this process among those that train together.
-        fingerprint: size and hash of input.txt.
-        random: Torch7's generator, after the draws of the model.
-    """
+    """A run before its first step; `random` is Torch7's generator after the draws of the model."""
 
     settings: RunSettings
     ranks: Ranks
@@ -56,7 +50,6 @@ class Session:
         return int(self.settings.optimisation.max_epochs * self.loader.ntrain)
 
     def make_trainer(self, note: Say) -> Trainer:
-        """The trainer of the model, before its first step. `note` prints a line on stderr."""
         machine = self.settings.machine
         products = precision.MIXED.get(machine.products)
         parts = self.model, self.loader, self.random, self.ranks, self.settings.optimisation
@@ -71,18 +64,13 @@ def prepare(
     note: Say,
     corpus: Corpus | None = None,
 ) -> Session:
-    """Settle what a run is, and make its objects; prints the original's lines with `say`.
+    """Settle a run and make its objects; write nothing before all checks have passed. Errors: UserError, OSError.
 
-    Nothing is written before all checks of the options have passed.
-
-    Args:
-        given, note, corpus: as for loop.train.
-
-    Errors: UserError, OSError.
+    `say` prints the original's lines. `given`, `note`, `corpus`: as for loop.train.
     """
     given = options.changed if given is None else given
     start = initial_checkpoint.load(options, given, say, note)
-    # The text of -resume is known only afterwards, but -resume excludes recipes, which need it.
+    # Only recipes need the text this early; -resume, which finds its text later, excludes them.
     text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)
     settings = settle(options, given, start, text, _machine(options, process))
     text = text or text_stats(settings.data.data_dir, options.progress)
@@ -157,7 +145,7 @@ def _check_memory(model: ModelSettings, data: DataSettings, vocab_size: int, whe
 
 
 def _make_checkpoint_dir(path: str) -> None:
-    """Make the folder and see now, not after 1000 iterations, that files can be written there. Errors: UserError."""
+    """Make the folder and check now, not after 1000 iterations, that it is writable. Errors: UserError."""
     try:
         os.makedirs(path, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
@@ -211,7 +199,7 @@ def _model(
 
 
 def _check_same_vocabulary(data: DataSettings, start: InitialCheckpoint, ours: dict[bytes, int]) -> None:
-    """Errors: UserError unless the text has the checkpoint's characters, all of them and no others."""
+    """Errors: UserError unless the text has exactly the checkpoint's characters."""
     theirs = start.checkpoint.vocab
     if set(theirs) == set(ours):
         return

@@ -1,4 +1,4 @@
-"""RunSettings: what a run is, as settle() returns it. Each object of the run gets one group, or single values of it."""
+"""RunSettings: a run's settings, as settle() returns them. Each object of the run gets one group, or single values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ _Group = TypeVar("_Group")
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """The network, and its weights before the first step."""
-
     model: str
     rnn_size: int
     num_layers: int
@@ -26,8 +24,6 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """The text, and its batches."""
-
     data_dir: str
     batch_size: int
     seq_length: int
@@ -44,8 +40,6 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class OptimisationSettings:
-    """How the weights are learnt, and for how long."""
-
     learning_rate: float
     learning_rate_decay: float
     learning_rate_decay_after: float
@@ -59,7 +53,7 @@ class OptimisationSettings:
 
 @dataclass(frozen=True)
 class FileSettings:
-    """The files that the run writes; `checkpoint_format` is "t7" or "safetensors"."""
+    """Files that the run writes; `checkpoint_format` is "t7" or "safetensors"."""
 
     checkpoint_dir: str
     savefile: str
@@ -74,17 +68,16 @@ class FileSettings:
 
     @property
     def stem(self) -> str:
-        """The paths of all files of the run begin with it: cv/lm_lstm."""
+        """The common start of all file names of the run: cv/lm_lstm."""
         return f"{self.checkpoint_dir or '.'}/lm_{self.savefile}"
 
 
 @dataclass(frozen=True)
 class MachineSettings:
-    """Where and how exactly the run computes.
+    """The device, the precision and the threads of a run.
 
     Attributes:
-        device: PyTorch's name: "cpu", "cuda:0", "mps".
-        gpuid: number of the GPU for checkpoints to record; -1 for the CPU.
+        device: PyTorch's name: "cpu", "cuda:0", "mps". gpuid: its number for checkpoints to record; -1 for the CPU.
         parameters: precision of the parameters, "float64" or "float32".
         products: precision of mixed-precision products, "bfloat16" or "float16"; "" for that of the parameters.
         threads: 0 for PyTorch's own number.
@@ -101,8 +94,6 @@ class MachineSettings:
 
 @dataclass(frozen=True)
 class DisplaySettings:
-    """What the run prints."""
-
     print_every: int
     progress: int
     val_lines: int
@@ -111,10 +102,10 @@ class DisplaySettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """A run before any object of it is made.
+    """The settings of a run before any of its objects is made.
 
     Attributes:
-        options: all flags with the values that hold, for checkpoints to record and for `Run.options`.
+        options: all options with their final values, for checkpoints and the result of the run to record.
         start: the checkpoint that the run starts from; None for a new model.
         log: lines of the log to print, in order. notes: lines for stderr.
     """
@@ -132,11 +123,10 @@ class RunSettings:
 
     @property
     def resumed(self) -> InitialCheckpoint | None:
-        """The checkpoint of -resume; None for a run of its own."""
         return self.start if self.start and self.start.is_resumed else None
 
 
 def group(kind: type[_Group], options: TrainOptions, **settled: Any) -> _Group:
-    """A group with the values of the options of its names, except those given by `settled`."""
+    """A group whose values are `settled` or else the options of the same names."""
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # a dataclass
     return kind(**{name: settled[name] if name in settled else getattr(options, name) for name in names})

@@ -1,4 +1,4 @@
-"""Settles what a run is: one pure function from options to RunSettings, in the order of events, before any object."""
+"""Settles a run: one pure function from options to RunSettings, in the order of events, before any object is made."""
 
 from __future__ import annotations
 
@@ -31,15 +31,13 @@ from pycharrnn.training.settings import (
     group,
 )
 
-_FIXED = ("rnn_size", "num_layers", "model")  # what a resumed run can't change
+_FIXED = ("rnn_size", "num_layers", "model")  # a resumed run can't change them
 _MIXED = ("bfloat16", "float16")
-_MAX_T7_CHARACTERS = 1000  # of a model of code points that is saved as .t7 by default: 8 MB for their identity matrix
+_MAX_T7_CHARACTERS = 1000  # of a utf8 model saved as .t7 by default: its identity matrix has 8 MB
 
 
 @dataclass
 class _Lines:
-    """What is to be printed."""
-
     log: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -51,14 +49,10 @@ def settle(
     text: TextStats | None,
     machine: Machine,
 ) -> RunSettings:
-    """Settle what a run is: everything that the checkpoint, the text or the machine overrules is overruled here.
+    """Settle a run: only here do the checkpoint, the text and the machine override options.
 
-    Args:
-        given: names of the options that the user gave: neither a recipe nor -resume overrules these.
-        checkpoint: that of -resume or -init_from.
-        text: statistics of the text, which a recipe needs.
-
-    Errors: UserError for options that do not fit the checkpoint, the text or the machine.
+    `given`: options that the user gave, which neither a recipe nor -resume overrides. `checkpoint`: of -resume or
+    -init_from. `text`: statistics, for a recipe. Errors: UserError for options that don't fit these or the machine.
     """
     lines = _Lines()
     if options.recipe in recipes.RECIPES:
@@ -125,7 +119,7 @@ def _resumed(
         if name in overridden:
             change = f"{flag(name)} {overridden[name]}"
             raise UserError(f"{change} can't change during a run: leave it out, or start a new run.")
-    # The checkpoints that follow are those of a run that never stopped, so they record no -resume.
+    # Later checkpoints don't record -resume: they equal those of a run that never stopped.
     options = recorded_options.replace(path, options, **recorded, resume="")
     if overridden:
         changes = ", ".join(f"-{name} {change}" for name, change in overridden.items())
@@ -135,9 +129,7 @@ def _resumed(
 
 
 def _in_place(options: TrainOptions, start: InitialCheckpoint, given: Collection[str]) -> TrainOptions:
-    """Write beside the checkpoint of -resume, unless the command line names another folder.
-
-    A recorded folder is not used: the checkpoint may come from a stranger.
+    """Write beside the checkpoint of -resume unless -checkpoint_dir is given; a recorded folder may be a stranger's.
 
     Errors: UserError for a recorded -savefile that names a folder.
     """
@@ -192,10 +184,7 @@ def _checkpoint_format(
 
 
 def _precision(options: TrainOptions, device: str, machine: Machine) -> tuple[str, str]:
-    """The precisions of parameters and of mixed-precision products, as in MachineSettings.
-
-    On the CPU, -exact 1 is the original's double precision; GPUs use float32.
-    """
+    """The precisions of parameters and mixed-precision products. -exact 1 is float64 on CPUs, as in the original."""
     dtype, model = options.dtype, options.model
     is_exact_on_cpu = options.exact and device == "cpu"
     if is_exact_on_cpu and dtype not in ("", "float64"):

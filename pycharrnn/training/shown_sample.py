@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Draw = Callable[[Checkpoint, "CharRNN", int, int, float], Iterator[bytes]]
 
 TEMPERATURE = 0.5  # shows the words that a young model has learnt
-_MARGIN = "    | "  # unlike the start of any log line
+_MARGIN = "    | "  # no log line starts like this
 _TAB = 4
 _TRIES = 3
 
@@ -30,16 +30,10 @@ _TRIES = 3
 def shown_sample(
     draw: Draw, model: CharRNN, checkpoint: Checkpoint, length: int, seed: int, columns: int, stop: GracefulStop
 ) -> str:
-    """The sample with a heading; "" if the model predicts NaN.
+    """The sample with a heading; "" if the model predicts NaN. `length`: characters. `columns`: of the screen.
 
-    The seed is that of the run plus the iteration, so that the same run shows the same samples. If the sample has few
+    Its seed is the run's `seed` plus the iteration, so the same run shows the same samples. If the sample has few
     letters, the next seed is tried. A requested stop cuts the sample short.
-
-    Args:
-        checkpoint: of `model`, as it is now.
-        length: characters.
-        seed: of the run.
-        columns: of the screen.
     """
     texts = []
     try:
@@ -65,7 +59,7 @@ def _text(characters: Iterator[bytes], stop: GracefulStop) -> str:
         text += "".join(shown for shown, _ in screen.push(character))
         if stop.cause:
             break
-    return escape_for_terminal(text)  # what `screen` still holds is a character that the sample's end has cut in two
+    return escape_for_terminal(text)  # `screen` may hold a last, incomplete character
 
 
 def _letters(text: str) -> int:

@@ -14,17 +14,12 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import end_at_once, numbers, status_of
 from pycharrnn.training.reports import RunResult
 
-_Handler = Callable[[int, FrameType | None], Any] | int | None  # what signal.signal takes and gives
+_Handler = Callable[[int, FrameType | None], Any] | int | None  # as in signal.signal
 _CLOSED = (errno.EPIPE, errno.EIO, errno.EBADF)  # of a pipe, of a terminal, of anything
 
 
 class RunStopped(UserError):
-    """A run ended early; the message says how to continue it.
-
-    Attributes:
-        status: the exit status.
-        result: the run so far.
-    """
+    """A run ended early; the message says how to continue it. `status`: the exit status. `result`: the run so far."""
 
     def __init__(self, message: str, status: int):
         super().__init__(message)
@@ -33,13 +28,9 @@ class RunStopped(UserError):
 
 
 class Log:
-    """Prints the lines of a run's log. Errors do not end the run: lines are lost.
+    """Prints the lines of a run's log by `say`. An error loses lines, but doesn't end the run; `note` prints the first.
 
-    Args:
-        say: prints a line of the log. note: prints a line on stderr.
-
-    Attributes:
-        closed: whether the log's reader has gone.
+    `closed`: whether the log's reader has gone.
     """
 
     def __init__(self, say: Callable[[str], None], note: Callable[[str], None]):
@@ -48,7 +39,6 @@ class Log:
         self.closed = False
 
     def say(self, line: str) -> None:
-        """Print a line."""
         if self.closed:
             return
         try:
@@ -69,16 +59,14 @@ class GracefulStop:
     background job). Outside the main thread, where Python can't handle signals, only the log is watched.
 
     Args:
-        log: requests a stop once it is closed.
-        alone: False under torchrun, which sends several signals to each process: a second signal then has no effect,
-            and signals stay ignored afterwards.
-        clear: clears the progress line before the handler prints.
+        log: requests a stop once it is closed. clear: clears the progress line before the handler prints.
+        alone: False under torchrun, which sends several signals to each process: those after the first are ignored.
     """
 
     def __init__(self, log: Log, alone: bool = True, clear: Callable[[], None] = lambda: None):
         self._log, self._alone, self._clear = log, alone, clear
         self._before: dict[int, _Handler] = {}
-        self._number = 0  # of the signal that came first
+        self._number = 0  # of the first signal
 
     @property
     def cause(self) -> str:
@@ -89,7 +77,6 @@ class GracefulStop:
 
     @property
     def status(self) -> int:
-        """The exit status for `cause`."""
         return status_of(self._number) if self._number else int(self._log.closed)
 
     def __enter__(self) -> GracefulStop:

@@ -1,4 +1,4 @@
-"""Sets the number of threads of a run, and notes a slow or rounding-different way of computing."""
+"""Sets the number of threads of a run, and notes slow computation and machine-dependent rounding."""
 
 from __future__ import annotations
 
@@ -17,11 +17,7 @@ def set_num_threads(threads: int) -> None:
 
 
 def note_backend(machine: MachineSettings, flat: torch.Tensor, note: Callable[[str], None]) -> None:
-    """Note that a run on the CPU could be faster, or that its last digits are those of this machine alone, if so.
-
-    Args:
-        flat: the parameters, (P,).
-    """
+    """Note that a run on the CPU could be faster, or that its last digits depend on the machine; `flat`: (P,)."""
     if machine.device != "cpu" or machine.products:
         return
     if not kernel.usable(flat):

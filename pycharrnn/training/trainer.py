@@ -26,15 +26,13 @@ if TYPE_CHECKING:
 
 
 class Trainer:
-    """A model with its optimiser, buffers and hidden state.
+    """A model with its optimizer, buffers and hidden state.
 
     Args:
-        random: Torch7's generator, which dropout draws from.
-        optimisation: how weights are learnt.
+        random: Torch7's generator, for dropout. note: prints a line on stderr.
         exact: the hidden state behaves as in the original, which keeps it by reference to buffers that are overwritten
-            later: see `step` and `evaluate`.
+            later: see `_forward_backward` and `evaluate`.
         products: precision of mixed-precision products; None for that of the parameters.
-        note: prints a line on stderr.
     """
 
     def __init__(
@@ -98,7 +96,7 @@ class Trainer:
         )
 
     def restore(self, state: RunState) -> None:
-        """Restore optimiser and hidden state. The state follows a batch, so the next batch is not the first."""
+        """Restore optimizer and hidden state. The state follows a batch, so the next batch is not the first."""
         flat = self.bptt.flat
         mean_square = torch.from_numpy(state.mean_square).to(flat.dtype).to(flat.device)  # on the CPU first, for MPS
         self.optimizer.mean_square.copy_(self.bptt.from_canonical(mean_square))
@@ -108,7 +106,7 @@ class Trainer:
             self._first_batch = False
 
     def versions(self) -> dict[str, str]:
-        """Program -> version, for all programs that the digits of the run depend on."""
+        """Program -> version, for all programs that the last digits of the run depend on."""
         portable = self.bptt.backend.is_portable and self._weight_drop is None
         of_torch = {} if portable else {"torch": str(torch.__version__)}
         return {"pycharrnn": __version__, **of_torch}
@@ -134,8 +132,8 @@ class Trainer:
     def _draw_masks(self, masks: torch.Tensor) -> None:
         """Fill the dropout masks, (L, T, B, H). Every rank draws those of the whole batch and uses its rows.
 
-        With -exact 1 they come from Torch7's generator: by time step, then layer 2, 3, ..., decoder. Otherwise from a
-        faster generator, seeded by it: NumPy's PCG64, stable across versions, or the GPU's.
+        With -exact 1, Torch7's generator draws by time step, then layer 2, 3, ..., decoder. Otherwise it seeds a faster
+        one: NumPy's PCG64, stable across versions, or the GPU's.
         """
         keep, B = 1 - self.model.dropout, self.loader.batch_size
         L, T, _, H = masks.shape
@@ -206,10 +204,7 @@ class Trainer:
     def evaluate(self, split: int, batch_done: Callable[[int], None] = lambda i: None) -> float:
         """The loss of a split in nats per character, from a state of zeros, without dropout.
 
-        Args:
-            batch_done: called after each batch with the number of batches done.
-
-        Errors: TextChanged, with the hidden state restored.
+        `batch_done` is called with the number of batches done. Errors: TextChanged, with the hidden state restored.
         """
         n = self.loader.split_sizes[split]
         self.loader.reset_batch_pointer(split)
