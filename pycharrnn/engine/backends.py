@@ -1,4 +1,4 @@
-"""Choose how a network's training passes are computed: the C kernel, PyTorch's loops, or torch.nn's modules (cuDNN)."""
+"""Chooses the backend of a network's training passes: the C kernel, PyTorch's loops, or torch.nn's modules (cuDNN)."""
 
 from __future__ import annotations
 
@@ -57,22 +57,16 @@ class Backend(Protocol):
         """The hidden states (B, H) before the batch (t = 0) or after it (-1): c, h of layer 1, c, h of layer 2..."""
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
-        """Compute log_probs and the states after the batch from x (T, B) int64. See BPTT.forward.
-
-        x and the masks must not change before the backward pass. Errors: RuntimeError if CharRNN.flat was replaced.
-        """
+        """See BPTT.forward. Sets log_probs, states(-1). x (T, B) int64 and masks must not change before `backward`."""
 
     def backward(
         self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
     ) -> list[torch.Tensor]:
-        """After forward: write the gradients (as from `views`) of all parameters. See BPTT.backward.
-
-        Returns: the gradients of states(0) in new tensors; an empty list from torch.nn's modules.
-        """
+        """After forward: write all gradients, named as in `views`. See BPTT.backward. torch.nn's modules return []."""
 
 
 class BackendChoice(NamedTuple):
-    """`make` makes the backend from (model, T, B); `reason` says in a line why: "C kernel (avx512)"."""
+    """`make` makes the backend from (model, T, B); `reason` is one line: "C kernel (avx512)"."""
 
     make: Callable[[FlatModel, int, int], Backend]
     reason: str
@@ -84,7 +78,7 @@ def choose_backend(
     """The fastest backend for a model with the parameters `flat`. Errors: UserError for an unknown PYCHARRNN_KERNEL.
 
     Args:
-        training_only: no gradients of hidden states are needed, so that torch.nn's modules will do.
+        training_only: whether the caller needs no gradients of hidden states, which torch.nn's modules lack.
         precision: torch.bfloat16 or torch.float16 for mixed precision, which only torch.nn's modules have.
     """
     on_cpu = flat.device == validation.CPU

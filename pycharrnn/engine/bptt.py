@@ -1,4 +1,4 @@
-"""Backpropagation through time over one batch, in buffers that are allocated once, on any backend."""
+"""Backpropagation through time over one batch, on any backend, in buffers that are allocated once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 
 
 class BPTT:
-    """Forward and backward passes of a network over batches of one shape; for one thread at a time.
-
-    T time steps, B texts side by side, H units, V characters, P parameters. See CharRNN.bptt, which makes it.
+    """Passes of a network over batches of T time steps and B texts, for one thread at a time. CharRNN.bptt makes it.
 
     Args:
         batch_size: number of texts that the loss is averaged over; by default B.
-
-    Attributes:
-        backend: computes the passes.
         reason: the backend's name and why it was chosen, in a line.
     """
 
@@ -36,7 +31,6 @@ class BPTT:
 
     @property
     def flat(self) -> torch.Tensor:
-        """The parameters, (P,), in the backend's order."""
         return self.backend.flat
 
     @property
@@ -44,7 +38,6 @@ class BPTT:
         return self.backend.log_probs
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See Backend.views."""
         return self.backend.views(vector)
 
     def canonical(self, vector: torch.Tensor) -> torch.Tensor:
@@ -54,19 +47,17 @@ class BPTT:
         return self.backend.from_canonical(vector)
 
     def states(self, t: int) -> list[torch.Tensor]:
-        """See Backend.states."""
         return self.backend.states(t)
 
     def forward(self, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
-        """Log-probabilities (T*B, V) of the next character, from the states at index 0.
+        """Log-probabilities (T*B, V) of the next characters in nats, from states(0).
 
         Args:
             x: (T, B), token ids from 0, of any integer type.
-            masks: (num_layers, T, B, H), dropout's factors for the inputs of layers 2, 3, ..., decoder; None: no
-                dropout.
+            masks: (num_layers, T, B, H), dropout's factors for the inputs of layers 2, 3, ..., decoder; or None.
 
-        Errors: TypeError, ValueError; on the CPU IndexError for an id outside the vocabulary. RuntimeError if
-            CharRNN.flat has been replaced or another thread is in a pass.
+        Errors: TypeError, ValueError; on the CPU IndexError for an invalid token id. RuntimeError if CharRNN.flat has
+            been replaced or another thread is in a pass.
         """
         ours = self.backend
         with self._exclusive():
@@ -94,11 +85,10 @@ class BPTT:
         gradients: dict[str, torch.Tensor],
         d_last: Iterable[torch.Tensor] | None = None,
     ) -> list[torch.Tensor]:
-        """After forward: write the gradients of all weights. Returns: the gradients of states(0).
+        """After forward: write the gradients of all parameters. Returns: the gradients of states(0), in new tensors.
 
         Args:
-            d_logits: (T*B, V), gradient of the decoder's output.
-            gradients: name -> tensor to write to, as from `views`.
+            d_logits: (T*B, V), gradient of the logits. gradients: name -> tensor to write to, as from `views`.
             d_last: gradients of states(-1) from later batches, or None for zeros.
 
         Errors: TypeError, ValueError; RuntimeError without a forward pass or if another thread is in a pass.

@@ -22,7 +22,7 @@ _CELL_NUMBERS = {CELLS[name]: number for name, number in CELL_NUMBERS.items()}
 
 
 class _Pointee(NamedTuple):
-    """A tensor that a structure points to, kept alive, and the place of its storage."""
+    """A tensor that a structure points to, kept alive, and its storage's address and size."""
 
     tensor: torch.Tensor
     shape: tuple[int, ...]
@@ -32,7 +32,6 @@ class _Pointee(NamedTuple):
 
     @classmethod
     def at(cls, name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> _Pointee:
-        """Errors: as kernel.address."""
         address, storage = kernel.address(name, tensor, dtype, shape), tensor.untyped_storage()
         return cls(tensor, shape, storage, address, storage.nbytes())
 
@@ -99,7 +98,7 @@ class CBackend(CellBackend):
         T, B, H = self.T, self.B, self.H
         kernel.address("x", x, torch.int64, (T, B))
         validation.in_range("x", x, self.V)
-        self._point(0, "characters", x, (T, B), torch.int64)  # only now: the backward pass reads them without a check
+        self._point(0, "characters", x, (T, B), torch.int64)  # after the checks, which `backward` does not repeat
         for index in range(1, len(self._layers)):
             if masks is None:
                 self._layers[index].mask = None

@@ -19,7 +19,7 @@ class CellBackend:
 
     Attributes:
         weights: name -> view of `flat`, which shares the storage of the model's parameters.
-        cells: the cell of each layer, from the lowest; their `states` at index 0 are those before the batch.
+        cells: the cell of each layer, from the lowest; their `states` at index 0 precede the batch.
     """
 
     is_portable = False
@@ -45,11 +45,11 @@ class CellBackend:
         return self._model.views(vector)
 
     def states(self, t: int) -> list[torch.Tensor]:
-        """See Backend.states; any index from 0 to T."""
+        """t: any index from 0 to T."""
         return [state[t] for cell in self.cells for state in cell.states]
 
     def _check_parameters(self) -> None:
-        """Errors: RuntimeError if the model has got other parameters since, as by `model.to(...)`."""
+        """Errors: RuntimeError if the model's parameters have been replaced, as by `model.to(...)`."""
         if self._model.flat.data_ptr() != self.flat.data_ptr():
             raise RuntimeError("the model's parameters have been replaced: call model.bptt() again")
 

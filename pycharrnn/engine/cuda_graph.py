@@ -1,4 +1,4 @@
-"""The many small kernels of a time loop as one CUDA graph, so that the GPU does not wait for Python."""
+"""Records the many small kernels of a time loop as one CUDA graph, so that the GPU does not wait for Python."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable
 
 import torch
 
-_EAGER_CALLS = 3  # before recording: CUDA's libraries set themselves up in the first calls, which can't be recorded
+_EAGER_CALLS = 3  # before recording: in the first calls CUDA's libraries initialize, which can't be recorded
 
 
 class CUDAGraphStep:
     """Call a function; on a CUDA GPU, record it as a graph after a few calls and replay it from then on.
 
-    Where recording fails, and on other devices, each call calls the function.
+    On other devices, and if recording fails, each call calls the function. Source: PyTorch's torch.cuda.CUDAGraph.
 
     Args:
         function: uses the same buffers at each call, since the graph holds their addresses.
-        note: prints why recording failed.
-        wait: called before recording, to wait for the GPU's pending work.
-
-    Source: PyTorch's torch.cuda.CUDAGraph.
+        note: prints why recording failed. wait: called before recording, to wait for the GPU's pending work.
     """
 
     def __init__(
@@ -44,11 +41,11 @@ class CUDAGraphStep:
         self._wait()
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
-            # Records, does not compute. NCCL's own thread may ask the GPU meanwhile, which would end a "global" one.
+            # Records without computing. NCCL's thread may query the GPU meanwhile, which ends a "global" recording.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._function()
         except RuntimeError as e:
-            torch.cuda.set_stream(stream)  # to which PyTorch does not go back if ending the recording fails as well
+            torch.cuda.set_stream(stream)  # PyTorch does not restore it if ending the recording fails too
             self._records = False
             first = e.__context__ or e
             why = (str(first) or type(first).__name__).splitlines()[0]

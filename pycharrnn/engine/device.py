@@ -13,21 +13,14 @@ from pycharrnn.common.errors import UserError, flag
 
 @dataclass(frozen=True)
 class GPUs:
-    """The GPUs that PyTorch can use.
+    """The GPUs that PyTorch can use."""
 
-    Attributes:
-        kind: "cuda", "mps", or "" for none.
-        count: how many there are.
-        fault: why MPS does not work, where PyTorch finds it.
-    """
-
-    kind: str = ""
+    kind: str = ""  # "cuda", "mps", or "" for none
     count: int = 0
-    fault: str | None = None
+    fault: str | None = None  # why MPS does not work, if PyTorch finds it
 
 
 def find_gpus() -> GPUs:
-    """Ask PyTorch for the GPUs of this machine."""
     if _might_have_gpu():
         import torch
 
@@ -40,15 +33,14 @@ def find_gpus() -> GPUs:
 
 
 def pick(gpuid: int, opencl: int, gpus: GPUs, local_rank: int = 0) -> tuple[str, int, list[str]]:
-    """Pick the device that the flags ask for; the CPU if there is no GPU, as char-rnn does.
+    """The device that the flags select. Without a GPU it is the CPU, as in char-rnn.
 
     Args:
-        gpuid: number of the GPU, from 0; below 0 for the CPU.
+        gpuid: index of the GPU, from 0; below 0 for the CPU.
         opencl: 1 for OpenCL, which PyTorch lacks.
-        local_rank: number of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
+        local_rank: index of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
 
-    Returns: PyTorch's name of the device ("cpu", "cuda:0", "mps"); the gpuid for checkpoints to record, -1 for the CPU;
-        lines of the log.
+    Returns: PyTorch's device name ("cpu", "cuda:0", "mps"); the gpuid for checkpoints, -1 for the CPU; log lines.
 
     Errors: UserError for a gpuid beyond the last GPU.
     """
@@ -82,18 +74,7 @@ def make_current(device: str) -> None:
 
 
 def choose(gpuid: int, opencl: int, say: Callable[[str], None]) -> str:
-    """The device to use; a CUDA GPU becomes PyTorch's current one. Without a usable GPU it is the CPU, as in char-rnn.
-
-    Args:
-        gpuid: index of the GPU, from 0; below 0 for the CPU.
-        opencl: whether OpenCL was requested, which PyTorch lacks.
-        say: prints a line of the log.
-        local_rank: index of this process among those of a run on this machine; each takes a GPU, from `gpuid` on.
-
-    Returns: PyTorch's device name ("cpu", "cuda:0", "mps"), and the gpuid for checkpoints, -1 for the CPU.
-
-    Errors: UserError for a gpuid beyond the available GPUs.
-    """
+    """PyTorch's name of the device that `pick` selects, made current. say: prints a log line. Errors: as pick."""
     device, _, lines = pick(gpuid, opencl, find_gpus() if gpuid >= 0 else GPUs())
     for line in lines:
         say(line)
@@ -113,7 +94,7 @@ def fault_of_mps() -> str | None:
 
 
 def _might_have_gpu() -> bool:
-    """False if there is surely no GPU. It looks for the driver only: importing PyTorch takes seconds."""
+    """False if there is surely no GPU. Looks only for the driver: importing PyTorch takes seconds."""
     if sys.platform == "darwin" or os.path.exists("/dev/kfd"):
         return True
     try:

@@ -13,16 +13,13 @@ if TYPE_CHECKING:
 def check_indices(
     name: str, values: npt.NDArray[np.integer[Any]], shape: tuple[int, ...], end: int
 ) -> npt.NDArray[np.int64]:
-    """`values` as contiguous int64 of this shape in [0, end).
-
-    Errors: TypeError for another type; ValueError for another shape; IndexError for a value outside.
-    """
+    """`values` as contiguous int64 of this shape in [0, end). Errors: TypeError; ValueError for a shape; IndexError."""
     values = np.asarray(values)
     if values.dtype.kind not in "iu":
         raise TypeError(f"{name} must be whole numbers, not {values.dtype}")
     if values.shape != shape:
         raise ValueError(f"{name} must have the shape {shape}, not {values.shape}")
-    if values.size == 1:  # one at a time is common, for which NumPy's min and max would take 2 us
+    if values.size == 1:  # common, and NumPy's min and max would take 2 us
         low = high = values.item()
     else:
         low, high = int(values.min()), int(values.max())

@@ -1,8 +1,6 @@
-"""The optional C kernel's loss and RMSprop, and how tensors and structures reach C.
+"""Calls of the optional C kernel: the loss, RMSprop, and the addresses of tensors. kernel_library.py loads it.
 
-setup.py compiles kernel.c where there is a compiler, once for each instruction set. The environment variable
-PYCHARRNN_KERNEL selects one (any, avx2, avx512) or none (off). C checks nothing: each address has been through
-`address` here, and each token id through `validation.in_range`.
+C checks nothing: `address` checks each tensor, and `validation.in_range` each token id.
 """
 
 from __future__ import annotations
@@ -19,10 +17,7 @@ _IS_DOUBLE = {torch.float64: 1, torch.float32: 0}
 
 
 def usable(parameters: torch.Tensor) -> bool:
-    """Whether the kernel can work on this vector: on the CPU, float64 or float32, contiguous.
-
-    Errors: UserError if PYCHARRNN_KERNEL is not a known level.
-    """
+    """Whether the kernel takes this vector: CPU, float64 or float32, contiguous. Errors: as kernel_library.library."""
     fits = parameters.device == validation.CPU and parameters.dtype in _IS_DOUBLE and parameters.is_contiguous()
     return fits and kernel_library.library() is not None
 
@@ -33,23 +28,18 @@ def _function(name: str) -> Callable[..., None]:
 
 
 def workspace_sizes(layer: Layer, dtype: torch.dtype) -> WorkspaceSizes:
-    """The elements that the kernel needs in the buffers of a layer of these sizes."""
+    """The number of elements that the kernel needs in each buffer of such a layer."""
     found = WorkspaceSizes()
     _function("charrnn_workspace_sizes")(ctypes.byref(layer), ctypes.byref(found), _IS_DOUBLE[dtype])
     return found
 
 
 def call(name: str, structure: Passes | Loss | Update, threads: int, dtype: torch.dtype) -> None:
-    """Call a function of the kernel with a structure, on up to `threads` threads."""
     _function(name)(ctypes.byref(structure), threads, _IS_DOUBLE[dtype])
 
 
 def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence[int]) -> int:
-    """The address of a tensor's first element.
-
-    Errors: TypeError, ValueError unless it has this type and shape, is on the CPU and contiguous, and lies within its
-        storage.
-    """
+    """The address of a contiguous CPU tensor of this type and shape in its storage. Errors: TypeError, ValueError."""
     validation.tensor(name, tensor, dtype, validation.CPU, shape)
     if not tensor.is_contiguous():
         raise ValueError(f"{name} must be contiguous, but has the strides {tensor.stride()}")
@@ -59,7 +49,7 @@ def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence
 
 
 def likelihood(log_probs: torch.Tensor, y: torch.Tensor) -> float:
-    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows)."""
+    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows,)."""
     loss = _loss(log_probs, y)
     call("charrnn_likelihood", loss, 1, log_probs.dtype)
     return float(loss.likelihood)
@@ -89,12 +79,12 @@ def rmsprop(
     learning_rate: float,
     epsilon: float,
 ) -> list[float]:
-    """As rmsprop.RMSprop.step. Returns: the squared norms of the clipped gradient and of the updated parameters."""
+    """See rmsprop.RMSprop.step. Returns: the squared norms of the clipped gradient and of the updated parameters."""
     size = parameters.numel()
     squares = torch.empty(-(-size // BLOCK), 2, dtype=torch.float64)
     vectors = {"gradient": gradient, "mean_square": mean_square, "parameters": parameters}
     addresses = (address(name, vector, parameters.dtype, (size,)) for name, vector in vectors.items())
     update = Update(size, *addresses, clip, alpha, learning_rate, epsilon, squares.data_ptr())
     call("charrnn_rmsprop", update, torch.get_num_threads(), parameters.dtype)
-    parameters[:0].zero_()  # tells autograd that they have changed
+    parameters[:0].zero_()  # so that autograd notices the change
     return [update.of_gradient, update.of_parameters]

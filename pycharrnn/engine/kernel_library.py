@@ -1,8 +1,8 @@
-"""Which compiled C kernel to load, and whether it may be loaded.
+"""Chooses, checks and loads the compiled C kernel. Without it PyTorch trains and NumPy samples.
 
-Loading a truncated library ends the process by a signal, and one of other sources writes to any address. So a library
-is loaded only if its bytes have the checksum that setup.py wrote beside it, and used only if it was made from the
-sources beside it and its structures are those of kernel_structures.py. Without it PyTorch trains and NumPy samples.
+setup.py compiles one library for each instruction set. A truncated library would end the process by a signal, and one
+of other sources would write to any address. So a library is loaded only if it has the checksum that setup.py wrote
+beside it, and used only if it was built from the sources beside it and has the structures of kernel_structures.py.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class _LayoutEntry(ctypes.Structure):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernel for this processor, or None. Errors: UserError if PYCHARRNN_KERNEL is not a known level."""
+    """The kernel for this processor, or None. Errors: UserError for an unknown PYCHARRNN_KERNEL."""
     return load(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), LAYOUT, FUNCTIONS)
 
 
 def name() -> str | None:
-    """The level of the kernel in use, such as "avx2", or None without one, whatever the reason."""
+    """The level of the kernel in use, such as "avx2"; None without one."""
     try:
         loaded = library()
     except UserError:
@@ -71,7 +71,7 @@ def rounds_as_elsewhere() -> bool:
 def best_level() -> str:
     """The highest of LEVELS whose instructions the processor has, according to the lowest level's library."""
     path = built(PACKAGE, LEVELS[0])
-    # Whatever is wrong with a library is said where one is loaded for use.
+    # `load` prints why a library can't be used.
     with contextlib.suppress(OSError, ValueError):
         if path is not None:
             return LEVELS[_checked(path, LAYOUT, FUNCTIONS).charrnn_best_level()]
@@ -84,11 +84,9 @@ def load(
     """The library for this processor, its functions declared, or None; a sentence on stderr says why it can't be used.
 
     Args:
-        wanted: PYCHARRNN_KERNEL: one of LEVELS, "off", or "" for the best that was built.
+        wanted: PYCHARRNN_KERNEL: one of LEVELS, "off", or "" for the best that was built; else UserError.
         best: the highest of LEVELS that the processor has.
         layout, functions: sizes and offsets that the library must state; argument types of its functions; by name.
-
-    Errors: UserError for another `wanted`.
     """
     if wanted not in ("", _OFF, *LEVELS):
         raise UserError(_no_level(wanted))
@@ -125,13 +123,13 @@ def why_not_better() -> list[str]:
 
 
 def reasons(wanted: str, best: str, used: str | None, folder: Path = PACKAGE) -> list[str]:
-    """As why_not_better, best first, for the `wanted`, `best` and `folder` of `load`, which gave the level `used`."""
+    """As why_not_better, the best level first, from the arguments of `load` and the level `used` that it gave."""
     if wanted == _OFF:
         return [f"it is switched off by PYCHARRNN_KERNEL={_OFF}"]
     if wanted not in ("", *LEVELS):
         return [_no_level(wanted)]
     least = _fault(folder, LEVELS[0])
-    if least:  # it alone could say what the processor has
+    if least:  # only this library reports the processor's instructions
         return [least]
     found = []
     for level in reversed(_levels_of_machine()):
@@ -152,13 +150,13 @@ def _no_level(wanted: str) -> str:
 
 
 def _levels_of_machine() -> tuple[str, ...]:
-    import platform  # here, since only those ask who want to know why
+    import platform  # here, since only explanations need it
 
     return LEVELS if platform.machine() in ("x86_64", "AMD64") else LEVELS[:1]
 
 
 def _fault(folder: Path, level: str) -> str | None:
-    """Why the library of a level can't be used, or None; setup.py wrote why one was not compiled."""
+    """Why the library of a level can't be used, or None; setup.py wrote why it was not compiled."""
     path = built(folder, level)
     try:
         if path is None:
@@ -174,7 +172,6 @@ def _words(error: OSError | ValueError) -> str:
 
 
 def built(folder: Path, level: str) -> Path | None:
-    """The path of a level's library, or None if there is nothing."""
     path = folder / f"_kernel_{level}{_SUFFIX}"
     return path if os.path.lexists(path) else None
 
@@ -205,7 +202,7 @@ def _checked(path: Path, layout: dict[str, int], functions: dict[str, list[Any]]
 
 def _content(path: Path) -> bytes:
     """The bytes of a regular file. Errors: OSError, ValueError."""
-    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for somebody who writes
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for a writer
         raise ValueError("it is no file")
     return path.read_bytes()
 
@@ -227,6 +224,6 @@ def _layout(library: ctypes.CDLL) -> dict[str, int]:
 
 
 def _say(sentence: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # of a stderr that is closed
+    with contextlib.suppress(OSError, ValueError):  # stderr is closed
         if sys.stderr:
             print(f"pycharrnn: {sentence}", file=sys.stderr, flush=True)

@@ -23,12 +23,12 @@ _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 class PackedNetwork:
     """The weights of a network in the order in which the kernel's loops read them.
 
-    Weights that floats hold exactly are kept as floats: the same digits, and half as much comes from memory.
+    Weights that float32 holds exactly are kept in it: the result is the same, and memory traffic half as much.
 
     Attributes:
         structure: struct network, which points into this object.
         rows_per_step: streams that the kernel takes through a step at once.
-        multiplications: of one character in one stream.
+        multiplications: for one character of one stream.
 
     Errors: KeyError, ValueError for missing weights or other shapes.
     """
@@ -69,14 +69,13 @@ class PackedNetwork:
             setattr(s, name, array.ctypes.data)
 
     def reading_sizes(self, steps: int, streams: int) -> ReadingSizes:
-        """Sizes of the buffers to read so many steps of so many streams at once."""
+        """Sizes of the buffers for reading `steps` characters of each of `streams` streams at once."""
         sizes = ReadingSizes()
         self.library.charrnn_reading_sizes(ctypes.byref(self.structure), steps, streams, ctypes.byref(sizes))
         return sizes
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the weights."""
         return sum(array.nbytes for array in self._arrays.values())
 
 
@@ -91,13 +90,13 @@ def _float64_weights(network: graph_match.Network) -> dict[str, npt.NDArray[np.f
 
 
 def _is_float32(matrix: npt.NDArray[np.float64]) -> bool:
-    """Whether floats hold all elements exactly; they don't hold NaN."""
+    """Whether float32 holds all elements exactly; false for NaN."""
     with np.errstate(over="ignore"):
         return bool((matrix.astype(np.float32) == matrix).all())
 
 
 def _panels(matrix: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
-    """(N, K) -> (panels, K, width): `width` rows as columns of each panel, the last one padded with zeros."""
+    """(N, K) -> (panels, K, width): each panel has `width` rows as columns; zeros pad the last one."""
     N, K = matrix.shape
     filled = np.zeros((-(-N // width) * width, K))
     filled[:N] = matrix
@@ -106,7 +105,7 @@ def _panels(matrix: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float
 
 
 def _aligned(arrays: list[npt.NDArray[np.float64]], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
-    """The elements of all arrays in a row, aligned for vectors."""
+    """The elements of all arrays in one vector, aligned for SIMD."""
     size = np.dtype(dtype).itemsize
     room = np.empty(sum(array.size for array in arrays) * size + _ALIGNMENT, np.uint8)
     start = -room.ctypes.data % _ALIGNMENT

@@ -1,6 +1,6 @@
 """Streams of characters that the C kernel reads and samples, each with a hidden state of its own. Needs no PyTorch.
 
-C checks nothing: all addresses, sizes and token ids are made or checked here. The GIL is released meanwhile.
+C checks nothing: this module makes or checks all addresses, sizes and token ids. Calls release the GIL.
 """
 
 from __future__ import annotations
@@ -20,50 +20,33 @@ if TYPE_CHECKING:
 
 
 class SamplingParams(NamedTuple):
-    """How M streams choose their next characters over N steps.
+    """How M streams choose their next characters over N steps."""
 
-    Attributes:
-        temperatures: float64 (N, M), positive.
-        random_numbers: float64 (N, M), in [0, 1).
-        greedy: whether to take the most probable character instead of sampling, bool (M,).
-        topk: sample from the so many most probable characters, 0 for all, int64 (M,).
-        topp: sample from the fewest most probable characters whose probabilities sum to this, float64 (M,).
-        pause_after: characters after which to return, bool (V,), or None.
-    """
-
-    temperatures: npt.NDArray[np.float64]
-    random_numbers: npt.NDArray[np.float64]
-    greedy: npt.NDArray[np.bool_]
-    topk: npt.NDArray[np.int64]
-    topp: npt.NDArray[np.float64]
-    pause_after: npt.NDArray[np.bool_] | None = None
+    temperatures: npt.NDArray[np.float64]  # (N, M), positive
+    random_numbers: npt.NDArray[np.float64]  # (N, M), in [0, 1)
+    greedy: npt.NDArray[np.bool_]  # (M,): whether to take the most probable character instead of sampling
+    topk: npt.NDArray[np.int64]  # (M,): sample from the K most probable characters; 0: from all
+    topp: npt.NDArray[np.float64]  # (M,): sample from the fewest most probable characters whose sum reaches this
+    pause_after: npt.NDArray[np.bool_] | None = None  # (V,): characters after which to return
 
 
 class SampleRequest(NamedTuple):
-    """What to return of M streams beside the sampled characters.
+    """Further output of M streams beside the sampled characters."""
 
-    Attributes:
-        num_candidates: how many of the most probable characters to return at each step, int64 (M,).
-        units: the unit whose activations to return, int64 (M,): layer * H + unit, both from 0; -1 for none.
-    """
-
-    num_candidates: npt.NDArray[np.int64]
-    units: npt.NDArray[np.int64]
+    num_candidates: npt.NDArray[np.int64]  # (M,): number of top candidates to return at each step
+    units: npt.NDArray[np.int64]  # (M,): unit whose activations to return, layer * H + unit, both from 0; -1: none
 
 
 class SampleOutput(NamedTuple):
-    """Up to N steps of M streams.
+    """Up to N steps of M streams; optional fields are None unless requested.
 
     Attributes:
-        token_ids: of the sampled characters, int64 (N, M).
-        token_probs: their probabilities, float64 (N, M).
-        probs: probabilities of all characters, float64 (N, M, V), if requested.
+        token_ids, token_probs: (N, M), the sampled characters and their probabilities. probs: (N, M, V), those of all.
         failed: whether the probabilities of the step after these are NaN or infinite.
-        top_candidates: the most probable characters at each step, of equal ones the first in the vocabulary, int64
-            (N, M, K), if requested. K is the largest number requested; a stream that requested fewer has garbage in
-            the rest of its row.
-        top_probs: the probabilities of these, float64 (N, M, K).
-        activations: of the requested units after each character but the last, which has not been read, float64 (N, M).
+        top_candidates, top_probs: (N, M, K), the most probable characters of each step, of equal ones the first in the
+            vocabulary, and their probabilities. K is the largest number requested; a stream that requested fewer has
+            garbage in the rest of its row.
+        activations: (N, M), of the requested units after each character but the last, which has not been read.
     """
 
     token_ids: npt.NDArray[np.int64]
@@ -76,16 +59,13 @@ class SampleOutput(NamedTuple):
 
 
 class Streams:
-    """B streams of one network, their hidden states zeros at first.
-
-    Args:
-        streams: B.
-        steps: characters that `read` takes at once, T.
+    """B = `streams` streams of one network, with zero hidden states at first. `read` takes T = `steps` characters each.
 
     Attributes:
-        c, h: the states, float64 (B, L, H); c is empty but for an lstm.
+        c, h: the states, float64 (B, L, H); c is empty except for an lstm.
 
-    Errors: ValueError for streams or steps below 1.
+    Errors: ValueError for streams or steps below 1. All methods raise TypeError, ValueError or IndexError for arrays of
+        another type, shape or content.
     """
 
     def __init__(self, network: PackedNetwork, streams: int, steps: int) -> None:
@@ -102,18 +82,12 @@ class Streams:
 
     @property
     def activations(self) -> npt.NDArray[np.float64]:
-        """tanh(c) of an lstm, else h, after each character of the last `read`, (L, T, B, H).
-
-        After `sample` on all streams, those after the last characters read.
-        """
+        """(L, T, B, H): tanh(c) of an lstm, else h, after the characters that `read` or a full `sample` read last."""
         activations: npt.NDArray[np.float64] = self._activations.copy()
         return activations
 
     def read(self, characters: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-        """Read T token ids (T, B) in each stream: log-probabilities of the next characters in nats, (T, B, V).
-
-        Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
-        """
+        """Read T token ids (T, B) in each stream: log-probabilities of the next characters in nats, (T, B, V)."""
         V = self.network.structure.V
         characters = indices.check_indices("the characters", characters, self._shape, V)
         log_probs = np.empty((*self._shape, V))
@@ -126,17 +100,12 @@ class Streams:
         characters: npt.NDArray[np.integer[Any]],
         targets: npt.NDArray[np.integer[Any]],
     ) -> npt.NDArray[np.float64]:
-        """Read any number of characters in some streams: the log-probabilities of `targets` in nats, (N, M).
+        """Read N characters in each of M streams: log-probabilities of `targets` in nats, (N, M), the same as `read`'s.
 
-        They equal those of `read`. Several threads may call this at once, each for other streams. `activations` stays
-        unchanged.
+        Several threads may call this at once, each for other streams. `activations` stays unchanged.
 
         Args:
-            streams: which, M of them, each once.
-            characters: (N, M).
-            targets: the character after each, (N, M).
-
-        Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
+            streams: (M,), each once. characters: (N, M). targets: (N, M), the character after each.
         """
         V, shape = self.network.structure.V, (len(characters), len(streams))
         which = self._each_once(streams)
@@ -150,7 +119,6 @@ class Streams:
         return found
 
     def reset_state(self, stream: int) -> None:
-        """Set the hidden state of a stream to zeros."""
         self.h[stream] = 0
         if self.c.size:
             self.c[stream] = 0
@@ -164,15 +132,12 @@ class Streams:
         with_probs: bool,
         request: SampleRequest | None = None,
     ) -> SampleOutput:
-        """Sample characters in some streams until a pause, and read all but the last. For streams of one step.
+        """Sample characters in some streams until a pause, and read all but the last. Needs `steps` = 1.
 
         Args:
-            streams: which, M of them, each once.
-            last_ids: the last character of each stream, sampled but not read, (M,).
-            log_probs: sample the first characters from these, (M, V), without reading `last_ids`; None: read it first.
+            streams: (M,), each once. last_ids: (M,), the last character of each stream, sampled but not read.
+            log_probs: (M, V), sample the first characters from these without reading `last_ids`; None: read it first.
             request: only for all streams together, since activations are those of the last step of all streams.
-
-        Errors: TypeError, ValueError, IndexError for arrays of another type, shape or content.
         """
         steps, _ = self._shape
         M, N, V = len(streams), len(params.temperatures), self.network.structure.V
@@ -225,7 +190,7 @@ class Streams:
         characters: npt.NDArray[np.int64],
         log_probs: npt.NDArray[np.float64],
     ) -> Reading:
-        """struct reading of some streams; its arrays must live as long as it is used."""
+        """struct reading of some streams, valid as long as its arrays live."""
         return Reading(
             ctypes.addressof(self.network.structure),
             self._shape[0],
@@ -242,20 +207,14 @@ class Streams:
 
 
 class _RequestBuffers:
-    """Output arrays for a request of M streams over N steps.
-
-    Attributes:
-        fields: those of struct sampling, in their order.
-
-    Errors: TypeError, ValueError, IndexError for an invalid request.
-    """
+    """Output arrays for a request of M streams over N steps; `fields`: those of struct sampling, in order."""
 
     def __init__(self, request: SampleRequest, N: int, network: PackedNetwork) -> None:
         M, s = len(request.num_candidates), network.structure
         num_candidates = indices.check_indices("the candidates", request.num_candidates, (M,), s.V + 1)
         unit_ids = indices.check_indices("the units", request.units + 1, (M,), s.layers * s.H + 1) - 1
         K = int(num_candidates.max())
-        self._request = num_candidates, unit_ids  # which must live as long as their addresses are used
+        self._request = num_candidates, unit_ids  # kept alive, since C uses their addresses
         self._top_candidates, self._top_probs = np.empty((N, M, K), np.int64), np.empty((N, M, K))
         self._activations = np.empty((N, M))
         self.fields = (
@@ -268,17 +227,13 @@ class _RequestBuffers:
         )
 
     def add_to(self, output: SampleOutput) -> SampleOutput:
-        """`output` with the requested fields."""
         n = len(output.token_ids)
         top_candidates, top_probs, activations = self._top_candidates[:n], self._top_probs[:n], self._activations[:n]
         return output._replace(top_candidates=top_candidates, top_probs=top_probs, activations=activations)
 
 
 def _address(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> int:
-    """The address of an array's first element.
-
-    Errors: TypeError, ValueError unless it has this type and shape and is contiguous.
-    """
+    """The address of a contiguous array of this type and shape. Errors: TypeError, ValueError."""
     if array.dtype != dtype:
         raise TypeError(f"{name} must be of {np.dtype(dtype)}, not {array.dtype}")
     if array.shape != shape:

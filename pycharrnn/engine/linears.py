@@ -1,4 +1,4 @@
-"""The Linear modules of a layer by name, and several of them as one. Needs no PyTorch."""
+"""The Linear modules of a layer by name, or several of them as one. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Linears: TypeAlias = Sequence[tuple["torch.Tensor", "torch.Tensor"]]
 
 
 def linears_of(named: Mapping[str, Array], names: Sequence[str], layer: int) -> list[tuple[Array, Array]]:
-    """(weight, bias) of some Linear modules of layer number `layer`, from 1. Errors: KeyError."""
+    """(weight, bias) of the named Linear modules of a layer, numbered from 1. Errors: KeyError."""
     return [(named[f"{name}_{layer}.weight"], named[f"{name}_{layer}.bias"]) for name in names]
 
 

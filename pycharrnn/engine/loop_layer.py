@@ -57,8 +57,8 @@ def _copied(function: Callable[..., torch.Tensor]) -> staticmethod[..., torch.Te
 class mps_ops:
     """operations.Operations on MPS: each result is computed in a new tensor, then copied.
 
-    For some functions and versions of PyTorch, results written to a non-contiguous part of a tensor were lost there or
-    landed beside it, silently (pytorch/pytorch, issues 104832 and 118115).
+    Some functions of some versions of PyTorch silently lost results written to a non-contiguous part of a tensor, or
+    wrote them beside it (pytorch/pytorch, issues 104832 and 118115).
     """
 
     mul = _copied(torch.mul)
@@ -93,8 +93,8 @@ class LoopLayer:
     """One layer over batches of T steps and B texts, on any device: the cell's loops and large products.
 
     Args:
-        inputs, recurrent: the Linear modules that multiply the layer's input, and its previous state.
-        reads_characters: whether the input is token ids rather than the output of the layer below.
+        inputs, recurrent: the Linear modules that multiply the layer's input and its previous state.
+        reads_characters: whether the input is token ids, not the output of the layer below.
         workspace: from make_workspace; layers may share it.
     """
 
@@ -112,7 +112,6 @@ class LoopLayer:
 
     @staticmethod
     def make_workspace(cell: Cell[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """Buffers for one backward pass, which all layers can share."""
         return cell.make_workspace(lambda *shape: cell.h.new_empty(shape))
 
     def forward(self, x: torch.Tensor) -> None:
@@ -165,7 +164,7 @@ class LoopLayer:
 
 
 class _written_as_one:
-    """A `with` block's tensor with the rows of all `parts`, to which they are copied at its end."""
+    """Context of a tensor for the rows of all `parts`; it copies them to the parts at the end."""
 
     def __init__(self, parts: list[torch.Tensor]):
         self.parts = parts

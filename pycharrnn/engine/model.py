@@ -32,18 +32,15 @@ class CharRNN(nn.Module):
 
     Args:
         model: "lstm", "gru" or "rnn".
-        vocab_size: number of characters, V.
-        rnn_size: units in a layer, H.
-        num_layers: number of layers, L.
+        vocab_size, rnn_size, num_layers: numbers of characters, V, of units in a layer, H, and of layers, L.
         dropout: probability of dropping the inputs of layers 2, 3, ... and of the decoder, in training mode.
         dtype, device: of the parameters.
 
     Errors: ValueError for an invalid size or probability, TypeError for a dtype that is not floating-point.
 
     Attributes:
-        flat: nn.Parameter, shape (P,): all weights and biases in the original's order.
-        model, vocab_size, rnn_size, num_layers, dropout: as the arguments.
-        vocab: character (bytes) -> number from 1, and opt: training options; empty but for a loaded model.
+        flat: nn.Parameter, (P,): all weights and biases in the original's order.
+        vocab, opt: character (bytes) -> token id from 1; training options. Both are empty except for a loaded model.
         weights: name -> view of `flat`, names and shapes as in compat.nngraph.parameter_shapes.
 
     Example:
@@ -114,7 +111,7 @@ class CharRNN(nn.Module):
                 self.weights[f"i2h_{layer}.bias"][self.rnn_size : 2 * self.rnn_size] = 1.0
 
     def load_weights(self, weights: Mapping[str, npt.NDArray[Any] | torch.Tensor]) -> None:
-        """Copy arrays, by name as in `weights`, into the parameters. Errors: ValueError for a shape, KeyError."""
+        """Copy arrays, named as in `weights`, into the parameters. Errors: KeyError; ValueError for a shape."""
         with torch.no_grad():
             for name, view in self.weights.items():
                 weight = weights[name]
@@ -127,15 +124,9 @@ class CharRNN(nn.Module):
     def save(
         self, path: str | os.PathLike[str], *, dtype: str = "", encoding: Encoding = "binary", long_size: int = 8
     ) -> None:
-        """Write a checkpoint in the format of the path's suffix, as `pycharrnn convert` does.
+        """Write a checkpoint in the format of the path's suffix, as `pycharrnn convert` does: model.save("mine.t7").
 
-        Args:
-            kind, encoding, long_size: see checkpoint.convert.
-
-        Errors: OSError; ValueError for a model without a vocabulary.
-
-        Example:
-            >>> model.save("mine.t7")
+        dtype, encoding, long_size: see checkpoint.convert. Errors: OSError; ValueError for a model without a vocab.
         """
         if len(self.vocab) != self.vocab_size:
             raise ValueError(f"model.vocab has {len(self.vocab)} characters, the model {self.vocab_size}: set it first")
@@ -159,8 +150,8 @@ class CharRNN(nn.Module):
         """The model as a checkpoint to write.
 
         Args:
-            vocab: character -> number from 1. opt: the options of the training run.
-            gradients: flat gradient (P,), which train.lua's checkpoints hold.
+            vocab: character -> token id from 1. opt: the options of the training run.
+            gradients: (P,), which train.lua's checkpoints hold.
             progress: train_losses, val_losses, val_loss, i, epoch, state of compat.charrnn.Checkpoint.
         """
         weights = {name: _numpy(view) for name, view in self.weights.items()}
@@ -171,11 +162,9 @@ class CharRNN(nn.Module):
         return Checkpoint(network, vocab, opt, gradients=None if gradients is None else _numpy(gradients), **progress)
 
     def to_torch(self) -> PlainModel:
-        """The model as a plain PyTorch module of nn.LSTM or nn.RNN and nn.Linear, with copies of the parameters.
+        """A plain PyTorch module of nn.LSTM or nn.RNN and nn.Linear, with copies of the parameters.
 
-        `save("model.pt")` writes torch.save of its state_dict.
-
-        Errors: ValueError for a gru, whose cell torch.nn lacks.
+        `save("model.pt")` writes its state_dict by torch.save. Errors: ValueError for a gru, whose cell torch.nn lacks.
 
         Example:
             >>> plain = model.to_torch()
@@ -199,13 +188,11 @@ class CharRNN(nn.Module):
         training_only: bool = False,
         precision: torch.dtype | None = None,
     ) -> BPTT:
-        """Training passes over batches of T steps and B texts, with buffers of their own, for one thread.
+        """Training passes over batches of T steps and B texts, for one thread. Errors: ValueError for a size below 1.
 
         Args:
             batch_size: number of texts that the loss is averaged over; by default B.
             training_only, precision: see backends.choose_backend. torch.nn's modules train a copy of the parameters.
-
-        Errors: ValueError for a size below 1.
         """
         for name, value in (("T", T), ("B", B), ("batch_size", batch_size)):
             if value is not None and value < 1:
@@ -220,16 +207,13 @@ class CharRNN(nn.Module):
     def forward(
         self, x: torch.Tensor, state: Iterable[torch.Tensor] | None = None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Log-probabilities (T, B, V) of the next characters in nats, and the state after them.
-
-        It can be differentiated once.
+        """Log-probabilities (T, B, V) of the next characters in nats, and the state after them. Differentiable once.
 
         Args:
             x: (T, B), token ids from 0, of any integer type.
             state: the hidden states before x, by default initial_state. Gradients flow through it.
 
-        Errors: TypeError, ValueError for tensors of another type, shape or device; IndexError for an id outside the
-            vocabulary.
+        Errors: TypeError, ValueError for tensors of another type, shape or device; IndexError for an invalid token id.
         """
         validation.characters("x", x, self.flat.device)
         if x.device != validation.CPU:  # on the CPU the layers check it
@@ -250,7 +234,6 @@ class CharRNN(nn.Module):
         return log_probs, last
 
     def extra_repr(self) -> str:
-        """The arguments, for PyTorch's repr of a module."""
         return f"{self.model}, vocab_size={self.vocab_size}, rnn_size={self.rnn_size}, num_layers={self.num_layers}"
 
 
@@ -288,10 +271,7 @@ class _Sequence(torch.autograd.Function):
 
 
 class _Once(torch.autograd.Function):
-    """Identity on gradients, which raises an error in its backward pass.
-
-    Without it PyTorch would take them for constants, and give zeros for their gradients.
-    """
+    """Identity on gradients, with a backward pass that raises; without it PyTorch would treat them as constants."""
 
     @staticmethod
     def forward(ctx: Any, n: int, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -1,4 +1,4 @@
-"""The loss of a batch and its gradient, from the decoder's log-probabilities."""
+"""The loss of a batch and its gradient, from log-probabilities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NLLHead:
         self._d_logits: torch.Tensor | None = None
 
     def nll(self, log_probs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The loss in nats, of log-probabilities (rows, V) and the token ids that came next, (rows,) int64."""
+        """The loss in nats of log-probabilities (rows, V), given the next token ids, (rows,) int64."""
         self._y = y.clone()
         if self._uses_kernel:
             loss = -kernel.likelihood(log_probs, self._y) / self._batch_size

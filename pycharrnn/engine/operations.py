@@ -1,4 +1,4 @@
-"""The in-place operations of the time loops in recurrence.py, named as PyTorch's, and NumPy's, which sampling uses."""
+"""The in-place operations of recurrence.py's loops, named as PyTorch's, and their NumPy versions, for sampling."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class numpy_ops:
     @staticmethod
     def sigmoid(x: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
         """out = 1 / (1 + exp(-x)); 0 where exp overflows"""
-        exp = np.negative(x)  # all in one piece, where `out` is a few columns of each row: twice as fast
+        exp = np.negative(x)  # contiguous, where `out` is a few columns of each row: twice as fast
         with np.errstate(over="ignore"):
             np.exp(exp, out=exp)
         exp += 1

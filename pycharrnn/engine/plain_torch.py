@@ -15,13 +15,7 @@ State: TypeAlias = "torch.Tensor | tuple[torch.Tensor, torch.Tensor]"
 class PlainModel(nn.Module):
     """An lstm or rnn of torch.nn that predicts the next character, with char-rnn's dropout in training mode.
 
-    Args:
-        model: "lstm" or "rnn". header: a checkpoint's metadata, stored as "_extra_state" in the state_dict.
-
-    Errors: ValueError for gru.
-
-    Attributes:
-        rnn: nn.LSTM or nn.RNN. decoder: nn.Linear.
+    header: a checkpoint's metadata, the "_extra_state" of the state_dict. Errors: ValueError for gru.
     """
 
     def __init__(self, model: str, vocab_size: int, rnn_size: int, num_layers: int, dropout: float, header: str):
@@ -31,7 +25,7 @@ class PlainModel(nn.Module):
                 f"torch.nn has no {model} as char-rnn's: the reset gate of nn.GRU acts after the product with the"
                 " recurrent weights, char-rnn's before it. CharRNN itself is a torch.nn.Module too"
             )
-        between = dropout if num_layers > 1 else 0.0  # nn.LSTM warns of dropout that has no place
+        between = dropout if num_layers > 1 else 0.0  # nn.LSTM warns of dropout in a single layer
         kind = nn.LSTM if model == "lstm" else nn.RNN
         self.rnn = kind(vocab_size, rnn_size, num_layers, dropout=between)
         self.dropout = nn.Dropout(dropout)
@@ -43,7 +37,7 @@ class PlainModel(nn.Module):
 
         Args:
             x: token ids from 0, (T, B), or one-hot, (T, B, V), of the parameters' type.
-            state: of nn.LSTM, (h, c), or nn.RNN, h, (L, B, H) each; by default zeros.
+            state: (h, c) of nn.LSTM or h of nn.RNN, (L, B, H) each; by default zeros.
         """
         if not x.is_floating_point():
             x = nn.functional.one_hot(x.long(), self.decoder.out_features).to(self.decoder.weight.dtype)
@@ -51,9 +45,7 @@ class PlainModel(nn.Module):
         return torch.log_softmax(self.decoder(self.dropout(hidden)), -1), last
 
     def get_extra_state(self) -> str:
-        """The metadata."""
         return self._header
 
     def set_extra_state(self, state: str) -> None:
-        """Replace the metadata."""
         self._header = state

@@ -1,4 +1,4 @@
-"""Mixed precision: the values of -dtype that name it, and whether this PyTorch can train in it."""
+"""The mixed precisions of -dtype, and whether this PyTorch can train in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TRIED = 512  # units at most: cuDNN's algorithms for small layers end below
 
 
 def can_train(model: str, rnn_size: int, precision: torch.dtype, device: str) -> bool:
-    """Whether this PyTorch can train such a model in this precision on this device: one step of one layer is tried."""
+    """Whether one training step of one layer of such a model works in this precision on this device."""
     try:
         network = CharRNN(model, 1, min(rnn_size, _TRIED), 1, device=device)
         bptt = network.bptt(1, 1, training_only=True, precision=precision)
@@ -19,6 +19,6 @@ def can_train(model: str, rnn_size: int, precision: torch.dtype, device: str) ->
         bptt.forward(x)
         bptt.nll(x)
         bptt.backward(bptt.d_nll(), bptt.views(torch.empty_like(bptt.flat)))
-    except (RuntimeError, TypeError):  # on MPS the latter, for a type that it lacks
+    except (RuntimeError, TypeError):  # TypeError: MPS lacks the type
         return False
     return True

@@ -1,8 +1,7 @@
 """The three cells, LSTM, GRU and RNN: their loops over time, forward and backward, for any array library.
 
-A cell holds one layer's buffers for T time steps, B texts side by side and H units, and works in place. Operations that
-do not depend on the previous step run for all steps at once, outside the loop. `ops` has the in-place operations that
-differ between libraries, see operations.py.
+A cell holds one layer's buffers and works in place. Operations that do not depend on the previous step run for all
+steps at once, outside the loop. `ops` has the in-place operations of an array library (operations.py).
 
 Source: model/LSTM.lua, GRU.lua and RNN.lua of char-rnn; the backward passes follow from them.
 """
@@ -21,8 +20,7 @@ class Cell(ABC, Generic[Array]):
 
     Attributes:
         num_gates: number of gates and candidates, n.
-        input_linears, recurrent_linears: names of the Linear modules that multiply the layer's input, and its previous
-            state; each group has n*H rows.
+        input_linears, recurrent_linears: names of the Linear modules for the input and previous state, n*H rows each.
         gates: (T, B, n*H), H columns for each gate. The caller writes the input's share of the pre-activations with all
             biases; `forward` replaces it by the gates.
         h: (T+1, B, H), the hidden states; index 0 is before the first step.
@@ -41,15 +39,11 @@ class Cell(ABC, Generic[Array]):
 
     @abstractmethod
     def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
-        """Compute the gates and states of all steps from `gates` and the states at index 0.
-
-        Args:
-            h2h: (n*H, H), the recurrent weights.
-        """
+        """Compute all gates and states from `gates`, the states at index 0 and the recurrent weights h2h (n*H, H)."""
 
     @abstractmethod
     def make_workspace(self, empty: Allocator[Array]) -> tuple[Array, ...]:
-        """Buffers for one backward pass, which the layers of a network can share."""
+        """Buffers for one backward pass, which layers can share."""
 
     @abstractmethod
     def backward(
@@ -91,7 +85,7 @@ class LSTM(Cell[Array]):
         self.h = empty(T + 1, B, H)
         self.tanh_c: Array = empty(T, B, H)
         self.states = (self.c, self.h)
-        self._steps: list[tuple[Array, ...]] = []  # views of one step each, made once: making them takes time
+        self._steps: list[tuple[Array, ...]] = []  # views of each step, made once to save time
         for t in range(T):
             gates = self.gates[t]
             i, f, o, g = (gates[:, k * H : (k + 1) * H] for k in range(4))
@@ -99,7 +93,6 @@ class LSTM(Cell[Array]):
             self._steps.append((gates, gates[:, : 3 * H], i, f, o, g, c, h, next_c, next_h, tanh_c))
 
     def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
-        """See Cell.forward; the rows of h2h (4H, H) are those of i, f, o, g."""
         h2h = h2h.T
         for gates, ifo, i, f, o, g, c, h, next_c, next_h, tanh_c in self._steps:
             ops.addmm_(gates, h, h2h)
@@ -122,7 +115,6 @@ class LSTM(Cell[Array]):
         workspace: tuple[Array, ...],
         d_last: Sequence[Array] | None = None,
     ) -> tuple[Array, tuple[Array, ...]]:
-        """See Cell.backward; the states are c, h."""
         d_gates, dc_dh, dc = workspace
         T, B, H = dh.shape
         i, f, o, g = (self.gates[:, :, k * H : (k + 1) * H] for k in range(4))
@@ -159,7 +151,6 @@ class GRU(Cell[Array]):
     """h' = z*candidate + (1-z)*h, with the gates z, r = sigmoid(...) and candidate = tanh(W x + U (r*h)).
 
     The reset gate r acts before the product with U; that of cuDNN and torch.nn acts after it.
-
     Source: Chung et al. 2014, arXiv:1412.3555, as char-rnn writes it.
     """
 
@@ -179,7 +170,6 @@ class GRU(Cell[Array]):
             self._steps.append(step)
 
     def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
-        """See Cell.forward; the rows of h2h (3H, H) are those of z, r, candidate."""
         H = self.h.shape[2]
         gates_h2h, candidate_h2h = h2h[: 2 * H].T, h2h[2 * H :].T
         for zr, candidate, z, r, h, reset_h, next_h in self._steps:
@@ -202,7 +192,6 @@ class GRU(Cell[Array]):
         workspace: tuple[Array, ...],
         d_last: Sequence[Array] | None = None,
     ) -> tuple[Array, tuple[Array, ...]]:
-        """See Cell.backward; the only state is h."""
         d_gates, not_z, d_reset_h = workspace
         T, B, H = dh.shape
         gates_h2h, candidate_h2h = h2h[: 2 * H], h2h[2 * H :]
@@ -223,7 +212,7 @@ class GRU(Cell[Array]):
             ops.mul_(d_candidate[t], dh_t)
             ops.mm(d_candidate[t], candidate_h2h, out=d_reset_h)
             ops.mul_(d_r[t], d_reset_h)
-            ops.mul_(dh_t, not_z[t])  # from here on: the gradient of the h before
+            ops.mul_(dh_t, not_z[t])  # from here on the gradient of the previous h
             ops.addcmul_(dh_t, d_reset_h, r[t])
             ops.addmm_(dh_t, d_gates[t][:, : 2 * H], gates_h2h)
             if t:
@@ -250,7 +239,7 @@ class RNN(Cell[Array]):
         self._steps: list[tuple[Array, ...]] = [(self.gates[t], self.h[t], self.h[t + 1]) for t in range(T)]
 
     def forward(self, ops: ForwardOperations[Array], h2h: Array) -> None:
-        """See Cell.forward; `gates` stay the pre-activations."""
+        """`gates` stay the pre-activations."""
         h2h = h2h.T
         for gates, h, next_h in self._steps:
             ops.addmm_(gates, h, h2h)

@@ -12,16 +12,11 @@ from pycharrnn.engine import kernel
 class RMSprop:
     """m = alpha*m + (1-alpha)*g*g from m = 0; w -= lr * g / (sqrt(m) + 1e-8).
 
-    PyTorch's own RMSprop agrees up to rounding. This one keeps the original's order of operations and allocates
-    nothing in a step.
+    PyTorch's RMSprop agrees up to rounding. This one keeps the original's order of operations; steps allocate nothing.
 
     Args:
-        parameters: flat vector (P,), changed in place.
-        learning_rate: lr; it may be changed between steps.
-        alpha: the option -decay_rate.
-
-    Attributes:
-        mean_square: (P,), m.
+        parameters: (P,), changed in place; `mean_square`, (P,), is m.
+        learning_rate: lr; it may be changed between steps. alpha: the option -decay_rate.
     """
 
     epsilon = 1e-8

@@ -1,8 +1,7 @@
-"""Whether CUDA's libraries may round the factors of float32 products to TF32, eleven significant bits.
+"""Controls TF32: whether CUDA's libraries may round the factors of float32 products to eleven significant bits.
 
-PyTorch 2.9 added a second set of switches. Reading the first raises RuntimeError if the second says what it can't
-express; "none" among them means the value of torch.backends.fp32_precision.
-
+PyTorch 2.9 added a second set of switches. Reading the first raises RuntimeError for settings that only the second
+has; "none" among them means the value of torch.backends.fp32_precision.
 Source: PyTorch's notes on CUDA semantics, TensorFloat-32.
 """
 
@@ -22,7 +21,7 @@ _NEW = (_PRODUCTS, _CUDNN.conv, _CUDNN.rnn) if hasattr(_CUDNN, "rnn") else ()
 
 
 def allow(allowed: bool) -> None:
-    """Allow or forbid it to cuBLAS and cuDNN, in the whole process."""
+    """Allow or forbid TF32 to cuBLAS and cuDNN, in the whole process."""
     for library in _OLD:
         _set(library, allowed)
     if not allowed:

@@ -1,4 +1,4 @@
-"""All layers of a network with dropout and the decoder in PyTorch, on any device, a loop_layer for each layer."""
+"""All layers of a network with dropout and the decoder in PyTorch, on any device; one LoopLayer for each layer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 
 class TorchBackend(CellBackend):
-    """See backends.Backend."""
-
     def __init__(self, model: FlatModel, T: int, B: int):
         super().__init__(model, T, B)
         linears, self._decoder = self._linears(self.weights)

@@ -1,8 +1,8 @@
 """lstm and rnn on torch.nn modules: cuDNN's kernels on a GPU, oneDNN's on a CPU, in float32 or mixed precision.
 
-There is no gru: the reset gate of cuDNN and torch.nn acts after the product, char-rnn's before it. Mixed precision is
-explicit: PyTorch's autocast gives cuDNN float16 whatever was requested, and copies of the hidden state, which would
-hide the original's first habit (docs/parity.md).
+A gru is impossible: the reset gate of cuDNN and torch.nn acts after the product, char-rnn's before it. Mixed precision
+is explicit: PyTorch's autocast always gives cuDNN float16, and copies of the hidden state, which would hide the
+original's first habit (docs/parity.md).
 """
 
 from __future__ import annotations
@@ -32,22 +32,21 @@ _FP16_SCALE = 256.0  # keeps small gradients above float16's smallest number; in
 
 
 class TorchNNBackend:
-    """See backends.Backend. A copy of the parameters, in torch.nn's order, is trained in the model's precision.
+    """See backends.Backend. Trains a copy of the parameters, in torch.nn's order and the model's precision.
 
-    The modules have copies of it in the computing precision, renewed for each batch. precision: torch.bfloat16 or
-    torch.float16 for mixed precision, or None.
+    The modules have copies in the computing precision, renewed for each batch: `precision` (torch.bfloat16 or
+    torch.float16 for mixed precision), by default the model's.
     """
 
     is_portable = False
-    can_be_recorded = False  # autograd can't; the modules keep Python out of their loops
+    can_be_recorded = False  # autograd can't be recorded; the modules' loops do without Python
 
     def __init__(self, model: FlatModel, T: int, B: int, precision: torch.dtype | None = None):
         if model.model not in MODELS:
             raise ValueError(f"torch.nn has no {model.model} as char-rnn's")
         self.T, self.B, self.V, self.H, self.num_layers = T, B, model.vocab_size, model.rnn_size, model.num_layers
         self._dtype = precision or model.flat.dtype
-        # Char-rnn draws dropout's masks itself and applies them between the layers. Without dropout all layers are one
-        # call.
+        # char-rnn draws dropout's masks and applies them between layers. Without dropout all layers are one call.
         self._calls = model.num_layers if model.dropout else 1
         layers, H, device = model.num_layers // self._calls, model.rnn_size, model.flat.device
         self._modules = [
@@ -63,12 +62,12 @@ class TorchNNBackend:
         self._give_weights()
         states = 2 if model.model == "lstm" else 1  # torch.nn's order: h, c
         self._last = [self.flat.new_zeros(model.num_layers, B, H) for _ in range(states)]
-        # In the modules' precision, so that it is these very tensors that forward and backward read.
+        # In the modules' precision, so that forward and backward read these tensors, not copies.
         self._first = [torch.zeros_like(last, dtype=self._dtype) for last in self._last]
 
     def _give_weights(self) -> None:
-        """Make the parameters of each module views of one vector of its own, in the order of `flat`."""
-        # So cuDNN takes all weights of a call without copying each of them: they begin where their storage begins.
+        """Make each module's parameters views of one vector per module, in the order of `flat`."""
+        # The weights of a call begin where their storage begins, so that cuDNN takes them without copying each.
         self._weights: list[tuple[torch.Tensor, torch.Tensor]] = []  # those of each module: in `flat`, and its own
         self._parameters: list[nn.Parameter] = []
         parts = torch.split(self.flat, [sum(math.prod(shape) for _, shape in names) for names in self._sizes])
@@ -82,21 +81,20 @@ class TorchNNBackend:
 
     def canonical(self, vector: torch.Tensor) -> torch.Tensor:
         canonical = torch.empty_like(vector)
-        canonical[self._order] = vector  # MPS lacked index_copy_ for long
+        canonical[self._order] = vector  # older PyTorch has no index_copy_ on MPS
         return canonical
 
     def from_canonical(self, vector: torch.Tensor) -> torch.Tensor:
         return vector[self._order]
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
-        """See Backend.views; the names are those of the modules: "0.weight_ih_l0"."""
+        """See Backend.views; names are those of the modules: "0.weight_ih_l0"."""
         named = [(f"{k}.{name}", shape) for k, names in enumerate(self._sizes) for name, shape in names]
         parts = torch.split(vector, [math.prod(shape) for _, shape in named])
         return {name: part.view(shape) for (name, shape), part in zip(named, parts, strict=True)}
 
     def states(self, t: int) -> list[torch.Tensor]:
-        """See Backend.states; t is 0 or -1."""
-        # `.data`: autograd must not notice that they are overwritten between forward and backward, as in the original.
+        # `.data` hides from autograd that they are overwritten between forward and backward, as in the original.
         of = self._first if t == 0 else self._last
         return [state.data[layer] for layer in range(self.num_layers) for state in reversed(of)]
 
@@ -139,8 +137,8 @@ class TorchNNBackend:
 def _order(model: FlatModel, layers: int) -> tuple[npt.NDArray[np.int64], list[list[tuple[str, Shape]]]]:
     """The order of the parameters in torch.nn: for a call over `layers` layers all weights, then all biases.
 
-    Returns: for each element of torch.nn's flat vector (P,), its index in CharRNN.flat; for each module, (name, shape)
-        of its parameters in this order.
+    Returns: the index in CharRNN.flat of each element of torch.nn's flat vector (P,); for each module, (name, shape) of
+        its parameters in this order.
     """
     H, V = model.rnn_size, model.vocab_size
     blocks = 4 if model.model == "lstm" else 1

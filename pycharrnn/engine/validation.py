@@ -1,4 +1,4 @@
-"""Argument checks for forward and backward: C checks nothing, and in PyTorch a wrong shape may fit by broadcasting."""
+"""Argument checks of forward and backward: C checks nothing, and PyTorch may broadcast a wrong shape."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def states(
 
 
 def characters(name: str, value: object, device: torch.device, shape: Sequence[int] | None = None) -> None:
-    """Check token ids (T, B), but not whether the vocabulary has them; shape None: any that is not empty."""
+    """Check token ids (T, B), but not their range; shape None: any but an empty one. Errors: TypeError, ValueError."""
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a tensor of characters' numbers, not {_described(value)}")
     if value.dtype not in _WHOLE_NUMBERS or value.layout != torch.strided:
@@ -55,8 +55,8 @@ def characters(name: str, value: object, device: torch.device, shape: Sequence[i
 def in_range(name: str, value: torch.Tensor, V: int) -> None:
     """Errors: IndexError unless all token ids lie in [0, V). On a GPU, the CPU waits for the answer."""
     if not value.numel() or value.is_meta or (value.is_cuda and torch.cuda.is_current_stream_capturing()):
-        return  # the tensor holds no numbers yet that could be looked at
-    low, high = (int(bound) for bound in torch.aminmax(value.cpu()))  # MPS lacked it for long
+        return  # the tensor has no values to check yet
+    low, high = (int(bound) for bound in torch.aminmax(value.cpu()))  # older PyTorch has no aminmax on MPS
     if low < 0 or high >= V:
         raise IndexError(f"{name} holds {low if low < 0 else high}, but the characters are 0 to {V - 1}")
 

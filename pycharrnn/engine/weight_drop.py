@@ -1,4 +1,4 @@
-"""DropConnect on the recurrent weights: some are zeroed at random for each batch, which reduces overfitting.
+"""DropConnect: zeroes random recurrent weights for each batch, which reduces overfitting.
 
 Source: Merity, Keskar & Socher 2018, "Regularizing and optimizing LSTM language models", after Wan et al. 2013.
 """
@@ -12,14 +12,12 @@ import torch
 
 
 class WeightDrop:
-    """Zeroes each recurrent weight with the same probability for a whole batch.
+    """Zeroes each recurrent weight with the same probability for a whole batch: unlike dropout, the same in all steps.
 
-    All steps of a batch lack the same weights, unlike with dropout. The others are divided by the probability of
-    keeping them, so that the expected sums stay the same.
+    The others are divided by the probability of keeping them, so that the expected sums stay the same.
 
     Args:
-        flat: (P,), the parameters, changed for the duration of a batch.
-        views: see CharRNN.views.
+        flat: (P,), the parameters, changed for the duration of a batch. views: see CharRNN.views.
         from_canonical: reorders a vector from the order of CharRNN.flat to that of `flat`.
         probability: of zeroing a weight.
     """
