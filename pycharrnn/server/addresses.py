@@ -1,4 +1,4 @@
-"""The addresses at which a server can be reached, to print at its start."""
+"""Finds the addresses at which clients can reach a server, to print at its start."""
 
 from __future__ import annotations
 

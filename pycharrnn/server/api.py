@@ -79,7 +79,7 @@ def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
 
 
 class _Api:
-    """The handlers. Their docstrings appear in /openapi.json."""
+    """The handlers. /openapi.json has their docstrings."""
 
     def __init__(self, models: Registry, scheduler: Scheduler) -> None:
         self._models, self._scheduler = models, scheduler
@@ -158,7 +158,6 @@ class _Api:
         return StreamingResponse(_one_by_one(pieces), headers=headers, media_type="application/json")
 
     async def _model(self, model_id: str) -> ServedModel:
-        """Errors: HTTPException."""
         try:
             return await self._models.model(model_id)
         except NoSuchModel as e:

@@ -68,8 +68,6 @@ def _complete_schema(schema: dict[str, Any], token: str) -> None:
 
 
 class _Route(APIRoute):
-    """A route that reads requests as _Request."""
-
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 

@@ -18,7 +18,7 @@ from pycharrnn.server.served_models import ServedModel, served
 
 
 class FileChanged(Exception):
-    """A file no longer holds the checkpoint that was read from it first."""
+    """A file no longer holds the checkpoint that was first read from it."""
 
 
 class FileVersion(NamedTuple):
@@ -50,10 +50,7 @@ class ScanResult:
 
 
 class CheckpointScanner:
-    """Reads the checkpoints that the arguments of the command line name: files, and all checkpoints of folders.
-
-    Errors: UserError for a file that is named twice.
-    """
+    """Reads checkpoints: named files and those in named folders. Errors: UserError for a file that is named twice."""
 
     def __init__(self, arguments: list[str]) -> None:
         self._arguments = [os.path.normpath(path) for path in arguments]
@@ -67,8 +64,10 @@ class CheckpointScanner:
                 raise UserError(f"{path} is named twice: once is enough.")
 
     def scan(self, may_be_empty: bool) -> ScanResult:
-        """Read all files. Errors: UserError for a named file that does not exist; unless `may_be_empty`, for a folder
-        without a checkpoint, and if no checkpoint can be read."""
+        """Read all files.
+
+        Errors: UserError for a missing file; unless `may_be_empty`, if a folder has no checkpoint or no file is valid.
+        """
         files = {path: k for k in sorted(self.folders) for path in self._in_folder(k, may_be_empty)}
         result = self._read_new({**files, **self._named}, {}, [])
         if result.missing:
@@ -142,7 +141,7 @@ class CheckpointScanner:
 
 
 def reload(entry: CheckpointEntry) -> ServedModel:
-    """Read the model of an entry again. Errors: FileChanged; UserError where the file can't be read any more."""
+    """Read the model of an entry again. Errors: FileChanged; UserError if the file can't be read any more."""
     again, model = _read(entry.facts.id, entry.path, entry.argument)
     if again.version != entry.version:
         raise FileChanged
@@ -166,15 +165,13 @@ def _read(model_id: str, path: str, argument: int) -> tuple[CheckpointEntry, Ser
 
 
 def _reason(error: Exception) -> str:
-    """An unexpected exception, for a message."""
     return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _version(path: str) -> FileVersion | None:
-    """None for a file that does not exist."""
     try:
         status = os.stat(page_and_model(path)[0])
-    except OSError:
+    except OSError:  # no such file
         return None
     return FileVersion(status.st_ino, status.st_size, status.st_mtime_ns)
 

@@ -42,9 +42,9 @@ class TimeLimits:
 
 
 class OpenConnections:
-    """Keeps up to `max_connections`. One more closes the one that the server has waited for longest.
+    """Keeps up to `max_connections`. One more closes the connection whose client has kept the server waiting longest.
 
-    Clients that send and read promptly are never that one, so a client gets in beside any number of silent ones.
+    Clients that send and read promptly are never closed, so they can connect beside any number of silent ones.
     """
 
     def __init__(self, max_connections: int, limits: TimeLimits = TimeLimits()) -> None:
@@ -69,13 +69,13 @@ class OpenConnections:
         self._waited_for.pop(connection, None)
 
     def server_waits_for(self, connection: Connection) -> None:
-        """From now on the server waits for the client to send or read."""
+        """Mark a connection whose client is to send or read."""
         self._waited_for.pop(connection, None)
         if connection in self._all:
             self._waited_for[connection] = None
 
     def client_waits(self, connection: Connection) -> None:
-        """From now on the client waits for the server."""
+        """Mark a connection whose client waits for the server."""
         self._waited_for.pop(connection, None)
 
 
@@ -95,7 +95,6 @@ class Connection(H11Protocol):
         self._answer_ends = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Register the connection and limit its buffers."""
         transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=_MAX_UNREAD, low=0)
@@ -192,10 +191,7 @@ class _UnchunkedConnection(h11.Connection):
 
 
 def connections_allowed(wanted: int) -> int:
-    """The number of connections that the limit of open files allows. Raises the limit if it can.
-
-    Errors: UserError if it allows almost none.
-    """
+    """How many connections the limit of open files allows. Raises it if possible. Errors: UserError if too few."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -23,10 +23,7 @@ def unavailable(detail: str = "all places are taken: try again in a moment.") ->
 
 
 class LineStream(Response):
-    """Streams the JSON lines that `turns` yields, until they end or the client disconnects.
-
-    An HTTPException before the first lines becomes the response.
-    """
+    """Streams the JSON lines of `turns` until the client disconnects. An HTTPException before them is the response."""
 
     media_type = "application/x-ndjson"
 
@@ -36,7 +33,6 @@ class LineStream(Response):
         self._scheduler, self._turns = scheduler, turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response (ASGI)."""
         with self._scheduler.admit() as admitted:
             if not admitted:
                 await unavailable()(scope, receive, send)

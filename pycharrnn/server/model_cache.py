@@ -13,10 +13,7 @@ class CapacityExceeded(Exception):
 
 
 class ModelCache:
-    """Caches models of up to `max_bytes` of weights together. A model in use counts, cached or not.
-
-    A larger model has the cache to itself.
-    """
+    """Caches models of up to `max_bytes` of weights. Models in use count, cached or not. Caches a larger one alone."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -42,7 +39,7 @@ class ModelCache:
             self._cached.popitem(last=False)
 
     def put(self, model: ServedModel) -> None:
-        """Cache a model, in place of the one with its id."""
+        """Cache a model in place of the one with its id."""
         self.drop(model.id)
         self._cached[model.id] = model
         self.count(model)

@@ -11,8 +11,6 @@ from pycharrnn.common.option_fields import SWITCH, THREADS, check, number, optio
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Options of `pycharrnn serve`."""
-
     host: str = option(
         "127.0.0.1",
         "address to listen on. Addresses that other machines can reach need -token",

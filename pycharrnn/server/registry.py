@@ -1,4 +1,4 @@
-"""The models that `pycharrnn serve` offers, by their ids; read from disk when a request needs them."""
+"""Keeps the models that `pycharrnn serve` offers, by id; reads them from disk when a request needs them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Registry:
     one event loop; a thread reads the files.
 
     Args:
-        paths: checkpoints, and folders that stand for all checkpoints in them.
+        paths: checkpoints and folders of checkpoints.
         say: prints a line for each model. note: for each file or folder that can't be read.
         follow: whether `follow_folders` will run; folders may be empty then.
         max_bytes: of the weights of cached models.
@@ -88,7 +88,7 @@ class Registry:
             return model
 
     async def follow_folders(self) -> None:
-        """Scan the folders again and again, until this task is cancelled. A scan that fails is reported once."""
+        """Scan the folders again and again, until this task is cancelled. Prints a repeated error once."""
         loop = asyncio.get_running_loop()
         reported = ""
         while True:

@@ -35,10 +35,10 @@ class LineVocabulary:
 
 
 class LineWriter:
-    """Writes a schemas.SampledCharacter for each character on the screen.
+    """Writes a schemas.SampledCharacter for each character on the screen. `candidates`, `skip`: see SampleParams.
 
-    Such a character may consist of several of the model's, such as bytes. Its candidates are those for the first, its
-    probability is the product of all, its activation is that after the last. `candidates`, `skip`: see SampleParams.
+    A character on the screen may be several of the model's, such as bytes. Its candidates are those of the first, its
+    probability is the product of all, its activation is that after the last.
     """
 
     def __init__(self, vocabulary: LineVocabulary, candidates: int, skip: int) -> None:
@@ -86,7 +86,6 @@ class LineWriter:
         return self._format([_start(text)], _rows(held, [0]), probs, held.activations[-1:]) + DONE
 
     def _num_pushed(self) -> int:
-        """The number of held characters, which have been pushed to the screen before."""
         return 0 if self._held is None else len(self._held.token_ids)
 
     def _format(
@@ -96,7 +95,7 @@ class LineWriter:
         probs: npt.NDArray[np.float64],
         activations: npt.NDArray[np.float64],
     ) -> str:
-        """Lines of N characters on the screen. `first`: the model's first character in each."""
+        """Lines of N characters on the screen. `first`: the model's first character of each."""
         skipped = min(self._skip, len(starts))
         self._skip -= skipped
         if skipped == len(starts):

@@ -30,10 +30,7 @@ class SampleParams:
 
 
 class Sample:
-    """Produces a sample as lines of JSON (schemas.SampleLine), one for each character on the screen.
-
-    The last line is {"done": true}, or an error if the model predicts NaN.
-    """
+    """Produces a sample as JSON lines (schemas.SampleLine). The last is {"done":true}, or an error after NaN."""
 
     def __init__(self, model: ServedModel, params: SampleParams) -> None:
         self._model, self._params = model, params
@@ -49,7 +46,7 @@ class Sample:
     def start(self) -> Iterator[str]:
         """Yield lines up to the first sampled character; without the C kernel all lines.
 
-        Errors: HTTPException for a primetext with a character that the model does not know.
+        Errors: HTTPException for a primetext with an unknown character.
         """
         vocab, params, predictor = self._model.vocab, self._params, self._model.predictor
         prime_ids = list[int]()
@@ -70,11 +67,10 @@ class Sample:
         yield lines
 
     def candidates_for(self, count: int) -> int:
-        """See LineWriter."""
         return self._writer.candidates_for(count)
 
     def lines(self, characters: Characters) -> str:
-        """The lines of the next characters, and the last line after the last of them."""
+        """The lines of the next characters, and after the last of them the last line."""
         assert self.stream
         lines = self._writer.lines(characters)
         if self.stream.error:

@@ -77,13 +77,13 @@ class _FirstTurns:
 class Scheduler:
     """Admits up to `max_clients` clients and gives them turns on `threads` threads.
 
-    A turn runs an iterator for some milliseconds, or advances the members of a batch that are waiting at that moment. A
-    client queues for its next turn when it has consumed the result of the last one. So a slow client delays nobody, and
-    the work for a disconnected client ends with its turn.
+    A turn runs an iterator for some milliseconds, or advances the waiting members of a batch. A client queues for its
+    next turn when it has consumed the last result. So a slow client delays nobody. The work for a disconnected client
+    ends with its turn.
 
-    Every second turn goes to the newest client, the others go round robin: a new client makes progress beside any
-    number of old ones, and each of these gets at least half of an equal share. First turns have a thread of their own,
-    and use idle threads too.
+    Every second turn goes to the newest client, the others go round robin: a new client progresses beside any number of
+    old ones, and each of these gets at least half of an equal share. First turns have a thread of their own and use
+    idle threads too.
     """
 
     def __init__(self, max_clients: int, threads: int) -> None:

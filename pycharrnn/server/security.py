@@ -26,17 +26,15 @@ class Guard:
     """ASGI middleware that refuses unauthorized and large requests and adds security headers to every response.
 
     Args:
-        hosts: accepted names in the Host header (lower case, without port), or None for any name. Refusing other names
-            prevents DNS rebinding: a web page that reaches this server under a name of its own.
-        token: required as `Authorization: Bearer TOKEN`; "" for none.
-        open_paths: paths that need no token.
+        hosts: accepted names in the Host header (lower case, no port), or None for any. Refusing other names prevents
+            DNS rebinding, in which a web page reaches this server under a name of its own.
+        token: required as `Authorization: Bearer TOKEN`; "" for none. open_paths: paths that need no token.
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, token: str, open_paths: frozenset[str]) -> None:
         self.app, self.hosts, self.token, self.open_paths = app, hosts, token.encode(), open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond with a refusal or the application's response (ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""`pycharrnn serve`: runs the application on a port with uvicorn until a signal arrives."""
+"""Runs the application of `pycharrnn serve` on a port with uvicorn until a signal arrives."""
 
 from __future__ import annotations
 
@@ -101,11 +101,10 @@ def serve(paths: list[str], opt: ServeOptions, say: Print, note: Print) -> None:
     """Serve models until a signal arrives.
 
     Args:
-        paths: checkpoints, and folders that stand for all checkpoints in them.
+        paths: checkpoints and folders of checkpoints.
         say: prints a line on stdout. note: prints one on stderr.
 
-    Errors: UserError for a checkpoint that can't be read, an address that the server can't listen on, and if the
-        address can't be printed.
+    Errors: UserError if a checkpoint can't be read, the address can't be listened on, or stdout can't be written.
     """
     _limit_heaps()
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -139,7 +138,6 @@ def _limit_heaps() -> None:
 
 
 def _say_or_fail(say: Print, line: str) -> None:
-    """Errors: UserError if the line can't be printed."""
     try:
         say(line)
     except OSError as e:
@@ -149,7 +147,6 @@ def _say_or_fail(say: Print, line: str) -> None:
 
 
 def _listen(opt: ServeOptions) -> socket.socket:
-    """Errors: UserError."""
     family = socket.AF_INET6 if ":" in opt.host else socket.AF_INET
     try:
         return socket.create_server((opt.host, opt.port), family=family, backlog=_BACKLOG)

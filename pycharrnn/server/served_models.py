@@ -26,8 +26,6 @@ _MAX_MULTIPLICATIONS = 1 << 28
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A model in memory."""
-
     id: str
     vocab: dict[bytes, int]  # character -> token id, from 1
     predictor: LocalPredictor  # never steps; each request makes a `fresh` one of it
