@@ -56,7 +56,7 @@ def vocabulary(table: object) -> dict[bytes, int]:
     for character, index in table.items():
         if not isinstance(character, bytes) or not character:
             shown = escape_line(character, 40) if isinstance(character, bytes) else describe(character)
-            raise CheckpointError(f"its vocabulary holds {shown or 'an empty text'}, which is no character")
+            raise CheckpointError(f"its vocabulary holds {shown or 'an empty text'}, which is not a character")
         if len(character) > LONGEST_CHARACTER:
             shown = escape_line(character, 20)
             raise CheckpointError(

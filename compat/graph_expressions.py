@@ -35,7 +35,7 @@ def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:
         raise CheckpointError(f"a node of its graph has {len(mapindex) // 2} inputs")
     inputs = mapindex.as_list()
     if not all(isinstance(i, Table) for i in inputs):
-        raise CheckpointError("a node of its graph has inputs that are no nodes")
+        raise CheckpointError("a node of its graph has inputs that are not nodes")
     return inputs
 
 

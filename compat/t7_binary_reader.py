@@ -99,7 +99,7 @@ class T7Reader(_TorchfileReader):
         """Advance by n bytes and return their offset. Errors: T7Error at the end of the file."""
         start = self.position
         if n < 0 or n > len(self.content) - start:
-            raise self.fault(f"the file ends too early or is no .t7 file: {n} bytes wanted")
+            raise self.fault(f"the file ends too early or is not a .t7 file: {n} bytes wanted")
         self.position = start + n
         return start
 
@@ -162,7 +162,7 @@ class T7Reader(_TorchfileReader):
             return self.read_int() == 1
         if kind not in _REFERENCE_TYPES:
             self.position -= 4
-            no_t7 = "" if self.position else "it is no .t7 file: "
+            no_t7 = "" if self.position else "it is not a .t7 file: "
             raise self.fault(f"{no_t7}type {kind} is none of Torch7's")
         if kind == torchfile.TYPE_FUNCTION:  # the oldest way to write a function: without a number
             return self._begin_function(kind, waiting)

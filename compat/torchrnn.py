@@ -87,7 +87,7 @@ class _WeightFolding:
         scale = shift = None  # a batch normalisation that is not folded yet: the next module reads x*scale + shift
         for module in modules:
             if not isinstance(module, TorchObject):
-                raise CheckpointError("its network holds something that is no module")
+                raise CheckpointError("its network holds something that is not a module")
             kind = module.typename
             if kind == b"nn.LookupTable":
                 lookup = self._array(module, b"weight", (self.vocab_size, None))

@@ -58,7 +58,7 @@ def facts(path: str | os.PathLike[str]) -> Facts:
     """The fields of a checkpoint. Errors: UserError for another file."""
     found = look(path)
     if found.facts is None:
-        raise UserError(f"{path} is no checkpoint of a character model: {found.fault}.")
+        raise UserError(f"{path} is not a checkpoint of a character model: {found.fault}.")
     return found.facts
 
 
@@ -90,7 +90,7 @@ def _facts(found: Checkpoint) -> Facts:
 def _rest(found: T7FileSummary) -> str:
     at_least, plural = "at least " if found.further == MOST_FURTHER else "", "s" if found.further > 1 else ""
     words = [f"{at_least}{found.further} more object{plural}"] if found.further else []
-    words += [f"{found.unread} bytes that are no object"] if found.unread else []
+    words += [f"{found.unread} bytes outside of objects"] if found.unread else []
     return " and ".join(words)
 
 

@@ -62,8 +62,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 def _what_else(content: bytearray) -> str:
     if content.lstrip()[:1] == b"{":
-        return 'it is no JSON of pycharrnn\'s, which ends with its "weights"'
-    return f"it is {file_magic.name_of(content) or 'no JSON text'}"
+        return 'it is not a JSON file of pycharrnn\'s, which ends with its "weights"'
+    return f"it is {file_magic.name_of(content) or 'not JSON'}"
 
 
 class _Scanner:
@@ -115,13 +115,13 @@ class _Scanner:
             cut = end if cut < 0 else cut
             piece = self._content[self._at : cut]
             if piece.translate(None, _OF_NUMBERS):
-                raise CheckpointError(f"its {name} has something that is no number")
+                raise CheckpointError(f"its {name} has something that is not a number")
             try:
                 numbers = json.loads(b"[" + piece + b"]", parse_int=float)
                 out[filled : filled + len(numbers)] = numbers
             except ValueError as e:
                 raise CheckpointError(
-                    f"its {name} has something that is no number ({escape_line(str(e), 80)})"
+                    f"its {name} has something that is not a number ({escape_line(str(e), 80)})"
                 ) from None
             filled += len(numbers)
             self._at = cut + 1

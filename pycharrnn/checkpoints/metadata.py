@@ -208,12 +208,12 @@ def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
 def _word(facts: dict[str, Any], key: str) -> str:
     value = facts[key]
     if not isinstance(value, str) or escape_line(value) != value:
-        raise CheckpointError(f"its {key} is no short text")
+        raise CheckpointError(f"its {key} is not a short text")
     return value
 
 
 def _character(numbers: object) -> bytes:
     """A character from its bytes. Errors: CheckpointError; TypeError, ValueError."""
     if not isinstance(numbers, list):
-        raise CheckpointError("its vocabulary holds something that is no list of bytes")
+        raise CheckpointError("its vocabulary holds something that is not a list of bytes")
     return bytes(numbers)

@@ -13,7 +13,7 @@ from pycharrnn.common.display import escape_line, replace_surrogates
 def short_names(paths: Sequence[str]) -> list[str]:
     """Names by which a person tells the files apart: without ending, and with as few folders as that takes.
 
-    Bytes that are no UTF-8 are shown as U+FFFD, and control characters as escapes.
+    Invalid UTF-8 is shown as U+FFFD, and control characters as escapes.
 
     Example:
         >>> short_names(["a/lm_x.t7", "b/lm_x.t7", "b/lm_y.t7"])

@@ -79,7 +79,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         text = _words(content, fields)
         if text is None:
-            raise CheckpointError("it is no ONNX model of pycharrnn's, whose metadata have an entry of that name")
+            raise CheckpointError("it is not an ONNX model of pycharrnn's, whose metadata have an entry of that name")
         checkpoint, shapes = metadata.from_text(text, len(content))
         n = checkpoint.network
         expected = onnx_names.shapes(n.model, n.vocab_size, n.rnn_size, n.num_layers)
@@ -88,7 +88,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise
     except (ValueError, KeyError) as e:
         other = "" if content[:1] == _MODEL_START else file_magic.name_of(bytes(content[:4096]))
-        raise CheckpointError(f"it is {other or f'no ONNX model ({escape_line(str(e), 80)})'}") from None
+        raise CheckpointError(f"it is {other or f'not an ONNX model ({escape_line(str(e), 80)})'}") from None
     metadata.require_shapes(checkpoint, expected, {name: w.shape for name, w in found.items()})
     if len({w.dtype for w in found.values()}) > 1:
         raise CheckpointError("its weights are of several types")

@@ -200,7 +200,7 @@ def _parsed(content: bytes | bytearray, start: int, end: int) -> Any:
     except CheckpointError:  # a ValueError too
         raise
     except (ValueError, RecursionError) as e:
-        raise CheckpointError(f"the model in this page is no JSON ({escape_line(str(e), 80)})") from None
+        raise CheckpointError(f"the model in this page is not JSON ({escape_line(str(e), 80)})") from None
     if isinstance(value, dict):
         for key in [key for key, one in value.items() if isinstance(one, str) and one in fields]:
             value[key] = fields.pop(value[key])

@@ -60,7 +60,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """
     content = bytes(file_content(path))
     if not content.startswith(b"PK\3\4"):
-        raise CheckpointError(f"it is {file_magic.name_of(content) or 'no file of torch.save'}")
+        raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a file of torch.save'}")
     try:
         _check_archive(content)
     except CheckpointError:  # a ValueError too
@@ -80,7 +80,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         text = state[HEADER].encode()
     except UnicodeEncodeError:
-        raise CheckpointError(f"its {HEADER!r} is no text") from None
+        raise CheckpointError(f"its {HEADER!r} is not text") from None
     checkpoint, shapes = metadata.from_text(text, len(content))
     found = {name: _array(name, tensor) for name, tensor in state.items() if name != HEADER}
     model = checkpoint.network.model
@@ -101,7 +101,7 @@ def _array(name: object, tensor: Any) -> Array:
         or tensor.dtype not in (torch.float16, torch.float32, torch.float64)
         or not tensor.is_contiguous()
     ):
-        raise CheckpointError(f"its {escape_line(str(name), 40)} is no tensor of real numbers in a row")
+        raise CheckpointError(f"its {escape_line(str(name), 40)} is not a contiguous tensor of real numbers")
     array: Array = tensor.detach().numpy()
     return array
 
@@ -161,5 +161,5 @@ def _storage(pushed: list[_Pushed]) -> tuple[str, int]:
     if opcodes[:5] != as_saved or opcodes[5:] not in ([number, "TUPLE"] for number in _NUMBERS):
         raise CheckpointError("its pickle names its tensors in another way than torch.save")
     if arguments[2] not in _STORAGES or not arguments[3].isdecimal():
-        raise CheckpointError(f"it has tensors of {escape_line(arguments[2], 60)}, which are no weights")
+        raise CheckpointError(f"it has tensors of {escape_line(arguments[2], 60)}, which are not weights")
     return arguments[3], arguments[5] * _STORAGES[arguments[2]]

@@ -43,7 +43,7 @@ def save(path: str | os.PathLike[str], checkpoint: charrnn.Checkpoint, choices: 
 def check_size(vocab_size: int, parameters: int) -> None:
     """Refuse a model that is tiny beside the identity matrix of its characters, which a .t7 file holds too.
 
-    Such a model is no char-rnn's, and its file would fill the disk. Errors: UserError.
+    Char-rnn has no such model, and its file would fill the disk. Errors: UserError.
     """
     if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
         raise UserError(

@@ -108,7 +108,7 @@ def inspect_command(file: str, **values: Any) -> None:
     if found.facts is None:
         if not opt.json:
             say(found.tree)
-        raise UserError(f"{file} is no checkpoint of a character model: {found.fault}.")
+        raise UserError(f"{file} is not a checkpoint of a character model: {found.fault}.")
     if opt.json:
         import json
 

@@ -33,11 +33,11 @@ class Run:
         notes: messages beside the log.
     """
 
-    def __init__(self, outcome: RunResult, notes: Iterable[str] = (), stopped: bool = False) -> None:
-        self.options, self.folder = outcome.options, outcome.options.checkpoint_dir
-        self.train_losses, self.val_losses = outcome.history.train_losses.tolist(), dict(outcome.history.val_losses)
-        self._ntrain, self.epochs = outcome.ntrain, len(self.train_losses) / outcome.ntrain
-        self.best_path, self.last_path = outcome.best, outcome.last
+    def __init__(self, result: RunResult, notes: Iterable[str] = (), stopped: bool = False) -> None:
+        self.options, self.folder = result.options, result.options.checkpoint_dir
+        self.train_losses, self.val_losses = result.history.train_losses.tolist(), dict(result.history.val_losses)
+        self._ntrain, self.epochs = result.ntrain, len(self.train_losses) / result.ntrain
+        self.best_path, self.last_path = result.best, result.last
         self.notes, self.stopped = tuple(notes), stopped
 
     @property

@@ -78,10 +78,10 @@ def train(
         try:
             return Run(loop.train(opt, speaker.say, options, speaker.note, draw, callbacks, corpus), speaker.notes)
         except RunStopped as e:
-            outcome = _outcome_at_ctrl_c(e)
-        done, last = len(outcome.history.train_losses), outcome.last
+            result = _result_at_ctrl_c(e)
+        done, last = len(result.history.train_losses), result.last
         speaker.note(f"stopped by Ctrl-C after iteration {done}; go on with: pycharrnn.train(resume={last!r})")
-        return Run(outcome, speaker.notes, stopped=True)
+        return Run(result, speaker.notes, stopped=True)
 
 
 def _texts(text: object) -> list[str] | bytes:
@@ -97,7 +97,7 @@ def _texts(text: object) -> list[str] | bytes:
     return paths
 
 
-def _outcome_at_ctrl_c(stopped: RunStopped) -> RunResult:
+def _result_at_ctrl_c(stopped: RunStopped) -> RunResult:
     """The result of a run that Ctrl-C ended after a checkpoint. Errors: RunStopped; other signals are raised."""
     for number in numbers():
         if number != signal.SIGINT and stopped.status == status_of(number):

@@ -128,7 +128,7 @@ def test_weights_are_found_where_they_lie(name):
         (lambda t: t.pop(b"vocab"), "vocabulary"),
         (lambda t: t[b"vocab"].pop(b"a"), "vocabulary"),
         (lambda t: t[b"vocab"].update({b"two": 74}), "74 characters but its decoder predicts 73 classes"),
-        (lambda t: t[b"vocab"].update({b"": t[b"vocab"].pop(b"a")}), "no character"),
+        (lambda t: t[b"vocab"].update({b"": t[b"vocab"].pop(b"a")}), "not a character"),
         (lambda t: t[b"protos"][b"rnn"].fields.pop(b"outnode"), "output node"),
         (lambda t: t[b"protos"].update({b"rnn": compat.TorchObject(b"nn.Sequential", compat.Table())}), "Sequential"),
     ],

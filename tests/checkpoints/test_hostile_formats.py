@@ -49,9 +49,9 @@ def test_prefixes_and_other_files(tmp_path, ending):
         refused(tmp_path, ending, whole[:end], "it")
     for content, words in (
         (b"<html>", "a web page"),
-        (path_of("rnn").read_bytes(), "no "),
+        (path_of("rnn").read_bytes(), "not "),
         (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.", "a Python pickle"),
-        (b"", "no "),
+        (b"", "not "),
     ):
         refused(tmp_path, ending, content, f"it is {words}")
     for other in formats.ENDINGS:
@@ -111,10 +111,10 @@ BIAS, WEIGHT = "decoder.bias", "decoder.weight"
         (lambda c: c["weights"][BIAS].append(1.5), r"its decoder.bias is not of the shape \(73,\)"),
         (lambda c: c["weights"][BIAS].pop(), "not of the shape"),
         (lambda c: c["weights"].update({BIAS: []}), "not of the shape"),
-        (lambda c: c["weights"].update({BIAS: [[1.0] * 73]}), "something that is no number"),
-        (lambda c: c["weights"].update({BIAS: [None] * 73}), "something that is no number"),
-        (lambda c: c["weights"].update({BIAS: ["1"] * 73}), "something that is no number"),
-        (lambda c: c["weights"].update({BIAS: [True] * 73}), "something that is no number"),
+        (lambda c: c["weights"].update({BIAS: [[1.0] * 73]}), "something that is not a number"),
+        (lambda c: c["weights"].update({BIAS: [None] * 73}), "something that is not a number"),
+        (lambda c: c["weights"].update({BIAS: ["1"] * 73}), "something that is not a number"),
+        (lambda c: c["weights"].update({BIAS: [True] * 73}), "something that is not a number"),
         (lambda c: c["weights"].update({BIAS: {}}), r"have no \["),
         (lambda c: c["weights"][WEIGHT].pop(), r"have no ,"),
         (lambda c: c["weights"][WEIGHT].append([1.0] * 18), r"have no \]"),
@@ -129,7 +129,7 @@ BIAS, WEIGHT = "decoder.bias", "decoder.weight"
         (lambda c: c.update(after=1), "have no }"),
         (lambda c: c.update(weights=c.pop("i")), "metadata are not pycharrnn's"),
         (lambda c: c.update(model="transformer"), "its model is"),
-        (lambda c: c.clear(), "it is no JSON of pycharrnn's"),
+        (lambda c: c.clear(), "it is not a JSON file of pycharrnn's"),
     ],
     ids=range(22),
 )
@@ -254,13 +254,13 @@ def test_tensors_are_numbers_in_a_row(tmp_path):
     whole = torch.load(io.BytesIO(written(tmp_path, ".pt")), weights_only=True)
     wide = torch.zeros(1, 18, dtype=torch.float64).expand(73, 18)
     for value, words in (
-        (wide, "no tensor of real numbers in a row"),
-        (torch.zeros(18, 73).double().T, "no tensor of real numbers in a row"),
+        (wide, "not a contiguous tensor of real numbers"),
+        (torch.zeros(18, 73).double().T, "not a contiguous tensor of real numbers"),
         (torch.zeros(73, 17).double(), "its tensors are not those of an rnn"),
         (torch.zeros(73, 18, dtype=torch.int64), "its pickle asks for torch LongStorage"),
         (torch.zeros(73, 18, dtype=torch.bfloat16), "its pickle asks for torch BFloat16Storage"),
-        ("text", "no tensor of real numbers"),
-        ([1.0], "no tensor of real numbers"),
+        ("text", "not a contiguous tensor of real numbers"),
+        ([1.0], "not a contiguous tensor of real numbers"),
     ):
         refused(tmp_path, ".pt", saved({**whole, "decoder.weight": value}), words)
     for name in ("decoder.weight", "_extra_state"):
@@ -271,7 +271,7 @@ def test_tensors_are_numbers_in_a_row(tmp_path):
     one = torch.zeros(1 << 12, dtype=torch.float64)
     facts = json.loads(whole["_extra_state"]) | {"rnn_size": 1 << 20}
     stretched = {**whole, "_extra_state": json.dumps(facts), "decoder.weight": one.expand(73, 1 << 12)}
-    refused(tmp_path, ".pt", saved(stretched), "in a row")
+    refused(tmp_path, ".pt", saved(stretched), "not a contiguous")
 
 
 def test_one_storage_is_no_weight_twice(tmp_path):
@@ -371,20 +371,20 @@ def test_onnx_of_other_programs_and_other_words(tmp_path):
     words["vocab"].key = "pycharrnn"
     refused(tmp_path, ".onnx", model.SerializeToString(), "say something twice")
     del model.metadata_props[:]
-    refused(tmp_path, ".onnx", model.SerializeToString(), "it is no ONNX model of pycharrnn's")
+    refused(tmp_path, ".onnx", model.SerializeToString(), "it is not an ONNX model of pycharrnn's")
 
 
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"\x3a\xff\xff\xff\xff\x0f", "no ONNX model .a field ends beyond"),
-        (b"\xff" * 20, "no ONNX model .a number without an end"),
+        (b"\x3a\xff\xff\xff\xff\x0f", "not an ONNX model .a field ends beyond"),
+        (b"\xff" * 20, "not an ONNX model .a number without an end"),
         (b"\x0b", "a field of type 3"),
         (b"\x70\x01", "a number where a message belongs"),
-        (message(14, b""), "no ONNX model"),
-        (message(14, b"\x0a\x00"), "no ONNX model"),
-        (message(7, b"\x2a\x00" * 10) + b"\x0d", "no ONNX model"),
-        (message(7, b"\x2a\x00" * 1_500_000), "no ONNX model of pycharrnn's"),
+        (message(14, b""), "not an ONNX model"),
+        (message(14, b"\x0a\x00"), "not an ONNX model"),
+        (message(7, b"\x2a\x00" * 10) + b"\x0d", "not an ONNX model"),
+        (message(7, b"\x2a\x00" * 1_500_000), "not an ONNX model of pycharrnn's"),
         (message(14, message(1, b"pycharrnn") + message(2, b"\xff")), "metadata are not pycharrnn's"),
     ],
     ids=range(9),

@@ -81,7 +81,7 @@ def tree(tmp_path, value) -> list[str]:
     save_t7(tmp_path / "v.t7", value)
     found = inspection.look(tmp_path / "v.t7")
     assert found.facts is None
-    with pytest.raises(UserError, match="is no checkpoint of a character model"):
+    with pytest.raises(UserError, match="is not a checkpoint of a character model"):
         inspection.facts(tmp_path / "v.t7")
     return found.tree.splitlines()[1:]
 

@@ -207,4 +207,4 @@ def test_the_example_in_a_browser_reads_the_vocabulary(tmp_path, chromium):
 
 def test_a_broken_file_is_said_to_be_one(tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"\x08\x07\x3a\x7fnot a graph")
-    assert "it is no ONNX model" in sentence(run("sample", str(tmp_path / "m.onnx")))
+    assert "it is not an ONNX model" in sentence(run("sample", str(tmp_path / "m.onnx")))

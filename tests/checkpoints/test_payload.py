@@ -145,13 +145,13 @@ def test_one_of_several_models(tmp_path):
         (b"", "a page without a model"),
         (b"<p>Hello</p>", "a page without a model"),
         (payload.ELEMENT + b'{"name": ', "ends within a model"),
-        (payload.ELEMENT + b'{"name": ' + payload.ELEMENT_END, "no JSON"),
-        (payload.ELEMENT + b"[" * 100_000 + payload.ELEMENT_END, "no JSON"),
+        (payload.ELEMENT + b'{"name": ' + payload.ELEMENT_END, "not JSON"),
+        (payload.ELEMENT + b"[" * 100_000 + payload.ELEMENT_END, "not JSON"),
         (payload.ELEMENT + b"[]" + payload.ELEMENT_END, "not as pycharrnn writes it"),
         (payload.ELEMENT + b"{}" + payload.ELEMENT_END, "not as pycharrnn writes it"),
         (payload.ELEMENT + b'{"a": 1, "a": 2}' + payload.ELEMENT_END, "says something twice"),
         (payload.ELEMENT + b'{"a": {"weights": "%s"}}' % (b"A" * 70_000) + payload.ELEMENT_END, "long texts where"),
-        (payload.ELEMENT * 2 + b"{}" + payload.ELEMENT_END, "no JSON"),
+        (payload.ELEMENT * 2 + b"{}" + payload.ELEMENT_END, "not JSON"),
     ],
 )
 def test_pages_that_hold_no_model(tmp_path, content, words):

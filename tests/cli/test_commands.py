@@ -209,7 +209,7 @@ def test_files_that_are_no_checkpoints(corpus, tmp_path):
     (tmp_path / "pointer.t7").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     assert "is a Git LFS pointer" in sentence(run("sample", "pointer.t7", cwd=tmp_path))
     (tmp_path / "text.t7").write_text("Once upon a time", encoding="utf-8")
-    assert "it is no .t7 file: type" in sentence(run("sample", "text.t7", cwd=tmp_path))
+    assert "it is not a .t7 file: type" in sentence(run("sample", "text.t7", cwd=tmp_path))
     save_t7(tmp_path / "vocab.t7", {b"\n": 1, b"a": 2})
     assert r"a table with \n, a, not" in sentence(run("sample", "vocab.t7", cwd=tmp_path))
 

@@ -82,7 +82,7 @@ def test_inspect_of_what_is_no_checkpoint(tmp_path):
     save_t7(tmp_path / "x.t7", {b"a": 1})
     for args, shown in (([], True), (["-json", "1"], False)):
         result = invoke("inspect", str(tmp_path / "x.t7"), *args)
-        assert "is no checkpoint of a character model: " in str(result.exception)
+        assert "is not a checkpoint of a character model: " in str(result.exception)
         assert bool(result.stdout) == shown
     assert json.loads(printed("inspect", CHECKPOINT, "-json", "1")[0])["rnn_size"] == 16
     assert any(line.split()[:1] == ["model"] for line in printed("inspect", CHECKPOINT))

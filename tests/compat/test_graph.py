@@ -183,7 +183,7 @@ def test_equal_parts_are_one_expression():
         (Table({b"selectindex": b"x", b"mapindex": Table({1: X})}), "a node of its graph selects a bytes"),
         (Table({b"selectindex": 1.5, b"mapindex": Table({1: X})}), "a node of its graph selects a float"),
         (Table({b"mapindex": Table({1: X, 2: X})}), "a node without a module takes 2 inputs"),
-        (Table({b"mapindex": Table({1: 5})}), "a node of its graph has inputs that are no nodes"),
+        (Table({b"mapindex": Table({1: 5})}), "a node of its graph has inputs that are not nodes"),
     ],
 )
 def test_nodes_that_char_rnn_never_made(data, words):

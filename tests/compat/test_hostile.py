@@ -408,8 +408,8 @@ def test_arrays_in_ascii(tmp_path):
         (lambda v: v.update({b"a": 10**12}), "not numbered 1 to n"),
         (lambda v: v.update({b"a": v[b"b"]}), "not numbered 1 to n"),
         (lambda v: v.update({b"a": 0.5}), "not numbered 1 to n"),
-        (lambda v: v.update({5: v.pop(b"a")}), "a int, which is no character"),
-        (lambda v: v.update({b"": v.pop(b"a")}), "an empty text, which is no character"),
+        (lambda v: v.update({5: v.pop(b"a")}), "a int, which is not a character"),
+        (lambda v: v.update({b"": v.pop(b"a")}), "an empty text, which is not a character"),
         (lambda v: v.clear(), "no vocabulary"),
     ],
 )
@@ -433,7 +433,7 @@ def test_vocabularies(change, words):
         ("seq_length", True, "-seq_length True"),
         ("train_frac", b"x", "-train_frac 'x'"),
         ("train_frac", math.nan, "-train_frac nan"),
-        ("val_frac", -1, "-val_frac must be between 0 and 1, not -1"),
+        ("val_frac", -1, "-val_frac must be from 0 to 1, not -1"),
         ("data_dir", 5, "-data_dir 5"),
         ("data_dir", b"a\0b", r"-data_dir 'a\\x00b'"),
         ("data_dir", b"\x1b]0;x\x07", r"-data_dir '\\x1b\]0;x\\x07'"),
@@ -519,7 +519,7 @@ def safetensors_file(tmp_path_factory) -> bytes:
         (lambda f, h: f.update(val_losses=[1, 2]), "metadata are not pycharrnn's"),
         (lambda f, h: f.update(opt=[]), "metadata are not pycharrnn's"),
         (lambda f, h: f.update(opt={"x": "\ud800"}), "metadata are not pycharrnn's"),
-        (lambda f, h: f.update(vocab=[10**12, *f["vocab"][1:]]), "no list of bytes"),
+        (lambda f, h: f.update(vocab=[10**12, *f["vocab"][1:]]), "not a list of bytes"),
         (lambda f, h: f.update(vocab=[[300], *f["vocab"][1:]]), "metadata are not pycharrnn's"),
         (lambda f, h: f.update(vocab=[[97] * 65, *f["vocab"][1:]]), "of 65 bytes"),
         (lambda f, h: f.update(vocab=f["vocab"][:-1]), "72 characters, its model 73"),
@@ -529,7 +529,7 @@ def safetensors_file(tmp_path_factory) -> bytes:
         (lambda f, h: f.update(num_layers=10**9), "its model is"),
         (lambda f, h: f.update(rnn_size=17), "tensors are not those of an lstm"),
         (lambda f, h: f.update(dropout=math.nan), "dropout is nan"),
-        (lambda f, h: f.update(program="\x1b[2J"), "its program is no short text"),
+        (lambda f, h: f.update(program="\x1b[2J"), "its program is not a short text"),
         (lambda f, h: f.update(tensor_type="numpy.array"), "none of Torch7's"),
         (lambda f, h: f.pop("era"), "metadata are not pycharrnn's"),
         (lambda f, h: "[" * 100_000 + "]" * 100_000, "metadata are not pycharrnn's"),
@@ -630,8 +630,8 @@ def test_more_than_one_object_in_a_file(tmp_path, encoding):
     further = path.read_bytes()
     for rest, words in (
         (further, "1 more object"),
-        (further + b"~~~~~~~~", "1 more object and 8 bytes that are no object"),
-        (b"\xff\xff", "2 bytes that are no object"),
+        (further + b"~~~~~~~~", "1 more object and 8 bytes outside of objects"),
+        (b"\xff\xff", "2 bytes outside of objects"),
     ):
         path.write_bytes(whole + rest)
         assert words in inspection.facts(path)["after_it"]
@@ -663,7 +663,7 @@ def test_the_tree_is_shown_whatever_the_name(tmp_path):
         with open(tmp_path / name, "ab") as f:
             f.write(bytes(8))
         result = CliRunner().invoke(cli, ["inspect", str(tmp_path / name)])
-        assert "is no checkpoint of a character model" in str(result.exception)
+        assert "is not a checkpoint of a character model" in str(result.exception)
         assert "table of 1\n" in result.stdout
         assert "after it: 2 more objects" in result.stdout
 

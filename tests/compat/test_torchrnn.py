@@ -186,7 +186,7 @@ def test_it_can_be_saved_for_char_rnn(tmp_path):
         (lambda net: net[2].fields.update({b"weight": Tensor.of_array(np.zeros((2, 2)))}), "LSTM"),
         (lambda net: net[3].fields.update({b"bias": Storage(b"torch.DoubleStorage", np.zeros(4))}), "bias"),
         (lambda net: net.update({3: module("VanillaRNN")}), "one kind"),
-        (lambda net: net.update({3: 5}), "something that is no module"),
+        (lambda net: net.update({3: 5}), "something that is not a module"),
         (lambda net: net.update({2: module("View"), 3: module("View")}), "no layers or no decoder"),
         (lambda net: net.update({5: module("View")}), "no layers or no decoder"),
         (lambda net: net.update({1: module("View")}), "no nn.LookupTable before its layers"),

@@ -82,11 +82,11 @@ def test_a_sum_of_several_gpus_is_waited_for_with_patience_before(corpus, monkey
     with pretended_gpu(), working_in(corpus.parent):
         graph = torch.cuda.graph
         monkeypatch.setattr(torch.cuda, "graph", lambda *a, **k: events.append("record") or graph(*a, **k))
-        monkeypatch.setattr(Ranks, "finish", lambda ranks: events.append("finish"))
+        monkeypatch.setattr(Ranks, "wait", lambda ranks: events.append("wait"))
         monkeypatch.setattr(Ranks, "begin_sum", lambda ranks, tensor: events.append("begin"))
         result = CliRunner().invoke(cli, ["train", "-data_dir", "corpus", "-gpuid", "0", "-print_every", "100", *args])
     assert result.exit_code == 0, result.output
-    assert events.count("record") == 1 and events[events.index("record") - 1] == "finish"
+    assert events.count("record") == 1 and events[events.index("record") - 1] == "wait"
 
 
 def test_an_error_of_the_function_is_passed_on(events):

@@ -171,9 +171,9 @@ def test_a_text_of_a_program(here):
     assert pycharrnn.train([here / "poems.txt", str(here / "data" / "text")], **options).options.savefile.startswith(
         "poems_and"
     )
-    with pytest.raises(pycharrnn.UserError, match="the text is no plain text"):
+    with pytest.raises(pycharrnn.UserError, match="the text is empty, or binary data"):
         pycharrnn.train(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", **options)
-    with pytest.raises(pycharrnn.UserError, match="the text is no plain text"):
+    with pytest.raises(pycharrnn.UserError, match="the text is empty, or binary data"):
         pycharrnn.train(b"", **options)
 
 
@@ -266,11 +266,11 @@ def test_ctrl_c_returns_what_there_is(here):
 
 def test_ctrl_c_before_anything_is_saved_is_an_error():
     stopped = RunStopped("stopped by SIGINT; nothing has been trained.", 128 + signal.SIGINT)
-    for stopped.outcome in (None, RunResult(TrainOptions(), History(), 1, None, None)):
+    for stopped.result in (None, RunResult(TrainOptions(), History(), 1, None, None)):
         with pytest.raises(RunStopped, match="nothing has been trained"):
-            training._outcome_at_ctrl_c(stopped)
-    stopped.outcome = RunResult(TrainOptions(), History(), 1, None, "cv/lm_lstm_latest.t7")
-    assert training._outcome_at_ctrl_c(stopped) is stopped.outcome
+            training._result_at_ctrl_c(stopped)
+    stopped.result = RunResult(TrainOptions(), History(), 1, None, "cv/lm_lstm_latest.t7")
+    assert training._result_at_ctrl_c(stopped) is stopped.result
 
 
 @needs_signals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from conftest import THIRD_PARTY
-from page_modules import drawn, modules, payload_of, request_of, sampled_here
+from page_modules import modules, payload_of, request_of, sampled, sampled_here
 from page_tools import needs_browser
 
 from pycharrnn.checkpoints import checkpoint
@@ -14,7 +14,7 @@ REAL = THIRD_PARTY / "real"
 pytestmark = needs_browser
 
 
-def test_the_page_draws_the_recorded_texts(chromium):
+def test_the_page_samples_the_recorded_texts(chromium):
     """And 1,000 characters as sampling draws them here."""
     manifest = json.loads((REAL / "manifest.json").read_text(encoding="utf-8"))
     models = {name: checkpoint.load(REAL / f"{name}.t7") for name in manifest}
@@ -22,6 +22,6 @@ def test_the_page_draws_the_recorded_texts(chromium):
         for k, (name, loaded) in enumerate(models.items()):
             samples = manifest[name]["samples"]
             requests = [request_of(sample["args"], 1000) for sample in samples]
-            for sample, request, found in zip(samples, requests, drawn(chromium, k, loaded, requests), strict=True):
+            for sample, request, found in zip(samples, requests, sampled(chromium, k, loaded, requests), strict=True):
                 assert found.startswith((REAL / sample["stdout"]).read_bytes()[:-1]), name
                 assert found == sampled_here(loaded, request), name

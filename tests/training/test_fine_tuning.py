@@ -319,7 +319,12 @@ def test_the_same_characters_are_the_strict_run(tmp_path, vocab):
     for k, extra in enumerate(([], ["-vocab", vocab])):
         folder = folder_with_text(tmp_path / str(k), text)
         logs.append(train(folder, "-init_from", str(LSTM), "-max_epochs", "0.02", *extra))
-        assert sorted(p.name for p in (folder / "data").iterdir()) == ["data.t7", "input.txt", "vocab.t7"]
+        assert sorted(p.name for p in (folder / "data").iterdir()) == [
+            ".cache.json",
+            "data.t7",
+            "input.txt",
+            "vocab.t7",
+        ]
     assert logs[0] == logs[1]
 
 

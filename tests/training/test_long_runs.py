@@ -339,7 +339,7 @@ def a_keeper(folder: Path, monkeypatch, **options) -> tuple[CheckpointKeeper, Tr
     trainer = a_trainer(folder, **options)
     trainer.step()
     history = History(array("d", trainer.new_losses()))
-    files = group(FileSettings, TrainOptions(**options))
+    files = group(FileSettings, TrainOptions(**options), checkpoint_format="t7")
     return CheckpointKeeper(files, trainer.ranks, 60, history, lambda line: None), trainer
 
 
