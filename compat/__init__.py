@@ -1,10 +1,10 @@
-"""Everything that is Lua's: the .t7 format, Torch7's random numbers, LuaJIT's number formats, char-rnn's checkpoints.
+"""Reads and writes what Lua char-rnn uses: .t7 files, checkpoints, Torch7's random numbers, LuaJIT's number formats.
 
     >>> import compat
     >>> table = compat.load_t7("data.t7")
     >>> compat.save_t7("copy.t7", table)
 
-Knows bytes and NumPy arrays; imports neither torch nor pycharrnn.
+The package works on bytes and NumPy arrays and imports neither torch nor pycharrnn.
 """
 
 from compat.graph_expressions import CheckpointError

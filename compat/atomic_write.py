@@ -1,7 +1,7 @@
 """Files that appear whole or not at all: written under a temporary name, then renamed.
 
-A process that is killed leaves its temporary file behind; the next atomic write to the same target removes it. An
-advisory lock on each temporary file, which the system releases with the process, tells live files from leftovers.
+An advisory lock on each temporary file tells live files from those that killed processes leave behind. The next atomic
+write to the same target removes these.
 """
 
 from __future__ import annotations
@@ -27,20 +27,18 @@ else:
 
 _T = TypeVar("_T")
 _LONGEST_NAME = 255 - len("..9999.tmp")  # bytes of a target's name that its temporary names hold whole
-_HEAD = 200  # bytes that they hold of a longer name, before "~" and a hash
+_HEAD = 200  # bytes of a longer name that they hold, before "~" and a hash
 _TEMPORARY = re.compile(r"\.(?P<target>.+?)(\.\d+)?\.tmp", re.DOTALL)
-_WINDOWS_GRACE = 60  # seconds for which a closed temporary file on Windows may still be about to be renamed
+_WINDOWS_GRACE = 60  # seconds within which Windows renames a closed temporary file
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open `path` for writing so that it holds either its old content or, once all is written, the new.
+    """Open `path` for writing so that it holds its old content until all is written and on disk, then the new.
 
-    The bytes go to a temporary file beside `path`, reach the disk, and are renamed into place. On any exception, Ctrl-C
-    included, the temporary file is removed and `path` is untouched. A symbolic link stays, and its target is written.
-    A pipe or a device is written to directly. The permissions are those that open(path, "w") would leave.
-
-    Errors: OSError, as open() and write() raise it.
+    On any exception, Ctrl-C included, the temporary file is removed and `path` is untouched. A symbolic link stays, and
+    its target is written. A pipe or a device is written directly. The permissions are those that open(path, "w") would
+    leave. Errors: OSError, as open() and write() raise it.
     """
     path = _real_path(path)
     if _is_special(path):
@@ -83,9 +81,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def atomic_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Make `target` a hard link to the file `source`, or a copy where the file system has no hard links.
 
-    A symbolic link `target` stays, and its own target is replaced.
-
-    Errors: OSError.
+    A symbolic link `target` stays, and its own target is replaced. Errors: OSError.
     """
     source, target = os.path.abspath(os.fspath(source)), _real_path(target)
     while not _link(source, target):
@@ -94,7 +90,7 @@ def atomic_link(source: str | os.PathLike[str], target: str | os.PathLike[str]) 
 
 
 def _link(source: str, target: str) -> bool:
-    """As atomic_link; False where another process was faster, so that it must be tried again. Errors: OSError."""
+    """As atomic_link; returns False to be tried again if another process was faster. Errors: OSError."""
     folder, name = os.path.split(target)
     if os.path.lexists(target) and os.path.samefile(source, target):
         return True
@@ -117,7 +113,7 @@ def _link(source: str, target: str) -> bool:
                 return False
             if os.name != "nt":
                 os.replace(temporary, target)
-                if _is_same(own.fileno(), temporary):  # which a link to the same file does not replace
+                if _is_same(own.fileno(), temporary):  # os.replace does nothing between links to one file
                     _unlink(temporary)
         if os.name == "nt":
             os.replace(temporary, target)
@@ -132,8 +128,7 @@ def _link(source: str, target: str) -> bool:
 def remove_leftovers(folder: str, is_target: Callable[[str], bool]) -> None:
     """Remove the temporary files of killed processes from a folder; files that are being written stay.
 
-    Args:
-        is_target: whether a target's name, shortened as by `shortened`, is among those to clean up after.
+    `is_target` tells whether to clean up after a target, by its name as `shortened` gives it.
     """
     with contextlib.suppress(OSError):
         for entry in os.listdir(folder):
@@ -143,22 +138,19 @@ def remove_leftovers(folder: str, is_target: Callable[[str], bool]) -> None:
 
 
 def shortened(name: str) -> str:
-    """A target's name as its temporary names hold it: whole, or `shortened_head(name)`, "~" and a hash."""
+    """A target's name in its temporary names: whole, or `shortened_head(name)`, "~" and a hash."""
     raw = os.fsencode(name)
     return name if len(raw) <= _LONGEST_NAME else f"{shortened_head(name)}~{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
 def shortened_head(name: str) -> str:
-    """The first characters of a name, at most 200 bytes of them."""
+    """The first characters of a name, at most 200 bytes."""
     sizes = itertools.accumulate(len(os.fsencode(c)) for c in name)
     return name[: sum(size <= _HEAD for size in sizes)]
 
 
 def _create(folder: str, name: str, make: Callable[[str], _T]) -> tuple[str, _T]:
-    """Call `make` with the first temporary name for a target that is free once leftovers are removed.
-
-    Returns: the name's path, and what `make` returned. Errors: OSError, as `make`.
-    """
+    """Call `make` with the first free temporary name; returns its path and the result. Errors: OSError, as `make`."""
     paths = (_temporary(folder, name, k) for k in itertools.count())
     for path in paths:
         with contextlib.suppress(FileExistsError):
@@ -179,10 +171,7 @@ def _temporary(folder: str, name: str, k: int) -> str:
 
 
 def _open_locked(path: str, mode: int | None) -> int:
-    """Create a file with these permissions, or those that the umask allows, and lock it.
-
-    Errors: OSError; FileExistsError also where another process has removed it before it was locked.
-    """
+    """Create and lock a file; mode None: by the umask. Errors: OSError; FileExistsError also if it was removed."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     handle = os.open(path, flags, 0o666 if mode is None else 0o600)
     try:
@@ -198,7 +187,7 @@ def _open_locked(path: str, mode: int | None) -> int:
 
 
 def _remove_leftover(path: str) -> bool:
-    """Remove a temporary file unless a process is writing it; whether its name is free now."""
+    """Remove a temporary file unless a process is writing it; returns whether its name is free now."""
     try:
         if os.name == "nt":
             if time.time() - os.stat(path).st_mtime < _WINDOWS_GRACE:
@@ -220,7 +209,6 @@ def _remove_leftover(path: str) -> bool:
 
 
 def _is_same(handle: int, path: str) -> bool:
-    """Whether an open file has the name `path`."""
     try:
         return os.path.samestat(os.fstat(handle), os.lstat(path))
     except OSError:
@@ -240,7 +228,7 @@ def _lock(handle: int, how: int) -> None:
 
 
 def _real_path(path: str | os.PathLike[str]) -> str:
-    """The absolute path with all symbolic links followed. Errors: OSError where they lead in a circle."""
+    """The absolute path with all symbolic links followed. Errors: OSError for a cycle of links."""
     real = os.path.realpath(os.fspath(path))
     if os.path.islink(real):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
@@ -248,7 +236,7 @@ def _real_path(path: str | os.PathLike[str]) -> str:
 
 
 def _is_special(path: str) -> bool:
-    """Whether `path` is a pipe or a device. Errors: IsADirectoryError; OSError for too long a name."""
+    """Whether `path` is a pipe or a device. Errors: IsADirectoryError; OSError for a name that is too long."""
     try:
         mode = os.stat(path).st_mode
     except OSError as e:
@@ -261,7 +249,7 @@ def _is_special(path: str) -> bool:
 
 
 def _sync_folder(folder: str) -> None:
-    """A rename survives a power cut only once the directory itself is on disk; some systems can't sync directories."""
+    """Sync a directory, so that a rename survives a power cut; some systems can't sync directories."""
     if os.name == "nt":
         return
     try:

@@ -1,7 +1,4 @@
-"""Makes the nodes of one time step of an lstm, gru or rnn, in char-rnn's order.
-
-Source: model/LSTM.lua, GRU.lua and RNN.lua of char-rnn; the nodes carry their line numbers.
-"""
+"""Makes the nodes of one time step of an lstm, gru or rnn. Source: model/LSTM.lua, GRU.lua and RNN.lua of char-rnn."""
 
 from __future__ import annotations
 
@@ -87,20 +84,17 @@ def rnn(make: NodeMaker, num_layers: int) -> tuple[list[TorchObject], list[Torch
 
 
 class NodeMaker:
-    """Makes nodes with one module each, and char-rnn's line number as nngraph's debug label.
+    """Makes nodes with one module each, and char-rnn's file and line number as nngraph's debug label.
 
     Args:
         dropout: probability of dropping; 0 makes no nn.Dropout.
         kind: b"torch.Double" or b"torch.Float".
-
-    Attributes:
-        source: the file of char-rnn for line numbers.
     """
 
     def __init__(self, vocab_size: int, rnn_size: int, dropout: float, kind: bytes):
         self.vocab_size, self.rnn_size, self.dropout, self.kind = vocab_size, rnn_size, dropout, kind
         self.source = b""
-        self._widths: dict[int, int] = {}  # id(node) -> number of columns of what it puts out
+        self._widths: dict[int, int] = {}  # id(node) -> columns of its output
 
     def place(self, line: int) -> bytes:
         return b"[%s]:%d" % (self.source, line)
@@ -113,7 +107,7 @@ class NodeMaker:
         annotations: dict[bytes, bytes] | None = None,
         **fields: object,
     ) -> TorchObject:
-        tables = typename in (b"nn.CAddTable", b"nn.CMulTable")  # their gradient is a table, one entry an input
+        tables = typename in (b"nn.CAddTable", b"nn.CMulTable")  # their gradient is a table, an entry per input
         all_fields = Table({b"_type": self.kind + b"Tensor", b"output": empty_tensor(self.kind)})
         all_fields[b"gradInput"] = Table() if tables else empty_tensor(self.kind)
         all_fields.update({key.encode(): value for key, value in fields.items()})
@@ -127,14 +121,13 @@ class NodeMaker:
         return self.node(line, b"nn.Identity", [])
 
     def onehot(self, line: int, x: TorchObject) -> TorchObject:
-        """Characters, numbered from 1, as rows of the identity matrix."""
+        """Characters, numbers from 1, as rows of the identity matrix."""
         eye = Tensor(self.kind + b"Tensor", _IdentityMatrix(self.kind, self.vocab_size), (self.vocab_size,) * 2)
         node = self.node(line, b"OneHot", [x], outputSize=self.vocab_size, _eye=eye)
         self._widths[id(node)] = self.vocab_size
         return node
 
     def dropout_of(self, line: int, x: TorchObject) -> TorchObject:
-        """x with dropout, or x itself in a model without."""
         if not self.dropout:
             return x
         return self.node(
@@ -149,7 +142,7 @@ class NodeMaker:
         )
 
     def linear(self, line: int, rows: int, x: TorchObject, name: str | None = None) -> TorchObject:
-        """A linear map of x; nngraph.build sets its weights later."""
+        """An nn.Linear of x; nngraph.build sets its weights."""
         shape = (rows, self._widths.get(id(x), self.rnn_size))
         annotations = {b"name": name.encode()} if name else None
         return self.node(line, b"nn.Linear", [x], annotations, weight=shape, bias=shape[:1])
@@ -157,7 +150,7 @@ class NodeMaker:
     def reshape(self, line: int, x: TorchObject) -> TorchObject:
         """The pre-activations of an lstm's gates, (B, 4H) -> (B, 4, H)."""
         size = np.array([4, self.rnn_size], "<i8")
-        batch_size = np.array([1, 4, self.rnn_size], "<i8")  # the first is set when the module runs
+        batch_size = np.array([1, 4, self.rnn_size], "<i8")  # the module sets the first when it runs
         return self.node(
             line,
             b"nn.Reshape",
@@ -168,7 +161,7 @@ class NodeMaker:
         )
 
     def decoder(self, line: int, softmax_line: int, top: TorchObject, name: str | None = None) -> TorchObject:
-        """The log-probabilities of the next character, from the hidden state of the last layer."""
+        """The log-probabilities of the next character, from the last layer's hidden state."""
         scores = self.linear(line, self.vocab_size, top, name)
         return self.node(softmax_line, b"nn.LogSoftMax", [scores])
 
@@ -183,7 +176,7 @@ class _IdentityMatrix(Storage):
         return self._size**2
 
     @property
-    def data(self) -> Array:  # type: ignore[override]  # a plain attribute elsewhere; nobody sets this one
+    def data(self) -> Array:  # type: ignore[override]  # an attribute of Storage, which is never set here
         return np.concatenate(list(self.blocks()))
 
     def blocks(self) -> Iterator[Array]:

@@ -1,7 +1,4 @@
-"""Converts char-rnn checkpoints between Lua tables and vocabulary, options, losses and named weights.
-
-Source: the end of train.lua, where `checkpoint` is filled and saved.
-"""
+"""Converts char-rnn checkpoints between Lua tables and `Checkpoint`. Source: `checkpoint` at the end of train.lua."""
 
 from __future__ import annotations
 
@@ -35,14 +32,11 @@ class Checkpoint:
 
     Attributes:
         vocab: character (one byte, or several in programs that read UTF-8) -> number from 1.
-        opt: the options of the run; int, float, bool or str.
         train_losses: nats per character of iterations 1, 2, ...
-        val_losses: iteration -> nats per character on the validation split.
-        val_loss: at this checkpoint; None if not recorded.
+        val_losses: iteration -> nats per character. val_loss: at this checkpoint; None if not recorded.
         i, epoch: iteration, and passes through the training split.
         program: "char-rnn" or "torch-rnn". era: when that version was in use.
         gradients: float64, (P,), the last clipped gradient; None is written as zeros.
-        state: what -resume needs beside the rest.
     """
 
     network: Network
@@ -67,13 +61,11 @@ def save(
     long_size: int = 8,
     written: Callable[[int], None] = lambda count: None,
 ) -> None:
-    """Write a checkpoint that the Lua programs load.
+    """Write a checkpoint that the Lua programs load. Errors: OSError.
 
     Args:
         dtype: of the tensors: "float64", which the Lua programs need on a CPU, or "float32".
         encoding, long_size, written: as for save_t7.
-
-    Errors: OSError.
     """
     table = to_table(checkpoint, dtype)
     try:
@@ -83,11 +75,7 @@ def save(
 
 
 def _dismantle(table: Table) -> None:
-    """Empty a table and everything in it.
-
-    The module graph has reference cycles, which would keep its copies of the weights in memory until Python's next full
-    garbage collection, many checkpoints later.
-    """
+    """Empty a table: its reference cycles would keep copies of the weights until the next full garbage collection."""
     parts: list[object] = [table]
     while parts:
         part = parts.pop()
@@ -99,7 +87,7 @@ def _dismantle(table: Table) -> None:
 
 
 def from_table(table: object) -> Checkpoint:
-    """The Checkpoint in a table that load_t7 has returned. Errors: CheckpointError."""
+    """The Checkpoint in a table of load_t7. Errors: CheckpointError."""
     protos = table.get(b"protos") if isinstance(table, Table) else None
     if not isinstance(table, Table) or not isinstance(protos, Table):
         raise CheckpointError(f"it holds {describe(table)}, not a char-rnn checkpoint with its 'protos'")
@@ -148,10 +136,7 @@ def _era(table: Table) -> str:
 
 
 def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
-    """The table that train.lua saves, with tensors of "float64" or "float32".
-
-    Rounded weights can't continue the run exactly, so only "float64" keeps its state.
-    """
+    """The table that train.lua saves. Only "float64" keeps the run state: rounded weights can't continue it exactly."""
     network, torch_type = checkpoint.network, _TORCH_TYPES[dtype]
     flat = np.concatenate([np.asarray(w, "<f8").reshape(-1) for w in network.weights.values()])
     gradients = np.zeros_like(flat) if checkpoint.gradients is None else checkpoint.gradients
@@ -190,5 +175,4 @@ def _check_shapes(network: Network) -> None:
 
 
 def _lua_value(value: Option) -> int | float | bytes:
-    """A str as the bytes that it was decoded from; other values as they are."""
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Checks the fields of a checkpoint beside its weights: losses, vocabulary, options. For .t7 tables and for JSON."""
+"""Checks the fields of a checkpoint beside its weights: losses, vocabulary, options; for .t7 tables and JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def number(value: object, what: str = "a number") -> float:
 
 
 def iteration(value: Any) -> int:
-    """The iteration of a checkpoint; any number is accepted, to be shown. Errors: CheckpointError."""
+    """The iteration of a checkpoint: any number, since it is only shown. Errors: CheckpointError."""
     number(value, "an iteration")
     found: int = value
     return found
@@ -49,7 +49,7 @@ def losses_by_iteration(items: Iterable[tuple[Any, object]], unit: float = 1) ->
 
 
 def vocabulary(table: object) -> dict[bytes, int]:
-    """A vocabulary whose numbers are 1 to n. Errors: CheckpointError."""
+    """A vocabulary, checked to map characters to the numbers 1 to n. Errors: CheckpointError."""
     if not isinstance(table, Mapping) or not table:
         raise CheckpointError("it has no vocabulary")
     taken = bytearray(len(table) + 1)
@@ -70,7 +70,7 @@ def vocabulary(table: object) -> dict[bytes, int]:
 
 
 def options(items: Iterable[tuple[object, object]]) -> dict[str, Option]:
-    """name -> int, float, bool or str; entries of other types are left out."""
+    """name -> int, float, bool or str; entries of other types are ignored."""
     found: dict[str, Option] = {}
     for key, value in items:
         key, value = _text(key), _text(value)
@@ -80,5 +80,4 @@ def options(items: Iterable[tuple[object, object]]) -> dict[str, Option]:
 
 
 def _text(value: object) -> object:
-    """Bytes decoded, invalid UTF-8 as surrogates; other values as they are."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

@@ -6,8 +6,7 @@ from __future__ import annotations
 def escape_line(text: bytes | str, max_length: int | None = 200) -> str:
     """`text` on one line, with control characters and bytes of invalid UTF-8 as backslash escapes.
 
-    Args:
-        max_length: longer lines are cut and end with "..."; None = never.
+    A line longer than `max_length` (None: any length) is cut and ends with "...".
 
     Example:
         >>> escape_line(b"red\\n\\x1b[31m\\xff")

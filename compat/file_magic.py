@@ -1,11 +1,11 @@
-"""Recognises files of other kinds by their first bytes, for error messages."""
+"""Recognises other kinds of files by their first bytes, for error messages."""
 
 from __future__ import annotations
 
 import re
 
-_START = 4096  # bytes at the start of a file that are looked at
-_PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before it wrote zip files
+_START = 4096  # bytes at the start of a file
+_PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # start of torch.save's files before it wrote zip archives
 _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"
 # (the first bytes of a file, what such a file is and what to do with it)
@@ -25,12 +25,7 @@ _BEGINNINGS = (
 
 
 def name_of(content: bytes | bytearray) -> str:
-    """The kind of a file and what to do with it, as words after "it is"; "" for an unknown kind.
-
-    Example:
-        >>> name_of(b"BZh91AY")
-        'compressed by bzip2: unpack it with bunzip2'
-    """
+    """The kind of a file and advice, as words after "it is": "compressed by xz: unpack it with unxz"; "" if unknown."""
     start = bytes(content[:_START])
     if start[:1] == b"\x80" or (start[:2] == b"PK" and b"data.pkl" in start):
         if _OUR_JSON.search(start):
@@ -54,7 +49,7 @@ def name_of(content: bytes | bytearray) -> str:
 
 
 def is_safetensors(content: bytes | bytearray) -> bool:
-    """Whether `content` begins with a length in 8 bytes and a JSON object."""
+    """Whether `content` begins with an 8-byte length and a JSON object."""
     length = int.from_bytes(content[:8], "little")
     return 2 <= length <= len(content) - 8 and re.match(rb'\{\s*["}]', content[8:64]) is not None
 

@@ -1,7 +1,4 @@
-"""Turns the graph of an nn.gModule into expressions: what each node computes from the graph's inputs.
-
-Equal parts of a graph become the same tuple, so `is` compares expressions.
-"""
+"""Turns the graph of an nn.gModule into expressions of its inputs; equal parts are one tuple, compared by `is`."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from compat.t7_objects import Storage, Table, Tensor, TorchObject
 
 
 class CheckpointError(ValueError):
-    """A file that is not a checkpoint of a character model; the message says where it differs."""
+    """A file that is not a checkpoint of a character model; the message names the difference."""
 
 
 # (operation, details..., inputs...), the inputs being expressions. Sums and products list their terms in the graph's
@@ -42,10 +39,7 @@ def node_inputs(data: Table, most: int = _MOST_INPUTS) -> list[Table]:
 class Expressions:
     """Turns the data tables of nodes into expressions, visiting each node once.
 
-    Tables and modules are identified by id(), so they must outlive it.
-
-    Attributes:
-        linears: id(module) -> nn.Linear, of all that expressions name.
+    Tables and modules are identified by id(), so they must outlive it. `linears` maps id(module) to nn.Linear.
     """
 
     def __init__(self) -> None:
@@ -99,7 +93,6 @@ class Expressions:
         return self._routing(data, inputs) if module is None else self._apply(module, inputs)
 
     def _apply(self, module: object, inputs: list[Expression]) -> Expression:
-        """The expression of a module applied to inputs. Errors: CheckpointError for an unknown module."""
         if not isinstance(module, TorchObject):
             raise CheckpointError(f"a node of its graph applies {describe(module)}")
         kind = module.typename
@@ -149,8 +142,7 @@ class Expressions:
     def _narrow(self, dimension: int, index: int, length: int, x: Expression) -> Expression:
         """Columns of x, from column `index` (from 1).
 
-        Columns of sigmoid(x) become the sigmoid of columns, and columns of columns become columns, so that graphs
-        that narrow at either place compare equal.
+        They move inside a sigmoid and merge with those of another nn.Narrow, so that equal graphs compare equal.
         """
         # Only one sigmoid is moved: a file may hold any number of them, and each takes one call of this method.
         if dimension == 2 and x[0] == "sigmoid" and x[1][0] != "sigmoid":

@@ -11,22 +11,19 @@ Test = Callable[[Expression], bool]
 
 
 def is_input(expression: Expression, k: int) -> bool:
-    """Whether this is the k-th of the graph's inputs, from 1."""
+    """Whether this is input k of the graph, from 1."""
     return expression[:2] == ("select", k) and expression[2] == ("input",)
 
 
 def is_gate(expression: Expression) -> bool:
-    """Whether this is a sigmoid."""
     return bool(expression[0] == "sigmoid")
 
 
 def is_candidate(expression: Expression) -> bool:
-    """Whether this is a tanh."""
     return bool(expression[0] == "tanh")
 
 
 def is_one_minus_gate(expression: Expression) -> bool:
-    """Whether this is 1 + -1*gate."""
     if expression[:2] != ("addconstant", 1):
         return False
     product = expression[2]
@@ -34,7 +31,7 @@ def is_one_minus_gate(expression: Expression) -> bool:
 
 
 def product_of(expression: Expression, what: str) -> Expression:
-    """`expression`, if it is an nn.Linear; `what` names its sum in the error. Errors: CheckpointError."""
+    """`expression` if it is an nn.Linear; `what` names its sum in the error. Errors: CheckpointError."""
     if expression[0] != "linear":
         raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
     return expression
@@ -51,9 +48,9 @@ def factors_of(expression: Expression, *tests: Test) -> list[Expression] | None:
 
 
 def gate_part(expression: Expression, where: str) -> tuple[Expression, int, int]:
-    """(sum of all gates, first row from 0, number of rows) of a gate, cut by nn.Narrow or nn.Reshape and nn.SplitTable.
+    """(sum of all gates, first row from 0, number of rows) of a gate. Errors: CheckpointError.
 
-    Errors: CheckpointError.
+    A gate is cut by nn.Narrow, or by nn.Reshape and nn.SplitTable.
     """
     if expression[0] == "select" and expression[2][:2] == ("splittable", 2):
         reshape = expression[2][2]

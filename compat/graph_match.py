@@ -1,7 +1,7 @@
 """Finds which char-rnn network an nn.gModule computes, and its weights, by following the graph.
 
-A weight belongs to the forget gate because the sigmoid of its product multiplies the previous cell state, whatever the
-place or name of its module. So all versions of char-rnn are read alike, and any other graph is refused.
+The forget gate is the sigmoid that multiplies the previous cell state, whatever the place or name of its module. So all
+versions of char-rnn are read alike.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ class Network:
     """A char-rnn model with its weights; `follow` returns views of the checkpoint's storages.
 
     Attributes:
-        model: "lstm", "gru" or "rnn".
         weights: name -> array, as nngraph.parameter_shapes.
-        dropout: probability of dropping.
         tensor_type: class of the weights in the file: "torch.CudaTensor".
     """
 
@@ -50,17 +48,13 @@ class Network:
         return sum(w.size for w in self.weights.values())
 
     def is_finite(self) -> bool:
-        """Whether no weight is NaN or infinite."""
         return all(bool(np.isfinite(w).all()) for w in self.weights.values())
 
 
 def follow(protos: Table) -> Network:
-    """The network that the modules of a checkpoint compute.
+    """The network that the modules of a checkpoint compute. Errors: CheckpointError.
 
-    Args:
-        protos: the nn.gModule `rnn`; until June 2015 also `embed`, which makes one-hot vectors, and `softmax`.
-
-    Errors: CheckpointError.
+    `protos` has the nn.gModule `rnn`; until June 2015 also `embed`, which makes one-hot vectors, and `softmax`.
     """
     module = protos.get(b"rnn")
     if not isinstance(module, TorchObject) or module.typename != b"nn.gModule":
@@ -78,12 +72,7 @@ def follow(protos: Table) -> Network:
 
 
 class _Matcher:
-    """Compares expressions with the formulas of the three cells, and collects the weights.
-
-    Attributes:
-        linears: id(module) -> nn.Linear, as in Expressions.
-        dropout: probability of the last nn.Dropout found.
-    """
+    """Compares expressions with the formulas of the three cells, and collects the weights."""
 
     def __init__(self, expressions: Expressions):
         self.linears = expressions.linears
@@ -94,7 +83,7 @@ class _Matcher:
     def network(self, outputs: list[Expression]) -> Network:
         if len(outputs) < 2:
             raise CheckpointError(f"it has {len(outputs)} outputs; char-rnn's has the states and the log-probabilities")
-        # Until June 2015 dropout sat on the hidden state itself; when it is off, as in sampling, that is no difference.
+        # Until June 2015 dropout applied to the hidden state itself; without dropout, as in sampling, that is the same.
         *states, scores = [self._without_dropout(output) for output in outputs]
         model = self._model(states)
         per_layer = STATES_PER_LAYER[model]
@@ -137,13 +126,7 @@ class _Matcher:
         return dropped
 
     def _sum_of_products(self, expression: Expression, x: _LayerInput, is_state: Test, what: str) -> tuple[int, int]:
-        """The two nn.Linear that `expression` adds: (of the layer's input, of the state).
-
-        Args:
-            is_state: whether an expression is the state. what: names the sum in errors.
-
-        Errors: CheckpointError.
-        """
+        """The two nn.Linear that `expression` adds, (of the layer's input, of the state). Errors: CheckpointError."""
         if expression[0] != "add" or len(expression) != 3:
             raise CheckpointError(f"its {what} is not the sum of two nn.Linear")
         for a, b in permutations(expression[1:]):

@@ -1,7 +1,7 @@
-"""nngraph's nodes and graphs, and nn.gModule, as Torch7 objects.
+"""Builds nngraph's nodes and graphs, and nn.gModule, as Torch7 objects.
 
-Node numbers, edges and modules follow the order in which nodes are made and joined. Source: gmodule.lua and node.lua of
-nngraph; init.lua and Node.lua of the graph package.
+Nodes, edges and modules are numbered in the order of their creation. Source: gmodule.lua and node.lua of nngraph;
+init.lua and Node.lua of the graph package.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from compat.t7_objects import Table, TorchObject
 
 
 def new_node(data: dict[bytes, object]) -> TorchObject:
-    """An nngraph.Node with a data table of its own, which holds `data` and the lists of its neighbours."""
+    """An nngraph.Node with its own data table, which holds `data` and the lists of its neighbours."""
     table = Table(data)
     table.setdefault(b"annotations", Table({b"_debugLabel": b"[[C]]:-1_"}))
     table[b"mapindex"], table[b"reverseMap"] = Table(), Table()
@@ -65,7 +65,7 @@ def split(node: TorchObject, n: int, place: bytes) -> list[TorchObject]:
 
 
 class _Graph:
-    """A graph.Graph: edges and nodes in the order in which they were added."""
+    """A graph.Graph: edges and nodes in the order of addition."""
 
     def __init__(self) -> None:
         self.nodes, self.edges = Table(), Table()
@@ -81,7 +81,7 @@ class _Graph:
         self.pairs.append((start, end))
 
     def reversed(self) -> _Graph:
-        """Every edge turned round, between new nodes that share the data of the old."""
+        """The reverse of every edge, between new nodes that share the data of the old ones."""
         twins: dict[TorchObject, TorchObject] = {}
         out = _Graph()
         for start, end in self.pairs:
@@ -92,7 +92,7 @@ class _Graph:
         return out
 
     def sorted_nodes(self) -> Table:
-        """Topological order: the nodes as a depth-first walk against the edges leaves them, last node first."""
+        """The nodes in topological order, as a depth-first walk from the sink against the edges leaves them."""
         before: dict[TorchObject, list[TorchObject]] = {}
         for start, end in self.pairs:
             before.setdefault(end, []).append(start)

@@ -1,7 +1,6 @@
 """LogSoftMax with the approximate exponential that Torch7 used on a CPU until 27 April 2016.
 
-Losses from before then differ from exact ones by about 1e-4. Source: THExpMinusApprox in lib/TH/THLogAdd.c of torch7,
-and nn's LogSoftMax.c of that time.
+It changes losses by about 1e-4. Source: THExpMinusApprox in lib/TH/THLogAdd.c of torch7; nn's LogSoftMax.c of then.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _SERIES = (1.0172526e-5, 0.00032552083, 0.0078125, 0.125, 1.0)  # (1/8)**k / k! for k = 4, 3, 2, 1, 0
-_NOTHING_FROM = 13.0  # where exp(-x) counts as 0
+_NOTHING_FROM = 13.0  # exp(-x) is 0 from here on
 
 
 def exp_minus(x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

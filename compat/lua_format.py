@@ -1,7 +1,7 @@
-"""Numbers as LuaJIT prints them.
+"""Formats numbers as LuaJIT does.
 
-C's printf, and so Python, rounds an exact tie to the even digit; LuaJIT rounds it away from zero:
-string.format("%.3f", 0.0625) is 0.063. Source: LuaJIT's lj_strfmt_num.c, and the recorded runs.
+LuaJIT rounds an exact tie away from zero, C and Python to the even digit: string.format("%.3f", 0.0625) is 0.063.
+Source: LuaJIT's lj_strfmt_num.c, and the recorded runs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Torch7's random numbers: MT19937, of which each number takes one output of 32 bits.
+"""Torch7's random numbers: MT19937, one 32-bit output per number.
 
-Source: lib/TH/THRandom.c and lib/TH/generic/THTensorRandom.c of torch7. Python's `random` has the same generator, whose
-state is set here as `init_genrand` of Matsumoto & Nishimura does it. NumPy has it as well, in modules that take longer
-to load than a short text to draw.
+Python's `random` has the same generator and loads faster than NumPy's; it is seeded as `init_genrand` of Matsumoto &
+Nishimura does it. Source: lib/TH/THRandom.c and lib/TH/generic/THTensorRandom.c of torch7.
 """
 
 from __future__ import annotations
@@ -17,17 +16,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 STATE_WORDS = 624  # of MT19937, 32 bits each
-_PIECE = 1 << 20  # outputs of one call: getrandbits takes fewer than 2**26 up to Python 3.13, and memory stays small
-_SEEDS = 1 << 32  # Torch7's generator keeps as many bits of a seed
+_PIECE = 1 << 20  # outputs of one call: up to Python 3.13 getrandbits takes fewer than 2**26
+_SEEDS = 1 << 32  # Torch7's generator keeps 32 bits of a seed
 
 
 def explained(seed: int) -> str:
-    """Which seed of Torch7's generator is meant by one that is beyond its 32 bits, in words; "" for one within.
-
-    Example:
-        >>> explained(-1)
-        '-seed -1 is the same as -seed 4294967295: Torch7 counts seeds modulo 2^32.'
-    """
+    """A sentence that names the equal 32-bit seed of a seed beyond 32 bits; "" for other seeds."""
     if 0 <= seed < _SEEDS:
         return ""
     return f"-seed {seed:.10g} is the same as -seed {seed % _SEEDS}: Torch7 counts seeds modulo 2^32."
@@ -63,16 +57,14 @@ class LuaRandom:
         return (self.random(n) <= p).astype(np.float64)
 
     def get_state(self) -> tuple[npt.NDArray[np.uint32], int]:
-        """Where the stream stands: the generator's words, uint32 (624,), and which of them is next, 0 to 624."""
+        """The generator's words, uint32 (624,), and the index of the next one, 0 to 624."""
         *words, position = self._generator.getstate()[1]
         return np.array(words, np.uint32), position
 
     def set_state(self, words: npt.NDArray[np.uint32], position: int) -> None:
-        """Go on from where `get_state` was called."""
         self._set(words.tolist(), position)
 
     def skip(self, n: int) -> None:
-        """Throw the next n outputs away."""
         for _ in self._outputs(n):
             pass
 
@@ -80,7 +72,7 @@ class LuaRandom:
         self._generator.setstate((random.Random.VERSION, (*words, position), None))
 
     def _outputs(self, n: int) -> Iterator[bytes]:
-        """The next n outputs, 4 bytes each, the lowest first; up to _PIECE of them at a time."""
+        """The next n outputs, 4 bytes each, little-endian, in blocks of up to _PIECE outputs."""
         while n > 0:
             size = min(n, _PIECE)
             yield self._generator.getrandbits(32 * size).to_bytes(4 * size, "little")
@@ -88,11 +80,10 @@ class LuaRandom:
 
 
 def multinomial(probabilities: npt.NDArray[np.float32], u: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """`torch.multinomial(probabilities:float(), 1)`: what each row draws with its random number, from 0; shape (B,).
+    """`torch.multinomial(probabilities:float(), 1)`: the index, from 0, that each row draws; shape (B,).
 
     Args:
-        probabilities: float32, shape (B, n), of any positive sum.
-        u: in [0, 1), from LuaRandom.random; shape (B,).
+        probabilities: float32, (B, n), of any positive sum. u: (B,), in [0, 1), from LuaRandom.random.
 
     Errors: ValueError if a sum is not positive (NaN included), as in Torch7.
 
@@ -106,6 +97,6 @@ def multinomial(probabilities: npt.NDArray[np.float32], u: npt.NDArray[np.float6
         raise ValueError("invalid multinomial distribution (sum of probabilities <= 0)")
     cumulative /= total
     cumulative[:, -1] = 1
-    # Torch7 finds the first entry >= u by a binary search; as many entries are smaller as its index says.
+    # Torch7 finds the first entry >= u by a binary search; its index is the number of smaller entries.
     indices: npt.NDArray[np.intp] = np.add.reduce(cumulative < u[:, None], -1)
     return indices

@@ -1,7 +1,7 @@
-"""Builds the module graph of one time step of an lstm, gru or rnn, as Torch7 objects.
+"""Builds the module graph of one time step of an lstm, gru or rnn, as Torch7 objects that the Lua programs can run.
 
-The Lua programs run the graph in a checkpoint, so it must be complete: the nodes, the graph from the output (`bg`), its
-reverse (`fg`), and both in topological order. compat.cell_graphs makes the nodes, compat.graph_nodes joins them.
+compat.cell_graphs makes the nodes. compat.graph_nodes joins them and adds the graphs from the output (`bg`) and to it
+(`fg`), in topological order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MODELS = ("lstm", "gru", "rnn")
 STATES_PER_LAYER = {"lstm": 2, "gru": 1, "rnn": 1}
-# The nn.Linear modules of a layer in flat order, which is the order of the graph's forwardnodes.
+# The nn.Linear modules of a layer in the order of the flat vector, which is that of the graph's forwardnodes.
 _LAYER_LINEARS = {
     "lstm": ("i2h", "h2h"),
     "gru": ("update_i2h", "update_h2h", "candidate_i2h", "reset_i2h", "reset_h2h", "candidate_h2h"),
@@ -64,7 +64,6 @@ def build(
     """The nn.gModule of one time step; its weights and gradients are views of two flat storages.
 
     Args:
-        model: "lstm", "gru" or "rnn".
         dropout: probability of dropping; 0 builds a graph without nn.Dropout.
         parameters, gradients: shape (P,), in the order of parameter_shapes.
         kind: b"torch.Double" or b"torch.Float".

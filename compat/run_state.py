@@ -1,7 +1,4 @@
-"""The state of a training run as the table `pycharrnn` of a checkpoint, for -resume.
-
-The table has numbers, strings, tables and tensors only, so the Lua programs load it and ignore it.
-"""
+"""A run state as the table `pycharrnn` of a checkpoint; it has plain Lua types, so the Lua programs load it too."""
 
 from __future__ import annotations
 
@@ -25,17 +22,16 @@ if TYPE_CHECKING:
 
     from compat.t7_objects import Array
 
-FORMAT = 1  # of the table; a table with another number is not read
+FORMAT = 1  # of the table; tables with another number are ignored
 _KINDS = {"<f8": b"torch.Double", "<f4": b"torch.Float"}
 
 
 @dataclass
 class RunState:
-    """What -resume needs beside a char-rnn checkpoint. P parameters, B streams, H units.
+    """The values that -resume needs beside a char-rnn checkpoint. P parameters, B streams, H units.
 
     Attributes:
-        mean_square: RMSprop's, (P,), float64 or float32.
-        learning_rate: after decay.
+        mean_square: RMSprop's, (P,), float64 or float32. learning_rate: after decay.
         hidden_state: before the next batch, (B, H) each, as CharRNN.initial_state.
         batch_positions: split (1 train, 2 val, 3 test) -> batches taken in this pass.
         random_words, random_position: of the generator, as LuaRandom.get_state.
@@ -62,7 +58,7 @@ def to_table(state: RunState) -> Table:
             b"learning_rate": float(state.learning_rate),
             b"hidden_state": Table.of_list([_tensor(h) for h in state.hidden_state]),
             b"batch_positions": Table.of_list([state.batch_positions[split] for split in (1, 2, 3)]),
-            # Doubles hold 32 bits exactly; a LongTensor of a file with 4-byte longs would not.
+            # Doubles hold 32 bits exactly; 4-byte longs, which are signed, do not.
             b"random_words": Tensor.of_array(np.asarray(state.random_words, "<f8")),
             b"random_position": state.random_position,
             b"norm_ratio": float(state.norm_ratio),
@@ -135,7 +131,6 @@ def _number(table: Table, key: bytes | int) -> float:
 
 
 def _whole(table: Table, key: bytes | int, most: int) -> int:
-    """A whole number from 0 to `most`. Errors: CheckpointError."""
     value = _number(table, key)
     if not isinstance(value, int) or not 0 <= value <= most:
         raise CheckpointError(f"its run state has {value!r:.40} where a whole number from 0 to {most} belongs")
@@ -143,5 +138,4 @@ def _whole(table: Table, key: bytes | int, most: int) -> int:
 
 
 def _text(value: object) -> str:
-    """Bytes as escaped text; "" for another type."""
     return escape_line(value) if isinstance(value, bytes) else ""

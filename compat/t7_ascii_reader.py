@@ -24,13 +24,11 @@ _PIECE = 1 << 16  # bytes that are split into words at a time
 
 
 def is_ascii(content: bytes | bytearray) -> bool:
-    """Whether `content` begins with the type of an object on a line, as the ASCII encoding does."""
+    """Whether `content` begins with the type number of an object on its own line."""
     return _START.match(content) is not None
 
 
 class AsciiT7Reader(T7Reader):
-    """Reads one object after another from `content` in the ASCII encoding."""
-
     smallest_entry = 4  # two one-digit types, a line each
 
     @property
@@ -42,7 +40,7 @@ class AsciiT7Reader(T7Reader):
         return blanks is not None and blanks.end() == len(self.content)
 
     def _word(self, pattern: re.Pattern[bytes]) -> bytes:
-        """The next word, which must match `pattern`, and the line end after it. Errors: T7Error."""
+        """The next word, which must match `pattern`; skips the line end after it. Errors: T7Error."""
         match = pattern.match(self.content, self.position)
         if not match:
             raise self.fault("the file ends too early or is not a .t7 file: a number expected")
@@ -70,7 +68,6 @@ class AsciiT7Reader(T7Reader):
             self.position += 1
 
     def read_int(self) -> int:
-        """An integer of up to 64 bits. Errors: T7Error."""
         value = int(self._word(_INTEGER))
         if not -(1 << 63) <= value < 1 << 63:
             raise self.fault("a whole number beyond 64 bits before")
@@ -87,7 +84,6 @@ class AsciiT7Reader(T7Reader):
             raise self.fault("a number expected before") from None
 
     def read_string(self, disable_utf8: bool = True) -> bytes:
-        """A string, with its length on the line before."""
         text = super().read_string()
         self._end_line(len(text))
         return text
@@ -96,8 +92,7 @@ class AsciiT7Reader(T7Reader):
         return 0  # entries of two numbers have no fixed size here
 
     def read_array(self, dtype: np.dtype[Any], n: int) -> Array:
-        """The next n elements of a storage, shape (n,). Errors: T7Error."""
-        if dtype.itemsize == 1:  # bytes stand as they are
+        if dtype.itemsize == 1:  # raw bytes
             start = self._take(n)
             self._charge(n)
             self._end_line(n)

@@ -1,7 +1,7 @@
 """Reads the binary encoding of .t7 files, based on torchfile's reader.
 
-Every size is checked against the file, nested objects lie on an explicit stack, and nothing is executed: any bytes
-give a value or T7Error. Source: File.lua, generic/Tensor.c and generic/Storage.c of torch7.
+Any bytes give a value or T7Error: every size is checked against the file, nested objects lie on an explicit stack, and
+nothing is executed. Source: File.lua, generic/Tensor.c and generic/Storage.c of torch7.
 """
 
 from __future__ import annotations
@@ -55,14 +55,9 @@ _NUMBER_ENTRY = np.dtype([("key_type", "<i4"), ("key", "<f8"), ("type", "<i4"), 
 class T7Reader(_TorchfileReader):
     """Reads one object after another from bytes in the binary encoding.
 
-    Args:
-        long_size: bytes of a C long, 8 or 4.
-        memory: limit in bytes for the objects, beside `content`; None: in proportion to its size.
-
     Attributes:
-        position: byte offset of the next read.
-        objects: number in the file -> object.
-        memory: bytes left of the limit.
+        position: byte offset of the next read. objects: number in the file -> object.
+        memory: bytes that objects may still take beside `content`; None: in proportion to its size.
         has_longs: whether a long has been read.
     """
 
@@ -86,7 +81,6 @@ class T7Reader(_TorchfileReader):
     # -- numbers and blocks ------------------------------------------------------------------------------------------
 
     def fault(self, what: str) -> T7Error:
-        """A T7Error with the current byte offset."""
         return T7Error(f"{what} at byte {self.position}")
 
     def _charge(self, n: int) -> None:
@@ -120,7 +114,7 @@ class T7Reader(_TorchfileReader):
         return value
 
     def read_string(self, disable_utf8: bool = True) -> bytes:
-        """A string, preceded by its length; `disable_utf8` is torchfile's parameter, and nothing is decoded."""
+        """A string, preceded by its length; torchfile's parameter `disable_utf8` is ignored."""
         n = self.read_int()
         start = self._take(n)
         self._charge(n + _TEXT)
@@ -137,7 +131,7 @@ class T7Reader(_TorchfileReader):
     # -- objects -----------------------------------------------------------------------------------------------------
 
     def read_obj(self) -> T7Value:
-        """The next object with its parts. An explicit stack allows any nesting. Errors: T7Error."""
+        """The next object with its parts, nested to any depth. Errors: T7Error."""
         waiting: list[Unfinished] = []
         while True:
             value = self._read_or_begin(waiting)
@@ -149,7 +143,7 @@ class T7Reader(_TorchfileReader):
                     waiting.pop()
 
     def _read_or_begin(self, waiting: list[Unfinished]) -> T7Value | Marker:
-        """A value without parts; or UNFINISHED, after an object with parts has been pushed."""
+        """A value without parts; or UNFINISHED once an object with parts has been pushed."""
         kind = self.read_int()
         if kind == torchfile.TYPE_NUMBER:
             self.memory -= _NUMBER
@@ -274,7 +268,6 @@ def _lua_number(x: float) -> float:
 
 
 def _lua_numbers(array: npt.NDArray[np.float64]) -> list[float]:
-    """_lua_number of each number, for an array of float64."""
     whole = (np.abs(array) < 1 << 63) & (array == np.trunc(array)) & ((array != 0) | ~np.signbit(array))
     if whole.all():
         integers: list[float] = array.astype(np.int64).tolist()

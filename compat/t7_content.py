@@ -1,4 +1,4 @@
-"""Loads the bytes of a .t7 file, gunzipped, and limits the memory that reading may take."""
+"""Loads and gunzips the bytes of a .t7 file, and limits the memory that reading may take."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from compat.t7_objects import T7Error
 
 _GZIP_START = b"\x1f\x8b"
 _SPARE = 240 << 20  # bytes of memory that reading may take beyond three times the size of the file
-# A gzip file may unpack to so many times its size, as weights with zeros beside them do, and so many bytes more.
+# A gzip file may unpack to _UNZIP_RATIO times its size, as weights beside zeros do, and _UNZIP_ALWAYS bytes more.
 _UNZIP_RATIO, _UNZIP_ALWAYS = 4, 1 << 25
 _UNZIP_PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
 class BinaryStream(Protocol):
-    """A stream that load_t7 can read to its end."""
-
     def read(self) -> bytes: ...
 
 
@@ -27,7 +25,7 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryStream
 
 
 def memory_for(size: int) -> int:
-    """The memory in bytes that reading a file of `size` bytes may take, including the file's own bytes."""
+    """Bytes of memory that reading a file of `size` bytes may take, including the file's own bytes."""
     return 3 * size + _SPARE
 
 
@@ -46,20 +44,17 @@ def content_of(source: Source) -> bytes | bytearray:
 
 
 def file_content(path: str | os.PathLike[str]) -> bytearray:
-    """The bytes of a regular file, copied: another program could truncate a mapped file, which would end this process.
-
-    Errors: OSError; T7Error for a device or a pipe.
-    """
+    """The bytes of a regular file. Errors: OSError; T7Error for a device or a pipe."""
     if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):  # opening a pipe might wait for ever
         raise T7Error("it is a device or a pipe, not a file")
-    with open(path, "rb") as f:
+    with open(path, "rb") as f:  # not mapped: a program that truncates a mapped file kills this process
         content = bytearray(os.fstat(f.fileno()).st_size)
-        del content[f.readinto(content) :]  # another program may have shortened the file in between
+        del content[f.readinto(content) :]  # another program may have truncated it meanwhile
     return content
 
 
 def unpacked(content: bytes | bytearray) -> bytes | bytearray:
-    """`content`, gunzipped if it is a gzip file. Errors: T7Error for a broken gzip file and for a gzip bomb."""
+    """`content`, gunzipped if it is a gzip file. Errors: T7Error for a broken gzip file or a gzip bomb."""
     if content[:2] != _GZIP_START:
         return content
     pieces = (content[start : start + _UNZIP_PIECE] for start in range(0, len(content), _UNZIP_PIECE))
@@ -70,7 +65,7 @@ def unpacked(content: bytes | bytearray) -> bytes | bytearray:
 
 
 def most_unzipped(size: int) -> int:
-    """The number of bytes that a gzip file of `size` bytes may unpack to."""
+    """Bytes that a gzip file of `size` bytes may unpack to."""
     return _UNZIP_RATIO * size + _UNZIP_ALWAYS
 
 

@@ -1,4 +1,4 @@
-"""The numbers in Torch7's tensors and storages: their types by the name of the class, and how they lie in memory."""
+"""The dtypes of Torch7's tensors and storages by class name, and their strides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides, in elements, of an array whose rows follow one another: (2, 3, 4) -> (12, 4, 1)."""
+    """Strides, in elements, of a row-major array: (2, 3, 4) -> (12, 4, 1)."""
     strides, step = [], 1
     for n in reversed(shape):
         strides.append(step)
@@ -40,5 +40,5 @@ def element_dtype(typename: bytes) -> np.dtype[Any] | None:
 
 
 def is_tensor_class(typename: bytes) -> bool:
-    """Whether a class for which element_dtype gives a dtype is one of tensors, not of storages."""
+    """Whether a class that has an element_dtype is a tensor, not a storage."""
     return typename.endswith(b"Tensor")

@@ -1,4 +1,4 @@
-"""Unfinished objects on the reader's stack: each receives its parts one by one."""
+"""Unfinished objects on the reader's stack; each receives its parts one by one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from compat.t7_objects import BooleanKey, LuaFunction, Storage, T7Error, Table, 
 if TYPE_CHECKING:
     from compat.t7_objects import T7Value
 
-    Fault = Callable[[str], T7Error]  # the error for something wrong at the current byte
+    Fault = Callable[[str], T7Error]  # makes the error for a fault at the current byte
 
 
 class Marker(enum.Enum):
-    """A placeholder for an unfinished object."""
-
     UNFINISHED = enum.auto()
 
 
@@ -25,17 +23,14 @@ UNFINISHED: Final = Marker.UNFINISHED
 
 
 class Unfinished(Protocol):
-    """An object that waits for its parts."""
-
     def receive(self, value: T7Value) -> T7Value | Marker:
         """Take the next part; returns the object after the last part, else UNFINISHED. Errors: T7Error."""
 
 
 class UnfinishedTable:
-    """A table whose keys and values are being read.
+    """A table that awaits `count` entries.
 
     Args:
-        table: receives the entries. count: number of entries to come.
         keys: the keys, if the file holds values only.
         result: returned when the table is complete; None for the table itself.
     """
@@ -54,7 +49,6 @@ class UnfinishedTable:
         self._key: T7Value | BooleanKey | Marker = UNFINISHED
 
     def receive(self, value: T7Value) -> T7Value | Marker:
-        """Errors: T7Error for a key that is nil or NaN."""
         if self._keys:
             self._key = next(self._keys)
         elif self._key is UNFINISHED:
@@ -69,8 +63,6 @@ class UnfinishedTable:
 
 
 class UnfinishedObject:
-    """An object whose table of fields is being read."""
-
     def __init__(self, value: TorchObject):
         self._value = value
 
@@ -80,16 +72,12 @@ class UnfinishedObject:
 
 
 class UnfinishedTensor:
-    """A tensor whose storage is being read. All elements must lie inside the storage.
-
-    It may have more elements than the storage, as Torch7's `expand` makes them; Tensor.numpy refuses such a tensor.
-    """
+    """A tensor that awaits its storage, which must hold all elements; `expand` may repeat them (Tensor.numpy)."""
 
     def __init__(self, fault: Fault, tensor: Tensor):
         self._fault, self._tensor = fault, tensor
 
     def receive(self, value: T7Value) -> Tensor:
-        """Errors: T7Error for anything but a storage that holds the elements."""
         tensor = self._tensor
         if value is None:
             if any(tensor.shape):
@@ -105,8 +93,6 @@ class UnfinishedTensor:
 
 
 class UnfinishedFunction:
-    """A function whose upvalues are being read."""
-
     def __init__(self, function: LuaFunction):
         self._function = function
 

@@ -3,7 +3,7 @@
     nil -> None   number -> int (when whole) or float   string -> bytes   boolean -> bool
     table -> Table   nn.Linear -> TorchObject   torch.DoubleTensor -> Tensor   torch.DoubleStorage -> Storage
 
-A .t7 file preserves references: two variables may share a table or a storage. So these types compare by identity.
+These types compare by identity, since two variables of a .t7 file may share a table or a storage.
 """
 
 from __future__ import annotations
@@ -45,17 +45,12 @@ Encoding = Literal["binary", "ascii"]
 
 
 class T7Error(OSError, ValueError):
-    """A .t7 file that can't be read; the message gives the byte offset where it went wrong."""
+    """A .t7 file that can't be read; the message gives the byte offset of the fault."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a .t7 file is written.
-
-    Attributes:
-        encoding: "binary" or "ascii".
-        long_size: bytes of a C long in the binary encoding: 8, or 4 from Windows and 32-bit systems.
-    """
+    """The encoding of a .t7 file; in binary, C longs have 8 bytes, or 4 from Windows and 32-bit systems."""
 
     encoding: Encoding = "binary"
     long_size: int = 8
@@ -88,7 +83,6 @@ class Table(_TorchfileTable):
         return self is not other
 
     def __repr__(self) -> str:
-        """At most eight entries; nested tables as {...}."""
         shown = [
             ": ".join("{...}" if isinstance(part, Table) else f"{part!r:.40}" for part in entry)
             for entry in itertools.islice(self.items(), 8)
@@ -109,10 +103,9 @@ class Table(_TorchfileTable):
 
 
 class TorchObject(_TorchfileObject):
-    """An instance of a Torch class that is neither tensor nor storage, such as nn.Linear.
+    """An instance of a Torch class that is neither tensor nor storage, such as b"nn.Linear".
 
     Attributes:
-        typename: the class: b"nn.Linear".
         fields: a Table; None until read, and any other value in a damaged file.
         version: of the class, nearly always 1; None in old files.
     """
@@ -145,7 +138,6 @@ class TorchObject(_TorchfileObject):
         return self._obj[key]
 
     def get(self, key: bytes, default: object = None) -> Any:
-        """Field `key` (bytes), or `default` if this object has none."""
         return self._obj.get(key, default) if isinstance(self._obj, dict) else default
 
     def __repr__(self) -> str:
@@ -164,12 +156,7 @@ class BooleanKey(enum.Enum):
 
 
 class LuaFunction:
-    """A Lua function, kept as data and never run.
-
-    Attributes:
-        code: bytecode. upvalues: values of the captured variables.
-        kind: the type number in the file, which gives the layout of the upvalues: 6 or 7 in old files, 8 in new ones.
-    """
+    """A Lua function, never run: bytecode, captured variables, type number (6 or 7 in old files, 8 in new ones)."""
 
     def __init__(self, code: bytes, upvalues: object = None, kind: int = torchfile.TYPE_RECUR_FUNCTION):
         self.code = code
@@ -189,8 +176,7 @@ class Storage:
     """The flat memory of one or more tensors.
 
     Attributes:
-        typename: b"torch.DoubleStorage" or b"torch.CudaStorage", for example.
-        data: 1-D array; its dtype follows from `typename`.
+        typename: b"torch.DoubleStorage" or b"torch.CudaStorage", for example; sets the dtype of `data`, 1-D.
         version: of the class; None in old files.
     """
 
@@ -217,11 +203,9 @@ class Tensor:
     """An n-dimensional view of a storage. `tensor.numpy()` or `np.asarray(tensor)` gives the array.
 
     Attributes:
-        typename: b"torch.DoubleTensor", for example.
+        typename: b"torch.DoubleTensor", for example. version: of the class; None in old files.
         storage: None for a tensor without memory.
-        shape, strides: strides in elements; both empty for an empty tensor.
-        offset: index of the first element in the storage.
-        version: of the class; None in old files.
+        shape, strides, offset: strides and offset in elements; shape and strides are empty for an empty tensor.
     """
 
     def __init__(
@@ -247,25 +231,22 @@ class Tensor:
         return cls(kind + b"Tensor", Storage(kind + b"Storage", array.reshape(-1)), array.shape)
 
     def numpy(self) -> Array:
-        """The elements as a view of the storage's memory; shape (0,) for an empty tensor.
-
-        Errors: T7Error for elements outside the storage, and for more elements than it has: with stride 0, which
-            Torch7's `expand` makes, a few bytes of a file could claim gigabytes.
-        """
+        """A view of the storage; (0,) if empty. Errors: T7Error for elements outside it, or more than it has."""
         if self.storage is None or not self.shape:
             return np.empty(0, element_dtype(self.typename))
         if fault := self.place_fault():
             raise T7Error(fault)
         shape, length = self.shape, len(self.storage)
+        # With stride 0, which Torch7's `expand` makes, a few bytes of a file could claim gigabytes.
         if math.prod(max(n, 1) for n in shape) > max(length, 1):
             raise T7Error(f"a tensor of shape {shape!s:.80} claims more elements than the {length} of its storage")
         step = self.storage.data.itemsize
-        # The stride of a dimension that has one element at most means nothing, and may be any number.
+        # The stride of a dimension with at most one element has no meaning and may be any number.
         strides = [s * step if n > 1 and 0 not in shape else 0 for n, s in zip(shape, self.strides, strict=True)]
         return np.lib.stride_tricks.as_strided(self.storage.data[self.offset :], self.shape, strides)
 
     def place_fault(self) -> str:
-        """Why elements lie outside the storage, for a message; empty if none does."""
+        """The reason for a message why elements lie outside the storage; "" if none does."""
         shape, strides, first = self.shape, self.strides, self.offset
         if len(shape) != len(strides) or min((first, *shape, *strides)) < 0:
             return f"a tensor of shape {shape!s:.80}, strides {strides!s:.80}, offset {first}"

@@ -24,8 +24,7 @@ MOST_FURTHER = 10_000  # objects after the first that `survey` counts
 def load_t7(source: Source) -> T7Value:
     """The object in a .t7 file: None, bool, int, float, bytes or a type of compat.t7_objects.
 
-    Encoding, size of longs and gzip are detected. The file is read into memory once; storages of a binary file are
-    views of that copy.
+    Encoding, size of longs and gzip are detected. Storages of a binary file are views of its content in memory.
 
     Args:
         source: path of a regular file, bytes, or a binary stream.
@@ -40,20 +39,13 @@ def load_t7(source: Source) -> T7Value:
 
 
 def load_with_dialect(source: Source) -> tuple[T7Value, Dialect]:
-    """As load_t7; also returns how the file is written."""
     reader, value = _first_object(source)
     return value, reader.dialect
 
 
 @dataclass(frozen=True)
 class T7FileSummary:
-    """The contents of a file.
-
-    Attributes:
-        value, dialect: as load_with_dialect.
-        further: number of objects after the first, up to MOST_FURTHER.
-        unread: number of bytes after the last object.
-    """
+    """The first object of a file; `further` objects follow it (up to MOST_FURTHER), and then `unread` bytes."""
 
     value: T7Value
     dialect: Dialect
@@ -62,9 +54,9 @@ class T7FileSummary:
 
 
 def survey(source: Source) -> T7FileSummary:
-    """As load_t7; also counts what follows the first object."""
+    """As load_t7; also counts objects and bytes after the first object."""
     reader, value = _first_object(source)
-    # Files that were joined begin to number their objects anew; what one program writes, object after object, does not.
+    # Joined files number their objects anew; one program that writes object after object does not.
     start, objects = reader.position, reader.objects
     further, unread = _count_further(reader, anew=True)
     if unread:
@@ -88,7 +80,6 @@ def _count_further(reader: T7Reader, anew: bool) -> tuple[int, int]:
 
 
 def _first_object(source: Source) -> tuple[T7Reader, T7Value]:
-    """The first object and its reader. Errors: as load_t7."""
     packed = content_of(source)
     content = unpacked(packed)
     memory = memory_for(len(packed)) - len(content)
@@ -104,17 +95,14 @@ def _first_object(source: Source) -> tuple[T7Reader, T7Value]:
 
 
 def _first_binary_object(content: bytes | bytearray, memory: int) -> tuple[T7Reader, T7Value]:
-    """The first object and its reader, with longs of 8 or else 4 bytes.
-
-    A wrong long size soon fails, and a file that ends with its object was read with the right one.
-    """
+    """Read with longs of 8 or else 4 bytes: the wrong size soon fails, the right one reads to the end of the file."""
     reader = T7Reader(content, 8, memory)
     value: T7Value = None
     fault: T7Error | None = None
     try:
         value = reader.read_obj()
     except T7Error as e:
-        fault = e.with_traceback(None)  # the traceback would keep all that has been read, as the reader does
+        fault = e.with_traceback(None)  # a traceback keeps all objects read, as the reader does
         reader.objects.clear()
     if reader.has_longs and (fault or not reader.at_end()):
         short = T7Reader(content, 4, memory if fault else reader.memory)

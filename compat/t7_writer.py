@@ -1,7 +1,6 @@
 """Writes Torch7's .t7 files, binary or ASCII, as Lua's torch.save does.
 
-Objects are numbered when first met and written once; nested tables lie on an explicit stack. Source: File.lua,
-generic/Tensor.c and generic/Storage.c of torch7.
+Each object is numbered and written once. Source: File.lua, generic/Tensor.c and generic/Storage.c of torch7.
 """
 
 from __future__ import annotations
@@ -59,18 +58,14 @@ def save_t7(
 
 
 class T7Writer:
-    """Writes objects to a binary file. An object that occurs again is written as a reference.
-
-    Args:
-        long_size, written: as for save_t7.
-    """
+    """Writes objects to a binary file, each once and then as a reference; arguments as for save_t7."""
 
     def __init__(self, f: BinaryIO, long_size: int = 8, written: Callable[[int], None] = lambda count: None):
         self._f = f
         self._long_size = long_size
         self._written = written
         self._index: dict[int, int] = {}  # id(object) -> its number in the file
-        self._alive: list[object] = []  # what has a number, since Python gives the id of a dead object to another one
+        self._alive: list[object] = []  # the numbered objects, since Python reuses the id of a dead object
 
     def write_obj(self, value: object) -> None:
         pending = [iter((value,))]
@@ -115,7 +110,7 @@ class T7Writer:
         return None
 
     def _write_table(self, value: _TableLike) -> Iterator[object] | None:
-        """Write a table's number and size; returns its keys and values, unless it has been written before."""
+        """Write a table's number and size; returns its keys and values, or None if it has been written before."""
         if not self._begin(torchfile.TYPE_TABLE, value):
             return None
         self._int(len(value))
@@ -125,7 +120,6 @@ class T7Writer:
         return (part for entry in entries for part in entry)
 
     def _write_numbers(self, values: array[float]) -> Iterator[object] | None:
-        """Write a list of doubles in blocks."""
         for start in range(0, len(values), _PIECE):
             piece = values[start : start + _PIECE]
             block = np.full(len(piece), torchfile.TYPE_NUMBER, _NUMBER_ENTRY)
@@ -134,7 +128,7 @@ class T7Writer:
         return None
 
     def _write_function(self, value: LuaFunction) -> Iterator[object] | None:
-        if value.kind == torchfile.TYPE_FUNCTION:  # the oldest way: without a number
+        if value.kind == torchfile.TYPE_FUNCTION:  # the oldest form has no number
             self._int(value.kind)
         elif not self._begin(value.kind, value):
             return None
@@ -185,7 +179,7 @@ class T7Writer:
         return True
 
     def _begin(self, kind: int, value: object) -> bool:
-        """Write type and number; whether `value` is new, so that its content must follow."""
+        """Write type and number; returns whether `value` is new, so that its content must follow."""
         self._int(kind)
         index = self._index.get(id(value))
         if index is not None:
@@ -210,7 +204,7 @@ class T7Writer:
         self._f.write(value)
 
     def _elements(self, elements: Array) -> None:
-        """Write the numbers of a storage. Errors: ValueError for one beyond longs of 4 bytes."""
+        """Write the elements of a storage. Errors: ValueError for a number beyond 4-byte longs."""
         if elements.dtype == "<i8" and self._long_size == 4:
             if elements.size and (elements.min() < -(1 << 31) or elements.max() >= 1 << 31):
                 raise ValueError(f"{elements[np.abs(elements).argmax()]} does not fit a 4-byte long")
@@ -222,8 +216,6 @@ class T7Writer:
 
 
 class _AsciiT7Writer(T7Writer):
-    """Writes the ASCII encoding (compat.t7_ascii_reader)."""
-
     def _line(self, text: bytes) -> None:
         if text:
             self._f.write(text + b"\n")
@@ -243,7 +235,7 @@ class _AsciiT7Writer(T7Writer):
         return (part for entry in enumerate(values, 1) for part in entry)
 
     def _elements(self, elements: Array) -> None:
-        if elements.dtype.itemsize == 1:  # bytes stand as they are
+        if elements.dtype.itemsize == 1:  # raw bytes
             self._line(elements.tobytes())
             self._written(len(elements))
             return

@@ -1,4 +1,4 @@
-"""Reads a tensor from its .t7 file piece by piece, for texts that are larger than memory."""
+"""Reads a tensor from its .t7 file in pieces, for texts larger than memory."""
 
 from __future__ import annotations
 
@@ -15,20 +15,16 @@ from compat.t7_objects import Storage, T7Error, Tensor
 if TYPE_CHECKING:
     from compat.t7_objects import Array
 
-_HEAD = 4096  # bytes at the start of a file, enough for all of a tensor but its numbers
+_HEAD = 4096  # bytes at the start of a file that hold all of a tensor but its numbers
 _BLOCK = 1 << 20  # bytes
 
 
 class TensorFile:
-    """A tensor of one dimension that fills a binary .t7 file.
+    """A 1-D tensor that fills a binary .t7 file.
 
-    The file is read, not mapped: whoever shortens a mapped file kills the process that reads it. A file that is
-    replaced by another of the same name stays open as it was. A file that is written to raises T7Error, with one
-    exception: after `blocks` has read all numbers, a new modification time alone (`touch`, a backup) is accepted if
-    size and CRC-32 of the numbers are still the same.
-
-    Attributes:
-        path: the file. typename: e.g. b"torch.ByteTensor". dtype: that of the numbers.
+    The file is read, not mapped: a program that truncates a mapped file kills the process that reads it. A file that is
+    replaced stays open as it was. A file that is written to raises T7Error. Once `blocks` has read all numbers, a new
+    modification time alone (`touch`, a backup) is accepted if the size and the CRC-32 of the numbers are unchanged.
 
     Errors: OSError if the file can't be read, T7Error (an OSError) if it holds something else.
 
@@ -40,12 +36,12 @@ class TensorFile:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
-        self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115, it is read as long as this object lives
+        self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115, open as long as this object lives
         try:
             self._stamp = self._stamp_now()
             size = self._stamp[0]
             tensor, storage = _tensor_in(self._read(0, min(_HEAD, size)), size)
-        except BaseException:  # which may hold on to this object, while Windows replaces no file that is open
+        except BaseException:  # a traceback may keep this object, and Windows replaces no open file
             self._file.close()
             raise
         self.typename, self.dtype = tensor.typename, storage.data.dtype
@@ -57,10 +53,7 @@ class TensorFile:
         return self._length
 
     def read(self, first: int, last: int) -> Array:
-        """The numbers from `first` to before `last`, in memory of their own, shape (last - first,).
-
-        Errors: OSError; T7Error if the numbers have changed since the file was opened.
-        """
+        """A copy of the numbers [first, last), shape (last - first,). Errors: OSError; T7Error if they have changed."""
         if not 0 <= first <= last <= self._length:
             raise IndexError(f"numbers {first} to {last} of a tensor of {self._length}")
         size = self.dtype.itemsize
@@ -74,7 +67,7 @@ class TensorFile:
         return numbers
 
     def blocks(self, count: int) -> Iterator[Array]:
-        """All numbers, at most `count` at a time. Errors: as those of read."""
+        """All numbers, at most `count` at a time. Errors: as read."""
         crc = 0
         for first in range(0, self._length, count):
             numbers = self.read(first, min(first + count, self._length))
@@ -83,11 +76,11 @@ class TensorFile:
         self._crc = crc
 
     def close(self) -> None:
-        """Close the file; until then Windows neither replaces nor removes it."""
+        """Close the file; Windows neither replaces nor removes an open file."""
         self._file.close()
 
     def _read(self, position: int, count: int) -> bytearray:
-        """`count` bytes from a position on; zeros beyond the end of the file, whose stamp has changed then."""
+        """`count` bytes from `position` on; zeros beyond the end of a file that was truncated."""
         content, done = bytearray(count), 0
         self._file.seek(position)
         with memoryview(content) as view:
@@ -102,15 +95,14 @@ class TensorFile:
         return crc
 
     def _stamp_now(self) -> tuple[int, int]:
-        """Size and modification time, which change when a program writes to the file."""
         found = os.fstat(self._file.fileno())
         return found.st_size, found.st_mtime_ns
 
 
 def _tensor_in(head: bytearray, size: int) -> tuple[Tensor, _StorageElsewhere]:
-    """The tensor that a file of `size` bytes with this beginning holds, and where its numbers lie. Errors: T7Error."""
+    """The tensor in a file of `size` bytes that begins with `head`, and its storage. Errors: T7Error."""
     fault = None
-    for long_size in (8, 4):  # as in t7_reader, longs of the wrong size soon make nonsense
+    for long_size in (8, 4):  # as in t7_reader: the wrong size soon fails
         try:
             value = _HeadReader(head, long_size, size).read_obj()
         except T7Error as e:
@@ -124,7 +116,7 @@ def _tensor_in(head: bytearray, size: int) -> tuple[Tensor, _StorageElsewhere]:
 
 
 class _HeadReader(T7Reader):
-    """Reads a tensor of a file of `size` bytes from the first of them; its numbers must be the rest of the file."""
+    """Reads a tensor from the first bytes of a file of `size` bytes; its numbers must be the rest of the file."""
 
     def __init__(self, head: bytearray, long_size: int, size: int):
         super().__init__(head, long_size)
@@ -140,7 +132,7 @@ class _HeadReader(T7Reader):
 
 
 class _StorageElsewhere(Storage):
-    """A storage of `length` numbers that begin at byte `position` of a file."""
+    """A storage of `length` numbers from byte `position` of a file on."""
 
     length: int
     position: int

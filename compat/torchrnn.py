@@ -1,9 +1,8 @@
 """Reads checkpoints of jcjohnson/torch-rnn as char-rnn checkpoints.
 
 torch-rnn has word vectors in place of one-hot characters, and may apply batch normalisation. Both are linear after
-training and fold into the weights that follow; the rest is char-rnn's network.
-
-Source: LanguageModel.lua, LSTM.lua and VanillaRNN.lua of torch-rnn; BatchNormalization.lua of torch/nn.
+training and fold into the weights that follow. Source: LanguageModel.lua, LSTM.lua and VanillaRNN.lua of torch-rnn;
+BatchNormalization.lua of torch/nn.
 """
 
 from __future__ import annotations
@@ -59,18 +58,13 @@ def from_table(table: Table) -> Checkpoint:
 
 
 def _numbers(table: object) -> list[float]:
-    """A list with NaN in place of values that are not numbers; empty for another type."""
+    """A list with NaN for values that are not numbers; empty for another type."""
     values = table.as_list() if isinstance(table, Table) else []
     return [v if checkpoint_fields.is_number(v) else math.nan for v in values]
 
 
 class _WeightFolding:
-    """Folds torch-rnn's linear modules into char-rnn's weights.
-
-    Attributes:
-        weights: name -> float64 array, as nngraph.parameter_shapes.
-        layers: number of layers read so far.
-    """
+    """Folds torch-rnn's linear modules into char-rnn's weights, float64, named as in nngraph.parameter_shapes."""
 
     def __init__(self, vocab_size: int):
         self.vocab_size = vocab_size
@@ -82,9 +76,8 @@ class _WeightFolding:
         self._reader = WeightReader()
 
     def network(self, modules: list[object]) -> Network:
-        """The network of a sequence of modules. Errors: CheckpointError."""
         lookup, decoder = None, None
-        scale = shift = None  # a batch normalisation that is not folded yet: the next module reads x*scale + shift
+        scale = shift = None  # of a batch normalisation to fold: the next module reads x*scale + shift
         for module in modules:
             if not isinstance(module, TorchObject):
                 raise CheckpointError("its network holds something that is not a module")
@@ -117,13 +110,11 @@ class _WeightFolding:
         )
 
     def _layer(self, module: TorchObject, lookup: Array, scale: Array | None, shift: Array | None) -> None:
-        """Read an nn.LSTM or nn.VanillaRNN.
+        """Read an nn.LSTM or nn.VanillaRNN. Errors: CheckpointError.
 
         Args:
             lookup: word vectors, (V, D), the input of the first layer.
             scale, shift: (H,), of the batch normalisation before this layer, or None.
-
-        Errors: CheckpointError.
         """
         model, gates = _MODELS[module.typename]
         if self.model not in (None, model):
@@ -154,7 +145,7 @@ class _WeightFolding:
             if isinstance(eps, bool) or not isinstance(eps, (int, float)):
                 raise CheckpointError("its nn.BatchNormalization has no eps")
             inverse = 1 / np.sqrt(self._array(module, b"running_var", (size,)) + eps)
-        else:  # earlier versions of nn kept the inverse of the standard deviation, under this name
+        else:  # earlier versions of nn: the inverse of the standard deviation
             inverse = self._array(module, b"running_std", (size,))
         if module.get(b"weight") is None:
             return inverse, -mean * inverse

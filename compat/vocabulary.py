@@ -6,15 +6,10 @@ from collections.abc import Iterable, Mapping
 
 
 def characters_by_id(vocab: Mapping[bytes, int]) -> list[bytes]:
-    """The characters of a vocabulary in the order of their token ids.
-
-    Example:
-        >>> characters_by_id({b"b": 1, b"a": 2})
-        [b'b', b'a']
-    """
+    """Characters in the order of their token ids: {b"b": 1, b"a": 2} -> [b"b", b"a"]."""
     return sorted(vocab, key=vocab.__getitem__)
 
 
 def vocabulary_of(characters: Iterable[bytes]) -> dict[bytes, int]:
-    """The vocabulary whose token ids follow the order of `characters`; inverse of characters_by_id."""
+    """The inverse of characters_by_id."""
     return {character: number for number, character in enumerate(characters, 1)}

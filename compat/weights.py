@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 
 class WeightReader:
-    """Reads the tensors of one model, and counts their elements.
+    """Reads the tensors of one model, whose elements together may not be more than their storages hold.
 
-    A few bytes of a file can name one storage in many tensors, or one tensor in many layers. So all elements read may
-    not be more than the storages hold.
+    A few bytes of a file can name one storage in many tensors, or one tensor in many layers.
     """
 
     def __init__(self) -> None:
@@ -26,13 +25,7 @@ class WeightReader:
         self._storages: dict[int, object] = {}
 
     def read(self, module: TorchObject, key: bytes, shape: tuple[int | None, ...]) -> Array:
-        """The tensor in a field of a module, in the precision of the file.
-
-        Args:
-            shape: the expected shape; None accepts any size from 1.
-
-        Errors: CheckpointError; T7Error, as Tensor.numpy.
-        """
+        """A tensor field in its precision; None in `shape` is any size from 1. Errors: CheckpointError; T7Error."""
         tensor = module.get(key)
         if not isinstance(tensor, Tensor) or not _fits(tensor.shape, shape):
             found = tensor.shape if isinstance(tensor, Tensor) else None
@@ -44,7 +37,7 @@ class WeightReader:
         return self.array(tensor)
 
     def array(self, tensor: Tensor) -> Array:
-        """Any tensor as an array, counted. Errors: CheckpointError; T7Error, as Tensor.numpy."""
+        """Any tensor as an array, counted. Errors: CheckpointError; T7Error."""
         array = tensor.numpy()
         if tensor.storage is not None and id(tensor.storage) not in self._storages:
             # Kept, since Python gives the id of a dead object to another one.
