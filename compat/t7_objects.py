@@ -176,7 +176,7 @@ class Storage:
     """The flat memory of one or more tensors.
 
     Attributes:
-        typename: b"torch.DoubleStorage" or b"torch.CudaStorage", for example; sets the dtype of `data`, 1-D.
+        typename: b"torch.CudaStorage", for example. data: 1-D, of the dtype of this class.
         version: of the class; None in old files.
     """
 
@@ -246,7 +246,7 @@ class Tensor:
         return np.lib.stride_tricks.as_strided(self.storage.data[self.offset :], self.shape, strides)
 
     def place_fault(self) -> str:
-        """The reason for a message why elements lie outside the storage; "" if none does."""
+        """Why elements lie outside the storage, for a message; "" if none does."""
         shape, strides, first = self.shape, self.strides, self.offset
         if len(shape) != len(strides) or min((first, *shape, *strides)) < 0:
             return f"a tensor of shape {shape!s:.80}, strides {strides!s:.80}, offset {first}"

@@ -1,6 +1,5 @@
-"""Checkpoint files <-> weights as NumPy arrays, in the formats of `formats`; what a file holds, in words.
+"""Reads and writes checkpoint files in all formats, as NumPy arrays, and describes them.
 
-From outside: `checkpoint`, `formats`, `inspection`, `paths`, `options`; `t7_file.check_size`; `metadata` for a format
-that is written elsewhere.
-It may import common only, and loads no PyTorch.
+Other packages use `checkpoint`, `formats`, `inspection`, `paths`, `options`, `t7_file.check_size`, and `metadata`. This
+package imports common only; only .pt files load PyTorch.
 """

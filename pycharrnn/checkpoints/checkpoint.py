@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
-    """The checkpoint at `path`, of char-rnn, torch-rnn or `convert`; only .pt files need PyTorch.
-
-    Errors: UserError, with the path.
-    """
+    """The checkpoint at `path`, of char-rnn, torch-rnn or `convert`; only .pt files need PyTorch. Errors: UserError."""
     with reading(path):
         return (formats.of(path) or formats.T7).functions().load(path)
 
@@ -56,7 +53,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def trained_on(loaded: charrnn.Checkpoint) -> str:
-    """The text of a checkpoint's training: its folder, size and hash; "" if not recorded."""
+    """The training text of a checkpoint: its folder, size and hash; "" if not recorded."""
     place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name
     words = [escape_line(place)] if isinstance(place, str) else []
     if loaded.state and loaded.state.text:
@@ -73,10 +70,7 @@ def convert(
 ) -> None:
     """Write a checkpoint in the format of the ending of `path` (except .html), with a progress bar on a terminal.
 
-    Args:
-        dtype, encoding, long_size: as in formats.Choices.
-
-    Errors: OSError; UserError for another ending.
+    The options are those of formats.Choices. Errors: OSError; UserError for another ending.
     """
     chosen = formats.of(path)
     if chosen is None:
@@ -90,21 +84,17 @@ def convert(
 def renumbered(
     loaded: charrnn.Checkpoint, vocab: dict[bytes, int], random: LuaRandom | None = None
 ) -> charrnn.Checkpoint:
-    """The same model with its characters numbered as in `vocab`, which has all of them, and more with `random`.
+    """The same model with the token ids of `vocab`, which has all of its characters.
 
-    torch-rnn numbers characters as they first occur, char-rnn by their bytes.
-
-    Args:
-        random: what draws the weights of new characters, as char-rnn draws those of a new model: uniform in
-            [-0.08, 0.08), tensor by tensor in the order of the parameters, in each of them row by row.
-
-    Errors: ValueError for new characters without `random`.
+    torch-rnn numbers characters as they first occur, char-rnn by their bytes. `random` draws the weights of new
+    characters as char-rnn draws those of a new model: uniform in [-0.08, 0.08), tensor by tensor in the order of the
+    parameters, row by row. Errors: ValueError for new characters without `random`.
     """
     if loaded.vocab == vocab:
         return loaded
     n = loaded.network
     shapes = nngraph.parameter_shapes(n.model, len(vocab), n.rnn_size, n.num_layers)
-    # Character k of the model gets the number new_index[k], both from 0.
+    # Token id k of the model becomes new_index[k].
     new_index = [vocab[c] - 1 for c in characters_by_id(loaded.vocab)]
     is_new = np.ones(len(vocab), bool)
     is_new[new_index] = False

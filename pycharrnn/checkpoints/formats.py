@@ -1,4 +1,4 @@
-"""The table of checkpoint formats: file endings, and the modules that read and write them, imported when needed."""
+"""The checkpoint formats: their file endings, and the modules that read and write them, imported on first use."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Choices:
     """Options for writing a file; each format uses those that apply to it.
 
     Attributes:
-        dtype: "float64" or "float32", of a .t7 or .onnx file. "" is float64 in a .t7 file; in an .onnx file float32
-            where that holds all weights exactly, else float64, which the graph casts to float32.
+        dtype: "float64" or "float32". "" is float64 in a .t7 file; in an .onnx file float32 if that holds all weights
+            exactly, else float64, which the graph casts to float32.
         encoding, long_size: of a .t7 file, as in compat.save_t7.
     """
 
@@ -29,8 +29,6 @@ class Choices:
 
 
 class FormatModule(Protocol):
-    """The functions of a format's module."""
-
     def load(self, path: str | os.PathLike[str]) -> Checkpoint:
         """Errors: OSError; CheckpointError; UserError where a package is missing."""
 
@@ -40,12 +38,10 @@ class FormatModule(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """A file format.
+    """A file format: ending of file names, and module in this package.
 
     Attributes:
-        ending: of file names. module: its name in this package.
-        in_folders: whether such files count as checkpoints of a folder.
-        written: whether the module has `save`.
+        in_folders: whether such files count as checkpoints of a folder. written: whether the module has `save`.
     """
 
     ending: str
@@ -57,10 +53,9 @@ class Format:
         return cast(FormatModule, import_module(f"{__package__}.{self.module}"))
 
 
-T7 = Format(".t7", "t7_file", in_folders=True)  # also how a file of any other ending is read
+T7 = Format(".t7", "t7_file", in_folders=True)  # also for reading files of any other ending
 HTML = Format(".html", "html_file", written=False)
-# Exports do not count in a folder: mostly they are a second form of a checkpoint that lies there, and a folder may have
-# other programs' files of these names.
+# Exports do not count in a folder: most are a second form of a checkpoint there, and other programs use these endings.
 FORMATS = (
     T7,
     Format(".safetensors", "safetensors_file", in_folders=True),
@@ -75,28 +70,18 @@ IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
 
 
 def of(path: str | os.PathLike[str]) -> Format | None:
-    """The format by the ending of a file's name, or None."""
+    """The format of a path, by its ending, or None."""
     name, _ = page_and_model(path)
     return next((f for f in FORMATS if name.endswith(f.ending)), None)
 
 
 def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """A path split into file and name of a model in a page of several.
-
-    Example:
-        >>> page_and_model("gallery.html#lm_cv_best"), page_and_model("lm_cv_best.t7")
-        (('gallery.html', 'lm_cv_best'), ('lm_cv_best.t7', ''))
-    """
+    """Split "gallery.html#lm_x" into the page "gallery.html" and the model's name "lm_x"; other paths have "" there."""
     page, mark, name = os.fspath(path).partition(".html#")
     return (page + ".html", name) if mark else (page, "")
 
 
 def in_words(endings: Iterable[str]) -> str:
-    """Endings as a list in a sentence.
-
-    Example:
-        >>> in_words([".t7", ".safetensors", ".json"])
-        '.t7, .safetensors or .json'
-    """
+    """[".t7", ".safetensors", ".json"] -> ".t7, .safetensors or .json" """
     *others, last = endings
     return f"{', '.join(others)} or {last}" if others else last

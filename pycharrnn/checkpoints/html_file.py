@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a model from a page: PAGE.html, or PAGE.html#NAME where it has several. Errors: OSError; CheckpointError."""
+    """Read a model from PAGE.html, or PAGE.html#NAME if the page has several. Errors: OSError; CheckpointError."""
     page, name = formats.page_and_model(path)
     return payload.read_page(file_content(page), name)
 
 
 def holds_models(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a page with at least one model."""
     try:
         return payload.ELEMENT in file_content(path)
     except OSError:

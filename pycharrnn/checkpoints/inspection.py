@@ -19,18 +19,13 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
-_SERIES = ("train_losses", "val_losses")  # of facts: for programs, too long for a person
+_SERIES = ("train_losses", "val_losses")  # facts for programs only, as they are long
 _MAX_DEPTH, _MAX_ENTRIES, _MAX_LINES = 6, 12, 200
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The description of a file.
-
-    Attributes:
-        facts: the fields of a checkpoint; None for another file.
-        fault: why it is not a checkpoint. tree: its objects, shortened.
-    """
+    """The description of a file: the fields of a checkpoint, or the reason why it is none and its shortened objects."""
 
     facts: Facts | None
     fault: str = ""
@@ -130,7 +125,6 @@ def _point(found: Checkpoint, i: int) -> dict[str, float]:
 
 
 def as_table(found: Facts) -> str:
-    """The facts, one to a line."""
     rows: list[tuple[str, str]] = []
     for key, value in found.items():
         if key in _SERIES:
@@ -167,7 +161,7 @@ def _dialect(dialect: Dialect) -> str:
 
 
 def _walk(value: object, name: str, depth: int, seen: set[int], lines: list[str]) -> None:
-    """Add the lines of a value and its parts; `seen` has the ids of those listed before."""
+    """Add the lines of a value and its parts; `seen` has the ids of those already listed."""
     indent = "  " * depth + (f"{name}: " if name else "")
     if isinstance(value, TorchObject) and id(value) in seen or isinstance(value, Table) and value and id(value) in seen:
         lines.append(f"{indent}(see above)")

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _WEIGHTS = b'"weights"'
 _SPACES = re.compile(rb"[ \t\r\n]+")
 _NAME = re.compile(rb'\s*"([\w.]{1,40})"\s*:\s*')
-_OF_NUMBERS = b"0123456789+-.eE, \t\r\nNaInfity"  # the characters of JSON's numbers, NaN and Infinity, and between them
-_PIECE = 1 << 18  # bytes of text that are made numbers at a time, since Python's numbers take much memory
+_OF_NUMBERS = b"0123456789+-.eE, \t\r\nNaInfity"  # the characters in and between JSON's numbers, NaN and Infinity
+_PIECE = 1 << 18  # bytes of text parsed at a time, since Python's numbers take much memory
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
@@ -46,7 +46,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a file of `save`, with any white space. Errors: OSError; CheckpointError."""
     content = file_content(path)
-    start = content.rfind(_WEIGHTS)  # no other entry has this name where it stands last
+    start = content.rfind(_WEIGHTS)  # the last entry has this name
     comma = len(content[:start].rstrip()) - 1
     if start < 0 or content[comma : comma + 1] != b",":
         raise CheckpointError(_what_else(content))
@@ -134,7 +134,6 @@ class _Scanner:
         return match[1].decode()
 
     def _sign(self, sign: bytes) -> None:
-        """Skip white space and this sign. Errors: CheckpointError for another."""
         spaces = _SPACES.match(self._content, self._at)
         self._at = spaces.end() if spaces else self._at
         if self._content[self._at : self._at + 1] != sign:

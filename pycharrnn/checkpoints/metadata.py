@@ -1,4 +1,4 @@
-"""The metadata of a checkpoint as JSON, for the formats other than .t7: everything but weights, run state and gradient.
+"""The metadata of a checkpoint as JSON, for formats other than .t7: all but weights, run state and gradient.
 
 A JSON text is untrusted: its memory is bounded by the size of its file, and each value is checked.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Shapes = dict[str, tuple[int, ...]]  # name -> shape of every weight and bias, in the order of parameter_shapes
 _MOST_LAYERS = 100_000
-# sign in a JSON text -> bytes of memory that the value after it takes at most
+# sign in a JSON text -> most bytes of memory of the value after it
 _JSON_MEMORY = {b"{": 240, b"[": 64, b",": 40, b":": 100}
 _NOT_ASCII, _WIDE, _BACKSLASH = re.compile(rb"[\x80-\xff]+"), re.compile(rb"[\x80-\xff]|\\u"), ord("\\")
 _MOST_ESCAPES, _MOST_WIDE = 1 << 20, 1 << 21  # backslashes, and bytes of strings beyond ASCII, in a JSON text
@@ -34,9 +34,9 @@ _JSON_SPARE = 128 << 20  # bytes that a JSON text may take beyond twice the size
 
 
 def text_of(checkpoint: Checkpoint, **more: object) -> str:
-    """The metadata as a JSON object, with the entries `more`; characters are lists of bytes, in the order of token ids.
+    """The metadata and the entries `more` as a JSON object; NaN and infinity are written as by Python's json module.
 
-    NaN and infinity are written as Python's json module does.
+    Characters are lists of bytes, in the order of token ids.
     """
     network = checkpoint.network
     facts = {
@@ -61,10 +61,7 @@ def text_of(checkpoint: Checkpoint, **more: object) -> str:
 
 
 def from_text(text: bytes | str, size: int) -> tuple[Checkpoint, Shapes]:
-    """A checkpoint without weights from the text of text_of, and the names and shapes of its weights.
-
-    Args:
-        size: of the file, in bytes.
+    """A checkpoint without weights, and the shapes of its weights, from the text in a file of `size` bytes.
 
     Errors: CheckpointError.
     """
@@ -109,15 +106,15 @@ def require_shapes(checkpoint: Checkpoint, shapes: Shapes, claimed: Mapping[str,
 
 
 def in_recorded_type(checkpoint: Checkpoint, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Weights in the precision of the checkpoint's tensor_type; those that it can't hold exactly stay as they are."""
+    """Weights in the precision of the checkpoint's tensor_type if it holds them exactly, else as they are."""
     recorded_type = element_dtype(checkpoint.network.tensor_type.encode())
-    assert recorded_type is not None  # from_text has checked it
+    assert recorded_type is not None  # checked by from_text
     return {name: w.astype(recorded_type, copy=False) if fits(w, recorded_type) else w for name, w in weights.items()}
 
 
 def fits(weights: Array, dtype: np.dtype[Any]) -> bool:
     """Whether `dtype` can hold these weights exactly."""
-    if weights.dtype.kind == "f" and np.can_cast(weights.dtype, dtype):  # whatever they are
+    if weights.dtype.kind == "f" and np.can_cast(weights.dtype, dtype):  # any values
         return True
     with np.errstate(all="ignore"):
         return np.array_equal(weights.astype(dtype).astype(weights.dtype), weights, equal_nan=True)
@@ -170,7 +167,7 @@ def _is_escaped(text: bytes, at: int) -> bool:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object without duplicate names, which readers would resolve differently."""
+    """A JSON object without duplicate names, which readers resolve differently."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("it says something twice")
@@ -178,9 +175,8 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _from_facts(facts: dict[str, Any], size: int) -> tuple[Checkpoint, Shapes]:
-    """As from_text. Errors: also KeyError, TypeError, ValueError, AttributeError."""
     model, sizes = facts["model"], [facts[key] for key in ("vocab_size", "rnn_size", "num_layers")]
-    # A layer has many weights, each of a byte at least, but for what is packed.
+    # A layer has many weights, each at least a byte unless packed.
     most_layers = min(size, _MOST_LAYERS)
     if model not in MODELS or not all(type(n) is int and 0 < n < 1 << 31 for n in sizes) or sizes[2] > most_layers:
         raise CheckpointError(f"its model is {escape_line(repr(model), 20)} of sizes {sizes!s:.80}")
@@ -213,7 +209,6 @@ def _word(facts: dict[str, Any], key: str) -> str:
 
 
 def _character(numbers: object) -> bytes:
-    """A character from its bytes. Errors: CheckpointError; TypeError, ValueError."""
     if not isinstance(numbers, list):
         raise CheckpointError("its vocabulary holds something that is not a list of bytes")
     return bytes(numbers)

@@ -1,4 +1,4 @@
-"""What checkpoints are called where a person reads it: short, and told apart."""
+"""Short and distinct names of checkpoints, for display."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pycharrnn.common.display import escape_line, replace_surrogates
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """Names by which a person tells the files apart: without ending, and with as few folders as that takes.
+    """Names that tell files apart, without endings and with as few folders as possible.
 
     Invalid UTF-8 is shown as U+FFFD, and control characters as escapes.
 
@@ -30,19 +30,15 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def distinct_names(paths: Sequence[str]) -> list[str]:
-    """As short_names, for files that differ; one that is there in two formats keeps its ending.
-
-    A model in a page of several keeps its name there.
+    """As short_names, for files that differ: one in two formats keeps its ending, a model in a page its name.
 
     Example:
-        >>> distinct_names(["a/lm_x.t7", "a/lm_x.safetensors", "a/lm_y.t7"])
-        ['lm_x.t7', 'lm_x.safetensors', 'lm_y']
-        >>> distinct_names(["gallery.html#lm_x_1.25"])
-        ['lm_x_1.25']
+        >>> distinct_names(["a/lm_x.t7", "a/lm_x.safetensors", "gallery.html#lm_y_1.25"])
+        ['lm_x.t7', 'lm_x.safetensors', 'lm_y_1.25']
     """
     stems = Counter(os.path.splitext(path)[0] for path in paths)
     whole = [page_and_model(path)[1] or (path if stems[os.path.splitext(path)[0]] > 1 else "") for path in paths]
-    # What looks like an ending to short_names is this dot.
+    # short_names removes the added dot in place of an ending.
     names = short_names([f"{name}." if name else path for name, path in zip(whole, paths, strict=True)])
-    # Names that only differ in what can't be shown are counted.
+    # A number tells names apart that differ only in bytes that can't be shown.
     return [f"{name} ({names[:k].count(name) + 1})" if name in names[:k] else name for k, name in enumerate(names)]

@@ -1,8 +1,8 @@
 """Checkpoints as .onnx files: the graph of checkpoints.onnx_graph, and metadata_props to read them back.
 
 The entries are "vocab" (the bytes of each character, as JSON), "encoding", "trained_on", "program", and "pycharrnn",
-the JSON text of checkpoints.metadata. onnxruntime's layers compute in float32. Weights that float32 can't hold exactly
-are stored as float64 and cast by the graph. Reading needs no package.
+the JSON text of checkpoints.metadata. The graph casts weights that need float64 to float32, in which onnxruntime's
+layers compute. Reading needs no package.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pycharrnn.checkpoints.formats import Choices
 
 _LARGEST = 1 << 31  # bytes of a protobuf message
-_NO_WEIGHTS = 1 << 20  # bytes that all but the weights and words of a model may have
+_NO_WEIGHTS = 1 << 20  # bytes for all but the weights and metadata of a model
 # Numbers of fields. Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _MODEL_GRAPH, _MODEL_PROPS, _GRAPH_INITIALIZER, _KEY, _VALUE = 7, 14, 5, 1, 2
 _DIMS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9
@@ -42,10 +42,7 @@ _Fields = Callable[[memoryview], Iterator[tuple[int, "int | memoryview"]]]
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
-    """Write a checkpoint as ONNX.
-
-    Errors: OSError; UserError for a model that is too large, or where onnx is not installed.
-    """
+    """Write a checkpoint. Errors: OSError; UserError for too large a model, or where onnx is not installed."""
     n = checkpoint.network
     stored = _stored(n.weights, choices.dtype)
     if n.parameters * stored.itemsize > _LARGEST - _NO_WEIGHTS:
@@ -66,7 +63,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 
 
 def _stored(weights: dict[str, Array], dtype: str) -> np.dtype[np.generic]:
-    """The dtype that weights are stored in: the given one, else float32 where that holds them exactly."""
+    """The dtype of the stored weights: the given one, else float32 where that holds them exactly."""
     if not dtype:
         dtype = "float32" if all(metadata.fits(w, np.dtype("f4")) for w in weights.values()) else "float64"
     return np.dtype(dtype).newbyteorder("<")

@@ -3,9 +3,7 @@
 For layer k from 1: "layer_k.W" (1, G, I) for the input, "layer_k.R" (1, G, H) for the hidden state, "layer_k.B" (1, 2G)
 for both biases; "decoder.weight" (H, V) and "decoder.bias" (V). The G rows are the gates in ONNX's order. ONNX's gru is
 h' = (1-z)*candidate + z*h, char-rnn's z*candidate + (1-z)*h: the weights of z change sign, since 1 - sigmoid(x) =
-sigmoid(-x). linear_before_reset is 0.
-
-Source: https://github.com/onnx/onnx/blob/main/docs/Operators.md
+sigmoid(-x). linear_before_reset is 0. Source: https://github.com/onnx/onnx/blob/main/docs/Operators.md
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ class InspectOptions:
     json: int = option(0, "1 = print JSON, for programs", group="display", allowed=SWITCH)
 
     def __post_init__(self) -> None:
-        """Errors: UserError."""
         check(self)
 
 
@@ -45,5 +44,4 @@ class ConvertOptions:
     overwrite: int = option(0, "1 = replace <out> where it is a checkpoint", group="output", allowed=SWITCH)
 
     def __post_init__(self) -> None:
-        """Errors: UserError."""
         check(self)

@@ -1,8 +1,4 @@
-"""Resolves the argument CKPT_OR_DIR of the commands, and prints which checkpoint of a folder was chosen.
-
-Of a folder, `load_best` takes the checkpoint with the lowest validation loss, `load_every` takes all, the best first,
-and `load_runs` takes the newest of each run, which has the losses of the whole run. -resume uses `newest_first`.
-"""
+"""Resolves the argument CKPT_OR_DIR of the commands, and prints which checkpoint of a folder was chosen."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ from pycharrnn.common.errors import UserError
 
 Note = Callable[[str], None]  # prints a line on stderr
 
-_CACHE = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # files that preprocessing leaves beside input.txt
+_CACHE = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # the cache beside input.txt
 
 
 @dataclass(frozen=True)
@@ -30,11 +26,9 @@ class File:
     """A file in a folder that may be a checkpoint, described by its names.
 
     Attributes:
-        path: the most descriptive of its names.
-        run: first part of the names of its run, lm_lstm; "" for other names.
-        epoch: -1 if unknown. loss: None if unknown.
-        modified: in nanoseconds.
-        is_best: whether one of its names is that of its run's best checkpoint.
+        path: the most descriptive name. run: first part of the names of its run, lm_lstm; "" for other names.
+        epoch: -1 if unknown. loss: None if unknown. modified: in nanoseconds.
+        is_best: whether one of the names is that of its run's best checkpoint.
     """
 
     path: str
@@ -67,11 +61,9 @@ def newest_first(folder: str, note: Note = lambda line: None) -> list[File]:
 
 
 def best_first(folder: str, note: Note) -> list[File]:
-    """The checkpoints in a folder sorted by validation loss, then those without a loss, the newest first.
+    """The checkpoints in a folder by validation loss, of the file's name or else the file; those without one come last.
 
-    The loss is read from the file's name, or else from the file. Unreadable files are skipped, with a note.
-
-    Errors: UserError, as newest_first.
+    Unreadable files are skipped, with a note. Errors: UserError, as newest_first.
     """
     files = []
     for file in newest_first(folder, note):
@@ -83,10 +75,7 @@ def best_first(folder: str, note: Note) -> list[File]:
 
 
 def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
-    """Path and content of the checkpoint at `path`, or of the one in a folder with the lowest validation loss.
-
-    Errors: UserError, as checkpoint.load; for a folder without a readable checkpoint.
-    """
+    """(path, checkpoint) of `path`, or of the lowest validation loss in a folder. Errors: UserError if unreadable."""
     if not os.path.isdir(path):
         return path, checkpoint.load(path)
     files = best_first(path, note)
@@ -98,13 +87,10 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
 
 
 def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoint]]:
-    """Load the checkpoints at some paths, and all in folders among them, each file once.
-
-    Errors: UserError, as load_best.
-    """
+    """Load the checkpoints at some paths, and all in folders among them, each file once. Errors: as load_best."""
     folders = {file.path: path for path in paths if os.path.isdir(path) for file in _every(path, note)}
     named = [path for path in paths if not os.path.isdir(path)]
-    without = set(folders.values())  # folders of which nothing could be read
+    without = set(folders.values())  # folders without a readable checkpoint
     for path, names in _each_once([*named, *folders]).items():
         for other in names:
             if other in named:
@@ -118,7 +104,7 @@ def load_every(paths: Sequence[str], note: Note) -> Iterator[tuple[str, Checkpoi
 
 
 def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
-    """As load_best, but of a folder load the newest checkpoint of each run, sorted by the runs' names."""
+    """As load_best, but load the newest checkpoint of each run in a folder, sorted by the runs' names."""
     if not os.path.isdir(path):
         yield path, checkpoint.load(path)
         return
@@ -155,7 +141,7 @@ def _rank(file: File) -> tuple[int, float, bool]:
 
 
 def _whole(files: list[File], note: Note) -> Iterator[tuple[File, Checkpoint]]:
-    """Load the files that can be read; print a note for each other."""
+    """Load the readable files; print a note for each other."""
     for file in files:
         if loaded := _loaded(file.path, note):
             yield file, loaded
@@ -174,7 +160,7 @@ def _none_whole(folder: str) -> UserError:
 
 
 def validation_loss(loaded: Checkpoint) -> float | None:
-    """In nats per character; None for a checkpoint that was written between validations."""
+    """In nats per character; None for a checkpoint written between validations."""
     return loaded.val_losses.get(loaded.i) if loaded.val_losses else loaded.val_loss
 
 
@@ -186,7 +172,7 @@ def _may_be_checkpoint(name: str) -> bool:
 
 
 def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:
-    """The names of each file. Where there are no hard links, training makes copies, which count as names too."""
+    """The names of each file, including its copies where training could not make hard links."""
     files: dict[tuple[int, int], list[str]] = {}
     for name, found in status.items():
         files.setdefault((found.st_dev, found.st_ino), []).append(name)
@@ -218,7 +204,6 @@ def _each_once(paths: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _is_second_name(path: str) -> bool:
-    """Whether this is the name of a latest or best checkpoint."""
     name = run_names.parse(os.path.basename(path))
     return name is not None and name.alias != ""
 

@@ -1,9 +1,9 @@
 """A checkpoint as the JSON object in a page, and back.
 
 Model, sizes and vocabulary are plain fields for the page's JavaScript. `weights` are the tensors of
-compat.nngraph.parameter_shapes in order: all first bytes of the little-endian numbers, then all second bytes, and so
-on, which gzip packs better; then gzip and base64. `train_losses` are packed likewise. `run` is the other metadata as
-JSON text, since JavaScript's JSON lacks NaN. The run state is left out.
+compat.nngraph.parameter_shapes in order, all first bytes of the little-endian numbers, then all second bytes, and so
+on, which gzip compresses better; then gzip and base64. `train_losses` are packed likewise. `run` is the other metadata
+as JSON text, since JavaScript's JSON lacks NaN. The run state is left out.
 """
 
 from __future__ import annotations
@@ -32,27 +32,25 @@ if TYPE_CHECKING:
 
 _DTYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8"}
 _FOR_THE_PAGE = ("model", "rnn_size", "num_layers", "vocab_size", "vocab")
-# How each model's element in a page's HTML begins and ends; in its JSON, < is written as an escape.
+# Start and end of each model's element in a page's HTML; its JSON escapes <.
 ELEMENT = b'<script type="application/json" class="model">'
 ELEMENT_END = b"</script>"
-_GZIP = 16 + zlib.MAX_WBITS  # zlib's name for gzip's form
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's wbits for gzip
 _MOST_NAMES = 5  # of a page's models, in a message
-_PIECE = 1 << 20  # base64 digits that are decoded at a time, a multiple of four
-# A long field in base64, in JSON: after a colon, a quotation mark can only begin a string, and an escaped one differs.
+_PIECE = 1 << 20  # base64 digits decoded at a time, a multiple of four
+# A long base64 string in JSON: after a colon, an unescaped quotation mark can only begin a string.
 _LONG = re.compile(rb':[ \t\r\n]*"([A-Za-z0-9+/]{65536,}={0,2})"')
 
 
 def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, Any]:
-    """A checkpoint as an object for json.dumps.
+    """A checkpoint as an object for json.dumps; `name` is that of the model in a page of several.
 
-    Args:
-        name: of this model in a page of several.
-        half: round the weights to float16; else they are float32 if that is exact, or float64.
+    `half` rounds the weights to float16; else they are float32 if that is exact, or float64.
     """
     run = json.loads(metadata.text_of(dataclasses.replace(loaded, train_losses=array("d"))))
     for_the_page = {key: run.pop(key) for key in _FOR_THE_PAGE}
     dtype = "float16" if half else _smallest_exact(loaded)
-    with np.errstate(over="ignore"):  # float16 has infinity for what is beyond it
+    with np.errstate(over="ignore"):  # larger numbers become infinity in float16
         flat = np.concatenate([w.astype(_DTYPES[dtype]).reshape(-1) for w in loaded.network.weights.values()])
     return {
         "name": name,
@@ -65,13 +63,11 @@ def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, 
 
 
 def _packed(content: bytes, strategy: int) -> str:
-    """Gzip with one of zlib's strategies, then base64."""
     packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP, strategy=strategy)
     return base64.b64encode(packer.compress(content) + packer.flush()).decode()
 
 
 def _smallest_exact(loaded: Checkpoint) -> str:
-    """The name of the smallest dtype that holds all weights exactly."""
     exact = all(metadata.fits(w, np.dtype("<f4")) for w in loaded.network.weights.values())
     return "float32" if exact else "float64"
 
@@ -87,7 +83,6 @@ def decode(value: object) -> Checkpoint:
 
 
 def _decode(value: Any) -> Checkpoint:
-    """As decode. Errors: also KeyError, TypeError, ValueError, AttributeError, RecursionError."""
     size = len(value["weights"]) + len(value["run"])
     facts = {**metadata.parse(value["run"].encode(), size), **{key: value[key] for key in _FOR_THE_PAGE}}
     checkpoint, shapes = metadata.from_text(json.dumps(facts), size)
@@ -98,7 +93,7 @@ def _decode(value: Any) -> Checkpoint:
     for name, shape in shapes.items():
         weights[name] = flat[start : start + math.prod(shape)].reshape(shape)
         start += weights[name].size
-    if value["dtype"] == "float16":  # rounded, so that they are not those of the recorded precision any more
+    if value["dtype"] == "float16":  # rounded, so no longer of the recorded precision
         weights = {name: w.astype("<f4") for name, w in weights.items()}
     else:
         weights = metadata.in_recorded_type(checkpoint, weights)
@@ -106,7 +101,6 @@ def _decode(value: Any) -> Checkpoint:
 
 
 def _losses(value: dict[str, Any]) -> array[float]:
-    """The training losses. Errors: as _flat."""
     losses, rest = array("d"), b""
     for piece in _unpacked(value, "train_losses"):
         numbers = np.frombuffer(rest + piece, "<f8", (len(rest) + len(piece)) // losses.itemsize)
@@ -142,7 +136,7 @@ def _flat(value: dict[str, Any], parameters: int) -> Array:
 
 
 def _unpacked(value: dict[str, Any], key: str) -> Iterator[bytes]:
-    """Unpack a field of _packed piece by piece, so that only one form of it is in memory. Errors: as _flat."""
+    """Unpack a field of _packed in pieces, to hold one form of it in memory. Errors: as _flat."""
     digits = value[key]
     pieces = (base64.b64decode(digits[at : at + _PIECE], validate=True) for at in range(0, len(digits), _PIECE))
     try:
@@ -152,13 +146,7 @@ def _unpacked(value: dict[str, Any], key: str) -> Iterator[bytes]:
 
 
 def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
-    """The checkpoint in an HTML page.
-
-    Args:
-        name: of the model; "" if the page has one model.
-
-    Errors: CheckpointError.
-    """
+    """The checkpoint in an HTML page; `name` may be "" if the page has one model. Errors: CheckpointError."""
     elements = list(_elements(content))
     if not elements:
         raise CheckpointError("it is a page without a model that pycharrnn has put there")
@@ -189,7 +177,7 @@ def _elements(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
 def _parsed(content: bytes | bytearray, start: int, end: int) -> Any:
     """The model in an element; long base64 fields are views of the page. Errors: CheckpointError."""
     pieces, at = list[bytes | bytearray](), start
-    fields = dict[str, memoryview]()  # by what stands for them while the rest is parsed, which is no base64
+    fields = dict[str, memoryview]()  # placeholder, which is invalid base64, -> field
     for found in _LONG.finditer(content, start, end):
         first, last = found.span(1)
         pieces += [content[at:first], b"!%d" % len(fields)]

@@ -1,4 +1,4 @@
-"""The fields of a protobuf message, as they lie in its bytes, which nothing copies: the wire format, no schema.
+"""Reads the fields of a protobuf message from its bytes, without a copy and without a schema.
 
 Source: https://protobuf.dev/programming-guides/encoding
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # types on the wire; the others have long been out of use
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; the others are obsolete
 _LONGEST_VARINT = 10  # bytes
 _MOST_FIELDS = 1_000_000  # of all messages of a file; a model has some thousands
 
 
 class FieldReader:
-    """Reads the messages in a file, whose fields it counts: a loop over very many tiny ones takes minutes."""
+    """Reads the messages in a file, and limits their fields: a loop over very many tiny ones takes minutes."""
 
     def __init__(self) -> None:
         self._left = _MOST_FIELDS
@@ -49,7 +49,7 @@ class FieldReader:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A whole number of 7 bits a byte, the lowest first, and where it ends. Errors: ValueError."""
+    """An integer of 7 bits a byte, the lowest first, and the position after it. Errors: ValueError."""
     value = 0
     for k, byte in enumerate(message[at : at + _LONGEST_VARINT]):
         value |= (byte & 0x7F) << (7 * k)

@@ -1,8 +1,8 @@
 """Checkpoints as .pt files: torch.save of the state_dict that CharRNN.to_torch() loads.
 
 "_extra_state" is the JSON text of checkpoints.metadata. torch.load(weights_only=True) executes no code, but it unpacks
-compressed entries, and older versions allocate what the pickle claims. So the zip archive and its pickle are checked
-first. Only this module of the package uses PyTorch.
+compressed entries, and older versions allocate the sizes in the pickle. So the zip archive and its pickle are checked
+first.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from compat.t7_objects import Array
     from pycharrnn.checkpoints.formats import Choices
 
-HEADER = "_extra_state"  # torch.nn.Module.get_extra_state gives what a state_dict has under this name
+HEADER = "_extra_state"  # the state_dict's name for the value of torch.nn.Module.get_extra_state
 _MOST_ENTRIES = 100_000  # of a zip archive; zipfile keeps a kilobyte for each
-_MOST_OPCODES = 1_000_000  # of a pickle; PyTorch keeps some hundred bytes for some of them
+_MOST_OPCODES = 1_000_000  # of a pickle; PyTorch keeps some hundred bytes for each of some kinds
 _STORAGES = {"torch HalfStorage": 2, "torch FloatStorage": 4, "torch DoubleStorage": 8}  # bytes of an element
 _GLOBALS = {*_STORAGES, "torch._utils _rebuild_tensor_v2", "collections OrderedDict"}
-# Opcodes that make a class or an object of one, that remember what was pushed last, and that push it again.
+# Opcodes that make a class or an object of one, that store the value pushed last, and that push it again.
 _MAKES = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "PERSID", "EXT1", "EXT2", "EXT4"}
 _REMEMBERS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _RECALLS = {"GET", "BINGET", "LONG_BINGET"}
@@ -54,10 +54,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read what `save` has written, or torch.save of the state_dict of CharRNN.to_torch().
-
-    Errors: OSError; CheckpointError.
-    """
+    """Read a file of `save`, or torch.save of CharRNN.to_torch().state_dict(). Errors: OSError; CheckpointError."""
     content = bytes(file_content(path))
     if not content.startswith(b"PK\3\4"):
         raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a file of torch.save'}")
@@ -73,7 +70,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles of other versions
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True, mmap=False)
-    except Exception as e:  # whatever PyTorch's versions raise for a pickle that is not allowed, or broken
+    except Exception as e:  # versions of PyTorch differ in their errors for a forbidden or broken pickle
         raise CheckpointError(f"PyTorch does not read it ({escape_line(str(e).partition('.')[0], 80)})") from None
     if not isinstance(state, dict) or not isinstance(state.get(HEADER), str):
         raise CheckpointError(f"it has no {HEADER!r} with the words of pycharrnn, as what its convert writes has")
@@ -92,7 +89,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _array(name: object, tensor: Any) -> Array:
-    """A tensor of the file. Errors: CheckpointError for one that is not simply numbers in a row, or is none."""
+    """A contiguous tensor of the file. Errors: CheckpointError for any other value."""
     import torch
 
     if (
@@ -107,7 +104,7 @@ def _array(name: object, tensor: Any) -> Array:
 
 
 def _check_archive(content: bytes) -> None:
-    """Errors: CheckpointError for what torch.save does not write; zipfile's for a broken archive."""
+    """Errors: CheckpointError for an archive that torch.save does not write; zipfile's for a broken one."""
     if content.count(b"PK\1\2") > _MOST_ENTRIES:
         raise CheckpointError(f"it is a zip archive of more than {_MOST_ENTRIES} files")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -130,12 +127,11 @@ def _check_archive(content: bytes) -> None:
 
 
 def _storages(pickle: bytes) -> list[tuple[str, int]]:
-    """(name, bytes) of all storages that a pickle claims, none of which is made here.
+    """(name, bytes) of all storages that a pickle claims; makes none of them.
 
-    Errors: CheckpointError for a pickle that asks for anything but tensors, or asks for them in another way than
-        torch.save; ValueError for a broken one.
+    Errors: CheckpointError for a pickle of anything but tensors as torch.save writes them; ValueError for a broken one.
     """
-    memo: dict[Any, _Pushed] = {}  # what is remembered, if it is a class or a text
+    memo: dict[Any, _Pushed] = {}  # the stored classes and texts
     pushed: list[_Pushed] = []
     found = []
     for count, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
@@ -155,7 +151,7 @@ def _storages(pickle: bytes) -> list[tuple[str, int]]:
 
 
 def _storage(pushed: list[_Pushed]) -> tuple[str, int]:
-    """(name, bytes) of a storage, by what torch.save pushes before it: ("storage", class, name, place, count)."""
+    """(name, bytes) of a storage from the values that torch.save pushes: ("storage", class, name, place, count)."""
     opcodes, arguments = [name for name, _ in pushed], [argument for _, argument in pushed]
     as_saved = ["MARK", "BINUNICODE", "GLOBAL", "BINUNICODE", "BINUNICODE"]
     if opcodes[:5] != as_saved or opcodes[5:] not in ([number, "TUPLE"] for number in _NUMBERS):

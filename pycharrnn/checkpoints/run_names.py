@@ -1,4 +1,4 @@
-"""Names of the files of a run, made and recognised: lm_lstm_epoch1.73_1.9188.t7, lm_lstm_best.t7, lm_lstm_latest.t7."""
+"""Makes and parses the file names of a run: lm_lstm_epoch1.73_1.9188.t7, lm_lstm_best.t7, lm_lstm_latest.t7."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ class RunName:
     """The parts of a file name.
 
     Attributes:
-        run: the names of the run's files begin with it: lm_lstm.
-        epoch, loss: of the checkpoint of a validation; else None.
-        alias: "latest" or "best", second names of a checkpoint; "" for the checkpoint of a validation.
-        ending: .t7 or .safetensors.
+        run: start of the run's file names: lm_lstm. ending: .t7 or .safetensors.
+        epoch, loss: of the checkpoint of a validation; None for an alias.
+        alias: "latest" or "best", second names of a checkpoint; else "".
     """
 
     run: str
@@ -60,5 +59,5 @@ def latest_checkpoint(stem: str, ending: str = ".t7") -> str:
 
 
 def best_checkpoint(stem: str, ending: str = ".t7") -> str:
-    """The path of the second name of the checkpoint with the lowest validation loss: cv/lm_lstm_best.t7."""
+    """The path of the checkpoint with the lowest validation loss, its second name: cv/lm_lstm_best.t7."""
     return f"{stem}_best{ending}"

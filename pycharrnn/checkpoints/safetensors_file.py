@@ -1,8 +1,8 @@
 """Checkpoints as .safetensors files, which Hugging Face's library and many programs read.
 
-Such a file holds the named weights of compat.nngraph.parameter_shapes in the precision of the checkpoint and, for
--resume, the tensors of checkpoints.state_tensors. Its metadata has one entry, "pycharrnn": the JSON text of
-checkpoints.metadata, with the rest of the run state.
+Such a file holds the weights of compat.nngraph.parameter_shapes in the checkpoint's precision and, for -resume, the
+tensors of checkpoints.state_tensors. Its metadata entry "pycharrnn" is the JSON text of checkpoints.metadata, with the
+rest of the run state.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
-    """Write a checkpoint, with its run state. Errors: OSError; UserError where safetensors is not installed."""
+    """Write a checkpoint with its run state. Errors: OSError; UserError where safetensors is not installed."""
     tensors, more = dict(checkpoint.network.weights), {}
     if checkpoint.state is not None:
         of_state, more["run_state"] = state_tensors.encode(checkpoint.state, checkpoint.train_losses)
@@ -44,9 +44,9 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read what `save` has written. Errors: OSError; CheckpointError; UserError without safetensors."""
+    """Read a file of `save`. Errors: OSError; CheckpointError; UserError without safetensors."""
     numpy_format = _safetensors()
-    content = bytes(file_content(path))  # in memory: a mapped file that another process shortens ends this one
+    content = bytes(file_content(path))  # not mapped: a program that truncates a mapped file kills this process
     if not file_magic.is_safetensors(content):
         raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a safetensors file'}")
     facts, claimed = _header(content)
@@ -58,7 +58,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     metadata.require_shapes(checkpoint, shapes | of_state, claimed)
     try:
         tensors = numpy_format.load(content)
-    except Exception as e:  # the library has classes of its own, and has had others
+    except Exception as e:  # versions of the library differ in their error classes
         raise CheckpointError(f"it is not a safetensors file ({escape_line(str(e))})") from None
     weights = {name: tensors[name] for name in shapes}
     checkpoint = metadata.with_weights(checkpoint, shapes, weights)
@@ -68,7 +68,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _header(content: bytes) -> tuple[Any, metadata.Shapes]:
-    """The facts of checkpoints.metadata, and the names and shapes of the tensors. Errors: CheckpointError."""
+    """The parsed text of checkpoints.metadata, and the shapes of the tensors. Errors: CheckpointError."""
     try:
         header = metadata.parse(content[8 : 8 + int.from_bytes(content[:8], "little")], len(content))
         claimed = {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
@@ -80,7 +80,6 @@ def _header(content: bytes) -> tuple[Any, metadata.Shapes]:
 
 
 def is_installed() -> bool:
-    """Whether .safetensors files can be read and written."""
     return importlib.util.find_spec("safetensors") is not None
 
 

@@ -47,10 +47,7 @@ def encode(state: RunState, train_losses: array[float]) -> tuple[dict[str, Array
 
 
 def shapes(network: Network, parameters: int, claimed: Shapes) -> Shapes:
-    """Name -> shape of all tensors of a run state, the batch size and the number of losses as the file claims them.
-
-    Errors: CheckpointError where the file claims none.
-    """
+    """Name -> shape of a run state's tensors; `claimed` gives batch size and loss count. Errors: CheckpointError."""
     sizes = {name: claimed.get(name, ()) for name in (_LOSSES, _hidden(1))}
     if not all(sizes.values()):
         raise CheckpointError("its run state has no losses, or no hidden state")
@@ -65,10 +62,7 @@ def shapes(network: Network, parameters: int, claimed: Shapes) -> Shapes:
 
 
 def decode(checkpoint: Checkpoint, facts: object, tensors: Mapping[str, Array]) -> None:
-    """Set a checkpoint's run state and losses from what `encode` has made, each value checked as that of a .t7 file.
-
-    Errors: CheckpointError.
-    """
+    """Set run state and losses from those of `encode`, checked as those of a .t7 file. Errors: CheckpointError."""
     if not isinstance(facts, dict) or tensors[_LOSSES].dtype != np.dtype("<f8"):
         raise CheckpointError("its run state is not as pycharrnn writes it")
     state: dict[bytes, Any] = {key.encode("utf-8", "replace"): _for_table(value) for key, value in facts.items()}
@@ -94,6 +88,6 @@ def _for_table(value: Any) -> Any:
 
 
 def _tensor(array_: Array) -> object:
-    """A tensor for compat.run_state; None, which it refuses, for another dtype than float64 and float32."""
+    """A tensor for compat.run_state, which refuses None, for a dtype other than float64 and float32."""
     kind = _TORCH_TYPES.get(array_.dtype.name)
     return None if kind is None else Tensor.of_array(array_, kind)

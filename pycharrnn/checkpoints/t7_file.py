@@ -1,4 +1,4 @@
-"""Checkpoints as .t7 files: read from char-rnn and torch-rnn, written as char-rnn's, with the state of a run."""
+"""Checkpoints as .t7 files: reads those of char-rnn and torch-rnn, writes char-rnn's with the run state."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pycharrnn.common.progress import bar
 if TYPE_CHECKING:
     from pycharrnn.checkpoints.formats import Choices
 
-# A .t7 file holds the identity matrix of its characters. From so many characters on, it may have so many times as many
-# numbers as the model has parameters.
+# A .t7 file holds the identity matrix of its characters. With more than _ANY_CHARACTERS characters, the matrix may have
+# at most _IDENTITY_RATIO times as many numbers as the model has parameters.
 _ANY_CHARACTERS, _IDENTITY_RATIO = 4096, 32
 
 
@@ -23,10 +23,7 @@ def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
 
 
 def from_value(value: object) -> charrnn.Checkpoint:
-    """What load_t7 gives -> the checkpoint that it is.
-
-    Errors: CheckpointError; T7Error for a tensor that claims more than its file holds.
-    """
+    """The checkpoint in a value of load_t7. Errors: CheckpointError; T7Error for a tensor larger than its storage."""
     return torchrnn.from_table(value) if torchrnn.is_checkpoint(value) else charrnn.from_table(value)
 
 
@@ -41,10 +38,7 @@ def save(path: str | os.PathLike[str], checkpoint: charrnn.Checkpoint, choices: 
 
 
 def check_size(vocab_size: int, parameters: int) -> None:
-    """Refuse a model that is tiny beside the identity matrix of its characters, which a .t7 file holds too.
-
-    Char-rnn has no such model, and its file would fill the disk. Errors: UserError.
-    """
+    """Refuse a model much smaller than its identity matrix (V, V), which would fill the disk. Errors: UserError."""
     if vocab_size > _ANY_CHARACTERS and vocab_size**2 > _IDENTITY_RATIO * parameters:
         raise UserError(
             f"a .t7 file of {vocab_size} characters is {8e-9 * vocab_size**2:.1f} GB large, for a model of {parameters}"

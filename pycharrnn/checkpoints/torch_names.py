@@ -1,6 +1,6 @@
 """Converts weights of an lstm or rnn to the names and gate order of torch.nn's state_dict, and back.
 
-torch.nn has no cell like char-rnn's gru, whose reset gate acts before the product: its weights keep char-rnn's names.
+A gru's weights keep char-rnn's names: its reset gate acts before the product, that of torch.nn after it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,7 @@ GATES = [0, 1, 3, 2]  # torch.nn's i, f, g, o from char-rnn's i, f, o, g, and ba
 
 
 def of(model: str, name: str) -> str:
-    """torch.nn's name of a weight.
-
-    Example:
-        >>> of("lstm", "h2h_2.bias")
-        'rnn.bias_hh_l1'
-    """
+    """torch.nn's name of a weight: ("lstm", "h2h_2.bias") -> "rnn.bias_hh_l1" """
     if model not in MODELS or name.startswith("decoder."):
         return name
     linear, kind = name.split(".")
