@@ -81,7 +81,7 @@ def convert(
     chosen.functions().save(path, loaded, formats.Choices(dtype, encoding, long_size))
 
 
-def renumbered(
+def remap_ids(
     loaded: charrnn.Checkpoint, vocab: dict[bytes, int], random: LuaRandom | None = None
 ) -> charrnn.Checkpoint:
     """The same model with the token ids of `vocab`, which has all of its characters.

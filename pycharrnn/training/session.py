@@ -116,8 +116,8 @@ def _make(settings: RunSettings, text: TextStats, process: Process, say: Say) ->
         _make_checkpoint_dir(os.path.dirname(settings.files.stem))
     if settings.resumed:
         _check_same_vocabulary(data, settings.resumed, loader.vocab_mapping)
-        renumbered = checkpoint.renumbered(settings.resumed.checkpoint, loader.vocab_mapping)
-        start = dataclasses.replace(settings.resumed, checkpoint=renumbered)
+        remapped = checkpoint.remap_ids(settings.resumed.checkpoint, loader.vocab_mapping)
+        start = dataclasses.replace(settings.resumed, checkpoint=remapped)
         settings = dataclasses.replace(settings, start=start)
     model = _model(settings, loader, random, dtype, say)
     if settings.model.forget_bias and model.model == "lstm" and not settings.resumed:
@@ -192,7 +192,7 @@ def _model(
     say(f"loading a model from checkpoint {start.path}")
     if settings.data.vocab == "strict":
         _check_same_vocabulary(settings.data, start, loader.vocab_mapping)
-    found = checkpoint.renumbered(start.checkpoint, loader.vocab_mapping, random)
+    found = checkpoint.remap_ids(start.checkpoint, loader.vocab_mapping, random)
     overwritten = f"rnn_size={model.rnn_size}, num_layers={model.num_layers}, model={model.model}"
     say(f"overwriting {overwritten} based on the checkpoint.")
     return CharRNN.from_checkpoint(found, dtype=dtype, device=where)

@@ -182,7 +182,7 @@ def any_checkpoint(model: str) -> charrnn.Checkpoint:
 @pytest.mark.parametrize("model", nngraph.MODELS)
 def test_weights_go_with_their_characters(model):
     before = any_checkpoint(model)
-    after = checkpoint.renumbered(before, {b"a": 1, b"b": 2, b"c": 3})
+    after = checkpoint.remap_ids(before, {b"a": 1, b"b": 2, b"c": 3})
     assert (after.vocab, after.gradients, after.state) == ({b"a": 1, b"b": 2, b"c": 3}, None, None)
     order = [2, 0, 1]  # where a, b and c were
     for name, weight in before.network.weights.items():
@@ -191,7 +191,7 @@ def test_weights_go_with_their_characters(model):
         elif name.startswith("decoder."):
             weight = weight[order]
         np.testing.assert_array_equal(after.network.weights[name], weight)
-    assert checkpoint.renumbered(before, dict(before.vocab)) is before
+    assert checkpoint.remap_ids(before, dict(before.vocab)) is before
 
 
 @pytest.mark.parametrize("model", nngraph.MODELS)
@@ -199,8 +199,8 @@ def test_new_characters_are_drawn_as_a_new_model_is(model):
     before = any_checkpoint(model)
     vocab = {b"b": 1, b"c": 2, b"a": 3, b"d": 4, b"e": 5}
     with pytest.raises(ValueError, match="random"):
-        checkpoint.renumbered(before, vocab)
-    after, random = checkpoint.renumbered(before, vocab, LuaRandom(5)), LuaRandom(5)
+        checkpoint.remap_ids(before, vocab)
+    after, random = checkpoint.remap_ids(before, vocab, LuaRandom(5)), LuaRandom(5)
     assert after.network.vocab_size == 5
     shapes = nngraph.parameter_shapes(model, 5, 4, 2)
     assert {name: w.shape for name, w in after.network.weights.items()} == shapes

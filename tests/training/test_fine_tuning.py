@@ -230,7 +230,7 @@ def test_new_characters_get_small_random_rows(path):
     new = [b"~", b"\x01", "é".encode()]
     vocab = {c: k for k, c in enumerate(sorted([*loaded.vocab, *new]), 1)}
     random = LuaRandom(5)
-    extended = checkpoint.renumbered(loaded, vocab, random)
+    extended = checkpoint.remap_ids(loaded, vocab, random)
     V, H, per_layer = len(vocab), n.rnn_size, {"lstm": [4], "gru": [1, 1, 1], "rnn": [1]}[n.model]
     assert (extended.network.vocab_size, extended.vocab) == (V, vocab)
     drawn = LuaRandom(5)
@@ -332,7 +332,7 @@ def test_another_numbering(tmp_path):
     """As in torch-rnn, which numbers characters as they first occur."""
     loaded = checkpoint.load(LSTM)
     shuffled = dict(zip(loaded.vocab, np.random.default_rng(0).permutation(len(loaded.vocab)) + 1, strict=True))
-    theirs = checkpoint.renumbered(loaded, {c: int(k) for c, k in shuffled.items()})
+    theirs = checkpoint.remap_ids(loaded, {c: int(k) for c, k in shuffled.items()})
     checkpoint.convert(theirs, tmp_path / "theirs.t7")
     folders = [folder_with_text(tmp_path / name, OTHER) for name in "ab"]
     starts = (LSTM, tmp_path / "theirs.t7")
