@@ -15,6 +15,7 @@ import pytest
 from child_signals import default_signals
 from click.testing import CliRunner
 from command_server import CommandServer
+from recorded_runs import GOLDEN
 
 from pycharrnn.engine import kernel_library
 
@@ -26,7 +27,6 @@ if kernel_library.is_missing():
     os.environ["PYCHARRNN_KERNEL"] = "off"
 
 ROOT = Path(__file__).parents[1]
-GOLDEN = Path(__file__).parent / "golden"
 # Checkpoints and texts of others, which are not part of this project; their tests are collected only where they are.
 THIRD_PARTY = Path(os.environ.get("PYCHARRNN_THIRD_PARTY", ROOT.parent / "shared"))
 collect_ignore = [] if (THIRD_PARTY / "real" / "manifest.json").is_file() else ["third_party"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from recorded_runs import PACKED
 
 CONFLICT = re.compile(rb"^(?:<{7} .*|\|{7} .*|={7}|>{7} .*)\r?$", re.M)
 
@@ -36,3 +37,8 @@ def test_merge_conflict_marks_are_found():
     assert len(conflict_marks(merged)) == 3
     assert conflict_marks(merged.replace(b"\n", b"\r\n"))
     assert conflict_marks(b"Heading\n=======\n") == []
+
+
+def test_recorded_checkpoints_are_packed():
+    """Without a name and a time: the same file has the same bytes whenever it is packed."""
+    assert {path.read_bytes()[:8] for path in PACKED.rglob("*.t7")} == {b"\x1f\x8b\x08" + bytes(5)}

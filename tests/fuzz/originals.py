@@ -17,9 +17,9 @@ from compat.t7_writer import T7Writer, _AsciiT7Writer
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import formats
 from pycharrnn.page import single_file
+from tests.recorded_runs import GOLDEN
 from tests.torchrnn_tables import TOKENS, make
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 _CHECKPOINTS = (
     "lstm1_test_split/lm_split_epoch1.00_3.1432.t7",
     "lstm3_dropout/lm_lstm3d_epoch1.00_3.2518.t7",

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from tests.gpu import runs
 from tests.gpu.checking import Check, Finding
 from tests.gpu.place import Place
+from tests.recorded_runs import GOLDEN
 
 _ITERATIONS = 100
-_GOLDEN = Path(__file__).parents[1] / "golden"
 _STARTS = {  # recorded checkpoints
-    "lstm": _GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7",
-    "gru": _GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7",
-    "rnn": _GOLDEN / "rnn3" / "lm_rnn3_epoch1.00_3.0075.t7",
+    "lstm": GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7",
+    "gru": GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7",
+    "rnn": GOLDEN / "rnn3" / "lm_rnn3_epoch1.00_3.0075.t7",
 }
 
 
