@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from click.testing import CliRunner
 from command_server import CommandServer
 from recorded_runs import GOLDEN
 
+from compat import charrnn
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
 
 # On a machine that is busy with other things as well, training prints the same as on one that is not.
@@ -92,6 +95,13 @@ def sentence(result: subprocess.CompletedProcess, status: int = 1) -> str:
     assert "Traceback" not in error
     assert error.count("\n") == 1, error
     return error
+
+
+def save_with_weights(path: Path, loaded: charrnn.Checkpoint, value: float) -> None:
+    """Write a checkpoint all of whose weights are `value`: NaN or infinity, as after a training that diverged."""
+    weights = {name: np.full_like(weight, value) for name, weight in loaded.network.weights.items()}
+    network = dataclasses.replace(loaded.network, weights=weights)
+    checkpoint.convert(dataclasses.replace(loaded, network=network), path)
 
 
 def train_as_recorded(name: str, folder: Path, *more: str) -> tuple[str, Path]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN, run
+from conftest import GOLDEN, run, save_with_weights
 
 from pycharrnn.analysis import activation_page, activations
 from pycharrnn.analysis.activations import Reading
@@ -186,6 +186,15 @@ def test_a_page(tmp_path):
     values = activations.record(checkpoint.load(LSTM), b"A quiet night.\nNobody").values
     shown = int(parsed.shades[1][-1][1].lstrip("bo") or 0)
     assert shown == round(10 * abs(float(values[-1, 1, 15])))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("path", [LSTM, GRU, RNN])
+def test_a_page_of_a_model_whose_training_diverged(tmp_path, path, value):
+    save_with_weights(tmp_path / "x.safetensors", checkpoint.load(path), value)
+    result = page_of("x.safetensors", "-primetext", "The night", "-count", "1", "-o", "page.html", cwd=tmp_path)
+    assert (result.stdout, result.stderr) == (b"saved page.html\n", b"")
+    assert Page((tmp_path / "page.html").read_text(encoding="utf-8")).texts == ["\nThe night"]
 
 
 def test_texts_from_files_and_pipes(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, run, sentence, spec
+from conftest import GOLDEN, run, save_with_weights, sentence, spec
 
 from compat import legacy_logsoftmax
 from pycharrnn.analysis import likelihood, scoring, surprise
@@ -420,6 +420,18 @@ def test_a_page_colored_by_surprise(tmp_path):
     levels = [int(level) for level in re.findall(r'class="o(\d+)"', body)]
     assert len(set(levels)) > 2
     assert f'title="{score.bits[1]:.1f} bits">h</b>' in body
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_page_of_a_model_whose_training_diverged(tmp_path, value):
+    """Characters after the first, which is a guess among all, have no surprise and no color."""
+    save_with_weights(tmp_path / "x.safetensors", LOADED, value)
+    (tmp_path / "text").write_text("The night porter", encoding="utf-8")
+    result = run("score", "x.safetensors", "text", "-html", "page.html", cwd=tmp_path)
+    assert result.stderr == b""
+    assert result.stdout == b"text: nan bits per character, 16 characters\nsaved page.html\n"
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<pre><b class="o6" title="6.2 bits">T</b>he night porter</pre>' in page
 
 
 def test_eval_and_score_load_no_pytorch(corpus, tmp_path):
