@@ -8,6 +8,7 @@ import dataclasses
 import gc
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence
+from runs import folder_with_text, started
 from serving_tools import GRU, LOOPBACK, LSTM, model_of, server
 
 from compat import charrnn
@@ -521,3 +523,24 @@ def test_a_server_that_follows_a_folder(tmp_path):
         while not client.get("/api/models").json()["models"]:
             time.sleep(0.05)
         assert client.post("/api/sample", json={"model": LSTM.stem, "length": 5}).status_code == 200
+
+
+def test_a_server_that_follows_a_training(tmp_path):
+    """A .safetensors checkpoint is offered while the training that has written it runs."""
+    folder_with_text(tmp_path)
+    folder = tmp_path / "cv"
+    folder.mkdir()
+    options = ["-checkpoint_format", "safetensors", "-eval_val_every", "50", "-max_epochs", "10000"]
+    with server(folder, "-follow", "1") as running, httpx.Client(base_url=running.url, timeout=60) as client:
+        assert client.get("/api/models").json()["models"] == []
+        training = started(tmp_path, *options, lines=0, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while not (offered := client.get("/api/models").json()["models"]) and training.poll() is None:
+                time.sleep(0.05)
+            assert training.poll() is None
+            answer = client.post("/api/sample", json={"model": offered[0]["id"], "length": 5})
+            assert answer.status_code == 200, answer.text
+        finally:
+            training.kill()
+            training.wait()
+    assert {path.suffix for path in folder.glob("lm_*")} == {".safetensors"}
