@@ -22,7 +22,7 @@ def test_without_bytes_on_standard_input(monkeypatch, stream):
 
 
 def test_a_closed_standard_input(monkeypatch):
-    stream = io.TextIOWrapper(io.BytesIO(b"a"))
+    stream = io.TextIOWrapper(io.BytesIO(b"a"), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", stream)
     assert standard_streams.standard_input().read() == b"a"
     stream.close()
