@@ -38,7 +38,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
         except UserError as e:
             if not files.overwrite:
                 raise UserError(
-                    f"{latest}, which this training would overwrite, is no checkpoint ({e}): {ways_on}."
+                    f"{latest}, which this training would overwrite, is not a checkpoint ({e}): {ways_on}."
                 ) from e
     is_finished = found is not None and _is_finished(found)
     if not files.overwrite:
@@ -110,4 +110,4 @@ def _name_of(found: Checkpoint | None, stem: str, ending: str) -> str:
     if found.val_loss is None:
         return f"iteration {found.i}, under no other name"
     name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
-    return f"{name}, which stays" if os.path.exists(name) else f"{name}, which is there no more"
+    return f"{name}, which stays" if os.path.exists(name) else f"{name}, which no longer exists"

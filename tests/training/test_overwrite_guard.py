@@ -99,7 +99,7 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
     best.unlink()
     error, _, err = result_of(folder, "-max_epochs", "0.05")
     assert error is None
-    assert f"lm_lstm_latest.t7 is of a finished run; it was cv/{best.name}, which is there no more" in err
+    assert f"lm_lstm_latest.t7 is of a finished run; it was cv/{best.name}, which no longer exists" in err
 
 
 def test_the_model_that_a_run_begins_with_is_not_overwritten(tmp_path):
@@ -152,7 +152,7 @@ def test_what_can_not_be_read_is_not_overwritten_either(tmp_path):
     latest = folder / "cv/lm_lstm_latest.t7"
     latest.write_bytes(b"my thesis")
     error, _, _ = result_of(folder, "-max_epochs", "0.1")
-    assert "cv/lm_lstm_latest.t7, which this training would overwrite, is no checkpoint" in str(error)
+    assert "cv/lm_lstm_latest.t7, which this training would overwrite, is not a checkpoint" in str(error)
     assert latest.read_bytes() == b"my thesis"
     assert result_of(folder, "-max_epochs", "0.1", "-overwrite", "1")[0] is None
     assert checkpoint.load(latest).i
