@@ -64,4 +64,4 @@ def test_surrogates_become_characters_or_replacements():
 
 
 def test_the_width_of_characters_on_a_terminal():
-    assert [column_width(c) for c in "a\u0301\u200d\u304c"] == [1, 0, 0, 2]
+    assert [column_width(c) for c in "a\u0301\u200d\u304c\uff21"] == [1, 0, 0, 2, 2]

@@ -154,6 +154,22 @@ def test_what_a_resumed_run_can_not_use(recorded, options, words):
     assert words in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "encoding, vocab, ending", [("bytes", "ab", "t7"), ("utf8", "ab", "t7"), ("utf8", "abc", "safetensors")]
+)
+def test_the_format_counts_the_characters_of_text_and_checkpoint(encoding, vocab, ending):
+    """Of code points alone: a byte has 256 values at most."""
+    text = TextStats(2000, 1000, 999, code_point_values=(ord("a"), ord("b"), *range(0x4E00, 0x4E00 + 998)))
+    options = {"init_from": "cv", "vocab": "extend", "encoding": encoding, "gpuid": -1}
+    start = start_of(False, vocab)
+    assert settle(TrainOptions(**options), options, start, text, CPU).files.checkpoint_format == ending
+
+
+def test_a_long_text_of_bytes_has_t7_checkpoints():
+    text = TextStats(6000, 2000, 2000, code_point_values=tuple(range(0x4E00, 0x4E00 + 2000)))
+    assert settle(TrainOptions(gpuid=-1), ("gpuid",), None, text, CPU).files.checkpoint_format == "t7"
+
+
 # -- the process among those of torchrun -----------------------------------------------------------------------------
 
 
@@ -173,7 +189,7 @@ def test_a_process_of_torchrun(monkeypatch, values, want):
     assert process_from_environment() == want
 
 
-@pytest.mark.parametrize("name, value", [("RANK", "x"), ("WORLD_SIZE", "-1"), ("LOCAL_RANK", "1.5"), ("RANK", "4")])
+@pytest.mark.parametrize("name, value", [("RANK", "x"), ("WORLD_SIZE", "-1"), ("LOCAL_RANK", "1.5"), ("RANK", "1")])
 def test_variables_that_torchrun_does_not_set_so(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=f"the environment variable {name} is '?{value}"):
