@@ -225,7 +225,9 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
-@pytest.mark.parametrize("name", ["o.json", "x" * 255, "\u6587" * 81 + ".t7"], ids=["short", "longest", "multibyte"])
+@pytest.mark.parametrize(
+    "name", ["o.json", "x" * 251, "x" * 255, "\u6587" * 81 + ".t7"], ids=["short", "long", "longest", "multibyte"]
+)
 def test_the_next_write_removes_the_file_of_a_killed_process(tmp_path, name):
     with another_process_that_writes(tmp_path / name) as process:
         assert len(list(tmp_path.iterdir())) == 1

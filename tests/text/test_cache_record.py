@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -40,3 +41,17 @@ def test_a_file_is_settled_once_its_clock_has_ticked(monkeypatch, seconds, whole
     monkeypatch.setattr(time, "time_ns", lambda: changed + int(seconds * 1e9))
     assert cache_record.is_settled((5, changed, changed - 10**9, 1)) == settled
     assert cache_record.is_settled((5, changed - 10**9, changed, 1)) == settled
+
+
+@pytest.mark.skipif(os.name == "nt", reason="st_ctime is the time of creation there")
+def test_a_write_that_keeps_size_and_time_is_noticed(tmp_path):
+    """As by a program that sets the time of a file back."""
+    path = tmp_path / "input.txt"
+    path.write_bytes(b"one")
+    before, times = cache_record.file_state(str(path)), path.stat()
+    while time.time_ns() - times.st_ctime_ns < 50_000_000:  # the clock of the file system ticks every 4 to 10 ms
+        time.sleep(0.01)
+    path.write_bytes(b"two")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_mtime_ns == times.st_mtime_ns
+    assert cache_record.file_state(str(path)) != before
