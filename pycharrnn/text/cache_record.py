@@ -72,7 +72,7 @@ def load(data_dir: str) -> CacheRecord:
         found = json.loads(content)
         caches = {str(name): (_state(state), str(made_of)) for name, (state, made_of) in found["caches"].items()}
         return CacheRecord(found["text"] and _state(found["text"]), dict(found["stats"]), caches)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError):
         return CacheRecord()
 
 

@@ -188,8 +188,15 @@ def test_a_text_is_read_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[" * 300_000, b"{}", b'{"text": 5, "stats": {}, "caches": {}}', b'{"text": [1, 2, 3, 4], "caches": []}'],
-    ids=["empty", "deep", "no fields", "no state", "no caches"],
+    [
+        b"",
+        b"[" * 300_000,
+        b"{}",
+        b'{"text": 5, "stats": {}, "caches": {}}',
+        b'{"text": [1, 2, 3, 4], "caches": []}',
+        b'{"text": [1, 2, 3, Infinity], "stats": {}, "caches": {}}',
+    ],
+    ids=["empty", "deep", "no fields", "no state", "no caches", "infinity"],
 )
 def test_a_record_of_something_else_is_ignored(tmp_path, content):
     make_cache(tmp_path, b"abcd" * 9)
