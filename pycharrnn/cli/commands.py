@@ -125,7 +125,6 @@ def main(args: list[str] | None = None) -> None:
         finally:
             interrupts.exit_silently_on_signals()
     except (KeyboardInterrupt, Interrupted) as e:  # it came while another message was being printed
-        interrupts.exit_silently_on_signals()
         status = interrupts.status_of(getattr(e, "number", signal.SIGINT))
     _exit(status)
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -23,23 +23,36 @@ class Interrupted(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Let signals raise KeyboardInterrupt or Interrupted, except those that the process was started to ignore (nohup).
-
-    During an import they end the process: C code that imports, as in PyTorch, would drop the exception.
-    """
+    """Let signals raise KeyboardInterrupt or Interrupted. Signals that the process ignores stay ignored (nohup)."""
     for number in numbers():
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, _raise)
+            signal.signal(number, raise_once)
 
 
 def exit_silently_on_signals() -> None:
     """Let the same signals end the process without a message."""
     for number in numbers():
-        if signal.getsignal(number) == _raise:
+        if signal.getsignal(number) == raise_once:
             signal.signal(number, end_at_once)
 
 
-def end_at_once(number: int, frame: FrameType | None) -> None:
+def raise_once(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal handler that raises KeyboardInterrupt or Interrupted. Later signals end the process.
+
+    A second exception could escape from the code that handles the first. During an import the first signal ends the
+    process, too: C code that imports, as in PyTorch, would drop the exception.
+    """
+    exit_silently_on_signals()
+    while frame is not None:  # is an import among the interrupted calls?
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            with contextlib.suppress(OSError):
+                os.write(2, f"pycharrnn: {sentence(number)}\n".encode())
+            end_at_once(number, frame)
+        frame = frame.f_back
+    raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)
+
+
+def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
     """A signal handler that ends the process. With SIG_DFL, Python would report a pending signal."""
     os._exit(status_of(number))
 
@@ -58,13 +71,3 @@ def numbers() -> list[int]:
     if threading.current_thread() is not threading.main_thread():
         return []
     return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows lacks SIGHUP, others SIGBREAK
-
-
-def _raise(number: int, frame: FrameType | None) -> None:
-    while frame is not None:  # is an import among the interrupted calls?
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            with contextlib.suppress(OSError):
-                os.write(2, f"pycharrnn: {sentence(number)}\n".encode())
-            end_at_once(number, frame)
-        frame = frame.f_back
-    raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)

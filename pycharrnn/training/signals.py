@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.interrupts import end_at_once, numbers, status_of
+from pycharrnn.common.interrupts import end_at_once, numbers, raise_once, status_of
 from pycharrnn.training.reports import RunResult
 
 _Handler = Callable[[int, FrameType | None], Any] | int | None  # as in signal.signal
@@ -55,8 +55,9 @@ class Log:
 class GracefulStop:
     """Context manager: the first signal requests a stop, which the loop polls; the second raises RunStopped at once.
 
-    A third one ends the process while that exception propagates. Ignored signals stay ignored (nohup, a shell's
-    background job). Outside the main thread, where Python can't handle signals, only the log is watched.
+    A third one ends the process while that exception propagates, also after the context unless a program has handlers
+    of its own. Ignored signals stay ignored (nohup, a shell's background job). Outside the main thread, where Python
+    can't handle signals, only the log is watched.
 
     Args:
         log: requests a stop once it is closed. clear: clears the progress line before the handler prints.
@@ -99,6 +100,8 @@ class GracefulStop:
             with contextlib.suppress(OSError):
                 os.write(2, f"pycharrnn: {name}: finishing the step and saving{second}.\n".encode())
         elif self._alone:
-            for handled in self._before:
+            for handled, before in self._before.items():
                 signal.signal(handled, end_at_once)
+                if before is raise_once:
+                    self._before[handled] = end_at_once
             raise RunStopped(f"stopped at once by a second signal, {name}.", status_of(number))

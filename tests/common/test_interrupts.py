@@ -45,6 +45,17 @@ def end_of(number: int) -> str:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_ends_the_process_while_the_first_is_handled(number):
+    code = (
+        "interrupts.raise_on_signals()\n"
+        f"try:\n    {end_of(signal.SIGINT)}"
+        f"except KeyboardInterrupt:\n    print('handled', flush=True)\n    {end_of(number)}    print('went on')\n"
+    )
+    result = python(code)
+    assert (result.stdout, result.stderr, result.returncode) == ("handled\n", "", 128 + number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_an_exception(number):
     code = (
         "interrupts.raise_on_signals()\n"

@@ -38,6 +38,7 @@ from pycharrnn.checkpoints.run_names import named_checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common import file_lock
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.interrupts import end_at_once, raise_once
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.training import checkpoint_keeper, run_lock
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
@@ -146,7 +147,7 @@ def test_many_signals_end_without_noise(tmp_path, pause):
     _, error = process.communicate(timeout=60)
     # At its very end, Python lets a signal end the process as it would any other.
     ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    assert process.returncode in {*(128 + number for number in ends), *(-number for number in ends)}
+    assert process.returncode in {*(128 + number for number in ends), *(-number for number in ends)}, error
     assert "Traceback" not in error, error
     assert "race condition" not in error, error
 
@@ -158,6 +159,17 @@ def heard_signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def test_a_third_signal_ends_a_command_but_not_a_program(heard_signals, monkeypatch):
+    """After the context of a run that a second signal has ended, a program has its own handler again."""
+    for own, afterwards in ((raise_once, end_at_once), (signal.default_int_handler, signal.default_int_handler)):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, own)
+        with pytest.raises(RunStopped, match="SIGINT"), GracefulStop(Log(print, print)):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+        assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {afterwards}
 
 
 def test_signals_are_handled_only_while_training(heard_signals):
