@@ -1,24 +1,25 @@
-"""Two models talk to each other, line by line: python duet.py CHECKPOINT CHECKPOINT [LINES] [SEED]
+"""Two models in a dialog, line by line: python duet.py CHECKPOINT CHECKPOINT [LINES] [SEED]
 
-Each hears what both have said, as far as it knows the characters, and goes on from there.
+The prompt of each line is the dialog so far, without characters that the model's vocabulary lacks.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
 
 import pycharrnn
 
-HEARD = 1000  # characters of what was said before that a voice reads
+CONTEXT = 1000  # characters of the dialog that a model reads
 
 
-def duet(voices: list[pycharrnn.Model], lines: int, seed: int) -> list[str]:
-    """What the voices say in turn."""
-    said: list[str] = []
+def duet(models: list[pycharrnn.Model], lines: int, seed: int) -> Iterator[str]:
+    """Yield lines of the models in turn."""
+    dialog = ""
     for k in range(lines):
-        heard = "".join(f"{line}\n" for line in said)[-HEARD:] or "\n"
-        line = voices[k % len(voices)].generate(
-            heard,
+        line = models[k % len(models)].generate(
+            dialog[-CONTEXT:] or "\n",
             length=200,
             temperature=0.6,
             stop="\n",
@@ -26,12 +27,16 @@ def duet(voices: list[pycharrnn.Model], lines: int, seed: int) -> list[str]:
             ignore_bad_primetext=True,
             seed=seed + k,
         )
-        said.append(line.strip("\n"))
-    return said
+        dialog += line.strip("\n") + "\n"
+        yield line.strip("\n")
 
 
 if __name__ == "__main__":
+    for name in {"SIGINT", "SIGPIPE"} & set(
+        dir(signal)
+    ):  # Ctrl-C and a closed pipe end the program without a traceback
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
     first, second, *numbers = sys.argv[1:]
     count, start = ([int(number) for number in numbers] + [10, 1][len(numbers) :])[:2]
-    for number, said_line in enumerate(duet([pycharrnn.load(first), pycharrnn.load(second)], count, start)):
-        print(f"{'AB'[number % 2]}: {said_line}")
+    for number, line in enumerate(duet([pycharrnn.load(first), pycharrnn.load(second)], count, start)):
+        print(f"{'AB'[number % 2]}: {line}", flush=True)

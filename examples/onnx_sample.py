@@ -4,7 +4,12 @@ python onnx_sample.py model.onnx "The " 500 0.7
 """
 
 import json
+import signal
 import sys
+
+if __name__ == "__main__":  # Ctrl-C and a closed pipe end the program without a traceback
+    for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 import numpy as np
 import onnxruntime

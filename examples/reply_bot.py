@@ -1,24 +1,25 @@
-"""A bot that answers each line with a line of its own: python reply_bot.py CHECKPOINT [SEED]
+"""A bot that answers each line with a line: python reply_bot.py CHECKPOINT [SEED]
 
-`reply` is what a bot of any chat needs; here, messages are lines of standard input.
+`reply` answers one message. Here, messages are lines of standard input.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pycharrnn
 
-MOST = 280  # characters of an answer
-TRIES = 5  # an answer may be an empty line: then it answers anew
+MAX_LENGTH = 280  # characters of an answer
+MAX_TRIES = 5  # an empty answer is sampled again
 
 
 def reply(model: pycharrnn.Model, message: str, seed: int | None = None) -> str:
-    """An answer to a message; what the model has never seen in it is passed over."""
-    for k in range(TRIES):
+    """An answer to a message; characters that the vocabulary lacks are left out."""
+    for k in range(MAX_TRIES):
         answer = model.generate(
             f"\n{message}\n",
-            length=MOST,
+            length=MAX_LENGTH,
             temperature=0.6,
             stop="\n",
             hide_prime=True,
@@ -31,6 +32,10 @@ def reply(model: pycharrnn.Model, message: str, seed: int | None = None) -> str:
 
 
 if __name__ == "__main__":
+    for name in {"SIGINT", "SIGPIPE"} & set(
+        dir(signal)
+    ):  # Ctrl-C and a closed pipe end the program without a traceback
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
     loaded = pycharrnn.load(sys.argv[1])
     chosen = int(sys.argv[2]) if len(sys.argv) > 2 else None
     for line in sys.stdin:

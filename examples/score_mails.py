@@ -1,12 +1,13 @@
-"""Which mails are unlike what a model has read? python score_mails.py CHECKPOINT FOLDER
+"""Rank mails by how much they differ from a model's training text: python score_mails.py CHECKPOINT FOLDER
 
-Prints the bits per character of each mail (.eml) below a folder, the strangest first.
+Prints the bits per character of each mail (.eml) in a folder and its subfolders, the highest first.
 """
 
 from __future__ import annotations
 
 import email.policy
 import math
+import signal
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pycharrnn
 
 
 def body_of(file: Path) -> str:
-    """The text of a mail, "" where it has none."""
+    """The text of a mail; "" if it has none."""
     with file.open("rb") as f:
         mail = email.message_from_binary_file(f, policy=email.policy.default)
     part = mail.get_body(("plain", "html"))
@@ -30,10 +31,14 @@ def main(checkpoint: str, folder: str) -> None:
         rows.append((score.bits_per_character, score.unknown.total(), file))
     if not rows:
         sys.exit(f"there is no mail (.eml) below {folder}")
-    # A mail without a character that the model knows has no bits: it comes first.
+    # The bits of a mail without any known character are NaN. Such mails come first.
     for bits, unknown, file in sorted(rows, key=lambda row: -math.inf if math.isnan(row[0]) else -row[0]):
         print(f"{bits:.3f} bits per character, {unknown} unknown  {file.relative_to(folder)}")
 
 
 if __name__ == "__main__":
+    for name in {"SIGINT", "SIGPIPE"} & set(
+        dir(signal)
+    ):  # Ctrl-C and a closed pipe end the program without a traceback
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
     main(*sys.argv[1:])

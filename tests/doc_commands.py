@@ -117,7 +117,7 @@ NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
     (r"(\w+=\d+ )?\.venv/bin/(python -m pytest|ruff) ", "this is the suite", lambda line: None),
     (r"(\.venv/bin/)?python3? (tests|benchmarks)/", "takes minutes", _script_exists),
 )
-SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for) ")
+SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for|python examples/\w+\.py) ")
 
 
 @dataclass
@@ -227,7 +227,8 @@ def _shorten(file: Path) -> None:
 def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:
     """Set up a folder with the files that a page assumes."""
     (folder / "docs").mkdir(parents=True)
-    shutil.copytree(ROOT / "docs" / "pictures", folder / "docs" / "pictures")
+    for needed in (Path("docs", "pictures"), Path("examples")):
+        shutil.copytree(ROOT / needed, folder / needed)
     (folder / "bin").mkdir()
     for name, start in (("pycharrnn", "-m pycharrnn"), ("python", "")):
         (folder / "bin" / name).write_bytes(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {start} "$@"\n'.encode())

@@ -1,0 +1,81 @@
+// Compute a model's output from its .json file in plain JavaScript: node read_model.js model.json "The " 40
+//
+// Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones.
+// In a browser: <script src="read_model.js"></script>, then makeReader(await (await fetch("model.json")).json()).
+"use strict";
+
+// A function that reads one token id, from 0, and returns the probabilities of the characters that may follow.
+function makeReader({ model, rnn_size, num_layers, vocab_size, weights }) {
+  const sigmoid = (value) => 1 / (1 + Math.exp(-value));
+  const linear = (name, x) =>
+    weights[`${name}.weight`].map((row, k) => row.reduce((sum, w, j) => sum + w * x[j], weights[`${name}.bias`][k]));
+  const sums = (part, layer, x, h) => {
+    const recurrent = linear(`${part}h2h_${layer}`, h);
+    return linear(`${part}i2h_${layer}`, x).map((value, k) => value + recurrent[k]);
+  };
+  const cells = {
+    rnn: (layer, x, h, c) => [sums("", layer, x, h).map(Math.tanh), c],
+    gru: (layer, x, h, c) => {
+      const [z, r] = ["update_", "reset_"].map((part) => sums(part, layer, x, h).map(sigmoid));
+      const g = sums("candidate_", layer, x, h.map((value, k) => r[k] * value)).map(Math.tanh);
+      return [h.map((value, k) => z[k] * g[k] + (1 - z[k]) * value), c];
+    },
+    lstm: (layer, x, h, c) => {
+      const a = sums("", layer, x, h);
+      const part = (n, activation) => a.slice(n * rnn_size, (n + 1) * rnn_size).map(activation);
+      const [i, f, o, g] = [part(0, sigmoid), part(1, sigmoid), part(2, sigmoid), part(3, Math.tanh)];
+      const next = c.map((value, k) => f[k] * value + i[k] * g[k]);
+      return [next.map((value, k) => o[k] * Math.tanh(value)), next];
+    },
+  };
+  const zeros = new Array(rnn_size).fill(0);
+  const states = Array.from({ length: num_layers }, () => [zeros, zeros]);  // h and, for an lstm, c
+
+  return (tokenId) => {
+    let x = Array.from({ length: vocab_size }, (_, k) => Number(k === tokenId));  // one-hot
+    states.forEach((state, k) => {
+      states[k] = cells[model](k + 1, x, ...state);
+      x = states[k][0];
+    });
+    const scores = linear("decoder", x);
+    const highest = scores.reduce((a, b) => Math.max(a, b));
+    const exps = scores.map((score) => Math.exp(score - highest));
+    const total = exps.reduce((a, b) => a + b);
+    return exps.map((value) => value / total);
+  };
+}
+
+function main(file, prompt, length) {
+  const model = JSON.parse(require("fs").readFileSync(file, "utf8"));
+  const read = makeReader(model);
+  const given = Array.from(new TextEncoder().encode(prompt));
+  const decode = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
+  const text = [];
+  let probs;
+  const add = (tokenId) => {
+    text.push(...model.vocab[tokenId]);
+    probs = read(tokenId);
+  };
+  while (text.length < given.length) {
+    const tokenId = model.vocab.findIndex((bytes) => bytes.every((byte, k) => byte === given[text.length + k]));
+    if (tokenId < 0) return `the model has no character for ${JSON.stringify(decode(given.slice(text.length)))}`;
+    add(tokenId);
+  }
+  const ranked = probs.map((_, k) => k).sort((a, b) => probs[b] - probs[a]);
+  for (const k of ranked.slice(0, 5)) console.log(`${probs[k].toFixed(6)}  ${JSON.stringify(decode(model.vocab[k]))}`);
+  for (let k = 0; k < length; k++) add(probs.indexOf(probs.reduce((a, b) => Math.max(a, b))));
+  console.log(decode(text));
+}
+
+if (typeof module === "object") {  // in Node, not in a browser
+  module.exports = { makeReader };
+  if (require.main === module) {
+    process.stdout.on("error", () => process.exit());  // a closed pipe
+    const [file, prompt, length] = process.argv.slice(2);
+    const error = prompt && length ? main(file, prompt, Number(length)) : "node read_model.js FILE PROMPT LENGTH";
+    if (error) {
+      console.error(error);
+      process.exitCode = 1;
+    }
+  }
+}

@@ -1,0 +1,74 @@
+"""Compute a model's output from its .json file in plain Python: python read_model.py model.json "The " 40
+
+Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones.
+"""
+
+import json
+import os
+import signal
+import sys
+from math import exp, tanh
+from operator import add, mul
+
+for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # Ctrl-C and a closed pipe end the program without a traceback
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+if len(sys.argv) != 4 or not sys.argv[2]:
+    sys.exit(__doc__)
+file, prompt, length = sys.argv[1], os.fsencode(sys.argv[2]), int(sys.argv[3])
+with open(file, encoding="utf-8") as f:
+    model = json.load(f)
+H, weights, vocab = model["rnn_size"], model["weights"], [bytes(character) for character in model["vocab"]]
+states = {layer: ([0.0] * H, [0.0] * H) for layer in range(1, model["num_layers"] + 1)}  # h and, for an lstm, c
+
+
+def linear(name: str, x: list[float]) -> list[float]:
+    return [sum(map(mul, row, x), b) for row, b in zip(weights[f"{name}.weight"], weights[f"{name}.bias"], strict=True)]
+
+
+def sums(part: str, layer: int, x: list[float], h: list[float]) -> list[float]:
+    return list(map(add, linear(f"{part}i2h_{layer}", x), linear(f"{part}h2h_{layer}", h)))
+
+
+def sigmoid(values: list[float]) -> list[float]:
+    return [(1 + tanh(value / 2)) / 2 for value in values]  # 1 / (1 + exp(-value)), which can overflow
+
+
+def step(layer: int, x: list[float], h: list[float], c: list[float]) -> tuple[list[float], list[float]]:
+    """The layer's next h and c."""
+    if model["model"] == "gru":
+        z, r = sigmoid(sums("update_", layer, x, h)), sigmoid(sums("reset_", layer, x, h))
+        g = map(tanh, sums("candidate_", layer, x, list(map(mul, r, h))))
+        return [zk * gk + (1 - zk) * hk for zk, gk, hk in zip(z, g, h, strict=True)], c
+    a = sums("", layer, x, h)
+    if model["model"] == "rnn":
+        return list(map(tanh, a)), c
+    i, f, o, g = sigmoid(a[:H]), sigmoid(a[H : 2 * H]), sigmoid(a[2 * H : 3 * H]), map(tanh, a[3 * H :])
+    c = list(map(add, map(mul, f, c), map(mul, i, g)))
+    return list(map(mul, o, map(tanh, c))), c
+
+
+def read(token_id: int) -> list[float]:
+    """The probabilities of the characters that may follow, after one more character."""
+    x = [float(k == token_id) for k in range(len(vocab))]  # one-hot
+    for layer, state in states.items():
+        x, _ = states[layer] = step(layer, x, *state)
+    scores = linear("decoder", x)
+    highest = max(scores)
+    exps = [exp(score - highest) for score in scores]
+    total = sum(exps)
+    return [value / total for value in exps]
+
+
+text, probs = b"", [0.0] * len(vocab)
+while len(text) < len(prompt):
+    token_id = next((k for k, character in enumerate(vocab) if prompt.startswith(character, len(text))), -1)
+    if token_id < 0:
+        sys.exit(f"the model has no character for {prompt[len(text) :].decode(errors='replace')!r}")
+    text, probs = text + vocab[token_id], read(token_id)
+for k in sorted(range(len(vocab)), key=lambda k: -probs[k])[:5]:
+    print(f"{probs[k]:.6f}  {json.dumps(vocab[k].decode(errors='replace'), ensure_ascii=False)}")
+for _ in range(length):
+    token_id = probs.index(max(probs))
+    text, probs = text + vocab[token_id], read(token_id)
+print(text.decode(errors="replace"))

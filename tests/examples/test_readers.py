@@ -1,0 +1,128 @@
+"""The readers of .json models in plain Python and JavaScript compute what pycharrnn computes."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, needs_signals
+from page_modules import static_server
+
+import pycharrnn
+
+PYTHON, JAVASCRIPT = ROOT / "examples" / "read_model.py", ROOT / "examples" / "read_model.js"
+CHARACTERS = ["\n", " ", '"', "a", "b", "é", "ß", "中"]
+PROMPT, LONG = 'a "é', 'b\nßa中"aé  b"\n中ab'
+ALL = [(model, layers) for model in ("lstm", "gru", "rnn") for layers in (1, 2, 3)]
+
+needs_node = pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+# Each reader's command; plain Python starts without the packages of this environment.
+COMMANDS = [
+    pytest.param([sys.executable, "-I", "-S", str(PYTHON)], id="Python"),
+    pytest.param(["node", str(JAVASCRIPT)], id="JavaScript", marks=needs_node),
+]
+
+
+@pytest.fixture
+def exported(request, tmp_path):
+    """A model of random weights, large enough that its probabilities differ much, and its .json file."""
+    kind, layers = request.param
+    torch.manual_seed(layers)
+    net = pycharrnn.CharRNN(kind, len(CHARACTERS), rnn_size=7, num_layers=layers, dtype=torch.float64)
+    net.flat.data.normal_(0, 1.5)
+    net.vocab = {character.encode(): k + 1 for k, character in enumerate(CHARACTERS)}
+    net.save(str(tmp_path / "model.json"))
+    return pycharrnn.load(tmp_path / "model.json", dtype=torch.float64), str(tmp_path / "model.json")
+
+
+def expected_probs(model, text: str) -> np.ndarray:
+    log_probs, _ = model(model.encode(text)[:, None])
+    return log_probs[:, 0].exp().detach().numpy()
+
+
+def check(found: list[list[float]], model, text: str) -> None:
+    expected = expected_probs(model, text)[-len(found) :]
+    assert np.ptp(expected) > 0.2
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("exported", ALL, indirect=True, ids=str)
+def test_python_computes_the_probabilities(exported, monkeypatch, capsys):
+    model, file = exported
+    monkeypatch.setattr(sys, "argv", [str(PYTHON), file, PROMPT, "0"])
+    reader = runpy.run_path(str(PYTHON))
+    assert capsys.readouterr().out.endswith(f"{PROMPT}\n")
+    check([reader["read"](token_id) for token_id in model.encode(LONG)], model, PROMPT + LONG)
+
+
+@needs_node
+@pytest.mark.parametrize("exported", ALL, indirect=True, ids=str)
+def test_javascript_computes_the_probabilities(exported):
+    model, file = exported
+    program = """
+    const [reader, file, ids] = process.argv.slice(1);
+    const read = require(reader).makeReader(JSON.parse(require("fs").readFileSync(file, "utf8")));
+    console.log(JSON.stringify(JSON.parse(ids).map(read)));
+    """
+    command = ["node", "-e", program, str(JAVASCRIPT), file, json.dumps(model.encode(LONG).tolist())]
+    check(json.loads(subprocess.run(command, capture_output=True, check=True).stdout), model, LONG)
+
+
+@pytest.mark.parametrize("exported", [("gru", 2)], indirect=True, ids=str)
+def test_a_browser_computes_the_probabilities(exported, chromium):
+    model, file = exported
+    contents = {"/": b'<!DOCTYPE html><script src="read_model.js"></script>', "/read_model.js": JAVASCRIPT.read_bytes()}
+    with open(file, "rb") as f:
+        contents["/model.json"] = f.read()
+    program = """
+    const [ids, done] = arguments;
+    fetch("model.json").then((answer) => answer.json()).then((model) => done(ids.map(makeReader(model))));
+    """
+    with static_server(contents) as server:
+        chromium.get(f"http://127.0.0.1:{server.server_port}/")
+        check(chromium.execute_async_script(program, model.encode(LONG).tolist()), model, LONG)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("exported", [("lstm", 2)], indirect=True, ids=str)
+def test_a_reader_prints_what_comes_next(exported, command):
+    model, file = exported
+    result = subprocess.run([*command, file, PROMPT, "30"], capture_output=True)
+    assert (result.returncode, result.stderr) == (0, b"")
+    *likely, continued = result.stdout.decode().split("\n", 5)
+    probs = expected_probs(model, PROMPT)[-1]
+    ranked = sorted(range(len(CHARACTERS)), key=lambda k: -probs[k])[:5]
+    expected = [f"{probs[k]:.6f}  {json.dumps(CHARACTERS[k], ensure_ascii=False)}" for k in ranked]
+    assert likely == expected
+    assert continued == model.generate(PROMPT, length=30, sample=0) + "\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("exported", [("rnn", 1)], indirect=True, ids=str)
+def test_a_reader_names_an_unknown_character_and_its_arguments(exported, command):
+    _, file = exported
+    for prompt, message in (("aùb", "the model has no character for"), ("", "read_model")):
+        result = subprocess.run([*command, file, prompt, "3"], capture_output=True, text=True, encoding="utf-8")
+        assert (result.returncode, result.stdout) == (1, "")
+        assert message in result.stderr
+        assert "Error" not in result.stderr
+
+
+@needs_signals
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("exported", [("rnn", 1)], indirect=True, ids=str)
+def test_a_reader_ends_quietly_when_its_pipe_is_closed(exported, command):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        result = subprocess.run([*command, exported[1], "a", "9"], stdout=write_end, stderr=subprocess.PIPE)
+    finally:
+        os.close(write_end)
+    assert result.stderr == b""
