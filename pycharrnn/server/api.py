@@ -26,13 +26,13 @@ from pycharrnn.server.schemas import (
     MAX_PRIMETEXT,
     MAX_SCORED,
     Limits,
-    LossesRequest,
+    LossesQuery,
     ModelList,
     Problem,
+    SampleBody,
     SampleLine,
-    SampleRequest,
     ScoreAnswer,
-    ScoreRequest,
+    ScoreBody,
 )
 from pycharrnn.server.served_models import ServedModel
 
@@ -110,14 +110,14 @@ class _Api:
             ),
         )
 
-    async def losses(self, request: Annotated[LossesRequest, Query()]) -> Losses:
+    async def losses(self, request: Annotated[LossesQuery, Query()]) -> Losses:
         """The training and validation losses of a run up to a checkpoint."""
         try:
             return self._models.losses(request.model)
         except NoSuchModel as e:
             raise HTTPException(404, str(e)) from None
 
-    async def sample(self, request: SampleRequest) -> Response:
+    async def sample(self, request: SampleBody) -> Response:
         """A sample as JSON lines, sent as they are sampled: one for each character, and one at the end."""
         model = await self._model(request.model)
         options = SampleOptions(
@@ -135,7 +135,7 @@ class _Api:
         sample = Sample(model, SampleParams(options, primetext, unit, request.candidates, request.skip))
         return LineStream(self._scheduler, samples.stream_lines(self._scheduler, sample))
 
-    async def score_text(self, request: ScoreRequest, connection: Request) -> Response:
+    async def score_text(self, request: ScoreBody, connection: Request) -> Response:
         """The surprise of each character of a text."""
         model = await self._model(request.model)
         score, pieces = served_models.score(model, request.text.encode()), list[str]()

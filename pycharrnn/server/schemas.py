@@ -23,18 +23,18 @@ def _integral_as_int(x: object) -> object:
 Integer = Annotated[int, BeforeValidator(_integral_as_int)]  # as in JSON Schema: includes 10.0, not true or "10"
 
 
-class _Request(BaseModel):
+class _Input(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
-class Unit(_Request):
+class Unit(_Input):
     """A hidden unit, counted from 1."""
 
     layer: Integer = Field(ge=1)
     unit: Integer = Field(ge=1)
 
 
-class SampleRequest(_Request):
+class SampleBody(_Input):
     """A sample; fields are named as the flags of `pycharrnn sample`."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -82,7 +82,7 @@ class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
     """A line of the response to /api/sample: a SampledCharacter, or the last line."""
 
 
-class ScoreRequest(_Request):
+class ScoreBody(_Input):
     """A text to score."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -123,7 +123,7 @@ class ModelList(BaseModel):
     limits: Limits
 
 
-class LossesRequest(_Request):
+class LossesQuery(_Input):
     """The model whose run to return losses of."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")

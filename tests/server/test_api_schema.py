@@ -29,10 +29,10 @@ app = create_app(models, Scheduler(8, threads=2), None, TOKEN["Authorization"].p
 names = [facts.id for facts in models.all_facts()]
 schemas = app.openapi()["components"]["schemas"]
 # What is made up would hardly be a model that is there, or a text of characters that it knows.
-for request in ("SampleRequest", "ScoreRequest"):
+for request in ("SampleBody", "ScoreBody"):
     schemas[request]["properties"]["model"]["enum"] = [*names, "another"]
 app.openapi()["paths"]["/api/losses"]["get"]["parameters"][0]["schema"]["enum"] = [*names, "another"]
-schemas["SampleRequest"]["properties"]["primetext"]["pattern"] = "^[a-z ,.]*$"
+schemas["SampleBody"]["properties"]["primetext"]["pattern"] = "^[a-z ,.]*$"
 described = schemathesis.openapi.from_asgi("/openapi.json", app, headers=TOKEN)
 line_schema = jsonschema_rs.validator_for({"$ref": "#/components/schemas/SampleLine", **app.openapi()})
 

@@ -7,11 +7,11 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from pycharrnn.server.schemas import SampleRequest, ScoreRequest, Unit
+from pycharrnn.server.schemas import SampleBody, ScoreBody, Unit
 
 
 def test_what_a_request_leaves_out():
-    assert SampleRequest(model="x").model_dump() == {
+    assert SampleBody(model="x").model_dump() == {
         "model": "x",
         "primetext": "",
         "length": 400,
@@ -43,19 +43,19 @@ def test_what_a_request_leaves_out():
 )
 def test_boundaries_of_a_sample(name, good, bad):
     for value in good:
-        SampleRequest.model_validate({"model": "x", name: value})
+        SampleBody.model_validate({"model": "x", name: value})
     for value in bad:
         with pytest.raises(ValidationError) as error:
-            SampleRequest.model_validate({"model": "x", name: value})
+            SampleBody.model_validate({"model": "x", name: value})
         assert {fault["loc"][0] for fault in error.value.errors()} == {name}
 
 
 def test_boundaries_of_a_score():
     for text in ("x", "x" * 20_000):
-        ScoreRequest(model="x", text=text)
+        ScoreBody(model="x", text=text)
     for text in ("", "x" * 20_001):
         with pytest.raises(ValidationError):
-            ScoreRequest(model="x", text=text)
+            ScoreBody(model="x", text=text)
 
 
 def test_units_are_counted_from_1():
