@@ -58,10 +58,12 @@ def browser(folder: Path) -> Iterator[webdriver.Chrome]:
 
 
 def visit(browser, address: str) -> None:
-    """Load an address anew, its fragment included, and wait until the page knows its models."""
+    """Load an address anew, its fragment included; wait for the text with which it opens, if it has a model."""
     browser.get("about:blank")
     browser.get(address)
     wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#model option"))
+    under_way = ("", "generating\u2026")
+    wait(browser, lambda: status(browser) not in under_way or not element(browser, "generate").is_enabled())
 
 
 def wait(browser, holds, seconds: float = 60):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import formats, html_file
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,6 +51,18 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
         raise UserError(f"can't read {path} as a checkpoint: {getattr(e, 'strerror', None) or e}.") from e
+
+
+def text_name(loaded: charrnn.Checkpoint) -> str:
+    """The name of the training text, that of its folder or of torch-rnn's file; "" if not recorded.
+
+    Example:
+        >>> text_name(load("cv/lm_my_text_best.t7"))  # opt.data_dir is data/my_text
+        'my_text'
+    """
+    folder, file = loaded.opt.get("data_dir"), loaded.opt.get("input_h5")
+    place = folder if isinstance(folder, str) else os.path.splitext(file)[0] if isinstance(file, str) else ""
+    return escape_line(replace_surrogates(re.split(r"[/\\]", place.rstrip("/\\"))[-1].strip(".")))
 
 
 def trained_on(loaded: charrnn.Checkpoint) -> str:

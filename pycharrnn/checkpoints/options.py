@@ -41,6 +41,10 @@ class ConvertOptions:
         group="output",
         allowed=SWITCH,
     )
+    title: str = option(
+        "", "heading of a .html page. Left out, the name of the text of training", group="output", value="TEXT"
+    )
+    about: str = option("", "plain text below the heading of a .html page", group="output", value="TEXT")
     overwrite: int = option(0, "1 = replace <out> where it is a checkpoint", group="output", allowed=SWITCH)
 
     def __post_init__(self) -> None:

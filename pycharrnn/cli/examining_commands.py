@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,10 @@ from pycharrnn.cli.console import (
     use_threads,
 )
 from pycharrnn.cli.flags import FILE, Command, Files
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
+
+if TYPE_CHECKING:
+    from pycharrnn.checkpoints.options import ConvertOptions
 
 
 @click.command(
@@ -144,12 +147,15 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     *sources, target = files if len(files) > 1 else (*files, "")
     require_folder_of("", target)
     if target.endswith(".html"):
-        _write_page(sources, target, bool(opt.half), bool(opt.overwrite))
+        _write_page(sources, target, opt)
         return
     if len(sources) > 1:
         raise click.UsageError("only a page, <out>.html, holds several checkpoints.", click.get_current_context())
     if opt.half:
         raise UserError("-half 1 rounds the weights of a page, <out>.html; other files hold them as they are.")
+    for name, value in (("title", opt.title), ("about", opt.about)):
+        if value:
+            raise UserError(f"{flag(name)} is shown on a page, <out>.html; leave it out for other files.")
     from pycharrnn.checkpoints import checkpoint, paths
 
     source, loaded = paths.load_best(sources[0], note)
@@ -171,14 +177,15 @@ def _refuse_to_replace(target: str, overwrite: bool) -> None:
         )
 
 
-def _write_page(sources: list[str], target: str, half: bool, overwrite: bool) -> None:
+def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
     """Write a page that holds models. Errors: OSError; UserError."""
     from pycharrnn.page import gallery, single_file
 
+    half = bool(opt.half)
     models = gallery.collect(sources, half, note)
     refuse_to_overwrite("", target, *(formats.page_and_model(path)[0] for path, _ in models))
-    _refuse_to_replace(target, overwrite)
-    size = single_file.write(target, models, half)
+    _refuse_to_replace(target, bool(opt.overwrite))
+    size = single_file.write(target, models, half, opt.title, opt.about)
     say(f"saved {target}")
     note(f"{len(models)} model{'s' if len(models) > 1 else ''} in {size / 1e6:.1f} MB")
 

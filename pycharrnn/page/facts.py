@@ -29,10 +29,12 @@ class ModelFacts:
     """An entry of the list of models."""
 
     id: str
+    text: str = field(metadata={"description": "name of the text it was trained on; empty if unknown"})
     model: str = field(metadata={"description": "lstm, gru or rnn"})
     num_layers: int
     rnn_size: int
     vocab_size: int
+    newline: bool = field(metadata={"description": "whether its vocabulary has a newline"})
     code_points: bool = field(metadata={"description": "whether its characters are Unicode code points, not bytes"})
     epoch: float
     val_loss: float | None = field(
@@ -67,10 +69,12 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
     loss = validation_loss(loaded)
     return ModelFacts(
         id=name,
+        text=checkpoint.text_name(loaded),
         model=network.model,
         num_layers=network.num_layers,
         rnn_size=network.rnn_size,
         vocab_size=network.vocab_size,
+        newline=b"\n" in loaded.vocab,
         code_points=checkpoint.encoding(loaded) == "utf8",
         epoch=float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,
         val_loss=loss if loss is not None and np.isfinite(loss) else None,

@@ -19,6 +19,7 @@ from pycharrnn.checkpoints import payload
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.display import escape_html
 from pycharrnn.common.errors import UserError
+from pycharrnn.page import heading
 from pycharrnn.page.bundle import UnsupportedModule, bundle
 from pycharrnn.page.facts import facts_of, losses_of
 from pycharrnn.page.page_files import page_files
@@ -42,17 +43,22 @@ def model_of(path: str, loaded: Checkpoint, half: bool) -> Model:
     return model
 
 
-def write(path: str | os.PathLike[str], models: Sequence[tuple[str, Model]], half: bool) -> int:
+def write(
+    path: str | os.PathLike[str], models: Sequence[tuple[str, Model]], half: bool, title: str = "", about: str = ""
+) -> int:
     """Write a page atomically and return its size in bytes.
 
     Args:
         models: (path of the checkpoint, its encoding by model_of), in the order of the page's list.
         half: as for model_of.
+        title: heading of the page; "" = the name of the text that the selected model was trained on.
+        about: plain text below the heading.
 
     Errors: OSError.
     """
     names = distinct_names([checkpoint for checkpoint, _ in models])
-    before, after = _frame(names, half)
+    text_name = models[0][1]["facts"]["text"] or names[0]
+    before, after = _frame(heading.replacements(title, about, text_name), _footer(names, half))
     with atomic_write(path) as f:
         size = f.write(before.encode())
         for name, (_, model) in zip(names, models, strict=True):
@@ -66,8 +72,8 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c").encode()
 
 
-def _frame(names: list[str], half: bool) -> tuple[str, str]:
-    """The parts of the page before and after its models."""
+def _frame(headed: dict[str, str], footer: str) -> tuple[str, str]:
+    """The parts of the page before and after its models. `headed`: as heading.replacements returns it."""
     files = {name: content.decode() for name, content in page_files().items()}
     script, worker, style = bundle("file.js", files), bundle("worker.js", files), files["style.css"]
     policy = (
@@ -75,17 +81,16 @@ def _frame(names: list[str], half: bool) -> tuple[str, str]:
         "base-uri 'none'; form-action 'none'"
     )
     icon = base64.b64encode(files["icon.svg"].encode()).decode()
-    title = f"{names[0] if len(names) == 1 else f'{len(names)} models'} - pycharrnn"
     page = _replace(
         files["index.html"],
         {
+            **headed,
             '<meta charset="utf-8">': '<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            "<title>pycharrnn</title>": f"<title>{escape_html(title)}</title>",
             'href="icon.svg" type="image/svg+xml"': f'href="data:image/svg+xml;base64,{icon}"',
             '<link rel="stylesheet" href="style.css">': f"<style>{style}</style>",
             '<script type="module" src="server.js"></script>\n': "",
-            "</main>\n": f'</main>\n<footer class="quiet">{escape_html(_about(names, half))}</footer>\n',
+            "</main>\n": f'</main>\n<footer class="quiet">{escape_html(footer)}</footer>\n',
         },
     )
     before, end, after = page.partition("</body>")
@@ -108,8 +113,7 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-def _about(names: list[str], half: bool) -> str:
-    """The text of the footer."""
+def _footer(names: list[str], half: bool) -> str:
     held, them = (names[0], "it") if len(names) == 1 else (f"{len(names)} models", "them")
     words = f"This page holds {held} and runs {them} in your browser. It needs no network and sends nothing."
     if half:

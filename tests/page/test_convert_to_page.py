@@ -73,7 +73,7 @@ def test_one_model(tmp_path):
     assert model["facts"]["id"] == model["name"] == LSTM.stem
     assert model["facts"]["val_loss"] == pytest.approx(2.8734, abs=1e-4)
     assert model["losses"]["val"]["iterations"]
-    assert Page(page).texts("title") == [f"{LSTM.stem} - pycharrnn"]
+    assert Page(page).texts("title") == ["corpus"]
 
 
 def test_a_folder_is_a_gallery_the_best_first(tmp_path):
@@ -119,6 +119,16 @@ def test_of_a_large_folder_the_best_that_there_is_room_for(tmp_path):
     [
         (("{lstm}", "{gru}", "all.t7"), 2, "only a page, <out>.html, holds several checkpoints"),
         (("{lstm}", "x.t7", "-half", "1"), 1, "-half 1 rounds the weights of a page, <out>.html; other files"),
+        (
+            ("{lstm}", "x.t7", "-title", "Poems"),
+            1,
+            "-title is shown on a page, <out>.html; leave it out for other files",
+        ),
+        (
+            ("{lstm}", "-about", "By a network."),
+            1,
+            "-about is shown on a page, <out>.html; leave it out for other files",
+        ),
         (("{lstm}", "no/such.html"), 1, "no/such.html: there is no folder no; make it first"),
         (("{lstm}", "x.html", "-half", "2"), 1, "-half must be 0 or 1, not 2"),
         (("nothing.t7", "x.html"), 1, "nothing.t7 does not exist"),

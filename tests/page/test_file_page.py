@@ -44,6 +44,7 @@ from pycharrnn.sampling.options import SampleOptions
 pytestmark = needs_browser
 
 HOSTILE_NAME = "lm_<img src=x onerror=document.title='hit'>&quot;<!--<script>"
+HOSTILE_TEXT = "<img src=x onerror=document.title='hit'>&quot;"
 EURO = "\u20ac".encode()
 HOSTILE_WORDS = "</script><script>document.title='hit'</script><!-- \u2028 \udcff\" '"
 
@@ -63,7 +64,9 @@ def pages(tmp_path_factory) -> dict[str, str]:
     vocab = dict(loaded.vocab)
     for new, old in zip(characters, [b"r", b"l", b"c", b"d", b"e"], strict=True):
         vocab[new] = vocab.pop(old)
-    charrnn.save(hostile, dataclasses.replace(loaded, vocab=vocab, opt={HOSTILE_WORDS: HOSTILE_WORDS}))
+    charrnn.save(
+        hostile, dataclasses.replace(loaded, vocab=vocab, opt={HOSTILE_WORDS: HOSTILE_WORDS, "data_dir": HOSTILE_TEXT})
+    )
     convert(LSTM, folder / "one.html")
     convert(LSTM, GRU, folder / "two.html")
     convert(LSTM, folder / "half.html", "-half", "1")
@@ -95,22 +98,36 @@ def file(chromium, pages, offline):
     return chromium
 
 
-def as_sampled(path: Path, length: int, *more: str) -> str:
+def as_sampled(path: Path, length: int, primetext: str = "\n", seed: int = 123) -> str:
     """What `pycharrnn sample` prints, as the page draws it with its other controls as they are at first."""
-    args = ["-length", str(length), "-temperature", "0.7", "-seed", "123", *more]
-    return sampled(path, args).decode("utf-8", "replace").removesuffix("\n")
+    args = ["-length", str(length), "-temperature", "0.7", "-seed", str(seed), "-primetext", primetext]
+    return sampled(path, args).decode("utf-8", "replace").removesuffix("\n").removeprefix("\n")
+
+
+def test_it_opens_with_a_text(file, pages):
+    """One begins as a line does: after a newline, which is not shown."""
+    assert generated(file, 600) == as_sampled(LSTM, 600)
+    assert spans(file, "#text span.given") == []
+    assert file.current_url == pages["one"]
+    click(file, "continue")
+    assert generated(file, 1200) == as_sampled(LSTM, 1200)
+    fill(file, "primetext", "T")
+    assert generated(file, 1201) == as_sampled(LSTM, 1200, "T")
+    click(file, "dice")
+    seed = int(element(file, "seed").get_attribute("value"))
+    assert generated(file, 1201) == as_sampled(LSTM, 1200, "T", seed)
 
 
 def test_it_draws_what_sample_prints(file):
     fill(file, "length", 400)
     fill(file, "primetext", "The night")
     click(file, "generate")
-    assert generated(file, 409) == as_sampled(LSTM, 400, "-primetext", "The night")
+    assert generated(file, 409) == as_sampled(LSTM, 400, "The night")
     assert len(spans(file, "#text span.given")) == 9
     loaded = file.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [name for name in loaded if not name.startswith(("blob:", "data:"))] == []
     click(file, "continue")
-    assert generated(file, 809) == as_sampled(LSTM, 800, "-primetext", "The night")
+    assert generated(file, 809) == as_sampled(LSTM, 800, "The night")
 
 
 def test_continue_amid_a_character(file, pages):
@@ -219,13 +236,13 @@ def test_the_losses_of_the_run(file):
 def test_a_gallery_changes_its_model(chromium, pages, offline):
     visit(chromium, pages["two"])
     options = Select(element(chromium, "model")).options
-    assert [one.text for one in options] == [f"{LSTM.stem} \u00b7 loss 2.8734", f"{GRU.stem} \u00b7 loss 2.9340"]
+    assert [one.text for one in options] == [f"loss 2.8734 \u00b7 {LSTM.stem}", f"loss 2.9340 \u00b7 {GRU.stem}"]
     fill(chromium, "length", 100)
     click(chromium, "generate")
     assert generated(chromium, 100) == as_sampled(LSTM, 100)
     Select(element(chromium, "model")).select_by_value(GRU.stem)
     wait(chromium, lambda: text(chromium) == as_sampled(GRU, 100))
-    assert element(chromium, "about").text.startswith(f"{GRU.stem}: gru, 2 \u00d7 14, ")
+    assert element(chromium, "facts").text.startswith(f"{GRU.stem}: gru, 2 \u00d7 14, ")
     assert "2 models" in chromium.find_element(By.TAG_NAME, "footer").text
     visit(chromium, chromium.current_url)
     assert generated(chromium, 100) == as_sampled(GRU, 100)
@@ -254,14 +271,14 @@ def test_it_does_not_offer_what_takes_a_server(file, pages):
     visit(file, f"{pages['one']}#token=0123456789abcdef&model={LSTM.stem}&length=30&follow=newest")
     assert generated(file, 30)
     assert not element(file, "ask-token").is_displayed()
-    assert [one.text for one in Select(element(file, "model")).options] == [f"{LSTM.stem} \u00b7 loss 2.8734"]
+    assert [one.text for one in Select(element(file, "model")).options] == [f"loss 2.8734 \u00b7 {LSTM.stem}"]
 
 
 def test_it_says_what_it_is(file):
     assert file.find_element(By.TAG_NAME, "footer").text == (
         f"This page holds {LSTM.stem} and runs it in your browser. It needs no network and sends nothing."
     )
-    assert file.title == f"Text of {LSTM.stem} - pycharrnn"
+    assert file.title == element(file, "title").text == "corpus"
 
 
 def test_rounded_weights_give_another_text_and_say_so(chromium, pages, offline):
@@ -269,9 +286,9 @@ def test_rounded_weights_give_another_text_and_say_so(chromium, pages, offline):
     assert chromium.find_element(By.TAG_NAME, "footer").text.endswith(
         " Its weights are rounded to 16 bits, so its texts differ from those of pycharrnn sample."
     )
-    fill(chromium, "length", 1000)
+    fill(chromium, "length", 5000)
     click(chromium, "generate")
-    assert generated(chromium, 1000) != as_sampled(LSTM, 1000)
+    assert generated(chromium) != as_sampled(LSTM, 5000)
 
 
 def test_stop_while_the_worker_draws(file):
@@ -299,8 +316,8 @@ def test_a_hostile_model_stays_data(chromium, pages, offline):
     assert "<!--" in shown
     assert "onerror=document.title" in shown
     element(chromium, "text").send_keys(Keys.ARROW_RIGHT * 3)
-    assert chromium.title == f"Text of {HOSTILE_NAME} - pycharrnn"
-    assert element(chromium, "about").text.startswith(HOSTILE_NAME)
+    assert chromium.title == element(chromium, "title").text == HOSTILE_TEXT
+    assert element(chromium, "facts").text.startswith(HOSTILE_NAME)
     assert f"This page holds {HOSTILE_NAME} and" in chromium.find_element(By.TAG_NAME, "footer").text
     assert chromium.find_elements(By.TAG_NAME, "img") == []
     assert len(chromium.find_elements(By.TAG_NAME, "script")) == 3  # a model, the worker, the page

@@ -54,7 +54,7 @@ def chosen(browser) -> str:
 
 
 def about(browser) -> str:
-    return element(browser, "about").text
+    return element(browser, "facts").text
 
 
 def test_the_first_checkpoint_is_drawn_from_when_it_comes(chromium, folder):
@@ -65,7 +65,7 @@ def test_the_first_checkpoint_is_drawn_from_when_it_comes(chromium, folder):
     wait(chromium, lambda: about(chromium).startswith(f"{LSTM.stem}: lstm, 2"))
     generated(chromium, 50)
     assert element(chromium, "notice").text == ""
-    assert chromium.title == f"Text of {LSTM.stem} - pycharrnn"
+    assert chromium.title == "corpus"
 
 
 def test_the_text_and_the_losses_follow_the_newest(chromium, folder):

@@ -9,7 +9,8 @@ const MARGIN = 8; // pixels to the edges of the screen
 let span = null; // of the chosen character
 
 // title: of the panel. words: about the character. rows: [name, probability, whether it is the chosen character].
-export function showCharacter(chosenSpan, title, words, rows = []) {
+// announced: what a screen reader says.
+export function showCharacter(chosenSpan, title, words, announced, rows = []) {
   span = chosenSpan;
   const table = document.createElement("table");
   const caption = table.createCaption();
@@ -30,13 +31,15 @@ export function showCharacter(chosenSpan, title, words, rows = []) {
   }
   $("character-title").textContent = title;
   $("candidates").replaceChildren(table);
+  $("announced").textContent = announced;
   place();
 }
 
 export function clearCharacter() {
   span = null;
-  const hint = Object.assign(document.createElement("p"), { className: "quiet", textContent: "No character is chosen." });
+  const hint = Object.assign(document.createElement("p"), { className: "quiet", textContent: "Hover over a character." });
   $("candidates").replaceChildren(hint);
+  $("announced").textContent = "";
   place();
 }
 

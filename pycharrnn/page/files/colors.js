@@ -7,16 +7,19 @@ const $ = (id) => document.getElementById(id);
 const LEVELS = 10; // shades of each color, as in analysis/html_style.py
 const MAX_BITS = 10; // bits of surprise that get the deepest shade
 
-// In the panel: a sampled character and the candidates at its position.
+// In the panel: a sampled character and the alternatives to it.
 export function showCandidates(item, span) {
   if (!item) {
     clearCharacter();
     return;
   }
-  let words = `${characterName(item.text)}, ${percent(item.probability)}${item.given ? ", given" : ""}`;
+  const named = ([name, probability]) => `${characterName(name)}, ${percent(probability)}`;
+  const character = named([item.text, item.probability]);
+  let words = `${character}${item.given ? ", given" : ""}`;
   if (item.activation !== undefined) words += `, unit ${item.activation.toFixed(2)}`;
   const rows = item.candidates.map(([name, probability]) => [name, probability, name === item.text]);
-  showCharacter(span, "Candidates", words, rows);
+  const alternative = rows.find(([, , isChosen]) => !isChosen);
+  showCharacter(span, "Alternatives", words, alternative ? `${character}; alternative ${named(alternative)}` : character, rows);
 }
 
 // In the panel: the surprise of a character of a scored text.
@@ -26,7 +29,8 @@ export function showSurprise(item, span) {
     return;
   }
   const surprise = item.bits === null ? "the model has never seen it" : `${item.bits.toFixed(2)} bits, ${percent(2 ** -item.bits)}`;
-  showCharacter(span, "Surprise", `${characterName(item.text)}: ${surprise}`);
+  const words = `${characterName(item.text)}: ${surprise}`;
+  showCharacter(span, "Surprise", words, words);
 }
 
 // A score as a sentence. codePoints: whether the model's characters are code points, not bytes.

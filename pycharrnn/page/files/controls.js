@@ -9,10 +9,13 @@ export function values() {
   return Object.fromEntries(SAMPLE_CONTROLS.map((id) => [id, $(id).value]));
 }
 
-// The fields of a sample request, without its model.
-export function requestOf(values) {
+// The request for a sample. facts: of its model. skip: number of characters of the text to leave out.
+// Without a prompt, a text begins as a line does: after a newline, which is not shown.
+export function requestOf(values, facts, skip = 0) {
+  const isLine = facts.newline && !values.primetext;
   const numbers = ["temperature", "topk", "topp", "seed", "length"].map((id) => [id, Number(values[id])]);
-  const body = { primetext: values.primetext, candidates: NUM_CANDIDATES, ...Object.fromEntries(numbers) };
+  const body = { model: facts.id, candidates: NUM_CANDIDATES, ...Object.fromEntries(numbers) };
+  Object.assign(body, isLine ? { primetext: "\n", skip: skip + 1 } : { primetext: values.primetext, skip });
   if (values.color === "unit") body.unit = { layer: Number(values.layer), unit: Number(values.unit) };
   return body;
 }

@@ -1,8 +1,8 @@
 // Links to texts, the token in the address, copying and downloading.
 
-// text: {values, model}. follow: "newest" or "best" if the page goes on to follow that model, else "".
-export function linkTo({ values, model }, follow = "") {
-  const params = new URLSearchParams({ model, ...values });
+// text: {values, facts: of its model}. follow: "newest" or "best" if the page goes on to follow that model, else "".
+export function linkTo({ values, facts }, follow = "") {
+  const params = new URLSearchParams({ model: facts.id, ...values });
   if (values.color !== "unit") for (const id of ["layer", "unit"]) params.delete(id);
   if (follow) params.set("follow", follow);
   return `${location.href.split("#")[0]}#${params}`;

@@ -54,8 +54,8 @@ export class ModelList {
 }
 
 function optionText(model) {
-  const loss = model.val_loss === null ? "" : ` · loss ${model.val_loss.toFixed(4)}`;
-  if (model.saved === null) return `${model.id}${loss}`;
+  const parts = [model.val_loss === null ? "no loss" : `loss ${model.val_loss.toFixed(4)}`];
   const format = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
-  return `${model.id}${loss} · ${new Date(1000 * model.saved).toLocaleString("en-GB", format)}`;
+  if (model.saved !== null) parts.push(new Date(1000 * model.saved).toLocaleString("en-GB", format));
+  return [...parts, model.id].join(" · "); // the name last: a narrow list may cut it off
 }

@@ -4,8 +4,10 @@ import { clearCharacter, isOverlay } from "./character_panel.js";
 import { sampleClasses, scoreClasses, scoreSentence, showCandidates, showScales, showSurprise } from "./colors.js";
 import { check, requestOf, setValues, values, withLabel } from "./controls.js";
 import { copy, download, linkTo, takeToken, urlParams } from "./links.js";
+import { showModel } from "./header.js";
 import { showLosses } from "./loss_curve.js";
 import { ModelList } from "./models.js";
+import { paced } from "./pace.js";
 import { Problem } from "./problem.js";
 import { showStatus } from "./status.js";
 import { fold, showTab } from "./tabs.js";
@@ -18,9 +20,9 @@ const models = new ModelList($("model"));
 const sampleView = new TextView($("text"), sampleClasses, showCandidates);
 const scoreView = new TextView($("scored"), scoreClasses, showSurprise);
 let source = null;
-let shown = null; // the sample on the page: {values, model, followed, complete, more: what Continue adds to its length}
+let shown = null; // the sample on the page: {values, facts, followed, complete, more: what Continue adds to its length}
 let scoredBy = ""; // id of the model that scored the other text
-let described = ""; // facts of the model that the header describes, as JSON
+let described = ""; // facts of the model that the page describes, as JSON
 let running = null; // AbortController of the request that runs
 let outdated = false; // whether to repeat that request when it has ended, since its model has changed
 let polling = false; // whether the list of models is polled
@@ -47,9 +49,9 @@ async function open() {
   $("length").max = models.limits.length;
   $("primetext").dataset.max = models.limits.primetext;
   $("own").dataset.max = models.limits.score;
-  const restored = !shown && restoreFromUrl();
+  const opens = !shown && (!urlParams().has("model") || restoreFromUrl());
   refresh();
-  if (restored) generate({ fromStart: true });
+  if (opens) generate({ keepAddress: true });
   if (models.follow && !polling) poll();
 }
 
@@ -71,7 +73,7 @@ async function poll() {
     }
     if (!refresh() || !models.followed) continue;
     if (running) outdated = true;
-    else rerun({ always: true });
+    else rerun();
   }
 }
 
@@ -84,8 +86,6 @@ function refresh() {
   const before = described;
   described = JSON.stringify(models.selected);
   if (models.selected && described !== before) describe(models.selected);
-  const id = models.selected?.id;
-  document.title = id ? `${$("score").hidden ? "Text" : "Surprise"} of ${id} - pycharrnn` : "pycharrnn";
   $("temperature-shown").value = Number($("temperature").value).toFixed(2);
   showScales();
   showButtons();
@@ -93,11 +93,7 @@ function refresh() {
 }
 
 async function describe(model) {
-  const loss = model.val_loss === null ? "" : `, validation loss ${model.val_loss.toFixed(4)}`;
-  const size = `${model.num_layers} × ${model.rnn_size}, ${model.vocab_size} characters`;
-  $("about").textContent = `${model.id}: ${model.model}, ${size}${loss}, ${model.program}`;
-  $("layer").max = model.num_layers;
-  $("unit").max = model.rnn_size;
+  showModel(model);
   try {
     const losses = await source.losses(model.id);
     if (model.id === models.selected?.id) showLosses($("losses"), losses); // another may be selected by now
@@ -109,8 +105,8 @@ async function describe(model) {
 // -- samples and scores ---------------------------------------------------------------------------------------------
 
 // Generates a text. It replaces the one on the page when its first characters arrive.
-// from: number of characters to keep. fromStart: show the start of the text, do not scroll to its end.
-async function generate({ from = 0, fromStart = false } = {}) {
+// from: number of characters to keep. keepAddress: do not replace the address by that of the text.
+async function generate({ from = 0, keepAddress = false } = {}) {
   if (!check(undefined, { focus: true })) {
     fold(false);
     return;
@@ -120,14 +116,13 @@ async function generate({ from = 0, fromStart = false } = {}) {
   await run($("status"), async (signal) => {
     showStatus("generating…");
     let begun = false;
-    for await (const items of source.sample({ ...requestOf(sample.values), model: sample.model, skip: from }, signal)) {
+    for await (const items of paced(source.sample(requestOf(sample.values, sample.facts, from), signal))) {
       signal.throwIfAborted();
-      if (!items.length) continue;
       if (!begun) {
         sampleView.truncate(from);
-        setShown({ ...sample, complete: false });
+        setShown({ ...sample, complete: false }, keepAddress);
       }
-      sampleView.append(items, !fromStart);
+      sampleView.append(items);
       if (!begun && from) sampleView.scrollTo(from + 1);
       begun = true;
       showButtons();
@@ -138,14 +133,14 @@ async function generate({ from = 0, fromStart = false } = {}) {
 }
 
 // Sets the sample on the page, and the address that restores it.
-function setShown(sample) {
+function setShown(sample, keepAddress = false) {
   shown = sample;
-  history.replaceState(null, "", linkTo(sample, sample.followed));
+  if (!keepAddress) history.replaceState(null, "", linkTo(sample, sample.followed));
 }
 
 function currentSample() {
   const { selected, followed } = models;
-  return selected && { values: values(), model: selected.id, followed, more: Number($("length").value) };
+  return selected && { values: values(), facts: selected, followed, more: Number($("length").value) };
 }
 
 // The same text, longer. The last character is generated again, since a sample may end inside a character of several
@@ -163,7 +158,7 @@ async function score() {
     showStatus("scoring…", $("score-status"));
     const answer = await source.score({ model: selected.id, text: $("own").value }, signal);
     scoreView.truncate();
-    scoreView.append(answer.characters, false);
+    scoreView.append(answer.characters);
     scoredBy = selected.id;
     showStatus(scoreSentence(answer, selected.code_points), $("score-status"));
   });
@@ -184,16 +179,16 @@ async function run(status, request) {
     if (mine === running) {
       running = null;
       showButtons();
-      if (outdated) rerun({ always: true });
+      if (outdated) rerun();
     }
   }
 }
 
-// Repeats the request of the visible tab with the present model and controls. always: also without an earlier one.
-function rerun({ always = false } = {}) {
+// Repeats the request of the visible tab with the present model and controls.
+function rerun() {
   outdated = false;
-  if ($("score").hidden && (shown || always)) generate({ fromStart: true });
-  if ($("sample").hidden && scoredBy) score();
+  if ($("score").hidden) generate();
+  else if (scoredBy) score();
 }
 
 function showButtons() {
@@ -236,7 +231,7 @@ function openTab(name) {
   showTab(name);
   (name === "sample" ? scoreView : sampleView).choose(-1);
   refresh();
-  const model = name === "sample" ? shown?.model : scoredBy;
+  const model = name === "sample" ? shown?.facts.id : scoredBy;
   if (model && model !== models.selected?.id) rerun();
 }
 
@@ -264,11 +259,12 @@ $("model").addEventListener("change", () => {
   rerun();
 });
 // A text on the page follows its controls. Leaving a control changes nothing if Ctrl-Enter in it has generated the text.
-$("controls").addEventListener("change", ({ target }) => {
+document.addEventListener("change", ({ target }) => {
+  if (target.form !== $("controls")) return;
   refresh();
-  if (!running && (!shown || JSON.stringify(shown.values) === JSON.stringify(values()))) return;
+  if (!running && JSON.stringify(shown?.values) === JSON.stringify(values())) return;
   if (target.id !== "color" || target.value === "unit") {
-    generate({ fromStart: true });
+    generate();
     return;
   }
   sampleView.recolor();
@@ -296,5 +292,5 @@ addEventListener("hashchange", () => {
   storeToken();
   if (!restoreFromUrl()) return;
   refresh();
-  generate({ fromStart: true });
+  generate();
 });

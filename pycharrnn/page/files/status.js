@@ -8,6 +8,7 @@ export function showStatus(words, where = $("status"), isProblem = false) {
 }
 
 // A problem with a request disappears when the user edits the request.
-for (const [form, status] of [["controls", "status"], ["score-form", "score-status"]]) {
-  $(form).addEventListener("input", () => $(status).classList.contains("problem") && showStatus("", $(status)));
-}
+document.addEventListener("input", ({ target }) => {
+  const status = { controls: "status", "score-form": "score-status" }[target.form?.id];
+  if (status && $(status).classList.contains("problem")) showStatus("", $(status));
+});

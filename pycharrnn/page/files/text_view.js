@@ -7,6 +7,7 @@ export class TextView {
   #box;
   #classesOf;
   #onChoose;
+  #goal = null; // horizontal position that the up and down keys keep to, in pixels; null after another choice
 
   // box: a <pre>. classesOf(item): names of CSS classes. onChoose(item, span): called at each choice; with undefined when
   // none is chosen.
@@ -27,18 +28,17 @@ export class TextView {
     return this.#spans[this.chosen];
   }
 
-  // Removes the items from an index on.
+  // Removes the items from an index on; without one, a new text begins, which is read from its start.
   truncate(length = 0) {
     this.items.length = length;
     for (const span of this.#spans.splice(length)) span.remove();
     while (this.#box.lastChild && !this.#box.lastChild.hasChildNodes()) this.#box.lastChild.remove();
+    if (!length) this.#box.scrollTop = 0;
     if (this.chosen >= length) this.choose(-1);
   }
 
-  // follow: whether a box that is scrolled to its end stays there.
-  append(items, follow) {
+  append(items) {
     const box = this.#box;
-    const atEnd = follow && box.scrollHeight - box.scrollTop - box.clientHeight < 60;
     for (const item of items) {
       const span = document.createElement("span");
       span.textContent = controlPictures(item.text);
@@ -48,7 +48,6 @@ export class TextView {
       this.items.push(item);
       this.#spans.push(span);
     }
-    if (atEnd) box.scrollTop = box.scrollHeight;
   }
 
   // Applies classesOf again.
@@ -58,6 +57,7 @@ export class TextView {
   }
 
   choose(index) {
+    this.#goal = null;
     this.span?.classList.remove("here");
     this.chosen = index;
     this.span?.classList.add("here");
@@ -78,14 +78,42 @@ export class TextView {
   }
 
   #onKey(event) {
-    if (event.key === "Escape") this.choose(-1);
-    const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
+    const { key } = event;
+    if (key === "Escape") this.choose(-1);
+    const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity, ArrowDown: 1, ArrowUp: -1 }[key];
     if (!step || !this.items.length) return;
     event.preventDefault();
-    const index = Math.max(0, Math.min(this.items.length - 1, this.chosen + step));
+    const isLine = (key === "ArrowDown" || key === "ArrowUp") && this.span;
+    const goal = isLine ? this.#goal ?? middle(this.span).x : null;
+    const index = isLine ? this.#inNextLine(step, goal) : Math.max(0, Math.min(this.items.length - 1, this.chosen + step));
     this.scrollTo(index);
     this.choose(index);
+    this.#goal = goal;
   }
+
+  // The index of the character nearest to a horizontal position in the next line on the screen; step: 1 or -1. In the
+  // last line, the chosen one.
+  #inNextLine(step, goal) {
+    const isBeyond = (span, y) => (step > 0 ? span.getBoundingClientRect().top >= y : span.getBoundingClientRect().bottom <= y);
+    const last = step > 0 ? this.items.length : -1;
+    const { y } = middle(this.span);
+    let index = this.chosen;
+    while (index !== last && !isBeyond(this.#spans[index], y)) index += step;
+    if (index === last) return this.chosen;
+    const line = middle(this.#spans[index]).y;
+    const distance = (k) => Math.abs(middle(this.#spans[k]).x - goal);
+    let nearest = index;
+    for (; index !== last && !isBeyond(this.#spans[index], line); index += step) {
+      if (distance(index) < distance(nearest)) nearest = index;
+    }
+    return nearest;
+  }
+}
+
+// The middle of an element on the screen.
+function middle(element) {
+  const { left, right, top, bottom } = element.getBoundingClientRect();
+  return { x: (left + right) / 2, y: (top + bottom) / 2 };
 }
 
 // Control characters, except tab and newline, as pictures, and U+0080 to U+009F as U+FFFD: control_pictures of

@@ -1,0 +1,13 @@
+// The heading, and the facts of the selected model.
+
+const $ = (id) => document.getElementById(id);
+
+// Without a title of its own, the page has that of the text that the model was trained on.
+export function showModel(model) {
+  if (!("fixed" in $("title").dataset)) document.title = $("title").textContent = model.text || model.id;
+  const loss = model.val_loss === null ? "" : `, validation loss ${model.val_loss.toFixed(4)}`;
+  const size = `${model.num_layers} × ${model.rnn_size}, ${model.vocab_size} characters`;
+  $("facts").textContent = `${model.id}: ${model.model}, ${size}${loss}, ${model.program}`;
+  $("layer").max = model.num_layers;
+  $("unit").max = model.rnn_size;
+}

@@ -1,0 +1,85 @@
+"""The keys in a generated text, and what a screen reader says."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from page_tools import Keys, click, element, fill, needs_browser, screen, spans, wait
+
+pytestmark = needs_browser
+
+
+def chosen(browser) -> dict:
+    """Index and place of the chosen character."""
+    return browser.execute_script(
+        "const all = [...document.querySelectorAll('#text span')];"
+        "const k = all.findIndex((one) => one.classList.contains('here'));"
+        "const { left, right, top, bottom } = all[k].getBoundingClientRect();"
+        "const lines = new Set(all.map((one) => one.getBoundingClientRect().top));"
+        "return { k, left, right, top, bottom, lines: [...lines].sort((a, b) => a - b), count: all.length };"
+    )
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_up_and_down_move_by_line(page, width):
+    with screen(page, width):
+        text = element(page, "text")
+        text.send_keys(Keys.ARROW_DOWN)
+        assert chosen(page)["k"] == 0
+        text.send_keys(Keys.ARROW_RIGHT * 12)
+        before, lines = chosen(page), chosen(page)["lines"]
+        assert len(lines) > 8
+        place = lines.index(before["top"])
+        middle = (before["left"] + before["right"]) / 2
+        for _ in range(len(lines) - place - 1):
+            text.send_keys(Keys.ARROW_DOWN)
+            now = chosen(page)
+            place += 1
+            assert now["lines"].index(now["top"]) == place  # the next line on the screen, also within a long one
+            ends = page.execute_script(
+                "const places = [...document.querySelectorAll('#text span')].map((one) => one.getBoundingClientRect());"
+                "return Math.max(...places.filter((one) => one.top === arguments[0]).map((one) => one.right))",
+                now["top"],
+            )
+            if ends > middle:
+                assert now["left"] <= middle + 1
+                assert now["right"] >= middle - 1  # the column holds, after shorter lines too
+            else:
+                assert now["right"] == ends
+        last = now["k"]
+        text.send_keys(Keys.ARROW_DOWN)
+        assert chosen(page)["k"] == last
+        text.send_keys(Keys.ARROW_UP * len(lines))
+        first = chosen(page)
+        assert first["lines"].index(first["top"]) == 0
+        text.send_keys(Keys.ARROW_RIGHT)
+        assert chosen(page)["k"] == first["k"] + 1
+
+
+def announced(browser) -> str:
+    return browser.execute_script("return document.getElementById('announced').textContent")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_screen_reader_hears_the_character_and_its_first_alternative(page, width):
+    with screen(page, width):
+        live = page.execute_script("return [...document.querySelectorAll('[aria-live]')].map((one) => one.id)")
+        assert live == ["announced"]
+        assert announced(page) == ""
+        for _ in range(20):
+            element(page, "text").send_keys(Keys.ARROW_RIGHT)
+            rows = [row.get_attribute("class") for row in spans(page, "#candidates tr")]
+            names = [row.text for row in spans(page, "#candidates th")]
+            alternative = next(name for name, kind in zip(names, rows, strict=True) if kind != "chosen")
+            assert re.fullmatch(
+                rf".+, [\d.]+ %; alternative {re.escape(alternative)}, [\d.]+ %", announced(page), re.DOTALL
+            )
+        element(page, "text").send_keys(Keys.ESCAPE)
+        assert announced(page) == ""
+        click(page, "tab-score")
+        fill(page, "own", "The")
+        click(page, "score-button")
+        wait(page, lambda: "bits per character" in element(page, "score-status").text)
+        element(page, "scored").send_keys(Keys.END)
+        assert re.fullmatch(r"e: [\d.]+ bits, [\d.]+ %", announced(page))
