@@ -158,6 +158,7 @@ setup(
     ext_modules=kernels,
     cmdclass={"build_ext": BuildKernels, "bdist_wheel": PlatformWheel},
     install_requires=[
+        "chardet>=7.6,<8",
         "click>=8.2.1,<9",
         "numpy>=1.24,<3",
         # Of the last PyTorch that there is for these Macs, 2.2.2, which does not work with NumPy 2.

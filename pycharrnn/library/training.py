@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import numbers, status_of
 from pycharrnn.common.standard_streams import write_line
 from pycharrnn.library.characters import utf8
@@ -43,7 +44,8 @@ def train(
 
     Args:
         text: a file or a folder of texts, or a list of them; or the text itself: bytes, or a str with a line break or
-            more than 1,000 characters. None = the text of `data_dir`, or of the run to `resume`.
+            more than 1,000 characters. None = the text of `data_dir`, or of the run to `resume`. The encoding of files
+            and bytes is detected unless `text_encoding` names it.
         quiet: print nothing; `Run.notes` keeps the messages.
         on_print: called with a TrainStep for each training loss of the log.
         on_validation: called with a Validation after each one.
@@ -71,7 +73,10 @@ def train(
         opt = dataclasses.replace(opt, progress=0) if quiet else opt
         corpus = None
         if text is not None:
-            opt, corpus = until_trained.enter_context(corpus_run(_texts(text), opt, options, speaker.note))
+            texts = _texts(text)
+            if opt.text_encoding and isinstance(text, str) and isinstance(texts, bytes):
+                raise UserError("text_encoding is for files and bytes, but text is a str: leave it out.")
+            opt, corpus = until_trained.enter_context(corpus_run(texts, opt, options, speaker.note))
         asked = {"on_print": on_print, "on_validation": on_validation}
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
         draw = None if quiet else sample_hook.characters

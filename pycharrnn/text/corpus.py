@@ -21,7 +21,7 @@ from pycharrnn.common import file_lock
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record, decode_text, source_files, text_stats
+from pycharrnn.text import cache_record, decode_text, file_kinds, sorted_list, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 from pycharrnn.text.source_files import SOURCES, SourceFile
 from pycharrnn.text.text_stats import TextStats
@@ -40,6 +40,7 @@ class Corpus:
     folder: str
     stats: TextStats
     is_new: bool
+    is_sorted_list: bool
     _files: Sequence[SourceFile]
     _sources: Sequence[str]
     _note: Note
@@ -51,6 +52,9 @@ class Corpus:
         input_file = os.path.join(self.folder, "input.txt")
         if self.is_new:
             self.stats = self._written(input_file)
+        if how := source_files.how_decoded(self._files):
+            is_detected = any(file.decoding.errors != "strict" for file in self._files)
+            self._note(f"{how}{'; -text_encoding overrules this' if is_detected else ''}.")
         said = f"{escape_line(input_file)}: {self.stats.size:,} bytes, {'new' if self.is_new else 'as before'}"
         count = len(self._files)
         if count == 1 and os.path.samefile(self._files[0].path, input_file):
@@ -58,6 +62,11 @@ class Corpus:
         else:
             of = f"of {count} file{'s' if count > 1 else ''}: {source_files.some(list(map(str, self._files)))}"
             self._note(f"{said}; {of}.")
+        if self.is_sorted_list:
+            self._note(
+                f"the lines of {escape_line(input_file)} are sorted: the network learns their order, and its validation"
+                " part has the last of them only; shuffle the lines before, for example with shuf."
+            )
         self._until_written.close()
         return self.stats
 
@@ -69,7 +78,8 @@ class Corpus:
             os.makedirs(self.folder, exist_ok=True)
             try:
                 with atomic_write(sources) as f:
-                    f.write(os.fsencode("".join(f"{source}\n" for source in self._sources)))
+                    lines = [*self._sources, source_files.how_decoded(self._files)]
+                    f.write(os.fsencode("".join(f"{line}\n" for line in lines if line)))
                 with atomic_write(input_file) as f, bar("gathering", size, self._progress) as advance:
                     for piece in _joined(self._files, advance):
                         text_hash.update(piece)
@@ -95,26 +105,32 @@ def gather(
     progress: int = 0,
     is_product: Callable[[str], bool] = lambda path: False,
     data: str = "data",
+    text_encoding: str = "",
 ) -> Iterator[Corpus]:
     """Find a folder in `data` for the text of some files; until it is written, no other text can take the folder.
 
-    `texts` and `is_product`: as for source_files.find; or bytes, a text with the name "text". `note` prints which files
-    are read or left out. Errors: UserError.
+    `texts`, `is_product`, `text_encoding`: as for source_files.find; or bytes, a text with the name "text". `note`
+    prints which files are read, how, and which are left out. Errors: UserError.
     """
     with contextlib.ExitStack() as until_written:
         if isinstance(texts, bytes):
-            name, files, sources = "text", [_text_file(texts, until_written)], ["a text"]
+            name, files, sources = "text", [_text_file(texts, until_written, text_encoding)], ["a text"]
         else:
-            name, files = name_of(texts), source_files.find(texts, note, is_product, until_written)
+            name = name_of(texts)
+            files = source_files.find(texts, note, is_product, until_written, text_encoding)
             sources = ["-" if path == "-" else os.path.realpath(path) for path in texts]
         try:
             with bar("reading", sum(file.size for file in files), progress) as advance:
-                stats = text_stats.stats_of(_joined(files, advance))
+                beginning = bytearray()
+                stats = text_stats.stats_of(_kept(_joined(files, advance), beginning))
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
+        if not stats.size:
+            raise UserError(f"there is no text in {source_files.some([file.shown for file in files])}.")
         until_written.enter_context(_lock(data, note))
         folder, held = _place(os.path.join(data, name), files, stats, note)
-        yield Corpus(folder, held or stats, held is None, files, sources, note, progress, until_written)
+        is_sorted = sorted_list.is_sorted_list(bytes(beginning))
+        yield Corpus(folder, held or stats, held is None, is_sorted, files, sources, note, progress, until_written)
 
 
 def name_of(paths: Sequence[str]) -> str:
@@ -139,15 +155,15 @@ def name_of(paths: Sequence[str]) -> str:
     return name if len(paths) == 1 else f"{name}_and_{len(paths) - 1}_more"
 
 
-def _text_file(text: bytes, until_written: contextlib.ExitStack) -> SourceFile:
-    """A temporary file with this text. Errors: UserError for an empty text or binary data."""
+def _text_file(text: bytes, until_written: contextlib.ExitStack, text_encoding: str) -> SourceFile:
+    """A temporary file with this text. Errors: UserError for an empty text, or what is not plain text."""
     path = os.path.join(until_written.enter_context(tempfile.TemporaryDirectory(prefix="pycharrnn-")), "text")
     with open(path, "wb") as f:
         f.write(text)
-    encoding = decode_text.encoding_of(path) if text else None
-    if encoding is None:
-        raise UserError("the text is empty, or binary data.")
-    return SourceFile(path, "the text", encoding, len(text))
+    found = source_files.source_file(path, "the text", len(text), text_encoding)
+    if isinstance(found, SourceFile):
+        return found
+    raise UserError(file_kinds.refusal("the text", found) if found else "the text is empty, or binary data.")
 
 
 @contextlib.contextmanager
@@ -216,12 +232,19 @@ def _held(folder: str, files: Sequence[SourceFile], stats: TextStats) -> TextSta
         return held if all(f.read(len(piece)) == piece for piece in _joined(files)) else None
 
 
+def _kept(pieces: Iterator[bytes], beginning: bytearray) -> Iterator[bytes]:
+    """The pieces; the first of them are appended to `beginning`."""
+    for piece in pieces:
+        beginning += piece[: sorted_list.EXAMINED - len(beginning)]
+        yield piece
+
+
 def _joined(files: Sequence[SourceFile], advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
     """The texts of all files, each on a new line. Errors: OSError."""
     last = b"\n"
     for file in files:
         if last != b"\n":
             yield b"\n"
-        for piece in decode_text.pieces(file.path, file.encoding, advance):
+        for piece in decode_text.pieces(file.path, file.decoding, file.shown, advance):
             yield piece
             last = piece[-1:] or last

@@ -1,90 +1,134 @@
-"""Detects how a text file is encoded, and decodes it to UTF-8 with Unix line ends.
-
-A text in another encoding than UTF-8, UTF-16 and UTF-32, Latin-1 for example, keeps its bytes.
-"""
+"""Decodes a text file to UTF-8 with Unix line ends, piece by piece, for the texts that `train FILES` names."""
 
 from __future__ import annotations
 
 import codecs
+import functools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-_FIRST = 1 << 16  # bytes from which the encoding is detected
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text import html_text
+
+RAW = "bytes"  # the value of -text_encoding that keeps a file as it is
+_COMMON = "utf-8, utf-16, cp1252, latin-1, mac-roman, cp1251, koi8-r, shift-jis or gb18030"
+ALLOWED = f"{RAW} or a text encoding of Python (docs.python.org/3/library/codecs.html), such as {_COMMON}"
+_NOT_FOR_FILES = ("idna", "punycode")  # host names
 _PIECE = 1 << 20  # bytes in memory at a time
-_BYTE_ORDER_MARKS = (  # UTF-32's first, since it begins with UTF-16's
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-    (codecs.BOM_UTF8, "bytes"),
-)
-_MAX_MARK = 4
-_SPACES = "\t\n\v\f\r"
-_CONTROLS = bytes(code for code in range(32) if chr(code) not in _SPACES + "\b\x1b")
-_MAX_CONTROLS = 0.05  # fraction of the bytes; of random bytes it is 0.1
-_MIN_PRINTABLE = 0.95  # fraction of the characters of UTF-16 and UTF-32
-_BINARY_THAT_LOOKS_LIKE_TEXT = (b"%PDF-",)
 
 
-def encoding_of(path: str) -> str | None:
-    """The encoding by a file's first bytes: "bytes" (also UTF-8), "utf-16-le", ...; None: binary. Errors: OSError."""
-    with open(path, "rb") as f:
-        first = f.read(_FIRST)
-    mark, encoding = _mark(first)
-    if encoding not in ("", "bytes"):
-        return encoding if _is_text(first[len(mark) :], encoding) else None
-    if 0 in first:
-        # The zeros of UTF-16 are the high bytes of Latin letters, blanks and newlines.
-        guess = "utf-16-le" if first[1::2].count(0) > first[::2].count(0) else "utf-16-be"
-        return guess if _is_text(first, guess) else None
-    controls = len(first) - len(first.translate(None, _CONTROLS))
-    if first.startswith(_BINARY_THAT_LOOKS_LIKE_TEXT) or controls > _MAX_CONTROLS * len(first):
-        return None
-    return "bytes"
+@dataclass(frozen=True)
+class Decoding:
+    """How a file is decoded.
+
+    Attributes:
+        codec: of Python; "bytes" keeps the file as it is.
+        errors: what becomes of invalid bytes, as for bytes.decode; "strict" raises a UserError.
+        is_html: whether only the text of HTML is read, without its markup.
+    """
+
+    codec: str = "utf-8"
+    errors: str = "strict"
+    is_html: bool = False
+
+    def __str__(self) -> str:
+        name = self.codec + (", its invalid bytes as cp1252" if self.errors == INVALID_AS_CP1252 else "")
+        if not self.is_html:
+            return name
+        return "the text of HTML" if name == "utf-8" else f"the text of HTML ({name})"
 
 
-def _mark(first: bytes) -> tuple[bytes, str]:
-    """The byte order mark at the beginning of a file, and its encoding; both are empty without one."""
-    return next(((mark, encoding) for mark, encoding in _BYTE_ORDER_MARKS if first.startswith(mark)), (b"", ""))
+def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
+    """Decode invalid UTF-8 as cp1252; leave out a character that the end of the file cuts off."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    is_cut_off = error.reason == "unexpected end of data"
+    return "" if is_cut_off else error.object[error.start : error.end].decode("cp1252", "replace"), error.end
 
 
-def _is_text(first: bytes, encoding: str) -> bool:
+INVALID_AS_CP1252 = "pycharrnn_cp1252"
+codecs.register_error(INVALID_AS_CP1252, _as_cp1252)
+
+
+@functools.cache
+def is_encoding(name: str) -> bool:
+    """Whether -text_encoding accepts a name."""
     try:
-        text = codecs.getincrementaldecoder(encoding)().decode(first)
-    except UnicodeDecodeError:
-        return False
-    printable = sum(c.isprintable() or c in _SPACES for c in text)
-    return "\0" not in text and printable >= _MIN_PRINTABLE * len(text)
+        codecs.getincrementaldecoder(name)
+        b"a".decode(name, "ignore")
+        return codecs.lookup(name).name not in _NOT_FOR_FILES
+    except (LookupError, ValueError):
+        return name == RAW
 
 
-def pieces(path: str, encoding: str, advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
-    """The text of a file, piece by piece: in UTF-8, without byte order mark, CRLF as LF. Errors: OSError."""
-    found = _unmarked(path, advance)
-    yield from _unix_lines(found if encoding == "bytes" else _as_utf8(found, encoding))
+def pieces(
+    path: str, decoding: Decoding, shown: str, advance: Callable[[int], None] = lambda done: None
+) -> Iterator[bytes]:
+    """The text of a file, piece by piece: in UTF-8, without byte order mark, CR and CRLF as LF.
+
+    Args:
+        shown: the file's name in messages. advance: called with the number of bytes of each piece that was read.
+
+    Errors: OSError; UserError for invalid bytes, if the decoding is strict.
+    """
+    found = _read(path, advance)
+    if decoding.codec == RAW:
+        yield from found
+        return
+    text = _without_mark(_decode(found, decoding, shown))
+    if decoding.is_html:
+        text = html_text.text_of(text)
+    for piece in _unix_lines(text):
+        yield piece.encode()
 
 
-def _unmarked(path: str, advance: Callable[[int], None]) -> Iterator[bytes]:
+def _read(path: str, advance: Callable[[int], None]) -> Iterator[bytes]:
     with open(path, "rb") as f:
-        mark, _ = _mark(f.read(_MAX_MARK))
-        f.seek(len(mark))
         while piece := f.read(_PIECE):
             yield piece
             advance(len(piece))
 
 
-def _as_utf8(found: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """UTF-16 or UTF-32 as UTF-8; invalid parts become U+FFFD."""
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
+def _decode(found: Iterable[bytes], decoding: Decoding, shown: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(decoding.codec)(decoding.errors)
+    offset = 0  # of the first byte that the decoder does not hold
+    for piece, is_last in _with_end(found):
+        held = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(piece, is_last)
+            text.encode()  # UTF-7 may decode to half a surrogate pair
+        except UnicodeError as e:
+            at = f"{offset}"
+            if isinstance(e, UnicodeDecodeError):
+                at = f"{offset - held + e.start} (byte 0x{e.object[e.start]:02x})"
+            raise UserError(
+                f"{shown} can't be decoded as {decoding.codec} at offset {at}: choose another {flag('text_encoding')},"
+                " or leave that out, and the encoding is detected."
+            ) from None
+        offset += len(piece)
+        yield text
+
+
+def _with_end(found: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     for piece in found:
-        yield decoder.decode(piece).encode()
-    yield decoder.decode(b"", final=True).encode()
+        yield piece, False
+    yield b"", True
 
 
-def _unix_lines(found: Iterable[bytes]) -> Iterator[bytes]:
-    """CRLF as LF, also where a piece ends between the two."""
-    held = b""
+def _without_mark(found: Iterable[str]) -> Iterator[str]:
+    is_first = True
+    for text in found:
+        if text:
+            yield text.removeprefix("\ufeff") if is_first else text
+            is_first = False
+
+
+def _unix_lines(found: Iterable[str]) -> Iterator[str]:
+    """CR and CRLF as LF, also where a piece ends between the two."""
+    held = ""
     for piece in found:
         text = held + piece
-        held = b"\r" if text.endswith(b"\r") else b""
-        yield text[: len(text) - len(held)].replace(b"\r\n", b"\n")
+        held = "\r" if text.endswith("\r") else ""
+        yield text[: len(text) - len(held)].replace("\r\n", "\n").replace("\r", "\n")
     if held:
-        yield held
+        yield "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import stat
@@ -15,7 +16,9 @@ from pycharrnn.common import folder_walk
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.standard_streams import standard_input
-from pycharrnn.text import decode_text
+from pycharrnn.text import detect_encoding, file_kinds, html_text
+from pycharrnn.text.decode_text import Decoding
+from pycharrnn.text.file_kinds import HTML, Kind
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
 _MAX_NAMED = 8  # files in a message
@@ -24,16 +27,15 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A text file. Attributes: shown: its name in messages; encoding: as decode_text.encoding_of; size: bytes."""
+    """A text file. Attributes: shown: its name in messages, escaped; size: bytes."""
 
     path: str
     shown: str
-    encoding: str
+    decoding: Decoding
     size: int
 
     def __str__(self) -> str:
-        encoding = "" if self.encoding == "bytes" else f", {self.encoding[:6].upper()}"
-        return f"{escape_line(self.shown)} ({self.size:,} bytes{encoding})"
+        return f"{self.shown} ({self.size:,} bytes)"
 
 
 def find(
@@ -41,6 +43,7 @@ def find(
     note: Callable[[str], None],
     is_product: Callable[[str], bool],
     until_copied: contextlib.ExitStack,
+    text_encoding: str = "",
 ) -> list[SourceFile]:
     """The text files among `paths` and below them, each once. Errors: UserError.
 
@@ -49,29 +52,69 @@ def find(
         note: prints which files were left out.
         is_product: whether a training wrote the file at a path, found in a folder; such files are ignored.
         until_copied: keeps the content of a pipe, in a temporary file.
+        text_encoding: the value of -text_encoding, "" to detect the encoding of each file.
     """
     files: dict[object, SourceFile] = {}  # by file_id
     skipped: list[str] = []
+    not_plain: dict[str, Kind] = {}
     without_text: list[str] = []
-    for path, shown, status in _walk(paths, skipped, is_product, until_copied):
+    for path, name, status in _walk(paths, skipped, is_product, until_copied):
         file_id = folder_walk.file_id(path, status)
         if file_id in files:
             continue
+        shown = escape_line(name)
         try:
-            encoding = decode_text.encoding_of(path) if status.st_size else None
+            found = source_file(path, shown, status.st_size, text_encoding)
         except OSError as e:
-            raise UserError(f"can't read {escape_line(shown)}: {e.strerror or e}.") from e
-        if encoding is None:
-            without_text.append(escape_line(shown) + ("" if status.st_size else " (empty)"))
+            raise UserError(f"can't read {shown}: {e.strerror or e}.") from e
+        if isinstance(found, SourceFile):
+            files[file_id] = found
+        elif found:
+            not_plain[shown] = found
         else:
-            files[file_id] = SourceFile(path, shown, encoding, status.st_size)
-    for words, names in (("they can't be followed", skipped), ("they hold no text", without_text)):
+            without_text.append(shown + ("" if status.st_size else " (empty)"))
+    if not files and len(not_plain) == 1:
+        ((shown, kind),) = not_plain.items()
+        raise UserError(file_kinds.refusal(shown, kind))
+    kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items()]
+    for words, names, advice in (
+        ("they can't be followed", skipped, ""),
+        ("they hold no text", without_text, ""),
+        ("they are not plain text", kinds, "; save them as plain text"),
+    ):
         if names:
-            note(f"left out, for {words}: {some(names)}.")
+            note(f"left out, for {words}: {some(names)}{advice}.")
     if not files:
         what = ", ".join(escape_line(path) for path in paths)
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
     return list(files.values())
+
+
+def source_file(path: str, shown: str, size: int, text_encoding: str) -> SourceFile | Kind | None:
+    """A file that is trained on; or its kind, if it is not plain text; None for binary data and an empty file.
+
+    HTML is read as its text; with `text_encoding`, files with markup are read as they are. Errors: OSError; UserError
+    without chardet.
+    """
+    if not size:
+        return None
+    kind = file_kinds.kind_of(path, shown)
+    if kind and kind.is_markup and text_encoding:
+        kind = None
+    is_html = kind is HTML and size <= html_text.MAX_BYTES
+    if kind and not is_html:
+        return kind
+    decoding = detect_encoding.decoding_of(path, shown, text_encoding)
+    return SourceFile(path, shown, dataclasses.replace(decoding, is_html=is_html), size) if decoding else None
+
+
+def how_decoded(files: Sequence[SourceFile]) -> str:
+    """Which files were not read as UTF-8, for a message: "a.txt and b.txt: read as cp1252"; "" if all were."""
+    by_decoding: dict[Decoding, list[str]] = {}
+    for file in files:
+        if file.decoding != Decoding():
+            by_decoding.setdefault(file.decoding, []).append(file.shown)
+    return "; ".join(f"{some(names)}: read as {decoding}" for decoding, names in by_decoding.items())
 
 
 def some(names: Sequence[str]) -> str:

@@ -7,7 +7,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, check, file_ending, number, one_of, option
+from pycharrnn.common.option_fields import (
+    MAX_COUNT,
+    SWITCH,
+    THREADS,
+    Allowed,
+    check,
+    file_ending,
+    number,
+    one_of,
+    option,
+)
+from pycharrnn.text import decode_text
 
 MAX_SHOWN = 10_000  # characters of -show: some screens full
 LOG_ENDINGS = (".csv", ".jsonl")
@@ -257,6 +268,15 @@ class TrainOptions:
         "unit of text: bytes, as in char-rnn, or utf8, code points",
         group="text",
         allowed=one_of("bytes", "utf8"),
+    )
+    text_encoding: str = option(
+        "",
+        "encoding of the files on the command line: a text encoding of Python, such as cp1252, or bytes, which keeps"
+        " them as they are; HTML, RTF and subtitles are then read with their markup. Empty = detect it, and read HTML"
+        " as its text. -data_dir always keeps the bytes",
+        group="text",
+        value="NAME",
+        allowed=Allowed(decode_text.is_encoding, decode_text.ALLOWED),
     )
 
     @property

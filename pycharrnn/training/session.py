@@ -69,6 +69,11 @@ def prepare(
     `say` prints the original's lines. `given`, `note`, `corpus`: as for loop.train.
     """
     given = options.changed if given is None else given
+    if corpus is None and "text_encoding" in given:
+        raise UserError(
+            f"{flag('text_encoding')} is for files on the command line; {flag('data_dir')} and {flag('resume')} read"
+            " input.txt as it is: leave it out."
+        )
     start = initial_checkpoint.load(options, given, say, note)
     # Only recipes need the text this early; -resume, which finds its text later, excludes them.
     text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)

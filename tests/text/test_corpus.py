@@ -35,10 +35,10 @@ def put(path, content: bytes | str):
     return path
 
 
-def gather(*paths: str) -> tuple[str, bytes, str]:
+def gather(*paths: str, text_encoding: str = "") -> tuple[str, bytes, str]:
     """The folder, the text in it, and what is said; paths with slashes."""
     said: list[str] = []
-    with corpus.gather(paths, said.append) as found:
+    with corpus.gather(paths, said.append, text_encoding=text_encoding) as found:
         stats = found.write()
     with open(os.path.join(found.folder, "input.txt"), "rb") as f:
         text = f.read()
@@ -46,8 +46,11 @@ def gather(*paths: str) -> tuple[str, bytes, str]:
     return with_slashes(found.folder), text, with_slashes("\n".join(said))
 
 
-def refusal(*paths: str) -> str:
-    with pytest.raises(UserError) as error, corpus.gather(paths, lambda line: None) as found:
+def refusal(*paths: str, text_encoding: str = "") -> str:
+    with (
+        pytest.raises(UserError) as error,
+        corpus.gather(paths, lambda line: None, text_encoding=text_encoding) as found,
+    ):
         found.write()
     assert str(error.value).endswith(".")
     assert "\n" not in str(error.value)
@@ -82,8 +85,9 @@ def test_a_folder_is_all_text_files_below_it_in_the_order_of_their_names(home):
     assert text == b"a1\na2\nb\nc\nz"
     assert said.splitlines() == [
         "left out, for they hold no text: poems/a/photo.jpg, poems/empty.txt (empty).",
+        "poems/c: read as utf-16-le; -text_encoding overrules this.",
         "data/poems_and_1_more/input.txt: 11 bytes, new; of 5 files: poems/a/1.md (4 bytes), poems/a/2.txt (2 bytes),"
-        " poems/b.txt (2 bytes), poems/c (4 bytes, UTF-16), letter.txt (1 bytes).",
+        " poems/b.txt (2 bytes), poems/c (4 bytes), letter.txt (1 bytes).",
     ]
 
 
@@ -112,8 +116,80 @@ def test_files_in_several_encodings_become_one_text(home, monkeypatch, piece):
     put(home / "f/7.txt", "plain English text\r\n".encode("utf-16-le"))
     unix = text.replace("\r", "").encode()
     _, gathered, said = gather("f")
-    assert gathered == b"\n".join([unix, unix, unix, unix, b"gr\xf6\xdfer\r", unix, b"plain English text\n"])
-    assert said.count("UTF-16)") == 3 and said.count("UTF-32)") == 1
+    assert gathered == b"\n".join([unix, unix, unix, unix, "größer".encode(), unix, b"plain English text\n"])
+    assert said.splitlines()[0] == (
+        "f/1.txt, f/7.txt: read as utf-16-le; f/3.txt: read as utf-16-be; f/4.txt: read as utf-32-le; f/5.txt: read as"
+        " cp1252; -text_encoding overrules this."
+    )
+    assert said.splitlines()[0].replace("; -text_encoding overrules this.", "") in Path("data/f/.sources").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_an_encoding_that_is_named_is_that_of_all_files(home):
+    text = "Où sont les neiges?\r\n"
+    put(home / "a.txt", text.encode("mac-roman"))
+    assert gather("a.txt", text_encoding="mac-roman") == (
+        "data/a",
+        text.replace("\r", "").encode(),
+        "a.txt: read as mac-roman.\n"
+        "data/a/input.txt: 21 bytes, new; of 1 file: a.txt (21 bytes).",
+    )  # fmt: skip
+    assert gather("a.txt", text_encoding="bytes")[:2] == ("data/a_2", text.encode("mac-roman"))
+    assert gather("a.txt", text_encoding="cp1251")[0] == "data/a_3"
+    for _ in range(2):  # each choice finds its text again
+        assert gather("a.txt", text_encoding="mac-roman")[0] == "data/a"
+        assert gather("a.txt", text_encoding="bytes")[0] == "data/a_2"
+    assert refusal("a.txt", text_encoding="utf-8").startswith("a.txt can't be decoded as utf-8 at offset 1 (byte 0x9d)")
+    assert sorted(os.listdir("data")) == ["a", "a_2", "a_3"]
+
+
+def test_files_that_are_not_plain_text(home):
+    put(home / "f/a.txt", "plain text")
+    put(home / "f/b.pdf", b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n")
+    put(home / "f/c.srt", "1\n00:00:01,000 --> 00:00:02,000\nWho's there?\n")
+    put(home / "f/d.html", "<p>Caf&eacute;</p>")
+    folder, text, said = gather("f")
+    assert text == "plain text\nCafé\n".encode()
+    assert said.splitlines()[:2] == [
+        "left out, for they are not plain text: f/b.pdf (a PDF file), f/c.srt (a file of subtitles); save them as plain"
+        " text.",
+        "f/d.html: read as the text of HTML.",
+    ]
+    assert (
+        refusal("f/b.pdf")
+        == refusal("f/b.pdf", text_encoding="bytes")
+        == ("f/b.pdf is a PDF file, not plain text: save its text as plain text, for example with pdftotext.")
+    )
+    assert refusal("f/c.srt") == (
+        "f/c.srt is a file of subtitles, not plain text: save what is said as plain text, without the times, or train"
+        " on its markup by -text_encoding utf-8."
+    )
+    assert refusal("f/b.pdf", "f/c.srt").startswith("there is no text in f/b.pdf, f/c.srt: ")
+    for text_encoding in ("utf-8", "bytes"):
+        assert gather("f/d.html", text_encoding=text_encoding)[1] == b"<p>Caf&eacute;</p>"
+        assert gather("f/c.srt", text_encoding=text_encoding)[1].startswith(b"1\n00:00")
+
+
+def test_files_without_any_letter(home):
+    put(home / "a.html", "<script>let a = 5</script>")
+    assert refusal("a.html") == "there is no text in a.html."
+    put(home / "b.txt", "\ufeff")
+    assert refusal("b.txt") == "there is no text in b.txt."
+    assert not (home / "data").exists()
+
+
+def test_a_sorted_list_is_said(home):
+    names = [
+        f"{first}{second}" for first in ("An", "Be", "Cla", "Do", "Em") for second in ("a", "do", "ka", "na", "ra")
+    ]
+    put(home / "names.txt", "".join(f"{a} {b}\n" for a in names for b in names))
+    advice = (
+        "the lines of data/names/input.txt are sorted: the network learns their order, and its validation part has the"
+        " last of them only; shuffle the lines before, for example with shuf."
+    )
+    for _ in range(2):
+        assert gather("names.txt")[2].splitlines()[-1] == advice
 
 
 def test_many_files_are_counted(home):

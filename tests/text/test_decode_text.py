@@ -1,90 +1,81 @@
-"""Files of any kind as plain text: what they are written in, and what comes out of them."""
+"""What comes out of a file, given how it is decoded."""
 
 from __future__ import annotations
 
-import gzip
-import random
-import struct
+import codecs
 
 import pytest
 
+from pycharrnn.common.errors import UserError
 from pycharrnn.text import decode_text
+from pycharrnn.text.decode_text import INVALID_AS_CP1252, Decoding
 
-ENGLISH = "The night was as dark as ink.\r\nNobody slept.\r\n"
-FRENCH = "Où sont les neiges d'antan?\r\nŒuvre, naïf, “guillemets”…\r\n"
-CYRILLIC = "Ночь, улица, фонарь, аптека.\r\nБессмысленный и тусклый свет.\r\n"
-CHINESE = "一二三四五六。\r\n床前明月光，\r\n"
-EMOJI = "a 😀 b\r\n"
-TEXTS = [ENGLISH, FRENCH, CYRILLIC, CHINESE, EMOJI]
-NOISE = random.Random(5)
+TEXT = "größer €\r\n😀\rœuvre\r\r\n“end”"
+UNIX = "größer €\n😀\nœuvre\n\n“end”"
 
 
-def read(path, content: bytes) -> bytes | None:
-    """The text of a file with this content; None if it is not taken for a text."""
+def read(path, content: bytes, *decoding) -> bytes:
     path.write_bytes(content)
-    encoding = decode_text.encoding_of(str(path))
-    return None if encoding is None else b"".join(decode_text.pieces(str(path), encoding))
+    return b"".join(decode_text.pieces(str(path), Decoding(*decoding), "a.txt"))
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 1 << 20])
-@pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "be with a mark", "utf-32"]
-)
-def test_every_unicode_becomes_utf8_with_newlines(tmp_path, monkeypatch, text, encoding, piece):
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "gb18030", "utf-7"])
+def test_every_encoding_becomes_utf8_with_newlines_and_without_mark(tmp_path, monkeypatch, codec, mark, piece):
     monkeypatch.setattr(decode_text, "_PIECE", piece)
-    content = b"\xfe\xff" + text.encode("utf-16-be") if encoding == "be with a mark" else text.encode(encoding)
-    assert read(tmp_path / "a", content) == text.replace("\r\n", "\n").encode()
-
-
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "koi8-r", "shift-jis", "gb18030"])
-def test_what_is_no_unicode_stays_its_bytes(tmp_path, encoding):
-    text = (CYRILLIC if encoding != "latin-1" else "Où sont les neiges?\r\n").encode(encoding)
-    assert read(tmp_path / "a", text) == text.replace(b"\r\n", b"\n")
+    assert read(tmp_path / "a", (mark + TEXT).encode(codec), codec) == UNIX.encode()
 
 
 @pytest.mark.parametrize(
     "content, wanted",
     [
-        (b"a\rb\r\rc\r\r\nd\r", b"a\rb\r\rc\r\nd\r"),  # only a return before a newline goes
-        (b"\xef\xbb\xbf\xef\xbb\xbfa\xef\xbb\xbf", b"\xef\xbb\xbfa\xef\xbb\xbf"),  # and only one mark, at the start
+        (b"a\rb\r\rc\r\r\nd\r", b"a\nb\n\nc\n\nd\n"),
+        (b"\xef\xbb\xbf\xef\xbb\xbfa\xef\xbb\xbf", b"\xef\xbb\xbfa\xef\xbb\xbf"),  # one mark, at the beginning
         (b"\xef\xbb\xbf", b""),
-        (b"\x1b[31mred\x1b[0m\n", b"\x1b[31mred\x1b[0m\n"),
-        (b"\xff\xfea\0\x00\xd8b\0", "a\ufffdb".encode()),  # half a character in the middle
-        (b"\xff\xfea\0b", "a\ufffd".encode()),  # and at the end
     ],
 )
-def test_odd_texts(tmp_path, monkeypatch, content, wanted):
-    if content.startswith(b"\xff\xfe"):
-        monkeypatch.setattr(decode_text, "_FIRST", 4)  # it is damaged further on than it was looked at
+def test_line_ends_and_marks(tmp_path, content, wanted):
     assert read(tmp_path / "a", content) == wanted
+    assert read(tmp_path / "a", content, "bytes") == content
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0",
-        b"\xff\xd8\xff\xe0\0\x10JFIF\0" + NOISE.randbytes(3000),
-        b"\xff\xfb\x90\x64" + NOISE.randbytes(3000),
-        b"\xff\xfe" + NOISE.randbytes(3000),
-        b"\xff\xfe\0\0" + NOISE.randbytes(3000),
-        b"\x7fELF\2\1\1" + bytes(9),
-        gzip.compress(NOISE.randbytes(2000), mtime=0),  # the test has its bytes for a name
-        NOISE.randbytes(3000).replace(b"\0", b""),
-        b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n",
-        struct.pack("<500h", *(NOISE.randrange(-3000, 3000) for _ in range(500))),
-        struct.pack("<500i", *range(500)),
-        bytes(1000),
-        b"a text with a \0 in it",
-        "a text with a \0 in it".encode("utf-16"),
-    ],
-)
-def test_what_is_no_text(tmp_path, content):
-    assert read(tmp_path / "a", content) is None
+@pytest.mark.parametrize("piece", [1, 3, 1 << 20])
+def test_invalid_bytes(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(decode_text, "_PIECE", piece)
+    broken_utf8 = "größer ".encode() + b"\x93gr\xf6\xdfer\x94 \x81" + "größer".encode() + b"\xe2\x82"
+    assert read(tmp_path / "a", broken_utf8, "utf-8", INVALID_AS_CP1252).decode() == "größer “größer” \ufffdgrößer"
+    assert read(tmp_path / "a", b"a\0\x00\xd8b\0c", "utf-16-le", "replace").decode() == "a\ufffdb\ufffd"
+    for content, codec, where in (
+        (broken_utf8, "utf-8", "9 (byte 0x93)"),
+        ("größer ".encode("cp932", "ignore") + b"\x81", "shift-jis", "5 (byte 0x81)"),
+        (b"ab\x8d", "cp1252", "2 (byte 0x8d)"),
+        (b"a\0b\0c", "utf-16-le", "4 (byte 0x63)"),
+    ):
+        with pytest.raises(UserError) as error:
+            read(tmp_path / "a", content, codec)
+        assert str(error.value) == (
+            f"a.txt can't be decoded as {codec} at offset {where}: choose another -text_encoding, or leave that out,"
+            " and the encoding is detected."
+        )
 
 
-def test_reading_is_told_of(tmp_path):
+def test_half_a_surrogate_pair_is_invalid(tmp_path):
+    with pytest.raises(UserError, match="a.txt can't be decoded as utf-7 at offset 0: "):
+        read(tmp_path / "a", b"+2AA-", "utf-7")
+
+
+def test_progress(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 5000)
-    told: list[int] = []
-    assert b"".join(decode_text.pieces(str(tmp_path / "a"), "bytes", told.append)) == b"x" * 5000
-    assert sum(told) == 5000
+    read_bytes: list[int] = []
+    assert b"".join(decode_text.pieces(str(tmp_path / "a"), Decoding(), "a", read_bytes.append)) == b"x" * 5000
+    assert sum(read_bytes) == 5000
+
+
+def test_names_of_encodings():
+    for name in ("bytes", "utf-8", "UTF8", "cp1252", "latin-1", "mac-roman", "koi8-r", "shift-jis", "gb18030", "cp037"):
+        assert decode_text.is_encoding(name)
+    for name in ("", "klingon", "rot13", "hex", "idna", "punycode", "undefined", "a\0b", "../etc"):
+        assert not decode_text.is_encoding(name)
+    for name in decode_text.ALLOWED.rpartition("such as ")[2].replace(" or ", ", ").split(", "):
+        assert codecs.lookup(name)

@@ -180,7 +180,7 @@ def test_odd_texts(home):
         (home / f"poems/{k}.txt").write_bytes(TEXT)
     (home / "poems/photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0\0\0")
     log, said = trained(home, "Ночь.txt")
-    assert "(4,882 bytes, UTF-16)" in said
+    assert "pycharrnn: Ночь.txt: read as utf-16-le; -text_encoding overrules this.\n" in said
     assert "-encoding utf8" in log[0]
     assert (home / "data/Ночь/input.txt").read_text(encoding="utf-8") == cyrillic
     assert "vocab size: " + str(len(set(cyrillic))) in log

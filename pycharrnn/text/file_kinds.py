@@ -1,0 +1,87 @@
+"""Recognizes files that hold text but are not plain text, by their ending and their content, for `train FILES`."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from pycharrnn.common.errors import flag
+
+_END = 1 << 16  # bytes; a zip archive lists its files there
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes:
+        name: with an article, for messages. way_out: how to get plain text from it.
+        is_markup: whether it is plain text with markup, so that an encoding may be given.
+    """
+
+    name: str
+    way_out: str = "save it as plain text"
+    is_markup: bool = False
+
+
+HTML = Kind("HTML", is_markup=True)
+_PDF = Kind("a PDF file", "save its text as plain text, for example with pdftotext")
+_WORD = Kind("a Word file")
+_OPEN_DOCUMENT = Kind("an OpenDocument file")
+_EPUB = Kind("an EPUB book", "convert it to plain text, for example with Calibre")
+_RTF = Kind("an RTF file", is_markup=True)
+_SUBTITLES = Kind("a file of subtitles", "save what is said as plain text, without the times", is_markup=True)
+
+_BY_ENDING = {
+    **dict.fromkeys((".html", ".htm", ".xhtml"), HTML),
+    ".pdf": _PDF,
+    ".docx": _WORD,
+    ".odt": _OPEN_DOCUMENT,
+    ".epub": _EPUB,
+    ".rtf": _RTF,
+    **dict.fromkeys((".srt", ".vtt"), _SUBTITLES),
+}
+_BY_CONTENT = (
+    (re.compile(rb"%PDF-"), _PDF),
+    (re.compile(rb"\{\\rtf"), _RTF),
+    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), _WORD),  # .doc
+    (re.compile(rb"PK\x03\x04.{26}mimetypeapplication/epub\+zip", re.DOTALL), _EPUB),
+    (re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument", re.DOTALL), _OPEN_DOCUMENT),
+    (re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--((?!-->).)*-->\s*)*<(!DOCTYPE\s+html|html)[\s>]", re.I | re.DOTALL), HTML),
+    (re.compile(rb"WEBVTT[ \t\r\n]"), _SUBTITLES),
+    (re.compile(rb"\s*\d+[ \t]*\r?\n\d+:\d\d:\d\d[,.]\d+[ \t]*-->"), _SUBTITLES),
+)
+
+
+def kind_of(path: str, name: str) -> Kind | None:
+    """The kind of a file that is not plain text; None for plain text and unknown content. Errors: OSError.
+
+    `name`: the file's name, for its ending.
+    """
+    if by_ending := _BY_ENDING.get(os.path.splitext(name)[1].lower()):
+        return by_ending
+    with open(path, "rb") as f:
+        first = _in_ascii(f.read(_END))
+        for pattern, kind in _BY_CONTENT:
+            if pattern.match(first):
+                return kind
+        if first.startswith(b"PK\3\4"):
+            f.seek(max(os.fstat(f.fileno()).st_size - _END, 0))
+            if b"word/document.xml" in first + f.read(_END):
+                return _WORD
+    return None
+
+
+def refusal(shown: str, kind: Kind) -> str:
+    """Why a file is not trained on, and what to do; for a UserError."""
+    instead = f", or train on its markup by {flag('text_encoding', 'utf-8')}" if kind.is_markup else ""
+    return f"{shown} is {kind.name}, not plain text: {kind.way_out}{instead}."
+
+
+def _in_ascii(first: bytes) -> bytes:
+    """The beginning of a file without byte order mark; UTF-16 without the zeros of ASCII."""
+    first = first.removeprefix(b"\xef\xbb\xbf")
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return first[2:].replace(b"\0", b"")
+    return first

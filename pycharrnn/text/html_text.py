@@ -1,0 +1,84 @@
+"""Reads HTML as its text: without tags, scripts and styles, with a line for each block."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+
+MAX_BYTES = 1 << 24  # of a file; the parser needs memory for all of it
+_SKIPPED = ("script", "style", "template", "title")
+_LINES = "br dd dt div li tr section article header footer nav aside main figure figcaption address option legend hr"
+_PARAGRAPHS = "p h1 h2 h3 h4 h5 h6 ul ol dl blockquote pre table form fieldset body"
+_BREAKS = dict.fromkeys(_LINES.split(), 1) | dict.fromkeys(_PARAGRAPHS.split(), 2)
+_SPACE = re.compile(r"[ \t\n\r\f]+")
+
+
+def text_of(pieces: Iterable[str]) -> Iterator[str]:
+    """The text of a page, which the parser needs as a whole."""
+    reader = _Reader()
+    reader.feed("".join(pieces))
+    reader.close()
+    text = "".join(reader.parts).strip("\ufeff\n")
+    yield text + "\n" if text else ""
+
+
+class _Reader(HTMLParser):
+    """Collects the text in `parts`: blank space is collapsed as in a browser, except within <pre>."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._skipped = ""  # the tag whose content is left out
+        self._pre = 0
+        self._newlines = 2  # at the end of `parts`
+        self._space = False  # whether a blank comes before the next word
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a line, or skip the element."""
+        if tag in _SKIPPED and not self._skipped:
+            self._skipped = tag
+        elif tag == "body":
+            self._skipped = ""  # a <title> without an end
+        self._break(tag)
+        self._pre += tag == "pre"
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a line, or what is skipped."""
+        if tag == self._skipped:
+            self._skipped = ""
+        if tag != "br":
+            self._break(tag)
+        if tag in ("td", "th"):
+            self._space = True
+        if tag == "pre":
+            self._pre = max(self._pre - 1, 0)
+
+    def handle_data(self, data: str) -> None:
+        """Append text."""
+        if self._skipped:
+            return
+        if self._pre:
+            self._append(data)
+            return
+        words = _SPACE.sub(" ", data)
+        if words.startswith(" "):
+            self._space = True
+        if word := words.strip(" "):
+            self._append(" " + word if self._space and not self._newlines else word)
+            self._space = False
+        if words.endswith(" "):
+            self._space = True
+
+    def _append(self, text: str) -> None:
+        self.parts.append(text)
+        self._newlines = len(text) - len(text.rstrip("\n"))
+
+    def _break(self, tag: str) -> None:
+        """End the line at a block's tag, with an empty line around paragraphs; <br> always ends one."""
+        if self._skipped or tag not in _BREAKS:
+            return
+        count = 1 if tag == "br" else max(_BREAKS[tag] - self._newlines, 0)
+        self.parts.append("\n" * count)
+        self._newlines += count
+        self._space = False

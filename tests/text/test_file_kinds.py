@@ -1,0 +1,70 @@
+"""Which files are not plain text, by their ending or their content."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from pycharrnn.text.file_kinds import HTML, kind_of
+
+
+def archive(*names: str, stored: str = "") -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as f:
+        if stored:
+            f.writestr("mimetype", stored)
+        for name in names:
+            f.writestr(name, "<x/>" * 50_000)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content, name",
+    [
+        (b"%PDF-1.4\n", "a PDF file"),
+        (b"{\\rtf1\\ansi Hello}", "an RTF file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a Word file"),
+        (archive("[Content_Types].xml", "word/document.xml"), "a Word file"),
+        (archive("media/a", "media/b", "word/document.xml"), "a Word file"),
+        (archive("content.xml", stored="application/vnd.oasis.opendocument.text"), "an OpenDocument file"),
+        (archive("content.opf", stored="application/epub+zip"), "an EPUB book"),
+        (b"<!DOCTYPE html>\n<p>", "HTML"),
+        (b"\xef\xbb\xbf  <!doctype HTML PUBLIC>", "HTML"),
+        (b"<?xml version='1.0'?>\n<!-- a --> <!-- b -->\n<html lang='fr'>", "HTML"),
+        ("\ufeff<html>\n".encode("utf-16-le"), "HTML"),
+        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n", "a file of subtitles"),
+        (b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHello\r\n", "a file of subtitles"),
+    ],
+)
+def test_by_content(tmp_path, content, name):
+    (tmp_path / "a").write_bytes(content)
+    found = kind_of(str(tmp_path / "a"), "standard input")
+    assert found and found.name == name
+
+
+@pytest.mark.parametrize("ending", ["html", "htm", "xhtml", "PDF", "docx", "odt", "epub", "rtf", "srt", "VTT"])
+def test_by_ending(tmp_path, ending):
+    (tmp_path / "a").write_text("plain text", encoding="utf-8")
+    found = kind_of(str(tmp_path / "a"), f"f/a.{ending}")
+    assert found and (found is HTML) == ("htm" in ending)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"plain text",
+        b"The tag <html> begins a page.",
+        b"WEBVTTS is no word",
+        b"1\n2\n3\n",
+        b"<htmlish>",
+        b"<!---->" * 5000,
+        b"<!-- " * 10000,
+        archive("a.txt"),
+        b"PK\3\4",
+    ],
+)
+def test_other_files(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    assert kind_of(str(tmp_path / "a"), "f/a.txt") is None

@@ -1,0 +1,34 @@
+"""The text of HTML."""
+
+from __future__ import annotations
+
+import pytest
+
+from pycharrnn.text.html_text import text_of
+
+
+@pytest.mark.parametrize(
+    "page, text",
+    [
+        (
+            "<!DOCTYPE html><html><head><title>A title</title><style>p { color: red }</style>"
+            "<script>if (a < b) { c() }</script></head><body>"
+            "<h1>Caf&eacute; &amp; bar</h1>\n<p>One\n   <b>two</b>,<i> three</i>.<br>four</p></body></html>",
+            "Café & bar\n\nOne two, three.\nfour\n",
+        ),
+        ("<ul><li>a<li>b</ul><p>c<p>d", "a\nb\n\nc\n\nd\n"),
+        ("<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table>", "1 2\n3\n"),
+        ("<pre>  if a:\n      b</pre>after", "  if a:\n      b\n\nafter\n"),
+        ("<div>a</div><div><div>b</div></div>", "a\nb\n"),
+        ("a<br><br>b", "a\n\nb\n"),
+        ("<title>never ends<body>text", "text\n"),
+        ("no markup at all: 1 < 2 & 3", "no markup at all: 1 < 2 & 3\n"),
+        ("<!-- a comment --><?php echo ?>&#x1F600;&nbsp;&lt;b&gt;", "😀\xa0<b>\n"),
+        ("\ufeff<html><script/><p>x</p></html>", "x\n"),
+        ("<p>cut off <b", "cut off <b\n"),
+        ("<script>only code</script>", ""),
+        ("", ""),
+    ],
+)
+def test_text(page, text):
+    assert "".join(text_of(page)) in (text, text.replace(" <b\n", "\n"))
