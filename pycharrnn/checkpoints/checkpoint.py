@@ -65,6 +65,11 @@ def text_name(loaded: charrnn.Checkpoint) -> str:
     return escape_line(replace_surrogates(re.split(r"[/\\]", place.rstrip("/\\"))[-1].strip(".")))
 
 
+def validation_loss(loaded: charrnn.Checkpoint) -> float | None:
+    """In nats per character; None for a checkpoint written between validations."""
+    return loaded.val_losses.get(loaded.i) if loaded.val_losses else loaded.val_loss
+
+
 def trained_on(loaded: charrnn.Checkpoint) -> str:
     """The training text of a checkpoint: its folder, size and hash; "" if not recorded."""
     place = loaded.opt.get("data_dir") or loaded.opt.get("input_h5")  # torch-rnn's name

@@ -17,7 +17,7 @@ from pycharrnn.cli.console import (
     say,
     use_threads,
 )
-from pycharrnn.cli.flags import FILE, Command, Files
+from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "eval",
     cls=Command,
     options="pycharrnn.analysis.options.EvalOptions",
-    arguments=[("model", "checkpoint, or several; a folder means its best one, with -compare 1 all")],
+    arguments=[("model", f"checkpoint, or several; {FOLDER}; with -compare 1 all")],
     short_help="Print the loss of checkpoints on a split of a text.",
 )
 @click.argument("models", metavar="<model>", cls=Files, required=True)
@@ -56,7 +56,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     "score",
     cls=Command,
     options="pycharrnn.analysis.options.ScoreOptions",
-    arguments=[("model", "checkpoint; a folder means its best one"), ("file", "text, or several. - = standard input")],
+    arguments=[("model", f"checkpoint; {FOLDER}"), ("file", "text, or several. - = standard input")],
     short_help="Print how well a checkpoint predicts texts.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
@@ -94,7 +94,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     "inspect",
     cls=Command,
     options="pycharrnn.checkpoints.options.InspectOptions",
-    arguments=[("file", "checkpoint or any .t7 file; a folder means its best checkpoint")],
+    arguments=[("file", f"checkpoint or any .t7 file; {FOLDER}")],
     short_help="Print what a checkpoint or any .t7 file contains.",
 )
 @click.argument("file", metavar="<file>")
@@ -127,8 +127,8 @@ def inspect_command(file: str, **values: Any) -> None:
     arguments=[
         (
             "in",
-            "checkpoint: .t7 of char-rnn or torch-rnn, or a file that convert wrote; a folder means its best one. A"
-            " page takes several, and a folder means all",
+            f"checkpoint: .t7 of char-rnn or torch-rnn, or a file that convert wrote; {FOLDER}. A page takes several,"
+            " and of a folder the best checkpoint of each run",
         ),
         (
             "out",
@@ -219,7 +219,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     "activations",
     cls=Command,
     options="pycharrnn.analysis.options.ActivationsOptions",
-    arguments=[("checkpoint", "checkpoint; a folder means its best one")],
+    arguments=[("checkpoint", f"checkpoint; {FOLDER}")],
     short_help="Write a page of hidden units along a text.",
 )
 @click.argument("path", metavar="<checkpoint>", type=FILE)

@@ -26,6 +26,7 @@ else:
     _FlagType = click.ParamType  # not generic in older versions of click
 
 HELP = ("-help", "--help", "-h")
+FOLDER = "a folder means the best of the run that trained last"  # in the help of a checkpoint
 _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells leave that to the program
 
 

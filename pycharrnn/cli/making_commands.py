@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from pycharrnn.cli.console import ask_for_text, explain_seed, note, read_primetext, say, use_threads
-from pycharrnn.cli.flags import FILE, Command, Files
+from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.common import extras
 from pycharrnn.common.standard_streams import standard_input
 
@@ -65,7 +65,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     "sample",
     cls=Command,
     options="pycharrnn.sampling.options.SampleOptions",
-    arguments=[("model", "model checkpoint to use for sampling; a folder means its best one")],
+    arguments=[("model", f"model checkpoint to use for sampling; {FOLDER}")],
     short_help="Sample text from a checkpoint.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
@@ -144,7 +144,7 @@ def _draw_many(
     "chat",
     cls=Command,
     options="pycharrnn.sampling.options.ChatOptions",
-    arguments=[("model", "checkpoint; a folder means its best one")],
+    arguments=[("model", f"checkpoint; {FOLDER}")],
     short_help="Chat with a model, line by line.",
 )
 @click.argument("model", metavar="<model>", type=FILE)
@@ -183,7 +183,12 @@ def chat_command(model: str, **values: Any) -> None:
     "serve",
     cls=Command,
     options="pycharrnn.server.options.ServeOptions",
-    arguments=[("checkpoints", "checkpoint, or several; a folder means all of its checkpoints, best first")],
+    arguments=[
+        (
+            "checkpoints",
+            "checkpoint, or several; a folder means all of its checkpoints, the run that trained last first",
+        )
+    ],
     short_help="Serve models as a page in the browser.",
 )
 @click.argument("paths", metavar="<checkpoints>", cls=Files, required=True)

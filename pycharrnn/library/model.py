@@ -43,7 +43,7 @@ def load(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> Model:
-    """Load a checkpoint, or the one with the lowest validation loss in a folder.
+    """Load a checkpoint; of a folder the one with the lowest validation loss of the run that trained last.
 
     On the CPU, PyTorch is imported only for `module` and calls of the model.
 
@@ -95,7 +95,7 @@ class Model:
         self.path, self.notes, self.vocab, self.opt = path, tuple(notes), loaded.vocab, loaded.opt
         self.model, self.rnn_size, self.num_layers = network.model, network.rnn_size, network.num_layers
         self.vocab_size, self.dropout = network.vocab_size, network.dropout
-        self.val_loss, self.epoch, self.iteration = paths.validation_loss(loaded), loaded.epoch, loaded.i
+        self.val_loss, self.epoch, self.iteration = checkpoint.validation_loss(loaded), loaded.epoch, loaded.i
         self.train_losses, self.val_losses = loaded.train_losses.tolist(), loaded.val_losses
         self._weights = CurrentWeights(loaded, dtype, device)
 

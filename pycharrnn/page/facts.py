@@ -12,7 +12,6 @@ import numpy as np
 
 from pycharrnn.analysis import plotting
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import validation_loss
 from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 
@@ -66,7 +65,7 @@ class Losses:
 def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
     """The facts of a checkpoint. `name`: its id. `saved`: modification time of its file, in seconds since 1970."""
     network = loaded.network
-    loss = validation_loss(loaded)
+    loss = checkpoint.validation_loss(loaded)
     return ModelFacts(
         id=name,
         text=checkpoint.text_name(loaded),

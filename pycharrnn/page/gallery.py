@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pycharrnn.checkpoints.paths import load_every
+from pycharrnn.checkpoints.paths import load_best_of_runs
 from pycharrnn.page.single_file import Model, model_of
 
 if TYPE_CHECKING:
-    from pycharrnn.checkpoints.paths import Note
+    from pycharrnn.checkpoints.folder_files import Note
 
 MAX_SIZE = 64_000_000  # characters of weights; a larger page gets no further models from folders
 
 
 def collect(arguments: Sequence[str], half: bool, note: Note, max_size: int = MAX_SIZE) -> list[tuple[str, Model]]:
-    """(path, model) of all named checkpoints, then of those in folders, by loss, until the page reaches `max_size`.
+    """(path, model) of all named checkpoints, then of the best of each run in folders, until the page reaches `max_size`.
 
-    Errors: UserError, as load_every and single_file.model_of.
+    Errors: UserError, as load_best_of_runs and single_file.model_of.
     """
     found: list[tuple[str, Model]] = []
     size = 0
-    for path, loaded in load_every(arguments, note):
+    for path, loaded in load_best_of_runs(arguments, note):
         model = model_of(path, loaded, half)
         size += len(model["weights"])
         if found and size > max_size and path not in arguments:

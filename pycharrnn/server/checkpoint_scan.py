@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints.folder_files import File, newest_first
+from pycharrnn.checkpoints.folder_runs import Record, last_trained_first, record_of
 from pycharrnn.checkpoints.formats import page_and_model
 from pycharrnn.checkpoints.names import distinct_names
-from pycharrnn.checkpoints.paths import newest_first
-from pycharrnn.common import losses
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
@@ -36,12 +36,13 @@ class CheckpointEntry:
     version: FileVersion
     facts: ModelFacts
     losses: Losses
+    record: Record
     nbytes: int  # of its weights in memory
 
 
 @dataclass
 class ScanResult:
-    """The outcome of a scan: entries by model id, in the order of the arguments; within a folder by loss."""
+    """The outcome of a scan: entries by model id, in the order of the arguments; within a folder the run that trained last comes first."""
 
     entries: dict[str, CheckpointEntry]
     new: list[ServedModel]  # read by this scan, in the same order
@@ -59,6 +60,7 @@ class CheckpointScanner:
         self._named = {path: k for k, path in enumerate(self._arguments) if k not in self.folders}
         self._unreadable: dict[str, FileVersion | None] = {}  # not read again before their version changes
         self._folder_errors: dict[int, str] = {}  # of the last scan
+        self._listed: dict[int, list[File]] = {}  # by argument: the files of folders at their last listing
         for path in self._named:
             if self._arguments.count(path) > 1:
                 raise UserError(f"{path} is named twice: once is enough.")
@@ -98,11 +100,12 @@ class CheckpointScanner:
     def _in_folder(self, k: int, may_be_empty: bool) -> list[str]:
         """Paths of a folder's checkpoints, without the files that are named themselves. Errors: UserError."""
         try:
-            paths = [os.path.normpath(file.path) for file in newest_first(self._arguments[k])]
+            self._listed[k] = newest_first(self._arguments[k])
         except UserError as e:
             if may_be_empty and e.__cause__ is None:  # the folder can be listed, and has no checkpoint
                 return []
             raise
+        paths = (os.path.normpath(file.path) for file in self._listed[k])
         return [path for path in paths if path not in self._named]
 
     def _read_new(
@@ -135,9 +138,22 @@ class CheckpointScanner:
                     entries.append(entry)
                     result.new.append(model)
                 advance(1)
-        result.entries = {entry.facts.id: entry for entry in sorted(entries, key=_rank)}
-        result.new.sort(key=lambda model: _rank(result.entries[model.id]))
+        result.entries = {entry.facts.id: entry for entry in self._in_order(entries)}
+        place = {model_id: k for k, model_id in enumerate(result.entries)}
+        result.new.sort(key=lambda model: place[model.id])
         return result
+
+    def _in_order(self, entries: list[CheckpointEntry]) -> list[CheckpointEntry]:
+        """By argument; in a folder as folder_runs orders runs and their files."""
+        records = {entry.path: entry.record for entry in entries}
+        place: dict[str, int] = {}
+        for k in sorted(self.folders):
+            for run in last_trained_first(self._listed.get(k, []), lambda path: records.get(os.path.normpath(path))):
+                for file in run.files:
+                    place.setdefault(os.path.normpath(file.path), len(place))
+        return sorted(
+            entries, key=lambda entry: (entry.argument, place.get(entry.path, len(place)), -entry.facts.saved)
+        )
 
 
 def reload(entry: CheckpointEntry) -> ServedModel:
@@ -157,7 +173,9 @@ def _read(model_id: str, path: str, argument: int) -> tuple[CheckpointEntry, Ser
             raise FileChanged
         facts = facts_of(loaded, model_id, version.modified / 1e9)
         model = served(loaded, facts)
-        return CheckpointEntry(path, argument, version, facts, losses_of(loaded), model.nbytes), model
+        return CheckpointEntry(
+            path, argument, version, facts, losses_of(loaded), record_of(loaded), model.nbytes
+        ), model
     except (UserError, FileChanged):
         raise
     except Exception as e:  # a reader's own fault, or memory: it must not keep the other files from being offered
@@ -181,8 +199,3 @@ def _model_ids(new: list[str], known: dict[str, CheckpointEntry]) -> dict[str, s
     paths = [*new, *(path for path in known if path not in new)]
     named = zip(new, distinct_names(paths), strict=False)
     return {path: known[path].facts.id if path in known else name for path, name in named}
-
-
-def _rank(entry: CheckpointEntry) -> tuple[int, tuple[int, float], float]:
-    """Sort key: by argument, then by loss; entries without a loss last, the newest first."""
-    return entry.argument, losses.sort_key(entry.facts.val_loss), -entry.facts.saved

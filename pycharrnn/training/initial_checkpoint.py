@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint, paths
+from pycharrnn.checkpoints import checkpoint, folder_files, paths
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
 from pycharrnn.training.options import TrainOptions
@@ -65,7 +65,7 @@ def _newest(
     runs = "lm_*" if savefile is None else f"lm_{savefile}"
     files = [
         file
-        for file in paths.newest_first(folder, note)
+        for file in folder_files.newest_first(folder, note)
         if (file.run == runs if savefile else file.run.startswith("lm_"))
     ]
     for file in files:

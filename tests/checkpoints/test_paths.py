@@ -1,44 +1,20 @@
-"""Which checkpoints an argument means, and the names by which several are told apart."""
+"""Which checkpoints an argument means."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 from conftest import GOLDEN
+from folders import CHECKPOINT, make, names, save, set_time, train
 
-from pycharrnn.checkpoints import checkpoint
-from pycharrnn.checkpoints.paths import best_first, load_best, load_every, load_runs, newest_first
+from pycharrnn.checkpoints.paths import load_best, load_best_of_runs, load_every, load_runs
 from pycharrnn.common.errors import UserError
-
-CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
-
-
-def make(folder: Path, name: str, modified: int) -> str:
-    """A file with the name of a checkpoint, which says all that is asked of it; `modified` in microseconds."""
-    path = folder / name
-    path.write_bytes(name.encode())
-    os.utime(path, ns=(0, modified * 1000))  # Windows counts by 100 nanoseconds
-    return str(path)
-
-
-def save(folder: Path, name: str, val_losses: dict[int, float], val_loss: float | None = None, i: int = 10) -> str:
-    """A checkpoint that was written after iteration `i`, with these losses of validations."""
-    found = dataclasses.replace(checkpoint.load(CHECKPOINT), val_losses=val_losses, val_loss=val_loss, i=i)
-    path = str(folder / name)
-    checkpoint.convert(found, path)
-    return path
 
 
 def every_of(path: str, note) -> list:
     return list(load_every([path], note))
-
-
-def names(paths) -> list[str]:
-    return [os.path.basename(path) for path in paths]
 
 
 @pytest.fixture
@@ -57,89 +33,6 @@ def test_a_file_means_itself(said):
             load("no/such.t7", said.append)
 
 
-def test_the_newest_of_a_folder_comes_first(tmp_path):
-    make(tmp_path, "b.t7", 1000)
-    make(tmp_path, "a.t7", 1001)
-    make(tmp_path, "c.safetensors", 999)
-    assert names(file.path for file in newest_first(str(tmp_path))) == ["a.t7", "b.t7", "c.safetensors"]
-    make(tmp_path, "lm_x_epoch1.00_2.0000.t7", 1001)  # of two of one time, the one of the later epoch
-    make(tmp_path, "lm_x_epoch10.00_2.0000.t7", 1001)
-    assert names(file.path for file in newest_first(str(tmp_path)))[:3] == [
-        "lm_x_epoch10.00_2.0000.t7",
-        "lm_x_epoch1.00_2.0000.t7",
-        "a.t7",
-    ]
-
-
-def test_what_is_no_checkpoint_is_passed_over(tmp_path, said):
-    with pytest.raises(UserError, match=r"has no checkpoint \(.t7 or .safetensors\)"):
-        newest_first(str(tmp_path))
-    only = make(tmp_path, "a.t7", 1000)
-    caches = ("vocab.t7", "data.t7", "vocab_utf8.t7", "data_utf8.t7", "data_without_0123456789ab.t7")
-    for name in (*caches, ".a.t7", "a.json", "t7"):
-        make(tmp_path, name, 2000)
-    (tmp_path / "folder.t7").mkdir()
-    (tmp_path / "loop.t7").symlink_to("loop.t7")
-    assert [file.path for file in newest_first(str(tmp_path), said.append)] == [only]
-    assert len(said) == 1 and said[0].startswith(f"skipped {tmp_path / 'loop.t7'}: ")
-    with pytest.raises(UserError, match="can't look for checkpoints in nowhere"):
-        newest_first("nowhere")
-
-
-@pytest.mark.parametrize("second_name", [os.link, shutil.copy2], ids=["links", "copies"])
-def test_second_names_are_the_same_files(tmp_path, second_name):
-    """Training gives the best and the newest checkpoint a second name, or a copy where the disk has no links."""
-    for epoch, loss in ((1, 2.5), (2, 2.0), (3, 2.0), (4, 2.25)):
-        make(tmp_path, f"lm_x_epoch{epoch}.00_{loss:.4f}.t7", 1000 + epoch)
-    second_name(tmp_path / "lm_x_epoch2.00_2.0000.t7", tmp_path / "lm_x_best.t7")
-    second_name(tmp_path / "lm_x_epoch4.00_2.2500.t7", tmp_path / "lm_x_latest.t7")
-    assert names(file.path for file in best_first(str(tmp_path), lambda line: None)) == [
-        "lm_x_epoch2.00_2.0000.t7",  # of two of one loss, the one that is called best
-        "lm_x_epoch3.00_2.0000.t7",
-        "lm_x_epoch4.00_2.2500.t7",
-        "lm_x_epoch1.00_2.5000.t7",
-    ]
-    assert [file.epoch for file in newest_first(str(tmp_path))] == [4, 3, 2, 1]
-
-
-def test_the_best_is_known_by_names(tmp_path, said):
-    """Only the one that is taken is read."""
-    for epoch, loss in ((1, "1.5000"), (2, "nan"), (3, "2.5000")):
-        make(tmp_path, f"lm_x_epoch{epoch}.00_{loss}.t7", 1000 + epoch)
-    shutil.copy(CHECKPOINT, tmp_path / "lm_y_epoch9.00_1.2500.t7")
-    path, loaded = load_best(str(tmp_path), said.append)
-    assert (os.path.basename(path), loaded.network.rnn_size) == ("lm_y_epoch9.00_1.2500.t7", 16)
-    assert said == [f"{tmp_path}: lm_y_epoch9.00_1.2500.t7, the lowest validation loss of 4 checkpoints"]
-    assert names(file.path for file in best_first(str(tmp_path), said.append))[1:] == [
-        f"lm_x_epoch{n}.t7" for n in ("1.00_1.5000", "3.00_2.5000", "2.00_nan")
-    ]
-    assert names(path for path, _ in load_every([str(tmp_path)], said.append)) == ["lm_y_epoch9.00_1.2500.t7"]
-    assert said[1] == f"{tmp_path}: 4 checkpoints, the lowest validation loss first"
-
-
-def test_the_best_is_known_by_what_files_record(tmp_path, said):
-    save(tmp_path, "lm_x_epoch1.00_1.5000.t7", {})
-    save(tmp_path, "checkpoint_10.t7", {5: 1.0, 10: 1.25}, 1.25)
-    save(tmp_path, "checkpoint_10.safetensors", {}, 1.75)
-    save(tmp_path, "lm_x_latest.t7", {5: 1.0}, 1.0)  # written between validations
-    files = [file.path for file in best_first(str(tmp_path), said.append)]
-    assert names(files) == [
-        "checkpoint_10.t7",
-        "lm_x_epoch1.00_1.5000.t7",
-        "checkpoint_10.safetensors",
-        "lm_x_latest.t7",
-    ]
-    assert names([load_best(str(tmp_path), said.append)[0]]) == ["checkpoint_10.t7"]
-    for path in files[:3]:
-        os.unlink(path)
-    load_best(str(tmp_path), said.append)
-    assert said[-1] == f"{tmp_path}: lm_x_latest.t7, the only checkpoint"
-    os.utime(save(tmp_path, "old.t7", {}), (0, 0))
-    load_best(str(tmp_path), said.append)
-    why = "the newest, since none has a validation loss, of 2 checkpoints"
-    assert said[-1] == f"{tmp_path}: lm_x_latest.t7, {why}"
-
-
 def test_damaged_ones_are_passed_over(tmp_path, said):
     for name in ("lm_x_epoch1.00_1.0000.t7", "lm_x_epoch2.00_9.0000.t7", "other.t7", "lm_y_latest.t7"):
         make(tmp_path, name, 10**15 * len(name))
@@ -154,7 +47,7 @@ def test_damaged_ones_are_passed_over(tmp_path, said):
         said.clear()
         assert names(path for path, _ in load(str(tmp_path), said.append)) == ["lm_x_epoch3.00_2.0000.t7"]
         passed_over = [line for line in said if line.startswith("passed over: can't read ")]
-        assert len(passed_over) == len({*passed_over}) >= 3
+        assert len(passed_over) == len({*passed_over}) >= 2
 
 
 @pytest.mark.parametrize("second_name", [os.link, shutil.copy2, os.symlink], ids=["links", "copies", "symbolic"])
@@ -188,10 +81,57 @@ def test_a_file_of_the_command_line_that_is_damaged_is_an_error(tmp_path, said):
         list(load_every([str(tmp_path), damaged], said.append))
 
 
+def test_a_folder_of_one_run_means_its_lowest_loss(tmp_path, said):
+    train(tmp_path, "x", [2.5, 1.5, 1.75], 1000)
+    path, loaded = load_best(str(tmp_path), said.append)
+    assert (os.path.basename(path), loaded.val_loss) == ("lm_x_epoch2.00_1.5000.t7", 1.5)
+    assert said == [f"{tmp_path}: lm_x_epoch2.00_1.5000.t7, the lowest validation loss of 3 checkpoints"]
+
+
+@pytest.mark.parametrize("ending", [".t7", ".safetensors"])
+def test_a_folder_of_several_runs_means_the_one_that_trained_last(tmp_path, said, ending):
+    """Not the lowest loss of all: losses of different texts can't be compared."""
+    train(tmp_path, "pydoc", [1.5, 1.0], 1000, text=4)
+    train(tmp_path, "my_text", [2.0, 1.25, 1.4], 2000, ending, text=5)
+    path, _ = load_best(str(tmp_path), said.append)
+    assert os.path.basename(path) == f"lm_my_text_epoch2.00_1.2500{ending}"
+    taken = f"lm_my_text_epoch2.00_1.2500{ending}, the lowest validation loss of the run that trained last"
+    assert said == [f"{tmp_path} holds 2 runs: taking {taken}; others: lm_pydoc (to use one, name its file)"]
+    train(tmp_path, "pydoc", [1.5, 1.0], 3000, text=4)
+    assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_pydoc_epoch2.00_1.0000.t7"
+
+
+def test_a_note_names_no_more_than_five_other_runs(tmp_path, said):
+    for k in range(8):
+        train(tmp_path, f"x{k}", [2.0], 1000 * k, text=k)
+    load_best(str(tmp_path), said.append)
+    assert said[0].endswith("; others: lm_x6, lm_x5, lm_x4, lm_x3, lm_x2, 2 more (to use one, name its file)")
+
+
+def test_a_run_without_a_readable_checkpoint_is_passed_over(tmp_path, said):
+    train(tmp_path, "x", [2.0, 1.0], 1000)
+    (damaged,) = train(tmp_path, "y", [1.5], 2000)
+    with open(damaged, "r+b") as f:
+        f.truncate(1000)
+    assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_x_epoch2.00_1.0000.t7"
+    assert [line for line in said if "passed over" in line and damaged in line]
+    with open(tmp_path / "lm_x_epoch2.00_1.0000.t7", "r+b") as f:
+        f.truncate(1000)
+    assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_x_epoch1.00_2.0000.t7"
+
+
+def test_without_any_loss_the_newest(tmp_path, said):
+    for k, name in enumerate(("b.t7", "c.t7", "a.t7"), 1):
+        set_time(save(tmp_path, name, {}, opt={}), k)
+    load_best(str(tmp_path), said.append)
+    taken = "a.t7, the newest, since none has a validation loss, of the run that trained last"
+    assert said == [f"{tmp_path} holds 3 runs: taking {taken}; others: c.t7, b.t7 (to use one, name its file)"]
+
+
 def test_of_each_run_the_newest(tmp_path, said):
-    for modified, name in enumerate(["lm_b_epoch1.00_1.0000", "lm_b_epoch2.00_1.5000", "lm_a_epoch1.00_2.0000", "z"]):
-        shutil.copy(CHECKPOINT, tmp_path / f"{name}.t7")
-        os.utime(tmp_path / f"{name}.t7", (modified, modified))
+    train(tmp_path, "b", [1.0, 1.5], 2000, text=4)
+    train(tmp_path, "a", [2.0], 1000, text=5)
+    shutil.copy(CHECKPOINT, tmp_path / "z.t7")
     assert names(path for path, _ in load_runs(str(tmp_path), said.append)) == [
         "lm_a_epoch1.00_2.0000.t7",
         "lm_b_epoch2.00_1.5000.t7",
@@ -204,22 +144,28 @@ def test_of_each_run_the_newest(tmp_path, said):
     ]
 
 
-def test_models_without_any_loss_come_newest_first(tmp_path, said):
-    for k, name in enumerate(("b.t7", "c.t7", "a.t7"), 1):
-        os.utime(save(tmp_path, name, {}), ns=(0, k * 1_000_000))
-    assert names(file.path for file in best_first(str(tmp_path), said.append)) == ["a.t7", "c.t7", "b.t7"]
+def test_of_each_run_the_best(tmp_path, said):
+    """In the order of training, after the named files, each file once."""
+    train(tmp_path, "b", [1.0, 1.5], 2000, text=4)
+    (only,) = train(tmp_path, "a", [2.0], 1000, text=5)
+    best = ["lm_b_epoch1.00_1.0000.t7", "lm_a_epoch1.00_2.0000.t7"]
+    assert names(path for path, _ in load_best_of_runs([str(tmp_path)], said.append)) == best
+    assert said == [
+        f"{tmp_path}: lm_b_epoch1.00_1.0000.t7, the lowest validation loss of 2 checkpoints",
+        f"{tmp_path}: lm_a_epoch1.00_2.0000.t7, the only checkpoint",
+    ]
+    os.link(only, tmp_path / "lm_a_best.t7")
+    given = [str(tmp_path), str(tmp_path), str(tmp_path / "lm_a_best.t7")]
+    assert names(path for path, _ in load_best_of_runs(given, said.append)) == ["lm_a_best.t7", best[0]]
 
 
-@pytest.mark.parametrize("ending", [".t7", ".safetensors"])
-def test_of_files_written_at_one_time_the_later_epoch_is_the_newest(tmp_path, ending):
-    for epoch in ("9.00", "10.00", "8.50"):
-        make(tmp_path, f"lm_x_epoch{epoch}_2.0000{ending}", 5)
-    assert names(file.path for file in newest_first(str(tmp_path)))[0] == f"lm_x_epoch10.00_2.0000{ending}"
-
-
-def test_the_best_and_latest_names_of_a_run_in_safetensors_are_second_names(tmp_path, said):
-    path = save(tmp_path, "lm_x_epoch1.00_2.5000.safetensors", {10: 2.5})
-    for alias in ("best", "latest"):
-        os.link(path, tmp_path / f"lm_x_{alias}.safetensors")
-    (found,) = best_first(str(tmp_path), said.append)
-    assert (os.path.basename(found.path), found.is_best) == ("lm_x_epoch1.00_2.5000.safetensors", True)
+def test_all_of_several_runs(tmp_path, said):
+    train(tmp_path, "b", [1.0, 1.5], 1000, text=4)
+    train(tmp_path, "a", [2.0, 3.0], 2000, text=5)
+    assert names(path for path, _ in load_every([str(tmp_path)], said.append)) == [
+        "lm_a_epoch1.00_2.0000.t7",
+        "lm_a_epoch2.00_3.0000.t7",
+        "lm_b_epoch1.00_1.0000.t7",
+        "lm_b_epoch2.00_1.5000.t7",
+    ]
+    assert said == [f"{tmp_path}: 4 checkpoints of 2 runs, the run that trained last first"]

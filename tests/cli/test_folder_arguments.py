@@ -84,6 +84,58 @@ def test_training_begins_with_the_best(folder, corpus):
     assert f"opt.init_from                  cv/{BEST}" in said(folder, "inspect", str(written))[0]
 
 
+@pytest.fixture(scope="module")
+def two_texts(tmp_path_factory) -> Path:
+    """cv/ after a training on an easy text, and then one on a text that is harder to predict."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "easy.txt").write_bytes(b"the same line again and again\n" * 100)
+    words = (GOLDEN / "corpus" / "input.txt").read_bytes().split()
+    (folder / "prose.txt").write_bytes(b" ".join(words)[:4000])
+    for text, epochs in (("easy.txt", "20"), ("prose.txt", "2")):
+        small = ["-rnn_size", "16", "-batch_size", "5", "-seq_length", "10", "-eval_val_every", "20"]
+        done = run("train", text, *small, "-learning_rate", "0.02", "-max_epochs", epochs, cwd=folder)
+        assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+def loss_of(path: Path) -> float:
+    return float(path.stem.rpartition("_")[2])
+
+
+def test_a_folder_means_the_text_that_was_trained_on_last(two_texts):
+    """Although the other model has a lower loss, of an easier text."""
+    easy, prose = (sorted((two_texts / "cv").glob(f"lm_{name}_epoch*.t7"), key=loss_of) for name in ("easy", "prose"))
+    assert loss_of(easy[0]) < loss_of(prose[0])
+    for before, after in (
+        (["sample"], ["-gpuid", "-1", "-length", "50"]),
+        (["score"], ["prose.txt"]),
+        (["inspect"], []),
+        (["chat"], ["-gpuid", "-1", "-length", "20"]),
+        (["eval"], []),
+    ):
+        of_the_folder, note = said(two_texts, *before, "cv", *after, input=b"The night\n")
+        assert of_the_folder == said(two_texts, *before, f"cv/{prose[0].name}", *after, input=b"The night\n")[0] != ""
+        assert f"pycharrnn: cv holds 2 runs: taking {prose[0].name}, the lowest validation loss of the run " in note
+        assert "; others: lm_easy (to use one, name its file)\n" in note
+    said(two_texts, "convert", "cv", "model.json")
+    assert json.loads((two_texts / "model.json").read_bytes())["opt"]["savefile"] == "prose"
+    log, _ = said(two_texts, "train", "-init_from", "cv", "prose.txt", "-max_epochs", "0.1", "-savefile", "y")
+    assert f"loading a model from checkpoint cv/{prose[0].name}\n" in log
+
+
+def test_a_page_of_a_folder_has_the_best_of_each_run(two_texts):
+    shutil.copytree(two_texts / "cv", two_texts / "of_one", ignore=shutil.ignore_patterns("lm_easy*", "lm_y*"))
+    _, note = said(two_texts, "convert", "of_one", "one.html")
+    assert "\npycharrnn: 1 model in " in note
+    shutil.copytree(two_texts / "cv", two_texts / "of_two", ignore=shutil.ignore_patterns("lm_y*"))
+    for path in (two_texts / "of_two").glob("lm_easy*"):
+        os.utime(path, (1000, 1000))
+    _, note = said(two_texts, "convert", "of_two", "two.html")
+    assert "\npycharrnn: 2 models in " in note
+    page = (two_texts / "two.html").read_text(encoding="utf-8")
+    assert 0 < page.find('"name":"lm_prose_epoch') < page.find('"name":"lm_easy_epoch')
+
+
 def test_a_run_goes_on_from_the_newest(folder, corpus):
     args = ["-data_dir", str(corpus), "-gpuid", "-1", "-checkpoint_dir", "new"]
     log, note = said(folder, "train", "-resume", "cv", *args, "-max_epochs", "3.01")

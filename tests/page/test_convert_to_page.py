@@ -76,18 +76,18 @@ def test_one_model(tmp_path):
     assert Page(page).texts("title") == ["corpus"]
 
 
-def test_a_folder_is_a_gallery_the_best_first(tmp_path):
+def test_of_a_folder_the_best_of_each_run_the_last_trained_first(tmp_path):
     folder = tmp_path / "cv"
     folder.mkdir()
     (other,) = (path for path in LSTM.parent.glob("*.t7") if path != LSTM)
-    for path in (other, LSTM, GRU):
-        shutil.copy(path, folder)
+    for modified, path in enumerate((GRU, other, LSTM)):
+        os.utime(shutil.copy(path, folder), (modified, modified))
     (folder / "broken.t7").write_bytes(b"4")
     done = run("convert", str(folder), str(tmp_path / "gallery.html"))
     assert b"saved " in done.stdout
     assert b"broken.t7" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(b"pycharrnn: 3 models in ")
-    assert names_in(tmp_path / "gallery.html") == [LSTM.stem, GRU.stem, other.stem]
+    assert done.stderr.splitlines()[-1].startswith(b"pycharrnn: 2 models in ")
+    assert names_in(tmp_path / "gallery.html") == [LSTM.stem, GRU.stem]
 
 
 def test_several_checkpoints_in_the_order_of_the_line(tmp_path):
@@ -101,11 +101,11 @@ def test_several_checkpoints_in_the_order_of_the_line(tmp_path):
     assert names_in(one) == [LSTM.stem]
 
 
-def test_of_a_large_folder_the_best_that_there_is_room_for(tmp_path):
+def test_of_a_large_folder_the_models_that_fit(tmp_path):
     said: list[str] = []
     both = [LSTM, GRU]
-    for path in both:
-        shutil.copy(path, tmp_path)
+    for modified, path in zip((2, 1), both, strict=True):
+        os.utime(shutil.copy(path, tmp_path), (modified, modified))
     held = gallery.collect([str(tmp_path)], False, said.append, max_size=30_000)
     assert [Path(path).name for path, _ in held] == [LSTM.name]
     assert said[-1].startswith("the page would be larger than 0.03 MB with more models: round weights with -half 1, or")

@@ -88,13 +88,10 @@ def test_the_round_trip_through_t7_changes_no_byte(tmp_path, whole):
 
 def test_a_folder_of_both_names_is_one_checkpoint_each(whole):
     notes: list[str] = []
-    found = paths.best_first(str(whole / "cv"), notes.append)
-    assert [os.path.basename(file.path) for file in found] == sorted(
-        (name for name in files(whole) if "epoch" in name), key=lambda name: name.split("_")[-1]
-    )
-    assert found[0].is_best and found[0].run == "lm_lstm"
+    every = [os.path.basename(path) for path, _ in paths.load_every([str(whole / "cv")], notes.append)]
+    assert every == sorted((name for name in files(whole) if "epoch" in name), key=lambda name: name.split("_")[-1])
     best, loaded = paths.load_best(str(whole / "cv"), notes.append)
-    assert best == found[0].path and loaded.state is not None
+    assert os.path.basename(best) == every[0] and loaded.state is not None
 
 
 def test_keep(tmp_path):

@@ -31,10 +31,8 @@ export class ModelList {
 
   // The selected model, or the one that "the newest" stands for now; undefined if there is none.
   get selected() {
-    const loss = (model) => model.val_loss ?? Infinity;
-    const first = (isBefore) => this.#models.reduce((a, b) => (isBefore(b, a) ? b : a), this.#models[0]);
-    if (this.followed === "newest") return first((a, b) => a.saved > b.saved);
-    if (this.followed === "best") return first((a, b) => loss(a) < loss(b));
+    if (this.followed === "newest") return this.#models.reduce((a, b) => (b.saved > a.saved ? b : a), this.#models[0]);
+    if (this.followed === "best") return this.#models[0]; // the server puts the run that trained last first
     return this.#models.find((model) => model.id === this.#select.value);
   }
 

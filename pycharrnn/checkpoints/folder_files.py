@@ -1,0 +1,122 @@
+"""Lists the checkpoint files of a folder, each once, with what their names say."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+import re
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pycharrnn.checkpoints import formats, run_names
+from pycharrnn.common import folder_walk
+from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError
+
+Note = Callable[[str], None]  # prints a line on stderr
+
+_CACHE = re.compile(r"(vocab|data)(_utf8)?(_without_\w+)?\.t7")  # the cache beside input.txt
+
+
+@dataclass(frozen=True)
+class File:
+    """A file in a folder that may be a checkpoint, described by its names.
+
+    Attributes:
+        path: the most descriptive name. run: first part of the names of its run, lm_lstm; "" for other names.
+        epoch: -1 if unknown. loss: None if unknown. modified: in nanoseconds.
+        is_best: whether one of the names is that of its run's best checkpoint.
+    """
+
+    path: str
+    run: str
+    epoch: float
+    loss: float | None
+    modified: int
+    is_best: bool
+
+
+def newest_first(folder: str, note: Note = lambda line: None) -> list[File]:
+    """The checkpoints in a folder, each once. Links that can't be followed are skipped, with a note.
+
+    Errors: UserError for a folder that can't be read or has no checkpoint.
+    """
+
+    def skipped(path: str, why: str) -> None:
+        note(f"skipped {escape_line(path)}: {why}")
+
+    try:
+        found = folder_walk.list_folder(folder, skipped, _may_be_checkpoint)
+    except OSError as e:
+        raise UserError(f"can't look for checkpoints in {folder} ({e.strerror}).") from e
+    status = {path: status for path, status in found if stat.S_ISREG(status.st_mode)}
+    if not status:
+        endings = formats.in_words(formats.IN_FOLDERS)
+        raise UserError(f"the folder {folder} has no checkpoint ({endings}): name one, or another folder.")
+    files = [_file(names, status[names[0]].st_mtime_ns) for names in _by_file(status)]
+    return sorted(files, key=lambda file: (file.modified, file.epoch, file.path), reverse=True)
+
+
+def each_once(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Most descriptive name of each file -> its other names; missing files are kept."""
+    status: dict[str, os.stat_result] = {}
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):
+            status[path] = os.stat(path)
+    of_file = {name: names for names in _by_file(status) for name in names}
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        names = sorted(of_file.get(path, [path]), key=_by_what_it_says)
+        found[names[0]] = names[1:]
+    return found
+
+
+def _may_be_checkpoint(name: str) -> bool:
+    return name.endswith(formats.IN_FOLDERS) and not _CACHE.fullmatch(name) and name[0] != "."
+
+
+def _by_file(status: dict[str, os.stat_result]) -> list[list[str]]:
+    """The names of each file, including its copies where training could not make hard links."""
+    files: dict[tuple[int, int], list[str]] = {}
+    for name, found in status.items():
+        files.setdefault((found.st_dev, found.st_ino), []).append(name)
+    whole: list[list[str]] = []
+    copies: list[list[str]] = []
+    for same in files.values():
+        (copies if all(map(_is_second_name, same)) else whole).append(same)
+    for same in copies:
+        original = next((other for other in whole if _same_bytes(same[0], other[0])), None)
+        if original is None:
+            whole.append(same)
+        else:
+            original += same
+    return whole
+
+
+def _is_second_name(path: str) -> bool:
+    name = run_names.parse(os.path.basename(path))
+    return name is not None and name.alias != ""
+
+
+def _by_what_it_says(path: str) -> tuple[bool, str]:
+    """A sort key: the most descriptive name first."""
+    return _is_second_name(path), path
+
+
+def _same_bytes(a: str, b: str) -> bool:
+    try:
+        return filecmp.cmp(a, b, shallow=False)
+    except OSError:
+        return False
+
+
+def _file(names: list[str], modified: int) -> File:
+    path = min(names, key=_by_what_it_says)
+    parts = [run_names.parse(os.path.basename(name)) for name in names]
+    is_best = any(name is not None and name.alias == "best" for name in parts)
+    name = run_names.parse(os.path.basename(path))
+    if name is None:
+        return File(path, "", -1, None, modified, is_best)
+    return File(path, name.run, -1 if name.epoch is None else name.epoch, name.loss, modified, is_best)

@@ -1,0 +1,196 @@
+"""Groups the checkpoints of a folder into runs, for every command that takes a folder.
+
+A file name is no proof of its run: a training with the name of an earlier one leaves the earlier checkpoints beside its
+own, and copies and conversions have names of their own. The newest checkpoint of a run records the losses of all its
+validations, and from them follow the names of its other checkpoints.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from compat import lua_format
+from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints.checkpoint import validation_loss
+from pycharrnn.checkpoints.folder_files import File
+from pycharrnn.common import losses
+
+_FIRST_LOSSES = 16  # training losses that tell runs of one name apart
+
+
+@dataclass(frozen=True)
+class Record:
+    """The fields of a checkpoint that identify its run and its place in it.
+
+    Attributes:
+        run: the first part of the run's file names, lm_lstm; "" if not recorded.
+        first_losses: of the first iterations. val_losses: iteration -> validation loss. loss: at this checkpoint.
+    """
+
+    run: str
+    i: int
+    epoch: float
+    loss: float | None
+    first_losses: tuple[float, ...]
+    val_losses: dict[int, float]
+
+    @cached_property
+    def validations(self) -> frozenset[tuple[str, str]]:
+        """(epoch, loss) of the run's validations, as file names have them; empty if the epochs are unknown."""
+        per_epoch = self.i / self.epoch if self.epoch > 0 else 0.0
+        batches = round(per_epoch) if math.isfinite(per_epoch) else 0
+        return (
+            frozenset(_as_named(i / batches, loss) for i, loss in self.val_losses.items()) if batches else frozenset()
+        )
+
+    def continues(self, other: Record) -> bool:
+        """Whether `other` can be an earlier state of the same run, or the same one."""
+        common = min(len(self.first_losses), len(other.first_losses))
+        return (
+            other.i <= self.i
+            and _equal(self.first_losses[:common], other.first_losses[:common])
+            and other.val_losses.keys() <= self.val_losses.keys()
+            and _equal([self.val_losses[i] for i in other.val_losses], list(other.val_losses.values()))
+        )
+
+
+def record_of(loaded: Checkpoint) -> Record:
+    savefile, of_torch_rnn = loaded.opt.get("savefile"), loaded.opt.get("checkpoint_name")
+    run = f"lm_{savefile}" if isinstance(savefile, str) else ""
+    if isinstance(of_torch_rnn, str):
+        run = os.path.basename(of_torch_rnn)
+    first = tuple(loaded.train_losses[:_FIRST_LOSSES])
+    return Record(run, loaded.i, loaded.epoch, validation_loss(loaded), first, dict(loaded.val_losses))
+
+
+Read = Callable[[str], Record | None]  # the record of a file; None for a file that can't be read
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in a folder.
+
+    Attributes:
+        files: its checkpoints, the lowest validation loss first; those without one come last.
+        newest: the one with the losses of the whole run. trained: when it was written, in nanoseconds.
+        others: names of the folder's other runs.
+    """
+
+    files: tuple[File, ...]
+    newest: File
+    trained: int
+    others: tuple[str, ...]
+
+
+def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
+    """The runs of a folder's files. Reads the files whose names have no loss, and of each run the newest one."""
+    found: list[Run] = []
+    groups = _by_name(files, read)
+    for group in groups:
+        # A run was trained no later than its last file was written.
+        while found and found[0].trained >= _last_modified(group):
+            yield found.pop(0)
+        others = [_shown(other) for other in groups if other is not group]
+        found = sorted([*found, *_split(group, others, read)], key=lambda run: run.trained, reverse=True)
+    yield from found
+
+
+@dataclass(frozen=True)
+class _Member:
+    file: File
+    record: Record | None  # None for a file whose name has its loss
+
+    @property
+    def progress(self) -> tuple[float, int]:
+        """A sort key: the epoch, with the digits of file names, and the iteration or 0."""
+        if self.record is None:
+            return self.file.epoch, 0
+        return (round(self.record.epoch, 2) if math.isfinite(self.record.epoch) else 0.0), self.record.i
+
+
+def _by_name(files: Sequence[File], read: Read) -> list[list[_Member]]:
+    """Files with the same name of a run, the group of the newest file first; unreadable files are left out."""
+    groups: dict[str, list[_Member]] = {}
+    for file in files:
+        name, record = file.run, None
+        if file.loss is None:
+            record = read(file.path)
+            if record is None:
+                continue
+            name, file = name or record.run or os.path.basename(file.path), replace(file, loss=record.loss)
+        groups.setdefault(name, []).append(_Member(file, record))
+    return sorted(groups.values(), key=_last_modified, reverse=True)
+
+
+def _last_modified(group: Sequence[_Member]) -> int:
+    return max(member.file.modified for member in group)
+
+
+def _split(group: Sequence[_Member], others: Sequence[str], read: Read) -> list[Run]:
+    """The runs among files of one name. `others`: the folder's other groups."""
+    left = sorted(group, key=lambda member: (member.progress, member.file.modified), reverse=True)
+    split: list[list[_Member]] = []
+    while left:
+        newest = left.pop(0)
+        if record := newest.record or read(newest.file.path):
+            belongs = [_is_of_run(member, newest, record) for member in left]
+            split.append([newest, *itertools.compress(left, belongs)])
+            left = [member for member, is_own in zip(left, belongs, strict=True) if not is_own]
+    runs = []
+    for own in split:
+        newest = own[0]
+        trained = min(member.file.modified for member in own if _same_progress(member, newest))
+        earlier = [os.path.basename(_best_first(other)[0].path) for other in split if other is not own]
+        runs.append(Run(tuple(_best_first(own)), newest.file, trained, (*earlier, *others)))
+    return runs
+
+
+def _is_of_run(member: _Member, newest: _Member, record: Record) -> bool:
+    """Whether a file is of the run whose newest file, of the same name, has this record."""
+    if member.record is not None:
+        return record.continues(member.record)
+    if newest.record is None:
+        names_are_known = _named(newest.file) in record.validations  # else they have another form than training's
+    else:
+        names_are_known = bool(record.validations) or bool(record.first_losses and not record.val_losses)
+    return _named(member.file) in record.validations or not names_are_known
+
+
+def _same_progress(member: _Member, newest: _Member) -> bool:
+    """Whether two files of a run are of one iteration: copies and conversions are written later."""
+    (epoch, i), (last_epoch, last_i) = member.progress, newest.progress
+    return epoch == last_epoch and (i == last_i or not i or not last_i)
+
+
+def _best_first(members: Sequence[_Member]) -> list[File]:
+    """By loss, with the digits of file names; of equal losses the one that is called best, then the newest."""
+
+    def rank(file: File) -> tuple[int, float, bool, int]:
+        loss = None if file.loss is None else round(file.loss, 4)
+        return *losses.sort_key(loss), not file.is_best, -file.modified
+
+    return sorted((member.file for member in members), key=rank)
+
+
+def _shown(group: Sequence[_Member]) -> str:
+    """The name of a group for the user: that of a run, or else of a file."""
+    return next((m.file.run for m in group if m.file.run), os.path.basename(_best_first(group)[0].path))
+
+
+def _named(file: File) -> tuple[str, str]:
+    return _as_named(file.epoch, math.nan if file.loss is None else file.loss)
+
+
+def _as_named(epoch: float, loss: float) -> tuple[str, str]:
+    """Epoch and loss as file names have them."""
+    return lua_format.fixed(epoch, 2), lua_format.fixed(loss, 4)
+
+
+def _equal(these: Sequence[float], those: Sequence[float]) -> bool:
+    """Whether losses are the same, NaN included."""
+    return len(these) == len(those) and all(a == b or (a != a and b != b) for a, b in zip(these, those, strict=True))

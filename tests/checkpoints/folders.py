@@ -1,0 +1,62 @@
+"""Makes folders of checkpoints, for the tests of folders."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from conftest import GOLDEN
+
+from pycharrnn.checkpoints import checkpoint, run_names
+
+CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+PER_EPOCH = 10  # iterations of the runs that `train` imitates
+
+
+def make(folder: Path, name: str, modified: int) -> str:
+    """A file with the name of a checkpoint, which says all that is asked of it; `modified` in microseconds."""
+    path = folder / name
+    path.write_bytes(name.encode())
+    os.utime(path, ns=(0, modified * 1000))  # Windows counts by 100 nanoseconds
+    return str(path)
+
+
+def save(folder: Path, name: str, val_losses: dict[int, float], val_loss: float | None = None, **fields) -> str:
+    """A checkpoint with these losses of validations, after iteration 10 unless `fields` say otherwise."""
+    fields = {"i": 10, **fields}
+    found = dataclasses.replace(checkpoint.load(CHECKPOINT), val_losses=val_losses, val_loss=val_loss, **fields)
+    path = str(folder / name)
+    checkpoint.convert(found, path)
+    return path
+
+
+def train(
+    folder: Path, run: str, val_losses: Sequence[float], modified: int, ending: str = ".t7", text: float = 4.0
+) -> list[str]:
+    """The checkpoints of a training that validates after each epoch. `text`: its first training loss."""
+    paths = []
+    recorded: dict[int, float] = {}
+    for epoch, loss in enumerate(val_losses, 1):
+        recorded[epoch * PER_EPOCH] = loss
+        paths.append(run_names.named_checkpoint(str(folder / f"lm_{run}"), epoch, loss, ending))
+        progress = {
+            "i": epoch * PER_EPOCH,
+            "epoch": float(epoch),
+            "train_losses": array("d", [text / k for k in range(1, epoch * PER_EPOCH + 1)]),
+            "opt": {"savefile": run},
+        }
+        save(folder, os.path.basename(paths[-1]), dict(recorded), loss, **progress)
+        set_time(paths[-1], modified + epoch)
+    return paths
+
+
+def set_time(path: str | Path, modified: int) -> None:
+    """In microseconds."""
+    os.utime(path, ns=(0, modified * 1000))
+
+
+def names(paths: Iterable[str]) -> list[str]:
+    return [os.path.basename(path) for path in paths]

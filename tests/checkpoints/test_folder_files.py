@@ -1,0 +1,68 @@
+"""The checkpoints of a folder, each once, by what their names say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from folders import make, names, save
+
+from pycharrnn.checkpoints.folder_files import newest_first
+from pycharrnn.common.errors import UserError
+
+
+def test_the_newest_of_a_folder_comes_first(tmp_path):
+    make(tmp_path, "b.t7", 1000)
+    make(tmp_path, "a.t7", 1001)
+    make(tmp_path, "c.safetensors", 999)
+    assert names(file.path for file in newest_first(str(tmp_path))) == ["a.t7", "b.t7", "c.safetensors"]
+    make(tmp_path, "lm_x_epoch1.00_2.0000.t7", 1001)  # of two of one time, the one of the later epoch
+    make(tmp_path, "lm_x_epoch10.00_2.0000.t7", 1001)
+    assert names(file.path for file in newest_first(str(tmp_path)))[:3] == [
+        "lm_x_epoch10.00_2.0000.t7",
+        "lm_x_epoch1.00_2.0000.t7",
+        "a.t7",
+    ]
+
+
+def test_what_is_no_checkpoint_is_passed_over(tmp_path):
+    said: list[str] = []
+    with pytest.raises(UserError, match=r"has no checkpoint \(.t7 or .safetensors\)"):
+        newest_first(str(tmp_path))
+    only = make(tmp_path, "a.t7", 1000)
+    caches = ("vocab.t7", "data.t7", "vocab_utf8.t7", "data_utf8.t7", "data_without_0123456789ab.t7")
+    for name in (*caches, ".a.t7", "a.json", "t7"):
+        make(tmp_path, name, 2000)
+    (tmp_path / "folder.t7").mkdir()
+    (tmp_path / "loop.t7").symlink_to("loop.t7")
+    assert [file.path for file in newest_first(str(tmp_path), said.append)] == [only]
+    assert len(said) == 1 and said[0].startswith(f"skipped {tmp_path / 'loop.t7'}: ")
+    with pytest.raises(UserError, match="can't look for checkpoints in nowhere"):
+        newest_first("nowhere")
+
+
+@pytest.mark.parametrize("ending", [".t7", ".safetensors"])
+def test_of_files_written_at_one_time_the_later_epoch_is_the_newest(tmp_path, ending):
+    for epoch in ("9.00", "10.00", "8.50"):
+        make(tmp_path, f"lm_x_epoch{epoch}_2.0000{ending}", 5)
+    assert names(file.path for file in newest_first(str(tmp_path)))[0] == f"lm_x_epoch10.00_2.0000{ending}"
+
+
+def test_the_best_and_latest_names_of_a_run_in_safetensors_are_second_names(tmp_path):
+    path = save(tmp_path, "lm_x_epoch1.00_2.5000.safetensors", {10: 2.5})
+    for alias in ("best", "latest"):
+        os.link(path, tmp_path / f"lm_x_{alias}.safetensors")
+    (found,) = newest_first(str(tmp_path))
+    assert (os.path.basename(found.path), found.is_best) == ("lm_x_epoch1.00_2.5000.safetensors", True)
+
+
+@pytest.mark.parametrize("second_name", [os.link, shutil.copy2], ids=["links", "copies"])
+def test_second_names_are_the_same_files(tmp_path, second_name):
+    """Training gives the best and the newest checkpoint a second name, or a copy where the disk has no links."""
+    for epoch, loss in ((1, 2.5), (2, 2.0), (3, 2.0), (4, 2.25)):
+        make(tmp_path, f"lm_x_epoch{epoch}.00_{loss:.4f}.t7", 1000 + epoch)
+    second_name(tmp_path / "lm_x_epoch2.00_2.0000.t7", tmp_path / "lm_x_best.t7")
+    second_name(tmp_path / "lm_x_epoch4.00_2.2500.t7", tmp_path / "lm_x_latest.t7")
+    found = newest_first(str(tmp_path))
+    assert [(file.epoch, file.is_best) for file in found] == [(4, False), (3, False), (2, True), (1, False)]

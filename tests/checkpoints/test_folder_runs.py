@@ -1,0 +1,144 @@
+"""Which checkpoints of a folder are of one run, and which run trained last."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from array import array
+from pathlib import Path
+
+import pytest
+from conftest import GOLDEN
+from folders import CHECKPOINT, make, names, save, set_time, train
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.checkpoints.folder_files import newest_first
+from pycharrnn.checkpoints.folder_runs import Record, last_trained_first, record_of
+from pycharrnn.common.errors import UserError
+
+
+def runs_of(folder: Path, read: list[str] | None = None) -> list[list[str]]:
+    """The file names of each run, best first. `read`: receives the names of the files that are read."""
+
+    def record(path: str) -> Record | None:
+        if read is not None:
+            read.append(os.path.basename(path))
+        try:
+            return record_of(checkpoint.load(path))
+        except UserError:
+            return None
+
+    found = last_trained_first(newest_first(str(folder)), record)
+    return [names(file.path for file in run.files) for run in found]
+
+
+def test_the_lowest_loss_comes_first_and_names_suffice(tmp_path):
+    train(tmp_path, "x", [2.5, 2.0, 2.0, float("nan"), 2.25], 1000)
+    os.link(tmp_path / "lm_x_epoch2.00_2.0000.t7", tmp_path / "lm_x_best.t7")
+    read: list[str] = []
+    assert runs_of(tmp_path, read) == [
+        [
+            "lm_x_epoch2.00_2.0000.t7",  # of two of one loss, the one that is called best
+            "lm_x_epoch3.00_2.0000.t7",
+            "lm_x_epoch5.00_2.2500.t7",
+            "lm_x_epoch1.00_2.5000.t7",
+            "lm_x_epoch4.00_nan.t7",
+        ]
+    ]
+    assert read == ["lm_x_epoch5.00_2.2500.t7"]
+
+
+def test_a_later_training_of_the_same_name_is_a_run_of_its_own(tmp_path):
+    """As two trainings with the default -savefile; the first was longer, and its losses are lower."""
+    train(tmp_path, "lstm", [1.5, 1.2, 1.0], 1000, text=4)
+    train(tmp_path, "lstm", [2.0, 1.75], 2000, text=5)
+    first, second = (
+        ["lm_lstm_epoch3.00_1.0000.t7", "lm_lstm_epoch2.00_1.2000.t7", "lm_lstm_epoch1.00_1.5000.t7"],
+        ["lm_lstm_epoch2.00_1.7500.t7", "lm_lstm_epoch1.00_2.0000.t7"],
+    )
+    assert runs_of(tmp_path) == [second, first]
+    for name in first:
+        set_time(tmp_path / name, 3000)
+    assert runs_of(tmp_path) == [first, second]
+
+
+def test_a_run_that_was_stopped_before_its_first_validation_is_the_last(tmp_path):
+    train(tmp_path, "lstm", [1.5, 1.0], 1000, text=4)
+    losses = array("d", [5.0, 4.0])
+    set_time(save(tmp_path, "lm_lstm_latest.t7", {}, i=2, epoch=0.2, train_losses=losses, opt={"savefile": "lstm"}), 2)
+    assert runs_of(tmp_path)[1] == ["lm_lstm_latest.t7"]
+    set_time(tmp_path / "lm_lstm_latest.t7", 2000)
+    assert runs_of(tmp_path)[0] == ["lm_lstm_latest.t7"]
+
+
+def test_the_newest_checkpoint_of_a_run_may_be_between_validations(tmp_path):
+    paths = train(tmp_path, "x", [1.5, 1.0], 1000)
+    found = checkpoint.load(paths[-1])
+    losses = array("d", [*found.train_losses, 0.5])
+    save(tmp_path, "lm_x_latest.t7", found.val_losses, i=21, epoch=2.1, train_losses=losses, opt=found.opt)
+    read: list[str] = []
+    assert runs_of(tmp_path, read) == [
+        ["lm_x_epoch2.00_1.0000.t7", "lm_x_epoch1.00_1.5000.t7", "lm_x_latest.t7"],
+    ]
+    assert read == ["lm_x_latest.t7"]
+
+
+@pytest.mark.parametrize("copied", ["lm_x_best.safetensors", "lm_x_epoch2.00_1.0000.t7_cpu.t7", "poems.t7"])
+def test_copies_and_conversions_neither_make_a_run_nor_a_run_newer(tmp_path, copied):
+    paths = train(tmp_path, "x", [1.5, 1.0], 1000, text=4)
+    train(tmp_path, "y", [2.0], 2000, text=5)
+    checkpoint.convert(checkpoint.load(paths[-1]), tmp_path / copied)
+    set_time(tmp_path / copied, 3000)
+    last, first = runs_of(tmp_path)
+    assert last == ["lm_y_epoch1.00_2.0000.t7"]
+    assert sorted(first) == sorted([*names(paths), copied])
+
+
+def test_a_copy_of_a_folder_whose_files_have_other_times_holds_the_same_run(tmp_path):
+    paths = train(tmp_path, "x", [2.5, 1.0, 2.0], 1000)
+    for k, path in enumerate(reversed(paths)):
+        set_time(path, 5000 + k)
+    assert runs_of(tmp_path) == [[os.path.basename(paths[k]) for k in (1, 2, 0)]]
+
+
+def test_files_without_a_history_are_taken_by_their_names(tmp_path):
+    """As those of char-rnn's first version, whose names have bits, and those that other programs wrote."""
+    for epoch, loss in ((1, "2.5000"), (2, "1.5000"), (3, "2.0000")):
+        shutil.copy(CHECKPOINT, tmp_path / f"lm_x_epoch{epoch}.00_{loss}.t7")
+        set_time(tmp_path / f"lm_x_epoch{epoch}.00_{loss}.t7", epoch)
+    (recorded,) = (GOLDEN / "legacy_2015-05-21_lstm").glob("*.t7")
+    shutil.copy(recorded, tmp_path)
+    make(tmp_path, "lm_z_epoch1.00_1.0000.t7", 9000)  # damaged
+    own, *others = sorted(runs_of(tmp_path), key=len, reverse=True)
+    assert own == [f"lm_x_epoch{n}.t7" for n in ("2.00_1.5000", "3.00_2.0000", "1.00_2.5000")]
+    assert others == [[recorded.name]]
+
+
+def test_files_of_torch_rnn_are_a_run_by_their_option(tmp_path):
+    opt = {"checkpoint_name": "cv/checkpoint"}
+    val_losses = {}
+    for i, loss in ((1000, 2.5), (2000, 1.5), (3000, 2.0)):
+        val_losses[i] = loss
+        path = save(tmp_path, f"checkpoint_{i}.t7", dict(val_losses), loss, i=i, opt=opt, train_losses=array("d", [4]))
+        set_time(path, i)
+    assert runs_of(tmp_path) == [["checkpoint_2000.t7", "checkpoint_3000.t7", "checkpoint_1000.t7"]]
+
+
+def test_runs_that_can_not_be_the_last_are_not_read(tmp_path):
+    for k in range(3):
+        train(tmp_path, f"x{k}", [2.0, 1.0], 1000 * k, text=k)
+    read: list[str] = []
+
+    def record(path: str) -> Record:
+        read.append(os.path.basename(path))
+        return record_of(checkpoint.load(path))
+
+    run = next(last_trained_first(newest_first(str(tmp_path)), record))
+    assert (run.others, read) == (("lm_x1", "lm_x0"), ["lm_x2_epoch2.00_1.0000.t7"])
+
+
+def test_earlier_runs_of_the_same_name_are_shown_by_a_file(tmp_path):
+    train(tmp_path, "lstm", [1.5, 1.0], 1000, text=4)
+    train(tmp_path, "lstm", [2.0], 2000, text=5)
+    run = next(last_trained_first(newest_first(str(tmp_path)), lambda path: record_of(checkpoint.load(path))))
+    assert run.others == ("lm_lstm_epoch2.00_1.0000.t7",)
