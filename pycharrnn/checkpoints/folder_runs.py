@@ -91,12 +91,14 @@ def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
     """The runs of a folder's files. Reads the files whose names have no loss, and of each run the newest one."""
     found: list[Run] = []
     groups = _by_name(files, read)
-    for group in groups:
+    for group in list(groups):
         # A run was trained no later than its last file was written.
         while found and found[0].trained >= _last_modified(group):
             yield found.pop(0)
-        others = [_shown(other) for other in groups if other is not group]
-        found = sorted([*found, *_split(group, others, read)], key=lambda run: run.trained, reverse=True)
+        split = _split(group, [_shown(other) for other in groups if other is not group], read)
+        if not split:  # no file of it can be read
+            groups = [other for other in groups if other is not group]
+        found = sorted([*found, *split], key=lambda run: run.trained, reverse=True)
     yield from found
 
 

@@ -15,7 +15,7 @@ MAX_SIZE = 64_000_000  # characters of weights; a larger page gets no further mo
 
 
 def collect(arguments: Sequence[str], half: bool, note: Note, max_size: int = MAX_SIZE) -> list[tuple[str, Model]]:
-    """(path, model) of all named checkpoints, then of the best of each run in folders, until the page reaches `max_size`.
+    """(path, model) of all named checkpoints, then the best of each run in folders, until the page reaches `max_size`.
 
     Errors: UserError, as load_best_of_runs and single_file.model_of.
     """

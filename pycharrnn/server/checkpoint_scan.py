@@ -42,7 +42,7 @@ class CheckpointEntry:
 
 @dataclass
 class ScanResult:
-    """The outcome of a scan: entries by model id, in the order of the arguments; within a folder the run that trained last comes first."""
+    """The outcome of a scan: entries by model id, by argument; in a folder the run that trained last comes first."""
 
     entries: dict[str, CheckpointEntry]
     new: list[ServedModel]  # read by this scan, in the same order

@@ -57,7 +57,7 @@ class Registry:
         self._apply(self._scanner.scan(may_be_empty=follow))
 
     def all_facts(self) -> list[ModelFacts]:
-        """Facts of all models, in the order of the arguments; within a folder the run that trained last, and its lowest loss, first."""
+        """Facts of all models, by argument; in a folder the run that trained last, and its lowest loss, first."""
         return [entry.facts for entry in self._entries.values()]
 
     def facts(self, model_id: str) -> ModelFacts:

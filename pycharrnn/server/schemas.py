@@ -119,7 +119,7 @@ class ModelList(BaseModel):
     """The list of models."""
 
     models: list[ModelFacts] = Field(
-        description="in the order of the arguments; within a folder the run that trained last, and its lowest loss, first"
+        description="by argument; in a folder the run that trained last, and its lowest loss, first"
     )
     follow: bool = Field(description="whether the server adds new checkpoints of folders")
     limits: Limits

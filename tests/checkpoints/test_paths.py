@@ -114,7 +114,8 @@ def test_a_run_without_a_readable_checkpoint_is_passed_over(tmp_path, said):
     with open(damaged, "r+b") as f:
         f.truncate(1000)
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_x_epoch2.00_1.0000.t7"
-    assert [line for line in said if "passed over" in line and damaged in line]
+    assert said[0].startswith(f"passed over: can't read {damaged} ")
+    assert said[1] == f"{tmp_path}: lm_x_epoch2.00_1.0000.t7, the lowest validation loss of 2 checkpoints"
     with open(tmp_path / "lm_x_epoch2.00_1.0000.t7", "r+b") as f:
         f.truncate(1000)
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_x_epoch1.00_2.0000.t7"

@@ -31,7 +31,7 @@ def test_a_file_and_a_folder(tmp_path):
     assert model.path == str(tmp_path / best.name)
     assert [note.rpartition(": ")[0] for note in model.notes][1:] == [str(tmp_path)]
     assert model.notes[0].startswith("passed over: ")
-    assert "lowest validation loss of 3 checkpoints" in model.notes[1]
+    assert "lowest validation loss of 2 checkpoints" in model.notes[1]
     assert "passed over" in model._repr_html_()
     assert pycharrnn.load(str(best)).notes == ()
     with pytest.raises(pycharrnn.UserError, match="does not exist"):
