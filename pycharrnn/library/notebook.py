@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MOST_SHOWN = 10_000  # characters of a text: browsers become slow with more
-_STYLE = "white-space: pre-wrap; overflow-wrap: anywhere"
+# word-break is break-all in Jupyter, which breaks lines within words.
+_STYLE = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"
 
 
 def tinted(pieces: Sequence[str], probabilities: Sequence[float], given: int) -> str:

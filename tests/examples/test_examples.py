@@ -14,8 +14,11 @@ import pytest
 from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, needs_signals, with_slashes
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
+from selenium.webdriver.common.by import By
 
 import pycharrnn
+from pycharrnn.engine import kernel_library
+from pycharrnn.library.notebook import tinted
 
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -144,15 +147,12 @@ def started(script: str, arguments: list[str], tmp_path: Path) -> subprocess.Pop
         )
 
 
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    """The notebook, once it has run in a kernel of its own, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("notebook")
+def execute(folder: Path, **environment: str) -> nbformat.NotebookNode:
+    """The notebook, after it has run in a kernel of its own in `folder`."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYCHARRNN_SMALL": "1", "OMP_NUM_THREADS": "1"}
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
-    client.execute(env=environment)
-    return notebook, folder
+    client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment})
+    return notebook
 
 
 def output_of(notebook, line: str) -> list:
@@ -168,29 +168,76 @@ def printed(outputs: list) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
 
 
-def test_the_notebook_runs(executed):
-    notebook, folder = executed
+def test_the_notebook_runs(tmp_path):
+    notebook = execute(tmp_path, PYCHARRNN_SMALL="1")
     assert all(cell.outputs or "find_spec" in cell.source for cell in notebook.cells if cell.cell_type == "code")
     trained = output_of(notebook, "run")
     assert re.search(r"epoch 1\.00: validation loss \d\.\d{4}", printed(trained))
     assert "train_loss" not in printed(trained)
     assert "<td>data/text</td>" in with_slashes(shown(trained, "text/html"))
     assert len(shown(output_of(notebook, "run.curve()"), "image/png")) > 10_000
-    tinted = shown(output_of(notebook, "model = run.best"), "text/html")
-    assert tinted.startswith("<pre ") and "<b>T</b>" in tinted and "background: rgb(" in tinted
+    sample = shown(output_of(notebook, "model = run.best"), "text/html")
+    assert sample.startswith("<pre ") and "<b>\n</b>" in sample and "background: rgb(" in sample
     assert len(shown(output_of(notebook, "plt.show()"), "image/png")) > 5000
-    assert shown(output_of(notebook, 'model.save("mine.t7")'), "text/plain").startswith("<Model mine.t7: ")
-    assert pycharrnn.load(folder / "mine.t7").rnn_size == 16
+    assert shown(output_of(notebook, 'model.save("names.t7")'), "text/plain").startswith("<Model names.t7: ")
+    assert pycharrnn.load(tmp_path / "names.t7").rnn_size == 16
     errors = [output for cell in notebook.cells for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
     assert errors == []
 
 
-def test_the_notebook_is_as_it_was_written():
-    """Without outputs of somebody's, and valid."""
+def without_pictures(notebook) -> list[tuple[str, str, str]]:
+    """(source, printed text, HTML or text of the result) of each code cell."""
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            results = [
+                output.data for output in cell.outputs if "image/png" not in output.get("data", {"image/png": ""})
+            ]
+            results = [data.get("text/html", data["text/plain"]) for data in results]
+            found.append((cell.source, printed(cell.outputs), "".join(results)))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(kernel_library.is_missing(), reason="the outputs are those of the kernel")
+def test_the_notebook_gives_the_outputs_that_it_shows(tmp_path):
+    assert without_pictures(execute(tmp_path)) == without_pictures(nbformat.read(NOTEBOOK, as_version=4))
+
+
+def test_the_notebook_is_valid():
+    """And holds nothing of the machine that ran it."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
-    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
+    assert NOTEBOOK.stat().st_size < 250_000
     assert NOTEBOOK.name in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_tinted_text_breaks_lines_between_words(chromium, tmp_path):
+    """Also in Jupyter, whose style sheet breaks the lines of a pre anywhere."""
+    pieces = list('Some plain words of a "generated" text, (each) tinted character by character.')
+    html = tinted(pieces, [(0.9, 0.5, 0.1)[k % 3] for k in range(len(pieces))], 5)
+    jupyter = "<style>div pre { word-break: break-all; word-wrap: break-word; white-space: pre-wrap }</style>"
+    (tmp_path / "cell.html").write_text(f'{jupyter}<div style="width: 10em">{html}</div>', encoding="utf-8")
+    chromium.get((tmp_path / "cell.html").as_uri())
+    lines = chromium.find_element(By.TAG_NAME, "pre").get_property("offsetHeight") // 15
+    broken = chromium.execute_script("""
+    const walker = document.createTreeWalker(document.querySelector("pre"), NodeFilter.SHOW_TEXT);
+    let top, previous = " ", broken = [];
+    while (walker.nextNode())
+      for (let k = 0; k < walker.currentNode.length; k++) {
+        const range = document.createRange();
+        range.setStart(walker.currentNode, k);
+        range.setEnd(walker.currentNode, k + 1);
+        const character = range.toString(), at = range.getBoundingClientRect().top;
+        if (character !== " " && previous !== " " && Math.abs(at - top) > 8) broken.push(previous + character);
+        [previous, top] = [character, at];
+      }
+    return broken;
+    """)
+    assert lines >= 3
+    assert broken == []
 
 
 LONG = """
