@@ -43,7 +43,7 @@ def test_gradients(model, num_layers):
         log_probs, after = net(x, state)
         return log_probs, *after
 
-    assert torch.autograd.gradcheck(run, (net.flat, *state))
+    assert torch.autograd.gradcheck(run, (net.flat, *state), fast_mode=True)
 
 
 def test_gradients_through_dropout():
@@ -53,7 +53,7 @@ def test_gradients_through_dropout():
         torch.manual_seed(5)
         return net(x)[0]
 
-    assert torch.autograd.gradcheck(run, (net.flat,))
+    assert torch.autograd.gradcheck(run, (net.flat,), fast_mode=True)
 
 
 @pytest.mark.parametrize("model", nngraph.MODELS)

@@ -44,7 +44,8 @@ def invoke(folder: Path, *args: str) -> str:
 
 
 def loader(folder, batch=5, length=8, say=SILENT, **keywords) -> CharSplitLMMinibatchLoader:
-    gc.collect()  # an error's traceback may hold an earlier one, and Windows replaces no cache that is open
+    if os.name == "nt":
+        gc.collect()  # an error's traceback may hold an earlier one, and Windows replaces no cache that is open
     return CharSplitLMMinibatchLoader(folder, batch, length, (0.9, 0.1, 0), say=say, **keywords)
 
 

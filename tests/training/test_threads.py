@@ -107,6 +107,7 @@ def test_what_can_be_no_number_of_threads_is_refused(command, count):
     assert str(refused.exception) == f"-threads must be from 1 to 1024, or 0, not {count}."
 
 
+@pytest.mark.slow
 def test_training_says_that_no_kernel_was_compiled(tmp_path):
     """Once, unless somebody has asked to do without; doctor has the reason."""
     home = folder_with_text(tmp_path / "home")
