@@ -97,7 +97,7 @@ def losses_of(loaded: Checkpoint) -> Losses:
 
 
 def _series(iterations: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) -> LossSeries:
-    return LossSeries(iterations=iterations.tolist(), losses=[float(f"{loss:.6g}") for loss in losses.tolist()])
+    return LossSeries(iterations=iterations.tolist(), losses=[float(f"{loss:.9g}") for loss in losses.tolist()])
 
 
 def _thinned(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""The pages that score and activations write, in a real browser, beside that of serve."""
+"""The pages that score and activations write, in a real browser."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def pages(tmp_path_factory):
     }
 
 
-def test_titles_agree(chromium, page, pages):
-    assert page.title == f"Text of {LSTM.stem} - pycharrnn"
+def test_title_and_heading_agree(chromium, pages):
     for title, address in pages.items():
         chromium.get(address)
         assert chromium.title == title

@@ -50,6 +50,11 @@ def test_losses_of_any_run_are_some_hundreds_of_points(loaded, count):
     assert (1.0 in losses.val.losses) == (count > 1234)
 
 
+def test_a_loss_rounds_to_the_digits_of_the_name_of_its_file(loaded):
+    (loss,) = losses_of(dataclasses.replace(loaded, train_losses=array("d"), val_losses={10: 1.23155004})).val.losses
+    assert (f"{loss:.4f}", f"{1.23155004:.4f}") == ("1.2316", "1.2316")
+
+
 def test_the_page_and_its_facts_take_neither_a_server_nor_pytorch():
     program = (
         "import sys, pycharrnn.page.facts, pycharrnn.page.gallery, pycharrnn.page.single_file;"
