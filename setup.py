@@ -19,19 +19,7 @@ version = re.search(r'__version__ = "(.+)"', (here / "pycharrnn" / "_version.py"
 # The C kernel, once for each instruction set the processor may have; pycharrnn/engine/kernel_library.py chooses.
 # Without a compiler, or with one that does not understand GCC's vector types, installing goes on and PyTorch and
 # NumPy do the work.
-names = (
-    "kernel.c",
-    "kernel_structs.h",
-    "kernel_threads.h",
-    "kernel_body.h",
-    "kernel_math.h",
-    "kernel_gemm.h",
-    "kernel_train.h",
-    "kernel_passes.h",
-    "kernel_predict.h",
-    "kernel_sample.h",
-)
-sources = [f"pycharrnn/{name}" for name in names]
+sources = sorted(f"pycharrnn/{path.name}" for path in (here / "pycharrnn").glob("kernel*.[ch]"))  # kernel.c is first
 stamp = hashlib.sha256(b"".join((here / source).read_bytes() for source in sources)).hexdigest()
 # No product and sum become one operation but where kernel.c says so: results are the same bits whatever compiles it.
 # Loops start where they are fetched at once: else what stands above one makes it up to a tenth slower, or faster.

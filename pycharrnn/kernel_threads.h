@@ -1,9 +1,9 @@
-/* A pool of threads that work on jobs together, and are kept for the next job.
+/* A pool of threads. They run the tasks of a job, then wait for the next job.
 
-   A job is divided into tasks, which whichever thread is awake takes, one after the other. The thread that calls
-   `run` begins at once and does all of them if need be: a thread that another program keeps from its processor has
-   taken nothing, so nobody waits for it, and one that is interrupted amid a task delays that task alone. Idle
-   threads spin for a while, since the next job often comes soon, then sleep. */
+   Each thread takes the next task of a job when it has finished one. The thread that calls `run` takes tasks too, from
+   the start, and all of them if no other thread is free. So a job never waits for a thread that the operating system
+   has not scheduled, and a thread that is preempted delays only the task that it has taken. An idle thread spins for
+   SPIN_NANOSECONDS, since the next job often comes soon, then sleeps. */
 
 #include <pthread.h>
 #include <signal.h>

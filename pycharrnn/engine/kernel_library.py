@@ -1,8 +1,11 @@
 """Chooses, checks and loads the compiled C kernel. Without it PyTorch trains and NumPy samples.
 
-setup.py compiles one library for each instruction set. A truncated library would end the process by a signal, and one
-of other sources would write to any address. So a library is loaded only if it has the checksum that setup.py wrote
-beside it, and used only if it was built from the sources beside it and has the structures of kernel_structures.py.
+setup.py compiles one library for each instruction set, into the package: in an editable installation beside the
+sources. Sources without a library use that of another installation on Python's path, if its C sources are the same.
+
+A truncated library would end the process by a signal, and one of other sources would write to any address. So a library
+is loaded only if it has the checksum that setup.py wrote beside it, and used only if it was compiled from the C sources
+beside it and has the structures of kernel_structures.py.
 """
 
 from __future__ import annotations
@@ -19,24 +22,13 @@ from typing import Any
 
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.shell_words import quoted
 from pycharrnn.engine.kernel_structures import FUNCTIONS, LAYOUT
 
 LEVELS = ("any", "avx2", "avx512")  # each with all instructions of those before
 _OFF = "off"
 _SUFFIX = ".dll" if os.name == "nt" else ".so"  # as in setup.py
-PACKAGE = Path(__file__).parents[1]  # where setup.py puts the libraries, and their sources lie
-SOURCES = (  # as in setup.py
-    "kernel.c",
-    "kernel_structs.h",
-    "kernel_threads.h",
-    "kernel_body.h",
-    "kernel_math.h",
-    "kernel_gemm.h",
-    "kernel_train.h",
-    "kernel_passes.h",
-    "kernel_predict.h",
-    "kernel_sample.h",
-)
+PACKAGE = Path(__file__).parents[1]
 SLOWER = "so PyTorch and NumPy do its work on the CPU, which takes two to four times as long"
 
 
@@ -47,9 +39,21 @@ class _LayoutEntry(ctypes.Structure):
 
 
 @functools.cache
+def folder() -> Path:
+    """The folder of the libraries: this package, or another installation with the same C sources."""
+    if not any(PACKAGE.glob("_kernel_*")):
+        for package in (Path(entry, PACKAGE.name) for entry in sys.path):
+            with contextlib.suppress(OSError, ValueError):
+                sources = _hash_of_sources(PACKAGE)
+                if sources and sources == _hash_of_sources(package) and any(package.glob("_kernel_*")):
+                    return package
+    return PACKAGE
+
+
+@functools.cache
 def library() -> ctypes.CDLL | None:
     """The kernel for this processor, or None. Errors: UserError for an unknown PYCHARRNN_KERNEL."""
-    return load(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), LAYOUT, FUNCTIONS)
+    return load(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), LAYOUT, FUNCTIONS, folder())
 
 
 def name() -> str | None:
@@ -70,7 +74,7 @@ def rounds_as_elsewhere() -> bool:
 @functools.cache
 def best_level() -> str:
     """The highest of LEVELS whose instructions the processor has, according to the lowest level's library."""
-    path = built(PACKAGE, LEVELS[0])
+    path = built(folder(), LEVELS[0])
     # `load` prints why a library can't be used.
     with contextlib.suppress(OSError, ValueError):
         if path is not None:
@@ -79,7 +83,7 @@ def best_level() -> str:
 
 
 def load(
-    wanted: str, best: str, layout: dict[str, int], functions: dict[str, list[Any]], folder: Path = PACKAGE
+    wanted: str, best: str, layout: dict[str, int], functions: dict[str, list[Any]], folder: Path
 ) -> ctypes.CDLL | None:
     """The library for this processor, its functions declared, or None; a sentence on stderr says why it can't be used.
 
@@ -99,12 +103,13 @@ def load(
     path = next(filter(None, (built(folder, level) for level in ([wanted] if wanted else usable))), None)
     if path is None:
         if wanted:
-            _say(f"no kernel was built for PYCHARRNN_KERNEL={wanted}, {SLOWER}: install pycharrnn with a C compiler.")
+            again = f"{_install_again(folder)}, with a C compiler"
+            _say(f"no kernel was compiled for PYCHARRNN_KERNEL={wanted}, {SLOWER}: {again}.")
         return None
     try:
         return _checked(path, layout, functions)
     except (OSError, ValueError) as e:
-        _say(f"can't use the C kernel {path} ({_words(e)}), {SLOWER}: install pycharrnn again.")
+        _say(f"can't use the C kernel {path} ({_words(e)}), {SLOWER}: {_install_again(folder)}.")
         return None
 
 
@@ -114,15 +119,15 @@ def level(library: ctypes.CDLL) -> str:
 
 def is_missing() -> bool:
     """Whether no kernel was compiled, and PYCHARRNN_KERNEL is not set."""
-    return not os.environ.get("PYCHARRNN_KERNEL") and not any(built(PACKAGE, level) for level in LEVELS)
+    return not os.environ.get("PYCHARRNN_KERNEL") and not any(built(folder(), level) for level in LEVELS)
 
 
 def why_not_better() -> list[str]:
     """Why no better kernel is in use: "avx512 needs instructions that this processor lacks"."""
-    return reasons(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), name())
+    return reasons(os.environ.get("PYCHARRNN_KERNEL", ""), best_level(), name(), folder())
 
 
-def reasons(wanted: str, best: str, used: str | None, folder: Path = PACKAGE) -> list[str]:
+def reasons(wanted: str, best: str, used: str | None, folder: Path) -> list[str]:
     """As why_not_better, the best level first, from the arguments of `load` and the level `used` that it gave."""
     if wanted == _OFF:
         return [f"it is switched off by PYCHARRNN_KERNEL={_OFF}"]
@@ -163,8 +168,19 @@ def _fault(folder: Path, level: str) -> str | None:
             return f"{level} was not compiled ({escape_line(_content(folder / f'_kernel_{level}.left_out').strip())})"
         _checked(path, LAYOUT, FUNCTIONS)
     except (OSError, ValueError) as e:
-        return f"{level} can't be used ({_words(e)})" if path else f"{level} is missing: install pycharrnn"
+        return (
+            f"{level} can't be used ({_words(e)})"
+            if path
+            else f"{level} is missing: {_install_again(folder)}, with a C compiler"
+        )
     return None
+
+
+def _install_again(package: Path) -> str:
+    """What to do about a library that is missing or can't be used."""
+    if (package.parent / "setup.py").is_file():
+        return f"run pip install -e {quoted(str(package.parent))}"
+    return "install pycharrnn again"
 
 
 def _words(error: OSError | ValueError) -> str:
@@ -184,14 +200,14 @@ def _checked(path: Path, layout: dict[str, int], functions: dict[str, list[Any]]
     except OSError:
         raise ValueError("its checksum is missing beside it") from None
     if checksum != right:
-        raise ValueError("it is not as it was built")
+        raise ValueError("its checksum does not match")
     library = ctypes.CDLL(str(path))
     try:
         sources = _hash_of_sources(path.parent)
         if sources and ctypes.c_char_p.in_dll(library, "charrnn_sources").value != sources:
-            raise ValueError("it was built from another kernel.c")
+            raise ValueError("it was compiled from C sources that have changed since")
         if _layout(library) != layout:
-            raise ValueError("it was built for another kernel.py")
+            raise ValueError("its structures are not those of kernel_structures.py")
         for name, arguments in functions.items():
             function = getattr(library, name)
             function.argtypes, function.restype = arguments, None
@@ -203,16 +219,14 @@ def _checked(path: Path, layout: dict[str, int], functions: dict[str, list[Any]]
 def _content(path: Path) -> bytes:
     """The bytes of a regular file. Errors: OSError, ValueError."""
     if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for a writer
-        raise ValueError("it is no file")
+        raise ValueError("it is not a regular file")
     return path.read_bytes()
 
 
 def _hash_of_sources(folder: Path) -> bytes | None:
     """The hash that setup.py compiles into a library; None for an installation without the sources."""
-    try:
-        return hashlib.sha256(b"".join(_content(folder / name) for name in SOURCES)).hexdigest().encode()
-    except FileNotFoundError:
-        return None
+    sources = sorted(folder.glob("kernel*.[ch]"))
+    return hashlib.sha256(b"".join(map(_content, sources))).hexdigest().encode() if sources else None
 
 
 def _layout(library: ctypes.CDLL) -> dict[str, int]:

@@ -69,8 +69,8 @@ def train(
     session = prepare(opt, given, process, log.say, note, corpus)
     settings = session.settings
     threads.set_num_threads(settings.machine.threads)
-    threads.note_backend(settings.machine, session.model.flat, note)
     trainer = session.make_trainer(note)
+    threads.note_backend(settings.machine, trainer.bptt.reason, note)
     history = _history(session, trainer, log.say, note)
     run = _Run(session, trainer, history, log.say, note, live, draw, callbacks)
     alone = session.ranks.size == 1

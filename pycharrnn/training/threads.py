@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from pycharrnn.engine import kernel, kernel_library
+from pycharrnn.engine import kernel_library
 from pycharrnn.training.settings import MachineSettings
 
 
@@ -16,13 +16,15 @@ def set_num_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def note_backend(machine: MachineSettings, flat: torch.Tensor, note: Callable[[str], None]) -> None:
-    """Note that a run on the CPU could be faster, or that its last digits depend on the machine; `flat`: (P,)."""
+def note_backend(machine: MachineSettings, reason: str, note: Callable[[str], None]) -> None:
+    """Note that a run on the CPU could be faster, or that its last digits depend on the machine.
+
+    `reason`: BPTT.reason, which names the backend and says why it was chosen.
+    """
     if machine.device != "cpu" or machine.products:
         return
-    if not kernel.usable(flat):
-        if kernel_library.is_missing():
-            note(f"no C kernel was compiled, {kernel_library.SLOWER}: `pycharrnn doctor` says why.")
-    elif not kernel_library.rounds_as_elsewhere():
-        level = kernel_library.name()
+    level = kernel_library.name()
+    if kernel_library.is_missing():
+        note(f"this run uses {reason}, which takes two to four times as long as the C kernel.")
+    elif level and not kernel_library.rounds_as_elsewhere():
         note(f"the C kernel's level {level!r} has no fused multiply-add: last digits are not those of other machines.")
