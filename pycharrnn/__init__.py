@@ -91,7 +91,14 @@ _find_compat()
 def __getattr__(name: str) -> object:
     """A name of _HOMES, imported when it is first used."""
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as e:
+            if e.name == "torch":
+                from pycharrnn.common import extras
+
+                extras.require_pytorch(f"pycharrnn.{name}")
+            raise
     raise AttributeError(f"module 'pycharrnn' has no attribute {name!r}")
 
 

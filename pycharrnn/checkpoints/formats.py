@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
+
+from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -21,11 +24,24 @@ class Choices:
         dtype: "float64" or "float32". "" is float64 in a .t7 file; in an .onnx file float32 if that holds all weights
             exactly, else float64, which the graph casts to float32.
         encoding, long_size: of a .t7 file, as in compat.save_t7.
+
+    Errors: UserError for another value.
     """
 
     dtype: str = ""
     encoding: Encoding = "binary"
     long_size: int = 8
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("dtype", ("float64", "float32", "")),
+            ("encoding", ("binary", "ascii")),
+            ("long_size", (8, 4)),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, type(allowed[0])) or value not in allowed:
+                words = " or ".join(map(repr, filter(None, allowed)))
+                raise UserError(f"{name} must be {words}, not {reprlib.repr(value)}.")
 
 
 class FormatModule(Protocol):

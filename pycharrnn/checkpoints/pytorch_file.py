@@ -22,6 +22,7 @@ from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import metadata, torch_names
+from pycharrnn.common import extras
 from pycharrnn.common.display import escape_line
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _NOTHING: _Pushed = ("", None)
 
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices) -> None:
     """Write a checkpoint as PyTorch does. Errors: OSError."""
+    extras.require_pytorch("a .pt file")
     import torch
 
     weights = torch_names.to_torch(checkpoint.network.model, checkpoint.network.weights)
@@ -64,6 +66,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as e:
         raise CheckpointError(f"it is a broken file of torch.save ({escape_line(str(e), 80)})") from None
+    extras.require_pytorch("a .pt file")
     import torch
 
     try:

@@ -22,7 +22,7 @@ from pycharrnn.cli.examining_commands import (
 from pycharrnn.cli.flags import HELP, Command, Group
 from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import chat_command, data_command, sample_command, serve_command, train_command
-from pycharrnn.common import interrupts, memory, numpy_warnings, standard_streams
+from pycharrnn.common import extras, interrupts, memory, numpy_warnings, standard_streams
 from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
@@ -45,6 +45,13 @@ def cli(context: click.Context) -> None:
 @click.command("doctor", cls=Command, short_help="Print facts for a bug report and run a self-test.")
 def doctor_command() -> None:
     """Print versions, devices, threads and speeds, and run a self-test of training and sampling"""
+    if not extras.has_pytorch():
+        from pycharrnn.cli.machine_facts import machine_facts
+
+        for line in machine_facts():
+            say(line)
+        say("self-test: left out, since it needs PyTorch")
+        return
     meter = Meter()  # now, while PyTorch is loaded
     from pycharrnn.cli import doctor
 

@@ -1,4 +1,4 @@
-"""`pycharrnn doctor`: facts for bug reports, a self-test and speeds.
+"""`pycharrnn doctor`: the facts of machine_facts.py, a self-test and speeds.
 
 The self-test trains a small network for 40 iterations, resumes it from the middle and samples from it, then compares
 the output with a recording of this trainer, which prints the digits of the Lua original (docs/parity.md).
@@ -6,11 +6,8 @@ the output with a recording of this trainer, which prints the digits of the Lua 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib.metadata
 import os
-import platform
 import re
 import tempfile
 import time
@@ -22,8 +19,8 @@ import torch
 
 from compat.charrnn import Checkpoint
 from compat.lua_random import LuaRandom
-from pycharrnn._version import __version__
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli.machine_facts import machine_facts
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device, kernel_library
@@ -80,57 +77,6 @@ def examine(say: Callable[[str], None], meter: cores.Meter | None = None) -> Non
         say(line)
     if failed:
         raise UserError("the self-test failed: please report it with the lines above.")
-
-
-def machine_facts() -> Iterator[str]:
-    """Lines with the versions of packages, the CPU, the C kernel and the GPUs."""
-    yield f"pycharrnn {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    yield ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", "click", "torchfile", "safetensors"))
-    yield f"CPU: {_cpu()}, {os.cpu_count()} logical cores, PyTorch uses {torch.get_num_threads()} threads"
-    settings = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ}
-    blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
-    yield f"BLAS: {blas[1] if blas else 'unknown'}" + "".join(f", {name}={value}" for name, value in settings.items())
-    yield f"C kernel: {_kernel()}"
-    if torch.cuda.is_available():
-        for k in range(torch.cuda.device_count()):
-            memory = torch.cuda.get_device_properties(k).total_memory / 2**30
-            yield f"GPU {k}: {torch.cuda.get_device_name(k)}, {memory:.0f} GiB, CUDA {torch.version.cuda or 'none'}"
-    elif torch.backends.mps.is_available():
-        fault = device.fault_of_mps()
-        yield "GPU: Apple's, through MPS" + ("" if fault is None else f", which can't be used: {fault}")
-    else:
-        yield f"GPU: none that PyTorch can use (it was built for CUDA {torch.version.cuda or 'none'})"
-
-
-def _mps_works() -> bool:
-    return torch.backends.mps.is_available() and device.fault_of_mps() is None
-
-
-def _kernel() -> str:
-    """The C kernel in use, whether its results are the same on every machine, and why no better one is used."""
-    name = kernel_library.name()
-    if name is None:
-        used = f"none, {kernel_library.SLOWER}"
-    elif kernel_library.rounds_as_elsewhere():
-        used = f"{name}, which computes the same bits on every machine"
-    else:
-        used = f"{name}, which has no fused multiply-add: the last digits of a training are not those of other machines"
-    return "; ".join([used, *kernel_library.why_not_better()])
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
-        for line in f:
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 # -- the self-test ---------------------------------------------------------------------------------------------------
@@ -223,6 +169,10 @@ def _bits_difference(folder: str) -> str | None:
 def _sample_difference(folder: str) -> str | None:
     ours = recorded_sample(folder)
     return None if ours == _SAMPLE else f"{ours!r}, recorded {_SAMPLE!r}"
+
+
+def _mps_works() -> bool:
+    return torch.backends.mps.is_available() and device.fault_of_mps() is None
 
 
 # -- speed -----------------------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     from pycharrnn.training.options import TrainOptions
 
+    extras.require_pytorch("training")
     opt = TrainOptions(**values)
     with contextlib.ExitStack() as until_trained:
         corpus = None

@@ -1,7 +1,8 @@
-"""Messages for missing optional packages."""
+"""Messages for missing packages: those of extras, and PyTorch, which sampling and scoring on a CPU do without."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 from pycharrnn.common.errors import UserError
@@ -9,11 +10,25 @@ from pycharrnn.common.errors import UserError
 _OF_EXTRA = re.compile(r"""(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<extra>[\w.-]+)["']""")
 
 
+def has_pytorch() -> bool:
+    """Whether PyTorch is installed, without loading it."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def require_pytorch(what: str) -> None:
+    """Errors: UserError that names `what`, which needs PyTorch, if PyTorch is not installed."""
+    if not has_pytorch():
+        raise UserError(f"{what} needs PyTorch, which is not installed: pip install torch")
+
+
 def missing(what: str, extra: str) -> UserError:
-    """The error for a feature whose extra is not installed; it names the packages, since no registry has pycharrnn."""
+    """The error for a feature whose extra is not installed.
+
+    It names the extra's packages, which pip finds wherever pycharrnn came from: a registry, a clone or a wheel.
+    """
     packages = requirements(extra)
     # Every shell knows double quotes, and treats an unquoted < or > as a redirection.
-    words = " ".join(f'"{package}"' for package in packages) or f'".[{extra}]" in a copy of the repository'
+    words = " ".join(f'"{package}"' for package in packages) or f'-e ".[{extra}]" in a copy of the repository'
     return UserError(f"{what} needs more packages: pip install {words}")
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError, flag
 
 
@@ -17,18 +18,22 @@ class GPUs:
 
     kind: str = ""  # "cuda", "mps", or "" for none
     count: int = 0
-    fault: str | None = None  # why MPS does not work, if PyTorch finds it
+    fault: str | None = None  # why a GPU that may be there can't be used
 
 
 def find_gpus() -> GPUs:
     if _might_have_gpu():
+        if not extras.has_pytorch():
+            return GPUs(fault="a GPU needs PyTorch, which is not installed")
         import torch
 
         if torch.cuda.is_available():
             return GPUs("cuda", torch.cuda.device_count())
         if torch.backends.mps.is_available():
             fault = fault_of_mps()
-            return GPUs("mps", 1) if fault is None else GPUs(fault=fault)
+            if fault is None:
+                return GPUs("mps", 1)
+            return GPUs(fault=f"PyTorch finds a GPU for MPS, but can't use it: {fault}")
     return GPUs()
 
 
@@ -59,7 +64,7 @@ def pick(gpuid: int, opencl: int, gpus: GPUs, local_rank: int = 0) -> tuple[str,
     if gpus.kind == "mps":
         return "mps", gpuid, [*lines, "using MPS on the GPU..."]
     if gpus.fault:
-        lines.append(f"PyTorch finds a GPU for MPS, but can't use it: {gpus.fault}")
+        lines.append(gpus.fault)
     lines.append("no GPU found that PyTorch can use; -gpuid -1 asks for none.")
     lines.append("Falling back on CPU mode")
     return "cpu", -1, lines

@@ -168,11 +168,9 @@ def _fault(folder: Path, level: str) -> str | None:
             return f"{level} was not compiled ({escape_line(_content(folder / f'_kernel_{level}.left_out').strip())})"
         _checked(path, LAYOUT, FUNCTIONS)
     except (OSError, ValueError) as e:
-        return (
-            f"{level} can't be used ({_words(e)})"
-            if path
-            else f"{level} is missing: {_install_again(folder)}, with a C compiler"
-        )
+        if path is None:
+            return f"{level} is missing: {_install_again(folder)}, with a C compiler"
+        return f"{level} can't be used ({_words(e)}): {_install_again(folder)}"
     return None
 
 

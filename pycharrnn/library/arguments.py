@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def check_device(device: object) -> None:
     """
     if device is None or device == "cpu":
         return
+    extras.require_pytorch(f"the device {reprlib.repr(device)}")
     import torch
 
     if not isinstance(device, (str, int, torch.device)) or isinstance(device, bool):
@@ -79,6 +81,7 @@ def token_ids(value: Any) -> npt.NDArray[np.int64]:
 
 def tensor(value: object, device: str) -> torch.Tensor:
     """A tensor or an array as a tensor on a device. Errors: TypeError."""
+    extras.require_pytorch("a call of the model")
     import torch
 
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat.charrnn import Checkpoint
+from pycharrnn.common import extras
 from pycharrnn.library.lazy import lazy_property
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 
@@ -27,6 +28,7 @@ class CurrentWeights:
     @lazy_property
     def module(self) -> CharRNN:
         """The model in PyTorch, in evaluation mode."""
+        extras.require_pytorch("a model's module")
         from pycharrnn.engine.model import CharRNN  # which takes a second to load, with PyTorch
 
         return CharRNN.from_checkpoint(self._loaded, dtype=self._first_dtype(), device=self._device).eval()

@@ -165,7 +165,8 @@ class Model:
         )
         single = isinstance(beginning, (str, bytes))
         if not single and not isinstance(beginning, (list, tuple)):
-            raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}")
+            hint = f": write length={beginning} for a number of characters" if type(beginning) is int else ""
+            raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}{hint}")
         beginnings = cast("Texts", [beginning] if single else beginning)
         primes = [self._characters(one, "beginning", opt.ignore_bad_primetext) for one in beginnings]
         texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes)
@@ -275,7 +276,7 @@ class Model:
             encoding, long_size: of a .t7 file: "binary" or "ascii"; bytes of an integer, 8 or 4.
             half: round the weights of an .html file to 16 bits. It is smaller but samples other texts.
 
-        Errors: OSError; UserError for another ending.
+        Errors: OSError; UserError for another ending or value.
         """
         loaded, target = self._weights.checkpoint(), arguments.path(path)
         if target.endswith(".html"):

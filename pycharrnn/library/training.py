@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import numbers, status_of
 from pycharrnn.common.standard_streams import write_line
@@ -63,6 +64,7 @@ def train(
         if callback is not None and not callable(callback):
             raise TypeError(f"{name} must be a function, not {reprlib.repr(callback)}")
     speaker = _Speaker(quiet)
+    extras.require_pytorch("training")
     opt = options_of(TrainOptions, options, "train")
     with in_words_of_a_program(), _settings_of_pytorch_kept(), contextlib.ExitStack() as until_trained:
         from pycharrnn.training import loop

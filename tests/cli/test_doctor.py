@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from conftest import ROOT
 
-from pycharrnn.cli import doctor
+from pycharrnn.cli import doctor, machine_facts
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
@@ -32,9 +33,11 @@ def test_facts_and_self_test():
     lines = result.stdout.splitlines()
     assert re.match(r"pycharrnn \S+, Python 3\.\d+", lines[0])
     assert re.match(r"torch \d.*numpy \d.*click \d.*torchfile \d", lines[1])
-    assert re.match(r"CPU: .*threads", lines[2])
-    level = kernel_library.name()
-    assert level is None or any(line.startswith(f"C kernel: {level}, which ") for line in lines)
+    assert lines[2] == f"package: {ROOT / 'pycharrnn'}"
+    assert any(re.match(r"CPU: .*threads", line) for line in lines)
+    if level := kernel_library.name():
+        (kernel,) = [line for line in lines if line.startswith(f"C kernel: {level}, which ")]
+        assert f"; file {kernel_library.library()._name}" in kernel
     assert ("self-test: bits       ok" in lines) == kernel_library.rounds_as_elsewhere()
     for name in ("training", "resuming", "sampling"):
         assert f"self-test: {name:10} ok" in lines
@@ -180,7 +183,7 @@ def test_lines_that_are_missing():
 
 
 def test_a_package_that_is_not_there():
-    assert doctor._version("no-such-package-of-pycharrnn") == "not installed"
+    assert machine_facts._version("no-such-package-of-pycharrnn") == "not installed"
 
 
 def test_the_time_of_a_step_is_the_median_in_milliseconds(monkeypatch):

@@ -64,7 +64,7 @@ def test_without_an_installation_the_repository_is_named(monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "requires", requires)
     said = str(extras.missing("a picture", "plot"))
-    assert said == 'a picture needs more packages: pip install ".[plot]" in a copy of the repository'
+    assert said == 'a picture needs more packages: pip install -e ".[plot]" in a copy of the repository'
 
 
 def test_an_extra_is_told_from_others(monkeypatch):

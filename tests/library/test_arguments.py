@@ -56,6 +56,9 @@ CALLS = {
     "activations": lambda model, odd: model.activations(odd),
     "call": lambda model, odd: model(odd),
     "save": lambda model, odd: model.save(odd),
+    "save a dtype": lambda model, odd: model.save("m.t7", dtype=odd if odd else 3),
+    "save an encoding": lambda model, odd: model.save("m.t7", encoding=odd),
+    "save longs": lambda model, odd: model.save("m.t7", long_size=odd),
     "train": lambda model, odd: pycharrnn.train(odd),
     "on_print": lambda model, odd: pycharrnn.train("a\n", on_print=odd, max_epochs=0),
     "savefile": lambda model, odd: pycharrnn.train("a\n", savefile=odd, quiet=True),
@@ -69,6 +72,11 @@ def test_odd_arguments_are_refused_with_a_sentence(model, name, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     for odd in ODD:
         check_refusal(lambda odd=odd: CALLS[name](model, odd), ALSO.get(name, TypeError))
+
+
+def test_a_number_where_a_text_is_expected(model):
+    with pytest.raises(TypeError, match="not 3: write length=3 for a number of characters$"):
+        model.generate(3)
 
 
 @pytest.mark.parametrize("option", ["length", "temperature", "seed", "topk", "topp", "stop", "sample", "hide_prime"])
