@@ -90,6 +90,33 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors, link
 
 
+def test_what_pip_installs_stands_in_one_place():
+    """Other pages link to the page on installation, whose lines work without a release."""
+    installs = {
+        page: re.findall(
+            r"pip install ((?:-\S+ )*)[\"']?(?:\.|pycharrnn)(?=[\s\[\"'`])", path.read_text(encoding="utf-8")
+        )
+        for page, path in {**PAGES, "examples": ROOT / "examples" / "README.md"}.items()
+    }
+    assert {page for page, found in installs.items() if found} == {"README.md", "install.md"}
+    assert set(installs["README.md"]) == {"-e "}
+    assert set(installs["install.md"]) == {"-e ", "--no-deps ", ""}  # "": what finds nothing until there is a release
+
+
+def test_the_loop_of_the_library_page_trains(of_reader, tmp_path, capsys):
+    reader = Reader(home_for("library.md", tmp_path, *of_reader), "library.md")
+    wanted = ("pycharrnn.load(", "token_ids = model.encode(", "torch.optim.")
+    for block in blocks("library.md"):
+        if block.text.startswith("loader = "):
+            break
+        if block.language == "python" and any(word in block.text for word in wanted):
+            capsys.readouterr()
+            reader.program(block.text)
+    losses = [float(line) for line in capsys.readouterr().out.splitlines() if re.fullmatch(r"\d+\.\d+", line)]
+    assert len(losses) == 20
+    assert losses[-1] < 0.95 * losses[0]
+
+
 def test_what_cannot_run_has_a_reason():
     for start, reason, _ in NOT_RUN:
         assert reason

@@ -23,10 +23,11 @@ from pycharrnn.training.options import TrainOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from typing_extensions import Unpack
+
+    from pycharrnn.library.train_keywords import Path, TrainKeywords
     from pycharrnn.training.reports import RunResult, TrainStep, Validation
     from pycharrnn.training.signals import RunStopped
-
-    Path = str | os.PathLike[str]
 
 _LONGEST_PATH = 1000  # characters; a str of more is a text
 
@@ -37,7 +38,7 @@ def train(
     quiet: bool = False,
     on_print: Callable[[TrainStep], object] | None = None,
     on_validation: Callable[[Validation], object] | None = None,
-    **options: float | Path,
+    **options: Unpack[TrainKeywords],
 ) -> Run:
     """Train a model on a text, as `pycharrnn train FILES` does. Ctrl-C saves the run and returns it.
 
@@ -64,8 +65,9 @@ def train(
         if callback is not None and not callable(callback):
             raise TypeError(f"{name} must be a function, not {reprlib.repr(callback)}")
     speaker = _Speaker(quiet)
+    given: dict[str, object] = {**options}
     extras.require_pytorch("training")
-    opt = options_of(TrainOptions, options, "train")
+    opt = options_of(TrainOptions, given, "train")
     with in_words_of_a_program(), _settings_of_pytorch_kept(), contextlib.ExitStack() as until_trained:
         from pycharrnn.training import loop
         from pycharrnn.training.corpus_run import corpus_run
@@ -78,12 +80,12 @@ def train(
             texts = _texts(text)
             if opt.text_encoding and isinstance(text, str) and isinstance(texts, bytes):
                 raise UserError("text_encoding is for files and bytes, but text is a str: leave it out.")
-            opt, corpus = until_trained.enter_context(corpus_run(texts, opt, options, speaker.note))
+            opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, speaker.note))
         asked = {"on_print": on_print, "on_validation": on_validation}
         callbacks = Callbacks(**{name: callback for name, callback in asked.items() if callback})  # type: ignore[arg-type]
         draw = None if quiet else sample_hook.characters
         try:
-            return Run(loop.train(opt, speaker.say, options, speaker.note, draw, callbacks, corpus), speaker.notes)
+            return Run(loop.train(opt, speaker.say, given, speaker.note, draw, callbacks, corpus), speaker.notes)
         except RunStopped as e:
             result = _result_at_ctrl_c(e)
         done, last = len(result.history.train_losses), result.last
