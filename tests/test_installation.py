@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -223,7 +224,7 @@ def wheel(sdist, tmp_path_factory) -> Path:
 
 
 class Environment:
-    """A virtual environment with what pycharrnn needs, but neither pycharrnn nor a compiler, nor any other program."""
+    """A virtual environment with the packages that pycharrnn needs, and neither pycharrnn nor, at first, a compiler."""
 
     def __init__(self, folder: Path):
         venv.create(folder, with_pip=False)
@@ -235,7 +236,7 @@ class Environment:
         where = self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
         Path(where, "dependencies.pth").write_text("\n".join(installed), encoding="utf-8")
 
-    def install(self, archive: Path) -> None:
+    def install(self, *archive: str | Path, **settings: str) -> None:
         options = [
             "--no-index",
             "--no-deps",
@@ -244,15 +245,23 @@ class Environment:
             "--disable-pip-version-check",
         ]
         pip = [sys.executable, "-m", "pip", "--python", self.python]
-        checked([*pip, "install", *options, archive], env=self._variables, cwd=self.python.parent)
+        checked([*pip, "install", *options, *archive], env=self._variables | settings, cwd=self.python.parent)
 
     def check(self, kernel: str) -> None:
         """Let what is installed repeat the recorded runs: with a kernel if it is "1", without one if it is "0"."""
         said = self.run(ROOT / "tests" / "installed.py", "-kernel", kernel)
         assert f" in {self.python.parents[1]}" in said and "2 losses, each digit as recorded" in said
 
-    def run(self, *arguments: str | Path) -> str:
-        return checked([self.python, *arguments], env=self._variables, cwd=self.python.parent).stdout
+    def run(self, *arguments: str | Path, cwd: Path | None = None) -> str:
+        return checked([self.python, *arguments], env=self._variables, cwd=cwd or self.python.parent).stdout
+
+    def files(self, cwd: Path | None = None) -> tuple[Path, Path | None]:
+        """The package and the kernel that doctor names, for a Python started in `cwd`."""
+        facts = self.run(
+            "-c", "from pycharrnn.cli import machine_facts as m; print(*m.machine_facts(), sep='\\n')", cwd=cwd
+        )
+        kernel = re.search(r"^C kernel: .*; file ([^;\n]+)", facts, re.M)
+        return Path(re.search(r"^package: (.*)", facts, re.M)[1]), Path(kernel[1]) if kernel else None
 
 
 @pytest.mark.slow
@@ -303,6 +312,49 @@ def test_an_sdist_works_without_a_compiler(sdist, tmp_path):
     environment.check(kernel="0")
     code = "from pycharrnn.engine import kernel_library; print(*kernel_library.why_not_better())"
     assert environment.run("-c", code).endswith(": No such file or directory)\n")
+
+
+@pytest.fixture
+def clone(sdist, tmp_path) -> Path:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / f"pycharrnn-{__version__}"
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_clone_beside_an_installation_uses_its_kernel(wheel, clone, tmp_path):
+    """`pycharrnn` and, in the clone, `python -m pycharrnn` give the same digits at the same speed."""
+    environment = Environment(tmp_path / "environment")
+    environment.install(wheel)
+    package, kernel = environment.files()
+    assert kernel.parent == package and tmp_path / "environment" in package.parents
+    assert environment.files(cwd=clone) == (clone / "pycharrnn", kernel)
+    with open(clone / "pycharrnn" / "kernel_math.h", "a", encoding="utf-8") as f:
+        f.write("\n")  # other sources may not use it
+    assert environment.files(cwd=clone) == (clone / "pycharrnn", None)
+    assert environment.files() == (package, kernel)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_an_editable_installation(clone, tmp_path):
+    """It compiles the kernel in place; changed C sources, as after `git pull`, are noticed until it is made again."""
+    environment = Environment(tmp_path / "environment")
+    settings = {"PATH": os.environ["PATH"], "PYCHARRNN_CFLAGS": "-O0"}
+    environment.install("-e", clone, **settings)
+    kernels = clone / "pycharrnn"
+    package, kernel = environment.files()
+    assert (package, kernel.parent) == (kernels, kernels)
+    assert environment.files(cwd=clone) == (package, kernel)
+    with open(kernels / "kernel_math.h", "a", encoding="utf-8") as f:
+        f.write("\n")
+    assert environment.files() == (package, None)
+    code = "from pycharrnn.engine import kernel_library; print(*kernel_library.why_not_better())"
+    said = environment.run("-c", code)
+    assert said.endswith(f"(it was compiled from C sources that have changed since): run pip install -e {clone}\n")
+    environment.install("-e", clone, **settings)
+    assert environment.files() == (package, kernel)
 
 
 # -- another compat --------------------------------------------------------------------------------------------------
