@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from test_installation import install_requires
 
 CHECKPOINT = "lm_lstm2_epoch3.00_2.8734.t7"
-NEEDED = sorted({Requirement(line).name for line in install_requires()} - {"torch"})
+ONLY_TRAINING = {"chardet", "torch"}
+NEEDED = sorted({Requirement(line).name for line in install_requires()} - ONLY_TRAINING)
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="packages are linked")
 
 
@@ -50,7 +51,7 @@ def pycharrnn(packages: Path, home: Path, *args: str) -> subprocess.CompletedPro
 
 def test_the_documented_line_names_these_packages():
     (line,) = re.findall(r"^pip install --no-deps \. (.*)$", (ROOT / "docs" / "install.md").read_text("utf-8"), re.M)
-    for_all = {str(r) for r in map(Requirement, install_requires()) if r.name != "torch" and r.marker is None}
+    for_all = {str(r) for r in map(Requirement, install_requires()) if r.name in NEEDED and r.marker is None}
     assert {str(Requirement(word.strip('"'))) for word in line.split()} == for_all
 
 

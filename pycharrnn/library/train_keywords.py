@@ -56,3 +56,4 @@ class TrainKeywords(TypedDict, total=False):
     threads: int
     vocab: str
     encoding: str
+    text_encoding: str
