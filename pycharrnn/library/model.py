@@ -166,7 +166,7 @@ class Model:
         single = isinstance(beginning, (str, bytes))
         if not single and not isinstance(beginning, (list, tuple)):
             is_number = isinstance(beginning, int) and not isinstance(beginning, bool)
-            hint = f": write length={beginning} for a number of characters" if is_number else ""
+            hint = f": write length={beginning!r} for a number of characters" if is_number else ""
             raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}{hint}")
         beginnings = cast("Texts", [beginning] if single else beginning)
         primes = [self._characters(one, "beginning", opt.ignore_bad_primetext) for one in beginnings]
