@@ -149,9 +149,10 @@ def _by_statistics(sample: bytes, shown: str) -> str | None:
     try:
         import chardet  # here, since few texts need it
 
-        return chardet.detect(sample, compat_names=False, include_encodings=_CANDIDATES)["encoding"]
+        found: str | None = chardet.detect(sample, compat_names=False, include_encodings=_CANDIDATES)["encoding"]
     except (ImportError, TypeError):  # TypeError: before version 7
         raise UserError(
             f'{shown} is not UTF-8, and detecting its encoding needs a package: pip install "chardet>=7.6,<8", or name'
             f" the encoding by {flag('text_encoding')}, cp1252 for example."
         ) from None
+    return found
