@@ -117,7 +117,7 @@ NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
     (r"(\w+=\d+ )?\.venv/bin/(python -m pytest|ruff) ", "this is the suite", lambda line: None),
     (r"(\.venv/bin/)?python3? (tests|benchmarks)/", "takes minutes", _script_exists),
 )
-SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for|python examples/\w+\.py) ")
+SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for|python (examples|docs/pictures)/\w+\.py) ")
 
 
 @dataclass

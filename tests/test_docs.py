@@ -13,10 +13,12 @@ import runpy
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import GOLDEN, working_in
 from doc_commands import NOT_RUN, PAGES, READER_HAS, ROOT, Reader, blocks, check_parses, home_for
 
+import pycharrnn
 from pycharrnn.cli.commands import cli
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.options import TrainOptions
@@ -236,6 +238,19 @@ def test_pictures_are_small():
     assert pictures
     for picture in pictures:
         assert 10_000 < picture.stat().st_size < 150_000
+
+
+def test_pictures_of_how_it_works_are_drawn(tmp_path, capsys):
+    script = runpy.run_path(str(ROOT / "docs" / "pictures" / "how_it_works.py"))
+    checkpoint = sorted((GOLDEN / "lstm2").glob("*.t7"))[-1]
+    script["main"](str(checkpoint), str(tmp_path))
+    assert re.fullmatch(r"the unit for quotes is \d+\n", capsys.readouterr().out)
+    shown = re.findall(r"\]\(pictures/(\w+\.svg)\)", PAGES["how-it-works.md"].read_text(encoding="utf-8"))
+    assert sorted(shown) == sorted(path.name for path in tmp_path.iterdir())
+    # The script computes gates and cell states itself.
+    model = pycharrnn.load(checkpoint)
+    cell_states = script["memory_of"](model, "The night")[4]
+    np.testing.assert_allclose(np.tanh(cell_states), model.activations("The night").values[:, 0], rtol=0, atol=1e-6)
 
 
 def _all_text() -> str:
