@@ -42,15 +42,18 @@ class Reading:
     values: npt.NDArray[np.float32]
 
 
-def record(loaded: Checkpoint, text: bytes, limit: int = 0, say: Callable[[str], None] = print) -> Reading:
+def record(
+    loaded: Checkpoint, text: bytes, limit: int = 0, say: Callable[[str], None] = print, option: str = "primetext"
+) -> Reading:
     """Read a text from a hidden state of zeros, and record the activations.
 
     Args:
         limit: read only the first characters of a longer text, and tell `say`. 0 = all.
+        option: the one that gave the text, for messages.
 
     Errors: UserError for an empty text, or a character that the vocabulary lacks.
     """
-    pieces = primetext_characters(text, loaded.vocab)
+    pieces = primetext_characters(text, loaded.vocab, option)
     if not pieces:
         raise UserError(f"the text is empty: give one with {flag('primetext')} TEXT or {flag('primefile')} FILE.")
     if 0 < limit < len(pieces):

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import stat
 import sys
 from typing import TYPE_CHECKING
@@ -16,7 +17,12 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.standard_streams import standard_input, write_line
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from _typeshed import ReadableBuffer
+
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
+_ESCAPE, _ONLY_ESCAPES = re.compile(r"\\([nrt\\])"), re.compile(r"(\\[nrt])+")
 
 
 def use_threads(count: int) -> None:
@@ -82,9 +88,22 @@ def read(file: str) -> bytes:
         return f.read()
 
 
-def read_primetext(primetext: str, primefile: str) -> bytes:
-    """The text of -primefile without a byte order mark, or -primetext. Errors: as `read`."""
-    return read(primefile).removeprefix(codecs.BOM_UTF8) if primefile else os.fsencode(primetext)
+def read_primetext(primetext: str, primefile: str, vocab: Collection[bytes]) -> bytes:
+    """The text of -primefile without a byte order mark, or -primetext. Errors: as `read`.
+
+    char-rnn takes -primetext as it is. Here escapes are replaced where they are all of it, or where the model has no
+    backslash, so that char-rnn would fail.
+    """
+    if primefile:
+        return read(primefile).removeprefix(codecs.BOM_UTF8)
+    if b"\\" not in vocab or _ONLY_ESCAPES.fullmatch(primetext):
+        primetext = unescape(primetext)
+    return os.fsencode(primetext)
+
+
+def unescape(text: str) -> str:
+    r"""Replace \n, \r, \t and \\ by newline, return, tab and backslash."""
+    return _ESCAPE.sub(lambda escape: _ESCAPES[escape[1]], text)
 
 
 def explain_seed(seed: int) -> None:

@@ -238,12 +238,14 @@ def activations_command(path: str, **values: Any) -> None:
     require_folder_of("-o ", opt.o)
     file, loaded = load_best(path, note)
     refuse_to_overwrite("-o ", opt.o, file, opt.primefile)
-    text = read_primetext(opt.primetext, opt.primefile)
+    text = read_primetext(opt.primetext, opt.primefile, loaded.vocab)
     if opt.ignore_bad_primetext:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)
         if left_out:
             say(f"left out of the text: {left_out} bytes that the model has never seen")
-    recorded = activations.record(loaded, text, activations.MAX_CHARACTERS, say)
+    recorded = activations.record(
+        loaded, text, activations.MAX_CHARACTERS, say, "primefile" if opt.primefile else "primetext"
+    )
     units = activations.choose_units(recorded.values, opt.layer, opt.units, opt.count)
     (name,) = short_names([file])
     with atomic_write(opt.o) as f:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pycharrnn.cli.console import ask_for_text, explain_seed, note, read_primetext, say, use_threads
+from pycharrnn.cli.console import ask_for_text, explain_seed, note, read_primetext, say, unescape, use_threads
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.common import extras
 from pycharrnn.common.standard_streams import standard_input
@@ -74,22 +74,23 @@ def sample_command(model: str, **values: Any) -> None:
     """Sample from a character-level language model"""
     from pycharrnn.sampling.options import SampleOptions
 
-    opt = SampleOptions(**values)
+    opt = SampleOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads if opt.samples == 1 else 0)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
-    from pycharrnn.sampling import batch_to_files, beam, tokenizer
+    from pycharrnn.sampling import batch_to_files, beam, stream, tokenizer
 
     explain_seed(opt.seed)
 
     tell: Callable[[str], None] = say if opt.verbose else lambda line: None
     checkpoint_file, loaded = paths.load_best(model, note)
-    primetext = read_primetext(opt.primetext, opt.primefile)
+    primetext = read_primetext(opt.primetext, opt.primefile, loaded.vocab)
     left_out = 0
     if opt.ignore_bad_primetext:
         primetext, left_out = tokenizer.without_unknown(primetext, loaded.vocab)
     # Now, so that a character that the model lacks is refused before anything is printed.
-    prime = tokenizer.primetext_characters(primetext, loaded.vocab)
+    prime = tokenizer.primetext_characters(primetext, loaded.vocab, "primefile" if opt.primefile else "primetext")
+    stream.require_possible_stop(opt, loaded.vocab)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
         os.makedirs(opt.o, exist_ok=True)
@@ -153,7 +154,7 @@ def chat_command(model: str, **values: Any) -> None:
     """Type a line, and the model continues it; it remembers earlier lines. Ctrl-D ends the chat"""
     from pycharrnn.sampling.options import ChatOptions
 
-    opt = ChatOptions(**values)
+    opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device

@@ -24,13 +24,22 @@ def escape_line(text: bytes | str, max_length: int | None = 200) -> str:
 
 
 def quote_character(character: bytes) -> str:
-    """A vocabulary's character as a Python literal, without the b of bytes.
+    """A vocabulary's character for a message: a byte as a Python literal, a longer one as a code point.
 
     Example:
         >>> quote_character(b"\\n"), quote_character("é".encode()), quote_character(b"\\xff")
-        ("'\\\\n'", "'é'", "'\\\\xff'")
+        ("'\\\\n'", 'U+00E9 "é"', "'\\\\xff'")
     """
-    return repr(character)[1:] if len(character) == 1 else repr(character.decode("utf-8", "backslashreplace"))
+    if len(character) == 1:
+        return repr(character)[1:]
+    text = character.decode("utf-8", "backslashreplace")
+    return quote_code_point(text) if len(text) == 1 else repr(text)
+
+
+def quote_code_point(character: str) -> str:
+    """A code point for a message, such as U+00E9 "é"."""
+    shown = '\\"' if character == '"' else repr(character)[1:-1]
+    return f'U+{ord(character):04X} "{shown}"'
 
 
 def quote_characters(characters: Collection[bytes]) -> str:

@@ -11,7 +11,7 @@ from pycharrnn.common import memory
 from pycharrnn.common.errors import flag
 from pycharrnn.sampling.distribution import nan_error
 from pycharrnn.sampling.sampler import SampledCharacter
-from pycharrnn.sampling.stream import StopText, require_end
+from pycharrnn.sampling.stream import StopText, require_possible_stop
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def search(
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
     W, V, characters, stop = opt.beam, len(vocab), characters_by_id(vocab), StopText(opt.stop)
-    require_end(opt, characters)
+    require_possible_stop(opt, vocab)
     log_probs = np.full((W, V), -np.log(V))
     for character in primetext_characters(primetext, vocab):
         token_id = vocab[character] - 1

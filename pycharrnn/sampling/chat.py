@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from pycharrnn.sampling import sampler, tokenizer
+from pycharrnn.sampling.stream import StopText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,8 @@ class Chat:
 
     def __init__(self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions) -> None:
         self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()
+        if not opt.stop and not StopText(self._opt.stop).can_occur(list(vocab)):
+            self._opt = dataclasses.replace(self._opt, stop="")  # a model without newlines
         self._unread = b""  # the last character of an answer: sampled, but not read yet
 
     def without_unknown(self, line: bytes) -> tuple[bytes, int]:

@@ -52,7 +52,12 @@ class SampleOptions:
         group="sampling",
         allowed=number(above=0, high=1),
     )
-    stop: str = option("", "stop after sampling this text", group="sampling")
+    stop: str = option(
+        "",
+        r"stop after sampling this text; \n, \t and \\ mean newline, tab and backslash. A -primetext of \n and \t alone"
+        " means them too, and any -primetext for a model that has no backslash",
+        group="sampling",
+    )
     beam: int = option(
         0,
         "beam search for the most probable text with W beams, instead of sampling. 0 = sample",
@@ -131,7 +136,11 @@ class ChatOptions:
         group="sampling",
         allowed=number(above=0, high=1),
     )
-    stop: str = option("", "an answer ends with this text. Left out: at the end of a line", group="sampling")
+    stop: str = option(
+        "",
+        r"an answer ends with this text; \n, \t and \\ mean newline, tab and backslash. Left out: at the end of a line",
+        group="sampling",
+    )
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
     opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH)
     color: int = option(0, "1 = color each character by its probability", group="display", allowed=SWITCH)

@@ -11,7 +11,7 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.sampling.distribution import choose, nan_error, softmax
-from pycharrnn.sampling.stream import Stream, require_end, sampling_params
+from pycharrnn.sampling.stream import Stream, require_possible_stop, sampling_params
 from pycharrnn.sampling.tokenizer import primetext_characters
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class _Batch:
         self.live = list(range(B))
         self._predictor = predictor
         self._characters = characters_by_id(vocab)
-        require_end(opt, self._characters)
+        require_possible_stop(opt, vocab)
         self._prime_ids = [[vocab[character] - 1 for character in prime] for prime in primes]
         self._streams = [Stream(opt, seed, V) for seed in seeds]
         self._pause_after = self._streams[0].pause_after(self._characters)

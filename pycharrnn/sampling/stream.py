@@ -11,6 +11,7 @@ import numpy as np
 from compat.lua_random import LuaRandom
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine.kernel_streams import SamplingParams
+from pycharrnn.sampling.tokenizer import describe_unknown, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,13 +79,13 @@ def sampling_params(
     )
 
 
-def require_end(opt: SampleOptions, characters: list[bytes]) -> None:
-    """Errors: UserError for a text without a length whose -stop the characters of the vocabulary can't form."""
-    if opt.stop and not opt.length and not StopText(opt.stop).can_occur(characters):
-        raise UserError(
-            f"{flag('stop', opt.stop)} never occurs, since the model lacks its characters: choose another"
-            f" {flag('stop')}, or a {flag('length')} above 0."
-        )
+def require_possible_stop(opt: SampleOptions, vocab: dict[bytes, int]) -> None:
+    """Errors: UserError for a -stop that the characters of the vocabulary can't form."""
+    stop = os.fsencode(opt.stop)
+    if not StopText(stop).can_occur(list(vocab)):
+        position = next(position for position, character in tokenize(stop, vocab) if character is None)
+        unknown = describe_unknown(stop, position, vocab)
+        raise UserError(f"{flag('stop')} never occurs: it has {unknown}; choose another {flag('stop')}.")
 
 
 class StopText:

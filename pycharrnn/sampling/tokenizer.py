@@ -6,8 +6,9 @@ A character is one byte, as in char-rnn, or a UTF-8 character, as in torch-rnn a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from pycharrnn.common.display import quote_code_point
 from pycharrnn.common.errors import UserError, flag
 
 
@@ -47,13 +48,13 @@ def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
     return {byte: sorted(of_byte, reverse=True) for byte, of_byte in lengths.items()}
 
 
-def primetext_characters(primetext: bytes, vocab: dict[bytes, int]) -> list[bytes]:
-    """The characters of `primetext`. Errors: UserError that names the first character that `vocab` lacks."""
+def primetext_characters(primetext: bytes, vocab: dict[bytes, int], option: str = "primetext") -> list[bytes]:
+    """The characters of `primetext`. Errors: UserError that names the first that `vocab` lacks, and the `option`."""
     characters = []
     for position, character in tokenize(primetext, vocab):
         if character is None:
             raise UserError(
-                f"{flag('primetext')} has {describe_unknown(primetext, position)}: leave it out, or use"
+                f"{flag(option)} has {describe_unknown(primetext, position, vocab)}: leave it out, or use"
                 f" {flag('ignore_bad_primetext', 1)}."
             )
         characters.append(character)
@@ -75,10 +76,17 @@ def code_point_length(text: bytes, position: int) -> int:
     return 1
 
 
-def describe_unknown(text: bytes, position: int) -> str:
-    """A description of the unknown character at a position, for messages; a whole character in valid UTF-8."""
+def describe_unknown(text: bytes, position: int, vocab: Collection[bytes]) -> str:
+    """A description of the unknown character at a position, for messages; a whole character in valid UTF-8.
+
+    The byte is named too, unless the vocabulary has whole code points only.
+    """
     start = position
     while start > 0 and text[start] & 0xC0 == 0x80:
         start -= 1
-    character = repr(text[start : start + 4].decode("utf-8", "replace")[:1])
-    return f"the character {character} (byte 0x{text[position]:02x}), which the model has never seen"
+    character = text[start : start + 4].decode("utf-8", "replace")[:1]
+    if character == "\ufffd" or any(len(known) == 1 and known >= b"\x80" for known in vocab):
+        name = f"{character!r} (byte 0x{text[position]:02x})"
+    else:
+        name = quote_code_point(character)
+    return f"the character {name}, which the model has never seen"

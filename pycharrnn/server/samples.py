@@ -52,7 +52,7 @@ class Sample:
         prime_ids = list[int]()
         for at, character in tokenizer.tokenize(params.primetext, vocab):
             if character is None:
-                unknown = tokenizer.describe_unknown(params.primetext, at)
+                unknown = tokenizer.describe_unknown(params.primetext, at, vocab)
                 raise HTTPException(422, f"primetext has {unknown}: leave it out.")
             prime_ids.append(vocab[character] - 1)
         if not isinstance(predictor, KernelPredictor):

@@ -156,5 +156,5 @@ def described() -> str:
 
 
 def _flags(opt: TrainOptions) -> list[str]:
-    names = opt.changed - {"data_dir", "recipe", "resume", "overwrite"}
+    names = opt.changed - {"data_dir", "text_encoding", "recipe", "resume", "overwrite"}
     return opt.flags(names)

@@ -319,7 +319,8 @@ def test_of_code_points_an_unknown_one_is_one_character(vocab, tmp_path):
     (tmp_path / "text").write_bytes("T\U0001f600r\U0001f601\U0001f601 ".encode() + b"\xff")
     result = run("score", "x.safetensors", "text", "-html", "page.html", cwd=tmp_path)
     want = f"{np.mean(bits_one_by_one(b'Tr ')):.6f} bits per character, 3 characters; left out 4 characters that the"
-    assert result.stdout.decode().startswith(f"text: {want} model has never seen: '\U0001f601' '\U0001f600' '\\xff'\n")
+    named = 'U+1F601 "\U0001f601" U+1F600 "\U0001f600" \'\\xff\''
+    assert result.stdout.decode().startswith(f"text: {want} model has never seen: {named}\n")
     (body,) = re.findall(r"<pre>(.*?)</pre>", (tmp_path / "page.html").read_text(encoding="utf-8"), re.S)
     assert re.sub(r"<[^>]*>", "", body) == "T\U0001f600r\U0001f601\U0001f601 \ufffd"
     assert '<u class="unknown" title="never seen">\U0001f600</u>' in body

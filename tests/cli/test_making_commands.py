@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import GOLDEN, ROOT
 
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
@@ -48,6 +50,39 @@ def test_what_sample_says(tmp_path):
     ignoring = ("-ignore_bad_primetext", "1")
     assert sample("-primetext", "T~h~e ", *ignoring) == [head, left_out, "seeding with The ", RULE, *text]
     assert sample("-primetext", "The ", *ignoring) == [head, "seeding with The ", RULE, *text]
+
+
+def with_backslash(tmp_path) -> str:
+    """CHECKPOINT, which has no backslash, with one in the place of &."""
+    loaded = checkpoint.load(CHECKPOINT)
+    vocab = {b"\\" if character == b"&" else character: number for character, number in loaded.vocab.items()}
+    path = tmp_path / "model.safetensors"
+    checkpoint.convert(dataclasses.replace(loaded, vocab=vocab), path)
+    return str(path)
+
+
+def test_escapes_in_a_stop_and_a_primetext(tmp_path):
+    base = ("-gpuid", "-1", "-verbose", "0", "-seed", "4", "-length", "400")
+    for model in (CHECKPOINT, with_backslash(tmp_path)):
+        want = printed("sample", model, *base, "-primetext", "\n")
+        assert printed("sample", model, *base, "-primetext", r"\n") == want
+        assert printed("sample", model, *base, "-primetext", "\n", "-stop", r"\n") == [*want[:2], "", ""]
+
+
+def test_a_primetext_with_an_escape_within_is_char_rnns_unless_that_would_fail(tmp_path):
+    base = ("-gpuid", "-1", "-verbose", "0", "-length", "9", "-primetext")
+    assert printed("sample", CHECKPOINT, *base, r"The\nend") == printed("sample", CHECKPOINT, *base, "The\nend")
+    assert printed("sample", with_backslash(tmp_path), *base, r"The\nend")[0].startswith(r"The\nend")
+
+
+def test_a_stop_that_can_not_come_is_refused_before_the_sample(tmp_path):
+    for more in ((), ("-beam", "2"), ("-samples", "2"), ("-o", str(tmp_path / "new"))):
+        result = CliRunner().invoke(
+            cli, ["sample", CHECKPOINT, "-gpuid", "-1", "-length", "9", "-stop", "the ~", *more]
+        )
+        assert isinstance(result.exception, UserError) and result.stdout == ""
+        assert str(result.exception).startswith("-stop never occurs: it has the character")
+    assert not (tmp_path / "new").exists()
 
 
 def test_samples_say_where_they_are(tmp_path):
@@ -130,6 +165,16 @@ def test_chat_in_a_pipe_prints_answers_only(monkeypatch):
     monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live: asked.append(live))
     printed("chat", CHECKPOINT, "-gpuid", "-1", input="a\nb\n")
     assert asked == [True, True]
+
+
+def test_chat_with_a_model_without_newlines(tmp_path):
+    loaded = checkpoint.load(CHECKPOINT)
+    vocab = {b"\x01" if character == b"\n" else character: number for character, number in loaded.vocab.items()}
+    checkpoint.convert(dataclasses.replace(loaded, vocab=vocab), tmp_path / "a.safetensors")
+    command = ["chat", str(tmp_path / "a.safetensors"), "-gpuid", "-1", "-length", "5"]
+    assert len(CliRunner().invoke(cli, command, input="The\n").stdout) >= 5
+    refused = CliRunner().invoke(cli, [*command, "-stop", r"\n"], input="The\n").exception
+    assert str(refused).startswith("-stop never occurs: it has the character")
 
 
 def test_chat_on_a_terminal_prompts(tmp_path):

@@ -43,6 +43,28 @@ def flags(options: dict) -> list[str]:
     return [word for name, value in options.items() for word in (f"-{name}", str(value))]
 
 
+def test_the_encoding_of_a_text(here):
+    text = "Ночь, улица, фонарь, аптека,\nБессмысленный и тусклый свет.\n" * 40
+    (here / "night.txt").write_bytes(text.encode("koi8-r"))
+    small = {**SMALL, "rnn_size": 4, "max_epochs": 0.1, "quiet": True}
+    for source, options, notes in (
+        ("night.txt", {}, "night.txt: read as koi8-r; -text_encoding overrules this."),
+        ("night.txt", {"text_encoding": "koi8-u"}, "night.txt: read as koi8-u."),
+        (text.encode("cp1251"), {}, "the text: read as cp1251; -text_encoding overrules this."),
+    ):
+        run = pycharrnn.train(source, savefile="night", overwrite=1, **options, **small)
+        assert notes in run.notes
+        assert (
+            Path("data/text" if isinstance(source, bytes) else "data/night", "input.txt").read_bytes() == text.encode()
+        )
+    with pytest.raises(
+        pycharrnn.UserError, match="text_encoding is for files and bytes, but text is a str: leave it out"
+    ):
+        pycharrnn.train(text, text_encoding="koi8-r", **small)
+    with pytest.raises(pycharrnn.UserError, match="text_encoding must be bytes or a text encoding of Python"):
+        pycharrnn.train("night.txt", text_encoding="klingon", **small)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[pycharrnn.Run, list, Path]:
     folder = tmp_path_factory.mktemp("trained")

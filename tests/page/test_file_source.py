@@ -142,7 +142,7 @@ def test_an_unknown_character_is_named(page, models, character):
     text = f"the {character}"
     code = "return await whole(args[0]).catch((e) => [e.constructor.name, e.message])"
     found = script(page, OPENED + code, {**REQUEST, "model": "code points", "primetext": text})
-    described = tokenizer.describe_unknown(text.encode(), 4)
+    described = tokenizer.describe_unknown(text.encode(), 4, [b"a", "é".encode()])
     assert found == ["Problem", f"primetext has {described}: leave it out."]
 
 

@@ -60,7 +60,8 @@ def test_texts_as_characters(page):
           const vocabulary = new Vocabulary(characters);
           const bytes = Uint8Array.from(text);
           const parts = [false, true].map((codePoints) => [...vocabulary.tokenize(bytes, codePoints)]);
-          const unknown = parts[0].filter(({ id }) => id < 0).map(({ start }) => describeUnknown(bytes, start));
+          const starts = parts[0].filter(({ id }) => id < 0).map(({ start }) => start);
+          const unknown = starts.map((start) => describeUnknown(bytes, start, vocabulary));
           return { parts, unknown, names: vocabulary.names };
         });
     """
@@ -73,7 +74,7 @@ def test_texts_as_characters(page):
             ends = [*(start for start, _ in expected[1:]), len(text)]
             assert [one["end"] for one in parts] == ends
         unknown = [at for at, character in tokenizer.tokenize(text, numbered) if character is None]
-        assert answer["unknown"] == [tokenizer.describe_unknown(text, at) for at in unknown]
+        assert answer["unknown"] == [tokenizer.describe_unknown(text, at, vocab) for at in unknown]
         for name, character in zip(answer["names"], vocab, strict=True):
             assert name == (character.decode() if is_utf8(character) else "0x" + character.hex().upper())
 

@@ -187,9 +187,9 @@ def test_more_beams_than_memory_holds(monkeypatch):
         beam.check_memory(n, 101)
 
 
-def test_an_endless_search_needs_a_stop_that_can_occur():
-    with pytest.raises(UserError, match="-stop '~' never occurs"):
-        searched(2, length=0, stop="~")
+def test_the_stop_of_a_search_must_be_able_to_occur():
+    with pytest.raises(UserError, match="-stop never occurs: it has the character"):
+        searched(2, length=9, stop="~")
 
 
 class Indifferent(Predictor):

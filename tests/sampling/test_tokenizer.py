@@ -51,27 +51,36 @@ def test_unknown_bytes_are_left_out_and_counted():
 
 
 @pytest.mark.parametrize(
-    "text, character, byte",
+    "text, as_code_point, as_byte",
     [
-        ("a~b", "~", "7e"),
-        ("\u00fc", "\u00fc", "c3"),
-        ("ab\u20ac", "\u20ac", "e2"),
-        ("a\U0001f600~", "\U0001f600", "f0"),
+        ("a~b", 'U+007E "~"', "'~' (byte 0x7e)"),
+        ("\u00fc", 'U+00FC "\u00fc"', "'\u00fc' (byte 0xbc)"),
+        ("ab\u20ac", 'U+20AC "\u20ac"', "'\u20ac' (byte 0xe2)"),
+        ("a\U0001f600~", 'U+1F600 "\U0001f600"', "'\U0001f600' (byte 0xf0)"),
+        ('a"', 'U+0022 "\\""', "'\"' (byte 0x22)"),
+        ("a\t", 'U+0009 "\\t"', "'\\t' (byte 0x09)"),
     ],
 )
-def test_the_first_unknown_character_of_a_primetext_is_named(text, character, byte):
-    with pytest.raises(UserError) as raised:
-        tokenizer.primetext_characters(text.encode(), LETTERS)
-    assert f"-primetext has the character {character!r} (byte 0x{byte})" in str(raised.value)
+def test_the_first_unknown_character_of_a_primetext_is_named(text, as_code_point, as_byte):
+    for vocab, name in ((LETTERS, as_code_point), ({b"a": 1, b"b": 2, b"\xc3": 3}, as_byte)):
+        for option in ("primetext", "primefile"):
+            with pytest.raises(UserError) as raised:
+                tokenizer.primetext_characters(text.encode(), vocab, option)
+            assert str(raised.value).startswith(f"-{option} has the character {name}, which the model has never seen: ")
 
 
 def test_a_character_is_named_whole_wherever_it_becomes_unknown():
     """A vocabulary of bytes may hold the first bytes of a character and lack a later one."""
-    content = "\u20aca".encode()
+    content, vocab = "\u20aca".encode(), {b"\xe2", b"b"}
     for position in range(3):
-        assert tokenizer.describe_unknown(content, position).startswith("the character '\u20ac' ")
-    assert tokenizer.describe_unknown(content, 3).startswith("the character 'a' ")
-    assert "(byte 0xac)" in tokenizer.describe_unknown(content, 2)
+        assert tokenizer.describe_unknown(content, position, vocab).startswith("the character '\u20ac' ")
+    assert tokenizer.describe_unknown(content, 3, vocab).startswith("the character 'a' ")
+    assert "(byte 0xac)" in tokenizer.describe_unknown(content, 2, vocab)
+
+
+def test_invalid_utf8_is_named_by_its_byte():
+    for vocab in (LETTERS, {b"\xc3"}):
+        assert "'\ufffd' (byte 0xff)" in tokenizer.describe_unknown(b"a\xff", 1, vocab)
 
 
 def test_a_primetext_is_a_list_of_characters():

@@ -393,7 +393,7 @@ def test_its_samples(poet):
 def test_what_it_thinks_of_a_text(poet):
     (poet / "text.txt").write_bytes("Где Ö?".encode())
     line = invoke(poet, "score", str(named(poet)[-1]), "text.txt", "-html", "page.html")
-    assert "5 characters; left out 1 character that the model has never seen: 'Ö'" in line
+    assert '5 characters; left out 1 character that the model has never seen: U+00D6 "Ö"' in line
     assert "Г" in (poet / "page.html").read_text(encoding="utf-8")
 
 

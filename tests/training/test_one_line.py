@@ -190,6 +190,27 @@ def test_odd_texts(home):
     assert (home / "cv/lm_mine_best.t7").exists()
 
 
+def test_a_text_in_an_old_encoding(home):
+    """One spelling of each letter, which can be typed as the beginning of a sample."""
+    text = "Où sont passées les neiges d’antan? La fête continuait à côté de l’église.\n" * 30
+    (home / "prose.txt").write_bytes(text.replace("\n", "\r\n").encode("cp1252"))
+    _, said = trained(home, "prose.txt")
+    assert said.startswith("pycharrnn: prose.txt: read as cp1252; -text_encoding overrules this.\n")
+    assert (home / "data/prose/input.txt").read_text(encoding="utf-8") == text
+    assert sampled(home / "cv/lm_prose_best.t7", ["-length", "5", "-primetext", "Où"]).startswith("Où".encode())
+    log, said = trained(home, "prose.txt", "-text_encoding", "latin-1", "-seed", "5")
+    assert "this text and its run are named prose_2." in said and "read as latin-1.\n" in said
+    assert checkpoint.load(home / "cv/lm_prose_2_best.t7").opt["text_encoding"] == "latin-1"
+    # The text is there now, so that neither the printed line nor -resume decodes it again.
+    words = shlex.split(log[0].partition(": ")[2])[2:]
+    assert train(home, *words, small=[])[-1] == log[-1]
+    error, log, _ = result_of(home, "-resume", "cv/lm_prose_2_best.t7", "-max_epochs", "2", small=[])
+    assert error is None and "overridden on the command line: -max_epochs 2 (was 1)" in log
+    for more in (["-resume", "cv/lm_prose_2_best.t7"], ["-data_dir", "data/prose"]):
+        refused = sentence(run("train", *more, "-text_encoding", "cp1252", cwd=home))
+        assert "-text_encoding is for files on the command line;" in refused
+
+
 def test_recipes_of_the_line(home):
     assert trained(home, "my text.txt", "-recipe", "best")[0][0].startswith("-recipe best: ")
     plain, _ = trained(home, "my text.txt", "-recipe", "char-rnn", "-batch_size", "5", "-seq_length", "8")

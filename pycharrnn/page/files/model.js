@@ -78,7 +78,7 @@ export class Model {
     const bytes = new TextEncoder().encode(primetext);
     return Array.from(this.#vocabulary.tokenize(bytes), ({ start, id }) => {
       if (id >= 0) return id;
-      throw new Problem(`primetext has ${describeUnknown(bytes, start)}: leave it out.`);
+      throw new Problem(`primetext has ${describeUnknown(bytes, start, this.#vocabulary)}: leave it out.`);
     });
   }
 

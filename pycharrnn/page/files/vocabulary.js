@@ -5,6 +5,7 @@ import { REPLACEMENT, Utf8Decoder, characterLength, decode } from "./utf8.js";
 const SHORT_ESCAPES = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export class Vocabulary {
+  hasHighBytes; // whether bytes of 0x80 and above are characters, rather than code points
   names; // of the characters, for the screen; invalid UTF-8 in hexadecimal, as 0xE2
   #characters;
   #ids = new Map(); // a character's bytes, joined -> its token id, from 0
@@ -13,6 +14,7 @@ export class Vocabulary {
   // characters: lists of bytes, in the order of their token ids.
   constructor(characters) {
     this.#characters = characters;
+    this.hasHighBytes = characters.some((bytes) => bytes.length === 1 && bytes[0] >= 0x80);
     this.names = characters.map((bytes) => decode(bytes) ?? `0x${bytes.map(hex).join("").toUpperCase()}`);
     characters.forEach((bytes, id) => {
       this.#ids.set(bytes.join(), id);
@@ -48,12 +50,21 @@ export class Vocabulary {
 }
 
 // For a message: the unknown character at a position of a text in bytes; a whole code point if the text is UTF-8.
-export function describeUnknown(text, position) {
+export function describeUnknown(text, position, vocabulary) {
   let start = position;
   while (start > 0 && (text[start] & 0xc0) === 0x80) start--;
   const decoder = new Utf8Decoder();
-  const [character] = [...decoder.push(text.subarray(start, start + 4)), ...decoder.end()];
-  return `the character ${quote(character ?? REPLACEMENT)} (byte 0x${hex(text[position])}), which the model has never seen`;
+  const [decoded] = [...decoder.push(text.subarray(start, start + 4)), ...decoder.end()];
+  const character = decoded ?? REPLACEMENT;
+  const isByte = character === REPLACEMENT || vocabulary.hasHighBytes;
+  const name = isByte ? `${quote(character)} (byte 0x${hex(text[position])})` : quoteCodePoint(character);
+  return `the character ${name}, which the model has never seen`;
+}
+
+// A code point as U+00E9 "é".
+function quoteCodePoint(character) {
+  const shown = character === '"' ? '\\"' : quote(character).slice(1, -1);
+  return `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")} "${shown}"`;
 }
 
 // A character as a Python literal.
