@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import math
 import os
@@ -9,7 +10,7 @@ from collections.abc import Callable
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
-from pycharrnn.checkpoints import checkpoint, run_names
+from pycharrnn.checkpoints import checkpoint, formats, run_names
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training import recorded_options, run_files
@@ -23,7 +24,8 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
 
     Only -overwrite 1 replaces an unfinished run, the model of -init_from or a file that is not a checkpoint. A finished
     run is replaced, as in char-rnn; `note` prints the names that its checkpoints keep. A run resumed from one of these
-    files continues it. Errors: UserError.
+    files continues it. If the newest state of this name is in another format, its run counts too: its files would mix
+    with those of this one. Errors: UserError.
     """
     stem, ending = files.stem, f".{files.checkpoint_format}"
     latest, best = run_names.latest_checkpoint(stem, ending), run_names.best_checkpoint(stem, ending)
@@ -41,11 +43,13 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
                     f"{latest}, which this training would overwrite, is not a checkpoint ({e}): {ways_on}."
                 ) from e
     is_finished = found is not None and _is_finished(found)
+    newer = _newer_in_another_format(stem, latest)
+    states = ((latest, found), (newer, _loaded(newer) if newer else None))
+    unfinished = [(path, state) for path, state in states if state is not None and not _is_finished(state)]
     if not files.overwrite:
-        if found is not None and not is_finished:
+        for path, state in unfinished:
             raise UserError(
-                f"{latest} is an unfinished run: {_described(found)}; go on with it by {flag('resume', latest)},"
-                f" {ways_on}."
+                f"{path} is an unfinished run: {_described(state)}; go on with it by {flag('resume', path)}, {ways_on}."
             )
         initial = start.path if start and not start.is_resumed else ""
         for path in (best, latest):
@@ -54,8 +58,22 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
     if is_finished:
         for path, name in ((best, _name_of(_loaded(best), stem, ending)), (latest, _name_of(found, stem, ending))):
             note(f"{path} is of a finished run; it was {name}, and becomes this run's.")
-    elif found is not None:
-        note(f"-overwrite 1 gives up the unfinished run {latest}: {_described(found)}.")
+    for path, state in unfinished:
+        note(f"-overwrite 1 gives up the unfinished run {path}: {_described(state)}.")
+
+
+def _newer_in_another_format(stem: str, latest: str) -> str | None:
+    """The newest state of a run's name if another format has it; None if the file `latest` is the newest, or none is.
+
+    An older one was given up when `latest` was written.
+    """
+    written = dict[str, int]()
+    for ending in formats.IN_FOLDERS:
+        path = run_names.latest_checkpoint(stem, ending)
+        with contextlib.suppress(OSError, ValueError):
+            written[path] = os.stat(path).st_mtime_ns
+    newest = max(written, key=lambda path: (written[path], path == latest), default=latest)
+    return None if newest == latest else newest
 
 
 def _same_file(a: str, b: str) -> bool:

@@ -59,6 +59,26 @@ def test_an_unfinished_run_is_not_overwritten(stopped, args):
     assert content(stopped / "cv") == before
 
 
+def test_an_unfinished_run_in_another_format_is_seen(stopped):
+    """Until a run of this format has been given up for it."""
+    pytest.importorskip("safetensors")
+    latest = stopped / "cv" / "lm_lstm_latest.t7"
+    checkpoint.convert(checkpoint.load(latest), latest.with_suffix(".safetensors"))
+    for file in (stopped / "cv").glob("*.t7"):
+        file.unlink()
+    before = content(stopped / "cv")
+    error, out, _ = result_of(stopped, "-max_epochs", "0.2")
+    assert str(error).startswith(
+        "cv/lm_lstm_latest.safetensors is an unfinished run: text of -data_dir data, iteration "
+    )
+    assert "-resume cv/lm_lstm_latest.safetensors" in str(error)
+    assert out == [] and content(stopped / "cv") == before
+    error, _, err = result_of(stopped, "-max_epochs", "0.1", "-overwrite", "1")
+    assert error is None
+    assert "-overwrite 1 gives up the unfinished run cv/lm_lstm_latest.safetensors: " in err
+    assert result_of(stopped, "-max_epochs", "0.1")[0] is None
+
+
 def test_the_ways_on(stopped, tmp_path):
     i = checkpoint.load(stopped / "cv/lm_lstm_latest.t7").i
     for more in (["-savefile", "other"], ["-checkpoint_dir", "elsewhere"]):
