@@ -1,7 +1,8 @@
 """Runs the shell and Python blocks of a page of documentation, in their order, in a temporary folder.
 
-A fenced block without a language, or with `sh`, has a command on each line. If a line starts with `$ `, only such lines
-are commands, and the others are output. A fenced `python` block is a program; blocks of a page share their variables.
+A fenced block without a language, or with `sh`, has a command on each line. If a line starts with `$ `, the block is a
+transcript: only such lines are commands, and the others are their output, which tests/transcripts.py compares. A fenced
+`python` block is a program; blocks of a page share their variables.
 
 Commands run unchanged, with three exceptions: trainings use a small network and text for two epochs, the epoch and loss
 in a checkpoint's name become those of the run in the test, and pages are served on a free port. NOT_RUN lists commands
@@ -52,6 +53,18 @@ READER_HAS = {
 
 
 @dataclass
+class Entry:
+    """A command of a transcript, and its output on the page."""
+
+    lines: list[str]  # of the command, as they stand in the block
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def command(self) -> str:
+        return _joined("\n".join(self.lines)).removeprefix("$ ")
+
+
+@dataclass
 class Block:
     page: str
     number: int  # of its first line
@@ -62,10 +75,27 @@ class Block:
         """The command lines, with continuation lines joined; empty for a block of another language."""
         if self.language not in ("", "sh"):
             return []
-        lines = self.text.replace("\\\n", " ").splitlines()
-        if any(line.startswith("$ ") for line in lines):
-            return [line[2:] for line in lines if line.startswith("$ ")]
-        return [line for line in lines if line.strip() and not line.startswith("#")]
+        if entries := self.entries():
+            return [entry.command for entry in entries]
+        return [line for line in _joined(self.text).splitlines() if line.strip() and not line.startswith("#")]
+
+    def entries(self) -> list[Entry]:
+        """The commands of a transcript and their output; empty for other blocks."""
+        found: list[Entry] = []
+        if self.language in ("", "sh"):
+            for line in self.text.splitlines():
+                if line.startswith("$ "):
+                    found.append(Entry([line]))
+                elif found and found[-1].lines[-1].endswith("\\") and not found[-1].output:
+                    found[-1].lines.append(line)
+                elif found:
+                    found[-1].output.append(line)
+        return found
+
+
+def _joined(text: str) -> str:
+    """The text with its continuation lines joined."""
+    return text.replace("\\\n", " ")
 
 
 def blocks(page: str) -> list[Block]:
@@ -115,9 +145,15 @@ NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
         lambda line: check_parses(line[line.index("pycharrnn ") :]),
     ),
     (r"(\w+=\d+ )?\.venv/bin/(python -m pytest|ruff) ", "this is the suite", lambda line: None),
-    (r"(\.venv/bin/)?python3? (tests|benchmarks)/", "takes minutes", _script_exists),
+    (r"(\.venv/bin/)?python3? (tests/|benchmarks/|docs/record\.py)", "takes minutes", _script_exists),
 )
-SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for|python (examples|docs/pictures)/\w+\.py) ")
+IN_SHELL = re.compile(r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for|python (examples|docs/pictures)/\w+\.py) ")
+SHELL = ["bash", "-o", "pipefail", "-c"]
+
+
+def check_in_place_of(line: str) -> Callable[[str], None] | None:
+    """The check that takes the place of a command that can't run; None for other commands."""
+    return next((check for start, _, check in NOT_RUN if re.match(start, line)), None)
 
 
 @dataclass
@@ -132,16 +168,15 @@ class Reader:
 
     def do(self, line: str) -> str:
         """Run a command line and return its output. Errors: AssertionError if it fails or has no way to run."""
-        for start, _, check in NOT_RUN:
-            if re.match(start, line):
-                check(line)
-                return ""
-        line = self._with_names_of_here(line)
+        if check := check_in_place_of(line):
+            check(line)
+            return ""
+        line = self.with_names_of_here(line)
         if line.startswith("pycharrnn serve "):
             return self._serve(line)
         if line.startswith(("curl ", "python docs/pictures/page.py ")):
             return self._with_server(line)
-        assert line.startswith("pycharrnn ") or SHELL.match(line), f"tests/doc_commands.py cannot run: {line}"
+        assert line.startswith("pycharrnn ") or IN_SHELL.match(line), f"tests/doc_commands.py cannot run: {line}"
         if line.startswith("pycharrnn ") and not re.search(r"[|<>;&$]", re.sub(r"'[^']*'|\"[^\"$]*\"|#.*", "", line)):
             return self._in_process(shlex.split(self._shorter(line), comments=True)[1:])
         return self._shell(self._shorter(line))
@@ -161,12 +196,15 @@ class Reader:
             _shorten(self.home / "data" / args[1] / "input.txt")
         return result.stdout
 
-    def _shell(self, line: str) -> str:
+    def environment(self) -> dict[str, str]:
+        """For a shell whose `pycharrnn` and `python` are those of the tests."""
         path = f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+
+    def _shell(self, line: str) -> str:
         result = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", line],
-            cwd=self.home, env=environment, capture_output=True, text=True, errors="replace", timeout=120,
+            SHELL + [line], cwd=self.home, env=self.environment(), capture_output=True, text=True, errors="replace",
+            timeout=120,
         )  # fmt: skip
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -189,7 +227,7 @@ class Reader:
             return ""
         return self._shell(line.replace("http://127.0.0.1:8015/", self.serving.url))
 
-    def _with_names_of_here(self, line: str) -> str:
+    def with_names_of_here(self, line: str) -> str:
         """Replace checkpoint names by the newest checkpoint that differs only in epoch and loss."""
 
         def here(found: re.Match) -> str:
@@ -222,6 +260,14 @@ def _shorten(file: Path) -> None:
     """Cut a text to 20,000 characters, and append one of each distinct character."""
     text = file.read_text(encoding="utf-8")
     file.write_bytes((text[:20_000] + "".join(sorted(set(text)))).encode())
+
+
+def small_model(folder: Path) -> tuple[bytes, Path]:
+    """A text, and a checkpoint of a small model that was trained on it in the new folder `folder`."""
+    reader = Reader(folder, "")
+    reader.do("pycharrnn data pydoc")
+    reader.do("pycharrnn train -data_dir data/pydoc -gpuid -1")
+    return (folder / "data" / "pydoc" / "input.txt").read_bytes(), folder / "cv" / "lm_lstm_best.t7"
 
 
 def home_for(page: str, folder: Path, text: bytes, checkpoint: Path) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import GOLDEN, working_in
-from doc_commands import NOT_RUN, PAGES, READER_HAS, ROOT, Reader, blocks, check_parses, home_for
+from doc_commands import NOT_RUN, PAGES, READER_HAS, ROOT, Reader, blocks, check_parses, home_for, small_model
 
 import pycharrnn
 from pycharrnn.cli.commands import cli
@@ -28,11 +28,7 @@ FLAGS = {f.name for command in cli.commands.values() if command.options for f in
 
 @pytest.fixture(scope="module")
 def of_reader(tmp_path_factory) -> tuple[bytes, Path]:
-    """A text, and a checkpoint of a model that knows its characters."""
-    folder = tmp_path_factory.mktemp("reader")
-    Reader(folder, "").do("pycharrnn data pydoc")
-    Reader(folder, "").do("pycharrnn train -data_dir data/pydoc -gpuid -1")
-    return (folder / "data" / "pydoc" / "input.txt").read_bytes(), folder / "cv" / "lm_lstm_best.t7"
+    return small_model(tmp_path_factory.mktemp("reader"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the commands are for a shell of POSIX")
