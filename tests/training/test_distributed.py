@@ -33,6 +33,14 @@ def test_each_row_is_one_processs(size, batch_size):
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_whole_batch_has_the_rows_of_all_processes(monkeypatch, size):
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: None)
+    batch = torch.arange(1.0, 15).view(7, 2)
+    parts = [ranks.whole_batch(batch[ranks.rows(7)], 7) for ranks in (Ranks(rank, size) for rank in range(size))]
+    assert torch.equal(sum(parts), batch)
+
+
 @pytest.mark.parametrize(
     "error, raised, words",
     [

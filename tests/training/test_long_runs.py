@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from child_signals import unmeasured
 from click.testing import CliRunner
-from conftest import HEEDS_SIGNALS, ROOT, needs_signals, working_in
+from conftest import HEEDS_SIGNALS, ROOT, needs_signals, train_as_recorded, working_in
 from runs import (
     COMMAND,
     ENVIRONMENT,
@@ -577,6 +577,11 @@ def test_explosion(tmp_path, monkeypatch):
         "training diverged: lower -learning_rate or -grad_clip;"
         f" go on from the last good checkpoint, -resume cv/{good.name}."
     )
+
+
+def test_an_explosion_between_two_log_lines(tmp_path):
+    said, _ = train_as_recorded("exploding", tmp_path, "-print_every", "100")
+    assert said.splitlines()[-2:] == ["number of parameters in the model: 5083", "loss is exploding, aborting."]
 
 
 def test_nan(tmp_path, monkeypatch):
