@@ -227,7 +227,7 @@ def test_init_from_another_vocabulary(tmp_path):
     assert "only the checkpoint has" in error
     (tmp_path / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes() + b"~")
     error = sentence(run("train", "-data_dir", ".", *SMALL, "-init_from", CHECKPOINT, cwd=tmp_path))
-    assert "only the text has '~'; -init_from" in error
+    assert "): only the text has '~'; -init_from" in error
 
 
 def test_unwritable_checkpoint_dir(corpus, tmp_path):

@@ -192,6 +192,7 @@ def test_bytes_become_whole_characters():
     on = model.generate(text, length=10, seed=4)
     assert on.encoded.startswith(text.encoded) and on.startswith(text)
     assert model.score(text).unknown == {}
+    assert model.decode(model.encode(b"a\xc3")) == "a\ufffd"
 
 
 def test_a_beginning_that_ends_amid_a_character():

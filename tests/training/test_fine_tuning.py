@@ -349,7 +349,7 @@ def test_resuming_with_still_other_characters(tmp_path):
     train(folder, "-init_from", str(LSTM), "-vocab", "extend", "-max_epochs", "0.2")
     (folder / "data" / "input.txt").write_bytes(OTHER.replace(b"a", b"\x07"))
     error = sentence(command("train", "-resume", "cv/lm_lstm_latest.t7", cwd=folder))
-    assert "only the text has '\\x07'; -init_from" in error
+    assert "): only the text has '\\x07'; -init_from" in error
 
 
 def test_vocab_without_a_checkpoint(tmp_path):
