@@ -1,5 +1,6 @@
 """The C kernel against recurrence.py, which defines what it computes."""
 
+import platform
 import threading
 from types import SimpleNamespace
 
@@ -203,6 +204,11 @@ def test_rmsprop_is_that_of_the_definition(level, threads, dtype, monkeypatch): 
         found.append((parameters, optimizer.mean_square, gradient, torch.tensor(optimizer.norm_ratio(gradient))))
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(b, a, rtol=0, atol=1e-13 if dtype == torch.float64 else 1e-6)
+
+
+def test_only_the_lowest_level_of_x86_rounds_products_by_themselves(level):  # noqa: F811
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    assert kernel_library.rounds_as_elsewhere() == (level != "any" or not is_x86)
 
 
 def test_it_can_be_switched_off(level, monkeypatch):  # noqa: F811
