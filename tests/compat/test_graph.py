@@ -11,6 +11,7 @@ from conftest import GOLDEN
 from compat import CheckpointError, Storage, Table, Tensor, TorchObject, charrnn, load_t7
 from compat.graph_expressions import Expressions, describe, node_inputs
 from compat.graph_formulas import is_input
+from compat.nngraph import parameter_shapes
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
@@ -45,6 +46,19 @@ def inputs(node: Table) -> list[Table]:
 def test_the_recorded_graphs_are_read():
     for path in (LSTM, GRU, RNN):
         assert Graph(path).read().vocab_size == 73
+
+
+@pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("layers, units, characters", [(1, 1, 2), (2, 1, 3), (3, 2, 1)])
+def test_the_smallest_networks(tmp_path, model, layers, units, characters):
+    shapes = parameter_shapes(model, characters, units, layers)
+    weights = {name: np.arange(1.0, 1 + math.prod(shape)).reshape(shape) for name, shape in shapes.items()}
+    network = charrnn.Network(model, units, layers, characters, 0.0, weights)
+    charrnn.save(tmp_path / "c.t7", charrnn.Checkpoint(network, {bytes([97 + k]): k + 1 for k in range(characters)}))
+    found = Graph(tmp_path / "c.t7").read()
+    assert (found.model, found.rnn_size, found.num_layers, found.vocab_size) == (model, units, layers, characters)
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(found.weights[name], weight)
 
 
 def test_a_gru_mixes_with_one_gate():
