@@ -124,8 +124,8 @@ def test_activations_hands_on_which_units(monkeypatch, tmp_path):
 def test_activations_reads_the_bytes_of_the_command_line_or_a_file(monkeypatch, tmp_path):
     asked = []
 
-    def record(loaded, text, most, say):
-        asked.append(text)
+    def record(loaded, text, most, say, option):
+        asked.append((text, option))
         raise UserError("enough")
 
     monkeypatch.setattr(activations, "record", record)
@@ -137,7 +137,8 @@ def test_activations_reads_the_bytes_of_the_command_line_or_a_file(monkeypatch, 
     ):
         invoke("activations", CHECKPOINT, *args, "-o", str(tmp_path / "a.html"))
     typed = os.fsencode("Th\udce2")  # on POSIX the byte e2
-    assert asked == [typed, b"in a file\xff", b"in a file with a byte order mark"]
+    files = [(text, "primefile") for text in (b"in a file\xff", b"in a file with a byte order mark")]
+    assert asked == [(typed, "primetext"), *files]
 
 
 def test_activations_leaves_out_what_the_model_has_never_seen(tmp_path):
