@@ -25,6 +25,32 @@ def saved(tmp_path, **changes) -> str:
     return str(path)
 
 
+def test_the_facts_of_a_recorded_checkpoint():
+    facts = inspection.facts(LSTM)
+    series = {name: facts.pop(name) for name in ("vocab", "validation", "opt", "train_losses", "val_losses")}
+    assert facts == {
+        "program": "char-rnn",
+        "era": "since the end of July 2015",
+        "model": "lstm",
+        "num_layers": 2,
+        "rnn_size": 16,
+        "vocab_size": 73,
+        "parameters": 9241,
+        "dropout": 0,
+        "tensor_type": "torch.DoubleTensor",
+        "trained_on": "data/corpus",
+        "iteration": 663,
+        "epoch": 3,
+        "run_state": "none",
+        "encoding": "binary",
+        "long_size": 8,
+    }
+    assert len(series["vocab"]) == 73 and series["vocab"][:3] == ["\t", "\n", " "]
+    assert list(series["validation"]) == ["first", "best", "last"]
+    assert series["opt"]["rnn_size"] == 16
+    assert (len(series["train_losses"]), len(series["val_losses"])) == (663, 7)
+
+
 def test_the_curve(tmp_path):
     losses = {10: 2.5, 5: math.nan, 20: 1.5, 30: 1.75}
     facts = inspection.facts(saved(tmp_path, val_losses=losses, i=40, epoch=4.0))

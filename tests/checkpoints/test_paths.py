@@ -9,7 +9,7 @@ import pytest
 from conftest import GOLDEN
 from folders import CHECKPOINT, make, names, save, set_time, train
 
-from pycharrnn.checkpoints.paths import load_best, load_best_of_runs, load_every, load_runs
+from pycharrnn.checkpoints.paths import load_best, load_best_of_runs, load_every, load_runs, run_of
 from pycharrnn.common.errors import UserError
 
 
@@ -20,6 +20,21 @@ def every_of(path: str, note) -> list:
 @pytest.fixture
 def said() -> list[str]:
     return []
+
+
+@pytest.mark.parametrize(
+    "name, run",
+    [
+        ("lm_lstm_best.t7", "lstm"),
+        ("lm_lstm_latest.safetensors", "lstm"),
+        ("lm_a b_epoch2.50_1.2345.t7", "a b"),
+        ("lm_lm_x_best.t7", "lm_x"),
+        ("model.t7", "model.t7"),
+    ],
+)
+def test_the_name_of_a_run(name, run):
+    assert run_of(name) == run
+    assert run_of(os.path.join("cv", name)) == os.path.join("cv", run)
 
 
 def test_a_file_means_itself(said):

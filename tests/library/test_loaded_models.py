@@ -17,6 +17,7 @@ import pycharrnn
 from compat import load_t7
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import kernel_library
 
 GRU = sorted((GOLDEN / "gru2").glob("*.t7"))
 LSTM = sorted((GOLDEN / "lstm2").glob("*.t7"))
@@ -124,6 +125,18 @@ def test_a_module_that_is_trained_on_speaks_with_its_new_weights(tmp_path, dtype
     with torch.no_grad():  # also what leaves no trace in the tensor's version
         model.module.flat.data.copy_(pycharrnn.load(GRU[0], dtype=dtype).module.flat)
     assert (model.generate("The", length=100, seed=3), model.score("The night").bits_per_character) == before
+
+
+def test_a_stream_keeps_the_weights_that_it_began_with(monkeypatch):
+    """Where NumPy computes, which packs no weights."""
+    monkeypatch.setattr(kernel_library, "library", lambda: None)
+    model = pycharrnn.load(GRU[0], dtype=torch.float64)
+    weights = model.module.flat.data
+    weights.mul_(1.5)
+    stream, whole = model.stream("The", length=100, seed=3), model.generate("The", length=100, seed=3)
+    begun = next(stream)
+    weights.mul_(0.5)
+    assert begun + "".join(stream) == whole
 
 
 def test_a_module_of_another_type_is_not_a_trained_one(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -358,6 +359,17 @@ def test_a_cache_that_somebody_changes_is_noticed(corpus, monkeypatch, change):
         for _ in range(4):
             batches.next_batch(TRAIN)
     assert batches.batch_ix[TRAIN] < 4  # a batch that was not given does not count
+
+
+def test_a_disk_that_fails_is_named(corpus, monkeypatch):
+    batches = CharSplitLMMinibatchLoader(corpus, 10, 20, (1, 0, 0), say=SILENT)
+
+    def fail(*args):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(compat.TensorFile, "read", fail)
+    with pytest.raises(TextChanged, match=rf"data\.t7 can't be read any more \({os.strerror(errno.EIO)}\): remove it"):
+        batches.next_batch(TRAIN)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows replaces no file that is open")
