@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from compat.checkpoint_fields import Option
     from compat.t7_objects import Array, Encoding
 
+PYCHARRNN = "pycharrnn"  # the program, and the key of its part of a checkpoint
+_VERSION = re.compile(rb"[\w.+-]{1,40}")
 _TORCH_TYPES = {"float64": b"torch.Double", "float32": b"torch.Float"}
 
 
@@ -35,7 +38,8 @@ class Checkpoint:
         train_losses: nats per character of iterations 1, 2, ...
         val_losses: iteration -> nats per character. val_loss: at this checkpoint; None if not recorded.
         i, epoch: iteration, and passes through the training split.
-        program: "char-rnn" or "torch-rnn". era: when that version was in use.
+        program: "char-rnn", "torch-rnn", or "pycharrnn" with its version, "pycharrnn 1.0.0". era: when that version of
+            char-rnn was in use; "" for the others.
         gradients: float64, (P,), the last clipped gradient; None is written as zeros.
     """
 
@@ -115,9 +119,21 @@ def from_table(table: object) -> Checkpoint:
         checkpoint.val_loss = nats * val_loss
     checkpoint.i = checkpoint_fields.iteration(table.get(b"i", 0))
     checkpoint.epoch = checkpoint_fields.number(table.get(b"epoch", 0.0), "an epoch")
-    checkpoint.era = _era(table)
     checkpoint.state = run_state.from_table(table.get(b"pycharrnn"), network)
+    if b"pycharrnn" in table or "save_state" in checkpoint.opt:
+        checkpoint.program = _pycharrnn(table.get(b"pycharrnn"))
+    else:
+        checkpoint.era = _era(table)
     return checkpoint
+
+
+def _pycharrnn(table: object) -> str:
+    """The program of a checkpoint of pycharrnn, with the version in its table `pycharrnn` if it has one."""
+    versions = table.get(b"versions") if isinstance(table, Table) else None
+    version = versions.get(b"pycharrnn") if isinstance(versions, Table) else None
+    if isinstance(version, bytes) and _VERSION.fullmatch(version):
+        return f"{PYCHARRNN} {version.decode('ascii')}"
+    return PYCHARRNN
 
 
 def _era(table: Table) -> str:
@@ -162,8 +178,11 @@ def to_table(checkpoint: Checkpoint, dtype: str = "float64") -> Table:
     }
     if checkpoint.val_loss is not None:
         fields[b"val_loss"] = checkpoint.val_loss
+    program, _, version = checkpoint.program.partition(" ")
     if checkpoint.state is not None and dtype == "float64":
         fields[b"pycharrnn"] = run_state.to_table(checkpoint.state)
+    elif program == PYCHARRNN and "save_state" not in checkpoint.opt:
+        fields[b"pycharrnn"] = Table({b"versions": Table({b"pycharrnn": version.encode()})})
     return Table(fields)
 
 

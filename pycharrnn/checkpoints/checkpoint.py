@@ -65,6 +65,14 @@ def text_name(loaded: charrnn.Checkpoint) -> str:
     return escape_line(replace_surrogates(re.split(r"[/\\]", place.rstrip("/\\"))[-1].strip(".")))
 
 
+FROM_TEXTS = "from_texts"  # an option that a training on texts of the command line records as 1
+
+
+def is_from_texts(loaded: charrnn.Checkpoint) -> bool:
+    """Whether a checkpoint is of `pycharrnn train FILE` or pycharrnn.train(text), not of -data_dir or a Lua program."""
+    return loaded.opt.get(FROM_TEXTS) == 1
+
+
 def validation_loss(loaded: charrnn.Checkpoint) -> float | None:
     """In nats per character; None for a checkpoint written between validations."""
     return loaded.val_losses.get(loaded.i) if loaded.val_losses else loaded.val_loss

@@ -66,10 +66,15 @@ def say(line: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def note(line: str, speaker: str = "pycharrnn") -> None:
+def say_beside(line: str) -> None:
     """Print a line on stderr; a stderr that is closed or full is no error."""
     with contextlib.suppress(OSError, ValueError):
-        write_line(f"{speaker}: {line}", sys.stderr)
+        write_line(line, sys.stderr)
+
+
+def note(line: str, speaker: str = "pycharrnn") -> None:
+    """As say_beside, with the program's name before the line."""
+    say_beside(f"{speaker}: {line}")
 
 
 def ask_for_text() -> None:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pycharrnn.cli.console import ask_for_text, explain_seed, note, read_primetext, say, unescape, use_threads
+from pycharrnn.cli.console import (
+    ask_for_text,
+    explain_seed,
+    note,
+    read_primetext,
+    say,
+    say_beside,
+    unescape,
+    use_threads,
+)
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.common import extras
 from pycharrnn.common.standard_streams import standard_input
@@ -76,14 +85,17 @@ def sample_command(model: str, **values: Any) -> None:
 
     opt = SampleOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads if opt.samples == 1 else 0)
-    from pycharrnn.checkpoints import paths
+    from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
     from pycharrnn.sampling import batch_to_files, beam, stream, tokenizer
 
     explain_seed(opt.seed)
 
-    tell: Callable[[str], None] = say if opt.verbose else lambda line: None
     checkpoint_file, loaded = paths.load_best(model, note)
+    # As in char-rnn on stdout; a checkpoint of `train FILE` has the text alone there.
+    tell: Callable[[str], None] = say_beside if checkpoint.is_from_texts(loaded) else say
+    if not opt.verbose:
+        tell = lambda line: None  # noqa: E731
     primetext = read_primetext(opt.primetext, opt.primefile, loaded.vocab)
     left_out = 0
     if opt.ignore_bad_primetext:

@@ -17,6 +17,7 @@ from compat.graph_match import Network
 from compat.lua_random import LuaRandom
 from compat.nngraph import MODELS, STATES_PER_LAYER, parameter_shapes
 from compat.t7_objects import Encoding
+from pycharrnn._version import __version__
 from pycharrnn.checkpoints import checkpoint, metadata, torch_names
 from pycharrnn.engine import validation
 from pycharrnn.engine.backends import choose_backend
@@ -159,7 +160,8 @@ class CharRNN(nn.Module):
         network = Network(
             self.model, self.rnn_size, self.num_layers, self.vocab_size, self.dropout, weights, tensor_type
         )
-        return Checkpoint(network, vocab, opt, gradients=None if gradients is None else _numpy(gradients), **progress)
+        last = None if gradients is None else _numpy(gradients)
+        return Checkpoint(network, vocab, opt, gradients=last, program=f"pycharrnn {__version__}", **progress)
 
     def to_torch(self) -> PlainModel:
         """A plain PyTorch module of nn.LSTM or nn.RNN and nn.Linear, with copies of the parameters.

@@ -40,7 +40,7 @@ class ModelFacts:
         metadata={"description": "at this checkpoint, in nats per character; null if unknown"}
     )
     best_val_loss: float | None = field(metadata={"description": "lowest loss of its run up to this checkpoint"})
-    program: str = field(metadata={"description": "that trained it: char-rnn or torch-rnn"})
+    program: str = field(metadata={"description": "that trained it: char-rnn, torch-rnn, or pycharrnn and its version"})
     saved: float = field(metadata={"description": "modification time of its file, in seconds since 1970"})
 
 

@@ -46,7 +46,7 @@ def load(
         path, loaded = _newest(options.resume, options.savefile if "savefile" in given else None, say, note)
     else:
         path, loaded = options.resume, checkpoint.load(options.resume)
-    if loaded.program != "char-rnn":
+    if loaded.program == "torch-rnn":
         raise UserError(
             f"{path} is a checkpoint of {loaded.program}, which can't be resumed: use {flag('init_from', path)}."
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from compat.charrnn import Checkpoint
 from compat.checkpoint_fields import Option, is_number
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.training.options import TrainOptions
@@ -63,11 +64,12 @@ def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
         raise UserError(f"{path} records an option that can't be used, so give it: {e.args[0]}") from e
 
 
-def to_record(options: TrainOptions) -> dict[str, Option]:
+def to_record(options: TrainOptions, from_texts: bool) -> dict[str, Option]:
     """The options to record: char-rnn's, and those of pycharrnn that describe the run and are not at default."""
     changed = options.changed
-    return {
+    recorded: dict[str, Option] = {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(options)
         if field.metadata["charrnn"] or (field.metadata["record"] and field.name in changed)
     }
+    return {**recorded, checkpoint.FROM_TEXTS: 1} if from_texts else recorded

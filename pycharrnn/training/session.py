@@ -35,7 +35,12 @@ Say = Callable[[str], None]  # prints a line
 
 @dataclass(frozen=True)
 class Session:
-    """A run before its first step; `random` is Torch7's generator after the draws of the model."""
+    """A run before its first step.
+
+    Attributes:
+        random: Torch7's generator after the draws of the model.
+        from_texts: whether the run, or the one it resumes, was given texts instead of -data_dir.
+    """
 
     settings: RunSettings
     ranks: Ranks
@@ -43,6 +48,7 @@ class Session:
     fingerprint: str
     random: LuaRandom
     model: CharRNN
+    from_texts: bool
 
     @property
     def iterations(self) -> int:
@@ -81,8 +87,8 @@ def prepare(
     text = text or text_stats(settings.data.data_dir, options.progress)
     for line in settings.notes:
         note(line)
+    resumed = settings.resumed
     if not process.rank:
-        resumed = settings.resumed
         run_lock.check(settings.files)
         run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
         overwrite_guard.check(settings.files, start, note)
@@ -90,7 +96,8 @@ def prepare(
         text = corpus.write()
     for line in settings.log:
         say(line)
-    return _make(settings, text, process, say)
+    from_texts = corpus is not None or (resumed is not None and checkpoint.is_from_texts(resumed.checkpoint))
+    return _make(settings, text, from_texts, process, say)
 
 
 def _machine(options: TrainOptions, process: Process) -> Machine:
@@ -101,7 +108,7 @@ def _machine(options: TrainOptions, process: Process) -> Machine:
     return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed())
 
 
-def _make(settings: RunSettings, text: TextStats, process: Process, say: Say) -> Session:
+def _make(settings: RunSettings, text: TextStats, from_texts: bool, process: Process, say: Say) -> Session:
     data, start = settings.data, settings.start
     random = LuaRandom(settings.model.seed)
     device.make_current(settings.machine.device)
@@ -132,7 +139,7 @@ def _make(settings: RunSettings, text: TextStats, process: Process, say: Say) ->
     say(f"number of parameters in the model: {model.flat.numel()}")
     if settings.files.checkpoint_format == "t7":
         t7_file.check_size(model.vocab_size, model.flat.numel())
-    return Session(settings, ranks, loader, text.fingerprint, random, model)
+    return Session(settings, ranks, loader, text.fingerprint, random, model, from_texts)
 
 
 def _check_memory(model: ModelSettings, data: DataSettings, vocab_size: int, where: str, dtype: torch.dtype) -> None:

@@ -94,6 +94,7 @@ def test_the_run_state(tmp_path):
     assert inspection.facts(path)["trained_on"] == "data/corpus, 9 bytes"
     path = saved(tmp_path, state=dataclasses.replace(state, versions={"pycharrnn": "1.0", "torch": "2"}))
     assert inspection.facts(path)["run_state"] == "pycharrnn 1.0, torch 2"
+    assert inspection.facts(path)["program"] == "pycharrnn 1.0" and "era" not in inspection.facts(path)
     assert inspection.facts(saved(tmp_path, opt={}))["run_state"] == "none"
     assert "trained_on" not in inspection.facts(saved(tmp_path, opt={}))
 

@@ -20,6 +20,7 @@ from kinds import ORIGINALS, OTHERS, loaded
 from page_tools import WebDriverWait, needs_browser
 
 from compat.graph_match import Network
+from pycharrnn._version import __version__
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
@@ -123,7 +124,7 @@ def test_words_and_versions(tmp_path):
     for kind, encoding, vocab in (("utf8", "utf8", "\n aé水"), ("pycharrnn lstm", "bytes", "\n abcd")):
         model = onnx.load(graph_of(kind, tmp_path))
         words = {entry.key: entry.value for entry in model.metadata_props}
-        assert (words["encoding"], words["program"]) == (encoding, "char-rnn")
+        assert (words["encoding"], words["program"]) == (encoding, f"pycharrnn {__version__}")
         assert words["trained_on"] == r"data/é\xff"
         assert "".join(bytes(c).decode() for c in json.loads(words["vocab"])) == vocab
         assert (model.ir_version, [(o.domain, o.version) for o in model.opset_import]) == (7, [("", 14)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from conftest import HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, sentence, with_slashes
 from runs import ENVIRONMENT, TEXT, result_of, train
 
+from pycharrnn._version import __version__
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.shell_words import quoted
 
@@ -60,6 +62,7 @@ def test_the_first_line_gives_the_same_run(home):
     again = train(home, *words, small=[])
     assert again[-6:] == log[-6:]
     after = checkpoint.load(home / "cv/lm_my_text_best.t7")
+    assert before.opt.pop("from_texts") == 1
     assert after.opt == {**before.opt, "data_dir": with_slashes(before.opt["data_dir"])}
     assert all((after.network.weights[name] == weight).all() for name, weight in before.network.weights.items())
 
@@ -272,3 +275,54 @@ def test_a_run_of_no_step_says_so(home):
     error, _, said = result_of(home, "my text.txt", "-max_epochs", "0.01", "-rnn_size", "8", small=[])
     assert error is None
     assert "nothing is trained: -max_epochs 0.01 is less than one batch of 22; raise it." in said
+
+
+def test_inspect_names_pycharrnn_and_its_version(home):
+    """Whatever the checkpoint is converted to; char-rnn's own have an era."""
+    trained(home, "my text.txt")
+    for name, more in (("m.t7", ["-type", "float32"]), ("m.json", []), ("m.html", [])):
+        assert run("convert", "cv", name, *more, cwd=home).returncode == 0
+    assert run("convert", "m.json", "back.t7", cwd=home).returncode == 0
+    assert f'"program":"pycharrnn {__version__}"' in (home / "m.html").read_text(encoding="utf-8")
+    trained(home, "my text.txt", "-save_state", "0", "-checkpoint_dir", "bare")
+    for name in ("cv", "m.t7", "m.json", "m.html", "back.t7"):
+        shown = run("inspect", name, cwd=home).stdout.decode()
+        assert re.search(rf"^program +pycharrnn {re.escape(__version__)}$", shown, re.MULTILINE), name
+        assert not re.search("^era", shown, re.MULTILINE)
+    assert re.search("^program +pycharrnn$", run("inspect", "bare", cwd=home).stdout.decode(), re.MULTILINE)
+
+
+def test_sample_prints_the_text_alone_on_stdout(home):
+    """So that `pycharrnn sample cv > poem.txt` writes a poem; the rest goes to stderr, unless -verbose is 0."""
+    trained(home, "my text.txt")
+    args = ("sample", "cv", "-gpuid", "-1", "-length", "40", "-primetext", "the")
+    quiet, loud = run(*args, "-verbose", "0", cwd=home), run(*args, cwd=home)
+    assert quiet.returncode == loud.returncode == 0
+    assert loud.stdout == quiet.stdout and len(quiet.stdout) == 44
+    beside = ["creating an lstm...", "seeding with the", "--------------------------"]
+    assert loud.stderr.decode().splitlines() == [*quiet.stderr.decode().splitlines(), *beside]
+    many = run(*args, "-samples", "2", "-seed", "5", cwd=home)
+    assert b"--------" not in many.stdout and b"-------- -seed 6\n" in many.stderr
+    whole = b"".join(run(*args, "-verbose", "0", "-seed", seed, cwd=home).stdout for seed in ("5", "6"))
+    assert many.stdout == whole
+
+
+def test_a_resumed_or_converted_model_prints_the_text_alone_too(home):
+    trained(home, "my text.txt")
+    assert run("train", "-resume", "cv", "-max_epochs", "2", cwd=home).returncode == 0
+    assert run("convert", "cv", "model.json", cwd=home).returncode == 0
+    for model in ("cv", "model.json"):
+        done = run("sample", model, "-gpuid", "-1", "-length", "40", cwd=home)
+        assert len(done.stdout) == 41 and b"creating an lstm...\n" in done.stderr
+
+
+def test_a_model_of_data_dir_prints_where_the_original_does(home):
+    """Also one that begins with a model of the other form."""
+    trained(home, "my text.txt")
+    small = ["-rnn_size", "8", "-num_layers", "1", "-batch_size", "5", "-seq_length", "10", "-max_epochs", "1"]
+    for k, args in enumerate(([], ["-init_from", "cv"])):
+        data = ["-data_dir", "data/my_text", "-checkpoint_dir", f"other{k}", "-gpuid", "-1"]
+        assert run("train", *data, *small, *args, cwd=home).returncode == 0
+        done = run("sample", f"other{k}", "-gpuid", "-1", "-length", "40", cwd=home)
+        assert done.stdout.startswith(b"creating an lstm...\nmissing seed text, using uniform")
+        assert b"creating" not in done.stderr
