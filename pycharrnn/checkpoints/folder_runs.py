@@ -143,12 +143,12 @@ def _split(group: Sequence[_Member], others: Sequence[str], read: Read) -> list[
             belongs = [_is_of_run(member, newest, record) for member in left]
             split.append([newest, *itertools.compress(left, belongs)])
             left = [member for member, is_own in zip(left, belongs, strict=True) if not is_own]
+    best_first = [_best_first(own) for own in split]
+    names = [os.path.basename(files[0].path) for files in best_first]
     runs = []
-    for own in split:
-        newest = own[0]
-        trained = min(member.file.modified for member in own if _same_progress(member, newest))
-        earlier = [os.path.basename(_best_first(other)[0].path) for other in split if other is not own]
-        runs.append(Run(tuple(_best_first(own)), newest.file, trained, (*earlier, *others)))
+    for k, (own, files) in enumerate(zip(split, best_first, strict=True)):
+        trained = min(member.file.modified for member in own if _same_progress(member, own[0]))
+        runs.append(Run(tuple(files), own[0].file, trained, (*names[:k], *names[k + 1 :], *others)))
     return runs
 
 
