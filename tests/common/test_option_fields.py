@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import math
 import warnings
 from dataclasses import dataclass, fields
@@ -107,3 +109,41 @@ def test_numpy_says_nothing_of_numbers_that_overflow():
         np.exp(np.array([1e9]))
         np.array([np.inf]) - np.inf
     assert caught == []
+
+
+RANGES = {  # of the numbers that options take
+    "at least 0": """
+        activations.layer chat.topk eval.batch_size eval.seq_length sample.beam sample.length sample.topk
+        train.keep train.patience train.save_every_minutes
+    """,
+    "at least 0 and less than 1": "train.decay_rate train.dropout train.weight_drop",
+    "at least 1": """
+        activations.count chat.length train.batch_size train.eval_val_every train.num_layers train.print_every
+        train.rnn_size train.seq_length
+    """,
+    "from 0 to 1": "eval.train_frac eval.val_frac train.anneal train.train_frac train.val_frac",
+    "from 0 to 10000": "train.show",
+    "from 0 to 65535": "serve.port",
+    "from 1 to 1000": "serve.streams",
+    "from 1 to 1024": """
+        activations.threads chat.threads eval.threads sample.threads score.threads serve.threads train.threads
+    """,
+    "from 1 to 1e12": "sample.samples",
+    "greater than 0": "train.grad_clip train.learning_rate train.learning_rate_decay",
+    "greater than 0 and at most 1": "chat.topp sample.topp",
+    "greater than 0 and at most 1e12": "train.max_epochs",
+}
+
+
+def test_the_ranges_of_all_options():
+    found: dict[str, set[str]] = {}
+    for package in ("analysis", "checkpoints", "sampling", "server", "training"):
+        module = importlib.import_module(f"pycharrnn.{package}.options")
+        for kind in vars(module).values():
+            if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__:
+                for field in dataclasses.fields(kind):
+                    allowed = field.metadata["allowed"]
+                    if allowed and not allowed.choices and field.type != "str":
+                        name = f"{kind.__name__.removesuffix('Options').lower()}.{field.name}"
+                        found.setdefault(allowed.text, set()).add(name)
+    assert found == {text: set(names.split()) for text, names in RANGES.items()}

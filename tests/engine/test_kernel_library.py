@@ -25,6 +25,15 @@ pytestmark = pytest.mark.skipif(
 LEVEL = kernel_library.name()
 
 
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not os.path.exists("/proc/cpuinfo"), reason="needs Linux's list of instructions"
+)
+def test_the_best_level_has_the_processors_instructions():
+    processor = set(re.findall(r"^flags\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)[0].split())
+    needs = {"any": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512dq", "avx512vl", "avx512bw"}}
+    assert kernel_library.best_level() == [level for level in needs if needs[level] <= processor][-1]
+
+
 @pytest.fixture
 def library(tmp_path) -> Path:
     """A copy of the library in use, with its checksum and its sources beside it."""
