@@ -19,6 +19,7 @@ from pycharrnn.text.html_text import text_of
         ("<ul><li>a<li>b</ul><p>c<p>d", "a\nb\n\nc\n\nd\n"),
         ("<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table>", "1 2\n3\n"),
         ("<pre>  if a:\n      b</pre>after", "  if a:\n      b\n\nafter\n"),
+        ("<pre>a  b</pre>c   d</pre>e  f", "a  b\n\nc d\n\ne f\n"),
         ("<div>a</div><div><div>b</div></div>", "a\nb\n"),
         ("a<br><br>b", "a\n\nb\n"),
         ("<title>never ends<body>text", "text\n"),
