@@ -18,17 +18,17 @@ def duet(models: list[pycharrnn.Model], lines: int, seed: int) -> Iterator[str]:
     """Yield lines of the models in turn."""
     dialog = ""
     for k in range(lines):
-        line = models[k % len(models)].generate(
+        text = models[k % len(models)].generate(
             dialog[-CONTEXT:] or "\n",
             length=200,
             temperature=0.6,
-            stop="\n",
             hide_prime=True,
             ignore_bad_primetext=True,
             seed=seed + k,
         )
-        dialog += line.strip("\n") + "\n"
-        yield line.strip("\n")
+        line = text.lstrip("\n").partition("\n")[0]  # the first line with text: dialogues have empty lines
+        dialog += line + "\n"
+        yield line
 
 
 if __name__ == "__main__":

@@ -11,24 +11,19 @@ import sys
 import pycharrnn
 
 MAX_LENGTH = 280  # characters of an answer
-MAX_TRIES = 5  # an empty answer is sampled again
 
 
 def reply(model: pycharrnn.Model, message: str, seed: int | None = None) -> str:
     """An answer to a message; characters that the vocabulary lacks are left out."""
-    for k in range(MAX_TRIES):
-        answer = model.generate(
-            f"\n{message}\n",
-            length=MAX_LENGTH,
-            temperature=0.6,
-            stop="\n",
-            hide_prime=True,
-            ignore_bad_primetext=True,
-            seed=None if seed is None else seed + k,
-        ).strip()
-        if answer:
-            return answer
-    return "..."
+    text = model.generate(
+        f"\n{message}\n",
+        length=MAX_LENGTH,
+        temperature=0.6,
+        hide_prime=True,
+        ignore_bad_primetext=True,
+        seed=seed,
+    )
+    return text.strip().partition("\n")[0] or "..."  # the first line with text: dialogues have empty lines
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import formats, html_file
+from pycharrnn.checkpoints import formats
 from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError
 
@@ -29,27 +29,21 @@ def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
         return (formats.of(path) or formats.T7).functions().load(path)
 
 
-def is_checkpoint(path: str | os.PathLike[str]) -> bool:
-    """Whether the file at `path` holds a checkpoint in the format of its ending, or is a page with models."""
-    if formats.of(path) == formats.HTML:
-        return html_file.holds_models(path)
-    try:
-        load(path)
-    except UserError:
-        return False
-    return True
-
-
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn errors of reading a checkpoint into a UserError with its path."""
     try:
         yield
     except FileNotFoundError:
+        if not os.path.splitext(path)[1]:
+            way_out = "train a model first, as by `pycharrnn train my_text.txt`, or name a checkpoint"
+            raise UserError(f"{os.fspath(path)} does not exist: {way_out}.") from None
         raise UserError(f"File {path} does not exist. Are you sure you didn't forget to prepend cv/ ?") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
+        if os.fspath(path).endswith(".txt") and isinstance(e, CheckpointError):
+            raise UserError(f"{path} is a text, not a checkpoint: `pycharrnn train` makes a model of it.") from e
         raise UserError(f"can't read {path} as a checkpoint: {getattr(e, 'strerror', None) or e}.") from e
 
 

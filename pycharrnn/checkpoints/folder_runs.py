@@ -78,7 +78,7 @@ class Run:
     Attributes:
         files: its checkpoints, the lowest validation loss first; those without one come last.
         newest: the one with the losses of the whole run. trained: when it was written, in nanoseconds.
-        others: names of the folder's other runs.
+        others: paths of the best checkpoints of the folder's other runs.
     """
 
     files: tuple[File, ...]
@@ -95,7 +95,8 @@ def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
         # A run was trained no later than its last file was written.
         while found and found[0].trained >= _last_modified(group):
             yield found.pop(0)
-        split = _split(group, [_shown(other) for other in groups if other is not group], read)
+        others = [_best_first(other)[0].path for other in groups if other is not group]
+        split = _split(group, others, read)
         if not split:  # no file of it can be read
             groups = [other for other in groups if other is not group]
         found = sorted([*found, *split], key=lambda run: run.trained, reverse=True)
@@ -134,7 +135,7 @@ def _last_modified(group: Sequence[_Member]) -> int:
 
 
 def _split(group: Sequence[_Member], others: Sequence[str], read: Read) -> list[Run]:
-    """The runs among files of one name. `others`: the folder's other groups."""
+    """The runs among files of one name. `others`: the best files of the folder's other groups."""
     left = sorted(group, key=lambda member: (member.progress, member.file.modified), reverse=True)
     split: list[list[_Member]] = []
     while left:
@@ -144,11 +145,11 @@ def _split(group: Sequence[_Member], others: Sequence[str], read: Read) -> list[
             split.append([newest, *itertools.compress(left, belongs)])
             left = [member for member, is_own in zip(left, belongs, strict=True) if not is_own]
     best_first = [_best_first(own) for own in split]
-    names = [os.path.basename(files[0].path) for files in best_first]
+    paths = [files[0].path for files in best_first]
     runs = []
     for k, (own, files) in enumerate(zip(split, best_first, strict=True)):
         trained = min(member.file.modified for member in own if _same_progress(member, own[0]))
-        runs.append(Run(tuple(files), own[0].file, trained, (*names[:k], *names[k + 1 :], *others)))
+        runs.append(Run(tuple(files), own[0].file, trained, (*paths[:k], *paths[k + 1 :], *others)))
     return runs
 
 
@@ -177,11 +178,6 @@ def _best_first(members: Sequence[_Member]) -> list[File]:
         return *losses.sort_key(loss), not file.is_best, -file.modified
 
     return sorted((member.file for member in members), key=rank)
-
-
-def _shown(group: Sequence[_Member]) -> str:
-    """The name of a group for the user: that of a run, or else of a file."""
-    return next((m.file.run for m in group if m.file.run), os.path.basename(_best_first(group)[0].path))
 
 
 def _named(file: File) -> tuple[str, str]:

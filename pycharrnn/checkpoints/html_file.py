@@ -16,10 +16,3 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a model from PAGE.html, or PAGE.html#NAME if the page has several. Errors: OSError; CheckpointError."""
     page, name = formats.page_and_model(path)
     return payload.read_page(file_content(page), name)
-
-
-def holds_models(path: str | os.PathLike[str]) -> bool:
-    try:
-        return payload.ELEMENT in file_content(path)
-    except OSError:
-        return False

@@ -45,7 +45,7 @@ class ConvertOptions:
         "", "heading of a .html page. Left out, the name of the text of training", group="output", value="TEXT"
     )
     about: str = option("", "plain text below the heading of a .html page", group="output", value="TEXT")
-    overwrite: int = option(0, "1 = replace <out> where it is a checkpoint", group="output", allowed=SWITCH)
+    overwrite: int = option(0, "1 = replace <out> if it exists", group="output", allowed=SWITCH)
 
     def __post_init__(self) -> None:
         check(self)

@@ -154,7 +154,7 @@ def _of_several(file: File, run: Run) -> str:
     if len(run.others) > _MOST_NAMED:
         others.append(f"{len(run.others) - _MOST_NAMED} more")
     taken = f"{_escaped(os.path.basename(file.path))}, the {_why_best(file)} of the run that trained last"
-    return f"{len(run.others) + 1} runs: taking {taken}; others: {', '.join(others)} (to use one, name its file)"
+    return f"{len(run.others) + 1} runs: taking {taken}; others: {', '.join(others)}"
 
 
 def _why_best(file: File) -> str:

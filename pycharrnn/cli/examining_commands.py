@@ -155,7 +155,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         raise UserError("-half 1 rounds the weights of a page, <out>.html; other files hold them as they are.")
     for name, value in (("title", opt.title), ("about", opt.about)):
         if value:
-            raise UserError(f"{flag(name)} is shown on a page, <out>.html; leave it out for other files.")
+            raise UserError(f"{flag(name)} is shown on a page: end the line with its name, such as page.html.")
     from pycharrnn.checkpoints import checkpoint, paths
 
     source, loaded = paths.load_best(sources[0], note)
@@ -167,13 +167,10 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
 
 
 def _refuse_to_replace(target: str, overwrite: bool) -> None:
-    """Errors: UserError for a target that is a checkpoint, without -overwrite 1."""
-    from pycharrnn.checkpoints import checkpoint
-
-    if not overwrite and checkpoint.is_checkpoint(target):
+    """Errors: UserError for a file that exists, without -overwrite 1: it may be a text or a model."""
+    if not overwrite and os.path.isfile(target):
         raise UserError(
-            f"{target}, the file to write, is a checkpoint: name another file at the end of the line, or"
-            " replace this one with -overwrite 1."
+            f"{target} exists: name another file at the end of the line, or replace this one with -overwrite 1."
         )
 
 

@@ -25,6 +25,7 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.common import extras
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.standard_streams import standard_input
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def sample_command(model: str, **values: Any) -> None:
     stream.require_possible_stop(opt, loaded.vocab)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
+        if opt.o.endswith(".txt") or os.path.isfile(opt.o):
+            raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
         os.makedirs(opt.o, exist_ok=True)
         batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
     where = device.choose(opt.gpuid, opt.opencl, tell)

@@ -151,7 +151,7 @@ def _listen(opt: ServeOptions) -> socket.socket:
     try:
         return socket.create_server((opt.host, opt.port), family=family, backlog=_BACKLOG)
     except (OSError, TypeError) as e:  # TypeError: a name that can't be encoded
-        reason = getattr(e, "strerror", None) or e
+        reason = str(getattr(e, "strerror", None) or e).split(" (while ")[0]  # Python repeats the address there
         raise UserError(
             f"can't listen on {opt.host}, port {opt.port} ({reason}): choose another -port or -host."
         ) from e

@@ -6,8 +6,6 @@ import os
 import re
 from dataclasses import dataclass
 
-from pycharrnn.common.errors import flag
-
 _END = 1 << 16  # bytes; a zip archive lists its files there
 
 
@@ -75,8 +73,7 @@ def kind_of(path: str, name: str) -> Kind | None:
 
 def refusal(shown: str, kind: Kind) -> str:
     """Why a file is not trained on, and what to do; for a UserError."""
-    instead = f", or train on its markup by {flag('text_encoding', 'utf-8')}" if kind.is_markup else ""
-    return f"{shown} is {kind.name}, not plain text: {kind.way_out}{instead}."
+    return f"{shown} is {kind.name}, not plain text: {kind.way_out}."
 
 
 def _in_ascii(first: bytes) -> bytes:

@@ -223,7 +223,7 @@ def test_a_checkpoint_is_replaced_only_when_that_is_asked_for(tmp_path, ending):
     convert(EVERY_KIND[1], second)
     before = second.read_bytes()
     said = sentence(run("convert", str(first), str(second)))
-    assert "is a checkpoint" in said and "-overwrite 1" in said
+    assert f"{second} exists: " in said and "-overwrite 1" in said
     assert second.read_bytes() == before
     convert(first, second, "-overwrite", "1")
     assert inspection.facts(second)["model"] == inspection.facts(first)["model"] == "lstm"
@@ -232,12 +232,14 @@ def test_a_checkpoint_is_replaced_only_when_that_is_asked_for(tmp_path, ending):
 def test_a_gallery_is_a_target_with_checkpoints(tmp_path):
     page = tmp_path / "gallery.html"
     convert(LSTM, EVERY_KIND[1], page)
-    assert "is a checkpoint" in sentence(run("convert", str(LSTM), str(page)))
+    assert f"{page} exists: " in sentence(run("convert", str(LSTM), str(page)))
     assert convert(LSTM, page, "-overwrite", "1") == f"saved {page}\n"
 
 
-def test_what_is_no_checkpoint_is_replaced(tmp_path):
-    for target in (tmp_path / "vocab.t7", tmp_path / "notes.html"):
-        target.write_bytes(b"<p>notes</p>")
-        convert(LSTM, target)
+def test_a_file_of_the_users_own_is_not_replaced(tmp_path):
+    for target in (tmp_path / "vocab.t7", tmp_path / "poems.html"):
+        target.write_bytes(b"<p>poems</p>")
+        assert f"{target} exists: name another file" in sentence(run("convert", str(LSTM), str(target)))
+        assert target.read_bytes() == b"<p>poems</p>"
+        convert(LSTM, target, "-overwrite", "1")
         assert target.stat().st_size > 10_000

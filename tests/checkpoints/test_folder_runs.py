@@ -134,11 +134,12 @@ def test_runs_that_can_not_be_the_last_are_not_read(tmp_path):
         return record_of(checkpoint.load(path))
 
     run = next(last_trained_first(newest_first(str(tmp_path)), record))
-    assert (run.others, read) == (("lm_x1", "lm_x0"), ["lm_x2_epoch2.00_1.0000.t7"])
+    assert run.others == tuple(str(tmp_path / f"lm_x{k}_epoch2.00_1.0000.t7") for k in (1, 0))
+    assert read == ["lm_x2_epoch2.00_1.0000.t7"]
 
 
 def test_earlier_runs_of_the_same_name_are_shown_by_a_file(tmp_path):
     train(tmp_path, "lstm", [1.5, 1.0], 1000, text=4)
     train(tmp_path, "lstm", [2.0], 2000, text=5)
     run = next(last_trained_first(newest_first(str(tmp_path)), lambda path: record_of(checkpoint.load(path))))
-    assert run.others == ("lm_lstm_epoch2.00_1.0000.t7",)
+    assert run.others == (str(tmp_path / "lm_lstm_epoch2.00_1.0000.t7"),)

@@ -111,7 +111,7 @@ def test_a_folder_of_several_runs_means_the_one_that_trained_last(tmp_path, said
     path, _ = load_best(str(tmp_path), said.append)
     assert os.path.basename(path) == f"lm_my_text_epoch2.00_1.2500{ending}"
     taken = f"lm_my_text_epoch2.00_1.2500{ending}, the lowest validation loss of the run that trained last"
-    assert said == [f"{tmp_path} holds 2 runs: taking {taken}; others: lm_pydoc (to use one, name its file)"]
+    assert said == [f"{tmp_path} holds 2 runs: taking {taken}; others: {tmp_path}/lm_pydoc_epoch2.00_1.0000.t7"]
     train(tmp_path, "pydoc", [1.5, 1.0], 3000, text=4)
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_pydoc_epoch2.00_1.0000.t7"
 
@@ -120,7 +120,8 @@ def test_a_note_names_no_more_than_five_other_runs(tmp_path, said):
     for k in range(8):
         train(tmp_path, f"x{k}", [2.0], 1000 * k, text=k)
     load_best(str(tmp_path), said.append)
-    assert said[0].endswith("; others: lm_x6, lm_x5, lm_x4, lm_x3, lm_x2, 2 more (to use one, name its file)")
+    paths = ", ".join(f"{tmp_path}/lm_x{k}_epoch1.00_2.0000.t7" for k in (6, 5, 4, 3, 2))
+    assert said[0].endswith(f"; others: {paths}, 2 more")
 
 
 def test_a_run_without_a_readable_checkpoint_is_passed_over(tmp_path, said):
@@ -141,7 +142,7 @@ def test_without_any_loss_the_newest(tmp_path, said):
         set_time(save(tmp_path, name, {}, opt={}), k)
     load_best(str(tmp_path), said.append)
     taken = "a.t7, the newest, since none has a validation loss, of the run that trained last"
-    assert said == [f"{tmp_path} holds 3 runs: taking {taken}; others: c.t7, b.t7 (to use one, name its file)"]
+    assert said == [f"{tmp_path} holds 3 runs: taking {taken}; others: {tmp_path}/c.t7, {tmp_path}/b.t7"]
 
 
 def test_of_each_run_the_newest(tmp_path, said):

@@ -250,6 +250,24 @@ def test_missing_checkpoint(corpus, tmp_path, command):
     assert "File lm.t7 does not exist. Are you sure you didn't forget to prepend cv/ ?" in error
 
 
+def test_what_to_do_without_a_model(tmp_path):
+    error = sentence(run("sample", "cv", cwd=tmp_path))
+    assert "cv does not exist: train a model first, as by `pycharrnn train my_text.txt`" in error
+    (tmp_path / "my_text.txt").write_text("The night was long.\n", encoding="utf-8")
+    error = sentence(run("sample", "my_text.txt", cwd=tmp_path))
+    assert "my_text.txt is a text, not a checkpoint: `pycharrnn train` makes a model of it" in error
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_file_as_the_folder_of_samples_is_refused(tmp_path, exists):
+    poem = tmp_path / ("poem" if exists else "poem.txt")
+    if exists:
+        poem.write_text("mine", encoding="utf-8")
+    error = sentence(run("sample", CHECKPOINT, "-o", str(poem), cwd=tmp_path))
+    assert "-o names a folder, not a file: for one file, end the line with > poem.txt" in error
+    assert poem.exists() == exists
+
+
 WHOLE = Path(CHECKPOINT).read_bytes()
 
 

@@ -52,8 +52,8 @@ def test_a_bot_replies_to_each_line():
     assert len(replies) == 3 and all(replies) and len(set(replies)) == 3
     assert replies == example("reply_bot.py", ONE, "7", text="How was the night?\n\n\u00fc\n")
     model = pycharrnn.load(ONE)
-    expected = model.generate("\nHow was the night?\n", length=280, temperature=0.6, stop="\n", hide_prime=True, seed=7)
-    assert replies[0] == expected.strip()
+    expected = model.generate("\nHow was the night?\n", length=280, temperature=0.6, hide_prime=True, seed=7)
+    assert replies[0] == expected.strip().partition("\n")[0]
 
 
 def test_mails_are_scored(tmp_path):

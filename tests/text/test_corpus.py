@@ -162,8 +162,7 @@ def test_files_that_are_not_plain_text(home):
         == ("f/b.pdf is a PDF file, not plain text: save its text as plain text, for example with pdftotext.")
     )
     assert refusal("f/c.srt") == (
-        "f/c.srt is a file of subtitles, not plain text: save what is said as plain text, without the times, or train"
-        " on its markup by -text_encoding utf-8."
+        "f/c.srt is a file of subtitles, not plain text: save what is said as plain text, without the times."
     )
     assert refusal("f/b.pdf", "f/c.srt").startswith("there is no text in f/b.pdf, f/c.srt: ")
     for text_encoding in ("utf-8", "bytes"):
