@@ -42,9 +42,10 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
-        if os.fspath(path).endswith(".txt") and isinstance(e, CheckpointError):
+        reason = getattr(e, "strerror", None)
+        if not reason and os.fspath(path).endswith(".txt"):
             raise UserError(f"{path} is a text, not a checkpoint: `pycharrnn train` makes a model of it.") from e
-        raise UserError(f"can't read {path} as a checkpoint: {getattr(e, 'strerror', None) or e}.") from e
+        raise UserError(f"can't read {path} as a checkpoint: {reason or e}.") from e
 
 
 def text_name(loaded: charrnn.Checkpoint) -> str:
