@@ -420,7 +420,7 @@ def test_going_on_from_it(poet, tmp_path):
     folder = folder_with_text(tmp_path / "a", text)
     lines = train(folder, "-init_from", str(named(poet)[-1]), "-vocab", "extend", "-max_epochs", "0.2")
     assert "overwriting encoding=utf8 based on the checkpoint." in lines
-    assert "characters added to the vocabulary (1): 'č'" in lines
+    assert 'characters added to the vocabulary (1): U+010D "č"' in lines
     other = folder_with_text(tmp_path / "b", text)
     lines = train(other, "-init_from", str(LSTM), "-vocab", "extend", "-encoding", "utf8", "-max_epochs", "0.2")
     loaded = checkpoint.load(named(other)[-1])
