@@ -42,10 +42,10 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
-        reason = getattr(e, "strerror", None)
-        if not reason and os.fspath(path).endswith(".txt"):
+        reason = getattr(e, "strerror", None) or str(e)
+        if reason.startswith("it is not a .t7 file") and os.fspath(path).endswith(".txt"):
             raise UserError(f"{path} is a text, not a checkpoint: `pycharrnn train` makes a model of it.") from e
-        raise UserError(f"can't read {path} as a checkpoint: {reason or e}.") from e
+        raise UserError(f"can't read {path} as a checkpoint: {reason}.") from e
 
 
 def text_name(loaded: charrnn.Checkpoint) -> str:

@@ -438,7 +438,7 @@ def test_a_link_as_output_is_written_through(tmp_path):
     (tmp_path / "there.t7").write_bytes(b"before")
     (tmp_path / "link.t7").symlink_to("there.t7")
     for name in ("null.t7", "link.t7"):
-        assert run("convert", CHECKPOINT, name, cwd=tmp_path).returncode == 0
+        assert run("convert", CHECKPOINT, name, "-overwrite", "1", cwd=tmp_path).returncode == 0
         assert (tmp_path / name).is_symlink()
     assert (tmp_path / "there.t7").stat().st_size > 1000
 
