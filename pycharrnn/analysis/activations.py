@@ -49,7 +49,7 @@ def record(
 
     Args:
         limit: read only the first characters of a longer text, and tell `say`. 0 = all.
-        option: the one that gave the text, for messages.
+        option: name of the option that gave the text, for messages.
 
     Errors: UserError for an empty text, or a character that the vocabulary lacks.
     """

@@ -171,7 +171,7 @@ def _same_progress(member: _Member, newest: _Member) -> bool:
 
 
 def _best_first(members: Sequence[_Member]) -> list[File]:
-    """By loss, with the digits of file names; of equal losses the one that is called best, then the newest."""
+    """Sort by loss, rounded as in file names; among equal losses the file named best, then the newest one."""
 
     def rank(file: File) -> tuple[int, float, bool, int]:
         loss = None if file.loss is None else round(file.loss, 4)

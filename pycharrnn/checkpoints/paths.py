@@ -88,7 +88,7 @@ def say_choice(note: Note, folder: str, file: File, why: str, count: int) -> Non
 
 
 class _Reader:
-    """Reads the checkpoints of a folder; prints a note for each one that can't be read, once."""
+    """Reads the checkpoints of a folder. Prints one note for each unreadable file."""
 
     def __init__(self, folder: str, note: Note) -> None:
         self.folder, self._note = folder, note

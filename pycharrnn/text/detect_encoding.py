@@ -126,7 +126,7 @@ def _sample(f: BufferedReader, invalid_at: int) -> bytes:
 
 def _from_first_non_ascii(f: BufferedReader) -> bytes:
     f.seek(0)
-    while (piece := f.read(_PIECE)).isascii():
+    while (piece := f.read(_PIECE)) and piece.isascii():  # b"" is ASCII, too: a file may have become shorter
         pass
     f.seek(_ASCII.match(piece).end() - len(piece), 1)  # type: ignore[union-attr]
     return f.read(_PLACES * _SAMPLED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
@@ -16,9 +17,12 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 def text_of(pieces: Iterable[str]) -> Iterator[str]:
     """The text of a page, which the parser needs as a whole."""
+    page = "".join(pieces)
+    end = page.rfind(">") + 1  # the parser takes quadratic time where many tags are not closed
     reader = _Reader()
-    reader.feed("".join(pieces))
+    reader.feed(page[:end])
     reader.close()
+    reader.handle_data(html.unescape(page[end:]))
     text = "".join(reader.parts).strip("\ufeff\n")
     yield text + "\n" if text else ""
 

@@ -1,4 +1,4 @@
-"""Finds the files of a run among others, and removes what a killed run has left behind."""
+"""Finds the files of a run in a folder, and removes the temporary files of a killed run."""
 
 from __future__ import annotations
 

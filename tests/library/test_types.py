@@ -1,4 +1,4 @@
-"""What a type checker says of programs that use the library."""
+"""Type checkers accept correct uses of the library and reject wrong ones."""
 
 from __future__ import annotations
 

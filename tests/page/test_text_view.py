@@ -1,4 +1,4 @@
-"""The keys in a generated text, and what a screen reader says."""
+"""Keyboard navigation in a generated text, and its announcements for screen readers."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ const MARGIN = 8; // pixels to the edges of the screen
 let span = null; // of the chosen character
 
 // title: of the panel. words: about the character. rows: [name, probability, whether it is the chosen character].
-// announced: what a screen reader says.
+// announced: the text for screen readers.
 export function showCharacter(chosenSpan, title, words, announced, rows = []) {
   span = chosenSpan;
   const table = document.createElement("table");
