@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -99,10 +100,15 @@ def sample_command(model: str, **values: Any) -> None:
         tell = lambda line: None  # noqa: E731
     primetext = read_primetext(opt.primetext, opt.primefile, loaded.vocab)
     left_out = 0
+    missing = "missing seed text, using uniform probability over first character"
     if opt.ignore_bad_primetext:
         primetext, left_out = tokenizer.without_unknown(primetext, loaded.vocab)
     # Now, so that a character that the model lacks is refused before anything is printed.
     prime = tokenizer.primetext_characters(primetext, loaded.vocab, "primefile" if opt.primefile else "primetext")
+    source = f"the text of {opt.primefile}" if opt.primefile and primetext else os.fsdecode(primetext)
+    if not prime and (prime := tokenizer.line_start(loaded)):
+        opt, primetext = dataclasses.replace(opt, hide_prime=1), b"".join(prime)
+        missing = "missing seed text, starting at the beginning of a line"
     stream.require_possible_stop(opt, loaded.vocab)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
@@ -114,8 +120,7 @@ def sample_command(model: str, **values: Any) -> None:
     tell(f"creating an {loaded.network.model}...")
     if left_out:
         tell(f"left out of the primetext: {left_out} bytes that the model has never seen")
-    source = f"the text of {opt.primefile}" if opt.primefile else os.fsdecode(primetext)
-    tell(f"seeding with {source}" if primetext else "missing seed text, using uniform probability over first character")
+    tell(f"seeding with {source}" if source else missing)
     tell("--------------------------")
     if opt.samples > 1:
         _draw_many(loaded, opt, prime, where, tell)

@@ -59,12 +59,14 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
 
 
 def sample_text(
-    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes]
+    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes], line_start: list[bytes]
 ) -> Iterator[SampledCharacter]:
     """Sample one text after `prime`, characters of the vocabulary, with a predictor of one stream.
 
-    Errors: UserError if the model predicts NaN.
+    `line_start`: what is read, but not returned, without a prime. Errors: UserError if the model predicts NaN.
     """
+    hide = opt.hide_prime or not prime
+    prime = prime or line_start
     sampled = sampler.sample(predictor, vocab, opt, b"".join(prime))
     with in_words_of_a_program():
         while True:
@@ -72,12 +74,16 @@ def sample_text(
                 one = next(sampled, None)
             if one is None:
                 return
-            if not (one.given and opt.hide_prime):
+            if not (one.given and hide):
                 yield one
 
 
 def sample_batch(
-    predictor_of: Callable[[int], Predictor], vocab: dict[bytes, int], opt: SampleOptions, primes: Sequence[list[bytes]]
+    predictor_of: Callable[[int], Predictor],
+    vocab: dict[bytes, int],
+    opt: SampleOptions,
+    primes: Sequence[list[bytes]],
+    line_start: list[bytes],
 ) -> list[list[Character]]:
     """Sample a text for each beginning, as `sample_text` does with the seeds opt.seed, opt.seed + 1, ...
 
@@ -87,11 +93,12 @@ def sample_batch(
         raise UserError("a text without a length goes on until it is stopped: give a stop, or use stream.")
     texts: list[list[Character]] = [[] for _ in primes]
     for start in range(0, len(primes), MAX_STREAMS):
-        batch = primes[start : start + MAX_STREAMS]
+        batch = [prime or line_start for prime in primes[start : start + MAX_STREAMS]]
         seeds = range(opt.seed + start, opt.seed + start + len(batch))
         with in_words_of_a_program(), np.errstate(all="ignore"):
             for chunk in sampler.sample_streams(predictor_of(len(batch)), batch, vocab, opt, seeds):
-                if not (chunk.given and opt.hide_prime):
+                k = start + chunk.stream
+                if not (chunk.given and (opt.hide_prime or not primes[k])):
                     probs = chunk.token_probs.tolist()
-                    texts[start + chunk.stream] += zip(chunk.characters, probs, itertools.repeat(chunk.given))
+                    texts[k] += zip(chunk.characters, probs, itertools.repeat(chunk.given))
     return texts

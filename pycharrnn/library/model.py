@@ -16,6 +16,7 @@ from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.sampling.tokenizer import line_start
 
 if TYPE_CHECKING:
     import os
@@ -98,6 +99,7 @@ class Model:
         self.val_loss, self.epoch, self.iteration = checkpoint.validation_loss(loaded), loaded.epoch, loaded.i
         self.train_losses, self.val_losses = loaded.train_losses.tolist(), loaded.val_losses
         self._weights = CurrentWeights(loaded, dtype, device)
+        self._line_start = line_start(loaded)
 
     # -- text ----------------------------------------------------------------------------------------------------------
 
@@ -136,7 +138,8 @@ class Model:
 
         Args:
             beginning: a text, or a list of texts. Those of a list are sampled in a batch with the seeds seed, seed + 1,
-                ..., and each result is what it would be alone.
+                ..., and each result is what it would be alone. Without one, a model of `pycharrnn.train(text)` begins
+                a line, and one of -data_dir or a Lua program begins anywhere, as in char-rnn.
             length: number of characters to sample; None or 0 = until `stop`.
             temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
             seed: determines the text; None = a random one, which `text.seed` keeps.
@@ -170,7 +173,7 @@ class Model:
             raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}{hint}")
         beginnings = cast("Texts", [beginning] if single else beginning)
         primes = [self._characters(one, "beginning", opt.ignore_bad_primetext) for one in beginnings]
-        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes)
+        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, self._line_start)
         found: list[Any]
         if as_bytes:
             found = [b"".join(character for character, _, _ in text) for text in texts]
@@ -201,7 +204,7 @@ class Model:
         """
         opt = generation.options_for("stream", **options)
         prime = self._characters(beginning, "beginning", opt.ignore_bad_primetext)
-        sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime)
+        sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime, self._line_start)
         characters = characters_by_id(self.vocab)
         return bytes_pieces_of(sampled, characters) if as_bytes else pieces_of(sampled, characters)
 

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import quote_code_point
 from pycharrnn.common.errors import UserError, flag
+
+if TYPE_CHECKING:
+    from compat.charrnn import Checkpoint
 
 
 def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> Iterator[tuple[int, bytes | None]]:
@@ -59,6 +64,15 @@ def primetext_characters(primetext: bytes, vocab: dict[bytes, int], option: str 
             )
         characters.append(character)
     return characters
+
+
+def line_start(loaded: Checkpoint) -> list[bytes]:
+    """The characters that a model reads, but doesn't show, before a text without a primetext: a newline.
+
+    So the text begins as a line does. None for a model of -data_dir or a Lua program, which begins as sample.lua does,
+    nor for a vocabulary without a newline.
+    """
+    return [b"\n"] if checkpoint.is_from_texts(loaded) and b"\n" in loaded.vocab else []
 
 
 def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:

@@ -14,6 +14,7 @@ import pytest
 from conftest import HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, sentence, with_slashes
 from runs import ENVIRONMENT, TEXT, result_of, train
 
+import pycharrnn
 from pycharrnn._version import __version__
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.shell_words import quoted
@@ -306,6 +307,35 @@ def test_sample_prints_the_text_alone_on_stdout(home):
     assert b"--------" not in many.stdout and b"-------- -seed 6\n" in many.stderr
     whole = b"".join(run(*args, "-verbose", "0", "-seed", seed, cwd=home).stdout for seed in ("5", "6"))
     assert many.stdout == whole
+
+
+def test_a_sample_without_a_primetext_begins_a_line(home):
+    """As on the page: the model reads a newline first, which is not shown; the Python library does the same."""
+    trained(home, "my text.txt")
+    base, seed = ("sample", "cv", "-gpuid", "-1", "-length", "30"), ("-seed", "4")
+    after_newline = run(*base, *seed, "-primetext", "\n", "-hide_prime", "1", cwd=home).stdout
+    bare = run(*base, *seed, cwd=home)
+    assert bare.stdout == after_newline and len(bare.stdout) == 31
+    assert b"\nmissing seed text, starting at the beginning of a line\n" in bare.stderr
+    two = run(*base, "-seed", "3", "-samples", "2", cwd=home).stdout
+    assert two.endswith(after_newline)
+    beams = ("sample", "cv", "-gpuid", "-1", "-length", "30", "-beam", "2")
+    hidden = run(*beams, "-primetext", "\n", "-hide_prime", "1", cwd=home).stdout
+    assert run(*beams, cwd=home).stdout == hidden
+
+    model = pycharrnn.load(home / "cv")
+    one = model.generate(length=30, seed=4)
+    assert one.encoded + b"\n" == after_newline and one.given == 0
+    assert model.generate(["the", ""], length=30, seed=3)[1] == one
+    assert "".join(model.stream(length=30, seed=4)) == one
+
+
+def test_a_text_without_newlines_has_no_line_to_begin(home):
+    (home / "one line.txt").write_bytes(TEXT.replace(b"\n", b" "))
+    trained(home, "one line.txt")
+    done = run("sample", "cv", "-gpuid", "-1", "-length", "30", cwd=home)
+    assert b"\nmissing seed text, using uniform probability over first character\n" in done.stderr
+    assert len(done.stdout) == 31
 
 
 def test_a_resumed_or_converted_model_prints_the_text_alone_too(home):
