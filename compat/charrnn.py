@@ -7,7 +7,7 @@ import os
 import re
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from compat import checkpoint_fields, nngraph, run_state
 from compat.graph_expressions import CheckpointError, describe
 from compat.graph_match import Network, follow
+from compat.item_options import end_id
 from compat.run_state import RunState
 from compat.t7_objects import Table, TorchObject
 from compat.t7_writer import save_t7
@@ -34,6 +35,7 @@ class Checkpoint:
     """The contents of a char-rnn checkpoint.
 
     Attributes:
+        network: its end_id follows from the vocabulary and the options.
         vocab: character (one byte, or several in programs that read UTF-8) -> number from 1.
         train_losses: nats per character of iterations 1, 2, ...
         val_losses: iteration -> nats per character. val_loss: at this checkpoint; None if not recorded.
@@ -55,6 +57,9 @@ class Checkpoint:
     program: str = "char-rnn"
     era: str = ""
     state: RunState | None = None
+
+    def __post_init__(self) -> None:
+        self.network = replace(self.network, end_id=end_id(self.vocab, self.opt))
 
 
 def save(

@@ -32,6 +32,8 @@ class Network:
     Attributes:
         weights: name -> array, as nngraph.parameter_shapes.
         tensor_type: class of the weights in the file: "torch.CudaTensor".
+        end_id: token id of the end of an item, before which the states are zero; None for a model of a text.
+            charrnn.Checkpoint sets it.
     """
 
     model: str
@@ -41,6 +43,7 @@ class Network:
     dropout: float
     weights: dict[str, Array]
     tensor_type: str = "torch.DoubleTensor"
+    end_id: int | None = None
 
     @property
     def parameters(self) -> int:

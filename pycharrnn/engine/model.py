@@ -36,12 +36,15 @@ class CharRNN(nn.Module):
         vocab_size, rnn_size, num_layers: numbers of characters, V, of units in a layer, H, and of layers, L.
         dropout: probability of dropping the inputs of layers 2, 3, ... and of the decoder, in training mode.
         dtype, device: of the parameters.
+        end_id: see Attributes.
 
-    Errors: ValueError for an invalid size or probability, TypeError for a dtype that is not floating-point.
+    Errors: ValueError for an invalid size, probability or token id, TypeError for a dtype that is not floating-point.
 
     Attributes:
         flat: nn.Parameter, (P,): all weights and biases in the original's order.
         vocab, opt: character (bytes) -> token id from 1; training options. Both are empty except for a loaded model.
+        end_id: token id of the character that ends an item: the states become zero before it is read. None for a model
+            of a text. bptt() passes it on.
         weights: name -> view of `flat`, names and shapes as in compat.nngraph.parameter_shapes.
 
     Example:
@@ -61,6 +64,7 @@ class CharRNN(nn.Module):
         *,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
+        end_id: int | None = None,
     ):
         super().__init__()
         if model not in MODELS:
@@ -72,8 +76,10 @@ class CharRNN(nn.Module):
             raise ValueError(f"dropout must be in [0, 1), not {dropout}")
         if not dtype.is_floating_point:
             raise TypeError(f"dtype must be one of floating-point numbers, not {dtype}")
+        if end_id is not None and not 0 <= end_id < vocab_size:
+            raise ValueError(f"end_id must be in [0, vocab_size), not {end_id}")
         self.model, self.vocab_size, self.rnn_size, self.num_layers = model, vocab_size, rnn_size, num_layers
-        self.dropout = dropout
+        self.dropout, self.end_id = dropout, end_id
         self._num_states = STATES_PER_LAYER[model] * num_layers
         self.vocab: dict[bytes, int] = {}
         self.opt: dict[str, Option] = {}
@@ -140,7 +146,8 @@ class CharRNN(nn.Module):
     ) -> CharRNN:
         """A model with the weights of a checkpoint, its `vocab` and its `opt`. dtype, device: of the parameters."""
         n = loaded.network
-        model = cls(n.model, n.vocab_size, n.rnn_size, n.num_layers, n.dropout, dtype=dtype, device=device)
+        sizes = n.vocab_size, n.rnn_size, n.num_layers
+        model = cls(n.model, *sizes, n.dropout, dtype=dtype, device=device, end_id=n.end_id)
         model.load_weights(n.weights)
         model.vocab, model.opt = loaded.vocab, loaded.opt
         return model
@@ -151,7 +158,7 @@ class CharRNN(nn.Module):
         """The model as a checkpoint to write.
 
         Args:
-            vocab: character -> token id from 1. opt: the options of the training run.
+            vocab: character -> token id from 1. opt: the options of the training run, from which end_id follows.
             gradients: (P,), which train.lua's checkpoints hold.
             progress: train_losses, val_losses, val_loss, i, epoch, state of compat.charrnn.Checkpoint.
         """
