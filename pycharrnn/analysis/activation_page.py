@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pycharrnn.analysis import html_style
+from pycharrnn.analysis import html_style, own_files
 from pycharrnn.analysis.html_style import LEVELS
 from pycharrnn.common.display import escape_html
 
@@ -33,6 +33,7 @@ def page(name: str, network: Network, reading: Reading, units: list[tuple[int, i
     kind = "tanh(c)" if network.model == "lstm" else "h"
     parts = [
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
+        own_files.html_mark("activations"),
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{title} - pycharrnn</title><style>{html_style.style_sheet()}{_STYLE}</style></head><body><main>",
         f"<h1>{title}</h1>",

@@ -48,6 +48,9 @@ class ScoreOptions:
         path="file",
         group="output",
     )
+    overwrite: int = option(
+        0, "1 = replace the file of -html also if pycharrnn score did not write it", group="output", allowed=SWITCH
+    )
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
     threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 
@@ -66,6 +69,9 @@ class PlotOptions:
         path="file",
         group="output",
         allowed=file_ending(".png", ".svg"),
+    )
+    overwrite: int = option(
+        0, "1 = replace the file of -o also if pycharrnn plot did not write it", group="output", allowed=SWITCH
     )
 
     def __post_init__(self) -> None:
@@ -97,6 +103,9 @@ class ActivationsOptions:
     count: int = option(8, "how many units to show without -units", group="display", allowed=number(1))
     o: str = option(
         "activations.html", "page to write", path="file", group="output", allowed=file_ending(".html", ".htm")
+    )
+    overwrite: int = option(
+        0, "1 = replace the file of -o also if pycharrnn activations did not write it", group="output", allowed=SWITCH
     )
     threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 

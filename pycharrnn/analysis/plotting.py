@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from compat.atomic_write import atomic_write
+from pycharrnn.analysis import own_files
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
 from pycharrnn.training import log_rows
@@ -147,7 +148,9 @@ def picture(curves: list[Curve], svg: bool = False) -> bytes:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "pycharrnn", "font.size": 11})
         figure = _figure(curves)
-        metadata = {"Title": "Training and validation loss", **({"Date": None} if svg else {})}
+        program = own_files.program("plot")
+        of_format = {"Creator": program, "Date": None} if svg else {"Software": program}
+        metadata = {"Title": "Training and validation loss", **of_format}
         figure.savefig(content, format="svg" if svg else "png", dpi=110, metadata=metadata, bbox_inches="tight")
     return content.getvalue()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -57,20 +58,26 @@ class Format:
     """A file format: ending of file names, and module in this package.
 
     Attributes:
+        others: other endings of the same format.
         in_folders: whether such files count as checkpoints of a folder. written: whether the module has `save`.
     """
 
     ending: str
     module: str
+    others: tuple[str, ...] = ()
     in_folders: bool = False
     written: bool = True
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        return self.ending, *self.others
 
     def functions(self) -> FormatModule:
         return cast(FormatModule, import_module(f"{__package__}.{self.module}"))
 
 
 T7 = Format(".t7", "t7_file", in_folders=True)  # also for reading files of any other ending
-HTML = Format(".html", "html_file", written=False)
+HTML = Format(".html", "html_file", others=(".htm",), written=False)
 # Exports do not count in a folder: most are a second form of a checkpoint there, and other programs use these endings.
 FORMATS = (
     T7,
@@ -80,6 +87,7 @@ FORMATS = (
     Format(".onnx", "onnx_file"),
     HTML,
 )
+_PAGE_AND_MODEL = re.compile(r"(?P<page>.*?\.html?)#(?P<model>.*)", re.DOTALL)
 ENDINGS = tuple(f.ending for f in FORMATS if f.written)
 ALL_ENDINGS = tuple(f.ending for f in FORMATS)
 IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
@@ -88,13 +96,14 @@ IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
 def of(path: str | os.PathLike[str]) -> Format | None:
     """The format of a path, by its ending, or None."""
     name, _ = page_and_model(path)
-    return next((f for f in FORMATS if name.endswith(f.ending)), None)
+    return next((f for f in FORMATS if name.endswith(f.endings)), None)
 
 
 def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
     """Split "gallery.html#lm_x" into the page "gallery.html" and the model's name "lm_x"; other paths have "" there."""
-    page, mark, name = os.fspath(path).partition(".html#")
-    return (page + ".html", name) if mark else (page, "")
+    whole = os.fspath(path)
+    found = _PAGE_AND_MODEL.fullmatch(whole)
+    return (found["page"], found["model"]) if found else (whole, "")
 
 
 def in_words(endings: Iterable[str]) -> str:

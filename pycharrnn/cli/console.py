@@ -13,7 +13,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.display import encode_line
-from pycharrnn.common.errors import UserError
 from pycharrnn.common.standard_streams import standard_input, write_line
 
 if TYPE_CHECKING:
@@ -117,18 +116,3 @@ def explain_seed(seed: int) -> None:
 
     if explanation := explained(seed):
         note(explanation)
-
-
-def require_folder_of(flag: str, out: str) -> None:
-    """Check, before the work, that the folder of a file to write exists. Errors: UserError."""
-    folder = os.path.dirname(out)
-    if folder and not os.path.isdir(folder):
-        raise UserError(f"{flag}{out}: there is no folder {folder}; make it first, or choose another.")
-
-
-def refuse_to_overwrite(flag: str, out: str, *inputs: str) -> None:
-    """Errors: UserError if the file to write, `out` of the option `flag`, is one of the inputs."""
-    for file in inputs:
-        with contextlib.suppress(OSError, ValueError):  # a file that does not exist is noticed where it is opened
-            if os.path.samefile(file, out):
-                raise UserError(f"{flag}{out} would overwrite {file}, which it is made of: choose another name.")

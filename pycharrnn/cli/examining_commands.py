@@ -12,12 +12,11 @@ from pycharrnn.cli.console import (
     note,
     read,
     read_primetext,
-    refuse_to_overwrite,
-    require_folder_of,
     say,
     use_threads,
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
+from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
@@ -71,10 +70,11 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
 
-    require_folder_of("-html ", opt.html)
+    out = Output(opt.html, "-html ", opt.overwrite, "score")
+    out.check_folder()
     where = device.choose(opt.gpuid, 0, lambda line: None)
     checkpoint_file, loaded = paths.load_best(model, note)
-    refuse_to_overwrite("-html ", opt.html, checkpoint_file, *files)
+    out.check(checkpoint_file, *files)
     scores, empty = [], []
     found = scoring.scores(loaded, map(read, files), len(files), where, opt.threads or 1)
     for file, score in zip(files, found, strict=True):
@@ -145,8 +145,8 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
 
     opt = ConvertOptions(**values)
     *sources, target = files if len(files) > 1 else (*files, "")
-    require_folder_of("", target)
-    if target.endswith(".html"):
+    Output(target, "", opt.overwrite).check_folder()
+    if target.endswith(formats.HTML.endings):
         _write_page(sources, target, opt)
         return
     if len(sources) > 1:
@@ -160,18 +160,9 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
 
     source, loaded = paths.load_best(sources[0], note)
     target = target or f"{source}_cpu.t7"
-    refuse_to_overwrite("", target, source)
-    _refuse_to_replace(target, bool(opt.overwrite))
+    Output(target, "", opt.overwrite).check(source)
     checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs)
     say(f"saved {target}")
-
-
-def _refuse_to_replace(target: str, overwrite: bool) -> None:
-    """Errors: UserError for a file that exists, without -overwrite 1: it may be a text or a model."""
-    if not overwrite and os.path.isfile(target):
-        raise UserError(
-            f"{target} exists: name another file at the end of the line, or replace this one with -overwrite 1."
-        )
 
 
 def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
@@ -180,8 +171,7 @@ def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
 
     half = bool(opt.half)
     models = gallery.collect(sources, half, note)
-    refuse_to_overwrite("", target, *(formats.page_and_model(path)[0] for path, _ in models))
-    _refuse_to_replace(target, bool(opt.overwrite))
+    Output(target, "", opt.overwrite).check(*(formats.page_and_model(path)[0] for path, _ in models))
     size = single_file.write(target, models, half, opt.title, opt.about)
     say(f"saved {target}")
     note(f"{len(models)} model{'s' if len(models) > 1 else ''} in {size / 1e6:.1f} MB")
@@ -202,9 +192,10 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
     opt = PlotOptions(**values)
     from pycharrnn.analysis import plotted_runs, plotting
 
-    require_folder_of("-o ", opt.o)
+    out = Output(opt.o, "-o ", opt.overwrite, "plot")
+    out.check_folder()
     runs = plotted_runs.find(paths, note)
-    refuse_to_overwrite("-o ", opt.o, *(run.path for run in runs))
+    out.check(*(run.path for run in runs))
     curves = plotted_runs.curves(runs)
     plotting.save_picture(opt.o, curves)
     for curve in curves:
@@ -232,9 +223,10 @@ def activations_command(path: str, **values: Any) -> None:
     from pycharrnn.checkpoints.paths import load_best
     from pycharrnn.sampling import tokenizer
 
-    require_folder_of("-o ", opt.o)
+    out = Output(opt.o, "-o ", opt.overwrite, "activations")
+    out.check_folder()
     file, loaded = load_best(path, note)
-    refuse_to_overwrite("-o ", opt.o, file, opt.primefile)
+    out.check(file, opt.primefile)
     text = read_primetext(opt.primetext, opt.primefile, loaded.vocab)
     if opt.ignore_bad_primetext:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)

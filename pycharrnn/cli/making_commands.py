@@ -112,7 +112,7 @@ def sample_command(model: str, **values: Any) -> None:
     stream.require_possible_stop(opt, loaded.vocab)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
-        if opt.o.endswith(".txt") or os.path.isfile(opt.o):
+        if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
             raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
         os.makedirs(opt.o, exist_ok=True)
         batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)

@@ -9,7 +9,7 @@ import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, scoring
-from pycharrnn.checkpoints import checkpoint, paths
+from pycharrnn.checkpoints import checkpoint, formats, paths
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, generation, notebook
 from pycharrnn.library.characters import decode, known_characters, utf8
@@ -283,7 +283,7 @@ class Model:
         Errors: OSError; UserError for another ending or value.
         """
         loaded, target = self._weights.checkpoint(), arguments.path(path)
-        if target.endswith(".html"):
+        if target.endswith(formats.HTML.endings):
             from pycharrnn.page import single_file
 
             name = self.path or target

@@ -6,7 +6,7 @@ A character is one byte, as in char-rnn, or a UTF-8 character, as in torch-rnn a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pycharrnn.checkpoints import checkpoint
@@ -15,6 +15,8 @@ from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
+
+_MOST_NAMED = 5  # unknown characters in a message
 
 
 def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> Iterator[tuple[int, bytes | None]]:
@@ -54,15 +56,17 @@ def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
 
 
 def primetext_characters(primetext: bytes, vocab: dict[bytes, int], option: str = "primetext") -> list[bytes]:
-    """The characters of `primetext`. Errors: UserError that names the first that `vocab` lacks, and the `option`."""
-    characters = []
+    """The characters of `primetext`. Errors: UserError that names those that `vocab` lacks, and the `option`."""
+    characters, unknown = [], []
     for position, character in tokenize(primetext, vocab):
         if character is None:
-            raise UserError(
-                f"{flag(option)} has {describe_unknown(primetext, position, vocab)}: leave it out, or use"
-                f" {flag('ignore_bad_primetext', 1)}."
-            )
-        characters.append(character)
+            unknown.append(position)
+        else:
+            characters.append(character)
+    if unknown:
+        described = describe_all_unknown(primetext, unknown, vocab)
+        them = "it" if described.startswith("the character ") else "them"
+        raise UserError(f"{flag(option)} has {described}: leave {them} out, or use {flag('ignore_bad_primetext', 1)}.")
     return characters
 
 
@@ -95,12 +99,34 @@ def describe_unknown(text: bytes, position: int, vocab: Collection[bytes]) -> st
 
     The byte is named too, unless the vocabulary has whole code points only.
     """
+    return describe_all_unknown(text, [position], vocab)
+
+
+def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collection[bytes]) -> str:
+    """As describe_unknown, for all distinct characters at some positions; at most five are named.
+
+    Example:
+        >>> describe_all_unknown(b"a~#", [1, 2], [b"a"])
+        'the characters U+007E "~" and U+0023 "#", which the model has never seen'
+    """
+    names: dict[str, str] = {}  # character, or a byte of invalid UTF-8 -> its name
+    for position in positions:
+        character, name = _unknown(text, position, vocab)
+        names.setdefault(name if character == "\ufffd" else character, name)
+    first, *more = names.values()
+    if not more:
+        return f"the character {first}, which the model has never seen"
+    others = more[: _MOST_NAMED - 1]
+    last = f"{len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else others.pop()
+    return f"the characters {', '.join([first, *others])} and {last}, which the model has never seen"
+
+
+def _unknown(text: bytes, position: int, vocab: Collection[bytes]) -> tuple[str, str]:
+    """The whole character at a position, U+FFFD for invalid UTF-8, and its name for messages."""
     start = position
     while start > 0 and text[start] & 0xC0 == 0x80:
         start -= 1
     character = text[start : start + 4].decode("utf-8", "replace")[:1]
     if character == "\ufffd" or any(len(known) == 1 and known >= b"\x80" for known in vocab):
-        name = f"{character!r} (byte 0x{text[position]:02x})"
-    else:
-        name = quote_code_point(character)
-    return f"the character {name}, which the model has never seen"
+        return character, f"{character!r} (byte 0x{text[position]:02x})"
+    return character, quote_code_point(character)

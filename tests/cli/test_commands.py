@@ -268,6 +268,13 @@ def test_a_file_as_the_folder_of_samples_is_refused(tmp_path, exists):
     assert poem.exists() == exists
 
 
+def test_a_folder_of_samples_may_be_named_like_a_file(tmp_path):
+    (tmp_path / "poems.txt").mkdir()
+    args = ["-gpuid", "-1", "-length", "5", "-o", "poems.txt"]
+    assert run("sample", CHECKPOINT, *args, cwd=tmp_path).returncode == 0
+    assert [path.name for path in (tmp_path / "poems.txt").iterdir()] == ["sample_123.txt"]
+
+
 WHOLE = Path(CHECKPOINT).read_bytes()
 
 

@@ -11,7 +11,6 @@ import pytest
 from conftest import GOLDEN, ROOT, needs_byte_names, run
 
 from pycharrnn.cli import console
-from pycharrnn.common.errors import UserError
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 
@@ -67,18 +66,6 @@ def test_at_a_terminal_it_says_that_a_text_is_to_be_typed(command, tmp_path):
 
 def test_a_pipe_is_not_asked_for_a_text():
     assert run("score", CHECKPOINT, "-", input=b"The night").stderr == b""
-
-
-def test_what_is_read_may_be_named_in_another_way(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("a", "b"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "link").symlink_to("a")
-    for out in ("a", "./a", str(tmp_path / "a"), "link"):
-        with pytest.raises(UserError, match=r"^-o \S+ would overwrite a, which it is made of: choose another name.$"):
-            console.refuse_to_overwrite("-o ", out, "b", "a")
-    console.refuse_to_overwrite("-o ", "b", "a", "nowhere", "a\0b")
-    console.refuse_to_overwrite("-o ", "new", "a", "b")
 
 
 @pytest.mark.parametrize("before, after", [(None, "1"), ("3", "3")])

@@ -56,17 +56,37 @@ def test_unknown_bytes_are_left_out_and_counted():
         ("a~b", 'U+007E "~"', "'~' (byte 0x7e)"),
         ("\u00fc", 'U+00FC "\u00fc"', "'\u00fc' (byte 0xbc)"),
         ("ab\u20ac", 'U+20AC "\u20ac"', "'\u20ac' (byte 0xe2)"),
-        ("a\U0001f600~", 'U+1F600 "\U0001f600"', "'\U0001f600' (byte 0xf0)"),
+        ("a\U0001f600", 'U+1F600 "\U0001f600"', "'\U0001f600' (byte 0xf0)"),
+        ("~a~", 'U+007E "~"', "'~' (byte 0x7e)"),
         ('a"', 'U+0022 "\\""', "'\"' (byte 0x22)"),
         ("a\t", 'U+0009 "\\t"', "'\\t' (byte 0x09)"),
     ],
 )
-def test_the_first_unknown_character_of_a_primetext_is_named(text, as_code_point, as_byte):
+def test_the_unknown_character_of_a_primetext_is_named(text, as_code_point, as_byte):
     for vocab, name in ((LETTERS, as_code_point), ({b"a": 1, b"b": 2, b"\xc3": 3}, as_byte)):
         for option in ("primetext", "primefile"):
             with pytest.raises(UserError) as raised:
                 tokenizer.primetext_characters(text.encode(), vocab, option)
-            assert str(raised.value).startswith(f"-{option} has the character {name}, which the model has never seen: ")
+            assert str(raised.value) == (
+                f"-{option} has the character {name}, which the model has never seen: leave it out, or use"
+                " -ignore_bad_primetext 1."
+            )
+
+
+def test_all_unknown_characters_of_a_primetext_are_named():
+    """Each once and as a whole; not more than five."""
+
+    def said(text: str, vocab: dict[bytes, int]) -> str:
+        with pytest.raises(UserError) as raised:
+            tokenizer.primetext_characters(text.encode(), vocab)
+        return str(raised.value)
+
+    two = 'the characters U+00FC "\u00fc" and U+007E "~", which the model has never seen: leave them out, or use'
+    assert two in said("a\u00fc~\u00fcb~", {b"a": 1, b"b": 2, "\u00e9".encode(): 3})
+    in_bytes = "the characters '\u00fc' (byte 0xbc) and '~' (byte 0x7e), which"
+    assert in_bytes in said("a\u00fc~\u00fcb~", {b"a": 1, b"b": 2, b"\xc3": 3})
+    assert 'U+0034 "4" and U+0035 "5", which' in said("12345", {b"a": 1})
+    assert 'U+0034 "4", U+0035 "5" and 2 more, which' in said("1234567", {b"a": 1})
 
 
 def test_a_character_is_named_whole_wherever_it_becomes_unknown():

@@ -1,0 +1,57 @@
+"""Checks of a file to write, for score -html, plot, activations and convert.
+
+A command never writes over one of its inputs. It replaces a picture or page that it wrote itself, which it can make
+again; any other file, a model included, it replaces only with -overwrite 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+from pycharrnn.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file to write.
+
+    Attributes:
+        path: "" = none. option: the flag with a blank, "-o ", or "" for an argument. overwrite: -overwrite.
+        command: the command that writes it, if it is a picture or page that the command may replace; else "".
+    """
+
+    path: str
+    option: str
+    overwrite: int
+    command: str = ""
+
+    def check_folder(self) -> None:
+        """Check, before the work, that the folder exists. Errors: UserError."""
+        folder = os.path.dirname(self.path)
+        if folder and not os.path.isdir(folder):
+            raise UserError(f"{self._named()}: there is no folder {folder}; make it first, or choose another.")
+
+    def check(self, *inputs: str) -> None:
+        """Errors: UserError if the file is one of the inputs, or a file that may not be replaced; OSError."""
+        for file in inputs:
+            with contextlib.suppress(OSError, ValueError):  # a file that does not exist is noticed where it is opened
+                if os.path.samefile(file, self.path):
+                    raise UserError(
+                        f"{self._named()} would overwrite {file}, which it is made of: choose another name."
+                    )
+        if not self.overwrite and os.path.isfile(self.path) and not self._is_own():
+            what = f", and pycharrnn {self.command} did not write it" if self.command else ""
+            other = "choose another name" if self.option else "name another file at the end of the line"
+            raise UserError(f"{self._named()} exists{what}: {other}, or replace this one with -overwrite 1.")
+
+    def _is_own(self) -> bool:
+        if not self.command:
+            return False
+        from pycharrnn.analysis import own_files
+
+        return own_files.is_own(self.path, self.command)
+
+    def _named(self) -> str:
+        return f"{self.option}{self.path}"
