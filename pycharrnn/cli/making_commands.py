@@ -88,6 +88,7 @@ def sample_command(model: str, **values: Any) -> None:
     opt = SampleOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads if opt.samples == 1 else 0)
     from pycharrnn.checkpoints import checkpoint, paths
+    from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
     from pycharrnn.sampling import batch_to_files, beam, stream, tokenizer
 
@@ -95,7 +96,9 @@ def sample_command(model: str, **values: Any) -> None:
 
     checkpoint_file, loaded = paths.load_best(model, note)
     # As in char-rnn on stdout; a checkpoint of `train FILE` has the text alone there.
-    tell: Callable[[str], None] = say_beside if checkpoint.is_from_texts(loaded) else say
+    end = loaded.network.end_id
+    opt = item_printing.options_for(checkpoint_file, opt, end is not None)
+    tell: Callable[[str], None] = say_beside if checkpoint.is_from_texts(loaded) or end is not None else say
     if not opt.verbose:
         tell = lambda line: None  # noqa: E731
     primetext = read_primetext(opt.primetext, opt.primefile, loaded.vocab)
@@ -106,7 +109,9 @@ def sample_command(model: str, **values: Any) -> None:
     # Now, so that a character that the model lacks is refused before anything is printed.
     prime = tokenizer.primetext_characters(primetext, loaded.vocab, "primefile" if opt.primefile else "primetext")
     source = f"the text of {opt.primefile}" if opt.primefile and primetext else os.fsdecode(primetext)
-    if not prime and (prime := tokenizer.line_start(loaded)):
+    if end is not None:
+        missing = f"drawing {opt.items} items"
+    elif not prime and (prime := tokenizer.line_start(loaded)):
         opt, primetext = dataclasses.replace(opt, hide_prime=1), b"".join(prime)
         missing = "missing seed text, starting at the beginning of a line"
     stream.require_possible_stop(opt, loaded.vocab)
@@ -122,7 +127,9 @@ def sample_command(model: str, **values: Any) -> None:
         tell(f"left out of the primetext: {left_out} bytes that the model has never seen")
     tell(f"seeding with {source}" if source else missing)
     tell("--------------------------")
-    if opt.samples > 1:
+    if end is not None:
+        item_printing.print_items(checkpoint_file, loaded, opt, prime, where, tell)
+    elif opt.samples > 1:
         _draw_many(loaded, opt, prime, where, tell)
     else:
         _draw_one(loaded, opt, primetext, where, tell)

@@ -22,6 +22,7 @@ GROUPS = {  # group of a flag -> its heading in -help, in the order of -help
     "model": "Model",
     "learning": "Learning",
     "sampling": "Sampling",
+    "items": "Items",
     "checkpoints": "Checkpoints",
     "machine": "Machine",
     "network": "Network",

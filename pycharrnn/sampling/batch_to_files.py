@@ -102,7 +102,12 @@ def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
         input_folder, name = os.path.split(os.path.realpath(file))
         match = re.fullmatch(r"sample_(-?\d+)\.txt", name)
         seed = int(match[1]) if match else opt.seed - 1
-        is_sample = 0 <= seed - opt.seed < opt.samples and name == os.path.basename(sample_file("", seed))
+        # Of a model of items, any seed: -new and others may leave out those before.
+        is_sample = (
+            seed - opt.seed >= 0
+            and (opt.items or seed - opt.seed < opt.samples)
+            and name == os.path.basename(sample_file("", seed))
+        )
         if input_folder == folder and is_sample:
             raise UserError(f"{flag('o', opt.o)} would overwrite {file}, which is an input: choose another folder.")
 

@@ -76,10 +76,15 @@ class KernelPredictor(LocalPredictor):
 
     def set_states(self, states: Sequence[State]) -> None:
         """Set the hidden states of all streams. Errors: ValueError for those of another network."""
-        for b, (h, c) in enumerate(states):
-            self._streams.h[b] = h
-            if c is not None:
-                self._streams.c[b] = c
+        for b, state in enumerate(states):
+            self.set_state(b, state)
+
+    def set_state(self, stream: int, state: State) -> None:
+        """Set the hidden state of one stream. Errors: ValueError for one of another network."""
+        h, c = state
+        self._streams.h[stream] = h
+        if c is not None:
+            self._streams.c[stream] = c
 
     def select_streams(self, sources: npt.NDArray[np.integer[Any]]) -> None:
         """See Predictor.select_streams."""

@@ -43,6 +43,24 @@ class SampleOptions:
     o: str = option(
         "", "folder to write each sample to, as sample_SEED.txt, instead of printing", path="dir", group="output"
     )
+    items: int = option(
+        0,
+        "number of items to draw from a model of items, with the seeds -seed, -seed + 1, ... 0 = 10",
+        group="items",
+        allowed=number(1, MAX_COUNT),
+    )
+    new: int = option(
+        0, "1 = leave out items that the training text has. -items counts the others", group="items", allowed=SWITCH
+    )
+    unique: int = option(0, "1 = leave out items that were drawn before", group="items", allowed=SWITCH)
+    least: int = option(0, "leave out items of fewer characters. 0 = none", group="items", allowed=number(1, MAX_COUNT))
+    most: int = option(0, "leave out items of more characters. 0 = none", group="items", allowed=number(1, MAX_COUNT))
+    text: str = option(
+        "",
+        "file with the items that are not new. Left out: the training text, as the checkpoint records it",
+        path="file",
+        group="items",
+    )
     topk: int = option(
         0, "sample only from the K most probable characters. 0 = all", group="sampling", allowed=number(0), value="K"
     )
@@ -80,7 +98,7 @@ class SampleOptions:
         0, "1 = color each character by its probability, on a terminal", group="display", allowed=SWITCH
     )
     threads: int = option(
-        0, "number of threads. 0 = one; with -samples, one per core", group="machine", allowed=THREADS
+        0, "number of threads. 0 = one; with -samples or items, one per core", group="machine", allowed=THREADS
     )
 
     def __post_init__(self) -> None:
@@ -104,6 +122,15 @@ class SampleOptions:
                 self.beam and (self.temperature, self.topk, self.topp) != (1, 0, 1),
                 f"{flag('beam')} does not sample, so {flag('temperature')}, {flag('topk')} and {flag('topp')} have no"
                 f" effect: leave these out, or {flag('beam')}.",
+            ),
+            (
+                self.most and self.least > self.most,
+                f"no item has at least {self.least} and at most {self.most} characters: lower {flag('least')} or raise"
+                f" {flag('most')}.",
+            ),
+            (
+                self.beam and self.items,
+                f"{flag('beam')} finds one text for all seeds: leave {flag('items')} out, or {flag('beam')}.",
             ),
             (self.color and self.o, f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out."),
             (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pycharrnn.sampling.options import SampleOptions
 
-_FLUSH_SECONDS = 0.02  # often enough to watch; flushing each character would cost as much as sampling it
+FLUSH_SECONDS = 0.02  # often enough to watch; flushing each character would cost as much as sampling it
 _PLAIN = "0"
 # (least bits of surprise, color code): colors that color-blind people can tell apart; the last is bold.
 _COLORS = ((7, "1;31"), (5, "35"), (3, "34"), (1, "36"), (0, _PLAIN))
@@ -41,7 +41,7 @@ class SampleWriter:
             self._put_text(self._decoder, self._decoder.decode(character))
         else:
             self._out.write(character)
-        if self._live and time.monotonic() - self._flushed > _FLUSH_SECONDS:
+        if self._live and time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._out.flush()
             self._flushed = time.monotonic()
 

@@ -128,7 +128,7 @@ RANGES = {  # of the numbers that options take
     "from 1 to 1024": """
         activations.threads chat.threads eval.threads sample.threads score.threads serve.threads train.threads
     """,
-    "from 1 to 1e12": "sample.samples",
+    "from 1 to 1e12": "sample.items sample.least sample.most sample.samples",
     "greater than 0": "train.grad_clip train.learning_rate train.learning_rate_decay",
     "greater than 0 and at most 1": "chat.topp sample.topp",
     "greater than 0 and at most 1e12": "train.max_epochs",

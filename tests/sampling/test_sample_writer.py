@@ -78,7 +78,7 @@ def test_colors_keep_bytes_that_are_no_utf8():
 
 
 def test_somebody_who_watches_sees_each_character(monkeypatch):
-    monkeypatch.setattr(sample_writer, "_FLUSH_SECONDS", -1)
+    monkeypatch.setattr(sample_writer, "FLUSH_SECONDS", -1)
     screen = Screen()
     writer = SampleWriter(screen, SampleOptions(), live=True)
     for character in (b"a", b"b"):
@@ -88,12 +88,12 @@ def test_somebody_who_watches_sees_each_character(monkeypatch):
 
 
 def test_where_nobody_watches_nothing_is_flushed(monkeypatch):
-    monkeypatch.setattr(sample_writer, "_FLUSH_SECONDS", -1)
+    monkeypatch.setattr(sample_writer, "FLUSH_SECONDS", -1)
     assert written((b"a", 1.0), (b"b", 1.0)) == b"ab\n"  # which looks at the flushes
 
 
 def test_characters_in_quick_succession_share_a_flush(monkeypatch):
-    monkeypatch.setattr(sample_writer, "_FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr(sample_writer, "FLUSH_SECONDS", 1e9)
     screen = Screen()
     writer = SampleWriter(screen, SampleOptions(), live=True)
     for character in (b"a", b"b"):

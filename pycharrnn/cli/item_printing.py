@@ -1,0 +1,74 @@
+"""`sample` for a model of items: checks options, draws, selects, prints. Imports in functions keep -help fast."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING
+
+from pycharrnn.cli.console import note
+from pycharrnn.common.errors import UserError, flag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.options import SampleOptions
+    from pycharrnn.sampling.predictor import Predictor
+
+_DEFAULT_ITEMS = 10
+
+
+def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions:
+    """The options for the model at `path`, with the number of items. Errors: UserError for those that don't fit it."""
+    if not has_items:
+        for name in ("items", "new", "unique", "least", "most", "text"):
+            if value := getattr(opt, name):
+                raise UserError(
+                    f"{flag(name, value)} is for a model of items, as of pycharrnn train FILE -items line, and {path}"
+                    f" is a model of a text: leave it out; {flag('samples')} N draws several texts."
+                )
+        return opt
+    for given, name, instead in (
+        (opt.samples > 1, "samples", f"give {flag('items', opt.samples)}"),
+        (opt.beam, "beam", "leave it out"),
+        (opt.stop, "stop", "leave it out; every item ends by itself"),
+        (not opt.length, "length", "give the most characters that an item may have"),
+    ):
+        if given:
+            what = f"{path} is a model of items"
+            raise UserError(f"{what}, for which {flag(name, getattr(opt, name))} has no meaning: {instead}.")
+    return dataclasses.replace(opt, items=opt.items or _DEFAULT_ITEMS)
+
+
+def print_items(
+    path: str, loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], where: str, tell: Callable[[str], None]
+) -> None:
+    """Draw items and print those that are selected, with -o each to a file.
+
+    Errors: UserError, without a message after one line has said why, if there are fewer than -items.
+    """
+    from compat.vocabulary import characters_by_id
+    from pycharrnn.sampling import inference, item_selection, known_items
+    from pycharrnn.sampling.item_writer import ItemWriter
+
+    end = loaded.network.end_id
+    assert end is not None  # else this is not called
+    characters = characters_by_id(loaded.vocab)
+    selection = item_selection.Selection(opt, known_items.for_options(path, loaded, characters[end], opt))
+    writer = ItemWriter(sys.stdout.buffer, characters, prime, opt, str(loaded.opt["items"]))
+
+    def predictor_of(streams: int) -> Predictor:
+        return inference.make_predictor(loaded, where, streams)
+
+    for selected in item_selection.select(selection, predictor_of, loaded.vocab, end, prime):
+        if opt.o:
+            tell(f"saved {writer.put_file(opt.o, selected)}")
+        else:
+            writer.put(selected)
+    sys.stdout.buffer.flush()
+    if selection.gave_up:
+        note(selection.why_it_gave_up())
+    tell(selection.as_sentence())
+    if selection.gave_up:
+        raise UserError("")

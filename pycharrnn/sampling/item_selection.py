@@ -1,0 +1,141 @@
+"""Chooses among drawn items: those that are new, that were not drawn before, of some lengths. Counts the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from compat.vocabulary import characters_by_id
+from pycharrnn.common.display import quote_character
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.sampling import items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from pycharrnn.sampling.items import DrawnItem
+    from pycharrnn.sampling.options import SampleOptions
+    from pycharrnn.sampling.predictor import Predictor
+
+MAX_TRIES = 1000  # items in a row that are left out, after which no more are drawn
+
+
+class SelectedItem(NamedTuple):
+    """An item that is not left out. `text`: with its beginning. `known`: whether the training text has it, if known."""
+
+    item: DrawnItem
+    text: bytes
+    known: bool | None
+
+
+@dataclass
+class Selection:
+    """Selects `opt.items` of the drawn items, by -new, -unique, -least and -most.
+
+    The counts are of items; an item may be in several of them.
+
+    Attributes:
+        known_items: those of the training text; None if there is no such text to compare with.
+        gave_up: whether the last MAX_TRIES items were all left out; of equal ones, by -sample 0, a single one.
+    """
+
+    opt: SampleOptions
+    known_items: Collection[bytes] | None
+    drawn: int = 0
+    printed: int = 0
+    known: int = 0
+    repeated: int = 0
+    other_length: int = 0
+    cut: int = 0
+    gave_up: bool = False
+
+    @property
+    def may_leave_out(self) -> bool:
+        """Whether more items than opt.items may have to be drawn."""
+        return bool(self.opt.new or self.opt.unique or self.opt.least or self.opt.most)
+
+    def select(self, drawn: Iterable[tuple[DrawnItem, bytes]]) -> Iterator[SelectedItem]:
+        """The items to print. `drawn`: each with its text, in the order of seeds."""
+        before, left_out = set[bytes](), 0
+        for item, text in drawn:
+            known = None if self.known_items is None else text in self.known_items
+            repeated, has_length = text in before, self._has_length(text)
+            before.add(text)
+            self.drawn += 1
+            self.known += bool(known)
+            self.repeated += repeated
+            self.other_length += not has_length
+            self.cut += item.cut
+            if not has_length or (known and self.opt.new) or (repeated and self.opt.unique):
+                left_out += 1
+                if left_out == (MAX_TRIES if self.opt.sample else 1):
+                    self.gave_up = True
+                    return
+                continue
+            left_out = 0
+            self.printed += 1
+            yield SelectedItem(item, text, known)
+            if self.printed == self.opt.items:
+                return
+
+    def _has_length(self, text: bytes) -> bool:
+        if not (self.opt.least or self.opt.most):
+            return True
+        length = characters_in(text)
+        return self.opt.least <= length and (not self.opt.most or length <= self.opt.most)
+
+    def why_it_gave_up(self) -> str:
+        """A sentence for the command line, if `gave_up`."""
+        found = f"found {self.printed} of {self.opt.items} items"
+        if not self.opt.sample:
+            return f"{found}: with -sample 0 all are equal."
+        given = {name: getattr(self.opt, name) for name in ("new", "unique", "least", "most")}
+        limits = " and ".join(f"-{name} {value}" for name, value in given.items() if value)
+        return (
+            f"{found}: {limits} left out the last {MAX_TRIES:,} that were drawn; raise -temperature, or ask for fewer."
+        )
+
+    def as_sentence(self) -> str:
+        """The counts, for the command line."""
+        parts = [f"drawn: {self.drawn}", f"printed: {self.printed}"]
+        if self.known_items is not None:
+            parts.append(f"known: {self.known}")
+        parts.append(f"repeated: {self.repeated}")
+        if self.opt.least or self.opt.most:
+            parts.append(f"of another length: {self.other_length}")
+        if self.cut:
+            parts.append(f"cut at -length {self.opt.length}: {self.cut}")
+        return ", ".join(parts)
+
+
+def select(
+    selection: Selection,
+    predictor_of: Callable[[int], Predictor],
+    vocab: dict[bytes, int],
+    end: int,
+    prime: list[bytes],
+) -> Iterator[SelectedItem]:
+    """Draw items, see items.draw, until `selection` has its number of them or gives up.
+
+    Errors: UserError for a `prime` that has the end of an item, or a model that predicts NaN.
+    """
+    characters = characters_by_id(vocab)
+    if characters[end] in prime:
+        raise UserError(
+            f"{flag('primetext')} has {quote_character(characters[end])}, which ends an item: leave it out, since"
+            " an item begins by itself."
+        )
+    most = None if selection.may_leave_out else selection.opt.items
+    drawn = items.draw(predictor_of, vocab, end, prime, selection.opt, most)
+    beginning = b"".join(prime)
+    yield from selection.select(
+        (item, beginning + b"".join([characters[k] for k in item.token_ids.tolist()])) for item in drawn
+    )
+
+
+def characters_in(text: bytes) -> int:
+    """The length of a text in code points; in bytes if it is not UTF-8."""
+    try:
+        return len(text.decode())
+    except UnicodeDecodeError:
+        return len(text)

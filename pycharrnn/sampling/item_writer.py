@@ -1,0 +1,52 @@
+"""Writes drawn items to a stream, or each to a file."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from compat.atomic_write import atomic_write
+from pycharrnn.sampling.batch_to_files import sample_file
+from pycharrnn.sampling.sample_writer import FLUSH_SECONDS, SampleWriter
+
+if TYPE_CHECKING:
+    from pycharrnn.sampling.item_selection import SelectedItem
+    from pycharrnn.sampling.options import SampleOptions
+
+
+class ItemWriter:
+    """Writes items to `out`, one a line, or with a blank line between if they may have several lines."""
+
+    def __init__(
+        self, out: BinaryIO, characters: list[bytes], prime: list[bytes], opt: SampleOptions, kind: str
+    ) -> None:
+        self._out, self._characters, self._prime, self._opt = out, characters, prime, opt
+        self._between = b"" if kind == "line" else b"\n"
+        self._count, self._flushed, self._live = 0, time.monotonic(), out.isatty()
+
+    def put(self, selected: SelectedItem) -> None:
+        """Write an item."""
+        if self._count:
+            self._out.write(self._between)
+        self._count += 1
+        self._write(self._out, selected)
+        if self._live or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._out.flush()
+            self._flushed = time.monotonic()
+
+    def put_file(self, folder: str, selected: SelectedItem) -> str:
+        """Write an item to a file of its own, atomically. Returns: its path. Errors: OSError."""
+        path = sample_file(folder, selected.item.seed)
+        with atomic_write(path) as f:
+            self._write(f, selected)
+        return path
+
+    def _write(self, out: BinaryIO, selected: SelectedItem) -> None:
+        writer = SampleWriter(out, self._opt)
+        writer.put_all(self._prime, np.ones(len(self._prime)), True)
+        item = selected.item
+        characters = [self._characters[k] for k in item.token_ids.tolist()]
+        writer.put_all(characters, item.token_probs[: len(characters)], False)
+        writer.end()

@@ -1,0 +1,222 @@
+"""`sample` of a model of items, as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import item_models
+import pytest
+from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, needs_signals, run, sentence, with_slashes
+
+SAMPLE = ("sample", "cv/lm_list_best.t7", "-gpuid", "-1")
+TEXT = b"a\nb\nc\n\xc3\xa9\nab\nbb\n"
+LSTM = os.fspath(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A folder with a model of items `line` and its text."""
+    item_models.saved(tmp_path, "line", TEXT)
+    return tmp_path
+
+
+def lines(home, *more: str) -> list[bytes]:
+    done = run(*SAMPLE, "-verbose", "0", *more, cwd=home)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.split(b"\n")[:-1]
+
+
+def test_ten_items_a_line_each_and_the_counts_on_stderr(home):
+    done = run(*SAMPLE, cwd=home)
+    found = done.stdout.split(b"\n")[:-1]
+    assert done.returncode == 0 and len(found) == 10
+    said = done.stderr.decode().splitlines()
+    assert said[0].startswith("creating an lstm") and "drawing 10 items" in said
+    known = sum(item in TEXT.split(b"\n")[:-1] for item in found)
+    repeated = len(found) - len(set(found))
+    assert known and repeated
+    assert said[-1] == f"drawn: 10, printed: 10, known: {known}, repeated: {repeated}"
+
+
+def test_item_k_is_what_its_seed_draws(home):
+    found = lines(home, "-items", "30", "-seed", "40", "-threads", "1")
+    assert lines(home, "-items", "30", "-seed", "40", "-threads", "3") == found
+    assert lines(home, "-items", "1", "-seed", "57") == found[17:18]
+    assert lines(home, "-items", "3", "-seed", "41") == found[1:4]
+    assert len(set(found)) > 5
+
+
+def test_a_primetext_begins_every_item(home):
+    found = lines(home, "-items", "20", "-primetext", "ab")
+    assert all(item.startswith(b"ab") for item in found) and len(set(found)) > 3
+    assert lines(home, "-items", "20", "-primetext", "ab", "-hide_prime", "1") == [item[2:] for item in found]
+    assert lines(home, "-items", "20", "-primetext", "aXb", "-ignore_bad_primetext", "1") == found
+
+
+def test_new_and_unique_items_of_some_lengths(home):
+    known = set(TEXT.split(b"\n")[:-1])
+    everything = lines(home, "-items", "400", "-length", "100")
+    options = ("-items", "12", "-length", "100")
+    new = [item for item in everything if item not in known]
+    assert lines(home, *options, "-new", "1") == new[:12]
+    distinct = list(dict.fromkeys(everything))
+    assert lines(home, *options, "-unique", "1") == distinct[:12]
+    assert lines(home, *options, "-unique", "1", "-new", "1") == [item for item in distinct if item not in known][:12]
+
+    def length(item: bytes) -> int:
+        try:
+            return len(item.decode())
+        except UnicodeDecodeError:
+            return len(item)
+
+    of_length = [item for item in everything if 1 <= length(item) <= 2]
+    assert any(len(item) > length(item) for item in of_length)  # in code points
+    assert lines(home, *options, "-least", "1", "-most", "2") == of_length[:12]
+    assert lines(home, *options, "-least", "4") == [item for item in everything if length(item) >= 4][:12]
+
+    done = run(*SAMPLE, *options, "-new", "1", "-unique", "1", "-most", "3", cwd=home)
+    printed = done.stdout.split(b"\n")[:-1]
+    drawn = everything[: everything.index(printed[-1]) + 1]
+    counts = (
+        f"drawn: {len(drawn)}, printed: 12, known: {sum(item in known for item in drawn)},"
+        f" repeated: {len(drawn) - len(set(drawn))}, of another length: {sum(length(item) > 3 for item in drawn)}"
+    )
+    assert done.stderr.decode().splitlines()[-1] == counts
+
+
+def test_a_text_of_ones_own(home):
+    (home / "mine.txt").write_bytes(b"a\n\nccc")
+    (home / "data" / "list" / "input.txt").unlink()
+    everything = lines(home, "-items", "100")
+    assert lines(home, "-items", "20", "-new", "1", "-text", "mine.txt") == [i for i in everything if i != b"a"][:20]
+    done = run(*SAMPLE, "-items", "100", "-text", "mine.txt", cwd=home)
+    assert f"known: {everything.count(b'a')}," in done.stderr.decode()
+
+
+def test_the_text_is_missing_or_another(home):
+    text = home / "data" / "list" / "input.txt"
+    text.write_bytes(TEXT + b"d\n")
+    error = sentence(run(*SAMPLE, "-new", "1", "-verbose", "0", cwd=home))
+    assert "data/list/input.txt is not the text of cv/lm_list_best.t7: it was 15 bytes, SHA-256" in error
+    assert "known" not in run(*SAMPLE, cwd=home).stderr.decode().splitlines()[-1]
+    text.unlink()
+    error = sentence(run(*SAMPLE, "-new", "1", "-verbose", "0", cwd=home))
+    assert "data/list/input.txt, on which cv/lm_list_best.t7 was trained, is not here" in error
+    assert "give -text FILE" in error
+    assert "known" not in run(*SAMPLE, cwd=home).stderr.decode().splitlines()[-1]
+    error = sentence(run(*SAMPLE, "-new", "1", "-verbose", "0", "-text", "nowhere.txt", cwd=home))
+    assert "nowhere.txt" in error
+
+
+def test_it_ends_where_nothing_new_comes(home):
+    done = run(*SAMPLE, "-items", "10", "-unique", "1", "-most", "1", "-seed", "2", cwd=home)
+    assert done.returncode == 1
+    found = done.stdout.split(b"\n")[:-1]
+    assert len(set(found)) == len(found) < 10
+    gave_up, counts = done.stderr.decode().splitlines()[-2:]
+    why = "-unique 1 and -most 1 left out the last 1,000 that were drawn; raise -temperature, or ask for fewer."
+    assert gave_up == f"pycharrnn: found {len(found)} of 10 items: {why}"
+    assert counts.startswith("drawn: 1") and f"printed: {len(found)}," in counts
+    greedy = run(*SAMPLE, "-sample", "0", "-unique", "1", "-verbose", "0", cwd=home)
+    assert "found 1 of 10 items: with -sample 0 all are equal." in sentence(greedy)
+    assert greedy.stdout.count(b"\n") == 1
+
+
+def test_a_blank_line_between_items_that_may_have_several(tmp_path):
+    item_models.saved(tmp_path, "blank", b"ab\nc\x1eb\x1e", letters="abc\n")
+    done = run(*SAMPLE, "-items", "3", "-seed", "9", cwd=tmp_path)
+    each = [run(*SAMPLE, "-items", "1", "-seed", str(seed), cwd=tmp_path).stdout for seed in (9, 10, 11)]
+    assert done.stdout == b"\n".join(each) and b"\x1e" not in done.stdout
+    for more in ((), ("-new", "1")):
+        run(*SAMPLE, "-items", "60", *more, "-o", "out", cwd=tmp_path)
+        has_known = b"b\n" in {path.read_bytes() for path in (tmp_path / "out").iterdir()}
+        assert has_known == (not more)
+        shutil.rmtree(tmp_path / "out")
+
+
+def test_a_file_each(tmp_path):
+    item_models.saved(tmp_path, "file", b"ab\nc\x1eb\x1e", letters="abc\n")
+    done = run(*SAMPLE, "-items", "3", "-seed", "9", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout == b""
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"sample_{k}.txt" for k in (10, 11, 9)]
+    for seed in (9, 10, 11):
+        one = run(*SAMPLE, "-items", "1", "-seed", str(seed), cwd=tmp_path).stdout
+        assert (tmp_path / "out" / f"sample_{seed}.txt").read_bytes() == one
+    assert "saved out/sample_9.txt" in with_slashes(done.stderr.decode())
+    (tmp_path / "out" / "sample_12.txt").write_bytes(b"a")
+    error = sentence(run(*SAMPLE, "-primefile", "out/sample_12.txt", "-o", "out", "-seed", "9", cwd=tmp_path))
+    assert "would overwrite out/sample_12.txt" in error
+
+
+def test_an_item_is_cut_at_the_length(home):
+    done = run(*SAMPLE, "-length", "1", "-items", "20", cwd=home)
+    found = done.stdout.split(b"\n")[:-1]
+    cut = sum(map(len, found))
+    assert max(map(len, found)) == 1
+    assert done.stderr.decode().splitlines()[-1].endswith(f", cut at -length 1: {cut}")
+
+
+def test_colors_and_whole_characters(home):
+    found = lines(home, "-items", "20", "-unicode", "1")
+    assert b"".join(found).decode()
+    colored = lines(home, "-items", "20", "-color", "1", "-primetext", "a")
+    assert any(b"\x1b[0;" in line for line in colored)
+
+
+def test_models_of_code_points(tmp_path):
+    item_models.saved(tmp_path, "line", "\u00e9\n".encode(), utf8=True, letters="\u00e9\u6c34a")
+    done = run(*SAMPLE, "-items", "30", "-primetext", "\u6c34", cwd=tmp_path)
+    assert all(line.startswith("\u6c34") for line in done.stdout.decode().splitlines())
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (("-samples", "3"), "-samples 3 has no meaning: give -items 3."),
+        (("-beam", "3"), "-beam 3 has no meaning"),
+        (("-stop", "a"), "-stop a has no meaning"),
+        (("-length", "0"), "-length 0 has no meaning"),
+        (("-primetext", "a\n"), "-primetext has '\\n', which ends an item"),
+        (("-least", "3", "-most", "2"), "no item has at least 3 and at most 2 characters"),
+        (("-beam", "2", "-items", "3"), "leave -items out, or -beam"),
+        (("-items", "-1"), "-items must be"),
+    ],
+)
+def test_options_without_a_meaning(home, options, said):
+    assert said in sentence(run(*SAMPLE, "-verbose", "0", *options, cwd=home))
+
+
+@pytest.mark.parametrize("option", ["items", "new", "unique", "least", "most", "text"])
+def test_options_of_items_for_a_model_of_a_text(option):
+    error = sentence(run("sample", LSTM, "-gpuid", "-1", f"-{option}", "1"))
+    assert f"-{option} 1 is for a model of items, as of pycharrnn train FILE -items line" in error
+    assert "-samples N draws several texts" in error
+
+
+def started(home, *more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pycharrnn", *SAMPLE, "-items", "1e9", *more]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=home, env=environment, **pipes, **HEEDS_SIGNALS)
+
+
+@needs_signals
+def test_head_and_ctrl_c_end_it_quietly(home):
+    process = started(home)
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert "Traceback" not in (said := process.stderr.read().decode())
+    assert process.wait(60) and said.count("\n") <= 4, said
+
+    process = started(home)
+    assert process.stdout.readline()
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode == 130 and error.endswith(b"pycharrnn: stopped by Ctrl-C.\n")
+    assert b"Traceback" not in error

@@ -1,0 +1,62 @@
+"""Models of items without training: random weights that end an item after a few characters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from compat.charrnn import Checkpoint
+from compat.graph_match import Network
+from compat.lua_random import LuaRandom
+from compat.nngraph import STATES_PER_LAYER, parameter_shapes
+from compat.run_state import RunState
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.text.text_stats import text_stats
+
+ENDS = {"line": b"\n", "blank": b"\x1e", "file": b"\x1e"}
+
+
+def made(kind: str = "line", model: str = "lstm", letters: str = "abc\u00e9", utf8: bool = False, **opt) -> Checkpoint:
+    """A model of items of the characters of `letters`, or of a text with kind ""."""
+    end = ENDS.get(kind, b"\n")
+    characters = {c.encode() for c in letters} if utf8 else {bytes([b]) for b in letters.encode()}
+    vocab = {c: k for k, c in enumerate(sorted({end, *characters}), 1)}
+    V, H, L = len(vocab), 9, 2
+    random = np.random.default_rng(7)
+    shapes = parameter_shapes(model, V, H, L)
+    weights = {name: random.uniform(-0.7, 0.7, shape).astype(np.float32) for name, shape in shapes.items()}
+    network = Network(model, num_layers=L, rnn_size=H, vocab_size=V, dropout=0.0, weights=weights)
+    items = {"items": kind} if kind else {}
+    return Checkpoint(network, vocab, {"from_texts": 1, "model": model, **items, **opt})
+
+
+def saved(folder: Path, kind: str = "line", text: bytes | None = None, **more) -> Path:
+    """A checkpoint in `folder`/cv, and its training text in `folder`/data/list, recorded as training does."""
+    loaded = made(kind, data_dir="data/list", **more)
+    if text is not None:
+        (folder / "data" / "list").mkdir(parents=True)
+        (folder / "data" / "list" / "input.txt").write_bytes(text)
+        loaded.state = _state(text_stats(str(folder / "data" / "list")).fingerprint, loaded)
+    path = folder / "cv" / "lm_list_best.t7"
+    path.parent.mkdir(exist_ok=True)
+    checkpoint.convert(loaded, path)
+    return path
+
+
+def _state(text: str, loaded: Checkpoint) -> RunState:
+    """A run state, of which only the fingerprint of the text means anything."""
+    network = loaded.network
+    words, position = LuaRandom(1).get_state()
+    per_layer = STATES_PER_LAYER[network.model]
+    return RunState(
+        mean_square=np.zeros(network.parameters),
+        learning_rate=0.002,
+        hidden_state=[np.zeros((1, network.rnn_size))] * (per_layer * network.num_layers),
+        batch_positions={1: 1, 2: 0, 3: 0},
+        random_words=words,
+        random_position=position,
+        norm_ratio=0.5,
+        text=text,
+        versions={"pycharrnn": "1"},
+    )
