@@ -5,6 +5,7 @@ The prompt of each line is the dialog so far, without characters that the model'
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from collections.abc import Iterator
@@ -32,11 +33,15 @@ def duet(models: list[pycharrnn.Model], lines: int, seed: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for name in {"SIGINT", "SIGPIPE"} & set(
-        dir(signal)
-    ):  # Ctrl-C and a closed pipe end the program without a traceback
+    for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
         signal.signal(getattr(signal, name), signal.SIG_DFL)
-    first, second, *numbers = sys.argv[1:]
-    count, start = ([int(number) for number in numbers] + [10, 1][len(numbers) :])[:2]
-    for number, line in enumerate(duet([pycharrnn.load(first), pycharrnn.load(second)], count, start)):
-        print(f"{'AB'[number % 2]}: {line}", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", nargs=2)
+    parser.add_argument("lines", type=int, nargs="?", default=10)
+    parser.add_argument("seed", type=int, nargs="?", default=1)
+    args = parser.parse_args()
+    try:
+        for number, line in enumerate(duet([*map(pycharrnn.load, args.checkpoint)], args.lines, args.seed)):
+            print(f"{'AB'[number % 2]}: {line}", flush=True)
+    except pycharrnn.UserError as e:
+        sys.exit(f"duet.py: {e}")

@@ -3,21 +3,34 @@
 python onnx_sample.py model.onnx "The " 500 0.7
 """
 
+import argparse
 import json
 import signal
 import sys
 
-if __name__ == "__main__":  # Ctrl-C and a closed pipe end the program without a traceback
-    for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("model")
+parser.add_argument("prompt", nargs="?", default="The ")
+parser.add_argument("length", type=int, nargs="?", default=200)
+parser.add_argument("temperature", type=float, nargs="?", default=0.7)
+args = parser.parse_args()
+if args.temperature <= 0:
+    parser.error("the temperature must be above 0")
+for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
 
-import numpy as np
-import onnxruntime
+try:
+    import numpy as np
+    import onnxruntime
+except ImportError as e:
+    sys.exit(f"onnx_sample.py: {e}; install both packages with: pip install numpy onnxruntime")
 
-model, beginning, length, temperature = (*sys.argv[1:], *("model.onnx", "The ", "200", "0.7")[len(sys.argv) - 1 :])
-session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-facts = session.get_modelmeta().custom_metadata_map
-vocab = [bytes(character) for character in json.loads(facts["vocab"])]
+try:
+    session = onnxruntime.InferenceSession(args.model, providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    vocab = [bytes(character) for character in json.loads(facts["vocab"])]
+except Exception as e:  # onnxruntime's errors have no other common base class
+    sys.exit(f"onnx_sample.py: {args.model} is not a .onnx file that `pycharrnn convert` has written: {e}")
 states = {i.name: np.zeros((i.shape[0], 1, i.shape[2]), np.float32) for i in session.get_inputs()[1:]}
 random = np.random.default_rng()
 
@@ -29,16 +42,18 @@ def read(character: bytes) -> np.ndarray:
     return np.asarray(log_probs[0, 0], float)
 
 
-sys.stdout.buffer.write(beginning.encode())
+is_utf8 = facts["encoding"] == "utf8"
+given = [c.encode() for c in args.prompt] if is_utf8 else [bytes([byte]) for byte in args.prompt.encode()]
+for character in given:
+    if character not in vocab:
+        sys.exit(f"onnx_sample.py: the model has no character for {character.decode(errors='replace')!r}")
+
+sys.stdout.buffer.write(args.prompt.encode())
 log_probs = np.zeros(len(vocab))
-if facts["encoding"] == "utf8":
-    given = [character.encode() for character in beginning]
-else:
-    given = [bytes([byte]) for byte in beginning.encode()]
 for character in given:
     log_probs = read(character)
-for _ in range(int(length)):
-    scaled = np.exp((log_probs - log_probs.max()) / float(temperature))
+for _ in range(args.length):
+    scaled = np.exp((log_probs - log_probs.max()) / args.temperature)
     character = vocab[random.choice(len(vocab), p=scaled / scaled.sum())]
     sys.stdout.buffer.write(character)
     log_probs = read(character)

@@ -46,7 +46,13 @@ function makeReader({ model, rnn_size, num_layers, vocab_size, weights }) {
 }
 
 function main(file, prompt, length) {
-  const model = JSON.parse(require("fs").readFileSync(file, "utf8"));
+  let model;
+  try {
+    model = JSON.parse(require("fs").readFileSync(file, "utf8"));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) return error.message;
+  }
+  if (!model?.weights) return `${file} is not a .json file that \`pycharrnn convert\` has written`;
   const read = makeReader(model);
   const given = Array.from(new TextEncoder().encode(prompt));
   const decode = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
@@ -72,10 +78,11 @@ if (typeof module === "object") {  // in Node, not in a browser
   if (require.main === module) {
     process.stdout.on("error", () => process.exit());  // a closed pipe
     const [file, prompt, length] = process.argv.slice(2);
-    const error = prompt && length ? main(file, prompt, Number(length)) : "node read_model.js FILE PROMPT LENGTH";
+    const isUsage = prompt && Number(length) >= 0;
+    const error = isUsage ? main(file, prompt, Number(length)) : "usage: node read_model.js FILE PROMPT LENGTH";
     if (error) {
-      console.error(error);
-      process.exitCode = 1;
+      console.error(isUsage ? `read_model.js: ${error}` : error);
+      process.exitCode = isUsage ? 1 : 2;
     }
   }
 }

@@ -3,6 +3,7 @@
 Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones.
 """
 
+import argparse
 import json
 import os
 import signal
@@ -10,15 +11,23 @@ import sys
 from math import exp, tanh
 from operator import add, mul
 
-for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # Ctrl-C and a closed pipe end the program without a traceback
+for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
     signal.signal(getattr(signal, name), signal.SIG_DFL)
 
-if len(sys.argv) != 4 or not sys.argv[2]:
-    sys.exit(__doc__)
-file, prompt, length = sys.argv[1], os.fsencode(sys.argv[2]), int(sys.argv[3])
-with open(file, encoding="utf-8") as f:
-    model = json.load(f)
-H, weights, vocab = model["rnn_size"], model["weights"], [bytes(character) for character in model["vocab"]]
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("file")
+parser.add_argument("prompt", type=os.fsencode)
+parser.add_argument("length", type=int)
+args = parser.parse_args()
+prompt = args.prompt or parser.error("the prompt must have a character")
+try:
+    with open(args.file, encoding="utf-8") as f:
+        model = json.load(f)
+    H, weights, vocab = model["rnn_size"], model["weights"], [bytes(character) for character in model["vocab"]]
+except OSError as e:
+    sys.exit(f"read_model.py: {e}")
+except (ValueError, LookupError, TypeError):
+    sys.exit(f"read_model.py: {args.file} is not a .json file that `pycharrnn convert` has written")
 states = {layer: ([0.0] * H, [0.0] * H) for layer in range(1, model["num_layers"] + 1)}  # h and, for an lstm, c
 
 
@@ -64,11 +73,11 @@ text, probs = b"", [0.0] * len(vocab)
 while len(text) < len(prompt):
     token_id = next((k for k, character in enumerate(vocab) if prompt.startswith(character, len(text))), -1)
     if token_id < 0:
-        sys.exit(f"the model has no character for {prompt[len(text) :].decode(errors='replace')!r}")
+        sys.exit(f"read_model.py: the model has no character for {prompt[len(text) :].decode(errors='replace')!r}")
     text, probs = text + vocab[token_id], read(token_id)
 for k in sorted(range(len(vocab)), key=lambda k: -probs[k])[:5]:
     print(f"{probs[k]:.6f}  {json.dumps(vocab[k].decode(errors='replace'), ensure_ascii=False)}")
-for _ in range(length):
+for _ in range(args.length):
     token_id = probs.index(max(probs))
     text, probs = text + vocab[token_id], read(token_id)
 print(text.decode(errors="replace"))

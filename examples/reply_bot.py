@@ -1,10 +1,11 @@
 """A bot that answers each line with a line: python reply_bot.py CHECKPOINT [SEED]
 
-`reply` answers one message. Here, messages are lines of standard input.
+The messages are lines of standard input; `reply` answers one of them.
 """
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 
@@ -27,11 +28,15 @@ def reply(model: pycharrnn.Model, message: str, seed: int | None = None) -> str:
 
 
 if __name__ == "__main__":
-    for name in {"SIGINT", "SIGPIPE"} & set(
-        dir(signal)
-    ):  # Ctrl-C and a closed pipe end the program without a traceback
+    for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
         signal.signal(getattr(signal, name), signal.SIG_DFL)
-    loaded = pycharrnn.load(sys.argv[1])
-    chosen = int(sys.argv[2]) if len(sys.argv) > 2 else None
-    for line in sys.stdin:
-        print(reply(loaded, line.rstrip("\n"), chosen), flush=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument("seed", type=int, nargs="?")
+    args = parser.parse_args()
+    try:
+        loaded = pycharrnn.load(args.checkpoint)
+        for line in sys.stdin:
+            print(reply(loaded, line.rstrip("\n"), args.seed), flush=True)
+    except pycharrnn.UserError as e:
+        sys.exit(f"reply_bot.py: {e}")

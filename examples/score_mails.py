@@ -5,6 +5,7 @@ Prints the bits per character of each mail (.eml) in a folder and its subfolders
 
 from __future__ import annotations
 
+import argparse
 import email.policy
 import math
 import signal
@@ -30,15 +31,20 @@ def main(checkpoint: str, folder: str) -> None:
         score = model.score(body_of(file))
         rows.append((score.bits_per_character, score.unknown.total(), file))
     if not rows:
-        sys.exit(f"there is no mail (.eml) below {folder}")
+        sys.exit(f"score_mails.py: there is no mail (.eml) below {folder}")
     # The bits of a mail without any known character are NaN. Such mails come first.
     for bits, unknown, file in sorted(rows, key=lambda row: -math.inf if math.isnan(row[0]) else -row[0]):
         print(f"{bits:.3f} bits per character, {unknown} unknown  {file.relative_to(folder)}")
 
 
 if __name__ == "__main__":
-    for name in {"SIGINT", "SIGPIPE"} & set(
-        dir(signal)
-    ):  # Ctrl-C and a closed pipe end the program without a traceback
+    for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
         signal.signal(getattr(signal, name), signal.SIG_DFL)
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument("folder")
+    args = parser.parse_args()
+    try:
+        main(args.checkpoint, args.folder)
+    except (pycharrnn.UserError, OSError) as e:
+        sys.exit(f"score_mails.py: {e}")

@@ -160,7 +160,6 @@ def test_the_example_samples_from_the_file_alone(tmp_path, kind):
     """In a process that finds neither pycharrnn nor compat."""
     path, example = graph_of(kind, tmp_path), ROOT / "examples" / "onnx_sample.py"
     beginning = "aé水" if kind == "utf8" else "The "
-    assert len(example.read_text(encoding="utf-8").splitlines()) <= 45
     environment = {"PATH": "", "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")}  # Windows starts no Python without it
     command = [sys.executable, example, path, beginning, "50", "0.5"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)

@@ -108,11 +108,34 @@ def test_a_reader_prints_what_comes_next(exported, command):
 @pytest.mark.parametrize("exported", [("rnn", 1)], indirect=True, ids=str)
 def test_a_reader_names_an_unknown_character_and_its_arguments(exported, command):
     _, file = exported
-    for prompt, message in (("aùb", "the model has no character for"), ("", "read_model")):
+    for prompt, status, message in (("aùb", 1, "the model has no character for"), ("", 2, "usage: ")):
         result = subprocess.run([*command, file, prompt, "3"], capture_output=True, text=True, encoding="utf-8")
-        assert (result.returncode, result.stdout) == (1, "")
+        assert (result.returncode, result.stdout) == (status, "")
         assert message in result.stderr
         assert "Error" not in result.stderr
+
+
+@needs_node
+def test_javascript_names_a_wrong_file_and_wrong_arguments(tmp_path):
+    (tmp_path / "text.txt").write_text("A text.\n", encoding="utf-8")
+    (tmp_path / "other.json").write_text("null", encoding="utf-8")
+    wrong = [
+        ([], 2, "usage: node read_model.js FILE PROMPT LENGTH"),
+        (["-h"], 2, "usage: node read_model.js FILE PROMPT LENGTH"),
+        (["text.txt", "a", "four"], 2, "usage: node read_model.js FILE PROMPT LENGTH"),
+        (["nowhere.json", "a", "4"], 1, "read_model.js: ENOENT: no such file or directory, open 'nowhere.json'"),
+        (["text.txt", "a", "4"], 1, "read_model.js: text.txt is not a .json file that `pycharrnn convert` has written"),
+        (
+            ["other.json", "a", "4"],
+            1,
+            "read_model.js: other.json is not a .json file that `pycharrnn convert` has written",
+        ),
+    ]
+    for arguments, status, message in wrong:
+        result = subprocess.run(
+            ["node", str(JAVASCRIPT), *arguments], capture_output=True, text=True, encoding="utf-8", cwd=tmp_path
+        )
+        assert (result.returncode, result.stdout, result.stderr) == (status, "", f"{message}\n")
 
 
 @needs_signals
