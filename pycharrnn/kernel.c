@@ -12,6 +12,7 @@
      comment, contiguous, aligned as its elements, that stays there for the call.
    - Arrays that are written overlap nothing, but for `d_gates` and `gates` of one layer, and what layers share.
    - T, B, H, V, layers and steps are at least 1; D is the H of the layer below, and 0 in the first layer.
+   - begins is null in all layers or the same array in all but the decoder, with zeros beside it.
    - characters, targets, y and last_ids are in [0, V); streams are in range, each once; units are below layers*H.
    - `threads` is at least 1 and at most the rows of `workspace`. is_double selects the structure's precision.
    - charrnn_forward comes before charrnn_backward, with the same structure, and once for each of them.

@@ -132,11 +132,11 @@ INLINE void NAME(copy_row)(REAL *to, const REAL *from, int64_t width) {
     for (int64_t n = 0; n < NR; n++) to[n] = n < width ? from[n] : 0;
 }
 
-/* The right factor b (K, N), its rows b_stride apart, as panels. */
-static void NAME(pack_b)(REAL *panels, int64_t K, int64_t N, const REAL *b, int64_t b_stride) {
+/* The right factor b (K, N), a row at each pointer, as panels. */
+static void NAME(pack_b)(REAL *panels, int64_t K, int64_t N, const REAL *const *b) {
   for (int64_t n0 = 0; n0 < N; n0 += NR) {
     int64_t width = N - n0 < NR ? N - n0 : NR;
     REAL *panel = panels + n0 * K;
-    for (int64_t k = 0; k < K; k++, panel += NR) NAME(copy_row)(panel, b + k * b_stride + n0, width);
+    for (int64_t k = 0; k < K; k++, panel += NR) NAME(copy_row)(panel, b[k] + n0, width);
   }
 }

@@ -162,6 +162,7 @@ static void NAME(check_passes)(const PASSES *n, int threads) {
     CHECK(l->T >= 1 && l->B >= 1 && l->H >= 1 && l->vocab >= 1 && l->num_gates >= 1 && l->num_gates <= MAX_GATES);
     CHECK(l->T == n->layer->T && l->B == n->layer->B && l->D == (i ? n->layer->H : 0));
     CHECK((l->cell == DECODER) == (i == n->layers - 1) && !l->characters == (i > 0));
+    CHECK(!l->begins || (l->zeros && l->cell != DECODER));
     NAME(workspace_sizes)(l, &sizes);
     CHECK(l->packed_a_width >= sizes.packed_a_width && l->workspace_width >= sizes.workspace_width);
   }

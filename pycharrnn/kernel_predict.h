@@ -125,6 +125,10 @@ static void read_layer(const struct reading *p, int64_t layer, struct piece piec
   for (int64_t t = 0; t < piece.steps; t++) {
     int64_t at = (piece.t + t) * p->B + piece.first; /* in (T, B) */
     for (int64_t r = 0; r < rows; r++) {
+      if (p->characters[at + r] == n->end_id) {
+        __builtin_memset(h[r], 0, H * sizeof(double));
+        if (c[r]) __builtin_memset(c[r], 0, H * sizeof(double));
+      }
       gates[r] = w->gates + (t * rows + r) * G, candidate[r] = gates[r] + 2 * H;
       start[r] = layer ? gates[r] : n->by_character + p->characters[at + r] * G;
     }
@@ -188,7 +192,7 @@ static int64_t streams_at_once(const struct network *n) {
 
 static void check_reading(const struct reading *p) {
   const struct network *n = p->network;
-  CHECK(p->T >= 1 && p->B >= 0 && n->layers >= 1 && n->H >= 1 && n->V >= 1 && (n->cell != LSTM || p->c));
+  CHECK(p->T >= 1 && p->B >= 0 && n->layers >= 1 && n->H >= 1 && n->V >= 1 && (n->cell != LSTM || p->c) && n->end_id < n->V);
   for (int64_t at = 0; at < p->T * p->B; at++) {
     CHECK(p->characters[at] >= 0 && p->characters[at] < n->V);
     CHECK(!p->targets || (p->targets[at] >= 0 && p->targets[at] < n->V));

@@ -19,6 +19,8 @@
   F(S, const R *, x)                /* (T, B, D) */                                     \
   F(S, const R *, mask)             /* (T, B, D), dropout's factors of x, or null */    \
   F(S, R *, masked)                 /* (T, B, D), their product */                      \
+  F(S, const uint8_t *, begins)     /* (T, B): 1 where the state becomes zero before the step, or null */ \
+  F(S, const R *, zeros)            /* (num_gates*H) zeros, or null where there is no begins */ \
   F(S, R *, gates)                  /* (T, B, num_gates*H) */                           \
   F(S, R *, c)                      /* (T+1, B, H), of an lstm, else null */            \
   F(S, R *, h)                      /* (T+1, B, H); null in the decoder */              \
@@ -91,6 +93,7 @@
   F(S, int64_t, H)                                                                                 \
   F(S, int64_t, V)                                                                                 \
   F(S, int64_t, is_float32)                                                                        \
+  F(S, int64_t, end_id) /* a stream's state becomes zero before it reads this character; below 0: none */ \
   F(S, const double *, by_character) /* (V, G): each character's share of the first gates, with biases */ \
   F(S, const double *, bias)         /* (layers-1, G): of the layers above the first */            \
   F(S, const void *, input_panels)   /* of the layers above the first */                           \

@@ -80,15 +80,25 @@ INLINE const REAL *NAME(start_of)(const LAYER *l, int64_t row) {
 /* An element of an array that some cells lack. */
 INLINE REAL *NAME(at)(REAL *array, int64_t offset) { return array ? array + offset : 0; }
 
+/* Rows of an array (T*B, width) from `row` on; zeros for those where an item begins. */
+INLINE void NAME(kept_rows_of)(const REAL **rows, const LAYER *l, const REAL *array, int64_t width, int64_t row,
+                               int64_t count) {
+  NAME(rows_of)(rows, array + row * width, width, count);
+  if (l->begins)
+    for (int64_t r = 0; r < count; r++)
+      if (l->begins[row + r]) rows[r] = l->zeros;
+}
+
 /* Steps from..to of the forward pass, for some rows of the batch. */
 static void NAME(forward)(const LAYER *l, int64_t first, int64_t rows, int64_t from, int64_t to) {
   const int64_t B = l->B, H = l->H, D = l->D, G = l->num_gates * H, K = D + RECURRENT(l);
   const REAL *panels = l->panels, *candidate_panels = panels + ROUND_UP(2 * H, NR) * K, *start[MC], *a[MC];
+  const REAL *h[MC] = {0}, *c[MC] = {0}; /* what each row of a step reads */
   REAL *packed_a = l->packed_a + first * l->packed_a_width, *out[MC];
   for (int64_t t = from; t < to; t++) {
     int64_t row = t * B + first;
-    REAL *gates = l->gates + row * G, *h = NAME(at)(l->h, row * H), *next_h = NAME(at)(l->h, (row + B) * H);
-    REAL *c = NAME(at)(l->c, row * H), *next_c = NAME(at)(l->c, (row + B) * H), *extra = NAME(at)(l->extra, row * H);
+    REAL *gates = l->gates + row * G, *next_h = NAME(at)(l->h, (row + B) * H);
+    REAL *next_c = NAME(at)(l->c, (row + B) * H), *extra = NAME(at)(l->extra, row * H);
     for (int64_t r = 0; r < rows; r++) start[r] = NAME(start_of)(l, row + r);
     if (D) {
       const REAL *x = l->x + row * D;
@@ -99,27 +109,28 @@ static void NAME(forward)(const LAYER *l, int64_t first, int64_t rows, int64_t f
       NAME(rows_of)(a, x, D, rows);
       NAME(pack_a)(packed_a, rows, a, D, 0, K);
     }
-    if (h) {
-      NAME(rows_of)(a, h, H, rows);
-      NAME(pack_a)(packed_a, rows, a, H, D, K);
+    if (l->c) NAME(kept_rows_of)(c, l, l->c, H, row, rows);
+    if (l->h) {
+      NAME(kept_rows_of)(h, l, l->h, H, row, rows);
+      NAME(pack_a)(packed_a, rows, h, H, D, K);
     }
     NAME(out_rows_of)(out, gates, G, rows);
     if (l->cell == GRU) {
       NAME(gemm)(rows, K, 2 * H, packed_a, panels, start, out);
       for (int64_t r = 0; r < rows; r++)
-        EACH_VECTOR(LANES, H, j, n, NAME(gru_reset)(H, n, gates + r * G + j, h + r * H + j, extra + r * H + j))
+        EACH_VECTOR(LANES, H, j, n, NAME(gru_reset)(H, n, gates + r * G + j, h[r] + j, extra + r * H + j))
       NAME(rows_of)(a, extra, H, rows);
       NAME(pack_a)(packed_a, rows, a, H, D, K);
       for (int64_t r = 0; r < rows; r++) start[r] += 2 * H;
       NAME(out_rows_of)(out, gates + 2 * H, G, rows);
       NAME(gemm)(rows, K, H, packed_a, candidate_panels, start, out);
       for (int64_t r = 0; r < rows; r++)
-        EACH_VECTOR(LANES, H, j, n, NAME(gru_unit)(H, n, gates + r * G + j, h + r * H + j, next_h + r * H + j))
+        EACH_VECTOR(LANES, H, j, n, NAME(gru_unit)(H, n, gates + r * G + j, h[r] + j, next_h + r * H + j))
     } else {
       NAME(gemm)(rows, K, G, packed_a, panels, start, out);
       for (int64_t r = 0, at = 0; r < rows; r++, at += H)
         if (l->cell == LSTM)
-          EACH_VECTOR(LANES, H, j, n, NAME(lstm_unit)(H, n, gates + r * G + j, c + at + j, next_c + at + j,
+          EACH_VECTOR(LANES, H, j, n, NAME(lstm_unit)(H, n, gates + r * G + j, c[r] + j, next_c + at + j,
                                                       next_h + at + j, extra + at + j))
         else if (l->cell == RNN)
           EACH_VECTOR(LANES, H, j, n, NAME(rnn_unit)(n, gates + at + j, next_h + at + j))
@@ -131,23 +142,32 @@ static void NAME(forward)(const LAYER *l, int64_t first, int64_t rows, int64_t f
 
 /* -- the backward pass --------------------------------------------------------------------------------------------- */
 
+/* Set the rows (rows, H) of a gradient of the states before a step to zeros where an item begins. */
+INLINE void NAME(discard)(const LAYER *l, REAL *gradient, int64_t row, int64_t rows) {
+  if (l->begins)
+    for (int64_t r = 0; r < rows; r++)
+      if (l->begins[row + r]) __builtin_memset(gradient + r * l->H, 0, l->H * sizeof(REAL));
+}
+
 /* Compute the gradient of step t's pre-activations, in the gates' place, from dh (rows, H), the gradient of the h
-   after the step; dh becomes a share of the gradient of the h before, which is written to `before`. */
+   after the step; dh becomes a share of the gradient of the h before, which is written to `before`. Where an item
+   begins, the gradients of the states before are zero. */
 static void NAME(step_back)(const LAYER *l, int64_t first, int64_t rows, int64_t t, REAL *packed_a, REAL *before) {
   const int64_t B = l->B, H = l->H, G = l->num_gates * H, N = ROUND_UP(H, NR), row = t * B + first;
-  const REAL *panels = l->back_panels, *start[MC], *a[MC];
+  const REAL *panels = l->back_panels, *start[MC], *a[MC], *h[MC], *c[MC];
   const REAL *candidate_panels = panels + 2 * H * N; /* gru: after those of z and r */
-  const REAL *h = l->h + row * H, *next_h = h + B * H;
-  const REAL *c = NAME(at)(l->c, row * H), *extra = NAME(at)(l->extra, row * H);
+  const REAL *next_h = l->h + (row + B) * H, *extra = NAME(at)(l->extra, row * H);
   REAL *gates = l->gates + row * G, *dh = l->dh + row * H, *dc = NAME(at)(l->dc, first * H), *out[MC];
   int64_t direct = l->cell == GRU ? 2 * H : G; /* columns that h reaches directly */
+  NAME(kept_rows_of)(h, l, l->h, H, row, rows);
+  if (l->c) NAME(kept_rows_of)(c, l, l->c, H, row, rows);
   if (t == l->T - 1 && l->d_last) NAME(add)(dh, l->d_last + first * H, rows * H);
   for (int64_t r = 0, at = 0; r < rows; r++, at += H)
     if (l->cell == LSTM)
-      EACH_VECTOR(LANES, H, j, n, NAME(lstm_unit_back)(H, n, gates + r * G + j, c + at + j, extra + at + j, dh + at + j,
+      EACH_VECTOR(LANES, H, j, n, NAME(lstm_unit_back)(H, n, gates + r * G + j, c[r] + j, extra + at + j, dh + at + j,
                                                        dc + at + j))
     else if (l->cell == GRU)
-      EACH_VECTOR(LANES, H, j, n, NAME(gru_candidate_back)(H, n, gates + r * G + j, h + at + j, dh + at + j))
+      EACH_VECTOR(LANES, H, j, n, NAME(gru_candidate_back)(H, n, gates + r * G + j, h[r] + j, dh + at + j))
     else
       EACH_VECTOR(LANES, H, j, n, NAME(rnn_unit_back)(n, next_h + at + j, dh + at + j, gates + at + j))
   if (l->cell == GRU) {
@@ -157,12 +177,14 @@ static void NAME(step_back)(const LAYER *l, int64_t first, int64_t rows, int64_t
     NAME(out_rows_of)(out, d_reset_h, H, rows);
     NAME(gemm)(rows, H, H, packed_a, candidate_panels, 0, out);
     for (int64_t r = 0, at = 0; r < rows; r++, at += H)
-      EACH_VECTOR(LANES, H, j, n, NAME(gru_reset_back)(H, n, gates + r * G + j, h + at + j, d_reset_h + at + j,
+      EACH_VECTOR(LANES, H, j, n, NAME(gru_reset_back)(H, n, gates + r * G + j, h[r] + j, d_reset_h + at + j,
                                                        dh + at + j))
+    NAME(discard)(l, dh, row, rows);
     if (t) NAME(add)(before, dh, rows * H);
     else __builtin_memcpy(before, dh, rows * H * sizeof(REAL));
-  }
-  NAME(rows_of)(a, gates, G, rows);
+  } else if (l->cell == LSTM)
+    NAME(discard)(l, dc, row, rows);
+  NAME(kept_rows_of)(a, l, l->gates, G, row, rows);
   NAME(pack_a)(packed_a, rows, a, direct, 0, direct);
   NAME(rows_of)(start, before, H, rows);
   NAME(out_rows_of)(out, before, H, rows);
@@ -182,7 +204,7 @@ static void NAME(backward)(const LAYER *l, int64_t first, int64_t rows, int64_t 
     if (l->cell != DECODER) NAME(step_back)(l, first, rows, t, packed_a, before);
     if (D) {
       REAL *dx = l->dh + row * D;
-      if (l->cell == GRU || l->cell == DECODER) { /* else step_back has packed them all */
+      if (l->cell == GRU || l->cell == DECODER || l->begins) { /* else step_back has packed them all */
         NAME(rows_of)(a, l->d_gates + row * G, G, rows);
         NAME(pack_a)(packed_a, rows, a, G, 0, G);
       }
@@ -218,15 +240,24 @@ static void NAME(bias_gradients)(const LAYER *l, int64_t g, int64_t first, int64
 /* Gradients of units first..first+units of every gate: of biases, and of weights as d_gates^T @ their inputs. */
 static void NAME(gradients)(const LAYER *l, int64_t first, int64_t units, REAL *workspace) {
   const int64_t H = l->H, R = RECURRENT(l), D = l->D, G = l->num_gates * H, all = l->T * l->B;
-  const REAL *x = l->mask ? l->masked : l->x, *start[MC];
+  const REAL *x = l->mask ? l->masked : l->x, *start[MC], *from_row[KC];
   REAL *b[3], *packed_a, *out[MC]; /* b: panels of x, of h, and for the gru of r*h, KC rows each */
   b[0] = workspace, b[1] = b[0] + KC * ROUND_UP(D, NR);
   b[2] = b[1] + KC * ROUND_UP(R, NR), packed_a = b[2] + KC * ROUND_UP(R, NR);
   for (int64_t row = 0; row < all; row += KC) {
     int64_t depth = all - row < KC ? all - row : KC;
-    if (D) NAME(pack_b)(b[0], depth, D, x + row * D, D);
-    if (R) NAME(pack_b)(b[1], depth, R, l->h + row * R, R);
-    if (l->cell == GRU) NAME(pack_b)(b[2], depth, H, l->extra + row * H, H);
+    if (D) {
+      NAME(rows_of)(from_row, x + row * D, D, depth);
+      NAME(pack_b)(b[0], depth, D, from_row);
+    }
+    if (R) {
+      NAME(kept_rows_of)(from_row, l, l->h, R, row, depth);
+      NAME(pack_b)(b[1], depth, R, from_row);
+    }
+    if (l->cell == GRU) {
+      NAME(rows_of)(from_row, l->extra + row * H, H, depth);
+      NAME(pack_b)(b[2], depth, H, from_row);
+    }
     for (int64_t g = 0; g < l->num_gates; g++) {
       for (int64_t u = first; u < first + units; u += MC) { /* the left factor is d_gates transposed */
         int64_t m = first + units - u < MC ? first + units - u : MC, blocks = NAME(blocks)(m);

@@ -56,8 +56,11 @@ class Backend(Protocol):
     def states(self, t: int) -> list[torch.Tensor]:
         """The hidden states (B, H) before the batch (t = 0) or after it (-1): c, h of layer 1, c, h of layer 2..."""
 
-    def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
-        """See BPTT.forward. Sets log_probs, states(-1). x (T, B) int64 and masks must not change before `backward`."""
+    def forward(self, x: torch.Tensor, masks: torch.Tensor | None, begins: torch.Tensor | None = None) -> None:
+        """See BPTT.forward. Sets log_probs, states(-1). x (T, B) int64 and masks must not change before `backward`.
+
+        begins: (T, B) bool, where the states become zero before x is read; or None.
+        """
 
     def backward(
         self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None

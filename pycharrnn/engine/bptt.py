@@ -22,10 +22,11 @@ class BPTT:
     Args:
         batch_size: number of texts that the loss is averaged over; by default B.
         reason: the backend's name and why it was chosen, in a line.
+        end_id: see CharRNN. Where x holds it, states are zero before it is read, and no gradient goes to earlier steps.
     """
 
-    def __init__(self, backend: Backend, batch_size: int | None = None, reason: str = ""):
-        self.backend, self.reason = backend, reason
+    def __init__(self, backend: Backend, batch_size: int | None = None, reason: str = "", end_id: int | None = None):
+        self.backend, self.reason, self._end_id = backend, reason, end_id
         self._head = NLLHead(batch_size or backend.B, backend.flat)
         self._lock = threading.Lock()
 
@@ -66,7 +67,7 @@ class BPTT:
                 shape = ours.num_layers, ours.T, ours.B, ours.H
                 validation.tensor("masks", masks, None, ours.flat.device, shape)
                 masks = masks.to(ours.flat.dtype)
-            ours.forward(x, masks)
+            ours.forward(x, masks, self._begins(x))
             return ours.log_probs
 
     def nll(self, y: torch.Tensor) -> torch.Tensor:
@@ -100,6 +101,13 @@ class BPTT:
             if d_last is not None:
                 last = validation.states("d_last", d_last, len(ours.states(-1)), ours.flat, (ours.B, ours.H))
             return ours.backward(d_logits, gradients, last)
+
+    def _begins(self, x: torch.Tensor) -> torch.Tensor | None:
+        """Where items begin, (T, B) bool; None if nowhere. A GPU is not waited for: there, all may be False."""
+        if self._end_id is None:
+            return None
+        begins = x == self._end_id
+        return begins if x.device != validation.CPU or begins.any() else None
 
     def _token_ids(self, name: str, value: torch.Tensor) -> torch.Tensor:
         validation.characters(name, value, self.backend.flat.device, (self.backend.T, self.backend.B))

@@ -88,12 +88,14 @@ class CBackend(CellBackend):
             }
             if layer.cell != DECODER:
                 own |= {"first_dh": (B, H)} | ({"dc": (B, H)} if layer.c else {})
+                gates = layer.num_gates * H
+                self._point(index, "zeros", self.flat.new_zeros(gates), (gates,))
             if index == 0:
                 own["sums"] = (self.V, layer.num_gates * H)
             for name, shape in own.items():
                 self._point(index, name, self.flat.new_empty(shape), shape)
 
-    def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
+    def forward(self, x: torch.Tensor, masks: torch.Tensor | None, begins: torch.Tensor | None = None) -> None:
         self._check_parameters()
         T, B, H = self.T, self.B, self.H
         kernel.address("x", x, torch.int64, (T, B))
@@ -107,6 +109,12 @@ class CBackend(CellBackend):
                 if (index, "masked") not in self._pointees:
                     self._point(index, "masked", masks.new_empty(T, B, H), (T, B, H))
                 self._point(index, "mask", masks[index - 1].contiguous(), (T, B, H))
+        for index, layer in enumerate(self._layers[:-1]):
+            if begins is None:
+                layer.begins = None
+                self._pointees.pop((index, "begins"), None)
+            else:
+                self._point(index, "begins", begins, (T, B), torch.bool)
         self._call("charrnn_forward")
         self._is_forward = True
 

@@ -30,15 +30,18 @@ class PackedNetwork:
         rows_per_step: streams that the kernel takes through a step at once.
         multiplications: for one character of one stream.
 
-    Errors: KeyError, ValueError for missing weights or other shapes.
+    Errors: KeyError, ValueError for missing weights, other shapes or an end_id outside of the vocabulary.
     """
 
     def __init__(self, library: ctypes.CDLL, network: graph_match.Network) -> None:
         cell = CELLS[network.model]
         L, H, V = network.num_layers, network.rnn_size, network.vocab_size
         G = cell.num_gates * H
+        if network.end_id is not None and not 0 <= network.end_id < V:
+            raise ValueError(f"the end of an item is token id {network.end_id}, but there are only 0 to {V - 1}")
         self.library = library
         self.structure = s = Network(CELL_NUMBERS[network.model], cell.num_gates, L, H, V)
+        s.end_id = -1 if network.end_id is None else network.end_id
         sizes = self.reading_sizes(1, 1)
         self.rows_per_step = sizes.rows_per_step
         named = _float64_weights(network)

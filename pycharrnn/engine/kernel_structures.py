@@ -20,7 +20,8 @@ class Layer(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("cell", "num_gates", "T", "B", "H", "D", "vocab")),
-        *((name, ctypes.c_void_p) for name in ("characters", "x", "mask", "masked", "gates", "c", "h", "extra")),
+        *((name, ctypes.c_void_p) for name in ("characters", "x", "mask", "masked", "begins", "zeros")),
+        *((name, ctypes.c_void_p) for name in ("gates", "c", "h", "extra")),
         *((name, PointerPerGate) for name in ("i2h_weight", "i2h_bias", "h2h_weight", "h2h_bias")),
         *((name, PointerPerGate) for name in ("d_i2h_weight", "d_i2h_bias", "d_h2h_weight", "d_h2h_bias")),
         *((name, ctypes.c_void_p) for name in ("dh", "dc", "d_gates", "d_reset_h", "first_dh", "d_last")),
@@ -69,7 +70,7 @@ class Network(ctypes.Structure):
     """struct network."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("cell", "num_gates", "layers", "H", "V", "is_float32")),
+        *((name, ctypes.c_int64) for name in ("cell", "num_gates", "layers", "H", "V", "is_float32", "end_id")),
         *((name, ctypes.c_void_p) for name in ("by_character", "bias", "input_panels", "recurrent_panels")),
         *((name, ctypes.c_int64) for name in ("input_size", "recurrent_size")),
         *((name, ctypes.c_void_p) for name in ("decoder_bias", "decoder_panels")),

@@ -114,14 +114,14 @@ class LoopLayer:
     def make_workspace(cell: Cell[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         return cell.make_workspace(lambda *shape: cell.h.new_empty(shape))
 
-    def forward(self, x: torch.Tensor) -> None:
-        """Compute the states from x: token ids (T*B,), or the output of the layer below, (T*B, H).
+    def forward(self, x: torch.Tensor, keep: torch.Tensor | None) -> None:
+        """Compute the states from x: token ids (T*B,), or the output of the layer below, (T*B, H). keep: as Cell's.
 
         x must not change until the gradients are computed. Errors: on the CPU IndexError for an invalid id.
         """
         if self._reads_characters and x.device == validation.CPU:
             validation.in_range("x", x, self._inputs[0][0].shape[1])
-        self._x = x
+        self._x, self._keep = x, keep
         self._weight, i_bias = joined(self._inputs, torch.cat)
         self._h2h, h_bias = joined(self._recurrent, torch.cat)
         gates = self._cell.gates.flatten(0, 1)
@@ -129,7 +129,7 @@ class LoopLayer:
             torch.index_select(self._weight.t() + (i_bias + h_bias), 0, x, out=gates)
         else:
             torch.addmm(i_bias + h_bias, x, self._weight.t(), out=gates)
-        self._cell.forward(self._ops, self._h2h)
+        self._cell.forward(self._ops, self._h2h, keep)
 
     def backward(self, dh: torch.Tensor, d_last: Sequence[torch.Tensor] | None = None) -> tuple[torch.Tensor, ...]:
         """After forward: the gradients (B, H) of the states at index 0.
@@ -138,7 +138,7 @@ class LoopLayer:
             dh: (T, B, H), gradient of h[1:] from above; it becomes the gradient of x, unless x is token ids.
             d_last: gradients (B, H) of the last states from later sequences, or None for zeros.
         """
-        d_gates, d_first = self._cell.backward(self._ops, self._h2h, dh, self._workspace, d_last)
+        d_gates, d_first = self._cell.backward(self._ops, self._h2h, dh, self._workspace, d_last, self._keep)
         self._d_gates = d_gates.flatten(0, 1)
         d_first = tuple(d.clone() for d in d_first)  # some lie in dh, some in the workspace that layers share
         if not self._reads_characters:

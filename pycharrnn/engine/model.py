@@ -207,7 +207,7 @@ class CharRNN(nn.Module):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         choice = choose_backend(self.model, self.flat.detach(), training_only, precision)
-        return BPTT(choice.make(self, T, B), batch_size, choice.reason)
+        return BPTT(choice.make(self, T, B), batch_size, choice.reason, self.end_id)
 
     def initial_state(self, B: int) -> list[torch.Tensor]:
         """Zeros (B, H): c, h of layer 1, c, h of layer 2, ... for an lstm, else h of each layer."""

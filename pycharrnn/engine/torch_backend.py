@@ -28,14 +28,15 @@ class TorchBackend(CellBackend):
         self._masked: list[torch.Tensor] = []
         self._top: torch.Tensor | None = None
 
-    def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
+    def forward(self, x: torch.Tensor, masks: torch.Tensor | None, begins: torch.Tensor | None = None) -> None:
         self._check_parameters()
         self._masks = masks
+        keep = None if begins is None else (~begins).unsqueeze(2).to(self.flat.dtype)
         if masks is not None:
             self._masked = self._masked or [torch.empty_like(cell.h[1:]) for cell in self.cells]
         above = x.flatten()
         for index, (cell, layer) in enumerate(zip(self.cells, self._layers, strict=True)):
-            layer.forward(above)
+            layer.forward(above, keep)
             above = cell.h[1:]
             if masks is not None:
                 above = torch.mul(above, masks[index], out=self._masked[index])

@@ -16,7 +16,7 @@ from torch import nn
 
 from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints.torch_names import GATES, MODELS
-from pycharrnn.engine import validation
+from pycharrnn.engine import packed_items, validation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +60,7 @@ class TorchNNBackend:
         self._order = torch.from_numpy(order).to(device)
         self.flat = model.flat.detach()[self._order]
         self._give_weights()
+        self._items: packed_items.PackedItems | None = None  # of the last batch
         states = 2 if model.model == "lstm" else 1  # torch.nn's order: h, c
         self._last = [self.flat.new_zeros(model.num_layers, B, H) for _ in range(states)]
         # In the modules' precision, so that forward and backward read these tensors, not copies.
@@ -98,24 +99,44 @@ class TorchNNBackend:
         of = self._first if t == 0 else self._last
         return [state.data[layer] for layer in range(self.num_layers) for state in reversed(of)]
 
-    def forward(self, x: torch.Tensor, masks: torch.Tensor | None) -> None:
+    def forward(self, x: torch.Tensor, masks: torch.Tensor | None, begins: torch.Tensor | None = None) -> None:
         """See Backend.forward; under torch.no_grad nothing is kept for a backward pass."""
         if x.device == validation.CPU:
             validation.in_range("x", x, self.V)
         for part, own in self._weights:
             own.copy_(part)
         above = nn.functional.one_hot(x, self.V).to(self._dtype)
+        self._items = items = None if begins is None else packed_items.pack(begins)
+        before = self._first
+        if items:
+            above, before = items.packed(above), self._first_of(items)
         layers = self.num_layers // self._calls
         for call, module in enumerate(self._modules):
             rows = slice(call * layers, (call + 1) * layers)
-            first = [state[rows] for state in self._first]
-            above, last = module(above, tuple(first) if len(first) == 2 else first[0])
-            for to, state in zip(self._last, last if len(first) == 2 else (last,), strict=True):
-                to.data[rows] = state.detach()
+            first = [state[rows] for state in before]
+            state = tuple(first) if len(first) == 2 else first[0]
+            if items:
+                (above, *_), last = module(items.sequence(above), state)
+            else:
+                above, last = module(above, state)
+            for to, after in zip(self._last, last if len(first) == 2 else (last,), strict=True):
+                to.data[rows] = after.detach()[:, items.lasts] if items else after.detach()
             if masks is not None:
-                above = (above * masks[call]).to(self._dtype)
-        self._logits = self._decoder(above).flatten(0, 1).to(self.flat.dtype)
+                above = (above * (items.packed(masks[call]) if items else masks[call])).to(self._dtype)
+        above = items.unpacked(above) if items else above.flatten(0, 1)
+        self._logits = self._decoder(above).to(self.flat.dtype)
         self.log_probs = torch.log_softmax(self._logits.detach(), 1)
+
+    def _first_of(self, items: packed_items.PackedItems) -> list[torch.Tensor]:
+        """The states before each piece of the items."""
+        N = int(items.batch_sizes[0])
+        self._first_of_pieces = [first.new_zeros(self.num_layers, N, self.H) for first in self._first]
+        self._follow_first(items)
+        return self._first_of_pieces
+
+    def _follow_first(self, items: packed_items.PackedItems) -> None:
+        for to, first in zip(self._first_of_pieces, self._first, strict=True):
+            items.write_first(to.data, first.data)
 
     def backward(
         self, d_logits: torch.Tensor, gradients: dict[str, torch.Tensor], d_last: Sequence[torch.Tensor] | None
@@ -123,6 +144,8 @@ class TorchNNBackend:
         """See Backend.backward. Errors: ValueError for a d_last."""
         if d_last is not None:
             raise ValueError("torch.nn's modules take no gradients of states")
+        if self._items:
+            self._follow_first(self._items)  # the caller may have changed states(0), which modules without items read
         scale = _FP16_SCALE if self._dtype == torch.float16 else 1.0
         found = torch.autograd.grad(self._logits, self._parameters, d_logits * scale)
         written = list(gradients.values())

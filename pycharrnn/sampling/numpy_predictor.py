@@ -80,6 +80,7 @@ class NumpyPredictor(LocalPredictor):
         if streams < 1 or steps < 1:
             raise ValueError(f"streams and steps must be at least 1, not {streams} and {steps}")
         self._steps, self.num_streams, self.vocab_size = steps, streams, network.vocab_size
+        self._end_id = -1 if network.end_id is None else network.end_id
         self._log_softmax = log_softmax
         self._layers = [_make_layer(network, layer, steps, streams) for layer in range(1, network.num_layers + 1)]
         self._by_character = self._layers[0].input_weight + self._layers[0].bias  # a one-hot input picks a row
@@ -92,6 +93,8 @@ class NumpyPredictor(LocalPredictor):
     def read(self, token_ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
         """See Predictor.read."""
         token_ids = indices.check_indices("the characters", token_ids, (self._steps, self.num_streams), self.vocab_size)
+        begins = token_ids == self._end_id
+        keep = (~begins)[:, :, None].astype(np.float64) if begins.any() else None
         x: npt.NDArray[np.float64] | None = None
         for layer in self._layers:
             cell = layer.cell
@@ -104,7 +107,7 @@ class NumpyPredictor(LocalPredictor):
                 gates = cell.gates.reshape(len(x), -1)
                 np.matmul(x, layer.input_weight, out=gates)
                 gates += layer.bias
-            cell.forward(numpy_ops, layer.h2h)
+            cell.forward(numpy_ops, layer.h2h, keep)
             x = cell.h[1:].reshape(-1, cell.h.shape[2])
         assert x is not None
         weight, bias = self._decoder
