@@ -48,6 +48,29 @@ def test_the_newest_and_the_best_of_the_models(page):
         assert script(page, code, models) == [newest, best]
 
 
+def test_the_options_of_the_models(page):
+    """Loss, then the time of today or the day, then the name without what the loss has said."""
+    code = """
+        const { ModelList } = await import("./models.js");
+        const now = new Date();
+        const [today, newYear] = [now, new Date(now.getFullYear(), 0, 1, 12)].map((date) => date / 1000);
+        const models = [["lm_a_b_epoch8.60_1.0177", 1.0177, today], ["lm_a_best", 2, newYear], ["names", null, 1e9],
+          ["lm_epoch1.00_2.5000", 2.5, null]].map(([id, val_loss, saved]) => ({ id, val_loss, saved }));
+        const select = document.createElement("select");
+        new ModelList(select).setModels({ models, follow: false, limits: {} });
+        const time = now.toLocaleTimeString("en-GB").slice(0, 5);
+        return [...select.options].map((option) => [option.text.replace(time, "TIME"), option.title]);
+    """
+    found = script(page, code)
+    found[1][0] = found[1][0].replace("1 Jan", "DAY").replace("12:00", "DAY")  # the time if it is New Year today
+    assert found == [
+        ["loss 1.0177 \u00b7 TIME \u00b7 a_b", "lm_a_b_epoch8.60_1.0177"],
+        ["loss 2.0000 \u00b7 DAY \u00b7 a_best", "lm_a_best"],
+        ["no loss \u00b7 9 Sept 2001 \u00b7 names", "names"],
+        ["loss 2.5000 \u00b7 epoch1.00_2.5000", "lm_epoch1.00_2.5000"],
+    ]
+
+
 @pytest.mark.parametrize(
     "val, caption",
     [

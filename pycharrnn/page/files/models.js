@@ -18,6 +18,7 @@ export class ModelList {
     [this.#models, this.follow, this.limits] = [models, follow, limits];
     const selected = this.#select.value;
     const options = models.map((model) => new Option(optionText(model), model.id));
+    options.forEach((option) => (option.title = option.value));
     if (follow) options.unshift(...Object.entries(FOLLOWED).map(([name, text]) => new Option(text, MARK + name)));
     const isListed = !selected || options.some((option) => option.value === selected);
     if (!isListed) options.push(new Option(`${selected} (gone)`, selected));
@@ -51,9 +52,18 @@ export class ModelList {
   }
 }
 
+// "loss 1.0177 · 09:25 · pydoc" of lm_pydoc_epoch8.60_1.0177. The name is last: a narrow list may cut it off.
 function optionText(model) {
   const parts = [model.val_loss === null ? "no loss" : `loss ${model.val_loss.toFixed(4)}`];
-  const format = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
-  if (model.saved !== null) parts.push(new Date(1000 * model.saved).toLocaleString("en-GB", format));
-  return [...parts, model.id].join(" · "); // the name last: a narrow list may cut it off
+  if (model.saved !== null) parts.push(dateText(new Date(1000 * model.saved), new Date()));
+  parts.push(model.id.replace(/^lm_(.+?)(_epoch[\d.]+_[\d.]+)?$/, "$1"));
+  return parts.join(" · ");
+}
+
+// The time of today; the day of this year; the day with the year.
+function dateText(date, now) {
+  if (date.toDateString() === now.toDateString())
+    return date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const year = date.getFullYear() === now.getFullYear() ? {} : { year: "numeric" };
+  return date.toLocaleDateString("en-GB", { day: "numeric", month: "short", ...year });
 }
