@@ -37,6 +37,7 @@ class RunState:
         random_words, random_position: of the generator, as LuaRandom.get_state.
         norm_ratio: norm of the last clipped gradient divided by that of the parameters.
         text: size and hash of input.txt. versions: program -> version.
+        item_positions: where each row is in a list; () for a text.
     """
 
     mean_square: Array
@@ -48,9 +49,11 @@ class RunState:
     norm_ratio: float
     text: str = ""
     versions: dict[str, str] | None = None
+    item_positions: tuple[int, ...] = ()
 
 
 def to_table(state: RunState) -> Table:
+    of_items = {b"item_positions": Table.of_list(list(state.item_positions))} if state.item_positions else {}
     return Table(
         {
             b"format": FORMAT,
@@ -64,6 +67,7 @@ def to_table(state: RunState) -> Table:
             b"norm_ratio": float(state.norm_ratio),
             b"text": state.text.encode(),
             b"versions": Table((k.encode(), v.encode()) for k, v in (state.versions or {}).items()),
+            **of_items,
         }
     )
 
@@ -87,6 +91,7 @@ def from_table(table: object, network: Network) -> RunState | None:
     if not np.all((words >= 0) & (words < 2.0**32) & (words == np.floor(words))):
         raise CheckpointError("its run state 'random_words' are not numbers of 32 bits")
     parameters = network.parameters
+    items = _table(table, b"item_positions") if b"item_positions" in table else Table()
     return RunState(
         mean_square=_array(reader, table.get(b"mean_square"), "mean_square", (parameters,)),
         learning_rate=_number(table, b"learning_rate"),
@@ -99,6 +104,7 @@ def from_table(table: object, network: Network) -> RunState | None:
         norm_ratio=_number(table, b"norm_ratio"),
         text=_text(table.get(b"text")),
         versions={_text(k): _text(v) for k, v in versions.items()},
+        item_positions=tuple(_whole(items, k, 1 << 53) for k in range(1, len(items) + 1)),
     )
 
 

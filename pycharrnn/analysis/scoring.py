@@ -22,7 +22,8 @@ from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
-from pycharrnn.text.loader import TEST, TRAIN, VAL, CharSplitLMMinibatchLoader
+from pycharrnn.text import loaders
+from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
 from pycharrnn.training import recorded_options
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import DataSettings, group
@@ -77,38 +78,46 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     else:
         predictor = inference.make_predictor(loaded, device, B, steps)
     split = _SPLITS[opt.split]
+    padding = loader.padding[split]
     loss = 0.0
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
             x, y = (model_ids[part.T] for part in loader.next_batch(split))
             for start in range(0, T, steps):
                 block = slice(start, start + steps)
-                loss += float(-likelihood.log_likelihoods(predictor, x[block], y[block], opt.threads or 1).sum() / B)
+                nats = -likelihood.log_likelihoods(predictor, x[block], y[block], opt.threads or 1)
+                if padding:  # end characters after the last items of rows; no item is empty
+                    end = loaded.network.end_id
+                    nats[(x[block] == end) & (y[block] == end)] = 0
+                loss += float(nats.sum() / B)
             advance(1)
-    return loss / T / loader.split_sizes[split]
+    return loss / (T * loader.split_sizes[split] - padding / B)
 
 
-def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> CharSplitLMMinibatchLoader:
+def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
     if not opt.data_dir and not loaded.opt.get("data_dir"):
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
     given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
     values = {
         name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
-        for name in _AS_IN_TRAINING
+        for name in (*_AS_IN_TRAINING, "items", "seed")
     }
     data = group(DataSettings, recorded_options.replace(path, TrainOptions(), **values))
     keep = recorded_options.find(loaded, "vocab") == "keep"
-    loader = CharSplitLMMinibatchLoader(
+    loader = loaders.open_batches(
         data.data_dir,
         data.batch_size,
         data.seq_length,
         data.split_fractions,
+        data.items,
+        data.seed,
         say=lambda line: None,
         progress=-1,
         encoding=checkpoint.encoding(loaded),
         model_characters=loaded.vocab if keep else None,
         leave_out_others=keep,
+        in_order=True,
     )
     if not loader.split_sizes[_SPLITS[opt.split]]:
         raise UserError(

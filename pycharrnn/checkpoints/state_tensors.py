@@ -34,7 +34,7 @@ def encode(state: RunState, train_losses: array[float]) -> tuple[dict[str, Array
         _RANDOM: np.asarray(state.random_words, "<f8"),
         **{_hidden(k): h for k, h in enumerate(state.hidden_state, 1)},
     }
-    facts = {
+    facts: dict[str, Any] = {
         "format": run_state.FORMAT,
         "learning_rate": float(state.learning_rate),
         "batch_positions": [state.batch_positions[split] for split in (1, 2, 3)],
@@ -43,6 +43,8 @@ def encode(state: RunState, train_losses: array[float]) -> tuple[dict[str, Array
         "text": state.text,
         "versions": state.versions or {},
     }
+    if state.item_positions:
+        facts["item_positions"] = list(state.item_positions)
     return tensors, facts
 
 

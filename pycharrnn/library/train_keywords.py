@@ -56,4 +56,5 @@ class TrainKeywords(TypedDict, total=False):
     threads: int
     vocab: str
     encoding: str
+    items: str
     text_encoding: str

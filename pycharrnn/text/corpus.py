@@ -17,16 +17,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compat.atomic_write import atomic_write
-from pycharrnn.common import file_lock
+from compat.item_options import END_CHARACTERS
+from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record, decode_text, file_kinds, sorted_list, source_files, text_stats
+from pycharrnn.text import cache_record, decode_text, file_kinds, items, list_text, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 from pycharrnn.text.source_files import SOURCES, SourceFile
 from pycharrnn.text.text_stats import TextStats
 
 _LOCK = ".lock"  # in the folder of all texts; held while a text gets its folder
+_PIECE = 1 << 20  # bytes of short items that are joined
 _MAX_NAME = 80  # bytes; the file names of a run are longer, and limited to 255
 _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)")  # names that Windows reserves
 
@@ -35,13 +37,18 @@ Note = Callable[[str], None]  # prints a line on stderr
 
 @dataclass
 class Corpus:
-    """A text with a folder of its own, data/NAME; if `is_new`, `write` has yet to write it."""
+    """A text with a folder of its own, data/NAME; if `is_new`, `write` has yet to write it.
+
+    `items`: the value of -items; "" for a text. `list_kind`: of list_text.kind_of_list, for a text.
+    """
 
     folder: str
     stats: TextStats
     is_new: bool
-    is_sorted_list: bool
+    items: str
+    list_kind: str
     _files: Sequence[SourceFile]
+    _named: Sequence[str]  # paths as the user gave them; none for a text
     _sources: Sequence[str]
     _note: Note
     _progress: int
@@ -62,13 +69,18 @@ class Corpus:
         else:
             of = f"of {count} file{'s' if count > 1 else ''}: {source_files.some(list(map(str, self._files)))}"
             self._note(f"{said}; {of}.")
-        if self.is_sorted_list:
-            self._note(
-                f"the lines of {escape_line(input_file)} are sorted: the network learns their order, and its validation"
-                " part has the last of them only; shuffle the lines before, for example with shuf."
-            )
+        if self.list_kind:
+            self._note(self._advice_on_list(escape_line(input_file)))
         self._until_written.close()
         return self.stats
+
+    def _advice_on_list(self, shown: str) -> str:
+        learnt = "the network learns the order of the lines"
+        if self.list_kind == list_text.SORTED_LIST:
+            learnt += ", and its validation part has the last of them only"
+        command = shell_words.joined(["pycharrnn", "train", *self._named, "-items", "line"])
+        remedy = f"{command} learns each line" if self._named else "-items line learns each"
+        return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
 
     def _written(self, input_file: str) -> TextStats:
         sources = os.path.join(self.folder, SOURCES)
@@ -78,10 +90,14 @@ class Corpus:
             os.makedirs(self.folder, exist_ok=True)
             try:
                 with atomic_write(sources) as f:
-                    lines = [*self._sources, source_files.how_decoded(self._files)]
+                    lines = [
+                        *self._sources,
+                        self.items and f"-items {self.items}",
+                        source_files.how_decoded(self._files),
+                    ]
                     f.write(os.fsencode("".join(f"{line}\n" for line in lines if line)))
                 with atomic_write(input_file) as f, bar("gathering", size, self._progress) as advance:
-                    for piece in _joined(self._files, advance):
+                    for piece in _joined(self._files, self.items, advance):
                         text_hash.update(piece)
                         f.write(piece)
                     if (text_hash.size, text_hash.fingerprint()) != (self.stats.size, self.stats.fingerprint):
@@ -106,11 +122,13 @@ def gather(
     is_product: Callable[[str], bool] = lambda path: False,
     data: str = "data",
     text_encoding: str = "",
+    kind: str = "",
 ) -> Iterator[Corpus]:
     """Find a folder in `data` for the text of some files; until it is written, no other text can take the folder.
 
     `texts`, `is_product`, `text_encoding`: as for source_files.find; or bytes, a text with the name "text". `note`
-    prints which files are read, how, and which are left out. Errors: UserError.
+    prints which files are read, how, and which are left out. `kind`: the value of -items. Errors: UserError, also for a
+    list that can't be learnt from.
     """
     with contextlib.ExitStack() as until_written:
         if isinstance(texts, bytes):
@@ -122,15 +140,20 @@ def gather(
         try:
             with bar("reading", sum(file.size for file in files), progress) as advance:
                 beginning = bytearray()
-                stats = text_stats.stats_of(_kept(_joined(files, advance), beginning))
+                pieces = _joined(files, kind, advance)
+                if kind:
+                    pieces = _checked(pieces, kind, source_files.some([file.shown for file in files]))
+                stats = text_stats.stats_of(_kept(pieces, beginning))
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
         if not stats.size:
             raise UserError(f"there is no text in {source_files.some([file.shown for file in files])}.")
         until_written.enter_context(_lock(data, note))
-        folder, held = _place(os.path.join(data, name), files, stats, note)
-        is_sorted = sorted_list.is_sorted_list(bytes(beginning))
-        yield Corpus(folder, held or stats, held is None, is_sorted, files, sources, note, progress, until_written)
+        folder, held = _place(os.path.join(data, name), files, kind, stats, note)
+        list_kind = "" if kind else list_text.kind_of_list(bytes(beginning))
+        named = [] if isinstance(texts, bytes) else texts
+        text = folder, held or stats, held is None, kind, list_kind
+        yield Corpus(*text, files, named, sources, note, progress, until_written)
 
 
 def name_of(paths: Sequence[str]) -> str:
@@ -189,7 +212,9 @@ def _lock(data: str, note: Note) -> Iterator[None]:
                 os.rmdir(data)  # if it is still empty
 
 
-def _place(wanted: str, files: Sequence[SourceFile], stats: TextStats, note: Note) -> tuple[str, TextStats | None]:
+def _place(
+    wanted: str, files: Sequence[SourceFile], kind: str, stats: TextStats, note: Note
+) -> tuple[str, TextStats | None]:
     """The folder for a text: the one that holds it, or the first free one of `wanted`, `wanted`_2, ...
 
     Returns: the folder, and the statistics of its input.txt, or None if that has to be written. Errors: UserError.
@@ -200,7 +225,7 @@ def _place(wanted: str, files: Sequence[SourceFile], stats: TextStats, note: Not
         folder = wanted if number == 1 else f"{wanted}_{number}"
         try:
             is_free = _is_free(folder)
-            held = None if is_free else _held(folder, files, stats)
+            held = None if is_free else _held(folder, files, kind, stats)
             if is_free or held:
                 if number > 1:
                     name = escape_line(os.path.basename(folder))
@@ -220,7 +245,7 @@ def _is_free(folder: str) -> bool:
     )
 
 
-def _held(folder: str, files: Sequence[SourceFile], stats: TextStats) -> TextStats | None:
+def _held(folder: str, files: Sequence[SourceFile], kind: str, stats: TextStats) -> TextStats | None:
     """The statistics of a folder's input.txt if it is the text of `stats`. Errors: OSError; UserError."""
     input_file = os.path.join(folder, "input.txt")
     if not os.path.isfile(input_file) or os.path.getsize(input_file) != stats.size:
@@ -229,22 +254,48 @@ def _held(folder: str, files: Sequence[SourceFile], stats: TextStats) -> TextSta
     if stats.fingerprint:
         return held if held.fingerprint == stats.fingerprint else None
     with open(input_file, "rb") as f:
-        return held if all(f.read(len(piece)) == piece for piece in _joined(files)) else None
+        return held if all(f.read(len(piece)) == piece for piece in _joined(files, kind)) else None
 
 
 def _kept(pieces: Iterator[bytes], beginning: bytearray) -> Iterator[bytes]:
     """The pieces; the first of them are appended to `beginning`."""
     for piece in pieces:
-        beginning += piece[: sorted_list.EXAMINED - len(beginning)]
+        beginning += piece[: list_text.EXAMINED - len(beginning)]
         yield piece
 
 
-def _joined(files: Sequence[SourceFile], advance: Callable[[int], None] = lambda done: None) -> Iterator[bytes]:
-    """The texts of all files, each on a new line. Errors: OSError."""
-    last = b"\n"
+def _checked(pieces: Iterator[bytes], kind: str, shown: str) -> Iterator[bytes]:
+    """The pieces. Errors: UserError for a list that can't be learnt from."""
+    check, splitter = items.ListCheck(kind, shown), items.ItemSplitter(END_CHARACTERS[kind])
+    for piece in pieces:
+        check.add(splitter.push(piece))
+        yield piece
+    check.add([splitter.rest()])
+    check.finish()
+
+
+def _joined(
+    files: Sequence[SourceFile], kind: str, advance: Callable[[int], None] = lambda done: None
+) -> Iterator[bytes]:
+    """The text of all files: each begins on a new line, or is divided into items. Errors: OSError; UserError."""
+    if kind in ("", "line"):
+        last = b"\n"
+        for file in files:
+            if last != b"\n":
+                yield b"\n"
+            for piece in _decoded(file, advance):
+                yield piece
+                last = piece[-1:] or last
+        return
+    joined = bytearray()
     for file in files:
-        if last != b"\n":
-            yield b"\n"
-        for piece in decode_text.pieces(file.path, file.decoding, file.shown, advance):
-            yield piece
-            last = piece[-1:] or last
+        for item in items.as_input(_decoded(file, advance), kind, file.shown):
+            joined += item
+            if len(joined) >= _PIECE:
+                yield bytes(joined)
+                joined.clear()
+    yield bytes(joined)
+
+
+def _decoded(file: SourceFile, advance: Callable[[int], None]) -> Iterator[bytes]:
+    return decode_text.pieces(file.path, file.decoding, file.shown, advance)

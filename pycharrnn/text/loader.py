@@ -11,30 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import T7Error
-from compat.vocabulary import characters_by_id, vocabulary_of
-from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.text import encodings, preprocessing
+from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches, check_fractions, no_data
+from pycharrnn.text.token_text import TextChanged, TokenText
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from pycharrnn.text.encodings import TokenIds
     from pycharrnn.text.text_stats import TextStats
+
+__all__ = ["TEST", "TRAIN", "VAL", "CharSplitLMMinibatchLoader", "TextChanged"]
 
 _READ_AHEAD = 1 << 14  # characters of each row that are read at a time
 _MAX_AHEAD = 1 << 22  # characters of all rows together
 
-TRAIN, VAL, TEST = 1, 2, 3
-_SPLIT_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
 
-
-class TextChanged(UserError):
-    """Another program changed the cache of the text while it was in use."""
-
-
-class CharSplitLMMinibatchLoader:
+class CharSplitLMMinibatchLoader(Batches):
     """Batches of a text, in char-rnn's order.
 
     The text is cut to a multiple of batch_size*seq_length characters and laid out as batch_size rows. Batch k is the
@@ -79,63 +70,39 @@ class CharSplitLMMinibatchLoader:
         leave_out_others: bool = False,
         stats: TextStats | None = None,
     ):
-        self.batch_size, self.seq_length = batch_size, seq_length
+        stored = os.fspath(data_dir), say, progress, encoding, model_characters, leave_out_others, stats
+        text = TokenText(*stored)
+        super().__init__(text, batch_size, seq_length)
         self._rows = range(batch_size)[rows]
-        vocab, text = preprocessing.cached(os.fspath(data_dir), say, progress, encoding, stats)
-        self.vocab_mapping, self._size_of_cached_vocab = vocab, len(vocab)
-        if model_characters is not None:
-            new = sorted(set(vocab) - set(model_characters))
-            if new and leave_out_others:
-                length = len(text)
-                text = preprocessing.without_characters(os.fspath(data_dir), text, vocab, new, progress)
-                say(f"characters left out of the text ({length - len(text)} of {length}): {quote_characters(new)}")
-            elif new:
-                say(f"characters added to the vocabulary ({len(new)}): {quote_characters(new)}")
-            characters = sorted(model_characters if leave_out_others else {*model_characters, *new})
-            self.vocab_mapping = vocabulary_of(characters)
-        self._remap = None if self.vocab_mapping == vocab else _id_map(vocab, self.vocab_mapping)
-        self.vocab_size = len(self.vocab_mapping)
         length = len(text) - len(text) % (batch_size * seq_length)
         if length != len(text):
             say("cutting off end of data so that the batches/sequences divide evenly")
         if not length:
             raise UserError(_too_short(len(text), batch_size, seq_length))
-        self._text = text
         say("reshaping tensor...")
         self._row_length = length // batch_size
-        self.nbatches = self._row_length // seq_length
+        nbatches = self._row_length // seq_length
         self._window: TokenIds | None = None  # columns of the rows, read ahead
         self._columns = range(0)  # the columns in `_window`
-        if self.nbatches < 50:
+        if nbatches < 50:
             say(
                 "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
                 " You probably want to use smaller batch_size and/or seq_length."
             )
-        self._split(*split_fractions)
+        self._split(nbatches, *split_fractions)
         say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
 
-    def close(self) -> None:
-        """Close the cache, which Windows can't replace or remove before."""
-        self._text.close()
-
-    def _split(self, train: float, val: float, test: float) -> None:
-        for name, fraction in (("train", train), ("val", val), ("test", test)):
-            if not 0 <= fraction <= 1:
-                raise UserError(f"bad split fraction {fraction:g} for {name}: it must lie between 0 and 1.")
-        self.ntrain = int(self.nbatches * train)
-        self.nval = self.nbatches - self.ntrain if test == 0 else int(self.nbatches * val)
-        self.ntest = self.nbatches - self.ntrain - self.nval
-        if self.nval < 0 or self.ntest < 0:
+    def _split(self, nbatches: int, train: float, val: float, test: float) -> None:
+        check_fractions(train, val, test)
+        ntrain = int(nbatches * train)
+        nval = nbatches - ntrain if test == 0 else int(nbatches * val)
+        ntest = nbatches - ntrain - nval
+        if nval < 0 or ntest < 0:
             raise UserError(
                 f"the split fractions {train:g}, {val:g} and {test:g} sum to more than 1; lower one of them."
             )
-        self.split_sizes = {TRAIN: self.ntrain, VAL: self.nval, TEST: self.ntest}
-        self._first = {TRAIN: 0, VAL: self.ntrain, TEST: self.ntrain + self.nval}
-        self.batch_ix = {TRAIN: 0, VAL: 0, TEST: 0}
-
-    def reset_batch_pointer(self, split_index: int, batch_index: int = 0) -> None:
-        """Make batch `batch_index` (from 0) the next one of a split (1 train, 2 val, 3 test)."""
-        self.batch_ix[split_index] = batch_index
+        self._set_sizes(ntrain, nval, ntest)
+        self._first = {TRAIN: 0, VAL: ntrain, TEST: ntrain + nval}
 
     def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
         """The next (x, y) of a split (1 train, 2 val, 3 test); the first batch follows the last.
@@ -146,11 +113,7 @@ class CharSplitLMMinibatchLoader:
         """
         size = self.split_sizes[split_index]
         if size == 0:
-            name = _SPLIT_NAMES[split_index]
-            raise UserError(
-                f"the {name} split has no data: use a larger {flag(f'{name}_frac')},"
-                f" a smaller {flag('batch_size')} or a smaller {flag('seq_length')}."
-            )
+            raise no_data(split_index)
         k = self.batch_ix[split_index] % size
         start = (self._first[split_index] + k) * self.seq_length
         end = start + self.seq_length  # the column of y's last character
@@ -167,22 +130,12 @@ class CharSplitLMMinibatchLoader:
         length = self._row_length
         stop = min(stop, length + 1)  # the column after the last holds the character after each row
         text_length = self.batch_size * length
-        stored = np.empty((len(self._rows), stop - start), self._text.dtype)
-        try:
-            for to, row in zip(stored, self._rows, strict=True):
-                first, last = row * length + start, row * length + stop
-                to[: min(last, text_length) - first] = self._text.read(first, min(last, text_length))
-                if last > text_length:
-                    to[-1:] = self._text.read(0, 1)
-            numbers = encodings.token_ids(stored.reshape(-1), self._size_of_cached_vocab)
-        except OSError as e:
-            fault = e if isinstance(e, T7Error) else e.strerror or e
-            raise TextChanged(
-                f"{self._text.path} can't be read any more ({fault}): remove it, and it is made anew from input.txt."
-            ) from e
-        window: TokenIds = numbers.reshape(stored.shape)
-        if self._remap is not None:
-            window = self._remap[window]
+        window: TokenIds = np.empty((len(self._rows), stop - start), self._text.dtype)
+        for to, row in zip(window, self._rows, strict=True):
+            first, last = row * length + start, row * length + stop
+            to[: min(last, text_length) - first] = self._text.read(first, min(last, text_length))
+            if last > text_length:
+                to[-1:] = self._text.read(0, 1)
         self._window, self._columns = window, range(start, stop)
         return window
 
@@ -194,9 +147,3 @@ def _too_short(length: int, batch_size: int, seq_length: int) -> str:
         f" {flag('seq_length', seq_length)}: at most {flag('batch_size', fit_batch)} {flag('seq_length', fit_length)}"
         " fits."
     )
-
-
-def _id_map(vocab: dict[bytes, int], to: dict[bytes, int]) -> npt.NDArray[np.uint8] | npt.NDArray[np.int32]:
-    """Token id in one vocabulary -> id in another; 0 for characters that the other lacks."""
-    ids = np.array([to.get(c, 1) - 1 for c in characters_by_id(vocab)])
-    return ids.astype(np.uint8) if len(to) <= 256 else ids.astype(np.int32)

@@ -14,8 +14,9 @@ from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.progress import Figures, Live
+from pycharrnn.text.batches import VAL
 from pycharrnn.text.corpus import Corpus
-from pycharrnn.text.loader import VAL, TextChanged
+from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training import learning_rate, recorded_options, resume, run_files, threads
 from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
 from pycharrnn.training.history import History, out_of_patience

@@ -269,6 +269,13 @@ class TrainOptions:
         group="text",
         allowed=one_of("bytes", "utf8"),
     )
+    items: str = option(
+        "",
+        "train on the items of a list, each by itself, in a new order every epoch: line = an item is a line; blank ="
+        " the lines between blank lines; file = a file. Empty = on one text, as char-rnn does",
+        group="text",
+        allowed=one_of("line", "blank", "file"),
+    )
     text_encoding: str = option(
         "",
         "encoding of the files on the command line: a text encoding of Python, such as cp1252, or bytes, which keeps"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from compat import lua_format
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.text.loader import TRAIN
+from pycharrnn.text.batches import TRAIN
 from pycharrnn.training import learning_rate
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.settings import OptimisationSettings
@@ -34,7 +34,7 @@ def restore(
     state = found.state
     trainer.optimizer.learning_rate = _learning_rate(start, optimisation, loader.ntrain, iterations)
     if state is None:
-        loader.reset_batch_pointer(TRAIN, found.i % loader.ntrain)
+        loader.reset_batch_pointer(TRAIN, found.i)
         say(
             f"{start.path} holds weights, losses and the iteration, but no run state (the Lua program and -save_state"
             f" 0 write none): learning rate {lua_format.tostring(trainer.optimizer.learning_rate)} by the decay rule,"
@@ -44,7 +44,8 @@ def restore(
     trainer.restore(state)
     if "seed" not in start.overridden:
         trainer.random.set_state(state.random_words, state.random_position)
-    changed = [f"-{name}" for name in _LAYOUT if name in start.overridden]
+    layout = _LAYOUT if loader.end_id is None else (*_LAYOUT, "seed")  # which draws the splits and the order of a list
+    changed = [f"-{name}" for name in layout if name in start.overridden]
     if text != state.text:
         say(f"{data_dir}/input.txt is not the text of the checkpoint: it was {state.text}; it is {text}.")
         changed.append("the text")
@@ -55,6 +56,7 @@ def restore(
     else:
         for split, position in state.batch_positions.items():
             loader.reset_batch_pointer(split, position)
+        loader.restore_items(state.item_positions)
     ours = trainer.versions()
     for program, version in sorted((state.versions or {}).items()):
         if ours.get(program, version) != version:

@@ -18,8 +18,9 @@ from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
+from pycharrnn.text import loaders
+from pycharrnn.text.batches import TRAIN, VAL, Batches
 from pycharrnn.text.corpus import Corpus
-from pycharrnn.text.loader import TRAIN, VAL, CharSplitLMMinibatchLoader
 from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import distributed, initial_checkpoint, overwrite_guard, run_lock, run_log
 from pycharrnn.training.distributed import Ranks
@@ -44,7 +45,7 @@ class Session:
 
     settings: RunSettings
     ranks: Ranks
-    loader: CharSplitLMMinibatchLoader
+    loader: Batches
     fingerprint: str
     random: LuaRandom
     model: CharRNN
@@ -132,6 +133,7 @@ def _make(settings: RunSettings, text: TextStats, from_texts: bool, process: Pro
         start = dataclasses.replace(settings.resumed, checkpoint=remapped)
         settings = dataclasses.replace(settings, start=start)
     model = _model(settings, loader, random, dtype, say)
+    model.end_id = loader.end_id
     if settings.model.forget_bias and model.model == "lstm" and not settings.resumed:
         for layer in range(1, model.num_layers + 1):
             say(f"setting forget gate biases to 1 in LSTM layer {layer}")
@@ -170,12 +172,14 @@ def _make_checkpoint_dir(path: str) -> None:
 
 def _loader(
     data: DataSettings, start: InitialCheckpoint | None, text: TextStats, ranks: Ranks, progress: int, say: Say
-) -> CharSplitLMMinibatchLoader:
-    return CharSplitLMMinibatchLoader(
+) -> Batches:
+    return loaders.open_batches(
         data.data_dir,
         data.batch_size,
         data.seq_length,
         data.split_fractions,
+        data.items,
+        data.seed,
         say=say,
         rows=ranks.rows(data.batch_size),
         progress=progress,
@@ -186,9 +190,7 @@ def _loader(
     )
 
 
-def _model(
-    settings: RunSettings, loader: CharSplitLMMinibatchLoader, random: LuaRandom, dtype: torch.dtype, say: Say
-) -> CharRNN:
+def _model(settings: RunSettings, loader: Batches, random: LuaRandom, dtype: torch.dtype, say: Say) -> CharRNN:
     model, start, where = settings.model, settings.start, settings.machine.device
     if start is None:
         say(f"creating an {model.model} with {model.num_layers} layers")

@@ -31,6 +31,8 @@ class DataSettings:
     val_frac: float
     vocab: str
     encoding: str
+    items: str
+    seed: int
 
     @property
     def split_fractions(self) -> tuple[float, float, float]:

@@ -31,7 +31,8 @@ from pycharrnn.training.settings import (
     group,
 )
 
-_FIXED = ("rnn_size", "num_layers", "model")  # a resumed run can't change them
+_SIZES = ("rnn_size", "num_layers", "model")  # of the network
+_FIXED = (*_SIZES, "items")  # a resumed run can't change them
 _MIXED = ("bfloat16", "float16")
 _MAX_T7_CHARACTERS = 1000  # of a utf8 model saved as .t7 by default: its identity matrix has 8 MB
 
@@ -61,7 +62,7 @@ def settle(
         options, checkpoint = _resumed(options, given, checkpoint, lines)
     elif checkpoint is not None:
         network = checkpoint.checkpoint.network
-        sizes = {name: getattr(network, name) for name in _FIXED}
+        sizes = {name: getattr(network, name) for name in _SIZES}
         options = dataclasses.replace(options, init_from=checkpoint.path, **sizes)
     options = _with_encoding(options, checkpoint, lines)
     if explanation := explained(options.seed):

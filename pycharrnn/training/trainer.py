@@ -17,7 +17,8 @@ from pycharrnn.engine.cuda_graph import CUDAGraphStep
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.weight_drop import WeightDrop
-from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader, TextChanged
+from pycharrnn.text.batches import TRAIN, Batches
+from pycharrnn.text.token_text import TextChanged
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.settings import OptimisationSettings
 
@@ -31,14 +32,14 @@ class Trainer:
     Args:
         random: Torch7's generator, for dropout. note: prints a line on stderr.
         exact: the hidden state behaves as in the original, which keeps it by reference to buffers that are overwritten
-            later: see `_forward_backward` and `evaluate`.
+            later: see `_forward_backward` and `evaluate`. The items of a list, which char-rnn lacks, need it as it is.
         products: precision of mixed-precision products; None for that of the parameters.
     """
 
     def __init__(
         self,
         model: CharRNN,
-        loader: CharSplitLMMinibatchLoader,
+        loader: Batches,
         random: LuaRandom,
         ranks: Ranks,
         optimisation: OptimisationSettings,
@@ -47,6 +48,7 @@ class Trainer:
         note: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
     ):
         self.model, self.loader, self.random, self.ranks, self._exact = model, loader, random, ranks, exact
+        self._has_habits = exact and loader.end_id is None
         self._grad_clip = optimisation.grad_clip
         self._rows = ranks.rows(loader.batch_size)
         shape = loader.seq_length, self._rows.stop - self._rows.start
@@ -93,6 +95,7 @@ class Trainer:
             norm_ratio=self.norm_ratio(),
             text=text,
             versions=self.versions(),
+            item_positions=self.loader.item_positions(),
         )
 
     def restore(self, state: RunState) -> None:
@@ -164,7 +167,7 @@ class Trainer:
         self._copy_last_to_first()
         self.bptt.forward(self._x, self._masks)
         self._loss.copy_(self.bptt.nll(self._y))
-        if self._exact and not self._first_batch:
+        if self._has_habits and not self._first_batch:
             # In the original the first state shares memory with the last, so backward sees the last.
             self._copy_last_to_first()
         self.bptt.backward(self.bptt.d_nll(), self._gradients)
@@ -206,7 +209,7 @@ class Trainer:
 
         `batch_done` is called with the number of batches done. Errors: TextChanged, with the hidden state restored.
         """
-        n = self.loader.split_sizes[split]
+        n, padding = self.loader.split_sizes[split], self.loader.padding[split]
         self.loader.reset_batch_pointer(split)
         before = [state.clone() for state in self.bptt.states(-1)]
         self._set_states(self._zeros())
@@ -218,11 +221,20 @@ class Trainer:
                 self.bptt.forward(self._x)
                 loss += float(self.bptt.nll(self._y))
                 batch_done(i)
+            if padding:
+                loss -= padding * self._nll_of_padding()
         except TextChanged:
             self._set_states(before)  # for the checkpoint that follows
             raise
         loss = float(self.ranks.sum(self._loss.new_tensor(loss)))
-        if not self._exact:
+        if not self._has_habits:
             self._set_states(before)
         # else, as in the original, training continues from the last state of the validation
-        return loss / self.loader.seq_length / n
+        return loss / (self.loader.seq_length * n - padding / self.loader.batch_size)
+
+    def _nll_of_padding(self) -> float:
+        """The part of this process in the loss of one end character that follows another, as summed by `evaluate`."""
+        assert self.loader.end_id is not None  # no text is padded
+        self._x.fill_(self.loader.end_id)
+        self.bptt.forward(self._x)
+        return float(self.bptt.nll(self._x)) / self._x.shape[0] / self.loader.batch_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -35,10 +36,10 @@ def put(path, content: bytes | str):
     return path
 
 
-def gather(*paths: str, text_encoding: str = "") -> tuple[str, bytes, str]:
+def gather(*paths: str, text_encoding: str = "", kind: str = "") -> tuple[str, bytes, str]:
     """The folder, the text in it, and what is said; paths with slashes."""
     said: list[str] = []
-    with corpus.gather(paths, said.append, text_encoding=text_encoding) as found:
+    with corpus.gather(paths, said.append, text_encoding=text_encoding, kind=kind) as found:
         stats = found.write()
     with open(os.path.join(found.folder, "input.txt"), "rb") as f:
         text = f.read()
@@ -46,10 +47,10 @@ def gather(*paths: str, text_encoding: str = "") -> tuple[str, bytes, str]:
     return with_slashes(found.folder), text, with_slashes("\n".join(said))
 
 
-def refusal(*paths: str, text_encoding: str = "") -> str:
+def refusal(*paths: str, text_encoding: str = "", kind: str = "") -> str:
     with (
         pytest.raises(UserError) as error,
-        corpus.gather(paths, lambda line: None, text_encoding=text_encoding) as found,
+        corpus.gather(paths, lambda line: None, text_encoding=text_encoding, kind=kind) as found,
     ):
         found.write()
     assert str(error.value).endswith(".")
@@ -178,17 +179,28 @@ def test_files_without_any_letter(home):
     assert not (home / "data").exists()
 
 
-def test_a_sorted_list_is_said(home):
+def test_a_list_is_said(home):
     names = [
         f"{first}{second}" for first in ("An", "Be", "Cla", "Do", "Em") for second in ("a", "do", "ka", "na", "ra")
     ]
-    put(home / "names.txt", "".join(f"{a} {b}\n" for a in names for b in names))
-    advice = (
-        "the lines of data/names/input.txt are sorted: the network learns their order, and its validation part has the"
-        " last of them only; shuffle the lines before, for example with shuf."
-    )
+    sorted_names = [f"{a} {b}\n" for a in names for b in names]
+    put(home / "my names.txt", "".join(sorted_names))
+    put(home / "shuffled.txt", "".join(random.Random(1).sample(sorted_names, len(sorted_names))))
     for _ in range(2):
-        assert gather("names.txt")[2].splitlines()[-1] == advice
+        assert gather("my names.txt")[2].splitlines()[-1] == (
+            "data/my_names/input.txt looks like a sorted list: the network learns the order of the lines, and its"
+            " validation part has the last of them only; pycharrnn train 'my names.txt' -items line learns each line by"
+            " itself, in a new order every epoch."
+        )
+    assert gather("shuffled.txt")[2].splitlines()[-1] == (
+        "data/shuffled/input.txt looks like a list: the network learns the order of the lines; pycharrnn train"
+        " shuffled.txt -items line learns each line by itself, in a new order every epoch."
+    )
+    assert "looks like" not in gather("shuffled.txt", kind="line")[2]
+    said: list[str] = []
+    with corpus.gather((home / "shuffled.txt").read_bytes(), said.append) as found:
+        found.write()
+    assert said[-1].endswith("; -items line learns each by itself, in a new order every epoch.")
 
 
 def test_many_files_are_counted(home):
@@ -500,3 +512,74 @@ def test_products_of_trainings_are_no_texts(home):
     with corpus_run(["f"], TrainOptions(), (), lambda line: None) as (opt, found):
         found.write()
     assert (home / opt.data_dir / "input.txt").read_bytes() == b"a\na,b\n{}"
+
+
+# -- items -------------------------------------------------------------------------------------------------------------
+
+
+def test_lines_are_kept_as_they_are(home):
+    put(home / "names.txt", "Ada\r\n\r\nBob\r\nC\u00e9line")
+    assert gather("names.txt", kind="line")[1] == "Ada\n\nBob\nC\u00e9line".encode()
+
+
+def test_items_between_blank_lines(home):
+    put(home / "a.txt", "\r\n\r\n  roses are red,\r\nviolets blue\r\n \t\r\n\r\nsugar\r\n")
+    put(home / "b.txt", "\n\n")
+    put(home / "c.txt", "salt\nand pepper")
+    folder, text, _ = gather("a.txt", "b.txt", "c.txt", kind="blank")
+    assert text == b"  roses are red,\nviolets blue\x1esugar\x1esalt\nand pepper\x1e"
+    assert gather("a.txt", "b.txt", "c.txt", kind="blank")[0] == folder  # found again
+    assert gather("a.txt", "b.txt", "c.txt")[0] == f"{folder}_2"  # another text
+
+
+def test_each_file_is_an_item(home):
+    put(home / "poems/1.txt", "one\n\ntwo\n\n")
+    put(home / "poems/2.txt", "\n \n")
+    put(home / "poems/3.txt", "\r\nthree")
+    assert gather("poems", kind="file")[1] == b"one\n\ntwo\x1e \x1ethree\x1e"
+
+
+def test_many_items_pass_through_memory_in_parts(home, monkeypatch):
+    monkeypatch.setattr(corpus, "_PIECE", 10)
+    put(home / "a.txt", "\n\n".join(f"item {k}" for k in range(100)))
+    assert gather("a.txt", kind="blank")[1] == b"".join(b"item %d\x1e" % k for k in range(100))
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [
+        (
+            "line",
+            "\n\n\n",
+            "list.txt holds no items of -items line, for which an item is a line that is not empty: add some, or choose"
+            " another -items.",
+        ),
+        (
+            "blank",
+            "one\ntwo\n",
+            "list.txt holds one item of -items blank, for which an item is the lines between two blank lines: add some,"
+            " or choose another -items.",
+        ),
+        ("line", "the same\n" * 1200, "all 1,200 items of list.txt are equal: there is nothing to learn."),
+        (
+            "line",
+            "a\n" + "b" * 10_000_000 + "\nc\n",
+            f"the item that begins with '{'b' * 40}' has more than 1,000,000 bytes, the most that an item may have:"
+            " divide it, or train without -items.",
+        ),
+        ("blank", "b" * 10_000_000, f"the item that begins with '{'b' * 40}' has more than 1,000,000 bytes"),
+        ("blank", "b\n" * 1_000_000, "has more than 1,000,000 bytes"),
+        ("file", "b\n" * 1_000_000, "has more than 1,000,000 bytes"),
+        (
+            "blank",
+            "some lines\n\nand\x1emore of them\n",
+            "list.txt contains U+001E, the record separator, which ends the items of -items blank: remove it, or, if"
+            " -items made this text, name its folder by -data_dir.",
+        ),
+        ("line", "Ada\nBo\0b\nCleo\n" * 200, "there is no text in list.txt"),
+    ],
+)
+def test_lists_that_can_not_be_learnt(home, kind, content, said):
+    put(home / "list.txt", content)
+    assert said in refusal("list.txt", kind=kind)
+    assert not (home / "data").exists()

@@ -1,0 +1,177 @@
+"""ItemLoader divides a list into batches: items one after the other in each row, in a new order every epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat.item_options import END_CHARACTERS
+from pycharrnn.common.display import quote_character
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text import item_index
+from pycharrnn.text.batches import SPLIT_NAMES, TEST, TRAIN, VAL, Batches, check_fractions, no_data
+from pycharrnn.text.item_order import Order, Splits
+from pycharrnn.text.item_rows import ItemRows, Piece
+from pycharrnn.text.token_text import TextChanged, TokenText
+
+if TYPE_CHECKING:
+    from pycharrnn.text.encodings import TokenIds
+    from pycharrnn.text.text_stats import TextStats
+
+_HELD = 1 << 26  # bytes of token ids that are held in memory; of a longer text, items are read from the disk
+
+
+class ItemLoader(Batches):
+    """Batches of a list, of whose items each one is learnt by itself.
+
+    An item in a row is its end character, which resets the hidden state, and its characters; the end character of the
+    next item, which is its target, follows. So a row has no padding, and a long item goes on in the next batch. A row
+    that becomes free takes the next item of the order. The order goes on over the end of an epoch, which has as many
+    batches as the characters of the training split fill: no item is read again before all have been read. Batches of
+    the other splits hold each item once; end characters fill the rows after their last items (`padding`).
+
+    Args:
+        kind: "line", "blank" or "file", the value of -items. seed: of the splits and the order.
+        split_fractions: (train, val, test) fractions of the items.
+        in_order: read the training split like the others: once, in the order of the list.
+        data_dir, batch_size, seq_length, say, rows, progress, encoding, model_characters, leave_out_others, stats: as
+            for CharSplitLMMinibatchLoader.
+
+    Errors: UserError.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str],
+        batch_size: int,
+        seq_length: int,
+        split_fractions: tuple[float, float, float],
+        kind: str,
+        seed: int,
+        *,
+        say: Callable[[str], None] = print,
+        rows: slice = slice(None),
+        progress: int = 0,
+        encoding: str = "bytes",
+        model_characters: Collection[bytes] | None = None,
+        leave_out_others: bool = False,
+        stats: TextStats | None = None,
+        in_order: bool = False,
+    ):
+        check_fractions(*split_fractions)
+        folder, end = os.fspath(data_dir), END_CHARACTERS[kind]
+        text = TokenText(folder, say, progress, encoding, model_characters, leave_out_others, stats)
+        super().__init__(text, batch_size, seq_length)
+        self.end_id = _end_id(text, folder, kind, leave_out_others)
+        self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress)
+        self._splits = Splits(self._index, split_fractions, seed)
+        self._seed, self._in_order = seed, in_order
+        self._rows = range(batch_size)[rows]
+        self._held = text.read(0, len(text)) if len(text) * text.dtype.itemsize <= _HELD else None
+        self._of_split = {split: self._start(split) for split in (TRAIN, VAL, TEST)}
+        sizes = self._splits.sizes
+        longest = max(
+            int(self._index["length"][first : first + item_index.BLOCK].max())
+            for first in range(0, len(self._index), item_index.BLOCK)
+        )
+        distinct = item_index.count_distinct(self._index)
+        say(f"items: {len(self._index)}, {distinct} of them distinct; the longest has {longest} characters")
+        say(f"items in train: {sizes[TRAIN].items}, val: {sizes[VAL].items}, test: {sizes[TEST].items}")
+        ntrain = sizes[TRAIN].characters // (batch_size * seq_length)
+        if not ntrain and not in_order:
+            raise UserError(_too_short(sizes[TRAIN].characters, batch_size, seq_length))
+        columns = {split: self._start(split).columns() for split in sizes if in_order or split != TRAIN}
+        once = {split: -(-count // seq_length) for split, count in columns.items()}
+        self._set_sizes(once.get(TRAIN, ntrain), once[VAL], once[TEST])
+        for split, batches in once.items():
+            self.padding[split] = batches * batch_size * seq_length - sizes[split].characters
+        say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
+
+    def _start(self, split: int, passes: int = 0, position: int = 0) -> ItemRows:
+        is_shuffled = split == TRAIN and not self._in_order
+        order = Order(self._index, self._splits, split, self._seed if is_shuffled else None, passes, position)
+        return ItemRows(order, self.batch_size)
+
+    def reset_batch_pointer(self, split_index: int, batch_index: int = 0) -> None:
+        """Begin a split again, so that batch_ix is `batch_index`: in training, with the order of that epoch."""
+        super().reset_batch_pointer(split_index, batch_index)
+        passes = batch_index // self.ntrain if split_index == TRAIN and not self._in_order else 0
+        self._of_split[split_index] = self._start(split_index, passes)
+
+    def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
+        if not self.split_sizes[split_index]:
+            raise no_data(split_index)
+        rows = self._of_split[split_index]
+        before = rows.state() if split_index == TRAIN and self._held is None else ()
+        try:
+            batch = self._filled(rows.pieces(self.seq_length))
+        except TextChanged:
+            self.reset_batch_pointer(split_index, self.batch_ix[split_index] if split_index == TRAIN else 0)
+            self.restore_items(before)
+            raise
+        rows.advance(self.seq_length)
+        self.batch_ix[split_index] += 1
+        return batch[:, :-1], batch[:, 1:]
+
+    def _filled(self, pieces: Sequence[Piece]) -> TokenIds:
+        """The rows of this loader with T + 1 columns, whose last is that of y."""
+        width = self.seq_length + 1
+        batch: TokenIds = np.full((len(self._rows), width), self.end_id, self._text.dtype)
+        table = np.array(pieces, np.int64).reshape(-1, 4)
+        rows, columns, starts, lengths = table[(table[:, 0] >= self._rows.start) & (table[:, 0] < self._rows.stop)].T
+        first = np.maximum(columns + 1, 0)  # the column of the first character in the batch
+        counts = np.maximum(np.minimum(columns + 1 + lengths, width) - first, 0)
+        starts = starts + first - columns - 1
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        to = np.repeat((rows - self._rows.start) * width + first, counts) + within
+        if self._held is not None:
+            batch.reshape(-1)[to] = self._held[np.repeat(starts, counts) + within]
+        elif len(to):
+            found = [self._text.read(s, s + n) for s, n in zip(starts.tolist(), counts.tolist(), strict=True)]
+            batch.reshape(-1)[to] = np.concatenate(found)
+        return batch
+
+    def item_positions(self) -> tuple[int, ...]:
+        return self._of_split[TRAIN].state()
+
+    def restore_items(self, positions: Sequence[int]) -> None:
+        if not positions:
+            return
+        passes, position, *rows = positions if len(positions) == 2 + 2 * self.batch_size else (0, 0)
+        numbers, read = rows[::2], rows[1::2]
+        fits = bool(rows) and passes < 1 << 31 and max(numbers) < len(self._index)
+        found = self._index[numbers] if fits else self._index[:0]
+        if not fits or np.any(found["length"] + 1 < read):
+            raise UserError("the checkpoint's positions in the list are not those of this list: start a new run.")
+        restored = self._start(TRAIN, passes, position)
+        restored.restore(numbers, read, found["start"].tolist(), found["length"].tolist())
+        self._of_split[TRAIN] = restored
+
+
+def _end_id(text: TokenText, folder: str, kind: str, leave_out_others: bool) -> int:
+    end = END_CHARACTERS[kind]
+    if end in text.vocab:
+        return text.vocab[end] - 1
+    if leave_out_others:
+        raise UserError(
+            f"the checkpoint's vocabulary lacks {quote_character(end)}, which ends the items of {flag('items', kind)}:"
+            f" use {flag('vocab', 'extend')}."
+        )
+    if kind == "line":
+        raise UserError(f"{folder}/input.txt has one line: {flag('items', kind)} needs some.")
+    raise UserError(
+        f"{folder}/input.txt has no U+001E, which ends the items of {flag('items', kind)}: name the texts themselves"
+        f" instead of {flag('data_dir')}."
+    )
+
+
+def _too_short(length: int, batch_size: int, seq_length: int) -> str:
+    fit_batch, fit_length = (length // seq_length, seq_length) if length >= seq_length else (1, length)
+    return (
+        f"the items of the {SPLIT_NAMES[TRAIN]} split have {length} characters, fewer than"
+        f" {flag('batch_size', batch_size)} x {flag('seq_length', seq_length)}: at most"
+        f" {flag('batch_size', fit_batch)} {flag('seq_length', fit_length)} fits."
+    )

@@ -1,0 +1,140 @@
+"""The items of a list (-items): a line, the lines between blank lines, or a file; and how input.txt holds them.
+
+The items of -items line are the lines of input.txt. Those of -items blank and -items file end with U+001E there. Items
+without a character are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from compat.item_options import END_CHARACTERS
+from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError, flag
+
+MAX_ITEM = 1_000_000  # bytes; while a row of a batch reads such an item, the others read thousands of short ones
+ITEM_OF = {"line": "a line that is not empty", "blank": "the lines between two blank lines", "file": "a file"}
+_SHOWN = 40  # bytes of an item in a message
+_BLANKS = b" \t\r"
+
+
+class ItemSplitter:
+    """Splits a text that arrives in pieces at the end characters of its items.
+
+    Example:
+        >>> splitter = ItemSplitter(b"\\n")
+        >>> splitter.push(b"Ada\\n\\nBo"), splitter.push(b"b\\nC"), splitter.rest()
+        ([b'Ada', b''], [b'Bob'], b'C')
+    """
+
+    def __init__(self, end: bytes) -> None:
+        self._end, self._held, self._size = end, [b""], 0
+
+    def push(self, piece: bytes) -> list[bytes]:
+        """The items, empty ones included, that end in this piece. Errors: UserError for a longer one than MAX_ITEM."""
+        first, *others = piece.split(self._end)
+        self._held.append(first)
+        self._size += len(first)
+        if self._size > MAX_ITEM:
+            raise too_long(self.rest())
+        if not others:
+            return []
+        items = [b"".join(self._held), *others[:-1]]
+        self._held, self._size = [others[-1]], len(others[-1])
+        return items
+
+    def rest(self) -> bytes:
+        """What follows the last end character."""
+        return b"".join(self._held)
+
+
+class ListCheck:
+    """Checks that a list, whose items arrive one after the other, can be learnt from. `shown`: its name in messages."""
+
+    def __init__(self, kind: str, shown: str) -> None:
+        self._kind, self._shown = kind, shown
+        self._first, self._count, self._is_varied = b"", 0, False
+
+    def add(self, items: Iterable[bytes]) -> None:
+        """Errors: UserError for an item of more than MAX_ITEM bytes."""
+        found = [item for item in items if item]
+        if not found:
+            return
+        self._first = self._first or found[0]
+        self._count += len(found)
+        self._is_varied = self._is_varied or any(item != self._first for item in found)
+        longest = max(found, key=len)
+        if len(longest) > MAX_ITEM:
+            raise too_long(longest)
+
+    def finish(self) -> None:
+        """Errors: UserError for a list without items, with one item, or with equal ones."""
+        kind = f"{flag('items', self._kind)}, for which an item is {ITEM_OF[self._kind]}"
+        if self._count < 2:
+            held = "one item" if self._count else "no items"
+            raise UserError(f"{self._shown} holds {held} of {kind}: add some, or choose another {flag('items')}.")
+        if not self._is_varied:
+            raise UserError(f"all {self._count:,} items of {self._shown} are equal: there is nothing to learn.")
+
+
+def too_long(item: bytes) -> UserError:
+    begins = escape_line(item[:_SHOWN].decode("utf-8", "replace"))
+    return UserError(
+        f"the item that begins with '{begins}' has more than {MAX_ITEM:,} bytes, the most that an item may have: divide"
+        f" it, or train without {flag('items')}."
+    )
+
+
+def as_input(pieces: Iterable[bytes], kind: str, shown: str) -> Iterator[bytes]:
+    """The items of -items blank or -items file in a source file, each with its end, as input.txt holds them.
+
+    Errors: UserError for a file that contains U+001E, and for a longer item than MAX_ITEM.
+    """
+    end = END_CHARACTERS[kind]
+    checked = _without_end(pieces, end, kind, shown)
+    for item in [_whole(checked)] if kind == "file" else _between_blank_lines(checked):
+        if item:
+            yield item + end
+
+
+def _without_end(pieces: Iterable[bytes], end: bytes, kind: str, shown: str) -> Iterator[bytes]:
+    for piece in pieces:
+        if end in piece:
+            raise UserError(
+                f"{shown} contains U+001E, the record separator, which ends the items of {flag('items', kind)}: remove"
+                f" it, or, if {flag('items')} made this text, name its folder by {flag('data_dir')}."
+            )
+        yield piece
+
+
+def _whole(pieces: Iterable[bytes]) -> bytes:
+    """A file without the line breaks around it."""
+    found = bytearray()
+    for piece in pieces:
+        found += piece
+        if len(found) > MAX_ITEM:
+            raise too_long(bytes(found))
+    return bytes(found.strip(b"\r\n"))
+
+
+def _between_blank_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines without a blank one between them; a blank line has spaces and tabs at most."""
+    lines: list[bytes] = []
+    size = 0
+    for line in _lines(pieces):
+        if line.strip(_BLANKS):
+            lines.append(line)
+            size += len(line) + 1
+            if size > MAX_ITEM:
+                raise too_long(b"\n".join(lines))
+        elif lines:
+            yield b"\n".join(lines)
+            lines, size = [], 0
+    yield b"\n".join(lines)
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    splitter = ItemSplitter(b"\n")
+    for piece in pieces:
+        yield from splitter.push(piece)
+    yield splitter.rest()

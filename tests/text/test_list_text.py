@@ -1,0 +1,117 @@
+"""Which texts are lists, and which of those are sorted."""
+
+from __future__ import annotations
+
+import pydoc_data.topics
+import random
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from pycharrnn.text.list_text import EXAMINED, LIST, SORTED_LIST, kind_of_list
+
+LAST = ("Abel", "Ábrego", "Baker", "Brontë", "Carver", "Dürer", "Eliot", "Frost", "Gógol", "Heine", "Ibsen", "Joyce")
+FIRST = ("Ada", "Émile", "Iris", "José", "Karl", "Léa", "Mia", "Noé", "Olga", "Paul", "Ruth", "Uwe", "Zoë")
+NAMES = [f"{last}, {first}" for last in LAST for first in FIRST]
+POEM = """Where the river bends at noon
+and the willows touch the stone,
+there I sang an idle tune
+to the water, all alone.
+Nobody had heard the song
+but a heron in the reeds;
+still it carried all day long
+over meadow, marsh and weeds.
+"""
+
+
+def text(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        NAMES,
+        NAMES[::-1],
+        sorted(NAMES),
+        [name.upper() if k % 2 else name for k, name in enumerate(NAMES)],
+        [*NAMES[:90], "", "# more names", *NAMES],
+        [f"{name}\t{len(name)}" for name in NAMES],
+        [f"2024-{month:02}-{day:02},{day * month % 7}" for month in range(1, 13) for day in range(1, 29)],
+    ],
+)
+def test_sorted_lists(lines):
+    assert kind_of_list(text(lines)) == SORTED_LIST
+
+
+SMILES = ("CC(=O)Nc1ccc(O)cc1", "CN1CCC[C@H]1c1cccnc1", "CC(C)Cc1ccc(C(C)C(=O)O)cc1", "O=C(O)c1ccccc1OC(C)=O")
+TITLES = ("The Tempest", "A Winter's Tale", "Much Ado About Nothing", "All's Well That Ends Well", "Cymbeline (1611)")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        random.Random(1).sample(NAMES, len(NAMES)),
+        [line for k in range(40) for line in random.Random(k).sample([f"{one}{k}" for one in SMILES], 4)],
+        [f"{title} {k * 37 % 101}" for k in range(20) for title in TITLES],
+        [f"{k % 13},{k * 37 % 101},{k * k % 29}" for k in range(500)],
+        [f"{name}\tBoy" for name in random.Random(2).sample(NAMES, len(NAMES))] + ["", "Dr."],
+    ],
+)
+def test_lists(lines):
+    assert kind_of_list(text(lines)) == LIST
+
+
+DIALOGUE = """KING:
+Who calls me at this hour of the night
+BEGGAR:
+A man whom you have known in better days.
+KING:
+Then let him come, and bring him bread and wine!
+BEGGAR:
+I need no bread. I came to bring you news;
+"""
+VERSE = """the gull
+goes over
+
+the white
+of a field
+
+and no one
+calls it
+
+"""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        text(NAMES[:30]),
+        text(["the same line"] * 500),
+        text(["yes", "yes", "yes", "no"] * 200),
+        text(sorted(f"{name} wrote a book that filled a shelf of the library of his town" for name in NAMES)),
+        POEM.encode() * 30,
+        DIALOGUE.encode() * 30,
+        VERSE.encode() * 30,
+        "\n".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics)).encode(),
+        Path(random.__file__).read_bytes(),
+        *(path.read_bytes() for path in sorted((ROOT / "pycharrnn" / "page" / "files").glob("*.js"))),
+        (ROOT / "pycharrnn" / "kernel_structs.h").read_bytes(),
+        (ROOT / "README.md").read_bytes(),
+        b"\xff\xfe" * 1000,
+    ],
+)
+def test_other_texts(content):
+    assert kind_of_list(content) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "is_list"), [("names", True), ("tinyshakespeare", False), ("ulysses", False), ("warpeace", False)]
+)
+def test_well_known_texts(name, is_list):
+    path = ROOT.parent / "shared" / "corpora" / name / "input.txt"
+    if not path.exists():
+        pytest.skip("needs the text")
+    assert bool(kind_of_list(path.read_bytes()[:EXAMINED])) is is_list
