@@ -27,6 +27,12 @@ def end_id(vocab: Mapping[bytes, int], opt: Mapping[str, Option]) -> int | None:
         >>> end_id({b"\\n": 1, b"a": 2}, {"items": "line"})
         0
     """
-    kind = opt.get("items")
-    number = vocab.get(END_CHARACTERS.get(kind, b"")) if isinstance(kind, str) else None
-    return None if number is None else number - 1
+    end = END_CHARACTERS.get(kind(vocab, opt))
+    return None if end is None else vocab[end] - 1
+
+
+def kind(vocab: Mapping[bytes, int], opt: Mapping[str, Option]) -> str:
+    """What an item is, a key of END_CHARACTERS; "" for a model of a text, as for `end_id`."""
+    recorded = opt.get("items")
+    known = isinstance(recorded, str) and END_CHARACTERS.get(recorded) in vocab
+    return str(recorded) if known else ""

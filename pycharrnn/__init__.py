@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pycharrnn.common.errors import UserError
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.library.generated import BytesPiece, GeneratedText, Piece
+    from pycharrnn.library.item_generation import Item
     from pycharrnn.library.model import Model, load
     from pycharrnn.library.run import LossCurve, Run
     from pycharrnn.library.training import train
@@ -34,6 +35,7 @@ _HOMES = {
     "CharRNN": "pycharrnn.engine.model",
     "CharSplitLMMinibatchLoader": "pycharrnn.text.loader",
     "GeneratedText": "pycharrnn.library.generated",
+    "Item": "pycharrnn.library.item_generation",
     "LossCurve": "pycharrnn.library.run",
     "Model": "pycharrnn.library.model",
     "Piece": "pycharrnn.library.generated",
@@ -52,6 +54,7 @@ __all__ = [
     "CharRNN",
     "CharSplitLMMinibatchLoader",
     "GeneratedText",
+    "Item",
     "LossCurve",
     "Model",
     "Piece",

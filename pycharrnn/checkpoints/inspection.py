@@ -8,7 +8,7 @@ from array import array
 from dataclasses import dataclass
 from typing import Any
 
-from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject
+from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject, item_options
 from compat.charrnn import Checkpoint
 from compat.t7_objects import Dialect
 from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
@@ -70,6 +70,7 @@ def _facts(found: Checkpoint) -> Facts:
         "parameters": network.parameters,
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
+        "items": item_options.kind(found.vocab, found.opt),
         "trained_on": checkpoint.trained_on(found),
         "iteration": found.i,
         "epoch": found.epoch,

@@ -48,6 +48,7 @@ def print_items(
 
     Errors: UserError, without a message after one line has said why, if there are fewer than -items.
     """
+    from compat import item_options
     from compat.vocabulary import characters_by_id
     from pycharrnn.sampling import inference, item_selection, known_items
     from pycharrnn.sampling.item_writer import ItemWriter
@@ -56,7 +57,7 @@ def print_items(
     assert end is not None  # else this is not called
     characters = characters_by_id(loaded.vocab)
     selection = item_selection.Selection(opt, known_items.for_options(path, loaded, characters[end], opt))
-    writer = ItemWriter(sys.stdout.buffer, characters, prime, opt, str(loaded.opt["items"]))
+    writer = ItemWriter(sys.stdout.buffer, characters, prime, opt, item_options.kind(loaded.vocab, loaded.opt))
 
     def predictor_of(streams: int) -> Predictor:
         return inference.make_predictor(loaded, where, streams)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Character = tuple[bytes, float, bool]  # of the vocabulary; its probability; whether it was given
 
-_SEEDS = 2**31  # as many as there are to choose from where none is given
+SEEDS = 2**31  # as many as there are to choose from where none is given
 
 
 class SampleKeywords(TypedDict, total=False):
@@ -52,7 +52,7 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
     if found.get("length", 0) is None:
         found["length"] = 0
     if found.get("seed") is None:
-        found["seed"] = random.SystemRandom().randrange(_SEEDS)
+        found["seed"] = random.SystemRandom().randrange(SEEDS)
     # A str of which the sampler makes the same bytes, in any locale.
     found["stop"] = os.fsdecode(utf8(found.get("stop", SampleOptions.stop), "stop"))
     return options_of(SampleOptions, found, caller, SampleKeywords.__annotations__)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
+from compat import item_options
 from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint, formats, paths
 from pycharrnn.common.errors import UserError
-from pycharrnn.library import arguments, generation, notebook
+from pycharrnn.library import arguments, generation, item_generation, notebook
 from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.library.generated import BytesPiece, GeneratedText, Piece
     from pycharrnn.library.generation import SampleKeywords
+    from pycharrnn.library.item_generation import Item, ItemKeywords
 
     Text = str | bytes
     Texts = list[str] | list[bytes] | list[Text] | tuple[Text, ...]
@@ -208,6 +210,28 @@ class Model:
         characters = characters_by_id(self.vocab)
         return bytes_pieces_of(sampled, characters) if as_bytes else pieces_of(sampled, characters)
 
+    def items(self, count: int = 10, *, primetext: Text = "", **options: Unpack[ItemKeywords]) -> Iterator[Item]:
+        """Draw items from a model of items, as `pycharrnn sample` does.
+
+        Args:
+            count: how many to yield. There are fewer if the last 1,000 that were drawn were all left out.
+            primetext: the beginning of every item.
+            new: leave out items that the training text has. unique: leave out items that were drawn before.
+            least, most: leave out items of fewer or more characters. 0 = none.
+            text: file with the items that are not new; None = the training text, as the checkpoint records it.
+            length: most characters to draw for an item.
+            seed: of the first item; each item has the next one. None = a random one, which `item.seed` keeps.
+            threads: 0 = one for each core.
+            temperature, topk, topp, sample, hide_prime, ignore_bad_primetext: as for `generate`.
+
+        Yields: strings with `probability`, `bits`, `known`, `seed`, and the attributes of GeneratedText.
+
+        Errors: as for `generate`; UserError for a model of a text, or, with `new`, for a missing text.
+        """
+        opt = item_generation.options_for(count, **options)
+        prime = self._characters(primetext, "primetext", opt.ignore_bad_primetext)
+        return item_generation.draw_items(self.path, self._weights.checkpoint(), self._weights.predictor, opt, prime)
+
     def encode(self, text: Text) -> npt.NDArray[np.int64]:
         """Token ids of a text, from 0, (T,). Errors: UserError for an unknown character; TypeError."""
         return np.array([self.vocab[character] - 1 for character in self._characters(text, "text")], np.int64)
@@ -299,6 +323,8 @@ class Model:
 
     def _facts(self) -> dict[str, str]:
         facts = {"model": f"{self.model}, {self.num_layers} x {self.rnn_size}", "characters": f"{self.vocab_size}"}
+        if kind := item_options.kind(self.vocab, self.opt):
+            facts["items"] = kind
         if self.epoch:
             facts["epoch"] = f"{self.epoch:.2f}"
         if self.val_loss is not None:

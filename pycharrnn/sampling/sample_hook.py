@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import sample
@@ -21,7 +22,7 @@ _PARAGRAPH = b".\n\n"
 
 
 def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, temperature: float) -> Iterator[bytes]:
-    """Sample the beginning of a paragraph on the device of `model`.
+    """Sample the beginning of a paragraph, or items, on the device of `model`.
 
     `checkpoint` has its current weights and vocabulary. Weights are only read; buffers, hidden state and random numbers
     are separate from the training's.
@@ -30,6 +31,13 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
     """
     local = model.flat.device.type == "cpu"
     predictor: Predictor = on_cpu(checkpoint.network) if local else TorchPredictor(model)
-    prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
     opt = SampleOptions(length=length, seed=seed, temperature=temperature)
-    yield from (one.character for one in sample(predictor, checkpoint.vocab, opt, prime) if not one.given)
+    end, end_id = b"", checkpoint.network.end_id
+    if end_id is None:
+        prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
+    else:  # an end is also the beginning of the next item
+        end = prime = characters_by_id(checkpoint.vocab)[end_id]
+    between = b"\n" if end == b"\n" else b"\n\n"
+    for one in sample(predictor, checkpoint.vocab, opt, prime):
+        if not one.given:
+            yield between if one.character == end else one.character

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import quote_code_point
 from pycharrnn.common.errors import UserError, flag
@@ -73,9 +74,11 @@ def primetext_characters(primetext: bytes, vocab: dict[bytes, int], option: str 
 def line_start(loaded: Checkpoint) -> list[bytes]:
     """The characters that a model reads, but doesn't show, before a text without a primetext: a newline.
 
-    So the text begins as a line does. None for a model of -data_dir or a Lua program, which begins as sample.lua does,
-    nor for a vocabulary without a newline.
+    So the text begins as a line does; that of a model of items begins with an item, after the end character. None for
+    a model of -data_dir or a Lua program, which begins as sample.lua does, nor for a vocabulary without a newline.
     """
+    if loaded.network.end_id is not None:
+        return [characters_by_id(loaded.vocab)[loaded.network.end_id]]
     return [b"\n"] if checkpoint.is_from_texts(loaded) and b"\n" in loaded.vocab else []
 
 

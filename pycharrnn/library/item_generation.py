@@ -1,0 +1,128 @@
+"""Draws items for Model.items, as strings that hold their probabilities."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+import random
+import reprlib
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from compat.vocabulary import characters_by_id
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.option_fields import MAX_COUNT
+from pycharrnn.library.generated import GeneratedText, text_of
+from pycharrnn.library.generation import SEEDS
+from pycharrnn.library.keywords import in_words_of_a_program, options_of
+from pycharrnn.sampling import item_selection, known_items
+from pycharrnn.sampling.options import SampleOptions
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    from typing_extensions import Unpack
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.item_selection import SelectedItem
+    from pycharrnn.sampling.predictor import Predictor
+
+
+class ItemKeywords(TypedDict, total=False):
+    """The keyword arguments of Model.items except primetext."""
+
+    new: bool
+    unique: bool
+    least: int
+    most: int
+    text: str | os.PathLike[str] | None
+    length: int
+    temperature: float | tuple[float, float] | str
+    seed: int | None
+    topk: int
+    topp: float
+    sample: int
+    hide_prime: bool
+    ignore_bad_primetext: bool
+    threads: int
+
+
+class Item(GeneratedText):
+    """An item that a model of items has drawn.
+
+    Attributes:
+        known: whether the training text has it; None if there is no such text to compare with.
+        bits: its surprise: -log2 of the probability with which it was drawn after its beginning, at the temperature,
+            topk and topp of the draw. The end counts too.
+        cut: whether it has no end, since it has `length` characters.
+    """
+
+    known: bool | None = None
+    bits: float = math.nan
+    cut: bool = False
+
+    @property
+    def probability(self) -> float:
+        """2 to the power of -bits; of a long item it may be 0."""
+        return math.pow(2, -self.bits)
+
+
+def options_for(count: int, **values: Unpack[ItemKeywords]) -> SampleOptions:
+    """The options of `pycharrnn sample` for arguments of Model.items.
+
+    Errors: see keywords.options_of, and UserError for a count below 1.
+    """
+    given: dict[str, object] = {name: value for name, value in values.items() if value is not None}
+    given.setdefault("seed", random.SystemRandom().randrange(SEEDS))
+    try:
+        count = operator.index(count)
+    except TypeError:
+        raise TypeError(f"count must be a whole number, not {reprlib.repr(count)}") from None
+    if not 1 <= count <= MAX_COUNT:
+        raise UserError(f"count must be from 1 to 1e12, not {count}.")
+    opt = options_of(SampleOptions, given, "items", ItemKeywords.__annotations__)
+    return dataclasses.replace(opt, items=count)
+
+
+def draw_items(
+    path: str, loaded: Checkpoint, predictor_of: Callable[[int], Predictor], opt: SampleOptions, prime: list[bytes]
+) -> Iterator[Item]:
+    """Draw the items of Model.items from the checkpoint of `path`.
+
+    Errors: UserError for a model of a text, or for a missing text; while it runs for a model that predicts NaN.
+    """
+    end, characters = loaded.network.end_id, characters_by_id(loaded.vocab)
+    if end is None:
+        raise UserError("this is not a model of items: generate() samples its text.")
+    if not opt.length:
+        raise UserError("length must be at least 1, the most characters of an item, not 0.")
+    with in_words_of_a_program():
+        known = known_items.for_options(path or "the model", loaded, characters[end], opt)
+    selected = item_selection.select(item_selection.Selection(opt, known), predictor_of, loaded.vocab, end, prime)
+    return _items(selected, characters, [] if opt.hide_prime else prime)
+
+
+def _items(selected: Iterator[SelectedItem], characters: list[bytes], prime: list[bytes]) -> Iterator[Item]:
+    with in_words_of_a_program():
+        while True:
+            with np.errstate(all="ignore"):  # the sampler finds infinity and NaN
+                one = next(selected, None)
+            if one is None:
+                return
+            yield _item(one, characters, prime)
+
+
+def _item(selected: SelectedItem, characters: list[bytes], prime: list[bytes]) -> Item:
+    drawn = selected.item
+    given = [(character, 1.0, True) for character in prime]
+    probs = drawn.token_probs.tolist()
+    of_item = [(characters[k], probs[n], False) for n, k in enumerate(drawn.token_ids.tolist())]
+    text = text_of([*given, *of_item], drawn.seed)
+    item = Item(text)
+    item.__dict__.update(text.__dict__)
+    item.known, item.cut = selected.known, drawn.cut
+    item.bits = -math.fsum(math.log2(prob) for prob in probs)
+    return item
