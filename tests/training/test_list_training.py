@@ -1,0 +1,206 @@
+"""Training on the items of a list: -items."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import run, sentence
+from runs import assert_close_digits, copied, log_lines, named, result_of, steps, train
+
+import pycharrnn
+from compat.item_options import END_CHARACTERS
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.text.batches import VAL
+from pycharrnn.text.item_loader import ItemLoader
+
+LIST = ["-gpuid", "-1", "-data_dir", "data", "-items", "line", "-rnn_size", "6", "-batch_size", "5", "-seq_length", "8"]
+SPLIT = ["-train_frac", "0.8", "-val_frac", "0.2"]
+SILENT = lambda line: None  # noqa: E731
+
+
+def names(count: int = 150) -> list[bytes]:
+    letters, random = np.frombuffer(b"abcdefgh", np.uint8), np.random.default_rng(1)
+    return [letters[random.integers(0, 8, random.integers(1, 12))].tobytes() for _ in range(count)]
+
+
+def with_list(folder: Path, items: list[bytes] | None = None, kind: str = "line") -> Path:
+    (folder / "data").mkdir(parents=True)
+    text = b"".join(item + END_CHARACTERS[kind] for item in items or names())
+    (folder / "data" / "input.txt").write_bytes(text)
+    return folder
+
+
+def loss_of_items(path: Path, items: list[bytes]) -> float:
+    """The loss of items that are read one by one, each from its end character, in nats per character."""
+    loaded = checkpoint.load(path)
+    end = END_CHARACTERS[loaded.opt["items"]]
+    model = CharRNN.from_checkpoint(loaded, dtype=torch.float64)
+    nats = 0.0
+    for item in items:
+        ids = torch.tensor([[loaded.vocab[bytes([byte])] - 1] for byte in end + item + end])
+        bptt = model.bptt(len(ids) - 1, 1)
+        bptt.forward(ids[:-1])
+        nats += float(bptt.nll(ids[1:]))
+    return nats / sum(len(item) + 1 for item in items)
+
+
+def validated(folder: Path, seed: int = 123, kind: str = "line") -> list[bytes]:
+    """The items of the validation."""
+    loader = ItemLoader(folder / "data", 1, 8, (0.8, 0.2, 0.0), kind, seed, say=SILENT, in_order=True)
+    known = sorted(loader.vocab_mapping)
+    row = b"".join(known[k] for _ in range(loader.nval) for k in loader.next_batch(VAL)[0][0])
+    return list(filter(None, row.split(END_CHARACTERS[kind])))
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("line", []),
+        ("blank", ["-model", "gru", "-batch_size", "3"]),
+        ("file", ["-model", "rnn", "-batch_size", "7", "-exact", "0", "-dtype", "float64"]),
+    ],
+)
+def test_the_loss_is_that_of_each_item_by_itself(tmp_path, kind, args):
+    folder = with_list(tmp_path, kind=kind)
+    train(folder, *LIST, *SPLIT, "-items", kind, "-max_epochs", "2", "-learning_rate", "0.02", *args, small=[])
+    path = named(folder)[-1]
+    loaded = checkpoint.load(path)
+    assert loaded.opt["items"] == kind
+    items = validated(folder, kind=kind)
+    assert 20 < len(items) < 40
+    assert loaded.val_loss == pytest.approx(loss_of_items(path, items), rel=1e-9)
+    printed = run("eval", path, cwd=folder).stdout.decode()
+    assert float(re.search(r"loss over val split +(\S+)", printed)[1]) == pytest.approx(loaded.val_loss, abs=1e-7)
+    alone = run("eval", path, "-batch_size", "2", "-seq_length", "31", cwd=folder).stdout.decode()
+    assert float(re.search(r"loss over val split +(\S+)", alone)[1]) == pytest.approx(loaded.val_loss, abs=1e-7)
+    others = [item for item in names() if item not in items]
+    printed = run("eval", path, "-split", "train", cwd=folder).stdout.decode()
+    loss = float(re.search(r"loss over train split +(\S+)", printed)[1])
+    assert loss == pytest.approx(loss_of_items(path, others), abs=1e-7)
+
+
+def test_the_habits_of_the_state_are_left_out(tmp_path):
+    """char-rnn's backward pass takes another first state, and its training goes on from that of the validation."""
+    logs = []
+    for number in (1, 0):
+        folder = with_list(tmp_path / str(number))
+        args = ["-exact", str(number), "-dtype", "float64", "-eval_val_every", "7", "-max_epochs", "2"]
+        logs.append(steps(train(folder, *LIST, *SPLIT, *args, small=[])))
+    assert len(logs[0]) > 40
+    assert_close_digits(*logs)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["-dropout", "0.3"],
+        ["-model", "gru", "-exact", "0", "-weight_drop", "0.2"],
+        ["-checkpoint_format", "safetensors"],
+    ],
+    ids=" ".join,
+)
+def test_going_on_within_an_epoch(tmp_path, args):
+    whole = with_list(tmp_path / "whole")
+    evals = ["-eval_val_every", "13", "-max_epochs", "2.6", "-seed", "7"]
+    lines = steps(train(whole, *LIST, *SPLIT, *evals, *args, small=[]))
+    ending = "safetensors" if "safetensors" in args else "t7"
+    checkpoints = sorted(whole.glob(f"cv/lm_*_epoch*.{ending}"), key=lambda p: checkpoint.load(p).i)
+    assert len(checkpoints) >= 3
+    for k, start in enumerate(checkpoints[:-1]):
+        part = copied(whole, tmp_path / f"part{k}", start)
+        resumed = steps(train(part, "-gpuid", "-1", "-resume", str(part / "cv" / start.name), small=[]))
+        at = next(n for n, line in enumerate(lines) if line.endswith(start.name))
+        assert resumed == lines[at + 2 :]
+        for path in checkpoints[k + 1 :]:
+            assert (part / "cv" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_what_can_not_change_during_a_run(tmp_path):
+    folder = with_list(tmp_path)
+    train(folder, *LIST, *SPLIT, "-max_epochs", "1", small=[])
+    error, _, _ = result_of(folder, "-gpuid", "-1", "-resume", "cv", "-items", "file", small=[])
+    assert str(error) == "-items file (was line) can't change during a run: leave it out, or start a new run."
+    error, log, _ = result_of(folder, "-gpuid", "-1", "-resume", "cv", "-seed", "3", "-max_epochs", "1.5", small=[])
+    assert error is None
+    assert any(line.startswith("-seed changed: at the text's start, hidden state from zero; ") for line in log)
+    loaded = checkpoint.load(named(folder)[-1])
+    loaded.state.item_positions = loaded.state.item_positions[:-1]
+    checkpoint.convert(loaded, folder / "damaged.t7")
+    error, _, _ = result_of(folder, "-gpuid", "-1", "-resume", "damaged.t7", "-max_epochs", "2", small=[])
+    assert str(error) == "the checkpoint's positions in the list are not those of this list: start a new run."
+
+
+def test_without_its_state_a_run_goes_on_in_its_epoch(tmp_path):
+    folder = with_list(tmp_path)
+    train(folder, *LIST, *SPLIT, "-max_epochs", "1", "-save_state", "0", small=[])
+    error, log, _ = result_of(folder, "-gpuid", "-1", "-resume", "cv", "-max_epochs", "1.5", small=[])
+    assert error is None
+    assert any("no run state" in line for line in log)
+
+
+def test_one_line_with_texts(tmp_path):
+    (tmp_path / "names.txt").write_bytes(b"\n".join(names(400)))
+    quick = ["-gpuid", "-1", "-rnn_size", "8", "-max_epochs", "1", "-show", "20"]
+    error, log, said = result_of(tmp_path, "names.txt", "-items", "line", *quick, small=[])
+    assert error is None
+    assert "-items line" in log[0]
+    assert "looks like" not in said
+    assert "items: 400, " in "\n".join(log)
+    loaded = checkpoint.load(tmp_path / "cv" / "lm_names_best.t7")
+    assert loaded.opt["items"] == "line"
+    drawn = run("sample", "cv/lm_names_best.t7", "-gpuid", "-1", "-items", "3", cwd=tmp_path)
+    assert drawn.stdout.count(b"\n") == 3
+    # A model of items goes on with other items, and learns an end that it lacks.
+    (tmp_path / "poems.txt").write_bytes(
+        b"\n\n".join(b"%s\n%s" % pair for pair in zip(names(99), names(99)[::-1], strict=True))
+    )
+    more = ["poems.txt", "-items", "blank", "-init_from", "cv/lm_names_best.t7", "-max_epochs", "1", *quick[:2]]
+    error, _, _ = result_of(tmp_path, *more, small=[])
+    assert r"only the text has '\x1e'" in str(error)
+    error, _, _ = result_of(tmp_path, *more, "-vocab", "keep", small=[])
+    assert r"lacks '\x1e', which ends the items of -items blank: use -vocab extend." in str(error)
+    error, log, _ = result_of(tmp_path, *more, "-vocab", "extend", small=[])
+    assert error is None
+    assert checkpoint.load(tmp_path / "cv" / "lm_poems_best.t7").network.end_id is not None
+
+
+def test_code_points(tmp_path):
+    items = [name.decode().translate({97: "\u00e4", 98: "\u4e2d"}).encode() for name in names()]
+    folder = with_list(tmp_path, items)
+    lines = train(folder, *LIST, *SPLIT, "-encoding", "utf8", "-max_epochs", "1", small=[])
+    assert "vocab size: 9" in lines
+    assert run("eval", named(folder)[-1], cwd=folder).returncode == 0
+
+
+def test_a_folder_without_ends(tmp_path):
+    folder = with_list(tmp_path)
+    error, _, _ = result_of(folder, *LIST, "-items", "file", small=[])
+    assert str(error).startswith("data/input.txt has no U+001E, which ends the items of -items file: name the texts")
+    assert "-items must be line, blank or file" in sentence(run("train", "-items", "word", cwd=tmp_path))
+
+
+def test_in_a_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.txt").write_bytes(b"\n".join(names(300)))
+    trained = pycharrnn.train("names.txt", items="line", rnn_size=6, max_epochs=1, gpuid=-1, quiet=True)
+    assert trained.best.opt["items"] == "line"
+    with pytest.raises(pycharrnn.UserError, match="holds one item of items='blank', for which"):
+        pycharrnn.train("names.txt", items="blank", quiet=True)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_rows(tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
+    from test_distributed import run as run_distributed
+
+    args = [*LIST, *SPLIT, "-eval_val_every", "20", "-max_epochs", "2"]
+    alone, both = with_list(tmp_path / "alone"), with_list(tmp_path / "both")
+    expected = run_distributed(alone, [sys.executable, "-m", "pycharrnn"], *args)
+    assert_close_digits(log_lines(run_distributed(both, torchrun, *args)), log_lines(expected))
+    assert [p.name for p in named(both)] == [p.name for p in named(alone)]
