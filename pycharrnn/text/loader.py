@@ -23,6 +23,9 @@ __all__ = ["TEST", "TRAIN", "VAL", "CharSplitLMMinibatchLoader", "TextChanged"]
 
 _READ_AHEAD = 1 << 14  # characters of each row that are read at a time
 _MAX_AHEAD = 1 << 22  # characters of all rows together
+_MOST_BATCHES = 10_000  # to search for the least that give each split a batch
+
+Fractions = tuple[float, float, float]  # of the batches, in the train, val and test splits
 
 
 class CharSplitLMMinibatchLoader(Batches):
@@ -41,6 +44,7 @@ class CharSplitLMMinibatchLoader(Batches):
         model_characters: characters that the vocabulary has besides those of the text.
         leave_out_others: leave all characters but `model_characters` out of the text.
         stats: text_stats(data_dir), if the caller has it.
+        advise: whether to print the original's advice on batch_size and seq_length for a small text.
 
     Attributes:
         vocab_mapping: character (one byte, or the bytes of a code point) -> token id from 1, in the order of the bytes.
@@ -60,7 +64,7 @@ class CharSplitLMMinibatchLoader(Batches):
         data_dir: str | os.PathLike[str],
         batch_size: int,
         seq_length: int,
-        split_fractions: tuple[float, float, float],
+        split_fractions: Fractions,
         *,
         say: Callable[[str], None] = print,
         rows: slice = slice(None),
@@ -69,6 +73,7 @@ class CharSplitLMMinibatchLoader(Batches):
         model_characters: Collection[bytes] | None = None,
         leave_out_others: bool = False,
         stats: TextStats | None = None,
+        advise: bool = True,
     ):
         stored = os.fspath(data_dir), say, progress, encoding, model_characters, leave_out_others, stats
         text = TokenText(*stored)
@@ -78,13 +83,13 @@ class CharSplitLMMinibatchLoader(Batches):
         if length != len(text):
             say("cutting off end of data so that the batches/sequences divide evenly")
         if not length:
-            raise UserError(_too_short(len(text), batch_size, seq_length))
+            raise too_short(len(text), batch_size, seq_length, split_fractions)
         say("reshaping tensor...")
         self._row_length = length // batch_size
         nbatches = self._row_length // seq_length
         self._window: TokenIds | None = None  # columns of the rows, read ahead
         self._columns = range(0)  # the columns in `_window`
-        if nbatches < 50:
+        if nbatches < 50 and advise:
             say(
                 "WARNING: less than 50 batches in the data in total? Looks like very small dataset."
                 " You probably want to use smaller batch_size and/or seq_length."
@@ -94,9 +99,7 @@ class CharSplitLMMinibatchLoader(Batches):
 
     def _split(self, nbatches: int, train: float, val: float, test: float) -> None:
         check_fractions(train, val, test)
-        ntrain = int(nbatches * train)
-        nval = nbatches - ntrain if test == 0 else int(nbatches * val)
-        ntest = nbatches - ntrain - nval
+        ntrain, nval, ntest = split(nbatches, (train, val, test))
         if nval < 0 or ntest < 0:
             raise UserError(
                 f"the split fractions {train:g}, {val:g} and {test:g} sum to more than 1; lower one of them."
@@ -140,10 +143,28 @@ class CharSplitLMMinibatchLoader(Batches):
         return window
 
 
-def _too_short(length: int, batch_size: int, seq_length: int) -> str:
-    fit_batch, fit_length = (length // seq_length, seq_length) if length >= seq_length else (1, length)
-    return (
+def split(nbatches: int, fractions: Fractions) -> tuple[int, int, int]:
+    """The number of batches in the train, val and test splits."""
+    train, val, test = fractions
+    ntrain = int(nbatches * train)
+    nval = nbatches - ntrain if test == 0 else int(nbatches * val)
+    return ntrain, nval, nbatches - ntrain - nval
+
+
+def largest_sizes(length: int, batch_size: int, seq_length: int, fractions: Fractions) -> str:
+    """Sizes not above the given ones with which training and validation have a batch each, as flags; "" if none."""
+    needed = [k for k in (0, 1) if fractions[k] > 0]
+    enough = (n for n in range(1, _MOST_BATCHES) if all(split(n, fractions)[k] > 0 for k in needed))
+    nbatches = next(enough, length + 1)
+    rows = min(batch_size, length // (seq_length * nbatches))
+    rows, steps = (rows, seq_length) if rows else (1, length // nbatches)
+    return f"{flag('batch_size', rows)} {flag('seq_length', steps)}" if steps else ""
+
+
+def too_short(length: int, batch_size: int, seq_length: int, fractions: Fractions) -> UserError:
+    """The error for a text of less than a batch."""
+    sizes = largest_sizes(length, batch_size, seq_length, fractions)
+    return UserError(
         f"input.txt has {length} characters, fewer than {flag('batch_size', batch_size)} x"
-        f" {flag('seq_length', seq_length)}: at most {flag('batch_size', fit_batch)} {flag('seq_length', fit_length)}"
-        " fits."
+        f" {flag('seq_length', seq_length)}: {f'use at most {sizes}' if sizes else 'use a longer text'}."
     )

@@ -28,6 +28,7 @@ def open_batches(
     leave_out_others: bool,
     stats: TextStats | None = None,
     in_order: bool = False,
+    advise: bool = True,
 ) -> Batches:
     """The batches of a text, or with `items`, a value of -items, those of a list. Arguments: as for their classes.
 
@@ -39,5 +40,5 @@ def open_batches(
     return (
         ItemLoader(*where, items, seed, in_order=in_order, **how)
         if items
-        else CharSplitLMMinibatchLoader(*where, **how)
+        else CharSplitLMMinibatchLoader(*where, advise=advise, **how)
     )

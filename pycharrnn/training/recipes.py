@@ -78,6 +78,8 @@ RECIPES = {
         log_lines=80,
     ),
 }
+LEAST_LENGTH = 1000  # characters of a text from which a model learns something
+LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
 _SHOWN_FOR = TextStats(1_000_000, 1_000_000)  # the text of -help: a megabyte of English
 
@@ -95,9 +97,7 @@ def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dic
     encoding = str(typed.get("encoding", text.encoding))
     length = text.length(encoding)
     if length < 2 * recipe.batches:
-        raise UserError(
-            f"the text has {length} characters, too few to learn from: give 1,000 at least; 100,000 are better."
-        )
+        raise UserError(f"the text has {length} characters, {LONGER_TEXT}.")
     by_length: Mapping[str, Value] = next((flags for limit, flags in recipe.by_length if length < limit), {})
     found = {"encoding": encoding, **recipe.flags, **by_length, **typed}
     splits, batches = _splits(recipe, found, length, typed), _batches(recipe, found, length, typed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,23 +10,27 @@ from dataclasses import dataclass
 import torch
 
 from compat.lua_random import LuaRandom
-from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint, safetensors_file, t7_file
-from pycharrnn.common import memory
-from pycharrnn.common.display import quote_characters
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text import loaders
-from pycharrnn.text.batches import TRAIN, VAL, Batches
+from pycharrnn.text.batches import Batches
 from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.text_stats import TextStats, text_stats
-from pycharrnn.training import distributed, initial_checkpoint, overwrite_guard, run_lock, run_log
+from pycharrnn.training import (
+    distributed,
+    initial_checkpoint,
+    overwrite_guard,
+    recipes,
+    run_lock,
+    run_log,
+    text_checks,
+)
 from pycharrnn.training.distributed import Ranks
-from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.machine import Machine, Process
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.settings import DataSettings, ModelSettings, RunSettings
+from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
 from pycharrnn.training.trainer import Trainer
 
@@ -86,6 +89,7 @@ def prepare(
     text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)
     settings = settle(options, given, start, text, _machine(options, process))
     text = text or text_stats(settings.data.data_dir, options.progress)
+    text_checks.check(settings, text)
     for line in settings.notes:
         note(line)
     resumed = settings.resumed
@@ -98,7 +102,7 @@ def prepare(
     for line in settings.log:
         say(line)
     from_texts = corpus is not None or (resumed is not None and checkpoint.is_from_texts(resumed.checkpoint))
-    return _make(settings, text, from_texts, process, say)
+    return _make(settings, text, from_texts, options.recipe not in recipes.RECIPES, process, say)
 
 
 def _machine(options: TrainOptions, process: Process) -> Machine:
@@ -109,26 +113,21 @@ def _machine(options: TrainOptions, process: Process) -> Machine:
     return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed())
 
 
-def _make(settings: RunSettings, text: TextStats, from_texts: bool, process: Process, say: Say) -> Session:
+def _make(
+    settings: RunSettings, text: TextStats, from_texts: bool, advise: bool, process: Process, say: Say
+) -> Session:
     data, start = settings.data, settings.start
     random = LuaRandom(settings.model.seed)
     device.make_current(settings.machine.device)
     tf32.allow(not settings.machine.exact)
     ranks = distributed.join(process, settings.machine.device)
-    loader = ranks.first_on_each_machine(lambda: _loader(data, start, text, ranks, settings.display.progress, say))
-    for split, name in ((TRAIN, "train"), (VAL, "val")):
-        if loader.split_sizes[split] == 0:
-            raise UserError(
-                f"the {name} split has no batch of the {loader.nbatches}: use a larger {flag(f'{name}_frac')}."
-            )
+    loader = ranks.first_on_each_machine(lambda: _loader(settings, text, ranks, advise, say))
+    text_checks.check_splits(data, loader.ntrain, loader.nval, loader.nbatches)
     say(f"vocab size: {loader.vocab_size}")
-    dtype = torch.float64 if settings.machine.parameters == "float64" else torch.float32
-    if start is None:
-        _check_memory(settings.model, data, loader.vocab_size, settings.machine.device, dtype)
+    dtype = text_checks.parameter_dtype(settings)
     if ranks.rank == 0:
         _make_checkpoint_dir(os.path.dirname(settings.files.stem))
     if settings.resumed:
-        _check_same_vocabulary(data, settings.resumed, loader.vocab_mapping)
         remapped = checkpoint.remap_ids(settings.resumed.checkpoint, loader.vocab_mapping)
         start = dataclasses.replace(settings.resumed, checkpoint=remapped)
         settings = dataclasses.replace(settings, start=start)
@@ -144,20 +143,6 @@ def _make(settings: RunSettings, text: TextStats, from_texts: bool, process: Pro
     return Session(settings, ranks, loader, text.fingerprint, random, model, from_texts)
 
 
-def _check_memory(model: ModelSettings, data: DataSettings, vocab_size: int, where: str, dtype: torch.dtype) -> None:
-    """Errors: UserError if the largest tensors of a new network don't fit into memory."""
-
-    def parameters(layers: int) -> int:
-        shapes = parameter_shapes(model.model, vocab_size, model.rnn_size, layers).values()
-        return sum(math.prod(shape) for shape in shapes)
-
-    weights = parameters(1) + (model.num_layers - 1) * (parameters(2) - parameters(1))
-    states = model.rnn_size * model.num_layers * data.seq_length * data.batch_size
-    need = dtype.itemsize * (3 * weights + 2 * states)  # weights, gradient and mean square; gates and hidden state
-    gpu = torch.cuda.get_device_properties(where).total_memory if where.startswith("cuda") else None
-    memory.check(need, f"{flag('rnn_size', model.rnn_size)} with {flag('num_layers', model.num_layers)}", gpu)
-
-
 def _make_checkpoint_dir(path: str) -> None:
     """Make the folder and check now, not after 1000 iterations, that it is writable. Errors: UserError."""
     try:
@@ -170,9 +155,8 @@ def _make_checkpoint_dir(path: str) -> None:
         ) from e
 
 
-def _loader(
-    data: DataSettings, start: InitialCheckpoint | None, text: TextStats, ranks: Ranks, progress: int, say: Say
-) -> Batches:
+def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, say: Say) -> Batches:
+    data, start = settings.data, settings.start
     return loaders.open_batches(
         data.data_dir,
         data.batch_size,
@@ -182,11 +166,12 @@ def _loader(
         data.seed,
         say=say,
         rows=ranks.rows(data.batch_size),
-        progress=progress,
+        progress=settings.display.progress,
         encoding=data.encoding,
         model_characters=start.checkpoint.vocab if start and data.vocab != "strict" else None,
         leave_out_others=data.vocab == "keep",
         stats=text,
+        advise=advise,
     )
 
 
@@ -204,27 +189,7 @@ def _model(settings: RunSettings, loader: Batches, random: LuaRandom, dtype: tor
             resumed.dropout = model.dropout
         return resumed
     say(f"loading a model from checkpoint {start.path}")
-    if settings.data.vocab == "strict":
-        _check_same_vocabulary(settings.data, start, loader.vocab_mapping)
     found = checkpoint.remap_ids(start.checkpoint, loader.vocab_mapping, random)
     overwritten = f"rnn_size={model.rnn_size}, num_layers={model.num_layers}, model={model.model}"
     say(f"overwriting {overwritten} based on the checkpoint.")
     return CharRNN.from_checkpoint(found, dtype=dtype, device=where)
-
-
-def _check_same_vocabulary(data: DataSettings, start: InitialCheckpoint, ours: dict[bytes, int]) -> None:
-    """Errors: UserError unless the text has exactly the checkpoint's characters."""
-    theirs = start.checkpoint.vocab
-    if set(theirs) == set(ours):
-        return
-    only_theirs, only_ours = set(theirs) - set(ours), set(ours) - set(theirs)
-    differences = [
-        f"{side} {quote_characters(characters)}"
-        for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
-        if characters
-    ]
-    raise UserError(
-        f"the characters of {data.data_dir}/input.txt ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
-        f" {'; '.join(differences)}; {flag('init_from', start.path)} with {flag('vocab', 'extend')} adds the new"
-        f" ones to the model, {flag('vocab', 'keep')} leaves them out of the text."
-    )

@@ -98,6 +98,9 @@ def _with_recipe(options: TrainOptions, given: Collection[str], text: TextStats 
         raise ValueError("a recipe needs the statistics of the text")
     applied = recipes.apply(options, given, text)
     lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
+    length = text.length(applied.encoding)
+    if length < recipes.LEAST_LENGTH:
+        lines.notes.append(f"the text has {length} characters, {recipes.LONGER_TEXT}.")
     return applied
 
 

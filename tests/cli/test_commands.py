@@ -114,8 +114,11 @@ def test_usage_errors(args, words):
         (["-train_frac", "0", "-val_frac", "1"], ["train split has no batch", "-train_frac"]),
         (["-dropout", "1"], ["-dropout must be at least 0 and less than 1, not 1"]),
         (["-rnn_size", "0"], ["-rnn_size must be at least 1, not 0"]),
-        (["-batch_size", "500", "-seq_length", "1000"], ["46717 characters", "-batch_size 46 -seq_length 1000 fits"]),
-        (["-seq_length", "100000", "-batch_size", "1"], ["-batch_size 1 -seq_length 46717 fits"]),
+        (
+            ["-batch_size", "500", "-seq_length", "1000"],
+            ["46717 characters", "use at most -batch_size 23 -seq_length 1000."],
+        ),
+        (["-seq_length", "100000", "-batch_size", "1"], ["use at most -batch_size 1 -seq_length 23358."]),
         (["-learning_rate", "0"], ["-learning_rate must be greater than 0"]),
         (["-exact", "2"], ["-exact must be 0 or 1"]),
         (["-rnn_size", "1e9"], ["-rnn_size 1000000000 with -num_layers 1 takes about", "GB of memory"]),
@@ -123,13 +126,18 @@ def test_usage_errors(args, words):
         (["-rnn_size", "1e9", "-exact", "0", "-dtype", "bfloat16"], ["-rnn_size 1000000000 with", "GB of memory"]),
         (["-num_layers", "1e9"], ["with -num_layers 1000000000 takes about", "GB of memory"]),
         (["-max_epochs", "1e300"], ["-max_epochs must be greater than 0 and at most 1e12, not 1e+300"]),
-        (["-seq_length", "1e300"], ["fits"]),
+        (["-seq_length", "1e300"], ["use at most"]),
+        (
+            ["-val_frac", "0.001", "-train_frac", "0.5"],
+            ["most -batch_size 2 -seq_length 20, or a larger -val_frac"],
+        ),
     ],
 )
 def test_bad_training_options(corpus, tmp_path, args, words):
     error = sentence(run("train", "-data_dir", str(corpus), *SMALL, *args, cwd=tmp_path))
     assert all(word in error for word in words), error
     assert not (tmp_path / "cv").exists()
+    assert [path.name for path in corpus.iterdir()] == ["input.txt"]  # refused before the text is preprocessed
 
 
 # -- completion -----------------------------------------------------------------------------------------------------

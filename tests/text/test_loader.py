@@ -87,7 +87,7 @@ def _check_plain_definition(folder, text, batch, length, train, val):
         val = 1 - train
     split = fractions(train, val)
     if len(text) < batch * length:
-        with pytest.raises(UserError, match="fits"):
+        with pytest.raises(UserError, match="use (at most|a longer text)"):
             CharSplitLMMinibatchLoader(folder, batch, length, split, say=SILENT)
         return
     loader = CharSplitLMMinibatchLoader(folder, batch, length, split, say=SILENT)
@@ -156,10 +156,33 @@ def test_a_very_small_text_is_warned_of(tmp_path, count, warned):
 )
 def test_a_text_too_short_for_one_batch(tmp_path, size, batch, length, fits):
     (tmp_path / "input.txt").write_bytes(b"x" * size)
-    words = f"has {size} characters, .* at most -batch_size {fits[0]} -seq_length {fits[1]} fits"
+    words = f"has {size} characters, .* use at most -batch_size {fits[0]} -seq_length {fits[1]}\\."
     with pytest.raises(UserError, match=words):
         CharSplitLMMinibatchLoader(tmp_path, batch, length, (1, 0, 0), say=SILENT)
     CharSplitLMMinibatchLoader(tmp_path, *fits, (1, 0, 0), say=SILENT)
+
+
+@pytest.mark.parametrize(
+    "fractions, sizes",
+    [
+        ((0.95, 0.05, 0), "-batch_size 3 -seq_length 50"),
+        ((0.8, 0.1, 0.1), "-batch_size 1 -seq_length 30"),  # ten batches
+        ((0.99, 0.005, 0.005), "-batch_size 1 -seq_length 1"),
+    ],
+)
+def test_the_sizes_advised_give_training_and_validation_a_batch(tmp_path, fractions, sizes):
+    (tmp_path / "input.txt").write_bytes(b"abc" * 100)
+    with pytest.raises(UserError, match=f"has 300 characters, .* use at most {sizes}\\."):
+        CharSplitLMMinibatchLoader(tmp_path, 50, 50, fractions, say=SILENT)
+    _, rows, _, steps = sizes.split()
+    batches = CharSplitLMMinibatchLoader(tmp_path, int(rows), int(steps), fractions, say=SILENT)
+    assert batches.ntrain and batches.nval
+
+
+def test_a_text_that_no_sizes_fit(tmp_path):
+    (tmp_path / "input.txt").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"input.txt has 1 characters, .*: use a longer text\."):
+        CharSplitLMMinibatchLoader(tmp_path, 50, 50, (0.95, 0.05, 0), say=SILENT)
 
 
 @pytest.mark.parametrize("fraction", [-0.01, 1.01, float("nan")])

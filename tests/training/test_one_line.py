@@ -263,6 +263,27 @@ def test_what_is_wrong_is_a_sentence(home, args, said):
     assert not (home / "cv").exists()
 
 
+def test_advice_for_a_very_short_text_works(home):
+    """The recipe chooses sizes for it, so the log does not advise others; sizes that are too large are answered so."""
+    (home / "note.txt").write_bytes(TEXT[:300])
+    log, said = trained(home, "note.txt")
+    assert not any("probably want to use smaller" in line for line in log)
+    assert "the text has 300 characters, too few to learn from: give 1,000 at least; 100,000 are better." in said
+    large = ["-rnn_size", "4", "-batch_size", "50", "-seq_length", "50"]
+    error, _, _ = result_of(home, "note.txt", "-savefile", "other", *large, small=[])
+    advised = "-batch_size 3 -seq_length 50"
+    assert f"use at most {advised}." in str(error)
+    trained(home, "note.txt", "-savefile", "other", *advised.split())
+
+
+def test_other_characters_than_the_model_s_are_refused_before_the_text_is_prepared(home):
+    trained(home, "my text.txt")
+    (home / "more.txt").write_bytes(TEXT + b"\xe6\xb0\xb4")
+    error, _, _ = result_of(home, "more.txt", "-init_from", "cv", *QUICK, small=[])
+    assert "only the text has" in str(error)
+    assert not (home / "data" / "more").exists()
+
+
 def test_many_processes_need_a_text_that_is_there(home):
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "RANK": "0"}
     command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt"]

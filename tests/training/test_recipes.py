@@ -151,7 +151,8 @@ def test_the_first_line_gives_the_same_run(tmp_path):
     assert "-learning_rate 0.0123 " in first
     words = shlex.split(first.partition(": ")[2])[2:]
     again = folder_with_text(tmp_path / "again")
-    assert train(again, *words, small=[]) == log
+    printed = [line for line in train(again, *words, small=[]) if not line.startswith("WARNING: less than 50 batches")]
+    assert printed == log  # the recipe chose the sizes that the warning is about
     (ours,), (theirs,) = ([*f.glob("cv/lm_lstm_best.t7")] for f in (folder, again))
     assert checkpoint.load(ours).opt == checkpoint.load(theirs).opt
     assert "recipe" not in checkpoint.load(ours).opt

@@ -1,0 +1,91 @@
+"""Checks a run against its text, from the text's statistics: before anything is preprocessed or written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import torch
+
+from compat.nngraph import parameter_shapes
+from pycharrnn.common import memory
+from pycharrnn.common.display import quote_characters
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text import loader
+from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.settings import DataSettings, ModelSettings, RunSettings
+
+
+def check(settings: RunSettings, text: TextStats) -> None:
+    """Errors: UserError for a text without batches, a network beyond memory, or other characters than a checkpoint's.
+
+    A text that is not in its -encoding has no characters here; preprocessing refuses it.
+    """
+    data, start = settings.data, settings.start
+    characters = text.characters(data.encoding)
+    if not characters:
+        return
+    if data.vocab != "keep" and not data.items:  # the loader counts what is left of the text, and the items
+        _check_batches(data, text.length(data.encoding))
+    if start is None:
+        _check_memory(settings.model, data, len(characters), settings.machine.device, parameter_dtype(settings))
+    elif data.vocab == "strict":
+        _check_same_vocabulary(data, start, characters)
+    elif start.is_resumed and data.vocab == "extend":  # the run may have characters that the text lacks
+        _check_same_vocabulary(data, start, {*characters, *start.checkpoint.vocab})
+
+
+def parameter_dtype(settings: RunSettings) -> torch.dtype:
+    return torch.float64 if settings.machine.parameters == "float64" else torch.float32
+
+
+def check_splits(data: DataSettings, ntrain: int, nval: int, nbatches: int, length: int = 0) -> None:
+    """Errors: UserError if training or validation has none of the batches of a text. `length`: characters, if known."""
+    for name, count, fraction in (("train", ntrain, data.train_frac), ("val", nval, data.val_frac)):
+        if count:
+            continue
+        sizes = loader.largest_sizes(length, data.batch_size, data.seq_length, data.split_fractions) if fraction else ""
+        ways_out = [f"at most {sizes}"] if sizes else []
+        if nbatches > 1 or not sizes:
+            ways_out.append(f"a larger {flag(f'{name}_frac')}")
+        raise UserError(f"the {name} split has no batch of the {nbatches}: use {', or '.join(ways_out)}.")
+
+
+def _check_batches(data: DataSettings, length: int) -> None:
+    nbatches = length // (data.batch_size * data.seq_length)
+    if not nbatches:
+        raise loader.too_short(length, data.batch_size, data.seq_length, data.split_fractions)
+    ntrain, nval, _ = loader.split(nbatches, data.split_fractions)
+    check_splits(data, ntrain, nval, nbatches, length)
+
+
+def _check_memory(model: ModelSettings, data: DataSettings, vocab_size: int, where: str, dtype: torch.dtype) -> None:
+    """Errors: UserError if the largest tensors of a new network don't fit into memory."""
+
+    def parameters(layers: int) -> int:
+        shapes = parameter_shapes(model.model, vocab_size, model.rnn_size, layers).values()
+        return sum(math.prod(shape) for shape in shapes)
+
+    weights = parameters(1) + (model.num_layers - 1) * (parameters(2) - parameters(1))
+    states = model.rnn_size * model.num_layers * data.seq_length * data.batch_size
+    need = dtype.itemsize * (3 * weights + 2 * states)  # weights, gradient and mean square; gates and hidden state
+    gpu = torch.cuda.get_device_properties(where).total_memory if where.startswith("cuda") else None
+    memory.check(need, f"{flag('rnn_size', model.rnn_size)} with {flag('num_layers', model.num_layers)}", gpu)
+
+
+def _check_same_vocabulary(data: DataSettings, start: InitialCheckpoint, ours: Collection[bytes]) -> None:
+    """Errors: UserError unless the text has exactly the checkpoint's characters."""
+    theirs = start.checkpoint.vocab
+    only_theirs, only_ours = set(theirs) - set(ours), set(ours) - set(theirs)
+    differences = [
+        f"{side} {quote_characters(characters)}"
+        for side, characters in (("only the checkpoint has", only_theirs), ("only the text has", only_ours))
+        if characters
+    ]
+    if differences:
+        raise UserError(
+            f"the characters of {data.data_dir}/input.txt ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
+            f" {'; '.join(differences)}; {flag('init_from', start.path)} with {flag('vocab', 'extend')} adds the new"
+            f" ones to the model, {flag('vocab', 'keep')} leaves them out of the text."
+        )
