@@ -230,7 +230,8 @@ class Trainer:
         if not self._has_habits:
             self._set_states(before)
         # else, as in the original, training continues from the last state of the validation
-        return loss / (self.loader.seq_length * n - padding / self.loader.batch_size)
+        # train.lua divides twice; one division by the product would round differently.
+        return loss / self.loader.seq_length / (n - padding / (self.loader.batch_size * self.loader.seq_length))
 
     def _nll_of_padding(self) -> float:
         """The part of this process in the loss of one end character that follows another, as summed by `evaluate`."""
