@@ -64,6 +64,11 @@ def settle(
         network = checkpoint.checkpoint.network
         sizes = {name: getattr(network, name) for name in _SIZES}
         options = dataclasses.replace(options, init_from=checkpoint.path, **sizes)
+        if not options.items and (kind := recorded_options.find(checkpoint.checkpoint, "items")):
+            lines.notes.append(
+                f"{checkpoint.path} is a model of items, this run trains it on one text: -items {escape_line(kind, 20)}"
+                " goes on with items."
+            )
     options = _with_encoding(options, checkpoint, lines)
     if explanation := explained(options.seed):
         lines.notes.append(explanation)

@@ -170,6 +170,19 @@ def test_one_line_with_texts(tmp_path):
     assert checkpoint.load(tmp_path / "cv" / "lm_poems_best.t7").network.end_id is not None
 
 
+def test_a_model_of_items_goes_on_with_a_text(tmp_path):
+    folder = with_list(tmp_path)
+    train(folder, *LIST, *SPLIT, "-max_epochs", "1", small=[])
+    start = named(folder)[-1]
+    args = ["-gpuid", "-1", "-data_dir", "data", "-batch_size", "5", "-seq_length", "8", "-max_epochs", "1"]
+    error, _, said = result_of(folder, *args, "-init_from", f"cv/{start.name}", "-savefile", "text", small=[])
+    assert error is None
+    assert f"cv/{start.name} is a model of items, this run trains it on one text: -items line goes on with" in said
+    loaded = checkpoint.load(next(folder.glob("cv/lm_text_epoch*.t7")))
+    assert "items" not in loaded.opt
+    assert loaded.network.end_id is None
+
+
 def test_code_points(tmp_path):
     items = [name.decode().translate({97: "\u00e4", 98: "\u4e2d"}).encode() for name in names()]
     folder = with_list(tmp_path, items)
