@@ -51,12 +51,24 @@ class ScoreOptions:
     overwrite: int = option(
         0, "1 = replace the file of -html also if pycharrnn score did not write it", group="output", allowed=SWITCH
     )
+    lines: int = option(
+        0,
+        "1 = print each line, or each item for a model of items: its bits, bits per character, and the line, with tabs"
+        " between",
+        group="output",
+        allowed=SWITCH,
+    )
+    sort: int = option(0, "1 = with -lines 1, the most likely line first", group="output", allowed=SWITCH)
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
     threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
         """Errors: UserError."""
         check(self)
+        if self.sort and not self.lines:
+            raise UserError(f"{flag('sort', 1)} sorts lines: add {flag('lines', 1)}.")
+        if self.lines and self.html:
+            raise UserError(f"{flag('lines', 1)} prints a table and {flag('html')} writes a page: leave one out.")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,10 @@ from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.analysis.options import ScoreOptions
     from pycharrnn.checkpoints.options import ConvertOptions
 
 
@@ -75,6 +80,9 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     where = device.choose(opt.gpuid, 0, lambda line: None)
     checkpoint_file, loaded = paths.load_best(model, note)
     out.check(checkpoint_file, *files)
+    if opt.lines:
+        _print_lines(loaded, files, opt, where)
+        return
     scores, empty = [], []
     found = scoring.scores(loaded, map(read, files), len(files), where, opt.threads or 1)
     for file, score in zip(files, found, strict=True):
@@ -88,6 +96,27 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         say(f"saved {opt.html}")
     if empty:
         raise UserError(f"{', '.join(empty)}: empty, so there is nothing to score.")
+
+
+def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, where: str) -> None:
+    """Print the lines of -lines. Errors: OSError; UserError for files without a line."""
+    from pycharrnn.analysis import line_scores
+
+    def lines() -> Iterator[line_scores.Line]:
+        for file in files:
+            yield from line_scores.of_file(loaded, file, read, where, opt.threads or 1)
+
+    has_one_line, found, with_unknown = line_scores.has_one_line(loaded), False, []
+    for line in sorted(lines(), key=lambda line: line.bits) if opt.sort else lines():
+        sys.stdout.buffer.write(line_scores.as_row(line, has_one_line))
+        found = True
+        if line.unknown:
+            with_unknown.append(line)
+    sys.stdout.buffer.flush()
+    if with_unknown:
+        note(line_scores.unknown_in(with_unknown))
+    if not found:
+        raise UserError(f"{', '.join(files)}: empty, so there is nothing to score.")
 
 
 @click.command(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from compat import item_options
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text import items
+from pycharrnn.text.item_file import items_of_file
 from pycharrnn.text.text_stats import text_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from compat.charrnn import Checkpoint
     from pycharrnn.sampling.options import SampleOptions
 
@@ -19,19 +20,20 @@ _PIECE = 1 << 20
 
 
 def for_options(path: str, loaded: Checkpoint, end: bytes, opt: SampleOptions) -> frozenset[bytes] | None:
-    """The items to compare with: of -text, or for -new of the recorded text; else of that if it is here and small.
+    """The items to compare with: those of -text, or for -new of the recorded text; else of a small recorded text.
 
-    Errors: UserError.
+    Errors: OSError; UserError.
     """
     if opt.text:
-        return items_of(opt.text, end)
+        return frozenset(items_of_file(opt.text, item_options.kind(loaded.vocab, loaded.opt), end))
     return recorded(path, loaded, end) if opt.new else recorded_if_small(path, loaded, end)
 
 
 def recorded(path: str, loaded: Checkpoint, end: bytes) -> frozenset[bytes]:
     """The items of the text that the checkpoint at `path` was trained on, those for validation too.
 
-    Errors: UserError if it is missing, or has changed since.
+    In memory, an item takes about 60 bytes beside its characters. Errors: UserError if the text is missing, or has
+    changed since; OSError.
     """
     folder = loaded.opt.get("data_dir")
     if not isinstance(folder, str) or not folder:
@@ -48,7 +50,8 @@ def recorded(path: str, loaded: Checkpoint, end: bytes) -> frozenset[bytes]:
             f"{text} is not the text of {path}: it was {loaded.state.text}; it is {fingerprint}. Give {flag('text')}"
             " FILE."
         )
-    return items_of(text, end)
+    with open(text, "rb") as f:
+        return frozenset(items.of_input(iter(lambda: f.read(_PIECE), b""), end))
 
 
 def recorded_if_small(path: str, loaded: Checkpoint, end: bytes) -> frozenset[bytes] | None:
@@ -59,25 +62,3 @@ def recorded_if_small(path: str, loaded: Checkpoint, end: bytes) -> frozenset[by
         return recorded(path, loaded, end)
     except (OSError, ValueError, UserError):
         return None
-
-
-def items_of(path: str, end: bytes) -> frozenset[bytes]:
-    """The items in a file, each followed by `end`. In memory, an item takes about 60 bytes more. Errors: UserError."""
-    try:
-        with open(path, "rb") as f:
-            return frozenset(filter(None, _split(iter(lambda: f.read(_PIECE), b""), end)))
-    except OSError as e:
-        raise UserError(f"can't read {path}: {e.strerror or e}.") from e
-
-
-def _split(pieces: Iterator[bytes], end: bytes) -> Iterator[bytes]:
-    rest: list[bytes] = []
-    for piece in pieces:
-        first, *others = piece.split(end)
-        rest.append(first)
-        if others:
-            yield b"".join(rest)
-            *whole, last = others
-            yield from whole
-            rest = [last]
-    yield b"".join(rest)

@@ -85,6 +85,15 @@ def too_long(item: bytes) -> UserError:
     )
 
 
+def of_input(pieces: Iterable[bytes], end: bytes) -> Iterator[bytes]:
+    """The items of an input.txt, read in pieces. Errors: UserError for a longer one than MAX_ITEM."""
+    splitter = ItemSplitter(end)
+    for piece in pieces:
+        yield from filter(None, splitter.push(piece))
+    if splitter.rest():
+        yield splitter.rest()
+
+
 def as_input(pieces: Iterable[bytes], kind: str, shown: str) -> Iterator[bytes]:
     """The items of -items blank or -items file in a source file, each with its end, as input.txt holds them.
 

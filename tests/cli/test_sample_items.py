@@ -90,12 +90,24 @@ def test_new_and_unique_items_of_some_lengths(home):
 
 
 def test_a_text_of_ones_own(home):
-    (home / "mine.txt").write_bytes(b"a\n\nccc")
+    (home / "mine.txt").write_bytes(b"a\r\n\r\nccc")
     (home / "data" / "list" / "input.txt").unlink()
     everything = lines(home, "-items", "100")
     assert lines(home, "-items", "20", "-new", "1", "-text", "mine.txt") == [i for i in everything if i != b"a"][:20]
     done = run(*SAMPLE, "-items", "100", "-text", "mine.txt", cwd=home)
     assert f"known: {everything.count(b'a')}," in done.stderr.decode()
+
+
+@pytest.mark.parametrize("kind, own", [("blank", b"ab\nc\n\nb\n"), ("file", b"\nb\n"), ("file", b"ab\nc\x1eb\x1e")])
+def test_a_text_of_ones_own_is_read_as_in_training(tmp_path, kind, own):
+    """Items between blank lines, a folder of files, or an input.txt."""
+    item_models.saved(tmp_path, kind, letters="abc\n")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "one.txt").write_bytes(own)
+    named = "mine/one.txt" if b"\x1e" in own else "mine"
+    done = run(*SAMPLE, "-items", "100", "-text", named, "-o", "out", "-verbose", "1", cwd=tmp_path)
+    count = sum(path.read_bytes() == b"b\n" for path in (tmp_path / "out").iterdir())
+    assert count and f" known: {count}," in done.stderr.decode()
 
 
 def test_the_text_is_missing_or_another(home):

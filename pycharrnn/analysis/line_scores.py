@@ -1,0 +1,125 @@
+"""The surprise of each line of a text, or of each item for a model of items, for `score -lines 1`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from compat import item_options
+from compat.item_options import END_CHARACTERS
+from pycharrnn.analysis import scoring, surprise
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.display import quote_character
+from pycharrnn.sampling import inference
+from pycharrnn.sampling.kernel_predictor import KernelPredictor
+from pycharrnn.text.item_file import items_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.analysis.scoring import Score
+
+_NEWLINE = b"\n"
+_BLOCK = 1 << 13  # items in memory at a time
+_ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\t", b"\\t"), (b"\r", b"\\r"))
+
+
+class Line(NamedTuple):
+    """A line or an item with its end, if it has one.
+
+    Attributes:
+        bits: the surprise of its known characters and of the end.
+        characters: how many these are.
+        text: without the end. unknown: the characters that the model has never seen.
+    """
+
+    bits: float
+    characters: int
+    text: bytes
+    unknown: list[bytes]
+
+    @property
+    def bits_per_character(self) -> float:
+        """NaN without known characters."""
+        return self.bits / self.characters if self.characters else math.nan
+
+
+def of_file(
+    loaded: Checkpoint, path: str, read: Callable[[str], bytes], device: str = "cpu", threads: int = 1
+) -> Iterator[Line]:
+    """The lines of a text, read one after the other as `score` reads it; for a model of items, the items, each alone.
+
+    `read`: path -> the text. Errors: OSError; UserError.
+    """
+    kind = item_options.kind(loaded.vocab, loaded.opt)
+    if not kind:
+        yield from _split(scoring.score(loaded, read(path), device), _NEWLINE)
+        return
+    end = END_CHARACTERS[kind]
+    items = items_of_file(path, kind, end)
+    predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
+    while block := list(itertools.islice(items, _BLOCK)):
+        text = end + b"".join(item + end for item in block)
+        if isinstance(predictor, KernelPredictor):
+            yield from _items_in(_side_by_side(loaded, predictor, text, threads), end)
+        else:  # one after the other: the state is zero before each end
+            yield from _items_in(scoring.score(loaded, text, device), end)
+
+
+def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, threads: int) -> Score:
+    """The same as scoring.score for items between ends, in less time."""
+    encoded = surprise.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
+    ends = np.flatnonzero(encoded.token_ids == loaded.network.end_id)
+    spans = [slice(first, last + 1) for first, last in itertools.pairwise(ends.tolist())]
+    spans.sort(key=lambda span: span.stop - span.start)  # streams that end together take few calls of the kernel
+    known, bits = encoded.known, np.zeros(len(encoded.token_ids))
+    readable = [encoded.token_ids[span][known[span]] for span in spans]
+    streams = predictor.fresh(1, max(1, min(len(spans), threads * predictor.rows_per_step)))
+    for span, found in zip(spans, surprise.bits_of_texts(streams, readable, threads), strict=True):
+        bits[span.start + 1 : span.stop][known[span][1:]] = found[1:]
+    return scoring.Score(encoded.characters, bits, known)
+
+
+def _items_in(score: Score, end: bytes) -> Iterator[Line]:
+    """The items of a text that begins with an end."""
+    return _split(scoring.Score(score.characters[1:], score.bits[1:], score.known[1:]), end)
+
+
+def _split(score: Score, end: bytes) -> Iterator[Line]:
+    """The lines of a text; each ends with `end`, except perhaps the last."""
+    starts = [0, *(k for k, character in enumerate(score.characters, 1) if character == end)]
+    for start, stop in zip(starts, [*starts[1:], len(score.characters)], strict=True):
+        if start == stop:
+            continue
+        characters, known = score.characters[start:stop], score.known[start:stop]
+        text = b"".join(characters).removesuffix(end)
+        unknown = [characters[k] for k in np.flatnonzero(~known)]
+        yield Line(math.fsum(score.bits[start:stop].tolist()), int(known.sum()), text, unknown)
+
+
+def as_row(line: Line, has_one_line: bool) -> bytes:
+    """Bits, bits per character and the text, with tabs between; of a longer text, newlines and tabs are escaped."""
+    text = line.text
+    for character, escape in () if has_one_line else _ESCAPES:
+        text = text.replace(character, escape)
+    return f"{line.bits:.6f}\t{line.bits_per_character:.6f}\t".encode() + text + b"\n"
+
+
+def has_one_line(loaded: Checkpoint) -> bool:
+    """Whether the model's items, or the lines of a text, are without newlines."""
+    return item_options.kind(loaded.vocab, loaded.opt) in ("", "line")
+
+
+def unknown_in(lines: Iterable[Line]) -> str:
+    """A sentence about the characters that were left out; "" if there are none."""
+    unknown = [line.unknown for line in lines if line.unknown]
+    if not unknown:
+        return ""
+    counts = Counter(character for of_line in unknown for character in of_line)
+    most_common = " ".join(quote_character(character) for character, _ in counts.most_common(20))
+    return f"{len(unknown):,} lines have characters that the model has never seen, which were left out: {most_common}"

@@ -1,0 +1,56 @@
+"""The items of any file or folder, for a model of items: as a training on it would take them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from pycharrnn.text import decode_text, items, source_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pycharrnn.text.source_files import SourceFile
+
+_PIECE = 1 << 20
+
+
+def items_of_file(path: str, kind: str, end: bytes) -> Iterator[bytes]:
+    """The items of a file, of the files of a folder, or of standard input (-), without their ends.
+
+    `kind`: the value of -items. A file that contains the `end` is read as an input.txt. Errors: OSError; UserError.
+    """
+    if kind == "line":
+        yield from items.of_input(_decoded(path), end)
+    elif _is_input(path, end):
+        yield from items.of_input(_pieces(path), end)
+    else:
+        with contextlib.ExitStack() as until_read:
+            for file in _found(path, until_read):
+                pieces = decode_text.pieces(file.path, file.decoding, file.shown)
+                yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown))
+
+
+def _decoded(path: str) -> Iterator[bytes]:
+    """The lines of all files, each file from a new line on."""
+    with contextlib.ExitStack() as until_read:
+        for file in _found(path, until_read):
+            yield from decode_text.pieces(file.path, file.decoding, file.shown)
+            yield b"\n"
+
+
+def _found(path: str, until_read: contextlib.ExitStack) -> list[SourceFile]:
+    return source_files.find([path], lambda note: None, lambda path: False, until_read)
+
+
+def _is_input(path: str, end: bytes) -> bool:
+    """Whether a file contains `end` as a character. In UTF-16, which has NUL bytes, its byte may be part of another."""
+    if not os.path.isfile(path):
+        return False
+    return any(end in piece and b"\0" not in piece for piece in _pieces(path))
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    with open(path, "rb") as f:
+        yield from iter(lambda: f.read(_PIECE), b"")

@@ -1,0 +1,97 @@
+"""`score -lines 1`: each line of a text with the state running on, each item of a list by itself."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import item_models
+import numpy as np
+import pytest
+from conftest import GOLDEN, run, sentence
+
+from pycharrnn.analysis import scoring
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import kernel_library
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+
+LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+ITEMS = "cv/lm_list_best.t7"
+
+
+def table(stdout: bytes) -> list[tuple[float, float, bytes]]:
+    rows = [line.split(b"\t", 2) for line in stdout.split(b"\n")[:-1]]
+    return [(float(bits), float(per_character), text) for bits, per_character, text in rows]
+
+
+def bits_alone(loaded, item: bytes) -> float:
+    """The bits of an item and its end, read from a zero state."""
+    end = loaded.network.end_id
+    ids = [end, *(loaded.vocab[bytes([byte])] - 1 for byte in item), end]
+    log_probs = NumpyPredictor(loaded.network, 1, len(ids)).read(np.array(ids)[:, None])[:, 0]
+    return sum(-log_probs[k, after] for k, after in enumerate(ids[1:])) / math.log(2)
+
+
+@pytest.mark.parametrize("kernel", ["on", "off"])
+def test_items_of_a_list_each_by_itself(tmp_path, monkeypatch, kernel):
+    if kernel == "off":
+        monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
+    elif kernel_library.library() is None:
+        pytest.skip("no kernel was compiled here")
+    item_models.saved(tmp_path)
+    items = [b"ab", b"c", b"abcabc", b"c", b"bb"]
+    (tmp_path / "list.txt").write_bytes(b"\r\n".join([*items[:2], b"", *items[2:]]))
+    loaded = item_models.made()
+    expected = [bits_alone(loaded, item) for item in items]
+    for threads in ("1", "2"):
+        found = table(run("score", ITEMS, "list.txt", "-lines", "1", "-threads", threads, cwd=tmp_path).stdout)
+        assert [text for _, _, text in found] == items
+        assert [bits for bits, _, _ in found] == pytest.approx(expected, abs=1e-5)
+        for bits, per_character, text in found:
+            assert per_character == pytest.approx(bits / (len(text) + 1), abs=1e-5)
+    by_likelihood = run("score", ITEMS, "list.txt", "-lines", "1", "-sort", "1", cwd=tmp_path).stdout
+    assert table(by_likelihood) == sorted(found, key=lambda row: row[0])
+
+
+def test_items_of_several_lines_are_escaped(tmp_path):
+    item_models.saved(tmp_path, "blank", letters="abc\n\t\\")
+    (tmp_path / "list.txt").write_bytes(b"a\n\tb\n\n\\c\n")
+    found = table(run("score", ITEMS, "-", "-lines", "1", cwd=tmp_path, input=b"a\n\tb\n\n\\c\n").stdout)
+    assert [text for _, _, text in found] == [b"a\\n\\tb", b"\\\\c"]
+    assert found == table(run("score", ITEMS, "list.txt", "-lines", "1", cwd=tmp_path).stdout)
+    (tmp_path / "input.txt").write_bytes(b"a\n\tb\x1e\\c\x1e")  # as training writes it
+    assert found == table(run("score", ITEMS, "input.txt", "-lines", "1", cwd=tmp_path).stdout)
+
+
+def test_lines_of_a_text_have_the_state_of_those_before(tmp_path):
+    text = b"The cat\n\nthe dog\nThe cat"
+    (tmp_path / "a.txt").write_bytes(text)
+    done = run("score", os.fspath(LSTM), "a.txt", "-lines", "1", cwd=tmp_path)
+    found = table(done.stdout)
+    score = scoring.score(checkpoint.load(LSTM), text)
+    assert [line for _, _, line in found] == [b"The cat", b"", b"the dog", b"The cat"]
+    assert found[0][0] == pytest.approx(score.bits[:8].sum(), abs=1e-5)
+    assert found[2][:2] == pytest.approx((score.bits[9:17].sum(), score.bits[9:17].mean()), abs=1e-5)
+    assert sum(bits for bits, _, _ in found) == pytest.approx(score.bits.sum(), abs=1e-4)
+    assert found[0][0] != pytest.approx(found[3][0], abs=0.1)
+
+
+def test_characters_that_the_model_has_never_seen(tmp_path):
+    item_models.saved(tmp_path)
+    (tmp_path / "list.txt").write_bytes(b"aXb\nab\nXX\n")
+    done = run("score", ITEMS, "list.txt", "-lines", "1", cwd=tmp_path)
+    (unknown, _, first), (known, _, _), (end_alone, per_character, _) = table(done.stdout)
+    assert unknown == known and first == b"aXb" and end_alone == per_character
+    assert done.stderr.decode() == (
+        "pycharrnn: 2 lines have characters that the model has never seen, which were left out: 'X'\n"
+    )
+
+
+def test_what_is_refused(tmp_path):
+    item_models.saved(tmp_path)
+    (tmp_path / "empty.txt").write_bytes(b"\n\n")
+    assert "-sort 1 sorts lines: add -lines 1" in sentence(run("score", ITEMS, "a", "-sort", "1", cwd=tmp_path))
+    both = ("-lines", "1", "-html", "a.html")
+    assert "leave one out" in sentence(run("score", ITEMS, "a", *both, cwd=tmp_path))
+    assert "empty.txt: empty" in sentence(run("score", ITEMS, "empty.txt", "-lines", "1", cwd=tmp_path))
+    assert "nowhere.txt" in sentence(run("score", ITEMS, "nowhere.txt", "-lines", "1", cwd=tmp_path))
