@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct header {
-  int64_t cell, num_gates, layers, T, B, H, V, P, is_double, steps, threads;
+  int64_t cell, num_gates, layers, T, B, H, V, P, is_double, steps, end_id, threads;
 };
 static struct header h;
 
@@ -42,7 +42,7 @@ static void point(struct layer_double *l, const int64_t *places, void *vector, i
       if (places[4 * kind + g] >= 0) to[kind][g] = at(vector, places[4 * kind + g]);
 }
 
-static void make_layers(struct layer_double *layer, void *log_probs, void *d_logits) {
+static void make_layers(struct layer_double *layer, void *log_probs, void *d_logits, const uint8_t *begins) {
   int64_t packed_a = 0, workspace = 0;
   void *dh = room(h.T * h.B * h.H), *d_reset_h = room(h.B * h.H);
   for (int64_t i = 0; i <= h.layers; i++) {
@@ -61,6 +61,7 @@ static void make_layers(struct layer_double *layer, void *log_probs, void *d_log
       continue;
     }
     l->gates = l->d_gates = room(h.T * h.B * h.num_gates * h.H), l->h = room((h.T + 1) * h.B * h.H);
+    l->begins = begins, l->zeros = room(h.num_gates * h.H);
     l->extra = room(h.T * h.B * h.H), l->first_dh = room(h.B * h.H), l->d_reset_h = d_reset_h;
     if (h.cell == LSTM) l->c = room((h.T + 1) * h.B * h.H), l->dc = room(h.B * h.H);
     if (!i) l->sums = room(h.V * h.num_gates * h.H);
@@ -94,8 +95,9 @@ int main(int arguments, char **argument) {
   void *log_probs = room(rows * h.V), *d_logits = room(rows * h.V);
   int64_t *x = calloc((size_t)rows, 8), *y = calloc((size_t)rows, 8);
   double *squares = calloc((size_t)(2 * (h.P / BLOCK + 1)), 8);
-  if (!layer || !x || !y || !squares) abort();
-  make_layers(layer, log_probs, d_logits);
+  uint8_t *begins = calloc((size_t)rows, 1);
+  if (!layer || !x || !y || !squares || !begins) abort();
+  make_layers(layer, log_probs, d_logits, begins);
   layer[0].characters = x;
   for (int64_t i = 0; i <= h.layers; i++) {
     int64_t places[16];
@@ -109,6 +111,7 @@ int main(int arguments, char **argument) {
   struct update_double update = {h.P, gradient, mean_square, parameters, 5, .95, .002, 1e-8, squares, 0, 0};
   for (int64_t step = 0; step < h.steps; step++) {
     get(in, x, rows, 8), get(in, y, rows, 8);
+    for (int64_t i = 0; i < rows; i++) begins[i] = x[i] == h.end_id;
     for (int64_t i = 1; i <= h.layers; i++) get(in, (void *)layer[i].mask, rows * h.H, size);
     if (step) each_state(layer, 0, 0, 1);
     for (int64_t i = 0; i < h.layers && h.cell == LSTM; i++) memset(layer[i].dc, 0, (size_t)(h.B * h.H) * size);

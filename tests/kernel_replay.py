@@ -17,6 +17,7 @@ from pycharrnn.engine.recurrence import CELLS
 from pycharrnn.engine.rmsprop import RMSprop
 
 T, B, H, V, LAYERS, STEPS = 7, 29, 21, 19, 2, 5  # no multiples of a vector's width
+END_ID = 3  # items begin with it
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -42,7 +43,7 @@ def places(network: CharRNN) -> np.ndarray:
 def write(path: Path, model: str, dtype: str, threads: int = 1) -> bytes:
     """Write STEPS steps of training as kernel_replay.c reads them. Returns: what it must write, by our kernel."""
     torch.manual_seed(1)
-    network = CharRNN(model, V, H, LAYERS, dtype=DTYPES[dtype])
+    network = CharRNN(model, V, H, LAYERS, dtype=DTYPES[dtype], end_id=END_ID)
     flat = network.flat.detach()
     flat *= 10
     bptt, gradient = network.bptt(T, B), torch.zeros_like(flat)
@@ -58,6 +59,7 @@ def write(path: Path, model: str, dtype: str, threads: int = 1) -> bytes:
         len(flat),
         dtype == "float64",
         STEPS,
+        END_ID,
     ]
     written = [np.array([*header, threads], np.int64), places(network), flat.numpy().copy()]
     written += [state.uniform_(-1, 1).numpy().copy() for state in bptt.states(0)]

@@ -62,7 +62,7 @@ static void *draw(void *unused) {
 
 static void drawing(int64_t cell, int narrow) {
   static const int64_t blocks[] = {4, 3, 1};
-  struct network n = {.cell = cell, .num_gates = blocks[cell], .layers = 2, .H = H, .V = V, .is_float32 = narrow};
+  struct network n = {.cell = cell, .num_gates = blocks[cell], .layers = 2, .H = H, .V = V, .is_float32 = narrow, .end_id = 1};
   struct reading_sizes sizes;
   charrnn_reading_sizes(&n, 1, 1, &sizes);
   const int64_t G = n.num_gates * H, direct = cell == GRU ? 2 * H : G;
