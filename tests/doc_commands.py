@@ -132,6 +132,7 @@ def _script_exists(line: str) -> None:
 # (pattern at the beginning of the line, why it is not run, the check that takes its place)
 NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
     (r"python3 -m venv |\. \.venv/bin/activate", "the tests have an environment", lambda line: None),
+    (r"cd pycharrnn$", "the tests run in a folder of their own", lambda line: None),
     (r"(\.venv/bin/)?pip install ", "needs the network", _extra_exists),
     (r"make ", "installs, and takes minutes", _target_exists),
     (r"pycharrnn data (tinyshakespeare|ulysses)", "needs the network", check_parses),

@@ -23,7 +23,7 @@ class ConvertOptions:
 
     type: str = option(
         "",
-        "precision of a .t7 or .onnx file. Left out, .t7 is float64, as the Lua programs want it, and .onnx is float32"
+        "precision of a .t7 or .onnx file. Left out, .t7 is float64, as the Lua programs require, and .onnx is float32"
         " where that holds all weights exactly",
         group="output",
         allowed=one_of("float64", "float32"),

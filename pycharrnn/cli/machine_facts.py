@@ -45,7 +45,8 @@ def _pytorch_facts() -> Iterator[str]:
         fault = device.fault_of_mps()
         yield "GPU: Apple's, through MPS" + ("" if fault is None else f", which can't be used: {fault}")
     else:
-        yield f"GPU: none that PyTorch can use (it was built for CUDA {torch.version.cuda or 'none'})"
+        built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+        yield f"GPU: none that PyTorch can use (it was built {built})"
 
 
 def _kernel() -> str:

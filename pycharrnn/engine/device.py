@@ -65,7 +65,7 @@ def pick(gpuid: int, opencl: int, gpus: GPUs, local_rank: int = 0) -> tuple[str,
         return "mps", gpuid, [*lines, "using MPS on the GPU..."]
     if gpus.fault:
         lines.append(gpus.fault)
-    lines.append("no GPU found that PyTorch can use; -gpuid -1 asks for none.")
+    lines.append("no GPU found that PyTorch can use; -gpuid -1 selects the CPU without this message.")
     lines.append("Falling back on CPU mode")
     return "cpu", -1, lines
 

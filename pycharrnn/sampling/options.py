@@ -165,7 +165,7 @@ class ChatOptions:
     )
     stop: str = option(
         "",
-        r"an answer ends with this text; \n, \t and \\ mean newline, tab and backslash. Left out: at the end of a line",
+        r"an answer ends with this text; \n, \t and \\ mean newline, tab and backslash. Left out: a newline",
         group="sampling",
     )
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")

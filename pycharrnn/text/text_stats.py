@@ -141,8 +141,8 @@ def input_size(data_dir: str) -> int:
         raise UserError(f"{flag('data_dir', data_dir)} is a file, not a folder: pycharrnn train {name} trains on it.")
     if not os.path.isdir(data_dir):
         raise UserError(
-            f"there is no folder {data_dir}: pycharrnn train FILE makes one of your text, pycharrnn data NAME of pydoc,"
-            " tinyshakespeare or ulysses."
+            f"there is no folder {data_dir}: train on a file of yours with pycharrnn train FILE, or get a text with"
+            " pycharrnn data pydoc, tinyshakespeare or ulysses."
         )
     try:
         with open(path, "rb") as f:

@@ -185,7 +185,7 @@ class TrainOptions:
     )
     checkpoint_format: str = option(
         "",
-        "t7, which the Lua programs read, or safetensors, which pycharrnn convert makes .t7 of. Empty = t7, or"
+        "t7, which the Lua programs read, or safetensors, which pycharrnn convert turns into .t7. Empty = t7, or"
         " safetensors for a vocabulary of more than 1,000 code points; with -resume the format of its checkpoint",
         group="checkpoints",
         allowed=one_of("t7", "safetensors"),

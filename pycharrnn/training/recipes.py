@@ -148,7 +148,7 @@ def command_line(opt: TrainOptions) -> str:
 
 def described() -> str:
     """The recipes for -help: name, purpose and flags for a text of a megabyte."""
-    lines = ["Recipes, as they are for a megabyte of English; epochs, and what follows from them, go by the text"]
+    lines = ["Recipes for a megabyte of English; the number of epochs, and what depends on it, differ for other texts"]
     for name, recipe in RECIPES.items():
         opt = apply(TrainOptions(recipe=name), (), _SHOWN_FOR)
         lines.append(f"  {name}, {recipe.what}: {' '.join(_flags(opt))}")

@@ -70,7 +70,7 @@ def test_the_gpu_of_a_virtual_mac_is_none(mac, monkeypatch):
     assert device.choose(0, 0, said.append) == "cpu"
     assert said == [
         "PyTorch finds a GPU for MPS, but can't use it: MPS backend out of memory (max allowed: 0 bytes).",
-        "no GPU found that PyTorch can use; -gpuid -1 asks for none.",
+        "no GPU found that PyTorch can use; -gpuid -1 selects the CPU without this message.",
         "Falling back on CPU mode",
     ]
 
@@ -82,7 +82,10 @@ def test_no_gpu_is_the_cpu_and_is_said(monkeypatch, might_have):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     said: list[str] = []
     assert device.choose(0, 0, said.append) == "cpu"
-    assert said == ["no GPU found that PyTorch can use; -gpuid -1 asks for none.", "Falling back on CPU mode"]
+    assert said == [
+        "no GPU found that PyTorch can use; -gpuid -1 selects the CPU without this message.",
+        "Falling back on CPU mode",
+    ]
     assert device.choose(-1, 0, said.append) == "cpu"
     assert len(said) == 2
 

@@ -248,7 +248,7 @@ def test_a_name_that_is_no_text(home):
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names another text, so leave that out, or my text.txt."),
         (["my text.txt", "-resume", "cv"], "-resume goes on with the text of its run, so leave that out, or my text.t"),
         (["my text.txt", "-rnn_size", "0"], "-rnn_size must be at least 1, not 0."),
-        ([], "there is no folder data/tinyshakespeare: pycharrnn train FILE makes one of your text, pycharrnn data"),
+        ([], "there is no folder data/tinyshakespeare: train on a file of yours with pycharrnn train FILE"),
         (
             ["-data_dir", "my text.txt"],
             f"{quoted('my text.txt')} is a file, not a folder: pycharrnn train {quoted('my text.txt')} trains on",

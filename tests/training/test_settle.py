@@ -42,7 +42,7 @@ def test_a_run_by_the_defaults():
     assert (settings.machine.device, settings.machine.parameters, settings.machine.products) == ("cpu", "float64", "")
     assert settings.files.stem == "cv/lm_lstm"
     assert settings.log == (
-        "no GPU found that PyTorch can use; -gpuid -1 asks for none.",
+        "no GPU found that PyTorch can use; -gpuid -1 selects the CPU without this message.",
         "Falling back on CPU mode",
     )
     assert settings.notes == ()
