@@ -23,6 +23,7 @@ class ItemWriter:
         self, out: BinaryIO, characters: list[bytes], prime: list[bytes], opt: SampleOptions, kind: str
     ) -> None:
         self._out, self._characters, self._prime, self._opt = out, characters, prime, opt
+        self._prime_probs = np.ones(len(prime))
         self._between = b"" if kind == "line" else b"\n"
         self._count, self._flushed, self._live = 0, time.monotonic(), out.isatty()
 
@@ -45,7 +46,7 @@ class ItemWriter:
 
     def _write(self, out: BinaryIO, selected: SelectedItem) -> None:
         writer = SampleWriter(out, self._opt)
-        writer.put_all(self._prime, np.ones(len(self._prime)), True)
+        writer.put_all(self._prime, self._prime_probs, True)
         item = selected.item
         characters = [self._characters[k] for k in item.token_ids.tolist()]
         writer.put_all(characters, item.token_probs[: len(characters)], False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -232,3 +233,30 @@ def test_head_and_ctrl_c_end_it_quietly(home):
     _, error = process.communicate()
     assert process.returncode == 130 and error.endswith(b"pycharrnn: stopped by Ctrl-C.\n")
     assert b"Traceback" not in error
+
+
+@pytest.mark.parametrize("kind", ["line", "blank", "file"])
+def test_a_trained_list_gives_new_items(tmp_path, kind):
+    """From a list to new items in two commands; the items of the validation are known too."""
+    words = ["".join(letters) for letters in itertools.product("abc", "de", "fgh", "ij")]
+    if kind == "line":
+        (tmp_path / "list.txt").write_text("\n".join(words))
+    elif kind == "blank":
+        (tmp_path / "list.txt").write_text("\n \n".join(words), newline="\r\n")
+    else:
+        (tmp_path / "list.txt").mkdir()
+        for word in words:
+            (tmp_path / "list.txt" / f"{word}.txt").write_text(f"{word}\n")
+    small = ["-rnn_size", "8", "-num_layers", "1", "-batch_size", "2", "-seq_length", "10", "-max_epochs", "8"]
+    trained = run("train", "list.txt", "-items", kind, *small, "-gpuid", "-1", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr.decode()
+    sample = ("sample", "cv", "-gpuid", "-1", "-items", "20", "-temperature", "0.8")
+    done = run(*sample, "-new", "1", "-unique", "1", cwd=tmp_path)
+    new = done.stdout.decode().split("\n" if kind == "line" else "\n\n")
+    new[-1] = new[-1].rstrip("\n")
+    new = [item for item in new if item]
+    assert done.returncode == 0 and len(set(new)) == 20 and not set(new) & set(words)
+    counts = done.stderr.decode().splitlines()[-1]
+    assert "printed: 20" in counts and "known: 0" not in counts
+    assert b"items " in run("inspect", "cv", cwd=tmp_path).stdout.replace(b"opt.items", b"")
+    assert b"nats per character" in run("eval", "cv", cwd=tmp_path).stdout
