@@ -91,7 +91,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
                     nats[(x[block] == end) & (y[block] == end)] = 0
                 loss += float(nats.sum() / B)
             advance(1)
-    return loss / (T * loader.split_sizes[split] - padding / B)
+    return loss / T / (loader.split_sizes[split] - padding / (B * T))
 
 
 def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
