@@ -44,7 +44,7 @@ _VOLATILE = [
         (r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?", "DATE"),
         (r"[\d,]+(\.\d+)? (characters per second|characters/s)", "SPEED"),
         (r"(pycharrnn|PyTorch|NumPy|Python) \d+(\.\w+)+(\+\w+)?", r"\1 VERSION"),
-        (r"iteration \d+, epoch \d+\.\d+|stopped by \w+ after iteration \d+", "THE ITERATION OF CTRL-C"),
+        (r"iteration \d+, epoch \d+\.\d+|stopped by [\w-]+ after iteration \d+", "THE ITERATION OF CTRL-C"),
     )
 ]
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")

@@ -15,7 +15,7 @@ from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
 from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import formats
+from pycharrnn.checkpoints import formats, names
 from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError
 
@@ -29,15 +29,22 @@ def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
         return (formats.of(path) or formats.T7).functions().load(path)
 
 
+_CUT_OFF = re.compile("ends too early|ends within|a broken file of|, which ends with its ")
+
+
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn errors of reading a checkpoint into a UserError with its path."""
     try:
         yield
     except FileNotFoundError:
+        if near := names.near(os.fspath(path)):
+            raise UserError(f"File {path} does not exist; did you mean {near}?") from None
         if not os.path.splitext(path)[1]:
             way_out = "train a model first, as by `pycharrnn train my_text.txt`, or name a checkpoint"
             raise UserError(f"{os.fspath(path)} does not exist: {way_out}.") from None
+        if os.path.dirname(path):
+            raise UserError(f"File {path} does not exist: name one that exists, or a folder of checkpoints.") from None
         raise UserError(f"File {path} does not exist. Are you sure you didn't forget to prepend cv/ ?") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
@@ -45,7 +52,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         reason = getattr(e, "strerror", None) or str(e)
         if reason.startswith("it is not a .t7 file") and os.fspath(path).endswith(".txt"):
             raise UserError(f"{path} is a text, not a checkpoint: `pycharrnn train` makes a model of it.") from e
-        raise UserError(f"can't read {path} as a checkpoint: {reason}.") from e
+        way_out = "; use another copy of the file, or an earlier checkpoint" if _CUT_OFF.search(reason) else ""
+        raise UserError(f"can't read {path} as a checkpoint: {reason}{way_out}.") from e
 
 
 def text_name(loaded: charrnn.Checkpoint) -> str:

@@ -29,6 +29,7 @@ class Record:
 
     Attributes:
         run: the first part of the run's file names, lm_lstm; "" if not recorded.
+        network: model, sizes and vocabulary, which stay the same in a run.
         first_losses: of the first iterations. val_losses: iteration -> validation loss. loss: at this checkpoint.
     """
 
@@ -38,6 +39,7 @@ class Record:
     loss: float | None
     first_losses: tuple[float, ...]
     val_losses: dict[int, float]
+    network: tuple[object, ...] = ()
 
     @cached_property
     def validations(self) -> frozenset[tuple[str, str]]:
@@ -53,6 +55,7 @@ class Record:
         common = min(len(self.first_losses), len(other.first_losses))
         return (
             other.i <= self.i
+            and self.network == other.network
             and _equal(self.first_losses[:common], other.first_losses[:common])
             and other.val_losses.keys() <= self.val_losses.keys()
             and _equal([self.val_losses[i] for i in other.val_losses], list(other.val_losses.values()))
@@ -65,7 +68,9 @@ def record_of(loaded: Checkpoint) -> Record:
     if isinstance(of_torch_rnn, str):
         run = os.path.basename(of_torch_rnn)
     first = tuple(loaded.train_losses[:_FIRST_LOSSES])
-    return Record(run, loaded.i, loaded.epoch, validation_loss(loaded), first, dict(loaded.val_losses))
+    n = loaded.network
+    network = (n.model, n.rnn_size, n.num_layers, frozenset(loaded.vocab))
+    return Record(run, loaded.i, loaded.epoch, validation_loss(loaded), first, dict(loaded.val_losses), network)
 
 
 Read = Callable[[str], Record | None]  # the record of a file; None for a file that can't be read
@@ -88,7 +93,7 @@ class Run:
 
 
 def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
-    """The runs of a folder's files. Reads the files whose names have no loss, and of each run the newest one."""
+    """The runs of a folder's files. Reads the files whose names do not tell their run, and of each run the newest."""
     found: list[Run] = []
     groups = _by_name(files, read)
     for group in list(groups):
@@ -141,7 +146,7 @@ def _split(group: Sequence[_Member], others: Sequence[str], read: Read) -> list[
     while left:
         newest = left.pop(0)
         if record := newest.record or read(newest.file.path):
-            belongs = [_is_of_run(member, newest, record) for member in left]
+            belongs = [_is_of_run(member, newest, record, read) for member in left]
             split.append([newest, *itertools.compress(left, belongs)])
             left = [member for member, is_own in zip(left, belongs, strict=True) if not is_own]
     best_first = [_best_first(own) for own in split]
@@ -153,15 +158,21 @@ def _split(group: Sequence[_Member], others: Sequence[str], read: Read) -> list[
     return runs
 
 
-def _is_of_run(member: _Member, newest: _Member, record: Record) -> bool:
-    """Whether a file is of the run whose newest file, of the same name, has this record."""
+def _is_of_run(member: _Member, newest: _Member, record: Record, read: Read) -> bool:
+    """Whether a file is of the run whose newest file, of the same name, has this record.
+
+    A file is read if its name can't tell, since the run records no validations or others than its names have.
+    """
     if member.record is not None:
         return record.continues(member.record)
     if newest.record is None:
         names_are_known = _named(newest.file) in record.validations  # else they have another form than training's
     else:
         names_are_known = bool(record.validations) or bool(record.first_losses and not record.val_losses)
-    return _named(member.file) in record.validations or not names_are_known
+    if _named(member.file) in record.validations or names_are_known:
+        return _named(member.file) in record.validations
+    other = read(member.file.path)
+    return other is None or record.continues(other)
 
 
 def _same_progress(member: _Member, newest: _Member) -> bool:

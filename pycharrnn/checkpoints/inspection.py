@@ -73,7 +73,7 @@ def _facts(found: Checkpoint) -> Facts:
         "items": item_options.kind(found.vocab, found.opt),
         "trained_on": checkpoint.trained_on(found),
         "iteration": found.i,
-        "epoch": found.epoch,
+        "epoch": found.epoch if found.epoch or not found.i else "",  # torch-rnn records none
         "run_state": _run_state(found),
         "validation": _curve(found),
         "opt": found.opt,

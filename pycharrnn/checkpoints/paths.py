@@ -61,9 +61,13 @@ def load_best_of_runs(paths: Sequence[str], note: Note) -> Iterator[tuple[str, C
     for folder in (path for path in paths if os.path.isdir(path)):
         reader = _Reader(folder, note)
         chosen = [(run.files, run) for run in reader.runs()]
+        same = each_once([*taken, *(file.path for files, _ in chosen for file in files)])
+        first = {other: path for path, others in same.items() for other in (path, *others)}
+        held = {first[path] for path in taken}
         for file, loaded, run in _one_of_each(reader, chosen):
-            say_choice(note, folder, file, _why_best(file), len(run.files))
-            if len(each_once([*taken, file.path])) > len(each_once(taken)):
+            say_choice(note, folder, file, _why_best(file), len(run.files), not run.others)
+            if first[file.path] not in held:
+                held.add(first[file.path])
                 taken.append(file.path)
                 yield file.path, loaded
 
@@ -77,13 +81,14 @@ def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
     chosen = [((run.newest, *run.files), run) for run in reader.runs()]
     by_name = sorted(chosen, key=lambda one: (run_of(one[1].newest.path), one[1].newest.path))
     for file, loaded, run in _one_of_each(reader, by_name):
-        say_choice(note, path, file, "newest, with the losses of its whole run,", len(run.files))
+        say_choice(note, path, file, "newest, with the losses of its whole run,", len(run.files), not run.others)
         yield file.path, loaded
 
 
-def say_choice(note: Note, folder: str, file: File, why: str, count: int) -> None:
-    """Print the choice: "cv: lm_x_epoch8.00_1.2400.t7, the newest of 7 checkpoints"."""
+def say_choice(note: Note, folder: str, file: File, why: str, count: int, is_only_run: bool = True) -> None:
+    """Print the choice: "cv: lm_x_epoch8.00_1.2400.t7, the newest of 7 checkpoints". `count`: those of its run."""
     of = f"the {why} of {count} checkpoints" if count > 1 else "the only checkpoint"
+    of += "" if is_only_run else " of its run"
     note(f"{_escaped(folder)}: {_escaped(os.path.basename(file.path))}, {of}")
 
 

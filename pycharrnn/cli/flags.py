@@ -7,8 +7,9 @@ import difflib
 import functools
 import glob
 import os
+import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,16 @@ else:
 
 HELP = ("-help", "--help", "-h")
 FOLDER = "a folder means the best of the run that trained last"  # in the help of a checkpoint
+_TORCH_RNN = {  # flags of torch-rnn -> those of char-rnn with the same meaning
+    "start_text": "-primetext",
+    "gpu": "-gpuid",
+    "model_type": "-model",
+    "lr_decay_factor": "-learning_rate_decay",
+    "checkpoint_every": "-eval_val_every",
+    "checkpoint_name": "-savefile",
+    "input_h5": "-data_dir",
+    "input_json": "-data_dir",
+}
 _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells leave that to the program
 
 
@@ -45,7 +56,9 @@ class _Number(_FlagType):
             number = float("nan")
         if number != number or (self.whole and not number.is_integer()):
             flag = param.opts[0] if param else ""
-            raise click.UsageError(f"{flag} needs a {self.name}, not {value!r}.", ctx)
+            with_point = re.fullmatch(r"(-?\d+),(\d+)", value) if isinstance(value, str) and not self.whole else None
+            hint = f": write {with_point[1]}.{with_point[2]}" if with_point else ""
+            raise click.UsageError(f"{flag} needs a {self.name}, not {value!r}{hint}.", ctx)
         return int(number) if self.whole else number
 
 
@@ -228,6 +241,17 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
             if flag == word:
                 next(words, None)  # its value
         elif word.startswith("-") and word != "-":
+            if hint := _of_torch_rnn(flag, by_flag):
+                raise click.UsageError(f"there is no flag {flag}; {hint}", ctx)
             close = difflib.get_close_matches(flag.lstrip("-"), [name.lstrip("-") for name in by_flag], 1, 0.7)
             hint = f"; did you mean -{close[0]}?" if close else "."
             raise click.UsageError(f"there is no flag {flag}{hint}", ctx)
+
+
+def _of_torch_rnn(flag: str, known: Collection[str]) -> str:
+    """What to write for a flag of torch-rnn; "" for another flag, or if the command has no such flag."""
+    name = flag.lstrip("-")
+    if name == "checkpoint" and "-primetext" in known:
+        return "name the checkpoint without a flag: pycharrnn sample cv/checkpoint.t7."
+    ours = _TORCH_RNN.get(name, "")
+    return f"torch-rnn's {flag} is {ours} here." if ours in known else ""

@@ -21,7 +21,9 @@ from pycharrnn.engine import device, kernel_library
 def machine_facts() -> Iterator[str]:
     """Lines with files, versions of packages, CPU, C kernel and GPUs."""
     yield f"pycharrnn {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    yield ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", "click", "torchfile", "safetensors"))
+    yield ", ".join(
+        f"{name} {_version(name)}" for name in ("torch", "numpy", "click", "torchfile", "chardet", "safetensors")
+    )
     yield f"package: {escape_line(str(kernel_library.PACKAGE), None)}"
     yield f"C kernel: {_kernel()}"
     if extras.has_pytorch():

@@ -25,7 +25,7 @@ from pycharrnn.cli.console import (
     use_threads,
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
-from pycharrnn.common import extras
+from pycharrnn.common import extras, interrupts
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.standard_streams import standard_input
 
@@ -58,6 +58,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     extras.require_pytorch("training")
     opt = TrainOptions(**values)
     with contextlib.ExitStack() as until_trained:
+        until_trained.enter_context(interrupts.adding_to_sentence(" before the training began: nothing was saved"))
         corpus = None
         if texts:
             from pycharrnn.training.corpus_run import corpus_run

@@ -9,9 +9,12 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 _NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP", "SIGBREAK": "Ctrl-Break"}
+
+_state = ""  # as add_to_sentence sets it
 
 
 class Interrupted(BaseException):
@@ -58,7 +61,33 @@ def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def sentence(number: int) -> str:
-    return f"stopped by {_NAMES.get(signal.Signals(number).name)}."
+    return f"stopped by {name_of(number)}{_state}."
+
+
+def name_of(number: int) -> str:
+    """A signal as users know it: Ctrl-C for SIGINT."""
+    name = signal.Signals(number).name
+    return _NAMES.get(name, name)
+
+
+@contextlib.contextmanager
+def adding_to_sentence(state: str) -> Iterator[None]:
+    """As add_to_sentence, until the end of the block; a signal that ends the block leaves it for the message."""
+    add_to_sentence(state)
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        raise
+    except BaseException:
+        add_to_sentence("")
+        raise
+    add_to_sentence("")
+
+
+def add_to_sentence(state: str) -> None:
+    """Add what the command has done so far to `sentence`, as words after "stopped by Ctrl-C"; "" = nothing."""
+    global _state
+    _state = state
 
 
 def status_of(number: int) -> int:

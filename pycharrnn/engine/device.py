@@ -65,7 +65,8 @@ def pick(gpuid: int, opencl: int, gpus: GPUs, local_rank: int = 0) -> tuple[str,
         return "mps", gpuid, [*lines, "using MPS on the GPU..."]
     if gpus.fault:
         lines.append(gpus.fault)
-    lines.append("no GPU found that PyTorch can use; -gpuid -1 selects the CPU without this message.")
+    why = "no GPU found that PyTorch can use" if extras.has_pytorch() else "a GPU needs PyTorch, which is not installed"
+    lines.append(f"{why}; -gpuid -1 selects the CPU without this message.")
     lines.append("Falling back on CPU mode")
     return "cpu", -1, lines
 

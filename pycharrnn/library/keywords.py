@@ -64,7 +64,7 @@ def _check_path(name: str, value: str) -> None:
 
 
 def _number(value: object) -> float:
-    if not isinstance(value, Real):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError
     found = float(value)
     if found != found:
@@ -73,16 +73,15 @@ def _number(value: object) -> float:
 
 
 def _whole(value: object) -> int:
-    number = _number(value)
+    number = _number(int(value) if isinstance(value, bool) else value)  # True for a switch
     if not number.is_integer():
         raise ValueError
     return int(number) if isinstance(value, float) else int(value)  # type: ignore[call-overload]  # a number
 
 
 def _ramp(value: object) -> Ramp:
-    if isinstance(value, str):
+    if isinstance(value, str) and ":" in value:
         value = tuple(map(float, value.split(":")))
-        value = value if len(value) > 1 else value[0]
     if isinstance(value, (tuple, list)):
         first, last = map(_number, value)
         return first, last

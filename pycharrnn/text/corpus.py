@@ -215,9 +215,10 @@ def _lock(data: str, note: Note) -> Iterator[None]:
 def _place(
     wanted: str, files: Sequence[SourceFile], kind: str, stats: TextStats, note: Note
 ) -> tuple[str, TextStats | None]:
-    """The folder for a text: the one that holds it, or the first free one of `wanted`, `wanted`_2, ...
+    """Choose the folder of a text among `wanted`, `wanted`_2, ...: the first that is free or already has this text.
 
-    Returns: the folder, and the statistics of its input.txt, or None if that has to be written. Errors: UserError.
+    Returns: the folder, and the statistics of its input.txt; None in their place if the folder is free. Errors:
+        UserError.
     """
     number = 0
     while True:

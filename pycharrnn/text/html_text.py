@@ -17,7 +17,7 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 def text_of(pieces: Iterable[str]) -> Iterator[str]:
     """The text of a page, which the parser needs as a whole."""
-    page = "".join(pieces)
+    page = _with_closed_comments("".join(pieces))
     end = page.rfind(">") + 1  # the parser takes quadratic time where many tags are not closed
     reader = _Reader()
     reader.feed(page[:end])
@@ -25,6 +25,12 @@ def text_of(pieces: Iterable[str]) -> Iterator[str]:
     reader.handle_data(html.unescape(page[end:]))
     text = "".join(reader.parts).strip("\ufeff\n")
     yield text + "\n" if text else ""
+
+
+def _with_closed_comments(page: str) -> str:
+    """The page with comments that do not end as text; the parser would search for the end of each of them."""
+    end = page.rfind("-->") + 1
+    return page[:end] + page[end:].replace("<!--", "&lt;!--")
 
 
 class _Reader(HTMLParser):

@@ -11,6 +11,7 @@ import torch
 
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, safetensors_file, t7_file
+from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
@@ -88,6 +89,7 @@ def prepare(
     # Only recipes need the text this early; -resume, which finds its text later, excludes them.
     text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)
     settings = settle(options, given, start, text, _machine(options, process))
+    _require_text_of_resumed(settings, given)
     text = text or text_stats(settings.data.data_dir, options.progress)
     text_checks.check(settings, text)
     for line in settings.notes:
@@ -103,6 +105,16 @@ def prepare(
         say(line)
     from_texts = corpus is not None or (resumed is not None and checkpoint.is_from_texts(resumed.checkpoint))
     return _make(settings, text, from_texts, options.recipe not in recipes.RECIPES, process, say)
+
+
+def _require_text_of_resumed(settings: RunSettings, given: Collection[str]) -> None:
+    """Errors: UserError that names -data_dir if the recorded folder of a resumed run has no text here."""
+    folder, resumed = settings.data.data_dir, settings.resumed
+    if resumed and "data_dir" not in given and not os.path.isfile(os.path.join(folder, "input.txt")):
+        raise UserError(
+            f"{resumed.path} was trained on {escape_line(folder)}/input.txt, which is not here: name the folder of its"
+            f" text with {flag('data_dir')}."
+        )
 
 
 def _machine(options: TrainOptions, process: Process) -> Machine:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from pycharrnn.common.errors import UserError
-from pycharrnn.common.interrupts import end_at_once, numbers, raise_once, status_of
+from pycharrnn.common.interrupts import add_to_sentence, end_at_once, name_of, numbers, raise_once, status_of
 from pycharrnn.training.reports import RunResult
 
 _Handler = Callable[[int, FrameType | None], Any] | int | None  # as in signal.signal
@@ -71,9 +71,9 @@ class GracefulStop:
 
     @property
     def cause(self) -> str:
-        """Why to stop, as a noun ("SIGTERM"); "" to continue."""
+        """Why to stop, as a noun ("Ctrl-C"); "" to continue."""
         if self._number:
-            return signal.Signals(self._number).name
+            return name_of(self._number)
         return "the end of its log's reader" if self._log.closed else ""
 
     @property
@@ -81,6 +81,7 @@ class GracefulStop:
         return status_of(self._number) if self._number else int(self._log.closed)
 
     def __enter__(self) -> GracefulStop:
+        add_to_sentence("")
         for number in numbers():
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 self._before[number] = signal.signal(number, self._handle)
@@ -91,7 +92,7 @@ class GracefulStop:
             signal.signal(number, handler if self._alone else signal.SIG_IGN)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
+        name = name_of(number)
         if not self._number:
             self._number = number
             # Not print: the signal may have interrupted one.

@@ -216,8 +216,28 @@ def test_new_characters_are_drawn_as_a_new_model_is(model):
         np.testing.assert_array_equal(weight, expected)
 
 
+def test_a_mistyped_path_is_answered_by_one_that_exists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cv").mkdir()
+    (tmp_path / "cv" / "lm_poems_best.t7").write_bytes(b"")
+    near = os.path.join("cv", "lm_poems_best.t7")
+    for typed in ("cv/lm_poems_bset.t7", "lm_poem_best.t7", "lm_poems_best.t7"):
+        with pytest.raises(UserError) as error:
+            checkpoint.load(typed)
+        assert str(error.value) == f"File {typed} does not exist; did you mean {near}?"
+    with pytest.raises(UserError, match="File cv/other.t7 does not exist: name one that exists"):
+        checkpoint.load("cv/other.t7")
+
+
+def test_a_file_that_was_cut_off_has_a_way_out(tmp_path):
+    whole = (GOLDEN / "variants" / "float.t7").read_bytes()
+    (tmp_path / "x.t7").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="ends too early .*; use another copy of the file, or an earlier checkpoint"):
+        checkpoint.load(tmp_path / "x.t7")
+
+
 def test_what_stands_in_the_way_of_reading(tmp_path):
-    with pytest.raises(UserError, match="does not exist. Are you sure you didn't forget to prepend cv/"):
+    with pytest.raises(UserError, match="x.t7 does not exist: name one that exists, or a folder of checkpoints"):
         checkpoint.load(tmp_path / "x.t7")
     with pytest.raises(UserError, match="is a folder: name one of the checkpoints in it"):
         checkpoint.load(tmp_path)

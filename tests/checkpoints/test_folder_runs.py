@@ -38,7 +38,7 @@ def test_the_lowest_loss_comes_first_and_names_suffice(tmp_path):
     read: list[str] = []
     assert runs_of(tmp_path, read) == [
         [
-            "lm_x_epoch2.00_2.0000.t7",  # of two of one loss, the one that is called best
+            "lm_x_epoch2.00_2.0000.t7",  # of two with the same loss, the one named best comes first
             "lm_x_epoch3.00_2.0000.t7",
             "lm_x_epoch5.00_2.2500.t7",
             "lm_x_epoch1.00_2.5000.t7",
@@ -112,6 +112,13 @@ def test_files_without_a_history_are_taken_by_their_names(tmp_path):
     own, *others = sorted(runs_of(tmp_path), key=len, reverse=True)
     assert own == [f"lm_x_epoch{n}.t7" for n in ("2.00_1.5000", "3.00_2.0000", "1.00_2.5000")]
     assert others == [[recorded.name]]
+
+
+def test_strangers_files_of_one_name_are_not_one_run(tmp_path):
+    """All trainings of char-rnn are called lm_lstm unless they are named; these have no history in common."""
+    shutil.copy(CHECKPOINT, tmp_path / "lm_lstm_epoch3.00_1.5000.t7")
+    shutil.copy(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7", tmp_path / "lm_lstm_epoch1.00_2.0000.t7")
+    assert sorted(runs_of(tmp_path)) == [["lm_lstm_epoch1.00_2.0000.t7"], ["lm_lstm_epoch3.00_1.5000.t7"]]
 
 
 def test_files_of_torch_rnn_are_a_run_by_their_option(tmp_path):

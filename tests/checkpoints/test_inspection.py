@@ -10,6 +10,7 @@ from array import array
 import numpy as np
 import pytest
 from conftest import GOLDEN, run
+from kinds import loaded
 
 from compat import LuaFunction, Storage, Table, Tensor, TorchObject, charrnn, load_t7, run_state, save_t7
 from compat.lua_random import LuaRandom
@@ -60,6 +61,12 @@ def test_the_curve(tmp_path):
     table = inspection.as_table(inspection.facts(saved(tmp_path, val_losses={10: 2.5}, i=0, epoch=0.0)))
     assert "best val loss 2.5000 at iteration 10" in [" ".join(line.split()) for line in table.splitlines()]
     assert inspection.facts(saved(tmp_path, val_losses={}))["validation"] == {}
+
+
+def test_an_epoch_that_torch_rnn_does_not_record_is_left_out():
+    table = inspection.as_table(inspection._facts(dataclasses.replace(loaded("torch-rnn lstm"), i=1000)))
+    assert "\niteration  " in table and "\nepoch" not in table
+    assert inspection._facts(loaded("torch-rnn lstm"))["model"] == "lstm"
 
 
 def test_the_series_are_for_programs(tmp_path):

@@ -67,7 +67,10 @@ def test_damaged_ones_are_passed_over(tmp_path, said):
 
 @pytest.mark.parametrize("second_name", [os.link, shutil.copy2, os.symlink], ids=["links", "copies", "symbolic"])
 def test_second_names_on_the_command_line_count_once(tmp_path, said, second_name):
-    """As those that a shell makes of cv/*.t7; the name with epoch and loss is the one that says most."""
+    """As those that a shell makes of cv/*.t7; the name with epoch and loss is the one that says most.
+
+    The files are of two runs, a gru's and an lstm's, though they have one name.
+    """
     first, second = (tmp_path / f"lm_x_epoch{name}.t7" for name in ("1.00_2.5000", "2.00_2.0000"))
     shutil.copy(GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7", first)
     shutil.copy(CHECKPOINT, second)
@@ -79,7 +82,7 @@ def test_second_names_on_the_command_line_count_once(tmp_path, said, second_name
     assert said == [f"{name} is a second name of {second}" for name in (best, latest)]
     said.clear()
     assert [path for path, _ in load_every([str(tmp_path), *given], said.append)] == [str(second), str(first)]
-    assert said[0] == f"{tmp_path}: 2 checkpoints, the lowest validation loss first"
+    assert said[0] == f"{tmp_path}: 2 checkpoints of 2 runs, the run that trained last first"
     said.clear()
     assert [path for path, _ in load_every([str(latest), str(best)], said.append)] == [str(best)]
     assert said == [f"{latest} is a second name of {best}"]
@@ -155,9 +158,10 @@ def test_of_each_run_the_newest(tmp_path, said):
         "z.t7",
     ]
     assert said == [
-        f"{tmp_path}: lm_a_epoch1.00_2.0000.t7, the only checkpoint",
-        f"{tmp_path}: lm_b_epoch2.00_1.5000.t7, the newest, with the losses of its whole run, of 2 checkpoints",
-        f"{tmp_path}: z.t7, the only checkpoint",
+        f"{tmp_path}: lm_a_epoch1.00_2.0000.t7, the only checkpoint of its run",
+        f"{tmp_path}: lm_b_epoch2.00_1.5000.t7, the newest, with the losses of its whole run, of 2 checkpoints of its"
+        " run",
+        f"{tmp_path}: z.t7, the only checkpoint of its run",
     ]
 
 
@@ -168,8 +172,8 @@ def test_of_each_run_the_best(tmp_path, said):
     best = ["lm_b_epoch1.00_1.0000.t7", "lm_a_epoch1.00_2.0000.t7"]
     assert names(path for path, _ in load_best_of_runs([str(tmp_path)], said.append)) == best
     assert said == [
-        f"{tmp_path}: lm_b_epoch1.00_1.0000.t7, the lowest validation loss of 2 checkpoints",
-        f"{tmp_path}: lm_a_epoch1.00_2.0000.t7, the only checkpoint",
+        f"{tmp_path}: lm_b_epoch1.00_1.0000.t7, the lowest validation loss of 2 checkpoints of its run",
+        f"{tmp_path}: lm_a_epoch1.00_2.0000.t7, the only checkpoint of its run",
     ]
     os.link(only, tmp_path / "lm_a_best.t7")
     given = [str(tmp_path), str(tmp_path), str(tmp_path / "lm_a_best.t7")]

@@ -10,6 +10,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from pycharrnn.cli import flags
+from pycharrnn.cli.commands import cli
 from pycharrnn.cli.flags import FILE, HELP, Command, Files, Group
 from pycharrnn.common.option_fields import SWITCH, Ramp, option
 
@@ -204,3 +205,22 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
     alone.make_context("alone", []).close()
     group = click.Group(commands=[alone])
     assert CliRunner().invoke(group, ["alone", flag], prog_name="p").stdout == "Usage: p alone\n\nDo it\n"
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (
+            ["sample", "x.t7", "-start_text", "a"],
+            "no flag -start_text; torch-rnn's -start_text is -primetext here.",
+        ),
+        (["sample", "x.t7", "-gpu", "-1"], "torch-rnn's -gpu is -gpuid here."),
+        (["sample", "-checkpoint", "cv/x.t7"], "there is no flag -checkpoint; name the checkpoint without a flag:"),
+        (["train", "-model_type", "lstm"], "torch-rnn's -model_type is -model here."),
+        (["sample", "x.t7", "-temperature", "0,5"], "-temperature needs a number, not '0,5': write 0.5."),
+        (["sample", "x.t7", "-length", "0,5"], "-length needs a whole number, not '0,5'."),
+    ],
+)
+def test_flags_of_torch_rnn_and_decimal_commas_are_answered(args, said):
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == 2 and said in result.stderr

@@ -54,7 +54,7 @@ def test_ctrl_c_leaves_the_log_and_the_notes(tmp_path):
     lines = terminal.lines()
     assert re.search(r"; go on with: pycharrnn train -resume cv/lm_lstm_\S+\.t7$", lines[-1])
     (said,) = [line for line in lines if "finishing the step" in line]
-    assert said.replace("^C", "").startswith("pycharrnn: SIGINT: finishing")
+    assert said.replace("^C", "").startswith("pycharrnn: Ctrl-C: finishing")
     assert not [line for line in lines if "ETA" in line]
 
 

@@ -1,4 +1,4 @@
-"""The readers of .json models in plain Python and JavaScript compute what pycharrnn computes."""
+"""Compares examples/read_model.py and read_model.js, which compute a .json model, with pycharrnn."""
 
 from __future__ import annotations
 

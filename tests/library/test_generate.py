@@ -305,6 +305,8 @@ def test_an_unknown_character_has_the_sentence_of_the_command_line(model):
         ({"temperature": "a"}, TypeError, "temperature must be a number, or two: (A, B), not 'a'"),
         ({"temperature": (1, 2, 3)}, TypeError, "temperature must be a number, or two"),
         ({"temperature": math.nan}, TypeError, "temperature must be a number"),
+        ({"temperature": "0.5"}, TypeError, "temperature must be a number, or two: (A, B), not '0.5'"),
+        ({"temperature": True}, TypeError, "temperature must be a number, or two: (A, B), not True"),
         ({"temperature": (0.5, 1), "length": None}, pycharrnn.UserError, "temperature A:B needs a length"),
         ({"length": -1}, pycharrnn.UserError, "length must be at least 0, not -1"),
         ({"length": 2.5}, TypeError, "length must be a whole number, not 2.5"),

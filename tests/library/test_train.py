@@ -301,7 +301,7 @@ def test_ctrl_c_after_a_validation(here):
     assert status == 0, err
     best = re.search(r"^run True \d+ \d+ (\S+) \S+$", out, re.M)[1]
     assert re.fullmatch(r"cv/lm_poems_epoch[\d.]+_[\d.]+\.t7", best)
-    assert err.startswith("pycharrnn: SIGINT: finishing the step and saving") and err.count("\n") == 1
+    assert err.startswith("pycharrnn: Ctrl-C: finishing the step and saving") and err.count("\n") == 1
 
 
 @needs_signals

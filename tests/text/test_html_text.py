@@ -7,6 +7,13 @@ import pytest
 from pycharrnn.text.html_text import text_of
 
 
+def test_many_comments_without_an_end_take_no_longer_than_text():
+    """The parser searched for the end of each of them: a megabyte took hours."""
+    page = "<p>a</p><!-- b --><p>c" + "<!--x>" * 170_000
+    (text,) = text_of([page])
+    assert text.startswith("a\n\nc<!--x><!--x>") and len(text) > 1_000_000
+
+
 @pytest.mark.parametrize(
     "page, text",
     [

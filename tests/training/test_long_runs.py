@@ -66,11 +66,13 @@ def test_a_signal_saves_and_says_how_to_resume(tmp_path, name, status):
     out, error = process.communicate(timeout=60)
     assert process.returncode == status, error
     said, last = error.strip().split("\n")
-    assert said == f"pycharrnn: {name}: finishing the step and saving; a second one stops at once."
+    known_as = "Ctrl-C" if name == "SIGINT" else name
+    assert said == f"pycharrnn: {known_as}: finishing the step and saving; a second one stops at once."
     latest = folder / "cv" / "lm_lstm_latest.t7"
     i = checkpoint.load(latest).i
     assert last == (
-        f"pycharrnn: stopped by {name} after iteration {i}; go on with: pycharrnn train -resume cv/lm_lstm_latest.t7"
+        f"pycharrnn: stopped by {known_as} after iteration {i}; go on with: pycharrnn train -resume"
+        " cv/lm_lstm_latest.t7"
     )
     assert not leavings(folder)
     # and the run that goes on is the one that never stopped
@@ -127,7 +129,7 @@ def test_signals_during_a_save(tmp_path, signals, status):
     assert "Traceback" not in error
     new = {p.name for p in folder.glob("cv/*")} - before
     if signals == 2:
-        assert error.strip() == "pycharrnn: stopped at once by a second signal, SIGINT."
+        assert error.strip() == "pycharrnn: stopped at once by a second signal, Ctrl-C."
         assert not new
     else:
         (path,) = new - {"lm_lstm_latest.t7", "lm_lstm_best.t7"}
@@ -166,7 +168,7 @@ def test_a_third_signal_ends_a_command_but_not_a_program(heard_signals, monkeypa
     for own, afterwards in ((raise_once, end_at_once), (signal.default_int_handler, signal.default_int_handler)):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, own)
-        with pytest.raises(RunStopped, match="SIGINT"), GracefulStop(Log(print, print)):
+        with pytest.raises(RunStopped, match="Ctrl-C"), GracefulStop(Log(print, print)):
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
         assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {afterwards}
@@ -177,7 +179,7 @@ def test_signals_are_handled_only_while_training(heard_signals):
     with GracefulStop(Log(print, print)) as stop:
         assert signal.getsignal(signal.SIGINT) is not before
         signal.raise_signal(signal.SIGINT)
-        assert (stop.cause, stop.status) == ("SIGINT", 130)
+        assert (stop.cause, stop.status) == ("Ctrl-C", 130)
         with pytest.raises(RunStopped, match="second signal") as error:
             signal.raise_signal(signal.SIGTERM)
         assert error.value.status == 143

@@ -161,7 +161,9 @@ def test_interrupted_while_it_waits_for_a_pipe(home):
     process.send_signal(signal.SIGINT)
     process.wait(60)
     assert process.returncode == 130
-    assert process.stderr.read().strip() == b"pycharrnn: stopped by Ctrl-C."
+    assert process.stderr.read().strip() == (
+        b"pycharrnn: stopped by Ctrl-C before the training began: nothing was saved."
+    )
     assert [path.name for path in home.iterdir()] == ["my text.txt"]
 
 

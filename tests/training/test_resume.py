@@ -12,7 +12,7 @@ import pytest
 from conftest import GOLDEN, working_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import SMALL, TEXT, copied, folder_with_text, named, steps, train
+from runs import SMALL, TEXT, copied, folder_with_text, named, result_of, steps, train
 
 import compat
 import pycharrnn
@@ -226,6 +226,14 @@ def test_lua_checkpoints_resume_as_far_as_they_can(tmp_path, name):
     decays = [line.split(" to ")[1] for line in log.splitlines() if line.startswith("decayed")]
     rate = decays[-1] if decays else f"{found.opt['learning_rate']:.14g}"
     assert f"learning rate {rate} by the decay rule" in said
+
+
+def test_a_file_from_elsewhere_asks_for_the_folder_of_its_text(tmp_path):
+    """Its recorded folder may be on another machine: the message names -data_dir, not a way to get a text."""
+    stranger = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+    with working_in(tmp_path):
+        error, _, _ = result_of(tmp_path, "-resume", stranger, small=[])
+    assert "/input.txt, which is not here: name the folder of its text with -data_dir." in str(error)
 
 
 @pytest.mark.parametrize("decay_after", ["0", "1", "2"])
