@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import GOLDEN, run, with_slashes
+
+from pycharrnn.checkpoints import checkpoint
 
 BEST = "lm_x_epoch2.00_2.8734.t7"
 SAID = f"pycharrnn: cv: {BEST}, the lowest validation loss of 3 checkpoints\n"
@@ -22,10 +25,12 @@ def folder(tmp_path_factory) -> Path:
     (folder / "text").write_bytes(b"The night")
     (folder / "corpus").mkdir()
     shutil.copy(GOLDEN / "corpus" / "input.txt", folder / "corpus")
-    for epoch, (source, loss) in enumerate([("gru2", 3.5), ("lstm2", 2.8734), ("rnn3", 3.25)], 1):
-        (recorded, *_) = sorted((GOLDEN / source).glob("*.t7"))
+    recorded = checkpoint.load(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
+    for epoch, (scale, loss) in enumerate([(0.5, 3.5), (1, 2.8734), (0.75, 3.25)], 1):
         path = folder / "cv" / f"lm_x_epoch{epoch}.00_{loss:.4f}.t7"
-        shutil.copy(recorded, path)
+        weights = {name: weight * scale for name, weight in recorded.network.weights.items()}
+        network = dataclasses.replace(recorded.network, weights=weights)
+        checkpoint.convert(dataclasses.replace(recorded, network=network), path)
         os.utime(path, (1000 + epoch, 1000 + epoch))
     os.link(folder / "cv" / BEST, folder / "cv" / "lm_x_best.t7")
     os.link(path, folder / "cv" / "lm_x_latest.t7")

@@ -111,3 +111,9 @@ def test_a_machine_without_any_driver(monkeypatch):
     monkeypatch.setattr(device.os.path, "exists", lambda path: False)
     monkeypatch.setattr(device.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
     assert not device._might_have_gpu()
+
+
+def test_without_pytorch_the_log_says_so(monkeypatch):
+    monkeypatch.setattr(device.extras, "has_pytorch", lambda: False)
+    _, _, said = device.pick(0, 0, device.GPUs())
+    assert said[0].startswith("a GPU needs PyTorch, which is not installed; -gpuid -1 selects the CPU")
