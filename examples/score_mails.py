@@ -16,11 +16,16 @@ import pycharrnn
 
 
 def body_of(file: Path) -> str:
-    """The text of a mail; "" if it has none."""
+    """The text of a mail, with U+FFFD for bytes of an unknown encoding; "" if it has none."""
     with file.open("rb") as f:
         mail = email.message_from_binary_file(f, policy=email.policy.default)
     part = mail.get_body(("plain", "html"))
-    return part.get_content() if part else ""
+    if part is None:
+        return ""
+    try:
+        return str(part.get_content())
+    except LookupError:  # an encoding that Python does not know
+        return bytes(part.get_payload(decode=True)).decode("utf-8", "replace")  # type: ignore[arg-type]  # bytes by then
 
 
 def main(checkpoint: str, folder: str) -> None:

@@ -81,7 +81,7 @@ def load_runs(path: str, note: Note) -> Iterator[tuple[str, Checkpoint]]:
     chosen = [((run.newest, *run.files), run) for run in reader.runs()]
     by_name = sorted(chosen, key=lambda one: (run_of(one[1].newest.path), one[1].newest.path))
     for file, loaded, run in _one_of_each(reader, by_name):
-        say_choice(note, path, file, "newest, with the losses of its whole run,", len(run.files), not run.others)
+        say_choice(note, path, file, "newest", len(run.files), not run.others)
         yield file.path, loaded
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     Character = tuple[bytes, float, bool]  # of the vocabulary; its probability; whether it was given
 
 SEEDS = 2**31  # as many as there are to choose from where none is given
+
+
+class Prime(NamedTuple):
+    """Characters of the vocabulary to read before a text is sampled; the first `hidden` of them are not returned."""
+
+    characters: list[bytes]
+    hidden: int
 
 
 class SampleKeywords(TypedDict, total=False):
@@ -59,22 +66,18 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
 
 
 def sample_text(
-    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: list[bytes], line_start: list[bytes]
+    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: Prime
 ) -> Iterator[SampledCharacter]:
-    """Sample one text after `prime`, characters of the vocabulary, with a predictor of one stream.
-
-    `line_start`: what is read, but not returned, without a prime. Errors: UserError if the model predicts NaN.
-    """
-    hide = opt.hide_prime or not prime
-    prime = prime or line_start
-    sampled = sampler.sample(predictor, vocab, opt, b"".join(prime))
+    """Sample one text after `prime` with a predictor of one stream. Errors: UserError if the model predicts NaN."""
+    hidden = len(prime.characters) if opt.hide_prime else prime.hidden
+    sampled = sampler.sample(predictor, vocab, opt, b"".join(prime.characters))
     with in_words_of_a_program():
-        while True:
+        for position in itertools.count():
             with np.errstate(all="ignore"):  # the sampler finds infinity and NaN
                 one = next(sampled, None)
             if one is None:
                 return
-            if not (one.given and hide):
+            if position >= hidden:
                 yield one
 
 
@@ -82,8 +85,7 @@ def sample_batch(
     predictor_of: Callable[[int], Predictor],
     vocab: dict[bytes, int],
     opt: SampleOptions,
-    primes: Sequence[list[bytes]],
-    line_start: list[bytes],
+    primes: Sequence[Prime],
 ) -> list[list[Character]]:
     """Sample a text for each beginning, as `sample_text` does with the seeds opt.seed, opt.seed + 1, ...
 
@@ -93,12 +95,12 @@ def sample_batch(
         raise UserError("a text without a length goes on until it is stopped: give a stop, or use stream.")
     texts: list[list[Character]] = [[] for _ in primes]
     for start in range(0, len(primes), MAX_STREAMS):
-        batch = [prime or line_start for prime in primes[start : start + MAX_STREAMS]]
+        batch = [prime.characters for prime in primes[start : start + MAX_STREAMS]]
         seeds = range(opt.seed + start, opt.seed + start + len(batch))
         with in_words_of_a_program(), np.errstate(all="ignore"):
             for chunk in sampler.sample_streams(predictor_of(len(batch)), batch, vocab, opt, seeds):
                 k = start + chunk.stream
-                if not (chunk.given and (opt.hide_prime or not primes[k])):
-                    probs = chunk.token_probs.tolist()
-                    texts[k] += zip(chunk.characters, probs, itertools.repeat(chunk.given))
-    return texts
+                probs = chunk.token_probs.tolist()
+                texts[k] += zip(chunk.characters, probs, itertools.repeat(chunk.given))
+    hidden = [len(prime.characters) if opt.hide_prime else prime.hidden for prime in primes]
+    return [text[count:] for text, count in zip(texts, hidden, strict=True)]

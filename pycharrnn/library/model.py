@@ -16,6 +16,7 @@ from pycharrnn.library import arguments, generation, item_generation, notebook
 from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
+from pycharrnn.library.generation import Prime
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import line_start
 
@@ -101,7 +102,7 @@ class Model:
         self.val_loss, self.epoch, self.iteration = checkpoint.validation_loss(loaded), loaded.epoch, loaded.i
         self.train_losses, self.val_losses = loaded.train_losses.tolist(), loaded.val_losses
         self._weights = CurrentWeights(loaded, dtype, device)
-        self._line_start = line_start(loaded)
+        self._line_start, self._has_items = line_start(loaded), network.end_id is not None
 
     # -- text ----------------------------------------------------------------------------------------------------------
 
@@ -140,8 +141,9 @@ class Model:
 
         Args:
             beginning: a text, or a list of texts. Those of a list are sampled in a batch with the seeds seed, seed + 1,
-                ..., and each result is what it would be alone. Without one, a model of `pycharrnn.train(text)` begins
-                a line, and one of -data_dir or a Lua program begins anywhere, as in char-rnn.
+                ..., and each result is what it would be alone. In a model of items it begins an item. Without a
+                beginning, a model of `pycharrnn.train(text)` begins a line, and one of -data_dir or a Lua program
+                begins anywhere, as in char-rnn.
             length: number of characters to sample; None or 0 = until `stop`.
             temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
             seed: determines the text; None = a random one, which `text.seed` keeps.
@@ -174,8 +176,8 @@ class Model:
             hint = f": write length={beginning!r} for a number of characters" if is_number else ""
             raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}{hint}")
         beginnings = cast("Texts", [beginning] if single else beginning)
-        primes = [self._characters(one, "beginning", opt.ignore_bad_primetext) for one in beginnings]
-        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, self._line_start)
+        primes = [self._prime(one, opt.ignore_bad_primetext) for one in beginnings]
+        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes)
         found: list[Any]
         if as_bytes:
             found = [b"".join(character for character, _, _ in text) for text in texts]
@@ -205,8 +207,8 @@ class Model:
         Errors: as for `generate`.
         """
         opt = generation.options_for("stream", **options)
-        prime = self._characters(beginning, "beginning", opt.ignore_bad_primetext)
-        sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime, self._line_start)
+        prime = self._prime(beginning, opt.ignore_bad_primetext)
+        sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime)
         characters = characters_by_id(self.vocab)
         return bytes_pieces_of(sampled, characters) if as_bytes else pieces_of(sampled, characters)
 
@@ -261,6 +263,12 @@ class Model:
             raise UserError("the text is empty: give one of at least a character.")
         with np.errstate(all="ignore"):
             return activations.record(self._weights.checkpoint(), b"".join(characters))
+
+    def _prime(self, beginning: Text, ignore_bad: bool | int) -> Prime:
+        """What to read for a beginning: after the start of an item, or without one after that of a line."""
+        characters = self._characters(beginning, "beginning", ignore_bad)
+        before = self._line_start if self._has_items or not characters else []
+        return Prime([*before, *characters], len(before))
 
     def _characters(self, text: Text, name: str, ignore_bad: bool | int = 0) -> list[bytes]:
         return known_characters(utf8(text, name), self.vocab, name, ignore_bad)

@@ -73,6 +73,15 @@ def test_mails_are_scored(tmp_path):
     assert lines[2].startswith(f"{score.bits_per_character:.3f} bits per character, 0 unknown")
 
 
+def test_a_mail_in_an_unknown_encoding_is_scored(tmp_path):
+    mail = b"From: a@example.org\nMIME-Version: 1.0\nContent-Type: text/plain; charset=%s\n\nThe night"
+    for charset in (b"utf-8", b"x-unheard-of"):
+        (tmp_path / "one.eml").write_bytes(mail % charset)
+        score = pycharrnn.load(ONE).score("The night")
+        (line,) = example("score_mails.py", ONE, str(tmp_path))
+        assert line == f"{score.bits_per_character:.3f} bits per character, 0 unknown  one.eml"
+
+
 def test_a_folder_without_mails_is_said(tmp_path):
     command = [sys.executable, str(EXAMPLES / "score_mails.py"), ONE, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})

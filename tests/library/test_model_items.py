@@ -54,6 +54,19 @@ def test_probabilities_and_known_items(home):
     assert "items line" in repr(model)
 
 
+def test_a_beginning_begins_an_item(home):
+    """`generate` and `stream` read the end character before it, and do not return that."""
+    model = pycharrnn.load("cv")
+    (item,) = model.items(1, primetext="a", seed=4)
+    for beginning in ("a", ["a"]):
+        text = model.generate(beginning, seed=4, stop="\n", length=50)
+        assert "".join(text) == f"{item}\n"
+    assert "".join(model.stream("a", seed=4, stop="\n", length=50)) == f"{item}\n"
+    hidden = model.generate("a", seed=4, stop="\n", length=50, hide_prime=True)
+    assert hidden == "".join(model.stream("a", seed=4, stop="\n", length=50, hide_prime=True)) == f"{item}\n"[1:]
+    assert model.generate(seed=4, stop="\n", length=50) == f"{next(model.items(1, seed=4))}\n"
+
+
 def test_fewer_where_nothing_new_comes(home):
     assert len(list(pycharrnn.load("cv").items(10, unique=True, most=1, seed=2))) < 10
 
