@@ -43,6 +43,7 @@ def test_every_benchmark_has_a_test():
     assert there == {name.removeprefix("test_") for name in globals() if name.startswith("test_")} - {
         "every_benchmark_has_a_test",
         "what_a_client_counts",
+        "the_n_grams_of_lists",
     }
 
 
@@ -246,6 +247,41 @@ def test_time_to_loss(tmp_path):
     first = printed.splitlines()[0]
     assert first.startswith("run nanoGPT, recipe for a CPU, s to 4.15 ") and "0.1 " not in first
     assert b"<svg" in picture.read_bytes()
+
+
+@pytest.mark.slow
+def test_lists(tmp_path):
+    checkout = tmp_path / "makemore"
+    checkout.mkdir()
+    lines = "".join(f"step {k}00 train loss: 2.1 test loss: {loss}\n" for k, loss in ((5, 2.2), (10, 2.1), (15, 2.3)))
+    (checkout / "makemore.py").write_text(f"print({lines!r})\n", encoding="utf-8")
+    names, file = tmp_path / "names.txt", tmp_path / "lists.json"
+    names.write_text("".join(f"{'aeiou'[k % 5]}nn{'ab'[k % 2] * (k % 7)}\n" for k in range(400)), encoding="utf-8")
+    args = ["-recipes", "quick", "-makemore", str(checkout), "-steps", "1000", "-o", str(file)]
+    printed = output("lists", str(names), *args).splitlines()
+    assert printed[0] == "360 items of training, 40 of test"
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    assert [row["what"] for row in rows] == [
+        "n-grams of order 5",
+        "-recipe quick",
+        "makemore's transformer, 1,000 steps",
+    ]
+    assert all(0 < row["test loss"] < 3.5 and row["s"] > 0 for row in rows)
+    assert rows[2]["test loss"] == 2.1
+    assert [line.split(" test loss ")[1] for line in printed[1:]] == [f"{row['test loss']:.4f}" for row in rows]
+
+
+def test_the_n_grams_of_lists():
+    """Probabilities sum to 1, unknown characters included; an item of training is likelier than its reverse."""
+    lists = benchmark("lists")
+    train, test = lists.makemore_split("\n".join([" anna", "", *(f"{'ann' * (k % 5)}b{'a' * k}" for k in range(39))]))
+    assert (len(train), len(test)) == (36, 4)
+    model = lists.KneserNey(train)
+    for context in ("\x02\x02\x02\x02", "\x02ann", "aaaa", "zzzz"):
+        probabilities = [model.probability(context + c) for c in (*model.characters, "z")]
+        assert sum(probabilities) == pytest.approx(1)
+        assert min(probabilities) > 0
+    assert model.loss(["annb"]) < model.loss(["bnna"])
 
 
 def test_busy_machine(monkeypatch):

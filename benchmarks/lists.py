@@ -1,0 +1,160 @@
+"""Loss on the held-out items of a list: the recipes, an n-gram model, and makemore's transformer, in one run.
+
+    python benchmarks/lists.py LIST [-recipes quick,best] [-makemore CHECKOUT] [-steps 20000] [-o FILE.json]
+
+LIST has an item a line, as the names.txt of https://github.com/karpathy/makemore. The split is makemore's: 1,000 random
+items, or a tenth of a shorter list, are the test; no program but makemore, which picks its best step by them, reads
+them before its end. Losses are nats per character, ends included. Seconds are those of a clock on the wall: for
+pycharrnn of the whole command `pycharrnn train`, for makemore until the step with its lowest loss.
+
+The n-gram model is interpolated Kneser-Ney of order 5: four characters predict the next one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+ORDER = 5
+DISCOUNT = 0.75
+BEGIN, END = "\x02", "\n"
+Row = dict[str, object]
+
+
+def makemore_split(text: str) -> tuple[list[str], list[str]]:
+    """The items of training and test, as makemore draws them with its default seed."""
+    items = [item for item in (line.strip() for line in text.splitlines()) if item]
+    test_size = min(1000, int(len(items) * 0.1))
+    order = torch.randperm(len(items), generator=torch.Generator().manual_seed(3407)).tolist()
+    return [items[i] for i in order[:-test_size]], [items[i] for i in order[-test_size:]]
+
+
+class KneserNey:
+    """An interpolated n-gram model of items with one absolute discount. Source: Chen & Goodman 1999, section 2.7.
+
+    Args:
+        order: of the longest n-grams: a character and those before it.
+    """
+
+    def __init__(self, items: list[str], order: int = ORDER, discount: float = DISCOUNT):
+        self._order, self._discount = order, discount
+        self.characters = {END}.union(*items)
+        counts = Counter(gram for item in items for gram in self._grams(item))
+        # Below the longest n-grams, what counts is the number of different characters before an n-gram.
+        self._counts = [counts]
+        for _ in range(order - 1):
+            self._counts.insert(0, Counter(gram[1:] for gram in self._counts[0]))
+        self._totals: list[Counter[str]] = [Counter() for _ in range(order)]  # of a context
+        self._followers: list[Counter[str]] = [Counter() for _ in range(order)]  # different ones
+        for level, grams in enumerate(self._counts):
+            for gram, count in grams.items():
+                self._totals[level][gram[:-1]] += count
+                self._followers[level][gram[:-1]] += 1
+
+    def _grams(self, item: str) -> list[str]:
+        padded = BEGIN * (self._order - 1) + item + END
+        return [padded[i : i + self._order] for i in range(len(item) + 1)]
+
+    def probability(self, gram: str) -> float:
+        """Of the last character after those before it."""
+        probability = 1 / (len(self.characters) + 1)  # one more stands for all unknown characters
+        for level in range(self._order):
+            part = gram[self._order - 1 - level :]
+            if total := self._totals[level][part[:-1]]:
+                left = self._discount * self._followers[level][part[:-1]]
+                probability = (max(self._counts[level][part] - self._discount, 0) + left * probability) / total
+        return probability
+
+    def loss(self, items: list[str]) -> float:
+        """Nats per character, ends included."""
+        grams = (gram for item in items for gram in self._grams(item))
+        return -sum(math.log(self.probability(gram)) for gram in grams) / characters(items)
+
+
+def characters(items: list[str]) -> int:
+    """Their number, ends included."""
+    return sum(len(item) + 1 for item in items)
+
+
+def n_gram(train: list[str], test: list[str]) -> Row:
+    start = time.perf_counter()
+    model = KneserNey(train)
+    return {"what": f"n-grams of order {ORDER}", "s": time.perf_counter() - start, "test loss": model.loss(test)}
+
+
+def recipe(name: str, train: list[str], test: list[str], more: tuple[str, ...] = ()) -> Row:
+    """`pycharrnn train FILE -items line -recipe NAME`, and what `score` says of the test with its best checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file, items in (("train.txt", train), ("test.txt", test)):
+            Path(folder, file).write_text("".join(f"{item}\n" for item in items), encoding="utf-8")
+        start = time.perf_counter()
+        _pycharrnn(folder, "train", "train.txt", "-items", "line", "-recipe", name, "-gpuid", "-1", "-show", "0", *more)
+        seconds = time.perf_counter() - start
+        (best,) = Path(folder, "cv").glob("*_best.t7")
+        scores = _pycharrnn(folder, "score", str(best), "test.txt", "-lines", "1", "-gpuid", "-1")
+    bits = sum(float(line.split("\t")[0]) for line in scores.splitlines())
+    return {"what": f"-recipe {name}", "s": seconds, "test loss": bits * math.log(2) / characters(test)}
+
+
+def _pycharrnn(folder: str, *words: str) -> str:
+    """stdout of a command. Errors: subprocess.CalledProcessError."""
+    command = [sys.executable, "-m", "pycharrnn", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, encoding="utf-8").stdout
+
+
+def makemore(checkout: str, names: Path, steps: int) -> Row:
+    """The lowest of the test losses that makemore.py prints every 500 steps, up to `steps`. It needs tensorboard."""
+    command = [sys.executable, "-u", str(Path(checkout, "makemore.py").resolve()), "-i", str(names.resolve())]
+    found: list[tuple[float, float]] = []
+    start = time.perf_counter()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen([*command, "-o", folder], cwd=folder, stdout=subprocess.PIPE, encoding="utf-8") as process,
+    ):
+        for line in process.stdout:
+            if match := re.match(r"step (\d+) train loss: \S+ test loss: (\S+)", line):
+                found.append((float(match[2]), time.perf_counter() - start))
+                if int(match[1]) >= steps:
+                    process.terminate()  # it has no last step of its own
+                    break
+        process.stdout.read()
+    if not found:
+        raise ChildProcessError(f"makemore.py ended with status {process.returncode} before its first test loss")
+    loss, seconds = min(found)
+    return {"what": f"makemore's transformer, {steps:,} steps", "s": seconds, "test loss": loss}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("list", type=Path)
+    parser.add_argument("-recipes", default="quick,best")
+    parser.add_argument("-makemore", help="a checkout of makemore")
+    parser.add_argument("-steps", type=int, default=20_000, help="of makemore")
+    parser.add_argument("-o", default="", help="the figures as JSON")
+    args = parser.parse_args()
+    train, test = makemore_split(args.list.read_text(encoding="utf-8"))
+    print(f"{len(train):,} items of training, {len(test):,} of test")
+    runs = [lambda: n_gram(train, test)]
+    runs += [lambda name=name: recipe(name, train, test) for name in filter(None, args.recipes.split(","))]
+    if args.makemore:
+        runs.append(lambda: makemore(args.makemore, args.list, args.steps))
+    rows = []
+    for run in runs:
+        rows.append(row := run())
+        print(f"{row['what']:40} {row['s']:8.1f} s, test loss {row['test loss']:.4f}", flush=True)
+    if args.o:
+        Path(args.o).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
