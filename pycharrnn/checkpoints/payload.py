@@ -2,8 +2,8 @@
 
 Model, sizes and vocabulary are plain fields for the page's JavaScript. `weights` are the tensors of
 compat.nngraph.parameter_shapes in order, all first bytes of the little-endian numbers, then all second bytes, and so
-on, which gzip compresses better; then gzip and base64. `train_losses` are packed likewise. `run` is the other metadata
-as JSON text, since JavaScript's JSON lacks NaN. The run state is left out.
+on, which gzip compresses better; then gzip and base64. `train_losses` are packed likewise. A model of items has an
+`end_id`. `run` is the other metadata as JSON text, since JavaScript's JSON lacks NaN. The run state is left out.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def encode(loaded: Checkpoint, name: str = "", half: bool = False) -> dict[str, 
     return {
         "name": name,
         **for_the_page,
+        **({} if loaded.network.end_id is None else {"end_id": loaded.network.end_id}),
         "dtype": dtype,
         "weights": _packed(flat.view("u1").reshape(-1, flat.itemsize).T.tobytes(), zlib.Z_HUFFMAN_ONLY),
         "train_losses": _packed(np.array(loaded.train_losses, "<f8").tobytes(), zlib.Z_DEFAULT_STRATEGY),

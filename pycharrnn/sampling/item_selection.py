@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from compat.vocabulary import characters_by_id
@@ -11,7 +12,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.sampling import items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from pycharrnn.sampling.items import DrawnItem
     from pycharrnn.sampling.options import SampleOptions
@@ -30,7 +31,7 @@ class SelectedItem(NamedTuple):
 
 @dataclass
 class Selection:
-    """Selects `opt.items` of the drawn items, by -new, -unique, -least and -most.
+    """Selects `opt.items` of the drawn items, by -new, -unique, -least and -most: `take` each until `has_ended`.
 
     The counts are of items; an item may be in several of them.
 
@@ -48,35 +49,36 @@ class Selection:
     other_length: int = 0
     cut: int = 0
     gave_up: bool = False
+    _before: set[bytes] = field(default_factory=set, init=False, repr=False)
+    _left_out: int = field(default=0, init=False, repr=False)  # since the last that was not
 
     @property
     def may_leave_out(self) -> bool:
         """Whether more items than opt.items may have to be drawn."""
         return bool(self.opt.new or self.opt.unique or self.opt.least or self.opt.most)
 
-    def select(self, drawn: Iterable[tuple[DrawnItem, bytes]]) -> Iterator[SelectedItem]:
-        """The items to print. `drawn`: each with its text, in the order of seeds."""
-        before, left_out = set[bytes](), 0
-        for item, text in drawn:
-            known = None if self.known_items is None else text in self.known_items
-            repeated, has_length = text in before, self._has_length(text)
-            before.add(text)
-            self.drawn += 1
-            self.known += bool(known)
-            self.repeated += repeated
-            self.other_length += not has_length
-            self.cut += item.cut
-            if not has_length or (known and self.opt.new) or (repeated and self.opt.unique):
-                left_out += 1
-                if left_out == (MAX_TRIES if self.opt.sample else 1):
-                    self.gave_up = True
-                    return
-                continue
-            left_out = 0
-            self.printed += 1
-            yield SelectedItem(item, text, known)
-            if self.printed == self.opt.items:
-                return
+    @property
+    def has_ended(self) -> bool:
+        """Whether no further item is needed."""
+        return self.gave_up or self.printed == self.opt.items
+
+    def take(self, item: DrawnItem, text: bytes) -> SelectedItem | None:
+        """Count the next item in the order of seeds. Returns it with its text, or None if it is left out."""
+        known = None if self.known_items is None else text in self.known_items
+        repeated, has_length = text in self._before, self._has_length(text)
+        self._before.add(text)
+        self.drawn += 1
+        self.known += bool(known)
+        self.repeated += repeated
+        self.other_length += not has_length
+        self.cut += item.cut
+        if not has_length or (known and self.opt.new) or (repeated and self.opt.unique):
+            self._left_out += 1
+            self.gave_up = self._left_out == (MAX_TRIES if self.opt.sample else 1)
+            return None
+        self._left_out = 0
+        self.printed += 1
+        return SelectedItem(item, text, known)
 
     def _has_length(self, text: bytes) -> bool:
         if not (self.opt.least or self.opt.most):
@@ -119,6 +121,17 @@ def select(
 
     Errors: UserError for a `prime` that has the end of an item, or a model that predicts NaN.
     """
+    return itertools.chain.from_iterable(select_in_rounds(selection, predictor_of, vocab, end, prime))
+
+
+def select_in_rounds(
+    selection: Selection,
+    predictor_of: Callable[[int], Predictor],
+    vocab: dict[bytes, int],
+    end: int,
+    prime: list[bytes],
+) -> Iterator[list[SelectedItem]]:
+    """As `select`, in lists that may be empty: see items.draw_in_rounds."""
     characters = characters_by_id(vocab)
     if characters[end] in prime:
         raise UserError(
@@ -126,11 +139,18 @@ def select(
             " an item begins by itself."
         )
     most = None if selection.may_leave_out else selection.opt.items
-    drawn = items.draw(predictor_of, vocab, end, prime, selection.opt, most)
     beginning = b"".join(prime)
-    yield from selection.select(
-        (item, beginning + b"".join([characters[k] for k in item.token_ids.tolist()])) for item in drawn
-    )
+    for drawn in items.draw_in_rounds(predictor_of, vocab, end, prime, selection.opt, most):
+        selected = list[SelectedItem]()
+        for item in drawn:
+            text = beginning + b"".join([characters[k] for k in item.token_ids.tolist()])
+            if one := selection.take(item, text):
+                selected.append(one)
+            if selection.has_ended:
+                break
+        yield selected
+        if selection.has_ended:
+            return
 
 
 def characters_in(text: bytes) -> int:

@@ -72,9 +72,21 @@ def draw(
 
     Errors: UserError for a model that predicts NaN.
     """
+    return itertools.chain.from_iterable(draw_in_rounds(predictor_of, vocab, end, prime, opt, most))
+
+
+def draw_in_rounds(
+    predictor_of: Callable[[int], Predictor],
+    vocab: dict[bytes, int],
+    end: int,
+    prime: list[bytes],
+    opt: SampleOptions,
+    most: int | None = None,
+) -> Iterator[list[DrawnItem]]:
+    """As `draw`, in lists that may be empty, so that the caller regains control after each round of about 20 ms."""
     first = predictor_of(1)
     if isinstance(first, KernelPredictor):
-        return _Drawing(first, [end, *(vocab[character] - 1 for character in prime)], opt, most).items()
+        return _Drawing(first, [end, *(vocab[character] - 1 for character in prime)], opt, most).rounds()
     return _in_groups(predictor_of, vocab, [characters_by_id(vocab)[end], *prime], opt, most)
 
 
@@ -84,7 +96,7 @@ def _in_groups(
     prime: list[bytes],
     opt: SampleOptions,
     most: int | None,
-) -> Iterator[DrawnItem]:
+) -> Iterator[list[DrawnItem]]:
     """Draw items in groups, for any predictor. `prime` begins with the end character."""
     until_end = dataclasses.replace(opt, stop=os.fsdecode(prime[0]), items=0)
     end, size = vocab[prime[0]] - 1, min(MAX_STREAMS, opt.items)
@@ -98,8 +110,11 @@ def _in_groups(
             if not chunk.given:
                 ids[chunk.stream].append(chunk.token_ids)
                 probs[chunk.stream].append(chunk.token_probs)
-        for seed, of_seed, probs_of_seed in zip(seeds, ids, probs, strict=True):
-            yield _item(seed, np.concatenate(of_seed), np.concatenate(probs_of_seed), end)
+            yield []
+        yield [
+            _item(seed, np.concatenate(of_seed), np.concatenate(probs_of_seed), end)
+            for seed, of_seed, probs_of_seed in zip(seeds, ids, probs, strict=True)
+        ]
 
 
 def _item(seed: int, token_ids: npt.NDArray[np.int64], probs: npt.NDArray[np.float64], end: int) -> DrawnItem:
@@ -129,8 +144,8 @@ class _Drawing:
             self._next += 1
             return self._next - 1
 
-    def items(self) -> Iterator[DrawnItem]:
-        """The items in the order of their seeds."""
+    def rounds(self) -> Iterator[list[DrawnItem]]:
+        """The items in the order of their seeds, those that are ready after each round."""
         ready: dict[int, DrawnItem] = {}
         seed = self._first_seed
         with ThreadPoolExecutor(len(self._workers)) as pool:
@@ -138,10 +153,12 @@ class _Drawing:
                 while seed != self._end_seed:
                     for item in self._round(pool):
                         ready[item.seed] = item
+                    found = []
                     while seed in ready:
-                        yield ready.pop(seed)
+                        found.append(ready.pop(seed))
                         seed += 1
                     self._limit = seed + self._ahead
+                    yield found
             finally:
                 self._ended.set()
 

@@ -2,7 +2,7 @@
 // engine/recurrence.py.
 // gates: the pre-activations, a block of H for each gate; the caller writes the input's part and all biases into it
 // before `step`. h: the hidden state, initially zeros. activations: what the page shows of the units.
-// `recurrentMatrix` turns the recurrent weights, rows of H, into the constructor's argument.
+// `reset` makes the state zeros. `recurrentMatrix` turns the recurrent weights, rows of H, into the constructor's argument.
 
 import { Matrix } from "./matrix.js";
 
@@ -19,6 +19,11 @@ class LSTM {
     this.c = new Float64Array(H);
     this.h = new Float64Array(H);
     this.activations = new Float64Array(H); // tanh(c)
+  }
+
+  reset() {
+    this.h.fill(0);
+    this.c.fill(0);
   }
 
   step() {
@@ -52,6 +57,10 @@ class GRU {
     this.h = this.activations = new Float64Array(H);
   }
 
+  reset() {
+    this.h.fill(0);
+  }
+
   step() {
     const { zr, candidate, resetH, h } = this;
     const H = h.length;
@@ -73,6 +82,10 @@ class RNN {
     this.h2h = h2h;
     this.gates = new Float64Array(H);
     this.h = this.activations = new Float64Array(H);
+  }
+
+  reset() {
+    this.h.fill(0);
   }
 
   step() {

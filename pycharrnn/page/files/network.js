@@ -12,7 +12,7 @@ export async function prepare(payload) {
   const { model, rnn_size: H, num_layers: layers, vocab_size: V } = payload;
   const weights = await readWeights(payload);
   const Cell = CELLS[model];
-  const prepared = { V, layers: [], inputRows: null };
+  const prepared = { V, endId: payload.end_id ?? -1, layers: [], inputRows: null };
   for (let layer = 1; layer <= layers; layer++) {
     const joined = (linears, part) => concatenate(linears.map((linear) => weights[`${linear}_${layer}.${part}`]));
     const bias = joined(Cell.inputLinears, "bias");
@@ -28,7 +28,8 @@ export async function prepare(payload) {
   return prepared;
 }
 
-// One stream and its hidden state, initially zeros.
+// One stream and its hidden state, initially zeros. Before the end character of a model of items is read, it becomes
+// zeros again.
 export class Network {
   #prepared;
   #cells;
@@ -44,7 +45,8 @@ export class Network {
 
   // Reads a character by its token id. Returns the log-probabilities of the next one in nats, valid until the next step.
   step(id) {
-    const { layers, inputRows, decoder, decoderBias } = this.#prepared;
+    const { endId, layers, inputRows, decoder, decoderBias } = this.#prepared;
+    if (id === endId) for (const cell of this.#cells) cell.reset();
     let below = null;
     for (let k = 0; k < layers.length; k++) {
       const cell = this.#cells[k];
