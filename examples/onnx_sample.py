@@ -29,6 +29,7 @@ try:
     session = onnxruntime.InferenceSession(args.model, providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     vocab = [bytes(character) for character in json.loads(facts["vocab"])]
+    end = {"line": b"\n", "blank": b"\x1e", "file": b"\x1e"}.get(facts.get("items"))  # of an item, in a model of items
 except Exception as e:  # onnxruntime's errors have no other common base class
     sys.exit(f"onnx_sample.py: {args.model} is not a .onnx file that `pycharrnn convert` has written: {e}")
 states = {i.name: np.zeros((i.shape[0], 1, i.shape[2]), np.float32) for i in session.get_inputs()[1:]}
@@ -37,6 +38,8 @@ random = np.random.default_rng()
 
 def read(character: bytes) -> np.ndarray:
     """The log-probabilities of what follows, after one more character."""
+    if character == end:  # an item begins: without what was read before
+        states.update({name: np.zeros_like(state) for name, state in states.items()})
     log_probs, *after = session.run(None, {"indices": [[vocab.index(character)]], **states})
     states.update(zip(states, after, strict=True))
     return np.asarray(log_probs[0, 0], float)
@@ -49,7 +52,7 @@ for character in given:
         sys.exit(f"onnx_sample.py: the model has no character for {character.decode(errors='replace')!r}")
 
 sys.stdout.buffer.write(args.prompt.encode())
-log_probs = np.zeros(len(vocab))
+log_probs = read(end) if end else np.zeros(len(vocab))
 for character in given:
     log_probs = read(character)
 for _ in range(args.length):

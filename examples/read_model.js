@@ -1,11 +1,20 @@
 // Compute a model's output from its .json file in plain JavaScript: node read_model.js model.json "The " 40
 //
-// Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones.
+// Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones. A model
+// of items (pycharrnn train FILE -items line) ends an item by a character of its own, after which another one begins.
 // In a browser: <script src="read_model.js"></script>, then makeReader(await (await fetch("model.json")).json()).
 "use strict";
 
+// The token id of the end of an item, which is also read before the first item; -1 for a model of a text.
+function endId({ opt, vocab }) {
+  const end = { line: 10, blank: 30, file: 30 }[opt.items];
+  return vocab.findIndex((bytes) => bytes.length === 1 && bytes[0] === end);
+}
+
 // A function that reads one token id, from 0, and returns the probabilities of the characters that may follow.
-function makeReader({ model, rnn_size, num_layers, vocab_size, weights }) {
+function makeReader(parameters) {
+  const { model, rnn_size, num_layers, vocab_size, weights } = parameters;
+  const end = endId(parameters);
   const sigmoid = (value) => 1 / (1 + Math.exp(-value));
   const linear = (name, x) =>
     weights[`${name}.weight`].map((row, k) => row.reduce((sum, w, j) => sum + w * x[j], weights[`${name}.bias`][k]));
@@ -32,6 +41,7 @@ function makeReader({ model, rnn_size, num_layers, vocab_size, weights }) {
   const states = Array.from({ length: num_layers }, () => [zeros, zeros]);  // h and, for an lstm, c
 
   return (tokenId) => {
+    if (tokenId === end) states.fill([zeros, zeros]);  // an item begins: without what was read before
     let x = Array.from({ length: vocab_size }, (_, k) => Number(k === tokenId));  // one-hot
     states.forEach((state, k) => {
       states[k] = cells[model](k + 1, x, ...state);
@@ -57,7 +67,8 @@ function main(file, prompt, length) {
   const given = Array.from(new TextEncoder().encode(prompt));
   const decode = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
   const text = [];
-  let probs;
+  const end = endId(model);
+  let probs = end < 0 ? [] : read(end);
   const add = (tokenId) => {
     text.push(...model.vocab[tokenId]);
     probs = read(tokenId);

@@ -1,6 +1,7 @@
 """Compute a model's output from its .json file in plain Python: python read_model.py model.json "The " 40
 
-Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones.
+Prints the five most probable characters after the prompt, and the prompt continued by the most probable ones. A model
+of items (pycharrnn train FILE -items line) ends an item by a character of its own, after which another one begins.
 """
 
 import argparse
@@ -24,11 +25,13 @@ try:
     with open(args.file, encoding="utf-8") as f:
         model = json.load(f)
     H, weights, vocab = model["rnn_size"], model["weights"], [bytes(character) for character in model["vocab"]]
+    end = {"line": b"\n", "blank": b"\x1e", "file": b"\x1e"}.get(model["opt"].get("items"))
+    end_id = vocab.index(end) if end in vocab else -1  # of the end of an item; -1: a model of a text
 except OSError as e:
     sys.exit(f"read_model.py: {e}")
 except (ValueError, LookupError, TypeError):
     sys.exit(f"read_model.py: {args.file} is not a .json file that `pycharrnn convert` has written")
-states = {layer: ([0.0] * H, [0.0] * H) for layer in range(1, model["num_layers"] + 1)}  # h and, for an lstm, c
+states: dict[int, tuple[list[float], list[float]]] = {}  # layer -> h and, for an lstm, c
 
 
 def linear(name: str, x: list[float]) -> list[float]:
@@ -59,6 +62,8 @@ def step(layer: int, x: list[float], h: list[float], c: list[float]) -> tuple[li
 
 def read(token_id: int) -> list[float]:
     """The probabilities of the characters that may follow, after one more character."""
+    if token_id == end_id or not states:  # an item begins: without what was read before
+        states.update({layer: ([0.0] * H, [0.0] * H) for layer in range(1, model["num_layers"] + 1)})
     x = [float(k == token_id) for k in range(len(vocab))]  # one-hot
     for layer, state in states.items():
         x, _ = states[layer] = step(layer, x, *state)
@@ -69,7 +74,7 @@ def read(token_id: int) -> list[float]:
     return [value / total for value in exps]
 
 
-text, probs = b"", [0.0] * len(vocab)
+text, probs = b"", read(end_id) if end_id >= 0 else []
 while len(text) < len(prompt):
     token_id = next((k for k, character in enumerate(vocab) if prompt.startswith(character, len(text))), -1)
     if token_id < 0:

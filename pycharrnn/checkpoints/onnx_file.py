@@ -1,8 +1,8 @@
 """Checkpoints as .onnx files: the graph of checkpoints.onnx_graph, and metadata_props to read them back.
 
-The entries are "vocab" (the bytes of each character, as JSON), "encoding", "trained_on", "program", and "pycharrnn",
-the JSON text of checkpoints.metadata. The graph casts weights that need float64 to float32, in which onnxruntime's
-layers compute. Reading needs no package.
+The entries are "vocab" (the bytes of each character, as JSON), "encoding", "trained_on", "program", for a model of
+items "items", and "pycharrnn", the JSON text of checkpoints.metadata. The graph casts weights that need float64 to
+float32, in which onnxruntime's layers compute. Reading needs no package.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import file_magic
+from compat import file_magic, item_options
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
 from compat.graph_expressions import CheckpointError
@@ -56,6 +56,8 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint, choices: Choices)
         "program": checkpoint.program,
         "pycharrnn": text,
     }
+    if kind := item_options.kind(checkpoint.vocab, checkpoint.opt):
+        words["items"] = kind
     computed = np.float64 if choices.dtype == "float64" else np.float32
     content = onnx_graph.model_bytes(n, tensors, computed, words)
     with atomic_write(path) as f:
