@@ -33,7 +33,7 @@ def made(kind: str = "line", model: str = "lstm", letters: str = "abc\u00e9", ut
 
 def saved(folder: Path, kind: str = "line", text: bytes | None = None, **more) -> Path:
     """A checkpoint in `folder`/cv, and its training text in `folder`/data/list, recorded as training does."""
-    loaded = made(kind, data_dir="data/list", **more)
+    loaded = made(kind, **{"data_dir": "data/list", **more})
     if text is not None:
         (folder / "data" / "list").mkdir(parents=True)
         (folder / "data" / "list" / "input.txt").write_bytes(text)

@@ -56,7 +56,7 @@ def print_items(
     end = loaded.network.end_id
     assert end is not None  # else this is not called
     characters = characters_by_id(loaded.vocab)
-    selection = item_selection.Selection(opt, known_items.for_options(path, loaded, characters[end], opt))
+    selection = item_selection.Selection(opt, known_items.for_options(path, loaded, opt))
     writer = ItemWriter(sys.stdout.buffer, characters, prime, opt, item_options.kind(loaded.vocab, loaded.opt))
 
     def predictor_of(streams: int) -> Predictor:

@@ -100,7 +100,7 @@ def draw_items(
     if not opt.length:
         raise UserError("length must be at least 1, the most characters of an item, not 0.")
     with in_words_of_a_program():
-        known = known_items.for_options(path or "the model", loaded, characters[end], opt)
+        known = known_items.for_options(path or "the model", loaded, opt)
     selected = item_selection.select(item_selection.Selection(opt, known), predictor_of, loaded.vocab, end, prime)
     return _items(selected, characters, [] if opt.hide_prime else prime)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compat import item_options
 from pycharrnn.analysis import plotting
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import losses
@@ -33,6 +34,7 @@ class ModelFacts:
     num_layers: int
     rnn_size: int
     vocab_size: int
+    items: str = field(metadata={"description": "what an item is: line, blank or file; empty for a model of a text"})
     newline: bool = field(metadata={"description": "whether its vocabulary has a newline"})
     code_points: bool = field(metadata={"description": "whether its characters are Unicode code points, not bytes"})
     epoch: float
@@ -73,6 +75,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
         num_layers=network.num_layers,
         rnn_size=network.rnn_size,
         vocab_size=network.vocab_size,
+        items=item_options.kind(loaded.vocab, loaded.opt),
         newline=b"\n" in loaded.vocab,
         code_points=checkpoint.encoding(loaded) == "utf8",
         epoch=float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,

@@ -29,5 +29,7 @@ def collect(arguments: Sequence[str], half: bool, note: Note, max_size: int = MA
             limit = f"{max_size / 1e6:g} MB"
             note(f"the page would be larger than {limit} with more models: {hint}name the models to include")
             break
+        if model["facts"]["items"] and "known_items" not in model:
+            note(f"the training text of {path} is not here, or has changed, so the page can't tell which items are new")
         found.append((path, model))
     return found

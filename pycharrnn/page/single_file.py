@@ -7,6 +7,7 @@ the page's own scripts, by their hashes, and no connections.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -19,10 +20,11 @@ from pycharrnn.checkpoints import payload
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.display import escape_html
 from pycharrnn.common.errors import UserError
-from pycharrnn.page import heading
+from pycharrnn.page import heading, known_table
 from pycharrnn.page.bundle import UnsupportedModule, bundle
 from pycharrnn.page.facts import facts_of, losses_of
 from pycharrnn.page.page_files import page_files
+from pycharrnn.sampling.known_items import recorded_text
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -33,10 +35,16 @@ Model = dict[str, Any]  # JSON; `write` adds its name
 
 
 def model_of(path: str, loaded: Checkpoint, half: bool) -> Model:
-    """Encode a checkpoint. `half`: round its weights to 16 bits. Errors: UserError for too large a model."""
+    """Encode a checkpoint, with a table of the known items if its training text is here.
+
+    `half`: round its weights to 16 bits. Errors: UserError for too large a model.
+    """
     # Without the modification time, so that the same checkpoint gives the same page.
     facts = {**dataclasses.asdict(facts_of(loaded, "", 0.0)), "saved": None}
     model = {**payload.encode(loaded, half=half), "facts": facts, "losses": dataclasses.asdict(losses_of(loaded))}
+    if facts["items"]:
+        with contextlib.suppress(OSError, ValueError, UserError):  # the text is missing, or has changed
+            model |= known_table.table_of(recorded_text(path, loaded).items())
     if len(model["weights"]) > _MAX_MODEL:
         hint = "" if half else ": -half 1 rounds them to 16 bits"
         raise UserError(f"the weights of {path} are too large for a browser to read from a page{hint}.")

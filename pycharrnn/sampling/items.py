@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from pycharrnn.sampling.kernel_predictor import State
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
 
 MAX_STREAMS = 128  # of a thread: enough to share the overhead of a call among many items
+_MAX_MULTIPLICATIONS = 1 << 28  # of a step in all streams of a thread, about, so that a round stays short
 _STEPS = 64  # in a call, shared by its streams: one item takes 64, of 64 items each takes one
 _ROUND_SECONDS = 0.02  # after which a thread hands over its items
 _SECONDS_BETWEEN_SIGNALS = 0.1
@@ -128,13 +130,28 @@ class _Drawing:
     def __init__(self, model: KernelPredictor, begin: Sequence[int], opt: SampleOptions, most: int | None) -> None:
         """`begin`: the token ids that every item reads first."""
         threads = min(opt.threads or cores.usable(), opt.items)
-        streams = min(MAX_STREAMS, -(-opt.items // threads))
+        most_at_once = max(model.rows_per_step, _MAX_MULTIPLICATIONS // model.multiplications)
+        streams = min(MAX_STREAMS, most_at_once, -(-opt.items // threads))
         self._first_seed, self._seeds = opt.seed, itertools.count(opt.seed)
         self._end_seed = None if most is None else opt.seed + most
         self._ahead = _ROUNDS_AHEAD * threads * streams
         self._limit = opt.seed + self._ahead  # no thread takes this seed yet
         self._next, self._lock, self._ended = opt.seed, threading.Lock(), threading.Event()
-        self._workers = [_Worker(model.fresh(1, streams), begin, opt, self._take) for _ in range(threads)]
+        self._model, self._begin = model, begin
+        self._workers = [_Worker(model.fresh(1, streams), begin[0], begin[-1], opt, self._take) for _ in range(threads)]
+
+    def _read_beginning(self) -> Iterator[list[DrawnItem]]:
+        """Read what every item begins with, some characters in each round."""
+        states = self._model.fresh().states()
+        for start in range(0, len(self._begin) - 1, self._model.steps_per_call):
+            block = self._begin[:-1][start : start + self._model.steps_per_call]
+            reading = self._model.fresh(len(block))
+            reading.set_states(states)
+            reading.read(np.array(block)[:, None])
+            states = reading.states()
+            yield []
+        for worker in self._workers:
+            worker.begin_state = states[0]
 
     def _take(self) -> int | None:
         """The next seed, or None if there is none at present."""
@@ -146,6 +163,7 @@ class _Drawing:
 
     def rounds(self) -> Iterator[list[DrawnItem]]:
         """The items in the order of their seeds, those that are ready after each round."""
+        yield from self._read_beginning()
         ready: dict[int, DrawnItem] = {}
         seed = self._first_seed
         with ThreadPoolExecutor(len(self._workers)) as pool:
@@ -176,18 +194,20 @@ class _Drawing:
 
 
 class _Worker:
-    """B streams of one thread. In arrays of shape (B,), `seeds` has -1 for a stream without an item."""
+    """B streams of one thread. `begin_state`: hidden state before the last character that every item begins with."""
+
+    begin_state: State
 
     def __init__(
-        self, predictor: KernelPredictor, begin: Sequence[int], opt: SampleOptions, take: Callable[[], int | None]
+        self,
+        predictor: KernelPredictor,
+        end: int,
+        last_of_begin: int,
+        opt: SampleOptions,
+        take: Callable[[], int | None],
     ) -> None:
         B = predictor.num_streams
-        self._predictor, self._take, self._end, self._last_of_begin = predictor, take, begin[0], begin[-1]
-        self._begin_state = predictor.fresh().states()[0]
-        if len(begin) > 1:
-            reading = predictor.fresh(len(begin) - 1)
-            reading.read(np.array(begin[:-1])[:, None])
-            self._begin_state = reading.states()[0]
+        self._predictor, self._take, self._end, self._last_of_begin = predictor, take, end, last_of_begin
         self._length, self._greedy = opt.length, np.full(B, not opt.sample)
         self._topk = np.full(B, min(opt.topk, predictor.vocab_size), np.int64)
         self._topp = np.full(B, float(opt.topp))
@@ -224,7 +244,7 @@ class _Worker:
         if seed is None:
             return False
         self._numbers[stream] = self._random.first(seed, self._numbers.shape[1])
-        self._predictor.set_state(stream, self._begin_state)
+        self._predictor.set_state(stream, self.begin_state)
         self._positions[stream], self._last_ids[stream] = 0, self._last_of_begin
         return True
 

@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import samples, served_models
+from pycharrnn.server import drawn_items, samples, served_models
+from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
 from pycharrnn.server.model_cache import CapacityExceeded
 from pycharrnn.server.registry import NoSuchModel, Registry
@@ -22,9 +23,12 @@ from pycharrnn.server.samples import Sample, SampleParams
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import (
     MAX_CANDIDATES,
+    MAX_ITEMS,
     MAX_LENGTH,
     MAX_PRIMETEXT,
     MAX_SCORED,
+    ItemLine,
+    ItemsBody,
     Limits,
     LossesQuery,
     ModelList,
@@ -43,7 +47,7 @@ _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Proble
 
 
 def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
-    """Add /api/models, /api/losses, /api/sample and /api/score to an application."""
+    """Add /api/models, /api/losses, /api/sample, /api/items and /api/score to an application."""
     api = _Api(models, scheduler)
     guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
     problems: _Responses = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_GUARD_STATUSES)}
@@ -70,6 +74,14 @@ def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
         responses={200: {"model": SampleLine}, **problems},
     )
     app.add_api_route(
+        "/api/items",
+        api.draw_items,
+        methods=["POST"],
+        status_code=200,
+        response_class=LineStream,
+        responses={200: {"model": ItemLine}, **problems},
+    )
+    app.add_api_route(
         "/api/score",
         api.score_text,
         methods=["POST"],
@@ -83,6 +95,7 @@ class _Api:
 
     def __init__(self, models: Registry, scheduler: Scheduler) -> None:
         self._models, self._scheduler = models, scheduler
+        self._known_texts = KnownTexts()
         self._instance = secrets.token_hex(4)  # makes ETags unique to this server
         # A score takes megabytes and is useless before it is complete, so scores that take about as long, keyed by
         # (model id, bit length of the text's length), are computed one after the other.
@@ -106,6 +119,7 @@ class _Api:
                 primetext=MAX_PRIMETEXT,
                 score=MAX_SCORED,
                 candidates=MAX_CANDIDATES,
+                items=MAX_ITEMS,
                 streams=self._scheduler.max_clients,
             ),
         )
@@ -134,6 +148,28 @@ class _Api:
         primetext = request.primetext.encode()
         sample = Sample(model, SampleParams(options, primetext, unit, request.candidates, request.skip))
         return LineStream(self._scheduler, samples.stream_lines(self._scheduler, sample))
+
+    async def draw_items(self, request: ItemsBody) -> Response:
+        """Items as JSON lines, sent as they are drawn: one for each item, and one at the end."""
+        model = await self._model(request.model)
+        if model.text is None:
+            raise HTTPException(422, "model: it is a model of a text: /api/sample samples from it.")
+        known = await self._known_texts.items_of(model.text)
+        if request.new and known is None:
+            raise HTTPException(422, f"new: {drawn_items.NO_TEXT}.")
+        options = SampleOptions(
+            items=request.items,
+            seed=request.seed,
+            length=request.length,
+            temperature=request.temperature,
+            topk=request.topk,
+            topp=request.topp,
+            new=int(request.new),
+            unique=int(request.unique),
+            threads=1,  # the scheduler's
+        )
+        lines = drawn_items.lines(model, options, request.primetext.encode(), known)
+        return LineStream(self._scheduler, samples.in_turns(self._scheduler, lines))
 
     async def score_text(self, request: ScoreBody, connection: Request) -> Response:
         """The surprise of each character of a text."""

@@ -57,11 +57,11 @@ async def _refuse(request: Request, error: RequestValidationError) -> Response:
 
 
 def _complete_schema(schema: dict[str, Any], token: str) -> None:
-    """Complete /openapi.json: /api/sample streams lines, and a token is required."""
+    """Complete /openapi.json: /api/sample and /api/items stream lines, and a token is required."""
     # FastAPI takes the schema of a line for that of the whole response. Its own line streams have this form.
-    schema["paths"]["/api/sample"]["post"]["responses"]["200"]["content"][LineStream.media_type] = {
-        "itemSchema": {"$ref": "#/components/schemas/SampleLine"}
-    }
+    for path, line in (("/api/sample", "SampleLine"), ("/api/items", "ItemLine")):
+        content = schema["paths"][path]["post"]["responses"]["200"]["content"]
+        content[LineStream.media_type] = {"itemSchema": {"$ref": f"#/components/schemas/{line}"}}
     if token:
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]

@@ -48,13 +48,8 @@ class Sample:
 
         Errors: HTTPException for a primetext with an unknown character.
         """
-        vocab, params, predictor = self._model.vocab, self._params, self._model.predictor
-        prime_ids = list[int]()
-        for at, character in tokenizer.tokenize(params.primetext, vocab):
-            if character is None:
-                unknown = tokenizer.describe_unknown(params.primetext, at, vocab)
-                raise HTTPException(422, f"primetext has {unknown}: leave it out.")
-            prime_ids.append(vocab[character] - 1)
+        params, predictor = self._params, self._model.predictor
+        prime_ids = [self._model.vocab[character] - 1 for character in characters_of(params.primetext, self._model)]
         if not isinstance(predictor, KernelPredictor):
             yield from self._all_lines()
             return
@@ -74,7 +69,7 @@ class Sample:
         assert self.stream
         lines = self._writer.lines(characters)
         if self.stream.error:
-            lines += _error_line(self.stream.error)
+            lines += error_line(self.stream.error)
         elif not self.stream.left:
             lines += self._writer.end()
         if self.stream.error or not self.stream.left:
@@ -91,9 +86,27 @@ class Sample:
             for characters in sampled:
                 yield self._writer.lines(characters)
         except UserError as e:
-            yield _error_line(e)
+            yield error_line(e)
         else:
             yield self._writer.end()
+
+
+def characters_of(primetext: bytes, model: ServedModel) -> list[bytes]:
+    """The model's characters in a primetext. Errors: HTTPException for an unknown character."""
+    found = list[bytes]()
+    for at, character in tokenizer.tokenize(primetext, model.vocab):
+        if character is None:
+            unknown = tokenizer.describe_unknown(primetext, at, model.vocab)
+            raise HTTPException(422, f"primetext has {unknown}: leave it out.")
+        found.append(character)
+    return found
+
+
+async def in_turns(scheduler: Scheduler, lines: Iterator[str]) -> AsyncGenerator[str, None]:
+    """Lines, some in each turn. Errors: scheduler.SchedulerClosed; those of the iterator."""
+    async with contextlib.aclosing(scheduler.run(lines)) as turns:
+        async for pieces in turns:
+            yield "".join(pieces)
 
 
 async def stream_lines(scheduler: Scheduler, sample: Sample) -> AsyncGenerator[str, None]:
@@ -109,5 +122,6 @@ async def stream_lines(scheduler: Scheduler, sample: Sample) -> AsyncGenerator[s
                 yield lines
 
 
-def _error_line(error: UserError) -> str:
+def error_line(error: UserError) -> str:
+    """The last line after an error."""
     return json.dumps({"error": str(error)}, separators=(",", ":")) + "\n"

@@ -11,6 +11,7 @@ from pycharrnn.page.facts import ModelFacts
 MAX_LENGTH = 10_000  # characters of a sample
 MAX_PRIMETEXT = 2_000  # characters
 MAX_SCORED = 20_000  # characters of a text to score
+MAX_ITEMS = 500  # in a drawing
 MAX_CANDIDATES = 20  # top candidates of each character of a sample
 MAX_FIELDS = 20  # of any object in a request: more than any request has, so few that they take little memory
 
@@ -82,6 +83,48 @@ class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
     """A line of the response to /api/sample: a SampledCharacter, or the last line."""
 
 
+class ItemsBody(_Input):
+    """Items of a model of items; fields are named as the flags of `pycharrnn sample`."""
+
+    model: str = Field(max_length=1000, description="an id from /api/models")
+    primetext: str = Field("", max_length=MAX_PRIMETEXT, description="the beginning of every item")
+    items: Integer = Field(10, ge=1, le=MAX_ITEMS, description="number of items to draw")
+    length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="most characters to draw for an item")
+    temperature: float = Field(1.0, ge=0.01, le=100)
+    topk: Integer = Field(0, ge=0, le=1_000_000, description="sample from the K most probable characters; 0: from all")
+    topp: float = Field(
+        1.0, gt=0, le=1, description="sample from the fewest most probable characters whose sum reaches this"
+    )
+    seed: Integer = Field(123, ge=0, lt=1 << 32, description="of the first item; each item has the next one")
+    new: bool = Field(False, description="leave out items that the training text has")
+    unique: bool = Field(False, description="leave out items that were drawn before")
+
+
+class DrawnItem(BaseModel):
+    """An item."""
+
+    text: str = Field(description="without its end; U+FFFD for invalid UTF-8")
+    known: bool | None = Field(
+        description="whether the training text has it, exactly; null if the server does not have that text"
+    )
+    seed: int = Field(description="draws the same item again")
+    cut: bool = Field(description="whether it has no end, since it has `length` characters")
+
+
+class ItemsDone(BaseModel):
+    """The last line of a complete drawing. The counts are of all drawn items, those left out too."""
+
+    done: Literal[True]
+    drawn: int
+    known: int | None = Field(description="how many the training text has; null if the server does not have it")
+    repeated: int = Field(description="how many were drawn before")
+    gave_up: bool = Field(description="whether there are fewer than `items`: the last 1,000 were all left out")
+
+
+class ItemLine(RootModel[DrawnItem | ItemsDone | SampleError]):
+    """A line of the response to /api/items: a DrawnItem, or the last line."""
+
+
 class ScoreBody(_Input):
     """A text to score."""
 
@@ -112,6 +155,7 @@ class Limits(BaseModel):
     primetext: int
     score: int
     candidates: int
+    items: int
     streams: int
 
 

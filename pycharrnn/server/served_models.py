@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
+from pycharrnn.sampling.known_items import RecordedText, recorded_text
 from pycharrnn.sampling.predictor import LocalPredictor
 from pycharrnn.server.sample_batch import SampleBatch
 from pycharrnn.server.sample_lines import LineVocabulary
+from pycharrnn.text import items
 
 # Limits of the block of characters that a model reads at once, so that a turn stays short.
 _MAX_STEPS = 32
@@ -32,6 +35,8 @@ class ServedModel:
     facts: ModelFacts
     vocabulary: LineVocabulary
     batch: SampleBatch | None  # of its samples; None without the C kernel
+    end_id: int | None  # token id of the end of an item; None for a model of a text
+    text: RecordedText | None  # of a model of items
 
     @property
     def block(self) -> int:
@@ -49,24 +54,33 @@ def served(loaded: Checkpoint, facts: ModelFacts) -> ServedModel:
     network = loaded.network
     # A checkpoint's arrays may be views of its file, which another program can change, and a predictor may keep them.
     copied = replace(network, weights={part: np.array(weight, np.float64) for part, weight in network.weights.items()})
-    return served_by(on_cpu(copied), loaded.vocab, facts)
+    return served_by(on_cpu(copied), loaded, facts)
 
 
-def served_by(predictor: LocalPredictor, vocab: dict[bytes, int], facts: ModelFacts) -> ServedModel:
-    batch = None
+def served_by(predictor: LocalPredictor, loaded: Checkpoint, facts: ModelFacts) -> ServedModel:
+    """The model of a checkpoint, in the memory of a predictor."""
+    batch, vocab, end_id = None, loaded.vocab, loaded.network.end_id
     if isinstance(predictor, KernelPredictor):
         batch = SampleBatch(predictor.rows_per_step, predictor.multiplications)
-    return ServedModel(facts.id, vocab, predictor, facts, LineVocabulary(vocab), batch)
+    text = None if end_id is None else recorded_text(facts.id, loaded)
+    return ServedModel(facts.id, vocab, predictor, facts, LineVocabulary(vocab), batch, end_id, text)
 
 
 def score(model: ServedModel, text: bytes) -> Iterator[str]:
-    """Score a text. Yields a schemas.ScoreAnswer as pieces of ASCII JSON: as objects it would take ten megabytes."""
+    """Score a text; of a model of items each item by itself, with its end.
+
+    Yields a schemas.ScoreAnswer as pieces of ASCII JSON: as objects it would take ten megabytes.
+    """
+    if model.text:  # an end is read first: before it, the hidden state becomes zeros
+        text = b"".join([model.text.end, *(item + model.text.end for item in items.of_text(text, model.facts.items))])
     steps = model.block
     screen, pending = ScreenText(), list[float | None]()
     known, unknown, total = 0, 0, 0.0
-    before = '{"characters":['
+    yield '{"characters":['
+    before = ""
     predictor, code_points = model.predictor.fresh(steps), model.facts.code_points
-    for character, bits in surprise.surprises(predictor, steps, model.vocab, text, code_points):
+    scored = surprise.surprises(predictor, steps, model.vocab, text, code_points)
+    for character, bits in itertools.islice(scored, 1 if model.text else 0, None):
         pending.append(bits)
         if bits is None:
             unknown += 1

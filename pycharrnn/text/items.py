@@ -94,6 +94,20 @@ def of_input(pieces: Iterable[bytes], end: bytes) -> Iterator[bytes]:
         yield splitter.rest()
 
 
+def of_text(text: bytes, kind: str) -> Iterator[bytes]:
+    """The items of a text in memory: as a training on it would take them, or between the ends that it has.
+
+    Example:
+        >>> list(of_text(b"Ada\\n\\nBob", "line")), list(of_text(b"A\\nB\\n\\nC", "blank"))
+        ([b'Ada', b'Bob'], [b'A\\nB', b'C'])
+    """
+    end = END_CHARACTERS[kind]
+    if kind == "line" or end in text:
+        yield from of_input([text], end)
+    else:
+        yield from (item.removesuffix(end) for item in as_input([text], kind, "the text"))
+
+
 def as_input(pieces: Iterable[bytes], kind: str, shown: str) -> Iterator[bytes]:
     """The items of -items blank or -items file in a source file, each with its end, as input.txt holds them.
 

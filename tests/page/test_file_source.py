@@ -129,6 +129,7 @@ def test_models_and_their_losses(page, models):
     assert [facts["id"] for facts in listed["models"]] == list(models)
     assert listed["follow"] is False
     of_server = {"length": schemas.MAX_LENGTH, "primetext": schemas.MAX_PRIMETEXT, "score": schemas.MAX_SCORED}
+    of_server["items"] = schemas.MAX_ITEMS
     assert listed["limits"] == of_server
     assert again is None
     assert losses == payload_of(models["lstm"], "lstm")["losses"]

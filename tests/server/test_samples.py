@@ -35,13 +35,13 @@ def loaded():
 
 
 def on_numpy(loaded):
-    return served_models.served_by(NumpyPredictor(loaded.network), loaded.vocab, facts_of(loaded, "x", 0))
+    return served_models.served_by(NumpyPredictor(loaded.network), loaded, facts_of(loaded, "x", 0))
 
 
 def on_kernel(loaded):
     if kernel_library.library() is None:
         pytest.skip("no kernel was compiled here")
-    return served_models.served_by(on_cpu(loaded.network), loaded.vocab, facts_of(loaded, "x", 0))
+    return served_models.served_by(on_cpu(loaded.network), loaded, facts_of(loaded, "x", 0))
 
 
 @pytest.fixture(scope="module", params=[on_kernel, on_numpy])

@@ -43,9 +43,11 @@ export function clearCharacter() {
   place();
 }
 
-// Whether the panel overlays the page, beside the character.
-export function isOverlay() {
-  return NARROW.matches;
+// onLeave(): is called to close the overlay beside a character, when the user goes on elsewhere.
+export function listenForLeaving(onLeave) {
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (NARROW.matches && !target.closest("pre, #character")) onLeave();
+  });
 }
 
 export function percent(probability) {

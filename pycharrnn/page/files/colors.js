@@ -75,7 +75,8 @@ export function showScales() {
   };
   $("scale").replaceChildren(...content[by]);
   $("score-scale").replaceChildren("0", blocks(orange), `${MAX_BITS} bits or more`);
-  for (const field of document.querySelectorAll(".field.unit")) field.hidden = by !== "unit";
+  const isShown = by === "unit" && !$("color").closest("[hidden]");
+  for (const field of document.querySelectorAll(".field.unit")) field.hidden = !isShown;
 }
 
 // The CSS class of a shade. color: o for orange, b for blue. strength: from 0 to 1.

@@ -2,27 +2,40 @@
 
 const $ = (id) => document.getElementById(id);
 const NUM_CANDIDATES = 8; // shown for each character
-const SAMPLE_CONTROLS = ["primetext", "temperature", "topk", "topp", "seed", "length", "color", "layer", "unit"];
+const CONTROLS = ["primetext", "temperature", "topk", "topp", "seed", "length"];
+const TEXT_CONTROLS = [...CONTROLS, "color", "layer", "unit"];
+const ITEM_CONTROLS = [...CONTROLS, "items", "new", "unique"];
+const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS])];
 
-// {id: text} of the controls of a sample.
-export function values() {
-  return Object.fromEntries(SAMPLE_CONTROLS.map((id) => [id, $(id).value]));
+// {id: text} of the controls of a sample from a model with these facts.
+export function values(facts) {
+  return Object.fromEntries((facts?.items ? ITEM_CONTROLS : TEXT_CONTROLS).map((id) => [id, $(id).value]));
 }
 
 // The request for a sample. facts: of its model. skip: number of characters of the text to leave out.
 // Without a prompt, a text begins as a line does: after a newline, which is not shown.
 export function requestOf(values, facts, skip = 0) {
   const isLine = facts.newline && !values.primetext;
-  const numbers = ["temperature", "topk", "topp", "seed", "length"].map((id) => [id, Number(values[id])]);
-  const body = { model: facts.id, candidates: NUM_CANDIDATES, ...Object.fromEntries(numbers) };
+  const body = { model: facts.id, candidates: NUM_CANDIDATES, ...numbersOf(values) };
   Object.assign(body, isLine ? { primetext: "\n", skip: skip + 1 } : { primetext: values.primetext, skip });
   if (values.color === "unit") body.unit = { layer: Number(values.layer), unit: Number(values.unit) };
   return body;
 }
 
+// The request for items.
+export function itemsRequestOf(values, facts) {
+  const { primetext } = values;
+  const choices = { new: values.new === "1", unique: values.unique === "1" };
+  return { model: facts.id, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
+}
+
+function numbersOf(values) {
+  return Object.fromEntries(["temperature", "topk", "topp", "seed", "length"].map((id) => [id, Number(values[id])]));
+}
+
 // params: URLSearchParams.
 export function setValues(params) {
-  for (const id of SAMPLE_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
+  for (const id of ALL_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
   check(document.querySelectorAll("#controls [aria-invalid]"));
 }
 
@@ -36,7 +49,7 @@ export function check(inputs = $("controls").elements, { focus = false } = {}) {
 // A message of the server for the page: with the label of a control in place of the API's field name.
 export function withLabel(message) {
   const [, field, rest] = message.match(/^(\w+)((?::| has) .*)$/s) ?? [];
-  if (SAMPLE_CONTROLS.includes(field)) return labelOf($(field)) + rest;
+  if (ALL_CONTROLS.includes(field)) return labelOf($(field)) + rest;
   return message.charAt(0).toUpperCase() + message.slice(1);
 }
 

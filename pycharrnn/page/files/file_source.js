@@ -2,7 +2,7 @@
 
 import { Problem } from "./problem.js";
 
-const LIMITS = { length: 10_000, primetext: 2_000, score: 20_000 }; // as the server's
+const LIMITS = { length: 10_000, primetext: 2_000, score: 20_000, items: 500 }; // as the server's
 
 export class FileSource {
   token = ""; // unused: a file needs none
@@ -36,6 +36,13 @@ export class FileSource {
   // Yields lists of {text, given, probability, candidates, activation}.
   async *sample({ model, ...sample }, signal) {
     for await (const { items } of this.#slices({ model, sample }, signal)) yield items;
+  }
+
+  // Yields lists of {text, known, seed, cut}; in the last one {done, drawn, known, repeated, gave_up}.
+  async *items({ model, ...items }, signal) {
+    for await (const { items: found, done, result } of this.#slices({ model, items }, signal)) {
+      yield done ? [...found, { done, ...result }] : found;
+    }
   }
 
   // {characters: [{text, bits}], bits_per_character, known, unknown}

@@ -1,4 +1,4 @@
-// The heading, and the facts of the selected model.
+// The heading, the facts of the selected model, and the controls that it has.
 
 const $ = (id) => document.getElementById(id);
 
@@ -8,6 +8,10 @@ export function showModel(model) {
   const loss = model.val_loss === null ? "" : `, validation loss ${model.val_loss.toFixed(4)}`;
   const size = `${model.num_layers} × ${model.rnn_size}, ${model.vocab_size} characters`;
   $("facts").textContent = `${model.id}: ${model.model}, ${size}${loss}, ${model.program}`;
+  const kind = model.items ? "items" : "text";
+  for (const element of document.querySelectorAll("[data-of]")) element.hidden = element.dataset.of !== kind;
+  $("primetext").placeholder = `how ${model.items ? "every item" : "the text"} begins; may be empty`;
+  document.querySelector(".skip").href = model.items ? "#item-list" : "#text";
   $("layer").max = model.num_layers;
   $("unit").max = model.rnn_size;
 }

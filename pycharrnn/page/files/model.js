@@ -1,23 +1,31 @@
-// Samples from a model and scores texts, with the same results as server/served_models.py.
+// Samples from a model, draws items and scores texts, with the same results as the server's samples.py, drawn_items.py
+// and served_models.py.
 
+import { ENDS, ItemSelection, itemsOf } from "./item_selection.js";
+import { KnownItems } from "./known_items.js";
 import { Network, prepare } from "./network.js";
 import { Problem } from "./problem.js";
 import { sample, topCandidates } from "./sampler.js";
 import { ScreenText } from "./screen_text.js";
-import { Vocabulary, describeUnknown } from "./vocabulary.js";
+import { Vocabulary, describeUnknown, quote } from "./vocabulary.js";
+
+const NO_TEXT = "this page was made without the training text, so nothing tells known items from new ones";
 
 export class Model {
   #prepared;
   #vocabulary;
-  #codePoints;
+  #facts;
+  #knownItems; // null if the page does not hold them
 
   // payload: as the page holds it, with the model's facts.
-  static async load({ facts, vocab, ...payload }) {
-    return new Model(await prepare(payload), new Vocabulary(vocab), facts.code_points);
+  static async load({ facts, vocab, known_buckets: buckets, known_items: bits, ...payload }) {
+    const knownItems = bits === undefined ? null : new KnownItems(buckets, bits);
+    return new Model(await prepare(payload), new Vocabulary(vocab), facts, knownItems);
   }
 
-  constructor(prepared, vocabulary, codePoints) {
-    [this.#prepared, this.#vocabulary, this.#codePoints] = [prepared, vocabulary, codePoints];
+  constructor(prepared, vocabulary, facts, knownItems) {
+    [this.#prepared, this.#vocabulary] = [prepared, vocabulary];
+    [this.#facts, this.#knownItems] = [facts, knownItems];
   }
 
   // Yields {text, given, probability, candidates, activation} for each character on the screen, or null for each of the
@@ -43,14 +51,46 @@ export class Model {
     yield* items(screen.end());
   }
 
-  // Yields {text, bits} for each character on the screen. Returns {bits_per_character, known, unknown}.
+  // Of a model of items: yields {text, known, seed, cut} for each item, and null while one is drawn. Returns the counts
+  // of an ItemSelection. Throws Problem.
+  *items({ primetext, items, seed, new: isNew, unique, ...params }) {
+    const { endId } = this.#prepared;
+    if (isNew && !this.#knownItems) throw new Problem(`new: ${NO_TEXT}.`);
+    const prime = this.#encode(primetext);
+    if (prime.includes(endId)) {
+      const name = quote(ENDS[this.#facts.items]);
+      throw new Problem(`primetext has ${name}, which ends an item: leave it out, since an item begins by itself.`);
+    }
+    const selection = new ItemSelection({ items, new: isNew, unique }, this.#knownItems);
+    const network = new Network(this.#prepared);
+    const probs = new Float64Array(this.#vocabulary.size);
+    for (; !selection.hasEnded; seed++) {
+      const bytes = [];
+      let cut = true;
+      for (const { id, given } of sample(network, probs, [endId, ...prime], { ...params, seed })) {
+        if (id !== endId) bytes.push(...this.#vocabulary.bytesOf(id));
+        else if (!given) cut = false;
+        if (!cut) break;
+        yield null;
+      }
+      const item = Uint8Array.from(bytes);
+      const selected = selection.take(item);
+      yield selected && { text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(item), ...selected, seed, cut };
+    }
+    return selection.counts;
+  }
+
+  // Yields {text, bits} for each character on the screen; of a model of items, which each are scored by themselves, for
+  // their ends too. Returns {bits_per_character, known, unknown}.
   *score(text) {
-    const bytes = new TextEncoder().encode(text);
+    const { items } = this.#facts;
+    const end = ENDS[items];
+    const bytes = new TextEncoder().encode(items ? itemsOf(text, items).map((item) => item + end).join("") : text);
     const network = new Network(this.#prepared);
     const [screen, pending] = [new ScreenText(), []];
-    let previous = -1;
+    let previous = this.#prepared.endId; // which begins an item; -1 for a model of a text
     let [known, unknown, total] = [0, 0, 0];
-    for (const { start, end, id } of this.#vocabulary.tokenize(bytes, this.#codePoints)) {
+    for (const { start, end, id } of this.#vocabulary.tokenize(bytes, this.#facts.code_points)) {
       let bits = null;
       if (id < 0) {
         unknown++;

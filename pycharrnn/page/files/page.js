@@ -1,17 +1,19 @@
 // The page: its state, and what its buttons and controls do. A source provides the models: ServerSource or FileSource.
 
-import { clearCharacter, isOverlay } from "./character_panel.js";
+import { clearCharacter, listenForLeaving } from "./character_panel.js";
 import { sampleClasses, scoreClasses, scoreSentence, showCandidates, showScales, showSurprise } from "./colors.js";
-import { check, requestOf, setValues, values, withLabel } from "./controls.js";
-import { copy, download, linkTo, takeToken, urlParams } from "./links.js";
+import { check, itemsRequestOf, requestOf, setValues, values, withLabel } from "./controls.js";
+import { copy, download, linkTo, urlParams } from "./links.js";
 import { showModel } from "./header.js";
+import { itemList, showItems } from "./item_page.js";
 import { showLosses } from "./loss_curve.js";
 import { ModelList } from "./models.js";
 import { paced } from "./pace.js";
 import { Problem } from "./problem.js";
 import { showStatus } from "./status.js";
-import { fold, showTab } from "./tabs.js";
+import { fold, listenForTabs, showTab } from "./tabs.js";
 import { TextView } from "./text_view.js";
+import { listenForToken, showTokenForm, storeToken } from "./token_form.js";
 
 const $ = (id) => document.getElementById(id);
 const POLL_INTERVAL = 1000; // milliseconds, as often as the server scans its folders
@@ -31,7 +33,7 @@ let polling = false; // whether the list of models is polled
 
 export function start(from) {
   source = from;
-  storeToken();
+  storeToken(source);
   clearCharacter();
   open();
 }
@@ -44,20 +46,15 @@ async function open() {
     return;
   }
   showNotice();
-  $("ask-token").hidden = true;
-  $("main").hidden = false;
+  showTokenForm(false);
   $("length").max = models.limits.length;
+  $("items").max = models.limits.items;
   $("primetext").dataset.max = models.limits.primetext;
   $("own").dataset.max = models.limits.score;
   const opens = !shown && (!urlParams().has("model") || restoreFromUrl());
   refresh();
   if (opens) generate({ keepAddress: true });
   if (models.follow && !polling) poll();
-}
-
-function storeToken() {
-  const token = takeToken();
-  if (token) source.token = token;
 }
 
 async function poll() {
@@ -107,13 +104,11 @@ async function describe(model) {
 // Generates a text. It replaces the one on the page when its first characters arrive.
 // from: number of characters to keep. keepAddress: do not replace the address by that of the text.
 async function generate({ from = 0, keepAddress = false } = {}) {
-  if (!check(undefined, { focus: true })) {
-    fold(false);
-    return;
-  }
+  if (!check(undefined, { focus: true })) return fold(false);
   const sample = from ? { ...shown, values: { ...shown.values, length: $("length").value } } : currentSample();
-  if (!sample) return;
-  await run($("status"), async (signal) => {
+  if (!sample) return null;
+  if (sample.facts.items) return drawItems(sample, keepAddress);
+  return run($("status"), async (signal) => {
     showStatus("generating…");
     let begun = false;
     for await (const items of paced(source.sample(requestOf(sample.values, sample.facts, from), signal))) {
@@ -132,6 +127,22 @@ async function generate({ from = 0, keepAddress = false } = {}) {
   });
 }
 
+// Draws items. They replace those on the page when the first of them arrive.
+function drawItems(sample, keepAddress) {
+  return run($("status"), async (signal) => {
+    showStatus("generating…");
+    const lists = paced(source.items(itemsRequestOf(sample.values, sample.facts), signal));
+    const onFirst = () => setShown({ ...sample, complete: true }, keepAddress);
+    showStatus(await showItems(lists, sample.facts.items, sample.values.items, signal, onFirst));
+  });
+}
+
+// What the page shows: {text, count: of characters or items, file: its name for Download}.
+function content() {
+  if (models.selected?.items) return { text: itemList.text, count: itemList.items.length, file: "items.txt" };
+  return { text: sampleView.text, count: sampleView.items.length, file: "sample.txt" };
+}
+
 // Sets the sample on the page, and the address that restores it.
 function setShown(sample, keepAddress = false) {
   shown = sample;
@@ -140,7 +151,7 @@ function setShown(sample, keepAddress = false) {
 
 function currentSample() {
   const { selected, followed } = models;
-  return selected && { values: values(), facts: selected, followed, more: Number($("length").value) };
+  return selected && { values: values(selected), facts: selected, followed, more: Number($("length").value) };
 }
 
 // The same text, longer. The last character is generated again, since a sample may end inside a character of several
@@ -173,7 +184,7 @@ async function run(status, request) {
     await request(mine.signal);
   } catch (error) {
     if (mine !== running) return;
-    if (error.name === "AbortError") showStatus(`stopped after ${sampleView.items.length} characters`, status);
+    if (error.name === "AbortError") showStatus(`stopped after ${content().count} ${models.selected?.items ? "items" : "characters"}`, status);
     else report(error, status);
   } finally {
     if (mine === running) {
@@ -195,9 +206,9 @@ function showButtons() {
   const longest = shown?.complete && Number(shown.values.length) >= models.limits.length;
   $("generate").disabled = $("score-button").disabled = !models.selected;
   $("stop").disabled = !running;
-  $("continue").disabled = running || !shown || longest;
+  $("continue").disabled = running || !shown || shown.facts.items || longest;
   $("continue").title = longest ? `Length: at most ${models.limits.length} characters` : "";
-  for (const id of ["copy", "download", "link"]) $(id).disabled = !sampleView.items.length;
+  for (const id of ["copy", "download", "link"]) $(id).disabled = !content().count;
 }
 
 // -- problems and the address ---------------------------------------------------------------------------------------
@@ -209,10 +220,7 @@ function report(error, where) {
     showStatus(withLabel(error.message), where, true);
     return;
   }
-  $("main").hidden = true;
-  $("ask-token").hidden = false;
-  showStatus(error.message, $("token-problem"), true);
-  $("token").focus();
+  showTokenForm(true, error.message);
 }
 
 // Sets the controls from the address. Returns whether it has a model that the page offers.
@@ -235,10 +243,7 @@ function openTab(name) {
   if (model && model !== models.selected?.id) rerun();
 }
 
-for (const [id, other] of [["sample", "score"], ["score", "sample"]]) {
-  $(`tab-${id}`).addEventListener("click", () => openTab(id));
-  $(`tab-${id}`).addEventListener("keydown", ({ key }) => ["ArrowLeft", "ArrowRight"].includes(key) && openTab(other));
-}
+listenForTabs(openTab);
 // Enter in a control clicks the button of its form. The form is never submitted: sandboxed frames forbid it.
 for (const [id, action] of [["generate", generate], ["score-button", score]]) {
   $(id).addEventListener("click", (event) => {
@@ -262,7 +267,7 @@ $("model").addEventListener("change", () => {
 document.addEventListener("change", ({ target }) => {
   if (target.form !== $("controls")) return;
   refresh();
-  if (!running && JSON.stringify(shown?.values) === JSON.stringify(values())) return;
+  if (!running && JSON.stringify(shown?.values) === JSON.stringify(values(models.selected))) return;
   if (target.id !== "color" || target.value === "unit") {
     generate();
     return;
@@ -274,22 +279,18 @@ document.addEventListener("change", ({ target }) => {
 for (const [id, action] of [["primetext", () => generate()], ["own", score]]) {
   $(id).addEventListener("keydown", ({ key, ctrlKey, metaKey }) => key === "Enter" && (ctrlKey || metaKey) && action());
 }
-$("copy").addEventListener("click", () => copy(sampleView.text).then(() => showStatus("text copied")));
+$("copy").addEventListener("click", () => copy(content().text).then(() => showStatus("text copied")));
 $("link").addEventListener("click", () => copy(linkTo(shown)).then(() => showStatus("link copied")));
-$("download").addEventListener("click", () => download(sampleView.text, "sample.txt"));
-// The overlay beside a character closes when the user goes on elsewhere.
-document.addEventListener("pointerdown", ({ target }) => {
-  if (!isOverlay() || target.closest("pre, #character")) return;
+$("download").addEventListener("click", () => download(content().text, content().file));
+listenForLeaving(() => {
   for (const view of [sampleView, scoreView]) if (view.span) view.choose(-1);
 });
-$("ask-token").addEventListener("submit", (event) => {
-  event.preventDefault();
-  source.token = $("token").value.trim();
+listenForToken((token) => {
+  source.token = token;
   open();
 });
-$("token").addEventListener("input", () => showStatus("", $("token-problem")));
 addEventListener("hashchange", () => {
-  storeToken();
+  storeToken(source);
   if (!restoreFromUrl()) return;
   refresh();
   generate();

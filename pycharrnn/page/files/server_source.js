@@ -33,7 +33,22 @@ export class ServerSource {
 
   // Yields lists of {text, given, probability, candidates, activation}.
   async *sample(request, signal) {
-    const response = await this.#fetch("api/sample", { body: request, signal });
+    for await (const lines of this.#lines("api/sample", request, signal)) yield lines.filter((line) => "text" in line);
+  }
+
+  // Yields lists of {text, known, seed, cut}; in the last one {done, drawn, known, repeated, gave_up}.
+  items(request, signal) {
+    return this.#lines("api/items", request, signal);
+  }
+
+  // {characters: [{text, bits}], bits_per_character, known, unknown}
+  async score(request, signal) {
+    return (await this.#fetch("api/score", { body: request, signal })).json();
+  }
+
+  // Yields lists of the lines of a response, the last one included.
+  async *#lines(path, request, signal) {
+    const response = await this.#fetch(path, { body: request, signal });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (let complete = false; ; ) {
@@ -42,20 +57,15 @@ export class ServerSource {
       });
       if (done && !complete) throw new Problem(CONNECTION_LOST); // the last line is missing
       if (done) return;
-      const lines = (rest + value).split("\n");
-      rest = lines.pop();
-      const items = lines.map((line) => JSON.parse(line));
-      yield items.filter((item) => "text" in item);
-      for (const item of items) {
-        if (item.error) throw new Problem(item.error);
-        complete ||= item.done;
+      const pieces = (rest + value).split("\n");
+      rest = pieces.pop();
+      const lines = pieces.map((piece) => JSON.parse(piece));
+      yield lines.filter((line) => !line.error);
+      for (const line of lines) {
+        if (line.error) throw new Problem(line.error);
+        complete ||= line.done;
       }
     }
-  }
-
-  // {characters: [{text, bits}], bits_per_character, known, unknown}
-  async score(request, signal) {
-    return (await this.#fetch("api/score", { body: request, signal })).json();
   }
 
   // Throws Problem unless the server answers with the requested content, or 304.

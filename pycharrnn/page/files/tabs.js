@@ -18,4 +18,12 @@ export function showTab(name) {
   $(`tab-${name}`).focus();
 }
 
+// openTab(name): is called when the user chooses a tab.
+export function listenForTabs(openTab) {
+  for (const [id, other] of [["sample", "score"], ["score", "sample"]]) {
+    $(`tab-${id}`).addEventListener("click", () => openTab(id));
+    $(`tab-${id}`).addEventListener("keydown", ({ key }) => ["ArrowLeft", "ArrowRight"].includes(key) && openTab(other));
+  }
+}
+
 $("fold").addEventListener("click", () => fold($("fold").getAttribute("aria-expanded") === "true"));

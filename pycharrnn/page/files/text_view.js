@@ -1,5 +1,7 @@
 // A text in a box, each character in a span with CSS classes. The user can choose one character.
 
+const LINE_ENDS = ["\n", "\x1e"]; // the latter ends an item, in the score of a model of items
+
 export class TextView {
   items = [];
   chosen = -1; // index of the chosen item, or -1
@@ -43,7 +45,7 @@ export class TextView {
       const span = document.createElement("span");
       span.textContent = controlPictures(item.text);
       span.className = this.#classNames(item);
-      if (!this.items.length || this.items.at(-1).text === "\n") box.append(document.createElement("div"));
+      if (!this.items.length || LINE_ENDS.includes(this.items.at(-1).text)) box.append(document.createElement("div"));
       box.lastChild.append(span);
       this.items.push(item);
       this.#spans.push(span);

@@ -68,7 +68,7 @@ function quoteCodePoint(character) {
 }
 
 // A character as a Python literal.
-function quote(character) {
+export function quote(character) {
   const mark = character === "'" ? '"' : "'";
   return mark + (SHORT_ESCAPES[character] ?? escape(character)) + mark;
 }

@@ -30,7 +30,7 @@ export async function readWeights({ model, rnn_size: H, num_layers: layers, voca
   return tensors;
 }
 
-function decodeBase64(base64) {
+export function decodeBase64(base64) {
   const padding = base64.endsWith("==") ? 2 : Number(base64.endsWith("="));
   const bytes = new Uint8Array((base64.length / 4) * 3 - padding);
   let length = 0;

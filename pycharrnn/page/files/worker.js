@@ -1,8 +1,8 @@
 // The worker of a page that holds its models: it computes while the page stays responsive.
 // Tasks run in short time slices, each requested by the page; a task without a request stays suspended.
-// Messages from the page: {model, payload} adds a model; {task, model, sample} or {task, model, score} adds a task;
-// {task, more} requests its next slice; {task, stop} removes it. Replies: {task, items, done, result} after each slice,
-// or {task, problem} at the end.
+// Messages from the page: {model, payload} adds a model; {task, model, sample}, {task, model, items} or
+// {task, model, score} adds a task; {task, more} requests its next slice; {task, stop} removes it. Replies: {task, items,
+// done, result} after each slice, or {task, problem} at the end.
 
 import { Model } from "./model.js";
 import { Problem } from "./problem.js";
@@ -11,8 +11,9 @@ const SLICE = 30; // milliseconds
 const models = new Map(); // by id
 const tasks = new Map(); // task number -> iterator over its items
 
-function startTask({ model, sample, score }) {
-  return sample ? models.get(model).sample(sample) : models.get(model).score(score.text);
+function startTask({ model, sample, items, score }) {
+  if (sample) return models.get(model).sample(sample);
+  return items ? models.get(model).items(items) : models.get(model).score(score.text);
 }
 
 // The items of one slice, without null; at the end, also the iterator's return value.

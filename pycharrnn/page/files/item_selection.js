@@ -1,0 +1,59 @@
+// Chooses among drawn items, as sampling/item_selection.py does; divides a text into items, as text/items.py does.
+
+const MAX_TRIES = 1000; // items in a row that are left out, after which no more are drawn
+const RECORD_SEPARATOR = "\x1e";
+
+// What an item is -> the character that ends it.
+export const ENDS = { line: "\n", blank: RECORD_SEPARATOR, file: RECORD_SEPARATOR };
+
+export class ItemSelection {
+  counts = { drawn: 0, known: null, repeated: 0, gave_up: false };
+  #request;
+  #knownItems;
+  #before = new Set();
+  #selected = 0;
+  #leftOut = 0; // since the last that was not
+
+  // request: {items, new, unique}. knownItems: KnownItems, or null if there are none to compare with.
+  constructor(request, knownItems) {
+    [this.#request, this.#knownItems] = [request, knownItems];
+    if (knownItems) this.counts.known = 0;
+  }
+
+  // Whether no further item is needed.
+  get hasEnded() {
+    return this.counts.gave_up || this.#selected === this.#request.items;
+  }
+
+  // Counts the next item in the order of seeds, a Uint8Array. Returns {known}, or null if it is left out.
+  take(item) {
+    const { counts } = this;
+    const key = item.join();
+    const known = this.#knownItems ? this.#knownItems.has(item) : null;
+    const repeated = this.#before.has(key);
+    this.#before.add(key);
+    counts.drawn++;
+    if (known) counts.known++;
+    if (repeated) counts.repeated++;
+    if ((known && this.#request.new) || (repeated && this.#request.unique)) {
+      counts.gave_up = ++this.#leftOut === MAX_TRIES;
+      return null;
+    }
+    this.#leftOut = 0;
+    this.#selected++;
+    return { known };
+  }
+}
+
+// The items of a text. kind: what an item is.
+export function itemsOf(text, kind) {
+  const end = ENDS[kind];
+  if (kind === "line" || text.includes(end)) return text.split(end).filter(Boolean);
+  if (kind === "file") return [text.replace(/^[\r\n]+|[\r\n]+$/g, "")].filter(Boolean);
+  const blocks = [[]];
+  for (const line of text.split("\n")) {
+    if (/[^ \t\r]/.test(line)) blocks.at(-1).push(line);
+    else blocks.push([]);
+  }
+  return blocks.filter((block) => block.length).map((block) => block.join("\n"));
+}

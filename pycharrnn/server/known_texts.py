@@ -1,0 +1,59 @@
+"""Decides for `pycharrnn serve` whether items are in training texts, exactly and within a limit of memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.text import cache_record
+
+if TYPE_CHECKING:
+    from pycharrnn.sampling.known_items import RecordedText
+    from pycharrnn.text.cache_record import FileState
+
+MAX_BYTES = 1 << 28  # of the items of all texts in memory
+_BYTES_PER_ITEM = 96  # beside its characters: the object, and its place in a set
+
+_Key = tuple[str, str, bytes, "FileState | None"]  # folder, fingerprint and end of a text; state of its file
+
+
+class KnownTexts:
+    """The items of training texts, those of the texts that were used last. Models of one run share a text."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        # The least recently used first; with the size of each. None for a text that is missing, changed or too large.
+        self._texts: OrderedDict[_Key, tuple[set[bytes] | None, int]] = OrderedDict()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def items_of(self, text: RecordedText) -> set[bytes] | None:
+        """The items of a text; None if it is missing, has changed, or is too large. Read in a thread if needed."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._items_of, text)
+
+    def _items_of(self, text: RecordedText) -> set[bytes] | None:
+        key = text.folder, text.fingerprint, text.end, cache_record.file_state(text.path) if text.folder else None
+        if key not in self._texts:
+            self._texts[key] = self._read(text)
+        self._texts.move_to_end(key)
+        while sum(size for _, size in self._texts.values()) > self._max_bytes:
+            self._texts.popitem(last=False)
+        return self._texts[key][0]
+
+    def _read(self, text: RecordedText) -> tuple[set[bytes] | None, int]:
+        """The items of a text, and about how much memory they take."""
+        if not text.is_small():
+            return None, _BYTES_PER_ITEM
+        found, size = set[bytes](), _BYTES_PER_ITEM
+        try:
+            for item in text.items():
+                if item not in found:
+                    found.add(item)
+                    size += len(item) + _BYTES_PER_ITEM
+                if size > self._max_bytes:
+                    return None, _BYTES_PER_ITEM
+        except (OSError, ValueError, UserError):
+            return None, _BYTES_PER_ITEM
+        return found, size

@@ -1,0 +1,249 @@
+"""The page of a model of items, as a file and from a server: the list, stars, kept items, keyboard, screens."""
+
+from __future__ import annotations
+
+import shutil
+
+import item_models
+import pytest
+from click.testing import CliRunner
+from conftest import run
+from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, spans, status, text, visit, wait
+from serving_tools import LSTM, server
+
+from pycharrnn.cli.commands import cli
+from pycharrnn.page import gallery
+
+pytestmark = needs_browser
+
+NAMES = b"a\nb\nc\nab\nca\n"
+BLOCKS = b"a\nb\x1ec\x1e"
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Addresses: of a file and a server with the same models, one of which has lost its text; of a model of blocks."""
+    folder = tmp_path_factory.mktemp("items")
+    shutil.copy(LSTM, folder)
+    for name, kind, content in (("names", "line", NAMES), ("gone", "line", None), ("poems", "blank", BLOCKS)):
+        letters = "ab\n" if kind == "blank" else "abc"
+        (folder / name).mkdir()
+        text = str(folder / name / "data" / "list")
+        item_models.saved(folder / name, kind, content, letters=letters, data_dir=text).rename(folder / f"{name}.t7")
+    models = [str(folder / name) for name in ("names.t7", "gone.t7", LSTM.name)]
+    for command in ([*models, str(folder / "names.html")], [str(folder / "poems.t7"), str(folder / "poems.html")]):
+        assert CliRunner().invoke(cli, ["convert", *command], catch_exceptions=False).exit_code == 0
+    with server(*models) as running:
+        yield {"server": running.url, **{page.stem: page.as_uri() for page in folder.glob("*.html")}, "folder": folder}
+
+
+@pytest.fixture
+def names(chromium, pages):
+    """The page of a model of names, on which nothing goes wrong that the browser would log."""
+    yield from opened(chromium, pages["names"])
+
+
+@pytest.fixture(params=["names", "server"])
+def both(request, chromium, pages):
+    """The same as a file and from a server."""
+    yield from opened(chromium, pages[request.param])
+
+
+@pytest.fixture
+def poems(chromium, pages):
+    yield from opened(chromium, pages["poems"])
+
+
+def opened(chromium, address):
+    chromium.get_log("browser")
+    visit(chromium, address)
+    yield chromium
+    assert [entry["message"] for entry in chromium.get_log("browser")] == []
+
+
+def shown(browser, where: str = "item-list") -> list[str]:
+    """The texts of the rows."""
+    code = "return [...document.querySelectorAll(`#${arguments[0]} .item`)].map((item) => item.textContent)"
+    return browser.execute_script(code, where)
+
+
+def drawn(browser, count: int = 10) -> list[str]:
+    """The items, once the page has all of them."""
+    wait(browser, lambda: status(browser).startswith(f"{count} items"))
+    return shown(browser)
+
+
+def printed(pages, *flags: str, model: str = "names") -> list[str]:
+    """What `pycharrnn sample` prints with the settings that the page has at first."""
+    first = ["-temperature", "0.7", "-length", "600", "-gpuid", "-1", "-verbose", "0"]
+    found = run("sample", str(pages["folder"] / f"{model}.t7"), *first, *flags).stdout.decode()
+    return found.removesuffix("\n").split("\n" if model == "names" else "\n\n")
+
+
+def stars(browser, where: str = "item-list") -> list:
+    return browser.find_elements(By.CSS_SELECTOR, f"#{where} .star")
+
+
+def test_the_list_is_what_sample_prints(both, pages):
+    expected = printed(pages)
+    assert [text or "(empty)" for text in expected] == drawn(both)
+    known = [row.text.split()[-1] for row in both.find_elements(By.CSS_SELECTOR, "#item-list li")]
+    assert known == ["known" if text.encode() in NAMES.split() else "new" for text in expected]
+    assert set(known) == {"known", "new"}
+    assert status(both) == f"10 items, {known.count('known')} known"
+    assert not element(both, "text").is_displayed()
+    assert not element(both, "continue").is_displayed()
+    fill(both, "primetext", "ca")
+    fill(both, "items", 25)
+    fill(both, "seed", 4)
+    click(both, "generate")
+    assert drawn(both, 25) == printed(pages, "-items", "25", "-primetext", "ca", "-seed", "4")
+
+
+def test_new_and_unique_ones(both, pages):
+    Select(element(both, "new")).select_by_visible_text("left out")
+    Select(element(both, "unique")).select_by_visible_text("left out")
+    wait(both, lambda: "left out" in status(both))
+    assert drawn(both) == [text or "(empty)" for text in printed(pages, "-new", "1", "-unique", "1")]
+    fill(both, "length", 9)
+    fill(both, "topk", 1)
+    wait(both, lambda: "raise the temperature" in status(both))
+    assert status(both).startswith("1 item, 0 known, 1000 left out: fewer than 10")
+
+
+def test_kept_items_survive_another_drawing(names, pages):
+    fill(names, "primetext", "a")
+    first = drawn(names)
+    wait(names, lambda: all(item.startswith("a") for item in shown(names)))
+    first = drawn(names)
+    kept = list(dict.fromkeys(first))[:3]
+    for item in kept:
+        stars(names)[first.index(item)].click()
+    assert text(names, "announced") == f"kept {kept[2]}; 3 kept"
+    click(names, "dice")
+    wait(names, lambda: shown(names) != first and status(names).startswith("10 items"))
+    assert shown(names, "kept-list") == kept
+    click(names, "copy-kept")
+    wait(names, lambda: status(names) == "kept items copied")
+    assert names.execute_script("return navigator.clipboard.readText()") == "".join(f"{item}\n" for item in kept)
+    stars(names, "kept-list")[1].click()
+    assert shown(names, "kept-list") == [kept[0], kept[2]]
+    fill(names, "seed", 123)
+    wait(names, lambda: shown(names) == first)
+    pressed = [star.get_attribute("aria-pressed") for star in stars(names)]
+    assert pressed == [str(item in (kept[0], kept[2])).lower() for item in first]
+    click(names, "copy")
+    wait(names, lambda: status(names) == "text copied")
+    assert names.execute_script("return navigator.clipboard.readText()") == "".join(f"{item}\n" for item in first)
+
+
+def test_by_keyboard(names):
+    fill(names, "primetext", "c")
+    wait(names, lambda: shown(names) and all(item.startswith("c") for item in shown(names)))
+    first = drawn(names)
+    names.execute_script("document.querySelector('#item-list .star').focus()")
+    names.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
+    names.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
+    names.switch_to.active_element.send_keys(Keys.SPACE)
+    assert names.switch_to.active_element.get_attribute("aria-label") == f"Keep {first[2]}"
+    names.switch_to.active_element.send_keys(Keys.END)
+    names.switch_to.active_element.send_keys(Keys.ENTER)
+    expected = list(dict.fromkeys([first[2], first[9]]))
+    assert shown(names, "kept-list") == expected
+    for _ in expected:
+        names.execute_script("document.querySelector('#kept-list .star').focus()")
+        names.switch_to.active_element.send_keys(Keys.SPACE)
+    assert not element(names, "kept").is_displayed()
+    assert names.switch_to.active_element.get_attribute("id") == "item-list"
+
+
+def test_another_model_shows_a_text_again(names):
+    drawn(names)
+    Select(element(names, "model")).select_by_index(2)
+    wait(names, lambda: status(names) == "600 characters")
+    assert not element(names, "item-list").is_displayed()
+    assert not element(names, "items").is_displayed()
+    assert len(spans(names)) == 600
+    Select(element(names, "model")).select_by_index(0)
+    drawn(names)
+    assert not element(names, "text").is_displayed()
+    assert not element(names, "color").is_displayed()
+
+
+def test_without_its_text_nothing_is_called_new(both):
+    Select(element(both, "model")).select_by_index(1)
+    wait(
+        both,
+        lambda: status(both) == "10 items; the training text is not here, so nothing tells known items from new ones",
+    )
+    assert both.find_elements(By.CSS_SELECTOR, "#item-list .new, #item-list .known") == []
+    Select(element(both, "new")).select_by_visible_text("left out")
+    wait(both, lambda: status(both).startswith("Known items: "))
+    assert "problem" in element(both, "status").get_attribute("class")
+    both.get_log("browser")  # where a refusal of the server stands
+
+
+def test_a_link_recalls_the_items(names):
+    fill(names, "items", 12)
+    first = drawn(names, 12)
+    Select(element(names, "unique")).select_by_visible_text("left out")
+    wait(names, lambda: "unique=1" in names.current_url)
+    first = drawn(names, 12)
+    visit(names, names.current_url)
+    assert drawn(names, 12) == first
+    assert element(names, "unique").get_attribute("value") == "1"
+
+
+def test_each_line_is_scored_by_itself(names):
+    click(names, "tab-score")
+    fill(names, "own", "ab\nab")
+    click(names, "score-button")
+    wait(names, lambda: "bits per character, 6 characters" in element(names, "score-status").text)
+    shades = [span.get_attribute("class") for span in spans(names, "#scored span")]
+    assert shades[:3] == shades[3:]
+    assert text(names, "scored") == "ab\nab\n"
+
+
+def test_items_of_several_lines_are_blocks(poems, pages):
+    items = [item.replace("(empty)", "") for item in drawn(poems)]
+    assert "\n\n".join(items) == "\n\n".join(printed(pages, model="poems"))
+    several = next(k for k, item in enumerate(shown(poems)) if "\n" in item.strip("\n"))
+    items = poems.find_elements(By.CSS_SELECTOR, "#item-list .item")
+    assert items[several].size["height"] > 40
+    for k in (several, 0):
+        stars(poems)[k].click()
+    click(poems, "copy-kept")
+    wait(poems, lambda: status(poems) == "kept items copied")
+    kept = [item.replace("(empty)", "") for item in shown(poems, "kept-list")]
+    assert poems.execute_script("return navigator.clipboard.readText()") == "\n".join(f"{item}\n" for item in kept)
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_all_fits_the_screen(chromium, pages, width):
+    with screen(chromium, width):
+        visit(chromium, pages["names"])
+        fill(chromium, "primetext", "a" * 90)
+        wait(chromium, lambda: shown(chromium) and all(item.startswith("a" * 90) for item in shown(chromium)))
+        stars(chromium)[0].click()
+        if element(chromium, "fold").is_displayed():
+            click(chromium, "fold")
+        assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+        outside, small = chromium.execute_script(
+            "const all = [...document.querySelectorAll('main *')].filter((e) => e.checkVisibility());"
+            "const at = (e) => e.getBoundingClientRect();"
+            "const controls = all.filter((e) => e.matches('button, input, select, textarea'));"
+            "return [all.filter((e) => at(e).right > innerWidth + 1 || at(e).left < -1),"
+            " controls.filter((e) => Math.min(at(e).width, at(e).height) < 44).map((e) => e.id)]"
+        )
+        assert outside == []
+        assert width > 360 or small == []
+
+
+def test_a_text_that_is_gone_is_said_when_a_page_is_made(pages):
+    notes: list[str] = []
+    gallery.collect([str(pages["folder"] / f"{name}.t7") for name in ("names", "gone")], False, notes.append)
+    (note,) = notes
+    path = pages["folder"] / "gone.t7"
+    assert (
+        note == f"the training text of {path} is not here, or has changed, so the page can't tell which items are new"
+    )

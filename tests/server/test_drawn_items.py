@@ -1,0 +1,208 @@
+"""Items from the API: those of `pycharrnn sample`, and whether the training text has them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+
+import httpx
+import item_models
+import numpy as np
+import pytest
+from conftest import run
+
+from compat.charrnn import Checkpoint
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.page.facts import facts_of
+from pycharrnn.sampling.known_items import recorded_text
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.server import drawn_items, served_models
+from pycharrnn.server.app import create_app
+from pycharrnn.server.known_texts import KnownTexts
+from pycharrnn.server.registry import Registry
+from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.server.schemas import ItemLine
+
+TEXT = b"a\nb\nab\nc\n"
+BLOCKS = b"a\nb\x1ec\x1e"
+
+
+def answer(path, **request) -> httpx.Response:
+    """What the server answers to a request for items of the checkpoint at a path."""
+    app = create_app(Registry([str(path)], print, print), Scheduler(2, threads=1), None, "")
+
+    async def post() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            return await client.post("/api/items", json={"model": path.stem, **request})
+
+    return asyncio.run(post())
+
+
+def lines(path, **request) -> list[dict]:
+    found = answer(path, **request)
+    assert (found.status_code, found.headers["content-type"]) == (200, "application/x-ndjson")
+    return [ItemLine.model_validate_json(line).model_dump() for line in found.text.splitlines()]
+
+
+def as_printed(path, *flags: str) -> list[str]:
+    result = run("sample", str(path), "-gpuid", "-1", "-verbose", "0", *flags, cwd=path.parents[1])
+    return result.stdout.decode("utf-8", "replace").splitlines()
+
+
+def test_they_are_those_of_sample(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = item_models.saved(tmp_path, text=TEXT, letters="abc")
+    request = {"items": 40, "seed": 4294967290, "temperature": 0.8, "topp": 0.9, "length": 6, "primetext": "a"}
+    *items, done = lines(path, **request)
+    flags = [word for name, value in request.items() for word in (f"-{name}", str(value))]
+    assert [item["text"] for item in items] == as_printed(path, *flags)
+    assert [item["seed"] for item in items] == list(range(4294967290, 4294967330))
+    assert {item["cut"] for item in items} == {True, False}
+    assert all(item["known"] == (item["text"].encode() in TEXT.split(b"\n")) for item in items)
+    known = sum(item["known"] for item in items)
+    assert 0 < known < 40
+    repeated = 40 - len({item["text"] for item in items})
+    assert done == {"done": True, "drawn": 40, "known": known, "repeated": repeated, "gave_up": False}
+
+
+def test_new_and_unique_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = item_models.saved(tmp_path, text=TEXT)
+    *items, done = lines(path, items=20, new=True, unique=True)
+    texts = [item["text"] for item in items]
+    assert texts == as_printed(path, "-items", "20", "-new", "1", "-unique", "1", "-length", "400")
+    assert len(set(texts)) == 20
+    assert not any(item["known"] for item in items)
+    assert done["drawn"] > 20
+    *items, done = lines(path, items=20, unique=True, topk=1)
+    assert (len(items), done["gave_up"], done["drawn"]) == (1, True, 1001)
+
+
+def test_without_the_kernel_they_are_the_same(tmp_path):
+    loaded = item_models.made()
+    opt = SampleOptions(items=30, length=5, temperature=1.2, unique=1, threads=1)
+    by = [served_models.served(loaded, facts_of(loaded, "x", 0)), on_numpy(loaded)]
+    one, other = (list(drawn_items.lines(model, opt, b"a", {b"a"})) for model in by)
+    assert "".join(one) == "".join(other)
+    assert other.count("") > 10  # turns end between characters
+
+
+def on_numpy(loaded: Checkpoint):
+    return served_models.served_by(NumpyPredictor(loaded.network), loaded, facts_of(loaded, "x", 0))
+
+
+def test_items_of_several_lines_and_bytes_that_are_no_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = item_models.saved(tmp_path, "blank", BLOCKS, letters="\nab\u00e9")
+    *items, _ = lines(path, items=60, temperature=1.5)
+    texts = [item["text"] for item in items]
+    assert any("\n" in text for text in texts)
+    assert any("\ufffd" in text for text in texts)
+    assert "\n\n".join([*texts, ""]) == "\n".join(
+        [*as_printed(path, "-items", "60", "-temperature", "1.5", "-length", "400"), "", ""]
+    )
+
+
+@pytest.mark.parametrize("change", ["missing", "another", "not recorded"])
+def test_without_its_text_a_model_can_not_tell(tmp_path, monkeypatch, change):
+    monkeypatch.chdir(tmp_path)
+    path = item_models.saved(tmp_path, text=TEXT)
+    text = tmp_path / "data" / "list" / "input.txt"
+    if change == "missing":
+        text.unlink()
+    elif change == "another":
+        text.write_bytes(TEXT + b"d\n")
+    else:
+        checkpoint.convert(item_models.made(), path)
+    *items, done = lines(path)
+    assert len(items) == 10
+    assert {item["known"] for item in items} == {None}
+    assert done["known"] is None
+    refused = answer(path, new=True)
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == f"new: {drawn_items.NO_TEXT}."
+
+
+@pytest.mark.parametrize(
+    "request_, message",
+    [
+        (
+            {"primetext": "a\n"},
+            "primetext has '\\n', which ends an item: leave it out, since an item begins by itself.",
+        ),
+        ({"primetext": "ax"}, "primetext has "),
+        ({"items": 501}, "items: Input should be less than or equal to 500."),
+        ({"new": 1}, "new: Input should be a valid boolean."),
+    ],
+)
+def test_what_is_refused(tmp_path, request_, message):
+    found = answer(item_models.saved(tmp_path, text=TEXT), **request_)
+    assert found.status_code == 422
+    assert found.json()["detail"].startswith(message)
+
+
+def test_a_model_of_a_text_has_no_items(tmp_path):
+    path = item_models.saved(tmp_path, "")
+    found = answer(path)
+    assert (found.status_code, found.json()["detail"]) == (
+        422,
+        "model: it is a model of a text: /api/sample samples from it.",
+    )
+
+
+def test_a_failed_training_is_said(tmp_path):
+    loaded = item_models.made()
+    weights = {name: np.full_like(weight, np.nan) for name, weight in loaded.network.weights.items()}
+    loaded.network = dataclasses.replace(loaded.network, weights=weights)
+    path = tmp_path / "x.t7"
+    checkpoint.convert(loaded, path)
+    (line,) = lines(path)
+    assert "NaN" in line["error"]
+
+
+def known_in(texts: KnownTexts, text) -> set[bytes] | None:
+    return asyncio.run(texts.items_of(text))
+
+
+def test_a_text_is_read_once_and_again_when_it_has_changed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = item_models.saved(tmp_path, text=TEXT)
+    text, texts = recorded_text("x", checkpoint.load(path)), KnownTexts()
+    first = known_in(texts, text)
+    assert first == {b"a", b"b", b"ab", b"c"}
+    assert known_in(texts, text._replace(checkpoint="another of the same run")) is first
+    (tmp_path / text.path).write_bytes(b"d\n")
+    assert known_in(texts, text) is None
+    assert known_in(texts, text._replace(fingerprint="")) == {b"d"}
+
+
+def test_large_texts_are_not_held(tmp_path):
+    texts = KnownTexts(max_bytes=400)
+    recorded = []
+    for name, content in (("small", b"a\nb\n"), ("other", b"c\nd\n"), ("large", b"a\nb\nc\nd\ne\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "input.txt").write_bytes(content)
+        recorded.append(recorded_text("x", item_models.made(data_dir=str(tmp_path / name))))
+    small, other, large = recorded
+    first = known_in(texts, small)
+    assert known_in(texts, small) is first
+    assert known_in(texts, other) == {b"c", b"d"}  # which takes the place of the first
+    assert known_in(texts, small) is not first
+    assert known_in(texts, small) == first
+    assert known_in(texts, large) is None
+
+
+def test_a_score_takes_each_item_by_itself(tmp_path):
+    path = item_models.saved(tmp_path, text=TEXT)
+    loaded = checkpoint.load(path)
+    model = served_models.served(loaded, facts_of(loaded, "x", 0))
+    found = json.loads("".join(served_models.score(model, b"ab\n\nc")))
+    assert "".join(one["text"] for one in found["characters"]) == "ab\nc\n"
+    (tmp_path / "own.txt").write_text("ab\n\nc", encoding="utf-8")
+    rows = run("score", str(path), str(tmp_path / "own.txt"), "-lines", "1").stdout.decode().splitlines()
+    bits = [one["bits"] for one in found["characters"]]
+    assert [float(row.split("\t")[0]) for row in rows] == pytest.approx([sum(bits[:3]), sum(bits[3:])], abs=1e-5)
+    assert found["bits_per_character"] == pytest.approx(sum(bits) / 5)
+    assert json.loads("".join(served_models.score(model, b"\n\n")))["bits_per_character"] is None
