@@ -2,21 +2,27 @@
 
 /* -- the loss; clip and RMSprop ------------------------------------------------------------------------------------ */
 
-/* The gradient of the mean loss with respect to the logits: exp(log_probs), less 1 at the target. */
+/* The gradient of the mean loss with respect to the logits: exp(log_probs), less 1 at the target; zeros where that is
+   ignored. */
 static void NAME(loss_gradient)(const LOSS *l, int64_t first, int64_t last) {
   for (int64_t row = first; row < last; row++) {
     const REAL *log_probs = l->log_probs + row * l->V;
     REAL *d = l->d_logits + row * l->V;
+    if (l->y[row] == IGNORED) {
+      for (int64_t j = 0; j < l->V; j++) d[j] = 0;
+      continue;
+    }
     EACH_VECTOR(LANES, l->V, j, n, STORE(d + j, NAME(exp)(LOAD(log_probs + j, n)), n))
     d[l->y[row]] -= 1;
     EACH_VECTOR(LANES, l->V, j, n, STORE(d + j, LOAD(d + j, n) / (REAL)l->batch_size, n))
   }
 }
 
-/* The log-likelihood of all rows, added in double precision. */
+/* The log-likelihood of all rows whose target is not ignored, added in double precision. */
 static void NAME(likelihood)(LOSS *l) {
   double sum = 0;
   for (int64_t row = 0; row < l->rows; row++) {
+    if (l->y[row] == IGNORED) continue;
     CHECK(l->y[row] >= 0 && l->y[row] < l->V);
     sum += l->log_probs[row * l->V + l->y[row]];
   }
@@ -190,7 +196,7 @@ static void NAME(run_backward)(const PASSES *n, int threads) {
 
 static void NAME(run_loss_gradient)(const LOSS *l, int threads) {
   struct job job = {.do_work = NAME(loss_gradient_work), .on = l, .max_workers = threads};
-  for (int64_t row = 0; row < l->rows; row++) CHECK(l->y[row] >= 0 && l->y[row] < l->V);
+  for (int64_t row = 0; row < l->rows; row++) CHECK(l->y[row] == IGNORED || (l->y[row] >= 0 && l->y[row] < l->V));
   job.tasks = l->rows * l->V / BLOCK + 1;
   run(&job);
 }

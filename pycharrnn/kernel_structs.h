@@ -65,7 +65,7 @@
   F(S, int64_t, rows)                                         \
   F(S, int64_t, V)                                            \
   F(S, int64_t, batch_size)                                   \
-  F(S, const int64_t *, y)   /* (rows) */                     \
+  F(S, const int64_t *, y)   /* (rows), or IGNORED */         \
   F(S, const R *, log_probs) /* (rows, V) */                  \
   F(S, R *, d_logits)        /* (rows, V) */                  \
   F(S, double, likelihood)   /* result: summed over all rows */

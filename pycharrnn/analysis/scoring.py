@@ -78,20 +78,19 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     else:
         predictor = inference.make_predictor(loaded, device, B, steps)
     split = _SPLITS[opt.split]
-    padding = loader.padding[split]
-    loss = 0.0
+    loss, counted = 0.0, 0
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
-            x, y = (model_ids[part.T] for part in loader.next_batch(split))
+            x, y = (part.T for part in loader.next_batch(split))
+            ignored, counted = y == losses.IGNORED, counted + loader.counted
+            x, y = model_ids[x], model_ids[np.where(ignored, 0, y)]
             for start in range(0, T, steps):
                 block = slice(start, start + steps)
                 nats = -likelihood.log_likelihoods(predictor, x[block], y[block], opt.threads or 1)
-                if padding:  # end characters after the last items of rows; no item is empty
-                    end = loaded.network.end_id
-                    nats[(x[block] == end) & (y[block] == end)] = 0
+                nats[ignored[block]] = 0
                 loss += float(nats.sum() / B)
             advance(1)
-    return loss / T / (loader.split_sizes[split] - padding / (B * T))
+    return loss / T / (counted / (B * T))
 
 
 def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
@@ -101,7 +100,7 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
     values = {
         name: getattr(opt, name) if name in given else recorded_options.require(path, loaded, name)
-        for name in (*_AS_IN_TRAINING, "items", "seed")
+        for name in (*_AS_IN_TRAINING, "items", "label", "seed")
     }
     data = group(DataSettings, recorded_options.replace(path, TrainOptions(), **values))
     keep = recorded_options.find(loaded, "vocab") == "keep"
@@ -112,6 +111,7 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         data.split_fractions,
         data.items,
         data.seed,
+        data.label,
         say=lambda line: None,
         progress=-1,
         encoding=checkpoint.encoding(loaded),

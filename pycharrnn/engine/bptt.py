@@ -27,7 +27,7 @@ class BPTT:
 
     def __init__(self, backend: Backend, batch_size: int | None = None, reason: str = "", end_id: int | None = None):
         self.backend, self.reason, self._end_id = backend, reason, end_id
-        self._head = NLLHead(batch_size or backend.B, backend.flat)
+        self._head = NLLHead(batch_size or backend.B, backend.flat, may_ignore=end_id is not None)
         self._lock = threading.Lock()
 
     @property
@@ -71,7 +71,10 @@ class BPTT:
             return ours.log_probs
 
     def nll(self, y: torch.Tensor) -> torch.Tensor:
-        """The loss of the targets y (T, B) in nats: summed over time, averaged over the texts. Errors: as forward."""
+        """The loss of the targets y (T, B) in nats: summed over time, averaged over the texts. Errors: as forward.
+
+        In a model of items a target may be IGNORED: it has neither loss nor gradient.
+        """
         with self._exclusive():
             return self._head.nll(self.backend.log_probs, self._token_ids("y", y).flatten())
 

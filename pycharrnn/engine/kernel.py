@@ -49,7 +49,7 @@ def address(name: str, tensor: torch.Tensor, dtype: torch.dtype, shape: Sequence
 
 
 def likelihood(log_probs: torch.Tensor, y: torch.Tensor) -> float:
-    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows,)."""
+    """The sum in double precision of the log-probabilities (rows, V) of the token ids y (rows,), without IGNORED."""
     loss = _loss(log_probs, y)
     call("charrnn_likelihood", loss, 1, log_probs.dtype)
     return float(loss.likelihood)
@@ -66,7 +66,7 @@ def loss_gradient(log_probs: torch.Tensor, y: torch.Tensor, batch_size: int, out
 def _loss(log_probs: torch.Tensor, y: torch.Tensor) -> Loss:
     rows, V = log_probs.shape
     of_y = address("y", y, torch.int64, (rows,))
-    validation.in_range("y", y, V)
+    validation.targets_in_range(y, V)
     return Loss(rows, V, 1, of_y, address("log_probs", log_probs, log_probs.dtype, (rows, V)))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from pycharrnn.common.losses import IGNORED
+
 CELL_NUMBERS = {"lstm": 0, "gru": 1, "rnn": 2}  # of kernel.c
 DECODER = 3  # of kernel.c
 BLOCK = 4096  # elements of a vector whose squares the kernel adds up at a time
@@ -127,7 +129,7 @@ LAYOUT = _layout_of(
     reading_sizes=ReadingSizes,
     reading=Reading,
     sampling=Sampling,
-) | {"block": BLOCK}
+) | {"block": BLOCK, "ignored": IGNORED}
 _WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, is_double
 FUNCTIONS: dict[str, list[Any]] = {
     **{f"charrnn_{name}": _WORK for name in ("forward", "backward", "likelihood", "loss_gradient", "rmsprop")},

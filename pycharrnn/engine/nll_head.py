@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import torch
 
+from pycharrnn.common.losses import IGNORED
 from pycharrnn.engine import kernel, validation
 
 
 class NLLHead:
-    """Negative log-likelihood, summed over time, averaged over `batch_size` texts. like: a tensor like log_probs."""
+    """Negative log-likelihood, summed over time, averaged over `batch_size` texts. like: a tensor like log_probs.
 
-    def __init__(self, batch_size: int, like: torch.Tensor):
-        self._batch_size, self._uses_kernel = batch_size, kernel.usable(like)
+    `may_ignore`: whether targets may be IGNORED, which have neither loss nor gradient; on the C kernel they always may.
+    """
+
+    def __init__(self, batch_size: int, like: torch.Tensor, may_ignore: bool = False):
+        self._batch_size, self._uses_kernel, self._may_ignore = batch_size, kernel.usable(like), may_ignore
         self._d_logits: torch.Tensor | None = None
+        self._ignored: torch.Tensor | None = None
 
     def nll(self, log_probs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The loss in nats of log-probabilities (rows, V), given the next token ids, (rows,) int64."""
@@ -20,11 +25,16 @@ class NLLHead:
         if self._uses_kernel:
             loss = -kernel.likelihood(log_probs, self._y) / self._batch_size
             return torch.tensor(loss, dtype=log_probs.dtype)
+        if self._may_ignore:
+            self._ignored = self._y == IGNORED
+            self._y = self._y.masked_fill_(self._ignored, 0)
         try:
             likelihoods = log_probs.gather(1, self._y[:, None])
         except RuntimeError:
             validation.in_range("y", self._y, log_probs.shape[1])
             raise
+        if self._ignored is not None:
+            likelihoods = likelihoods.masked_fill(self._ignored[:, None], 0)
         return likelihoods.sum().neg() / self._batch_size
 
     def d_nll(self, log_probs: torch.Tensor) -> torch.Tensor:
@@ -35,4 +45,5 @@ class NLLHead:
             return kernel.loss_gradient(log_probs, self._y, self._batch_size, self._d_logits)
         d = torch.exp(log_probs, out=self._d_logits)
         d.scatter_add_(1, self._y[:, None], d.new_full((), -1).expand(len(self._y), 1))
-        return d.div_(self._batch_size)
+        d.div_(self._batch_size)
+        return d if self._ignored is None else d.masked_fill_(self._ignored[:, None], 0)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from pycharrnn.common.losses import IGNORED
+
 CPU = torch.device("cpu")
 _WHOLE_NUMBERS = {
     getattr(torch, name)
@@ -59,6 +61,14 @@ def in_range(name: str, value: torch.Tensor, V: int) -> None:
     low, high = (int(bound) for bound in torch.aminmax(value.cpu()))  # older PyTorch has no aminmax on MPS
     if low < 0 or high >= V:
         raise IndexError(f"{name} holds {low if low < 0 else high}, but the characters are 0 to {V - 1}")
+
+
+def targets_in_range(y: torch.Tensor, V: int) -> None:
+    """As `in_range` for targets, which may be IGNORED."""
+    try:
+        in_range("y", y, V)
+    except IndexError:
+        in_range("y", y[y != IGNORED], V)
 
 
 def _on(name: str, value: torch.Tensor, device: torch.device) -> None:

@@ -24,8 +24,9 @@ class Batches(ABC):
         vocab_mapping: character (one byte, or the bytes of a code point) -> token id from 1, in the order of the bytes.
         vocab_size: V.
         end_id: token id of the character that ends an item, before which the hidden state is zero; None for a text.
+        label_counts: label -> number of its items in the training split; {} without labels.
         split_sizes: split -> number of batches. nbatches, ntrain, nval, ntest: of all splits, and of each.
-        padding: split -> number of end characters that fill the rows after their last items.
+        counted: number of targets of the last batch, in all of its rows, that are not IGNORED.
         batch_ix: split -> batches that next_batch has returned since the beginning of the split.
     """
 
@@ -33,6 +34,8 @@ class Batches(ABC):
 
     def __init__(self, text: TokenText, batch_size: int, seq_length: int):
         self._text = text
+        self.label_counts: dict[bytes, int] = {}
+        self.counted = batch_size * seq_length
         self.batch_size, self.seq_length = batch_size, seq_length
         self.vocab_mapping, self.vocab_size = text.vocab, len(text.vocab)
 
@@ -40,12 +43,11 @@ class Batches(ABC):
         self.ntrain, self.nval, self.ntest = ntrain, nval, ntest
         self.nbatches = ntrain + nval + ntest
         self.split_sizes = {TRAIN: ntrain, VAL: nval, TEST: ntest}
-        self.padding = dict.fromkeys(self.split_sizes, 0)
         self.batch_ix = dict.fromkeys(self.split_sizes, 0)
 
     @abstractmethod
     def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
-        """The next (x, y) of a split: two new (rows, T) arrays of token ids.
+        """The next (x, y) of a split: two new (rows, T) arrays of token ids; in y some may be IGNORED, see ItemLoader.
 
         Errors: UserError for a split without batches; TextChanged, after which the same batch is still the next.
         """

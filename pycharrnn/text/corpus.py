@@ -22,7 +22,7 @@ from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record, decode_text, file_kinds, items, list_text, source_files, text_stats
+from pycharrnn.text import cache_record, decode_text, file_kinds, items, labels, list_text, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 from pycharrnn.text.source_files import SOURCES, SourceFile
 from pycharrnn.text.text_stats import TextStats
@@ -39,13 +39,15 @@ Note = Callable[[str], None]  # prints a line on stderr
 class Corpus:
     """A text with a folder of its own, data/NAME; if `is_new`, `write` has yet to write it.
 
-    `items`: the value of -items; "" for a text. `list_kind`: of list_text.kind_of_list, for a text.
+    `items`, `label`: the values of -items, "" for a text, and of -label. `list_kind`: of list_text.kind_of_list, for a
+    text.
     """
 
     folder: str
     stats: TextStats
     is_new: bool
     items: str
+    label: str
     list_kind: str
     _files: Sequence[SourceFile]
     _named: Sequence[str]  # paths as the user gave them; none for a text
@@ -93,11 +95,12 @@ class Corpus:
                     lines = [
                         *self._sources,
                         self.items and f"-items {self.items}",
+                        self.label and f"-label {self.label}",
                         source_files.how_decoded(self._files),
                     ]
                     f.write(os.fsencode("".join(f"{line}\n" for line in lines if line)))
                 with atomic_write(input_file) as f, bar("gathering", size, self._progress) as advance:
-                    for piece in _joined(self._files, self.items, advance):
+                    for piece in _joined(self._files, self.items, self.label, advance):
                         text_hash.update(piece)
                         f.write(piece)
                     if (text_hash.size, text_hash.fingerprint()) != (self.stats.size, self.stats.fingerprint):
@@ -123,12 +126,13 @@ def gather(
     data: str = "data",
     text_encoding: str = "",
     kind: str = "",
+    label: str = "",
 ) -> Iterator[Corpus]:
     """Find a folder in `data` for the text of some files; until it is written, no other text can take the folder.
 
     `texts`, `is_product`, `text_encoding`: as for source_files.find; or bytes, a text with the name "text". `note`
-    prints which files are read, how, and which are left out. `kind`: the value of -items. Errors: UserError, also for a
-    list that can't be learnt from.
+    prints which files are read, how, and which are left out. `kind`, `label`: the values of -items and -label. Errors:
+    UserError, also for a list that can't be learnt from.
     """
     with contextlib.ExitStack() as until_written:
         if isinstance(texts, bytes):
@@ -140,19 +144,19 @@ def gather(
         try:
             with bar("reading", sum(file.size for file in files), progress) as advance:
                 beginning = bytearray()
-                pieces = _joined(files, kind, advance)
+                pieces = _joined(files, kind, label, advance)
                 if kind:
-                    pieces = _checked(pieces, kind, source_files.some([file.shown for file in files]))
+                    pieces = _checked(pieces, kind, label, source_files.some([file.shown for file in files]))
                 stats = text_stats.stats_of(_kept(pieces, beginning))
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
         if not stats.size:
             raise UserError(f"there is no text in {source_files.some([file.shown for file in files])}.")
         until_written.enter_context(_lock(data, note))
-        folder, held = _place(os.path.join(data, name), files, kind, stats, note)
+        folder, held = _place(os.path.join(data, name), files, kind, label, stats, note)
         list_kind = "" if kind else list_text.kind_of_list(bytes(beginning))
         named = [] if isinstance(texts, bytes) else texts
-        text = folder, held or stats, held is None, kind, list_kind
+        text = folder, held or stats, held is None, kind, label, list_kind
         yield Corpus(*text, files, named, sources, note, progress, until_written)
 
 
@@ -213,7 +217,7 @@ def _lock(data: str, note: Note) -> Iterator[None]:
 
 
 def _place(
-    wanted: str, files: Sequence[SourceFile], kind: str, stats: TextStats, note: Note
+    wanted: str, files: Sequence[SourceFile], kind: str, label: str, stats: TextStats, note: Note
 ) -> tuple[str, TextStats | None]:
     """Choose the folder of a text among `wanted`, `wanted`_2, ...: the first that is free or already has this text.
 
@@ -226,7 +230,7 @@ def _place(
         folder = wanted if number == 1 else f"{wanted}_{number}"
         try:
             is_free = _is_free(folder)
-            held = None if is_free else _held(folder, files, kind, stats)
+            held = None if is_free else _held(folder, files, kind, label, stats)
             if is_free or held:
                 if number > 1:
                     name = escape_line(os.path.basename(folder))
@@ -246,7 +250,7 @@ def _is_free(folder: str) -> bool:
     )
 
 
-def _held(folder: str, files: Sequence[SourceFile], kind: str, stats: TextStats) -> TextStats | None:
+def _held(folder: str, files: Sequence[SourceFile], kind: str, label: str, stats: TextStats) -> TextStats | None:
     """The statistics of a folder's input.txt if it is the text of `stats`. Errors: OSError; UserError."""
     input_file = os.path.join(folder, "input.txt")
     if not os.path.isfile(input_file) or os.path.getsize(input_file) != stats.size:
@@ -255,7 +259,7 @@ def _held(folder: str, files: Sequence[SourceFile], kind: str, stats: TextStats)
     if stats.fingerprint:
         return held if held.fingerprint == stats.fingerprint else None
     with open(input_file, "rb") as f:
-        return held if all(f.read(len(piece)) == piece for piece in _joined(files, kind)) else None
+        return held if all(f.read(len(piece)) == piece for piece in _joined(files, kind, label)) else None
 
 
 def _kept(pieces: Iterator[bytes], beginning: bytearray) -> Iterator[bytes]:
@@ -265,9 +269,9 @@ def _kept(pieces: Iterator[bytes], beginning: bytearray) -> Iterator[bytes]:
         yield piece
 
 
-def _checked(pieces: Iterator[bytes], kind: str, shown: str) -> Iterator[bytes]:
+def _checked(pieces: Iterator[bytes], kind: str, label: str, shown: str) -> Iterator[bytes]:
     """The pieces. Errors: UserError for a list that can't be learnt from."""
-    check, splitter = items.ListCheck(kind, shown), items.ItemSplitter(END_CHARACTERS[kind])
+    check, splitter = items.ListCheck(kind, shown, label), items.ItemSplitter(END_CHARACTERS[kind])
     for piece in pieces:
         check.add(splitter.push(piece))
         yield piece
@@ -276,10 +280,10 @@ def _checked(pieces: Iterator[bytes], kind: str, shown: str) -> Iterator[bytes]:
 
 
 def _joined(
-    files: Sequence[SourceFile], kind: str, advance: Callable[[int], None] = lambda done: None
+    files: Sequence[SourceFile], kind: str, label: str, advance: Callable[[int], None] = lambda done: None
 ) -> Iterator[bytes]:
     """The text of all files: each begins on a new line, or is divided into items. Errors: OSError; UserError."""
-    if kind in ("", "line"):
+    if kind in ("", "line") and not label:
         last = b"\n"
         for file in files:
             if last != b"\n":
@@ -290,7 +294,9 @@ def _joined(
         return
     joined = bytearray()
     for file in files:
+        prefix = labels.prefix(file, label)
         for item in items.as_input(_decoded(file, advance), kind, file.shown):
+            joined += prefix
             joined += item
             if len(joined) >= _PIECE:
                 yield bytes(joined)

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.item_options import END_CHARACTERS
+from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.common.display import quote_character
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.text import item_index
+from pycharrnn.common.losses import IGNORED
+from pycharrnn.text import item_index, labels
 from pycharrnn.text.batches import SPLIT_NAMES, TEST, TRAIN, VAL, Batches, check_fractions, no_data
 from pycharrnn.text.item_order import Order, Splits
 from pycharrnn.text.item_rows import ItemRows, Piece
 from pycharrnn.text.token_text import TextChanged, TokenText
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from pycharrnn.text.encodings import TokenIds
     from pycharrnn.text.text_stats import TextStats
+
+    Numbers = npt.NDArray[np.int64]
 
 _HELD = 1 << 26  # bytes of token ids that are held in memory; of a longer text, items are read from the disk
 
@@ -31,10 +36,13 @@ class ItemLoader(Batches):
     next item, which is its target, follows. So a row has no padding, and a long item goes on in the next batch. A row
     that becomes free takes the next item of the order. The order goes on over the end of an epoch, which has as many
     batches as the characters of the training split fill: no item is read again before all have been read. Batches of
-    the other splits hold each item once; end characters fill the rows after their last items (`padding`).
+    the other splits hold each item once; end characters fill the rows after their last items.
+
+    Targets that are no part of an item are IGNORED: what fills the rows, and labels with their tabs.
 
     Args:
         kind: "line", "blank" or "file", the value of -items. seed: of the splits and the order.
+        label: the value of -label; "" for a list without labels.
         split_fractions: (train, val, test) fractions of the items.
         in_order: read the training split like the others: once, in the order of the list.
         data_dir, batch_size, seq_length, say, rows, progress, encoding, model_characters, leave_out_others, stats: as
@@ -51,6 +59,7 @@ class ItemLoader(Batches):
         split_fractions: tuple[float, float, float],
         kind: str,
         seed: int,
+        label: str = "",
         *,
         say: Callable[[str], None] = print,
         rows: slice = slice(None),
@@ -66,28 +75,28 @@ class ItemLoader(Batches):
         text = TokenText(folder, say, progress, encoding, model_characters, leave_out_others, stats)
         super().__init__(text, batch_size, seq_length)
         self.end_id = _end_id(text, folder, kind, leave_out_others)
-        self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress)
+        if label and leave_out_others and TAB not in text.vocab:
+            raise _lacks(TAB, f"the labels of {flag('label', label)}")
+        self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress, label)
         self._splits = Splits(self._index, split_fractions, seed)
         self._seed, self._in_order = seed, in_order
         self._rows = range(batch_size)[rows]
         self._held = text.read(0, len(text)) if len(text) * text.dtype.itemsize <= _HELD else None
         self._of_split = {split: self._start(split) for split in (TRAIN, VAL, TEST)}
         sizes = self._splits.sizes
-        longest = max(
-            int(self._index["length"][first : first + item_index.BLOCK].max())
-            for first in range(0, len(self._index), item_index.BLOCK)
-        )
         distinct = item_index.count_distinct(self._index)
+        longest = item_index.longest(self._index)
         say(f"items: {len(self._index)}, {distinct} of them distinct; the longest has {longest} characters")
         say(f"items in train: {sizes[TRAIN].items}, val: {sizes[VAL].items}, test: {sizes[TEST].items}")
+        if label:
+            self.label_counts = self._splits.counts_by_label(TRAIN, item_index.labels(self._index, text))
+            say(f"labels in train: {labels.in_words(self.label_counts)}")
         ntrain = sizes[TRAIN].characters // (batch_size * seq_length)
         if not ntrain and not in_order:
             raise UserError(_too_short(sizes[TRAIN].characters, batch_size, seq_length))
         columns = {split: self._start(split).columns() for split in sizes if in_order or split != TRAIN}
         once = {split: -(-count // seq_length) for split, count in columns.items()}
         self._set_sizes(once.get(TRAIN, ntrain), once[VAL], once[TEST])
-        for split, batches in once.items():
-            self.padding[split] = batches * batch_size * seq_length - sizes[split].characters
         say(f"data load done. Number of data batches in train: {self.ntrain}, val: {self.nval}, test: {self.ntest}")
 
     def _start(self, split: int, passes: int = 0, position: int = 0) -> ItemRows:
@@ -107,32 +116,44 @@ class ItemLoader(Batches):
         rows = self._of_split[split_index]
         before = rows.state() if split_index == TRAIN and self._held is None else ()
         try:
-            batch = self._filled(rows.pieces(self.seq_length))
+            x, y = self._filled(rows.pieces(self.seq_length))
         except TextChanged:
             self.reset_batch_pointer(split_index, self.batch_ix[split_index] if split_index == TRAIN else 0)
             self.restore_items(before)
             raise
         rows.advance(self.seq_length)
         self.batch_ix[split_index] += 1
-        return batch[:, :-1], batch[:, 1:]
+        return x, y
 
-    def _filled(self, pieces: Sequence[Piece]) -> TokenIds:
-        """The rows of this loader with T + 1 columns, whose last is that of y."""
-        width = self.seq_length + 1
+    def _filled(self, pieces: Sequence[Piece]) -> tuple[TokenIds, TokenIds]:
+        """x and y of the rows of this loader; sets `counted`."""
+        T, width = self.seq_length, self.seq_length + 1
         batch: TokenIds = np.full((len(self._rows), width), self.end_id, self._text.dtype)
-        table = np.array(pieces, np.int64).reshape(-1, 4)
-        rows, columns, starts, lengths = table[(table[:, 0] >= self._rows.start) & (table[:, 0] < self._rows.stop)].T
+        table = np.array(pieces, np.int64).reshape(-1, 5)
+        is_ours = (table[:, 0] >= self._rows.start) & (table[:, 0] < self._rows.stop)
+        rows, columns, starts, lengths, _ = table[is_ours].T
         first = np.maximum(columns + 1, 0)  # the column of the first character in the batch
         counts = np.maximum(np.minimum(columns + 1 + lengths, width) - first, 0)
         starts = starts + first - columns - 1
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        to = np.repeat((rows - self._rows.start) * width + first, counts) + within
+        to, within = _spans((rows - self._rows.start) * width + first, counts)
         if self._held is not None:
             batch.reshape(-1)[to] = self._held[np.repeat(starts, counts) + within]
         elif len(to):
             found = [self._text.read(s, s + n) for s, n in zip(starts.tolist(), counts.tolist(), strict=True)]
             batch.reshape(-1)[to] = np.concatenate(found)
-        return batch
+        x, y = batch[:, :-1], batch[:, 1:]
+        # The targets of an item: its characters, in the columns of y from that of its end character in x on, and its
+        # end; without those of its label.
+        skips = self._index["skip"][table[:, 4]] if self.label_counts else 0
+        first = np.clip(table[:, 1] + skips, 0, T)
+        counts = np.maximum(np.minimum(table[:, 1] + table[:, 3] + 1, T) - first, 0)
+        self.counted = int(counts.sum())
+        if self.counted == self.batch_size * T:
+            return x, y
+        is_counted = np.zeros(y.shape, bool)
+        to, _ = _spans((table[is_ours, 0] - self._rows.start) * T + first[is_ours], counts[is_ours])
+        is_counted.reshape(-1)[to] = True
+        return x, np.where(is_counted, y, np.int32(IGNORED))
 
     def item_positions(self) -> tuple[int, ...]:
         return self._of_split[TRAIN].state()
@@ -151,20 +172,35 @@ class ItemLoader(Batches):
         self._of_split[TRAIN] = restored
 
 
+def _spans(first: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
+    """The numbers of spans, `counts` each from `first` on, one span after the other; and their places in the spans.
+
+    Example:
+        >>> _spans(np.array([5, 20]), np.array([3, 2]))
+        (array([ 5,  6,  7, 20, 21]), array([0, 1, 2, 0, 1]))
+    """
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(first, counts) + within, within
+
+
 def _end_id(text: TokenText, folder: str, kind: str, leave_out_others: bool) -> int:
     end = END_CHARACTERS[kind]
     if end in text.vocab:
         return text.vocab[end] - 1
     if leave_out_others:
-        raise UserError(
-            f"the checkpoint's vocabulary lacks {quote_character(end)}, which ends the items of {flag('items', kind)}:"
-            f" use {flag('vocab', 'extend')}."
-        )
+        raise _lacks(end, f"the items of {flag('items', kind)}")
     if kind == "line":
         raise UserError(f"{folder}/input.txt has one line: {flag('items', kind)} needs some.")
     raise UserError(
         f"{folder}/input.txt has no U+001E, which ends the items of {flag('items', kind)}: name the texts themselves"
         f" instead of {flag('data_dir')}."
+    )
+
+
+def _lacks(character: bytes, ended: str) -> UserError:
+    return UserError(
+        f"the checkpoint's vocabulary lacks {quote_character(character)}, which ends {ended}: use"
+        f" {flag('vocab', 'extend')}."
     )
 
 

@@ -6,7 +6,7 @@ is a Feistel network, a bijection of the numbers below 4^h, of which those below
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -68,6 +68,13 @@ class Splits:
         """The splits of the items of these numbers."""
         bins = self._bins(numbers)
         return np.where(bins < self._val_end, VAL, np.where(bins < self._test_end, TEST, TRAIN))
+
+    def counts_by_label(self, split: int, labels: Sequence[bytes]) -> dict[bytes, int]:
+        """Label -> number of its items in a split, in the order of the labels. `labels`: by number."""
+        counts = np.zeros(len(labels), np.int64)
+        for numbers in _ranges(len(self._index)):
+            counts += np.bincount(self._index["label"][numbers[self.of(numbers) == split]], minlength=len(labels))
+        return dict(sorted((label, count) for label, count in zip(labels, counts.tolist(), strict=True) if count))
 
     def _bins(self, numbers: Numbers) -> npt.NDArray[np.int64]:
         return (_mixed(self._index["hash"][numbers] ^ self._seed) >> np.uint64(44)).astype(np.int64)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from compat.item_options import END_CHARACTERS
+from compat.item_options import END_CHARACTERS, MAX_LABELS
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text import labels
 
 MAX_ITEM = 1_000_000  # bytes; while a row of a batch reads such an item, the others read thousands of short ones
 ITEM_OF = {"line": "a line that is not empty", "blank": "the lines between two blank lines", "file": "a file"}
@@ -49,15 +50,22 @@ class ItemSplitter:
 
 
 class ListCheck:
-    """Checks that a list, whose items arrive one after the other, can be learnt from. `shown`: its name in messages."""
+    """Checks that a list, whose items arrive one after the other, can be learnt from.
 
-    def __init__(self, kind: str, shown: str) -> None:
-        self._kind, self._shown = kind, shown
+    `shown`: its name in messages. `label`: the value of -label; the items begin with their labels, as in input.txt.
+
+    Attributes:
+        labels: label -> its number, in the order in which they came.
+    """
+
+    def __init__(self, kind: str, shown: str, label: str = "") -> None:
+        self._kind, self._shown, self._label = kind, shown, label
+        self.labels: dict[bytes, int] = {}
         self._first, self._count, self._is_varied = b"", 0, False
 
     def add(self, items: Iterable[bytes]) -> None:
-        """Errors: UserError for an item of more than MAX_ITEM bytes."""
-        found = [item for item in items if item]
+        """Errors: UserError for an item of more than MAX_ITEM bytes, or without its label; for too many labels."""
+        found = list(filter(None, self._without_labels(items) if self._label else items))
         if not found:
             return
         self._first = self._first or found[0]
@@ -75,6 +83,20 @@ class ListCheck:
             raise UserError(f"{self._shown} holds {held} of {kind}: add some, or choose another {flag('items')}.")
         if not self._is_varied:
             raise UserError(f"all {self._count:,} items of {self._shown} are equal: there is nothing to learn.")
+        if len(self.labels) == 1:
+            raise UserError(
+                f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: leave"
+                f" {flag('label', self._label)} out, or add items with others."
+            )
+
+    def _without_labels(self, items: Iterable[bytes]) -> Iterator[bytes]:
+        for item in filter(None, items):
+            label, rest = labels.split(item, self._label)
+            if rest and label not in self.labels:
+                if len(self.labels) == MAX_LABELS:
+                    raise labels.too_many()
+                self.labels[label] = len(self.labels)
+            yield rest
 
 
 def too_long(item: bytes) -> UserError:
@@ -109,11 +131,14 @@ def of_text(text: bytes, kind: str) -> Iterator[bytes]:
 
 
 def as_input(pieces: Iterable[bytes], kind: str, shown: str) -> Iterator[bytes]:
-    """The items of -items blank or -items file in a source file, each with its end, as input.txt holds them.
+    """The items of a source file, each with its end, as input.txt holds them.
 
-    Errors: UserError for a file that contains U+001E, and for a longer item than MAX_ITEM.
+    Errors: UserError for a longer item than MAX_ITEM; for -items blank or file also for a file that contains U+001E.
     """
     end = END_CHARACTERS[kind]
+    if kind == "line":
+        yield from (item + end for item in of_input(pieces, end))
+        return
     checked = _without_end(pieces, end, kind, shown)
     for item in [_whole(checked)] if kind == "file" else _between_blank_lines(checked):
         if item:

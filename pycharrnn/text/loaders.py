@@ -19,6 +19,7 @@ def open_batches(
     split_fractions: tuple[float, float, float],
     items: str,
     seed: int,
+    label: str = "",
     *,
     say: Callable[[str], None],
     rows: slice = slice(None),
@@ -38,7 +39,7 @@ def open_batches(
     text = {"encoding": encoding, "model_characters": model_characters, "leave_out_others": leave_out_others}
     how: dict[str, Any] = {**text, "say": say, "rows": rows, "progress": progress, "stats": stats}
     return (
-        ItemLoader(*where, items, seed, in_order=in_order, **how)
+        ItemLoader(*where, items, seed, label, in_order=in_order, **how)
         if items
         else CharSplitLMMinibatchLoader(*where, advise=advise, **how)
     )

@@ -30,7 +30,7 @@ def corpus_run(
             raise UserError(f"{flag(name)} {why}, so leave that out, or {named}.")
     if process_from_environment().size > 1:
         raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
-    how = {"text_encoding": opt.text_encoding, "kind": opt.items}
+    how = {"text_encoding": opt.text_encoding, "kind": opt.items, "label": opt.label}
     with corpus.gather(texts, note, opt.progress, _is_product, **how) as gathered:
         recipe = opt.recipe if "recipe" in given else "quick"
         savefile = opt.savefile if "savefile" in given else os.path.basename(gathered.folder)

@@ -145,7 +145,7 @@ class _Run:
         trainer.store()
         return session.model.as_checkpoint(
             session.loader.vocab_mapping,
-            recorded_options.to_record(session.settings.options, session.from_texts),
+            recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts),
             gradients=trainer.canonical_gradient(),
             train_losses=history.train_losses,
             val_losses=history.val_losses,

@@ -276,6 +276,13 @@ class TrainOptions:
         group="text",
         allowed=one_of("line", "blank", "file"),
     )
+    label: str = option(
+        "",
+        "each item has a label, which is read before it and not predicted: file = the name of its file without its"
+        " ending; folder = that of its folder; column = what stands before its first tab",
+        group="text",
+        allowed=one_of("file", "folder", "column"),
+    )
     text_encoding: str = option(
         "",
         "encoding of the files on the command line: a text encoding of Python, such as cp1252, or bytes, which keeps"
@@ -308,6 +315,8 @@ class TrainOptions:
                 f"{flag('train_frac', self.train_frac)} and {flag('val_frac', self.val_frac)} sum to more than 1: lower"
                 " one."
             )
+        if self.label and not self.items and not self.resume:
+            raise UserError(f"{flag('label', self.label)} is for the items of a list: add {flag('items')} line.")
         if self.resume and self.init_from:
             raise UserError(f"{flag('resume')} goes on with a run, {flag('init_from')} starts another: give one.")
         if self.resume and self.recipe != "char-rnn":

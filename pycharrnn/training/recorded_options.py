@@ -9,8 +9,10 @@ import dataclasses
 import math
 import re
 import typing
+from collections.abc import Mapping
 from typing import Any
 
+from compat import item_options
 from compat.charrnn import Checkpoint
 from compat.checkpoint_fields import Option, is_number
 from pycharrnn.checkpoints import checkpoint
@@ -64,12 +66,18 @@ def replace(path: str, options: TrainOptions, **values: Any) -> TrainOptions:
         raise UserError(f"{path} records an option that can't be used, so give it: {e.args[0]}") from e
 
 
-def to_record(options: TrainOptions, from_texts: bool) -> dict[str, Option]:
-    """The options to record: char-rnn's, and those of pycharrnn that describe the run and are not at default."""
+def to_record(
+    options: TrainOptions, from_texts: bool, label_counts: Mapping[bytes, int] | None = None
+) -> dict[str, Option]:
+    """The options to record: char-rnn's, and those of pycharrnn that describe the run and are not at default.
+
+    `label_counts`: label -> number of items in training.
+    """
     changed = options.changed
     recorded: dict[str, Option] = {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(options)
         if field.metadata["charrnn"] or (field.metadata["record"] and field.name in changed)
     }
+    recorded |= item_options.record_labels(label_counts or {})
     return {**recorded, checkpoint.FROM_TEXTS: 1} if from_texts else recorded

@@ -32,6 +32,7 @@ class DataSettings:
     vocab: str
     encoding: str
     items: str
+    label: str
     seed: int
 
     @property

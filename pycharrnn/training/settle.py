@@ -32,7 +32,7 @@ from pycharrnn.training.settings import (
 )
 
 _SIZES = ("rnn_size", "num_layers", "model")  # of the network
-_FIXED = (*_SIZES, "items")  # a resumed run can't change them
+_FIXED = (*_SIZES, "items", "label")  # a resumed run can't change them
 _MIXED = ("bfloat16", "float16")
 _MAX_T7_CHARACTERS = 1000  # of a utf8 model saved as .t7 by default: its identity matrix has 8 MB
 

@@ -182,7 +182,8 @@ class Trainer:
         self._first_batch = False
         self.ranks.begin_sum(self._summed)
         self.optimizer.step(self.gradient, self._grad_clip)
-        self._new_losses.append(self._loss / self.loader.seq_length)
+        # Divided by T, if all T*B targets of the batch have a loss.
+        self._new_losses.append(self._loss / (max(self.loader.counted, 1) / self.loader.batch_size))
 
     def norm_ratio(self) -> float:
         """The norm of the clipped gradient divided by that of the parameters."""
@@ -209,7 +210,7 @@ class Trainer:
 
         `batch_done` is called with the number of batches done. Errors: TextChanged, with the hidden state restored.
         """
-        n, padding = self.loader.split_sizes[split], self.loader.padding[split]
+        n, counted = self.loader.split_sizes[split], 0
         self.loader.reset_batch_pointer(split)
         before = [state.clone() for state in self.bptt.states(-1)]
         self._set_states(self._zeros())
@@ -220,9 +221,8 @@ class Trainer:
                 self._copy_last_to_first()
                 self.bptt.forward(self._x)
                 loss += float(self.bptt.nll(self._y))
+                counted += self.loader.counted
                 batch_done(i)
-            if padding:
-                loss -= padding * self._nll_of_padding()
         except TextChanged:
             self._set_states(before)  # for the checkpoint that follows
             raise
@@ -231,11 +231,4 @@ class Trainer:
             self._set_states(before)
         # else, as in the original, training continues from the last state of the validation
         # train.lua divides twice; one division by the product would round differently.
-        return loss / self.loader.seq_length / (n - padding / (self.loader.batch_size * self.loader.seq_length))
-
-    def _nll_of_padding(self) -> float:
-        """The part of this process in the loss of one end character that follows another, as summed by `evaluate`."""
-        assert self.loader.end_id is not None  # no text is padded
-        self._x.fill_(self.loader.end_id)
-        self.bptt.forward(self._x)
-        return float(self.bptt.nll(self._x)) / self._x.shape[0] / self.loader.batch_size
+        return loss / self.loader.seq_length / (counted / (self.loader.batch_size * self.loader.seq_length))

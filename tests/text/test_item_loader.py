@@ -10,6 +10,7 @@ import pytest
 
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.losses import IGNORED
 from pycharrnn.text import item_index, item_loader, item_order
 from pycharrnn.text.batches import TEST, TRAIN, VAL
 from pycharrnn.text.item_loader import ItemLoader
@@ -39,11 +40,11 @@ def characters(batches: ItemLoader, split: int, count: int) -> list[bytes]:
     """The text of each row of the next `count` batches; y is checked to follow x."""
     known = sorted(batches.vocab_mapping)
     taken = [batches.next_batch(split) for _ in range(count)]
-    for k, (x, y) in enumerate(taken):
-        np.testing.assert_array_equal(x[:, 1:], y[:, :-1])
-        if k + 1 < count:
-            np.testing.assert_array_equal(y[:, -1], taken[k + 1][0][:, 0])
-    rows = np.concatenate([x for x, _ in taken] + [taken[-1][1][:, -1:]], axis=1)
+    following = np.concatenate([x for x, _ in taken], 1)[:, 1:]
+    y = np.concatenate([y for _, y in taken], 1)
+    assert ((y[:, :-1] == following) | (y[:, :-1] == IGNORED)).all()
+    last = np.where(y[:, -1:] == IGNORED, batches.end_id, y[:, -1:])
+    rows = np.concatenate([taken[0][0][:, :1], following, last], axis=1)
     return [b"".join(known[number] for number in row) for row in rows]
 
 
@@ -106,9 +107,15 @@ def test_validation_has_every_item_once_in_the_order_of_the_list(list_of_300):
     rows = characters(batches, VAL, batches.nval)
     found = whole_items(rows)
     assert found == side(loader(list_of_300, in_order=True), VAL)
-    real = sum(len(item) + 1 for item in found.elements())
-    assert batches.padding[VAL] == sum(map(len, rows)) - 4 - real
-    assert batches.padding[VAL] < 4 * 10 + 4 * 9
+    batches.reset_batch_pointer(VAL)
+    counted = targets = 0
+    for _ in range(batches.nval):
+        x, y = batches.next_batch(VAL)
+        assert batches.counted == (y != IGNORED).sum()
+        assert not ((y == IGNORED) & (x != batches.end_id)).any()
+        counted, targets = counted + batches.counted, targets + y.size
+    assert counted == sum(len(item) + 1 for item in found.elements())
+    assert targets - counted < 4 * 10 + 4 * 9
     batches.reset_batch_pointer(VAL)
     assert characters(batches, VAL, batches.nval) == rows
     one = loader(list_of_300, batch=1)
@@ -289,6 +296,6 @@ def test_lists_that_can_not_be_learnt(tmp_path, items, more, said):
 
 def test_a_split_without_items(list_of_300):
     batches = loader(list_of_300, fractions=(1.0, 0.0, 0.0))
-    assert (batches.nval, batches.ntest, batches.padding[VAL]) == (0, 0, 0)
+    assert (batches.nval, batches.ntest) == (0, 0)
     with pytest.raises(UserError, match="the val split has no data: use a larger -val_frac"):
         batches.next_batch(VAL)

@@ -1,0 +1,87 @@
+"""The labels of items (-label): the name of the file or the folder of an item, or what stands before its first tab.
+
+In input.txt a labelled item begins with its label and a tab, wherever the label is from. The tab ends the label; the
+item may have others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from compat.item_options import MAX_LABEL, MAX_LABELS, TAB
+from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError, flag
+
+if TYPE_CHECKING:
+    from pycharrnn.text.source_files import SourceFile
+
+_SHOWN = 40  # bytes of an item in a message
+_MAX_NAMED = 12  # labels in a message
+
+
+def prefix(file: SourceFile, label: str) -> bytes:
+    """What stands before each item of a file in input.txt; b"" for -label column, with which the file has it.
+
+    `label`: the value of -label. Errors: UserError for a label that is too long.
+
+    Example:
+        >>> prefix(SourceFile("names/French.txt", ...), "file"), prefix(SourceFile("names/French.txt", ...), "folder")
+        (b'French\\t', b'names\\t')
+    """
+    if label not in ("file", "folder"):
+        return b""
+    path = file.path if escape_line(file.path) == file.shown else file.shown  # a pipe's path is that of its copy
+    if label == "folder":
+        name = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    else:
+        name = os.path.splitext(os.path.basename(path))[0]
+    shown = escape_line(name, None)
+    if not 0 < len(shown.encode()) <= MAX_LABEL:
+        raise UserError(
+            f"{file.shown}: {f'its label, {escape_line(name, 20)},' if name else 'it has no label, which'} must have 1"
+            f" to {MAX_LABEL} bytes: rename its {label}."
+        )
+    return shown.encode() + TAB
+
+
+def split(item: bytes, label: str) -> tuple[bytes, bytes]:
+    """The label of an item of input.txt, and the item itself. Errors: UserError for one without a valid label.
+
+    Example:
+        >>> split(b"French\\tAda", "file")
+        (b'French', b'Ada')
+    """
+    found, tab, rest = item.partition(TAB)
+    if tab and 0 < len(found) <= MAX_LABEL and b"\n" not in found:
+        return found, rest
+    begins = escape_line(item[:_SHOWN].decode("utf-8", "replace"))
+    if not tab or not found:
+        why = "no label before its first tab" if tab else "no tab"
+    else:
+        why = f"{f'more than {MAX_LABEL} bytes' if len(found) > MAX_LABEL else 'a line break'} before its first tab"
+    raise UserError(
+        f"the item that begins with '{begins}' has {why}: with {flag('label', label)} each begins with its label and a"
+        " tab."
+    )
+
+
+def too_many() -> UserError:
+    return UserError(
+        f"the items have more than {MAX_LABELS:,} labels, the most that a model may have: choose another"
+        f" {flag('label')}, or join some."
+    )
+
+
+def in_words(labels: Mapping[bytes, int] | list[bytes]) -> str:
+    """At most twelve labels for a message, with their counts if there are any, and the number of the others.
+
+    Example:
+        >>> in_words({b"French": 277, b"Greek": 203})
+        'French 277, Greek 203'
+    """
+    counts = [f" {count}" for count in labels.values()] if isinstance(labels, Mapping) else [""] * len(labels)
+    words = [escape_line(label, 40) + count for label, count in zip(labels, counts, strict=True)]
+    more = len(words) - _MAX_NAMED
+    return ", ".join(words[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
