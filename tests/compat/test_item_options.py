@@ -9,12 +9,13 @@ import pytest
 
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
-from compat.item_options import END_CHARACTERS, end_id
+from compat.item_options import END_CHARACTERS, end_id, labels, record_labels
 from compat.nngraph import parameter_shapes
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
 
 VOCAB = {b"\n": 1, b"\x1e": 2, b"a": 3}
+VOCAB_WITH_TAB = {b"\n": 1, b"\t": 2, b"a": 3}
 
 
 def loaded(opt: dict[str, object]) -> Checkpoint:
@@ -62,3 +63,25 @@ def test_other_options_change_the_end():
 def test_an_end_outside_of_the_vocabulary_is_refused(wrong):
     with pytest.raises(ValueError, match=r"end_id must be in \[0, vocab_size\)"):
         CharRNN("rnn", 3, 2, 1, end_id=wrong)
+
+
+@pytest.mark.parametrize("ending", [".t7", ".json", ".safetensors", ".onnx"])
+def test_files_keep_the_labels(ending, tmp_path):
+    counts = {b"Fran\xc3\xa7ais": 3, b"\xff": 2, b"a b": 1}
+    made = loaded({"items": "line", **record_labels(counts)})
+    made.vocab = VOCAB_WITH_TAB
+    path = tmp_path / f"model{ending}"
+    checkpoint.convert(made, path)
+    read = checkpoint.load(path)
+    assert labels(read.vocab, read.opt) == counts
+    assert list(labels(read.vocab, read.opt)) == sorted(counts)
+    assert labels(read.vocab, {**read.opt, "items": ""}) == labels(VOCAB, read.opt) == {}
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["", "a", "a\tb", "-1\ta", "1\t", "0\ta", "1\ta\tb", "9" * 16 + "\ta", "1\t" + "x" * 101, 7, "1\ta\n" * 1001],
+)
+def test_other_records_are_those_of_no_labels(record):
+    assert labels(VOCAB_WITH_TAB, {"items": "line", "labels": record}) == {}
+    assert record_labels({}) == {}

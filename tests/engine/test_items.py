@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kernel_levels import LEVELS, kernel_is_on  # noqa: F401
 
 from compat.nngraph import MODELS, STATES_PER_LAYER
+from pycharrnn.common.losses import IGNORED
 from pycharrnn.engine import kernel_library, packed_items
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.c_backend import CBackend
@@ -305,3 +306,31 @@ def test_items_are_packed_by_their_lengths():
     assert packed.firsts.tolist() == [0]
     assert packed.lasts.tolist() == [1, 4]
     assert packed_items.pack(torch.zeros(3, 2, dtype=torch.bool)) is None
+
+
+@each_case
+def test_ignored_targets_have_neither_loss_nor_gradient(path, model):
+    """Against a loss and its gradient that are written down here."""
+    of, (T, B) = network(model, 2), (6, 7)
+    batch = batch_of(of, T, B, some(T, B), path)
+    ignored = torch.rand(T, B, generator=torch.Generator().manual_seed(4)) < 0.4
+    found = run(passes(path, of, T, B), batch._replace(y=batch.y.masked_fill(ignored, IGNORED)))
+
+    expected = run(passes(path, of, T, B), batch)
+    likelihoods = expected.log_probs.gather(2, batch.y[..., None])[..., 0]
+    torch.testing.assert_close(found.loss, -likelihoods[~ignored].sum(), rtol=0, atol=1e-12)
+    d_logits = expected.log_probs.exp() - torch.nn.functional.one_hot(batch.y, V)
+    d_logits[ignored] = 0
+    ours = passes(path, of, T, B)
+    for to, state in zip(ours.states(0), batch.first, strict=True):
+        to.copy_(state)
+    ours.forward(batch.x, batch.masks)
+    gradient = torch.empty_like(ours.flat)
+    ours.backward(d_logits.view(T * B, V), ours.views(gradient), batch.d_last)
+    torch.testing.assert_close(found.gradient, ours.canonical(gradient), rtol=0, atol=1e-12 * gradient.abs().max())
+
+    all_of_them = run(passes(path, of, T, B), batch._replace(y=torch.full((T, B), IGNORED), d_last=None))
+    assert all_of_them.loss == 0
+    assert not all_of_them.gradient.any()
+    with pytest.raises(IndexError, match=r"y holds -1, but the characters are 0 to"):
+        run(passes(path, of, T, B), batch._replace(y=torch.full((T, B), -1)))

@@ -13,6 +13,7 @@ from conftest import run, sentence
 from runs import assert_close_digits, copied, log_lines, named, result_of, steps, train
 
 import pycharrnn
+from compat import item_options
 from compat.item_options import END_CHARACTERS
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.model import CharRNN
@@ -207,13 +208,71 @@ def test_in_a_program(tmp_path, monkeypatch):
         pycharrnn.train("names.txt", items="blank", quiet=True)
 
 
+def labelled_files(folder: Path) -> None:
+    """Three files whose names are their labels, with words of other letters."""
+    (folder / "lists").mkdir(parents=True)
+    for label, letters in (("low", b"abc"), ("middle", b"cde"), ("high", b"efg")):
+        random = np.random.default_rng(len(label))
+        words = [bytes(random.choice(list(letters), random.integers(2, 7)).tolist()) for _ in range(60)]
+        (folder / "lists" / f"{label}.txt").write_bytes(b"\n".join(words))
+
+
+@pytest.mark.parametrize("model", ["lstm", "gru"])
+def test_the_loss_of_labelled_items_is_that_of_their_characters(tmp_path, model):
+    """Each item read alone after its label, whose characters have no loss; and a run goes on to the same bits."""
+    labelled_files(tmp_path)
+    small = ["-gpuid", "-1", "-recipe", "char-rnn", "-rnn_size", "6", "-batch_size", "4", "-seq_length", "9"]
+    args = [*small, "-items", "line", "-model", model, "-eval_val_every", "11", "-max_epochs", "2", *SPLIT]
+    error, log, _ = result_of(tmp_path, "lists", *args, "-label", "file", small=[])
+    assert error is None
+    counts = next(line for line in log if line.startswith("labels in train: high "))
+    path = sorted(tmp_path.glob("cv/lm_*_epoch*.t7"), key=lambda p: checkpoint.load(p).i)[-1]
+    loaded = checkpoint.load(path)
+    recorded = item_options.labels(loaded.vocab, loaded.opt)
+    assert [*recorded] == [b"high", b"low", b"middle"]
+    assert all(f"{label.decode()} {count}" in counts for label, count in recorded.items())
+    given = {line for line in (tmp_path / "data" / "lists" / "input.txt").read_bytes().split(b"\n") if line}
+    loader = ItemLoader(tmp_path / "data" / "lists", 1, 9, (0.8, 0.2, 0.0), "line", 123, "file", say=SILENT)
+    known = sorted(loader.vocab_mapping)
+    row = b"".join(known[k] for _ in range(loader.nval) for k in loader.next_batch(VAL)[0][0])
+    items = list(filter(None, row.split(b"\n")))
+    assert given > set(items) and 20 < len(items) < 60
+    network, nats = CharRNN.from_checkpoint(loaded, dtype=torch.float64), 0.0
+    for item in items:
+        ids = torch.tensor([[loaded.vocab[bytes([byte])] - 1] for byte in b"\n" + item + b"\n"])
+        bptt = network.bptt(len(ids) - 1, 1)
+        log_probs = bptt.forward(ids[:-1])
+        first = item.index(b"\t") + 1  # the tab is read in this step, and predicts the item's first character
+        nats -= float(log_probs.gather(1, ids[1:])[first:].sum())
+    loss = nats / sum(len(item.partition(b"\t")[2]) + 1 for item in items)
+    assert loaded.val_loss == pytest.approx(loss, rel=1e-9)
+    printed = run("eval", path, cwd=tmp_path).stdout.decode()
+    assert float(re.search(r"loss over val split +(\S+)", printed)[1]) == pytest.approx(loaded.val_loss, abs=1e-7)
+
+    first, *_, last = sorted(tmp_path.glob("cv/lm_*_epoch*.t7"), key=lambda p: checkpoint.load(p).i)
+    content = last.read_bytes()
+    last.unlink()
+    error, _, _ = result_of(tmp_path, "-gpuid", "-1", "-resume", f"cv/{first.name}", "-overwrite", "1", small=[])
+    assert error is None
+    assert last.read_bytes() == content
+    error, _, _ = result_of(tmp_path, "-gpuid", "-1", "-resume", "cv", "-label", "folder", small=[])
+    assert str(error).startswith("-label folder (was file) can't change during a run")
+
+
+def test_labels_without_items(tmp_path):
+    labelled_files(tmp_path)
+    error, _, _ = result_of(tmp_path, "lists", "-label", "file", small=[])
+    assert str(error) == "-label file is for the items of a list: add -items line."
+
+
 @pytest.mark.slow
 def test_two_processes_share_the_rows(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
     from test_distributed import run as run_distributed
 
-    args = [*LIST, *SPLIT, "-eval_val_every", "20", "-max_epochs", "2"]
-    alone, both = with_list(tmp_path / "alone"), with_list(tmp_path / "both")
+    args = [*LIST, *SPLIT, "-label", "column", "-eval_val_every", "20", "-max_epochs", "2"]
+    items = [b"%d\t%s" % (len(name) % 2, name) for name in names()]
+    alone, both = with_list(tmp_path / "alone", items), with_list(tmp_path / "both", items)
     expected = run_distributed(alone, [sys.executable, "-m", "pycharrnn"], *args)
     assert_close_digits(log_lines(run_distributed(both, torchrun, *args)), log_lines(expected))
     assert [p.name for p in named(both)] == [p.name for p in named(alone)]

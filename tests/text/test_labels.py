@@ -1,0 +1,162 @@
+"""The labels of items: in input.txt, in batches, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.losses import IGNORED
+from pycharrnn.text import corpus, item_index, item_loader
+from pycharrnn.text.batches import TRAIN, VAL
+from pycharrnn.text.item_loader import ItemLoader
+
+SILENT = lambda line: None  # noqa: E731
+WORDS = ["".join(letters).encode() for letters in itertools.product("abcd", repeat=3)]
+
+
+def labelled() -> list[tuple[bytes, bytes]]:
+    """Items of which some have two labels, and one a tab."""
+    items = [(b"x", word) for word in WORDS[:50]] + [(b"yy", word) for word in WORDS[40:]] + [(b"zzz", b"a\tb")] * 9
+    return items
+
+
+def folder(path, items=None, end: bytes = b"\n"):
+    (path / "input.txt").write_bytes(b"".join(label + b"\t" + item + end for label, item in items or labelled()))
+    return path
+
+
+def loader(path, batch=3, length=7, seed=5, **more) -> ItemLoader:
+    return ItemLoader(path, batch, length, (0.8, 0.2, 0.0), "line", seed, "column", **{"say": SILENT, **more})
+
+
+def counted_text(batches: ItemLoader, split: int, count: int) -> list[bytes]:
+    """The counted targets of each row of the next batches, as text."""
+    known = sorted(batches.vocab_mapping)
+    rows = [b""] * batches.batch_size
+    for _ in range(count):
+        _, y = batches.next_batch(split)
+        assert batches.counted == (y != IGNORED).sum()
+        rows = [
+            row + b"".join(known[k] for k in ids if k != IGNORED) for row, ids in zip(rows, y.tolist(), strict=True)
+        ]
+    return rows
+
+
+def side(batches: ItemLoader, split: int) -> Counter[bytes]:
+    rows = counted_text(batches, split, batches.split_sizes[split])
+    return Counter(item for row in rows for item in row.split(b"\n") if item)
+
+
+def test_only_the_characters_and_ends_of_items_are_counted(tmp_path):
+    batches = loader(folder(tmp_path), in_order=True)
+    train, val = side(batches, TRAIN), side(batches, VAL)
+    assert train + val == Counter(item for _, item in labelled())
+    assert not train & val  # equal items are on one side, whatever their labels are
+    of_train = Counter(label for label, item in labelled() if item in train)
+    assert batches.label_counts == of_train
+    assert list(batches.label_counts) == sorted(of_train)
+
+
+@pytest.mark.parametrize("held", [0, 1 << 20])
+def test_going_on_within_a_label_and_rows_of_processes(tmp_path, monkeypatch, held):
+    monkeypatch.setattr(item_loader, "_HELD", held)
+    folder(tmp_path)
+    for before in (1, 2, 11):
+        whole = loader(tmp_path, length=2)
+        for _ in range(before):
+            whole.next_batch(TRAIN)
+        resumed = loader(tmp_path, length=2)
+        resumed.reset_batch_pointer(TRAIN, before)
+        resumed.restore_items(whole.item_positions())
+        parts = [loader(tmp_path, length=2, rows=rows) for rows in (slice(0, 1), slice(1, 3))]
+        for part in parts:
+            part.reset_batch_pointer(TRAIN, before)
+            part.restore_items(whole.item_positions())
+        for _ in range(30):
+            x, y = whole.next_batch(TRAIN)
+            ours = resumed.next_batch(TRAIN)
+            np.testing.assert_array_equal(ours[0], x)
+            np.testing.assert_array_equal(ours[1], y)
+            of_parts = [part.next_batch(TRAIN) for part in parts]
+            np.testing.assert_array_equal(np.concatenate([part[1] for part in of_parts]), y)
+            assert {part.counted for part in parts} == {whole.counted} == {int((y != IGNORED).sum())}
+
+
+def test_code_points_and_a_mapped_index(tmp_path, monkeypatch):
+    items = [("\u00e9\u4e2d".encode(), word.replace(b"a", "\u00fc".encode())) for word in WORDS]
+    folder(tmp_path, items + labelled())
+    expected = loader(tmp_path, encoding="utf8", in_order=True)
+    monkeypatch.setattr(item_index, "_HELD", 0)
+    monkeypatch.setattr(item_index, "BLOCK", 7)
+    said: list[str] = []
+    again = loader(tmp_path, encoding="utf8", in_order=True, say=said.append)
+    assert side(again, TRAIN) == side(expected, TRAIN)
+    assert again.label_counts == expected.label_counts
+    assert "\u00e9\u4e2d".encode() in again.label_counts
+    assert "the longest has 3 characters" in "\n".join(said)
+    assert said[-2].startswith("labels in train: x ")
+
+
+def gathered(paths, label: str, kind: str = "line") -> bytes:
+    with corpus.gather([str(path) for path in paths], SILENT, -1, kind=kind, label=label) as found:
+        found.write()
+        with open(f"{found.folder}/input.txt", "rb") as f:
+            return f.read()
+
+
+def test_labels_of_files_and_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("fr/a.b.txt", b"Ada\r\n\nBo\tb"), ("de/c.txt", b"Eva\n"), ("de/M\u00fcller.txt", b"Uwe")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(text)
+    by_file = "M\u00fcller\tUwe\nc\tEva\na.b\tAda\na.b\tBo\tb\n".encode()
+    assert sorted(gathered(["in"], "file").splitlines()) == sorted(by_file.splitlines())
+    by_folder = sorted(gathered(["in"], "folder").splitlines())
+    assert by_folder == [b"de\tEva", b"de\tUwe", b"fr\tAda", b"fr\tBo\tb"]
+    whole = gathered(["in"], "folder", "file")
+    assert sorted(whole.split(b"\x1e")) == [b"", b"de\tEva", b"de\tUwe", b"fr\tAda\n\nBo\tb"]
+    (tmp_path / "names.tsv").write_bytes(b"fr\tAda\nde\tEva\nde\t\n")
+    assert gathered(["names.tsv"], "column") == b"fr\tAda\nde\tEva\nde\t\n"
+    assert loader_of(tmp_path / "data" / "names").label_counts.keys() == {b"de", b"fr"}
+
+
+def loader_of(path) -> ItemLoader:
+    return ItemLoader(path, 1, 2, (1.0, 0.0, 0.0), "line", 1, "column", say=SILENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            b"fr\tAda\nEva\n",
+            "the item that begins with 'Eva' has no tab: with -label column each begins with its label",
+        ),
+        (b"fr\tAda\n\tEva\n", "has no label before its first tab"),
+        (b"x" * 101 + b"\tAda\n\tEva\n", "has more than 100 bytes before its first tab"),
+        (b"fr\tAda\nfr\tEva\n", "all items of a.tsv have the label fr: leave -label column out, or add items with"),
+        (b"fr\tAda\nde\tAda\n", "all 2 items of a.tsv are equal"),
+        (b"".join(b"%d\tA%d\n" % (k, k) for k in range(1001)), "more than 1,000 labels, the most that a model may"),
+    ],
+)
+def test_labels_that_are_refused(tmp_path, monkeypatch, text, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.tsv").write_bytes(text)
+    with pytest.raises(UserError, match=said):
+        gathered(["a.tsv"], "column")
+
+
+def test_a_long_file_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ("x" * 110)).write_bytes(b"Ada\nEva\n")
+    with pytest.raises(UserError, match="its label, x+.*, must have 1 to 100 bytes: rename its file"):
+        gathered(["x" * 110], "file")
+
+
+def test_a_vocabulary_without_a_tab(tmp_path):
+    folder(tmp_path)
+    with pytest.raises(UserError, match=r"lacks '\\t', which ends the labels of -label column: use -vocab extend"):
+        loader(tmp_path, model_characters=[b"\n", b"a"], leave_out_others=True)
