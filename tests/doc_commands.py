@@ -36,7 +36,7 @@ OWN = "Où sont les neiges d'antan?\n".encode()  # my_text.txt has characters th
 # Files that a page assumes: texts, and checkpoints of a small model trained on such a text.
 READER_HAS = {
     "README.md": ("my_text.txt", "letter.txt"),
-    "lists.md": ("names.txt", "poems.txt"),
+    "lists.md": ("names.txt", "poems.txt", "lists/French.txt", "lists/German.txt"),
     "tutorial.md": ("letters/1.txt", "letters/2.txt"),
     "fine-tuning.md": ("my_text.txt",),
     "old-checkpoints.md": (

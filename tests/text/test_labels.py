@@ -20,8 +20,7 @@ WORDS = ["".join(letters).encode() for letters in itertools.product("abcd", repe
 
 def labelled() -> list[tuple[bytes, bytes]]:
     """Items of which some have two labels, and one a tab."""
-    items = [(b"x", word) for word in WORDS[:50]] + [(b"yy", word) for word in WORDS[40:]] + [(b"zzz", b"a\tb")] * 9
-    return items
+    return [(b"x", word) for word in WORDS[:50]] + [(b"yy", word) for word in WORDS[40:]] + [(b"zzz", b"a\tb")] * 9
 
 
 def folder(path, items=None, end: bytes = b"\n"):
