@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
+from compat.item_options import kind as kind_of
 from compat.lua_random import LuaRandom
 from compat.nngraph import STATES_PER_LAYER, parameter_shapes
 from compat.run_state import RunState
+from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.text.text_stats import text_stats
 
 ENDS = {"line": b"\n", "blank": b"\x1e", "file": b"\x1e"}
@@ -60,3 +64,24 @@ def _state(text: str, loaded: Checkpoint) -> RunState:
         text=text,
         versions={"pycharrnn": "1"},
     )
+
+
+def decided(kind: str) -> Checkpoint:
+    """A model whose most probable characters make items of several characters, each of which depends on its state."""
+    loaded = made(kind)
+    weights = {name: 6 * weight for name, weight in loaded.network.weights.items()}
+    weights["decoder.bias"][loaded.network.end_id] += 4
+    return replace(loaded, network=replace(loaded.network, weights=weights))
+
+
+def most_probable(loaded: Checkpoint, beginning: bytes, length: int) -> bytes:
+    """The beginning of an item, continued by the most probable characters, through several items."""
+    predictor, characters = NumpyPredictor(loaded.network), characters_by_id(loaded.vocab)
+    text, end = beginning, ENDS[kind_of(loaded.vocab, loaded.opt)]
+    for byte in end + beginning:
+        log_probs = predictor.step(loaded.vocab[bytes([byte])] - 1)
+    for _ in range(length):
+        text += characters[log_probs.argmax()]
+        log_probs = predictor.step(int(log_probs.argmax()))
+    assert text.count(end) > 2
+    return text

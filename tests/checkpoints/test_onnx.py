@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 
+import item_models
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -168,6 +169,15 @@ def test_the_example_samples_from_the_file_alone(tmp_path, kind):
     drawn = [c for _, c in tokenize(result.stdout, loaded(kind).vocab, kind == "utf8")]
     assert len(drawn) == len(beginning) + 50
     assert None not in drawn
+
+
+def test_the_example_begins_each_item_anew(tmp_path):
+    """At a temperature at which it takes the most probable characters."""
+    made = item_models.decided("blank")
+    checkpoint.convert(made, tmp_path / "m.onnx")
+    command = [sys.executable, ROOT / "examples" / "onnx_sample.py", tmp_path / "m.onnx", "ab", "20", "0.0001"]
+    found = subprocess.run(command, capture_output=True, check=True).stdout
+    assert found == item_models.most_probable(made, b"ab", 20)
 
 
 # onnxruntime-web's interface, with a model that expects after each character the next one of the vocabulary.

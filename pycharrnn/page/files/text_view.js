@@ -1,6 +1,7 @@
 // A text in a box, each character in a span with CSS classes. The user can choose one character.
 
-const LINE_ENDS = ["\n", "\x1e"]; // the latter ends an item, in the score of a model of items
+const SEPARATOR = "\x1e"; // ends an item and a line, in the score of a model of items
+const SHOWN_SEPARATOR = "\u00b6"; // few fonts have its picture
 
 export class TextView {
   items = [];
@@ -43,9 +44,9 @@ export class TextView {
     const box = this.#box;
     for (const item of items) {
       const span = document.createElement("span");
-      span.textContent = controlPictures(item.text);
+      span.textContent = item.text === SEPARATOR ? SHOWN_SEPARATOR : controlPictures(item.text);
       span.className = this.#classNames(item);
-      if (!this.items.length || LINE_ENDS.includes(this.items.at(-1).text)) box.append(document.createElement("div"));
+      if (!this.items.length || ["\n", SEPARATOR].includes(this.items.at(-1).text)) box.append(document.createElement("div"));
       box.lastChild.append(span);
       this.items.push(item);
       this.#spans.push(span);
@@ -129,5 +130,5 @@ export function controlPictures(text) {
 
 // A character as text that is legible by itself.
 export function characterName(text) {
-  return { " ": "space", "\n": "newline", "\t": "tab" }[text] ?? controlPictures(text);
+  return { " ": "space", "\n": "newline", "\t": "tab", [SEPARATOR]: "record separator" }[text] ?? controlPictures(text);
 }
