@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from compat import item_options
-from compat.item_options import END_CHARACTERS
+from compat.item_options import END_CHARACTERS, TAB
 from pycharrnn.analysis import scoring, surprise
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.display import quote_character
+from pycharrnn.common.display import escape_separators, quote_character
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.text.item_file import items_of_file
+from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.scoring import Score
 
 _NEWLINE = b"\n"
 _BLOCK = 1 << 13  # items in memory at a time
-_ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\t", b"\\t"), (b"\r", b"\\r"))
 
 
 class Line(NamedTuple):
@@ -36,12 +35,14 @@ class Line(NamedTuple):
         bits: the surprise of its known characters and of the end.
         characters: how many these are.
         text: without the end. unknown: the characters that the model has never seen.
+        label: which was read before it, without bits of its own.
     """
 
     bits: float
     characters: int
     text: bytes
     unknown: list[bytes]
+    label: bytes = b""
 
     @property
     def bits_per_character(self) -> float:
@@ -61,14 +62,18 @@ def of_file(
         yield from _split(scoring.score(loaded, read(path), device), _NEWLINE)
         return
     end = END_CHARACTERS[kind]
-    items = items_of_file(path, kind, end)
+    labels = item_options.labels(loaded.vocab, loaded.opt)
+    if labels:
+        items = labelled_items_of_file(path, kind, end, str(loaded.opt.get("label")), labels)
+    else:
+        items = items_of_file(path, kind, end)
     predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
     while block := list(itertools.islice(items, _BLOCK)):
         text = end + b"".join(item + end for item in block)
         if isinstance(predictor, KernelPredictor):
-            yield from _items_in(_side_by_side(loaded, predictor, text, threads), end)
+            yield from _items_in(_side_by_side(loaded, predictor, text, threads), end, bool(labels))
         else:  # one after the other: the state is zero before each end
-            yield from _items_in(scoring.score(loaded, text, device), end)
+            yield from _items_in(scoring.score(loaded, text, device), end, bool(labels))
 
 
 def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, threads: int) -> Score:
@@ -85,29 +90,35 @@ def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, t
     return scoring.Score(encoded.characters, bits, known)
 
 
-def _items_in(score: Score, end: bytes) -> Iterator[Line]:
+def _items_in(score: Score, end: bytes, has_labels: bool) -> Iterator[Line]:
     """The items of a text that begins with an end."""
-    return _split(scoring.Score(score.characters[1:], score.bits[1:], score.known[1:]), end)
+    return _split(scoring.Score(score.characters[1:], score.bits[1:], score.known[1:]), end, has_labels)
 
 
-def _split(score: Score, end: bytes) -> Iterator[Line]:
-    """The lines of a text; each ends with `end`, except perhaps the last."""
+def _split(score: Score, end: bytes, has_labels: bool = False) -> Iterator[Line]:
+    """The lines of a text; each ends with `end`, except perhaps the last. `has_labels`: each begins with one, a tab."""
     starts = [0, *(k for k, character in enumerate(score.characters, 1) if character == end)]
     for start, stop in zip(starts, [*starts[1:], len(score.characters)], strict=True):
         if start == stop:
             continue
+        label = b""
+        if has_labels:
+            after = score.characters.index(TAB, start, stop) + 1
+            label, start = b"".join(score.characters[start : after - 1]), after
         characters, known = score.characters[start:stop], score.known[start:stop]
         text = b"".join(characters).removesuffix(end)
         unknown = [characters[k] for k in np.flatnonzero(~known)]
-        yield Line(math.fsum(score.bits[start:stop].tolist()), int(known.sum()), text, unknown)
+        yield Line(math.fsum(score.bits[start:stop].tolist()), int(known.sum()), text, unknown, label)
 
 
 def as_row(line: Line, has_one_line: bool) -> bytes:
-    """Bits, bits per character and the text, with tabs between; of a longer text, newlines and tabs are escaped."""
-    text = line.text
-    for character, escape in () if has_one_line else _ESCAPES:
-        text = text.replace(character, escape)
-    return f"{line.bits:.6f}\t{line.bits_per_character:.6f}\t".encode() + text + b"\n"
+    """Bits, bits per character, the label, if any, and the text, with tabs between.
+
+    Of a longer text, newlines and tabs are escaped.
+    """
+    text = line.text if has_one_line else escape_separators(line.text)
+    label = escape_separators(line.label) + b"\t" if line.label else b""
+    return f"{line.bits:.6f}\t{line.bits_per_character:.6f}\t".encode() + label + text + b"\n"
 
 
 def has_one_line(loaded: Checkpoint) -> bool:
@@ -115,11 +126,8 @@ def has_one_line(loaded: Checkpoint) -> bool:
     return item_options.kind(loaded.vocab, loaded.opt) in ("", "line")
 
 
-def unknown_in(lines: Iterable[Line]) -> str:
-    """A sentence about the characters that were left out; "" if there are none."""
-    unknown = [line.unknown for line in lines if line.unknown]
-    if not unknown:
-        return ""
+def unknown_in(unknown: Sequence[list[bytes]]) -> str:
+    """A sentence about the characters that were left out of lines."""
     counts = Counter(character for of_line in unknown for character in of_line)
     most_common = " ".join(quote_character(character) for character, _ in counts.most_common(20))
     return f"{len(unknown):,} lines have characters that the model has never seen, which were left out: {most_common}"

@@ -1,4 +1,4 @@
-"""The flags of eval, score, plot and activations: name, default, help."""
+"""The flags of eval, score, which, plot and activations: name, default, help."""
 
 from __future__ import annotations
 
@@ -69,6 +69,27 @@ class ScoreOptions:
             raise UserError(f"{flag('sort', 1)} sorts lines: add {flag('lines', 1)}.")
         if self.lines and self.html:
             raise UserError(f"{flag('lines', 1)} prints a table and {flag('html')} writes a page: leave one out.")
+
+
+@dataclass(frozen=True)
+class WhichOptions:
+    """Options of `pycharrnn which`."""
+
+    prior: str = option(
+        "equal",
+        "probability of a label before an item is read: equal, or counts, in proportion to its items in training",
+        group="items",
+        allowed=one_of("equal", "counts"),
+    )
+    top: int = option(
+        3, "number of labels to print for an item, the most probable first. 0 = all", group="output", allowed=number(0)
+    )
+    json: int = option(0, "1 = print a JSON object for each item, for programs", group="output", allowed=SWITCH)
+    threads: int = option(0, "number of threads. 0 = one for each core", group="machine", allowed=THREADS)
+
+    def __post_init__(self) -> None:
+        """Errors: UserError for the first invalid value."""
+        check(self)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from pycharrnn.sampling.kernel_predictor import State
     from pycharrnn.sampling.predictor import Predictor
 
 STEPS = 256  # characters to read at once
@@ -107,11 +108,15 @@ class _Text:
 
 
 def bits_of_texts(
-    predictor: KernelPredictor, texts: Iterable[npt.NDArray[np.int64]], threads: int = 1
+    predictor: KernelPredictor,
+    texts: Iterable[npt.NDArray[np.int64]],
+    threads: int = 1,
+    states: Iterator[State] | None = None,
 ) -> Iterator[npt.NDArray[np.float64]]:
     """As `bits`, for many texts side by side, in their order. A text is requested when a stream becomes free.
 
-    An exception of `texts` is raised after the results of the texts before it. `threads` share the streams.
+    An exception of `texts` is raised after the results of the texts before it. `threads` share the streams. `states`:
+    the hidden state before each text of two characters at least; None for zeros.
     """
     # Apart from sampler's streams: known text needs no distribution and no random numbers, is read in blocks, and a
     # stream that has read one text goes on with another.
@@ -127,7 +132,10 @@ def bits_of_texts(
             unfinished.append(text)
             text.bits[:1] = math.log2(predictor.vocab_size)
             if text.left:
-                predictor.reset_state(free[-1])
+                if states is None:
+                    predictor.reset_state(free[-1])
+                else:
+                    predictor.set_state(free[-1], next(states))
                 running[free.pop()] = text
         while unfinished and not unfinished[0].left:
             yield unfinished.popleft().bits

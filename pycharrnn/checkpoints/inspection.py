@@ -71,6 +71,7 @@ def _facts(found: Checkpoint) -> Facts:
         "dropout": network.dropout,
         "tensor_type": network.tensor_type,
         "items": item_options.kind(found.vocab, found.opt),
+        "labels": _labels(found),
         "trained_on": checkpoint.trained_on(found),
         "iteration": found.i,
         "epoch": found.epoch if found.epoch or not found.i else "",  # torch-rnn records none
@@ -81,6 +82,12 @@ def _facts(found: Checkpoint) -> Facts:
         "val_losses": [_point(found, i) for i in sorted(found.val_losses)],
     }
     return {key: value for key, value in out.items() if value != ""}
+
+
+def _labels(found: Checkpoint) -> dict[str, int] | str:
+    """Label -> number of items in training; "" without labels."""
+    labels = item_options.labels(found.vocab, found.opt)
+    return {label.decode("utf-8", "backslashreplace"): count for label, count in labels.items()} or ""
 
 
 def _rest(found: T7FileSummary) -> str:
@@ -136,8 +143,11 @@ def as_table(found: Facts) -> str:
             for name, point in value.items():
                 when = f"epoch {point['epoch']:.2f}" if point["epoch"] else f"iteration {point['iteration']}"
                 rows.append((f"{name} val loss", f"{point['loss']:.4f} at {when}"))
+        elif key == "labels":
+            rows += [("label", f"{escape_line(label)}: {count} items") for label, count in value.items()]
         elif key == "opt":
-            rows += [(f"opt.{escape_line(name, 40)}", _option(option)) for name, option in sorted(value.items())]
+            shown = {name: option for name, option in value.items() if name != "labels" or "labels" not in found}
+            rows += [(f"opt.{escape_line(name, 40)}", _option(option)) for name, option in sorted(shown.items())]
         else:
             rows.append((key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value)))
     width = max(len(name) for name, _ in rows)

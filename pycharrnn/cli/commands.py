@@ -18,6 +18,7 @@ from pycharrnn.cli.examining_commands import (
     inspect_command,
     plot_command,
     score_command,
+    which_command,
 )
 from pycharrnn.cli.flags import HELP, Command, Group
 from pycharrnn.cli.help_layout import MOST_COLUMNS
@@ -101,6 +102,7 @@ for command in (  # in the order in which docs/flags.md lists them
     chat_command,
     eval_command,
     score_command,
+    which_command,
     inspect_command,
     convert_command,
     plot_command,

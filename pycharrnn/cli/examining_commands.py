@@ -1,4 +1,4 @@
-"""The commands eval, score, inspect, convert, plot and activations. Imports within commands keep -help fast."""
+"""The commands eval, score, which, inspect, convert, plot and activations. Imports within commands keep -help fast."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import ScoreOptions
     from pycharrnn.checkpoints.options import ConvertOptions
+    from pycharrnn.sampling.predictor import Predictor
 
 
 @click.command(
@@ -71,6 +72,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
 
     opt = ScoreOptions(**values)
     use_threads(opt.threads)
+    from compat import item_options
     from pycharrnn.analysis import scoring, surprise_page
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
@@ -83,6 +85,8 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     if opt.lines:
         _print_lines(loaded, files, opt, where)
         return
+    if item_options.labels(loaded.vocab, loaded.opt):
+        raise UserError(f"{checkpoint_file} is a model with labels, whose items are scored one by one: add -lines 1.")
     scores, empty = [], []
     found = scoring.scores(loaded, map(read, files), len(files), where, opt.threads or 1)
     for file, score in zip(files, found, strict=True):
@@ -114,9 +118,58 @@ def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, 
             with_unknown.append(line)
     sys.stdout.buffer.flush()
     if with_unknown:
-        note(line_scores.unknown_in(with_unknown))
+        note(line_scores.unknown_in([line.unknown for line in with_unknown]))
     if not found:
         raise UserError(f"{', '.join(files)}: empty, so there is nothing to score.")
+
+
+@click.command(
+    "which",
+    cls=Command,
+    options="pycharrnn.analysis.options.WhichOptions",
+    arguments=[
+        ("model", f"checkpoint of a model with labels; {FOLDER}"),
+        ("file", "file with items, or several. - = standard input"),
+    ],
+    short_help="Print the most probable labels of items.",
+)
+@click.argument("model", metavar="<model>", type=FILE)
+@click.argument("files", metavar="<file>", cls=Files, required=True)
+def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
+    """Print the labels of items with their probabilities, by Bayes' rule: the item, a label, its probability, ..."""
+    from pycharrnn.analysis.options import WhichOptions
+
+    opt = WhichOptions(**values)
+    use_threads(opt.threads)
+    from compat import item_options
+    from compat.item_options import END_CHARACTERS
+    from pycharrnn.analysis import classify, line_scores
+    from pycharrnn.checkpoints import paths
+    from pycharrnn.common import cores
+    from pycharrnn.sampling import inference
+    from pycharrnn.text.item_file import items_of_file
+
+    checkpoint_file, loaded = paths.load_best(model, note)
+
+    def predictor_of(streams: int, steps: int) -> Predictor:
+        return inference.on_cpu(loaded.network, streams, steps)
+
+    threads = opt.threads or cores.usable()
+    classifier = classify.Classifier(checkpoint_file, loaded, predictor_of, opt.prior, threads)
+    kind = item_options.kind(loaded.vocab, loaded.opt)
+    items = (item for file in files for item in items_of_file(file, kind, END_CHARACTERS[kind]))
+    write, unknown = classify.as_json if opt.json else classify.as_row, []
+    found = False
+    for item in classifier.classify(items):
+        found = True
+        sys.stdout.buffer.write(write(item, opt.top or len(item.labels)))
+        if item.unknown:
+            unknown.append(item.unknown)
+    sys.stdout.buffer.flush()
+    if unknown:
+        note(line_scores.unknown_in(unknown))
+    if not found:
+        raise UserError(f"{', '.join(files)}: empty, so there is nothing to classify.")
 
 
 @click.command(

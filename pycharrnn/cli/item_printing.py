@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
 
@@ -22,8 +23,9 @@ _DEFAULT_ITEMS = 10
 def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions:
     """The options for the model at `path`, with the number of items. Errors: UserError for those that don't fit it."""
     if not has_items:
-        for name in ("items", "new", "unique", "least", "most", "text"):
+        for name in ("items", "label", "new", "unique", "least", "most", "text"):
             if value := getattr(opt, name):
+                name = "as" if name == "label" else name
                 raise UserError(
                     f"{flag(name, value)} is for a model of items, as of pycharrnn train FILE -items line, and {path}"
                     f" is a model of a text: leave it out; {flag('samples')} N draws several texts."
@@ -42,7 +44,13 @@ def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions
 
 
 def print_items(
-    path: str, loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], where: str, tell: Callable[[str], None]
+    path: str,
+    loaded: Checkpoint,
+    opt: SampleOptions,
+    prime: list[bytes],
+    labels: LabelChoice | None,
+    where: str,
+    tell: Callable[[str], None],
 ) -> None:
     """Draw items and print those that are selected, with -o each to a file.
 
@@ -62,7 +70,7 @@ def print_items(
     def predictor_of(streams: int) -> Predictor:
         return inference.make_predictor(loaded, where, streams)
 
-    for selected in item_selection.select(selection, predictor_of, loaded.vocab, end, prime):
+    for selected in item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels):
         if opt.o:
             tell(f"saved {writer.put_file(opt.o, selected)}")
         else:

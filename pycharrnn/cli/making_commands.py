@@ -91,7 +91,7 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
-    from pycharrnn.sampling import batch_to_files, beam, stream, tokenizer
+    from pycharrnn.sampling import batch_to_files, beam, model_labels, stream, tokenizer
 
     explain_seed(opt.seed)
 
@@ -99,6 +99,7 @@ def sample_command(model: str, **values: Any) -> None:
     # As in char-rnn on stdout; a checkpoint of `train FILE` has the text alone there.
     end = loaded.network.end_id
     opt = item_printing.options_for(checkpoint_file, opt, end is not None)
+    labels = model_labels.choice(checkpoint_file, loaded, opt.label)
     tell: Callable[[str], None] = say_beside if checkpoint.is_from_texts(loaded) or end is not None else say
     if not opt.verbose:
         tell = lambda line: None  # noqa: E731
@@ -129,7 +130,7 @@ def sample_command(model: str, **values: Any) -> None:
     tell(f"seeding with {source}" if source else missing)
     tell("--------------------------")
     if end is not None:
-        item_printing.print_items(checkpoint_file, loaded, opt, prime, where, tell)
+        item_printing.print_items(checkpoint_file, loaded, opt, prime, labels, where, tell)
     elif opt.samples > 1:
         _draw_many(loaded, opt, prime, where, tell)
     else:

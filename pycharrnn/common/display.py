@@ -13,6 +13,7 @@ _MAX_QUOTED = 20
 _PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
 _PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
 _UNSAFE_CATEGORIES = ("Cf", "Cn", "Co", "Zl", "Zp")  # format, unassigned, private use, line and paragraph separators
+_ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\t", b"\\t"), (b"\r", b"\\r"))
 _JOINERS = "\u200c\u200d"  # in Persian and Indian words, and in emoji
 
 
@@ -21,6 +22,13 @@ def escape_line(text: bytes | str, max_length: int | None = 200) -> str:
     from compat import escape  # here, since compat loads NumPy, which -help needn't
 
     return escape.escape_line(text, max_length)
+
+
+def escape_separators(text: bytes) -> bytes:
+    r"""A text as a cell of a table of tab-separated values: tabs, line breaks and backslashes as \t, \n, \r and \\."""
+    for character, escape in _ESCAPES:
+        text = text.replace(character, escape)
+    return text
 
 
 def quote_character(character: bytes) -> str:

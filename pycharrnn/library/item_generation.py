@@ -17,7 +17,7 @@ from pycharrnn.common.option_fields import MAX_COUNT
 from pycharrnn.library.generated import GeneratedText, text_of
 from pycharrnn.library.generation import SEEDS
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
-from pycharrnn.sampling import item_selection, known_items
+from pycharrnn.sampling import item_selection, known_items, model_labels
 from pycharrnn.sampling.options import SampleOptions
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 class ItemKeywords(TypedDict, total=False):
     """The keyword arguments of Model.items except primetext."""
 
+    label: str
     new: bool
     unique: bool
     least: int
@@ -58,8 +59,10 @@ class Item(GeneratedText):
         bits: its surprise: -log2 of the probability with which it was drawn after its beginning, at the temperature,
             topk and topp of the draw. The end counts too.
         cut: whether it has no end, since it has `length` characters.
+        label: "" for a model without labels.
     """
 
+    label: str = ""
     known: bool | None = None
     bits: float = math.nan
     cut: bool = False
@@ -100,8 +103,10 @@ def draw_items(
     if not opt.length:
         raise UserError("length must be at least 1, the most characters of an item, not 0.")
     with in_words_of_a_program():
+        labels = model_labels.choice(path, loaded, opt.label)
         known = known_items.for_options(path or "the model", loaded, opt)
-    selected = item_selection.select(item_selection.Selection(opt, known), predictor_of, loaded.vocab, end, prime)
+    selection = item_selection.Selection(opt, known)
+    selected = item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels)
     return _items(selected, characters, [] if opt.hide_prime else prime)
 
 
@@ -124,5 +129,6 @@ def _item(selected: SelectedItem, characters: list[bytes], prime: list[bytes]) -
     item = Item(text)
     item.__dict__.update(text.__dict__)
     item.known, item.cut = selected.known, drawn.cut
+    item.label = selected.label.decode("utf-8", "surrogateescape")
     item.bits = -math.fsum(math.log2(prob) for prob in probs)
     return item

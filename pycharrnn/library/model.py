@@ -9,7 +9,8 @@ import numpy as np
 
 from compat import item_options
 from compat.vocabulary import characters_by_id
-from pycharrnn.analysis import activations, scoring
+from pycharrnn.analysis import activations, classify, scoring
+from pycharrnn.analysis.options import WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, generation, item_generation, notebook
@@ -17,6 +18,7 @@ from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.library.generation import Prime
+from pycharrnn.library.keywords import in_words_of_a_program
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import line_start
 
@@ -218,6 +220,7 @@ class Model:
         Args:
             count: how many to yield. There are fewer if the last 1,000 that were drawn were all left out.
             primetext: the beginning of every item.
+            label: of the items, for a model with labels; "" = labels as often as in training.
             new: leave out items that the training text has. unique: leave out items that were drawn before.
             least, most: leave out items of fewer or more characters. 0 = none.
             text: file with the items that are not new; None = the training text, as the checkpoint records it.
@@ -250,6 +253,28 @@ class Model:
                 self._weights.checkpoint(),
                 utf8(text, "text"),
             )
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Label -> the number of its items in training; {} for a model without labels."""
+        loaded = self._weights.checkpoint()
+        found = item_options.labels(loaded.vocab, loaded.opt)
+        return {label.decode("utf-8", "surrogateescape"): count for label, count in found.items()}
+
+    def which(self, item: Text, *, prior: str = "equal") -> list[tuple[str, float]]:
+        """The labels of an item with their probabilities, by Bayes' rule, the most probable first.
+
+        Args:
+            prior: probability of a label before the item is read: "equal", or "counts", in proportion to its items in
+                training.
+
+        Errors: UserError for a model without labels, or another prior; TypeError.
+        """
+        with in_words_of_a_program(), np.errstate(all="ignore"):
+            WhichOptions(prior=prior)
+            of = self.path, self._weights.checkpoint(), self._weights.predictor, prior
+            (found,) = classify.Classifier(*of).classify([utf8(item, "item")])
+        return [(label.decode("utf-8", "surrogateescape"), prob) for label, prob in found.labels]
 
     def activations(self, text: Text, *, ignore_bad_primetext: bool = False) -> Reading:
         """Hidden units after each character of a text, tanh(c) of an lstm, else h, computed on the CPU.

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from compat.item_options import TAB
 from compat.vocabulary import characters_by_id
 from pycharrnn.common.display import quote_character
 from pycharrnn.common.errors import UserError, flag
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from pycharrnn.sampling.items import DrawnItem
+    from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
 
@@ -22,11 +24,15 @@ MAX_TRIES = 1000  # items in a row that are left out, after which no more are dr
 
 
 class SelectedItem(NamedTuple):
-    """An item that is not left out. `text`: with its beginning. `known`: whether the training text has it, if known."""
+    """An item that is not left out. `text`: with its beginning. `known`: whether the training text has it, if known.
+
+    `label`: b"" for a model without labels. A known item has the same label there.
+    """
 
     item: DrawnItem
     text: bytes
     known: bool | None
+    label: bytes = b""
 
 
 @dataclass
@@ -62,11 +68,12 @@ class Selection:
         """Whether no further item is needed."""
         return self.gave_up or self.printed == self.opt.items
 
-    def take(self, item: DrawnItem, text: bytes) -> SelectedItem | None:
+    def take(self, item: DrawnItem, text: bytes, label: bytes = b"") -> SelectedItem | None:
         """Count the next item in the order of seeds. Returns it with its text, or None if it is left out."""
-        known = None if self.known_items is None else text in self.known_items
-        repeated, has_length = text in self._before, self._has_length(text)
-        self._before.add(text)
+        whole = label + TAB + text if label else text  # as the training text has it
+        known = None if self.known_items is None else whole in self.known_items
+        repeated, has_length = whole in self._before, self._has_length(text)
+        self._before.add(whole)
         self.drawn += 1
         self.known += bool(known)
         self.repeated += repeated
@@ -78,7 +85,7 @@ class Selection:
             return None
         self._left_out = 0
         self.printed += 1
-        return SelectedItem(item, text, known)
+        return SelectedItem(item, text, known, label)
 
     def _has_length(self, text: bytes) -> bool:
         if not (self.opt.least or self.opt.most):
@@ -116,12 +123,13 @@ def select(
     vocab: dict[bytes, int],
     end: int,
     prime: list[bytes],
+    labels: LabelChoice | None = None,
 ) -> Iterator[SelectedItem]:
     """Draw items, see items.draw, until `selection` has its number of them or gives up.
 
     Errors: UserError for a `prime` that has the end of an item, or a model that predicts NaN.
     """
-    return itertools.chain.from_iterable(select_in_rounds(selection, predictor_of, vocab, end, prime))
+    return itertools.chain.from_iterable(select_in_rounds(selection, predictor_of, vocab, end, prime, labels))
 
 
 def select_in_rounds(
@@ -130,6 +138,7 @@ def select_in_rounds(
     vocab: dict[bytes, int],
     end: int,
     prime: list[bytes],
+    labels: LabelChoice | None = None,
 ) -> Iterator[list[SelectedItem]]:
     """As `select`, in lists that may be empty: see items.draw_in_rounds."""
     characters = characters_by_id(vocab)
@@ -140,11 +149,11 @@ def select_in_rounds(
         )
     most = None if selection.may_leave_out else selection.opt.items
     beginning = b"".join(prime)
-    for drawn in items.draw_in_rounds(predictor_of, vocab, end, prime, selection.opt, most):
+    for drawn in items.draw_in_rounds(predictor_of, vocab, end, prime, selection.opt, most, labels):
         selected = list[SelectedItem]()
         for item in drawn:
             text = beginning + b"".join([characters[k] for k in item.token_ids.tolist()])
-            if one := selection.take(item, text):
+            if one := selection.take(item, text, labels.labels[labels.number(item.seed)] if labels else b""):
                 selected.append(one)
             if selection.has_ended:
                 break

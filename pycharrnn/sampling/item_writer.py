@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from compat.atomic_write import atomic_write
+from compat.item_options import TAB
 from pycharrnn.sampling.batch_to_files import sample_file
 from pycharrnn.sampling.sample_writer import FLUSH_SECONDS, SampleWriter
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class ItemWriter:
-    """Writes items to `out`, one a line, or with a blank line between if they may have several lines."""
+    """Writes items to `out`, one a line, or with a blank line between if they may have several lines.
+
+    Without -as, an item of a model with labels has its label and a tab before it.
+    """
 
     def __init__(
         self, out: BinaryIO, characters: list[bytes], prime: list[bytes], opt: SampleOptions, kind: str
@@ -45,6 +49,8 @@ class ItemWriter:
         return path
 
     def _write(self, out: BinaryIO, selected: SelectedItem) -> None:
+        if selected.label and not self._opt.label:
+            out.write(selected.label + TAB)
         writer = SampleWriter(out, self._opt)
         writer.put_all(self._prime, self._prime_probs, True)
         item = selected.item

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pycharrnn.sampling.kernel_predictor import State
+    from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
 
@@ -63,18 +64,19 @@ def draw(
     prime: list[bytes],
     opt: SampleOptions,
     most: int | None = None,
+    labels: LabelChoice | None = None,
 ) -> Iterator[DrawnItem]:
     """Draw the items of the seeds opt.seed, opt.seed + 1, ..., in this order: `most` of them, or without end.
 
     Args:
         predictor_of: number of streams -> a predictor with hidden states of zeros.
         end: token id of the end of an item, which is read before its first character.
-        prime: the beginning of every item, as characters of vocab.
+        prime: the beginning of every item, as characters of vocab. labels: which are read before it; None for none.
         opt: `items` is how many may be wanted, at least; at most `length` characters are drawn, the end included.
 
     Errors: UserError for a model that predicts NaN.
     """
-    return itertools.chain.from_iterable(draw_in_rounds(predictor_of, vocab, end, prime, opt, most))
+    return itertools.chain.from_iterable(draw_in_rounds(predictor_of, vocab, end, prime, opt, most, labels))
 
 
 def draw_in_rounds(
@@ -84,31 +86,36 @@ def draw_in_rounds(
     prime: list[bytes],
     opt: SampleOptions,
     most: int | None = None,
+    labels: LabelChoice | None = None,
 ) -> Iterator[list[DrawnItem]]:
     """As `draw`, in lists that may be empty, so that the caller regains control after each round of about 20 ms."""
     first = predictor_of(1)
+    number: Callable[[int], int] = labels.number if labels else lambda seed: 0
+    begins = [[characters_by_id(vocab)[end], *of_label, *prime] for of_label in (labels.beginnings if labels else [[]])]
     if isinstance(first, KernelPredictor):
-        return _Drawing(first, [end, *(vocab[character] - 1 for character in prime)], opt, most).rounds()
-    return _in_groups(predictor_of, vocab, [characters_by_id(vocab)[end], *prime], opt, most)
+        ids = [[vocab[character] - 1 for character in begin] for begin in begins]
+        return _Drawing(first, ids, number, opt, most).rounds()
+    return _in_groups(predictor_of, vocab, lambda seed: begins[number(seed)], end, opt, most)
 
 
 def _in_groups(
     predictor_of: Callable[[int], Predictor],
     vocab: dict[bytes, int],
-    prime: list[bytes],
+    begin: Callable[[int], list[bytes]],
+    end: int,
     opt: SampleOptions,
     most: int | None,
 ) -> Iterator[list[DrawnItem]]:
-    """Draw items in groups, for any predictor. `prime` begins with the end character."""
-    until_end = dataclasses.replace(opt, stop=os.fsdecode(prime[0]), items=0)
-    end, size = vocab[prime[0]] - 1, min(MAX_STREAMS, opt.items)
+    """Draw items in groups, for any predictor. `begin`: seed -> what its item reads first, with the end character."""
+    until_end = dataclasses.replace(opt, stop=os.fsdecode(characters_by_id(vocab)[end]), items=0)
+    size = min(MAX_STREAMS, opt.items)
     for start in itertools.count(0, size):
         seeds = range(opt.seed + start, opt.seed + (start + size if most is None else min(start + size, most)))
         if not seeds:
             return
         ids: list[list[npt.NDArray[np.int64]]] = [[] for _ in seeds]
         probs: list[list[npt.NDArray[np.float64]]] = [[] for _ in seeds]
-        for chunk in sampler.sample_streams(predictor_of(len(seeds)), [prime] * len(seeds), vocab, until_end, seeds):
+        for chunk in sampler.sample_streams(predictor_of(len(seeds)), list(map(begin, seeds)), vocab, until_end, seeds):
             if not chunk.given:
                 ids[chunk.stream].append(chunk.token_ids)
                 probs[chunk.stream].append(chunk.token_probs)
@@ -127,8 +134,15 @@ def _item(seed: int, token_ids: npt.NDArray[np.int64], probs: npt.NDArray[np.flo
 class _Drawing:
     """Items that threads draw on the C kernel. A thread takes the next seed whenever one of its streams is free."""
 
-    def __init__(self, model: KernelPredictor, begin: Sequence[int], opt: SampleOptions, most: int | None) -> None:
-        """`begin`: the token ids that every item reads first."""
+    def __init__(
+        self,
+        model: KernelPredictor,
+        begins: Sequence[Sequence[int]],
+        number: Callable[[int], int],
+        opt: SampleOptions,
+        most: int | None,
+    ) -> None:
+        """`begins`: token ids that items read first; all have the same last one. `number`: seed -> which of them."""
         threads = min(opt.threads or cores.usable(), opt.items)
         most_at_once = max(model.rows_per_step, _MAX_MULTIPLICATIONS // model.multiplications)
         streams = min(MAX_STREAMS, most_at_once, -(-opt.items // threads))
@@ -137,21 +151,25 @@ class _Drawing:
         self._ahead = _ROUNDS_AHEAD * threads * streams
         self._limit = opt.seed + self._ahead  # no thread takes this seed yet
         self._next, self._lock, self._ended = opt.seed, threading.Lock(), threading.Event()
-        self._model, self._begin = model, begin
-        self._workers = [_Worker(model.fresh(1, streams), begin[0], begin[-1], opt, self._take) for _ in range(threads)]
+        self._model, self._begins = model, begins
+        ends = begins[0][0], begins[0][-1]
+        self._workers = [_Worker(model.fresh(1, streams), *ends, number, opt, self._take) for _ in range(threads)]
 
-    def _read_beginning(self) -> Iterator[list[DrawnItem]]:
-        """Read what every item begins with, some characters in each round."""
-        states = self._model.fresh().states()
-        for start in range(0, len(self._begin) - 1, self._model.steps_per_call):
-            block = self._begin[:-1][start : start + self._model.steps_per_call]
-            reading = self._model.fresh(len(block))
-            reading.set_states(states)
-            reading.read(np.array(block)[:, None])
-            states = reading.states()
-            yield []
+    def _read_beginnings(self) -> Iterator[list[DrawnItem]]:
+        """Read what items begin with, some characters in each round."""
+        begin_states = []
+        for begin in self._begins:
+            states = self._model.fresh().states()
+            for start in range(0, len(begin) - 1, self._model.steps_per_call):
+                block = begin[:-1][start : start + self._model.steps_per_call]
+                reading = self._model.fresh(len(block))
+                reading.set_states(states)
+                reading.read(np.array(block)[:, None])
+                states = reading.states()
+                yield []
+            begin_states.append(states[0])
         for worker in self._workers:
-            worker.begin_state = states[0]
+            worker.begin_states = begin_states
 
     def _take(self) -> int | None:
         """The next seed, or None if there is none at present."""
@@ -163,7 +181,7 @@ class _Drawing:
 
     def rounds(self) -> Iterator[list[DrawnItem]]:
         """The items in the order of their seeds, those that are ready after each round."""
-        yield from self._read_beginning()
+        yield from self._read_beginnings()
         ready: dict[int, DrawnItem] = {}
         seed = self._first_seed
         with ThreadPoolExecutor(len(self._workers)) as pool:
@@ -194,20 +212,22 @@ class _Drawing:
 
 
 class _Worker:
-    """B streams of one thread. `begin_state`: hidden state before the last character that every item begins with."""
+    """B streams of one thread. `begin_states`: hidden states before the last character that items begin with."""
 
-    begin_state: State
+    begin_states: Sequence[State]
 
     def __init__(
         self,
         predictor: KernelPredictor,
         end: int,
         last_of_begin: int,
+        number: Callable[[int], int],
         opt: SampleOptions,
         take: Callable[[], int | None],
     ) -> None:
         B = predictor.num_streams
         self._predictor, self._take, self._end, self._last_of_begin = predictor, take, end, last_of_begin
+        self._number = number
         self._length, self._greedy = opt.length, np.full(B, not opt.sample)
         self._topk = np.full(B, min(opt.topk, predictor.vocab_size), np.int64)
         self._topp = np.full(B, float(opt.topp))
@@ -244,7 +264,7 @@ class _Worker:
         if seed is None:
             return False
         self._numbers[stream] = self._random.first(seed, self._numbers.shape[1])
-        self._predictor.set_state(stream, self.begin_state)
+        self._predictor.set_state(stream, self.begin_states[self._number(seed)])
         self._positions[stream], self._last_ids[stream] = 0, self._last_of_begin
         return True
 

@@ -9,7 +9,7 @@ from compat import item_options
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import items
-from pycharrnn.text.item_file import items_of_file
+from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 from pycharrnn.text.text_stats import text_stats
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ def for_options(path: str, loaded: Checkpoint, opt: SampleOptions) -> frozenset[
     """
     text = recorded_text(path, loaded)
     if opt.text:
-        return frozenset(items_of_file(opt.text, item_options.kind(loaded.vocab, loaded.opt), text.end))
+        kind, labels = item_options.kind(loaded.vocab, loaded.opt), item_options.labels(loaded.vocab, loaded.opt)
+        if labels:
+            return frozenset(labelled_items_of_file(opt.text, kind, text.end, str(loaded.opt.get("label")), labels))
+        return frozenset(items_of_file(opt.text, kind, text.end))
     if opt.new:
         return frozenset(text.items())
     try:

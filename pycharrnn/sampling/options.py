@@ -49,6 +49,13 @@ class SampleOptions:
         group="items",
         allowed=number(1, MAX_COUNT),
     )
+    label: str = option(
+        "",
+        "label of the items to draw, from a model with labels. Left out: labels as often as in training, each printed"
+        " before its item, with a tab between",
+        short="as",
+        group="items",
+    )
     new: int = option(
         0, "1 = leave out items that the training text has. -items counts the others", group="items", allowed=SWITCH
     )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
+from compat.item_options import TAB
 from compat.vocabulary import characters_by_id
+from pycharrnn.sampling import items, model_labels
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import sample
 from pycharrnn.sampling.tokenizer import without_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from compat.charrnn import Checkpoint
     from pycharrnn.engine.model import CharRNN
+    from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.predictor import Predictor
 
 # The primetext, as far as the vocabulary has it: after an empty line a sentence begins, rather than a table's padding.
@@ -30,8 +34,15 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
     Errors: UserError for a model that predicts NaN.
     """
     local = model.flat.device.type == "cpu"
-    predictor: Predictor = on_cpu(checkpoint.network) if local else TorchPredictor(model)
+
+    def predictor_of(streams: int) -> Predictor:
+        return on_cpu(checkpoint.network, streams) if local else TorchPredictor(model, streams)
+
     opt = SampleOptions(length=length, seed=seed, temperature=temperature)
+    if labels := model_labels.choice("", checkpoint, ""):
+        yield from _with_labels(checkpoint, predictor_of, labels, dataclasses.replace(opt, items=1, threads=1))
+        return
+    predictor = predictor_of(1)
     end, end_id = b"", checkpoint.network.end_id
     if end_id is None:
         prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
@@ -41,3 +52,19 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
     for one in sample(predictor, checkpoint.vocab, opt, prime):
         if not one.given:
             yield between if one.character == end else one.character
+
+
+def _with_labels(
+    checkpoint: Checkpoint, predictor_of: Callable[[int], Predictor], labels: LabelChoice, opt: SampleOptions
+) -> Iterator[bytes]:
+    """The characters of items with their labels, until they have -length characters."""
+    characters, end = characters_by_id(checkpoint.vocab), checkpoint.network.end_id
+    assert end is not None  # since it has labels
+    between, count = b"\n" if characters[end] == b"\n" else b"\n\n", 0
+    for item in items.draw(predictor_of, checkpoint.vocab, end, [], opt, None, labels):
+        label = labels.labels[labels.number(item.seed)]
+        for character in (label, TAB, *(characters[k] for k in item.token_ids.tolist()), between):
+            yield character
+            count += 1
+            if count == opt.length:
+                return

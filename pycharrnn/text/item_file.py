@@ -6,10 +6,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from pycharrnn.text import decode_text, items, source_files
+from compat.item_options import TAB
+from pycharrnn.text import decode_text, items, labels, source_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from pycharrnn.text.source_files import SourceFile
 
@@ -30,6 +31,30 @@ def items_of_file(path: str, kind: str, end: bytes) -> Iterator[bytes]:
             for file in _found(path, until_read):
                 pieces = decode_text.pieces(file.path, file.decoding, file.shown)
                 yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown))
+
+
+def labelled_items_of_file(path: str, kind: str, end: bytes, label: str, known: Collection[bytes]) -> Iterator[bytes]:
+    """As items_of_file, each with a label and a tab before it, for a model with labels.
+
+    `label`: the value of -label. `known`: the model's labels. An item that begins with one of these and a tab has it,
+    as in an input.txt; others have that of their file. Errors: OSError; UserError for a label that is not known.
+    """
+    with contextlib.ExitStack() as until_read:
+        for file in _found(path, until_read):
+            before = labels.prefix(file, label)
+            if kind == "line" or not _is_input(file.path, end):
+                pieces = decode_text.pieces(file.path, file.decoding, file.shown)
+                found: Iterator[bytes] = (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown))
+            else:
+                found = items.of_input(_pieces(file.path), end)
+            for item in found:
+                of_item, tab, _ = item.partition(TAB)
+                if tab and of_item in known:
+                    yield item
+                elif before[:-1] in known:
+                    yield before + item
+                else:
+                    raise labels.not_of_model(file, of_item if tab and not before else before[:-1], known)
 
 
 def _decoded(path: str) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ item may have others.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from compat.item_options import MAX_LABEL, MAX_LABELS, TAB
@@ -71,6 +71,15 @@ def too_many() -> UserError:
     return UserError(
         f"the items have more than {MAX_LABELS:,} labels, the most that a model may have: choose another"
         f" {flag('label')}, or join some."
+    )
+
+
+def not_of_model(file: SourceFile, label: bytes, known: Collection[bytes]) -> UserError:
+    """The error for an item whose label, b"" for none, is not among those of a model."""
+    has = f"the label {escape_line(label, 40)}" if label else "no label"
+    return UserError(
+        f"an item of {file.shown} has {has}, and the model's labels are {in_words(sorted(known))}: put one of them and"
+        " a tab before the item."
     )
 
 

@@ -1,0 +1,84 @@
+"""The labels of a model: which one a drawn item has, and what an item of a label begins with."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat import item_options
+from compat.item_options import TAB
+from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError
+from pycharrnn.sampling import tokenizer
+from pycharrnn.text import labels
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from compat.charrnn import Checkpoint
+
+_MASK = (1 << 64) - 1
+
+
+def counts(path: str, loaded: Checkpoint) -> dict[bytes, int]:
+    """Label -> the number of items that the model at `path` was trained on. Errors: UserError for one without labels.
+
+    `path`: of the checkpoint, for the message.
+    """
+    found = item_options.labels(loaded.vocab, loaded.opt)
+    if not found:
+        raise UserError(
+            f"{path or 'this'} is a model without labels: train one by pycharrnn train lists/*.txt -items line -label"
+            " file."
+        )
+    return found
+
+
+def beginning(vocab: dict[bytes, int], label: bytes) -> list[bytes]:
+    """The characters that an item of this label begins with. Errors: UserError for one that the vocabulary lacks."""
+    return tokenizer.primetext_characters(label + TAB, vocab, "as")
+
+
+class LabelChoice:
+    """The label of each drawn item, by its seed: one of `counts`, with probabilities in proportion to these.
+
+    Attributes:
+        labels: sorted. beginnings: what an item begins with, for each label.
+
+    Errors: UserError for a label with characters that the vocabulary lacks.
+    """
+
+    def __init__(self, vocab: dict[bytes, int], counts: Mapping[bytes, int]) -> None:
+        self.labels = sorted(counts)
+        self.beginnings = [beginning(vocab, label) for label in self.labels]
+        self._up_to = np.cumsum([float(counts[label]) for label in self.labels])
+
+    def number(self, seed: int) -> int:
+        """Which of `labels` the item of a seed has; apart from the random numbers that the item is drawn with."""
+        uniform = (np.random.PCG64(seed & _MASK).random_raw() >> 11) / 2**53
+        return int(np.searchsorted(self._up_to, uniform * self._up_to[-1], side="right"))
+
+
+def choice(path: str, loaded: Checkpoint, label: str) -> LabelChoice | None:
+    """The labels of items to draw: the one of -as, else those of training; None for a model without labels.
+
+    Errors: UserError for a label that the model at `path` lacks.
+    """
+    if label:
+        return LabelChoice(loaded.vocab, {require(path, counts(path, loaded), label): 1})
+    found = item_options.labels(loaded.vocab, loaded.opt)
+    return LabelChoice(loaded.vocab, found) if found else None
+
+
+def require(path: str, known: Collection[bytes], label: str) -> bytes:
+    """A label that the model at `path` has. Errors: UserError for another one."""
+    wanted = os.fsencode(label)
+    if wanted in known:
+        return wanted
+    names = {os.fsdecode(name).casefold(): name for name in known}
+    near = [names[name] for name in difflib.get_close_matches(label.casefold(), list(names), 3, 0.6)]
+    has = f"did you mean {labels.in_words(near)}?" if near else f"its labels are {labels.in_words(sorted(known))}."
+    raise UserError(f"{path or 'the model'} has no label {escape_line(label, 40)}: {has}")

@@ -1,0 +1,201 @@
+"""Models with labels, as a user has them: sample -as, which, score and inspect, and the same in a program."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections import Counter
+
+import item_models
+import numpy as np
+import pytest
+from conftest import run, sentence
+
+import pycharrnn
+from compat.item_options import record_labels
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import kernel_library
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+
+CV = "cv/lm_list_best.t7"
+SAMPLE = ("sample", CV, "-gpuid", "-1", "-verbose", "0")
+COUNTS = {b"ab": 30, b"b": 10, b"cc": 1}
+TEXT = b"ab\ta\nb\tb\ncc\tab\nab\tcc\tb\n"
+OPT = {"letters": "abc\t", "label": "file", **record_labels(COUNTS)}
+
+
+@pytest.fixture
+def home(tmp_path):
+    item_models.saved(tmp_path, "line", TEXT, **OPT)
+    return tmp_path
+
+
+def log_likelihood(loaded, label: bytes, item: bytes) -> float:
+    """Of an item and its end after a label, in nats, read in one piece from a zero state."""
+    ids = [loaded.vocab[bytes([byte])] - 1 for byte in b"\n" + label + b"\t" + item + b"\n"]
+    log_probs = NumpyPredictor(loaded.network, 1, len(ids)).read(np.array(ids)[:, None])[:, 0]
+    first = len(label) + 1
+    return sum(log_probs[k, after] for k, after in enumerate(ids[1:]) if k >= first)
+
+
+def lines(home, *args: str) -> list[bytes]:
+    done = run(*SAMPLE, *args, cwd=home)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.split(b"\n")[:-1]
+
+
+def test_items_of_a_label_are_those_after_it(home):
+    checkpoint.convert(item_models.made("line", letters=OPT["letters"]), home / "plain.t7")
+    ours = lines(home, "-as", "ab", "-items", "40", "-primetext", "c")
+    theirs = run("sample", "plain.t7", *SAMPLE[2:], "-primetext", "ab\tc", "-items", "40", cwd=home).stdout
+    assert ours == [line.removeprefix(b"ab\t") for line in theirs.split(b"\n")[:-1]]
+    assert all(line.startswith(b"c") for line in ours)
+    assert lines(home, "-label", "ab", "-items", "40", "-primetext", "c") == ours
+    model = pycharrnn.load(home / CV)
+    items = list(model.items(40, label="ab", primetext="c", seed=123))
+    assert [os.fsencode(item) for item in items] == ours
+    assert {item.label for item in items} == {"ab"}
+
+
+@pytest.mark.parametrize("kernel", ["on", "off"])
+def test_without_a_label_all_are_drawn_as_often_as_in_training(home, monkeypatch, kernel):
+    if kernel == "off":
+        monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
+    elif kernel_library.library() is None:
+        pytest.skip("no kernel was compiled here")
+    count = 400 if kernel == "on" else 60
+    found = [line.split(b"\t", 1) for line in lines(home, "-items", str(count), "-seed", "7")]
+    drawn = Counter(label for label, _ in found)
+    for label, expected in COUNTS.items():
+        share = expected / 41
+        assert abs(drawn[label] / count - share) < 4 * math.sqrt(share / count)
+    for number in (0, 3, count - 1):
+        (one,) = lines(home, "-items", "1", "-seed", str(7 + number))
+        assert one.split(b"\t", 1) == found[number]
+        label = os.fsdecode(found[number][0])
+        assert lines(home, "-items", "1", "-seed", str(7 + number), "-as", label) == [found[number][1]]
+    lines(home, "-items", "2", "-seed", "7", "-o", "out")
+    assert (home / "out" / "sample_7.txt").read_bytes() == b"\t".join(found[0]) + b"\n"
+
+
+def test_new_items_are_new_under_their_label(home):
+    found = lines(home, "-as", "ab", "-items", "300", "-most", "2")
+    assert b"a" in found and b"b" in found
+    new = lines(home, "-as", "ab", "-items", "300", "-most", "2", "-new", "1")
+    assert b"a" not in new  # which has this label in the text
+    assert b"b" in new  # which has another one there
+    unique = lines(home, "-items", "30", "-unique", "1", "-most", "3")
+    assert len(set(unique)) == 30
+    (home / "cc.txt").write_bytes(b"b\nab\tc\n")  # of the label cc, and of ab
+    new = lines(home, "-items", "400", "-most", "1", "-new", "1", "-text", "cc.txt")
+    assert b"ab\tb" in new and b"ab\tc" not in new
+    assert b"cc\tb" not in new
+
+
+def test_a_label_that_is_not_there(home):
+    assert "cv/lm_list_best.t7 has no label abb: did you mean ab?" in sentence(run(*SAMPLE, "-as", "abb", cwd=home))
+    assert "has no label zz: its labels are ab, b, cc." in sentence(run(*SAMPLE, "-as", "zz", cwd=home))
+    item_models.saved(home)
+    for args in ((*SAMPLE, "-as", "ab"), ("which", CV, "data/list/input.txt")):
+        error = sentence(run(*args, cwd=home))
+        assert f"{CV} is a model without labels: train one by pycharrnn train lists/*.txt -items line -label" in error
+    item_models.saved(home, "")
+    assert "-as ab is for a model of items" in sentence(run(*SAMPLE, "-as", "ab", cwd=home))
+    with pytest.raises(pycharrnn.UserError, match="is a model without labels"):
+        pycharrnn.load(home / CV).which("a")
+    assert pycharrnn.load(home / CV).labels == {}
+
+
+@pytest.mark.parametrize("kernel", ["on", "off"])
+@pytest.mark.parametrize("prior", ["equal", "counts"])
+def test_which_is_bayes_rule(home, monkeypatch, kernel, prior):
+    if kernel == "off":
+        monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
+    elif kernel_library.library() is None:
+        pytest.skip("no kernel was compiled here")
+    items = [b"a", b"abcabcab", b"cc", b"a", b"b\ta"] + [b"abc"[k % 3 :] for k in range(40)]
+    (home / "a.txt").write_bytes(b"\n".join(items))
+    loaded = item_models.made("line", **OPT)
+    done = run("which", CV, "a.txt", "-top", "0", "-prior", prior, cwd=home)
+    assert done.returncode == 0, done.stderr.decode()
+    rows = [line.split(b"\t") for line in done.stdout.split(b"\n")[:-1]]
+    assert [row[0] for row in rows] == [item.replace(b"\t", b"\\t") for item in items]
+    for item, row in zip(items, rows, strict=True):
+        nats = {label: log_likelihood(loaded, label, item) for label in COUNTS}
+        if prior == "counts":
+            nats = {label: value + math.log(COUNTS[label]) for label, value in nats.items()}
+        total = sum(map(math.exp, nats.values()))
+        expected = {label: math.exp(value) / total for label, value in nats.items()}
+        assert row[1::2] == sorted(expected, key=expected.get, reverse=True)
+        assert [float(p) for p in row[2::2]] == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-5)
+    model = pycharrnn.load(home / CV)
+    found = model.which("abcabcab", prior=prior)
+    assert [label.encode() for label, _ in found] == rows[1][1::2]
+    assert [p for _, p in found] == pytest.approx([float(p) for p in rows[1][2::2]], abs=1e-5)
+    assert model.labels == {"ab": 30, "b": 10, "cc": 1}
+    with pytest.raises(pycharrnn.UserError, match="prior must be equal or counts, not even"):
+        model.which("a", prior="even")
+
+
+def test_which_for_programs_and_pipes(home):
+    text = b"ab\nacXa\n"
+    rows = run("which", CV, "-", "-top", "1", cwd=home, input=text)
+    assert [line.count(b"\t") for line in rows.stdout.splitlines()] == [2, 2]
+    assert b"lines have characters that the model has never seen, which were left out: 'X'" in rows.stderr
+    found = [json.loads(line) for line in run("which", CV, "-", "-json", "1", cwd=home, input=text).stdout.splitlines()]
+    assert [one["item"] for one in found] == ["ab", "acXa"]
+    assert sum(found[0]["labels"].values()) == pytest.approx(1)
+    assert found[0]["labels"].keys() == {"ab", "b", "cc"}
+    assert "empty, so there is nothing to classify" in sentence(run("which", CV, "-", cwd=home, input=b"\n\n"))
+
+
+def test_scores_are_those_of_items_after_their_labels(home):
+    (home / "cc.txt").write_bytes(b"ab\nb\tb\nca\n")  # the second has a label of its own
+    loaded = item_models.made("line", **OPT)
+    done = run("score", CV, "cc.txt", "-lines", "1", cwd=home)
+    rows = [line.split(b"\t") for line in done.stdout.splitlines()]
+    assert [row[2:] for row in rows] == [[b"cc", b"ab"], [b"b", b"b"], [b"cc", b"ca"]]
+    for bits, per_character, label, item in rows:
+        expected = -log_likelihood(loaded, label, item) / math.log(2)
+        assert float(bits) == pytest.approx(expected, abs=1e-5)
+        assert float(per_character) == pytest.approx(expected / (len(item) + 1), abs=1e-5)
+    (home / "d.txt").write_bytes(b"ab\n")
+    error = sentence(run("score", CV, "d.txt", "-lines", "1", cwd=home))
+    assert "an item of d.txt has the label d, and the model's labels are ab, b, cc: put one of them and a tab" in error
+    assert "is a model with labels, whose items are scored one by one: add -lines 1" in sentence(
+        run("score", CV, "cc.txt", cwd=home)
+    )
+
+
+def test_inspect_lists_labels(home):
+    table = run("inspect", CV, cwd=home).stdout.decode()
+    assert [line.split(None, 1)[1] for line in table.splitlines() if line.startswith("label ")] == [
+        "ab: 30 items",
+        "b: 10 items",
+        "cc: 1 items",
+    ]
+    assert "opt.label " in table and "opt.labels" not in table
+    assert json.loads(run("inspect", CV, "-json", "1", cwd=home).stdout)["labels"] == {"ab": 30, "b": 10, "cc": 1}
+
+
+def test_a_trained_model_tells_its_labels_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lists").mkdir()
+    random = np.random.default_rng(3)
+    held_out = []
+    for label, letters in (("low", b"abc"), ("middle", b"cde"), ("high", b"efg")):
+        words = [bytes(random.choice(list(letters), random.integers(3, 8)).tolist()) for _ in range(220)]
+        (tmp_path / "lists" / f"{label}.txt").write_bytes(b"\n".join(words[:200]))
+        held_out += [(label, word) for word in words[200:]]
+    args = ["-items", "line", "-label", "file", "-rnn_size", "16", "-max_epochs", "8", "-gpuid", "-1", "-show", "60"]
+    done = run("train", "lists", *args, "-batch_size", "8", "-seq_length", "16", "-eval_val_every", "200", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert re.search(r"\| (low|middle|high) ", done.stderr.decode())  # of -show
+    text = b"".join(word + b"\n" for _, word in held_out)
+    rows = run("which", "cv", "-", cwd=tmp_path, input=text).stdout.decode().splitlines()
+    right = sum(row.split("\t")[1] == label for row, (label, _) in zip(rows, held_out, strict=True))
+    assert right >= 55  # of 60; a few words have letters of two labels alone
+    drawn = run("sample", "cv", "-as", "high", "-gpuid", "-1", "-verbose", "0", cwd=tmp_path).stdout
+    assert sum(byte in b"efg" for byte in drawn) > 0.9 * (len(drawn) - drawn.count(b"\n"))
