@@ -230,7 +230,9 @@ def test_the_notebook_runs(tmp_path):
     assert "<td>data/text</td>" in with_slashes(shown(trained, "text/html"))
     assert len(shown(output_of(notebook, "run.curve()"), "image/png")) > 10_000
     sample = shown(output_of(notebook, "model = run.best"), "text/html")
-    assert sample.startswith("<pre ") and "<b>\n</b>" in sample and "background: rgb(" in sample
+    assert sample.startswith("<pre ") and "<b>M</b>" in sample and "background: rgb(" in sample
+    labels = printed(output_of(notebook, "    label, probability = both_model.which(word)[0]"))
+    assert re.fullmatch(r"(\w+: (name|town), \d+%\n)+", labels)
     assert len(shown(output_of(notebook, "plt.show()"), "image/png")) > 5000
     assert shown(output_of(notebook, 'model.save("names.t7")'), "text/plain").startswith("<Model names.t7: ")
     assert pycharrnn.load(tmp_path / "names.t7").rnn_size == 16
