@@ -35,6 +35,9 @@ class ModelFacts:
     rnn_size: int
     vocab_size: int
     items: str = field(metadata={"description": "what an item is: line, blank or file; empty for a model of a text"})
+    labels: list[str] = field(
+        metadata={"description": "labels of its items, those that are UTF-8; an item begins with one and a tab"}
+    )
     newline: bool = field(metadata={"description": "whether its vocabulary has a newline"})
     code_points: bool = field(metadata={"description": "whether its characters are Unicode code points, not bytes"})
     epoch: float
@@ -76,6 +79,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
         rnn_size=network.rnn_size,
         vocab_size=network.vocab_size,
         items=item_options.kind(loaded.vocab, loaded.opt),
+        labels=[label.decode() for label in item_options.labels(loaded.vocab, loaded.opt) if _is_utf8(label)],
         newline=b"\n" in loaded.vocab,
         code_points=checkpoint.encoding(loaded) == "utf8",
         epoch=float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,
@@ -84,6 +88,14 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
         program=loaded.program,
         saved=saved,
     )
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def losses_of(loaded: Checkpoint) -> Losses:

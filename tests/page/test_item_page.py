@@ -11,6 +11,7 @@ from conftest import run
 from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, spans, status, text, visit, wait
 from serving_tools import LSTM, server
 
+from compat.item_options import record_labels
 from pycharrnn.cli.commands import cli
 from pycharrnn.page import gallery
 
@@ -31,7 +32,16 @@ def pages(tmp_path_factory):
         text = str(folder / name / "data" / "list")
         item_models.saved(folder / name, kind, content, letters=letters, data_dir=text).rename(folder / f"{name}.t7")
     models = [str(folder / name) for name in ("names.t7", "gone.t7", LSTM.name)]
-    for command in ([*models, str(folder / "names.html")], [str(folder / "poems.t7"), str(folder / "poems.html")]):
+    (folder / "labels").mkdir()
+    more = {
+        "letters": "abc\t",
+        **record_labels({b"ab": 3, b"b": 2}),
+        "data_dir": str(folder / "labels" / "data" / "list"),
+    }
+    item_models.saved(folder / "labels", "line", b"ab\ta\nb\tb\n", **more).rename(folder / "labels.t7")
+    models.append(str(folder / "labels.t7"))
+    of_one = [[str(folder / f"{name}.t7"), str(folder / f"{name}.html")] for name in ("poems", "labels")]
+    for command in ([*models, str(folder / "names.html")], *of_one):
         assert CliRunner().invoke(cli, ["convert", *command], catch_exceptions=False).exit_code == 0
     with server(*models) as running:
         yield {"server": running.url, **{page.stem: page.as_uri() for page in folder.glob("*.html")}, "folder": folder}
@@ -77,11 +87,30 @@ def printed(pages, *flags: str, model: str = "names") -> list[str]:
     """What `pycharrnn sample` prints with the settings that the page has at first."""
     first = ["-temperature", "0.7", "-length", "600", "-gpuid", "-1", "-verbose", "0"]
     found = run("sample", str(pages["folder"] / f"{model}.t7"), *first, *flags).stdout.decode()
-    return found.removesuffix("\n").split("\n" if model == "names" else "\n\n")
+    return found.removesuffix("\n").split("\n\n" if model == "poems" else "\n")
 
 
 def stars(browser, where: str = "item-list") -> list:
     return browser.find_elements(By.CSS_SELECTOR, f"#{where} .star")
+
+
+@pytest.fixture(params=["labels", "server"])
+def labelled(request, chromium, pages):
+    """The page of a model with labels, as a file, and from a server with an address that names one of them."""
+    yield from opened(chromium, f"{pages[request.param]}#model=labels&label=b")
+
+
+def test_a_label_is_chosen(labelled, pages):
+    label = Select(element(labelled, "label"))
+    assert [option.text for option in label.options] == ["ab", "b"]
+    assert label.first_selected_option.text == "b"
+    for name, seed in (("ab", "9"), ("b", "8")):
+        label.select_by_visible_text(name)
+        fill(labelled, "primetext", "c")
+        fill(labelled, "seed", seed)
+        click(labelled, "generate")
+        expected = printed(pages, "-as", name, "-primetext", "c", "-seed", seed, model="labels")
+        wait(labelled, lambda expected=expected: shown(labelled) == expected)
 
 
 def test_the_list_is_what_sample_prints(both, pages):

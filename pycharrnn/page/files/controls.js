@@ -5,11 +5,27 @@ const NUM_CANDIDATES = 8; // shown for each character
 const CONTROLS = ["primetext", "temperature", "topk", "topp", "seed", "length"];
 const TEXT_CONTROLS = [...CONTROLS, "color", "layer", "unit"];
 const ITEM_CONTROLS = [...CONTROLS, "items", "new", "unique"];
-const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS])];
+const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS, "label"])];
 
 // {id: text} of the controls of a sample from a model with these facts.
 export function values(facts) {
-  return Object.fromEntries((facts?.items ? ITEM_CONTROLS : TEXT_CONTROLS).map((id) => [id, $(id).value]));
+  const ids = [...(facts?.items ? ITEM_CONTROLS : TEXT_CONTROLS), ...(facts?.labels.length ? ["label"] : [])];
+  return Object.fromEntries(ids.map((id) => [id, $(id).value]));
+}
+
+// Offers the labels of a model; the one that the address names, or that was chosen before, stays chosen if it has it.
+export function setLabels(labels) {
+  const select = $("label");
+  const wanted = select.dataset.wanted ?? select.value;
+  delete select.dataset.wanted;
+  select.replaceChildren(...labels.map((label) => new Option(label, label)));
+  if (labels.includes(wanted)) select.value = wanted;
+  select.closest(".field").hidden = !labels.length;
+}
+
+// What every item begins with that the model reads, and the page does not show.
+export function beforeItems(values) {
+  return values.label ? `${values.label}\t` : "";
 }
 
 // The request for a sample. facts: of its model. skip: number of characters of the text to leave out.
@@ -24,7 +40,7 @@ export function requestOf(values, facts, skip = 0) {
 
 // The request for items.
 export function itemsRequestOf(values, facts) {
-  const { primetext } = values;
+  const primetext = beforeItems(values) + values.primetext;
   const choices = { new: values.new === "1", unique: values.unique === "1" };
   return { model: facts.id, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
 }
@@ -36,6 +52,7 @@ function numbersOf(values) {
 // params: URLSearchParams.
 export function setValues(params) {
   for (const id of ALL_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
+  if (params.has("label")) $("label").dataset.wanted = params.get("label"); // the labels come with the model
   check(document.querySelectorAll("#controls [aria-invalid]"));
 }
 

@@ -1,5 +1,7 @@
 // The heading, the facts of the selected model, and the controls that it has.
 
+import { setLabels } from "./controls.js";
+
 const $ = (id) => document.getElementById(id);
 
 // Without a title of its own, the page has that of the text that the model was trained on.
@@ -10,6 +12,7 @@ export function showModel(model) {
   $("facts").textContent = `${model.id}: ${model.model}, ${size}${loss}, ${model.program}`;
   const kind = model.items ? "items" : "text";
   for (const element of document.querySelectorAll("[data-of]")) element.hidden = element.dataset.of !== kind;
+  setLabels(model.labels);
   $("primetext").placeholder = `how ${model.items ? "every item" : "the text"} begins; may be empty`;
   document.querySelector(".skip").href = model.items ? "#item-list" : "#text";
   $("layer").max = model.num_layers;

@@ -13,8 +13,8 @@ export const itemList = new ItemList($("item-list"), $("kept-list"), (words) => 
 
 // Replaces the items when the first of others arrive; returns a sentence about them.
 // lists: of lines, as a source yields them. kind: what an item is. wanted: how many were asked for. onFirst: is called
-// when the first lines arrive.
-export async function showItems(lists, kind, wanted, signal, onFirst) {
+// when the first lines arrive. skip: length of what each text begins with that is not shown.
+export async function showItems(lists, kind, wanted, signal, onFirst, skip) {
   let counts = null;
   for await (const lines of lists) {
     signal.throwIfAborted();
@@ -22,7 +22,7 @@ export async function showItems(lists, kind, wanted, signal, onFirst) {
       itemList.clear(kind);
       onFirst();
     }
-    itemList.append(lines.filter((line) => !line.done));
+    itemList.append(lines.filter((line) => !line.done).map((line) => ({ ...line, text: line.text.slice(skip) })));
     counts = lines.at(-1);
   }
   return sentence(itemList.items, wanted, counts);

@@ -2,7 +2,7 @@
 
 import { clearCharacter, listenForLeaving } from "./character_panel.js";
 import { sampleClasses, scoreClasses, scoreSentence, showCandidates, showScales, showSurprise } from "./colors.js";
-import { check, itemsRequestOf, requestOf, setValues, values, withLabel } from "./controls.js";
+import { beforeItems, check, itemsRequestOf, requestOf, setValues, values, withLabel } from "./controls.js";
 import { copy, download, linkTo, urlParams } from "./links.js";
 import { showModel } from "./header.js";
 import { itemList, showItems } from "./item_page.js";
@@ -133,7 +133,8 @@ function drawItems(sample, keepAddress) {
     showStatus("generating…");
     const lists = paced(source.items(itemsRequestOf(sample.values, sample.facts), signal));
     const onFirst = () => setShown({ ...sample, complete: true }, keepAddress);
-    showStatus(await showItems(lists, sample.facts.items, sample.values.items, signal, onFirst));
+    const skip = beforeItems(sample.values).length;
+    showStatus(await showItems(lists, sample.facts.items, sample.values.items, signal, onFirst, skip));
   });
 }
 
