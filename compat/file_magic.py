@@ -1,4 +1,4 @@
-"""Recognises other kinds of files by their first bytes, for error messages."""
+"""Recognises kinds of files by their first bytes, for error messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import re
 _START = 4096  # bytes at the start of a file
 _PYTORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # start of torch.save's files before it wrote zip archives
 _OUR_JSON = re.compile(rb'\{"model": "(lstm|gru|rnn)", "rnn_size": ')
+_NOT_IN_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c\x1d\x1f\x7f]")  # control characters
+_WORD = re.compile(rb"[A-Za-z]{2}|[\x80-\xff]{2}[ \r\n.,]")
+_UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
+_OUR_ONNX_START = b"\x08\x07\x12\x09pycharrnn"
+_LONGEST_HEADER = 100_000_000  # bytes of a .safetensors file's header, as the library allows
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"
 # (the first bytes of a file, what such a file is and what to do with it)
 _BEGINNINGS = (
@@ -19,7 +24,7 @@ _BEGINNINGS = (
     (b"7z\xbc\xaf'\x1c", "a 7z archive: unpack it, and name the .t7 file in it"),
     (b"Rar!", "a rar archive: unpack it, and name the .t7 file in it"),
     (b"\x89HDF", "an HDF5 file, such as torch-rnn makes of a text: name a checkpoint, cv/checkpoint_*.t7"),
-    (b"\x08\x07\x12\x09pycharrnn", "an ONNX model of pycharrnn convert: give it a name that ends in .onnx"),
+    (_OUR_ONNX_START, "an ONNX model of pycharrnn convert: give it a name that ends in .onnx"),
     (b"\x93NUMPY", f"an array of NumPy's: {_READS}"),
 )
 
@@ -45,7 +50,28 @@ def name_of(content: bytes | bytearray) -> str:
         return _json(text)
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):
         return "a web page that was saved in the file's place: open it in a browser, and download the file itself"
+    if is_text(start):
+        return "a text: `pycharrnn train` makes a model of it"
     return ""
+
+
+def is_text(content: bytes | bytearray) -> bool:
+    """Whether `content` begins as a text in any encoding; not if it may be an ASCII .t7 file."""
+    start = bytes(content[:_START])
+    if start.startswith(_UTF16_STARTS):
+        return True
+    return re.match(rb"[0-8]\n", start) is None and _WORD.search(start) is not None and not _NOT_IN_TEXT.search(start)
+
+
+def is_our_onnx(content: bytes | bytearray | memoryview) -> bool:
+    """Whether `content` begins as an .onnx file of pycharrnn convert."""
+    return bytes(content[: len(_OUR_ONNX_START)]) == _OUR_ONNX_START
+
+
+def is_cut_safetensors(content: bytes | bytearray) -> bool:
+    """Whether `content` is the start of a .safetensors file and ends within its header."""
+    length = int.from_bytes(content[:8], "little")
+    return len(content) - 8 < length <= _LONGEST_HEADER and content[8:10] == b'{"'
 
 
 def is_safetensors(content: bytes | bytearray) -> bool:

@@ -13,6 +13,10 @@ class CheckpointError(ValueError):
     """A file that is not a checkpoint of a character model; the message names the difference."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint that is truncated or damaged: another copy of it may be whole."""
+
+
 # (operation, details..., inputs...), the inputs being expressions. Sums and products list their terms in the graph's
 # order.
 Expression = tuple[Any, ...]

@@ -43,7 +43,7 @@ class AsciiT7Reader(T7Reader):
         """The next word, which must match `pattern`; skips the line end after it. Errors: T7Error."""
         match = pattern.match(self.content, self.position)
         if not match:
-            raise self.fault("the file ends too early or is not a .t7 file: a number expected")
+            raise self.early_end("a number expected")
         self.position = match.end()
         return match[1]
 
@@ -56,7 +56,7 @@ class AsciiT7Reader(T7Reader):
         if len(words) > most:
             piece = piece[: len(piece) - len(words.pop())].rstrip()
         if not words:
-            raise self.fault("the file ends too early or is not a .t7 file: a number expected")
+            raise self.early_end("a number expected")
         self.position += len(piece)
         if len(words) == most:
             self._end_line(most)
@@ -99,7 +99,7 @@ class AsciiT7Reader(T7Reader):
             stored: Array = np.frombuffer(self.content, dtype, n, start).copy()
             return stored
         if not 0 <= n <= (len(self.content) - self.position + 1) // 2:
-            raise self.fault(f"the file ends too early or is not a .t7 file: {n} numbers wanted")
+            raise self.early_end(f"{n} numbers wanted")
         self._charge(n * dtype.itemsize)
         array: Array = np.empty(n, dtype)
         filled = 0

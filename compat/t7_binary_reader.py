@@ -18,6 +18,7 @@ from compat.t7_content import memory_for
 from compat.t7_element_types import element_dtype, is_tensor_class
 from compat.t7_frames import UNFINISHED, UnfinishedFunction, UnfinishedObject, UnfinishedTable, UnfinishedTensor
 from compat.t7_objects import (
+    DamagedT7Error,
     Dialect,
     LuaFunction,
     Storage,
@@ -80,8 +81,11 @@ class T7Reader(_TorchfileReader):
 
     # -- numbers and blocks ------------------------------------------------------------------------------------------
 
-    def fault(self, what: str) -> T7Error:
-        return T7Error(f"{what} at byte {self.position}")
+    def fault(self, what: str, error: type[T7Error] = T7Error) -> T7Error:
+        return error(f"{what} at byte {self.position}")
+
+    def early_end(self, what: str) -> T7Error:
+        return self.fault(f"the file ends too early or is not a .t7 file: {what}", DamagedT7Error)
 
     def _charge(self, n: int) -> None:
         """Count n bytes of memory. Errors: T7Error beyond the limit."""
@@ -93,7 +97,7 @@ class T7Reader(_TorchfileReader):
         """Advance by n bytes and return their offset. Errors: T7Error at the end of the file."""
         start = self.position
         if n < 0 or n > len(self.content) - start:
-            raise self.fault(f"the file ends too early or is not a .t7 file: {n} bytes wanted")
+            raise self.early_end(f"{n} bytes wanted")
         self.position = start + n
         return start
 
@@ -180,7 +184,7 @@ class T7Reader(_TorchfileReader):
     def _begin_table(self, index: int, waiting: list[Unfinished]) -> Table | Marker:
         count = self.read_int()
         if not 0 <= count <= (len(self.content) - self.position) // self.smallest_entry:
-            raise self.fault(f"a table of {count} entries does not fit the file")
+            raise self.fault(f"a table of {count} entries does not fit the file", DamagedT7Error)
         self._charge(_TABLE if count else _EMPTY_TABLE)
         table = self.objects[index] = Table()
         count -= self._read_numbers(table, count) if count >= _BLOCK_FROM else 0
@@ -242,7 +246,7 @@ class T7Reader(_TorchfileReader):
         """Begin a tds.Hash or tds.Vec: an entry count, then the entries; kept as an object with a Table."""
         count = self.read_long()
         if not 0 <= count <= (len(self.content) - self.position) // (self.smallest_entry // 2):
-            raise self.fault(f"a {typename.decode()} of {count} entries does not fit the file")
+            raise self.fault(f"a {typename.decode()} of {count} entries does not fit the file", DamagedT7Error)
         self._charge(_TABLE + max(count - _FREE_ENTRIES, 0) * _ENTRY)
         table = Table()
         value = self.objects[index] = TorchObject(typename, table, version)

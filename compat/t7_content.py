@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from compat.t7_objects import T7Error
+from compat.t7_objects import DamagedT7Error, T7Error
 
 _GZIP_START = b"\x1f\x8b"
 _SPARE = 240 << 20  # bytes of memory that reading may take beyond three times the size of the file
@@ -30,26 +30,24 @@ def memory_for(size: int) -> int:
 
 
 def content_of(source: Source) -> bytes | bytearray:
-    """The bytes of a source. Errors: OSError; T7Error if it is empty."""
-    content: bytes | bytearray
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        content = bytes(source)
-    elif isinstance(source, (str, os.PathLike)):
-        content = file_content(source)
-    else:
-        content = source.read()
+    """The bytes of a source. Errors: OSError; T7Error for a device, a pipe or an empty file."""
+    if isinstance(source, (str, os.PathLike)):
+        return file_content(source)
+    content = bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else source.read()
     if not len(content):
-        raise T7Error("it is empty")
+        raise DamagedT7Error("it is empty")
     return content
 
 
 def file_content(path: str | os.PathLike[str]) -> bytearray:
-    """The bytes of a regular file. Errors: OSError; T7Error for a device or a pipe."""
+    """The bytes of a regular file. Errors: OSError; T7Error for a device, a pipe or an empty file."""
     if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):  # opening a pipe might wait for ever
         raise T7Error("it is a device or a pipe, not a file")
     with open(path, "rb") as f:  # not mapped: a program that truncates a mapped file kills this process
         content = bytearray(os.fstat(f.fileno()).st_size)
         del content[f.readinto(content) :]  # another program may have truncated it meanwhile
+    if not content:
+        raise DamagedT7Error("it is empty")
     return content
 
 
@@ -82,6 +80,6 @@ def unzipped(packed: Iterable[bytes | bytearray], size: int) -> Iterator[bytes]:
                 yield found
                 piece = unzip.unconsumed_tail
     except zlib.error as e:
-        raise T7Error(f"it is a broken gzip file ({e})") from None
+        raise DamagedT7Error(f"it is a broken gzip file ({e})") from None
     if not unzip.eof:
-        raise T7Error("it is a gzip file that ends too early")
+        raise DamagedT7Error("it is a gzip file that ends too early")

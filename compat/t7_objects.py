@@ -48,6 +48,10 @@ class T7Error(OSError, ValueError):
     """A .t7 file that can't be read; the message gives the byte offset of the fault."""
 
 
+class DamagedT7Error(T7Error):
+    """A .t7 file that is truncated or damaged: another copy of it may be whole."""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """The encoding of a .t7 file; in binary, C longs have 8 bytes, or 4 from Windows and 32-bit systems."""

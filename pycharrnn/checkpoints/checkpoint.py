@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compat import charrnn, nngraph
-from compat.graph_expressions import CheckpointError
+from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.lua_random import LuaRandom
+from compat.t7_objects import DamagedT7Error
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import formats, names
 from pycharrnn.common.display import escape_line, replace_surrogates
@@ -27,9 +28,6 @@ def load(path: str | os.PathLike[str]) -> charrnn.Checkpoint:
     """The checkpoint at `path`, of char-rnn, torch-rnn or `convert`; only .pt files need PyTorch. Errors: UserError."""
     with reading(path):
         return (formats.of(path) or formats.T7).functions().load(path)
-
-
-_CUT_OFF = re.compile("ends too early|ends within|a broken file of|, which ends with its ")
 
 
 @contextlib.contextmanager
@@ -50,9 +48,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         raise UserError(f"{path} is a folder: name one of the checkpoints in it.") from None
     except (OSError, CheckpointError) as e:
         reason = getattr(e, "strerror", None) or str(e)
-        if reason.startswith("it is not a .t7 file") and os.fspath(path).endswith(".txt"):
-            raise UserError(f"{path} is a text, not a checkpoint: `pycharrnn train` makes a model of it.") from e
-        way_out = "; use another copy of the file, or an earlier checkpoint" if _CUT_OFF.search(reason) else ""
+        damaged = isinstance(e, (DamagedT7Error, DamagedCheckpointError))
+        way_out = "; use another copy of the file, or an earlier checkpoint" if damaged else ""
         raise UserError(f"can't read {path} as a checkpoint: {reason}{way_out}.") from e
 
 

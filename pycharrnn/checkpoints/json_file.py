@@ -13,7 +13,7 @@ import numpy as np
 from compat import file_magic
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
-from compat.graph_expressions import CheckpointError
+from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import file_content, memory_for
 from pycharrnn.checkpoints import metadata
 from pycharrnn.common.display import escape_line
@@ -27,6 +27,7 @@ _WEIGHTS = b'"weights"'
 _SPACES = re.compile(rb"[ \t\r\n]+")
 _NAME = re.compile(rb'\s*"([\w.]{1,40})"\s*:\s*')
 _OF_NUMBERS = b"0123456789+-.eE, \t\r\nNaInfity"  # the characters in and between JSON's numbers, NaN and Infinity
+_TAIL = 4096  # bytes at the end of a file, more than its white space
 _PIECE = 1 << 18  # bytes of text parsed at a time, since Python's numbers take much memory
 
 
@@ -49,7 +50,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     start = content.rfind(_WEIGHTS)  # the last entry has this name
     comma = len(content[:start].rstrip()) - 1
     if start < 0 or content[comma : comma + 1] != b",":
-        raise CheckpointError(_what_else(content))
+        raise _not_ours(content)
     content[comma : comma + 1] = b"}"
     checkpoint, shapes = metadata.from_text(bytes(content[: comma + 1]), len(content))
     parameters = sum(map(math.prod, shapes.values()))
@@ -60,10 +61,12 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     return metadata.with_weights(checkpoint, shapes, metadata.in_recorded_type(checkpoint, weights))
 
 
-def _what_else(content: bytearray) -> str:
-    if content.lstrip()[:1] == b"{":
-        return 'it is not a JSON file of pycharrnn\'s, which ends with its "weights"'
-    return f"it is {file_magic.name_of(content) or 'not JSON'}"
+def _not_ours(content: bytearray) -> CheckpointError:
+    if content.lstrip()[:1] != b"{":
+        return CheckpointError(f"it is {file_magic.name_of(content) or 'not JSON'}")
+    if content[-_TAIL:].rstrip()[-1:] != b"}":
+        return DamagedCheckpointError("it ends too early: JSON ends with }")
+    return CheckpointError('it is not a JSON file of pycharrnn\'s, which ends with its "weights"')
 
 
 class _Scanner:
@@ -100,7 +103,9 @@ class _Scanner:
                 self._sign(b",")
             self._sign(b"[")
             end = self._content.find(b"]", self._at)
-            if end < 0 or self._content.count(b",", self._at, end) != len(row) - 1:
+            if end < 0:
+                raise self._early_end(name)
+            if self._content.count(b",", self._at, end) != len(row) - 1:
                 raise CheckpointError(f"its {name} is not of the shape {shape}")
             self._numbers(name, end, row)
         if len(shape) > 1:
@@ -128,14 +133,21 @@ class _Scanner:
 
     def _name(self) -> str:
         match = _NAME.match(self._content, self._at)
+        if not match and self._content.find(b":", self._at) < 0:
+            raise self._early_end("the name of a weight")
         if not match:
             raise CheckpointError(f"its weights break off at byte {self._at}")
         self._at = match.end()
         return match[1].decode()
 
+    def _early_end(self, where: str) -> CheckpointError:
+        return DamagedCheckpointError(f"it ends too early, within {where}")
+
     def _sign(self, sign: bytes) -> None:
         spaces = _SPACES.match(self._content, self._at)
         self._at = spaces.end() if spaces else self._at
+        if self._at == len(self._content):
+            raise self._early_end("its weights")
         if self._content[self._at : self._at + 1] != sign:
             raise CheckpointError(f"its weights have no {sign.decode()} at byte {self._at}")
         self._at += 1

@@ -18,7 +18,7 @@ import numpy as np
 from compat import file_magic, item_options
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
-from compat.graph_expressions import CheckpointError
+from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import checkpoint as checkpoints
 from pycharrnn.checkpoints import metadata, onnx_graph, onnx_names
@@ -86,6 +86,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     except CheckpointError:  # a ValueError too
         raise
     except (ValueError, KeyError) as e:
+        if file_magic.is_our_onnx(content):
+            raise DamagedCheckpointError(f"it is a broken ONNX model ({escape_line(str(e), 80)})") from None
         other = "" if content[:1] == _MODEL_START else file_magic.name_of(bytes(content[:4096]))
         raise CheckpointError(f"it is {other or f'not an ONNX model ({escape_line(str(e), 80)})'}") from None
     metadata.require_shapes(checkpoint, expected, {name: w.shape for name, w in found.items()})

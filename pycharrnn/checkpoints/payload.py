@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compat.charrnn import Checkpoint
-from compat.graph_expressions import CheckpointError
+from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import most_unzipped, unzipped
 from compat.t7_objects import T7Error
 from pycharrnn.checkpoints import metadata
@@ -39,6 +39,8 @@ _GZIP = 16 + zlib.MAX_WBITS  # zlib's wbits for gzip
 _MOST_NAMES = 5  # of a page's models, in a message
 _PIECE = 1 << 20  # base64 digits decoded at a time, a multiple of four
 # A long base64 string in JSON: after a colon, an unescaped quotation mark can only begin a string.
+_PAGE_START = re.compile(rb"\s*<!doctype html", re.IGNORECASE)
+_PAGE_END = 4096  # bytes in which a page has its end tag
 _LONG = re.compile(rb':[ \t\r\n]*"([A-Za-z0-9+/]{65536,}={0,2})"')
 
 
@@ -149,6 +151,8 @@ def _unpacked(value: dict[str, Any], key: str) -> Iterator[bytes]:
 def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
     """The checkpoint in an HTML page; `name` may be "" if the page has one model. Errors: CheckpointError."""
     elements = list(_elements(content))
+    if not elements and _PAGE_START.match(content) and b"</html" not in content[-_PAGE_END:].lower():
+        raise DamagedCheckpointError("it is a page that ends too early")
     if not elements:
         raise CheckpointError("it is a page without a model that pycharrnn has put there")
     names = []
@@ -170,7 +174,7 @@ def _elements(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
         start += len(ELEMENT)
         end = content.find(ELEMENT_END, start)
         if end < 0:
-            raise CheckpointError("it is a page that ends within a model")
+            raise DamagedCheckpointError("it is a page that ends within a model")
         yield start, end
         start = content.find(ELEMENT, end)
 

@@ -19,7 +19,7 @@ import numpy as np
 from compat import file_magic
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
-from compat.graph_expressions import CheckpointError
+from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import metadata, torch_names
 from pycharrnn.common import extras
@@ -65,7 +65,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     except CheckpointError:  # a ValueError too
         raise
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as e:
-        raise CheckpointError(f"it is a broken file of torch.save ({escape_line(str(e), 80)})") from None
+        raise DamagedCheckpointError(f"it is a broken file of torch.save ({escape_line(str(e), 80)})") from None
     extras.require_pytorch("a .pt file")
     import torch
 

@@ -20,7 +20,7 @@ import numpy as np
 from compat import file_magic
 from compat.atomic_write import atomic_write
 from compat.charrnn import Checkpoint
-from compat.graph_expressions import CheckpointError
+from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.t7_content import file_content
 from pycharrnn.checkpoints import metadata, state_tensors
 from pycharrnn.common import extras
@@ -47,6 +47,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a file of `save`. Errors: OSError; CheckpointError; UserError without safetensors."""
     numpy_format = _safetensors()
     content = bytes(file_content(path))  # not mapped: a program that truncates a mapped file kills this process
+    if file_magic.is_cut_safetensors(content):
+        raise DamagedCheckpointError("it ends too early, within its header")
     if not file_magic.is_safetensors(content):
         raise CheckpointError(f"it is {file_magic.name_of(content) or 'not a safetensors file'}")
     facts, claimed = _header(content)
@@ -70,12 +72,16 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 def _header(content: bytes) -> tuple[Any, metadata.Shapes]:
     """The parsed text of checkpoints.metadata, and the shapes of the tensors. Errors: CheckpointError."""
     try:
-        header = metadata.parse(content[8 : 8 + int.from_bytes(content[:8], "little")], len(content))
-        claimed = {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
+        start = 8 + int.from_bytes(content[:8], "little")
+        header = metadata.parse(content[8:start], len(content))
+        tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
+        claimed = {name: tuple(tensor["shape"]) for name, tensor in tensors.items()}
+        if any(tensor["data_offsets"][1] > len(content) - start for tensor in tensors.values()):
+            raise DamagedCheckpointError("it ends too early, within its tensors")
         return metadata.parse(header["__metadata__"]["pycharrnn"].encode(), len(content)), claimed
     except CheckpointError:  # a ValueError too
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as e:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as e:
         raise CheckpointError(f"its metadata are not pycharrnn's ({escape_line(repr(e), 80)})") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import gzip
 import os
 import weakref
 from array import array
@@ -14,6 +15,7 @@ from conftest import GOLDEN, TRAIN_RUNS, spec
 from object_graph import Differences, assert_same_graph, close
 
 import compat
+import pycharrnn
 from compat import charrnn, nngraph
 from compat.graph_expressions import CheckpointError
 from compat.lua_random import LuaRandom
@@ -229,11 +231,28 @@ def test_a_mistyped_path_is_answered_by_one_that_exists(tmp_path, monkeypatch):
         checkpoint.load("cv/other.t7")
 
 
-def test_a_file_that_was_cut_off_has_a_way_out(tmp_path):
-    whole = (GOLDEN / "variants" / "float.t7").read_bytes()
-    (tmp_path / "x.t7").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="ends too early .*; use another copy of the file, or an earlier checkpoint"):
-        checkpoint.load(tmp_path / "x.t7")
+@pytest.mark.parametrize("ending", [".t7", ".t7.gz", ".safetensors", ".json", ".pt", ".onnx", ".html"])
+def test_a_file_that_was_cut_off_has_a_way_out(tmp_path, ending):
+    path = tmp_path / f"x{ending}"
+    if ending == ".t7.gz":
+        path.write_bytes(gzip.compress((GOLDEN / "variants" / "float.t7").read_bytes()))
+    else:
+        pycharrnn.load(GOLDEN / "variants" / "float.t7").save(path)
+    whole = path.read_bytes()
+    for length in (0, 1000, len(whole) // 2, len(whole) * (5 if ending == ".html" else 9) // 10):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match="; use another copy of the file, or an earlier checkpoint") as error:
+            checkpoint.load(path)
+        assert length or "it is empty" in str(error.value)
+
+
+@pytest.mark.parametrize("ending", ["", ".txt", ".t7", ".safetensors", ".json", ".pt", ".onnx"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_a_text_is_recognised_as_one(tmp_path, ending, encoding):
+    path = tmp_path / f"letter{ending}"
+    path.write_text("Sch\u00f6ne Gr\u00fc\u00dfe,\n\tyour friend\n" * 300, encoding=encoding)
+    with pytest.raises(UserError, match="it is a text: `pycharrnn train` makes a model of it"):
+        checkpoint.load(path)
 
 
 def test_what_stands_in_the_way_of_reading(tmp_path):

@@ -51,7 +51,7 @@ def test_prefixes_and_other_files(tmp_path, ending):
         (b"<html>", "a web page"),
         (path_of("rnn").read_bytes(), "not "),
         (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.", "a Python pickle"),
-        (b"", "not "),
+        (b"", "empty"),
     ):
         refused(tmp_path, ending, content, f"it is {words}")
     for other in formats.ENDINGS:

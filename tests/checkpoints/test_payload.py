@@ -142,7 +142,6 @@ def test_one_of_several_models(tmp_path):
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"", "a page without a model"),
         (b"<p>Hello</p>", "a page without a model"),
         (payload.ELEMENT + b'{"name": ', "ends within a model"),
         (payload.ELEMENT + b'{"name": ' + payload.ELEMENT_END, "not JSON"),

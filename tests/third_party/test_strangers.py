@@ -64,7 +64,7 @@ def test_onnxruntime_scores_what_the_model_has_written(tmp_path, name):
         ("bare_sequential", "nn.Sequential"),
         ("decoder_not_vocab", "48 characters but its decoder predicts 5 classes"),
         ("modified_graph", "protos|nn.gModule"),
-        ("not_a_t7", "at byte 0"),
+        ("not_a_t7", "it is a text"),
     ],
 )
 def test_files_that_are_no_character_model(name, words):
