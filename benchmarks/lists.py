@@ -5,7 +5,8 @@
 LIST has an item a line, as the names.txt of https://github.com/karpathy/makemore. The split is makemore's: 1,000 random
 items, or a tenth of a shorter list, are the test; no program but makemore, which picks its best step by them, reads
 them before its end. Losses are nats per character, ends included. Seconds are those of a clock on the wall: for
-pycharrnn of the whole command `pycharrnn train`, for makemore until the step with its lowest loss.
+pycharrnn of the whole command `pycharrnn train`, for makemore until the step with its lowest loss. Processor seconds of
+that command, system calls included, say more where other programs run; OMP_NUM_THREADS=1 then measures best.
 
 The n-gram model is interpolated Kneser-Ney of order 5: four characters predict the next one.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -92,18 +94,25 @@ def n_gram(train: list[str], test: list[str]) -> Row:
     return {"what": f"n-grams of order {ORDER}", "s": time.perf_counter() - start, "test loss": model.loss(test)}
 
 
-def recipe(name: str, train: list[str], test: list[str], more: tuple[str, ...] = ()) -> Row:
+def recipe(name: str, train: list[str], test: list[str]) -> Row:
     """`pycharrnn train FILE -items line -recipe NAME`, and what `score` says of the test with its best checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
         for file, items in (("train.txt", train), ("test.txt", test)):
             Path(folder, file).write_text("".join(f"{item}\n" for item in items), encoding="utf-8")
-        start = time.perf_counter()
-        _pycharrnn(folder, "train", "train.txt", "-items", "line", "-recipe", name, "-gpuid", "-1", "-show", "0", *more)
-        seconds = time.perf_counter() - start
+        start, processor = time.perf_counter(), _processor_seconds()
+        _pycharrnn(folder, "train", "train.txt", "-items", "line", "-recipe", name, "-gpuid", "-1", "-show", "0")
+        seconds, processor = time.perf_counter() - start, _processor_seconds() - processor
         (best,) = Path(folder, "cv").glob("*_best.t7")
         scores = _pycharrnn(folder, "score", str(best), "test.txt", "-lines", "1", "-gpuid", "-1")
     bits = sum(float(line.split("\t")[0]) for line in scores.splitlines())
-    return {"what": f"-recipe {name}", "s": seconds, "test loss": bits * math.log(2) / characters(test)}
+    loss = bits * math.log(2) / characters(test)
+    return {"what": f"-recipe {name}", "s": seconds, "processor s": processor, "test loss": loss}
+
+
+def _processor_seconds() -> float:
+    """Of all commands that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _pycharrnn(folder: str, *words: str) -> str:
@@ -151,7 +160,8 @@ def main() -> None:
     rows = []
     for run in runs:
         rows.append(row := run())
-        print(f"{row['what']:40} {row['s']:8.1f} s, test loss {row['test loss']:.4f}", flush=True)
+        processor = f"{row['processor s']:.1f} of a processor, " if "processor s" in row else ""
+        print(f"{row['what']:40} {row['s']:8.1f} s, {processor}test loss {row['test loss']:.4f}", flush=True)
     if args.o:
         Path(args.o).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

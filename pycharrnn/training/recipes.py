@@ -50,7 +50,8 @@ _OF_BOTH: Mapping[str, Value] = {
     "show": 200,
     "keep": 2,
 }
-# -recipe char-rnn is not in the table: it changes nothing.
+_OF_LINES: Mapping[str, Value] = {"batch_size": 20, "seq_length": 25}
+# -recipe char-rnn is not in the tables: it changes nothing.
 RECIPES = {
     "quick": Recipe(
         what="a minute on two cores",
@@ -78,18 +79,53 @@ RECIPES = {
         log_lines=80,
     ),
 }
+# With -items line: items are short, and their order, new in every epoch, makes it harder to learn them by heart.
+LINE_RECIPES = {
+    "quick": Recipe(
+        what="ten seconds on two cores",
+        flags={**_OF_BOTH, **_OF_LINES, "patience": 4},
+        by_length=(
+            (100_000, {"rnn_size": 128, "batch_size": 12, "learning_rate": 0.015, "weight_drop": 0.5}),
+            (math.inf, {"rnn_size": 192, "learning_rate": 0.025, "weight_drop": 0.1, "val_frac": 0.05}),
+        ),
+        iterations=2500,
+        most_epochs=20,
+        validations=6,
+    ),
+    "best": Recipe(
+        what="the lowest loss, in six times as long",
+        flags={**_OF_BOTH, **_OF_LINES, "learning_rate": 0.01, "weight_drop": 0.5, "patience": 6},
+        by_length=(
+            (100_000, {"rnn_size": 256, "batch_size": 12, "dropout": 0.3}),
+            (3_000_000, {"rnn_size": 320, "batch_size": 40, "val_frac": 0.05}),
+            (math.inf, {"rnn_size": 512, "batch_size": 40, "weight_drop": 0.3}),
+        ),
+        iterations=3300,
+        most_epochs=40,
+        validations=12,
+        log_lines=80,
+    ),
+}
 LEAST_LENGTH = 1000  # characters of a text from which a model learns something
 LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
-_SHOWN_FOR = TextStats(1_000_000, 1_000_000)  # the text of -help: a megabyte of English
+_SHOWN_FOR = (  # the texts of -help
+    ("a megabyte of English", TextStats(1_000_000, 1_000_000), ""),
+    ("a list of 230 KB", TextStats(230_000, 230_000), "line"),
+)
 
 
 def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
     """The options with the defaults of their -recipe, except for those `given`; -recipe is reset. Errors: UserError."""
-    found = defaults(RECIPES[opt.recipe], text, {name: getattr(opt, name) for name in given})
+    found = defaults(of_kind(opt.items)[opt.recipe], text, {name: getattr(opt, name) for name in given})
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
     return dataclasses.replace(opt, recipe=TrainOptions.recipe, **found)  # type: ignore[arg-type]  # of each its type
+
+
+def of_kind(items: str) -> Mapping[str, Recipe]:
+    """The recipes for -items. Those of a text also suit items of several lines."""
+    return LINE_RECIPES if items == "line" else RECIPES
 
 
 def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dict[str, Value]:
@@ -147,11 +183,12 @@ def command_line(opt: TrainOptions) -> str:
 
 
 def described() -> str:
-    """The recipes for -help: name, purpose and flags for a text of a megabyte."""
-    lines = ["Recipes for a megabyte of English; the number of epochs, and what depends on it, differ for other texts"]
-    for name, recipe in RECIPES.items():
-        opt = apply(TrainOptions(recipe=name), (), _SHOWN_FOR)
-        lines.append(f"  {name}, {recipe.what}: {' '.join(_flags(opt))}")
+    """The recipes for -help: name, purpose and flags for a text of a megabyte, and for a list."""
+    lines = ["Recipes; the number of epochs, and what depends on it, differ for other texts"]
+    for text, stats, items in _SHOWN_FOR:
+        for name, recipe in of_kind(items).items():
+            opt = apply(TrainOptions(recipe=name, items=items), ("items",), stats)
+            lines.append(f"  {name} for {text}, {recipe.what}: {' '.join(_flags(opt))}")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import recipes
 from pycharrnn.training.options import TrainOptions
-from pycharrnn.training.recipes import RECIPES, Recipe
+from pycharrnn.training.recipes import LINE_RECIPES, RECIPES, Recipe
 
 ENGLISH = TextStats(1_000_000, 1_000_000)
 CYRILLIC = TextStats(1_900_000, 1_000_000, 900_000)
@@ -36,19 +36,20 @@ def of(text: TextStats, **typed) -> TrainOptions:
     return recipes.apply(TrainOptions(recipe="quick", **typed), typed, text)
 
 
+@pytest.mark.parametrize("items", ["", "line"])
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("length", [40, 100, 3000, 50_000, 10**6, 10**10])
-def test_any_text_of_some_length_has_batches_to_train_on_and_to_validate(name, length):
+def test_any_text_of_some_length_has_batches_to_train_on_and_to_validate(name, length, items):
     for text in (TextStats(length, length), TextStats(length, None), TextStats(2 * length, length, length)):
-        asked = TrainOptions(recipe=name)
+        asked = TrainOptions(recipe=name, items=items)
         opt = recipes.apply(asked, set(), text)
         batches = text.length(opt.encoding) // (opt.batch_size * opt.seq_length)
         assert int(batches * opt.train_frac) >= 1
         assert batches - int(batches * opt.train_frac) >= 1
         assert opt.recipe == "char-rnn"
         iterations = opt.max_epochs * int(batches * opt.train_frac)
-        assert 2 <= iterations / opt.eval_val_every <= RECIPES[name].validations
-        assert iterations / opt.print_every <= 2 * RECIPES[name].log_lines
+        assert 2 <= iterations / opt.eval_val_every <= recipes.of_kind(items)[name].validations
+        assert iterations / opt.print_every <= 2 * recipes.of_kind(items)[name].log_lines
 
 
 @pytest.mark.parametrize("length", [0, 10, 39])
@@ -106,6 +107,17 @@ def test_the_table_overrules_the_rules():
 def test_a_short_text_is_read_only_so_often():
     assert of(TextStats(3000, 3000)).max_epochs == RECIPES["quick"].most_epochs
     assert of(ENGLISH).max_epochs < RECIPES["quick"].most_epochs
+
+
+def test_lines_have_recipes_of_their_own():
+    names = TextStats(228_145, 228_145)
+    text, lines = of(names), of(names, items="line")
+    assert (lines.rnn_size, lines.seq_length, lines.items) == (192, 25, "line")
+    assert (text.rnn_size, text.seq_length) == (128, 50)
+    for kind in ("blank", "file"):  # items of several lines are as long as texts
+        assert dataclasses.replace(of(names, items=kind), items="") == text
+    assert of(names, items="line", rnn_size=64, seq_length=10) != lines
+    assert LINE_RECIPES.keys() == RECIPES.keys()
 
 
 def test_any_flag_overrules_a_recipe():
@@ -182,7 +194,11 @@ def test_char_rnn_is_as_ever(tmp_path):
 
 def test_help_shows_what_a_recipe_stands_for():
     text = CliRunner().invoke(cli, ["train", "-help"]).stdout
-    words = text[text.index("Recipes") :].split()
-    for name, value in recipes.defaults(RECIPES["quick"], ENGLISH, {}).items():
-        if value != getattr(TrainOptions, name):
-            assert float(words[words.index(f"-{name}") + 1]) == value
+    text, in_items = text[text.index("Recipes") :].split("  quick for a list of 230 KB, ")
+    assert "-items line" in in_items and "best for a list of 230 KB, " in in_items
+    shown = ((text, RECIPES, ENGLISH), (in_items, LINE_RECIPES, TextStats(230_000, 230_000)))
+    for part, table, stats in shown:
+        words = part.split()
+        for name, value in recipes.defaults(table["quick"], stats, {}).items():
+            if value != getattr(TrainOptions, name):
+                assert float(words[words.index(f"-{name}") + 1]) == value
