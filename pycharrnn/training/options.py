@@ -259,7 +259,7 @@ class TrainOptions:
     vocab: str = option(
         "strict",
         "with -init_from, if the text has characters that the checkpoint lacks: strict = refuse, as char-rnn does;"
-        " extend = add them to the model; keep = drop them from the text",
+        " extend = add them to the model, the default of recipes; keep = drop them from the text",
         group="text",
         allowed=one_of("strict", "extend", "keep"),
     )

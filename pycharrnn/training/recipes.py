@@ -120,6 +120,8 @@ def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOp
     found = defaults(of_kind(opt.items)[opt.recipe], text, {name: getattr(opt, name) for name in given})
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
+        if "vocab" not in given:  # two texts rarely have the same characters
+            found["vocab"] = "extend"
     return dataclasses.replace(opt, recipe=TrainOptions.recipe, **found)  # type: ignore[arg-type]  # of each its type
 
 

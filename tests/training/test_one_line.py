@@ -281,9 +281,18 @@ def test_advice_for_a_very_short_text_works(home):
 def test_other_characters_than_the_model_s_are_refused_before_the_text_is_prepared(home):
     trained(home, "my text.txt")
     (home / "more.txt").write_bytes(TEXT + b"\xe6\xb0\xb4")
-    error, _, _ = result_of(home, "more.txt", "-init_from", "cv", *QUICK, small=[])
+    error, _, _ = result_of(home, "more.txt", "-init_from", "cv", "-vocab", "strict", *QUICK, small=[])
     assert "only the text has" in str(error)
     assert not (home / "data" / "more").exists()
+
+
+def test_a_model_of_one_text_learns_the_characters_of_another(home):
+    trained(home, "my text.txt")
+    (home / "more.txt").write_bytes(TEXT.lower() + b"\xe6\xb0\xb4\n")
+    log, _ = trained(home, "more.txt", "-init_from", "cv")
+    assert " -vocab extend" in log[0]
+    more = checkpoint.load(home / "cv/lm_more_best.t7").vocab
+    assert more.keys() == {*checkpoint.load(home / "cv/lm_my_text_best.t7").vocab, b"\xe6", b"\xb0", b"\xb4"}
 
 
 def test_many_processes_need_a_text_that_is_there(home):

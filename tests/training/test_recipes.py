@@ -140,6 +140,12 @@ def test_with_a_checkpoint_to_start_from_its_network_holds():
     assert opt.exact == 0
 
 
+def test_with_a_checkpoint_to_start_from_new_characters_are_added():
+    assert of(ENGLISH).vocab == "strict"
+    assert of(ENGLISH, init_from="cv/lm_lstm_best.t7").vocab == "extend"
+    assert of(ENGLISH, init_from="cv/lm_lstm_best.t7", vocab="strict").vocab == "strict"
+
+
 @pytest.mark.parametrize(
     "text, wanted",
     [
