@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections import Counter
 from collections.abc import Sequence
 
 from pycharrnn.checkpoints.formats import ALL_ENDINGS, page_and_model
+from pycharrnn.common import near_paths
 from pycharrnn.common.display import escape_line, replace_surrogates
 
 
@@ -37,16 +37,7 @@ def near(path: str) -> str:
         >>> near("cv/lm_poems_bset.t7")  # where there is such a file
         'cv/lm_poems_best.t7'
     """
-    folder, name = os.path.split(path)
-    for place in (folder, *([] if folder else ["cv"])):
-        try:
-            entries = sorted(os.listdir(place or "."))
-        except (OSError, ValueError):
-            continue
-        known = [e for e in entries if e.endswith(ALL_ENDINGS) or os.path.isdir(os.path.join(place, e))]
-        if found := difflib.get_close_matches(name, known, 1, 0.8):
-            return os.path.join(place, found[0])
-    return ""
+    return near_paths.near(path, lambda p: p.endswith(ALL_ENDINGS) or os.path.isdir(p), ["cv"])
 
 
 def distinct_names(paths: Sequence[str]) -> list[str]:

@@ -147,10 +147,8 @@ def _every(reader: _Reader, note: Note) -> list[File]:
     runs = list(reader.runs())
     files = [file for run in runs for file in run.files]
     plural = "s" if len(files) > 1 else ""
-    order = "the lowest validation loss first"
-    if len(runs) > 1:
-        plural, order = f"s of {len(runs)} runs", "the run that trained last first"
-    note(f"{_escaped(reader.folder)}: {len(files)} checkpoint{plural}, {order}")
+    of = f" of {len(runs)} runs" if len(runs) > 1 else ""
+    note(f"{_escaped(reader.folder)}: {len(files)} checkpoint{plural}{of}")
     return files
 
 

@@ -23,17 +23,26 @@ from pycharrnn.cli.examining_commands import (
 from pycharrnn.cli.flags import HELP, Command, Group
 from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import chat_command, data_command, sample_command, serve_command, train_command
-from pycharrnn.common import extras, interrupts, memory, numpy_warnings, standard_streams
+from pycharrnn.common import extras, interrupts, memory, near_paths, numpy_warnings, standard_streams
 from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
+
+_EPILOG = """\b
+First steps:
+  pycharrnn train my_text.txt         train on a text; writes checkpoints to cv/
+  pycharrnn sample cv                 print new text of the best checkpoint in cv/
+  pycharrnn serve cv                  open it as a page in the browser
+  pycharrnn convert cv my_page.html   write the page to a file, to send to others
+
+pycharrnn help COMMAND or pycharrnn COMMAND -help prints the flags of a command."""
 
 
 @click.group(
     cls=Group,
     invoke_without_command=True,
     context_settings={"help_option_names": list(HELP), "max_content_width": MOST_COLUMNS},
-    epilog="pycharrnn help COMMAND or pycharrnn COMMAND -help prints the flags of a command.",
+    epilog=_EPILOG,
 )
 @click.version_option(__version__, "-version", "--version", message=f"pycharrnn {__version__}")
 @click.pass_context
@@ -145,7 +154,7 @@ def _run(args: list[str] | None) -> int:
         cli.main(args, prog_name="pycharrnn", standalone_mode=False, windows_expand_args=False)
     except click.UsageError as e:
         where = e.ctx.command_path if e.ctx else "pycharrnn"
-        note(f"{e.format_message()} ({where} -help lists what there is)", where)
+        note(f"{e.format_message()} (see {where} -help)", where)
         return 2
     except UserError as e:
         if str(e):
@@ -153,7 +162,8 @@ def _run(args: list[str] | None) -> int:
         return e.status
     except OSError as e:
         what = f"{e.filename}: " if getattr(e, "filename", None) else ""
-        note(f"{what}{e.strerror or e}.")
+        near = near_paths.near(os.fsdecode(e.filename)) if what and isinstance(e, FileNotFoundError) else ""
+        note(f"{what}{e.strerror or e}{f'; did you mean {near}?' if near else '.'}")
         return 1
     except click.exceptions.Abort:
         note(interrupts.sentence(signal.SIGINT))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycharrnn.cli import help_layout
+from pycharrnn.common import shell_words
 from pycharrnn.common.option_fields import Ramp
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _TORCH_RNN = {  # flags of torch-rnn -> those of char-rnn with the same meaning
     "input_h5": "-data_dir",
     "input_json": "-data_dir",
 }
+_CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
 _SHELL_FINDS_FILES = os.name != "nt"  # which *.txt stands for; Windows' shells leave that to the program
 
 
@@ -223,9 +225,18 @@ class Group(click.Group):
         """The command of this name. Errors: click.UsageError."""
         if name in self.commands:
             return self.commands[name]
+        if os.path.exists(name):
+            raise click.UsageError(f"{name!r} is not a command; did you mean {_command_for(name)}?", ctx)
         close = difflib.get_close_matches(name.lower(), self.commands, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(self.commands)}."
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+
+
+def _command_for(path: str) -> str:
+    """The command that a file or folder without a command is probably for."""
+    inside = os.listdir(path) if os.path.isdir(path) else [path]
+    verb = "sample" if any(name.endswith(_CHECKPOINT_ENDINGS) for name in inside) else "train"
+    return shell_words.joined(["pycharrnn", verb, path])
 
 
 def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) -> None:

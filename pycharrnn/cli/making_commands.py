@@ -80,6 +80,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
     options="pycharrnn.sampling.options.SampleOptions",
     arguments=[("model", f"model checkpoint to use for sampling; {FOLDER}")],
     short_help="Sample text from a checkpoint.",
+    more_help=lambda: "-temperature 0.5:1 goes linearly from 0.5 at the first character to 1 at the last",
 )
 @click.argument("model", metavar="<model>", type=FILE)
 def sample_command(model: str, **values: Any) -> None:
@@ -126,7 +127,7 @@ def sample_command(model: str, **values: Any) -> None:
     where = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")
     if left_out:
-        tell(f"left out of the primetext: {left_out} bytes that the model has never seen")
+        tell(f"left out of the primetext: {tokenizer.never_seen(left_out)}")
     tell(f"seeding with {source}" if source else missing)
     tell("--------------------------")
     if end is not None:
@@ -187,7 +188,7 @@ def chat_command(model: str, **values: Any) -> None:
     use_threads(opt.threads)
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
-    from pycharrnn.sampling import batch_to_files, inference
+    from pycharrnn.sampling import batch_to_files, inference, tokenizer
     from pycharrnn.sampling.chat import Chat
 
     explain_seed(opt.seed)
@@ -206,7 +207,7 @@ def chat_command(model: str, **values: Any) -> None:
             return
         line, left_out = chat.without_unknown(line)
         if left_out:
-            note(f"left out: {left_out} bytes that the model has never seen")
+            note(f"left out: {tokenizer.never_seen(left_out)}")
         batch_to_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
 
 

@@ -88,6 +88,16 @@ def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
     return b"".join(filter(None, characters)), characters.count(None)
 
 
+def never_seen(count: int) -> str:
+    """`count` in words, for the number that without_unknown returns.
+
+    Example:
+        >>> never_seen(2)
+        '2 bytes that the model has never seen'
+    """
+    return f"{count} byte{'s' if count > 1 else ''} that the model has never seen"
+
+
 def code_point_length(text: bytes, position: int) -> int:
     """The length in bytes of the UTF-8 character at a position; 1 for invalid UTF-8."""
     for length in (2, 3, 4):

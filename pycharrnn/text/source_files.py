@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from pycharrnn.common import folder_walk
+from pycharrnn.common import folder_walk, near_paths
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.standard_streams import standard_input
@@ -132,6 +132,8 @@ def _walk(
             status = None if path == "-" else os.stat(path)
         except (OSError, ValueError) as e:
             why = f"can't read {escape_line(path)} ({getattr(e, 'strerror', None) or e})"
+            if isinstance(e, FileNotFoundError) and (near := near_paths.near(path)):
+                raise UserError(f"{why}; did you mean {escape_line(near)}?") from e
             raise UserError(f"{why}: name a text file or a folder of them, or get one by pycharrnn data pydoc.") from e
         if status is None or stat.S_ISFIFO(status.st_mode):
             copy = _copied(path, until_copied)

@@ -204,7 +204,7 @@ class CheckpointKeeper:
         return RunStopped(f"training diverged: {advice}; {again}.", 3)
 
     def finish(self) -> None:
-        """Print the best checkpoint and how to sample from it. Errors: UserError, RunStopped if the last failed."""
+        """Print the best checkpoint and how to sample from it and write a page. Errors: UserError, RunStopped if the last failed."""
         if self._bad:
             raise self.diverged()
         if self._ranks.rank:
@@ -220,6 +220,8 @@ class CheckpointKeeper:
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
         command = ["pycharrnn", "sample", sampled, *self._sample_flags]
         self._note(f"sample from it with: {shell_words.joined(command)}")
+        command = ["pycharrnn", "convert", sampled, f"{self._files.savefile}.html"]
+        self._note(f"write a page that runs it with: {shell_words.joined(command)}")
 
 
 def _reason(error: OSError) -> str:

@@ -82,7 +82,7 @@ def test_second_names_on_the_command_line_count_once(tmp_path, said, second_name
     assert said == [f"{name} is a second name of {second}" for name in (best, latest)]
     said.clear()
     assert [path for path, _ in load_every([str(tmp_path), *given], said.append)] == [str(second), str(first)]
-    assert said[0] == f"{tmp_path}: 2 checkpoints of 2 runs, the run that trained last first"
+    assert said[0] == f"{tmp_path}: 2 checkpoints of 2 runs"
     said.clear()
     assert [path for path, _ in load_every([str(latest), str(best)], said.append)] == [str(best)]
     assert said == [f"{latest} is a second name of {best}"]
@@ -188,4 +188,4 @@ def test_all_of_several_runs(tmp_path, said):
         "lm_b_epoch1.00_1.0000.t7",
         "lm_b_epoch2.00_1.5000.t7",
     ]
-    assert said == [f"{tmp_path}: 4 checkpoints of 2 runs, the run that trained last first"]
+    assert said == [f"{tmp_path}: 4 checkpoints of 2 runs"]

@@ -9,13 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from child_signals import default_signals, unmeasured
 from click.testing import CliRunner
-from conftest import GOLDEN, ROOT, needs_byte_names, needs_signals, run, sentence
+from conftest import GOLDEN, ROOT, needs_byte_names, needs_signals, run, sentence, working_in
 
 from compat import save_t7
 from pycharrnn.cli.commands import cli
+from pycharrnn.common.shell_words import quoted
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 SMALL = ["-gpuid", "-1", "-rnn_size", "8", "-num_layers", "1", "-batch_size", "10", "-seq_length", "20"]
@@ -93,13 +95,36 @@ def test_a_primetext_may_look_like_a_flag():
         (["sample", CHECKPOINT, "-tmperature", "1"], ["no flag -tmperature", "-temperature?"]),
         (["sample"], ["<model>"]),
         (["sample", CHECKPOINT, "-length"], ["-length"]),
-        (["smaple", CHECKPOINT], ["no command 'smaple'; did you mean sample?", "(pycharrnn -help"]),
-        (["train", "-rnn_size"], ["pycharrnn train: ", "(pycharrnn train -help lists what there is)"]),
+        (["smaple", CHECKPOINT], ["no command 'smaple'; did you mean sample?", "(see pycharrnn -help"]),
+        (["train", "-rnn_size"], ["pycharrnn train: ", "(see pycharrnn train -help)"]),
     ],
 )
 def test_usage_errors(args, words):
     error = sentence(run(*args), 2)
     assert all(word in error for word in words), error
+
+
+def test_a_path_without_a_command_is_answered_by_one(tmp_path):
+    (tmp_path / "my text.txt").write_bytes(b"")
+    (tmp_path / "cv").mkdir()
+    (tmp_path / "cv" / "lm_x_best.t7").write_bytes(b"")
+    (tmp_path / "letters").mkdir()
+    with working_in(tmp_path):
+        for path, meant in (
+            ("my text.txt", f"train {quoted('my text.txt')}"),
+            ("letters", "train letters"),
+            ("cv", "sample cv"),
+            ("cv/lm_x_best.t7", "sample cv/lm_x_best.t7"),
+        ):
+            with pytest.raises(click.UsageError) as error:
+                cli.main([path], standalone_mode=False)
+            assert error.value.format_message() == f"{path!r} is not a command; did you mean pycharrnn {meant}?"
+
+
+def test_a_mistyped_text_is_answered_by_one_that_exists(tmp_path):
+    (tmp_path / "letter.txt").write_bytes(b"The ")
+    said = sentence(run("score", CHECKPOINT, "leter.txt", cwd=tmp_path))
+    assert said == "pycharrnn: leter.txt: No such file or directory; did you mean letter.txt?\n"
 
 
 @pytest.mark.parametrize(

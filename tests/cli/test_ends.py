@@ -33,11 +33,11 @@ def raising(error: BaseException):
 @pytest.mark.parametrize(
     "error, status, said",
     [
-        (click.UsageError("no such flag."), 2, "pycharrnn: no such flag. (pycharrnn -help lists what there is)\n"),
+        (click.UsageError("no such flag."), 2, "pycharrnn: no such flag. (see pycharrnn -help)\n"),
         (
             click.UsageError("no such flag.", CONTEXT),
             2,
-            "pycharrnn sample: no such flag. (pycharrnn sample -help lists what there is)\n",
+            "pycharrnn sample: no such flag. (see pycharrnn sample -help)\n",
         ),
         (UserError("it is so: do that."), 1, "pycharrnn: it is so: do that.\n"),
         (RunStopped("training diverged.", 3), 3, "pycharrnn: training diverged.\n"),

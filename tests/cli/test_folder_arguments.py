@@ -74,7 +74,7 @@ def test_what_is_written_of_the_best(folder):
 
 def test_a_table_is_of_all(folder, corpus):
     table, note = said(folder, "eval", "-compare", "1", "cv", "-data_dir", str(corpus))
-    assert note == "pycharrnn: cv: 3 checkpoints, the lowest validation loss first\n"
+    assert note == "pycharrnn: cv: 3 checkpoints\n"
     rows = [row.split() for row in table.splitlines()[1:]]
     assert {row[0] for row in rows} == {f"cv/lm_x_epoch{k}.t7" for k in ("2.00_2.8734", "3.00_3.2500", "1.00_3.5000")}
     assert [row[1] for row in rows] == sorted(row[1] for row in rows)  # by the losses of this text

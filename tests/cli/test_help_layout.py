@@ -114,7 +114,7 @@ def test_help_is_a_command_too(name):
 
 def test_help_of_all_and_of_what_is_not_there():
     assert run("help").stdout == run("-help").stdout
-    hint = "did you mean train? (pycharrnn -help lists what there is)\n"
+    hint = "did you mean train? (see pycharrnn -help)\n"
     assert sentence(run("help", "trian"), 2) == f"pycharrnn: there is no command 'trian'; {hint}"
 
 

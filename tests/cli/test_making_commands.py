@@ -161,6 +161,8 @@ def test_chat_in_a_pipe_prints_answers_only(monkeypatch):
     assert ">" not in result.stdout
     assert len(result.stdout) >= 3
     assert result.stderr == "pycharrnn: left out: 2 bytes that the model has never seen\n"
+    result = CliRunner().invoke(cli, ["chat", CHECKPOINT, "-gpuid", "-1", "-length", "5"], input="The~\n")
+    assert result.stderr == "pycharrnn: left out: 1 byte that the model has never seen\n"
     asked = []
     monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live: asked.append(live))
     printed("chat", CHECKPOINT, "-gpuid", "-1", input="a\nb\n")

@@ -288,7 +288,7 @@ def test_a_log_on_a_full_disk_costs_no_run(tmp_path):
     assert process.returncode == 0, process.stderr
     first, *_, last = process.stderr.strip().split("\n")
     assert first == "pycharrnn: can't write the log (No space left on device): training goes on."
-    assert "sample from it with" in last
+    assert "write a page that runs it with" in last
     assert len(named(folder)) == 1
 
 
@@ -534,10 +534,12 @@ def test_a_finished_run_says_so(tmp_path):
     assert err.splitlines() == [
         f"pycharrnn: finished; the best checkpoint is cv/{best.name}, with validation loss {losses[best]:.4f}.",
         "pycharrnn: sample from it with: pycharrnn sample cv/lm_lstm_best.t7 -gpuid -1",
+        "pycharrnn: write a page that runs it with: pycharrnn convert cv/lm_lstm_best.t7 lstm.html",
     ]
     assert (folder / "cv" / "lm_lstm_best.t7").samefile(best)
     with working_in(folder):
         assert CliRunner().invoke(cli, ["sample", "cv/lm_lstm_best.t7", "-gpuid", "-1"]).exit_code == 0
+        assert CliRunner().invoke(cli, ["convert", "cv/lm_lstm_best.t7", "lstm.html"]).exit_code == 0
 
 
 def test_best_is_a_copy_where_links_do_not_work(tmp_path, monkeypatch):

@@ -245,6 +245,8 @@ def test_a_name_that_is_no_text(home):
             ["nowhere.txt"],
             "can't read nowhere.txt (NOT_FOUND): name a text file or a folder of them, or",
         ),
+        (["my txt.txt"], "can't read my txt.txt (NOT_FOUND); did you mean my text.txt?"),
+        (["my text"], "can't read my text (NOT_FOUND); did you mean my text.txt?"),
         (["empty"], "there is no text in empty: name files of plain text"),
         (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 at least"),
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names another text, so leave that out, or my text.txt."),

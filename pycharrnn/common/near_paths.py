@@ -1,0 +1,34 @@
+"""Existing files and folders for which a mistyped path may stand."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Sequence
+
+_SIMILARITY = 0.8  # of difflib: one wrong letter in five
+
+
+def near(path: str, is_wanted: Callable[[str], bool] = os.path.exists, elsewhere: Sequence[str] = ()) -> str:
+    """An existing path that is wanted and nearly named like `path`, or that adds an ending to it; "" if none.
+
+    Args:
+        path: a path that does not exist.
+        is_wanted: whether a file or folder may be suggested.
+        elsewhere: folders to look in as well if `path` has none.
+
+    Example:
+        >>> near("my_txt.txt")  # where there is such a file
+        'my_text.txt'
+    """
+    folder, name = os.path.split(path)
+    for place in (folder, *(() if folder else elsewhere)):
+        try:
+            entries = sorted(os.listdir(place or "."))
+        except (OSError, ValueError):
+            continue
+        known = [e for e in entries if not e.startswith(".") and is_wanted(os.path.join(place, e))]
+        longer = [e for e in known if os.path.splitext(e)[0] == name]
+        if found := longer or difflib.get_close_matches(name, known, 1, _SIMILARITY):
+            return os.path.join(place, found[0])
+    return ""
