@@ -33,9 +33,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
 def near(path: str) -> str:
     """An existing checkpoint or folder for which a mistyped path may stand, in its folder or in cv; "" if none.
 
-    Example:
-        >>> near("cv/lm_poems_bset.t7")  # where there is such a file
-        'cv/lm_poems_best.t7'
+    For example, near("cv/lm_poems_bset.t7") is "cv/lm_poems_best.t7" if that file exists.
     """
     return near_paths.near(path, lambda p: p.endswith(ALL_ENDINGS) or os.path.isdir(p), ["cv"])
 

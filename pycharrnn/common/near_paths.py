@@ -17,9 +17,7 @@ def near(path: str, is_wanted: Callable[[str], bool] = os.path.exists, elsewhere
         is_wanted: whether a file or folder may be suggested.
         elsewhere: folders to look in as well if `path` has none.
 
-    Example:
-        >>> near("my_txt.txt")  # where there is such a file
-        'my_text.txt'
+    For example, near("my_txt.txt") is "my_text.txt" if that file exists.
     """
     folder, name = os.path.split(path)
     for place in (folder, *(() if folder else elsewhere)):

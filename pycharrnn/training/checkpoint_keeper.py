@@ -204,7 +204,7 @@ class CheckpointKeeper:
         return RunStopped(f"training diverged: {advice}; {again}.", 3)
 
     def finish(self) -> None:
-        """Print the best checkpoint and how to sample from it and write a page. Errors: UserError, RunStopped if the last failed."""
+        """Print the best checkpoint and the commands that use it. Errors: UserError, RunStopped if the last failed."""
         if self._bad:
             raise self.diverged()
         if self._ranks.rank:
