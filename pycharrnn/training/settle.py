@@ -69,6 +69,11 @@ def settle(
                 f"{checkpoint.path} is a model of items, this run trains it on one text: -items {escape_line(kind, 20)}"
                 " goes on with items."
             )
+        elif options.items and not options.label and (label := recorded_options.find(checkpoint.checkpoint, "label")):
+            lines.notes.append(
+                f"{checkpoint.path} is a model with labels, this run trains it without: -label {escape_line(label, 20)}"
+                " goes on with labels."
+            )
     options = _with_encoding(options, checkpoint, lines)
     if explanation := explained(options.seed):
         lines.notes.append(explanation)

@@ -15,7 +15,7 @@ from pycharrnn.cli.help_layout import default_as_text
 from pycharrnn.common.option_fields import GROUPS
 
 COMMANDS = sorted(cli.commands)
-FLAG = re.compile(r"(?P<mark>[* ]) (?P<flag>-\w+)(?:, -\w)?(?P<value>(?: [^ ]+)?)(?:  +(?P<text>\S.*))?")
+FLAG = re.compile(r"(?P<mark>[* ]) (?P<flag>-\w+)(?:, -\w+)?(?P<value>(?: [^ ]+)?)(?:  +(?P<text>\S.*))?")
 
 
 def help_of(name: str, width: int, monkeypatch) -> str:
