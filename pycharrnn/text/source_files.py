@@ -21,6 +21,7 @@ from pycharrnn.text.decode_text import Decoding
 from pycharrnn.text.file_kinds import HTML, Kind
 
 SOURCES = ".sources"  # marks a folder as the text of earlier sources; it holds their paths, one a line
+_CHECKPOINT_ENDINGS = (".t7", ".safetensors", ".pt")
 _MAX_NAMED = 8  # files in a message
 _PIECE = 1 << 20
 
@@ -76,6 +77,9 @@ def find(
     if not files and len(not_plain) == 1:
         ((shown, kind),) = not_plain.items()
         raise UserError(file_kinds.refusal(shown, kind))
+    if len(paths) == len(without_text) == 1 and paths[0].endswith(_CHECKPOINT_ENDINGS):
+        shown = escape_line(paths[0])
+        raise UserError(f"{shown} is not a text, but a checkpoint: -init_from {shown} with a text trains it further.")
     kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items()]
     for words, names, advice in (
         ("they can't be followed", skipped, ""),

@@ -57,7 +57,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
                 raise UserError(f"this training would overwrite {path}, which it begins with: {ways_on}.")
     if is_finished:
         for path, name in ((best, _name_of(_loaded(best), stem, ending)), (latest, _name_of(found, stem, ending))):
-            note(f"{path} is of a finished run; it was {name}, and becomes this run's.")
+            note(f"this run replaces {path}, the second name of a finished run's checkpoint: {name}.")
     for path, state in unfinished:
         note(f"-overwrite 1 gives up the unfinished run {path}: {_described(state)}.")
 
@@ -124,8 +124,8 @@ def _loaded(path: str) -> Checkpoint | None:
 def _name_of(found: Checkpoint | None, stem: str, ending: str) -> str:
     """The name with epoch and loss of the checkpoint whose second name is `best` or `latest`."""
     if found is None:
-        return "no checkpoint"
+        return "it is not a checkpoint"
     if found.val_loss is None:
-        return f"iteration {found.i}, under no other name"
+        return f"iteration {found.i}, which has no other name"
     name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
     return f"{name}, which stays" if os.path.exists(name) else f"{name}, which no longer exists"

@@ -76,7 +76,7 @@ def test_the_same_line_twice(home):
     assert preprocessed not in again
     assert again[-6:] == log[-6:]
     assert "data/my_text/input.txt: 2,560 bytes, as before; of 1 file" in said
-    assert "lm_my_text_best.t7 is of a finished run" in said
+    assert "this run replaces cv/lm_my_text_best.t7, the second name of a finished run" in said
 
 
 def test_a_text_that_is_in_its_folder_already(home):
@@ -247,6 +247,7 @@ def test_a_name_that_is_no_text(home):
         ),
         (["my txt.txt"], "can't read my txt.txt (NOT_FOUND); did you mean my text.txt?"),
         (["my text"], "can't read my text (NOT_FOUND); did you mean my text.txt?"),
+        (["model.t7"], "model.t7 is not a text, but a checkpoint: -init_from model.t7 with a text trains it further."),
         (["empty"], "there is no text in empty: name files of plain text"),
         (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 at least"),
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names another text, so leave that out, or my text.txt."),
@@ -261,6 +262,7 @@ def test_a_name_that_is_no_text(home):
 )
 def test_what_is_wrong_is_a_sentence(home, args, said):
     (home / "empty").mkdir()
+    (home / "model.t7").write_bytes(b"\4\0\0\0\1\0\0\0")
     (home / "ten.txt").write_bytes(b"0123456789")
     error, _, _ = result_of(home, *args, small=[])
     assert said.replace("NOT_FOUND", not_found()) in str(error)

@@ -109,8 +109,8 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
     error, _, err = result_of(folder, "-seed", "5", "-max_epochs", "0.1")
     assert error is None
     for name, was in (("best", best), ("latest", last)):
-        said = f"cv/lm_lstm_{name}.t7 is of a finished run; it was cv/{was.name}, which stays, and becomes this run's."
-        assert said in err
+        names = f"cv/lm_lstm_{name}.t7, the second name of a finished run's checkpoint: cv/{was.name}, which stays."
+        assert f"this run replaces {names}" in err
     assert all(p.read_bytes() == kept for p, kept in before.items())
     found = checkpoint.load(best)
     found.opt.update(patience=1, max_epochs=50)  # a run that -patience has finished
@@ -119,7 +119,7 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
     best.unlink()
     error, _, err = result_of(folder, "-max_epochs", "0.05")
     assert error is None
-    assert f"lm_lstm_latest.t7 is of a finished run; it was cv/{best.name}, which no longer exists" in err
+    assert f"lm_lstm_latest.t7, the second name of a finished run's checkpoint: cv/{best.name}, which no longer" in err
 
 
 def test_the_model_that_a_run_begins_with_is_not_overwritten(tmp_path):
