@@ -85,6 +85,7 @@ LINE_RECIPES = {
         what="ten seconds on two cores",
         flags={**_OF_BOTH, **_OF_LINES, "patience": 4},
         by_length=(
+            (15_000, {"rnn_size": 96, "learning_rate": 0.01, "weight_drop": 0.5, "dropout": 0.3}),
             (100_000, {"rnn_size": 128, "batch_size": 12, "learning_rate": 0.015, "weight_drop": 0.5}),
             (math.inf, {"rnn_size": 192, "learning_rate": 0.025, "weight_drop": 0.1, "val_frac": 0.05}),
         ),
@@ -93,9 +94,10 @@ LINE_RECIPES = {
         validations=6,
     ),
     "best": Recipe(
-        what="the lowest loss, in six times as long",
+        what="the lowest loss, in five times as long",
         flags={**_OF_BOTH, **_OF_LINES, "learning_rate": 0.01, "weight_drop": 0.5, "patience": 6},
         by_length=(
+            (15_000, {"rnn_size": 128, "learning_rate": 0.006, "dropout": 0.4}),
             (100_000, {"rnn_size": 256, "batch_size": 12, "dropout": 0.3}),
             (3_000_000, {"rnn_size": 320, "batch_size": 40, "val_frac": 0.05}),
             (math.inf, {"rnn_size": 512, "batch_size": 40, "weight_drop": 0.3}),
