@@ -82,7 +82,7 @@ RECIPES = {
 # With -items line: items are short, and their order, new in every epoch, makes it harder to learn them by heart.
 LINE_RECIPES = {
     "quick": Recipe(
-        what="ten seconds on two cores",
+        what="less than a minute on one core",
         flags={**_OF_BOTH, **_OF_LINES, "patience": 4},
         by_length=(
             (15_000, {"rnn_size": 96, "learning_rate": 0.01, "weight_drop": 0.5, "dropout": 0.3}),
