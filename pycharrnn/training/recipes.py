@@ -87,7 +87,8 @@ LINE_RECIPES = {
         by_length=(
             (15_000, {"rnn_size": 96, "learning_rate": 0.01, "weight_drop": 0.5, "dropout": 0.3}),
             (100_000, {"rnn_size": 128, "batch_size": 12, "learning_rate": 0.015, "weight_drop": 0.5}),
-            (math.inf, {"rnn_size": 192, "learning_rate": 0.025, "weight_drop": 0.1, "val_frac": 0.05}),
+            (600_000, {"rnn_size": 192, "learning_rate": 0.025, "weight_drop": 0.1, "val_frac": 0.05}),
+            (math.inf, {"rnn_size": 192, "learning_rate": 0.025, "val_frac": 0.05}),
         ),
         iterations=2500,
         most_epochs=20,
@@ -100,7 +101,7 @@ LINE_RECIPES = {
             (15_000, {"rnn_size": 128, "learning_rate": 0.006, "dropout": 0.4}),
             (100_000, {"rnn_size": 256, "batch_size": 12, "dropout": 0.3}),
             (3_000_000, {"rnn_size": 320, "batch_size": 40, "val_frac": 0.05}),
-            (math.inf, {"rnn_size": 512, "batch_size": 40, "weight_drop": 0.3}),
+            (math.inf, {"rnn_size": 512, "batch_size": 40, "weight_drop": 0}),
         ),
         iterations=3300,
         most_epochs=40,

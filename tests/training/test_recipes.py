@@ -116,6 +116,7 @@ def test_lines_have_recipes_of_their_own():
     assert (text.rnn_size, text.seq_length) == (128, 50)
     sizes = [of(TextStats(length, length), items="line").rnn_size for length in (14_999, 15_000, 99_999, 100_000)]
     assert sizes == [96, 128, 128, 192]
+    assert of(names, items="line").weight_drop > of(TextStats(7_000_000, 7_000_000), items="line").weight_drop == 0
     for kind in ("blank", "file"):  # items of several lines are as long as texts
         assert dataclasses.replace(of(names, items=kind), items="") == text
     assert of(names, items="line", rnn_size=64, seq_length=10) != lines
