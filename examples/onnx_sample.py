@@ -60,3 +60,4 @@ for _ in range(args.length):
     character = vocab[random.choice(len(vocab), p=scaled / scaled.sum())]
     sys.stdout.buffer.write(character)
     log_probs = read(character)
+sys.stdout.buffer.write(b"\n")

@@ -60,7 +60,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
         raise UserError(
-            f"the text of {flag('data_dir')} has {len(unknown)} characters that {path} has never seen"
+            f"the text of {flag('data_dir')} has characters that {path} has never seen"
             f" ({quote_characters(unknown)}): pycharrnn score leaves such characters out."
         )
     T, B = loader.seq_length, loader.batch_size
@@ -103,6 +103,8 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         for name in (*_AS_IN_TRAINING, "items", "label", "seed")
     }
     data = group(DataSettings, recorded_options.replace(path, TrainOptions(), **values))
+    if "data_dir" not in given:
+        recorded_options.require_text(path, data.data_dir)
     keep = recorded_options.find(loaded, "vocab") == "keep"
     loader = loaders.open_batches(
         data.data_dir,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from compat import file_magic
 from pycharrnn.checkpoints import formats
 from pycharrnn.cli.console import (
     note,
@@ -19,9 +21,10 @@ from pycharrnn.cli.console import (
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.shell_words import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import ScoreOptions
@@ -43,6 +46,9 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 
     opt = EvalOptions(**values)
     if len(models) > 1 and not opt.compare:
+        if texts := [path for path in models[1:] if _is_text(path)]:
+            advice = f"pycharrnn score {quoted(models[0])} {quoted(texts[0])}, or eval with -data_dir FOLDER."
+            raise click.UsageError(f"{texts[0]} is a text: {advice}", click.get_current_context())
         raise click.UsageError("several checkpoints need -compare 1.", click.get_current_context())
     use_threads(opt.threads)
     from pycharrnn.analysis import scoring
@@ -53,8 +59,17 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     rows = []
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
         loss = scoring.split_loss(path, loaded, opt, where)
+        if loaded.program == "torch-rnn":
+            note(f"{path} is of torch-rnn, whose splits are other parts of a text: its val_loss may differ from this.")
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
     say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:3]))
+
+
+def _is_text(path: str) -> bool:
+    """Whether a file, which may be missing, is a text."""
+    with contextlib.suppress(OSError), open(path, "rb") as f:
+        return formats.of(path) is None and file_magic.is_text(f.read(4096))
+    return False
 
 
 @click.command(
@@ -99,7 +114,12 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         surprise_page.write(opt.html, checkpoint_file, scores)
         say(f"saved {opt.html}")
     if empty:
-        raise UserError(f"{', '.join(empty)}: empty, so there is nothing to score.")
+        raise _nothing_to_score(empty)
+
+
+def _nothing_to_score(files: Sequence[str]) -> UserError:
+    named = ", ".join("standard input" if file == "-" else file for file in files)
+    return UserError(f"{named}: empty, so there is nothing to score.")
 
 
 def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, where: str) -> None:
@@ -120,7 +140,7 @@ def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, 
     if with_unknown:
         note(line_scores.unknown_in([line.unknown for line in with_unknown]))
     if not found:
-        raise UserError(f"{', '.join(files)}: empty, so there is nothing to score.")
+        raise _nothing_to_score(files)
 
 
 @click.command(
@@ -232,7 +252,9 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         _write_page(sources, target, opt)
         return
     if len(sources) > 1:
-        raise click.UsageError("only a page, <out>.html, holds several checkpoints.", click.get_current_context())
+        raise click.UsageError(
+            "only a page holds several checkpoints: name <out>.html last.", click.get_current_context()
+        )
     if opt.half:
         raise UserError("-half 1 rounds the weights of a page, <out>.html; other files hold them as they are.")
     for name, value in (("title", opt.title), ("about", opt.about)):

@@ -169,7 +169,17 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as e:
             e.ctx = e.ctx or ctx  # so that the message names this command's -help
+            if isinstance(e, click.MissingParameter) and isinstance(e.param, click.Argument):
+                metavar = e.param.metavar or ""
+                described = dict(self.arguments).get(metavar.strip("<>"), "")
+                raise click.UsageError(f"Missing argument '{metavar}': {described}.", ctx) from None
+            if e.message.startswith("Got unexpected extra argument") and "-primefile" in self._flags(ctx):
+                advice = ": a text is given with -primetext TEXT, or with -primefile FILE."
+                raise click.UsageError(e.message + advice, ctx) from None
             raise
+
+    def _flags(self, ctx: click.Context) -> set[str]:
+        return {flag for param in self.get_params(ctx) for flag in param.opts}
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Completions of a word. Flags have one dash unless two were typed."""

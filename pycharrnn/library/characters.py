@@ -33,15 +33,15 @@ def utf8(text: object, name: str) -> bytes:
         raise UserError(f"{name} has {text[e.start]!r}, which is half a character: leave it out.") from None
 
 
-def known_characters(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad: int = 0) -> list[bytes]:
-    """Divide a text into characters of the vocabulary; `ignore_bad` leaves out others.
+def known_characters(text: bytes, vocab: dict[bytes, int], name: str, ignore_bad: int | None = None) -> list[bytes]:
+    """Divide a text into characters of the vocabulary; `ignore_bad` leaves out others, None = not an option.
 
     Errors: UserError for a character that the vocabulary lacks, with the argument's `name`.
     """
     if ignore_bad:
         text, _ = without_unknown(text, vocab)
     with in_words_of_a_program(primetext=name):
-        return primetext_characters(text, vocab)
+        return primetext_characters(text, vocab, ignorable=ignore_bad is not None)
 
 
 def decode(numbers: Iterable[int], vocab: dict[bytes, int]) -> str:

@@ -295,7 +295,7 @@ class Model:
         before = self._line_start if self._has_items or not characters else []
         return Prime([*before, *characters], len(before))
 
-    def _characters(self, text: Text, name: str, ignore_bad: bool | int = 0) -> list[bytes]:
+    def _characters(self, text: Text, name: str, ignore_bad: bool | int | None = None) -> list[bytes]:
         return known_characters(utf8(text, name), self.vocab, name, ignore_bad)
 
     # -- PyTorch -------------------------------------------------------------------------------------------------------

@@ -56,8 +56,13 @@ def _lengths_by_first_byte(vocab: dict[bytes, int]) -> dict[int, list[int]]:
     return {byte: sorted(of_byte, reverse=True) for byte, of_byte in lengths.items()}
 
 
-def primetext_characters(primetext: bytes, vocab: dict[bytes, int], option: str = "primetext") -> list[bytes]:
-    """The characters of `primetext`. Errors: UserError that names those that `vocab` lacks, and the `option`."""
+def primetext_characters(
+    primetext: bytes, vocab: dict[bytes, int], option: str = "primetext", ignorable: bool = True
+) -> list[bytes]:
+    """The characters of `primetext`. Errors: UserError that names those that `vocab` lacks, and the `option`.
+
+    The message names -ignore_bad_primetext if the caller has that option, and is `ignorable`.
+    """
     characters, unknown = [], []
     for position, character in tokenize(primetext, vocab):
         if character is None:
@@ -67,7 +72,12 @@ def primetext_characters(primetext: bytes, vocab: dict[bytes, int], option: str 
     if unknown:
         described = describe_all_unknown(primetext, unknown, vocab)
         them = "it" if described.startswith("the character ") else "them"
-        raise UserError(f"{flag(option)} has {described}: leave {them} out, or use {flag('ignore_bad_primetext', 1)}.")
+        in_lower_case = primetext.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
+        is_known = all(character is not None for _, character in tokenize(in_lower_case, vocab))
+        advice = f"write {them} in lower case" if is_known else f"leave {them} out"
+        if ignorable:
+            advice += f", or use {flag('ignore_bad_primetext', 1)}"
+        raise UserError(f"{flag(option)} has {described}: {advice}.")
     return characters
 
 

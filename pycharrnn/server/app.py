@@ -52,8 +52,16 @@ def _answer_with(content: bytes, media_type: str) -> Callable[[], Awaitable[Resp
 async def _refuse(request: Request, error: RequestValidationError) -> Response:
     """The response to a request that does not match its schema: the first error, as a sentence."""
     first = error.errors()[0]
+    if first["loc"] == ("body",) and not _is_json(request):
+        return JSONResponse({"detail": "the body must be JSON, with the header Content-Type: application/json."}, 422)
+    if first["type"] == "json_invalid":
+        return JSONResponse({"detail": f"the body is not JSON: {first['ctx']['error']}, at {first['loc'][-1]}."}, 422)
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     return JSONResponse({"detail": f"{where}: {first['msg']}." if where else f"{first['msg']}."}, 422)
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 def _complete_schema(schema: dict[str, Any], token: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 import typing
 from collections.abc import Mapping
@@ -50,6 +51,16 @@ def require(path: str, found: Checkpoint, name: str) -> Any:
         recorded = _in_words(found.opt[name])
         raise UserError(f"{path} records the {flag(name)} {recorded}, which is not valid: give {flag(name)}.")
     return value
+
+
+def require_text(path: str, folder: str) -> None:
+    """Errors: UserError that names -data_dir if the recorded folder of the text of `path` has no text here."""
+    text = os.path.join(folder, "input.txt")
+    if not os.path.isfile(text):
+        raise UserError(
+            f"{path} was trained on {escape_line(text)}, which is not here: name the folder of its text with"
+            f" {flag('data_dir')}."
+        )
 
 
 def _in_words(value: object) -> str:

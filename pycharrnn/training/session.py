@@ -11,7 +11,6 @@ import torch
 
 from compat.lua_random import LuaRandom
 from pycharrnn.checkpoints import checkpoint, safetensors_file, t7_file
-from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device, precision, tf32
 from pycharrnn.engine.model import CharRNN
@@ -24,6 +23,7 @@ from pycharrnn.training import (
     initial_checkpoint,
     overwrite_guard,
     recipes,
+    recorded_options,
     run_lock,
     run_log,
     text_checks,
@@ -110,11 +110,8 @@ def prepare(
 def _require_text_of_resumed(settings: RunSettings, given: Collection[str]) -> None:
     """Errors: UserError that names -data_dir if the recorded folder of a resumed run has no text here."""
     folder, resumed = settings.data.data_dir, settings.resumed
-    if resumed and "data_dir" not in given and not os.path.isfile(os.path.join(folder, "input.txt")):
-        raise UserError(
-            f"{resumed.path} was trained on {escape_line(folder)}/input.txt, which is not here: name the folder of its"
-            f" text with {flag('data_dir')}."
-        )
+    if resumed and "data_dir" not in given:
+        recorded_options.require_text(resumed.path, folder)
 
 
 def _machine(options: TrainOptions, process: Process) -> Machine:

@@ -563,3 +563,13 @@ def test_no_gpu_falls_back_on_the_cpu(corpus, tmp_path, monkeypatch):
     assert "Falling back on CPU mode" in messages
     assert device.choose(-1, 0, messages.append) == "cpu"
     assert len(messages) == 2
+
+
+def test_wrong_turns_are_answered_by_the_way(tmp_path):
+    model = str(GOLDEN / "variants" / "float.t7")
+    text = tmp_path / "letter.txt"
+    text.write_text("The night was long.\n", encoding="utf-8")
+    assert "letter.txt is a text: pycharrnn score " in sentence(run("eval", model, str(text)), 2)
+    assert "text, or several. - = standard input" in sentence(run("score", model), 2)
+    assert "or with -primefile FILE" in sentence(run("activations", model, str(text)), 2)
+    assert "which is not here: name the folder of its text with -data_dir" in sentence(run("eval", model, cwd=tmp_path))
