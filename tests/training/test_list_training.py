@@ -162,11 +162,11 @@ def test_one_line_with_texts(tmp_path):
         b"\n\n".join(b"%s\n%s" % pair for pair in zip(names(99), names(99)[::-1], strict=True))
     )
     more = ["poems.txt", "-items", "blank", "-init_from", "cv/lm_names_best.t7", "-max_epochs", "1", *quick[:2]]
-    error, _, _ = result_of(tmp_path, *more, small=[])
+    error, _, _ = result_of(tmp_path, *more, "-vocab", "strict", small=[])
     assert r"only the text has '\x1e'" in str(error)
     error, _, _ = result_of(tmp_path, *more, "-vocab", "keep", small=[])
     assert r"lacks '\x1e', which ends the items of -items blank: use -vocab extend." in str(error)
-    error, log, _ = result_of(tmp_path, *more, "-vocab", "extend", small=[])
+    error, log, _ = result_of(tmp_path, *more, small=[])
     assert error is None
     assert checkpoint.load(tmp_path / "cv" / "lm_poems_best.t7").network.end_id is not None
 
