@@ -79,7 +79,7 @@ def test_eval_finds_the_data_of_training(corpus, tmp_path):
     shutil.copytree(corpus, tmp_path / "data" / "corpus")
     assert LOADED.opt["data_dir"] == "data/corpus"
     assert b"val_loss in the checkpoint" in run("eval", CHECKPOINT, cwd=tmp_path).stdout
-    assert "there is no folder data/corpus" in sentence(run("eval", CHECKPOINT, cwd=corpus))
+    assert "input.txt, which is not here: name the folder of its text" in sentence(run("eval", CHECKPOINT, cwd=corpus))
 
 
 def test_eval_of_a_checkpoint_that_does_not_know_its_data(corpus, tmp_path):
@@ -92,7 +92,7 @@ def test_eval_of_a_checkpoint_that_does_not_know_its_data(corpus, tmp_path):
 def test_eval_refuses_unknown_characters(tmp_path):
     (tmp_path / "input.txt").write_bytes(b"What ~ is the night~\n" * 5000)
     error = sentence(run("eval", CHECKPOINT, "-data_dir", str(tmp_path)))
-    assert "1 characters" in error
+    assert "has characters that" in error
     assert "'~'" in error
     assert "pycharrnn score" in error
 
@@ -171,7 +171,7 @@ def test_a_text_of_a_run_that_kept_its_vocabulary(corpus):
     plain = scoring.split_loss("x", LOADED, opt)
     text = (corpus / "input.txt").read_bytes()
     (corpus / "input.txt").write_bytes(text[:1000] + b"~~" + text[1000:] + b"~")
-    with pytest.raises(UserError, match="1 characters that x has never seen"):
+    with pytest.raises(UserError, match="characters that x has never seen"):
         scoring.split_loss("x", LOADED, opt)
     assert scoring._loader("x", kept, opt).vocab_mapping == LOADED.vocab
     assert scoring.split_loss("x", kept, opt) == pytest.approx(plain, rel=1e-12)

@@ -106,3 +106,10 @@ def test_invalid_utf8_is_named_by_its_byte():
 def test_a_primetext_is_a_list_of_characters():
     assert tokenizer.primetext_characters("b\u00e9a".encode(), LETTERS) == [b"b", "\u00e9".encode(), b"a"]
     assert tokenizer.primetext_characters(b"", LETTERS) == []
+
+
+def test_the_way_out_of_an_unknown_character():
+    with pytest.raises(UserError, match='"A", which the model has never seen: write it in lower case, or use -ignore'):
+        tokenizer.primetext_characters(b"Ab", {b"a": 1, b"b": 2})
+    with pytest.raises(UserError, match="never seen: leave it out.$"):
+        tokenizer.primetext_characters(b"1", {b"a": 1}, ignorable=False)
