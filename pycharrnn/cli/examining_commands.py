@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from compat import file_magic
 from pycharrnn.checkpoints import formats
 from pycharrnn.cli.console import (
     note,
@@ -67,6 +66,8 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 
 def _is_text(path: str) -> bool:
     """Whether a file, which may be missing, is a text."""
+    from compat import file_magic
+
     with contextlib.suppress(OSError), open(path, "rb") as f:
         return formats.of(path) is None and file_magic.is_text(f.read(4096))
     return False

@@ -57,4 +57,5 @@ class TrainKeywords(TypedDict, total=False):
     vocab: str
     encoding: str
     items: str
+    label: str
     text_encoding: str

@@ -247,7 +247,20 @@ def test_a_trained_list_gives_new_items(tmp_path, kind):
         (tmp_path / "list.txt").mkdir()
         for word in words:
             (tmp_path / "list.txt" / f"{word}.txt").write_text(f"{word}\n")
-    small = ["-rnn_size", "8", "-num_layers", "1", "-batch_size", "2", "-seq_length", "10", "-max_epochs", "8"]
+    small = [
+        "-rnn_size",
+        "8",
+        "-num_layers",
+        "1",
+        "-batch_size",
+        "2",
+        "-seq_length",
+        "10",
+        "-max_epochs",
+        "8",
+        "-dropout",
+        "0",
+    ]
     trained = run("train", "list.txt", "-items", kind, *small, "-gpuid", "-1", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr.decode()
     sample = ("sample", "cv", "-gpuid", "-1", "-items", "20", "-temperature", "0.8")

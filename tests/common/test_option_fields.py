@@ -114,7 +114,7 @@ def test_numpy_says_nothing_of_numbers_that_overflow():
 RANGES = {  # of the numbers that options take
     "at least 0": """
         activations.layer chat.topk eval.batch_size eval.seq_length sample.beam sample.length sample.topk
-        train.keep train.patience train.save_every_minutes
+        train.keep train.patience train.save_every_minutes which.top
     """,
     "at least 0 and less than 1": "train.decay_rate train.dropout train.weight_drop",
     "at least 1": """
@@ -127,6 +127,7 @@ RANGES = {  # of the numbers that options take
     "from 1 to 1000": "serve.streams",
     "from 1 to 1024": """
         activations.threads chat.threads eval.threads sample.threads score.threads serve.threads train.threads
+        which.threads
     """,
     "from 1 to 1e12": "sample.items sample.least sample.most sample.samples",
     "greater than 0": "train.grad_clip train.learning_rate train.learning_rate_decay",

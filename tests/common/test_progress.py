@@ -34,7 +34,7 @@ def test_the_log_scrolls_above_the_line(tmp_path):
     assert b"reading" not in terminal.output  # what is quick has no bar
     lines = masked("\n".join(terminal.lines()))
     notes = [line for line in lines if line.startswith("pycharrnn: ")]
-    assert len(notes) == 2
+    assert len(notes) == 3
     assert [line for line in lines if line not in notes] == expected  # and so nothing of the line is left
 
 
@@ -210,7 +210,7 @@ def test_ctrl_c_ends_a_bar(tmp_path):
         terminal.type(b"\x03")
         assert terminal.end() == 130
     assert terminal.output.rfind(b"\x1b[?25h") > terminal.output.rfind(b"\x1b[?25l")  # the cursor is back
-    assert terminal.lines()[-1] == "pycharrnn: stopped by Ctrl-C."
+    assert terminal.lines()[-1] == "pycharrnn: stopped by Ctrl-C before the training began: nothing was saved."
 
 
 def test_conversions_show_a_bar(tmp_path):

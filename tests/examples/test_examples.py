@@ -93,7 +93,7 @@ WRONG = [  # arguments, the exit status, and a part of the message
     ("reply_bot.py", ["nowhere.t7"], 1, "reply_bot.py: File nowhere.t7 does not exist."),
     ("reply_bot.py", [ONE, "seven"], 2, "argument seed: invalid int value: 'seven'"),
     ("duet.py", [ONE], 2, "arguments are required: checkpoint"),
-    ("duet.py", [ONE, "text.txt"], 1, "duet.py: text.txt"),
+    ("duet.py", [ONE, "text.txt"], 1, "duet.py: can't read text.txt as a checkpoint: it is a text"),
     ("score_mails.py", [ONE], 2, "arguments are required: folder"),
     ("score_mails.py", ["nowhere.t7", "."], 1, "score_mails.py: File nowhere.t7 does not exist."),
     ("onnx_sample.py", [], 2, "arguments are required: model"),

@@ -353,7 +353,7 @@ def test_a_model_that_predicts_no_numbers_says_so(tmp_path, args, value):
 def test_chat_answers_line_by_line_and_remembers():
     talk = run("chat", CHECKPOINT, "-gpuid", "-1", "-length", "80", input=b"The night~\nyes\n")
     assert talk.returncode == 0
-    assert b"left out: 1 bytes" in talk.stderr
+    assert b"left out: 1 byte " in talk.stderr
     first = alone(CHECKPOINT, 123, "-primetext", "The night\n", "-hide_prime", "1", "-length", "80", "-stop", "\n")
     assert talk.stdout.startswith(first)
     drawn_first = first[:-1]

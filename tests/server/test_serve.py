@@ -36,7 +36,7 @@ from pycharrnn.server.registry import Registry
 from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.samples import SampleParams
 from pycharrnn.server.scheduler import Scheduler
-from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
+from pycharrnn.server.schemas import MAX_CANDIDATES, MAX_ITEMS, MAX_LENGTH, MAX_PRIMETEXT, MAX_SCORED
 from pycharrnn.server.security import MAX_BODY, MAX_OTHER_BODY
 
 
@@ -99,6 +99,7 @@ def test_models(client):
         "primetext": MAX_PRIMETEXT,
         "score": MAX_SCORED,
         "candidates": MAX_CANDIDATES,
+        "items": MAX_ITEMS,
         "streams": 8,
     }
 
@@ -378,7 +379,7 @@ def test_the_page_loads_nothing_from_elsewhere():
 
 def test_openapi(client, models):
     schema = client.get("/openapi.json").json()
-    assert set(schema["paths"]) == {"/api/models", "/api/losses", "/api/sample", "/api/score"}
+    assert set(schema["paths"]) == {"/api/models", "/api/losses", "/api/sample", "/api/items", "/api/score"}
     assert {"SampleBody", "SampledCharacter", "ScoreBody", "ScoreAnswer"} <= set(schema["components"]["schemas"])
     assert set(schema["paths"]["/api/models"]["get"]["responses"]) == {"200", "304", "401", "421", "422"}
     assert set(schema["paths"]["/api/losses"]["get"]["responses"]) == {"200", "401", "404", "421", "422"}
