@@ -26,13 +26,16 @@ from pycharrnn.training.options import TrainOptions
 FLAGS = {f.name for command in cli.commands.values() if command.options for f in dataclasses.fields(command.options)}
 
 
+LONG_PAGES = {"how-it-works.md", "lists.md", "pages.md", "tutorial.md"}  # half a minute each
+
+
 @pytest.fixture(scope="module")
 def of_reader(tmp_path_factory) -> tuple[bytes, Path]:
     return small_model(tmp_path_factory.mktemp("reader"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the commands are for a shell of POSIX")
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.slow) if p in LONG_PAGES else p for p in PAGES])
 def test_every_command_runs(page, of_reader, tmp_path):
     reader = Reader(home_for(page, tmp_path, *of_reader), page)
     with reader.stack:

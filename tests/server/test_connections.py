@@ -133,7 +133,10 @@ def running():
         yield one
 
 
-@pytest.mark.parametrize("kind", SIEGES)
+# 250 samples at once take a minute.
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow) if k == "unread sample" else k for k in SIEGES]
+)
 def test_a_client_gets_its_sample_beside_250_others(running, kind):
     port = port_of(running.url)
     with contextlib.ExitStack() as stack:
