@@ -38,7 +38,7 @@ def counts(path: str, loaded: Checkpoint) -> dict[bytes, int]:
 
 
 def beginning(vocab: dict[bytes, int], label: bytes) -> list[bytes]:
-    """The characters that an item of this label begins with. Errors: UserError for one that the vocabulary lacks."""
+    """The label and a tab as characters of the vocabulary. Errors: UserError for a character that it lacks."""
     return tokenizer.primetext_characters(label + TAB, vocab, "as")
 
 

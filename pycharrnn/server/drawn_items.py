@@ -27,7 +27,7 @@ def lines(model: ServedModel, opt: SampleOptions, primetext: bytes, known: Colle
     """The lines of a drawing (schemas.ItemLine), those of a round together, which may be "".
 
     Args:
-        opt: of which items, new, unique, seed, length, temperature, topk, topp and threads apply.
+        opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
 
     Errors: HTTPException for a primetext with an unknown character or the end of an item.

@@ -1,7 +1,7 @@
 """Which items are in which split, and in which order an epoch reads them: by -seed, the same on every machine.
 
 Neither takes memory for each item. The split follows from an item's hash, so equal items are in the same one. The order
-is a Feistel network, a bijection of the numbers below 4^h, of which those below the number of items are taken.
+is that of a Feistel network, which permutes the numbers below 4^h. Numbers that are not of an item are skipped.
 """
 
 from __future__ import annotations
