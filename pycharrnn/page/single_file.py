@@ -24,7 +24,7 @@ from pycharrnn.page import heading, known_table
 from pycharrnn.page.bundle import UnsupportedModule, bundle
 from pycharrnn.page.facts import facts_of, losses_of
 from pycharrnn.page.page_files import page_files
-from pycharrnn.sampling.known_items import recorded_text
+from pycharrnn.sampling.known_items import recorded_items
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -43,8 +43,10 @@ def model_of(path: str, loaded: Checkpoint, half: bool) -> Model:
     facts = {**dataclasses.asdict(facts_of(loaded, "", 0.0)), "saved": None}
     model = {**payload.encode(loaded, half=half), "facts": facts, "losses": dataclasses.asdict(losses_of(loaded))}
     if facts["items"]:
+        recorded = recorded_items(path, loaded)
         with contextlib.suppress(OSError, ValueError, UserError):  # the text is missing, or has changed
-            model |= known_table.table_of(recorded_text(path, loaded).items())
+            if recorded.text.fingerprint:
+                model |= known_table.table_of(recorded.read())
     if len(model["weights"]) > _MAX_MODEL:
         hint = "" if half else ": -half 1 rounds them to 16 bits"
         raise UserError(f"the weights of {path} are too large for a browser to read from a page{hint}.")

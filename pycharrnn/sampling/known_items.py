@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from compat import item_options
 from compat.item_options import END_CHARACTERS
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError
 from pycharrnn.text import items
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
-from pycharrnn.text.text_stats import text_stats
+from pycharrnn.text.recorded_text import RecordedText, recorded_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,64 +17,27 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.sampling.options import SampleOptions
 
-MAX_UNASKED = 64 << 20  # bytes of a text that is read only to count known items
 _PIECE = 1 << 20
 
 
-class RecordedText(NamedTuple):
-    """The text that a model of items was trained on, as its checkpoint records it.
+class RecordedItems(NamedTuple):
+    """The items of the text that a model of items was trained on; `end`: the character that ends an item."""
 
-    Attributes:
-        checkpoint: its path, for messages.
-        folder: of input.txt; "" if it is not recorded. fingerprint: likewise.
-        end: the character that ends an item.
-    """
-
-    checkpoint: str
-    folder: str
-    fingerprint: str
+    text: RecordedText
     end: bytes
 
-    @property
-    def path(self) -> str:
-        """The path of the text."""
-        return os.path.join(self.folder, "input.txt")
-
-    def items(self) -> Iterator[bytes]:
+    def read(self) -> Iterator[bytes]:
         """All items, those for validation too, with repetitions, while the text is read.
 
         Errors: UserError if the text is missing, or has changed since; OSError.
         """
-        if not self.folder:
-            raise UserError(f"{self.checkpoint} does not say what it was trained on: give {flag('text')} FILE.")
-        if not os.path.isfile(self.path):
-            raise UserError(
-                f"{self.path}, on which {self.checkpoint} was trained, is not here: go to the folder of the training,"
-                f" or give {flag('text')} FILE."
-            )
-        fingerprint = text_stats(self.folder, -1).fingerprint
-        if self.fingerprint and self.fingerprint != fingerprint:
-            raise UserError(
-                f"{self.path} is not the text of {self.checkpoint}: it was {self.fingerprint}; it is {fingerprint}."
-                f" Give {flag('text')} FILE."
-            )
-        with open(self.path, "rb") as f:
+        with open(self.text.checked_path(), "rb") as f:
             yield from items.of_input(iter(lambda: f.read(_PIECE), b""), self.end)
 
-    def is_small(self) -> bool:
-        """Whether the text is here and may be read unasked."""
-        try:
-            return bool(self.folder) and os.path.getsize(self.path) <= MAX_UNASKED
-        except (OSError, ValueError):  # ValueError: a NUL character in a path
-            return False
 
-
-def recorded_text(path: str, loaded: Checkpoint) -> RecordedText:
-    """The training text of the model of items at `path`."""
-    folder = loaded.opt.get("data_dir")
-    fingerprint = loaded.state.text if loaded.state and loaded.state.text else ""
-    end = END_CHARACTERS[item_options.kind(loaded.vocab, loaded.opt)]
-    return RecordedText(path, folder if isinstance(folder, str) else "", fingerprint, end)
+def recorded_items(path: str, loaded: Checkpoint) -> RecordedItems:
+    """The items of the training text of the model of items at `path`."""
+    return RecordedItems(recorded_text(path, loaded), END_CHARACTERS[item_options.kind(loaded.vocab, loaded.opt)])
 
 
 def for_options(path: str, loaded: Checkpoint, opt: SampleOptions) -> frozenset[bytes] | None:
@@ -83,15 +45,15 @@ def for_options(path: str, loaded: Checkpoint, opt: SampleOptions) -> frozenset[
 
     In memory, an item takes about 60 bytes beside its characters. Errors: OSError; UserError.
     """
-    text = recorded_text(path, loaded)
+    recorded = recorded_items(path, loaded)
     if opt.text:
         kind, labels = item_options.kind(loaded.vocab, loaded.opt), item_options.labels(loaded.vocab, loaded.opt)
         if labels:
-            return frozenset(labelled_items_of_file(opt.text, kind, text.end, str(loaded.opt.get("label")), labels))
-        return frozenset(items_of_file(opt.text, kind, text.end))
+            return frozenset(labelled_items_of_file(opt.text, kind, recorded.end, str(loaded.opt.get("label")), labels))
+        return frozenset(items_of_file(opt.text, kind, recorded.end))
     if opt.new:
-        return frozenset(text.items())
+        return frozenset(recorded.read())
     try:
-        return frozenset(text.items()) if text.is_small() else None
+        return frozenset(recorded.read()) if recorded.text.may_be_read_unasked() else None
     except (OSError, ValueError, UserError):
         return None

@@ -152,9 +152,9 @@ class _Api:
     async def draw_items(self, request: ItemsBody) -> Response:
         """Items as JSON lines, sent as they are drawn: one for each item, and one at the end."""
         model = await self._model(request.model)
-        if model.text is None:
+        if model.items is None:
             raise HTTPException(422, "model: it is a model of a text: /api/sample samples from it.")
-        known = await self._known_texts.items_of(model.text)
+        known = await self._known_texts.items_of(model.items)
         if request.new and known is None:
             raise HTTPException(422, f"new: {drawn_items.NO_TEXT}.")
         options = SampleOptions(

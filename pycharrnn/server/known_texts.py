@@ -10,7 +10,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.text import cache_record
 
 if TYPE_CHECKING:
-    from pycharrnn.sampling.known_items import RecordedText
+    from pycharrnn.sampling.known_items import RecordedItems
     from pycharrnn.text.cache_record import FileState
 
 MAX_BYTES = 1 << 28  # of the items of all texts in memory
@@ -28,27 +28,28 @@ class KnownTexts:
         self._texts: OrderedDict[_Key, tuple[set[bytes] | None, int]] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
 
-    async def items_of(self, text: RecordedText) -> set[bytes] | None:
+    async def items_of(self, recorded: RecordedItems) -> set[bytes] | None:
         """The items of a text; None if it is missing, has changed, or is too large. Read in a thread if needed."""
         async with self._one_at_a_time:
-            return await asyncio.to_thread(self._items_of, text)
+            return await asyncio.to_thread(self._items_of, recorded)
 
-    def _items_of(self, text: RecordedText) -> set[bytes] | None:
-        key = text.folder, text.fingerprint, text.end, cache_record.file_state(text.path) if text.folder else None
+    def _items_of(self, recorded: RecordedItems) -> set[bytes] | None:
+        text = recorded.text
+        key = text.folder, text.fingerprint, recorded.end, cache_record.file_state(text.path) if text.folder else None
         if key not in self._texts:
-            self._texts[key] = self._read(text)
+            self._texts[key] = self._read(recorded)
         self._texts.move_to_end(key)
         while sum(size for _, size in self._texts.values()) > self._max_bytes:
             self._texts.popitem(last=False)
         return self._texts[key][0]
 
-    def _read(self, text: RecordedText) -> tuple[set[bytes] | None, int]:
+    def _read(self, recorded: RecordedItems) -> tuple[set[bytes] | None, int]:
         """The items of a text, and about how much memory they take."""
-        if not text.is_small():
+        if not recorded.text.may_be_read_unasked():
             return None, _BYTES_PER_ITEM
         found, size = set[bytes](), _BYTES_PER_ITEM
         try:
-            for item in text.items():
+            for item in recorded.read():
                 if item not in found:
                     found.add(item)
                     size += len(item) + _BYTES_PER_ITEM

@@ -16,7 +16,7 @@ from pycharrnn.common.screen_text import ScreenText, completed
 from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
-from pycharrnn.sampling.known_items import RecordedText, recorded_text
+from pycharrnn.sampling.known_items import RecordedItems, recorded_items
 from pycharrnn.sampling.predictor import LocalPredictor
 from pycharrnn.server.sample_batch import SampleBatch
 from pycharrnn.server.sample_lines import LineVocabulary
@@ -36,7 +36,7 @@ class ServedModel:
     vocabulary: LineVocabulary
     batch: SampleBatch | None  # of its samples; None without the C kernel
     end_id: int | None  # token id of the end of an item; None for a model of a text
-    text: RecordedText | None  # of a model of items
+    items: RecordedItems | None  # of the training text; None for a model of a text
 
     @property
     def block(self) -> int:
@@ -62,8 +62,8 @@ def served_by(predictor: LocalPredictor, loaded: Checkpoint, facts: ModelFacts) 
     batch, vocab, end_id = None, loaded.vocab, loaded.network.end_id
     if isinstance(predictor, KernelPredictor):
         batch = SampleBatch(predictor.rows_per_step, predictor.multiplications)
-    text = None if end_id is None else recorded_text(facts.id, loaded)
-    return ServedModel(facts.id, vocab, predictor, facts, LineVocabulary(vocab), batch, end_id, text)
+    recorded = None if end_id is None else recorded_items(facts.id, loaded)
+    return ServedModel(facts.id, vocab, predictor, facts, LineVocabulary(vocab), batch, end_id, recorded)
 
 
 def score(model: ServedModel, text: bytes) -> Iterator[str]:
@@ -71,8 +71,8 @@ def score(model: ServedModel, text: bytes) -> Iterator[str]:
 
     Yields a schemas.ScoreAnswer as pieces of ASCII JSON: as objects it would take ten megabytes.
     """
-    if model.text:  # an end is read first: before it, the hidden state becomes zeros
-        text = b"".join([model.text.end, *(item + model.text.end for item in items.of_text(text, model.facts.items))])
+    if model.items:  # an end is read first: before it, the hidden state becomes zeros
+        text = b"".join([model.items.end, *(item + model.items.end for item in items.of_text(text, model.facts.items))])
     steps = model.block
     screen, pending = ScreenText(), list[float | None]()
     known, unknown, total = 0, 0, 0.0
@@ -80,7 +80,7 @@ def score(model: ServedModel, text: bytes) -> Iterator[str]:
     before = ""
     predictor, code_points = model.predictor.fresh(steps), model.facts.code_points
     scored = surprise.surprises(predictor, steps, model.vocab, text, code_points)
-    for character, bits in itertools.islice(scored, 1 if model.text else 0, None):
+    for character, bits in itertools.islice(scored, 1 if model.items else 0, None):
         pending.append(bits)
         if bits is None:
             unknown += 1

@@ -1,0 +1,70 @@
+"""The text that a checkpoint was trained on, as the checkpoint records it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text.text_stats import text_stats
+
+if TYPE_CHECKING:
+    from compat.charrnn import Checkpoint
+
+MAX_UNASKED = 64 << 20  # bytes of a text that a command reads although no option asks for it
+
+
+class RecordedText(NamedTuple):
+    """The text that a model was trained on.
+
+    Attributes:
+        checkpoint: its path, for messages.
+        folder: of input.txt; "" if it is not recorded.
+        fingerprint: of the text, see text_stats; "" if it is not recorded, as in a checkpoint of the original.
+    """
+
+    checkpoint: str
+    folder: str
+    fingerprint: str
+
+    @property
+    def path(self) -> str:
+        """The path of the text."""
+        return os.path.join(self.folder, "input.txt")
+
+    def checked_path(self) -> str:
+        """The path, after a check that the file is still the recorded text.
+
+        Without a fingerprint the file is taken as it is. Errors: UserError if it is missing or has changed.
+        """
+        if not self.folder:
+            raise UserError(f"{self.checkpoint} does not say what it was trained on: give {flag('text')} FILE.")
+        if not os.path.isfile(self.path):
+            raise UserError(
+                f"{self.path}, on which {self.checkpoint} was trained, is not here: go to the folder of the training,"
+                f" or give {flag('text')} FILE."
+            )
+        fingerprint = text_stats(self.folder, -1).fingerprint
+        if self.fingerprint and self.fingerprint != fingerprint:
+            raise UserError(
+                f"{self.path} is not the text of {self.checkpoint}: it was {self.fingerprint}; it is {fingerprint}."
+                f" Give {flag('text')} FILE."
+            )
+        return self.path
+
+    def may_be_read_unasked(self) -> bool:
+        """Whether the text is small, is here, and has a fingerprint.
+
+        Without a fingerprint the file of that name may be any other text.
+        """
+        try:
+            return bool(self.fingerprint and self.folder) and os.path.getsize(self.path) <= MAX_UNASKED
+        except (OSError, ValueError):  # ValueError: a NUL character in a path
+            return False
+
+
+def recorded_text(path: str, loaded: Checkpoint) -> RecordedText:
+    """The training text of the checkpoint at `path`."""
+    folder = loaded.opt.get("data_dir")
+    fingerprint = loaded.state.text if loaded.state and loaded.state.text else ""
+    return RecordedText(path, folder if isinstance(folder, str) else "", fingerprint)
