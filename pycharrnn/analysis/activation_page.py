@@ -38,7 +38,7 @@ def page(name: str, network: Network, reading: Reading, units: list[tuple[int, i
         f"<title>{title} - pycharrnn</title><style>{html_style.style_sheet()}{_STYLE}</style></head><body><main>",
         f"<h1>{title}</h1>",
         f"<p>{network.model}, {network.num_layers} x {network.rnn_size}. The color of a character shows {kind} of the"
-        " unit after the model has read it. Rest on a character to see the number.</p>",
+        " unit after the model has read it. With a mouse, point at a character to see the number.</p>",
         f'<p class="scale" role="img" aria-label="Scale: orange is -1, no color 0, blue +1">{_scale()}</p>',
     ]
     for layer, unit in units:

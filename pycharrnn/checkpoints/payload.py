@@ -154,7 +154,7 @@ def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
     if not elements and _PAGE_START.match(content) and b"</html" not in content[-_PAGE_END:].lower():
         raise DamagedCheckpointError("it is a page that ends too early")
     if not elements:
-        raise CheckpointError("it is a page without a model that pycharrnn has put there")
+        raise CheckpointError("there is no model in it, as in a page that pycharrnn convert writes")
     names = []
     for start, end in elements:  # parsed one at a time, since each may be large
         value = _parsed(content, start, end)

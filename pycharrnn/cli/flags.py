@@ -173,9 +173,13 @@ class Command(click.Command):
                 metavar = e.param.metavar or ""
                 described = dict(self.arguments).get(metavar.strip("<>"), "")
                 raise click.UsageError(f"Missing argument '{metavar}': {described}.", ctx) from None
-            if e.message.startswith("Got unexpected extra argument") and "-primefile" in self._flags(ctx):
-                advice = ": a text is given with -primetext TEXT, or with -primefile FILE."
-                raise click.UsageError(e.message + advice, ctx) from None
+            if e.message.startswith("Got unexpected extra argument"):
+                left_over = e.message.partition("(")[2].removesuffix(")")
+                named = [param.metavar or "" for param in self.params if isinstance(param, click.Argument)]
+                takes = f"{self.name} takes {' '.join(named)}" if named else f"{self.name} takes flags alone"
+                if "-primefile" in self._flags(ctx):
+                    takes += "; a text is given with -primetext TEXT, or with -primefile FILE"
+                raise click.UsageError(f"too many arguments ({left_over}): {takes}.", ctx) from None
             raise
 
     def _flags(self, ctx: click.Context) -> set[str]:

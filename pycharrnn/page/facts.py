@@ -40,7 +40,7 @@ class ModelFacts:
     )
     newline: bool = field(metadata={"description": "whether its vocabulary has a newline"})
     code_points: bool = field(metadata={"description": "whether its characters are Unicode code points, not bytes"})
-    epoch: float
+    epoch: float | None = field(metadata={"description": "null if unknown"})
     val_loss: float | None = field(
         metadata={"description": "at this checkpoint, in nats per character; null if unknown"}
     )
@@ -71,6 +71,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
     """The facts of a checkpoint. `name`: its id. `saved`: modification time of its file, in seconds since 1970."""
     network = loaded.network
     loss = checkpoint.validation_loss(loaded)
+    has_epoch = bool(loaded.epoch or not loaded.i)  # torch-rnn records none
     return ModelFacts(
         id=name,
         text=checkpoint.text_name(loaded),
@@ -82,7 +83,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
         labels=[label.decode() for label in item_options.labels(loaded.vocab, loaded.opt) if _is_utf8(label)],
         newline=b"\n" in loaded.vocab,
         code_points=checkpoint.encoding(loaded) == "utf8",
-        epoch=float(loaded.epoch) if np.isfinite(loaded.epoch) else 0.0,
+        epoch=float(loaded.epoch) if has_epoch and np.isfinite(loaded.epoch) else None,
         val_loss=loss if loss is not None and np.isfinite(loss) else None,
         best_val_loss=losses.best_loss(loaded.val_losses),
         program=loaded.program,

@@ -56,6 +56,8 @@ async def _refuse(request: Request, error: RequestValidationError) -> Response:
         return JSONResponse({"detail": "the body must be JSON, with the header Content-Type: application/json."}, 422)
     if first["type"] == "json_invalid":
         return JSONResponse({"detail": f"the body is not JSON: {first['ctx']['error']}, at {first['loc'][-1]}."}, 422)
+    if first["loc"] == ("body",):
+        return JSONResponse({"detail": "the body must be a JSON object."}, 422)
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     return JSONResponse({"detail": f"{where}: {first['msg']}." if where else f"{first['msg']}."}, 422)
 

@@ -186,9 +186,14 @@ class CheckpointKeeper:
         if self._good is not None and self._good_at == checkpoint.i and checkpoint.i:
             command = ["pycharrnn", "train", "-resume", self._good, *self._resume_flags]
             program = f"pycharrnn.train(resume={self._good!r})"
+            self._note_sampling(self._good)
             return f"go on with: {wordings(shell_words.joined(command), program)}"
         why = self._failure or ("its numbers are not finite" if checkpoint.i else "nothing has been trained")
         return f"that could not be saved ({why}), {self._last_good()}."
+
+    def _note_sampling(self, path: str) -> None:
+        command = ["pycharrnn", "sample", path, *self._sample_flags]
+        self._note(f"sample from it with: {shell_words.joined(command)}")
 
     def diverged(self) -> RunStopped:
         """The exception for a NaN or exploding loss, which names the newest good checkpoint."""
@@ -218,8 +223,7 @@ class CheckpointKeeper:
         path, loss = self.path_of(best), lua_format.fixed(self._history.val_losses[best], 4)
         sampled = self._best if self._best_shown == best and os.path.exists(self._best) else path
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
-        command = ["pycharrnn", "sample", sampled, *self._sample_flags]
-        self._note(f"sample from it with: {shell_words.joined(command)}")
+        self._note_sampling(sampled)
         command = ["pycharrnn", "convert", sampled, f"{self._files.savefile}.html"]
         self._note(f"write a page that runs it with: {shell_words.joined(command)}")
 

@@ -142,7 +142,7 @@ def test_one_of_several_models(tmp_path):
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"<p>Hello</p>", "a page without a model"),
+        (b"<p>Hello</p>", "there is no model in it"),
         (payload.ELEMENT + b'{"name": ', "ends within a model"),
         (payload.ELEMENT + b'{"name": ' + payload.ELEMENT_END, "not JSON"),
         (payload.ELEMENT + b"[" * 100_000 + payload.ELEMENT_END, "not JSON"),

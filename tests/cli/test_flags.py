@@ -219,8 +219,11 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["train", "-model_type", "lstm"], "torch-rnn's -model_type is -model here."),
         (["sample", "x.t7", "-temperature", "0,5"], "-temperature needs a number, not '0,5': write 0.5."),
         (["sample", "x.t7", "-length", "0,5"], "-length needs a whole number, not '0,5'."),
+        (["inspect", "a.t7", "b.t7"], "too many arguments (b.t7): inspect takes <file>."),
+        (["sample", "x.t7", "The", "cat"], "too many arguments (The cat): sample takes <model>; a text is given with"),
+        (["doctor", "x"], "too many arguments (x): doctor takes flags alone."),
     ],
 )
-def test_flags_of_torch_rnn_and_decimal_commas_are_answered(args, said):
+def test_frequent_mistakes_are_answered(args, said):
     result = CliRunner().invoke(cli, args)
     assert result.exit_code == 2 and said in result.stderr

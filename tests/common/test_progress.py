@@ -91,7 +91,8 @@ def test_a_log_whose_reader_goes_away(tmp_path):
         terminal.read(lambda: bool(LINE.fullmatch(terminal.bottom())))
         os.close(reader)
         assert terminal.end() == 1
-    (line,) = terminal.lines()
+    sample, line = terminal.lines()
+    assert sample.startswith("pycharrnn: sample from it with: pycharrnn sample cv/lm_lstm_")
     assert line.startswith("pycharrnn: stopped by the end of its log's reader after iteration")
 
 

@@ -24,8 +24,8 @@ def loaded():
     "losses, epoch, best, told",
     [
         ({1: 2.5, 2: 2.0, 3: 2.25}, 3.0, 2.0, 3.0),
-        ({1: math.nan, 2: math.inf, 3: 2.25}, math.nan, 2.25, 0.0),
-        ({}, math.inf, None, 0.0),
+        ({1: math.nan, 2: math.inf, 3: 2.25}, math.nan, 2.25, None),
+        ({}, math.inf, None, None),
         ({1: math.nan}, 0.5, None, 0.5),
     ],
 )

@@ -236,6 +236,12 @@ def test_bad_requests(client, body, status, words):
     assert words in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("body", ["[]", "3", '"a"', "null", ""])
+def test_a_body_must_be_an_object(client, body):
+    answer = client.post("/api/sample", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()) == (422, {"detail": "the body must be a JSON object."})
+
+
 @pytest.mark.parametrize("length", [10, 10.0, 1e1])
 def test_whole_numbers_are_whole_however_they_are_written(client, length):
     assert len(sample(client, length=length)) == 11

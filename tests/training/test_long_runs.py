@@ -65,9 +65,10 @@ def test_a_signal_saves_and_says_how_to_resume(tmp_path, name, status):
     process.send_signal(getattr(signal, name))
     out, error = process.communicate(timeout=60)
     assert process.returncode == status, error
-    said, last = error.strip().split("\n")
+    said, sample, last = error.strip().split("\n")
     known_as = "Ctrl-C" if name == "SIGINT" else name
     assert said == f"pycharrnn: {known_as}: finishing the step and saving; a second one stops at once."
+    assert sample == "pycharrnn: sample from it with: pycharrnn sample cv/lm_lstm_latest.t7 -gpuid -1"
     latest = folder / "cv" / "lm_lstm_latest.t7"
     i = checkpoint.load(latest).i
     assert last == (
@@ -224,8 +225,8 @@ def test_a_reader_of_the_log_that_goes_away(tmp_path):
     process.stdout.close()
     error = process.stderr.read()
     assert process.wait(60) == 1
-    assert error.startswith("pycharrnn: stopped by the end of its log's reader after iteration ")
-    assert error.count("\n") == 1
+    assert "\npycharrnn: stopped by the end of its log's reader after iteration " in error
+    assert error.count("\n") == 2
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i > 40
 
 
@@ -306,7 +307,7 @@ def test_a_log_that_is_closed_before_training_begins(tmp_path, lines):
     process.stdout.close()
     error = process.stderr.read()
     assert process.wait(60) == 1
-    assert error.startswith("pycharrnn: stopped by the end of its log's reader after iteration ")
+    assert "\npycharrnn: stopped by the end of its log's reader after iteration " in error
     assert "go on with: pycharrnn train -resume cv/lm_lstm_latest.t7" in error
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i >= 1
 
