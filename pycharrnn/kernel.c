@@ -143,6 +143,7 @@ typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as 
 #include "kernel_body.h"
 #include "kernel_predict.h"
 #include "kernel_sample.h"
+#include "kernel_adapt.h"
 
 /* -- what Python calls --------------------------------------------------------------------------------------------- */
 
@@ -178,6 +179,7 @@ PUBLIC void charrnn_workspace_sizes(const void *layer, struct workspace_sizes *s
   else workspace_sizes_float(layer, sizes);
 }
 PUBLIC void charrnn_read(const struct reading *reading) { read_characters(reading); }
+PUBLIC void charrnn_adapt(const struct adapting *adapting, int threads) { read_and_learn(adapting, threads); }
 PUBLIC void charrnn_sample(struct sampling *sampling) { sample_characters(sampling); }
 PUBLIC void charrnn_reading_sizes(const struct network *n, int64_t T, int64_t B, struct reading_sizes *sizes) {
   sizes->panel_width = PREDICT_NR, sizes->rows_per_step = ROWS_PER_STEP, sizes->workspace = reading_workspace(n, T, B);

@@ -149,6 +149,28 @@
   F(S, int64_t, sampled)                /* results: the steps taken */                                 \
   F(S, int64_t, failed)                 /* whether the next step's probabilities have no positive sum */
 
+/* A text that one stream reads and learns from, in segments of up to T characters, the T of the layers as they are given.
+   B is 1, in float32. The caller sets the states at index 0; they become those after the text. */
+#define ADAPTING_FIELDS(F, S, R)                                                           \
+  F(S, struct passes_float *, passes)  /* its weights and gradients lie in the vectors below */ \
+  F(S, int64_t, length)                /* of a segment: the most that fits the buffers */  \
+  F(S, int64_t, end_id)                /* the state becomes zero before it; below 0: none */ \
+  F(S, int64_t, steps)                                                                     \
+  F(S, const int64_t *, characters)    /* (steps) */                                       \
+  F(S, const int64_t *, targets)       /* (steps): the character after each */             \
+  F(S, double *, log_probs)            /* (steps): result, of the targets, each before it is learnt from */ \
+  F(S, uint8_t *, begins)              /* (length), workspace */                           \
+  F(S, float *, d_logits)              /* (length, V), workspace */                        \
+  F(S, int64_t, size)                                                                      \
+  F(S, float *, parameters)            /* (size) each */                                   \
+  F(S, float *, gradient)                                                                  \
+  F(S, float *, mean_square)                                                               \
+  F(S, const float *, trained)                                                             \
+  F(S, double, alpha)                                                                      \
+  F(S, double, learning_rate)                                                              \
+  F(S, double, epsilon)                                                                    \
+  F(S, double, pull)
+
 #define MEMBER(S, type, name) type name;
 #define LAYOUT_OF_FIELD(S, type, name) {#S "." #name, offsetof(LAYOUT_STRUCT_##S, name)},
 
@@ -171,6 +193,7 @@ struct sampling { SAMPLING_FIELDS(MEMBER, , ) };
   struct update_##R { UPDATE_FIELDS(MEMBER, , R) };
 STRUCTS_OF(double)
 STRUCTS_OF(float)
+struct adapting { ADAPTING_FIELDS(MEMBER, , ) };
 
 #define LAYOUT_STRUCT_layer struct layer_double
 #define LAYOUT_STRUCT_passes struct passes_double
@@ -181,6 +204,7 @@ STRUCTS_OF(float)
 #define LAYOUT_STRUCT_reading_sizes struct reading_sizes
 #define LAYOUT_STRUCT_reading struct reading
 #define LAYOUT_STRUCT_sampling struct sampling
+#define LAYOUT_STRUCT_adapting struct adapting
 #define LAYOUT_OF(S, FIELDS) {#S, sizeof(LAYOUT_STRUCT_##S)}, FIELDS(LAYOUT_OF_FIELD, S, double)
 #define WHOLE_LAYOUT                              \
   LAYOUT_OF(layer, LAYER_FIELDS)                  \
@@ -191,4 +215,5 @@ STRUCTS_OF(float)
   LAYOUT_OF(network, NETWORK_FIELDS)              \
   LAYOUT_OF(reading_sizes, READING_SIZES_FIELDS)  \
   LAYOUT_OF(reading, READING_FIELDS)              \
-  LAYOUT_OF(sampling, SAMPLING_FIELDS)
+  LAYOUT_OF(sampling, SAMPLING_FIELDS)            \
+  LAYOUT_OF(adapting, ADAPTING_FIELDS)

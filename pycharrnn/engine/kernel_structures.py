@@ -111,6 +111,19 @@ class Sampling(ctypes.Structure):
     ]
 
 
+class Adapting(ctypes.Structure):
+    """struct adapting."""
+
+    _fields_ = [
+        ("passes", ctypes.POINTER(Passes)),
+        *((name, ctypes.c_int64) for name in ("length", "end_id", "steps")),
+        *((name, ctypes.c_void_p) for name in ("characters", "targets", "log_probs", "begins", "d_logits")),
+        ("size", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("parameters", "gradient", "mean_square", "trained")),
+        *((name, ctypes.c_double) for name in ("alpha", "learning_rate", "epsilon", "pull")),
+    ]
+
+
 def _layout_of(**structures: type[ctypes.Structure]) -> dict[str, int]:
     """Name -> size of each structure and offset of each field, in bytes, as in charrnn_layout."""
     layout = {name: ctypes.sizeof(structure) for name, structure in structures.items()}
@@ -129,6 +142,7 @@ LAYOUT = _layout_of(
     reading_sizes=ReadingSizes,
     reading=Reading,
     sampling=Sampling,
+    adapting=Adapting,
 ) | {"block": BLOCK, "ignored": IGNORED}
 _WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, is_double
 FUNCTIONS: dict[str, list[Any]] = {
@@ -137,4 +151,5 @@ FUNCTIONS: dict[str, list[Any]] = {
     "charrnn_reading_sizes": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p],
     "charrnn_read": [ctypes.c_void_p],
     "charrnn_sample": [ctypes.c_void_p],
+    "charrnn_adapt": [ctypes.c_void_p, ctypes.c_int],
 }

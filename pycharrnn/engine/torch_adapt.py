@@ -1,0 +1,69 @@
+"""The learner of adapt.py in PyTorch, for machines without the C kernel. The tests compare the kernel with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from pycharrnn.engine import adapt, indices
+from pycharrnn.engine.bptt import BPTT
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.engine.torch_backend import TorchBackend
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from compat.graph_match import Network
+
+
+class TorchLearner(adapt.Learner):
+    """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
+
+    def __init__(self, network: Network, how: adapt.Adaptation) -> None:
+        self.how, self._of = how, network
+        n = network
+        self._model = CharRNN(n.model, n.vocab_size, n.rnn_size, n.num_layers, end_id=n.end_id)
+        self._model.load_weights(n.weights)
+        self._parameters = self._model.flat.detach()
+        self._trained, self._gradient = self._parameters.clone(), torch.empty_like(self._parameters)
+        self._mean_square = torch.zeros_like(self._parameters)
+        self._passes: dict[int, BPTT] = {}  # by the length of a segment
+        self._states = self._model.initial_state(1)
+
+    def read(
+        self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]]
+    ) -> npt.NDArray[np.float64]:
+        """See adapt.Learner."""
+        shape, V, found = (len(token_ids),), self._of.vocab_size, []
+        x = torch.from_numpy(indices.check_indices("the characters", token_ids, shape, V))
+        y = torch.from_numpy(indices.check_indices("the characters that follow", targets, shape, V))
+        for start in range(0, len(x), self.how.length):
+            segment = slice(start, start + self.how.length)
+            found.append(self._learn(x[segment, None], y[segment, None]))
+        return np.concatenate([np.empty(0), *found])
+
+    def _learn(self, x: torch.Tensor, y: torch.Tensor) -> npt.NDArray[np.float64]:
+        """Read a segment (T, 1) and learn from it: log-probabilities of y, (T,)."""
+        T = len(x)
+        if T not in self._passes:
+            self._passes[T] = BPTT(TorchBackend(self._model, T, 1), batch_size=T, end_id=self._of.end_id)
+        passes = self._passes[T]
+        for first, state in zip(passes.states(0), self._states, strict=True):
+            first.copy_(state)
+        log_probs = passes.forward(x).gather(1, y)[:, 0].numpy().astype(np.float64)
+        passes.nll(y)
+        passes.backward(passes.d_nll(), passes.views(self._gradient))
+        self._states = [state.clone() for state in passes.states(-1)]
+        self._mean_square.mul_(adapt.ALPHA).addcmul_(self._gradient, self._gradient, value=1 - adapt.ALPHA)
+        self._parameters.addcdiv_(self._gradient, self._mean_square.sqrt().add_(adapt.EPSILON), value=-self.how.rate)
+        self._parameters.lerp_(self._trained, self.how.pull)
+        found: npt.NDArray[np.float64] = log_probs
+        return found
+
+    def network(self) -> Network:
+        """See adapt.Learner."""
+        weights = {name: view.clone().numpy() for name, view in self._model.weights.items()}
+        return dataclasses.replace(self._of, weights=weights, tensor_type="torch.FloatTensor")
