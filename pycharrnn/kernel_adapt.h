@@ -36,7 +36,7 @@ static void read_segment(const struct adapting *a, int64_t start, int threads) {
   for (int64_t t = 0; t < T; t++) a->begins[t] = a->characters[start + t] == a->end_id;
   passes->layer[0].characters = a->characters + start;
   run_forward_float(passes, threads);
-  for (int64_t t = 0; t < T; t++) a->log_probs[start + t] = decoder->gates[t * V + y[t]];
+  for (int64_t t = 0; t < T; t++) a->log_probs[start + t] = y[t] == IGNORED ? 0 : decoder->gates[t * V + y[t]];
   loss_gradient_float(&(struct loss_float){T, V, T, y, decoder->gates, a->d_logits, 0}, 0, T);
   run_backward_float(passes, threads);
   struct job job = {.do_work = adapt_work, .on = a, .max_workers = threads, .tasks = (a->size + 4 * BLOCK - 1) / (4 * BLOCK)};
@@ -49,7 +49,7 @@ static void read_and_learn(const struct adapting *a, int threads) {
   CHECK(a->length >= 1 && a->steps >= 0 && a->size >= 1 && a->end_id < V && passes->layer[0].B == 1);
   for (int64_t at = 0; at < a->steps; at++) {
     CHECK(a->characters[at] >= 0 && a->characters[at] < V);
-    CHECK(a->targets[at] >= 0 && a->targets[at] < V);
+    CHECK(a->targets[at] == IGNORED || (a->targets[at] >= 0 && a->targets[at] < V));
   }
   for (int64_t start = 0; start < a->steps; start += a->length) {
     int64_t T = a->steps - start < a->length ? a->steps - start : a->length;

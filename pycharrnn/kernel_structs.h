@@ -157,8 +157,8 @@
   F(S, int64_t, end_id)                /* the state becomes zero before it; below 0: none */ \
   F(S, int64_t, steps)                                                                     \
   F(S, const int64_t *, characters)    /* (steps) */                                       \
-  F(S, const int64_t *, targets)       /* (steps): the character after each */             \
-  F(S, double *, log_probs)            /* (steps): result, of the targets, each before it is learnt from */ \
+  F(S, const int64_t *, targets)       /* (steps): the character after each, or IGNORED */ \
+  F(S, double *, log_probs)            /* (steps): result, of the targets, before they are learnt from; 0 if ignored */ \
   F(S, uint8_t *, begins)              /* (length), workspace */                           \
   F(S, float *, d_logits)              /* (length, V), workspace */                        \
   F(S, int64_t, size)                                                                      \

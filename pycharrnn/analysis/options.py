@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import SWITCH, THREADS, check, file_ending, number, one_of, option
+from pycharrnn.engine.adapt_options import AdaptOptions
 
 
 @dataclass(frozen=True)
-class EvalOptions:
+class EvalOptions(AdaptOptions):
     """Options of `pycharrnn eval`."""
 
     data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir", group="text")
@@ -25,6 +26,12 @@ class EvalOptions:
     val_frac: float = option(
         -1, "fraction of data that goes into validation set. -1 = as in training", group="text", allowed=number(0, 1)
     )
+    adapt: int = option(
+        0,
+        "1 = print also the loss of a model that learns from the split while it reads it: another test",
+        group="learning",
+        allowed=SWITCH,
+    )
     old_exp: int = option(
         0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", allowed=SWITCH
     )
@@ -36,10 +43,15 @@ class EvalOptions:
         check(self)
         if self.old_exp and self.gpuid >= 0:
             raise UserError(f"-old_exp works on the CPU only: leave {flag('gpuid')} out.")
+        self.check_adapt("adapt", self.adapt)
+        if self.adapt and self.gpuid >= 0:
+            raise UserError(f"{flag('adapt', 1)} works on the CPU only: leave {flag('gpuid')} out.")
+        if self.adapt and self.old_exp:
+            raise UserError(f"{flag('adapt', 1)} has its own LogSoftMax: leave {flag('old_exp', 1)} out.")
 
 
 @dataclass(frozen=True)
-class ScoreOptions:
+class ScoreOptions(AdaptOptions):
     """Options of `pycharrnn score`."""
 
     html: str = option(
@@ -58,6 +70,12 @@ class ScoreOptions:
         group="output",
         allowed=SWITCH,
     )
+    adapt: int = option(
+        0,
+        "1 = print also the score of a model that learns from each text while it reads it: another test",
+        group="learning",
+        allowed=SWITCH,
+    )
     sort: int = option(0, "1 = with -lines 1, the most likely line first", group="output", allowed=SWITCH)
     gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
     threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
@@ -69,6 +87,11 @@ class ScoreOptions:
             raise UserError(f"{flag('sort', 1)} sorts lines: add {flag('lines', 1)}.")
         if self.lines and self.html:
             raise UserError(f"{flag('lines', 1)} prints a table and {flag('html')} writes a page: leave one out.")
+        self.check_adapt("adapt", self.adapt)
+        if self.adapt and self.lines:
+            raise UserError(f"{flag('adapt', 1)} scores whole texts: leave {flag('lines', 1)} out.")
+        if self.adapt and self.gpuid >= 0:
+            raise UserError(f"{flag('adapt', 1)} works on the CPU only: leave {flag('gpuid')} out.")
 
 
 @dataclass(frozen=True)

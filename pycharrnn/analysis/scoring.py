@@ -29,7 +29,7 @@ from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settings import DataSettings, group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.options import EvalOptions
     from pycharrnn.sampling.predictor import Predictor
 
-_SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
+SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _LONG_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # 8 digits are enough to tell texts apart
 _MAX_EXPONENT = 700  # exp() overflows above 709
 # Defaults of EvalOptions that mean "as in training".
@@ -56,7 +56,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     Errors: UserError for a text that is missing, too short for the split, or has characters that the vocabulary lacks;
         and for sizes that do not fit into memory.
     """
-    loader = _loader(path, loaded, opt)
+    loader = open_split(path, loaded, opt)
     unknown = [c for c in characters_by_id(loader.vocab_mapping) if c not in loaded.vocab]
     if unknown:
         raise UserError(
@@ -77,7 +77,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
         predictor = NumpyPredictor(loaded.network, B, steps, legacy_logsoftmax.log_softmax)
     else:
         predictor = inference.make_predictor(loaded, device, B, steps)
-    split = _SPLITS[opt.split]
+    split = SPLITS[opt.split]
     loss, counted = 0.0, 0
     with bar(os.path.basename(path), loader.split_sizes[split]) as advance:
         for _ in range(loader.split_sizes[split]):
@@ -93,7 +93,7 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     return loss / T / (counted / (B * T))
 
 
-def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
+def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
     if not opt.data_dir and not loaded.opt.get("data_dir"):
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
@@ -121,7 +121,7 @@ def _loader(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         leave_out_others=keep,
         in_order=True,
     )
-    if not loader.split_sizes[_SPLITS[opt.split]]:
+    if not loader.split_sizes[SPLITS[opt.split]]:
         raise UserError(
             f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}."
         )
@@ -177,47 +177,61 @@ def scores(
 
     def known_ids() -> Iterator[npt.NDArray[np.int64]]:
         for text in texts:
-            waiting.append(_encode(loaded, text))
+            waiting.append(encode(loaded, text))
             yield waiting[-1].token_ids[waiting[-1].known]
 
     for bits in surprise.bits_of_texts(predictor.fresh(1, streams), known_ids(), threads):
-        yield _score(loaded, waiting.popleft(), bits)
+        yield score_of(loaded, waiting.popleft(), bits)
 
 
 def score_by(predictor_of: Callable[[int], Predictor], loaded: Checkpoint, text: bytes) -> Score:
     """As `score`. `predictor_of`: number of steps -> a predictor of one stream, hidden state zeros."""
     steps = likelihood.block_size(surprise.STEPS, likelihood.doubles_per_step(loaded.network, 1))
-    encoded = _encode(loaded, text)
-    return _score(loaded, encoded, surprise.bits(predictor_of(steps), steps, encoded.token_ids[encoded.known]))
+    encoded = encode(loaded, text)
+    return score_of(loaded, encoded, surprise.bits(predictor_of(steps), steps, encoded.token_ids[encoded.known]))
 
 
-def _encode(loaded: Checkpoint, text: bytes) -> surprise.TokenizedText:
+def encode(loaded: Checkpoint, text: bytes) -> surprise.TokenizedText:
+    """The characters of a text and their token ids."""
     return surprise.encode(text, loaded.vocab, checkpoint.encoding(loaded) == "utf8")
 
 
-def _score(loaded: Checkpoint, text: surprise.TokenizedText, bits_of_known: npt.NDArray[np.float64]) -> Score:
+def score_of(loaded: Checkpoint, text: surprise.TokenizedText, bits_of_known: npt.NDArray[np.float64]) -> Score:
+    """`bits_of_known`: the surprise of each character that the vocabulary has."""
     bits = np.zeros(len(text.token_ids))
     bits[text.known] = bits_of_known
     return Score(text.characters, bits, text.known, checkpoint.encoding(loaded) == "utf8")
 
 
-def as_lines(split: str, loss: float, stored: float | None) -> str:
-    """The output of `eval` for one checkpoint, whose val_loss is `stored`. Losses are in nats per character."""
+def as_lines(split: str, loss: float, stored: float | None, adapted: float | None = None) -> str:
+    """The output of `eval` for one checkpoint, whose val_loss is `stored`. Losses are in nats per character.
+
+    `adapted`: the loss with -adapt 1, or None.
+    """
     in_checkpoint = f" (val_loss in the checkpoint: {stored:.8f})" if stored is not None else ""
+    found = _in_all_units(f"loss over {split} split", loss, in_checkpoint)
+    return found if adapted is None else f"{found}\n{_in_all_units('loss with -adapt 1', adapted)}"
+
+
+def _in_all_units(name: str, loss: float, note: str = "") -> str:
     return (
-        f"loss over {split} split  {loss:.8f} nats per character{in_checkpoint}\n"
+        f"{name:19}  {loss:.8f} nats per character{note}\n"
         f"                     {loss / math.log(2):.8f} bits per character\n"
         f"perplexity           {_perplexity(loss):.8f}"
     )
 
 
-def as_table(rows: list[tuple[str, float, float | None, str]]) -> str:
-    """The output of `eval -compare 1`, sorted by loss, NaN last. Rows: (file, loss, val_loss, training text)."""
+def as_table(rows: list[tuple[str, float, float | None, str]], adapted: Mapping[str, float] | None = None) -> str:
+    """The output of `eval -compare 1`, sorted by loss, NaN last.
+
+    Rows: (file, loss, val_loss, training text). `adapted`: file -> loss with -adapt 1, for one more column.
+    """
+    more = ["with -adapt 1"] if adapted else []
     cells: list[tuple[str, ...]] = [
-        ("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", "trained on")
+        ("checkpoint", "nats/char", "bits/char", "perplexity", "val_loss in it", *more, "trained on")
     ]
     for path, loss, stored, text in sorted(rows, key=lambda row: losses.sort_key(row[1])):
-        numbers = (loss, loss / math.log(2), _perplexity(loss), stored)
+        numbers = (loss, loss / math.log(2), _perplexity(loss), stored, *([adapted[path]] if adapted else []))
         cells.append((path, *("-" if x is None else f"{x:.6f}" for x in numbers), _LONG_HASH.sub(r"\1", text) or "-"))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(

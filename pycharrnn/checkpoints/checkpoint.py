@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import charrnn, nngraph
+from compat import charrnn, graph_match, nngraph
 from compat.graph_expressions import CheckpointError, DamagedCheckpointError
 from compat.lua_random import LuaRandom
 from compat.t7_objects import DamagedT7Error
 from compat.vocabulary import characters_by_id
+from pycharrnn._version import __version__
 from pycharrnn.checkpoints import formats, names
 from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError
@@ -85,6 +86,11 @@ def trained_on(loaded: charrnn.Checkpoint) -> str:
     if loaded.state and loaded.state.text:
         words.append(loaded.state.text)
     return ", ".join(words)
+
+
+def with_network(loaded: charrnn.Checkpoint, network: graph_match.Network) -> charrnn.Checkpoint:
+    """A checkpoint of the same model with other weights: without the losses, which were those of its own."""
+    return charrnn.Checkpoint(network, loaded.vocab, loaded.opt, program=f"pycharrnn {__version__}")
 
 
 def convert(

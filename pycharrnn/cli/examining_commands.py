@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,18 +51,26 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             raise click.UsageError(f"{texts[0]} is a text: {advice}", click.get_current_context())
         raise click.UsageError("several checkpoints need -compare 1.", click.get_current_context())
     use_threads(opt.threads)
-    from pycharrnn.analysis import scoring
+    from pycharrnn.analysis import adapted, scoring
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
 
     where = device.choose(opt.gpuid, 0, lambda line: None)
-    rows = []
+    rows: list[tuple[str, float, float | None, str]] = []
+    learnt: dict[str, float] = {}
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
         loss = scoring.split_loss(path, loaded, opt, where)
         if loaded.program == "torch-rnn":
             note(f"{path} is of torch-rnn, whose splits are other parts of a text: its val_loss may differ from this.")
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
-    say(scoring.as_table(rows) if opt.compare else scoring.as_lines(opt.split, *rows[0][1:3]))
+        if opt.adapt:
+            learnt[path] = adapted.split_loss(path, loaded, opt)
+    if opt.compare:
+        say(scoring.as_table(rows, learnt))
+    else:
+        say(scoring.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))
+    if opt.adapt:
+        note(f"{adapted.EXPLANATION}.")
 
 
 def _is_text(path: str) -> bool:
@@ -89,7 +98,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     opt = ScoreOptions(**values)
     use_threads(opt.threads)
     from compat import item_options
-    from pycharrnn.analysis import scoring, surprise_page
+    from pycharrnn.analysis import adapted, scoring, surprise_page
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
 
@@ -104,13 +113,27 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     if item_options.labels(loaded.vocab, loaded.opt):
         raise UserError(f"{checkpoint_file} is a model with labels, whose items are scored one by one: add -lines 1.")
     scores, empty = [], []
-    found = scoring.scores(loaded, map(read, files), len(files), where, opt.threads or 1)
+    texts = deque[bytes]()  # that have been read, but not scored
+
+    def read_text(file: str) -> bytes:
+        texts.append(read(file))
+        return texts[-1]
+
+    found = scoring.scores(loaded, map(read_text, files), len(files), where, opt.threads or 1)
     for file, score in zip(files, found, strict=True):
+        text = texts.popleft()
         if not score.characters:
             empty.append(file)
             continue
         scores.append((file, score))
         say(f"{file}: {scoring.as_sentence(score)}")
+        if opt.adapt:
+            learnt = adapted.score(loaded, text, opt.adaptation, opt.threads or 1, file)
+            name = f"{file}, with -adapt 1"
+            scores.append((name, learnt))
+            say(f"{name}: {scoring.as_sentence(learnt)}")
+    if opt.adapt and scores:
+        note(f"{adapted.EXPLANATION}.")
     if opt.html and scores:
         surprise_page.write(opt.html, checkpoint_file, scores)
         say(f"saved {opt.html}")

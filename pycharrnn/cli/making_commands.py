@@ -25,13 +25,15 @@ from pycharrnn.cli.console import (
     use_threads,
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
+from pycharrnn.cli.outputs import Output
 from pycharrnn.common import extras, interrupts
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.standard_streams import standard_input
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
-    from pycharrnn.sampling.options import SampleOptions
+    from pycharrnn.sampling.chat import Chat
+    from pycharrnn.sampling.options import ChatOptions, SampleOptions
 
 
 def _recipes() -> str:
@@ -92,7 +94,7 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
     from pycharrnn.engine import device
-    from pycharrnn.sampling import batch_to_files, beam, model_labels, stream, tokenizer
+    from pycharrnn.sampling import batch_to_files, beam, learning, model_labels, stream, tokenizer
 
     explain_seed(opt.seed)
 
@@ -118,6 +120,9 @@ def sample_command(model: str, **values: Any) -> None:
         opt, primetext = dataclasses.replace(opt, hide_prime=1), b"".join(prime)
         missing = "missing seed text, starting at the beginning of a line"
     stream.require_possible_stop(opt, loaded.vocab)
+    if opt.adapt:
+        before = tokenizer.line_start(loaded) if end is not None else []
+        loaded = learning.learnt(loaded, [*before, *prime], opt.adaptation, opt.threads or 1)
     beam.check_memory(loaded.network, opt.beam)
     if opt.o:
         if os.path.isfile(opt.o) or (opt.o.endswith(".txt") and not os.path.isdir(opt.o)):
@@ -186,16 +191,34 @@ def chat_command(model: str, **values: Any) -> None:
 
     opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})
     use_threads(opt.threads)
-    from pycharrnn.checkpoints import paths
+    from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
-    from pycharrnn.sampling import batch_to_files, inference, tokenizer
-    from pycharrnn.sampling.chat import Chat
+    from pycharrnn.sampling import inference
+    from pycharrnn.sampling.chat import Chat, LearningChat
 
     explain_seed(opt.seed)
 
-    _, loaded = paths.load_best(model, note)
-    where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
-    chat = Chat(inference.make_predictor(loaded, where), loaded.vocab, opt)
+    kept = Output(opt.o, "-o ", opt.overwrite)
+    kept.check_folder()
+    checkpoint_file, loaded = paths.load_best(model, note)
+    if not opt.learn:
+        where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
+        _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt), opt)
+        return
+    kept.check(checkpoint_file)
+    chat = LearningChat(loaded, opt)
+    try:
+        _converse(chat, opt)
+    finally:
+        if opt.o:
+            checkpoint.convert(chat.checkpoint(), opt.o)
+            note(f"saved {opt.o}")
+
+
+def _converse(chat: Chat, opt: ChatOptions) -> None:
+    """Answer the lines of standard input until it ends."""
+    from pycharrnn.sampling import batch_to_files, tokenizer
+
     out = sys.stdout.buffer
     lines = standard_input()
     while True:

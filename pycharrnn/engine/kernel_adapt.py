@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compat.nngraph import parameter_shapes
-from pycharrnn.engine import adapt, indices
+from pycharrnn.engine import adapt
 from pycharrnn.engine.kernel_structures import (
     CELL_NUMBERS,
     DECODER,
@@ -134,7 +134,9 @@ class KernelLearner(adapt.Learner):
                     }
                 for kind, linears in groups.items():
                     for part, name in enumerate(("weight", "bias")):
-                        gates = [rows for linear in linears for rows in np.split(linear[part], len(linear[0]) // layer.H)]
+                        gates = [
+                            rows for linear in linears for rows in np.split(linear[part], len(linear[0]) // layer.H)
+                        ]
                         addresses = PointerPerGate(*(gate.ctypes.data for gate in gates))
                         setattr(layer, f"{prefix}{kind}_{name}", addresses)
 
@@ -146,10 +148,8 @@ class KernelLearner(adapt.Learner):
         self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]]
     ) -> npt.NDArray[np.float64]:
         """See adapt.Learner."""
-        shape = (len(token_ids),)
-        token_ids = indices.check_indices("the characters", token_ids, shape, self._V)
-        targets = indices.check_indices("the characters that follow", targets, shape, self._V)
-        found, a = np.empty(shape), self._adapting
+        token_ids, targets = adapt.checked(token_ids, targets, self._V)
+        found, a = np.empty(len(token_ids)), self._adapting
         a.steps, a.characters, a.targets = len(found), token_ids.ctypes.data, targets.ctypes.data
         a.log_probs = found.ctypes.data
         self._library.charrnn_adapt(ctypes.byref(a), self._threads)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pycharrnn.engine import adapt, indices
+from pycharrnn.common.losses import IGNORED
+from pycharrnn.engine import adapt
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_backend import TorchBackend
@@ -37,9 +38,8 @@ class TorchLearner(adapt.Learner):
         self, token_ids: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]]
     ) -> npt.NDArray[np.float64]:
         """See adapt.Learner."""
-        shape, V, found = (len(token_ids),), self._of.vocab_size, []
-        x = torch.from_numpy(indices.check_indices("the characters", token_ids, shape, V))
-        y = torch.from_numpy(indices.check_indices("the characters that follow", targets, shape, V))
+        x, y = map(torch.from_numpy, adapt.checked(token_ids, targets, self._of.vocab_size))
+        found: list[npt.NDArray[np.float64]] = []
         for start in range(0, len(x), self.how.length):
             segment = slice(start, start + self.how.length)
             found.append(self._learn(x[segment, None], y[segment, None]))
@@ -53,14 +53,15 @@ class TorchLearner(adapt.Learner):
         passes = self._passes[T]
         for first, state in zip(passes.states(0), self._states, strict=True):
             first.copy_(state)
-        log_probs = passes.forward(x).gather(1, y)[:, 0].numpy().astype(np.float64)
+        ignored = y == IGNORED
+        log_probs = passes.forward(x).gather(1, y.masked_fill(ignored, 0)).masked_fill(ignored, 0)
+        found: npt.NDArray[np.float64] = log_probs[:, 0].numpy().astype(np.float64)
         passes.nll(y)
         passes.backward(passes.d_nll(), passes.views(self._gradient))
         self._states = [state.clone() for state in passes.states(-1)]
         self._mean_square.mul_(adapt.ALPHA).addcmul_(self._gradient, self._gradient, value=1 - adapt.ALPHA)
         self._parameters.addcdiv_(self._gradient, self._mean_square.sqrt().add_(adapt.EPSILON), value=-self.how.rate)
         self._parameters.lerp_(self._trained, self.how.pull)
-        found: npt.NDArray[np.float64] = log_probs
         return found
 
     def network(self) -> Network:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat.charrnn import Checkpoint
-from pycharrnn._version import __version__
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import extras
 from pycharrnn.library.lazy import lazy_property
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
@@ -16,6 +15,7 @@ from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 if TYPE_CHECKING:
     import torch
 
+    from compat.charrnn import Checkpoint
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.sampling.predictor import LocalPredictor, Predictor
 
@@ -71,7 +71,7 @@ class CurrentWeights:
         views = module.weights
         weights = {name: view.to("cpu", torch.float64, copy=True).numpy() for name, view in views.items()}
         network = dataclasses.replace(self._loaded.network, weights=weights, tensor_type="torch.DoubleTensor")
-        return Checkpoint(network, self._loaded.vocab, self._loaded.opt, program=f"pycharrnn {__version__}")
+        return checkpoint.with_network(self._loaded, network)
 
     def _is_as_loaded(self, module: CharRNN) -> bool:
         """Whether the module's weights equal the checkpoint's, rounded to its dtype."""

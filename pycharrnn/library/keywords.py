@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import Ramp
+from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-_AnyOptions = TypeVar("_AnyOptions", SampleOptions, TrainOptions)
+_AnyOptions = TypeVar("_AnyOptions", AdaptOptions, SampleOptions, TrainOptions)
 
 
 def options_of(

@@ -9,16 +9,18 @@ import numpy as np
 
 from compat import item_options
 from compat.vocabulary import characters_by_id
-from pycharrnn.analysis import activations, classify, scoring
+from pycharrnn.analysis import activations, adapted, classify, scoring
 from pycharrnn.analysis.options import WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, generation, item_generation, notebook
+from pycharrnn.library.adapting import adaptation
 from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.library.generation import Prime
 from pycharrnn.library.keywords import in_words_of_a_program
+from pycharrnn.sampling import learning
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import line_start
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.activations import Reading
     from pycharrnn.analysis.scoring import Score
     from pycharrnn.engine.model import CharRNN
+    from pycharrnn.library.adapting import AdaptKeywords
     from pycharrnn.library.generated import BytesPiece, GeneratedText, Piece
     from pycharrnn.library.generation import SampleKeywords
     from pycharrnn.library.item_generation import Item, ItemKeywords
@@ -245,14 +248,46 @@ class Model:
         """The text of token ids, with U+FFFD for invalid UTF-8. Errors: TypeError; IndexError for an unknown id."""
         return decode(numbers, self.vocab)
 
-    def score(self, text: Text) -> Score:
-        """Surprise of a text: `bits_per_character`, `bits`, and `unknown` for what was left out. Errors: TypeError."""
+    def score(self, text: Text, *, adapt: bool = False, **options: Unpack[AdaptKeywords]) -> Score:
+        """Surprise of a text: `bits_per_character`, `bits`, and `unknown` for what was left out.
+
+        Args:
+            adapt: the score of a copy of the model that learns from the text, each part once it has been predicted.
+                That is another test: give both figures. On the CPU.
+            options: adapt_rate, adapt_length, adapt_pull, as for `learn`.
+
+        Errors: TypeError; UserError for a value that is not allowed.
+        """
+        how = adaptation("score", adapt, **options)
         with np.errstate(all="ignore"):  # of a model whose training failed
+            if how:
+                return adapted.score(self._weights.checkpoint(), utf8(text, "text"), how)
             return scoring.score_by(
                 lambda steps: self._weights.predictor(1, steps),
                 self._weights.checkpoint(),
                 utf8(text, "text"),
             )
+
+    def learn(self, text: Text, **options: Unpack[AdaptKeywords]) -> Model:
+        """A copy of this model that has read a text once, and learnt from it; this model and its file stay as they are.
+
+        It suits texts from some hundred characters on; `pycharrnn.train(text, init_from=...)` reads a text many times.
+        Characters that the vocabulary lacks are left out. On the CPU, in float32.
+
+        Args:
+            adapt_rate: learning rate. adapt_length: number of characters to read before each step of learning.
+            adapt_pull: part of the way back to this model's weights that the weights go after each step.
+
+        Errors: TypeError; UserError for a value that is not allowed.
+
+        Example:
+            >>> mine = model.learn("Dear Anna, ...")
+            >>> mine.save("mine.t7")
+        """
+        how = adaptation("learn", True, **options)
+        assert how
+        loaded = learning.learnt(self._weights.checkpoint(), self._characters(text, "text", True), how)
+        return Model(loaded, self.path, device=self.device)
 
     @property
     def labels(self) -> dict[str, int]:

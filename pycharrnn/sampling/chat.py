@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from pycharrnn.sampling import sampler, tokenizer
+import numpy as np
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import adapt
+from pycharrnn.sampling import inference, sampler, tokenizer
 from pycharrnn.sampling.stream import StopText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from compat.charrnn import Checkpoint
     from pycharrnn.sampling.options import ChatOptions
     from pycharrnn.sampling.predictor import Predictor
 
@@ -33,8 +38,32 @@ class Chat:
 
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
+        ids = []
         for one in sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line):
+            ids.append(one.token_id)
             if not one.given:
                 self._unread = one.character
                 yield one
         self._opt = dataclasses.replace(self._opt, seed=self._opt.seed + 1)
+        self._learn(ids)
+
+    def _learn(self, token_ids: list[int]) -> None:
+        """Learn from a line and its answer, which begin with the last character before them."""
+
+
+class LearningChat(Chat):
+    """A chat whose model learns from each line and answer, once it has answered. Errors: as adapt.learner."""
+
+    def __init__(self, loaded: Checkpoint, opt: ChatOptions) -> None:
+        self._local = inference.on_cpu(loaded.network)
+        super().__init__(self._local, loaded.vocab, opt)
+        self._loaded, self._learner = loaded, adapt.learner(loaded.network, opt.adaptation, opt.threads or 1)
+
+    def _learn(self, token_ids: list[int]) -> None:
+        self._learner.read(np.array(token_ids[:-1], np.int64), np.array(token_ids[1:], np.int64))
+        self._local = self._local.with_network(self._learner.network())
+        self._predictor = self._local
+
+    def checkpoint(self) -> Checkpoint:
+        """The model as it has become."""
+        return checkpoint.with_network(self._loaded, self._learner.network())

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from compat.graph_match import Network
+
     State = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]  # h and, of an lstm, c; (L, H) each
 
 _MAX_STEPS = 64  # per call of `sample`
@@ -34,7 +36,7 @@ class KernelPredictor(LocalPredictor):
     """
 
     def __init__(self, network: PackedNetwork, streams: int = 1, steps: int = 1) -> None:
-        self._network = network
+        self._network, self._steps = network, steps
         self._streams = Streams(network, streams, steps)
         self.vocab_size, self.num_streams = network.structure.V, streams
         self.rows_per_step, self.multiplications = network.rows_per_step, network.multiplications
@@ -105,3 +107,9 @@ class KernelPredictor(LocalPredictor):
     def fresh(self, steps: int = 1, streams: int = 1) -> KernelPredictor:
         """See LocalPredictor.fresh."""
         return KernelPredictor(self._network, streams, steps)
+
+    def with_network(self, network: Network) -> KernelPredictor:
+        """See LocalPredictor.with_network."""
+        other = KernelPredictor(PackedNetwork(self._network.library, network), self.num_streams, self._steps)
+        other.set_states(self.states())
+        return other

@@ -142,3 +142,11 @@ class NumpyPredictor(LocalPredictor):
             for layer in self._layers
         ]
         return other
+
+    def with_network(self, network: Network) -> NumpyPredictor:
+        """See LocalPredictor.with_network."""
+        other = NumpyPredictor(network, self.num_streams, self._steps, self._log_softmax)
+        for layer, of_other in zip(self._layers, other._layers, strict=True):
+            for state, to in zip(layer.cell.states, of_other.cell.states, strict=True):
+                to[-1] = state[-1]
+        return other

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
+from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
+from pycharrnn.engine.adapt_options import AdaptOptions
+
+# Options that mean the same for `sample` and `chat`.
+_SAME = ("seed", "length", "temperature", "topk", "topp", "gpuid", "opencl", "color", "threads")
 
 
 @dataclass(frozen=True)
-class SampleOptions:
+class SampleOptions(AdaptOptions):
     """Options of `pycharrnn sample`."""
 
     seed: int = option(123, "random number generator's seed", group="sampling", charrnn=True)
@@ -96,6 +100,12 @@ class SampleOptions:
         path="file",
         group="text",
     )
+    adapt: int = option(
+        0,
+        "1 = first learn from the text of -primefile or -primetext, by reading it once. The checkpoint stays as it is",
+        group="learning",
+        allowed=SWITCH,
+    )
     hide_prime: int = option(0, "1 = print only the sampled text, not the primetext", group="display", allowed=SWITCH)
     ignore_bad_primetext: int = option(
         0, "1 = leave out characters of the primetext that the vocabulary lacks", group="text", allowed=SWITCH
@@ -139,6 +149,10 @@ class SampleOptions:
                 self.beam and self.items,
                 f"{flag('beam')} finds one text for all seeds: leave {flag('items')} out, or {flag('beam')}.",
             ),
+            (
+                self.adapt and not self.primefile and not self.primetext,
+                f"{flag('adapt', 1)} learns from a text: give it with {flag('primefile')} FILE.",
+            ),
             (self.color and self.o, f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out."),
             (
                 len(ramp) > 1 and not self.length,
@@ -152,10 +166,11 @@ class SampleOptions:
         ):
             if excluded:
                 raise UserError(message)
+        self.check_adapt("adapt", self.adapt)
 
 
 @dataclass(frozen=True)
-class ChatOptions:
+class ChatOptions(AdaptOptions):
     """Options of `pycharrnn chat`."""
 
     seed: int = option(123, "random number generator's seed; each answer uses the next one", group="sampling")
@@ -175,14 +190,35 @@ class ChatOptions:
         r"an answer ends with this text; \n, \t and \\ mean newline, tab and backslash. Left out: a newline",
         group="sampling",
     )
+    learn: int = option(
+        0,
+        "1 = learn from both sides of the conversation, after each answer, on the CPU. The checkpoint stays as it is",
+        group="learning",
+        allowed=SWITCH,
+    )
+    o: str = option(
+        "",
+        "with -learn 1, checkpoint to write at the end, in the format of its ending",
+        path="file",
+        group="output",
+    )
+    overwrite: int = option(0, "1 = replace the file of -o if it exists", group="output", allowed=SWITCH)
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
     opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH)
     color: int = option(0, "1 = color each character by its probability", group="display", allowed=SWITCH)
     threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
-        """Errors: UserError for the first invalid value."""
+        """Errors: UserError for the first invalid value, or for options that don't go together."""
         check(self)
+        self.check_adapt("learn", self.learn)
+        if self.o and not self.learn:
+            raise UserError(f"{flag('o')} keeps what a model has learnt: add {flag('learn', 1)}, or leave it out.")
+        if self.o and not self.o.endswith(formats.ENDINGS):
+            endings = formats.in_words(formats.ENDINGS)
+            raise UserError(f"{flag('o')} must be a file that ends in {endings}, not {self.o}.")
+        if self.overwrite and not self.o:
+            raise UserError(f"{flag('overwrite', 1)} is for the file of {flag('o')}: add {flag('o')} FILE.")
         if self.temperature == 0:
             raise UserError(
                 f"{flag('temperature')} must be greater than 0, not 0: {flag('topk', 1)} takes the most probable"
@@ -192,4 +228,4 @@ class ChatOptions:
 
     def sampling(self) -> SampleOptions:
         """The same as options of `sample`; -stop defaults to a newline."""
-        return SampleOptions(**{**dataclasses.asdict(self), "stop": self.stop or "\n"})
+        return SampleOptions(**{name: getattr(self, name) for name in _SAME}, stop=self.stop or "\n")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from compat.graph_match import Network
     from pycharrnn.engine.kernel_streams import SamplingParams
 
 _MAX_STEPS = 16  # per call of `sample`: enough to share its overhead
@@ -118,3 +119,7 @@ class LocalPredictor(Predictor):
     @abstractmethod
     def fresh(self, steps: int = 1, streams: int = 1) -> LocalPredictor:
         """A predictor of T steps and B streams that shares this one's weights, with hidden states of zeros."""
+
+    @abstractmethod
+    def with_network(self, network: Network) -> LocalPredictor:
+        """A predictor of a network of the same sizes with other weights, and with copies of these hidden states."""

@@ -152,16 +152,16 @@ def test_cells_of_a_table():
 def test_a_split_that_is_cut_otherwise_than_in_training(corpus):
     """The loader is asked for what the options say, and for the rest as in training."""
     opt = EvalOptions(data_dir=str(corpus), train_frac=0.0, val_frac=0.5, batch_size=4, seq_length=30)
-    loader = scoring._loader("x", LOADED, opt)
+    loader = scoring.open_split("x", LOADED, opt)
     assert (loader.batch_size, loader.seq_length) == (4, 30)
     assert loader.split_sizes[TRAIN] == 0
     assert loader.split_sizes[VAL] == loader.nbatches // 2
     recorded = LOADED.opt
-    loader = scoring._loader("x", LOADED, EvalOptions(data_dir=str(corpus)))
+    loader = scoring.open_split("x", LOADED, EvalOptions(data_dir=str(corpus)))
     assert (loader.batch_size, loader.seq_length) == (recorded["batch_size"], recorded["seq_length"])
     whole = EvalOptions(data_dir=str(corpus), train_frac=0.9, val_frac=0.1, split="test")
     with pytest.raises(UserError, match="the test split has none of the"):
-        scoring._loader("x", LOADED, whole)
+        scoring.open_split("x", LOADED, whole)
 
 
 def test_a_text_of_a_run_that_kept_its_vocabulary(corpus):
@@ -173,14 +173,14 @@ def test_a_text_of_a_run_that_kept_its_vocabulary(corpus):
     (corpus / "input.txt").write_bytes(text[:1000] + b"~~" + text[1000:] + b"~")
     with pytest.raises(UserError, match="characters that x has never seen"):
         scoring.split_loss("x", LOADED, opt)
-    assert scoring._loader("x", kept, opt).vocab_mapping == LOADED.vocab
+    assert scoring.open_split("x", kept, opt).vocab_mapping == LOADED.vocab
     assert scoring.split_loss("x", kept, opt) == pytest.approx(plain, rel=1e-12)
 
 
 @pytest.mark.parametrize("encoding", ["bytes", "utf8"])
 def test_a_text_is_read_in_the_models_encoding(corpus, monkeypatch, encoding):
     monkeypatch.setattr(checkpoint, "encoding", lambda loaded: encoding)
-    loader = scoring._loader("x", LOADED, EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=10))
+    loader = scoring.open_split("x", LOADED, EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=10))
     text = (corpus / "input.txt").read_bytes()
     assert len(loader.vocab_mapping) == len(set(text if encoding == "bytes" else text.decode()))
     assert len(set(text)) != len(set(text.decode()))
@@ -189,7 +189,7 @@ def test_a_text_is_read_in_the_models_encoding(corpus, monkeypatch, encoding):
 def test_the_loss_is_the_mean_over_all_characters(corpus, monkeypatch):
     """By hand, in one row, also where memory allows a few steps at a time only."""
     opt = EvalOptions(data_dir=str(corpus), batch_size=2, seq_length=6)
-    loader = scoring._loader("x", LOADED, opt)
+    loader = scoring.open_split("x", LOADED, opt)
     predictor = NumpyPredictor(LOADED.network, 2)
     losses = []
     for _ in range(loader.split_sizes[VAL]):

@@ -1,0 +1,61 @@
+"""How well a model predicts a text while it learns from it: dynamic evaluation, for `score` and `eval` with -adapt 1.
+
+Each character is predicted before it is learnt from. Yet it is another test than the plain one, whose model knows
+nothing but its training text: results of the two must not be compared as if they were one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat.vocabulary import characters_by_id
+from pycharrnn.analysis import scoring
+from pycharrnn.common import losses
+from pycharrnn.common.progress import bar
+from pycharrnn.engine import adapt
+
+if TYPE_CHECKING:
+    from compat.charrnn import Checkpoint
+    from pycharrnn.analysis.options import EvalOptions
+    from pycharrnn.analysis.scoring import Score
+    from pycharrnn.engine.adapt import Adaptation
+
+EXPLANATION = "with -adapt 1 the model learns from each character once it has been scored, which is another test"
+
+
+def score(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:
+    """As scoring.score, by a model that begins with the weights of `loaded` and learns from the text as it reads it.
+
+    `name`: of the text, for a progress bar. Errors: UserError without the C kernel and PyTorch.
+    """
+    encoded = scoring.encode(loaded, text)
+    ids = encoded.token_ids[encoded.known]
+    bits = np.full(len(ids), math.log2(loaded.network.vocab_size))
+    if len(ids) > 1:
+        learner = adapt.learner(loaded.network, how, threads)
+        with bar(name, len(ids) - 1) as advance:
+            bits[1:] = -learner.read_all(ids[:-1], ids[1:], advance) / math.log(2)
+    return scoring.score_of(loaded, encoded, bits)
+
+
+def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions) -> float:
+    """As scoring.split_loss, by a model that learns as it reads the rows of the batches one after the other.
+
+    The hidden state is carried through a row; it is zeros at its beginning in a model of items, else at that of the
+    first row. Errors: as there; UserError without the C kernel and PyTorch.
+    """
+    loader = scoring.open_split(path, loaded, opt)
+    split = scoring.SPLITS[opt.split]
+    model_ids = np.array([loaded.vocab[c] - 1 for c in characters_by_id(loader.vocab_mapping)])
+    batches = [loader.next_batch(split) for _ in range(loader.split_sizes[split])]
+    x, y = (np.concatenate([batch[part] for batch in batches], 1).ravel() for part in range(2))
+    ignored = y == losses.IGNORED
+    x, y = model_ids[x], np.where(ignored, losses.IGNORED, model_ids[np.where(ignored, 0, y)])
+    learner = adapt.learner(loaded.network, opt.adaptation, opt.threads or 1)
+    with bar(f"{os.path.basename(path)}, -adapt 1", len(x)) as advance:
+        nats = -learner.read_all(x, y, advance)
+    return float(nats.sum() / np.count_nonzero(~ignored))

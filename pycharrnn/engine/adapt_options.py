@@ -1,0 +1,49 @@
+"""The flags of learning from a text while it is read, which eval, score, sample and chat share."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.option_fields import check, number, option
+from pycharrnn.engine.adapt import Adaptation
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """How a model learns while it reads; see adapt.py. The commands add the switch, -adapt or -learn."""
+
+    adapt_rate: float = option(
+        0.001, "learning rate while reading", group="learning", allowed=number(above=0, high=1), value="X"
+    )
+    adapt_length: int = option(
+        20,
+        "number of characters to read before the model learns from them",
+        group="learning",
+        allowed=number(1, 10_000),
+    )
+    adapt_pull: float = option(
+        0.001,
+        "part of the way back to the trained weights that the weights go after each -adapt_length characters",
+        group="learning",
+        allowed=number(0, 1),
+        value="X",
+    )
+
+    def __post_init__(self) -> None:
+        """Errors: UserError for the first invalid value."""
+        check(self)
+
+    @property
+    def adaptation(self) -> Adaptation:
+        """The same for a learner."""
+        return Adaptation(self.adapt_rate, self.adapt_length, self.adapt_pull)
+
+    def check_adapt(self, switch: str, is_on: int) -> None:
+        """Errors: UserError for values without their switch, "adapt" or "learn"."""
+        for field in dataclasses.fields(AdaptOptions):
+            if not is_on and getattr(self, field.name) != field.default:
+                raise UserError(
+                    f"{flag(field.name)} says how {flag(switch, 1)} learns: add {flag(switch, 1)}, or leave it out."
+                )

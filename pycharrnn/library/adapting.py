@@ -1,0 +1,32 @@
+"""The keyword arguments of Model.learn and Model.score that say how a model learns while it reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+from pycharrnn.engine.adapt_options import AdaptOptions
+from pycharrnn.library.keywords import in_words_of_a_program, options_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pycharrnn.engine.adapt import Adaptation
+
+
+class AdaptKeywords(TypedDict, total=False):
+    """See AdaptOptions."""
+
+    adapt_rate: float
+    adapt_length: int
+    adapt_pull: float
+
+
+def adaptation(caller: str, adapt: bool, **values: Unpack[AdaptKeywords]) -> Adaptation | None:
+    """How to learn by these arguments of `caller`; None without `adapt`.
+
+    Errors: see keywords.options_of; UserError for values without `adapt`.
+    """
+    opt = options_of(AdaptOptions, values, caller)
+    with in_words_of_a_program():
+        opt.check_adapt("adapt", adapt)
+    return opt.adaptation if adapt else None

@@ -1,0 +1,29 @@
+"""A checkpoint whose weights have learnt from a text, for `sample -adapt 1` and pycharrnn.Model.learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.progress import bar
+from pycharrnn.engine import adapt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.engine.adapt import Adaptation
+
+
+def learnt(loaded: Checkpoint, characters: Sequence[bytes], how: Adaptation, threads: int = 1) -> Checkpoint:
+    """A copy of `loaded` that has read a text of its vocabulary's characters once, and learnt from it.
+
+    Errors: UserError without the C kernel and PyTorch.
+    """
+    ids = np.array([loaded.vocab[character] - 1 for character in characters], np.int64)
+    learner = adapt.learner(loaded.network, how, threads)
+    with bar("learning", max(len(ids) - 1, 0)) as advance:
+        learner.read_all(ids[:-1], ids[1:], advance)
+    return checkpoint.with_network(loaded, learner.network())

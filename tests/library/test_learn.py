@@ -1,0 +1,55 @@
+"""Models that learn from a text, in a program."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import GOLDEN
+
+import pycharrnn
+from pycharrnn.analysis import adapted
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine.adapt import Adaptation
+
+CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
+TEXT = "the night is the night\n" * 40
+
+
+def test_a_copy_learns():
+    model = pycharrnn.load(CHECKPOINT)
+    before = model.generate("the ", length=50, seed=1)
+    mine = model.learn(TEXT, adapt_rate=0.01, adapt_length=11)
+    assert "night" in mine.generate("the ", length=50, sample=0)
+    assert model.generate("the ", length=50, seed=1) == before
+    assert mine.score(TEXT).bits_per_character < model.score(TEXT).bits_per_character - 1
+    assert (mine.path, mine.vocab, mine.val_loss, mine.device) == (model.path, model.vocab, None, "cpu")
+    twice = mine.learn(TEXT)  # goes on from what it has become
+    assert twice.score(TEXT).bits_per_character < mine.score(TEXT).bits_per_character
+    assert model.learn("~").score(TEXT).bits_per_character == pytest.approx(model.score(TEXT).bits_per_character)
+
+
+def test_the_learnt_model_is_saved_and_is_that_of_the_command_line(tmp_path):
+    mine = pycharrnn.load(CHECKPOINT).learn(TEXT)
+    mine.save(tmp_path / "mine.t7")
+    saved = pycharrnn.load(tmp_path / "mine.t7")
+    assert saved.generate("a", length=30, seed=3) == mine.generate("a", length=30, seed=3)
+
+
+def test_a_score_while_learning():
+    model = pycharrnn.load(CHECKPOINT)
+    found = model.score(TEXT, adapt=True, adapt_rate=0.005)
+    expected = adapted.score(checkpoint.load(CHECKPOINT), TEXT.encode(), Adaptation(0.005, 20, 0.001))
+    assert found.bits.tolist() == expected.bits.tolist()
+    assert found.bits_per_character < model.score(TEXT).bits_per_character
+    assert model.score(TEXT).bits.tolist() == pycharrnn.load(CHECKPOINT).score(TEXT).bits.tolist()
+
+
+def test_bad_arguments():
+    model = pycharrnn.load(CHECKPOINT)
+    with pytest.raises(pycharrnn.UserError, match="adapt_rate says how adapt=1 learns: add adapt=1, or leave it out"):
+        model.score(TEXT, adapt_rate=0.1)
+    with pytest.raises(pycharrnn.UserError, match="adapt_pull must be from 0 to 1, not 2"):
+        model.learn(TEXT, adapt_pull=2)
+    with pytest.raises(TypeError, match="has no option 'adapt_rat'; did you mean adapt_rate"):
+        model.learn(TEXT, adapt_rat=0.1)
+    with pytest.raises(TypeError, match="text must be a str or bytes, not 3"):
+        model.learn(3)

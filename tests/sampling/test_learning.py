@@ -1,0 +1,117 @@
+"""Models that learn before they sample, and while they chat, as a user runs them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import GOLDEN, run, sampled, sentence
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine import adapt, kernel_library
+from pycharrnn.sampling import inference
+from pycharrnn.sampling.chat import LearningChat
+from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.options import ChatOptions
+
+CHECKPOINT = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
+LINE = "the night is the night\n"
+
+
+@pytest.fixture
+def primefile(tmp_path):
+    (tmp_path / "prime.txt").write_text(LINE * 40, encoding="utf-8", newline="\n")
+    return str(tmp_path / "prime.txt")
+
+
+def test_a_sample_after_learning(primefile, tmp_path):
+    before = CHECKPOINT.read_bytes()
+    how = ["-adapt", "1", "-adapt_rate", "0.01", "-adapt_length", "11"]
+    flags = ["-primefile", primefile, "-hide_prime", "1", "-length", "100"]
+    found = sampled(CHECKPOINT, [*flags, *how])
+    assert found != sampled(CHECKPOINT, flags)
+    assert b"the" in sampled(CHECKPOINT, [*flags, *how, "-sample", "0"])
+    assert found == sampled(CHECKPOINT, [*flags, *how, "-threads", "2"])
+    assert CHECKPOINT.read_bytes() == before
+    loaded = checkpoint.load(CHECKPOINT)  # the same by hand: learn, then sample
+    ids = np.array([loaded.vocab[bytes([byte])] - 1 for byte in (LINE * 40).encode()])
+    learner = adapt.learner(loaded.network, adapt.Adaptation(0.01, 11, 0.001))
+    learner.read(ids[:-1], ids[1:])
+    checkpoint.convert(checkpoint.with_network(loaded, learner.network()), tmp_path / "learnt.t7")
+    assert found == sampled(tmp_path / "learnt.t7", flags)
+
+
+def test_a_primetext_is_learnt_from_too():
+    flags = ["-primetext", LINE * 5, "-length", "50"]
+    assert sampled(CHECKPOINT, [*flags, "-adapt", "1", "-adapt_rate", "0.05"]) != sampled(CHECKPOINT, flags)
+
+
+def chatted(*flags, cwd=None, text=b"the night\nis it?\n"):
+    done = run("chat", str(CHECKPOINT), "-gpuid", "-1", "-length", "40", "-stop", "eeeeeeee", *flags, input=text, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_chat_that_learns(tmp_path):
+    before = CHECKPOINT.read_bytes()
+    plain = chatted().stdout
+    flags = ["-learn", "1", "-adapt_rate", "0.05"]
+    found = chatted(*flags, "-o", "mine.t7", cwd=tmp_path)
+    assert found.stdout[:40] == plain[:40] and found.stdout != plain  # it learns after its first answer
+    assert found.stdout == chatted(*flags).stdout
+    assert found.stderr.endswith(b"saved mine.t7\n")
+    assert CHECKPOINT.read_bytes() == before
+    mine = checkpoint.load(tmp_path / "mine.t7")
+    loaded = checkpoint.load(CHECKPOINT)
+    assert mine.vocab == loaded.vocab and mine.val_loss is None
+    assert not np.array_equal(mine.network.weights["decoder.weight"], loaded.network.weights["decoder.weight"])
+    again = ["chat", str(CHECKPOINT), "-learn", "1", "-o", "mine.t7"]
+    assert "mine.t7 exists" in sentence(run(*again, input=b"", cwd=tmp_path))
+    assert run(*again, "-overwrite", "1", input=b"", cwd=tmp_path).returncode == 0
+    untouched = checkpoint.load(tmp_path / "mine.t7").network.weights["decoder.weight"]
+    np.testing.assert_allclose(untouched, loaded.network.weights["decoder.weight"], rtol=1e-6)
+
+
+def test_both_sides_are_learnt_from_with_the_character_between_them():
+    """What the chat's learner has read is the conversation; its model goes on from the same hidden state."""
+    loaded, read = checkpoint.load(CHECKPOINT), []
+    chat = LearningChat(loaded, ChatOptions(learn=1, length=8))
+    learner, learn = chat._learner, chat._learner.read
+    learner.read = lambda x, y: read.append((x.tolist(), y.tolist())) or learn(x, y)
+    said = [b"the\n", b"night\n"]
+    answers = [b"".join(one.character for one in chat.answer(line)) for line in said]
+    text = said[0] + answers[0] + said[1] + answers[1]
+    ids = [loaded.vocab[bytes([byte])] - 1 for byte in text]
+    assert [x for part, _ in read for x in part] == ids[:-1] and [y for _, part in read for y in part] == ids[1:]
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_other_weights_and_the_same_hidden_state(kernel, monkeypatch):
+    if not kernel:
+        monkeypatch.setattr(kernel_library, "library", lambda: None)
+    loaded, ids = checkpoint.load(CHECKPOINT), np.arange(12).reshape(3, 4)
+    predictor = inference.on_cpu(loaded.network, 4, 3)
+    assert isinstance(predictor, NumpyPredictor) or kernel
+    predictor.read(ids)
+    same = predictor.with_network(loaded.network)
+    weights = {name: weight / 2 for name, weight in loaded.network.weights.items()}
+    other = predictor.with_network(checkpoint.graph_match.Network(**{**vars(loaded.network), "weights": weights}))
+    found = predictor.read(ids)
+    assert same.read(ids).tolist() == found.tolist()
+    assert np.abs(other.read(ids) - found).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "message"),
+    [
+        ("sample", "-adapt 1", "-adapt 1 learns from a text: give it with -primefile FILE"),
+        ("sample", "-primetext a -adapt_length 5", "-adapt_length says how -adapt 1 learns: add -adapt 1"),
+        ("sample", "-primetext a -adapt 2", "-adapt must be 0 or 1, not 2"),
+        ("chat", "-o mine.t7", "-o keeps what a model has learnt: add -learn 1, or leave it out"),
+        ("chat", "-learn 1 -o mine.txt", "-o must be a file that ends in .t7, "),
+        ("chat", "-learn 1 -o nowhere/mine.t7", "-o nowhere/mine.t7: there is no folder nowhere"),
+        ("chat", "-overwrite 1", "-overwrite 1 is for the file of -o: add -o FILE"),
+        ("chat", "-adapt_rate 0.1", "-adapt_rate says how -learn 1 learns: add -learn 1"),
+    ],
+)
+def test_options_that_do_not_go_together(command, flags, message):
+    assert message in sentence(run(command, str(CHECKPOINT), *flags.split(), input=b""))
