@@ -46,7 +46,8 @@ def test_a_primetext_is_learnt_from_too():
 
 
 def chatted(*flags, cwd=None, text=b"the night\nis it?\n"):
-    done = run("chat", str(CHECKPOINT), "-gpuid", "-1", "-length", "40", "-stop", "eeeeeeee", *flags, input=text, cwd=cwd)
+    same = ["-gpuid", "-1", "-length", "40", "-stop", "eeeeeeee"]
+    done = run("chat", str(CHECKPOINT), *same, *flags, input=text, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done
 
