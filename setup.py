@@ -142,7 +142,12 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=["compat", *find_packages(include=["pycharrnn", "pycharrnn.*"])],
-    package_data={"compat": ["py.typed"], "pycharrnn": ["kernel*.[ch]", "py.typed"], "pycharrnn.page": ["files/*"]},
+    package_data={
+        "compat": ["py.typed"],
+        "pycharrnn": ["kernel*.[ch]", "py.typed"],
+        "pycharrnn.checkpoints": ["c/*"],
+        "pycharrnn.page": ["files/*"],
+    },
     ext_modules=kernels,
     cmdclass={"build_ext": BuildKernels, "bdist_wheel": PlatformWheel},
     install_requires=[

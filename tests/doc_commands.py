@@ -148,9 +148,10 @@ NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
     ),
     (r"(\w+=\d+ )?\.venv/bin/(python -m pytest|ruff) ", "this is the suite", lambda line: None),
     (r"(\.venv/bin/)?python3? (tests/|benchmarks/|docs/record\.py)", "takes minutes", _script_exists),
+    *(() if shutil.which("gcc") else ((r"gcc |\./model", "needs gcc", lambda line: None),)),
 )
 IN_SHELL = re.compile(
-    r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for|python (-c|(examples|docs/pictures)/\w+\.py)) "
+    r"(mkdir|cp|cat|head|ls|echo|printf|eval|export|for|gcc|\./model|python (-c|(examples|docs/pictures)/\w+\.py)) "
 )
 SHELL = ["bash", "-o", "pipefail", "-c"]
 

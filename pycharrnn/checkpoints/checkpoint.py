@@ -99,6 +99,7 @@ def convert(
     dtype: str = "",
     encoding: Encoding = "binary",
     long_size: int = 8,
+    weights: str = "",
 ) -> None:
     """Write a checkpoint in the format of the ending of `path` (except .html), with a progress bar on a terminal.
 
@@ -110,7 +111,7 @@ def convert(
         raise UserError(f"can't tell the format of {path} from its ending: use {endings}.")
     if not chosen.written:
         raise UserError(f"{path} would be a page, which pycharrnn convert writes, or save of a model that was loaded.")
-    chosen.functions().save(path, loaded, formats.Choices(dtype, encoding, long_size))
+    chosen.functions().save(path, loaded, formats.Choices(dtype, encoding, long_size, weights))
 
 
 def remap_ids(

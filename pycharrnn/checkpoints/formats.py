@@ -25,6 +25,7 @@ class Choices:
         dtype: "float64" or "float32". "" is float64 in a .t7 file; in an .onnx file float32 if that holds all weights
             exactly, else float64, which the graph casts to float32.
         encoding, long_size: of a .t7 file, as in compat.save_t7.
+        weights: type of the weights in a .c file, "double", "float" or "int8". "" is the most precise one that fits.
 
     Errors: UserError for another value.
     """
@@ -32,12 +33,14 @@ class Choices:
     dtype: str = ""
     encoding: Encoding = "binary"
     long_size: int = 8
+    weights: str = ""
 
     def __post_init__(self) -> None:
         for name, allowed in (
             ("dtype", ("float64", "float32", "")),
             ("encoding", ("binary", "ascii")),
             ("long_size", (8, 4)),
+            ("weights", ("double", "float", "int8", "")),
         ):
             value = getattr(self, name)
             if not isinstance(value, type(allowed[0])) or value not in allowed:
@@ -60,6 +63,7 @@ class Format:
     Attributes:
         others: other endings of the same format.
         in_folders: whether such files count as checkpoints of a folder. written: whether the module has `save`.
+        read: whether such files are read as checkpoints; else `load` raises CheckpointError.
     """
 
     ending: str
@@ -67,6 +71,7 @@ class Format:
     others: tuple[str, ...] = ()
     in_folders: bool = False
     written: bool = True
+    read: bool = True
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -78,6 +83,7 @@ class Format:
 
 T7 = Format(".t7", "t7_file", in_folders=True)  # also for reading files of any other ending
 HTML = Format(".html", "html_file", others=(".htm",), written=False)
+C = Format(".c", "c_file", read=False)
 # Exports do not count in a folder: most are a second form of a checkpoint there, and other programs use these endings.
 FORMATS = (
     T7,
@@ -85,10 +91,11 @@ FORMATS = (
     Format(".json", "json_file"),
     Format(".pt", "pytorch_file"),
     Format(".onnx", "onnx_file"),
+    C,
     HTML,
 )
 _PAGE_AND_MODEL = re.compile(r"(?P<page>.*?\.html?)#(?P<model>.*)", re.DOTALL)
-ENDINGS = tuple(f.ending for f in FORMATS if f.written)
+ENDINGS = tuple(f.ending for f in FORMATS if f.written and f.read)
 ALL_ENDINGS = tuple(f.ending for f in FORMATS)
 IN_FOLDERS = tuple(f.ending for f in FORMATS if f.in_folders)
 

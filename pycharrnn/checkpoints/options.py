@@ -35,6 +35,13 @@ class ConvertOptions:
         group="output",
         allowed=one_of(4, 8),
     )
+    weights: str = option(
+        "",
+        "type of the weights in a .c file: double samples the same text as pycharrnn sample, float takes half of its"
+        " size, int8 an eighth. Left out, the first that takes at most 4 MB",
+        group="output",
+        allowed=one_of("double", "float", "int8"),
+    )
     half: int = option(
         0,
         "1 = round the weights of a .html page to float16: a quarter of its size, but it samples another text",

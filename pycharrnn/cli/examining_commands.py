@@ -258,15 +258,15 @@ def inspect_command(file: str, **values: Any) -> None:
         ),
         (
             "out",
-            f"file to write, in the format of its ending: {formats.in_words(formats.ALL_ENDINGS)}, a page that"
-            " runs the model. Left out: <in>_cpu.t7",
+            f"file to write, in the format of its ending: {formats.in_words(formats.ALL_ENDINGS)}. .html is a"
+            " page that runs the model, .c a C program. Left out: <in>_cpu.t7",
         ),
     ],
     short_help=f"Write a checkpoint as {formats.in_words(formats.ALL_ENDINGS)}.",
 )
 @click.argument("files", metavar="<in>... [<out>]", cls=Files, required=True)
 def convert_command(files: tuple[str, ...], **values: Any) -> None:
-    """Write a checkpoint in another format, or a page that runs models"""
+    """Write a checkpoint in another format, a page that runs models, or a C program"""
     from pycharrnn.checkpoints.options import ConvertOptions
 
     opt = ConvertOptions(**values)
@@ -284,13 +284,31 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     for name, value in (("title", opt.title), ("about", opt.about)):
         if value:
             raise UserError(f"{flag(name)} is shown on a page: end the line with its name, such as page.html.")
+    is_c = target.endswith(formats.C.endings)
+    if opt.weights and not is_c:
+        raise UserError(
+            f"{flag('weights', opt.weights)} is for a C program: end the line with its name, such as model.c."
+        )
     from pycharrnn.checkpoints import checkpoint, paths
 
     source, loaded = paths.load_best(sources[0], note)
     target = target or f"{source}_cpu.t7"
     Output(target, "", opt.overwrite).check(source)
-    checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs)
+    checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
     say(f"saved {target}")
+    if is_c:
+        _describe_c_file(source, loaded, opt.weights)
+
+
+def _describe_c_file(source: str, loaded: Checkpoint, weights: str) -> None:
+    """Print the type and size of the weights, and the validation loss with them, if they are rounded."""
+    from pycharrnn.analysis import rounding
+    from pycharrnn.checkpoints import c_file
+
+    weights = weights or c_file.default_weights(loaded)
+    note(f"weights: {weights}, {c_file.weight_bytes(loaded, weights)} bytes")
+    if weights != "double" and (losses := rounding.losses(source, loaded, weights)):
+        note(f"validation loss: {losses.rounded:.4f}; of the checkpoint: {losses.exact:.4f}")
 
 
 def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:

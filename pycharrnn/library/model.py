@@ -364,13 +364,15 @@ class Model:
         encoding: Encoding = "binary",
         long_size: int = 8,
         half: bool = False,
+        weights: str = "",
     ) -> None:
-        """Write a file in the format of the path's ending, as `pycharrnn convert` does: .t7, .html, .onnx, .pt, ...
+        """Write a file in the format of the path's ending, as `pycharrnn convert` does: .t7, .html, .onnx, .pt, .c, ...
 
         Args:
             dtype: of a .t7 or .onnx file, "float64" or "float32"; "" = float64, for .onnx float32 where that is exact.
             encoding, long_size: of a .t7 file: "binary" or "ascii"; bytes of an integer, 8 or 4.
             half: round the weights of an .html file to 16 bits. It is smaller but samples other texts.
+            weights: of a .c file, "double", "float" or "int8"; "" = the first that takes at most 4 MB.
 
         Errors: OSError; UserError for another ending or value.
         """
@@ -381,7 +383,7 @@ class Model:
             name = self.path or target
             single_file.write(target, [(name, single_file.model_of(name, loaded, half))], half)
         else:
-            checkpoint.convert(loaded, target, dtype, encoding, long_size)
+            checkpoint.convert(loaded, target, dtype, encoding, long_size, weights)
 
     def __repr__(self) -> str:
         return f"<Model {self.path}: {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"

@@ -123,7 +123,7 @@ def test_safetensors_trains_on(tmp_path, corpus):
 
 def test_bad_conversions(tmp_path):
     other = sentence(run("convert", str(LSTM), str(tmp_path / "c.xml")))
-    assert "use .t7, .safetensors, .json, .pt, .onnx or .html" in other
+    assert "use .t7, .safetensors, .json, .pt, .onnx, .c or .html" in other
     assert "float64 or float32" in sentence(run("convert", str(LSTM), str(tmp_path / "c.t7"), "-type", "half"))
     (tmp_path / "c.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0no header at all")
     assert "not a safetensors file" in sentence(run("sample", str(tmp_path / "c.safetensors")))
@@ -217,7 +217,7 @@ def test_a_model_without_vocabulary_is_not_saved(tmp_path):
     assert pycharrnn.load(tmp_path / "m.t7").vocab == model.vocab
 
 
-@pytest.mark.parametrize("ending", formats.ALL_ENDINGS)
+@pytest.mark.parametrize("ending", [*formats.ENDINGS, ".html"])
 def test_a_checkpoint_is_replaced_only_when_that_is_asked_for(tmp_path, ending):
     """As `convert cv/*.t7` would, where the shell finds two."""
     first, second = tmp_path / "a.t7", tmp_path / f"b{ending}"

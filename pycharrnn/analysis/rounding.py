@@ -1,0 +1,34 @@
+"""What rounding the weights of a model costs: the validation loss before and after, for `convert` to .c files."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from pycharrnn.analysis import scoring
+from pycharrnn.analysis.options import EvalOptions
+from pycharrnn.checkpoints import c_weights
+from pycharrnn.common.errors import UserError
+
+if TYPE_CHECKING:
+    from compat.charrnn import Checkpoint
+
+
+class Losses(NamedTuple):
+    """Of the validation split, in nats per character."""
+
+    exact: float
+    rounded: float
+
+
+def losses(path: str, loaded: Checkpoint, weights: str) -> Losses | None:
+    """The losses with the weights of the checkpoint at `path`, and with those of a .c file of type `weights`.
+
+    The state is in double precision in both. None if the training text is missing or has changed.
+    """
+    rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
+    with contextlib.suppress(OSError, ValueError, UserError):
+        exact, after = (scoring.split_loss(path, model, EvalOptions()) for model in (loaded, rounded))
+        return Losses(exact, after)
+    return None

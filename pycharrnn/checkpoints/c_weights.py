@@ -1,0 +1,139 @@
+"""The weights of a model as C: struct model_weights of c/model.c."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pycharrnn.checkpoints.c_template import wrapped
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from compat.graph_match import Network
+
+    Array = npt.NDArray[Any]
+    Members = dict[str, Array]  # of struct model_weights, in its order
+
+TYPES = ("double", "float", "int8")
+LARGEST_INT8 = 127
+_LINEARS = {  # of the gates and the candidate, in the order of c/model.c; each has an i2h and an h2h
+    "lstm": ("",),
+    "gru": ("update_", "reset_", "candidate_"),
+    "rnn": ("",),
+}
+
+
+def source_of(network: Network, weights: str) -> str:
+    """The definition of model_weights, for one of TYPES."""
+    lines = ["const struct model_weights model_weights = {"]
+    for name, array in _members(network, weights).items():
+        lines += [f"    /* {name} */", *_initializer(array)]
+    return "\n".join([*lines, "};"])
+
+
+def size(network: Network, weights: str) -> int:
+    """The bytes of model_weights, without padding."""
+    return sum(array.nbytes for array in _members(network, weights).values())
+
+
+def rounded(network: Network, weights: str) -> Network:
+    """The network with its weights as a file of one of TYPES holds them, in float64."""
+
+    def of_type(w: Array) -> Array:
+        if weights == "int8" and w.ndim == 2:
+            integers, scales = _integers(w)
+            return integers * scales[:, None].astype(np.float64)
+        return w.astype(np.float64 if weights == "double" else np.float32).astype(np.float64)
+
+    return replace(network, weights={name: of_type(w) for name, w in network.weights.items()})
+
+
+def _members(network: Network, weights: str) -> Members:
+    return _in_integers(network) if weights == "int8" else _in_reals(network, "f8" if weights == "double" else "f4")
+
+
+def _in_reals(network: Network, dtype: str) -> Members:
+    """The transposed matrices, whose rows are added one after the other: sums side by side suit a processor."""
+    layers, H = range(1, network.num_layers + 1), network.rnn_size
+    inputs, recurrent, biases = _by_layer(network)
+    found = {"input": inputs[0].T + biases[0]}
+    if len(layers) > 1:
+        found |= {"below": _stacked([w.T for w in inputs[1:]]), "bias": _stacked(biases[1:])}
+    direct = 2 * H if network.model == "gru" else len(recurrent[0])
+    found["recurrent"] = _stacked([w[:direct].T for w in recurrent])
+    if network.model == "gru":
+        found["candidate"] = _stacked([w[direct:].T for w in recurrent])
+    found |= {"decoder": network.weights["decoder.weight"].T, "decoder_bias": network.weights["decoder.bias"]}
+    return {name: array.astype(dtype) for name, array in found.items()}
+
+
+def _in_integers(network: Network) -> Members:
+    H = network.rnn_size
+    inputs, recurrent, biases = _by_layer(network)
+    integers, scales = _integers(inputs[0])
+    found: Members = {"input": integers.T, "input_scale": scales}
+    if len(inputs) > 1:
+        found |= _with_scales("below", inputs[1:])
+    found["bias"] = _stacked(biases).astype(np.float32)
+    direct = 2 * H if network.model == "gru" else len(recurrent[0])
+    found |= _with_scales("recurrent", [w[:direct] for w in recurrent])
+    if network.model == "gru":
+        found |= _with_scales("candidate", [w[direct:] for w in recurrent])
+    integers, scales = _integers(network.weights["decoder.weight"])
+    found |= {"decoder": integers, "decoder_scale": scales}
+    return found | {"decoder_bias": network.weights["decoder.bias"].astype(np.float32)}
+
+
+def _by_layer(network: Network) -> tuple[list[Array], list[Array], list[Array]]:
+    """For each layer the weights of its input (G, V or H) and of its state (G, H), and the sum of both biases (G,)."""
+
+    def joined(product: str, kind: str) -> list[Array]:
+        return [
+            np.concatenate(
+                [network.weights[f"{linear}{product}_{layer}.{kind}"] for linear in _LINEARS[network.model]],
+                dtype=np.float64,
+            )
+            for layer in range(1, network.num_layers + 1)
+        ]
+
+    biases = [of_input + of_h for of_input, of_h in zip(joined("i2h", "bias"), joined("h2h", "bias"), strict=True)]
+    return joined("i2h", "weight"), joined("h2h", "weight"), biases
+
+
+def _integers(matrix: Array) -> tuple[Array, Array]:
+    """int8 (rows, columns) and float32 (rows,), whose product is about the matrix."""
+    matrix = matrix.astype(np.float64)
+    scales = (np.abs(matrix).max(1) / LARGEST_INT8).astype(np.float32)
+    divisors = np.where(scales > 0, scales, 1).astype(np.float64)[:, None]
+    return np.clip(np.rint(matrix / divisors), -LARGEST_INT8, LARGEST_INT8).astype(np.int8), scales
+
+
+def _with_scales(name: str, matrices: list[Array]) -> Members:
+    pairs = [_integers(matrix) for matrix in matrices]
+    return {name: _stacked([integers for integers, _ in pairs]), f"{name}_scale": _stacked([s for _, s in pairs])}
+
+
+def _stacked(arrays: list[Array]) -> Array:
+    return np.stack(arrays)
+
+
+def _initializer(array: Array, indent: str = "    ") -> Iterator[str]:
+    """Lines of a C initializer with nested braces, and a comma after it."""
+    yield f"{indent}{{"
+    if array.ndim > 1:
+        for part in array:
+            yield from _initializer(part, f"{indent}  ")
+    else:
+        yield from wrapped(_literals(array), f"{indent}  ")
+    yield f"{indent}}},"
+
+
+def _literals(vector: Array) -> Iterator[str]:
+    """C constants that give the numbers exactly: the shortest decimals that are rounded to them."""
+    suffix = "F," if vector.dtype == np.float32 else ","
+    numbers = vector.astype(str).tolist() if vector.dtype == np.float32 else map(repr, vector.tolist())
+    return (f"{number}{suffix}" for number in numbers)

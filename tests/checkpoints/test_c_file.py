@@ -1,0 +1,320 @@
+"""Models as C programs: the same texts as here, from any compiler, and sentences for what C can't hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from c_programs import (
+    C_COMPILERS,
+    check_same_text,
+    compiled,
+    items_of,
+    needs_gcc,
+    output,
+    random_model,
+    text_of,
+    with_weights,
+)
+from conftest import ROOT, run, sentence
+from item_models import made
+from kinds import loaded
+
+import pycharrnn
+from compat.charrnn import Checkpoint
+from compat.vocabulary import characters_by_id
+from pycharrnn.checkpoints import c_file, c_template, c_weights, checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine import kernel_library
+from pycharrnn.sampling import inference
+
+MODELS = ("lstm", "gru", "rnn")
+HOSTILE = [b"\n", b" ", b'"', b"\\", b"?", b"/", b"*", b"\0", b"\x7f", b"\xff", b"\xc3", b"0", b"%", b"'"]
+
+
+def written(folder, model: Checkpoint, weights: str = "double", name: str = "model.c"):
+    path = folder / name
+    checkpoint.convert(model, path, weights=weights)
+    return path
+
+
+@needs_gcc
+@pytest.mark.parametrize("kind", [*MODELS, "utf8"])
+def test_the_text_of_sample(tmp_path, kind):
+    program = compiled(written(tmp_path, loaded(kind)))
+    assert output(program, "-seed", "7", "-length", "400") == text_of(loaded(kind), 7, 400)
+    prime = characters_by_id(loaded(kind).vocab)[2] * 2
+    drawn = output(program, "-primetext", prime.decode(), "-temperature", "0.37", "-length", "50")
+    assert drawn == text_of(loaded(kind), 123, 50, 0.37, prime)
+
+
+@needs_gcc
+def test_the_command_line_prints_the_same(tmp_path):
+    path = tmp_path / "m.t7"
+    checkpoint.convert(made(""), path)  # a text of `train FILE` begins as a line does
+    args = ("-seed", str(2**40 + 3), "-length", "100", "-temperature", "0.9")
+    printed = run("sample", str(path), *args, "-gpuid", "-1").stdout
+    assert output(compiled(written(tmp_path, made(""))), *args) == printed
+
+
+@needs_gcc
+@pytest.mark.parametrize("seed", range(6))
+def test_random_models(tmp_path, seed):
+    check_same_text(random_model(seed), tmp_path, seed)
+
+
+@pytest.mark.slow
+@needs_gcc
+def test_many_random_models(tmp_path):
+    for seed in range(6, 206):
+        check_same_text(random_model(seed), tmp_path, seed)
+
+
+@pytest.mark.parametrize("weights", ["double", "int8"])
+@needs_gcc
+def test_any_compiler_gives_the_same_text(tmp_path, weights):
+    source = written(tmp_path, loaded("gru"), weights)
+    compilers = [compiler for compiler in C_COMPILERS if shutil.which(compiler[0])]
+    texts = [output(compiled(source, compiler), "-length", "300") for compiler in compilers]
+    if shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64"):
+        program = compiled(source, ("aarch64-linux-gnu-gcc", "-O3", "-static"))
+        texts.append(subprocess.run(["qemu-aarch64", str(program), "-length", "300"], capture_output=True).stdout)
+    assert len(texts[0]) > 300
+    assert texts == texts[:1] * len(texts)
+
+
+@pytest.mark.parametrize(
+    "compiler",
+    [
+        ("gcc", "-std=c99", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover"),
+        ("g++", "-x", "c++", "-std=c++17"),
+        ("clang", "-std=c99"),
+        ("clang++", "-x", "c++", "-std=c++17"),
+    ],
+    ids=lambda compiler: compiler[0],
+)
+def test_no_warnings_and_no_faults(tmp_path, compiler):
+    """A deep model in integers, and one of items with labels, which use all parts of the template."""
+    labels = made("blank", letters="abc\t", labels="3\tab\n5\tc")
+    for model, weights, args in ((loaded("lstm"), "int8", []), (labels, "double", ["-as", "ab"])):
+        program = compiled(written(tmp_path, model, weights), compiler)
+        assert len(output(program, "-length", "100", *args)) > 10
+
+
+@pytest.mark.slow
+def test_clang_tidy_finds_no_bugs(tmp_path):
+    if not shutil.which("clang-tidy"):
+        pytest.skip("needs clang-tidy")
+    for kind, weights in (("lstm", "int8"), ("gru", "double"), ("rnn", "float")):
+        source = written(tmp_path, loaded(kind), weights)
+        command = ["clang-tidy", "-checks=-*,bugprone-*", "-warnings-as-errors=*", source, "--", "-std=c99"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+DRIVER = """
+#include <stdio.h>
+#define MODEL_HEADER
+#include "model.c"
+int main(void) {
+  struct model_state state;
+  char line[64], small[3];
+  int k, n;
+  model_start(&state, 5);
+  printf("%lu\\n", (unsigned long)sizeof state);
+  for (k = 0; k < 3; k++) {
+    n = model_item(&state, 1, line, sizeof line);
+    printf("%d %s\\n", n, line);
+  }
+  n = model_item(&state, 1, small, sizeof small);
+  printf("%d\\n", n);
+  printf("%d\\n", model_find("~"));
+  return 0;
+}
+"""
+
+
+@needs_gcc
+@pytest.mark.parametrize("weights", c_weights.TYPES)
+def test_a_program_with_a_model_of_items(tmp_path, weights):
+    model = made("line", utf8=True)
+    source = written(tmp_path, model, weights)
+    (tmp_path / "driver.c").write_text(DRIVER, encoding="utf-8")
+    more = ["-DMODEL_NO_MAIN", str(source)]
+    size, *lines, small, unknown = (
+        output(compiled(tmp_path / "driver.c", ("gcc", "-std=c99"), *more)).decode().split("\n")[:-1]
+    )
+    assert f"{size} bytes" in source.read_text(encoding="ascii")
+    assert int(small) <= 2
+    assert unknown == "-1"
+    texts = [line.split(" ", 1) for line in lines]
+    assert all(int(n) == len(text.encode()) for n, text in texts)
+    if weights == "double":
+        assert texts[0][1].encode() == items_of(model, 5, 1, 60)[0]
+
+
+@needs_gcc
+@pytest.mark.parametrize("kind", ["line", "blank"])
+def test_items(tmp_path, kind):
+    model = made(kind)
+    path = tmp_path / "m.t7"
+    checkpoint.convert(model, path)
+    args = ("-seed", "3", "-items", "4", "-length", "30")
+    assert output(compiled(written(tmp_path, model)), *args) == run("sample", str(path), "-gpuid", "-1", *args).stdout
+
+
+@needs_gcc
+def test_labels(tmp_path):
+    model = made("line", letters="abc\t", labels="3\tab\n5\tc")
+    path = tmp_path / "m.t7"
+    checkpoint.convert(model, path)
+    program = compiled(written(tmp_path, model))
+    args = ("-as", "ab", "-items", "4", "-length", "30")
+    assert output(program, *args) == run("sample", str(path), "-gpuid", "-1", *args).stdout
+    refused = subprocess.run([str(program), "-as", "French"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "labels: ab, c\n" in refused.stderr
+
+
+HEXADECIMAL = """
+#include <stdio.h>
+#define MODEL_NO_MAIN
+#include "model.c"
+int main(void) {
+  static struct model_state state;
+  int id, k;
+  model_start(&state, 1);
+  for (id = 0; id < V; id++) {
+    model_feed(&state, id);
+    for (k = 0; k < V; k++) printf("%a\\n", state.log_probs[k]);
+  }
+  return 0;
+}
+"""
+
+
+@needs_gcc
+@pytest.mark.skipif(not kernel_library.rounds_as_elsewhere(), reason="needs a kernel with fused multiply-add")
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_kernels_bits(tmp_path, kind):
+    """Also for weights that make every rounding count."""
+    model = random_model(MODELS.index(kind) + 30)
+    written(tmp_path, model)
+    (tmp_path / "driver.c").write_text(HEXADECIMAL, encoding="utf-8")
+    lines = output(compiled(tmp_path / "driver.c", ("gcc", "-std=c99", "-Wno-unused-function"))).decode().split()
+    found = np.array([float.fromhex(line) for line in lines]).reshape(len(model.vocab), -1)
+    predictor = inference.on_cpu(model.network)
+    if model.network.end_id is not None:
+        predictor.step(model.network.end_id)
+    expected = np.array([predictor.step(k) for k in range(len(model.vocab))])
+    assert found.tobytes() == expected.tobytes()
+
+
+@needs_gcc
+def test_any_bytes_of_a_checkpoint_are_data(tmp_path):
+    """Characters, labels and facts, with quotes, comments, trigraphs, escapes and bytes that are not text."""
+    vocab = {character: k for k, character in enumerate([*HOSTILE, b"??/", b"*/", b"\t"], 1)}
+    random = np.random.default_rng(1)
+    base = random_model(3).network
+    shapes = c_weights_shapes(base.model, len(vocab))
+    network = dataclasses.replace(
+        base,
+        rnn_size=4,
+        num_layers=1,
+        vocab_size=len(vocab),
+        weights={name: random.uniform(-1, 1, shape) for name, shape in shapes.items()},
+    )
+    place = 'data/*/ ??/ " \\ \udcff \n#error'
+    model = Checkpoint(network, vocab, {"data_dir": place})
+    source = written(tmp_path, model)
+    content = source.read_bytes()
+    assert content.isascii()
+    assert b"??/" not in content
+    program = compiled(source)
+    assert output(program, "-length", "300") == text_of(model, 123, 300)
+    assert output(program, "-length", "9", "-primetext", "*/??/?").startswith(b"*/??/?")
+    asked = subprocess.run([str(program), "-help"], capture_output=True)
+    assert asked.returncode == 2
+    assert b'trained on data/*/ ??/ " \\ ' in asked.stderr
+
+
+def c_weights_shapes(model: str, V: int):
+    from compat.nngraph import parameter_shapes
+
+    return parameter_shapes(model, V, 4, 1)
+
+
+def test_string_literals():
+    assert c_template.string(b'a"??/\n\x001\\') == '"a\\"\\?\\?/\\n\\0001\\\\"'
+
+
+@needs_gcc
+def test_the_program_refuses_in_a_sentence(tmp_path):
+    program = compiled(written(tmp_path, loaded("lstm")))
+    for args in (["-length"], ["-length", "x"], ["-temperature", "0"], ["-length", "-1"], ["-what", "1"]):
+        refused = subprocess.run([str(program), *args], capture_output=True, text=True)
+        assert refused.returncode == 2
+        assert "usage: " in refused.stderr
+    refused = subprocess.run([str(program), "-primetext", "\u4f60"], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "-primetext has a character that the model does not know" in refused.stderr
+
+
+def test_the_same_model_gives_the_same_file(tmp_path):
+    first = written(tmp_path, loaded("lstm")).read_bytes()
+    path = tmp_path / "m.json"
+    checkpoint.convert(loaded("lstm"), path)
+    assert written(tmp_path, checkpoint.load(path), name="again.c").read_bytes() == first
+
+
+def test_the_default_is_the_first_type_that_fits(tmp_path, monkeypatch):
+    model = loaded("lstm")
+    size = model.network.parameters * 8
+    for most, weights in ((size, "double"), (size - 1, "float"), (size // 2 - 1, "int8")):
+        monkeypatch.setattr(c_file, "_DEFAULT_BYTES", most)
+        assert c_file.default_weights(model) == weights
+    pycharrnn.load(ROOT / "tests/golden/lstm2/lm_lstm2_epoch3.00_2.8734.t7").save(tmp_path / "m.c", weights="double")
+    assert b"typedef double model_real" in (tmp_path / "m.c").read_bytes()
+
+
+def test_int8_keeps_each_weight_within_half_a_step():
+    network = loaded("lstm").network
+    after = c_weights.rounded(network, "int8").weights
+    for name, before in network.weights.items():
+        steps = np.abs(before).max(-1, keepdims=True) / 127 if before.ndim == 2 else 1e-6
+        assert (np.abs(after[name] - before) <= 0.5001 * steps).all(), name
+
+
+def test_a_row_of_zeros_stays_zero():
+    network = loaded("rnn").network
+    zeros = np.zeros_like(network.weights["decoder.weight"])
+    model = with_weights(loaded("rnn"), **{"decoder.weight": zeros})
+    assert not c_weights.rounded(model.network, "int8").weights["decoder.weight"].any()
+
+
+def test_what_c_cannot_hold_is_refused(tmp_path, monkeypatch):
+    model = with_weights(loaded("rnn"), **{"decoder.bias": np.full(loaded("rnn").network.vocab_size, np.nan)})
+    with pytest.raises(UserError, match=r"the weights have NaN or infinity, which a \.c file can't hold"):
+        written(tmp_path, model)
+    monkeypatch.setattr(c_file, "_MOST_BYTES", 1000)
+    with pytest.raises(UserError, match=r"is too large for a \.c file: with -weights int8 it may have 1000 and 4096"):
+        written(tmp_path, loaded("rnn"), "int8")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_c_file_is_not_a_checkpoint(tmp_path):
+    path = written(tmp_path, loaded("rnn"))
+    assert f"can't read {path} as a checkpoint: it is C source; name the checkpoint" in sentence(
+        run("sample", str(path))
+    )
+    said = sentence(run("convert", str(ROOT / "tests/golden/rnn3/lm_rnn3_epoch1.00_3.0075.t7"), str(path)))
+    assert f"{path} exists" in said
+
+
+def test_weights_are_for_c_files():
+    checkpoint_file = str(ROOT / "tests/golden/rnn3/lm_rnn3_epoch1.00_3.0075.t7")
+    said = sentence(run("convert", checkpoint_file, "m.json", "-weights", "int8"))
+    assert "-weights int8 is for a C program: end the line with its name, such as model.c." in said
