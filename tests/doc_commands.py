@@ -251,7 +251,9 @@ class Reader:
             return line
         check_parses(line)
         limits = {"max_epochs": (2, 50), "rnn_size": (24, 128), "eval_val_every": (5, 1000)}
-        if "-resume" in line:
+        if " -minutes " in line:
+            limits = {"minutes": (0.02, 0), "rnn_size": (24, 128)}
+        elif "-resume" in line:
             limits = {"max_epochs": (3, 50)} if "-max_epochs" in line else {}
         flags = ""
         for name, (most, default) in limits.items():

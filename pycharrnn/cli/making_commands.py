@@ -53,6 +53,9 @@ def _recipes() -> str:
 @click.argument("texts", metavar="<texts>", cls=Files)
 def train_command(texts: tuple[str, ...], **values: Any) -> None:
     """Train a character-level language model"""
+    from pycharrnn.training.pace import Stopwatch
+
+    watch = Stopwatch.start()
     context = click.get_current_context()
     given = {name for name in values if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     from pycharrnn.training.options import TrainOptions
@@ -73,7 +76,7 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
         from pycharrnn.sampling import sample_hook
         from pycharrnn.training.loop import train
 
-        train(opt, say, given, note, sample_hook.characters, corpus=corpus)
+        train(opt, say, given, note, sample_hook.characters, corpus=corpus, watch=watch)
 
 
 @click.command(

@@ -179,7 +179,8 @@ class Figures:
         val_losses: dict[int, float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._iterations, self._ntrain, self._nval = iterations, ntrain, nval
+        self.iterations = iterations  # the run may change it
+        self._ntrain, self._nval = ntrain, nval
         self._characters, self._every, self._val_losses = characters, eval_val_every, val_losses
         self._clock = clock
         self._validation_total = 0.0  # seconds that all validations and their checkpoints took
@@ -190,13 +191,13 @@ class Figures:
         """Parts of the line after iteration `i`."""
         self._times.append((self.training_seconds(), i))
         (first, before), (last, _) = self._times[0], self._times[-1]
-        parts = [f"epoch {i / self._ntrain:.2f} of {self._iterations / self._ntrain:.4g}"]
+        parts = [f"epoch {i / self._ntrain:.2f} of {self.iterations / self._ntrain:.4g}"]
         if last > first and i > before:
             step = (last - first) / (i - before)
             # The guess before the first validation: it has no backward pass, and so takes about a third of a step.
             validation = self._nval * step / 3 if self._last_validation is None else self._last_validation
-            validations = self._iterations // self._every - i // self._every + (self._iterations % self._every > 0)
-            left = (self._iterations - i) * step + (validations if i < self._iterations else 0) * validation
+            validations = self.iterations // self._every - i // self._every + (self.iterations % self._every > 0)
+            left = (self.iterations - i) * step + (validations if i < self.iterations else 0) * validation
             parts += [f"ETA {duration(left)}", f"{self._characters / step:,.0f} characters/s"]
         best = losses.best_loss(self._val_losses)
         if best is not None:

@@ -36,7 +36,9 @@ class TrainKeywords(TypedDict, total=False):
     gpuid: int
     opencl: int
     recipe: str
+    minutes: float
     anneal: float
+    anneal_to: str
     weight_drop: float
     exact: int
     dtype: str

@@ -72,8 +72,11 @@ class CheckpointKeeper:
         """The path of the named checkpoint of the validation after iteration `i`."""
         return run_names.named_checkpoint(self._stem, i / self._ntrain, self._history.val_losses[i], self._ending)
 
-    def save_named(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint of a validation, update best and latest, and delete by -keep."""
+    def save_named(self, checkpoint: Checkpoint, latest: Checkpoint | None = None) -> None:
+        """Write the checkpoint of a validation, update best and latest, and delete by -keep.
+
+        latest: what is written as latest, if it is not the same checkpoint.
+        """
         i = checkpoint.i
         path = self.path_of(i)
         good = i in finite(self._history.val_losses) and checkpoint.network.is_finite()
@@ -89,7 +92,10 @@ class CheckpointKeeper:
         if best is not None and best != self._best_shown and self._link(self.path_of(best), self._best):
             self._best_shown = best
         if self._files.save_every_minutes or os.path.exists(self._latest):
-            self._link(path, self._latest)
+            if latest is None or latest is checkpoint:
+                self._link(path, self._latest)
+            else:
+                self._write(self._latest, latest)
         if self._files.keep:
             self._delete_all_but(self._files.keep, path)
 

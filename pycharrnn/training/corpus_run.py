@@ -32,7 +32,7 @@ def corpus_run(
         raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
     how = {"text_encoding": opt.text_encoding, "kind": opt.items, "label": opt.label}
     with corpus.gather(texts, note, opt.progress, _is_product, **how) as gathered:
-        recipe = opt.recipe if "recipe" in given else "quick"
+        recipe = opt.recipe if "recipe" in given or opt.minutes else "quick"
         savefile = opt.savefile if "savefile" in given else os.path.basename(gathered.folder)
         yield dataclasses.replace(opt, data_dir=gathered.folder, recipe=recipe, savefile=savefile), gathered
 

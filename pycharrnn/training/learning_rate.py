@@ -1,9 +1,10 @@
-"""Learning rate schedules: char-rnn's decay by epochs, and linear decay (-anneal)."""
+"""Learning rate schedules: char-rnn's decay by epochs, and linear decay (-anneal, -anneal_to)."""
 
 from __future__ import annotations
 
 import math
 
+from pycharrnn.training import length_changes
 from pycharrnn.training.settings import OptimisationSettings
 
 _MOST_EPOCHS = 10**9 + 1  # more than any checkpoint has iterations
@@ -22,8 +23,22 @@ def after(opt: OptimisationSettings, i: int, ntrain: int, iterations: int) -> fl
 
 
 def annealed(opt: OptimisationSettings, i: int, iterations: int) -> float:
-    """The learning rate after iteration `i` with -anneal."""
-    left = (iterations - i) / (iterations * opt.anneal)
+    """The learning rate after iteration `i` with -anneal: a line to the end, with a bend at each change of -anneal_to.
+
+    Up to the first change it does not depend on later ones, so a run that changes its length goes on exactly.
+    """
+    changes = length_changes.parse(opt.anneal_to) or []
+    ends = [*(length for length, _ in changes), iterations]
+    left, start = 1.0, 0  # at iteration `start`
+    for end, stop in zip(ends, [*(at for _, at in changes), iterations], strict=True):
+        at = min(i, stop)
+        if start == 0:
+            left = (end - at) / (end * opt.anneal)
+        elif at > start:
+            left *= (end - at) / (end - start)
+        if i <= stop:
+            break
+        start = stop
     return opt.learning_rate * min(1, max(left, _LOWEST))
 
 

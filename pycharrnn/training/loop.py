@@ -11,20 +11,19 @@ from contextlib import closing, nullcontext
 import torch
 
 from compat import lua_format
-from compat.charrnn import Checkpoint
 from pycharrnn.common.losses import best_iteration
-from pycharrnn.common.progress import Figures, Live
+from pycharrnn.common.progress import Live
 from pycharrnn.text.batches import VAL
 from pycharrnn.text.corpus import Corpus
 from pycharrnn.text.token_text import TextChanged
-from pycharrnn.training import learning_rate, recorded_options, resume, run_files, threads
-from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
+from pycharrnn.training import learning_rate, recipes, resume, run_files, threads
+from pycharrnn.training.current_run import CurrentRun, pace_of
 from pycharrnn.training.history import History, out_of_patience
 from pycharrnn.training.machine import process_from_environment
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
-from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.session import Say, Session, prepare
 from pycharrnn.training.shown_sample import Draw, shown_sample
 from pycharrnn.training.signals import GracefulStop, Log, RunStopped
@@ -47,6 +46,7 @@ def train(
     draw: Draw | None = None,
     callbacks: Callbacks = _NO_CALLBACKS,
     corpus: Corpus | None = None,
+    watch: Stopwatch | None = None,
 ) -> RunResult:
     """Train a model and write its checkpoints.
 
@@ -56,9 +56,11 @@ def train(
         draw: samples text for -show; None for no samples.
         callbacks: called by the first process after each printed loss and each validation.
         corpus: the text, written once all checks have passed; None: data_dir/input.txt.
+        watch: the time since the command began, for -minutes; None: since now.
 
     Errors: UserError; OSError; RunStopped, with the result so far, after a signal, NaN or a diverging loss.
     """
+    watch = watch or Stopwatch.start()
     process = process_from_environment()
     if process.rank:
         say = note = _say_nothing  # the first process prints for all
@@ -67,13 +69,14 @@ def train(
     live = Live(opt.progress)
     note = live.above(note)
     log = Log(live.above(say), note)
-    session = prepare(opt, given, process, log.say, note, corpus)
+    session = prepare(opt, given, process, log.say, note, corpus, watch)
     settings = session.settings
     threads.set_num_threads(settings.machine.threads)
     trainer = session.make_trainer(note)
     threads.note_backend(settings.machine, trainer.bptt.reason, note)
     history = _history(session, trainer, log.say, note)
-    run = _Run(session, trainer, history, log.say, note, live, draw, callbacks)
+    pace = pace_of(session, watch)
+    run = CurrentRun(session, trainer, history, log.say, note, live, draw, callbacks, pace)
     alone = session.ranks.size == 1
     with (
         closing(session.loader),
@@ -95,85 +98,24 @@ def train(
     return run.result()
 
 
-class _Run:
-    """The objects that the events of a run share."""
-
-    def __init__(
-        self,
-        session: Session,
-        trainer: Trainer,
-        history: History,
-        say: Say,
-        note: Say,
-        live: Live,
-        draw: Draw | None,
-        callbacks: Callbacks,
-    ):
-        settings, loader = session.settings, session.loader
-        options, resumed = settings.options, settings.resumed
-        self.session, self.trainer, self.history = session, trainer, history
-        self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
-        self.log: RunLog | None = None
-        self.draw = draw if settings.display.show and not session.ranks.rank else None
-        path = resumed.path if resumed else None
-        resume_flags = options.flags(("log", "show"))
-        sample_flags = options.flags(("gpuid",)) if options.gpuid < 0 else []
-        self.keeper = CheckpointKeeper(
-            settings.files, session.ranks, loader.ntrain, history, note, path, resume_flags, sample_flags
-        )
-        self.figures = Figures(
-            session.iterations,
-            history.done,
-            loader.ntrain,
-            loader.nval,
-            loader.batch_size * loader.seq_length,
-            settings.files.eval_val_every,
-            history.val_losses,
-        )
-
-    def begin_log(self) -> None:
-        """Open -log; the caller holds the lock. Errors: UserError."""
-        session, loader = self.session, self.session.loader
-        path = session.settings.files.log
-        if path and not session.ranks.rank:
-            characters, seconds = loader.batch_size * loader.seq_length, self.figures.training_seconds
-            self.log = RunLog(path, self.history.done, loader.ntrain, loader.nval, characters, seconds, self.note)
-
-    def checkpoint(self, i: int) -> Checkpoint:
-        """The run after iteration `i`. A collective call: every process must make it."""
-        session, trainer, history = self.session, self.trainer, self.history
-        trainer.store()
-        return session.model.as_checkpoint(
-            session.loader.vocab_mapping,
-            recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts),
-            gradients=trainer.canonical_gradient(),
-            train_losses=history.train_losses,
-            val_losses=history.val_losses,
-            val_loss=history.last_val_loss,
-            i=i,
-            epoch=i / session.loader.ntrain,
-            state=trainer.state(session.fingerprint) if session.settings.files.save_state else None,
-        )
-
-    def result(self) -> RunResult:
-        session, keeper = self.session, self.keeper
-        return RunResult(session.settings.options, self.history, session.loader.ntrain, keeper.best, keeper.last)
-
-
-def _iterate(run: _Run, stop: GracefulStop) -> None:
+def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
     """Run the remaining iterations, each followed by decay, validation, log line, checks and saving."""
     session, trainer, history, keeper = run.session, run.trainer, run.history, run.keeper
-    settings, iterations = session.settings, session.iterations
+    settings = session.settings
     print_every, eval_val_every = settings.display.print_every, settings.files.eval_val_every
     patience = settings.optimisation.patience
-    trained = history.done
+    i = history.done
     try:
-        for i in range(history.done + 1, iterations + 1):
+        while i < run.session.iterations:  # which -minutes may change
             seconds = _timed_step(session, trainer)
-            trained = i
+            i += 1
+            # Reading a loss waits for the GPU, so not after every iteration.
+            if settings.machine.device == "cpu" or i % print_every == 0 or not history.train_losses:
+                history.train_losses.extend(trainer.new_losses())
+                run.change_length(i)
+            iterations = run.session.iterations
             validates = i % eval_val_every == 0 or i == iterations
-            if settings.machine.device == "cpu" or i % print_every == 0 or validates or not history.train_losses:
-                # Reading a loss waits for the GPU, so not after every iteration.
+            if validates:
                 history.train_losses.extend(trainer.new_losses())
             _decay_learning_rate(run, i)
             if run.log and i % print_every == 0:
@@ -201,13 +143,16 @@ def _iterate(run: _Run, stop: GracefulStop) -> None:
             if stopping or saving:
                 history.train_losses.extend(trainer.new_losses())
             if stopping and i < iterations:
-                raise keeper.stopped(stop.cause, stop.status, run.checkpoint(i))
+                raise keeper.stopped(stop.cause, stop.status, run.unfinished(run.checkpoint(i)))
             if saving:
-                keeper.save_latest(run.checkpoint(i))
+                keeper.save_latest(run.unfinished(run.checkpoint(i)))
     except TextChanged as e:
         history.train_losses.extend(trainer.new_losses())
         # Saving is a collective call, but the other processes wait in the middle of a step.
-        raise keeper.text_changed(str(e), run.checkpoint(trained) if session.ranks.size == 1 else None) from e
+        saved = run.unfinished(run.checkpoint(i)) if session.ranks.size == 1 else None
+        raise keeper.text_changed(str(e), saved) from e
+    if run.pace and (run.session is not session or settings.resumed):
+        run.say(f"as it was trained: {recipes.command_line(run.session.settings.options)}")
     keeper.finish()
 
 
@@ -222,14 +167,14 @@ def _timed_step(session: Session, trainer: Trainer) -> float:
     return time.perf_counter() - start
 
 
-def _report_step(run: _Run, i: int, seconds: float) -> None:
+def _report_step(run: CurrentRun, i: int, seconds: float) -> None:
     session, trainer, loss = run.session, run.trainer, run.history.train_losses[-1]
     epoch, norm_ratio, rate = i / session.loader.ntrain, trainer.norm_ratio(), trainer.optimizer.learning_rate
     run.say(_step_line(session, i, loss, norm_ratio, seconds))
     run.callbacks.on_print(TrainStep(i, session.iterations, epoch, loss, norm_ratio, rate, seconds))
 
 
-def _decay_learning_rate(run: _Run, i: int) -> None:
+def _decay_learning_rate(run: CurrentRun, i: int) -> None:
     settings, optimizer = run.session.settings.optimisation, run.trainer.optimizer
     if settings.anneal:
         optimizer.learning_rate = learning_rate.annealed(settings, i, run.session.iterations)
@@ -239,7 +184,7 @@ def _decay_learning_rate(run: _Run, i: int) -> None:
         run.say(f"decayed learning rate by a factor {factor} to {rate}")
 
 
-def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
+def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
     display, seed = run.session.settings.display, run.session.settings.model.seed
 
     def batch_done(k: int) -> None:
@@ -256,7 +201,7 @@ def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
             run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
         run.say(f"saving checkpoint to {run.keeper.path_of(i)}")
         checkpoint = run.checkpoint(i)
-        run.keeper.save_named(checkpoint)
+        run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
         is_best = best_iteration(run.history.val_losses) == i
         report = Validation(i, run.session.iterations, checkpoint.epoch, loss, run.keeper.path_of(i), is_best)
         run.callbacks.on_validation(report)
@@ -264,6 +209,8 @@ def _validate(run: _Run, i: int, stop: GracefulStop) -> None:
             model, columns = run.session.model, run.live.columns
             if shown := shown_sample(run.draw, model, checkpoint, display.show, seed, columns, stop):
                 run.note(shown)
+    if run.pace:
+        run.pace.validated()
 
 
 def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History:

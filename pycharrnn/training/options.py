@@ -19,8 +19,10 @@ from pycharrnn.common.option_fields import (
     option,
 )
 from pycharrnn.text import decode_text
+from pycharrnn.training import length_changes
 
 MAX_SHOWN = 10_000  # characters of -show: some screens full
+MAX_MINUTES = 10**6  # two years
 LOG_ENDINGS = (".csv", ".jsonl")
 
 
@@ -135,12 +137,29 @@ class TrainOptions:
         allowed=one_of("char-rnn", "quick", "best"),
         record=False,
     )
+    minutes: float = option(
+        0,
+        "train for this time: size, batches, learning rate and number of iterations are chosen for the text and for the"
+        " speed of this machine. A given flag overrides them. With -resume: the time from now on. 0 = by -max_epochs",
+        group="learning",
+        value="N",
+        allowed=number(above=0, high=MAX_MINUTES),
+    )
     anneal: float = option(
         0,
         "instead of -learning_rate_decay, lower the learning rate linearly to a hundredth over this last part of the"
         " iterations: 0.5 = over the last half. 0 = never",
         group="learning",
         allowed=number(0, 1),
+    )
+    anneal_to: str = option(
+        "",
+        "for -anneal in a run whose length was changed, as -minutes does: 3600:1200 = up to iteration 1200 the learning"
+        " rate falls as in a run of 3600 iterations, and from there linearly to the end of this one. Several changes:"
+        " 3600:1200,3300:2000",
+        group="learning",
+        value="N:I,...",
+        allowed=Allowed(lambda text: length_changes.parse(text) is not None, length_changes.ALLOWED),
     )
     weight_drop: float = option(
         0,

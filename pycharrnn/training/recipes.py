@@ -39,7 +39,7 @@ class Recipe:
     batches: int = 20
 
 
-_OF_BOTH: Mapping[str, Value] = {
+OF_BOTH: Mapping[str, Value] = {
     "exact": 0,
     "num_layers": 1,
     "batch_size": 20,
@@ -55,7 +55,7 @@ _OF_LINES: Mapping[str, Value] = {"batch_size": 20, "seq_length": 25}
 RECIPES = {
     "quick": Recipe(
         what="a minute on two cores",
-        flags={**_OF_BOTH, "patience": 4},
+        flags={**OF_BOTH, "patience": 4},
         by_length=(
             (300_000, {"rnn_size": 128, "batch_size": 10, "learning_rate": 0.012, "weight_drop": 0.25}),
             (600_000, {"rnn_size": 192, "learning_rate": 0.016, "weight_drop": 0.2}),
@@ -67,7 +67,7 @@ RECIPES = {
     ),
     "best": Recipe(
         what="the lowest loss, in ten times as long",
-        flags={**_OF_BOTH, "learning_rate": 0.008, "patience": 6},
+        flags={**OF_BOTH, "learning_rate": 0.008, "patience": 6},
         by_length=(
             (300_000, {"rnn_size": 256, "batch_size": 10, "weight_drop": 0.4}),
             (3_000_000, {"rnn_size": 512, "weight_drop": 0.3}),
@@ -83,7 +83,7 @@ RECIPES = {
 LINE_RECIPES = {
     "quick": Recipe(
         what="less than a minute on one core",
-        flags={**_OF_BOTH, **_OF_LINES, "patience": 4},
+        flags={**OF_BOTH, **_OF_LINES, "patience": 4},
         by_length=(
             (15_000, {"rnn_size": 96, "learning_rate": 0.01, "weight_drop": 0.5, "dropout": 0.3}),
             (100_000, {"rnn_size": 128, "batch_size": 12, "learning_rate": 0.015, "weight_drop": 0.5}),
@@ -96,7 +96,7 @@ LINE_RECIPES = {
     ),
     "best": Recipe(
         what="the lowest loss, in five times as long",
-        flags={**_OF_BOTH, **_OF_LINES, "learning_rate": 0.01, "weight_drop": 0.5, "patience": 6},
+        flags={**OF_BOTH, **_OF_LINES, "learning_rate": 0.01, "weight_drop": 0.5, "patience": 6},
         by_length=(
             (15_000, {"rnn_size": 128, "learning_rate": 0.006, "dropout": 0.4}),
             (100_000, {"rnn_size": 256, "batch_size": 12, "dropout": 0.3}),
@@ -120,12 +120,18 @@ _SHOWN_FOR = (  # the texts of -help
 
 def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
     """The options with the defaults of their -recipe, except for those `given`; -recipe is reset. Errors: UserError."""
-    found = defaults(of_kind(opt.items)[opt.recipe], text, {name: getattr(opt, name) for name in given})
+    return with_defaults(opt, given, text, of_kind(opt.items)[opt.recipe])
+
+
+def with_defaults(opt: TrainOptions, given: Collection[str], text: TextStats, recipe: Recipe) -> TrainOptions:
+    """As `apply`, with any recipe; -minutes is reset, too."""
+    found = defaults(recipe, text, {name: getattr(opt, name) for name in given})
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
         if "vocab" not in given:  # two texts rarely have the same characters
             found["vocab"] = "extend"
-    return dataclasses.replace(opt, recipe=TrainOptions.recipe, **found)  # type: ignore[arg-type]  # of each its type
+    plain = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
+    return dataclasses.replace(opt, **{**found, **plain})  # type: ignore[arg-type]  # of each its type
 
 
 def of_kind(items: str) -> Mapping[str, Recipe]:
@@ -198,5 +204,5 @@ def described() -> str:
 
 
 def _flags(opt: TrainOptions) -> list[str]:
-    names = opt.changed - {"data_dir", "text_encoding", "recipe", "resume", "overwrite"}
+    names = opt.changed - {"data_dir", "text_encoding", "recipe", "minutes", "resume", "overwrite"}
     return opt.flags(names)

@@ -21,16 +21,20 @@ from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import (
     distributed,
     initial_checkpoint,
+    length_changes,
     overwrite_guard,
     recipes,
     recorded_options,
     run_lock,
     run_log,
+    step_timing,
     text_checks,
+    time_plan,
 )
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.machine import Machine, Process
 from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.settings import RunSettings
 from pycharrnn.training.settle import settle
 from pycharrnn.training.trainer import Trainer
@@ -60,6 +64,17 @@ class Session:
         """The number of the last iteration."""
         return int(self.settings.optimisation.max_epochs * self.loader.ntrain)
 
+    def with_length(self, iterations: int, i: int) -> Session:
+        """The run with another number of iterations from iteration `i` on, by options that give it without a change."""
+        options, optimisation = self.settings.options, self.settings.optimisation
+        epochs, changes = _epochs(iterations, self.loader.ntrain), options.anneal_to
+        if options.anneal:
+            changes = length_changes.appended(changes, self.iterations, i)
+        options = dataclasses.replace(options, max_epochs=epochs, anneal_to=changes)
+        optimisation = dataclasses.replace(optimisation, max_epochs=epochs, anneal_to=changes)
+        settings = dataclasses.replace(self.settings, options=options, optimisation=optimisation)
+        return dataclasses.replace(self, settings=settings)
+
     def make_trainer(self, note: Say) -> Trainer:
         machine = self.settings.machine
         products = precision.MIXED.get(machine.products)
@@ -74,10 +89,11 @@ def prepare(
     say: Say,
     note: Say,
     corpus: Corpus | None = None,
+    watch: Stopwatch | None = None,
 ) -> Session:
     """Settle a run and make its objects; write nothing before all checks have passed. Errors: UserError, OSError.
 
-    `say` prints the original's lines. `given`, `note`, `corpus`: as for loop.train.
+    `say` prints the original's lines. `given`, `note`, `corpus`, `watch`: as for loop.train.
     """
     given = options.changed if given is None else given
     if corpus is None and "text_encoding" in given:
@@ -85,10 +101,15 @@ def prepare(
             f"{flag('text_encoding')} is for files on the command line; {flag('data_dir')} and {flag('resume')} read"
             " input.txt as it is: leave it out."
         )
+    time_plan.check(options, given, process.size)
     start = initial_checkpoint.load(options, given, say, note)
     # Only recipes need the text this early; -resume, which finds its text later, excludes them.
     text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)
-    settings = settle(options, given, start, text, _machine(options, process))
+    machine = _machine(options, process)
+    timing = None
+    if options.minutes and text:
+        timing = step_timing.timing(options, given, start, text, machine, watch or Stopwatch.start())
+    settings = settle(options, given, start, text, machine, timing)
     _require_text_of_resumed(settings, given)
     text = text or text_stats(settings.data.data_dir, options.progress)
     text_checks.check(settings, text)
@@ -104,7 +125,17 @@ def prepare(
     for line in settings.log:
         say(line)
     from_texts = corpus is not None or (resumed is not None and checkpoint.is_from_texts(resumed.checkpoint))
-    return _make(settings, text, from_texts, options.recipe not in recipes.RECIPES, process, say)
+    advise = options.recipe not in recipes.RECIPES and not options.minutes
+    return _make(settings, text, from_texts, advise, process, say)
+
+
+def _epochs(iterations: int, ntrain: int) -> float:
+    """The shortest number that -max_epochs needs for a run of `iterations`."""
+    for digits in range(1, 18):
+        epochs = float(f"{(iterations + 0.5) / ntrain:.{digits}g}")
+        if int(epochs * ntrain) == iterations:
+            return epochs
+    return (iterations + 0.5) / ntrain
 
 
 def _require_text_of_resumed(settings: RunSettings, given: Collection[str]) -> None:

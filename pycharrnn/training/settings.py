@@ -47,6 +47,7 @@ class OptimisationSettings:
     learning_rate_decay: float
     learning_rate_decay_after: float
     anneal: float
+    anneal_to: str
     decay_rate: float
     grad_clip: float
     weight_drop: float
@@ -111,6 +112,7 @@ class RunSettings:
         options: all options with their final values, for checkpoints and the result of the run to record.
         start: the checkpoint that the run starts from; None for a new model.
         log: lines of the log to print, in order. notes: lines for stderr.
+        minutes: the time of the run from the start of its command; 0 for as long as it takes.
     """
 
     options: TrainOptions
@@ -123,6 +125,7 @@ class RunSettings:
     display: DisplaySettings
     log: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    minutes: float = 0
 
     @property
     def resumed(self) -> InitialCheckpoint | None:

@@ -16,7 +16,7 @@ from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.engine import device as devices
 from pycharrnn.text.text_stats import TextStats
-from pycharrnn.training import recipes, recorded_options
+from pycharrnn.training import recipes, recorded_options, time_plan
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
@@ -30,6 +30,7 @@ from pycharrnn.training.settings import (
     RunSettings,
     group,
 )
+from pycharrnn.training.time_plan import Timing
 
 _SIZES = ("rnn_size", "num_layers", "model")  # of the network
 _FIXED = (*_SIZES, "items", "label")  # a resumed run can't change them
@@ -49,17 +50,20 @@ def settle(
     checkpoint: InitialCheckpoint | None,
     text: TextStats | None,
     machine: Machine,
+    timing: Timing | None = None,
 ) -> RunSettings:
     """Settle a run: only here do the checkpoint, the text and the machine override options.
 
     `given`: options that the user gave, which neither a recipe nor -resume overrides. `checkpoint`: of -resume or
-    -init_from. `text`: statistics, for a recipe. Errors: UserError for options that don't fit these or the machine.
+    -init_from. `text`: statistics, for a recipe. `timing`: for -minutes of a new run. Errors: UserError for options
+    that don't fit these or the machine.
     """
-    lines = _Lines()
-    if options.recipe in recipes.RECIPES:
-        options = _with_recipe(options, given, text, lines)
+    lines, minutes = _Lines(), options.minutes
+    if options.recipe in recipes.RECIPES or timing is not None:
+        options = _with_recipe(options, given, text, timing, lines)
     if checkpoint is not None and checkpoint.is_resumed:
         options, checkpoint = _resumed(options, given, checkpoint, lines)
+        minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
     elif checkpoint is not None:
         network = checkpoint.checkpoint.network
         sizes = {name: getattr(network, name) for name in _SIZES}
@@ -100,14 +104,26 @@ def settle(
         group(DisplaySettings, options),
         tuple(lines.log),
         tuple(lines.notes),
+        minutes,
     )
 
 
-def _with_recipe(options: TrainOptions, given: Collection[str], text: TextStats | None, lines: _Lines) -> TrainOptions:
+def _with_recipe(
+    options: TrainOptions, given: Collection[str], text: TextStats | None, timing: Timing | None, lines: _Lines
+) -> TrainOptions:
     if text is None:
         raise ValueError("a recipe needs the statistics of the text")
-    applied = recipes.apply(options, given, text)
-    lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
+    if timing is None:
+        applied = recipes.apply(options, given, text)
+        lines.log.append(f"-recipe {options.recipe}: {recipes.command_line(applied)}")
+    else:
+        applied = time_plan.plan(options, given, text, timing)
+        lines.log.append(f"{time_plan.named(options.minutes)}: {recipes.command_line(applied)}")
+        if applied.max_epochs >= time_plan.most_epochs(applied):
+            lines.notes.append(
+                f"a text of {text.length(applied.encoding):,} characters needs less time: the run ends after"
+                f" {applied.max_epochs:g} epochs, since more would learn it by heart."
+            )
     length = text.length(applied.encoding)
     if length < recipes.LEAST_LENGTH:
         lines.notes.append(f"the text has {length} characters, {recipes.LONGER_TEXT}.")
@@ -125,6 +141,8 @@ def _resumed(
         name = option.name
         if not option.metadata["record"]:
             continue
+        if name == "minutes" and "max_epochs" in given and name not in given:
+            continue  # that length instead of the time that is left
         if name not in given:
             recorded[name] = recorded_options.require(path, found, name)
         elif (asked := getattr(options, name)) != (was := recorded_options.find(found, name)):

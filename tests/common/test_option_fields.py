@@ -133,6 +133,7 @@ RANGES = {  # of the numbers that options take
     "greater than 0": "train.grad_clip train.learning_rate train.learning_rate_decay",
     "greater than 0 and at most 1": "chat.topp sample.topp",
     "greater than 0 and at most 1e12": "train.max_epochs",
+    "greater than 0 and at most 1000000": "train.minutes",
 }
 
 

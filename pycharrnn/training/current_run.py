@@ -1,0 +1,112 @@
+"""CurrentRun: the objects that the events of a run share, and its length, which -minutes may change."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from compat.charrnn import Checkpoint
+from pycharrnn.common.progress import Figures, Live
+from pycharrnn.training import recorded_options, time_plan
+from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
+from pycharrnn.training.history import History
+from pycharrnn.training.pace import Pace, Stopwatch
+from pycharrnn.training.reports import Callbacks, RunResult
+from pycharrnn.training.run_log import RunLog
+from pycharrnn.training.session import Say, Session
+from pycharrnn.training.shown_sample import Draw
+from pycharrnn.training.trainer import Trainer
+
+
+class CurrentRun:
+    """The objects that the events of a run share."""
+
+    def __init__(
+        self,
+        session: Session,
+        trainer: Trainer,
+        history: History,
+        say: Say,
+        note: Say,
+        live: Live,
+        draw: Draw | None,
+        callbacks: Callbacks,
+        pace: Pace | None,
+    ):
+        settings, loader = session.settings, session.loader
+        options, resumed = settings.options, settings.resumed
+        self.session, self.trainer, self.history = session, trainer, history
+        self.say, self.note, self.live, self.callbacks = say, note, live, callbacks
+        self.pace = pace
+        self.log: RunLog | None = None
+        self.draw = draw if settings.display.show and not session.ranks.rank else None
+        path = resumed.path if resumed else None
+        resume_flags = options.flags(("log", "show"))
+        sample_flags = options.flags(("gpuid",)) if options.gpuid < 0 else []
+        self.keeper = CheckpointKeeper(
+            settings.files, session.ranks, loader.ntrain, history, note, path, resume_flags, sample_flags
+        )
+        self.figures = Figures(
+            session.iterations,
+            history.done,
+            loader.ntrain,
+            loader.nval,
+            loader.batch_size * loader.seq_length,
+            settings.files.eval_val_every,
+            history.val_losses,
+        )
+
+    def begin_log(self) -> None:
+        """Open -log; the caller holds the lock. Errors: UserError."""
+        session, loader = self.session, self.session.loader
+        path = session.settings.files.log
+        if path and not session.ranks.rank:
+            characters, seconds = loader.batch_size * loader.seq_length, self.figures.training_seconds
+            self.log = RunLog(path, self.history.done, loader.ntrain, loader.nval, characters, seconds, self.note)
+
+    def change_length(self, i: int) -> None:
+        """Change the number of iterations after iteration `i`, if -minutes calls for it."""
+        if self.pace is None:
+            return
+        self.pace.stepped()
+        iterations = self.pace.length(i, self.session.iterations)
+        if iterations != self.session.iterations:
+            self.session = self.session.with_length(iterations, i)
+            self.figures.iterations = iterations
+
+    def unfinished(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The checkpoint for -resume to go on with: with -minutes it records those that are left."""
+        if self.pace is None or checkpoint.i >= self.session.iterations:
+            return checkpoint
+        return dataclasses.replace(checkpoint, opt={**checkpoint.opt, "minutes": self.pace.minutes_left})
+
+    def checkpoint(self, i: int) -> Checkpoint:
+        """The run after iteration `i`. A collective call: every process must make it."""
+        session, trainer, history = self.session, self.trainer, self.history
+        trainer.store()
+        return session.model.as_checkpoint(
+            session.loader.vocab_mapping,
+            recorded_options.to_record(session.settings.options, session.from_texts, session.loader.label_counts),
+            gradients=trainer.canonical_gradient(),
+            train_losses=history.train_losses,
+            val_losses=history.val_losses,
+            val_loss=history.last_val_loss,
+            i=i,
+            epoch=i / session.loader.ntrain,
+            state=trainer.state(session.fingerprint) if session.settings.files.save_state else None,
+        )
+
+    def result(self) -> RunResult:
+        session, keeper = self.session, self.keeper
+        return RunResult(session.settings.options, self.history, session.loader.ntrain, keeper.best, keeper.last)
+
+
+def pace_of(session: Session, watch: Stopwatch) -> Pace | None:
+    """The pace of a run with -minutes; None for other runs."""
+    settings, loader = session.settings, session.loader
+    if not settings.minutes:
+        return None
+    goes_on = settings.resumed is not None and "minutes" in settings.resumed.overridden
+    most = math.inf if goes_on else time_plan.most_epochs(settings.options) * loader.ntrain
+    validation = loader.nval * time_plan.VALIDATION_STEPS
+    return Pace(settings.minutes, watch, settings.files.eval_val_every, validation, most)

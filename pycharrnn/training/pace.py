@@ -1,0 +1,113 @@
+"""Pace: at which iteration a run has to end so that it takes the time of -minutes, whatever its speed becomes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Clock = Callable[[], float]  # seconds from any start
+
+# Fractions of the run's time.
+_AIM = 0.985  # at which the run should end
+_LATE, _EARLY = 0.01, 0.02  # how far the expected end may be off before the length changes
+_MEMORY = 0.01  # over which the speed is averaged
+_LEAST_TIMED = 0.02  # before the first change, unless that many iterations are done
+_LEAST_ITERATIONS = 10
+_SHORTLY = 0.25  # of the iterations between two validations
+_OF_LEFT = 0.1  # of the time that is left; added to the limits and the memory: early, there is time to correct later
+
+
+@dataclass(frozen=True)
+class Stopwatch:
+    """The seconds since the command began."""
+
+    clock: Clock
+    started: float
+
+    @classmethod
+    def start(cls) -> Stopwatch:
+        return cls(time.monotonic, time.monotonic())
+
+    def seconds(self) -> float:
+        return self.clock() - self.started
+
+
+class Pace:
+    """Times iterations and validations, and computes how many iterations the time allows.
+
+    Args:
+        minutes: of the run, from the start of `watch`. every: -eval_val_every.
+        validation: the time of a validation before one was timed, in iterations.
+        most: iterations that the run never exceeds.
+    """
+
+    def __init__(self, minutes: float, watch: Stopwatch, every: int, validation: float, most: float):
+        self._total, self._watch, self._every, self._most = minutes * 60, watch, every, most
+        self._last = watch.seconds()
+        self._changed = -math.inf  # when the length was changed last
+        self._seconds = self._iterations = 0.0  # recent ones, older ones with less weight
+        self._validation = validation  # in iterations
+        self._validation_seconds: float | None = None  # of the longest one
+
+    @property
+    def minutes_left(self) -> float:
+        """For a checkpoint to record; above 0, which would mean a run without a limit."""
+        return max(self._total - self._watch.seconds(), 1e-3) / 60
+
+    def stepped(self) -> None:
+        """An iteration is done."""
+        now = self._watch.seconds()
+        seconds, self._last = now - self._last, now
+        weight = math.exp(-seconds / self._memory(now))
+        self._seconds = self._seconds * weight + seconds
+        self._iterations = self._iterations * weight + 1
+
+    def validated(self) -> None:
+        """A validation is done, and its checkpoint written, since the last call of `stepped`."""
+        now = self._watch.seconds()
+        seconds, self._last = now - self._last, now
+        self._validation_seconds = max(seconds, self._validation_seconds or 0)
+
+    def length(self, i: int, iterations: int) -> int:
+        """The length that a run of `iterations` should have from iteration `i` on: the same unless its end is far off.
+
+        Returns: at least `i`, which means to end now.
+        """
+        if self._seconds < _LEAST_TIMED * self._total and self._iterations < min(_LEAST_ITERATIONS, iterations / 2):
+            return iterations
+        now = self._watch.seconds()
+        left = self._total * _AIM - now
+        off = self._needed(i, iterations) - left
+        early, late = (limit * self._total + _OF_LEFT * max(0, left) for limit in (_EARLY, _LATE))
+        if -early <= off <= late or now - self._changed < self._memory(now) / 2:
+            return iterations
+        self._changed = now
+        return max(i, min(self._fitting(i, left), max(iterations, int(min(self._most, 1e12)))))
+
+    def _memory(self, now: float) -> float:
+        """Seconds over which the speed is averaged."""
+        return _MEMORY * self._total + _OF_LEFT * max(0, self._total - now)
+
+    def _needed(self, i: int, iterations: int) -> float:
+        """Seconds from iteration `i` to the end of a run of `iterations`, and its last checkpoint."""
+        validations = iterations // self._every - (i - 1) // self._every + (iterations % self._every > 0)
+        return (iterations - i) * self._iteration + validations * self._of_validation
+
+    def _fitting(self, i: int, seconds: float) -> int:
+        """The most iterations that need at most `seconds`, without a validation shortly before the last one."""
+        low, high = i, i + max(0, math.ceil(seconds / self._iteration))
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self._needed(i, middle) <= seconds else (low, middle - 1)
+        whole = low // self._every * self._every
+        return whole if whole > i and low - whole < _SHORTLY * self._every else low
+
+    @property
+    def _iteration(self) -> float:
+        return max(self._seconds / self._iterations, 1e-9)
+
+    @property
+    def _of_validation(self) -> float:
+        return self._validation * self._iteration if self._validation_seconds is None else self._validation_seconds

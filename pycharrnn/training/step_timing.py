@@ -1,0 +1,111 @@
+"""Times training steps of a network of some size on this machine, before a run: for -minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from compat.lua_random import LuaRandom
+from pycharrnn.engine import device, precision, tf32
+from pycharrnn.engine.model import CharRNN
+from pycharrnn.text.batches import Batches
+from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training import threads, time_plan
+from pycharrnn.training.distributed import Ranks
+from pycharrnn.training.initial_checkpoint import InitialCheckpoint
+from pycharrnn.training.machine import Machine
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.pace import Clock, Stopwatch
+from pycharrnn.training.settings import RunSettings
+from pycharrnn.training.settle import settle
+from pycharrnn.training.time_plan import Timing
+from pycharrnn.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from pycharrnn.text.encodings import TokenIds
+
+_WARM_UP = 2  # steps; a GPU records its operations in the first ones
+_LEAST_STEPS, _MOST_STEPS = 3, 1000
+_LEAST_SECONDS, _MOST_SECONDS = 0.15, 2.0  # of a size, in between:
+_PART = 0.004  # of the run's time
+_GUESS = 0.01  # seconds of an iteration, for options whose timing does not depend on it
+
+
+def timing(
+    options: TrainOptions,
+    given: Collection[str],
+    start: InitialCheckpoint | None,
+    text: TextStats,
+    machine: Machine,
+    watch: Stopwatch,
+) -> Timing:
+    """Time networks of rising size, up to the first that is too large for -minutes. Errors: UserError, as of settle."""
+    threads.set_num_threads(options.threads)
+    steps: dict[int, float] = {}
+    for rnn_size in _sizes(options, given, start):
+        seconds = options.minutes * 60 - watch.seconds()
+        candidate = time_plan.options_for(options, given, text, rnn_size, _GUESS, seconds)
+        settings = settle(candidate, given, start, text, machine)
+        characters = {*text.characters(settings.data.encoding), *(start.checkpoint.vocab if start else ())}
+        least = min(_MOST_SECONDS, max(_LEAST_SECONDS, _PART * options.minutes * 60))
+        steps[rnn_size] = step_seconds(settings, max(len(characters), 1), watch.clock, least)
+        seconds = options.minutes * 60 - watch.seconds()
+        if not time_plan.is_worth(options, given, text, rnn_size, steps[rnn_size], seconds):
+            break
+    return Timing(watch.seconds(), steps)
+
+
+def _sizes(options: TrainOptions, given: Collection[str], start: InitialCheckpoint | None) -> tuple[int, ...]:
+    """The sizes to choose from: one, if it was given or is that of -init_from."""
+    if start is not None:
+        return (start.checkpoint.network.rnn_size,)
+    return (options.rnn_size,) if "rnn_size" in given else time_plan.SIZES
+
+
+def step_seconds(settings: RunSettings, vocab_size: int, clock: Clock, least: float) -> float:
+    """The seconds of one iteration with these settings, on random characters: the mean over `least` seconds or more."""
+    where, dtype = settings.machine.device, getattr(torch, settings.machine.parameters)
+    device.make_current(where)
+    tf32.allow(not settings.machine.exact)
+    sizes = settings.model
+    random = LuaRandom(sizes.seed)
+    model = CharRNN(sizes.model, vocab_size, sizes.rnn_size, sizes.num_layers, sizes.dropout, dtype=dtype, device=where)
+    model.reset_parameters(random)
+    batches = _RandomBatches(vocab_size, settings.data.batch_size, settings.data.seq_length, bool(settings.data.items))
+    model.end_id = batches.end_id
+    products = precision.MIXED.get(settings.machine.products)
+    trainer = Trainer(
+        model, batches, random, Ranks(), settings.optimisation, bool(settings.machine.exact), products, _ignore
+    )
+    for _ in range(_WARM_UP):
+        trainer.step()
+    trainer.new_losses()  # waits for a GPU
+    steps, start, now = 0, clock(), clock()
+    while steps < _LEAST_STEPS or (now - start < least and steps < _MOST_STEPS):
+        trainer.step()
+        trainer.new_losses()
+        steps, now = steps + 1, clock()
+    return max(now - start, 1e-9) / steps
+
+
+def _ignore(line: str) -> None:
+    pass
+
+
+class _RandomBatches(Batches):
+    """Batches of random token ids, for timing."""
+
+    def __init__(self, vocab_size: int, batch_size: int, seq_length: int, has_items: bool):
+        self.vocab_size, self.vocab_mapping = vocab_size, {}
+        self.batch_size, self.seq_length, self.counted = batch_size, seq_length, batch_size * seq_length
+        self.end_id = 0 if has_items else None
+        self._ids = np.random.default_rng(1).integers(0, vocab_size, (batch_size, seq_length + 1)).astype(np.int32)
+
+    def next_batch(self, split_index: int) -> tuple[TokenIds, TokenIds]:
+        return self._ids[:, :-1], self._ids[:, 1:]
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,168 @@
+"""-minutes: the recipe for a text and a time, from the measured speed of this machine. Nothing here reads a clock.
+
+Larger networks reach lower losses, but only if they read enough: the largest size is taken that still gets through the
+characters which its size needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training import recipes
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.recipes import Recipe, Value
+
+SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
+VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
+_USED = 0.97  # of the time; the rest is for the start and for writing
+_MOST_FOR_VALIDATIONS = 0.06  # of the time
+_VALIDATED = 200_000  # characters of a validation at most
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What differs between texts and lists of lines.
+
+    Attributes:
+        seq_length, learning_rate: the rate of 160 units, which falls with the size.
+        needs: characters that 160 units should read; `grows`: the exponent by which larger ones need more.
+        drops: the weight drop for each doubling of the epochs, from `free` epochs on.
+        most_epochs: of a run; more would be overfitted.
+    """
+
+    seq_length: int
+    learning_rate: float
+    needs: float
+    grows: float
+    drops: float
+    free: float
+    most_epochs: float
+
+
+TEXT = Kind(seq_length=50, learning_rate=0.02, needs=3e6, grows=0.7, drops=0.17, free=3.5, most_epochs=40)
+LINES = Kind(seq_length=25, learning_rate=0.025, needs=0.9e6, grows=1.2, drops=0.28, free=4.2, most_epochs=40)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the plan needs to know of this machine.
+
+    Attributes:
+        used: seconds from the start of the command. steps: rnn_size -> seconds of an iteration.
+    """
+
+    used: float
+    steps: Mapping[int, float]
+
+
+def check(opt: TrainOptions, given: Collection[str], processes: int) -> None:
+    """Errors: UserError for flags that contradict -minutes, or that it does not work with."""
+    if not opt.minutes:
+        return
+    asked = flag("minutes", opt.minutes)
+    if processes > 1:
+        raise UserError(f"{asked} times one process, not the {processes} of torchrun: give {flag('max_epochs')}.")
+    if "max_epochs" in given:
+        raise UserError(f"{asked} and {flag('max_epochs', opt.max_epochs)} both say when to end: give one of them.")
+    if "recipe" in given:
+        raise UserError(f"{asked} and {flag('recipe', opt.recipe)} both choose settings: give one of them.")
+
+
+def options_for(
+    opt: TrainOptions, given: Collection[str], text: TextStats, rnn_size: int, iteration: float, seconds: float
+) -> TrainOptions:
+    """The options of a run of `seconds` with this size, if an iteration takes `iteration` seconds. Errors: UserError.
+
+    Flags that were `given` stay.
+    """
+    typed = {name: getattr(opt, name) for name in given}
+    recipe = _recipe(opt, text, typed, rnn_size, 1)
+    sizes = recipes.with_defaults(opt, given, text, recipe)  # rows, and the fraction to validate
+    batches = text.length(sizes.encoding) / (sizes.batch_size * sizes.seq_length)
+    validation = VALIDATION_STEPS * batches * (1 - sizes.train_frac)  # in iterations
+    affordable = max(1, seconds * _USED / iteration)
+    validations = _validations(affordable, validation)
+    iterations = max(1, affordable - validations * validation)
+    epochs = min((iterations + 0.5) / max(1, int(int(batches) * sizes.train_frac)), _kind(opt).most_epochs)
+    recipe = _recipe(opt, text, typed, rnn_size, epochs, validations)
+    return recipes.with_defaults(opt, given, text, recipe)
+
+
+def plan(opt: TrainOptions, given: Collection[str], text: TextStats, timing: Timing) -> TrainOptions:
+    """The options of a run of -minutes. Errors: UserError."""
+    seconds = opt.minutes * 60 - timing.used
+    sizes = [size for size in timing.steps if is_worth(opt, given, text, size, timing.steps[size], seconds)]
+    size = max(sizes, default=min(timing.steps))
+    return options_for(opt, given, text, size, timing.steps[size], seconds)
+
+
+def most_epochs(opt: TrainOptions) -> float:
+    """The epochs after which a run of -minutes ends even if there is time left."""
+    return _kind(opt).most_epochs
+
+
+def named(minutes: float) -> str:
+    """-minutes as it stands in the log."""
+    return f"-minutes {minutes:.4g}"
+
+
+def is_worth(
+    opt: TrainOptions, given: Collection[str], text: TextStats, rnn_size: int, iteration: float, seconds: float
+) -> bool:
+    """Whether a network of this size reads enough characters in the time."""
+    found, kind = options_for(opt, given, text, rnn_size, iteration, seconds), _kind(opt)
+    characters = seconds / iteration * found.batch_size * found.seq_length
+    return characters >= kind.needs * math.pow(rnn_size / 160, kind.grows)
+
+
+def _kind(opt: TrainOptions) -> Kind:
+    return LINES if opt.items == "line" else TEXT
+
+
+def _recipe(
+    opt: TrainOptions, text: TextStats, typed: Mapping[str, Value], rnn_size: int, epochs: float, validations: int = 8
+) -> Recipe:
+    kind = _kind(opt)
+    length = text.length(str(typed.get("encoding", text.encoding)))
+    flags: dict[str, Value] = {
+        **recipes.OF_BOTH,
+        "rnn_size": rnn_size,
+        "seq_length": kind.seq_length,
+        "learning_rate": _learning_rate(kind, rnn_size, length),
+        "batch_size": _batch_size(kind, rnn_size, length),
+        "weight_drop": _weight_drop(kind, epochs, rnn_size),
+        "max_epochs": float(f"{epochs:.4g}"),
+        "patience": 6,
+    }
+    if kind is LINES and length < 15_000:
+        flags["dropout"] = 0.3
+    if kind is LINES and length >= 100_000:
+        flags["val_frac"] = 0.05
+    return Recipe("", flags, (), 0, 0, validations, max(40, 4 * validations), _VALIDATED)
+
+
+def _learning_rate(kind: Kind, rnn_size: int, length: int) -> float:
+    shorter = 0.5 if length < 300_000 and kind is TEXT else 1  # whose batches have fewer rows
+    rate = kind.learning_rate * shorter * math.pow(min(1, 160 / rnn_size), 0.8)
+    return float(f"{rate:.2g}")
+
+
+def _batch_size(kind: Kind, rnn_size: int, length: int) -> int:
+    if kind is LINES:
+        return 40 if length >= 100_000 and rnn_size >= 320 else 20 if length >= 100_000 else 12
+    return 10 if length < 300_000 else 20
+
+
+def _weight_drop(kind: Kind, epochs: float, rnn_size: int) -> float:
+    doublings = max(0, math.log2(max(epochs, 1e-9) / kind.free))
+    return min(0.5, round(20 * kind.drops * doublings * math.pow(rnn_size / 256, 0.25)) / 20)
+
+
+def _validations(iterations: float, validation: float) -> int:
+    """Their number in a run of that many iterations, if one takes as long as `validation` iterations."""
+    affordable = _MOST_FOR_VALIDATIONS * iterations / max(validation, 1e-9)
+    return int(min(20, max(4, affordable)))

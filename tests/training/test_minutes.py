@@ -1,0 +1,305 @@
+"""-minutes: the plan, its end in time whatever the speed, and plain flags that give the same checkpoint."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+
+import pytest
+from runs import folder_with_text, named, result_of, working_in
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError
+from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training import learning_rate, length_changes, loop, time_plan
+from pycharrnn.training.checkpoint_keeper import CheckpointKeeper
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.pace import Stopwatch
+from pycharrnn.training.signals import RunStopped
+from pycharrnn.training.time_plan import Timing
+from pycharrnn.training.trainer import Trainer
+
+SMALL = {"rnn_size": 6, "gpuid": -1, "data_dir": "data", "show": 0}
+
+
+class Machine:
+    """A machine with a clock of its own, which only iterations, validations and writing move; seconds each."""
+
+    def __init__(self, monkeypatch, step=0.25, validation=0.2, write=0.05):
+        self.now, self.step, self.validation, self.write = 0.0, step, validation, write
+        self.stop_at = float("inf")
+        self._slow(monkeypatch, Trainer, "step", lambda: self.step)
+        self._slow(monkeypatch, Trainer, "evaluate", lambda: self.validation)
+        self._slow(monkeypatch, CheckpointKeeper, "_save", lambda: self.write)
+        self.changes = []  # (from when on, attribute, value)
+
+    def _slow(self, monkeypatch, kind, name, seconds):
+        done = getattr(kind, name)
+
+        def slow(*args):
+            found = done(*args)
+            self.now += seconds()
+            for when, what, value in self.changes:
+                if self.now >= when:
+                    setattr(self, what, value)
+            if self.now >= self.stop_at:
+                self.stop_at = float("inf")
+                signal.raise_signal(signal.SIGINT)
+            return found
+
+        monkeypatch.setattr(kind, name, slow)
+
+    def train(self, folder, **options):
+        """(log, seconds it took) of a training that begins now."""
+        lines, began = [], self.now
+        opt = TrainOptions(**options)
+        with working_in(folder):
+            loop.train(opt, lines.append, options, lambda line: None, watch=Stopwatch(lambda: self.now, began))
+        return lines, self.now - began
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    return Machine(monkeypatch)
+
+
+def words_of(line):
+    return shlex.split(line.partition(": ")[2])[2:]
+
+
+def assert_plain_flags_give_the_same(folder, line, again):
+    """A run by the flags in the line has the bytes of this one's last checkpoint."""
+    folder_with_text(again)
+    error, _, _ = result_of(again, *words_of(line), small=[])
+    assert error is None
+    assert named(again)[-1].name == named(folder)[-1].name
+    assert named(again)[-1].read_bytes() == named(folder)[-1].read_bytes()
+    assert (again / "cv/lm_lstm_latest.t7").read_bytes() == (folder / "cv/lm_lstm_latest.t7").read_bytes()
+
+
+# -- in time -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_takes_its_time_and_its_first_line_gives_the_same_checkpoints(tmp_path, machine):
+    folder = folder_with_text(tmp_path / "a")
+    lines, seconds = machine.train(folder, minutes=1, **SMALL)
+    assert 0.94 * 60 < seconds <= 60
+    assert lines[0].startswith("-minutes 1: pycharrnn train -data_dir data -rnn_size 6 ")
+    assert not any(line.startswith("as it was trained") for line in lines)
+    assert_plain_flags_give_the_same(folder, lines[0], tmp_path / "b")
+    assert [path.read_bytes() for path in named(folder)] == [path.read_bytes() for path in named(tmp_path / "b")]
+    assert "minutes" not in checkpoint.load(named(folder)[-1]).opt
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(30, "step", 1.0)],  # a machine that grows busy
+        [(50, "step", 1.0), (50, "validation", 2.0)],  # near the end
+        [(20, "step", 1.0), (30, "step", 0.1)],  # and then has more time than at first
+        [(8, "step", 0.08)],  # one that was busy while it was measured
+        [(5, "validation", 5.0)],  # validations that take long
+        [(5, "write", 3.0)],  # a slow disk
+        [(58.4, "validation", 2.0), (58.4, "write", 1.5)],  # the last checkpoint alone
+    ],
+)
+def test_a_changed_speed_changes_the_length_and_the_last_line_gives_the_same_checkpoint(tmp_path, machine, changes):
+    machine.changes = changes
+    folder = folder_with_text(tmp_path / "a")
+    lines, seconds = machine.train(folder, minutes=1, **SMALL)
+    assert 0.85 * 60 < seconds <= 1.05 * 60
+    last = checkpoint.load(named(folder)[-1])
+    if changes[0][0] < 50:
+        assert lines[-1].startswith("as it was trained: pycharrnn train ")
+        assert " -anneal_to " in lines[-1]
+        assert last.state.learning_rate <= 0.02 * last.opt["learning_rate"]  # fallen to its end
+    assert_plain_flags_give_the_same(folder, lines[-1] if " train " in lines[-1] else lines[0], tmp_path / "b")
+
+
+def test_the_time_is_measured_before_the_size_is_chosen(tmp_path, machine, monkeypatch):
+    small = {name: value for name, value in SMALL.items() if name != "rnn_size"}
+    monkeypatch.setattr(time_plan, "SIZES", (4, 6, 8))
+    folder = folder_with_text(tmp_path)
+    machine.step = 0.5
+    lines, seconds = machine.train(folder, minutes=1, **small)
+    assert "-rnn_size 4 " in lines[0]  # too few characters for a larger one, which was not timed
+    assert seconds <= 60
+
+
+# -- resuming ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stopped_run_goes_on_with_the_time_that_is_left(tmp_path, machine):
+    folder = folder_with_text(tmp_path / "a")
+    machine.stop_at = 25
+    with pytest.raises(RunStopped, match=r"stopped by Ctrl-C after iteration \d+; go on with: pycharrnn train -resume"):
+        machine.train(folder, minutes=1, **SMALL)
+    used = machine.now
+    left = checkpoint.load(folder / "cv/lm_lstm_latest.t7").opt["minutes"]
+    assert left == pytest.approx((60 - used) / 60, abs=0.02)
+    machine.step = 0.4
+    lines, seconds = machine.train(folder, resume="cv")
+    assert 0.9 * 60 < used + seconds <= 1.02 * 60
+    assert lines[-1].startswith("as it was trained: pycharrnn train ")
+    assert_plain_flags_give_the_same(folder, lines[-1], tmp_path / "b")
+
+
+def test_every_latest_checkpoint_knows_the_time_that_is_left(tmp_path, machine, monkeypatch):
+    folder, found = folder_with_text(tmp_path), []
+
+    class Killed(Exception):
+        pass
+
+    def killed(*args):
+        found.append(checkpoint.load(folder / "cv/lm_lstm_latest.t7").opt.get("minutes"))
+        if len(found) == 3:
+            raise Killed
+
+    save_named = CheckpointKeeper.save_named
+    monkeypatch.setattr(CheckpointKeeper, "save_named", lambda *args: (save_named(*args), killed()))
+    with pytest.raises(Killed):
+        machine.train(folder, minutes=1, **SMALL)
+    assert 1 > found[0] > found[1] > found[2] > 0
+    assert all("minutes" not in checkpoint.load(path).opt for path in named(folder))
+    lines, seconds = machine.train(folder, resume="cv")
+    assert "resuming from cv/lm_lstm_latest.t7" in "\n".join(lines)
+    assert seconds <= 60 * found[2] * 1.05
+
+
+def test_on_resuming_flags_win_over_the_time(tmp_path, machine):
+    folder = folder_with_text(tmp_path)
+    machine.stop_at = 25
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=1, **SMALL)
+    lines, seconds = machine.train(folder, resume="cv", minutes=2)
+    assert 1.8 * 60 < seconds <= 2.04 * 60
+    assert any(line.startswith("overridden on the command line: -minutes 2 (was 0.5") for line in lines)
+    last = checkpoint.load(named(folder)[-1])
+    lines, _ = machine.train(folder, resume="cv", max_epochs=float(last.epoch) + 1)
+    assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").epoch == pytest.approx(last.epoch + 1, abs=0.1)
+    assert "minutes" not in lines[1]
+
+
+# -- the plan ----------------------------------------------------------------------------------------------------------
+
+STEPS = {size: 1e-6 * size**2 for size in time_plan.SIZES}
+
+
+def planned(length=1_000_000, minutes=1.0, steps=STEPS, text=None, **typed):
+    opt = TrainOptions(minutes=minutes, **typed)
+    return time_plan.plan(opt, {*typed, "minutes"}, text or TextStats(length, length), Timing(0, steps))
+
+
+@pytest.mark.parametrize("items", ["", "line", "file"])
+@pytest.mark.parametrize("length", [40, 1000, 30_000, 10**6, 10**9])
+@pytest.mark.parametrize("minutes", [1e-3, 1, 1000])
+def test_any_text_and_time_have_a_plan(length, minutes, items):
+    opt = planned(length, minutes, items=items)
+    batches = length // (opt.batch_size * opt.seq_length)
+    ntrain = int(batches * opt.train_frac)
+    iterations = int(opt.max_epochs * ntrain)
+    assert 1 <= ntrain < batches
+    assert iterations >= 1
+    assert opt.max_epochs <= time_plan.most_epochs(opt)
+    assert iterations * STEPS[opt.rnn_size] <= max(60 * minutes, STEPS[96])
+    assert (opt.minutes, opt.recipe, opt.anneal, opt.exact) == (0, "char-rnn", 1, 0)
+
+
+def test_more_time_or_a_faster_machine_trains_a_larger_network():
+    sizes = [planned(minutes=minutes).rnn_size for minutes in (0.1, 1, 10, 100)]
+    assert sizes == sorted(sizes) and len({*sizes}) == 4
+    fast = {size: seconds / 10 for size, seconds in STEPS.items()}
+    assert planned(minutes=1, steps=fast).rnn_size == planned(minutes=10).rnn_size
+    assert planned(minutes=1, steps=fast).learning_rate < planned(minutes=1).learning_rate
+
+
+def test_what_is_read_more_often_is_regularized_more():
+    drops = [planned(length).weight_drop for length in (50_000, 300_000, 1_000_000, 10_000_000)]
+    assert drops == sorted(drops, reverse=True)
+    assert drops[-1] == 0 < drops[0] <= 0.5
+
+
+def test_a_given_flag_stays_and_the_rest_follows_from_it():
+    opt = planned(rnn_size=100, steps={100: 0.01}, batch_size=40, weight_drop=0.0)
+    assert (opt.rnn_size, opt.batch_size, opt.weight_drop) == (100, 40, 0)
+    assert opt.max_epochs == pytest.approx(60 / 0.01 * 40 * 50 / 900_000, rel=0.1)
+    cyrillic = TextStats(1_900_000, 1_000_000, 900_000)
+    assert planned(text=cyrillic).encoding == "utf8"
+    assert planned(text=cyrillic).max_epochs == planned().max_epochs
+    tuned = planned(init_from="cv/lm_lstm_best.t7", steps={128: 0.01})
+    assert (tuned.vocab, tuned.rnn_size) == ("extend", TrainOptions().rnn_size)
+
+
+def test_validations_take_a_small_part_of_the_time():
+    for minutes in (0.5, 10):
+        opt = planned(minutes=minutes)
+        iterations = int(opt.max_epochs * int(1000 * opt.train_frac))
+        assert 4 <= iterations / opt.eval_val_every <= 20
+        validated = 1000 * opt.val_frac * iterations / opt.eval_val_every / 3
+        assert validated <= 0.07 * iterations
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["-max_epochs", "5"], "-minutes 2 and -max_epochs 5 both say when to end: give one of them."),
+        (["-recipe", "quick"], "-minutes 2 and -recipe quick both choose settings: give one of them."),
+        (["-anneal_to", "5:6"], f"-anneal_to must be {length_changes.ALLOWED}, not 5:6."),
+    ],
+)
+def test_what_contradicts_it_is_refused(tmp_path, flags, message):
+    error, _, _ = result_of(folder_with_text(tmp_path), "-minutes", "2", *flags)
+    assert str(error) == message
+
+
+def test_processes_of_torchrun_are_refused():
+    with pytest.raises(UserError, match=r"^-minutes 2 times one process, not the 4 of torchrun: give -max_epochs\.$"):
+        time_plan.check(TrainOptions(minutes=2), {"minutes"}, 4)
+
+
+# -- -anneal_to --------------------------------------------------------------------------------------------------------
+
+
+def test_the_rate_falls_to_the_end_of_a_changed_length():
+    opt = TrainOptions(learning_rate=1, anneal=1, anneal_to="100:40,60:50")
+    rates = [learning_rate.after(opt, i, 7, 90) for i in range(91)]
+    plain = TrainOptions(learning_rate=1, anneal=1)
+    assert rates[:41] == [learning_rate.after(plain, i, 7, 100) for i in range(41)]
+    assert rates[45] == pytest.approx(0.6 * 15 / 20)
+    assert rates[50] == pytest.approx(0.3)
+    assert rates[70] == pytest.approx(0.15)
+    assert rates[90] == 0.01
+    assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize("text", ["5", "5:6", "9:3,8:3", "9:3,8:2", "0:0", "9:3,", "a:b", " 9:3"])
+def test_invalid_changes(text):
+    assert length_changes.parse(text) is None
+
+
+def test_a_change_that_was_not_used_is_left_out():
+    assert length_changes.appended("", 100, 40) == "100:40"
+    assert length_changes.appended("100:40", 60, 50) == "100:40,60:50"
+    assert length_changes.appended("100:40", 60, 40) == "100:40"
+
+
+# -- as a user gives it ------------------------------------------------------------------------------------------------
+
+
+def test_texts_on_the_command_line(tmp_path):
+    (tmp_path / "names.txt").write_text("".join(f"anna{k}\nberta{k}\n" for k in range(400)), encoding="utf-8")
+    error, lines, notes = result_of(
+        tmp_path, "names.txt", "-items", "line", "-minutes", "0.01", "-rnn_size", "6", "-gpuid", "-1", small=[]
+    )
+    assert error is None
+    assert lines[0].startswith("-minutes 0.01: pycharrnn train -data_dir data/names -rnn_size 6 ")
+    assert " -items line" in lines[0] and " -seq_length 25 " in lines[0]
+    assert "finished; the best checkpoint is cv/lm_names_epoch" in notes
+    assert checkpoint.load(tmp_path / "cv/lm_names_best.t7").opt["items"] == "line"
+
+
+def test_a_short_text_may_not_need_the_time(tmp_path, machine):
+    folder = folder_with_text(tmp_path)
+    machine.step = 0.001
+    lines, seconds = machine.train(folder, minutes=1, **SMALL)
+    assert " -max_epochs 40 " in lines[0] and seconds < 30
