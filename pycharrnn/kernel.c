@@ -1,6 +1,6 @@
 /* Training and sampling on the CPU, in C: see kernel_passes.h, kernel_predict.h and kernel_sample.h. Optional:
    without it PyTorch and NumPy compute the same, slower; engine/recurrence.py is the definition that all are tested
-   against.
+   against. kernel_matching.h finds the passages of a sample that are in a text.
 
    The rows of a batch are independent, so chunks of them go through all steps of all layers without waiting for the
    others. All buffers belong to the caller, nothing is allocated but threads, nothing here depends on PyTorch or
@@ -144,6 +144,7 @@ typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as 
 #include "kernel_predict.h"
 #include "kernel_sample.h"
 #include "kernel_adapt.h"
+#include "kernel_matching.h"
 
 /* -- what Python calls --------------------------------------------------------------------------------------------- */
 
@@ -181,6 +182,12 @@ PUBLIC void charrnn_workspace_sizes(const void *layer, struct workspace_sizes *s
 PUBLIC void charrnn_read(const struct reading *reading) { read_characters(reading); }
 PUBLIC void charrnn_adapt(const struct adapting *adapting, int threads) { read_and_learn(adapting, threads); }
 PUBLIC void charrnn_sample(struct sampling *sampling) { sample_characters(sampling); }
+PUBLIC void charrnn_build_matcher(struct matcher *m) { build_matcher(m); }
+PUBLIC void charrnn_match(struct matcher *m, const uint8_t *text, int64_t count) { match_text(m, text, count); }
+PUBLIC void charrnn_finish_matching(struct matcher *m, int32_t *lengths, int64_t *positions, int32_t *by_length,
+                                    int32_t *counts) {
+  finish_matching(m, lengths, positions, by_length, counts);
+}
 PUBLIC void charrnn_reading_sizes(const struct network *n, int64_t T, int64_t B, struct reading_sizes *sizes) {
   sizes->panel_width = PREDICT_NR, sizes->rows_per_step = ROWS_PER_STEP, sizes->workspace = reading_workspace(n, T, B);
 }

@@ -171,6 +171,18 @@
   F(S, double, epsilon)                                                                    \
   F(S, double, pull)
 
+/* The suffix automaton of a sample, and where a text has its strings: see kernel_matching.h. */
+#define MATCHER_FIELDS(F, S, R)                                                                              \
+  F(S, const uint8_t *, sample)      /* (size) */                                                            \
+  F(S, int64_t, size)                /* 1 to 2^30 */                                                         \
+  F(S, struct match_state *, states) /* (2*size + 1) zeros; the first is the root */                         \
+  F(S, int32_t *, rows)              /* (size/6 + 1, 256) zeros */                                           \
+  F(S, int64_t, num_states)          /* 0 at first, as all below */                                          \
+  F(S, int64_t, num_rows)                                                                                    \
+  F(S, int64_t, state)               /* of the longest string of the sample that ends the text read so far */ \
+  F(S, int64_t, length)              /* of that string */                                                    \
+  F(S, int64_t, position)            /* bytes of the text read so far */
+
 #define MEMBER(S, type, name) type name;
 #define LAYOUT_OF_FIELD(S, type, name) {#S "." #name, offsetof(LAYOUT_STRUCT_##S, name)},
 
@@ -179,6 +191,8 @@ struct network { NETWORK_FIELDS(MEMBER, , ) };
 struct reading_sizes { READING_SIZES_FIELDS(MEMBER, , ) };
 struct reading { READING_FIELDS(MEMBER, , ) };
 struct sampling { SAMPLING_FIELDS(MEMBER, , ) };
+struct match_state;
+struct matcher { MATCHER_FIELDS(MEMBER, , ) };
 
 /* Structures of a precision: layer_double and layer_float... differ in the element type alone. */
 #define GATE_WEIGHTS(R) gate_weights_##R
@@ -205,6 +219,7 @@ struct adapting { ADAPTING_FIELDS(MEMBER, , ) };
 #define LAYOUT_STRUCT_reading struct reading
 #define LAYOUT_STRUCT_sampling struct sampling
 #define LAYOUT_STRUCT_adapting struct adapting
+#define LAYOUT_STRUCT_matcher struct matcher
 #define LAYOUT_OF(S, FIELDS) {#S, sizeof(LAYOUT_STRUCT_##S)}, FIELDS(LAYOUT_OF_FIELD, S, double)
 #define WHOLE_LAYOUT                              \
   LAYOUT_OF(layer, LAYER_FIELDS)                  \
@@ -216,4 +231,5 @@ struct adapting { ADAPTING_FIELDS(MEMBER, , ) };
   LAYOUT_OF(reading_sizes, READING_SIZES_FIELDS)  \
   LAYOUT_OF(reading, READING_FIELDS)              \
   LAYOUT_OF(sampling, SAMPLING_FIELDS)            \
-  LAYOUT_OF(adapting, ADAPTING_FIELDS)
+  LAYOUT_OF(adapting, ADAPTING_FIELDS)            \
+  LAYOUT_OF(matcher, MATCHER_FIELDS)

@@ -1,4 +1,4 @@
-"""The flags of eval, score, which, plot and activations: name, default, help."""
+"""The flags of eval, score, which, copied, plot and activations: name, default, help."""
 
 from __future__ import annotations
 
@@ -109,6 +109,35 @@ class WhichOptions:
     )
     json: int = option(0, "1 = print a JSON object for each item, for programs", group="output", allowed=SWITCH)
     threads: int = option(0, "number of threads. 0 = one for each core", group="machine", allowed=THREADS)
+
+    def __post_init__(self) -> None:
+        """Errors: UserError for the first invalid value."""
+        check(self)
+
+
+@dataclass(frozen=True)
+class CopiedOptions:
+    """Options of `pycharrnn copied`."""
+
+    text: str = option(
+        "", "the text to compare with. Left out: the training text that the model records", path="file", group="text"
+    )
+    least: int = option(20, "number of characters that a passage must have at least", group="output", allowed=number(1))
+    top: int = option(20, "number of passages to print, the longest first. 0 = all", group="output", allowed=number(0))
+    curve: int = option(
+        0,
+        "1 = print for some n how many of the sample's n-grams are in the training split, beside the validation"
+        " split's; with -text, of the sample alone",
+        group="output",
+        allowed=SWITCH,
+    )
+    json: int = option(0, "1 = print a JSON object, for programs and pycharrnn plot", group="output", allowed=SWITCH)
+    html: str = option(
+        "", "write a page of the sample, its copies colored by their length, to this file", path="file", group="output"
+    )
+    overwrite: int = option(
+        0, "1 = replace the file of -html also if pycharrnn copied did not write it", group="output", allowed=SWITCH
+    )
 
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value."""

@@ -94,6 +94,16 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
 
 
 def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
+    """As open_batches. Errors: UserError, also for a split without batches."""
+    loader = open_batches(path, loaded, opt)
+    if not loader.split_sizes[SPLITS[opt.split]]:
+        raise UserError(
+            f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}."
+        )
+    return loader
+
+
+def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
     if not opt.data_dir and not loaded.opt.get("data_dir"):
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
@@ -106,7 +116,7 @@ def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     if "data_dir" not in given:
         recorded_options.require_text(path, data.data_dir)
     keep = recorded_options.find(loaded, "vocab") == "keep"
-    loader = loaders.open_batches(
+    return loaders.open_batches(
         data.data_dir,
         data.batch_size,
         data.seq_length,
@@ -121,11 +131,6 @@ def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
         leave_out_others=keep,
         in_order=True,
     )
-    if not loader.split_sizes[SPLITS[opt.split]]:
-        raise UserError(
-            f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}."
-        )
-    return loader
 
 
 @dataclass(frozen=True)

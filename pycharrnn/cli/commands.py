@@ -11,6 +11,7 @@ import click
 
 from pycharrnn._version import __version__
 from pycharrnn.cli.console import note, notice_a_closed_pipe, say
+from pycharrnn.cli.copied_command import copied_command
 from pycharrnn.cli.examining_commands import (
     activations_command,
     convert_command,
@@ -112,6 +113,7 @@ for command in (  # in the order in which docs/flags.md lists them
     eval_command,
     score_command,
     which_command,
+    copied_command,
     inspect_command,
     convert_command,
     plot_command,

@@ -124,6 +124,17 @@ class Adapting(ctypes.Structure):
     ]
 
 
+class Matcher(ctypes.Structure):
+    """struct matcher."""
+
+    _fields_ = [
+        ("sample", ctypes.c_void_p),
+        ("size", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("states", "rows")),
+        *((name, ctypes.c_int64) for name in ("num_states", "num_rows", "state", "length", "position")),
+    ]
+
+
 def _layout_of(**structures: type[ctypes.Structure]) -> dict[str, int]:
     """Name -> size of each structure and offset of each field, in bytes, as in charrnn_layout."""
     layout = {name: ctypes.sizeof(structure) for name, structure in structures.items()}
@@ -143,6 +154,7 @@ LAYOUT = _layout_of(
     reading=Reading,
     sampling=Sampling,
     adapting=Adapting,
+    matcher=Matcher,
 ) | {"block": BLOCK, "ignored": IGNORED}
 _WORK = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]  # structure, threads, is_double
 FUNCTIONS: dict[str, list[Any]] = {
@@ -152,4 +164,7 @@ FUNCTIONS: dict[str, list[Any]] = {
     "charrnn_read": [ctypes.c_void_p],
     "charrnn_sample": [ctypes.c_void_p],
     "charrnn_adapt": [ctypes.c_void_p, ctypes.c_int],
+    "charrnn_build_matcher": [ctypes.c_void_p],
+    "charrnn_match": [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64],
+    "charrnn_finish_matching": [ctypes.c_void_p] * 5,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.errors import UserError, flag
@@ -51,6 +51,13 @@ class Batches(ABC):
 
         Errors: UserError for a split without batches; TextChanged, after which the same batch is still the next.
         """
+
+    def texts(self, split_index: int) -> Iterator[Iterator[bytes]]:
+        """The stretches of the text that a split consists of, for all rows, each as bytes in pieces; here none.
+
+        Errors: TextChanged.
+        """
+        return iter(())
 
     def reset_batch_pointer(self, split_index: int, batch_index: int = 0) -> None:
         """Make batch `batch_index` (from 0) the next one of a split."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -154,6 +154,11 @@ class ItemLoader(Batches):
         to, _ = _spans((table[is_ours, 0] - self._rows.start) * T + first[is_ours], counts[is_ours])
         is_counted.reshape(-1)[to] = True
         return x, np.where(is_counted, y, np.int32(IGNORED))
+
+    def texts(self, split_index: int) -> Iterator[Iterator[bytes]]:
+        """The items of a split, in the order of the list, each with its end character."""
+        for _, _, start, length in Order(self._index, self._splits, split_index, None):
+            yield self._text.pieces_of(start, start + length + 1)
 
     def item_positions(self) -> tuple[int, ...]:
         return self._of_split[TRAIN].state()

@@ -6,7 +6,7 @@ Source: util/CharSplitLMMinibatchLoader.lua. The text stays on disk; some of its
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,6 +127,13 @@ class CharSplitLMMinibatchLoader(Batches):
         self.batch_ix[split_index] = k + 1
         batch = window[:, start - self._columns.start : end + 1 - self._columns.start].copy()
         return batch[:, :-1], batch[:, 1:]
+
+    def texts(self, split_index: int) -> Iterator[Iterator[bytes]]:
+        """The columns of a split, row by row; the characters that are only targets are left out."""
+        first = self._first[split_index] * self.seq_length
+        last = first + self.split_sizes[split_index] * self.seq_length
+        for row in range(0, self.batch_size * self._row_length, self._row_length):
+            yield self._text.pieces_of(row + first, row + last)
 
     def _read_columns(self, start: int, stop: int) -> TokenIds:
         """Read columns `start` to `stop` - 1, if they exist, into `_window`, (rows, columns). Errors: TextChanged."""

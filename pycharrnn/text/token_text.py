@@ -79,10 +79,14 @@ class TokenText:
 
     def pieces(self) -> Iterator[bytes]:
         """The text as bytes, in pieces. Errors: TextChanged."""
+        return self.pieces_of(0, len(self))
+
+    def pieces_of(self, first: int, last: int) -> Iterator[bytes]:
+        """Characters `first` to `last` - 1 as bytes, in pieces. Errors: TextChanged."""
         characters = characters_by_id(self._cached_vocab)
         encoding = encodings.encoding_of(self._text.dtype)
-        for first in range(0, len(self), _BLOCK):
-            yield encoding.decode(self._stored_ids(first, min(first + _BLOCK, len(self))), characters)
+        for start in range(first, last, _BLOCK):
+            yield encoding.decode(self._stored_ids(start, min(start + _BLOCK, last)), characters)
 
     def close(self) -> None:
         """Close the cache, which Windows can't replace or remove before."""

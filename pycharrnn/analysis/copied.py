@@ -1,0 +1,137 @@
+"""Compares a sample with a training text, for `copied` and Model.copied: passages with their places, and the curve."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compat import item_options
+from pycharrnn.analysis import scoring
+from pycharrnn.analysis.options import EvalOptions
+from pycharrnn.common.errors import UserError
+from pycharrnn.common.progress import bar
+from pycharrnn.engine import copies
+from pycharrnn.text import decode_text, source_files
+from pycharrnn.text.places import places
+from pycharrnn.text.recorded_text import recorded_text
+from pycharrnn.training import novelty
+
+if TYPE_CHECKING:
+    from compat.charrnn import Checkpoint
+    from pycharrnn.engine.copies import Comparison, Copy
+    from pycharrnn.training.novelty import Novelty
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage of a sample that is in a text, letter for letter.
+
+    Attributes:
+        length: its characters: code points, and bytes of invalid UTF-8. encoded: its bytes.
+        start: offset of its first byte in the sample. line, column: its place in the sample, from 1.
+        text_line, text_column: its place in the text; the first, where it is there more than once.
+    """
+
+    length: int
+    encoded: bytes
+    start: int
+    line: int
+    column: int
+    text_line: int
+    text_column: int
+
+    def __str__(self) -> str:
+        return self.encoded.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A training text. Attributes: name: its path, for messages; size: about its bytes; pieces: reads it once."""
+
+    name: str
+    size: int
+    pieces: Callable[[], Iterator[bytes]]
+
+
+def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> Text:
+    """A text of a user's, read as `train` reads it: in UTF-8, with Unix line ends.
+
+    It is read as it stands where the sample is not such a text: where it has CR characters or invalid UTF-8.
+    `until_read`: keeps the content of a pipe. Errors: OSError; UserError for a missing file, or one that is no text.
+    """
+    raw = decode_text.RAW if b"\r" in sample or not _is_utf8(sample) else ""
+    files = source_files.find([path], lambda line: None, lambda path: False, until_read, raw)
+
+    def pieces() -> Iterator[bytes]:
+        for file in files:
+            yield from decode_text.pieces(file.path, file.decoding, file.shown)
+
+    return Text(path, sum(file.size for file in files), pieces)
+
+
+def _is_utf8(sample: bytes) -> bool:
+    try:
+        sample.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def text_of_model(path: str, loaded: Checkpoint) -> Text:
+    """The recorded training text of a checkpoint. Errors: UserError if it is missing, or has changed since."""
+    name = recorded_text(path, loaded).checked_path()
+
+    def pieces() -> Iterator[bytes]:
+        with open(name, "rb") as f:
+            yield from iter(lambda: f.read(_PIECE), b"")
+
+    return Text(name, os.path.getsize(name), pieces)
+
+
+def compare(sample: bytes, text: Text) -> Comparison:
+    """Compare a sample with a text. Errors: OSError; UserError."""
+    with bar("comparing", text.size) as advance:
+
+        def read() -> Iterator[bytes]:
+            for piece in text.pieces():
+                yield piece
+                advance(len(piece))
+
+        return copies.compare([sample], [read()])
+
+
+def passages(found: Comparison, text: Text, least: int, each_once: bool = True) -> list[Passage]:
+    """The passages of at least so many characters, the longest first. Errors: OSError; UserError for a changed text.
+
+    `each_once`: leave out those that the sample has repeated.
+    """
+    chosen = found.copies(least)
+    if each_once:
+        each: dict[bytes, Copy] = {}
+        for copy in chosen:
+            each.setdefault(copy.passage, copy)
+        chosen = list(each.values())
+    return with_places(found.sample, text, chosen)
+
+
+def with_places(sample: bytes, text: Text, found: list[Copy]) -> list[Passage]:
+    """The passages with their places in the sample and in the text. Errors: OSError; UserError for a changed text."""
+    own = places([sample], [copy.start for copy in found])
+    others = places(text.pieces(), [copy.position for copy in found])
+    if len(others) < len({copy.position for copy in found}):
+        raise UserError(f"{text.name} changed while it was read; start again.")
+    return [Passage(copy.length, copy.passage, copy.start, *own[copy.start], *others[copy.position]) for copy in found]
+
+
+def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes) -> Novelty:
+    """A sample, and the validation split, beside the training split, as the checkpoint's training divided the text.
+
+    Errors: UserError; OSError.
+    """
+    loader = scoring.open_batches(path, loaded, EvalOptions())
+    return novelty.novelty(novelty.pieces_of_sample(sample, item_options.kind(loaded.vocab, loaded.opt)), loader)

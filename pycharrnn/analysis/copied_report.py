@@ -1,0 +1,84 @@
+"""What `copied` prints: a table of passages, the novelty curve, or both as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from pycharrnn.common.display import escape_line, escape_separators
+from pycharrnn.engine.copies import CURVE
+
+if TYPE_CHECKING:
+    from pycharrnn.analysis.copied import Passage
+    from pycharrnn.training.novelty import Novelty
+
+FORMAT = "pycharrnn copied"  # marks the JSON object
+
+
+class Curves(NamedTuple):
+    """Shares of the n-grams of CURVE that are in a training text; None for an n above a text's length.
+
+    Attributes:
+        sample, validation: of the sample, and of the validation split; validation is empty if it is not known.
+    """
+
+    sample: list[float | None]
+    validation: list[float | None]
+
+
+def curves_of(found: Novelty) -> Curves:
+    return Curves(found.sample.curve(), found.validation.curve())
+
+
+def as_table(passages: list[Passage], least: int, top: int) -> str:
+    """The longest passages, one a line: characters, line:column in the sample and in the text, and the passage."""
+    if not passages:
+        return f"no passage of {least} or more characters"
+    shown = passages[: top or None]
+    rows = [("characters", "sample", "text", "passage")]
+    for p in shown:
+        passage = escape_line(escape_separators(p.encoded), None)
+        rows.append((str(p.length), f"{p.line}:{p.column}", f"{p.text_line}:{p.text_column}", passage))
+    widths = [max(len(row[k]) for row in rows) for k in range(3)]
+    lines = [f"{row[0]:>{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:{widths[2]}}  {row[3]}".rstrip() for row in rows]
+    if len(shown) < len(passages):
+        lines.append(f"{len(shown)} of {len(passages)} passages of {least} or more characters")
+    return "\n".join(lines)
+
+
+def curve_table(curves: Curves) -> str:
+    """The share for each n, in percent, of the sample and of the validation split."""
+    columns = [("sample", curves.sample)]
+    if curves.validation:
+        columns.append(("validation", curves.validation))
+    lines = ["n-grams in the training text", f"{'n':>3}" + "".join(f"  {name:>10}" for name, _ in columns)]
+    for k, n in enumerate(CURVE):
+        lines.append(f"{n:3}" + "".join(f"  {_percent(shares[k]):>10}" for _, shares in columns))
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def as_json(sample: str, text: str, passages: list[Passage], least: int, top: int, curves: Curves | None) -> str:
+    """A JSON object on one line; invalid UTF-8 in passages becomes backslash escapes."""
+    found = {
+        "format": FORMAT,
+        "sample": sample,
+        "text": text,
+        "least": least,
+        "found": len(passages),
+        "passages": [
+            {
+                "length": p.length,
+                "sample": {"line": p.line, "column": p.column, "offset": p.start},
+                "text": {"line": p.text_line, "column": p.text_column},
+                "passage": p.encoded.decode("utf-8", "backslashreplace"),
+            }
+            for p in passages[: top or None]
+        ],
+    }
+    if curves:
+        found["curve"] = {"n": CURVE, "sample": curves.sample, "validation": curves.validation or None}
+    return json.dumps(found, ensure_ascii=False)

@@ -1,0 +1,75 @@
+"""The command copied. Imports within it keep -help fast."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import click
+
+from pycharrnn.cli.console import note, read, say
+from pycharrnn.cli.flags import FILE, FOLDER, Command
+from pycharrnn.cli.outputs import Output
+from pycharrnn.common.errors import UserError
+
+
+@click.command(
+    "copied",
+    cls=Command,
+    options="pycharrnn.analysis.options.CopiedOptions",
+    arguments=[
+        ("sample", "file with a sample, or any other text. - = standard input"),
+        ("model", f"checkpoint whose training text to compare with; {FOLDER}. Left out: -text"),
+    ],
+    short_help="Print the passages of a sample that are in the training text.",
+)
+@click.argument("sample", metavar="<sample>", type=FILE)
+@click.argument("model", metavar="[<model>]", type=FILE, required=False)
+def copied_command(sample: str, model: str | None, **values: Any) -> None:
+    """Print the longest passages of a sample that are in the training text, letter for letter"""
+    from pycharrnn.analysis.options import CopiedOptions
+
+    opt = CopiedOptions(**values)
+    if not opt.text and model is None:
+        raise click.UsageError(
+            "name a checkpoint after the sample, or the text to compare with: -text FILE.", click.get_current_context()
+        )
+    if opt.text == "-" and sample == "-":
+        raise click.UsageError(
+            "the sample and -text can't both be standard input: name a file.", click.get_current_context()
+        )
+    from pycharrnn.analysis import copied, copied_page, copied_report
+    from pycharrnn.checkpoints import paths
+
+    out = Output(opt.html, "-html ", opt.overwrite, "copied")
+    out.check_folder()
+    name = "standard input" if sample == "-" else sample
+    checkpoint_file, loaded = paths.load_best(model, note) if model is not None else ("", None)
+    out.check(*filter(None, (sample, opt.text, checkpoint_file)))
+    content = read(sample)
+    if not content:
+        raise UserError(f"{name}: empty, so there is nothing to compare.")
+    curves = None
+    with contextlib.ExitStack() as until_read:
+        if opt.text or loaded is None:
+            text = copied.text_of_file(opt.text, content, until_read)
+        else:
+            text = copied.text_of_model(checkpoint_file, loaded)
+        found = copied.compare(content, text)
+        passages = copied.passages(found, text, opt.least)
+        if opt.html:
+            everywhere = copied.passages(found, text, opt.least, each_once=False)
+            copied_page.write(opt.html, name, text.name, content, everywhere)
+    if opt.curve:
+        if opt.text or loaded is None:
+            curves = copied_report.Curves(found.curve(), [])
+        else:
+            curves = copied_report.curves_of(copied.novelty_of_model(checkpoint_file, loaded, content))
+    if opt.json:
+        say(copied_report.as_json(name, text.name, passages, opt.least, opt.top, curves))
+    else:
+        say(copied_report.as_table(passages, opt.least, opt.top))
+        if curves:
+            say("\n" + copied_report.curve_table(curves))
+    if opt.html:
+        (note if opt.json else say)(f"saved {opt.html}")

@@ -1,0 +1,99 @@
+"""The passages of a sample that are in a text, letter for letter, and how much of the sample they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pycharrnn.engine import matching
+from pycharrnn.text.places import boundaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
+
+    _Numbers = npt.NDArray[np.int64]
+
+CURVE = (4, 6, 8, 12, 16, 24, 32, 48)  # lengths of the n-grams of a novelty curve
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A passage of a sample that is in a text; no longer passage of the sample that contains it is.
+
+    Attributes:
+        length: its characters. passage: its bytes.
+        start: offset of its first byte in the sample. position: offset of its first byte in the text.
+    """
+
+    length: int
+    passage: bytes
+    start: int
+    position: int
+
+
+class Comparison(NamedTuple):
+    """A sample of N characters beside a text. A character is a code point, or a byte of invalid UTF-8.
+
+    Attributes:
+        sample: its bytes. boundaries: offsets of its characters and of its end, (N + 1,).
+        lengths: characters of the longest passage that ends with each character and is in the text, (N,).
+        positions: offset of that passage in the text, in bytes, (N,); -1 for none.
+        possible: characters from the start of the sample's piece up to and with each, (N,).
+    """
+
+    sample: bytes
+    boundaries: _Numbers
+    lengths: _Numbers
+    positions: _Numbers
+    possible: _Numbers
+
+    def copies(self, least: int) -> list[Copy]:
+        """The passages of at least so many characters, the longest first, of equal ones the first in the sample."""
+        starts = np.arange(1, len(self.lengths) + 1) - self.lengths
+        is_last = np.append(starts[1:] > starts[:-1], True)[: len(starts)]  # a longer passage does not contain it
+        ends = np.flatnonzero(is_last & (self.lengths >= max(least, 1)))
+        ends = ends[np.argsort(-self.lengths[ends], kind="stable")]
+        columns = self.boundaries[starts[ends]], self.boundaries[ends + 1], self.lengths[ends], self.positions[ends]
+        return [
+            Copy(length, self.sample[start:end], start, position)
+            for start, end, length, position in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+
+    def share(self, n: int) -> float | None:
+        """The share of the sample's n-grams that are in the text; None for a sample that has none."""
+        total = int(np.count_nonzero(self.possible >= n))
+        return int(np.count_nonzero(self.lengths >= n)) / total if total else None
+
+    def curve(self) -> list[float | None]:
+        """The shares of the n-grams of CURVE."""
+        return [self.share(n) for n in CURVE]
+
+
+def compare(pieces: Sequence[bytes], texts: Iterable[Iterable[bytes]]) -> Comparison:
+    """Compare a sample of one or more pieces with texts, each of which may come in pieces too.
+
+    Passages go on from one piece of a text to the next, but from no text to the next, and from no piece of the sample.
+    Positions count the bytes of all texts. Errors: UserError for a sample of more than 1 GiB.
+    """
+    sample = b"".join(pieces)
+    found = matching.match(sample, texts)
+    offsets = [boundaries(piece) for piece in pieces]
+    sizes = [len(offset) - 1 for offset in offsets]
+    firsts = np.cumsum([0, *map(len, pieces)])
+    begins = np.concatenate(
+        [offset[:-1] + first for offset, first in zip(offsets, firsts[:-1], strict=True)] or [np.zeros(0, np.int64)]
+    )
+    all_offsets = np.append(begins, len(sample)).astype(np.int64)
+    possible = np.concatenate([np.arange(1, size + 1) for size in sizes] or [np.zeros(0, np.int64)]).astype(np.int64)
+    ends = all_offsets[1:]
+    lengths_in_bytes = found.lengths[ends - 1].astype(np.int64)
+    first_bytes = ends - lengths_in_bytes
+    # A passage begins with a whole character of its piece.
+    first_characters = np.maximum(np.searchsorted(all_offsets, first_bytes), np.arange(1, len(ends) + 1) - possible)
+    lengths = np.arange(1, len(ends) + 1) - first_characters
+    positions = np.where(lengths > 0, found.positions[ends - 1] + all_offsets[first_characters] - first_bytes, -1)
+    return Comparison(sample, all_offsets, lengths, positions, possible)

@@ -1,0 +1,61 @@
+"""How much of a sample is in the training split of a text, beside the same for the validation split.
+
+People wrote the validation split, so its share is the measure of novelty (McCoy et al. 2023, RAVEN).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pycharrnn.engine import copies
+from pycharrnn.text.batches import TRAIN, VAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pycharrnn.engine.copies import Comparison
+    from pycharrnn.text.batches import Batches
+
+MAX_VALIDATION = 1 << 18  # bytes of the validation split that are compared, the first ones; enough for any share
+
+
+class Novelty(NamedTuple):
+    """A sample, and the beginning of the validation split, beside the training split."""
+
+    sample: Comparison
+    validation: Comparison
+
+
+def novelty(sample: Sequence[bytes], loader: Batches) -> Novelty:
+    """Compare a sample of one or more pieces with the training split of a text. Errors: UserError; TextChanged."""
+    return Novelty(compare(sample, loader), compare(beginning(loader.texts(VAL)), loader))
+
+
+def compare(sample: Sequence[bytes], loader: Batches) -> Comparison:
+    """Compare a sample of one or more pieces with the training split. Errors: UserError; TextChanged."""
+    return copies.compare(sample, loader.texts(TRAIN))
+
+
+def beginning(texts: Iterable[Iterable[bytes]]) -> list[bytes]:
+    """The first MAX_VALIDATION bytes of texts, a piece for each."""
+    found: list[bytes] = []
+    left = MAX_VALIDATION
+    for text in texts:
+        whole = b""
+        for piece in text:
+            whole += piece[: left - len(whole)]
+            if len(whole) == left:
+                break
+        found.append(whole)
+        left -= len(whole)
+        if not left:
+            break
+    return found
+
+
+def pieces_of_sample(sample: bytes, items: str) -> list[bytes]:
+    """A sample as pieces to compare: its lines for a model of such items, whose batches have no passage of two items.
+
+    `items`: the value of -items.
+    """
+    return sample.splitlines(keepends=True) if items == "line" else [sample]

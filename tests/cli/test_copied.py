@@ -1,0 +1,124 @@
+"""`copied`: the passages of a sample that are in a text, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import item_models
+import pytest
+from click.testing import CliRunner
+from conftest import run, sentence
+
+from pycharrnn.cli.commands import cli
+
+TEXT = "One day, the größte of all cats\nsat on the mat.\nAnd the dog slept under the tree.\n"
+MODEL = "cv/lm_list_best.t7"
+SAMPLE = "So\nthe größte of all dogs, and the mat.\nAnd the dog ran"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The current folder, with a sample and a text."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.txt").write_text(SAMPLE, encoding="utf-8")
+    (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8")
+    return tmp_path
+
+
+def copied(*args: str, input: bytes = b""):
+    done = CliRunner().invoke(cli, ["copied", *args], input=input, catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def test_the_longest_passages_with_their_places(home):
+    lines = copied("s.txt", "-text", "t.txt", "-least", "8").splitlines()
+    assert lines[0].split() == ["characters", "sample", "text", "passage"]
+    assert [line.split(None, 3) for line in lines[1:]] == [
+        ["22", "2:28", "2:7", r"the mat.\nAnd the dog"],
+        ["18", "2:1", "1:10", "the größte of all"],
+    ]
+    assert copied("s.txt", "-text", "t.txt", "-least", "8", "-top", "1").splitlines()[1:] == [
+        lines[1],
+        "1 of 2 passages of 8 or more characters",
+    ]
+    assert copied("s.txt", "-text", "t.txt", "-least", "23") == "no passage of 23 or more characters\n"
+
+
+def test_json_from_a_pipe(home):
+    found = json.loads(
+        copied("-", "-text", "t.txt", "-least", "20", "-json", "1", "-curve", "1", input=SAMPLE.encode())
+    )
+    assert found["sample"] == "standard input" and found["found"] == 1
+    (passage,) = found["passages"]
+    assert TEXT.splitlines()[passage["text"]["line"] - 1][passage["text"]["column"] - 1 :].startswith(" the mat.")
+    assert SAMPLE.encode()[passage["sample"]["offset"] :].startswith(passage["passage"].encode())
+    shares = [gram in TEXT for gram in (SAMPLE[k : k + 8] for k in range(len(SAMPLE) - 7))]
+    assert found["curve"]["sample"][found["curve"]["n"].index(8)] == pytest.approx(sum(shares) / len(shares))
+    assert found["curve"]["validation"] is None
+
+
+def test_a_passage_that_the_sample_repeats_is_listed_once(home):
+    (home / "s.txt").write_bytes(b"sat on the mat. x sat on the mat.")
+    assert len(copied("s.txt", "-text", "t.txt", "-least", "10").splitlines()) == 2
+    copied("s.txt", "-text", "t.txt", "-least", "10", "-html", "page.html")
+    assert (home / "page.html").read_text(encoding="utf-8").count("copied: 15 characters, line 2") == 2
+
+
+def test_a_page_is_escaped_and_needs_nothing_else(home):
+    (home / "s.txt").write_bytes(b"\n<b>&\xff One day, the")
+    (home / "t.txt").write_bytes(b"x\n<b>& Two\nOne day, the")
+    assert copied("s.txt", "-text", "t.txt", "-least", "4", "-html", "page.html").endswith("saved page.html\n")
+    page = (home / "page.html").read_text(encoding="utf-8")
+    assert '<pre>\n<b class="o1" title="copied: 5 characters, line 1, column 2">\n&lt;b&gt;&amp;</b>\ufffd ' in page
+    assert "http" not in page and "prefers-color-scheme: dark" in page
+    copied("s.txt", "-text", "t.txt", "-html", "page.html")  # its own file
+    (home / "page.html").write_text("mine", encoding="utf-8")
+    with pytest.raises(Exception, match="pycharrnn copied did not write it"):
+        copied("s.txt", "-text", "t.txt", "-html", "page.html")
+
+
+def test_texts_are_read_as_training_reads_them(home):
+    (home / "t.txt").write_bytes("größte\r\nKatze von allen Städten".encode("cp1252"))
+    (home / "s.txt").write_bytes("die größte\nKatze".encode())
+    assert r"größte\nKatze" in copied("s.txt", "-text", "t.txt", "-least", "10")
+    (home / "s.txt").write_bytes("die größte\r\nKatze".encode("cp1252"))
+    assert r"gr\xf6\xdfte\r\nKatze" in copied("s.txt", "-text", "t.txt", "-least", "10")
+
+
+def test_the_recorded_text_of_a_model(home):
+    item_models.saved(home, "line", b"a cat\nab\nbb\n")
+    (home / "s.txt").write_bytes(b"one\nab\nbb\n")
+    assert copied("s.txt", MODEL, "-least", "6").splitlines()[1].split() == ["7", "1:4", "1:6", r"\nab\nbb\n"]
+    path = next((home / "data").rglob("input.txt"))
+    path.write_bytes(b"another\n")
+    done = run("copied", "s.txt", MODEL, cwd=home)
+    assert done.returncode == 1 and re.search(r"is not the text of .*Give -text FILE", sentence(done, done.returncode))
+    assert "no passage" in copied("s.txt", MODEL, "-text", "t.txt")  # of another text
+    path.unlink()
+    done = run("copied", "s.txt", MODEL, cwd=home)
+    assert done.returncode == 1 and re.search(r"is not here: .*or give -text FILE", sentence(done, done.returncode))
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "said"),
+    [
+        (["s.txt"], 2, "name a checkpoint after the sample, or the text to compare with: -text FILE"),
+        (["-", "-text", "-"], 2, "the sample and -text can't both be standard input"),
+        (["empty.txt", "-text", "t.txt"], 1, "empty.txt: empty, so there is nothing to compare."),
+        (["s.txt", "-text", "gone.txt"], 1, "can't read gone.txt"),
+        (["gone.txt", "-text", "t.txt"], 1, "gone.txt: No such file or directory"),
+        (["s.txt", "-text", "t.txt", "-least", "0"], 1, "-least"),
+        (["s.txt", "-text", "t.txt", "-html", "s.txt"], 1, "would overwrite s.txt"),
+    ],
+)
+def test_bad_input_gives_one_sentence(home, args, status, said):
+    (home / "empty.txt").write_bytes(b"")
+    done = run("copied", *args, cwd=home)
+    assert done.returncode == status and said in sentence(done, done.returncode)
+
+
+def test_binary_samples_and_samples_longer_than_the_text(home):
+    (home / "s.txt").write_bytes(bytes(range(256)) * 3 + TEXT.encode())
+    assert copied("s.txt", "-text", "t.txt").splitlines()[1].split()[:1] == [str(len(TEXT))]
