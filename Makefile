@@ -51,10 +51,11 @@ QUICK = tests/compat tests/text tests/engine/test_validation.py tests/engine/tes
 ACROSS = $(QUICK) tests/checkpoints tests/common tests/library/test_generate.py tests/engine/test_torch_nn_backend.py \
 	tests/engine/test_plain_torch.py tests/training/test_parity_train.py
 
-check: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(QUICK)
+# Bytecode is kept, also where the environment says otherwise: else each process compiles all modules again.
+TESTS = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --dist loadfile
 
-TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile
+check: lint
+	$(TESTS) $(QUICK)
 
 test: lint
 	rm -f .coverage .coverage.*

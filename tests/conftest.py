@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from child_signals import default_signals
 from click.testing import CliRunner
-from command_server import CommandServer
+from command_server import CommandServer, ForkedCommand
 from recorded_runs import GOLDEN
 
 from compat import charrnn
@@ -50,6 +50,14 @@ def run(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.Complete
     return COMMAND_SERVER.run([os.fsdecode(word) for word in args], cwd, input)
 
 
+def start(*args: str, **keywords) -> subprocess.Popen:
+    """As `run`, but the command is under way, with signals that a shell would give it. keywords: as of Popen."""
+    if sys.platform != "linux":
+        keywords["env"] = {**(keywords.get("env") or os.environ), "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen([sys.executable, "-m", "pycharrnn", *args], **HEEDS_SIGNALS, **keywords)
+    return ForkedCommand(COMMAND_SERVER, list(args), **keywords)
+
+
 def run_alone(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.CompletedProcess:
     """A command in a process that starts with nothing, for what goes by that."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -60,6 +68,11 @@ def run_alone(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.Co
     if os.name == "nt":
         ended.stdout, ended.stderr = (part.replace(b"\r\n", b"\n") for part in (ended.stdout, ended.stderr))
     return ended
+
+
+def pytest_collection() -> None:
+    """Before the tests' modules, which may copy the environment, are imported."""
+    COMMAND_SERVER.be_measured()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, with_slashes, working_in
+from conftest import GOLDEN, ROOT, start, with_slashes, working_in
 
 from compat.lua_random import LuaRandom
 from pycharrnn.cli.commands import cli
@@ -96,15 +97,30 @@ def result_of(folder: Path, *args: str, small=SMALL):
 
 
 def started(folder: Path, *args: str, lines: int = 3, **keywords) -> subprocess.Popen:
-    """A training in a process of its own, once it has printed some lines of steps."""
+    """A training under way, once it has printed some lines of steps."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    keywords = {"env": ENVIRONMENT, **pipes, **HEEDS_SIGNALS, **keywords}
-    process = subprocess.Popen([*COMMAND, *args], cwd=folder, text=True, **keywords)
+    process = start("train", *SMALL, *args, cwd=folder, text=True, **{"env": ENVIRONMENT, **pipes, **keywords})
     while lines:
         line = process.stdout.readline()
         assert line, process.stderr.read()
         lines -= "train_loss" in line
     return process
+
+
+def in_two_processes(folder: Path, *args: str) -> tuple[str, str]:
+    """(stdout, stderr) of `pycharrnn ARGS` in two processes that are told of each other as by torchrun."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    # Without libuv, which PyTorch is built without for Windows.
+    told = {**ENVIRONMENT, "USE_LIBUV": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    second = start(*args, cwd=folder, env={**told, "RANK": "1", "LOCAL_RANK": "1"}, **pipes)
+    pipes["stderr"] = subprocess.PIPE
+    first = start(*args, cwd=folder, env={**told, "RANK": "0", "LOCAL_RANK": "0"}, **pipes)
+    printed, said = first.communicate(timeout=240)
+    more, _ = second.communicate(timeout=240)
+    assert (first.returncode, second.returncode) == (0, 0), said + more
+    return printed, said + more
 
 
 def a_trainer(folder: Path, **options) -> Trainer:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import GOLDEN
+from child_signals import default_signals
+from conftest import GOLDEN, start
 
 from pycharrnn.server import serve
 from pycharrnn.server.connections import OpenConnections
@@ -69,27 +70,24 @@ def server_in_thread(app, scheduler: Scheduler, open_connections: OpenConnection
 def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> Iterator[Server]:
     """`pycharrnn serve` on a free port, with default signal handlers, whatever the tests' own process ignores.
 
-    Ctrl-C stops it, except on Windows, where none can be sent. preexec_fn: as for subprocess.Popen, called in the new
-    process when its signals have been set.
+    Ctrl-C stops it, except on Windows, where none can be sent. preexec_fn: as for subprocess.Popen, called in a
+    process of its own when its signals have been set.
     """
 
     def prepare():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        default_signals()
         if preexec_fn:
             preexec_fn()
 
-    command = [sys.executable, "-m", "pycharrnn", "serve", *map(str, args), "-port", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=prepare if os.name != "nt" else None,
-    )
+    words = ["serve", *map(str, args), "-port", "0"]
+    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if preexec_fn or env:
+        command = [sys.executable, "-m", "pycharrnn", *words]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        keywords |= {"start_new_session": True, "preexec_fn": prepare if os.name != "nt" else None}
+        process = subprocess.Popen(command, env=environment, **keywords)
+    else:
+        process = start(*words, **keywords)
     try:
         for line in process.stdout:
             if found := re.match(r"http://\S+", line):

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from child_signals import default_signals, unmeasured
+from child_signals import default_signals
 from conftest import ROOT
 
 from pycharrnn.common import interrupts
@@ -143,7 +143,7 @@ def test_in_another_thread_nothing_is_changed():
 def test_ctrl_c_while_the_program_loads_is_no_traceback(tmp_path):
     """As a user types it who thinks better of a command in its first tenth of a second."""
     (tmp_path / "click.py").write_text(f"import os\n{end_of(signal.SIGINT)}print('went on')\n", encoding="utf-8")
-    environment = unmeasured({**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     for ignored, status, printed in ((False, -signal.SIGINT, b""), (True, 1, b"went on\n")):
         result = subprocess.run(
             [sys.executable, "-m", "pycharrnn", "-help"],

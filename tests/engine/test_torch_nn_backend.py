@@ -58,7 +58,7 @@ def test_loss_and_gradients_are_those_of_our_passes(model, layers, dropout):
         torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", [pytest.param("lstm2", marks=pytest.mark.slow), "lstm3_dropout", "rnn2_dropout"])
+@pytest.mark.parametrize("name", [pytest.param("lstm3_dropout", marks=pytest.mark.slow), "rnn2_dropout"])
 def test_the_recorded_digits(name, tmp_path):
     """The habits, dropout's draws and the checkpoints, on torch.nn in double precision, as on a GPU."""
     with pretended_gpu() as gpu:
@@ -126,9 +126,9 @@ def train(folder, *args: str):
 
 
 def validation_loss(folder, *args: str) -> float:
-    result = train(folder, "-max_epochs", "1", "-rnn_size", "64", "-savefile", "x", *args)
+    result = train(folder, "-max_epochs", "0.5", "-rnn_size", "32", "-savefile", "x", *args)
     assert result.exit_code == 0, result.output
-    (path,) = folder.glob("cv/lm_x_epoch1.00_*.t7")
+    (path,) = folder.glob("cv/lm_x_epoch0.50_*.t7")
     loaded = checkpoint.load(path)
     path.unlink()
     return loaded.val_losses[loaded.i]

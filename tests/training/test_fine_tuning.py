@@ -17,7 +17,7 @@ from conftest import GOLDEN, ROOT, sentence, working_in
 from conftest import run as command
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import SMALL, TEXT, copied, folder_with_text, masked, named, steps, train
+from runs import SMALL, TEXT, copied, folder_with_text, in_two_processes, masked, named, steps, train
 
 import compat
 from compat.lua_random import LuaRandom
@@ -273,17 +273,10 @@ def checked_run(tmp_path: Path, text: bytes, *args: str) -> tuple[Path, list[str
     loaded = checkpoint.load(files[-1])
     found = float(re.search(r"val split +(\S+) nats", invoke(folder, "eval", str(files[-1])))[1])
     assert abs(found - loaded.val_loss) < 1e-7
-    if os.name == "nt":  # there torchrun asks for libuv, which PyTorch is built without
-        return folder, lines
     two = folder_with_text(tmp_path / "two", text)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [sys.executable, *torchrun, "train", *SMALL, *args], cwd=two, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
+    printed, _ = in_two_processes(two, "train", *SMALL, *args)
     assert [p.name for p in named(two)] == [p.name for p in files]
-    assert [re.sub("grad/param.*", "", line) for line in steps(masked(result.stdout))] == [
+    assert [re.sub("grad/param.*", "", line) for line in steps(masked(printed))] == [
         re.sub("grad/param.*", "", line) for line in steps(lines)
     ]
     return folder, lines

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from child_signals import unmeasured
 from click.testing import CliRunner
-from conftest import HEEDS_SIGNALS, ROOT, needs_signals, train_as_recorded, working_in
+from conftest import HEEDS_SIGNALS, ROOT, needs_signals, run, start, train_as_recorded, working_in
 from runs import (
     COMMAND,
     ENVIRONMENT,
     LONG,
+    SMALL,
     a_trainer,
     copied,
     folder_with_text,
@@ -140,9 +140,14 @@ def test_signals_during_a_save(tmp_path, signals, status):
 
 
 @needs_signals
-@pytest.mark.parametrize("pause", [0, 0.001, 0.004])
+@pytest.mark.parametrize("pause", [0, 0.002])
 def test_many_signals_end_without_noise(tmp_path, pause):
-    process = started(folder_with_text(tmp_path), *LONG, env=unmeasured(ENVIRONMENT))
+    """In a process that starts and ends as a user's does."""
+    folder = folder_with_text(tmp_path)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([*COMMAND, *LONG], cwd=folder, env=ENVIRONMENT, **pipes, **HEEDS_SIGNALS)
+    while "train_loss" not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
     numbers = [signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM]
     for number in numbers:
         process.send_signal(number)
@@ -283,11 +288,10 @@ def test_a_closed_pipe_of_windows(monkeypatch, system):
 def test_a_log_on_a_full_disk_costs_no_run(tmp_path):
     folder = folder_with_text(tmp_path)
     with open("/dev/full", "wb") as full:
-        process = subprocess.run(
-            [*COMMAND, "-max_epochs", "1"], cwd=folder, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True
-        )
-    assert process.returncode == 0, process.stderr
-    first, *_, last = process.stderr.strip().split("\n")
+        process = start("train", *SMALL, "-max_epochs", "1", cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True)
+    _, error = process.communicate()
+    assert process.returncode == 0, error
+    first, *_, last = error.strip().split("\n")
     assert first == "pycharrnn: can't write the log (No space left on device): training goes on."
     assert "write a page that runs it with" in last
     assert len(named(folder)) == 1
@@ -298,10 +302,8 @@ def test_a_log_on_a_full_disk_costs_no_run(tmp_path):
 def test_a_log_that_is_closed_before_training_begins(tmp_path, lines):
     """As by `| head -1`: one step is trained and saved, and how to go on is said."""
     folder = folder_with_text(tmp_path)
-    command = [*COMMAND, *LONG]
-    process = subprocess.Popen(
-        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = start("train", *SMALL, *LONG, cwd=folder, **pipes)
     for _ in range(lines):
         process.stdout.readline()
     process.stdout.close()
@@ -786,19 +788,14 @@ def test_a_file_system_of_3_mb_that_fills_up(tmp_path):
     try:
         folder = folder_with_text(tmp_path / "a")
         args = ["-rnn_size", "40", "-num_layers", "1", "-eval_val_every", "5", "-max_epochs", "1"]
-        process = subprocess.run(
-            [*COMMAND, *args, "-checkpoint_dir", str(small)],
-            cwd=folder,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-        )
-        assert process.returncode == 1, process.stderr
-        assert "Traceback" not in process.stderr
-        first, last = process.stderr.strip().split("\n")
+        process = run("train", *SMALL, *args, "-checkpoint_dir", str(small), cwd=folder)
+        error = process.stderr.decode()
+        assert process.returncode == 1, error
+        assert "Traceback" not in error
+        first, last = error.strip().split("\n")
         assert "No space left on device): trying again at the next save" in first
         assert "the last checkpoint could not be written" in last
-        assert "60/60" in process.stdout.splitlines()[-1]
+        assert b"60/60" in process.stdout.splitlines()[-1]
         files = sorted(small.glob("*.t7"))
         assert len(files) > 3
         assert all(checkpoint.load(path).i % 5 == 0 for path in files)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, sentence, with_slashes
+from conftest import ROOT, needs_signals, not_found, run, sampled, sentence, start, with_slashes
 from runs import ENVIRONMENT, TEXT, result_of, train
 
 import pycharrnn
@@ -121,10 +121,9 @@ def test_a_training_that_is_refused_writes_nothing(home, refused):
 
 @needs_signals
 def test_an_unfinished_run_is_kept(home):
-    command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt", *QUICK[:-1], "100000", "-print_every", "1"]
-    process = subprocess.Popen(
-        command, cwd=home, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **HEEDS_SIGNALS
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    endless = [*QUICK[:-1], "100000", "-print_every", "1"]
+    process = start("train", "my text.txt", *endless, cwd=home, env=ENVIRONMENT, **pipes)
     while "train_loss" not in (line := process.stdout.readline()):
         assert line
     process.send_signal(signal.SIGINT)
@@ -147,15 +146,8 @@ def test_an_unfinished_run_is_kept(home):
 
 @needs_signals
 def test_interrupted_while_it_waits_for_a_pipe(home):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pycharrnn", "train", "-", *QUICK],
-        cwd=home,
-        env={**ENVIRONMENT, "TMPDIR": str(home)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **HEEDS_SIGNALS,
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start("train", "-", *QUICK, cwd=home, env={**ENVIRONMENT, "TMPDIR": str(home)}, **pipes)
     process.stdin.write(b"x" * (1 << 21))  # more than a pipe holds, so that it has begun to read
     process.stdin.flush()
     process.send_signal(signal.SIGINT)

@@ -6,13 +6,11 @@ import codecs
 import os
 import re
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
-from conftest import GOLDEN, needs_signals, sampled, train_as_recorded, with_slashes, working_in
-from runs import COMMAND, ENVIRONMENT, SMALL, assert_same_digits, folder_with_text, log_lines, masked, named, train
+from conftest import GOLDEN, needs_signals, run, sampled, train_as_recorded, with_slashes, working_in
+from runs import SMALL, assert_same_digits, folder_with_text, in_two_processes, log_lines, masked, named, train
 from runs import result_of as result
 
 from pycharrnn.checkpoints import checkpoint
@@ -102,7 +100,7 @@ def test_it_is_no_part_of_the_run(tmp_path):
 
 def test_in_pipes_it_is_plain_lines_on_stderr(tmp_path):
     folder = folder_with_text(tmp_path)
-    process = subprocess.run([*COMMAND, *SHORT, "-show", "200"], cwd=folder, env=ENVIRONMENT, capture_output=True)
+    process = run("train", *SMALL, *SHORT, "-show", "200", cwd=folder)
     said = process.stderr.replace(os.linesep.encode(), b"\n").decode()
     assert process.returncode == 0 and "\x1b" not in said and "\r" not in said
     assert masked(with_slashes(process.stdout.decode())) == train(folder_with_text(tmp_path / "off"), *SHORT)
@@ -132,17 +130,10 @@ def test_on_a_terminal_it_stands_above_the_line(tmp_path):
         assert characters(shown[checkpoint.load(path).i]) == sampled_alone(path, 600)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there torchrun asks for libuv, which PyTorch is built without")
 def test_only_the_first_process_shows_it(tmp_path):
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn", "train"]
-    process = subprocess.run(
-        [sys.executable, *command, *SMALL, "-max_epochs", "0.2", "-show", "20", "-log", "run.csv"],
-        cwd=folder_with_text(tmp_path),
-        env=ENVIRONMENT,
-        capture_output=True,
-    )
-    assert process.returncode == 0
-    assert process.stderr.count(b"pycharrnn: a sample after") == 1
+    args = ["-max_epochs", "0.2", "-show", "20", "-log", "run.csv"]
+    _, said = in_two_processes(folder_with_text(tmp_path), "train", *SMALL, *args)
+    assert said.count("pycharrnn: a sample after") == 1
     iterations = [row.iteration for row, _ in log_rows.rows(str(tmp_path / "run.csv"))]
     assert iterations == [*range(1, 13), 12]  # and so of -log: a row each, and one of the validation
 
