@@ -1,6 +1,7 @@
 /* Training and sampling on the CPU, in C: see kernel_passes.h, kernel_predict.h and kernel_sample.h. Optional:
    without it PyTorch and NumPy compute the same, slower; engine/recurrence.py is the definition that all are tested
-   against. kernel_matching.h finds the passages of a sample that are in a text.
+   against. kernel_matching.h finds the passages of a sample that are in a text; kernel_copies.h keeps samples from
+   having any.
 
    The rows of a batch are independent, so chunks of them go through all steps of all layers without waiting for the
    others. All buffers belong to the caller, nothing is allocated but threads, nothing here depends on PyTorch or
@@ -142,6 +143,7 @@ typedef float narrow_vec __attribute__((vector_size(BYTES / 2))); /* floats, as 
 #define IS_DOUBLE 0
 #include "kernel_body.h"
 #include "kernel_predict.h"
+#include "kernel_copies.h"
 #include "kernel_sample.h"
 #include "kernel_adapt.h"
 #include "kernel_matching.h"
@@ -187,6 +189,14 @@ PUBLIC void charrnn_match(struct matcher *m, const uint8_t *text, int64_t count)
 PUBLIC void charrnn_finish_matching(struct matcher *m, int32_t *lengths, int64_t *positions, int32_t *by_length,
                                     int32_t *counts) {
   finish_matching(m, lengths, positions, by_length, counts);
+}
+PUBLIC void charrnn_index_passages(const struct passages *passages) { index_passages(passages); }
+PUBLIC void charrnn_filter_passages(const struct passages *passages) { filter_passages(passages); }
+PUBLIC void charrnn_append(struct copy_limit *limit, const int64_t *ids, int64_t count) {
+  for (int64_t k = 0; k < count; k++) append_character(limit, ids[k]);
+}
+PUBLIC void charrnn_forbid(struct copy_limit *limit, double *log_probs) {
+  limit->forbidden = forbid_copies(limit, log_probs);
 }
 PUBLIC void charrnn_reading_sizes(const struct network *n, int64_t T, int64_t B, struct reading_sizes *sizes) {
   sizes->panel_width = PREDICT_NR, sizes->rows_per_step = ROWS_PER_STEP, sizes->workspace = reading_workspace(n, T, B);

@@ -84,22 +84,40 @@ static int64_t argmax(const double *log_probs, int64_t V) {
   return index;
 }
 
-/* Sample a character in stream r at step k. Returns whether its probabilities have a positive sum. */
+/* Where the random number is 0, multinomial finds the first character, even one that was left out. */
+static int64_t skip_left_out(const double *log_probs, const double *probs, int64_t index) {
+  if (log_probs[index] == -__builtin_inf()) {
+    while (!((float)probs[index] > 0)) index++;
+  }
+  return index;
+}
+
+/* Sample a character in stream r at step k, -1 if none is left. Returns whether its probabilities have a positive
+   sum. */
 static int sample_one(const struct sampling *s, int64_t k, int64_t r) {
   const struct reading *reading = s->reading;
   const int64_t V = reading->network->V, at = k * reading->B + r;
-  const double *log_probs = reading->log_probs + r * V;
+  double *log_probs = reading->log_probs + r * V;
   double *probs = s->probs ? s->probs + at * V : s->workspace, *sums = s->workspace + V;
+  struct copy_limit *limit = s->limits ? s->limits[r] : 0;
+  int left_out = limit ? leave_out_copies(limit, log_probs, V) : 0;
+  if (left_out < 0) {
+    __builtin_memset(probs, 0, V * sizeof(double));
+    s->token_ids[at] = -1, s->token_probs[at] = 0;
+    return 1;
+  }
   softmax_of(log_probs, s->temperatures[at], probs, V);
   if (s->topk[r] || s->topp[r] < 1) keep_top(probs, V, s->topk[r], s->topp[r], s->heap);
   int64_t index = s->greedy[r] ? argmax(log_probs, V) : multinomial(probs, V, s->random[at], sums);
   if (index < 0) return 0;
+  if (left_out) index = skip_left_out(log_probs, probs, index);
   if (s->num_candidates) {
     CHECK(s->num_candidates[r] >= 0 && s->num_candidates[r] <= s->max_candidates && s->num_candidates[r] <= V);
     int64_t first = at * s->max_candidates;
     top_candidates(probs, V, s->num_candidates[r], s->top_candidates + first, s->top_probs + first);
   }
   s->last_ids[r] = s->token_ids[at] = index, s->token_probs[at] = probs[index];
+  if (limit) append_character(limit, index);
   return 1;
 }
 
@@ -123,6 +141,7 @@ static void sample_characters(struct sampling *s) {
     if (s->sampled && s->units) copy_activations(s, s->activations + (s->sampled - 1) * reading->B);
     for (int64_t r = 0; r < reading->B && !s->failed; r++) {
       if (!sample_one(s, s->sampled, r)) s->failed = 1;
+      else if (s->token_ids[s->sampled * reading->B + r] < 0) pause = 1;
       else if (s->pause_after) pause |= s->pause_after[s->last_ids[r]];
     }
   }

@@ -123,6 +123,27 @@
   F(S, double *, activations)       /* (layers, T, B, H), or null: tanh(c) of an lstm, else h */           \
   F(S, double *, workspace)
 
+/* The passages of N+1 characters of a text, see kernel_copies.h. */
+#define PASSAGES_FIELDS(F, S, R)                                                                       \
+  F(S, int64_t, N)                                                                                     \
+  F(S, int64_t, V)                                                                                     \
+  F(S, int64_t, free_id)        /* a character that may always follow; below 0: none */                \
+  F(S, int64_t, length)                                                                                \
+  F(S, const int32_t *, text)   /* (length): ids, below 0 in a gap, which no passage has. Of a filter the piece to add */ \
+  F(S, int64_t, bucket_bits)                                                                           \
+  F(S, uint32_t *, starts)      /* (2^bucket_bits + 1): of the buckets, in places; null with a filter */ \
+  F(S, uint32_t *, places)      /* (length): where passages begin; null with a filter */               \
+  F(S, int64_t, blocks)                                                                                \
+  F(S, uint64_t *, filter)      /* (blocks, 8), or null */
+
+/* The last characters of a stream, which may not go on as a text does. */
+#define COPY_LIMIT_FIELDS(F, S, R)                                                                     \
+  F(S, const struct passages *, passages)                                                              \
+  F(S, int32_t *, recent)       /* (N): a ring; character number k is at k % N */                      \
+  F(S, int64_t, seen)           /* how many characters there have been */                              \
+  F(S, uint64_t, hash)          /* of the last N of them */                                            \
+  F(S, int64_t, forbidden)      /* result of charrnn_forbid: how many may not follow */
+
 /* Up to `steps` characters to sample in each stream of a reading. */
 #define SAMPLING_FIELDS(F, S, R)                                                                       \
   F(S, const struct reading *, reading) /* of one step: its characters are last_ids */                 \
@@ -135,7 +156,8 @@
   F(S, const int64_t *, topk)           /* (B): sample from so many of the most probable, 0: all */    \
   F(S, const double *, topp)            /* (B): sample from the fewest whose sum reaches this */       \
   F(S, const uint8_t *, pause_after)    /* (V): characters after which to stop, or null */             \
-  F(S, int64_t *, token_ids)            /* (steps, B) */                                               \
+  F(S, struct copy_limit *const *, limits) /* (B): of streams that may not copy a text, each or null; or null */ \
+  F(S, int64_t *, token_ids)            /* (steps, B); -1 in the last step where no character is left */ \
   F(S, double *, token_probs)           /* (steps, B) */                                               \
   F(S, double *, probs)                 /* (steps, B, V), or null */                                   \
   F(S, const int64_t *, num_candidates) /* (B): up to max_candidates, or null */                       \
@@ -190,6 +212,8 @@ struct workspace_sizes { WORKSPACE_SIZES_FIELDS(MEMBER, , ) };
 struct network { NETWORK_FIELDS(MEMBER, , ) };
 struct reading_sizes { READING_SIZES_FIELDS(MEMBER, , ) };
 struct reading { READING_FIELDS(MEMBER, , ) };
+struct passages { PASSAGES_FIELDS(MEMBER, , ) };
+struct copy_limit { COPY_LIMIT_FIELDS(MEMBER, , ) };
 struct sampling { SAMPLING_FIELDS(MEMBER, , ) };
 struct match_state;
 struct matcher { MATCHER_FIELDS(MEMBER, , ) };
@@ -217,6 +241,8 @@ struct adapting { ADAPTING_FIELDS(MEMBER, , ) };
 #define LAYOUT_STRUCT_network struct network
 #define LAYOUT_STRUCT_reading_sizes struct reading_sizes
 #define LAYOUT_STRUCT_reading struct reading
+#define LAYOUT_STRUCT_passages struct passages
+#define LAYOUT_STRUCT_copy_limit struct copy_limit
 #define LAYOUT_STRUCT_sampling struct sampling
 #define LAYOUT_STRUCT_adapting struct adapting
 #define LAYOUT_STRUCT_matcher struct matcher
@@ -230,6 +256,8 @@ struct adapting { ADAPTING_FIELDS(MEMBER, , ) };
   LAYOUT_OF(network, NETWORK_FIELDS)              \
   LAYOUT_OF(reading_sizes, READING_SIZES_FIELDS)  \
   LAYOUT_OF(reading, READING_FIELDS)              \
+  LAYOUT_OF(passages, PASSAGES_FIELDS)            \
+  LAYOUT_OF(copy_limit, COPY_LIMIT_FIELDS)        \
   LAYOUT_OF(sampling, SAMPLING_FIELDS)            \
   LAYOUT_OF(adapting, ADAPTING_FIELDS)            \
   LAYOUT_OF(matcher, MATCHER_FIELDS)

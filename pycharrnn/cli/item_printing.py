@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
@@ -24,7 +25,7 @@ def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions
     """The options for the model at `path`, with the number of items. Errors: UserError for those that don't fit it."""
     if not has_items:
         for name in ("items", "label", "new", "unique", "least", "most", "text"):
-            if value := getattr(opt, name):
+            if (value := getattr(opt, name)) and not (name == "text" and opt.max_copy):
                 name = "as" if name == "label" else name
                 raise UserError(
                     f"{flag(name, value)} is for a model of items, as of pycharrnn train FILE -items line, and {path}"
@@ -51,6 +52,7 @@ def print_items(
     labels: LabelChoice | None,
     where: str,
     tell: Callable[[str], None],
+    copies: CopyLimits | None,
 ) -> None:
     """Draw items and print those that are selected, with -o each to a file.
 
@@ -70,7 +72,7 @@ def print_items(
     def predictor_of(streams: int) -> Predictor:
         return inference.make_predictor(loaded, where, streams)
 
-    for selected in item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels):
+    for selected in item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels, copies):
         if opt.o:
             tell(f"saved {writer.put_file(opt.o, selected)}")
         else:

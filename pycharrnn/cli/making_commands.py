@@ -33,6 +33,7 @@ from pycharrnn.common.standard_streams import standard_input
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.sampling.chat import Chat
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.options import ChatOptions, SampleOptions
 
 
@@ -132,6 +133,7 @@ def sample_command(model: str, **values: Any) -> None:
             raise UserError(f"{flag('o')} names a folder, not a file: for one file, end the line with > poem.txt.")
         os.makedirs(opt.o, exist_ok=True)
         batch_to_files.refuse_to_overwrite(opt, checkpoint_file, opt.primefile)
+    copies = _copy_limits(checkpoint_file, loaded, opt)
     where = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")
     if left_out:
@@ -139,15 +141,37 @@ def sample_command(model: str, **values: Any) -> None:
     tell(f"seeding with {source}" if source else missing)
     tell("--------------------------")
     if end is not None:
-        item_printing.print_items(checkpoint_file, loaded, opt, prime, labels, where, tell)
+        item_printing.print_items(checkpoint_file, loaded, opt, prime, labels, where, tell, copies)
     elif opt.samples > 1:
-        _draw_many(loaded, opt, prime, where, tell)
+        _draw_many(loaded, opt, prime, where, tell, copies)
     else:
-        _draw_one(loaded, opt, primetext, where, tell)
+        _draw_one(loaded, opt, primetext, where, tell, copies)
+    _explain_early_ends(copies)
+
+
+def _copy_limits(path: str, loaded: Checkpoint, opt: SampleOptions | ChatOptions) -> CopyLimits | None:
+    """What -max_copy forbids. Errors: OSError; UserError."""
+    if not opt.max_copy:
+        return None
+    from pycharrnn.sampling import copy_limits
+
+    return copy_limits.for_options(path, loaded, opt.max_copy, opt.text)
+
+
+def _explain_early_ends(copies: CopyLimits | None) -> None:
+    """Say which samples ended early by -max_copy, once."""
+    if copies and copies.ended:
+        note(copies.why_they_ended())
+        copies.ended.clear()
 
 
 def _draw_one(
-    loaded: Checkpoint, opt: SampleOptions, primetext: bytes, where: str, tell: Callable[[str], None]
+    loaded: Checkpoint,
+    opt: SampleOptions,
+    primetext: bytes,
+    where: str,
+    tell: Callable[[str], None],
+    copies: CopyLimits | None,
 ) -> None:
     """Sample one text, or search for it with beams, and print it while sampling; -o writes it to a file instead."""
     from compat.atomic_write import atomic_write
@@ -157,19 +181,25 @@ def _draw_one(
     with atomic_write(path) if opt.o else contextlib.nullcontext(sys.stdout.buffer) as out:
         draw = beam.search if opt.beam else sampler.sample
         model = inference.make_predictor(loaded, where, opt.beam or 1)
-        batch_to_files.write_sample(out, opt, draw(model, loaded.vocab, opt, primetext), live=not opt.o)
+        characters = draw(model, loaded.vocab, opt, primetext, copies=copies)
+        batch_to_files.write_sample(out, opt, characters, live=not opt.o)
     if opt.o:
         tell(f"saved {path}")
 
 
 def _draw_many(
-    loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], where: str, tell: Callable[[str], None]
+    loaded: Checkpoint,
+    opt: SampleOptions,
+    prime: list[bytes],
+    where: str,
+    tell: Callable[[str], None],
+    copies: CopyLimits | None,
 ) -> None:
     """Sample the texts of -samples in batches and print them one after the other; -o keeps them in files."""
     from pycharrnn.sampling import batch_to_files
 
     with contextlib.nullcontext(opt.o) if opt.o else tempfile.TemporaryDirectory() as folder:
-        batch_to_files.write_samples(loaded, opt, prime, folder, where)
+        batch_to_files.write_samples(loaded, opt, prime, folder, where, copies)
         for seed in range(opt.seed, opt.seed + opt.samples):
             path = batch_to_files.sample_file(folder, seed)
             if opt.o:
@@ -204,21 +234,22 @@ def chat_command(model: str, **values: Any) -> None:
     kept = Output(opt.o, "-o ", opt.overwrite)
     kept.check_folder()
     checkpoint_file, loaded = paths.load_best(model, note)
+    copies = _copy_limits(checkpoint_file, loaded, opt)
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
-        _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt), opt)
+        _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies), opt, copies)
         return
     kept.check(checkpoint_file)
-    chat = LearningChat(loaded, opt)
+    chat = LearningChat(loaded, opt, copies)
     try:
-        _converse(chat, opt)
+        _converse(chat, opt, copies)
     finally:
         if opt.o:
             checkpoint.convert(chat.checkpoint(), opt.o)
             note(f"saved {opt.o}")
 
 
-def _converse(chat: Chat, opt: ChatOptions) -> None:
+def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
     """Answer the lines of standard input until it ends."""
     from pycharrnn.sampling import batch_to_files, tokenizer
 
@@ -235,6 +266,7 @@ def _converse(chat: Chat, opt: ChatOptions) -> None:
         if left_out:
             note(f"left out: {tokenizer.never_seen(left_out)}")
         batch_to_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
+        _explain_early_ends(copies)
 
 
 @click.command(

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pycharrnn.engine import indices
+from pycharrnn.engine.kernel_passages import KernelLimit
 from pycharrnn.engine.kernel_structures import CELL_NUMBERS, Reading, Sampling
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from pycharrnn.engine.kernel_network import PackedNetwork
+    from pycharrnn.engine.passages import CopyLimit
 
 
 class SamplingParams(NamedTuple):
@@ -28,6 +32,7 @@ class SamplingParams(NamedTuple):
     topk: npt.NDArray[np.int64]  # (M,): sample from the K most probable characters; 0: from all
     topp: npt.NDArray[np.float64]  # (M,): sample from the fewest most probable characters whose sum reaches this
     pause_after: npt.NDArray[np.bool_] | None = None  # (V,): characters after which to return
+    limits: Sequence[CopyLimit | None] | None = None  # (M,): of streams that must not copy; they read what is sampled
 
 
 class SampleRequest(NamedTuple):
@@ -42,6 +47,7 @@ class SampleOutput(NamedTuple):
 
     Attributes:
         token_ids, token_probs: (N, M), the sampled characters and their probabilities. probs: (N, M, V), those of all.
+            In the last step a token id is -1 where params.limits leaves no character.
         failed: whether the probabilities of the step after these are NaN or infinite.
         top_candidates, top_probs: (N, M, K), the most probable characters of each step, of equal ones the first in the
             vocabulary, and their probabilities. K is the largest number requested; a stream that requested fewer has
@@ -155,6 +161,7 @@ class Streams:
         if request and not len(request.num_candidates) == M == self._shape[1]:
             raise ValueError("candidates and activations need a request for all streams")
         buffers = _RequestBuffers(request, N, self.network) if request else None
+        limits = None if params.limits is None else _pointers(params.limits, M, V)
         sampling = Sampling(
             ctypes.addressof(reading),
             N,
@@ -166,6 +173,7 @@ class Streams:
             _address("topk", params.topk, np.int64, (M,)),
             _address("topp", params.topp, np.float64, (M,)),
             None if params.pause_after is None else _address("pause_after", params.pause_after, np.bool_, (V,)),
+            None if limits is None else ctypes.addressof(limits),
             found.ctypes.data,
             token_probs.ctypes.data,
             None if probs is None else probs.ctypes.data,
@@ -230,6 +238,22 @@ class _RequestBuffers:
         n = len(output.token_ids)
         top_candidates, top_probs, activations = self._top_candidates[:n], self._top_probs[:n], self._activations[:n]
         return output._replace(top_candidates=top_candidates, top_probs=top_probs, activations=activations)
+
+
+def _pointers(limits: Sequence[CopyLimit | None], M: int, V: int) -> ctypes.Array[ctypes.c_void_p]:
+    """The addresses of M limits, null for None. Errors: TypeError, ValueError."""
+    if len(limits) != M:
+        raise ValueError(f"there are {len(limits)} limits for {M} streams")
+    found = (ctypes.c_void_p * M)()
+    for m, limit in enumerate(limits):
+        if limit is None:
+            continue
+        if not isinstance(limit, KernelLimit):
+            raise TypeError("a limit must be of the kernel")
+        if limit.passages.vocab_size != V:
+            raise ValueError(f"a limit is for {limit.passages.vocab_size} characters, not {V}")
+        found[m] = ctypes.addressof(limit.structure)
+    return found
 
 
 def _address(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> int:

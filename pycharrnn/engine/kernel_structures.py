@@ -96,6 +96,30 @@ class Reading(ctypes.Structure):
     ]
 
 
+class Passages(ctypes.Structure):
+    """struct passages."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("N", "V", "free_id", "length")),
+        ("text", ctypes.c_void_p),
+        ("bucket_bits", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("starts", "places")),
+        ("blocks", ctypes.c_int64),
+        ("filter", ctypes.c_void_p),
+    ]
+
+
+class CopyLimit(ctypes.Structure):
+    """struct copy_limit."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("passages", "recent")),
+        ("seen", ctypes.c_int64),
+        ("hash", ctypes.c_uint64),
+        ("forbidden", ctypes.c_int64),
+    ]
+
+
 class Sampling(ctypes.Structure):
     """struct sampling."""
 
@@ -103,7 +127,8 @@ class Sampling(ctypes.Structure):
         ("reading", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("steps", "must_read")),
         *((name, ctypes.c_void_p) for name in ("last_ids", "temperatures", "random", "greedy", "topk", "topp")),
-        *((name, ctypes.c_void_p) for name in ("pause_after", "token_ids", "token_probs", "probs", "num_candidates")),
+        *((name, ctypes.c_void_p) for name in ("pause_after", "limits", "token_ids", "token_probs", "probs")),
+        ("num_candidates", ctypes.c_void_p),
         ("max_candidates", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("top_candidates", "top_probs", "units", "activations")),
         *((name, ctypes.c_void_p) for name in ("workspace", "heap")),
@@ -152,6 +177,8 @@ LAYOUT = _layout_of(
     network=Network,
     reading_sizes=ReadingSizes,
     reading=Reading,
+    passages=Passages,
+    copy_limit=CopyLimit,
     sampling=Sampling,
     adapting=Adapting,
     matcher=Matcher,
@@ -167,4 +194,8 @@ FUNCTIONS: dict[str, list[Any]] = {
     "charrnn_build_matcher": [ctypes.c_void_p],
     "charrnn_match": [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64],
     "charrnn_finish_matching": [ctypes.c_void_p] * 5,
+    "charrnn_index_passages": [ctypes.c_void_p],
+    "charrnn_filter_passages": [ctypes.c_void_p],
+    "charrnn_append": [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64],
+    "charrnn_forbid": [ctypes.c_void_p, ctypes.c_void_p],
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import LocalPredictor, Predictor
 
@@ -30,7 +31,14 @@ class _EndedEarly(Exception):
     """Another thread has failed, or a signal ends the command."""
 
 
-def write_samples(loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], folder: str, device: str) -> None:
+def write_samples(
+    loaded: Checkpoint,
+    opt: SampleOptions,
+    prime: list[bytes],
+    folder: str,
+    device: str,
+    copies: CopyLimits | None = None,
+) -> None:
     """Write `opt.samples` samples of a checkpoint into `folder`, with -o atomically.
 
     Each file equals the output of `pycharrnn sample -verbose 0` with its seed.
@@ -39,11 +47,11 @@ def write_samples(loaded: Checkpoint, opt: SampleOptions, prime: list[bytes], fo
     """
     seeds = range(opt.seed, opt.seed + opt.samples)
     if device == "cpu":
-        _write_on_threads(inference.on_cpu(loaded.network), loaded.vocab, opt, prime, seeds, folder)
+        _write_on_threads(inference.on_cpu(loaded.network), loaded.vocab, opt, prime, seeds, folder, copies)
         return
     for group in _groups(seeds, 1, MAX_STREAMS):
         predictor = inference.make_predictor(loaded, device, len(group))
-        _write_group(predictor, loaded.vocab, opt, prime, group, folder, lambda: False)
+        _write_group(predictor, loaded.vocab, opt, prime, group, folder, lambda: False, copies)
 
 
 def _write_on_threads(
@@ -53,6 +61,7 @@ def _write_on_threads(
     prime: list[bytes],
     seeds: Sequence[int],
     folder: str,
+    copies: CopyLimits | None,
 ) -> None:
     """Share the samples among threads: whichever is free takes the next group. The first error ends all of them."""
     from concurrent.futures import (
@@ -72,7 +81,7 @@ def _write_on_threads(
     def work() -> None:
         while (group := next_group()) is not None:
             predictor = model.fresh(streams=len(group))
-            _write_group(predictor, vocab, opt, prime, group, folder, ended.is_set)
+            _write_group(predictor, vocab, opt, prime, group, folder, ended.is_set, copies)
 
     pool = ThreadPoolExecutor(threads)
     try:
@@ -133,6 +142,7 @@ def _write_group(
     seeds: Sequence[int],
     folder: str,
     should_end: Callable[[], bool],
+    copies: CopyLimits | None,
 ) -> None:
     """Write the samples of `seeds`, sampled side by side. `should_end` is polled; if True, no file of -o is left."""
     with contextlib.ExitStack() as files:
@@ -140,7 +150,8 @@ def _write_group(
         # Files that are only printed need no atomic write, which waits for the disk.
         opened = [files.enter_context(atomic_write(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
         writers = [SampleWriter(out, opt) for out in opened]
-        for chunk in sampler.sample_streams(predictor, [prime] * len(seeds), vocab, opt, seeds):
+        primes = [prime] * len(seeds)
+        for chunk in sampler.sample_streams(predictor, primes, vocab, opt, seeds, copies=copies):
             writers[chunk.stream].put_all(chunk.characters, chunk.token_probs, chunk.given)
             if should_end():
                 raise _EndedEarly

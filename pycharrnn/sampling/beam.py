@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from compat.graph_match import Network
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
 
@@ -43,46 +44,71 @@ def check_memory(network: Network, beams: int) -> None:
 
 
 def search(
-    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes
+    predictor: Predictor,
+    vocab: dict[bytes, int],
+    opt: SampleOptions,
+    primetext: bytes,
+    copies: CopyLimits | None = None,
 ) -> Iterator[SampledCharacter]:
     """The characters of `primetext`, then those of the most probable text that `opt.beam` beams find.
 
     Each timestep keeps the W most probable texts, the beams. A character is returned once all beams agree on it, or
-    after 256 timesteps without agreement, so that memory does not grow with `opt.length`.
+    after 256 timesteps without agreement, so that memory does not grow with `opt.length`. What `copies` forbids has
+    probability 0; the other probabilities are the model's.
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
     W, V, characters, stop = opt.beam, len(vocab), characters_by_id(vocab), StopText(opt.stop)
     require_possible_stop(opt, vocab)
     log_probs = np.full((W, V), -np.log(V))
-    for character in primetext_characters(primetext, vocab):
+    prime = primetext_characters(primetext, vocab)
+    for character in prime:
         token_id = vocab[character] - 1
         yield SampledCharacter(character, token_id, np.exp(log_probs[0]), True)
         log_probs = predictor.read(np.full((1, W), token_id))[0]
     totals = np.full(W, -np.inf)
     totals[0] = 0  # all beams are the same text so far: start with one
+    limits = [copies.limit([vocab[character] - 1 for character in prime]) for _ in range(W)] if copies else []
     history: list[_Timestep] = []
     found = 0
     while found < opt.length or not opt.length:
         if np.isnan(log_probs).any():
             raise nan_error(1)
+        for limit, of_beam in zip(limits, log_probs, strict=False):
+            limit.forbid(of_beam)
         candidates = (totals[:, None] + log_probs).reshape(-1)
         best = np.argsort(-candidates, kind="stable")[:W]
+        if copies and candidates[best[0]] == -np.inf:  # no beam can go on
+            yield from _characters(history, len(history), characters, stop)
+            copies.ended.append(opt.seed)
+            return
         totals = candidates[best] - candidates[best[0]]  # only differences count
         parents, token_ids = np.divmod(best, V)
         history.append(_Timestep(parents, token_ids, log_probs))
+        limits = [limits[parent].copy() for parent in parents.tolist()] if copies else []
+        for limit, token_id in zip(limits, token_ids[:, None], strict=False):
+            limit.append(token_id)
         found += 1
         decided = _count_decided(history, totals) if found % _CHECK_EVERY == 0 else 0
         decided = len(history) if found == opt.length else decided
-        for step, (beam, parent) in zip(history[:decided], _best_path(history) if decided else (), strict=False):
-            token_id = int(step.token_ids[beam])
-            yield SampledCharacter(characters[token_id], token_id, np.exp(step.log_probs[parent]), False)
-            if stop.completed_by(characters[token_id]):
-                return
+        yield from _characters(history, decided, characters, stop)
+        if stop.is_complete:
+            return
         del history[:decided]
         if found != opt.length:
             predictor.select_streams(parents)
             log_probs = predictor.read(token_ids[None])[0]
+
+
+def _characters(
+    history: list[_Timestep], count: int, characters: list[bytes], stop: StopText
+) -> Iterator[SampledCharacter]:
+    """The first characters of the most probable beam, `count` of them or up to `stop`."""
+    for step, (beam, parent) in zip(history[:count], _best_path(history) if count else (), strict=False):
+        token_id = int(step.token_ids[beam])
+        yield SampledCharacter(characters[token_id], token_id, np.exp(step.log_probs[parent]), False)
+        if stop.completed_by(characters[token_id]):
+            return
 
 
 def _best_path(history: list[_Timestep]) -> list[tuple[int, int]]:

@@ -16,18 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.options import ChatOptions
     from pycharrnn.sampling.predictor import Predictor
 
 
 class Chat:
-    """Answers lines, each in the context of all lines and answers before it. The predictor has one stream and step."""
+    """Answers lines, each in the context of all lines and answers before it. The predictor has one stream and step.
 
-    def __init__(self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions) -> None:
+    `copies`: of opt.max_copy, for passages that go on from line to line; None for no limit.
+    """
+
+    def __init__(
+        self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions, copies: CopyLimits | None = None
+    ) -> None:
         self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()
         if not opt.stop and not StopText(self._opt.stop).can_occur(list(vocab)):
             self._opt = dataclasses.replace(self._opt, stop="")  # a model without newlines
         self._unread = b""  # the last character of an answer: sampled, but not read yet
+        self._copies = copies
 
     def without_unknown(self, line: bytes) -> tuple[bytes, int]:
         """`line` without what the vocabulary lacks, and how many bytes were dropped."""
@@ -38,12 +45,18 @@ class Chat:
 
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
-        ids = []
-        for one in sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line):
+        copies, ids = self._copies, list[int]()
+        num_ended = len(copies.ended) if copies else 0
+        for one in sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line, copies=copies):
             ids.append(one.token_id)
             if not one.given:
                 self._unread = one.character
                 yield one
+        if copies:
+            if len(copies.ended) > num_ended:  # early, so the last character has been read
+                self._unread = b""
+            before = [*copies.before, *ids[: len(ids) - bool(self._unread)]]
+            self._copies = dataclasses.replace(copies, before=tuple(before[-copies.passages.N :]))
         self._opt = dataclasses.replace(self._opt, seed=self._opt.seed + 1)
         self._learn(ids)
 
@@ -54,9 +67,9 @@ class Chat:
 class LearningChat(Chat):
     """A chat whose model learns from each line and answer, once it has answered. Errors: as adapt.learner."""
 
-    def __init__(self, loaded: Checkpoint, opt: ChatOptions) -> None:
+    def __init__(self, loaded: Checkpoint, opt: ChatOptions, copies: CopyLimits | None = None) -> None:
         self._local = inference.on_cpu(loaded.network)
-        super().__init__(self._local, loaded.vocab, opt)
+        super().__init__(self._local, loaded.vocab, opt, copies)
         self._loaded, self._learner = loaded, adapt.learner(loaded.network, opt.adaptation, opt.threads or 1)
 
     def _learn(self, token_ids: list[int]) -> None:

@@ -14,9 +14,12 @@ from compat.lua_random import multinomial
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from pycharrnn.engine.kernel_streams import SamplingParams
+    from pycharrnn.engine.passages import CopyLimit
 
 
 def softmax(
@@ -34,10 +37,19 @@ def choose(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Sample one character in each of M streams, at a step of `params`. log_probs: (M, V).
 
-    Returns: token ids (M,), and the probabilities that they were sampled from, (M, V).
+    Returns: token ids (M,), -1 where params.limits leaves no character; and the probabilities that they were sampled
+        from, (M, V).
 
     Errors: ValueError if these are NaN.
     """
+    if params.limits is not None:
+        return _choose_within(params.limits, log_probs, params, step)
+    return _choose(log_probs, params, step)
+
+
+def _choose(
+    log_probs: npt.NDArray[np.float64], params: SamplingParams, step: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     probs = softmax(log_probs, params.temperatures[step][:, None])
     if any(params.topk.tolist()) or min(params.topp.tolist()) < 1:
         probs = _truncate(probs, params.topk[:, None], params.topp[:, None])
@@ -46,6 +58,28 @@ def choose(
         return _argmax(log_probs), probs
     token_ids = multinomial(probs.astype(np.float32), params.random_numbers[step])
     return np.where(params.greedy, _argmax(log_probs), token_ids) if any(greedy) else token_ids, probs
+
+
+def _choose_within(
+    limits: Sequence[CopyLimit | None], log_probs: npt.NDArray[np.float64], params: SamplingParams, step: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """As `choose`, without the characters that `limits` forbid: the others are scaled up first, then truncated."""
+    log_probs, ended = log_probs.copy(), np.zeros(len(log_probs), bool)
+    for m, limit in enumerate(limits):
+        if limit is None or not limit.forbid(log_probs[m]):
+            continue
+        top = log_probs[m].max()
+        ended[m] = top == -np.inf
+        log_probs[m] -= 0 if ended[m] else top
+    log_probs[ended] = 0
+    token_ids, probs = _choose(log_probs, params, step)
+    for m, limit in enumerate(limits):
+        if log_probs[m, token_ids[m]] == -np.inf:  # by a random number of 0, of which multinomial makes the first
+            token_ids[m] = np.argmax(probs[m].astype(np.float32) > 0)
+        if limit is not None and not ended[m]:
+            limit.append(token_ids[m : m + 1])
+    token_ids[ended], probs[ended] = -1, 0
+    return token_ids, probs
 
 
 def _truncate(

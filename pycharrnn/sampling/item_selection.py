@@ -15,6 +15,7 @@ from pycharrnn.sampling import items
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.items import DrawnItem
     from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
@@ -124,12 +125,13 @@ def select(
     end: int,
     prime: list[bytes],
     labels: LabelChoice | None = None,
+    copies: CopyLimits | None = None,
 ) -> Iterator[SelectedItem]:
     """Draw items, see items.draw, until `selection` has its number of them or gives up.
 
     Errors: UserError for a `prime` that has the end of an item, or a model that predicts NaN.
     """
-    return itertools.chain.from_iterable(select_in_rounds(selection, predictor_of, vocab, end, prime, labels))
+    return itertools.chain.from_iterable(select_in_rounds(selection, predictor_of, vocab, end, prime, labels, copies))
 
 
 def select_in_rounds(
@@ -139,6 +141,7 @@ def select_in_rounds(
     end: int,
     prime: list[bytes],
     labels: LabelChoice | None = None,
+    copies: CopyLimits | None = None,
 ) -> Iterator[list[SelectedItem]]:
     """As `select`, in lists that may be empty: see items.draw_in_rounds."""
     characters = characters_by_id(vocab)
@@ -149,7 +152,7 @@ def select_in_rounds(
         )
     most = None if selection.may_leave_out else selection.opt.items
     beginning = b"".join(prime)
-    for drawn in items.draw_in_rounds(predictor_of, vocab, end, prime, selection.opt, most, labels):
+    for drawn in items.draw_in_rounds(predictor_of, vocab, end, prime, selection.opt, most, labels, copies):
         selected = list[SelectedItem]()
         for item in drawn:
             text = beginning + b"".join([characters[k] for k in item.token_ids.tolist()])

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from pycharrnn.engine.passages import CopyLimit
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.kernel_predictor import State
     from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
@@ -65,6 +67,7 @@ def draw(
     opt: SampleOptions,
     most: int | None = None,
     labels: LabelChoice | None = None,
+    copies: CopyLimits | None = None,
 ) -> Iterator[DrawnItem]:
     """Draw the items of the seeds opt.seed, opt.seed + 1, ..., in this order: `most` of them, or without end.
 
@@ -73,10 +76,11 @@ def draw(
         end: token id of the end of an item, which is read before its first character.
         prime: the beginning of every item, as characters of vocab. labels: which are read before it; None for none.
         opt: `items` is how many may be wanted, at least; at most `length` characters are drawn, the end included.
+        copies: of opt.max_copy, for passages within an item; None for no limit. The end may always follow.
 
     Errors: UserError for a model that predicts NaN.
     """
-    return itertools.chain.from_iterable(draw_in_rounds(predictor_of, vocab, end, prime, opt, most, labels))
+    return itertools.chain.from_iterable(draw_in_rounds(predictor_of, vocab, end, prime, opt, most, labels, copies))
 
 
 def draw_in_rounds(
@@ -87,6 +91,7 @@ def draw_in_rounds(
     opt: SampleOptions,
     most: int | None = None,
     labels: LabelChoice | None = None,
+    copies: CopyLimits | None = None,
 ) -> Iterator[list[DrawnItem]]:
     """As `draw`, in lists that may be empty, so that the caller regains control after each round of about 20 ms."""
     first = predictor_of(1)
@@ -94,8 +99,9 @@ def draw_in_rounds(
     begins = [[characters_by_id(vocab)[end], *of_label, *prime] for of_label in (labels.beginnings if labels else [[]])]
     if isinstance(first, KernelPredictor):
         ids = [[vocab[character] - 1 for character in begin] for begin in begins]
-        return _Drawing(first, ids, number, opt, most).rounds()
-    return _in_groups(predictor_of, vocab, lambda seed: begins[number(seed)], end, opt, most)
+        limit = copies.limit([vocab[character] - 1 for character in prime]) if copies else None
+        return _Drawing(first, ids, number, opt, most, limit).rounds()
+    return _in_groups(predictor_of, vocab, lambda seed: begins[number(seed)], end, opt, most, copies, len(prime))
 
 
 def _in_groups(
@@ -105,29 +111,35 @@ def _in_groups(
     end: int,
     opt: SampleOptions,
     most: int | None,
+    copies: CopyLimits | None,
+    own: int,
 ) -> Iterator[list[DrawnItem]]:
-    """Draw items in groups, for any predictor. `begin`: seed -> what its item reads first, with the end character."""
+    """Draw items in groups, for any predictor.
+
+    `begin`: seed -> what its item reads first, with the end character. `own`: how much of it is the item's.
+    """
     until_end = dataclasses.replace(opt, stop=os.fsdecode(characters_by_id(vocab)[end]), items=0)
-    size = min(MAX_STREAMS, opt.items)
+    size, no_ids, no_probs = min(MAX_STREAMS, opt.items), np.empty(0, np.int64), np.empty(0)
     for start in itertools.count(0, size):
         seeds = range(opt.seed + start, opt.seed + (start + size if most is None else min(start + size, most)))
         if not seeds:
             return
         ids: list[list[npt.NDArray[np.int64]]] = [[] for _ in seeds]
         probs: list[list[npt.NDArray[np.float64]]] = [[] for _ in seeds]
-        for chunk in sampler.sample_streams(predictor_of(len(seeds)), list(map(begin, seeds)), vocab, until_end, seeds):
+        predictor, primes = predictor_of(len(seeds)), list(map(begin, seeds))
+        for chunk in sampler.sample_streams(predictor, primes, vocab, until_end, seeds, copies=copies, own=own):
             if not chunk.given:
                 ids[chunk.stream].append(chunk.token_ids)
                 probs[chunk.stream].append(chunk.token_probs)
             yield []
         yield [
-            _item(seed, np.concatenate(of_seed), np.concatenate(probs_of_seed), end)
+            _item(seed, np.concatenate([no_ids, *of_seed]), np.concatenate([no_probs, *probs_of_seed]), end)
             for seed, of_seed, probs_of_seed in zip(seeds, ids, probs, strict=True)
         ]
 
 
 def _item(seed: int, token_ids: npt.NDArray[np.int64], probs: npt.NDArray[np.float64], end: int) -> DrawnItem:
-    has_end = bool(token_ids[-1] == end)
+    has_end = bool((token_ids[-1:] == end).any())
     return DrawnItem(seed, token_ids[:-1] if has_end else token_ids, probs, not has_end)
 
 
@@ -141,8 +153,13 @@ class _Drawing:
         number: Callable[[int], int],
         opt: SampleOptions,
         most: int | None,
+        limit: CopyLimit | None,
     ) -> None:
-        """`begins`: token ids that items read first; all have the same last one. `number`: seed -> which of them."""
+        """Prepare the threads.
+
+        `begins`: token ids that items read first; all have the same last one. `number`: seed -> which of them.
+        `limit`: of copies, after the beginning of an item.
+        """
         threads = min(opt.threads or cores.usable(), opt.items)
         most_at_once = max(model.rows_per_step, _MAX_MULTIPLICATIONS // model.multiplications)
         streams = min(MAX_STREAMS, most_at_once, -(-opt.items // threads))
@@ -153,7 +170,9 @@ class _Drawing:
         self._next, self._lock, self._ended = opt.seed, threading.Lock(), threading.Event()
         self._model, self._begins = model, begins
         ends = begins[0][0], begins[0][-1]
-        self._workers = [_Worker(model.fresh(1, streams), *ends, number, opt, self._take) for _ in range(threads)]
+        self._workers = [
+            _Worker(model.fresh(1, streams), *ends, number, opt, self._take, limit) for _ in range(threads)
+        ]
 
     def _read_beginnings(self) -> Iterator[list[DrawnItem]]:
         """Read what items begin with, some characters in each round."""
@@ -224,10 +243,11 @@ class _Worker:
         number: Callable[[int], int],
         opt: SampleOptions,
         take: Callable[[], int | None],
+        limit: CopyLimit | None,
     ) -> None:
         B = predictor.num_streams
         self._predictor, self._take, self._end, self._last_of_begin = predictor, take, end, last_of_begin
-        self._number = number
+        self._number, self._limit, self._limits = number, limit, [limit] * B
         self._length, self._greedy = opt.length, np.full(B, not opt.sample)
         self._topk = np.full(B, min(opt.topk, predictor.vocab_size), np.int64)
         self._topp = np.full(B, float(opt.topp))
@@ -266,6 +286,7 @@ class _Worker:
         self._numbers[stream] = self._random.first(seed, self._numbers.shape[1])
         self._predictor.set_state(stream, self.begin_states[self._number(seed)])
         self._positions[stream], self._last_ids[stream] = 0, self._last_of_begin
+        self._limits[stream] = self._limit and self._limit.copy()
         return True
 
     def _step(self, live: npt.NDArray[np.int64]) -> list[int]:
@@ -281,15 +302,16 @@ class _Worker:
             self._topk[live],
             self._topp[live],
             self._pause_after,
+            [self._limits[stream] for stream in live.tolist()] if self._limit else None,
         )
         output = self._predictor.sample(live.tolist(), self._last_ids[live], None, params, False)
         N = len(output.token_ids)
         if output.failed:
             raise nan_error(params.temperatures[N])
         self._token_ids[live, at[:N]], self._token_probs[live, at[:N]] = output.token_ids, output.token_probs
-        self._last_ids[live] = output.token_ids[-1]
-        self._positions[live] += N
-        ended = (output.token_ids[-1] == self._end) | (self._positions[live] == self._length)
+        self._last_ids[live] = last_ids = output.token_ids[-1]
+        self._positions[live] += N - (last_ids < 0)  # -1 where no character is left
+        ended = (last_ids == self._end) | (last_ids < 0) | (self._positions[live] == self._length)
         streams: list[int] = live[ended].tolist()
         return streams
 

@@ -68,7 +68,8 @@ class SampleOptions(AdaptOptions):
     most: int = option(0, "leave out items of more characters. 0 = none", group="items", allowed=number(1, MAX_COUNT))
     text: str = option(
         "",
-        "file with the items that are not new. Left out: the training text, as the checkpoint records it",
+        "file with the items that are not new, or with the text for -max_copy. Left out: the training text, as the"
+        " checkpoint records it",
         path="file",
         group="items",
     )
@@ -86,6 +87,12 @@ class SampleOptions(AdaptOptions):
         r"stop after sampling this text; \n, \t and \\ mean newline, tab and backslash. A -primetext of \n and \t alone"
         " means them too, and any -primetext for a model that has no backslash",
         group="sampling",
+    )
+    max_copy: int = option(
+        0,
+        "draw no more than N characters in a row that stand in the training text. 0 = no limit",
+        group="sampling",
+        allowed=number(1, MAX_COUNT),
     )
     beam: int = option(
         0,
@@ -203,6 +210,18 @@ class ChatOptions(AdaptOptions):
         group="output",
     )
     overwrite: int = option(0, "1 = replace the file of -o if it exists", group="output", allowed=SWITCH)
+    max_copy: int = option(
+        0,
+        "draw no more than N characters in a row that stand in the training text. 0 = no limit",
+        group="sampling",
+        allowed=number(1, MAX_COUNT),
+    )
+    text: str = option(
+        "",
+        "file with the text for -max_copy. Left out: the training text, as the checkpoint records it",
+        path="file",
+        group="text",
+    )
     gpuid: int = option(0, "which gpu to use. -1 = use CPU", group="machine")
     opencl: int = option(0, "use OpenCL (instead of CUDA)", group="machine", allowed=SWITCH)
     color: int = option(0, "1 = color each character by its probability", group="display", allowed=SWITCH)

@@ -92,11 +92,13 @@ class Predictor(ABC):
                 failed = True
                 break
             pending[0, streams] = token_ids[n] = ids
-            token_probs[n] = probs[rows, ids]
+            token_probs[n] = probs[rows, ids]  # 0 where the id is -1
             if all_probs is not None:
                 all_probs[n] = probs
             n += 1
             if params.pause_after is not None and params.pause_after[ids].any():
+                break
+            if params.limits is not None and (ids < 0).any():
                 break
         return SampleOutput(token_ids[:n], token_probs[:n], None if all_probs is None else all_probs[:n], failed)
 

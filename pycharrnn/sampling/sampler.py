@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
 
@@ -59,20 +60,26 @@ class Chunk(NamedTuple):
 
 
 def sample(
-    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, primetext: bytes, ahead: bool = True
+    predictor: Predictor,
+    vocab: dict[bytes, int],
+    opt: SampleOptions,
+    primetext: bytes,
+    ahead: bool = True,
+    copies: CopyLimits | None = None,
 ) -> Iterator[SampledCharacter]:
     """Sample one text: the characters of `primetext`, then sampled ones, up to `opt.length` (0: no end) or `opt.stop`.
 
-    At the end the predictor has read all but the last character.
+    At the end the predictor has read all but the last character; also the last one if `copies` ended the text early.
 
     Args:
         predictor: with one stream and one step.
         ahead: whether the predictor may be some characters ahead of those returned, which is faster.
+        copies: of opt.max_copy; None for no limit.
 
     Errors: UserError for a character of primetext that the vocabulary lacks, or a model that predicts NaN.
     """
     prime = primetext_characters(primetext, vocab)
-    for chunk in sample_streams(predictor, [prime], vocab, opt, [opt.seed], ahead, with_probs=True):
+    for chunk in sample_streams(predictor, [prime], vocab, opt, [opt.seed], ahead, with_probs=True, copies=copies):
         assert chunk.probs is not None
         for character, token_id, probs in zip(chunk.characters, chunk.token_ids.tolist(), chunk.probs, strict=True):
             yield SampledCharacter(character, token_id, probs, chunk.given)
@@ -86,16 +93,20 @@ def sample_streams(
     seeds: Sequence[int],
     ahead: bool = True,
     with_probs: bool = False,
+    copies: CopyLimits | None = None,
+    own: int | None = None,
 ) -> Iterator[Chunk]:
     """Sample one text for each seed, side by side. Each equals that of `sample` with its seed and primetext.
 
     Args:
         predictor: with a stream for each seed, and one step.
         primes: the primetext of each, as characters of vocab.
+        copies: of opt.max_copy; None for no limit.
+        own: how many of the last characters of a primetext are the text's, for `copies`; None for all.
 
     Errors: UserError for a model that predicts NaN.
     """
-    batch = _Batch(predictor, primes, vocab, opt, seeds)
+    batch = _Batch(predictor, primes, vocab, opt, seeds, copies, own)
     for _ in range(max(map(len, primes))):
         yield from batch.read_primes()
     # One step first, so that it comes soon, then more and more at a time.
@@ -115,6 +126,8 @@ class _Batch:
         vocab: dict[bytes, int],
         opt: SampleOptions,
         seeds: Sequence[int],
+        copies: CopyLimits | None,
+        own: int | None,
     ) -> None:
         B, V = len(seeds), len(vocab)
         self.live = list(range(B))
@@ -123,6 +136,10 @@ class _Batch:
         require_possible_stop(opt, vocab)
         self._prime_ids = [[vocab[character] - 1 for character in prime] for prime in primes]
         self._streams = [Stream(opt, seed, V) for seed in seeds]
+        self._seeds, self._copies = seeds, copies
+        if copies:
+            for stream, ids in zip(self._streams, self._prime_ids, strict=True):
+                stream.limit = copies.limit(ids if own is None else ids[len(ids) - own :])
         self._pause_after = self._streams[0].pause_after(self._characters)
         self._num_read = 0  # steps
         self._last_ids = np.zeros(B, np.int64)  # of each stream, not read yet
@@ -169,13 +186,19 @@ class _Batch:
         given: bool,
     ) -> list[Chunk]:
         """Append N characters to M streams: token_ids, token_probs (N, M), probs (N, M, V)."""
-        self._last_ids[streams] = token_ids[-1]
+        self._last_ids[streams] = np.maximum(token_ids[-1], 0)
         chunks = []
         for m, b in enumerate(streams):
-            characters = [self._characters[token_id] for token_id in token_ids[:, m].tolist()]
-            of_all = None if probs is None else probs[:, m]
-            chunks.append(Chunk(b, characters, token_ids[:, m], token_probs[:, m], of_all, given))
+            is_early = bool(token_ids[-1, m] < 0)  # the end: no character was left
+            ids = token_ids[: len(token_ids) - is_early, m]
+            characters = [self._characters[token_id] for token_id in ids.tolist()]
+            of_all = None if probs is None else probs[: len(ids), m]
+            if characters:
+                chunks.append(Chunk(b, characters, ids, token_probs[: len(ids), m], of_all, given))
             if not given:
                 self._streams[b].advance(len(characters), b"".join(characters))
+            if is_early and self._copies:
+                self._streams[b].end()
+                self._copies.ended.append(self._seeds[b])
         self.live = [b for b in self.live if self._streams[b].left]
         return chunks

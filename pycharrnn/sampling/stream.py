@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from pycharrnn.engine.passages import CopyLimit
     from pycharrnn.sampling.options import SampleOptions
 
 _BLOCK = 1024  # random numbers to generate at a time; one call for each would cost more than the numbers
@@ -29,12 +30,14 @@ class Stream:
     Attributes:
         left: how many characters are still to be sampled; sys.maxsize for -length 0.
         temperature, topk, topp, greedy: see SamplingParams; a temperature may be (A, B).
+        limit: of -max_copy, or None.
     """
 
-    def __init__(self, opt: SampleOptions, seed: int, vocab_size: int) -> None:
+    def __init__(self, opt: SampleOptions, seed: int, vocab_size: int, limit: CopyLimit | None = None) -> None:
         self.left = opt.length or sys.maxsize
         self.temperature, self.greedy = opt.temperature, not opt.sample
         self.topk, self.topp = min(opt.topk, vocab_size), float(opt.topp)
+        self.limit = limit
         self._stop = StopText(opt.stop)
         self._length = opt.length
         self._num_sampled = 0
@@ -64,6 +67,10 @@ class Stream:
         self._num_sampled += count
         self.left = 0 if self._stop.completed_by(text) else self.left - count
 
+    def end(self) -> None:
+        """Sample no more."""
+        self.left = 0
+
 
 def sampling_params(
     streams: Sequence[Stream], count: int, pause_after: npt.NDArray[np.bool_] | None = None
@@ -76,6 +83,7 @@ def sampling_params(
         np.array([stream.topk for stream in streams], np.int64),
         np.array([stream.topp for stream in streams]),
         pause_after,
+        [stream.limit for stream in streams] if any(stream.limit for stream in streams) else None,
     )
 
 
@@ -95,12 +103,17 @@ class StopText:
         self._text = os.fsencode(text)
         self._last_bytes = b""
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the text ends where the last sampled bytes end."""
+        return bool(self._text) and self._last_bytes == self._text
+
     def completed_by(self, sampled: bytes) -> bool:
         """Whether the text ends where `sampled`, the next bytes, ends."""
         if not self._text:
             return False
         self._last_bytes = (self._last_bytes + sampled)[-len(self._text) :]
-        return self._last_bytes == self._text
+        return self.is_complete
 
     def can_occur(self, characters: list[bytes]) -> bool:
         """Whether a sequence of these characters can end with the text."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,10 @@ class Encoding(ABC):
         """The stored ids of a text, piece by piece; the first of `characters` is 1. Errors: OSError; InvalidUtf8."""
 
     @abstractmethod
+    def encode_pieces(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
+        """As `encode`, of a text in pieces. The id of a character that is not in `characters` is 0."""
+
+    @abstractmethod
     def decode(self, token_ids: TokenIds, characters: Sequence[bytes]) -> bytes:
         """The text of ids that count from 0."""
 
@@ -67,10 +71,13 @@ class _Bytes(Encoding):
     name, vocab_name, data_name, kind = "bytes", "vocab.t7", "data.t7", b"torch.Byte"
 
     def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
+        return self.encode_pieces(_pieces(path, _PIECE, advance), characters)
+
+    def encode_pieces(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
         table = bytearray(256)
         for number, character in enumerate(characters, 1):
             table[character[0]] = self.stored_id(number)
-        for piece in _pieces(path, _PIECE, advance):
+        for piece in pieces:
             yield np.frombuffer(piece.translate(table), np.uint8)
 
     def decode(self, token_ids: TokenIds, characters: Sequence[bytes]) -> bytes:
@@ -93,10 +100,13 @@ class _Utf8(Encoding):
     name, vocab_name, data_name, kind = "utf8", "vocab_utf8.t7", "data_utf8.t7", b"torch.Int"
 
     def encode(self, path: str, characters: Sequence[bytes], advance: Callable[[int], None]) -> Iterator[TokenIds]:
+        return self.encode_pieces(_pieces(path, _UTF8_PIECE, advance), characters)
+
+    def encode_pieces(self, pieces: Iterable[bytes], characters: Sequence[bytes]) -> Iterator[TokenIds]:
         table = np.zeros(CODE_POINTS, np.int32)
         table[code_points(b"".join(characters).decode())] = np.arange(1, len(characters) + 1)
         decoder = Utf8Decoder()
-        for piece in _pieces(path, _UTF8_PIECE, advance):
+        for piece in pieces:
             yield table[code_points(decoder.decode(piece))]
         yield table[code_points(decoder.decode(b"", final=True))]
 

@@ -23,7 +23,7 @@ def items_of_file(path: str, kind: str, end: bytes) -> Iterator[bytes]:
     `kind`: the value of -items. A file that contains the `end` is read as an input.txt. Errors: OSError; UserError.
     """
     if kind == "line":
-        yield from items.of_input(_decoded(path), end)
+        yield from items.of_input(decoded(path), end)
     elif _is_input(path, end):
         yield from items.of_input(_pieces(path), end)
     else:
@@ -57,8 +57,8 @@ def labelled_items_of_file(path: str, kind: str, end: bytes, label: str, known: 
                     raise labels.not_of_model(file, of_item if tab and not before else before[:-1], known)
 
 
-def _decoded(path: str) -> Iterator[bytes]:
-    """The lines of all files, each file from a new line on."""
+def decoded(path: str) -> Iterator[bytes]:
+    """The lines of a file or of all files of a folder, each file from a new line on. Errors: OSError; UserError."""
     with contextlib.ExitStack() as until_read:
         for file in _found(path, until_read):
             yield from decode_text.pieces(file.path, file.decoding, file.shown)

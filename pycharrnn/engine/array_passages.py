@@ -1,0 +1,146 @@
+"""The index of passages in NumPy, where there is no kernel; see passages.py and kernel_copies.h."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pycharrnn.engine.passages import BITS_OF_CONTEXT, BITS_OF_PASSAGE, CopyLimit, Passages
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    _Hashes = npt.NDArray[np.uint64]
+
+
+class ArrayPassages(Passages):
+    """The passages of a text, sorted by the hash of their first N characters; with `words`, a filter.
+
+    Args, errors: as KernelPassages.
+    """
+
+    def __init__(
+        self,
+        N: int,
+        vocab_size: int,
+        free_id: int,
+        text: npt.NDArray[np.int32] | None,
+        words: npt.NDArray[np.uint64] | None,
+    ) -> None:
+        if N < 1:
+            raise ValueError(f"N must be at least 1, not {N}")
+        super().__init__(N, vocab_size, free_id, words)
+        if text is not None:
+            self._text = text
+            starts, hashes = _passages_of(text, N)
+            order = np.argsort(hashes, kind="stable")
+            self._starts, self._hashes = starts[order], hashes[order]
+
+    def limit(self) -> ArrayLimit:
+        """See Passages.limit."""
+        return ArrayLimit(self, np.empty(0, np.int32))
+
+    def add(self, piece: npt.NDArray[np.int32]) -> None:
+        """See Passages.add."""
+        assert self.words is not None  # else the index is complete
+        starts, hashes = _passages_of(piece, self.N)
+        blocks = self._blocks_of(hashes)
+        passage = _passage_bits(hashes, piece[starts + self.N])
+        for bits, count in ((_mix(~hashes), BITS_OF_CONTEXT), (passage, BITS_OF_PASSAGE)):
+            for word, bit in _places(bits, count):
+                np.bitwise_or.at(self.words, (blocks, word), bit)
+
+    def following(self, context: npt.NDArray[np.int32]) -> npt.NDArray[np.integer]:
+        """Token ids that complete a passage after N characters, (N,)."""
+        (of_context,) = _window_hashes(context, self.N)
+        if self.words is None:
+            first, end = np.searchsorted(self._hashes, of_context), np.searchsorted(self._hashes, of_context, "right")
+            starts = self._starts[first:end]
+            same = (self._text[starts[:, None] + np.arange(self.N)] == context).all(1)
+            return np.unique(self._text[starts[same] + self.N])
+        block = self.words[int(self._blocks_of(of_context[None])[0])]
+        if not _has_bits(block, _mix(~of_context[None]), BITS_OF_CONTEXT)[0]:
+            return np.empty(0, np.int64)
+        every = np.arange(self.vocab_size)
+        bits = _passage_bits(np.full(self.vocab_size, of_context), every)
+        found: npt.NDArray[np.integer] = every[_has_bits(block, bits, BITS_OF_PASSAGE) & (every != self.free_id)]
+        return found
+
+    def _blocks_of(self, hashes: _Hashes) -> npt.NDArray[np.int64]:
+        assert self.words is not None
+        blocks: npt.NDArray[np.int64] = ((_mix(hashes) >> 32) * np.uint64(len(self.words)) >> 32).astype(np.int64)
+        return blocks
+
+
+class ArrayLimit(CopyLimit):
+    """The limit of one stream, after the characters `recent`."""
+
+    def __init__(self, passages: ArrayPassages, recent: npt.NDArray[np.int32]) -> None:
+        self._passages, self._recent = passages, recent
+
+    def append(self, token_ids: npt.NDArray[np.int64]) -> None:
+        """See CopyLimit.append."""
+        self._recent = np.concatenate([self._recent, token_ids.astype(np.int32)])[-self._passages.N :]
+
+    def forbid(self, log_probs: npt.NDArray[np.float64]) -> bool:
+        """See CopyLimit.forbid."""
+        if len(self._recent) < self._passages.N:
+            return False
+        following = self._passages.following(self._recent)
+        log_probs[following] = -np.inf
+        return bool(len(following))
+
+    def copy(self) -> ArrayLimit:
+        """See CopyLimit.copy."""
+        return ArrayLimit(self._passages, self._recent)
+
+
+def _passages_of(text: npt.NDArray[np.int32], N: int) -> tuple[npt.NDArray[np.int64], _Hashes]:
+    """Where N+1 characters without a gap begin, and the hashes of the first N of each."""
+    if len(text) <= N:
+        return np.empty(0, np.int64), np.empty(0, np.uint64)
+    gaps = np.concatenate([[0], np.cumsum(text < 0)])
+    starts = np.flatnonzero(gaps[N + 1 :] == gaps[: -N - 1])
+    return starts, _window_hashes(text, N)[starts]
+
+
+def _window_hashes(text: npt.NDArray[np.int32], N: int) -> _Hashes:
+    """The hash of each N characters in a row: rotations of the characters' hashes, the last one's by 0."""
+    at = np.arange(1, len(text) + 1, dtype=np.uint64)
+    upto = np.concatenate(
+        [np.zeros(1, np.uint64), np.bitwise_xor.accumulate(_rotate(_mix(text.astype(np.uint64)), -at))]
+    )
+    return _rotate(upto[N:] ^ upto[:-N], at[N - 1 :])
+
+
+def _rotate(values: _Hashes, by: _Hashes) -> _Hashes:
+    """Rotate to the left."""
+    by = by & np.uint64(63)
+    return values << by | values >> (-by & np.uint64(63))
+
+
+def _mix(values: _Hashes) -> _Hashes:
+    """mix_bits of kernel_copies.h."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return values ^ values >> np.uint64(31)
+
+
+def _passage_bits(hashes: _Hashes, following: npt.NDArray[np.integer]) -> _Hashes:
+    return _mix(hashes + _mix(~following.astype(np.uint64)))
+
+
+def _places(bits: _Hashes, count: int) -> list[tuple[_Hashes, _Hashes]]:
+    """(word, bit) of each of the bits that a hash selects in a block."""
+    found = []
+    for k in range(count):
+        nine = bits >> np.uint64(9 * k)
+        found.append((nine >> np.uint64(6) & np.uint64(7), np.uint64(1) << (nine & np.uint64(63))))
+    return found
+
+
+def _has_bits(block: npt.NDArray[np.uint64], bits: _Hashes, count: int) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = np.logical_and.reduce([block[word] & bit != 0 for word, bit in _places(bits, count)])
+    return found

@@ -1,0 +1,99 @@
+"""The index of passages in C; see passages.py and kernel_copies.h."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pycharrnn.engine import indices, kernel_library, kernel_structures
+from pycharrnn.engine.passages import FILTER_WORDS, CopyLimit, Passages
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_CHARACTERS_PER_BUCKET = 2  # up to twice as many
+
+
+class KernelPassages(Passages):
+    """The passages of a text, or, with `words`, a filter to which they are added.
+
+    Args:
+        text: its token ids, -1 for a gap; None for a filter.
+
+    Errors: ValueError for an N below 1, or a filter of another shape.
+    """
+
+    def __init__(
+        self,
+        N: int,
+        vocab_size: int,
+        free_id: int,
+        text: npt.NDArray[np.int32] | None,
+        words: npt.NDArray[np.uint64] | None,
+    ) -> None:
+        if N < 1:
+            raise ValueError(f"N must be at least 1, not {N}")
+        super().__init__(N, vocab_size, free_id, words)
+        library = kernel_library.library()
+        assert library is not None  # else this class is not chosen
+        self.library = library
+        self.structure = structure = kernel_structures.Passages(N, vocab_size, free_id)
+        if words is not None:
+            is_filter = words.dtype == np.uint64 and words.ndim == 2 and words.shape[1] == FILTER_WORDS
+            if not is_filter or not len(words) or not words.flags.c_contiguous:
+                raise ValueError(f"a filter must be uint64 (blocks, {FILTER_WORDS})")
+            structure.blocks, structure.filter = len(words), words.ctypes.data
+        elif text is not None:
+            self._text = text  # kept alive, since C uses its address
+            bits = max(1, (len(text) // _CHARACTERS_PER_BUCKET).bit_length() - 1)
+            self._starts, self._places = np.empty((1 << bits) + 1, np.uint32), np.empty(max(1, len(text)), np.uint32)
+            structure.length, structure.text, structure.bucket_bits = len(text), text.ctypes.data, bits
+            structure.starts, structure.places = self._starts.ctypes.data, self._places.ctypes.data
+            library.charrnn_index_passages(ctypes.byref(structure))
+            self._places = self._places[: self._starts[-1]].copy()
+            structure.places = self._places.ctypes.data
+
+    def limit(self) -> KernelLimit:
+        """See Passages.limit."""
+        return KernelLimit(self)
+
+    def add(self, piece: npt.NDArray[np.int32]) -> None:
+        """See Passages.add."""
+        assert self.words is not None  # else the index is complete
+        self.structure.text, self.structure.length = piece.ctypes.data, len(piece)
+        self.library.charrnn_filter_passages(ctypes.byref(self.structure))
+        self.structure.text = None
+
+
+class KernelLimit(CopyLimit):
+    """The limit of one stream. `structure`: struct copy_limit, which C changes while it samples."""
+
+    def __init__(self, passages: KernelPassages) -> None:
+        self.passages = passages
+        self._recent = np.zeros(passages.N, np.int32)
+        self.structure = kernel_structures.CopyLimit(ctypes.addressof(passages.structure), self._recent.ctypes.data)
+
+    def append(self, token_ids: npt.NDArray[np.int64]) -> None:
+        """See CopyLimit.append. Errors: as indices.check_indices."""
+        if not len(token_ids):
+            return
+        ids = indices.check_indices("the characters", token_ids, (len(token_ids),), self.passages.vocab_size)
+        self.passages.library.charrnn_append(ctypes.byref(self.structure), ids.ctypes.data, len(ids))
+
+    def forbid(self, log_probs: npt.NDArray[np.float64]) -> bool:
+        """See CopyLimit.forbid. Errors: ValueError for an array of another shape."""
+        if log_probs.shape != (self.passages.vocab_size,) or log_probs.dtype != np.float64:
+            raise ValueError(f"log_probs must be float64 ({self.passages.vocab_size},)")
+        if not log_probs.flags.c_contiguous:
+            raise ValueError("log_probs must lie in one piece")
+        self.passages.library.charrnn_forbid(ctypes.byref(self.structure), log_probs.ctypes.data)
+        return bool(self.structure.forbidden)
+
+    def copy(self) -> KernelLimit:
+        """See CopyLimit.copy."""
+        copied = KernelLimit(self.passages)
+        copied._recent[:] = self._recent
+        copied.structure.seen, copied.structure.hash = self.structure.seen, self.structure.hash
+        return copied

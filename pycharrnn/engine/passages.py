@@ -1,0 +1,135 @@
+"""An index of the passages of a text, and what may not follow in a stream that must not copy them (-max_copy).
+
+A passage has N+1 characters. In an `exact` index the text itself answers. In a filter, for longer texts, a passage sets
+BITS_OF_CONTEXT + BITS_OF_PASSAGE bits of a block: it may forbid a little too much, and never too little.
+kernel_copies.h defines both; array_passages.py computes the same without the kernel.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pycharrnn.engine import kernel_library
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+MAX_EXACT = 1 << 24  # characters of a text in an exact index, which takes about 10 bytes for each
+MAX_EXACT_N = 1000  # passages in an exact index are compared, which takes a time in proportion to N
+FILTER_WORDS = 8  # of 64 bits, in a block: a line of the processor's cache
+CHARACTERS_PER_BLOCK = 32  # so a filter takes 2 bytes for each character of the text
+BITS_OF_CONTEXT = 4
+BITS_OF_PASSAGE = 4
+
+
+class CopyLimit(ABC):
+    """One stream that must not copy passages: remembers its last N characters."""
+
+    @abstractmethod
+    def append(self, token_ids: npt.NDArray[np.int64]) -> None:
+        """Read characters of the stream, (T,)."""
+
+    @abstractmethod
+    def forbid(self, log_probs: npt.NDArray[np.float64]) -> bool:
+        """Set to -infinity, in place, the characters that would complete a passage, (V,). Returns whether any is."""
+
+    @abstractmethod
+    def copy(self) -> CopyLimit:
+        """The same limit after the same characters, for a stream that goes on differently."""
+
+
+class Passages(ABC):
+    """The passages of one text.
+
+    Attributes:
+        N: how many characters in a row may be copied.
+        vocab_size: V.
+        free_id: a token id that may always follow; -1 for none.
+        words: of a filter, uint64 (blocks, 8); None in an exact index.
+    """
+
+    def __init__(self, N: int, vocab_size: int, free_id: int, words: npt.NDArray[np.uint64] | None) -> None:
+        self.N, self.vocab_size, self.free_id, self.words = N, vocab_size, free_id, words
+
+    @abstractmethod
+    def limit(self) -> CopyLimit:
+        """A limit for a stream that has read nothing."""
+
+    @abstractmethod
+    def add(self, piece: npt.NDArray[np.int32]) -> None:
+        """Add the passages within a piece of the text to the filter. Ids as for `index`."""
+
+
+def index(
+    pieces: Iterable[npt.NDArray[np.int32]],
+    length: int,
+    N: int,
+    vocab_size: int,
+    free_id: int = -1,
+    max_exact: int = MAX_EXACT,
+) -> Passages:
+    """Index a text of `length` characters.
+
+    Args:
+        pieces: its token ids, from 0 to vocab_size - 1; -1 for a character that is in no passage.
+        max_exact: the longest text for which the index is exact.
+
+    Errors: ValueError for other token ids, another length, or an N below 1.
+    """
+    if length <= max_exact and N <= MAX_EXACT_N:
+        text = np.concatenate([np.empty(0, np.int32), *(_checked(piece, vocab_size) for piece in pieces)])
+        if len(text) != length:
+            raise ValueError(f"the text has {len(text)} characters, not {length}")
+        return _passages(N, vocab_size, free_id, text, None)
+    found = _passages(N, vocab_size, free_id, None, np.zeros(filter_shape(length), np.uint64))
+    for piece in _overlapping(pieces, N):
+        found.add(_checked(piece, vocab_size))
+    return found
+
+
+def from_filter(words: npt.NDArray[np.uint64], N: int, vocab_size: int, free_id: int = -1) -> Passages:
+    """The index of a text from the words of its filter."""
+    return _passages(N, vocab_size, free_id, None, words)
+
+
+def filter_shape(length: int) -> tuple[int, int]:
+    """The shape of the filter of a text of so many characters."""
+    return max(1, -(-length // CHARACTERS_PER_BLOCK)), FILTER_WORDS
+
+
+def _passages(
+    N: int,
+    vocab_size: int,
+    free_id: int,
+    text: npt.NDArray[np.int32] | None,
+    words: npt.NDArray[np.uint64] | None,
+) -> Passages:
+    """An index in C, or in NumPy without the kernel."""
+    if kernel_library.library():
+        from pycharrnn.engine.kernel_passages import KernelPassages
+
+        return KernelPassages(N, vocab_size, free_id, text, words)
+    from pycharrnn.engine.array_passages import ArrayPassages
+
+    return ArrayPassages(N, vocab_size, free_id, text, words)
+
+
+def _checked(piece: npt.NDArray[np.int32], vocab_size: int) -> npt.NDArray[np.int32]:
+    """Errors: ValueError for ids out of range."""
+    if len(piece) and not (int(piece.min()) >= -1 and int(piece.max()) < vocab_size):
+        raise ValueError(f"the text has token ids beyond -1 to {vocab_size - 1}")
+    return np.ascontiguousarray(piece, np.int32)
+
+
+def _overlapping(pieces: Iterable[npt.NDArray[np.int32]], N: int) -> Iterator[npt.NDArray[np.int32]]:
+    """The pieces, each after the last N characters before it."""
+    before = np.empty(0, np.int32)
+    for piece in pieces:
+        joined = np.concatenate([before, piece])
+        yield joined
+        before = joined[-N:]

@@ -1,0 +1,86 @@
+"""`sample` and `chat` with -max_copy, as a user runs them."""
+
+from __future__ import annotations
+
+import item_models
+import numpy as np
+import pytest
+from conftest import run, sentence
+
+SAMPLE = ("sample", "cv/lm_list_best.t7", "-gpuid", "-1")
+N = 3
+TEXT = bytes(np.random.default_rng(1).choice([*b"abc\n"], 120).tolist())
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with a model of a text and the text."""
+    folder = tmp_path_factory.mktemp("home")
+    item_models.saved(folder, "", TEXT, letters="abc")
+    return folder
+
+
+def drawn(home, *more: str, said: bytes = b"") -> bytes:
+    done = run(*SAMPLE, "-verbose", "0", "-length", "300", "-max_copy", f"{N}", *more, cwd=home)
+    assert (done.returncode, done.stderr) == (0, said)
+    return done.stdout
+
+
+def has_copy(text: bytes, given: int, of: bytes = TEXT) -> bool:
+    """Whether a passage of N+1 characters of the text ends behind the first `given` ones."""
+    return any(text[k - N : k + 1] in of for k in range(max(given, N), len(text)))
+
+
+@pytest.mark.parametrize("more", [(), ("-sample", "0"), ("-beam", "3"), ("-topk", "2"), ("-unicode", "1")], ids=str)
+def test_nothing_longer_is_copied(home, more):
+    found = drawn(home, "-primetext", "abca", *more)
+    assert len(found) > 300 and not has_copy(found, 4)
+    plain = run(*SAMPLE, "-verbose", "0", "-length", "300", "-primetext", "abca", *more, cwd=home).stdout
+    assert has_copy(plain, 4)
+
+
+def test_many_samples_are_those_of_their_seeds(home):
+    found = drawn(home, "-samples", "3", "-o", "many", "-primetext", "b")
+    assert found == b""
+    for seed in (123, 125):
+        file = (home / "many" / f"sample_{seed}.txt").read_bytes()
+        assert file.rstrip(b"\n") == drawn(home, "-seed", f"{seed}", "-primetext", "b").rstrip(b"\n")
+        assert not has_copy(file, 1)
+
+
+def test_another_text_may_be_named(home):
+    (home / "other.txt").write_bytes(b"cba\nbbbb\n")
+    found = drawn(home, "-text", "other.txt", "-primetext", "c")
+    assert has_copy(found, 1) and not has_copy(found, 1, b"cba\nbbbb\n")
+
+
+def test_a_sample_that_can_not_go_on_says_so(home):
+    """After every character any other stands somewhere in the text."""
+    done = run(*SAMPLE, "-verbose", "0", "-max_copy", "1", "-primetext", "a", cwd=home)
+    assert done.returncode == 0 and len(done.stdout) < 10
+    assert done.stderr.decode() == (
+        "pycharrnn: the sample of -seed 123 ends early: every character that could follow would copy more than 1"
+        " characters of the text; raise -max_copy.\n"
+    )
+    many = run(*SAMPLE, "-verbose", "0", "-max_copy", "1", "-samples", "3", cwd=home)
+    assert many.stderr.startswith(b"pycharrnn: 3 samples, the first that of -seed 123, end early:")
+    talk = run("chat", "cv/lm_list_best.t7", "-max_copy", "1", cwd=home, input=b"ab\nc\n")
+    assert talk.returncode == 0 and talk.stderr.count(b"ends early: every character") == 2
+
+
+def test_what_can_not_be_is_refused(home, tmp_path):
+    for more, words in (
+        (("-max_copy", "-1"), "-max_copy must be from 1 to 1e12, or 0, not -1."),
+        (("-max_copy", "3", "-text", "none.txt"), "none.txt"),
+        (("-text", "other.txt"), "-text other.txt is for a model of items"),
+    ):
+        done = run(*SAMPLE, *more, cwd=home)
+        assert words in sentence(done)
+    item_models.saved(tmp_path, "", None, letters="abc")
+    done = run(*SAMPLE, "-max_copy", "3", cwd=tmp_path)
+    assert "is not here" in sentence(done)
+
+
+def test_more_than_the_text_has_is_no_limit(home):
+    plain = run(*SAMPLE, "-verbose", "0", cwd=home).stdout
+    assert run(*SAMPLE, "-verbose", "0", "-max_copy", "5000", cwd=home).stdout == plain
