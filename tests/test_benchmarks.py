@@ -291,3 +291,16 @@ def test_busy_machine(monkeypatch):
     assert [row["precision"] for row in rows] == ["double", "float"]
     for row in rows:
         assert row["quiet ms"] > 0 and 0 < row["ratio"] <= row["worst ratio"]
+
+
+def test_minutes_compares_a_plan_with_others_that_train_as_long(tmp_path, capsys, monkeypatch):
+    (tmp_path / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:4000])
+    minutes = benchmark("minutes")
+    arguments = ["-minutes", "0.002", "-sizes", "4,6", "-rates", "1,1.5", "-o", str(tmp_path / "rows.json")]
+    monkeypatch.setattr(sys, "argv", ["minutes.py", str(tmp_path), *arguments])
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    minutes.main()
+    rows = json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))
+    assert [row["what"] for row in rows] == ["plan", "sweep", "sweep", "sweep"]
+    assert {row["rnn_size"] for row in rows} == {4, 6}
+    assert "% above the best of 4 runs" in capsys.readouterr().out.splitlines()[-1]

@@ -63,6 +63,7 @@ def settle(
         options = _with_recipe(options, given, text, timing, lines)
     if checkpoint is not None and checkpoint.is_resumed:
         options, checkpoint = _resumed(options, given, checkpoint, lines)
+        time_plan.check(options, (), machine.process.size)
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
     elif checkpoint is not None:
         network = checkpoint.checkpoint.network

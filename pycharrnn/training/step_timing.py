@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _WARM_UP = 2  # steps; a GPU records its operations in the first ones
 _LEAST_STEPS, _MOST_STEPS = 3, 1000
-_LEAST_SECONDS, _MOST_SECONDS = 0.15, 2.0  # of a size, in between:
-_PART = 0.004  # of the run's time
+_LEAST_SECONDS, _MOST_SECONDS = 0.15, 1.0  # of a size, in between:
+_PART = 0.001  # of the run's time
 _GUESS = 0.01  # seconds of an iteration, for options whose timing does not depend on it
 
 

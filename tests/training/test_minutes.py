@@ -6,8 +6,9 @@ import shlex
 import signal
 
 import pytest
-from runs import folder_with_text, named, result_of, working_in
+from runs import TEXT, folder_with_text, named, result_of, working_in
 
+import pycharrnn
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.text_stats import TextStats
@@ -252,7 +253,14 @@ def test_what_contradicts_it_is_refused(tmp_path, flags, message):
     assert str(error) == message
 
 
-def test_processes_of_torchrun_are_refused():
+def test_processes_of_torchrun_are_refused(tmp_path, machine, monkeypatch):
+    folder = folder_with_text(tmp_path)
+    machine.stop_at = 5
+    with pytest.raises(RunStopped):
+        machine.train(folder, minutes=1, **SMALL)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(UserError, match="not the 4 of torchrun"):  # which would go on at different lengths
+        machine.train(folder, resume="cv")
     with pytest.raises(UserError, match=r"^-minutes 2 times one process, not the 4 of torchrun: give -max_epochs\.$"):
         time_plan.check(TrainOptions(minutes=2), {"minutes"}, 4)
 
@@ -296,6 +304,25 @@ def test_texts_on_the_command_line(tmp_path):
     assert " -items line" in lines[0] and " -seq_length 25 " in lines[0]
     assert "finished; the best checkpoint is cv/lm_names_epoch" in notes
     assert checkpoint.load(tmp_path / "cv/lm_names_best.t7").opt["items"] == "line"
+
+
+def test_a_program_trains_for_minutes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = pycharrnn.train(TEXT, minutes=0.01, rnn_size=6, gpuid=-1, quiet=True)
+    assert run.val_losses and run.options.anneal == 1
+    with pytest.raises(UserError, match=r"^minutes=1 and max_epochs=3 both say when to end: give one of them\.$"):
+        pycharrnn.train(TEXT, minutes=1, max_epochs=3, quiet=True)
+
+
+def test_a_model_is_trained_further(tmp_path, machine):
+    folder = folder_with_text(tmp_path)
+    small = {name: value for name, value in SMALL.items() if name != "rnn_size"}
+    machine.train(folder, max_epochs=1, batch_size=5, seq_length=8, **SMALL)
+    lines, seconds = machine.train(folder, init_from="cv", minutes=1, savefile="tuned", **small)
+    assert lines[0].startswith("-minutes 1: pycharrnn train -data_dir data -learning_rate ")
+    assert " -init_from cv " in lines[0] and " -vocab extend" in lines[0]
+    assert "overwriting rnn_size=6, num_layers=2, model=lstm based on the checkpoint." in lines
+    assert 0.9 * 60 < seconds <= 60
 
 
 def test_a_short_text_may_not_need_the_time(tmp_path, machine):
