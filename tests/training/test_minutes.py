@@ -26,7 +26,7 @@ SMALL = {"rnn_size": 6, "gpuid": -1, "data_dir": "data", "show": 0}
 class Machine:
     """A machine with a clock of its own, which only iterations, validations and writing move; seconds each."""
 
-    def __init__(self, monkeypatch, step=0.25, validation=0.2, write=0.05):
+    def __init__(self, monkeypatch, step=0.5, validation=0.4, write=0.05):
         self.now, self.step, self.validation, self.write = 0.0, step, validation, write
         self.stop_at = float("inf")
         self._slow(monkeypatch, Trainer, "step", lambda: self.step)
@@ -95,10 +95,10 @@ def test_a_run_takes_its_time_and_its_first_line_gives_the_same_checkpoints(tmp_
 @pytest.mark.parametrize(
     "changes",
     [
-        [(30, "step", 1.0)],  # a machine that grows busy
-        [(50, "step", 1.0), (50, "validation", 2.0)],  # near the end
-        [(20, "step", 1.0), (30, "step", 0.1)],  # and then has more time than at first
-        [(8, "step", 0.08)],  # one that was busy while it was measured
+        [(30, "step", 2.0)],  # a machine that grows busy
+        [(50, "step", 2.0), (50, "validation", 2.0)],  # near the end
+        [(20, "step", 2.0), (30, "step", 0.25)],  # and then has more time than at first
+        [(8, "step", 0.2)],  # one that was busy while it was measured
         [(5, "validation", 5.0)],  # validations that take long
         [(5, "write", 3.0)],  # a slow disk
         [(58.4, "validation", 2.0), (58.4, "write", 1.5)],  # the last checkpoint alone
