@@ -19,6 +19,7 @@ from pycharrnn._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pycharrnn.analysis.activations import Reading
+    from pycharrnn.analysis.copied import Passage
     from pycharrnn.analysis.scoring import Score
     from pycharrnn.common.errors import UserError
     from pycharrnn.engine.model import CharRNN
@@ -38,6 +39,7 @@ _HOMES = {
     "Item": "pycharrnn.library.item_generation",
     "LossCurve": "pycharrnn.library.run",
     "Model": "pycharrnn.library.model",
+    "Passage": "pycharrnn.analysis.copied",
     "Piece": "pycharrnn.library.generated",
     "Reading": "pycharrnn.analysis.activations",
     "Run": "pycharrnn.library.run",
@@ -57,6 +59,7 @@ __all__ = [
     "Item",
     "LossCurve",
     "Model",
+    "Passage",
     "Piece",
     "Reading",
     "Run",

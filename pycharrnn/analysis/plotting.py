@@ -22,7 +22,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.training import log_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
     from matplotlib.axes import Axes
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
-_DASHES = (0, (4, 1.5))  # of the validation losses
+DASHES = (0, (4, 1.5))  # of the validation losses
 _MAX_UNSMOOTHED = 200  # training losses; more are smoothed
 _POINTS = 400  # of a smoothed curve: more than an image can show
 _MAX_MARKED = 60  # validation losses with a marker for each
-_MAX_INSIDE = 3  # runs whose legend fits inside the axes
+MAX_INSIDE = 3  # runs whose legend fits inside the axes
 _MAX_CURVES = 30  # runs in one image
+_TITLE = "Training and validation loss"
 _LARGEST = 1e15  # iteration or loss to plot; no training has larger ones, and no axis can show them
 
 
@@ -129,48 +130,62 @@ def smooth(x: _Floats, y: _Floats) -> tuple[tuple[_Floats, _Floats], int]:
 
 def save_picture(path: str | os.PathLike[str], curves: list[Curve]) -> None:
     """Plot the curves into a .png or .svg file, atomically. Errors: OSError; as picture's."""
-    content = picture(curves, svg=os.fspath(path).lower().endswith(".svg"))
+    save(path, lambda: _figure(curves), len(curves), _TITLE)
+
+
+def save(path: str | os.PathLike[str], draw: Callable[[], Figure], count: int, title: str) -> None:
+    """Write a picture of `count` curves into a .png or .svg file, atomically. Errors: OSError; as picture's."""
+    content = _rendered(draw, count, title, svg=os.fspath(path).lower().endswith(".svg"))
     with atomic_write(path) as f:
         f.write(content)
 
 
 def picture(curves: list[Curve], svg: bool = False) -> bytes:
     """The content of a .png or .svg file. Errors: UserError for too many runs, or without matplotlib."""
+    return _rendered(lambda: _figure(curves), len(curves), _TITLE, svg)
+
+
+def _rendered(draw: Callable[[], Figure], count: int, title: str, svg: bool) -> bytes:
     try:
         import matplotlib
     except ImportError:
         raise extras.missing("a picture", "plot") from None
-    if len(curves) > _MAX_CURVES:
-        raise UserError(f"{len(curves)} runs are too many for one picture: name at most {_MAX_CURVES}.")
+    if count > _MAX_CURVES:
+        raise UserError(f"{count} runs are too many for one picture: name at most {_MAX_CURVES}.")
     content = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about characters of a label that the font lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "pycharrnn", "font.size": 11})
-        figure = _figure(curves)
+        figure = draw()
         program = own_files.program("plot")
         of_format = {"Creator": program, "Date": None} if svg else {"Software": program}
-        metadata = {"Title": "Training and validation loss", **of_format}
+        metadata = {"Title": title, **of_format}
         figure.savefig(content, format="svg" if svg else "png", dpi=110, metadata=metadata, bbox_inches="tight")
     return content.getvalue()
+
+
+def style(k: int) -> tuple[str, str]:
+    """Color and marker of curve k."""
+    return _COLORS[k % len(_COLORS)], _MARKERS[k % len(_MARKERS)]
 
 
 def _figure(curves: list[Curve]) -> Figure:
     from matplotlib.figure import Figure
 
     in_epochs = all(c.epochs_per_iteration for c in curves)
-    below = len(curves) > _MAX_INSIDE  # the legend stands below the axes
+    below = len(curves) > MAX_INSIDE  # the legend stands below the axes
     figure = Figure(figsize=(8, 4.6 + (0.22 * (len(curves) + 2) if below else 0)), layout="constrained")
     axes = figure.add_subplot()
     handles: list[Line2D] = []
     labels: list[str] = []
     best: list[tuple[float, float]] = []
     for k, c in enumerate(curves):
-        color, marker = _COLORS[k % len(_COLORS)], _MARKERS[k % len(_MARKERS)]
+        color, marker = style(k)
         unit = c.epochs_per_iteration if in_epochs else 1.0
         (line,) = axes.plot(c.train[0] * unit, c.train[1], color=color, linewidth=1, alpha=0.65)
         _show_single_value(line, ".")
-        (line,) = axes.plot(c.val[0] * unit, c.val[1], color=color, linewidth=2, linestyle=_DASHES, markersize=4.5)
+        (line,) = axes.plot(c.val[0] * unit, c.val[1], color=color, linewidth=2, linestyle=DASHES, markersize=4.5)
         line.set_marker(marker if len(c.val[0]) <= _MAX_MARKED else "")
         _show_single_value(line, marker)
         label = c.label
@@ -186,11 +201,11 @@ def _figure(curves: list[Curve]) -> Figure:
     handles.append(_legend_line("#555555", "-", "", 1))
     labels.append("training loss" + (" (mean of 1% of the run around each point)" if smoothed else ""))
     if best:
-        handles.append(_legend_line("#555555", _DASHES, ""))
+        handles.append(_legend_line("#555555", DASHES, ""))
         labels.append("validation loss")
     _scales(axes, curves, in_epochs)
     _name_best(figure, axes, best)
-    _legend(figure, axes, handles, labels, below)
+    legend(figure, axes, handles, labels, below)
     return figure
 
 
@@ -268,7 +283,7 @@ def _free_offset(axes: Axes, px: float, py: float, taken: list[tuple[float, floa
     return next(free, 17)
 
 
-def _legend(figure: Figure, axes: Axes, handles: list[Line2D], labels: list[str], below: bool) -> None:
+def legend(figure: Figure, axes: Axes, handles: list[Line2D], labels: list[str], below: bool) -> None:
     """Add the legend. Labels are set literally, since $ and a leading _ are special to matplotlib."""
     placeholders = [f"{k}" for k in range(len(labels))]
     if below:

@@ -327,19 +327,32 @@ def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
     "plot",
     cls=Command,
     options="pycharrnn.analysis.options.PlotOptions",
-    arguments=[("runs", "checkpoints or -log files; a folder means the newest checkpoint of each run")],
-    short_help="Plot the losses of runs.",
+    arguments=[
+        (
+            "runs",
+            "checkpoints or -log files; a folder means the newest checkpoint of each run. Or .json files of pycharrnn"
+            " copied -curve 1 -json 1",
+        )
+    ],
+    short_help="Plot the losses of runs, or novelty curves.",
 )
 @click.argument("paths", metavar="<runs>", cls=Files, required=True)
 def plot_command(paths: tuple[str, ...], **values: Any) -> None:
-    """Plot the training and validation losses of runs, also while they are training"""
+    """Plot the training and validation losses of runs, also while they are training; or novelty curves of samples"""
     from pycharrnn.analysis.options import PlotOptions
 
     opt = PlotOptions(**values)
-    from pycharrnn.analysis import plotted_runs, plotting
+    from pycharrnn.analysis import novelty_plot, plotted_runs, plotting
 
     out = Output(opt.o, "-o ", opt.overwrite, "plot")
     out.check_folder()
+    if of_samples := [path for path in paths if novelty_plot.is_curve(path)]:
+        if others := [path for path in paths if path not in of_samples]:
+            raise UserError(f"{of_samples[0]} has a novelty curve and {others[0]} losses: plot them one by one.")
+        out.check(*paths)
+        novelty_plot.save_picture(opt.o, novelty_plot.read(paths))
+        say(f"saved {opt.o}")
+        return
     runs = plotted_runs.find(paths, note)
     out.check(*(run.path for run in runs))
     curves = plotted_runs.curves(runs)

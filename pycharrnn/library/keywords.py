@@ -11,6 +11,7 @@ import typing
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pycharrnn.analysis.options import CopiedOptions
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.option_fields import Ramp
 from pycharrnn.engine.adapt_options import AdaptOptions
@@ -20,7 +21,7 @@ from pycharrnn.training.options import TrainOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-_AnyOptions = TypeVar("_AnyOptions", AdaptOptions, SampleOptions, TrainOptions)
+_AnyOptions = TypeVar("_AnyOptions", AdaptOptions, CopiedOptions, SampleOptions, TrainOptions)
 
 
 def options_of(

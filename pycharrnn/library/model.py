@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import reprlib
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from compat import item_options
 from compat.vocabulary import characters_by_id
-from pycharrnn.analysis import activations, adapted, classify, scoring
-from pycharrnn.analysis.options import WhichOptions
+from pycharrnn.analysis import activations, adapted, classify, copied, scoring
+from pycharrnn.analysis.options import CopiedOptions, WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, generation, item_generation, notebook
@@ -19,7 +20,7 @@ from pycharrnn.library.characters import decode, known_characters, utf8
 from pycharrnn.library.current_weights import CurrentWeights
 from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.library.generation import Prime
-from pycharrnn.library.keywords import in_words_of_a_program
+from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.sampling import learning
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import line_start
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from compat.t7_objects import Encoding
     from pycharrnn.analysis.activations import Reading
+    from pycharrnn.analysis.copied import Passage
     from pycharrnn.analysis.scoring import Score
     from pycharrnn.engine.model import CharRNN
     from pycharrnn.library.adapting import AdaptKeywords
@@ -267,6 +269,28 @@ class Model:
                 self._weights.checkpoint(),
                 utf8(text, "text"),
             )
+
+    def copied(self, sample: Text, *, least: int = 20, text: str | os.PathLike[str] = "") -> list[Passage]:
+        """The passages of a sample that are in the training text, letter for letter, the longest first; each once.
+
+        Args:
+            least: number of characters that a passage must have at least.
+            text: path of the text to compare with; default: the training text that the checkpoint records.
+
+        Errors: TypeError; UserError for a text that is missing, or has changed since the training.
+
+        Example:
+            >>> for passage in model.copied(model.generate(length=5000)):
+            ...     print(passage.length, passage.text_line, passage)
+        """
+        opt = options_of(CopiedOptions, {"least": least, "text": text}, "copied", ("least", "text"))
+        with in_words_of_a_program(), contextlib.ExitStack() as until_read:
+            content = utf8(sample, "sample")
+            if opt.text:
+                training_text = copied.text_of_file(opt.text, content, until_read)
+            else:
+                training_text = copied.text_of_model(self.path or "the model", self._weights.checkpoint())
+            return copied.passages(copied.compare(content, training_text), training_text, opt.least)
 
     def learn(self, text: Text, **options: Unpack[AdaptKeywords]) -> Model:
         """A copy of this model that has read a text once, and learnt from it; this model and its file stay as they are.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 
 import item_models
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import run, sentence
 
+import pycharrnn
 from pycharrnn.cli.commands import cli
 
 TEXT = "One day, the größte of all cats\nsat on the mat.\nAnd the dog slept under the tree.\n"
@@ -122,3 +124,70 @@ def test_bad_input_gives_one_sentence(home, args, status, said):
 def test_binary_samples_and_samples_longer_than_the_text(home):
     (home / "s.txt").write_bytes(bytes(range(256)) * 3 + TEXT.encode())
     assert copied("s.txt", "-text", "t.txt").splitlines()[1].split()[:1] == [str(len(TEXT))]
+
+
+def test_the_library_lists_the_same(home):
+    item_models.saved(home, "line", b"a cat\nab\nbb\n")
+    model = pycharrnn.load(MODEL)
+    (passage,) = model.copied("one\nab\nbb\n", least=6)
+    assert isinstance(passage, pycharrnn.Passage) and str(passage) == "\nab\nbb\n" and passage.length == 7
+    assert (passage.line, passage.column, passage.text_line, passage.text_column) == (1, 4, 1, 6)
+    assert [found.length for found in model.copied(SAMPLE, least=8, text="t.txt")] == [22, 18]
+    with pytest.raises(pycharrnn.UserError, match="least must be at least 1, not 0"):
+        model.copied("a", least=0)
+    next((home / "data").rglob("input.txt")).unlink()
+    with pytest.raises(pycharrnn.UserError, match="is not here: .* give text FILE"):
+        model.copied("a")
+
+
+def test_the_curve_of_a_model_beside_its_validation_split(home):
+    """Of the text as the loader divides it: two rows, whose first columns are for training."""
+    text = "".join(random.Random(2).choices("abc ", k=400)).encode()
+    options = {"batch_size": 2, "seq_length": 10, "train_frac": 0.8, "val_frac": 0.2, "data_dir": "data/list"}
+    item_models.saved(home, "", text, letters="abc ", **options)
+    (home / "s.txt").write_bytes(text[100:150] + b"ccccacacacbbbb")
+    train, val = [text[0:160], text[200:360]], [text[160:200], text[360:400]]
+    pieces = {"sample": [(home / "s.txt").read_bytes()], "validation": val}
+    found = json.loads(copied("s.txt", MODEL, "-curve", "1", "-json", "1"))["curve"]
+    for k, n in enumerate(found["n"]):
+        for name, texts in pieces.items():
+            grams = [piece[j : j + n] for piece in texts for j in range(len(piece) - n + 1)]
+            share = sum(any(gram in part for part in train) for gram in grams) / len(grams) if grams else None
+            assert found[name][k] == (share if share is None else pytest.approx(share))
+    shown = copied("s.txt", MODEL, "-curve", "1").splitlines()
+    assert shown[-9].split() == ["n", "sample", "validation"] and shown[-1].split() == [
+        "48",
+        f"{100 * found['sample'][-1]:.2f}",
+        "%",
+        "-",
+    ]
+
+
+def test_the_curve_of_a_model_of_items(home):
+    """Of items, each by itself; the validation items are those of the loader."""
+    names = ["ab" * k + "c" * (k % 3) + "ba" * (k % 5) for k in range(1, 60)]
+    item_models.saved(home, "line", "".join(f"{name}\n" for name in names).encode(), batch_size=2, seq_length=10)
+    (home / "s.txt").write_bytes(b"abab\ncbcb\nababcb\n")
+    found = json.loads(copied("s.txt", MODEL, "-curve", "1", "-json", "1"))["curve"]
+    lines = ["abab\n", "cbcb\n", "ababcb\n"]
+    grams = [line[k : k + 4] for line in lines for k in range(len(line) - 3)]
+    assert found["sample"][0] == sum(any(gram in f"{name}\n" for name in names) for gram in grams) / len(grams)
+    assert found["sample"][-1] is None
+    assert found["validation"][0] > 0.9
+
+
+def test_plot_draws_curves(home):
+    item_models.saved(home, "line", b"a cat\nab\nbb\n" * 30, batch_size=2, seq_length=10)
+    for name, args in (("one", [MODEL]), ("two", ["-text", "t.txt"])):
+        (home / f"{name}.json").write_text(copied("s.txt", *args, "-curve", "1", "-json", "1"), encoding="utf-8")
+    done = run("plot", "one.json", "two.json", "-o", "c.svg", cwd=home)
+    assert (done.returncode, done.stdout) == (0, b"saved c.svg\n")
+    shown = re.findall(r"<text[^>]*>([^<]*)</text>", (home / "c.svg").read_text(encoding="utf-8"))
+    assert {"one", "two", "validation split, by people", "48"} <= set(shown)
+    (home / "no.json").write_text(copied("s.txt", "-text", "t.txt", "-json", "1"), encoding="utf-8")
+    for path, said in (
+        ("no.json", "no.json holds no curve: write one by pycharrnn copied"),
+        (MODEL, "plot them one by"),
+    ):
+        done = run("plot", "one.json", path, "-o", "d.svg", cwd=home)
+        assert done.returncode == 1 and said in sentence(done)

@@ -1,0 +1,111 @@
+"""Plots the novelty curves that `copied -json 1 -curve 1` has printed into one image, for `plot`."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from compat.checkpoint_fields import is_number
+from pycharrnn.analysis import plotting
+from pycharrnn.analysis.copied_report import FORMAT
+from pycharrnn.checkpoints.names import short_names
+from pycharrnn.common.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+_ENDING = ".json"
+_MAX_BYTES = 1 << 26
+_TITLE = "Share of n-grams in the training text"
+_GRAY = "#555555"
+_Points = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class NoveltyCurve:
+    """Shares of the n-grams of a sample, and of a validation split, that are in a training text.
+
+    Attributes:
+        label: of the sample. sample, validation: (n, share) for each n that is known.
+    """
+
+    label: str
+    sample: _Points
+    validation: _Points
+
+
+def is_curve(path: str) -> bool:
+    """Whether a file of this name can hold a curve."""
+    return path.lower().endswith(_ENDING)
+
+
+def read(paths: Sequence[str]) -> list[NoveltyCurve]:
+    """The curves in files. Errors: UserError for a file without one; OSError."""
+    return [_read(path, name) for path, name in zip(paths, short_names(list(paths)), strict=True)]
+
+
+def _read(path: str, name: str) -> NoveltyCurve:
+    with open(path, "rb") as f:
+        content = f.read(_MAX_BYTES)
+    try:
+        found = json.loads(content)
+        if found["format"] != FORMAT:
+            raise ValueError
+        curve = found["curve"]
+        sample, validation = _points(curve["n"], curve["sample"]), _points(curve["n"], curve["validation"] or [])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        sample, validation = (), ()
+    if not sample:
+        raise UserError(f"{path} holds no curve: write one by pycharrnn copied SAMPLE cv -curve 1 -json 1 > {path}.")
+    return NoveltyCurve(name.removesuffix(_ENDING), sample, validation)
+
+
+def _points(ns: list[Any], shares: list[Any]) -> _Points:
+    """Errors: ValueError, TypeError for other values."""
+    found = [(n, share) for n, share in zip(ns, shares, strict=False) if share is not None]
+    if not all(is_number(n) and is_number(share) and 1 <= n <= 1e6 and 0 <= share <= 1 for n, share in found):
+        raise ValueError
+    return tuple(found)
+
+
+def save_picture(path: str | os.PathLike[str], curves: list[NoveltyCurve]) -> None:
+    """Plot the curves into a .png or .svg file, atomically. Errors: OSError; UserError as plotting.picture."""
+    plotting.save(path, lambda: _figure(curves), len(curves), _TITLE)
+
+
+def _figure(curves: list[NoveltyCurve]) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator, PercentFormatter
+
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    handles, labels = [], []
+    for k, curve in enumerate(curves):
+        color, marker = plotting.style(k)
+        (line,) = axes.plot(*zip(*curve.sample, strict=True), color=color, marker=marker, linewidth=2, markersize=5)
+        handles.append(line)
+        labels.append(curve.label)
+    of_people = dict.fromkeys(curve.validation for curve in curves if curve.validation)
+    for validation in of_people:
+        xs, ys = zip(*validation, strict=True)
+        (line,) = axes.plot(xs, ys, color=_GRAY, linewidth=2, linestyle=plotting.DASHES)
+    if of_people:
+        handles.append(line)
+        labels.append("validation split, by people")
+    ns = sorted({n for curve in curves for n, _ in (*curve.sample, *curve.validation)})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ns, [f"{n:g}" for n in ns])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("n (characters)")
+    axes.set_ylabel("n-grams in the training text")
+    axes.grid(color="#dddddd", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    plotting.legend(figure, axes, handles, labels, len(curves) > plotting.MAX_INSIDE)
+    return figure
