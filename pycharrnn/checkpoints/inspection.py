@@ -10,6 +10,7 @@ from typing import Any
 
 from compat import CheckpointError, LuaFunction, Storage, T7Error, Table, Tensor, TorchObject, item_options
 from compat.charrnn import Checkpoint
+from compat.checkpoint_fields import is_number
 from compat.t7_objects import Dialect
 from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
 from compat.vocabulary import characters_by_id
@@ -77,6 +78,7 @@ def _facts(found: Checkpoint) -> Facts:
         "epoch": found.epoch if found.epoch or not found.i else "",  # torch-rnn records none
         "run_state": _run_state(found),
         "validation": _curve(found),
+        "copied": _copied(found),
         "opt": found.opt,
         "train_losses": found.train_losses,
         "val_losses": [_point(found, i) for i in sorted(found.val_losses)],
@@ -125,6 +127,16 @@ def _curve(found: Checkpoint) -> dict[str, dict[str, float]]:
         "last": iterations[-1],
     }
     return {name: _point(found, i) for name, i in chosen.items()}
+
+
+def _copied(found: Checkpoint) -> str:
+    """What a training recorded of its sample: see training/shown_copies.py. "" if nothing."""
+    longest, share, val_share = (found.opt.get(f"copied_{name}") for name in ("longest", "share", "val_share"))
+    if not is_number(longest):
+        return ""
+    shares = [(share, "its"), (val_share, "the validation text's")]
+    known = [f"{100 * part:.1f} % of {whose}" for part, whose in shares if is_number(part) and part >= 0]
+    return f"{longest:.10g} characters of its sample" + (f"; of 16-grams, {' and '.join(known)}" if known else "")
 
 
 def _point(found: Checkpoint, i: int) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pycharrnn.training.pace import Pace, Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult
 from pycharrnn.training.run_log import RunLog
 from pycharrnn.training.session import Say, Session
+from pycharrnn.training.shown_copies import ShownCopies
 from pycharrnn.training.shown_sample import Draw
 from pycharrnn.training.trainer import Trainer
 
@@ -40,6 +41,7 @@ class CurrentRun:
         self.pace = pace
         self.log: RunLog | None = None
         self.draw = draw if settings.display.show and not session.ranks.rank else None
+        self.copies = ShownCopies(loader, settings.data.data_dir, settings.data.items)
         path = resumed.path if resumed else None
         resume_flags = options.flags(("log", "show"))
         sample_flags = options.flags(("gpuid",)) if options.gpuid < 0 else []
@@ -73,6 +75,13 @@ class CurrentRun:
         if iterations != self.session.iterations:
             self.session = self.session.with_length(iterations, i)
             self.figures.iterations = iterations
+
+    def with_copies(self, checkpoint: Checkpoint, sample: bytes) -> Checkpoint:
+        """The checkpoint with a record of what its sample has copied; as it is in a run on -data_dir, as char-rnn's."""
+        found = self.copies.add(sample)
+        if not found or not self.session.from_texts:
+            return checkpoint
+        return dataclasses.replace(checkpoint, opt={**checkpoint.opt, **found.options()})
 
     def unfinished(self, checkpoint: Checkpoint) -> Checkpoint:
         """The checkpoint for -resume to go on with: with -minutes it records those that are left."""

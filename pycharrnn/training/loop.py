@@ -25,7 +25,7 @@ from pycharrnn.training.pace import Stopwatch
 from pycharrnn.training.reports import Callbacks, RunResult, TrainStep, Validation
 from pycharrnn.training.run_lock import lock
 from pycharrnn.training.session import Say, Session, prepare
-from pycharrnn.training.shown_sample import Draw, shown_sample
+from pycharrnn.training.shown_sample import Draw, ShownSample, shown_sample
 from pycharrnn.training.signals import GracefulStop, Log, RunStopped
 from pycharrnn.training.trainer import Trainer
 
@@ -153,6 +153,8 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
         raise keeper.text_changed(str(e), saved) from e
     if run.pace and (run.session is not session or settings.resumed):
         run.say(f"as it was trained: {recipes.command_line(run.session.settings.options)}")
+    if copies := run.copies.summary():
+        run.note(copies)
     keeper.finish()
 
 
@@ -201,14 +203,17 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
             run.log.validation(i, loss, run.trainer.optimizer.learning_rate, time.perf_counter() - start)
         run.say(f"saving checkpoint to {run.keeper.path_of(i)}")
         checkpoint = run.checkpoint(i)
+        sample = ShownSample("")
+        if run.draw:
+            model, columns = run.session.model, run.live.columns
+            sample = shown_sample(run.draw, model, checkpoint, display.show, seed, columns, stop)
+            checkpoint = run.with_copies(checkpoint, sample.drawn)
         run.keeper.save_named(checkpoint, run.unfinished(checkpoint))
         is_best = best_iteration(run.history.val_losses) == i
         report = Validation(i, run.session.iterations, checkpoint.epoch, loss, run.keeper.path_of(i), is_best)
         run.callbacks.on_validation(report)
-        if run.draw:
-            model, columns = run.session.model, run.live.columns
-            if shown := shown_sample(run.draw, model, checkpoint, display.show, seed, columns, stop):
-                run.note(shown)
+        if sample.lines:
+            run.note(sample.lines)
     if run.pace:
         run.pace.validated()
 

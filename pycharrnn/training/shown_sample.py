@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -22,44 +22,55 @@ if TYPE_CHECKING:
 Draw = Callable[[Checkpoint, "CharRNN", int, int, float], Iterator[bytes]]
 
 TEMPERATURE = 0.5  # shows the words that a young model has learnt
-_MARGIN = "    | "  # no log line starts like this
+MARGIN = "    | "  # no log line starts like this
 _TAB = 4
 _TRIES = 3
 
 
+class ShownSample(NamedTuple):
+    """A sample of -show. Attributes: lines: for stderr, or ""; drawn: its bytes, b"" if it was not drawn to its end."""
+
+    lines: str
+    drawn: bytes = b""
+
+
 def shown_sample(
     draw: Draw, model: CharRNN, checkpoint: Checkpoint, length: int, seed: int, columns: int, stop: GracefulStop
-) -> str:
-    """The sample with a heading; "" if the model predicts NaN. `length`: characters. `columns`: of the screen.
+) -> ShownSample:
+    """The sample with a heading; none if the model predicts NaN. `length`: characters. `columns`: of the screen.
 
     Its seed is the run's `seed` plus the iteration, so the same run shows the same samples. If the sample has few
     letters, the next seed is tried. A requested stop cuts the sample short.
     """
-    texts = []
+    texts: list[tuple[str, bytes]] = []
     try:
         for tried in range(seed + checkpoint.i, seed + checkpoint.i + _TRIES):
             texts.append(_text(draw(checkpoint, model, length, tried, TEMPERATURE), stop))
-            if stop.cause or _letters(texts[-1]) >= len(texts[-1]) / 4:
+            if stop.cause or _letters(texts[-1][0]) >= len(texts[-1][0]) / 4:
                 break
     except UserError:  # CheckpointKeeper reports the fault
-        return ""
+        return ShownSample("")
     except (MemoryError, torch.cuda.OutOfMemoryError):
-        return f"there is no memory for a sample after iteration {checkpoint.i}."
+        return ShownSample(f"there is no memory for a sample after iteration {checkpoint.i}.")
     epoch = lua_format.fixed(checkpoint.epoch, 2)
     heading = f"a sample after iteration {checkpoint.i} (epoch {epoch}), at temperature {TEMPERATURE:g}:"
-    lines = wrapped(max(texts, key=_letters).strip("\n"), max(columns - 1 - len(_MARGIN), 1))
-    return "\n".join([heading, *((_MARGIN + line).rstrip() for line in lines)])
+    text, drawn = max(texts, key=lambda found: _letters(found[0]))
+    lines = wrapped(text.strip("\n"), max(columns - 1 - len(MARGIN), 1))
+    return ShownSample(
+        "\n".join([heading, *((MARGIN + line).rstrip() for line in lines)]), b"" if stop.cause else drawn
+    )
 
 
-def _text(characters: Iterator[bytes], stop: GracefulStop) -> str:
-    """Sampled characters as text that is safe for a terminal, until a stop is requested."""
+def _text(characters: Iterator[bytes], stop: GracefulStop) -> tuple[str, bytes]:
+    """Sampled characters as text that is safe for a terminal, and as they are, until a stop is requested."""
     screen = ScreenText()
-    text = ""
+    text, drawn = "", b""
     for character in characters:
+        drawn += character
         text += "".join(shown for shown, _ in screen.push(character))
         if stop.cause:
             break
-    return escape_for_terminal(text)  # `screen` may hold a last, incomplete character
+    return escape_for_terminal(text), drawn  # `screen` may hold a last, incomplete character
 
 
 def _letters(text: str) -> int:

@@ -64,6 +64,7 @@ def test_the_first_line_gives_the_same_run(home):
     assert again[-6:] == log[-6:]
     after = checkpoint.load(home / "cv/lm_my_text_best.t7")
     assert before.opt.pop("from_texts") == 1
+    assert [before.opt.pop(f"copied_{name}") >= -1 for name in ("longest", "share", "val_share")] == [True] * 3
     assert after.opt == {**before.opt, "data_dir": with_slashes(before.opt["data_dir"])}
     assert all((after.network.weights[name] == weight).all() for name, weight in before.network.weights.items())
 

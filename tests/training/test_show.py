@@ -16,7 +16,7 @@ from runs import result_of as result
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_for_terminal
 from pycharrnn.common.errors import UserError
-from pycharrnn.training import log_rows
+from pycharrnn.training import log_rows, shown_copies
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.shown_sample import wrapped
@@ -32,6 +32,8 @@ def samples(stderr: str) -> dict[int, list[str]]:
     for line in stderr.splitlines():
         if heading := re.fullmatch(HEADING, line):
             lines = found[int(heading[1])] = []
+        elif line.startswith("pycharrnn: "):  # the lines after it are of another message
+            lines = []
         elif line.startswith("    |"):
             lines.append(line[6:])
     return found
@@ -254,3 +256,37 @@ def test_on_a_gpu_it_draws_from_no_generator_of_training(tmp_path):
         states.append((torch.get_rng_state().tolist(), torch.cuda.get_rng_state().tolist()))
     assert states[0] == states[1]
     assert list(samples(stderr)) == [20, 40, 60]
+
+
+def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
+    """Of files; a run on -data_dir records nothing, so that its checkpoints are char-rnn's."""
+    text = b"".join(b"%d green bottles hanging on the wall\n" % (k % 7) for k in range(300))
+    (tmp_path / "song.txt").write_bytes(text)
+    small = ["-rnn_size", "24", "-max_epochs", "3", "-batch_size", "4", "-seq_length", "20", "-eval_val_every", "60"]
+    done = run("train", "song.txt", "-gpuid", "-1", *small, "-show", "150", cwd=tmp_path)
+    assert done.returncode == 0
+    lines = done.stderr.decode().splitlines()
+    k = next(k for k, line in enumerate(lines) if "copied from the training text" in line)
+    said = re.fullmatch(
+        r"pycharrnn: copied from the training text: up to (\d+) characters of the samples; 16-grams: (\S+) %,"
+        r" validation text (\S+) %:",
+        lines[k],
+    )
+    passage = lines[k + 1].removeprefix("    | ")
+    assert passage.replace("\\n", "\n").removesuffix("...").encode() in text
+    assert float(said[3]) > 80 > 0 <= float(said[2]) and int(said[1]) >= 3
+    recorded = [checkpoint.load(path).opt for path in named(tmp_path)]
+    assert max(opt["copied_longest"] for opt in recorded) <= int(said[1])
+    shown = run("inspect", str(named(tmp_path)[-1]), cwd=tmp_path).stdout.decode()
+    assert re.search(r"copied +\d+ characters of its sample; of 16-grams, \S+ % of its and \S+ % of the val", shown)
+    done = run(
+        "train", "-data_dir", "data/song", "-gpuid", "-1", *small, "-show", "150", "-savefile", "b", cwd=tmp_path
+    )
+    assert b"copied from the training text" in done.stderr
+    assert not any("copied_longest" in checkpoint.load(p).opt for p in named(tmp_path) if p.name.startswith("lm_b"))
+
+
+def test_a_large_text_is_not_read_unasked(tmp_path, monkeypatch):
+    monkeypatch.setattr(shown_copies, "MAX_UNASKED", 10)
+    error, _, stderr = result(folder_with_text(tmp_path), *SHORT, "-show", "60")
+    assert error is None and samples(stderr) and "copied" not in stderr

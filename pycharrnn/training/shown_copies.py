@@ -1,0 +1,90 @@
+"""What the samples of -show have copied from the training text: recorded in checkpoints, and a line at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError
+from pycharrnn.text.batches import VAL
+from pycharrnn.text.recorded_text import MAX_UNASKED
+from pycharrnn.training import novelty
+from pycharrnn.training.shown_sample import MARGIN
+
+if TYPE_CHECKING:
+    from compat.checkpoint_fields import Option
+    from pycharrnn.engine.copies import Comparison
+    from pycharrnn.text.batches import Batches
+
+N = 16  # length of the n-grams whose share is printed
+_MAX_PASSAGE = 70  # characters of a message
+
+
+class Recorded(NamedTuple):
+    """What a checkpoint records of its sample, in options of these names with `copied_` before them.
+
+    Attributes:
+        longest: characters of the longest passage that is in the training split.
+        share, val_share: shares of the n-grams of the sample, and of the validation split, that are there; -1 for none.
+    """
+
+    longest: int
+    share: float
+    val_share: float
+
+    def options(self) -> dict[str, Option]:
+        return {f"copied_{name}": value for name, value in self._asdict().items()}
+
+
+class ShownCopies:
+    """Compares the samples of a run with its training split, if the text is small enough to be read unasked.
+
+    `items`: the value of -items. Errors are no reason to end a training: they end the comparison.
+    """
+
+    def __init__(self, loader: Batches, data_dir: str, items: str) -> None:
+        self._loader, self._items = loader, items
+        self._samples: list[bytes] = []
+        self._validation: Comparison | None = None
+        try:
+            self._is_on = os.path.getsize(os.path.join(data_dir, "input.txt")) <= MAX_UNASKED
+        except OSError:
+            self._is_on = False
+
+    def add(self, sample: bytes) -> Recorded | None:
+        """Compare a sample; None if it can't be compared."""
+        if not self._is_on or not sample:
+            return None
+        self._samples.append(sample)
+        self._is_on = False
+        with contextlib.suppress(OSError, UserError, MemoryError):
+            if self._validation is None:
+                self._validation = novelty.compare(novelty.beginning(self._loader.texts(VAL)), self._loader)
+            found = self._compared([sample])
+            self._is_on = True
+            share, val_share = found.share(N), self._validation.share(N)
+            longest = int(found.lengths.max(initial=0))
+            return Recorded(longest, -1 if share is None else share, -1 if val_share is None else val_share)
+        return None
+
+    def summary(self) -> str:
+        """A line on all samples, and the passage; "" if there were none, or none that could be compared."""
+        if not self._is_on or not self._samples or self._validation is None:
+            return ""
+        with contextlib.suppress(OSError, UserError, MemoryError):
+            found = self._compared(self._samples)
+            longest = found.copies(1)[:1]
+            if not longest:
+                return "copied from the training text: no character of the samples."
+            share, val_share = found.share(N), self._validation.share(N)
+            line = f"copied from the training text: up to {longest[0].length} characters of the samples"
+            if share is not None and val_share is not None:
+                line += f"; {N}-grams: {100 * share:.1f} %, validation text {100 * val_share:.1f} %"
+            return f"{line}:\n{MARGIN}{escape_line(longest[0].passage, _MAX_PASSAGE)}"
+        return ""
+
+    def _compared(self, samples: list[bytes]) -> Comparison:
+        pieces = [piece for sample in samples for piece in novelty.pieces_of_sample(sample, self._items)]
+        return novelty.compare(pieces, self._loader)
