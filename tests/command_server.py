@@ -155,6 +155,11 @@ def _report_end_of(request: dict, streams: list[int], report: socket.socket) -> 
     if not process:
         report.close()
         os.setsid()
+        if os.isatty(streams[0]):
+            import fcntl  # Windows, where this module is imported as well, has neither
+            import termios
+
+            fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)  # what makes Ctrl-C a signal
         default_signals()
         _become(request, streams)
     for number in (0, 1, *streams):
@@ -173,6 +178,7 @@ def _become(request: dict, streams: list[int]) -> NoReturn:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])

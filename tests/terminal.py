@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pyte
 from child_signals import default_signals
-from conftest import ROOT
+from conftest import ROOT, start
+
+COMMAND = ("-m", "pycharrnn")
 
 
 def _prepare() -> None:
@@ -35,23 +37,20 @@ class Terminal:
         output: all bytes that reached the screen.
     """
 
-    def __init__(self, *args: str, cwd: Path, columns=80, rows=24, stdout=None, command=("-m", "pycharrnn"), **extra):
+    def __init__(self, *args: str, cwd: Path, columns=80, rows=24, stdout=None, command=COMMAND, **extra):
         self.screen = pyte.HistoryScreen(columns, rows, history=100_000, ratio=0.5)
         self._stream = pyte.ByteStream(self.screen)
         self.output = b""
         self._fd, slave = pty.openpty()
         self.resize(columns, rows)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TERM": "xterm", **extra}
-        self.process = subprocess.Popen(
-            [sys.executable, *command, *args],
-            cwd=cwd,
-            env=environment,
-            stdin=slave,
-            stdout=slave if stdout is None else stdout,
-            stderr=slave,
-            start_new_session=True,
-            preexec_fn=_prepare,
-        )
+        streams = {"stdin": slave, "stdout": slave if stdout is None else stdout, "stderr": slave}
+        if args[0] == "train" and command == COMMAND:
+            self.process = start(*args, cwd=cwd, env=environment, **streams)
+        else:
+            words = [sys.executable, *command, *args]
+            own = {"start_new_session": True, "preexec_fn": _prepare}
+            self.process = subprocess.Popen(words, cwd=cwd, env=environment, **streams, **own)
         os.close(slave)
 
     def resize(self, columns: int, rows: int) -> None:

@@ -6,12 +6,11 @@ import http.server
 import io
 import os
 import re
-import subprocess
 import sys
 import threading
 
 import pytest
-from conftest import GOLDEN
+from conftest import GOLDEN, run
 from runs import SMALL, folder_with_text, masked, train
 
 from pycharrnn.common import progress
@@ -75,8 +74,7 @@ def test_a_log_in_a_file_is_only_the_log(tmp_path, args, shown):
 def test_nothing_in_pipes(tmp_path):
     for choice in ("-1", "1"):
         folder = folder_with_text(tmp_path / choice)
-        command = [sys.executable, "-m", "pycharrnn", "train", *SMALL, *FEW, "-progress", choice]
-        result = subprocess.run(command, cwd=folder, capture_output=True, timeout=600)
+        result = run("train", *SMALL, *FEW, "-progress", choice, cwd=folder)
         assert result.returncode == 0
         assert b"\x1b" not in result.stdout + result.stderr
         assert b"\r" not in result.stdout + result.stderr

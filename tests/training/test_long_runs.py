@@ -674,8 +674,9 @@ class Disk:
 EVERY_10 = ["-eval_val_every", "10", "-max_epochs", "1", "-save_every_minutes", "0"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
-@pytest.mark.parametrize("what", ["fsync", "replace"])
+@pytest.mark.parametrize(
+    "what, number", [("fsync", errno.ENOSPC), ("fsync", errno.EIO), ("replace", errno.EROFS), ("replace", errno.EDQUOT)]
+)
 def test_a_disk_that_fails_at_the_end(tmp_path, monkeypatch, number, what):
     folder = folder_with_text(tmp_path)
     train(folder_with_text(tmp_path / "whole"), *EVERY_10)
