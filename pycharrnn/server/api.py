@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
@@ -16,6 +16,7 @@ from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import drawn_items, samples, served_models
 from pycharrnn.server.known_texts import KnownTexts
+from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
 from pycharrnn.server.model_cache import CapacityExceeded
 from pycharrnn.server.registry import NoSuchModel, Registry
@@ -146,7 +147,8 @@ class _Api:
         if unit and (unit[0] > layers or unit[1] > size):
             raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
         primetext = request.primetext.encode()
-        sample = Sample(model, SampleParams(options, primetext, unit, request.candidates, request.skip))
+        learning = await self._learning(request)
+        sample = Sample(model, SampleParams(options, primetext, unit, request.candidates, request.skip), learning)
         return LineStream(self._scheduler, samples.stream_lines(self._scheduler, sample))
 
     async def draw_items(self, request: ItemsBody) -> Response:
@@ -168,13 +170,15 @@ class _Api:
             unique=int(request.unique),
             threads=1,  # the scheduler's
         )
-        lines = drawn_items.lines(model, options, request.primetext.encode(), known)
+        learning = await self._learning(request)
+        lines = drawn_items.lines(model, options, request.primetext.encode(), known, learning)
         return LineStream(self._scheduler, samples.in_turns(self._scheduler, lines))
 
     async def score_text(self, request: ScoreBody, connection: Request) -> Response:
         """The surprise of each character of a text."""
         model = await self._model(request.model)
-        score, pieces = served_models.score(model, request.text.encode()), list[str]()
+        score = served_models.score(model, request.text.encode(), await self._learning(request))
+        pieces = list[str]()
         with self._scheduler.admit() as admitted:
             if not admitted:
                 return unavailable()
@@ -194,12 +198,26 @@ class _Api:
         return StreamingResponse(_one_by_one(pieces), headers=headers, media_type="application/json")
 
     async def _model(self, model_id: str) -> ServedModel:
-        try:
+        with _as_responses():
             return await self._models.model(model_id)
-        except NoSuchModel as e:
-            raise HTTPException(404, str(e)) from None
-        except CapacityExceeded:
-            raise HTTPException(503, "the models in use take all memory: try again in a moment.", RETRY) from None
+
+    async def _learning(self, request: SampleBody | ItemsBody | ScoreBody) -> LearningModel | None:
+        """The copy of its model that a request with `adapt` has for itself; it ends with the request."""
+        if not request.adapt:
+            return None
+        with _as_responses():
+            return await self._models.learning_model(request.model)
+
+
+@contextlib.contextmanager
+def _as_responses() -> Iterator[None]:
+    """Turn the registry's exceptions into responses."""
+    try:
+        yield
+    except NoSuchModel as e:
+        raise HTTPException(404, str(e)) from None
+    except CapacityExceeded:
+        raise HTTPException(503, "the models in use take all memory: try again in a moment.", RETRY) from None
 
 
 async def _one_by_one(pieces: list[str]) -> AsyncIterator[str]:

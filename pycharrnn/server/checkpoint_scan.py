@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+import numpy as np
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.checkpoints.folder_files import File, newest_first
@@ -14,6 +16,7 @@ from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
+from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.served_models import ServedModel, served
 
 
@@ -160,6 +163,18 @@ def reload(entry: CheckpointEntry) -> ServedModel:
     """Read the model of an entry again. Errors: FileChanged; UserError if the file can't be read any more."""
     again, model = _read(entry.facts.id, entry.path, entry.argument)
     if again.version != entry.version:
+        raise FileChanged
+    return model
+
+
+def reload_to_learn(entry: CheckpointEntry) -> LearningModel:
+    """Read the model of an entry again, for a client whose copy learns. Errors: as `reload`; UserError without PyTorch
+    and the C kernel."""
+    loaded = checkpoint.load(entry.path)
+    # A view of the file would change with it.
+    weights = {part: np.array(weight, np.float32) for part, weight in loaded.network.weights.items()}
+    model = LearningModel(replace(loaded, network=replace(loaded.network, weights=weights)), entry.facts)
+    if entry.version != _version(entry.path):
         raise FileChanged
     return model
 

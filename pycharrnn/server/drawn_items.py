@@ -18,33 +18,46 @@ if TYPE_CHECKING:
 
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
+    from pycharrnn.server.learning_models import LearningModel
     from pycharrnn.server.served_models import ServedModel
 
 NO_TEXT = "the training text is not here, or has changed since, so nothing tells known items from new ones"
 
 
-def lines(model: ServedModel, opt: SampleOptions, primetext: bytes, known: Collection[bytes] | None) -> Iterator[str]:
+def lines(
+    model: ServedModel,
+    opt: SampleOptions,
+    primetext: bytes,
+    known: Collection[bytes] | None,
+    learning: LearningModel | None = None,
+) -> Iterator[str]:
     """The lines of a drawing (schemas.ItemLine), those of a round together, which may be "".
 
     Args:
         opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
+        learning: a copy of the model, which first learns from the primetext, and then draws.
 
     Errors: HTTPException for a primetext with an unknown character or the end of an item.
     """
-    assert model.end_id is not None  # else the model draws no items
-    prime, end = characters_of(primetext, model), model.vocabulary.characters[model.end_id]
+    end_id = model.end_id
+    assert end_id is not None  # else the model draws no items
+    prime, end = characters_of(primetext, model), model.vocabulary.characters[end_id]
     if end in prime:
         raise HTTPException(
             422,
             f"primetext has {quote_character(end)}, which ends an item: leave it out, since an item begins by itself.",
         )
 
+    if learning:
+        yield from learning.learn([end_id, *(model.vocab[character] - 1 for character in prime)])
+        model = learning.served()
+
     def predictor_of(streams: int) -> Predictor:
         return model.predictor.fresh(1, streams)
 
     selection = Selection(opt, known)
-    rounds = select_in_rounds(selection, predictor_of, model.vocab, model.end_id, prime)
+    rounds = select_in_rounds(selection, predictor_of, model.vocab, end_id, prime)
     while True:
         try:
             with np.errstate(all="ignore"):  # the sampler finds infinity and NaN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 
+from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.served_models import ServedModel
 
 
@@ -18,7 +19,7 @@ class ModelCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._cached: OrderedDict[str, ServedModel] = OrderedDict()  # the least recently used first
-        self._alive: weakref.WeakSet[ServedModel] = weakref.WeakSet()  # cached, or used by a request
+        self._alive: weakref.WeakSet[ServedModel | LearningModel] = weakref.WeakSet()  # cached, or used by a request
 
     def get(self, model_id: str) -> ServedModel | None:
         """A cached model, which becomes the most recently used, or None."""
@@ -44,7 +45,7 @@ class ModelCache:
         self._cached[model.id] = model
         self.count(model)
 
-    def count(self, model: ServedModel) -> None:
+    def count(self, model: ServedModel | LearningModel) -> None:
         """Count a model that is not cached, for as long as a request uses it."""
         self._alive.add(model)
 

@@ -6,10 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import Losses, ModelFacts
-from pycharrnn.server.checkpoint_scan import CheckpointEntry, CheckpointScanner, FileChanged, ScanResult, reload
+from pycharrnn.server.checkpoint_scan import (
+    CheckpointEntry,
+    CheckpointScanner,
+    FileChanged,
+    ScanResult,
+    reload,
+    reload_to_learn,
+)
+from pycharrnn.server.learning_models import LearningModel, nbytes_of
 from pycharrnn.server.model_cache import CapacityExceeded, ModelCache
 from pycharrnn.server.served_models import ServedModel
 
@@ -18,6 +27,7 @@ SCAN_SECONDS = 1.0  # between two scans of the folders
 _ATTEMPTS, _ATTEMPT_SECONDS = 10, 0.05  # to get memory for a model
 _MAX_LINES = 10  # models that are printed in lines of their own
 
+_Model = TypeVar("_Model")
 Print = Callable[[str], None]  # prints a line
 
 
@@ -77,15 +87,32 @@ class Registry:
             if found := self._in_memory(model_id):
                 return found
             await self._evict_for(entry.nbytes)
-            try:
-                model = await asyncio.get_running_loop().run_in_executor(self._thread, reload, entry)
-            except (FileChanged, UserError):
-                raise NoSuchModel("the file of this model has changed or is gone: choose another model.") from None
+            model = await self._read(reload, entry)
             if self._entries.get(model_id) is entry:
                 self._cache.put(model)
             else:  # a scan has dropped it while it was read: only this request gets it
                 self._cache.count(model)
             return model
+
+    async def learning_model(self, model_id: str) -> LearningModel:
+        """A copy of a model that learns, for one request. It counts as long as the request has it.
+
+        Errors: NoSuchModel; model_cache.CapacityExceeded.
+        """
+        async with self._one_at_a_time:
+            entry = self._entry(model_id)
+            await self._evict_for(nbytes_of(entry.facts))
+            model = await self._read(reload_to_learn, entry)
+            self._cache.count(model)
+            return model
+
+    async def _read(self, read: Callable[[CheckpointEntry], _Model], entry: CheckpointEntry) -> _Model:
+        """Errors: NoSuchModel."""
+        reading: asyncio.Future[_Model] = asyncio.get_running_loop().run_in_executor(self._thread, read, entry)
+        try:
+            return await reading
+        except (FileChanged, UserError):
+            raise NoSuchModel("the file of this model has changed or is gone: choose another model.") from None
 
     async def follow_folders(self) -> None:
         """Scan the folders again and again, until this task is cancelled. Prints a repeated error once."""

@@ -14,6 +14,7 @@ from pycharrnn.sampling import batched_sampling, tokenizer
 from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.sample_batch import SampleBatch, step_lines
 from pycharrnn.server.sample_lines import LineWriter
 from pycharrnn.server.scheduler import Scheduler
@@ -32,8 +33,9 @@ class SampleParams:
 class Sample:
     """Produces a sample as JSON lines (schemas.SampleLine). The last is {"done":true}, or an error after NaN."""
 
-    def __init__(self, model: ServedModel, params: SampleParams) -> None:
-        self._model, self._params = model, params
+    def __init__(self, model: ServedModel, params: SampleParams, learning: LearningModel | None = None) -> None:
+        """`learning`: a copy of the model, which first learns from the primetext, and then samples."""
+        self._model, self._params, self._learning = model, params, learning
         self._writer = LineWriter(model.vocabulary, params.candidates, params.skip)
         self._unit = (params.unit[0] - 1, params.unit[1] - 1) if params.unit else None
         self.stream: BatchedStream | None = None  # set while `batch` is to sample more; needs the C kernel
@@ -44,12 +46,16 @@ class Sample:
         return self._model.batch if self.stream else None
 
     def start(self) -> Iterator[str]:
-        """Yield lines up to the first sampled character; without the C kernel all lines.
+        """Yield lines up to the first sampled character; without the C kernel all lines. "" while the model learns.
 
         Errors: HTTPException for a primetext with an unknown character.
         """
-        params, predictor = self._params, self._model.predictor
+        params = self._params
         prime_ids = [self._model.vocab[character] - 1 for character in characters_of(params.primetext, self._model)]
+        if self._learning:
+            yield from self._learning.learn(prime_ids)
+            self._model = self._learning.served()
+        predictor = self._model.predictor
         if not isinstance(predictor, KernelPredictor):
             yield from self._all_lines()
             return

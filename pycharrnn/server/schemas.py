@@ -48,6 +48,7 @@ class SampleBody(_Input):
     )
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
     unit: Unit | None = Field(None, description="add the activation of this hidden unit to each character")
+    adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
     candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="top candidates to add to each character")
     skip: Integer = Field(
         0,
@@ -98,6 +99,7 @@ class ItemsBody(_Input):
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="of the first item; each item has the next one")
     new: bool = Field(False, description="leave out items that the training text has")
     unique: bool = Field(False, description="leave out items that were drawn before")
+    adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
 
 
 class DrawnItem(BaseModel):
@@ -130,6 +132,9 @@ class ScoreBody(_Input):
 
     model: str = Field(max_length=1000, description="an id from /api/models")
     text: str = Field(min_length=1, max_length=MAX_SCORED)
+    adapt: bool = Field(
+        False, description="learn from each part of the text once it is predicted, which is another test"
+    )
 
 
 class ScoredCharacter(BaseModel):
@@ -143,6 +148,7 @@ class ScoreAnswer(BaseModel):
     """The score of a text."""
 
     bits_per_character: float | None = Field(description="mean over the known characters; null if there are none")
+    plain: float | None = Field(None, description="with adapt, the same mean without learning")
     known: int = Field(description="number of characters that the model knows; for most models, bytes")
     unknown: int = Field(description="number of characters or bytes that the model does not know; left out")
     characters: list[ScoredCharacter]

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from pycharrnn.sampling.predictor import LocalPredictor
 from pycharrnn.server.sample_batch import SampleBatch
 from pycharrnn.server.sample_lines import LineVocabulary
 from pycharrnn.text import items
+
+if TYPE_CHECKING:
+    from pycharrnn.server.learning_models import LearningModel
 
 # Limits of the block of characters that a model reads at once, so that a turn stays short.
 _MAX_STEPS = 32
@@ -66,8 +70,10 @@ def served_by(predictor: LocalPredictor, loaded: Checkpoint, facts: ModelFacts) 
     return ServedModel(facts.id, vocab, predictor, facts, LineVocabulary(vocab), batch, end_id, recorded)
 
 
-def score(model: ServedModel, text: bytes) -> Iterator[str]:
+def score(model: ServedModel, text: bytes, learning: LearningModel | None = None) -> Iterator[str]:
     """Score a text; of a model of items each item by itself, with its end.
+
+    `learning`: a copy of the model, whose surprise while it learns from the text is that of the characters.
 
     Yields a schemas.ScoreAnswer as pieces of ASCII JSON: as objects it would take ten megabytes.
     """
@@ -75,25 +81,31 @@ def score(model: ServedModel, text: bytes) -> Iterator[str]:
         text = b"".join([model.items.end, *(item + model.items.end for item in items.of_text(text, model.facts.items))])
     steps = model.block
     screen, pending = ScreenText(), list[float | None]()
-    known, unknown, total = 0, 0, 0.0
+    known, unknown, total, plain = 0, 0, 0.0, 0.0
     yield '{"characters":['
     before = ""
     predictor, code_points = model.predictor.fresh(steps), model.facts.code_points
     scored = surprise.surprises(predictor, steps, model.vocab, text, code_points)
-    for character, bits in itertools.islice(scored, 1 if model.items else 0, None):
+    both = ((character, bits, bits) for character, bits in scored)
+    if learning:
+        ids = surprise.encode(text, model.vocab, code_points).token_ids
+        learnt = learning.bits(ids[ids >= 0])
+        both = ((character, bits, None if bits is None else next(learnt)) for character, bits, _ in both)
+    for character, without, bits in itertools.islice(both, 1 if model.items else 0, None):
         pending.append(bits)
-        if bits is None:
+        if bits is None or without is None:
             unknown += 1
         else:
-            known, total = known + 1, total + bits
+            known, total, plain = known + 1, total + bits, plain + without
         for shown, shown_bits in completed(screen.push(character), pending):
             yield before + _scored_character(shown, shown_bits)
             before = ","
     for shown, shown_bits in completed(screen.end(), pending):
         yield before + _scored_character(shown, shown_bits)
         before = ","
-    mean = json.dumps(_finite(total / known) if known else None)
-    yield f'],"bits_per_character":{mean},"known":{known},"unknown":{unknown}}}'
+    mean, plain_mean = (json.dumps(_finite(bits / known) if known else None) for bits in (total, plain))
+    more = f',"plain":{plain_mean}' if learning else ""
+    yield f'],"bits_per_character":{mean}{more},"known":{known},"unknown":{unknown}}}'
 
 
 def _scored_character(text: str, bits: list[float | None]) -> str:

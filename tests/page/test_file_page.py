@@ -34,9 +34,10 @@ from serving_tools import GRU, LSTM
 from compat import charrnn
 from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import adapted, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
+from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.sampling import sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -225,6 +226,44 @@ def test_a_score_is_that_of_the_command(file):
     )
     assert text(file, "scored") == told
     assert "unknown" in spans(file, "#scored span")[4].get_attribute("class")
+
+
+def test_a_score_while_learning(file):
+    told = "The night is the night\n" * 20
+    loaded = checkpoint.load(LSTM)
+    plain = scoring.score(loaded, told.encode()).bits_per_character
+    learnt = adapted.score(loaded, told.encode(), AdaptOptions().adaptation).bits_per_character
+    click(file, "tab-score")
+    fill(file, "own", told)
+    click(file, "score-adapt")
+    click(file, "score-button")
+    words = (
+        f"{plain:.3f} bits per character, 460 characters; {learnt:.3f} while learning from them, which is another test"
+    )
+    wait(file, lambda: element(file, "score-status").text == both)
+    assert not element(file, "score-progress").is_displayed()
+    click(file, "score-adapt")
+    click(file, "score-button")
+    wait(file, lambda: element(file, "score-status").text == words)
+
+
+def test_a_text_after_learning_from_the_prompt(file):
+    prompt = "The night is the night\n" * 5
+    fill(file, "primetext", prompt)
+    fill(file, "length", 60)
+    click(file, "generate")
+    plain = generated(file, len(prompt) + 60)
+    Select(element(file, "adapt")).select_by_value("1")
+    wait(file, lambda: status(file).endswith("characters") and text(file) != plain)
+    found, link = text(file), file.current_url
+    assert "adapt=1" in link and not element(file, "progress").is_displayed()
+    arguments = ["-primetext", prompt, "-length", "60", "-temperature", "0.7", "-adapt", "1"]
+    assert found.encode() == sampled(LSTM, arguments)[:-1]
+    Select(element(file, "adapt")).select_by_value("0")
+    wait(file, lambda: status(file).endswith("characters") and text(file) == plain)
+    assert "adapt" not in file.current_url
+    file.execute_script("location.hash = arguments[0].split('#')[1]", link)
+    wait(file, lambda: status(file).endswith("characters") and text(file) == found)
 
 
 def test_the_losses_of_the_run(file):

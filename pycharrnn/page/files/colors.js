@@ -34,9 +34,11 @@ export function showSurprise(item, span) {
 }
 
 // A score as a sentence. codePoints: whether the model's characters are code points, not bytes.
-export function scoreSentence({ bits_per_character: mean, known, unknown }, codePoints) {
+export function scoreSentence({ bits_per_character: mean, plain, known, unknown }, codePoints) {
   const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
-  const words = mean === null ? "no score" : `${mean.toFixed(3)} bits per character, ${count(known, "character")}`;
+  const bits = plain === undefined ? mean : plain;
+  const learnt = bits === mean || mean === null ? "" : `; ${mean.toFixed(3)} while learning from them, which is another test`;
+  const words = bits === null ? "no score" : `${bits.toFixed(3)} bits per character, ${count(known, "character")}${learnt}`;
   if (!unknown) return words;
   return `${words}; left out ${count(unknown, codePoints ? "character" : "byte")} that the model has never seen`;
 }

@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const NUM_CANDIDATES = 8; // shown for each character
-const CONTROLS = ["primetext", "temperature", "topk", "topp", "seed", "length"];
+const CONTROLS = ["primetext", "adapt", "temperature", "topk", "topp", "seed", "length"];
 const TEXT_CONTROLS = [...CONTROLS, "color", "layer", "unit"];
 const ITEM_CONTROLS = [...CONTROLS, "items", "new", "unique"];
 const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS, "label"])];
@@ -34,6 +34,7 @@ export function requestOf(values, facts, skip = 0) {
   const isLine = facts.newline && !values.primetext;
   const body = { model: facts.id, candidates: NUM_CANDIDATES, ...numbersOf(values) };
   Object.assign(body, isLine ? { primetext: "\n", skip: skip + 1 } : { primetext: values.primetext, skip });
+  if (values.adapt === "1" && !isLine) body.adapt = true;
   if (values.color === "unit") body.unit = { layer: Number(values.layer), unit: Number(values.unit) };
   return body;
 }
@@ -41,7 +42,7 @@ export function requestOf(values, facts, skip = 0) {
 // The request for items.
 export function itemsRequestOf(values, facts) {
   const primetext = beforeItems(values) + values.primetext;
-  const choices = { new: values.new === "1", unique: values.unique === "1" };
+  const choices = { new: values.new === "1", unique: values.unique === "1", ...(values.adapt === "1" && { adapt: true }) };
   return { model: facts.id, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
 }
 
@@ -52,6 +53,7 @@ function numbersOf(values) {
 // params: URLSearchParams.
 export function setValues(params) {
   for (const id of ALL_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
+  $("adapt").value = params.get("adapt") === "1" ? "1" : "0"; // which addresses leave out
   if (params.has("label")) $("label").dataset.wanted = params.get("label"); // the labels come with the model
   check(document.querySelectorAll("#controls [aria-invalid]"));
 }

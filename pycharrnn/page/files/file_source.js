@@ -33,23 +33,24 @@ export class FileSource {
     return this.#payload(model).losses;
   }
 
-  // Yields lists of {text, given, probability, candidates, activation}.
-  async *sample({ model, ...sample }, signal) {
-    for await (const { items } of this.#slices({ model, sample }, signal)) yield items;
+  // Yields lists of {text, given, probability, candidates, activation}. onProgress: called with a number up to 1 while
+  // the model learns, for `adapt`.
+  async *sample({ model, ...sample }, signal, onProgress) {
+    for await (const { items } of this.#slices({ model, sample }, signal, onProgress)) yield items;
   }
 
   // Yields lists of {text, known, seed, cut}; in the last one {done, drawn, known, repeated, gave_up}.
-  async *items({ model, ...items }, signal) {
-    for await (const { items: found, done, result } of this.#slices({ model, items }, signal)) {
+  async *items({ model, ...items }, signal, onProgress) {
+    for await (const { items: found, done, result } of this.#slices({ model, items }, signal, onProgress)) {
       yield done ? [...found, { done, ...result }] : found;
     }
   }
 
-  // {characters: [{text, bits}], bits_per_character, known, unknown}
-  async score({ model, ...score }, signal) {
+  // {characters: [{text, bits}], bits_per_character, known, unknown}, with `adapt` also {plain}
+  async score({ model, ...score }, signal, onProgress) {
     const characters = [];
     let summary = {};
-    for await (const { items, result } of this.#slices({ model, score }, signal)) {
+    for await (const { items, result } of this.#slices({ model, score }, signal, onProgress)) {
       characters.push(...items);
       summary = result;
     }
@@ -57,7 +58,7 @@ export class FileSource {
   }
 
   // The worker's replies to a task, one for each time slice.
-  async *#slices(task, signal) {
+  async *#slices(task, signal, onProgress) {
     signal.throwIfAborted();
     const payload = this.#payload(task.model);
     const worker = (this.#worker ??= this.#startWorker());
@@ -77,6 +78,7 @@ export class FileSource {
         signal.throwIfAborted();
         const reply = state.replies.shift();
         if (reply.problem) throw new Problem(reply.problem);
+        if (reply.progress) onProgress?.(reply.progress);
         yield reply;
         ({ done } = reply);
       }

@@ -3,15 +3,18 @@
 
 import { ENDS, ItemSelection, itemsOf } from "./item_selection.js";
 import { KnownItems } from "./known_items.js";
-import { Network, prepare } from "./network.js";
+import { Learner } from "./learner.js";
+import { Network, prepare, prepareWeights } from "./network.js";
 import { Problem } from "./problem.js";
 import { sample, topCandidates } from "./sampler.js";
 import { ScreenText } from "./screen_text.js";
 import { Vocabulary, describeUnknown, quote } from "./vocabulary.js";
+import { readWeights } from "./weights.js";
 
 const NO_TEXT = "this page was made without the training text, so nothing tells known items from new ones";
 
 export class Model {
+  #payload; // without its facts and vocabulary
   #prepared;
   #vocabulary;
   #facts;
@@ -20,19 +23,25 @@ export class Model {
   // payload: as the page holds it, with the model's facts.
   static async load({ facts, vocab, known_buckets: buckets, known_items: bits, ...payload }) {
     const knownItems = bits === undefined ? null : new KnownItems(buckets, bits);
-    return new Model(await prepare(payload), new Vocabulary(vocab), facts, knownItems);
+    return new Model(payload, await prepare(payload), new Vocabulary(vocab), facts, knownItems);
   }
 
-  constructor(prepared, vocabulary, facts, knownItems) {
-    [this.#prepared, this.#vocabulary] = [prepared, vocabulary];
+  constructor(payload, prepared, vocabulary, facts, knownItems) {
+    [this.#payload, this.#prepared, this.#vocabulary] = [payload, prepared, vocabulary];
     [this.#facts, this.#knownItems] = [facts, knownItems];
   }
 
+  // A copy of the model that learns, for `sample`, `items` or `score`.
+  async learner() {
+    return new Learner(this.#payload, await readWeights(this.#payload));
+  }
+
   // Yields {text, given, probability, candidates, activation} for each character on the screen, or null for each of the
-  // first `skip` ones. Throws Problem.
-  *sample({ primetext, unit, candidates, skip = 0, ...params }) {
+  // first `skip` ones. With a learner, which first learns from the primetext, first {progress}. Throws Problem.
+  *sample({ primetext, unit, candidates, skip = 0, ...params }, learner = null) {
     this.#checkUnit(unit);
-    const network = new Network(this.#prepared);
+    const prime = this.#encode(primetext);
+    const network = new Network(yield* this.#learnt(learner, prime));
     const probs = new Float64Array(this.#vocabulary.size);
     const [screen, pending] = [new ScreenText(), []];
     const items = function* (complete) {
@@ -41,7 +50,7 @@ export class Model {
         yield skip-- > 0 ? null : sampledItem(text, pieces);
       }
     };
-    for (const { id, given } of sample(network, probs, this.#encode(primetext), params)) {
+    for (const { id, given } of sample(network, probs, prime, params)) {
       const piece = { given, probability: probs[id] };
       if (candidates) piece.candidates = this.#withNames(topCandidates(probs, candidates), probs);
       if (unit) piece.activation = network.activation(unit.layer, unit.unit);
@@ -52,8 +61,8 @@ export class Model {
   }
 
   // Of a model of items: yields {text, known, seed, cut} for each item, and null while one is drawn. Returns the counts
-  // of an ItemSelection. Throws Problem.
-  *items({ primetext, items, seed, new: isNew, unique, ...params }) {
+  // of an ItemSelection. learner: as for `sample`. Throws Problem.
+  *items({ primetext, items, seed, new: isNew, unique, ...params }, learner = null) {
     const { endId } = this.#prepared;
     if (isNew && !this.#knownItems) throw new Problem(`new: ${NO_TEXT}.`);
     const prime = this.#encode(primetext);
@@ -62,7 +71,7 @@ export class Model {
       throw new Problem(`primetext has ${name}, which ends an item: leave it out, since an item begins by itself.`);
     }
     const selection = new ItemSelection({ items, new: isNew, unique }, this.#knownItems);
-    const network = new Network(this.#prepared);
+    const network = new Network(yield* this.#learnt(learner, [endId, ...prime]));
     const probs = new Float64Array(this.#vocabulary.size);
     for (; !selection.hasEnded; seed++) {
       const bytes = [];
@@ -81,30 +90,53 @@ export class Model {
   }
 
   // Yields {text, bits} for each character on the screen; of a model of items, which each are scored by themselves, for
-  // their ends too. Returns {bits_per_character, known, unknown}.
-  *score(text) {
+  // their ends too. Returns {bits_per_character, known, unknown}. With a learner, which learns from each segment of the
+  // text once it has predicted it, first {progress}; the result has the mean without learning too, as `plain`.
+  *score(text, learner = null) {
     const { items } = this.#facts;
     const end = ENDS[items];
     const bytes = new TextEncoder().encode(items ? itemsOf(text, items).map((item) => item + end).join("") : text);
     const network = new Network(this.#prepared);
     const [screen, pending] = [new ScreenText(), []];
     let previous = this.#prepared.endId; // which begins an item; -1 for a model of a text
-    let [known, unknown, total] = [0, 0, 0];
-    for (const { start, end, id } of this.#vocabulary.tokenize(bytes, this.#facts.code_points)) {
+    let [known, unknown, total, plainTotal] = [0, 0, 0, 0];
+    const tokens = [...this.#vocabulary.tokenize(bytes, this.#facts.code_points)];
+    const learnt = learner && (yield* this.#learntBits(learner, tokens, previous));
+    for (const { start, end, id } of tokens) {
       let bits = null;
       if (id < 0) {
         unknown++;
       } else {
-        bits = previous < 0 ? Math.log2(this.#vocabulary.size) : -network.step(previous)[id] / Math.LN2;
+        const plain = previous < 0 ? Math.log2(this.#vocabulary.size) : -network.step(previous)[id] / Math.LN2;
+        bits = learnt ? learnt[known] : plain;
         previous = id;
         known++;
         total += bits;
+        plainTotal += plain;
       }
       pending.push(bits);
       for (const [shown, count] of screen.push(bytes.subarray(start, end))) yield scoredItem(shown, pending.splice(0, count));
     }
     for (const [shown, count] of screen.end()) yield scoredItem(shown, pending.splice(0, count));
-    return { bits_per_character: known ? finite(total / known) : null, known, unknown };
+    const mean = (sum) => (known ? finite(sum / known) : null);
+    return { bits_per_character: mean(total), known, unknown, ...(learnt && { plain: mean(plainTotal) }) };
+  }
+
+  // Yields {progress} while a learner learns from a text. Returns its prepared weights; without one, the model's own.
+  *#learnt(learner, ids) {
+    if (!learner) return this.#prepared;
+    yield* learner.readAll(ids.slice(0, -1), ids.slice(1), () => {});
+    return prepareWeights(this.#payload, learner.weights());
+  }
+
+  // The same; returns the bits of the known characters. before: the id before them, or -1 for none.
+  *#learntBits(learner, tokens, before) {
+    const ids = tokens.map(({ id }) => id).filter((id) => id >= 0);
+    const bits = before < 0 ? [Math.log2(this.#vocabulary.size)] : [];
+    const x = before < 0 ? ids.slice(0, -1) : [before, ...ids.slice(0, -1)];
+    const y = before < 0 ? ids.slice(1) : ids;
+    yield* learner.readAll(x, y, (logProbs) => bits.push(...logProbs.map((logProb) => -logProb / Math.LN2)));
+    return bits;
   }
 
   #checkUnit(unit) {

@@ -6,11 +6,15 @@ import { Matrix } from "./matrix.js";
 import { pairwiseSum } from "./sums.js";
 import { readWeights } from "./weights.js";
 
-// A model's weights in the layout that products read. Any number of networks can share them.
-// payload: a model as checkpoints/payload.py encodes it.
+// payload: a model as checkpoints/payload.py encodes it. Returns: see prepareWeights.
 export async function prepare(payload) {
+  return prepareWeights(payload, await readWeights(payload));
+}
+
+// A model's weights in the layout that products read. Any number of networks can share them.
+// payload: the model's kind and sizes. weights: {name: tensor}.
+export function prepareWeights(payload, weights) {
   const { model, rnn_size: H, num_layers: layers, vocab_size: V } = payload;
-  const weights = await readWeights(payload);
   const Cell = CELLS[model];
   const prepared = { V, endId: payload.end_id ?? -1, layers: [], inputRows: null };
   for (let layer = 1; layer <= layers; layer++) {

@@ -10,7 +10,7 @@ import { showLosses } from "./loss_curve.js";
 import { ModelList } from "./models.js";
 import { paced } from "./pace.js";
 import { Problem } from "./problem.js";
-import { showStatus } from "./status.js";
+import { showProgress, showStatus } from "./status.js";
 import { fold, listenForTabs, showTab } from "./tabs.js";
 import { TextView } from "./text_view.js";
 import { listenForToken, showTokenForm, storeToken } from "./token_form.js";
@@ -109,9 +109,10 @@ async function generate({ from = 0, keepAddress = false } = {}) {
   if (!sample) return null;
   if (sample.facts.items) return drawItems(sample, keepAddress);
   return run($("status"), async (signal) => {
+    const request = requestOf(sample.values, sample.facts, from);
     showStatus("generating…");
     let begun = false;
-    for await (const items of paced(source.sample(requestOf(sample.values, sample.facts, from), signal))) {
+    for await (const items of paced(source.sample(request, signal, progressOf(request, $("progress"))))) {
       signal.throwIfAborted();
       if (!begun) {
         sampleView.truncate(from);
@@ -130,8 +131,9 @@ async function generate({ from = 0, keepAddress = false } = {}) {
 // Draws items. They replace those on the page when the first of them arrive.
 function drawItems(sample, keepAddress) {
   return run($("status"), async (signal) => {
+    const request = itemsRequestOf(sample.values, sample.facts);
     showStatus("generating…");
-    const lists = paced(source.items(itemsRequestOf(sample.values, sample.facts), signal));
+    const lists = paced(source.items(request, signal, progressOf(request, $("progress"))));
     const onFirst = () => setShown({ ...sample, complete: true }, keepAddress);
     const skip = beforeItems(sample.values).length;
     showStatus(await showItems(lists, sample.facts.items, sample.values.items, signal, onFirst, skip));
@@ -167,13 +169,20 @@ async function score() {
   const { selected } = models;
   if (!check([$("own")], { focus: true }) || !selected) return;
   await run($("score-status"), async (signal) => {
+    const request = { model: selected.id, text: $("own").value, ...($("score-adapt").checked && { adapt: true }) };
     showStatus("scoring…", $("score-status"));
-    const answer = await source.score({ model: selected.id, text: $("own").value }, signal);
+    const answer = await source.score(request, signal, progressOf(request, $("score-progress")));
     scoreView.truncate();
     scoreView.append(answer.characters);
     scoredBy = selected.id;
     showStatus(scoreSentence(answer, selected.code_points), $("score-status"));
   });
+}
+
+// Shows a bar for a request that lets the model learn. Returns a function that receives its progress; `run` hides it.
+function progressOf({ adapt }, bar) {
+  if (adapt) showProgress(bar, null);
+  return (progress) => (progress < 1 ? showProgress(bar, progress) : (bar.hidden = true));
 }
 
 // Runs one request at a time; shows in `status` how it ended.
@@ -189,6 +198,7 @@ async function run(status, request) {
     else report(error, status);
   } finally {
     if (mine === running) {
+      for (const id of ["progress", "score-progress"]) $(id).hidden = true;
       running = null;
       showButtons();
       if (outdated) rerun();

@@ -41,7 +41,7 @@ export class ServerSource {
     return this.#lines("api/items", request, signal);
   }
 
-  // {characters: [{text, bits}], bits_per_character, known, unknown}
+  // {characters: [{text, bits}], bits_per_character, known, unknown}, with `adapt` also {plain}
   async score(request, signal) {
     return (await this.#fetch("api/score", { body: request, signal })).json();
   }

@@ -7,6 +7,13 @@ export function showStatus(words, where = $("status"), isProblem = false) {
   where.classList.toggle("problem", isProblem);
 }
 
+// A bar while a model learns, whose length is a number from 0 to 1; null: as long as that is unknown.
+export function showProgress(bar, progress) {
+  bar.hidden = false;
+  if (progress === null) bar.removeAttribute("value");
+  else bar.value = progress;
+}
+
 // A problem with a request disappears when the user edits the request.
 document.addEventListener("input", ({ target }) => {
   const status = { controls: "status", "score-form": "score-status" }[target.form?.id];

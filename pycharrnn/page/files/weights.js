@@ -6,7 +6,7 @@ const LINEARS = {
   gru: ["update_i2h", "update_h2h", "candidate_i2h", "reset_i2h", "reset_h2h", "candidate_h2h"],
   rnn: ["i2h", "h2h"],
 };
-const GATES_PER_LINEAR = { lstm: 4, gru: 1, rnn: 1 };
+export const GATES_PER_LINEAR = { lstm: 4, gru: 1, rnn: 1 };
 const ARRAY_TYPES = { float16: Uint16Array, float32: Float32Array, float64: Float64Array };
 
 // {name: tensor, row by row}, in double precision whatever the precision of the payload.

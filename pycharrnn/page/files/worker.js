@@ -2,7 +2,7 @@
 // Tasks run in short time slices, each requested by the page; a task without a request stays suspended.
 // Messages from the page: {model, payload} adds a model; {task, model, sample}, {task, model, items} or
 // {task, model, score} adds a task; {task, more} requests its next slice; {task, stop} removes it. Replies: {task, items,
-// done, result} after each slice, or {task, problem} at the end.
+// done, result} after each slice, with {progress} while a model learns, or {task, problem} at the end.
 
 import { Model } from "./model.js";
 import { Problem } from "./problem.js";
@@ -11,21 +11,25 @@ const SLICE = 30; // milliseconds
 const models = new Map(); // by id
 const tasks = new Map(); // task number -> iterator over its items
 
-function startTask({ model, sample, items, score }) {
-  if (sample) return models.get(model).sample(sample);
-  return items ? models.get(model).items(items) : models.get(model).score(score.text);
+async function startTask({ model: id, sample, items, score }) {
+  const model = models.get(id);
+  const learner = (sample ?? items ?? score).adapt ? await model.learner() : null;
+  if (sample) return model.sample(sample, learner);
+  return items ? model.items(items, learner) : model.score(score.text, learner);
 }
 
-// The items of one slice, without null; at the end, also the iterator's return value.
+// The items of one slice, without null and {progress}; at the end, also the iterator's return value.
 function runSlice(iterator) {
   const items = [];
+  let progress;
   const end = performance.now() + SLICE;
   do {
     const { value, done } = iterator.next();
     if (done) return { items, done, result: value };
-    if (value) items.push(value);
+    if (value?.progress) ({ progress } = value);
+    else if (value) items.push(value);
   } while (performance.now() < end);
-  return { items, done: false };
+  return { items, done: false, progress };
 }
 
 function reply(task) {
@@ -46,7 +50,7 @@ async function onMessage(message) {
   if (message.payload) models.set(message.model, await Model.load(message.payload));
   else if (message.more) reply(message.task);
   else if (message.stop) tasks.delete(message.task);
-  else tasks.set(message.task, startTask(message));
+  else tasks.set(message.task, await startTask(message));
 }
 
 let last = Promise.resolve(); // messages wait for each other: loading a model is asynchronous
