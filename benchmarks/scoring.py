@@ -19,8 +19,8 @@ import sampling  # first: it sets the number of threads of NumPy's products
 import torch
 
 from compat import charrnn
-from pycharrnn.analysis import scoring
-from pycharrnn.analysis.options import EvalOptions
+from pycharrnn.analysis import adapted, scoring
+from pycharrnn.analysis.options import EvalOptions, ScoreOptions
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.text.loader import TRAIN, CharSplitLMMinibatchLoader
@@ -81,6 +81,7 @@ def forward(loaded: charrnn.Checkpoint, folder: str, batches: int, threads: int 
 def figures(repeats: int = 5, threads: int = 1, length: int = 40_000, batches: int = 20) -> list[dict]:
     """All measurements: "what", "unit", "value" and "without kernel", of eval also "forward pass"."""
     rows = []
+    torch.set_num_threads(threads)
     for name, floats in (("double", False), ("float", True)):
         loaded = sampling.model(floats=floats)
         for texts in (1, 24):
@@ -91,7 +92,21 @@ def figures(repeats: int = 5, threads: int = 1, length: int = 40_000, batches: i
             measures = {"value": read, "without kernel": lambda read=read: without_kernel(read)}
             what = f"score, {texts} text{'s' if texts > 1 else ''}, {name}"
             rows.append({"what": what, "unit": "characters/s", **sampling.in_turns(measures, repeats)})
-    return rows + _of_eval(repeats, threads, batches)
+    return [*rows, _while_learning(repeats, threads, length), *_of_eval(repeats, threads, batches)]
+
+
+def _while_learning(repeats: int, threads: int, length: int) -> dict:
+    """Characters per second of score -adapt 1 on an lstm of 160 units; without the kernel PyTorch learns."""
+    loaded, given = sampling.model(hidden=160, layers=1), text(length)
+    how = ScoreOptions().adaptation
+
+    def read() -> float:
+        start = time.perf_counter()
+        adapted.score(loaded, given, how, threads)
+        return length / (time.perf_counter() - start)
+
+    measures = {"value": read, "without kernel": lambda: without_kernel(read)}
+    return {"what": "score -adapt 1, lstm", "unit": "characters/s", **sampling.in_turns(measures, repeats)}
 
 
 def _of_eval(repeats: int, threads: int, batches: int) -> list[dict]:

@@ -11,7 +11,7 @@ In float32. Source: Krause et al. 2018, "Dynamic Evaluation of Neural Sequence M
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 _PART = 2000  # characters to read at once, about, so that Ctrl-C ends a command soon
 ALPHA = 0.99  # decay of the mean square
 EPSILON = 1e-4
+RATE_OF_UNITS = 0.3  # larger networks need smaller steps: 512 units diverge at what is best for 160
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How a network learns from what it reads: learning rate, characters in a segment, and pull, see above."""
+    """How a network learns from what it reads: learning rate, characters in a segment, and pull, see above.
+
+    A rate of 0 stands for RATE_OF_UNITS divided by the number of units in all layers.
+    """
 
     rate: float
     length: int
@@ -101,6 +105,8 @@ def learner(network: Network, how: Adaptation, threads: int = 1) -> Learner:
 
     Errors: UserError without both.
     """
+    if not how.rate:
+        how = replace(how, rate=RATE_OF_UNITS / (network.rnn_size * network.num_layers))
     library = kernel_library.library()
     if library is not None:
         from pycharrnn.engine.kernel_adapt import KernelLearner

@@ -10,12 +10,16 @@ from pycharrnn.common.option_fields import check, number, option
 from pycharrnn.engine.adapt import Adaptation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AdaptOptions:
     """How a model learns while it reads; see adapt.py. The commands add the switch, -adapt or -learn."""
 
     adapt_rate: float = option(
-        0.001, "learning rate while reading", group="learning", allowed=number(above=0, high=1), value="X"
+        0,
+        "learning rate while reading. 0 = 0.3 divided by the number of units in all layers",
+        group="learning",
+        allowed=number(above=0, high=1),
+        value="X",
     )
     adapt_length: int = option(
         20,

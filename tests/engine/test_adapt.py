@@ -83,7 +83,7 @@ def test_a_text_in_parts_is_the_same_text():
 def test_nothing_is_learnt_without_a_rate_and_the_pull_leads_back():
     of = network("gru", 1)
     before = bits(of)
-    deaf = adapt.learner(of, adapt.Adaptation(0, 7, 0.1))
+    deaf = adapt.learner(of, adapt.Adaptation(1e-30, 7, 0.1))
     plain = deaf.read(IDS[:-1], IDS[1:])
     assert bits(deaf.network()) == before
     first = adapt.learner(of, HOW).read(IDS[:-1], IDS[1:])[: HOW.length]
@@ -99,6 +99,12 @@ def test_what_repeats_is_learnt():
     ids = np.tile(IDS[:9], 60)
     log_probs = adapt.learner(network("lstm", 1), adapt.Adaptation(0.01, 5, 0)).read(ids[:-1], ids[1:])
     assert log_probs[-50:].mean() > -0.5 and log_probs[:50].mean() < -2
+
+
+def test_the_rate_falls_with_the_number_of_units():
+    for model, layers, units in (("lstm", 1, 13), ("gru", 3, 13)):
+        learner = adapt.learner(network(model, layers, units=units), adapt.Adaptation(0, 7, 0))
+        assert learner.how.rate == 0.3 / (layers * units)
 
 
 def test_checks():
@@ -127,7 +133,7 @@ def test_without_the_kernel_pytorch_learns(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("adapt_rate", 0), ("adapt_rate", 2), ("adapt_length", 0), ("adapt_pull", -0.1), ("adapt_pull", 1.1)],
+    [("adapt_rate", -1), ("adapt_rate", 2), ("adapt_length", 0), ("adapt_pull", -0.1), ("adapt_pull", 1.1)],
 )
 def test_bad_values(name, value):
     with pytest.raises(UserError, match=f"-{name} must be .*, not {value}"):

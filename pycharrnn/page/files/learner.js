@@ -10,8 +10,9 @@ const ALPHA = fround(0.99);
 const REST = fround(1 - 0.99);
 const EPSILON = fround(1e-4);
 
-// The defaults of -adapt_rate, -adapt_length and -adapt_pull.
-export const ADAPTATION = { rate: 0.001, length: 20, pull: 0.001 };
+// The defaults of -adapt_rate, -adapt_length and -adapt_pull. A rate of 0: RATE_OF_UNITS divided by the number of units.
+const ADAPTATION = { rate: 0, length: 20, pull: 0.001 };
+const RATE_OF_UNITS = 0.3;
 
 export class Learner {
   length;
@@ -26,7 +27,7 @@ export class Learner {
   // payload: the model's kind and sizes. weights: {name: tensor}, as readWeights returns them; they stay as they are.
   constructor({ model, rnn_size: H, num_layers: layers, vocab_size: V, end_id: endId }, weights, how = ADAPTATION) {
     [this.#model, this.#endId, this.length] = [model, endId ?? -1, how.length];
-    [this.#rate, this.#pull] = [fround(-how.rate), fround(how.pull)];
+    [this.#rate, this.#pull] = [fround(-(how.rate || RATE_OF_UNITS / (H * layers))), fround(how.pull)];
     for (const [name, values] of Object.entries(weights)) {
       const trained = Float32Array.from(values);
       const [gradient, meanSquare] = [new Float32Array(trained.length), new Float32Array(trained.length)];
