@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _PART = 2000  # characters to read at once, about, so that Ctrl-C ends a command soon
 ALPHA = 0.99  # decay of the mean square
 EPSILON = 1e-4
-RATE_OF_UNITS = 0.3  # larger networks need smaller steps: 512 units diverge at what is best for 160
+RATE_OF_UNITS = 0.16  # larger networks need smaller steps: 512 units get worse at what is good for 160
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ class AdaptOptions:
 
     adapt_rate: float = option(
         0,
-        "learning rate while reading. 0 = 0.3 divided by the number of units in all layers",
+        "learning rate while reading. 0 = 0.16 divided by the number of units in all layers",
         group="learning",
         allowed=number(above=0, high=1),
         value="X",

@@ -104,7 +104,7 @@ def test_what_repeats_is_learnt():
 def test_the_rate_falls_with_the_number_of_units():
     for model, layers, units in (("lstm", 1, 13), ("gru", 3, 13)):
         learner = adapt.learner(network(model, layers, units=units), adapt.Adaptation(0, 7, 0))
-        assert learner.how.rate == 0.3 / (layers * units)
+        assert learner.how.rate == 0.16 / (layers * units)
 
 
 def test_checks():

@@ -12,7 +12,7 @@ const EPSILON = fround(1e-4);
 
 // The defaults of -adapt_rate, -adapt_length and -adapt_pull. A rate of 0: RATE_OF_UNITS divided by the number of units.
 const ADAPTATION = { rate: 0, length: 20, pull: 0.001 };
-const RATE_OF_UNITS = 0.3;
+const RATE_OF_UNITS = 0.16;
 
 export class Learner {
   length;
