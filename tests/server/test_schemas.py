@@ -20,6 +20,7 @@ def test_what_a_request_leaves_out():
         "topp": 1.0,
         "seed": 123,
         "unit": None,
+        "adapt": False,
         "candidates": 5,
         "skip": 0,
     }
@@ -38,6 +39,7 @@ def test_what_a_request_leaves_out():
         ("candidates", [0, 20], [-1, 21]),
         ("skip", [0, 12_000], [-1, 12_001, 1.5]),
         ("unit", [None, {"layer": 1, "unit": 1}], [{"layer": 1}, {"layer": 1, "unit": 1, "more": 1}, [1, 1]]),
+        ("adapt", [True, False], [1, "true", None]),
         ("another", [], [1]),
     ],
 )

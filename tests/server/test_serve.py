@@ -156,7 +156,7 @@ def test_all_of_a_request_is_heard(client, models, monkeypatch):
     monkeypatch.setattr(api, "Sample", lambda *args: heard.append(args) or samples.Sample(*args))
     options = {"seed": 7, "length": 30, "temperature": 0.5, "topk": 9, "topp": 0.75}
     sample(client, primetext="The ", unit={"layer": 2, "unit": 5}, candidates=3, skip=9, **options)
-    assert heard == [(model_of(models, LSTM), SampleParams(SampleOptions(**options), b"The ", (2, 5), 3, 9))]
+    assert heard == [(model_of(models, LSTM), SampleParams(SampleOptions(**options), b"The ", (2, 5), 3, 9), None)]
 
 
 def test_characters_of_several_bytes_are_one(client):
@@ -521,7 +521,7 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
 def test_a_client_that_leaves_stops_its_score(models, monkeypatch):
     turns = 0
 
-    def score(model, text):
+    def score(model, text, learning):
         nonlocal turns
         for _ in range(20):
             turns += 1
@@ -633,7 +633,7 @@ def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
     running: list[bytes] = []
     most = 0
 
-    def score(model, text):
+    def score(model, text, learning):
         nonlocal most
         running.append(text)
         for _ in range(5):
