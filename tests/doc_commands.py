@@ -151,7 +151,8 @@ NOT_RUN: tuple[tuple[str, str, Callable[[str], None]], ...] = (
     *(() if shutil.which("gcc") else ((r"gcc |\./model", "needs gcc", lambda line: None),)),
 )
 IN_SHELL = re.compile(
-    r"(mkdir|cp|cat|head|tail|ls|echo|printf|eval|export|for|gcc|\./model|python (-c|(examples|docs/pictures)/\w+\.py)) "
+    r"(mkdir|cp|cat|head|tail|ls|echo|printf|eval|export|for|"
+    r"gcc|\./model|python (-c|(examples|docs/pictures)/\w+\.py)) "
 )
 SHELL = ["bash", "-o", "pipefail", "-c"]
 
