@@ -22,6 +22,7 @@ from pycharrnn.training import novelty
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.engine.copies import Comparison, Copy
+    from pycharrnn.text.recorded_text import RecordedText
     from pycharrnn.training.novelty import Novelty
 
 _PIECE = 1 << 20
@@ -83,8 +84,13 @@ def _is_utf8(sample: bytes) -> bool:
 
 
 def text_of_model(path: str, loaded: Checkpoint) -> Text:
-    """The recorded training text of a checkpoint. Errors: UserError if it is missing, or has changed since."""
-    name = recorded_text(path, loaded).checked_path()
+    """The recorded training text of the checkpoint at `path`. Errors: as text_of_record."""
+    return text_of_record(recorded_text(path, loaded))
+
+
+def text_of_record(recorded: RecordedText) -> Text:
+    """A recorded training text. Errors: OSError; UserError if it is missing, or has changed since."""
+    name = recorded.checked_path()
 
     def pieces() -> Iterator[bytes]:
         with open(name, "rb") as f:
@@ -93,9 +99,9 @@ def text_of_model(path: str, loaded: Checkpoint) -> Text:
     return Text(name, os.path.getsize(name), pieces)
 
 
-def compare(sample: bytes, text: Text) -> Comparison:
-    """Compare a sample with a text. Errors: OSError; UserError."""
-    with bar("comparing", text.size) as advance:
+def compare(sample: bytes, text: Text, progress: int = -1) -> Comparison:
+    """Compare a sample with a text. `progress`: as for progress.bar. Errors: OSError; UserError."""
+    with bar("comparing", text.size, progress) as advance:
 
         def read() -> Iterator[bytes]:
             for piece in text.pieces():

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import drawn_items, samples, served_models
+from pycharrnn.server.copied_passages import CopiedPassages
 from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.line_stream import RETRY, STOPPING, LineStream, unavailable
@@ -28,6 +29,8 @@ from pycharrnn.server.schemas import (
     MAX_LENGTH,
     MAX_PRIMETEXT,
     MAX_SCORED,
+    CopiedAnswer,
+    CopiedBody,
     ItemLine,
     ItemsBody,
     Limits,
@@ -48,7 +51,7 @@ _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Proble
 
 
 def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
-    """Add /api/models, /api/losses, /api/sample, /api/items and /api/score to an application."""
+    """Add /api/models, /api/losses, /api/sample, /api/items, /api/score and /api/copied to an application."""
     api = _Api(models, scheduler)
     guarded: _Responses = {status: {"model": Problem} for status in _GUARD_STATUSES}
     problems: _Responses = {status: {"content": _PROBLEM} for status in (400, 404, 413, 422, 503, *_GUARD_STATUSES)}
@@ -90,6 +93,14 @@ def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
         responses={200: {"model": ScoreAnswer}, **problems},
     )
 
+    app.add_api_route(
+        "/api/copied",
+        api.copied,
+        methods=["POST"],
+        response_model=CopiedAnswer,
+        responses=problems,
+    )
+
 
 class _Api:
     """The handlers. /openapi.json has their docstrings."""
@@ -97,6 +108,7 @@ class _Api:
     def __init__(self, models: Registry, scheduler: Scheduler) -> None:
         self._models, self._scheduler = models, scheduler
         self._known_texts = KnownTexts()
+        self._copied_passages = CopiedPassages()
         self._instance = secrets.token_hex(4)  # makes ETags unique to this server
         # A score takes megabytes and is useless before it is complete, so scores that take about as long, keyed by
         # (model id, bit length of the text's length), are computed one after the other.
@@ -196,6 +208,15 @@ class _Api:
                     return unavailable(STOPPING)
         headers = {"Content-Length": str(sum(map(len, pieces)))}  # all ASCII
         return StreamingResponse(_one_by_one(pieces), headers=headers, media_type="application/json")
+
+    async def copied(self, request: CopiedBody) -> CopiedAnswer | Response:
+        """The passages of a text that are in the model's training text, letter for letter."""
+        model = await self._model(request.model)
+        with self._scheduler.admit() as admitted:
+            if not admitted:
+                return unavailable()
+            text = request.text.encode()
+            return CopiedAnswer(passages=await self._copied_passages.of(model.text, text, request.least))
 
     async def _model(self, model_id: str) -> ServedModel:
         with _as_responses():

@@ -154,6 +154,31 @@ class ScoreAnswer(BaseModel):
     characters: list[ScoredCharacter]
 
 
+class CopiedBody(_Input):
+    """A text to compare with a model's training text."""
+
+    model: str = Field(max_length=1000, description="an id from /api/models")
+    text: str = Field(min_length=1, max_length=MAX_SCORED)
+    least: Integer = Field(20, ge=1, le=MAX_SCORED, description="characters that a passage must have at least")
+
+
+class CopiedPassage(BaseModel):
+    """A passage of the text that is in the training text, letter for letter."""
+
+    start: int = Field(description="characters of the text before it")
+    length: int = Field(description="its characters")
+    text_line: int = Field(description="its first place in the training text: the line, from 1")
+    text_column: int = Field(description="the column, from 1")
+
+
+class CopiedAnswer(BaseModel):
+    """The passages of a text that are in the training text."""
+
+    passages: list[CopiedPassage] | None = Field(
+        description="the longest first, each contained in no other; null if the server does not have the training text"
+    )
+
+
 class Limits(BaseModel):
     """The largest values of requests, and the largest number of clients at once (streams)."""
 

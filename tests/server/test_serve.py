@@ -385,7 +385,9 @@ def test_the_page_loads_nothing_from_elsewhere():
 
 def test_openapi(client, models):
     schema = client.get("/openapi.json").json()
-    assert set(schema["paths"]) == {"/api/models", "/api/losses", "/api/sample", "/api/items", "/api/score"}
+    assert set(schema["paths"]) == {
+        f"/api/{name}" for name in ("models", "losses", "sample", "items", "score", "copied")
+    }
     assert {"SampleBody", "SampledCharacter", "ScoreBody", "ScoreAnswer"} <= set(schema["components"]["schemas"])
     assert set(schema["paths"]["/api/models"]["get"]["responses"]) == {"200", "304", "401", "421", "422"}
     assert set(schema["paths"]["/api/losses"]["get"]["responses"]) == {"200", "401", "404", "421", "422"}

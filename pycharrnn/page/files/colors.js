@@ -5,6 +5,7 @@ import { characterName } from "./text_view.js";
 
 const $ = (id) => document.getElementById(id);
 const LEVELS = 10; // shades of each color, as in analysis/html_style.py
+const COPIED_FROM = [1, 12, 16, 24, 32, 48, 64, 96, 128, 192]; // characters from which a copy has level 1, 2, ...
 const MAX_BITS = 10; // bits of surprise that get the deepest shade
 
 // In the panel: a sampled character and the alternatives to it.
@@ -17,6 +18,7 @@ export function showCandidates(item, span) {
   const character = named([item.text, item.probability]);
   let words = `${character}${item.given ? ", given" : ""}`;
   if (item.activation !== undefined) words += `, unit ${item.activation.toFixed(2)}`;
+  if (item.copied) words += `, copied: ${item.copied.length} characters, line ${item.copied.text_line}`;
   const rows = item.candidates.map(([name, probability]) => [name, probability, name === item.text]);
   const alternative = rows.find(([, , isChosen]) => !isChosen);
   showCharacter(span, "Alternatives", words, alternative ? `${character}; alternative ${named(alternative)}` : character, rows);
@@ -51,7 +53,13 @@ export function sampleClasses(item) {
   if (by === "unit" && item.activation !== undefined) {
     classes.push(shade(item.activation < 0 ? "o" : "b", Math.abs(item.activation)));
   }
+  if (by === "copied" && item.copied) classes.push(`o${copyLevel(item.copied.length)}`);
   return classes;
+}
+
+// The level of a copy of so many characters: level of analysis/copied_page.py.
+export function copyLevel(length) {
+  return COPIED_FROM.filter((least) => length >= least).length;
 }
 
 // CSS classes of a scored character.
@@ -73,6 +81,7 @@ export function showScales() {
   const content = {
     probability: ["certain", blocks(orange), "improbable"],
     unit: ["−1", blocks(both), "+1"],
+    copied: [COPIED_FROM[1], blocks(orange.slice(1)), `${COPIED_FROM.at(-1)} characters or more in the training text`],
     none: [],
   };
   $("scale").replaceChildren(...content[by]);

@@ -3,6 +3,7 @@
 import { clearCharacter, listenForLeaving } from "./character_panel.js";
 import { sampleClasses, scoreClasses, scoreSentence, showCandidates, showScales, showSurprise } from "./colors.js";
 import { beforeItems, check, itemsRequestOf, requestOf, setValues, values, withLabel } from "./controls.js";
+import { copiesSentence, markCopies } from "./copies.js";
 import { copy, download, linkTo, urlParams } from "./links.js";
 import { showModel } from "./header.js";
 import { itemList, showItems } from "./item_page.js";
@@ -33,6 +34,8 @@ let polling = false; // whether the list of models is polled
 
 export function start(from) {
   source = from;
+  const option = $("color").querySelector("[value=copied]");
+  option.hidden = option.disabled = !source.copied;
   storeToken(source);
   clearCharacter();
   open();
@@ -124,8 +127,18 @@ async function generate({ from = 0, keepAddress = false } = {}) {
       showButtons();
     }
     shown.complete = true;
-    showStatus(`${sampleView.items.length} characters`);
+    await finishSample(signal);
   });
+}
+
+// Shows the number of characters, and with the color of copies, where they are.
+async function finishSample(signal) {
+  const count = sampleView.items.length;
+  showStatus(`${count} characters`);
+  if ($("color").value !== "copied" || !source.copied) return;
+  const longest = await markCopies(source, shown.facts.id, sampleView.items, signal);
+  sampleView.recolor();
+  showStatus(copiesSentence(longest, count));
 }
 
 // Draws items. They replace those on the page when the first of them arrive.
@@ -286,6 +299,7 @@ document.addEventListener("change", ({ target }) => {
   sampleView.recolor();
   if (!shown) return;
   setShown({ ...shown, values: { ...shown.values, color: target.value } });
+  if (target.value === "copied" && shown.complete && !running) run($("status"), finishSample);
 });
 for (const [id, action] of [["primetext", () => generate()], ["own", score]]) {
   $(id).addEventListener("keydown", ({ key, ctrlKey, metaKey }) => key === "Enter" && (ctrlKey || metaKey) && action());

@@ -46,6 +46,11 @@ export class ServerSource {
     return (await this.#fetch("api/score", { body: request, signal })).json();
   }
 
+  // {passages: [{start, length, text_line, text_column}], or null without the training text}
+  async copied(request, signal) {
+    return (await this.#fetch("api/copied", { body: request, signal })).json();
+  }
+
   // Yields lists of the lines of a response, the last one included.
   async *#lines(path, request, signal) {
     const response = await this.#fetch(path, { body: request, signal });

@@ -1,0 +1,24 @@
+// Marks the characters of a text that the model has copied from its training text. Only a server can have that text.
+
+// items: of a TextView; those in a copy get {length, text_line, text_column} as `copied`, of the longest that covers them.
+// Returns the longest copy, undefined if there is none, or null if the training text is not at hand.
+export async function markCopies(source, model, items, signal) {
+  const text = items.map((item) => item.text).join("");
+  const { passages } = await source.copied({ model, text }, signal);
+  if (!passages) return null;
+  const starts = []; // index of the item that each character begins, in code points as the server counts
+  items.forEach((item, k) => starts.push(...Array.from(item.text, () => k)));
+  for (const item of items) delete item.copied;
+  for (const passage of passages.toReversed()) {
+    const last = passage.start + passage.length;
+    for (let k = passage.start; k < last; k++) items[starts[k]].copied = passage;
+  }
+  return passages[0];
+}
+
+// A sentence on the longest copy.
+export function copiesSentence(longest, count) {
+  if (longest === null) return `${count} characters; the server does not have the training text`;
+  if (!longest) return `${count} characters; copied: no passage of 20 or more`;
+  return `${count} characters; copied: ${longest.length} characters, line ${longest.text_line}`;
+}

@@ -1,0 +1,89 @@
+"""/api/copied: what a text has in common with a model's training text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import item_models
+import pytest
+from conftest import run, working_in
+from page_modules import modules, script
+from page_tools import needs_browser
+
+from pycharrnn.analysis import copied_page
+from pycharrnn.server.app import create_app
+from pycharrnn.server.registry import Registry
+from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.text import recorded_text
+
+TEXT = "One\nday, the größte of all cats\nsat on the mat.\n"
+SAMPLE = "of größte of all dogs, the größte of all cats sat on the mat."
+
+
+@pytest.fixture
+def home(tmp_path):
+    """The current folder, with a model of a text and the text."""
+    item_models.saved(tmp_path, "", TEXT.encode())
+    with working_in(tmp_path):
+        yield tmp_path
+
+
+def answer(**request) -> httpx.Response:
+    app = create_app(Registry(["cv/lm_list_best.t7"], print, print), Scheduler(2, threads=1), None, "")
+
+    async def post() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            return await client.post("/api/copied", json={"model": "lm_list_best", **request})
+
+    return asyncio.run(post())
+
+
+def test_the_passages_of_the_command_line(home):
+    found = answer(text=SAMPLE, least=10).json()["passages"]
+    (home / "s.txt").write_text(SAMPLE, encoding="utf-8")
+    done = run("copied", "s.txt", "cv/lm_list_best.t7", "-least", "10", "-json", "1", cwd=home)
+    expected = json.loads(done.stdout)["passages"]
+    assert [passage["length"] for passage in found] == [24, 15, 15] == [p["length"] for p in expected]
+    for passage, other in zip(found, expected, strict=True):
+        assert SAMPLE[passage["start"] :].startswith(other["passage"])
+        assert (passage["text_line"], passage["text_column"]) == (other["text"]["line"], other["text"]["column"])
+    assert answer(text=SAMPLE, least=99).json() == {"passages": []}
+
+
+def test_without_the_training_text_there_are_none(home, monkeypatch):
+    with monkeypatch.context() as changed:
+        changed.setattr(recorded_text, "MAX_UNASKED", 10)
+        assert answer(text=SAMPLE).json() == {"passages": None}
+    (home / "data" / "list" / "input.txt").write_bytes(b"another text\n")
+    assert answer(text=SAMPLE).json() == {"passages": None}
+    (home / "data" / "list" / "input.txt").unlink()
+    assert answer(text=SAMPLE).json() == {"passages": None}
+
+
+def test_invalid_requests(home):
+    assert answer(text="").status_code == answer(text="a", least=0).status_code == 422
+    assert answer(text="a", model="other").status_code == 404
+
+
+@needs_browser
+def test_the_page_marks_the_longest_copy_at_each_character(chromium):
+    passages = [{"start": 1, "length": 4, "text_line": 7}, {"start": 3, "length": 3, "text_line": 9}]
+    code = """
+        const { copiesSentence, markCopies } = await import("./copies.js");
+        const { copyLevel } = await import("./colors.js");
+        const items = [..."a\\u{1F600}bcdefg"].map((text) => ({ text }));
+        const source = { copied: async ({ text }) => ({ passages: [...text].length === 8 ? args[0] : [] }) };
+        const longest = await markCopies(source, "m", items);
+        const said = copiesSentence(longest, 8);
+        const none = await markCopies({ copied: async () => ({ passages: null }) }, "m", items);
+        return [items.map((item) => item.copied?.length ?? 0), said, copiesSentence(none, 8), args[1].map(copyLevel)];
+    """
+    lengths = [1, 11, 12, 20, 34, 191, 192, 1000]
+    with modules(chromium, []):
+        marked, said, none, levels = script(chromium, code, passages, lengths)
+    assert marked == [0, 4, 4, 4, 4, 3, 0, 0]
+    assert said == "8 characters; copied: 4 characters, line 7"
+    assert none == "8 characters; the server does not have the training text"
+    assert levels == [copied_page.level(length) for length in lengths]
