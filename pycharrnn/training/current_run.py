@@ -70,7 +70,7 @@ class CurrentRun:
         """Change the number of iterations after iteration `i`, if -minutes calls for it."""
         if self.pace is None:
             return
-        self.pace.stepped()
+        self.pace.stepped(i)
         iterations = self.pace.length(i, self.session.iterations)
         if iterations != self.session.iterations:
             self.session = self.session.with_length(iterations, i)
@@ -110,12 +110,12 @@ class CurrentRun:
         return RunResult(session.settings.options, self.history, session.loader.ntrain, keeper.best, keeper.last)
 
 
-def pace_of(session: Session, watch: Stopwatch) -> Pace | None:
-    """The pace of a run with -minutes; None for other runs."""
+def pace_of(session: Session, watch: Stopwatch, done: int) -> Pace | None:
+    """The pace of a run with -minutes, of which `done` iterations are over; None for other runs."""
     settings, loader = session.settings, session.loader
     if not settings.minutes:
         return None
     goes_on = settings.resumed is not None and "minutes" in settings.resumed.overridden
     most = math.inf if goes_on else time_plan.most_epochs(settings.options) * loader.ntrain
     validation = loader.nval * time_plan.VALIDATION_STEPS
-    return Pace(settings.minutes, watch, settings.files.eval_val_every, validation, most)
+    return Pace(settings.minutes, watch, settings.files.eval_val_every, done, validation, most)

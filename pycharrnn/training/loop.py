@@ -75,7 +75,7 @@ def train(
     trainer = session.make_trainer(note)
     threads.note_backend(settings.machine, trainer.bptt.reason, note)
     history = _history(session, trainer, log.say, note)
-    pace = pace_of(session, watch)
+    pace = pace_of(session, watch, history.done)
     run = CurrentRun(session, trainer, history, log.say, note, live, draw, callbacks, pace)
     alone = session.ranks.size == 1
     with (

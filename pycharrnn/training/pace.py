@@ -39,13 +39,14 @@ class Pace:
 
     Args:
         minutes: of the run, from the start of `watch`. every: -eval_val_every.
+        done: iterations before the first one that is timed.
         validation: the time of a validation before one was timed, in iterations.
         most: iterations that the run never exceeds.
     """
 
-    def __init__(self, minutes: float, watch: Stopwatch, every: int, validation: float, most: float):
+    def __init__(self, minutes: float, watch: Stopwatch, every: int, done: int, validation: float, most: float):
         self._total, self._watch, self._every, self._most = minutes * 60, watch, every, most
-        self._last = watch.seconds()
+        self._last, self._done = watch.seconds(), done
         self._changed = -math.inf  # when the length was changed last
         self._seconds = self._iterations = 0.0  # recent ones, older ones with less weight
         self._validation = validation  # in iterations
@@ -56,13 +57,14 @@ class Pace:
         """For a checkpoint to record; above 0, which would mean a run without a limit."""
         return max(self._total - self._watch.seconds(), 1e-3) / 60
 
-    def stepped(self) -> None:
-        """An iteration is done."""
+    def stepped(self, i: int) -> None:
+        """Iteration `i` is done; on a GPU, which works through a queue, those before it may not have been reported."""
         now = self._watch.seconds()
         seconds, self._last = now - self._last, now
         weight = math.exp(-seconds / self._memory(now))
         self._seconds = self._seconds * weight + seconds
-        self._iterations = self._iterations * weight + 1
+        self._iterations = self._iterations * weight + i - self._done
+        self._done = i
 
     def validated(self) -> None:
         """A validation is done, and its checkpoint written, since the last call of `stepped`."""

@@ -19,7 +19,9 @@ from pycharrnn.training.recipes import Recipe, Value
 SIZES = (96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 VALIDATION_STEPS = 1 / 3  # time of a batch in validation: it has no backward pass
 _USED = 0.97  # of the time; the rest is for the start and for writing
-_MOST_FOR_VALIDATIONS = 0.06  # of the time
+_FOR_VALIDATIONS = 0.06  # of the time
+_MOST_VALIDATIONS = 20
+_LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 _VALIDATED = 200_000  # characters of a validation at most
 
 
@@ -84,11 +86,13 @@ def options_for(
     sizes = recipes.with_defaults(opt, given, text, recipe)  # rows, and the fraction to validate
     batches = text.length(sizes.encoding) / (sizes.batch_size * sizes.seq_length)
     validation = VALIDATION_STEPS * batches * (1 - sizes.train_frac)  # in iterations
-    affordable = max(1, seconds * _USED / iteration)
-    validations = _validations(affordable, validation)
-    iterations = max(1, affordable - validations * validation)
-    epochs = min((iterations + 0.5) / max(1, int(int(batches) * sizes.train_frac)), _kind(opt).most_epochs)
-    recipe = _recipe(opt, text, typed, rnn_size, epochs, validations)
+    affordable = seconds * _USED / iteration
+    validations = int(min(_MOST_VALIDATIONS, max(1, _FOR_VALIDATIONS * affordable / validation)))
+    iterations = max(_LEAST_ITERATIONS, affordable - validations * validation)
+    per_epoch = max(1, int(int(batches) * sizes.train_frac))
+    epochs = min((iterations + 0.5) / per_epoch, _kind(opt).most_epochs)
+    every = max(epochs * per_epoch / validations, validation / _FOR_VALIDATIONS)
+    recipe = _recipe(opt, text, typed, rnn_size, epochs, math.ceil(every))
     return recipes.with_defaults(opt, given, text, recipe)
 
 
@@ -124,7 +128,7 @@ def _kind(opt: TrainOptions) -> Kind:
 
 
 def _recipe(
-    opt: TrainOptions, text: TextStats, typed: Mapping[str, Value], rnn_size: int, epochs: float, validations: int = 8
+    opt: TrainOptions, text: TextStats, typed: Mapping[str, Value], rnn_size: int, epochs: float, every: int = 1
 ) -> Recipe:
     kind = _kind(opt)
     length = text.length(str(typed.get("encoding", text.encoding)))
@@ -136,13 +140,13 @@ def _recipe(
         "batch_size": _batch_size(kind, rnn_size, length),
         "weight_drop": _weight_drop(kind, epochs, rnn_size),
         "max_epochs": float(f"{epochs:.4g}"),
-        "patience": 6,
+        "eval_val_every": every,
     }
     if kind is LINES and length < 15_000:
         flags["dropout"] = 0.3
     if kind is LINES and length >= 100_000:
         flags["val_frac"] = 0.05
-    return Recipe("", flags, (), 0, 0, validations, max(40, 4 * validations), _VALIDATED)
+    return Recipe("", flags, (), 0, 0, log_lines=60, validated=_VALIDATED)
 
 
 def _learning_rate(kind: Kind, rnn_size: int, length: int) -> float:
@@ -160,9 +164,3 @@ def _batch_size(kind: Kind, rnn_size: int, length: int) -> int:
 def _weight_drop(kind: Kind, epochs: float, rnn_size: int) -> float:
     doublings = max(0, math.log2(max(epochs, 1e-9) / kind.free))
     return min(0.5, round(20 * kind.drops * doublings * math.pow(rnn_size / 256, 0.25)) / 20)
-
-
-def _validations(iterations: float, validation: float) -> int:
-    """Their number in a run of that many iterations, if one takes as long as `validation` iterations."""
-    affordable = _MOST_FOR_VALIDATIONS * iterations / max(validation, 1e-9)
-    return int(min(20, max(4, affordable)))
