@@ -37,6 +37,12 @@ class ArrayPassages(Passages):
             order = np.argsort(hashes, kind="stable")
             self._starts, self._hashes = starts[order], hashes[order]
 
+    @property
+    def nbytes(self) -> int:
+        """See Passages.nbytes."""
+        arrays = (self._text, self._starts, self._hashes) if self.words is None else (self.words,)
+        return sum(array.nbytes for array in arrays)
+
     def limit(self) -> ArrayLimit:
         """See Passages.limit."""
         return ArrayLimit(self, np.empty(0, np.int32))

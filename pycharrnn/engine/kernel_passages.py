@@ -55,6 +55,12 @@ class KernelPassages(Passages):
             self._places = self._places[: self._starts[-1]].copy()
             structure.places = self._places.ctypes.data
 
+    @property
+    def nbytes(self) -> int:
+        """See Passages.nbytes."""
+        arrays = (self._text, self._starts, self._places) if self.words is None else (self.words,)
+        return sum(array.nbytes for array in arrays)
+
     def limit(self) -> KernelLimit:
         """See Passages.limit."""
         return KernelLimit(self)

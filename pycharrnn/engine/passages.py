@@ -56,6 +56,11 @@ class Passages(ABC):
     def __init__(self, N: int, vocab_size: int, free_id: int, words: npt.NDArray[np.uint64] | None) -> None:
         self.N, self.vocab_size, self.free_id, self.words = N, vocab_size, free_id, words
 
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+
     @abstractmethod
     def limit(self) -> CopyLimit:
         """A limit for a stream that has read nothing."""

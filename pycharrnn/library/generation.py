@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.predictor import Predictor
     from pycharrnn.sampling.sampler import SampledCharacter
 
@@ -48,6 +49,8 @@ class SampleKeywords(TypedDict, total=False):
     sample: int
     hide_prime: bool
     ignore_bad_primetext: bool
+    max_copy: int
+    text: str | os.PathLike[str] | None
 
 
 def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
@@ -56,6 +59,8 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
     Errors: see keywords.options_of.
     """
     found: dict[str, object] = {**values}
+    if found.get("text", "") is None:
+        del found["text"]
     if found.get("length", 0) is None:
         found["length"] = 0
     if found.get("seed") is None:
@@ -66,11 +71,11 @@ def options_for(caller: str, **values: Unpack[SampleKeywords]) -> SampleOptions:
 
 
 def sample_text(
-    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: Prime
+    predictor: Predictor, vocab: dict[bytes, int], opt: SampleOptions, prime: Prime, copies: CopyLimits | None
 ) -> Iterator[SampledCharacter]:
     """Sample one text after `prime` with a predictor of one stream. Errors: UserError if the model predicts NaN."""
     hidden = len(prime.characters) if opt.hide_prime else prime.hidden
-    sampled = sampler.sample(predictor, vocab, opt, b"".join(prime.characters))
+    sampled = sampler.sample(predictor, vocab, opt, b"".join(prime.characters), copies=copies)
     with in_words_of_a_program():
         for position in itertools.count():
             with np.errstate(all="ignore"):  # the sampler finds infinity and NaN
@@ -86,6 +91,7 @@ def sample_batch(
     vocab: dict[bytes, int],
     opt: SampleOptions,
     primes: Sequence[Prime],
+    copies: CopyLimits | None,
 ) -> list[list[Character]]:
     """Sample a text for each beginning, as `sample_text` does with the seeds opt.seed, opt.seed + 1, ...
 
@@ -98,7 +104,7 @@ def sample_batch(
         batch = [prime.characters for prime in primes[start : start + MAX_STREAMS]]
         seeds = range(opt.seed + start, opt.seed + start + len(batch))
         with in_words_of_a_program(), np.errstate(all="ignore"):
-            for chunk in sampler.sample_streams(predictor_of(len(batch)), batch, vocab, opt, seeds):
+            for chunk in sampler.sample_streams(predictor_of(len(batch)), batch, vocab, opt, seeds, copies=copies):
                 k = start + chunk.stream
                 probs = chunk.token_probs.tolist()
                 texts[k] += zip(chunk.characters, probs, itertools.repeat(chunk.given))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from compat.charrnn import Checkpoint
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.item_selection import SelectedItem
     from pycharrnn.sampling.predictor import Predictor
 
@@ -49,6 +50,7 @@ class ItemKeywords(TypedDict, total=False):
     hide_prime: bool
     ignore_bad_primetext: bool
     threads: int
+    max_copy: int
 
 
 class Item(GeneratedText):
@@ -91,9 +93,14 @@ def options_for(count: int, **values: Unpack[ItemKeywords]) -> SampleOptions:
 
 
 def draw_items(
-    path: str, loaded: Checkpoint, predictor_of: Callable[[int], Predictor], opt: SampleOptions, prime: list[bytes]
+    path: str,
+    loaded: Checkpoint,
+    predictor_of: Callable[[int], Predictor],
+    opt: SampleOptions,
+    prime: list[bytes],
+    copies: CopyLimits | None,
 ) -> Iterator[Item]:
-    """Draw the items of Model.items from the checkpoint of `path`.
+    """Draw the items of Model.items from the checkpoint of `path`. `copies`: of opt.max_copy.
 
     Errors: UserError for a model of a text, or for a missing text; while it runs for a model that predicts NaN.
     """
@@ -106,7 +113,7 @@ def draw_items(
         labels = model_labels.choice(path, loaded, opt.label)
         known = known_items.for_options(path or "the model", loaded, opt)
     selection = item_selection.Selection(opt, known)
-    selected = item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels)
+    selected = item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels, copies)
     return _items(selected, characters, [] if opt.hide_prime else prime)
 
 

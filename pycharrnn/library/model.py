@@ -22,6 +22,8 @@ from pycharrnn.library.generated import bytes_pieces_of, pieces_of, text_of
 from pycharrnn.library.generation import Prime
 from pycharrnn.library.keywords import in_words_of_a_program, options_of
 from pycharrnn.sampling import learning
+from pycharrnn.sampling.copy_limits import KeptPassages
+from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import line_start
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from pycharrnn.library.generated import BytesPiece, GeneratedText, Piece
     from pycharrnn.library.generation import SampleKeywords
     from pycharrnn.library.item_generation import Item, ItemKeywords
+    from pycharrnn.sampling.copy_limits import CopyLimits
 
     Text = str | bytes
     Texts = list[str] | list[bytes] | list[Text] | tuple[Text, ...]
@@ -110,6 +113,7 @@ class Model:
         self.train_losses, self.val_losses = loaded.train_losses.tolist(), loaded.val_losses
         self._weights = CurrentWeights(loaded, dtype, device)
         self._line_start, self._has_items = line_start(loaded), network.end_id is not None
+        self._kept_passages = KeptPassages(0)
 
     # -- text ----------------------------------------------------------------------------------------------------------
 
@@ -142,6 +146,8 @@ class Model:
         sample: int = SampleOptions.sample,
         hide_prime: bool = bool(SampleOptions.hide_prime),
         ignore_bad_primetext: bool = bool(SampleOptions.ignore_bad_primetext),
+        max_copy: int = SampleOptions.max_copy,
+        text: str | os.PathLike[str] | None = None,
         as_bytes: bool = False,
     ) -> GeneratedText | bytes | list[GeneratedText] | list[bytes]:
         """Sample a text after a beginning, as `pycharrnn sample` does.
@@ -160,10 +166,13 @@ class Model:
             sample: 0 = take the most probable character instead of sampling.
             hide_prime: leave the beginning out of the result.
             ignore_bad_primetext: leave out characters of the beginning that the vocabulary lacks.
+            max_copy: sample no more than so many characters in a row that stand in the training text. 0 = no limit. The
+                result ends early where no character is left.
+            text: file with the text for max_copy; None = the training text, as the checkpoint records it.
             as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
 
-        Errors: UserError for a value that is not allowed, a character that the vocabulary lacks, or a model that
-            predicts NaN; TypeError.
+        Errors: UserError for a value that is not allowed, a character that the vocabulary lacks, a model that predicts
+            NaN, or, with max_copy, a missing text; TypeError.
         """
         opt = generation.options_for(
             "generate",
@@ -176,6 +185,8 @@ class Model:
             sample=sample,
             hide_prime=hide_prime,
             ignore_bad_primetext=ignore_bad_primetext,
+            max_copy=max_copy,
+            text=text,
         )
         single = isinstance(beginning, (str, bytes))
         if not single and not isinstance(beginning, (list, tuple)):
@@ -184,7 +195,7 @@ class Model:
             raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}{hint}")
         beginnings = cast("Texts", [beginning] if single else beginning)
         primes = [self._prime(one, opt.ignore_bad_primetext) for one in beginnings]
-        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes)
+        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, self._copy_limits(opt))
         found: list[Any]
         if as_bytes:
             found = [b"".join(character for character, _, _ in text) for text in texts]
@@ -215,7 +226,8 @@ class Model:
         """
         opt = generation.options_for("stream", **options)
         prime = self._prime(beginning, opt.ignore_bad_primetext)
-        sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime)
+        copies = self._copy_limits(opt)
+        sampled = generation.sample_text(self._weights.predictor(), self.vocab, opt, prime, copies)
         characters = characters_by_id(self.vocab)
         return bytes_pieces_of(sampled, characters) if as_bytes else pieces_of(sampled, characters)
 
@@ -232,6 +244,7 @@ class Model:
             length: most characters to draw for an item.
             seed: of the first item; each item has the next one. None = a random one, which `item.seed` keeps.
             threads: 0 = one for each core.
+            max_copy: for passages within an item; the end of an item may always follow.
             temperature, topk, topp, sample, hide_prime, ignore_bad_primetext: as for `generate`.
 
         Yields: strings with `probability`, `bits`, `known`, `seed`, and the attributes of GeneratedText.
@@ -240,7 +253,8 @@ class Model:
         """
         opt = item_generation.options_for(count, **options)
         prime = self._characters(primetext, "primetext", opt.ignore_bad_primetext)
-        return item_generation.draw_items(self.path, self._weights.checkpoint(), self._weights.predictor, opt, prime)
+        of_model = self.path, self._weights.checkpoint(), self._weights.predictor
+        return item_generation.draw_items(*of_model, opt, prime, self._copy_limits(opt))
 
     def encode(self, text: Text) -> npt.NDArray[np.int64]:
         """Token ids of a text, from 0, (T,). Errors: UserError for an unknown character; TypeError."""
@@ -347,6 +361,14 @@ class Model:
             raise UserError("the text is empty: give one of at least a character.")
         with np.errstate(all="ignore"):
             return activations.record(self._weights.checkpoint(), b"".join(characters))
+
+    def _copy_limits(self, opt: SampleOptions) -> CopyLimits | None:
+        """What max_copy forbids. Errors: OSError; UserError."""
+        if not opt.max_copy:
+            return None
+        with in_words_of_a_program():
+            text = ModelText(self.path or "the model", self._weights.checkpoint())
+            return self._kept_passages.limits(text, opt.max_copy, opt.text)
 
     def _prime(self, beginning: Text, ignore_bad: bool | int) -> Prime:
         """What to read for a beginning: after the start of an item, or without one after that of a line."""

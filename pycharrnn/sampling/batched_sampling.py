@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pycharrnn.common.errors import UserError
     from pycharrnn.engine.kernel_streams import SampleOutput
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.kernel_predictor import KernelPredictor
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import LocalPredictor
@@ -45,6 +46,7 @@ class BatchedStream(Stream):
         predictor: of the model; its own streams are not used.
         prime_ids: token ids of the primetext.
         unit: (layer, unit), from 0, whose activations to return, or None.
+        copies: of opt.max_copy; None for no limit. A text that ends early for it is recorded there.
 
     Attributes:
         error: why no more can be sampled, or None.
@@ -53,9 +55,15 @@ class BatchedStream(Stream):
     """
 
     def __init__(
-        self, predictor: KernelPredictor, opt: SampleOptions, prime_ids: Sequence[int], unit: tuple[int, int] | None
+        self,
+        predictor: KernelPredictor,
+        opt: SampleOptions,
+        prime_ids: Sequence[int],
+        unit: tuple[int, int] | None,
+        copies: CopyLimits | None = None,
     ) -> None:
-        super().__init__(opt, opt.seed, predictor.vocab_size)
+        super().__init__(opt, opt.seed, predictor.vocab_size, copies.limit([*prime_ids]) if copies else None)
+        self._seed, self._copies = opt.seed, copies
         self.predictor, self.unit = predictor, unit
         self.error: UserError | None = None
         (self.state,) = predictor.fresh().states()
@@ -66,6 +74,12 @@ class BatchedStream(Stream):
     def unread(self) -> int:
         """How many characters of the primetext are still to be read."""
         return len(self._prime_ids)
+
+    def end_early(self) -> None:
+        """Sample no more, since no character is left."""
+        self.end()
+        if self._copies:
+            self._copies.ended.append(self._seed)
 
     def read(self, count: int, num_candidates: int) -> Characters:
         """Read the next characters of the primetext, up to `count`, with so many top candidates each."""
@@ -93,22 +107,28 @@ def step_batch(streams: Sequence[BatchedStream], count: int, num_candidates: Seq
     params = sampling_params(streams, min(count, max(stream.left for stream in streams)))
     log_probs, zeros = np.stack([stream.log_probs for stream in streams]), np.zeros(len(streams), np.int64)
     request = _request(streams, num_candidates)
+    limits = [stream.limit and stream.limit.copy() for stream in streams]
     output = predictor.sample(range(len(streams)), zeros, log_probs, params, False, request)
     if output.failed and len(streams) > 1:  # each alone, to find the stream that failed
+        for stream, limit in zip(streams, limits, strict=True):
+            stream.limit = limit
         return [
             step_batch([one], count, [candidates])[0] for one, candidates in zip(streams, num_candidates, strict=True)
         ]
     if output.failed:
         streams[0].error = nan_error(params.temperatures[len(output.token_ids)])
     if len(output.token_ids):
-        last_log_probs, activations = predictor.read(output.token_ids[-1:])[0], predictor.activations()
+        last_ids = np.maximum(output.token_ids[-1:], 0)
+        last_log_probs, activations = predictor.read(last_ids)[0], predictor.activations()
         for m, (state, stream) in enumerate(zip(predictor.states(), streams, strict=True)):
             stream.state, stream.log_probs = state, last_log_probs[m].copy()  # a view would keep those of all in memory
             if stream.unit and output.activations is not None:
                 output.activations[-1, m] = activations[stream.unit[0], 0, m, stream.unit[1]]
     found = [_of_stream(output, m, stream, num_candidates[m]) for m, stream in enumerate(streams)]
-    for stream, characters in zip(streams, found, strict=True):
+    for m, (stream, characters) in enumerate(zip(streams, found, strict=True)):
         stream.advance(len(characters.token_ids))
+        if stream.left and len(output.token_ids) and output.token_ids[-1, m] < 0:
+            stream.end_early()
     return found
 
 
@@ -119,17 +139,19 @@ def sample_alone(
     primetext: bytes,
     unit: tuple[int, int] | None,
     num_candidates: int,
+    copies: CopyLimits | None = None,
 ) -> Iterator[Characters]:
     """The same for any predictor, one character at a time, with the primetext. Errors: as sampler.sample's."""
     before: SampledCharacter | None = None
-    for one in sample(predictor, vocab, opt, primetext, ahead=False):
+    for one in sample(predictor, vocab, opt, primetext, ahead=False, copies=copies):
         if unit is None:
             yield _single(one, num_candidates, np.empty(0))
         elif before is not None:  # it has been read by now
             yield _single(before, num_candidates, predictor.activations()[unit[0], 0, :1, unit[1]])
         before = one
     if unit is not None and before is not None:
-        predictor.step(before.token_id)  # `sample` does not read the last character
+        if not (copies and copies.ended):
+            predictor.step(before.token_id)  # `sample` does not read the last character
         yield _single(before, num_candidates, predictor.activations()[unit[0], 0, :1, unit[1]])
 
 
@@ -144,7 +166,7 @@ def _request(streams: Sequence[BatchedStream], num_candidates: Sequence[int]) ->
 
 def _of_stream(output: SampleOutput, m: int, stream: BatchedStream, num_candidates: int) -> Characters:
     """The characters of stream m, no more than it has left."""
-    n = min(len(output.token_ids), stream.left)
+    n = min(int(np.count_nonzero(output.token_ids[:, m] >= 0)), stream.left)
     activations, top_candidates, top_probs = np.empty(0), np.empty((n, 0), np.int64), np.empty((n, 0))
     if stream.unit and output.activations is not None:
         activations = output.activations[:n, m]

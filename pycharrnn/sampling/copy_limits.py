@@ -1,43 +1,19 @@
-"""-max_copy: the training text's passages, which samples must not copy, from an index that may be kept beside the text.
-
-An index of a text up to passages.MAX_EXACT characters is made anew for each call. The filter of a longer text is kept
-in the folder of its cache, as passages_N_HASH.bin; .cache.json records its state and the text that it was made of.
-"""
+"""-max_copy: the passages of a text that samples must not copy."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import hashlib
-import os
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compat import item_options
-from compat.atomic_write import atomic_write
-from compat.item_options import END_CHARACTERS
-from compat.vocabulary import characters_by_id
-from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.errors import UserError, flag
-from pycharrnn.engine import passages
 from pycharrnn.engine.passages import CopyLimit, Passages
-from pycharrnn.text import cache_record, item_file
-from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8
-from pycharrnn.text.recorded_text import RecordedText, recorded_text
-from pycharrnn.text.text_stats import text_stats
+from pycharrnn.sampling.model_text import ModelText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import numpy.typing as npt
-
     from compat.charrnn import Checkpoint
-
-    _Pieces = Callable[[], Iterator[npt.NDArray[np.int32]]]
-
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -78,110 +54,33 @@ def for_options(path: str, loaded: Checkpoint, max_copy: int, text: str = "") ->
         max_copy: the value of -max_copy, 0 for no limit.
         text: the value of -text; "" for the training text, as the checkpoint records it.
 
-    Errors: OSError; UserError for a text that is missing, has changed, or is not in the model's encoding.
+    Errors: as ModelText.index.
     """
-    if not max_copy:
-        return None
-    of_model = _TextOfModel(loaded, text or recorded_text(path, loaded).path)
-    if text:
-        found = of_model.index(functools.partial(of_model.pieces_of_file, text), None, max_copy)
-    else:
-        found = of_model.index_of_recorded(recorded_text(path, loaded), max_copy)
+    found = ModelText(path, loaded).index(max_copy, text) if max_copy else None
     return None if found is None else CopyLimits(found)
 
 
-class _TextOfModel:
-    """A text as token ids of a model; -1 for what ends an item, and for what the vocabulary lacks."""
+class KeptPassages:
+    """The indexes that were used last, up to `max_bytes` in memory; at least the last one. For any thread."""
 
-    def __init__(self, loaded: Checkpoint, shown: str) -> None:
-        self._loaded, self._shown = loaded, shown
-        self._characters = characters_by_id(loaded.vocab)
-        self._encoding = UTF8 if checkpoint.encoding(loaded) == "utf8" else BYTES
-        if not all(map(self._encoding.is_character, self._characters)):
-            raise UserError(
-                f"{flag('max_copy')} needs a model whose characters are bytes or code points: leave it out."
-            )
-        end = loaded.network.end_id
-        self._end_id = -1 if end is None else end
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[tuple[object, ...], Passages | None] = OrderedDict()  # the least recently used first
+        self._lock = threading.Lock()
 
-    def index(self, pieces: _Pieces, length: int | None, N: int) -> Passages | None:
-        """Index a text, of `length` characters if that is known. Errors: OSError; UserError."""
-        try:
-            if length is None:
-                length = sum(map(len, pieces()))
-            if length <= N:
-                return None
-            return passages.index(pieces(), length, N, len(self._characters), self._end_id, passages.MAX_EXACT)
-        except InvalidUtf8 as e:
-            raise UserError(
-                f"{self._shown} is not UTF-8 at offset {e.offset}, and the model's characters are code points: convert"
-                " it to UTF-8."
-            ) from None
+    def __reduce__(self) -> tuple[type[KeptPassages], tuple[int]]:
+        return KeptPassages, (self._max_bytes,)  # a copy of a model indexes its text again
 
-    def index_of_recorded(self, recorded: RecordedText, N: int) -> Passages | None:
-        """Index the training text, or take the filter beside it. Errors: OSError; UserError."""
-        path, folder = recorded.checked_path(), recorded.folder
-        stats = text_stats(folder, -1)
-        pieces = functools.partial(self._pieces, functools.partial(_read, path))
-        if self._encoding is UTF8 and stats.invalid_at is not None:
-            length = None  # `index` says where it is invalid
-        else:
-            length = stats.length(self._encoding.name)
-        if length is None or length <= max(N, passages.MAX_EXACT):
-            return self.index(pieces, length, N)
-        name = f"passages_{N}_{self._hash()}.bin"
-        record = cache_record.load(folder)
-        shape = passages.filter_shape(length)
-        if record.made_of(folder, name) == stats.fingerprint:
-            with contextlib.suppress(OSError, ValueError):
-                words = np.fromfile(os.path.join(folder, name), np.uint64).reshape(shape)
-                return passages.from_filter(words, N, len(self._characters), self._end_id)
-        state = cache_record.file_state(path)
-        try:
-            found = self.index(pieces, length, N)
-        except ValueError:
-            found = None
-        if found is None or cache_record.file_state(path) != state:
-            raise UserError(f"{path} changed while it was read; start again.")
-        with contextlib.suppress(OSError):  # a folder that can't be written: it is made anew the next time
-            assert found.words is not None  # a text of this length has a filter
-            with atomic_write(os.path.join(folder, name)) as f:
-                found.words.tofile(f)
-            record.add_cache(folder, stats.fingerprint, name)
-            record.save(folder)
-        return found
-
-    def pieces_of_file(self, path: str) -> Iterator[npt.NDArray[np.int32]]:
-        """The text of -text, as training would read it. Errors: OSError; UserError; InvalidUtf8."""
-        if self._end_id >= 0:
-            return self._pieces(lambda: self._items_of_file(path))
-        if checkpoint.is_from_texts(self._loaded):
-            return self._pieces(lambda: item_file.decoded(path))
-        return self._pieces(lambda: _read(path))
-
-    def _items_of_file(self, path: str) -> Iterator[bytes]:
-        vocab, opt = self._loaded.vocab, self._loaded.opt
-        kind, labels = item_options.kind(vocab, opt), item_options.labels(vocab, opt)
-        end = END_CHARACTERS[kind]
-        if labels:
-            found = item_file.labelled_items_of_file(path, kind, end, str(opt.get("label")), labels)
-        else:
-            found = item_file.items_of_file(path, kind, end)
-        for item in found:
-            yield item + end
-
-    def _pieces(self, read: Callable[[], Iterator[bytes]]) -> Iterator[npt.NDArray[np.int32]]:
-        V = len(self._characters)
-        for stored in self._encoding.encode_pieces(read(), self._characters):
-            ids = self._encoding.from_stored(stored).astype(np.int32)
-            ids[(ids >= V) | (ids == self._end_id)] = -1
-            yield ids
-
-    def _hash(self) -> str:
-        """Of what else the filter of a text depends on."""
-        return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
-
-
-def _read(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as f:
-        yield from iter(lambda: f.read(_PIECE), b"")
+    def limits(self, text: ModelText, max_copy: int, file: str = "") -> CopyLimits | None:
+        """As `for_options`. A text that has changed is indexed again."""
+        if not max_copy:
+            return None
+        key = text.key(max_copy, file)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = text.index(max_copy, file)
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values() if one) > self._max_bytes:
+                self._kept.popitem(last=False)
+            found = self._kept[key]
+        return None if found is None else CopyLimits(found)

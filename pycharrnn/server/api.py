@@ -12,7 +12,9 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import Losses
+from pycharrnn.sampling.copy_limits import CopyLimits, KeptPassages
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import drawn_items, samples, served_models
 from pycharrnn.server.copied_passages import CopiedPassages
@@ -46,6 +48,7 @@ from pycharrnn.server.served_models import ServedModel
 
 _Responses = dict[int | str, dict[str, Any]]  # status -> its description for OpenAPI
 
+_MAX_PASSAGES = 1 << 28  # bytes of the indexes of training texts in memory
 _GUARD_STATUSES = (401, 421)  # of security.Guard, for every path
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -109,6 +112,7 @@ class _Api:
         self._models, self._scheduler = models, scheduler
         self._known_texts = KnownTexts()
         self._copied_passages = CopiedPassages()
+        self._kept_passages = KeptPassages(_MAX_PASSAGES)
         self._instance = secrets.token_hex(4)  # makes ETags unique to this server
         # A score takes megabytes and is useless before it is complete, so scores that take about as long, keyed by
         # (model id, bit length of the text's length), are computed one after the other.
@@ -160,7 +164,9 @@ class _Api:
             raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
         primetext = request.primetext.encode()
         learning = await self._learning(request)
-        sample = Sample(model, SampleParams(options, primetext, unit, request.candidates, request.skip), learning)
+        copies = await self._copy_limits(model, request.max_copy)
+        params = SampleParams(options, primetext, unit, request.candidates, request.skip, copies)
+        sample = Sample(model, params, learning)
         return LineStream(self._scheduler, samples.stream_lines(self._scheduler, sample))
 
     async def draw_items(self, request: ItemsBody) -> Response:
@@ -183,7 +189,8 @@ class _Api:
             threads=1,  # the scheduler's
         )
         learning = await self._learning(request)
-        lines = drawn_items.lines(model, options, request.primetext.encode(), known, learning)
+        copies = await self._copy_limits(model, request.max_copy)
+        lines = drawn_items.lines(model, options, request.primetext.encode(), known, learning, copies)
         return LineStream(self._scheduler, samples.in_turns(self._scheduler, lines))
 
     async def score_text(self, request: ScoreBody, connection: Request) -> Response:
@@ -216,7 +223,18 @@ class _Api:
             if not admitted:
                 return unavailable()
             text = request.text.encode()
-            return CopiedAnswer(passages=await self._copied_passages.of(model.text, text, request.least))
+            return CopiedAnswer(passages=await self._copied_passages.of(model.text.recorded, text, request.least))
+
+    async def _copy_limits(self, model: ServedModel, max_copy: int) -> CopyLimits | None:
+        """What max_copy forbids. Errors: HTTPException if the text is not here."""
+        if not max_copy:
+            return None
+        if not model.text.recorded.may_be_read_unasked():
+            raise HTTPException(422, "max_copy: the training text is not here, or is too long.")
+        try:
+            return await asyncio.to_thread(self._kept_passages.limits, model.text, max_copy)
+        except (OSError, ValueError, UserError):
+            raise HTTPException(422, "max_copy: the training text is not here, or has changed since.") from None
 
     async def _model(self, model_id: str) -> ServedModel:
         with _as_responses():

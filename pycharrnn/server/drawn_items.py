@@ -16,6 +16,7 @@ from pycharrnn.server.samples import characters_of, error_line
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from pycharrnn.sampling.copy_limits import CopyLimits
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor
     from pycharrnn.server.learning_models import LearningModel
@@ -30,6 +31,7 @@ def lines(
     primetext: bytes,
     known: Collection[bytes] | None,
     learning: LearningModel | None = None,
+    copies: CopyLimits | None = None,
 ) -> Iterator[str]:
     """The lines of a drawing (schemas.ItemLine), those of a round together, which may be "".
 
@@ -37,6 +39,7 @@ def lines(
         opt: uses items, new, unique, seed, length, temperature, topk, topp and threads.
         known: the items of the training text.
         learning: a copy of the model, which first learns from the primetext, and then draws.
+        copies: of opt.max_copy.
 
     Errors: HTTPException for a primetext with an unknown character or the end of an item.
     """
@@ -57,7 +60,7 @@ def lines(
         return model.predictor.fresh(1, streams)
 
     selection = Selection(opt, known)
-    rounds = select_in_rounds(selection, predictor_of, model.vocab, end_id, prime)
+    rounds = select_in_rounds(selection, predictor_of, model.vocab, end_id, prime, copies=copies)
     while True:
         try:
             with np.errstate(all="ignore"):  # the sampler finds infinity and NaN

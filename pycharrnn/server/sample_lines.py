@@ -14,7 +14,7 @@ from pycharrnn.common.display import character_name
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.sampling.batched_sampling import Characters
 
-DONE = '{"done":true}\n'
+DONE, DONE_EARLY = '{"done":true}\n', '{"done":true,"early":true}\n'
 
 _GIVEN = ('"given":false,"probability":', '"given":true,"probability":')
 _MIN_NORMAL = 1e-300  # smaller doubles lose digits
@@ -76,14 +76,15 @@ class LineWriter:
             activations = activations[last]
         return self._format(starts, _rows(characters, first), np.array(probs), activations)
 
-    def end(self) -> str:
-        """The last line, after one with U+FFFD for an incomplete character."""
+    def end(self, early: bool = False) -> str:
+        """The last line, after one with U+FFFD for an incomplete character. `early`: max_copy left no character."""
         held, complete = self._held, self._screen.end()
+        done = DONE_EARLY if early else DONE
         if held is None:
-            return DONE
+            return done
         ((text, _),) = complete
         probs = np.array([math.prod(held.token_probs.tolist())])
-        return self._format([_start(text)], _rows(held, [0]), probs, held.activations[-1:]) + DONE
+        return self._format([_start(text)], _rows(held, [0]), probs, held.activations[-1:]) + done
 
     def _num_pushed(self) -> int:
         return 0 if self._held is None else len(self._held.token_ids)

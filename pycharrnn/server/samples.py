@@ -12,6 +12,7 @@ from fastapi import HTTPException
 from pycharrnn.common.errors import UserError
 from pycharrnn.sampling import batched_sampling, tokenizer
 from pycharrnn.sampling.batched_sampling import BatchedStream, Characters
+from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server.learning_models import LearningModel
@@ -28,6 +29,7 @@ class SampleParams:
     unit: tuple[int, int] | None  # (layer, unit), from 1, whose activation to add to each character
     candidates: int  # number of top candidates to add to each character
     skip: int = 0  # number of characters at the beginning whose lines to leave out
+    copies: CopyLimits | None = None  # of max_copy
 
 
 class Sample:
@@ -59,7 +61,7 @@ class Sample:
         if not isinstance(predictor, KernelPredictor):
             yield from self._all_lines()
             return
-        stream = BatchedStream(predictor, params.options, prime_ids, self._unit)
+        stream = BatchedStream(predictor, params.options, prime_ids, self._unit, params.copies)
         while stream.unread:
             count = min(self._model.block, stream.unread)
             yield self._writer.lines(stream.read(count, self._writer.candidates_for(count)))
@@ -77,7 +79,7 @@ class Sample:
         if self.stream.error:
             lines += error_line(self.stream.error)
         elif not self.stream.left:
-            lines += self._writer.end()
+            lines += self._end()
         if self.stream.error or not self.stream.left:
             self.stream = None
         return lines
@@ -86,7 +88,7 @@ class Sample:
         params, model = self._params, self._model
         predictor, candidates = model.predictor.fresh(), params.candidates
         sampled = batched_sampling.sample_alone(
-            predictor, model.vocab, params.options, params.primetext, self._unit, candidates
+            predictor, model.vocab, params.options, params.primetext, self._unit, candidates, params.copies
         )
         try:
             for characters in sampled:
@@ -94,7 +96,11 @@ class Sample:
         except UserError as e:
             yield error_line(e)
         else:
-            yield self._writer.end()
+            yield self._end()
+
+    def _end(self) -> str:
+        copies = self._params.copies
+        return self._writer.end(bool(copies and copies.ended))
 
 
 def characters_of(primetext: bytes, model: ServedModel) -> list[bytes]:

@@ -47,6 +47,12 @@ class SampleBody(_Input):
         1.0, gt=0, le=1, description="sample from the fewest most probable characters whose sum reaches this"
     )
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="the same seed gives the same sample")
+    max_copy: Integer = Field(
+        0,
+        ge=0,
+        le=MAX_LENGTH,
+        description="sample no more than so many characters in a row that stand in the training text; 0: no limit",
+    )
     unit: Unit | None = Field(None, description="add the activation of this hidden unit to each character")
     adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
     candidates: Integer = Field(5, ge=0, le=MAX_CANDIDATES, description="top candidates to add to each character")
@@ -72,6 +78,7 @@ class SampleDone(BaseModel):
     """The last line of a complete sample."""
 
     done: Literal[True]
+    early: bool = Field(False, description="whether it has fewer characters, since max_copy left none to go on with")
 
 
 class SampleError(BaseModel):
@@ -100,6 +107,12 @@ class ItemsBody(_Input):
     new: bool = Field(False, description="leave out items that the training text has")
     unique: bool = Field(False, description="leave out items that were drawn before")
     adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
+    max_copy: Integer = Field(
+        0,
+        ge=0,
+        le=MAX_LENGTH,
+        description="draw no more than so many characters in a row that stand in the training text; 0: no limit",
+    )
 
 
 class DrawnItem(BaseModel):

@@ -18,11 +18,11 @@ from pycharrnn.page.facts import ModelFacts
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.known_items import RecordedItems, recorded_items
+from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.sampling.predictor import LocalPredictor
 from pycharrnn.server.sample_batch import SampleBatch
 from pycharrnn.server.sample_lines import LineVocabulary
 from pycharrnn.text import items
-from pycharrnn.text.recorded_text import RecordedText, recorded_text
 
 if TYPE_CHECKING:
     from pycharrnn.server.learning_models import LearningModel
@@ -42,7 +42,7 @@ class ServedModel:
     batch: SampleBatch | None  # of its samples; None without the C kernel
     end_id: int | None  # token id of the end of an item; None for a model of a text
     items: RecordedItems | None  # of the training text; None for a model of a text
-    text: RecordedText  # the training text
+    text: ModelText  # the training text
 
     @property
     def block(self) -> int:
@@ -68,7 +68,7 @@ def served_by(predictor: LocalPredictor, loaded: Checkpoint, facts: ModelFacts) 
     batch, vocab, end_id = None, loaded.vocab, loaded.network.end_id
     if isinstance(predictor, KernelPredictor):
         batch = SampleBatch(predictor.rows_per_step, predictor.multiplications)
-    text = recorded_text(facts.id, loaded)
+    text = ModelText(facts.id, loaded)
     recorded = None if end_id is None else recorded_items(facts.id, loaded)
     return ServedModel(facts.id, vocab, predictor, facts, LineVocabulary(vocab), batch, end_id, recorded, text)
 

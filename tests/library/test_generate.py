@@ -10,10 +10,12 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import item_models
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT, run, sampled
+from conftest import GOLDEN, ROOT, run, sampled, working_in
 
 import pycharrnn
 from compat.charrnn import Checkpoint
@@ -407,3 +409,37 @@ def test_on_a_gpu():
     command = run("sample", str(CHECKPOINT), "-verbose", "0", "-seed", "3", "-length", "200")
     assert model.generate(seed=3, length=200, as_bytes=True) + b"\n" == command.stdout
     assert model.device.startswith("cuda")
+
+
+# -- max_copy ----------------------------------------------------------------------------------------------------------
+
+
+def test_max_copy_is_that_of_the_command_line(tmp_path):
+    text = bytes(np.random.default_rng(1).choice([*b"abc\n"], 120).tolist())
+    path = item_models.saved(tmp_path, "", text, letters="abc")
+    with working_in(tmp_path):
+        model = pycharrnn.load(path)
+        found = model.generate("ab", max_copy=3, seed=5, length=200, as_bytes=True)
+        assert found + b"\n" == sampled(path, ["-primetext", "ab", "-max_copy", "3", "-seed", "5", "-length", "200"])
+        assert not any(found[k : k + 4] in text for k in range(len(found) - 3))
+        streamed = model.stream("ab", max_copy=3, seed=5, length=200, as_bytes=True)
+        assert b"".join(streamed) == found
+        batch = model.generate(["ab", "c"], max_copy=3, seed=5, length=200, as_bytes=True)
+        assert batch[0] == found != model.generate("ab", seed=5, length=200, as_bytes=True)
+        assert len(model.generate("a", max_copy=1, length=50)) < 50
+        Path("other.txt").write_bytes(b"aba\n" + b"c" * 50)
+        other = pickle.loads(pickle.dumps(model)).generate("c", max_copy=2, text=Path("other.txt"), as_bytes=True)
+        assert b"aba" not in other and b"ccc" not in other
+        Path("data/list/input.txt").unlink()
+        with pytest.raises(pycharrnn.UserError, match=r"is not here: .*, or give text FILE"):
+            model.generate(max_copy=3)
+        with pytest.raises(pycharrnn.UserError, match="max_copy must be from 1 to 1e12, or 0, not -1"):
+            model.generate(max_copy=-1)
+
+
+def test_items_with_max_copy(tmp_path):
+    text = b"abcab\nbcabc\ncabca\n" * 3
+    path = item_models.saved(tmp_path, "line", text, letters="abc")
+    with working_in(tmp_path):
+        found = [item.encoded for item in pycharrnn.load(path).items(30, max_copy=2, seed=1)]
+    assert not any(item[k : k + 3] in text for item in found for k in range(len(item) - 2))

@@ -18,7 +18,8 @@ from pycharrnn.engine.array_passages import ArrayPassages
 from pycharrnn.engine.kernel_passages import KernelPassages
 from pycharrnn.sampling import beam, copy_limits, inference, items, sampler
 from pycharrnn.sampling.chat import Chat
-from pycharrnn.sampling.copy_limits import CopyLimits
+from pycharrnn.sampling.copy_limits import CopyLimits, KeptPassages
+from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import ChatOptions, SampleOptions
 
@@ -331,6 +332,27 @@ def test_the_filter_of_a_long_text_is_kept_beside_it(folder, monkeypatch):
     assert built == [1, 1] and file.read_bytes() == whole
     again()
     assert built == [1, 1]
+
+
+def test_the_indexes_that_were_used_last_are_kept(folder, monkeypatch):
+    _, loaded, path = of_text(folder, b"abcabcb")
+    built = []
+    monkeypatch.setattr(passages, "index", lambda *a, index=passages.index: built.append(a[2]) or index(*a))
+    text, kept = ModelText(path, loaded), KeptPassages(0)
+    for N in (2, 2, 3, 2):
+        assert kept.limits(text, N).passages.N == N
+    assert built == [2, 3, 2]
+    kept, built[:] = KeptPassages(1 << 20), []
+    for N in (2, 3, 2, 3, 0, 1000):
+        kept.limits(text, N)
+    assert built == [2, 3]
+    (folder / "other.txt").write_bytes(b"cccca")
+    assert follows(kept.limits(text, 2, "other.txt"), loaded, b"cc") == {"a", "c"}
+    (folder / "other.txt").write_bytes(b"ccccab")
+    assert follows(kept.limits(text, 2, "other.txt"), loaded, b"ca") == {"b"}
+    (folder / "data/list/input.txt").write_bytes(b"cccccccc")
+    with pytest.raises(UserError, match="is not the text of"):
+        kept.limits(text, 2)
 
 
 @pytest.mark.slow

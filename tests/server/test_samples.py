@@ -8,8 +8,11 @@ import json
 import math
 import random
 
+import httpx
+import item_models
 import numpy as np
 import pytest
+from conftest import working_in
 from serving_tools import GRU, LSTM, lines_of
 
 from compat.vocabulary import characters_by_id
@@ -18,11 +21,13 @@ from pycharrnn.common.display import character_name
 from pycharrnn.common.screen_text import ScreenText
 from pycharrnn.engine import kernel_library
 from pycharrnn.page.facts import facts_of
-from pycharrnn.sampling import sampler
+from pycharrnn.sampling import batched_sampling, copy_limits, sampler
 from pycharrnn.sampling.inference import on_cpu
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import sample_batch, samples, scheduler, served_models
+from pycharrnn.server.app import create_app
+from pycharrnn.server.registry import Registry
 from pycharrnn.server.sample_lines import DONE, LineVocabulary, LineWriter, four_digits
 from pycharrnn.server.samples import Sample, SampleParams
 
@@ -336,3 +341,78 @@ def test_a_vocabulary_of_code_points(loaded):
         r'{"text":"\"","given":false,"probability":0.5,"candidates":[["\"",1.0],["\ud83d\ude00",0.0]]}'
     )
     assert dataclasses.astuple(asked())  # plain data
+
+
+# -- max_copy ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def of_text(tmp_path_factory):
+    """A checkpoint of a text, in whose folder the text is."""
+    folder = tmp_path_factory.mktemp("text")
+    text = bytes(np.random.default_rng(1).choice([*b"abc\n"], 120).tolist())
+    with working_in(folder):
+        path = item_models.saved(folder, "", text, letters="abc")
+        yield path, checkpoint.load(path), text
+
+
+def test_samples_with_and_without_a_limit_share_a_batch(of_text, monkeypatch):
+    """Each is what it is alone, also beside one that ends early, and beside one whose model fails."""
+    path, loaded, _ = of_text
+    limits = [copy_limits.for_options(str(path), loaded, N) for N in (0, 3, 4, 2)]
+    options = [SampleOptions(length=90, seed=k) for k in range(len(limits))]
+    by_seed = list(zip(options, limits, strict=True))
+
+    def ids_of(one: SampleOptions, copies: copy_limits.CopyLimits | None) -> list[int]:
+        drawn = sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, one, b"ab", copies=copies)
+        return [character.token_id for character in drawn][2:]
+
+    alone = [ids_of(*one) for one in by_seed]
+    assert [len(ids) < 90 for ids in alone] == [False, False, False, True]
+    for copies in limits:
+        if copies:
+            copies.ended.clear()
+    predictor = on_kernel(loaded).predictor
+    prime = [loaded.vocab[b"a"] - 1, loaded.vocab[b"b"] - 1]
+    streams = [batched_sampling.BatchedStream(predictor, one, prime, None, copies) for one, copies in by_seed]
+    for stream in streams:
+        stream.read(2, 0)
+    found = [list[int]() for _ in streams]
+    while live := [stream for stream in streams if stream.left]:
+        for stream, characters in zip(live, batched_sampling.step_batch(live, 7, [0] * len(live)), strict=True):
+            found[streams.index(stream)] += characters.token_ids.tolist()
+    assert found == alone
+    assert [bool(copies and copies.ended) for copies in limits] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("of", [on_kernel, on_numpy])
+def test_the_last_line_says_that_no_character_was_left(of_text, of):
+    path, loaded, _ = of_text
+    copies = copy_limits.for_options(str(path), loaded, 1)
+    *characters, last = lines_of(of(loaded), asked(primetext=b"a", copies=copies, unit=(1, 1)))
+    assert last == '{"done":true,"early":true}' and len(characters) < 60
+
+
+def test_the_api_limits_what_is_copied(of_text):
+    path, _, text = of_text
+
+    def ask(**request) -> httpx.Response:
+        app = create_app(Registry([str(path)], print, print), scheduler.Scheduler(2, threads=1), None, "")
+
+        async def post() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+                return await client.post("/api/sample", json={"model": path.stem, "primetext": "b", **request})
+
+        return asyncio.run(post())
+
+    lines = [json.loads(line) for line in ask(max_copy=3, candidates=0).text.splitlines()]
+    drawn = "".join(line["text"] for line in lines[:-1]).encode()
+    assert len(drawn) == 401 and not any(drawn[k : k + 4] in text for k in range(len(drawn) - 3))
+    input_file = path.parents[1] / "data/list/input.txt"
+    input_file.write_bytes(text + b"c")
+    assert "max_copy: the training text is not here, or has changed since" in ask(max_copy=3).text
+    input_file.unlink()
+    found = ask(max_copy=3)
+    assert found.status_code == 422 and "max_copy: the training text is not here" in found.text
+    assert ask().status_code == 200
+    input_file.write_bytes(text)

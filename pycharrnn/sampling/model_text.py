@@ -1,0 +1,152 @@
+"""The training text of a model, or another text, as the index of passages that -max_copy needs.
+
+An index of a text up to passages.MAX_EXACT characters is made anew for each call. The filter of a longer text is kept
+in the folder of its cache, as passages_N_HASH.bin; .cache.json records its state and the text that it was made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compat import item_options
+from compat.atomic_write import atomic_write
+from compat.item_options import END_CHARACTERS
+from compat.vocabulary import characters_by_id
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.engine import passages
+from pycharrnn.engine.passages import Passages
+from pycharrnn.text import cache_record, item_file
+from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8
+from pycharrnn.text.recorded_text import recorded_text
+from pycharrnn.text.text_stats import text_stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
+
+    from compat.charrnn import Checkpoint
+
+    _Pieces = Callable[[], Iterator[npt.NDArray[np.int32]]]
+
+_PIECE = 1 << 20
+
+
+class ModelText:
+    """The text of the model at `path`, as token ids; -1 for what ends an item, and for what the vocabulary lacks.
+
+    It does not keep the weights. Attributes: recorded: the training text.
+    """
+
+    def __init__(self, path: str, loaded: Checkpoint) -> None:
+        self.recorded = recorded_text(path, loaded)
+        self._vocab, self._opt, self._is_from_texts = loaded.vocab, loaded.opt, checkpoint.is_from_texts(loaded)
+        self._characters = characters_by_id(loaded.vocab)
+        self._encoding = UTF8 if checkpoint.encoding(loaded) == "utf8" else BYTES
+        end = loaded.network.end_id
+        self._end_id = -1 if end is None else end
+
+    def index(self, N: int, text: str = "") -> Passages | None:
+        """Index the training text, or the file `text`; None if it has no passage of N+1 characters.
+
+        Errors: OSError; UserError for a text that is missing, has changed, or is not in the model's encoding.
+        """
+        if not all(map(self._encoding.is_character, self._characters)):
+            raise UserError(
+                f"{flag('max_copy')} needs a model whose characters are bytes or code points: leave it out."
+            )
+        return self._index(lambda: self._pieces_of_file(text), text, None, N) if text else self._index_of_recorded(N)
+
+    def key(self, N: int, text: str = "") -> tuple[object, ...]:
+        """Equal for equal indexes, while the file is unchanged."""
+        path = text or (self.recorded.path if self.recorded.folder else "")
+        return N, text, self.recorded, self._hash(), cache_record.file_state(path) if path else None
+
+    def _index(self, pieces: _Pieces, shown: str, length: int | None, N: int) -> Passages | None:
+        """Index a text, named so in messages, of `length` characters if that is known. Errors: OSError; UserError."""
+        try:
+            if length is None:
+                length = sum(map(len, pieces()))
+            if length <= N:
+                return None
+            return passages.index(pieces(), length, N, len(self._characters), self._end_id, passages.MAX_EXACT)
+        except InvalidUtf8 as e:
+            raise UserError(
+                f"{shown} is not UTF-8 at offset {e.offset}, and the model's characters are code points: convert"
+                " it to UTF-8."
+            ) from None
+
+    def _index_of_recorded(self, N: int) -> Passages | None:
+        """Index the training text, or take the filter beside it. Errors: OSError; UserError."""
+        path, folder = self.recorded.checked_path(), self.recorded.folder
+        stats = text_stats(folder, -1)
+        pieces = functools.partial(self._pieces, functools.partial(_read, path))
+        if self._encoding is UTF8 and stats.invalid_at is not None:
+            length = None  # `index` says where it is invalid
+        else:
+            length = stats.length(self._encoding.name)
+        if length is None or length <= max(N, passages.MAX_EXACT):
+            return self._index(pieces, path, length, N)
+        name = f"passages_{N}_{self._hash()}.bin"
+        record = cache_record.load(folder)
+        shape = passages.filter_shape(length)
+        if record.made_of(folder, name) == stats.fingerprint:
+            with contextlib.suppress(OSError, ValueError):
+                words = np.fromfile(os.path.join(folder, name), np.uint64).reshape(shape)
+                return passages.from_filter(words, N, len(self._characters), self._end_id)
+        state = cache_record.file_state(path)
+        try:
+            found = self._index(pieces, path, length, N)
+        except ValueError:
+            found = None
+        if found is None or cache_record.file_state(path) != state:
+            raise UserError(f"{path} changed while it was read; start again.")
+        with contextlib.suppress(OSError):  # a folder that can't be written: it is made anew the next time
+            assert found.words is not None  # a text of this length has a filter
+            with atomic_write(os.path.join(folder, name)) as f:
+                found.words.tofile(f)
+            record.add_cache(folder, stats.fingerprint, name)
+            record.save(folder)
+        return found
+
+    def _pieces_of_file(self, path: str) -> Iterator[npt.NDArray[np.int32]]:
+        """The text of -text, as training would read it. Errors: OSError; UserError; InvalidUtf8."""
+        if self._end_id >= 0:
+            return self._pieces(lambda: self._items_of_file(path))
+        if self._is_from_texts:
+            return self._pieces(lambda: item_file.decoded(path))
+        return self._pieces(lambda: _read(path))
+
+    def _items_of_file(self, path: str) -> Iterator[bytes]:
+        vocab, opt = self._vocab, self._opt
+        kind, labels = item_options.kind(vocab, opt), item_options.labels(vocab, opt)
+        end = END_CHARACTERS[kind]
+        if labels:
+            found = item_file.labelled_items_of_file(path, kind, end, str(opt.get("label")), labels)
+        else:
+            found = item_file.items_of_file(path, kind, end)
+        for item in found:
+            yield item + end
+
+    def _pieces(self, read: Callable[[], Iterator[bytes]]) -> Iterator[npt.NDArray[np.int32]]:
+        V = len(self._characters)
+        for stored in self._encoding.encode_pieces(read(), self._characters):
+            ids = self._encoding.from_stored(stored).astype(np.int32)
+            ids[(ids >= V) | (ids == self._end_id)] = -1
+            yield ids
+
+    def _hash(self) -> str:
+        """Of what else the filter of a text depends on."""
+        return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
+
+
+def _read(path: str) -> Iterator[bytes]:
+    with open(path, "rb") as f:
+        yield from iter(lambda: f.read(_PIECE), b"")
