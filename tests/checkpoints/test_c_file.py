@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import subprocess
 
@@ -19,14 +20,16 @@ from c_programs import (
     text_of,
     with_weights,
 )
+from click.testing import CliRunner
 from conftest import ROOT, run, sentence
-from item_models import made
+from item_models import made, saved
 from kinds import loaded
 
 import pycharrnn
 from compat.charrnn import Checkpoint
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import c_file, c_template, c_weights, checkpoint
+from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
 from pycharrnn.sampling import inference
@@ -318,3 +321,22 @@ def test_weights_are_for_c_files():
     checkpoint_file = str(ROOT / "tests/golden/rnn3/lm_rnn3_epoch1.00_3.0075.t7")
     said = sentence(run("convert", checkpoint_file, "m.json", "-weights", "int8"))
     assert "-weights int8 is for a C program: end the line with its name, such as model.c." in said
+
+
+def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
+    path = saved(tmp_path, text=b"abc\nab\nca\nb\n" * 1000)
+    monkeypatch.chdir(tmp_path)
+
+    def notes(*args: str) -> list[str]:
+        done = CliRunner().invoke(cli, ["convert", str(path), "model.c", "-overwrite", "1", *args])
+        assert done.stdout == "saved model.c\n"
+        return done.stderr.splitlines()
+
+    assert notes() == ["pycharrnn: weights: double, 10272 bytes"]
+    weights, losses = notes("-weights", "int8")
+    assert weights == "pycharrnn: weights: int8, 2154 bytes"
+    after, before = map(float, re.findall(r"\d\.\d+", losses))
+    assert before != after
+    assert abs(before - after) < 0.02
+    (tmp_path / "data" / "list" / "input.txt").unlink()
+    assert len(notes("-weights", "int8")) == 1

@@ -91,9 +91,9 @@ def test_inspect_of_what_is_no_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     "args, written",
     [
-        ([], (f"{CHECKPOINT}_cpu.t7", "", "binary", 8)),
-        (["x.t7"], ("x.t7", "", "binary", 8)),
-        (["x.t7", "-ascii", "1", "-longs", "4", "-type", "float32"], ("x.t7", "float32", "ascii", 4)),
+        ([], (f"{CHECKPOINT}_cpu.t7", "", "binary", 8, "")),
+        (["x.t7"], ("x.t7", "", "binary", 8, "")),
+        (["x.t7", "-ascii", "1", "-longs", "4", "-type", "float32"], ("x.t7", "float32", "ascii", 4, "")),
     ],
 )
 def test_convert(monkeypatch, args, written):
