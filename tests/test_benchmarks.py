@@ -86,6 +86,14 @@ def test_page_speed(monkeypatch):
     assert found["pycharrnn sample at best, characters/s"] >= sampler
 
 
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+def test_c_file(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    found = benchmark("c_file").figures(length=60, repeats=1)
+    assert min(found.values()) > 0
+    assert found["ratio"] == pytest.approx(found["C kernel"] / found[".c file, -march=native"])
+
+
 def test_scoring(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     scoring, threads = benchmark("scoring"), torch.get_num_threads()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
-from pycharrnn.checkpoints import c_weights
+from pycharrnn.checkpoints import c_weights, checkpoint
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def losses(path: str, loaded: Checkpoint, weights: str) -> Losses | None:
     """
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     with contextlib.suppress(OSError, ValueError, UserError):
-        exact, after = (scoring.split_loss(path, model, EvalOptions()) for model in (loaded, rounded))
-        return Losses(exact, after)
+        after = scoring.split_loss(path, rounded, EvalOptions())
+        exact = checkpoint.validation_loss(loaded)
+        return Losses(scoring.split_loss(path, loaded, EvalOptions()) if exact is None else exact, after)
     return None
