@@ -39,6 +39,7 @@ READER_HAS = {
     "lists.md": ("names.txt", "poems.txt", "lists/French.txt", "lists/German.txt"),
     "tutorial.md": ("letters/1.txt", "letters/2.txt"),
     "fine-tuning.md": ("long_text.txt", "my_text.txt"),
+    "microcontrollers.md": ("my_text.txt",),
     "old-checkpoints.md": (
         "lm_lstm_epoch17.33_1.5834.t7",
         "checkpoint_10000.t7",
