@@ -11,6 +11,7 @@ import platform
 from pathlib import Path
 
 import busy_machine
+import copies
 import machine_limits
 import memory
 import preprocess
@@ -65,6 +66,7 @@ def main() -> None:
         ),
         "sampling and start-up": sampling.figures,
         "score and eval": scoring.figures,
+        "copied": copies.figures,
         "serving": serve_clients.figures,
         "preprocessing": lambda: preprocess.figures(args.megabytes),
         "memory of a training step": memory.figures,

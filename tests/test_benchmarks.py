@@ -107,6 +107,16 @@ def test_scoring(monkeypatch):
     assert kernel_library.library.__name__ == "library"  # is back where it was
 
 
+def test_copies(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    copies = benchmark("copies")
+    assert b"".join(copies.pieces(b"abc", 8)) == b"abcabcab"
+    monkeypatch.setitem(copies.DATASETS, "pydoc", lambda path: b"the manual of Python, which is short here. " * 9)
+    rows = copies.figures(megabytes=1, repeats=1)
+    assert [row["what"].split(",")[0] for row in rows] == ["a sample of 5 KB", "a sample of 100 KB"]
+    assert all(row["/ SHA-256"] == row["value"] / row["SHA-256"] for row in rows)
+
+
 HAS_COMPILER = pytest.mark.skipif(not shutil.which(os.environ.get("CC", "cc").split()[0]), reason="no C compiler")
 
 

@@ -33,7 +33,7 @@ app = create_app(models, Scheduler(8, threads=2), None, TOKEN["Authorization"].p
 names = [facts.id for facts in models.all_facts()]
 schemas = app.openapi()["components"]["schemas"]
 # What is made up would hardly be a model that is there, or a text of characters that it knows.
-for request in ("SampleBody", "ItemsBody", "ScoreBody"):
+for request in ("SampleBody", "ItemsBody", "ScoreBody", "CopiedBody"):
     schemas[request]["properties"]["model"]["enum"] = [*names, "another"]
 app.openapi()["paths"]["/api/losses"]["get"]["parameters"][0]["schema"]["enum"] = [*names, "another"]
 schemas["SampleBody"]["properties"]["primetext"]["pattern"] = "^[a-z ,.]*$"
