@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.int64]
 
+_READ_AHEAD = 1 << 18  # characters that are read at a time as text
 _HELD = 1 << 26  # bytes of token ids that are held in memory; of a longer text, items are read from the disk
 
 
@@ -79,7 +80,7 @@ class ItemLoader(Batches):
             raise _lacks(TAB, f"the labels of {flag('label', label)}")
         self._index = item_index.load(folder, text, kind, end, encoding == "utf8", progress, label)
         self._splits = Splits(self._index, split_fractions, seed)
-        self._seed, self._in_order = seed, in_order
+        self._seed, self._in_order, self._is_utf8 = seed, in_order, encoding == "utf8"
         self._rows = range(batch_size)[rows]
         self._held = text.read(0, len(text)) if len(text) * text.dtype.itemsize <= _HELD else None
         self._of_split = {split: self._start(split) for split in (TRAIN, VAL, TEST)}
@@ -157,8 +158,16 @@ class ItemLoader(Batches):
 
     def texts(self, split_index: int) -> Iterator[Iterator[bytes]]:
         """The items of a split, in the order of the list, each with its end character."""
+        block: str | bytes = b""
+        first = last = 0  # the characters in `block`
         for _, _, start, length in Order(self._index, self._splits, split_index, None):
-            yield self._text.pieces_of(start, start + length + 1)
+            end = start + length + 1
+            if end > last:
+                first, last = start, min(max(end, start + _READ_AHEAD), len(self._text))
+                content = b"".join(self._text.pieces_of(first, last))
+                block = content.decode() if self._is_utf8 else content
+            item = block[start - first : end - first]
+            yield iter((item.encode() if isinstance(item, str) else item,))
 
     def item_positions(self) -> tuple[int, ...]:
         return self._of_split[TRAIN].state()
