@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import shutil
 import subprocess
 
@@ -28,6 +27,7 @@ from kinds import loaded
 import pycharrnn
 from compat.charrnn import Checkpoint
 from compat.vocabulary import characters_by_id
+from pycharrnn.analysis import rounding
 from pycharrnn.checkpoints import c_file, c_template, c_weights, checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
@@ -335,8 +335,8 @@ def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
     assert notes() == ["pycharrnn: weights: double, 10272 bytes"]
     weights, losses = notes("-weights", "int8")
     assert weights == "pycharrnn: weights: int8, 2154 bytes"
-    after, before = map(float, re.findall(r"\d\.\d+", losses))
-    assert before != after
-    assert abs(before - after) < 0.02
+    found = rounding.losses(str(path), checkpoint.load(path), "int8")
+    assert losses == f"pycharrnn: validation loss: {found.rounded:.4f}; of the checkpoint: {found.exact:.4f}"
+    assert 0 < abs(found.rounded - found.exact) < 0.01
     (tmp_path / "data" / "list" / "input.txt").unlink()
     assert len(notes("-weights", "int8")) == 1
