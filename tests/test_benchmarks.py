@@ -11,6 +11,7 @@ import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
+import item_models
 import pytest
 import torch
 from conftest import GOLDEN, ROOT
@@ -322,3 +323,19 @@ def test_minutes_compares_a_plan_with_others_that_train_as_long(tmp_path, capsys
     assert [row["what"] for row in rows] == ["plan", "sweep", "sweep", "sweep"]
     assert {row["rnn_size"] for row in rows} == {4, 6}
     assert "% above the best of 4 runs" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_originality(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    originality = benchmark("originality")
+    text = b"abcab\ncbaab\n" * 40
+    path = str(item_models.saved(tmp_path, "", text, letters="abc"))
+    loaded = originality.checkpoint.load(path)
+    for limits, longest in ((None, range(3, 500)), (originality.copy_limits.for_options(path, loaded, 3), range(4))):
+        texts = originality.texts_of(loaded, 0.5, limits, 10_000)
+        assert len(texts) == 2
+        found = originality.copies.compare(texts, [[text]])
+        assert found.lengths.max() in longest
+        assert originality.row(found, loaded, loaded, texts).count("|") == 4
+    originality.speed(path, 3, 1)
+    assert capsys.readouterr().out.count("-max_copy 3 draws ") == 2
