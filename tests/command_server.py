@@ -52,7 +52,7 @@ class ForkedCommand(subprocess.Popen):
         except BlockingIOError:
             return 0, 0
         self._report.close()
-        return self.pid, int(status)
+        return self.pid, int(status or 1 << 8)  # nothing from a process that was killed
 
     def _internal_poll(self, *default, **functions) -> int | None:
         if self.returncode is None:

@@ -229,6 +229,7 @@ def test_all(monkeypatch, tmp_path, capsys):
         "serve_clients",
         "preprocess",
         "memory",
+        "copies",
     ]
     for module in modules:
         monkeypatch.setattr(getattr(everything, module), "figures", lambda *a, m=module, **k: [{"of": m, "s": 1.5}])
@@ -312,7 +313,7 @@ def test_busy_machine(monkeypatch):
         assert row["quiet ms"] > 0 and 0 < row["ratio"] <= row["worst ratio"]
 
 
-def test_minutes_compares_a_plan_with_others_that_train_as_long(tmp_path, capsys, monkeypatch):
+def test_minutes(tmp_path, capsys, monkeypatch):
     (tmp_path / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:4000])
     minutes = benchmark("minutes")
     arguments = ["-minutes", "0.002", "-sizes", "4,6", "-rates", "1,1.5", "-o", str(tmp_path / "rows.json")]

@@ -113,25 +113,31 @@ def test_numpy_says_nothing_of_numbers_that_overflow():
 
 RANGES = {  # of the numbers that options take
     "at least 0": """
-        activations.layer chat.topk eval.batch_size eval.seq_length sample.beam sample.length sample.topk
+        activations.layer chat.topk copied.top eval.batch_size eval.seq_length sample.beam sample.length sample.topk
         train.keep train.patience train.save_every_minutes which.top
     """,
     "at least 0 and less than 1": "train.decay_rate train.dropout train.weight_drop",
     "at least 1": """
-        activations.count chat.length train.batch_size train.eval_val_every train.num_layers train.print_every
-        train.rnn_size train.seq_length
+        activations.count chat.length copied.least train.batch_size train.eval_val_every train.num_layers
+        train.print_every train.rnn_size train.seq_length
     """,
-    "from 0 to 1": "eval.train_frac eval.val_frac train.anneal train.train_frac train.val_frac",
+    "from 0 to 1": """
+        chat.adapt_pull eval.adapt_pull eval.train_frac eval.val_frac sample.adapt_pull score.adapt_pull train.anneal
+        train.train_frac train.val_frac
+    """,
     "from 0 to 10000": "train.show",
     "from 0 to 65535": "serve.port",
     "from 1 to 1000": "serve.streams",
+    "from 1 to 10000": "chat.adapt_length eval.adapt_length sample.adapt_length score.adapt_length",
     "from 1 to 1024": """
         activations.threads chat.threads eval.threads sample.threads score.threads serve.threads train.threads
         which.threads
     """,
-    "from 1 to 1e12": "sample.items sample.least sample.most sample.samples",
+    "from 1 to 1e12": "chat.max_copy sample.items sample.least sample.max_copy sample.most sample.samples",
     "greater than 0": "train.grad_clip train.learning_rate train.learning_rate_decay",
-    "greater than 0 and at most 1": "chat.topp sample.topp",
+    "greater than 0 and at most 1": """
+        chat.adapt_rate chat.topp eval.adapt_rate sample.adapt_rate sample.topp score.adapt_rate
+    """,
     "greater than 0 and at most 1e12": "train.max_epochs",
     "greater than 0 and at most 1000000": "train.minutes",
 }

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, needs_signals, not_found, run, sampled, sentence, start, with_slashes
+from conftest import HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, sentence, start, with_slashes
 from runs import ENVIRONMENT, TEXT, result_of, train
 
 import pycharrnn
@@ -147,8 +147,15 @@ def test_an_unfinished_run_is_kept(home):
 
 @needs_signals
 def test_interrupted_while_it_waits_for_a_pipe(home):
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = start("train", "-", *QUICK, cwd=home, env={**ENVIRONMENT, "TMPDIR": str(home)}, **pipes)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pycharrnn", "train", "-", *QUICK],
+        cwd=home,
+        env={**ENVIRONMENT, "TMPDIR": str(home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **HEEDS_SIGNALS,
+    )
     process.stdin.write(b"x" * (1 << 21))  # more than a pipe holds, so that it has begun to read
     process.stdin.flush()
     process.send_signal(signal.SIGINT)
