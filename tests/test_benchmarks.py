@@ -87,6 +87,7 @@ def test_page_speed(monkeypatch):
     assert found["pycharrnn sample at best, characters/s"] >= sampler
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
 def test_c_file(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
@@ -313,6 +314,7 @@ def test_busy_machine(monkeypatch):
         assert row["quiet ms"] > 0 and 0 < row["ratio"] <= row["worst ratio"]
 
 
+@pytest.mark.slow
 def test_minutes(tmp_path, capsys, monkeypatch):
     (tmp_path / "input.txt").write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:4000])
     minutes = benchmark("minutes")

@@ -26,7 +26,16 @@ from pycharrnn.training.options import TrainOptions
 FLAGS = {f.name for command in cli.commands.values() if command.options for f in dataclasses.fields(command.options)}
 
 
-LONG_PAGES = {"how-it-works.md", "lists.md", "pages.md", "tutorial.md"}  # half a minute each
+LONG_PAGES = {  # which take longest
+    "adapt.md",
+    "fine-tuning.md",
+    "how-it-works.md",
+    "lists.md",
+    "long-runs.md",
+    "originality.md",
+    "pages.md",
+    "tutorial.md",
+}
 
 
 @pytest.fixture(scope="module")

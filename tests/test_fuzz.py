@@ -88,6 +88,7 @@ def test_the_fuzzer_notices_faults(tmp_path, monkeypatch):
     assert "MB of memory" in commands.run_all(tmp_path, 0, [["inspect", "x.t7"]], [])[0][-1].fault
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SMALL, ids=lambda p: p.name)
 def test_prefixes(path):
     whole = path.read_bytes()

@@ -96,6 +96,7 @@ def test_a_run_leaves_the_next_check_as_exact_as_it_was():
         assert not torch.backends.cuda.matmul.allow_tf32
 
 
+@pytest.mark.slow
 def test_the_checks_of_paths_and_modules_on_mps():
     """Where there are no numbers of double precision."""
     place = Place("mps", True, 0)

@@ -166,6 +166,7 @@ def test_git_changes_no_bytes_on_windows(tmp_path):
     assert dict(zip(kept, written, strict=True)) == kept
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.skipif(not IS_X86, reason="processors of this kind have one level alone")
 def test_a_python_for_both_kinds_of_macs(source):

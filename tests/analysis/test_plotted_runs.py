@@ -98,6 +98,7 @@ def test_a_log_beside_a_checkpoint_of_its_name(folder, tmp_path):
     assert curves == ["two", "lm_two_latest: lstm, 2 x 6"]
 
 
+@pytest.mark.slow
 def test_a_log_that_is_being_written(tmp_path):
     """However much of it is there, once there is a row: a half row is none, and no error."""
     rows = [Row("train", i, i / 20, 3 - i / 100) for i in (10, 20, 30)] + [Row("validation", 30, 1.5, val_loss=2.75)]

@@ -410,6 +410,7 @@ def test_absurd_sizes_of_samples(args, words):
     assert words in sentence(run("sample", CHECKPOINT, "-gpuid", "-1", "-length", "5", *args))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
 @pytest.mark.parametrize(
     "args",

@@ -160,6 +160,7 @@ def test_progress_is_not_part_of_a_run(tmp_path):
     assert "overridden on the command line: -max_epochs 1 (was 0.5)" in lines
 
 
+@pytest.mark.slow
 def test_only_the_first_process_shows_the_line(tmp_path):
     command = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn")
     folder = folder_with_text(tmp_path / "a")

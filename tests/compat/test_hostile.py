@@ -238,6 +238,7 @@ def test_a_narrow_below_any_number_of_sigmoids():
         charrnn.from_table(table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typename", [b"nn.CAddTable", b"nn.Linear", b"nn.Identity", b"nn.SplitTable", b"nn.gModule"])
 def test_class_names_that_are_no_text(tmp_path, typename):
     table = load_t7(LSTM)
@@ -273,6 +274,7 @@ UNFOLDING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNFOLDING)
 def test_what_is_read_is_charged_in_full(kind):
     content = many(5_000, UNFOLDING[kind])

@@ -157,6 +157,7 @@ def test_items_in_rows_are_items_alone(path, model, layers, dropout):
     assert_same(run(passes(path, of, T, B), batch), each_alone(of, batch), path)
 
 
+@pytest.mark.slow
 @each_case
 def test_more_rows_and_units_than_a_tile_holds(path, model, monkeypatch):
     monkeypatch.setitem(globals(), "H", 37)

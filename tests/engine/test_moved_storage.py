@@ -52,6 +52,7 @@ def move(tensor):
     return [torch.full_like(tensor, float("nan")) for _ in range(8)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("H", [16, 300])
 def test_parameters_in_shared_memory(model, H):

@@ -92,6 +92,7 @@ def train(folder, *args: str) -> list[str]:
     return steps(masked(result.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", ["0", "1"])
 @pytest.mark.parametrize("dropout", ["0", "0.3"])
 def test_a_gru_learns_on_it_as_on_the_cpu(corpus, monkeypatch, exact, dropout):
@@ -138,6 +139,7 @@ def test_the_loops_compute_the_same_on_mps(monkeypatch, model):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, model", [("cuda", "lstm"), ("cuda", "gru"), ("mps", "gru")])
 def test_every_use_of_a_gpu(corpus, tmp_path, kind, model):
     """Train, go on, sample, evaluate, score, load: nothing is on the wrong device, and samples are the CPU's."""

@@ -134,6 +134,7 @@ def validation_loss(folder, *args: str) -> float:
     return loaded.val_losses[loaded.i]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["lstm", "rnn"])
 def test_bfloat16_learns_as_well(corpus, model):
     size = ("-batch_size", "10", "-seq_length", "25", "-model", model, "-learning_rate", "0.001")
@@ -156,6 +157,7 @@ def test_precisions_that_do_not_fit(corpus, args, words):
     assert words in str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["CPU", "GPU"])
 def test_every_precision_computes_or_is_one_sentence(corpus, where):
     """Of every model, with the habits or with dropout, on the CPU and on a GPU that is pretended."""

@@ -332,6 +332,7 @@ def test_lines_with_bytes_of_file_names(capsys):
     assert capsys.readouterr() == ("a\\xe9b\n", "pycharrnn: a\\xe9b\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("close", [False, True], ids=["ascii", "closed"])
 def test_streams_that_can_not_take_a_line_end_no_training(here, close):
     (here / "poems.txt").rename(here / "po\u00e9ms.txt")

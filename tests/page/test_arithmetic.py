@@ -107,6 +107,7 @@ def requests_for(k: int) -> list[dict]:
     return found
 
 
+@pytest.mark.slow
 def test_random_models(page, recorded, models):
     assert len(models) - len(recorded) == 22
     for k, loaded in enumerate(models[len(recorded) :]):

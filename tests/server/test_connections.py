@@ -401,6 +401,7 @@ def test_a_body_is_asked_for_only_where_it_will_be_read(running, length, first):
 # -- stopping and starting -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, often", [("SIGINT", False), ("SIGTERM", False), ("SIGHUP", False), ("SIGINT", True)])
 def test_signals_end_a_server_with_all_it_has(name, often):
     """One of them, or as many as somebody impatient likes."""

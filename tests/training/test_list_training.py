@@ -217,6 +217,7 @@ def labelled_files(folder: Path) -> None:
         (folder / "lists" / f"{label}.txt").write_bytes(b"\n".join(words))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["lstm", "gru"])
 def test_the_loss_of_labelled_items_is_that_of_their_characters(tmp_path, model):
     """Each item read alone after its label, whose characters have no loss; and a run goes on to the same bits."""

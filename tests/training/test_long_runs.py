@@ -101,6 +101,7 @@ def slow_saving(tmp_path: Path) -> dict[str, str]:
     return {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path / 'slow'}{os.pathsep}{ROOT}"}
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("signals, status", [pytest.param(1, 143, marks=pytest.mark.slow), (2, 130)])
 def test_signals_during_a_save(tmp_path, signals, status):
@@ -674,6 +675,7 @@ class Disk:
 EVERY_10 = ["-eval_val_every", "10", "-max_epochs", "1", "-save_every_minutes", "0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what, number", [("fsync", errno.ENOSPC), ("fsync", errno.EIO), ("replace", errno.EROFS), ("replace", errno.EDQUOT)]
 )

@@ -96,11 +96,11 @@ def test_a_run_takes_its_time_and_its_first_line_gives_the_same_checkpoints(tmp_
     "changes",
     [
         [(30, "step", 2.0)],  # a machine that grows busy
-        [(50, "step", 2.0), (50, "validation", 2.0)],  # near the end
+        pytest.param([(50, "step", 2.0), (50, "validation", 2.0)], marks=pytest.mark.slow),  # near the end
         [(20, "step", 2.0), (30, "step", 0.25)],  # and then has more time than at first
-        [(8, "step", 0.2)],  # one that was busy while it was measured
-        [(5, "validation", 5.0)],  # validations that take long
-        [(5, "write", 3.0)],  # a slow disk
+        pytest.param([(8, "step", 0.2)], marks=pytest.mark.slow),  # one that was busy while it was measured
+        pytest.param([(5, "validation", 5.0)], marks=pytest.mark.slow),  # validations that take long
+        pytest.param([(5, "write", 3.0)], marks=pytest.mark.slow),  # a slow disk
         [(58.4, "validation", 2.0), (58.4, "write", 1.5)],  # the last checkpoint alone
     ],
 )

@@ -44,6 +44,7 @@ def on_two_gpus(folder: Path, dies: str, *args: str) -> tuple[list[int], list[st
     return [process.returncode for process in both], *([p[k] for p in printed] for k in (0, 1))
 
 
+@pytest.mark.slow
 def test_two_gpus_compute_what_one_does(tmp_path):
     """Also in validation, with sums that are not there at once, and the state that the first saves for all."""
     args = ("-max_epochs", "0.4", "-eval_val_every", "10", "-print_every", "4", "-exact", "0", "-dtype", "float64")
@@ -64,6 +65,7 @@ def test_two_gpus_compute_what_one_does(tmp_path):
     assert saved[0] == saved[1] != []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dies", [pytest.param("cpu 21", marks=pytest.mark.slow), "gpu 8"])
 def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path, dies):
     """Before a sum the CPUs notice it; within one the GPU would wait for it, and so would the end of the process."""

@@ -389,6 +389,7 @@ def test_random_numbers_go_on():
 # -- any run state of any model survives saving ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     model=st.sampled_from(nngraph.MODELS),

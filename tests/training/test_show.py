@@ -64,6 +64,7 @@ def sampled_alone(path, length: int) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args", [("-dropout", "0.3"), ("-exact", "0", "-dropout", "0.3", "-model", "gru"), ("-encoding", "utf8")]
 )

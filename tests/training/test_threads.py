@@ -86,6 +86,7 @@ def test_no_digit_depends_on_the_number(tmp_path, monkeypatch, model):
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_that_computes_has_it(command, tmp_path):
     """It prints the same on two threads as on one."""
