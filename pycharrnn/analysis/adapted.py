@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
     from pycharrnn.analysis.scoring import Score
-    from pycharrnn.engine.adapt import Adaptation
+    from pycharrnn.engine.adapt_options import Adaptation
 
 EXPLANATION = "with -adapt 1 the model learns from each character once it has been scored, which is another test"
 

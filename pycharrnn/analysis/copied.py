@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import copies
 from pycharrnn.text import decode_text, source_files
+from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.places import places
 from pycharrnn.text.recorded_text import recorded_text
 from pycharrnn.training import novelty
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from pycharrnn.engine.copies import Comparison, Copy
     from pycharrnn.text.recorded_text import RecordedText
     from pycharrnn.training.novelty import Novelty
-
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> 
     """A text of a user's, read as `train` reads it: in UTF-8, with Unix line ends.
 
     It is read as it stands where the sample is not such a text: where it has CR characters or invalid UTF-8.
-    `until_read`: keeps the content of a pipe. Errors: OSError; UserError for a missing file, or one that is no text.
+    `until_read`: closes what was read of standard input. Errors: OSError; UserError for a missing file or no text.
     """
     raw = decode_text.RAW if b"\r" in sample or not _is_utf8(sample) else ""
     files = source_files.find([path], lambda line: None, lambda path: False, until_read, raw)
@@ -91,12 +91,7 @@ def text_of_model(path: str, loaded: Checkpoint) -> Text:
 def text_of_record(recorded: RecordedText) -> Text:
     """A recorded training text. Errors: OSError; UserError if it is missing, or has changed since."""
     name = recorded.checked_path()
-
-    def pieces() -> Iterator[bytes]:
-        with open(name, "rb") as f:
-            yield from iter(lambda: f.read(_PIECE), b"")
-
-    return Text(name, os.path.getsize(name), pieces)
+    return Text(name, os.path.getsize(name), functools.partial(file_pieces, name))
 
 
 def compare(sample: bytes, text: Text, progress: int = -1) -> Comparison:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _ENDING = ".json"
 _MAX_BYTES = 1 << 26
+_START_BYTES = 200
+_START = re.compile(rb"\s*{\s*\"format\"\s*:\s*\"%s\"" % FORMAT.encode())
 _TITLE = "Share of n-grams in the training text"
 _GRAY = "#555555"
 _Points = tuple[tuple[int, float], ...]
@@ -39,8 +43,10 @@ class NoveltyCurve:
 
 
 def is_curve(path: str) -> bool:
-    """Whether a file of this name can hold a curve."""
-    return path.lower().endswith(_ENDING)
+    """Whether `copied -json 1` has printed a file, which may be missing. A checkpoint may be a .json file, too."""
+    with contextlib.suppress(OSError, ValueError), open(path, "rb") as f:
+        return path.lower().endswith(_ENDING) and _START.match(f.read(_START_BYTES)) is not None
+    return False
 
 
 def read(paths: Sequence[str]) -> list[NoveltyCurve]:

@@ -10,6 +10,7 @@ from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import c_weights, checkpoint
 from pycharrnn.common.errors import UserError
+from pycharrnn.text.recorded_text import recorded_text
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -25,10 +26,15 @@ class Losses(NamedTuple):
 def losses(path: str, loaded: Checkpoint, weights: str) -> Losses | None:
     """The losses with the weights of the checkpoint at `path`, and with those of a .c file of type `weights`.
 
-    The state is in double precision in both. None if the training text is missing or has changed.
+    The state is in double precision in both. None if the training text is missing, has changed, is too large to be read
+    unasked, or has no recorded hash: the file of its name may then be any text.
     """
+    text = recorded_text(path, loaded)
+    if not text.may_be_read_unasked():
+        return None
     rounded = replace(loaded, network=c_weights.rounded(loaded.network, weights))
     with contextlib.suppress(OSError, ValueError, UserError):
+        text.checked_path()
         after = scoring.split_loss(path, rounded, EvalOptions())
         exact = checkpoint.validation_loss(loaded)
         return Losses(scoring.split_loss(path, loaded, EvalOptions()) if exact is None else exact, after)

@@ -25,7 +25,8 @@ class Choices:
         dtype: "float64" or "float32". "" is float64 in a .t7 file; in an .onnx file float32 if that holds all weights
             exactly, else float64, which the graph casts to float32.
         encoding, long_size: of a .t7 file, as in compat.save_t7.
-        weights: type of the weights in a .c file, "double", "float" or "int8". "" is the most precise one that fits.
+        weights: type of the weights in a .c file, "double", "float" or "int8". "" is the most
+            precise type whose weights take at most 4 MB.
 
     Errors: UserError for another value.
     """

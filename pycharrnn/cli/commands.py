@@ -11,10 +11,10 @@ import click
 
 from pycharrnn._version import __version__
 from pycharrnn.cli.console import note, notice_a_closed_pipe, say
+from pycharrnn.cli.convert_command import convert_command
 from pycharrnn.cli.copied_command import copied_command
 from pycharrnn.cli.examining_commands import (
     activations_command,
-    convert_command,
     eval_command,
     inspect_command,
     plot_command,

@@ -1,4 +1,4 @@
-"""The commands eval, score, which, inspect, convert, plot and activations. Imports within commands keep -help fast."""
+"""The commands eval, score, which, inspect, plot and activations. Imports within commands keep -help fast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError
 from pycharrnn.common.shell_words import quoted
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import ScoreOptions
-    from pycharrnn.checkpoints.options import ConvertOptions
     from pycharrnn.sampling.predictor import Predictor
 
 
@@ -244,83 +243,6 @@ def inspect_command(file: str, **values: Any) -> None:
         say(json.dumps(inspection.for_json(found.facts)))
     else:
         say(inspection.as_table(found.facts))
-
-
-@click.command(
-    "convert",
-    cls=Command,
-    options="pycharrnn.checkpoints.options.ConvertOptions",
-    arguments=[
-        (
-            "in",
-            f"checkpoint: .t7 of char-rnn or torch-rnn, or a file that convert wrote; {FOLDER}. A page takes several,"
-            " and of a folder the best checkpoint of each run",
-        ),
-        (
-            "out",
-            f"file to write, in the format of its ending: {formats.in_words(formats.ALL_ENDINGS)}. .html is a"
-            " page that runs the model, .c a C program. Left out: <in>_cpu.t7",
-        ),
-    ],
-    short_help=f"Write a checkpoint as {formats.in_words(formats.ALL_ENDINGS)}.",
-)
-@click.argument("files", metavar="<in>... [<out>]", cls=Files, required=True)
-def convert_command(files: tuple[str, ...], **values: Any) -> None:
-    """Write a checkpoint in another format, a page that runs models, or a C program"""
-    from pycharrnn.checkpoints.options import ConvertOptions
-
-    opt = ConvertOptions(**values)
-    *sources, target = files if len(files) > 1 else (*files, "")
-    Output(target, "", opt.overwrite).check_folder()
-    if target.endswith(formats.HTML.endings):
-        _write_page(sources, target, opt)
-        return
-    if len(sources) > 1:
-        raise click.UsageError(
-            "only a page holds several checkpoints: name <out>.html last.", click.get_current_context()
-        )
-    if opt.half:
-        raise UserError("-half 1 rounds the weights of a page, <out>.html; other files hold them as they are.")
-    for name, value in (("title", opt.title), ("about", opt.about)):
-        if value:
-            raise UserError(f"{flag(name)} is shown on a page: end the line with its name, such as page.html.")
-    is_c = target.endswith(formats.C.endings)
-    if opt.weights and not is_c:
-        raise UserError(
-            f"{flag('weights', opt.weights)} is for a C program: end the line with its name, such as model.c."
-        )
-    from pycharrnn.checkpoints import checkpoint, paths
-
-    source, loaded = paths.load_best(sources[0], note)
-    target = target or f"{source}_cpu.t7"
-    Output(target, "", opt.overwrite).check(source)
-    checkpoint.convert(loaded, target, opt.type, "ascii" if opt.ascii else "binary", opt.longs, opt.weights)
-    say(f"saved {target}")
-    if is_c:
-        _describe_c_file(source, loaded, opt.weights)
-
-
-def _describe_c_file(source: str, loaded: Checkpoint, weights: str) -> None:
-    """Print the type and size of the weights, and the validation loss with them, if they are rounded."""
-    from pycharrnn.analysis import rounding
-    from pycharrnn.checkpoints import c_file
-
-    weights = weights or c_file.default_weights(loaded)
-    note(f"weights: {weights}, {c_file.weight_bytes(loaded, weights)} bytes")
-    if weights != "double" and (losses := rounding.losses(source, loaded, weights)):
-        note(f"validation loss: {losses.rounded:.4f}; of the checkpoint: {losses.exact:.4f}")
-
-
-def _write_page(sources: list[str], target: str, opt: ConvertOptions) -> None:
-    """Write a page that holds models. Errors: OSError; UserError."""
-    from pycharrnn.page import gallery, single_file
-
-    half = bool(opt.half)
-    models = gallery.collect(sources, half, note)
-    Output(target, "", opt.overwrite).check(*(formats.page_and_model(path)[0] for path, _ in models))
-    size = single_file.write(target, models, half, opt.title, opt.about)
-    say(f"saved {target}")
-    note(f"{len(models)} model{'s' if len(models) > 1 else ''} in {size / 1e6:.1f} MB")
 
 
 @click.command(

@@ -11,7 +11,7 @@ In float32. Source: Krause et al. 2018, "Dynamic Evaluation of Neural Sequence M
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from pycharrnn.common import extras
 from pycharrnn.common.losses import IGNORED
 from pycharrnn.engine import indices, kernel_library
+from pycharrnn.engine.adapt_options import Adaptation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,18 +32,6 @@ _PART = 2000  # characters to read at once, about, so that Ctrl-C ends a command
 ALPHA = 0.99  # decay of the mean square
 EPSILON = 1e-4
 RATE_OF_UNITS = 0.16  # larger networks need smaller steps: 512 units get worse at what is good for 160
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """How a network learns from what it reads: learning rate, characters in a segment, and pull, see above.
-
-    A rate of 0 stands for RATE_OF_UNITS divided by the number of units in all layers.
-    """
-
-    rate: float
-    length: int
-    pull: float
 
 
 class Learner(ABC):

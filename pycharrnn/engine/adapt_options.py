@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import check, number, option
-from pycharrnn.engine.adapt import Adaptation
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a network learns from what it reads: learning rate, characters in a segment, and pull, see adapt.py.
+
+    A rate of 0 stands for adapt.RATE_OF_UNITS divided by the number of units in all layers.
+    """
+
+    rate: float
+    length: int
+    pull: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,8 +28,6 @@ class ArrayPassages(Passages):
         text: npt.NDArray[np.int32] | None,
         words: npt.NDArray[np.uint64] | None,
     ) -> None:
-        if N < 1:
-            raise ValueError(f"N must be at least 1, not {N}")
         super().__init__(N, vocab_size, free_id, words)
         if text is not None:
             self._text = text

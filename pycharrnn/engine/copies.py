@@ -74,7 +74,7 @@ class Comparison(NamedTuple):
 
 
 def compare(pieces: Sequence[bytes], texts: Iterable[Iterable[bytes]]) -> Comparison:
-    """Compare a sample of one or more pieces with texts, each of which may come in pieces too.
+    """Compare a sample with texts. `pieces`: of the sample. Each text is an iterable of its pieces.
 
     Passages go on from one piece of a text to the next, but from no text to the next, and from no piece of the sample.
     Positions count the bytes of all texts. Errors: UserError for a sample of more than 1 GiB.

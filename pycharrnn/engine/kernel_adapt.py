@@ -11,6 +11,7 @@ import numpy as np
 
 from compat.nngraph import parameter_shapes
 from pycharrnn.engine import adapt
+from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.engine.kernel_structures import (
     CELL_NUMBERS,
     DECODER,
@@ -38,7 +39,7 @@ _ITEM = np.dtype(np.float32).itemsize
 class KernelLearner(adapt.Learner):
     """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
 
-    def __init__(self, library: ctypes.CDLL, network: Network, how: adapt.Adaptation, threads: int = 1) -> None:
+    def __init__(self, library: ctypes.CDLL, network: Network, how: Adaptation, threads: int = 1) -> None:
         self.how, self._library, self._threads, self._of = how, library, threads, network
         n = network
         T, self._V = how.length, n.vocab_size

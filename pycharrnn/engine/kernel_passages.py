@@ -33,8 +33,6 @@ class KernelPassages(Passages):
         text: npt.NDArray[np.int32] | None,
         words: npt.NDArray[np.uint64] | None,
     ) -> None:
-        if N < 1:
-            raise ValueError(f"N must be at least 1, not {N}")
         super().__init__(N, vocab_size, free_id, words)
         library = kernel_library.library()
         assert library is not None  # else this class is not chosen

@@ -50,7 +50,7 @@ class _Automaton(Protocol):
 
 
 def match(sample: bytes, texts: Iterable[Iterable[bytes]]) -> Matches:
-    """The matches of a sample in texts, each of which comes in pieces; positions count the bytes of all texts.
+    """The matches of a sample in texts. Each text is an iterable of its pieces; positions count the bytes of all texts.
 
     No passage goes on from one text to the next. Errors: UserError for a sample of more than 1 GiB.
 

@@ -44,7 +44,7 @@ class CopyLimit(ABC):
 
 
 class Passages(ABC):
-    """The passages of one text.
+    """The passages of one text. Errors: ValueError for an N below 1.
 
     Attributes:
         N: how many characters in a row may be copied.
@@ -54,6 +54,8 @@ class Passages(ABC):
     """
 
     def __init__(self, N: int, vocab_size: int, free_id: int, words: npt.NDArray[np.uint64] | None) -> None:
+        if N < 1:
+            raise ValueError(f"N must be at least 1, not {N}")
         self.N, self.vocab_size, self.free_id, self.words = N, vocab_size, free_id, words
 
     @property

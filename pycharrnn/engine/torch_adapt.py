@@ -10,6 +10,7 @@ import torch
 
 from pycharrnn.common.losses import IGNORED
 from pycharrnn.engine import adapt
+from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.engine.bptt import BPTT
 from pycharrnn.engine.model import CharRNN
 from pycharrnn.engine.torch_backend import TorchBackend
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class TorchLearner(adapt.Learner):
     """See adapt.Learner. Errors: KeyError, ValueError for missing weights or other shapes."""
 
-    def __init__(self, network: Network, how: adapt.Adaptation) -> None:
+    def __init__(self, network: Network, how: Adaptation) -> None:
         self.how, self._of = how, network
         n = network
         self._model = CharRNN(n.model, n.vocab_size, n.rnn_size, n.num_layers, end_id=n.end_id)

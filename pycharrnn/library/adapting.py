@@ -10,7 +10,7 @@ from pycharrnn.library.keywords import in_words_of_a_program, options_of
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from pycharrnn.engine.adapt import Adaptation
+    from pycharrnn.engine.adapt_options import Adaptation
 
 
 class AdaptKeywords(TypedDict, total=False):

@@ -61,15 +61,18 @@ def for_options(path: str, loaded: Checkpoint, max_copy: int, text: str = "") ->
 
 
 class KeptPassages:
-    """The indexes that were used last, up to `max_bytes` in memory; at least the last one. For any thread."""
+    """The indexes that were used last, up to `max_bytes` in memory; at least the last one. For any thread.
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    `writes`: whether the filter of a long text is written beside it.
+    """
+
+    def __init__(self, max_bytes: int, writes: bool = True) -> None:
+        self._max_bytes, self._writes = max_bytes, writes
         self._kept: OrderedDict[tuple[object, ...], Passages | None] = OrderedDict()  # the least recently used first
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[KeptPassages], tuple[int]]:
-        return KeptPassages, (self._max_bytes,)  # a copy of a model indexes its text again
+    def __reduce__(self) -> tuple[type[KeptPassages], tuple[int, bool]]:
+        return KeptPassages, (self._max_bytes, self._writes)  # a copy of a model indexes its text again
 
     def limits(self, text: ModelText, max_copy: int, file: str = "") -> CopyLimits | None:
         """As `for_options`. A text that has changed is indexed again."""
@@ -78,7 +81,7 @@ class KeptPassages:
         key = text.key(max_copy, file)
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = text.index(max_copy, file)
+                self._kept[key] = text.index(max_copy, file, self._writes)
             self._kept.move_to_end(key)
             while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values() if one) > self._max_bytes:
                 self._kept.popitem(last=False)

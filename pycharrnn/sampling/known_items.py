@@ -8,6 +8,7 @@ from compat import item_options
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common.errors import UserError
 from pycharrnn.text import items
+from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 from pycharrnn.text.recorded_text import RecordedText, recorded_text
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from compat.charrnn import Checkpoint
     from pycharrnn.sampling.options import SampleOptions
-
-_PIECE = 1 << 20
 
 
 class RecordedItems(NamedTuple):
@@ -31,8 +30,7 @@ class RecordedItems(NamedTuple):
 
         Errors: UserError if the text is missing, or has changed since; OSError.
         """
-        with open(self.text.checked_path(), "rb") as f:
-            yield from items.of_input(iter(lambda: f.read(_PIECE), b""), self.end)
+        yield from items.of_input(file_pieces(self.text.checked_path()), self.end)
 
 
 def recorded_items(path: str, loaded: Checkpoint) -> RecordedItems:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from compat.charrnn import Checkpoint
-    from pycharrnn.engine.adapt import Adaptation
+    from pycharrnn.engine.adapt_options import Adaptation
 
 
 def learnt(loaded: Checkpoint, characters: Sequence[bytes], how: Adaptation, threads: int = 1) -> Checkpoint:

@@ -24,6 +24,7 @@ from pycharrnn.engine import passages
 from pycharrnn.engine.passages import Passages
 from pycharrnn.text import cache_record, item_file
 from pycharrnn.text.encodings import BYTES, UTF8, InvalidUtf8
+from pycharrnn.text.file_pieces import file_pieces
 from pycharrnn.text.recorded_text import recorded_text
 from pycharrnn.text.text_stats import text_stats
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
     _Pieces = Callable[[], Iterator[npt.NDArray[np.int32]]]
-
-_PIECE = 1 << 20
 
 
 class ModelText:
@@ -53,8 +52,10 @@ class ModelText:
         end = loaded.network.end_id
         self._end_id = -1 if end is None else end
 
-    def index(self, N: int, text: str = "") -> Passages | None:
+    def index(self, N: int, text: str = "", keep: bool = True) -> Passages | None:
         """Index the training text, or the file `text`; None if it has no passage of N+1 characters.
+
+        `keep`: whether to write the filter of a long training text beside it.
 
         Errors: OSError; UserError for a text that is missing, has changed, or is not in the model's encoding.
         """
@@ -62,7 +63,9 @@ class ModelText:
             raise UserError(
                 f"{flag('max_copy')} needs a model whose characters are bytes or code points: leave it out."
             )
-        return self._index(lambda: self._pieces_of_file(text), text, None, N) if text else self._index_of_recorded(N)
+        if text:
+            return self._index(lambda: self._pieces_of_file(text), text, None, N)
+        return self._index_of_recorded(N, keep)
 
     def key(self, N: int, text: str = "") -> tuple[object, ...]:
         """Equal for equal indexes, while the file is unchanged."""
@@ -83,11 +86,11 @@ class ModelText:
                 " it to UTF-8."
             ) from None
 
-    def _index_of_recorded(self, N: int) -> Passages | None:
-        """Index the training text, or take the filter beside it. Errors: OSError; UserError."""
+    def _index_of_recorded(self, N: int, keep: bool) -> Passages | None:
+        """Index the training text, or take the filter beside it; `keep`: write it there. Errors: OSError; UserError."""
         path, folder = self.recorded.checked_path(), self.recorded.folder
         stats = text_stats(folder, -1)
-        pieces = functools.partial(self._pieces, functools.partial(_read, path))
+        pieces = functools.partial(self._pieces, functools.partial(file_pieces, path))
         if self._encoding is UTF8 and stats.invalid_at is not None:
             length = None  # `index` says where it is invalid
         else:
@@ -108,12 +111,13 @@ class ModelText:
             found = None
         if found is None or cache_record.file_state(path) != state:
             raise UserError(f"{path} changed while it was read; start again.")
-        with contextlib.suppress(OSError):  # a folder that can't be written: it is made anew the next time
-            assert found.words is not None  # a text of this length has a filter
-            with atomic_write(os.path.join(folder, name)) as f:
-                found.words.tofile(f)
-            record.add_cache(folder, stats.fingerprint, name)
-            record.save(folder)
+        if keep:
+            with contextlib.suppress(OSError):  # a folder that can't be written: it is made anew the next time
+                assert found.words is not None  # a text of this length has a filter
+                with atomic_write(os.path.join(folder, name)) as f:
+                    found.words.tofile(f)
+                record.add_cache(folder, stats.fingerprint, name)
+                record.save(folder)
         return found
 
     def _pieces_of_file(self, path: str) -> Iterator[npt.NDArray[np.int32]]:
@@ -122,7 +126,7 @@ class ModelText:
             return self._pieces(lambda: self._items_of_file(path))
         if self._is_from_texts:
             return self._pieces(lambda: item_file.decoded(path))
-        return self._pieces(lambda: _read(path))
+        return self._pieces(lambda: file_pieces(path))
 
     def _items_of_file(self, path: str) -> Iterator[bytes]:
         vocab, opt = self._vocab, self._opt
@@ -145,8 +149,3 @@ class ModelText:
     def _hash(self) -> str:
         """Of what else the filter of a text depends on."""
         return hashlib.sha256(repr((self._characters, self._end_id)).encode()).hexdigest()[:12]
-
-
-def _read(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as f:
-        yield from iter(lambda: f.read(_PIECE), b"")

@@ -112,7 +112,9 @@ class _Api:
         self._models, self._scheduler = models, scheduler
         self._known_texts = KnownTexts()
         self._copied_passages = CopiedPassages()
-        self._kept_passages = KeptPassages(_MAX_PASSAGES)
+        # Each client may ask for another max_copy: files of all of them would fill the disk.
+        self._kept_passages = KeptPassages(_MAX_PASSAGES, writes=False)
+        self._one_index_at_a_time = asyncio.Lock()  # so that those who wait hold no threads
         self._instance = secrets.token_hex(4)  # makes ETags unique to this server
         # A score takes megabytes and is useless before it is complete, so scores that take about as long, keyed by
         # (model id, bit length of the text's length), are computed one after the other.
@@ -232,7 +234,8 @@ class _Api:
         if not model.text.recorded.may_be_read_unasked():
             raise HTTPException(422, "max_copy: the training text is not here, or is too long.")
         try:
-            return await asyncio.to_thread(self._kept_passages.limits, model.text, max_copy)
+            async with self._one_index_at_a_time:
+                return await asyncio.to_thread(self._kept_passages.limits, model.text, max_copy)
         except (OSError, ValueError, UserError):
             raise HTTPException(422, "max_copy: the training text is not here, or has changed since.") from None
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from compat.item_options import TAB
 from pycharrnn.text import decode_text, items, labels, source_files
+from pycharrnn.text.file_pieces import file_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from pycharrnn.text.source_files import SourceFile
-
-_PIECE = 1 << 20
 
 
 def items_of_file(path: str, kind: str, end: bytes) -> Iterator[bytes]:
@@ -25,7 +24,7 @@ def items_of_file(path: str, kind: str, end: bytes) -> Iterator[bytes]:
     if kind == "line":
         yield from items.of_input(decoded(path), end)
     elif _is_input(path, end):
-        yield from items.of_input(_pieces(path), end)
+        yield from items.of_input(file_pieces(path), end)
     else:
         with contextlib.ExitStack() as until_read:
             for file in _found(path, until_read):
@@ -46,7 +45,7 @@ def labelled_items_of_file(path: str, kind: str, end: bytes, label: str, known: 
                 pieces = decode_text.pieces(file.path, file.decoding, file.shown)
                 found: Iterator[bytes] = (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown))
             else:
-                found = items.of_input(_pieces(file.path), end)
+                found = items.of_input(file_pieces(file.path), end)
             for item in found:
                 of_item, tab, _ = item.partition(TAB)
                 if tab and of_item in known:
@@ -73,9 +72,4 @@ def _is_input(path: str, end: bytes) -> bool:
     """Whether a file contains `end` as a character. In UTF-16, which has NUL bytes, its byte may be part of another."""
     if not os.path.isfile(path):
         return False
-    return any(end in piece and b"\0" not in piece for piece in _pieces(path))
-
-
-def _pieces(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as f:
-        yield from iter(lambda: f.read(_PIECE), b"")
+    return any(end in piece and b"\0" not in piece for piece in file_pieces(path))

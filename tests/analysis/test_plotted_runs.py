@@ -14,6 +14,7 @@ from conftest import GOLDEN, run, sentence
 from runs import folder_with_text, named, train
 from test_plot import plot, texts
 
+from pycharrnn.analysis import novelty_plot
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.training.log_rows import Row, as_line, header
 
@@ -171,3 +172,13 @@ def test_runs_whose_losses_differ_are_two_curves(folder, tmp_path):
     for name, losses in (("lm_x_epoch1.00_3.0000.t7", [3.0]), ("lm_x_epoch2.00_2.5000.t7", [3.5, 2.75])):
         checkpoint.convert(dataclasses.replace(found, train_losses=array("d", losses)), str(tmp_path / name))
     assert len(drawn(folder, *sorted(tmp_path.glob("*.t7")))) == 2
+
+
+def test_a_checkpoint_in_json_has_losses(tmp_path):
+    """Not every .json file is one of `copied -json 1`."""
+    path = tmp_path / "x.json"
+    checkpoint.convert(checkpoint.load(CHECKPOINT), path)
+    assert not novelty_plot.is_curve(str(path)) and not novelty_plot.is_curve(str(tmp_path / "missing.json"))
+    picture = tmp_path / "x.svg"
+    assert run("plot", str(path), "-o", str(picture)).returncode == 0
+    assert picture.exists()

@@ -338,5 +338,10 @@ def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):
     found = rounding.losses(str(path), checkpoint.load(path), "int8")
     assert losses == f"pycharrnn: validation loss: {found.rounded:.4f}; of the checkpoint: {found.exact:.4f}"
     assert 0 < abs(found.rounded - found.exact) < 0.01
-    (tmp_path / "data" / "list" / "input.txt").unlink()
+    text = tmp_path / "data" / "list" / "input.txt"
+    text.write_bytes(b"another text\n" * 1000)  # which is neither scored nor preprocessed
+    before = {entry.name: entry.read_bytes() for entry in text.parent.iterdir()}
+    assert len(notes("-weights", "int8")) == 1
+    assert {entry.name: entry.read_bytes() for entry in text.parent.iterdir()} == before
+    text.unlink()
     assert len(notes("-weights", "int8")) == 1

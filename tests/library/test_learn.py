@@ -8,7 +8,7 @@ from conftest import GOLDEN
 import pycharrnn
 from pycharrnn.analysis import adapted
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.engine.adapt import Adaptation
+from pycharrnn.engine.adapt_options import Adaptation
 
 CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 TEXT = "the night is the night\n" * 40

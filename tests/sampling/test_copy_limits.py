@@ -332,6 +332,9 @@ def test_the_filter_of_a_long_text_is_kept_beside_it(folder, monkeypatch):
     assert built == [1, 1] and file.read_bytes() == whole
     again()
     assert built == [1, 1]
+    file.unlink()
+    KeptPassages(0, writes=False).limits(ModelText(path, loaded), 3)  # as in a server
+    assert built == [1, 1, 1] and not file.exists()
 
 
 def test_the_indexes_that_were_used_last_are_kept(folder, monkeypatch):

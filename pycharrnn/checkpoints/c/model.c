@@ -67,7 +67,7 @@ extern const struct model_character model_vocabulary[MODEL_CHARACTERS];
 #endif
 void model_start(struct model_state *state, uint32_t seed);
 
-/* The id of the character that `text` begins with, the longest that fits; -1 for one that the model does not know. */
+/* The id of the longest character of the vocabulary with which `text` begins; -1 if there is none. */
 int model_find(const char *text);
 
 /* Read a character. id: from 0 to MODEL_CHARACTERS - 1. */
@@ -79,7 +79,7 @@ int model_next(struct model_state *state, model_real temperature);
 #if ITEMS
 
 /* Draw the rest of an item into a buffer of `size` bytes, size > 0, with a zero byte after it, and begin the next item.
-   Leaves out characters that do not fit. Returns the number of bytes before the zero byte; -1 as model_next. */
+   The item is cut where a character does not fit. Returns the number of bytes before the zero byte; -1 as model_next. */
 int model_item(struct model_state *state, model_real temperature, char *buffer, int size);
 #endif
 #ifdef __cplusplus
@@ -501,7 +501,10 @@ int model_item(struct model_state *state, real temperature, char *buffer, int si
   while ((id = model_next(state, temperature)) != MODEL_END) {
     const struct model_character *c = &model_vocabulary[id < 0 ? 0 : id];
     if (id < 0) return -1;
-    if (c->size > size - 1 - used) continue;
+    if (c->size > size - 1 - used) {
+      model_feed(state, MODEL_END); /* a model may go on for long, so the rest is not drawn */
+      break;
+    }
     memcpy(buffer + used, c->bytes, c->size);
     used += c->size;
   }
