@@ -1,6 +1,7 @@
 # make demo        install, train on a text and sample from it; about two minutes
 # make check       linters and the tests that need no training; less than a minute
 # make test        linters and all but the slowest tests
+# make coverage    the same tests, and which files they cover by less than 90 %
 # make slow        the slowest tests
 # make sanitize    the C kernel under GCC's sanitizers, if gcc is installed
 # make bench       benchmarks
@@ -11,7 +12,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo lint check test slow sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
+.PHONY: demo lint check test coverage slow sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
 
 # Installs again only after a change to the build or the C kernel.
 .venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
@@ -58,6 +59,10 @@ check: lint
 	$(TESTS) $(QUICK)
 
 test: lint
+	$(TESTS) -m "not slow"
+
+# Not part of `test`: measuring takes a fifth of the tests' time.
+coverage: .venv/test-installed
 	rm -f .coverage .coverage.*
 	$(TESTS) -m "not slow" --cov=pycharrnn --cov=compat --cov-report=
 	$(BIN)/python tests/coverage_below.py
