@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pycharrnn.common.display import escape_line, escape_separators
 from pycharrnn.engine.copies import CURVE
+from pycharrnn.text.places import boundaries
 
 if TYPE_CHECKING:
     from pycharrnn.analysis.copied import Passage
     from pycharrnn.training.novelty import Novelty
 
 FORMAT = "pycharrnn copied"  # marks the JSON object
+LONGEST_SHOWN = 100  # characters of a passage in the table
+FIRST_SHOWN, LAST_SHOWN = 60, 30  # characters of a longer one
 
 
 class Curves(NamedTuple):
@@ -31,19 +34,30 @@ def curves_of(found: Novelty) -> Curves:
 
 
 def as_table(passages: list[Passage], least: int, top: int) -> str:
-    """The longest passages, one a line: characters, line:column in the sample and in the text, and the passage."""
+    """The longest passages, one a line: characters, line:column in the sample and in the text, and the passage.
+
+    A passage of more than LONGEST_SHOWN characters is cut in the middle.
+    """
     if not passages:
         return f"no passage of {least} or more characters"
     shown = passages[: top or None]
-    rows = [("characters", "sample", "text", "passage")]
-    for p in shown:
-        passage = escape_line(escape_separators(p.encoded), None)
-        rows.append((str(p.length), f"{p.line}:{p.column}", f"{p.text_line}:{p.text_column}", passage))
+    rows = [
+        ("characters", "sample", "text", "passage"),
+        *((str(p.length), f"{p.line}:{p.column}", f"{p.text_line}:{p.text_column}", _shown(p)) for p in shown),
+    ]
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
     lines = [f"{row[0]:>{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:{widths[2]}}  {row[3]}".rstrip() for row in rows]
     if len(shown) < len(passages):
         lines.append(f"{len(shown)} of {len(passages)} passages of {least} or more characters")
     return "\n".join(lines)
+
+
+def _shown(passage: Passage) -> str:
+    parts = [passage.encoded]
+    if passage.length > LONGEST_SHOWN:
+        at = boundaries(passage.encoded)
+        parts = [passage.encoded[: at[FIRST_SHOWN]], passage.encoded[at[-1 - LAST_SHOWN] :]]
+    return " ... ".join(escape_line(escape_separators(part), None) for part in parts)
 
 
 def curve_table(curves: Curves) -> str:

@@ -48,6 +48,21 @@ def test_the_longest_passages_with_their_places(home):
     assert copied("s.txt", "-text", "t.txt", "-least", "23") == "no passage of 23 or more characters\n"
 
 
+def test_a_long_passage_is_cut_in_the_table_alone(home):
+    passage = "\n".join(f"größte {k:03}" for k in range(300))
+    for name in ("s.txt", "t.txt"):
+        (home / name).write_text(passage, encoding="utf-8")
+    assert len(passage) == 3299
+    (row,) = copied("s.txt", "-text", "t.txt", "-html", "page.html").splitlines()[1:-1]
+    assert row.split(None, 3) == ["3299", "1:1", "1:1", f"{passage[:60]} ... {passage[-30:]}".replace("\n", "\\n")]
+    (whole,) = json.loads(copied("s.txt", "-text", "t.txt", "-json", "1"))["passages"]
+    assert whole["passage"] == passage
+    assert passage in (home / "page.html").read_text(encoding="utf-8")
+    for name in ("s.txt", "t.txt"):
+        (home / name).write_text(passage[:100], encoding="utf-8")
+    assert copied("s.txt", "-text", "t.txt").endswith(passage[:100].replace("\n", "\\n") + "\n")
+
+
 def test_json_from_a_pipe(home):
     found = json.loads(
         copied("-", "-text", "t.txt", "-least", "20", "-json", "1", "-curve", "1", input=SAMPLE.encode())
