@@ -47,6 +47,7 @@ class ModelFacts:
     best_val_loss: float | None = field(metadata={"description": "lowest loss of its run up to this checkpoint"})
     program: str = field(metadata={"description": "that trained it: char-rnn, torch-rnn, or pycharrnn and its version"})
     saved: float = field(metadata={"description": "modification time of its file, in seconds since 1970"})
+    has_text: bool = field(metadata={"description": "whether its training text was there when it was read"})
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,14 @@ class Losses:
     window: int = field(metadata={"description": "number of training losses that each point averages"})
 
 
-def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
-    """The facts of a checkpoint. `name`: its id. `saved`: modification time of its file, in seconds since 1970."""
+def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False) -> ModelFacts:
+    """The facts of a checkpoint.
+
+    Args:
+        name: its id.
+        saved: modification time of its file, in seconds since 1970.
+        has_text: whether its training text is there.
+    """
     network = loaded.network
     loss = checkpoint.validation_loss(loaded)
     has_epoch = bool(loaded.epoch or not loaded.i)  # torch-rnn records none
@@ -88,6 +95,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float) -> ModelFacts:
         best_val_loss=losses.best_loss(loaded.val_losses),
         program=loaded.program,
         saved=saved,
+        has_text=has_text,
     )
 
 

@@ -15,6 +15,8 @@ from pycharrnn.sampling.model_text import ModelText
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
 
+_Key = tuple[object, ...]  # of ModelText.key
+
 
 @dataclass(frozen=True)
 class CopyLimits:
@@ -68,22 +70,39 @@ class KeptPassages:
 
     def __init__(self, max_bytes: int, writes: bool = True) -> None:
         self._max_bytes, self._writes = max_bytes, writes
-        self._kept: OrderedDict[tuple[object, ...], Passages | None] = OrderedDict()  # the least recently used first
-        self._lock = threading.Lock()
+        self._kept: OrderedDict[_Key, Passages | None] = OrderedDict()  # the least recently used first
+        self._lock, self._making = threading.Lock(), threading.Lock()  # of _kept; held while a text is indexed
 
     def __reduce__(self) -> tuple[type[KeptPassages], tuple[int, bool]]:
         return KeptPassages, (self._max_bytes, self._writes)  # a copy of a model indexes its text again
 
+    def __contains__(self, key: object) -> bool:
+        """Whether the index of a ModelText.key is kept."""
+        return key in self._kept
+
     def limits(self, text: ModelText, max_copy: int, file: str = "") -> CopyLimits | None:
-        """As `for_options`. A text that has changed is indexed again."""
+        """As `for_options`. A text that has changed is indexed again. Indexes are made one at a time."""
         if not max_copy:
             return None
         key = text.key(max_copy, file)
+        found = self._found(key)
+        if not found:
+            with self._making:
+                found = self._found(key) or self._keep(key, text.index(max_copy, file, self._writes))
+        (passages,) = found
+        return None if passages is None else CopyLimits(passages)
+
+    def _found(self, key: _Key) -> list[Passages | None]:
+        """The index of a key, as the only element; [] if it is not kept."""
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = text.index(max_copy, file, self._writes)
+                return []
             self._kept.move_to_end(key)
+            return [self._kept[key]]
+
+    def _keep(self, key: _Key, passages: Passages | None) -> list[Passages | None]:
+        with self._lock:
+            self._kept[key] = passages
             while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values() if one) > self._max_bytes:
                 self._kept.popitem(last=False)
-            found = self._kept[key]
-        return None if found is None else CopyLimits(found)
+        return [passages]

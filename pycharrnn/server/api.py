@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.page.facts import Losses
-from pycharrnn.sampling.copy_limits import CopyLimits, KeptPassages
+from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.server import drawn_items, samples, served_models
 from pycharrnn.server.copied_passages import CopiedPassages
@@ -45,10 +45,10 @@ from pycharrnn.server.schemas import (
     ScoreBody,
 )
 from pycharrnn.server.served_models import ServedModel
+from pycharrnn.server.text_indexes import TextIndexes, TooManyIndexes
 
 _Responses = dict[int | str, dict[str, Any]]  # status -> its description for OpenAPI
 
-_MAX_PASSAGES = 1 << 28  # bytes of the indexes of training texts in memory
 _GUARD_STATUSES = (401, 421)  # of security.Guard, for every path
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -112,9 +112,7 @@ class _Api:
         self._models, self._scheduler = models, scheduler
         self._known_texts = KnownTexts()
         self._copied_passages = CopiedPassages()
-        # Each client may ask for another max_copy: files of all of them would fill the disk.
-        self._kept_passages = KeptPassages(_MAX_PASSAGES, writes=False)
-        self._one_index_at_a_time = asyncio.Lock()  # so that those who wait hold no threads
+        self._text_indexes = TextIndexes()
         self._instance = secrets.token_hex(4)  # makes ETags unique to this server
         # A score takes megabytes and is useless before it is complete, so scores that take about as long, keyed by
         # (model id, bit length of the text's length), are computed one after the other.
@@ -228,14 +226,17 @@ class _Api:
             return CopiedAnswer(passages=await self._copied_passages.of(model.text.recorded, text, request.least))
 
     async def _copy_limits(self, model: ServedModel, max_copy: int) -> CopyLimits | None:
-        """What max_copy forbids. Errors: HTTPException if the text is not here."""
+        """What max_copy forbids. Errors: HTTPException if the text is not here, or must wait for others."""
         if not max_copy:
             return None
         if not model.text.recorded.may_be_read_unasked():
             raise HTTPException(422, "max_copy: the training text is not here, or is too long.")
         try:
-            async with self._one_index_at_a_time:
-                return await asyncio.to_thread(self._kept_passages.limits, model.text, max_copy)
+            return await self._text_indexes.limits(model.text, max_copy)
+        except TooManyIndexes:
+            raise HTTPException(
+                503, "max_copy: the server is indexing its texts for other values: try again in a moment.", RETRY
+            ) from None
         except (OSError, ValueError, UserError):
             raise HTTPException(422, "max_copy: the training text is not here, or has changed since.") from None
 

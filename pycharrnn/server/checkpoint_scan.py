@@ -18,6 +18,7 @@ from pycharrnn.common.progress import bar
 from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
 from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.served_models import ServedModel, served
+from pycharrnn.text.recorded_text import recorded_text
 
 
 class FileChanged(Exception):
@@ -186,7 +187,8 @@ def _read(model_id: str, path: str, argument: int) -> tuple[CheckpointEntry, Ser
         loaded = checkpoint.load(path)
         if version is None or version != _version(path):
             raise FileChanged
-        facts = facts_of(loaded, model_id, version.modified / 1e9)
+        has_text = recorded_text(path, loaded).may_be_read_unasked()
+        facts = facts_of(loaded, model_id, version.modified / 1e9, has_text)
         model = served(loaded, facts)
         return CheckpointEntry(
             path, argument, version, facts, losses_of(loaded), record_of(loaded), model.nbytes

@@ -76,9 +76,10 @@ def test_the_page_marks_the_longest_copy_at_each_character(chromium):
         const items = [..."a\\u{1F600}bcdefg"].map((text) => ({ text }));
         const source = { copied: async ({ text }) => ({ passages: [...text].length === 8 ? args[0] : [] }) };
         const longest = await markCopies(source, "m", items);
-        const said = copiesSentence(longest, 8);
+        const said = copiesSentence(longest, "8 characters");
         const none = await markCopies({ copied: async () => ({ passages: null }) }, "m", items);
-        return [items.map((item) => item.copied?.length ?? 0), said, copiesSentence(none, 8), args[1].map(copyLevel)];
+        const lengths = items.map((item) => item.copied?.length ?? 0);
+        return [lengths, said, copiesSentence(none, "8 characters"), args[1].map(copyLevel)];
     """
     lengths = [1, 11, 12, 20, 34, 191, 192, 1000]
     with modules(chromium, []):

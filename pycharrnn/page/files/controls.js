@@ -5,11 +5,12 @@ const NUM_CANDIDATES = 8; // shown for each character
 const CONTROLS = ["primetext", "adapt", "temperature", "topk", "topp", "seed", "length"];
 const TEXT_CONTROLS = [...CONTROLS, "color", "layer", "unit"];
 const ITEM_CONTROLS = [...CONTROLS, "items", "new", "unique"];
-const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS, "label"])];
+const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS, "label", "max_copy"])];
 
 // {id: text} of the controls of a sample from a model with these facts.
 export function values(facts) {
   const ids = [...(facts?.items ? ITEM_CONTROLS : TEXT_CONTROLS), ...(facts?.labels.length ? ["label"] : [])];
+  if (facts?.has_text) ids.push("max_copy");
   return Object.fromEntries(ids.map((id) => [id, $(id).value]));
 }
 
@@ -46,14 +47,17 @@ export function itemsRequestOf(values, facts) {
   return { model: facts.id, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
 }
 
+// The numbers of a request; a limit of copies only where one is set.
 function numbersOf(values) {
-  return Object.fromEntries(["temperature", "topk", "topp", "seed", "length"].map((id) => [id, Number(values[id])]));
+  const ids = ["temperature", "topk", "topp", "seed", "length", ...(Number(values.max_copy) ? ["max_copy"] : [])];
+  return Object.fromEntries(ids.map((id) => [id, Number(values[id])]));
 }
 
 // params: URLSearchParams.
 export function setValues(params) {
   for (const id of ALL_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
   $("adapt").value = params.get("adapt") === "1" ? "1" : "0"; // which addresses leave out
+  $("max_copy").value = params.get("max_copy") ?? "0";
   if (params.has("label")) $("label").dataset.wanted = params.get("label"); // the labels come with the model
   check(document.querySelectorAll("#controls [aria-invalid]"));
 }

@@ -16,9 +16,15 @@ export async function markCopies(source, model, items, signal) {
   return passages[0];
 }
 
-// A sentence on the longest copy.
-export function copiesSentence(longest, count) {
-  if (longest === null) return `${count} characters; the server does not have the training text`;
-  if (!longest) return `${count} characters; copied: no passage of 20 or more`;
-  return `${count} characters; copied: ${longest.length} characters, line ${longest.text_line}`;
+// A sentence on the length of a text. early: whether max_copy has ended it.
+export function lengthSentence(count, { early, values }) {
+  const words = `${count} characters`;
+  return early ? `${words}: any further one would copy more than ${values.max_copy}; raise Longest copy` : words;
+}
+
+// The same, and the longest copy.
+export function copiesSentence(longest, words) {
+  if (longest === null) return `${words}; the server does not have the training text`;
+  if (!longest) return `${words}; copied: no passage of 20 or more`;
+  return `${words}; copied: ${longest.length} characters, line ${longest.text_line}`;
 }

@@ -13,6 +13,7 @@ export function showModel(model) {
   const kind = model.items ? "items" : "text";
   for (const element of document.querySelectorAll("[data-of]")) element.hidden = element.dataset.of !== kind;
   setLabels(model.labels);
+  $("max_copy").closest(".field").hidden = !model.has_text;
   $("primetext").placeholder = `how ${model.items ? "every item" : "the text"} begins; may be empty`;
   document.querySelector(".skip").href = model.items ? "#item-list" : "#text";
   $("layer").max = model.num_layers;

@@ -5,6 +5,7 @@ export function linkTo({ values, facts }, follow = "") {
   const params = new URLSearchParams({ model: facts.id, ...values });
   if (values.color !== "unit") for (const id of ["layer", "unit"]) params.delete(id);
   if (values.adapt !== "1") params.delete("adapt");
+  if (!Number(values.max_copy)) params.delete("max_copy");
   if (follow) params.set("follow", follow);
   return `${location.href.split("#")[0]}#${params}`;
 }

@@ -3,7 +3,7 @@
 import { clearCharacter, listenForLeaving } from "./character_panel.js";
 import { sampleClasses, scoreClasses, scoreSentence, showCandidates, showScales, showSurprise } from "./colors.js";
 import { beforeItems, check, itemsRequestOf, requestOf, setValues, values, withLabel } from "./controls.js";
-import { copiesSentence, markCopies } from "./copies.js";
+import { copiesSentence, lengthSentence, markCopies } from "./copies.js";
 import { copy, download, linkTo, urlParams } from "./links.js";
 import { showModel } from "./header.js";
 import { itemList, showItems } from "./item_page.js";
@@ -23,7 +23,9 @@ const models = new ModelList($("model"));
 const sampleView = new TextView($("text"), sampleClasses, showCandidates);
 const scoreView = new TextView($("scored"), scoreClasses, showSurprise);
 let source = null;
-let shown = null; // the sample on the page: {values, facts, followed, complete, more: what Continue adds to its length}
+// The sample on the page: {values, facts, followed, complete, early: whether a limit of copies has ended it, more: what
+// Continue adds to its length}.
+let shown = null;
 let scoredBy = ""; // id of the model that scored the other text
 let described = ""; // facts of the model that the page describes, as JSON
 let running = null; // AbortController of the request that runs
@@ -114,31 +116,34 @@ async function generate({ from = 0, keepAddress = false } = {}) {
   return run($("status"), async (signal) => {
     const request = requestOf(sample.values, sample.facts, from);
     showStatus("generating…");
-    let begun = false;
-    for await (const items of paced(source.sample(request, signal, progressOf(request, $("progress"))))) {
+    let [begun, early] = [false, false];
+    const begin = () => {
+      sampleView.truncate(from);
+      setShown({ ...sample, complete: false }, keepAddress);
+    };
+    const lists = source.sample(request, signal, progressOf(request, $("progress")), () => (early = true));
+    for await (const items of paced(lists)) {
       signal.throwIfAborted();
-      if (!begun) {
-        sampleView.truncate(from);
-        setShown({ ...sample, complete: false }, keepAddress);
-      }
+      if (!begun) begin();
       sampleView.append(items);
       if (!begun && from) sampleView.scrollTo(from + 1);
       begun = true;
       showButtons();
     }
-    shown.complete = true;
+    if (!begun) begin(); // a sample without a character
+    Object.assign(shown, { complete: true, early });
     await finishSample(signal);
   });
 }
 
 // Shows the number of characters, and with the color of copies, where they are.
 async function finishSample(signal) {
-  const count = sampleView.items.length;
-  showStatus(`${count} characters`);
+  const words = lengthSentence(sampleView.items.length, shown);
+  showStatus(words);
   if ($("color").value !== "copied" || !source.copied) return;
   const longest = await markCopies(source, shown.facts.id, sampleView.items, signal);
   sampleView.recolor();
-  showStatus(copiesSentence(longest, count));
+  showStatus(copiesSentence(longest, words));
 }
 
 // Draws items. They replace those on the page when the first of them arrive.
@@ -230,7 +235,7 @@ function showButtons() {
   const longest = shown?.complete && Number(shown.values.length) >= models.limits.length;
   $("generate").disabled = $("score-button").disabled = !models.selected;
   $("stop").disabled = !running;
-  $("continue").disabled = running || !shown || shown.facts.items || longest;
+  $("continue").disabled = running || !shown || shown.facts.items || shown.early || longest;
   $("continue").title = longest ? `Length: at most ${models.limits.length} characters` : "";
   for (const id of ["copy", "download", "link"]) $(id).disabled = !content().count;
 }

@@ -31,9 +31,12 @@ export class ServerSource {
     return (await this.#fetch(`api/losses?${new URLSearchParams({ model })}`)).json();
   }
 
-  // Yields lists of {text, given, probability, candidates, activation}.
-  async *sample(request, signal) {
-    for await (const lines of this.#lines("api/sample", request, signal)) yield lines.filter((line) => "text" in line);
+  // Yields lists of {text, given, probability, candidates, activation}. onEarly: called if max_copy ends the sample.
+  async *sample(request, signal, onProgress, onEarly) {
+    for await (const lines of this.#lines("api/sample", request, signal)) {
+      yield lines.filter((line) => "text" in line);
+      if (lines.some((line) => line.early)) onEarly?.();
+    }
   }
 
   // Yields lists of {text, known, seed, cut}; in the last one {done, drawn, known, repeated, gave_up}.

@@ -1,0 +1,75 @@
+"""The indexes of max_copy on a server: kept, made one at a time, and refused where too many are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import item_models
+import pytest
+from conftest import working_in
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.sampling.model_text import ModelText
+from pycharrnn.server.text_indexes import MAX_MAKING, TextIndexes, TooManyIndexes
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A text, the values of max_copy that it was indexed for, and an event without which no index is complete."""
+    with working_in(tmp_path):
+        path = item_models.saved(tmp_path, "", b"a cat and a bat\n", letters="abc")
+        text, asked, may_end, index = (
+            ModelText(str(path), checkpoint.load(path)),
+            [],
+            threading.Event(),
+            ModelText.index,
+        )
+
+        def slow(self, N, *args):
+            asked.append(N)
+            assert may_end.wait(60)
+            return index(self, N, *args)
+
+        monkeypatch.setattr(ModelText, "index", slow)
+        yield text, asked, may_end
+
+
+def test_equal_requests_share_an_index_and_too_many_are_refused(made):
+    text, asked, may_end = made
+
+    async def ask():
+        indexes = TextIndexes()
+        may_end.set()
+        first = await indexes.limits(text, 3)
+        may_end.clear()
+        waiting = [asyncio.create_task(indexes.limits(text, N)) for N in (4, 5, 6, 7, 4, 4)]
+        while len(asked) < 2:
+            await asyncio.sleep(0.001)
+        assert asked == [3, 4]  # one at a time
+        with pytest.raises(TooManyIndexes):
+            await indexes.limits(text, 8)
+        again = await indexes.limits(text, 3)  # a kept one is at hand all the while
+        assert again.passages is first.passages and again.ended is not first.ended
+        waiting[1].cancel()  # its client has left
+        may_end.set()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [one.passages.N for one in found if not isinstance(one, BaseException)] == [4, 6, 7, 4, 4]
+        assert found[0].passages is found[4].passages
+        assert (await indexes.limits(text, 8)).passages.N == 8
+
+    assert MAX_MAKING == 4
+    asyncio.run(ask())
+    assert asked == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_text_that_has_changed_is_told_to_all_who_wait(made):
+    text, asked, may_end = made
+    with open(text.recorded.path, "ab") as f:
+        f.write(b"c")
+    may_end.set()
+
+    async def ask():
+        return await asyncio.gather(*(TextIndexes().limits(text, 3) for _ in range(2)), return_exceptions=True)
+
+    assert [type(one).__name__ for one in asyncio.run(ask())] == ["UserError"] * 2
