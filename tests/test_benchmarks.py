@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 import shutil
@@ -291,6 +292,32 @@ def test_lists(tmp_path):
     assert rows[2]["test loss"] == 2.1
     assert rows[1]["processor s"] > 0
     assert [line.split(" test loss ")[1] for line in printed[1:]] == [f"{row['test loss']:.4f}" for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="programs that are scripts")
+def test_war_and_peace(tmp_path):
+    """With programs in the place of KenLM's, which answer with what they were given."""
+    programs = {
+        "lmplz": "assert len(words) == 4800\nprint('\\\\data\\\\\\nngram 1=20\\nngram 2=70\\n')",
+        "query": "print(f'Total: -{len(words)} OOV: 0')",
+    }
+    for name, code in programs.items():
+        (tmp_path / name).write_text(f"#!{sys.executable}\nwords = open(0, encoding='utf-8').read().split()\n{code}\n")
+        (tmp_path / name).chmod(0o755)
+    text, file = tmp_path / "text.txt", tmp_path / "rows.json"
+    text.write_bytes((GOLDEN / "corpus" / "input.txt").read_bytes()[:6000])
+    tiny = "-rnn_size 6 -num_layers 1 -batch_size 2 -seq_length 10 -max_epochs 0.2 -exact 0"
+    args = ["-kenlm", str(tmp_path), "-orders", "2", "-recipes", "", "-minutes", "", "-flags", tiny, "-o", str(file)]
+    printed = output("war_and_peace", str(text), *args).splitlines()
+    assert printed[0] == "4,800 bytes of training, 600 of test"
+    n_gram, network = json.loads(file.read_text(encoding="utf-8"))
+    assert (n_gram["what"], n_gram["parameters"]) == ("n-grams of order 2", 90)
+    assert n_gram["test loss"] == pytest.approx(math.log(10))
+    assert network["what"] == tiny and network["parameters"] > 6 * 24
+    assert 0 < network["-adapt 1"] < network["test loss"] < 5
+    assert all(row["s"] > 0 and row["processor s"] > 0 for row in (n_gram, network))
+    assert [line.split(": ")[0] for line in printed[1:]] == ["n-grams of order 2", tiny]
 
 
 def test_the_n_grams_of_lists():
