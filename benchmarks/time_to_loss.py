@@ -1,16 +1,19 @@
 """How soon a validation loss is reached: pycharrnn's recipes, and beside them nanoGPT's recipe for a CPU, in one run.
 
-    python benchmarks/time_to_loss.py TEXT [-nanogpt CHECKOUT] [-recipes quick,best] [-losses 1.8857,1.4697,1.33]
-        [-o FILE.json] [-picture FILE.svg]
+    python benchmarks/time_to_loss.py TEXT [-nanogpt CHECKOUT] [-recipes quick,best] [-held_out quick,1]
+        [-flags "-rnn_size 256 ..."] [-losses 1.8857,1.4697,1.33] [-o FILE.json] [-picture FILE.svg]
 
-Seconds are those of a clock on the wall, from the command to a checkpoint with that loss: start-up and preprocessing
-count for pycharrnn, nanoGPT's preparation of the text does not. Losses are nats per character of a tenth of the text.
+-recipes and -held_out take recipes, and numbers for -minutes. Seconds are those of a clock on the wall, from the
+command to a checkpoint with that loss: start-up and preprocessing count for pycharrnn, nanoGPT's preparation of the
+text does not. Processor seconds of the whole command say more where other programs run; OMP_NUM_THREADS=1 then measures
+best. Losses are nats per character of a tenth of the text.
 
 nanoGPT validates on the last tenth of the text, by 20 batches of 12 blocks of 64 characters; pycharrnn on the last
 tenth of each row of its batches, all of it, with a state that is carried from batch to batch. So that the two can be
-compared as they are, a second run of each recipe gets the first nine tenths of the text alone, and its checkpoints are
-scored on the last tenth afterwards: with a state that is carried through all of it, and with one that starts anew every
-256 characters, as the blocks of nanoGPT's larger model do.
+compared as they are, a second run, of -held_out or with the plain -flags of `train`, gets the first nine tenths of the
+text alone, and its checkpoints are scored on the last tenth afterwards: with a state that is carried through all of it,
+with one that starts anew every 256 characters, as the blocks of nanoGPT's larger model do, and with -adapt 1, which is
+another test: the model learns from the characters that it has been charged for.
 
 nanoGPT is a checkout of https://github.com/karpathy/nanoGPT; a copy of it in a temporary folder is what runs. Its
 preparation of the text needs the package requests.
@@ -20,7 +23,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -74,20 +80,27 @@ def nanogpt_curve(checkout: str, text: Path, arguments: list[str]) -> Curve:
     return [(lines[i + 1][0], float(match[1])) for i, match in found if match]
 
 
-def recipe_curve(text: Path, recipe: str, folder: str, *more: str) -> Curve:
-    """The validation losses of `pycharrnn train TEXT -recipe ...`, each when its checkpoint has been written.
+def flags_of(name: str) -> list[str]:
+    """Of a recipe, or of -minutes for a number."""
+    return ["-minutes" if name.replace(".", "", 1).isdecimal() else "-recipe", name]
+
+
+def training_curve(text: Path, flags: list[str], folder: str, *more: str) -> Curve:
+    """The validation losses of `pycharrnn train TEXT`, each when its checkpoint has been written.
 
     Args:
         folder: where the command runs; its checkpoints stay in cv.
     """
-    command = [sys.executable, "-m", "pycharrnn", "train", str(text), "-recipe", recipe, "-gpuid", "-1", *more]
+    command = [sys.executable, "-m", "pycharrnn", "train", str(text), "-gpuid", "-1", *flags, *more]
     lines = list(timed_lines(command, folder))
     found = [(i, re.match(r"saving checkpoint to .*_([^_]+)\.t7$", line)) for i, (_, line) in enumerate(lines)]
     return [(lines[i + 1][0], float(match[1])) for i, match in found if match]
 
 
-def held_out_losses(checkpoint: Path, text: bytes) -> tuple[float, float]:
-    """Nats per character of a text: with the state carried through all of it, and started anew every 256 characters."""
+def held_out_losses(checkpoint: Path, text: bytes) -> tuple[float, float, float]:
+    """Nats per character of a text: with the state carried through all of it; started anew every 256 characters; and
+    carried by a model that learns from what it has read.
+    """
     model = pycharrnn.load(checkpoint)
     numbers = torch.tensor([model.vocab[bytes([byte])] - 1 for byte in text if bytes([byte]) in model.vocab])
     whole = len(numbers) // BLOCK * BLOCK  # of the first characters; the one after them is predicted, too
@@ -100,22 +113,23 @@ def held_out_losses(checkpoint: Path, text: bytes) -> tuple[float, float]:
         blocks = numbers[:whole].view(-1, BLOCK).T
         log_probs, _ = model(blocks[:-1])
         anew = -float(log_probs.gather(2, blocks[1:, :, None]).mean())
-    return carried / len(x), anew
+    adapted = model.score(text, adapt=True).bits_per_character * math.log(2)
+    return carried / len(x), anew, adapted
 
 
-def held_out_curves(text: Path, recipe: str) -> dict[str, Curve]:
+def held_out_curves(text: Path, flags: list[str]) -> dict[str, Curve]:
     """The losses on the last tenth of the text of a run that gets the rest, each when its checkpoint was there."""
     whole = text.read_bytes()
     cut = int(len(whole) * 0.9)
     with tempfile.TemporaryDirectory() as folder:
         shortened = Path(folder, "nine_tenths.txt")
         shortened.write_bytes(whole[:cut])
-        curve = recipe_curve(shortened, recipe, folder, "-keep", "0")
+        curve = training_curve(shortened, flags, folder, "-keep", "0")
         checkpoints = sorted(Path(folder, "cv").glob("*_epoch*.t7"), key=lambda path: path.stat().st_mtime_ns)
         losses = [held_out_losses(path, whole[cut:]) for path in checkpoints]
     return {
         name: [(seconds, loss[k]) for (seconds, _), loss in zip(curve, losses, strict=True)]
-        for k, name in enumerate(("carried", f"anew every {BLOCK}"))
+        for k, name in enumerate(("carried", f"anew every {BLOCK}", "with -adapt 1"))
     }
 
 
@@ -172,7 +186,8 @@ def main() -> None:
     parser.add_argument("-nanogpt", help="a checkout of nanoGPT")
     parser.add_argument("-nanogpt_arguments", default=NANOGPT, help="other arguments for its train.py")
     parser.add_argument("-recipes", default="quick,best")
-    parser.add_argument("-held_out", default="quick", help="recipes that also train on nine tenths of the text")
+    parser.add_argument("-held_out", default="quick", help="what also trains on nine tenths of the text")
+    parser.add_argument("-flags", action="append", default=[], help="plain flags of such a run, in one argument")
     parser.add_argument("-losses", default="1.8857,1.4697,1.33")
     parser.add_argument("-o", default="", help="the curves as JSON")
     parser.add_argument("-picture", default="", help="the curves as a picture")
@@ -184,16 +199,20 @@ def main() -> None:
         words = args.nanogpt_arguments.split()
         runs["nanoGPT"] = lambda: {"nanoGPT, recipe for a CPU": nanogpt_curve(args.nanogpt, text, words)}
     for recipe in filter(None, args.recipes.split(",")):
-        runs[recipe] = lambda recipe=recipe: {f"pycharrnn -recipe {recipe}": _curve(text, recipe)}
-    for recipe in filter(None, args.held_out.split(",")):
-        runs[f"{recipe}, held out"] = lambda recipe=recipe: {
-            f"-recipe {recipe} on nine tenths, the last tenth {name}": curve
-            for name, curve in held_out_curves(text, recipe).items()
+        flags = flags_of(recipe)
+        runs[recipe] = lambda flags=flags: {f"pycharrnn {' '.join(flags)}": _curve(text, flags)}
+    for flags in [*map(flags_of, filter(None, args.held_out.split(","))), *map(shlex.split, args.flags)]:
+        runs[f"{' '.join(flags)}, held out"] = lambda flags=flags: {
+            f"{' '.join(flags)} on nine tenths, the last tenth {name}": curve
+            for name, curve in held_out_curves(text, flags).items()
         }
     for run in runs.values():
+        before = _processor_seconds()
         found = run()
+        processor = _processor_seconds() - before  # of the commands, not of scoring
         curves.update(found)
         for row in figures(found, losses):
+            row["processor s in all"] = processor
             print(
                 ", ".join(
                     f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}"
@@ -208,9 +227,15 @@ def main() -> None:
         draw({name: curve for name, curve in curves.items() if "tenth" not in name}, losses, args.picture)
 
 
-def _curve(text: Path, recipe: str) -> Curve:
+def _curve(text: Path, flags: list[str]) -> Curve:
     with tempfile.TemporaryDirectory() as folder:
-        return recipe_curve(text, recipe, folder)
+        return training_curve(text, flags, folder)
+
+
+def _processor_seconds() -> float:
+    """Of all commands that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 if __name__ == "__main__":

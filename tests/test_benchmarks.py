@@ -259,10 +259,10 @@ def test_time_to_loss(tmp_path):
     printed = output("time_to_loss", str(text), "-nanogpt", str(checkout), *args)
     found = json.loads(curves.read_text(encoding="utf-8"))
     assert [loss for _, loss in found["nanoGPT, recipe for a CPU"]] == [4.1, 2.5]
-    quick, carried, anew = (curve for name, curve in found.items() if "quick" in name)
+    quick, carried, anew, adapted = (curve for name, curve in found.items() if "quick" in name)
     assert len(quick) >= 2
-    assert len(carried) == len(anew) >= 2
-    assert {loss for _, loss in carried} != {loss for _, loss in anew}
+    assert len(carried) == len(anew) == len(adapted) >= 2
+    assert len({tuple(loss for _, loss in curve) for curve in (carried, anew, adapted)}) == 3
     for curve in found.values():
         assert [seconds for seconds, _ in curve] == sorted(seconds for seconds, _ in curve)
         assert all(0 < loss < 5 for _, loss in curve)
