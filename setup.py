@@ -142,6 +142,8 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=["compat", *find_packages(include=["pycharrnn", "pycharrnn.*"])],
+    # With this, `pip install -e` adds a path. A hook would lose to a folder "pycharrnn" beside the user's script.
+    package_dir={"": "."},
     package_data={
         "compat": ["py.typed"],
         "pycharrnn": ["kernel*.[ch]", "py.typed"],

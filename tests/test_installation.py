@@ -337,6 +337,18 @@ def test_a_clone_beside_an_installation_uses_its_kernel(wheel, clone, tmp_path):
     assert environment.files() == (package, kernel)
 
 
+def test_a_script_beside_the_clone(source, tmp_path):
+    """It finds an editable installation although the clone's folder, which has no __init__.py, has the same name."""
+    wheels, site_packages = tmp_path / "wheels", tmp_path / "site-packages"
+    (tmp_path / "scripts" / "pycharrnn").mkdir(parents=True)
+    code = f"from setuptools import build_meta; build_meta.build_editable({str(wheels)!r})"
+    checked([sys.executable, "-c", code], cwd=source, env=clean_environment(CC="none"))
+    shutil.unpack_archive(next(wheels.iterdir()), site_packages, "zip")
+    code = f"import site; site.addsitedir({str(site_packages)!r}); import pycharrnn; print(pycharrnn.__file__)"
+    ended = checked([sys.executable, "-S", "-c", code], cwd=tmp_path / "scripts", env=clean_environment())
+    assert Path(ended.stdout.strip()) == source / "pycharrnn" / "__init__.py"
+
+
 @pytest.mark.slow
 @needs_compiler
 def test_an_editable_installation(clone, tmp_path):
