@@ -1,12 +1,13 @@
 """Loss on the held-out items of a list: the recipes, an n-gram model, and makemore's transformer, in one run.
 
-    python benchmarks/lists.py LIST [-recipes quick,best] [-makemore CHECKOUT] [-steps 20000] [-o FILE.json]
+    python benchmarks/lists.py LIST [-recipes quick,best] [-makemore CHECKOUT] [-until 1.92] [-o FILE.json]
 
 LIST has an item a line, as the names.txt of https://github.com/karpathy/makemore. The split is makemore's: 1,000 random
 items, or a tenth of a shorter list, are the test; no program but makemore, which picks its best step by them, reads
 them before its end. Losses are nats per character, ends included. Seconds are those of a clock on the wall: for
-pycharrnn of the whole command `pycharrnn train`, for makemore until the step with its lowest loss. Processor seconds of
-that command, system calls included, say more where other programs run; OMP_NUM_THREADS=1 then measures best.
+pycharrnn of the whole command `pycharrnn train`, for makemore until its test loss is at most that of -until, or until
+-steps. Processor seconds of that command, system calls included, say more where other programs run; OMP_NUM_THREADS=1
+then measures best.
 
 The n-gram model is interpolated Kneser-Ney of order 5: four characters predict the next one.
 """
@@ -99,48 +100,61 @@ def recipe(name: str, train: list[str], test: list[str]) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         for file, items in (("train.txt", train), ("test.txt", test)):
             Path(folder, file).write_text("".join(f"{item}\n" for item in items), encoding="utf-8")
-        start, processor = time.perf_counter(), _processor_seconds()
-        _pycharrnn(folder, "train", "train.txt", "-items", "line", "-recipe", name, "-gpuid", "-1", "-show", "0")
-        seconds, processor = time.perf_counter() - start, _processor_seconds() - processor
+        start, processor = time.perf_counter(), processor_seconds()
+        pycharrnn(folder, "train", "train.txt", "-items", "line", "-recipe", name, "-gpuid", "-1", "-show", "0")
+        seconds, processor = time.perf_counter() - start, processor_seconds() - processor
         (best,) = Path(folder, "cv").glob("*_best.t7")
-        scores = _pycharrnn(folder, "score", str(best), "test.txt", "-lines", "1", "-gpuid", "-1")
+        scores = pycharrnn(folder, "score", str(best), "test.txt", "-lines", "1", "-gpuid", "-1")
     bits = sum(float(line.split("\t")[0]) for line in scores.splitlines())
     loss = bits * math.log(2) / characters(test)
     return {"what": f"-recipe {name}", "s": seconds, "processor s": processor, "test loss": loss}
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """Of all commands that have ended."""
     times = os.times()
     return times.children_user + times.children_system
 
 
-def _pycharrnn(folder: str, *words: str) -> str:
+def pycharrnn(folder: str, *words: str) -> str:
     """stdout of a command. Errors: subprocess.CalledProcessError."""
     command = [sys.executable, "-m", "pycharrnn", *words]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, encoding="utf-8").stdout
 
 
-def makemore(checkout: str, names: Path, steps: int) -> Row:
-    """The lowest of the test losses that makemore.py prints every 500 steps, up to `steps`. It needs tensorboard."""
-    command = [sys.executable, "-u", str(Path(checkout, "makemore.py").resolve()), "-i", str(names.resolve())]
-    found: list[tuple[float, float]] = []
-    start = time.perf_counter()
+def makemore(checkout: str, names: Path, steps: int, until: float) -> Row:
+    """makemore.py until the first test loss of at most `until`, else the lowest one up to `steps`.
+
+    It prints a test loss every 500 steps. No processes of its own read the names. It needs tensorboard.
+    """
+    command = [
+        sys.executable,
+        "-u",
+        str(Path(checkout, "makemore.py").resolve()),
+        "-i",
+        str(names.resolve()),
+        "-n",
+        "0",
+    ]
+    found: list[tuple[float, int]] = []
+    start, processor = time.perf_counter(), processor_seconds()
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen([*command, "-o", folder], cwd=folder, stdout=subprocess.PIPE, encoding="utf-8") as process,
     ):
         for line in process.stdout:
             if match := re.match(r"step (\d+) train loss: \S+ test loss: (\S+)", line):
-                found.append((float(match[2]), time.perf_counter() - start))
-                if int(match[1]) >= steps:
+                found.append((float(match[2]), int(match[1])))
+                if found[-1][0] <= until or found[-1][1] >= steps:
                     process.terminate()  # it has no last step of its own
                     break
         process.stdout.read()
     if not found:
         raise ChildProcessError(f"makemore.py ended with status {process.returncode} before its first test loss")
-    loss, seconds = min(found)
-    return {"what": f"makemore's transformer, {steps:,} steps", "s": seconds, "test loss": loss}
+    seconds, processor = time.perf_counter() - start, processor_seconds() - processor
+    loss, step = min(found)
+    what = f"makemore's transformer, step {step:,} of {found[-1][1]:,}"
+    return {"what": what, "s": seconds, "processor s": processor, "test loss": loss}
 
 
 def main() -> None:
@@ -148,7 +162,8 @@ def main() -> None:
     parser.add_argument("list", type=Path)
     parser.add_argument("-recipes", default="quick,best")
     parser.add_argument("-makemore", help="a checkout of makemore")
-    parser.add_argument("-steps", type=int, default=20_000, help="of makemore")
+    parser.add_argument("-steps", type=int, default=100_000, help="the most steps of makemore")
+    parser.add_argument("-until", type=float, default=1.92, help="the test loss at which makemore is stopped")
     parser.add_argument("-o", default="", help="the figures as JSON")
     args = parser.parse_args()
     train, test = makemore_split(args.list.read_text(encoding="utf-8"))
@@ -156,7 +171,7 @@ def main() -> None:
     runs = [lambda: n_gram(train, test)]
     runs += [lambda name=name: recipe(name, train, test) for name in filter(None, args.recipes.split(","))]
     if args.makemore:
-        runs.append(lambda: makemore(args.makemore, args.list, args.steps))
+        runs.append(lambda: makemore(args.makemore, args.list, args.steps, args.until))
     rows = []
     for run in runs:
         rows.append(row := run())

@@ -46,6 +46,7 @@ def test_every_benchmark_has_a_test():
         "every_benchmark_has_a_test",
         "what_a_client_counts",
         "the_n_grams_of_lists",
+        "the_split_of_labels",
     }
 
 
@@ -279,18 +280,18 @@ def test_lists(tmp_path):
     (checkout / "makemore.py").write_text(f"print({lines!r})\n", encoding="utf-8")
     names, file = tmp_path / "names.txt", tmp_path / "lists.json"
     names.write_text("".join(f"{'aeiou'[k % 5]}nn{'ab'[k % 2] * (k % 7)}\n" for k in range(400)), encoding="utf-8")
-    args = ["-recipes", "quick", "-makemore", str(checkout), "-steps", "1000", "-o", str(file)]
+    args = ["-recipes", "quick", "-makemore", str(checkout), "-until", "2.15", "-o", str(file)]
     printed = output("lists", str(names), *args).splitlines()
     assert printed[0] == "360 items of training, 40 of test"
     rows = json.loads(file.read_text(encoding="utf-8"))
     assert [row["what"] for row in rows] == [
         "n-grams of order 5",
         "-recipe quick",
-        "makemore's transformer, 1,000 steps",
+        "makemore's transformer, step 1,000 of 1,000",
     ]
     assert all(0 < row["test loss"] < 3.5 and row["s"] > 0 for row in rows)
     assert rows[2]["test loss"] == 2.1
-    assert rows[1]["processor s"] > 0
+    assert rows[1]["processor s"] > 0 and rows[2]["processor s"] > 0
     assert [line.split(" test loss ")[1] for line in printed[1:]] == [f"{row['test loss']:.4f}" for row in rows]
 
 
@@ -333,6 +334,58 @@ def test_the_n_grams_of_lists():
     assert model.loss(["annb"]) < model.loss(["bnna"])
 
 
+@pytest.mark.slow
+def test_labels(tmp_path, monkeypatch):
+    """One model with labels, one for each list, and a classifier that knows the last letter."""
+    folder, code = tmp_path / "names", tmp_path / "checkout" / "char-rnn-classification"
+    for path in (folder, code):
+        path.mkdir(parents=True)
+    (code / "model.py").write_text(CLASSIFIER, encoding="utf-8")
+    for label, end in (("A", "o"), ("B", "i")):
+        names = "".join(f"{x}{y}{end}\n" for x in "abcdef" for y in "mnprst")
+        (folder / f"{label}.txt").write_text(names, encoding="utf-8")
+    file = tmp_path / "labels.json"
+    printed = output("labels", str(folder), "-classifier", str(code.parent), "-o", str(file)).splitlines()
+    found = json.loads(file.read_text(encoding="utf-8"))
+    for key in ("one model", "a model each"):
+        assert set(found[key]) == {"A", "B"} and all(0.3 < loss < 3 for loss in found[key].values())
+    assert len(printed) == 1 + 2 + 2 + 1 + 2 + 3
+    assert [row["accuracy"] for row in found["which"]] == [1, 1, 1]
+    assert all(row["s"] > 0 and row["labelling s"] > 0 for row in found["which"])
+
+
+CLASSIFIER = """
+import torch
+
+
+class RNN(torch.nn.Module):
+    def __init__(self, letters, units, labels):
+        super().__init__()
+        self.layer = torch.nn.Linear(letters, labels)
+
+    def initHidden(self):
+        return torch.zeros(1, 1)
+
+    def forward(self, letter, hidden):
+        return torch.log_softmax(50 * self.layer(letter), 1), hidden
+"""
+
+
+def test_the_split_of_labels(monkeypatch):
+    """Equal names are on one side; each is in the test once for each of its labels."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    labels = benchmark("labels")
+    items = {"A": [f"n{k % 40}" for k in range(80)], "B": [f"n{k}" for k in range(30, 70)]}
+    train, test = labels.split(items)
+    held_out = {*test["A"], *test["B"]}
+    assert len(held_out) == 10 and held_out.isdisjoint([*train["A"], *train["B"]])
+    for label, names in items.items():
+        assert len(set(test[label])) == len(test[label])
+        assert sorted([*train[label], *(name for name in names if name in held_out)]) == sorted(names)
+    assert labels.accuracy(["A", "A", "A", "B"], ["A", "B", "A", "B"]) == (0.75, pytest.approx((2 / 3 + 1) / 2))
+    assert labels.one_hot("Z\u00e9").argmax(2).tolist() == [[51], [4]]
+
+
 def test_busy_machine(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     rows = benchmark("busy_machine").figures("1x8", threads=(2,), tries=2, seconds=0, loops=1)
@@ -356,16 +409,27 @@ def test_minutes(tmp_path, capsys, monkeypatch):
 
 
 def test_originality(tmp_path, monkeypatch, capsys):
+    """The rows of a text and of a list, whose models are there already."""
     monkeypatch.chdir(tmp_path)
     originality = benchmark("originality")
-    text = b"abcab\ncbaab\n" * 40
-    path = str(item_models.saved(tmp_path, "", text, letters="abc"))
-    loaded = originality.checkpoint.load(path)
-    for limits, longest in ((None, range(3, 500)), (originality.copy_limits.for_options(path, loaded, 3), range(4))):
-        texts = originality.texts_of(loaded, 0.5, limits, 10_000)
-        assert len(texts) == 2
-        found = originality.copies.compare(texts, [[text]])
-        assert found.lengths.max() in longest
-        assert originality.row(found, loaded, loaded, texts).count("|") == 4
-    originality.speed(path, 3, 1)
+    text, names = b"abcab\ncbaab\n" * 40, b"".join(b"%s\n" % (b"abc" * k)[k % 3 :] for k in range(1, 40))
+    for name, kind, content in (("prose", "", text), ("names", "line", names)):
+        (tmp_path / f"{name}.txt").write_bytes(content)
+        (tmp_path / name).mkdir()
+        more = {"batch_size": 2, "seq_length": 10, "data_dir": f"{name}/data/list"}
+        path = item_models.saved(tmp_path / name, kind, content, letters="abc", **more)
+        for seed in (7, 123):
+            (tmp_path / f"{name}-quick-{seed}").mkdir()
+            shutil.copy(path, tmp_path / f"{name}-quick-{seed}")
+    monkeypatch.setattr(originality, "CHARACTERS", 2000)
+    monkeypatch.setattr(originality, "LENGTH", 1000)
+    arguments = ["prose.txt", "-lists", "names.txt", "-recipes", "quick", "-list_recipes", "quick", "-models", "."]
+    monkeypatch.setattr(sys, "argv", ["originality.py", *arguments])
+    originality.main()
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [len(rows), {len(row) for row in rows}] == [2 * (1 + 1 + 5 + 1), {9}]
+    for first, N in ((2, 24), (10, 6)):
+        for row in rows[first : first + 5]:
+            assert int(row[1]) >= int(row[2]) <= N
+    originality.speed("prose-quick-123/lm_list_best.t7", 3, 1)
     assert capsys.readouterr().out.count("-max_copy 3 draws ") == 2
