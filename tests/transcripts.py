@@ -17,14 +17,16 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from child_signals import default_signals
-from doc_commands import PAGES, ROOT, SHELL, Block, Entry, Reader, blocks, check_in_place_of, home_for
+from doc_commands import PAGES, READER_HAS, ROOT, SHELL, Block, Entry, Reader, blocks, check_in_place_of, home_for
 
 from pycharrnn.engine import kernel_library
 from pycharrnn.text.datasets import DATASETS
@@ -85,13 +87,50 @@ def run(page: str, home: Path, of_reader: tuple[bytes, Path]) -> Iterator[tuple[
     its output. Entries whose command can't run in the tests stay as they are.
     """
     reader = Reader(home_for(page, home, *of_reader), page)
+    opening = _Opening(home, READER_HAS.get(page, ()))
     for block in _transcripts(page):
         for entry in block.entries():
             here = entry
             if not check_in_place_of(entry.command):
                 here = Entry([reader.with_names_of_here(line) for line in entry.lines])
-                here.output = _printed(reader, here.command, _iteration_of_ctrl_c(entry.output))
+                here.output = opening.output(here.command) or _printed(
+                    reader, here.command, _iteration_of_ctrl_c(entry.output)
+                )
+                opening.keep(here)
             yield block, entry, here
+
+
+_openings: dict[tuple[str, ...], tuple[tempfile.TemporaryDirectory[str], list[str]]] = {}
+
+
+class _Opening:
+    """The commands with which a page begins, up to its first training.
+
+    Several pages begin with the same training: it runs once, and the later pages get a copy of its files and output.
+    """
+
+    def __init__(self, home: Path, given: Sequence[str]) -> None:
+        self._home, self._commands = home, [*given]
+        self._lasts = True
+
+    def output(self, command: str) -> list[str]:
+        """What a command has printed on an earlier page that began alike, whose files are copied; [] if none has."""
+        self._commands.append(command)
+        if not self._lasts or tuple(self._commands) not in _openings:
+            return []
+        files, printed = _openings[tuple(self._commands)]
+        shutil.copytree(files.name, self._home, dirs_exist_ok=True)
+        return printed
+
+    def keep(self, ran: Entry) -> None:
+        if not self._lasts or not ran.command.startswith("pycharrnn train "):
+            return
+        self._lasts = False
+        files = tempfile.TemporaryDirectory()
+        for name in ("data", "cv"):
+            if (self._home / name).is_dir():
+                shutil.copytree(self._home / name, Path(files.name, name))
+        _openings.setdefault(tuple(self._commands), (files, ran.output))
 
 
 def _iteration_of_ctrl_c(output: Sequence[str]) -> str:
