@@ -167,6 +167,13 @@ def read_page(content: bytes | bytearray, name: str = "") -> Checkpoint:
     raise CheckpointError(f"it is a page of {count}: name one that it has after a #, as PAGE.html#NAME ({listed})")
 
 
+def names_in_page(content: bytes | bytearray) -> list[str]:
+    """The names of the models in an HTML page, as read_page takes them. Errors: CheckpointError."""
+    values = (_parsed(content, start, end) for start, end in _elements(content))
+    named = [value.get("name") for value in values if isinstance(value, dict)]
+    return [name for name in named if isinstance(name, str) and name]
+
+
 def _elements(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Start and end of each model's JSON in a page. Errors: CheckpointError for a missing end."""
     start = content.find(ELEMENT)

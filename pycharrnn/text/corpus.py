@@ -40,7 +40,7 @@ class Corpus:
     """A text with a folder of its own, data/NAME; if `is_new`, `write` has yet to write it.
 
     `items`, `label`: the values of -items, "" for a text, and of -label. `list_kind`: of list_text.kind_of_list, for a
-    text.
+    text. `files`: whose text it is.
     """
 
     folder: str
@@ -49,7 +49,7 @@ class Corpus:
     items: str
     label: str
     list_kind: str
-    _files: Sequence[SourceFile]
+    files: Sequence[SourceFile]
     _named: Sequence[str]  # paths as the user gave them; none for a text
     _sources: Sequence[str]
     _note: Note
@@ -61,33 +61,37 @@ class Corpus:
         input_file = os.path.join(self.folder, "input.txt")
         if self.is_new:
             self.stats = self._written(input_file)
-        if how := source_files.how_decoded(self._files):
-            is_detected = any(file.decoding.errors != "strict" for file in self._files)
+        if how := source_files.how_decoded(self.files):
+            is_detected = any(file.decoding.errors != "strict" for file in self.files)
             self._note(f"{how}{'; -text_encoding overrules this' if is_detected else ''}.")
         said = f"{escape_line(input_file)}: {self.stats.size:,} bytes, {'new' if self.is_new else 'as before'}"
-        count = len(self._files)
-        if count == 1 and os.path.samefile(self._files[0].path, input_file):
+        count = len(self.files)
+        if count == 1 and os.path.samefile(self.files[0].path, input_file):
             self._note(f"{said}.")
         else:
-            of = f"of {count} file{'s' if count > 1 else ''}: {source_files.some(list(map(str, self._files)))}"
+            of = f"of {count} file{'s' if count > 1 else ''}: {source_files.some(list(map(str, self.files)))}"
             self._note(f"{said}; {of}.")
-        if self.list_kind:
-            self._note(self._advice_on_list(escape_line(input_file)))
+        if advice := self.advice_on_list():
+            self._note(advice)
         self._until_written.close()
         return self.stats
 
-    def _advice_on_list(self, shown: str) -> str:
+    def advice_on_list(self) -> str:
+        """A sentence for a text that looks like a list; "" for another one."""
+        if not self.list_kind:
+            return ""
         learnt = "the network learns the order of the lines"
         if self.list_kind == list_text.SORTED_LIST:
             learnt += ", and its validation part has the last of them only"
         command = shell_words.joined(["pycharrnn", "train", *self._named, "-items", "line"])
         remedy = f"{command} learns each line" if self._named else "-items line learns each"
+        shown = escape_line(os.path.join(self.folder, "input.txt"))
         return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
 
     def _written(self, input_file: str) -> TextStats:
         sources = os.path.join(self.folder, SOURCES)
         text_hash = TextHash()
-        size = sum(file.size for file in self._files)
+        size = sum(file.size for file in self.files)
         try:
             os.makedirs(self.folder, exist_ok=True)
             try:
@@ -96,11 +100,11 @@ class Corpus:
                         *self._sources,
                         self.items and f"-items {self.items}",
                         self.label and f"-label {self.label}",
-                        source_files.how_decoded(self._files),
+                        source_files.how_decoded(self.files),
                     ]
                     f.write(os.fsencode("".join(f"{line}\n" for line in lines if line)))
                 with atomic_write(input_file) as f, bar("gathering", size, self._progress) as advance:
-                    for piece in _joined(self._files, self.items, self.label, advance):
+                    for piece in _joined(self.files, self.items, self.label, advance):
                         text_hash.update(piece)
                         f.write(piece)
                     if (text_hash.size, text_hash.fingerprint()) != (self.stats.size, self.stats.fingerprint):
@@ -175,11 +179,20 @@ def name_of(paths: Sequence[str]) -> str:
             name = os.path.basename(folder)
         elif not os.path.isdir(paths[0]):
             name = os.path.splitext(name)[0]
+    name = safe_name(name)
+    return name if len(paths) == 1 else f"{name}_and_{len(paths) - 1}_more"
+
+
+def safe_name(name: str) -> str:
+    """A name of any origin as one that is safe for a file on every system, and neither hidden nor empty.
+
+    Example:
+        >>> safe_name("My poems?.txt"), safe_name("../.."), safe_name("NUL")
+        ('My_poems_.txt', 'text', 'text_NUL')
+    """
     name = re.sub(r"[^\w.-]+", "_", name).lstrip("._-").encode()[:_MAX_NAME].decode(errors="ignore")
     name = name.rstrip("._") or "text"
-    if _WINDOWS_DEVICE.match(name):
-        name = f"text_{name}"
-    return name if len(paths) == 1 else f"{name}_and_{len(paths) - 1}_more"
+    return f"text_{name}" if _WINDOWS_DEVICE.match(name) else name
 
 
 def _text_file(text: bytes, until_written: contextlib.ExitStack, text_encoding: str) -> SourceFile:

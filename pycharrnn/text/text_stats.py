@@ -73,11 +73,11 @@ def text_stats(data_dir: str, progress: int = 0) -> TextStats:
     record = cache_record.load(data_dir)
     if record.text is not None and record.text == cache_record.file_state(path):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
-            return _from_fields(record.stats, record.text)
+            return stats_of_fields(record.stats, record.text)
     return stats_of_file(path, size, progress)
 
 
-def _from_fields(fields: dict[str, Any], state: FileState) -> TextStats:
+def stats_of_fields(fields: dict[str, Any], state: FileState | None = None) -> TextStats:
     """The inverse of TextStats.fields. Errors: TypeError, ValueError, OverflowError for invalid fields or values."""
     found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     stats = TextStats(**found, state=state)

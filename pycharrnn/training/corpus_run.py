@@ -31,12 +31,12 @@ def corpus_run(
     if process_from_environment().size > 1:
         raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
     how = {"text_encoding": opt.text_encoding, "kind": opt.items, "label": opt.label}
-    with corpus.gather(texts, note, opt.progress, _is_product, **how) as gathered:
+    with corpus.gather(texts, note, opt.progress, is_product, **how) as gathered:
         recipe = opt.recipe if "recipe" in given or opt.minutes else "quick"
         savefile = opt.savefile if "savefile" in given else os.path.basename(gathered.folder)
         yield dataclasses.replace(opt, data_dir=gathered.folder, recipe=recipe, savefile=savefile), gathered
 
 
-def _is_product(path: str) -> bool:
+def is_product(path: str) -> bool:
     """Whether the file is a log or a checkpoint."""
     return run_names.has_name_of_run(path) or log_rows.is_log_file(path)

@@ -77,14 +77,18 @@ def as_line(row: Row, path: str) -> bytes:
     return (json.dumps(values) + "\n").encode()
 
 
-def rows(path: str) -> Iterator[tuple[Row, int]]:
-    """The rows of a file, each with the offset of its end, without an incomplete last line. Errors: UserError."""
-    number = 0
+def rows(path: str, start: int = 0) -> Iterator[tuple[Row, int]]:
+    """The rows of a file, each with the offset of its end, without an incomplete last line. Errors: UserError.
+
+    `start`: the offset of the end of a row, to read those after it.
+    """
+    number = int(start > 0)
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             raise OSError(errno.EINVAL, "not a regular file")
         with open(path, "rb") as f:
-            end = 0
+            f.seek(start)
+            end = start
             while line := f.readline(_LONGEST_LINE):
                 number += 1
                 end += len(line)

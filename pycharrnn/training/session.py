@@ -105,7 +105,7 @@ def prepare(
     start = initial_checkpoint.load(options, given, say, note)
     # Only recipes need the text this early; -resume, which finds its text later, excludes them.
     text = corpus.stats if corpus else None if options.resume else text_stats(options.data_dir, options.progress)
-    machine = _machine(options, process)
+    machine = machine_of(options, process)
     timing = None
     if options.minutes and text:
         timing = step_timing.timing(options, given, start, text, machine, watch or Stopwatch.start())
@@ -145,7 +145,7 @@ def _require_text_of_resumed(settings: RunSettings, given: Collection[str]) -> N
         recorded_options.require_text(resumed.path, folder)
 
 
-def _machine(options: TrainOptions, process: Process) -> Machine:
+def machine_of(options: TrainOptions, process: Process) -> Machine:
     def computes(model: str, rnn_size: int, dtype: str, where: str) -> bool:
         return precision.can_train(model, rnn_size, precision.MIXED[dtype], where)
 

@@ -11,7 +11,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.text.batches import VAL
 from pycharrnn.text.recorded_text import MAX_UNASKED
 from pycharrnn.training import novelty
-from pycharrnn.training.shown_sample import MARGIN
+from pycharrnn.training.sample_lines import MARGIN
 
 if TYPE_CHECKING:
     from compat.checkpoint_fields import Option

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from compat import lua_format
 from compat.charrnn import Checkpoint
 from pycharrnn.common.display import column_width, escape_for_terminal
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.screen_text import ScreenText
+from pycharrnn.training.sample_lines import MARGIN, TEMPERATURE, printed
 
 if TYPE_CHECKING:
     from pycharrnn.engine.model import CharRNN
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 # generators of training. Errors: UserError for a model that predicts NaN.
 Draw = Callable[[Checkpoint, "CharRNN", int, int, float], Iterator[bytes]]
 
-TEMPERATURE = 0.5  # shows the words that a young model has learnt
-MARGIN = "    | "  # no log line starts like this
 _TAB = 4
 _TRIES = 3
 
@@ -52,13 +50,9 @@ def shown_sample(
         return ShownSample("")
     except (MemoryError, torch.cuda.OutOfMemoryError):
         return ShownSample(f"there is no memory for a sample after iteration {checkpoint.i}.")
-    epoch = lua_format.fixed(checkpoint.epoch, 2)
-    heading = f"a sample after iteration {checkpoint.i} (epoch {epoch}), at temperature {TEMPERATURE:g}:"
     text, drawn = max(texts, key=lambda found: _letters(found[0]))
     lines = wrapped(text.strip("\n"), max(columns - 1 - len(MARGIN), 1))
-    return ShownSample(
-        "\n".join([heading, *((MARGIN + line).rstrip() for line in lines)]), b"" if stop.cause else drawn
-    )
+    return ShownSample(printed(checkpoint.i, checkpoint.epoch, lines), b"" if stop.cause else drawn)
 
 
 def _text(characters: Iterator[bytes], stop: GracefulStop) -> tuple[str, bytes]:

@@ -1,0 +1,37 @@
+"""How long a run would take on this machine, from the time of a few steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pycharrnn.text.text_stats import TextStats
+from pycharrnn.training import step_timing, threads, time_plan
+from pycharrnn.training.machine import process_from_environment
+from pycharrnn.training.options import TrainOptions
+from pycharrnn.training.session import machine_of
+from pycharrnn.training.settle import settle
+
+_LEAST_SECONDS = 0.3  # of timed steps
+
+
+class Estimate(NamedTuple):
+    seconds: float
+    iterations: int
+    rnn_size: int
+
+
+def estimate(options: TrainOptions, text: TextStats, clock: Callable[[], float] = time.perf_counter) -> Estimate:
+    """The time of a new run of a recipe on a text, without the start of the program. Errors: UserError."""
+    threads.set_num_threads(options.threads)
+    given = options.changed - {"recipe"}
+    settings = settle(options, given, None, text, machine_of(options, process_from_environment()))
+    data = settings.data
+    step = step_timing.step_seconds(settings, max(1, len(text.characters(data.encoding))), clock, _LEAST_SECONDS)
+    batches = text.length(data.encoding) // (data.batch_size * data.seq_length)
+    train, validation, _ = data.split_fractions
+    iterations = int(settings.optimisation.max_epochs * max(1, int(batches * train)))
+    validations = -(-iterations // settings.files.eval_val_every)
+    in_steps = iterations + validations * batches * validation * time_plan.VALIDATION_STEPS
+    return Estimate(round(in_steps * step, 1), iterations, settings.model.rnn_size)
