@@ -67,11 +67,11 @@ def server_in_thread(app, scheduler: Scheduler, open_connections: OpenConnection
 
 
 @contextlib.contextmanager
-def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> Iterator[Server]:
+def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None, command: str = "serve") -> Iterator[Server]:
     """`pycharrnn serve` on a free port, with default signal handlers, whatever the tests' own process ignores.
 
     Ctrl-C stops it, except on Windows, where none can be sent. preexec_fn: as for subprocess.Popen, called in a
-    process of its own when its signals have been set.
+    process of its own when its signals have been set. command: serve or studio.
     """
 
     def prepare():
@@ -79,13 +79,13 @@ def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None) -> It
         if preexec_fn:
             preexec_fn()
 
-    words = ["serve", *map(str, args), "-port", "0"]
+    words = [command, *map(str, args), "-port", "0"]
     keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     if preexec_fn or env:
-        command = [sys.executable, "-m", "pycharrnn", *words]
+        program = [sys.executable, "-m", "pycharrnn", *words]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
         keywords |= {"start_new_session": True, "preexec_fn": prepare if os.name != "nt" else None}
-        process = subprocess.Popen(command, env=environment, **keywords)
+        process = subprocess.Popen(program, env=environment, **keywords)
     else:
         process = start(*words, **keywords)
     try:

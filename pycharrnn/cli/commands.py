@@ -23,7 +23,14 @@ from pycharrnn.cli.examining_commands import (
 )
 from pycharrnn.cli.flags import HELP, Command, Group
 from pycharrnn.cli.help_layout import MOST_COLUMNS
-from pycharrnn.cli.making_commands import chat_command, data_command, sample_command, serve_command, train_command
+from pycharrnn.cli.making_commands import (
+    chat_command,
+    data_command,
+    sample_command,
+    serve_command,
+    studio_command,
+    train_command,
+)
 from pycharrnn.common import extras, interrupts, memory, near_paths, numpy_warnings, standard_streams
 from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
@@ -119,6 +126,7 @@ for command in (  # in the order in which docs/flags.md lists them
     plot_command,
     activations_command,
     serve_command,
+    studio_command,
     data_command,
     doctor_command,
     completion_command,

@@ -1,4 +1,4 @@
-"""The commands train, sample, chat, serve and data. Imports within commands keep -help fast."""
+"""The commands train, sample, chat, serve, studio and data. Imports within commands keep -help fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -288,13 +288,39 @@ def serve_command(paths: tuple[str, ...], **values: Any) -> None:
 
     opt = ServeOptions(**values)
     use_threads(opt.threads)
-    try:
+    with _requiring_extra_serve():
         from pycharrnn.server import serve
+    serve.serve(list(paths), opt, say, note)
+
+
+@contextlib.contextmanager
+def _requiring_extra_serve() -> Iterator[None]:
+    """Errors: UserError if a package of the extra `serve` is missing."""
+    try:
+        yield
     except ImportError as e:
         if (e.name or "").partition(".")[0] not in ("fastapi", "h11", "pydantic", "starlette", "uvicorn"):
             raise
         raise extras.missing("the page", "serve") from None
-    serve.serve(list(paths), opt, say, note)
+
+
+@click.command(
+    "studio",
+    cls=Command,
+    options="pycharrnn.server.options.StudioOptions",
+    arguments=[("folder", "where texts, trainings and models are; made if missing. Left out: the current one")],
+    short_help="Train, play and send models in the browser.",
+)
+@click.argument("folder", metavar="<folder>", type=FILE, required=False, default=".")
+def studio_command(folder: str, **values: Any) -> None:
+    """Open a page in the browser on which texts are trained on, and models played with, sent and deleted"""
+    from pycharrnn.server.options import StudioOptions
+
+    opt = StudioOptions(**values)
+    use_threads(opt.threads)
+    with _requiring_extra_serve():
+        from pycharrnn.server.studio import open_studio
+    open_studio.open_studio(folder, opt, say, note)
 
 
 @click.command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,18 +20,30 @@ from pycharrnn.server.registry import Registry
 from pycharrnn.server.scheduler import Scheduler, SchedulerClosed
 from pycharrnn.server.schemas import MAX_FIELDS
 from pycharrnn.server.security import Guard
+from pycharrnn.server.studio import studio_paths
+
+if TYPE_CHECKING:
+    from pycharrnn.server.studio.studio import Studio
 
 _SMALL_BODY = 1 << 12  # bytes; parsed on the event loop
 
 
-def create_app(models: Registry, scheduler: Scheduler, hosts: frozenset[str] | None, token: str) -> FastAPI:
-    """Create the ASGI application. `hosts`, `token`: as for security.Guard."""
-    files = {"/" if name == "index.html" else f"/{name}": (name, content) for name, content in page_files().items()}
+def create_app(
+    models: Registry, scheduler: Scheduler, hosts: frozenset[str] | None, token: str, studio: Studio | None = None
+) -> FastAPI:
+    """Create the ASGI application. `hosts`, `token`: as for security.Guard. `studio`: of `pycharrnn studio`."""
+    names = page_files(studio is not None).items()
+    files = {"/" if name == "index.html" else f"/{name}": (name, content) for name, content in names}
+    upload_paths = studio_paths.UPLOADS if studio else frozenset()
     app = FastAPI(title="pycharrnn", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.scheduler, app.router.route_class = scheduler, _Route
-    app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files))
+    app.add_middleware(Guard, hosts=hosts, token=token, open_paths=frozenset(files), upload_paths=upload_paths)
     app.exception_handler(RequestValidationError)(_refuse)
     add_api(app, models, scheduler)  # before the files: routes are matched in order
+    if studio:
+        from pycharrnn.server.studio.studio_api import add_studio_api
+
+        add_studio_api(app, studio)
     for path, (name, content) in files.items():
         handler = _answer_with(content, MEDIA_TYPES[os.path.splitext(name)[1]])
         app.add_api_route(path, handler, include_in_schema=False)

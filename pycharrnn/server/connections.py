@@ -11,6 +11,7 @@ import contextlib
 import json
 import socket
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -29,7 +30,7 @@ _MAX_UNREAD = 1 << 16  # bytes of a response in the buffer here, and in the sock
 _LAST_SECONDS = 1.0  # for responses that are incomplete when the server stops
 
 
-_Limit = Literal["", "request", "reading", "answer"]  # as in TimeLimits; "" before the first
+_Limit = Literal["", "request", "upload", "reading", "answer"]  # as in TimeLimits; "" before the first
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class TimeLimits:
     """Seconds after which a connection is closed."""
 
     request: float = 15.0  # for the head of a request, since the last response; then for its body
+    upload: float = 60.0  # for the next part of a file
     reading: float = 60.0  # for the client to read the buffered part of its response
     answer: float = 600.0  # for the response to be complete, however slowly it is read
 
@@ -47,8 +49,10 @@ class OpenConnections:
     Clients that send and read promptly are never closed, so they can connect beside any number of silent ones.
     """
 
-    def __init__(self, max_connections: int, limits: TimeLimits = TimeLimits()) -> None:
-        self.limits = limits
+    def __init__(
+        self, max_connections: int, limits: TimeLimits = TimeLimits(), upload_paths: Collection[str] = ()
+    ) -> None:
+        self.limits, self.upload_paths = limits, upload_paths
         self.stopping = False  # set to True to close new connections at once
         self._max = max_connections
         self._all: set[Connection] = set()
@@ -93,6 +97,7 @@ class Connection(H11Protocol):
         self._limited: tuple[_Limit, RequestResponseCycle | None] = ("", None)  # (current limit, request)
         self._timer: asyncio.TimerHandle | None = None
         self._answer_ends = 0.0
+        self._upload_continued = 0.0  # about when the last part of a file arrived
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)
@@ -160,9 +165,14 @@ class Connection(H11Protocol):
         cycle = self.cycle
         answering = cycle is not None and not cycle.response_complete and not cycle.more_body
         limit: _Limit = "reading" if self.flow.write_paused else "answer" if answering else "request"
-        if (limit, cycle) == self._limited:
-            return
+        if limit == "request" and self._is_upload():
+            limit = "upload"
         now, limits = self.loop.time(), self._open_connections.limits
+        continues = limit == "upload" and now >= self._upload_continued + limits.upload / 20
+        if (limit, cycle) == self._limited and not continues:
+            return
+        if limit == "upload":
+            self._upload_continued = now
         if cycle is not self._limited[1]:
             self._answer_ends = now + limits.answer
         self._limited = limit, cycle
@@ -171,10 +181,16 @@ class Connection(H11Protocol):
             ends = self._answer_ends  # reading pauses do not extend it
         else:
             self._open_connections.server_waits_for(self)
-            ends = now + (limits.reading if limit == "reading" else limits.request)
+            ends = now + {"reading": limits.reading, "upload": limits.upload}.get(limit, limits.request)
         if self._timer:
             self._timer.cancel()
         self._timer = self.loop.call_at(ends, self.drop)
+
+    def _is_upload(self) -> bool:
+        """Whether a part of a file has still to arrive."""
+        cycle = self.cycle
+        is_open = cycle is not None and not cycle.response_complete and cycle.more_body
+        return is_open and cycle.scope["path"] in self._open_connections.upload_paths
 
 
 class _UnchunkedConnection(h11.Connection):

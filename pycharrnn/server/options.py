@@ -1,4 +1,4 @@
-"""The flags of `pycharrnn serve`."""
+"""The flags of `pycharrnn serve`, and those that `pycharrnn studio` shares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pycharrnn.common.option_fields import SWITCH, THREADS, check, number, optio
 
 
 @dataclass(frozen=True)
-class ServeOptions:
+class NetworkOptions:
+    """How to listen, and for whom."""
+
     host: str = option(
         "127.0.0.1",
         "address to listen on. Addresses that other machines can reach need -token",
@@ -23,9 +25,6 @@ class ServeOptions:
         "secret that clients must send, 16 characters or more. new = generate one",
         group="network",
         value="TEXT|new",
-    )
-    follow: int = option(
-        0, "1 = add new checkpoints of the folders as training writes them", group="checkpoints", allowed=SWITCH
     )
     streams: int = option(
         512,
@@ -53,6 +52,20 @@ class ServeOptions:
             return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+@dataclass(frozen=True)
+class ServeOptions(NetworkOptions):
+    follow: int = option(
+        0, "1 = add new checkpoints of the folders as training writes them", group="checkpoints", allowed=SWITCH
+    )
+
+
+@dataclass(frozen=True)
+class StudioOptions(NetworkOptions):
+    open: int = option(
+        1, "1 = open the page in the browser. 0 = print its address only", group="display", allowed=SWITCH
+    )
 
 
 def _is_plain(text: str) -> bool:

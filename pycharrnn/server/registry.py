@@ -62,7 +62,7 @@ class Registry:
         self._entries: dict[str, CheckpointEntry] = {}
         self._named: dict[str, ServedModel] = {}
         self._cache = ModelCache(max_bytes)
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time, self._one_scan_at_a_time = asyncio.Lock(), asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._apply(self._scanner.scan(may_be_empty=follow))
 
@@ -72,6 +72,14 @@ class Registry:
 
     def facts(self, model_id: str) -> ModelFacts:
         return self._entry(model_id).facts
+
+    def path(self, model_id: str) -> str:
+        """The path of a model's file. Errors: NoSuchModel."""
+        return self._entry(model_id).path
+
+    def paths(self) -> dict[str, str]:
+        """Model id -> path of its file, in the order of `all_facts`."""
+        return {model_id: entry.path for model_id, entry in self._entries.items()}
 
     def losses(self, model_id: str) -> Losses:
         """The losses of the run that trained a model. Errors: NoSuchModel."""
@@ -116,20 +124,25 @@ class Registry:
 
     async def follow_folders(self) -> None:
         """Scan the folders again and again, until this task is cancelled. Prints a repeated error once."""
-        loop = asyncio.get_running_loop()
         reported = ""
         while True:
             await asyncio.sleep(SCAN_SECONDS)
             try:
-                result = await loop.run_in_executor(self._thread, self._scanner.rescan, self._entries)
-                with contextlib.suppress(UserError):  # stdout is closed
-                    self._apply(result)
+                await self.scan_again()
                 reported = ""
             except Exception as e:  # whatever it is, the next scan may succeed
                 error = f"can't scan the folders for checkpoints ({type(e).__name__}: {e}); trying again."
                 if error != reported:
                     self._note(error)
                 reported = error
+
+    async def scan_again(self) -> None:
+        """Read the folders' new checkpoints, and forget those that are gone."""
+        async with self._one_scan_at_a_time:
+            loop = asyncio.get_running_loop()
+            result = await loop.run_in_executor(self._thread, self._scanner.rescan, self._entries)
+            with contextlib.suppress(UserError):  # stdout is closed
+                self._apply(result)
 
     def _entry(self, model_id: str) -> CheckpointEntry:
         if model_id not in self._entries:

@@ -24,18 +24,18 @@ def _integral_as_int(x: object) -> object:
 Integer = Annotated[int, BeforeValidator(_integral_as_int)]  # as in JSON Schema: includes 10.0, not true or "10"
 
 
-class _Input(BaseModel):
+class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
-class Unit(_Input):
+class Unit(Input):
     """A hidden unit, counted from 1."""
 
     layer: Integer = Field(ge=1)
     unit: Integer = Field(ge=1)
 
 
-class SampleBody(_Input):
+class SampleBody(Input):
     """A sample; fields are named as the flags of `pycharrnn sample`."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -91,7 +91,7 @@ class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
     """A line of the response to /api/sample: a SampledCharacter, or the last line."""
 
 
-class ItemsBody(_Input):
+class ItemsBody(Input):
     """Items of a model of items; fields are named as the flags of `pycharrnn sample`."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -140,7 +140,7 @@ class ItemLine(RootModel[DrawnItem | ItemsDone | SampleError]):
     """A line of the response to /api/items: a DrawnItem, or the last line."""
 
 
-class ScoreBody(_Input):
+class ScoreBody(Input):
     """A text to score."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -167,7 +167,7 @@ class ScoreAnswer(BaseModel):
     characters: list[ScoredCharacter]
 
 
-class CopiedBody(_Input):
+class CopiedBody(Input):
     """A text to compare with a model's training text."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -213,7 +213,7 @@ class ModelList(BaseModel):
     limits: Limits
 
 
-class LossesQuery(_Input):
+class LossesQuery(Input):
     """The model whose run to return losses of."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")

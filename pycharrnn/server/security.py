@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # paths take a few thousand.
 MAX_BODY = {"/api/score": 1 << 18}
 MAX_OTHER_BODY = 1 << 16
+MAX_UPLOAD = 1 << 32
 
 _RESPONSE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -29,10 +30,19 @@ class Guard:
         hosts: accepted names in the Host header (lower case, no port), or None for any. Refusing other names prevents
             DNS rebinding, in which a web page reaches this server under a name of its own.
         token: required as `Authorization: Bearer TOKEN`; "" for none. open_paths: paths that need no token.
+        upload_paths: paths that take files.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, token: str, open_paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: frozenset[str] | None,
+        token: str,
+        open_paths: frozenset[str],
+        upload_paths: frozenset[str] = frozenset(),
+    ) -> None:
         self.app, self.hosts, self.token, self.open_paths = app, hosts, token.encode(), open_paths
+        self.max_body = {**MAX_BODY, **dict.fromkeys(upload_paths, MAX_UPLOAD)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +66,7 @@ class Guard:
             if scheme.lower() != "bearer" or not secrets.compare_digest(token.strip().encode(), self.token):
                 detail = "this token is wrong." if token else "this server needs a token."
                 return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": 'Bearer realm="pycharrnn"'})
-        limit = MAX_BODY.get(scope["path"], MAX_OTHER_BODY)
+        limit = self.max_body.get(scope["path"], MAX_OTHER_BODY)
         if int(headers.get("content-length", 0)) > limit:
             return JSONResponse({"detail": f"the request is larger than {limit} bytes."}, 413)
         return None

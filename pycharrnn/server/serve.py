@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,9 +24,13 @@ from pycharrnn.server import connections
 from pycharrnn.server.addresses import reachable_hosts
 from pycharrnn.server.app import create_app
 from pycharrnn.server.connections import Connection, OpenConnections
-from pycharrnn.server.options import ServeOptions
+from pycharrnn.server.options import NetworkOptions, ServeOptions
 from pycharrnn.server.registry import Print, Registry
 from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.server.studio import studio_paths
+
+if TYPE_CHECKING:
+    from pycharrnn.server.studio.studio import Studio
 
 _MORE_CONNECTIONS = 512  # beside -streams: for the page's files, refusals, and idle connections
 _BACKLOG = 1024  # connections that wait to be accepted
@@ -37,14 +41,14 @@ _SWITCH_SECONDS = 0.0005
 
 
 class Server(uvicorn.Server):
-    """uvicorn with limited connections, and `follow` beside it. The first signal ends the server and its streams."""
+    """uvicorn with limited connections, and `beside` beside it. The first signal ends the server and its streams."""
 
     def __init__(
         self,
         app: FastAPI,
         scheduler: Scheduler,
         open_connections: OpenConnections,
-        follow: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -61,20 +65,20 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._scheduler, self._open_connections = scheduler, open_connections
-        self._follow = follow
-        self._following: asyncio.Task[None] | None = None
+        self._beside = beside
+        self._running_beside: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_BACKLOG)  # uvicorn's `backlog` is also the number that asyncio accepts at once
-        if self._follow:
-            self._following = asyncio.create_task(self._follow())
+        if self._beside:
+            self._running_beside = asyncio.create_task(self._beside())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._open_connections.stopping = True
-        if self._following:
-            self._following.cancel()
+        if self._running_beside:
+            self._running_beside.cancel()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -106,23 +110,54 @@ def serve(paths: list[str], opt: ServeOptions, say: Print, note: Print) -> None:
 
     Errors: UserError if a checkpoint can't be read, the address can't be listened on, or stdout can't be written.
     """
-    _limit_heaps()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    say = partial(_say_or_fail, say)
+    prepare_process()
+    say = partial(say_or_fail, say)
     models = Registry(paths, say, note, bool(opt.follow))
+    listen(models, opt, say, models.follow_folders if opt.follow else None)
+
+
+def listen(
+    models: Registry,
+    opt: NetworkOptions,
+    say: Print,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None,
+    studio: Studio | None = None,
+    began: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Answer requests until a signal arrives.
+
+    Args:
+        say: prints a line on stdout. beside: runs beside the server.
+        studio: of `pycharrnn studio`, which gets paths of its own.
+        began: called with the first address once the port is open.
+
+    Errors: UserError if the address can't be listened on, or stdout can't be written.
+    """
     token = secrets.token_urlsafe(24) if opt.token == "new" else opt.token
     hosts = frozenset({"localhost", "127.0.0.1", "::1", opt.host.lower()}) if opt.is_loopback() else None
     max_connections = connections.connections_allowed(opt.streams + _MORE_CONNECTIONS)
     scheduler = Scheduler(
         min(opt.streams, max(1, max_connections // 2)), threads=min(_MAX_THREADS, os.cpu_count() or 1)
     )
-    app = create_app(models, scheduler, hosts, token)
-    server = Server(app, scheduler, OpenConnections(max_connections), models.follow_folders if opt.follow else None)
+    app = create_app(models, scheduler, hosts, token, studio)
+    server = Server(
+        app,
+        scheduler,
+        OpenConnections(max_connections, upload_paths=studio_paths.UPLOADS if studio else frozenset()),
+        beside,
+    )
     with _listen(opt) as listener:
         end = f":{listener.getsockname()[1]}/{f'#token={token}' if token else ''}"
         lines = [f"http://{host}{end}" for host in reachable_hosts(opt.host)]
         say("\n".join([*lines, "Press Ctrl-C to stop."]))  # at once: the reader of the first line may close the pipe
+        began(lines[0])
         server.run(sockets=[listener])
+
+
+def prepare_process() -> None:
+    """Set limits that hold for the whole process; to be called before models are read."""
+    _limit_heaps()
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def _limit_heaps() -> None:
@@ -137,7 +172,7 @@ def _limit_heaps() -> None:
         mallopt(-3, 1 << 17)  # M_MMAP_THRESHOLD
 
 
-def _say_or_fail(say: Print, line: str) -> None:
+def say_or_fail(say: Print, line: str) -> None:
     try:
         say(line)
     except OSError as e:
@@ -146,7 +181,7 @@ def _say_or_fail(say: Print, line: str) -> None:
         ) from e
 
 
-def _listen(opt: ServeOptions) -> socket.socket:
+def _listen(opt: NetworkOptions) -> socket.socket:
     family = socket.AF_INET6 if ":" in opt.host else socket.AF_INET
     try:
         return socket.create_server((opt.host, opt.port), family=family, backlog=_BACKLOG)

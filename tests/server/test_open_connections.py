@@ -94,7 +94,7 @@ def test_a_server_that_stops_keeps_nobody_new(full):
 
 
 def test_limits_by_default():
-    assert OpenConnections(3).limits == TimeLimits(request=15, reading=60, answer=600)
+    assert OpenConnections(3).limits == TimeLimits(request=15, upload=60, reading=60, answer=600)
 
 
 INFINITE = -1  # as resource.RLIM_INFINITY is on Linux; put in its place below

@@ -1,0 +1,24 @@
+"""The process that times a few training steps for the estimates of `pycharrnn studio`: JSON from stdin to stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.text.text_stats import stats_of_fields
+from pycharrnn.training.estimate import estimate
+from pycharrnn.training.options import TrainOptions
+
+
+def main() -> None:
+    asked = json.load(sys.stdin)
+    stats = stats_of_fields(asked["stats"])
+    answer: dict[str, object] = {}
+    try:
+        for choice in asked["choices"]:
+            options = TrainOptions(recipe=choice, items=asked["items"], label=asked["label"])
+            answer[choice] = estimate(options, stats)._asdict()
+    except UserError as e:
+        answer = {"error": str(e)}
+    json.dump(answer, sys.stdout)

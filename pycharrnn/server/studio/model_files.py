@@ -1,0 +1,114 @@
+"""Models that are brought as files, and sent as files of another format: by the functions of `convert`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+from pycharrnn.checkpoints import checkpoint, formats, html_file
+from pycharrnn.common.errors import UserError
+from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio.run_schemas import SendFormat
+from pycharrnn.server.studio.studio_paths import INCOMING, MODELS, OUTGOING, Refusal
+from pycharrnn.text.corpus import safe_name
+
+_WHAT = {
+    "html": "a page that runs the model in a browser, without this program",
+    "t7": "a checkpoint for the Lua programs and for pycharrnn",
+    "safetensors": "weights for other programs",
+    "json": "weights as JSON",
+    "pt": "weights for PyTorch",
+    "onnx": "one step of the network for ONNX Runtime",
+    "c": "a C program, for a microcontroller too",
+}
+FORMATS = [SendFormat(format=name, what=what) for name, what in _WHAT.items()]
+ENDINGS = [ending for f in formats.FORMATS if f.read for ending in f.endings]
+
+
+def incoming_path(name: str) -> str:
+    """A path for a file that is received, in a folder of its own. Errors: OSError."""
+    folder = f"{INCOMING}/{studio_paths.new_id('i')}"
+    os.makedirs(folder)
+    return f"{folder}/{safe_name(name)}"
+
+
+def bring(path: str) -> list[str]:
+    """Check a received file, and put its models into models/. Returns: their paths. Errors: UserError; OSError.
+
+    Nothing in the file is executed. A file of a format that counts in folders stays as it is; others become .t7.
+    """
+    shown = os.path.basename(path)
+    made: list[str] = []
+    try:
+        for model, name in _models_in(path):
+            loaded = checkpoint.load(model)
+            stem, ending = os.path.splitext(name)
+            if model == path and (ending in formats.IN_FOLDERS or formats.of(path) is None):
+                target = _free(stem, ending if ending in formats.IN_FOLDERS else ".t7")
+                os.replace(path, target)
+            else:
+                target = _free(stem, ".t7")
+                checkpoint.convert(loaded, target)
+            made.append(target)
+    except BaseException as e:
+        for target in made:
+            os.unlink(target)
+        if isinstance(e, UserError):
+            raise UserError(str(e).replace(path, shown)) from None
+        if isinstance(e, (OSError, KeyboardInterrupt)):
+            raise
+        raise UserError(f"can't read {shown} as a checkpoint ({type(e).__name__}).") from e
+    return made
+
+
+def _models_in(path: str) -> list[tuple[str, str]]:
+    """(path for `load`, name of a file) of each model in a file. Errors: UserError."""
+    name = os.path.basename(path)
+    if not name.endswith(formats.HTML.endings):
+        return [(path, name)]
+    with checkpoint.reading(path):
+        names = html_file.names(path)
+    if len(names) <= 1:
+        return [(path, name)]
+    return [(f"{path}#{model}", f"{safe_name(model)}.t7") for model in names]
+
+
+def _free(stem: str, ending: str) -> str:
+    """A path in models/ that no file has, in any format."""
+    number = 1
+    while True:
+        named = stem if number == 1 else f"{stem}_{number}"
+        if not any(os.path.lexists(f"{MODELS}/{named}{other}") for other in formats.IN_FOLDERS):
+            return f"{MODELS}/{named}{ending}"
+        number += 1
+
+
+def convert(path: str, name: str, note: Callable[[str], None]) -> str:
+    """Write the model at `path` as another file, in a folder of its own. Returns: its path. Errors: UserError; OSError.
+
+    `name`: of a format, a key of FORMATS.
+    """
+    if name not in _WHAT:
+        raise Refusal(422, f"format: there is no format {name[:20]!r}.")
+    folder = f"{OUTGOING}/{studio_paths.new_id('o')}"
+    os.makedirs(folder)
+    target = f"{folder}/{safe_name(os.path.splitext(os.path.basename(path))[0])}.{name}"
+    try:
+        if name == "html":
+            from pycharrnn.page import gallery, single_file
+
+            single_file.write(target, gallery.collect([path], False, note), False)
+        else:
+            checkpoint.convert(checkpoint.load(path), target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return target
+
+
+def clean() -> None:
+    """Remove what requests of an earlier server left."""
+    for folder in (INCOMING, OUTGOING):
+        for name in os.listdir(folder):
+            shutil.rmtree(f"{folder}/{name}", ignore_errors=True)

@@ -1,0 +1,54 @@
+"""`pycharrnn studio`: a server with the studio's paths, in the folder that it is named."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import webbrowser
+from functools import partial
+
+from pycharrnn.common import file_lock
+from pycharrnn.common.display import escape_line
+from pycharrnn.common.errors import UserError
+from pycharrnn.server import serve
+from pycharrnn.server.options import StudioOptions
+from pycharrnn.server.registry import Print, Registry
+from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio.studio import Studio
+
+
+def open_studio(folder: str, opt: StudioOptions, say: Print, note: Print) -> None:
+    """Serve a folder until a signal arrives; a training goes on after that.
+
+    Args:
+        folder: made if it is missing; it becomes the current one, in which trainings run.
+        say: prints a line on stdout. note: prints one on stderr.
+
+    Errors: UserError if the folder or the address can't be used, or if another studio has the folder open.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        os.chdir(folder)
+        studio_paths.make_folders()
+    except OSError as e:
+        raise UserError(f"can't use the folder {escape_line(folder)} ({e.strerror or e}): name another one.") from e
+    lock = studio_paths.lock()
+    try:
+        serve.prepare_process()
+        say = partial(serve.say_or_fail, say)
+        models = Registry([studio_paths.CHECKPOINTS, studio_paths.MODELS], say, note, follow=True)
+        studio = Studio(models, note)
+        serve.listen(models, opt, say, studio.beside, studio, _open_browser if opt.open else lambda url: None)
+    finally:
+        file_lock.release(lock, studio_paths.LOCK)
+
+
+def _open_browser(url: str) -> None:
+    """Open a page in a thread: some browsers return only when they are closed."""
+
+    def open_page() -> None:
+        with contextlib.suppress(Exception):  # without a browser, the address is printed all the same
+            webbrowser.open(url)
+
+    threading.Thread(target=open_page, daemon=True).start()

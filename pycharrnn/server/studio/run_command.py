@@ -1,0 +1,129 @@
+"""The command lines of trainings: choices of a client as words of `pycharrnn train`, which its options check."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pycharrnn.common import shell_words
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.option_fields import GROUPS, SWITCH
+from pycharrnn.server.studio.run_schemas import NewRun
+from pycharrnn.server.studio.studio_paths import CHECKPOINTS, Refusal
+from pycharrnn.server.studio.text_schemas import FlagFacts
+from pycharrnn.training import time_plan
+from pycharrnn.training.options import TrainOptions
+
+_SHOWN = 200  # characters of samples, as the recipes have it
+# Flags that this server sets, and those that a request has fields for.
+_OWN = {"data_dir", "checkpoint_dir", "savefile", "log", "resume", "overwrite", "lock", "progress"}
+_FIELDS = {"recipe", "minutes", "items", "label", "encoding", "text_encoding", "init_from"}
+_KINDS: dict[object, Literal["integer", "number", "text"]] = {int: "integer", float: "number", str: "text"}
+
+
+def flag_facts() -> list[FlagFacts]:
+    """The flags of `train` that a client may give, with their help, in the order of -help."""
+    types = typing.get_type_hints(TrainOptions)
+    fields = [f for f in dataclasses.fields(TrainOptions) if f.name not in _OWN | _FIELDS]
+    fields.sort(key=lambda f: list(GROUPS).index(f.metadata["group"]))
+    found = []
+    for field in fields:
+        allowed = field.metadata["allowed"]
+        choices = list(allowed.choices) if allowed else []
+        kind = "switch" if allowed is SWITCH else "choice" if choices else _KINDS[types[field.name]]
+        found.append(
+            FlagFacts(
+                name=field.name,
+                default=field.default,  # type: ignore[arg-type]  # every option has one
+                help=field.metadata["help"].strip(),
+                group=GROUPS[field.metadata["group"]],
+                kind=kind,
+                allowed=allowed.text if allowed else "",
+                choices=choices,
+                value=field.metadata["value"],
+            )
+        )
+    return found
+
+
+def start_words(paths: Sequence[str], name: str, asked: NewRun, init_from: str) -> list[str]:
+    """The words of a new training. `init_from`: path of a checkpoint, or "". Errors: UserError; Refusal."""
+    values: dict[str, Any] = {"minutes": asked.minutes} if asked.choice == "minutes" else {"recipe": asked.choice}
+    if asked.choice == "minutes" and asked.minutes is None:
+        raise Refusal(422, "minutes: say for how many minutes to train.")
+    typed = {"items": asked.items, "label": asked.label, "encoding": asked.encoding}
+    values |= {option: value for option, value in typed.items() if value}
+    values |= {"text_encoding": asked.text_encoding} if asked.text_encoding else {}
+    values |= {"init_from": init_from} if init_from else {}
+    values |= _checked_flags(asked.flags)
+    values |= {"savefile": name, "log": log_of(name)}
+    options = TrainOptions(**values)
+    time_plan.check(options, values, 1)
+    return ["train", *paths, *_words(values)]
+
+
+def resume_words(name: str, checkpoint: str, show: int, minutes: float | None) -> list[str]:
+    """The words that go on with a run. `show`: characters of samples."""
+    values: dict[str, Any] = {"resume": checkpoint, "log": log_of(name)}
+    values |= {"show": show} if show else {}
+    values |= {"minutes": minutes} if minutes is not None else {}
+    return ["train", *_words(values)]
+
+
+def again_words(words: Sequence[str]) -> list[str]:
+    """The words that begin a training anew which has written its log, but no checkpoint."""
+    return [*words, "-overwrite", "1"]
+
+
+def shown_characters(asked: NewRun) -> int:
+    """The value of -show of a new training."""
+    return int(_checked_flags(asked.flags).get("show", _SHOWN))
+
+
+def log_of(name: str) -> str:
+    return f"{CHECKPOINTS}/{name}.csv"
+
+
+def as_typed(words: Sequence[str]) -> str:
+    """A command as it is typed in a shell."""
+    return shell_words.joined(["pycharrnn", *words])
+
+
+def _checked_flags(flags: Mapping[str, int | float | str]) -> dict[str, Any]:
+    """The values of flags, of the types of their options. Errors: UserError; Refusal."""
+    types = typing.get_type_hints(TrainOptions)
+    values: dict[str, Any] = {}
+    for name, value in flags.items():
+        if name in _OWN:
+            raise Refusal(422, f"flags: -{name} is chosen by the studio: leave it out.")
+        if name in _FIELDS:
+            raise Refusal(422, f"flags: -{name} has a field of its own: {name}.")
+        if name not in types:
+            raise Refusal(422, f"flags: there is no flag -{name[:50]}.")
+        values[name] = _converted(name, value, types[name])
+    return values
+
+
+def _converted(name: str, value: int | float | str, kind: object) -> int | float | str:
+    """Errors: UserError for a value of another type than the option's."""
+    if kind is str:
+        return str(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if number != number or (kind is int and not number.is_integer()):
+        what = "a whole number" if kind is int else "a number"
+        raise UserError(f"{flag(name)} needs {what}, not {value!r}.")
+    return int(number) if kind is int else number
+
+
+def _words(values: Mapping[str, Any]) -> list[str]:
+    """{"rnn_size": 128, "minutes": 5.0} -> ["-rnn_size", "128", "-minutes", "5"]"""
+    return [
+        word
+        for name, value in values.items()
+        for word in (f"-{name}", value if isinstance(value, str) else repr(value).removesuffix(".0"))
+    ]

@@ -1,0 +1,198 @@
+"""The line of runs: one trains at a time, the others wait. Every change is on disk before it is known.
+
+Not for several threads at once: the server calls it from one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
+from pycharrnn.server.studio.run_process import Processes
+from pycharrnn.server.studio.run_record import ACTIVE, RunRecord
+from pycharrnn.server.studio.studio_paths import CHECKPOINTS, RUNS, Refusal
+
+_ORDER = f"{RUNS}/line.json"
+_STOPPED = ("stopped", "finished", "failed")
+
+
+class RunLine:
+    """The runs of this folder. `note` prints a line on stderr."""
+
+    def __init__(self, note: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
+        self._note, self._clock = note, clock
+        self._processes = Processes()
+        self.records = run_record.load_all()
+        order = (studio_paths.read_json(_ORDER) or {}).get("line")
+        known = [run_id for run_id in order if run_id in self.records] if isinstance(order, list) else []
+        self.line = [run_id for run_id in dict.fromkeys([*known, *self.records]) if self._waits(run_id)]
+
+    def _waits(self, run_id: str) -> bool:
+        return self.records[run_id].state == "waiting"
+
+    def record(self, run_id: str) -> RunRecord:
+        """Errors: Refusal."""
+        if run_id not in self.records:
+            raise Refusal(404, "there is no such run any more.")
+        return self.records[run_id]
+
+    def add(self, record: RunRecord) -> RunRecord:
+        """Put a new run at the end of the line. Errors: Refusal."""
+        return self._enter(dataclasses.replace(record, next_words=record.words))
+
+    def go_on(self, run_id: str, minutes: float | None) -> RunRecord:
+        """Put a run that has ended, or left the line, at its end: it goes on from its newest checkpoint, if it has one.
+
+        Errors: Refusal.
+        """
+        record = self.record(run_id)
+        if record.state not in _STOPPED:
+            raise Refusal(409, f"{record.name} has not ended: it {_doing(record)}.")
+        if record.state == "finished" and minutes is None:
+            raise Refusal(422, f"{record.name} has been trained to its end: say for how many minutes it shall go on.")
+        newest = next(iter(run_record.checkpoints_of(record)), "")
+        if newest:
+            words = run_command.resume_words(record.name, newest, record.show, minutes)
+        elif record.attempts:
+            words = run_command.again_words(record.words)
+        else:
+            words = list(record.words)
+        return self._enter(dataclasses.replace(record, state="waiting", next_words=tuple(words), error=""))
+
+    def stop(self, run_id: str) -> RunRecord:
+        """Ask a run that trains to save and end, and at the second time to end; take a waiting one out of the line.
+
+        Errors: Refusal.
+        """
+        record = self.record(run_id)
+        if record.state == "waiting":
+            record = self._saved(dataclasses.replace(record, state="stopped", next_words=()))
+            self._leave(run_id)
+            return record
+        if record.state not in ACTIVE:
+            raise Refusal(409, f"{record.name} does not train: it {_doing(record)}.")
+        record = self._saved(dataclasses.replace(record, state="stopping", stops=record.stops + 1))
+        self._processes.ask_to_stop(record)
+        return record
+
+    def reorder(self, run_ids: Sequence[str]) -> list[str]:
+        """Errors: Refusal."""
+        if sorted(run_ids) != sorted(self.line):
+            raise Refusal(409, "other runs wait by now: look at the line again.")
+        self._save_line(list(run_ids))
+        return self.line
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run, whose files have been moved."""
+        self.records.pop(run_id, None)
+        if run_id in self.line:
+            self._leave(run_id)
+
+    def restore(self, run_id: str) -> None:
+        """Know a run again, whose files have been moved back; one that waited has left the line."""
+        if record := run_record.load(run_id):
+            if record.state == "waiting":
+                record = dataclasses.replace(record, state="stopped", next_words=())
+            self.records[run_id] = record
+
+    def watch(self) -> bool:
+        """Notice a training that has ended, and begin the next one. Returns: whether anything changed."""
+        changed = False
+        active = [record for record in self.records.values() if record.state in ACTIVE]
+        for record in active:
+            if not self._processes.is_alive(record):
+                self._keep(self._ended(record))
+                active.remove(record)
+                changed = True
+                break
+        if not active and self.line:
+            self._begin(self.records[self.line[0]])
+            changed = True
+        return changed
+
+    def is_active(self, record: RunRecord) -> bool:
+        return record.state in ACTIVE
+
+    def _begin(self, record: RunRecord) -> None:
+        words, now = record.next_words, self._clock()
+        said = os.path.getsize(record.stderr) if os.path.exists(record.stderr) else 0
+        begun: dict[str, Any] = {"command": words, "next_words": (), "began": now, "ended": None, "stops": 0}
+        record = dataclasses.replace(record, **begun, said_before=said, attempts=record.attempts + 1, error="")
+        self._keep(dataclasses.replace(record, state="running"))  # first, since a server may end at any time
+        try:
+            self._processes.begin(record, words)
+        except OSError as e:
+            sentence = str(studio_paths.refusal_of(e, "can't begin the training"))
+            self._keep(dataclasses.replace(record, state="failed", ended=now, error=sentence))
+        self._leave(record.id)
+
+    def _ended(self, record: RunRecord) -> RunRecord:
+        status = run_process.status_of(record)
+        ended = dataclasses.replace(record, ended=self._clock())
+        if status == 0:
+            return dataclasses.replace(ended, state="finished")
+        said = run_process.error_of(record, status)
+        if record.stops:
+            return dataclasses.replace(ended, state="stopped", error=said if "could not be saved" in said else "")
+        return dataclasses.replace(ended, state="failed", error=said)
+
+    def _enter(self, record: RunRecord) -> RunRecord:
+        record = self._saved(record)
+        self._save_line([*self.line, record.id])
+        return record
+
+    def _leave(self, run_id: str) -> None:
+        self._save_line([other for other in self.line if other != run_id])
+
+    def _save_line(self, line: list[str]) -> None:
+        self.line = line
+        with contextlib.suppress(OSError):  # without it, the line is in the order in which the runs were made
+            studio_paths.write_json(_ORDER, {"line": line})
+
+    def _saved(self, record: RunRecord) -> RunRecord:
+        """Errors: Refusal if the record can't be written."""
+        try:
+            run_record.save(record)
+        except OSError as e:
+            raise studio_paths.refusal_of(e, f"can't keep the run {record.name}") from e
+        self.records[record.id] = record
+        return record
+
+    def _keep(self, record: RunRecord) -> None:
+        """As _saved, of what has happened already: a full disk must not hide it."""
+        self.records[record.id] = record
+        try:
+            run_record.save(record)
+        except OSError as e:
+            self._note(f"can't write {record.folder}/run.json ({e.strerror or e}).")
+
+
+def _doing(record: RunRecord) -> str:
+    return {
+        "waiting": "waits",
+        "running": "trains",
+        "stopping": "is about to stop",
+        "finished": "has finished",
+        "stopped": "has stopped",
+    }.get(record.state, "has failed")
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """`wanted`, or with a number: no run has it, here or in the trash, and no file in cv/. `taken`: names of runs."""
+    there = [name for name in os.listdir(CHECKPOINTS) if name.startswith("lm_")]
+    number = 1
+    while True:
+        name = wanted if number == 1 else f"{wanted}_{number}"
+        probe = dataclasses.replace(_NOBODY, name=name)
+        has_files = any(probe.owns(f"{CHECKPOINTS}/{file}") for file in there)
+        if name not in taken and not has_files and not os.path.lexists(run_command.log_of(name)):
+            return name
+        number += 1
+
+
+_NOBODY = RunRecord("", "", "", "", 0, "", 0, (), 0.0)

@@ -1,0 +1,121 @@
+"""One process for each training: begun, watched and stopped; found again by a server that starts anew.
+
+Such a server can't wait for the process, and its number may be another process's by now. So each training holds a lock
+on a file of its run, which the system releases when it ends, and writes its exit status to another file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pycharrnn.common import file_lock
+from pycharrnn.server.studio.child_environment import child_environment
+from pycharrnn.server.studio.run_record import RunRecord
+
+_PROGRAM = "from pycharrnn.server.studio.run_program import main; main()"
+_SAID = re.compile(r"pycharrnn(?: \w+)?: (.*)")  # a line on stderr
+_HOLDER = re.compile(r"process (\d+) on ")  # the content of a lock file
+
+
+class Processes:
+    """The trainings that run: those that this server began, and those that it finds."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, subprocess.Popen[bytes]] = {}  # by run id
+
+    def begin(self, record: RunRecord, words: Sequence[str]) -> None:
+        """Run `pycharrnn` with these words, in a session of its own that a Ctrl-C for the server does not reach.
+
+        Errors: OSError.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_status_path(record))
+        apart: dict[str, Any] = {"start_new_session": True}
+        if os.name == "nt":
+            apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
+        with open(record.stdout, "ab") as out, open(record.stderr, "ab") as err:
+            self._begun[record.id] = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, _lock_path(record), _status_path(record), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=child_environment(),
+                **apart,
+            )
+
+    def is_alive(self, record: RunRecord) -> bool:
+        """Whether the run's process is there, whoever began it."""
+        return self._pid(record) is not None
+
+    def ask_to_stop(self, record: RunRecord) -> None:
+        """Send the signal at which training saves and ends; at a second one, it ends at once.
+
+        Not SIGINT: a server in a shell's background ignores that, and its processes do too.
+        """
+        number = signal.SIGTERM if os.name != "nt" else signal.CTRL_BREAK_EVENT  # type: ignore[attr-defined]
+        if pid := self._pid(record):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _pid(self, record: RunRecord) -> int | None:
+        """The number of the run's process; None if it has ended. 0 if it is there, but its number is not known."""
+        if begun := self._begun.get(record.id):
+            if begun.poll() is None:
+                return begun.pid
+            del self._begun[record.id]
+        path = _lock_path(record)
+        if not os.path.exists(path):
+            return None
+        try:
+            file_lock.release(file_lock.acquire(path), path)
+        except file_lock.LockHeld as e:
+            holder = _HOLDER.match(e.holder)
+            return int(holder[1]) if holder else 0
+        except OSError:  # its folder is gone
+            pass
+        return None
+
+
+def status_of(record: RunRecord) -> int | None:
+    """The exit status of a run's last command; None if it was killed."""
+    try:
+        with open(_status_path(record), encoding="ascii") as f:
+            return int(f.read())
+    except (OSError, ValueError):
+        return None
+
+
+def error_of(record: RunRecord, status: int | None) -> str:
+    """The sentence with which a training failed, the last line of its stderr."""
+    lines = [line for line in lines_of(record.stderr, record.said_before) if line.strip()]
+    if status is None:
+        return "the training was killed, perhaps since memory ran out."
+    if not lines:
+        return f"the training ended with status {status}, and said nothing."
+    said = _SAID.fullmatch(lines[-1])
+    return said[1] if said else lines[-1].strip()
+
+
+def lines_of(path: str, start: int = 0, most: int = 1 << 18) -> list[str]:
+    """The lines of a file from byte `start` on, of its last `most` bytes; none if it is missing."""
+    try:
+        with open(path, "rb") as f:
+            f.seek(max(start, os.fstat(f.fileno()).st_size - most))
+            return f.read(most).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def _lock_path(record: RunRecord) -> str:
+    return f"{record.folder}/.lock"
+
+
+def _status_path(record: RunRecord) -> str:
+    return f"{record.folder}/status"

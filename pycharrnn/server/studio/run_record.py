@@ -1,0 +1,102 @@
+"""What is kept of each run in studio/runs/ID/run.json, so that a server that starts anew finds it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from pycharrnn.checkpoints import run_names
+from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio.run_schemas import State
+from pycharrnn.server.studio.studio_paths import CHECKPOINTS, RUNS
+
+ACTIVE: tuple[State, ...] = ("running", "stopping")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run.
+
+    Attributes:
+        name: of its files: cv/lm_NAME_best.t7. text: id of its upload. text_name, bytes: of its first file; of all.
+        choice, show: as the client chose. words: of the command that began it, or will.
+        next_words: of the command that the line will start; () if the run does not wait.
+        command: the words of its last command. attempts: how many there were.
+        began, ended: when the last one did. stops: how often it was asked to stop.
+        said_before: bytes of stderr before the last command. error: a sentence, of a failed one.
+    """
+
+    id: str
+    name: str
+    text: str
+    text_name: str
+    bytes: int
+    choice: str
+    show: int
+    words: tuple[str, ...]
+    created: float
+    state: State = "waiting"
+    next_words: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    attempts: int = 0
+    began: float | None = None
+    ended: float | None = None
+    stops: int = 0
+    said_before: int = 0
+    error: str = ""
+
+    @property
+    def folder(self) -> str:
+        return f"{RUNS}/{self.id}"
+
+    @property
+    def stdout(self) -> str:
+        return f"{self.folder}/stdout.txt"
+
+    @property
+    def stderr(self) -> str:
+        return f"{self.folder}/stderr.txt"
+
+    def owns(self, path: str) -> bool:
+        """Whether the file at a path is a checkpoint of this run, by its folder and name."""
+        folder, name = os.path.split(os.path.normpath(path))
+        found = run_names.parse(name)
+        return folder == CHECKPOINTS and found is not None and found.run == f"lm_{self.name}"
+
+
+def save(record: RunRecord) -> None:
+    """Errors: OSError."""
+    os.makedirs(record.folder, exist_ok=True)
+    studio_paths.write_json(f"{record.folder}/run.json", dataclasses.asdict(record))
+
+
+def load_all() -> dict[str, RunRecord]:
+    """The runs of this folder by id, the oldest first; damaged files are left out."""
+    found = []
+    for run_id in os.listdir(RUNS):
+        values = studio_paths.read_json(f"{RUNS}/{run_id}/run.json") if studio_paths.is_id(run_id, "r") else None
+        if values is not None and (record := _record(run_id, values)):
+            found.append(record)
+    return {record.id: record for record in sorted(found, key=lambda record: (record.created, record.id))}
+
+
+def load(run_id: str) -> RunRecord | None:
+    values = studio_paths.read_json(f"{RUNS}/{run_id}/run.json")
+    return _record(run_id, values) if values is not None else None
+
+
+def _record(run_id: str, values: dict[str, Any]) -> RunRecord | None:
+    try:
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return RunRecord(**{**values, "id": run_id})
+    except TypeError:  # of another version
+        return None
+
+
+def checkpoints_of(record: RunRecord) -> list[str]:
+    """The paths of a run's checkpoints in cv/, the newest first."""
+    paths = [f"{CHECKPOINTS}/{name}" for name in os.listdir(CHECKPOINTS)]
+    own = [path for path in paths if record.owns(path) and os.path.isfile(path)]
+    return sorted(own, key=lambda path: (os.stat(path).st_mtime_ns, "_latest" in path), reverse=True)

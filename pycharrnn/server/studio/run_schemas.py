@@ -1,0 +1,162 @@
+"""Requests and responses of `pycharrnn studio` about runs, models and deleted files, as /openapi.json has them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from pycharrnn.page.facts import LossSeries
+from pycharrnn.server.schemas import Input, Integer
+
+State = Literal["waiting", "running", "stopping", "stopped", "finished", "failed"]
+Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
+_ID = Field(max_length=20)
+
+
+class NewRun(Input):
+    """A training of an uploaded text; fields are named as the flags of `pycharrnn train`."""
+
+    text: str = _ID
+    choice: Literal["quick", "best", "minutes"]
+    minutes: Minutes | None = Field(None, description="with the choice minutes")
+    name: str = Field("", max_length=200, description="empty: that of the text")
+    items: Literal["", "line", "blank", "file"] = ""
+    label: Literal["", "file", "folder", "column"] = ""
+    encoding: Literal["", "bytes", "utf8"] = Field("", description="empty: what suits the text")
+    text_encoding: str = Field("", max_length=100)
+    init_from: str = Field("", max_length=1000, description="a model id of /api/models to begin with; empty: none")
+    flags: dict[str, int | float | str] = Field({}, max_length=40, description="more flags, without their dash")
+
+
+class GoOn(Input):
+    minutes: Minutes | None = Field(None, description="for how long; null: to the end that was planned")
+
+
+class Nothing(Input):
+    """The body of an action that needs no fields."""
+
+
+class Line(Input):
+    runs: list[Annotated[str, _ID]] = Field(max_length=1000, description="ids of the waiting runs, the next one first")
+
+
+class LineOrder(BaseModel):
+    line: list[str]
+
+
+class Command(BaseModel):
+    """A command line, for a shell in `folder`."""
+
+    command: str
+    folder: str
+
+
+class Run(Command):
+    """A training: its state, figures and models. Figures that are not known are null."""
+
+    id: str
+    name: str
+    state: State
+    place: Integer | None = Field(description="in the line of waiting runs, from 1")
+    created: float
+    began: float | None = Field(description="of its last start")
+    ended: float | None
+    choice: str
+    text_name: str
+    bytes: int
+    iteration: int | None
+    iterations: int | None
+    epoch: float | None
+    epochs: float | None
+    train_loss: float | None
+    val_loss: float | None
+    best_val_loss: float | None
+    characters_per_second: float | None
+    seconds: float | None = Field(description="of training so far")
+    seconds_left: float | None
+    sentence: str
+    error: str
+    can: list[Literal["stop", "go_on", "delete"]]
+    models: list[str] = Field(description="ids of its checkpoints, the lowest loss first")
+    best_model: str | None
+
+
+class RunList(BaseModel):
+    runs: list[Run] = Field(description="the newest first")
+    line: list[str]
+
+
+class ShownSample(BaseModel):
+    iteration: int
+    epoch: float
+    text: str
+
+
+class RunDetail(Run):
+    """A run with its curve of losses, the samples it drew, and what it said."""
+
+    train: LossSeries
+    val: LossSeries
+    samples: list[ShownSample] = Field(description="the newest last")
+    notes: list[str] = Field(description="other lines of its stderr, the newest last")
+
+
+class Brought(BaseModel):
+    models: list[str] = Field(description="ids of /api/models")
+    sentence: str
+
+
+class ModelNamed(Input):
+    model: str = Field(max_length=1000, description="a model id of /api/models")
+
+
+class FilesToDelete(BaseModel):
+    files: list[str]
+    bytes: int
+
+
+class Deleted(BaseModel):
+    trash: str = Field(description="for undo")
+    files: list[str]
+    sentence: str
+
+
+class TrashEntry(FilesToDelete):
+    trash: str
+    what: str
+    kind: Literal["run", "model"]
+    deleted: float
+
+
+class Trash(BaseModel):
+    trash: list[TrashEntry] = Field(description="the newest first")
+
+
+class Undone(BaseModel):
+    files: list[str]
+    run: str | None
+
+
+class SendFormat(BaseModel):
+    format: str
+    what: str
+
+
+class StudioLimits(BaseModel):
+    file_bytes: int
+    files: int
+    name: int
+    model_bytes: int
+
+
+class StudioFacts(BaseModel):
+    folder: str
+    version: str
+    can_train: bool
+    why_not: str
+    limits: StudioLimits
+    free_bytes: int
+    learn_endings: list[str]
+    bring_endings: list[str]
+    send_formats: list[SendFormat]

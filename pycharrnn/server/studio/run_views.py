@@ -1,0 +1,93 @@
+"""A run as a response: its record, figures and models, and a sentence on its state."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+from pycharrnn.server.studio import run_command, run_process, run_record
+from pycharrnn.server.studio.run_progress import Figures, Progress
+from pycharrnn.server.studio.run_record import RunRecord
+from pycharrnn.server.studio.run_schemas import Run, RunDetail, ShownSample
+from pycharrnn.training import sample_lines
+
+_MAX_SAMPLES, _MAX_NOTES = 20, 20
+
+_Action = Literal["stop", "go_on", "delete"]
+
+
+def view(record: RunRecord, figures: Figures, place: int | None, paths: Mapping[str, str]) -> Run:
+    """`place`: in the line. `paths`: model id -> path of its file."""
+    models = [model_id for model_id, path in paths.items() if record.owns(path)]
+    return Run(
+        id=record.id,
+        name=record.name,
+        state=record.state,
+        place=place,
+        created=record.created,
+        began=record.began,
+        ended=record.ended,
+        choice=record.choice,
+        text_name=record.text_name,
+        bytes=record.bytes,
+        command=run_command.as_typed(record.next_words or record.command or record.words),
+        folder=os.getcwd(),
+        **dataclasses.asdict(figures),
+        sentence=_sentence(record, figures, place),
+        error=record.error,
+        can=_can(record),
+        models=models,
+        best_model=models[0] if models else None,
+    )
+
+
+def detail(record: RunRecord, progress: Progress, run: Run) -> RunDetail:
+    """A run with its curve, samples and notes."""
+    train, val = progress.curves(record)
+    samples, notes = sample_lines.parse(run_process.lines_of(record.stderr))
+    shown = [ShownSample(iteration=s.iteration, epoch=s.epoch, text=s.text) for s in samples[-_MAX_SAMPLES:]]
+    return RunDetail(**run.model_dump(), train=train, val=val, samples=shown, notes=notes[-_MAX_NOTES:])
+
+
+def _can(record: RunRecord) -> list[_Action]:
+    if record.state == "waiting":
+        return ["stop", "delete"]
+    return ["stop"] if record.state in run_record.ACTIVE else ["go_on", "delete"]
+
+
+def _sentence(record: RunRecord, figures: Figures, place: int | None) -> str:
+    done = f"{figures.iteration:,}" if figures.iteration else ""
+    if record.state == "waiting":
+        return "waiting: it is next in the line." if place == 1 else f"waiting: it is number {place} in the line."
+    if record.state == "running":
+        if not done:
+            timing = ", and times networks of several sizes" if record.choice == "minutes" else ""
+            return f"beginning: it loads PyTorch and reads the text{timing}."
+        of = f" of {figures.iterations:,}" if figures.iterations else ""
+        left = f", about {_words(figures.seconds_left)} left" if figures.seconds_left is not None else ""
+        return f"learning: iteration {done}{of}{left}."
+    if record.state == "stopping":
+        return "stopping: it finishes its step and saves."
+    if record.state == "finished":
+        loss = f"; its lowest loss is {figures.best_val_loss:.4f}" if figures.best_val_loss is not None else ""
+        return f"finished after {done} iterations{loss}." if done else "finished."
+    has_saved = bool(run_record.checkpoints_of(record))
+    way_on = "Go on continues from its newest checkpoint" if has_saved else "Go on begins it anew"
+    if record.state == "failed":
+        return f"{record.error.rstrip('.')}. {way_on}."
+    if not record.attempts:
+        return "taken out of the line: Go on puts it back."
+    if record.error:
+        return f"{record.error.rstrip('.')}. {way_on}."
+    return f"stopped{f' after iteration {done}' if done else ''}: {way_on}."
+
+
+def _words(seconds: float) -> str:
+    """A time in words: "40 seconds", "3 minutes", "2 hours"."""
+    for size, unit in ((3600, "hour"), (60, "minute")):
+        if seconds >= 1.5 * size:
+            return f"{round(seconds / size)} {unit}s"
+    count = max(1, round(seconds))
+    return f"{count} second{'s' if count > 1 else ''}"

@@ -1,0 +1,328 @@
+"""What `pycharrnn studio` knows and does, between the paths of its API and the modules that each do one thing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pycharrnn._version import __version__
+from pycharrnn.common import extras
+from pycharrnn.common.errors import UserError
+from pycharrnn.server import security
+from pycharrnn.server.registry import NoSuchModel, Registry
+from pycharrnn.server.studio import (
+    model_files,
+    run_command,
+    run_record,
+    run_views,
+    studio_paths,
+    text_facts,
+    trash,
+    uploads,
+)
+from pycharrnn.server.studio.run_line import RunLine, free_name
+from pycharrnn.server.studio.run_progress import Progress
+from pycharrnn.server.studio.run_record import RunRecord
+from pycharrnn.server.studio.run_schemas import (
+    Brought,
+    Command,
+    Deleted,
+    FilesToDelete,
+    NewRun,
+    Run,
+    RunDetail,
+    RunList,
+    StudioFacts,
+    StudioLimits,
+    Undone,
+)
+from pycharrnn.server.studio.studio_paths import Refusal
+from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
+from pycharrnn.text.corpus import safe_name
+from pycharrnn.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from pycharrnn.text.text_stats import TextStats
+
+_WATCH_SECONDS = 0.5
+_MAX_NAME = 200
+_MAX_STATS = 8  # texts whose statistics stay in memory
+_LEARN_ENDINGS = [".txt", ".md", ".html", ".htm"]  # for a file dialog; any plain text is read
+
+_Result = TypeVar("_Result")
+_ReadKey = tuple[str, str, str, str]  # text id, -items, -label, -text_encoding
+
+
+class Studio:
+    """The texts, runs and models of the current folder. Its methods are called from one event loop.
+
+    Args:
+        models: of cv/ and models/. note: prints a line on stderr.
+    """
+
+    def __init__(self, models: Registry, note: Callable[[str], None]) -> None:
+        self._models, self._note, self._folder = models, note, os.getcwd()
+        self._texts, self._progress = uploads.Texts(), Progress()
+        self._line = RunLine(note)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="studio")  # all that changes runs
+        self._one_read_at_a_time, self._one_bring_at_a_time = asyncio.Lock(), asyncio.Lock()
+        self._stats: OrderedDict[_ReadKey, TextStats] = OrderedDict()  # the text that was read last is the last
+        used = {record.text for record in self._line.records.values()}
+        for text_id in used:
+            self._texts.use(text_id)
+        self._texts.remove_all_but(used)
+        model_files.clean()
+
+    async def beside(self) -> None:
+        """Follow the folders of models, and watch the trainings, until this task is cancelled."""
+        await asyncio.gather(self._models.follow_folders(), self._watch())
+
+    async def _watch(self) -> None:
+        reported = ""
+        while True:
+            try:
+                await self._call(self._line.watch)
+                reported = ""
+            except Exception as e:  # whatever it is, the next look may succeed
+                error = f"can't look after the trainings ({type(e).__name__}: {e}); trying again."
+                if error != reported:
+                    self._note(error)
+                reported = error
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    async def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """A result of the thread that changes runs."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*arguments))
+
+    def facts(self) -> StudioFacts:
+        can_train = extras.has_pytorch()
+        limit = security.MAX_UPLOAD
+        return StudioFacts(
+            folder=self._folder,
+            version=__version__,
+            can_train=can_train,
+            why_not="" if can_train else "learning needs PyTorch, which is not installed: pip install torch",
+            limits=StudioLimits(file_bytes=limit, files=uploads.MAX_FILES, name=_MAX_NAME, model_bytes=limit),
+            free_bytes=shutil.disk_usage(".").free,
+            learn_endings=_LEARN_ENDINGS,
+            bring_endings=model_files.ENDINGS,
+            send_formats=model_files.FORMATS,
+        )
+
+    # -- texts ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def texts(self) -> uploads.Texts:
+        return self._texts
+
+    async def read(self, text_id: str, asked: ReadText) -> TextFacts:
+        """Errors: Refusal; UserError."""
+        paths, options = self._texts.paths(text_id), _options(asked)
+        async with self._one_read_at_a_time:
+            shown = lambda sentence: self._texts.without_folder(text_id, sentence)  # noqa: E731
+            found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown)
+        self._stats[text_id, asked.items, asked.label, asked.text_encoding] = stats
+        while len(self._stats) > _MAX_STATS:
+            self._stats.popitem(last=False)
+        found.name = await self._call(self._free_name, found.name)
+        return found
+
+    async def estimates(self, text_id: str, asked: ReadText) -> Estimates:
+        """Errors: Refusal; UserError."""
+        key = text_id, asked.items, asked.label, asked.text_encoding
+        if key not in self._stats:
+            await self.read(text_id, asked)
+        return await asyncio.to_thread(text_facts.estimates, self._stats[key], _options(asked))
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    async def command(self, asked: NewRun) -> Command:
+        """The command that `start` would run. Errors: Refusal; UserError."""
+        words, _, _ = await self._call(self._words, asked, self._start_from(asked.init_from))
+        return Command(command=run_command.as_typed(words), folder=self._folder)
+
+    async def start(self, asked: NewRun) -> Run:
+        """Put a new run into the line. Errors: Refusal; UserError."""
+        if not extras.has_pytorch():
+            raise Refusal(422, self.facts().why_not)
+        record = await self._call(self._add, asked, self._start_from(asked.init_from))
+        return await self._view(record)
+
+    def _start_from(self, model_id: str) -> str:
+        return self._path_of(model_id) if model_id else ""
+
+    def _words(self, asked: NewRun, init_from: str) -> tuple[list[str], str, list[str]]:
+        """The words of a new run, its name, and the paths of its text. Errors: Refusal; UserError."""
+        paths = self._texts.paths(asked.text)
+        wanted = safe_name(asked.name) if asked.name.strip() else text_facts.name_of(paths)
+        name = self._free_name(wanted)
+        try:
+            return run_command.start_words(paths, name, asked, init_from), name, paths
+        except UserError as e:
+            raise Refusal(422, self._texts.without_folder(asked.text, str(e))) from None
+
+    def _add(self, asked: NewRun, init_from: str) -> RunRecord:
+        words, name, paths = self._words(asked, init_from)
+        files = trash.facts_of(paths)
+        record = RunRecord(
+            id=studio_paths.new_id("r"),
+            name=name,
+            text=asked.text,
+            text_name=os.path.basename(paths[0]),
+            bytes=files.bytes,
+            choice=asked.choice,
+            show=run_command.shown_characters(asked),
+            words=tuple(words),
+            created=time.time(),
+        )
+        record = self._line.add(record)
+        self._texts.use(asked.text)
+        return record
+
+    def _free_name(self, wanted: str) -> str:
+        names = {record.name for record in self._line.records.values()}
+        return free_name(wanted, names | trash.names_of_runs())
+
+    async def stop(self, run_id: str) -> Run:
+        return await self._view(await self._call(self._line.stop, run_id))
+
+    async def go_on(self, run_id: str, minutes: float | None) -> Run:
+        return await self._view(await self._call(self._line.go_on, run_id, minutes))
+
+    async def reorder(self, run_ids: list[str]) -> list[str]:
+        return await self._call(self._line.reorder, run_ids)
+
+    async def runs(self) -> RunList:
+        paths = self._models.paths()
+
+        def views() -> RunList:
+            records = sorted(self._line.records.values(), key=lambda record: record.created, reverse=True)
+            return RunList(runs=[self._view_of(record, paths) for record in records], line=self._line.line)
+
+        return await self._call(views)
+
+    async def run(self, run_id: str) -> RunDetail:
+        paths = self._models.paths()
+
+        def view() -> RunDetail:
+            record = self._line.record(run_id)
+            return run_views.detail(record, self._progress, self._view_of(record, paths))
+
+        return await self._call(view)
+
+    async def _view(self, record: RunRecord) -> Run:
+        return await self._call(self._view_of, record, self._models.paths())
+
+    def _view_of(self, record: RunRecord, paths: dict[str, str]) -> Run:
+        place = self._line.line.index(record.id) + 1 if record.id in self._line.line else None
+        return run_views.view(record, self._progress.figures(record), place, paths)
+
+    # -- models --------------------------------------------------------------------------------------------------------
+
+    def _path_of(self, model_id: str) -> str:
+        """Errors: Refusal."""
+        try:
+            return self._models.path(model_id)
+        except NoSuchModel as e:
+            raise Refusal(404, str(e)) from None
+
+    async def bring(self, path: str) -> Brought:
+        """Take the models of a received file. Errors: UserError; OSError; Refusal."""
+        async with self._one_bring_at_a_time:
+            made = await asyncio.to_thread(model_files.bring, path)
+            await self._models.scan_again()
+        wanted = {os.path.normpath(target) for target in made}
+        ids = [model_id for model_id, found in self._models.paths().items() if os.path.normpath(found) in wanted]
+        count = "one model is" if len(made) == 1 else f"{len(made)} models are"
+        return Brought(models=ids, sentence=f"{count} here to play with: {', '.join(sorted(made))}.")
+
+    async def send(self, model_id: str, name: str) -> str:
+        """Write a model in another format. Returns: the path, in a folder of its own. Errors: Refusal; UserError."""
+        path = self._path_of(model_id)
+        try:
+            return await asyncio.to_thread(model_files.convert, path, name, lambda line: None)
+        except OSError as e:
+            raise studio_paths.refusal_of(e, "can't write the file to send") from e
+
+    # -- the trash -----------------------------------------------------------------------------------------------------
+
+    async def files_of_run(self, run_id: str) -> FilesToDelete:
+        return await self._call(lambda: trash.facts_of(self._deleted_with(self._line.record(run_id))))
+
+    def _deleted_with(self, record: RunRecord) -> list[str]:
+        """The files that go with a run: not its text in data/, which other models may need."""
+        log, others = run_command.log_of(record.name), self._line.records.values()
+        paths = sorted(run_record.checkpoints_of(record)) + ([log] if os.path.lexists(log) else []) + [record.folder]
+        if not any(other.text == record.text and other.id != record.id for other in others):
+            paths += self._texts.files_of(record.text)
+        return paths
+
+    async def delete_run(self, run_id: str) -> Deleted:
+        """Errors: Refusal."""
+
+        def delete() -> Deleted:
+            record = self._line.record(run_id)
+            if self._line.is_active(record):
+                raise Refusal(409, f"{record.name} trains: stop it first.")
+            deleted = trash.delete(self._deleted_with(record), record.name, "run", run_id)
+            self._line.remove(run_id)
+            self._progress.forget(run_id)
+            return deleted
+
+        deleted = await self._call(delete)
+        await self._models.scan_again()
+        return deleted
+
+    async def files_of_model(self, model_id: str) -> FilesToDelete:
+        return trash.facts_of(_names_of_file(self._path_of(model_id)))
+
+    async def delete_model(self, model_id: str) -> Deleted:
+        """Errors: Refusal."""
+        path = self._path_of(model_id)
+
+        def delete() -> Deleted:
+            owner = next((record for record in self._line.records.values() if record.owns(path)), None)
+            if owner and self._line.is_active(owner):
+                raise Refusal(409, f"{owner.name}, whose model this is, trains: stop it first.")
+            return trash.delete(_names_of_file(path), model_id, "model")
+
+        deleted = await self._call(delete)
+        await self._models.scan_again()
+        return deleted
+
+    async def undo(self, trash_id: str) -> Undone:
+        """Errors: Refusal."""
+
+        def undo() -> Undone:
+            files, run_id = trash.undo(trash_id)
+            if run_id:
+                self._line.restore(run_id)
+            return Undone(files=files, run=run_id or None)
+
+        undone = await self._call(undo)
+        await self._models.scan_again()
+        return undone
+
+
+def _options(asked: ReadText) -> TrainOptions:
+    """Errors: UserError for values that train refuses."""
+    return TrainOptions(**{name: value for name, value in asked.model_dump().items() if value})
+
+
+def _names_of_file(path: str) -> list[str]:
+    """A checkpoint and its second names, such as lm_poems_best.t7, which would keep it."""
+    folder = os.path.dirname(path)
+    names = [path]
+    for name in sorted(os.listdir(folder)):
+        other = f"{folder}/{name}"
+        with contextlib.suppress(OSError):
+            if os.path.normpath(other) != os.path.normpath(path) and os.path.samefile(other, path):
+                names.append(other)
+    return names

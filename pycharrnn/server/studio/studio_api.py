@@ -1,0 +1,241 @@
+"""The paths of `pycharrnn studio` below /api/studio. What they take and answer is in run_schemas and text_schemas."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect
+
+from pycharrnn.common.errors import UserError
+from pycharrnn.server.schemas import Problem
+from pycharrnn.server.studio import model_files, run_command, studio_paths, trash, uploads
+from pycharrnn.server.studio.run_schemas import (
+    Brought,
+    Command,
+    Deleted,
+    FilesToDelete,
+    GoOn,
+    Line,
+    LineOrder,
+    ModelNamed,
+    NewRun,
+    Nothing,
+    Run,
+    RunDetail,
+    RunList,
+    StudioFacts,
+    Trash,
+    Undone,
+)
+from pycharrnn.server.studio.studio import Studio
+from pycharrnn.server.studio.studio_paths import Refusal
+from pycharrnn.server.studio.text_schemas import (
+    Estimates,
+    FlagList,
+    NewText,
+    ReadText,
+    TextFacts,
+    TextId,
+    Uploaded,
+)
+
+_STATUSES = (400, 401, 403, 404, 409, 413, 421, 422, 500, 503, 507)
+_Name = Annotated[str, Query(max_length=1000, description="the client's name of the file; never a path here")]
+_Model = Annotated[str, Query(max_length=1000, description="a model id of /api/models")]
+
+
+def add_studio_api(app: FastAPI, studio: Studio) -> None:
+    """Add the paths to an application."""
+    api = _Api(studio)
+    problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
+    router = APIRouter(prefix="/api/studio", dependencies=[Depends(_of_this_site)], responses=problems)
+    for method, path, handler, status in (
+        ("GET", "", api.facts, 200),
+        ("POST", "/texts", api.new_text, 201),
+        ("PUT", "/upload", api.upload, 200),
+        ("POST", "/texts/{text_id}/read", api.read, 200),
+        ("POST", "/texts/{text_id}/estimates", api.estimates, 200),
+        ("GET", "/flags", api.flags, 200),
+        ("POST", "/command", api.command, 200),
+        ("POST", "/runs", api.start, 201),
+        ("GET", "/runs", api.runs, 200),
+        ("GET", "/runs/{run_id}", api.run, 200),
+        ("POST", "/runs/{run_id}/stop", api.stop, 200),
+        ("POST", "/runs/{run_id}/go_on", api.go_on, 200),
+        ("PUT", "/line", api.reorder, 200),
+        ("PUT", "/bring", api.bring, 201),
+        ("GET", "/send", api.send, 200),
+        ("GET", "/runs/{run_id}/files", api.files_of_run, 200),
+        ("POST", "/runs/{run_id}/delete", api.delete_run, 200),
+        ("GET", "/models/files", api.files_of_model, 200),
+        ("POST", "/models/delete", api.delete_model, 200),
+        ("GET", "/trash", api.trash, 200),
+        ("POST", "/trash/{trash_id}/undo", api.undo, 200),
+    ):
+        router.add_api_route(path, handler, methods=[method], status_code=status)
+    app.include_router(router)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(UserError, _refused)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, error.status if isinstance(error, Refusal) else 422)
+
+
+def _of_this_site(request: Request) -> None:
+    """Errors: Refusal for a request that a page of another site makes."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
+    own = request.headers.get("host", "").lower()
+    if site not in ("none", "same-origin") or (origin is not None and urlsplit(origin).netloc.lower() != own):
+        raise Refusal(403, "requests from other sites are refused.")
+
+
+async def _received(request: Request, path: str, what: str) -> int:
+    """Write the body of a request to a file. Returns: bytes. Errors: Refusal."""
+    try:
+        uploads.check_space(int(request.headers.get("content-length", 0)), what)
+        return await uploads.receive(request.stream(), path)
+    except ClientDisconnect:
+        raise Refusal(400, "the upload was interrupted: nothing was kept.") from None
+    except OSError as e:
+        raise studio_paths.refusal_of(e, what) from e
+
+
+def _require_bytes(request: Request) -> None:
+    """Errors: Refusal unless the body is sent as bytes, which a form of another site can't do."""
+    if request.headers.get("content-type", "").strip().lower() != "application/octet-stream":
+        raise Refusal(422, "send the file as it is, with the header Content-Type: application/octet-stream.")
+
+
+class _Api:
+    """The handlers. /openapi.json has their docstrings."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    async def facts(self) -> StudioFacts:
+        """What this server is, and its limits."""
+        return self._studio.facts()
+
+    async def new_text(self, asked: NewText) -> TextId:
+        """Begin a text, whose files are uploaded next."""
+        try:
+            return TextId(id=self._studio.texts.new(asked.name, asked.is_folder))
+        except OSError as e:
+            raise studio_paths.refusal_of(e, "can't keep the text") from e
+
+    async def upload(self, request: Request, text: Annotated[str, Query(max_length=20)], name: _Name) -> Uploaded:
+        """Receive a file of a text: the body is its bytes. An interrupted upload leaves nothing."""
+        _require_bytes(request)
+        texts = self._studio.texts
+        try:
+            path = texts.path_for(text, name)
+        except OSError as e:  # one file has the name of another one's folder
+            raise Refusal(422, f"can't keep {name[:100]!r} ({e.strerror or e}).") from e
+        try:
+            size = await _received(request, path, f"can't keep {os.path.basename(path)}")
+        except Refusal:
+            texts.give_up(text, path)
+            raise
+        return Uploaded(name=os.path.basename(path), bytes=size)
+
+    async def read(self, text_id: str, asked: ReadText) -> TextFacts:
+        """Read an uploaded text as `pycharrnn train` would, without writing anything."""
+        return await self._studio.read(text_id, asked)
+
+    async def estimates(self, text_id: str, asked: ReadText) -> Estimates:
+        """How long trainings on a text would take on this machine."""
+        return await self._studio.estimates(text_id, asked)
+
+    async def flags(self) -> FlagList:
+        """The flags of `pycharrnn train` that a run may have."""
+        return FlagList(flags=run_command.flag_facts())
+
+    async def command(self, asked: NewRun) -> Command:
+        """The command that a new run would be, which is checked, but not run."""
+        return await self._studio.command(asked)
+
+    async def start(self, asked: NewRun) -> Run:
+        """Put a new run at the end of the line. One run trains at a time."""
+        return await self._studio.start(asked)
+
+    async def runs(
+        self, if_none_match: Annotated[str | None, Header(description="the ETag of an earlier response")] = None
+    ) -> RunList:
+        """All runs, and the line of those that wait."""
+        content = (await self._studio.runs()).model_dump_json().encode()
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        headers = {"ETag": tag}
+        if if_none_match == tag:
+            return Response(status_code=304, headers=headers)  # type: ignore[return-value]  # FastAPI sends it as it is
+        return Response(content, media_type="application/json", headers=headers)  # type: ignore[return-value]
+
+    async def run(self, run_id: str) -> RunDetail:
+        """A run with its curve of losses and its samples."""
+        return await self._studio.run(run_id)
+
+    async def stop(self, run_id: str, asked: Nothing) -> Run:
+        """Save and end a training, or take a run out of the line. A second stop ends a training at once."""
+        return await self._studio.stop(run_id)
+
+    async def go_on(self, run_id: str, asked: GoOn) -> Run:
+        """Put a run into the line again; it goes on from its newest checkpoint."""
+        return await self._studio.go_on(run_id, asked.minutes)
+
+    async def reorder(self, asked: Line) -> LineOrder:
+        """Change the order of the waiting runs."""
+        return LineOrder(line=await self._studio.reorder(asked.runs))
+
+    async def bring(self, request: Request, name: _Name) -> Brought:
+        """Receive a checkpoint, or a page that holds models: the body is its bytes."""
+        _require_bytes(request)
+        try:
+            path = model_files.incoming_path(name)
+        except OSError as e:
+            raise studio_paths.refusal_of(e, "can't keep the file") from e
+        try:
+            await _received(request, path, f"can't keep {os.path.basename(path)}")
+            return await self._studio.bring(path)
+        except OSError as e:
+            raise studio_paths.refusal_of(e, f"can't keep {os.path.basename(path)}") from e
+        finally:
+            shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+
+    async def send(self, model: _Model, format: Annotated[str, Query(max_length=20)]) -> FileResponse:
+        """A model as a file of another format."""
+        path = await self._studio.send(model, format)
+        removed = BackgroundTask(shutil.rmtree, os.path.dirname(path), ignore_errors=True)
+        return FileResponse(
+            path, filename=os.path.basename(path), media_type="application/octet-stream", background=removed
+        )
+
+    async def files_of_run(self, run_id: str) -> FilesToDelete:
+        """The files that deleting a run would move to the trash."""
+        return await self._studio.files_of_run(run_id)
+
+    async def delete_run(self, run_id: str, asked: Nothing) -> Deleted:
+        """Move the files of a run to the trash."""
+        return await self._studio.delete_run(run_id)
+
+    async def files_of_model(self, model: _Model) -> FilesToDelete:
+        """The files that deleting a model would move to the trash."""
+        return await self._studio.files_of_model(model)
+
+    async def delete_model(self, asked: ModelNamed) -> Deleted:
+        """Move the file of a model to the trash."""
+        return await self._studio.delete_model(asked.model)
+
+    async def trash(self) -> Trash:
+        """What is in the trash."""
+        return Trash(trash=trash.entries())
+
+    async def undo(self, trash_id: str, asked: Nothing) -> Undone:
+        """Move files back from the trash."""
+        return await self._studio.undo(trash_id)

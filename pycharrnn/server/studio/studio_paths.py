@@ -1,0 +1,82 @@
+"""The folder of `pycharrnn studio`, which is the current one: where everything is in it, and its ids and JSON files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+from typing import Any
+
+from compat.atomic_write import atomic_write
+from pycharrnn.common import file_lock
+from pycharrnn.common.errors import UserError
+
+CHECKPOINTS = "cv"  # as by default in `train`
+MODELS = "models"  # brought ones
+TRASH = "trash"
+TEXTS, RUNS = "studio/texts", "studio/runs"
+INCOMING, OUTGOING = "studio/incoming", "studio/outgoing"  # of single requests
+LOCK = "studio/.lock"
+UPLOADS = frozenset({"/api/studio/upload", "/api/studio/bring"})  # paths of the API that take files
+_ID = re.compile(r"[a-z][0-9a-f]{8}")
+
+
+class Refusal(Exception):
+    """A request that can't be met; the message is a sentence for the client, `status` the HTTP status."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def make_folders() -> None:
+    """Errors: OSError."""
+    for folder in (CHECKPOINTS, MODELS, TRASH, TEXTS, RUNS, INCOMING, OUTGOING):
+        os.makedirs(folder, exist_ok=True)
+
+
+def lock() -> int:
+    """Keep other servers out of this folder until this process ends. Returns: a descriptor. Errors: UserError."""
+    try:
+        return file_lock.acquire(LOCK)
+    except file_lock.LockHeld as e:
+        holder = e.holder and f" ({e.holder})"
+        raise UserError(
+            f"another pycharrnn studio{holder} has {os.getcwd()} open: use its page, or name another folder."
+        ) from None
+    except OSError as e:
+        raise UserError(f"can't write to {os.path.join(os.getcwd(), 'studio')} ({e.strerror or e}).") from e
+
+
+def new_id(kind: str) -> str:
+    """An id that can't be guessed and is safe as a file name. `kind`: its first letter."""
+    return kind + secrets.token_hex(4)
+
+
+def is_id(text: str, kind: str) -> bool:
+    return text.startswith(kind) and _ID.fullmatch(text) is not None
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """The object in a file; None if it is missing or damaged."""
+    try:
+        with open(path, "rb") as f:
+            found = json.load(f)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_json(path: str, value: dict[str, Any]) -> None:
+    """Errors: OSError."""
+    with atomic_write(path) as f:
+        f.write(json.dumps(value, indent=1).encode() + b"\n")
+
+
+def refusal_of(error: OSError, what: str) -> Refusal:
+    """The refusal for a file that can't be written. `what`: "can't keep the text"."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Refusal(507, f"{what}: the disk is full. Make room, and try again.")
+    return Refusal(500, f"{what} ({error.strerror or error}).")

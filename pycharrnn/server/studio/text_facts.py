@@ -1,0 +1,98 @@
+"""What an uploaded text is, as `train FILES` finds it, before anything is written; and how long a training may take."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pycharrnn.common import extras
+from pycharrnn.common.errors import UserError
+from pycharrnn.server.studio.child_environment import child_environment
+from pycharrnn.server.studio.text_schemas import ChoiceEstimate, Estimates, FileFacts, TextFacts
+from pycharrnn.text import corpus, source_files
+from pycharrnn.training.corpus_run import is_product
+from pycharrnn.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from pycharrnn.text.text_stats import TextStats
+
+_MAX_FILES = 100  # in a list for the page
+_SECONDS = 120  # within which an estimate must be there
+_ESTIMATE = "from pycharrnn.server.studio.estimate import main; main()"
+
+
+def read(
+    text_id: str, paths: Sequence[str], options: TrainOptions, shown: Callable[[str], str]
+) -> tuple[TextFacts, TextStats]:
+    """Gather a text as `train` would. `options`: of them -items, -label and -text_encoding.
+
+    `shown`: rewords a sentence for the page. Errors: UserError for a text that can't be learnt from.
+    """
+    notes: list[str] = []
+    how = {"text_encoding": options.text_encoding, "kind": options.items, "label": options.label}
+    try:
+        with corpus.gather(paths, notes.append, 0, is_product, **how) as gathered:
+            stats, files, list_kind = gathered.stats, gathered.files, gathered.list_kind
+            advice, name = gathered.advice_on_list(), gathered.folder.replace("\\", "/").rpartition("/")[2]
+    except UserError as e:
+        raise UserError(shown(str(e))) from None
+    left_out = [note for note in notes if note.startswith("left out")]
+    facts = [source_files.some(list(map(str, files)))]
+    if decoded := source_files.how_decoded(files):
+        facts.append(f"{decoded}.")
+    facts += [note for note in notes if note not in left_out]
+    encoding = stats.encoding
+    found = TextFacts(
+        id=text_id,
+        name=name,
+        bytes=stats.size,
+        code_points=stats.code_points,
+        characters=stats.length(encoding),
+        distinct=len(stats.characters(encoding)),
+        encoding=encoding,
+        kind=list_kind or "text",
+        files=[
+            FileFacts(name=shown(file.shown), bytes=file.size, encoding=str(file.decoding))
+            for file in files[:_MAX_FILES]
+        ],
+        file_count=len(files),
+        facts=[shown(fact) for fact in facts],
+        left_out=[shown(note) for note in left_out],
+        advice=shown(advice),
+        suggested_items="line" if list_kind else "",
+    )
+    return found, stats
+
+
+def name_of(paths: Sequence[str]) -> str:
+    """The name that `train` gives to a text."""
+    return corpus.name_of(paths)
+
+
+def estimates(stats: TextStats, options: TrainOptions) -> Estimates:
+    """How long each choice would train, from steps timed in a process of its own: this one never loads PyTorch."""
+    choices = ("quick", "best")
+    none = [ChoiceEstimate(choice=choice, seconds=None, iterations=None, rnn_size=None) for choice in choices]
+    if not extras.has_pytorch():
+        return Estimates(choices=none, how="there is no estimate, since PyTorch is not installed.")
+    asked = {"stats": stats.fields(), "items": options.items, "label": options.label, "choices": choices}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _ESTIMATE],
+            input=json.dumps(asked).encode(),
+            capture_output=True,
+            timeout=_SECONDS,
+            env=child_environment(),
+        )
+        answer = json.loads(done.stdout)
+        if "error" in answer:
+            return Estimates(choices=none, how=answer["error"])
+        return Estimates(
+            choices=[ChoiceEstimate(choice=choice, **answer[choice]) for choice in choices],
+            how="estimated from a few steps of each network on this machine; what else it computes makes it longer.",
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return Estimates(choices=none, how="there is no estimate: timing a few steps of training failed.")

@@ -1,0 +1,101 @@
+"""Deleted files, which lie in trash/ID until they are brought back: a list of their places first, then the files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio.run_schemas import Deleted, FilesToDelete, TrashEntry
+from pycharrnn.server.studio.studio_paths import TRASH, Refusal
+
+
+def facts_of(paths: Sequence[str]) -> FilesToDelete:
+    """The files at some paths, and below them."""
+    return FilesToDelete(files=list(paths), bytes=sum(_size(path) for path in paths))
+
+
+def delete(paths: Sequence[str], what: str, kind: str, run_id: str = "") -> Deleted:
+    """Move files and folders to the trash, all or none. `what`: a name for them. Errors: Refusal."""
+    trash_id = studio_paths.new_id("d")
+    folder = f"{TRASH}/{trash_id}"
+    listed: dict[str, Any] = {"what": what, "kind": kind, "run": run_id, "deleted": time.time()}
+    listed["moved"] = [[path, f"{folder}/files/{number}_{os.path.basename(path)}"] for number, path in enumerate(paths)]
+    listed["bytes"] = facts_of(paths).bytes
+    try:
+        os.makedirs(f"{folder}/files")
+        studio_paths.write_json(f"{folder}/trash.json", listed)
+        _move_all(listed["moved"])
+    except OSError as e:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise studio_paths.refusal_of(e, f"can't move {what} to {TRASH}") from e
+    named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    return Deleted(trash=trash_id, files=list(paths), sentence=f"moved {named} to {folder}; Undo brings them back.")
+
+
+def undo(trash_id: str) -> tuple[list[str], str]:
+    """Move files back. Returns: their paths, and the id of their run or "". Errors: Refusal."""
+    listed = _listed(trash_id)
+    if listed is None:
+        raise Refusal(404, "this is not in the trash any more.")
+    back = [(stored, path) for path, stored in listed["moved"] if os.path.lexists(stored)]
+    for _, path in back:
+        if os.path.lexists(path):
+            raise Refusal(409, f"{path} is there again: move it away first, or leave this in the trash.")
+    try:
+        for _, path in back:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        _move_all(back)
+    except OSError as e:
+        raise studio_paths.refusal_of(e, f"can't bring back {listed['what']}") from e
+    shutil.rmtree(f"{TRASH}/{trash_id}", ignore_errors=True)
+    return [path for _, path in back], str(listed["run"])
+
+
+def entries() -> list[TrashEntry]:
+    """What is in the trash, deleted last first."""
+    found = []
+    for trash_id in os.listdir(TRASH):
+        if listed := _listed(trash_id):
+            what = {name: listed[name] for name in ("what", "kind", "deleted", "bytes")}
+            found.append(TrashEntry(trash=trash_id, files=[path for path, _ in listed["moved"]], **what))
+    return sorted(found, key=lambda entry: entry.deleted, reverse=True)
+
+
+def names_of_runs() -> set[str]:
+    return {entry.what for entry in entries() if entry.kind == "run"}
+
+
+def _move_all(moves: Sequence[Sequence[str]]) -> None:
+    """Move (from, to) each; at an error move back. Errors: OSError."""
+    done: list[tuple[str, str]] = []
+    try:
+        for source, target in moves:
+            shutil.move(source, target)
+            done.append((source, target))
+    except OSError:
+        for source, target in reversed(done):
+            with contextlib.suppress(OSError):
+                shutil.move(target, source)
+        raise
+
+
+def _listed(trash_id: str) -> dict[str, Any] | None:
+    if not studio_paths.is_id(trash_id, "d"):
+        return None
+    found = studio_paths.read_json(f"{TRASH}/{trash_id}/trash.json")
+    return found if found and {"what", "kind", "run", "deleted", "moved", "bytes"} <= found.keys() else None
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        return sum(_size(os.path.join(path, name)) for name in os.listdir(path))
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

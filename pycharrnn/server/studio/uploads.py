@@ -1,0 +1,143 @@
+"""Texts that were uploaded, each in a folder below studio/texts until a run uses it; and files on their way to disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+from compat.atomic_write import atomic_write
+from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio.studio_paths import Refusal
+from pycharrnn.text.corpus import safe_name
+
+MAX_FILES = 5000  # of a text
+_MAX_DEPTH = 8  # folders
+_MAX_NAMED = 50  # files on a command line; of more, their folder is named
+_PIECE = 1 << 20  # bytes in memory
+
+
+async def receive(stream: AsyncIterator[bytes], path: str) -> int:
+    """Write a request's body to a file, which appears whole or not at all. Returns: bytes. Errors: OSError.
+
+    Whatever `stream` raises, such as a disconnected client, is raised.
+    """
+    size, waiting = 0, bytearray()
+    writing = atomic_write(path)
+    f = await asyncio.to_thread(writing.__enter__)
+    try:
+        async for piece in stream:
+            waiting += piece
+            size += len(piece)
+            if len(waiting) >= _PIECE:
+                await asyncio.to_thread(f.write, bytes(waiting))
+                waiting.clear()
+        await asyncio.to_thread(f.write, bytes(waiting))
+    except BaseException as e:
+        writing.__exit__(type(e), e, e.__traceback__)
+        raise
+    await asyncio.to_thread(writing.__exit__, None, None, None)  # which waits for the disk
+    return size
+
+
+def check_space(size: int, what: str) -> None:
+    """Errors: Refusal if the disk has no room for a file of `size` bytes."""
+    if size > shutil.disk_usage(".").free:
+        raise Refusal(507, f"{what}: the disk is full. Make room, and try again.")
+
+
+class Texts:
+    """The uploaded texts. Names from clients choose among names of files; they never are paths."""
+
+    def __init__(self) -> None:
+        # Text id -> the names that its files have or will have, in lower case: on some systems A and a are one name.
+        self._taken: dict[str, set[str]] = {}
+        self._in_use: set[str] = set()
+
+    def new(self, name: str, is_folder: bool) -> str:
+        """Begin a text. `name`: of the folder that holds its files, for its name. Returns: its id. Errors: OSError."""
+        text_id = studio_paths.new_id("t")
+        os.makedirs(_folder(text_id))
+        described = {"folder": safe_name(name) if is_folder else "", "label": name[:200]}
+        studio_paths.write_json(f"{_folder(text_id)}.json", described)
+        self._taken[text_id] = set()
+        return text_id
+
+    def path_for(self, text_id: str, name: str) -> str:
+        """A free path for the file of a client's `name`, which may have folders. Errors: Refusal; OSError."""
+        described = self._described(text_id)
+        if text_id in self._in_use:
+            raise Refusal(409, "a run uses this text already: drop the files again, as a new text.")
+        taken = self._taken.setdefault(text_id, set())
+        if len(taken) >= MAX_FILES:
+            raise Refusal(422, f"a text has {MAX_FILES} files at most.")
+        *folders, file = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")] or [""]
+        if described["folder"]:
+            folders[:1] = [described["folder"]]
+        parts = [_safe(part, bool(described["folder"])) for part in folders[:_MAX_DEPTH]]
+        stem, ending = os.path.splitext(_safe(file, bool(described["folder"])))
+        number = 1
+        while (path := "/".join([*parts, f"{stem}{f'_{number}' if number > 1 else ''}{ending}"])).lower() in taken:
+            number += 1
+        taken.add(path.lower())
+        whole = f"{_folder(text_id)}/{path}"
+        os.makedirs(os.path.dirname(whole), exist_ok=True)
+        return whole
+
+    def use(self, text_id: str) -> None:
+        """Take no more files for a text, which a run uses."""
+        self._in_use.add(text_id)
+
+    def give_up(self, text_id: str, path: str) -> None:
+        """Free a path that no file was written to."""
+        self._taken.get(text_id, set()).discard(path.removeprefix(f"{_folder(text_id)}/").lower())
+
+    def paths(self, text_id: str) -> list[str]:
+        """What to train on: the files, or the folder that holds them. Errors: Refusal."""
+        described = self._described(text_id)
+        if described["folder"]:
+            return [f"{_folder(text_id)}/{described['folder']}"]
+        files = sorted(
+            os.path.join(folder, name).replace(os.sep, "/")
+            for folder, _, names in os.walk(_folder(text_id))
+            for name in names
+            if not name.startswith(".")
+        )
+        if not files:
+            raise Refusal(422, "there is no text yet: drop a file, or paste one.")
+        return files if len(files) <= _MAX_NAMED else [_folder(text_id)]
+
+    def without_folder(self, text_id: str, sentence: str) -> str:
+        """A sentence about a text, with the names of its files as the client has them."""
+        return sentence.replace(f"{_folder(text_id)}/", "")
+
+    def files_of(self, text_id: str) -> list[str]:
+        """The paths that hold a text; none for one that is gone."""
+        return [path for path in (_folder(text_id), f"{_folder(text_id)}.json") if os.path.lexists(path)]
+
+    def remove_all_but(self, used: Collection[str]) -> None:
+        """Remove the texts that no run uses."""
+        for name in os.listdir(studio_paths.TEXTS):
+            if os.path.splitext(name)[0] not in used:
+                path = f"{studio_paths.TEXTS}/{name}"
+                shutil.rmtree(path, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+    def _described(self, text_id: str) -> dict[str, Any]:
+        described = studio_paths.is_id(text_id, "t") and studio_paths.read_json(f"{_folder(text_id)}.json")
+        if not described:
+            raise Refusal(404, "this text is not here any more: drop it again.")
+        return described
+
+
+def _folder(text_id: str) -> str:
+    return f"{studio_paths.TEXTS}/{text_id}"
+
+
+def _safe(part: str, may_be_hidden: bool) -> str:
+    """A part of a path as a safe name. A hidden file of a dropped folder stays hidden, so that it is left out."""
+    return f".{safe_name(part)}" if may_be_hidden and part.startswith(".") else safe_name(part)

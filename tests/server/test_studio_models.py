@@ -1,0 +1,226 @@
+"""pycharrnn studio: models that are brought, sent, deleted and brought back."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import GOLDEN, working_in
+from serving_tools import GRU, LSTM
+from studio_tools import BYTES, StudioApp, files_below
+
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.page import gallery, single_file
+from pycharrnn.server.studio import trash
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    with working_in(tmp_path_factory.mktemp("studio")):
+        return StudioApp()
+
+
+@pytest.fixture
+def studio(tmp_path, monkeypatch, app):
+    monkeypatch.chdir(tmp_path)
+    app.begin_anew()
+    return app
+
+
+def bring(studio: StudioApp, name: str, content: bytes, **headers: str):
+    return studio.ask("PUT", "/bring", params={"name": name}, content=content, headers={**BYTES, **headers})
+
+
+def names(studio: StudioApp) -> list[str]:
+    return [facts.id for facts in studio.models.all_facts()]
+
+
+# -- bring -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_old_checkpoint_is_there_to_play_with(studio):
+    answer = bring(studio, "../lm lstm_epoch17.33.t7", LSTM.read_bytes())
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "models": ["lm_lstm_epoch17.33"],
+        "sentence": "one model is here to play with: models/lm_lstm_epoch17.33.t7.",
+    }
+    assert names(studio) == ["lm_lstm_epoch17.33"]
+    assert Path("models/lm_lstm_epoch17.33.t7").read_bytes() == LSTM.read_bytes()
+    assert bring(studio, "lm lstm_epoch17.33.t7", GRU.read_bytes()).json()["models"] == ["lm_lstm_epoch17.33_2"]
+    assert Path("models/lm_lstm_epoch17.33.t7").read_bytes() == LSTM.read_bytes()
+    assert bring(studio, "no ending", GRU.read_bytes()).json()["models"] == ["no_ending"]
+    assert files_below("studio/incoming") == []
+
+
+def test_a_page_of_several_models_is_several_models(studio, tmp_path):
+    page = tmp_path / "page.html"
+    single_file.write(page, gallery.collect([str(LSTM), str(GRU)], False, print), False)
+    answer = bring(studio, "gallery.html", page.read_bytes()).json()
+    assert sorted(answer["models"]) == sorted([LSTM.stem, GRU.stem])
+    assert answer["sentence"].startswith("2 models are here to play with: models/")
+    brought = checkpoint.load(f"models/{LSTM.stem}.t7")
+    assert brought.network.weights.keys() == checkpoint.load(LSTM).network.weights.keys()
+    single_file.write(page, gallery.collect([str(GRU)], False, print), False)
+    assert bring(studio, "one.html", page.read_bytes()).json()["models"] == ["one"]
+
+
+@pytest.mark.parametrize(
+    "name, content, detail",
+    [
+        ("x.t7", b"a text\n" * 99, "can't read x.t7 as a checkpoint: it is a text"),
+        ("x.t7", b"\4\0\0\0\1\0\0\0" + b"\377" * 40, "can't read x.t7 as a checkpoint: "),
+        ("x.t7", LSTM.read_bytes()[:9000], "can't read x.t7 as a checkpoint: "),
+        ("x.html", b"<html><script>alert(1)</script></html>", "can't read x.html as a checkpoint: there is no model"),
+        ("x.json", b"[" * 100_000, "can't read x.json as a checkpoint: "),
+        ("x.safetensors", b"\377" * 99, "can't read x.safetensors as a checkpoint: "),
+        ("x.c", b"int main() {}", "can't read x.c as a checkpoint: "),
+        ("", b"", "can't read text as a checkpoint: "),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_leaves_nothing(studio, name, content, detail):
+    answer = bring(studio, name, content)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(detail)
+    assert "incoming" not in answer.json()["detail"]
+    assert files_below("models") == files_below("studio/incoming") == names(studio) == []
+
+
+def test_no_page_of_another_site_can_bring(studio):
+    assert bring(studio, "x.t7", LSTM.read_bytes(), origin="http://elsewhere.example").status_code == 403
+    assert bring(studio, "x.t7", LSTM.read_bytes(), **{"content-type": "text/plain"}).status_code == 422
+    assert names(studio) == []
+
+
+# -- send --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_model(studio):
+    shutil.copy(LSTM, "cv")
+    studio.scan()
+    return studio
+
+
+def test_each_format_is_a_download(with_model, tmp_path):
+    for ending in ("html", "t7", "json", "onnx", "c", "pt"):
+        answer = with_model.get("/send", params={"model": LSTM.stem, "format": ending})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-disposition"] == f'attachment; filename="{LSTM.stem}.{ending}"'
+        sent = tmp_path / f"sent.{ending}"
+        sent.write_bytes(answer.content)
+        if ending != "c":
+            assert checkpoint.load(sent).vocab == checkpoint.load(LSTM).vocab
+    assert files_below("studio/outgoing") == []
+
+
+@pytest.mark.parametrize(
+    "model, ending, status", [("x", "t7", 404), ("../cv", "t7", 404), (LSTM.stem, "exe", 422), (LSTM.stem, "../x", 422)]
+)
+def test_what_can_not_be_sent(with_model, model, ending, status):
+    answer = with_model.get("/send", params={"model": model, "format": ending})
+    assert answer.status_code == status
+    assert answer.json()["detail"].endswith(".")
+    assert files_below("studio/outgoing") == []
+
+
+def test_a_full_disk(with_model, monkeypatch):
+    def full(fd):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    answer = with_model.get("/send", params={"model": LSTM.stem, "format": "t7"})
+    assert answer.status_code == 507
+    assert answer.json()["detail"] == "can't write the file to send: the disk is full. Make room, and try again."
+    assert bring(with_model, "x.t7", LSTM.read_bytes()).status_code == 507
+    deleted = with_model.post("/models/delete", model=LSTM.stem)
+    assert deleted.status_code == 507
+    assert names(with_model) == [LSTM.stem]
+    assert files_below("trash") == files_below("studio/outgoing") == files_below("studio/incoming") == []
+
+
+# -- the trash ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_moved_with_its_second_names_and_brought_back(with_model):
+    os.link(f"cv/{LSTM.name}", "cv/lm_lstm2_best.t7")
+    files = [f"cv/{LSTM.name}", "cv/lm_lstm2_best.t7"]
+    asked = with_model.get("/models/files", params={"model": LSTM.stem}).json()
+    assert asked == {"files": files, "bytes": 2 * LSTM.stat().st_size}
+    deleted = with_model.post("/models/delete", model=LSTM.stem).json()
+    assert deleted["files"] == files
+    folder = f"trash/{deleted['trash']}"
+    assert deleted["sentence"] == f"moved {', '.join(files)} to {folder}; Undo brings them back."
+    assert names(with_model) == files_below("cv") == []
+    (entry,) = with_model.get("/trash").json()["trash"]
+    assert (entry["what"], entry["kind"], entry["files"]) == (LSTM.stem, "model", files)
+    undone = with_model.post(f"/trash/{deleted['trash']}/undo")
+    assert undone.json() == {"files": files, "run": None}
+    assert names(with_model) == [LSTM.stem]
+    assert files_below("trash") == []
+    assert with_model.post(f"/trash/{deleted['trash']}/undo").status_code == 404
+    assert with_model.post("/models/delete", model="another").status_code == 404
+
+
+def test_a_run_takes_all_of_its_files_along(studio):
+    run_id = studio.start("lstm2")
+    other = studio.start("other")
+    shutil.copy(LSTM, "cv")
+    shutil.copy(GOLDEN / "lstm2" / "lm_lstm2_epoch2.71_2.9394.t7", "cv")
+    shutil.copy(GRU, "cv")
+    Path("cv/lstm2.csv").write_text("", encoding="utf-8")
+    studio.scan()
+    before = files_below(".")
+    asked = studio.get(f"/runs/{run_id}/files").json()
+    deleted = studio.post(f"/runs/{run_id}/delete").json()
+    assert asked["files"] == deleted["files"]
+    assert set(asked["files"]) > {f"cv/{LSTM.name}", "cv/lm_lstm2_epoch2.71_2.9394.t7", "cv/lstm2.csv"}
+    assert names(studio) == [GRU.stem]
+    assert [run["id"] for run in studio.get("/runs").json()["runs"]] == [other]
+    assert studio.get("/runs").json()["line"] == [other]
+    assert studio.start("lstm2") and studio.get("/runs").json()["runs"][0]["name"] == "lstm2_2"
+    undone = studio.post(f"/trash/{deleted['trash']}/undo").json()
+    assert (sorted(undone["files"]), undone["run"]) == (sorted(deleted["files"]), run_id)
+    assert set(before) <= set(files_below("."))
+    run = studio.run(run_id)
+    assert (run["state"], len(run["models"])) == ("stopped", 2)
+    studio.begin_anew()
+    assert studio.run(run_id)["models"] == run["models"]
+
+
+def test_what_is_there_again_is_not_replaced(with_model):
+    deleted = with_model.post("/models/delete", model=LSTM.stem).json()
+    shutil.copy(GRU, f"cv/{LSTM.name}")
+    refused = with_model.post(f"/trash/{deleted['trash']}/undo")
+    assert refused.status_code == 409
+    assert refused.json()["detail"].startswith(f"cv/{LSTM.name} is there again: ")
+    assert Path(f"cv/{LSTM.name}").read_bytes() == GRU.read_bytes()
+    assert len(with_model.get("/trash").json()["trash"]) == 1
+
+
+def test_all_files_are_moved_or_none(with_model, monkeypatch):
+    shutil.copy(GRU, "cv/b.t7")
+    move = shutil.move
+
+    def move_but_one(source, target):
+        if source.endswith("b.t7"):
+            raise OSError(errno.EACCES, "Permission denied")
+        return move(source, target)
+
+    monkeypatch.setattr(trash.shutil, "move", move_but_one)
+    with pytest.raises(Exception, match=r"can't move them to trash \(Permission denied\)\."):
+        trash.delete([f"cv/{LSTM.name}", "cv/b.t7"], "them", "model")
+    assert files_below("cv") == ["cv/b.t7", f"cv/{LSTM.name}"]
+    assert files_below("trash") == []
+
+
+def test_other_folders_in_the_trash_are_left_alone(studio):
+    for name in ("d0000000", "d00000000", "notes"):
+        Path(f"trash/{name}").mkdir()
+    Path("trash/d00000000/trash.json").write_text('{"moved": []}', encoding="utf-8")
+    assert studio.get("/trash").json() == {"trash": []}
+    for trash_id in ("d00000000", "..", "notes"):
+        assert studio.post(f"/trash/{trash_id}/undo").status_code == 404

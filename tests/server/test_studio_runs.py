@@ -1,0 +1,394 @@
+"""pycharrnn studio: the line of runs, their processes, and what a server that starts anew makes of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import GOLDEN, needs_signals, working_in
+from serving_tools import LSTM
+from studio_tools import StudioApp, until, use_fake_training
+
+from pycharrnn.common import file_lock
+from pycharrnn.common.errors import UserError
+from pycharrnn.server.studio import run_process, run_record, studio_paths
+from pycharrnn.training import log_rows
+from pycharrnn.training.log_rows import Row
+from pycharrnn.training.options import TrainOptions
+
+pytestmark = needs_signals
+
+
+@pytest.fixture
+def studio(tmp_path, monkeypatch, app):
+    """A studio of a folder of its own; trainings that still wait are ended."""
+    monkeypatch.chdir(tmp_path)
+    app.begin_anew()
+    yield app
+    for record in app.studio._line.records.values():
+        while app.studio._line._processes.is_alive(record):
+            app.studio._line._processes.ask_to_stop(record)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    with working_in(tmp_path_factory.mktemp("studio")):
+        return StudioApp()
+
+
+def begun(studio: StudioApp, run_id: str) -> dict:
+    """The run once its process has begun and can be stopped."""
+    studio.watch()
+    until(lambda: os.path.exists("began"))
+    os.unlink("began")
+    return studio.run(run_id)
+
+
+def kill(studio: StudioApp, run_id: str) -> None:
+    record = studio.studio._line.records[run_id]
+    os.kill(studio.studio._line._processes._pid(record), signal.SIGKILL)
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_a_command_that_the_page_can_show(studio):
+    shutil.copy(LSTM, "cv")
+    studio.scan()
+    text_id = studio.text("my poems.txt")
+    asked = {
+        "text": text_id,
+        "name": "Spring!",
+        "choice": "minutes",
+        "minutes": 2.5,
+        "items": "line",
+        "encoding": "utf8",
+    }
+    asked |= {
+        "text_encoding": "utf-8",
+        "init_from": LSTM.stem,
+        "flags": {"dropout": 0, "seed": "7", "learning_rate": 1e-3},
+    }
+    answer = studio.post("/command", **asked).json()
+    assert answer["folder"] == os.getcwd()
+    assert answer["command"] == (
+        f"pycharrnn train studio/texts/{text_id}/my_poems.txt -minutes 2.5 -items line -encoding utf8"
+        f" -text_encoding utf-8 -init_from cv/{LSTM.name} -dropout 0 -seed 7"
+        " -learning_rate 0.001 -savefile Spring -log cv/Spring.csv"
+    )
+    started = studio.post("/runs", **asked).json()
+    assert started["command"] == answer["command"]
+    assert studio.post("/command", **asked).json()["command"].endswith("-savefile Spring_2 -log cv/Spring_2.csv")
+
+
+@pytest.mark.parametrize(
+    "fields, detail",
+    [
+        ({"flags": {"data_dir": "/etc"}}, "flags: -data_dir is chosen by the studio: leave it out."),
+        ({"flags": {"resume": "/etc/x.t7"}}, "flags: -resume is chosen by the studio: leave it out."),
+        ({"flags": {"init_from": "/etc/x.t7"}}, "flags: -init_from has a field of its own: init_from."),
+        ({"flags": {"rnn_sise": 5}}, "flags: there is no flag -rnn_sise."),
+        ({"flags": {"rnn_size": "x"}}, "-rnn_size needs a whole number, not 'x'."),
+        ({"flags": {"rnn_size": 0}}, "-rnn_size must be at least 1, not 0."),
+        (
+            {"flags": {"train_frac": 0.9, "val_frac": 0.9}},
+            "-train_frac 0.9 and -val_frac 0.9 sum to more than 1: lower one.",
+        ),
+        ({"choice": "minutes"}, "minutes: say for how many minutes to train."),
+        ({"choice": "minutes", "minutes": 2, "flags": {"max_epochs": 2}}, "-minutes 2 and -max_epochs 2 both say when"),
+        ({"label": "file"}, "-label file is for the items of a list: add -items line."),
+        ({"init_from": "../../etc/passwd"}, "there is no such model here: /api/models lists them."),
+        ({"text": "t00000000"}, "this text is not here any more: drop it again."),
+        ({"more": 1}, "more: Extra inputs are not permitted."),
+    ],
+)
+def test_what_can_not_be_asked_for(studio, fields, detail):
+    for path in ("/command", "/runs"):
+        answer = studio.post(path, **{"text": studio.text(), "choice": "quick", **fields})
+        assert answer.status_code in (404, 422)
+        assert answer.json()["detail"].startswith(detail)
+    assert studio.get("/runs").json() == {"runs": [], "line": []}
+
+
+def test_the_flags_with_the_help_of_train(studio):
+    flags = {one["name"]: one for one in studio.get("/flags").json()["flags"]}
+    fields = TrainOptions.__dataclass_fields__
+    left_out = "data_dir checkpoint_dir savefile log resume overwrite lock progress recipe minutes items label encoding"
+    assert fields.keys() - flags.keys() == {*left_out.split(), "text_encoding", "init_from"}
+    assert all(one["help"] == fields[name].metadata["help"].strip() for name, one in flags.items())
+    assert {name: flags[name]["kind"] for name in ("rnn_size", "dropout", "model", "exact", "anneal_to")} == {
+        "rnn_size": "integer",
+        "dropout": "number",
+        "model": "choice",
+        "exact": "switch",
+        "anneal_to": "text",
+    }
+
+
+# -- the line ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_trains_and_the_others_wait(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    first, second, third = (studio.start() for _ in range(3))
+    begun(studio, first)
+    found = studio.get("/runs").json()
+    assert [(run["name"], run["state"], run["place"]) for run in found["runs"]] == [
+        ("poems_3", "waiting", 2),
+        ("poems_2", "waiting", 1),
+        ("poems", "running", None),
+    ]
+    assert [run["sentence"].partition(":")[0] for run in found["runs"]] == ["waiting", "waiting", "beginning"]
+    assert found["line"] == [second, third]
+    assert studio.ask("PUT", "/line", json={"runs": [third, second]}).json() == {"line": [third, second]}
+    assert studio.ask("PUT", "/line", json={"runs": [third]}).status_code == 409
+    assert studio.post(f"/runs/{second}/stop").json()["state"] == "stopped"
+    studio.watch()
+    assert studio.get("/runs").json()["line"] == [third]
+    assert studio.post(f"/runs/{first}/stop").json()["state"] == "stopping"
+    stopped = studio.until(first, lambda run: run["state"] != "stopping")
+    assert (stopped["state"], stopped["can"], stopped["error"]) == ("stopped", ["go_on", "delete"], "")
+    assert studio.until(third, lambda run: run["state"] == "running")["can"] == ["stop"]
+    assert studio.run(second)["sentence"] == "taken out of the line: Go on puts it back."
+
+
+def test_a_list_that_has_not_changed(studio):
+    studio.start()
+    answer = studio.get("/runs")
+    again = studio.get("/runs", headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    studio.start()
+    assert studio.get("/runs", headers={"if-none-match": answer.headers["etag"]}).status_code == 200
+
+
+def test_going_on(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start(flags={"show": 50})
+    assert studio.post(f"/runs/{run_id}/go_on").status_code == 409
+    begun(studio, run_id)
+    studio.post(f"/runs/{run_id}/stop")
+    studio.until(run_id, lambda run: run["state"] == "stopped")
+    command = "pycharrnn train -resume cv/lm_poems_latest.t7 -log cv/poems.csv -show 50"
+    assert studio.post(f"/runs/{run_id}/go_on").json()["command"] == command
+    Path("behavior").write_text("finish", encoding="utf-8")
+    done = studio.until(run_id, lambda run: run["state"] == "finished")
+    assert done["command"] == command
+    refused = studio.post(f"/runs/{run_id}/go_on")
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "poems has been trained to its end: say for how many minutes it shall go on."
+    assert studio.post(f"/runs/{run_id}/go_on", minutes=3).json()["command"] == f"{command} -minutes 3"
+
+
+def test_a_training_that_fails_says_its_sentence(studio, monkeypatch):
+    use_fake_training(monkeypatch, "fail")
+    run_id = studio.start()
+    failed = studio.until(run_id, lambda run: run["state"] == "failed")
+    assert failed["error"] == "there is no text in it: name another."
+    assert failed["sentence"] == "there is no text in it: name another. Go on begins it anew."
+    assert failed["notes"] == ["pycharrnn: a note", "pycharrnn: there is no text in it: name another."]
+    assert studio.post(f"/runs/{run_id}/go_on").json()["command"].endswith(" -log cv/poems.csv -overwrite 1")
+
+
+def test_a_training_that_is_killed(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    kill(studio, run_id)
+    killed = studio.until(run_id, lambda run: run["state"] != "running")
+    assert (killed["state"], killed["error"]) == ("failed", "the training was killed, perhaps since memory ran out.")
+    assert killed["can"] == ["go_on", "delete"]
+
+
+def test_states_that_do_not_allow_it(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    for path in ("go_on", "delete"):
+        assert studio.post(f"/runs/{run_id}/{path}").status_code == 409
+    for path in ("stop", "go_on", "delete"):
+        assert studio.post(f"/runs/r00000000/{path}").status_code == 404
+    for _ in range(2):  # the second one ends at once
+        studio.post(f"/runs/{run_id}/stop")
+    studio.until(run_id, lambda run: run["state"] == "stopped")
+    assert studio.post(f"/runs/{run_id}/stop").json()["detail"] == "poems does not train: it has stopped."
+
+
+# -- a server that starts anew -----------------------------------------------------------------------------------------
+
+
+def test_a_living_training_is_found_and_can_be_stopped(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    first, second = studio.start(), studio.start()
+    begun(studio, first)
+    process = studio.studio._line._processes._begun[first]
+    studio.begin_anew()
+    assert not studio.studio._line._processes._begun
+    studio.watch()
+    assert [(run["state"], run["id"]) for run in studio.get("/runs").json()["runs"]] == [
+        ("waiting", second),
+        ("running", first),
+    ]
+    studio.post(f"/runs/{first}/stop")
+    assert process.wait(60) == 143
+    assert studio.until(first, lambda run: run["state"] != "stopping")["state"] == "stopped"
+    begun(studio, second)
+
+
+@pytest.mark.parametrize("behavior, state", [("finish", "finished"), ("fail", "failed"), ("wait", "failed")])
+def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
+    use_fake_training(monkeypatch, behavior)
+    run_id = studio.start()
+    begun(studio, run_id)
+    process = studio.studio._line._processes._begun[run_id]
+    if behavior == "wait":
+        process.kill()
+    process.wait(60)
+    studio.begin_anew()
+    assert studio.until(run_id, lambda run: run["state"] != "running")["state"] == state
+
+
+def test_the_number_of_another_process_is_not_trusted(studio, monkeypatch):
+    """Neither in the lock file of a killed training, nor in one that is no number: nothing is signalled."""
+    use_fake_training(monkeypatch, "finish")
+    run_id = studio.start()
+    studio.until(run_id, lambda run: run["state"] == "finished")
+    record = studio.studio._line.records[run_id]
+    signalled = []
+    monkeypatch.setattr(os, "kill", lambda *arguments: signalled.append(arguments))
+    Path(record.folder, ".lock").write_text(f"process {os.getppid()} on here", encoding="utf-8")
+    studio.studio._line._processes.ask_to_stop(record)
+    assert not studio.studio._line._processes.is_alive(record)
+    monkeypatch.setattr(file_lock, "_holder", lambda path: "")
+    fd = file_lock.acquire(f"{record.folder}/.lock")
+    assert studio.studio._line._processes.is_alive(record)
+    studio.studio._line._processes.ask_to_stop(record)
+    os.close(fd)
+    assert signalled == []
+
+
+def test_the_order_of_the_line_stays(studio):
+    ids = [studio.start() for _ in range(3)]
+    studio.ask("PUT", "/line", json={"runs": ids[::-1]})
+    studio.begin_anew()
+    assert studio.get("/runs").json()["line"] == ids[::-1]
+    os.unlink("studio/runs/line.json")
+    Path(f"studio/runs/{ids[0]}/run.json").write_text("{", encoding="utf-8")
+    studio.begin_anew()
+    assert studio.get("/runs").json()["line"] == ids[1:]
+
+
+def test_one_server_for_a_folder(studio):
+    fd = studio_paths.lock()
+    with pytest.raises(UserError, match="another pycharrnn studio .process .* has .* open: use its page"):
+        studio_paths.lock()
+    file_lock.release(fd, studio_paths.LOCK)
+
+
+# -- a full disk -------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    text_id = studio.text()
+
+    def full(path, value):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studio_paths, "write_json", full)
+        answer = studio.post("/runs", text=text_id, choice="quick")
+        assert answer.status_code == 507
+        assert answer.json()["detail"].startswith("can't keep the run poems_2: the disk is full.")
+        assert studio.post(f"/runs/{run_id}/stop").status_code == 507
+        kill(studio, run_id)
+        studio.until(run_id, lambda run: run["state"] == "failed")  # is known, although it can't be written
+    assert studio.notes[-1] == f"can't write studio/runs/{run_id}/run.json ({os.strerror(errno.ENOSPC)})."
+    assert len(studio.get("/runs").json()["runs"]) == 1
+
+    def no_process(*arguments, **more):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(run_process.subprocess, "Popen", no_process)
+    assert studio.post(f"/runs/{run_id}/go_on").status_code == 200
+    failed = studio.until(run_id, lambda run: run["state"] == "failed")
+    assert failed["error"] == "can't begin the training (Cannot allocate memory)."
+
+
+# -- progress ----------------------------------------------------------------------------------------------------------
+
+
+def write_log(path: str, rows: list[Row]) -> None:
+    with open(path, "ab") as f:
+        f.write(b"" if f.tell() else log_rows.header(path))
+        f.writelines(log_rows.as_line(row, path) for row in rows)
+
+
+def train_row(i: int, loss: float = 2.0) -> Row:
+    return Row("train", i, i / 100, train_loss=loss, seconds=i / 10, characters_per_second=5000.0)
+
+
+def test_figures_come_from_the_log(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    run_id = studio.start()
+    begun(studio, run_id)
+    Path("cv/poems.csv").unlink()
+    write_log("cv/poems.csv", [train_row(i, 3 - i / 1000) for i in range(10, 301, 10)])
+    write_log("cv/poems.csv", [Row("validation", 300, 3.0, val_loss=1.9, seconds=30.5)])
+    record = studio.studio._line.records[run_id]
+    said = "vocab size: 9\n300/1000 (epoch 3.000), train_loss = 2.70000000, ...\n"
+    Path(record.stdout).write_text(said, encoding="utf-8")
+    heading = "pycharrnn: a sample after iteration 300 (epoch 3.00), at temperature 0.5:\n"
+    Path(record.stderr).write_text(
+        f"{heading}    | the <b>sea</b>\n    |\n    | it\npycharrnn: a note\n", encoding="utf-8"
+    )
+    run = studio.run(run_id)
+    figures = {name: run[name] for name in ("iteration", "iterations", "epoch", "epochs", "train_loss", "val_loss")}
+    assert figures == {
+        "iteration": 300,
+        "iterations": 1000,
+        "epoch": 3.0,
+        "epochs": 10.0,
+        "train_loss": 2.7,
+        "val_loss": 1.9,
+    }
+    assert run["seconds"] == 30.5
+    assert 60 < run["seconds_left"] < 75
+    assert re.fullmatch(r"learning: iteration 300 of 1,000, about \d\d seconds left\.", run["sentence"])
+    assert len(run["train"]["iterations"]) == 30
+    assert run["val"] == {"iterations": [300.0], "losses": [1.9]}
+    assert run["samples"] == [{"iteration": 300, "epoch": 3.0, "text": "the <b>sea</b>\n\nit"}]
+    assert run["notes"] == ["pycharrnn: a note"]
+    write_log("cv/poems.csv", [train_row(310, float("nan")), Row("validation", 400, 4.0, val_loss=2.5)])
+    assert studio.run(run_id)["best_val_loss"] == 1.9
+    assert studio.run(run_id)["train_loss"] is None
+    write_log("cv/poems.csv", [train_row(i) for i in range(410, 3000)])
+    assert len(studio.run(run_id)["train"]["iterations"]) == 400
+    Path("cv/poems.csv").write_text("not a log\n", encoding="utf-8")  # a damaged one is no error
+    assert studio.run(run_id)["iteration"] is None
+
+
+def test_the_models_of_a_run_are_those_of_its_name(studio):
+    run_id = studio.start("lstm2")
+    shutil.copy(LSTM, "cv")
+    shutil.copy(GOLDEN / "lstm2" / "lm_lstm2_epoch2.71_2.9394.t7", "cv")
+    shutil.copy(LSTM, "cv/lm_lstm2_more_epoch3.00_2.8734.t7")
+    shutil.copy(LSTM, "models/lm_lstm2_epoch1.00_2.8734.t7")
+    studio.scan()
+    run = studio.run(run_id)
+    assert run["models"] == [LSTM.stem, "lm_lstm2_epoch2.71_2.9394"]
+    assert run["best_model"] == LSTM.stem
+    assert studio.start("lstm2") and studio.get("/runs").json()["runs"][0]["name"] == "lstm2_2"
+
+
+def test_records_of_another_version_are_left_out(studio):
+    run_id = studio.start()
+    path = Path(f"studio/runs/{run_id}/run.json")
+    path.write_text(path.read_text(encoding="utf-8").replace('"name"', '"title"'), encoding="utf-8")
+    assert run_record.load_all() == {}

@@ -1,0 +1,186 @@
+"""pycharrnn studio as a user starts it: its process, its uploads over a network, and real trainings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import needs_signals, run, sentence, working_in
+from serving_tools import server, server_in_thread
+from studio_tools import BYTES, PROSE, StudioApp, files_below, until
+
+from pycharrnn.page.page_files import page_files
+from pycharrnn.server.connections import OpenConnections, TimeLimits
+from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.server.studio import open_studio, studio_paths
+
+TINY = {"rnn_size": 6, "batch_size": 4, "seq_length": 10, "max_epochs": 2, "eval_val_every": 60, "print_every": 10}
+
+pytestmark = needs_signals
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    with working_in(tmp_path_factory.mktemp("studio")):
+        yield StudioApp()
+
+
+# -- the process -------------------------------------------------------------------------------------------------------
+
+
+def test_a_studio_is_served_from_a_folder_that_it_makes(tmp_path):
+    folder = tmp_path / "a" / "my voices"
+    with server(str(folder), "-open", "0", command="studio") as running, httpx.Client(base_url=running.url) as client:
+        facts = client.get("api/studio").json()
+        assert facts["folder"] == str(folder)
+        assert client.get("api/models").json()["models"] == []
+        assert client.get("").content == page_files(studio=True)["index.html"]
+        text_id = client.post("api/studio/texts", json={}).json()["id"]
+        where = {"text": text_id, "name": "a.txt"}
+        assert client.put("api/studio/upload", params=where, content=bytes(1 << 20), headers=BYTES).status_code == 200
+        assert (folder / "studio" / "texts" / text_id / "a.txt").stat().st_size == 1 << 20
+        error = sentence(run("studio", str(folder), "-open", "0", "-port", "0"))
+        assert error.startswith("pycharrnn: another pycharrnn studio (process ")
+    assert running.process.returncode == 128 + signal.SIGINT
+    assert sorted(path.name for path in folder.iterdir()) == ["cv", "models", "studio", "trash"]
+    (folder / "models").rmdir()
+    (folder / "models").write_text("")
+    assert sentence(run("studio", str(folder), "-open", "0")).startswith(f"pycharrnn: can't use the folder {folder} (")
+
+
+def test_the_page_is_opened_in_the_browser(monkeypatch):
+    opened = []
+    monkeypatch.setattr(open_studio.webbrowser, "open", opened.append)
+    open_studio._open_browser("http://127.0.0.1:8015/#token=x")
+    until(lambda: opened == ["http://127.0.0.1:8015/#token=x"])
+
+
+# -- uploads over a network --------------------------------------------------------------------------------------------
+
+
+def test_an_upload_has_its_time_with_each_part_of_it(studio):
+    app, scheduler = studio.app, Scheduler(8, threads=1)
+    limits = TimeLimits(request=0.3, upload=1.0)
+    text_id = studio.post("/texts").json()["id"]
+    head = f"PUT /api/studio/upload?text={text_id}&name=NAME HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+    head += "Content-Type: application/octet-stream\r\n\r\n"
+    with (
+        server_in_thread(app, scheduler, OpenConnections(9, limits, studio_paths.UPLOADS)) as port,
+        socket.create_connection(("127.0.0.1", port)) as slow,
+        socket.create_connection(("127.0.0.1", port)) as silent,
+    ):
+        silent.sendall(head.replace("NAME", "silent").encode() + b"half of it")
+        slow.sendall(head.replace("NAME", "slow").encode())
+        for _ in range(10):
+            time.sleep(0.2)
+            slow.sendall(bytes(100))
+        slow.settimeout(60)
+        assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
+        silent.settimeout(60)
+        assert silent.recv(1000) == b""  # closed
+    assert files_below(f"studio/texts/{text_id}") == [f"studio/texts/{text_id}/slow"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="only Linux tells the peak of a process's memory")
+def test_a_large_upload_takes_little_memory(tmp_path):
+    size = 1_000_000_000
+
+    def pieces():
+        for _ in range(size // 1_000_000):
+            yield bytes(1_000_000)
+
+    def peak(status: str) -> int:
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+
+    with server(str(tmp_path), "-open", "0", command="studio", env={"A": "1"}) as running:
+        status = Path(f"/proc/{running.process.pid}/status")
+        with httpx.Client(base_url=running.url, timeout=300) as client:
+            text_id = client.post("api/studio/texts", json={}).json()["id"]
+            before = peak(status.read_text(encoding="utf-8"))
+            where, headers = {"text": text_id, "name": "large.txt"}, {**BYTES, "content-length": str(size)}
+            answer = client.put("api/studio/upload", params=where, content=pieces(), headers=headers)
+        assert answer.json() == {"name": "large.txt", "bytes": size}
+        assert peak(status.read_text(encoding="utf-8")) - before < 100_000  # kB
+
+
+# -- real trainings ----------------------------------------------------------------------------------------------------
+
+
+def test_a_text_is_learnt(studio):
+    text_id = studio.text("sea.txt")
+    run_id = studio.post("/runs", text=text_id, choice="quick", flags={**TINY, "threads": 1}).json()["id"]
+    done = studio.until(run_id, lambda run: run["state"] not in ("waiting", "running"), 300)
+    assert (done["state"], done["error"]) == ("finished", "")
+    assert done["iteration"] == done["iterations"] > 60
+    assert done["epochs"] == pytest.approx(2)
+    assert done["seconds"] > 0
+    assert done["characters_per_second"] > 0
+    assert len(done["train"]["losses"]) == done["iterations"] // 10
+    assert done["val"]["iterations"][0] == 60
+    assert done["best_val_loss"] == pytest.approx(min(done["val"]["losses"]))
+    assert done["samples"][0]["iteration"] == 60
+    assert done["samples"][0]["text"]
+    assert done["notes"][-3].startswith("pycharrnn: finished; the best checkpoint is cv/lm_sea_epoch")
+    assert done["sentence"].startswith(f"finished after {done['iterations']} iterations; its lowest loss is ")
+    studio.scan()
+    model = studio.run(run_id)["best_model"]
+    assert studio.models.facts(model).text == "sea"
+    assert Path("data/sea/input.txt").read_bytes() == PROSE
+
+
+@pytest.mark.slow
+def test_a_real_training_that_fails(studio):
+    text_id = studio.text("few.txt", b"few")
+    run_id = studio.post("/runs", text=text_id, choice="quick", flags={"threads": 1}).json()["id"]
+    failed = studio.until(run_id, lambda run: run["state"] not in ("waiting", "running"), 300)
+    assert failed["state"] == "failed"
+    assert failed["error"].startswith("the text has 3 characters, too few to learn from")
+
+
+@pytest.mark.slow
+def test_a_training_outlives_its_server(tmp_path):
+    """A server is ended by Ctrl-C in the middle of a training; another one finds it, stops it, and goes on with it."""
+    flags = {**TINY, "threads": 1, "max_epochs": 100_000, "print_every": 1}
+
+    def until_run(client: httpx.Client, run_id: str, state: str, iteration: int = 0) -> dict:
+        found: dict = {}
+
+        def is_there() -> bool:
+            found.update(client.get(f"api/studio/runs/{run_id}").json())
+            return found["state"] == state and (found["iteration"] or 0) >= iteration
+
+        until(is_there, 300)
+        return found
+
+    with (
+        server(str(tmp_path), "-open", "0", command="studio", env={"A": "1"}) as first,
+        httpx.Client(base_url=first.url, timeout=60) as client,
+    ):
+        text_id = client.post("api/studio/texts", json={}).json()["id"]
+        where = {"text": text_id, "name": "sea.txt"}
+        client.put("api/studio/upload", params=where, content=PROSE, headers=BYTES)
+        asked = {"text": text_id, "choice": "quick", "flags": flags}
+        run_id = client.post("api/studio/runs", json=asked).json()["id"]
+        before = until_run(client, run_id, "running", 100)
+    with (
+        server(str(tmp_path), "-open", "0", command="studio", env={"A": "1"}) as second,
+        httpx.Client(base_url=second.url, timeout=60) as client,
+    ):
+        after = until_run(client, run_id, "running", before["iteration"] + 100)
+        assert after["train"]["losses"][0] == before["train"]["losses"][0]
+        client.post(f"api/studio/runs/{run_id}/stop", json={})
+        stopped = until_run(client, run_id, "stopped")
+        until(lambda: client.get(f"api/studio/runs/{run_id}").json()["models"])
+        client.post(f"api/studio/runs/{run_id}/go_on", json={"minutes": 0.1})
+        done = until_run(client, run_id, "finished")
+        assert done["iteration"] > stopped["iteration"]
+        assert done["train"]["losses"][0] == before["train"]["losses"][0]
+        model = client.get("api/models").json()["models"][0]["id"]
+        sampled = client.post("api/sample", json={"model": model, "length": 20})
+        assert sampled.text.endswith('{"done":true}\n')

@@ -1,0 +1,263 @@
+"""pycharrnn studio: texts that are uploaded, what it finds in them, and who may."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from conftest import working_in
+from serving_tools import LOOPBACK, LSTM
+from studio_tools import BYTES, PROSE, StudioApp, files_below
+
+from pycharrnn.server import security
+from pycharrnn.server.app import create_app
+from pycharrnn.server.registry import Registry
+from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.server.studio import text_facts, uploads
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    with working_in(tmp_path_factory.mktemp("studio")):
+        yield StudioApp()
+
+
+NAMES = {
+    "poems.txt": "poems.txt",
+    "My poems?.txt": "My_poems_.txt",
+    "../../etc/passwd": "etc/passwd",
+    "/etc/passwd": "etc/passwd",
+    "C:\\texts\\a.txt": "C/texts/a.txt",
+    "..": "text",
+    "": "text",
+    ".hidden": "hidden",
+    "NUL.txt": "text_NUL.txt",
+    "a\0b\n.txt": "a_b_.txt",
+    "\u00fcber.txt": "\u00fcber.txt",
+    "x" * 300: "x" * 80,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_clients_are_never_paths(studio, name):
+    text_id = studio.post("/texts").json()["id"]
+    before = set(files_below("."))
+    answer = studio.upload(text_id, name, b"abc")
+    assert answer.status_code == 200
+    assert answer.json() == {"name": os.path.basename(NAMES[name]), "bytes": 3}
+    assert set(files_below(".")) - before == {f"studio/texts/{text_id}/{NAMES[name]}"}
+
+
+def test_files_of_one_name_are_all_kept(studio):
+    text_id = studio.text("a b.txt", b"one")
+    assert studio.upload(text_id, "A_b.txt", b"two").json()["name"] == "A_b_2.txt"
+    assert studio.upload(text_id, "a b.txt", b"three").json()["name"] == "a_b_3.txt"
+    assert sorted(path.read_bytes() for path in Path(f"studio/texts/{text_id}").iterdir()) == [b"one", b"three", b"two"]
+    assert studio.upload(text_id, "a b.txt/c.txt").json()["detail"].startswith("can't keep 'a b.txt/c.txt'")
+
+
+def test_a_folder_keeps_its_folders_and_leaves_out_hidden_files(studio):
+    text_id = studio.post("/texts", name="My poems", is_folder=True).json()["id"]
+    for name in ("My poems/spring/one.txt", "My poems/two.txt", "My poems/.git/config"):
+        assert studio.upload(text_id, name).status_code == 200
+    found = studio.post(f"/texts/{text_id}/read").json()
+    assert found["name"] == "My_poems"
+    assert [file["name"] for file in found["files"]] == ["My_poems/spring/one.txt", "My_poems/two.txt"]
+    labelled = studio.post(f"/texts/{text_id}/read", items="line", label="folder").json()
+    assert labelled["characters"] > found["characters"]
+
+
+def test_what_is_said_of_a_text(studio):
+    text_id = studio.text(
+        "old.txt", "Gr\u00fc\u00dfe aus K\u00f6ln, sch\u00f6n ist es hier am Flu\u00df.\n".encode("cp1252") * 50
+    )
+    studio.upload(text_id, "scan.pdf", b"%PDF-1.4 ...")
+    studio.upload(text_id, "picture.png", bytes(range(256)) * 9)
+    found = studio.post(f"/texts/{text_id}/read").json()
+    assert found["name"] == "old_and_2_more"
+    assert found["files"] == [{"name": "old.txt", "bytes": 2150, "encoding": "cp1252"}]
+    assert found["facts"] == ["old.txt (2,150 bytes)", "old.txt: read as cp1252."]
+    assert found["left_out"] == [
+        "left out, for they hold no text: picture.png.",
+        "left out, for they are not plain text: scan.pdf (a PDF file); save them as plain text.",
+    ]
+    assert (found["kind"], found["encoding"], found["advice"]) == ("text", "bytes", "")
+    assert found["bytes"] == found["characters"] == 2400
+    assert found["code_points"] == 2150
+    assert not files_below("data")
+
+
+def test_a_list_is_recognized_with_the_sentence_of_train(studio):
+    names = b"".join(b"Anna%d\n" % (k * 37 % 101) for k in range(100))
+    text_id = studio.text("names.txt", names)
+    found = studio.post(f"/texts/{text_id}/read").json()
+    assert (found["kind"], found["suggested_items"]) == ("list", "line")
+    assert found["advice"].startswith("data/names/input.txt looks like a list: ")
+    assert "pycharrnn train names.txt -items line learns each line by itself" in found["advice"]
+    as_items = studio.post(f"/texts/{text_id}/read", items="line").json()
+    assert (as_items["kind"], as_items["advice"]) == ("text", "")
+
+
+@pytest.mark.parametrize(
+    "content, fields, detail",
+    [
+        (b"", {}, "there is no text in poems.txt"),
+        (b"\0\1\2" * 99, {}, "there is no text in poems.txt"),
+        (PROSE, {"text_encoding": "klingon"}, "-text_encoding must be bytes or a text encoding of Python"),
+        (PROSE, {"label": "file"}, "-label file is for the items of a list"),
+        (b"one line", {"items": "line"}, "poems.txt holds one item of -items line"),
+    ],
+)
+def test_a_text_that_train_refuses_is_refused_with_its_sentence(studio, content, fields, detail):
+    text_id = studio.text(content=content)
+    answer = studio.post(f"/texts/{text_id}/read", **fields)
+    assert answer.status_code == 422
+    assert detail in answer.json()["detail"]
+    assert text_id not in answer.json()["detail"]
+
+
+def test_texts_that_are_not_there(studio):
+    for text_id in ("t00000000", "../../cv", "x"):
+        assert studio.upload(text_id, "a").status_code == 404
+    assert studio.post("/texts/t00000000/read").json()["detail"] == "this text is not here any more: drop it again."
+    empty = studio.post("/texts").json()["id"]
+    assert studio.post(f"/texts/{empty}/read").json()["detail"].startswith("there is no text yet")
+
+
+def test_as_many_files_as_are_allowed(studio, monkeypatch):
+    monkeypatch.setattr(uploads, "MAX_FILES", 2)
+    text_id = studio.text("a.txt")
+    assert [studio.upload(text_id, "a.txt").status_code for _ in range(2)] == [200, 422]
+
+
+# -- who may -----------------------------------------------------------------------------------------------------------
+
+
+def test_only_with_the_token(studio):
+    studio = StudioApp("0123456789abcdef")
+    for method, path in (("GET", ""), ("PUT", "/upload?text=t00000000&name=a"), ("POST", "/texts"), ("GET", "/runs")):
+        assert studio.ask(method, path, headers=BYTES, content=b"").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({}, 200),
+        ({"origin": "http://localhost"}, 200),
+        ({"origin": "http://localhost:1234"}, 403),
+        ({"origin": "http://elsewhere.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"content-type": "text/plain"}, 422),
+        ({"content-type": "multipart/form-data"}, 422),
+    ],
+)
+def test_no_page_of_another_site_can_upload(studio, headers, status):
+    text_id = studio.post("/texts").json()["id"]
+    where = {"text": text_id, "name": "a.txt"}
+    answer = studio.ask("PUT", "/upload", params=where, content=b"abc", headers={**BYTES, **headers})
+    assert answer.status_code == status
+    assert len(files_below(f"studio/texts/{text_id}")) == (status == 200)
+
+
+def test_no_form_of_another_site_can_start_a_training(studio):
+    for path in ("/runs", "/texts", "/runs/r00000000/stop", "/models/delete"):
+        answer = studio.ask("POST", path, content=b"{}", headers={"content-type": "text/plain"})
+        assert answer.status_code == 422
+        assert "must be JSON" in answer.json()["detail"]
+
+
+def test_a_file_that_is_too_large(studio, monkeypatch):
+    monkeypatch.setattr(security, "MAX_UPLOAD", 1000)
+    small = StudioApp()
+    text_id = small.post("/texts").json()["id"]
+    assert small.upload(text_id, "a", bytes(1000)).status_code == 200
+    assert small.upload(text_id, "b", bytes(1001)).json() == {"detail": "the request is larger than 1000 bytes."}
+
+
+def test_serve_has_nothing_of_it(studio, monkeypatch):
+    app = create_app(Registry([str(LSTM)], print, print), Scheduler(8, threads=1), LOOPBACK, "")
+    paths = [route.path for route in app.routes]
+    assert not [path for path in paths if "studio" in path]
+    monkeypatch.setattr(studio, "app", app)
+    assert studio.get("").status_code == studio.get("/runs").status_code == 404
+    assert studio.upload("t00000000", "a", bytes(1 << 17)).status_code == 413
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_upload_leaves_nothing(studio):
+    text_id = studio.post("/texts").json()["id"]
+    messages = [{"type": "http.request", "body": bytes(3 << 20), "more_body": True}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": "/api/studio/upload",
+        "query_string": f"text={text_id}&name=a.txt".encode(),
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/octet-stream")],
+    }
+    asyncio.run(studio.app(scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert files_below(f"studio/texts/{text_id}") == []
+    assert studio.upload(text_id, "a.txt").json()["name"] == "a.txt"
+
+
+def test_a_full_disk(studio, monkeypatch):
+    text_id = studio.post("/texts").json()["id"]
+
+    def full(fd):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        late = studio.upload(text_id, "a.txt")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(10))
+        early = studio.upload(text_id, "a.txt")
+    for answer in (late, early):
+        assert answer.status_code == 507
+        assert answer.json() == {"detail": "can't keep a.txt: the disk is full. Make room, and try again."}
+    assert files_below(f"studio/texts/{text_id}") == []
+
+
+def test_texts_without_a_run_are_gone_with_the_server(studio):
+    used, unused = studio.text(), studio.text()
+    assert studio.post("/runs", text=used, choice="quick").status_code == 201
+    assert studio.upload(used, "more.txt").status_code == 409
+    again = StudioApp()
+    assert not os.path.exists(f"studio/texts/{unused}")
+    assert again.post(f"/texts/{used}/read").json()["name"] == "poems_2"
+    assert again.upload(used, "more.txt").status_code == 409
+
+
+# -- estimates ---------------------------------------------------------------------------------------------------------
+
+
+def test_estimates_come_from_a_process_of_their_own(studio, monkeypatch):
+    answer = 'print(\'{"quick": {"seconds": 60.5, "iterations": 300, "rnn_size": 128},'
+    answer += ' "best": {"seconds": 600, "iterations": 3000, "rnn_size": 256}}\')'
+    monkeypatch.setattr(text_facts, "_ESTIMATE", answer)
+    text_id = studio.text()
+    found = studio.post(f"/texts/{text_id}/estimates").json()
+    assert [(one["choice"], one["seconds"]) for one in found["choices"]] == [("quick", 60.5), ("best", 600.0)]
+    for answer, how in (('print(\'{"error": "too few."}\')', "too few."), ("1 / 0", "there is no estimate")):
+        monkeypatch.setattr(text_facts, "_ESTIMATE", answer)
+        found = studio.post(f"/texts/{text_id}/estimates").json()
+        assert found["choices"][0]["seconds"] is None
+        assert found["how"].startswith(how)

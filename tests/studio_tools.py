@@ -1,0 +1,130 @@
+"""A studio in a folder of a test: its API without a network, and trainings that are not real."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from serving_tools import LOOPBACK
+
+from pycharrnn.server.app import create_app
+from pycharrnn.server.registry import Registry
+from pycharrnn.server.scheduler import Scheduler
+from pycharrnn.server.studio import run_process, studio_paths
+from pycharrnn.server.studio.studio import Studio
+
+BYTES = {"content-type": "application/octet-stream"}
+PROSE = b"".join(b"The old sailor number %d told us of the sea, and went home again.\n\n" % k for k in range(60))
+
+# In place of `pycharrnn train`: does what the file `behavior` says, with the lock and the status of a real one.
+FAKE = """
+import os, runpy, signal, sys, time
+from pycharrnn.server.studio.run_program import main
+
+def train(*names, **more):
+    behavior = open("behavior").read()
+    name = sys.argv[sys.argv.index("-log") + 1].removesuffix(".csv").removeprefix("cv/")
+    def stopped(number, frame):
+        open(f"cv/lm_{name}_latest.t7", "w").close()
+        print("pycharrnn: stopped by SIGTERM after iteration 3; go on with: ...", file=sys.stderr)
+        sys.exit(143)
+    signal.signal(signal.SIGTERM, stopped)
+    open(f"cv/{name}.csv", "a").close()
+    print("pycharrnn: a note", file=sys.stderr, flush=True)
+    print(" ".join(sys.argv), flush=True)
+    open("began", "w").close()
+    while behavior == "wait":
+        time.sleep(0.01)
+    if behavior == "fail":
+        print("pycharrnn: there is no text in it: name another.", file=sys.stderr)
+        sys.exit(1)
+
+runpy.run_module = train
+main()
+"""
+
+
+class StudioApp:
+    """The API of a studio in the current folder. Its trainings are begun and noticed by `watch` only."""
+
+    def __init__(self, token: str = "") -> None:
+        self.notes: list[str] = []
+        self.studio = self._new_studio()
+        self.app = create_app(self.models, Scheduler(8, threads=1), LOOPBACK, token, self.studio)
+
+    def _new_studio(self) -> Studio:
+        studio_paths.make_folders()
+        self.models = Registry(["cv", "models"], lambda line: None, self.notes.append, follow=True)
+        return Studio(self.models, self.notes.append)
+
+    def begin_anew(self) -> None:
+        """What a new server in the current folder knows, behind the same paths, which take long to describe."""
+        self.studio.__dict__.update(vars(self._new_studio()))
+
+    def ask(self, method: str, path: str, **keywords) -> httpx.Response:
+        async def request():
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await client.request(method, f"/api/studio{path}", **keywords)
+
+        return asyncio.run(request())
+
+    def get(self, path: str, **keywords) -> httpx.Response:
+        return self.ask("GET", path, **keywords)
+
+    def post(self, path: str, **fields) -> httpx.Response:
+        return self.ask("POST", path, json=fields)
+
+    def upload(self, text_id: str, name: str, content: bytes = PROSE, **keywords) -> httpx.Response:
+        return self.ask("PUT", "/upload", params={"text": text_id, "name": name}, content=content, headers=BYTES)
+
+    def text(self, name: str = "poems.txt", content: bytes = PROSE) -> str:
+        """The id of an uploaded text."""
+        text_id = self.post("/texts").json()["id"]
+        assert self.upload(text_id, name, content).status_code == 200
+        return text_id
+
+    def start(self, name: str = "poems", **fields) -> str:
+        """The id of a new run."""
+        answer = self.post("/runs", text=self.text(), name=name, choice="quick", **fields)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+    def scan(self) -> None:
+        """Notice new checkpoints."""
+        asyncio.run(self.models.scan_again())
+
+    def watch(self) -> None:
+        self.studio._line.watch()
+
+    def run(self, run_id: str) -> dict:
+        return self.get(f"/runs/{run_id}").json()
+
+    def until(self, run_id: str, is_so: Callable[[dict], bool], seconds: float = 60) -> dict:
+        """The run once something is so of it."""
+        ends = time.monotonic() + seconds
+        while not is_so(found := self.run(run_id)):
+            assert time.monotonic() < ends, found
+            self.watch()
+            time.sleep(0.02)
+        return found
+
+
+def until(is_so: Callable[[], object], seconds: float = 60) -> None:
+    ends = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def use_fake_training(monkeypatch, behavior: str) -> None:
+    """Trainings of the current folder do this: wait (until SIGTERM), fail or finish."""
+    monkeypatch.setattr(run_process, "_PROGRAM", FAKE)
+    Path("behavior").write_text(behavior, encoding="utf-8")
+
+
+def files_below(folder: str) -> list[str]:
+    return sorted(path.as_posix() for path in Path(folder).rglob("*") if path.is_file())
