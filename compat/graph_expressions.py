@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from compat.escape import escape_line
-from compat.t7_objects import Storage, Table, Tensor, TorchObject
+from compat.t7_objects import LuaFunction, Storage, Table, Tensor, TorchObject
 
 
 class CheckpointError(ValueError):
@@ -126,7 +126,7 @@ class Expressions:
         if kind == b"nn.Narrow":
             dimension, index, length = (_integer(module, key) for key in (b"dimension", b"index", b"length"))
             return self._narrow(dimension, index, length, inputs[0])
-        raise CheckpointError(f"its graph holds a {escape_line(kind)}, which no char-rnn model has")
+        raise CheckpointError(f"its graph holds {a_module(kind)}, which no char-rnn model has")
 
     def _routing(self, data: Table, inputs: list[Expression]) -> Expression:
         """The expression of a node without a module: an input of the graph, or a part of another node's output."""
@@ -193,10 +193,17 @@ def _longs(size: object) -> tuple[int, ...]:
 
 
 def describe(value: object) -> str:
-    """A value in a few words, for messages: "a nn.Linear", "a table with opt, vocab"."""
+    """A value in a few words, for messages: "an nn.Linear", "a table with opt, vocab"."""
     if isinstance(value, TorchObject):
-        return "a " + escape_line(value.typename)
+        return a_module(value.typename)
+    if isinstance(value, LuaFunction):
+        return "a Lua function"
     if isinstance(value, Table):
         keys = [escape_line(k, 40) if isinstance(k, bytes) else f"{k!r:.40}" for k in itertools.islice(value, 6)]
         return f"a table with {', '.join(keys)}" if keys else "an empty table"
     return f"a {type(value).__name__}"
+
+
+def a_module(kind: bytes) -> str:
+    """A class of Torch7 with its article, for messages: "an nn.Linear", "a cudnn.Tanh"."""
+    return f"{'an' if kind.startswith(b'nn') else 'a'} {escape_line(kind)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
@@ -30,9 +31,11 @@ def memory_for(size: int) -> int:
 
 
 def content_of(source: Source) -> bytes | bytearray:
-    """The bytes of a source. Errors: OSError; T7Error for a device, a pipe or an empty file."""
+    """The bytes of a source. Errors: OSError; T7Error for a device, a pipe or an empty file; TypeError."""
     if isinstance(source, (str, os.PathLike)):
         return file_content(source)
+    if not isinstance(source, (bytes, bytearray, memoryview)) and not hasattr(source, "read"):
+        raise TypeError(f"source must be a path, bytes or a binary stream, not {reprlib.repr(source)}")
     content = bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else source.read()
     if not len(content):
         raise DamagedT7Error("it is empty")

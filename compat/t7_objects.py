@@ -88,7 +88,7 @@ class Table(_TorchfileTable):
 
     def __repr__(self) -> str:
         shown = [
-            ": ".join("{...}" if isinstance(part, Table) else f"{part!r:.40}" for part in entry)
+            ": ".join(f"<table of {len(part)}>" if isinstance(part, Table) else f"{part!r:.40}" for part in entry)
             for entry in itertools.islice(self.items(), 8)
         ]
         return "{" + ", ".join(shown + ["..."] * (len(self) > 8)) + "}"

@@ -29,7 +29,7 @@ def load_t7(source: Source) -> T7Value:
     Args:
         source: path of a regular file, bytes, or a binary stream.
 
-    Errors: OSError if the file can't be read, T7Error (an OSError) if it isn't a complete .t7 file.
+    Errors: OSError if the file can't be read; T7Error (an OSError) if it isn't a complete .t7 file; TypeError.
 
     Example:
         >>> load_t7("vocab.t7")[b"a"]

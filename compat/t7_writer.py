@@ -106,7 +106,7 @@ class T7Writer:
         elif hasattr(value, "__array__"):
             return self._write_array(np.asarray(value))
         else:
-            raise TypeError(f"a {type(value).__name__} can't be written to a .t7 file")
+            raise TypeError(f"a value of type {type(value).__name__} can't be written to a .t7 file")
         return None
 
     def _write_table(self, value: _TableLike) -> Iterator[object] | None:

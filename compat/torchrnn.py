@@ -14,8 +14,7 @@ import numpy as np
 
 from compat import checkpoint_fields
 from compat.charrnn import Checkpoint
-from compat.escape import escape_line
-from compat.graph_expressions import CheckpointError, dropout_probability
+from compat.graph_expressions import CheckpointError, a_module, dropout_probability
 from compat.graph_match import Network
 from compat.t7_objects import Table, Tensor, TorchObject
 from compat.weights import WeightReader
@@ -96,7 +95,7 @@ class _WeightFolding:
             elif kind == b"nn.Linear":
                 decoder = module
             elif kind != b"nn.View":
-                raise CheckpointError(f"its network holds a {escape_line(kind)}, unlike torch-rnn's")
+                raise CheckpointError(f"its network holds {a_module(kind)}, unlike torch-rnn's")
         if decoder is None or self.model is None:
             raise CheckpointError("its network has no layers or no decoder")
         weight = self._array(decoder, b"weight", (self.vocab_size, self.rnn_size))

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.display import encode_line
+from pycharrnn.common.errors import for_command_line
 from pycharrnn.common.standard_streams import standard_input, write_line
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def say_beside(line: str) -> None:
 
 def note(line: str, speaker: str = "pycharrnn") -> None:
     """As say_beside, with the program's name before the line."""
-    say_beside(f"{speaker}: {line}")
+    say_beside(f"{speaker}: {for_command_line(line)}")
 
 
 def ask_for_text() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from pycharrnn.common.shell_words import quoted
 
@@ -13,24 +14,37 @@ _WORDINGS = re.compile(f"{_START}([^{_OR}]*){_OR}([^{_END}]*){_END}")
 
 
 class UserError(Exception):
-    """A fault that the user can correct; the message says what, which value, and what to do.
+    """An error that the user can correct; str() is a sentence that says what, which value, and what to do.
 
-    str() names options as flags. Parts made by `flag` or `wordings` have another wording for programs.
+    Attributes:
+        status: the exit status of the command.
     """
 
-    status = 1  # the exit status
+    # The message may have parts made by `flag` or `wordings`, in which str() names options as flags.
+
+    status = 1
 
     def __str__(self) -> str:
-        return _WORDINGS.sub(r"\1", super().__str__())
+        return for_command_line(super().__str__())
 
     def reword_for_program(self, renamed: Mapping[str, str]) -> None:
         """Name options as keyword arguments, topk=5 for -topk 5; `renamed`: option -> the caller's name."""
+        self.args = (for_program(super().__str__(), renamed), *self.args[1:])
 
-        def program_wording(match: re.Match[str]) -> str:
-            name, equals, value = match[2].partition("=")
-            return renamed.get(name, name) + equals + value
 
-        self.args = (_WORDINGS.sub(program_wording, super().__str__()), *self.args[1:])
+def for_command_line(message: str) -> str:
+    """A message with the wording of the command line."""
+    return _WORDINGS.sub(r"\1", message)
+
+
+def for_program(message: str, renamed: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A message with the wording for programs; `renamed`: option -> the caller's name."""
+
+    def wording(match: re.Match[str]) -> str:
+        name, equals, value = match[2].partition("=")
+        return renamed.get(name, name) + equals + value
+
+    return _WORDINGS.sub(wording, message)
 
 
 def flag(name: str, value: float | str | None = None) -> str:
@@ -43,5 +57,5 @@ def flag(name: str, value: float | str | None = None) -> str:
 
 
 def wordings(command_line: str, program: str) -> str:
-    """A part of the message of a UserError that differs between the command line and a program."""
+    """A part of a UserError's message, or of a note, that differs between the command line and a program."""
     return f"{_START}{command_line}{_OR}{program}{_END}"

@@ -38,7 +38,8 @@ class CharRNN(nn.Module):
         dtype, device: of the parameters.
         end_id: see Attributes.
 
-    Errors: ValueError for an invalid size, probability or token id, TypeError for a dtype that is not floating-point.
+    Errors: ValueError for an invalid size, probability or token id; TypeError for a wrong type, or a dtype that is not
+        floating-point.
 
     Attributes:
         flat: nn.Parameter, (P,): all weights and biases in the original's order.
@@ -70,12 +71,14 @@ class CharRNN(nn.Module):
         if model not in MODELS:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, not {model!r}")
         for name, size in (("vocab_size", vocab_size), ("rnn_size", rnn_size), ("num_layers", num_layers)):
+            validation.whole(name, size)
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, not {size}")
+        validation.number("dropout", dropout)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), not {dropout}")
-        if not dtype.is_floating_point:
-            raise TypeError(f"dtype must be one of floating-point numbers, not {dtype}")
+        validation.floating_point(dtype)
+        validation.device_name(device)
         if end_id is not None and not 0 <= end_id < vocab_size:
             raise ValueError(f"end_id must be in [0, vocab_size), not {end_id}")
         self.model, self.vocab_size, self.rnn_size, self.num_layers = model, vocab_size, rnn_size, num_layers

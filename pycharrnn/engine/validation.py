@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
 
 import torch
 
@@ -15,6 +16,37 @@ _WHOLE_NUMBERS = {
     for name in ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
     if hasattr(torch, name)  # the larger unsigned ones came with PyTorch 2.3
 }
+
+
+def whole(name: str, value: object) -> None:
+    """Errors: TypeError unless `value` is a whole number."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {reprlib.repr(value)}")
+
+
+def number(name: str, value: object) -> None:
+    """Errors: TypeError unless `value` is a real number."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, not {reprlib.repr(value)}")
+
+
+def floating_point(dtype: object) -> None:
+    """Errors: TypeError unless `dtype` is a floating-point type of PyTorch."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a floating-point torch.dtype such as torch.float32, not {reprlib.repr(dtype)}")
+
+
+def device_name(value: object) -> None:
+    """Errors: TypeError, ValueError unless PyTorch knows the device; this machine may lack it."""
+    if value is None or isinstance(value, torch.device):
+        return
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        raise TypeError(f'device must be a torch.device or its name such as "cuda", not {reprlib.repr(value)}')
+    try:
+        torch.device(value)
+    except (RuntimeError, OverflowError) as e:
+        if isinstance(value, str):
+            raise ValueError(f'device must be one of PyTorch such as "cuda", not {reprlib.repr(value)}') from e
 
 
 def tensor(name: str, value: object, dtype: torch.dtype | None, device: torch.device, shape: Sequence[int]) -> None:

@@ -43,7 +43,7 @@ class Piece(_SampledPiece, str):
 
 
 class BytesPiece(_SampledPiece, bytes):
-    """As Piece: a character of the model's vocabulary as bytes."""
+    """A character of the model's vocabulary as bytes; attributes and method as those of Piece."""
 
 
 class GeneratedText(str):
@@ -54,6 +54,7 @@ class GeneratedText(str):
         probabilities: of each piece.
         given: number of pieces, the first ones, that belong to the beginning.
         seed: the seed that generates the same text again.
+        ended_early: whether it has fewer characters than `length`, since `max_copy` left none to go on with.
         encoded: the bytes. The str has U+FFFD where they are invalid UTF-8; a model that is given the text reads these.
     """
 
@@ -61,6 +62,7 @@ class GeneratedText(str):
     probabilities: tuple[float, ...] = ()
     given: int = 0
     seed: int = 0
+    ended_early: bool = False
     encoded: bytes = b""
 
     def _repr_html_(self) -> str:

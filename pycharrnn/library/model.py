@@ -62,10 +62,12 @@ def load(
     On the CPU, PyTorch is imported only for `module` and calls of the model.
 
     Args:
+        path: a checkpoint in any format that `pycharrnn convert` reads, or a folder of checkpoints.
         dtype: of the module's parameters; default torch.float32. Text generated on the CPU does not depend on it.
         device: of the module and all computations; default the CPU.
 
-    Errors: UserError; TypeError, ValueError.
+    Errors: UserError for a path without a readable checkpoint, or a device that this machine lacks; ValueError for an
+        empty path or an unknown device; TypeError.
 
     Example:
         >>> model = pycharrnn.load("cv")
@@ -155,8 +157,8 @@ class Model:
         Args:
             beginning: a text, or a list of texts. Those of a list are sampled in a batch with the seeds seed, seed + 1,
                 ..., and each result is what it would be alone. In a model of items it begins an item. Without a
-                beginning, a model of `pycharrnn.train(text)` begins a line, and one of -data_dir or a Lua program
-                begins anywhere, as in char-rnn.
+                beginning, a model of `pycharrnn.train(text)` begins a line; a model of `data_dir` or of a Lua program
+                begins with a character at random, as in char-rnn.
             length: number of characters to sample; None or 0 = until `stop`.
             temperature: above 0; or (A, B) or "A:B", from A at the first character to B at the last.
             seed: determines the text; None = a random one, which `text.seed` keeps.
@@ -166,8 +168,8 @@ class Model:
             sample: 0 = take the most probable character instead of sampling.
             hide_prime: leave the beginning out of the result.
             ignore_bad_primetext: leave out characters of the beginning that the vocabulary lacks.
-            max_copy: sample no more than so many characters in a row that stand in the training text. 0 = no limit. The
-                result ends early where no character is left.
+            max_copy: sample no more than so many characters in a row that stand in the training text. 0 = no limit. A
+                text ends where no other character is left; its `ended_early` is then True.
             text: file with the text for max_copy; None = the training text, as the checkpoint records it.
             as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
 
@@ -195,12 +197,15 @@ class Model:
             raise TypeError(f"beginning must be a str, bytes or a list of them, not {reprlib.repr(beginning)}{hint}")
         beginnings = cast("Texts", [beginning] if single else beginning)
         primes = [self._prime(one, opt.ignore_bad_primetext) for one in beginnings]
-        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, self._copy_limits(opt))
+        copies = self._copy_limits(opt)
+        texts = generation.sample_batch(self._weights.predictor, self.vocab, opt, primes, copies)
         found: list[Any]
         if as_bytes:
             found = [b"".join(character for character, _, _ in text) for text in texts]
         else:
             found = [text_of(text, opt.seed + k) for k, text in enumerate(texts)]
+            for generated in found:
+                generated.ended_early = copies is not None and generated.seed in copies.ended
         return found[0] if single else found
 
     @overload
@@ -413,6 +418,8 @@ class Model:
         weights: str = "",
     ) -> None:
         """Write a file in the format of the path's ending, as `pycharrnn convert` does: .t7, .html, .onnx, .pt, .c, ...
+
+        An existing file is replaced.
 
         Args:
             dtype: of a .t7 or .onnx file, "float64" or "float32"; "" = float64, for .onnx float32 where that is exact.

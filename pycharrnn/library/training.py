@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.common import extras
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, for_program
 from pycharrnn.common.interrupts import numbers, status_of
 from pycharrnn.common.standard_streams import write_line
 from pycharrnn.library.characters import utf8
@@ -94,7 +94,9 @@ def train(
 
 
 def _texts(text: object) -> list[str] | bytes:
-    """Paths, or a text itself. Errors: TypeError; UserError for an unpaired surrogate."""
+    """Paths, or a text itself. Errors: TypeError; UserError for an empty str, an unpaired surrogate or a short text."""
+    if text == "":
+        raise UserError("text is empty: give a text, or the path of a file or folder.")
     if isinstance(text, bytes):
         return text
     if isinstance(text, str) and ("\n" in text or len(text) > _LONGEST_PATH):
@@ -130,6 +132,7 @@ class _Speaker:
 
     def note(self, line: str) -> None:
         """Keep a note, and print it."""
+        line = for_program(line)
         self.notes.append(line)
         if not self._quiet:
             with contextlib.suppress(OSError, ValueError):  # a closed stderr is no error

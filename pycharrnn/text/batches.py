@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.errors import UserError, flag
@@ -75,6 +77,15 @@ class Batches(ABC):
         self._text.close()
 
 
+def check_sizes(batch_size: object, seq_length: object) -> None:
+    """Errors: TypeError unless both are whole numbers; UserError for one below 1."""
+    for name, size in (("batch_size", batch_size), ("seq_length", seq_length)):
+        if not isinstance(size, Integral) or isinstance(size, bool):
+            raise TypeError(f"{name} must be a whole number, not {reprlib.repr(size)}")
+        if size < 1:
+            raise UserError(f"{flag(name)} must be at least 1, not {size}.")
+
+
 def check_fractions(train: float, val: float, test: float) -> None:
     """Errors: UserError for a fraction outside [0, 1]."""
     for name, fraction in (("train", train), ("val", val), ("test", test)):
@@ -84,7 +95,9 @@ def check_fractions(train: float, val: float, test: float) -> None:
 
 def no_data(split_index: int) -> UserError:
     name = SPLIT_NAMES[split_index]
+    rest = split_index == TEST  # what the others leave
+    fraction = f"smaller {flag('train_frac')} or {flag('val_frac')}" if rest else f"larger {flag(f'{name}_frac')}"
     return UserError(
-        f"the {name} split has no data: use a larger {flag(f'{name}_frac')}, a smaller {flag('batch_size')} or a"
-        f" smaller {flag('seq_length')}."
+        f"the {name} split has no data: use a {fraction}, a smaller {flag('batch_size')} or a smaller"
+        f" {flag('seq_length')}."
     )

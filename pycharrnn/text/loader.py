@@ -6,13 +6,14 @@ Source: util/CharSplitLMMinibatchLoader.lua. The text stays on disk; some of its
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches, check_fractions, no_data
+from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches, check_fractions, check_sizes, no_data
 from pycharrnn.text.token_text import TextChanged, TokenText
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class CharSplitLMMinibatchLoader(Batches):
         split_sizes: split (1 train, 2 val, 3 test) -> number of batches.
         batch_ix: split -> number of batches that next_batch has returned since the beginning of the split.
 
-    Errors: UserError.
+    Errors: UserError for a size below 1, a fraction outside [0, 1], or a text that is missing or shorter than a batch;
+        TypeError.
 
     Example:
         >>> loader = CharSplitLMMinibatchLoader("data/tinyshakespeare", 50, 50, (0.95, 0.05, 0))
@@ -75,6 +77,12 @@ class CharSplitLMMinibatchLoader(Batches):
         stats: TextStats | None = None,
         advise: bool = True,
     ):
+        if not isinstance(data_dir, (str, os.PathLike)):
+            raise TypeError(f"data_dir must be a str or a path, not {reprlib.repr(data_dir)}")
+        check_sizes(batch_size, seq_length)
+        if not isinstance(split_fractions, (tuple, list)) or len(split_fractions) != 3:
+            given = reprlib.repr(split_fractions)
+            raise TypeError(f"split_fractions must be three numbers (train, val, test), not {given}")
         stored = os.fspath(data_dir), say, progress, encoding, model_characters, leave_out_others, stats
         text = TokenText(*stored)
         super().__init__(text, batch_size, seq_length)
@@ -112,8 +120,11 @@ class CharSplitLMMinibatchLoader(Batches):
 
         Returns: two new (rows, seq_length) arrays of token ids; uint8, or int32 if the vocabulary may be too large for
             it. y is x shifted by one character; the first character of the text follows the very last.
-        Errors: UserError for a split without batches; TextChanged, after which the same batch is still the next.
+        Errors: UserError for a split without batches; ValueError for another number; TextChanged, after which the same
+            batch is still the next.
         """
+        if split_index not in self.split_sizes:
+            raise ValueError(f"split_index must be 1 (train), 2 (val) or 3 (test), not {reprlib.repr(split_index)}")
         size = self.split_sizes[split_index]
         if size == 0:
             raise no_data(split_index)

@@ -14,7 +14,7 @@ from typing import cast
 
 from pycharrnn.common import folder_walk, near_paths
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, wordings
 from pycharrnn.common.standard_streams import standard_input
 from pycharrnn.text import detect_encoding, file_kinds, html_text
 from pycharrnn.text.decode_text import Decoding
@@ -138,7 +138,8 @@ def _walk(
             why = f"can't read {escape_line(path)} ({getattr(e, 'strerror', None) or e})"
             if isinstance(e, FileNotFoundError) and (near := near_paths.near(path)):
                 raise UserError(f"{why}; did you mean {escape_line(near)}?") from e
-            raise UserError(f"{why}: name a text file or a folder of them, or get one by pycharrnn data pydoc.") from e
+            other = wordings("get one by pycharrnn data pydoc", "give the text itself as bytes")
+            raise UserError(f"{why}: name a text file or a folder of them, or {other}.") from e
         if status is None or stat.S_ISFIFO(status.st_mode):
             copy = _copied(path, until_copied)
             yield copy, "standard input" if path == "-" else path, os.stat(copy)

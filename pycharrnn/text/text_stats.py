@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pycharrnn.common import shell_words
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record
 from pycharrnn.text.cache_record import FileState
@@ -141,8 +141,9 @@ def input_size(data_dir: str) -> int:
         raise UserError(f"{flag('data_dir', data_dir)} is a file, not a folder: pycharrnn train {name} trains on it.")
     if not os.path.isdir(data_dir):
         raise UserError(
-            f"there is no folder {data_dir}: train on a file of yours with pycharrnn train FILE, or get a text with"
-            " pycharrnn data pydoc, tinyshakespeare or ulysses."
+            f"there is no folder {data_dir}: train on a file of yours with"
+            f" {wordings('pycharrnn train FILE', 'pycharrnn.train(FILE)')}, or get a text with pycharrnn data pydoc,"
+            " tinyshakespeare or ulysses."
         )
     try:
         with open(path, "rb") as f:

@@ -199,7 +199,8 @@ class CheckpointKeeper:
 
     def _note_sampling(self, path: str) -> None:
         command = ["pycharrnn", "sample", path, *self._sample_flags]
-        self._note(f"sample from it with: {shell_words.joined(command)}")
+        program = f"pycharrnn.load({path!r}).generate()"
+        self._note(f"sample from it with: {wordings(shell_words.joined(command), program)}")
 
     def diverged(self) -> RunStopped:
         """The exception for a NaN or exploding loss, which names the newest good checkpoint."""
@@ -230,8 +231,10 @@ class CheckpointKeeper:
         sampled = self._best if self._best_shown == best and os.path.exists(self._best) else path
         self._note(f"finished; the best checkpoint is {path}, with validation loss {loss}.")
         self._note_sampling(sampled)
-        command = ["pycharrnn", "convert", sampled, f"{self._files.savefile}.html"]
-        self._note(f"write a page that runs it with: {shell_words.joined(command)}")
+        page = f"{self._files.savefile}.html"
+        command = shell_words.joined(["pycharrnn", "convert", sampled, page])
+        program = f"pycharrnn.load({sampled!r}).save({page!r})"
+        self._note(f"write a page that runs it with: {wordings(command, program)}")
 
 
 def _reason(error: OSError) -> str:

@@ -24,10 +24,10 @@ def corpus_run(
 
     `texts`: files, folders, - for standard input; or the text itself. Errors: UserError.
     """
-    for name, why in (("data_dir", "names another text"), ("resume", "goes on with the text of its run")):
+    for name, why in (("data_dir", "names a text, too"), ("resume", "goes on with the text of its run")):
         if name in given:
-            named = "the other one" if isinstance(texts, bytes) else " ".join(texts)
-            raise UserError(f"{flag(name)} {why}, so leave that out, or {named}.")
+            named = "the text itself" if isinstance(texts, bytes) else " ".join(texts)
+            raise UserError(f"{flag(name)} {why}: leave out {flag(name)} or {named}.")
     if process_from_environment().size > 1:
         raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
     how = {"text_encoding": opt.text_encoding, "kind": opt.items, "label": opt.label}

@@ -337,7 +337,9 @@ class TrainOptions:
         if self.label and not self.items and not self.resume:
             raise UserError(f"{flag('label', self.label)} is for the items of a list: add {flag('items')} line.")
         if self.resume and self.init_from:
-            raise UserError(f"{flag('resume')} goes on with a run, {flag('init_from')} starts another: give one.")
+            raise UserError(
+                f"{flag('resume')} goes on with a run, {flag('init_from')} starts another: give one of them."
+            )
         if self.resume and self.recipe != "char-rnn":
             raise UserError(
                 f"{flag('resume')} goes on with the options of its run, {flag('recipe', self.recipe)} is for a new one:"

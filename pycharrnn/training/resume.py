@@ -37,8 +37,9 @@ def restore(
         loader.reset_batch_pointer(TRAIN, found.i)
         say(
             f"{start.path} holds weights, losses and the iteration, but no run state (the Lua program and -save_state"
-            f" 0 write none): learning rate {lua_format.tostring(trainer.optimizer.learning_rate)} by the decay rule,"
-            " RMSprop's mean squares and the hidden state from zero, dropout from -seed."
+            " 0 write none): the decay rule gives the learning rate,"
+            f" {lua_format.tostring(trainer.optimizer.learning_rate)}; RMSprop's mean squares and the hidden state"
+            " start from zero, and dropout from -seed."
         )
         return
     trainer.restore(state)

@@ -30,7 +30,7 @@ class RunStopped(UserError):
 class Log:
     """Prints the lines of a run's log by `say`. An error loses lines, but doesn't end the run; `note` prints the first.
 
-    `closed`: whether the log's reader has gone.
+    `closed`: whether stdout is closed, as by `| head`.
     """
 
     def __init__(self, say: Callable[[str], None], note: Callable[[str], None]):
@@ -74,7 +74,7 @@ class GracefulStop:
         """Why to stop, as a noun ("Ctrl-C"); "" to continue."""
         if self._number:
             return name_of(self._number)
-        return "the end of its log's reader" if self._log.closed else ""
+        return "a closed standard output" if self._log.closed else ""
 
     @property
     def status(self) -> int:

@@ -91,7 +91,7 @@ def test_a_log_whose_reader_goes_away(tmp_path):
         assert terminal.end() == 1
     sample, line = terminal.lines()
     assert sample.startswith("pycharrnn: sample from it with: pycharrnn sample cv/lm_lstm_")
-    assert line.startswith("pycharrnn: stopped by the end of its log's reader after iteration")
+    assert line.startswith("pycharrnn: stopped by a closed standard output after iteration")
 
 
 def test_nothing_in_the_background(tmp_path):

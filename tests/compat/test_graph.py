@@ -144,7 +144,7 @@ def test_an_embedding_makes_the_first_input_one_hot():
     ]
     softmax = TorchObject(b"nn.Sequential", Table({b"modules": Table.of_list([TorchObject(b"nn.Tanh", Table())] * 2)}))
     assert expressions.apply_all(softmax, x) == ("tanh", ("tanh", x))
-    with pytest.raises(CheckpointError, match="its embedding is a nn.Linear, not the OneHot of char-rnn"):
+    with pytest.raises(CheckpointError, match="its embedding is an nn.Linear, not the OneHot of char-rnn"):
         expressions.embed(TorchObject(b"nn.Linear", Table()))
     with pytest.raises(CheckpointError, match="its softmax is a NoneType, not the nn.Sequential of char-rnn"):
         expressions.apply_all(None, x)
@@ -180,7 +180,7 @@ def test_equal_parts_are_one_expression():
     [
         (node(b"nn.Sigmoid", X, node(b"nn.Tanh", X)), "its nn.Sigmoid takes 2 inputs"),
         (node(b"nn.Sigmoid"), "its nn.Sigmoid takes 0 inputs"),
-        (node(b"nn.ReLU", X), "its graph holds a nn.ReLU, which no char-rnn model has"),
+        (node(b"nn.ReLU", X), "its graph holds an nn.ReLU, which no char-rnn model has"),
         (node(b"nn.Dropout", X, p=0.5), "of a version that char-rnn never used"),
         (node(b"nn.Dropout", X, p=0.5, v2=1), "of a version that char-rnn never used"),
         (node(b"nn.Dropout", X, p=1, v2=True), "drops with probability 1, which is not in"),
@@ -228,7 +228,7 @@ def test_the_number_of_inputs():
 def test_values_in_words():
     assert describe(Table()) == "an empty table"
     assert describe(Table(dict.fromkeys([b"a", b"\n", 3, b"d", b"e", b"f", b"g"]))) == r"a table with a, \n, 3, d, e, f"
-    assert describe(TorchObject(b"nn.\x1b")) == r"a nn.\x1b"
+    assert describe(TorchObject(b"nn.\x1b")) == r"an nn.\x1b"
     assert describe(None) == "a NoneType"
 
 

@@ -214,7 +214,7 @@ def test_bytes_after_a_gzip_file_are_left_alone():
 def test_tables_are_shown_in_short():
     assert repr(Table.of_list(range(8))) == "{1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7}"
     assert repr(Table.of_list(range(9))).endswith("8: 7, ...}")
-    assert repr(Table({b"a": Table({1: 2})})) == "{b'a': {...}}"
+    assert repr(Table({b"a": Table({1: 2})})) == "{b'a': <table of 1>}"
 
 
 def test_tables_equal_only_themselves():

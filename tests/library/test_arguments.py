@@ -16,13 +16,15 @@ import pytest
 import torch
 from conftest import GOLDEN, ROOT
 
+import compat
 import pycharrnn
 
 CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 ODD = [None, 1.5, math.nan, math.inf, -1, 2**70, True, b"a\0", "", "a\0b", "\ud800", [], {}, [None], [[1]], object()]
 ODD += [1j, np.array([1, 2]), torch.tensor(3), Path("x"), lambda: 0]
 OF_PYTHON = re.compile(
-    r"NoneType|object is not|has no attribute|expected str, bytes|^embedded null|unsupported operand"
+    r"NoneType|object is not|has no attribute|expected str, bytes|^embedded null|unsupported operand|not supported"
+    r"|positional argument|modulo by zero"
 )
 
 
@@ -63,7 +65,26 @@ CALLS = {
     "on_print": lambda model, odd: pycharrnn.train("a\n", on_print=odd, max_epochs=0),
     "savefile": lambda model, odd: pycharrnn.train("a\n", savefile=odd, quiet=True),
 }
-ALSO = {"load": OSError, "save": OSError, "train": OSError}
+CALLS |= {
+    "network": lambda model, odd: pycharrnn.CharRNN(odd, 3, 4, 1),
+    "network's size": lambda model, odd: pycharrnn.CharRNN("gru", 3, odd, 1),
+    "network's dropout": lambda model, odd: pycharrnn.CharRNN("gru", 3, 4, 1, odd),
+    "network's dtype": lambda model, odd: pycharrnn.CharRNN("gru", 3, 4, 1, dtype=odd),
+    "loader's folder": lambda model, odd: loader(data_dir=odd),
+    "loader's size": lambda model, odd: loader(batch_size=odd),
+    "loader's fractions": lambda model, odd: loader(split_fractions=odd),
+    "batch": lambda model, odd: loader().next_batch(odd),
+}
+
+
+def loader(**arguments: object) -> pycharrnn.CharSplitLMMinibatchLoader:
+    Path("input.txt").write_bytes(b"abc\n" * 100)
+    sizes = {"batch_size": 5, "seq_length": 5, "split_fractions": (0.9, 0.1, 0)}
+    return pycharrnn.CharSplitLMMinibatchLoader(**{"data_dir": ".", **sizes, **arguments}, say=lambda line: None)
+
+
+ALSO = {"network's size": RuntimeError, "loader's folder": OSError}  # 2**70 units
+ALSO |= {"load": OSError, "save": OSError, "train": OSError}
 ALSO |= dict.fromkeys(("decode", "decode one", "call"), IndexError)
 
 
@@ -98,6 +119,16 @@ def test_odd_options_are_refused_with_a_sentence(model, option):
 def test_dtypes_and_devices_that_are_refused(arguments, error, words):
     with pytest.raises(error, match=f"^{re.escape(words)}"):
         pycharrnn.load(CHECKPOINT, **arguments)
+
+
+def test_a_number_in_the_place_of_a_t7_file():
+    with pytest.raises(TypeError, match="^source must be a path, bytes or a binary stream, not 3$"):
+        compat.load_t7(3)
+
+
+def test_a_network_on_a_device_that_there_is_not():
+    with pytest.raises(ValueError, match="^device must be one of PyTorch such as \"cuda\", not 'mars'$"):
+        pycharrnn.CharRNN("gru", 3, 4, 1, device="mars")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")

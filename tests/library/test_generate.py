@@ -426,7 +426,9 @@ def test_max_copy_is_that_of_the_command_line(tmp_path):
         assert b"".join(streamed) == found
         batch = model.generate(["ab", "c"], max_copy=3, seed=5, length=200, as_bytes=True)
         assert batch[0] == found != model.generate("ab", seed=5, length=200, as_bytes=True)
-        assert len(model.generate("a", max_copy=1, length=50)) < 50
+        ended = model.generate(["a", "b"], max_copy=1, length=50, seed=2)
+        assert all(len(text) < 50 and text.ended_early for text in ended)
+        assert not model.generate("a", length=50).ended_early
         Path("other.txt").write_bytes(b"aba\n" + b"c" * 50)
         other = pickle.loads(pickle.dumps(model)).generate("c", max_copy=2, text=Path("other.txt"), as_bytes=True)
         assert b"aba" not in other and b"ccc" not in other

@@ -84,7 +84,8 @@ def test_it_trains_and_prints_as_the_command_does(here, capfd):
     out, err = capfd.readouterr()
     assert masked(out) == masked(command.stdout.decode())
     assert with_slashes(out).startswith("-recipe quick: pycharrnn train -data_dir data/poems -rnn_size 8")
-    assert err.splitlines()[1:] == command.stderr.decode().splitlines()[1:]  # the first one has the path of the text
+    # The first line has the path of the text, and the last two what to type next.
+    assert err.splitlines()[1:-2] == command.stderr.decode().splitlines()[1:-2]
     assert "finished; the best checkpoint is cv/lm_poems_epoch" in with_slashes(err)
     ours, theirs = ({path.name: path.read_bytes() for path in folder.glob("cv/*.t7")} for folder in (here, elsewhere))
     assert ours and ours == theirs
@@ -105,6 +106,8 @@ def test_what_a_run_knows(trained, monkeypatch):
     text = run.best.generate("The ", length=50, seed=1)
     assert sampled(run.best_path, ["-primetext", "The ", "-length", "50", "-seed", "1"])[:-1] == text.encoded
     assert any("finished; the best checkpoint" in note for note in run.notes)
+    assert any(re.match("sample from it with: pycharrnn.load\\('cv.*'\\).generate\\(\\)$", note) for note in run.notes)
+    assert any(re.match("write a page .*: pycharrnn.load\\(.*\\).save\\('poems.html'\\)$", note) for note in run.notes)
     for words in (f"{run.iterations}", f"{run.best_loss:.4f}", os.path.join("data", "poems"), run.best_path):
         assert words in repr(run) and words in run._repr_html_()
     assert run._repr_html_().startswith("<table>")
@@ -216,10 +219,13 @@ def test_without_a_text_it_takes_data_dir(here):
         ("poems.txt", {"rnn_sise": 8}, TypeError, "train() has no option 'rnn_sise'; did you mean rnn_size?"),
         ("poems.txt", {"rnn_size": "big"}, TypeError, "rnn_size must be a whole number, not 'big'"),
         ("poems.txt", {"rnn_size": 0}, pycharrnn.UserError, "rnn_size must be at least 1, not 0."),
-        ("poems.txt", {"data_dir": "x"}, pycharrnn.UserError, "data_dir names another text, so leave that out"),
-        ("a\nb", {"resume": "x"}, pycharrnn.UserError, "resume goes on with the text of its run, so leave that out"),
+        ("poems.txt", {"data_dir": "x"}, pycharrnn.UserError, "data_dir names a text, too: leave out data_dir or poe"),
+        ("a\nb", {"resume": "x"}, pycharrnn.UserError, "resume goes on with the text of its run: leave out resume"),
         ("nowhere.txt", {}, pycharrnn.UserError, "can't read nowhere.txt (NOT_FOUND)"),
-        (None, {"data_dir": "nowhere"}, pycharrnn.UserError, "there is no folder nowhere"),
+        ("Hello!", {}, pycharrnn.UserError, "can't read Hello! (NOT_FOUND): name a text file or a folder of them, or"),
+        ("", {}, pycharrnn.UserError, "text is empty: give a text, or the path of a file or folder."),
+        (None, {"data_dir": "nowhere"}, pycharrnn.UserError, "there is no folder nowhere: train on a file of yours"),
+        (None, {}, pycharrnn.UserError, "there is no folder data/tinyshakespeare: train on a file of yours with pych"),
         ("too\nshort", {}, pycharrnn.UserError, "the text has 9 characters, too few to learn from"),
         (3, {}, TypeError, "text must be a text, a path or a list of paths, not 3"),
         ([], {}, TypeError, "text must be a text, a path or a list of paths, not []"),
@@ -280,7 +286,7 @@ def test_ctrl_c_returns_what_there_is(here):
     assert (stopped, done, best, last) == ("True", saved, "None", "cv/lm_poems_latest.t7") and int(done) >= 20
     assert out.endswith("24 True\n")
     assert f"stopped by Ctrl-C after iteration {done}; go on with: pycharrnn.train(resume='{last}')" in err
-    assert "Traceback" not in err
+    assert f"sample from it with: pycharrnn.load('{last}').generate()\n" in err and "Traceback" not in err
     with working_in(here):
         on = pycharrnn.train(resume=last, max_epochs=(int(done) + 5) / 10**9, quiet=True)
         assert on.iterations == int(done)

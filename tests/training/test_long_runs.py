@@ -231,7 +231,7 @@ def test_a_reader_of_the_log_that_goes_away(tmp_path):
     process.stdout.close()
     error = process.stderr.read()
     assert process.wait(60) == 1
-    assert "\npycharrnn: stopped by the end of its log's reader after iteration " in error
+    assert "\npycharrnn: stopped by a closed standard output after iteration " in error
     assert error.count("\n") == 2
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i > 40
 
@@ -310,7 +310,7 @@ def test_a_log_that_is_closed_before_training_begins(tmp_path, lines):
     process.stdout.close()
     error = process.stderr.read()
     assert process.wait(60) == 1
-    assert "\npycharrnn: stopped by the end of its log's reader after iteration " in error
+    assert "\npycharrnn: stopped by a closed standard output after iteration " in error
     assert "go on with: pycharrnn train -resume cv/lm_lstm_latest.t7" in error
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i >= 1
 

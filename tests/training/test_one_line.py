@@ -250,8 +250,11 @@ def test_a_name_that_is_no_text(home):
         (["model.t7"], "model.t7 is not a text, but a checkpoint: -init_from model.t7 with a text trains it further."),
         (["empty"], "there is no text in empty: name files of plain text"),
         (["ten.txt"], "the text has 10 characters, too few to learn from: give 1,000 at least"),
-        (["my text.txt", "-data_dir", "data/x"], "-data_dir names another text, so leave that out, or my text.txt."),
-        (["my text.txt", "-resume", "cv"], "-resume goes on with the text of its run, so leave that out, or my text.t"),
+        (["my text.txt", "-data_dir", "data/x"], "-data_dir names a text, too: leave out -data_dir or my text.txt."),
+        (
+            ["my text.txt", "-resume", "cv"],
+            "-resume goes on with the text of its run: leave out -resume or my text.txt.",
+        ),
         (["my text.txt", "-rnn_size", "0"], "-rnn_size must be at least 1, not 0."),
         ([], "there is no folder data/tinyshakespeare: train on a file of yours with pycharrnn train FILE"),
         (

@@ -218,12 +218,12 @@ def test_lua_checkpoints_resume_as_far_as_they_can(tmp_path, name):
     epochs = str(found.epoch + 0.02)
     lines = train(tmp_path, "-resume", str(start), "-max_epochs", epochs, "-gpuid", "-1", small=[])
     (said,) = (line for line in lines if "no run state" in line)
-    assert "RMSprop's mean squares and the hidden state from zero" in said
+    assert "RMSprop's mean squares and the hidden state start from zero" in said
     assert steps(lines)[0].startswith(f"{found.i + 1}/")
     log = (GOLDEN / name / "train.log").read_text(encoding="utf-8")
     decays = [line.split(" to ")[1] for line in log.splitlines() if line.startswith("decayed")]
     rate = decays[-1] if decays else f"{found.opt['learning_rate']:.14g}"
-    assert f"learning rate {rate} by the decay rule" in said
+    assert f"the decay rule gives the learning rate, {rate};" in said
 
 
 def test_a_file_from_elsewhere_asks_for_the_folder_of_its_text(tmp_path):
