@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,7 @@ class StudioApp:
     def _new_studio(self) -> Studio:
         studio_paths.make_folders()
         self.models = Registry(["cv", "models"], lambda line: None, self.notes.append, follow=True)
-        return Studio(self.models, self.notes.append)
+        return Studio(self.models, self.notes.append, os.environ)
 
     def begin_anew(self) -> None:
         """What a new server in the current folder knows, behind the same paths, which take long to describe."""

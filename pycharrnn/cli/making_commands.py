@@ -317,10 +317,11 @@ def studio_command(folder: str, **values: Any) -> None:
     from pycharrnn.server.options import StudioOptions
 
     opt = StudioOptions(**values)
+    environment = dict(os.environ)
     use_threads(opt.threads)
     with _requiring_extra_serve():
         from pycharrnn.server.studio import open_studio
-    open_studio.open_studio(folder, opt, say, note)
+    open_studio.open_studio(folder, opt, environment, say, note)
 
 
 @click.command(

@@ -189,6 +189,7 @@ def test_a_run_takes_all_of_its_files_along(studio):
     assert (run["state"], len(run["models"])) == ("stopped", 2)
     studio.begin_anew()
     assert studio.run(run_id)["models"] == run["models"]
+    assert run_id not in studio.get("/runs").json()["line"]
 
 
 def test_what_is_there_again_is_not_replaced(with_model):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pycharrnn
 
 
-def child_environment() -> dict[str, str]:
-    """This process's environment, in which Python finds this pycharrnn, and nothing in the current folder."""
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which Python finds this pycharrnn, and nothing in the current folder."""
     own = str(Path(pycharrnn.__file__).parents[1])
-    before = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": f"{own}{os.pathsep}{before}" if before else own}
+    before = environment.get("PYTHONPATH")
+    return {**environment, "PYTHONSAFEPATH": "1", "PYTHONPATH": f"{own}{os.pathsep}{before}" if before else own}

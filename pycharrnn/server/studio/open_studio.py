@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import webbrowser
+from collections.abc import Mapping
 from functools import partial
 
 from pycharrnn.common import file_lock
@@ -18,11 +19,12 @@ from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.studio import Studio
 
 
-def open_studio(folder: str, opt: StudioOptions, say: Print, note: Print) -> None:
+def open_studio(folder: str, opt: StudioOptions, environment: Mapping[str, str], say: Print, note: Print) -> None:
     """Serve a folder until a signal arrives; a training goes on after that.
 
     Args:
         folder: made if it is missing; it becomes the current one, in which trainings run.
+        environment: of trainings; that of this process may limit its own threads.
         say: prints a line on stdout. note: prints one on stderr.
 
     Errors: UserError if the folder or the address can't be used, or if another studio has the folder open.
@@ -38,7 +40,7 @@ def open_studio(folder: str, opt: StudioOptions, say: Print, note: Print) -> Non
         serve.prepare_process()
         say = partial(serve.say_or_fail, say)
         models = Registry([studio_paths.CHECKPOINTS, studio_paths.MODELS], say, note, follow=True)
-        studio = Studio(models, note)
+        studio = Studio(models, note, environment)
         serve.listen(models, opt, say, studio.beside, studio, _open_browser if opt.open else lambda url: None)
     finally:
         file_lock.release(lock, studio_paths.LOCK)

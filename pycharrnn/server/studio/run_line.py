@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
@@ -22,11 +22,13 @@ _STOPPED = ("stopped", "finished", "failed")
 
 
 class RunLine:
-    """The runs of this folder. `note` prints a line on stderr."""
+    """The runs of this folder. `note` prints a line on stderr. `environment`: of trainings."""
 
-    def __init__(self, note: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, note: Callable[[str], None], environment: Mapping[str, str], clock: Callable[[], float] = time.time
+    ) -> None:
         self._note, self._clock = note, clock
-        self._processes = Processes()
+        self._processes = Processes(environment)
         self.records = run_record.load_all()
         order = (studio_paths.read_json(_ORDER) or {}).get("line")
         known = [run_id for run_id in order if run_id in self.records] if isinstance(order, list) else []
@@ -98,7 +100,7 @@ class RunLine:
         if record := run_record.load(run_id):
             if record.state == "waiting":
                 record = dataclasses.replace(record, state="stopped", next_words=())
-            self.records[run_id] = record
+            self._keep(record)
 
     def watch(self) -> bool:
         """Notice a training that has ended, and begin the next one. Returns: whether anything changed."""

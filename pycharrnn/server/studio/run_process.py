@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pycharrnn.common import file_lock
@@ -25,9 +25,10 @@ _HOLDER = re.compile(r"process (\d+) on ")  # the content of a lock file
 
 
 class Processes:
-    """The trainings that run: those that this server began, and those that it finds."""
+    """The trainings that run: those that this server began, and those that it finds. `environment`: of theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         self._begun: dict[str, subprocess.Popen[bytes]] = {}  # by run id
 
     def begin(self, record: RunRecord, words: Sequence[str]) -> None:
@@ -46,7 +47,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=child_environment(),
+                env=child_environment(self._environment),
                 **apart,
             )
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,15 +64,17 @@ class Studio:
     """The texts, runs and models of the current folder. Its methods are called from one event loop.
 
     Args:
-        models: of cv/ and models/. note: prints a line on stderr.
+        models: of cv/ and models/. note: prints a line on stderr. environment: of trainings.
     """
 
-    def __init__(self, models: Registry, note: Callable[[str], None]) -> None:
+    def __init__(self, models: Registry, note: Callable[[str], None], environment: Mapping[str, str]) -> None:
         self._models, self._note, self._folder = models, note, os.getcwd()
         self._texts, self._progress = uploads.Texts(), Progress()
-        self._line = RunLine(note)
+        self._line, self._environment = RunLine(note, environment), environment
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="studio")  # all that changes runs
-        self._one_read_at_a_time, self._one_bring_at_a_time = asyncio.Lock(), asyncio.Lock()
+        # Each takes much memory or all cores.
+        self._one_read_at_a_time, self._one_estimate_at_a_time = asyncio.Lock(), asyncio.Lock()
+        self._one_conversion_at_a_time = asyncio.Lock()
         self._stats: OrderedDict[_ReadKey, TextStats] = OrderedDict()  # the text that was read last is the last
         used = {record.text for record in self._line.records.values()}
         for text_id in used:
@@ -139,7 +141,9 @@ class Studio:
         key = text_id, asked.items, asked.label, asked.text_encoding
         if key not in self._stats:
             await self.read(text_id, asked)
-        return await asyncio.to_thread(text_facts.estimates, self._stats[key], _options(asked))
+        stats = self._stats[key]
+        async with self._one_estimate_at_a_time:
+            return await text_facts.estimates(stats, _options(asked), self._environment)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -235,7 +239,7 @@ class Studio:
 
     async def bring(self, path: str) -> Brought:
         """Take the models of a received file. Errors: UserError; OSError; Refusal."""
-        async with self._one_bring_at_a_time:
+        async with self._one_conversion_at_a_time:
             made = await asyncio.to_thread(model_files.bring, path)
             await self._models.scan_again()
         wanted = {os.path.normpath(target) for target in made}
@@ -247,7 +251,8 @@ class Studio:
         """Write a model in another format. Returns: the path, in a folder of its own. Errors: Refusal; UserError."""
         path = self._path_of(model_id)
         try:
-            return await asyncio.to_thread(model_files.convert, path, name, lambda line: None)
+            async with self._one_conversion_at_a_time:
+                return await asyncio.to_thread(model_files.convert, path, name, lambda line: None)
         except OSError as e:
             raise studio_paths.refusal_of(e, "can't write the file to send") from e
 

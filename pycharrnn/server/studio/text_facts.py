@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pycharrnn.common import extras
@@ -72,27 +73,37 @@ def name_of(paths: Sequence[str]) -> str:
     return corpus.name_of(paths)
 
 
-def estimates(stats: TextStats, options: TrainOptions) -> Estimates:
-    """How long each choice would train, from steps timed in a process of its own: this one never loads PyTorch."""
+async def estimates(stats: TextStats, options: TrainOptions, environment: Mapping[str, str]) -> Estimates:
+    """How long each choice would train, from steps timed in a process of its own: this one never loads PyTorch.
+
+    `environment`: of that process.
+    """
     choices = ("quick", "best")
     none = [ChoiceEstimate(choice=choice, seconds=None, iterations=None, rnn_size=None) for choice in choices]
     if not extras.has_pytorch():
         return Estimates(choices=none, how="there is no estimate, since PyTorch is not installed.")
     asked = {"stats": stats.fields(), "items": options.items, "label": options.label, "choices": choices}
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _ESTIMATE],
-            input=json.dumps(asked).encode(),
-            capture_output=True,
-            timeout=_SECONDS,
-            env=child_environment(),
-        )
-        answer = json.loads(done.stdout)
+        answer = json.loads(await _output(json.dumps(asked).encode(), child_environment(environment)))
         if "error" in answer:
             return Estimates(choices=none, how=answer["error"])
         return Estimates(
             choices=[ChoiceEstimate(choice=choice, **answer[choice]) for choice in choices],
             how="estimated from a few steps of each network on this machine; what else it computes makes it longer.",
         )
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (OSError, ValueError, asyncio.TimeoutError):
         return Estimates(choices=none, how="there is no estimate: timing a few steps of training failed.")
+
+
+async def _output(given: bytes, environment: dict[str, str]) -> bytes:
+    """What the process that estimates prints; it ends with this task. Errors: OSError; asyncio.TimeoutError."""
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _ESTIMATE, env=environment, stdin=pipe, stdout=pipe, stderr=nothing
+    )
+    try:
+        printed, _ = await asyncio.wait_for(process.communicate(given), _SECONDS)
+        return printed
+    finally:
+        if process.returncode is None:
+            process.kill()
