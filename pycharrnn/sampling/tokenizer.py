@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 5  # unknown characters in a message
 
+# Characters that a keyboard gives for one another: a phone types U+2019 for an apostrophe. The page has the same.
+_SIMILAR = ("'\u2019\u2018\u02bc", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2013\u2014\u2212\u2010\u2011")
+
 
 def tokenize(text: bytes, vocab: dict[bytes, int], code_points: bool = False) -> Iterator[tuple[int, bytes | None]]:
     """Divide `text` into characters of `vocab`; where several match, the longest is taken.
@@ -73,8 +76,8 @@ def primetext_characters(
         described = describe_all_unknown(primetext, unknown, vocab)
         them = "it" if described.startswith("the character ") else "them"
         in_lower_case = primetext.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
-        is_known = all(character is not None for _, character in tokenize(in_lower_case, vocab))
-        advice = f"write {them} in lower case" if is_known else f"leave {them} out"
+        is_lower_case_known = _is_known(in_lower_case, vocab)
+        advice = f"write {them} in lower case" if is_lower_case_known else advice_on_unknown(primetext, unknown, vocab)
         if ignorable:
             advice += f", or use {flag('ignore_bad_primetext', 1)}"
         raise UserError(f"{flag(option)} has {described}: {advice}.")
@@ -142,6 +145,31 @@ def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collectio
     others = more[: _MOST_NAMED - 1]
     last = f"{len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else others.pop()
     return f"the characters {', '.join([first, *others])} and {last}, which the model has never seen"
+
+
+def advice_on_unknown(text: bytes, positions: Iterable[int], vocab: dict[bytes, int]) -> str:
+    """What to do about the unknown characters at some positions, for messages.
+
+    Example:
+        >>> advice_on_unknown(b'"a', [0], {b"a": 1}), advice_on_unknown(b"b-a", [1], {"\u2013".encode(): 1})
+        ('leave it out', 'write \u2013 in its place')
+    """
+    characters = dict.fromkeys(_unknown(text, position, vocab)[0] for position in positions)
+    known = dict.fromkeys(_similar_known(character, vocab) for character in characters)
+    is_one = len(characters) == 1
+    if None in known:
+        return f"leave {'it' if is_one else 'them'} out"
+    return f"write {' and '.join(filter(None, known))} in {'its' if is_one else 'their'} place"
+
+
+def _similar_known(character: str, vocab: dict[bytes, int]) -> str | None:
+    """A known character that looks like an unknown one, if there is any."""
+    group = next((group for group in _SIMILAR if character in group), "")
+    return next((other for other in group if other != character and _is_known(other.encode(), vocab)), None)
+
+
+def _is_known(text: bytes, vocab: dict[bytes, int]) -> bool:
+    return all(character is not None for _, character in tokenize(text, vocab))
 
 
 def _unknown(text: bytes, position: int, vocab: Collection[bytes]) -> tuple[str, str]:

@@ -109,7 +109,8 @@ def characters_of(primetext: bytes, model: ServedModel) -> list[bytes]:
     for at, character in tokenizer.tokenize(primetext, model.vocab):
         if character is None:
             unknown = tokenizer.describe_unknown(primetext, at, model.vocab)
-            raise HTTPException(422, f"primetext has {unknown}: leave it out.")
+            advice = tokenizer.advice_on_unknown(primetext, [at], model.vocab)
+            raise HTTPException(422, f"primetext has {unknown}: {advice}.")
         found.append(character)
     return found
 

@@ -79,5 +79,24 @@ def test_texts_as_characters(page):
             assert name == (character.decode() if is_utf8(character) else "0x" + character.hex().upper())
 
 
+def test_a_similar_character_is_advised_as_on_the_command_line(page):
+    typed = "'\u2019\u02bc\"\u201d-\u2014\u00fc"
+    vocabs = [[c.encode() for c in known] for known in ("a", "'\"-", "\u2019\u201c\u2013", "\u2018\u00bb\u2011")]
+    vocabs.append([bytes([byte]) for byte in "\u2019".encode()])
+    code = """
+        const { Vocabulary, adviceOnUnknown } = await import("./vocabulary.js");
+        return args.map(([characters, text, at]) =>
+          adviceOnUnknown(Uint8Array.from(text), at, new Vocabulary(characters)));
+    """
+    cases = []
+    for vocab in vocabs:
+        numbered = {character: k for k, character in enumerate(vocab, 1)}
+        unknown = [at for at, character in tokenizer.tokenize(typed.encode(), numbered) if character is None]
+        cases += [(vocab, at, tokenizer.advice_on_unknown(typed.encode(), [at], numbered)) for at in unknown]
+    found = script(page, code, *([[list(c) for c in vocab], list(typed.encode()), at] for vocab, at, _ in cases))
+    assert found == [advice for _, _, advice in cases]
+    assert {"leave it out", "write \u2019 in its place", "write ' in its place", "write \u00bb in its place"} <= set(found)
+
+
 def is_utf8(content: bytes) -> bool:
     return content.decode("utf-8", "ignore").encode() == content

@@ -89,6 +89,22 @@ def test_all_unknown_characters_of_a_primetext_are_named():
     assert 'U+0034 "4", U+0035 "5" and 2 more, which' in said("1234567", {b"a": 1})
 
 
+def test_a_similar_character_is_named():
+    """A text has typographic quotes, a keyboard straight ones; on a phone it is the other way round."""
+
+    def advice(text, known):
+        vocab = {byte: k for k, byte in enumerate(known, 1)}
+        with pytest.raises(UserError) as raised:
+            tokenizer.primetext_characters(text.encode(), vocab, ignorable=False)
+        return str(raised.value).rpartition(": ")[2]
+
+    of_bytes = [bytes([byte]) for byte in set("mothers\u2019 \u201c".encode())]
+    assert advice("mother's", of_bytes) == "write \u2019 in its place."
+    assert advice("\"mother's", of_bytes) == "write \u201c and \u2019 in their place."
+    assert advice("mother's~", of_bytes) == "leave them out."
+    assert advice("mother\u2019s", [bytes([byte]) for byte in b"mothers'"]) == "write ' in its place."
+
+
 def test_a_character_is_named_whole_wherever_it_becomes_unknown():
     """A vocabulary of bytes may hold the first bytes of a character and lack a later one."""
     content, vocab = "\u20aca".encode(), {b"\xe2", b"b"}

@@ -8,7 +8,7 @@ import { Network, prepare, prepareWeights } from "./network.js";
 import { Problem } from "./problem.js";
 import { sample, topCandidates } from "./sampler.js";
 import { ScreenText } from "./screen_text.js";
-import { Vocabulary, describeUnknown, quote } from "./vocabulary.js";
+import { Vocabulary, adviceOnUnknown, describeUnknown, quote } from "./vocabulary.js";
 import { readWeights } from "./weights.js";
 
 const NO_TEXT = "this page was made without the training text, so nothing tells known items from new ones";
@@ -150,7 +150,8 @@ export class Model {
     const bytes = new TextEncoder().encode(primetext);
     return Array.from(this.#vocabulary.tokenize(bytes), ({ start, id }) => {
       if (id >= 0) return id;
-      throw new Problem(`primetext has ${describeUnknown(bytes, start, this.#vocabulary)}: leave it out.`);
+      const advice = adviceOnUnknown(bytes, start, this.#vocabulary);
+      throw new Problem(`primetext has ${describeUnknown(bytes, start, this.#vocabulary)}: ${advice}.`);
     });
   }
 

@@ -2,6 +2,8 @@
 
 import { REPLACEMENT, Utf8Decoder, characterLength, decode } from "./utf8.js";
 
+// Characters that a keyboard gives for one another, as in tokenizer.py.
+const SIMILAR = ["'\u2019\u2018\u02bc", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2013\u2014\u2212\u2010\u2011"];
 const SHORT_ESCAPES = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export class Vocabulary {
@@ -51,14 +53,28 @@ export class Vocabulary {
 
 // For a message: the unknown character at a position of a text in bytes; a whole code point if the text is UTF-8.
 export function describeUnknown(text, position, vocabulary) {
+  const character = characterAt(text, position);
+  const isByte = character === REPLACEMENT || vocabulary.hasHighBytes;
+  const name = isByte ? `${quote(character)} (byte 0x${hex(text[position])})` : quoteCodePoint(character);
+  return `the character ${name}, which the model has never seen`;
+}
+
+// What to do about it.
+export function adviceOnUnknown(text, position, vocabulary) {
+  const character = characterAt(text, position);
+  const group = SIMILAR.find((one) => one.includes(character)) ?? "";
+  const isKnown = (other) => [...vocabulary.tokenize(new TextEncoder().encode(other))].every(({ id }) => id >= 0);
+  const similar = [...group].find((other) => other !== character && isKnown(other));
+  return similar ? `write ${similar} in its place` : "leave it out";
+}
+
+// The whole character at a position of a text in bytes; U+FFFD for invalid UTF-8.
+function characterAt(text, position) {
   let start = position;
   while (start > 0 && (text[start] & 0xc0) === 0x80) start--;
   const decoder = new Utf8Decoder();
   const [decoded] = [...decoder.push(text.subarray(start, start + 4)), ...decoder.end()];
-  const character = decoded ?? REPLACEMENT;
-  const isByte = character === REPLACEMENT || vocabulary.hasHighBytes;
-  const name = isByte ? `${quote(character)} (byte 0x${hex(text[position])})` : quoteCodePoint(character);
-  return `the character ${name}, which the model has never seen`;
+  return decoded ?? REPLACEMENT;
 }
 
 // A code point as U+00E9 "é".
