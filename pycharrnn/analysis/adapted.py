@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.scoring import Score
     from pycharrnn.engine.adapt_options import Adaptation
 
-EXPLANATION = "with -adapt 1 the model learns from each character once it has been scored, which is another test"
+EXPLANATION = "with -adapt 1 the model learns from each character after scoring it: compare only figures of -adapt 1"
 
 
 def score(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:

@@ -27,6 +27,8 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
         for file, loaded in reader.readable(run.files):
             if run.others:
                 note(f"{_escaped(path)} holds {_of_several(file, run)}")
+                if better := reader.better_on_the_text(loaded, run.others):
+                    note(f"{_escaped(better)}, of the same text, has a lower validation loss; name it to use it")
             else:
                 say_choice(note, path, file, _why_best(file), len(run.files))
             return file.path, loaded
@@ -124,9 +126,32 @@ class _Reader:
         self._last = path, loaded
         return loaded
 
+    def better_on_the_text(self, taken: Checkpoint, others: Iterable[str]) -> str:
+        """The one of some checkpoints with the lowest loss on the validation part that `taken` has; "" for none lower.
+
+        Reads only checkpoints whose names have lower losses, _MOST_NAMED at most.
+        """
+        loss = checkpoint.validation_loss(taken)
+        named = ((run_names.parse(os.path.basename(path)), path) for path in others)
+        losses = sorted((parts.loss, path) for parts, path in named if parts and parts.loss is not None)
+        lower = [path for other, path in losses if loss is not None and round(other, 4) < round(loss, 4)]
+        validated_on = _validated_on(taken)
+        for path in lower[:_MOST_NAMED] if validated_on else ():
+            if (other := self.checkpoint(path)) and _validated_on(other) == validated_on:
+                return path
+        return ""
+
     def _record(self, path: str) -> Record | None:
         loaded = self.checkpoint(path)
         return record_of(loaded) if loaded else None
+
+
+def _validated_on(loaded: Checkpoint) -> tuple[object, ...]:
+    """What determines the text of a validation, and the characters in which its loss is given; () if not recorded."""
+    if not loaded.state or not loaded.state.text:
+        return ()
+    names = ("train_frac", "val_frac", "items", "label", "encoding")
+    return loaded.state.text, *(loaded.opt.get(name) for name in names)
 
 
 def _one_of_each(

@@ -172,6 +172,9 @@ def _run(args: list[str] | None) -> int:
         return e.status
     except OSError as e:
         what = f"{e.filename}: " if getattr(e, "filename", None) else ""
+        if what and isinstance(e, IsADirectoryError):
+            note(f"{what.removesuffix(': ')} is a folder: name a file.")
+            return 1
         near = near_paths.near(os.fsdecode(e.filename)) if what and isinstance(e, FileNotFoundError) else ""
         note(f"{what}{e.strerror or e}{f'; did you mean {near}?' if near else '.'}")
         return 1

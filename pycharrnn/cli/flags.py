@@ -178,7 +178,7 @@ class Command(click.Command):
                 named = [param.metavar or "" for param in self.params if isinstance(param, click.Argument)]
                 takes = f"{self.name} takes {' '.join(named)}" if named else f"{self.name} takes flags alone"
                 if "-primefile" in self._flags(ctx):
-                    takes += "; a text is given with -primetext TEXT, or with -primefile FILE"
+                    takes += '; put a prompt in quotes, as in -primetext "The end", or name its file: -primefile FILE'
                 raise click.UsageError(f"too many arguments ({left_over}): {takes}.", ctx) from None
             raise
 
@@ -253,6 +253,9 @@ def _command_for(path: str) -> str:
     return shell_words.joined(["pycharrnn", verb, path])
 
 
+_LONG_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"  # which word processors write in the place of -
+
+
 def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) -> None:
     """Errors: click.UsageError for an unknown flag; click would read -tmperature as -t with the value mperature."""
     options = [param for param in command.get_params(ctx) if isinstance(param, click.Option)]
@@ -265,6 +268,9 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
         if flag in by_flag:
             if flag == word:
                 next(words, None)  # its value
+        elif word[:1] in _LONG_DASHES and f"-{flag.lstrip(_LONG_DASHES)}" in by_flag:
+            typed = f"-{flag.lstrip(_LONG_DASHES)}"
+            raise click.UsageError(f"{flag} begins with a long dash instead of a hyphen: type {typed}", ctx)
         elif word.startswith("-") and word != "-":
             if hint := _of_torch_rnn(flag, by_flag):
                 raise click.UsageError(f"there is no flag {flag}; {hint}", ctx)

@@ -175,6 +175,7 @@ def _draw_one(
 ) -> None:
     """Sample one text, or search for it with beams, and print it while sampling; -o writes it to a file instead."""
     from compat.atomic_write import atomic_write
+    from pycharrnn.checkpoints import checkpoint
     from pycharrnn.sampling import batch_to_files, beam, inference, sampler
 
     path = batch_to_files.sample_file(opt.o, opt.seed)
@@ -182,7 +183,8 @@ def _draw_one(
         draw = beam.search if opt.beam else sampler.sample
         model = inference.make_predictor(loaded, where, opt.beam or 1)
         characters = draw(model, loaded.vocab, opt, primetext, copies=copies)
-        batch_to_files.write_sample(out, opt, characters, live=not opt.o)
+        whole_end = checkpoint.is_from_texts(loaded)  # an editor takes a file that is not UTF-8 for another encoding
+        batch_to_files.write_sample(out, opt, characters, live=not opt.o, whole_end=whole_end)
     if opt.o:
         tell(f"saved {path}")
 

@@ -146,7 +146,7 @@ class ScoreBody(Input):
     model: str = Field(max_length=1000, description="an id from /api/models")
     text: str = Field(min_length=1, max_length=MAX_SCORED)
     adapt: bool = Field(
-        False, description="learn from each part of the text once it is predicted, which is another test"
+        False, description="learn from each part of the text after predicting it; compare only figures of this kind"
     )
 
 

@@ -69,8 +69,8 @@ class Corpus:
         if count == 1 and os.path.samefile(self.files[0].path, input_file):
             self._note(f"{said}.")
         else:
-            of = f"of {count} file{'s' if count > 1 else ''}: {source_files.some(list(map(str, self.files)))}"
-            self._note(f"{said}; {of}.")
+            sources = f"{count} file{'s' if count > 1 else ''}: {source_files.some(list(map(str, self.files)))}"
+            self._note(f"{said}, from {sources}.")
         if advice := self.advice_on_list():
             self._note(advice)
         self._until_written.close()
@@ -247,7 +247,7 @@ def _place(
             if is_free or held:
                 if number > 1:
                     name = escape_line(os.path.basename(folder))
-                    note(f"{escape_line(wanted)} holds something else, so this text and its run are named {name}.")
+                    note(f"{escape_line(wanted)} has another content, so this text and its run are named {name}.")
                 return folder, held
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or folder)}: {e.strerror or e}.") from e

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from pycharrnn.common import folder_walk, near_paths
+from pycharrnn.common import folder_walk, near_paths, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, wordings
 from pycharrnn.common.standard_streams import standard_input
@@ -83,11 +83,11 @@ def find(
     kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items()]
     for words, names, advice in (
         ("they can't be followed", skipped, ""),
-        ("they hold no text", without_text, ""),
+        ("they contain no text", without_text, ""),
         ("they are not plain text", kinds, "; save them as plain text"),
     ):
         if names:
-            note(f"left out, for {words}: {some(names)}{advice}.")
+            note(f"left out, since {words}: {some(names)}{advice}.")
     if not files:
         what = ", ".join(escape_line(path) for path in paths)
         raise UserError(f"there is no text in {what}: name files of plain text, or folders that hold some.")
@@ -138,6 +138,8 @@ def _walk(
             why = f"can't read {escape_line(path)} ({getattr(e, 'strerror', None) or e})"
             if isinstance(e, FileNotFoundError) and (near := near_paths.near(path)):
                 raise UserError(f"{why}; did you mean {escape_line(near)}?") from e
+            if isinstance(e, FileNotFoundError) and (whole := _divided_at_spaces(paths, path)):
+                raise UserError(f"{why}; if you mean one name with spaces, quote it: {whole}.") from e
             other = wordings("get one by pycharrnn data pydoc", "give the text itself as bytes")
             raise UserError(f"{why}: name a text file or a folder of them, or {other}.") from e
         if status is None or stat.S_ISFIFO(status.st_mode):
@@ -151,6 +153,15 @@ def _walk(
             yield path, path, status
         else:
             raise UserError(f"{escape_line(path)} is neither a file nor a folder: name a text.")
+
+
+def _divided_at_spaces(paths: Sequence[str], part: str) -> str:
+    """A file whose name was typed without quotes, so that its words are several paths; "" if there is none."""
+    for first in range(paths.index(part) + 1):
+        for end in range(max(first + 2, paths.index(part) + 1), len(paths) + 1):
+            if os.path.exists(whole := " ".join(paths[first:end])):
+                return shell_words.joined([whole])
+    return ""
 
 
 def _below(folder: str, skipped: list[str]) -> Iterator[folder_walk.Found]:

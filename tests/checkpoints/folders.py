@@ -8,8 +8,11 @@ from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from conftest import GOLDEN
 
+from compat.lua_random import LuaRandom
+from compat.run_state import RunState
 from pycharrnn.checkpoints import checkpoint, run_names
 
 CHECKPOINT = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
@@ -34,9 +37,18 @@ def save(folder: Path, name: str, val_losses: dict[int, float], val_loss: float 
 
 
 def train(
-    folder: Path, run: str, val_losses: Sequence[float], modified: int, ending: str = ".t7", text: float = 4.0
+    folder: Path,
+    run: str,
+    val_losses: Sequence[float],
+    modified: int,
+    ending: str = ".t7",
+    text: float = 4.0,
+    text_hash: str = "",
 ) -> list[str]:
-    """The checkpoints of a training that validates after each epoch. `text`: its first training loss."""
+    """The checkpoints of a training that validates after each epoch.
+
+    `text`: its first training loss. `text_hash`: of a run state; "" for checkpoints without one.
+    """
     paths = []
     recorded: dict[int, float] = {}
     for epoch, loss in enumerate(val_losses, 1):
@@ -48,9 +60,19 @@ def train(
             "train_losses": array("d", [text / k for k in range(1, epoch * PER_EPOCH + 1)]),
             "opt": {"savefile": run},
         }
+        if text_hash:
+            progress["state"] = _state(text_hash)
         save(folder, os.path.basename(paths[-1]), dict(recorded), loss, **progress)
         set_time(paths[-1], modified + epoch)
     return paths
+
+
+def _state(text_hash: str) -> RunState:
+    network = checkpoint.load(CHECKPOINT).network
+    mean_square = np.zeros(sum(weight.size for weight in network.weights.values()))
+    hidden = [np.zeros((1, network.rnn_size))] * (2 * network.num_layers)
+    words, position = LuaRandom(1).get_state()
+    return RunState(mean_square, 0.1, hidden, dict.fromkeys((1, 2, 3), 0), words, position, 0, text_hash)
 
 
 def set_time(path: str | Path, modified: int) -> None:

@@ -119,6 +119,18 @@ def test_a_folder_of_several_runs_means_the_one_that_trained_last(tmp_path, said
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_pydoc_epoch2.00_1.0000.t7"
 
 
+@pytest.mark.parametrize("text_hash, is_better", [("100 bytes, SHA-256 ab", True), ("100 bytes, SHA-256 cd", False)])
+def test_an_earlier_run_on_the_same_text_may_be_better(tmp_path, said, text_hash, is_better):
+    """The run that trained last is taken all the same, as documented; a second note names the better one."""
+    train(tmp_path, "long", [1.5, 1.0], 1000, text=4, text_hash=text_hash)
+    train(tmp_path, "easy", [0.5], 2000, text=3)
+    train(tmp_path, "short", [2.0], 3000, text=5, text_hash="100 bytes, SHA-256 ab")
+    assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_short_epoch1.00_2.0000.t7"
+    better = f"{tmp_path}/lm_long_epoch2.00_1.0000.t7"
+    advice = f"{better}, of the same text, has a lower validation loss; name it to use it"
+    assert said[1:] == ([advice] if is_better else [])
+
+
 def test_a_note_names_no_more_than_five_other_runs(tmp_path, said):
     for k in range(8):
         train(tmp_path, f"x{k}", [2.0], 1000 * k, text=k)

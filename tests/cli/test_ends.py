@@ -42,6 +42,7 @@ def raising(error: BaseException):
         (UserError("it is so: do that."), 1, "pycharrnn: it is so: do that.\n"),
         (RunStopped("training diverged.", 3), 3, "pycharrnn: training diverged.\n"),
         (RunStopped("", 130), 130, ""),
+        (IsADirectoryError(21, "Is a directory", "my poems"), 1, "pycharrnn: my poems is a folder: name a file.\n"),
         (FileNotFoundError(2, "No such file or directory", "x.t7"), 1, "pycharrnn: x.t7: No such file or directory.\n"),
         (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),
         (OSError("odd"), 1, "pycharrnn: odd.\n"),

@@ -220,7 +220,12 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["sample", "x.t7", "-temperature", "0,5"], "-temperature needs a number, not '0,5': write 0.5."),
         (["sample", "x.t7", "-length", "0,5"], "-length needs a whole number, not '0,5'."),
         (["inspect", "a.t7", "b.t7"], "too many arguments (b.t7): inspect takes <file>."),
-        (["sample", "x.t7", "The", "cat"], "too many arguments (The cat): sample takes <model>; a text is given with"),
+        (
+            ["sample", "x.t7", "The", "cat"],
+            "too many arguments (The cat): sample takes <model>; put a prompt in quotes",
+        ),
+        (["sample", "x.t7", "\u2013temperature", "0.5"], "with a long dash instead of a hyphen: type -temperature"),
+        (["train", "x.txt", "\u2014\u2014minutes=3"], "with a long dash instead of a hyphen: type -minutes"),
         (["doctor", "x"], "too many arguments (x): doctor takes flags alone."),
     ],
 )

@@ -238,7 +238,7 @@ def test_a_score_while_learning(file):
     click(file, "score-adapt")
     click(file, "score-button")
     words = f"{plain:.3f} bits per character, 460 characters"
-    both = f"{words}; {learnt:.3f} while learning from them, which is another test"
+    both = f"{words}; {learnt:.3f} while learning from them: compare only such figures"
     wait(file, lambda: element(file, "score-status").text == both)
     assert not element(file, "score-progress").is_displayed()
     click(file, "score-adapt")

@@ -95,7 +95,9 @@ def test_a_similar_character_is_advised_as_on_the_command_line(page):
         cases += [(vocab, at, tokenizer.advice_on_unknown(typed.encode(), [at], numbered)) for at in unknown]
     found = script(page, code, *([[list(c) for c in vocab], list(typed.encode()), at] for vocab, at, _ in cases))
     assert found == [advice for _, _, advice in cases]
-    assert {"leave it out", "write \u2019 in its place", "write ' in its place", "write \u00bb in its place"} <= set(found)
+    assert {"leave it out", "write \u2019 in its place", "write ' in its place", "write \u00bb in its place"} <= set(
+        found
+    )
 
 
 def is_utf8(content: bytes) -> bool:

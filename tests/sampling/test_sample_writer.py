@@ -51,6 +51,29 @@ def test_only_whole_characters():
     assert written(*((piece, 1.0) for piece in pieces), unicode=1) == "a\u00e9b\n".encode()
 
 
+@pytest.mark.parametrize("color", [0, 1])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_whole_character_at_the_end(at_once, color):
+    """Invalid UTF-8 before the end stays."""
+    for text, kept in (
+        (b"a\xe2\x80\x99", 4),
+        (b"a\xe2\x80", 1),
+        (b"\xe2", 0),
+        (b"a\xff\xf0\x9f\x98", 2),
+        (b"a\xf0\x9f\x98\x80\x80", 6),
+    ):
+        screen = io.BytesIO()
+        writer = SampleWriter(screen, SampleOptions(color=color), whole_end=True)
+        pieces = [bytes([byte]) for byte in text]
+        if at_once:
+            writer.put_all(pieces, np.ones(len(pieces)), False)
+        else:
+            for piece in pieces:
+                writer.put(piece, 1.0, False)
+        writer.end()
+        assert screen.getvalue() == text[:kept] + b"\n"
+
+
 @pytest.mark.parametrize(
     "bits, code",
     [(0, ""), (0.99, ""), (1, "0;36"), (2.99, "0;36"), (3, "0;34"), (5, "0;35"), (6.99, "0;35"), (7, "0;1;31")],

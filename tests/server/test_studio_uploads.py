@@ -83,8 +83,8 @@ def test_what_is_said_of_a_text(studio):
     assert found["files"] == [{"name": "old.txt", "bytes": 2150, "encoding": "cp1252"}]
     assert found["facts"] == ["old.txt (2,150 bytes)", "old.txt: read as cp1252."]
     assert found["left_out"] == [
-        "left out, for they hold no text: picture.png.",
-        "left out, for they are not plain text: scan.pdf (a PDF file); save them as plain text.",
+        "left out, since they contain no text: picture.png.",
+        "left out, since they are not plain text: scan.pdf (a PDF file); save them as plain text.",
     ]
     assert (found["kind"], found["encoding"], found["advice"]) == ("text", "bytes", "")
     assert found["bytes"] == found["characters"] == 2400

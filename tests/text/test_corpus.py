@@ -66,7 +66,7 @@ def test_a_file(home):
     assert gather("letters.txt") == (
         "data/letters",
         b"Dear Ada,\nno newline at the end",
-        "data/letters/input.txt: 31 bytes, new; of 1 file: letters.txt (32 bytes).",
+        "data/letters/input.txt: 31 bytes, new, from 1 file: letters.txt (32 bytes).",
     )
     assert sorted(os.listdir("data/letters")) == [".sources", "input.txt"]
 
@@ -85,9 +85,9 @@ def test_a_folder_is_all_text_files_below_it_in_the_order_of_their_names(home):
     assert folder == "data/poems_and_1_more"
     assert text == b"a1\na2\nb\nc\nz"
     assert said.splitlines() == [
-        "left out, for they hold no text: poems/a/photo.jpg, poems/empty.txt (empty).",
+        "left out, since they contain no text: poems/a/photo.jpg, poems/empty.txt (empty).",
         "poems/c: read as utf-16-le; -text_encoding overrules this.",
-        "data/poems_and_1_more/input.txt: 11 bytes, new; of 5 files: poems/a/1.md (4 bytes), poems/a/2.txt (2 bytes),"
+        "data/poems_and_1_more/input.txt: 11 bytes, new, from 5 files: poems/a/1.md (4 bytes), poems/a/2.txt (2 bytes),"
         " poems/b.txt (2 bytes), poems/c (4 bytes), letter.txt (1 bytes).",
     ]
 
@@ -100,7 +100,7 @@ def test_nothing_is_taken_twice_and_links_may_lead_in_circles(home):
     (home / "a/z").symlink_to(Path("../y.txt"))  # Windows follows no slash in a link
     _, text, said = gather("a", "a/x.txt", "./a", "y.txt")
     assert text == b"x\ny"
-    assert said.endswith("of 2 files: a/again.txt (1 bytes), a/up/y.txt (1 bytes).")
+    assert said.endswith("from 2 files: a/again.txt (1 bytes), a/up/y.txt (1 bytes).")
 
 
 @pytest.mark.parametrize("piece", [3, 1 << 20])
@@ -134,7 +134,7 @@ def test_an_encoding_that_is_named_is_that_of_all_files(home):
         "data/a",
         text.replace("\r", "").encode(),
         "a.txt: read as mac-roman.\n"
-        "data/a/input.txt: 21 bytes, new; of 1 file: a.txt (21 bytes).",
+        "data/a/input.txt: 21 bytes, new, from 1 file: a.txt (21 bytes).",
     )  # fmt: skip
     assert gather("a.txt", text_encoding="bytes")[:2] == ("data/a_2", text.encode("mac-roman"))
     assert gather("a.txt", text_encoding="cp1251")[0] == "data/a_3"
@@ -153,8 +153,8 @@ def test_files_that_are_not_plain_text(home):
     folder, text, said = gather("f")
     assert text == "plain text\nCafé\n".encode()
     assert said.splitlines()[:2] == [
-        "left out, for they are not plain text: f/b.pdf (a PDF file), f/c.srt (a file of subtitles); save them as plain"
-        " text.",
+        "left out, since they are not plain text: f/b.pdf (a PDF file), f/c.srt (a file of subtitles); save them as"
+        " plain text.",
         "f/d.html: read as the text of HTML.",
     ]
     assert (
@@ -209,7 +209,7 @@ def test_many_files_are_counted(home):
         put(home / f"many/{k:02}.jpg", NO_TEXT)
     left_out, taken = gather("many")[2].splitlines()
     assert "many/07.jpg and 12 more." in left_out
-    assert "of 20 files:" in taken
+    assert "from 20 files:" in taken
     assert "many/07.txt (1 bytes) and 12 more." in taken
 
 
@@ -234,6 +234,16 @@ def test_what_can_not_be_taken_is_said(home):
     put(home / "a.txt", "a")
     put(home / "data", "a file")
     assert refusal("a.txt").startswith("can't make data/a/input.txt (")
+
+
+def test_a_name_with_spaces_that_was_not_quoted(home):
+    put(home / "my new poems/a.txt", "a")
+    put(home / "other.txt", "b")
+    end = "; if you mean one name with spaces, quote it: 'my new poems'."
+    assert refusal("other.txt", "my", "new", "poems").endswith(end.replace("'", '"') if os.name == "nt" else end)
+    put(home / "my", "a file of that name")
+    assert "'new'" not in refusal("my", "new", "poems") and "quote it" in refusal("my", "new", "poems")
+    assert "quote it" not in refusal("other.txt", "new")
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
@@ -261,7 +271,7 @@ def test_standard_input(home, monkeypatch):
         monkeypatch.setattr(sys, "stdin", f)
         folder, text, said = gather("-")
     assert (folder, text) == ("data/stdin", b"from a pipe\n")
-    assert said == "data/stdin/input.txt: 12 bytes, new; of 1 file: standard input (13 bytes)."
+    assert said == "data/stdin/input.txt: 12 bytes, new, from 1 file: standard input (13 bytes)."
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no named pipes")
@@ -321,7 +331,7 @@ def test_the_same_text_again_leaves_everything_as_it_is(home):
     gather("a.txt")
     before = {name: os.stat(f"data/a/{name}").st_mtime_ns for name in os.listdir("data/a")}
     os.utime("a.txt", (1, 1))
-    assert gather("./a.txt")[2] == "data/a/input.txt: 1 bytes, as before; of 1 file: ./a.txt (1 bytes)."
+    assert gather("./a.txt")[2] == "data/a/input.txt: 1 bytes, as before, from 1 file: ./a.txt (1 bytes)."
     assert {name: os.stat(f"data/a/{name}").st_mtime_ns for name in os.listdir("data/a")} == before
 
 
@@ -335,8 +345,8 @@ def test_a_text_that_has_changed_gets_its_own_folder(home):
     folder, _, said = gather("a.txt")
     assert folder == "data/a_2"
     assert said.splitlines() == [
-        "data/a holds something else, so this text and its run are named a_2.",
-        "data/a_2/input.txt: 3 bytes, as before; of 1 file: a.txt (3 bytes).",
+        "data/a has another content, so this text and its run are named a_2.",
+        "data/a_2/input.txt: 3 bytes, as before, from 1 file: a.txt (3 bytes).",
     ]
 
 
@@ -471,7 +481,7 @@ def test_links_that_lead_nowhere_are_left_out_with_a_line(home):
     (home / "f/broken").symlink_to("nowhere")
     _, text, said = gather("f")
     assert text == b"a"
-    assert said.startswith(f"left out, for they can't be followed: f/broken ({not_found()}), f/loop.txt (")
+    assert said.startswith(f"left out, since they can't be followed: f/broken ({not_found()}), f/loop.txt (")
 
 
 def test_folders_that_link_to_one_another_are_read_once(home):
@@ -498,7 +508,7 @@ def test_deep_folders(home, name, depth):
     finally:  # pytest would call itself for each of them
         subprocess.run(["rm", "-r", "f"], check=True)
     assert text == b"a"
-    assert ("left out, for they can't be followed" in said) == (len(name) * depth > 4096)
+    assert ("left out, since they can't be followed" in said) == (len(name) * depth > 4096)
 
 
 def test_products_of_trainings_are_no_texts(home):

@@ -38,7 +38,7 @@ def trained(folder: Path, *args: str) -> tuple[list[str], str]:
 def test_a_text(home):
     log, said = trained(home, "my text.txt")
     assert said.startswith(
-        "pycharrnn: data/my_text/input.txt: 2,560 bytes, new; of 1 file: my text.txt (2,560 bytes).\n"
+        "pycharrnn: data/my_text/input.txt: 2,560 bytes, new, from 1 file: my text.txt (2,560 bytes).\n"
     )
     assert log[0].startswith("-recipe quick: pycharrnn train -data_dir data/my_text ")
     assert "-savefile my_text " in log[0]
@@ -76,7 +76,7 @@ def test_the_same_line_twice(home):
     again, said = trained(home, "my text.txt")
     assert preprocessed not in again
     assert again[-6:] == log[-6:]
-    assert "data/my_text/input.txt: 2,560 bytes, as before; of 1 file" in said
+    assert "data/my_text/input.txt: 2,560 bytes, as before, from 1 file" in said
     assert "this run replaces cv/lm_my_text_best.t7, the second name of a finished run" in said
 
 
@@ -95,7 +95,7 @@ def test_a_text_that_has_grown_since(home):
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and path.suffix == ".t7"}
     (home / "my text.txt").write_bytes(TEXT + b"more")
     _, said = trained(home, "my text.txt")
-    assert "data/my_text holds something else, so this text and its run are named my_text_2.\n" in said
+    assert "data/my_text has another content, so this text and its run are named my_text_2.\n" in said
     assert (home / "data/my_text/input.txt").read_bytes() == TEXT
     assert (home / "cv/lm_my_text_2_best.t7").exists()
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -191,8 +191,8 @@ def test_odd_texts(home):
     assert (home / "data/Ночь/input.txt").read_text(encoding="utf-8") == cyrillic
     assert "vocab size: " + str(len(set(cyrillic))) in log
     log, said = trained(home, "poems", "my text.txt", "-savefile", "mine")
-    assert "left out, for they hold no text: poems/photo.jpg.\n" in said
-    assert "of 4 files: poems/0.txt" in said
+    assert "left out, since they contain no text: poems/photo.jpg.\n" in said
+    assert "from 4 files: poems/0.txt" in said
     assert (home / "cv/lm_mine_best.t7").exists()
 
 

@@ -39,7 +39,7 @@ export function showSurprise(item, span) {
 export function scoreSentence({ bits_per_character: mean, plain, known, unknown }, codePoints) {
   const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
   const bits = plain === undefined ? mean : plain;
-  const learnt = bits === mean || mean === null ? "" : `; ${mean.toFixed(3)} while learning from them, which is another test`;
+  const learnt = bits === mean || mean === null ? "" : `; ${mean.toFixed(3)} while learning from them: compare only such figures`;
   const words = bits === null ? "no score" : `${bits.toFixed(3)} bits per character, ${count(known, "character")}${learnt}`;
   if (!unknown) return words;
   return `${words}; left out ${count(unknown, codePoints ? "character" : "byte")} that the model has never seen`;
