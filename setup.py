@@ -148,7 +148,7 @@ setup(
         "compat": ["py.typed"],
         "pycharrnn": ["kernel*.[ch]", "py.typed"],
         "pycharrnn.checkpoints": ["c/*"],
-        "pycharrnn.page": ["files/*"],
+        "pycharrnn.page": ["files/*", "studio/*"],
     },
     ext_modules=kernels,
     cmdclass={"build_ext": BuildKernels, "bdist_wheel": PlatformWheel},

@@ -67,11 +67,13 @@ def server_in_thread(app, scheduler: Scheduler, open_connections: OpenConnection
 
 
 @contextlib.contextmanager
-def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None, command: str = "serve") -> Iterator[Server]:
-    """`pycharrnn serve` on a free port, with default signal handlers, whatever the tests' own process ignores.
+def server(
+    *args: str, env: dict[str, str] | None = None, preexec_fn=None, command: str = "serve", port: int = 0
+) -> Iterator[Server]:
+    """`pycharrnn serve` with default signal handlers, whatever the tests' own process ignores.
 
     Ctrl-C stops it, except on Windows, where none can be sent. preexec_fn: as for subprocess.Popen, called in a
-    process of its own when its signals have been set. command: serve or studio.
+    process of its own when its signals have been set. command: serve or studio. port: 0 = a free one.
     """
 
     def prepare():
@@ -79,7 +81,7 @@ def server(*args: str, env: dict[str, str] | None = None, preexec_fn=None, comma
         if preexec_fn:
             preexec_fn()
 
-    words = [command, *map(str, args), "-port", "0"]
+    words = [command, *map(str, args), "-port", str(port)]
     keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     if preexec_fn or env:
         program = [sys.executable, "-m", "pycharrnn", *words]

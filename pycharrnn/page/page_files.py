@@ -1,4 +1,4 @@
-"""The page's own files, which lie in the folder `files`."""
+"""The page's own files: those of `pycharrnn serve` in the folder `files`, what the studio adds in `studio`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,35 @@ from pycharrnn.analysis import html_style
 
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-_FOLDER = Path(__file__).with_name("files")
-_OF_STUDIO = "studio"
+_HERE = Path(__file__).parent
 
 
 def page_files(studio: bool = False) -> dict[str, bytes]:
     """Name -> content of each file of the page, sorted by name; its style sheet begins with the shared rules.
 
-    `studio`: with the files of `pycharrnn studio`, whose names begin so.
+    `studio`: with the sections that `pycharrnn studio` adds.
     """
-    paths = (path for path in sorted(_FOLDER.iterdir()) if studio or not path.name.startswith(_OF_STUDIO))
-    files = {path.name: path.read_bytes() for path in paths if path.suffix in MEDIA_TYPES}
-    return {**files, "style.css": html_style.style_sheet().encode() + files["style.css"]}
+    files = _read("files")
+    files["style.css"] = html_style.style_sheet().encode() + files["style.css"]
+    return _with_studio(files, _read("studio")) if studio else files
+
+
+def _with_studio(files: dict[str, bytes], added: dict[str, bytes]) -> dict[str, bytes]:
+    """The page's files with those of the studio, whose HTML and rules become parts of the page's own."""
+    navigation, _, sections = added.pop("studio.html").decode().partition("<!-- sections -->\n")
+    page = files["index.html"].decode()
+    for part, replacement in (
+        ("<title>pycharrnn</title>", "<title>pycharrnn studio</title>"),
+        ('<h1 id="title">pycharrnn</h1>', '<h1 id="title" data-fixed>pycharrnn studio</h1>'),
+        ('src="server.js"', 'src="studio.js"'),
+        ('<main id="main"', f'{navigation}\n<main id="main"'),
+        ("</body>", f"{sections}</body>"),
+    ):
+        page = page.replace(part, replacement)
+    changed = {"index.html": page.encode(), "style.css": files["style.css"] + added.pop("studio.css")}
+    return dict(sorted({**files, **added, **changed}.items()))
+
+
+def _read(folder: str) -> dict[str, bytes]:
+    paths = sorted((_HERE / folder).iterdir())
+    return {path.name: path.read_bytes() for path in paths if path.suffix in MEDIA_TYPES}

@@ -100,7 +100,7 @@ def _frame(headed: dict[str, str], footer: str) -> tuple[str, str]:
             'href="icon.svg" type="image/svg+xml"': f'href="data:image/svg+xml;base64,{icon}"',
             '<link rel="stylesheet" href="style.css">': f"<style>{style}</style>",
             '<script type="module" src="server.js"></script>\n': "",
-            "</main>\n": f'</main>\n<footer class="quiet">{escape_html(footer)}</footer>\n',
+            "</main>\n</body>": f'</main>\n<footer class="quiet">{escape_html(footer)}</footer>\n</body>',
         },
     )
     before, end, after = page.partition("</body>")

@@ -7,11 +7,11 @@ const TOP = 10;
 const RIGHT = 14;
 const [X_GAP, Y_GAP] = [45, 28]; // minimum distance between ticks
 
-let lastArguments = null; // of showLosses, to draw again when the window is resized
+const drawn = new Map(); // figure -> losses, to draw again when the window is resized
 
 // figure: has an <svg> and a <figcaption>. losses: {train, val, epochs_per_iteration, window}.
 export function showLosses(figure, losses) {
-  lastArguments = [figure, losses];
+  drawn.set(figure, losses);
   const unit = losses.epochs_per_iteration || 1;
   const [train, val] = [losses.train, losses.val].map((series) => points(series, unit));
   const all = [...train, ...val];
@@ -92,4 +92,4 @@ function caption(train, val, best, losses) {
   return `${words.join(". ")}. In nats per character.`;
 }
 
-addEventListener("resize", () => lastArguments && showLosses(...lastArguments));
+addEventListener("resize", () => drawn.forEach((losses, figure) => showLosses(figure, losses)));

@@ -43,6 +43,22 @@ export function start(from) {
   open();
 }
 
+// Selects a model, which may be new, and generates a text with it.
+export async function play(id) {
+  try {
+    const list = await source.models();
+    if (list) models.setModels(list);
+  } catch (error) {
+    report(error, $("notice"));
+    return;
+  }
+  showNotice();
+  if (!models.select(id)) return reportMissing(id);
+  showTab("sample");
+  refresh();
+  generate();
+}
+
 async function open() {
   try {
     models.setModels(await source.models());
@@ -65,7 +81,7 @@ async function open() {
 async function poll() {
   for (polling = true; ; ) {
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
-    if (document.hidden || $("main").hidden) continue;
+    if (document.hidden || !$("main").checkVisibility()) continue;
     try {
       const list = await source.models();
       if (list) models.setModels(list);
@@ -258,8 +274,12 @@ function restoreFromUrl() {
   if (!params.has("model")) return false;
   setValues(params);
   if (models.select(params.get("model"), params.get("follow"))) return true;
-  showStatus(`This page has no model ${params.get("model")}.`, $("status"), true);
+  reportMissing(params.get("model"));
   return false;
+}
+
+function reportMissing(id) {
+  showStatus(`This page has no model ${id}.`, $("status"), true);
 }
 
 // -- events ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+// Entry point of the page of `pycharrnn studio`: that of `pycharrnn serve`, with Learn and Bring.
+
+import { play, start } from "./page.js";
+import { Problem } from "./problem.js";
+import { ServerSource } from "./server_source.js";
+import { StudioApi } from "./studio_api.js";
+import { Bring } from "./studio_bring.js";
+import { Trash } from "./studio_delete.js";
+import { $, setText } from "./studio_dom.js";
+import { Learn } from "./studio_learn.js";
+import { Models } from "./studio_models.js";
+import { firstSection, showSection } from "./studio_nav.js";
+import { Runs } from "./studio_runs.js";
+import { askFormat } from "./studio_send.js";
+
+const BUSY = 1000; // milliseconds between questions to the server, while something is learnt
+const IDLE = 3000;
+
+const source = new ServerSource();
+const api = new StudioApi(() => source.token);
+let models = []; // of /api/models
+let facts = null; // of /api/studio
+let timer = 0;
+
+const trash = new Trash(api, refresh);
+const send = (id) => askFormat(api, facts.send_formats, id);
+const list = new Models({ play: open, send, remove: (id) => attempt(() => trash.askModel(id), $("models-problem")) });
+const runs = new Runs(api, { play: open, send, remove: (run) => attempt(() => trash.askRun(run), $("studio-notice")), onChange: refresh });
+const bring = new Bring(api, open, refresh);
+
+async function open(id) {
+  showSection("play");
+  await play(id);
+  $("generate").focus();
+}
+
+// Asks for what has changed, and again after some time.
+async function refresh() {
+  clearTimeout(timer);
+  const reached = await attempt(async () => {
+    if (!facts) await begin();
+    await runs.refresh();
+    const answer = await api.changed("api/models");
+    if (answer) list.show((models = answer.models));
+    await trash.showList();
+  }, $("studio-notice"));
+  if (reached) setText($("studio-notice"), "");
+  clearTimeout(timer);
+  timer = setTimeout(() => (document.hidden ? null : refresh()), runs.isBusy ? BUSY : IDLE);
+}
+
+async function begin() {
+  const [about, { flags }, answer] = await Promise.all([api.get("api/studio"), api.get("api/studio/flags"), api.changed("api/models")]);
+  facts = about;
+  models = answer.models;
+  list.show(models);
+  bring.describe(facts.bring_endings);
+  if (facts.can_train) new Learn(api, flags, () => models, (run) => runs.choose(run.id));
+  else {
+    $("drop").hidden = true;
+    setText($("learn-problem"), facts.why_not);
+  }
+  showSection(firstSection(!models.length));
+}
+
+// Whether an action succeeded; shows the sentence of a Problem. The page itself asks for a token.
+async function attempt(action, where) {
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (!error.token) setText(where, error.message);
+    return false;
+  }
+}
+
+start(source);
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
+refresh();

@@ -1,0 +1,92 @@
+// The studio's requests to its server. Errors are Problems, whose message is a sentence to show.
+
+import { Problem } from "./problem.js";
+import { sentence } from "./studio_dom.js";
+
+const UNREACHABLE = "The server can't be reached. Is pycharrnn studio still running?";
+
+// token(): of the server, or null.
+export class StudioApi {
+  #etags = new Map(); // path -> ETag of the last answer
+  #token;
+
+  constructor(token) {
+    this.#token = token;
+  }
+
+  // The answer of a GET request, or null if it has not changed since the last one.
+  async changed(path) {
+    const etag = this.#etags.get(path);
+    const response = await this.#fetch(path, { headers: etag ? { "If-None-Match": etag } : {} });
+    if (response.status === 304) return null;
+    const answer = await response.json();
+    if (response.headers.has("ETag")) this.#etags.set(path, response.headers.get("ETag"));
+    return answer;
+  }
+
+  // Makes the next `changed` of a path answer whether or not something has changed.
+  forget(path) {
+    this.#etags.delete(path);
+  }
+
+  async get(path) {
+    return (await this.#fetch(path)).json();
+  }
+
+  async post(path, body = {}, { method = "POST", signal } = {}) {
+    const headers = { "Content-Type": "application/json" };
+    return (await this.#fetch(path, { method, headers, body: JSON.stringify(body), signal })).json();
+  }
+
+  // A file of the server, which the browser saves under its name.
+  async download(path, name) {
+    const blob = await (await this.#fetch(path)).blob();
+    const anchor = document.createElement("a");
+    anchor.href = URL.createObjectURL(blob);
+    anchor.download = name;
+    anchor.click();
+    setTimeout(() => URL.revokeObjectURL(anchor.href), 60000);
+  }
+
+  // Uploads a file as the body of a request. onProgress(bytes). Browsers report the progress of an XMLHttpRequest only.
+  upload(path, file, onProgress, signal) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open("PUT", path);
+      for (const [key, value] of Object.entries(this.#headers())) request.setRequestHeader(key, value);
+      request.setRequestHeader("Content-Type", "application/octet-stream");
+      request.responseType = "json";
+      request.upload.addEventListener("progress", ({ loaded }) => onProgress(loaded));
+      request.addEventListener("load", () => {
+        if (request.status < 300) resolve(request.response);
+        else reject(problemOf(request.status, request.response));
+      });
+      request.addEventListener("error", () => reject(new Problem("The upload was interrupted. Nothing of it was kept.")));
+      request.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+      signal.addEventListener("abort", () => request.abort());
+      request.send(file);
+    });
+  }
+
+  #headers() {
+    const token = this.#token();
+    return token ? { Authorization: `Bearer ${token}` } : {};
+  }
+
+  async #fetch(path, { headers = {}, ...more } = {}) {
+    let response;
+    try {
+      response = await fetch(path, { ...more, headers: { ...headers, ...this.#headers() } });
+    } catch (error) {
+      throw error.name === "AbortError" ? error : new Problem(UNREACHABLE);
+    }
+    if (response.ok || response.status === 304) return response;
+    throw problemOf(response.status, await response.json().catch(() => null));
+  }
+}
+
+function problemOf(status, answer) {
+  const { detail } = answer ?? {};
+  const words = typeof detail === "string" ? detail : `The server answered ${status}.`;
+  return new Problem(sentence(words), status === 401 ? "missing" : "");
+}

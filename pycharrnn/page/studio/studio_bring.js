@@ -1,0 +1,79 @@
+// Bring: a model's file is uploaded, read by the server, and is there to play with.
+
+import { Problem } from "./problem.js";
+import { $, announce, button, el, setText, size } from "./studio_dom.js";
+import { listenForChoice, listenForDrop } from "./studio_files.js";
+
+export class Bring {
+  #api;
+  #play;
+  #onChange;
+  #upload = null; // AbortController
+
+  // play(id); onChange(): is called when there are more models.
+  constructor(api, play, onChange) {
+    [this.#api, this.#play, this.#onChange] = [api, play, onChange];
+    listenForDrop($("bring-drop"), (files) => this.#take(files), (words) => this.#problem(words));
+    listenForChoice($("choose-model"), $("model-file"), (files) => this.#take(files));
+    $("cancel-bring").addEventListener("click", () => this.#upload?.abort());
+  }
+
+  // endings: of files that the server reads.
+  describe(endings) {
+    setText($("bring-kinds"), endings.length > 1 ? `${endings.slice(0, -1).join(", ")} or ${endings.at(-1)}` : endings.join());
+    $("model-file").accept = endings.join();
+  }
+
+  async #take(files) {
+    if (this.#upload || !files.length) return;
+    this.#upload = new AbortController();
+    this.#problem("");
+    $("brought").hidden = true;
+    $("bring-drop").hidden = true;
+    showSent(files[0].file, 0);
+    $("bring-upload").hidden = false;
+    $("cancel-bring").focus();
+    const [models, sentences] = [[], []];
+    try {
+      for (const { file } of files) {
+        const path = `api/studio/bring?${new URLSearchParams({ name: file.name })}`;
+        const answer = await this.#api.upload(path, file, (sent) => showSent(file, sent), this.#upload.signal);
+        models.push(...answer.models);
+        sentences.push(answer.sentence);
+      }
+    } catch (error) {
+      if (error instanceof Problem) this.#problem(error.message);
+      else if (error.name !== "AbortError") throw error;
+    } finally {
+      this.#upload = null;
+      $("bring-drop").hidden = false;
+      $("bring-upload").hidden = true;
+    }
+    if (models.length) this.#showBrought(models, sentences);
+    else $("choose-model").focus();
+    await this.#onChange();
+  }
+
+  #showBrought(models, sentences) {
+    const play = models.map((id) => button(models.length > 1 ? `Play ${id}` : "Play", () => this.#play(id), { kind: "main" }));
+    $("brought").replaceChildren(
+      el("p", {}, el("b", {}, models.join(", ")), models.length > 1 ? " are here." : " is here."),
+      ...sentences.filter(Boolean).map((words) => el("p", { class: "quiet" }, words)),
+      el("div", { class: "buttons" }, ...play),
+    );
+    $("brought").hidden = false;
+    announce(`${models.join(", ")} can be played.`);
+    play[0].focus();
+  }
+
+  #problem(words) {
+    setText($("bring-problem"), words);
+  }
+}
+
+function showSent(file, sent) {
+  const words = sent < file.size ? `Uploading ${file.name}: ${size(sent)} of ${size(file.size)}` : `Reading ${file.name}…`;
+  setText($("bring-words"), words);
+  if (sent < file.size) $("bring-bar").value = sent / file.size;
+  else $("bring-bar").removeAttribute("value");
+}

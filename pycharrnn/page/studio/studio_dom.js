@@ -1,0 +1,66 @@
+// Elements, and words for numbers, that the studio's sections share. All text is shown as text, never as HTML.
+
+export const $ = (id) => document.getElementById(id);
+
+// An element. attributes: `on` holds listeners, true stands for an empty attribute; false and null are left out.
+export function el(name, { on = {}, ...attributes } = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== false && value !== null && value !== undefined) node.setAttribute(key, value === true ? "" : value);
+  }
+  for (const [kind, listener] of Object.entries(on)) node.addEventListener(kind, listener);
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+// A button. key: what is the same about it when its list is shown again, so that it keeps the focus.
+export function button(words, action, { key = "", kind = "", ...more } = {}) {
+  return el("button", { type: "button", class: kind || false, "data-key": key || false, on: { click: action }, ...more }, words);
+}
+
+// Replaces the children of an element; the focus stays on the one with the same data-key, or goes to `otherwise`.
+export function showAgain(parent, children, otherwise = null) {
+  const focused = document.activeElement;
+  const had = parent.contains(focused);
+  const key = focused?.dataset?.key;
+  parent.replaceChildren(...children);
+  if (!had) return;
+  const same = [...parent.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key && !node.disabled);
+  (same ?? otherwise)?.focus();
+}
+
+// Text of an element, which a screen reader would repeat if an equal one replaced it.
+export function setText(node, words) {
+  if (node.textContent !== words) node.textContent = words;
+}
+
+// Says something to a screen reader.
+export function announce(words) {
+  setText($("studio-announced"), words);
+}
+
+export function count(number, noun, plural = `${noun}s`) {
+  return `${number.toLocaleString("en")} ${number === 1 ? noun : plural}`;
+}
+
+// 12.3 MB
+export function size(bytes) {
+  const units = ["bytes", "KB", "MB", "GB", "TB"];
+  const k = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), units.length - 1);
+  const scaled = bytes / 1000 ** k;
+  return `${scaled.toFixed(k && scaled < 100 ? 1 : 0)} ${k ? units[k] : bytes === 1 ? "byte" : "bytes"}`;
+}
+
+// "40 seconds", "5 minutes", "2 h 10 min"
+export function duration(seconds) {
+  if (seconds < 90) return count(Math.max(1, Math.round(seconds)), "second");
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) return count(minutes, "minute");
+  const [hours, rest] = [Math.floor(minutes / 60), minutes % 60];
+  return rest && hours < 24 ? `${hours} h ${rest} min` : count(Math.round(minutes / 60), "hour");
+}
+
+// A message as a sentence: with a capital letter, unless it begins with the name of a file or flag.
+export function sentence(words) {
+  return /^[a-z]+[ ,:;]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words;
+}

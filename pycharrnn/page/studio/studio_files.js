@@ -1,0 +1,64 @@
+// Files that the user drops, chooses or pastes, as {file, path}. path: within the folder, for the server to show.
+
+// Calls onFiles(list) with what is dropped on an element. Folders are read to their end.
+export function listenForDrop(zone, onFiles, onProblem) {
+  let inside = 0; // dragenter of a child comes before dragleave of its parent
+  const show = (change) => {
+    inside = Math.max(0, inside + change);
+    zone.classList.toggle("over", inside > 0);
+  };
+  zone.addEventListener("dragenter", (event) => {
+    event.preventDefault();
+    show(1);
+  });
+  zone.addEventListener("dragleave", () => show(-1));
+  zone.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "copy";
+  });
+  zone.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    show(-inside);
+    // Both are gone after the first await.
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const files = [...event.dataTransfer.files];
+    const text = event.dataTransfer.getData("text/plain");
+    try {
+      if (entries.length) onFiles((await Promise.all(entries.map(filesOf))).flat());
+      else if (files.length) onFiles(files.map((file) => ({ file, path: file.name })));
+      else if (text) onFiles([pasted(text)]);
+    } catch (error) {
+      onProblem(`The browser can't read what was dropped: ${error.message}.`);
+    }
+  });
+}
+
+// Calls onFiles(list) with what is chosen in a hidden file input, which a button opens.
+export function listenForChoice(button, input, onFiles) {
+  button.addEventListener("click", () => input.click());
+  input.addEventListener("change", () => {
+    const chosen = [...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+    input.value = ""; // the same file can be chosen again
+    if (chosen.length) onFiles(chosen);
+  });
+}
+
+export function pasted(text) {
+  const file = new File([text], "pasted.txt", { type: "text/plain" });
+  return { file, path: file.name };
+}
+
+// Files of an entry of the browser's file system, hidden ones left out.
+async function filesOf(entry, folder = "") {
+  const path = folder + entry.name;
+  if (entry.isFile) return [{ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), path }];
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at a time
+    if (!some.length) break;
+    found.push(...some);
+  }
+  const visible = found.filter(({ name }) => !name.startsWith(".")).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return (await Promise.all(visible.map((one) => filesOf(one, `${path}/`)))).flat();
+}

@@ -1,0 +1,38 @@
+// Everything else: the other flags of `pycharrnn train`, with their own help. An empty field: as the choice sets it.
+
+import { el } from "./studio_dom.js";
+
+// flags: of the server. Returns one <fieldset> for each group.
+export function flagFields(flags) {
+  return [...grouped(flags)].map(([group, members]) => el("fieldset", {}, el("legend", {}, group), ...members.map(field)));
+}
+
+// {name: value} of the fields that are not empty.
+export function flagValues(form) {
+  const inputs = [...form.querySelectorAll("[data-flag]")].filter(({ value }) => value !== "");
+  return Object.fromEntries(inputs.map(({ dataset, value }) => [dataset.flag, valueOf(dataset.kind, value)]));
+}
+
+// What is not a number goes to the server as it is, which has a sentence for it.
+function valueOf(kind, value) {
+  const isNumber = ["integer", "number", "switch"].includes(kind) && Number.isFinite(Number(value));
+  return isNumber ? Number(value) : value;
+}
+
+function grouped(flags) {
+  const groups = new Map();
+  for (const flag of flags) groups.set(flag.group, [...(groups.get(flag.group) ?? []), flag]);
+  return groups;
+}
+
+function field({ name, default: usual, help, kind, choices, allowed }) {
+  const id = `flag-${name}`;
+  const common = { id, "data-flag": name, "data-kind": kind, "aria-describedby": `${id}-help` };
+  const options = kind === "switch" ? ["0", "1"] : choices;
+  const input =
+    kind === "switch" || kind === "choice"
+      ? el("select", common, el("option", { value: "" }, "as usual"), ...options.filter((one) => one !== "").map((value) => el("option", { value }, String(value))))
+      : el("input", { ...common, type: "text", inputmode: kind === "text" ? false : "decimal", autocomplete: "off", spellcheck: "false", placeholder: usual === "" ? "" : String(usual) });
+  const words = [help, allowed && !options.length && `Allowed: ${allowed}`].filter(Boolean).join(". ");
+  return el("div", { class: "field" }, el("label", { for: id }, `-${name}`), input, el("small", { id: `${id}-help` }, words));
+}

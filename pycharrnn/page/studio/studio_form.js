@@ -1,0 +1,112 @@
+// The settings of a new run, and the command that they make.
+
+import { Problem } from "./problem.js";
+import { copy } from "./links.js";
+import { $, announce, el, sentence, setText } from "./studio_dom.js";
+import { flagFields, flagValues } from "./studio_flags.js";
+import { estimateWords } from "./studio_found.js";
+
+const DELAY = 300; // milliseconds after the last key, before the server is asked for the command
+const ITEMS = [["", "one text"], ["line", "a list: each line is an item"], ["blank", "a list: blank lines are between its items"], ["file", "a list: each file is an item"]];
+const LABELS = [["", "none"], ["file", "the name of its file"], ["folder", "the name of its folder"], ["column", "what stands before its first tab"]];
+const UNITS = [["", "as the text has it"], ["bytes", "bytes"], ["utf8", "code points"]];
+
+export class RunForm {
+  #api;
+  #text = null; // id of the uploaded text
+  #timer = 0;
+  #asked = null; // AbortController of the request for the command
+
+  // flags: of the server. actions: {start(values), reread(values), forget()}
+  constructor(api, flags, actions) {
+    this.#api = api;
+    this.#build(flags);
+    const form = $("new-run");
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      actions.start(this.values);
+    });
+    form.addEventListener("input", () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.showCommand(), DELAY);
+    });
+    for (const id of ["run-items", "run-label", "run-text-encoding"]) $(id).addEventListener("change", () => actions.reread(this.values));
+    $("other-text").addEventListener("click", () => actions.forget());
+    $("copy-command").addEventListener("click", async () => {
+      await copy($("command").textContent);
+      setText($("copied"), "command copied");
+    });
+  }
+
+  // The form for a text that was read.
+  open(text, facts, models) {
+    this.#text = text;
+    $("new-run").reset();
+    $("run-name").value = facts.name;
+    $("run-items").value = facts.suggested_items;
+    const selected = models.map(({ id }) => el("option", { value: id }, id));
+    $("run-init").replaceChildren(el("option", { value: "" }, "nothing"), ...selected);
+    for (const node of document.querySelectorAll("[data-estimate]")) setText(node, "");
+    this.showProblem("");
+    return this.showCommand();
+  }
+
+  get values() {
+    const minutes = Number($("run-minutes").value);
+    const choice = $("new-run").querySelector("[name=choice]:checked").value;
+    return {
+      text: this.#text,
+      name: $("run-name").value,
+      choice,
+      ...(choice === "minutes" && { minutes }),
+      items: $("run-items").value,
+      label: $("run-items").value ? $("run-label").value : "",
+      encoding: $("run-unit").value,
+      text_encoding: $("run-text-encoding").value.trim(),
+      init_from: $("run-init").value,
+      flags: flagValues($("new-run")),
+    };
+  }
+
+  async showCommand() {
+    $("run-label").closest(".field").hidden = !$("run-items").value;
+    setText($("copied"), "");
+    this.#asked?.abort();
+    const { signal } = (this.#asked = new AbortController());
+    try {
+      const { command } = await this.#api.post("api/studio/command", this.values, { signal });
+      setText($("command"), command);
+      this.showProblem("");
+    } catch (error) {
+      if (error instanceof Problem) this.showProblem(error.message);
+      else if (error.name !== "AbortError") throw error;
+    }
+  }
+
+  showEstimates({ choices, how }) {
+    for (const estimate of choices) {
+      const node = document.querySelector(`[data-estimate=${estimate.choice}]`);
+      if (node) setText(node, estimateWords(estimate));
+    }
+    const known = choices.find(({ choice, seconds }) => choice === "quick" && seconds);
+    setText($("how"), sentence(how));
+    if (known) announce(`Quick takes ${estimateWords(known)}.`);
+  }
+
+  // Shows a sentence beside Start, and marks the flag that it names.
+  showProblem(words) {
+    setText($("run-problem"), words);
+    for (const input of $("new-run").querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+    const flag = words && [...$("new-run").querySelectorAll("[data-flag]")].find(({ dataset }) => new RegExp(`\\b${dataset.flag}\\b`, "i").test(words));
+    if (!flag) return;
+    flag.setAttribute("aria-invalid", "true");
+    $("more").open = true;
+  }
+
+  #build(flags) {
+    $("flags").replaceChildren(...flagFields(flags));
+    for (const [id, options] of [["run-items", ITEMS], ["run-label", LABELS], ["run-unit", UNITS]]) {
+      $(id).replaceChildren(...options.map(([value, words]) => el("option", { value }, words)));
+    }
+  }
+}

@@ -1,0 +1,40 @@
+// What the server found in a text, as sentences.
+
+import { count, el, sentence, size } from "./studio_dom.js";
+
+const KINDS = { text: "It reads as one text.", list: "It looks like a list.", "sorted list": "It looks like a sorted list." };
+const MOST_FILES = 3; // named in the summary
+
+// facts: those of the server. Returns elements.
+export function foundFacts(facts) {
+  const unit = facts.encoding === "utf8" ? "code point" : "character";
+  const encodings = [...new Set(facts.files.map(({ encoding }) => encoding))];
+  const files = facts.file_count ?? facts.files.length;
+  const names = facts.files.slice(0, MOST_FILES).map(({ name }) => name);
+  const what = files > MOST_FILES ? `${names.join(", ")} and ${count(files - MOST_FILES, "other file")}` : names.join(", ");
+  return [
+    el("p", {}, el("b", {}, what)),
+    el("p", {}, `${count(facts.characters, unit)}, ${facts.distinct.toLocaleString("en")} distinct, ${size(facts.bytes)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
+    el("p", {}, KINDS[facts.kind] ?? ""),
+    facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
+    facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
+  ].filter(Boolean);
+}
+
+// "about 2 minutes, with 160 units per layer". seconds: null if unknown.
+export function estimateWords({ seconds, rnn_size }) {
+  const units = rnn_size ? `with ${rnn_size} units per layer` : "";
+  return [seconds === null ? "" : `about ${roundly(seconds)}`, units].filter(Boolean).join(", ");
+}
+
+function roundly(seconds) {
+  if (seconds < 50) return `${Math.max(5, 5 * Math.round(seconds / 5))} seconds`;
+  const minutes = seconds / 60;
+  if (minutes < 1.5) return "a minute";
+  if (minutes < 90) return count(Math.round(minutes), "minute");
+  return count(Math.round(minutes / 60), "hour");
+}
+
+function folded(title, lines) {
+  return el("details", {}, el("summary", {}, title), el("ul", {}, ...lines.map((line) => el("li", {}, line))));
+}

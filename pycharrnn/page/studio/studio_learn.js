@@ -1,0 +1,156 @@
+// Learn: from files, a folder or a pasted text to a run.
+
+import { Problem } from "./problem.js";
+import { $, announce, count, setText, size } from "./studio_dom.js";
+import { listenForChoice, listenForDrop, pasted } from "./studio_files.js";
+import { RunForm } from "./studio_form.js";
+import { foundFacts } from "./studio_found.js";
+
+export class Learn {
+  #api;
+  #models;
+  #onStart;
+  #form;
+  #text = null; // id of the text whose form is open
+  #upload = null; // AbortController
+
+  // flags: of the server. models(): those that there are. onStart(run): is called with a new run.
+  constructor(api, flags, models, onStart) {
+    [this.#api, this.#models, this.#onStart] = [api, models, onStart];
+    this.#form = new RunForm(api, flags, {
+      start: (values) => this.#start(values),
+      reread: (values) => this.#reread(values),
+      forget: () => this.#forget(true),
+    });
+    const take = (files) => this.#take(files);
+    listenForDrop($("drop"), take, showProblem);
+    listenForChoice($("choose-files"), $("files"), take);
+    listenForChoice($("choose-folder"), $("folder"), take);
+    $("paste").addEventListener("click", () => showPasteForm($("paste-form").hidden));
+    $("paste-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      if ($("pasted").value.trim()) take([pasted($("pasted").value)]);
+      else showProblem("Paste or write a text first.");
+    });
+    $("cancel-upload").addEventListener("click", () => this.#upload?.abort());
+  }
+
+  // files: [{file, path}]
+  async #take(files) {
+    if (this.#upload) return;
+    if (!files.length) return showProblem("There is no file in this folder.");
+    const { signal } = (this.#upload = new AbortController());
+    showProblem("");
+    setText($("upload-words"), `Uploading ${count(files.length, "file")}…`);
+    showStep("upload");
+    $("cancel-upload").focus();
+    try {
+      const folder = files[0].path.includes("/") ? files[0].path.split("/")[0] : "";
+      const { id } = await this.#api.post("api/studio/texts", { name: folder, is_folder: Boolean(folder) });
+      await this.#send(id, files, signal);
+      setText($("upload-words"), "Reading the text…");
+      $("upload-bar").removeAttribute("value");
+      const facts = await this.#api.post(`api/studio/texts/${id}/read`, {}, { signal });
+      this.#open(id, facts);
+    } catch (error) {
+      showStep("drop");
+      $("choose-files").focus();
+      if (error instanceof Problem) showProblem(error.message);
+      else if (error.name !== "AbortError") throw error;
+    } finally {
+      this.#upload = null;
+    }
+  }
+
+  async #send(id, files, signal) {
+    const total = files.reduce((sum, { file }) => sum + file.size, 0);
+    let before = 0; // bytes of the files that are complete
+    for (const [k, { file, path }] of files.entries()) {
+      const show = (sent) => {
+        const which = files.length > 1 ? `file ${k + 1} of ${files.length}` : file.name;
+        setText($("upload-words"), `Uploading ${which}: ${size(before + sent)} of ${size(total)}`);
+        $("upload-bar").value = total ? Math.min(1, (before + sent) / total) : 1;
+      };
+      show(0);
+      await this.#api.upload(`api/studio/upload?${new URLSearchParams({ text: id, name: path })}`, file, show, signal);
+      before += file.size;
+    }
+  }
+
+  #open(id, facts) {
+    this.#text = id;
+    showFacts(facts);
+    this.#form.open(id, facts, this.#models());
+    showStep("found");
+    $("start-run").focus({ preventScroll: true });
+    $("found").scrollIntoView({ block: "nearest" });
+    announce(`${count(facts.characters, "character")} found. Start is ready.`);
+    this.#estimate(id, { items: facts.suggested_items });
+  }
+
+  async #estimate(id, fields) {
+    setText($("how"), "Timing this machine…");
+    try {
+      const estimates = await this.#api.post(`api/studio/texts/${id}/estimates`, fields);
+      if (this.#text === id) this.#form.showEstimates(estimates);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (this.#text === id) setText($("how"), error.message);
+    }
+  }
+
+  // Reads the text once more, as a list or in another encoding.
+  async #reread({ text, items, label, text_encoding }) {
+    const fields = { items, label, text_encoding };
+    try {
+      showFacts(await this.#api.post(`api/studio/texts/${text}/read`, fields));
+      this.#estimate(text, fields);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.#form.showProblem(error.message);
+    }
+  }
+
+  async #start(values) {
+    $("start-run").disabled = true;
+    try {
+      const run = await this.#api.post("api/studio/runs", values);
+      this.#forget();
+      await this.#onStart(run);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.#form.showProblem(error.message);
+    } finally {
+      $("start-run").disabled = false;
+    }
+  }
+
+  #forget(focus = false) {
+    this.#text = null;
+    $("pasted").value = "";
+    showStep("drop");
+    if (focus) $("choose-files").focus();
+  }
+}
+
+// step: "drop", "upload" or "found".
+function showStep(step) {
+  $("drop").hidden = step !== "drop";
+  showPasteForm(false);
+  $("upload").hidden = step !== "upload";
+  $("found").hidden = $("new-run").hidden = step !== "found";
+}
+
+function showPasteForm(shown) {
+  $("paste-form").hidden = !shown;
+  $("paste").setAttribute("aria-expanded", String(shown));
+  if (shown) $("pasted").focus();
+}
+
+function showFacts(facts) {
+  $("found").replaceChildren(...foundFacts(facts));
+}
+
+function showProblem(words) {
+  setText($("learn-problem"), words);
+}

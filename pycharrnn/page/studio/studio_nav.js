@@ -1,0 +1,37 @@
+// The sections of the studio: Learn, Play and Bring. Play is the page of `pycharrnn serve`.
+
+import { $ } from "./studio_dom.js";
+
+const NAMES = ["learn", "play", "bring"];
+const STORED = "pycharrnn-section";
+
+// Shows a section. focus: move the focus to its heading.
+export function showSection(name, { focus = false } = {}) {
+  document.body.dataset.section = name;
+  sessionStorage.setItem(STORED, name);
+  for (const one of NAMES) {
+    if (one === name) $(`show-${one}`).setAttribute("aria-current", "page");
+    else $(`show-${one}`).removeAttribute("aria-current");
+  }
+  if (focus) focusSection();
+  scrollTo(0, 0);
+}
+
+// The section of before a reload; Play for an address with a sample; else Learn, if there is nothing to play with.
+export function firstSection(isEmpty) {
+  if (new URLSearchParams(location.hash.slice(1)).has("model")) return "play";
+  const stored = sessionStorage.getItem(STORED);
+  return NAMES.includes(stored) ? stored : isEmpty ? "learn" : "play";
+}
+
+function focusSection() {
+  const { section } = document.body.dataset;
+  (section === "play" ? $("generate") : $(`${section}-title`)).focus();
+}
+
+for (const name of NAMES) $(`show-${name}`).addEventListener("click", () => showSection(name));
+document.querySelector(".skip").addEventListener("click", (event) => {
+  if (document.body.dataset.section === "play") return;
+  event.preventDefault();
+  focusSection();
+});

@@ -1,0 +1,112 @@
+// One run: how far it is, its losses, its samples, and what can be done with it.
+
+import { copy } from "./links.js";
+import { showLosses } from "./loss_curve.js";
+import { button, duration, el, sentence, setText, showAgain } from "./studio_dom.js";
+
+export class RunCard {
+  #actions;
+  #run = null;
+  #samples = "";
+  #buttons = "";
+
+  // parent: an empty element. actions: {stop, goOn, play, send, remove}, each called with a run.
+  constructor(parent, actions) {
+    this.#actions = actions;
+    this.title = el("h3", { id: "run-title", tabindex: "-1" });
+    this.state = el("p", { class: "state" });
+    this.bar = el("progress", { max: "1", "aria-label": "Learnt so far" });
+    this.facts = el("dl", { class: "facts" });
+    this.buttons = el("div", { class: "buttons" });
+    this.problem = el("p", { class: "problem", role: "alert" });
+    this.curve = el("figure", { "aria-labelledby": "curve-title" }, el("h4", { id: "curve-title" }, "Losses"), keyOfCurve());
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", "Training and validation loss so far");
+    this.curve.append(svg, el("figcaption", { class: "quiet" }));
+    this.samples = el("pre", { tabindex: "0", role: "region", "aria-labelledby": "samples-title" });
+    this.sampled = el("div", {}, el("h4", { id: "samples-title" }, "What it writes"), this.samples);
+    this.notes = el("ul");
+    this.command = el("code", { tabindex: "0", role: "region", "aria-label": "Command of this run" });
+    this.copied = el("p", { role: "status" });
+    const copyCommand = button("Copy command", async () => {
+      await copy(this.command.textContent);
+      setText(this.copied, "command copied");
+    });
+    const command = el("div", { class: "command" }, this.command, el("div", { class: "buttons" }, copyCommand), this.copied);
+    this.noted = el("details", {}, el("summary", {}, "Messages"), this.notes);
+    parent.replaceChildren(
+      el("article", { class: "run", "aria-labelledby": "run-title" }, this.title, this.state, this.bar, this.facts, this.buttons, this.problem,
+        el("div", { class: "pair" }, this.sampled, this.curve), el("div", {}, this.noted, el("details", {}, el("summary", {}, "Command"), command))),
+    );
+  }
+
+  // run: of the server, with train, val, samples and notes.
+  show(run) {
+    this.#run = run;
+    const { state } = run;
+    setText(this.title, run.name);
+    setText(this.state, sentence(run.sentence));
+    this.state.classList.toggle("problem", Boolean(run.error));
+    const moves = state === "running" || state === "stopping";
+    this.bar.hidden = !moves && state !== "stopped";
+    if (run.iterations) this.bar.value = (run.iteration ?? 0) / run.iterations;
+    else this.bar.removeAttribute("value");
+    this.#showFacts(run, moves);
+    this.#showButtons(run);
+    this.#showSamples(run, moves);
+    const epochs = run.epochs && run.iterations ? run.epochs / run.iterations : null;
+    showLosses(this.curve, { train: run.train, val: run.val, epochs_per_iteration: epochs, window: 1 });
+    this.notes.replaceChildren(...run.notes.map((line) => el("li", {}, line)));
+    this.noted.hidden = !run.notes.length;
+    setText(this.command, run.command);
+  }
+
+  showProblem(words) {
+    setText(this.problem, words);
+  }
+
+  #showFacts({ best_val_loss, characters_per_second, seconds, seconds_left }, moves) {
+    const facts = [
+      moves && seconds_left !== null && ["Time left", duration(seconds_left)],
+      seconds !== null && ["Time so far", duration(seconds)],
+      characters_per_second !== null && ["Characters per second", Math.round(characters_per_second).toLocaleString("en")],
+      best_val_loss !== null && ["Lowest loss", best_val_loss.toFixed(4)],
+    ].filter(Boolean);
+    this.facts.replaceChildren(...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    this.facts.hidden = !facts.length;
+  }
+
+  #showButtons({ can, state, best_model }) {
+    const now = JSON.stringify([can, state, best_model]);
+    if (now === this.#buttons) return;
+    this.#buttons = now;
+    const act = (name) => () => this.#actions[name](this.#run);
+    const list = [
+      best_model && button("Play", act("play"), { key: "play", kind: can.includes("stop") ? "" : "main" }),
+      can.includes("stop") && button(state === "stopping" ? "Stop at once" : "Stop", act("stop"), { key: "stop" }),
+      can.includes("go_on") && button("Go on", act("goOn"), { key: "stop" }),
+      best_model && button("Send", act("send"), { key: "send" }),
+      can.includes("delete") && button("Delete", act("remove"), { key: "delete" }),
+    ];
+    showAgain(this.buttons, list.filter(Boolean), this.title);
+  }
+
+  // The newest sample is on top.
+  #showSamples({ samples, id }, moves) {
+    const now = JSON.stringify([id, moves, samples.map(({ iteration }) => iteration)]);
+    if (now === this.#samples) return;
+    this.#samples = now;
+    const parts = samples.toReversed().map(({ text, epoch, iteration }) => [
+      el("span", { class: "when" }, epoch === null ? `after iteration ${iteration}` : `after ${epoch.toFixed(2)} epochs`),
+      el("span", { class: "sample" }, text),
+    ]);
+    const empty = moves ? "It has not written anything yet. The first sample comes soon." : "It has not written anything.";
+    this.samples.replaceChildren(...(parts.length ? parts.flat() : [el("span", { class: "when" }, empty)]));
+    this.samples.scrollTop = 0;
+  }
+}
+
+function keyOfCurve() {
+  return el("p", { class: "key", "aria-hidden": "true" }, el("i", { class: "train" }), "training ", el("i", { class: "val" }), "validation");
+}

@@ -1,0 +1,34 @@
+// Send: a model in one of the forms that others can use, as a download.
+
+import { Problem } from "./problem.js";
+import { closeButton, dialogProblem, openDialog } from "./studio_dialog.js";
+import { button, el, setText } from "./studio_dom.js";
+
+// formats: [{format, what}] of the server. model: its id.
+export function askFormat(api, formats, model) {
+  const status = el("p", { role: "status" });
+  const problem = dialogProblem();
+  const buttons = formats.map(({ format, what }) =>
+    el("li", {}, button(`.${format}`, () => send(format), { "aria-describedby": `what-${format}` }), el("span", { id: `what-${format}` }, what)),
+  );
+  openDialog("Send", [
+    el("p", {}, el("b", {}, model), ": choose a form. The browser saves the file, to attach to a message or to put on a web page."),
+    el("ul", { class: "formats" }, ...buttons),
+    problem,
+    el("div", { class: "bar" }, el("div", { class: "buttons" }, closeButton("Close")), status),
+  ]);
+
+  async function send(format) {
+    const name = `${model}.${format}`;
+    setText(problem, "");
+    setText(status, `Making ${name}…`);
+    try {
+      await api.download(`api/studio/send?${new URLSearchParams({ model, format })}`, name);
+      setText(status, `${name} is in your downloads.`);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      setText(status, "");
+      setText(problem, error.message);
+    }
+  }
+}

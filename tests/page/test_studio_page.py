@@ -1,0 +1,436 @@
+"""The page of `pycharrnn studio` against a server that learns nothing: its states, its sentences, the keyboard."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pretended_studio as pretended
+import pytest
+from page_tools import By, Keys, Select, click, element, needs_browser, screen, text, wait
+from pretended_studio import HOSTILE, model, run
+
+from pycharrnn.page.page_files import page_files
+
+AXE = os.environ.get("AXE_CORE", "")  # path of axe.min.js, of the npm package axe-core
+needs_axe = pytest.mark.skipif(not AXE, reason="AXE_CORE is not set to the path of axe-core's axe.min.js")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with pretended.pretended_studio() as running:
+        yield running
+
+
+@pytest.fixture
+def studio(chromium, server):
+    """What the pretended server knows; a test changes it, and opens the page."""
+    address, studio = server
+    chromium.get_log("browser")
+    studio.__init__()
+    studio.address = address
+    yield studio
+    studio.held.set()
+    refusals = ("status of 4", "status of 5")
+    messages = [entry["message"] for entry in chromium.get_log("browser")]
+    assert [message for message in messages if not any(refusal in message for refusal in refusals)] == []
+
+
+@pytest.fixture
+def poems(tmp_path) -> Path:
+    path = tmp_path / "poems.txt"
+    path.write_text("A poem.\n" * 100)
+    return path
+
+
+def opened(browser, studio, section: str = ""):
+    """The page, anew. section: which one to show."""
+    browser.get("about:blank")
+    browser.get(studio.address)
+    browser.execute_script("sessionStorage.clear()")
+    browser.get(studio.address)
+    asks = element(browser, "ask-token")
+    wait(browser, lambda: asks.is_displayed() or browser.execute_script("return document.body.dataset.section"))
+    if section:
+        click(browser, f"show-{section}")
+    return browser
+
+
+def shown(browser, name: str, words: str) -> None:
+    """Waits until a part of the page has some words."""
+    wait(browser, lambda: words in element(browser, name).text)
+
+
+def press(browser, key: str) -> None:
+    """Click a button that has a data-key."""
+    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, f"[data-key='{key}']"))
+    browser.execute_script("document.querySelector(arguments[0]).click()", f"[data-key='{key}']")
+
+
+def focused(browser) -> str:
+    return browser.execute_script("return document.activeElement.dataset.key || document.activeElement.id")
+
+
+def drop(browser, zone: str, files: dict[str, str]) -> None:
+    """Drop files with these contents, as a browser's drag and drop does."""
+    browser.execute_script(
+        "const data = new DataTransfer();"
+        "for (const [name, text] of Object.entries(arguments[1])) data.items.add(new File([text], name));"
+        "const zone = document.getElementById(arguments[0]);"
+        "for (const kind of ['dragenter', 'dragover', 'drop'])"
+        " zone.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}))",
+        zone,
+        files,
+    )
+
+
+@needs_browser
+def test_from_a_dropped_text_to_a_run(chromium, studio):
+    opened(chromium, studio)
+    assert "Nothing has been learnt yet" in element(chromium, "runs").text
+    drop(chromium, "drop", {"poems.txt": "A poem.\n" * 50})
+    shown(chromium, "found", "118,200 characters, 71 distinct, 120 KB, UTF-8 and cp1252.")
+    assert "Left out, for they are not plain text: scan.pdf" in element(chromium, "found").text
+    shown(chromium, "new-run", "about a minute, with 160 units per layer")
+    assert focused(chromium) == "start-run"
+    chromium.switch_to.active_element.send_keys(Keys.ENTER)
+    shown(chromium, "current-run", "Learning: iteration 420 of 3,600")
+    assert focused(chromium) == "run-title"
+    assert pretended.SAMPLE.split("\n")[0] in element(chromium, "current-run").text
+    started = [body for method, path, body in studio.requests if path == "/api/studio/runs"]
+    assert [(body["text"], body["name"], body["choice"], body["flags"]) for body in started] == [
+        ("t1", "poems", "quick", {})
+    ]
+    assert element(chromium, "drop").is_displayed()
+
+
+@needs_browser
+def test_the_settings_of_a_list(chromium, studio, poems):
+    studio.facts = {**pretended.FACTS, "kind": "list", "suggested_items": "line"}
+    opened(chromium, studio)
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "found", "It looks like a list.")
+    assert Select(element(chromium, "run-items")).first_selected_option.text == "a list: each line is an item"
+    Select(element(chromium, "run-label")).select_by_value("column")
+    click(chromium, "more")
+    element(chromium, "flag-rnn_size").send_keys("64")
+    Select(element(chromium, "flag-model")).select_by_value("gru")
+    chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")
+    studio.refusals["/api/studio/command"] = (422, "-rnn_size must be at least 1, not 0.")
+    element(chromium, "flag-dropout").send_keys("x")
+    shown(chromium, "run-problem", "-rnn_size must be at least 1")
+    assert element(chromium, "flag-rnn_size").get_attribute("aria-invalid") == "true"
+    studio.refusals.clear()
+    click(chromium, "start-run")
+    shown(chromium, "current-run", "Learning")
+    (body,) = (body for method, path, body in studio.requests if path == "/api/studio/runs")
+    assert (body["choice"], body["minutes"], body["items"], body["label"]) == ("minutes", 10, "line", "column")
+    assert body["flags"] == {"rnn_size": 64, "model": "gru", "dropout": "x"}
+    read = [body for method, path, body in studio.requests if path.endswith("/read")]
+    assert read == [{}, {"items": "line", "label": "column", "text_encoding": ""}]
+
+
+@needs_browser
+def test_a_pasted_text_and_its_command(chromium, studio):
+    opened(chromium, studio)
+    click(chromium, "paste")
+    assert focused(chromium) == "pasted"
+    click(chromium, "use-pasted")
+    shown(chromium, "learn-problem", "Paste or write a text first.")
+    chromium.switch_to.active_element.send_keys("x")
+    element(chromium, "pasted").send_keys("a text")
+    click(chromium, "use-pasted")
+    shown(chromium, "found", "118,200")
+    assert [body for method, path, body in studio.requests if method == "PUT"] == [b"a text"]
+    chromium.execute_script("document.querySelector('.command-of').open = true")
+    wait(chromium, lambda: text(chromium, "command") == pretended.COMMAND)
+    click(chromium, "copy-command")
+    shown(chromium, "copied", "command copied")
+    assert chromium.execute_script("return navigator.clipboard.readText()") == pretended.COMMAND
+    click(chromium, "other-text")
+    assert focused(chromium) == "choose-files"
+
+
+@needs_browser
+def test_an_upload_has_words_and_can_be_cancelled(chromium, studio, poems):
+    studio.held.clear()
+    opened(chromium, studio)
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "new-text", "Cancel")
+    assert focused(chromium) == "cancel-upload"
+    click(chromium, "cancel-upload")
+    studio.held.set()
+    wait(chromium, lambda: element(chromium, "drop").is_displayed())
+    assert text(chromium, "learn-problem") == ""
+    studio.refusals["/api/studio/upload"] = (507, "the disk is full: nothing was kept.")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "learn-problem", "The disk is full: nothing was kept.")
+    studio.refusals.clear()
+    studio.refusals["/api/studio/texts/t1/read"] = (422, "there is no text in it.")
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "learn-problem", "There is no text in it.")
+    assert focused(chromium) == "choose-files"
+
+
+@needs_browser
+def test_stop_go_on_delete_undo_by_keyboard(chromium, studio):
+    studio.runs = [run("poems", "running")]
+    studio.models = [model("lm_poems_best")]
+    opened(chromium, studio, "learn")
+    press(chromium, "stop")
+    shown(chromium, "current-run", "Stopped after iteration 420")
+    assert "poems: stopped after" in text(chromium, "studio-announced")
+    chromium.execute_script("document.querySelector('[data-key=stop]').focus()")
+    chromium.switch_to.active_element.send_keys(Keys.ENTER)
+    shown(chromium, "current-run", "Learning")
+    assert focused(chromium) == "stop"
+    chromium.switch_to.active_element.send_keys(Keys.ENTER)
+    shown(chromium, "current-run", "Go on")
+    chromium.execute_script("document.querySelector('[data-key=delete]').focus()")
+    chromium.switch_to.active_element.send_keys(Keys.ENTER)
+    shown(chromium, "dialog", "cv/lm_poems_best.t7")
+    chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
+    wait(chromium, lambda: focused(chromium) == "delete")
+    chromium.switch_to.active_element.send_keys(Keys.ENTER)
+    shown(chromium, "dialog", "This moves 1 file, 1.2 MB")
+    chromium.switch_to.active_element.send_keys(Keys.TAB + Keys.ENTER)
+    shown(chromium, "undo", "Deleted poems. Moved 1 file to trash/d1")
+    shown(chromium, "runs", "Nothing has been learnt yet")
+    assert focused(chromium) == "undo-button"
+    chromium.switch_to.active_element.send_keys(Keys.ENTER)
+    shown(chromium, "current-run", "poems")
+    assert not element(chromium, "undo").is_displayed()
+
+
+@needs_browser
+def test_the_line_of_runs(chromium, studio):
+    studio.runs = [
+        run("ships", "waiting"),
+        run("letters", "waiting"),
+        run("poems", "running"),
+        run("diary", "failed", error="it diverged."),
+    ]
+    studio.line = ["r-letters", "r-ships"]
+    opened(chromium, studio, "learn")
+    shown(chromium, "waiting-list", "ships")
+    rows = "return [...document.querySelectorAll('#waiting-list .what')].map((row) => row.textContent)"
+    assert chromium.execute_script(rows) == ["letters", "ships"]
+    press(chromium, "up r-ships")
+    wait(chromium, lambda: chromium.execute_script(rows) == ["ships", "letters"])
+    assert text(chromium, "studio-announced") == "ships is now number 1 of 2."
+    studio.refusals["/api/studio/line"] = (409, "the line has changed.")
+    press(chromium, "down r-ships")
+    shown(chromium, "current-run", "The line has changed.")
+    press(chromium, "show r-diary")
+    shown(chromium, "current-run", "It diverged.")
+    shown(chromium, "other-list", "Learning now")
+
+
+@needs_browser
+def test_bring_send_play(chromium, studio, tmp_path):
+    opened(chromium, studio, "bring")
+    assert "No model yet" in element(chromium, "models").text
+    path = tmp_path / "lm_old.t7"
+    path.write_bytes(b"a model")
+    element(chromium, "model-file").send_keys(str(path))
+    shown(chromium, "brought", "lm_old is here.")
+    press(chromium, "Send lm_old")
+    shown(chromium, "dialog", "a page that runs the model in a browser")
+    chromium.find_element(By.CSS_SELECTOR, ".formats button").click()
+    shown(chromium, "dialog", "lm_old.html is in your downloads.")
+    wait(chromium, lambda: (chromium.downloads / "lm_old.html").is_file())
+    (chromium.downloads / "lm_old.html").unlink()
+    chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
+    press(chromium, "Play lm_old")
+    wait(chromium, lambda: text(chromium).startswith(pretended.SAMPLE[:20]))
+    studio.refusals["/api/studio/bring"] = (422, "lm_old.t7 is not a checkpoint.")
+    click(chromium, "show-bring")
+    element(chromium, "model-file").send_keys(str(path))
+    shown(chromium, "bring-problem", "lm_old.t7 is not a checkpoint.")
+
+
+@needs_browser
+def test_a_server_that_is_gone_and_comes_back(chromium, studio):
+    studio.runs = [run("poems", "running")]
+    opened(chromium, studio, "learn")
+    shown(chromium, "current-run", "poems")
+    studio.refusals["/api/studio/runs"] = (503, "the server is stopping.")
+    shown(chromium, "studio-notice", "The server is stopping.")
+    studio.refusals.clear()
+    studio.runs = [run("poems", "finished")]
+    shown(chromium, "current-run", "Finished")
+    assert text(chromium, "studio-notice") == ""
+
+
+@needs_browser
+def test_nothing_that_a_text_says_is_run(chromium, studio, poems):
+    studio.facts = {
+        **pretended.FACTS,
+        "name": HOSTILE,
+        "files": [{"name": HOSTILE, "bytes": 1, "encoding": HOSTILE}],
+        "facts": [HOSTILE],
+        "left_out": [HOSTILE],
+    }
+    said = {
+        "error": HOSTILE,
+        "samples": [{"iteration": 1, "epoch": None, "text": HOSTILE}],
+        "notes": [HOSTILE],
+        "command": HOSTILE,
+    }
+    studio.runs = [run("x", "failed", **said), run("y", "stopped", error=HOSTILE)]
+    studio.runs = [{**one, "name": HOSTILE} for one in studio.runs]
+    studio.models = [model(HOSTILE, text=HOSTILE)]
+    studio.trash = [{"trash": "d1", "what": HOSTILE, "kind": "run", "deleted": 1.0, "files": [HOSTILE], "bytes": 1}]
+    opened(chromium, studio, "learn")
+    shown(chromium, "current-run", HOSTILE)
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "found", HOSTILE)
+    click(chromium, "show-bring")
+    shown(chromium, "model-list", HOSTILE)
+    assert chromium.title == "pycharrnn studio"
+    assert chromium.find_elements(By.TAG_NAME, "img") == []
+
+
+@needs_browser
+def test_a_token_is_asked_for(chromium, studio):
+    studio.token = "secret"
+    opened(chromium, studio)
+    assert not element(chromium, "sections").is_displayed()
+    element(chromium, "token").send_keys("secret" + Keys.ENTER)
+    wait(chromium, lambda: element(chromium, "learn").is_displayed())
+
+
+def test_only_the_studio_serves_its_files():
+    added = set(page_files(studio=True)) - set(page_files())
+    assert {"studio.js", "studio_runs.js"} <= added
+    assert all(name.startswith("studio") and name.endswith(".js") for name in added)
+    assert b"studio" not in b"".join(page_files().values())
+
+
+# -- all states, on all screens -------------------------------------------------------------------------------------
+
+
+def _busy(studio) -> None:
+    studio.runs = [
+        run("ships", "waiting"),
+        run("letters", "waiting"),
+        run("poems", "running"),
+        run("diary", "failed", error="it diverged."),
+    ]
+    studio.line = ["r-letters", "r-ships"]
+    studio.models = [model("lm_poems_best"), model("lm_lstm_epoch17.33_1.5834")]
+    studio.trash = [{"trash": "d1", "what": "poems", "kind": "run", "deleted": 1.0, "files": ["a"], "bytes": 1}]
+
+
+def _one(state: str, **fields):
+    def prepare(studio) -> None:
+        studio.runs = [run("poems", state, **fields)]
+        studio.models = [model("lm_poems_best")]
+
+    return prepare
+
+
+def _nothing(studio) -> None:
+    pass
+
+
+def _holding(studio) -> None:
+    studio.held.clear()
+
+
+def _choosing(browser, poems) -> None:
+    element(browser, "files").send_keys(str(poems))
+    wait(browser, lambda: element(browser, "upload").is_displayed() or element(browser, "found").is_displayed())
+
+
+def _found(browser, poems) -> None:
+    _choosing(browser, poems)
+    shown(browser, "new-run", "about a minute")
+    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+
+
+def _pressed(key: str):
+    def prepare(browser, poems) -> None:
+        press(browser, key)
+        wait(browser, lambda: element(browser, "dialog").is_displayed())
+
+    return prepare
+
+
+def _as_it_is(browser, poems) -> None:
+    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+
+
+STATES = {  # name -> section, what the server knows, what one does
+    "empty": ("learn", _nothing, _as_it_is),
+    "paste": ("learn", _nothing, lambda browser, poems: click(browser, "paste")),
+    "uploading": ("learn", _holding, _choosing),
+    "found": ("learn", _nothing, _found),
+    "begun": ("learn", _one("running", samples=[], models=[], best_model=None), _as_it_is),
+    "busy": ("learn", _busy, _as_it_is),
+    "stopping": ("learn", _one("stopping"), _as_it_is),
+    "stopped": ("learn", _one("stopped"), _as_it_is),
+    "finished": ("learn", _one("finished"), _as_it_is),
+    "failed": ("learn", _one("failed", error="the training was killed."), _as_it_is),
+    "delete": ("learn", _one("finished"), _pressed("delete")),
+    "send": ("learn", _one("finished"), _pressed("send")),
+    "minutes": ("learn", _one("finished"), _pressed("stop")),
+    "no models": ("bring", _nothing, _as_it_is),
+    "models": ("bring", _busy, _as_it_is),
+    "play": ("play", _busy, lambda browser, poems: wait(browser, lambda: text(browser))),
+    "nothing to play": ("play", _nothing, _as_it_is),
+    "token": ("", lambda studio: vars(studio).update(token="secret"), _as_it_is),
+}
+
+
+def in_state(browser, studio, poems, state: str) -> None:
+    """Bring the page into a state."""
+    section, prepare, do = STATES[state]
+    prepare(studio)
+    opened(browser, studio, section)
+    if section == "learn" and studio.runs:
+        shown(browser, "current-run", "poems")
+    do(browser, poems)
+
+
+_OUTSIDE_AND_SMALL = """
+const all = [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && !e.closest(".unseen, .skip"));
+const at = (e) => e.getBoundingClientRect();
+const controls = all.filter((e) => e.matches("button, input:not([type=radio]), select, textarea, summary, .choice"));
+return [
+  all.filter((e) => at(e).right > innerWidth + 1 || at(e).left < -1).map((e) => e.outerHTML),
+  controls.filter((e) => Math.min(at(e).width, at(e).height) < 44).map((e) => e.outerHTML),
+];
+"""
+_VIOLATIONS = """
+const done = arguments[0];
+const of = ({ id, nodes }) => [id, nodes.map(({ html }) => html)];
+axe.run().then(({ violations }) => done(violations.map(of)));
+"""
+
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.parametrize("state", STATES)
+def test_all_states_fit_the_screen(chromium, studio, poems, state):
+    with screen(chromium, 1280):
+        in_state(chromium, studio, poems, state)
+    for width in (360, 768, 1280, 1600):
+        with screen(chromium, width):
+            assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+            outside, small = chromium.execute_script(_OUTSIDE_AND_SMALL)
+            assert outside == []
+            assert width > 360 or small == []
+
+
+@needs_browser
+@needs_axe
+@pytest.mark.slow
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing(chromium, studio, poems, state):
+    with screen(chromium, 1280):
+        in_state(chromium, studio, poems, state)
+    chromium.execute_script(Path(AXE).read_text(encoding="utf-8"))
+    for width, scheme in ((360, "light"), (1280, "dark")):
+        with screen(chromium, width, scheme=scheme):
+            assert chromium.execute_async_script(_VIOLATIONS) == []
