@@ -35,7 +35,7 @@ def duet(models: list[pycharrnn.Model], lines: int, seed: int) -> Iterator[str]:
 if __name__ == "__main__":
     for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
         signal.signal(getattr(signal, name), signal.SIG_DFL)
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", nargs=2)
     parser.add_argument("lines", type=int, nargs="?", default=10)
     parser.add_argument("seed", type=int, nargs="?", default=1)

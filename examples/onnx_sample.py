@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 
-parser = argparse.ArgumentParser(description=__doc__)
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("model")
 parser.add_argument("prompt", nargs="?", default="The ")
 parser.add_argument("length", type=int, nargs="?", default=200)
@@ -46,10 +46,11 @@ def read(character: bytes) -> np.ndarray:
 
 
 is_utf8 = facts["encoding"] == "utf8"
-given = [c.encode() for c in args.prompt] if is_utf8 else [bytes([byte]) for byte in args.prompt.encode()]
-for character in given:
-    if character not in vocab:
-        sys.exit(f"onnx_sample.py: the model has no character for {character.decode(errors='replace')!r}")
+given: list[bytes] = []
+for letter in args.prompt:
+    given += [letter.encode()] if is_utf8 else [bytes([byte]) for byte in letter.encode()]
+    if not set(given) <= set(vocab):
+        sys.exit(f"onnx_sample.py: the model has no character for {letter!r}")
 
 sys.stdout.buffer.write(args.prompt.encode())
 log_probs = read(end) if end else np.zeros(len(vocab))

@@ -75,7 +75,11 @@ function main(file, prompt, length) {
   };
   while (text.length < given.length) {
     const tokenId = model.vocab.findIndex((bytes) => bytes.every((byte, k) => byte === given[text.length + k]));
-    if (tokenId < 0) return `the model has no character for ${JSON.stringify(decode(given.slice(text.length)))}`;
+    if (tokenId < 0) {
+      let start = text.length; // of the UTF-8 character
+      while (start && (given[start] & 0xc0) === 0x80) start--;
+      return `the model has no character for ${JSON.stringify([...decode(given.slice(start))][0])}`;
+    }
     add(tokenId);
   }
   const ranked = probs.map((_, k) => k).sort((a, b) => probs[b] - probs[a]);

@@ -15,7 +15,7 @@ from operator import add, mul
 for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
     signal.signal(getattr(signal, name), signal.SIG_DFL)
 
-parser = argparse.ArgumentParser(description=__doc__)
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("file")
 parser.add_argument("prompt", type=os.fsencode)
 parser.add_argument("length", type=int)
@@ -78,7 +78,8 @@ text, probs = b"", read(end_id) if end_id >= 0 else []
 while len(text) < len(prompt):
     token_id = next((k for k, character in enumerate(vocab) if prompt.startswith(character, len(text))), -1)
     if token_id < 0:
-        sys.exit(f"read_model.py: the model has no character for {prompt[len(text) :].decode(errors='replace')!r}")
+        start = max(k for k in range(len(text) + 1) if k == 0 or prompt[k] & 0xC0 != 0x80)  # of the UTF-8 character
+        sys.exit(f"read_model.py: the model has no character for {prompt[start:].decode(errors='replace')[0]!r}")
     text, probs = text + vocab[token_id], read(token_id)
 for k in sorted(range(len(vocab)), key=lambda k: -probs[k])[:5]:
     print(f"{probs[k]:.6f}  {json.dumps(vocab[k].decode(errors='replace'), ensure_ascii=False)}")

@@ -30,7 +30,7 @@ def reply(model: pycharrnn.Model, message: str, seed: int | None = None) -> str:
 if __name__ == "__main__":
     for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
         signal.signal(getattr(signal, name), signal.SIG_DFL)
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("seed", type=int, nargs="?")
     args = parser.parse_args()

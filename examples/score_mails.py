@@ -45,7 +45,7 @@ def main(checkpoint: str, folder: str) -> None:
 if __name__ == "__main__":
     for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):  # end without a traceback on Ctrl-C and a closed pipe
         signal.signal(getattr(signal, name), signal.SIG_DFL)
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("folder")
     args = parser.parse_args()

@@ -181,7 +181,8 @@ def _of_several(file: File, run: Run) -> str:
     others = [_escaped(other) for other in run.others[:_MOST_NAMED]]
     if len(run.others) > _MOST_NAMED:
         others.append(f"{len(run.others) - _MOST_NAMED} more")
-    taken = f"{_escaped(os.path.basename(file.path))}, the {_why_best(file)} of the run that trained last"
+    why = f"the {_why_best(file)} of the run that trained last, by the files' times"
+    taken = f"{_escaped(os.path.basename(file.path))}, {why}"
     return f"{len(run.others) + 1} runs: taking {taken}; others: {', '.join(others)}"
 
 

@@ -96,9 +96,23 @@ def line_start(loaded: Checkpoint) -> list[bytes]:
 
 
 def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
-    """`text` without what `vocab` lacks, and how many bytes were dropped."""
-    characters = [character for _, character in tokenize(text, vocab)]
-    return b"".join(filter(None, characters)), characters.count(None)
+    """`text` without what `vocab` lacks, and how many bytes were dropped.
+
+    A UTF-8 character of which `vocab` has some bytes only is dropped whole: the others would be invalid.
+    """
+    found = list(tokenize(text, vocab))
+    dropped = {k for position, character in found if character is None for k in _code_point_at(text, position)}
+    kept = b"".join(character for position, character in found if character and position not in dropped)
+    return kept, len(text) - len(kept)
+
+
+def _code_point_at(text: bytes, position: int) -> range:
+    """Where the UTF-8 character that has the byte at a position lies; that byte alone for invalid UTF-8."""
+    for start in range(position, max(position - 4, -1), -1):
+        stop = start + code_point_length(text, start)
+        if text[start] & 0xC0 != 0x80:
+            return range(start, stop) if position < stop else range(position, position + 1)
+    return range(position, position + 1)
 
 
 def never_seen(count: int) -> str:

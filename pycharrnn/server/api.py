@@ -161,7 +161,7 @@ class _Api:
         unit = (request.unit.layer, request.unit.unit) if request.unit else None
         layers, size = model.facts.num_layers, model.facts.rnn_size
         if unit and (unit[0] > layers or unit[1] > size):
-            raise HTTPException(422, f"unit: the model has {layers} layers of {size} units.")
+            raise HTTPException(422, f"unit: the model has {layers} layer{'s' if layers != 1 else ''} of {size} units.")
         primetext = request.primetext.encode()
         learning = await self._learning(request)
         copies = await self._copy_limits(model, request.max_copy)

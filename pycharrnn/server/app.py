@@ -70,7 +70,7 @@ async def _refuse(request: Request, error: RequestValidationError) -> Response:
         return JSONResponse({"detail": f"the body is not JSON: {first['ctx']['error']}, at {first['loc'][-1]}."}, 422)
     if first["loc"] == ("body",):
         return JSONResponse({"detail": "the body must be a JSON object."}, 422)
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
     return JSONResponse({"detail": f"{where}: {first['msg']}." if where else f"{first['msg']}."}, 422)
 
 

@@ -48,9 +48,9 @@ def test_links_lead_somewhere():
 
 
 def test_a_bot_replies_to_each_line():
-    replies = example("reply_bot.py", ONE, "7", text="How was the night?\n\n\u00fc\n")
+    replies = example("reply_bot.py", ONE, "7", text="How was the night?\n\n\u00fcm\n")
     assert len(replies) == 3 and all(replies) and len(set(replies)) == 3
-    assert replies == example("reply_bot.py", ONE, "7", text="How was the night?\n\n\u00fc\n")
+    assert replies == example("reply_bot.py", ONE, "7", text="How was the night?\n\n\u00fcm\n")
     model = pycharrnn.load(ONE)
     expected = model.generate("\nHow was the night?\n", length=280, temperature=0.6, hide_prime=True, seed=7)
     assert replies[0] == expected.strip().partition("\n")[0]
@@ -99,7 +99,7 @@ WRONG = [  # arguments, the exit status, and a part of the message
     ("onnx_sample.py", [], 2, "arguments are required: model"),
     ("onnx_sample.py", ["nowhere.onnx"], 1, "nowhere.onnx is not a .onnx file that"),
     ("onnx_sample.py", ["text.txt"], 1, "text.txt is not a .onnx file that"),
-    ("onnx_sample.py", ["model.onnx", "\u4f60"], 1, "the model has no character for"),
+    ("onnx_sample.py", ["model.onnx", "\u4f60"], 1, "the model has no character for '\u4f60'"),
     ("onnx_sample.py", ["model.onnx", "The ", "9", "0"], 2, "the temperature must be above 0"),
     ("read_model.py", ["model.json", "The "], 2, "arguments are required: length"),
     ("read_model.py", ["nowhere.json", "The ", "4"], 1, "No such file or directory: 'nowhere.json'"),

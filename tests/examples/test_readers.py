@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -110,11 +111,10 @@ def test_a_reader_prints_what_comes_next(exported, command):
 @pytest.mark.parametrize("exported", [("rnn", 1)], indirect=True, ids=str)
 def test_a_reader_names_an_unknown_character_and_its_arguments(exported, command):
     _, file = exported
-    for prompt, status, message in (("aùb", 1, "the model has no character for"), ("", 2, "usage: ")):
+    for prompt, status, message in (("aùb", 1, "has no character for ['\"]ù['\"]\n"), ("", 2, "usage: ")):
         result = subprocess.run([*command, file, prompt, "3"], capture_output=True, text=True, encoding="utf-8")
         assert (result.returncode, result.stdout) == (status, "")
-        assert message in result.stderr
-        assert "Error" not in result.stderr
+        assert re.search(message, result.stderr) and "Error" not in result.stderr
 
 
 @needs_node

@@ -50,6 +50,19 @@ def test_unknown_bytes_are_left_out_and_counted():
     assert tokenizer.without_unknown(b"", LETTERS) == (b"", 0)
 
 
+def test_no_part_of_a_character_is_left():
+    """Of a character of several bytes, the vocabulary of a model of bytes may have some only."""
+    vocab = {b"a": 1, b"\x82": 2, b"\xc3": 3, b"\xe2": 4}
+    for text, kept in (
+        ("a\u00e9a", b"aa"),
+        ("\u20aca", b"a"),
+        (b"\xc3\xc3\xa9a\x82", b"\xc3a\x82"),
+        (b"\xa9\xc3", b"\xc3"),
+    ):
+        given = text.encode() if isinstance(text, str) else text
+        assert tokenizer.without_unknown(given, vocab) == (kept, len(given) - len(kept))
+
+
 @pytest.mark.parametrize(
     "text, as_code_point, as_byte",
     [
