@@ -181,6 +181,9 @@ class Reader:
         line = self.with_names_of_here(line)
         if line.startswith("pycharrnn serve "):
             return self._serve(line)
+        if line.startswith("pycharrnn studio "):
+            with working_in(self.home), server(*line.split()[2:], "-open", "0", command="studio") as running:
+                return running.url
         if line.startswith(("curl ", "python docs/pictures/page.py ")):
             return self._with_server(line)
         assert line.startswith("pycharrnn ") or IN_SHELL.match(line), f"tests/doc_commands.py cannot run: {line}"
