@@ -1,4 +1,4 @@
-"""The labels of items (-label): the name of the file or the folder of an item, or what stands before its first tab.
+"""The labels of items (-label): the name of the file or the folder of an item, or the text before its first tab.
 
 In input.txt a labelled item begins with its label and a tab, wherever the label is from. The tab ends the label; the
 item may have others.

@@ -49,6 +49,11 @@ class TextStats:
         """The -encoding that suits the text: utf8 where most characters have several bytes."""
         return "utf8" if self.code_points is not None and 2 * self.multibyte > self.code_points else "bytes"
 
+    @property
+    def is_often_multibyte(self) -> bool:
+        """Whether one in twenty characters or more has several bytes."""
+        return self.code_points is not None and 0 < self.code_points <= 20 * self.multibyte
+
     def length(self, encoding: str) -> int:
         """The number of characters with this -encoding."""
         return self.code_points if encoding == "utf8" and self.code_points is not None else self.size

@@ -298,7 +298,7 @@ class TrainOptions:
     label: str = option(
         "",
         "each item has a label, which is read before it and not predicted: file = the name of its file without its"
-        " ending; folder = that of its folder; column = what stands before its first tab",
+        " ending; folder = that of its folder; column = the text before its first tab",
         group="text",
         allowed=one_of("file", "folder", "column"),
     )

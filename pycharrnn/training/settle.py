@@ -128,6 +128,12 @@ def _with_recipe(
     length = text.length(applied.encoding)
     if length < recipes.LEAST_LENGTH:
         lines.notes.append(f"the text has {length} characters, {recipes.LONGER_TEXT}.")
+    if "encoding" not in given and "init_from" not in given and applied.encoding == "bytes" and text.is_often_multibyte:
+        share = 100 * text.multibyte / (text.code_points or 1)
+        lines.notes.append(
+            f"{share:.0f} % of the characters take several bytes, and the model learns bytes: if samples show broken"
+            " characters, train with -encoding utf8."
+        )
     return applied
 
 

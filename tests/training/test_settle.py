@@ -55,6 +55,19 @@ def test_a_recipe_comes_first_and_is_printed_as_a_command():
     assert settings.log[0].startswith("-recipe quick: pycharrnn train -data_dir data/tinyshakespeare -rnn_size 7 ")
 
 
+def test_code_points_are_advised_for_a_text_with_many_multibyte_characters():
+    """A model of bytes may draw bytes that are no character: U+FFFD on the screen."""
+
+    def notes(multibyte: int, **given) -> tuple[str, ...]:
+        text = TextStats(100_000 + multibyte, 100_000, multibyte)
+        return settle(TrainOptions(recipe="quick", gpuid=-1, **given), {"recipe", *given}, None, text, CPU).notes
+
+    (advice,) = notes(12_000)
+    assert advice.startswith("12 % of the characters take several bytes") and advice.endswith("-encoding utf8.")
+    assert notes(4_900) == notes(60_000) == ()  # 60 %: code points are the default
+    assert notes(12_000, encoding="utf8") == notes(12_000, encoding="bytes") == ()
+
+
 def test_a_recipe_leaves_the_network_of_init_from_alone():
     settings = settled(start=start_of(False), recipe="quick", init_from="cv", gpuid=-1)
     assert (settings.model.model, settings.model.rnn_size, settings.model.num_layers) == ("gru", 5, 3)
