@@ -29,7 +29,7 @@ def studio(tmp_path_factory):
 
 NAMES = {
     "poems.txt": "poems.txt",
-    "My poems?.txt": "My_poems_.txt",
+    "My poems?.txt": "My_poems.txt",
     "../../etc/passwd": "etc/passwd",
     "/etc/passwd": "etc/passwd",
     "C:\\texts\\a.txt": "C/texts/a.txt",
@@ -37,9 +37,11 @@ NAMES = {
     "": "text",
     ".hidden": "hidden",
     "NUL.txt": "text_NUL.txt",
-    "a\0b\n.txt": "a_b_.txt",
+    "a\0b\n.txt": "a_b.txt",
     "\u00fcber.txt": "\u00fcber.txt",
     "x" * 300: "x" * 80,
+    f"{'y' * 300}.html": f"{'y' * 80}.html",
+    "a.b c": "a.b_c",
 }
 
 

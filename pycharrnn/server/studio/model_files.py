@@ -11,6 +11,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import SendFormat
 from pycharrnn.server.studio.studio_paths import INCOMING, MODELS, OUTGOING, Refusal
+from pycharrnn.server.studio.uploads import safe_file_name
 from pycharrnn.text.corpus import safe_name
 
 _WHAT = {
@@ -30,7 +31,7 @@ def incoming_path(name: str) -> str:
     """A path for a file that is received, in a folder of its own. Errors: OSError."""
     folder = f"{INCOMING}/{studio_paths.new_id('i')}"
     os.makedirs(folder)
-    return f"{folder}/{safe_name(name)}"
+    return f"{folder}/{safe_file_name(name)}"
 
 
 def bring(path: str) -> list[str]:

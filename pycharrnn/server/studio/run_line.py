@@ -15,7 +15,7 @@ from typing import Any
 from pycharrnn.server.studio import run_command, run_process, run_record, studio_paths
 from pycharrnn.server.studio.run_process import Processes
 from pycharrnn.server.studio.run_record import ACTIVE, RunRecord
-from pycharrnn.server.studio.studio_paths import CHECKPOINTS, RUNS, Refusal
+from pycharrnn.server.studio.studio_paths import RUNS, Refusal
 
 _ORDER = f"{RUNS}/line.json"
 _STOPPED = ("stopped", "finished", "failed")
@@ -186,15 +186,10 @@ def _doing(record: RunRecord) -> str:
 
 def free_name(wanted: str, taken: Collection[str]) -> str:
     """`wanted`, or with a number: no run has it, here or in the trash, and no file in cv/. `taken`: names of runs."""
-    there = [name for name in os.listdir(CHECKPOINTS) if name.startswith("lm_")]
+    taken = {*taken, *run_record.names_with_checkpoints()}
     number = 1
     while True:
         name = wanted if number == 1 else f"{wanted}_{number}"
-        probe = dataclasses.replace(_NOBODY, name=name)
-        has_files = any(probe.owns(f"{CHECKPOINTS}/{file}") for file in there)
-        if name not in taken and not has_files and not os.path.lexists(run_command.log_of(name)):
+        if name not in taken and not os.path.lexists(run_command.log_of(name)):
             return name
         number += 1
-
-
-_NOBODY = RunRecord("", "", "", "", 0, "", 0, (), 0.0)

@@ -61,9 +61,14 @@ class RunRecord:
 
     def owns(self, path: str) -> bool:
         """Whether the file at a path is a checkpoint of this run, by its folder and name."""
-        folder, name = os.path.split(os.path.normpath(path))
-        found = run_names.parse(name)
-        return folder == CHECKPOINTS and found is not None and found.run == f"lm_{self.name}"
+        return owner_of(path) == self.name
+
+
+def owner_of(path: str) -> str:
+    """The name of the run that writes a checkpoint at this path; "" for other paths."""
+    folder, name = os.path.split(os.path.normpath(path))
+    found = run_names.parse(name) if folder == CHECKPOINTS else None
+    return found.run.removeprefix("lm_") if found and found.run.startswith("lm_") else ""
 
 
 def save(record: RunRecord) -> None:
@@ -93,6 +98,11 @@ def _record(run_id: str, values: dict[str, Any]) -> RunRecord | None:
         return RunRecord(**{**values, "id": run_id})
     except TypeError:  # of another version
         return None
+
+
+def names_with_checkpoints() -> set[str]:
+    """The names of runs that have a checkpoint in cv/."""
+    return {owner_of(f"{CHECKPOINTS}/{name}") for name in os.listdir(CHECKPOINTS)} - {""}
 
 
 def checkpoints_of(record: RunRecord) -> list[str]:

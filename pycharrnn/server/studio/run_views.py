@@ -18,9 +18,19 @@ _MAX_SAMPLES, _MAX_NOTES = 20, 20
 _Action = Literal["stop", "go_on", "delete"]
 
 
-def view(record: RunRecord, figures: Figures, place: int | None, paths: Mapping[str, str]) -> Run:
-    """`place`: in the line. `paths`: model id -> path of its file."""
-    models = [model_id for model_id, path in paths.items() if record.owns(path)]
+class Checkpoints:
+    """Which runs have checkpoints in cv/, and which of these are offered. `paths`: model id -> path of its file."""
+
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        self.saved = run_record.names_with_checkpoints()
+        self.models: dict[str, list[str]] = {}  # name of a run -> ids
+        for model_id, path in paths.items():
+            self.models.setdefault(run_record.owner_of(path), []).append(model_id)
+
+
+def view(record: RunRecord, figures: Figures, place: int | None, checkpoints: Checkpoints) -> Run:
+    """`place`: in the line."""
+    models = checkpoints.models.get(record.name, [])
     return Run(
         id=record.id,
         name=record.name,
@@ -35,7 +45,7 @@ def view(record: RunRecord, figures: Figures, place: int | None, paths: Mapping[
         command=run_command.as_typed(record.next_words or record.command or record.words),
         folder=os.getcwd(),
         **dataclasses.asdict(figures),
-        sentence=_sentence(record, figures, place),
+        sentence=_sentence(record, figures, place, record.name in checkpoints.saved),
         error=record.error,
         can=_can(record),
         models=models,
@@ -57,7 +67,7 @@ def _can(record: RunRecord) -> list[_Action]:
     return ["stop"] if record.state in run_record.ACTIVE else ["go_on", "delete"]
 
 
-def _sentence(record: RunRecord, figures: Figures, place: int | None) -> str:
+def _sentence(record: RunRecord, figures: Figures, place: int | None, has_saved: bool) -> str:
     done = f"{figures.iteration:,}" if figures.iteration else ""
     if record.state == "waiting":
         return "waiting: it is next in the line." if place == 1 else f"waiting: it is number {place} in the line."
@@ -73,7 +83,6 @@ def _sentence(record: RunRecord, figures: Figures, place: int | None) -> str:
     if record.state == "finished":
         loss = f"; its lowest loss is {figures.best_val_loss:.4f}" if figures.best_val_loss is not None else ""
         return f"finished after {done} iterations{loss}." if done else "finished."
-    has_saved = bool(run_record.checkpoints_of(record))
     way_on = "Go on continues from its newest checkpoint" if has_saved else "Go on begins it anew"
     if record.state == "failed":
         return f"{record.error.rstrip('.')}. {way_on}."

@@ -208,7 +208,8 @@ class Studio:
 
         def views() -> RunList:
             records = sorted(self._line.records.values(), key=lambda record: record.created, reverse=True)
-            return RunList(runs=[self._view_of(record, paths) for record in records], line=self._line.line)
+            checkpoints = run_views.Checkpoints(paths)
+            return RunList(runs=[self._view_of(record, checkpoints) for record in records], line=self._line.line)
 
         return await self._call(views)
 
@@ -217,16 +218,18 @@ class Studio:
 
         def view() -> RunDetail:
             record = self._line.record(run_id)
-            return run_views.detail(record, self._progress, self._view_of(record, paths))
+            run = self._view_of(record, run_views.Checkpoints(paths))
+            return run_views.detail(record, self._progress, run)
 
         return await self._call(view)
 
     async def _view(self, record: RunRecord) -> Run:
-        return await self._call(self._view_of, record, self._models.paths())
+        paths = self._models.paths()
+        return await self._call(lambda: self._view_of(record, run_views.Checkpoints(paths)))
 
-    def _view_of(self, record: RunRecord, paths: dict[str, str]) -> Run:
+    def _view_of(self, record: RunRecord, checkpoints: run_views.Checkpoints) -> Run:
         place = self._line.line.index(record.id) + 1 if record.id in self._line.line else None
-        return run_views.view(record, self._progress.figures(record), place, paths)
+        return run_views.view(record, self._progress.figures(record), place, checkpoints)
 
     # -- models --------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Collection
 from typing import Any
@@ -18,6 +19,7 @@ MAX_FILES = 5000  # of a text
 _MAX_DEPTH = 8  # folders
 _MAX_NAMED = 50  # files on a command line; of more, their folder is named
 _PIECE = 1 << 20  # bytes in memory
+_ENDING = re.compile(r"\.\w{1,12}", re.ASCII)
 
 
 async def receive(stream: AsyncIterator[bytes], path: str) -> int:
@@ -138,6 +140,19 @@ def _folder(text_id: str) -> str:
     return f"{studio_paths.TEXTS}/{text_id}"
 
 
+def safe_file_name(name: str) -> str:
+    """As safe_name, with the ending of a name that is too long.
+
+    Example:
+        >>> safe_file_name("a b.t7"), len(safe_file_name(f"{'x' * 300}.html"))
+        ('a_b.t7', 85)
+    """
+    stem, ending = os.path.splitext(name.strip())
+    if not _ENDING.fullmatch(ending):
+        return safe_name(name)
+    return safe_name(stem) + ending
+
+
 def _safe(part: str, may_be_hidden: bool) -> str:
     """A part of a path as a safe name. A hidden file of a dropped folder stays hidden, so that it is left out."""
-    return f".{safe_name(part)}" if may_be_hidden and part.startswith(".") else safe_name(part)
+    return f".{safe_name(part)}" if may_be_hidden and part.startswith(".") else safe_file_name(part)
