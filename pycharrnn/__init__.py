@@ -1,6 +1,6 @@
-"""char-rnn in Python: train a character-level LSTM, GRU or RNN on one text file, and sample from it.
+"""char-rnn in Python: train a character-level LSTM, GRU or RNN on a text, and sample from it.
 
-`import pycharrnn` loads nothing heavy; each name comes, with what it needs, when it is first used.
+Importing the package loads neither PyTorch nor NumPy; each name is imported when it is first used.
 
 Example:
     >>> run = pycharrnn.train("poems.txt")

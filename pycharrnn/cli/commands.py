@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -172,6 +173,9 @@ def _run(args: list[str] | None) -> int:
         return e.status
     except OSError as e:
         what = f"{e.filename}: " if getattr(e, "filename", None) else ""
+        if what and e.errno == errno.EROFS:
+            note(f"can't write {what}{e.strerror}; name a file in another folder.")
+            return 1
         if what and isinstance(e, IsADirectoryError):
             note(f"{what.removesuffix(': ')} is a folder: name a file.")
             return 1

@@ -68,7 +68,8 @@ def cached(
         try:
             _encode(input_file, cache[0], cache[1], stats, say, progress, encoding)
         except OSError as e:
-            raise UserError(f"can't write the cache {cache[0]} and {cache[1]}: {e.strerror or e}.") from e
+            advice = f"copy input.txt to a folder that can be written, and name that with {flag('data_dir')}"
+            raise UserError(f"can't write the cache {cache[0]} and {cache[1]} ({e.strerror or e}): {advice}.") from e
         made = True
         try:
             loaded = load()

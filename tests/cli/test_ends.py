@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -43,6 +44,11 @@ def raising(error: BaseException):
         (RunStopped("training diverged.", 3), 3, "pycharrnn: training diverged.\n"),
         (RunStopped("", 130), 130, ""),
         (IsADirectoryError(21, "Is a directory", "my poems"), 1, "pycharrnn: my poems is a folder: name a file.\n"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "m.c"),
+            1,
+            "pycharrnn: can't write m.c: Read-only file system; name a file in another folder.\n",
+        ),
         (FileNotFoundError(2, "No such file or directory", "x.t7"), 1, "pycharrnn: x.t7: No such file or directory.\n"),
         (OSError(28, "No space left on device"), 1, "pycharrnn: No space left on device.\n"),
         (OSError("odd"), 1, "pycharrnn: odd.\n"),

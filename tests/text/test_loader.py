@@ -330,7 +330,8 @@ def test_nothing_is_left_when_preprocessing_fails(corpus, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(UserError, match="No space left"):
+    advice = r"\(No space left on device\): copy input.txt to a folder that can be written, and name that with -data_d"
+    with pytest.raises(UserError, match=advice):
         load(corpus)
     assert [p.name for p in corpus.iterdir()] == ["input.txt"]
 
