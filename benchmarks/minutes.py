@@ -1,13 +1,14 @@
 """The plan of -minutes beside a sweep of networks, learning rates and weight drops that train as long.
 
     python benchmarks/minutes.py FOLDER -minutes 0.5 [-items line] [-sizes 128,160,192] [-rates 0.7,1,1.4]
-        [-drops -0.1,0,0.1] [-cores 2] [-o FILE.json]
+        [-drops -0.1,0,0.1] [-cores 2] [-train 1] [-o FILE.json]
 
 FOLDER has an input.txt. All runs get the same processor time: an iteration of each size is timed in processor seconds,
 on one thread, and `-cores` of them make a second of -minutes. So other programs on the machine do not matter much, and
 the figures are those of an idle machine with so many cores, if threads cost nothing. The first row is the plan; each
 other one is what the plan would be for its size, with its rate multiplied by one of -rates, and one of -drops added to
-its weight drop. Losses are nats per character of the validation split, the lowest of a run.
+its weight drop. Losses are nats per character of the validation split, the lowest of a run. -train 0 prints the plan as
+flags, and trains nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 import pycharrnn
 from pycharrnn.engine.device import GPUs
 from pycharrnn.text.text_stats import TextStats, text_stats
-from pycharrnn.training import step_timing, time_plan
+from pycharrnn.training import recipes, step_timing, time_plan
 from pycharrnn.training.machine import Machine
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.settle import settle
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("-rates", default="1")
     parser.add_argument("-drops", default="0")
     parser.add_argument("-cores", type=float, default=2)
+    parser.add_argument("-train", type=int, default=1)
     parser.add_argument("-o", default="", help="the rows as JSON")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -89,6 +91,9 @@ def main() -> None:
     of_one = seconds_of_sizes(opt, text, [int(size) for size in args.sizes.split(",")])
     steps = {size: seconds / args.cores for size, seconds in of_one.items()}
     rates, drops = ([float(number) for number in numbers.split(",")] for numbers in (args.rates, args.drops))
+    if not args.train:
+        print(recipes.command_line(time_plan.plan(opt, GIVEN, text, Timing(0, steps))))
+        return
     rows = []
     for what, options in candidates(opt, text, steps, rates, drops):
         rows.append(row := trained(what, options))

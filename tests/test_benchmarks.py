@@ -406,6 +406,10 @@ def test_minutes(tmp_path, capsys, monkeypatch):
     assert [row["what"] for row in rows] == ["plan", "sweep", "sweep", "sweep"]
     assert {row["rnn_size"] for row in rows} == {4, 6}
     assert "% above the best of 4 runs" in capsys.readouterr().out.splitlines()[-1]
+    monkeypatch.setattr(sys, "argv", ["minutes.py", str(tmp_path), *arguments, "-train", "0"])
+    minutes.main()
+    (plan,) = capsys.readouterr().out.splitlines()
+    assert plan.startswith(f"pycharrnn train -data_dir {tmp_path} -rnn_size ")
 
 
 def test_originality(tmp_path, monkeypatch, capsys):
