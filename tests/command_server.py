@@ -127,7 +127,7 @@ def _serve(control: socket.socket) -> NoReturn:
         if not message:
             sys.exit()
         request = json.loads(message)
-        if request["args"][:1] == ["serve"]:
+        if request["args"][:1] in (["serve"], ["studio"]):
             import pycharrnn.server.serve  # noqa: F401
         report = streams.pop() if len(streams) == 4 else None
         process = os.fork()
