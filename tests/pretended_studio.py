@@ -219,7 +219,7 @@ class Studio:
 
     def _bring(self, name: str) -> Any:
         self.models.append(model(name.rpartition(".")[0]))
-        return {"models": [self.models[-1]["id"]], "sentence": "An lstm of 1 layer of 128 units, of char-rnn."}
+        return {"models": [self.models[-1]["id"]], "sentence": f"one model is here to play with: models/{name}."}
 
 
 _FLAG = ("name", "default", "help", "group", "kind", "allowed", "choices")

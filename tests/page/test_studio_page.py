@@ -176,7 +176,7 @@ def test_an_upload_has_words_and_can_be_cancelled(chromium, studio, poems):
 def test_stop_go_on_delete_undo_by_keyboard(chromium, studio):
     studio.runs = [run("poems", "running")]
     studio.models = [model("lm_poems_best")]
-    opened(chromium, studio, "learn")
+    opened(chromium, studio)
     press(chromium, "stop")
     shown(chromium, "current-run", "Stopped after iteration 420")
     assert "poems: stopped after" in text(chromium, "studio-announced")
@@ -233,7 +233,7 @@ def test_bring_send_play(chromium, studio, tmp_path):
     path = tmp_path / "lm_old.t7"
     path.write_bytes(b"a model")
     element(chromium, "model-file").send_keys(str(path))
-    shown(chromium, "brought", "lm_old is here.")
+    shown(chromium, "brought", "One model is here to play with: models/lm_old.t7.")
     press(chromium, "Send lm_old")
     shown(chromium, "dialog", "a page that runs the model in a browser")
     chromium.find_element(By.CSS_SELECTOR, ".formats button").click()

@@ -149,7 +149,7 @@ def test_an_old_checkpoint_and_a_file_that_is_none(chromium, folder, tmp_path):
         opened(chromium, url)
         click(chromium, "show-bring")
         element(chromium, "model-file").send_keys(str(LSTM))
-        shown(chromium, "brought", f"{LSTM.stem} is here.")
+        shown(chromium, "brought", f"models/{LSTM.name}")
         press(chromium, f"Play {LSTM.stem}")
         expected = sampled(LSTM, ["-length", "600", "-temperature", "0.7", "-seed", "123", "-primetext", "\n"])
         assert generated(chromium, 600) == expected.decode().strip("\n")

@@ -25,7 +25,12 @@ let timer = 0;
 const trash = new Trash(api, refresh);
 const send = (id) => askFormat(api, facts.send_formats, id);
 const list = new Models({ play: open, send, remove: (id) => attempt(() => trash.askModel(id), $("models-problem")) });
-const runs = new Runs(api, { play: open, send, remove: (run) => attempt(() => trash.askRun(run), $("studio-notice")), onChange: refresh });
+const runs = new Runs(api, {
+  play: open,
+  send,
+  remove: (run) => attempt(() => trash.askRun(run), $("studio-notice")),
+  onChange: refresh,
+});
 const bring = new Bring(api, open, refresh);
 
 async function open(id) {
@@ -50,17 +55,28 @@ async function refresh() {
 }
 
 async function begin() {
-  const [about, { flags }, answer] = await Promise.all([api.get("api/studio"), api.get("api/studio/flags"), api.changed("api/models")]);
+  const [about, { flags }, answer] = await Promise.all([
+    api.get("api/studio"),
+    api.get("api/studio/flags"),
+    api.changed("api/models"),
+  ]);
   facts = about;
   models = answer.models;
   list.show(models);
   bring.describe(facts.bring_endings);
-  if (facts.can_train) new Learn(api, flags, () => models, (run) => runs.choose(run.id));
+  if (facts.can_train)
+    new Learn(
+      api,
+      flags,
+      () => models,
+      (run) => runs.choose(run.id),
+    );
   else {
     $("drop").hidden = true;
     setText($("learn-problem"), facts.why_not);
   }
-  showSection(firstSection(!models.length));
+  await runs.refresh();
+  showSection(firstSection(!models.length || runs.isBusy));
 }
 
 // Whether an action succeeded; shows the sentence of a Problem. The page itself asks for a token.

@@ -61,7 +61,9 @@ export class StudioApi {
         if (request.status < 300) resolve(request.response);
         else reject(problemOf(request.status, request.response));
       });
-      request.addEventListener("error", () => reject(new Problem("The upload was interrupted. Nothing of it was kept.")));
+      request.addEventListener("error", () =>
+        reject(new Problem("The upload was interrupted. Nothing of it was kept.")),
+      );
       request.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
       signal.addEventListener("abort", () => request.abort());
       request.send(file);

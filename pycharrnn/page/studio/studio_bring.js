@@ -1,7 +1,7 @@
 // Bring: a model's file is uploaded, read by the server, and is there to play with.
 
 import { Problem } from "./problem.js";
-import { $, announce, button, el, setText, size } from "./studio_dom.js";
+import { $, announce, button, el, sentence, setText, size } from "./studio_dom.js";
 import { listenForChoice, listenForDrop } from "./studio_files.js";
 
 export class Bring {
@@ -13,14 +13,21 @@ export class Bring {
   // play(id); onChange(): is called when there are more models.
   constructor(api, play, onChange) {
     [this.#api, this.#play, this.#onChange] = [api, play, onChange];
-    listenForDrop($("bring-drop"), (files) => this.#take(files), (words) => this.#problem(words));
+    listenForDrop(
+      $("bring-drop"),
+      (files) => this.#take(files),
+      (words) => this.#problem(words),
+    );
     listenForChoice($("choose-model"), $("model-file"), (files) => this.#take(files));
     $("cancel-bring").addEventListener("click", () => this.#upload?.abort());
   }
 
   // endings: of files that the server reads.
   describe(endings) {
-    setText($("bring-kinds"), endings.length > 1 ? `${endings.slice(0, -1).join(", ")} or ${endings.at(-1)}` : endings.join());
+    setText(
+      $("bring-kinds"),
+      endings.length > 1 ? `${endings.slice(0, -1).join(", ")} or ${endings.at(-1)}` : endings.join(),
+    );
     $("model-file").accept = endings.join();
   }
 
@@ -55,14 +62,15 @@ export class Bring {
   }
 
   #showBrought(models, sentences) {
-    const play = models.map((id) => button(models.length > 1 ? `Play ${id}` : "Play", () => this.#play(id), { kind: "main" }));
+    const play = models.map((id) =>
+      button(models.length > 1 ? `Play ${id}` : "Play", () => this.#play(id), { kind: "main" }),
+    );
     $("brought").replaceChildren(
-      el("p", {}, el("b", {}, models.join(", ")), models.length > 1 ? " are here." : " is here."),
-      ...sentences.filter(Boolean).map((words) => el("p", { class: "quiet" }, words)),
+      ...sentences.map((words) => el("p", {}, sentence(words))),
       el("div", { class: "buttons" }, ...play),
     );
     $("brought").hidden = false;
-    announce(`${models.join(", ")} can be played.`);
+    announce(sentences.map(sentence).join(" "));
     play[0].focus();
   }
 
@@ -72,7 +80,8 @@ export class Bring {
 }
 
 function showSent(file, sent) {
-  const words = sent < file.size ? `Uploading ${file.name}: ${size(sent)} of ${size(file.size)}` : `Reading ${file.name}…`;
+  const words =
+    sent < file.size ? `Uploading ${file.name}: ${size(sent)} of ${size(file.size)}` : `Reading ${file.name}…`;
   setText($("bring-words"), words);
   if (sent < file.size) $("bring-bar").value = sent / file.size;
   else $("bring-bar").removeAttribute("value");

@@ -24,7 +24,9 @@ export class Trash {
   }
 
   async askModel(model) {
-    await this.#ask(model, `api/studio/models/files?${new URLSearchParams({ model })}`, "api/studio/models/delete", { model });
+    await this.#ask(model, `api/studio/models/files?${new URLSearchParams({ model })}`, "api/studio/models/delete", {
+      model,
+    });
   }
 
   async #ask(name, filesPath, deletePath, body) {
@@ -33,7 +35,11 @@ export class Trash {
     const names = files.slice(0, MOST_NAMES).map((file) => el("li", {}, file));
     if (files.length > MOST_NAMES) names.push(el("li", {}, `and ${count(files.length - MOST_NAMES, "more", "more")}`));
     const close = openDialog(`Delete ${name}?`, [
-      el("p", {}, `This moves ${count(files.length, "file")}, ${size(bytes)}, to the folder trash. Undo brings ${files.length === 1 ? "it" : "them"} back.`),
+      el(
+        "p",
+        {},
+        `This moves ${count(files.length, "file")}, ${size(bytes)}, to the folder trash. Undo brings ${files.length === 1 ? "it" : "them"} back.`,
+      ),
       el("ul", { class: "names" }, ...names),
       problem,
       el("div", { class: "buttons" }, button("Delete", remove, { kind: "danger" }), closeButton("Keep")),
@@ -62,9 +68,20 @@ export class Trash {
     const rows = answer.trash.map((entry) => {
       const problem = el("small", { class: "problem", role: "alert" });
       const when = new Date(1000 * entry.deleted).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
-      const what = el("div", { class: "what" }, entry.what, el("small", {}, `${count(entry.files.length, "file")}, ${size(entry.bytes)}, ${when}`), problem);
+      const what = el(
+        "div",
+        { class: "what" },
+        entry.what,
+        el("small", {}, `${count(entry.files.length, "file")}, ${size(entry.bytes)}, ${when}`),
+        problem,
+      );
       const name = `Undo the deletion of ${entry.what}`;
-      return el("li", {}, what, button("Undo", () => this.#undo(entry, problem), { key: entry.trash, "aria-label": name }));
+      return el(
+        "li",
+        {},
+        what,
+        button("Undo", () => this.#undo(entry, problem), { key: entry.trash, "aria-label": name }),
+      );
     });
     showAgain($("trash-list"), rows, $("models-title"));
   }

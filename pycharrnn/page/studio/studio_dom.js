@@ -15,7 +15,11 @@ export function el(name, { on = {}, ...attributes } = {}, ...children) {
 
 // A button. key: what is the same about it when its list is shown again, so that it keeps the focus.
 export function button(words, action, { key = "", kind = "", ...more } = {}) {
-  return el("button", { type: "button", class: kind || false, "data-key": key || false, on: { click: action }, ...more }, words);
+  return el(
+    "button",
+    { type: "button", class: kind || false, "data-key": key || false, on: { click: action }, ...more },
+    words,
+  );
 }
 
 // Replaces the children of an element; the focus stays on the one with the same data-key, or goes to `otherwise`.

@@ -4,7 +4,9 @@ import { el } from "./studio_dom.js";
 
 // flags: of the server. Returns one <fieldset> for each group.
 export function flagFields(flags) {
-  return [...grouped(flags)].map(([group, members]) => el("fieldset", {}, el("legend", {}, group), ...members.map(field)));
+  return [...grouped(flags)].map(([group, members]) =>
+    el("fieldset", {}, el("legend", {}, group), ...members.map(field)),
+  );
 }
 
 // {name: value} of the fields that are not empty.
@@ -31,8 +33,26 @@ function field({ name, default: usual, help, kind, choices, allowed }) {
   const options = kind === "switch" ? ["0", "1"] : choices;
   const input =
     kind === "switch" || kind === "choice"
-      ? el("select", common, el("option", { value: "" }, "as usual"), ...options.filter((one) => one !== "").map((value) => el("option", { value }, String(value))))
-      : el("input", { ...common, type: "text", inputmode: kind === "text" ? false : "decimal", autocomplete: "off", spellcheck: "false", placeholder: usual === "" ? "" : String(usual) });
+      ? el(
+          "select",
+          common,
+          el("option", { value: "" }, "as usual"),
+          ...options.filter((one) => one !== "").map((value) => el("option", { value }, String(value))),
+        )
+      : el("input", {
+          ...common,
+          type: "text",
+          inputmode: kind === "text" ? false : "decimal",
+          autocomplete: "off",
+          spellcheck: "false",
+          placeholder: usual === "" ? "" : String(usual),
+        });
   const words = [help, allowed && !options.length && `Allowed: ${allowed}`].filter(Boolean).join(". ");
-  return el("div", { class: "field" }, el("label", { for: id }, `-${name}`), input, el("small", { id: `${id}-help` }, words));
+  return el(
+    "div",
+    { class: "field" },
+    el("label", { for: id }, `-${name}`),
+    input,
+    el("small", { id: `${id}-help` }, words),
+  );
 }

@@ -7,9 +7,23 @@ import { flagFields, flagValues } from "./studio_flags.js";
 import { estimateWords } from "./studio_found.js";
 
 const DELAY = 300; // milliseconds after the last key, before the server is asked for the command
-const ITEMS = [["", "one text"], ["line", "a list: each line is an item"], ["blank", "a list: blank lines are between its items"], ["file", "a list: each file is an item"]];
-const LABELS = [["", "none"], ["file", "the name of its file"], ["folder", "the name of its folder"], ["column", "what stands before its first tab"]];
-const UNITS = [["", "as the text has it"], ["bytes", "bytes"], ["utf8", "code points"]];
+const ITEMS = [
+  ["", "one text"],
+  ["line", "a list: each line is an item"],
+  ["blank", "a list: blank lines are between its items"],
+  ["file", "a list: each file is an item"],
+];
+const LABELS = [
+  ["", "none"],
+  ["file", "the name of its file"],
+  ["folder", "the name of its folder"],
+  ["column", "what stands before its first tab"],
+];
+const UNITS = [
+  ["", "as the text has it"],
+  ["bytes", "bytes"],
+  ["utf8", "code points"],
+];
 
 export class RunForm {
   #api;
@@ -30,7 +44,8 @@ export class RunForm {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.showCommand(), DELAY);
     });
-    for (const id of ["run-items", "run-label", "run-text-encoding"]) $(id).addEventListener("change", () => actions.reread(this.values));
+    for (const id of ["run-items", "run-label", "run-text-encoding"])
+      $(id).addEventListener("change", () => actions.reread(this.values));
     $("other-text").addEventListener("click", () => actions.forget());
     $("copy-command").addEventListener("click", async () => {
       await copy($("command").textContent);
@@ -97,7 +112,11 @@ export class RunForm {
   showProblem(words) {
     setText($("run-problem"), words);
     for (const input of $("new-run").querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
-    const flag = words && [...$("new-run").querySelectorAll("[data-flag]")].find(({ dataset }) => new RegExp(`\\b${dataset.flag}\\b`, "i").test(words));
+    const flag =
+      words &&
+      [...$("new-run").querySelectorAll("[data-flag]")].find(({ dataset }) =>
+        new RegExp(`\\b${dataset.flag}\\b`, "i").test(words),
+      );
     if (!flag) return;
     flag.setAttribute("aria-invalid", "true");
     $("more").open = true;
@@ -105,7 +124,11 @@ export class RunForm {
 
   #build(flags) {
     $("flags").replaceChildren(...flagFields(flags));
-    for (const [id, options] of [["run-items", ITEMS], ["run-label", LABELS], ["run-unit", UNITS]]) {
+    for (const [id, options] of [
+      ["run-items", ITEMS],
+      ["run-label", LABELS],
+      ["run-unit", UNITS],
+    ]) {
       $(id).replaceChildren(...options.map(([value, words]) => el("option", { value }, words)));
     }
   }

@@ -2,19 +2,28 @@
 
 import { count, el, sentence, size } from "./studio_dom.js";
 
-const KINDS = { text: "It reads as one text.", list: "It looks like a list.", "sorted list": "It looks like a sorted list." };
+const KINDS = {
+  text: "It reads as one text.",
+  list: "It looks like a list.",
+  "sorted list": "It looks like a sorted list.",
+};
 const MOST_FILES = 3; // named in the summary
 
 // facts: those of the server. Returns elements.
 export function foundFacts(facts) {
   const unit = facts.encoding === "utf8" ? "code point" : "character";
-  const encodings = [...new Set(facts.files.map(({ encoding }) => encoding))];
+  const encodings = [...new Set(facts.files.map(({ encoding }) => encoding.replace(/^utf/, "UTF")))];
   const files = facts.file_count ?? facts.files.length;
   const names = facts.files.slice(0, MOST_FILES).map(({ name }) => name);
-  const what = files > MOST_FILES ? `${names.join(", ")} and ${count(files - MOST_FILES, "other file")}` : names.join(", ");
+  const what =
+    files > MOST_FILES ? `${names.join(", ")} and ${count(files - MOST_FILES, "other file")}` : names.join(", ");
   return [
     el("p", {}, el("b", {}, what)),
-    el("p", {}, `${count(facts.characters, unit)}, ${facts.distinct.toLocaleString("en")} distinct, ${size(facts.bytes)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
+    el(
+      "p",
+      {},
+      `${count(facts.characters, unit)}, ${facts.distinct.toLocaleString("en")} distinct, ${size(facts.bytes)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`,
+    ),
     el("p", {}, KINDS[facts.kind] ?? ""),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),

@@ -5,14 +5,26 @@ import { el, setText } from "./studio_dom.js";
 
 // goOn({minutes}): is called with the answer.
 export function askMinutes(run, goOn) {
-  const input = el("input", { id: "more-minutes", type: "number", min: "0.1", step: "any", value: "10", required: true });
+  const input = el("input", {
+    id: "more-minutes",
+    type: "number",
+    min: "0.1",
+    step: "any",
+    value: "10",
+    required: true,
+  });
   const problem = dialogProblem();
-  const form = el("form", { novalidate: true },
+  const form = el(
+    "form",
+    { novalidate: true },
     el("div", { class: "field" }, el("label", { for: "more-minutes" }, "Minutes"), input),
     problem,
     el("div", { class: "buttons" }, el("button", { class: "main" }, "Go on"), closeButton("Cancel")),
   );
-  const close = openDialog(`Go on with ${run.name}`, [el("p", {}, "It has learnt all that it was to learn. It can go on for some time."), form]);
+  const close = openDialog(`Go on with ${run.name}`, [
+    el("p", {}, "It has learnt all that it was to learn. It can go on for some time."),
+    form,
+  ]);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const minutes = Number(input.value);

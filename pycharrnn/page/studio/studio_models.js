@@ -17,12 +17,17 @@ export class Models {
     if (now === this.#shown) return;
     this.#shown = now;
     $("no-models").hidden = models.length > 0;
-    showAgain($("model-list"), models.map((model) => this.#row(model)), $("models-title"));
+    showAgain(
+      $("model-list"),
+      models.map((model) => this.#row(model)),
+      $("models-title"),
+    );
   }
 
   #row(model) {
     const { play, send, remove } = this.#actions;
-    const one = (words, action) => button(words, () => action(model.id), { key: `${words} ${model.id}`, "aria-label": `${words} ${model.id}` });
+    const one = (words, action) =>
+      button(words, () => action(model.id), { key: `${words} ${model.id}`, "aria-label": `${words} ${model.id}` });
     return el(
       "li",
       { id: `model-${model.id}` },

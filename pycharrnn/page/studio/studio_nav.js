@@ -17,11 +17,12 @@ export function showSection(name, { focus = false } = {}) {
   scrollTo(0, 0);
 }
 
-// The section of before a reload; Play for an address with a sample; else Learn, if there is nothing to play with.
-export function firstSection(isEmpty) {
+// Play for an address with a sample; the section of before a reload; else Learn if something is learnt now, or nothing
+// is there to play with.
+export function firstSection(learns) {
   if (new URLSearchParams(location.hash.slice(1)).has("model")) return "play";
   const stored = sessionStorage.getItem(STORED);
-  return NAMES.includes(stored) ? stored : isEmpty ? "learn" : "play";
+  return NAMES.includes(stored) ? stored : learns ? "learn" : "play";
 }
 
 function focusSection() {

@@ -19,7 +19,12 @@ export class RunCard {
     this.facts = el("dl", { class: "facts" });
     this.buttons = el("div", { class: "buttons" });
     this.problem = el("p", { class: "problem", role: "alert" });
-    this.curve = el("figure", { "aria-labelledby": "curve-title" }, el("h4", { id: "curve-title" }, "Losses"), keyOfCurve());
+    this.curve = el(
+      "figure",
+      { "aria-labelledby": "curve-title" },
+      el("h4", { id: "curve-title" }, "Losses"),
+      keyOfCurve(),
+    );
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", "Training and validation loss so far");
@@ -33,11 +38,27 @@ export class RunCard {
       await copy(this.command.textContent);
       setText(this.copied, "command copied");
     });
-    const command = el("div", { class: "command" }, this.command, el("div", { class: "buttons" }, copyCommand), this.copied);
+    const command = el(
+      "div",
+      { class: "command" },
+      this.command,
+      el("div", { class: "buttons" }, copyCommand),
+      this.copied,
+    );
     this.noted = el("details", {}, el("summary", {}, "Messages"), this.notes);
     parent.replaceChildren(
-      el("article", { class: "run", "aria-labelledby": "run-title" }, this.title, this.state, this.bar, this.facts, this.buttons, this.problem,
-        el("div", { class: "pair" }, this.sampled, this.curve), el("div", {}, this.noted, el("details", {}, el("summary", {}, "Command"), command))),
+      el(
+        "article",
+        { class: "run", "aria-labelledby": "run-title" },
+        this.title,
+        this.state,
+        this.bar,
+        this.facts,
+        this.buttons,
+        this.problem,
+        el("div", { class: "pair" }, this.sampled, this.curve),
+        el("div", {}, this.noted, el("details", {}, el("summary", {}, "Command"), command)),
+      ),
     );
   }
 
@@ -70,7 +91,7 @@ export class RunCard {
     const facts = [
       moves && seconds_left !== null && ["Time left", duration(seconds_left)],
       seconds !== null && ["Time so far", duration(seconds)],
-      characters_per_second !== null && ["Characters per second", Math.round(characters_per_second).toLocaleString("en")],
+      characters_per_second !== null && ["Characters/second", Math.round(characters_per_second).toLocaleString("en")],
       best_val_loss !== null && ["Lowest loss", best_val_loss.toFixed(4)],
     ].filter(Boolean);
     this.facts.replaceChildren(...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
@@ -97,16 +118,31 @@ export class RunCard {
     const now = JSON.stringify([id, moves, samples.map(({ iteration }) => iteration)]);
     if (now === this.#samples) return;
     this.#samples = now;
-    const parts = samples.toReversed().map(({ text, epoch, iteration }) => [
-      el("span", { class: "when" }, epoch === null ? `after iteration ${iteration}` : `after ${epoch.toFixed(2)} epochs`),
-      el("span", { class: "sample" }, text),
-    ]);
-    const empty = moves ? "It has not written anything yet. The first sample comes soon." : "It has not written anything.";
+    const parts = samples
+      .toReversed()
+      .map(({ text, epoch, iteration }) => [
+        el(
+          "span",
+          { class: "when" },
+          epoch === null ? `after iteration ${iteration}` : `after ${epoch.toFixed(2)} epochs`,
+        ),
+        el("span", { class: "sample" }, text),
+      ]);
+    const empty = moves
+      ? "It has not written anything yet. The first sample comes soon."
+      : "It has not written anything.";
     this.samples.replaceChildren(...(parts.length ? parts.flat() : [el("span", { class: "when" }, empty)]));
     this.samples.scrollTop = 0;
   }
 }
 
 function keyOfCurve() {
-  return el("p", { class: "key", "aria-hidden": "true" }, el("i", { class: "train" }), "training ", el("i", { class: "val" }), "validation");
+  return el(
+    "p",
+    { class: "key", "aria-hidden": "true" },
+    el("i", { class: "train" }),
+    "training ",
+    el("i", { class: "val" }),
+    "validation",
+  );
 }

@@ -21,7 +21,8 @@ export class Runs {
     [this.#api, this.#actions] = [api, actions];
     this.#card = new RunCard($("current-run"), {
       stop: (run) => this.#act(run, "stop"),
-      goOn: (run) => (run.state === "finished" ? askMinutes(run, (body) => this.#act(run, "go_on", body)) : this.#act(run, "go_on")),
+      goOn: (run) =>
+        run.state === "finished" ? askMinutes(run, (body) => this.#act(run, "go_on", body)) : this.#act(run, "go_on"),
       play: (run) => actions.play(run.best_model),
       send: (run) => actions.send(run.best_model),
       remove: (run) => actions.remove(run),
@@ -71,27 +72,52 @@ export class Runs {
       if (this.#states.has(id) && this.#states.get(id) !== state) announce(`${name}: ${words}`);
       this.#states.set(id, state);
     }
-    const waiting = this.#line.map((id) => this.#runs.find((run) => run.id === id)).filter((run) => run && run !== current);
+    const waiting = this.#line
+      .map((id) => this.#runs.find((run) => run.id === id))
+      .filter((run) => run && run !== current);
     const others = this.#runs.filter((run) => run !== current && run.state !== "waiting");
     $("no-runs").hidden = this.#runs.length > 0;
-    const parts = [waiting, others].map((runs) => runs.map(({ id, name, state, sentence: words }) => [id, name, state, state === "running" ? "" : words]));
+    const parts = [waiting, others].map((runs) =>
+      runs.map(({ id, name, state, sentence: words }) => [id, name, state, state === "running" ? "" : words]),
+    );
     const now = JSON.stringify(parts);
     if (now === this.#rows) return;
     this.#rows = now;
     $("waiting").hidden = !waiting.length;
     $("others").hidden = !others.length;
-    showAgain($("waiting-list"), waiting.map((run) => this.#waitingRow(run)), $("waiting-title"));
-    showAgain($("other-list"), others.map((run) => this.#otherRow(run)), $("others-title"));
+    showAgain(
+      $("waiting-list"),
+      waiting.map((run) => this.#waitingRow(run)),
+      $("waiting-title"),
+    );
+    showAgain(
+      $("other-list"),
+      others.map((run) => this.#otherRow(run)),
+      $("others-title"),
+    );
   }
 
   #waitingRow(run) {
     const place = this.#line.indexOf(run.id);
     const move = (by, sign, words) => {
       const disabled = !this.#line[place + by];
-      return button(sign, () => this.#move(place, by), { key: `${words} ${run.id}`, kind: "icon", disabled, "aria-label": `Move ${run.name} ${words}` });
+      return button(sign, () => this.#move(place, by), {
+        key: `${words} ${run.id}`,
+        kind: "icon",
+        disabled,
+        "aria-label": `Move ${run.name} ${words}`,
+      });
     };
-    const leave = button("Remove", () => this.#act(run, "stop"), { key: `stop ${run.id}`, "aria-label": `Remove ${run.name} from the line` });
-    return el("li", {}, el("div", { class: "what" }, run.name), el("div", { class: "buttons" }, move(-1, "↑", "up"), move(1, "↓", "down"), leave));
+    const leave = button("Remove", () => this.#act(run, "stop"), {
+      key: `stop ${run.id}`,
+      "aria-label": `Remove ${run.name} from the line`,
+    });
+    return el(
+      "li",
+      {},
+      el("div", { class: "what" }, run.name),
+      el("div", { class: "buttons" }, move(-1, "↑", "up"), move(1, "↓", "down"), leave),
+    );
   }
 
   #otherRow(run) {

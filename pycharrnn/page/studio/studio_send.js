@@ -9,10 +9,20 @@ export function askFormat(api, formats, model) {
   const status = el("p", { role: "status" });
   const problem = dialogProblem();
   const buttons = formats.map(({ format, what }) =>
-    el("li", {}, button(`.${format}`, () => send(format), { "aria-describedby": `what-${format}` }), el("span", { id: `what-${format}` }, what)),
+    el(
+      "li",
+      {},
+      button(`.${format}`, () => send(format), { "aria-describedby": `what-${format}` }),
+      el("span", { id: `what-${format}` }, what),
+    ),
   );
   openDialog("Send", [
-    el("p", {}, el("b", {}, model), ": choose a form. The browser saves the file, to attach to a message or to put on a web page."),
+    el(
+      "p",
+      {},
+      el("b", {}, model),
+      ": choose a form. The browser saves the file, to attach to a message or to put on a web page.",
+    ),
     el("ul", { class: "formats" }, ...buttons),
     problem,
     el("div", { class: "bar" }, el("div", { class: "buttons" }, closeButton("Close")), status),
