@@ -13,7 +13,7 @@ from pycharrnn.engine.adapt_options import AdaptOptions
 class EvalOptions(AdaptOptions):
     """Options of `pycharrnn eval`."""
 
-    data_dir: str = option("", "data directory with input.txt. Left out: as in training", path="dir", group="text")
+    data_dir: str = option("", "data directory with input.txt. Default: as in training", path="dir", group="text")
     split: str = option("val", "train, val or test", group="text", allowed=one_of("train", "val", "test"))
     compare: int = option(
         0, "1 = print a table, one line per checkpoint, sorted by loss", group="display", allowed=SWITCH
@@ -28,7 +28,7 @@ class EvalOptions(AdaptOptions):
     )
     adapt: int = option(
         0,
-        "1 = print also the loss of a model that learns from the split while it reads it: another test",
+        "1 = print also the loss of a model that learns from the split while it reads it; compare only such figures",
         group="learning",
         allowed=SWITCH,
     )
@@ -72,7 +72,7 @@ class ScoreOptions(AdaptOptions):
     )
     adapt: int = option(
         0,
-        "1 = print also the score of a model that learns from each text while it reads it: another test",
+        "1 = print also the score of a model that learns from each text while it reads it; compare only such figures",
         group="learning",
         allowed=SWITCH,
     )
@@ -120,7 +120,7 @@ class CopiedOptions:
     """Options of `pycharrnn copied`."""
 
     text: str = option(
-        "", "the text to compare with. Left out: the training text that the model records", path="file", group="text"
+        "", "the text to compare with. Default: the training text that the model records", path="file", group="text"
     )
     least: int = option(20, "number of characters that a passage must have at least", group="output", allowed=number(1))
     top: int = option(20, "number of passages to print, the longest first. 0 = all", group="output", allowed=number(0))

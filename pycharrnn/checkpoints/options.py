@@ -23,7 +23,7 @@ class ConvertOptions:
 
     type: str = option(
         "",
-        "precision of a .t7 or .onnx file. Left out, .t7 is float64, as the Lua programs require, and .onnx is float32"
+        "precision of a .t7 or .onnx file. Default: .t7 is float64, as the Lua programs require, and .onnx is float32"
         " where that holds all weights exactly",
         group="output",
         allowed=one_of("float64", "float32"),
@@ -38,7 +38,7 @@ class ConvertOptions:
     weights: str = option(
         "",
         "type of the weights in a .c file: double samples the same text as pycharrnn sample, float takes half of its"
-        " size, int8 an eighth. Left out, the first that takes at most 4 MB",
+        " size, int8 an eighth. Default: the first that takes at most 4 MB",
         group="output",
         allowed=one_of("double", "float", "int8"),
     )
@@ -49,7 +49,7 @@ class ConvertOptions:
         allowed=SWITCH,
     )
     title: str = option(
-        "", "heading of a .html page. Left out, the name of the text of training", group="output", value="TEXT"
+        "", "heading of a .html page. Default: the name of the training text", group="output", value="TEXT"
     )
     about: str = option("", "plain text below the heading of a .html page", group="output", value="TEXT")
     overwrite: int = option(0, "1 = replace <out> if it exists", group="output", allowed=SWITCH)

@@ -98,7 +98,7 @@ def completion_command(shell: str) -> None:
 @click.command(
     "help",
     cls=Command,
-    arguments=[("command", "name of a command. Left out: list all")],
+    arguments=[("command", "name of a command. Default: list all commands")],
     short_help="Print the flags of a command.",
 )
 @click.argument("name", metavar="<command>", required=False)

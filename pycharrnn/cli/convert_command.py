@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         (
             "out",
             f"file to write, in the format of its ending: {formats.in_words(formats.ALL_ENDINGS)}. .html is a"
-            " page that runs the model, .c a C program. Left out: <in>_cpu.t7",
+            " page that runs the model, .c a C program. Default: <in>_cpu.t7",
         ),
     ],
     short_help=f"Write a checkpoint as {formats.in_words(formats.ALL_ENDINGS)}.",

@@ -19,7 +19,7 @@ from pycharrnn.common.errors import UserError
     options="pycharrnn.analysis.options.CopiedOptions",
     arguments=[
         ("sample", "file with a sample, or any other text. - = standard input"),
-        ("model", f"checkpoint whose training text to compare with; {FOLDER}. Left out: -text"),
+        ("model", f"checkpoint whose training text to compare with; {FOLDER}. Without it, -text names the text"),
     ],
     short_help="Print the passages of a sample that are in the training text.",
 )

@@ -310,7 +310,7 @@ def _requiring_extra_serve() -> Iterator[None]:
     "studio",
     cls=Command,
     options="pycharrnn.server.options.StudioOptions",
-    arguments=[("folder", "where texts, trainings and models are; made if missing. Left out: the current one")],
+    arguments=[("folder", "where texts, trainings and models are; made if missing. Default: the current one")],
     short_help="Train, play and send models in the browser.",
 )
 @click.argument("folder", metavar="<folder>", type=FILE, required=False, default=".")

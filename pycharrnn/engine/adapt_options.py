@@ -40,7 +40,7 @@ class AdaptOptions:
     )
     adapt_pull: float = option(
         0.001,
-        "part of the way back to the trained weights that the weights go after each -adapt_length characters",
+        "after each -adapt_length characters, the weights return this fraction of the way to the trained ones",
         group="learning",
         allowed=number(0, 1),
         value="X",

@@ -168,7 +168,7 @@ class Model:
             sample: 0 = take the most probable character instead of sampling.
             hide_prime: leave the beginning out of the result.
             ignore_bad_primetext: leave out characters of the beginning that the vocabulary lacks.
-            max_copy: sample no more than so many characters in a row that stand in the training text. 0 = no limit. A
+            max_copy: sample no passage of more characters than this that is in the training text. 0 = no limit. A
                 text ends where no other character is left; its `ended_early` is then True.
             text: file with the text for max_copy; None = the training text, as the checkpoint records it.
             as_bytes: return bytes. A str has U+FFFD for invalid UTF-8.
@@ -274,7 +274,7 @@ class Model:
 
         Args:
             adapt: the score of a copy of the model that learns from the text, each part once it has been predicted.
-                That is another test: give both figures. On the CPU.
+                Compare only such figures with each other. On the CPU.
             options: adapt_rate, adapt_length, adapt_pull, as for `learn`.
 
         Errors: TypeError; UserError for a value that is not allowed.
@@ -319,7 +319,7 @@ class Model:
 
         Args:
             adapt_rate: learning rate. adapt_length: number of characters to read before each step of learning.
-            adapt_pull: part of the way back to this model's weights that the weights go after each step.
+            adapt_pull: after each step, the weights return this fraction of the way to this model's.
 
         Errors: TypeError; UserError for a value that is not allowed.
 

@@ -55,7 +55,7 @@ class SampleOptions(AdaptOptions):
     )
     label: str = option(
         "",
-        "label of the items to draw, from a model with labels. Left out: labels as often as in training, each printed"
+        "label of the items to draw, from a model with labels. Default: labels as often as in training, each printed"
         " before its item, with a tab between",
         short="as",
         group="items",
@@ -68,7 +68,7 @@ class SampleOptions(AdaptOptions):
     most: int = option(0, "leave out items of more characters. 0 = none", group="items", allowed=number(1, MAX_COUNT))
     text: str = option(
         "",
-        "file with the items that are not new, or with the text for -max_copy. Left out: the training text, as the"
+        "file with the items that are not new, or with the text for -max_copy. Default: the training text, as the"
         " checkpoint records it",
         path="file",
         group="items",
@@ -84,13 +84,13 @@ class SampleOptions(AdaptOptions):
     )
     stop: str = option(
         "",
-        r"stop after sampling this text; \n, \t and \\ mean newline, tab and backslash. A -primetext of \n and \t alone"
-        " means them too, and any -primetext for a model that has no backslash",
+        r"stop after sampling this text; \n, \t and \\ mean newline, tab and backslash. They do in -primetext too if it"
+        " consists of them alone, or if the model has no backslash",
         group="sampling",
     )
     max_copy: int = option(
         0,
-        "draw no more than N characters in a row that stand in the training text. 0 = no limit",
+        "sample no passage of more than N characters that is in the training text. 0 = no limit",
         group="sampling",
         allowed=number(1, MAX_COUNT),
     )
@@ -194,7 +194,7 @@ class ChatOptions(AdaptOptions):
     )
     stop: str = option(
         "",
-        r"an answer ends with this text; \n, \t and \\ mean newline, tab and backslash. Left out: a newline",
+        r"an answer ends with this text; \n, \t and \\ mean newline, tab and backslash. Default: a newline",
         group="sampling",
     )
     learn: int = option(
@@ -212,13 +212,13 @@ class ChatOptions(AdaptOptions):
     overwrite: int = option(0, "1 = replace the file of -o if it exists", group="output", allowed=SWITCH)
     max_copy: int = option(
         0,
-        "draw no more than N characters in a row that stand in the training text. 0 = no limit",
+        "sample no passage of more than N characters that is in the training text. 0 = no limit",
         group="sampling",
         allowed=number(1, MAX_COUNT),
     )
     text: str = option(
         "",
-        "file with the text for -max_copy. Left out: the training text, as the checkpoint records it",
+        "file with the text for -max_copy. Default: the training text that the checkpoint records",
         path="file",
         group="text",
     )

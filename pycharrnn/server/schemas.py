@@ -51,7 +51,7 @@ class SampleBody(Input):
         0,
         ge=0,
         le=MAX_LENGTH,
-        description="sample no more than so many characters in a row that stand in the training text; 0: no limit",
+        description="sample no passage of more characters than this that is in the training text; 0: no limit",
     )
     unit: Unit | None = Field(None, description="add the activation of this hidden unit to each character")
     adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
@@ -111,7 +111,7 @@ class ItemsBody(Input):
         0,
         ge=0,
         le=MAX_LENGTH,
-        description="draw no more than so many characters in a row that stand in the training text; 0: no limit",
+        description="draw no passage of more characters than this that is in the training text; 0: no limit",
     )
 
 

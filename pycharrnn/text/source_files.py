@@ -138,6 +138,8 @@ def _walk(
             why = f"can't read {escape_line(path)} ({getattr(e, 'strerror', None) or e})"
             if isinstance(e, FileNotFoundError) and (near := near_paths.near(path)):
                 raise UserError(f"{why}; did you mean {escape_line(near)}?") from e
+            if "://" in path:
+                raise UserError(f"{escape_line(path)} is an address: download the text, and name the file.") from e
             if isinstance(e, FileNotFoundError) and (whole := _divided_at_spaces(paths, path)):
                 raise UserError(f"{why}; if you mean one name with spaces, quote it: {whole}.") from e
             other = wordings("get one by pycharrnn data pydoc", "give the text itself as bytes")

@@ -90,7 +90,7 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
     assert "Nothing has been learnt yet" in element(chromium, "runs").text
     drop(chromium, "drop", {"poems.txt": "A poem.\n" * 50})
     shown(chromium, "found", "118,200 characters, 71 distinct, 120 KB, UTF-8 and cp1252.")
-    assert "Left out, for they are not plain text: scan.pdf" in element(chromium, "found").text
+    assert "Left out, since they are not plain text: scan.pdf" in element(chromium, "found").text
     shown(chromium, "new-run", "about a minute, with 160 units per layer")
     assert focused(chromium) == "start-run"
     chromium.switch_to.active_element.send_keys(Keys.ENTER)

@@ -225,6 +225,7 @@ def test_what_can_not_be_taken_is_said(home):
     (home / "broken").mkdir()
     (home / "broken/a.txt").symlink_to("nowhere")
     assert refusal("nowhere.txt").startswith(f"can't read nowhere.txt ({not_found()}): name a text file")
+    assert refusal("https://x.org/a.txt") == "https://x.org/a.txt is an address: download the text, and name the file."
     assert refusal("a\0b").startswith(with_slashes("can't read a\\x00b ("))
     assert refusal("none") == "there is no text in none: name files of plain text, or folders that hold some."
     assert refusal("none/photo.jpg").startswith("there is no text in none/photo.jpg: ")
