@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -113,3 +114,15 @@ def clean() -> None:
     for folder in (INCOMING, OUTGOING):
         for name in os.listdir(folder):
             shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
+
+
+def names_of_file(path: str) -> list[str]:
+    """A checkpoint and its second names, such as lm_poems_best.t7, which would keep it."""
+    folder = os.path.dirname(path)
+    names = [path]
+    for name in sorted(os.listdir(folder)):
+        other = f"{folder}/{name}"
+        with contextlib.suppress(OSError):
+            if os.path.normpath(other) != os.path.normpath(path) and os.path.samefile(other, path):
+                names.append(other)
+    return names

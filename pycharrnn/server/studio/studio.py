@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pycharrnn._version import __version__
 from pycharrnn.common import extras
@@ -44,20 +42,15 @@ from pycharrnn.server.studio.run_schemas import (
     Undone,
 )
 from pycharrnn.server.studio.studio_paths import Refusal
+from pycharrnn.server.studio.text_reading import TextReader
 from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
 from pycharrnn.text.corpus import safe_name
-from pycharrnn.training.options import TrainOptions
-
-if TYPE_CHECKING:
-    from pycharrnn.text.text_stats import TextStats
 
 _WATCH_SECONDS = 0.5
 _MAX_NAME = 200
-_MAX_STATS = 8  # texts whose statistics stay in memory
 _LEARN_ENDINGS = [".txt", ".md", ".html", ".htm"]  # for a file dialog; any plain text is read
 
 _Result = TypeVar("_Result")
-_ReadKey = tuple[str, str, str, str]  # text id, -items, -label, -text_encoding
 
 
 class Studio:
@@ -70,12 +63,9 @@ class Studio:
     def __init__(self, models: Registry, note: Callable[[str], None], environment: Mapping[str, str]) -> None:
         self._models, self._note, self._folder = models, note, os.getcwd()
         self._texts, self._progress = uploads.Texts(), Progress()
-        self._line, self._environment = RunLine(note, environment), environment
+        self._line, self._reader = RunLine(note, environment), TextReader(self._texts, environment)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="studio")  # all that changes runs
-        # Each takes much memory or all cores.
-        self._one_read_at_a_time, self._one_estimate_at_a_time = asyncio.Lock(), asyncio.Lock()
-        self._one_conversion_at_a_time = asyncio.Lock()
-        self._stats: OrderedDict[_ReadKey, TextStats] = OrderedDict()  # the text that was read last is the last
+        self._one_conversion_at_a_time = asyncio.Lock()  # each takes memory
         used = {record.text for record in self._line.records.values()}
         for text_id in used:
             self._texts.use(text_id)
@@ -126,24 +116,13 @@ class Studio:
 
     async def read(self, text_id: str, asked: ReadText) -> TextFacts:
         """Errors: Refusal; UserError."""
-        paths, options = self._texts.paths(text_id), _options(asked)
-        async with self._one_read_at_a_time:
-            shown = lambda sentence: self._texts.without_folder(text_id, sentence)  # noqa: E731
-            found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown)
-        self._stats[text_id, asked.items, asked.label, asked.text_encoding] = stats
-        while len(self._stats) > _MAX_STATS:
-            self._stats.popitem(last=False)
+        found = await self._reader.read(text_id, asked)
         found.name = await self._call(self._free_name, found.name)
         return found
 
     async def estimates(self, text_id: str, asked: ReadText) -> Estimates:
         """Errors: Refusal; UserError."""
-        key = text_id, asked.items, asked.label, asked.text_encoding
-        if key not in self._stats:
-            await self.read(text_id, asked)
-        stats = self._stats[key]
-        async with self._one_estimate_at_a_time:
-            return await text_facts.estimates(stats, _options(asked), self._environment)
+        return await self._reader.estimates(text_id, asked)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -289,7 +268,7 @@ class Studio:
         return deleted
 
     async def files_of_model(self, model_id: str) -> FilesToDelete:
-        return trash.facts_of(_names_of_file(self._path_of(model_id)))
+        return trash.facts_of(model_files.names_of_file(self._path_of(model_id)))
 
     async def delete_model(self, model_id: str) -> Deleted:
         """Errors: Refusal."""
@@ -299,7 +278,7 @@ class Studio:
             owner = next((record for record in self._line.records.values() if record.owns(path)), None)
             if owner and self._line.is_active(owner):
                 raise Refusal(409, f"{owner.name}, whose model this is, trains: stop it first.")
-            return trash.delete(_names_of_file(path), model_id, "model")
+            return trash.delete(model_files.names_of_file(path), model_id, "model")
 
         deleted = await self._call(delete)
         await self._models.scan_again()
@@ -317,20 +296,3 @@ class Studio:
         undone = await self._call(undo)
         await self._models.scan_again()
         return undone
-
-
-def _options(asked: ReadText) -> TrainOptions:
-    """Errors: UserError for values that train refuses."""
-    return TrainOptions(**{name: value for name, value in asked.model_dump().items() if value})
-
-
-def _names_of_file(path: str) -> list[str]:
-    """A checkpoint and its second names, such as lm_poems_best.t7, which would keep it."""
-    folder = os.path.dirname(path)
-    names = [path]
-    for name in sorted(os.listdir(folder)):
-        other = f"{folder}/{name}"
-        with contextlib.suppress(OSError):
-            if os.path.normpath(other) != os.path.normpath(path) and os.path.samefile(other, path):
-                names.append(other)
-    return names
