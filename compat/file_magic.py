@@ -51,7 +51,7 @@ def name_of(content: bytes | bytearray) -> str:
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):
         return "a web page that was saved in the file's place: open it in a browser, and download the file itself"
     if is_text(start):
-        return "a text: `pycharrnn train` makes a model of it"
+        return "a text; `pycharrnn train` makes a model of it"
     return ""
 
 

@@ -35,6 +35,7 @@ class Reading:
     """The activations along a text of T displayed characters, each one or several characters of the model.
 
     Attributes:
+        characters: the displayed ones, T.
         values: float32, (T, L, H), in [-1, 1]: tanh(c) of an lstm, else h, after each character.
     """
 

@@ -119,7 +119,7 @@ class CheckpointKeeper:
                 self._save(path, checkpoint)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                self._note(f"{os.path.dirname(path)} had gone: made anew.")
+                self._note(f"the folder {os.path.dirname(path)} was missing and has been created again.")
                 self._save(path, checkpoint)
         except OSError as e:
             if not self._failure:

@@ -79,12 +79,18 @@ class ShownCopies:
             if not longest:
                 return "copied from the training text: no character of the samples."
             share, val_share = found.share(N), self._validation.share(N)
-            line = f"copied from the training text: up to {longest[0].length} characters of the samples"
+            line = f"copied from the training text: passages of up to {longest[0].length} characters"
             if share is not None and val_share is not None:
-                line += f"; {N}-grams: {100 * share:.1f} %, validation text {100 * val_share:.1f} %"
-            return f"{line}:\n{MARGIN}{escape_line(longest[0].passage, _MAX_PASSAGE)}"
+                validation = f"({100 * val_share:.1f} % of the validation text's)"
+                line += f", {100 * share:.1f} % of the samples' {N}-grams {validation}"
+            return f"{line}; the longest:\n{MARGIN}{shown_passage(longest[0].passage)}"
         return ""
 
     def _compared(self, samples: list[bytes]) -> Comparison:
         pieces = [piece for sample in samples for piece in novelty.pieces_of_sample(sample, self._items)]
         return novelty.compare(pieces, self._loader)
+
+
+def shown_passage(passage: bytes) -> str:
+    """A passage in a line, or "(blanks only)"."""
+    return escape_line(passage, _MAX_PASSAGE) if passage.strip() else "(blanks only)"

@@ -252,7 +252,7 @@ def test_a_file_that_was_cut_off_has_a_way_out(tmp_path, ending):
 def test_a_text_is_recognised_as_one(tmp_path, ending, encoding):
     path = tmp_path / f"letter{ending}"
     path.write_text("Sch\u00f6ne Gr\u00fc\u00dfe,\n\tyour friend\n" * 300, encoding=encoding)
-    with pytest.raises(UserError, match="it is a text: `pycharrnn train` makes a model of it"):
+    with pytest.raises(UserError, match="it is a text; `pycharrnn train` makes a model of it"):
         checkpoint.load(path)
 
 

@@ -189,7 +189,7 @@ def test_inspect_shows_the_tree_of_another_file(tmp_path):
     result = run("inspect", str(GOLDEN / "corpus" / "data.t7"))
     assert result.stdout.decode().splitlines()[1] == "torch.ByteTensor 46717"
     assert "not a checkpoint" in sentence(result)
-    assert "it is a text: `pycharrnn train` makes a model of it" in sentence(
+    assert "it is a text; `pycharrnn train` makes a model of it" in sentence(
         run("inspect", str(GOLDEN / "corpus" / "input.txt"))
     )
     assert "does not exist" in sentence(run("inspect", "nothing.t7"))

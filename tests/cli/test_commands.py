@@ -242,7 +242,7 @@ def test_files_that_are_no_checkpoints(corpus, tmp_path):
     (tmp_path / "pointer.t7").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     assert "is a Git LFS pointer" in sentence(run("sample", "pointer.t7", cwd=tmp_path))
     (tmp_path / "text.t7").write_text("Once upon a time", encoding="utf-8")
-    assert "it is a text: `pycharrnn train` makes a model of it" in sentence(run("sample", "text.t7", cwd=tmp_path))
+    assert "it is a text; `pycharrnn train` makes a model of it" in sentence(run("sample", "text.t7", cwd=tmp_path))
     (tmp_path / "noise.t7").write_bytes(bytes(range(100, 0, -1)))
     assert "it is not a .t7 file: type" in sentence(run("sample", "noise.t7", cwd=tmp_path))
     save_t7(tmp_path / "vocab.t7", {b"\n": 1, b"a": 2})
@@ -290,7 +290,7 @@ def test_what_to_do_without_a_model(tmp_path):
     assert "cv does not exist: train a model first, as by `pycharrnn train my_text.txt`" in error
     (tmp_path / "my_text.txt").write_text("The night was long.\n", encoding="utf-8")
     error = sentence(run("sample", "my_text.txt", cwd=tmp_path))
-    assert "my_text.txt as a checkpoint: it is a text: `pycharrnn train` makes a model of it" in error
+    assert "my_text.txt as a checkpoint: it is a text; `pycharrnn train` makes a model of it" in error
 
 
 @pytest.mark.parametrize("exists", [False, True])

@@ -269,8 +269,8 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
     lines = done.stderr.decode().splitlines()
     k = next(k for k, line in enumerate(lines) if "copied from the training text" in line)
     said = re.fullmatch(
-        r"pycharrnn: copied from the training text: up to (\d+) characters of the samples; 16-grams: (\S+) %,"
-        r" validation text (\S+) %:",
+        r"pycharrnn: copied from the training text: passages of up to (\d+) characters, (\S+) % of the samples'"
+        r" 16-grams \((\S+) % of the validation text's\); the longest:",
         lines[k],
     )
     passage = lines[k + 1].removeprefix("    | ")
@@ -285,6 +285,12 @@ def test_a_line_at_the_end_and_a_record_say_what_the_samples_copied(tmp_path):
     )
     assert b"copied from the training text" in done.stderr
     assert not any("copied_longest" in checkpoint.load(p).opt for p in named(tmp_path) if p.name.startswith("lm_b"))
+
+
+def test_a_passage_of_blanks_is_named():
+    """It would show as an empty line."""
+    assert shown_copies.shown_passage(b" \n ") == "(blanks only)"
+    assert shown_copies.shown_passage(b" a\n") == r" a\n"
 
 
 def test_a_large_text_is_not_read_unasked(tmp_path, monkeypatch):
