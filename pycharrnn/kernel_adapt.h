@@ -1,67 +1,524 @@
 /* Dynamic evaluation: one stream reads a text in segments, and the weights learn from each segment after it was
-   predicted. In float32, with the passes of training; kernel.c includes this file after them.
+   predicted. In float32; kernel.c includes this file after those of training.
+
+   A batch of one row has no products of matrices to gain from, so what counts is how often the weights are read from the
+   caches. There is one copy of them, row-major: a forward pass adds up along the rows, a backward pass down the columns,
+   and the update takes each gradient from the registers. Rows of units are padded with zeros to a multiple of SUMS, and
+   stay zeros.
+
+   Threads share each step by units: one computes all gates of its units, their gradients, and the new weights of their
+   rows, which no other thread reads. Sums do not depend on the division:
+   - along a row: SUMS partial sums of every SUMS-th term, added up by halves;
+   - down a column of a layer: the units are GROUPS groups; the terms of each are added one after the other, gate by gate,
+     then the sums of the groups;
+   - down a column of the decoder, and over the characters of a segment: term by term.
 
    Source: Krause et al. 2018, "Dynamic Evaluation of Neural Sequence Models", arXiv:1709.07432. */
 
-#define ADAPT_LANES ((int)(BYTES / sizeof(float)))
+#include <sched.h>
 
-/* m = alpha*m + (1-alpha)*g*g; w -= rate * g/(sqrt(m) + epsilon); then w moves by `pull` of the way to the trained weight. */
-static void adapt_weights(const struct adapting *a, int64_t first, int64_t last) {
-  const float *gradient = a->gradient + first, *trained = a->trained + first;
-  float *mean_square = a->mean_square + first, *parameters = a->parameters + first;
-  const vector_float alpha = splat_float((float)a->alpha), rate = splat_float((float)-a->learning_rate);
-  const vector_float pull = splat_float((float)a->pull);
-  const float rest = (float)(1 - a->alpha), epsilon = (float)a->epsilon;
-  EACH_VECTOR(ADAPT_LANES, last - first, j, n, {
-    vector_float g = load_float(gradient + j, n), w = load_float(parameters + j, n);
-    vector_float m = fma_float(load_float(mean_square + j, n), alpha, rest * g * g);
-    w = fma_float(rate, g / (sqrt_float(m) + epsilon), w);
-    w = fma_float(pull, load_float(trained + j, n) - w, w);
-    store_float(mean_square + j, m, n), store_float(parameters + j, w, n);
-  })
+#define ADAPT_LANES ((int)(BYTES / sizeof(float)))
+#define PER_BLOCK (SUMS / ADAPT_LANES)           /* vectors of SUMS elements */
+#define DOT_ROWS (BYTES == 64 ? 8 : 4)           /* rows at a time, whose sums hide the latency of each other */
+#define WIDE (BYTES == 64 ? 12 : 6)              /* blocks of SUMS columns at a time, likewise */
+#define PADDED(n) ROUND_UP(n, SUMS)
+enum { GROUPS = 4, PART_WEIGHTS = 4096, SPINS = 2000 };
+
+typedef float quad __attribute__((vector_size(16)));
+struct segment {
+  int64_t start, T; /* its characters */
+};
+struct progress {
+  int64_t value; /* twice the steps that are done, plus 1 while a thread has the next */
+  char line[56]; /* nothing else in its cache line */
+};
+struct adapt_run {
+  const struct adapting *a;
+  struct progress progress[GROUPS];
+};
+
+/* -- products ------------------------------------------------------------------------------------------------------ */
+
+INLINE float *at_float32(float *array, int64_t offset) { return array ? array + offset : 0; }
+
+#ifdef __clang__
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (int __attribute__((vector_size(16)))){i, j, k, l})
+#endif
+
+/* SUMS partial sums as four, by halves. */
+INLINE quad four_sums(const vector_float *sums) {
+#if BYTES == 64
+  __m256 eight = _mm256_add_ps(_mm512_castps512_ps256((__m512)sums[0]), _mm512_extractf32x8_ps((__m512)sums[0], 1));
+  return (quad)_mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+#elif BYTES == 32
+  __m256 eight = (__m256)(sums[0] + sums[1]);
+  return (quad)_mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+#else
+  return (quad)((sums[0] + sums[2]) + (sums[1] + sums[3]));
+#endif
+}
+
+/* out[r] += weight[r] . x of DOT_ROWS rows of `columns` elements. */
+INLINE void add_dots(const float *weight, int64_t columns, const float *x, float *out) {
+  vector_float sum[DOT_ROWS][PER_BLOCK];
+  UNROLL
+  for (int r = 0; r < DOT_ROWS; r++) {
+    UNROLL
+    for (int v = 0; v < PER_BLOCK; v++) sum[r][v] = (vector_float){0};
+  }
+  for (int64_t k = 0; k < columns; k += SUMS) {
+    UNROLL
+    for (int v = 0; v < PER_BLOCK; v++) {
+      vector_float factor = load_float(x + k + v * ADAPT_LANES, ADAPT_LANES);
+      UNROLL
+      for (int r = 0; r < DOT_ROWS; r++)
+        sum[r][v] = fma_float(load_float(weight + r * columns + k + v * ADAPT_LANES, ADAPT_LANES), factor, sum[r][v]);
+    }
+  }
+  UNROLL
+  for (int r = 0; r < DOT_ROWS; r += 4) {
+    quad a = four_sums(sum[r]), b = four_sums(sum[r + 1]), c = four_sums(sum[r + 2]), d = four_sums(sum[r + 3]), to;
+    quad ab = SHUFFLE(a, b, 0, 1, 4, 5) + SHUFFLE(a, b, 2, 3, 6, 7); /* a0 a1 b0 b1 */
+    quad cd = SHUFFLE(c, d, 0, 1, 4, 5) + SHUFFLE(c, d, 2, 3, 6, 7);
+    __builtin_memcpy(&to, out + r, sizeof to);
+    to += SHUFFLE(ab, cd, 0, 2, 4, 6) + SHUFFLE(ab, cd, 1, 3, 5, 7);
+    __builtin_memcpy(out + r, &to, sizeof to);
+  }
+}
+
+/* Rows first..last of out (T, width) += weight (.., columns) . x (T, columns). */
+static void add_rows(const float *weight, int64_t columns, int64_t T, const float *x, float *out, int64_t width,
+                     int64_t first, int64_t last) {
+  for (int64_t n = first; n < last; n += DOT_ROWS)
+    for (int64_t t = 0; t < T; t++) add_dots(weight + n * columns, columns, x + t * columns, out + t * width + n);
+}
+
+/* `rows` rows of out = start + d @ weight, in `blocks` blocks of SUMS columns. The terms: units first..last of each gate,
+   which has `height` rows of the weight. start is out, or zeros. */
+INLINE void block_of_columns(const int rows, const int blocks, const float *weight, int64_t columns, int64_t gates,
+                             int64_t height, int64_t first, int64_t last, const float *d, int64_t d_width, int adds,
+                             float *out) {
+  vector_float sum[3][WIDE * PER_BLOCK];
+  UNROLL
+  for (int r = 0; r < rows; r++) {
+    UNROLL
+    for (int v = 0; v < blocks * PER_BLOCK; v++)
+      sum[r][v] = adds ? load_float(out + r * columns + v * ADAPT_LANES, ADAPT_LANES) : (vector_float){0};
+  }
+  for (int64_t g = 0; g < gates; g++) {
+    const float *row = weight + (g * height + first) * columns, *factors = d + g * height;
+    for (int64_t u = first; u < last; u++, row += columns) {
+      vector_float factor[3];
+      UNROLL
+      for (int r = 0; r < rows; r++) factor[r] = splat_float(factors[r * d_width + u]);
+      UNROLL
+      for (int v = 0; v < blocks * PER_BLOCK; v++) {
+        vector_float w = load_float(row + v * ADAPT_LANES, ADAPT_LANES);
+        UNROLL
+        for (int r = 0; r < rows; r++) sum[r][v] = fma_float(factor[r], w, sum[r][v]);
+      }
+    }
+  }
+  UNROLL
+  for (int r = 0; r < rows; r++) {
+    UNROLL
+    for (int v = 0; v < blocks * PER_BLOCK; v++) store_float(out + r * columns + v * ADAPT_LANES, sum[r][v], ADAPT_LANES);
+  }
+}
+
+#define BLOCKS(n)                                                                                                \
+  case n:                                                                                                        \
+    block_of_columns(1, n, weight + k, columns, gates, height, first, last, of, d_width, adds, out + t * columns + k); \
+    break;
+
+/* out (T, columns) = d (T, d_width) @ weight, or `adds` that to it; see block_of_columns. */
+static void down_columns(const float *weight, int64_t columns, int64_t gates, int64_t height, int64_t first, int64_t last,
+                         int64_t T, const float *d, int64_t d_width, int adds, float *out) {
+  const int64_t few = WIDE / 3 * SUMS, all = columns / SUMS, turns = (all + WIDE - 1) / WIDE;
+  int64_t t = 0;
+  for (; t + 3 <= T; t += 3) {
+    const float *of = d + t * d_width;
+    int64_t k = 0;
+    for (; k + few <= columns; k += few)
+      block_of_columns(3, WIDE / 3, weight + k, columns, gates, height, first, last, of, d_width, adds,
+                       out + t * columns + k);
+    for (; k < columns; k += SUMS)
+      block_of_columns(3, 1, weight + k, columns, gates, height, first, last, of, d_width, adds, out + t * columns + k);
+  }
+  for (; t < T; t++)
+    for (int64_t turn = 0; turn < turns; turn++) {
+      const float *of = d + t * d_width;
+      int64_t k = PART(all, turn, turns) * SUMS;
+      switch (PART(all, turn + 1, turns) - PART(all, turn, turns)) {
+        BLOCKS(1) BLOCKS(2) BLOCKS(3) BLOCKS(4) BLOCKS(5) BLOCKS(6)
+#if BYTES == 64
+        BLOCKS(7) BLOCKS(8) BLOCKS(9) BLOCKS(10) BLOCKS(11) BLOCKS(12)
+#endif
+      }
+    }
+}
+#undef BLOCKS
+
+/* -- the update ---------------------------------------------------------------------------------------------------- */
+
+/* Numbers of the update, and the vectors that it is for. */
+struct update_of {
+  float *parameters, *mean_square;
+  const float *trained;
+  vector_float alpha, rest, rate, epsilon, pull;
+};
+static struct update_of update_of(const struct adapting *a) {
+  return (struct update_of){
+      a->parameters, a->mean_square, a->trained, splat_float((float)a->alpha), splat_float((float)(1 - a->alpha)),
+      splat_float((float)-a->learning_rate), splat_float((float)a->epsilon), splat_float((float)a->pull)};
+}
+
+/* m = alpha*m + (1-alpha)*g*g; w -= rate * g/(sqrt(m) + epsilon); then w moves by `pull` of the way to the trained weight.
+   The same bits where g is known to be zero. */
+INLINE void learn(const struct update_of *u, int64_t at, vector_float g, const int is_zero) {
+  vector_float m = load_float(u->mean_square + at, ADAPT_LANES), w = load_float(u->parameters + at, ADAPT_LANES);
+  m = is_zero ? m * u->alpha : fma_float(m, u->alpha, u->rest * g * g);
+  if (!is_zero) w = fma_float(u->rate, g / (sqrt_float(m) + u->epsilon), w);
+  w = fma_float(u->pull, load_float(u->trained + at, ADAPT_LANES) - w, w);
+  store_float(u->mean_square + at, m, ADAPT_LANES), store_float(u->parameters + at, w, ADAPT_LANES);
+}
+
+#define TILE (4 * PER_BLOCK) /* vectors of four rows by SUMS columns */
+
+/* Rows first..last of the weight (.., columns) at `offset`, from the gradients d (T, width) of the products with x (T,
+   columns). x of a character `zero_before` counts as zeros. While the gradients of a tile are summed up, the tile before it
+   learns, so that divisions and memory do not wait for products. */
+static void learn_rows(const struct adapting *a, int64_t offset, int64_t columns, const float *d, int64_t width,
+                       const float *x, const int64_t *characters, int64_t zero_before, int64_t T, int64_t first,
+                       int64_t last) {
+  const struct update_of u = update_of(a);
+  vector_float ready[TILE];
+  int64_t at_ready = -1; /* where they belong */
+#define LEARN_READY(i) learn(&u, at_ready + (i) / PER_BLOCK * columns + (i) % PER_BLOCK * ADAPT_LANES, ready[i], 0)
+  for (int64_t n = first; n < last; n += 4)
+    for (int64_t k = 0; k < columns; k += SUMS) {
+      const int64_t at = offset + n * columns + k, count = at_ready < 0 ? 0 : TILE;
+      vector_float g[4][PER_BLOCK] = {{{0}}};
+      UNROLL
+      for (int r = 0; r < 4; r++) {
+        __builtin_prefetch(u.mean_square + at + r * columns, 1), __builtin_prefetch(u.parameters + at + r * columns, 1);
+        __builtin_prefetch(u.trained + at + r * columns);
+      }
+      for (int64_t t = 0; t < T; t++) {
+        if (t < count) LEARN_READY(t);
+        if (characters[t] == zero_before) continue;
+        vector_float of_x[PER_BLOCK];
+        UNROLL
+        for (int v = 0; v < PER_BLOCK; v++) of_x[v] = load_float(x + t * columns + k + v * ADAPT_LANES, ADAPT_LANES);
+        UNROLL
+        for (int r = 0; r < 4; r++) {
+          vector_float factor = splat_float(d[t * width + n + r]);
+          UNROLL
+          for (int v = 0; v < PER_BLOCK; v++) g[r][v] = fma_float(factor, of_x[v], g[r][v]);
+        }
+      }
+      for (int64_t i = T; i < count; i++) LEARN_READY(i);
+      __builtin_memcpy(ready, g, sizeof ready);
+      at_ready = at;
+    }
+  for (int64_t i = 0; i < TILE && at_ready >= 0; i++) LEARN_READY(i);
+#undef LEARN_READY
+}
+
+/* Elements first..last of the vector at `offset`, from the sum of the rows t, next[t], ... below T of d (T, width). */
+static void learn_sums(const struct adapting *a, int64_t offset, const float *d, int64_t width, const int64_t *next,
+                       int64_t t, int64_t T, int64_t first, int64_t last) {
+  const struct update_of u = update_of(a);
+  for (int64_t j = first; j < last; j += ADAPT_LANES) {
+    vector_float g = {0};
+    for (int64_t row = t; row < T; row = next ? next[row] : row + 1) g += load_float(d + row * width + j, ADAPT_LANES);
+    if (t < T) learn(&u, offset + j, g, 0);
+    else learn(&u, offset + j, g, 1);
+  }
+}
+
+/* For each character the first step of a segment that reads it, for each step the next that reads the same; T: none. */
+static void find_steps(const struct adapting *a, const struct segment *s) {
+  for (int64_t v = 0; v < a->V; v++) a->first_steps[v] = s->T;
+  for (int64_t t = s->T - 1; t >= 0; t--) {
+    int64_t *first = &a->first_steps[a->characters[s->start + t]];
+    a->next_steps[t] = *first, *first = t;
+  }
+}
+
+/* -- a step of some units: units first..last, multiples of SUMS ----------------------------------------------------- */
+
+/* A layer in a segment; rows of what belongs to characters. */
+struct adapt_layer {
+  int64_t H, stride, gates_width, T; /* stride: H, padded */
+  const int64_t *characters;
+  const int64_t *offset; /* of the weights of the input, its biases, the weights of the state, its biases */
+  float *gates, *h, *c, *extra;
+};
+
+static struct adapt_layer layer_of(const struct adapting *a, const struct segment *s, int64_t layer) {
+  const int64_t stride = PADDED(a->H), width = a->num_gates * stride, length = a->length;
+  struct adapt_layer l = {a->H, stride, width, s->T, a->characters + s->start, a->offsets + 4 * layer, 0, 0, 0, 0};
+  l.gates = a->gates + layer * length * width, l.h = a->h + layer * (length + 1) * stride;
+  l.c = at_float32(a->c, layer * (length + 1) * stride), l.extra = at_float32(a->extra, layer * length * stride);
+  return l;
+}
+
+/* The states before step t. */
+INLINE const float *before(const struct adapting *a, const struct adapt_layer *l, const float *states, int64_t t) {
+  return l->characters[t] == a->end_id ? a->zeros : states + t * l->stride;
+}
+
+/* The first of the rows of a gate that some units have, and the last of those that are no padding. */
+INLINE int64_t last_row(const struct adapt_layer *l, int64_t last) {
+  return last < ROUND_UP(l->H, DOT_ROWS) ? last : ROUND_UP(l->H, DOT_ROWS);
+}
+
+/* Begin the gates of all steps, or of step t: biases, and the input's share. */
+static void begin_gates(const struct adapting *a, const struct adapt_layer *l, int64_t layer, int64_t t, int64_t first,
+                        int64_t last) {
+  const float *weight = a->parameters + l->offset[0];
+  const float *i2h = a->parameters + l->offset[1], *h2h = a->parameters + l->offset[3];
+  for (int64_t g = 0; g < a->num_gates; g++) {
+    int64_t gate = g * l->stride;
+    for (int64_t step = layer ? 0 : t; step < (layer ? l->T : t + 1); step++) {
+      float *gates = l->gates + step * l->gates_width;
+      const float *of_character = layer ? a->zeros : weight + l->characters[step] * l->gates_width;
+      for (int64_t j = gate + first; j < gate + last; j += ADAPT_LANES) {
+        vector_float both = load_float(i2h + j, ADAPT_LANES) + load_float(h2h + j, ADAPT_LANES);
+        store_float(gates + j, layer ? both : both + load_float(of_character + j, ADAPT_LANES), ADAPT_LANES);
+      }
+    }
+    if (layer)
+      add_rows(weight, l->stride, l->T, l->h - a->length * l->stride, l->gates, l->gates_width, gate + first,
+               gate + last_row(l, last));
+  }
+}
+
+/* A step forward; of a gru, its first half (gates z and r) or its second. */
+static void step_forward(const struct adapting *a, const struct adapt_layer *l, int64_t layer, int64_t t, int half,
+                         int64_t first, int64_t last) {
+  const int64_t S = l->stride;
+  const float *weight = a->parameters + l->offset[2], *h = before(a, l, l->h, t);
+  float *gates = l->gates + t * l->gates_width, *next_h = l->h + (t + 1) * S, *extra = at_float32(l->extra, t * S);
+  if (!half && (!layer || !t)) begin_gates(a, l, layer, t, first, last);
+  for (int64_t g = half ? 2 : 0; g < (a->cell == GRU && !half ? 2 : a->num_gates); g++)
+    add_rows(weight, S, 1, half ? extra : h, gates, 0, g * S + first, g * S + last_row(l, last));
+  for (int64_t j = first; j < last; j += ADAPT_LANES)
+    if (a->cell == LSTM)
+      lstm_unit_float(S, ADAPT_LANES, gates + j, before(a, l, l->c, t) + j, l->c + (t + 1) * S + j, next_h + j, extra + j);
+    else if (a->cell == RNN)
+      rnn_unit_float(ADAPT_LANES, gates + j, next_h + j);
+    else if (half)
+      gru_unit_float(S, ADAPT_LANES, gates + j, h + j, next_h + j);
+    else
+      gru_reset_float(S, ADAPT_LANES, gates + j, h + j, extra + j);
+}
+
+/* The units first..last of some parts: whole groups. */
+struct share {
+  int64_t first_group, last_group, first, last;
+};
+static struct share share_of(const struct adapting *a, int64_t part, int64_t parts) {
+  const int64_t blocks = PADDED(a->H) / SUMS;
+  struct share s = {PART(GROUPS, part, parts), PART(GROUPS, part + 1, parts), 0, 0};
+  s.first = PART(blocks, s.first_group, GROUPS) * SUMS, s.last = PART(blocks, s.last_group, GROUPS) * SUMS;
+  return s;
+}
+
+/* The sums (T, S) of each group of a share, down the columns of `gates` gates of a weight. */
+static void group_sums(const struct adapting *a, const struct share *of, const float *weight, int64_t gates, int64_t T,
+                       const float *d, float *sums) {
+  const int64_t S = PADDED(a->H), blocks = S / SUMS;
+  for (int64_t group = of->first_group; group < of->last_group; group++) {
+    int64_t first = PART(blocks, group, GROUPS) * SUMS, last = PART(blocks, group + 1, GROUPS) * SUMS;
+    last = last < a->H ? last : a->H;
+    down_columns(weight, S, gates, S, first, last, T, d, a->num_gates * S, 0, sums + group * a->length * S);
+  }
+}
+
+/* Columns first..last of out (T, S) += the sums of all groups. */
+static void add_groups(const struct adapting *a, const float *sums, int64_t T, float *out, const struct share *of) {
+  const int64_t S = PADDED(a->H), size = a->length * S;
+  for (int64_t t = 0; t < T; t++)
+    for (int64_t j = t * S + of->first; j < t * S + of->last; j += ADAPT_LANES) {
+      vector_float sum = load_float(sums + j, ADAPT_LANES);
+      UNROLL
+      for (int group = 1; group < GROUPS; group++) sum += load_float(sums + group * size + j, ADAPT_LANES);
+      store_float(out + j, load_float(out + j, ADAPT_LANES) + sum, ADAPT_LANES);
+    }
+}
+
+/* A step back; of a gru, its first half (the candidate) or its second. It adds the sums of the step before it, and
+   leaves those for the next. */
+static void step_back_of(const struct adapting *a, const struct adapt_layer *l, int64_t layer, int64_t t, int half,
+                         int64_t number, const struct share *of) {
+  const int64_t S = l->stride, W = l->gates_width, first = of->first, last = of->last;
+  const float *weight = a->parameters + l->offset[2], *h = before(a, l, l->h, t);
+  const float *sums = a->group_sums + (number + 1) % 2 * GROUPS * a->length * S;
+  float *next_sums = a->group_sums + number % 2 * GROUPS * a->length * S;
+  float *gates = l->gates + t * W, *dh = a->dh + t * S, *extra = at_float32(l->extra, t * S);
+  int64_t ends = t == l->T - 1 || l->characters[t + 1] == a->end_id;
+  if (half || ends) __builtin_memset(a->d_state + first, 0, (last - first) * sizeof(float));
+  if (half)
+    add_groups(a, sums, 1, a->d_state, of);
+  else if (t == l->T - 1 && layer < a->layers - 1) { /* the gradient of the input of the layer above */
+    for (int64_t step = 0; step < l->T; step++)
+      __builtin_memset(a->dh + step * S + first, 0, (last - first) * sizeof(float));
+    add_groups(a, sums, l->T, a->dh, of);
+  } else if (!ends) {
+    if (a->cell == GRU)
+      for (int64_t j = first; j < last; j += ADAPT_LANES)
+        store_float(dh + j, load_float(dh + j, ADAPT_LANES) + load_float(dh + S + j, ADAPT_LANES), ADAPT_LANES);
+    add_groups(a, sums, 1, dh, of);
+  }
+  for (int64_t j = first; j < last; j += ADAPT_LANES)
+    if (a->cell == LSTM)
+      lstm_unit_back_float(S, ADAPT_LANES, gates + j, before(a, l, l->c, t) + j, extra + j, dh + j, a->d_state + j);
+    else if (a->cell == RNN)
+      rnn_unit_back_float(ADAPT_LANES, l->h + (t + 1) * S + j, dh + j, gates + j);
+    else if (half)
+      gru_reset_back_float(S, ADAPT_LANES, gates + j, h + j, a->d_state + j, dh + j);
+    else
+      gru_candidate_back_float(S, ADAPT_LANES, gates + j, h + j, dh + j);
+  if (a->cell == GRU && !half)
+    group_sums(a, of, weight + 2 * S * S, 1, 1, gates + 2 * S, next_sums);
+  else if (t)
+    group_sums(a, of, weight, a->cell == GRU ? 2 : a->num_gates, 1, gates, next_sums);
+  else if (layer)
+    group_sums(a, of, a->parameters + l->offset[0], a->num_gates, l->T, l->gates, next_sums);
+}
+
+/* The decoder, forward and back, for steps first..last of a segment; what it returns goes to log_probs and dh. */
+static void decode_and_back(const struct adapting *a, const struct segment *s, int64_t first, int64_t last) {
+  const int64_t S = PADDED(a->H), V = a->V, N = PADDED(V);
+  const int64_t *y = a->targets + s->start;
+  const float *weight = a->parameters + a->offsets[4 * a->layers], *bias = a->parameters + a->offsets[4 * a->layers + 1];
+  const float *h = a->h + ((a->layers - 1) * (a->length + 1) + 1) * S;
+  for (int64_t t = first; t < last; t++) __builtin_memcpy(a->logits + t * N, bias, N * sizeof(float));
+  add_rows(weight, S, last - first, h + first * S, a->logits + first * N, N, 0, ROUND_UP(V, DOT_ROWS));
+  for (int64_t t = first; t < last; t++) {
+    float *row = a->logits + t * N, *d = a->d_logits + t * N;
+    log_softmax_float(row, V, d);
+    a->log_probs[s->start + t] = y[t] == IGNORED ? 0 : row[y[t]];
+    loss_gradient_float(&(struct loss_float){1, V, s->T, y + t, row, d, 0}, 0, 1);
+  }
+  __builtin_memset(a->dh + first * S, 0, (last - first) * S * sizeof(float));
+  down_columns(weight, S, 1, 0, 0, V, last - first, a->d_logits + first * N, N, 1, a->dh + first * S);
+}
+
+/* Learn the weights of some units, and of some rows of the decoder. */
+static void learn_units(const struct adapting *a, const struct segment *s, int64_t first, int64_t last, int64_t v0,
+                        int64_t v1) {
+  const int64_t S = PADDED(a->H), N = PADDED(a->V), *offset = a->offsets + 4 * a->layers;
+  const float *below = 0;
+  for (int64_t layer = 0; layer < a->layers; layer++) {
+    struct adapt_layer l = layer_of(a, s, layer);
+    for (int64_t g = 0; g < a->num_gates; g++) {
+      int64_t from = g * S + first, to = g * S + last, row = g * S + last_row(&l, last);
+      int resets = a->cell == GRU && g == 2;
+      learn_rows(a, l.offset[2], S, l.gates, l.gates_width, resets ? l.extra : l.h, l.characters, a->end_id, l.T, from, row);
+      if (layer) learn_rows(a, l.offset[0], S, l.gates, l.gates_width, below, l.characters, -1, l.T, from, row);
+      for (int64_t v = 0; v < (layer ? 0 : a->V); v++)
+        learn_sums(a, l.offset[0] + v * l.gates_width, l.gates, l.gates_width, a->next_steps, a->first_steps[v], l.T, from,
+                   to);
+      for (int bias = 1; bias <= 3; bias += 2)
+        learn_sums(a, l.offset[bias], l.gates, l.gates_width, 0, 0, l.T, from, to);
+    }
+    below = l.h + S;
+  }
+  int64_t rows = ROUND_UP(a->V, 4);
+  learn_rows(a, offset[0], S, a->d_logits, N, below, a->characters, -1, s->T, v0, v1 < rows ? v1 : rows);
+  learn_sums(a, offset[1], a->d_logits, N, 0, 0, s->T, v0, v1);
+}
+
+/* The states after a segment become those before the next. */
+static void carry_states(const struct adapting *a, int64_t T, int64_t first, int64_t last) {
+  const int64_t S = PADDED(a->H);
+  for (int64_t layer = 0; layer < a->layers; layer++)
+    for (int array = 0; array < (a->c ? 2 : 1); array++) {
+      float *states = (array ? a->c : a->h) + layer * (a->length + 1) * S;
+      __builtin_memcpy(states + first, states + T * S + first, (last - first) * sizeof(float));
+    }
+}
+
+/* -- the steps of a text, one after the other, each in parts -------------------------------------------------------- */
+
+INLINE int64_t halves_of(const struct adapting *a) { return a->cell == GRU ? 2 : 1; }
+/* Forward, decoder, back, weights, states. */
+INLINE int64_t steps_of(const struct adapting *a, int64_t T) { return 2 * a->layers * T * halves_of(a) + 3; }
+
+static void do_step(const struct adapting *a, int64_t step, int64_t part, int64_t parts) {
+  const int64_t whole = steps_of(a, a->length), halves = halves_of(a);
+  const struct share share = share_of(a, part, parts);
+  struct segment s = {step / whole * a->length, a->length};
+  step %= whole;
+  if (a->steps - s.start < s.T) s.T = a->steps - s.start;
+  int64_t of_layer = s.T * halves, forward = a->layers * of_layer;
+  if (step < forward || (step > forward && step <= 2 * forward)) {
+    int64_t back = step > forward, k = back ? 2 * forward - step : step, layer = k / of_layer, half = k % halves;
+    struct adapt_layer l = layer_of(a, &s, layer);
+    if (back) step_back_of(a, &l, layer, k % of_layer / halves, halves == 2 && !half, k, &share);
+    else step_forward(a, &l, layer, k % of_layer / halves, (int)half, share.first, share.last);
+  } else if (step == forward) {
+    if (!part) find_steps(a, &s);
+    decode_and_back(a, &s, PART(s.T, part, parts), PART(s.T, part + 1, parts));
+  } else if (step == 2 * forward + 1) {
+    const int64_t rows = PADDED(a->V) / SUMS; /* of the decoder, in blocks */
+    learn_units(a, &s, share.first, share.last, PART(rows, part, parts) * SUMS, PART(rows, part + 1, parts) * SUMS);
+  } else
+    carry_states(a, s.T, share.first, share.last);
+}
+
+/* Take a part of the first step that is not done: `own` if nobody has, else another. Waits while all its parts are
+   taken. Returns -1 after the last step. */
+static int64_t take_part(struct adapt_run *run, int64_t own, int64_t parts, int64_t steps, int64_t *step) {
+  for (int64_t spins = 1;; spins++) {
+    int64_t least = INT64_MAX, chosen = -1, value = 0;
+    for (int64_t k = 0; k < parts; k++) {
+      int64_t now = __atomic_load_n(&run->progress[k].value, __ATOMIC_ACQUIRE);
+      least = now / 2 < least ? now / 2 : least;
+    }
+    if (least >= steps) return -1;
+    for (int64_t k = 0; k < parts && chosen < 0; k++) {
+      int64_t of = (own + k) % parts;
+      value = 2 * least;
+      if (__atomic_load_n(&run->progress[of].value, __ATOMIC_RELAXED) == value &&
+          __atomic_compare_exchange_n(&run->progress[of].value, &value, value + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        chosen = of;
+    }
+    if (chosen >= 0) {
+      *step = least;
+      return chosen;
+    }
+    if (spins % SPINS) relax();
+    else sched_yield();
+  }
 }
 
 static void adapt_work(struct job *job, int worker) {
-  const struct adapting *a = job->on;
-  int64_t task;
-  (void)worker;
-  while (take(job, &task)) adapt_weights(a, PART(a->size, task, job->tasks), PART(a->size, task + 1, job->tasks));
-}
-
-/* A segment of layer->T characters from `start` on. */
-static void read_segment(const struct adapting *a, int64_t start, int threads) {
-  struct passes_float *passes = a->passes;
-  struct layer_float *decoder = &passes->layer[passes->layers - 1];
-  const int64_t T = decoder->T, V = decoder->H, *y = a->targets + start;
-  for (int64_t t = 0; t < T; t++) a->begins[t] = a->characters[start + t] == a->end_id;
-  passes->layer[0].characters = a->characters + start;
-  run_forward_float(passes, threads);
-  for (int64_t t = 0; t < T; t++) a->log_probs[start + t] = y[t] == IGNORED ? 0 : decoder->gates[t * V + y[t]];
-  loss_gradient_float(&(struct loss_float){T, V, T, y, decoder->gates, a->d_logits, 0}, 0, T);
-  run_backward_float(passes, threads);
-  struct job job = {.do_work = adapt_work, .on = a, .max_workers = threads, .tasks = (a->size + 4 * BLOCK - 1) / (4 * BLOCK)};
-  run(&job);
+  struct adapt_run *run = (struct adapt_run *)job->on;
+  int64_t part, step;
+  while ((part = take_part(run, worker, job->tasks, job->parts, &step)) >= 0) {
+    do_step(run->a, step, part, job->tasks);
+    __atomic_store_n(&run->progress[part].value, 2 * (step + 1), __ATOMIC_RELEASE);
+  }
 }
 
 static void read_and_learn(const struct adapting *a, int threads) {
-  struct passes_float *passes = a->passes;
-  const int64_t V = passes->layer[passes->layers - 1].H;
-  CHECK(a->length >= 1 && a->steps >= 0 && a->size >= 1 && a->end_id < V && passes->layer[0].B == 1);
+  const int64_t S = PADDED(a->H), weights = a->num_gates * S * S;
+  CHECK(a->length >= 1 && a->steps >= 0 && a->layers >= 1 && a->H >= 1 && a->V >= 1 && a->end_id < a->V && threads >= 1);
+  CHECK(a->offsets[4 * a->layers + 1] + PADDED(a->V) <= a->size && a->cell != DECODER);
   for (int64_t at = 0; at < a->steps; at++) {
-    CHECK(a->characters[at] >= 0 && a->characters[at] < V);
-    CHECK(a->targets[at] == IGNORED || (a->targets[at] >= 0 && a->targets[at] < V));
+    CHECK(a->characters[at] >= 0 && a->characters[at] < a->V);
+    CHECK(a->targets[at] == IGNORED || (a->targets[at] >= 0 && a->targets[at] < a->V));
   }
-  for (int64_t start = 0; start < a->steps; start += a->length) {
-    int64_t T = a->steps - start < a->length ? a->steps - start : a->length;
-    for (int64_t i = 0; i < passes->layers; i++) {
-      struct layer_float *l = &passes->layer[i];
-      l->T = T;
-      if (l->dc) __builtin_memset(l->dc, 0, l->H * sizeof(float));
-    }
-    read_segment(a, start, threads);
-    for (struct layer_float *l = passes->layer; l->cell != DECODER; l++) {
-      __builtin_memcpy(l->h, l->h + T * l->H, l->H * sizeof(float));
-      if (l->c) __builtin_memcpy(l->c, l->c + T * l->H, l->H * sizeof(float));
-    }
-  }
+  struct adapt_run of = {.a = a};
+  int64_t parts = GROUPS, rest = a->steps % a->length;
+  while (parts > 1 && (parts > threads || parts > S / SUMS || parts * PART_WEIGHTS > weights)) parts /= 2;
+  struct job job = {.do_work = adapt_work, .on = &of, .tasks = parts, .max_workers = (int)parts};
+  job.parts = a->steps / a->length * steps_of(a, a->length) + (rest ? steps_of(a, rest) : 0);
+  run(&job);
 }

@@ -171,23 +171,39 @@
   F(S, int64_t, sampled)                /* results: the steps taken */                                 \
   F(S, int64_t, failed)                 /* whether the next step's probabilities have no positive sum */
 
-/* A text that one stream reads and learns from, in segments of up to T characters, the T of the layers as they are given.
-   B is 1, in float32. The caller sets the states at index 0; they become those after the text. */
+/* A text that one stream reads and learns from, in segments of up to `length` characters, in float32. S: the units H, N:
+   the vocabulary V, both padded with zeros to a multiple of SUMS; G: num_gates*S. The caller sets the states at index 0;
+   they become those after the text. All arrays but those of the text are zeros at first and belong to the kernel. */
 #define ADAPTING_FIELDS(F, S, R)                                                           \
-  F(S, struct passes_float *, passes)  /* its weights and gradients lie in the vectors below */ \
-  F(S, int64_t, length)                /* of a segment: the most that fits the buffers */  \
+  F(S, int64_t, cell)                                                                      \
+  F(S, int64_t, num_gates)                                                                 \
+  F(S, int64_t, layers)                                                                    \
+  F(S, int64_t, H)                                                                         \
+  F(S, int64_t, V)                                                                         \
+  F(S, int64_t, length)                                                                    \
   F(S, int64_t, end_id)                /* the state becomes zero before it; below 0: none */ \
   F(S, int64_t, steps)                                                                     \
   F(S, const int64_t *, characters)    /* (steps) */                                       \
   F(S, const int64_t *, targets)       /* (steps): the character after each, or IGNORED */ \
   F(S, double *, log_probs)            /* (steps): result, of the targets, before they are learnt from; 0 if ignored */ \
-  F(S, uint8_t *, begins)              /* (length), workspace */                           \
-  F(S, float *, d_logits)              /* (length, V), workspace */                        \
+  F(S, const int64_t *, offsets)       /* of the matrices in the vectors: (V, G) of the input (layer 1) or (G, S), (G) its biases, */ \
+                                       /* (G, S) of the state, (G) its biases, for each layer; (N, S) and (N) of the decoder */ \
   F(S, int64_t, size)                                                                      \
   F(S, float *, parameters)            /* (size) each */                                   \
-  F(S, float *, gradient)                                                                  \
   F(S, float *, mean_square)                                                               \
   F(S, const float *, trained)                                                             \
+  F(S, float *, h)                     /* (layers, length+1, S) */                         \
+  F(S, float *, c)                     /* the same, of an lstm, else null */               \
+  F(S, float *, gates)                 /* (layers, length, G) */                           \
+  F(S, float *, extra)                 /* (layers, length, S): tanh_c of an lstm, reset_h of a gru, else null */ \
+  F(S, float *, dh)                    /* (length, S) */                                   \
+  F(S, float *, d_state)               /* (S): gradient of c of an lstm, of reset_h of a gru */ \
+  F(S, float *, group_sums)            /* (2, GROUPS, length, S) */                        \
+  F(S, const float *, zeros)           /* (S) */                                           \
+  F(S, float *, logits)                /* (length, N) */                                   \
+  F(S, float *, d_logits)              /* (length, N) */                                   \
+  F(S, int64_t *, first_steps)         /* (V) */                                           \
+  F(S, int64_t *, next_steps)          /* (length) */                                      \
   F(S, double, alpha)                                                                      \
   F(S, double, learning_rate)                                                              \
   F(S, double, epsilon)                                                                    \

@@ -140,11 +140,12 @@ class Adapting(ctypes.Structure):
     """struct adapting."""
 
     _fields_ = [
-        ("passes", ctypes.POINTER(Passes)),
-        *((name, ctypes.c_int64) for name in ("length", "end_id", "steps")),
-        *((name, ctypes.c_void_p) for name in ("characters", "targets", "log_probs", "begins", "d_logits")),
+        *((name, ctypes.c_int64) for name in ("cell", "num_gates", "layers", "H", "V", "length", "end_id", "steps")),
+        *((name, ctypes.c_void_p) for name in ("characters", "targets", "log_probs", "offsets")),
         ("size", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("parameters", "gradient", "mean_square", "trained")),
+        *((name, ctypes.c_void_p) for name in ("parameters", "mean_square", "trained", "h", "c", "gates", "extra")),
+        *((name, ctypes.c_void_p) for name in ("dh", "d_state", "group_sums", "zeros", "logits", "d_logits")),
+        *((name, ctypes.c_void_p) for name in ("first_steps", "next_steps")),
         *((name, ctypes.c_double) for name in ("alpha", "learning_rate", "epsilon", "pull")),
     ]
 

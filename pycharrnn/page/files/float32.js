@@ -9,6 +9,7 @@ const EXP_TERMS = [1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1].map(fround);
 const LOG_TERMS = [5, 4, 3, 2, 1].map((i) => fround(1 / (2 * i + 1)));
 const HALF_ROOT = 0x3f3504f4; // bits of the number above sqrt(1/2)
 const PARTIAL_SUMS = 16;
+const GROUPS = 4; // of the units, in kernel_adapt.h
 
 const numbers = new Float32Array(1);
 const bits = new Int32Array(numbers.buffer);
@@ -75,45 +76,47 @@ export function logSoftmax(logits) {
   for (let k = 1; k < logits.length; k++) if (logits[k] > top) top = logits[k];
   const sums = new Float32Array(PARTIAL_SUMS);
   for (let k = 0; k < logits.length; k++) sums[k % PARTIAL_SUMS] += exp(fround(logits[k] - top));
-  for (let width = PARTIAL_SUMS / 2; width; width >>= 1) for (let k = 0; k < width; k++) sums[k] += sums[k + width];
-  const logSum = log(sums[0]);
+  const logSum = log(addUp(sums));
   for (let k = 0; k < logits.length; k++) logits[k] = fround(logits[k] - top) - logSum;
 }
 
-// out[n] += weight[n, :] . x for the rows n of a matrix of x.length columns, term by term. Four sums at a time hide the
-// latency of each.
+// The sum of PARTIAL_SUMS numbers, by halves. Changes them.
+function addUp(sums) {
+  for (let width = PARTIAL_SUMS / 2; width; width >>= 1) for (let k = 0; k < width; k++) sums[k] += sums[k + width];
+  return sums[0];
+}
+
+// out[n] += weight[n, :] . x for the rows n of a matrix of x.length columns; term k belongs to partial sum k % PARTIAL_SUMS.
 export function addProduct(weight, x, out) {
-  const columns = x.length;
-  let n = 0;
-  let at = 0;
-  for (; n + 4 <= out.length; n += 4, at += 4 * columns) {
-    let [a, b, c, d] = [out[n], out[n + 1], out[n + 2], out[n + 3]];
-    for (let k = 0; k < columns; k++) {
-      const factor = x[k];
-      a = fma(factor, weight[at + k], a);
-      b = fma(factor, weight[at + columns + k], b);
-      c = fma(factor, weight[at + 2 * columns + k], c);
-      d = fma(factor, weight[at + 3 * columns + k], d);
-    }
-    out[n] = a;
-    out[n + 1] = b;
-    out[n + 2] = c;
-    out[n + 3] = d;
-  }
-  for (; n < out.length; n++, at += columns) {
-    let sum = out[n];
-    for (let k = 0; k < columns; k++) sum = fma(x[k], weight[at + k], sum);
-    out[n] = sum;
+  const sums = new Float32Array(PARTIAL_SUMS);
+  for (let n = 0, at = 0; n < out.length; n++) {
+    sums.fill(0);
+    for (let k = 0; k < x.length; k++, at++) sums[k % PARTIAL_SUMS] = fma(x[k], weight[at], sums[k % PARTIAL_SUMS]);
+    out[n] += addUp(sums);
   }
 }
 
-// out += x . weight, for a matrix of x.length rows and out.length columns, row by row.
-export function addTransposed(weight, x, out) {
+// out += x . weight, for rows first..last of a matrix of out.length columns, row by row.
+export function addTransposed(weight, x, out, first = 0, last = x.length) {
   const columns = out.length;
-  for (let n = 0; n < x.length; n++) {
+  for (let n = first; n < last; n++) {
     const factor = x[n];
     for (let k = 0, at = n * columns; k < columns; k++, at++) out[k] = fma(factor, weight[at], out[k]);
   }
+}
+
+// out += the sum over all gates of d . weight. The units are GROUPS groups, whose sums are added up.
+export function addGates(weights, d, out) {
+  const H = d[0].length;
+  const blocks = Math.ceil(H / PARTIAL_SUMS);
+  const start = (group) => Math.min(H, PARTIAL_SUMS * Math.floor((blocks * group) / GROUPS));
+  const total = new Float32Array(out.length);
+  for (let group = 0; group < GROUPS; group++) {
+    const sums = new Float32Array(out.length);
+    weights.forEach((weight, g) => addTransposed(weight, d[g], sums, start(group), start(group + 1)));
+    for (let k = 0; k < sums.length; k++) total[k] += sums[k];
+  }
+  for (let k = 0; k < total.length; k++) out[k] += total[k];
 }
 
 // Add the outer product d x^T to the gradient of a gate's weight, and d to that of its bias.

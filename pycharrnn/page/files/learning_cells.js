@@ -1,6 +1,6 @@
-// The lstm, gru and rnn for a learner: forward and backward over a segment of one stream, as kernel_train.h computes them.
+// The lstm, gru and rnn for a learner: forward and backward over a segment of one stream, as kernel_adapt.h computes them.
 
-import { addOuter, addProduct, addTransposed, fma, sigmoid, tanh } from "./float32.js";
+import { addGates, addOuter, addProduct, fma, sigmoid, tanh } from "./float32.js";
 
 const { fround } = Math;
 
@@ -56,9 +56,10 @@ class LearningCell {
     for (let t = this.steps.length - 1; t >= 0; t--) this.stepBack(this.steps[t], dh[t], t ? dh[t - 1] : null);
     this.#inputs.forEach((gate, g) => this.#gradients(gate, this.recurrent[g], g));
     if (!this.#below) return null;
+    const weights = this.#inputs.map(({ weight }) => weight);
     return this.steps.map(({ gates }) => {
       const dx = new Float32Array(this.H);
-      this.#inputs.forEach(({ weight }, g) => addTransposed(weight, gates[g], dx));
+      addGates(weights, gates, dx);
       return dx;
     });
   }
@@ -70,8 +71,7 @@ class LearningCell {
       if (this.#below) addOuter(input, step.gates[g], this.#below[t]);
       else addColumn(input.dWeight, step.gates[g], this.#ids[t], this.#characters);
     });
-    if (!this.#below) addColumns(input.dBias, input.dWeight, this.#characters);
-    recurrent.dBias.set(input.dBias);
+    input.dBias.set(recurrent.dBias);
   }
 
   beginBackward() {}
@@ -80,18 +80,24 @@ class LearningCell {
     return step.h;
   }
 
+  // Adds the gradient of the recurrent input of some gates.
+  addGates(step, gates, out) {
+    addGates(
+      gates.map((g) => this.recurrent[g].weight),
+      gates.map((g) => step.gates[g]),
+      out,
+    );
+  }
+
   // Adds to the gradient of the h before a step, unless an item begins there.
   toStateBefore(step, gates, before) {
-    if (before && !step.begins) for (const g of gates) addTransposed(this.recurrent[g].weight, step.gates[g], before);
+    if (before && !step.begins) this.addGates(step, gates, before);
   }
 }
 
-// The columns of the weights of characters.
+// A column of the weights of characters.
 function addColumn(dWeight, d, id, V) {
   for (let u = 0; u < d.length; u++) dWeight[u * V + id] += d[u];
-}
-function addColumns(dBias, dWeight, V) {
-  for (let u = 0; u < dBias.length; u++) for (let v = 0; v < V; v++) dBias[u] += dWeight[u * V + v];
 }
 
 class LSTM extends LearningCell {
@@ -171,7 +177,7 @@ class GRU extends LearningCell {
       dh[k] = d * fround(1 - zk);
     }
     const dResetH = new Float32Array(this.H);
-    addTransposed(this.recurrent[2].weight, candidate, dResetH);
+    this.addGates(step, [2], dResetH);
     for (let k = 0; k < this.H; k++) {
       const [rk, d] = [r[k], dResetH[k]];
       r[k] = product(h[k], slope(rk), d);
