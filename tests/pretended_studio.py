@@ -102,7 +102,7 @@ FACTS = {
         {"name": "old.txt", "bytes": 99, "encoding": "cp1252"},
     ],
     "facts": ["old.txt: read as cp1252; -text_encoding overrules this."],
-    "left_out": ["left out, for they are not plain text: scan.pdf (a PDF file); save them as plain text."],
+    "left_out": ["left out, since they are not plain text: scan.pdf (a PDF file); save them as plain text."],
 }
 ESTIMATES = {
     "choices": [
