@@ -2,6 +2,8 @@
 
 import { el } from "./studio_dom.js";
 
+const AS_CHOSEN = "as the choice has it";
+
 // flags: of the server. Returns one <fieldset> for each group.
 export function flagFields(flags) {
   return [...grouped(flags)].map(([group, members]) =>
@@ -36,7 +38,7 @@ function field({ name, default: usual, help, kind, choices, allowed }) {
       ? el(
           "select",
           common,
-          el("option", { value: "" }, "as usual"),
+          el("option", { value: "" }, AS_CHOSEN),
           ...options.filter((one) => one !== "").map((value) => el("option", { value }, String(value))),
         )
       : el("input", {
@@ -45,9 +47,11 @@ function field({ name, default: usual, help, kind, choices, allowed }) {
           inputmode: kind === "text" ? false : "decimal",
           autocomplete: "off",
           spellcheck: "false",
-          placeholder: usual === "" ? "" : String(usual),
+          placeholder: AS_CHOSEN,
         });
-  const words = [help, allowed && !options.length && `Allowed: ${allowed}`].filter(Boolean).join(". ");
+  const words = [help, usual !== "" && `Default: ${usual}`, allowed && !options.length && `Allowed: ${allowed}`]
+    .filter(Boolean)
+    .join(". ");
   return el(
     "div",
     { class: "field" },
