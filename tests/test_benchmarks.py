@@ -106,6 +106,7 @@ def test_scoring(monkeypatch):
     assert [row["what"].split(",")[0] for row in rows] == ["score"] * 4 + ["score -adapt 1"] + ["eval"] * 3
     for row in rows:
         assert row["value"] > 0 and row["without kernel"] > 0
+    assert rows[4]["/ score"] == rows[4]["value"] / rows[4]["score"]
     for row in rows[5:]:
         assert row["/ forward pass"] == row["value"] / row["forward pass"]
     assert kernel_library.library.__name__ == "library"  # is back where it was

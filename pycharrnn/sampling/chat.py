@@ -71,9 +71,12 @@ class LearningChat(Chat):
         self._local = inference.on_cpu(loaded.network)
         super().__init__(self._local, loaded.vocab, opt, copies)
         self._loaded, self._learner = loaded, adapt.learner(loaded.network, opt.adaptation, opt.threads or 1)
+        self._last: list[int] = []  # the last character, if the next line does not begin with it
 
     def _learn(self, token_ids: list[int]) -> None:
-        self._learner.read(np.array(token_ids[:-1], np.int64), np.array(token_ids[1:], np.int64))
+        ids = np.array([*self._last, *token_ids], np.int64)
+        self._learner.read(ids[:-1], ids[1:])
+        self._last = [] if self._unread else token_ids[-1:]
         self._local = self._local.with_network(self._learner.network())
         self._predictor = self._local
 

@@ -85,6 +85,17 @@ def test_both_sides_are_learnt_from_with_the_character_between_them():
     assert [x for part, _ in read for x in part] == ids[:-1] and [y for _, part in read for y in part] == ids[1:]
 
 
+def test_a_line_after_an_early_end_is_learnt_from_with_the_character_before_it(monkeypatch):
+    """With -max_copy: the last character of the answer has been read, so the next line does not begin with it."""
+    chat = LearningChat(checkpoint.load(CHECKPOINT), ChatOptions(learn=1))
+    pairs = []
+    monkeypatch.setattr(chat._learner, "read", lambda x, y: pairs.extend(zip(x.tolist(), y.tolist(), strict=True)))
+    for ids, unread in (([3, 4, 5], b""), ([6, 7], b"x"), ([7, 8], b"")):
+        chat._unread = unread
+        chat._learn(ids)
+    assert pairs == [(3, 4), (4, 5), (5, 6), (6, 7), (7, 8)]
+
+
 @pytest.mark.parametrize("kernel", [True, False])
 def test_other_weights_and_the_same_hidden_state(kernel, monkeypatch):
     if not kernel:
