@@ -87,6 +87,12 @@ def checked(
     return ids, np.ascontiguousarray(targets, np.int64)
 
 
+def check_available() -> None:
+    """Errors: UserError without the C kernel and PyTorch."""
+    if kernel_library.library() is None:
+        extras.require_pytorch("learning from a text without the C kernel")
+
+
 def learner(network: Network, how: Adaptation, threads: int = 1) -> Learner:
     """A learner that begins with the weights of `network`, which stay as they are.
 
@@ -101,7 +107,7 @@ def learner(network: Network, how: Adaptation, threads: int = 1) -> Learner:
         from pycharrnn.engine.kernel_adapt import KernelLearner
 
         return KernelLearner(library, network, how, threads)
-    extras.require_pytorch("learning from a text without the C kernel")
+    check_available()
     from pycharrnn.engine.torch_adapt import TorchLearner
 
     return TorchLearner(network, how)

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine import adapt
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.options import SampleOptions
@@ -248,6 +249,10 @@ class _Api:
         """The copy of its model that a request with `adapt` has for itself; it ends with the request."""
         if not request.adapt:
             return None
+        try:
+            adapt.check_available()
+        except UserError as e:
+            raise HTTPException(422, f"adapt: {e}") from None
         with _as_responses():
             return await self._models.learning_model(request.model)
 

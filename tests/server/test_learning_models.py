@@ -108,3 +108,10 @@ def test_where_there_is_no_memory_or_no_file(tmp_path):
     path.unlink()
     answer = post(models, "sample", model=path.stem, primetext="ab", adapt=True)
     assert answer.status_code == 404 and "has changed or is gone" in answer.json()["detail"]
+
+
+def test_without_the_kernel_and_pytorch_the_answer_says_what_is_missing(models, monkeypatch):
+    monkeypatch.setattr("pycharrnn.engine.kernel_library.library", lambda: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    answer = post(models, "score", model=LSTM.stem, text=TEXT, adapt=True)
+    assert answer.status_code == 422 and "needs PyTorch, which is not installed" in answer.text
