@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pycharrnn.page.facts import ModelFacts
     from pycharrnn.server.served_models import ServedModel
 
-# The checkpoint's weights, four vectors of float32, the kernel's packed copies, and those of the model that samples.
-_BYTES_PER_PARAMETER = 8 + 4 * 4 + 2 * 4 + 8
+# The checkpoint in float64, three vectors and the result of the learner in float32, and the model that samples.
+_BYTES_PER_PARAMETER = 8 + 3 * 4 + 4 + 8
 
 
 def nbytes_of(facts: ModelFacts) -> int:

@@ -94,7 +94,7 @@ def test_its_memory_counts_and_ends_with_the_request(tmp_path):
         return mine.nbytes
 
     network = checkpoint.load(LSTM).network
-    assert asyncio.run(held()) == learning_models.nbytes_of(models.facts(LSTM.stem)) > 40 * network.parameters
+    assert asyncio.run(held()) == learning_models.nbytes_of(models.facts(LSTM.stem)) > 28 * network.parameters
 
 
 def test_where_there_is_no_memory_or_no_file(tmp_path):
