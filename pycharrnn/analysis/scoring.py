@@ -93,6 +93,15 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
     return loss / T / (counted / (B * T))
 
 
+def may_be_old_exponential(loaded: Checkpoint, opt: EvalOptions, loss: float) -> bool:
+    """Whether `loss`, in nats, may miss the val_loss of a Lua run on a CPU because LogSoftMax had another exp then."""
+    of_lua_on_cpu = loaded.program == "char-rnn" and loaded.state is None and loaded.opt.get("gpuid") == -1
+    other_sizes = any(getattr(opt, name) != left for name, left in _AS_IN_TRAINING.items() if name != "data_dir")
+    if loaded.val_loss is None or not of_lua_on_cpu or other_sizes or opt.old_exp or opt.split != "val":
+        return False
+    return 1e-6 < abs(loss - loaded.val_loss) < 1e-3
+
+
 def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """As open_batches. Errors: UserError, also for a split without batches."""
     loader = open_batches(path, loaded, opt)

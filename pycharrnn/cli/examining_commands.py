@@ -20,7 +20,7 @@ from pycharrnn.cli.console import (
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.shell_words import quoted
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         loss = scoring.split_loss(path, loaded, opt, where)
         if loaded.program == "torch-rnn":
             note(f"{path} is of torch-rnn, whose splits are other parts of a text: its val_loss may differ from this.")
+        elif scoring.may_be_old_exponential(loaded, opt, loss):
+            note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
         if opt.adapt:
             learnt[path] = adapted.split_loss(path, loaded, opt)

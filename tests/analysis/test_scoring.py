@@ -440,3 +440,15 @@ def test_eval_and_score_load_no_pytorch(corpus, tmp_path):
     for args in (["eval", CHECKPOINT, "-data_dir", str(corpus)], ["score", CHECKPOINT, str(corpus / "input.txt")]):
         result = run(*args, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
+
+
+def test_eval_names_old_exp_for_a_loss_that_it_explains(corpus, tmp_path):
+    path = tmp_path / "old.t7"
+    old = scoring.split_loss(CHECKPOINT, LOADED, EvalOptions(data_dir=str(corpus), old_exp=1))
+    checkpoint.convert(dataclasses.replace(LOADED, val_loss=old), path)
+    hint = b"older than 27 April 2016, -old_exp 1 gives its val_loss"
+    command = ("eval", str(path), "-data_dir", str(corpus))
+    assert hint in run(*command).stderr
+    for more in (("-old_exp", "1"), ("-split", "train"), ("-batch_size", "3")):
+        assert hint not in run(*command, *more).stderr
+    assert hint not in run("eval", CHECKPOINT, "-data_dir", str(corpus)).stderr
