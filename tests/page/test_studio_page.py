@@ -84,10 +84,14 @@ def drop(browser, zone: str, files: dict[str, str]) -> None:
     )
 
 
+def count_of(studio, path: str) -> int:
+    return sum(asked == path for _, asked, _ in studio.requests)
+
+
 @needs_browser
 def test_from_a_dropped_text_to_a_run(chromium, studio):
     opened(chromium, studio)
-    assert "Nothing has been learnt yet" in element(chromium, "runs").text
+    assert "No training yet" in element(chromium, "runs").text
     drop(chromium, "drop", {"poems.txt": "A poem.\n" * 50})
     shown(chromium, "found", "118,200 characters, 71 distinct, 120 KB, UTF-8 and cp1252.")
     assert "Left out, since they are not plain text: scan.pdf" in element(chromium, "found").text
@@ -96,6 +100,8 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "current-run", "Learning: iteration 420 of 3,600")
     assert focused(chromium) == "run-title"
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert chromium.execute_script(outline) == "none"
     assert pretended.SAMPLE.split("\n")[0] in element(chromium, "current-run").text
     started = [body for method, path, body in studio.requests if path == "/api/studio/runs"]
     assert [(body["text"], body["name"], body["choice"], body["flags"]) for body in started] == [
@@ -111,7 +117,17 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "found", "It looks like a list.")
     assert Select(element(chromium, "run-items")).first_selected_option.text == "a list: each line is an item"
+    studio.refusals["/api/studio/texts/t1/read"] = (422, "the item 'Ada' has no tab.")
+    Select(element(chromium, "run-label")).select_by_value("file")
+    shown(chromium, "run-problem", "has no tab")
+    checked = count_of(studio, "/api/studio/command")
+    element(chromium, "run-name").send_keys("x")
+    wait(chromium, lambda: count_of(studio, "/api/studio/command") > checked)
+    assert "has no tab" in element(chromium, "run-problem").text  # the command does not depend on it
+    studio.refusals.clear()
     Select(element(chromium, "run-label")).select_by_value("column")
+    shown(chromium, "found", "It is read as a list: each line is an item.")
+    wait(chromium, lambda: not text(chromium, "run-problem"))
     click(chromium, "more")
     element(chromium, "flag-rnn_size").send_keys("64")
     Select(element(chromium, "flag-model")).select_by_value("gru")
@@ -195,7 +211,7 @@ def test_stop_go_on_delete_undo_by_keyboard(chromium, studio):
     shown(chromium, "dialog", "This moves 1 file, 1.2 MB")
     chromium.switch_to.active_element.send_keys(Keys.TAB + Keys.ENTER)
     shown(chromium, "undo", "Deleted poems. Moved 1 file to trash/d1")
-    shown(chromium, "runs", "Nothing has been learnt yet")
+    shown(chromium, "runs", "No training yet")
     assert focused(chromium) == "undo-button"
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "current-run", "poems")

@@ -125,7 +125,7 @@ def delete_and_undo(browser, folder: Path) -> None:
     shown(browser, "dialog", "cv/lm_sailor_best.t7")
     browser.find_element(By.CSS_SELECTOR, "dialog .danger").click()
     shown(browser, "undo", "Deleted sailor.")
-    shown(browser, "runs", "Nothing has been learnt yet")
+    shown(browser, "runs", "No training yet")
     assert list(folder.glob("cv/*")) == []
     click(browser, "undo-button")
     shown(browser, "current-run", "Stopped after iteration")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import re
@@ -334,6 +335,18 @@ def train_row(i: int, loss: float = 2.0) -> Row:
     return Row("train", i, i / 100, train_loss=loss, seconds=i / 10, characters_per_second=5000.0)
 
 
+def test_a_folder_that_is_removed_has_a_sentence(studio, tmp_path):
+    studio.start()
+    shutil.rmtree(tmp_path)
+    for method, path in (("GET", "/runs"), ("POST", "/texts"), ("GET", "")):
+        answer = studio.ask(method, path)
+        assert answer.status_code == 500
+        assert re.fullmatch(
+            "the folder of this studio was removed: end pycharrnn studio .+ again.", answer.json()["detail"]
+        )
+    tmp_path.mkdir()
+
+
 def test_figures_come_from_the_log(studio, monkeypatch):
     use_fake_training(monkeypatch, "wait")
     run_id = studio.start()
@@ -365,6 +378,11 @@ def test_figures_come_from_the_log(studio, monkeypatch):
     assert run["val"] == {"iterations": [300.0], "losses": [1.9]}
     assert run["samples"] == [{"iteration": 300, "epoch": 3.0, "text": "the <b>sea</b>\n\nit"}]
     assert run["notes"] == ["pycharrnn: a note"]
+    os.utime("cv/poems.csv", (record.began - 9,) * 2)  # written before the run went on
+    studio.studio._line.records[run_id] = dataclasses.replace(record, attempts=2)
+    resumed = studio.run(run_id)
+    assert resumed["sentence"] == "going on after iteration 300 of 1,000: it loads PyTorch and the checkpoint."
+    assert resumed["seconds_left"] is None
     write_log("cv/poems.csv", [train_row(310, float("nan")), Row("validation", 400, 4.0, val_loss=2.5)])
     assert studio.run(run_id)["best_val_loss"] == 1.9
     assert studio.run(run_id)["train_loss"] is None

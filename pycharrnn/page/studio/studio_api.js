@@ -3,7 +3,7 @@
 import { Problem } from "./problem.js";
 import { sentence } from "./studio_dom.js";
 
-const UNREACHABLE = "The server can't be reached. Is pycharrnn studio still running?";
+export const UNREACHABLE = "The server can't be reached. Is pycharrnn studio still running?";
 
 // token(): of the server, or null.
 export class StudioApi {

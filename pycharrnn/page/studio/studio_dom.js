@@ -66,5 +66,5 @@ export function duration(seconds) {
 
 // A message as a sentence: with a capital letter, unless it begins with the name of a file or flag.
 export function sentence(words) {
-  return /^[a-z]+[ ,:;]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words;
+  return /^[a-z']+[ ,:;]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words;
 }

@@ -49,7 +49,8 @@ function field({ name, default: usual, help, kind, choices, allowed }) {
           spellcheck: "false",
           placeholder: AS_CHOSEN,
         });
-  const words = [help, usual !== "" && `Default: ${usual}`, allowed && !options.length && `Allowed: ${allowed}`]
+  const says = help.replace(/[.?]+$/, "");
+  const words = [says, usual !== "" && `Default: ${usual}`, allowed && !options.length && `Allowed: ${allowed}`]
     .filter(Boolean)
     .join(". ");
   return el(

@@ -28,6 +28,7 @@ const UNITS = [
 export class RunForm {
   #api;
   #text = null; // id of the uploaded text
+  #unread = ""; // why the text can't be read as the form has it
   #timer = 0;
   #asked = null; // AbortController of the request for the command
 
@@ -62,7 +63,7 @@ export class RunForm {
     const selected = models.map(({ id }) => el("option", { value: id }, id));
     $("run-init").replaceChildren(el("option", { value: "" }, "nothing"), ...selected);
     for (const node of document.querySelectorAll("[data-estimate]")) setText(node, "");
-    this.showProblem("");
+    this.showUnread("");
     return this.showCommand();
   }
 
@@ -91,7 +92,7 @@ export class RunForm {
     try {
       const { command } = await this.#api.post("api/studio/command", this.values, { signal });
       setText($("command"), command);
-      this.showProblem("");
+      this.showProblem(this.#unread);
     } catch (error) {
       if (error instanceof Problem) this.showProblem(error.message);
       else if (error.name !== "AbortError") throw error;
@@ -106,6 +107,12 @@ export class RunForm {
     const known = choices.find(({ choice, seconds }) => choice === "quick" && seconds);
     setText($("how"), sentence(how));
     if (known) announce(`Quick takes ${estimateWords(known)}.`);
+  }
+
+  // Shows why the text can't be read as the form has it, until it can.
+  showUnread(words) {
+    this.#unread = words;
+    this.showProblem(words);
   }
 
   // Shows a sentence beside Start, and marks the flag that it names.

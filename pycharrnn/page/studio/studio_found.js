@@ -3,16 +3,21 @@
 import { count, el, sentence, size } from "./studio_dom.js";
 
 const KINDS = {
-  text: "It reads as one text.",
+  text: "It looks like prose, not like a list.",
   list: "It looks like a list.",
   "sorted list": "It looks like a sorted list.",
 };
+const ITEMS = {
+  line: "It is read as a list: each line is an item.",
+  blank: "It is read as a list: blank lines are between its items.",
+  file: "It is read as a list: each file is an item.",
+};
 const MOST_FILES = 3; // named in the summary
 
-// facts: those of the server. Returns elements.
-export function foundFacts(facts) {
+// facts: those of the server. items: how the user has it read, "" if as it is. Returns elements.
+export function foundFacts(facts, items = "") {
   const unit = facts.encoding === "utf8" ? "code point" : "character";
-  const encodings = [...new Set(facts.files.map(({ encoding }) => encoding.replace(/^utf/, "UTF")))];
+  const encodings = [...new Set(facts.files.map(({ encoding }) => encoding.replace(/\butf[-\w]*/i, (name) => name.toUpperCase())))];
   const files = facts.file_count ?? facts.files.length;
   const names = facts.files.slice(0, MOST_FILES).map(({ name }) => name);
   const what =
@@ -24,7 +29,7 @@ export function foundFacts(facts) {
       {},
       `${count(facts.characters, unit)}, ${facts.distinct.toLocaleString("en")} distinct, ${size(facts.bytes)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`,
     ),
-    el("p", {}, KINDS[facts.kind] ?? ""),
+    el("p", {}, ITEMS[items] ?? KINDS[facts.kind] ?? ""),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
   ].filter(Boolean);

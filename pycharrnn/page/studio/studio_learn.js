@@ -13,6 +13,7 @@ export class Learn {
   #form;
   #text = null; // id of the text whose form is open
   #upload = null; // AbortController
+  #reading = null; // the same, of the last #reread
 
   // flags: of the server. models(): those that there are. onStart(run): is called with a new run.
   constructor(api, flags, models, onStart) {
@@ -102,12 +103,18 @@ export class Learn {
   // Reads the text once more, as a list or in another encoding.
   async #reread({ text, items, label, text_encoding }) {
     const fields = { items, label, text_encoding };
+    this.#reading?.abort();
+    const { signal } = (this.#reading = new AbortController());
     try {
-      showFacts(await this.#api.post(`api/studio/texts/${text}/read`, fields));
+      const facts = await this.#api.post(`api/studio/texts/${text}/read`, fields, { signal });
+      if (this.#text !== text) return;
+      showFacts(facts, items);
+      this.#form.showUnread("");
+      this.#form.showCommand();
       this.#estimate(text, fields);
     } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      this.#form.showProblem(error.message);
+      if (error instanceof Problem) this.#form.showUnread(error.message);
+      else if (error.name !== "AbortError") throw error;
     }
   }
 
@@ -147,8 +154,8 @@ function showPasteForm(shown) {
   if (shown) $("pasted").focus();
 }
 
-function showFacts(facts) {
-  $("found").replaceChildren(...foundFacts(facts));
+function showFacts(facts, items) {
+  $("found").replaceChildren(...foundFacts(facts, items));
 }
 
 function showProblem(words) {

@@ -1,6 +1,7 @@
 // The runs: one is shown whole, the others as rows, those that wait in the order in which they will be learnt.
 
 import { Problem } from "./problem.js";
+import { UNREACHABLE } from "./studio_api.js";
 import { $, announce, button, el, sentence, showAgain } from "./studio_dom.js";
 import { askMinutes } from "./studio_go_on.js";
 import { RunCard } from "./studio_run_card.js";
@@ -148,7 +149,7 @@ export class Runs {
       await action();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      this.#card.showProblem(error.message);
+      if (error.message !== UNREACHABLE) this.#card.showProblem(error.message); // refresh shows, and clears, that one
     }
     await this.#actions.onChange();
   }

@@ -21,7 +21,7 @@ export function askFormat(api, formats, model) {
       "p",
       {},
       el("b", {}, model),
-      ": choose a form. The browser saves the file, to attach to a message or to put on a web page.",
+      ": choose a format. The browser saves the file, to attach to a message or to put on a web page.",
     ),
     el("ul", { class: "formats" }, ...buttons),
     problem,

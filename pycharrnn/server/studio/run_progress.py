@@ -84,8 +84,10 @@ class Progress:
         losses = [row.val_loss for row in rows if row.kind == "validation" and _is_finite(row.val_loss)]
         is_running = record.state in ("running", "stopping")
         left = None
-        if is_running and iterations and _speed(rows):
-            age = (clock or time.time()) - _modified(log_of(record.name))
+        written = _modified(log_of(record.name))
+        has_begun = record.began is None or written >= record.began  # a resumed run has none of its own rows at first
+        if is_running and has_begun and iterations and _speed(rows):
+            age = (clock or time.time()) - written
             left = max(0.0, (iterations - last.iteration) / _speed(rows) - max(0.0, age))
         return Figures(
             iteration=last.iteration,

@@ -76,6 +76,8 @@ def _sentence(record: RunRecord, figures: Figures, place: int | None, has_saved:
             timing = ", and times networks of several sizes" if record.choice == "minutes" else ""
             return f"beginning: it loads PyTorch and reads the text{timing}."
         of = f" of {figures.iterations:,}" if figures.iterations else ""
+        if record.attempts > 1 and figures.seconds_left is None:
+            return f"going on after iteration {done}{of}: it loads PyTorch and the checkpoint."
         left = f", about {_words(figures.seconds_left)} left" if figures.seconds_left is not None else ""
         return f"learning: iteration {done}{of}{left}."
     if record.state == "stopping":

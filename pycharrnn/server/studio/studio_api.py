@@ -55,7 +55,9 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
     """Add the paths to an application."""
     api = _Api(studio)
     problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in _STATUSES}
-    router = APIRouter(prefix="/api/studio", dependencies=[Depends(_of_this_site)], responses=problems)
+    router = APIRouter(
+        prefix="/api/studio", dependencies=[Depends(_of_this_site), Depends(_has_folder)], responses=problems
+    )
     for method, path, handler, status in (
         ("GET", "", api.facts, 200),
         ("POST", "/texts", api.new_text, 201),
@@ -95,6 +97,16 @@ def _of_this_site(request: Request) -> None:
     own = request.headers.get("host", "").lower()
     if site not in ("none", "same-origin") or (origin is not None and urlsplit(origin).netloc.lower() != own):
         raise Refusal(403, "requests from other sites are refused.")
+
+
+def _has_folder() -> None:
+    """Errors: Refusal if the folder of the studio was removed; a renamed one is still in use."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise Refusal(
+            500, "the folder of this studio was removed: end pycharrnn studio in its terminal, and start it again."
+        ) from None
 
 
 async def _received(request: Request, path: str, what: str) -> int:

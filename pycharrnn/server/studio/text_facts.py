@@ -89,7 +89,8 @@ async def estimates(stats: TextStats, options: TrainOptions, environment: Mappin
             return Estimates(choices=none, how=answer["error"])
         return Estimates(
             choices=[ChoiceEstimate(choice=choice, **answer[choice]) for choice in choices],
-            how="estimated from a few steps of each network on this machine; what else it computes makes it longer.",
+            how="estimated from a few timed steps of each network on this machine. Other programs that run at the same"
+            " time make it longer.",
         )
     except (OSError, ValueError, asyncio.TimeoutError):
         return Estimates(choices=none, how="there is no estimate: timing a few steps of training failed.")

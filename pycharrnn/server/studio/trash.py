@@ -34,7 +34,8 @@ def delete(paths: Sequence[str], what: str, kind: str, run_id: str = "") -> Dele
         shutil.rmtree(folder, ignore_errors=True)
         raise studio_paths.refusal_of(e, f"can't move {what} to {TRASH}") from e
     named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-    return Deleted(trash=trash_id, files=list(paths), sentence=f"moved {named} to {folder}; Undo brings them back.")
+    them = "it" if len(paths) == 1 else "them"
+    return Deleted(trash=trash_id, files=list(paths), sentence=f"moved {named} to {folder}; Undo brings {them} back.")
 
 
 def undo(trash_id: str) -> tuple[list[str], str]:
