@@ -149,11 +149,8 @@ def describe_all_unknown(text: bytes, positions: Iterable[int], vocab: Collectio
         >>> describe_all_unknown(b"a~#", [1, 2], [b"a"])
         'the characters U+007E "~" and U+0023 "#", which the model has never seen'
     """
-    names: dict[str, str] = {}  # character, or a byte of invalid UTF-8 -> its name
-    for position in positions:
-        character, name = _unknown(text, position, vocab)
-        names.setdefault(name if character == "\ufffd" else character, name)
-    first, *more = names.values()
+    names = [name for _, name in _all_unknown(text, positions, vocab)]
+    first, *more = names
     if not more:
         return f"the character {first}, which the model has never seen"
     others = more[: _MOST_NAMED - 1]
@@ -168,8 +165,8 @@ def advice_on_unknown(text: bytes, positions: Iterable[int], vocab: dict[bytes, 
         >>> advice_on_unknown(b'"a', [0], {b"a": 1}), advice_on_unknown(b"b-a", [1], {"\u2013".encode(): 1})
         ('leave it out', 'write \u2013 in its place')
     """
-    characters = dict.fromkeys(_unknown(text, position, vocab)[0] for position in positions)
-    known = dict.fromkeys(_similar_known(character, vocab) for character in characters)
+    characters = _all_unknown(text, positions, vocab)
+    known = dict.fromkeys(_similar_known(character, vocab) for character, _ in characters)
     is_one = len(characters) == 1
     if None in known:
         return f"leave {'it' if is_one else 'them'} out"
@@ -186,12 +183,23 @@ def _is_known(text: bytes, vocab: dict[bytes, int]) -> bool:
     return all(character is not None for _, character in tokenize(text, vocab))
 
 
+def _all_unknown(text: bytes, positions: Iterable[int], vocab: Collection[bytes]) -> list[tuple[str, str]]:
+    """As _unknown, of all distinct characters, and bytes of invalid UTF-8, at some positions."""
+    found: dict[str, tuple[str, str]] = {}
+    for position in positions:
+        character, name = _unknown(text, position, vocab)
+        found.setdefault(name if character == "\ufffd" else character, (character, name))
+    return list(found.values())
+
+
 def _unknown(text: bytes, position: int, vocab: Collection[bytes]) -> tuple[str, str]:
     """The whole character at a position, U+FFFD for invalid UTF-8, and its name for messages."""
     start = position
     while start > 0 and text[start] & 0xC0 == 0x80:
         start -= 1
     character = text[start : start + 4].decode("utf-8", "replace")[:1]
+    if start + len(character.encode()) <= position:  # a stray continuation byte
+        character = "\ufffd"
     if character == "\ufffd" or any(len(known) == 1 and known >= b"\x80" for known in vocab):
         return character, f"{character!r} (byte 0x{text[position]:02x})"
     return character, quote_code_point(character)

@@ -102,6 +102,15 @@ def test_all_unknown_characters_of_a_primetext_are_named():
     assert 'U+0034 "4", U+0035 "5" and 2 more, which' in said("1234567", {b"a": 1})
 
 
+def test_a_byte_that_is_not_utf8_does_not_take_the_name_of_its_neighbour():
+    """Poems saved as cp1252: 0x92 is an apostrophe and 0x97 a dash."""
+    content, vocab = b"o\x92er\x97", {b"e": 1, b"o": 2, b"r": 3}
+    with pytest.raises(UserError) as raised:
+        tokenizer.primetext_characters(content, vocab, "primefile")
+    assert "'\ufffd' (byte 0x92) and '\ufffd' (byte 0x97), which" in str(raised.value)
+    assert "leave them out" in str(raised.value)
+
+
 def test_a_similar_character_is_named():
     """A text has typographic quotes, a keyboard straight ones; on a phone it is the other way round."""
 
