@@ -169,6 +169,8 @@ def main() -> None:
     parser.add_argument("-o", default="", help="the figures as JSON")
     args = parser.parse_args()
     files = sorted(args.folder.glob("*.txt"))
+    if not files:
+        parser.error(f"there is no list (.txt) in {args.folder}")
     items = {file.stem: file.read_text(encoding="utf-8").split("\n") for file in files}
     train, test = split({label: [name.strip() for name in names if name.strip()] for label, names in items.items()})
     one, rows = with_labels(train, test, args.recipe)

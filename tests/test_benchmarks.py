@@ -46,6 +46,7 @@ def test_every_benchmark_has_a_test():
         "every_benchmark_has_a_test",
         "what_a_client_counts",
         "the_n_grams_of_lists",
+        "labels_of_a_folder_without_lists",
         "the_split_of_labels",
     }
 
@@ -370,6 +371,15 @@ class RNN(torch.nn.Module):
     def forward(self, letter, hidden):
         return torch.log_softmax(50 * self.layer(letter), 1), hidden
 """
+
+
+def test_labels_of_a_folder_without_lists(monkeypatch, tmp_path, capsys):
+    """A wrong folder is an error before any training."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.setattr(sys, "argv", ["labels.py", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        benchmark("labels").main()
+    assert f"there is no list (.txt) in {tmp_path}" in capsys.readouterr().err
 
 
 def test_the_split_of_labels(monkeypatch):
