@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, wordings
 from pycharrnn.text.text_stats import text_stats
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
+
+_TEXT_FILE = wordings("-text FILE", "text=FILE")
 
 MAX_UNASKED = 64 << 20  # bytes of a text that a command reads although no option asks for it
 
@@ -38,17 +40,17 @@ class RecordedText(NamedTuple):
         Without a fingerprint the file is taken as it is. Errors: UserError if it is missing or has changed.
         """
         if not self.folder:
-            raise UserError(f"{self.checkpoint} does not say what it was trained on: give {flag('text')} FILE.")
+            raise UserError(f"{self.checkpoint} does not say what it was trained on: give {_TEXT_FILE}.")
         if not os.path.isfile(self.path):
             raise UserError(
                 f"{self.path}, on which {self.checkpoint} was trained, is not here: go to the folder of the training,"
-                f" or give {flag('text')} FILE."
+                f" or give {_TEXT_FILE}."
             )
         fingerprint = text_stats(self.folder, -1).fingerprint
         if self.fingerprint and self.fingerprint != fingerprint:
             raise UserError(
                 f"{self.path} is not the text of {self.checkpoint}: it was {self.fingerprint}; it is {fingerprint}."
-                f" Give {flag('text')} FILE."
+                f" Give {_TEXT_FILE}."
             )
         return self.path
 

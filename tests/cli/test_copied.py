@@ -151,7 +151,7 @@ def test_the_library_lists_the_same(home):
     with pytest.raises(pycharrnn.UserError, match="least must be at least 1, not 0"):
         model.copied("a", least=0)
     next((home / "data").rglob("input.txt")).unlink()
-    with pytest.raises(pycharrnn.UserError, match="is not here: .* give text FILE"):
+    with pytest.raises(pycharrnn.UserError, match="is not here: .* give text=FILE"):
         model.copied("a")
 
 

@@ -433,7 +433,7 @@ def test_max_copy_is_that_of_the_command_line(tmp_path):
         other = pickle.loads(pickle.dumps(model)).generate("c", max_copy=2, text=Path("other.txt"), as_bytes=True)
         assert b"aba" not in other and b"ccc" not in other
         Path("data/list/input.txt").unlink()
-        with pytest.raises(pycharrnn.UserError, match=r"is not here: .*, or give text FILE"):
+        with pytest.raises(pycharrnn.UserError, match=r"is not here: .*, or give text=FILE"):
             model.generate(max_copy=3)
         with pytest.raises(pycharrnn.UserError, match="max_copy must be from 1 to 1e12, or 0, not -1"):
             model.generate(max_copy=-1)

@@ -78,7 +78,7 @@ def test_a_text_of_ones_own(home):
     assert {item.known for item in model.items(20, seed=3)} == {None}
     found = list(model.items(400, seed=3, text=home / "mine.txt"))
     assert {str(item) for item in found if item.known} == {"bb"}
-    with pytest.raises(pycharrnn.UserError, match="is not here: go to the folder of the training, or give text FILE"):
+    with pytest.raises(pycharrnn.UserError, match="is not here: go to the folder of the training, or give text=FILE"):
         model.items(3, new=True)
 
 
