@@ -285,6 +285,14 @@ def test_missing_checkpoint(corpus, tmp_path, command):
     assert "File lm.t7 does not exist. Are you sure you didn't forget to prepend cv/ ?" in error
 
 
+def test_a_missing_checkpoint_that_is_in_cv(tmp_path):
+    (tmp_path / "cv").mkdir()
+    for name in ("lm_epoch1.73_1.9181.t7", "cv/lm_epoch1.73_1.9188.t7"):
+        (tmp_path / name).touch()
+    error = sentence(run("sample", "lm_epoch1.73_1.9188.t7", cwd=tmp_path))
+    assert f"did you mean {os.path.join('cv', 'lm_epoch1.73_1.9188.t7')}?" in error
+
+
 def test_what_to_do_without_a_model(tmp_path):
     error = sentence(run("sample", "cv", cwd=tmp_path))
     assert "cv does not exist: train a model first, as by `pycharrnn train my_text.txt`" in error
