@@ -79,6 +79,12 @@ def test_no_command_hides(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_no_placeholder_is_left(page):
+    prose = re.sub(r"^```.*?^```$", "", PAGES[page].read_text(encoding="utf-8"), flags=re.S | re.M)
+    assert not re.findall(r"^[A-Z_]+$", prose, re.M)
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_flags_exist(page):
     text = PAGES[page].read_text(encoding="utf-8").split("## Which flag is which")[0]
     named = set(re.findall(r"[ `(]-([a-z]\w+|t|o)\b(?!-)", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)))

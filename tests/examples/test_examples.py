@@ -269,6 +269,19 @@ def test_the_notebook_is_valid():
     assert NOTEBOOK.name in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_notebook_takes_a_list_of_your_own(tmp_path, monkeypatch):
+    """As its text says, so that `names`, which later cells use, are those of that list."""
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    advice = next(cell.source for cell in cells if "mine.txt" in cell.source)
+    old, new = re.search(r"replace `([^`]+)` by `([^`]+)`", advice).groups()
+    source = next(cell.source for cell in cells if cell.cell_type == "code" and old in cell.source)
+    (tmp_path / "mine.txt").write_text("Oak\nNorway Maple\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    defined: dict = {}
+    exec(source.replace(old, new), defined)
+    assert (defined["names"], defined["text"]) == (["Oak", "Norway Maple"], "Oak\nNorway Maple\n")
+
+
 def test_a_tinted_text_breaks_lines_between_words(chromium, tmp_path):
     """Also in Jupyter, whose style sheet breaks the lines of a pre anywhere."""
     pieces = list('Some plain words of a "generated" text, (each) tinted character by character.')
