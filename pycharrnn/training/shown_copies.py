@@ -14,8 +14,10 @@ from pycharrnn.training import novelty
 from pycharrnn.training.sample_lines import MARGIN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from compat.checkpoint_fields import Option
-    from pycharrnn.engine.copies import Comparison
+    from pycharrnn.engine.copies import Comparison, Copy
     from pycharrnn.text.batches import Batches
 
 N = 16  # length of the n-grams whose share is printed
@@ -75,20 +77,27 @@ class ShownCopies:
             return ""
         with contextlib.suppress(OSError, UserError, MemoryError):
             found = self._compared(self._samples)
-            longest = found.copies(1)[:1]
-            if not longest:
+            copies = found.copies(1)
+            if not copies:
                 return "copied from the training text: no character of the samples."
             share, val_share = found.share(N), self._validation.share(N)
-            line = f"copied from the training text: passages of up to {longest[0].length} characters"
+            line = f"copied from the training text: passages of up to {copies[0].length} characters"
             if share is not None and val_share is not None:
                 validation = f"({100 * val_share:.1f} % of the validation text's)"
                 line += f", {100 * share:.1f} % of the samples' {N}-grams {validation}"
-            return f"{line}; the longest:\n{MARGIN}{shown_passage(longest[0].passage)}"
+            return f"{line}; {shown_longest(copies)}"
         return ""
 
     def _compared(self, samples: list[bytes]) -> Comparison:
         pieces = [piece for sample in samples for piece in novelty.pieces_of_sample(sample, self._items)]
         return novelty.compare(pieces, self._loader)
+
+
+def shown_longest(copies: Sequence[Copy]) -> str:
+    """The longest passage, with what it is: the longest that is not blank, if there is one."""
+    shown = next((copy for copy in copies if copy.passage.strip()), copies[0])
+    which = "the longest" if shown is copies[0] else "the longest that is not blank"
+    return f"{which}:\n{MARGIN}{shown_passage(shown.passage)}"
 
 
 def shown_passage(passage: bytes) -> str:

@@ -16,6 +16,7 @@ from runs import result_of as result
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_for_terminal
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine import copies
 from pycharrnn.training import log_rows, shown_copies
 from pycharrnn.training.loop import train as train_with
 from pycharrnn.training.options import TrainOptions
@@ -291,6 +292,13 @@ def test_a_passage_of_blanks_is_named():
     """It would show as an empty line."""
     assert shown_copies.shown_passage(b" \n ") == "(blanks only)"
     assert shown_copies.shown_passage(b" a\n") == r" a\n"
+
+
+def test_the_longest_passage_that_is_not_blank_is_shown():
+    copied = copies.compare([b"x" + b" " * 9 + b"\nred hat"], [[b" " * 9 + b"\n", b"a red hat"]]).copies(1)
+    assert not copied[0].passage.strip()
+    assert shown_copies.shown_longest(copied) == "the longest that is not blank:\n    | red hat"
+    assert shown_copies.shown_longest(copied[:1]) == "the longest:\n    | (blanks only)"
 
 
 def test_a_large_text_is_not_read_unasked(tmp_path, monkeypatch):
