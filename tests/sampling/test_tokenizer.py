@@ -108,7 +108,7 @@ def test_a_byte_that_is_not_utf8_does_not_take_the_name_of_its_neighbour():
     with pytest.raises(UserError) as raised:
         tokenizer.primetext_characters(content, vocab, "primefile")
     assert "'\ufffd' (byte 0x92) and '\ufffd' (byte 0x97), which" in str(raised.value)
-    assert "leave them out" in str(raised.value)
+    assert "seen: save the text as UTF-8, which it is not, or use" in str(raised.value)
 
 
 def test_a_similar_character_is_named():
