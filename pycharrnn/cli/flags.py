@@ -29,6 +29,12 @@ else:
 
 HELP = ("-help", "--help", "-h")
 FOLDER = "a folder means the best of the run that trained last"  # in the help of a checkpoint
+_SCRIPTS = {  # of char-rnn, and the commands in their place
+    "train.lua": "train",
+    "sample.lua": "sample",
+    "inspect_checkpoint.lua": "inspect",
+    "convert_gpu_cpu_checkpoint.lua": "convert",
+}
 _TORCH_RNN = {  # flags of torch-rnn -> those of char-rnn with the same meaning
     "start_text": "-primetext",
     "gpu": "-gpuid",
@@ -239,6 +245,8 @@ class Group(click.Group):
         """The command of this name. Errors: click.UsageError."""
         if name in self.commands:
             return self.commands[name]
+        if ours := _SCRIPTS.get(os.path.basename(name)):
+            raise click.UsageError(f"char-rnn's {os.path.basename(name)} is pycharrnn {ours} here.", ctx)
         if os.path.exists(name):
             raise click.UsageError(f"{name!r} is not a command; did you mean {_command_for(name)}?", ctx)
         close = difflib.get_close_matches(name.lower(), self.commands, 1)

@@ -121,6 +121,14 @@ def test_a_path_without_a_command_is_answered_by_one(tmp_path):
             assert error.value.format_message() == f"{path!r} is not a command; did you mean pycharrnn {meant}?"
 
 
+@pytest.mark.parametrize("script, command", [("train", "train"), ("inspect_checkpoint", "inspect")])
+def test_a_script_of_char_rnn_is_answered_by_its_command(script, command, tmp_path):
+    (tmp_path / f"{script}.lua").write_bytes(b"")  # in a copy of char-rnn
+    with working_in(tmp_path), pytest.raises(click.UsageError) as error:
+        cli.main([f"{script}.lua", "cv/lm_x.t7"], standalone_mode=False)
+    assert error.value.format_message() == f"char-rnn's {script}.lua is pycharrnn {command} here."
+
+
 def test_a_mistyped_text_is_answered_by_one_that_exists(tmp_path):
     (tmp_path / "letter.txt").write_bytes(b"The ")
     said = sentence(run("score", CHECKPOINT, "leter.txt", cwd=tmp_path))
