@@ -131,7 +131,7 @@ def test_a_sample_is_shown_while_it_is_drawn(monkeypatch, tmp_path, args, live, 
     monkeypatch.chdir(tmp_path)
     asked = []
     make = inference.make_predictor
-    monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live: asked.append(live))
+    monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live, **more: asked.append(live))
     monkeypatch.setattr(inference, "make_predictor", lambda *made: asked.append(made[1:]) or make(*made))
     sample(*args)
     assert asked == [("cpu", streams), live]
@@ -182,7 +182,7 @@ def test_chat_in_a_pipe_prints_answers_only(monkeypatch):
     result = CliRunner().invoke(cli, ["chat", CHECKPOINT, "-gpuid", "-1", "-length", "5"], input="The~\n")
     assert result.stderr == "pycharrnn: left out: 1 byte that the model has never seen\n"
     asked = []
-    monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live: asked.append(live))
+    monkeypatch.setattr(batch_to_files, "write_sample", lambda out, opt, stream, live, **more: asked.append(live))
     printed("chat", CHECKPOINT, "-gpuid", "-1", input="a\nb\n")
     assert asked == [True, True]
 

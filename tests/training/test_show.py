@@ -121,7 +121,7 @@ def test_on_a_terminal_it_stands_above_the_line(tmp_path):
 
     expected = train(folder_with_text(tmp_path / "a"), *SHORT)
     folder = folder_with_text(tmp_path / "b")
-    with Terminal("train", *SMALL, *SHORT, "-show", "600", cwd=folder, columns=120) as terminal:
+    with Terminal("train", *SMALL, *SHORT, "-show", "600", cwd=folder, columns=180) as terminal:
         assert terminal.end() == 0
     assert b"\repoch" in terminal.output
     lines = terminal.lines()

@@ -74,7 +74,8 @@ function characterAt(text, position) {
   while (start > 0 && (text[start] & 0xc0) === 0x80) start--;
   const decoder = new Utf8Decoder();
   const [decoded] = [...decoder.push(text.subarray(start, start + 4)), ...decoder.end()];
-  return decoded ?? REPLACEMENT;
+  const isStray = decoded && start + new TextEncoder().encode(decoded).length <= position; // a continuation byte
+  return isStray ? REPLACEMENT : (decoded ?? REPLACEMENT);
 }
 
 // A code point as U+00E9 "é".
