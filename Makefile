@@ -68,7 +68,7 @@ coverage: .venv/test-installed
 	$(BIN)/python tests/coverage_below.py
 
 slow: .venv/test-installed
-	$(TESTS) -m slow
+	$(TESTS) --no-loadscope-reorder -m slow
 
 sanitize: .venv/test-installed
 	tests/sanitize/run

@@ -177,7 +177,7 @@ setup(
             "httpx>=0.27,<1",
             "selenium>=4.20,<5",
             "pytest>=8,<10",
-            "pytest-xdist>=3.5,<4",
+            "pytest-xdist>=3.8,<4",
             "hypothesis>=6.125,<7",
             "schemathesis>=4.20,<5",
             "jsonschema-rs>=0.41,<1",
