@@ -45,7 +45,7 @@ class Machine:
                     setattr(self, what, value)
             if self.now >= self.stop_at:
                 self.stop_at = float("inf")
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
             return found
 
         monkeypatch.setattr(kind, name, slow)
@@ -155,7 +155,7 @@ def test_the_pace_needs_no_report_of_every_iteration(reported):
 def test_a_stopped_run_goes_on_with_the_time_that_is_left(tmp_path, machine):
     folder = folder_with_text(tmp_path / "a")
     machine.stop_at = 25
-    with pytest.raises(RunStopped, match=r"stopped by Ctrl-C after iteration \d+; go on with: pycharrnn train -resume"):
+    with pytest.raises(RunStopped, match=r"stopped by SIGTERM after iteration \d+; go on with: pycharrnn train -"):
         machine.train(folder, minutes=1, **SMALL)
     used = machine.now
     left = checkpoint.load(folder / "cv/lm_lstm_latest.t7").opt["minutes"]
