@@ -98,7 +98,7 @@ def line_start(loaded: Checkpoint) -> list[bytes]:
 def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
     """`text` without what `vocab` lacks, and how many bytes were dropped.
 
-    A UTF-8 character of which `vocab` has some bytes only is dropped whole: the others would be invalid.
+    Drops all bytes of a UTF-8 character if `vocab` lacks one of them, since the rest would be invalid UTF-8.
     """
     found = list(tokenize(text, vocab))
     dropped = {k for position, character in found if character is None for k in _code_point_at(text, position)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from studio_tools import BYTES, StudioApp, files_below
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page import gallery, single_file
-from pycharrnn.server.studio import trash
+from pycharrnn.server.studio import run_record, studio_paths, trash
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +226,70 @@ def test_other_folders_in_the_trash_are_left_alone(studio):
     assert studio.get("/trash").json() == {"trash": []}
     for trash_id in ("d00000000", "..", "notes"):
         assert studio.post(f"/trash/{trash_id}/undo").status_code == 404
+
+
+# -- a folder of somebody else ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ["/etc/x", "trash/d00000000/files/0_x"],
+        ["cv/../../x", "trash/d00000000/files/0_x"],
+        ["x", "trash/d00000000/files/0_x"],
+        ["cv/x", "letter.txt"],
+        ["cv/x", "trash/d00000000/files/../../../letter.txt"],
+        ["cv/x", 1],
+        "ab",
+    ],
+)
+def test_undo_moves_no_file_from_or_to_other_places(studio, pair):
+    folder = Path("trash", "d00000000")
+    (folder / "files").mkdir(parents=True)
+    (folder / "files" / "0_x").write_bytes(b"x")
+    Path("letter.txt").write_bytes(b"mine")
+    listed = {"what": "x", "kind": "model", "run": "", "deleted": 1.0, "bytes": 1, "moved": [pair]}
+    (folder / "trash.json").write_text(json.dumps(listed), encoding="utf-8")
+    assert trash.entries() == []
+    assert studio.ask("POST", "/trash/d00000000/undo", json={}).status_code == 404
+    assert (folder / "files" / "0_x").exists() and Path("letter.txt").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("change", [{"name": "../x"}, {"text": "../x"}, {"words": ["sample"]}, {"next_words": ["x"]}])
+def test_a_record_that_no_studio_has_written_is_left_out(studio, change):
+    record = run_record.RunRecord("r00000000", "x", "t00000000", "x.txt", 1, "quick", 0, ("train", "x.txt"), 1.0)
+    run_record.save(record)
+    assert run_record.load(record.id) == record
+    path = Path(record.folder, "run.json")
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
+    assert run_record.load(record.id) is None and run_record.load("../runs/r00000000") is None
+    assert run_record.load_all() == {}
+
+
+def test_beginning_in_a_folder_removes_no_file_of_its_user(studio):
+    """Who has a folder called studio."""
+    own = [Path("studio", folder, "poem") for folder in ("texts", "incoming", "outgoing", "runs")]
+    left = [Path("studio/texts/t00000000"), Path("studio/incoming/i00000000"), Path("studio/outgoing/o00000000")]
+    for folder in [*own, *left]:
+        folder.mkdir(parents=True)
+        (folder / "a.txt").write_bytes(b"mine")
+    studio.begin_anew()
+    assert all((folder / "a.txt").exists() for folder in own)
+    assert not any(folder.exists() for folder in left)
+
+
+def test_files_that_can_not_be_moved_back_stay_in_the_trash(studio, monkeypatch):
+    for name in "ab":
+        Path("cv", f"{name}.t7").write_bytes(name.encode())
+    move = shutil.move
+
+    def fail(source, target):
+        if "a.t7" not in source or source.startswith("trash"):
+            raise OSError(errno.EIO, "Input/output error")
+        return move(source, target)
+
+    monkeypatch.setattr(shutil, "move", fail)
+    with pytest.raises(studio_paths.Refusal):
+        trash.delete(["cv/a.t7", "cv/b.t7"], "x", "model")
+    assert [path.read_bytes() for path in Path("trash").glob("*/files/*")] == [b"a"]
+    assert Path("cv/b.t7").read_bytes() == b"b"

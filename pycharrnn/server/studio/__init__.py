@@ -1,1 +1,1 @@
-"""What `pycharrnn studio` has beyond `serve`: texts are uploaded, trained on by `pycharrnn train`, and models sent."""
+"""`pycharrnn studio`: uploads texts, runs `pycharrnn train` on them, and imports, exports and deletes models."""

@@ -111,9 +111,10 @@ def convert(path: str, name: str, note: Callable[[str], None]) -> str:
 
 def clean() -> None:
     """Remove what requests of an earlier server left."""
-    for folder in (INCOMING, OUTGOING):
+    for folder, kind in ((INCOMING, "i"), (OUTGOING, "o")):
         for name in os.listdir(folder):
-            shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
+            if studio_paths.is_id(name, kind):  # others may be a user's own files
+                shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
 
 
 def names_of_file(path: str) -> list[str]:

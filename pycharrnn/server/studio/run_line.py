@@ -96,7 +96,7 @@ class RunLine:
             self._leave(run_id)
 
     def restore(self, run_id: str) -> None:
-        """Know a run again, whose files have been moved back; one that waited has left the line."""
+        """Read the record of a run whose files were moved back. If it waited, it is stopped now: its place is lost."""
         if record := run_record.load(run_id):
             if record.state == "waiting":
                 record = dataclasses.replace(record, state="stopped", next_words=())

@@ -11,6 +11,7 @@ from pycharrnn.checkpoints import run_names
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import State
 from pycharrnn.server.studio.studio_paths import CHECKPOINTS, RUNS
+from pycharrnn.text.corpus import safe_name
 
 ACTIVE: tuple[State, ...] = ("running", "stopping")
 
@@ -79,25 +80,30 @@ def save(record: RunRecord) -> None:
 
 def load_all() -> dict[str, RunRecord]:
     """The runs of this folder by id, the oldest first; damaged files are left out."""
-    found = []
-    for run_id in os.listdir(RUNS):
-        values = studio_paths.read_json(f"{RUNS}/{run_id}/run.json") if studio_paths.is_id(run_id, "r") else None
-        if values is not None and (record := _record(run_id, values)):
-            found.append(record)
+    found = [record for run_id in os.listdir(RUNS) if (record := load(run_id))]
     return {record.id: record for record in sorted(found, key=lambda record: (record.created, record.id))}
 
 
 def load(run_id: str) -> RunRecord | None:
-    values = studio_paths.read_json(f"{RUNS}/{run_id}/run.json")
+    """The run of this id; None if its file is missing or damaged."""
+    values = studio_paths.read_json(f"{RUNS}/{run_id}/run.json") if studio_paths.is_id(run_id, "r") else None
     return _record(run_id, values) if values is not None else None
 
 
 def _record(run_id: str, values: dict[str, Any]) -> RunRecord | None:
     try:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        return RunRecord(**{**values, "id": run_id})
-    except TypeError:  # of another version
+        record = RunRecord(**{**values, "id": run_id})
+        return record if _is_safe(record) else None
+    except (TypeError, AttributeError):  # of another version
         return None
+
+
+def _is_safe(record: RunRecord) -> bool:
+    """Whether paths can be made of a record's names, and its commands are trainings: the file may be a stranger's."""
+    commands = (record.words, record.next_words, record.command)
+    is_named = record.name == safe_name(record.name) and studio_paths.is_id(record.text, "t")
+    return is_named and all(words[:1] in ((), ("train",)) for words in commands)
 
 
 def names_with_checkpoints() -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import Deleted, FilesToDelete, TrashEntry
-from pycharrnn.server.studio.studio_paths import TRASH, Refusal
+from pycharrnn.server.studio.studio_paths import CHECKPOINTS, MODELS, TRASH, Refusal
 
 
 def facts_of(paths: Sequence[str]) -> FilesToDelete:
@@ -31,7 +31,8 @@ def delete(paths: Sequence[str], what: str, kind: str, run_id: str = "") -> Dele
         studio_paths.write_json(f"{folder}/trash.json", listed)
         _move_all(listed["moved"])
     except OSError as e:
-        shutil.rmtree(folder, ignore_errors=True)
+        if all(map(os.path.lexists, paths)):  # else the trash has what could not be moved back
+            shutil.rmtree(folder, ignore_errors=True)
         raise studio_paths.refusal_of(e, f"can't move {what} to {TRASH}") from e
     named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     them = "it" if len(paths) == 1 else "them"
@@ -89,7 +90,22 @@ def _listed(trash_id: str) -> dict[str, Any] | None:
     if not studio_paths.is_id(trash_id, "d"):
         return None
     found = studio_paths.read_json(f"{TRASH}/{trash_id}/trash.json")
-    return found if found and {"what", "kind", "run", "deleted", "moved", "bytes"} <= found.keys() else None
+    if not found or not {"what", "kind", "run", "deleted", "moved", "bytes"} <= found.keys():
+        return None
+    return found if _are_moves_inside(found["moved"], f"{TRASH}/{trash_id}/files/") else None
+
+
+def _are_moves_inside(moved: object, files: str) -> bool:
+    """Whether a list, which may be a stranger's, has pairs of a path in this folder and one of the trash's files."""
+    return isinstance(moved, list) and all(
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(isinstance(path, str) and path == os.path.normpath(path).replace(os.sep, "/") for path in pair)
+        and not os.path.isabs(pair[0])
+        and pair[0].split("/")[0] in (CHECKPOINTS, MODELS, "studio")
+        and pair[1].startswith(files)
+        for pair in moved
+    )
 
 
 def _size(path: str) -> int:

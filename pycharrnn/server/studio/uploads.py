@@ -117,13 +117,14 @@ class Texts:
         return sentence.replace(f"{_folder(text_id)}/", "")
 
     def files_of(self, text_id: str) -> list[str]:
-        """The paths that hold a text; none for one that is gone."""
+        """The paths of a text's folder and description; [] if they were removed."""
         return [path for path in (_folder(text_id), f"{_folder(text_id)}.json") if os.path.lexists(path)]
 
     def remove_all_but(self, used: Collection[str]) -> None:
         """Remove the texts that no run uses."""
         for name in os.listdir(studio_paths.TEXTS):
-            if os.path.splitext(name)[0] not in used:
+            text_id = name.removesuffix(".json")
+            if studio_paths.is_id(text_id, "t") and text_id not in used:  # others may be a user's own files
                 path = f"{studio_paths.TEXTS}/{name}"
                 shutil.rmtree(path, ignore_errors=True)
                 with contextlib.suppress(OSError):
