@@ -12,8 +12,8 @@ nanoGPT validates on the last tenth of the text, by 20 batches of 12 blocks of 6
 tenth of each row of its batches, all of it, with a state that is carried from batch to batch. So that the two can be
 compared as they are, a second run, of -held_out or with the plain -flags of `train`, gets the first nine tenths of the
 text alone, and its checkpoints are scored on the last tenth afterwards: with a state that is carried through all of it,
-with one that starts anew every 256 characters, as the blocks of nanoGPT's larger model do, and with -adapt 1, which is
-another test: the model learns from the characters that it has been charged for.
+with a state reset to zero every 256 characters, the block size of nanoGPT's larger model, and with -adapt 1. Losses
+with -adapt 1 are not comparable with the others: the model learns from each character after it has predicted it.
 
 nanoGPT is a checkout of https://github.com/karpathy/nanoGPT; a copy of it in a temporary folder is what runs. Its
 preparation of the text needs the package requests.

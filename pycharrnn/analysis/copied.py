@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from compat import item_options
 from pycharrnn.analysis import scoring
 from pycharrnn.analysis.options import EvalOptions
+from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
 from pycharrnn.engine import copies
@@ -65,7 +66,7 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> 
     It is read as it stands where the sample is not such a text: where it has CR characters or invalid UTF-8.
     `until_read`: closes what was read of standard input. Errors: OSError; UserError for a missing file or no text.
     """
-    raw = decode_text.RAW if b"\r" in sample or not _is_utf8(sample) else ""
+    raw = decode_text.RAW if b"\r" in sample or not is_utf8(sample) else ""
     files = source_files.find([path], lambda line: None, lambda path: False, until_read, raw)
 
     def pieces() -> Iterator[bytes]:
@@ -73,14 +74,6 @@ def text_of_file(path: str, sample: bytes, until_read: contextlib.ExitStack) -> 
             yield from decode_text.pieces(file.path, file.decoding, file.shown)
 
     return Text(path, sum(file.size for file in files), pieces)
-
-
-def _is_utf8(sample: bytes) -> bool:
-    try:
-        sample.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def text_of_model(path: str, loaded: Checkpoint) -> Text:

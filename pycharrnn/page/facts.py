@@ -14,6 +14,7 @@ from compat import item_options
 from pycharrnn.analysis import plotting
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import losses
+from pycharrnn.common.display import is_utf8
 from pycharrnn.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         rnn_size=network.rnn_size,
         vocab_size=network.vocab_size,
         items=item_options.kind(loaded.vocab, loaded.opt),
-        labels=[label.decode() for label in item_options.labels(loaded.vocab, loaded.opt) if _is_utf8(label)],
+        labels=[label.decode() for label in item_options.labels(loaded.vocab, loaded.opt) if is_utf8(label)],
         newline=b"\n" in loaded.vocab,
         code_points=checkpoint.encoding(loaded) == "utf8",
         epoch=float(loaded.epoch) if has_epoch and np.isfinite(loaded.epoch) else None,
@@ -97,14 +98,6 @@ def facts_of(loaded: Checkpoint, name: str, saved: float, has_text: bool = False
         saved=saved,
         has_text=has_text,
     )
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def losses_of(loaded: Checkpoint) -> Losses:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
-from pycharrnn.common.display import quote_code_point
+from pycharrnn.common.display import is_utf8, quote_code_point
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def advice_on_unknown(text: bytes, positions: Iterable[int], vocab: dict[bytes, 
         ('leave it out', 'write \u2013 in its place')
     """
     characters = _all_unknown(text, positions, vocab)
-    if any(character == "\ufffd" for character, _ in characters) and not _is_utf8(text):
+    if any(character == "\ufffd" for character, _ in characters) and not is_utf8(text):
         return "save the text as UTF-8, which it is not"
     known = dict.fromkeys(_similar_known(character, vocab) for character, _ in characters)
     is_one = len(characters) == 1
@@ -179,14 +179,6 @@ def _similar_known(character: str, vocab: dict[bytes, int]) -> str | None:
     """A known character that looks like an unknown one, if there is any."""
     group = next((group for group in _SIMILAR if character in group), "")
     return next((other for other in group if other != character and _is_known(other.encode(), vocab)), None)
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_known(text: bytes, vocab: dict[bytes, int]) -> bool:
