@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import math
@@ -299,6 +300,25 @@ def test_lists(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="programs that are scripts")
+def test_molecules(tmp_path):
+    pytest.importorskip("rdkit", reason="benchmarks/molecules.py needs RDKit")
+    package = tmp_path / "moses"
+    (package / "dataset" / "data").mkdir(parents=True)
+    (package / "metrics").mkdir()
+    with gzip.open(package / "dataset/data/train.csv.gz", "wt") as file:
+        file.write("SMILES\n" + "".join(f"{'C' * n}{'O' * m}\n" for n in range(1, 12) for m in range(2)))
+    (package / "metrics" / "mcf.csv").write_text("names,smarts\nMCF1,[#6][#6][#8]\n")
+    (package / "metrics" / "wehi_pains.csv").write_text('"C#N   ,","<regId=one>"\n'.replace(" ,", ""))
+    flags = "-rnn_size 8 -num_layers 1 -batch_size 2 -seq_length 10 -max_epochs 2"
+    (line,) = output("molecules", str(package), "-flags", flags, "-drawn", "100").splitlines()
+    for share in re.findall(r"(?:valid|unique@1k|unique@10k|filters|novel) ([0-9.e-]+)", line):
+        assert 0 <= float(share) <= 1
+    module = benchmark("molecules")
+    drawn = ["CCC", "CCC", "CC#N", "CCO", "C1CC", "[NH4+]", "C1CCCCCCC1"]
+    found = module.measures(drawn, {"CCC"}, module.patterns(package))
+    assert found == {"valid": 6 / 7, "unique@1k": 5 / 6, "unique@10k": 5 / 6, "filters": 2 / 6, "novel": 4 / 5}
+
+
 def test_war_and_peace(tmp_path):
     """With programs in the place of KenLM's, which answer with what they were given."""
     programs = {
