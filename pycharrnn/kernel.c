@@ -14,7 +14,8 @@
    - Arrays that are written overlap nothing, but for `d_gates` and `gates` of one layer, and what layers share.
    - T, B, H, V, layers and steps are at least 1; D is the H of the layer below, and 0 in the first layer.
    - begins is null in all layers or the same array in all but the decoder, with zeros beside it.
-   - characters, targets and last_ids are in [0, V), and so are y and adapting's targets, or they are IGNORED; streams are in range, each once; units are below layers*H.
+   - characters, targets and last_ids are in [0, V), and so are y and adapting's targets, or they are IGNORED; streams
+     are in range, each once; units are below layers*H.
    - `threads` is at least 1 and at most the rows of `workspace`. is_double selects the structure's precision.
    - charrnn_forward comes before charrnn_backward, with the same structure, and once for each of them.
    - One thread at a time uses a structure; structures may share what none of them writes. */

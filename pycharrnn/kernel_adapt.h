@@ -1,16 +1,16 @@
 /* Dynamic evaluation: one stream reads a text in segments, and the weights learn from each segment after it was
    predicted. In float32; kernel.c includes this file after those of training.
 
-   A batch of one row has no products of matrices to gain from, so what counts is how often the weights are read from the
-   caches. There is one copy of them, row-major: a forward pass adds up along the rows, a backward pass down the columns,
-   and the update takes each gradient from the registers. Rows of units are padded with zeros to a multiple of SUMS, and
-   stay zeros.
+   A batch of one row has no products of matrices to gain from, so what counts is how often the weights are read from
+   the caches. There is one copy of them, row-major: a forward pass adds up along the rows, a backward pass down the
+   columns, and the update takes each gradient from the registers. Rows of units are padded with zeros to a multiple of
+   SUMS, and stay zeros.
 
    Threads share each step by units: one computes all gates of its units, their gradients, and the new weights of their
    rows, which no other thread reads. Sums do not depend on the division:
    - along a row: SUMS partial sums of every SUMS-th term, added up by halves;
-   - down a column of a layer: the units are GROUPS groups; the terms of each are added one after the other, gate by gate,
-     then the sums of the groups;
+   - down a column of a layer: the units are GROUPS groups; the terms of each are added one after the other, gate by
+     gate, then the sums of the groups;
    - down a column of the decoder, and over the characters of a segment: term by term.
 
    Source: Krause et al. 2018, "Dynamic Evaluation of Neural Sequence Models", arXiv:1709.07432. */
@@ -95,8 +95,8 @@ static void add_rows(const float *weight, int64_t columns, int64_t T, const floa
     for (int64_t t = 0; t < T; t++) add_dots(weight + n * columns, columns, x + t * columns, out + t * width + n);
 }
 
-/* `rows` rows of out = start + d @ weight, in `blocks` blocks of SUMS columns. The terms: units first..last of each gate,
-   which has `height` rows of the weight. start is out, or zeros. */
+/* `rows` rows of out = start + d @ weight, in `blocks` blocks of SUMS columns. The terms: units first..last of each
+   gate, which has `height` rows of the weight. start is out, or zeros. */
 INLINE void block_of_columns(const int rows, const int blocks, const float *weight, int64_t columns, int64_t gates,
                              int64_t height, int64_t first, int64_t last, const float *d, int64_t d_width, int adds,
                              float *out) {
@@ -124,18 +124,19 @@ INLINE void block_of_columns(const int rows, const int blocks, const float *weig
   UNROLL
   for (int r = 0; r < rows; r++) {
     UNROLL
-    for (int v = 0; v < blocks * PER_BLOCK; v++) store_float(out + r * columns + v * ADAPT_LANES, sum[r][v], ADAPT_LANES);
+    for (int v = 0; v < blocks * PER_BLOCK; v++)
+      store_float(out + r * columns + v * ADAPT_LANES, sum[r][v], ADAPT_LANES);
   }
 }
 
-#define BLOCKS(n)                                                                                                \
-  case n:                                                                                                        \
-    block_of_columns(1, n, weight + k, columns, gates, height, first, last, of, d_width, adds, out + t * columns + k); \
+#define BLOCKS(n)                                                                                    \
+  case n:                                                                                            \
+    block_of_columns(1, n, weight + k, columns, gates, height, first, last, of, d_width, adds, to); \
     break;
 
 /* out (T, columns) = d (T, d_width) @ weight, or `adds` that to it; see block_of_columns. */
-static void down_columns(const float *weight, int64_t columns, int64_t gates, int64_t height, int64_t first, int64_t last,
-                         int64_t T, const float *d, int64_t d_width, int adds, float *out) {
+static void down_columns(const float *weight, int64_t columns, int64_t gates, int64_t height, int64_t first,
+                         int64_t last, int64_t T, const float *d, int64_t d_width, int adds, float *out) {
   const int64_t few = WIDE / 3 * SUMS, all = columns / SUMS, turns = (all + WIDE - 1) / WIDE;
   int64_t t = 0;
   for (; t + 3 <= T; t += 3) {
@@ -151,6 +152,7 @@ static void down_columns(const float *weight, int64_t columns, int64_t gates, in
     for (int64_t turn = 0; turn < turns; turn++) {
       const float *of = d + t * d_width;
       int64_t k = PART(all, turn, turns) * SUMS;
+      float *to = out + t * columns + k;
       switch (PART(all, turn + 1, turns) - PART(all, turn, turns)) {
         BLOCKS(1) BLOCKS(2) BLOCKS(3) BLOCKS(4) BLOCKS(5) BLOCKS(6)
 #if BYTES == 64
@@ -175,8 +177,8 @@ static struct update_of update_of(const struct adapting *a) {
       splat_float((float)-a->learning_rate), splat_float((float)a->epsilon), splat_float((float)a->pull)};
 }
 
-/* m = alpha*m + (1-alpha)*g*g; w -= rate * g/(sqrt(m) + epsilon); then w moves by `pull` of the way to the trained weight.
-   The same bits where g is known to be zero. */
+/* m = alpha*m + (1-alpha)*g*g; w -= rate * g/(sqrt(m) + epsilon); then w moves by `pull` of the way to the trained
+   weight. The same bits where g is known to be zero. */
 INLINE void learn(const struct update_of *u, int64_t at, vector_float g, const int is_zero) {
   vector_float m = load_float(u->mean_square + at, ADAPT_LANES), w = load_float(u->parameters + at, ADAPT_LANES);
   m = is_zero ? m * u->alpha : fma_float(m, u->alpha, u->rest * g * g);
@@ -188,8 +190,8 @@ INLINE void learn(const struct update_of *u, int64_t at, vector_float g, const i
 #define TILE (4 * PER_BLOCK) /* vectors of four rows by SUMS columns */
 
 /* Rows first..last of the weight (.., columns) at `offset`, from the gradients d (T, width) of the products with x (T,
-   columns). x of a character `zero_before` counts as zeros. While the gradients of a tile are summed up, the tile before it
-   learns, so that divisions and memory do not wait for products. */
+   columns). x of a character `zero_before` counts as zeros. While the gradients of a tile are summed up, the tile
+   before it learns, so that divisions and memory do not wait for products. */
 static void learn_rows(const struct adapting *a, int64_t offset, int64_t columns, const float *d, int64_t width,
                        const float *x, const int64_t *characters, int64_t zero_before, int64_t T, int64_t first,
                        int64_t last) {
@@ -248,7 +250,7 @@ static void find_steps(const struct adapting *a, const struct segment *s) {
   }
 }
 
-/* -- a step of some units: units first..last, multiples of SUMS ----------------------------------------------------- */
+/* -- a step of some units: units first..last, multiples of SUMS ---------------------------------------------------- */
 
 /* A layer in a segment; rows of what belongs to characters. */
 struct adapt_layer {
@@ -308,7 +310,8 @@ static void step_forward(const struct adapting *a, const struct adapt_layer *l, 
     add_rows(weight, S, 1, half ? extra : h, gates, 0, g * S + first, g * S + last_row(l, last));
   for (int64_t j = first; j < last; j += ADAPT_LANES)
     if (a->cell == LSTM)
-      lstm_unit_float(S, ADAPT_LANES, gates + j, before(a, l, l->c, t) + j, l->c + (t + 1) * S + j, next_h + j, extra + j);
+      lstm_unit_float(S, ADAPT_LANES, gates + j, before(a, l, l->c, t) + j, l->c + (t + 1) * S + j, next_h + j,
+                      extra + j);
     else if (a->cell == RNN)
       rnn_unit_float(ADAPT_LANES, gates + j, next_h + j);
     else if (half)
@@ -395,7 +398,8 @@ static void step_back_of(const struct adapting *a, const struct adapt_layer *l, 
 static void decode_and_back(const struct adapting *a, const struct segment *s, int64_t first, int64_t last) {
   const int64_t S = PADDED(a->H), V = a->V, N = PADDED(V);
   const int64_t *y = a->targets + s->start;
-  const float *weight = a->parameters + a->offsets[4 * a->layers], *bias = a->parameters + a->offsets[4 * a->layers + 1];
+  const int64_t *offset = a->offsets + 4 * a->layers;
+  const float *weight = a->parameters + offset[0], *bias = a->parameters + offset[1];
   const float *h = a->h + ((a->layers - 1) * (a->length + 1) + 1) * S;
   for (int64_t t = first; t < last; t++) __builtin_memcpy(a->logits + t * N, bias, N * sizeof(float));
   add_rows(weight, S, last - first, h + first * S, a->logits + first * N, N, 0, ROUND_UP(V, DOT_ROWS));
@@ -416,16 +420,15 @@ static void learn_units(const struct adapting *a, const struct segment *s, int64
   const float *below = 0;
   for (int64_t layer = 0; layer < a->layers; layer++) {
     struct adapt_layer l = layer_of(a, s, layer);
+    const int64_t W = l.gates_width;
     for (int64_t g = 0; g < a->num_gates; g++) {
       int64_t from = g * S + first, to = g * S + last, row = g * S + last_row(&l, last);
-      int resets = a->cell == GRU && g == 2;
-      learn_rows(a, l.offset[2], S, l.gates, l.gates_width, resets ? l.extra : l.h, l.characters, a->end_id, l.T, from, row);
-      if (layer) learn_rows(a, l.offset[0], S, l.gates, l.gates_width, below, l.characters, -1, l.T, from, row);
+      const float *state = a->cell == GRU && g == 2 ? l.extra : l.h;
+      learn_rows(a, l.offset[2], S, l.gates, W, state, l.characters, a->end_id, l.T, from, row);
+      if (layer) learn_rows(a, l.offset[0], S, l.gates, W, below, l.characters, -1, l.T, from, row);
       for (int64_t v = 0; v < (layer ? 0 : a->V); v++)
-        learn_sums(a, l.offset[0] + v * l.gates_width, l.gates, l.gates_width, a->next_steps, a->first_steps[v], l.T, from,
-                   to);
-      for (int bias = 1; bias <= 3; bias += 2)
-        learn_sums(a, l.offset[bias], l.gates, l.gates_width, 0, 0, l.T, from, to);
+        learn_sums(a, l.offset[0] + v * W, l.gates, W, a->next_steps, a->first_steps[v], l.T, from, to);
+      for (int bias = 1; bias <= 3; bias += 2) learn_sums(a, l.offset[bias], l.gates, W, 0, 0, l.T, from, to);
     }
     below = l.h + S;
   }
@@ -444,7 +447,7 @@ static void carry_states(const struct adapting *a, int64_t T, int64_t first, int
     }
 }
 
-/* -- the steps of a text, one after the other, each in parts -------------------------------------------------------- */
+/* -- the steps of a text, one after the other, each in parts ------------------------------------------------------- */
 
 INLINE int64_t halves_of(const struct adapting *a) { return a->cell == GRU ? 2 : 1; }
 /* Forward, decoder, back, weights, states. */
@@ -483,10 +486,10 @@ static int64_t take_part(struct adapt_run *run, int64_t own, int64_t parts, int6
     }
     if (least >= steps) return -1;
     for (int64_t k = 0; k < parts && chosen < 0; k++) {
-      int64_t of = (own + k) % parts;
+      int64_t of = (own + k) % parts, *progress = &run->progress[of].value;
       value = 2 * least;
-      if (__atomic_load_n(&run->progress[of].value, __ATOMIC_RELAXED) == value &&
-          __atomic_compare_exchange_n(&run->progress[of].value, &value, value + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+      if (__atomic_load_n(progress, __ATOMIC_RELAXED) == value &&
+          __atomic_compare_exchange_n(progress, &value, value + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         chosen = of;
     }
     if (chosen >= 0) {
@@ -509,7 +512,8 @@ static void adapt_work(struct job *job, int worker) {
 
 static void read_and_learn(const struct adapting *a, int threads) {
   const int64_t S = PADDED(a->H), weights = a->num_gates * S * S;
-  CHECK(a->length >= 1 && a->steps >= 0 && a->layers >= 1 && a->H >= 1 && a->V >= 1 && a->end_id < a->V && threads >= 1);
+  CHECK(a->length >= 1 && a->steps >= 0 && a->layers >= 1 && a->H >= 1 && a->V >= 1 && a->end_id < a->V);
+  CHECK(threads >= 1);
   CHECK(a->offsets[4 * a->layers + 1] + PADDED(a->V) <= a->size && a->cell != DECODER);
   for (int64_t at = 0; at < a->steps; at++) {
     CHECK(a->characters[at] >= 0 && a->characters[at] < a->V);

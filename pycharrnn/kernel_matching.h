@@ -143,8 +143,8 @@ static void match_text(struct matcher *m, const uint8_t *text, int64_t count) {
   m->state = whole.v, m->length = whole.length, m->position += count;
 }
 
-/* lengths, positions: (size), for the passage that ends at each byte; 0 and -1 where there is none. by_length: (states),
-   counts: (size + 1) zeros, workspace. Ends the matching. */
+/* lengths, positions: (size), for the passage that ends at each byte; 0 and -1 where there is none. by_length:
+   (states), counts: (size + 1) zeros, workspace. Ends the matching. */
 static void finish_matching(struct matcher *m, int32_t *lengths, int64_t *positions, int32_t *by_length,
                             int32_t *counts) {
   struct match_state *states = m->states;

@@ -192,7 +192,8 @@ static int64_t streams_at_once(const struct network *n) {
 
 static void check_reading(const struct reading *p) {
   const struct network *n = p->network;
-  CHECK(p->T >= 1 && p->B >= 0 && n->layers >= 1 && n->H >= 1 && n->V >= 1 && (n->cell != LSTM || p->c) && n->end_id < n->V);
+  CHECK(p->T >= 1 && p->B >= 0 && n->layers >= 1 && n->H >= 1 && n->V >= 1 && n->end_id < n->V);
+  CHECK(n->cell != LSTM || p->c);
   for (int64_t at = 0; at < p->T * p->B; at++) {
     CHECK(p->characters[at] >= 0 && p->characters[at] < n->V);
     CHECK(!p->targets || (p->targets[at] >= 0 && p->targets[at] < n->V));

@@ -84,7 +84,8 @@ static int64_t argmax(const double *log_probs, int64_t V) {
   return index;
 }
 
-/* A random number of 0 makes multinomial choose the first character, even a forbidden one: take the first allowed one. */
+/* A random number of 0 makes multinomial choose the first character, even a forbidden one: take the first allowed
+   one. */
 static int64_t skip_left_out(const double *log_probs, const double *probs, int64_t index) {
   if (log_probs[index] == -__builtin_inf()) {
     while (!((float)probs[index] > 0)) index++;

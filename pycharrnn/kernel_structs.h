@@ -129,7 +129,7 @@
   F(S, int64_t, V)                                                                                     \
   F(S, int64_t, free_id)        /* a character that may always follow; below 0: none */                \
   F(S, int64_t, length)                                                                                \
-  F(S, const int32_t *, text)   /* (length): ids, below 0 in a gap, which no passage has. Of a filter the piece to add */ \
+  F(S, const int32_t *, text)   /* (length): ids, below 0 in a gap; of a filter the piece to add */    \
   F(S, int64_t, bucket_bits)                                                                           \
   F(S, uint32_t *, starts)      /* (2^bucket_bits + 1): of the buckets, in places; null with a filter */ \
   F(S, uint32_t *, places)      /* (length): where passages begin; null with a filter */               \
@@ -171,9 +171,11 @@
   F(S, int64_t, sampled)                /* results: the steps taken */                                 \
   F(S, int64_t, failed)                 /* whether the next step's probabilities have no positive sum */
 
-/* A text that one stream reads and learns from, in segments of up to `length` characters, in float32. S: the units H, N:
-   the vocabulary V, both padded with zeros to a multiple of SUMS; G: num_gates*S. The caller sets the states at index 0;
-   they become those after the text. All arrays but those of the text are zeros at first and belong to the kernel. */
+/* A text that one stream reads and learns from, in segments of up to `length` characters, in float32. S: the units H,
+   N: the vocabulary V, both padded with zeros to a multiple of SUMS; G: num_gates*S. The caller sets the states at
+   index 0; they become those after the text. All arrays but those of the text are zeros at first and belong to the
+   kernel. offsets: of the matrices in the vectors: for each layer (V, G) of the input (layer 1) or (G, S), (G) its
+   biases, (G, S) of the state, (G) its biases; (N, S) and (N) of the decoder. */
 #define ADAPTING_FIELDS(F, S, R)                                                           \
   F(S, int64_t, cell)                                                                      \
   F(S, int64_t, num_gates)                                                                 \
@@ -185,9 +187,8 @@
   F(S, int64_t, steps)                                                                     \
   F(S, const int64_t *, characters)    /* (steps) */                                       \
   F(S, const int64_t *, targets)       /* (steps): the character after each, or IGNORED */ \
-  F(S, double *, log_probs)            /* (steps): result, of the targets, before they are learnt from; 0 if ignored */ \
-  F(S, const int64_t *, offsets)       /* of the matrices in the vectors: (V, G) of the input (layer 1) or (G, S), (G) its biases, */ \
-                                       /* (G, S) of the state, (G) its biases, for each layer; (N, S) and (N) of the decoder */ \
+  F(S, double *, log_probs)            /* (steps): result, of the targets; 0 if ignored */ \
+  F(S, const int64_t *, offsets)       /* (4*layers + 2) */                                \
   F(S, int64_t, size)                                                                      \
   F(S, float *, parameters)            /* (size) each */                                   \
   F(S, float *, mean_square)                                                               \

@@ -42,3 +42,10 @@ def test_merge_conflict_marks_are_found():
 def test_recorded_checkpoints_are_packed():
     """Without a name and a time: the same file has the same bytes whenever it is packed."""
     assert {path.read_bytes()[:8] for path in PACKED.rglob("*.t7")} == {b"\x1f\x8b\x08" + bytes(5)}
+
+
+def test_lines_of_the_kernel_are_at_most_120_characters_long():
+    sources = [path for path in tracked_files() if path.suffix in (".c", ".h") and path.parent == ROOT / "pycharrnn"]
+    assert len(sources) > 10
+    long = {path.name: [line for line in path.read_text().splitlines() if len(line) > 120] for path in sources}
+    assert not any(long.values()), long
