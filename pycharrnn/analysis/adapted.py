@@ -19,6 +19,10 @@ from pycharrnn.common.progress import bar
 from pycharrnn.engine import adapt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.options import EvalOptions
     from pycharrnn.analysis.scoring import Score
@@ -27,18 +31,32 @@ if TYPE_CHECKING:
 EXPLANATION = "with -adapt 1 the model learns from each character after scoring it: compare only figures of -adapt 1"
 
 
-def score(loaded: Checkpoint, text: bytes, how: Adaptation, threads: int = 1, name: str = "") -> Score:
+def score(
+    loaded: Checkpoint,
+    text: bytes,
+    how: Adaptation,
+    threads: int = 1,
+    name: str = "",
+    given: Callable[[Sequence[bytes]], npt.NDArray[np.bool_]] | None = None,
+) -> Score:
     """As scoring.score, by a model that begins with the weights of `loaded` and learns from the text as it reads it.
 
-    `name`: of the text, for a progress bar. Errors: UserError without the C kernel and PyTorch.
+    Args:
+        name: of the text, for a progress bar.
+        given: the characters, N of them -> which of them the model only reads, (N,): they have 0 bits.
+
+    Errors: UserError without the C kernel and PyTorch.
     """
     encoded = scoring.encode(loaded, text)
     ids = encoded.token_ids[encoded.known]
     bits = np.full(len(ids), math.log2(loaded.network.vocab_size))
     if len(ids) > 1:
         learner = adapt.learner(loaded.network, how, threads)
-        with bar(name, len(ids) - 1) as advance:
-            bits[1:] = -learner.read_all(ids[:-1], ids[1:], advance) / math.log(2)
+        targets = ids[1:]
+        if given:
+            targets = np.where(given(encoded.characters)[encoded.known][1:], losses.IGNORED, targets)
+        with bar(name, len(targets)) as advance:
+            bits[1:] = -learner.read_all(ids[:-1], targets, advance) / math.log(2)
     return scoring.score_of(loaded, encoded, bits)
 
 

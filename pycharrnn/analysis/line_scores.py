@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter
@@ -11,7 +12,7 @@ import numpy as np
 
 from compat import item_options
 from compat.item_options import END_CHARACTERS, TAB
-from pycharrnn.analysis import scoring, surprise
+from pycharrnn.analysis import adapted, scoring, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators, quote_character
 from pycharrnn.sampling import inference
@@ -21,8 +22,11 @@ from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy.typing as npt
+
     from compat.charrnn import Checkpoint
     from pycharrnn.analysis.scoring import Score
+    from pycharrnn.engine.adapt_options import Adaptation
 
 _NEWLINE = b"\n"
 _BLOCK = 1 << 13  # items in memory at a time
@@ -51,15 +55,26 @@ class Line(NamedTuple):
 
 
 def of_file(
-    loaded: Checkpoint, path: str, read: Callable[[str], bytes], device: str = "cpu", threads: int = 1
+    loaded: Checkpoint,
+    path: str,
+    read: Callable[[str], bytes],
+    device: str = "cpu",
+    threads: int = 1,
+    how: Adaptation | None = None,
 ) -> Iterator[Line]:
     """The lines of a text, read one after the other as `score` reads it; for a model of items, the items, each alone.
 
-    `read`: path -> the text. Errors: OSError; UserError.
+    Args:
+        read: path -> the text.
+        how: to learn from the lines or items while reading them; None for a model that stays as it is.
+
+    Errors: OSError; UserError.
     """
     kind = item_options.kind(loaded.vocab, loaded.opt)
     if not kind:
-        yield from _split(scoring.score(loaded, read(path), device), _NEWLINE)
+        text = read(path)
+        score = adapted.score(loaded, text, how, threads, path) if how else scoring.score(loaded, text, device)
+        yield from _split(score, _NEWLINE)
         return
     end = END_CHARACTERS[kind]
     labels = item_options.labels(loaded.vocab, loaded.opt)
@@ -67,6 +82,11 @@ def of_file(
         items = labelled_items_of_file(path, kind, end, str(loaded.opt.get("label")), labels)
     else:
         items = items_of_file(path, kind, end)
+    if how:  # the items are one text, in which the state is zero before each end
+        text = end + b"".join(item + end for item in items)
+        given = functools.partial(_in_labels, end=end) if labels else None
+        yield from _items_in(adapted.score(loaded, text, how, threads, path, given), end, bool(labels))
+        return
     predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
     while block := list(itertools.islice(items, _BLOCK)):
         text = end + b"".join(item + end for item in block)
@@ -74,6 +94,15 @@ def of_file(
             yield from _items_in(_side_by_side(loaded, predictor, text, threads), end, bool(labels))
         else:  # one after the other: the state is zero before each end
             yield from _items_in(scoring.score(loaded, text, device), end, bool(labels))
+
+
+def _in_labels(characters: Sequence[bytes], end: bytes) -> npt.NDArray[np.bool_]:
+    """Which of the characters belong to a label, with its tab: those after an end, up to the first tab."""
+    found, is_label = np.zeros(len(characters), bool), False
+    for k, character in enumerate(characters):
+        found[k] = is_label
+        is_label = character == end or (is_label and character != TAB)
+    return found
 
 
 def _side_by_side(loaded: Checkpoint, predictor: KernelPredictor, text: bytes, threads: int) -> Score:

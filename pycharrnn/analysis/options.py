@@ -72,7 +72,8 @@ class ScoreOptions(AdaptOptions):
     )
     adapt: int = option(
         0,
-        "1 = print also the score of a model that learns from each text while it reads it; compare only such figures",
+        "1 = print also the score of a model that learns from each text while it reads it; with -lines 1, print the"
+        " lines by that model only. Compare only such figures",
         group="learning",
         allowed=SWITCH,
     )
@@ -88,8 +89,6 @@ class ScoreOptions(AdaptOptions):
         if self.lines and self.html:
             raise UserError(f"{flag('lines', 1)} prints a table and {flag('html')} writes a page: leave one out.")
         self.check_adapt("adapt", self.adapt)
-        if self.adapt and self.lines:
-            raise UserError(f"{flag('adapt', 1)} scores whole texts: leave {flag('lines', 1)} out.")
         if self.adapt and self.gpuid >= 0:
             raise UserError(f"{flag('adapt', 1)} works on the CPU only: leave {flag('gpuid')} out.")
 

@@ -149,11 +149,13 @@ def _nothing_to_score(files: Sequence[str]) -> UserError:
 
 def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, where: str) -> None:
     """Print the lines of -lines. Errors: OSError; UserError for files without a line."""
-    from pycharrnn.analysis import line_scores
+    from pycharrnn.analysis import adapted, line_scores
+
+    how = opt.adaptation if opt.adapt else None
 
     def lines() -> Iterator[line_scores.Line]:
         for file in files:
-            yield from line_scores.of_file(loaded, file, read, where, opt.threads or 1)
+            yield from line_scores.of_file(loaded, file, read, where, opt.threads or 1, how)
 
     has_one_line, found, with_unknown = line_scores.has_one_line(loaded), False, []
     for line in sorted(lines(), key=lambda line: line.bits) if opt.sort else lines():
@@ -166,6 +168,8 @@ def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, 
         note(line_scores.unknown_in([line.unknown for line in with_unknown]))
     if not found:
         raise _nothing_to_score(files)
+    if opt.adapt:
+        note(f"{adapted.EXPLANATION}.")
 
 
 @click.command(

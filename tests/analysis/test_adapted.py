@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence
 
+from compat.item_options import record_labels
 from pycharrnn.analysis import adapted, scoring
 from pycharrnn.analysis.options import EvalOptions
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.common.losses import IGNORED
 from pycharrnn.engine import adapt
+from pycharrnn.engine.adapt_options import AdaptOptions
 
 CHECKPOINT = str(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 LOADED = checkpoint.load(CHECKPOINT)
@@ -54,6 +57,52 @@ def test_code_points_and_items():
     assert found.bits[-80:].mean() < scoring.score(loaded, "ab\né\ncab\n".encode() * 30).bits[-80:].mean()
 
 
+def test_lines_of_a_text_sum_to_its_score(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_bytes(TEXT)
+    done = run("score", CHECKPOINT, "a.txt", "b.txt", "-lines", "1", "-adapt", "1", cwd=tmp_path)
+    rows = [line.split(b"\t", 2) for line in done.stdout.split(b"\n")[:-1]]
+    assert b"\n".join(text for _, _, text in rows).startswith(TEXT[:100])
+    expected = adapted.score(LOADED, TEXT, AdaptOptions().adaptation).bits.sum()
+    of_file = [float(bits) for bits, _, _ in rows[: len(rows) // 2]]
+    assert sum(of_file) == pytest.approx(expected, abs=1e-3)
+    assert [
+        float(bits) for bits, _, _ in rows[len(rows) // 2 :]
+    ] == of_file  # each file begins with the trained weights
+    assert b"compare only figures of -adapt 1" in done.stderr
+
+
+@pytest.mark.parametrize("kernel", ["on", "off"])
+def test_items_are_learnt_after_their_labels(tmp_path, monkeypatch, kernel):
+    if kernel == "off":
+        monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
+    labels = record_labels({b"ab": 3, b"cc": 2})
+    path = item_models.saved(tmp_path, letters="abc\t", label="file", **labels)
+    items = [b"ab\tba", b"cc\tabX", b"ab\tba", b"cc\ta"] * 5
+    (tmp_path / "list.txt").write_bytes(b"\n".join(items))
+
+    def scored(*flags: str) -> list[list[bytes]]:
+        done = run("score", str(path), "list.txt", "-lines", "1", *flags, cwd=tmp_path)
+        return [line.split(b"\t") for line in done.stdout.split(b"\n")[:-1]]
+
+    plain, learnt = scored(), scored("-adapt", "1", "-adapt_length", "7", "-adapt_rate", "0.01")
+    assert [row[2:] for row in learnt] == [row[2:] for row in plain] == [item.split(b"\t") for item in items]
+    still = scored("-adapt", "1", "-adapt_rate", "1e-9")
+    assert [float(row[0]) for row in still] == pytest.approx([float(row[0]) for row in plain], abs=1e-4)
+    loaded = checkpoint.load(path)
+    text = b"\n" + b"".join(item.replace(b"X", b"") + b"\n" for item in items)
+    ids = np.array([loaded.vocab[bytes([byte])] - 1 for byte in text])
+    counted = np.concatenate([[k > 2 for k in range(len(item.replace(b"X", b"")) + 1)] for item in items])
+    learner = adapt.learner(loaded.network, adapt.Adaptation(0.01, 7, 0.001))
+    bits = -learner.read(ids[:-1], np.where(counted, ids[1:], IGNORED)) / math.log(2)
+    ends = np.flatnonzero(ids[1:] == ids[0]) + 1
+    expected = [part.sum() for part in np.split(bits, ends)[:-1]]
+    assert [float(row[0]) for row in learnt] == pytest.approx(expected, abs=1e-5)
+    assert expected[-4] < float(plain[-4][0])  # what repeats has been learnt
+    by_bits = scored("-adapt", "1", "-adapt_length", "7", "-adapt_rate", "0.01", "-sort", "1")
+    assert by_bits == sorted(learnt, key=lambda row: float(row[0]))
+
+
 def test_eval_gives_both_losses(corpus):
     small = ["-batch_size", "1", "-seq_length", "25"]
     rate = ["-adapt_rate", "0.005"]
@@ -90,7 +139,6 @@ def test_eval_of_items(tmp_path):
     ("command", "flags", "message"),
     [
         ("score", "-adapt_rate 0.1", "-adapt_rate says how -adapt 1 learns: add -adapt 1, or leave it out"),
-        ("score", "-adapt 1 -lines 1", "-adapt 1 scores whole texts: leave -lines 1 out"),
         ("score", "-adapt 1 -gpuid 0", "-adapt 1 works on the CPU only: leave -gpuid out"),
         ("score", "-adapt 1 -adapt_length 0", "-adapt_length must be from 1 to 10000, not 0"),
         ("eval", "-adapt_pull 0.1", "-adapt_pull says how -adapt 1 learns"),
