@@ -20,6 +20,26 @@ class LockHeld(Exception):
 
 def acquire(path: str) -> int:
     """Create and lock the file without waiting; return a descriptor for `release`. Errors: LockHeld; OSError."""
+    fd = acquire_for_child(path)
+    try:
+        name_holder(fd)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def name_holder(fd: int) -> None:
+    """Write into a locked file that this process holds the lock. Errors: OSError."""
+    os.write(fd, f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+
+def acquire_for_child(path: str) -> int:
+    """As `acquire`, for a process that inherits the descriptor and calls `name_holder`; until then the file is empty.
+
+    The lock is held until both processes have closed it. On Windows no process can inherit a lock.
+    Errors: LockHeld; OSError.
+    """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -28,7 +48,6 @@ def acquire(path: str) -> int:
             try:
                 if os.path.samestat(os.fstat(fd), os.stat(path)):
                     os.ftruncate(fd, 0)
-                    os.write(fd, f"process {os.getpid()} on {socket.gethostname()}".encode())
                     return fd
             except FileNotFoundError:
                 pass

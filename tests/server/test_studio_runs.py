@@ -240,6 +240,22 @@ def test_a_living_training_is_found_and_can_be_stopped(studio, monkeypatch):
     begun(studio, second)
 
 
+def test_a_training_is_found_before_its_process_has_done_anything(studio, monkeypatch):
+    use_fake_training(monkeypatch, "finish")
+    pause = "import os, time\nopen('paused', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
+    monkeypatch.setattr(run_process, "_PROGRAM", pause + run_process._PROGRAM)
+    run_id = studio.start()
+    studio.watch()
+    until(lambda: os.path.exists("paused"))
+    try:
+        studio.begin_anew()
+        studio.watch()
+        assert studio.run(run_id)["state"] == "running"
+    finally:
+        Path("go").touch()
+    assert studio.until(run_id, lambda run: run["state"] != "running")["state"] == "finished"
+
+
 @pytest.mark.parametrize("behavior, state", [("finish", "finished"), ("fail", "failed"), ("wait", "failed")])
 def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
     use_fake_training(monkeypatch, behavior)

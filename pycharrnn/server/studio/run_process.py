@@ -1,7 +1,8 @@
 """One process for each training: begun, watched and stopped; found again by a server that starts anew.
 
 Such a server can't wait for the process, and its number may be another process's by now. So each training holds a lock
-on a file of its run, which the system releases when it ends, and writes its exit status to another file.
+on a file of its run, which the system releases when it ends, and writes its exit status to another file. The server
+takes the lock and the process inherits it: there is no moment at which the process is there without it.
 """
 
 from __future__ import annotations
@@ -38,18 +39,26 @@ class Processes:
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_status_path(record))
-        apart: dict[str, Any] = {"start_new_session": True}
+        lock, fd = _lock_path(record), -1
+        apart: dict[str, Any] = {}
         if os.name == "nt":
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
-        with open(record.stdout, "ab") as out, open(record.stderr, "ab") as err:
-            self._begun[record.id] = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, _lock_path(record), _status_path(record), *words],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=child_environment(self._environment),
-                **apart,
-            )
+        else:
+            fd = file_lock.acquire_for_child(lock)
+            apart = {"start_new_session": True, "pass_fds": (fd,)}
+        try:
+            with open(record.stdout, "ab") as out, open(record.stderr, "ab") as err:
+                self._begun[record.id] = subprocess.Popen(
+                    [sys.executable, "-c", _PROGRAM, lock, str(fd), _status_path(record), *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    env=child_environment(self._environment),
+                    **apart,
+                )
+        finally:
+            if fd >= 0:
+                os.close(fd)  # the process has it now
 
     def is_alive(self, record: RunRecord) -> bool:
         """Whether the run's process is there, whoever began it."""

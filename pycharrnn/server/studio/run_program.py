@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import runpy
 import sys
 
@@ -10,9 +11,17 @@ from pycharrnn.common import file_lock
 
 
 def main() -> None:
-    """Run the command line of the words after the paths of both files, and exit with its status."""
-    lock_path, status_path, *words = sys.argv[1:]
-    fd = file_lock.acquire(lock_path)
+    """Run the command line of the words after those of both files, and exit with its status.
+
+    The words before it: the path of the lock, the inherited descriptor that holds it or -1, the path of the status.
+    """
+    lock_path, inherited, status_path, *words = sys.argv[1:]
+    fd = int(inherited)
+    if fd < 0:
+        fd = file_lock.acquire(lock_path)
+    else:
+        os.set_inheritable(fd, False)
+        file_lock.name_holder(fd)
     status: object = 1
     try:
         sys.argv = ["pycharrnn", *words]
