@@ -243,6 +243,17 @@ def test_the_line_of_runs(chromium, studio):
 
 
 @needs_browser
+def test_a_line_that_is_held_has_go_on(chromium, studio):
+    _held(studio)
+    opened(chromium, studio, "learn")
+    shown(chromium, "waiting", "Waiting: the next one in the line.")
+    press(chromium, "go on r-ships")
+    wait(chromium, lambda: ("POST", "/api/studio/runs/r-ships/go_on", {}) in studio.requests)
+    press(chromium, "go on")
+    wait(chromium, lambda: ("POST", "/api/studio/runs/r-poems/go_on", {}) in studio.requests)
+
+
+@needs_browser
 def test_bring_send_play(chromium, studio, tmp_path):
     opened(chromium, studio, "bring")
     assert "No model yet" in element(chromium, "models").text
@@ -346,6 +357,12 @@ def _one(state: str, **fields):
     return prepare
 
 
+def _held(studio) -> None:
+    can = ["go_on", "stop", "delete"]
+    studio.runs = [run("poems", "waiting", can=can), run("ships", "waiting", can=can)]
+    studio.line = ["r-poems", "r-ships"]
+
+
 def _nothing(studio) -> None:
     pass
 
@@ -384,6 +401,7 @@ STATES = {  # name -> section, what the server knows, what one does
     "found": ("learn", _nothing, _found),
     "begun": ("learn", _one("running", samples=[], models=[], best_model=None), _as_it_is),
     "busy": ("learn", _busy, _as_it_is),
+    "held": ("learn", _held, _as_it_is),
     "stopping": ("learn", _one("stopping"), _as_it_is),
     "stopped": ("learn", _one("stopped"), _as_it_is),
     "finished": ("learn", _one("finished"), _as_it_is),

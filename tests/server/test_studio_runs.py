@@ -299,6 +299,23 @@ def test_the_order_of_the_line_stays(studio):
     assert studio.get("/runs").json()["line"] == ids[1:]
 
 
+def test_what_waits_when_a_server_begins_is_begun_by_the_user(studio, monkeypatch):
+    """The folder may be a stranger's, and with it the commands."""
+    use_fake_training(monkeypatch, "wait")
+    first, second = studio.start(), studio.start()
+    studio.begin_anew()
+    studio.watch()
+    held = studio.run(first)
+    assert (held["state"], held["place"], held["can"]) == ("waiting", 1, ["go_on", "stop", "delete"])
+    assert held["sentence"].endswith("look at the command, Go on begins the line.")
+    new = studio.start()
+    begun(studio, new)  # what the user starts now is not held
+    assert studio.run(first)["state"] == "waiting"
+    assert studio.post(f"/runs/{second}/go_on").json()["can"] == ["stop", "delete"]
+    studio.post(f"/runs/{new}/stop")
+    studio.until(first, lambda run: run["state"] == "running")
+
+
 def test_one_server_for_a_folder(studio):
     fd = studio_paths.lock()
     with pytest.raises(UserError, match="another pycharrnn studio .process .* has .* open: use its page"):

@@ -106,7 +106,7 @@ export class RunCard {
     const list = [
       best_model && button("Play", act("play"), { key: "play", kind: can.includes("stop") ? "" : "main" }),
       can.includes("stop") && button(state === "stopping" ? "Stop at once" : "Stop", act("stop"), { key: "stop" }),
-      can.includes("go_on") && button("Go on", act("goOn"), { key: "stop" }),
+      can.includes("go_on") && button("Go on", act("goOn"), { key: can.includes("stop") ? "go on" : "stop" }),
       best_model && button("Send", act("send"), { key: "send" }),
       can.includes("delete") && button("Delete", act("remove"), { key: "delete" }),
     ];

@@ -79,7 +79,7 @@ export class Runs {
     const others = this.#runs.filter((run) => run !== current && run.state !== "waiting");
     $("no-runs").hidden = this.#runs.length > 0;
     const parts = [waiting, others].map((runs) =>
-      runs.map(({ id, name, state, sentence: words }) => [id, name, state, state === "running" ? "" : words]),
+      runs.map(({ id, name, state, can, sentence: words }) => [id, name, state, can, state === "running" ? "" : words]),
     );
     const now = JSON.stringify(parts);
     if (now === this.#rows) return;
@@ -109,6 +109,10 @@ export class Runs {
         "aria-label": `Move ${run.name} ${words}`,
       });
     };
+    const goOn = run.can.includes("go_on") && button("Go on", () => this.#act(run, "go_on"), {
+      key: `go on ${run.id}`,
+      "aria-label": `Go on with ${run.name} and the line`,
+    });
     const leave = button("Remove", () => this.#act(run, "stop"), {
       key: `stop ${run.id}`,
       "aria-label": `Remove ${run.name} from the line`,
@@ -116,8 +120,8 @@ export class Runs {
     return el(
       "li",
       {},
-      el("div", { class: "what" }, run.name),
-      el("div", { class: "buttons" }, move(-1, "↑", "up"), move(1, "↓", "down"), leave),
+      el("div", { class: "what" }, run.name, goOn && el("small", { class: "quiet" }, sentence(run.sentence))),
+      el("div", { class: "buttons" }, move(-1, "↑", "up"), move(1, "↓", "down"), goOn, leave),
     );
   }
 

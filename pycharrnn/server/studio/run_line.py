@@ -33,9 +33,15 @@ class RunLine:
         order = (studio_paths.read_json(_ORDER) or {}).get("line")
         known = [run_id for run_id in order if run_id in self.records] if isinstance(order, list) else []
         self.line = [run_id for run_id in dict.fromkeys([*known, *self.records]) if self._waits(run_id)]
+        # What waits in a folder when a server opens it may be a stranger's command: the user begins it. While a
+        # training is alive, it was begun on this machine, and the line goes on by itself.
+        self.held = set() if any(map(self._processes.is_alive, self._active())) else set(self.line)
 
     def _waits(self, run_id: str) -> bool:
         return self.records[run_id].state == "waiting"
+
+    def _active(self) -> list[RunRecord]:
+        return [record for record in self.records.values() if record.state in ACTIVE]
 
     def record(self, run_id: str) -> RunRecord:
         """Errors: Refusal."""
@@ -50,9 +56,12 @@ class RunLine:
     def go_on(self, run_id: str, minutes: float | None) -> RunRecord:
         """Put a run that has ended, or left the line, at its end: it goes on from its newest checkpoint, if it has one.
 
-        Errors: Refusal.
+        At a run that is held, the line begins. Errors: Refusal.
         """
         record = self.record(run_id)
+        if run_id in self.held:
+            self.held.clear()
+            return record
         if record.state not in _STOPPED:
             raise Refusal(409, f"{record.name} has not ended: it {_doing(record)}.")
         if record.state == "finished" and minutes is None:
@@ -105,15 +114,16 @@ class RunLine:
     def watch(self) -> bool:
         """Notice a training that has ended, and begin the next one. Returns: whether anything changed."""
         changed = False
-        active = [record for record in self.records.values() if record.state in ACTIVE]
+        active = self._active()
         for record in active:
             if not self._processes.is_alive(record):
                 self._keep(self._ended(record))
                 active.remove(record)
                 changed = True
                 break
-        if not active and self.line:
-            self._begin(self.records[self.line[0]])
+        next_id = next((run_id for run_id in self.line if run_id not in self.held), None)
+        if not active and next_id is not None:
+            self._begin(self.records[next_id])
             changed = True
         return changed
 
@@ -153,6 +163,7 @@ class RunLine:
 
     def _save_line(self, line: list[str]) -> None:
         self.line = line
+        self.held.intersection_update(line)
         with contextlib.suppress(OSError):  # without it, the line is in the order in which the runs were made
             studio_paths.write_json(_ORDER, {"line": line})
 

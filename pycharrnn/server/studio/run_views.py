@@ -28,8 +28,8 @@ class Checkpoints:
             self.models.setdefault(run_record.owner_of(path), []).append(model_id)
 
 
-def view(record: RunRecord, figures: Figures, place: int | None, checkpoints: Checkpoints) -> Run:
-    """`place`: in the line."""
+def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, checkpoints: Checkpoints) -> Run:
+    """`place`: in the line; `is_held`: whether it waits for the user."""
     models = checkpoints.models.get(record.name, [])
     return Run(
         id=record.id,
@@ -45,9 +45,9 @@ def view(record: RunRecord, figures: Figures, place: int | None, checkpoints: Ch
         command=run_command.as_typed(record.next_words or record.command or record.words),
         folder=os.getcwd(),
         **dataclasses.asdict(figures),
-        sentence=_sentence(record, figures, place, record.name in checkpoints.saved),
+        sentence=_sentence(record, figures, place, is_held, record.name in checkpoints.saved),
         error=record.error,
-        can=_can(record),
+        can=_can(record, is_held),
         models=models,
         best_model=models[0] if models else None,
     )
@@ -61,14 +61,16 @@ def detail(record: RunRecord, progress: Progress, run: Run) -> RunDetail:
     return RunDetail(**run.model_dump(), train=train, val=val, samples=shown, notes=notes[-_MAX_NOTES:])
 
 
-def _can(record: RunRecord) -> list[_Action]:
+def _can(record: RunRecord, is_held: bool) -> list[_Action]:
     if record.state == "waiting":
-        return ["stop", "delete"]
+        return ["go_on", "stop", "delete"] if is_held else ["stop", "delete"]
     return ["stop"] if record.state in run_record.ACTIVE else ["go_on", "delete"]
 
 
-def _sentence(record: RunRecord, figures: Figures, place: int | None, has_saved: bool) -> str:
+def _sentence(record: RunRecord, figures: Figures, place: int | None, is_held: bool, has_saved: bool) -> str:
     done = f"{figures.iteration:,}" if figures.iteration else ""
+    if record.state == "waiting" and is_held:
+        return "waiting since before the studio was started: look at the command, Go on begins the line."
     if record.state == "waiting":
         return "waiting: it is next in the line." if place == 1 else f"waiting: it is number {place} in the line."
     if record.state == "running":

@@ -208,7 +208,7 @@ class Studio:
 
     def _view_of(self, record: RunRecord, checkpoints: run_views.Checkpoints) -> Run:
         place = self._line.line.index(record.id) + 1 if record.id in self._line.line else None
-        return run_views.view(record, self._progress.figures(record), place, checkpoints)
+        return run_views.view(record, self._progress.figures(record), place, record.id in self._line.held, checkpoints)
 
     # -- models --------------------------------------------------------------------------------------------------------
 

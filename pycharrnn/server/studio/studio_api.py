@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -198,7 +199,7 @@ class _Api:
         return await self._studio.stop(run_id)
 
     async def go_on(self, run_id: str, asked: GoOn) -> Run:
-        """Put a run into the line again; it goes on from its newest checkpoint."""
+        """Put a run into the line again; it goes on from its newest checkpoint. Begin a line that is held."""
         return await self._studio.go_on(run_id, asked.minutes)
 
     async def reorder(self, asked: Line) -> LineOrder:
@@ -218,7 +219,7 @@ class _Api:
         except OSError as e:
             raise studio_paths.refusal_of(e, f"can't keep {os.path.basename(path)}") from e
         finally:
-            shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, os.path.dirname(path), ignore_errors=True)
 
     async def send(self, model: _Model, format: Annotated[str, Query(max_length=20)]) -> FileResponse:
         """A model as a file of another format."""
@@ -246,7 +247,7 @@ class _Api:
 
     async def trash(self) -> Trash:
         """What is in the trash."""
-        return Trash(trash=trash.entries())
+        return Trash(trash=await asyncio.to_thread(trash.entries))
 
     async def undo(self, trash_id: str, asked: Nothing) -> Undone:
         """Move files back from the trash."""
