@@ -12,7 +12,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo lint check test coverage slow sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
+.PHONY: demo lint types style check test coverage slow sanitize bench test-versions test-gpu bench-gpu gpu-packages clean
 
 # Installs again only after a change to the build or the C kernel.
 .venv/installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
@@ -22,7 +22,7 @@ BIN = .venv/bin
 
 .venv/test-installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable .[test]
+	$(BIN)/pip install --quiet --no-compile --editable .[test]
 	touch .venv/installed $@
 
 .venv/versions-installed: setup.py pyproject.toml $(wildcard pycharrnn/kernel*.[ch])
@@ -37,11 +37,17 @@ demo: .venv/installed
 	@echo "a sample from the best checkpoint, at temperature 0.5:"
 	@$(BIN)/pycharrnn sample cv/lm_demo_best.t7 -gpuid -1 -verbose 0 -length 600 -temperature 0.5
 
+# mypy takes one core for half a minute; on another, what tests import is compiled once, not by each of their workers.
 lint: .venv/test-installed
+	$(MAKE) --no-print-directory --jobs 2 types style .venv/compiled
+
+types:
+	$(BIN)/mypy
+
+style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff check --quiet --preview --select PLW1514 .  # text is UTF-8: a rule that ruff calls a preview
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
 # The tests that need no training.
@@ -54,6 +60,11 @@ ACROSS = $(QUICK) tests/checkpoints tests/common tests/library/test_generate.py 
 
 # Bytecode is kept, also where the environment says otherwise: else each process compiles all modules again.
 TESTS = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --dist loadfile
+
+# Without --no-compile, pip would compile six times as much.
+.venv/compiled: .venv/test-installed
+	-$(TESTS) --numprocesses 0 --collect-only > /dev/null
+	touch $@
 
 check: lint
 	$(TESTS) $(QUICK)
