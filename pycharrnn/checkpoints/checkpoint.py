@@ -75,6 +75,11 @@ def is_from_texts(loaded: charrnn.Checkpoint) -> bool:
     return loaded.opt.get(FROM_TEXTS) == 1
 
 
+def is_from_utf8(loaded: charrnn.Checkpoint) -> bool:
+    """Whether a checkpoint is_from_texts that were valid UTF-8 or became so, not kept by -text_encoding bytes."""
+    return is_from_texts(loaded) and loaded.opt.get("text_encoding") != "bytes"
+
+
 def validation_loss(loaded: charrnn.Checkpoint) -> float | None:
     """In nats per character; None for a checkpoint written between validations."""
     return loaded.val_losses.get(loaded.i) if loaded.val_losses else loaded.val_loss
