@@ -147,6 +147,23 @@ def test_the_settings_of_a_list(chromium, studio, poems):
 
 
 @needs_browser
+def test_a_text_that_is_too_short_does_not_start(chromium, studio, poems, monkeypatch):
+    none = [{**choice, "seconds": None} for choice in pretended.ESTIMATES["choices"]]
+    problem = "the text has 3 characters, too few to learn from."
+    monkeypatch.setattr(pretended, "ESTIMATES", {"choices": none, "how": "", "problem": problem})
+    opened(chromium, studio)
+    element(chromium, "files").send_keys(str(poems))
+    shown(chromium, "run-problem", problem)
+    assert not element(chromium, "start-run").is_enabled()
+    assert focused(chromium) == "other-text"
+    monkeypatch.undo()
+    Select(element(chromium, "run-items")).select_by_value("line")
+    wait(chromium, lambda: element(chromium, "start-run").is_enabled())
+    shown(chromium, "new-run", "about a minute")
+    assert text(chromium, "run-problem") == ""
+
+
+@needs_browser
 def test_a_pasted_text_and_its_command(chromium, studio):
     opened(chromium, studio)
     click(chromium, "paste")

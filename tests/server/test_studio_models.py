@@ -72,7 +72,10 @@ def test_a_page_of_several_models_is_several_models(studio, tmp_path):
 @pytest.mark.parametrize(
     "name, content, detail",
     [
-        ("x.t7", b"a text\n" * 99, "can't read x.t7 as a checkpoint: it is a text"),
+        ("x.t7", b"a text\n" * 99, "can't read x.t7 as a checkpoint: it is a text: Learn makes a model of it."),
+        ("x.png", b"\x89PNG\r\n\0" * 9, "can't read x.png as a checkpoint: it is none of char-rnn, torch-rnn or pych"),
+        ("x.t7", b"%PDF-1.4\n", "x.t7 is a PDF file, not a checkpoint: to learn from it, save its text as plain text"),
+        ("x.docx", b"PK\3\4", "x.docx is a Word file, not a checkpoint: "),
         ("x.t7", b"\4\0\0\0\1\0\0\0" + b"\377" * 40, "can't read x.t7 as a checkpoint: "),
         ("x.t7", LSTM.read_bytes()[:9000], "can't read x.t7 as a checkpoint: "),
         ("x.html", b"<html><script>alert(1)</script></html>", "can't read x.html as a checkpoint: there is no model"),

@@ -90,9 +90,9 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
 @pytest.mark.parametrize(
     "fields, detail",
     [
-        ({"flags": {"data_dir": "/etc"}}, "flags: -data_dir is chosen by the studio: leave it out."),
-        ({"flags": {"resume": "/etc/x.t7"}}, "flags: -resume is chosen by the studio: leave it out."),
-        ({"flags": {"init_from": "/etc/x.t7"}}, "flags: -init_from has a field of its own: init_from."),
+        ({"flags": {"data_dir": "/etc"}}, "flags: data_dir is chosen by the studio: leave it out."),
+        ({"flags": {"resume": "/etc/x.t7"}}, "flags: resume is chosen by the studio: leave it out."),
+        ({"flags": {"init_from": "/etc/x.t7"}}, "flags: init_from has a field of its own: init_from."),
         ({"flags": {"rnn_sise": 5}}, "flags: there is no flag -rnn_sise."),
         ({"flags": {"rnn_size": "x"}}, "-rnn_size needs a whole number, not 'x'."),
         ({"flags": {"rnn_size": 0}}, "-rnn_size must be at least 1, not 0."),
@@ -101,8 +101,11 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
             "-train_frac 0.9 and -val_frac 0.9 sum to more than 1: lower one.",
         ),
         ({"choice": "minutes"}, "minutes: say for how many minutes to train."),
-        ({"choice": "minutes", "minutes": 2, "flags": {"max_epochs": 2}}, "-minutes 2 and -max_epochs 2 both say when"),
-        ({"label": "file"}, "-label file is for the items of a list: add -items line."),
+        (
+            {"choice": "minutes", "minutes": 2, "flags": {"max_epochs": 2}},
+            '"Minutes" 2 and -max_epochs 2 both say when',
+        ),
+        ({"label": "file"}, '"Label of an item: the name of its file" is for the items of a list: add "The text is'),
         ({"init_from": "../../etc/passwd"}, "there is no such model here: /api/models lists them."),
         ({"text": "t00000000"}, "this text is not here any more: drop it again."),
         ({"more": 1}, "more: Extra inputs are not permitted."),

@@ -94,13 +94,13 @@ def test_what_is_said_of_a_text(studio):
     assert not files_below("data")
 
 
-def test_a_list_is_recognized_with_the_sentence_of_train(studio):
+def test_a_list_is_recognized(studio):
     names = b"".join(b"Anna%d\n" % (k * 37 % 101) for k in range(100))
     text_id = studio.text("names.txt", names)
     found = studio.post(f"/texts/{text_id}/read").json()
     assert (found["kind"], found["suggested_items"]) == ("list", "line")
     assert found["advice"].startswith("data/names/input.txt looks like a list: ")
-    assert "pycharrnn train names.txt -items line learns each line by itself" in found["advice"]
+    assert '; "The text is: a list: each line is an item" learns each line by itself' in found["advice"]
     as_items = studio.post(f"/texts/{text_id}/read", items="line").json()
     assert (as_items["kind"], as_items["advice"]) == ("text", "")
 
@@ -110,9 +110,9 @@ def test_a_list_is_recognized_with_the_sentence_of_train(studio):
     [
         (b"", {}, "there is no text in poems.txt"),
         (b"\0\1\2" * 99, {}, "there is no text in poems.txt"),
-        (PROSE, {"text_encoding": "klingon"}, "-text_encoding must be bytes or a text encoding of Python"),
-        (PROSE, {"label": "file"}, "-label file is for the items of a list"),
-        (b"one line", {"items": "line"}, "poems.txt holds one item of -items line"),
+        (PROSE, {"text_encoding": "klingon"}, '"Encoding of the files" must be bytes or a text encoding of Python'),
+        (PROSE, {"label": "file"}, 'of its file" is for the items of a list: add "The text is: a list'),
+        (b"one line", {"items": "line"}, 'poems.txt holds one item of "The text is: a list: each line is an item"'),
     ],
 )
 def test_a_text_that_train_refuses_is_refused_with_its_sentence(studio, content, fields, detail):
@@ -258,8 +258,11 @@ def test_estimates_come_from_a_process_of_their_own(studio, monkeypatch):
     text_id = studio.text()
     found = studio.post(f"/texts/{text_id}/estimates").json()
     assert [(one["choice"], one["seconds"]) for one in found["choices"]] == [("quick", 60.5), ("best", 600.0)]
-    for answer, how in (('print(\'{"error": "too few."}\')', "too few."), ("1 / 0", "there is no estimate")):
+    for answer, problem, how in (
+        ('print(\'{"error": "too few: omit -items."}\')', 'too few: omit "The text is".', ""),
+        ("1 / 0", "", "there is no estimate"),
+    ):
         monkeypatch.setattr(text_facts, "_ESTIMATE", answer)
         found = studio.post(f"/texts/{text_id}/estimates").json()
         assert found["choices"][0]["seconds"] is None
-        assert found["how"].startswith(how)
+        assert (found["problem"], found["how"].partition(":")[0]) == (problem, how)

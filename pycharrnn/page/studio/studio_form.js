@@ -28,7 +28,7 @@ const UNITS = [
 export class RunForm {
   #api;
   #text = null; // id of the uploaded text
-  #unread = ""; // why the text can't be read as the form has it
+  #unread = ""; // why no run of the text can start as the form has it
   #timer = 0;
   #asked = null; // AbortController of the request for the command
 
@@ -99,20 +99,30 @@ export class RunForm {
     }
   }
 
-  showEstimates({ choices, how }) {
+  showEstimates({ choices, how, problem }) {
     for (const estimate of choices) {
       const node = document.querySelector(`[data-estimate=${estimate.choice}]`);
       if (node) setText(node, estimateWords(estimate));
     }
     const known = choices.find(({ choice, seconds }) => choice === "quick" && seconds);
     setText($("how"), sentence(how));
+    if (problem) this.showUnread(problem);
     if (known) announce(`Quick takes ${estimateWords(known)}.`);
   }
 
-  // Shows why the text can't be read as the form has it, until it can.
+  // Shows why no run of the text can start as the form has it, until one can.
   showUnread(words) {
     this.#unread = words;
     this.showProblem(words);
+    this.allowStart();
+  }
+
+  // isStarting: whether the server was asked to start.
+  allowStart(isStarting = false) {
+    const start = $("start-run");
+    const had = document.activeElement === start;
+    start.disabled = isStarting || Boolean(this.#unread);
+    if (had && this.#unread) $("other-text").focus();
   }
 
   // Shows a sentence beside Start, and marks the flag that it names.

@@ -119,7 +119,7 @@ export class Learn {
   }
 
   async #start(values) {
-    $("start-run").disabled = true;
+    this.#form.allowStart(true);
     try {
       const run = await this.#api.post("api/studio/runs", values);
       this.#forget();
@@ -128,7 +128,7 @@ export class Learn {
       if (!(error instanceof Problem)) throw error;
       this.#form.showProblem(error.message);
     } finally {
-      $("start-run").disabled = false;
+      this.#form.allowStart();
     }
   }
 

@@ -13,6 +13,7 @@ from pycharrnn.server.studio import studio_paths
 from pycharrnn.server.studio.run_schemas import SendFormat
 from pycharrnn.server.studio.studio_paths import INCOMING, MODELS, OUTGOING, Refusal
 from pycharrnn.server.studio.uploads import safe_file_name
+from pycharrnn.text import file_kinds
 from pycharrnn.text.corpus import safe_name
 
 _WHAT = {
@@ -41,6 +42,10 @@ def bring(path: str) -> list[str]:
     Nothing in the file is executed. A file of a format that counts in folders stays as it is; others become .t7.
     """
     shown = os.path.basename(path)
+    kind = file_kinds.kind_of(path, shown)
+    if kind and kind is not file_kinds.HTML:
+        way_out = f"to learn from it, {kind.way_out}, and give that to Learn"
+        raise UserError(f"{shown} is {kind.name}, not a checkpoint: {way_out}.")
     made: list[str] = []
     try:
         for model, name in _models_in(path):

@@ -97,9 +97,9 @@ def _checked_flags(flags: Mapping[str, int | float | str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in flags.items():
         if name in _OWN:
-            raise Refusal(422, f"flags: -{name} is chosen by the studio: leave it out.")
+            raise Refusal(422, f"flags: {name} is chosen by the studio: leave it out.")
         if name in _FIELDS:
-            raise Refusal(422, f"flags: -{name} has a field of its own: {name}.")
+            raise Refusal(422, f"flags: {name} has a field of its own: {name}.")
         if name not in types:
             raise Refusal(422, f"flags: there is no flag -{name[:50]}.")
         values[name] = _converted(name, value, types[name])

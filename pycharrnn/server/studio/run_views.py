@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
-from pycharrnn.server.studio import run_command, run_process, run_record
+from pycharrnn.server.studio import page_words, run_command, run_process, run_record
 from pycharrnn.server.studio.run_progress import Figures, Progress
 from pycharrnn.server.studio.run_record import RunRecord
 from pycharrnn.server.studio.run_schemas import Run, RunDetail, ShownSample
@@ -45,8 +45,8 @@ def view(record: RunRecord, figures: Figures, place: int | None, is_held: bool, 
         command=run_command.as_typed(record.next_words or record.command or record.words),
         folder=os.getcwd(),
         **dataclasses.asdict(figures),
-        sentence=_sentence(record, figures, place, is_held, record.name in checkpoints.saved),
-        error=record.error,
+        sentence=page_words.reword(_sentence(record, figures, place, is_held, record.name in checkpoints.saved)),
+        error=page_words.reword(record.error),
         can=_can(record, is_held),
         models=models,
         best_model=models[0] if models else None,

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from pycharrnn.common.errors import UserError
 from pycharrnn.server.schemas import Problem
-from pycharrnn.server.studio import model_files, run_command, studio_paths, trash, uploads
+from pycharrnn.server.studio import model_files, page_words, run_command, studio_paths, trash, uploads
 from pycharrnn.server.studio.run_schemas import (
     Brought,
     Command,
@@ -89,7 +89,7 @@ def add_studio_api(app: FastAPI, studio: Studio) -> None:
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, error.status if isinstance(error, Refusal) else 422)
+    return JSONResponse({"detail": page_words.reword(str(error))}, error.status if isinstance(error, Refusal) else 422)
 
 
 def _of_this_site(request: Request) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.common import extras
 from pycharrnn.common.errors import UserError
+from pycharrnn.server.studio import page_words
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.text_schemas import ChoiceEstimate, Estimates, FileFacts, TextFacts
 from pycharrnn.text import corpus, source_files
@@ -81,19 +82,20 @@ async def estimates(stats: TextStats, options: TrainOptions, environment: Mappin
     choices = ("quick", "best")
     none = [ChoiceEstimate(choice=choice, seconds=None, iterations=None, rnn_size=None) for choice in choices]
     if not extras.has_pytorch():
-        return Estimates(choices=none, how="there is no estimate, since PyTorch is not installed.")
+        return Estimates(choices=none, how="there is no estimate, since PyTorch is not installed.", problem="")
     asked = {"stats": stats.fields(), "items": options.items, "label": options.label, "choices": choices}
     try:
         answer = json.loads(await _output(json.dumps(asked).encode(), child_environment(environment)))
         if "error" in answer:
-            return Estimates(choices=none, how=answer["error"])
+            return Estimates(choices=none, how="", problem=page_words.reword(answer["error"]))
         return Estimates(
             choices=[ChoiceEstimate(choice=choice, **answer[choice]) for choice in choices],
             how="estimated from a few timed steps of each network on this machine. Other programs that run at the same"
             " time make it longer.",
+            problem="",
         )
     except (OSError, ValueError, asyncio.TimeoutError):
-        return Estimates(choices=none, how="there is no estimate: timing a few steps of training failed.")
+        return Estimates(choices=none, how="there is no estimate: timing a few steps of training failed.", problem="")
 
 
 async def _output(given: bytes, environment: dict[str, str]) -> bytes:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pycharrnn.server.studio import text_facts
+from pycharrnn.server.studio import page_words, text_facts
 from pycharrnn.server.studio.text_schemas import Estimates, ReadText, TextFacts
 from pycharrnn.server.studio.uploads import Texts
 from pycharrnn.training.options import TrainOptions
@@ -33,7 +33,7 @@ class TextReader:
         """Errors: Refusal; UserError."""
         paths, options = self._texts.paths(text_id), _options(asked)
         async with self._one_read_at_a_time:
-            shown = lambda sentence: self._texts.without_folder(text_id, sentence)  # noqa: E731
+            shown = lambda sentence: page_words.reword(self._texts.without_folder(text_id, sentence))  # noqa: E731
             found, stats = await asyncio.to_thread(text_facts.read, text_id, paths, options, shown)
         self._stats[_key(text_id, asked)] = stats
         while len(self._stats) > _MAX_STATS:

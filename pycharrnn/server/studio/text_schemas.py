@@ -70,6 +70,7 @@ class ChoiceEstimate(BaseModel):
 class Estimates(BaseModel):
     choices: list[ChoiceEstimate]
     how: str = Field(description="how it was estimated, or why it was not")
+    problem: str = Field(description="why no training on the text can begin; empty if one can")
 
 
 class FlagFacts(BaseModel):
