@@ -61,12 +61,15 @@ def of_file(
     device: str = "cpu",
     threads: int = 1,
     how: Adaptation | None = None,
+    text_encoding: str = "",
+    note: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Line]:
     """The lines of a text, read one after the other as `score` reads it; for a model of items, the items, each alone.
 
     Args:
         read: path -> the text.
         how: to learn from the lines or items while reading them; None for a model that stays as it is.
+        text_encoding: of the file of items, "" to detect it. note: prints how that is decoded.
 
     Errors: OSError; UserError.
     """
@@ -79,9 +82,9 @@ def of_file(
     end = END_CHARACTERS[kind]
     labels = item_options.labels(loaded.vocab, loaded.opt)
     if labels:
-        items = labelled_items_of_file(path, kind, end, str(loaded.opt.get("label")), labels)
+        items = labelled_items_of_file(path, kind, end, str(loaded.opt.get("label")), labels, text_encoding, note)
     else:
-        items = items_of_file(path, kind, end)
+        items = items_of_file(path, kind, end, text_encoding, note)
     if how:  # the items are one text, in which the state is zero before each end
         text = end + b"".join(item + end for item in items)
         given = functools.partial(_in_labels, end=end) if labels else None

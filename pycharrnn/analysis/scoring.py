@@ -115,6 +115,11 @@ def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
 def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     """The batches of a text, divided as in the checkpoint's training unless `opt` says otherwise. Errors: UserError."""
     if not opt.data_dir and not loaded.opt.get("data_dir"):
+        if file := checkpoint.torch_rnn_text(loaded):
+            raise UserError(
+                f"{path} was trained on {file}, which torch-rnn's preprocess.py made: name a folder that has that text"
+                f" as input.txt, with {flag('data_dir')}."
+            )
         raise UserError(f"{path} does not say what it was trained on: give {flag('data_dir')}.")
     given = {name for name, left_out in _AS_IN_TRAINING.items() if getattr(opt, name) != left_out}
     values = {

@@ -67,6 +67,12 @@ def text_name(loaded: charrnn.Checkpoint) -> str:
     return escape_line(replace_surrogates(re.split(r"[/\\]", place.rstrip("/\\"))[-1].strip(".")))
 
 
+def torch_rnn_text(loaded: charrnn.Checkpoint) -> str:
+    """The file of the training text that torch-rnn's preprocess.py made, escaped; "" if none is recorded."""
+    file = loaded.opt.get("input_h5")
+    return escape_line(file) if isinstance(file, str) else ""
+
+
 FROM_TEXTS = "from_texts"  # an option that a training on texts of the command line records as 1
 
 

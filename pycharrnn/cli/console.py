@@ -13,13 +13,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from pycharrnn.common.display import encode_line
-from pycharrnn.common.errors import for_command_line
+from pycharrnn.common.errors import UserError, flag, for_command_line
 from pycharrnn.common.standard_streams import standard_input, write_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from _typeshed import ReadableBuffer
+
+    from compat.charrnn import Checkpoint
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
 _ESCAPE, _ONLY_ESCAPES = re.compile(r"\\([nrt\\])"), re.compile(r"(\\[nrt])+")
@@ -93,15 +93,35 @@ def read(file: str) -> bytes:
         return f.read()
 
 
-def read_primetext(primetext: str, primefile: str, vocab: Collection[bytes]) -> bytes:
-    """The text of -primefile without a byte order mark, or -primetext. Errors: as `read`.
+def read_text(file: str, loaded: Checkpoint, text_encoding: str) -> bytes:
+    """A text for a model: what a training would read if the model is of texts that became UTF-8, else the bytes.
+
+    `text_encoding`: the value of -text_encoding. Errors: OSError; UserError, also for -text_encoding with other models.
+    """
+    from pycharrnn.checkpoints import checkpoint  # here, since it loads NumPy
+    from pycharrnn.text import source_files
+
+    if checkpoint.is_from_utf8(loaded):
+        if file == "-":
+            ask_for_text()
+        return source_files.read(file, note, text_encoding)
+    if text_encoding:
+        raise UserError(
+            f"{flag('text_encoding', text_encoding)} is for models of pycharrnn train FILE, and this one reads files"
+            " as they are: leave it out."
+        )
+    return read(file)
+
+
+def read_primetext(primetext: str, primefile: str, loaded: Checkpoint, text_encoding: str) -> bytes:
+    """The text of -primefile without a byte order mark, or -primetext. Errors: as `read_text`.
 
     char-rnn takes -primetext as it is. Here escapes are replaced where they are all of it, or where the model has no
     backslash, so that char-rnn would fail.
     """
     if primefile:
-        return read(primefile).removeprefix(codecs.BOM_UTF8)
-    if b"\\" not in vocab or _ONLY_ESCAPES.fullmatch(primetext):
+        return read_text(primefile, loaded, text_encoding).removeprefix(codecs.BOM_UTF8)
+    if b"\\" not in loaded.vocab or _ONLY_ESCAPES.fullmatch(primetext):
         primetext = unescape(primetext)
     return os.fsencode(primetext)
 

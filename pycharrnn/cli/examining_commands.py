@@ -13,8 +13,8 @@ import click
 from pycharrnn.checkpoints import formats
 from pycharrnn.cli.console import (
     note,
-    read,
     read_primetext,
+    read_text,
     say,
     use_threads,
 )
@@ -60,7 +60,9 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
         loss = scoring.split_loss(path, loaded, opt, where)
         if loaded.program == "torch-rnn":
-            note(f"{path} is of torch-rnn, whose splits are other parts of a text: its val_loss may differ from this.")
+            file = checkpoint.torch_rnn_text(loaded)
+            trained = f", trained on {file}; this is the loss on {opt.data_dir}" if file and opt.data_dir else ""
+            note(f"{path} is of torch-rnn{trained}. Its splits were other parts of the text: its val_loss may differ.")
         elif scoring.may_be_old_exponential(loaded, opt, loss):
             note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
@@ -116,11 +118,11 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     scores, empty = [], []
     texts = deque[bytes]()  # that have been read, but not scored
 
-    def read_text(file: str) -> bytes:
-        texts.append(read(file))
+    def read_next(file: str) -> bytes:
+        texts.append(read_text(file, loaded, opt.text_encoding))
         return texts[-1]
 
-    found = scoring.scores(loaded, map(read_text, files), len(files), where, opt.threads or 1)
+    found = scoring.scores(loaded, map(read_next, files), len(files), where, opt.threads or 1)
     for file, score in zip(files, found, strict=True):
         text = texts.popleft()
         if not score.characters:
@@ -155,7 +157,12 @@ def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, 
 
     def lines() -> Iterator[line_scores.Line]:
         for file in files:
-            yield from line_scores.of_file(loaded, file, read, where, opt.threads or 1, how)
+            yield from line_scores.of_file(
+                loaded, file, read_of_model, where, opt.threads or 1, how, opt.text_encoding, note
+            )
+
+    def read_of_model(file: str) -> bytes:
+        return read_text(file, loaded, opt.text_encoding)
 
     has_one_line, found, with_unknown = line_scores.has_one_line(loaded), False, []
     for line in sorted(lines(), key=lambda line: line.bits) if opt.sort else lines():
@@ -314,7 +321,7 @@ def activations_command(path: str, **values: Any) -> None:
     out.check_folder()
     file, loaded = load_best(path, note)
     out.check(file, opt.primefile)
-    text = read_primetext(opt.primetext, opt.primefile, loaded.vocab)
+    text = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
     if opt.ignore_bad_primetext:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)
         if left_out:

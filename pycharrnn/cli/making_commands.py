@@ -112,7 +112,7 @@ def sample_command(model: str, **values: Any) -> None:
     tell: Callable[[str], None] = say_beside if checkpoint.is_from_texts(loaded) or end is not None else say
     if not opt.verbose:
         tell = lambda line: None  # noqa: E731
-    primetext = read_primetext(opt.primetext, opt.primefile, loaded.vocab)
+    primetext = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
     left_out = 0
     missing = "missing seed text, using uniform probability over first character"
     if opt.ignore_bad_primetext:

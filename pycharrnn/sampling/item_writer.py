@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from pycharrnn.sampling.options import SampleOptions
 
 
+# Lines between two items, by the value of -items. An item of `file` may contain blank lines; "%" is fortune's border.
+BETWEEN = {"line": b"", "blank": b"\n", "file": b"%\n"}
+
+
 class ItemWriter:
-    """Writes items to `out`, one a line, or with a blank line between if they may have several lines.
+    """Writes items to `out`, each from a new line on, with BETWEEN after all but the last.
 
     Without -as, an item of a model with labels has its label and a tab before it.
     """
@@ -28,7 +32,7 @@ class ItemWriter:
     ) -> None:
         self._out, self._characters, self._prime, self._opt = out, characters, prime, opt
         self._prime_probs = np.ones(len(prime))
-        self._between = b"" if kind == "line" else b"\n"
+        self._between = BETWEEN[kind]
         self._count, self._flushed, self._live = 0, time.monotonic(), out.isatty()
 
     def put(self, selected: SelectedItem) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
+from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Allowed, Ramp, check, number, option
 from pycharrnn.engine.adapt_options import AdaptOptions
+from pycharrnn.text import decode_text
 
 # Options that mean the same for `sample` and `chat`.
 _SAME = ("seed", "length", "temperature", "topk", "topp", "gpuid", "opencl", "color", "threads")
@@ -106,6 +107,14 @@ class SampleOptions(AdaptOptions):
         "file with the text for -primetext, without a byte order mark. - = standard input",
         path="file",
         group="text",
+    )
+    text_encoding: str = option(
+        "",
+        "encoding of -primefile, as in training, for a model of pycharrnn train FILE: a text encoding of Python, or"
+        " bytes. Empty = detect it. Other models read the bytes",
+        group="text",
+        value="NAME",
+        allowed=Allowed(decode_text.is_encoding, decode_text.ALLOWED),
     )
     adapt: int = option(
         0,

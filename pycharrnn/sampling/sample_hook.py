@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from compat import item_options
 from compat.item_options import TAB
 from compat.vocabulary import characters_by_id
 from pycharrnn.sampling import items, model_labels
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
+from pycharrnn.sampling.item_writer import BETWEEN
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import sample
 from pycharrnn.sampling.tokenizer import without_unknown
@@ -48,7 +50,7 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
         prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
     else:  # an end is also the beginning of the next item
         end = prime = characters_by_id(checkpoint.vocab)[end_id]
-    between = b"\n" if end == b"\n" else b"\n\n"
+    between = b"\n" + BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt) or "line"]
     for one in sample(predictor, checkpoint.vocab, opt, prime):
         if not one.given:
             yield between if one.character == end else one.character
@@ -60,7 +62,7 @@ def _with_labels(
     """The characters of items with their labels, until they have -length characters."""
     characters, end = characters_by_id(checkpoint.vocab), checkpoint.network.end_id
     assert end is not None  # since it has labels
-    between, count = b"\n" if characters[end] == b"\n" else b"\n\n", 0
+    between, count = b"\n" + BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt)], 0
     for item in items.draw(predictor_of, checkpoint.vocab, end, [], opt, None, labels):
         label = labels.labels[labels.number(item.seed)]
         for character in (label, TAB, *(characters[k] for k in item.token_ids.tolist()), between):

@@ -29,6 +29,7 @@ from pycharrnn.text.text_stats import TextStats
 
 _LOCK = ".lock"  # in the folder of all texts; held while a text gets its folder
 _PIECE = 1 << 20  # bytes of short items that are joined
+_EXAMINED_FILES = 20  # of a list, for the header of a table
 _MAX_NAME = 80  # bytes; the file names of a run are longer, and limited to 255
 _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)")  # names that Windows reserves
 
@@ -61,9 +62,8 @@ class Corpus:
         input_file = os.path.join(self.folder, "input.txt")
         if self.is_new:
             self.stats = self._written(input_file)
-        if how := source_files.how_decoded(self.files):
-            is_detected = any(file.decoding.errors != "strict" for file in self.files)
-            self._note(f"{how}{'; -text_encoding overrules this' if is_detected else ''}.")
+        if how := source_files.sentence_on_decoding(self.files):
+            self._note(how)
         said = f"{escape_line(input_file)}: {self.stats.size:,} bytes, {'new' if self.is_new else 'as before'}"
         count = len(self.files)
         if count == 1 and os.path.samefile(self.files[0].path, input_file):
@@ -73,6 +73,13 @@ class Corpus:
             self._note(f"{said}, from {sources}.")
         if advice := self.advice_on_list():
             self._note(advice)
+        if self.items == "line":
+            for file in self.files[:_EXAMINED_FILES]:
+                if header := list_text.header(next(_decoded(file, lambda done: None), b"")[: list_text.EXAMINED]):
+                    self._note(
+                        f"the first line of {file.shown}, '{escape_line(header, 60)}', looks like the header of a"
+                        " table, and is learnt as an item: remove it, and any column that is not to be learnt."
+                    )
         self._until_written.close()
         return self.stats
 

@@ -11,35 +11,50 @@ from pycharrnn.text import decode_text, items, labels, source_files
 from pycharrnn.text.file_pieces import file_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from pycharrnn.text.source_files import SourceFile
 
 
-def items_of_file(path: str, kind: str, end: bytes) -> Iterator[bytes]:
+def _silent(line: str) -> None:
+    pass
+
+
+def items_of_file(
+    path: str, kind: str, end: bytes, text_encoding: str = "", note: Callable[[str], None] = _silent
+) -> Iterator[bytes]:
     """The items of a file, of the files of a folder, or of standard input (-), without their ends.
 
-    `kind`: the value of -items. A file that contains the `end` is read as an input.txt. Errors: OSError; UserError.
+    `kind`: the value of -items. A file that contains the `end` is read as an input.txt. `text_encoding`: of the files,
+    "" to detect it. `note`: prints how they are decoded. Errors: OSError; UserError.
     """
     if kind == "line":
-        yield from items.of_input(decoded(path), end)
+        yield from items.of_input(decoded(path, text_encoding, note), end)
     elif _is_input(path, end):
         yield from items.of_input(file_pieces(path), end)
     else:
         with contextlib.ExitStack() as until_read:
-            for file in _found(path, until_read):
+            for file in _found(path, until_read, text_encoding, note):
                 pieces = decode_text.pieces(file.path, file.decoding, file.shown)
                 yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown))
 
 
-def labelled_items_of_file(path: str, kind: str, end: bytes, label: str, known: Collection[bytes]) -> Iterator[bytes]:
+def labelled_items_of_file(
+    path: str,
+    kind: str,
+    end: bytes,
+    label: str,
+    known: Collection[bytes],
+    text_encoding: str = "",
+    note: Callable[[str], None] = _silent,
+) -> Iterator[bytes]:
     """As items_of_file, each with a label and a tab before it, for a model with labels.
 
     `label`: the value of -label. `known`: the model's labels. An item that begins with one of these and a tab has it,
     as in an input.txt; others have that of their file. Errors: OSError; UserError for a label that is not known.
     """
     with contextlib.ExitStack() as until_read:
-        for file in _found(path, until_read):
+        for file in _found(path, until_read, text_encoding, note):
             before = labels.prefix(file, label)
             if kind == "line" or not _is_input(file.path, end):
                 pieces = decode_text.pieces(file.path, file.decoding, file.shown)
@@ -56,16 +71,21 @@ def labelled_items_of_file(path: str, kind: str, end: bytes, label: str, known: 
                     raise labels.not_of_model(file, of_item if tab and not before else before[:-1], known)
 
 
-def decoded(path: str) -> Iterator[bytes]:
+def decoded(path: str, text_encoding: str = "", note: Callable[[str], None] = _silent) -> Iterator[bytes]:
     """The lines of a file or of all files of a folder, each file from a new line on. Errors: OSError; UserError."""
     with contextlib.ExitStack() as until_read:
-        for file in _found(path, until_read):
+        for file in _found(path, until_read, text_encoding, note):
             yield from decode_text.pieces(file.path, file.decoding, file.shown)
             yield b"\n"
 
 
-def _found(path: str, until_read: contextlib.ExitStack) -> list[SourceFile]:
-    return source_files.find([path], lambda note: None, lambda path: False, until_read)
+def _found(
+    path: str, until_read: contextlib.ExitStack, text_encoding: str, note: Callable[[str], None]
+) -> list[SourceFile]:
+    found = source_files.find([path], _silent, lambda path: False, until_read, text_encoding)
+    if how := source_files.sentence_on_decoding(found):
+        note(how)
+    return found
 
 
 def _is_input(path: str, end: bytes) -> bool:

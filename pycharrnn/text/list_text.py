@@ -1,7 +1,8 @@
-"""Recognizes a list of short lines, such as names or titles, for `train FILES`, and whether it is sorted."""
+"""Recognizes a list of short lines, such as names or titles, whether it is sorted, and the header of a table."""
 
 from __future__ import annotations
 
+import csv
 import unicodedata
 from collections.abc import Callable
 
@@ -15,6 +16,23 @@ _MAX_LIKE_CODE = 0.1  # fraction of lines; it is 0.5 to 1 in source code
 _MAX_BLANK = 0.1  # fraction of lines; it is about 0.2 in text of paragraphs, stanzas or functions
 _MIN_DISTINCT = 0.5  # fraction of lines
 _MIN_IN_ORDER = 0.9  # fraction of neighboring lines; it is about 0.5 in prose, verse and code
+
+_MAX_ROWS = 1000  # of a table
+_MIN_NUMBERS = 0.9  # fraction of the rows
+_COLUMN_NAMES = {
+    "name",
+    "names",
+    "title",
+    "titles",
+    "smiles",
+    "text",
+    "label",
+    "category",
+    "language",
+    "country",
+    "id",
+    "split",
+}
 
 LIST, SORTED_LIST = "list", "sorted list"
 
@@ -48,6 +66,39 @@ def kind_of_list(beginning: bytes) -> str:
         and len(set(lines)) >= _MIN_DISTINCT * len(lines)
     )
     return LIST if is_list else ""
+
+
+def header(beginning: bytes) -> str:
+    """The first line of a list of items if it is the header of a table, as in a .csv file; else "".
+
+    It names its columns without digits: one of them has numbers in nearly all other lines, or each name is one of
+    _COLUMN_NAMES.
+
+    Example:
+        >>> header(b"Name,Count\\nAda,12\\nBob,7\\n"), header(b"Ada\\nBob\\n")
+        ('Name,Count', '')
+    """
+    lines = [line for line in beginning.decode("utf-8", "replace").split("\n") if line.strip()]
+    if len(lines) < 3 or any(c.isdigit() for c in lines[0]):
+        return ""
+    separator = max("\t,;", key=lines[0].count)
+    try:
+        first, *rows = csv.reader(lines[:_MAX_ROWS], delimiter=separator)
+    except csv.Error:
+        return ""
+    if not all(name.strip() for name in first):
+        return ""
+    if all(name.strip().casefold() in _COLUMN_NAMES for name in first):
+        return lines[0]
+    rows = [row for row in rows if len(row) == len(first)]
+    has_numbers = len(rows) >= 2 and any(
+        sum(_is_number(row[k]) for row in rows) >= _MIN_NUMBERS * len(rows) for k in range(len(first))
+    )
+    return lines[0] if has_numbers and len(first) > 1 else ""
+
+
+def _is_number(text: str) -> bool:
+    return bool(text.strip()) and all(c in "0123456789.-+ %" for c in text.strip())
 
 
 def _is_sorted(lines: list[str]) -> bool:

@@ -16,7 +16,7 @@ from pycharrnn.common import folder_walk, near_paths, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, wordings
 from pycharrnn.common.standard_streams import standard_input
-from pycharrnn.text import detect_encoding, file_kinds, html_text
+from pycharrnn.text import decode_text, detect_encoding, file_kinds, html_text
 from pycharrnn.text.decode_text import Decoding
 from pycharrnn.text.file_kinds import HTML, Kind
 
@@ -110,6 +110,31 @@ def source_file(path: str, shown: str, size: int, text_encoding: str) -> SourceF
         return kind
     decoding = detect_encoding.decoding_of(path, shown, text_encoding)
     return SourceFile(path, shown, dataclasses.replace(decoding, is_html=is_html), size) if decoding else None
+
+
+def read(path: str, note: Callable[[str], None], text_encoding: str = "") -> bytes:
+    """The text of one file, or of standard input (-), as a training on it would read it; b"" for an empty one.
+
+    `note` prints how it was decoded. Errors: OSError; UserError for what is not plain text.
+    """
+    with contextlib.ExitStack() as until_copied:
+        copy = _copied(path, until_copied) if path == "-" or stat.S_ISFIFO(os.stat(path).st_mode) else path
+        shown, size = "standard input" if path == "-" else escape_line(path), os.path.getsize(copy)
+        if not size:
+            return b""
+        found = source_file(copy, shown, size, text_encoding)
+        if not isinstance(found, SourceFile):
+            raise UserError(file_kinds.refusal(shown, found) if found else f"{shown} is binary data: name a text.")
+        if sentence := sentence_on_decoding([found]):
+            note(sentence)
+        return b"".join(decode_text.pieces(found.path, found.decoding, shown))
+
+
+def sentence_on_decoding(files: Sequence[SourceFile]) -> str:
+    """`how_decoded` as a sentence, which says how to overrule a detected encoding; "" if all files were UTF-8."""
+    how = how_decoded(files)
+    is_detected = any(file.decoding.errors != "strict" for file in files)
+    return how and f"{how}{'; -text_encoding overrules this' if is_detected else ''}."
 
 
 def how_decoded(files: Sequence[SourceFile]) -> str:

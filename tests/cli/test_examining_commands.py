@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 
 import pytest
+import torchrnn_tables
 from click.testing import CliRunner
 from conftest import GOLDEN
 
@@ -48,6 +50,37 @@ def test_eval_of_one_and_of_several(loss):
     result = invoke("eval", CHECKPOINT, CHECKPOINT)
     assert result.exit_code == 2
     assert "several checkpoints need -compare 1." in result.stderr
+
+
+def test_eval_names_the_text_of_torch_rnn(tmp_path, loss, monkeypatch):
+    table = torchrnn_tables.make("LSTM", None)
+    table[b"opt"][b"input_h5"] = b"data/tiny-shakespeare.h5"
+    path = str(tmp_path / "checkpoint.t7")
+    save_t7(path, table)
+    said = invoke("eval", path, "-data_dir", CORPUS).stderr
+    assert f"trained on data/tiny-shakespeare.h5; this is the loss on {CORPUS}." in said
+    monkeypatch.undo()
+    error = invoke("eval", path).exception
+    assert isinstance(error, UserError) and "was trained on data/tiny-shakespeare.h5, which torch-rnn's" in str(error)
+
+
+def test_texts_are_scored_as_training_would_read_them(tmp_path):
+    """In any encoding, for a model of `train FILE`."""
+    loaded = checkpoint.load(CHECKPOINT)
+    path, file = str(tmp_path / "text.t7"), tmp_path / "a.txt"
+    checkpoint.convert(dataclasses.replace(loaded, opt={**loaded.opt, checkpoint.FROM_TEXTS: 1}), path)
+    file.write_bytes("The caf\u00e9 is\n".encode())
+    for more in ((), ("-lines", "1")):
+        want = printed("score", path, str(file), *more)
+        other = tmp_path / "b.txt"
+        other.write_bytes("The caf\u00e9 is\r\n".encode("cp1252"))
+        found = invoke("score", path, str(other), *more, catch_exceptions=False)
+        assert found.stdout.replace("b.txt", "a.txt").split("\n") == want
+        assert found.stderr.endswith("b.txt: read as cp1252; -text_encoding overrules this.\n")
+        assert printed("score", path, str(other), "-text_encoding", "bytes", *more) != want
+    with_stdin = printed("score", path, "-", input="The caf\u00e9 is\r\n".encode("cp1252"))
+    assert with_stdin[0].startswith("-: ") and "left out" not in with_stdin[0]
+    assert "left out 2 bytes" in printed("score", CHECKPOINT, str(other))[0]
 
 
 @pytest.mark.parametrize("args", [["eval", CHECKPOINT], ["score", CHECKPOINT, f"{CORPUS}/input.txt"]])

@@ -73,6 +73,28 @@ def test_a_sample_of_a_text_has_whole_characters(tmp_path, more):
     assert outputs == {"folder": raw, "text": b"het\n" * count, "bytes": raw}
 
 
+def test_a_primefile_of_a_text_is_read_as_in_training(tmp_path):
+    """In any encoding. With -data_dir its bytes are read as they are, as in char-rnn."""
+    loaded = checkpoint.load(CHECKPOINT)
+    path, prime = str(tmp_path / "text.t7"), tmp_path / "prime.txt"
+    checkpoint.convert(dataclasses.replace(loaded, opt={**loaded.opt, checkpoint.FROM_TEXTS: 1}), path)
+    base = ["-gpuid", "-1", "-verbose", "0", "-length", "40", "-sample", "0"]
+    want = printed("sample", path, *base, "-primetext", "The caf\u00e9\nis ")
+    prime.write_bytes("The caf\u00e9\r\nis ".encode("cp1252"))
+    found = CliRunner().invoke(cli, ["sample", path, *base, "-primefile", str(prime)], catch_exceptions=False)
+    assert found.stdout.split("\n") == want
+    assert found.stderr.endswith("prime.txt: read as cp1252; -text_encoding overrules this.\n")
+    prime.write_bytes("The caf\u00e9\nis ".encode("cp437"))
+    assert printed("sample", path, *base, "-primefile", str(prime), "-text_encoding", "cp437") == want
+    for model, more, why in (
+        (CHECKPOINT, [], "(byte 0x82)"),
+        (path, ["-text_encoding", "bytes"], "(byte 0x82)"),
+        (CHECKPOINT, ["-text_encoding", "cp437"], "-text_encoding cp437 is for models of pycharrnn train FILE"),
+    ):
+        result = CliRunner().invoke(cli, ["sample", model, *base, "-primefile", str(prime), *more])
+        assert isinstance(result.exception, UserError) and why in str(result.exception)
+
+
 def with_backslash(tmp_path) -> str:
     """CHECKPOINT, which has no backslash, with one in the place of &."""
     loaded = checkpoint.load(CHECKPOINT)

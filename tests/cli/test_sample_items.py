@@ -140,6 +140,15 @@ def test_it_ends_where_nothing_new_comes(home):
     assert greedy.stdout.count(b"\n") == 1
 
 
+def test_a_line_between_poems_of_several_paragraphs(tmp_path):
+    item_models.saved(tmp_path, "file", b"ab\n\nc\x1eb\x1e", letters="abc\n")
+    done = run(*SAMPLE, "-items", "9", cwd=tmp_path)
+    run(*SAMPLE, "-items", "9", "-o", "out", cwd=tmp_path)
+    poems = [(tmp_path / "out" / f"sample_{seed}.txt").read_bytes() for seed in range(123, 132)]
+    assert any(b"\n\n" in poem for poem in poems)
+    assert done.stdout == b"%\n".join(poems)
+
+
 def test_a_blank_line_between_items_that_may_have_several(tmp_path):
     item_models.saved(tmp_path, "blank", b"ab\nc\x1eb\x1e", letters="abc\n")
     done = run(*SAMPLE, "-items", "3", "-seed", "9", cwd=tmp_path)
@@ -265,9 +274,8 @@ def test_a_trained_list_gives_new_items(tmp_path, kind):
     assert trained.returncode == 0, trained.stderr.decode()
     sample = ("sample", "cv", "-gpuid", "-1", "-items", "20", "-temperature", "0.8")
     done = run(*sample, "-new", "1", "-unique", "1", cwd=tmp_path)
-    new = done.stdout.decode().split("\n" if kind == "line" else "\n\n")
-    new[-1] = new[-1].rstrip("\n")
-    new = [item for item in new if item]
+    between = {"line": "\n", "blank": "\n\n", "file": "\n%\n"}[kind]
+    new = [item for item in done.stdout.decode().removesuffix("\n").split(between) if item]
     assert done.returncode == 0 and len(set(new)) == 20 and not set(new) & set(words)
     counts = done.stderr.decode().splitlines()[-1]
     assert "printed: 20" in counts and "known: 0" not in counts

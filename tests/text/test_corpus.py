@@ -203,6 +203,16 @@ def test_a_list_is_said(home):
     assert said[-1].endswith("; -items line learns each by itself, in a new order every epoch.")
 
 
+def test_the_header_of_a_table_is_said(home):
+    put(home / "names.csv", "Name,Count\nAda,12\nBob,7\nEva,9\n")
+    put(home / "more.txt", "Kim\nLea\n")
+    _, content, said = gather("names.csv", "more.txt", kind="line")
+    assert content.startswith(b"Name,Count\n")
+    assert "the first line of names.csv, 'Name,Count', looks like the header of a table, and is learnt" in said
+    assert "more.txt, '" not in said
+    assert "header" not in gather("names.csv", "more.txt")[2]
+
+
 def test_many_files_are_counted(home):
     for k in range(20):
         put(home / f"many/{k:02}.txt", "x")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pycharrnn.text.list_text import EXAMINED, LIST, SORTED_LIST, kind_of_list
+from pycharrnn.text.list_text import EXAMINED, LIST, SORTED_LIST, header, kind_of_list
 
 LAST = ("Abel", "Ábrego", "Baker", "Brontë", "Carver", "Dürer", "Eliot", "Frost", "Gógol", "Heine", "Ibsen", "Joyce")
 FIRST = ("Ada", "Émile", "Iris", "José", "Karl", "Léa", "Mia", "Noé", "Olga", "Paul", "Ruth", "Uwe", "Zoë")
@@ -105,6 +105,25 @@ calls it
 )
 def test_other_texts(content):
     assert kind_of_list(content) == ""
+
+
+@pytest.mark.parametrize(
+    "rows, is_header",
+    [
+        (["Name;Count", "Ada;12", "Bob;7"], True),
+        (["SMILES,SPLIT", "CCO,train", "CC,test"], True),
+        (["name", "ada", "bob"], True),
+        (['"name, first","born"', '"Ada, L.","1815"', '"Bob","-"', *['"Eva","1900"'] * 18], True),
+        (["Ada,12", "Bob,7", "Eva,9"], False),
+        (["Ada", "Bob", "Eva"], False),
+        (["Holmes, Sherlock", "Watson, John", "Moriarty, James"], False),
+        (["Name,Count", "Ada,12"], False),
+        (["", ""], False),
+    ],
+)
+def test_headers_of_tables(rows, is_header):
+    assert header(text(rows)) == (rows[0] if is_header else "")
+    assert header(b"\xff," + b'"' * 200_000) == ""
 
 
 @pytest.mark.parametrize(

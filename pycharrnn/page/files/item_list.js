@@ -20,10 +20,9 @@ export class ItemList {
     return joined(this.items.map(({ text }) => text), this.#kind);
   }
 
-  // Items of several lines are separated by blank lines, those of one line are not.
   get keptText() {
     const kept = [...this.#kept.values()];
-    const kind = kept.every((one) => one.kind === "line") ? "line" : "blank";
+    const kind = ["file", "blank"].find((kind) => kept.some((one) => one.kind === kind)) ?? "line";
     return joined(kept.map(({ item }) => item.text), kind);
   }
 
@@ -90,8 +89,9 @@ function nameOf(text) {
 }
 
 // The items as `pycharrnn sample` prints them.
+// As `pycharrnn sample` prints them: BETWEEN of sampling/item_writer.py.
 function joined(texts, kind) {
-  return texts.map((text) => `${text}\n`).join(kind === "line" ? "" : "\n");
+  return texts.map((text) => `${text}\n`).join({ line: "", blank: "\n", file: "%\n" }[kind]);
 }
 
 function note(words) {
