@@ -20,7 +20,7 @@ from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -87,7 +87,7 @@ def of_file(
         items = items_of_file(path, kind, end, text_encoding, note)
     if how:  # the items are one text, in which the state is zero before each end
         text = end + b"".join(item + end for item in items)
-        given = functools.partial(_in_labels, end=end) if labels else None
+        given = functools.partial(in_labels, end=end, labels=labels) if labels else None
         yield from _items_in(adapted.score(loaded, text, how, threads, path, given), end, bool(labels))
         return
     predictor = inference.on_cpu(loaded.network) if device == "cpu" else None
@@ -99,12 +99,15 @@ def of_file(
             yield from _items_in(scoring.score(loaded, text, device), end, bool(labels))
 
 
-def _in_labels(characters: Sequence[bytes], end: bytes) -> npt.NDArray[np.bool_]:
-    """Which of the characters belong to a label, with its tab: those after an end, up to the first tab."""
-    found, is_label = np.zeros(len(characters), bool), False
+def in_labels(characters: Sequence[bytes], end: bytes, labels: Collection[bytes]) -> npt.NDArray[np.bool_]:
+    """Which of N characters belong to one of these labels, with its tab, at the beginning of an item: (N,)."""
+    found, start = np.zeros(len(characters), bool), -1
     for k, character in enumerate(characters):
-        found[k] = is_label
-        is_label = character == end or (is_label and character != TAB)
+        if character == end:
+            start = k + 1
+        elif character == TAB and start >= 0:
+            found[start : k + 1] = b"".join(characters[start:k]) in labels
+            start = -1
     return found
 
 

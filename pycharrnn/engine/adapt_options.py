@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.common.option_fields import check, number, option
 
+MAX_RATE, MAX_LENGTH, MAX_PULL = 1, 10_000, 1
+
 
 @dataclass(frozen=True)
 class Adaptation:
@@ -29,20 +31,20 @@ class AdaptOptions:
         0,
         "learning rate while reading. 0 = 0.16 divided by the number of units in all layers",
         group="learning",
-        allowed=number(above=0, high=1),
+        allowed=number(above=0, high=MAX_RATE),
         value="X",
     )
     adapt_length: int = option(
         20,
         "number of characters to read before the model learns from them",
         group="learning",
-        allowed=number(1, 10_000),
+        allowed=number(1, MAX_LENGTH),
     )
     adapt_pull: float = option(
         0.001,
         "after each -adapt_length characters, the weights return this fraction of the way to the trained ones",
         group="learning",
-        allowed=number(0, 1),
+        allowed=number(0, MAX_PULL),
         value="X",
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import secrets
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
@@ -17,7 +18,7 @@ from pycharrnn.engine import adapt
 from pycharrnn.page.facts import Losses
 from pycharrnn.sampling.copy_limits import CopyLimits
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import drawn_items, samples, served_models
+from pycharrnn.server import drawn_items, samples, scores
 from pycharrnn.server.copied_passages import CopiedPassages
 from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.learning_models import LearningModel
@@ -44,6 +45,7 @@ from pycharrnn.server.schemas import (
     SampleLine,
     ScoreAnswer,
     ScoreBody,
+    ScoreLine,
 )
 from pycharrnn.server.served_models import ServedModel
 from pycharrnn.server.text_indexes import TextIndexes, TooManyIndexes
@@ -94,7 +96,7 @@ def add_api(app: FastAPI, models: Registry, scheduler: Scheduler) -> None:
         api.score_text,
         methods=["POST"],
         response_class=JSONResponse,
-        responses={200: {"model": ScoreAnswer}, **problems},
+        responses={200: {"model": ScoreAnswer | ScoreLine}, **problems},
     )
 
     app.add_api_route(
@@ -164,7 +166,7 @@ class _Api:
         if unit and (unit[0] > layers or unit[1] > size):
             raise HTTPException(422, f"unit: the model has {layers} layer{'s' if layers != 1 else ''} of {size} units.")
         primetext = request.primetext.encode()
-        learning = await self._learning(request)
+        learning = await self._learning(request, request.primetext)
         copies = await self._copy_limits(model, request.max_copy)
         params = SampleParams(options, primetext, unit, request.candidates, request.skip, copies)
         sample = Sample(model, params, learning)
@@ -189,23 +191,26 @@ class _Api:
             unique=int(request.unique),
             threads=1,  # the scheduler's
         )
-        learning = await self._learning(request)
+        learning = await self._learning(request, request.primetext)
         copies = await self._copy_limits(model, request.max_copy)
         lines = drawn_items.lines(model, options, request.primetext.encode(), known, learning, copies)
         return LineStream(self._scheduler, samples.in_turns(self._scheduler, lines))
 
     async def score_text(self, request: ScoreBody, connection: Request) -> Response:
-        """The surprise of each character of a text."""
+        """The surprise of each character of a text. With `progress` as JSON lines: how far it is, then the answer."""
         model = await self._model(request.model)
-        score = served_models.score(model, request.text.encode(), await self._learning(request))
+        learning = await self._learning(request, request.text)
+        score = functools.partial(scores.score, model, request.text.encode(), learning, request.lines)
+        if request.progress:
+            lines = self._score_lines(model.id, score(first='"done":true,'), len(request.text))
+            return LineStream(self._scheduler, lines)
         pieces = list[str]()
         with self._scheduler.admit() as admitted:
             if not admitted:
                 return unavailable()
-            lock = self._score_locks.setdefault((model.id, len(request.text).bit_length()), asyncio.Lock())
             async with (
-                lock,
-                contextlib.aclosing(self._scheduler.run(score)) as turns,
+                self._score_lock(model.id, len(request.text)),
+                contextlib.aclosing(self._scheduler.run(score())) as turns,
             ):
                 try:
                     async for items in turns:
@@ -216,6 +221,17 @@ class _Api:
                     return unavailable(STOPPING)
         headers = {"Content-Length": str(sum(map(len, pieces)))}  # all ASCII
         return StreamingResponse(_one_by_one(pieces), headers=headers, media_type="application/json")
+
+    async def _score_lines(self, model_id: str, score: Iterator[str], characters: int) -> AsyncGenerator[str, None]:
+        async with (
+            self._score_lock(model_id, characters),
+            contextlib.aclosing(self._scheduler.run(score)) as turns,
+        ):
+            async for line in scores.with_progress(turns, characters):
+                yield line
+
+    def _score_lock(self, model_id: str, characters: int) -> asyncio.Lock:
+        return self._score_locks.setdefault((model_id, characters.bit_length()), asyncio.Lock())
 
     async def copied(self, request: CopiedBody) -> CopiedAnswer | Response:
         """The passages of a text that are in the model's training text, letter for letter."""
@@ -245,16 +261,20 @@ class _Api:
         with _as_responses():
             return await self._models.model(model_id)
 
-    async def _learning(self, request: SampleBody | ItemsBody | ScoreBody) -> LearningModel | None:
+    async def _learning(self, request: SampleBody | ItemsBody | ScoreBody, text: str) -> LearningModel | None:
         """The copy of its model that a request with `adapt` has for itself; it ends with the request."""
-        if not request.adapt:
+        try:
+            how = request.adaptation(request.adapt, len(text.encode()) + 2)  # an item has an end before and after it
+        except UserError as e:
+            raise HTTPException(422, str(e)) from None
+        if not how:
             return None
         try:
             adapt.check_available()
         except UserError as e:
             raise HTTPException(422, f"adapt: {e}") from None
         with _as_responses():
-            return await self._models.learning_model(request.model)
+            return await self._models.learning_model(request.model, how)
 
 
 @contextlib.contextmanager

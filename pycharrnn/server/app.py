@@ -79,11 +79,13 @@ def _is_json(request: Request) -> bool:
 
 
 def _complete_schema(schema: dict[str, Any], token: str) -> None:
-    """Complete /openapi.json: /api/sample and /api/items stream lines, and a token is required."""
+    """Complete /openapi.json: some paths stream lines, and a token is required."""
     # FastAPI takes the schema of a line for that of the whole response. Its own line streams have this form.
-    for path, line in (("/api/sample", "SampleLine"), ("/api/items", "ItemLine")):
+    for path, line in (("/api/sample", "SampleLine"), ("/api/items", "ItemLine"), ("/api/score", "ScoreLine")):
         content = schema["paths"][path]["post"]["responses"]["200"]["content"]
         content[LineStream.media_type] = {"itemSchema": {"$ref": f"#/components/schemas/{line}"}}
+        if path == "/api/score":  # lines only with `progress`
+            content["application/json"] = {"schema": {"$ref": "#/components/schemas/ScoreAnswer"}}
     if token:
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"token": []}]

@@ -15,6 +15,7 @@ from pycharrnn.checkpoints.formats import page_and_model
 from pycharrnn.checkpoints.names import distinct_names
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.progress import bar
+from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.page.facts import Losses, ModelFacts, facts_of, losses_of
 from pycharrnn.server.learning_models import LearningModel
 from pycharrnn.server.served_models import ServedModel, served
@@ -168,13 +169,13 @@ def reload(entry: CheckpointEntry) -> ServedModel:
     return model
 
 
-def reload_to_learn(entry: CheckpointEntry) -> LearningModel:
+def reload_to_learn(entry: CheckpointEntry, how: Adaptation) -> LearningModel:
     """Read the model of an entry again, for a client whose copy learns. Errors: as `reload`; UserError without PyTorch
     and the C kernel."""
     loaded = checkpoint.load(entry.path)
     # A view of the file would change with it.
     weights = {part: np.array(weight, np.float32) for part, weight in loaded.network.weights.items()}
-    model = LearningModel(replace(loaded, network=replace(loaded.network, weights=weights)), entry.facts)
+    model = LearningModel(replace(loaded, network=replace(loaded.network, weights=weights)), entry.facts, how)
     if entry.version != _version(entry.path):
         raise FileChanged
     return model

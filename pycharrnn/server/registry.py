@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.engine.adapt_options import Adaptation
 from pycharrnn.page.facts import Losses, ModelFacts
 from pycharrnn.server.checkpoint_scan import (
     CheckpointEntry,
@@ -102,15 +104,15 @@ class Registry:
                 self._cache.count(model)
             return model
 
-    async def learning_model(self, model_id: str) -> LearningModel:
+    async def learning_model(self, model_id: str, how: Adaptation) -> LearningModel:
         """A copy of a model that learns, for one request. It counts as long as the request has it.
 
         Errors: NoSuchModel; model_cache.CapacityExceeded.
         """
         async with self._one_at_a_time:
             entry = self._entry(model_id)
-            await self._evict_for(nbytes_of(entry.facts))
-            model = await self._read(reload_to_learn, entry)
+            await self._evict_for(nbytes_of(entry.facts, how.length))
+            model = await self._read(functools.partial(reload_to_learn, how=how), entry)
             self._cache.count(model)
             return model
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine.adapt_options import MAX_LENGTH as ADAPT_LENGTH
+from pycharrnn.engine.adapt_options import MAX_PULL, MAX_RATE, Adaptation, AdaptOptions
 from pycharrnn.page.facts import ModelFacts
 
 MAX_LENGTH = 10_000  # characters of a sample
@@ -24,6 +28,12 @@ def _integral_as_int(x: object) -> object:
 Integer = Annotated[int, BeforeValidator(_integral_as_int)]  # as in JSON Schema: includes 10.0, not true or "10"
 
 
+def _help(name: str) -> str:
+    """What -help says about a flag of AdaptOptions, with the names of fields."""
+    text: str = {field.name: field for field in dataclasses.fields(AdaptOptions)}[name].metadata["help"]
+    return text.replace("-adapt_length", "adapt_length")
+
+
 class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -35,7 +45,32 @@ class Unit(Input):
     unit: Integer = Field(ge=1)
 
 
-class SampleBody(Input):
+class AdaptBody(Input):
+    """How a model learns from the text of a request with `adapt`; fields are named as the flags."""
+
+    adapt_rate: float = Field(AdaptOptions.adapt_rate, ge=0, le=MAX_RATE, description=_help("adapt_rate"))
+    adapt_length: Integer = Field(AdaptOptions.adapt_length, ge=1, le=ADAPT_LENGTH, description=_help("adapt_length"))
+    adapt_pull: float = Field(AdaptOptions.adapt_pull, ge=0, le=MAX_PULL, description=_help("adapt_pull"))
+
+    def adaptation(self, adapt: bool, characters: int) -> Adaptation | None:
+        """How to learn from so many characters; None without `adapt`.
+
+        A segment has no more than the text, since it takes memory. Errors: UserError for fields without `adapt`.
+        """
+        opt = AdaptOptions(
+            adapt_rate=self.adapt_rate,
+            adapt_length=max(1, min(self.adapt_length, characters)),
+            adapt_pull=self.adapt_pull,
+        )
+        if adapt:
+            return opt.adaptation
+        for name in AdaptBody.model_fields:
+            if getattr(self, name) != getattr(AdaptOptions, name):
+                raise UserError(f"{name}: it says how a model learns: set adapt to true, or leave it out.")
+        return None
+
+
+class SampleBody(AdaptBody):
     """A sample; fields are named as the flags of `pycharrnn sample`."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -91,7 +126,7 @@ class SampleLine(RootModel[SampledCharacter | SampleDone | SampleError]):
     """A line of the response to /api/sample: a SampledCharacter, or the last line."""
 
 
-class ItemsBody(Input):
+class ItemsBody(AdaptBody):
     """Items of a model of items; fields are named as the flags of `pycharrnn sample`."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -140,7 +175,7 @@ class ItemLine(RootModel[DrawnItem | ItemsDone | SampleError]):
     """A line of the response to /api/items: a DrawnItem, or the last line."""
 
 
-class ScoreBody(Input):
+class ScoreBody(AdaptBody):
     """A text to score."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
@@ -148,13 +183,26 @@ class ScoreBody(Input):
     adapt: bool = Field(
         False, description="learn from each part of the text after predicting it; compare only figures of this kind"
     )
+    lines: bool = Field(False, description="add the score of each line, or of each item for a model of items")
+    progress: bool = Field(False, description="answer with lines of JSON, which say how far the score is")
 
 
 class ScoredCharacter(BaseModel):
     """A character of a scored text."""
 
     text: str
-    bits: float | None = Field(description="-log2 of its probability; null if the model does not know it")
+    bits: float | None = Field(
+        description="-log2 of its probability; 0 in the label of an item; null if the model does not know it"
+    )
+
+
+class ScoredLine(BaseModel):
+    """A line of a scored text, or an item; with its end, unless the text ends without one."""
+
+    text: str = Field(description="without its end and its label; U+FFFD for invalid UTF-8")
+    label: str = Field(description="which was read before it, without bits of its own; else empty")
+    bits: float | None = Field(description="of its known characters, its end included")
+    characters: int = Field(description="how many these are")
 
 
 class ScoreAnswer(BaseModel):
@@ -165,6 +213,23 @@ class ScoreAnswer(BaseModel):
     known: int = Field(description="number of characters that the model knows; for most models, bytes")
     unknown: int = Field(description="number of characters or bytes that the model does not know; left out")
     characters: list[ScoredCharacter]
+    lines: list[ScoredLine] | None = Field(None, description="with `lines`")
+
+
+class ScoreProgress(BaseModel):
+    """How far a score is."""
+
+    progress: float = Field(description="part of the text that has been read, from 0 to 1")
+
+
+class ScoreDone(ScoreAnswer):
+    """The last line of a complete score."""
+
+    done: Literal[True]
+
+
+class ScoreLine(RootModel[ScoreProgress | ScoreDone | SampleError]):
+    """A line of the response to /api/score with `progress`: a ScoreProgress, or the last line."""
 
 
 class CopiedBody(Input):

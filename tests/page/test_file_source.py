@@ -18,7 +18,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling import distribution, tokenizer
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import samples, schemas, served_models
+from pycharrnn.server import samples, schemas, scores, served_models
 
 pytestmark = needs_browser
 
@@ -116,7 +116,7 @@ def test_scores_are_those_of_the_server(page, models, name, text):
     found = script(page, OPENED + code, {"model": name, "text": text})
     loaded = models[name]
     model = served_models.served(loaded, facts_of(loaded, "x", 0))
-    expected = json.loads("".join(served_models.score(model, text.encode())))
+    expected = json.loads("".join(scores.score(model, text.encode())))
     for answer in (found, expected):  # in the last bit their logarithms may differ
         for one in [answer, *answer["characters"]]:
             one |= {key: x and round(x, 11) for key, x in one.items() if key in ("bits", "bits_per_character")}

@@ -17,7 +17,7 @@ from compat.nngraph import MODELS
 from pycharrnn.page import known_table
 from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import drawn_items, served_models
+from pycharrnn.server import drawn_items, scores, served_models
 from pycharrnn.text import items
 
 pytestmark = needs_browser
@@ -118,7 +118,7 @@ def test_scores_are_those_of_the_server(page, models, model, text):
     """
     found, expected = (
         script(page, code, model, text),
-        "".join(served_models.score(served(models[model]), text.encode())),
+        "".join(scores.score(served(models[model]), text.encode())),
     )
     expected = json.loads(expected)
     for answer in (found, expected):  # in the last bit their logarithms may differ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from fractions import Fraction
 
 import item_models
@@ -14,13 +15,17 @@ from page_tools import needs_browser
 from serving_tools import GRU, LSTM
 from test_file_source import OPENED, of_weights
 
+from compat.item_options import record_labels
 from pycharrnn.analysis import adapted, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import adapt, kernel_library
 from pycharrnn.engine.adapt_options import AdaptOptions
+from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling import learning, sampler
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
+from pycharrnn.server import scores, served_models
+from pycharrnn.server.learning_models import LearningModel
 
 pytestmark = [needs_browser, needs_kernel]
 
@@ -49,7 +54,9 @@ def models():
     random = np.random.default_rng(1)
     cells = [of_weights("rnn", [c.encode() for c in WORDS], 11, lambda s: random.uniform(-0.5, 0.5, s))]
     items = item_models.made("line", letters="ehinst", model="gru")
-    found = [checkpoint.load(LSTM), checkpoint.load(GRU), *cells, items]
+    labels = record_labels({b"he": 2, b"st": 1})
+    with_labels = item_models.made("line", letters="ehinst\t", label="file", **labels)
+    found = [checkpoint.load(LSTM), checkpoint.load(GRU), *cells, items, with_labels]
     return [dataclasses.replace(one) for one in found]
 
 
@@ -124,6 +131,25 @@ def test_scores_are_those_of_the_command_line_and_the_page_is_told_how_far(page,
     assert [one["bits"] for one in answer["characters"][:-1]] == pytest.approx(learnt.bits[: len(TEXT)].tolist())
     assert told[-1] <= 1 and told == sorted(told)
     assert "plain" not in script(page, OPENED + code, {"model": "0", "text": text})["answer"]
+
+
+def test_how_it_learns_and_labels(page, models):
+    """A label is read before its item, and neither counted nor learnt."""
+    flags = {"adapt_rate": 0.01, "adapt_length": 7, "adapt_pull": 0.1}
+    text = "he\tthe\nst\tni\ns\tten\n" * 4
+    code = "return await source.score(args[0], new AbortController().signal)"
+    found = script(page, OPENED + code, {"model": "4", "text": text, "adapt": True, **flags})
+    model = served_models.served(models[4], facts_of(models[4], "x", 0))
+    learning = LearningModel(models[4], model.facts, AdaptOptions(**flags).adaptation)
+    expected = json.loads("".join(scores.score(model, text.encode(), learning)))
+    assert [one["bits"] for one in found["characters"]] == pytest.approx(
+        [one["bits"] for one in expected["characters"]]
+    )
+    assert found.pop("characters") and expected.pop("characters")
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert found["known"] == 4 * (4 + 3 + 6)
+    plain = script(page, OPENED + code, {"model": "4", "text": text})
+    assert plain["bits_per_character"] == pytest.approx(found["plain"], rel=1e-12)
 
 
 def test_items(page, models):

@@ -40,10 +40,10 @@ schemas["SampleBody"]["properties"]["primetext"]["pattern"] = "^[a-z ,.]*$"
 schemas["ItemsBody"]["properties"]["primetext"]["pattern"] = "^[abc]*$"
 schemas["ItemsBody"]["properties"]["model"]["enum"] = names[2:]
 described = schemathesis.openapi.from_asgi("/openapi.json", app, headers=TOKEN)
-line_schema, item_schema = (
-    jsonschema_rs.validator_for({"$ref": f"#/components/schemas/{name}", **app.openapi()})
-    for name in ("SampleLine", "ItemLine")
-)
+line_schemas = {
+    f"/api/{path}": jsonschema_rs.validator_for({"$ref": f"#/components/schemas/{name}", **app.openapi()})
+    for path, name in (("sample", "SampleLine"), ("items", "ItemLine"), ("score", "ScoreLine"))
+}
 
 
 @described.parametrize()
@@ -53,12 +53,11 @@ def test_every_answer_is_announced(case):
     answer = case.call_and_validate(headers=TOKEN, excluded_checks=[positive_data_acceptance])
     if answer.headers["content-type"] == ["application/x-ndjson"]:
         lines = [json.loads(line) for line in answer.text.splitlines()]
-        is_valid = item_schema.is_valid if case.path == "/api/items" else line_schema.is_valid
-        assert all(map(is_valid, lines))
+        assert all(map(line_schemas[case.path].is_valid, lines))
         assert lines[-1]["done"]
 
 
 def test_the_schema_of_a_line_refuses_others():
-    assert line_schema.is_valid({"text": "a", "given": False, "probability": 0.5})
+    assert line_schemas["/api/sample"].is_valid({"text": "a", "given": False, "probability": 0.5})
     for line in ({}, {"done": False}, {"error": 3}, {"text": "a", "given": False}, []):
-        assert not line_schema.is_valid(line)
+        assert not line_schemas["/api/sample"].is_valid(line)

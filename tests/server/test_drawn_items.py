@@ -18,7 +18,7 @@ from pycharrnn.page.facts import facts_of
 from pycharrnn.sampling.known_items import recorded_items
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import drawn_items, served_models
+from pycharrnn.server import drawn_items, scores, served_models
 from pycharrnn.server.app import create_app
 from pycharrnn.server.known_texts import KnownTexts
 from pycharrnn.server.registry import Registry
@@ -200,11 +200,11 @@ def test_a_score_takes_each_item_by_itself(tmp_path):
     path = item_models.saved(tmp_path, text=TEXT)
     loaded = checkpoint.load(path)
     model = served_models.served(loaded, facts_of(loaded, "x", 0))
-    found = json.loads("".join(served_models.score(model, b"ab\n\nc")))
+    found = json.loads("".join(scores.score(model, b"ab\n\nc")))
     assert "".join(one["text"] for one in found["characters"]) == "ab\nc\n"
     (tmp_path / "own.txt").write_text("ab\n\nc", encoding="utf-8")
     rows = run("score", str(path), str(tmp_path / "own.txt"), "-lines", "1").stdout.decode().splitlines()
     bits = [one["bits"] for one in found["characters"]]
     assert [float(row.split("\t")[0]) for row in rows] == pytest.approx([sum(bits[:3]), sum(bits[3:])], abs=1e-5)
     assert found["bits_per_character"] == pytest.approx(sum(bits) / 5)
-    assert json.loads("".join(served_models.score(model, b"\n\n")))["bits_per_character"] is None
+    assert json.loads("".join(scores.score(model, b"\n\n")))["bits_per_character"] is None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+from pathlib import Path
 
 import httpx
 import item_models
 import pytest
 from serving_tools import GRU, LOOPBACK, LSTM
 
-from pycharrnn.analysis import adapted, scoring
+from compat.item_options import record_labels
+from pycharrnn.analysis import adapted, line_scores, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.sampling import learning, sampler
@@ -66,6 +68,74 @@ def test_a_score_is_that_of_the_command_line(models):
     assert "plain" not in post(models, "score", model=GRU.stem, text=TEXT).json()
 
 
+def test_how_it_learns(models):
+    flags = {"adapt_rate": 0.01, "adapt_length": 7, "adapt_pull": 0.1}
+    how = AdaptOptions(**flags).adaptation
+    body = {"model": GRU.stem, "text": TEXT}
+    learnt = adapted.score(checkpoint.load(GRU), TEXT.encode(), how)
+    answer = post(models, "score", **body, adapt=True, **flags).json()
+    assert [one["bits"] for one in answer["characters"]] == pytest.approx(learnt.bits.tolist())
+    longer = [post(models, "score", **body, adapt=True, adapt_length=length).text for length in (len(TEXT), 10_000)]
+    assert longer[0] == longer[1]  # one segment
+    asked = {"model": LSTM.stem, "primetext": TEXT[:40], "length": 60, "temperature": 0.5, "adapt": True}
+    loaded = learning.learnt(checkpoint.load(LSTM), [bytes([byte]) for byte in TEXT[:40].encode()], how)
+    opt = SampleOptions(length=60, temperature=0.5)
+    drawn = sampler.sample(NumpyPredictor(loaded.network), loaded.vocab, opt, TEXT[:40].encode())
+    lines = [json.loads(line) for line in post(models, "sample", **asked, **flags).text.splitlines()]
+    assert "".join(line.get("text", "") for line in lines) == b"".join(one.character for one in drawn).decode()
+    for path, request in (("score", body), ("sample", {"model": LSTM.stem})):
+        refused = post(models, path, **request, adapt_length=7)
+        assert refused.status_code == 422
+        assert refused.json()["detail"].startswith("adapt_length: it says how a model learns: set adapt to true")
+
+
+def test_a_score_says_how_far_it_is(models):
+    body = {"model": GRU.stem, "text": TEXT * 8, "adapt": True}
+    answer = post(models, "score", **body, progress=True)
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    *told, last = (json.loads(line) for line in answer.text.splitlines())
+    progress = [line["progress"] for line in told]
+    assert progress == sorted(progress) and progress[-1] == 1
+    assert last == {"done": True, **post(models, "score", **body).json()}
+    assert post(models, "score", model="another", text="x", progress=True).status_code == 404
+
+
+def test_the_lines_of_a_text(models):
+    text = TEXT + "the~"
+    answer = post(models, "score", model=GRU.stem, text=text, adapt=True, lines=True).json()
+    bits = adapted.score(checkpoint.load(GRU), text.encode(), HOW).bits
+    assert [line["text"] for line in answer["lines"]] == text.split("\n")
+    assert {line["label"] for line in answer["lines"]} == {""}
+    assert sum(line["bits"] for line in answer["lines"]) == pytest.approx(bits.sum())
+    assert answer["lines"][0]["bits"] == pytest.approx(bits[:21].sum())
+    assert [answer["lines"][k]["characters"] for k in (0, -1)] == [21, 3]
+    assert "lines" not in post(models, "score", model=GRU.stem, text=text).json()
+
+
+def test_items_with_labels(tmp_path):
+    counts = record_labels({b"ab": 3, b"cc": 2})
+    path = item_models.saved(tmp_path, letters="abc\t", label="file", **counts)
+    models, text = Registry([str(path)], print, print), "ab\tba\ncc\tabX\nb\ta\n" * 5
+    for adapt in (False, True):
+        answer = post(models, "score", model=path.stem, text=text, lines=True, adapt=adapt).json()
+        found = [(line["label"], line["text"], line["characters"]) for line in answer["lines"]]
+        assert found == [("ab", "ba", 3), ("cc", "abX", 3), ("", "b\ta", 4)] * 5
+        assert (answer["known"], answer["unknown"]) == (50, 5)
+        bits = [one["bits"] for one in answer["characters"]]
+        assert bits[:3] == [0, 0, 0] and None not in bits[:6] and bits[6:9] == [0, 0, 0]
+        assert sum(bits[:6]) == pytest.approx(answer["lines"][0]["bits"])
+        items = line_scores.of_file(
+            checkpoint.load(path), str(labelled(tmp_path)), Path.read_bytes, how=HOW if adapt else None
+        )
+        alone = post(models, "score", model=path.stem, text="ab\tba\ncc\tab\n" * 5, lines=True, adapt=adapt).json()
+        assert [line["bits"] for line in alone["lines"]] == pytest.approx([item.bits for item in items])
+
+
+def labelled(folder: Path) -> Path:
+    (folder / "list.txt").write_bytes(b"ab\tba\ncc\tab\n" * 5)
+    return folder / "list.txt"
+
+
 def test_items(tmp_path):
     path = item_models.saved(tmp_path, "line")
     models = Registry([str(path)], print, print)
@@ -89,17 +159,19 @@ def test_its_memory_counts_and_ends_with_the_request(tmp_path):
     assert not models._cache._alive
 
     async def held():
-        mine = await models.learning_model(LSTM.stem)
+        mine = await models.learning_model(LSTM.stem, HOW)
         assert not models._cache.fits(models._cache._max_bytes)
         return mine.nbytes
 
     network = checkpoint.load(LSTM).network
-    assert asyncio.run(held()) == learning_models.nbytes_of(models.facts(LSTM.stem)) > 28 * network.parameters
+    of_segments = [learning_models.nbytes_of(models.facts(LSTM.stem), length) for length in (HOW.length, 10_000)]
+    assert asyncio.run(held()) == of_segments[0] > 28 * network.parameters
+    assert of_segments[1] - of_segments[0] > 9980 * 4 * (7 * network.num_layers * network.rnn_size)
 
 
 def test_where_there_is_no_memory_or_no_file(tmp_path):
     full = Registry([str(LSTM)], print, print, max_bytes=1)
-    full._cache.count(held := asyncio.run(full.learning_model(LSTM.stem)))
+    full._cache.count(held := asyncio.run(full.learning_model(LSTM.stem, HOW)))
     answer = post(full, "score", model=LSTM.stem, text="The", adapt=True)
     assert answer.status_code == 503 and "take all memory" in answer.json()["detail"]
     assert held.nbytes

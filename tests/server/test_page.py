@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -23,6 +24,10 @@ from page_tools import (
     webdriver,
 )
 from serving_tools import GRU, LSTM
+
+from pycharrnn.analysis import adapted
+from pycharrnn.checkpoints import checkpoint
+from pycharrnn.engine.adapt_options import AdaptOptions
 
 pytestmark = needs_browser
 
@@ -276,6 +281,42 @@ def test_a_text_is_read_from_its_start(page, address):
     generated(page)
     top, longer = page.execute_script(scrolled)
     assert most - 30 < top < longer - 100  # at the first line that is new; 30: the padding below the text, and more
+
+
+def test_a_score_while_learning(page):
+    """The bar has an amount, and the controls of learning are those of the command line."""
+    told = "The night is the night\n" * 800  # more than a turn of the server
+    for field in dataclasses.fields(AdaptOptions):
+        control = element(page, field.name)
+        low, high, default = (float(control.get_attribute(name)) for name in ("min", "max", "defaultValue"))
+        assert default == field.default and not control.is_displayed()
+        for value in (low, high):
+            AdaptOptions(**{field.name: value})
+        assert not field.metadata["allowed"].holds(high + 1) and not field.metadata["allowed"].holds(low - 1)
+    click(page, "tab-score")
+    fill(page, "own", told)
+    click(page, "score-adapt")
+    fill(page, "adapt_rate", "0.01")
+    fill(page, "adapt_length", "10")
+    page.execute_script("""
+        const bar = document.getElementById("score-progress");
+        window.amounts = [];
+        const note = (records) => amounts.push(...records.map(({ oldValue }) => Number(oldValue)));
+        new MutationObserver(note).observe(bar, { attributeFilter: ["value"], attributeOldValue: true });
+    """)
+    click(page, "score-button")
+    how = AdaptOptions(adapt_rate=0.01, adapt_length=10).adaptation
+    learnt = adapted.score(checkpoint.load(LSTM), told.encode(), how).bits_per_character
+    wait(page, lambda: f"; {learnt:.3f} while learning" in element(page, "score-status").text)
+    amounts = page.execute_script("return amounts")
+    assert amounts == sorted(amounts) and any(0 < amount < 1 for amount in amounts)
+    fill(page, "adapt_pull", "2")
+    click(page, "score-button")
+    assert element(page, "adapt_pull-problem").text == "Pull back: a number from 0 to 1"
+    click(page, "score-adapt")
+    assert not element(page, "adapt_pull").is_displayed()
+    click(page, "score-button")
+    wait(page, lambda: "learning" not in element(page, "score-status").text)
 
 
 def test_score_tints_a_text_of_ones_own(page):

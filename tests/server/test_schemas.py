@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
-from pycharrnn.server.schemas import SampleBody, ScoreBody, Unit
+from pycharrnn.common.errors import UserError
+from pycharrnn.engine.adapt_options import AdaptOptions
+from pycharrnn.server.schemas import ItemsBody, SampleBody, ScoreBody, Unit
 
 
 def test_what_a_request_leaves_out():
@@ -22,6 +26,9 @@ def test_what_a_request_leaves_out():
         "max_copy": 0,
         "unit": None,
         "adapt": False,
+        "adapt_rate": 0,
+        "adapt_length": 20,
+        "adapt_pull": 0.001,
         "candidates": 5,
         "skip": 0,
     }
@@ -42,6 +49,9 @@ def test_what_a_request_leaves_out():
         ("skip", [0, 12_000], [-1, 12_001, 1.5]),
         ("unit", [None, {"layer": 1, "unit": 1}], [{"layer": 1}, {"layer": 1, "unit": 1, "more": 1}, [1, 1]]),
         ("adapt", [True, False], [1, "true", None]),
+        ("adapt_rate", [0, 1e-9, 1], [-1e-9, 1.1, math.nan, "0"]),
+        ("adapt_length", [1, 10_000, 20.0], [0, 10_001, 1.5]),
+        ("adapt_pull", [0, 1], [-0.1, 1.1]),
         ("another", [], [1]),
     ],
 )
@@ -52,6 +62,24 @@ def test_boundaries_of_a_sample(name, good, bad):
         with pytest.raises(ValidationError) as error:
             SampleBody.model_validate({"model": "x", name: value})
         assert {fault["loc"][0] for fault in error.value.errors()} == {name}
+
+
+@pytest.mark.parametrize("body", [SampleBody(model="x"), ItemsBody(model="x"), ScoreBody(model="x", text="x")])
+def test_how_a_model_learns_is_as_on_the_command_line(body):
+    """The same defaults and ranges."""
+    assert body.adaptation(True, 10**6) == AdaptOptions().adaptation
+    assert body.adaptation(True, 3) == replace(AdaptOptions().adaptation, length=3)
+    assert body.adaptation(False, 3) is None
+    ranges = type(body).model_json_schema()["properties"]
+    for field in dataclasses.fields(AdaptOptions):
+        assert ranges[field.name]["default"] == field.default
+        for limit, step in (("minimum", -1), ("maximum", 1)):
+            value = ranges[field.name][limit]
+            AdaptOptions(**{field.name: value})
+            with pytest.raises(UserError):
+                AdaptOptions(**{field.name: value + step})
+    with pytest.raises(UserError, match="adapt_pull: it says how a model learns: set adapt to true, or leave it out"):
+        body.model_copy(update={"adapt_pull": 0.1}).adaptation(False, 3)
 
 
 def test_boundaries_of_a_score():

@@ -29,7 +29,7 @@ from pycharrnn.page.page_files import page_files
 from pycharrnn.sampling import sampler, tokenizer
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
-from pycharrnn.server import api, samples, served_models
+from pycharrnn.server import api, samples, scores, served_models
 from pycharrnn.server.app import create_app
 from pycharrnn.server.options import ServeOptions
 from pycharrnn.server.registry import Registry
@@ -523,14 +523,14 @@ def test_a_client_that_leaves_stops_its_work(models, monkeypatch):
 def test_a_client_that_leaves_stops_its_score(models, monkeypatch):
     turns = 0
 
-    def score(model, text, learning):
+    def score(model, text, learning, lines):
         nonlocal turns
         for _ in range(20):
             turns += 1
             time.sleep(0.021)  # as long as a turn may be, so that each is a turn
             yield ""
 
-    monkeypatch.setattr(served_models, "score", score)
+    monkeypatch.setattr(scores, "score", score)
     app = create_app(models, Scheduler(2, threads=1), LOOPBACK, "")
     asyncio.run(asgi(app, {"text": "The night"}, leave_after=0, path="/api/score"))
     assert turns < 20
@@ -635,7 +635,7 @@ def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
     running: list[bytes] = []
     most = 0
 
-    def score(model, text, learning):
+    def score(model, text, learning, lines):
         nonlocal most
         running.append(text)
         for _ in range(5):
@@ -646,7 +646,7 @@ def test_scores_of_one_size_are_made_one_after_the_other(models, monkeypatch):
         running.remove(text)
         yield "{}"
 
-    monkeypatch.setattr(served_models, "score", score)
+    monkeypatch.setattr(scores, "score", score)
     together: set[int] = set()
 
     async def scenario():

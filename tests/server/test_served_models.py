@@ -12,7 +12,7 @@ from serving_tools import LSTM
 from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.page.facts import facts_of
-from pycharrnn.server import served_models
+from pycharrnn.server import scores, served_models
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def model(loaded):
 
 
 def scored(model, text: bytes) -> dict:
-    return json.loads("".join(served_models.score(model, text)))
+    return json.loads("".join(scores.score(model, text)))
 
 
 def test_a_text_to_score_that_ends_amid_a_character(model):

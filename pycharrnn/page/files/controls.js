@@ -5,13 +5,25 @@ const NUM_CANDIDATES = 8; // shown for each character
 const CONTROLS = ["primetext", "adapt", "temperature", "topk", "topp", "seed", "length"];
 const TEXT_CONTROLS = [...CONTROLS, "color", "layer", "unit"];
 const ITEM_CONTROLS = [...CONTROLS, "items", "new", "unique"];
-const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS, "label", "max_copy"])];
+const ADAPT_CONTROLS = ["adapt_rate", "adapt_length", "adapt_pull"];
+const ALL_CONTROLS = [...new Set([...TEXT_CONTROLS, ...ITEM_CONTROLS, "label", "max_copy", ...ADAPT_CONTROLS])];
 
 // {id: text} of the controls of a sample from a model with these facts.
 export function values(facts) {
   const ids = [...(facts?.items ? ITEM_CONTROLS : TEXT_CONTROLS), ...(facts?.labels.length ? ["label"] : [])];
   if (facts?.has_text) ids.push("max_copy");
-  return Object.fromEntries(ids.map((id) => [id, $(id).value]));
+  return { ...Object.fromEntries(ids.map((id) => [id, $(id).value])), ...($("adapt").value === "1" && adaptValues()) };
+}
+
+// {id: text} of the controls that say how a model learns, and have another value than at first.
+function adaptValues() {
+  const changed = ADAPT_CONTROLS.filter((id) => $(id).value !== $(id).defaultValue);
+  return Object.fromEntries(changed.map((id) => [id, $(id).value]));
+}
+
+// Shows these controls where the model of the visible tab is to learn.
+export function showAdaptControls() {
+  $("adapt-controls").hidden = $("sample").hidden ? !$("score-adapt").checked : $("adapt").value !== "1";
 }
 
 // Offers the labels of a model; the one that the address names, or that was chosen before, stays chosen if it has it.
@@ -35,7 +47,7 @@ export function requestOf(values, facts, skip = 0) {
   const isLine = facts.newline && !values.primetext;
   const body = { model: facts.id, candidates: NUM_CANDIDATES, ...numbersOf(values) };
   Object.assign(body, isLine ? { primetext: "\n", skip: skip + 1 } : { primetext: values.primetext, skip });
-  if (values.adapt === "1" && !isLine) body.adapt = true;
+  if (!isLine) Object.assign(body, adaptOf(values));
   if (values.color === "unit") body.unit = { layer: Number(values.layer), unit: Number(values.unit) };
   return body;
 }
@@ -43,8 +55,26 @@ export function requestOf(values, facts, skip = 0) {
 // The request for items.
 export function itemsRequestOf(values, facts) {
   const primetext = beforeItems(values) + values.primetext;
-  const choices = { new: values.new === "1", unique: values.unique === "1", ...(values.adapt === "1" && { adapt: true }) };
+  const choices = { new: values.new === "1", unique: values.unique === "1", ...adaptOf(values) };
   return { model: facts.id, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
+}
+
+// The request for a score of a text.
+export function scoreRequestOf(facts) {
+  const adapt = $("score-adapt").checked ? "1" : "0";
+  return { model: facts.id, text: $("own").value, ...adaptOf({ adapt, ...adaptValues() }) };
+}
+
+// What a request says about learning; nothing without it.
+function adaptOf(values) {
+  if (values.adapt !== "1") return {};
+  const given = ADAPT_CONTROLS.filter((id) => id in values);
+  return { adapt: true, ...Object.fromEntries(given.map((id) => [id, Number(values[id])])) };
+}
+
+// The inputs of a score.
+export function scoreInputs() {
+  return [$("own"), ...ADAPT_CONTROLS.map($)];
 }
 
 // The numbers of a request; a limit of copies only where one is set.
@@ -57,6 +87,7 @@ function numbersOf(values) {
 export function setValues(params) {
   for (const id of ALL_CONTROLS) if (params.has(id)) $(id).value = params.get(id);
   $("adapt").value = params.get("adapt") === "1" ? "1" : "0"; // which addresses leave out
+  for (const id of ADAPT_CONTROLS) if (!params.has(id)) $(id).value = $(id).defaultValue;
   $("max_copy").value = params.get("max_copy") ?? "0";
   if (params.has("label")) $("label").dataset.wanted = params.get("label"); // the labels come with the model
   check(document.querySelectorAll("#controls [aria-invalid]"));

@@ -10,9 +10,7 @@ const ALPHA = fround(0.99);
 const REST = fround(1 - 0.99);
 const EPSILON = fround(1e-4);
 
-// The defaults of -adapt_rate, -adapt_length and -adapt_pull. A rate of 0: RATE_OF_UNITS divided by the number of units.
-const ADAPTATION = { rate: 0, length: 20, pull: 0.001 };
-const RATE_OF_UNITS = 0.16;
+const RATE_OF_UNITS = 0.16; // divided by the number of units: a rate of 0
 
 export class Learner {
   length;
@@ -25,9 +23,11 @@ export class Learner {
   #endId;
 
   // payload: the model's kind and sizes. weights: {name: tensor}, as readWeights returns them; they stay as they are.
-  constructor({ model, rnn_size: H, num_layers: layers, vocab_size: V, end_id: endId }, weights, how = ADAPTATION) {
-    [this.#model, this.#endId, this.length] = [model, endId ?? -1, how.length];
-    [this.#rate, this.#pull] = [fround(-(how.rate || RATE_OF_UNITS / (H * layers))), fround(how.pull)];
+  // how: {adapt_rate, adapt_length, adapt_pull}, whose defaults are those of AdaptOptions.
+  constructor({ model, rnn_size: H, num_layers: layers, vocab_size: V, end_id: endId }, weights, how = {}) {
+    const { adapt_rate: rate = 0, adapt_length: length = 20, adapt_pull: pull = 0.001 } = how;
+    [this.#model, this.#endId, this.length] = [model, endId ?? -1, length];
+    [this.#rate, this.#pull] = [fround(-(rate || RATE_OF_UNITS / (H * layers))), fround(pull)];
     for (const [name, values] of Object.entries(weights)) {
       const trained = Float32Array.from(values);
       const [gradient, meanSquare] = [new Float32Array(trained.length), new Float32Array(trained.length)];
@@ -57,7 +57,7 @@ export class Learner {
   }
 
   // Reads a segment of at most `length` token ids and learns from it. Returns the log-probabilities of `targets`, which
-  // follow them, in nats.
+  // follow them, in nats; 0 for one below 0, which is not learnt.
   read(ids, targets) {
     const begins = ids.map((id) => id === this.#endId);
     let below = null;
@@ -69,7 +69,7 @@ export class Learner {
       logSoftmax(logits);
       return logits;
     });
-    const found = rows.map((logProbs, t) => logProbs[targets[t]]);
+    const found = rows.map((logProbs, t) => (targets[t] < 0 ? 0 : logProbs[targets[t]]));
     this.#backward(rows, below, targets);
     this.#update();
     return found;
@@ -89,9 +89,13 @@ export class Learner {
     decoder.dWeight.fill(0);
     decoder.dBias.fill(0);
     let dh = rows.map((d, t) => {
-      for (let v = 0; v < d.length; v++) d[v] = exp(d[v]);
-      d[targets[t]] -= 1;
-      for (let v = 0; v < d.length; v++) d[v] /= rows.length;
+      if (targets[t] < 0) {
+        d.fill(0);
+      } else {
+        for (let v = 0; v < d.length; v++) d[v] = exp(d[v]);
+        d[targets[t]] -= 1;
+        for (let v = 0; v < d.length; v++) d[v] /= rows.length;
+      }
       addOuter(decoder, d, below[t]);
       const dx = new Float32Array(below[t].length);
       addTransposed(decoder.weight, d, dx);

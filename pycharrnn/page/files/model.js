@@ -31,9 +31,9 @@ export class Model {
     [this.#facts, this.#knownItems] = [facts, knownItems];
   }
 
-  // A copy of the model that learns, for `sample`, `items` or `score`.
-  async learner() {
-    return new Learner(this.#payload, await readWeights(this.#payload));
+  // A copy of the model that learns, for `sample`, `items` or `score`. how: as for Learner.
+  async learner(how) {
+    return new Learner(this.#payload, await readWeights(this.#payload), how);
   }
 
   // Yields {text, given, probability, candidates, activation} for each character on the screen, or null for each of the
@@ -91,7 +91,8 @@ export class Model {
 
   // Yields {text, bits} for each character on the screen; of a model of items, which each are scored by themselves, for
   // their ends too. Returns {bits_per_character, known, unknown}. With a learner, which learns from each segment of the
-  // text once it has predicted it, first {progress}; the result has the mean without learning too, as `plain`.
+  // text once it has predicted it, first {progress}; the result has the mean without learning too, as `plain`. A label of
+  // the model is read before its item; its characters have 0 bits and do not count.
   *score(text, learner = null) {
     const { items } = this.#facts;
     const end = ENDS[items];
@@ -101,18 +102,28 @@ export class Model {
     let previous = this.#prepared.endId; // which begins an item; -1 for a model of a text
     let [known, unknown, total, plainTotal] = [0, 0, 0, 0];
     const tokens = [...this.#vocabulary.tokenize(bytes, this.#facts.code_points)];
+    const labels = labelEnds(bytes, end, this.#facts.labels);
+    let item = 0; // where the item begins
+    for (const token of tokens) {
+      token.given = token.start < labels.get(item);
+      if (bytes[token.start] === end?.charCodeAt()) item = token.end;
+    }
     const learnt = learner && (yield* this.#learntBits(learner, tokens, previous));
-    for (const { start, end, id } of tokens) {
+    let read = 0; // known characters
+    for (const { start, end, id, given } of tokens) {
       let bits = null;
       if (id < 0) {
         unknown++;
       } else {
         const plain = previous < 0 ? Math.log2(this.#vocabulary.size) : -network.step(previous)[id] / Math.LN2;
-        bits = learnt ? learnt[known] : plain;
+        bits = given ? 0 : learnt ? learnt[read] : plain;
         previous = id;
-        known++;
-        total += bits;
-        plainTotal += plain;
+        read++;
+        if (!given) {
+          known++;
+          total += bits;
+          plainTotal += plain;
+        }
       }
       pending.push(bits);
       for (const [shown, count] of screen.push(bytes.subarray(start, end))) yield scoredItem(shown, pending.splice(0, count));
@@ -131,10 +142,11 @@ export class Model {
 
   // The same; returns the bits of the known characters. before: the id before them, or -1 for none.
   *#learntBits(learner, tokens, before) {
-    const ids = tokens.map(({ id }) => id).filter((id) => id >= 0);
+    const known = tokens.filter(({ id }) => id >= 0);
+    const [ids, targets] = [known.map(({ id }) => id), known.map(({ id, given }) => (given ? -1 : id))];
     const bits = before < 0 ? [Math.log2(this.#vocabulary.size)] : [];
     const x = before < 0 ? ids.slice(0, -1) : [before, ...ids.slice(0, -1)];
-    const y = before < 0 ? ids.slice(1) : ids;
+    const y = before < 0 ? targets.slice(1) : targets;
     yield* learner.readAll(x, y, (logProbs) => bits.push(...logProbs.map((logProb) => -logProb / Math.LN2)));
     return bits;
   }
@@ -178,6 +190,18 @@ function sampledItem(text, pieces) {
 // bits: of each of the model's characters in one character on the screen; null for unknown ones.
 function scoredItem(text, bits) {
   return { text, bits: bits.includes(null) ? null : finite(bits.reduce((sum, b) => sum + b, 0)) };
+}
+
+// Where the labels of items end, with their tabs: Map from where the item begins. bytes: items, each with its end.
+function labelEnds(bytes, end, labels) {
+  const [found, known] = [new Map(), new Set(labels)];
+  for (let start = 0; known.size && start < bytes.length; ) {
+    const stop = bytes.indexOf(end.charCodeAt(), start);
+    const tab = bytes.subarray(start, stop).indexOf(9);
+    if (tab >= 0 && known.has(new TextDecoder().decode(bytes.subarray(start, start + tab)))) found.set(start, start + tab + 1);
+    start = stop + 1;
+  }
+  return found;
 }
 
 function finite(x) {

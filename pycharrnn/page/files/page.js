@@ -2,7 +2,18 @@
 
 import { clearCharacter, listenForLeaving } from "./character_panel.js";
 import { sampleClasses, scoreClasses, scoreSentence, showCandidates, showScales, showSurprise } from "./colors.js";
-import { beforeItems, check, itemsRequestOf, requestOf, setValues, values, withLabel } from "./controls.js";
+import {
+  beforeItems,
+  check,
+  itemsRequestOf,
+  requestOf,
+  scoreInputs,
+  scoreRequestOf,
+  setValues,
+  showAdaptControls,
+  values,
+  withLabel,
+} from "./controls.js";
 import { copiesSentence, lengthSentence, markCopies } from "./copies.js";
 import { copy, download, linkTo, urlParams } from "./links.js";
 import { showModel } from "./header.js";
@@ -106,6 +117,7 @@ function refresh() {
   if (models.selected && described !== before) describe(models.selected);
   $("temperature-shown").value = Number($("temperature").value).toFixed(2);
   showScales();
+  showAdaptControls();
   showButtons();
   return described !== before;
 }
@@ -201,9 +213,9 @@ function continueSample() {
 
 async function score() {
   const { selected } = models;
-  if (!check([$("own")], { focus: true }) || !selected) return;
+  if (!check(scoreInputs(), { focus: true }) || !selected) return;
   await run($("score-status"), async (signal) => {
-    const request = { model: selected.id, text: $("own").value, ...($("score-adapt").checked && { adapt: true }) };
+    const request = scoreRequestOf(selected);
     showStatus("scoring…", $("score-status"));
     const answer = await source.score(request, signal, progressOf(request, $("score-progress")));
     scoreView.truncate();
@@ -298,7 +310,8 @@ for (const [id, action] of [["generate", generate], ["score-button", score]]) {
   $(id).addEventListener("click", (event) => {
     event.preventDefault();
     if (id === "generate") fold(true);
-    action();
+    if ($("score").hidden) action();
+    else score(); // also after Enter in a control that both tabs have
   });
 }
 $("continue").addEventListener("click", continueSample);
@@ -314,7 +327,8 @@ $("model").addEventListener("change", () => {
 });
 // A text on the page follows its controls. Leaving a control changes nothing if Ctrl-Enter in it has generated the text.
 document.addEventListener("change", ({ target }) => {
-  if (target.form !== $("controls")) return;
+  if (target.id === "score-adapt") refresh();
+  if (target.form !== $("controls") || $("sample").hidden) return;
   refresh();
   if (!running && JSON.stringify(shown?.values) === JSON.stringify(values(models.selected))) return;
   if (target.id !== "color" || target.value === "unit") {

@@ -44,9 +44,15 @@ export class ServerSource {
     return this.#lines("api/items", request, signal);
   }
 
-  // {characters: [{text, bits}], bits_per_character, known, unknown}, with `adapt` also {plain}
-  async score(request, signal) {
-    return (await this.#fetch("api/score", { body: request, signal })).json();
+  // {characters: [{text, bits}], bits_per_character, known, unknown}, with `adapt` also {plain}. onProgress: as in
+  // FileSource.
+  async score(request, signal, onProgress) {
+    if (!request.adapt) return (await this.#fetch("api/score", { body: request, signal })).json();
+    let last;
+    for await (const lines of this.#lines("api/score", { ...request, progress: true }, signal)) {
+      for (last of lines) if (!last.done) onProgress?.(last.progress);
+    }
+    return last;
   }
 
   // {passages: [{start, length, text_line, text_column}], or null without the training text}

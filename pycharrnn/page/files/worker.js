@@ -13,7 +13,8 @@ const tasks = new Map(); // task number -> iterator over its items
 
 async function startTask({ model: id, sample, items, score }) {
   const model = models.get(id);
-  const learner = (sample ?? items ?? score).adapt ? await model.learner() : null;
+  const request = sample ?? items ?? score;
+  const learner = request.adapt ? await model.learner(request) : null;
   if (sample) return model.sample(sample, learner);
   return items ? model.items(items, learner) : model.score(score.text, learner);
 }

@@ -1,0 +1,140 @@
+"""Scores of texts by a served model, as JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pycharrnn.analysis import surprise
+from pycharrnn.analysis.line_scores import in_labels
+from pycharrnn.common.screen_text import ScreenText, completed
+from pycharrnn.text import items
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+
+    from pycharrnn.server.learning_models import LearningModel
+    from pycharrnn.server.served_models import ServedModel
+
+
+class _Scored(NamedTuple):
+    """A character, whether it belongs to a label, and its bits: by the model as it is, and by the one that learns."""
+
+    character: bytes
+    is_given: bool
+    plain: float | None
+    bits: float | None
+
+
+class _Line(NamedTuple):
+    label: bytes
+    text: bytes
+    bits: float
+    characters: int
+
+
+def score(
+    model: ServedModel, text: bytes, learning: LearningModel | None = None, lines: bool = False, first: str = ""
+) -> Iterator[str]:
+    """Score a text; of a model of items each item by itself, with its end. A label of the model has no bits.
+
+    Args:
+        learning: a copy of the model, whose surprise while it learns from the text is that of the characters.
+        lines: whether to add the scores of the lines or items.
+        first: a field, as JSON with a comma, to begin with.
+
+    Yields a schemas.ScoreAnswer as pieces of ASCII JSON: as objects it would take ten megabytes.
+    """
+    end = b"\n"
+    if model.items:  # an end is read first: before it, the hidden state becomes zeros
+        end = model.items.end
+        text = end + b"".join(item + end for item in items.of_text(text, model.facts.items))
+    screen, pending, line, found_lines = ScreenText(), list[float | None](), list[_Scored](), list[_Line]()
+    known, unknown, total, plain = 0, 0, 0.0, 0.0
+    yield f'{{{first}"characters":['
+    before = ""
+    for scored in itertools.islice(_scored(model, text, end, learning), 1 if model.items else 0, None):
+        pending.append(scored.bits)
+        if scored.bits is None or scored.plain is None:
+            unknown += 1
+        elif not scored.is_given:
+            known, total, plain = known + 1, total + scored.bits, plain + scored.plain
+        if lines:
+            line.append(scored)
+            if scored.character == end:
+                found_lines.append(_line_of(line, end))
+                line.clear()
+        for shown, shown_bits in completed(screen.push(scored.character), pending):
+            yield before + _scored_character(shown, shown_bits)
+            before = ","
+    for shown, shown_bits in completed(screen.end(), pending):
+        yield before + _scored_character(shown, shown_bits)
+        before = ","
+    mean, plain_mean = (json.dumps(_finite(bits / known) if known else None) for bits in (total, plain))
+    more = f',"plain":{plain_mean}' if learning else ""
+    yield f'],"bits_per_character":{mean}{more},"known":{known},"unknown":{unknown}'
+    if lines:
+        found_lines += [_line_of(line, end)] if line else []
+        before = ',"lines":['
+        for one in found_lines:
+            yield before + _scored_line(one)
+            before = ","
+        yield "]" if found_lines else ',"lines":[]'
+    yield "}"
+
+
+async def with_progress(turns: AsyncIterator[list[str]], characters: int) -> AsyncGenerator[str, None]:
+    """The pieces of a score of so many characters, as lines: schemas.ScoreLine. Errors: those of `turns`."""
+    pieces = list[str]()
+    async for some in turns:
+        pieces += some
+        yield json.dumps({"progress": round(min(len(pieces) / characters, 1), 4)}) + "\n"
+    yield "".join(pieces) + "\n"
+
+
+def _scored(model: ServedModel, text: bytes, end: bytes, learning: LearningModel | None) -> Iterator[_Scored]:
+    """The characters of a text with their bits, as the model reads them."""
+    steps, code_points = model.block, model.facts.code_points
+    encoded = surprise.encode(text, model.vocab, code_points)
+    given = np.zeros(len(encoded.characters), bool)
+    if labels := [label.encode() for label in model.facts.labels]:
+        given = in_labels(encoded.characters, end, labels)
+    known = encoded.known
+    plain = surprise.surprises(model.predictor.fresh(steps), steps, model.vocab, text, code_points)
+    learnt = learning.bits(encoded.token_ids[known], given[known]) if learning else None
+    for (character, bits), is_given in zip(plain, given.tolist(), strict=True):
+        if bits is None:
+            yield _Scored(character, is_given, None, None)
+        else:
+            found = next(learnt) if learnt else bits
+            yield _Scored(character, is_given, *((0.0, 0.0) if is_given else (bits, found)))
+
+
+def _line_of(scored: Sequence[_Scored], end: bytes) -> _Line:
+    """The line or item of these characters."""
+    label, text = (b"".join(one.character for one in scored if one.is_given is given) for given in (True, False))
+    counted = [one.bits for one in scored if not one.is_given and one.bits is not None]
+    return _Line(label[:-1], text.removesuffix(end), math.fsum(counted), len(counted))
+
+
+def _scored_line(line: _Line) -> str:
+    """A schemas.ScoredLine as JSON."""
+    text, label = (part.decode("utf-8", "replace") for part in (line.text, line.label))
+    found = {"text": text, "label": label, "bits": _finite(line.bits), "characters": line.characters}
+    return json.dumps(found, separators=(",", ":"))
+
+
+def _scored_character(text: str, bits: list[float | None]) -> str:
+    """A schemas.ScoredCharacter as JSON. `bits`: of each of the model's characters in it; None for unknown ones."""
+    known = [b for b in bits if b is not None]
+    total = _finite(sum(known)) if len(known) == len(bits) else None
+    return json.dumps({"text": text, "bits": total}, separators=(",", ":"))
+
+
+def _finite(x: float) -> float | None:
+    """x; None for NaN and infinity, which JSON lacks."""
+    return x if math.isfinite(x) else None
