@@ -55,6 +55,7 @@ class TrainKeywords(TypedDict, total=False):
     val_lines: int
     show: int
     log: Path
+    log_every_seconds: float
     threads: int
     vocab: str
     encoding: str

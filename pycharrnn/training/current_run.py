@@ -43,7 +43,7 @@ class CurrentRun:
         self.draw = draw if settings.display.show and not session.ranks.rank else None
         self.copies = ShownCopies(loader, settings.data.data_dir, settings.data.items)
         path = resumed.path if resumed else None
-        resume_flags = options.flags(("log", "show"))
+        resume_flags = options.flags(("log", "log_every_seconds", "show"))
         sample_flags = options.flags(("gpuid",)) if options.gpuid < 0 else []
         self.keeper = CheckpointKeeper(
             settings.files, session.ranks, loader.ntrain, history, note, path, resume_flags, sample_flags
@@ -61,10 +61,12 @@ class CurrentRun:
     def begin_log(self) -> None:
         """Open -log; the caller holds the lock. Errors: UserError."""
         session, loader = self.session, self.session.loader
-        path = session.settings.files.log
+        path, every = session.settings.files.log, session.settings.files.log_every_seconds
         if path and not session.ranks.rank:
             characters, seconds = loader.batch_size * loader.seq_length, self.figures.training_seconds
-            self.log = RunLog(path, self.history.done, loader.ntrain, loader.nval, characters, seconds, self.note)
+            done, ntrain, nval = self.history.done, loader.ntrain, loader.nval
+            every = every if session.ranks.size == 1 else 0  # reading a loss is a collective call
+            self.log = RunLog(path, done, ntrain, nval, characters, seconds, self.note, every)
 
     def change_length(self, i: int) -> None:
         """Change the number of iterations after iteration `i`, if -minutes calls for it."""

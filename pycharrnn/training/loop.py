@@ -109,8 +109,9 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
         while i < run.session.iterations:  # which -minutes may change
             seconds = _timed_step(session, trainer)
             i += 1
+            logs = run.log is not None and (i % print_every == 0 or run.log.is_due())
             # Reading a loss waits for the GPU, so not after every iteration.
-            if settings.machine.device == "cpu" or i % print_every == 0 or not history.train_losses:
+            if settings.machine.device == "cpu" or i % print_every == 0 or logs or not history.train_losses:
                 history.train_losses.extend(trainer.new_losses())
                 run.change_length(i)
             iterations = run.session.iterations
@@ -118,7 +119,7 @@ def _iterate(run: CurrentRun, stop: GracefulStop) -> None:
             if validates:
                 history.train_losses.extend(trainer.new_losses())
             _decay_learning_rate(run, i)
-            if run.log and i % print_every == 0:
+            if run.log and logs:
                 rate = trainer.optimizer.learning_rate
                 run.log.train(i, history.train_losses[-1], trainer.norm_ratio(), rate)
             if validates:

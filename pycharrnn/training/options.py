@@ -268,6 +268,13 @@ class TrainOptions:
         allowed=file_ending(*LOG_ENDINGS),
         record=False,
     )
+    log_every_seconds: float = option(
+        0,
+        "with -log: also a row once so many seconds have passed since the last one, in a run of one process. 0 = none",
+        group="display",
+        allowed=number(0),
+        record=False,
+    )
     threads: int = option(
         0,
         "number of threads. 0 = OMP_NUM_THREADS, or one for each core",

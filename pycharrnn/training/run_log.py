@@ -1,4 +1,4 @@
-"""-log: writes a run's figures, a row for each training loss that is printed and each validation.
+"""-log: writes a run's figures, a row for each training loss that is printed and each validation, and at intervals.
 
 A row is written at once, in one piece, so the file can be read during the run. It holds the rows of one run, each once:
 a resumed run cuts off the rows after its checkpoint and a row that a power cut left incomplete.
@@ -71,7 +71,8 @@ class RunLog:
     Args:
         done: iterations before a resume. ntrain, nval: batches of the training and the validation split.
         characters: of a batch. training_seconds: returns the seconds of training without validations.
-        note: prints a line on stderr. clock: returns seconds.
+        note: prints a line on stderr. every: seconds after the last row at which another one is due; 0 = never.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -83,11 +84,13 @@ class RunLog:
         characters: int,
         training_seconds: Callable[[], float],
         note: Callable[[str], None],
+        every: float = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path, self._ntrain, self._nval = path, ntrain, nval
         self._characters = characters
         self._training_seconds, self._note, self._clock = training_seconds, note, clock
+        self._every, self._last_row = every, clock()
         self._noted = False
         before, self._size = self._begin(done)
         self._began = clock() - before
@@ -110,6 +113,10 @@ class RunLog:
             raise UserError(f"can't write {flag('log', self._path)} ({e.strerror}).") from e
         return seconds, size
 
+    def is_due(self) -> bool:
+        """Whether a row is due, by the time since the last one."""
+        return self._every > 0 and self._clock() - self._last_row >= self._every
+
     def train(self, i: int, train_loss: float, norm_ratio: float, learning_rate: float) -> None:
         (before, then), now = self._last, self._training_seconds()
         self._last = i, now
@@ -122,12 +129,13 @@ class RunLog:
     def _add(
         self, kind: str, i: int, learning_rate: float, characters: int, seconds: float, figures: dict[str, float]
     ) -> None:
+        self._last_row = self._clock()
         row = Row(
             kind,
             i,
             round(i / self._ntrain, 6),
             learning_rate=learning_rate,
-            seconds=round(self._clock() - self._began, 3),
+            seconds=round(self._last_row - self._began, 3),
             characters_per_second=round(characters / seconds, 1) if seconds > 0 else None,
             **figures,
         )

@@ -69,6 +69,7 @@ class FileSettings:
     lock: int
     overwrite: int
     log: str
+    log_every_seconds: float
 
     @property
     def stem(self) -> str:

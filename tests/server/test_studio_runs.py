@@ -80,11 +80,11 @@ def test_a_run_is_a_command_that_the_page_can_show(studio):
     assert answer["command"] == (
         f"pycharrnn train studio/texts/{text_id}/my_poems.txt -minutes 2.5 -items line -encoding utf8"
         f" -text_encoding utf-8 -init_from cv/{LSTM.name} -dropout 0 -seed 7"
-        " -learning_rate 0.001 -savefile Spring -log cv/Spring.csv"
+        " -learning_rate 0.001 -savefile Spring -log cv/Spring.csv -log_every_seconds 2"
     )
     started = studio.post("/runs", **asked).json()
     assert started["command"] == answer["command"]
-    assert studio.post("/command", **asked).json()["command"].endswith("-savefile Spring_2 -log cv/Spring_2.csv")
+    assert studio.post("/command", **asked).json()["command"].endswith("-log cv/Spring_2.csv -log_every_seconds 2")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,8 @@ def test_what_can_not_be_asked_for(studio, fields, detail):
 def test_the_flags_with_the_help_of_train(studio):
     flags = {one["name"]: one for one in studio.get("/flags").json()["flags"]}
     fields = TrainOptions.__dataclass_fields__
-    left_out = "data_dir checkpoint_dir savefile log resume overwrite lock progress recipe minutes items label encoding"
+    left_out = "data_dir checkpoint_dir savefile log log_every_seconds resume overwrite lock progress recipe minutes"
+    left_out += " items label encoding"
     assert fields.keys() - flags.keys() == {*left_out.split(), "text_encoding", "init_from"}
     assert all(one["help"] == fields[name].metadata["help"].strip() for name, one in flags.items())
     assert {name: flags[name]["kind"] for name in ("rnn_size", "dropout", "model", "exact", "anneal_to")} == {
@@ -177,7 +178,7 @@ def test_going_on(studio, monkeypatch):
     begun(studio, run_id)
     studio.post(f"/runs/{run_id}/stop")
     studio.until(run_id, lambda run: run["state"] == "stopped")
-    command = "pycharrnn train -resume cv/lm_poems_latest.t7 -log cv/poems.csv -show 50"
+    command = "pycharrnn train -resume cv/lm_poems_latest.t7 -log cv/poems.csv -log_every_seconds 2 -show 50"
     assert studio.post(f"/runs/{run_id}/go_on").json()["command"] == command
     Path("behavior").write_text("finish", encoding="utf-8")
     done = studio.until(run_id, lambda run: run["state"] == "finished")
@@ -195,7 +196,7 @@ def test_a_training_that_fails_says_its_sentence(studio, monkeypatch):
     assert failed["error"] == "there is no text in it: name another."
     assert failed["sentence"] == "there is no text in it: name another. Go on begins it anew."
     assert failed["notes"] == ["pycharrnn: a note", "pycharrnn: there is no text in it: name another."]
-    assert studio.post(f"/runs/{run_id}/go_on").json()["command"].endswith(" -log cv/poems.csv -overwrite 1")
+    assert studio.post(f"/runs/{run_id}/go_on").json()["command"].endswith(" -log_every_seconds 2 -overwrite 1")
 
 
 def test_a_training_that_is_killed(studio, monkeypatch):

@@ -154,6 +154,31 @@ def test_the_log_of_another_run_is_not_overwritten(logged, tmp_path):
     ]
 
 
+def test_rows_at_intervals_are_added_to_the_others(logged, tmp_path):
+    """An interval that is over after each step; the run itself stays as it is."""
+    folder = folder_with_text(tmp_path)
+    more = ["-learning_rate_decay_after", "1", "-log", "run.csv", "-log_every_seconds", "1e-9"]
+    lines = train(folder, *SHORT, *more)
+    without_time = [line.partition(", time/batch")[0] for line in lines]
+    before = (logged / "lines").read_text(encoding="utf-8").split("\n")
+    assert without_time == [line.partition(", time/batch")[0] for line in before]
+    found = figures(folder / "run.csv")
+    assert [row["iteration"] for row in found if row["kind"] == "train"] == list(range(1, 61))
+    assert [row for row in found if row in figures(logged / "run.csv")] == figures(logged / "run.csv")
+
+
+def test_a_row_is_due_after_the_seconds_without_one(tmp_path):
+    now = [1000.0]
+    log = RunLog(str(tmp_path / "run.csv"), 0, 10, 2, 100, lambda: now[0], pytest.fail, 5, lambda: now[0])
+    now[0] += 4
+    assert not log.is_due()
+    log.validation(1, 2.5, 1e-3, 0.25)
+    now[0] += 4
+    assert not log.is_due()
+    now[0] += 1
+    assert log.is_due()
+
+
 def test_a_run_that_is_going_on_is_said_to_be_locked(logged, tmp_path):
     folder = copy(logged, tmp_path)
     with working_in(folder), run_lock.lock(group(FileSettings, TrainOptions()), pytest.fail) as held:
@@ -181,7 +206,7 @@ def test_seconds_are_those_of_the_run(tmp_path):
     path, now = str(tmp_path / "run.csv"), [1000.0]
 
     def part(done: int, *rows: tuple[float, int]) -> None:
-        log = RunLog(path, done, 10, 2, 100, lambda: now[0], pytest.fail, lambda: now[0])
+        log = RunLog(path, done, 10, 2, 100, lambda: now[0], pytest.fail, clock=lambda: now[0])
         for seconds, i in rows:
             now[0] += seconds
             log.train(i, 2.5, 0.1, 1e-3)

@@ -20,7 +20,7 @@ from pycharrnn.training.log_rows import Row
 
 _STEP = re.compile(r"(\d+)/(\d+) \(epoch [\d.]+\), train_loss = ")  # a line of training
 _TAIL = 1 << 13  # bytes of stdout that have the last of these lines
-_RECENT = 12  # rows over which the speed is averaged
+_RECENT = 12  # rows at least, and a third of all, over which the speed is averaged
 _MAX_POINTS = 400  # of a curve
 
 
@@ -119,7 +119,7 @@ def _series(points: list[tuple[int, float | None]]) -> LossSeries:
 
 def _speed(rows: list[Row]) -> float:
     """Iterations in a second, validations included; 0 if it is not known yet."""
-    timed = [(row.iteration, row.seconds) for row in rows[-_RECENT:] if row.seconds is not None]
+    timed = [(row.iteration, row.seconds) for row in rows[-max(_RECENT, len(rows) // 3) :] if row.seconds is not None]
     if not timed:
         return 0.0
     (first, then), (last, now) = timed[0], timed[-1]
