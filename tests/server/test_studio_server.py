@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from studio_tools import BYTES, PROSE, StudioApp, files_below, until
 from pycharrnn.page.page_files import page_files
 from pycharrnn.server.connections import OpenConnections, TimeLimits
 from pycharrnn.server.scheduler import Scheduler
-from pycharrnn.server.studio import open_studio, studio_paths
+from pycharrnn.server.studio import open_studio, run_process, studio_paths
 
 TINY = {"rnn_size": 6, "batch_size": 4, "seq_length": 10, "max_epochs": 2, "eval_val_every": 60, "print_every": 10}
 
@@ -141,6 +142,42 @@ def test_a_real_training_that_fails(studio):
     failed = studio.until(run_id, lambda run: run["state"] not in ("waiting", "running"), 300)
     assert failed["state"] == "failed"
     assert failed["error"].startswith("the text has 3 characters, too few to learn from")
+
+
+# From the first checkpoint on, until there is a file called room.
+FULL_DISK = """
+import errno, glob, os
+fsync = os.fsync
+def full(fd):
+    if glob.glob("cv/lm_*_epoch*") and not os.path.exists("room"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    fsync(fd)
+os.fsync = full
+"""
+
+
+@pytest.mark.slow
+def test_a_training_on_a_disk_that_becomes_full(studio, monkeypatch):
+    """The page has the sentence of the command; what was saved stays, and the run goes on from there."""
+    monkeypatch.setattr(run_process, "_PROGRAM", FULL_DISK + run_process._PROGRAM)
+    text_id = studio.text("tide.txt")
+    asked = {"text": text_id, "choice": "quick", "flags": {**TINY, "keep": 0, "threads": 1}}
+    run_id = studio.post("/runs", **asked).json()["id"]
+    failed = studio.until(run_id, lambda run: run["state"] not in ("waiting", "running"), 300)
+    assert failed["state"] == "failed"
+    (saved,) = Path("cv").glob("lm_tide_epoch*")
+    before = saved.read_bytes()
+    said = f"the last checkpoint could not be written to cv ({os.strerror(errno.ENOSPC)}); the last good checkpoint is"
+    assert failed["error"] == f"{said} cv/{saved.name}."
+    assert failed["sentence"] == f"{said} cv/{saved.name}. Go on continues from its newest checkpoint."
+    studio.scan()
+    assert saved.stem in studio.run(run_id)["models"]
+    Path("room").touch()
+    assert saved.name in studio.post(f"/runs/{run_id}/go_on").json()["command"]
+    done = studio.until(run_id, lambda run: run["state"] not in ("waiting", "running"), 300)
+    assert (done["state"], done["iteration"]) == ("finished", done["iterations"])
+    assert saved.read_bytes() == before
+    assert [i for i in done["val"]["iterations"] if i > 60]
 
 
 @pytest.mark.slow
