@@ -174,7 +174,7 @@ def _report_end_of(request: dict, streams: list[int], report: socket.socket) -> 
 
 
 def _become(request: dict, streams: list[int]) -> NoReturn:
-    """Be a command, in a fork, to its end."""
+    """Be a command, or a program after `-c`, in a fork, to its end."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -184,7 +184,13 @@ def _become(request: dict, streams: list[int]) -> NoReturn:
     os.environ.update(request["environment"])
     status: object = 1
     try:
-        main(request["args"])
+        if request["args"][:1] == ["-c"]:
+            sys.argv = ["-c", *request["args"][2:]]
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # as Python starts
+            exec(request["args"][1], {"__name__": "__main__"})
+            status = 0
+        else:
+            main(request["args"])
     except SystemExit as e:
         status = e.code
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import shutil
@@ -51,10 +52,14 @@ def run(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.Complete
 
 
 def start(*args: str, **keywords) -> subprocess.Popen:
-    """As `run`, but the command is under way, with signals that a shell would give it. keywords: as of Popen."""
+    """As `run`, but the command is under way, with signals that a shell would give it. keywords: as of Popen.
+
+    args: may be those of Python, `-c PROGRAM ...`.
+    """
     if sys.platform != "linux":
         keywords["env"] = {**(keywords.get("env") or os.environ), "PYTHONPATH": str(ROOT)}
-        return subprocess.Popen([sys.executable, "-m", "pycharrnn", *args], **HEEDS_SIGNALS, **keywords)
+        command = args if args[0] == "-c" else ("-m", "pycharrnn", *args)
+        return subprocess.Popen([sys.executable, *command], **HEEDS_SIGNALS, **keywords)
     return ForkedCommand(COMMAND_SERVER, list(args), **keywords)
 
 
@@ -73,6 +78,13 @@ def run_alone(*args: str | bytes, cwd=None, input: bytes = b"") -> subprocess.Co
 def pytest_collection() -> None:
     """Before the tests' modules, which may copy the environment, are imported."""
     COMMAND_SERVER.be_measured()
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: looking through it again and again would take seconds."""
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -45,8 +45,9 @@ class Terminal:
         self.resize(columns, rows)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TERM": "xterm", **extra}
         streams = {"stdin": slave, "stdout": slave if stdout is None else stdout, "stderr": slave}
-        if args[0] == "train" and command == COMMAND:
-            self.process = start(*args, cwd=cwd, env=environment, **streams)
+        if command[0] == "-c" or (args[0] == "train" and command == COMMAND):
+            program = command if command[0] == "-c" else ()
+            self.process = start(*program, *args, cwd=cwd, env=environment, **streams)
         else:
             words = [sys.executable, *command, *args]
             own = {"start_new_session": True, "preexec_fn": _prepare}

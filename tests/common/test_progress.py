@@ -39,7 +39,8 @@ def test_the_log_scrolls_above_the_line(tmp_path):
 
 def test_the_line_tells_speed_and_best_loss(tmp_path):
     whole = re.compile(r"epoch \d+\.\d\d of 1e\+05 \| ETA .+ \| [\d,]+ characters/s \| best val_loss \d\.\d{4}")
-    with Terminal("train", *SMALL, *LONG, cwd=folder_with_text(tmp_path / "a")) as terminal:
+    quiet = [*LONG, "-print_every", "100000"]
+    with Terminal("train", *SMALL, *quiet, cwd=folder_with_text(tmp_path / "a")) as terminal:
         terminal.read(lambda: bool(whole.fullmatch(terminal.bottom())))  # what is read may end in the middle of it
         terminal.type(b"\x03")
         assert terminal.end() == 130
@@ -98,9 +99,11 @@ def test_nothing_in_the_background(tmp_path):
     """Where the terminal's lines belong to another program, such as the shell."""
     folder = folder_with_text(tmp_path / "a")
     code = (
-        "import os, subprocess, sys\n"
-        "command = [sys.executable, '-m', 'pycharrnn', *sys.argv[1:]]\n"
-        "sys.exit(subprocess.run(command, preexec_fn=os.setpgrp).returncode)"
+        "import os, sys; from pycharrnn.cli import commands\n"
+        "if os.fork():\n"
+        "    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        "os.setpgrp()\n"
+        "commands.main()"
     )
     with Terminal("train", *SMALL, *FEW, cwd=folder, command=("-c", code)) as terminal:
         assert terminal.end() == 0

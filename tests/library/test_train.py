@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import GOLDEN, HEEDS_SIGNALS, ROOT, needs_signals, not_found, run, sampled, with_slashes, working_in
+from conftest import GOLDEN, ROOT, needs_signals, not_found, run, sampled, start, with_slashes, working_in
 from runs import masked
 
 import pycharrnn
@@ -264,11 +264,7 @@ print(len(run.best.generate("The ", length=20)), signal.getsignal(signal.SIGINT)
 
 
 def interrupted(here: Path, number: int, *args: str) -> tuple[str, str, int]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *args],
-        cwd=here, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, **HEEDS_SIGNALS,
-    )  # fmt: skip
+    process = start("-c", PROGRAM, *args, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     before = []
     while "step 20" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()

@@ -31,11 +31,10 @@ def trained_on(path, folder, place: dict[str, str]):
 
 
 @needs_browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_title_and_text_are_shown_as_typed(chromium, tmp_path, width, scheme):
+def test_title_and_text_are_shown_as_typed(chromium, tmp_path, width):
     convert(LSTM, GRU, tmp_path / "poems.html", "-title", TITLE, "-about", ABOUT)
-    with screen(chromium, width, scheme=scheme):
+    with screen(chromium, width):
         visit(chromium, (tmp_path / "poems.html").as_uri())
         assert chromium.title == element(chromium, "title").text == TITLE
         assert element(chromium, "about").text == ABOUT

@@ -75,9 +75,9 @@ class Client:
         return self.request("POST", path, **keywords)
 
 
-@pytest.fixture
-def client(models, scheduler):
-    return Client(create_app(models, scheduler, LOOPBACK, ""))
+@pytest.fixture(scope="module")
+def client(models):
+    return Client(create_app(models, Scheduler(8, threads=2), LOOPBACK, ""))
 
 
 def sample(client, **body) -> list[dict]:
