@@ -127,8 +127,7 @@ def _serve(control: socket.socket) -> NoReturn:
         if not message:
             sys.exit()
         request = json.loads(message)
-        if request["args"][:1] in (["serve"], ["studio"]):
-            import pycharrnn.server.serve  # noqa: F401
+        _load_for(*request["args"][:1])
         report = streams.pop() if len(streams) == 4 else None
         process = os.fork()
         if not process:
@@ -147,6 +146,17 @@ def _serve(control: socket.socket) -> NoReturn:
 
 
 reporting: set[int] = set()
+
+
+def _load_for(command: str = "") -> None:
+    """Import, once for all commands of a kind, packages that not all tests need and that take a second."""
+    if command in ("serve", "studio"):
+        import pycharrnn.server.serve  # noqa: F401
+    elif command == "plot":
+        with contextlib.suppress(ImportError):
+            import matplotlib.backends.backend_agg
+            import matplotlib.backends.backend_svg
+            import matplotlib.figure  # noqa: F401
 
 
 def _report_end_of(request: dict, streams: list[int], report: socket.socket) -> NoReturn:
