@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from child_signals import default_signals
@@ -29,6 +30,16 @@ os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
 # its own expects (engine/test_kernel_library.py).
 if kernel_library.is_missing():
     os.environ["PYCHARRNN_KERNEL"] = "off"
+
+# The same examples in each run, and however long one takes on a busy machine.
+hypothesis.settings.register_profile(
+    "tests",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tests")
 
 ROOT = Path(__file__).parents[1]
 # Checkpoints and texts of others, which are not part of this project; their tests are collected only where they are.

@@ -214,7 +214,7 @@ class Reader:
     def _shell(self, line: str) -> str:
         result = subprocess.run(
             SHELL + [line], cwd=self.home, env=self.environment(), capture_output=True, text=True, errors="replace",
-            timeout=120,
+            timeout=300,
         )  # fmt: skip
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout

@@ -66,7 +66,7 @@ def visit(browser, address: str) -> None:
     wait(browser, lambda: status(browser) not in under_way or not element(browser, "generate").is_enabled())
 
 
-def wait(browser, holds, seconds: float = 60):
+def wait(browser, holds, seconds: float = 300):
     """The value of holds(), once that is true."""
     return WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda _: holds())
 

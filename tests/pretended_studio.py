@@ -150,7 +150,7 @@ class Studio:
         if method != "GET":
             self.requests.append((method, path, body))
         if "/texts" in path or "upload" in path or "bring" in path:
-            self.held.wait(20)
+            self.held.wait(300)
         for pattern, handle in self._paths(query, body):
             if found := re.fullmatch(pattern, f"{method} {path}"):
                 return handle(*found.groups())

@@ -101,7 +101,7 @@ def server(
         if process.poll() is None:
             process.terminate() if os.name == "nt" else process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=60)
+            process.communicate(timeout=300)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

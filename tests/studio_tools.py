@@ -104,7 +104,7 @@ class StudioApp:
     def run(self, run_id: str) -> dict:
         return self.get(f"/runs/{run_id}").json()
 
-    def until(self, run_id: str, is_so: Callable[[dict], bool], seconds: float = 60) -> dict:
+    def until(self, run_id: str, is_so: Callable[[dict], bool], seconds: float = 300) -> dict:
         """The run once something is so of it."""
         ends = time.monotonic() + seconds
         while not is_so(found := self.run(run_id)):
@@ -114,7 +114,7 @@ class StudioApp:
         return found
 
 
-def until(is_so: Callable[[], object], seconds: float = 60) -> None:
+def until(is_so: Callable[[], object], seconds: float = 300) -> None:
     ends = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < ends

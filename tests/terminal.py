@@ -61,7 +61,7 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self._fd, keys)
 
-    def read(self, until: Callable[[], bool] = lambda: False, seconds: float = 60) -> None:
+    def read(self, until: Callable[[], bool] = lambda: False, seconds: float = 300) -> None:
         """Show what the program writes until something is seen, or it ends."""
         end = time.monotonic() + seconds
         while not until():
@@ -89,7 +89,7 @@ class Terminal:
     def end(self) -> int:
         """Read to the end: the exit status."""
         self.read()
-        return self.process.wait(60)
+        return self.process.wait(300)
 
     def __enter__(self) -> Terminal:
         return self
@@ -99,4 +99,4 @@ class Terminal:
         # First, for on macOS a process ends only when all that it wrote to the terminal has been read.
         with contextlib.suppress(OSError):
             os.close(self._fd)
-        self.process.wait(60)
+        self.process.wait(300)

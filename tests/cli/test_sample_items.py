@@ -233,7 +233,7 @@ def test_head_and_ctrl_c_end_it_quietly(home):
     assert process.stdout.readline()
     process.stdout.close()
     assert "Traceback" not in (said := process.stderr.read().decode())
-    assert process.wait(60) and said.count("\n") <= 4, said
+    assert process.wait(300) and said.count("\n") <= 4, said
 
     process = started(home)
     assert process.stdout.readline()

@@ -30,7 +30,7 @@ def threads():
 """
 
 
-def run(code: str, seconds: float = 60) -> None:
+def run(code: str, seconds: float = 300) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     ended = subprocess.run([sys.executable, "-c", code], env=env, timeout=seconds, capture_output=True, text=True)
     assert ended.returncode == 0, (ended.returncode, ended.stderr)

@@ -152,13 +152,13 @@ def test_a_pass_during_another_ones_is_an_error(monkeypatch):
 
     def slow(self, *arguments):
         running.set()
-        assert may_end.wait(60)
+        assert may_end.wait(300)
         original(self, *arguments)
 
     monkeypatch.setattr(type(backend), "forward", slow)
     other = threading.Thread(target=forward, args=(bptt, x))
     other.start()
-    assert running.wait(60)
+    assert running.wait(300)
     calls = [lambda: bptt.forward(x), lambda: bptt.nll(x), bptt.d_nll, lambda: bptt.backward(bptt.log_probs, {})]
     for call in calls:
         with pytest.raises(RuntimeError, match="another thread"):

@@ -325,7 +325,7 @@ def test_interrupting_a_cell_returns_what_there_is(tmp_path):
         text = shown = ""
         interrupted = False
         while True:
-            message = client.get_iopub_msg(timeout=120)
+            message = client.get_iopub_msg(timeout=300)
             text += message["content"].get("text", "")
             shown += message["content"].get("data", {}).get("text/html", "")
             assert message["msg_type"] != "error", message["content"]

@@ -516,7 +516,7 @@ def test_a_query_that_is_none_of_losses(query):
 
 def test_a_server_that_follows_a_folder(tmp_path):
     """The command, with a folder that is empty at first."""
-    with server(tmp_path, "-follow", "1") as running, httpx.Client(base_url=running.url, timeout=60) as client:
+    with server(tmp_path, "-follow", "1") as running, httpx.Client(base_url=running.url, timeout=300) as client:
         assert client.get("/api/models").json()["models"] == []
         shutil.copy(LSTM, tmp_path / "new")
         os.replace(tmp_path / "new", tmp_path / LSTM.name)
@@ -531,7 +531,7 @@ def test_a_server_that_follows_a_training(tmp_path):
     folder = tmp_path / "cv"
     folder.mkdir()
     options = ["-checkpoint_format", "safetensors", "-eval_val_every", "50", "-max_epochs", "10000"]
-    with server(folder, "-follow", "1") as running, httpx.Client(base_url=running.url, timeout=60) as client:
+    with server(folder, "-follow", "1") as running, httpx.Client(base_url=running.url, timeout=300) as client:
         assert client.get("/api/models").json()["models"] == []
         training = started(tmp_path, *options, lines=0, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

@@ -771,7 +771,7 @@ def test_errors_are_one_sentence(tmp_path):
     (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError('no', name='fastapi')", encoding="utf-8")
     command = [sys.executable, "-m", "pycharrnn", "serve", LSTM]
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    result = subprocess.run(command, capture_output=True, timeout=60, env=environment)
+    result = subprocess.run(command, capture_output=True, timeout=300, env=environment)
     assert "the page needs more packages: pip install" in sentence(result)
 
 
@@ -806,13 +806,13 @@ def test_a_server_on_ipv6():
 
 @needs_signals
 def test_a_server_that_is_stopped_amid_a_sample_says_so():
-    with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=60) as client:
+    with server(LSTM) as running, httpx.Client(base_url=running.url, timeout=300) as client:
         with client.stream("POST", "/api/sample", json={"model": LSTM.stem, "length": 10_000}) as answer:
             lines = answer.iter_lines()
             assert "text" in json.loads(next(lines))
             running.process.send_signal(signal.SIGINT)
             assert json.loads(list(lines)[-1]) == {"error": "the server is stopping."}
-        _, error = running.process.communicate(timeout=60)
+        _, error = running.process.communicate(timeout=300)
     assert running.process.returncode == 130
     assert error.strip() == "pycharrnn: stopped by Ctrl-C."
 

@@ -239,7 +239,7 @@ def test_a_living_training_is_found_and_can_be_stopped(studio, monkeypatch):
         ("running", first),
     ]
     studio.post(f"/runs/{first}/stop")
-    assert process.wait(60) == 143
+    assert process.wait(300) == 143
     assert studio.until(first, lambda run: run["state"] != "stopping")["state"] == "stopped"
     begun(studio, second)
 
@@ -268,7 +268,7 @@ def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
     process = studio.studio._line._processes._begun[run_id]
     if behavior == "wait":
         process.kill()
-    process.wait(60)
+    process.wait(300)
     studio.begin_anew()
     assert studio.until(run_id, lambda run: run["state"] != "running")["state"] == state
 

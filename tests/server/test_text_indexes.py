@@ -28,7 +28,7 @@ def made(tmp_path, monkeypatch):
 
         def slow(self, N, *args):
             asked.append(N)
-            assert may_end.wait(60)
+            assert may_end.wait(300)
             return index(self, N, *args)
 
         monkeypatch.setattr(ModelText, "index", slow)

@@ -168,7 +168,7 @@ def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path):
         ours = workers(process.pid)
         assert len(ours) == 2
         os.kill(ours[1], signal.SIGKILL)
-        _, err = process.communicate(timeout=120)  # without a sentence, it would wait for hours
+        _, err = process.communicate(timeout=300)  # without a sentence, it would wait for hours
     finally:
         process.kill()
     assert process.returncode != 0
@@ -183,7 +183,7 @@ def test_sigterm_saves_the_run_of_all(tmp_path):
     process = start_long(tmp_path)
     try:
         process.send_signal(signal.SIGTERM)  # torchrun passes it on
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode != 0
@@ -195,6 +195,6 @@ def test_sigterm_saves_the_run_of_all(tmp_path):
 @pytest.mark.slow
 def test_more_processes_than_rows(tmp_path):
     process = start(with_text(tmp_path, "text"), TORCHRUN, *SMALL, "-batch_size", "1")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "-batch_size 1 can't be divided among 2 processes" in err

@@ -63,7 +63,7 @@ def test_a_signal_saves_and_says_how_to_resume(tmp_path, name, status):
     folder = folder_with_text(tmp_path / "a")
     process = started(folder, *LONG, "-dropout", "0.2")
     process.send_signal(getattr(signal, name))
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     assert process.returncode == status, error
     said, sample, last = error.strip().split("\n")
     known_as = "Ctrl-C" if name == "SIGINT" else name
@@ -126,7 +126,7 @@ def test_signals_during_a_save(tmp_path, signals, status):
     if signals == 2:
         assert "SIGTERM: finishing" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == status
     assert "Traceback" not in error
     new = {p.name for p in folder.glob("cv/*")} - before
@@ -152,7 +152,7 @@ def test_many_signals_end_without_noise(tmp_path):
     for number in numbers:
         process.send_signal(number)
         time.sleep(0.002)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     # At its very end, Python lets a signal end the process as it would any other.
     ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     assert process.returncode in {*(128 + number for number in ends), *(-number for number in ends)}, error
@@ -229,7 +229,7 @@ def test_a_reader_of_the_log_that_goes_away(tmp_path):
     process = started(folder, *LONG)
     process.stdout.close()
     error = process.stderr.read()
-    assert process.wait(60) == 1
+    assert process.wait(300) == 1
     assert "\npycharrnn: stopped by a closed standard output after iteration " in error
     assert error.count("\n") == 2
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i > 40
@@ -308,7 +308,7 @@ def test_a_log_that_is_closed_before_training_begins(tmp_path, lines):
         process.stdout.readline()
     process.stdout.close()
     error = process.stderr.read()
-    assert process.wait(60) == 1
+    assert process.wait(300) == 1
     assert "\npycharrnn: stopped by a closed standard output after iteration " in error
     assert "go on with: pycharrnn train -resume cv/lm_lstm_latest.t7" in error
     assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i >= 1

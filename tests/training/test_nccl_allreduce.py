@@ -37,7 +37,7 @@ def on_two_gpus(folder: Path, dies: str, *args: str) -> tuple[list[int], list[st
         for rank in range(2)
     ]
     try:
-        printed = [process.communicate(timeout=100) for process in both]
+        printed = [process.communicate(timeout=300) for process in both]
     finally:
         for process in both:
             process.kill()

@@ -128,7 +128,7 @@ def test_an_unfinished_run_is_kept(home):
     while "train_loss" not in (line := process.stdout.readline()):
         assert line
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "go on with: pycharrnn train -resume cv/lm_my_text_latest.t7" in said
     error, _, _ = result_of(home, "my text.txt", *QUICK, small=[])
@@ -159,7 +159,7 @@ def test_interrupted_while_it_waits_for_a_pipe(home):
     process.stdin.write(b"x" * (1 << 21))  # more than a pipe holds, so that it has begun to read
     process.stdin.flush()
     process.send_signal(signal.SIGINT)
-    process.wait(60)
+    process.wait(300)
     assert process.returncode == 130
     assert process.stderr.read().strip() == (
         b"pycharrnn: stopped by Ctrl-C before the training began: nothing was saved."

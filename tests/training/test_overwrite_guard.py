@@ -23,7 +23,7 @@ def unfinished(tmp_path_factory) -> Path:
     folder = folder_with_text(tmp_path_factory.mktemp("unfinished") / "a")
     process = started(folder, "-max_epochs", "1000", "-print_every", "1", "-save_every_minutes", "0.0001", lines=100)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     for left in folder.glob("cv/.*"):  # its lock, and perhaps half a file
         left.unlink()
     assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").i > 1
