@@ -113,13 +113,13 @@ def table(name: str, models: dict[str, str], other_path: str, N: int) -> None:
     print(f"| {name}, validation text | {' | | '.join(person)} | |", flush=True)
 
 
-def speed(path: str, max_copy: int, repeats: int = 7) -> None:
+def speed(path: str, max_copy: int, repeats: int = 7, characters: int = 64_000) -> None:
     """The ratio of characters per second with a limit and without one."""
     loaded = checkpoint.load(path)
     limits = copy_limits.for_options(path, loaded, max_copy)
     model = inference.on_cpu(loaded.network)
     for streams in (1, 64):
-        opt = SampleOptions(length=64_000 // streams)
+        opt = SampleOptions(length=characters // streams)
         ratios = []
         for _ in range(repeats):
             seconds = []
