@@ -57,13 +57,19 @@ def browser(folder: Path) -> Iterator[webdriver.Chrome]:
         running.quit()
 
 
+# One script instead of selenium's questions about elements, each of which takes as long.
+_IS_OPEN = """
+const status = document.getElementById("status").textContent.trim();
+const isIdle = document.getElementById("generate").disabled || !arguments[0].includes(status);
+return document.querySelectorAll("#model option").length > 0 && isIdle;
+"""
+
+
 def visit(browser, address: str) -> None:
     """Load an address anew, its fragment included; wait for the text with which it opens, if it has a model."""
     browser.get("about:blank")
     browser.get(address)
-    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#model option"))
-    under_way = ("", "generating\u2026")
-    wait(browser, lambda: status(browser) not in under_way or not element(browser, "generate").is_enabled())
+    wait(browser, lambda: browser.execute_script(_IS_OPEN, ["", "generating\u2026"]))
 
 
 def wait(browser, holds, seconds: float = 300):
@@ -89,7 +95,7 @@ def spans(browser, selector: str = "#text span") -> list:
 
 
 def status(browser) -> str:
-    return element(browser, "status").text
+    return text(browser, "status").strip()
 
 
 def fill(browser, name: str, value) -> None:
