@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import sampled
-from page_tools import By, click, element, generated, needs_browser, status, text, wait
+from page_tools import By, Keys, click, element, generated, needs_browser, status, text, wait
 from serving_tools import LSTM, server
 from test_studio_page import drop, press, shown
 
@@ -18,6 +18,7 @@ pytestmark = [needs_browser, pytest.mark.slow]
 
 PROSE = "".join(f"The old sailor number {k} told us of the sea, and went home again.\n\n" for k in range(100))
 NAMES = "".join(f"{a}{b}{c}\n" for c in ("na", "ro", "li") for b in "aeiou" for a in ("An", "Do", "Be", "Ca"))
+BACK = Keys.SHIFT + Keys.TAB
 LONG = {"rnn_size": "16", "num_layers": "1", "max_epochs": "5000", "print_every": "5"}
 
 
@@ -130,6 +131,79 @@ def delete_and_undo(browser, folder: Path) -> None:
     click(browser, "undo-button")
     shown(browser, "current-run", "Stopped after iteration")
     wait(browser, lambda: sorted(folder.glob("cv/*")) == checkpoints)
+
+
+def keys(browser, *typed: str) -> None:
+    """Type on the control that has the focus."""
+    browser.switch_to.active_element.send_keys(*typed)
+
+
+def is_focused(browser, selector: str) -> bool:
+    return browser.execute_script("return document.activeElement.matches(arguments[0])", selector)
+
+
+def tab_to(browser, selector: str, key: str = Keys.TAB) -> None:
+    """Press Tab, or another key, until this control has the focus."""
+    for _ in range(150):
+        if is_focused(browser, selector):
+            return
+        keys(browser, key)
+    raise AssertionError(f"no key leads to {selector}")
+
+
+def test_the_whole_way_by_keyboard(chromium, folder):
+    with studio(folder) as url:
+        opened(chromium, url)
+        tab_to(chromium, "#paste")
+        keys(chromium, Keys.ENTER)
+        assert is_focused(chromium, "#pasted")
+        keys(chromium, PROSE[:2000])
+        tab_to(chromium, "#use-pasted")
+        keys(chromium, Keys.ENTER)
+        wait(chromium, lambda: is_focused(chromium, "#start-run"))
+        tab_to(chromium, "#more summary", BACK)
+        keys(chromium, Keys.ENTER)
+        for name, value in LONG.items():
+            tab_to(chromium, f"#flag-{name}")
+            keys(chromium, value)
+        tab_to(chromium, "#start-run")
+        keys(chromium, Keys.ENTER)
+        wait(chromium, lambda: chromium.find_elements(By.CSS_SELECTOR, "#current-run .sample"), 120)
+        state(chromium, "Learning: iteration")
+        assert is_focused(chromium, "#run-title")
+        tab_to(chromium, "[data-key=stop]")
+        keys(chromium, Keys.ENTER)
+        state(chromium, "Stopped after iteration")
+        keys(chromium, Keys.ENTER)  # Go on, which has the place of Stop and its focus
+        state(chromium, "Learning: iteration")
+        keys(chromium, Keys.ENTER)
+        state(chromium, "Stopped after iteration")
+        tab_to(chromium, "[data-key=play]", BACK)
+        keys(chromium, Keys.ENTER)
+        assert generated(chromium, 600)
+        wait(chromium, lambda: is_focused(chromium, "#generate"))
+        tab_to(chromium, "#show-learn", BACK)
+        keys(chromium, Keys.ENTER)
+        tab_to(chromium, "[data-key=send]")
+        keys(chromium, Keys.ENTER)
+        shown(chromium, "dialog", ".html")
+        keys(chromium, Keys.TAB + Keys.ENTER)
+        shown(chromium, "dialog", "is in your downloads.")
+        (file,) = wait(chromium, lambda: list(chromium.downloads.glob("lm_pasted_*.html")))
+        file.unlink()
+        keys(chromium, Keys.ESCAPE)
+        wait(chromium, lambda: is_focused(chromium, "[data-key=send]"))
+        checkpoints = sorted(folder.glob("cv/*"))
+        tab_to(chromium, "[data-key=delete]")
+        keys(chromium, Keys.ENTER)
+        shown(chromium, "dialog", "cv/lm_pasted_best.t7")
+        keys(chromium, Keys.TAB + Keys.ENTER)
+        shown(chromium, "undo", "Deleted pasted.")
+        wait(chromium, lambda: is_focused(chromium, "#undo-button"))
+        assert list(folder.glob("cv/*")) == []
+        keys(chromium, Keys.ENTER)
+        shown(chromium, "current-run", "Stopped after iteration")
+        wait(chromium, lambda: sorted(folder.glob("cv/*")) == checkpoints)
 
 
 def test_a_list(chromium, folder):
