@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -474,6 +475,6 @@ def test_all_states_fit_the_screen_and_axe_finds_nothing(chromium, studio, poems
     if not AXE:
         return
     chromium.execute_script(Path(AXE).read_text(encoding="utf-8"))
-    for width, scheme in ((360, "light"), (1280, "dark")):
+    for width, scheme in itertools.product((360, 1280), ("light", "dark")):
         with screen(chromium, width, scheme=scheme):
             assert chromium.execute_async_script(_VIOLATIONS) == []
