@@ -38,7 +38,7 @@ class Nothing(Input):
 
 
 class Line(Input):
-    runs: list[Annotated[str, _ID]] = Field(max_length=1000, description="ids of the waiting runs, the next one first")
+    runs: list[Annotated[str, _ID]] = Field(max_length=200, description="ids of the waiting runs, the next one first")
 
 
 class LineOrder(BaseModel):

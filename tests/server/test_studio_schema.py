@@ -1,0 +1,55 @@
+"""The JSON API of pycharrnn studio against its own description, by schemathesis: no answer that this does not announce.
+
+For longer: PYCHARRNN_API_CASES=5000 python -m pytest tests/server/test_studio_schema.py
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+from hypothesis import HealthCheck, settings
+from studio_tools import StudioApp
+
+from pycharrnn.server.studio import text_facts
+
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+from conftest import working_in  # noqa: E402
+from schemathesis.specs.openapi.checks import allow_header_conformance, positive_data_acceptance  # noqa: E402
+
+HOST = {"Host": "localhost"}
+CASES = int(os.environ.get("PYCHARRNN_API_CASES", "20"))
+
+folder = tempfile.TemporaryDirectory()
+with working_in(folder.name):
+    studio = StudioApp()
+    text_id, run_id = studio.text(), studio.start()
+schemas, paths = studio.app.openapi()["components"]["schemas"], studio.app.openapi()["paths"]
+# What is made up would never be a text or a run that is there.
+schemas["NewRun"]["properties"]["text"]["enum"] = [text_id, "t00000000"]
+for path in paths.values():
+    for operation in path.values():
+        for parameter in operation.get("parameters", []):
+            known = {"text_id": text_id, "text": text_id, "run_id": run_id}.get(parameter["name"])
+            if known:
+                parameter["schema"]["enum"] = [known, "another"]
+described = schemathesis.openapi.from_asgi("/openapi.json", studio.app, headers=HOST).include(path_regex="^/api/studio")
+
+
+@pytest.fixture(autouse=True)
+def in_its_folder(monkeypatch):
+    """Where no training begins, since nothing watches the line."""
+    monkeypatch.chdir(folder.name)
+    monkeypatch.setattr(text_facts, "_ESTIMATE", 'print(\'{"error": "not timed."}\')')
+
+
+@pytest.mark.slow
+@described.parametrize()
+@settings(max_examples=CASES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_announced(case):
+    # No schema can say which texts, runs and models are there, or which values of flags train accepts. FastAPI names
+    # one method in Allow, where two routes have one path.
+    answer = case.call_and_validate(headers=HOST, excluded_checks=[positive_data_acceptance, allow_header_conformance])
+    assert answer.status_code != 500
