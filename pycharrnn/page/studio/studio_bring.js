@@ -1,14 +1,16 @@
 // Bring: a model's file is uploaded, read by the server, and is there to play with.
 
 import { Problem } from "./problem.js";
-import { $, announce, button, el, sentence, setText, size } from "./studio_dom.js";
+import { $, announce, button, el, sentence, setText } from "./studio_dom.js";
 import { listenForChoice, listenForDrop } from "./studio_files.js";
+import { UploadBox } from "./studio_upload_box.js";
 
 export class Bring {
   #api;
   #play;
   #onChange;
   #upload = null; // AbortController
+  #box = new UploadBox("bring-upload", () => this.#upload?.abort());
 
   // play(id); onChange(): is called when there are more models.
   constructor(api, play, onChange) {
@@ -19,7 +21,6 @@ export class Bring {
       (words) => this.#problem(words),
     );
     listenForChoice($("choose-model"), $("model-file"), (files) => this.#take(files));
-    $("cancel-bring").addEventListener("click", () => this.#upload?.abort());
   }
 
   // endings: of files that the server reads.
@@ -37,14 +38,13 @@ export class Bring {
     this.#problem("");
     $("brought").hidden = true;
     $("bring-drop").hidden = true;
-    showSent(files[0].file, 0);
-    $("bring-upload").hidden = false;
-    $("cancel-bring").focus();
+    this.#showSent(files[0].file, 0);
+    this.#box.show();
     const [models, sentences] = [[], []];
     try {
       for (const { file } of files) {
         const path = `api/studio/bring?${new URLSearchParams({ name: file.name })}`;
-        const answer = await this.#api.upload(path, file, (sent) => showSent(file, sent), this.#upload.signal);
+        const answer = await this.#api.upload(path, file, (sent) => this.#showSent(file, sent), this.#upload.signal);
         models.push(...answer.models);
         sentences.push(answer.sentence);
       }
@@ -54,7 +54,7 @@ export class Bring {
     } finally {
       this.#upload = null;
       $("bring-drop").hidden = false;
-      $("bring-upload").hidden = true;
+      this.#box.hide();
     }
     if (models.length) this.#showBrought(models, sentences);
     else $("choose-model").focus();
@@ -74,15 +74,12 @@ export class Bring {
     play[0].focus();
   }
 
+  #showSent(file, sent) {
+    if (sent < file.size) this.#box.showSent(file.name, sent, file.size);
+    else this.#box.showBusy(`Reading ${file.name}…`);
+  }
+
   #problem(words) {
     setText($("bring-problem"), words);
   }
-}
-
-function showSent(file, sent) {
-  const words =
-    sent < file.size ? `Uploading ${file.name}: ${size(sent)} of ${size(file.size)}` : `Reading ${file.name}…`;
-  setText($("bring-words"), words);
-  if (sent < file.size) $("bring-bar").value = sent / file.size;
-  else $("bring-bar").removeAttribute("value");
 }

@@ -1,10 +1,11 @@
 // Learn: from files, a folder or a pasted text to a run.
 
 import { Problem } from "./problem.js";
-import { $, announce, count, setText, size } from "./studio_dom.js";
+import { $, announce, count, setText } from "./studio_dom.js";
 import { listenForChoice, listenForDrop, pasted } from "./studio_files.js";
 import { RunForm } from "./studio_form.js";
 import { foundFacts } from "./studio_found.js";
+import { UploadBox } from "./studio_upload_box.js";
 
 export class Learn {
   #api;
@@ -13,6 +14,7 @@ export class Learn {
   #form;
   #text = null; // id of the text whose form is open
   #upload = null; // AbortController
+  #box = new UploadBox("upload", () => this.#upload?.abort());
   #reading = null; // the same, of the last #reread
 
   // flags: of the server. models(): those that there are. onStart(run): is called with a new run.
@@ -33,7 +35,6 @@ export class Learn {
       if ($("pasted").value.trim()) take([pasted($("pasted").value)]);
       else showProblem("Paste or write a text first.");
     });
-    $("cancel-upload").addEventListener("click", () => this.#upload?.abort());
   }
 
   // files: [{file, path}]
@@ -42,15 +43,14 @@ export class Learn {
     if (!files.length) return showProblem("There is no file in this folder.");
     const { signal } = (this.#upload = new AbortController());
     showProblem("");
-    setText($("upload-words"), `Uploading ${count(files.length, "file")}…`);
+    this.#box.showBusy(`Uploading ${count(files.length, "file")}…`);
     showStep("upload");
-    $("cancel-upload").focus();
+    this.#box.show();
     try {
       const folder = files[0].path.includes("/") ? files[0].path.split("/")[0] : "";
       const { id } = await this.#api.post("api/studio/texts", { name: folder, is_folder: Boolean(folder) });
       await this.#send(id, files, signal);
-      setText($("upload-words"), "Reading the text…");
-      $("upload-bar").removeAttribute("value");
+      this.#box.showBusy("Reading the text…");
       const facts = await this.#api.post(`api/studio/texts/${id}/read`, {}, { signal });
       this.#open(id, facts);
     } catch (error) {
@@ -69,8 +69,7 @@ export class Learn {
     for (const [k, { file, path }] of files.entries()) {
       const show = (sent) => {
         const which = files.length > 1 ? `file ${k + 1} of ${files.length}` : file.name;
-        setText($("upload-words"), `Uploading ${which}: ${size(before + sent)} of ${size(total)}`);
-        $("upload-bar").value = total ? Math.min(1, (before + sent) / total) : 1;
+        this.#box.showSent(which, before + sent, total);
       };
       show(0);
       await this.#api.upload(`api/studio/upload?${new URLSearchParams({ text: id, name: path })}`, file, show, signal);
