@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pycharrnn.checkpoints.c_template import wrapped
+from pycharrnn.checkpoints.c_template import string, wrapped
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TYPES = ("double", "float", "int8")
 LARGEST_INT8 = 127
+_BIASES = ("bias", "decoder_bias")
+_STRING_BYTES = 27  # of a line; each may take 4 columns
 _LINEARS = {  # of the gates and the candidate, in the order of c/model.c; each has an i2h and an h2h
     "lstm": ("",),
     "gru": ("update_", "reset_", "candidate_"),
@@ -37,7 +39,12 @@ def source_of(network: Network, weights: str) -> str:
 
 def size(network: Network, weights: str) -> int:
     """The bytes of model_weights, without padding."""
-    return sum(array.nbytes for array in _members(network, weights).values())
+    return sum(array.nbytes + _zero_bytes(array) for array in _members(network, weights).values())
+
+
+def _zero_bytes(array: Array) -> int:
+    """Of the strings in which rows of int8 are written."""
+    return array.size // array.shape[-1] if array.dtype == np.int8 else 0
 
 
 def rounded(network: Network, weights: str) -> Network:
@@ -68,14 +75,21 @@ def _in_reals(network: Network, dtype: str) -> Members:
     if network.model == "gru":
         found["candidate"] = _stacked([w[direct:].T for w in recurrent])
     found |= {"decoder": network.weights["decoder.weight"].T, "decoder_bias": network.weights["decoder.bias"]}
-    return {name: array.astype(dtype) for name, array in found.items()}
+    return {
+        name: _bits(array.astype(dtype)) if name not in _BIASES else array.astype(dtype)
+        for name, array in found.items()
+    }
+
+
+def _bits(matrix: Array) -> Array:
+    return matrix.view(f"u{matrix.itemsize}")
 
 
 def _in_integers(network: Network) -> Members:
     H = network.rnn_size
     inputs, recurrent, biases = _by_layer(network)
     integers, scales = _integers(inputs[0])
-    found: Members = {"input": integers.T, "input_scale": scales}
+    found: Members = {"input": integers.T.reshape(network.vocab_size, -1, H), "input_scale": scales}
     if len(inputs) > 1:
         found |= _with_scales("below", inputs[1:])
     found["bias"] = _stacked(biases).astype(np.float32)
@@ -122,7 +136,12 @@ def _stacked(arrays: list[Array]) -> Array:
 
 
 def _initializer(array: Array, indent: str = "    ") -> Iterator[str]:
-    """Lines of a C initializer with nested braces, and a comma after it."""
+    """Lines of a C initializer with nested braces, and a comma after it. A row of int8 is a string."""
+    if array.ndim == 1 and array.dtype == np.int8:
+        pieces = [string(array[k : k + _STRING_BYTES].tobytes()) for k in range(0, len(array), _STRING_BYTES)]
+        yield from (f"{indent}{piece}" for piece in pieces[:-1])
+        yield f"{indent}{pieces[-1]},"
+        return
     yield f"{indent}{{"
     if array.ndim > 1:
         for part in array:
@@ -133,7 +152,9 @@ def _initializer(array: Array, indent: str = "    ") -> Iterator[str]:
 
 
 def _literals(vector: Array) -> Iterator[str]:
-    """C constants that give the numbers exactly: the shortest decimals that are rounded to them."""
+    """C constants, with commas: words in hexadecimal; of reals the shortest decimals that are rounded to them."""
+    if vector.dtype.kind == "u":
+        return (f"0x{word:0{2 * vector.itemsize}x}U," for word in vector.tolist())
     suffix = "F," if vector.dtype == np.float32 else ","
     numbers = vector.astype(str).tolist() if vector.dtype == np.float32 else map(repr, vector.tolist())
     return (f"{number}{suffix}" for number in numbers)

@@ -10,15 +10,23 @@
    write a text, the program draws a character from these and lets the model read it. All that the model knows of the
    characters before is its state: MODEL_UNITS numbers in each of MODEL_LAYERS layers.
 
-   From top to bottom: the interface, the weights' names, exp and tanh, products with weights, a layer, the network,
-   random numbers, sampling, the command line, the weights.
+   From top to bottom: the interface, the weights' names, exp and tanh, products of matrices and vectors, a layer, the
+   network, random numbers, sampling, exact multiply-add, the command line, the vocabulary, the weights' values. For how
+   the network works, read "a layer" and "the network" first. The names in capitals are sizes: V characters in the
+   vocabulary, H units in a layer, LAYERS layers, and for each unit GATES sums.
 
    Every product that is added to something is a fused multiply-add, rounded once. So the results are the same for all
    compilers and processors with IEEE 754 arithmetic. x86 processors have an instruction for it that compilers use with
-   -march=native; without it, the C library's function takes many times as long. */
+   -march=native; without it, a function takes many times as long. */
 
 #ifdef __FAST_MATH__
 #error "-ffast-math changes results: compile this file without it"
+#endif
+#if defined __FLT_EVAL_METHOD__ && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+#error "arithmetic more precise than the numbers changes results: on x86, compile this file with -msse2 -mfpmath=sse"
+#endif
+#if defined __DBL_MANT_DIG__ && __DBL_MANT_DIG__ != 53
+#error "double has to be the binary64 of IEEE 754"
 #endif
 #ifndef MODEL_INTERFACE
 #define MODEL_INTERFACE
@@ -92,78 +100,110 @@ int model_item(struct model_state *state, model_real temperature, char *buffer, 
 #include <string.h>
 
 typedef model_real real;
+#if DOUBLE
+typedef uint64_t real_bits; /* the bits of a real number: sign, exponent, fraction */
+#else
+typedef uint32_t real_bits; /* the bits of a real number: sign, exponent, fraction */
+#endif
 enum { V = MODEL_CHARACTERS, H = MODEL_UNITS, LAYERS = MODEL_LAYERS, GATES = MODEL_GATES };
 
 /* -- the weights --------------------------------------------------------------------------------------------------- */
 
 #if INT8
-/* All weights of a row are integers times the row's scale. */
+/* A row of a matrix: H weights, each an integer from -127 to 127 that counts times a scale. The values are written as a
+   string, which a compiler reads faster than a list of numbers; its zero byte comes last. */
+typedef signed char int8_row[H + 1];
+
 struct model_weights {
-  int8_t input[V][GATES * H]; /* of layer 1: a row for each character; number j of all rows has scale j */
+  int8_row input[V][GATES]; /* of layer 1: rows for each character; a scale for each sum */
   real input_scale[GATES * H];
 #if DEEP
-  int8_t below[LAYERS - 1][GATES * H][H]; /* of layers 2, 3, ...: a row for each sum */
+  int8_row below[LAYERS - 1][GATES * H]; /* of layers 2, 3, ...: a row, with a scale, for each sum */
   real below_scale[LAYERS - 1][GATES * H];
 #endif
   real bias[LAYERS][GATES * H];
 #if GRU
-  int8_t recurrent[LAYERS][2 * H][H]; /* a row for each sum of the gates */
+  int8_row recurrent[LAYERS][2 * H]; /* a row, with a scale, for each sum of the gates */
   real recurrent_scale[LAYERS][2 * H];
-  int8_t candidate[LAYERS][H][H]; /* a row for each sum of the candidates */
+  int8_row candidate[LAYERS][H]; /* a row, with a scale, for each sum of the candidates */
   real candidate_scale[LAYERS][H];
 #else
-  int8_t recurrent[LAYERS][GATES * H][H]; /* a row for each sum */
+  int8_row recurrent[LAYERS][GATES * H]; /* a row, with a scale, for each sum */
   real recurrent_scale[LAYERS][GATES * H];
 #endif
-  int8_t decoder[V][H]; /* a row for each character that may come next */
+  int8_row decoder[V]; /* a row, with a scale, for each character that may come next */
   real decoder_scale[V];
   real decoder_bias[V];
 };
 #else
+/* The weights of a matrix are stored as the bits of their numbers, in hexadecimal. A compiler needs half as much memory
+   for these as for decimal fractions. */
 struct model_weights {
-  real input[V][GATES * H]; /* of layer 1: a row for each character, bias included */
+  real_bits input[V][GATES * H]; /* of layer 1: a row for each character, bias included */
 #if DEEP
-  real below[LAYERS - 1][H][GATES * H]; /* of layers 2, 3, ...: a row for each unit of the layer below */
+  real_bits below[LAYERS - 1][H][GATES * H]; /* of layers 2, 3, ...: a row for each unit of the layer below */
   real bias[LAYERS - 1][GATES * H];
 #endif
 #if GRU
-  real recurrent[LAYERS][H][2 * H]; /* of the gates: a row for each unit of the state */
-  real candidate[LAYERS][H][H];     /* of the candidates: a row for each unit of the state after reset */
+  real_bits recurrent[LAYERS][H][2 * H]; /* of the gates: a row for each unit of the state */
+  real_bits candidate[LAYERS][H][H];     /* of the candidates: a row for each unit of the state after reset */
 #else
-  real recurrent[LAYERS][H][GATES * H]; /* a row for each unit of the state */
+  real_bits recurrent[LAYERS][H][GATES * H]; /* a row for each unit of the state */
 #endif
-  real decoder[H][V]; /* a row for each unit of the last layer */
+  real_bits decoder[H][V]; /* a row for each unit of the last layer */
   real decoder_bias[V];
 };
 #endif
 
 extern const struct model_weights model_weights; /* at the end of this file */
 
-/* -- exp, sigmoid, tanh, log: not those of the C library, whose last digits differ ---------------------------------- */
+/* -- exp, sigmoid, tanh, log: not those of the C library, whose last digits differ --------------------------------- */
 
 #if DOUBLE
-typedef uint64_t real_bits;
 enum { FRACTION_BITS = 52, EXPONENT_BIAS = 1023, EXP_TERMS = 13, LOG_TERMS = 11 };
 #define SHIFT 6755399441055744.0 /* 1.5 * 2^52: a sum with it is rounded to a whole number, held in the lowest bits */
 #define LN2_HIGH 6.93147180369123816490e-01
 #define LN2_LOW 1.90821492927058770002e-10
 #define SQRT_HALF_BITS 0x3fe6a09e667f3bceU /* of the number above sqrt(1/2) */
 #define LARGEST_EXPONENT 708               /* 2^k of larger ones overflows */
-
-/* a * b + c, rounded once. */
-static real multiply_add(real a, real b, real c) { return fma(a, b, c); }
 #else
-typedef uint32_t real_bits;
 enum { FRACTION_BITS = 23, EXPONENT_BIAS = 127, EXP_TERMS = 7, LOG_TERMS = 5 };
 #define SHIFT 12582912.0F /* 1.5 * 2^23: a sum with it is rounded to a whole number, held in the lowest bits */
 #define LN2_HIGH 6.93145751953125e-1F
 #define LN2_LOW 1.42860682030941723212e-6F
 #define SQRT_HALF_BITS 0x3f3504f4U /* of the number above sqrt(1/2) */
 #define LARGEST_EXPONENT 87        /* 2^k of larger ones overflows */
-
-/* a * b + c, rounded once. */
-static real multiply_add(real a, real b, real c) { return fmaf(a, b, c); }
 #endif
+
+/* a * b + c, rounded once. Where the C library's function may round twice, below is another one. */
+#if DOUBLE
+#if defined __FP_FAST_FMA || defined __FMA__ || defined __GLIBC__ || defined __APPLE__
+static real multiply_add(real a, real b, real c) { return fma(a, b, c); }
+#else
+#define MODEL_EXACT_MULTIPLY_ADD
+static real multiply_add(real a, real b, real c);
+#endif
+#else
+#if defined __FP_FAST_FMAF || defined __FMA__ || defined __ARM_FEATURE_FMA || defined __GLIBC__ || defined __APPLE__
+static real multiply_add(real a, real b, real c) { return fmaf(a, b, c); }
+#else
+#define MODEL_EXACT_MULTIPLY_ADD
+static real multiply_add(real a, real b, real c);
+#endif
+#endif
+
+/* The real number with these bits, and the bits of a real number. */
+static real from_bits(real_bits bits) {
+  real x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static real_bits to_bits(real x) {
+  real_bits bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
 
 /* x within -limit..limit. */
 static real clamp(real x, int limit) {
@@ -186,12 +226,9 @@ static real exp_parts(real x, real *power) {
   real k = shifted - SHIFT;
   real r = multiply_add(k, -LN2_LOW, multiply_add(k, -LN2_HIGH, x));
   real series = inverse_factorials[EXP_TERMS];
-  real_bits bits;
   int n;
   for (n = EXP_TERMS - 1; n >= 1; n--) series = multiply_add(series, r, inverse_factorials[n]);
-  memcpy(&bits, &shifted, sizeof bits);
-  bits = (bits + EXPONENT_BIAS) << FRACTION_BITS;
-  memcpy(power, &bits, sizeof bits);
+  *power = from_bits((to_bits(shifted) + EXPONENT_BIAS) << FRACTION_BITS);
   return series * r;
 }
 
@@ -222,31 +259,26 @@ static real log_of(real x) {
 #else
       1, 0.33333334F, 0.2F, 0.14285715F, 0.11111111F, 0.09090909F};
 #endif
-  real_bits bits, exponent;
-  real m, s, square, series = 0, k;
+  real_bits exponent = (to_bits(x) - SQRT_HALF_BITS) >> FRACTION_BITS;
+  real m = from_bits(to_bits(x) - (exponent << FRACTION_BITS));
+  real s = (m - 1) / (m + 1), square = s * s, series = 0, k;
   int n;
-  memcpy(&bits, &x, sizeof bits);
-  exponent = (bits - SQRT_HALF_BITS) >> FRACTION_BITS;
-  bits -= exponent << FRACTION_BITS;
-  memcpy(&m, &bits, sizeof m);
-  s = (m - 1) / (m + 1);
-  square = s * s;
   for (n = LOG_TERMS; n >= 1; n--) series = multiply_add(series, square, inverses[n]);
   k = (real)(int)exponent;
   return multiply_add(k, LN2_HIGH, multiply_add(k, LN2_LOW, 2 * multiply_add(series * square, s, s)));
 }
 
-/* -- vectors ------------------------------------------------------------------------------------------------------- */
+/* -- products of matrices and vectors, sums ------------------------------------------------------------------------ */
 
 #if INT8
 #define ROUNDING_UNIT (1.0F / 4096) /* of vectors that are rounded for a product */
 
 /* sums[j] += the product of row j of a matrix with a rounded vector, for each row. */
-static void add_product(real *sums, const int8_t *matrix, const real *scales, int rows, const int16_t *rounded) {
+static void add_product(real *sums, const int8_row *matrix, const real *scales, int rows, const int16_t *rounded) {
   int j, k;
-  for (j = 0; j < rows; j++, matrix += H) {
+  for (j = 0; j < rows; j++) {
     int32_t sum = 0;
-    for (k = 0; k < H; k++) sum += matrix[k] * rounded[k];
+    for (k = 0; k < H; k++) sum += matrix[j][k] * rounded[k];
     sums[j] = multiply_add(scales[j] * ROUNDING_UNIT, (real)sum, sums[j]);
   }
 }
@@ -259,10 +291,10 @@ static const int16_t *round_to_integers(const real *x, int16_t *rounded) {
 }
 #else
 /* sums += the product of a matrix of H rows with x: row k times x[k], one row after the other. */
-static void add_product(real *sums, const real *matrix, int columns, const real *x) {
+static void add_product(real *sums, const real_bits *matrix, int columns, const real *x) {
   int j, k;
   for (k = 0; k < H; k++, matrix += columns)
-    for (j = 0; j < columns; j++) sums[j] = multiply_add(matrix[j], x[k], sums[j]);
+    for (j = 0; j < columns; j++) sums[j] = multiply_add(from_bits(matrix[j]), x[k], sums[j]);
 }
 #endif
 
@@ -294,7 +326,7 @@ static void step(struct model_state *s, int layer) {
   const real *i = s->sums, *f = i + H, *o = f + H, *g = o + H;
   int k;
 #if INT8
-  add_product(s->sums, model_weights.recurrent[layer][0], model_weights.recurrent_scale[layer], GATES * H,
+  add_product(s->sums, model_weights.recurrent[layer], model_weights.recurrent_scale[layer], GATES * H,
               round_to_integers(h, s->rounded));
 #else
   add_product(s->sums, model_weights.recurrent[layer][0], GATES * H, h);
@@ -317,14 +349,14 @@ static void step(struct model_state *s, int layer) {
   real *h = s->h[layer], *z = s->sums, *r = z + H, *g = r + H;
   int k;
 #if INT8
-  add_product(z, model_weights.recurrent[layer][0], model_weights.recurrent_scale[layer], 2 * H,
+  add_product(z, model_weights.recurrent[layer], model_weights.recurrent_scale[layer], 2 * H,
               round_to_integers(h, s->rounded));
 #else
   add_product(z, model_weights.recurrent[layer][0], 2 * H, h);
 #endif
   for (k = 0; k < H; k++) r[k] = sigmoid(r[k]) * h[k];
 #if INT8
-  add_product(g, model_weights.candidate[layer][0], model_weights.candidate_scale[layer], H,
+  add_product(g, model_weights.candidate[layer], model_weights.candidate_scale[layer], H,
               round_to_integers(r, s->rounded));
 #else
   add_product(g, model_weights.candidate[layer][0], H, r);
@@ -338,7 +370,7 @@ static void step(struct model_state *s, int layer) {
   real *h = s->h[layer];
   int k;
 #if INT8
-  add_product(s->sums, model_weights.recurrent[layer][0], model_weights.recurrent_scale[layer], H,
+  add_product(s->sums, model_weights.recurrent[layer], model_weights.recurrent_scale[layer], H,
               round_to_integers(h, s->rounded));
 #else
   add_product(s->sums, model_weights.recurrent[layer][0], H, h);
@@ -352,10 +384,11 @@ static void step(struct model_state *s, int layer) {
 /* Begin the sums of layer 1 with its bias and the weights of a character. */
 static void begin_with_character(struct model_state *s, int id) {
 #if INT8
-  const int8_t *row = model_weights.input[id];
-  int j;
-  for (j = 0; j < GATES * H; j++)
-    s->sums[j] = multiply_add(model_weights.input_scale[j], (real)row[j], model_weights.bias[0][j]);
+  const int8_row *row = model_weights.input[id];
+  int gate, k, j = 0;
+  for (gate = 0; gate < GATES; gate++)
+    for (k = 0; k < H; k++, j++)
+      s->sums[j] = multiply_add(model_weights.input_scale[j], row[gate][k], model_weights.bias[0][j]);
 #else
   memcpy(s->sums, model_weights.input[id], sizeof s->sums);
 #endif
@@ -366,7 +399,7 @@ static void begin_with_character(struct model_state *s, int id) {
 static void begin_with_layer_below(struct model_state *s, int layer) {
 #if INT8
   memcpy(s->sums, model_weights.bias[layer], sizeof s->sums);
-  add_product(s->sums, model_weights.below[layer - 1][0], model_weights.below_scale[layer - 1], GATES * H,
+  add_product(s->sums, model_weights.below[layer - 1], model_weights.below_scale[layer - 1], GATES * H,
               round_to_integers(s->h[layer - 1], s->rounded));
 #else
   memcpy(s->sums, model_weights.bias[layer - 1], sizeof s->sums);
@@ -408,7 +441,7 @@ void model_feed(struct model_state *state, int id) {
 #endif
   memcpy(state->log_probs, model_weights.decoder_bias, sizeof state->log_probs);
 #if INT8
-  add_product(state->log_probs, model_weights.decoder[0], model_weights.decoder_scale, V,
+  add_product(state->log_probs, model_weights.decoder, model_weights.decoder_scale, V,
               round_to_integers(state->h[LAYERS - 1], state->rounded));
 #else
   add_product(state->log_probs, model_weights.decoder[0], V, state->h[LAYERS - 1]);
@@ -416,7 +449,7 @@ void model_feed(struct model_state *state, int id) {
   log_softmax(state->log_probs, state->probs);
 }
 
-/* -- random numbers: the Mersenne Twister of Matsumoto & Nishimura 1998, as Torch7 has it ---------------------------- */
+/* -- random numbers: the Mersenne Twister of Matsumoto & Nishimura 1998, as Torch7 has it -------------------------- */
 
 static void set_seed(struct model_state *s, uint32_t seed) {
   uint32_t k;
@@ -513,6 +546,143 @@ int model_item(struct model_state *state, real temperature, char *buffer, int si
 }
 #endif
 
+/* -- exact multiply-add, where neither the processor nor the C library has it -------------------------------------- */
+
+#ifdef MODEL_EXACT_MULTIPLY_ADD
+#if DOUBLE
+enum { NOT_FINITE = 0x7ff }; /* exponent of infinity and NaN */
+#define SIGN ((uint64_t)1 << 63)
+
+/* A whole number of 128 bits. */
+struct wide {
+  uint64_t high, low;
+};
+
+static struct wide shift_left(struct wide x, int n) {
+  if (n >= 64) {
+    x.high = x.low << (n - 64);
+    x.low = 0;
+  } else if (n > 0) {
+    x.high = x.high << n | x.low >> (64 - n);
+    x.low <<= n;
+  }
+  return x;
+}
+
+/* The last bit becomes 1 if a 1 is shifted out, since what lies above half way is rounded up. */
+static struct wide shift_right(struct wide x, int n) {
+  int lost = 0;
+  for (; n >= 64 && (x.high | x.low); n -= 64) {
+    lost |= x.low != 0;
+    x.low = x.high;
+    x.high = 0;
+  }
+  if (n > 0 && n < 64) {
+    lost |= x.low << (64 - n) != 0;
+    x.low = x.low >> n | x.high << (64 - n);
+    x.high >>= n;
+  }
+  x.low |= (uint64_t)lost;
+  return x;
+}
+
+static struct wide product(uint64_t a, uint64_t b) {
+  const uint64_t half = 0xffffffffU;
+  uint64_t middle = (a >> 32) * (b & half), other = (a & half) * (b >> 32), low = (a & half) * (b & half);
+  uint64_t carry = (low >> 32) + (middle & half) + (other & half);
+  struct wide result;
+  result.high = (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32) + (carry >> 32);
+  result.low = carry << 32 | (low & half);
+  return result;
+}
+
+static int exponent_of(uint64_t bits) { return (int)(bits >> FRACTION_BITS & NOT_FINITE); }
+
+/* The fraction with its leading 1, which the smallest numbers, of exponent 0, lack. */
+static uint64_t whole_of(uint64_t bits) {
+  uint64_t one = (uint64_t)1 << FRACTION_BITS;
+  return (bits & (one - 1)) | (exponent_of(bits) ? one : 0);
+}
+
+/* +-x * 2^exponent as a real number: to the nearest one, of two equally near ones that with an even last bit. */
+static real rounded_real(struct wide x, int exponent, uint64_t sign) {
+  uint64_t bits, rest;
+  int n;
+  for (n = 64; n >= 1; n /= 2) /* until the highest bit is 1 */
+    if (x.high >> (64 - n) == 0) {
+      x = shift_left(x, n);
+      exponent -= n;
+    }
+  exponent += 127 + EXPONENT_BIAS;
+  if (exponent >= NOT_FINITE) return from_bits(sign | (uint64_t)NOT_FINITE << FRACTION_BITS); /* infinity */
+  if (exponent < 1) {
+    x = shift_right(x, 1 - exponent);
+    exponent = 1;
+  }
+  x = shift_right(x, 64);
+  bits = x.low >> 11;
+  rest = x.low & 0x7ff;
+  bits += rest > 0x400 || (rest == 0x400 && (bits & 1));
+  return from_bits(sign | (bits + ((uint64_t)(exponent - 1) << FRACTION_BITS)));
+}
+
+/* Schoolbook arithmetic: with whole numbers, as long as needed, and one rounding at the end. */
+static real multiply_add(real a, real b, real c) {
+  uint64_t A = to_bits(a), B = to_bits(b), C = to_bits(c), sign = (A ^ B) & SIGN;
+  int ea = exponent_of(A), eb = exponent_of(B), ec = exponent_of(C), exponent, distance;
+  struct wide x, y = {0, 0};
+  if (ea == NOT_FINITE || eb == NOT_FINITE || !whole_of(A) || !whole_of(B)) return a * b + c;
+  if (ec == NOT_FINITE) return c;
+  if (!whole_of(C)) return a * b;
+  /* a * b = x * 2^exponent, c = y * 2^exponent */
+  x = product(whole_of(A), whole_of(B));
+  y.low = whole_of(C);
+  exponent = (ea ? ea : 1) + (eb ? eb : 1) - 2 * (EXPONENT_BIAS + FRACTION_BITS);
+  distance = (ec ? ec : 1) - (EXPONENT_BIAS + FRACTION_BITS) - exponent;
+  if (distance > 73) { /* c is large, and the end of x only matters for rounding */
+    x = shift_right(x, distance - 73);
+    y = shift_left(y, 73);
+    exponent += distance - 73;
+  } else if (distance >= 0) y = shift_left(y, distance);
+  else {
+    x = shift_left(x, 20);
+    y = distance > -20 ? shift_left(y, 20 + distance) : shift_right(y, -20 - distance);
+    exponent -= 20;
+  }
+  if (sign == (C & SIGN)) {
+    x.low += y.low;
+    x.high += y.high + (x.low < y.low);
+    return rounded_real(x, exponent, sign);
+  }
+  if (x.high == y.high && x.low == y.low) return 0;
+  if (x.high < y.high || (x.high == y.high && x.low < y.low)) {
+    struct wide larger = y;
+    y = x;
+    x = larger;
+    sign = C & SIGN;
+  }
+  x.high -= y.high + (x.low < y.low);
+  x.low -= y.low;
+  return rounded_real(x, exponent, sign);
+}
+#else
+/* The product is exact in double precision. Where the sum is not, its last bit becomes 1. So it lies neither on a
+   number of single precision nor halfway between two, and is rounded as the exact sum is. */
+static real multiply_add(real a, real b, real c) {
+  double x = (double)a * b, sum = x + c, c_part = sum - x;
+  double error = (x - (sum - c_part)) + (c - c_part);
+  uint64_t bits;
+  memcpy(&bits, &sum, sizeof bits);
+  if ((error < 0 || error > 0) && !(bits & 1)) {
+    if ((error > 0) == (sum > 0)) bits++;
+    else bits--;
+    memcpy(&sum, &bits, sizeof sum);
+  }
+  return (real)sum;
+}
+#endif
+#endif
+
 /* -- the command line ---------------------------------------------------------------------------------------------- */
 
 #ifndef MODEL_NO_MAIN
@@ -536,21 +706,21 @@ struct options {
 
 /* INSERT about */
 
-static int usage(const char *program) {
+static void print_help(FILE *out, const char *program) {
 #if LABELS
   int k;
 #endif
-  fprintf(stderr, "%s\n", about);
+  fprintf(out, "%s\n", about);
 #if LABELS
-  fprintf(stderr, "usage: %s -as LABEL [-items 10] [-seed 123] [-temperature 1] [-length 2000] [-primetext TEXT]\n", program);
-  for (k = 0; k < MODEL_LABELS; k++) fprintf(stderr, "%s%s", k ? ", " : "labels: ", labels[k]);
-  fputs("\n", stderr);
+  fprintf(out, "usage: %s -as LABEL [-items 10] [-seed 123] [-temperature 1] [-length 2000] [-primetext TEXT]\n",
+          program);
+  for (k = 0; k < MODEL_LABELS; k++) fprintf(out, "%s%s", k ? ", " : "labels: ", labels[k]);
+  fputs("\n", out);
 #elif ITEMS
-  fprintf(stderr, "usage: %s [-items 10] [-seed 123] [-temperature 1] [-length 2000] [-primetext TEXT]\n", program);
+  fprintf(out, "usage: %s [-items 10] [-seed 123] [-temperature 1] [-length 2000] [-primetext TEXT]\n", program);
 #else
-  fprintf(stderr, "usage: %s [-seed 123] [-temperature 1] [-length 2000] [-primetext TEXT]\n", program);
+  fprintf(out, "usage: %s [-seed 123] [-temperature 1] [-length 2000] [-primetext TEXT]\n", program);
 #endif
-  return 2;
 }
 #if LABELS
 
@@ -562,61 +732,80 @@ static int is_label(const char *word) {
 }
 #endif
 
-/* Store the values of all options. Returns whether each is an option with a value that it can have. */
-static int read_options(int argc, char **argv, struct options *opt) {
-  int k;
-  for (k = 1; k + 1 < argc; k += 2) {
-    const char *name = argv[k], *value = argv[k + 1];
-    char *end = NULL; /* of a number */
-    if (strcmp(name, "-seed") == 0) opt->seed = (uint32_t)strtoll(value, &end, 10);
-    else if (strcmp(name, "-temperature") == 0) opt->temperature = (real)strtod(value, &end);
-    else if (strcmp(name, "-length") == 0) opt->length = strtol(value, &end, 10);
-#if ITEMS
-    else if (strcmp(name, "-items") == 0) opt->items = strtol(value, &end, 10);
-#endif
-#if LABELS
-    else if (strcmp(name, "-as") == 0) opt->label = value;
-#endif
-    else if (strcmp(name, "-primetext") == 0) opt->primetext = value;
-    else return 0;
-    if (end && (end == value || *end)) return 0;
+static int has_unknown_character(const char *text) {
+  while (*text) {
+    int id = model_find(text);
+    if (id < 0) return 1;
+    text += model_vocabulary[id].size;
   }
-#if LABELS
-  if (!is_label(opt->label)) return 0;
-#endif
+  return 0;
+}
+
+/* Store the value of an option. words: its name and the value. Returns what is wrong with it, or NULL. */
+static const char *set_option(struct options *opt, char **words) {
+  const char *name = words[0], *value = words[1];
+  char *end; /* of a number */
+  if (strcmp(name, "-seed") == 0) {
+    opt->seed = (uint32_t)strtoll(value, &end, 10);
+    return end == value || *end ? "the seed must be a whole number" : NULL;
+  }
+  if (strcmp(name, "-temperature") == 0) {
+    opt->temperature = (real)strtod(value, &end);
+    if (!*end && opt->temperature > 0 && opt->temperature / 2 < opt->temperature) return NULL; /* not infinity */
+    return "the temperature must be a number greater than 0";
+  }
+  if (strcmp(name, "-length") == 0) {
+    opt->length = strtol(value, &end, 10);
 #if ITEMS
-  return k == argc && opt->temperature > 0 && opt->length > 0;
+    return end == value || *end || opt->length < 1 ? "the length must be a whole number greater than 0" : NULL;
+  }
+  if (strcmp(name, "-items") == 0) {
+    opt->items = strtol(value, &end, 10);
+    return end == value || *end || opt->items < 1 ? "the number of items must be a whole number greater than 0" : NULL;
+  }
 #else
-  return k == argc && opt->temperature > 0 && opt->length >= 0;
+    return end == value || *end || opt->length < 0 ? "the length must be a whole number, or 0 for no end" : NULL;
+  }
 #endif
+#if LABELS
+  if (strcmp(name, "-as") == 0) {
+    opt->label = value;
+    return is_label(value) ? NULL : "the model has no such label";
+  }
+#endif
+  if (strcmp(name, "-primetext") == 0) {
+    opt->primetext = value;
+    return has_unknown_character(value) ? "the text has a character that the model does not know" : NULL;
+  }
+  return "there is no such option";
 }
 
 static void print(int id) { fwrite(model_vocabulary[id].bytes, 1, model_vocabulary[id].size, stdout); }
 
-/* Read a text, and print it if `shown`. Returns where it has a character that the model does not know, or NULL. */
-static const char *feed_text(struct model_state *state, const char *text, int shown) {
+/* Read a text, and print it if `shown`. Characters that the model does not know end it. */
+static void feed_text(struct model_state *state, const char *text, int shown) {
   while (*text) {
     int id = model_find(text);
-    if (id < 0) return text;
+    if (id < 0) return;
     model_feed(state, id);
     if (shown) print(id);
     text += model_vocabulary[id].size;
   }
-  return NULL;
 }
 
-/* Print a text from its beginning to its end. Returns a sentence if that fails, or NULL. */
+/* Print a text from its beginning to its end. Returns what prevents that, or NULL. */
 static const char *write_text(struct model_state *state, const struct options *opt) {
   long count;
 #if LABELS
-  if (feed_text(state, opt->label, 0) || feed_text(state, "\t", 0)) return "the label has unknown characters";
+  feed_text(state, opt->label, 0);
+  feed_text(state, "\t", 0);
 #elif LINES
   if (!*opt->primetext) model_feed(state, MODEL_NEWLINE); /* a text begins as a line does */
 #endif
-  if (feed_text(state, opt->primetext, 1)) return "-primetext has a character that the model does not know";
+  feed_text(state, opt->primetext, 1);
   for (count = 0; count < opt->length || !opt->length; count++) {
     int id = model_next(state, opt->temperature);
-    if (id < 0) return "no character has a positive probability: use a -temperature nearer to 1";
+    if (id < 0) return "no character has a positive probability; a temperature nearer to 1 helps";
 #if ITEMS
     if (id == MODEL_END) break;
 #endif
@@ -636,10 +825,28 @@ int main(int argc, char **argv) {
   struct options opt = {123, 1, 2000, ""};
 #endif
   const char *problem = NULL;
+  int at;
 #if ITEMS
   long k;
 #endif
-  if (!read_options(argc, argv, &opt)) return usage(argv[0]);
+  if (argc == 2 && strcmp(argv[1], "-help") == 0) {
+    print_help(stdout, argv[0]);
+    return 0;
+  }
+  for (at = 1; at < argc; at += 2) {
+    const char *value = at + 1 < argc ? argv[at + 1] : "";
+    problem = at + 1 < argc ? set_option(&opt, argv + at) : "the value is missing";
+    if (problem) {
+      fprintf(stderr, "%s: %s %s: %s.\n", argv[0], argv[at], value, problem);
+      return 1;
+    }
+  }
+#if LABELS
+  if (!*opt.label) {
+    fprintf(stderr, "%s: -as is missing, with one of the labels that -help lists.\n", argv[0]);
+    return 1;
+  }
+#endif
 #if ITEMS
   for (k = 0; k < opt.items && !problem; k++) {
 #if SPACED
@@ -652,7 +859,7 @@ int main(int argc, char **argv) {
   model_start(&state, opt.seed);
   problem = write_text(&state, &opt);
 #endif
-  if (problem) fprintf(stderr, "\n%s: %s\n", argv[0], problem);
+  if (problem) fprintf(stderr, "\n%s: -temperature %g: %s.\n", argv[0], (double)opt.temperature, problem);
   return problem ? 1 : 0;
 }
 #endif
