@@ -23,6 +23,7 @@ from pycharrnn.cli.console import (
     say_beside,
     unescape,
     use_threads,
+    wait_briefly,
 )
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
@@ -74,6 +75,10 @@ def train_command(texts: tuple[str, ...], **values: Any) -> None:
             opt, corpus = until_trained.enter_context(corpus_run(texts, opt, given, note))
         if opt.threads:
             use_threads(opt.threads)
+        from pycharrnn.engine import kernel_library
+
+        if kernel_library.library():  # else PyTorch does all of the work
+            wait_briefly()
         from pycharrnn.sampling import sample_hook
         from pycharrnn.training.loop import train
 
