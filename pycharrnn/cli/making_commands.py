@@ -111,8 +111,6 @@ def sample_command(model: str, **values: Any) -> None:
     # As in char-rnn on stdout; a checkpoint of `train FILE` has the text alone there.
     end = loaded.network.end_id
     opt = item_printing.options_for(checkpoint_file, opt, end is not None)
-    if checkpoint.is_from_utf8(loaded):  # an editor takes a file that is not UTF-8 for another encoding
-        opt = dataclasses.replace(opt, unicode=1)
     labels = model_labels.choice(checkpoint_file, loaded, opt.label)
     tell: Callable[[str], None] = say_beside if checkpoint.is_from_texts(loaded) or end is not None else say
     if not opt.verbose:
@@ -182,6 +180,7 @@ def _draw_one(
 ) -> None:
     """Sample one text, or search for it with beams, and print it while sampling; -o writes it to a file instead."""
     from compat.atomic_write import atomic_write
+    from pycharrnn.checkpoints import checkpoint
     from pycharrnn.sampling import batch_to_files, beam, inference, sampler
 
     path = batch_to_files.sample_file(opt.o, opt.seed)
@@ -189,7 +188,8 @@ def _draw_one(
         draw = beam.search if opt.beam else sampler.sample
         model = inference.make_predictor(loaded, where, opt.beam or 1)
         characters = draw(model, loaded.vocab, opt, primetext, copies=copies)
-        batch_to_files.write_sample(out, opt, characters, live=not opt.o)
+        whole_end = checkpoint.is_from_texts(loaded)  # an editor takes a file that is not UTF-8 for another encoding
+        batch_to_files.write_sample(out, opt, characters, live=not opt.o, whole_end=whole_end)
     if opt.o:
         tell(f"saved {path}")
 
@@ -242,22 +242,21 @@ def chat_command(model: str, **values: Any) -> None:
     kept.check_folder()
     checkpoint_file, loaded = paths.load_best(model, note)
     copies = _copy_limits(checkpoint_file, loaded, opt)
-    answer_options = dataclasses.replace(opt.sampling(), unicode=int(checkpoint.is_from_utf8(loaded)))
     if not opt.learn:
         where = device.choose(opt.gpuid, opt.opencl, lambda line: None)
-        _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies), answer_options, copies)
+        _converse(Chat(inference.make_predictor(loaded, where), loaded.vocab, opt, copies), opt, copies)
         return
     kept.check(checkpoint_file)
     chat = LearningChat(loaded, opt, copies)
     try:
-        _converse(chat, answer_options, copies)
+        _converse(chat, opt, copies)
     finally:
         if opt.o:
             checkpoint.convert(chat.checkpoint(), opt.o)
             note(f"saved {opt.o}")
 
 
-def _converse(chat: Chat, opt: SampleOptions, copies: CopyLimits | None) -> None:
+def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
     """Answer the lines of standard input until it ends."""
     from pycharrnn.sampling import batch_to_files, tokenizer
 
@@ -273,7 +272,7 @@ def _converse(chat: Chat, opt: SampleOptions, copies: CopyLimits | None) -> None
         line, left_out = chat.without_unknown(line)
         if left_out:
             note(f"left out: {tokenizer.never_seen(left_out)}")
-        batch_to_files.write_sample(out, opt, chat.answer(line), live=True)
+        batch_to_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
         _explain_early_ends(copies)
 
 

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from compat.atomic_write import atomic_write
+from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError, flag
 from pycharrnn.sampling import inference, sampler
@@ -45,13 +46,13 @@ def write_samples(
 
     Errors: OSError; UserError for a model that predicts NaN.
     """
-    seeds = range(opt.seed, opt.seed + opt.samples)
+    seeds, whole_end = range(opt.seed, opt.seed + opt.samples), checkpoint.is_from_texts(loaded)
     if device == "cpu":
-        _write_on_threads(inference.on_cpu(loaded.network), loaded.vocab, opt, prime, seeds, folder, copies)
+        _write_on_threads(inference.on_cpu(loaded.network), loaded.vocab, opt, prime, seeds, folder, copies, whole_end)
         return
     for group in _groups(seeds, 1, MAX_STREAMS):
         predictor = inference.make_predictor(loaded, device, len(group))
-        _write_group(predictor, loaded.vocab, opt, prime, group, folder, lambda: False, copies)
+        _write_group(predictor, loaded.vocab, opt, prime, group, folder, lambda: False, copies, whole_end)
 
 
 def _write_on_threads(
@@ -62,6 +63,7 @@ def _write_on_threads(
     seeds: Sequence[int],
     folder: str,
     copies: CopyLimits | None,
+    whole_end: bool,
 ) -> None:
     """Share the samples among threads: whichever is free takes the next group. The first error ends all of them."""
     from concurrent.futures import (
@@ -81,7 +83,7 @@ def _write_on_threads(
     def work() -> None:
         while (group := next_group()) is not None:
             predictor = model.fresh(streams=len(group))
-            _write_group(predictor, vocab, opt, prime, group, folder, ended.is_set, copies)
+            _write_group(predictor, vocab, opt, prime, group, folder, ended.is_set, copies, whole_end)
 
     pool = ThreadPoolExecutor(threads)
     try:
@@ -126,9 +128,10 @@ def write_sample(
     opt: SampleOptions,
     characters: Iterable[sampler.SampledCharacter],
     live: bool,
+    whole_end: bool = False,
 ) -> None:
-    """Write one sample to `out`, with -length 0 until Ctrl-C. `live`: as for SampleWriter."""
-    writer = SampleWriter(out, opt, live)
+    """Write one sample to `out`, with -length 0 until Ctrl-C. `live`, `whole_end`: as for SampleWriter."""
+    writer = SampleWriter(out, opt, live, whole_end)
     with contextlib.suppress(*([] if opt.length else [KeyboardInterrupt])):
         for one in characters:
             writer.put(one.character, one.probability, one.given)
@@ -148,13 +151,14 @@ def _write_group(
     folder: str,
     should_end: Callable[[], bool],
     copies: CopyLimits | None,
+    whole_end: bool,
 ) -> None:
     """Write the samples of `seeds`, sampled side by side. `should_end` is polled; if True, no file of -o is left."""
     with contextlib.ExitStack() as files:
         paths = [sample_file(folder, seed) for seed in seeds]
         # Files that are only printed need no atomic write, which waits for the disk.
         opened = [files.enter_context(atomic_write(path) if opt.o else open(path, "wb")) for path in paths]  # noqa: SIM115
-        writers = [SampleWriter(out, opt) for out in opened]
+        writers = [SampleWriter(out, opt, whole_end=whole_end) for out in opened]
         primes = [prime] * len(seeds)
         for chunk in sampler.sample_streams(predictor, primes, vocab, opt, seeds, copies=copies):
             writers[chunk.stream].put_all(chunk.characters, chunk.token_probs, chunk.given)

@@ -126,13 +126,7 @@ class SampleOptions(AdaptOptions):
     ignore_bad_primetext: int = option(
         0, "1 = leave out characters of the primetext that the vocabulary lacks", group="text", allowed=SWITCH
     )
-    unicode: int = option(
-        0,
-        "1 = print only complete UTF-8 characters. A model of pycharrnn train FILE always does, unless -text_encoding"
-        " bytes kept its text",
-        group="display",
-        allowed=SWITCH,
-    )
+    unicode: int = option(0, "1 = print only complete UTF-8 characters", group="display", allowed=SWITCH)
     color: int = option(
         0, "1 = color each character by its probability, on a terminal", group="display", allowed=SWITCH
     )

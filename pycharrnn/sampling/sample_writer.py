@@ -22,11 +22,12 @@ _COLORS = ((7, "1;31"), (5, "35"), (3, "34"), (1, "36"), (0, _PLAIN))
 class SampleWriter:
     """Writes the characters of one sample to a binary file.
 
-    `live`: flush as they come.
+    `live`: flush as they come. `whole_end`: leave out an incomplete UTF-8 character at the end.
     """
 
-    def __init__(self, out: BinaryIO, opt: SampleOptions, live: bool = False) -> None:
+    def __init__(self, out: BinaryIO, opt: SampleOptions, live: bool = False, whole_end: bool = False) -> None:
         self._out, self._live = out, live
+        self._whole_end, self._held = whole_end, b""  # the first bytes of a character
         self._hide_prime, self._color = opt.hide_prime, opt.color
         self._decoder: codecs.BufferedIncrementalDecoder | None = None
         if opt.unicode or opt.color:
@@ -43,19 +44,25 @@ class SampleWriter:
             self._probability *= probability
             self._put_text(self._decoder, self._decoder.decode(character))
         else:
-            self._out.write(character)
+            self._write(character)
         if self._live and time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._out.flush()
             self._flushed = time.monotonic()
 
     def put_all(self, characters: list[bytes], probabilities: npt.NDArray[np.float64], given: bool) -> None:
         """Write the next characters; see `put`."""
-        if self._color or self._live:
+        if self._decoder or self._live:
             for character, probability in zip(characters, probabilities.tolist(), strict=True):
                 self.put(character, probability, given)
         elif not (given and self._hide_prime):
-            content = b"".join(characters)
-            self._out.write(self._decoder.decode(content).encode() if self._decoder else content)
+            self._write(b"".join(characters))
+
+    def _write(self, content: bytes) -> None:
+        if self._whole_end:
+            content = self._held + content
+            complete = len(content) - _incomplete_at_end(content)
+            content, self._held = content[:complete], content[complete:]
+        self._out.write(content)
 
     def _put_text(self, decoder: codecs.BufferedIncrementalDecoder, text: str) -> None:
         """Write the decoder's output, which is empty in the middle of a character."""
@@ -70,9 +77,21 @@ class SampleWriter:
             self._probability = 1.0
 
     def end(self) -> None:
-        """Write the rest of an incomplete character, unless with -unicode 1, and the newline after the sample."""
-        if self._decoder:
+        """Write the rest of an incomplete character, unless `whole_end`, and the newline after the sample."""
+        if self._decoder and not self._whole_end:
             self._put_text(self._decoder, self._decoder.decode(b"", final=True))
         self._out.write(b"\x1b[0m\n" if self._color_code != _PLAIN else b"\n")
         if self._live:
             self._out.flush()
+
+
+def _incomplete_at_end(content: bytes) -> int:
+    """How many bytes at the end are the beginning of a UTF-8 character.
+
+    Example:
+        >>> _incomplete_at_end(b"a\\xe2\\x80"), _incomplete_at_end(b"a\\xe2\\x80\\x99"), _incomplete_at_end(b"\\x80")
+        (2, 0, 0)
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(content[-3:])
+    return len(decoder.getstate()[0])

@@ -21,8 +21,8 @@ LSTM = os.fspath(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7")
 
 @pytest.fixture
 def home(tmp_path):
-    """A folder with a model of items `line` and its text. Its random bytes, seldom UTF-8, are printed as they are."""
-    item_models.saved(tmp_path, "line", TEXT, text_encoding="bytes")
+    """A folder with a model of items `line` and its text."""
+    item_models.saved(tmp_path, "line", TEXT)
     return tmp_path
 
 

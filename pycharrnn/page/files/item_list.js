@@ -88,7 +88,6 @@ function nameOf(text) {
   return text || "(empty)";
 }
 
-// The items as `pycharrnn sample` prints them.
 // As `pycharrnn sample` prints them: BETWEEN of sampling/item_writer.py.
 function joined(texts, kind) {
   return texts.map((text) => `${text}\n`).join({ line: "", blank: "\n", file: "%\n" }[kind]);
