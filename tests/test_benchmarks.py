@@ -294,7 +294,7 @@ def test_lists(tmp_path):
     ]
     assert all(0 < row["test loss"] < 3.5 and row["s"] > 0 for row in rows)
     assert rows[2]["test loss"] == 2.1
-    assert rows[1]["processor s"] > 0 and rows[2]["processor s"] > 0
+    assert rows[1]["processor s"] > 0 and rows[2]["processor s"] >= 0  # a tick of the clock may be longer
     assert [line.split(" test loss ")[1] for line in printed[1:]] == [f"{row['test loss']:.4f}" for row in rows]
 
 
