@@ -21,6 +21,9 @@ MAX_LABEL = 100  # bytes
 _LABELS = "labels"  # the option that records them: a line each, the number of items, a tab, the label
 # What an item is -> the character that ends it. "blank": the lines between blank lines.
 END_CHARACTERS = {"line": b"\n", "blank": _RECORD_SEPARATOR, "file": _RECORD_SEPARATOR}
+# What an item is -> the lines between two items that are printed. An item of "file" may contain blank lines; "%" is the
+# border of fortune's files.
+BETWEEN = {"line": b"", "blank": b"\n", "file": b"%\n"}
 
 
 def end_id(vocab: Mapping[bytes, int], opt: Mapping[str, Option]) -> int | None:

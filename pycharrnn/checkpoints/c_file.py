@@ -67,6 +67,7 @@ def source_of(checkpoint: Checkpoint, weights: str) -> str:
     characters = characters_by_id(checkpoint.vocab)
     labels = list(item_options.labels(checkpoint.vocab, checkpoint.opt))
     constants = _constants(checkpoint, characters, labels)
+    between = item_options.BETWEEN.get(item_options.kind(checkpoint.vocab, checkpoint.opt), b"")
     conditions = {
         "DOUBLE": weights == "double",
         "INT8": weights == "int8",
@@ -75,14 +76,16 @@ def source_of(checkpoint: Checkpoint, weights: str) -> str:
         "GATED": network.model != "rnn",
         "DEEP": network.num_layers > 1,
         "ITEMS": network.end_id is not None,
-        "SPACED": item_options.kind(checkpoint.vocab, checkpoint.opt) in ("blank", "file"),
+        "SPACED": bool(between),
         "LABELS": bool(labels),
         "LINES": "MODEL_NEWLINE" in constants,
+        "WHOLE": network.end_id is None and checkpoints.is_from_texts(checkpoint),
     }
     inserted = {
         "constants": _enum(constants),
         "size bytes": f"{_state_bytes(network.model, constants, weights)} bytes",
         "about": _about(checkpoint, labels),
+        "lines between items": c_template.string(between),
         "vocabulary": _vocabulary(characters),
         "weights": c_weights.source_of(network, weights),
     }

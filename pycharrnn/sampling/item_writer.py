@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from compat.atomic_write import atomic_write
-from compat.item_options import TAB
+from compat.item_options import BETWEEN, TAB
 from pycharrnn.sampling.batch_to_files import sample_file
 from pycharrnn.sampling.sample_writer import FLUSH_SECONDS, SampleWriter
 
 if TYPE_CHECKING:
     from pycharrnn.sampling.item_selection import SelectedItem
     from pycharrnn.sampling.options import SampleOptions
-
-
-# Lines between two items, by the value of -items. An item of `file` may contain blank lines; "%" is fortune's border.
-BETWEEN = {"line": b"", "blank": b"\n", "file": b"%\n"}
 
 
 class ItemWriter:

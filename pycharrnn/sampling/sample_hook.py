@@ -10,7 +10,6 @@ from compat.item_options import TAB
 from compat.vocabulary import characters_by_id
 from pycharrnn.sampling import items, model_labels
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
-from pycharrnn.sampling.item_writer import BETWEEN
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.sampler import sample
 from pycharrnn.sampling.tokenizer import without_unknown
@@ -50,7 +49,7 @@ def characters(checkpoint: Checkpoint, model: CharRNN, length: int, seed: int, t
         prime, _ = without_unknown(_PARAGRAPH, checkpoint.vocab)
     else:  # an end is also the beginning of the next item
         end = prime = characters_by_id(checkpoint.vocab)[end_id]
-    between = b"\n" + BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt) or "line"]
+    between = b"\n" + item_options.BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt) or "line"]
     for one in sample(predictor, checkpoint.vocab, opt, prime):
         if not one.given:
             yield between if one.character == end else one.character
@@ -62,7 +61,7 @@ def _with_labels(
     """The characters of items with their labels, until they have -length characters."""
     characters, end = characters_by_id(checkpoint.vocab), checkpoint.network.end_id
     assert end is not None  # since it has labels
-    between, count = b"\n" + BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt)], 0
+    between, count = b"\n" + item_options.BETWEEN[item_options.kind(checkpoint.vocab, checkpoint.opt)], 0
     for item in items.draw(predictor_of, checkpoint.vocab, end, [], opt, None, labels):
         label = labels.labels[labels.number(item.seed)]
         for character in (label, TAB, *(characters[k] for k in item.token_ids.tolist()), between):

@@ -70,6 +70,21 @@ def test_the_command_line_prints_the_same(tmp_path):
 
 
 @needs_gcc
+def test_a_text_ends_with_a_whole_character(tmp_path):
+    """As that of sample, wherever -length ends it; bytes that begin no character are printed."""
+    model = made("", letters="a\u00e9\u20ac\U0001f600")
+    path = tmp_path / "m.t7"
+    checkpoint.convert(model, path)
+    program, ends = compiled(written(tmp_path, model)), set()
+    for length in map(str, range(1, 80)):
+        args = ("-seed", "7", "-length", length)
+        printed = CliRunner().invoke(cli, ["sample", str(path), "-gpuid", "-1", *args], catch_exceptions=False)
+        assert output(program, *args) == printed.stdout_bytes, length
+        ends.add(len(text_of(model, 7, int(length))) - len(printed.stdout_bytes))
+    assert ends >= {0, 1, 2}
+
+
+@needs_gcc
 @needs_fused_kernel
 @pytest.mark.parametrize("seed", range(6))
 def test_random_models(tmp_path, seed):
@@ -168,7 +183,7 @@ def test_a_program_with_a_model_of_items(tmp_path, weights):
 
 
 @needs_gcc
-@pytest.mark.parametrize("kind", ["line", "blank"])
+@pytest.mark.parametrize("kind", ["line", "blank", "file"])
 def test_items(tmp_path, kind):
     model = made(kind)
     path = tmp_path / "m.t7"

@@ -780,7 +780,35 @@ static const char *set_option(struct options *opt, char **words) {
   return "there is no such option";
 }
 
+#if WHOLE
+/* Whether these bytes are the beginning of a character in UTF-8 that has more of them. */
+static int is_beginning(const unsigned char *bytes, int count) {
+  int first = bytes[0];
+  int length = first < 0xC2 || first > 0xF4 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  int lowest = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+  int highest = first == 0xF4 ? 0x8F : 0xBF;
+  if (count >= length) return 0;
+  if (count > 1 && (bytes[1] < lowest || bytes[1] > highest)) return 0;
+  return count < 3 || (bytes[2] & 0xC0) == 0x80;
+}
+
+/* Print a character. Bytes that begin one in UTF-8 wait for its last byte, so that a text ends with a whole one. */
+static void print(int id) {
+  static unsigned char waiting[4];
+  static int count = 0;
+  int k;
+  for (k = 0; k < model_vocabulary[id].size; k++) {
+    waiting[count++] = (unsigned char)model_vocabulary[id].bytes[k];
+    while (count && !is_beginning(waiting, count)) {
+      fputc(waiting[0], stdout);
+      count--;
+      memmove(waiting, waiting + 1, (size_t)count);
+    }
+  }
+}
+#else
 static void print(int id) { fwrite(model_vocabulary[id].bytes, 1, model_vocabulary[id].size, stdout); }
+#endif
 
 /* Read a text, and print it if `shown`. Characters that the model does not know end it. */
 static void feed_text(struct model_state *state, const char *text, int shown) {
@@ -850,7 +878,7 @@ int main(int argc, char **argv) {
 #if ITEMS
   for (k = 0; k < opt.items && !problem; k++) {
 #if SPACED
-    if (k) fputs("\n", stdout);
+    if (k) fputs(/* INSERT lines between items */, stdout);
 #endif
     model_start(&state, opt.seed + (uint32_t)k);
     problem = write_text(&state, &opt);

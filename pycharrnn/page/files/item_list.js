@@ -88,7 +88,7 @@ function nameOf(text) {
   return text || "(empty)";
 }
 
-// As `pycharrnn sample` prints them: BETWEEN of sampling/item_writer.py.
+// As `pycharrnn sample` prints them: BETWEEN of compat/item_options.py.
 function joined(texts, kind) {
   return texts.map((text) => `${text}\n`).join({ line: "", blank: "\n", file: "%\n" }[kind]);
 }
