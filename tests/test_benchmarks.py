@@ -339,7 +339,8 @@ def test_war_and_peace(tmp_path):
     assert n_gram["test loss"] == pytest.approx(math.log(10))
     assert network["what"] == tiny and network["parameters"] > 6 * 24
     assert 0 < network["-adapt 1"] < network["test loss"] < 5
-    assert all(row["s"] > 0 and row["processor s"] > 0 for row in (n_gram, network))
+    assert n_gram["s"] > 0 and network["s"] > 0 and network["processor s"] > 0
+    assert n_gram["processor s"] >= 0  # a tick of the clock may be longer
     assert [line.split(": ")[0] for line in printed[1:]] == ["n-grams of order 2", tiny]
 
 
