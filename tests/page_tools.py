@@ -57,7 +57,7 @@ def browser(folder: Path) -> Iterator[webdriver.Chrome]:
         running.quit()
 
 
-# One script instead of selenium's questions about elements, each of which takes as long.
+# One script, since each of selenium's questions about an element takes as long as all of it.
 _IS_OPEN = """
 const status = document.getElementById("status").textContent.trim();
 const isIdle = document.getElementById("generate").disabled || !arguments[0].includes(status);

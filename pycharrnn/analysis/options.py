@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.option_fields import SWITCH, THREADS, Allowed, check, file_ending, number, one_of, option
+from pycharrnn.common.option_fields import SWITCH, THREADS, check, file_ending, number, one_of, option
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.text import decode_text
 
@@ -64,14 +64,7 @@ class ScoreOptions(AdaptOptions):
     overwrite: int = option(
         0, "1 = replace the file of -html also if pycharrnn score did not write it", group="output", allowed=SWITCH
     )
-    text_encoding: str = option(
-        "",
-        "encoding of the texts, as in training, for a model of pycharrnn train FILE: a text encoding of Python, or"
-        " bytes. Empty = detect it. Other models read the bytes",
-        group="text",
-        value="NAME",
-        allowed=Allowed(decode_text.is_encoding, decode_text.ALLOWED),
-    )
+    text_encoding: str = decode_text.option_for_model("the texts")
     lines: int = option(
         0,
         "1 = print each line, or each item for a model of items: its bits, bits per character, and the line, with tabs"
@@ -178,14 +171,7 @@ class ActivationsOptions:
 
     primetext: str = option("", "the text to read", group="text")
     primefile: str = option("", "file with the text to read. - = standard input", path="file", group="text")
-    text_encoding: str = option(
-        "",
-        "encoding of -primefile, as in training, for a model of pycharrnn train FILE: a text encoding of Python, or"
-        " bytes. Empty = detect it. Other models read the bytes",
-        group="text",
-        value="NAME",
-        allowed=Allowed(decode_text.is_encoding, decode_text.ALLOWED),
-    )
+    text_encoding: str = decode_text.option_for_model("-primefile")
     ignore_bad_primetext: int = option(
         0, "1 = leave out characters of the text that the vocabulary lacks", group="text", allowed=SWITCH
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pycharrnn.checkpoints import formats
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Allowed, Ramp, check, number, option
+from pycharrnn.common.option_fields import MAX_COUNT, SWITCH, THREADS, Ramp, check, number, option
 from pycharrnn.engine.adapt_options import AdaptOptions
 from pycharrnn.text import decode_text
 
@@ -108,14 +108,7 @@ class SampleOptions(AdaptOptions):
         path="file",
         group="text",
     )
-    text_encoding: str = option(
-        "",
-        "encoding of -primefile, as in training, for a model of pycharrnn train FILE: a text encoding of Python, or"
-        " bytes. Empty = detect it. Other models read the bytes",
-        group="text",
-        value="NAME",
-        allowed=Allowed(decode_text.is_encoding, decode_text.ALLOWED),
-    )
+    text_encoding: str = decode_text.option_for_model("-primefile")
     adapt: int = option(
         0,
         "1 = first learn from the text of -primefile or -primetext, by reading it once. The checkpoint stays as it is",

@@ -29,7 +29,7 @@ Integer = Annotated[int, BeforeValidator(_integral_as_int)]  # as in JSON Schema
 
 
 def _help(name: str) -> str:
-    """What -help says about a flag of AdaptOptions, with the names of fields."""
+    """The help of a flag of AdaptOptions, with fields in the place of flags."""
     text: str = {field.name: field for field in dataclasses.fields(AdaptOptions)}[name].metadata["help"]
     return text.replace("-adapt_length", "adapt_length")
 

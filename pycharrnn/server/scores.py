@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 class _Scored(NamedTuple):
-    """A character, whether it belongs to a label, and its bits: by the model as it is, and by the one that learns."""
+    """A character of a scored text.
+
+    Attributes:
+        is_given: whether it belongs to a label.
+        plain, bits: its bits by the trained model, and by the model that learns; None if it is unknown.
+    """
 
     character: bytes
     is_given: bool

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.option_fields import Allowed, option
 from pycharrnn.text import html_text
 
 RAW = "bytes"  # the value of -text_encoding that keeps a file as it is
 _COMMON = "utf-8, utf-16, cp1252, latin-1, mac-roman, cp1251, koi8-r, shift-jis or gb18030"
-ALLOWED = f"{RAW} or a text encoding of Python (docs.python.org/3/library/codecs.html), such as {_COMMON}"
+_ALLOWED = f"{RAW} or a text encoding of Python (docs.python.org/3/library/codecs.html), such as {_COMMON}"
 _NOT_FOR_FILES = ("idna", "punycode")  # host names
 _PIECE = 1 << 20  # bytes in memory at a time
 
@@ -51,7 +52,7 @@ codecs.register_error(INVALID_AS_CP1252, _as_cp1252)
 
 
 @functools.cache
-def is_encoding(name: str) -> bool:
+def _is_encoding(name: str) -> bool:
     """Whether -text_encoding accepts a name."""
     try:
         codecs.getincrementaldecoder(name)
@@ -59,6 +60,21 @@ def is_encoding(name: str) -> bool:
         return codecs.lookup(name).name not in _NOT_FOR_FILES
     except (LookupError, ValueError):
         return name == RAW
+
+
+ENCODING = Allowed(_is_encoding, _ALLOWED)  # values of -text_encoding
+
+
+def option_for_model(of: str) -> str:
+    """The field -text_encoding of a command that reads a text for a model. `of`: the text, as the help names it."""
+    return option(
+        "",
+        f"encoding of {of}, as in training, for a model of pycharrnn train FILE: a text encoding of Python, or {RAW}."
+        " Empty = detect it. Other models read the bytes",
+        group="text",
+        value="NAME",
+        allowed=ENCODING,
+    )
 
 
 def pieces(

@@ -316,7 +316,7 @@ class TrainOptions:
         " as its text. -data_dir always keeps the bytes",
         group="text",
         value="NAME",
-        allowed=Allowed(decode_text.is_encoding, decode_text.ALLOWED),
+        allowed=decode_text.ENCODING,
     )
 
     @property

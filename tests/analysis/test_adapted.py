@@ -98,7 +98,7 @@ def test_items_are_learnt_after_their_labels(tmp_path, monkeypatch, kernel):
     ends = np.flatnonzero(ids[1:] == ids[0]) + 1
     expected = [part.sum() for part in np.split(bits, ends)[:-1]]
     assert [float(row[0]) for row in learnt] == pytest.approx(expected, abs=1e-5)
-    assert expected[-4] < float(plain[-4][0])  # what repeats has been learnt
+    assert expected[-4] < float(plain[-4][0])  # learning made the repeated text cheaper
     by_bits = scored("-adapt", "1", "-adapt_length", "7", "-adapt_rate", "0.01", "-sort", "1")
     assert by_bits == sorted(learnt, key=lambda row: float(row[0]))
 

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: what is left is whole, and the run that goes on is the one that never stopped."""
+"""kill -9 at random moments: all files are whole, and a resumed run ends with the digits of an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ export function scoreRequestOf(facts) {
   return { model: facts.id, text: $("own").value, ...adaptOf({ adapt, ...adaptValues() }) };
 }
 
-// What a request says about learning; nothing without it.
+// The fields of a request that set how a model learns; none if it does not learn.
 function adaptOf(values) {
   if (values.adapt !== "1") return {};
   const given = ADAPT_CONTROLS.filter((id) => id in values);
