@@ -28,6 +28,19 @@ REWORDED = {
     "x.t7 is a checkpoint: -init_from x.t7 with a text trains it further.": (
         'x.t7 is a checkpoint: Bring takes it, and "Start from" then trains it further on a text.'
     ),
+    "another training (process 5 on host) writes lm_a_* to cv: choose another -savefile or -checkpoint_dir, or wait;"
+    " -lock 0 trains all the same.": (
+        'another training (process 5 on host) writes lm_a_* to cv: choose another "Name", or wait until it has ended.'
+    ),
+    "cv/lm_a_latest.t7 is an unfinished run: iteration 9; go on with it by -resume cv/lm_a_latest.t7, choose another"
+    " -savefile or -checkpoint_dir, or give it up with -overwrite 1.": (
+        'cv/lm_a_latest.t7 is an unfinished run: iteration 9; choose another "Name", or go on with it by'
+        " `pycharrnn train -resume cv/lm_a_latest.t7`."
+    ),
+    "this training would overwrite cv/lm_a_best.t7, which it begins with: choose another -savefile or -checkpoint_dir,"
+    " or give it up with -overwrite 1.": (
+        'this training would overwrite cv/lm_a_best.t7, which it begins with: choose another "Name".'
+    ),
     "-rnn_size must be at least 1, not 0.": "-rnn_size must be at least 1, not 0.",
 }
 

@@ -260,6 +260,23 @@ def test_a_training_is_found_before_its_process_has_done_anything(studio, monkey
     assert studio.until(run_id, lambda run: run["state"] != "running")["state"] == "finished"
 
 
+def test_a_stop_reaches_a_training_that_has_not_written_its_number_yet(studio, monkeypatch):
+    use_fake_training(monkeypatch, "wait")
+    pause = "import os, time\nopen('paused', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
+    monkeypatch.setattr(run_process, "_PROGRAM", pause + run_process._PROGRAM)
+    run_id = studio.start()
+    studio.watch()
+    until(lambda: os.path.exists("paused"))
+    try:
+        studio.begin_anew()  # a server that did not begin the process, and knows it by its lock alone
+        assert studio.post(f"/runs/{run_id}/stop").json()["state"] == "stopping"
+        studio.watch()
+        assert studio.run(run_id)["state"] == "stopping"
+    finally:
+        Path("go").touch()
+    assert studio.until(run_id, lambda run: run["state"] != "stopping")["state"] == "stopped"
+
+
 @pytest.mark.parametrize("behavior, state", [("finish", "finished"), ("fail", "failed"), ("wait", "failed")])
 def test_a_training_that_ended_meanwhile(studio, monkeypatch, behavior, state):
     use_fake_training(monkeypatch, behavior)

@@ -41,10 +41,16 @@ _SENTENCES = (
     ),
     (r"pycharrnn train .* -items line learns", "-items line learns"),
     (r"train without -items(?! \w)", 'train with "The text is: one text"'),
-    (r"(-(?:init_from|resume)) (?:cv|models)/\S+?(?=[.,;:]?(?: |$))", r"\1"),
+    (
+        r"go on with it by (-resume \S+), choose another -savefile or -checkpoint_dir, or give it up with -overwrite 1",
+        r'choose another "Name", or go on with it by `pycharrnn train \1`',
+    ),
+    (r"choose another -savefile or -checkpoint_dir(?:, or give it up with -overwrite 1)?", 'choose another "Name"'),
+    (r", or wait; -lock 0 trains all the same", ", or wait until it has ended"),
+    (r"(?<!train )(-(?:init_from|resume)) (?:cv|models)/\S+?(?=[.,;:]?(?: |$))", r"\1"),
 )
 _REWORDED = tuple((re.compile(pattern), words) for pattern, words in _SENTENCES)
-_FLAG = re.compile(rf"(?<![\w-])-({'|'.join(FIELDS)})\b(?: (\w+))?")
+_FLAG = re.compile(rf"(?<![\w-])(?<!pycharrnn train )-({'|'.join(FIELDS)})\b(?: (\w+))?")
 
 
 def reword(sentence: str) -> str:

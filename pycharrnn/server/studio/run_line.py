@@ -29,6 +29,7 @@ class RunLine:
     ) -> None:
         self._note, self._clock = note, clock
         self._processes = Processes(environment)
+        self._unasked = set[str]()  # runs that are to stop, whose processes could not be asked yet
         self.records = run_record.load_all()
         order = (studio_paths.read_json(_ORDER) or {}).get("line")
         known = [run_id for run_id in order if run_id in self.records] if isinstance(order, list) else []
@@ -88,7 +89,8 @@ class RunLine:
         if record.state not in ACTIVE:
             raise Refusal(409, f"{record.name} does not train: it {_doing(record)}.")
         record = self._saved(dataclasses.replace(record, state="stopping", stops=record.stops + 1))
-        self._processes.ask_to_stop(record)
+        if not self._processes.ask_to_stop(record):
+            self._unasked.add(run_id)
         return record
 
     def reorder(self, run_ids: Sequence[str]) -> list[str]:
@@ -114,6 +116,7 @@ class RunLine:
     def watch(self) -> bool:
         """Notice a training that has ended, and begin the next one. Returns: whether anything changed."""
         changed = False
+        self._unasked = {i for i in self._unasked if i in self.records and not self._asked(self.records[i])}
         active = self._active()
         for record in active:
             if not self._processes.is_alive(record):
@@ -126,6 +129,9 @@ class RunLine:
             self._begin(self.records[next_id])
             changed = True
         return changed
+
+    def _asked(self, record: RunRecord) -> bool:
+        return record.state != "stopping" or self._processes.ask_to_stop(record)
 
     def is_active(self, record: RunRecord) -> bool:
         return record.state in ACTIVE

@@ -64,15 +64,17 @@ class Processes:
         """Whether the run's process is there, whoever began it."""
         return self._pid(record) is not None
 
-    def ask_to_stop(self, record: RunRecord) -> None:
+    def ask_to_stop(self, record: RunRecord) -> bool:
         """Send the signal at which training saves and ends; at a second one, it ends at once.
 
+        Returns: False if the process is there, but has not written its number yet: ask again.
         Not SIGINT: a server in a shell's background ignores that, and its processes do too.
         """
         number = signal.SIGTERM if os.name != "nt" else signal.CTRL_BREAK_EVENT  # type: ignore[attr-defined]
         if pid := self._pid(record):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+        return pid != 0
 
     def _pid(self, record: RunRecord) -> int | None:
         """The number of the run's process; None if it has ended. 0 if it is there, but its number is not known."""
