@@ -16,7 +16,7 @@ from compat.t7_reader import MOST_FURTHER, T7FileSummary, survey
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint, formats, t7_file
 from pycharrnn.common import losses
-from pycharrnn.common.display import escape_line
+from pycharrnn.common.display import escape_line, is_utf8
 from pycharrnn.common.errors import UserError
 
 Facts = dict[str, Any]  # name -> number, text, or dicts and lists of them
@@ -150,7 +150,7 @@ def as_table(found: Facts) -> str:
         if key in _SERIES:
             continue
         if key == "vocab":
-            rows.append((key, " ".join(repr(c)[1:-1] for c in value)))
+            rows.append((key, " ".join(map(escape_line, value))))
         elif key == "validation":
             for name, point in value.items():
                 when = f"epoch {point['epoch']:.2f}" if point["epoch"] else f"iteration {point['iteration']}"
@@ -218,6 +218,7 @@ def _summary(value: object) -> str:
 def _scalar(value: object) -> str:
     """A number, a shortened string or nil in Python's notation; the class of another value."""
     if isinstance(value, bytes):
-        text = repr(value[:240].decode("utf-8", "backslashreplace"))
+        start = value[:240]
+        text = repr(start.decode("utf-8", "ignore")) if is_utf8(start) else repr(start)[1:]
         return text if len(text) <= 60 else text[:57] + "..."
     return repr(value) if isinstance(value, (int, float, bool, type(None))) else f"<{type(value).__name__}>"

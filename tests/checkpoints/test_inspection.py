@@ -52,6 +52,11 @@ def test_the_facts_of_a_recorded_checkpoint():
     assert (len(series["train_losses"]), len(series["val_losses"])) == (663, 7)
 
 
+def test_a_byte_that_is_not_utf8_has_one_backslash_in_the_table():
+    table = inspection.as_table({"vocab": ["\n", "\\", "\u00e9", b"\xe2".decode("utf-8", "backslashreplace")]})
+    assert table == "vocab  \\n \\ \u00e9 \\xe2"
+
+
 def test_the_curve(tmp_path):
     losses = {10: 2.5, 5: math.nan, 20: 1.5, 30: 1.75}
     facts = inspection.facts(saved(tmp_path, val_losses=losses, i=40, epoch=4.0))
@@ -141,7 +146,7 @@ def test_the_tree_of_each_kind_of_value(tmp_path):
         "  'n': None",
         "  'x': 2.5",
         "  't': True",
-        "  'text': 'a\\\\xff\\n'",
+        "  'text': 'a\\xff\\n'",
         "  'tensor': torch.DoubleTensor 2 x 3",
         "  'no memory': torch.FloatTensor empty",
         "  'storage': torch.ByteStorage of 5",
