@@ -129,6 +129,11 @@ def open_batches(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     data = group(DataSettings, recorded_options.replace(path, TrainOptions(), **values))
     if "data_dir" not in given:
         recorded_options.require_text(path, data.data_dir)
+    elif not os.path.isfile(os.path.join(data.data_dir, "input.txt")):
+        raise UserError(
+            f"{flag('data_dir', data.data_dir)} is not a folder that has an input.txt: name the folder of the text, or"
+            " give a file to pycharrnn score."
+        )
     keep = recorded_options.find(loaded, "vocab") == "keep"
     return loaders.open_batches(
         data.data_dir,

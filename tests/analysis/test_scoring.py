@@ -70,6 +70,9 @@ def test_eval_of_other_splits_and_sizes(corpus):
     assert b"loss over train split" in train.stdout
     assert b"loss over val split" in run("eval", CHECKPOINT, "-data_dir", str(corpus), "-batch_size", "3").stdout
     assert "test split has none of the" in sentence(run("eval", CHECKPOINT, "-data_dir", str(corpus), "-split", "test"))
+    for other in (corpus / "input.txt", corpus / "missing"):
+        error = sentence(run("eval", CHECKPOINT, "-data_dir", str(other)))
+        assert "is not a folder that has an input.txt" in error and "pycharrnn score" in error
     assert "-split must be train, val or test, not dev" in sentence(run("eval", CHECKPOINT, "-split", "dev"))
     error = sentence(run("eval", CHECKPOINT, "-data_dir", str(corpus), "-val_frac", "0.5"))
     assert "sum to more than 1" in error
