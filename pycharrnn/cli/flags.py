@@ -293,4 +293,5 @@ def _of_torch_rnn(flag: str, known: Collection[str]) -> str:
     if name == "checkpoint" and "-primetext" in known:
         return "name the checkpoint without a flag: pycharrnn sample cv/checkpoint.t7."
     ours = _TORCH_RNN.get(name, "")
-    return f"torch-rnn's {flag} is {ours} here." if ours in known else ""
+    form = ", a folder that has the text as input.txt" if ours == "-data_dir" else ""
+    return f"torch-rnn's {flag} is {ours} here{form}." if ours in known else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection
 
 import torch
@@ -84,8 +85,9 @@ def _check_same_vocabulary(data: DataSettings, start: InitialCheckpoint, ours: C
         if characters
     ]
     if differences:
+        text = os.path.join(data.data_dir, "input.txt")
         raise UserError(
-            f"the characters of {data.data_dir}/input.txt ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
+            f"the characters of {text} ({len(ours)}) are not those of {start.path} ({len(theirs)}):"
             f" {'; '.join(differences)}; {flag('init_from', start.path)} with {flag('vocab', 'extend')} adds the new"
             f" ones to the model, {flag('vocab', 'keep')} leaves them out of the text."
         )

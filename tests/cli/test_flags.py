@@ -217,6 +217,7 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["sample", "x.t7", "-gpu", "-1"], "torch-rnn's -gpu is -gpuid here."),
         (["sample", "-checkpoint", "cv/x.t7"], "there is no flag -checkpoint; name the checkpoint without a flag:"),
         (["train", "-model_type", "lstm"], "torch-rnn's -model_type is -model here."),
+        (["train", "-input_h5", "x.h5"], "-data_dir here, a folder that has the text as input.txt."),
         (["sample", "x.t7", "-temperature", "0,5"], "-temperature needs a number, not '0,5': write 0.5."),
         (["sample", "x.t7", "-length", "0,5"], "-length needs a whole number, not '0,5'."),
         (["inspect", "a.t7", "b.t7"], "too many arguments (b.t7): inspect takes <file>."),
