@@ -183,7 +183,7 @@ def _of_several(file: File, run: Run) -> str:
         others.append(f"{len(run.others) - _MOST_NAMED} more")
     why = f"the {_why_best(file)} of the run that trained last, by the files' times"
     taken = f"{_escaped(os.path.basename(file.path))}, {why}"
-    return f"{len(run.others) + 1} runs: taking {taken}; others: {', '.join(others)}"
+    return f"several runs: taking {taken}; others: {', '.join(others)}"
 
 
 def _why_best(file: File) -> str:
