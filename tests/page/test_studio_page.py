@@ -278,6 +278,12 @@ def test_bring_send_play(chromium, studio, tmp_path):
     path.write_bytes(b"a model")
     element(chromium, "model-file").send_keys(str(path))
     shown(chromium, "brought", "One model is here to play with: models/lm_old.t7.")
+    long = tmp_path / f"lm_{'old' * 12}.t7"
+    long.write_bytes(b"a model")
+    with screen(chromium, 360):
+        element(chromium, "model-file").send_keys(str(long))
+        shown(chromium, "brought", long.name)
+        assert chromium.execute_script("return document.documentElement.scrollWidth") <= 360
     press(chromium, "Send lm_old")
     shown(chromium, "dialog", "a page that runs the model in a browser")
     chromium.find_element(By.CSS_SELECTOR, ".formats button").click()

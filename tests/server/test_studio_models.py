@@ -122,6 +122,17 @@ def test_each_format_is_a_download(with_model, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "path, heading",
+    [("cv/lm_odes_epoch1.00_1.5000.t7", "odes"), ("cv/lm_corpus_2_epoch1.00_1.5000.t7", "corpus")],
+)
+def test_a_page_has_the_name_of_its_run(studio, path, heading):
+    shutil.copy(LSTM, path)  # of the text `corpus`
+    studio.scan()
+    page = studio.get("/send", params={"model": Path(path).stem, "format": "html"}).text
+    assert f"<title>{heading}</title>" in page
+
+
+@pytest.mark.parametrize(
     "model, ending, status", [("x", "t7", 404), ("../cv", "t7", 404), (LSTM.stem, "exe", 422), (LSTM.stem, "../x", 422)]
 )
 def test_what_can_not_be_sent(with_model, model, ending, status):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 
 from pycharrnn.checkpoints import checkpoint, formats, html_file
 from pycharrnn.common.errors import UserError
-from pycharrnn.server.studio import studio_paths
+from pycharrnn.server.studio import run_record, studio_paths
 from pycharrnn.server.studio.run_schemas import SendFormat
 from pycharrnn.server.studio.studio_paths import INCOMING, MODELS, OUTGOING, Refusal
 from pycharrnn.server.studio.uploads import safe_file_name
@@ -105,13 +106,20 @@ def convert(path: str, name: str, note: Callable[[str], None]) -> str:
         if name == "html":
             from pycharrnn.page import gallery, single_file
 
-            single_file.write(target, gallery.collect([path], False, note), False)
+            models = gallery.collect([path], False, note)
+            single_file.write(target, models, False, _title(path, models[0][1]["facts"]["text"]))
         else:
             checkpoint.convert(checkpoint.load(path), target)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return target
+
+
+def _title(path: str, text_name: str) -> str:
+    """The heading of a page: the name of the model's run. "" = `text_name`: for other models, and poems_2 of poems."""
+    name = run_record.owner_of(path)
+    return "" if re.fullmatch(rf"{re.escape(text_name)}_\d+", name) else name
 
 
 def clean() -> None:
