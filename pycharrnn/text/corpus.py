@@ -20,7 +20,7 @@ from compat.atomic_write import atomic_write
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, wordings
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record, decode_text, file_kinds, items, labels, list_text, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
@@ -150,7 +150,8 @@ def gather(
             name, files, sources = "text", [_text_file(texts, until_written, text_encoding)], ["a text"]
         else:
             name = name_of(texts)
-            files = source_files.find(texts, note, is_product, until_written, text_encoding)
+            or_else = wordings("get one by pycharrnn data pydoc", "give the text itself as bytes")
+            files = source_files.find(texts, note, is_product, until_written, text_encoding, or_else)
             sources = ["-" if path == "-" else os.path.realpath(path) for path in texts]
         try:
             with bar("reading", sum(file.size for file in files), progress) as advance:

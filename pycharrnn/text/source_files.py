@@ -45,6 +45,7 @@ def find(
     is_product: Callable[[str], bool],
     until_copied: contextlib.ExitStack,
     text_encoding: str = "",
+    or_else: str = "",
 ) -> list[SourceFile]:
     """The text files among `paths` and below them, each once. Errors: UserError.
 
@@ -54,12 +55,13 @@ def find(
         is_product: whether a training wrote the file at a path, found in a folder; such files are ignored.
         until_copied: keeps the content of a pipe, in a temporary file.
         text_encoding: the value of -text_encoding, "" to detect the encoding of each file.
+        or_else: what the caller can do instead of naming a file, for the message about a missing one.
     """
     files: dict[object, SourceFile] = {}  # by file_id
     skipped: list[str] = []
     not_plain: dict[str, Kind] = {}
     without_text: list[str] = []
-    for path, name, status in _walk(paths, skipped, is_product, until_copied):
+    for path, name, status in _walk(paths, skipped, is_product, until_copied, or_else):
         file_id = folder_walk.file_id(path, status)
         if file_id in files:
             continue
@@ -79,7 +81,8 @@ def find(
         raise UserError(file_kinds.refusal(shown, kind))
     if len(paths) == len(without_text) == 1 and paths[0].endswith(_CHECKPOINT_ENDINGS):
         shown = escape_line(paths[0])
-        raise UserError(f"{shown} is not a text, but a checkpoint: -init_from {shown} with a text trains it further.")
+        way_out = wordings(f"-init_from {shown}", f"init_from={paths[0]!r}")
+        raise UserError(f"{shown} is not a text, but a checkpoint: {way_out} with a text trains it further.")
     kinds = [f"{shown} ({kind.name})" for shown, kind in not_plain.items()]
     for words, names, advice in (
         ("they can't be followed", skipped, ""),
@@ -153,7 +156,11 @@ def some(names: Sequence[str]) -> str:
 
 
 def _walk(
-    paths: Sequence[str], skipped: list[str], is_product: Callable[[str], bool], until_copied: contextlib.ExitStack
+    paths: Sequence[str],
+    skipped: list[str],
+    is_product: Callable[[str], bool],
+    until_copied: contextlib.ExitStack,
+    or_else: str,
 ) -> Iterator[tuple[str, str, os.stat_result]]:
     """Path, name for messages and status of each file named, or below a named folder. Errors: UserError."""
     for path in paths:
@@ -167,8 +174,8 @@ def _walk(
                 raise UserError(f"{escape_line(path)} is an address: download the text, and name the file.") from e
             if isinstance(e, FileNotFoundError) and (whole := _divided_at_spaces(paths, path)):
                 raise UserError(f"{why}; if you mean one name with spaces, quote it: {whole}.") from e
-            other = wordings("get one by pycharrnn data pydoc", "give the text itself as bytes")
-            raise UserError(f"{why}: name a text file or a folder of them, or {other}.") from e
+            other = f", or {or_else}" if or_else else ""
+            raise UserError(f"{why}: name a text file or a folder of them{other}.") from e
         if status is None or stat.S_ISFIFO(status.st_mode):
             copy = _copied(path, until_copied)
             yield copy, "standard input" if path == "-" else path, os.stat(copy)

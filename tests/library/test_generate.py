@@ -432,6 +432,8 @@ def test_max_copy_is_that_of_the_command_line(tmp_path):
         Path("other.txt").write_bytes(b"aba\n" + b"c" * 50)
         other = pickle.loads(pickle.dumps(model)).generate("c", max_copy=2, text=Path("other.txt"), as_bytes=True)
         assert b"aba" not in other and b"ccc" not in other
+        with pytest.raises(pycharrnn.UserError, match=r"no\.txt .*: name a text file or a folder of them\.$"):
+            model.generate(max_copy=3, text="no.txt")
         Path("data/list/input.txt").unlink()
         with pytest.raises(pycharrnn.UserError, match=r"is not here: .*, or give text=FILE"):
             model.generate(max_copy=3)

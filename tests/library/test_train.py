@@ -198,6 +198,11 @@ def test_a_text_of_a_program(here):
     )
     with pytest.raises(pycharrnn.UserError, match="the text is empty, or binary data"):
         pycharrnn.train(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", **options)
+    with pytest.raises(pycharrnn.UserError, match="folder of them, or give the text itself as bytes"):
+        pycharrnn.train("no.txt", **options)
+    (here / "model.t7").write_bytes(b"\x04\x00\x00\x00" * 99)
+    with pytest.raises(pycharrnn.UserError, match=r"a checkpoint: init_from='model\.t7' with a text trains it further"):
+        pycharrnn.train("model.t7", **options)
     with pytest.raises(pycharrnn.UserError, match="the text is empty, or binary data"):
         pycharrnn.train(b"", **options)
 
