@@ -37,7 +37,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        in_cv = os.path.join("cv", os.fspath(path))
+        in_cv = os.path.normpath(os.path.join("cv", os.fspath(path)))
         if near := in_cv if os.path.isfile(in_cv) else names.near(os.fspath(path)):
             raise UserError(f"File {path} does not exist; did you mean {near}?") from None
         if not os.path.splitext(path)[1]:

@@ -223,12 +223,15 @@ def test_a_mistyped_path_is_answered_by_one_that_exists(tmp_path, monkeypatch):
     (tmp_path / "cv").mkdir()
     (tmp_path / "cv" / "lm_poems_best.t7").write_bytes(b"")
     near = os.path.join("cv", "lm_poems_best.t7")
-    for typed in ("cv/lm_poems_bset.t7", "lm_poem_best.t7", "lm_poems_best.t7"):
+    for typed in ("cv/lm_poems_bset.t7", "lm_poem_best.t7", "lm_poems_best.t7", "./lm_poems_best.t7"):
         with pytest.raises(UserError) as error:
             checkpoint.load(typed)
         assert str(error.value) == f"File {typed} does not exist; did you mean {near}?"
     with pytest.raises(UserError, match="File cv/other.t7 does not exist: name one that exists"):
         checkpoint.load("cv/other.t7")
+    (tmp_path / "poems.txt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"File \.\./poems.txt does not exist; did you mean poems.txt\?"):
+        checkpoint.load("../poems.txt")
 
 
 @pytest.mark.parametrize("ending", [".t7", ".t7.gz", ".safetensors", ".json", ".pt", ".onnx", ".html"])
