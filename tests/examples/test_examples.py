@@ -269,6 +269,14 @@ def test_the_notebook_is_valid():
     assert NOTEBOOK.name in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_notebook_says_that_its_kernel_lacks_pycharrnn(tmp_path, monkeypatch):
+    source = next(cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if "find_spec" in cell.source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"no pycharrnn-\*\.whl is beside this notebook: upload it, or choose"):
+        exec(source, {})
+
+
 def test_the_notebook_takes_a_list_of_your_own(tmp_path, monkeypatch):
     """As its text says, so that `names`, which later cells use, are those of that list."""
     cells = nbformat.read(NOTEBOOK, as_version=4).cells
