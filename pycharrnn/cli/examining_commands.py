@@ -325,7 +325,7 @@ def activations_command(path: str, **values: Any) -> None:
     if opt.ignore_bad_primetext:
         text, left_out = tokenizer.without_unknown(text, loaded.vocab)
         if left_out:
-            say(f"left out of the text: {tokenizer.never_seen(left_out)}")
+            say(f"left out of the text: {left_out}")
     recorded = activations.record(
         loaded, text, activations.MAX_CHARACTERS, say, "primefile" if opt.primefile else "primetext"
     )

@@ -116,7 +116,7 @@ def sample_command(model: str, **values: Any) -> None:
     if not opt.verbose:
         tell = lambda line: None  # noqa: E731
     primetext = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
-    left_out = 0
+    left_out = ""
     missing = "missing seed text, using uniform probability over first character"
     if opt.ignore_bad_primetext:
         primetext, left_out = tokenizer.without_unknown(primetext, loaded.vocab)
@@ -142,7 +142,7 @@ def sample_command(model: str, **values: Any) -> None:
     where = device.choose(opt.gpuid, opt.opencl, tell)
     tell(f"creating an {loaded.network.model}...")
     if left_out:
-        tell(f"left out of the primetext: {tokenizer.never_seen(left_out)}")
+        tell(f"left out of the primetext: {left_out}")
     tell(f"seeding with {source}" if source else missing)
     tell("--------------------------")
     if end is not None:
@@ -258,7 +258,7 @@ def chat_command(model: str, **values: Any) -> None:
 
 def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
     """Answer the lines of standard input until it ends."""
-    from pycharrnn.sampling import batch_to_files, tokenizer
+    from pycharrnn.sampling import batch_to_files
 
     out = sys.stdout.buffer
     lines = standard_input()
@@ -271,7 +271,7 @@ def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
             return
         line, left_out = chat.without_unknown(line)
         if left_out:
-            note(f"left out: {tokenizer.never_seen(left_out)}")
+            note(f"left out: {left_out}")
         batch_to_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
         _explain_early_ends(copies)
 

@@ -36,8 +36,8 @@ class Chat:
         self._unread = b""  # the last character of an answer: sampled, but not read yet
         self._copies = copies
 
-    def without_unknown(self, line: bytes) -> tuple[bytes, int]:
-        """`line` without what the vocabulary lacks, and how many bytes were dropped."""
+    def without_unknown(self, line: bytes) -> tuple[bytes, str]:
+        """As tokenizer.without_unknown."""
         return tokenizer.without_unknown(line, self._vocab)
 
     def answer(self, line: bytes) -> Iterator[sampler.SampledCharacter]:

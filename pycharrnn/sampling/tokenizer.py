@@ -95,15 +95,16 @@ def line_start(loaded: Checkpoint) -> list[bytes]:
     return [b"\n"] if checkpoint.is_from_texts(loaded) and b"\n" in loaded.vocab else []
 
 
-def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, int]:
-    """`text` without what `vocab` lacks, and how many bytes were dropped.
+def without_unknown(text: bytes, vocab: dict[bytes, int]) -> tuple[bytes, str]:
+    """`text` without what `vocab` lacks, and the sentence part of describe_all_unknown about it; "" = nothing.
 
     Drops all bytes of a UTF-8 character if `vocab` lacks one of them, since the rest would be invalid UTF-8.
     """
     found = list(tokenize(text, vocab))
     dropped = {k for position, character in found if character is None for k in _code_point_at(text, position)}
     kept = b"".join(character for position, character in found if character and position not in dropped)
-    return kept, len(text) - len(kept)
+    unknown = [position for position, character in found if character is None]
+    return kept, describe_all_unknown(text, unknown, vocab) if unknown else ""
 
 
 def _code_point_at(text: bytes, position: int) -> range:
@@ -113,16 +114,6 @@ def _code_point_at(text: bytes, position: int) -> range:
         if text[start] & 0xC0 != 0x80:
             return range(start, stop) if position < stop else range(position, position + 1)
     return range(position, position + 1)
-
-
-def never_seen(count: int) -> str:
-    """`count` in words, for the number that without_unknown returns.
-
-    Example:
-        >>> never_seen(2)
-        '2 bytes that the model has never seen'
-    """
-    return f"{count} byte{'s' if count > 1 else ''} that the model has never seen"
 
 
 def code_point_length(text: bytes, position: int) -> int:

@@ -180,7 +180,11 @@ def test_activations_leaves_out_what_the_model_has_never_seen(tmp_path):
     assert "or use -ignore_bad_primetext 1" in str(invoke(*args).exception)
     assert not out.exists()
     said = printed(*args, "-ignore_bad_primetext", "1")
-    assert said == ["left out of the text: 2 bytes that the model has never seen", f"saved {out}", ""]
+    assert said == [
+        "left out of the text: the character '~' (byte 0x7e), which the model has never seen",
+        f"saved {out}",
+        "",
+    ]
     ignoring = out.read_text(encoding="utf-8")
     printed(*args[:2], "-primetext", "The", "-o", str(out))
     assert out.read_text(encoding="utf-8") == ignoring

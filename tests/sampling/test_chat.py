@@ -51,4 +51,7 @@ def test_an_answer_ends_with_its_line():
 
 def test_what_the_model_has_never_seen_is_left_out():
     chat = Chat(Always(1), VOCAB, ChatOptions())
-    assert chat.without_unknown(b"a~b\xff\n") == (b"ab\n", 2)
+    assert chat.without_unknown(b"a~b\xff\n") == (
+        b"ab\n",
+        "the characters U+007E \"~\" and '\ufffd' (byte 0xff), which the model has never seen",
+    )
