@@ -166,6 +166,8 @@ def main() -> None:
     parser.add_argument("-until", type=float, default=1.92, help="the test loss at which makemore is stopped")
     parser.add_argument("-o", default="", help="the figures as JSON")
     args = parser.parse_args()
+    if not args.list.is_file():
+        parser.error(f"there is no file {args.list}")
     train, test = makemore_split(args.list.read_text(encoding="utf-8"))
     print(f"{len(train):,} items of training, {len(test):,} of test")
     runs = [lambda: n_gram(train, test)]

@@ -85,6 +85,8 @@ def main() -> None:
     parser.add_argument("-train", type=int, default=1)
     parser.add_argument("-o", default="", help="the rows as JSON")
     args = parser.parse_args()
+    if not Path(args.folder, "input.txt").is_file():
+        parser.error(f"there is no {Path(args.folder, 'input.txt')}")
     torch.set_num_threads(1)
     opt = TrainOptions(data_dir=args.folder, minutes=args.minutes, items=args.items, gpuid=-1)
     text = text_stats(args.folder)

@@ -192,6 +192,8 @@ def main() -> None:
     parser.add_argument("-o", default="", help="the curves as JSON")
     parser.add_argument("-picture", default="", help="the curves as a picture")
     args = parser.parse_args()
+    if not args.text.is_file():
+        parser.error(f"there is no file {args.text}")
     text, losses = args.text.resolve(), [float(loss) for loss in args.losses.split(",")]
     curves: dict[str, Curve] = {}
     runs: dict[str, Callable[[], dict[str, Curve]]] = {}

@@ -130,6 +130,8 @@ def main() -> None:
     parser.add_argument("-adapt", type=int, default=1)
     parser.add_argument("-o", default="", help="the rows as JSON")
     args = parser.parse_args()
+    if not args.text.is_file():
+        parser.error(f"there is no file {args.text}")
     train, test = split(args.text.read_bytes())
     print(f"{len(train):,} bytes of training, {len(test):,} of test", flush=True)
     runs: list[Callable[[], Row]] = []

@@ -48,6 +48,7 @@ def test_every_benchmark_has_a_test():
         "what_a_client_counts",
         "the_n_grams_of_lists",
         "labels_of_a_folder_without_lists",
+        "benchmarks_without_their_text",
         "the_split_of_labels",
     }
 
@@ -401,6 +402,15 @@ def test_labels_of_a_folder_without_lists(monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit):
         benchmark("labels").main()
     assert f"there is no list (.txt) in {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["lists", "minutes", "time_to_loss", "war_and_peace"])
+def test_benchmarks_without_their_text(name, monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", str(tmp_path / "missing")])
+    with pytest.raises(SystemExit):
+        benchmark(name).main()
+    assert "error: there is no " in capsys.readouterr().err
 
 
 def test_the_split_of_labels(monkeypatch):
