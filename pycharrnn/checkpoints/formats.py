@@ -114,6 +114,21 @@ def page_and_model(path: str | os.PathLike[str]) -> tuple[str, str]:
     return (found["page"], found["model"]) if found else (whole, "")
 
 
+_USED_BY = {
+    "dtype": (".t7", ".onnx"),
+    "encoding": (".t7",),
+    "long_size": (".t7",),
+    "weights": C.endings,
+    "half": HTML.endings,
+}
+
+
+def check_use(path: str, option: str, words: str) -> None:
+    """Refuse an option for writing that the format of `path` does not use. `words`: the option. Errors: UserError."""
+    if of(path) and not path.endswith(_USED_BY[option]):
+        raise UserError(f"{words} is for {in_words(_USED_BY[option])} files, not for {path}: leave it out.")
+
+
 def in_words(endings: Iterable[str]) -> str:
     """[".t7", ".safetensors", ".json"] -> ".t7, .safetensors or .json" """
     *others, last = endings

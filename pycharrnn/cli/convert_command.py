@@ -43,6 +43,12 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     opt = ConvertOptions(**values)
     *sources, target = files if len(files) > 1 else (*files, "")
     Output(target, "", opt.overwrite).check_folder()
+    if opt.type:
+        formats.check_use(target, "dtype", flag("type", opt.type))
+    if opt.ascii:
+        formats.check_use(target, "encoding", flag("ascii", opt.ascii))
+    if opt.longs != ConvertOptions.longs:
+        formats.check_use(target, "long_size", flag("longs", opt.longs))
     if target.endswith(formats.HTML.endings):
         _write_page(sources, target, opt)
         return

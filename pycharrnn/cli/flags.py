@@ -177,7 +177,7 @@ class Command(click.Command):
             e.ctx = e.ctx or ctx  # so that the message names this command's -help
             if isinstance(e, click.MissingParameter) and isinstance(e.param, click.Argument):
                 metavar = e.param.metavar or ""
-                described = dict(self.arguments).get(metavar.strip("<>"), "")
+                described = dict(self.arguments).get(metavar.strip("[<").partition(">")[0], "")
                 raise click.UsageError(f"Missing argument '{metavar}': {described}.", ctx) from None
             if e.message.startswith("Got unexpected extra argument"):
                 left_over = e.message.partition("(")[2].removesuffix(")")

@@ -427,9 +427,18 @@ class Model:
             half: round the weights of an .html file to 16 bits. It is smaller but samples other texts.
             weights: of a .c file, "double", "float" or "int8"; "" = the first that takes at most 4 MB.
 
-        Errors: OSError; UserError for another ending or value.
+        Errors: OSError; UserError for another ending or value, or an option that the format does not use.
         """
         loaded, target = self._weights.checkpoint(), arguments.path(path)
+        for option, value, default in (
+            ("dtype", dtype, ""),
+            ("encoding", encoding, "binary"),
+            ("long_size", long_size, 8),
+            ("half", half, False),
+            ("weights", weights, ""),
+        ):
+            if value != default:
+                formats.check_use(target, option, f"{option}={value!r}")
         if target.endswith(formats.HTML.endings):
             from pycharrnn.page import single_file
 

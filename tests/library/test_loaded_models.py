@@ -159,6 +159,13 @@ def test_an_untouched_model_is_saved_as_convert_writes_it(tmp_path):
     assert load_t7(tmp_path / "f.t7")[b"i"] == model.iteration
     with pytest.raises(pycharrnn.UserError, match="ending"):
         model.save(tmp_path / "m.doc")
+    for name, option in (("n.json", {"dtype": "float32"}), ("n.t7", {"half": True}), ("n.html", {"weights": "int8"})):
+        ((key, value),) = option.items()
+        with pytest.raises(
+            pycharrnn.UserError, match=f"^{key}={value!r} is for .* files, not for .*{name}: leave it out"
+        ):
+            model.save(tmp_path / name, **option)
+        assert not (tmp_path / name).exists()
     with pytest.raises(pycharrnn.UserError, match="pycharrnn convert"):
         model.module.save(tmp_path / "m.html")
 
