@@ -35,7 +35,7 @@ demo: .venv/installed
 	$(BIN)/pycharrnn train data/pydoc/input.txt -gpuid -1 -savefile demo -overwrite 1
 	@echo
 	@echo "a sample from the best checkpoint, at temperature 0.5:"
-	@$(BIN)/pycharrnn sample cv/lm_demo_best.t7 -gpuid -1 -verbose 0 -length 600 -temperature 0.5
+	@$(BIN)/pycharrnn sample cv/lm_demo_best.t7 -gpuid -1 -verbose 0 -length 600 -temperature 0.5 -primetext "The "
 
 # mypy takes one core for half a minute; on another, what tests import is compiled once, not by each of their workers.
 lint: .venv/test-installed
