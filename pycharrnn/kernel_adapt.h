@@ -17,8 +17,6 @@
 
 #include <sched.h>
 
-#define ADAPT_LANES ((int)(BYTES / sizeof(float)))
-#define PER_BLOCK (SUMS / ADAPT_LANES)           /* vectors of SUMS elements */
 #define DOT_ROWS (BYTES == 64 ? 8 : 4)           /* rows at a time, whose sums hide the latency of each other */
 #define WIDE (BYTES == 64 ? 12 : 6)              /* blocks of SUMS columns at a time, likewise */
 #define PADDED(n) ROUND_UP(n, SUMS)
@@ -163,91 +161,51 @@ static void down_columns(const float *weight, int64_t columns, int64_t gates, in
 }
 #undef BLOCKS
 
-/* -- the update ---------------------------------------------------------------------------------------------------- */
+/* -- the columns of a segment's characters ------------------------------------------------------------------------ */
 
-/* Numbers of the update, and the vectors that it is for. */
-struct update_of {
-  float *parameters, *mean_square;
-  const float *trained;
-  vector_float alpha, rest, rate, epsilon, pull;
+/* The units first..last of some parts: whole groups. */
+struct share {
+  int64_t first_group, last_group, first, last;
 };
-static struct update_of update_of(const struct adapting *a) {
-  return (struct update_of){
-      a->parameters, a->mean_square, a->trained, splat_float((float)a->alpha), splat_float((float)(1 - a->alpha)),
-      splat_float((float)-a->learning_rate), splat_float((float)a->epsilon), splat_float((float)a->pull)};
+static struct share share_of(const struct adapting *a, int64_t part, int64_t parts) {
+  const int64_t blocks = PADDED(a->H) / SUMS;
+  struct share s = {PART(GROUPS, part, parts), PART(GROUPS, part + 1, parts), 0, 0};
+  s.first = PART(blocks, s.first_group, GROUPS) * SUMS, s.last = PART(blocks, s.last_group, GROUPS) * SUMS;
+  return s;
 }
 
-/* m = alpha*m + (1-alpha)*g*g; w -= rate * g/(sqrt(m) + epsilon); then w moves by `pull` of the way to the trained
-   weight. The same bits where g is known to be zero. */
-INLINE void learn(const struct update_of *u, int64_t at, vector_float g, const int is_zero) {
-  vector_float m = load_float(u->mean_square + at, ADAPT_LANES), w = load_float(u->parameters + at, ADAPT_LANES);
-  m = is_zero ? m * u->alpha : fma_float(m, u->alpha, u->rest * g * g);
-  if (!is_zero) w = fma_float(u->rate, g / (sqrt_float(m) + u->epsilon), w);
-  w = fma_float(u->pull, load_float(u->trained + at, ADAPT_LANES) - w, w);
-  store_float(u->mean_square + at, m, ADAPT_LANES), store_float(u->parameters + at, w, ADAPT_LANES);
-}
-
-#define TILE (4 * PER_BLOCK) /* vectors of four rows by SUMS columns */
-
-/* Rows first..last of the weight (.., columns) at `offset`, from the gradients d (T, width) of the products with x (T,
-   columns). x of a character `zero_before` counts as zeros. While the gradients of a tile are summed up, the tile
-   before it learns, so that divisions and memory do not wait for products. */
-static void learn_rows(const struct adapting *a, int64_t offset, int64_t columns, const float *d, int64_t width,
-                       const float *x, const int64_t *characters, int64_t zero_before, int64_t T, int64_t first,
-                       int64_t last) {
-  const struct update_of u = update_of(a);
-  vector_float ready[TILE];
-  int64_t at_ready = -1; /* where they belong */
-#define LEARN_READY(i) learn(&u, at_ready + (i) / PER_BLOCK * columns + (i) % PER_BLOCK * ADAPT_LANES, ready[i], 0)
-  for (int64_t n = first; n < last; n += 4)
-    for (int64_t k = 0; k < columns; k += SUMS) {
-      const int64_t at = offset + n * columns + k, count = at_ready < 0 ? 0 : TILE;
-      vector_float g[4][PER_BLOCK] = {{{0}}};
-      UNROLL
-      for (int r = 0; r < 4; r++) {
-        __builtin_prefetch(u.mean_square + at + r * columns, 1), __builtin_prefetch(u.parameters + at + r * columns, 1);
-        __builtin_prefetch(u.trained + at + r * columns);
-      }
-      for (int64_t t = 0; t < T; t++) {
-        if (t < count) LEARN_READY(t);
-        if (characters[t] == zero_before) continue;
-        vector_float of_x[PER_BLOCK];
-        UNROLL
-        for (int v = 0; v < PER_BLOCK; v++) of_x[v] = load_float(x + t * columns + k + v * ADAPT_LANES, ADAPT_LANES);
-        UNROLL
-        for (int r = 0; r < 4; r++) {
-          vector_float factor = splat_float(d[t * width + n + r]);
-          UNROLL
-          for (int v = 0; v < PER_BLOCK; v++) g[r][v] = fma_float(factor, of_x[v], g[r][v]);
-        }
-      }
-      for (int64_t i = T; i < count; i++) LEARN_READY(i);
-      __builtin_memcpy(ready, g, sizeof ready);
-      at_ready = at;
-    }
-  for (int64_t i = 0; i < TILE && at_ready >= 0; i++) LEARN_READY(i);
-#undef LEARN_READY
-}
-
-/* Elements first..last of the vector at `offset`, from the sum of the rows t, next[t], ... below T of d (T, width). */
-static void learn_sums(const struct adapting *a, int64_t offset, const float *d, int64_t width, const int64_t *next,
-                       int64_t t, int64_t T, int64_t first, int64_t last) {
-  const struct update_of u = update_of(a);
-  for (int64_t j = first; j < last; j += ADAPT_LANES) {
-    vector_float g = {0};
-    for (int64_t row = t; row < T; row = next ? next[row] : row + 1) g += load_float(d + row * width + j, ADAPT_LANES);
-    if (t < T) learn(&u, offset + j, g, 0);
-    else learn(&u, offset + j, g, 1);
-  }
-}
-
-/* For each character the first step of a segment that reads it, for each step the next that reads the same; T: none. */
+/* For each character of a segment the first step that reads it, for each step the next that reads the same; T: none. */
 static void find_steps(const struct adapting *a, const struct segment *s) {
-  for (int64_t v = 0; v < a->V; v++) a->first_steps[v] = s->T;
+  const int64_t *characters = a->characters + s->start;
+  for (int64_t t = 0; t < s->T; t++) a->first_steps[characters[t]] = s->T;
   for (int64_t t = s->T - 1; t >= 0; t--) {
-    int64_t *first = &a->first_steps[a->characters[s->start + t]];
+    int64_t *first = &a->first_steps[characters[t]];
     a->next_steps[t] = *first, *first = t;
   }
+}
+
+/* Let the column of a character in layer 1 make up for the segments that lack it, before segment `number`. */
+static void catch_up(const struct adapting *a, int64_t v, int64_t number, int64_t part, const struct share *of) {
+  const int64_t S = PADDED(a->H), missed = number - a->learned[part * a->V + v];
+  for (int64_t g = 0; g < a->num_gates && missed; g++)
+    learn_zeros(a, a->offsets[0] + (v * a->num_gates + g) * S, missed, of->first, of->last);
+  a->learned[part * a->V + v] = number;
+}
+
+/* The weights of the input of layer 1. A segment has few of the characters, and the gradients of the others are zeros:
+   these learn before a segment that has them, or at the end. */
+static void learn_characters(const struct adapting *a, const struct segment *s, int64_t part, const struct share *of) {
+  const int64_t S = PADDED(a->H), W = a->num_gates * S, end = s->start + s->T, number = s->start / a->length;
+  for (int64_t t = 0; t < s->T; t++) {
+    const int64_t v = a->characters[s->start + t];
+    if (a->first_steps[v] != t) continue;
+    for (int64_t g = 0; g < a->num_gates; g++)
+      learn_sums(a, a->offsets[0] + v * W, a->gates, W, a->next_steps, t, s->T, g * S + of->first, g * S + of->last);
+    a->learned[part * a->V + v] = number + 1;
+  }
+  for (int64_t at = end; at < end + a->length && at < a->steps; at++)
+    catch_up(a, a->characters[at], number + 1, part, of);
+  for (int64_t v = 0; v < a->V && end == a->steps; v++) catch_up(a, v, number + 1, part, of);
 }
 
 /* -- a step of some units: units first..last, multiples of SUMS ---------------------------------------------------- */
@@ -318,17 +276,6 @@ static void step_forward(const struct adapting *a, const struct adapt_layer *l, 
       gru_unit_float(S, ADAPT_LANES, gates + j, h + j, next_h + j);
     else
       gru_reset_float(S, ADAPT_LANES, gates + j, h + j, extra + j);
-}
-
-/* The units first..last of some parts: whole groups. */
-struct share {
-  int64_t first_group, last_group, first, last;
-};
-static struct share share_of(const struct adapting *a, int64_t part, int64_t parts) {
-  const int64_t blocks = PADDED(a->H) / SUMS;
-  struct share s = {PART(GROUPS, part, parts), PART(GROUPS, part + 1, parts), 0, 0};
-  s.first = PART(blocks, s.first_group, GROUPS) * SUMS, s.last = PART(blocks, s.last_group, GROUPS) * SUMS;
-  return s;
 }
 
 /* The sums (T, S) of each group of a share, down the columns of `gates` gates of a weight. */
@@ -413,21 +360,21 @@ static void decode_and_back(const struct adapting *a, const struct segment *s, i
   down_columns(weight, S, 1, 0, 0, V, last - first, a->d_logits + first * N, N, 1, a->dh + first * S);
 }
 
-/* Learn the weights of some units, and of some rows of the decoder. */
-static void learn_units(const struct adapting *a, const struct segment *s, int64_t first, int64_t last, int64_t v0,
-                        int64_t v1) {
+/* Learn the weights of the units of a part, and of its rows of the decoder. */
+static void learn_units(const struct adapting *a, const struct segment *s, int64_t part, int64_t parts) {
+  const struct share of = share_of(a, part, parts);
   const int64_t S = PADDED(a->H), N = PADDED(a->V), *offset = a->offsets + 4 * a->layers;
+  const int64_t v0 = PART(N / SUMS, part, parts) * SUMS, v1 = PART(N / SUMS, part + 1, parts) * SUMS;
   const float *below = 0;
+  learn_characters(a, s, part, &of);
   for (int64_t layer = 0; layer < a->layers; layer++) {
     struct adapt_layer l = layer_of(a, s, layer);
     const int64_t W = l.gates_width;
     for (int64_t g = 0; g < a->num_gates; g++) {
-      int64_t from = g * S + first, to = g * S + last, row = g * S + last_row(&l, last);
+      int64_t from = g * S + of.first, to = g * S + of.last, row = g * S + last_row(&l, of.last);
       const float *state = a->cell == GRU && g == 2 ? l.extra : l.h;
       learn_rows(a, l.offset[2], S, l.gates, W, state, l.characters, a->end_id, l.T, from, row);
       if (layer) learn_rows(a, l.offset[0], S, l.gates, W, below, l.characters, -1, l.T, from, row);
-      for (int64_t v = 0; v < (layer ? 0 : a->V); v++)
-        learn_sums(a, l.offset[0] + v * W, l.gates, W, a->next_steps, a->first_steps[v], l.T, from, to);
       for (int bias = 1; bias <= 3; bias += 2) learn_sums(a, l.offset[bias], l.gates, W, 0, 0, l.T, from, to);
     }
     below = l.h + S;
@@ -468,10 +415,9 @@ static void do_step(const struct adapting *a, int64_t step, int64_t part, int64_
   } else if (step == forward) {
     if (!part) find_steps(a, &s);
     decode_and_back(a, &s, PART(s.T, part, parts), PART(s.T, part + 1, parts));
-  } else if (step == 2 * forward + 1) {
-    const int64_t rows = PADDED(a->V) / SUMS; /* of the decoder, in blocks */
-    learn_units(a, &s, share.first, share.last, PART(rows, part, parts) * SUMS, PART(rows, part + 1, parts) * SUMS);
-  } else
+  } else if (step == 2 * forward + 1)
+    learn_units(a, &s, part, parts);
+  else
     carry_states(a, s.T, share.first, share.last);
 }
 
@@ -519,6 +465,7 @@ static void read_and_learn(const struct adapting *a, int threads) {
     CHECK(a->characters[at] >= 0 && a->characters[at] < a->V);
     CHECK(a->targets[at] == IGNORED || (a->targets[at] >= 0 && a->targets[at] < a->V));
   }
+  __builtin_memset(a->learned, 0, GROUPS * a->V * sizeof *a->learned);
   struct adapt_run of = {.a = a};
   int64_t parts = GROUPS, rest = a->steps % a->length;
   while (parts > 1 && (parts > threads || parts > S / SUMS || parts * PART_WEIGHTS > weights)) parts /= 2;

@@ -205,6 +205,7 @@
   F(S, float *, d_logits)              /* (length, N) */                                   \
   F(S, int64_t *, first_steps)         /* (V) */                                           \
   F(S, int64_t *, next_steps)          /* (length) */                                      \
+  F(S, int64_t *, learned)             /* (GROUPS, V): segments that it has learned from */ \
   F(S, double, alpha)                                                                      \
   F(S, double, learning_rate)                                                              \
   F(S, double, epsilon)                                                                    \

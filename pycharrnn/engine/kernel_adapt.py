@@ -60,7 +60,8 @@ class KernelLearner(adapt.Learner):
                 "d_logits": (T, N),
             }.items()
         }
-        self._arrays |= {"first_steps": np.zeros(n.vocab_size, np.int64), "next_steps": np.zeros(T, np.int64)}
+        integers = {"first_steps": n.vocab_size, "next_steps": T, "learned": _GROUPS * n.vocab_size}
+        self._arrays |= {name: np.zeros(size, np.int64) for name, size in integers.items()}
         for name, view in self._views(self._arrays["trained"]):
             view[:] = _checked(n.weights[name], shapes[name]).reshape(view.shape)
         self._arrays["parameters"][:] = self._arrays["trained"]

@@ -145,7 +145,7 @@ class Adapting(ctypes.Structure):
         ("size", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("parameters", "mean_square", "trained", "h", "c", "gates", "extra")),
         *((name, ctypes.c_void_p) for name in ("dh", "d_state", "group_sums", "zeros", "logits", "d_logits")),
-        *((name, ctypes.c_void_p) for name in ("first_steps", "next_steps")),
+        *((name, ctypes.c_void_p) for name in ("first_steps", "next_steps", "learned")),
         *((name, ctypes.c_double) for name in ("alpha", "learning_rate", "epsilon", "pull")),
     ]
 
