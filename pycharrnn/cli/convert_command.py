@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command(
     "convert",
     cls=Command,
+    needs_output=False,
     options="pycharrnn.checkpoints.options.ConvertOptions",
     arguments=[
         (

@@ -261,6 +261,7 @@ def inspect_command(file: str, **values: Any) -> None:
 @click.command(
     "plot",
     cls=Command,
+    needs_output=False,
     options="pycharrnn.analysis.options.PlotOptions",
     arguments=[
         (
@@ -300,6 +301,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
 @click.command(
     "activations",
     cls=Command,
+    needs_output=False,
     options="pycharrnn.analysis.options.ActivationsOptions",
     arguments=[("checkpoint", f"checkpoint; {FOLDER}")],
     short_help="Write a page of hidden units along a text.",

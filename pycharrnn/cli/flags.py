@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycharrnn.cli import help_layout
-from pycharrnn.common import shell_words
+from pycharrnn.common import shell_words, standard_streams
 from pycharrnn.common.option_fields import Ramp
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class Command(click.Command):
             It is imported when the flags are needed.
         arguments: (name, help) of each positional argument.
         more_help: returns text below the flags in -help.
+        needs_output: whether a closed standard output is an error; not where the result goes elsewhere.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Command(click.Command):
         options: str = "",
         arguments: Sequence[tuple[str, str]] = (),
         more_help: Callable[[], str] | None = None,
+        needs_output: bool = True,
         **more_of_click: Any,
     ) -> None:
         super().__init__(*of_click, **more_of_click)
@@ -144,7 +146,12 @@ class Command(click.Command):
         self.context_settings.setdefault("help_option_names", list(HELP))
         self._home_of_options, self._lacks_flags = options, True
         self.arguments = arguments
-        self.more_help = more_help
+        self.more_help, self._needs_output = more_help, needs_output
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if not self._needs_output:
+            standard_streams.do_without_output()
+        return super().invoke(ctx)
 
     @functools.cached_property
     def options(self) -> type[DataclassInstance] | None:

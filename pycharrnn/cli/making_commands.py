@@ -29,7 +29,7 @@ from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common import extras, interrupts
 from pycharrnn.common.errors import UserError, flag
-from pycharrnn.common.standard_streams import standard_input
+from pycharrnn.common.standard_streams import do_without_output, standard_input
 
 if TYPE_CHECKING:
     from compat.charrnn import Checkpoint
@@ -47,6 +47,7 @@ def _recipes() -> str:
 @click.command(
     "train",
     cls=Command,
+    needs_output=False,
     options="pycharrnn.training.options.TrainOptions",
     arguments=[("texts", "files and folders to train on, instead of -data_dir. - = standard input")],
     short_help="Train a model on texts, or on DATA_DIR/input.txt.",
@@ -99,6 +100,8 @@ def sample_command(model: str, **values: Any) -> None:
     from pycharrnn.sampling.options import SampleOptions
 
     opt = SampleOptions(**{**values, "stop": unescape(values["stop"])})
+    if opt.o:
+        do_without_output()
     use_threads(opt.threads if opt.samples == 1 else 0)
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.cli import item_printing
@@ -279,6 +282,7 @@ def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
 @click.command(
     "serve",
     cls=Command,
+    needs_output=False,
     options="pycharrnn.server.options.ServeOptions",
     arguments=[
         (
@@ -314,6 +318,7 @@ def _requiring_extra_serve() -> Iterator[None]:
 @click.command(
     "studio",
     cls=Command,
+    needs_output=False,
     options="pycharrnn.server.options.StudioOptions",
     arguments=[("folder", "where texts, trainings and models are; made if missing. Default: the current one")],
     short_help="Train, play and send models in the browser.",
@@ -334,6 +339,7 @@ def studio_command(folder: str, **values: Any) -> None:
 @click.command(
     "data",
     cls=Command,
+    needs_output=False,
     arguments=[("name", "pydoc, tinyshakespeare or ulysses")],
     short_help="Make data/NAME/input.txt: pydoc, tinyshakespeare or ulysses.",
 )

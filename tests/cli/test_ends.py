@@ -111,15 +111,15 @@ def test_words_are_taken_as_they_are_on_windows(word, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="file descriptors of POSIX")
 @pytest.mark.parametrize("closed", [(1,), (1, 2)])
-def test_a_closed_stdout_is_no_error(closed):
-    """And nothing that is printed gets into a file that is opened in its place."""
+def test_a_closed_stdout_is_an_error(closed):
+    """Nothing that is printed gets into a file that is opened in its place."""
 
     def close():
         for number in closed:
             os.close(number)
 
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for args, status in ((["-version"], 0), (["sample", "nowhere.t7"], 1), (["samlpe"], 2)):
+    for args, status in ((["-version"], 1), (["sample", "nowhere.t7"], 1), (["samlpe"], 2)):
         command = [sys.executable, "-m", "pycharrnn", *args]
         assert subprocess.run(command, env=environment, preexec_fn=close).returncode == status
 

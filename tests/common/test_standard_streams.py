@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import GOLDEN, ROOT
 
+from pycharrnn.cli import commands
 from pycharrnn.common import standard_streams
 from pycharrnn.common.errors import UserError
 
@@ -48,6 +50,19 @@ def test_a_stream_without_an_encoding():
     assert stream.getvalue() == "gé\\ud800\n"
 
 
+@pytest.mark.parametrize("words, status", [(["inspect"], 1), (["sample", "-length", "9"], 1), (["convert"], 0)])
+def test_a_closed_standard_output(words, status, monkeypatch, tmp_path, capsys):
+    """An error where the result goes there; once, so that Python can flush the rest at its end."""
+    shutil.copy(GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7", tmp_path / "m.t7")
+    monkeypatch.setattr(sys, "stdout", None)
+    standard_streams.replace_closed()
+    with sys.stdout:
+        assert commands._run([words[0], str(tmp_path / "m.t7"), *words[1:]]) == status
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pycharrnn: standard output")]
+    sentence = "pycharrnn: standard output is closed: connect it to a file, a pipe or a terminal."
+    assert said == ([sentence] if status else [])
+
+
 @pytest.mark.skipif(os.name == "nt", reason="file descriptors of POSIX")
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], ids=str)
 def test_no_file_takes_the_place_of_a_closed_stream(closed, tmp_path):
@@ -56,7 +71,8 @@ def test_no_file_takes_the_place_of_a_closed_stream(closed, tmp_path):
             os.close(descriptor)
 
     code = (
-        "import os, sys; from pycharrnn.common import standard_streams as s; s.replace_closed()\n"
+        "import os, sys; from pycharrnn.common import standard_streams as s\n"
+        "s.replace_closed(); s.do_without_output()\n"
         f"with open({str(tmp_path / 'out')!r}, 'w') as f:\n"
         " print('to stdout'); print('to stderr', file=sys.stderr); os.write(2, b'from C')\n"
         " f.write(str(f.fileno() > 2))"
