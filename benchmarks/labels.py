@@ -118,9 +118,13 @@ def without_labels(train: Lists, test: Lists, recipe: str) -> tuple[dict[str, fl
     return found, seconds
 
 
+def _model_file(checkout: str) -> Path:
+    return Path(checkout, "char-rnn-classification", "model.py")
+
+
 def classifier(checkout: str, train: Lists, test: Lists, examples: int = EXAMPLES) -> dict:
     """How well the tutorial's classifier finds the labels."""
-    spec = importlib.util.spec_from_file_location("model", Path(checkout, "char-rnn-classification", "model.py"))
+    spec = importlib.util.spec_from_file_location("model", _model_file(checkout))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     torch.manual_seed(SEED)
@@ -171,6 +175,8 @@ def main() -> None:
     files = sorted(args.folder.glob("*.txt"))
     if not files:
         parser.error(f"there is no list (.txt) in {args.folder}")
+    if args.classifier and not _model_file(args.classifier).is_file():
+        parser.error(f"there is no {_model_file(args.classifier)}")
     items = {file.stem: file.read_text(encoding="utf-8").split("\n") for file in files}
     train, test = split({label: [name.strip() for name in names if name.strip()] for label, names in items.items()})
     one, rows = with_labels(train, test, args.recipe)

@@ -168,6 +168,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.list.is_file():
         parser.error(f"there is no file {args.list}")
+    if args.makemore and not Path(args.makemore, "makemore.py").is_file():
+        parser.error(f"there is no makemore.py in {args.makemore}")
     train, test = makemore_split(args.list.read_text(encoding="utf-8"))
     print(f"{len(train):,} items of training, {len(test):,} of test")
     runs = [lambda: n_gram(train, test)]

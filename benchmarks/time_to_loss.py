@@ -194,6 +194,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.text.is_file():
         parser.error(f"there is no file {args.text}")
+    if args.nanogpt and not Path(args.nanogpt, "train.py").is_file():
+        parser.error(f"there is no nanoGPT (train.py) in {args.nanogpt}")
     text, losses = args.text.resolve(), [float(loss) for loss in args.losses.split(",")]
     curves: dict[str, Curve] = {}
     runs: dict[str, Callable[[], dict[str, Curve]]] = {}

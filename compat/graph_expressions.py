@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 from compat.escape import escape_line
@@ -199,9 +200,20 @@ def describe(value: object) -> str:
     if isinstance(value, LuaFunction):
         return "a Lua function"
     if isinstance(value, Table):
-        keys = [escape_line(k, 40) if isinstance(k, bytes) else f"{k!r:.40}" for k in itertools.islice(value, 6)]
+        keys = [_key(k) for k in itertools.islice(value, 6)]
         return f"a table with {', '.join(keys)}" if keys else "an empty table"
     return f"a {type(value).__name__}"
+
+
+def _key(key: object) -> str:
+    """The key of a table: a word as it is, another string in quotes."""
+    if not isinstance(key, bytes):
+        return f"{key!r:.40}"
+    shown = escape_line(key, 40)
+    if re.fullmatch(rb"\w+", key):
+        return shown
+    quote = '"' if "'" in shown else "'"
+    return f"{quote}{shown}{quote}"
 
 
 def a_module(kind: bytes) -> str:

@@ -32,7 +32,7 @@ def main(checkpoint: str, folder: str) -> None:
     """Print a line for each mail."""
     model = pycharrnn.load(checkpoint)
     rows = []
-    for file in sorted(Path(folder).rglob("*.eml")):
+    for file in sorted(path for path in Path(folder).rglob("*.eml") if path.is_file()):
         score = model.score(body_of(file))
         rows.append((score.bits_per_character, score.unknown.total(), file))
     if not rows:

@@ -49,6 +49,7 @@ def test_every_benchmark_has_a_test():
         "the_n_grams_of_lists",
         "labels_of_a_folder_without_lists",
         "benchmarks_without_their_text",
+        "benchmarks_without_the_other_program",
         "the_split_of_labels",
     }
 
@@ -411,6 +412,25 @@ def test_benchmarks_without_their_text(name, monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit):
         benchmark(name).main()
     assert "error: there is no " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name, flag, lacks",
+    [
+        ("lists", "-makemore", "there is no makemore.py in "),
+        ("time_to_loss", "-nanogpt", "there is no nanoGPT (train.py) in "),
+        ("labels", "-classifier", "there is no "),
+    ],
+)
+def test_benchmarks_without_the_other_program(name, flag, lacks, monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    file = tmp_path / "names.txt"
+    file.write_text("Ada\nEve\n", encoding="utf-8")
+    given = tmp_path if name == "labels" else file
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", str(given), flag, str(tmp_path / "missing")])
+    with pytest.raises(SystemExit):
+        benchmark(name).main()
+    assert f"error: {lacks}{tmp_path / 'missing'}" in capsys.readouterr().err
 
 
 def test_the_split_of_labels(monkeypatch):

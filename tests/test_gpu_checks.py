@@ -14,7 +14,7 @@ from conftest import ROOT
 from pretended_device import pretended_gpu
 
 from pycharrnn.engine import tf32
-from tests.gpu import paths, run, runs, samples
+from tests.gpu import checking, paths, run, runs, samples
 from tests.gpu.place import Place
 
 GRAPH = "paths: rnn graph float32"
@@ -42,6 +42,20 @@ def test_a_table_and_a_file_say_what_was_found(tmp_path):
     table = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert len(table) == 4 and f"| {graph['figure']:.3g} | {graph['bound']:.3g} |" in table[2]
     assert table[3].endswith("waits for a GPU: two GPUs |") or torch.cuda.device_count() > 1
+
+
+def test_a_check_that_there_is_not(monkeypatch):
+    names = checking.names(run.SHARES)
+    assert GRAPH in names and PEER in names
+    listed = subprocess.CompletedProcess([], 0, "\n".join(names), "")
+    monkeypatch.setattr(run.subprocess, "run", lambda *args, **keywords: listed)
+    assert run.unknown(["WRONG"]) == "WRONG"
+    assert run.unknown(["paths", "graph float32", GRAPH, "paths: WRONG"]) is None
+    monkeypatch.setattr(run, "check_all", lambda seconds, only: ({}, []))
+    for only in ("WRONG", "paths: WRONG"):
+        monkeypatch.setattr(sys, "argv", ["run.py", "--only", only])
+        with pytest.raises(SystemExit, match=f"^no check has '{only}' in 'group: name': run.py --list names them all"):
+            run.main()
 
 
 def test_a_wrong_number_fails(tmp_path):

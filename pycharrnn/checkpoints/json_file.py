@@ -55,6 +55,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     checkpoint, shapes = metadata.from_text(bytes(content[: comma + 1]), len(content))
     parameters = sum(map(math.prod, shapes.values()))
     if 2 * parameters > len(content) - start or len(content) + 8 * parameters > memory_for(len(content)):
+        _check_end(content)
         raise CheckpointError(f"its model has {parameters} parameters, which its {len(content)} bytes can't hold")
     scanner = _Scanner(content, start + len(_WEIGHTS))
     weights = scanner.weights(shapes)
@@ -64,9 +65,14 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 def _not_ours(content: bytearray) -> CheckpointError:
     if content.lstrip()[:1] != b"{":
         return CheckpointError(f"it is {file_magic.name_of(content) or 'not JSON'}")
-    if content[-_TAIL:].rstrip()[-1:] != b"}":
-        return DamagedCheckpointError("it ends too early: JSON ends with }")
+    _check_end(content)
     return CheckpointError('it is not a JSON file of pycharrnn\'s, which ends with its "weights"')
+
+
+def _check_end(content: bytearray) -> None:
+    """Errors: DamagedCheckpointError for a truncated file."""
+    if content[-_TAIL:].rstrip()[-1:] != b"}":
+        raise DamagedCheckpointError("it ends too early: JSON ends with }")
 
 
 class _Scanner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import reprlib
 import sys
@@ -26,6 +27,17 @@ def path(value: object) -> str:
         raise ValueError("path must not be empty")
     if "\0" in found:
         raise ValueError(f"path must have no NUL character, not {reprlib.repr(found)}")
+    return found
+
+
+def count(value: object) -> int:
+    """Errors: TypeError unless it is a whole number; ValueError for a negative one."""
+    try:
+        found = operator.index(None if isinstance(value, bool) else value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"count must be a whole number, not {reprlib.repr(value)}") from None
+    if found < 0:
+        raise ValueError(f"count must be at least 0, not {found}")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pycharrnn.common.display import character_name
 from pycharrnn.common.screen_text import ScreenText, completed
-from pycharrnn.library import notebook
+from pycharrnn.library import arguments, notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +29,9 @@ class _SampledPiece:
         """The most probable characters at this position: (character, probability).
 
         A byte that is not a character is named like 0xE2. For a piece of several bytes, these are for the first.
+        Errors: TypeError; ValueError for a negative count.
         """
+        count = arguments.count(count)
         if self._first is None or self._names is None:
             return []
         return [(self._names[k], probability) for k, probability in self._first.top_candidates(count)]

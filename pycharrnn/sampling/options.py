@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pycharrnn.checkpoints import formats
@@ -131,10 +132,11 @@ class SampleOptions(AdaptOptions):
         """Errors: UserError for the first invalid value, or for options that exclude each other."""
         check(self)
         ramp = self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
-        if not all(0 < t < float("inf") for t in ramp):
+        if not all(0 < t < math.inf for t in ramp):
             hint = f": {flag('sample', 0)} takes the most probable character at each timestep" if ramp == (0,) else ""
             given = ":".join(f"{t:g}" for t in ramp)
-            raise UserError(f"{flag('temperature')} must be greater than 0, not {given}{hint}.")
+            what = "" if all(map(math.isfinite, ramp)) else "finite and "
+            raise UserError(f"{flag('temperature')} must be {what}greater than 0, not {given}{hint}.")
         for excluded, message in (
             (
                 self.primetext and self.primefile,

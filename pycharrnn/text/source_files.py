@@ -97,7 +97,7 @@ def find(
     return list(files.values())
 
 
-def source_file(path: str, shown: str, size: int, text_encoding: str) -> SourceFile | Kind | None:
+def source_file(path: str, shown: str, size: int, text_encoding: str = "") -> SourceFile | Kind | None:
     """A file that is trained on; or its kind, if it is not plain text; None for binary data and an empty file.
 
     HTML is read as its text; with `text_encoding`, files with markup are read as they are. Errors: OSError; UserError

@@ -14,7 +14,7 @@ import numpy as np
 from pycharrnn.common import shell_words
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record
+from pycharrnn.text import cache_record, file_kinds
 from pycharrnn.text.cache_record import FileState
 from pycharrnn.text.encodings import CODE_POINTS, InvalidUtf8, Utf8Decoder, code_points
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
@@ -138,12 +138,26 @@ def stats_of(pieces: Iterable[bytes], advance: Callable[[int], None] = lambda do
     )
 
 
+def _file_in_words(path: str, quoted: str) -> str:
+    """What a file in the place of a text's folder is, and what to do. `quoted`: the path as a word of a shell."""
+    from pycharrnn.text import source_files  # here, since it loads decoders, which a folder does without
+
+    found: object = None
+    with contextlib.suppress(OSError):
+        found = source_files.source_file(path, path, os.path.getsize(path))
+    if isinstance(found, file_kinds.Kind):
+        return f"{found.name}, not a folder: {found.way_out}"
+    if found is None:
+        return "a file without text, not a folder: name a folder that has an input.txt"
+    return f"a file, not a folder: pycharrnn train {quoted} trains on it"
+
+
 def input_size(data_dir: str) -> int:
     """Bytes of data_dir/input.txt. Errors: UserError for a missing text, with advice on where to get one."""
     path = os.path.join(data_dir, "input.txt")
     name = shell_words.quoted(data_dir)
     if os.path.isfile(data_dir):
-        raise UserError(f"{flag('data_dir', data_dir)} is a file, not a folder: pycharrnn train {name} trains on it.")
+        raise UserError(f"{flag('data_dir', data_dir)} is {_file_in_words(data_dir, name)}.")
     if not os.path.isdir(data_dir):
         raise UserError(
             f"there is no folder {data_dir}: train on a file of yours with"

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,7 +277,7 @@ def test_string_literals():
 @needs_gcc
 def test_the_program_refuses_in_a_sentence(tmp_path):
     program = compiled(written(tmp_path, loaded("lstm"), "float"))
-    temperature = "the temperature must be a number greater than 0"
+    temperature = "the temperature must be a finite number greater than 0"
     for args, problem in (
         (["-what", "1"], "there is no such option"),
         (["-seed", "5", "-length"], "the value is missing"),
@@ -290,6 +291,13 @@ def test_the_program_refuses_in_a_sentence(tmp_path):
         assert (refused.returncode, refused.stdout) == (1, "")
         name, value = [*args[-2:], ""][:2] if len(args) == 2 else (args[-1], "")
         assert refused.stderr == f"{program}: {name} {value}: {problem}.\n"
+    assert output(program, "-h") == output(program, "-help")
+    if Path("/dev/full").exists():
+        for args in (["-length", "5"], ["-length", "0"], ["-h"]):
+            with open("/dev/full", "wb") as full:
+                refused = subprocess.run([str(program), *args], stdout=full, stderr=subprocess.PIPE, text=True)
+            assert refused.returncode == 1
+            assert refused.stderr == f"{program}: the output could not be written; the disk may be full.\n"
 
 
 MULTIPLY_ADD = """

@@ -162,6 +162,14 @@ def test_json_text_that_deceives(tmp_path, old, new, words):
     refused(tmp_path, ".json", whole.replace(old, new), words)
 
 
+def test_truncated_json_is_damaged(tmp_path):
+    """Also where so few of the weights are left that the metadata seem to promise too many."""
+    whole = written(tmp_path, ".json")
+    start = whole.rindex(b'"weights"')
+    for length in (50, start - 1, start + 300, (start + len(whole)) // 2, len(whole) - 1):
+        refused(tmp_path, ".json", whole[:length], "ends too early.*; use another copy of the file")
+
+
 def test_many_short_numbers_take_no_more_than_their_share(tmp_path):
     """Two bytes of text for eight of memory: refused where that is much."""
     content = json.loads(written(tmp_path, ".json", "utf8"))

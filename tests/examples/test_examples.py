@@ -63,6 +63,7 @@ def test_mails_are_scored(tmp_path):
         "new.eml": "\u4f60\u597d",
     }
     (tmp_path / "deep").mkdir()
+    (tmp_path / "folder.eml").mkdir()
     for name, text in mails.items():
         head = "From: a@example.org\nSubject: x\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n"
         (tmp_path / "deep" / name).write_bytes((head + text).encode())

@@ -9,7 +9,7 @@ import json
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,17 @@ def weights_are_not_copied() -> Iterator[None]:
         yield
 
 
+def names(groups: Iterable[str]) -> list[str]:
+    """The checks of these groups, as "group: name"."""
+    place = Place.find()
+    return [f"{group}: {check.name}" for group in groups for check in _checks(group, place)]
+
+
+def _checks(group: str, place: Place) -> list[Check]:
+    found: list[Check] = importlib.import_module(f"tests.gpu.{group}").checks(place)
+    return found
+
+
 def do(group: str, only: list[str], say: Callable[[str], None]) -> None:
     """Do the checks of a group.
 
@@ -67,8 +78,7 @@ def do(group: str, only: list[str], say: Callable[[str], None]) -> None:
         say: gets lines of JSON: first the machine and all rows that there will be, then each as it is found.
     """
     place = Place.find()
-    checks = importlib.import_module(f"tests.gpu.{group}").checks(place)
-    checks = [check for check in checks if any(part in f"{group}: {check.name}" for part in only)]
+    checks = [check for check in _checks(group, place) if any(part in f"{group}: {check.name}" for part in only)]
     planned = [_row(group, check, place) for check in checks]
     say(json.dumps({"machine": facts(), "planned": [dataclasses.asdict(row) for row in planned]}))
     for check, row in zip(checks, planned, strict=True):

@@ -182,6 +182,23 @@ def _may_contain(group: str, part: str) -> bool:
     return ": " not in part or part.startswith(f"{group}: ")
 
 
+def unknown(only: list[str]) -> str | None:
+    """The first of these that no check has in its "group: name", or None."""
+    heads = [f"{group}: " for group in SHARES]
+    # A wrong name in one group is found soon enough.
+    doubtful = [part for part in only if not any(part in head or part.startswith(head) for head in heads)]
+    if not doubtful:
+        return None
+    command = [sys.executable, str(Path(__file__)), "--list"]  # a process of its own, as for all that needs PyTorch
+    listed = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True)
+    known = listed.stdout.splitlines() if listed.returncode == 0 else doubtful  # the checks themselves say what fails
+    return next((part for part in doubtful if not any(part in name for name in known)), None)
+
+
+def _no_such_check(part: str) -> str:
+    return f"no check has {part!r} in 'group: name': run.py --list names them all."
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", default="gpu.json", help="the file to write")
@@ -189,10 +206,16 @@ def main() -> None:
     parser.add_argument(
         "--only", action="append", help="only checks that have this in 'group: name'; may be given several times"
     )
+    parser.add_argument("--list", action="store_true", help="print the names of the checks alone")
     parser.add_argument("--group", help=argparse.SUPPRESS)  # be the process that does one group
     args = parser.parse_args()
     if sentence := missing():
         raise SystemExit(sentence)
+    if args.list:
+        from tests.gpu import checking
+
+        print(*checking.names(SHARES), sep="\n")
+        return
     only = args.only or [""]
     if args.group:
         from tests.gpu import checking
@@ -200,8 +223,12 @@ def main() -> None:
         stdout, sys.stdout = sys.stdout, sys.stderr  # what else is printed is none of the rows
         checking.do(args.group, only, lambda line: print(line, file=stdout, flush=True))
         return
+    if wrong := unknown(args.only or []):
+        raise SystemExit(_no_such_check(wrong))
     start = time.monotonic()
     of_pytorch, rows = check_all(args.seconds, only)
+    if not rows:
+        raise SystemExit(_no_such_check(only[0]))
     facts = {**machine(), **of_pytorch}
     print("", ", ".join(f"{key} {value}" for key, value in facts.items()), "", *report.table(rows), sep="\n")
     print("", "Why these bounds:", "", *report.reasons(rows), sep="\n")

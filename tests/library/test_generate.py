@@ -161,6 +161,11 @@ def test_pieces_know_how_probable_they_were(model):
         assert candidates == sorted(candidates, key=lambda entry: -entry[1])
     assert len(pieces[5].candidates()) == 5
     assert pycharrnn.Piece("a").candidates() == []  # which nobody has drawn
+    assert pieces[5].candidates(0) == []
+    with pytest.raises(ValueError, match="^count must be at least 0, not -1$"):
+        pieces[5].candidates(-1)
+    with pytest.raises(TypeError, match="^count must be a whole number, not None$"):
+        pieces[5].candidates(None)
     text = model.generate("The", length=50, seed=4, topk=3)
     assert text.pieces == tuple(pieces)
     assert text.probabilities == tuple(piece.probability for piece in pieces)

@@ -250,8 +250,27 @@ def test_folders_without_a_text(tmp_path):
     assert "has no input.txt" in sentence(tmp_path)
     (tmp_path / "input.txt").write_bytes(b"")
     assert "input.txt is empty" in sentence(tmp_path)
-    assert "input.txt is a file, not a folder: pycharrnn train " in sentence(tmp_path / "input.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["input.txt"]
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (
+            b"\x89HDF\r\n\x1a\n" + bytes(range(256)),
+            "a file without text, not a folder: name a folder that has an input",
+        ),
+        (b"", "a file without text, not a folder: "),
+        (b"%PDF-1.4", "a PDF file, not a folder: save its text as plain text"),
+        (b"<html><p>A text.", "a file, not a folder: pycharrnn train "),
+    ],
+    ids=["binary", "empty", "pdf", "html"],
+)
+def test_a_file_in_the_place_of_the_folder(tmp_path, content, words):
+    file = tmp_path / "x"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=f"x is {words}"):
+        preprocessing.cached(str(file), SILENT)
 
 
 # -- without some characters -------------------------------------------------------------------------------------------

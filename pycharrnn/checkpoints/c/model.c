@@ -752,7 +752,7 @@ static const char *set_option(struct options *opt, char **words) {
   if (strcmp(name, "-temperature") == 0) {
     opt->temperature = (real)strtod(value, &end);
     if (!*end && opt->temperature > 0 && opt->temperature / 2 < opt->temperature) return NULL; /* not infinity */
-    return "the temperature must be a number greater than 0";
+    return "the temperature must be a finite number greater than 0";
   }
   if (strcmp(name, "-length") == 0) {
     opt->length = strtol(value, &end, 10);
@@ -821,7 +821,7 @@ static void feed_text(struct model_state *state, const char *text, int shown) {
   }
 }
 
-/* Print a text from its beginning to its end. Returns what prevents that, or NULL. */
+/* Print a text from its beginning to its end, or until it can't be written. Returns what else prevents that, or NULL. */
 static const char *write_text(struct model_state *state, const struct options *opt) {
   long count;
 #if LABELS
@@ -831,7 +831,7 @@ static const char *write_text(struct model_state *state, const struct options *o
   if (!*opt->primetext) model_feed(state, MODEL_NEWLINE); /* a text begins as a line does */
 #endif
   feed_text(state, opt->primetext, 1);
-  for (count = 0; count < opt->length || !opt->length; count++) {
+  for (count = 0; (count < opt->length || !opt->length) && !ferror(stdout); count++) {
     int id = model_next(state, opt->temperature);
     if (id < 0) return "no character has a positive probability; a temperature nearer to 1 helps";
 #if ITEMS
@@ -841,6 +841,17 @@ static const char *write_text(struct model_state *state, const struct options *o
   }
   fputs("\n", stdout);
   return NULL;
+}
+
+/* Flush what was printed. Returns the program's exit status. */
+static int end_output(const char *program) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
+  fprintf(stderr, "%s: the output could not be written; the disk may be full.\n", program);
+  return 1;
+}
+
+static int is_help(const char *word) {
+  return strcmp(word, "-help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 int main(int argc, char **argv) {
@@ -857,9 +868,9 @@ int main(int argc, char **argv) {
 #if ITEMS
   long k;
 #endif
-  if (argc == 2 && strcmp(argv[1], "-help") == 0) {
+  if (argc == 2 && is_help(argv[1])) {
     print_help(stdout, argv[0]);
-    return 0;
+    return end_output(argv[0]);
   }
   for (at = 1; at < argc; at += 2) {
     const char *value = at + 1 < argc ? argv[at + 1] : "";
@@ -876,7 +887,7 @@ int main(int argc, char **argv) {
   }
 #endif
 #if ITEMS
-  for (k = 0; k < opt.items && !problem; k++) {
+  for (k = 0; k < opt.items && !problem && !ferror(stdout); k++) {
 #if SPACED
     if (k) fputs(/* INSERT lines between items */, stdout);
 #endif
@@ -887,8 +898,11 @@ int main(int argc, char **argv) {
   model_start(&state, opt.seed);
   problem = write_text(&state, &opt);
 #endif
-  if (problem) fprintf(stderr, "\n%s: -temperature %g: %s.\n", argv[0], (double)opt.temperature, problem);
-  return problem ? 1 : 0;
+  if (problem) {
+    fprintf(stderr, "\n%s: -temperature %g: %s.\n", argv[0], (double)opt.temperature, problem);
+    return 1;
+  }
+  return end_output(argv[0]);
 }
 #endif
 
