@@ -187,7 +187,9 @@ PUBLIC void charrnn_read(const struct reading *reading) { read_characters(readin
 PUBLIC void charrnn_adapt(const struct adapting *adapting, int threads) { read_and_learn(adapting, threads); }
 PUBLIC void charrnn_sample(struct sampling *sampling) { sample_characters(sampling); }
 PUBLIC void charrnn_build_matcher(struct matcher *m) { build_matcher(m); }
-PUBLIC void charrnn_match(struct matcher *m, const uint8_t *text, int64_t count) { match_text(m, text, count); }
+PUBLIC void charrnn_match(struct matcher *m, const uint8_t *text, int64_t count, int threads) {
+  match_text(m, text, count, threads);
+}
 PUBLIC void charrnn_finish_matching(struct matcher *m, int32_t *lengths, int64_t *positions, int32_t *by_length,
                                     int32_t *counts) {
   finish_matching(m, lengths, positions, by_length, counts);

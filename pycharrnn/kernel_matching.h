@@ -4,11 +4,14 @@
    of any size, in time linear in the text and memory in proportion to the sample. engine/matching.py has the same in
    Python.
 
-   A step waits for a cache line at an address that the step before found. So parts of a piece of the text are read
-   side by side, a step of each in turn. Each part but the first begins with no passage, so it is read once more from
-   the state at the end of the part before it, as far as a passage reaches that begins before it. */
+   Threads share the parts of a piece of the text. A step waits for a cache line at an address that the step before
+   found, so a part is divided into lanes, and a step is taken in each lane in turn. Each lane but the first of the
+   piece begins with no passage, so it is read once more from the state at the end of the lane before it, as far as a
+   passage reaches that begins before it. All threads record in the same states what they have found: the longest and
+   the first of all are the same in any order. */
 
-enum { INLINE_EDGES = 6, ROW = 256, TEXT_LANES = 8, MIN_LANE_BYTES = 512 };
+enum { INLINE_EDGES = 6, ROW = 256, LOCKED = -1 };
+enum { TEXT_LANES = 12, MIN_LANE_BYTES = 512, MIN_PART_BYTES = 1 << 15, MAX_PARTS = 64 };
 /* A cache line. */
 struct match_state {
   int32_t len, link; /* length of the state's longest string; suffix link, -1 in the root, state 0 */
@@ -100,17 +103,31 @@ struct lane {
   int has_come; /* whether `v` is not recorded yet: 1: by an edge, -1: by a link, so that `length` is not known yet */
 };
 
+/* Record that a state's string of `length` bytes ends at `end` of the text. Several threads may do so at once: one that
+   changes a record sets `longest` to LOCKED meanwhile. Most records stay as they are, which takes no lock: first ends
+   are stored before `longest` and loaded after it, so they are at most too early, and only for a longer string. */
+INLINE void record_string(struct match_state *s, int32_t length, int64_t end) {
+  int32_t longest = __atomic_load_n(&s->longest, __ATOMIC_ACQUIRE);
+  int64_t first_longest = __atomic_load_n(&s->first_longest, __ATOMIC_RELAXED);
+  if (longest > 0 && end >= __atomic_load_n(&s->first_seen, __ATOMIC_RELAXED) &&
+      (length < longest || (length == longest && end >= first_longest)))
+    return;
+  do {
+    while ((longest = __atomic_load_n(&s->longest, __ATOMIC_RELAXED)) == LOCKED) relax();
+  } while (!__atomic_compare_exchange_n(&s->longest, &longest, LOCKED, 1, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+  if (!longest || end < s->first_seen) __atomic_store_n(&s->first_seen, end, __ATOMIC_RELAXED);
+  if (length > longest || (length == longest && end < s->first_longest)) {
+    __atomic_store_n(&s->first_longest, end, __ATOMIC_RELAXED);
+    longest = length;
+  }
+  __atomic_store_n(&s->longest, longest, __ATOMIC_RELEASE);
+}
+
 /* Try to go on with the next byte: over its edge, or to a shorter string. */
 INLINE void step_lane(const struct matcher *m, const uint8_t *text, struct lane *lane) {
   struct match_state *s = m->states + lane->v;
-  if (lane->has_come > 0) {
-    int64_t end = m->position + lane->at;
-    if (!s->longest || end < s->first_seen) s->first_seen = end;
-    if (lane->length > s->longest || (lane->length == s->longest && end < s->first_longest))
-      s->longest = lane->length, s->first_longest = end;
-  } else if (lane->has_come) {
-    lane->length = s->len;
-  }
+  if (lane->has_come > 0) record_string(s, lane->length, m->position + lane->at);
+  else if (lane->has_come) lane->length = s->len;
   lane->has_come = 0;
   if (lane->at == lane->end) return;
   int32_t *target = edge_target(m, lane->v, text[lane->at]);
@@ -120,24 +137,50 @@ INLINE void step_lane(const struct matcher *m, const uint8_t *text, struct lane 
   __builtin_prefetch(m->states + lane->v);
 }
 
-/* Read the next bytes of the text. */
-static void match_text(struct matcher *m, const uint8_t *text, int64_t count) {
-  struct lane lanes[TEXT_LANES] = {{0, count, (int32_t)m->state, (int32_t)m->length, 0}};
-  const int n = count < TEXT_LANES * MIN_LANE_BYTES ? 1 : TEXT_LANES;
-  for (int k = 0; k < n; k++) lanes[k].at = PART(count, k, n), lanes[k].end = PART(count, k + 1, n);
-  for (int reading = 1; reading;) {
-    reading = 0;
-    for (int k = 0; k < n; k++) {
-      if (lanes[k].at == lanes[k].end && !lanes[k].has_come) continue;
-      step_lane(m, text, lanes + k);
-      reading = 1;
+/* A piece of the text, and the lanes of its parts, one after the other. */
+struct text_piece {
+  const struct matcher *m;
+  const uint8_t *text;
+  struct lane *lanes;
+  int64_t num_lanes;
+};
+
+static void match_parts(struct job *job, int worker) {
+  const struct text_piece *piece = job->on;
+  int64_t part;
+  (void)worker;
+  while (take(job, &part)) {
+    const int64_t first = part * TEXT_LANES, left = piece->num_lanes - first, n = left < TEXT_LANES ? left : TEXT_LANES;
+    struct lane lanes[TEXT_LANES]; /* of this thread's own cache lines */
+    for (int64_t k = 0; k < n; k++) lanes[k] = piece->lanes[first + k];
+    for (int reading = 1; reading;) {
+      reading = 0;
+      for (int64_t k = 0; k < n; k++) {
+        if (lanes[k].at == lanes[k].end && !lanes[k].has_come) continue;
+        step_lane(piece->m, piece->text, lanes + k);
+        reading = 1;
+      }
     }
+    for (int64_t k = 0; k < n; k++) piece->lanes[first + k] = lanes[k];
   }
+}
+
+/* Read the next bytes of the text. */
+static void match_text(struct matcher *m, const uint8_t *text, int64_t count, int threads) {
+  struct lane lanes[MAX_PARTS * TEXT_LANES] = {{0, count, (int32_t)m->state, (int32_t)m->length, 0}};
+  int64_t parts = count / MIN_PART_BYTES;
+  parts = parts < 1 ? 1 : parts < MAX_PARTS ? parts : MAX_PARTS;
+  const int64_t n = count < TEXT_LANES * MIN_LANE_BYTES ? 1 : parts * TEXT_LANES;
+  for (int64_t k = 0; k < n; k++) lanes[k].at = PART(count, k, n), lanes[k].end = PART(count, k + 1, n);
+  const struct text_piece piece = {m, text, lanes, n};
+  struct job job = {.do_work = match_parts, .on = &piece, .tasks = parts, .max_workers = threads};
+  run(&job);
   struct lane whole = lanes[0];
-  for (int k = 1; k < n; k++) {
+  for (int64_t k = 1; k < n; k++) {
     const int64_t start = lanes[k - 1].end;
     whole.end = lanes[k].end;
-    while (whole.has_come || (whole.length > whole.at - start && whole.at < whole.end)) step_lane(m, text, &whole);
+    while (whole.has_come < 0 || (whole.length > whole.at - start && (whole.has_come || whole.at < whole.end)))
+      step_lane(m, text, &whole);
     if (whole.length <= whole.at - start) whole = lanes[k];
   }
   m->state = whole.v, m->length = whole.length, m->position += count;

@@ -87,7 +87,7 @@ def text_of_record(recorded: RecordedText) -> Text:
     return Text(name, os.path.getsize(name), functools.partial(file_pieces, name))
 
 
-def compare(sample: bytes, text: Text, progress: int = -1) -> Comparison:
+def compare(sample: bytes, text: Text, progress: int = -1, threads: int = 1) -> Comparison:
     """Compare a sample with a text. `progress`: as for progress.bar. Errors: OSError; UserError."""
     with bar("comparing", text.size, progress) as advance:
 
@@ -96,7 +96,7 @@ def compare(sample: bytes, text: Text, progress: int = -1) -> Comparison:
                 yield piece
                 advance(len(piece))
 
-        return copies.compare([sample], [read()])
+        return copies.compare([sample], [read()], threads)
 
 
 def passages(found: Comparison, text: Text, least: int, each_once: bool = True) -> list[Passage]:
@@ -122,10 +122,11 @@ def with_places(sample: bytes, text: Text, found: list[Copy]) -> list[Passage]:
     return [Passage(copy.length, copy.passage, copy.start, *own[copy.start], *others[copy.position]) for copy in found]
 
 
-def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes) -> Novelty:
+def novelty_of_model(path: str, loaded: Checkpoint, sample: bytes, threads: int = 1) -> Novelty:
     """A sample, and the validation split, beside the training split, as the checkpoint's training divided the text.
 
     Errors: UserError; OSError.
     """
     loader = scoring.open_batches(path, loaded, EvalOptions())
-    return novelty.novelty(novelty.pieces_of_sample(sample, item_options.kind(loaded.vocab, loaded.opt)), loader)
+    pieces = novelty.pieces_of_sample(sample, item_options.kind(loaded.vocab, loaded.opt))
+    return novelty.novelty(pieces, loader, threads)

@@ -139,6 +139,9 @@ class CopiedOptions:
     overwrite: int = option(
         0, "1 = replace the file of -html also if pycharrnn copied did not write it", group="output", allowed=SWITCH
     )
+    threads: int = option(
+        0, "number of threads. 0 = OMP_NUM_THREADS, or one for each core", group="machine", allowed=THREADS
+    )
 
     def __post_init__(self) -> None:
         """Errors: UserError for the first invalid value."""

@@ -40,6 +40,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         )
     from pycharrnn.analysis import copied, copied_page, copied_report
     from pycharrnn.checkpoints import paths
+    from pycharrnn.common import cores
 
     out = Output(opt.html, "-html ", opt.overwrite, "copied")
     out.check_folder()
@@ -49,13 +50,13 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     content = read(sample)
     if not content:
         raise UserError(f"{name}: empty, so there is nothing to compare.")
-    curves = None
+    curves, threads = None, opt.threads or cores.default_threads()
     with contextlib.ExitStack() as until_read:
         if opt.text or loaded is None:
             text = copied.text_of_file(opt.text, content, until_read)
         else:
             text = copied.text_of_model(checkpoint_file, loaded)
-        found = copied.compare(content, text)
+        found = copied.compare(content, text, threads=threads)
         passages = copied.passages(found, text, opt.least)
         if opt.html:
             everywhere = copied.passages(found, text, opt.least, each_once=False)
@@ -64,7 +65,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         if opt.text or loaded is None:
             curves = copied_report.Curves(found.curve(), [])
         else:
-            curves = copied_report.curves_of(copied.novelty_of_model(checkpoint_file, loaded, content))
+            curves = copied_report.curves_of(copied.novelty_of_model(checkpoint_file, loaded, content, threads))
     if opt.json:
         say(copied_report.as_json(name, text.name, passages, opt.least, opt.top, curves))
     else:

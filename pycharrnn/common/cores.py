@@ -14,6 +14,12 @@ def usable() -> int:
     return len(_allowed() or ()) or os.cpu_count() or 1
 
 
+def default_threads() -> int:
+    """OMP_NUM_THREADS, as PyTorch reads it, or one thread for each usable core."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return (int(first) if first.isdecimal() else 0) or usable()
+
+
 class Meter:
     """Measures the load of other programs on the usable cores since its construction."""
 

@@ -73,14 +73,15 @@ class Comparison(NamedTuple):
         return [self.share(n) for n in CURVE]
 
 
-def compare(pieces: Sequence[bytes], texts: Iterable[Iterable[bytes]]) -> Comparison:
+def compare(pieces: Sequence[bytes], texts: Iterable[Iterable[bytes]], threads: int = 1) -> Comparison:
     """Compare a sample with texts. `pieces`: of the sample. Each text is an iterable of its pieces.
 
     Passages go on from one piece of a text to the next, but from no text to the next, and from no piece of the sample.
-    Positions count the bytes of all texts. Errors: UserError for a sample of more than 1 GiB.
+    Positions count the bytes of all texts. `threads`: as for matching.match. Errors: UserError for a sample of more
+    than 1 GiB.
     """
     sample = b"".join(pieces)
-    found = matching.match(sample, texts)
+    found = matching.match(sample, texts, threads)
     offsets = [boundaries(piece) for piece in pieces]
     sizes = [len(offset) - 1 for offset in offsets]
     firsts = np.cumsum([0, *map(len, pieces)])

@@ -49,10 +49,11 @@ class _Automaton(Protocol):
         """The matches; ends the use."""
 
 
-def match(sample: bytes, texts: Iterable[Iterable[bytes]]) -> Matches:
+def match(sample: bytes, texts: Iterable[Iterable[bytes]], threads: int = 1) -> Matches:
     """The matches of a sample in texts. Each text is an iterable of its pieces; positions count the bytes of all texts.
 
-    No passage goes on from one text to the next. Errors: UserError for a sample of more than 1 GiB.
+    No passage goes on from one text to the next. `threads`: how many read each piece, in C; the result is the same
+    with any number. Errors: UserError for a sample of more than 1 GiB.
 
     Example:
         >>> match(b"the cat", [[b"a cat, o", b"r the ca", b"b"]])
@@ -63,7 +64,7 @@ def match(sample: bytes, texts: Iterable[Iterable[bytes]]) -> Matches:
     if not sample:
         return Matches(np.zeros(0, np.int32), np.zeros(0, np.int64))
     library = kernel_library.library()
-    automaton: _Automaton = KernelAutomaton(sample, library) if library else PythonAutomaton(sample)
+    automaton: _Automaton = KernelAutomaton(sample, library, threads) if library else PythonAutomaton(sample)
     for text in texts:
         automaton.restart()
         for piece in text:
@@ -74,9 +75,9 @@ def match(sample: bytes, texts: Iterable[Iterable[bytes]]) -> Matches:
 class KernelAutomaton:
     """The automaton in C. Its arrays are described in kernel_structs.h."""
 
-    def __init__(self, sample: bytes, library: ctypes.CDLL) -> None:
+    def __init__(self, sample: bytes, library: ctypes.CDLL, threads: int = 1) -> None:
         n = len(sample)
-        self._library, self._sample = library, np.frombuffer(sample, np.uint8)
+        self._library, self._threads, self._sample = library, threads, np.frombuffer(sample, np.uint8)
         # Pages of these arrays that stay zero, as most of the rows do, take no memory.
         states = np.zeros((2 * n + 2) * _STATE, np.uint8)
         rows = np.zeros((n // _INLINE_EDGES + 1, 256), np.int32)
@@ -88,7 +89,7 @@ class KernelAutomaton:
     def read(self, text: bytes) -> None:
         for start in range(0, len(text), _PIECE):
             piece = text[start : start + _PIECE]
-            self._library.charrnn_match(ctypes.byref(self._matcher), piece, len(piece))
+            self._library.charrnn_match(ctypes.byref(self._matcher), piece, len(piece), self._threads)
 
     def restart(self) -> None:
         self._matcher.state = self._matcher.length = 0

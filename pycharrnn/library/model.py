@@ -13,6 +13,7 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, adapted, classify, copied, scoring
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
+from pycharrnn.common import cores
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, generation, item_generation, notebook
 from pycharrnn.library.adapting import adaptation
@@ -289,12 +290,15 @@ class Model:
                 utf8(text, "text"),
             )
 
-    def copied(self, sample: Text, *, least: int = 20, text: str | os.PathLike[str] = "") -> list[Passage]:
+    def copied(
+        self, sample: Text, *, least: int = 20, text: str | os.PathLike[str] = "", threads: int = 0
+    ) -> list[Passage]:
         """The passages of a sample that are in the training text, letter for letter, the longest first; each once.
 
         Args:
             least: number of characters that a passage must have at least.
             text: path of the text to compare with; default: the training text that the checkpoint records.
+            threads: 0 = OMP_NUM_THREADS, or one for each core.
 
         Errors: TypeError; UserError for a text that is missing, or has changed since the training.
 
@@ -302,14 +306,16 @@ class Model:
             >>> for passage in model.copied(model.generate(length=5000)):
             ...     print(passage.length, passage.text_line, passage)
         """
-        opt = options_of(CopiedOptions, {"least": least, "text": text}, "copied", ("least", "text"))
+        options = {"least": least, "text": text, "threads": threads}
+        opt = options_of(CopiedOptions, options, "copied", tuple(options))
         with in_words_of_a_program(), contextlib.ExitStack() as until_read:
             content = utf8(sample, "sample")
             if opt.text:
                 training_text = copied.text_of_file(opt.text, content, until_read)
             else:
                 training_text = copied.text_of_model(self.path or "the model", self._weights.checkpoint())
-            return copied.passages(copied.compare(content, training_text), training_text, opt.least)
+            found = copied.compare(content, training_text, threads=opt.threads or cores.default_threads())
+            return copied.passages(found, training_text, opt.least)
 
     def learn(self, text: Text, **options: Unpack[AdaptKeywords]) -> Model:
         """A copy of this model that has read a text once, and learnt from it; this model and its file stay as they are.

@@ -26,14 +26,14 @@ class Novelty(NamedTuple):
     validation: Comparison
 
 
-def novelty(sample: Sequence[bytes], loader: Batches) -> Novelty:
+def novelty(sample: Sequence[bytes], loader: Batches, threads: int = 1) -> Novelty:
     """Compare a sample of one or more pieces with the training split of a text. Errors: UserError; TextChanged."""
-    return Novelty(compare(sample, loader), compare(beginning(loader.texts(VAL)), loader))
+    return Novelty(*(compare(pieces, loader, threads) for pieces in (sample, beginning(loader.texts(VAL)))))
 
 
-def compare(sample: Sequence[bytes], loader: Batches) -> Comparison:
+def compare(sample: Sequence[bytes], loader: Batches, threads: int = 1) -> Comparison:
     """Compare a sample of one or more pieces with the training split. Errors: UserError; TextChanged."""
-    return copies.compare(sample, loader.texts(TRAIN))
+    return copies.compare(sample, loader.texts(TRAIN), threads)
 
 
 def beginning(texts: Iterable[Iterable[bytes]]) -> list[bytes]:

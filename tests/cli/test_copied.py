@@ -13,6 +13,7 @@ from conftest import run, sentence
 
 import pycharrnn
 from pycharrnn.cli.commands import cli
+from pycharrnn.engine import matching
 
 TEXT = "One day, the größte of all cats\nsat on the mat.\nAnd the dog slept under the tree.\n"
 MODEL = "cv/lm_list_best.t7"
@@ -153,6 +154,22 @@ def test_the_library_lists_the_same(home):
     next((home / "data").rglob("input.txt")).unlink()
     with pytest.raises(pycharrnn.UserError, match="is not here: .* give text=FILE"):
         model.copied("a")
+
+
+def test_threads_of_the_option_or_of_the_environment(home, monkeypatch):
+    item_models.saved(home, "line", b"a cat\nab\nbb\n")
+    started, match = [], matching.match
+
+    def noted(sample, texts, threads):
+        started.append(threads)
+        return match(sample, texts, threads)
+
+    monkeypatch.setattr(matching, "match", noted)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    copied("s.txt", MODEL, "-curve", "1")  # of the text, and of two splits
+    copied("s.txt", "-text", "t.txt", "-threads", "2")
+    pycharrnn.load(MODEL).copied(SAMPLE, threads=5)
+    assert started == [3, 3, 3, 2, 5]
 
 
 def test_the_curve_of_a_model_beside_its_validation_split(home):

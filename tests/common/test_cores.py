@@ -89,6 +89,17 @@ def test_other_systems_do_not_tell(machine, content):
     assert cores.Meter().others(wait=True) is None
 
 
+@pytest.mark.parametrize(
+    ("value", "threads"), [("2", 2), (" 5,1", 5), ("", 3), ("0", 3), ("-1", 3), ("many", 3), (None, 3)]
+)
+def test_threads_of_the_environment_else_one_for_each_core(machine, monkeypatch, value, threads):
+    if value is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert cores.default_threads() == threads
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_of_this_machine():
     found = cores.Meter().others(wait=True)

@@ -130,8 +130,8 @@ RANGES = {  # of the numbers that options take
     "from 1 to 1000": "network.streams serve.streams studio.streams",
     "from 1 to 10000": "chat.adapt_length eval.adapt_length sample.adapt_length score.adapt_length",
     "from 1 to 1024": """
-        activations.threads chat.threads eval.threads network.threads sample.threads score.threads serve.threads
-        studio.threads train.threads which.threads
+        activations.threads chat.threads copied.threads eval.threads network.threads sample.threads score.threads
+        serve.threads studio.threads train.threads which.threads
     """,
     "from 1 to 1e12": "chat.max_copy sample.items sample.least sample.max_copy sample.most sample.samples",
     "greater than 0": "train.grad_clip train.learning_rate train.learning_rate_decay",

@@ -37,6 +37,10 @@ def cut(text: bytes, draw: random.Random) -> list[bytes]:
     return [text[first:last] for first, last in zip([0, *places], [*places, len(text)], strict=True)]
 
 
+def parts(text: bytes, size: int) -> list[bytes]:
+    return [text[first : first + size] for first in range(0, len(text), size)]
+
+
 def matches(automaton, texts: list[list[bytes]]) -> tuple[list[int], list[int]]:
     for text in texts:
         automaton.restart()
@@ -74,6 +78,18 @@ def test_long_pieces_are_read_in_parts_side_by_side(alphabet):
         assert found[0] == found[1]
         at = len(common) - shift % 100 - 1
         assert found[0][0][at] >= at + 1  # the passage, which the text has whole
+
+
+@needs_kernel
+@pytest.mark.parametrize("alphabet", [b"a", b"ab", b"abcd"])
+def test_any_number_of_threads_finds_the_same(alphabet):
+    draw = random.Random(2)
+    sample, *others = (bytes(draw.choices(alphabet, k=k)) for k in (3000, 90_000, 40_000))
+    text = sample[1500:].join([others[0], others[1], sample])
+    library = kernel_library.library()
+    expected = matches(PythonAutomaton(sample), [[text]])
+    for threads, size in ((1, len(text)), (2, len(text)), (3, 70_001), (4, 100_000), (5, len(text)), (5, 66_000)):
+        assert matches(KernelAutomaton(sample, library, threads), [parts(text, size)]) == expected
 
 
 @needs_kernel

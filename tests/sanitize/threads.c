@@ -1,10 +1,11 @@
-/* Draws on several threads at once, so that ThreadSanitizer sees two of them at one address. Training's threads are those
-   of the kernel itself: kernel_replay.c. The buffers are as large as Python's. */
+/* Draws on several threads at once, and finds passages on the kernel's own, so that ThreadSanitizer sees two of them at one
+   address. Training on the kernel's threads: kernel_replay.c. The buffers are as large as Python's. */
 
 #include "../../pycharrnn/kernel.c"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { T = 3, B = 13, H = 21, V = 5, THREADS = 4 };
 
@@ -80,7 +81,37 @@ static void drawing(int64_t cell, int narrow) {
   free((void *)n.input_panels), free((void *)n.recurrent_panels), free((void *)n.decoder_panels);
 }
 
+/* Fill lengths and positions, (size), with the passages of a sample in a text that is read in three pieces. */
+
+static void match(const uint8_t *sample, int64_t size, const uint8_t *text, int64_t count, int threads, int32_t *lengths,
+                  int64_t *positions) {
+  struct matcher m = {.sample = sample, .size = size};
+  if (posix_memalign((void **)&m.states, 64, (size_t)(2 * size + 1) * 64)) abort();
+  memset(m.states, 0, (size_t)(2 * size + 1) * 64);
+  m.rows = calloc((size_t)size / 6 + 1, 256 * sizeof(int32_t));
+  int32_t *by_length = calloc((size_t)(2 * size + 1), sizeof(int32_t)), *counts = calloc((size_t)size + 1, sizeof(int32_t));
+  if (!m.rows || !by_length || !counts) abort();
+  charrnn_build_matcher(&m);
+  for (int k = 0; k < 3; k++) charrnn_match(&m, text + PART(count, k, 3), PART(count, k + 1, 3) - PART(count, k, 3), threads);
+  charrnn_finish_matching(&m, lengths, positions, by_length, counts);
+  free(m.states), free(m.rows), free(by_length), free(counts);
+}
+
+static void matching(int alphabet) {
+  enum { SIZE = 3000, COUNT = 600000 };
+  static uint8_t sample[SIZE], text[COUNT];
+  static int32_t lengths[2][SIZE];
+  static int64_t positions[2][SIZE];
+  uint32_t random = 1;
+  for (int i = 0; i < COUNT; i++) text[i] = (uint8_t)((random = random * 1664525 + 1013904223) >> 16) % alphabet;
+  for (int i = 0; i < SIZE; i++) sample[i] = text[i % 2 * (COUNT - 2 * SIZE) + i];
+  memcpy(sample, text + COUNT / 2, SIZE / 2); /* over the border of lanes */
+  for (int k = 0; k < 2; k++) match(sample, SIZE, text, COUNT, k ? THREADS : 1, lengths[k], positions[k]);
+  if (memcmp(lengths[0], lengths[1], sizeof *lengths) || memcmp(positions[0], positions[1], sizeof *positions)) abort();
+}
+
 int main(void) {
+  for (int alphabet = 1; alphabet < 5; alphabet++) matching(alphabet);
   for (int narrow = 0; narrow < 2; narrow++)
     for (int64_t cell = LSTM; cell <= RNN; cell++) drawing(cell, narrow);
   return 0;
