@@ -149,9 +149,9 @@ def gather(
         if isinstance(texts, bytes):
             name, files, sources = "text", [_text_file(texts, until_written, text_encoding)], ["a text"]
         else:
-            name = name_of(texts)
             or_else = wordings("get one by pycharrnn data pydoc", "give the text itself as bytes")
             files = source_files.find(texts, note, is_product, until_written, text_encoding, or_else)
+            name = name_of(list(dict.fromkeys(file.given for file in files)))  # without what was left out
             sources = ["-" if path == "-" else os.path.realpath(path) for path in texts]
         try:
             with bar("reading", sum(file.size for file in files), progress) as advance:

@@ -28,12 +28,13 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A text file. Attributes: shown: its name in messages, escaped; size: bytes."""
+    """A text file. Attributes: shown: its name in messages, escaped; size: bytes; given: the path that it is from."""
 
     path: str
     shown: str
     decoding: Decoding
     size: int
+    given: str = ""
 
     def __str__(self) -> str:
         return f"{self.shown} ({self.size:,} bytes)"
@@ -61,7 +62,7 @@ def find(
     skipped: list[str] = []
     not_plain: dict[str, Kind] = {}
     without_text: list[str] = []
-    for path, name, status in _walk(paths, skipped, is_product, until_copied, or_else):
+    for path, name, given, status in _walk(paths, skipped, is_product, until_copied, or_else):
         file_id = folder_walk.file_id(path, status)
         if file_id in files:
             continue
@@ -71,7 +72,7 @@ def find(
         except OSError as e:
             raise UserError(f"can't read {shown}: {e.strerror or e}.") from e
         if isinstance(found, SourceFile):
-            files[file_id] = found
+            files[file_id] = dataclasses.replace(found, given=given)
         elif found:
             not_plain[shown] = found
         else:
@@ -161,8 +162,8 @@ def _walk(
     is_product: Callable[[str], bool],
     until_copied: contextlib.ExitStack,
     or_else: str,
-) -> Iterator[tuple[str, str, os.stat_result]]:
-    """Path, name for messages and status of each file named, or below a named folder. Errors: UserError."""
+) -> Iterator[tuple[str, str, str, os.stat_result]]:
+    """Path, name for messages, path given and status of each file named, or below a named folder. Errors: UserError."""
     for path in paths:
         try:
             status = None if path == "-" else os.stat(path)
@@ -178,13 +179,13 @@ def _walk(
             raise UserError(f"{why}: name a text file or a folder of them{other}.") from e
         if status is None or stat.S_ISFIFO(status.st_mode):
             copy = _copied(path, until_copied)
-            yield copy, "standard input" if path == "-" else path, os.stat(copy)
+            yield copy, "standard input" if path == "-" else path, path, os.stat(copy)
         elif stat.S_ISDIR(status.st_mode):
             for file, found in _below(path, skipped):
                 if not is_product(file):
-                    yield file, file, found
+                    yield file, file, path, found
         elif stat.S_ISREG(status.st_mode):
-            yield path, path, status
+            yield path, path, path, status
         else:
             raise UserError(f"{escape_line(path)} is neither a file nor a folder: name a text.")
 

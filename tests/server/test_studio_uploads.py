@@ -81,7 +81,7 @@ def test_what_is_said_of_a_text(studio):
     studio.upload(text_id, "scan.pdf", b"%PDF-1.4 ...")
     studio.upload(text_id, "picture.png", bytes(range(256)) * 9)
     found = studio.post(f"/texts/{text_id}/read").json()
-    assert found["name"] == "old_and_2_more"
+    assert found["name"] == "old"
     assert found["files"] == [{"name": "old.txt", "bytes": 2150, "encoding": "cp1252"}]
     assert found["facts"] == ["old.txt (2,150 bytes)", "old.txt: read as cp1252."]
     assert found["left_out"] == [

@@ -92,6 +92,16 @@ def test_a_folder_is_all_text_files_below_it_in_the_order_of_their_names(home):
     ]
 
 
+def test_the_name_counts_what_is_read(home):
+    """As of `train blog/*`, where there are pictures, too."""
+    for name in ("a.txt", "b.txt", "c.txt"):
+        put(home / "blog" / name, name)
+    put(home / "blog/0.jpg", NO_TEXT)
+    put(home / "blog/scan.pdf", b"%PDF-1.4")
+    (home / "empty").mkdir()
+    assert gather("empty", *(f"blog/{name}" for name in sorted(os.listdir("blog"))))[0] == "data/a_and_2_more"
+
+
 def test_nothing_is_taken_twice_and_links_may_lead_in_circles(home):
     put(home / "a/x.txt", "x")
     put(home / "y.txt", "y")

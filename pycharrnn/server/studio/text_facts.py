@@ -70,7 +70,7 @@ def read(
 
 
 def name_of(paths: Sequence[str]) -> str:
-    """The name that `train` gives to a text."""
+    """The name that `train` gives to a text if it leaves none of these out."""
     return corpus.name_of(paths)
 
 
