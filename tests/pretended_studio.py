@@ -106,8 +106,14 @@ FACTS = {
 }
 ESTIMATES = {
     "choices": [
-        {"choice": "quick", "seconds": 74.0, "iterations": 3600, "rnn_size": 160},
-        {"choice": "best", "seconds": 810.0, "iterations": 8000, "rnn_size": 512},
+        {"choice": "quick", "seconds": 74.0, "iterations": 3600, "rnn_size": 160, "flags": {"rnn_size": 160}},
+        {
+            "choice": "best",
+            "seconds": 810.0,
+            "iterations": 8000,
+            "rnn_size": 512,
+            "flags": {"rnn_size": 512, "dropout": 0.2},
+        },
     ],
     "how": "estimated: 0.3 seconds of training with each size were timed on this machine.",
 }

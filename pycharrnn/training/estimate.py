@@ -17,9 +17,12 @@ _LEAST_SECONDS = 0.3  # of timed steps
 
 
 class Estimate(NamedTuple):
+    """Of a run. `flags`: the options that the recipe and the machine set, with their values."""
+
     seconds: float
     iterations: int
     rnn_size: int
+    flags: dict[str, int | float | str]
 
 
 def estimate(options: TrainOptions, text: TextStats, clock: Callable[[], float] = time.perf_counter) -> Estimate:
@@ -34,4 +37,5 @@ def estimate(options: TrainOptions, text: TextStats, clock: Callable[[], float] 
     iterations = int(settings.optimisation.max_epochs * max(1, int(batches * train)))
     validations = -(-iterations // settings.files.eval_val_every)
     in_steps = iterations + validations * batches * validation * time_plan.VALIDATION_STEPS
-    return Estimate(round(in_steps * step, 1), iterations, settings.model.rnn_size)
+    flags = {name: getattr(settings.options, name) for name in settings.options.changed - options.changed}
+    return Estimate(round(in_steps * step, 1), iterations, settings.model.rnn_size, flags)

@@ -113,7 +113,8 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
 @needs_browser
 def test_the_settings_of_a_list(chromium, studio, poems):
     studio.facts = {**pretended.FACTS, "kind": "list", "suggested_items": "line"}
-    opened(chromium, studio)
+    studio.models = [model("lm_old_best")]
+    opened(chromium, studio, "learn")
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "found", "It looks like a list.")
     assert Select(element(chromium, "run-items")).first_selected_option.text == "a list: each line is an item"
@@ -129,9 +130,17 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     shown(chromium, "found", "It is read as a list: each line is an item.")
     wait(chromium, lambda: not text(chromium, "run-problem"))
     click(chromium, "more")
+    shown(chromium, "flag-rnn_size-help", "size of LSTM internal state. With quick: 160. Allowed: at least 1.")
+    assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. With quick: 0.")
+    chromium.execute_script("document.querySelector('[name=choice][value=best]').click()")
+    assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. With best: 0.2.")
+    Select(element(chromium, "run-init")).select_by_value("lm_old_best")
+    assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. As in lm_old_best.")
+    Select(element(chromium, "run-init")).select_by_value("")
     element(chromium, "flag-rnn_size").send_keys("64")
     Select(element(chromium, "flag-model")).select_by_value("gru")
     chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")
+    assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. As in char-rnn: 0.")
     studio.refusals["/api/studio/command"] = (422, "-rnn_size must be at least 1, not 0.")
     element(chromium, "flag-dropout").send_keys("x")
     shown(chromium, "run-problem", "-rnn_size must be at least 1")

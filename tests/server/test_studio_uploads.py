@@ -252,12 +252,13 @@ def test_texts_without_a_run_are_gone_with_the_server(studio):
 
 
 def test_estimates_come_from_a_process_of_their_own(studio, monkeypatch):
-    answer = 'print(\'{"quick": {"seconds": 60.5, "iterations": 300, "rnn_size": 128},'
-    answer += ' "best": {"seconds": 600, "iterations": 3000, "rnn_size": 256}}\')'
+    answer = 'print(\'{"quick": {"seconds": 60.5, "iterations": 300, "rnn_size": 128, "flags": {"show": 9}},'
+    answer += ' "best": {"seconds": 600, "iterations": 3000, "rnn_size": 256, "flags": {}}}\')'
     monkeypatch.setattr(text_facts, "_ESTIMATE", answer)
     text_id = studio.text()
     found = studio.post(f"/texts/{text_id}/estimates").json()
     assert [(one["choice"], one["seconds"]) for one in found["choices"]] == [("quick", 60.5), ("best", 600.0)]
+    assert [one["flags"] for one in found["choices"]] == [{"show": 9}, {}]
     for answer, problem, how in (
         ('print(\'{"error": "too few: omit -items."}\')', 'too few: omit "The text is".', ""),
         ("1 / 0", "", "there is no estimate"),

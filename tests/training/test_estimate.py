@@ -28,6 +28,8 @@ def test_the_steps_and_validations_of_a_recipe():
     # 195,000 characters are 390 batches of 10 * 50. Of these 39 are validated 12 times, each in a third of a step.
     found = estimate(TrainOptions(recipe="quick"), STATS)
     assert (found.iterations, found.rnn_size) == (3510, 128)
+    assert found.flags["show"] == 200 and found.flags["max_epochs"] == 10 and found.flags["weight_drop"] == 0.25
+    assert not {"recipe", "data_dir"} & found.flags.keys()
     assert found.seconds == pytest.approx(0.01 * (3510 + 12 * 39 / 3), abs=0.1)
     with pytest.raises(UserError, match="the text has 3 characters"):
         estimate(TrainOptions(recipe="quick"), text_stats.stats_of([b"abc"]))

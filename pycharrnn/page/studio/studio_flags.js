@@ -1,14 +1,30 @@
 // Everything else: the other flags of `pycharrnn train`, with their own help. An empty field: as the choice sets it.
 
-import { el } from "./studio_dom.js";
+import { el, setText } from "./studio_dom.js";
 
 const AS_CHOSEN = "as the choice has it";
+const OF_THE_MODEL = ["rnn_size", "num_layers", "model", "dropout"]; // which a model to start from sets
 
 // flags: of the server. Returns one <fieldset> for each group.
 export function flagFields(flags) {
   return [...grouped(flags)].map(([group, members]) =>
     el("fieldset", {}, el("legend", {}, group), ...members.map(field)),
   );
+}
+
+// Says beside each flag which value holds while its field is empty.
+// choice: its name. set: {name: value} of the flags that it sets; null if unknown. start: id of the model to start from.
+export function showUsual(form, choice, set, start) {
+  for (const node of form.querySelectorAll("[data-usual]")) {
+    const { usualOf: name, usual } = node.dataset;
+    setText(node, usualWords(name, usual, choice, start && set ? { ...set, vocab: "extend" } : set, start));
+  }
+}
+
+function usualWords(name, usual, choice, set, start) {
+  if (start && OF_THE_MODEL.includes(name)) return ` As in ${start}.`;
+  const value = String(set?.[name] ?? usual);
+  return value && (set ? ` With ${choice}: ${value}.` : ` As in char-rnn: ${value}.`);
 }
 
 // {name: value} of the fields that are not empty.
@@ -49,15 +65,14 @@ function field({ name, default: usual, help, kind, choices, allowed }) {
           spellcheck: "false",
           placeholder: AS_CHOSEN,
         });
-  const says = help.replace(/[.?]+$/, "");
-  const words = [says, usual !== "" && `Default: ${usual}`, allowed && !options.length && `Allowed: ${allowed}`]
-    .filter(Boolean)
-    .join(". ");
+  const says = `${help.replace(/[.?]+$/, "")}.`;
+  const usualNode = el("span", { "data-usual-of": name, "data-usual": String(usual) });
+  const range = allowed && !options.length ? ` Allowed: ${allowed}.` : "";
   return el(
     "div",
     { class: "field" },
     el("label", { for: id }, `-${name}`),
     input,
-    el("small", { id: `${id}-help` }, words),
+    el("small", { id: `${id}-help` }, says, usualNode, range),
   );
 }

@@ -3,7 +3,7 @@
 import { Problem } from "./problem.js";
 import { copy } from "./links.js";
 import { $, announce, el, sentence, setText } from "./studio_dom.js";
-import { flagFields, flagValues } from "./studio_flags.js";
+import { flagFields, flagValues, showUsual } from "./studio_flags.js";
 import { estimateWords } from "./studio_found.js";
 
 const DELAY = 300; // milliseconds after the last key, before the server is asked for the command
@@ -30,6 +30,7 @@ export class RunForm {
   #text = null; // id of the uploaded text
   #unread = ""; // why no run of the text can start as the form has it
   #timer = 0;
+  #set = {}; // choice -> the flags that it sets for the text, {name: value}; of choices whose flags are known
   #asked = null; // AbortController of the request for the command
 
   // flags: of the server. actions: {start(values), reread(values), forget()}
@@ -41,6 +42,7 @@ export class RunForm {
       event.preventDefault();
       actions.start(this.values);
     });
+    form.addEventListener("change", () => this.#showUsual());
     form.addEventListener("input", () => {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.showCommand(), DELAY);
@@ -64,6 +66,8 @@ export class RunForm {
     $("run-init").replaceChildren(el("option", { value: "" }, "nothing"), ...selected);
     for (const node of document.querySelectorAll("[data-estimate]")) setText(node, "");
     this.showUnread("");
+    this.#set = {};
+    this.#showUsual();
     return this.showCommand();
   }
 
@@ -104,6 +108,10 @@ export class RunForm {
       const node = document.querySelector(`[data-estimate=${estimate.choice}]`);
       if (node) setText(node, estimateWords(estimate));
     }
+    this.#set = Object.fromEntries(
+      choices.filter(({ seconds }) => seconds !== null).map(({ choice, flags }) => [choice, flags]),
+    );
+    this.#showUsual();
     const known = choices.find(({ choice, seconds }) => choice === "quick" && seconds);
     setText($("how"), sentence(how));
     if (problem) this.showUnread(problem);
@@ -137,6 +145,11 @@ export class RunForm {
     if (!flag) return;
     flag.setAttribute("aria-invalid", "true");
     $("more").open = true;
+  }
+
+  #showUsual() {
+    const { choice, init_from } = this.values;
+    showUsual($("flags"), choice, this.#set[choice] ?? null, init_from);
   }
 
   #build(flags) {

@@ -80,7 +80,7 @@ async def estimates(stats: TextStats, options: TrainOptions, environment: Mappin
     `environment`: of that process.
     """
     choices = ("quick", "best")
-    none = [ChoiceEstimate(choice=choice, seconds=None, iterations=None, rnn_size=None) for choice in choices]
+    none = [ChoiceEstimate(choice=choice, seconds=None, iterations=None, rnn_size=None, flags={}) for choice in choices]
     if not extras.has_pytorch():
         return Estimates(choices=none, how="there is no estimate, since PyTorch is not installed.", problem="")
     asked = {"stats": stats.fields(), "items": options.items, "label": options.label, "choices": choices}

@@ -65,6 +65,7 @@ class ChoiceEstimate(BaseModel):
     seconds: float | None
     iterations: int | None
     rnn_size: int | None
+    flags: dict[str, int | float | str] = Field(description="values of the flags that the choice sets")
 
 
 class Estimates(BaseModel):
@@ -77,7 +78,7 @@ class FlagFacts(BaseModel):
     """A flag of `pycharrnn train`."""
 
     name: str
-    default: int | float | str
+    default: int | float | str = Field(description="what char-rnn does; a choice may set another value")
     help: str
     group: str
     kind: Literal["integer", "number", "text", "choice", "switch"]
