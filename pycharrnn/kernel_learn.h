@@ -59,13 +59,13 @@ static void learn_zeros(const struct adapting *a, int64_t offset, int64_t count,
       w[v] = load_float(u.parameters + at + v * ADAPT_LANES, ADAPT_LANES);
       trained[v] = load_float(u.trained + at + v * ADAPT_LANES, ADAPT_LANES);
     }
-    const int64_t is_new = !__builtin_memcmp(w, trained, sizeof w) && !__builtin_memcmp(m, zeros, sizeof m);
-    for (int64_t k = is_new ? count : 0; k < count; k++) {
+    if (!__builtin_memcmp(w, trained, sizeof w) && !__builtin_memcmp(m, zeros, sizeof m)) continue;
+    for (int64_t k = 0; k < count; k++) {
       UNROLL
       for (int v = 0; v < PER_BLOCK; v++) m[v] *= u.alpha, w[v] = pulled(&u, w[v], trained[v]);
     }
     UNROLL
-    for (int v = 0; v < PER_BLOCK && !is_new; v++) {
+    for (int v = 0; v < PER_BLOCK; v++) {
       store_float(u.mean_square + at + v * ADAPT_LANES, m[v], ADAPT_LANES);
       store_float(u.parameters + at + v * ADAPT_LANES, w[v], ADAPT_LANES);
     }
