@@ -103,9 +103,10 @@ struct lane {
   int has_come; /* whether `v` is not recorded yet: 1: by an edge, -1: by a link, so that `length` is not known yet */
 };
 
-/* Record that a state's string of `length` bytes ends at `end` of the text. Several threads may do so at once: one that
-   changes a record sets `longest` to LOCKED meanwhile. Most records stay as they are, which takes no lock: first ends
-   are stored before `longest` and loaded after it, so they are at most too early, and only for a longer string. */
+/* Record that a string of `length` bytes, one of a state's, ends at offset `end` of the text. Several threads may call
+   this at once. A thread that changes the record locks it: it sets `longest` to LOCKED meanwhile. Most calls change
+   nothing and take no lock. They load `longest` before the two offsets, which a change stores before it: so an offset
+   that is too new belongs to a longer string, and the comparison stays right. */
 INLINE void record_string(struct match_state *s, int32_t length, int64_t end) {
   int32_t longest = __atomic_load_n(&s->longest, __ATOMIC_ACQUIRE);
   int64_t first_longest = __atomic_load_n(&s->first_longest, __ATOMIC_RELAXED);

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
 import re
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -244,36 +246,36 @@ def test_a_living_training_is_found_and_can_be_stopped(studio, monkeypatch):
     begun(studio, second)
 
 
-def test_a_training_is_found_before_its_process_has_done_anything(studio, monkeypatch):
-    use_fake_training(monkeypatch, "finish")
+@contextlib.contextmanager
+def held_at_its_start(studio: StudioApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The id of a run whose process waits before its first step, until the block ends."""
     pause = "import os, time\nopen('paused', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
     monkeypatch.setattr(run_process, "_PROGRAM", pause + run_process._PROGRAM)
     run_id = studio.start()
     studio.watch()
     until(lambda: os.path.exists("paused"))
     try:
+        yield run_id
+    finally:
+        Path("go").touch()
+
+
+def test_a_training_is_found_before_its_process_has_done_anything(studio, monkeypatch):
+    use_fake_training(monkeypatch, "finish")
+    with held_at_its_start(studio, monkeypatch) as run_id:
         studio.begin_anew()
         studio.watch()
         assert studio.run(run_id)["state"] == "running"
-    finally:
-        Path("go").touch()
     assert studio.until(run_id, lambda run: run["state"] != "running")["state"] == "finished"
 
 
 def test_a_stop_reaches_a_training_that_has_not_written_its_number_yet(studio, monkeypatch):
     use_fake_training(monkeypatch, "wait")
-    pause = "import os, time\nopen('paused', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
-    monkeypatch.setattr(run_process, "_PROGRAM", pause + run_process._PROGRAM)
-    run_id = studio.start()
-    studio.watch()
-    until(lambda: os.path.exists("paused"))
-    try:
+    with held_at_its_start(studio, monkeypatch) as run_id:
         studio.begin_anew()  # a server that did not begin the process, and knows it by its lock alone
         assert studio.post(f"/runs/{run_id}/stop").json()["state"] == "stopping"
         studio.watch()
         assert studio.run(run_id)["state"] == "stopping"
-    finally:
-        Path("go").touch()
     assert studio.until(run_id, lambda run: run["state"] != "stopping")["state"] == "stopped"
 
 
