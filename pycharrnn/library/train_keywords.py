@@ -37,6 +37,7 @@ class TrainKeywords(TypedDict, total=False):
     opencl: int
     recipe: str
     minutes: float
+    warmup: int
     anneal: float
     anneal_to: str
     weight_drop: float

@@ -1,4 +1,4 @@
-"""Learning rate schedules: char-rnn's decay by epochs, and linear decay (-anneal, -anneal_to)."""
+"""Learning rate schedules: char-rnn's decay by epochs; a linear fall (-anneal, -anneal_to) and rise (-warmup)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ _EXACT_DECAYS = 10**6  # more epochs than any run has
 _LOWEST = 0.01  # fraction of -learning_rate at the end of -anneal
 
 
+def first(opt: OptimisationSettings) -> float:
+    """The learning rate of the first iteration."""
+    return opt.learning_rate * _warmed_up(opt, 0)
+
+
 def decays_after(opt: OptimisationSettings, i: int, ntrain: int) -> bool:
     """Whether char-rnn's rule lowers the learning rate after iteration `i`. Source: train.lua."""
     return i % ntrain == 0 and opt.learning_rate_decay < 1 and i / ntrain >= opt.learning_rate_decay_after
@@ -19,10 +24,15 @@ def decays_after(opt: OptimisationSettings, i: int, ntrain: int) -> bool:
 
 def after(opt: OptimisationSettings, i: int, ntrain: int, iterations: int) -> float:
     """The learning rate after iteration `i` of a run of `iterations`, `ntrain` in an epoch."""
-    return annealed(opt, i, iterations) if opt.anneal else _decayed(opt, i, ntrain)
+    return (_annealed(opt, i, iterations) if opt.anneal else _decayed(opt, i, ntrain)) * _warmed_up(opt, i)
 
 
-def annealed(opt: OptimisationSettings, i: int, iterations: int) -> float:
+def _warmed_up(opt: OptimisationSettings, i: int) -> float:
+    """The fraction of the learning rate that -warmup allows after iteration `i`."""
+    return min(1, (i + 1) / opt.warmup) if opt.warmup else 1
+
+
+def _annealed(opt: OptimisationSettings, i: int, iterations: int) -> float:
     """The learning rate after iteration `i` with -anneal: a line to the end, with a bend at each change of -anneal_to.
 
     Up to the first change it does not depend on later ones, so a run that changes its length goes on exactly.

@@ -179,10 +179,13 @@ def _report_step(run: CurrentRun, i: int, seconds: float) -> None:
 
 def _decay_learning_rate(run: CurrentRun, i: int) -> None:
     settings, optimizer = run.session.settings.optimisation, run.trainer.optimizer
-    if settings.anneal:
-        optimizer.learning_rate = learning_rate.annealed(settings, i, run.session.iterations)
-    elif learning_rate.decays_after(settings, i, run.session.loader.ntrain):
+    ntrain = run.session.loader.ntrain
+    decays = not settings.anneal and learning_rate.decays_after(settings, i, ntrain)
+    if settings.anneal or i <= settings.warmup:
+        optimizer.learning_rate = learning_rate.after(settings, i, ntrain, run.session.iterations)
+    elif decays:
         optimizer.learning_rate *= settings.learning_rate_decay
+    if decays:
         factor, rate = lua_format.tostring(settings.learning_rate_decay), lua_format.tostring(optimizer.learning_rate)
         run.say(f"decayed learning rate by a factor {factor} to {rate}")
 

@@ -145,6 +145,13 @@ class TrainOptions:
         value="N",
         allowed=number(above=0, high=MAX_MINUTES),
     )
+    warmup: int = option(
+        0,
+        "raise the learning rate linearly to -learning_rate over the first N iterations: without it the first steps of"
+        " RMSprop are the largest, and a network of 512 units or more can diverge. 0 = none",
+        group="learning",
+        allowed=number(0),
+    )
     anneal: float = option(
         0,
         "instead of -learning_rate_decay, lower the learning rate linearly to a hundredth over this last part of the"

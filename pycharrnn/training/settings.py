@@ -46,6 +46,7 @@ class OptimisationSettings:
     learning_rate: float
     learning_rate_decay: float
     learning_rate_decay_after: float
+    warmup: int
     anneal: float
     anneal_to: str
     decay_rate: float

@@ -19,6 +19,7 @@ from pycharrnn.engine.rmsprop import RMSprop
 from pycharrnn.engine.weight_drop import WeightDrop
 from pycharrnn.text.batches import TRAIN, Batches
 from pycharrnn.text.token_text import TextChanged
+from pycharrnn.training import learning_rate
 from pycharrnn.training.distributed import Ranks
 from pycharrnn.training.settings import OptimisationSettings
 
@@ -57,7 +58,7 @@ class Trainer:
         self._summed = flat.new_zeros(flat.numel() + 1)  # over ranks: the gradient, and the loss
         self.gradient, self._loss = self._summed[:-1], self._summed[-1]
         self._gradients = self.bptt.views(self.gradient)
-        self.optimizer = RMSprop(flat, optimisation.learning_rate, optimisation.decay_rate)
+        self.optimizer = RMSprop(flat, learning_rate.first(optimisation), optimisation.decay_rate)
         self._x, self._y = (torch.empty(shape, dtype=torch.int64, device=flat.device) for _ in range(2))
         self._generator = torch.Generator(flat.device)
         self._masks: torch.Tensor | None = None

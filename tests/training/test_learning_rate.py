@@ -57,3 +57,24 @@ def test_without_its_state_a_run_goes_on_at_the_learning_rate_of_its_line(tmp_pa
 def test_a_part_is_at_most_all(tmp_path):
     folder = folder_with_text(tmp_path)
     assert "-anneal must be from 0 to 1, not 2" in sentence(run("train", "-anneal", "2", "-data_dir", str(folder)))
+
+
+@pytest.mark.parametrize("flags", [["-anneal", "1"], ["-learning_rate_decay_after", "0"]])
+def test_a_warmup_is_a_line_from_the_first_iteration(tmp_path, flags):
+    flags = [*flags, "-max_epochs", "1", "-learning_rate", "0.01"]
+    plain = _rates(tmp_path / "plain", *flags)
+    warm = _rates(tmp_path / "warm", *flags, "-warmup", "20")
+    assert max(plain) > 30
+    assert warm == pytest.approx({i: rate * min(1, (i + 1) / 20) for i, rate in plain.items()})
+
+
+def test_a_warmup_makes_the_first_step_smaller():
+    assert learning_rate.first(TrainOptions(learning_rate=0.02, warmup=50)) == pytest.approx(0.0004)
+    assert learning_rate.first(TrainOptions(learning_rate=0.02)) == 0.02
+
+
+def _rates(folder, *flags):
+    """Iteration -> the learning rate of the next one, from the checkpoints of a run."""
+    folder_with_text(folder)
+    train(folder, *flags, "-eval_val_every", "7")
+    return {(found := checkpoint.load(path)).i: found.state.learning_rate for path in named(folder)}

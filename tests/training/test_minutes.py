@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import signal
 
+import numpy as np
 import pytest
-from runs import TEXT, folder_with_text, named, result_of, working_in
+from runs import TEXT, folder_with_text, named, result_of, train, working_in
 
 import pycharrnn
 from pycharrnn.checkpoints import checkpoint
@@ -234,6 +235,19 @@ def test_more_time_or_a_faster_machine_trains_a_larger_network():
     fast = {size: seconds / 10 for size, seconds in STEPS.items()}
     assert planned(minutes=1, steps=fast).rnn_size == planned(minutes=10).rnn_size
     assert planned(minutes=1, steps=fast).learning_rate < planned(minutes=1).learning_rate
+
+
+@pytest.mark.slow
+def test_the_first_steps_of_a_large_network_do_not_diverge(tmp_path):
+    opt = planned(10**8, items="line", rnn_size=1024, steps={1024: 0.1}, batch_size=8)
+    rng = np.random.default_rng(1)
+    folder = folder_with_text(tmp_path, b"".join(bytes(rng.integers(97, 123, 30).tolist()) + b"\n" for _ in range(150)))
+    flags = opt.flags({"rnn_size", "learning_rate", "batch_size", "seq_length", "anneal", "exact", "items"})
+    flags += ["-data_dir", "data", "-gpuid", "-1", "-save_state", "0", "-max_epochs", "0.3", "-print_every", "1"]
+    with pytest.raises(RunStopped, match="diverged"):
+        train(folder, *flags, small=[])
+    lines = train(folder, *flags, "-warmup", str(opt.warmup), small=[])
+    assert len([line for line in lines if "train_loss" in line]) > 4
 
 
 def test_what_is_read_more_often_is_regularized_more():
