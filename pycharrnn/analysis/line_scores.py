@@ -162,7 +162,9 @@ def has_one_line(loaded: Checkpoint) -> bool:
 
 
 def unknown_in(unknown: Sequence[list[bytes]]) -> str:
-    """A sentence about the characters that were left out of lines."""
-    counts = Counter(character for of_line in unknown for character in of_line)
+    """A sentence about the characters that were left out of lines; bytes that form a code point are shown as it."""
+    texts = [b"".join(of_line).decode("utf-8", "surrogateescape") for of_line in unknown]
+    counts = Counter(character.encode("utf-8", "surrogateescape") for text in texts for character in text)
     most_common = " ".join(quote_character(character) for character, _ in counts.most_common(20))
-    return f"{len(unknown):,} lines have characters that the model has never seen, which were left out: {most_common}"
+    lines = "1 line has" if len(unknown) == 1 else f"{len(unknown):,} lines have"
+    return f"{lines} characters that the model has never seen, which were left out: {most_common}"

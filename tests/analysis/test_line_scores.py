@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence
 
-from pycharrnn.analysis import scoring
+from pycharrnn.analysis import line_scores, scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
@@ -85,6 +85,8 @@ def test_characters_that_the_model_has_never_seen(tmp_path):
     assert done.stderr.decode() == (
         "pycharrnn: 2 lines have characters that the model has never seen, which were left out: 'X'\n"
     )
+    bytes_of_one_line = [[b"\xc3", b"\xbc", b"\xff"]]
+    assert line_scores.unknown_in(bytes_of_one_line).endswith("left out: U+00FC \"\u00fc\" '\\xff'")
 
 
 def test_what_is_refused(tmp_path):

@@ -143,7 +143,7 @@ def test_which_for_programs_and_pipes(home):
     text = b"ab\nacXa\n"
     rows = run("which", CV, "-", "-top", "1", cwd=home, input=text)
     assert [line.count(b"\t") for line in rows.stdout.splitlines()] == [2, 2]
-    assert b"lines have characters that the model has never seen, which were left out: 'X'" in rows.stderr
+    assert b"1 line has characters that the model has never seen, which were left out: 'X'" in rows.stderr
     found = [json.loads(line) for line in run("which", CV, "-", "-json", "1", cwd=home, input=text).stdout.splitlines()]
     assert [one["item"] for one in found] == ["ab", "acXa"]
     assert sum(found[0]["labels"].values()) == pytest.approx(1)
