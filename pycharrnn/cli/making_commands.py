@@ -263,7 +263,7 @@ def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
     """Answer the lines of standard input until it ends."""
     from pycharrnn.sampling import batch_to_files
 
-    out = sys.stdout.buffer
+    out, is_explained = sys.stdout.buffer, False
     lines = standard_input()
     while True:
         if lines.isatty():
@@ -277,6 +277,9 @@ def _converse(chat: Chat, opt: ChatOptions, copies: CopyLimits | None) -> None:
             note(f"left out: {left_out}")
         batch_to_files.write_sample(out, opt.sampling(), chat.answer(line), live=True)
         _explain_early_ends(copies)
+        if chat.is_empty and not is_explained:
+            note(r'the answer is an empty line; with -stop "\n\n" an answer ends at an empty line.')
+            is_explained = True
 
 
 @click.command(

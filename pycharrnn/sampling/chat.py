@@ -25,12 +25,18 @@ class Chat:
     """Answers lines, each in the context of all lines and answers before it. The predictor has one stream and step.
 
     `copies`: of opt.max_copy, for passages that go on from line to line; None for no limit.
+
+    Attributes:
+        is_empty: whether the last answer was only the newline with which an answer ends without -stop.
     """
+
+    is_empty = False
 
     def __init__(
         self, predictor: Predictor, vocab: dict[bytes, int], opt: ChatOptions, copies: CopyLimits | None = None
     ) -> None:
         self._predictor, self._vocab, self._opt = predictor, vocab, opt.sampling()
+        self._has_default_stop = not opt.stop
         if not opt.stop and not StopText(self._opt.stop).can_occur(list(vocab)):
             self._opt = dataclasses.replace(self._opt, stop="")  # a model without newlines
         self._unread = b""  # the last character of an answer: sampled, but not read yet
@@ -45,18 +51,20 @@ class Chat:
 
         Errors: UserError for a character of `line` that the vocabulary lacks, or a model that predicts NaN.
         """
-        copies, ids = self._copies, list[int]()
+        copies, ids, num_sampled = self._copies, list[int](), 0
         num_ended = len(copies.ended) if copies else 0
         for one in sampler.sample(self._predictor, self._vocab, self._opt, self._unread + line, copies=copies):
             ids.append(one.token_id)
             if not one.given:
                 self._unread = one.character
+                num_sampled += 1
                 yield one
         if copies:
             if len(copies.ended) > num_ended:  # early, so the last character has been read
                 self._unread = b""
             before = [*copies.before, *ids[: len(ids) - bool(self._unread)]]
             self._copies = dataclasses.replace(copies, before=tuple(before[-copies.passages.N :]))
+        self.is_empty = self._has_default_stop and num_sampled == 1 and self._unread == b"\n"
         self._opt = dataclasses.replace(self._opt, seed=self._opt.seed + 1)
         self._learn(ids)
 

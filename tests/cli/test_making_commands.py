@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import GOLDEN, ROOT
@@ -16,6 +17,7 @@ from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
 from pycharrnn.sampling import batch_to_files, inference
+from pycharrnn.sampling.predictor import Predictor
 from pycharrnn.text import datasets
 from pycharrnn.training import loop
 
@@ -220,6 +222,23 @@ def test_chat_with_a_model_without_newlines(tmp_path):
     assert len(CliRunner().invoke(cli, command, input="The\n").stdout) >= 5
     refused = CliRunner().invoke(cli, [*command, "-stop", r"\n"], input="The\n").exception
     assert str(refused).startswith("-stop never occurs: it has the character")
+
+
+def test_chat_explains_an_empty_answer_once(monkeypatch):
+    """A text with an empty line after each paragraph has them."""
+    newline = checkpoint.load(CHECKPOINT).vocab[b"\n"] - 1
+
+    class Newlines(Predictor):
+        vocab_size, num_streams, select_streams = len(checkpoint.load(CHECKPOINT).vocab), 1, None
+
+        def read(self, token_ids):
+            return np.where(np.arange(self.vocab_size) == newline, 0.0, -1e9)[None, None]
+
+    monkeypatch.setattr(inference, "make_predictor", lambda *given: Newlines())
+    result = CliRunner().invoke(cli, ["chat", CHECKPOINT, "-gpuid", "-1"], input="The\nnight\n")
+    assert result.stdout == 2 * "\n\n"
+    explained = r'pycharrnn: the answer is an empty line; with -stop "\n\n" an answer ends at an empty line.'
+    assert result.stderr == explained + "\n"
 
 
 def test_chat_on_a_terminal_prompts(tmp_path):

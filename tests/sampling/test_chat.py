@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from pycharrnn.sampling.chat import Chat
 from pycharrnn.sampling.options import ChatOptions
@@ -47,6 +48,14 @@ def test_an_answer_ends_with_its_line():
     assert answered(chat, b"a\n") == b"\n"
     assert answered(chat, b"b\n") == b"\n"
     assert predictor.text == [0, 1, 1, 2, 1]
+    assert chat.is_empty
+
+
+@pytest.mark.parametrize("index, stop", [(0, ""), (1, "\n"), (1, "\n\n")], ids=["text", "-stop", "empty line"])
+def test_an_answer_with_text_or_another_end_is_not_empty(index, stop):
+    chat = Chat(Always(index), VOCAB, ChatOptions(stop=stop, length=3))
+    answered(chat, b"a\n")
+    assert not chat.is_empty
 
 
 def test_what_the_model_has_never_seen_is_left_out():
