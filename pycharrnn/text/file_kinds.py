@@ -6,6 +6,8 @@ import os
 import re
 from dataclasses import dataclass
 
+from compat import file_magic
+
 _END = 1 << 16  # bytes; a zip archive lists its files there
 
 
@@ -40,6 +42,7 @@ _BY_ENDING = {
     ".rtf": _RTF,
     **dict.fromkeys((".srt", ".vtt"), _SUBTITLES),
 }
+_ARCHIVES = (_WORD, _OPEN_DOCUMENT, _EPUB)  # a text of such a name is a text
 _BY_CONTENT = (
     (re.compile(rb"%PDF-"), _PDF),
     (re.compile(rb"\{\\rtf"), _RTF),
@@ -57,10 +60,12 @@ def kind_of(path: str, name: str) -> Kind | None:
 
     `name`: the file's name, for its ending.
     """
-    if by_ending := _BY_ENDING.get(os.path.splitext(name)[1].lower()):
-        return by_ending
+    by_ending = _BY_ENDING.get(os.path.splitext(name)[1].lower())
     with open(path, "rb") as f:
-        first = _in_ascii(f.read(_END))
+        start = f.read(_END)
+        if by_ending and not (by_ending in _ARCHIVES and file_magic.is_text(start)):
+            return by_ending
+        first = _in_ascii(start)
         for pattern, kind in _BY_CONTENT:
             if pattern.match(first):
                 return kind

@@ -44,11 +44,21 @@ def test_by_content(tmp_path, content, name):
     assert found and found.name == name
 
 
-@pytest.mark.parametrize("ending", ["html", "htm", "xhtml", "PDF", "docx", "odt", "epub", "rtf", "srt", "VTT"])
+@pytest.mark.parametrize("ending", ["html", "htm", "xhtml", "PDF", "rtf", "srt", "VTT"])
 def test_by_ending(tmp_path, ending):
     (tmp_path / "a").write_text("plain text", encoding="utf-8")
     found = kind_of(str(tmp_path / "a"), f"f/a.{ending}")
     assert found and (found is HTML) == ("htm" in ending)
+
+
+@pytest.mark.parametrize("ending", ["DOCX", "odt", "epub"])
+def test_archives_by_ending_unless_they_are_text(tmp_path, ending):
+    for content in (b"PK\3\4" + bytes(99), b""):
+        (tmp_path / "a").write_bytes(content)
+        assert kind_of(str(tmp_path / "a"), f"f/a.{ending}")
+    for content in (b"plain text", "caf\xe9 noir".encode("cp1252"), "plain text".encode("utf-16")):
+        (tmp_path / "a").write_bytes(content)
+        assert kind_of(str(tmp_path / "a"), f"f/a.{ending}") is None
 
 
 @pytest.mark.parametrize(
