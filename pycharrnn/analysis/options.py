@@ -123,6 +123,7 @@ class CopiedOptions:
     text: str = option(
         "", "the text to compare with. Default: the training text that the model records", path="file", group="text"
     )
+    text_encoding: str = decode_text.option_for_model("the sample")
     least: int = option(20, "number of characters that a passage must have at least", group="output", allowed=number(1))
     top: int = option(20, "number of passages to print, the longest first. 0 = all", group="output", allowed=number(0))
     curve: int = option(

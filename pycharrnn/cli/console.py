@@ -102,15 +102,27 @@ def read(file: str) -> bytes:
         return f.read()
 
 
-def read_text(file: str, loaded: Checkpoint, text_encoding: str) -> bytes:
+def is_text(path: str) -> bool:
+    """Whether a file, which may be missing, is a text."""
+    from compat import file_magic
+    from pycharrnn.checkpoints import formats
+
+    with contextlib.suppress(OSError), open(path, "rb") as f:
+        return formats.of(path) is None and file_magic.is_text(f.read(4096))
+    return False
+
+
+def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes:
     """A text for a model: what a training would read if the model is of texts that became UTF-8, else the bytes.
+
+    Without a model, what a training would read.
 
     `text_encoding`: the value of -text_encoding. Errors: OSError; UserError, also for -text_encoding with other models.
     """
     from pycharrnn.checkpoints import checkpoint  # here, since it loads NumPy
     from pycharrnn.text import source_files
 
-    if checkpoint.is_from_utf8(loaded):
+    if loaded is None or checkpoint.is_from_utf8(loaded):
         if file == "-":
             ask_for_text()
         return source_files.read(file, note, text_encoding)

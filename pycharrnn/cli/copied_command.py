@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from pycharrnn.cli.console import note, read, say
+from pycharrnn.cli.console import is_text, note, read, read_text, say
 from pycharrnn.cli.flags import FILE, FOLDER, Command
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError
+from pycharrnn.common.shell_words import quoted
 
 
 @click.command(
@@ -38,16 +39,20 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         raise click.UsageError(
             "the sample and -text can't both be standard input: name a file.", click.get_current_context()
         )
+    if model is not None and is_text(model):
+        files = f"{quoted(sample)} -text {quoted(model)}" if is_text(sample) else f"{quoted(model)} {quoted(sample)}"
+        raise click.UsageError(f"{model} is a text: pycharrnn copied {files}.", click.get_current_context())
     from pycharrnn.analysis import copied, copied_page, copied_report
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores
+    from pycharrnn.text.decode_text import RAW
 
     out = Output(opt.html, "-html ", opt.overwrite, "copied")
     out.check_folder()
     name = "standard input" if sample == "-" else sample
     checkpoint_file, loaded = paths.load_best(model, note) if model is not None else ("", None)
     out.check(*filter(None, (sample, opt.text, checkpoint_file)))
-    content = read(sample)
+    content = read(sample) if opt.text_encoding == RAW else read_text(sample, loaded, opt.text_encoding)
     if not content:
         raise UserError(f"{name}: empty, so there is nothing to compare.")
     curves, threads = None, opt.threads or cores.default_threads()
@@ -56,6 +61,8 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
             text = copied.text_of_file(opt.text, content, until_read)
         else:
             text = copied.text_of_model(checkpoint_file, loaded)
+        if not opt.json:
+            note(f"{name} is compared with {text.name}")
         found = copied.compare(content, text, threads=threads)
         passages = copied.passages(found, text, opt.least)
         if opt.html:

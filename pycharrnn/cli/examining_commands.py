@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections import deque
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycharrnn.checkpoints import formats
 from pycharrnn.cli.console import (
+    is_text,
     note,
     read_primetext,
     read_text,
@@ -45,7 +44,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
 
     opt = EvalOptions(**values)
     if len(models) > 1 and not opt.compare:
-        if texts := [path for path in models[1:] if _is_text(path)]:
+        if texts := [path for path in models[1:] if is_text(path)]:
             advice = f"pycharrnn score {quoted(models[0])} {quoted(texts[0])}, or eval with -data_dir FOLDER."
             raise click.UsageError(f"{texts[0]} is a text: {advice}", click.get_current_context())
         raise click.UsageError("several checkpoints need -compare 1.", click.get_current_context())
@@ -76,15 +75,6 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         note(f"{adapted.EXPLANATION}.")
 
 
-def _is_text(path: str) -> bool:
-    """Whether a file, which may be missing, is a text."""
-    from compat import file_magic
-
-    with contextlib.suppress(OSError), open(path, "rb") as f:
-        return formats.of(path) is None and file_magic.is_text(f.read(4096))
-    return False
-
-
 @click.command(
     "score",
     cls=Command,
@@ -105,6 +95,9 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.checkpoints import paths
     from pycharrnn.engine import device
 
+    if is_text(model) and not is_text(files[0]):
+        advice = f"pycharrnn score {quoted(files[0])} {quoted(model)}"
+        raise click.UsageError(f"{model} is a text: {advice}.", click.get_current_context())
     out = Output(opt.html, "-html ", opt.overwrite, "score")
     out.check_folder()
     where = device.choose(opt.gpuid, 0, lambda line: None)

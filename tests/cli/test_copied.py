@@ -49,6 +49,11 @@ def test_the_longest_passages_with_their_places(home):
     assert copied("s.txt", "-text", "t.txt", "-least", "23") == "no passage of 23 or more characters\n"
 
 
+def test_the_text_of_the_places_is_named(home):
+    for more, said in ([], "pycharrnn: s.txt is compared with t.txt\n"), (["-json", "1"], ""):
+        assert CliRunner().invoke(cli, ["copied", "s.txt", "-text", "t.txt", *more]).stderr == said
+
+
 def test_a_long_passage_is_cut_in_the_table_alone(home):
     passage = "\n".join(f"größte {k:03}" for k in range(300))
     for name in ("s.txt", "t.txt"):
@@ -87,7 +92,8 @@ def test_a_passage_that_the_sample_repeats_is_listed_once(home):
 def test_a_page_is_escaped_and_needs_nothing_else(home):
     (home / "s.txt").write_bytes(b"\n<b>&\xff One day, the")
     (home / "t.txt").write_bytes(b"x\n<b>& Two\nOne day, the")
-    assert copied("s.txt", "-text", "t.txt", "-least", "4", "-html", "page.html").endswith("saved page.html\n")
+    args = ["s.txt", "-text", "t.txt", "-text_encoding", "bytes", "-least", "4", "-html", "page.html"]
+    assert copied(*args).endswith("saved page.html\n")
     page = (home / "page.html").read_text(encoding="utf-8")
     assert '<pre>\n<b class="o1" title="copied: 5 characters, line 1, column 2">\n&lt;b&gt;&amp;</b>\ufffd ' in page
     assert "http" not in page and "prefers-color-scheme: dark" in page
@@ -101,14 +107,22 @@ def test_texts_are_read_as_training_reads_them(home):
     (home / "t.txt").write_bytes("größte\r\nKatze von allen Städten".encode("cp1252"))
     (home / "s.txt").write_bytes("die größte\nKatze".encode())
     assert r"größte\nKatze" in copied("s.txt", "-text", "t.txt", "-least", "10")
+    for sample in ("die größte\r\nKatze".encode("cp1252"), "die größte\r\nKatze".encode("utf-16")):
+        (home / "s.txt").write_bytes(sample)
+        assert r"größte\nKatze" in copied("s.txt", "-text", "t.txt", "-least", "10")
+        assert r"größte\nKatze" in copied("-", "-text", "t.txt", "-least", "10", input=sample)
     (home / "s.txt").write_bytes("die größte\r\nKatze".encode("cp1252"))
-    assert r"gr\xf6\xdfte\r\nKatze" in copied("s.txt", "-text", "t.txt", "-least", "10")
+    as_bytes = copied("s.txt", "-text", "t.txt", "-least", "10", "-text_encoding", "bytes")
+    assert r"gr\xf6\xdfte\r\nKatze" in as_bytes
 
 
 def test_the_recorded_text_of_a_model(home):
     item_models.saved(home, "line", b"a cat\nab\nbb\n")
     (home / "s.txt").write_bytes(b"one\nab\nbb\n")
-    assert copied("s.txt", MODEL, "-least", "6").splitlines()[1].split() == ["7", "1:4", "1:6", r"\nab\nbb\n"]
+    row = ["7", "1:4", "1:6", r"\nab\nbb\n"]
+    assert copied("s.txt", MODEL, "-least", "6").splitlines()[1].split() == row
+    (home / "windows.txt").write_text("one\r\nab\r\nbb\r\n", encoding="utf-16", newline="")
+    assert copied("windows.txt", MODEL, "-least", "6").splitlines()[1].split() == row
     path = next((home / "data").rglob("input.txt"))
     path.write_bytes(b"another\n")
     done = run("copied", "s.txt", MODEL, cwd=home)
@@ -129,17 +143,22 @@ def test_the_recorded_text_of_a_model(home):
         (["gone.txt", "-text", "t.txt"], 1, "gone.txt: No such file or directory"),
         (["s.txt", "-text", "t.txt", "-least", "0"], 1, "-least"),
         (["s.txt", "-text", "t.txt", "-html", "s.txt"], 1, "would overwrite s.txt"),
+        (["cv", "s.txt"], 2, "s.txt is a text: pycharrnn copied s.txt cv."),
+        (["s.txt", "t.txt"], 2, "t.txt is a text: pycharrnn copied s.txt -text t.txt."),
+        (["word.docx", "-text", "t.txt"], 1, "word.docx is a Word file, not plain text"),
     ],
 )
 def test_bad_input_gives_one_sentence(home, args, status, said):
     (home / "empty.txt").write_bytes(b"")
+    (home / "word.docx").write_bytes(b"PK\3\4" + bytes(99))
     done = run("copied", *args, cwd=home)
     assert done.returncode == status and said in sentence(done, done.returncode)
 
 
 def test_binary_samples_and_samples_longer_than_the_text(home):
     (home / "s.txt").write_bytes(bytes(range(256)) * 3 + TEXT.encode())
-    assert copied("s.txt", "-text", "t.txt").splitlines()[1].split()[:1] == [str(len(TEXT))]
+    found = copied("s.txt", "-text", "t.txt", "-text_encoding", "bytes")
+    assert found.splitlines()[1].split()[:1] == [str(len(TEXT))]
 
 
 def test_the_library_lists_the_same(home):

@@ -109,6 +109,7 @@ def test_score_of_several(tmp_path):
     assert lines[0].endswith(" bits per character, 9 characters")
     assert lines[1] == lines[0].replace(file, "-") + "; left out 1 byte that the model has never seen: '~'"
     assert printed("score", CHECKPOINT, file, "-html", page) == [lines[0], f"saved {page}", ""]
+    assert f"{file} is a text: pycharrnn score {CHECKPOINT} {file}." in str(invoke("score", file, CHECKPOINT).stderr)
 
 
 def test_inspect_of_what_is_no_checkpoint(tmp_path):
