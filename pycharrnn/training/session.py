@@ -116,7 +116,10 @@ def prepare(
     for line in settings.notes:
         note(line)
     resumed = settings.resumed
-    if not process.rank:
+    device.make_current(settings.machine.device)
+    # Before the checks of the first process alone: when it is refused, the others learn that it has ended.
+    ranks = distributed.join(process, settings.machine.device)
+    if not ranks.rank:
         run_lock.check(settings.files)
         run_log.check(settings.files, settings.data.data_dir, resumed.checkpoint if resumed else None, note)
         overwrite_guard.check(settings.files, start, note)
@@ -126,7 +129,7 @@ def prepare(
         say(line)
     from_texts = corpus is not None or (resumed is not None and checkpoint.is_from_texts(resumed.checkpoint))
     advise = options.recipe not in recipes.RECIPES and not options.minutes
-    return _make(settings, text, from_texts, advise, process, say)
+    return _make(settings, text, from_texts, advise, ranks, say)
 
 
 def _epochs(iterations: int, ntrain: int) -> float:
@@ -153,14 +156,10 @@ def machine_of(options: TrainOptions, process: Process) -> Machine:
     return Machine(process, gpus, computes, str(torch.__version__), safetensors_file.is_installed())
 
 
-def _make(
-    settings: RunSettings, text: TextStats, from_texts: bool, advise: bool, process: Process, say: Say
-) -> Session:
+def _make(settings: RunSettings, text: TextStats, from_texts: bool, advise: bool, ranks: Ranks, say: Say) -> Session:
     data, start = settings.data, settings.start
     random = LuaRandom(settings.model.seed)
-    device.make_current(settings.machine.device)
     tf32.allow(not settings.machine.exact)
-    ranks = distributed.join(process, settings.machine.device)
     loader = ranks.first_on_each_machine(lambda: _loader(settings, text, ranks, advise, say))
     text_checks.check_splits(data, loader.ntrain, loader.nval, loader.nbatches)
     say(f"vocab size: {loader.vocab_size}")

@@ -11,6 +11,7 @@ import pytest
 from runs import folder_with_text, result_of, train
 
 from pycharrnn.common.errors import UserError
+from pycharrnn.training import distributed, overwrite_guard
 from pycharrnn.training.machine import Process
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.session import prepare
@@ -30,6 +31,20 @@ def settled(folder, monkeypatch, **options):
     sizes = {"rnn_size": 6, "batch_size": 5, "seq_length": 8}
     opt = TrainOptions(data_dir="data", **{"gpuid": -1, **sizes, **options})
     return opt, prepare(opt, None, Process(), said.append, said.append), said
+
+
+def test_a_first_process_that_is_refused_has_joined_the_others(tmp_path, monkeypatch):
+    """They would wait for one that never joined until torchrun kills them, half a minute later."""
+    joined = []
+
+    def refuse(*args):
+        assert joined == ["cpu"]
+        raise UserError("an unfinished run")
+
+    monkeypatch.setattr(distributed, "join", lambda process, where: joined.append(where) or distributed.Ranks())
+    monkeypatch.setattr(overwrite_guard, "check", refuse)
+    with pytest.raises(UserError, match="an unfinished run"):
+        settled(folder_with_text(tmp_path), monkeypatch)
 
 
 def test_options_are_facts(tmp_path, monkeypatch):
