@@ -95,11 +95,28 @@ def split_loss(path: str, loaded: Checkpoint, opt: EvalOptions, device: str = "c
 
 def may_be_old_exponential(loaded: Checkpoint, opt: EvalOptions, loss: float) -> bool:
     """Whether `loss`, in nats, may miss the val_loss of a Lua run on a CPU because LogSoftMax had another exp then."""
-    of_lua_on_cpu = loaded.program == "char-rnn" and loaded.state is None and loaded.opt.get("gpuid") == -1
-    other_sizes = any(getattr(opt, name) != left for name, left in _AS_IN_TRAINING.items() if name != "data_dir")
-    if loaded.val_loss is None or not of_lua_on_cpu or other_sizes or opt.old_exp or opt.split != "val":
-        return False
-    return 1e-6 < abs(loss - loaded.val_loss) < 1e-3
+    return loaded.opt.get("gpuid") == -1 and 1e-6 < _missed(loaded, opt, loss) < 1e-3
+
+
+def old_val_frac(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
+    """The -val_frac that gives the split of char-rnn before 14 June 2015, if `loss`, in nats, may miss val_loss by it.
+
+    If the fractions of training and validation made 1, the rounding left a batch for testing, which validation has
+    had since then. A slightly smaller fraction leaves it again. Returns: 0 if the split is not the cause.
+    """
+    if not loaded.era.startswith(("May", "June")) or not _missed(loaded, opt, loss) >= 1e-3:
+        return 0
+    train, val = (float(loaded.opt.get(name, 0)) for name in ("train_frac", "val_frac"))
+    return val * (1 - 1e-4) if train + val >= 1 else 0
+
+
+def _missed(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
+    """How far `loss` is from the val_loss of a Lua run whose validation `opt` repeats; 0 for any other loss."""
+    same_sizes = all(getattr(opt, name) == left for name, left in _AS_IN_TRAINING.items() if name != "data_dir")
+    of_lua = loaded.program == "char-rnn" and loaded.state is None
+    if loaded.val_loss is None or not of_lua or not same_sizes or opt.old_exp or opt.split != "val":
+        return 0
+    return abs(loss - loaded.val_loss)
 
 
 def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:

@@ -455,3 +455,14 @@ def test_eval_names_old_exp_for_a_loss_that_it_explains(corpus, tmp_path):
     for more in (("-old_exp", "1"), ("-split", "train"), ("-batch_size", "3")):
         assert hint not in run(*command, *more).stderr
     assert hint not in run("eval", CHECKPOINT, "-data_dir", str(corpus)).stderr
+
+
+def test_eval_names_the_split_of_char_rnn_before_mid_june_2015(corpus):
+    command = ("eval", str(last_checkpoint("legacy_2015-06-03_lstm")), "-data_dir", str(corpus))
+    hint = b"if its char-rnn was older than 14 June 2015, -val_frac 0.049995 gives its val_loss"
+    assert hint in run(*command).stderr
+    followed = run(*command, "-val_frac", "0.049995")
+    assert b"3.27845664 nats per character (val_loss in the checkpoint: 3.27845664)" in followed.stdout
+    assert hint not in followed.stderr
+    newer = last_checkpoint("legacy_2015-06-14_lstm")
+    assert hint not in run("eval", str(newer), "-data_dir", str(corpus)).stderr
