@@ -98,7 +98,7 @@ def sample_batch(
     Errors: UserError if the model predicts NaN, or if the texts would not end.
     """
     if not (opt.length or opt.stop):
-        raise UserError("a text without a length goes on until it is stopped: give a stop, or use stream.")
+        raise UserError("a length of 0 or None sets no end: give a length or a stop, or use stream.")
     texts: list[list[Character]] = [[] for _ in primes]
     for start in range(0, len(primes), MAX_STREAMS):
         batch = [prime.characters for prime in primes[start : start + MAX_STREAMS]]

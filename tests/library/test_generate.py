@@ -347,8 +347,9 @@ def test_arguments_that_are_none(model):
         model.stream("T", temprature=1)
     with pytest.raises(TypeError, match="no option 'gpuid'"):
         model.stream("T", gpuid=1)
-    with pytest.raises(pycharrnn.UserError, match="give a stop, or use stream"):
-        model.generate("T", length=None)
+    for endless in (None, 0):
+        with pytest.raises(pycharrnn.UserError, match="^a length of 0 or None sets no end: give a length or a stop"):
+            model.generate("T", length=endless)
 
 
 def test_a_model_that_predicts_nan(recwarn):
