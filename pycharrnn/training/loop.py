@@ -11,6 +11,7 @@ from contextlib import closing, nullcontext
 import torch
 
 from compat import lua_format
+from pycharrnn.common.errors import flag
 from pycharrnn.common.losses import best_iteration
 from pycharrnn.common.progress import Live
 from pycharrnn.text.batches import VAL
@@ -226,8 +227,8 @@ def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History
     settings, resumed = session.settings, session.settings.resumed
     if resumed is None:
         if not session.iterations:
-            epochs, batches = lua_format.tostring(settings.optimisation.max_epochs), session.loader.ntrain
-            note(f"nothing is trained: -max_epochs {epochs} is less than one batch of {batches}; raise it.")
+            epochs = flag("max_epochs", settings.optimisation.max_epochs)
+            note(f"nothing is trained: {epochs} is less than one batch of {session.loader.ntrain}; raise it.")
         return History()
     resume.restore(
         resumed, trainer, settings.optimisation, session.iterations, session.fingerprint, settings.data.data_dir, say
@@ -235,7 +236,7 @@ def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History
     found = resumed.checkpoint
     done, iterations = found.i, session.iterations
     if done >= iterations:
-        note(f"iteration {done} of {iterations}: nothing is left to train; a larger -max_epochs goes on.")
+        note(f"iteration {done} of {iterations}: nothing is left to train; a larger {flag('max_epochs')} goes on.")
         if found.state and found.train_losses and done == iterations and done % settings.display.print_every == 0:
             # The run may have ended between saving its last checkpoint and this line.
             say(_step_line(session, done, found.train_losses[-1], found.state.norm_ratio, 0.0))
