@@ -99,7 +99,7 @@ def may_be_old_exponential(loaded: Checkpoint, opt: EvalOptions, loss: float) ->
 
 
 def old_val_frac(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
-    """The -val_frac that gives the split of char-rnn before 14 June 2015, if `loss`, in nats, may miss val_loss by it.
+    """The -val_frac for the split of char-rnn until early June 2015, if `loss`, in nats, may miss val_loss by it.
 
     If the fractions of training and validation made 1, the rounding left a batch for testing, which validation has
     had since then. A slightly smaller fraction leaves it again. Returns: 0 if the split is not the cause.

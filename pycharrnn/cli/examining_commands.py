@@ -66,7 +66,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
         elif val_frac := scoring.old_val_frac(loaded, opt, loss):
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
-            note(f"{path}: if its char-rnn was older than 14 June 2015, {old}: validation lacked a batch then.")
+            note(f"{path}: if its char-rnn is of early June 2015 or older, {old}: validation lacked a batch then.")
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
         if opt.adapt:
             learnt[path] = adapted.split_loss(path, loaded, opt)

@@ -459,7 +459,7 @@ def test_eval_names_old_exp_for_a_loss_that_it_explains(corpus, tmp_path):
 
 def test_eval_names_the_split_of_char_rnn_before_mid_june_2015(corpus):
     command = ("eval", str(last_checkpoint("legacy_2015-06-03_lstm")), "-data_dir", str(corpus))
-    hint = b"if its char-rnn was older than 14 June 2015, -val_frac 0.049995 gives its val_loss"
+    hint = b"if its char-rnn is of early June 2015 or older, -val_frac 0.049995 gives its val_loss"
     assert hint in run(*command).stderr
     followed = run(*command, "-val_frac", "0.049995")
     assert b"3.27845664 nats per character (val_loss in the checkpoint: 3.27845664)" in followed.stdout
