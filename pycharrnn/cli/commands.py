@@ -24,14 +24,8 @@ from pycharrnn.cli.examining_commands import (
 )
 from pycharrnn.cli.flags import HELP, Command, Group
 from pycharrnn.cli.help_layout import MOST_COLUMNS
-from pycharrnn.cli.making_commands import (
-    chat_command,
-    data_command,
-    sample_command,
-    serve_command,
-    studio_command,
-    train_command,
-)
+from pycharrnn.cli.making_commands import data_command, serve_command, studio_command, train_command
+from pycharrnn.cli.sampling_commands import chat_command, sample_command
 from pycharrnn.common import extras, interrupts, memory, near_paths, numpy_warnings, standard_streams
 from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
