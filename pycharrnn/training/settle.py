@@ -69,6 +69,11 @@ def settle(
         network = checkpoint.checkpoint.network
         sizes = {name: getattr(network, name) for name in _SIZES}
         options = dataclasses.replace(options, init_from=checkpoint.path, **sizes)
+        if "dropout" in given and options.dropout != network.dropout:
+            lines.notes.append(
+                f"{flag('dropout', options.dropout)} has no effect: a run with {flag('init_from')} keeps the dropout of"
+                f" its checkpoint, {network.dropout:g}."
+            )
         if not options.items and (kind := recorded_options.find(checkpoint.checkpoint, "items")):
             lines.notes.append(
                 f"{checkpoint.path} is a model of items, this run trains it on one text: -items {escape_line(kind, 20)}"

@@ -10,7 +10,7 @@ import pytest
 from compat.charrnn import Checkpoint
 from compat.graph_match import Network
 from compat.nngraph import parameter_shapes
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.engine.device import GPUs
 from pycharrnn.text.text_stats import TextStats
 from pycharrnn.training.initial_checkpoint import InitialCheckpoint
@@ -72,6 +72,16 @@ def test_a_recipe_leaves_the_network_of_init_from_alone():
     settings = settled(start=start_of(False), recipe="quick", init_from="cv", gpuid=-1)
     assert (settings.model.model, settings.model.rnn_size, settings.model.num_layers) == ("gru", 5, 3)
     assert settings.options.init_from == "cv/lm_lstm_best.t7"
+
+
+def test_dropout_stays_that_of_init_from_and_a_note_says_so():
+    (note,) = settled(start=start_of(False), init_from="cv", dropout=0.5, gpuid=-1).notes
+    assert (
+        for_command_line(note)
+        == "-dropout 0.5 has no effect: a run with -init_from keeps the dropout of its checkpoint, 0."
+    )
+    assert settled(start=start_of(False), init_from="cv", dropout=0, gpuid=-1).notes == ()
+    assert settled(start=start_of(False), init_from="cv", gpuid=-1).notes == ()
 
 
 def test_a_resumed_run_has_its_recorded_options_except_those_given():
