@@ -24,10 +24,14 @@ def corpus_run(
 
     `texts`: files, folders, - for standard input; or the text itself. Errors: UserError.
     """
-    for name, why in (("data_dir", "names a text, too"), ("resume", "goes on with the text of its run")):
-        if name in given:
-            named = "the text itself" if isinstance(texts, bytes) else " ".join(texts)
-            raise UserError(f"{flag(name)} {why}: leave out {flag(name)} or {named}.")
+    named = "the text itself" if isinstance(texts, bytes) else " ".join(texts)
+    if "data_dir" in given:
+        raise UserError(f"{flag('data_dir')} names a text, too: leave out {flag('data_dir')} or {named}.")
+    if "resume" in given:
+        raise UserError(
+            f"{flag('resume')} goes on with the text of its run: leave out {named}, or train on it with"
+            f" {flag('init_from', opt.resume)} in place of {flag('resume')}."
+        )
     if process_from_environment().size > 1:
         raise UserError(f"several processes can't gather a text: train with {flag('data_dir')}.")
     how = {"text_encoding": opt.text_encoding, "kind": opt.items, "label": opt.label}

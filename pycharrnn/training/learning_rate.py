@@ -35,20 +35,21 @@ def _warmed_up(opt: OptimisationSettings, i: int) -> float:
 def _annealed(opt: OptimisationSettings, i: int, iterations: int) -> float:
     """The learning rate after iteration `i` with -anneal: a line to the end, with a bend at each change of -anneal_to.
 
-    Up to the first change it does not depend on later ones, so a run that changes its length goes on exactly.
+    Up to the first change it does not depend on later ones, so a run that changes its length goes on exactly. After a
+    change at the end of its plan (N:N), which had fallen to nearly zero, the line is that of a run of the new length.
     """
     changes = length_changes.parse(opt.anneal_to) or []
     ends = [*(length for length, _ in changes), iterations]
-    left, start = 1.0, 0  # at iteration `start`
+    left, start, is_first = 1.0, 0, True  # at iteration `start`
     for end, stop in zip(ends, [*(at for _, at in changes), iterations], strict=True):
         at = min(i, stop)
-        if start == 0:
+        if is_first:
             left = (end - at) / (end * opt.anneal)
         elif at > start:
             left *= (end - at) / (end - start)
         if i <= stop:
             break
-        start = stop
+        start, is_first = stop, stop == end
     return opt.learning_rate * min(1, max(left, _LOWEST))
 
 

@@ -70,7 +70,7 @@ def train(
     live = Live(opt.progress)
     note = live.above(note)
     log = Log(live.above(say), note)
-    session = prepare(opt, given, process, log.say, note, corpus, watch)
+    session = _with_more_time(prepare(opt, given, process, log.say, note, corpus, watch))
     settings = session.settings
     threads.set_num_threads(settings.machine.threads)
     trainer = session.make_trainer(note)
@@ -221,6 +221,14 @@ def _validate(run: CurrentRun, i: int, stop: GracefulStop) -> None:
             run.note(sample.lines)
     if run.pace:
         run.pace.validated()
+
+
+def _with_more_time(session: Session) -> Session:
+    """A finished run that -minutes continues has twice its length at first, which its pace then changes."""
+    settings, resumed = session.settings, session.settings.resumed
+    if resumed is None or not settings.minutes or resumed.checkpoint.i < session.iterations:
+        return session
+    return session.with_length(2 * resumed.checkpoint.i, resumed.checkpoint.i)
 
 
 def _history(session: Session, trainer: Trainer, say: Say, note: Say) -> History:

@@ -29,6 +29,12 @@ def test_annealing_is_a_line_over_the_last_part(i, part):
     assert learning_rate.after(opt, i, 7, 100) == pytest.approx(0.02 * part)
 
 
+@pytest.mark.parametrize(("i", "part"), [(50, 0.5), (100, 0.01), (101, 0.495), (150, 0.25)])
+def test_after_its_end_a_run_that_goes_on_falls_anew(i, part):
+    opt = TrainOptions(learning_rate=0.02, anneal=1, anneal_to="100:100")
+    assert learning_rate.after(opt, i, 7, 200) == pytest.approx(0.02 * part)
+
+
 def test_a_run_anneals_in_place_of_decaying(tmp_path):
     folder = folder_with_text(tmp_path)
     flags = ["-anneal", "0.5", "-max_epochs", "1", "-eval_val_every", "10", "-learning_rate_decay_after", "0"]

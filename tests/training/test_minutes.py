@@ -204,6 +204,22 @@ def test_on_resuming_flags_win_over_the_time(tmp_path, machine):
     assert "minutes" not in lines[1]
 
 
+@pytest.mark.parametrize("first", [{"minutes": 0.5}, {"recipe": "quick", "max_epochs": 0.5}])
+def test_a_finished_run_goes_on_for_the_time(tmp_path, machine, first):
+    folder = folder_with_text(tmp_path / "a")
+    machine.train(folder, **first, **SMALL)
+    done = checkpoint.load(named(folder)[-1]).i
+    lines, seconds = machine.train(folder, resume="cv", minutes=1)
+    assert 0.9 * 60 < seconds <= 1.02 * 60
+    assert checkpoint.load(folder / "cv/lm_lstm_latest.t7").i > done
+    assert f" -anneal_to {done}:{done}," in lines[-1]
+    again = folder_with_text(tmp_path / "b")
+    error, _, _ = result_of(again, *words_of(lines[-1]), small=[])
+    assert error is None
+    found, expected = (checkpoint.load(path / "cv/lm_lstm_latest.t7") for path in (again, folder))
+    assert list(found.train_losses) == list(expected.train_losses)
+
+
 # -- the plan ----------------------------------------------------------------------------------------------------------
 
 STEPS = {size: 1e-6 * size**2 for size in time_plan.SIZES}

@@ -257,7 +257,8 @@ def test_a_name_that_is_no_text(home):
         (["my text.txt", "-data_dir", "data/x"], "-data_dir names a text, too: leave out -data_dir or my text.txt."),
         (
             ["my text.txt", "-resume", "cv"],
-            "-resume goes on with the text of its run: leave out -resume or my text.txt.",
+            "-resume goes on with the text of its run: leave out my text.txt, or train on it with -init_from cv in"
+            " place of -resume.",
         ),
         (["my text.txt", "-rnn_size", "0"], "-rnn_size must be at least 1, not 0."),
         ([], "there is no folder data/tinyshakespeare: train on a file of yours with pycharrnn train FILE"),
