@@ -20,7 +20,7 @@ from compat.atomic_write import atomic_write
 from compat.item_options import END_CHARACTERS
 from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError, wordings
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.progress import bar
 from pycharrnn.text import cache_record, decode_text, file_kinds, items, labels, list_text, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
@@ -254,8 +254,8 @@ def _place(
             held = None if is_free else _held(folder, files, kind, label, stats)
             if is_free or held:
                 if number > 1:
-                    name = escape_line(os.path.basename(folder))
-                    note(f"{escape_line(wanted)} has another content, so this text and its run are named {name}.")
+                    name, run = escape_line(os.path.basename(folder)), f"so is its run without {flag('savefile')}"
+                    note(f"{escape_line(wanted)} has another content, so this text is named {name}, and {run}.")
                 return folder, held
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or folder)}: {e.strerror or e}.") from e

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import needs_byte_names, not_found, with_slashes
 
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, for_command_line
 from pycharrnn.text import corpus, decode_text, fingerprint
 from pycharrnn.training.corpus_run import corpus_run
 from pycharrnn.training.log_rows import Row, as_line, header
@@ -44,7 +44,7 @@ def gather(*paths: str, text_encoding: str = "", kind: str = "") -> tuple[str, b
     with open(os.path.join(found.folder, "input.txt"), "rb") as f:
         text = f.read()
     assert stats.size == len(text) and stats.byte_values == tuple(sorted(set(text)))
-    return with_slashes(found.folder), text, with_slashes("\n".join(said))
+    return with_slashes(found.folder), text, with_slashes(for_command_line("\n".join(said)))
 
 
 def refusal(*paths: str, text_encoding: str = "", kind: str = "") -> str:
@@ -366,7 +366,7 @@ def test_a_text_that_has_changed_gets_its_own_folder(home):
     folder, _, said = gather("a.txt")
     assert folder == "data/a_2"
     assert said.splitlines() == [
-        "data/a has another content, so this text and its run are named a_2.",
+        "data/a has another content, so this text is named a_2, and so is its run without -savefile.",
         "data/a_2/input.txt: 3 bytes, as before, from 1 file: a.txt (3 bytes).",
     ]
 

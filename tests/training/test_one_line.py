@@ -96,7 +96,7 @@ def test_a_text_that_has_grown_since(home):
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file() and path.suffix == ".t7"}
     (home / "my text.txt").write_bytes(TEXT + b"more")
     _, said = trained(home, "my text.txt")
-    assert "data/my_text has another content, so this text and its run are named my_text_2.\n" in said
+    assert "this text is named my_text_2, and so is its run without -savefile.\n" in said
     assert (home / "data/my_text/input.txt").read_bytes() == TEXT
     assert (home / "cv/lm_my_text_2_best.t7").exists()
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -209,7 +209,7 @@ def test_a_text_in_an_old_encoding(home):
     assert (home / "data/prose/input.txt").read_text(encoding="utf-8") == text
     assert sampled(home / "cv/lm_prose_best.t7", ["-length", "5", "-primetext", "Où"]).startswith("Où".encode())
     log, said = trained(home, "prose.txt", "-text_encoding", "latin-1", "-seed", "5")
-    assert "this text and its run are named prose_2." in said and "read as latin-1.\n" in said
+    assert "this text is named prose_2," in said and "read as latin-1.\n" in said
     assert checkpoint.load(home / "cv/lm_prose_2_best.t7").opt["text_encoding"] == "latin-1"
     # The text is there now, so that neither the printed line nor -resume decodes it again.
     words = shlex.split(log[0].partition(": ")[2])[2:]
