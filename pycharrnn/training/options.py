@@ -147,8 +147,9 @@ class TrainOptions:
     )
     warmup: int = option(
         0,
-        "raise the learning rate linearly to -learning_rate over the first N iterations: without it the first steps of"
-        " RMSprop are the largest, and a network of 512 units or more can diverge. 0 = none",
+        "raise the learning rate linearly to -learning_rate over the first N iterations. The first steps of RMSprop are"
+        " the largest: a network of 512 units or more, or one of -init_from, can diverge. 0 = none, except that recipes"
+        " with -init_from, and -minutes for large networks, set 50",
         group="learning",
         allowed=number(0),
     )

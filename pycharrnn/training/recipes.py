@@ -109,6 +109,7 @@ LINE_RECIPES = {
         log_lines=80,
     ),
 }
+WARMUP = 50  # iterations: -warmup of runs that need it
 LEAST_LENGTH = 1000  # characters of a text from which a model learns something
 LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
@@ -130,6 +131,8 @@ def with_defaults(opt: TrainOptions, given: Collection[str], text: TextStats, re
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
         if "vocab" not in given:  # two texts rarely have the same characters
             found["vocab"] = "extend"
+        if "warmup" not in given:  # the first steps of RMSprop are so large that they can undo what the model knows
+            found["warmup"] = WARMUP
     plain = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
     return dataclasses.replace(opt, **{**found, **plain})  # type: ignore[arg-type]  # of each its type
 

@@ -144,7 +144,7 @@ def _recipe(
         "eval_val_every": every,
     }
     if rnn_size >= _WARMED_UP:
-        flags["warmup"] = 50
+        flags["warmup"] = recipes.WARMUP
     if kind is LINES and length < 15_000:
         flags["dropout"] = 0.3
     if kind is LINES and length >= 100_000:

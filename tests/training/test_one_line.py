@@ -307,6 +307,21 @@ def test_a_model_of_one_text_learns_the_characters_of_another(home):
     assert more.keys() == {*checkpoint.load(home / "cv/lm_my_text_best.t7").vocab, b"\xe6", b"\xb0", b"\xb4"}
 
 
+def test_the_first_steps_on_a_longer_text_do_not_undo_a_model(home):
+    line = b"stately plump buck mulligan came from the stairhead bearing a bowl of lather\n"
+    (home / "book.txt").write_bytes(line * 120)
+    (home / "longer.txt").write_bytes(
+        line * 90 + b"introibo ad altare dei dei ad altare introibo dei introibo ad dei\n" * 20
+    )
+    for args in (["book.txt", "-rnn_size", "64"], ["longer.txt", "-init_from", "cv"]):
+        error, log, _ = result_of(home, *args, "-gpuid", "-1", small=[])
+        assert error is None
+    assert " -warmup 50 " in log[0]
+    again = ["longer.txt", "-init_from", "cv/lm_book_best.t7", "-savefile", "again", "-gpuid", "-1"]
+    error, _, _ = result_of(home, *again, "-warmup", "0", small=[])
+    assert "diverged" in str(error)
+
+
 def test_many_processes_need_a_text_that_is_there(home):
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "RANK": "0"}
     command = [sys.executable, "-m", "pycharrnn", "train", "my text.txt"]

@@ -149,6 +149,12 @@ def test_with_a_checkpoint_to_start_from_new_characters_are_added():
     assert of(ENGLISH, init_from="cv/lm_lstm_best.t7", vocab="strict").vocab == "strict"
 
 
+def test_with_a_checkpoint_to_start_from_the_learning_rate_rises():
+    assert of(ENGLISH).warmup == 0
+    assert of(ENGLISH, init_from="cv/lm_lstm_best.t7").warmup == 50
+    assert of(ENGLISH, init_from="cv/lm_lstm_best.t7", warmup=7).warmup == 7
+
+
 @pytest.mark.parametrize(
     "text, wanted",
     [
