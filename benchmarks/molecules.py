@@ -1,6 +1,6 @@
 """Molecules of a model of items, by the measures of MOSES (Polykovskiy et al. 2020, arXiv 1811.12823).
 
-    python benchmarks/molecules.py PACKAGE [-minutes 60] [-flags "..."] [-temperature 1] [-model CHECKPOINT]
+    python benchmarks/molecules.py PACKAGE [-minutes 60] [-flags "..."] [-temperatures 1,0.9] [-model CHECKPOINT]
 
 PACKAGE is the folder `moses` of the package molsets 0.3.1, unpacked or installed: its data/train.csv.gz has 1,584,663
 SMILES, and its tables have the patterns of the filters. Nothing of it is imported; the package rdkit must be installed.
@@ -98,28 +98,31 @@ def main() -> None:
     parser.add_argument("-minutes", default="60")
     parser.add_argument("-flags", default="", help="of train, instead of -minutes")
     parser.add_argument("-drawn", type=int, default=30_000, help="number of molecules")
-    parser.add_argument("-temperature", type=float, default=1)
+    parser.add_argument("-temperatures", default="1", help="such as 1,0.9: a row each")
     parser.add_argument("-model", default="", help="a checkpoint of these molecules, instead of training")
-    parser.add_argument("-o", default="", help="the figures as JSON")
+    parser.add_argument("-o", default="", help="the rows as JSON")
     args = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
-    smiles = molecules_of_training(args.package)
-    row: dict[str, object] = {}
+    smiles, refused = molecules_of_training(args.package), patterns(args.package)
+    known, training, rows = set(smiles), {}, []
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = args.model
         if not checkpoint:
             flags = args.flags.split() or ["-minutes", args.minutes]
             checkpoint, seconds, processor = train(folder, flags, smiles)
-            row = {"flags": " ".join(flags), "s": round(seconds, 1), "processor s": round(processor, 1)}
-        drawn = draw(checkpoint, args.drawn, args.temperature)
-    row |= {"temperature": args.temperature} | measures(drawn, set(smiles), patterns(args.package))
-    print(
-        ", ".join(
-            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
-        )
-    )
+            training = {"flags": " ".join(flags), "s": round(seconds, 1), "processor s": round(processor, 1)}
+        for temperature in map(float, args.temperatures.split(",")):
+            drawn = draw(checkpoint, args.drawn, temperature)
+            rows.append(row := training | {"temperature": temperature} | measures(drawn, known, refused))
+            print(
+                ", ".join(
+                    f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+                    for name, value in row.items()
+                ),
+                flush=True,
+            )
     if args.o:
-        Path(args.o).write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+        Path(args.o).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -312,8 +312,9 @@ def test_molecules(tmp_path):
     (package / "metrics" / "mcf.csv").write_text("names,smarts\nMCF1,[#6][#6][#8]\n")
     (package / "metrics" / "wehi_pains.csv").write_text('"C#N   ,","<regId=one>"\n'.replace(" ,", ""))
     flags = "-rnn_size 8 -num_layers 1 -batch_size 2 -seq_length 10 -max_epochs 2"
-    (line,) = output("molecules", str(package), "-flags", flags, "-drawn", "100").splitlines()
-    for share in re.findall(r"(?:valid|unique@1k|unique@10k|filters|novel) ([0-9.e-]+)", line):
+    lines = output("molecules", str(package), "-flags", flags, "-drawn", "100", "-temperatures", "1,0.5").splitlines()
+    assert [re.findall(r"temperature ([0-9.]+)", line) for line in lines] == [["1"], ["0.5"]]
+    for share in re.findall(r"(?:valid|unique@1k|unique@10k|filters|novel) ([0-9.e-]+)", "".join(lines)):
         assert 0 <= float(share) <= 1
     module = benchmark("molecules")
     drawn = ["CCC", "CCC", "CC#N", "CCO", "C1CC", "[NH4+]", "C1CCCCCCC1"]
