@@ -106,7 +106,7 @@ def old_val_frac(loaded: Checkpoint, opt: EvalOptions, loss: float) -> float:
     """
     if not loaded.era.startswith(("May", "June")) or not _missed(loaded, opt, loss) >= 1e-3:
         return 0
-    train, val = (float(loaded.opt.get(name, 0)) for name in ("train_frac", "val_frac"))
+    train, val = (recorded_options.find(loaded, name) or 0.0 for name in ("train_frac", "val_frac"))
     return val * (1 - 1e-4) if train + val >= 1 else 0
 
 

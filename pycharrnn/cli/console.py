@@ -103,12 +103,14 @@ def read(file: str) -> bytes:
 
 
 def is_text(path: str) -> bool:
-    """Whether a file, which may be missing, is a text."""
+    """Whether a path is that of a text file; False also for a pipe, which is not opened, and for a missing file."""
     from compat import file_magic
     from pycharrnn.checkpoints import formats
 
+    if formats.of(path) is not None or not os.path.isfile(path):
+        return False
     with contextlib.suppress(OSError), open(path, "rb") as f:
-        return formats.of(path) is None and file_magic.is_text(f.read(4096))
+        return file_magic.is_text(f.read(4096))
     return False
 
 

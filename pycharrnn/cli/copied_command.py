@@ -52,6 +52,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     name = "standard input" if sample == "-" else sample
     checkpoint_file, loaded = paths.load_best(model, note) if model is not None else ("", None)
     out.check(*filter(None, (sample, opt.text, checkpoint_file)))
+    # Bytes may also be of a binary file, which training refuses.
     content = read(sample) if opt.text_encoding == RAW else read_text(sample, loaded, opt.text_encoding)
     if not content:
         raise UserError(f"{name}: empty, so there is nothing to compare.")

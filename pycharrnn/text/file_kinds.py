@@ -42,7 +42,7 @@ _BY_ENDING = {
     ".rtf": _RTF,
     **dict.fromkeys((".srt", ".vtt"), _SUBTITLES),
 }
-_ARCHIVES = (_WORD, _OPEN_DOCUMENT, _EPUB)  # a text of such a name is a text
+_ARCHIVES = (_WORD, _OPEN_DOCUMENT, _EPUB)  # by content: a plain text with such an ending is read as plain text
 _BY_CONTENT = (
     (re.compile(rb"%PDF-"), _PDF),
     (re.compile(rb"\{\\rtf"), _RTF),

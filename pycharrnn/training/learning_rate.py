@@ -35,8 +35,9 @@ def _warmed_up(opt: OptimisationSettings, i: int) -> float:
 def _annealed(opt: OptimisationSettings, i: int, iterations: int) -> float:
     """The learning rate after iteration `i` with -anneal: a line to the end, with a bend at each change of -anneal_to.
 
-    Up to the first change it does not depend on later ones, so a run that changes its length goes on exactly. After a
-    change at the end of its plan (N:N), which had fallen to nearly zero, the line is that of a run of the new length.
+    Up to the first change it does not depend on later ones, so a run that changes its length goes on exactly. A
+    change at the end of a run (N:N), where the rate is nearly zero, begins anew: the rate is then that of a run of the
+    new length.
     """
     changes = length_changes.parse(opt.anneal_to) or []
     ends = [*(length for length, _ in changes), iterations]

@@ -131,7 +131,7 @@ def with_defaults(opt: TrainOptions, given: Collection[str], text: TextStats, re
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
         if "vocab" not in given:  # two texts rarely have the same characters
             found["vocab"] = "extend"
-        if "warmup" not in given:  # the first steps of RMSprop are so large that they can undo what the model knows
+        if "warmup" not in given:  # the first, largest steps of RMSprop can make a trained model diverge
             found["warmup"] = WARMUP
     plain = {"recipe": TrainOptions.recipe, "minutes": TrainOptions.minutes}
     return dataclasses.replace(opt, **{**found, **plain})  # type: ignore[arg-type]  # of each its type

@@ -23,7 +23,7 @@ _FOR_VALIDATIONS = 0.06  # of the time
 _MOST_VALIDATIONS = 20
 _LEAST_ITERATIONS = 20  # from a speed that was too low for a moment, a run can grow
 _VALIDATED = 200_000  # characters of a validation at most
-_WARMED_UP = 512  # smallest rnn_size that needs -warmup; at 1024, without it, the third loss is three times the first
+_LEAST_WARMED_UP = 512  # rnn_size from which plans have -warmup; with 1024 units, runs without it diverge
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _recipe(
         "max_epochs": float(f"{epochs:.4g}"),
         "eval_val_every": every,
     }
-    if rnn_size >= _WARMED_UP:
+    if rnn_size >= _LEAST_WARMED_UP:
         flags["warmup"] = recipes.WARMUP
     if kind is LINES and length < 15_000:
         flags["dropout"] = 0.3

@@ -14,6 +14,7 @@ from conftest import GOLDEN
 from compat import save_t7
 from pycharrnn.analysis import activations, scoring
 from pycharrnn.checkpoints import checkpoint
+from pycharrnn.cli import console
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import device
@@ -110,6 +111,21 @@ def test_score_of_several(tmp_path):
     assert lines[1] == lines[0].replace(file, "-") + "; left out 1 byte that the model has never seen: '~'"
     assert printed("score", CHECKPOINT, file, "-html", page) == [lines[0], f"saved {page}", ""]
     assert f"{file} is a text: pycharrnn score {CHECKPOINT} {file}." in str(invoke("score", file, CHECKPOINT).stderr)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_in_the_place_of_a_checkpoint_is_not_opened(tmp_path):
+    """It would wait for a program that writes. Here the pipe has enough text that a failure does not hang."""
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR)
+    try:
+        os.write(pipe, b"The night\n" * 500)
+        assert not console.is_text(path)
+        result = invoke("score", path, CHECKPOINT)
+    finally:
+        os.close(pipe)
+    assert f"can't read {path} as a checkpoint: it is a device or a pipe, not a file." in str(result.exception)
 
 
 def test_inspect_of_what_is_no_checkpoint(tmp_path):

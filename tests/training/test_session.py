@@ -34,7 +34,7 @@ def settled(folder, monkeypatch, **options):
 
 
 def test_a_first_process_that_is_refused_has_joined_the_others(tmp_path, monkeypatch):
-    """They would wait for one that never joined until torchrun kills them, half a minute later."""
+    """Otherwise the others wait for it to connect, and torchrun kills them after 30 seconds."""
     joined = []
 
     def refuse(*args):
