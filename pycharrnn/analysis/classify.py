@@ -19,8 +19,10 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators
 from pycharrnn.sampling import model_labels
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
+from pycharrnn.sampling.tokenizer import unknown_code_points
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
@@ -38,12 +40,12 @@ _STREAMS = 4  # of a thread, times the rows that the kernel takes at once
 class Classified(NamedTuple):
     """An item, and the labels with their probabilities, the most probable first.
 
-    `unknown`: the characters that the model has never seen, which were left out.
+    `unknown`: the UTF-8 characters with bytes that the model has never seen, which were left out.
     """
 
     text: bytes
     labels: list[tuple[bytes, float]]
-    unknown: list[bytes]
+    unknown: Counter[bytes]
 
 
 class Classifier:
@@ -90,7 +92,7 @@ class Classifier:
             found = np.exp(found - found.max(1, keepdims=True))
             for text, item, probs in zip(encoded, block, found / found.sum(1, keepdims=True), strict=True):
                 order = np.argsort(-probs, kind="stable").tolist()
-                unknown = [text.characters[k] for k in np.flatnonzero(~text.known)]
+                unknown = unknown_code_points(text.characters, text.known)
                 yield Classified(item, [(self.labels[k], float(probs[k])) for k in order], unknown)
 
     def _log_likelihoods(self, items: Sequence[TokenIds]) -> npt.NDArray[np.float64]:

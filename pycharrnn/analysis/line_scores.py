@@ -17,6 +17,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators, quote_character
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
+from pycharrnn.sampling.tokenizer import unknown_code_points
 from pycharrnn.text.item_file import items_of_file, labelled_items_of_file
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ class Line(NamedTuple):
     Attributes:
         bits: the surprise of its known characters and of the end.
         characters: how many these are.
-        text: without the end. unknown: the characters that the model has never seen.
+        text: without the end. unknown: the UTF-8 characters with bytes that the model has never seen.
         label: which was read before it, without bits of its own.
     """
 
     bits: float
     characters: int
     text: bytes
-    unknown: list[bytes]
+    unknown: Counter[bytes]
     label: bytes = b""
 
     @property
@@ -142,7 +143,7 @@ def _split(score: Score, end: bytes, has_labels: bool = False) -> Iterator[Line]
             label, start = b"".join(score.characters[start : after - 1]), after
         characters, known = score.characters[start:stop], score.known[start:stop]
         text = b"".join(characters).removesuffix(end)
-        unknown = [characters[k] for k in np.flatnonzero(~known)]
+        unknown = unknown_code_points(characters, known)
         yield Line(math.fsum(score.bits[start:stop].tolist()), int(known.sum()), text, unknown, label)
 
 
@@ -161,10 +162,9 @@ def has_one_line(loaded: Checkpoint) -> bool:
     return item_options.kind(loaded.vocab, loaded.opt) in ("", "line")
 
 
-def unknown_in(unknown: Sequence[list[bytes]]) -> str:
-    """A sentence about the characters that were left out of lines; bytes that form a code point are shown as it."""
-    texts = [b"".join(of_line).decode("utf-8", "surrogateescape") for of_line in unknown]
-    counts = Counter(character.encode("utf-8", "surrogateescape") for text in texts for character in text)
+def unknown_in(unknown: Collection[Counter[bytes]]) -> str:
+    """A sentence about the characters that were left out of lines, from those of each line."""
+    counts = sum(unknown, Counter[bytes]())
     most_common = " ".join(quote_character(character) for character, _ in counts.most_common(20))
     lines = "1 line has" if len(unknown) == 1 else f"{len(unknown):,} lines have"
     return f"{lines} characters that the model has never seen, which were left out: {most_common}"

@@ -22,6 +22,7 @@ from pycharrnn.common.progress import bar
 from pycharrnn.sampling import inference
 from pycharrnn.sampling.kernel_predictor import KernelPredictor
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.tokenizer import unknown_code_points
 from pycharrnn.text import loaders
 from pycharrnn.text.batches import TEST, TRAIN, VAL, Batches
 from pycharrnn.training import recorded_options
@@ -294,6 +295,6 @@ def as_sentence(score: Score) -> str:
     line = f"{score.bits_per_character:.6f} bits per character, {known} characters" if known else "no score"
     if unknown:
         kind = ("character" if score.code_points else "byte") + ("s" if unknown.total() > 1 else "")
-        most_common = " ".join(quote_character(character) for character, _ in unknown.most_common(20))
-        line += f"; left out {unknown.total()} {kind} that the model has never seen: {most_common}"
+        named = map(quote_character, dict(unknown_code_points(score.characters, score.known).most_common(20)))
+        line += f"; left out {unknown.total()} {kind} that the model has never seen: {' '.join(named)}"
     return line

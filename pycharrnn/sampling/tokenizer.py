@@ -6,8 +6,11 @@ A character is one byte, as in char-rnn, or a UTF-8 character, as in torch-rnn a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
@@ -15,6 +18,8 @@ from pycharrnn.common.display import is_utf8, quote_code_point
 from pycharrnn.common.errors import UserError, flag
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from compat.charrnn import Checkpoint
 
 _MOST_NAMED = 5  # unknown characters in a message
@@ -114,6 +119,18 @@ def _code_point_at(text: bytes, position: int) -> range:
         if text[start] & 0xC0 != 0x80:
             return range(start, stop) if position < stop else range(position, position + 1)
     return range(position, position + 1)
+
+
+def unknown_code_points(characters: Sequence[bytes], known: npt.NDArray[np.bool_]) -> Counter[bytes]:
+    """The UTF-8 characters of a text, as bytes, of which a part is not `known`, (N,), and how often each occurs.
+
+    A byte of invalid UTF-8 stands for itself.
+    """
+    if known.all():
+        return Counter()
+    text, ends = b"".join(characters), np.cumsum([len(character) for character in characters])
+    found = {_code_point_at(text, int(ends[k]) - len(characters[k])) for k in np.flatnonzero(~known).tolist()}
+    return Counter(text[span.start : span.stop] for span in sorted(found, key=lambda span: span.start))
 
 
 def code_point_length(text: bytes, position: int) -> int:

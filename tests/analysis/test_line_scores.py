@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from conftest import GOLDEN, run, sentence
 
-from pycharrnn.analysis import line_scores, scoring
+from pycharrnn.analysis import scoring
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.engine import kernel_library
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
+from pycharrnn.sampling.tokenizer import unknown_code_points
 
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 ITEMS = "cv/lm_list_best.t7"
@@ -85,8 +86,16 @@ def test_characters_that_the_model_has_never_seen(tmp_path):
     assert done.stderr.decode() == (
         "pycharrnn: 2 lines have characters that the model has never seen, which were left out: 'X'\n"
     )
-    bytes_of_one_line = [[b"\xc3", b"\xbc", b"\xff"]]
-    assert line_scores.unknown_in(bytes_of_one_line).endswith("left out: U+00FC \"\u00fc\" '\\xff'")
+
+
+def test_unknown_bytes_are_named_by_their_character(tmp_path):
+    item_models.saved(tmp_path)
+    (tmp_path / "list.txt").write_bytes("bü\nü\u00c3\n".encode())
+    done = run("score", ITEMS, "list.txt", "-lines", "1", cwd=tmp_path)
+    assert done.stderr.decode().endswith('left out: U+00FC "\u00fc" U+00C3 "\u00c3"\n')
+    of_bytes = [bytes([byte]) for byte in "für \u00c3".encode() + b"\xff"]
+    known = np.array([byte not in (b"\xbc", b"\xff") for byte in of_bytes])
+    assert unknown_code_points(of_bytes, known) == {"ü".encode(): 1, b"\xff": 1}
 
 
 def test_what_is_refused(tmp_path):
