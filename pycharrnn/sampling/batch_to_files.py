@@ -107,20 +107,34 @@ def _groups(seeds: Sequence[int], threads: int, max_size: int) -> Iterator[Seque
 
 
 def refuse_to_overwrite(opt: SampleOptions, *inputs: str) -> None:
-    """Errors: UserError if one of `inputs` is among the files that -o will write."""
+    """Check the files that -o will write.
+
+    Errors: UserError if one of `inputs` is among them, or, without -overwrite 1, a file that exists; OSError.
+    """
     folder = os.path.realpath(opt.o)
     for file in inputs:
         input_folder, name = os.path.split(os.path.realpath(file))
-        match = re.fullmatch(r"sample_(-?\d+)\.txt", name)
-        seed = int(match[1]) if match else opt.seed - 1
-        # Of a model of items, any seed: -new and others may leave out those before.
-        is_sample = (
-            seed - opt.seed >= 0
-            and (opt.items or seed - opt.seed < opt.samples)
-            and name == os.path.basename(sample_file("", seed))
-        )
-        if input_folder == folder and is_sample:
+        if input_folder == folder and _seed_of(name, opt) is not None:
             raise UserError(f"{flag('o', opt.o)} would overwrite {file}, which is an input: choose another folder.")
+    if opt.overwrite:
+        return
+    seeds = [seed for name in os.listdir(folder) if (seed := _seed_of(name, opt)) is not None]
+    if seeds:
+        files = f"{len(seeds)} files, such as " if len(seeds) > 1 else ""
+        raise UserError(
+            f"{flag('o', opt.o)} would replace {files}{sample_file(opt.o, min(seeds))}: choose another folder or"
+            f" {flag('seed')}, or replace what is there with {flag('overwrite', 1)}."
+        )
+
+
+def _seed_of(name: str, opt: SampleOptions) -> int | None:
+    """The seed of a file of this name if -o may write it; else None."""
+    match = re.fullmatch(r"sample_(-?\d+)\.txt", name)
+    if not match or name != sample_file("", seed := int(match[1])):
+        return None
+    count = opt.items or opt.samples
+    is_open = opt.items and (opt.new or opt.unique or opt.least or opt.most)  # may leave out any number of items
+    return seed if seed >= opt.seed and (is_open or seed < opt.seed + count) else None
 
 
 def write_sample(

@@ -49,6 +49,7 @@ class SampleOptions(AdaptOptions):
     o: str = option(
         "", "folder to write each sample to, as sample_SEED.txt, instead of printing", path="dir", group="output"
     )
+    overwrite: int = option(0, "1 = replace the files of -o that exist", group="output", allowed=SWITCH)
     items: int = option(
         0,
         "number of items to draw from a model of items, with the seeds -seed, -seed + 1, ... 0 = 10",
@@ -163,6 +164,10 @@ class SampleOptions(AdaptOptions):
             (
                 self.adapt and not self.primefile and not self.primetext,
                 f"{flag('adapt', 1)} learns from a text: give it with {flag('primefile')} FILE.",
+            ),
+            (
+                self.overwrite and not self.o,
+                f"{flag('overwrite', 1)} is for the files of {flag('o')}: add {flag('o')} DIR, or leave it out.",
             ),
             (self.color and self.o, f"{flag('color')} is for a terminal, not for files: leave {flag('o')} out."),
             (

@@ -130,10 +130,10 @@ def test_a_stop_that_can_not_come_is_refused_before_the_sample(tmp_path):
 def test_samples_say_where_they_are(tmp_path):
     folder = str(tmp_path / "new" / "samples")
     one = f"saved {os.path.join(folder, 'sample_123.txt')}"
-    for _ in range(2):  # into a new folder, and into one that is there
-        assert sample("-o", folder)[-2:] == [one, ""]
+    for more in ((), ("-overwrite", "1")):  # into a new folder, and into one that is there
+        assert sample("-o", folder, *more)[-2:] == [one, ""]
         two = f"saved {os.path.join(folder, 'sample_124.txt')}"
-        assert sample("-o", folder, "-samples", "2")[-3:] == [one, two, ""]
+        assert sample("-o", folder, "-samples", "2", "-overwrite", "1")[-3:] == [one, two, ""]
     lines = sample("-samples", "2")
     assert [line for line in lines if line.startswith("-------- ")] == ["-------- -seed 123", "-------- -seed 124"]
 

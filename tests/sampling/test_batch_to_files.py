@@ -153,6 +153,24 @@ def test_files_of_negative_seeds_are_not_overwritten(tmp_path):
             batch_to_files.refuse_to_overwrite(opt, str(tmp_path / name))
 
 
+def test_samples_that_exist_are_replaced_only_with_overwrite(tmp_path):
+    def refusal(**options) -> str:
+        try:
+            batch_to_files.refuse_to_overwrite(SampleOptions(o=str(tmp_path), **options))
+        except UserError as e:
+            return str(e)
+        return ""
+
+    for name in ("sample_7.txt", "sample_9.txt", "sample_12.txt", "sample_08.txt", "sample_8.txt.bak"):
+        (tmp_path / name).write_bytes(b"mine")
+    end = "choose another folder or -seed, or replace what is there with -overwrite 1."
+    assert refusal(seed=7) == f"-o {tmp_path} would replace {tmp_path / 'sample_7.txt'}: {end}"
+    assert f" would replace 2 files, such as {tmp_path / 'sample_7.txt'}: " in refusal(seed=6, samples=6)
+    assert refusal(seed=7, samples=6, overwrite=1) == refusal(seed=8) == refusal(seed=10, samples=2) == ""
+    assert refusal(seed=10, items=2) == ""
+    assert "sample_12.txt" in refusal(seed=10, items=2, unique=1)  # it may write further seeds
+
+
 def test_files_that_are_read_are_not_overwritten(tmp_path):
     opt = SampleOptions(o=str(tmp_path), seed=7, samples=3)
 

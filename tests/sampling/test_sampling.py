@@ -323,6 +323,7 @@ def test_colors_tint_the_same_text():
         (["-primetext", "a", "-primefile", "b"], "exclude each other"),
         (["-beam", "3", "-samples", "2"], "leave -samples out"),
         (["-color", "1", "-o", "x"], "leave -o out"),
+        (["-overwrite", "1"], "add -o DIR"),
         (["-length", "0", "-temperature", "1:2"], "-length, at which it reaches B"),
         (["-length", "0", "-samples", "2"], "needs -stop"),
         (["-samples", "0"], "-samples must be from 1 to 1e12, not 0"),
