@@ -60,7 +60,7 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         """The response that refuses a request, or None: 421 wrong host, 401 wrong token, 413 too large."""
         if self.hosts is not None and _host_name(headers.get("host", "")) not in self.hosts:
-            return JSONResponse({"detail": "this server accepts requests to its own machine's name only."}, 421)
+            return JSONResponse({"detail": _wrong_host(scope, headers.get("host", ""))}, 421)
         if self.token and scope["path"] not in self.open_paths:
             scheme, _, token = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not secrets.compare_digest(token.strip().encode(), self.token):
@@ -70,6 +70,16 @@ class Guard:
         if int(headers.get("content-length", 0)) > limit:
             return JSONResponse({"detail": f"the request is larger than {limit} bytes."}, 413)
         return None
+
+
+def _wrong_host(scope: Scope, header: str) -> str:
+    """Why a Host header is refused, and what to do."""
+    address, port = scope.get("server") or ("localhost", None)
+    url = f"http://{f'[{address}]' if ':' in address else address}{f':{port}' if port else ''}/"
+    return (
+        f"the Host header, {header[:100]!r}, does not name this machine: open {url}, or let a proxy send Host:"
+        " localhost; to serve other machines, start with -host 0.0.0.0 -token new."
+    )
 
 
 def _host_name(header: str) -> str:

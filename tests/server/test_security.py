@@ -58,6 +58,15 @@ def test_a_name_may_be_written_in_any_way(host):
     assert ask("/", host=host).status_code == 200
 
 
+def test_a_refused_name_is_told_the_address():
+    assert ask("/", host="elsewhere.example").json()["detail"] == (
+        "the Host header, 'elsewhere.example', does not name this machine: open http://localhost/, or let a proxy send"
+        " Host: localhost; to serve other machines, start with -host 0.0.0.0 -token new."
+    )
+    for server, url in ((("::1", 8015), "http://[::1]:8015/"), (None, "http://localhost/")):
+        assert f"open {url}, " in security._wrong_host({"server": server}, "")
+
+
 def test_any_name_where_none_is_refused():
     assert ask("/", hosts=None, host="elsewhere.example").status_code == 200
 
