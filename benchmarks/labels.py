@@ -1,11 +1,11 @@
 """Labels of items: one model with labels beside one model for each list, and `which` beside a classifier of PyTorch's.
 
-    python benchmarks/labels.py FOLDER [-recipe quick] [-classifier CHECKOUT] [-o FILE.json]
+    python benchmarks/labels.py FOLDER [-recipe quick] [-classifier CHECKOUT] [-examples 100000] [-o FILE.json]
 
 FOLDER has a list for each label, an item a line, as data/names of https://github.com/spro/practical-pytorch, 18 lists
 of names by language. CHECKOUT is one of that repository: its char-rnn-classification/model.py is the classifier of
-PyTorch's tutorial, trained here as the tutorial says: 128 units, 100,000 names one at a time, each of a language drawn
-first, plain gradient descent with rate 0.005; names become ASCII letters.
+PyTorch's tutorial, trained here as the tutorial says: 128 units, 100,000 names (-examples) one at a time, each of a
+language drawn first, plain gradient descent with rate 0.005; names become ASCII letters.
 
 A seventh of the distinct items, drawn by a seed, are the test; each is in it once for each of its labels, and in no
 training. Losses are nats per character of an item after its label, ends included. Accuracy is the share of the test's
@@ -122,7 +122,7 @@ def _model_file(checkout: str) -> Path:
     return Path(checkout, "char-rnn-classification", "model.py")
 
 
-def classifier(checkout: str, train: Lists, test: Lists, examples: int = EXAMPLES) -> dict:
+def classifier(checkout: str, train: Lists, test: Lists, examples: int) -> dict:
     """How well the tutorial's classifier finds the labels."""
     spec = importlib.util.spec_from_file_location("model", _model_file(checkout))
     module = importlib.util.module_from_spec(spec)
@@ -169,6 +169,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("-recipe", default="quick")
     parser.add_argument("-classifier", help="a checkout of practical-pytorch")
+    parser.add_argument("-examples", type=int, default=EXAMPLES, help="names that the classifier is trained on")
     parser.add_argument("-each", type=int, default=1, help="0: no model for each list")
     parser.add_argument("-o", default="", help="the figures as JSON")
     args = parser.parse_args()
@@ -187,7 +188,7 @@ def main() -> None:
         figures |= {"a model each": each, "a model each, processor s": seconds}
         print(f"a model each, -recipe {args.recipe}: {seconds:.1f} s of a processor")
     if args.classifier:
-        rows.append(classifier(args.classifier, train, test))
+        rows.append(classifier(args.classifier, train, test, args.examples))
     print("| label | items | of test | one model | a model each |\n| --- | --- | --- | --- | --- |")
     for label, loss in one.items():
         alone = f"{each[label]:.3f}" if each else ""

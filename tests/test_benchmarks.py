@@ -371,7 +371,8 @@ def test_labels(tmp_path, monkeypatch):
         names = "".join(f"{x}{y}{end}\n" for x in "abcdef" for y in "mnprst")
         (folder / f"{label}.txt").write_text(names, encoding="utf-8")
     file = tmp_path / "labels.json"
-    printed = output("labels", str(folder), "-classifier", str(code.parent), "-o", str(file)).splitlines()
+    args = ["-classifier", str(code.parent), "-examples", "1000", "-o", str(file)]
+    printed = output("labels", str(folder), *args).splitlines()
     found = json.loads(file.read_text(encoding="utf-8"))
     for key in ("one model", "a model each"):
         assert set(found[key]) == {"A", "B"} and all(0.3 < loss < 3 for loss in found[key].values())

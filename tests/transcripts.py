@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from child_signals import default_signals
-from doc_commands import PAGES, READER_HAS, ROOT, SHELL, Block, Entry, Reader, blocks, check_in_place_of, home_for
+from doc_commands import PAGES, ROOT, SHELL, Block, Entry, Reader, blocks, check_in_place_of, home_for
 
 from pycharrnn.engine import kernel_library
 from pycharrnn.text.datasets import DATASETS
@@ -87,7 +87,7 @@ def run(page: str, home: Path, of_reader: tuple[bytes, Path]) -> Iterator[tuple[
     its output. Entries whose command can't run in the tests stay as they are.
     """
     reader = Reader(home_for(page, home, *of_reader), page)
-    opening = _Opening(home, READER_HAS.get(page, ()))
+    opening = _Opening(home)
     for block in _transcripts(page):
         for entry in block.entries():
             here = entry
@@ -107,10 +107,12 @@ class _Opening:
     """The commands with which a page begins, up to its first training.
 
     Several pages begin with the same training: it runs once, and the later pages get a copy of its files and output.
+    The files that pages assume, which it may read, are the same on all.
     """
 
-    def __init__(self, home: Path, given: Sequence[str]) -> None:
-        self._home, self._commands = home, [*given]
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._commands: list[str] = []
         self._lasts = True
 
     def output(self, command: str) -> list[str]:
