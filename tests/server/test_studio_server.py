@@ -90,7 +90,7 @@ def test_an_upload_has_its_time_with_each_part_of_it(studio):
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="only Linux tells the peak of a process's memory")
 def test_a_large_upload_takes_little_memory(tmp_path):
-    size = 1_000_000_000
+    size = 300_000_000
 
     def pieces():
         for _ in range(size // 1_000_000):

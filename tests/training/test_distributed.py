@@ -10,18 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import conftest
 import numpy as np
 import pytest
 import torch
 from conftest import GOLDEN, HEEDS_SIGNALS, spec
-from runs import STEP, assert_close_digits, log_lines
+from runs import STEP, assert_close_digits, in_two_processes, log_lines
 
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.errors import UserError
 from pycharrnn.training.distributed import Ranks
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
-ALONE = [sys.executable, "-m", "pycharrnn"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -59,9 +59,10 @@ def test_only_an_end_of_another_process_is_called_so(monkeypatch, error, raised,
         Ranks(1, 2).sum(torch.zeros(3))
 
 
-def start(folder: Path, command: list[str], *args: str) -> subprocess.Popen:
+def start(folder: Path, *args: str) -> subprocess.Popen:
+    """A training in two processes that torchrun starts."""
     return subprocess.Popen(
-        [*command, "train", *args],
+        [*TORCHRUN, "train", *args],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -71,11 +72,14 @@ def start(folder: Path, command: list[str], *args: str) -> subprocess.Popen:
     )
 
 
-def run(folder: Path, command: list[str], *args: str) -> str:
-    process = start(folder, command, *args)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    return out
+def alone(folder: Path, *args: str) -> str:
+    ended = conftest.run("train", *args, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.decode()
+
+
+def in_two(folder: Path, *args: str) -> str:
+    return in_two_processes(folder, "train", *args)[0]
 
 
 def with_text(folder: Path, data_dir: str) -> Path:
@@ -89,7 +93,7 @@ def with_text(folder: Path, data_dir: str) -> Path:
 def test_two_processes_print_the_recorded_digits(name, tmp_path):
     args = spec(name)["train"]
     flags = dict(zip(args[::2], args[1::2], strict=True))
-    out = run(with_text(tmp_path, flags["-data_dir"]), TORCHRUN, *args)
+    out = in_two(with_text(tmp_path, flags["-data_dir"]), *args)
     assert_close_digits(log_lines(out), log_lines((GOLDEN / name / "train.log").read_text(encoding="utf-8")))
     written = sorted(p.name for p in (tmp_path / flags["-checkpoint_dir"]).glob("*_epoch*.t7"))
     assert written == sorted(spec(name)["checkpoints_written"])
@@ -106,21 +110,27 @@ def newest(folder: Path) -> Path:
     return max(folder.glob("cv/lm_*_epoch*.t7"), key=os.path.getmtime)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Path, str]:
+    """A run of one process that never stopped: its folder, and what it printed."""
+    folder = with_text(tmp_path_factory.mktemp("whole"), "text")
+    return folder, alone(folder, *SMALL, "-max_epochs", "0.3")
+
+
 @pytest.mark.slow
-def test_a_run_goes_on_with_more_or_fewer_processes(tmp_path):
+def test_a_run_goes_on_with_more_or_fewer_processes(tmp_path, whole):
     """Rows that don't divide evenly, dropout, hidden state, from two processes to one and back."""
-    whole = with_text(tmp_path / "whole", "text")
-    expected = run(whole, ALONE, *SMALL, "-max_epochs", "0.3")
-    for first, second in ((TORCHRUN, ALONE), (ALONE, TORCHRUN)):
-        folder = with_text(tmp_path / f"then {len(second)}", "text")
-        run(folder, first, *SMALL, "-max_epochs", "0.1425")  # iteration 100 of 703, which both validate
-        out = run(folder, second, "-resume", "cv", "-max_epochs", "0.3")
+    never_stopped, expected = whole
+    for first, second in ((in_two, alone), (alone, in_two)):
+        folder = with_text(tmp_path / f"then {second.__name__}", "text")
+        first(folder, *SMALL, "-max_epochs", "0.1425")  # iteration 100 of 703, which both validate
+        out = second(folder, "-resume", "cv", "-max_epochs", "0.3")
         ours = [line for line in log_lines(out) if STEP.fullmatch(line)]
         theirs = [line for line in log_lines(expected) if STEP.fullmatch(line)][-len(ours) :]
         assert len(ours) > 10
         assert_close_digits(ours, theirs)
-        assert newest(folder).name == newest(whole).name
-        a, b = (checkpoint.load(newest(f)) for f in (folder, whole))
+        assert newest(folder).name == newest(never_stopped).name
+        a, b = (checkpoint.load(newest(f)) for f in (folder, never_stopped))
         np.testing.assert_allclose(a.state.mean_square, b.state.mean_square, rtol=1e-9)
         np.testing.assert_allclose(a.state.hidden_state[-1], b.state.hidden_state[-1], rtol=0, atol=1e-9)
 
@@ -140,29 +150,28 @@ def workers(of: int) -> list[int]:
 
 def start_long(folder: Path) -> subprocess.Popen:
     """Two processes that train until something ends them; they are past iteration 30 and a checkpoint at 20."""
-    process = start(with_text(folder, "text"), TORCHRUN, *SMALL, "-max_epochs", "10000")
+    process = start(with_text(folder, "text"), *SMALL, "-max_epochs", "10000")
     for line in process.stdout:
         if line.startswith("30/") and "train_loss" in line:
             break
     return process
 
 
-def assert_goes_on_as_if_nothing_had_happened(folder: Path) -> None:
+def assert_goes_on_as_if_nothing_had_happened(folder: Path, expected: str) -> None:
     """With one process and with two: the digits of a run that never stopped."""
-    until = ("-max_epochs", "0.3")
-    expected = run(with_text(folder / "whole", "text"), ALONE, *SMALL, *until)
-    for command in (ALONE, TORCHRUN):
-        copy = folder / f"copy {len(command)}"
+    for train in (alone, in_two):
+        copy = folder / f"copy {train.__name__}"
         shutil.copytree(folder / "cv", copy / "cv")
         shutil.copytree(folder / "text", copy / "text")
-        ours = [line for line in log_lines(run(copy, command, "-resume", "cv", *until)) if STEP.fullmatch(line)]
+        out = train(copy, "-resume", "cv", "-max_epochs", "0.3")
+        ours = [line for line in log_lines(out) if STEP.fullmatch(line)]
         assert len(ours) > 10
         assert_close_digits(ours, [line for line in log_lines(expected) if STEP.fullmatch(line)][-len(ours) :])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for processes in /proc")
-def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path):
+def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path, whole):
     process = start_long(tmp_path)
     try:
         ours = workers(process.pid)
@@ -175,7 +184,7 @@ def test_a_process_that_dies_ends_the_others_with_a_sentence(tmp_path):
     assert "pycharrnn: process 0 of 2 stops, since another one ended" in err
     own = err[: err.index("torch/distributed")] if "torch/distributed" in err else err
     assert "Traceback" not in own
-    assert_goes_on_as_if_nothing_had_happened(tmp_path)
+    assert_goes_on_as_if_nothing_had_happened(tmp_path, whole[1])
 
 
 @pytest.mark.slow
@@ -194,7 +203,7 @@ def test_sigterm_saves_the_run_of_all(tmp_path):
 
 @pytest.mark.slow
 def test_more_processes_than_rows(tmp_path):
-    process = start(with_text(tmp_path, "text"), TORCHRUN, *SMALL, "-batch_size", "1")
+    process = start(with_text(tmp_path, "text"), *SMALL, "-batch_size", "1")
     _, err = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "-batch_size 1 can't be divided among 2 processes" in err

@@ -15,7 +15,7 @@ from pycharrnn.checkpoints import checkpoint
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = 10
+MOMENTS = 6
 SIZES = {"rnn_size": 5, "num_layers": 1, "batch_size": 5, "seq_length": 8, "dropout": 0.2, "gpuid": -1}
 COURSE = {"max_epochs": 1, "eval_val_every": 3, "save_every_minutes": 1e-9}  # a save at every step of 30
 
