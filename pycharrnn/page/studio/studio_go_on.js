@@ -22,7 +22,7 @@ export function askMinutes(run, goOn) {
     el("div", { class: "buttons" }, el("button", { class: "main" }, "Go on"), closeButton("Cancel")),
   );
   const close = openDialog(`Go on with ${run.name}`, [
-    el("p", {}, "It has learnt all that it was to learn. It can go on for some time."),
+    el("p", {}, "This training has finished. How many more minutes should it run?"),
     form,
   ]);
   form.addEventListener("submit", (event) => {
