@@ -36,7 +36,7 @@ class EvalOptions(AdaptOptions):
     old_exp: int = option(
         0, "1 = LogSoftMax as Torch7 computed it on a CPU before 27 April 2016", group="machine", allowed=SWITCH
     )
-    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
+    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in float64", group="machine")
     threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
@@ -79,8 +79,8 @@ class ScoreOptions(AdaptOptions):
         group="learning",
         allowed=SWITCH,
     )
-    sort: int = option(0, "1 = with -lines 1, the most likely line first", group="output", allowed=SWITCH)
-    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in double precision", group="machine")
+    sort: int = option(0, "1 = with -lines 1, the most probable line first", group="output", allowed=SWITCH)
+    gpuid: int = option(-1, "which gpu to use. -1 = use CPU, in float64", group="machine")
     threads: int = option(0, "number of threads. 0 = one", group="machine", allowed=THREADS)
 
     def __post_init__(self) -> None:
@@ -128,8 +128,8 @@ class CopiedOptions:
     top: int = option(20, "number of passages to print, the longest first. 0 = all", group="output", allowed=number(0))
     curve: int = option(
         0,
-        "1 = print for some n how many of the sample's n-grams are in the training split, beside the validation"
-        " split's; with -text, of the sample alone",
+        "1 = print, for several n, the share of the sample's n-grams that are in the training split, beside that of the"
+        " validation split; with -text, of the sample alone",
         group="output",
         allowed=SWITCH,
     )
@@ -187,7 +187,7 @@ class ActivationsOptions:
     )
     units: str = option(
         "",
-        "units to show, from 1: 3,17. Empty = those that keep large activations longest",
+        "numbers of the units to show, from 1: 3,17. Empty = those that keep large activations longest",
         group="display",
         value="N,N,...",
     )

@@ -122,7 +122,7 @@ def convert(
         endings = formats.in_words(formats.ALL_ENDINGS)
         raise UserError(f"can't tell the format of {path} from its ending: use {endings}.")
     if not chosen.written:
-        raise UserError(f"{path} would be a page, which pycharrnn convert writes, or save of a model that was loaded.")
+        raise UserError(f"can't write the page {path} here: save a checkpoint, and pycharrnn convert makes the page.")
     chosen.functions().save(path, loaded, formats.Choices(dtype, encoding, long_size, weights))
 
 

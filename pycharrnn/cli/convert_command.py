@@ -61,11 +61,11 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
         raise UserError("-half 1 rounds the weights of a page, <out>.html; other files hold them as they are.")
     for name, value in (("title", opt.title), ("about", opt.about)):
         if value:
-            raise UserError(f"{flag(name)} is shown on a page: end the line with its name, such as page.html.")
+            raise UserError(f"{flag(name)} is for a page: end the command with a file name such as page.html.")
     is_c = target.endswith(formats.C.endings)
     if opt.weights and not is_c:
         raise UserError(
-            f"{flag('weights', opt.weights)} is for a C program: end the line with its name, such as model.c."
+            f"{flag('weights', opt.weights)} is for a C program: end the command with a file name such as model.c."
         )
     from pycharrnn.checkpoints import checkpoint, paths
 

@@ -25,7 +25,7 @@ from pycharrnn.common.shell_words import quoted
     short_help="Print the passages of a sample that are in the training text.",
 )
 @click.argument("sample", metavar="<sample>", type=FILE)
-@click.argument("model", metavar="[<model>]", type=FILE, required=False)
+@click.argument("model", metavar="<model>", type=FILE, required=False)
 def copied_command(sample: str, model: str | None, **values: Any) -> None:
     """Print the longest passages of a sample that are in the training text, letter for letter"""
     from pycharrnn.analysis.options import CopiedOptions
@@ -33,7 +33,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
     opt = CopiedOptions(**values)
     if not opt.text and model is None:
         raise click.UsageError(
-            "name a checkpoint after the sample, or the text to compare with: -text FILE.", click.get_current_context()
+            "name a checkpoint after the sample, or a text to compare with by -text FILE.", click.get_current_context()
         )
     if opt.text == "-" and sample == "-":
         raise click.UsageError(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.argument("models", metavar="<model>", cls=Files, required=True)
 def eval_command(models: tuple[str, ...], **values: Any) -> None:
-    """Print the loss of a split of a text as training does; options left out are those of the checkpoint's training"""
+    """Print the loss on a split of a text, computed as in training; options default to those of that training"""
     from pycharrnn.analysis.options import EvalOptions
 
     opt = EvalOptions(**values)

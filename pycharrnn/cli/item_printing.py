@@ -28,8 +28,8 @@ def options_for(path: str, opt: SampleOptions, has_items: bool) -> SampleOptions
             if (value := getattr(opt, name)) and not (name == "text" and opt.max_copy):
                 name = "as" if name == "label" else name
                 raise UserError(
-                    f"{flag(name, value)} is for a model of items, as of pycharrnn train FILE -items line, and {path}"
-                    f" is a model of a text: leave it out; {flag('samples')} N draws several texts."
+                    f"{flag(name, value)} is for a model of items, which pycharrnn train FILE -items line makes, and"
+                    f" {path} is a model of a text: leave it out; {flag('samples')} N draws several texts."
                 )
         return opt
     for given, name, instead in (

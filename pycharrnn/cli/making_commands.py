@@ -104,12 +104,12 @@ def _requiring_extra_serve() -> Iterator[None]:
     cls=Command,
     needs_output=False,
     options="pycharrnn.server.options.StudioOptions",
-    arguments=[("folder", "where texts, trainings and models are; made if missing. Default: the current one")],
+    arguments=[("folder", "folder for texts, trainings and models; created if missing. Default: the current folder")],
     short_help="Train, play and send models in the browser.",
 )
 @click.argument("folder", metavar="<folder>", type=FILE, required=False, default=".")
 def studio_command(folder: str, **values: Any) -> None:
-    """Open a page in the browser on which texts are trained on, and models played with, sent and deleted"""
+    """Open a page in the browser to train on texts, and to play with, send and delete models"""
     from pycharrnn.server.options import StudioOptions
 
     opt = StudioOptions(**values)

@@ -15,8 +15,8 @@ def check(need: float, what: str, available: float | None = None) -> None:
     available = _main_memory() if available is None else available
     if need > available:
         raise UserError(
-            f"{what} takes about {_gigabytes(need)} of memory, and there are {_gigabytes(available)} here: use smaller"
-            " numbers."
+            f"{what} takes about {_gigabytes(need)} of memory, but only {_gigabytes(available)} is available: use"
+            " smaller values."
         )
 
 
@@ -28,7 +28,7 @@ def ran_out(error: BaseException) -> str | None:
         return None
     amount = re.search(r"allocate ([\d.]+ ?\w+)", text)
     more = f", {amount[1]} more were needed" if amount else ""
-    return f"out of memory{more}: use smaller numbers, or end other programs."
+    return f"out of memory{more}: use smaller values, or end other programs."
 
 
 def _main_memory() -> float:

@@ -244,9 +244,9 @@ class Model:
             count: how many to yield. There are fewer if the last 1,000 that were drawn were all left out.
             primetext: the beginning of every item.
             label: of the items, for a model with labels; "" = labels as often as in training.
-            new: leave out items that the training text has. unique: leave out items that were drawn before.
+            new: leave out items that are in the training text. unique: leave out items that were drawn before.
             least, most: leave out items of fewer or more characters. 0 = none.
-            text: file with the items that are not new; None = the training text, as the checkpoint records it.
+            text: file of items to compare with for `new`; None = the training text, as the checkpoint records it.
             length: most characters to draw for an item.
             seed: of the first item; each item has the next one. None = a random one, which `item.seed` keeps.
             threads: 0 = one for each core.
@@ -369,7 +369,7 @@ class Model:
         """
         characters = self._characters(text, "text", ignore_bad_primetext)
         if not characters:
-            raise UserError("the text is empty: give one of at least a character.")
+            raise UserError("the text is empty: give at least one character.")
         with np.errstate(all="ignore"):
             return activations.record(self._weights.checkpoint(), b"".join(characters))
 

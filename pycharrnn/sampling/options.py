@@ -64,15 +64,17 @@ class SampleOptions(AdaptOptions):
         group="items",
     )
     new: int = option(
-        0, "1 = leave out items that the training text has. -items counts the others", group="items", allowed=SWITCH
+        0,
+        "1 = leave out items that are in the training text; -items counts the printed ones",
+        group="items",
+        allowed=SWITCH,
     )
     unique: int = option(0, "1 = leave out items that were drawn before", group="items", allowed=SWITCH)
     least: int = option(0, "leave out items of fewer characters. 0 = none", group="items", allowed=number(1, MAX_COUNT))
     most: int = option(0, "leave out items of more characters. 0 = none", group="items", allowed=number(1, MAX_COUNT))
     text: str = option(
         "",
-        "file with the items that are not new, or with the text for -max_copy. Default: the training text, as the"
-        " checkpoint records it",
+        "file to compare with for -new 1 and -max_copy. Default: the training text that the checkpoint records",
         path="file",
         group="items",
     )
@@ -241,7 +243,7 @@ class ChatOptions(AdaptOptions):
         check(self)
         self.check_adapt("learn", self.learn)
         if self.o and not self.learn:
-            raise UserError(f"{flag('o')} keeps what a model has learnt: add {flag('learn', 1)}, or leave it out.")
+            raise UserError(f"{flag('o')} keeps what a model has learned: add {flag('learn', 1)}, or leave it out.")
         if self.o and not self.o.endswith(formats.ENDINGS):
             endings = formats.in_words(formats.ENDINGS)
             raise UserError(f"{flag('o')} must be a file that ends in {endings}, not {self.o}.")

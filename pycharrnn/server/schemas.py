@@ -139,7 +139,7 @@ class ItemsBody(AdaptBody):
         1.0, gt=0, le=1, description="sample from the fewest most probable characters whose sum reaches this"
     )
     seed: Integer = Field(123, ge=0, lt=1 << 32, description="of the first item; each item has the next one")
-    new: bool = Field(False, description="leave out items that the training text has")
+    new: bool = Field(False, description="leave out items that are in the training text")
     unique: bool = Field(False, description="leave out items that were drawn before")
     adapt: bool = Field(False, description="learn from the primetext first; the copy that learns is this request's own")
     max_copy: Integer = Field(

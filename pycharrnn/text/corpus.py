@@ -78,7 +78,7 @@ class Corpus:
                 if header := list_text.header(next(_decoded(file, lambda done: None), b"")[: list_text.EXAMINED]):
                     self._note(
                         f"the first line of {file.shown}, '{escape_line(header, 60)}', looks like the header of a"
-                        " table, and is learnt as an item: remove it, and any column that is not to be learnt."
+                        " table, and is learned as an item: remove it, and any column that is not to be learned."
                     )
         self._until_written.close()
         return self.stats
@@ -89,7 +89,7 @@ class Corpus:
             return ""
         learnt = "the network learns the order of the lines"
         if self.list_kind == list_text.SORTED_LIST:
-            learnt += ", and its validation part has the last of them only"
+            learnt += ", and is validated on the last lines only"
         command = shell_words.joined(["pycharrnn", "train", *self._named, "-items", "line"])
         remedy = f"{command} learns each line" if self._named else "-items line learns each"
         shown = escape_line(os.path.join(self.folder, "input.txt"))

@@ -82,7 +82,9 @@ class ListCheck:
             held = "one item" if self._count else "no items"
             raise UserError(f"{self._shown} holds {held} of {kind}: add some, or choose another {flag('items')}.")
         if not self._is_varied:
-            raise UserError(f"all {self._count:,} items of {self._shown} are equal: there is nothing to learn.")
+            raise UserError(
+                f"all {self._count:,} items of {self._shown} are equal, so there is nothing to learn: add others."
+            )
         if len(self.labels) == 1:
             raise UserError(
                 f"all items of {self._shown} have the label {labels.in_words([*self.labels])}: leave"

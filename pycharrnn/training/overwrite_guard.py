@@ -54,7 +54,7 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
         initial = start.path if start and not start.is_resumed else ""
         for path in (best, latest):
             if initial and _same_file(initial, path) and not _has_other_name(path, stem, ending):
-                raise UserError(f"this training would overwrite {path}, which it begins with: {ways_on}.")
+                raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
     if is_finished:
         for path, name in ((best, _name_of(_loaded(best), stem, ending)), (latest, _name_of(found, stem, ending))):
             note(f"this run replaces {path}, the second name of a finished run's checkpoint: {name}.")

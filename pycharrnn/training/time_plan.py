@@ -68,7 +68,7 @@ def check(opt: TrainOptions, given: Collection[str], processes: int) -> None:
         return
     asked = flag("minutes", opt.minutes)
     if processes > 1:
-        raise UserError(f"{asked} times one process, not the {processes} of torchrun: give {flag('max_epochs')}.")
+        raise UserError(f"{asked} trains in one process, not in the {processes} of torchrun: use {flag('max_epochs')}.")
     if "max_epochs" in given:
         raise UserError(f"{asked} and {flag('max_epochs', opt.max_epochs)} both say when to end: give one of them.")
     if "recipe" in given:

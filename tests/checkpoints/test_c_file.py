@@ -427,7 +427,7 @@ def test_a_c_file_is_not_a_checkpoint(tmp_path):
 def test_weights_are_for_c_files():
     checkpoint_file = str(ROOT / "tests/golden/rnn3/lm_rnn3_epoch1.00_3.0075.t7")
     said = sentence(run("convert", checkpoint_file, "m.json", "-weights", "int8"))
-    assert "-weights int8 is for a C program: end the line with its name, such as model.c." in said
+    assert "-weights int8 is for a C program: end the command with a file name such as model.c." in said
 
 
 def test_convert_prints_the_loss_of_rounded_weights(tmp_path, monkeypatch):

@@ -136,7 +136,7 @@ def test_the_recorded_text_of_a_model(home):
 @pytest.mark.parametrize(
     ("args", "status", "said"),
     [
-        (["s.txt"], 2, "name a checkpoint after the sample, or the text to compare with: -text FILE"),
+        (["s.txt"], 2, "name a checkpoint after the sample, or a text to compare with by -text FILE"),
         (["-", "-text", "-"], 2, "the sample and -text can't both be standard input"),
         (["empty.txt", "-text", "t.txt"], 1, "empty.txt: empty, so there is nothing to compare."),
         (["s.txt", "-text", "gone.txt"], 1, "can't read gone.txt"),

@@ -54,11 +54,11 @@ def raising(error: BaseException):
         (OSError("odd"), 1, "pycharrnn: odd.\n"),
         (click.exceptions.Abort(), 130, "pycharrnn: stopped by Ctrl-C.\n"),
         (Interrupted(signal.SIGTERM), 143, "pycharrnn: stopped by SIGTERM.\n"),
-        (MemoryError(), 1, "pycharrnn: out of memory: use smaller numbers, or end other programs.\n"),
+        (MemoryError(), 1, "pycharrnn: out of memory: use smaller values, or end other programs.\n"),
         (
             RuntimeError("can't allocate memory: you tried to allocate 800 bytes"),
             1,
-            "pycharrnn: out of memory, 800 bytes more were needed: use smaller numbers, or end other programs.\n",
+            "pycharrnn: out of memory, 800 bytes more were needed: use smaller values, or end other programs.\n",
         ),
     ],
     ids=repr,

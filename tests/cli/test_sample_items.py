@@ -216,7 +216,7 @@ def test_options_without_a_meaning(home, options, said):
 @pytest.mark.parametrize("option", ["items", "new", "unique", "least", "most", "text"])
 def test_options_of_items_for_a_model_of_a_text(option):
     error = sentence(run("sample", LSTM, "-gpuid", "-1", f"-{option}", "1"))
-    assert f"-{option} 1 is for a model of items, as of pycharrnn train FILE -items line" in error
+    assert f"-{option} 1 is for a model of items, which pycharrnn train FILE -items line makes" in error
     assert "-samples N draws several texts" in error
 
 

@@ -25,14 +25,14 @@ def test_what_does_not_fit_is_refused(need, words):
     with pytest.raises(UserError) as raised:
         memory.check(need, "-beam 7", 2e9)
     assert str(raised.value) == (
-        f"-beam 7 takes about {words} of memory, and there are 2 GB here: use smaller numbers."
+        f"-beam 7 takes about {words} of memory, but only 2 GB is available: use smaller values."
     )
 
 
 def test_without_a_device_the_main_memory_counts(monkeypatch):
     monkeypatch.setattr(memory, "_main_memory", lambda: 1e9)
     memory.check(1e9, "x")
-    with pytest.raises(UserError, match="1 GB here"):
+    with pytest.raises(UserError, match="only 1 GB is available"):
         memory.check(1e9 + 1, "x")
     memory.check(1e9 + 1, "x", 2e9)
 
@@ -40,20 +40,20 @@ def test_without_a_device_the_main_memory_counts(monkeypatch):
 @pytest.mark.parametrize(
     "error, said",
     [
-        (MemoryError(), "out of memory: use smaller numbers, or end other programs."),
+        (MemoryError(), "out of memory: use smaller values, or end other programs."),
         (
             MemoryError("Unable to allocate 7.5 GiB for an array"),
-            "out of memory, 7.5 GiB more were needed: use smaller numbers, or end other programs.",
+            "out of memory, 7.5 GiB more were needed: use smaller values, or end other programs.",
         ),
         (
             RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB."),
-            "out of memory, 20.00 MiB more were needed: use smaller numbers, or end other programs.",
+            "out of memory, 20.00 MiB more were needed: use smaller values, or end other programs.",
         ),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 800 bytes."),
-            "out of memory, 800 bytes more were needed: use smaller numbers, or end other programs.",
+            "out of memory, 800 bytes more were needed: use smaller values, or end other programs.",
         ),
-        (RuntimeError("not enough memory"), "out of memory: use smaller numbers, or end other programs."),
+        (RuntimeError("not enough memory"), "out of memory: use smaller values, or end other programs."),
         (RuntimeError("shapes differ"), None),
         (ValueError("memory"), None),
     ],

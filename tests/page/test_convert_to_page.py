@@ -122,12 +122,12 @@ def test_of_a_large_folder_the_models_that_fit(tmp_path):
         (
             ("{lstm}", "x.t7", "-title", "Poems"),
             1,
-            "-title is shown on a page: end the line with its name, such as page.html",
+            "-title is for a page: end the command with a file name such as page.html",
         ),
         (
             ("{lstm}", "-about", "By a network."),
             1,
-            "-about is shown on a page: end the line with its name, such as page.html",
+            "-about is for a page: end the command with a file name such as page.html",
         ),
         (("{lstm}", "no/such.html"), 1, "no/such.html: there is no folder no; make it first"),
         (("{lstm}", "x.html", "-half", "2"), 1, "-half must be 0 or 1, not 2"),

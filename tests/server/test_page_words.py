@@ -37,9 +37,9 @@ REWORDED = {
         'cv/lm_a_latest.t7 is an unfinished run: iteration 9; choose another "Name", or go on with it by'
         " `pycharrnn train -resume cv/lm_a_latest.t7`."
     ),
-    "this training would overwrite cv/lm_a_best.t7, which it begins with: choose another -savefile or -checkpoint_dir,"
+    "this training would overwrite cv/lm_a_best.t7, from which it starts: choose another -savefile or -checkpoint_dir,"
     " or give it up with -overwrite 1.": (
-        'this training would overwrite cv/lm_a_best.t7, which it begins with: choose another "Name".'
+        'this training would overwrite cv/lm_a_best.t7, from which it starts: choose another "Name".'
     ),
     "-rnn_size must be at least 1, not 0.": "-rnn_size must be at least 1, not 0.",
 }

@@ -198,8 +198,8 @@ def test_a_list_is_said(home):
     put(home / "shuffled.txt", "".join(random.Random(1).sample(sorted_names, len(sorted_names))))
     for _ in range(2):
         assert gather("my names.txt")[2].splitlines()[-1] == (
-            "data/my_names/input.txt looks like a sorted list: the network learns the order of the lines, and its"
-            " validation part has the last of them only; pycharrnn train 'my names.txt' -items line learns each line by"
+            "data/my_names/input.txt looks like a sorted list: the network learns the order of the lines, and is"
+            " validated on the last lines only; pycharrnn train 'my names.txt' -items line learns each line by"
             " itself, in a new order every epoch."
         )
     assert gather("shuffled.txt")[2].splitlines()[-1] == (
@@ -218,7 +218,7 @@ def test_the_header_of_a_table_is_said(home):
     put(home / "more.txt", "Kim\nLea\n")
     _, content, said = gather("names.csv", "more.txt", kind="line")
     assert content.startswith(b"Name,Count\n")
-    assert "the first line of names.csv, 'Name,Count', looks like the header of a table, and is learnt" in said
+    assert "the first line of names.csv, 'Name,Count', looks like the header of a table, and is learned" in said
     assert "more.txt, '" not in said
     assert "header" not in gather("names.csv", "more.txt")[2]
 
@@ -591,7 +591,11 @@ def test_many_items_pass_through_memory_in_parts(home, monkeypatch):
             "list.txt holds one item of -items blank, for which an item is the lines between two blank lines: add some,"
             " or choose another -items.",
         ),
-        ("line", "the same\n" * 1200, "all 1,200 items of list.txt are equal: there is nothing to learn."),
+        (
+            "line",
+            "the same\n" * 1200,
+            "all 1,200 items of list.txt are equal, so there is nothing to learn: add others.",
+        ),
         (
             "line",
             "a\n" + "b" * 10_000_000 + "\nc\n",

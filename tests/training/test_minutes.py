@@ -311,9 +311,11 @@ def test_processes_of_torchrun_are_refused(tmp_path, machine, monkeypatch):
     with pytest.raises(RunStopped):
         machine.train(folder, minutes=1, **SMALL)
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(UserError, match="not the 4 of torchrun"):  # which would go on at different lengths
+    with pytest.raises(UserError, match="not in the 4 of torchrun"):  # which would go on at different lengths
         machine.train(folder, resume="cv")
-    with pytest.raises(UserError, match=r"^-minutes 2 times one process, not the 4 of torchrun: give -max_epochs\.$"):
+    with pytest.raises(
+        UserError, match=r"^-minutes 2 trains in one process, not in the 4 of torchrun: use -max_epochs\.$"
+    ):
         time_plan.check(TrainOptions(minutes=2), {"minutes"}, 4)
 
 

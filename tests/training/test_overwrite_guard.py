@@ -132,7 +132,7 @@ def test_the_model_that_a_run_begins_with_is_not_overwritten(tmp_path):
     for path in ("cv/lm_lstm_best.t7", "./cv/../cv/lm_lstm_best.t7"):
         error, out, _ = result_of(folder, "-init_from", path, "-max_epochs", "0.1")
         assert str(error) == (
-            "this training would overwrite cv/lm_lstm_best.t7, which it begins with: choose another -savefile or"
+            "this training would overwrite cv/lm_lstm_best.t7, from which it starts: choose another -savefile or"
             " -checkpoint_dir, or give it up with -overwrite 1."
         )
         assert content(folder / "cv") == before and not any("loading data" in line for line in out)
@@ -149,7 +149,7 @@ def test_the_model_that_a_run_begins_with_is_not_overwritten(tmp_path):
             name.rename(folder / "cv/hidden" / name.name)
         latest = "cv/lm_base_latest.t7"
         error, _, _ = result_of(folder, "-init_from", latest, "-savefile", "base", "-max_epochs", "0.1")
-        assert str(error).startswith("this training would overwrite cv/lm_base_latest.t7, which it begins with: ")
+        assert str(error).startswith("this training would overwrite cv/lm_base_latest.t7, from which it starts: ")
     name.unlink()
     (folder / "cv/hidden" / name.name).rename(name)
     (folder / "cv/lm_base_best.t7").hardlink_to(name)

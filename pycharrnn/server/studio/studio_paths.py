@@ -47,7 +47,9 @@ def lock() -> int:
             f"another pycharrnn studio{holder} has {os.getcwd()} open: use its page, or name another folder."
         ) from None
     except OSError as e:
-        raise UserError(f"can't write to {os.path.join(os.getcwd(), 'studio')} ({e.strerror or e}).") from e
+        raise UserError(
+            f"can't write to {os.path.join(os.getcwd(), 'studio')} ({e.strerror or e}): name another folder."
+        ) from e
 
 
 def new_id(kind: str) -> str:
