@@ -58,7 +58,9 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
             "only a page holds several checkpoints: name <out>.html last.", click.get_current_context()
         )
     if opt.half:
-        raise UserError("-half 1 rounds the weights of a page, <out>.html; other files hold them as they are.")
+        raise UserError(
+            "-half 1 rounds the weights of a page, <out>.html; other files hold them as they are: leave it out."
+        )
     for name, value in (("title", opt.title), ("about", opt.about)):
         if value:
             raise UserError(f"{flag(name)} is for a page: end the command with a file name such as page.html.")

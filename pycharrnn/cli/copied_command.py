@@ -41,7 +41,7 @@ def copied_command(sample: str, model: str | None, **values: Any) -> None:
         )
     if model is not None and is_text(model):
         files = f"{quoted(sample)} -text {quoted(model)}" if is_text(sample) else f"{quoted(model)} {quoted(sample)}"
-        raise click.UsageError(f"{model} is a text: pycharrnn copied {files}.", click.get_current_context())
+        raise click.UsageError(f"{model} is a text: use pycharrnn copied {files}.", click.get_current_context())
     from pycharrnn.analysis import copied, copied_page, copied_report
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores

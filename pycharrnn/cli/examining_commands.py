@@ -45,9 +45,11 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     opt = EvalOptions(**values)
     if len(models) > 1 and not opt.compare:
         if texts := [path for path in models[1:] if is_text(path)]:
-            advice = f"pycharrnn score {quoted(models[0])} {quoted(texts[0])}, or eval with -data_dir FOLDER."
+            advice = f"use pycharrnn score {quoted(models[0])} {quoted(texts[0])}, or eval with -data_dir FOLDER."
             raise click.UsageError(f"{texts[0]} is a text: {advice}", click.get_current_context())
-        raise click.UsageError("several checkpoints need -compare 1.", click.get_current_context())
+        raise click.UsageError(
+            "several checkpoints need -compare 1: add it, or name one checkpoint.", click.get_current_context()
+        )
     use_threads(opt.threads)
     from pycharrnn.analysis import adapted, scoring
     from pycharrnn.checkpoints import checkpoint, paths
@@ -99,7 +101,7 @@ def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.engine import device
 
     if is_text(model) and not is_text(files[0]):
-        advice = f"pycharrnn score {quoted(files[0])} {quoted(model)}"
+        advice = f"use pycharrnn score {quoted(files[0])} {quoted(model)}"
         raise click.UsageError(f"{model} is a text: {advice}.", click.get_current_context())
     out = Output(opt.html, "-html ", opt.overwrite, "score")
     out.check_folder()

@@ -66,7 +66,7 @@ RECIPES = {
         validations=12,
     ),
     "best": Recipe(
-        what="the lowest loss, in ten times as long",
+        what="the lowest loss, in more than ten times as long",
         flags={**OF_BOTH, "learning_rate": 0.008, "patience": 6},
         by_length=(
             (300_000, {"rnn_size": 256, "batch_size": 10, "weight_drop": 0.4}),
@@ -95,7 +95,7 @@ LINE_RECIPES = {
         validations=6,
     ),
     "best": Recipe(
-        what="the lowest loss, in five times as long",
+        what="the lowest loss, in four times as long",
         flags={**OF_BOTH, **_OF_LINES, "learning_rate": 0.01, "weight_drop": 0.5, "patience": 6},
         by_length=(
             (15_000, {"rnn_size": 128, "learning_rate": 0.006, "dropout": 0.4}),

@@ -586,7 +586,7 @@ def test_wrong_turns_are_answered_by_the_way(tmp_path):
     model = str(GOLDEN / "variants" / "float.t7")
     text = tmp_path / "letter.txt"
     text.write_text("The night was long.\n", encoding="utf-8")
-    assert "letter.txt is a text: pycharrnn score " in sentence(run("eval", model, str(text)), 2)
+    assert "letter.txt is a text: use pycharrnn score " in sentence(run("eval", model, str(text)), 2)
     assert "text, or several. - = standard input" in sentence(run("score", model), 2)
     assert "or name its file: -primefile " in sentence(run("activations", model, str(text)), 2)
     assert "which is not here: name the folder of its text with -data_dir" in sentence(run("eval", model, cwd=tmp_path))

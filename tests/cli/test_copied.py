@@ -143,8 +143,8 @@ def test_the_recorded_text_of_a_model(home):
         (["gone.txt", "-text", "t.txt"], 1, "gone.txt: No such file or directory"),
         (["s.txt", "-text", "t.txt", "-least", "0"], 1, "-least"),
         (["s.txt", "-text", "t.txt", "-html", "s.txt"], 1, "would overwrite s.txt"),
-        (["cv", "s.txt"], 2, "s.txt is a text: pycharrnn copied s.txt cv."),
-        (["s.txt", "t.txt"], 2, "t.txt is a text: pycharrnn copied s.txt -text t.txt."),
+        (["cv", "s.txt"], 2, "s.txt is a text: use pycharrnn copied s.txt cv."),
+        (["s.txt", "t.txt"], 2, "t.txt is a text: use pycharrnn copied s.txt -text t.txt."),
         (["word.docx", "-text", "t.txt"], 1, "word.docx is a Word file, not plain text"),
     ],
 )

@@ -50,7 +50,7 @@ def test_eval_of_one_and_of_several(loss):
         assert " 2.873410 " in lines[1]
     result = invoke("eval", CHECKPOINT, CHECKPOINT)
     assert result.exit_code == 2
-    assert "several checkpoints need -compare 1." in result.stderr
+    assert "several checkpoints need -compare 1: add it, or name one checkpoint." in result.stderr
 
 
 def test_eval_names_the_text_of_torch_rnn(tmp_path, loss, monkeypatch):
@@ -110,7 +110,9 @@ def test_score_of_several(tmp_path):
     assert lines[0].endswith(" bits per character, 9 characters")
     assert lines[1] == lines[0].replace(file, "-") + "; left out 1 byte that the model has never seen: '~'"
     assert printed("score", CHECKPOINT, file, "-html", page) == [lines[0], f"saved {page}", ""]
-    assert f"{file} is a text: pycharrnn score {CHECKPOINT} {file}." in str(invoke("score", file, CHECKPOINT).stderr)
+    assert f"{file} is a text: use pycharrnn score {CHECKPOINT} {file}." in str(
+        invoke("score", file, CHECKPOINT).stderr
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
