@@ -56,8 +56,8 @@ def check(files: FileSettings, start: InitialCheckpoint | None, note: Callable[[
             if initial and _same_file(initial, path) and not _has_other_name(path, stem, ending):
                 raise UserError(f"this training would overwrite {path}, from which it starts: {ways_on}.")
     if is_finished:
-        for path, name in ((best, _name_of(_loaded(best), stem, ending)), (latest, _name_of(found, stem, ending))):
-            note(f"this run replaces {path}, the second name of a finished run's checkpoint: {name}.")
+        for path, what, replaced in ((best, "best", _loaded(best)), (latest, "newest", found)):
+            note(_on_replacing(path, what, replaced, stem, ending))
     for path, state in unfinished:
         note(f"-overwrite 1 gives up the unfinished run {path}: {_described(state)}.")
 
@@ -121,11 +121,12 @@ def _loaded(path: str) -> Checkpoint | None:
         return None
 
 
-def _name_of(found: Checkpoint | None, stem: str, ending: str) -> str:
-    """The name with epoch and loss of the checkpoint whose second name is `best` or `latest`."""
+def _on_replacing(path: str, what: str, found: Checkpoint | None, stem: str, ending: str) -> str:
+    """A sentence on a file of a finished run, its `what` checkpoint, which this run replaces by its own."""
     if found is None:
-        return "it is not a checkpoint"
-    if found.val_loss is None:
-        return f"iteration {found.i}, which has no other name"
-    name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
-    return f"{name}, which stays" if os.path.exists(name) else f"{name}, which no longer exists"
+        return f"this run replaces {path}, which is not a checkpoint."
+    if found.val_loss is not None:
+        name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
+        if os.path.exists(name):
+            return f"this run replaces {path}; the {what} checkpoint of the finished run before stays as {name}."
+    return f"this run replaces {path}, iteration {found.i} of a finished run, of which there is no other file."

@@ -78,7 +78,7 @@ def test_the_same_line_twice(home):
     assert preprocessed not in again
     assert again[-6:] == log[-6:]
     assert "data/my_text/input.txt: 2,560 bytes, as before, from 1 file" in said
-    assert "this run replaces cv/lm_my_text_best.t7, the second name of a finished run" in said
+    assert "this run replaces cv/lm_my_text_best.t7; the best checkpoint of the finished run before stays as " in said
 
 
 def test_a_text_that_is_in_its_folder_already(home):

@@ -108,9 +108,9 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
     before = {p: p.read_bytes() for p in named(folder)}
     error, _, err = result_of(folder, "-seed", "5", "-max_epochs", "0.1")
     assert error is None
-    for name, was in (("best", best), ("latest", last)):
-        names = f"cv/lm_lstm_{name}.t7, the second name of a finished run's checkpoint: cv/{was.name}, which stays."
-        assert f"this run replaces {names}" in err
+    for name, what, was in (("best", "best", best), ("latest", "newest", last)):
+        stays = f"the {what} checkpoint of the finished run before stays as cv/{was.name}."
+        assert f"this run replaces cv/lm_lstm_{name}.t7; {stays}" in err
     assert all(p.read_bytes() == kept for p, kept in before.items())
     found = checkpoint.load(best)
     found.opt.update(patience=1, max_epochs=50)  # a run that -patience has finished
@@ -119,7 +119,8 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
     best.unlink()
     error, _, err = result_of(folder, "-max_epochs", "0.05")
     assert error is None
-    assert f"lm_lstm_latest.t7, the second name of a finished run's checkpoint: cv/{best.name}, which no longer" in err
+    lost = f"iteration {found.i} of a finished run, of which there is no other file."
+    assert f"this run replaces cv/lm_lstm_latest.t7, {lost}" in err
 
 
 def test_the_model_that_a_run_begins_with_is_not_overwritten(tmp_path):
