@@ -22,9 +22,10 @@ export function lengthSentence(count, { early, values }) {
   return early ? `${words}: any further one would copy more than ${values.max_copy}; raise Longest copy` : words;
 }
 
-// The same, and the longest copy.
-export function copiesSentence(longest, words) {
+// The same, and the longest copy. text: the name of the training text, "" if it has none.
+export function copiesSentence(longest, words, text) {
   if (longest === null) return `${words}; the server does not have the training text`;
-  if (!longest) return `${words}; copied: no passage of 20 or more`;
-  return `${words}; copied: ${longest.length} characters, line ${longest.text_line}`;
+  const copied = `${words}; copied${text && ` from ${text}`}`;
+  if (!longest) return `${copied}: no passage of 20 or more`;
+  return `${copied}: ${longest.length} characters, line ${longest.text_line}`;
 }

@@ -171,7 +171,7 @@ async function finishSample(signal) {
   if ($("color").value !== "copied" || !source.copied) return;
   const longest = await markCopies(source, shown.facts.id, sampleView.items, signal);
   sampleView.recolor();
-  showStatus(copiesSentence(longest, words));
+  showStatus(copiesSentence(longest, words, shown.facts.text));
 }
 
 // Draws items. They replace those on the page when the first of them arrive.
