@@ -239,6 +239,9 @@ def test_the_notebook_runs(tmp_path):
     assert pycharrnn.load(tmp_path / "names.t7").rnn_size == 16
     errors = [output for cell in notebook.cells for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
     assert errors == []
+    written = [f"examples/{path.name}{'/' * path.is_dir()}" for path in tmp_path.iterdir()]
+    ignored = subprocess.run(["git", "check-ignore", *written], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.returncode == 128 or ignored.stdout.split() == written  # 128: not a git checkout
 
 
 def without_pictures(notebook) -> list[tuple[str, str, str]]:
