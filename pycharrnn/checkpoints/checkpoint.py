@@ -18,6 +18,7 @@ from compat.t7_objects import DamagedT7Error
 from compat.vocabulary import characters_by_id
 from pycharrnn._version import __version__
 from pycharrnn.checkpoints import formats, names
+from pycharrnn.common import output_folder
 from pycharrnn.common.display import escape_line, replace_surrogates
 from pycharrnn.common.errors import UserError
 
@@ -115,7 +116,7 @@ def convert(
 ) -> None:
     """Write a checkpoint in the format of the ending of `path` (except .html), with a progress bar on a terminal.
 
-    The options are those of formats.Choices. Errors: OSError; UserError for another ending.
+    The options are those of formats.Choices. Errors: OSError; UserError for another ending, or a missing folder.
     """
     chosen = formats.of(path)
     if chosen is None:
@@ -123,6 +124,7 @@ def convert(
         raise UserError(f"can't tell the format of {path} from its ending: use {endings}.")
     if not chosen.written:
         raise UserError(f"can't write the page {path} here: save a checkpoint, and pycharrnn convert makes the page.")
+    output_folder.require_folder(path)
     chosen.functions().save(path, loaded, formats.Choices(dtype, encoding, long_size, weights))
 
 

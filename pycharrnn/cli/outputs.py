@@ -10,6 +10,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 
+from pycharrnn.common import output_folder
 from pycharrnn.common.errors import UserError
 
 
@@ -29,9 +30,7 @@ class Output:
 
     def check_folder(self) -> None:
         """Check, before the work, that the folder exists. Errors: UserError."""
-        folder = os.path.dirname(self.path)
-        if folder and not os.path.isdir(folder):
-            raise UserError(f"{self._named()}: there is no folder {folder}; make it first, or choose another.")
+        output_folder.require_folder(self.path, self.option)
 
     def check(self, *inputs: str) -> None:
         """Errors: UserError if the file is one of the inputs, or a file that may not be replaced; OSError."""

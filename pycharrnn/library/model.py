@@ -13,7 +13,7 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.analysis import activations, adapted, classify, copied, scoring
 from pycharrnn.analysis.options import CopiedOptions, WhichOptions
 from pycharrnn.checkpoints import checkpoint, formats, paths
-from pycharrnn.common import cores
+from pycharrnn.common import cores, output_folder
 from pycharrnn.common.errors import UserError
 from pycharrnn.library import arguments, generation, item_generation, notebook
 from pycharrnn.library.adapting import adaptation
@@ -433,7 +433,8 @@ class Model:
             half: round the weights of an .html file to 16 bits. It is smaller but samples other texts.
             weights: of a .c file, "double", "float" or "int8"; "" = the first that takes at most 4 MB.
 
-        Errors: OSError; UserError for another ending or value, or an option that the format does not use.
+        Errors: OSError; UserError for another ending or value, a missing folder, or an option that the format does not
+            use.
         """
         loaded, target = self._weights.checkpoint(), arguments.path(path)
         for option, value, default in (
@@ -448,6 +449,7 @@ class Model:
         if target.endswith(formats.HTML.endings):
             from pycharrnn.page import single_file
 
+            output_folder.require_folder(target)
             name = self.path or target
             single_file.write(target, [(name, single_file.model_of(name, loaded, half))], half)
         else:

@@ -168,6 +168,9 @@ def test_an_untouched_model_is_saved_as_convert_writes_it(tmp_path):
         assert not (tmp_path / name).exists()
     with pytest.raises(pycharrnn.UserError, match="pycharrnn convert"):
         model.module.save(tmp_path / "m.html")
+    for save, name in ((model.save, "m.t7"), (model.save, "m.html"), (model.module.save, "m.json")):
+        with pytest.raises(pycharrnn.UserError, match=f"^no/{name}: there is no folder no; make it first, or choose"):
+            save(f"no/{name}")
 
 
 @pytest.mark.parametrize("half", [False, True])
