@@ -64,7 +64,8 @@ class Corpus:
             self.stats = self._written(input_file)
         if how := source_files.sentence_on_decoding(self.files):
             self._note(how)
-        said = f"{escape_line(input_file)}: {self.stats.size:,} bytes, {'new' if self.is_new else 'as before'}"
+        size = f"{self.stats.size:,} bytes{' with labels' if self.label in ('file', 'folder') else ''}"
+        said = f"{escape_line(input_file)}: {size}, {'new' if self.is_new else 'as before'}"
         count = len(self.files)
         if count == 1 and os.path.samefile(self.files[0].path, input_file):
             self._note(f"{said}.")
