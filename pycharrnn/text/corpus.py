@@ -88,11 +88,13 @@ class Corpus:
         """A sentence for a text that looks like a list; "" for another one."""
         if not self.list_kind:
             return ""
-        learnt = "the network learns the order of the lines"
+        kind = list_text.ITEMS[self.list_kind]
+        unit = "line" if kind == "line" else "item"
+        learnt = f"the network learns the order of the {unit}s"
         if self.list_kind == list_text.SORTED_LIST:
             learnt += ", and is validated on the last lines only"
-        command = shell_words.joined(["pycharrnn", "train", *self._named, "-items", "line"])
-        remedy = f"{command} learns each line" if self._named else "-items line learns each"
+        command = shell_words.joined(["pycharrnn", "train", *self._named, "-items", kind])
+        remedy = f"{command} learns each {unit}" if self._named else f"-items {kind} learns each"
         shown = escape_line(os.path.join(self.folder, "input.txt"))
         return f"{shown} looks like a {self.list_kind}: {learnt}; {remedy} by itself, in a new order every epoch."
 

@@ -1,9 +1,14 @@
-"""Recognizes a list of short lines, such as names or titles, whether it is sorted, and the header of a table."""
+"""Recognizes lists and the header of a table.
+
+A list has short lines, such as names or titles, sorted or not, or items with blank lines between them, such as haiku.
+"""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 
 EXAMINED = 1 << 20  # bytes of the beginning of a text
@@ -16,6 +21,12 @@ _MAX_LIKE_CODE = 0.1  # fraction of lines; it is 0.5 to 1 in source code
 _MAX_BLANK = 0.1  # fraction of lines; it is about 0.2 in text of paragraphs, stanzas or functions
 _MIN_DISTINCT = 0.5  # fraction of lines
 _MIN_IN_ORDER = 0.9  # fraction of neighboring lines; it is about 0.5 in prose, verse and code
+
+_MIN_BLOCKS = 40
+_BLOCK_LINES = range(2, 7)  # paragraphs without line breaks have one
+_MAX_BLOCK_LINE = 40  # characters of the median line
+_MIN_ALIKE = 0.9  # fraction of blocks with as many lines as most; speeches, paragraphs and functions vary
+_MAX_RUNNING_ON = 0.05  # fraction of blocks; it is about 0.2 in the stanzas of a long poem
 
 _MAX_ROWS = 1000  # of a table
 _MIN_NUMBERS = 0.9  # fraction of the rows
@@ -34,14 +45,15 @@ _COLUMN_NAMES = {
     "split",
 }
 
-LIST, SORTED_LIST = "list", "sorted list"
+LIST, SORTED_LIST, BLOCKS = "list", "sorted list", "list with blank lines between items"
+ITEMS = {LIST: "line", SORTED_LIST: "line", BLOCKS: "blank"}  # the value of -items
 
 
 def kind_of_list(beginning: bytes) -> str:
-    """LIST or SORTED_LIST if the first EXAMINED bytes of a text are a list of short lines; else "".
+    """LIST, SORTED_LIST or BLOCKS if the first EXAMINED bytes of a text are a list; else "".
 
     A list has distinct lines, few blank ones, and few that end like prose or look like code. A sorted list is
-    recognized by its order alone.
+    recognized by its order alone, and a list with blank lines by items of equally many short lines.
 
     Example:
         >>> kind_of_list(b"".join(b"name %03d\\n" % k for k in range(100)))
@@ -57,6 +69,8 @@ def kind_of_list(beginning: bytes) -> str:
     median, long = lengths[len(lines) // 2], lengths[len(lines) * 9 // 10]
     if median <= _MAX_SORTED_LINE and _is_sorted([line.strip() for line in lines]):
         return SORTED_LIST
+    if median <= _MAX_BLOCK_LINE and _are_blocks(all_lines):
+        return BLOCKS
     is_list = (
         median <= _MAX_LINE
         and long <= _MAX_LONG_LINE
@@ -66,6 +80,24 @@ def kind_of_list(beginning: bytes) -> str:
         and len(set(lines)) >= _MIN_DISTINCT * len(lines)
     )
     return LIST if is_list else ""
+
+
+def _are_blocks(lines: list[str]) -> bool:
+    """Whether lines between blank ones are items: nearly all equally many, distinct, each of whole sentences."""
+    blocks = [
+        tuple(block) for is_blank, block in itertools.groupby(lines, lambda line: not line.strip()) if not is_blank
+    ]
+    if len(blocks) < _MIN_BLOCKS:
+        return False
+    ends = [block[-1].rstrip()[-1] for block in blocks]
+    ((count, alike),) = Counter(map(len, blocks)).most_common(1)
+    return (
+        count in _BLOCK_LINES
+        and alike >= _MIN_ALIKE * len(blocks)
+        and sum(end in ",;:-" for end in ends) <= _MAX_RUNNING_ON * len(blocks)
+        and sum(end in "{}([\\" for end in ends) <= _MAX_LIKE_CODE * len(blocks)
+        and len(set(blocks)) >= _MIN_DISTINCT * len(blocks)
+    )
 
 
 def header(beginning: bytes) -> str:

@@ -206,6 +206,11 @@ def test_a_list_is_said(home):
         "data/shuffled/input.txt looks like a list: the network learns the order of the lines; pycharrnn train"
         " shuffled.txt -items line learns each line by itself, in a new order every epoch."
     )
+    put(home / "pairs.txt", "".join(f"{one}why not\n\n" for one in random.Random(1).sample(sorted_names, 300)))
+    assert gather("pairs.txt")[2].splitlines()[-1] == (
+        "data/pairs/input.txt looks like a list with blank lines between items: the network learns the order of the"
+        " items; pycharrnn train pairs.txt -items blank learns each item by itself, in a new order every epoch."
+    )
     assert "looks like" not in gather("shuffled.txt", kind="line")[2]
     said: list[str] = []
     with corpus.gather((home / "shuffled.txt").read_bytes(), said.append) as found:

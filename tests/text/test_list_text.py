@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pycharrnn.text.list_text import EXAMINED, LIST, SORTED_LIST, header, kind_of_list
+from pycharrnn.text.list_text import BLOCKS, EXAMINED, LIST, SORTED_LIST, header, kind_of_list
 
 LAST = ("Abel", "Ábrego", "Baker", "Brontë", "Carver", "Dürer", "Eliot", "Frost", "Gógol", "Heine", "Ibsen", "Joyce")
 FIRST = ("Ada", "Émile", "Iris", "José", "Karl", "Léa", "Mia", "Noé", "Olga", "Paul", "Ruth", "Uwe", "Zoë")
@@ -61,6 +61,27 @@ TITLES = ("The Tempest", "A Winter's Tale", "Much Ado About Nothing", "All's Wel
 )
 def test_lists(lines):
     assert kind_of_list(text(lines)) == LIST
+
+
+SEASONS, PLACES = ("spring", "summer", "autumn", "winter"), ("pond", "gate", "hill", "well", "road", "roof", "field")
+HAIKU = [
+    f"the last {season} moon\nover the old {place}: a frog,\n{place[::-1]} and rain"
+    for season in SEASONS
+    for place in PLACES
+]
+PAIRS = [f"Q: where is the {place} in {season}?\nA: by the {place[::-1]}" for season in SEASONS for place in PLACES]
+
+
+@pytest.mark.parametrize("items", [HAIKU, PAIRS])
+def test_items_between_blank_lines(items):
+    """But no stanzas that run on, nor speeches of any length."""
+    items = [f"{item}{k}" for k in range(2) for item in items]
+    assert kind_of_list("\n\n".join(items).encode()) == BLOCKS
+    assert kind_of_list("\n \n\n".join([*items, "A note\nof the editor's"]).encode()) == BLOCKS
+    assert kind_of_list("\n\n".join(items[:39]).encode()) == ""
+    assert kind_of_list("\n\n".join(item + "," * (k % 5 == 0) for k, item in enumerate(items)).encode()) == ""
+    assert kind_of_list("\n\n".join(item + "\nmore" * (k % 5 == 0) for k, item in enumerate(items)).encode()) == ""
+    assert kind_of_list("\n\n".join(item.replace("\n", " ") for item in items).encode()) == ""
 
 
 DIALOGUE = """KING:

@@ -6,6 +6,7 @@ const KINDS = {
   text: "It looks like prose, not like a list.",
   list: "It looks like a list.",
   "sorted list": "It looks like a sorted list.",
+  "list with blank lines between items": "It looks like a list with blank lines between its items.",
 };
 const ITEMS = {
   line: "It is read as a list: each line is an item.",

@@ -39,7 +39,7 @@ _SENTENCES = (
         r"-init_from \S+ with a text trains it further",
         'Bring takes it, and "Start from" then trains it further on a text',
     ),
-    (r"pycharrnn train .* -items line learns", "-items line learns"),
+    (r"pycharrnn train .* -items (line|blank) learns", r"-items \1 learns"),
     (r"train without -items(?! \w)", 'train with "The text is: one text"'),
     (
         r"go on with it by (-resume \S+), choose another -savefile or -checkpoint_dir, or give it up with -overwrite 1",

@@ -14,7 +14,7 @@ from pycharrnn.common.errors import UserError
 from pycharrnn.server.studio import page_words
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.text_schemas import ChoiceEstimate, Estimates, FileFacts, TextFacts
-from pycharrnn.text import corpus, source_files
+from pycharrnn.text import corpus, list_text, source_files
 from pycharrnn.training.corpus_run import is_product
 from pycharrnn.training.options import TrainOptions
 
@@ -64,7 +64,7 @@ def read(
         facts=[shown(fact) for fact in facts],
         left_out=[shown(note) for note in left_out],
         advice=shown(advice),
-        suggested_items="line" if list_kind else "",
+        suggested_items=list_text.ITEMS.get(list_kind, ""),
     )
     return found, stats
 

@@ -51,7 +51,7 @@ class TextFacts(BaseModel):
     characters: int = Field(description="in the unit of `encoding`")
     distinct: int
     encoding: str = Field(description="the -encoding that suits it: bytes or utf8")
-    kind: str = Field(description="text, list or sorted list")
+    kind: str = Field(description="text, list, sorted list, or list with blank lines between items")
     files: list[FileFacts] = Field(description="the first hundred")
     file_count: int
     facts: list[str] = Field(description="sentences")
