@@ -16,6 +16,7 @@ from compat.nngraph import parameter_shapes
 LSTM = GOLDEN / "lstm2" / "lm_lstm2_epoch3.00_2.8734.t7"
 GRU = GOLDEN / "gru2" / "lm_gru2_epoch1.00_2.9340.t7"
 RNN = GOLDEN / "rnn3" / "lm_rnn3_epoch1.00_3.0075.t7"
+MAY = GOLDEN / "legacy_2015-05-28_lstm" / "lm_old_epoch1.00_3.2785.t7"  # of 2015
 
 
 class Graph:
@@ -46,6 +47,24 @@ def inputs(node: Table) -> list[Table]:
 def test_the_recorded_graphs_are_read():
     for path in (LSTM, GRU, RNN):
         assert Graph(path).read().vocab_size == 73
+
+
+@pytest.mark.parametrize("path", [LSTM, GRU, RNN, MAY], ids=lambda path: path.parent.name)
+def test_weights_are_where_the_docs_say(path):
+    """docs/t7.md, for readers that follow no graph."""
+    graph = Graph(path)
+    linears = [data[b"module"] for data in graph.of(b"nn.Linear")]
+    if path is MAY:
+        nodes = graph.table[b"protos"][b"softmax"]
+        linears += [module for module in nodes[b"modules"].as_list() if module.typename == b"nn.Linear"]
+    found = [module[part].numpy() for module in linears for part in (b"weight", b"bias")]
+    expected = graph.read().weights
+    layer = ["update_i2h", "update_h2h", "candidate_i2h", "reset_i2h", "reset_h2h", "candidate_h2h"]
+    layer = layer if path is GRU else ["i2h", "h2h"]
+    names = [f"{part}_{k}" for k in range(1, graph.read().num_layers + 1) for part in layer]
+    assert list(expected)[::2] == [f"{name}.weight" for name in (*names, "decoder")]
+    for weight, want in zip(found, expected.values(), strict=True):
+        np.testing.assert_array_equal(weight, want)
 
 
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
