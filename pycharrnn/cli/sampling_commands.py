@@ -177,7 +177,7 @@ def _draw_many(
 )
 @click.argument("model", metavar="<model>", type=FILE)
 def chat_command(model: str, **values: Any) -> None:
-    """Type a line, and the model continues it; it remembers earlier lines. Ctrl-D ends the chat"""
+    """Type a line, and the model continues it, with earlier lines as its context. Ctrl-D ends the chat"""
     from pycharrnn.sampling.options import ChatOptions
 
     opt = ChatOptions(**{**values, "stop": unescape(values["stop"])})

@@ -258,7 +258,7 @@ def _place(
             if is_free or held:
                 if number > 1:
                     name, run = escape_line(os.path.basename(folder)), f"so is its run without {flag('savefile')}"
-                    note(f"{escape_line(wanted)} has another content, so this text is named {name}, and {run}.")
+                    note(f"{escape_line(wanted)} holds another text, so this text is named {name}, and {run}.")
                 return folder, held
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or folder)}: {e.strerror or e}.") from e
