@@ -101,6 +101,7 @@ def prepare(
             f"{flag('text_encoding')} is for files on the command line; {flag('data_dir')} and {flag('resume')} read"
             " input.txt as it is: leave it out."
         )
+    # Each process prints such a refusal: when one has ended, torchrun ends the others, which may have printed nothing.
     time_plan.check(options, given, process.size)
     start = initial_checkpoint.load(options, given, say, note)
     # Only recipes need the text this early; -resume, which finds its text later, excludes them.
