@@ -123,6 +123,17 @@ def test_labels_of_files_and_folders(tmp_path, monkeypatch):
     assert loader_of(tmp_path / "data" / "names").label_counts.keys() == {b"de", b"fr"}
 
 
+@pytest.mark.parametrize("label, size", [("file", "14 bytes with labels"), ("column", "8 bytes")])
+def test_the_size_of_a_text_with_labels(tmp_path, monkeypatch, label, size):
+    """Which is larger than the files if the labels are not in them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "de.txt").write_bytes(b"a\tb\nc\td\n")
+    said: list[str] = []
+    with corpus.gather(["de.txt"], said.append, -1, kind="line", label=label) as found:
+        found.write()
+    assert said == [f"data/de/input.txt: {size}, new, from 1 file: de.txt (8 bytes)."]
+
+
 def loader_of(path) -> ItemLoader:
     return ItemLoader(path, 1, 2, (1.0, 0.0, 0.0), "line", 1, "column", say=SILENT)
 
