@@ -81,7 +81,7 @@ def test_score_and_activations():
     long = "night " * 2000  # more than a page shows
     assert len(model.activations(long).characters) == len(long)
     assert model.activations("T\x01e", ignore_bad_primetext=True).characters == ["T", "e"]
-    with pytest.raises(pycharrnn.UserError, match="^the text is empty: give one"):
+    with pytest.raises(pycharrnn.UserError, match="^the text is empty: give at least one"):
         model.activations("")
     with pytest.raises(pycharrnn.UserError, match="^text has the character"):
         model.activations("ü")
