@@ -123,15 +123,16 @@ def test_labels_of_files_and_folders(tmp_path, monkeypatch):
     assert loader_of(tmp_path / "data" / "names").label_counts.keys() == {b"de", b"fr"}
 
 
-@pytest.mark.parametrize("label, size", [("file", "14 bytes with labels"), ("column", "8 bytes")])
+@pytest.mark.parametrize("label, size", [("file", "20 bytes with labels"), ("column", "12 bytes")])
 def test_the_size_of_a_text_with_labels(tmp_path, monkeypatch, label, size):
     """Which is larger than the files if the labels are not in them."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "de.txt").write_bytes(b"a\tb\nc\td\n")
+    (tmp_path / "f").write_bytes(b"a\te\n")
     said: list[str] = []
-    with corpus.gather(["de.txt"], said.append, -1, kind="line", label=label) as found:
+    with corpus.gather(["de.txt", "f"], said.append, -1, kind="line", label=label) as found:
         found.write()
-    assert said == [f"data/de/input.txt: {size}, new, from 1 file: de.txt (8 bytes)."]
+    assert f"data/de_and_1_more/input.txt: {size}, new, from 2 files: de.txt (8 bytes), f (4 bytes)." in said[-1]
 
 
 def loader_of(path) -> ItemLoader:
