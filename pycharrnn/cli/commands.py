@@ -14,18 +14,12 @@ from pycharrnn._version import __version__
 from pycharrnn.cli.console import note, notice_a_closed_pipe, say
 from pycharrnn.cli.convert_command import convert_command
 from pycharrnn.cli.copied_command import copied_command
-from pycharrnn.cli.examining_commands import (
-    activations_command,
-    eval_command,
-    inspect_command,
-    plot_command,
-    score_command,
-    which_command,
-)
+from pycharrnn.cli.examining_commands import activations_command, inspect_command, plot_command
 from pycharrnn.cli.flags import HELP, Command, Group
 from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import data_command, serve_command, studio_command, train_command
 from pycharrnn.cli.sampling_commands import chat_command, sample_command
+from pycharrnn.cli.scoring_commands import eval_command, score_command, which_command
 from pycharrnn.common import extras, interrupts, memory, near_paths, numpy_warnings, standard_streams
 from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError

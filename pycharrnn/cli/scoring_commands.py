@@ -1,0 +1,218 @@
+"""The commands eval, score and which. Imports within commands keep -help fast."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pycharrnn.cli.console import is_text, note, read_text, say, use_threads
+from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
+from pycharrnn.cli.outputs import Output
+from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.shell_words import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from compat.charrnn import Checkpoint
+    from pycharrnn.analysis.options import ScoreOptions
+    from pycharrnn.sampling.predictor import Predictor
+
+
+@click.command(
+    "eval",
+    cls=Command,
+    options="pycharrnn.analysis.options.EvalOptions",
+    arguments=[("model", f"checkpoint, or several; {FOLDER}; with -compare 1 all")],
+    short_help="Print the loss of checkpoints on a split of a text.",
+)
+@click.argument("models", metavar="<model>", cls=Files, required=True)
+def eval_command(models: tuple[str, ...], **values: Any) -> None:
+    """Print the loss on a split of a text, computed as in training; options default to those of that training"""
+    from pycharrnn.analysis.options import EvalOptions
+
+    opt = EvalOptions(**values)
+    if len(models) > 1 and not opt.compare:
+        if texts := [path for path in models[1:] if is_text(path)]:
+            advice = f"use pycharrnn score {quoted(models[0])} {quoted(texts[0])}, or eval with -data_dir FOLDER."
+            raise click.UsageError(f"{texts[0]} is a text: {advice}", click.get_current_context())
+        raise click.UsageError(
+            "several checkpoints need -compare 1: add it, or name one checkpoint.", click.get_current_context()
+        )
+    use_threads(opt.threads)
+    from pycharrnn.analysis import adapted, scoring
+    from pycharrnn.checkpoints import checkpoint, paths
+    from pycharrnn.engine import device
+
+    where = device.choose(opt.gpuid, 0, lambda line: None)
+    rows: list[tuple[str, float, float | None, str]] = []
+    learnt: dict[str, float] = {}
+    for path, loaded in paths.load_every(models, note) if opt.compare else [paths.load_best(models[0], note)]:
+        loss = scoring.split_loss(path, loaded, opt, where)
+        if loaded.program == "torch-rnn":
+            file = checkpoint.torch_rnn_text(loaded)
+            trained = f", trained on {file}; this is the loss on {opt.data_dir}" if file and opt.data_dir else ""
+            note(f"{path} is of torch-rnn{trained}. Its splits were other parts of the text: its val_loss may differ.")
+        elif scoring.may_be_old_exponential(loaded, opt, loss):
+            note(f"{path}: if its Torch7 was older than 27 April 2016, {flag('old_exp', 1)} gives its val_loss.")
+        elif val_frac := scoring.old_val_frac(loaded, opt, loss):
+            old = f"{flag('val_frac', val_frac)} gives its val_loss"
+            note(f"{path}: if its char-rnn is of early June 2015 or older, {old}: validation lacked a batch then.")
+        rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
+        if opt.adapt:
+            learnt[path] = adapted.split_loss(path, loaded, opt)
+    if opt.compare:
+        say(scoring.as_table(rows, learnt))
+    else:
+        say(scoring.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))
+    if opt.adapt:
+        note(f"{adapted.EXPLANATION}.")
+
+
+@click.command(
+    "score",
+    cls=Command,
+    options="pycharrnn.analysis.options.ScoreOptions",
+    arguments=[("model", f"checkpoint; {FOLDER}"), ("file", "text, or several. - = standard input")],
+    short_help="Print how well a checkpoint predicts texts.",
+)
+@click.argument("model", metavar="<model>", type=FILE)
+@click.argument("files", metavar="<file>", cls=Files, required=True)
+def score_command(model: str, files: tuple[str, ...], **values: Any) -> None:
+    """Print how well a model predicts texts, in bits per character"""
+    from pycharrnn.analysis.options import ScoreOptions
+
+    opt = ScoreOptions(**values)
+    use_threads(opt.threads)
+    from compat import item_options
+    from pycharrnn.analysis import adapted, scoring, surprise_page
+    from pycharrnn.checkpoints import paths
+    from pycharrnn.engine import device
+
+    if is_text(model) and not is_text(files[0]):
+        advice = f"use pycharrnn score {quoted(files[0])} {quoted(model)}"
+        raise click.UsageError(f"{model} is a text: {advice}.", click.get_current_context())
+    out = Output(opt.html, "-html ", opt.overwrite, "score")
+    out.check_folder()
+    where = device.choose(opt.gpuid, 0, lambda line: None)
+    checkpoint_file, loaded = paths.load_best(model, note)
+    out.check(checkpoint_file, *files)
+    if opt.lines:
+        _print_lines(loaded, files, opt, where)
+        return
+    if item_options.labels(loaded.vocab, loaded.opt):
+        raise UserError(f"{checkpoint_file} is a model with labels, whose items are scored one by one: add -lines 1.")
+    scores, empty = [], []
+    texts = deque[bytes]()  # that have been read, but not scored
+
+    def read_next(file: str) -> bytes:
+        texts.append(read_text(file, loaded, opt.text_encoding))
+        return texts[-1]
+
+    found = scoring.scores(loaded, map(read_next, files), len(files), where, opt.threads or 1)
+    for file, score in zip(files, found, strict=True):
+        text = texts.popleft()
+        if not score.characters:
+            empty.append(file)
+            continue
+        scores.append((file, score))
+        say(f"{file}: {scoring.as_sentence(score)}")
+        if opt.adapt:
+            learnt = adapted.score(loaded, text, opt.adaptation, opt.threads or 1, file)
+            name = f"{file}, with -adapt 1"
+            scores.append((name, learnt))
+            say(f"{name}: {scoring.as_sentence(learnt)}")
+    if opt.adapt and scores:
+        note(f"{adapted.EXPLANATION}.")
+    if opt.html and scores:
+        surprise_page.write(opt.html, checkpoint_file, scores)
+        say(f"saved {opt.html}")
+    if empty:
+        raise _nothing_to_score(empty)
+
+
+def _nothing_to_score(files: Sequence[str]) -> UserError:
+    named = ", ".join("standard input" if file == "-" else file for file in files)
+    return UserError(f"{named}: empty, so there is nothing to score.")
+
+
+def _print_lines(loaded: Checkpoint, files: tuple[str, ...], opt: ScoreOptions, where: str) -> None:
+    """Print the lines of -lines. Errors: OSError; UserError for files without a line."""
+    from pycharrnn.analysis import adapted, line_scores
+
+    how = opt.adaptation if opt.adapt else None
+
+    def lines() -> Iterator[line_scores.Line]:
+        for file in files:
+            yield from line_scores.of_file(
+                loaded, file, read_of_model, where, opt.threads or 1, how, opt.text_encoding, note
+            )
+
+    def read_of_model(file: str) -> bytes:
+        return read_text(file, loaded, opt.text_encoding)
+
+    has_one_line, found, with_unknown = line_scores.has_one_line(loaded), False, []
+    for line in sorted(lines(), key=lambda line: line.bits) if opt.sort else lines():
+        sys.stdout.buffer.write(line_scores.as_row(line, has_one_line))
+        found = True
+        if line.unknown:
+            with_unknown.append(line)
+    sys.stdout.buffer.flush()
+    if with_unknown:
+        note(line_scores.unknown_in([line.unknown for line in with_unknown]))
+    if not found:
+        raise _nothing_to_score(files)
+    if opt.adapt:
+        note(f"{adapted.EXPLANATION}.")
+
+
+@click.command(
+    "which",
+    cls=Command,
+    options="pycharrnn.analysis.options.WhichOptions",
+    arguments=[
+        ("model", f"checkpoint of a model with labels; {FOLDER}"),
+        ("file", "file with items, or several. - = standard input"),
+    ],
+    short_help="Print the most probable labels of items.",
+)
+@click.argument("model", metavar="<model>", type=FILE)
+@click.argument("files", metavar="<file>", cls=Files, required=True)
+def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
+    """Print the labels of items with their probabilities, by Bayes' rule: the item, a label, its probability, ..."""
+    from pycharrnn.analysis.options import WhichOptions
+
+    opt = WhichOptions(**values)
+    use_threads(opt.threads)
+    from compat import item_options
+    from compat.item_options import END_CHARACTERS
+    from pycharrnn.analysis import classify, line_scores
+    from pycharrnn.checkpoints import paths
+    from pycharrnn.common import cores
+    from pycharrnn.sampling import inference
+    from pycharrnn.text.item_file import items_of_file
+
+    checkpoint_file, loaded = paths.load_best(model, note)
+
+    def predictor_of(streams: int, steps: int) -> Predictor:
+        return inference.on_cpu(loaded.network, streams, steps)
+
+    threads = opt.threads or cores.usable()
+    classifier = classify.Classifier(checkpoint_file, loaded, predictor_of, opt.prior, threads)
+    kind = item_options.kind(loaded.vocab, loaded.opt)
+    items = (item for file in files for item in items_of_file(file, kind, END_CHARACTERS[kind]))
+    write, unknown = classify.as_json if opt.json else classify.as_row, []
+    found = False
+    for item in classifier.classify(items):
+        found = True
+        sys.stdout.buffer.write(write(item, opt.top or len(item.labels)))
+        if item.unknown:
+            unknown.append(item.unknown)
+    sys.stdout.buffer.flush()
+    if unknown:
+        note(line_scores.unknown_in(unknown))
+    if not found:
+        raise UserError(f"{', '.join(files)}: empty, so there is nothing to classify.")
