@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from pycharrnn.sampling.copy_limits import CopyLimits
-    from pycharrnn.sampling.items import DrawnItem
+    from pycharrnn.sampling.item_streams import DrawnItem
     from pycharrnn.sampling.model_labels import LabelChoice
     from pycharrnn.sampling.options import SampleOptions
     from pycharrnn.sampling.predictor import Predictor

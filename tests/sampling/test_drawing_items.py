@@ -13,7 +13,7 @@ from compat.vocabulary import characters_by_id
 from pycharrnn.common.errors import UserError
 from pycharrnn.engine import kernel_library
 from pycharrnn.engine.model import CharRNN
-from pycharrnn.sampling import items, sampler
+from pycharrnn.sampling import item_streams, items, sampler
 from pycharrnn.sampling.inference import TorchPredictor, on_cpu
 from pycharrnn.sampling.numpy_predictor import NumpyPredictor
 from pycharrnn.sampling.options import SampleOptions
@@ -29,7 +29,7 @@ def with_or_without_kernel(request, monkeypatch):
         pytest.skip("no kernel was compiled here")
 
 
-def drawn(loaded, prime: list[bytes] = (), most: int | None = 40, **options) -> list[items.DrawnItem]:
+def drawn(loaded, prime: list[bytes] = (), most: int | None = 40, **options) -> list[item_streams.DrawnItem]:
     opt = SampleOptions(**{"items": 40, "length": 50, "seed": 5, **options})
     found = items.draw(lambda n: on_cpu(loaded.network, n), loaded.vocab, loaded.network.end_id, list(prime), opt, most)
     return list(found)
@@ -75,8 +75,13 @@ def test_an_item_is_the_text_of_its_seed_up_to_the_end(with_or_without_kernel, k
 
 def test_more_items_than_streams_and_longer_ones_than_the_first_random_numbers(monkeypatch, with_or_without_kernel):
     loaded = MODELS["line"]
-    for name, value in (("MAX_STREAMS", 3), ("_NUMBERS", 2), ("_ROUNDS_AHEAD", 1), ("_ROUND_SECONDS", 0)):
-        monkeypatch.setattr(items, name, value)
+    for module, name, value in (
+        (items, "MAX_STREAMS", 3),
+        (items, "_ROUNDS_AHEAD", 1),
+        (item_streams, "_NUMBERS", 2),
+        (item_streams, "_ROUND_SECONDS", 0),
+    ):
+        monkeypatch.setattr(module, name, value)
     few = [(item.seed, item.token_ids.tolist()) for item in drawn(loaded, threads=2)]
     monkeypatch.undo()
     assert few == [(item.seed, item.token_ids.tolist()) for item in drawn(loaded, threads=1)]
