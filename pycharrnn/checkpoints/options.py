@@ -44,7 +44,7 @@ class ConvertOptions:
     )
     half: int = option(
         0,
-        "1 = round the weights of a .html page to float16: a quarter of its size, but it samples another text",
+        "1 = round the weights of a .html page to float16, a half or a quarter of their size; it samples another text",
         group="output",
         allowed=SWITCH,
     )

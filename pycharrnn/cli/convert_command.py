@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,7 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.checkpoints.options import ConvertOptions
 
     opt = ConvertOptions(**values)
+    _refuse_words(files, opt)
     *sources, target = files if len(files) > 1 else (*files, "")
     Output(target, "", opt.overwrite).check_folder()
     if opt.type:
@@ -78,6 +80,16 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
     say(f"saved {target}")
     if is_c:
         _describe_c_file(source, loaded, opt.weights)
+
+
+def _refuse_words(files: tuple[str, ...], opt: ConvertOptions) -> None:
+    """Errors: UserError for words of a title or a description that stand among the files, since quotes are missing."""
+    option = "title" if opt.title else "about"
+    words = [file for file in files if not formats.of(file) and not os.path.exists(file)]
+    if words and (opt.title or opt.about):
+        raise UserError(
+            f'there is no file {", ".join(words)}; put several words in quotes, as in {flag(option)} "My poems".'
+        )
 
 
 def _describe_c_file(source: str, loaded: Checkpoint, weights: str) -> None:

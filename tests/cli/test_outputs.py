@@ -62,6 +62,19 @@ def test_the_folder_of_a_file_to_write_exists(home):
     assert "-o no/x.svg: there is no folder no" in sentence(run("plot", "a.t7", "-o", "no/x.svg", cwd=home))
 
 
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["a.t7", "page.html", "-title", "My", "own", "poems"], "own, poems"),
+        (["-title", "My", "poems", "a.t7", "page.html"], "poems"),
+        (["a.t7", "page.html", "-title", "Poems", "-about", "By", "me"], "me"),
+    ],
+)
+def test_a_title_without_quotes(home, args, words):
+    want = f'there is no file {words}; put several words in quotes, as in -title "My poems".'
+    assert want in sentence(run("convert", *args, cwd=home))
+
+
 def test_a_page_may_end_in_htm(home):
     assert run("convert", "a.t7", "page.htm", "-title", "Night", cwd=home).returncode == 0
     assert "<title>Night</title>" in (home / "page.htm").read_text(encoding="utf-8")
