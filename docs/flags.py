@@ -28,8 +28,8 @@ written as in Lua (`50`, `5e1`), and switches are 1 or 0. Quote text with spaces
 `\\n` is a newline, `\\t` a tab and `\\\\` a backslash; in `-primetext` too if the model has no backslash, or if the
 text is nothing but `\\n` and `\\t`. Otherwise `-primetext` is taken as it is, as in char-rnn.
 
-The exit status is 0; 1 for an error, with one sentence on stderr; 2 for an invalid command line; 3 for a training that
-diverged; 130 after Ctrl-C; 143 after SIGTERM.
+The exit status is 0; 1 for an error, with one sentence on stderr, and 1 without one if stdout is closed (`| head`); 2
+for an invalid command line; 3 for a training that diverged; 130 after Ctrl-C; 143 after SIGTERM.
 """
 
 

@@ -74,7 +74,11 @@ class SampleBody(AdaptBody):
     """A sample; fields are named as the flags of `pycharrnn sample`."""
 
     model: str = Field(max_length=1000, description="an id from /api/models")
-    primetext: str = Field("", max_length=MAX_PRIMETEXT, description="prompt: the sample continues it")
+    primetext: str = Field(
+        "",
+        max_length=MAX_PRIMETEXT,
+        description="prompt: the sample continues it; without one, it begins with a character at random",
+    )
     length: Integer = Field(400, ge=1, le=MAX_LENGTH, description="number of characters to sample")
     temperature: float = Field(1.0, ge=0.01, le=100)
     topk: Integer = Field(0, ge=0, le=1_000_000, description="sample from the K most probable characters; 0: from all")
