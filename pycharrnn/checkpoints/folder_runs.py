@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from compat import lua_format
 from compat.charrnn import Checkpoint
@@ -76,6 +77,14 @@ def record_of(loaded: Checkpoint) -> Record:
 Read = Callable[[str], Record | None]  # the record of a file; None for a file that can't be read
 
 
+class OtherRun(NamedTuple):
+    """The best one of `files` checkpoints of another run, or of several runs, all named `name`: lm_lstm."""
+
+    path: str
+    name: str
+    files: int = 1
+
+
 @dataclass(frozen=True)
 class Run:
     """A run in a folder.
@@ -83,27 +92,31 @@ class Run:
     Attributes:
         files: its checkpoints, the lowest validation loss first; those without one come last.
         newest: the one with the losses of the whole run. trained: when it was written, in nanoseconds.
-        others: paths of the best checkpoints of the folder's other runs.
+        others: the folder's other runs.
     """
 
     files: tuple[File, ...]
     newest: File
     trained: int
-    others: tuple[str, ...]
+    others: tuple[OtherRun, ...]
 
 
 def last_trained_first(files: Sequence[File], read: Read) -> Iterator[Run]:
     """The runs of a folder's files. Reads the files whose names do not tell their run, and of each run the newest."""
     found: list[Run] = []
     groups = _by_name(files, read)
-    for group in list(groups):
+    for name, group in list(groups.items()):
         # A run was trained no later than its last file was written.
         while found and found[0].trained >= _last_modified(group):
             yield found.pop(0)
-        others = [_best_first(other)[0].path for other in groups if other is not group]
+        others = [
+            OtherRun(_best_first(other)[0].path, other_name, len(other))
+            for other_name, other in groups.items()
+            if other_name != name
+        ]
         split = _split(group, others, read)
         if not split:  # no file of it can be read
-            groups = [other for other in groups if other is not group]
+            del groups[name]
         found = sorted([*found, *split], key=lambda run: run.trained, reverse=True)
     yield from found
 
@@ -121,26 +134,37 @@ class _Member:
         return (round(self.record.epoch, 2) if math.isfinite(self.record.epoch) else 0.0), self.record.i
 
 
-def _by_name(files: Sequence[File], read: Read) -> list[list[_Member]]:
-    """Files with the same name of a run, the group of the newest file first; unreadable files are left out."""
+def _by_name(files: Sequence[File], read: Read) -> dict[str, list[_Member]]:
+    """Files with the same name of a run, the group of the newest file first; unreadable files are left out.
+
+    A copy or conversion with a name of its own goes to the files of which one has its epoch and loss in the name.
+    """
     groups: dict[str, list[_Member]] = {}
+    names: dict[tuple[str, str], list[str]] = {}
+    for file in files:
+        if file.loss is not None:
+            names.setdefault(_named(file), []).append(file.run)
     for file in files:
         name, record = file.run, None
         if file.loss is None:
             record = read(file.path)
             if record is None:
                 continue
-            name, file = name or record.run or os.path.basename(file.path), replace(file, loss=record.loss)
+            if not name:
+                originals = names.get(_as_named(record.epoch, math.nan if record.loss is None else record.loss), [])
+                is_renamed = originals and record.run not in originals
+                name = originals[0] if is_renamed else record.run or os.path.basename(file.path)
+            file = replace(file, loss=record.loss)
         groups.setdefault(name, []).append(_Member(file, record))
-    return sorted(groups.values(), key=_last_modified, reverse=True)
+    return dict(sorted(groups.items(), key=lambda item: _last_modified(item[1]), reverse=True))
 
 
 def _last_modified(group: Sequence[_Member]) -> int:
     return max(member.file.modified for member in group)
 
 
-def _split(group: Sequence[_Member], others: Sequence[str], read: Read) -> list[Run]:
-    """The runs among files of one name. `others`: the best files of the folder's other groups."""
+def _split(group: Sequence[_Member], others: Sequence[OtherRun], read: Read) -> list[Run]:
+    """The runs among files of one name. `others`: the folder's other groups."""
     left = sorted(group, key=lambda member: (member.progress, member.file.modified), reverse=True)
     split: list[list[_Member]] = []
     while left:
@@ -150,11 +174,11 @@ def _split(group: Sequence[_Member], others: Sequence[str], read: Read) -> list[
             split.append([newest, *itertools.compress(left, belongs)])
             left = [member for member, is_own in zip(left, belongs, strict=True) if not is_own]
     best_first = [_best_first(own) for own in split]
-    paths = [files[0].path for files in best_first]
+    own_runs = [OtherRun(files[0].path, files[0].run) for files in best_first]
     runs = []
     for k, (own, files) in enumerate(zip(split, best_first, strict=True)):
         trained = min(member.file.modified for member in own if _same_progress(member, own[0]))
-        runs.append(Run(tuple(files), own[0].file, trained, (*paths[:k], *paths[k + 1 :], *others)))
+        runs.append(Run(tuple(files), own[0].file, trained, (*own_runs[:k], *own_runs[k + 1 :], *others)))
     return runs
 
 

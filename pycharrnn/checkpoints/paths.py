@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from compat.charrnn import Checkpoint
 from pycharrnn.checkpoints import checkpoint, run_names
 from pycharrnn.checkpoints.folder_files import File, Note, each_once, newest_first
-from pycharrnn.checkpoints.folder_runs import Record, Run, last_trained_first, record_of
+from pycharrnn.checkpoints.folder_runs import OtherRun, Record, Run, last_trained_first, record_of
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError
 
@@ -27,7 +27,7 @@ def load_best(path: str, note: Note) -> tuple[str, Checkpoint]:
         for file, loaded in reader.readable(run.files):
             if run.others:
                 note(f"{_escaped(path)} holds {_of_several(file, run)}")
-                if better := reader.better_on_the_text(loaded, run.others):
+                if better := reader.better_on_the_text(loaded, [other.path for other in run.others]):
                     note(f"{_escaped(better)}, of the same text, has a lower validation loss; name it to use it")
             else:
                 say_choice(note, path, file, _why_best(file), len(run.files))
@@ -178,12 +178,17 @@ def _every(reader: _Reader, note: Note) -> list[File]:
 
 
 def _of_several(file: File, run: Run) -> str:
-    others = [_escaped(other) for other in run.others[:_MOST_NAMED]]
+    others = [_in_words(other) for other in run.others[:_MOST_NAMED]]
     if len(run.others) > _MOST_NAMED:
         others.append(f"{len(run.others) - _MOST_NAMED} more")
     why = f"the {_why_best(file)} of the run that trained last, by the files' times"
     taken = f"{_escaped(os.path.basename(file.path))}, {why}"
     return f"several runs: taking {taken}; others: {', '.join(others)}"
+
+
+def _in_words(other: OtherRun) -> str:
+    of = f" (the best of {other.files} {other.name} files)" if other.files > 1 else ""
+    return _escaped(f"{other.path}{of}")
 
 
 def _why_best(file: File) -> str:

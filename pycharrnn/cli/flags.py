@@ -283,8 +283,9 @@ def _check_flags(command: click.Command, ctx: click.Context, args: list[str]) ->
         if word in HELP or word == "--":
             return
         if flag in by_flag:
-            if flag == word:
-                next(words, None)  # its value
+            value, kind = next(words, "") if flag == word else "", by_flag[flag].type
+            if value in by_flag and isinstance(kind, (_Number, _RampType)):
+                raise click.UsageError(f"{flag} needs a {kind.name}, but {value} follows.", ctx)
         elif word[:1] in _LONG_DASHES and f"-{flag.lstrip(_LONG_DASHES)}" in by_flag:
             typed = f"-{flag.lstrip(_LONG_DASHES)}"
             raise click.UsageError(f"{flag} begins with a long dash instead of a hyphen: type {typed}", ctx)

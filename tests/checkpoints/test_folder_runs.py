@@ -141,7 +141,7 @@ def test_runs_that_can_not_be_the_last_are_not_read(tmp_path):
         return record_of(checkpoint.load(path))
 
     run = next(last_trained_first(newest_first(str(tmp_path)), record))
-    assert run.others == tuple(str(tmp_path / f"lm_x{k}_epoch2.00_1.0000.t7") for k in (1, 0))
+    assert run.others == tuple((str(tmp_path / f"lm_x{k}_epoch2.00_1.0000.t7"), f"lm_x{k}", 2) for k in (1, 0))
     assert read == ["lm_x2_epoch2.00_1.0000.t7"]
 
 
@@ -149,4 +149,15 @@ def test_earlier_runs_of_the_same_name_are_shown_by_a_file(tmp_path):
     train(tmp_path, "lstm", [1.5, 1.0], 1000, text=4)
     train(tmp_path, "lstm", [2.0], 2000, text=5)
     run = next(last_trained_first(newest_first(str(tmp_path)), lambda path: record_of(checkpoint.load(path))))
-    assert run.others == (str(tmp_path / "lm_lstm_epoch2.00_1.0000.t7"),)
+    assert run.others == ((str(tmp_path / "lm_lstm_epoch2.00_1.0000.t7"), "lm_lstm", 1),)
+
+
+@pytest.mark.parametrize("copy", ["lm_gru_epoch2.00_1.0000.t7_cpu.t7", "mine.t7"])
+def test_a_conversion_of_a_renamed_checkpoint_is_no_run_that_trained_last(tmp_path, copy):
+    """The record of the renamed file has the name that the other run has."""
+    for path in train(tmp_path, "x", [1.5, 1.0], 1000, text=4):
+        os.rename(path, path.replace("lm_x", "lm_gru"))
+    train(tmp_path, "x", [2.0], 2000, text=5)
+    shutil.copy(tmp_path / "lm_gru_epoch2.00_1.0000.t7", tmp_path / copy)
+    gru = {"lm_gru_epoch1.00_1.5000.t7", "lm_gru_epoch2.00_1.0000.t7", copy}
+    assert [set(run) for run in runs_of(tmp_path)] == [{"lm_x_epoch1.00_2.0000.t7"}, gru]

@@ -115,7 +115,8 @@ def test_a_folder_of_several_runs_means_the_one_that_trained_last(tmp_path, said
     assert os.path.basename(path) == f"lm_my_text_epoch2.00_1.2500{ending}"
     why = "the lowest validation loss of the run that trained last, by the files' times"
     taken = f"lm_my_text_epoch2.00_1.2500{ending}, {why}"
-    assert said == [f"{tmp_path} holds several runs: taking {taken}; others: {tmp_path}/lm_pydoc_epoch2.00_1.0000.t7"]
+    of_pydoc = f"{tmp_path}/lm_pydoc_epoch2.00_1.0000.t7 (the best of 2 lm_pydoc files)"
+    assert said == [f"{tmp_path} holds several runs: taking {taken}; others: {of_pydoc}"]
     train(tmp_path, "pydoc", [1.5, 1.0], 3000, text=4)
     assert os.path.basename(load_best(str(tmp_path), said.append)[0]) == "lm_pydoc_epoch2.00_1.0000.t7"
 

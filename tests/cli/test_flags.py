@@ -219,6 +219,7 @@ def test_help_of_a_command_that_was_first_used_without_its_group(flag):
         (["train", "-model_type", "lstm"], "torch-rnn's -model_type is -model here."),
         (["train", "-input_h5", "x.h5"], "-data_dir here, a folder that has the text as input.txt."),
         (["sample", "x.t7", "-temperature", "0,5"], "-temperature needs a number, not '0,5': write 0.5."),
+        (["sample", "x.t7", "-temperature", "-gpuid", "-1"], "-temperature needs a number, but -gpuid follows."),
         (["sample", "x.t7", "-length", "0,5"], "-length needs a whole number, not '0,5'."),
         (
             ["inspect", "a.t7", "b.t7"],

@@ -121,7 +121,7 @@ def test_a_folder_means_the_text_that_was_trained_on_last(two_texts):
         of_the_folder, note = said(two_texts, *before, "cv", *after, input=b"The night\n")
         assert of_the_folder == said(two_texts, *before, f"cv/{prose[0].name}", *after, input=b"The night\n")[0] != ""
         assert f"pycharrnn: cv holds several runs: taking {prose[0].name}, the lowest validation loss of " in note
-        assert f"; others: cv/{easy[0].name}\n" in note
+        assert f"; others: cv/{easy[0].name} (the best of {len(easy)} lm_easy files)\n" in note
     said(two_texts, "convert", "cv", "model.json")
     assert json.loads((two_texts / "model.json").read_bytes())["opt"]["savefile"] == "prose"
     log, _ = said(two_texts, "train", "-init_from", "cv", "prose.txt", "-max_epochs", "0.1", "-savefile", "y")
