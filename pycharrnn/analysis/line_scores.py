@@ -164,7 +164,9 @@ def has_one_line(loaded: Checkpoint) -> bool:
 
 def unknown_in(unknown: Collection[Counter[bytes]]) -> str:
     """A sentence about the characters that were left out of lines, from those of each line."""
-    counts = sum(unknown, Counter[bytes]())
+    counts = Counter[bytes]()
+    for of_line in unknown:
+        counts.update(of_line)
     most_common = " ".join(quote_character(character) for character, _ in counts.most_common(20))
     lines = "1 line has" if len(unknown) == 1 else f"{len(unknown):,} lines have"
     return f"{lines} characters that the model has never seen, which were left out: {most_common}"
