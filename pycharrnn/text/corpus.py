@@ -17,18 +17,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compat.atomic_write import atomic_write
-from compat.item_options import END_CHARACTERS
 from pycharrnn.common import file_lock, shell_words
 from pycharrnn.common.display import escape_line
 from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.common.progress import bar
-from pycharrnn.text import cache_record, decode_text, file_kinds, items, labels, list_text, source_files, text_stats
+from pycharrnn.text import cache_record, file_kinds, joined_files, list_text, source_files, text_stats
 from pycharrnn.text.fingerprint import TextHash, fingerprint_of_blocks
 from pycharrnn.text.source_files import SOURCES, SourceFile
 from pycharrnn.text.text_stats import TextStats
 
 _LOCK = ".lock"  # in the folder of all texts; held while a text gets its folder
-_PIECE = 1 << 20  # bytes of short items that are joined
 _EXAMINED_FILES = 20  # of a list, for the header of a table
 _MAX_NAME = 80  # bytes; the file names of a run are longer, and limited to 255
 _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)")  # names that Windows reserves
@@ -76,7 +74,8 @@ class Corpus:
             self._note(advice)
         if self.items == "line":
             for file in self.files[:_EXAMINED_FILES]:
-                if header := list_text.header(next(_decoded(file, lambda done: None), b"")[: list_text.EXAMINED]):
+                beginning = next(joined_files.decoded(file), b"")[: list_text.EXAMINED]
+                if header := list_text.header(beginning):
                     self._note(
                         f"the first line of {file.shown}, '{escape_line(header, 60)}', looks like the header of a"
                         " table, and is learned as an item: remove it, and any column that is not to be learned."
@@ -114,7 +113,7 @@ class Corpus:
                     ]
                     f.write(os.fsencode("".join(f"{line}\n" for line in lines if line)))
                 with atomic_write(input_file) as f, bar("gathering", size, self._progress) as advance:
-                    for piece in _joined(self.files, self.items, self.label, advance):
+                    for piece in joined_files.joined(self.files, self.items, self.label, advance):
                         text_hash.update(piece)
                         f.write(piece)
                     if (text_hash.size, text_hash.fingerprint()) != (self.stats.size, self.stats.fingerprint):
@@ -159,9 +158,10 @@ def gather(
         try:
             with bar("reading", sum(file.size for file in files), progress) as advance:
                 beginning = bytearray()
-                pieces = _joined(files, kind, label, advance)
+                pieces = joined_files.joined(files, kind, label, advance)
                 if kind:
-                    pieces = _checked(pieces, kind, label, source_files.some([file.shown for file in files]))
+                    shown = source_files.some([file.shown for file in files])
+                    pieces = joined_files.checked(pieces, kind, label, shown)
                 stats = text_stats.stats_of(_kept(pieces, beginning))
         except OSError as e:
             raise UserError(f"can't read {escape_line(e.filename or name)}: {e.strerror or e}.") from e
@@ -283,7 +283,7 @@ def _held(folder: str, files: Sequence[SourceFile], kind: str, label: str, stats
     if stats.fingerprint:
         return held if held.fingerprint == stats.fingerprint else None
     with open(input_file, "rb") as f:
-        return held if all(f.read(len(piece)) == piece for piece in _joined(files, kind, label)) else None
+        return held if all(f.read(len(piece)) == piece for piece in joined_files.joined(files, kind, label)) else None
 
 
 def _kept(pieces: Iterator[bytes], beginning: bytearray) -> Iterator[bytes]:
@@ -291,42 +291,3 @@ def _kept(pieces: Iterator[bytes], beginning: bytearray) -> Iterator[bytes]:
     for piece in pieces:
         beginning += piece[: list_text.EXAMINED - len(beginning)]
         yield piece
-
-
-def _checked(pieces: Iterator[bytes], kind: str, label: str, shown: str) -> Iterator[bytes]:
-    """The pieces. Errors: UserError for a list that can't be learnt from."""
-    check, splitter = items.ListCheck(kind, shown, label), items.ItemSplitter(END_CHARACTERS[kind])
-    for piece in pieces:
-        check.add(splitter.push(piece))
-        yield piece
-    check.add([splitter.rest()])
-    check.finish()
-
-
-def _joined(
-    files: Sequence[SourceFile], kind: str, label: str, advance: Callable[[int], None] = lambda done: None
-) -> Iterator[bytes]:
-    """The text of all files: each begins on a new line, or is divided into items. Errors: OSError; UserError."""
-    if kind in ("", "line") and not label:
-        last = b"\n"
-        for file in files:
-            if last != b"\n":
-                yield b"\n"
-            for piece in _decoded(file, advance):
-                yield piece
-                last = piece[-1:] or last
-        return
-    joined = bytearray()
-    for file in files:
-        prefix = labels.prefix(file, label)
-        for item in items.as_input(_decoded(file, advance), kind, file.shown):
-            joined += prefix
-            joined += item
-            if len(joined) >= _PIECE:
-                yield bytes(joined)
-                joined.clear()
-    yield bytes(joined)
-
-
-def _decoded(file: SourceFile, advance: Callable[[int], None]) -> Iterator[bytes]:
-    return decode_text.pieces(file.path, file.decoding, file.shown, advance)

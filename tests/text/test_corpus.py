@@ -15,7 +15,7 @@ import pytest
 from conftest import needs_byte_names, not_found, with_slashes
 
 from pycharrnn.common.errors import UserError, for_command_line
-from pycharrnn.text import corpus, decode_text, fingerprint
+from pycharrnn.text import corpus, decode_text, fingerprint, joined_files
 from pycharrnn.training.corpus_run import corpus_run
 from pycharrnn.training.log_rows import Row, as_line, header
 from pycharrnn.training.options import TrainOptions
@@ -576,7 +576,7 @@ def test_each_file_is_an_item(home):
 
 
 def test_many_items_pass_through_memory_in_parts(home, monkeypatch):
-    monkeypatch.setattr(corpus, "_PIECE", 10)
+    monkeypatch.setattr(joined_files, "_BLOCK", 10)
     put(home / "a.txt", "\n\n".join(f"item {k}" for k in range(100)))
     assert gather("a.txt", kind="blank")[1] == b"".join(b"item %d\x1e" % k for k in range(100))
 
