@@ -484,7 +484,7 @@ def test_texts_in_data_that_have_no_name_yet(home):
 def test_no_half_text(home, monkeypatch):
     put(home / "a/1.txt", "1")
     put(home / "a/2.txt", "2")
-    pieces = corpus.decode_text.pieces
+    pieces = decode_text.pieces
     read: list[str] = []
 
     def broken(path, *args):
@@ -493,7 +493,7 @@ def test_no_half_text(home, monkeypatch):
             raise OSError(5, "Input/output error")
         return pieces(path, *args)
 
-    monkeypatch.setattr(corpus.decode_text, "pieces", broken)
+    monkeypatch.setattr(decode_text, "pieces", broken)
     assert refusal("a") == "can't make data/a/input.txt (Input/output error)."
     assert not (home / "data").exists() or not os.listdir("data")
 
