@@ -67,6 +67,7 @@ def sample_command(model: str, **values: Any) -> None:
     if not opt.verbose:
         tell = lambda line: None  # noqa: E731
     primetext = read_primetext(opt.primetext, opt.primefile, loaded, opt.text_encoding)
+    model_labels.refuse_in_primetext(primetext, loaded)
     left_out = ""
     missing = "missing seed text, using uniform probability over first character"
     if opt.ignore_bad_primetext:

@@ -203,10 +203,19 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     threads = opt.threads or cores.usable()
     classifier = classify.Classifier(checkpoint_file, loaded, predictor_of, opt.prior, threads)
     kind = item_options.kind(loaded.vocab, loaded.opt)
-    items = (item for file in files for item in items_of_file(file, kind, END_CHARACTERS[kind]))
+    labelled = 0
+
+    def items() -> Iterator[bytes]:
+        nonlocal labelled
+        for file in files:
+            for item in items_of_file(file, kind, END_CHARACTERS[kind]):
+                label, rest = classify.without_label(item, classifier.labels)
+                labelled += label != b""
+                yield rest
+
     write, unknown = classify.as_json if opt.json else classify.as_row, []
     found = False
-    for item in classifier.classify(items):
+    for item in classifier.classify(items()):
         found = True
         sys.stdout.buffer.write(write(item, opt.top or len(item.labels)))
         if item.unknown:
@@ -214,5 +223,8 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     sys.stdout.buffer.flush()
     if unknown:
         note(line_scores.unknown_in(unknown))
+    if labelled:
+        items_have = "1 item begins" if labelled == 1 else f"{labelled:,} items begin"
+        note(f"{items_have} with a label of the model and a tab, which were left out.")
     if not found:
         raise UserError(f"{', '.join(files)}: empty, so there is nothing to classify.")

@@ -111,6 +111,7 @@ def draw_items(
         raise UserError("length must be at least 1, the most characters of an item, not 0.")
     with in_words_of_a_program():
         labels = model_labels.choice(path, loaded, opt.label)
+        model_labels.refuse_in_primetext(b"".join(prime), loaded)
         known = known_items.for_options(path or "the model", loaded, opt)
     selection = item_selection.Selection(opt, known)
     selected = item_selection.select(selection, predictor_of, loaded.vocab, end, prime, labels, copies)

@@ -11,7 +11,7 @@ import numpy as np
 from compat import item_options
 from compat.item_options import TAB
 from pycharrnn.common.display import escape_line
-from pycharrnn.common.errors import UserError
+from pycharrnn.common.errors import UserError, flag, wordings
 from pycharrnn.sampling import tokenizer
 from pycharrnn.text import labels
 
@@ -71,6 +71,16 @@ def choice(path: str, loaded: Checkpoint, label: str) -> LabelChoice | None:
         return LabelChoice(loaded.vocab, {require(path, counts(path, loaded), label): 1})
     found = item_options.labels(loaded.vocab, loaded.opt)
     return LabelChoice(loaded.vocab, found) if found else None
+
+
+def refuse_in_primetext(primetext: bytes, loaded: Checkpoint) -> None:
+    """Errors: UserError for a primetext that begins with a label and a tab, since items have one before it."""
+    label, tab, _ = primetext.partition(TAB)
+    if tab and label in item_options.labels(loaded.vocab, loaded.opt):
+        raise UserError(
+            f"{flag('primetext')} begins with the label {escape_line(label, 40)} and a tab: leave them out, and give"
+            f" the label by {wordings('-as', 'label')}."
+        )
 
 
 def require(path: str, known: Collection[bytes], label: str) -> bytes:

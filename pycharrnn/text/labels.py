@@ -76,7 +76,7 @@ def too_many() -> UserError:
 
 def not_of_model(file: SourceFile, label: bytes, known: Collection[bytes]) -> UserError:
     """The error for an item whose label, b"" for none, is not among those of a model."""
-    has = f"the label {escape_line(label, 40)}" if label else "no label"
+    has = f"the label {escape_line(label, 40)}" if label and file.given != "-" else "no label of the model"
     return UserError(
         f"an item of {file.shown} has {has}, and the model's labels are {in_words(sorted(known))}: put one of them and"
         " a tab before the item."

@@ -115,7 +115,7 @@ def test_which_is_bayes_rule(home, monkeypatch, kernel, prior):
         monkeypatch.setenv("PYCHARRNN_KERNEL", "off")
     elif kernel_library.library() is None:
         pytest.skip("no kernel was compiled here")
-    items = [b"a", b"abcabcab", b"cc", b"a", b"b\ta"] + [b"abc"[k % 3 :] for k in range(40)]
+    items = [b"a", b"abcabcab", b"cc", b"a", b"c\ta"] + [b"abc"[k % 3 :] for k in range(40)]
     (home / "a.txt").write_bytes(b"\n".join(items))
     loaded = item_models.made("line", **OPT)
     done = run("which", CV, "a.txt", "-top", "0", "-prior", prior, cwd=home)
@@ -151,6 +151,22 @@ def test_which_for_programs_and_pipes(home):
     assert "empty, so there is nothing to classify" in sentence(run("which", CV, "-", cwd=home, input=b"\n\n"))
 
 
+def test_which_leaves_out_the_labels_that_sample_prints(home):
+    labelled = run("which", CV, "-", cwd=home, input=b"ab\tbab\ncc\tca\nca\tb\n")
+    plain = run("which", CV, "-", cwd=home, input=b"bab\nca\nca\tb\n")
+    assert labelled.stdout == plain.stdout != b""
+    assert labelled.stderr == b"pycharrnn: 2 items begin with a label of the model and a tab, which were left out.\n"
+    assert plain.stderr == b""
+
+
+def test_a_label_does_not_stand_in_the_primetext(home):
+    want = "-primetext begins with the label cc and a tab: leave them out, and give the label by -as."
+    assert want in sentence(run(*SAMPLE, "-primetext", r"cc\tab", cwd=home))
+    assert lines(home, "-as", "b", "-items", "2", "-primetext", r"a\tb") != []
+    with pytest.raises(pycharrnn.UserError, match=r"^primetext begins .* give the label by label\.$"):
+        pycharrnn.load(home / CV).items(1, primetext="cc\tab")
+
+
 def test_scores_are_those_of_items_after_their_labels(home):
     (home / "cc.txt").write_bytes(b"ab\nb\tb\nca\n")  # the second has a label of its own
     loaded = item_models.made("line", **OPT)
@@ -164,6 +180,8 @@ def test_scores_are_those_of_items_after_their_labels(home):
     (home / "d.txt").write_bytes(b"ab\n")
     error = sentence(run("score", CV, "d.txt", "-lines", "1", cwd=home))
     assert "an item of d.txt has the label d, and the model's labels are ab, b, cc: put one of them and a tab" in error
+    error = sentence(run("score", CV, "-", "-lines", "1", cwd=home, input=b"ab\n"))
+    assert "an item of standard input has no label of the model, and the model's labels are ab, b, cc: " in error
     assert "is a model with labels, whose items are scored one by one: add -lines 1" in sentence(
         run("score", CV, "cc.txt", cwd=home)
     )

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import item_models
 import numpy as np
 import pytest
 from c_programs import compiled, output, text_of
@@ -57,6 +58,15 @@ def test_an_lstm_of_160_units(tmp_path):
     text = text_on_the_board(tmp_path)
     program = compiled(tmp_path / "model.c", ("gcc", "-std=c99", "-O2"))
     assert output(program, "-seed", "5", "-length", "200", "-temperature", "0.5") == text + b"\n"
+
+
+@pytest.mark.slow
+def test_items_end_with_their_lines(tmp_path):
+    checkpoint.convert(item_models.made("blank", letters="abcdefgh"), tmp_path / "model.c", weights="int8")
+    first, *others = text_on_the_board(tmp_path).split(b"\n")
+    program = compiled(tmp_path / "model.c", ("gcc", "-std=c99", "-O2"))
+    assert output(program, "-seed", "5", "-items", "1", "-temperature", "0.5") == first + b"\n"
+    assert first and any(others)
 
 
 @pytest.mark.slow

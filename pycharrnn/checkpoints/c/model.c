@@ -86,6 +86,8 @@ void model_feed(struct model_state *state, int id);
 int model_next(struct model_state *state, model_real temperature);
 #if ITEMS
 
+#define MODEL_HAS_ITEMS /* the model is one of items, not of a text */
+
 /* Draw the rest of an item into a buffer of `size` bytes, size > 0, with a zero byte after it, and begin the next item.
    The item is cut where a character does not fit. Returns the number of bytes before the zero byte; -1 as model_next. */
 int model_item(struct model_state *state, model_real temperature, char *buffer, int size);
