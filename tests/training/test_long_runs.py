@@ -506,6 +506,13 @@ def test_patience(tmp_path):
     error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-seed", "5", small=[])
     assert error is None
     assert f"stopping after iteration {best + 40}: the last 3 validations (-patience) were no better." in err
+    # One that is given a new length takes it.
+    ended = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7")
+    epochs = f"{ended.epoch + 30 / (ended.i / ended.epoch):.4f}"
+    error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-max_epochs", epochs, small=[])
+    assert error is None
+    assert "-patience 3 ended this run: it goes on without -patience." in err and "stopping after" not in err
+    assert checkpoint.load(folder / "cv" / "lm_lstm_latest.t7").i == pytest.approx(ended.i + 30, abs=1)
 
 
 @pytest.mark.parametrize(
