@@ -132,6 +132,9 @@ def main() -> None:
     args = parser.parse_args()
     if not args.text.is_file():
         parser.error(f"there is no file {args.text}")
+    for program in ("lmplz", "query") if args.kenlm else ():
+        if not (args.kenlm / program).is_file():
+            parser.error(f"there is no {args.kenlm / program}: build KenLM as the head of this script says")
     train, test = split(args.text.read_bytes())
     print(f"{len(train):,} bytes of training, {len(test):,} of test", flush=True)
     runs: list[Callable[[], Row]] = []

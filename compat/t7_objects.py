@@ -138,6 +138,10 @@ class TorchObject(_TorchfileObject):
         def __getattr__(self, name):
             raise AttributeError(name)
 
+    def __dir__(self) -> list[str]:
+        """The attributes; torchfile's also has the fields, whose names are bytes."""
+        return [*object.__dir__(self)]
+
     def __getitem__(self, key: object) -> Any:
         return self._obj[key]
 

@@ -125,7 +125,8 @@ def open_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> Batches:
     loader = open_batches(path, loaded, opt)
     if not loader.split_sizes[SPLITS[opt.split]]:
         raise UserError(
-            f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}."
+            f"the {opt.split} split has none of the {loader.nbatches} batches: choose another {flag('split')}, or give"
+            f" smaller fractions by {flag('train_frac')} and {flag('val_frac')}."
         )
     return loader
 

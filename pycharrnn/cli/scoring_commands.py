@@ -46,6 +46,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis import adapted, scoring
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
+    from pycharrnn.training import recorded_options
 
     where = device.choose(opt.gpuid, 0, lambda line: None)
     rows: list[tuple[str, float, float | None, str]] = []
@@ -61,6 +62,12 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         elif val_frac := scoring.old_val_frac(loaded, opt, loss):
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
             note(f"{path}: if its char-rnn is of early June 2015 or older, {old}: validation lacked a batch then.")
+        in_training = recorded_options.find(loaded, "batch_size")
+        if opt.split != "train" and opt.batch_size not in (0, in_training):
+            note(
+                f"{path} was trained with {flag('batch_size', in_training)}: with {flag('batch_size', opt.batch_size)}"
+                f" the {opt.split} split has other characters, and the model may have been trained on them."
+            )
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
         if opt.adapt:
             learnt[path] = adapted.split_loss(path, loaded, opt)

@@ -110,6 +110,8 @@ LINE_RECIPES = {
     ),
 }
 WARMUP = 50  # iterations: -warmup of runs that need it
+# Of the tables' learning rates, which are an lstm's. RMSprop's first steps, the largest, can make others diverge.
+_PART_OF_RATE = 0.5
 LEAST_LENGTH = 1000  # characters of a text from which a model learns something
 LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
 _OF_THE_CHECKPOINT = ("rnn_size", "num_layers", "model", "dropout", "encoding")  # which -init_from sets
@@ -149,11 +151,18 @@ def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dic
     if length < 2 * recipe.batches:
         raise UserError(f"the text has {length} characters, {LONGER_TEXT}.")
     by_length: Mapping[str, Value] = next((flags for limit, flags in recipe.by_length if length < limit), {})
-    found = {"encoding": encoding, **recipe.flags, **by_length, **typed}
+    found = {"encoding": encoding, **recipe.flags, **by_length}
+    found = {**found, **_of_model(str(typed.get("model", TrainOptions.model)), found), **typed}
     splits, batches = _splits(recipe, found, length, typed), _batches(recipe, found, length, typed)
     found = {**found, **splits, **batches, **typed}
     found = {**_course(recipe, found, length), **found}
     return {name: value for name, value in found.items() if name not in typed}
+
+
+def _of_model(model: str, found: Mapping[str, Value]) -> dict[str, Value]:
+    if model == "lstm" or "learning_rate" not in found:
+        return {}
+    return {"learning_rate": _two_digits(float(found["learning_rate"]) * _PART_OF_RATE), "warmup": WARMUP}
 
 
 def _splits(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:

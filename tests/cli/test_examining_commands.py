@@ -53,6 +53,14 @@ def test_eval_of_one_and_of_several(loss):
     assert "several checkpoints need -compare 1: add it, or name one checkpoint." in result.stderr
 
 
+@pytest.mark.parametrize("args, is_said", [(["7"], True), (["7", "-split", "train"], False), (["10"], False)])
+def test_eval_with_other_rows_than_in_training(loss, args, is_said):
+    """Whose validation split has characters that the model was trained on."""
+    stderr = invoke("eval", CHECKPOINT, "-batch_size", *args).stderr
+    said = "was trained with -batch_size 10: with -batch_size 7 the val split has other characters, and the model may"
+    assert (said in stderr) is is_said
+
+
 def test_eval_names_the_text_of_torch_rnn(tmp_path, loss, monkeypatch):
     table = torchrnn_tables.make("LSTM", None)
     table[b"opt"][b"input_h5"] = b"data/tiny-shakespeare.h5"

@@ -109,6 +109,11 @@ def test_boolean_keys_are_not_numbers():
     assert (read[1], read[BooleanKey.TRUE], read[BooleanKey.FALSE]) == (b"one", b"true", b"false")
 
 
+def test_the_attributes_of_an_object_are_listed():
+    """torchfile lists the fields, too, whose names are bytes."""
+    assert {"fields", "typename", "version"} <= {*dir(TorchObject(b"nn.Linear", Table({b"weight": 1})))}
+
+
 def test_empty_tables_stay_tables():
     assert isinstance(load_t7(written({})), Table)
     assert isinstance(load_t7(written([])), Table)

@@ -14,7 +14,7 @@ from pycharrnn.checkpoints import checkpoint
 from pycharrnn.cli.commands import cli
 from pycharrnn.common.errors import UserError
 from pycharrnn.text.text_stats import TextStats, text_stats
-from pycharrnn.training import recipes
+from pycharrnn.training import recipes, time_plan
 from pycharrnn.training.options import TrainOptions
 from pycharrnn.training.recipes import LINE_RECIPES, RECIPES, Recipe
 
@@ -127,6 +127,15 @@ def test_any_flag_overrules_a_recipe():
     assert of(ENGLISH).rnn_size != 128
     assert of(ENGLISH, rnn_size=128).rnn_size == 128  # also where it is char-rnn's default
     assert of(ENGLISH, exact=1, encoding="utf8").encoding == "utf8"
+
+
+@pytest.mark.parametrize("model", ["gru", "rnn"])
+def test_a_gru_and_an_rnn_have_a_lower_learning_rate(model):
+    assert (of(ENGLISH, model=model).learning_rate, of(ENGLISH, model=model).warmup) == (0.01, 50)
+    assert (of(ENGLISH, model=model, learning_rate=0.3).learning_rate, of(ENGLISH).warmup) == (0.3, 0)
+    opt = TrainOptions(minutes=1, model=model)
+    for_time = [time_plan.options_for(o, ("minutes", "model"), ENGLISH, 160, 0.01, 60) for o in (opt, TrainOptions())]
+    assert for_time[0].learning_rate == 0.5 * for_time[1].learning_rate and for_time[0].warmup == 50
 
 
 def test_code_points_where_most_characters_are_of_several_bytes():
