@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import run, sentence
-from runs import assert_close_digits, copied, log_lines, named, result_of, steps, train
+from runs import assert_close_digits, copied, in_two_processes, log_lines, named, result_of, steps, train
 
 import pycharrnn
 from compat import item_options
@@ -273,12 +272,11 @@ def test_labels_without_items(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_share_the_rows(tmp_path):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pycharrnn"]
-    from test_distributed import run as run_distributed
-
     args = [*LIST, *SPLIT, "-label", "column", "-eval_val_every", "20", "-max_epochs", "2"]
     items = [b"%d\t%s" % (len(name) % 2, name) for name in names()]
     alone, both = with_list(tmp_path / "alone", items), with_list(tmp_path / "both", items)
-    expected = run_distributed(alone, [sys.executable, "-m", "pycharrnn"], *args)
-    assert_close_digits(log_lines(run_distributed(both, torchrun, *args)), log_lines(expected))
+    done = run("train", *args, cwd=alone)
+    assert done.returncode == 0, done.stderr
+    out, _ = in_two_processes(both, "train", *args)
+    assert_close_digits(log_lines(out), log_lines(done.stdout.decode()))
     assert [p.name for p in named(both)] == [p.name for p in named(alone)]
