@@ -81,6 +81,7 @@ def test_sampling(tmp_path):
     assert sampling.in_turns({"one": lambda: 1.0, "two": iter((3.0, 2.0, 9.0)).__next__}, 3) == {"one": 1, "two": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
 def test_page_speed(monkeypatch):
     pytest.importorskip("selenium")
@@ -102,6 +103,7 @@ def test_c_file(monkeypatch):
     assert found["ratio"] == pytest.approx(found["C kernel"] / found[".c file, -march=native"])
 
 
+@pytest.mark.slow
 def test_scoring(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     scoring, threads = benchmark("scoring"), torch.get_num_threads()
@@ -322,6 +324,7 @@ def test_molecules(tmp_path):
     assert found == {"valid": 6 / 7, "unique@1k": 5 / 6, "unique@10k": 5 / 6, "filters": 2 / 6, "novel": 4 / 5}
 
 
+@pytest.mark.slow
 def test_war_and_peace(tmp_path):
     """With programs in the place of KenLM's, which answer with what they were given."""
     programs = {
@@ -480,6 +483,7 @@ def test_minutes(tmp_path, capsys, monkeypatch):
     assert plan.startswith(f"pycharrnn train -data_dir {tmp_path} -rnn_size ")
 
 
+@pytest.mark.slow
 def test_originality(tmp_path, monkeypatch, capsys):
     """The rows of a text and of a list, whose models are there already."""
     monkeypatch.chdir(tmp_path)

@@ -254,6 +254,7 @@ def test_pictures_are_small():
         assert 10_000 < picture.stat().st_size < 150_000
 
 
+@pytest.mark.slow
 def test_pictures_of_how_it_works_are_drawn(tmp_path, capsys):
     script = runpy.run_path(str(ROOT / "docs" / "pictures" / "how_it_works.py"))
     checkpoint = sorted((GOLDEN / "lstm2").glob("*.t7"))[-1]

@@ -222,6 +222,7 @@ def printed(outputs: list) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path):
     notebook = execute(tmp_path, PYCHARRNN_SMALL="1")
     assert all(cell.outputs or "find_spec" in cell.source for cell in notebook.cells if cell.cell_type == "code")
