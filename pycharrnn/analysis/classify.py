@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from compat.item_options import TAB
 from pycharrnn.analysis import likelihood, surprise
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import escape_separators
@@ -24,7 +23,7 @@ from pycharrnn.sampling.tokenizer import unknown_code_points
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -120,12 +119,6 @@ class Classifier:
         streams = self._kernel.fresh(1, min(len(pairs), self._threads * self._kernel.rows_per_step * _STREAMS))
         for bits in surprise.bits_of_texts(streams, texts, self._threads, states):
             yield bits[1:]
-
-
-def without_label(item: bytes, labels: Collection[bytes]) -> tuple[bytes, bytes]:
-    """The label and the tab with which an item begins, b"" if it has none of `labels`, and the rest of the item."""
-    label, tab, rest = item.partition(TAB)
-    return (label + tab, rest) if tab and label in labels else (b"", item)
 
 
 def _state(predictor: KernelPredictor, token_ids: TokenIds) -> State:

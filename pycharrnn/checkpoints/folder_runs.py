@@ -137,7 +137,7 @@ class _Member:
 def _by_name(files: Sequence[File], read: Read) -> dict[str, list[_Member]]:
     """Files with the same name of a run, the group of the newest file first; unreadable files are left out.
 
-    A copy or conversion with a name of its own goes to the files of which one has its epoch and loss in the name.
+    A file that training did not name is a copy or a conversion: it joins the file whose name has its epoch and loss.
     """
     groups: dict[str, list[_Member]] = {}
     names: dict[tuple[str, str], list[str]] = {}

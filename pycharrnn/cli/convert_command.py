@@ -84,12 +84,10 @@ def convert_command(files: tuple[str, ...], **values: Any) -> None:
 
 def _refuse_words(files: tuple[str, ...], opt: ConvertOptions) -> None:
     """Errors: UserError for words of a title or a description that stand among the files, since quotes are missing."""
-    option = "title" if opt.title else "about"
     words = [file for file in files if not formats.of(file) and not os.path.exists(file)]
     if words and (opt.title or opt.about):
-        raise UserError(
-            f'there is no file {", ".join(words)}; put several words in quotes, as in {flag(option)} "My poems".'
-        )
+        option = flag("title" if opt.title else "about")
+        raise UserError(f'there is no file {", ".join(words)}; put several words in quotes, as in {option} "My poems".')
 
 
 def _describe_c_file(source: str, loaded: Checkpoint, weights: str) -> None:

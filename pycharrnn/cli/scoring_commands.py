@@ -63,7 +63,7 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
             note(f"{path}: if its char-rnn is of early June 2015 or older, {old}: validation lacked a batch then.")
         in_training = recorded_options.find(loaded, "batch_size")
-        if opt.split != "train" and opt.batch_size not in (0, in_training):
+        if opt.split != "train" and opt.batch_size and in_training not in (None, opt.batch_size):
             note(
                 f"{path} was trained with {flag('batch_size', in_training)}: with {flag('batch_size', opt.batch_size)}"
                 f" the {opt.split} split has other characters, and the model may have been trained on them."
@@ -195,11 +195,12 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     opt = WhichOptions(**values)
     use_threads(opt.threads)
     from compat import item_options
-    from compat.item_options import END_CHARACTERS
+    from compat.item_options import END_CHARACTERS, TAB
     from pycharrnn.analysis import classify, line_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores
     from pycharrnn.sampling import inference
+    from pycharrnn.text import labels
     from pycharrnn.text.item_file import items_of_file
 
     checkpoint_file, loaded = paths.load_best(model, note)
@@ -216,9 +217,9 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         nonlocal labelled
         for file in files:
             for item in items_of_file(file, kind, END_CHARACTERS[kind]):
-                label, rest = classify.without_label(item, classifier.labels)
+                label = labels.known_label(item, classifier.labels)
                 labelled += label != b""
-                yield rest
+                yield item.removeprefix(label + TAB) if label else item
 
     write, unknown = classify.as_json if opt.json else classify.as_row, []
     found = False

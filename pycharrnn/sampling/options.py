@@ -243,7 +243,9 @@ class ChatOptions(AdaptOptions):
         check(self)
         self.check_adapt("learn", self.learn)
         if self.o and not self.learn:
-            raise UserError(f"{flag('o')} keeps what a model has learned: add {flag('learn', 1)}, or leave it out.")
+            raise UserError(
+                f"{flag('o')} saves the model that {flag('learn', 1)} trains: add that flag, or leave {flag('o')} out."
+            )
         if self.o and not self.o.endswith(formats.ENDINGS):
             endings = formats.in_words(formats.ENDINGS)
             raise UserError(f"{flag('o')} must be a file that ends in {endings}, not {self.o}.")

@@ -122,15 +122,23 @@ def _code_point_at(text: bytes, position: int) -> range:
 
 
 def unknown_code_points(characters: Sequence[bytes], known: npt.NDArray[np.bool_]) -> Counter[bytes]:
-    """The UTF-8 characters of a text, as bytes, of which a part is not `known`, (N,), and how often each occurs.
+    """Count the code points of a text, as bytes of UTF-8, that have an unknown byte.
 
-    A byte of invalid UTF-8 stands for itself.
+    Args:
+        characters: of the text, (N,). known: whether the vocabulary has each, bool, (N,).
+
+    Returns: code point -> count; a byte of invalid UTF-8 counts as one.
     """
     if known.all():
         return Counter()
-    text, ends = b"".join(characters), np.cumsum([len(character) for character in characters])
-    found = {_code_point_at(text, int(ends[k]) - len(characters[k])) for k in np.flatnonzero(~known).tolist()}
-    return Counter(text[span.start : span.stop] for span in sorted(found, key=lambda span: span.start))
+    text = b"".join(characters).decode("utf-8", "surrogateescape")
+    unknown_bytes = np.repeat(~known, [len(character) for character in characters])
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    sizes = 1 + (points > 0x7F) + (points > 0x7FF) + (points > 0xFFFF)
+    sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1  # a byte of invalid UTF-8
+    is_unknown = np.logical_or.reduceat(unknown_bytes, np.cumsum(sizes) - sizes)
+    counts = Counter(points[is_unknown].tolist())
+    return Counter({chr(point).encode("utf-8", "surrogateescape"): count for point, count in counts.items()})
 
 
 def code_point_length(text: bytes, position: int) -> int:

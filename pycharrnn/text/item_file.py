@@ -62,12 +62,12 @@ def labelled_items_of_file(
             else:
                 found = items.of_input(file_pieces(file.path), end)
             for item in found:
-                of_item, tab, _ = item.partition(TAB)
-                if tab and of_item in known:
+                if labels.known_label(item, known):
                     yield item
                 elif before[:-1] in known:
                     yield before + item
                 else:
+                    of_item, tab, _ = item.partition(TAB)
                     raise labels.not_of_model(file, of_item if tab and not before else before[:-1], known)
 
 

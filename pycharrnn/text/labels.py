@@ -67,6 +67,12 @@ def split(item: bytes, label: str) -> tuple[bytes, bytes]:
     )
 
 
+def known_label(item: bytes, known: Collection[bytes]) -> bytes:
+    """The label among `known` with which an item begins, before a tab; b"" if there is none."""
+    label, tab, _ = item.partition(TAB)
+    return label if tab and label in known else b""
+
+
 def too_many() -> UserError:
     return UserError(
         f"the items have more than {MAX_LABELS:,} labels, the most that a model may have: choose another"

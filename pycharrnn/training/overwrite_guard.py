@@ -129,4 +129,4 @@ def _on_replacing(path: str, what: str, found: Checkpoint | None, stem: str, end
         name = run_names.named_checkpoint(stem, found.epoch, found.val_loss, ending)
         if os.path.exists(name):
             return f"this run replaces {path}; the {what} checkpoint of the finished run before stays as {name}."
-    return f"this run replaces {path}, iteration {found.i} of a finished run, of which there is no other file."
+    return f"this run replaces {path}, the only checkpoint of iteration {found.i} of a finished run."

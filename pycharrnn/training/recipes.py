@@ -110,7 +110,8 @@ LINE_RECIPES = {
     ),
 }
 WARMUP = 50  # iterations: -warmup of runs that need it
-# Of the tables' learning rates, which are an lstm's. RMSprop's first steps, the largest, can make others diverge.
+# The tables have learning rates for an lstm. A gru and an rnn take this fraction of them, and -warmup: RMSprop's first
+# steps are its largest, and can make them diverge.
 _PART_OF_RATE = 0.5
 LEAST_LENGTH = 1000  # characters of a text from which a model learns something
 LONGER_TEXT = f"too few to learn from: give {LEAST_LENGTH:,} at least; 100,000 are better"
@@ -160,9 +161,10 @@ def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dic
 
 
 def _of_model(model: str, found: Mapping[str, Value]) -> dict[str, Value]:
-    if model == "lstm" or "learning_rate" not in found:
+    if model == "lstm":
         return {}
-    return {"learning_rate": _two_digits(float(found["learning_rate"]) * _PART_OF_RATE), "warmup": WARMUP}
+    rate = float(found.get("learning_rate", TrainOptions.learning_rate))
+    return {"learning_rate": _two_digits(rate * _PART_OF_RATE), "warmup": WARMUP}
 
 
 def _splits(recipe: Recipe, found: Mapping[str, Value], length: int, typed: Collection[str]) -> dict[str, Value]:

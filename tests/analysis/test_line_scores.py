@@ -96,6 +96,10 @@ def test_unknown_bytes_are_named_by_their_character(tmp_path):
     of_bytes = [bytes([byte]) for byte in "für \u00c3".encode() + b"\xff"]
     known = np.array([byte not in (b"\xbc", b"\xff") for byte in of_bytes])
     assert unknown_code_points(of_bytes, known) == {"ü".encode(): 1, b"\xff": 1}
+    mixed = [b"a", "€".encode(), b"\xf0\x9f", b"\x98\x80", b"\xed", b"\xa0", b"\x80", "ü".encode()]
+    known = np.array([True, False, True, False, False, True, False, False])
+    expected = {"€".encode(): 1, "😀".encode(): 1, b"\xed": 1, b"\x80": 1, "ü".encode(): 1}
+    assert unknown_code_points(mixed, known) == expected
 
 
 def test_what_is_refused(tmp_path):

@@ -118,7 +118,7 @@ def test_other_weights_and_the_same_hidden_state(kernel, monkeypatch):
         ("sample", "-adapt 1", "-adapt 1 learns from a text: give it with -primefile FILE"),
         ("sample", "-primetext a -adapt_length 5", "-adapt_length says how -adapt 1 learns: add -adapt 1"),
         ("sample", "-primetext a -adapt 2", "-adapt must be 0 or 1, not 2"),
-        ("chat", "-o mine.t7", "-o keeps what a model has learned: add -learn 1, or leave it out"),
+        ("chat", "-o mine.t7", "-o saves the model that -learn 1 trains: add that flag, or leave -o out"),
         ("chat", "-learn 1 -o mine.txt", "-o must be a file that ends in .t7, "),
         ("chat", "-learn 1 -o nowhere/mine.t7", "-o nowhere/mine.t7: there is no folder nowhere"),
         ("chat", "-overwrite 1", "-overwrite 1 is for the file of -o: add -o FILE"),

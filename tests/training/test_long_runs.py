@@ -506,7 +506,7 @@ def test_patience(tmp_path):
     error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-seed", "5", small=[])
     assert error is None
     assert f"stopping after iteration {best + 40}: the last 3 validations (-patience) were no better." in err
-    # One that is given a new length takes it.
+    # A run that is given a new length trains for that length.
     ended = checkpoint.load(folder / "cv" / "lm_lstm_latest.t7")
     epochs = f"{ended.epoch + 30 / (ended.i / ended.epoch):.4f}"
     error, out, err = result_of(folder, "-resume", "cv/lm_lstm_latest.t7", "-max_epochs", epochs, small=[])

@@ -119,7 +119,7 @@ def test_over_a_finished_run_it_is_said_what_the_names_were(tmp_path):
     best.unlink()
     error, _, err = result_of(folder, "-max_epochs", "0.05")
     assert error is None
-    lost = f"iteration {found.i} of a finished run, of which there is no other file."
+    lost = f"the only checkpoint of iteration {found.i} of a finished run."
     assert f"this run replaces cv/lm_lstm_latest.t7, {lost}" in err
 
 
