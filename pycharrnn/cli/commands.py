@@ -20,7 +20,7 @@ from pycharrnn.cli.help_layout import MOST_COLUMNS
 from pycharrnn.cli.making_commands import data_command, serve_command, studio_command, train_command
 from pycharrnn.cli.sampling_commands import chat_command, sample_command
 from pycharrnn.cli.scoring_commands import eval_command, score_command, which_command
-from pycharrnn.common import extras, interrupts, memory, near_paths, numpy_warnings, standard_streams
+from pycharrnn.common import extras, interrupts, memory, near_paths, numpy_warnings, progress, standard_streams
 from pycharrnn.common.cores import Meter
 from pycharrnn.common.errors import UserError
 from pycharrnn.common.interrupts import Interrupted
@@ -171,6 +171,7 @@ def _run(args: list[str] | None) -> int:
         note(f"{what}{e.strerror or e}{f'; did you mean {near}?' if near else '.'}")
         return 1
     except click.exceptions.Abort:
+        progress.show_cursor()
         note(interrupts.sentence(signal.SIGINT))
         return interrupts.status_of(signal.SIGINT)
     except (MemoryError, RuntimeError) as e:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
 
 _ERASE = b"\r\x1b[K"
+_SHOW_CURSOR = b"\x1b[?25h"
 _REDRAW_SECONDS = 0.1  # a person can't read faster
 _BAR_AFTER_SECONDS = 1  # shorter work needs no bar
 _LONGEST_LABEL = 36  # leaves room for a bar in 80 columns
@@ -69,6 +70,13 @@ def bar(label: str, length: int, choice: int = -1) -> Iterator[Callable[[int], N
                 not_drawn = 0
 
         yield advance
+
+
+def show_cursor() -> None:
+    """Show the cursor after ^C: a bar hides it and shows it at its end, but at ^C a terminal drops pending output."""
+    if os.name != "nt" and enabled(1):
+        with contextlib.suppress(OSError):
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
 
 
 class Live:
