@@ -129,7 +129,7 @@ def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOp
 
 def with_defaults(opt: TrainOptions, given: Collection[str], text: TextStats, recipe: Recipe) -> TrainOptions:
     """As `apply`, with any recipe; -minutes is reset, too."""
-    found = defaults(recipe, text, {name: getattr(opt, name) for name in given})
+    found = defaults(recipe, text, opt.model, {name: getattr(opt, name) for name in given})
     if opt.init_from:
         found = {name: value for name, value in found.items() if name not in _OF_THE_CHECKPOINT}
         if "vocab" not in given:  # two texts rarely have the same characters
@@ -145,15 +145,18 @@ def of_kind(items: str) -> Mapping[str, Recipe]:
     return LINE_RECIPES if items == "line" else RECIPES
 
 
-def defaults(recipe: Recipe, text: TextStats, typed: Mapping[str, Value]) -> dict[str, Value]:
-    """The defaults that a recipe adds to the `typed` options for a text. Errors: UserError if the text is too short."""
+def defaults(recipe: Recipe, text: TextStats, model: str, typed: Mapping[str, Value]) -> dict[str, Value]:
+    """The defaults that a recipe adds to the `typed` options. Errors: UserError if the text is too short.
+
+    `model`: lstm, gru or rnn, typed or of the checkpoint of -init_from.
+    """
     encoding = str(typed.get("encoding", text.encoding))
     length = text.length(encoding)
     if length < 2 * recipe.batches:
         raise UserError(f"the text has {length} characters, {LONGER_TEXT}.")
     by_length: Mapping[str, Value] = next((flags for limit, flags in recipe.by_length if length < limit), {})
     found = {"encoding": encoding, **recipe.flags, **by_length}
-    found = {**found, **_of_model(str(typed.get("model", TrainOptions.model)), found), **typed}
+    found = {**found, **_of_model(model, found), **typed}
     splits, batches = _splits(recipe, found, length, typed), _batches(recipe, found, length, typed)
     found = {**found, **splits, **batches, **typed}
     found = {**_course(recipe, found, length), **found}

@@ -60,6 +60,9 @@ def settle(
     that don't fit these or the machine.
     """
     lines, minutes = _Lines(), options.minutes
+    if checkpoint is not None and not checkpoint.is_resumed:  # before a recipe, whose learning rate is for a model
+        sizes = {name: getattr(checkpoint.checkpoint.network, name) for name in _SIZES}
+        options = dataclasses.replace(options, init_from=checkpoint.path, **sizes)
     if options.recipe in recipes.RECIPES or timing is not None:
         options = _with_recipe(options, given, text, timing, lines)
     if checkpoint is not None and checkpoint.is_resumed:
@@ -68,8 +71,6 @@ def settle(
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
     elif checkpoint is not None:
         network = checkpoint.checkpoint.network
-        sizes = {name: getattr(network, name) for name in _SIZES}
-        options = dataclasses.replace(options, init_from=checkpoint.path, **sizes)
         if "dropout" in given and options.dropout != network.dropout:
             lines.notes.append(
                 f"{flag('dropout', options.dropout)} has no effect: a run with {flag('init_from')} keeps the dropout of"

@@ -60,7 +60,7 @@ def test_a_text_of_nearly_nothing_is_too_short(length):
 
 def test_the_rules():
     def found(length, **typed):
-        return recipes.defaults(PLAIN, TextStats(length, length), typed)
+        return recipes.defaults(PLAIN, TextStats(length, length), "lstm", typed)
 
     assert found(4000) == {
         "encoding": "bytes",
@@ -101,7 +101,7 @@ def test_the_rules():
 def test_the_table_overrules_the_rules():
     fixed = {"max_epochs": 3, "eval_val_every": 7, "print_every": 2}
     recipe = dataclasses.replace(PLAIN, by_length=((math.inf, fixed),))
-    assert fixed.items() <= recipes.defaults(recipe, ENGLISH, {}).items()
+    assert fixed.items() <= recipes.defaults(recipe, ENGLISH, "lstm", {}).items()
 
 
 def test_a_short_text_is_read_only_so_often():
@@ -223,6 +223,6 @@ def test_help_shows_what_a_recipe_stands_for():
     shown = ((text, RECIPES, ENGLISH), (in_items, LINE_RECIPES, TextStats(230_000, 230_000)))
     for part, table, stats in shown:
         words = part.split()
-        for name, value in recipes.defaults(table["quick"], stats, {}).items():
+        for name, value in recipes.defaults(table["quick"], stats, "lstm", {}).items():
             if value != getattr(TrainOptions, name):
                 assert float(words[words.index(f"-{name}") + 1]) == value
