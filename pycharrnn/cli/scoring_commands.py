@@ -195,7 +195,7 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
     opt = WhichOptions(**values)
     use_threads(opt.threads)
     from compat import item_options
-    from compat.item_options import END_CHARACTERS, TAB
+    from compat.item_options import END_CHARACTERS
     from pycharrnn.analysis import classify, line_scores
     from pycharrnn.checkpoints import paths
     from pycharrnn.common import cores
@@ -217,9 +217,9 @@ def which_command(model: str, files: tuple[str, ...], **values: Any) -> None:
         nonlocal labelled
         for file in files:
             for item in items_of_file(file, kind, END_CHARACTERS[kind]):
-                label = labels.known_label(item, classifier.labels)
+                label, without = labels.split_known(item, classifier.labels)
                 labelled += label != b""
-                yield item.removeprefix(label + TAB) if label else item
+                yield without
 
     write, unknown = classify.as_json if opt.json else classify.as_row, []
     found = False

@@ -27,6 +27,7 @@ from pycharrnn.sampling.copy_limits import KeptPassages
 from pycharrnn.sampling.model_text import ModelText
 from pycharrnn.sampling.options import SampleOptions
 from pycharrnn.sampling.tokenizer import line_start
+from pycharrnn.text import labels
 
 if TYPE_CHECKING:
     import os
@@ -349,6 +350,7 @@ class Model:
         """The labels of an item with their probabilities, by Bayes' rule, the most probable first.
 
         Args:
+            item: without its label; one of the model's labels and a tab before it are left out.
             prior: probability of a label before the item is read: "equal", or "counts", in proportion to its items in
                 training.
 
@@ -356,8 +358,8 @@ class Model:
         """
         with in_words_of_a_program(), np.errstate(all="ignore"):
             WhichOptions(prior=prior)
-            of = self.path, self._weights.checkpoint(), self._weights.predictor, prior
-            (found,) = classify.Classifier(*of).classify([utf8(item, "item")])
+            classifier = classify.Classifier(self.path, self._weights.checkpoint(), self._weights.predictor, prior)
+            (found,) = classifier.classify([labels.split_known(utf8(item, "item"), classifier.labels)[1]])
         return [(label.decode("utf-8", "surrogateescape"), prob) for label, prob in found.labels]
 
     def activations(self, text: Text, *, ignore_bad_primetext: bool = False) -> Reading:

@@ -75,7 +75,8 @@ def choice(path: str, loaded: Checkpoint, label: str) -> LabelChoice | None:
 
 def refuse_in_primetext(primetext: bytes, loaded: Checkpoint) -> None:
     """Errors: UserError for a primetext that begins with a label and a tab, since items have one before it."""
-    if label := labels.known_label(primetext, item_options.labels(loaded.vocab, loaded.opt)):
+    label, _ = labels.split_known(primetext, item_options.labels(loaded.vocab, loaded.opt))
+    if label:
         raise UserError(
             f"{flag('primetext')} begins with the label {escape_line(label, 40)} and a tab: leave them out, and give"
             f" the label by {wordings('-as', 'label')}."

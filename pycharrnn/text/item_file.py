@@ -62,7 +62,7 @@ def labelled_items_of_file(
             else:
                 found = items.of_input(file_pieces(file.path), end)
             for item in found:
-                if labels.known_label(item, known):
+                if labels.split_known(item, known)[0]:
                     yield item
                 elif before[:-1] in known:
                     yield before + item

@@ -67,10 +67,10 @@ def split(item: bytes, label: str) -> tuple[bytes, bytes]:
     )
 
 
-def known_label(item: bytes, known: Collection[bytes]) -> bytes:
-    """The label among `known` with which an item begins, before a tab; b"" if there is none."""
-    label, tab, _ = item.partition(TAB)
-    return label if tab and label in known else b""
+def split_known(item: bytes, known: Collection[bytes]) -> tuple[bytes, bytes]:
+    """The label among `known` with which an item begins, before a tab, and the rest; b"" and the item without one."""
+    label, tab, rest = item.partition(TAB)
+    return (label, rest) if tab and label in known else (b"", item)
 
 
 def too_many() -> UserError:

@@ -132,6 +132,7 @@ def test_which_is_bayes_rule(home, monkeypatch, kernel, prior):
         assert [float(p) for p in row[2::2]] == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-5)
     model = pycharrnn.load(home / CV)
     found = model.which("abcabcab", prior=prior)
+    assert model.which("ab\tabcabcab", prior=prior) == found
     assert [label.encode() for label, _ in found] == rows[1][1::2]
     assert [p for _, p in found] == pytest.approx([float(p) for p in rows[1][2::2]], abs=1e-5)
     assert model.labels == {"ab": 30, "b": 10, "cc": 1}
