@@ -136,7 +136,10 @@ def test_the_settings_of_a_list(chromium, studio, poems):
     assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. With best: 0.2.")
     Select(element(chromium, "run-init")).select_by_value("lm_old_best")
     assert text(chromium, "flag-dropout-help").endswith("0 = no dropout. As in lm_old_best.")
+    estimates = chromium.find_elements("css selector", "[data-estimate]")
+    assert not any(estimate.is_displayed() for estimate in estimates)  # they are for the size of the recipe
     Select(element(chromium, "run-init")).select_by_value("")
+    assert any(estimate.is_displayed() for estimate in estimates)
     element(chromium, "flag-rnn_size").send_keys("64")
     Select(element(chromium, "flag-model")).select_by_value("gru")
     chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")

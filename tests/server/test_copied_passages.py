@@ -76,20 +76,24 @@ def test_the_page_marks_the_longest_copy_at_each_character(chromium):
         const items = [..."a\\u{1F600}bcdefg"].map((text) => ({ text }));
         const source = { copied: async ({ text }) => ({ passages: [...text].length === 8 ? args[0] : [] }) };
         const longest = await markCopies(source, "m", items);
+        const lengths = items.map((item) => item.copied?.length ?? 0);
         const said = [longest, undefined].map((one) => copiesSentence(one, "8 characters", "poems"));
         said.push(copiesSentence(longest, "8 characters", ""));
+        items.slice(0, 5).forEach((item) => (item.given = true)); // a prompt, in which the longest passage lies
+        said.push(copiesSentence(await markCopies(source, "m", items), "8 characters", ""));
+        const drawn = items.map((item) => item.copied?.length ?? 0);
         const none = await markCopies({ copied: async () => ({ passages: null }) }, "m", items);
-        const lengths = items.map((item) => item.copied?.length ?? 0);
-        return [lengths, said, copiesSentence(none, "8 characters", "poems"), args[1].map(copyLevel)];
+        return [lengths, drawn, said, copiesSentence(none, "8 characters", "poems"), args[1].map(copyLevel)];
     """
     lengths = [1, 11, 12, 20, 34, 191, 192, 1000]
     with modules(chromium, []):
-        marked, said, none, levels = script(chromium, code, passages, lengths)
-    assert marked == [0, 4, 4, 4, 4, 3, 0, 0]
+        marked, drawn, said, none, levels = script(chromium, code, passages, lengths)
+    assert marked == [0, 4, 4, 4, 4, 3, 0, 0] and drawn == [0, 0, 0, 3, 3, 3, 0, 0]
     assert said == [
         "8 characters; copied from poems: 4 characters, line 7",
         "8 characters; copied from poems: no passage of 20 or more",
         "8 characters; copied: 4 characters, line 7",
+        "8 characters; copied: 3 characters, line 9",
     ]
     assert none == "8 characters; the server does not have the training text"
     assert levels == [copied_page.level(length) for length in lengths]

@@ -1,13 +1,15 @@
 // Marks the characters of a text that the model has copied from its training text. Only a server can have that text.
 
 // items: of a TextView; those in a copy get {length, text_line, text_column} as `copied`, of the longest that covers them.
+// A passage of the prompt alone is no copy: the model did not draw it.
 // Returns the longest copy, undefined if there is none, or null if the training text is not at hand.
 export async function markCopies(source, model, items, signal) {
   const text = items.map((item) => item.text).join("");
-  const { passages } = await source.copied({ model, text }, signal);
-  if (!passages) return null;
+  const { passages: found } = await source.copied({ model, text }, signal);
+  if (!found) return null;
   const starts = []; // index of the item that each character begins, in code points as the server counts
   items.forEach((item, k) => starts.push(...Array.from(item.text, () => k)));
+  const passages = found.filter(({ start, length }) => !items[starts[start + length - 1]].given);
   for (const item of items) delete item.copied;
   for (const passage of passages.toReversed()) {
     const last = passage.start + passage.length;

@@ -150,6 +150,7 @@ export class RunForm {
   #showUsual() {
     const { choice, init_from } = this.values;
     showUsual($("flags"), choice, this.#set[choice] ?? null, init_from);
+    for (const node of document.querySelectorAll("[data-estimate]")) node.hidden = Boolean(init_from); // of other sizes
   }
 
   #build(flags) {
