@@ -1,15 +1,16 @@
 """Loss on the held-out items of a list: the recipes, an n-gram model, and makemore's transformer, in one run.
 
-    python benchmarks/lists.py LIST [-recipes quick,best] [-makemore CHECKOUT] [-until 1.92] [-o FILE.json]
+    python benchmarks/lists.py LIST [-items N] [-order 5] [-recipes quick,best] [-makemore CHECKOUT] [-until 1.92]
+        [-o FILE.json]
 
 LIST has an item a line, as the names.txt of https://github.com/karpathy/makemore. The split is makemore's: 1,000 random
 items, or a tenth of a shorter list, are the test; no program but makemore, which picks its best step by them, reads
-them before its end. Losses are nats per character, ends included. Seconds are those of a clock on the wall: for
-pycharrnn of the whole command `pycharrnn train`, for makemore until its test loss is at most that of -until, or until
--steps. Processor seconds of that command, system calls included, say more where other programs run; OMP_NUM_THREADS=1
-then measures best.
+them before its end. With -items, pycharrnn and the n-grams are trained on N random items of the others. Losses are nats
+per character, ends included. Seconds are those of a clock on the wall: for pycharrnn of the whole command `pycharrnn
+train`, for makemore until its test loss is at most that of -until, or until -steps. Processor seconds of that command,
+system calls included, say more where other programs run; OMP_NUM_THREADS=1 then measures best.
 
-The n-gram model is interpolated Kneser-Ney of order 5: four characters predict the next one.
+The n-gram model is interpolated Kneser-Ney. Its order is 5 without -order: four characters predict the next one.
 """
 
 from __future__ import annotations
@@ -89,10 +90,10 @@ def characters(items: list[str]) -> int:
     return sum(len(item) + 1 for item in items)
 
 
-def n_gram(train: list[str], test: list[str]) -> Row:
+def n_gram(train: list[str], test: list[str], order: int) -> Row:
     start = time.perf_counter()
-    model = KneserNey(train)
-    return {"what": f"n-grams of order {ORDER}", "s": time.perf_counter() - start, "test loss": model.loss(test)}
+    model = KneserNey(train, order)
+    return {"what": f"n-grams of order {order}", "s": time.perf_counter() - start, "test loss": model.loss(test)}
 
 
 def recipe(name: str, train: list[str], test: list[str]) -> Row:
@@ -160,6 +161,8 @@ def makemore(checkout: str, names: Path, steps: int, until: float) -> Row:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("list", type=Path)
+    parser.add_argument("-items", type=int, help="train on so many items")
+    parser.add_argument("-order", type=int, default=ORDER, help="order of the n-grams")
     parser.add_argument("-recipes", default="quick,best")
     parser.add_argument("-makemore", help="a checkout of makemore")
     parser.add_argument("-steps", type=int, default=100_000, help="the most steps of makemore")
@@ -170,9 +173,12 @@ def main() -> None:
         parser.error(f"there is no file {args.list}")
     if args.makemore and not Path(args.makemore, "makemore.py").is_file():
         parser.error(f"there is no makemore.py in {args.makemore}")
+    if args.makemore and args.items:
+        parser.error("makemore reads the whole list: leave out -items or -makemore")
     train, test = makemore_split(args.list.read_text(encoding="utf-8"))
+    train = train[: args.items]  # they are in random order
     print(f"{len(train):,} items of training, {len(test):,} of test")
-    runs = [lambda: n_gram(train, test)]
+    runs = [lambda: n_gram(train, test, args.order)]
     runs += [lambda name=name: recipe(name, train, test) for name in filter(None, args.recipes.split(","))]
     if args.makemore:
         runs.append(lambda: makemore(args.makemore, args.list, args.steps, args.until))

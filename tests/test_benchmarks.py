@@ -300,6 +300,8 @@ def test_lists(tmp_path):
     assert rows[2]["test loss"] == 2.1
     assert rows[1]["processor s"] > 0 and rows[2]["processor s"] >= 0  # a tick of the clock may be longer
     assert [line.split(" test loss ")[1] for line in printed[1:]] == [f"{row['test loss']:.4f}" for row in rows]
+    part = output("lists", str(names), "-recipes", "", "-items", "50", "-order", "3").splitlines()
+    assert part[0] == "50 items of training, 40 of test" and part[1].startswith("n-grams of order 3 ")
 
 
 @pytest.mark.slow
