@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import weakref
 from pathlib import Path
 from typing import NoReturn
 
@@ -220,4 +221,6 @@ if __name__ == "__main__":
     from pycharrnn.cli.commands import main
 
     gc.freeze()  # so that collecting garbage touches none of these pages either
+    for loaded in list(weakref.finalize._registry):
+        loaded.atexit = False  # PyTorch would take its operators apart, one by one, at the end of each command
     _serve(socket.socket(fileno=int(sys.argv[1])))

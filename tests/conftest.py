@@ -98,6 +98,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out, where slow tests are not run, a file of slow tests that takes each process a second to collect."""
+    return True if collection_path.name == "test_studio_schema.py" and config.option.markexpr == "not slow" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The file that takes longest comes first, so that no other process waits for it at the end of `make slow`."""
     items.sort(key=lambda item: item.path.name != "test_transcripts.py")

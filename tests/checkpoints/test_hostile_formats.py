@@ -140,26 +140,34 @@ def test_json_that_is_no_checkpoint(tmp_path, change, words):
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        (b'"decoder.bias": [', b'"decoder.bias": [1e999999999999, ', "not of the shape"),
-        (b'"decoder.bias": [', b'"decoder.bias": [1.5.5, ', "not of the shape|no number"),
-        (b'"i": ', b'"i": 1, "i": ', "metadata are not pycharrnn's"),
-        (b'"weights": {', b'"weights": {"decoder.bias": [1], "weights": {', "its weights|metadata"),
-        (b'"opt": {', b'"opt": {"weights": 1, "x": ', "metadata are not"),
-        (b"}}", b"}} trailing", "it has something after its weights"),
-        (b"}}", b"}" + b" " * (5 << 20) + b"]", "have no }"),
-        (b'"vocab": [', b'"vocab": [' + b"[]," * 4_000_000, "unfold to far more|not pycharrnn's|its vocabulary"),
-        (b'"era": "', b'"era": "' + "\U0001f600".encode() * 20_000_000, "more text beyond ASCII than"),
-        (b'"era": "', b'"era": "' + "\U0001f600".encode() + b"a" * 3_000_000, "more text beyond ASCII than"),
-        (b'"era": "', b'"era": "\\ud83d\\ude00' + b"a" * 3_000_000, "more text beyond ASCII than"),
-        (b'"era": "', b'"era": "' + ("\u00e9" + "a" * 999_999 + '\\"').encode() * 3, "more text beyond ASCII than"),
-        (b'"era": "', b'"era": "' + b"\\n" * 1_100_000, "more text beyond ASCII than"),
+        (b'"decoder.bias": [', lambda: b'"decoder.bias": [1e999999999999, ', "not of the shape"),
+        (b'"decoder.bias": [', lambda: b'"decoder.bias": [1.5.5, ', "not of the shape|no number"),
+        (b'"i": ', lambda: b'"i": 1, "i": ', "metadata are not pycharrnn's"),
+        (b'"weights": {', lambda: b'"weights": {"decoder.bias": [1], "weights": {', "its weights|metadata"),
+        (b'"opt": {', lambda: b'"opt": {"weights": 1, "x": ', "metadata are not"),
+        (b"}}", lambda: b"}} trailing", "it has something after its weights"),
+        (b"}}", lambda: b"}" + b" " * (5 << 20) + b"]", "have no }"),
+        (
+            b'"vocab": [',
+            lambda: b'"vocab": [' + b"[]," * 4_000_000,
+            "unfold to far more|not pycharrnn's|its vocabulary",
+        ),
+        (b'"era": "', lambda: b'"era": "' + "\U0001f600".encode() * 20_000_000, "more text beyond ASCII than"),
+        (b'"era": "', lambda: b'"era": "' + "\U0001f600".encode() + b"a" * 3_000_000, "more text beyond ASCII than"),
+        (b'"era": "', lambda: b'"era": "\\ud83d\\ude00' + b"a" * 3_000_000, "more text beyond ASCII than"),
+        (
+            b'"era": "',
+            lambda: b'"era": "' + ("\u00e9" + "a" * 999_999 + '\\"').encode() * 3,
+            "more text beyond ASCII than",
+        ),
+        (b'"era": "', lambda: b'"era": "' + b"\\n" * 1_100_000, "more text beyond ASCII than"),
     ],
     ids=range(13),
 )
 def test_json_text_that_deceives(tmp_path, old, new, words):
     whole = written(tmp_path, ".json")
     assert old in whole
-    refused(tmp_path, ".json", whole.replace(old, new), words)
+    refused(tmp_path, ".json", whole.replace(old, new()), words)
 
 
 def test_truncated_json_is_damaged(tmp_path):

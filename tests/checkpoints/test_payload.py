@@ -169,13 +169,7 @@ def packed(content: bytes) -> str:
         ({"weights": None}, "not as pycharrnn writes it"),
         ({"weights": "AAAA"}, "not as pycharrnn writes it|weights"),
         ({"weights": "~~~~"}, "not as pycharrnn writes it"),
-        ({"weights": packed(b"")}, "it has 0 weights, but its model has 9241 parameters"),
-        ({"weights": packed(bytes(8 * 9242))}, "it has more weights than its model, which has 9241 parameters"),
-        ({"weights": packed(bytes(7))}, "it has 0 weights"),
         ({"weights": packed(bytes(8 * 9241))[:-40]}, "not as pycharrnn writes it|ends too early"),
-        ({"weights": packed(bytes(1 << 27))}, "it has more weights"),
-        ({"train_losses": packed(bytes(1 << 27))}, "unpacks to more than"),
-        ({"train_losses": packed(bytes(7))}, "not as pycharrnn writes it"),
         ({"dtype": "int64"}, "not float16, float32 or float64"),
         ({"dtype": ["float64"]}, "not as pycharrnn writes it"),
         ({"rnn_size": 1 << 30}, "its model has"),
@@ -190,5 +184,22 @@ def packed(content: bytes) -> str:
 )
 def test_objects_that_are_no_model(change, words):
     value = {**payload.encode(checkpoint.load(LSTM)), **change}
+    with pytest.raises(CheckpointError, match=words):
+        payload.decode(value)
+
+
+@pytest.mark.parametrize(
+    "field, length, words",
+    [
+        ("weights", 0, "it has 0 weights, but its model has 9241 parameters"),
+        ("weights", 7, "it has 0 weights"),
+        ("weights", 8 * 9242, "it has more weights than its model, which has 9241 parameters"),
+        ("weights", 1 << 24, "it has more weights"),
+        ("train_losses", 7, "not as pycharrnn writes it"),
+        ("train_losses", 1 << 26, "unpacks to more than"),
+    ],
+)
+def test_a_field_of_another_length(field, length, words):
+    value = {**payload.encode(checkpoint.load(LSTM)), field: packed(bytes(length))}
     with pytest.raises(CheckpointError, match=words):
         payload.decode(value)
