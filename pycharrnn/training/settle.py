@@ -61,31 +61,13 @@ def settle(
     """
     lines, minutes = _Lines(), options.minutes
     if checkpoint is not None and not checkpoint.is_resumed:  # before a recipe, whose learning rate is for a model
-        sizes = {name: getattr(checkpoint.checkpoint.network, name) for name in _SIZES}
-        options = dataclasses.replace(options, init_from=checkpoint.path, **sizes)
+        options = _with_network(options, given, checkpoint, lines)
     if options.recipe in recipes.RECIPES or timing is not None:
         options = _with_recipe(options, given, text, timing, lines)
     if checkpoint is not None and checkpoint.is_resumed:
         options, checkpoint = _resumed(options, given, checkpoint, lines)
         time_plan.check(options, (), machine.process.size)
         minutes, options = options.minutes, dataclasses.replace(options, minutes=TrainOptions.minutes)
-    elif checkpoint is not None:
-        network = checkpoint.checkpoint.network
-        if "dropout" in given and options.dropout != network.dropout:
-            lines.notes.append(
-                f"{flag('dropout', options.dropout)} has no effect: a run with {flag('init_from')} keeps the dropout of"
-                f" its checkpoint, {network.dropout:g}."
-            )
-        if not options.items and (kind := recorded_options.find(checkpoint.checkpoint, "items")):
-            lines.notes.append(
-                f"{checkpoint.path} is a model of items, this run trains it on one text: -items {escape_line(kind, 20)}"
-                " goes on with items."
-            )
-        elif options.items and not options.label and (label := recorded_options.find(checkpoint.checkpoint, "label")):
-            lines.notes.append(
-                f"{checkpoint.path} is a model with labels, this run trains it without: -label {escape_line(label, 20)}"
-                " goes on with labels."
-            )
     options = _with_encoding(options, checkpoint, lines)
     if explanation := explained(options.seed):
         lines.notes.append(explanation)
@@ -114,6 +96,30 @@ def settle(
         tuple(lines.notes),
         minutes,
     )
+
+
+def _with_network(
+    options: TrainOptions, given: Collection[str], start: InitialCheckpoint, lines: _Lines
+) -> TrainOptions:
+    """The options with the network of -init_from, and notes on what else of it the run does not take over."""
+    network = start.checkpoint.network
+    if "dropout" in given and options.dropout != network.dropout:
+        lines.notes.append(
+            f"{flag('dropout', options.dropout)} has no effect: a run with {flag('init_from')} keeps the dropout of its"
+            f" checkpoint, {network.dropout:g}."
+        )
+    if not options.items and (kind := recorded_options.find(start.checkpoint, "items")):
+        lines.notes.append(
+            f"{start.path} is a model of items, this run trains it on one text: -items {escape_line(kind, 20)} goes on"
+            " with items."
+        )
+    elif options.items and not options.label and (label := recorded_options.find(start.checkpoint, "label")):
+        lines.notes.append(
+            f"{start.path} is a model with labels, this run trains it without: -label {escape_line(label, 20)} goes on"
+            " with labels."
+        )
+    sizes = {name: getattr(network, name) for name in _SIZES}
+    return dataclasses.replace(options, init_from=start.path, **sizes)
 
 
 def _with_recipe(
