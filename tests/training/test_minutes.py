@@ -373,8 +373,8 @@ def test_a_model_is_trained_further(tmp_path, machine):
     small = {name: value for name, value in SMALL.items() if name != "rnn_size"}
     machine.train(folder, max_epochs=1, batch_size=5, seq_length=8, **SMALL)
     lines, seconds = machine.train(folder, init_from="cv", minutes=1, savefile="tuned", **small)
-    assert lines[0].startswith("-minutes 1: pycharrnn train -data_dir data -learning_rate ")
-    assert " -init_from cv " in lines[0] and " -vocab extend" in lines[0]
+    assert lines[0].startswith("-minutes 1: pycharrnn train -data_dir data -rnn_size 6 -learning_rate ")
+    assert " -init_from cv/lm_lstm_epoch" in lines[0] and " -vocab extend" in lines[0]
     assert "overwriting rnn_size=6, num_layers=2, model=lstm based on the checkpoint." in lines
     assert 0.9 * 60 < seconds <= 60
 
