@@ -179,6 +179,10 @@ def test_a_text_drawn_from_within_a_control_stays_when_that_is_left(page):
     assert "here" in spans(page)[-1].get_attribute("class")
 
 
+def classes(page) -> list[str]:
+    return page.execute_script("return [...document.querySelectorAll('#text span')].map((span) => span.className)")
+
+
 def test_tints(page):
     fill(page, "length", 120)
     element(page, "generate").click()
@@ -191,11 +195,11 @@ def test_tints(page):
     assert element(page, "unit").is_displayed()
     wait(page, lambda: status(page).endswith("characters"))
     assert text(page) == first
-    one = [span.get_attribute("class") for span in page.find_elements(By.CSS_SELECTOR, "#text span")]
+    one = classes(page)
     fill(page, "unit", 7)
     wait(page, lambda: "unit=7" in page.current_url and status(page).endswith("characters"))
     assert "layer=1" in page.current_url
-    assert [span.get_attribute("class") for span in page.find_elements(By.CSS_SELECTOR, "#text span")] != one
+    assert classes(page) != one
     Select(element(page, "color")).select_by_value("none")
     wait(page, lambda: not page.find_elements(By.CSS_SELECTOR, "#text [class*=o1], #text [class*=b1]"))
     colours = page.execute_script(
