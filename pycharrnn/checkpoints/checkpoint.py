@@ -131,7 +131,7 @@ def convert(
 def remap_ids(
     loaded: charrnn.Checkpoint, vocab: dict[bytes, int], random: LuaRandom | None = None
 ) -> charrnn.Checkpoint:
-    """The same model with the token ids of `vocab`, which has all of its characters.
+    """The same model with the token ids of `vocab`, without the characters that it lacks.
 
     torch-rnn numbers characters as they first occur, char-rnn by their bytes. `random` draws the weights of new
     characters as char-rnn draws those of a new model: uniform in [-0.08, 0.08), tensor by tensor in the order of the
@@ -141,8 +141,9 @@ def remap_ids(
         return loaded
     n = loaded.network
     shapes = nngraph.parameter_shapes(n.model, len(vocab), n.rnn_size, n.num_layers)
-    # Token id k of the model becomes new_index[k].
-    new_index = [vocab[c] - 1 for c in characters_by_id(loaded.vocab)]
+    # Token id old_index[k] of the model becomes new_index[k].
+    kept = [(k, vocab[c] - 1) for k, c in enumerate(characters_by_id(loaded.vocab)) if c in vocab]
+    old_index, new_index = ([pair[side] for pair in kept] for side in (0, 1))
     is_new = np.ones(len(vocab), bool)
     is_new[new_index] = False
     if is_new.any() and random is None:
@@ -153,7 +154,7 @@ def remap_ids(
         if per_column or name.startswith("decoder."):
             weights[name] = np.empty(shape, n.weights[name].dtype)
             by_character = weights[name].T if per_column else weights[name]
-            by_character[new_index] = n.weights[name].T if per_column else n.weights[name]
+            by_character[new_index] = (n.weights[name].T if per_column else n.weights[name])[old_index]
             if random is not None and is_new.any():
                 new = np.broadcast_to(is_new if per_column else is_new.reshape(-1, *[1] * (len(shape) - 1)), shape)
                 weights[name][new] = random.uniform(-0.08, 0.08, int(new.sum()))

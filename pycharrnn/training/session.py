@@ -17,6 +17,7 @@ from pycharrnn.engine.model import CharRNN
 from pycharrnn.text import loaders
 from pycharrnn.text.batches import Batches
 from pycharrnn.text.corpus import Corpus
+from pycharrnn.text.encodings import ENCODINGS
 from pycharrnn.text.text_stats import TextStats, text_stats
 from pycharrnn.training import (
     distributed,
@@ -197,6 +198,11 @@ def _make_checkpoint_dir(path: str) -> None:
 
 def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, say: Say) -> Batches:
     data, start = settings.data, settings.start
+    model_characters: list[bytes] | None = None
+    if start and data.vocab != "strict":
+        model_characters = list(start.checkpoint.vocab)
+        if not start.is_resumed:  # a model of bytes that becomes one of code points loses parts of characters
+            model_characters = list(filter(ENCODINGS[data.encoding].is_character, model_characters))
     return loaders.open_batches(
         data.data_dir,
         data.batch_size,
@@ -209,7 +215,7 @@ def _loader(settings: RunSettings, text: TextStats, ranks: Ranks, advise: bool, 
         rows=ranks.rows(data.batch_size),
         progress=settings.display.progress,
         encoding=data.encoding,
-        model_characters=start.checkpoint.vocab if start and data.vocab != "strict" else None,
+        model_characters=model_characters,
         leave_out_others=data.vocab == "keep",
         stats=text,
         advise=advise,

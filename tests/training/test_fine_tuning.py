@@ -292,6 +292,22 @@ def test_extend(tmp_path):
     assert invoke(folder, "sample", str(named(folder)[-1]), "-primetext", "the ~", "-verbose", "0", "-length", "10")
 
 
+@pytest.mark.parametrize("vocab", ["extend", "keep"])
+def test_a_model_of_bytes_becomes_one_of_code_points(tmp_path, vocab):
+    """Bytes of its text that are parts of characters leave it: it can't draw them, and -max_copy works."""
+    folder = folder_with_text(tmp_path, "Où est l'été ? L'hôtel.\n".encode() * 30)
+    train(folder, "-savefile", "base", "-max_epochs", "1")
+    base = checkpoint.load(folder / "cv/lm_base_best.t7")
+    assert {b"\xc3", b"\xa9"} < set(base.vocab)
+    args = ("-encoding", "utf8", "-vocab", vocab, "-max_epochs", "1", "-savefile", "points")
+    train(folder, "-init_from", "cv/lm_base_best.t7", *args)
+    loaded = checkpoint.load(folder / "cv/lm_points_best.t7")
+    ascii_only = {c for c in base.vocab if c < b"\x80"}
+    assert set(loaded.vocab) == (ascii_only | {c.encode() for c in "ùéô"} if vocab == "extend" else ascii_only)
+    assert loaded.network.weights["decoder.bias"].shape == (len(loaded.vocab),)
+    invoke(folder, "sample", "cv/lm_points_best.t7", "-length", "40", "-max_copy", "9")
+
+
 def test_keep(tmp_path):
     folder, lines = checked_run(tmp_path, OTHER, "-init_from", str(LSTM), "-vocab", "keep")
     count = sum(map(OTHER.count, NEW))
@@ -417,5 +433,6 @@ def test_going_on_from_it(poet, tmp_path):
     other = folder_with_text(tmp_path / "b", text)
     lines = train(other, "-init_from", str(LSTM), "-vocab", "extend", "-encoding", "utf8", "-max_epochs", "0.2")
     loaded = checkpoint.load(named(other)[-1])
-    assert set(loaded.vocab) == {*checkpoint.load(LSTM).vocab, *(c.encode() for c in text.decode())}
+    taken_over = {c for c in checkpoint.load(LSTM).vocab if c < b"\x80"}  # other bytes are parts of characters
+    assert set(loaded.vocab) == {*taken_over, *(c.encode() for c in text.decode())}
     assert not [p for p in (other / "data").iterdir() if p.name in ("vocab.t7", "data.t7")]
