@@ -182,10 +182,10 @@ def _resumed(
         changes = ", ".join(f"-{name} {change}" for name, change in overridden.items())
         lines.log.append(f"overridden on the command line: {changes}")
     start = dataclasses.replace(start, overridden=frozenset(overridden))
-    return _in_place(options, start, given), start
+    return _in_place(options, start, given, lines), start
 
 
-def _in_place(options: TrainOptions, start: InitialCheckpoint, given: Collection[str]) -> TrainOptions:
+def _in_place(options: TrainOptions, start: InitialCheckpoint, given: Collection[str], lines: _Lines) -> TrainOptions:
     """Write beside the checkpoint of -resume unless -checkpoint_dir is given; a recorded folder may be a stranger's.
 
     Errors: UserError for a recorded -savefile that names a folder.
@@ -197,7 +197,12 @@ def _in_place(options: TrainOptions, start: InitialCheckpoint, given: Collection
         )
     if "checkpoint_dir" in given or start.is_in_place:
         return options
-    return dataclasses.replace(options, checkpoint_dir=os.path.dirname(start.path) or ".")
+    folder = os.path.dirname(start.path) or "."
+    lines.notes.append(
+        f"new checkpoints go to {escape_line(folder, None)}, where the one of {flag('resume')} is:"
+        f" {flag('checkpoint_dir')} names another folder."
+    )
+    return dataclasses.replace(options, checkpoint_dir=folder)
 
 
 def _in_words(value: object) -> str:

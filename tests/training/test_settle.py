@@ -101,9 +101,13 @@ def test_a_resumed_run_has_its_recorded_options_except_those_given():
 
 def test_a_recorded_folder_is_kept_only_where_the_checkpoint_lies_in_it():
     start = start_of(True, checkpoint_dir="elsewhere")
-    assert settled(start=start, resume="cv").files.checkpoint_dir == "cv"
+    settings = settled(start=start, resume="cv")
+    assert settings.files.checkpoint_dir == "cv"
+    (note,) = map(for_command_line, settings.notes)
+    assert note == "new checkpoints go to cv, where the one of -resume is: -checkpoint_dir names another folder."
     in_place = dataclasses.replace(start, is_in_place=True)
-    assert settled(start=in_place, resume="cv").files.checkpoint_dir == "elsewhere"
+    settings = settled(start=in_place, resume="cv")
+    assert settings.files.checkpoint_dir == "elsewhere" and settings.notes == ()
     assert settled(start=start, resume="cv", checkpoint_dir="there").files.checkpoint_dir == "there"
 
 
