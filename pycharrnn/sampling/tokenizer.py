@@ -15,7 +15,7 @@ import numpy as np
 from compat.vocabulary import characters_by_id
 from pycharrnn.checkpoints import checkpoint
 from pycharrnn.common.display import is_utf8, quote_code_point
-from pycharrnn.common.errors import UserError, flag
+from pycharrnn.common.errors import UserError, flag, wordings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -84,7 +84,7 @@ def primetext_characters(
         is_lower_case_known = _is_known(in_lower_case, vocab)
         advice = f"write {them} in lower case" if is_lower_case_known else advice_on_unknown(primetext, unknown, vocab)
         if ignorable:
-            advice += f", or use {flag('ignore_bad_primetext', 1)}"
+            advice += f", or use {wordings('-ignore_bad_primetext 1', 'ignore_bad_primetext=True')}"
         raise UserError(f"{flag(option)} has {described}: {advice}.")
     return characters
 

@@ -132,17 +132,17 @@ def of_text(text: bytes, kind: str) -> Iterator[bytes]:
         yield from (item.removesuffix(end) for item in as_input([text], kind, "the text"))
 
 
-def as_input(pieces: Iterable[bytes], kind: str, shown: str) -> Iterator[bytes]:
+def as_input(pieces: Iterable[bytes], kind: str, shown: str, longest: float = MAX_ITEM) -> Iterator[bytes]:
     """The items of a source file, each with its end, as input.txt holds them.
 
-    Errors: UserError for a longer item than MAX_ITEM; for -items blank or file also for a file that contains U+001E.
+    `longest`: bytes of an item of -items blank or file, which must not contain U+001E. Errors: UserError.
     """
     end = END_CHARACTERS[kind]
     if kind == "line":
         yield from (item + end for item in of_input(pieces, end))
         return
     checked = _without_end(pieces, end, kind, shown)
-    for item in [_whole(checked)] if kind == "file" else _between_blank_lines(checked):
+    for item in [_whole(checked, longest)] if kind == "file" else _between_blank_lines(checked, longest):
         if item:
             yield item + end
 
@@ -157,17 +157,17 @@ def _without_end(pieces: Iterable[bytes], end: bytes, kind: str, shown: str) -> 
         yield piece
 
 
-def _whole(pieces: Iterable[bytes]) -> bytes:
+def _whole(pieces: Iterable[bytes], longest: float) -> bytes:
     """A file without the line breaks around it."""
     found = bytearray()
     for piece in pieces:
         found += piece
-        if len(found) > MAX_ITEM:
+        if len(found) > longest:
             raise too_long(bytes(found))
     return bytes(found.strip(b"\r\n"))
 
 
-def _between_blank_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _between_blank_lines(pieces: Iterable[bytes], longest: float) -> Iterator[bytes]:
     """Lines without a blank one between them; a blank line has spaces and tabs at most."""
     lines: list[bytes] = []
     size = 0
@@ -175,7 +175,7 @@ def _between_blank_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if line.strip(_BLANKS):
             lines.append(line)
             size += len(line) + 1
-            if size > MAX_ITEM:
+            if size > longest:
                 raise too_long(b"\n".join(lines))
         elif lines:
             yield b"\n".join(lines)

@@ -54,6 +54,15 @@ def test_another_text_may_be_named(home):
     assert has_copy(found, 1) and not has_copy(found, 1, b"cba\nbbbb\n")
 
 
+def test_a_model_of_files_is_compared_with_a_file_of_any_length(tmp_path):
+    """Such as a novel that its items were trained after: one item, longer than training takes any."""
+    item_models.saved(tmp_path, "file", letters="abc\n")
+    (tmp_path / "novel.txt").write_bytes(b"xyz\n" * 250_000 + TEXT)
+    flags = ("-verbose", "0", "-items", "20", "-max_copy", f"{N}", "-text", "novel.txt")
+    done = run(*SAMPLE, *flags, cwd=tmp_path)
+    assert done.returncode == 0 and len(done.stdout) > 50 and not has_copy(done.stdout.replace(b"\n%\n", b"%"), 0)
+
+
 def test_a_sample_that_can_not_go_on_says_so(home):
     """After every character any other stands somewhere in the text."""
     done = run(*SAMPLE, "-verbose", "0", "-max_copy", "1", "-primetext", "a", cwd=home)

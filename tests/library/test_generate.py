@@ -298,7 +298,7 @@ def test_an_unknown_character_has_the_sentence_of_the_command_line(model):
         with pytest.raises(pycharrnn.UserError) as raised:
             refused()
         assert str(raised.value) == sentence.replace("-primetext", "beginning").replace(
-            "-ignore_bad_primetext 1", "ignore_bad_primetext=1"
+            "-ignore_bad_primetext 1", "ignore_bad_primetext=True"
         )
     assert model.generate("Thü", length=1, seed=1, ignore_bad_primetext=True).startswith("Th")
     with pytest.raises(pycharrnn.UserError, match="^text has the character 'ü'"):
