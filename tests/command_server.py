@@ -10,8 +10,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
@@ -215,9 +217,9 @@ def _become(request: dict, streams: list[int]) -> NoReturn:
 
 if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, as a command sets it
-    import pycharrnn.analysis.scoring
-    import pycharrnn.sampling.batch_to_files
-    import pycharrnn.training.loop  # noqa: F401
+    for package in ("analysis", "checkpoints", "cli", "common", "engine", "sampling", "text", "training"):
+        for module in pkgutil.iter_modules([str(ROOT / "pycharrnn" / package)], f"pycharrnn.{package}."):
+            importlib.import_module(module.name)
     from pycharrnn.cli.commands import main
 
     gc.freeze()  # so that collecting garbage touches none of these pages either

@@ -219,9 +219,13 @@ def integers_of_windows(monkeypatch) -> None:
 
 
 def sampled(checkpoint: Path, args: list[str]) -> bytes:
-    result = run("sample", os.fspath(checkpoint), "-gpuid", "-1", "-verbose", "0", *args)
-    result.check_returncode()
-    return result.stdout
+    """What our sample prints to a pipe."""
+    from pycharrnn.cli.commands import cli
+
+    command = ["sample", os.fspath(checkpoint), "-gpuid", "-1", "-verbose", "0", *args]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout_bytes
 
 
 @pytest.fixture(scope="session")

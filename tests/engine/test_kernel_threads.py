@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import start
 from kernel_levels import needs_kernel
 
 pytestmark = needs_kernel
@@ -106,7 +107,8 @@ for _ in range(20):
 
 def test_more_threads_than_the_kernel_starts():
     """It starts 256 at most; a decoder of more than 8,192 characters is divided into more parts than they take."""
-    run(
+    command = start(
+        "-c",
         """
 import torch
 from pycharrnn import CharRNN
@@ -119,5 +121,8 @@ for threads in (1, 300):
     log_probs[:, :, :9].sum().backward()
     found.append((log_probs.detach().clone(), net.flat.grad.clone()))
 assert all(map(torch.equal, *found))
-"""
+""",
+        stderr=subprocess.PIPE,
     )
+    assert command.communicate(timeout=300) == (None, b"")
+    assert command.returncode == 0

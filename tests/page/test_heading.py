@@ -22,20 +22,19 @@ def convert(*args: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def trained_on(path, folder, place: dict[str, str]):
-    """A copy of a checkpoint that records another place of its text."""
-    loaded = checkpoint.load(path)
-    opt = {key: value for key, value in loaded.opt.items() if key != "data_dir"}
-    charrnn.save(folder / path.name, dataclasses.replace(loaded, opt={**opt, **place}))
-    return folder / path.name
+@pytest.fixture(scope="module")
+def titled(tmp_path_factory):
+    """The address of a page of two models."""
+    page = tmp_path_factory.mktemp("titled") / "poems.html"
+    convert(LSTM, GRU, page, "-title", TITLE, "-about", ABOUT)
+    return page.as_uri()
 
 
 @needs_browser
 @pytest.mark.parametrize("width", [360, 1280])
-def test_title_and_text_are_shown_as_typed(chromium, tmp_path, width):
-    convert(LSTM, GRU, tmp_path / "poems.html", "-title", TITLE, "-about", ABOUT)
+def test_title_and_text_are_shown_as_typed(chromium, titled, width):
     with screen(chromium, width):
-        visit(chromium, (tmp_path / "poems.html").as_uri())
+        visit(chromium, titled)
         assert chromium.title == element(chromium, "title").text == TITLE
         assert element(chromium, "about").text == ABOUT
         assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
@@ -65,31 +64,26 @@ def test_a_long_text_leaves_the_prompt_in_sight(chromium, tmp_path):
 
 
 @needs_browser
-@pytest.mark.parametrize(
-    "place, title",
-    [
-        ({"data_dir": "data/my_text"}, "my_text"),
-        ({"data_dir": "C:\\data\\my_text\\"}, "my_text"),
-        ({"input_h5": "data/tiny-shakespeare.h5"}, "tiny-shakespeare"),
-        ({"data_dir": "."}, LSTM.stem),
-        ({}, LSTM.stem),
-    ],
-)
-def test_the_title_is_that_of_the_text(chromium, tmp_path, place, title):
-    convert(trained_on(LSTM, tmp_path, place), tmp_path / "page.html")
+def test_the_title_is_that_of_the_models_text(chromium, tmp_path):
+    loaded = checkpoint.load(LSTM)
+    opt = {key: value for key, value in loaded.opt.items() if key != "data_dir"}
+    titles = {}
+    for name, place, title in [
+        ("lm_a", {"data_dir": "data/my_text"}, "my_text"),
+        ("lm_b", {"input_h5": "data/tiny-shakespeare.h5"}, "tiny-shakespeare"),
+        ("lm_c", {"data_dir": "C:\\data\\my_text\\"}, "my_text"),
+        ("lm_d", {"data_dir": "."}, "lm_d"),
+        ("lm_e", {}, "lm_e"),
+    ]:
+        charrnn.save(tmp_path / f"{name}.t7", dataclasses.replace(loaded, opt={**opt, **place}))
+        titles[name] = title
+    convert(*(tmp_path / f"{name}.t7" for name in titles), tmp_path / "page.html")
     visit(chromium, (tmp_path / "page.html").as_uri())
-    assert chromium.title == element(chromium, "title").text == title
+    assert chromium.title == element(chromium, "title").text == "my_text"
     assert not element(chromium, "about").is_displayed()
-
-
-@needs_browser
-def test_the_title_follows_the_model(chromium, tmp_path):
-    files = [trained_on(path, tmp_path, {"data_dir": f"data/{path.parent.name}"}) for path in (LSTM, GRU)]
-    convert(*files, tmp_path / "page.html")
-    visit(chromium, (tmp_path / "page.html").as_uri())
-    assert chromium.title == "lstm2"
-    Select(element(chromium, "model")).select_by_value(GRU.stem)
-    wait(chromium, lambda: chromium.title == element(chromium, "title").text == "gru2")
+    for name, title in titles.items():
+        Select(element(chromium, "model")).select_by_value(name)
+        wait(chromium, lambda title=title: chromium.title == element(chromium, "title").text == title)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="arguments are text there")

@@ -15,7 +15,8 @@ import sys
 import time
 
 import pytest
-from serving_tools import LOOPBACK, LSTM, ROOT, server, server_in_thread
+from conftest import start
+from serving_tools import LOOPBACK, LSTM, server, server_in_thread
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pycharrnn.common.errors import UserError
@@ -222,9 +223,9 @@ def test_where_all_places_are_taken_a_client_is_asked_to_come_back(serve):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("limit", [200, 400])
-def test_few_open_files_are_enough(limit):
+def test_few_open_files_are_enough():
     """A program that may open few files keeps few connections, and accepts no more than it may open."""
+    limit = 200
     resource = pytest.importorskip("resource", reason="this system has no limit of open files")
 
     def few_files():
@@ -423,15 +424,15 @@ def test_signals_end_a_server_with_all_it_has(name, often):
         assert error.strip() == said
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
-def test_signals_that_the_caller_ignores_stay_ignored(name):
+def test_signals_that_the_caller_ignores_stay_ignored():
     """A script ignores Ctrl-C for its background jobs, nohup ignores SIGHUP."""
-    number = getattr(signal, name)
-    with server(LSTM, preexec_fn=lambda: signal.signal(number, signal.SIG_IGN)) as running:
+    ignored = (signal.SIGINT, signal.SIGHUP)
+    with server(LSTM, preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored]) as running:
         assert sample(port_of(running.url))[0] == 200  # from now on the server handles signals
-        running.process.send_signal(number)
-        time.sleep(0.5)
-        assert sample(port_of(running.url))[0] == 200
+        for number in ignored:
+            running.process.send_signal(number)
+            time.sleep(0.5)
+            assert sample(port_of(running.url))[0] == 200
         running.process.send_signal(signal.SIGTERM)
         running.process.communicate(timeout=300)
     assert running.process.returncode == 143
@@ -444,13 +445,12 @@ def test_an_address_that_cannot_be_printed(where):
     reading, writing = os.pipe()
     os.close(reading)
     out = writing if where == "a closed pipe" else os.open("/dev/full", os.O_WRONLY)
-    command = [sys.executable, "-m", "pycharrnn", "serve", str(LSTM), "-port", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, env=environment, text=True, timeout=300)
+    serve = start("serve", str(LSTM), "-port", "0", stdout=out, stderr=subprocess.PIPE, text=True)
+    _, said = serve.communicate(timeout=300)
     for number in {writing, out}:
         os.close(number)
-    assert result.returncode == 1
-    assert re.fullmatch(r"pycharrnn: can't print the server's address \(.+\): .+\n", result.stderr)
+    assert serve.returncode == 1
+    assert re.fullmatch(r"pycharrnn: can't print the server's address \(.+\): .+\n", said)
 
 
 def test_a_token_stays_out_of_what_is_printed():
