@@ -40,7 +40,7 @@ DASHES = (0, (4, 1.5))  # of the validation losses
 _MAX_UNSMOOTHED = 200  # training losses; more are smoothed
 _POINTS = 400  # of a smoothed curve: more than an image can show
 _MAX_MARKED = 60  # validation losses with a marker for each
-MAX_INSIDE = 3  # runs whose legend fits inside the axes
+MAX_INSIDE = 2  # runs whose legend fits inside the axes
 _MAX_CURVES = 30  # runs in one image
 _TITLE = "Training and validation loss"
 _LARGEST = 1e15  # iteration or loss to plot; no training has larger ones, and no axis can show them
@@ -289,7 +289,7 @@ def legend(figure: Figure, axes: Axes, handles: list[Line2D], labels: list[str],
     if below:
         legend = figure.legend(handles, placeholders, loc="outside lower left", frameon=False, fontsize=10)
     else:
-        legend = axes.legend(handles, placeholders, loc="upper right", framealpha=0.9, fontsize=10)
+        legend = axes.legend(handles, placeholders, loc="best", framealpha=0.9, fontsize=10)
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_parse_math(False)
         text.set_text(label)

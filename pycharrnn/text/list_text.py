@@ -31,18 +31,9 @@ _MAX_RUNNING_ON = 0.05  # fraction of blocks; it is about 0.2 in the stanzas of 
 _MAX_ROWS = 1000  # of a table
 _MIN_NUMBERS = 0.9  # fraction of the rows
 _COLUMN_NAMES = {
-    "name",
-    "names",
-    "title",
-    "titles",
-    "smiles",
-    "text",
-    "label",
-    "category",
-    "language",
-    "country",
-    "id",
-    "split",
+    *("name", "names", "first name", "firstname", "last name", "lastname", "surname", "sex", "gender", "author"),
+    *("title", "titles", "text", "label", "category", "type", "language", "country", "city", "town", "year", "date"),
+    *("smiles", "id", "split"),
 }
 
 LIST, SORTED_LIST, BLOCKS = "list", "sorted list", "list with blank lines between items"
@@ -103,8 +94,8 @@ def _are_blocks(lines: list[str]) -> bool:
 def header(beginning: bytes) -> str:
     """The first line of a list of items if it is the header of a table, as in a .csv file; else "".
 
-    It names its columns without digits: one of them has numbers in nearly all other lines, or each name is one of
-    _COLUMN_NAMES.
+    It names its columns without digits. Each name is one of _COLUMN_NAMES; or there are several columns, and one has
+    such a name, or numbers in nearly all other lines.
 
     Example:
         >>> header(b"Name,Count\\nAda,12\\nBob,7\\n"), header(b"Ada\\nBob\\n")
@@ -120,11 +111,14 @@ def header(beginning: bytes) -> str:
         return ""
     if not all(name.strip() for name in first):
         return ""
-    if all(name.strip().casefold() in _COLUMN_NAMES for name in first):
+    are_known = [name.strip().casefold() in _COLUMN_NAMES for name in first]
+    if all(are_known):
         return lines[0]
-    rows = [row for row in rows if len(row) == len(first)]
-    has_numbers = len(rows) >= 2 and any(
-        sum(_is_number(row[k]) for row in rows) >= _MIN_NUMBERS * len(rows) for k in range(len(first))
+    alike = [row for row in rows if len(row) == len(first)]
+    if any(are_known) and len(alike) >= _MIN_ALIKE * len(rows):
+        return lines[0]
+    has_numbers = len(alike) >= 2 and any(
+        sum(_is_number(row[k]) for row in alike) >= _MIN_NUMBERS * len(alike) for k in range(len(first))
     )
     return lines[0] if has_numbers and len(first) > 1 else ""
 

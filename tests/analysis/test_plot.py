@@ -202,7 +202,7 @@ def test_values_do_not_stand_on_each_other():
     assert all(abs(a - b) >= 14 for k, a in enumerate(heights) for b in heights[:k])
 
 
-@pytest.mark.parametrize("count, inside", [(3, True), (4, False)])
+@pytest.mark.parametrize("count, inside", [(2, True), (3, False)])
 def test_where_the_legend_stands(count, inside):
     curves = [plotting.loss_curve(with_losses([3.0, 2.0], {2: 2.5}, 2), f"run{k}") for k in range(count)]
     axes = axes_of(*curves)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 
 import pytest
 from conftest import run
@@ -26,7 +27,9 @@ def convert(*args: object) -> None:
 def titled(tmp_path_factory):
     """The address of a page of two models."""
     page = tmp_path_factory.mktemp("titled") / "poems.html"
-    convert(LSTM, GRU, page, "-title", TITLE, "-about", ABOUT)
+    long_name = page.with_name(f"lm_{'names_and_others_' * 3}epoch20.00_1.0747.t7")  # which no column is as wide as
+    shutil.copy(LSTM, long_name)
+    convert(long_name, GRU, page, "-title", TITLE, "-about", ABOUT)
     return page.as_uri()
 
 

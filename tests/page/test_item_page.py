@@ -113,6 +113,20 @@ def test_a_label_is_chosen(labelled, pages):
         wait(labelled, lambda expected=expected: shown(labelled) == expected)
 
 
+def test_a_score_is_that_of_the_label(labelled):
+    click(labelled, "tab-score")
+    said = []
+    for label, own in (("b", "ca\nab\tb"), ("ab", "b\tca\nab\tb"), ("ab", "ca\nb")):
+        Select(element(labelled, "label")).select_by_visible_text(label)
+        fill(labelled, "own", own)
+        click(labelled, "score-button")
+        wait(labelled, lambda: element(labelled, "score-status").text.endswith("5 characters"))
+        said.append((element(labelled, "score-status").text, element(labelled, "scored").text))
+        labelled.execute_script("document.getElementById('score-status').textContent = ''")
+    assert said[0] == said[1] != said[2]
+    assert said[0][1].replace("\t", " ").split() == ["b", "ca", "ab", "b"]
+
+
 def test_the_list_is_what_sample_prints(both, pages):
     expected = printed(pages)
     assert [text or "(empty)" for text in expected] == drawn(both)

@@ -332,6 +332,7 @@ def test_nothing_that_a_text_says_is_run(chromium, studio, poems):
         "files": [{"name": HOSTILE, "bytes": 1, "encoding": HOSTILE}],
         "facts": [HOSTILE],
         "left_out": [HOSTILE],
+        "too_short": HOSTILE,
     }
     said = {
         "error": HOSTILE,

@@ -88,7 +88,7 @@ def test_what_is_said_of_a_text(studio):
         "left out, since they contain no text: picture.png.",
         "left out, since they are not plain text: scan.pdf (a PDF file); save them as plain text.",
     ]
-    assert (found["kind"], found["encoding"], found["advice"]) == ("text", "bytes", "")
+    assert (found["kind"], found["encoding"], found["advice"], found["too_short"]) == ("text", "bytes", "", "")
     assert found["bytes"] == found["characters"] == 2400
     assert found["code_points"] == 2150
     assert not files_below("data")
@@ -99,6 +99,7 @@ def test_a_list_is_recognized(studio):
     text_id = studio.text("names.txt", names)
     found = studio.post(f"/texts/{text_id}/read").json()
     assert (found["kind"], found["suggested_items"]) == ("list", "line")
+    assert found["too_short"].startswith("The text has 691 characters, too few to learn from: give 1,000 at least")
     assert found["advice"].startswith("data/names/input.txt looks like a list: ")
     assert '; "The text is: a list: each line is an item" learns each line by itself' in found["advice"]
     as_items = studio.post(f"/texts/{text_id}/read", items="line").json()

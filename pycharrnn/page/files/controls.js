@@ -1,5 +1,7 @@
 // The controls: reading, setting and checking their values.
 
+import { inputOf } from "./item_selection.js";
+
 const $ = (id) => document.getElementById(id);
 const NUM_CANDIDATES = 8; // shown for each character
 const CONTROLS = ["primetext", "adapt", "temperature", "topk", "topp", "seed", "length"];
@@ -59,10 +61,13 @@ export function itemsRequestOf(values, facts) {
   return { model: facts.id, primetext, ...numbersOf(values), items: Number(values.items), ...choices };
 }
 
-// The request for a score of a text.
+// The request for a score of a text. Items of a model with labels get the chosen one, unless they begin with one and a
+// tab.
 export function scoreRequestOf(facts) {
   const adapt = $("score-adapt").checked ? "1" : "0";
-  return { model: facts.id, text: $("own").value, ...adaptOf({ adapt, ...adaptValues() }) };
+  const own = $("own").value;
+  const text = facts.labels.length ? inputOf(own, facts.items, $("label").value, facts.labels) : own;
+  return { model: facts.id, text, ...adaptOf({ adapt, ...adaptValues() }) };
 }
 
 // The fields of a request that set how a model learns; none if it does not learn.

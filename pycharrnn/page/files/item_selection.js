@@ -45,6 +45,12 @@ export class ItemSelection {
   }
 }
 
+// The items of a text as input.txt holds them. label: of those that do not begin with one of `labels`; "" = none.
+export function inputOf(text, kind, label = "", labels = []) {
+  const before = (item) => (label && !labels.some((known) => item.startsWith(`${known}\t`)) ? `${label}\t` : "");
+  return itemsOf(text, kind).map((item) => before(item) + item + ENDS[kind]).join("");
+}
+
 // The items of a text. kind: what an item is.
 export function itemsOf(text, kind) {
   const end = ENDS[kind];

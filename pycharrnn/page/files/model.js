@@ -1,7 +1,7 @@
 // Samples from a model, draws items and scores texts, with the same results as the server's samples.py, drawn_items.py
 // and served_models.py.
 
-import { ENDS, ItemSelection, itemsOf } from "./item_selection.js";
+import { ENDS, inputOf, ItemSelection } from "./item_selection.js";
 import { KnownItems } from "./known_items.js";
 import { Learner } from "./learner.js";
 import { Network, prepare, prepareWeights } from "./network.js";
@@ -96,7 +96,7 @@ export class Model {
   *score(text, learner = null) {
     const { items } = this.#facts;
     const end = ENDS[items];
-    const bytes = new TextEncoder().encode(items ? itemsOf(text, items).map((item) => item + end).join("") : text);
+    const bytes = new TextEncoder().encode(items ? inputOf(text, items) : text);
     const network = new Network(this.#prepared);
     const [screen, pending] = [new ScreenText(), []];
     let previous = this.#prepared.endId; // which begins an item; -1 for a model of a text

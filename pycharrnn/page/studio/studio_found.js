@@ -3,7 +3,7 @@
 import { count, el, sentence, size } from "./studio_dom.js";
 
 const KINDS = {
-  text: "It looks like prose, not like a list.",
+  text: "No list was recognized in it; that takes 40 lines at least.",
   list: "It looks like a list.",
   "sorted list": "It looks like a sorted list.",
   "list with blank lines between items": "It looks like a list with blank lines between its items.",
@@ -31,6 +31,7 @@ export function foundFacts(facts, items = "") {
       `${count(facts.characters, unit)}, ${facts.distinct.toLocaleString("en")} distinct, ${size(facts.bytes)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`,
     ),
     el("p", {}, ITEMS[items] ?? KINDS[facts.kind] ?? ""),
+    facts.too_short && el("p", { class: "left-out" }, facts.too_short),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
   ].filter(Boolean);

@@ -15,6 +15,7 @@ from pycharrnn.server.studio import page_words
 from pycharrnn.server.studio.child_environment import child_environment
 from pycharrnn.server.studio.text_schemas import ChoiceEstimate, Estimates, FileFacts, TextFacts
 from pycharrnn.text import corpus, list_text, source_files
+from pycharrnn.training import recipes
 from pycharrnn.training.corpus_run import is_product
 from pycharrnn.training.options import TrainOptions
 
@@ -47,12 +48,14 @@ def read(
         facts.append(f"{decoded}.")
     facts += [note for note in notes if note not in left_out]
     encoding = stats.encoding
+    length = stats.length(encoding)
+    too_short = f"The text has {length} characters, {recipes.LONGER_TEXT}." if length < recipes.LEAST_LENGTH else ""
     found = TextFacts(
         id=text_id,
         name=name,
         bytes=stats.size,
         code_points=stats.code_points,
-        characters=stats.length(encoding),
+        characters=length,
         distinct=len(stats.characters(encoding)),
         encoding=encoding,
         kind=list_kind or "text",
@@ -64,6 +67,7 @@ def read(
         facts=[shown(fact) for fact in facts],
         left_out=[shown(note) for note in left_out],
         advice=shown(advice),
+        too_short=too_short,
         suggested_items=list_text.ITEMS.get(list_kind, ""),
     )
     return found, stats
