@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.int64]
 
 _READ_AHEAD = 1 << 18  # characters that are read at a time as text
+_FEW = 5  # items of validation, below which its loss says little
 _HELD = 1 << 26  # bytes of token ids that are held in memory; of a longer text, items are read from the disk
 
 
@@ -89,6 +90,11 @@ class ItemLoader(Batches):
         longest = item_index.longest(self._index)
         say(f"items: {len(self._index)}, {distinct} of them distinct; the longest has {longest} characters")
         say(f"items in train: {sizes[TRAIN].items}, val: {sizes[VAL].items}, test: {sizes[TEST].items}")
+        if 0 < sizes[VAL].items < _FEW:
+            say(
+                f"WARNING: val has {sizes[VAL].items} item{'s' * (sizes[VAL].items > 1)}, whose loss says little on"
+                " which checkpoint is best: add items, or compare samples of the best and of the latest."
+            )
         if label:
             self.label_counts = self._splits.counts_by_label(TRAIN, item_index.labels(self._index, text))
             say(f"labels in train: {labels.in_words(self.label_counts)}")

@@ -261,7 +261,7 @@ def test_a_text_that_changes(list_of_300, monkeypatch):
         np.testing.assert_array_equal(batches.next_batch(TRAIN)[0], expected[k])
 
 
-def test_what_the_log_says(tmp_path):
+def test_what_the_log_says(tmp_path, tmp_path_factory):
     said: list[str] = []
     folder(tmp_path, [b"Ada", b"Bob", b"", b"Ada", b"Celine"] * 10)
     ItemLoader(tmp_path, 2, 5, (0.6, 0.4, 0.0), "line", 3, say=said.append)
@@ -270,6 +270,11 @@ def test_what_the_log_says(tmp_path):
         "items in train: 30, val: 10, test: 0",
         "data load done. Number of data batches in train: 12, val: 7, test: 0",
     ]
+    other = folder(tmp_path_factory.mktemp("other"), [b"a" * k for k in range(1, 41)])
+    ItemLoader(other, 2, 5, (0.95, 0.05, 0.0), "line", 3, say=said.append)
+    assert said[-2].startswith(
+        "WARNING: val has 2 items, whose loss says little on which checkpoint is best: add items"
+    )
 
 
 @pytest.mark.parametrize(
