@@ -720,7 +720,7 @@ def test_a_small_model_of_many_characters_is_no_t7_file(tmp_path):
     V = 100_000
     shapes = nngraph.parameter_shapes("rnn", V, 1, 1)
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-    vocab = {b"%05x" % k: k + 1 for k in range(V)}
+    vocab = {chr(0x10000 + k).encode(): k + 1 for k in range(V)}
     wide = charrnn.Checkpoint(charrnn.Network("rnn", 1, 1, V, 0.0, weights), vocab)
     with pytest.raises(UserError, match=r"a .t7 file of 100000 characters is 80.0 GB large.*use .safetensors"):
         checkpoint.convert(wide, tmp_path / "x.t7")
