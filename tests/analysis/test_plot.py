@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import GOLDEN, ROOT
+from conftest import GOLDEN, ROOT, run, sentence
 
 from pycharrnn.analysis import plotting
 from pycharrnn.analysis.options import PlotOptions
@@ -258,21 +258,13 @@ def test_names_tell_files_apart():
 def test_errors_are_one_sentence(tmp_path, args, words):
     (tmp_path / "empty").mkdir()
     checkpoint.convert(with_losses([], {}, 0), tmp_path / "untrained.safetensors")
-    error = failed(["plot", *map(str, args)], tmp_path)
-    assert words in error
+    assert words in sentence(run("plot", *map(str, args), cwd=tmp_path))
 
 
 def test_without_matplotlib(tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError('as if it were not installed')", encoding="utf-8")
     shutil.copy(CHECKPOINT, tmp_path)
-    assert 'needs more packages: pip install "matplotlib' in failed(["plot", CHECKPOINT.name], tmp_path)
-
-
-def failed(args: list[str], folder: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
-    result = subprocess.run(
-        [sys.executable, "-m", "pycharrnn", *args], cwd=folder, capture_output=True, env=environment, text=True
-    )
-    assert result.returncode == 1, result.stderr
-    assert result.stderr.count("\n") == 1, result.stderr
-    return result.stderr
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "pycharrnn", "plot", CHECKPOINT.name]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
+    assert 'needs more packages: pip install "matplotlib' in sentence(result)

@@ -852,7 +852,7 @@ def test_a_token_of_ones_own():
 def test_many_clients_for_some_seconds():
     """The benchmark, shorter and with fewer characters: no error, and memory that stays."""
     script = ROOT / "benchmarks" / "serve_clients.py"
-    command = [sys.executable, str(script), str(LSTM), "-seconds", "2"]
+    command = [sys.executable, str(script), str(LSTM), "-seconds", "1"]
     hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # by which it ends its server
     result = subprocess.run(command, capture_output=True, text=True, timeout=600, preexec_fn=hear)
     assert result.returncode == 0, result.stdout + result.stderr
