@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pretended_studio as pretended
 import pytest
-from page_tools import By, Keys, Select, click, element, needs_browser, screen, text, wait
+from page_tools import By, Keys, Select, click, element, fill, needs_browser, screen, text, wait
 from pretended_studio import HOSTILE, model, run
 
 from pycharrnn.page.page_files import page_files
@@ -93,7 +93,7 @@ def test_from_a_dropped_text_to_a_run(chromium, studio):
     opened(chromium, studio)
     assert "No training yet" in element(chromium, "runs").text
     drop(chromium, "drop", {"poems.txt": "A poem.\n" * 50})
-    shown(chromium, "found", "118,200 characters, 71 distinct, 120 KB, UTF-8 and cp1252.")
+    shown(chromium, "found", "118,200 characters, 120,345 bytes, 71 of them distinct, UTF-8 and cp1252.")
     assert "Left out, since they are not plain text: scan.pdf" in element(chromium, "found").text
     shown(chromium, "new-run", "about a minute, with 160 units per layer")
     assert focused(chromium) == "start-run"
@@ -192,6 +192,10 @@ def test_a_pasted_text_and_its_command(chromium, studio):
     click(chromium, "copy-command")
     shown(chromium, "copied", "command copied")
     assert chromium.execute_script("return navigator.clipboard.readText()") == pretended.COMMAND
+    chromium.execute_script("document.querySelector('[name=choice][value=minutes]').click()")
+    fill(chromium, "run-minutes", "1,5")
+    commands = "/api/studio/command"
+    wait(chromium, lambda: [b.get("minutes") for _, path, b in studio.requests if path == commands][-1] == 1.5)
     click(chromium, "other-text")
     assert focused(chromium) == "choose-files"
 
@@ -241,6 +245,7 @@ def test_stop_go_on_delete_undo_by_keyboard(chromium, studio):
     chromium.switch_to.active_element.send_keys(Keys.TAB + Keys.ENTER)
     shown(chromium, "undo", "Deleted poems. Moved 1 file to trash/d1")
     shown(chromium, "runs", "No training yet")
+    wait(chromium, lambda: element(chromium, "trash").is_displayed())  # where the run was, not only in Bring
     assert focused(chromium) == "undo-button"
     chromium.switch_to.active_element.send_keys(Keys.ENTER)
     shown(chromium, "current-run", "poems")
@@ -305,6 +310,9 @@ def test_bring_send_play(chromium, studio, tmp_path):
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     press(chromium, "Play lm_old")
     wait(chromium, lambda: text(chromium).startswith(pretended.SAMPLE[:20]))
+    click(chromium, "show-learn")
+    chromium.refresh()  # the address still names the sample
+    wait(chromium, lambda: chromium.execute_script("return document.body.dataset.section") == "learn")
     studio.refusals["/api/studio/bring"] = (422, "lm_old.t7 is not a checkpoint.")
     click(chromium, "show-bring")
     element(chromium, "model-file").send_keys(str(path))

@@ -83,7 +83,7 @@ export class Trash {
         button("Undo", () => this.#undo(entry, problem), { key: entry.trash, "aria-label": name }),
       );
     });
-    showAgain($("trash-list"), rows, $("models-title"));
+    showAgain($("trash-list"), rows, $(document.body.dataset.section === "bring" ? "models-title" : "runs-title"));
   }
 
   async #undo(entry, where) {

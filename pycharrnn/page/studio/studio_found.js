@@ -17,7 +17,6 @@ const MOST_FILES = 3; // named in the summary
 
 // facts: those of the server. items: how the user has it read, "" if as it is. Returns elements.
 export function foundFacts(facts, items = "") {
-  const unit = facts.encoding === "utf8" ? "code point" : "character";
   const encodings = [...new Set(facts.files.map(({ encoding }) => encoding.replace(/\butf[-\w]*/i, (name) => name.toUpperCase())))];
   const files = facts.file_count ?? facts.files.length;
   const names = facts.files.slice(0, MOST_FILES).map(({ name }) => name);
@@ -25,16 +24,21 @@ export function foundFacts(facts, items = "") {
     files > MOST_FILES ? `${names.join(", ")} and ${count(files - MOST_FILES, "other file")}` : names.join(", ");
   return [
     el("p", {}, el("b", {}, what)),
-    el(
-      "p",
-      {},
-      `${count(facts.characters, unit)}, ${facts.distinct.toLocaleString("en")} distinct, ${size(facts.bytes)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`,
-    ),
+    el("p", {}, `${lengthWords(facts)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
     el("p", {}, ITEMS[items] ?? KINDS[facts.kind] ?? ""),
     facts.too_short && el("p", { class: "left-out" }, facts.too_short),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
   ].filter(Boolean);
+}
+
+// A model of bytes learns those of each character.
+function lengthWords({ encoding, bytes, code_points, characters, distinct }) {
+  const shown = distinct.toLocaleString("en");
+  if (encoding === "bytes" && code_points !== null && code_points < bytes) {
+    return `${count(code_points, "character")}, ${count(bytes, "byte")}, ${shown} of them distinct`;
+  }
+  return `${count(characters, encoding === "utf8" ? "code point" : "character")}, ${shown} distinct, ${size(bytes)}`;
 }
 
 // "about 2 minutes, with 160 units per layer". seconds: null if unknown.

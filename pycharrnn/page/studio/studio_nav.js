@@ -17,12 +17,13 @@ export function showSection(name, { focus = false } = {}) {
   scrollTo(0, 0);
 }
 
-// Play for an address with a sample; the section of before a reload; else Learn if something is learnt now, or nothing
-// is there to play with.
+// The section of before a reload; Play for an address with a sample; else the last one, or Learn if something is learnt
+// now, or nothing is there to play with.
 export function firstSection(learns) {
-  if (new URLSearchParams(location.hash.slice(1)).has("model")) return "play";
-  const stored = sessionStorage.getItem(STORED);
-  return NAMES.includes(stored) ? stored : learns ? "learn" : "play";
+  const stored = NAMES.find((name) => name === sessionStorage.getItem(STORED));
+  const isReload = performance.getEntriesByType("navigation")[0]?.type === "reload";
+  if (!(stored && isReload) && new URLSearchParams(location.hash.slice(1)).has("model")) return "play";
+  return stored ?? (learns ? "learn" : "play");
 }
 
 function focusSection() {
