@@ -2,7 +2,8 @@
 
     python benchmarks/memory.py
 
-Default network in double precision, each in a process of its own; what importing takes is subtracted.
+It takes some minutes. Default network in double precision, each in a process of its own; what importing takes is
+subtracted.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pycharrnn.analysis.options import ScoreOptions
     from pycharrnn.sampling.predictor import Predictor
 
+_SPLIT_BY = ("batch_size", "seq_length", "train_frac", "val_frac")  # options that decide what is in a split
+
 
 @click.command(
     "eval",
@@ -62,11 +64,13 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         elif val_frac := scoring.old_val_frac(loaded, opt, loss):
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
             note(f"{path}: if its char-rnn is of early June 2015 or older, {old}: validation lacked a batch then.")
-        in_training = recorded_options.find(loaded, "batch_size")
-        if opt.split != "train" and opt.batch_size and in_training not in (None, opt.batch_size):
+        was = {name: recorded_options.find(loaded, name) for name in _SPLIT_BY}
+        given = {name: getattr(opt, name) for name in was if getattr(opt, name) != getattr(EvalOptions, name)}
+        if opt.split != "train" and any(was[name] not in (None, value) for name, value in given.items()):
+            in_training, now = (" ".join(flag(name, one[name]) for name in given) for one in (was, given))
             note(
-                f"{path} was trained with {flag('batch_size', in_training)}: with {flag('batch_size', opt.batch_size)}"
-                f" the {opt.split} split has other characters, and the model may have been trained on them."
+                f"{path} was trained with {in_training}: with {now} the {opt.split} split has other characters, and the"
+                " model may have been trained on them."
             )
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
         if opt.adapt:

@@ -86,7 +86,8 @@ LINE_RECIPES = {
         flags={**OF_BOTH, **_OF_LINES, "patience": 4},
         by_length=(
             (15_000, {"rnn_size": 96, "learning_rate": 0.01, "weight_drop": 0.5, "dropout": 0.3}),
-            (100_000, {"rnn_size": 128, "batch_size": 12, "learning_rate": 0.015, "weight_drop": 0.5}),
+            (45_000, {"rnn_size": 128, "batch_size": 12, "learning_rate": 0.015, "weight_drop": 0.5}),
+            (100_000, {"rnn_size": 128, "batch_size": 12, "learning_rate": 0.015, "weight_drop": 0.35}),
             (600_000, {"rnn_size": 192, "learning_rate": 0.025, "weight_drop": 0.1, "val_frac": 0.05}),
             (math.inf, {"rnn_size": 192, "learning_rate": 0.025, "val_frac": 0.05}),
         ),

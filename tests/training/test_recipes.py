@@ -116,6 +116,8 @@ def test_lines_have_recipes_of_their_own():
     assert (text.rnn_size, text.seq_length) == (128, 50)
     sizes = [of(TextStats(length, length), items="line").rnn_size for length in (14_999, 15_000, 99_999, 100_000)]
     assert sizes == [96, 128, 128, 192]
+    drops = [of(TextStats(length, length), items="line").weight_drop for length in (44_999, 45_000, 99_999, 100_000)]
+    assert drops == [0.5, 0.35, 0.35, 0.1]
     assert of(names, items="line").weight_drop > of(TextStats(7_000_000, 7_000_000), items="line").weight_drop == 0
     for kind in ("blank", "file"):  # items of several lines are as long as texts
         assert dataclasses.replace(of(names, items=kind), items="") == text
