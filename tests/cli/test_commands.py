@@ -307,6 +307,7 @@ def test_what_to_do_without_a_model(tmp_path):
     (tmp_path / "my_text.txt").write_text("The night was long.\n", encoding="utf-8")
     error = sentence(run("sample", "my_text.txt", cwd=tmp_path))
     assert "my_text.txt as a checkpoint: it is a text; `pycharrnn train` makes a model of it" in error
+    assert "my_text.txt is a text: plot draws checkpoints" in sentence(run("plot", "my_text.txt", cwd=tmp_path))
 
 
 @pytest.mark.parametrize("exists", [False, True])
