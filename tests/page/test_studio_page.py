@@ -163,9 +163,11 @@ def test_a_text_that_is_too_short_does_not_start(chromium, studio, poems, monkey
     none = [{**choice, "seconds": None} for choice in pretended.ESTIMATES["choices"]]
     problem = "the text has 3 characters, too few to learn from."
     monkeypatch.setattr(pretended, "ESTIMATES", {"choices": none, "how": "", "problem": problem})
+    studio.facts = {**pretended.FACTS, "too_short": "The text has 3 characters."}
     opened(chromium, studio)
     element(chromium, "files").send_keys(str(poems))
     shown(chromium, "run-problem", problem)
+    assert "The text has 3 characters." in text(chromium, "found") and "looks like" not in text(chromium, "found")
     assert not element(chromium, "start-run").is_enabled()
     assert focused(chromium) == "other-text"
     monkeypatch.undo()

@@ -3,7 +3,7 @@
 import { count, el, sentence, size } from "./studio_dom.js";
 
 const KINDS = {
-  text: "No list was recognized in it; that takes 40 lines at least.",
+  text: "It looks like prose, not like a list.",
   list: "It looks like a list.",
   "sorted list": "It looks like a sorted list.",
   "list with blank lines between items": "It looks like a list with blank lines between its items.",
@@ -22,10 +22,12 @@ export function foundFacts(facts, items = "") {
   const names = facts.files.slice(0, MOST_FILES).map(({ name }) => name);
   const what =
     files > MOST_FILES ? `${names.join(", ")} and ${count(files - MOST_FILES, "other file")}` : names.join(", ");
+  // In a few lines no list is recognized.
+  const kind = ITEMS[items] ?? (facts.too_short && facts.kind === "text" ? "" : KINDS[facts.kind]);
   return [
     el("p", {}, el("b", {}, what)),
     el("p", {}, `${lengthWords(facts)}${encodings.length ? `, ${encodings.join(" and ")}` : ""}.`),
-    el("p", {}, ITEMS[items] ?? KINDS[facts.kind] ?? ""),
+    kind && el("p", {}, kind),
     facts.too_short && el("p", { class: "left-out" }, facts.too_short),
     facts.left_out.length > 0 && el("p", { class: "left-out" }, ...facts.left_out.map(sentence).join(" ")),
     facts.facts.length > 0 && folded(`How ${count(files, "file")} ${files === 1 ? "was" : "were"} read`, facts.facts),
