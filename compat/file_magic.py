@@ -13,6 +13,7 @@ _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
 _OUR_ONNX_START = b"\x08\x07\x12\x09pycharrnn"
 _LONGEST_HEADER = 100_000_000  # bytes of a .safetensors file's header, as the library allows
 _READS = "pycharrnn reads the .t7 files of char-rnn and torch-rnn, and what its convert writes"
+TEXT = "a text; `pycharrnn train` makes a model of it"
 # (the first bytes of a file, what such a file is and what to do with it)
 _BEGINNINGS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for: fetch that with git lfs pull"),
@@ -51,7 +52,7 @@ def name_of(content: bytes | bytearray) -> str:
     if re.match(rb"<(!doctype|html|head|body|\?xml|!--)", text, re.IGNORECASE):
         return "a web page that was saved in the file's place: open it in a browser, and download the file itself"
     if is_text(start):
-        return "a text; `pycharrnn train` makes a model of it"
+        return TEXT
     return ""
 
 

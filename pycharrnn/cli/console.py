@@ -105,13 +105,24 @@ def read(file: str) -> bytes:
 def is_text(path: str) -> bool:
     """Whether a path is that of a text file; False also for a pipe, which is not opened, and for a missing file."""
     from compat import file_magic
+
+    return file_magic.is_text(_start_of(path))
+
+
+def is_plain_text(path: str) -> bool:
+    """As is_text, but False for JSON and for a web page."""
+    from compat import file_magic
+
+    return file_magic.name_of(_start_of(path)) == file_magic.TEXT
+
+
+def _start_of(path: str) -> bytes:
     from pycharrnn.checkpoints import formats
 
-    if formats.of(path) is not None or not os.path.isfile(path):
-        return False
-    with contextlib.suppress(OSError), open(path, "rb") as f:
-        return file_magic.is_text(f.read(4096))
-    return False
+    if formats.of(path) is None and os.path.isfile(path):
+        with contextlib.suppress(OSError), open(path, "rb") as f:
+            return f.read(4096)
+    return b""
 
 
 def read_text(file: str, loaded: Checkpoint | None, text_encoding: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pycharrnn.cli.console import is_text, note, read_primetext, say, use_threads
+from pycharrnn.cli.console import is_plain_text, note, read_primetext, say, use_threads
 from pycharrnn.cli.flags import FILE, FOLDER, Command, Files
 from pycharrnn.cli.outputs import Output
 from pycharrnn.common.errors import UserError
@@ -75,7 +75,7 @@ def plot_command(paths: tuple[str, ...], **values: Any) -> None:
         novelty_plot.save_picture(opt.o, novelty_plot.read(paths))
         say(f"saved {opt.o}")
         return
-    if texts := [path for path in paths if not is_log(path) and is_text(path)]:
+    if texts := [path for path in paths if not is_log(path) and is_plain_text(path)]:
         raise UserError(
             f"{texts[0]} is a text: plot draws checkpoints, folders of them, and the .csv and .jsonl files of train"
             " -log."
