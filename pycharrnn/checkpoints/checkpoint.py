@@ -131,7 +131,7 @@ def convert(
 def remap_ids(
     loaded: charrnn.Checkpoint, vocab: dict[bytes, int], random: LuaRandom | None = None
 ) -> charrnn.Checkpoint:
-    """The same model with the token ids of `vocab`, without the characters that it lacks.
+    """The same model with the token ids of `vocab`; characters that `vocab` lacks are left out.
 
     torch-rnn numbers characters as they first occur, char-rnn by their bytes. `random` draws the weights of new
     characters as char-rnn draws those of a new model: uniform in [-0.08, 0.08), tensor by tensor in the order of the
@@ -142,8 +142,8 @@ def remap_ids(
     n = loaded.network
     shapes = nngraph.parameter_shapes(n.model, len(vocab), n.rnn_size, n.num_layers)
     # Token id old_index[k] of the model becomes new_index[k].
-    kept = [(k, vocab[c] - 1) for k, c in enumerate(characters_by_id(loaded.vocab)) if c in vocab]
-    old_index, new_index = ([pair[side] for pair in kept] for side in (0, 1))
+    kept = {k: vocab[c] - 1 for k, c in enumerate(characters_by_id(loaded.vocab)) if c in vocab}
+    old_index, new_index = list(kept), list(kept.values())
     is_new = np.ones(len(vocab), bool)
     is_new[new_index] = False
     if is_new.any() and random is None:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from compat.charrnn import Checkpoint
-    from pycharrnn.analysis.options import ScoreOptions
+    from pycharrnn.analysis.options import EvalOptions, ScoreOptions
     from pycharrnn.sampling.predictor import Predictor
 
-_SPLIT_BY = ("batch_size", "seq_length", "train_frac", "val_frac")  # options that decide what is in a split
+_SPLIT_BY = ("batch_size", "seq_length", "train_frac", "val_frac")  # decide what is in a split of a text
 
 
 @click.command(
@@ -48,7 +48,6 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
     from pycharrnn.analysis import adapted, scoring
     from pycharrnn.checkpoints import checkpoint, paths
     from pycharrnn.engine import device
-    from pycharrnn.training import recorded_options
 
     where = device.choose(opt.gpuid, 0, lambda line: None)
     rows: list[tuple[str, float, float | None, str]] = []
@@ -64,14 +63,8 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         elif val_frac := scoring.old_val_frac(loaded, opt, loss):
             old = f"{flag('val_frac', val_frac)} gives its val_loss"
             note(f"{path}: if its char-rnn is of early June 2015 or older, {old}: validation lacked a batch then.")
-        was = {name: recorded_options.find(loaded, name) for name in _SPLIT_BY}
-        given = {name: getattr(opt, name) for name in was if getattr(opt, name) != getattr(EvalOptions, name)}
-        if opt.split != "train" and any(was[name] not in (None, value) for name, value in given.items()):
-            in_training, now = (" ".join(flag(name, one[name]) for name in given) for one in (was, given))
-            note(
-                f"{path} was trained with {in_training}: with {now} the {opt.split} split has other characters, and the"
-                " model may have been trained on them."
-            )
+        if opt.split != "train":
+            _note_other_split(path, loaded, opt)
         rows.append((path, loss, loaded.val_loss, checkpoint.trained_on(loaded)))
         if opt.adapt:
             learnt[path] = adapted.split_loss(path, loaded, opt)
@@ -81,6 +74,23 @@ def eval_command(models: tuple[str, ...], **values: Any) -> None:
         say(scoring.as_lines(opt.split, *rows[0][1:3], learnt.get(rows[0][0])))
     if opt.adapt:
         note(f"{adapted.EXPLANATION}.")
+
+
+def _note_other_split(path: str, loaded: Checkpoint, opt: EvalOptions) -> None:
+    """Say that options which decide what is in a split are not those of the training."""
+    from compat import item_options
+    from pycharrnn.training import recorded_options
+
+    names = ("train_frac", "val_frac") if item_options.kind(loaded.vocab, loaded.opt) else _SPLIT_BY
+    was = {name: recorded_options.find(loaded, name) for name in names}
+    now = {name: getattr(opt, name) for name in names if getattr(opt, name) != getattr(type(opt), name)}
+    differ = [name for name, value in now.items() if was[name] not in (None, value)]
+    if differ:
+        in_training, given = (" ".join(flag(name, one[name]) for name in differ) for one in (was, now))
+        note(
+            f"{path} was trained with {in_training}: with {given} the {opt.split} split has other characters, and the"
+            " model may have been trained on them."
+        )
 
 
 @click.command(

@@ -1,9 +1,8 @@
-"""The items of any file or folder, for a model of items: as a training on it would take them, but of any length."""
+"""The items of any file or folder, for a model of items: as a training would take them, but also longer ones."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,7 @@ def items_of_file(
         with contextlib.ExitStack() as until_read:
             for file in _found(path, until_read, text_encoding, note):
                 pieces = decode_text.pieces(file.path, file.decoding, file.shown)
-                yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown, math.inf))
+                yield from (item[: -len(end)] for item in items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM))
 
 
 def labelled_items_of_file(
@@ -59,9 +58,8 @@ def labelled_items_of_file(
             before = labels.prefix(file, label)
             if kind == "line" or not _is_input(file.path, end):
                 pieces = decode_text.pieces(file.path, file.decoding, file.shown)
-                found: Iterator[bytes] = (
-                    item[: -len(end)] for item in items.as_input(pieces, kind, file.shown, math.inf)
-                )
+                whole = items.as_input(pieces, kind, file.shown, items.MAX_READ_ITEM)
+                found: Iterator[bytes] = (item[: -len(end)] for item in whole)
             else:
                 found = items.of_input(file_pieces(file.path), end)
             for item in found:

@@ -92,7 +92,7 @@ class ItemLoader(Batches):
         say(f"items in train: {sizes[TRAIN].items}, val: {sizes[VAL].items}, test: {sizes[TEST].items}")
         if 0 < sizes[VAL].items < _FEW:
             say(
-                f"WARNING: val has {sizes[VAL].items} item{'s' * (sizes[VAL].items > 1)}, whose loss says little on"
+                f"WARNING: val has {sizes[VAL].items} item{'s' * (sizes[VAL].items > 1)}, whose loss says little about"
                 " which checkpoint is best: add items, or compare samples of the best and of the latest."
             )
         if label:

@@ -14,6 +14,7 @@ from pycharrnn.common.errors import UserError, flag
 from pycharrnn.text import labels
 
 MAX_ITEM = 1_000_000  # bytes; while a row of a batch reads such an item, the others read thousands of short ones
+MAX_READ_ITEM = 100_000_000  # bytes of an item that is not trained on; it is held in memory
 ITEM_OF = {"line": "a line that is not empty", "blank": "the lines between two blank lines", "file": "a file"}
 _SHOWN = 40  # bytes of an item in a message
 _BLANKS = b" \t\r"
@@ -101,11 +102,12 @@ class ListCheck:
             yield rest
 
 
-def too_long(item: bytes) -> UserError:
+def too_long(item: bytes, longest: int = MAX_ITEM) -> UserError:
     begins = escape_line(item[:_SHOWN].decode("utf-8", "replace"))
+    or_else = f", or train without {flag('items')}" if longest == MAX_ITEM else ""
     return UserError(
-        f"the item that begins with '{begins}' has more than {MAX_ITEM:,} bytes, the most that an item may have: divide"
-        f" it, or train without {flag('items')}."
+        f"the item that begins with '{begins}' has more than {longest:,} bytes, the most that an item may have: divide"
+        f" it{or_else}."
     )
 
 
@@ -132,10 +134,11 @@ def of_text(text: bytes, kind: str) -> Iterator[bytes]:
         yield from (item.removesuffix(end) for item in as_input([text], kind, "the text"))
 
 
-def as_input(pieces: Iterable[bytes], kind: str, shown: str, longest: float = MAX_ITEM) -> Iterator[bytes]:
+def as_input(pieces: Iterable[bytes], kind: str, shown: str, longest: int = MAX_ITEM) -> Iterator[bytes]:
     """The items of a source file, each with its end, as input.txt holds them.
 
-    `longest`: bytes of an item of -items blank or file, which must not contain U+001E. Errors: UserError.
+    `longest`: the most bytes of an item of -items blank or file. Errors: UserError for a longer one; for these -items
+    also for a file that contains U+001E.
     """
     end = END_CHARACTERS[kind]
     if kind == "line":
@@ -157,17 +160,17 @@ def _without_end(pieces: Iterable[bytes], end: bytes, kind: str, shown: str) -> 
         yield piece
 
 
-def _whole(pieces: Iterable[bytes], longest: float) -> bytes:
+def _whole(pieces: Iterable[bytes], longest: int) -> bytes:
     """A file without the line breaks around it."""
     found = bytearray()
     for piece in pieces:
         found += piece
         if len(found) > longest:
-            raise too_long(bytes(found))
+            raise too_long(bytes(found), longest)
     return bytes(found.strip(b"\r\n"))
 
 
-def _between_blank_lines(pieces: Iterable[bytes], longest: float) -> Iterator[bytes]:
+def _between_blank_lines(pieces: Iterable[bytes], longest: int) -> Iterator[bytes]:
     """Lines without a blank one between them; a blank line has spaces and tabs at most."""
     lines: list[bytes] = []
     size = 0
@@ -176,7 +179,7 @@ def _between_blank_lines(pieces: Iterable[bytes], longest: float) -> Iterator[by
             lines.append(line)
             size += len(line) + 1
             if size > longest:
-                raise too_long(b"\n".join(lines))
+                raise too_long(b"\n".join(lines), longest)
         elif lines:
             yield b"\n".join(lines)
             lines, size = [], 0

@@ -123,6 +123,11 @@ _SHOWN_FOR = (  # the texts of -help
 )
 
 
+def too_short(length: int) -> str:
+    """A sentence on a text of `length` characters if they are fewer than LEAST_LENGTH; else ""."""
+    return f"the text has {length} characters, {LONGER_TEXT}." if length < LEAST_LENGTH else ""
+
+
 def apply(opt: TrainOptions, given: Collection[str], text: TextStats) -> TrainOptions:
     """The options with the defaults of their -recipe, except for those `given`; -recipe is reset. Errors: UserError."""
     return with_defaults(opt, given, text, of_kind(opt.items)[opt.recipe])

@@ -139,8 +139,8 @@ def _with_recipe(
                 f" {applied.max_epochs:g} epochs, since more would learn it by heart."
             )
     length = text.length(applied.encoding)
-    if length < recipes.LEAST_LENGTH:
-        lines.notes.append(f"the text has {length} characters, {recipes.LONGER_TEXT}.")
+    if too_short := recipes.too_short(length):
+        lines.notes.append(too_short)
     if "encoding" not in given and "init_from" not in given and applied.encoding == "bytes" and text.is_often_multibyte:
         share = 100 * text.multibyte / (text.code_points or 1)
         lines.notes.append(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 
+import item_models
 import pytest
 import torchrnn_tables
 from click.testing import CliRunner
@@ -69,6 +70,13 @@ def test_eval_of_another_split_than_in_training(loss, args, said):
     """Which has characters that the model was trained on."""
     stderr = invoke("eval", CHECKPOINT, *args.split()).stderr
     assert said in stderr if said else "was trained with" not in stderr
+
+
+def test_eval_of_other_rows_of_items(tmp_path, loss):
+    """Whose splits are of whole items: rows and their length do not matter to them."""
+    path = str(item_models.saved(tmp_path, batch_size=10, seq_length=25, train_frac=0.9))
+    stderr = invoke("eval", path, "-batch_size", "7", "-seq_length", "9", "-train_frac", "0.5").stderr
+    assert "was trained with -train_frac 0.9: with -train_frac 0.5 the val split has other characters" in stderr
 
 
 def test_eval_names_the_text_of_torch_rnn(tmp_path, loss, monkeypatch):

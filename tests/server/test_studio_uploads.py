@@ -99,7 +99,7 @@ def test_a_list_is_recognized(studio):
     text_id = studio.text("names.txt", names)
     found = studio.post(f"/texts/{text_id}/read").json()
     assert (found["kind"], found["suggested_items"]) == ("list", "line")
-    assert found["too_short"].startswith("The text has 691 characters, too few to learn from: give 1,000 at least")
+    assert found["too_short"].startswith("the text has 691 characters, too few to learn from: give 1,000 at least")
     assert found["advice"].startswith("data/names/input.txt looks like a list: ")
     assert '; "The text is: a list: each line is an item" learns each line by itself' in found["advice"]
     as_items = studio.post(f"/texts/{text_id}/read", items="line").json()

@@ -273,7 +273,7 @@ def test_what_the_log_says(tmp_path, tmp_path_factory):
     other = folder(tmp_path_factory.mktemp("other"), [b"a" * k for k in range(1, 41)])
     ItemLoader(other, 2, 5, (0.95, 0.05, 0.0), "line", 3, say=said.append)
     assert said[-2].startswith(
-        "WARNING: val has 2 items, whose loss says little on which checkpoint is best: add items"
+        "WARNING: val has 2 items, whose loss says little about which checkpoint is best: add items"
     )
 
 

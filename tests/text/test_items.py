@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycharrnn.text import items
+from pycharrnn.common.errors import UserError
+from pycharrnn.text import item_file, items
 
 
 @given(st.binary(max_size=60), st.integers(1, 60))
@@ -18,3 +20,12 @@ def test_pieces_do_not_matter(text, size):
 
 def test_blank_lines_in_several_pieces():
     assert list(items.as_input([b"a\n\n", b"\nb\nc", b"\n \n"], "blank", "a.txt")) == [b"a\x1e", b"b\nc\x1e"]
+
+
+def test_an_item_that_is_not_trained_on_may_be_longer_but_not_endless(tmp_path, monkeypatch):
+    path = tmp_path / "novel.txt"
+    path.write_bytes(b"b\n" * 10)
+    assert list(item_file.items_of_file(str(path), "file", b"\x1e")) == [b"b\n" * 9 + b"b"]
+    monkeypatch.setattr(items, "MAX_READ_ITEM", 15)
+    with pytest.raises(UserError, match="has more than 15 bytes, the most that an item may have: divide it\\.$"):
+        list(item_file.items_of_file(str(path), "file", b"\x1e"))

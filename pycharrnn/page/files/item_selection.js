@@ -47,7 +47,8 @@ export class ItemSelection {
 
 // The items of a text as input.txt holds them. label: of those that do not begin with one of `labels`; "" = none.
 export function inputOf(text, kind, label = "", labels = []) {
-  const before = (item) => (label && !labels.some((known) => item.startsWith(`${known}\t`)) ? `${label}\t` : "");
+  const known = new Set(labels);
+  const before = (item) => (label && !known.has(item.match(/^(.*?)\t/s)?.[1]) ? `${label}\t` : "");
   return itemsOf(text, kind).map((item) => before(item) + item + ENDS[kind]).join("");
 }
 

@@ -72,7 +72,7 @@ export class RunForm {
   }
 
   get values() {
-    const minutes = Number($("run-minutes").value.replace(",", ".")) || 0; // a number field may drop a comma
+    const minutes = Number($("run-minutes").value.replace(",", ".")) || 0; // 1,5 is 1.5
     const choice = $("new-run").querySelector("[name=choice]:checked").value;
     return {
       text: this.#text,

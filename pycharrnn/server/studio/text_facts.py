@@ -49,7 +49,6 @@ def read(
     facts += [note for note in notes if note not in left_out]
     encoding = stats.encoding
     length = stats.length(encoding)
-    too_short = f"The text has {length} characters, {recipes.LONGER_TEXT}." if length < recipes.LEAST_LENGTH else ""
     found = TextFacts(
         id=text_id,
         name=name,
@@ -67,7 +66,7 @@ def read(
         facts=[shown(fact) for fact in facts],
         left_out=[shown(note) for note in left_out],
         advice=shown(advice),
-        too_short=too_short,
+        too_short=recipes.too_short(length),
         suggested_items=list_text.ITEMS.get(list_kind, ""),
     )
     return found, stats
