@@ -58,6 +58,10 @@ enum { BLOCK = 4096 }; /* elements whose squares are added up at a time, so that
    millisecond, after which chunks may change threads. */
 #define TASK_MULTIPLICATIONS (1 << 22)
 #define CACHED_BYTES (1 << 21) /* of a layer's weights that may be read anew for each MR rows */
+/* Tiles fetch panels of a larger product by AHEAD elements before they read them: processors do so themselves, but only
+   up to the end of a page, of 4 KB. Tiles of one to three rows would not gain from it. */
+#define NEAR_BYTES (1 << 20)
+#define AHEAD 4096
 #define RECURRENT(l) ((l)->cell == DECODER ? 0 : (l)->H) /* units that a step hands to the next */
 #define PASTE(a, b) a##b
 /* Before a loop whose bounds are constants. */

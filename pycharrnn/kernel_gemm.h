@@ -24,10 +24,11 @@ INLINE VECTOR NAME(load_panel)(const void *panel, int64_t at, const int is_float
 }
 
 /* `rows` rows of out, columns column.. of n_panels panels: start + packed_a @ panels. start: where each row's sums
-   begin, or null for zeros. is_whole: none of the columns lies beyond N. */
-INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32, const int is_whole, int64_t K,
-                       int64_t N, const REAL *packed_a, const void *panels, int64_t column, const REAL *const *start,
-                       REAL *const *out) {
+   begin, or null for zeros. is_far: the panels are larger than near caches, and are fetched before they are read.
+   is_whole: none of the columns lies beyond N. */
+INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32, const int is_far, const int is_whole,
+                       int64_t K, int64_t N, const REAL *packed_a, const void *panels, int64_t column,
+                       const REAL *const *start, REAL *const *out) {
   VECTOR sum[MR][2 * MAX_PANELS];
   UNROLL
   for (int r = 0; r < rows; r++) {
@@ -40,8 +41,11 @@ INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32,
   for (int64_t k = 0; k < K; k++) {
     VECTOR b[2 * MAX_PANELS]; /* row by row: else compilers keep all rows' numbers, more than there are registers */
     UNROLL
-    for (int v = 0; v < 2 * n_panels; v++)
-      b[v] = NAME(load_panel)(panels, column * K + (v / 2) * K * NR + k * NR + (v % 2) * LANES, is_float32);
+    for (int v = 0; v < 2 * n_panels; v++) {
+      const int64_t at = column * K + (v / 2) * K * NR + k * NR + (v % 2) * LANES;
+      b[v] = NAME(load_panel)(panels, at, is_float32);
+      if (is_far && rows > 3 && v % 2 * BYTES % 64 == 0) __builtin_prefetch((const REAL *)panels + at + AHEAD);
+    }
     UNROLL
     for (int r = 0; r < rows; r++) {
       VECTOR a = SPLAT(packed_a[k * rows + r]);
@@ -60,18 +64,18 @@ INLINE void NAME(tile)(const int rows, const int n_panels, const int is_float32,
 }
 
 /* Few rows take several panels at a time, which would leave registers empty else. */
-#define TILES(rows, n_panels)                                                                                  \
-  case rows:                                                                                                   \
-    for (; column + (n_panels)*NR <= end; column += (n_panels)*NR)                                             \
-      NAME(tile)(rows, n_panels, is_float32, 1, K, N, packed_a, panels, column, start, out);                   \
-    for (; column + NR <= end; column += NR)                                                                   \
-      NAME(tile)(rows, 1, is_float32, 1, K, N, packed_a, panels, column, start, out);                          \
-    if (column < end) NAME(tile)(rows, 1, is_float32, 0, K, N, packed_a, panels, column, start, out);          \
+#define TILES(rows, n_panels)                                                                                 \
+  case rows:                                                                                                  \
+    for (; column + (n_panels)*NR <= end; column += (n_panels)*NR)                                            \
+      NAME(tile)(rows, n_panels, is_float32, is_far, 1, K, N, packed_a, panels, column, start, out);          \
+    for (; column + NR <= end; column += NR)                                                                  \
+      NAME(tile)(rows, 1, is_float32, is_far, 1, K, N, packed_a, panels, column, start, out);                 \
+    if (column < end) NAME(tile)(rows, 1, is_float32, is_far, 0, K, N, packed_a, panels, column, start, out); \
     break;
 
 /* Columns column..end of `rows` rows; `column` is the first of a panel, `end` the end of one, or N. */
-INLINE void NAME(tiles)(const int is_float32, int rows, int64_t K, int64_t N, const REAL *packed_a, const void *panels,
-                        int64_t column, int64_t end, const REAL *const *start, REAL *const *out) {
+INLINE void NAME(tiles)(const int is_float32, const int is_far, int rows, int64_t K, int64_t N, const REAL *packed_a,
+                        const void *panels, int64_t column, int64_t end, const REAL *const *start, REAL *const *out) {
   switch (rows) {
     TILES(1, MAX_PANELS) TILES(2, 2) TILES(3, 2) TILES(4, 1) TILES(5, 1) TILES(6, 1)
 #if MR > 6
@@ -86,13 +90,13 @@ INLINE int64_t NAME(blocks)(int64_t rows) { return (rows + MR - 1) / MR; }
 INLINE int64_t NAME(block_start)(int64_t rows, int64_t i) { return rows * i / NAME(blocks)(rows); }
 
 /* Each panel, while it is in the first cache, is multiplied with all row blocks. */
-INLINE void NAME(gemm_of)(const int is_float32, int64_t M, int64_t K, int64_t N, const REAL *packed_a,
-                          const void *panels, const REAL *const *start, REAL *const *out) {
+INLINE void NAME(gemm_of)(const int is_float32, const int is_far, int64_t M, int64_t K, int64_t N,
+                          const REAL *packed_a, const void *panels, const REAL *const *start, REAL *const *out) {
   int64_t blocks = NAME(blocks)(M), width = blocks > 1 ? NR : N;
   for (int64_t column = 0; column < N; column += width) {
     for (int64_t i = 0; i < blocks; i++) {
       int64_t first = NAME(block_start)(M, i), rows = NAME(block_start)(M, i + 1) - first;
-      NAME(tiles)(is_float32, (int)rows, K, N, packed_a + first * K, panels, column,
+      NAME(tiles)(is_float32, is_far, (int)rows, K, N, packed_a + first * K, panels, column,
                   N - column < width ? N : column + width, start ? start + first : 0, out + first);
     }
   }
@@ -101,7 +105,9 @@ INLINE void NAME(gemm_of)(const int is_float32, int64_t M, int64_t K, int64_t N,
 /* out (M, N) = start + a @ b: row r of the start at start[r], or zeros if it is null; row r of the result at out[r]. */
 static void NAME(gemm)(int64_t M, int64_t K, int64_t N, const REAL *packed_a, const REAL *panels,
                        const REAL *const *start, REAL *const *out) {
-  NAME(gemm_of)(0, M, K, N, packed_a, panels, start, out);
+  int is_far = K * N * (int64_t)sizeof(REAL) > NEAR_BYTES && BYTES > 16; /* else a line would be fetched twice */
+  if (is_far) NAME(gemm_of)(0, 1, M, K, N, packed_a, panels, start, out);
+  else NAME(gemm_of)(0, 0, M, K, N, packed_a, panels, start, out);
 }
 
 /* Rows first.. of a matrix with rows of `stride` elements. */

@@ -17,7 +17,7 @@
 
 static void gemm_float32(int64_t rows, int64_t K, int64_t N, const double *packed_a, const void *panels,
                          const double *const *start, double *const *out) {
-  gemm_of_double(1, rows, K, N, packed_a, panels, start, out);
+  gemm_of_double(1, 0, rows, K, N, packed_a, panels, start, out);
 }
 
 /* out (rows, N) = start + a @ panels, for up to MC rows, each at its pointer. packed_a: workspace of (rows, K). */
